@@ -1,0 +1,83 @@
+"""The incident as every surface sees it: status, clocks, and what the nodes published of it."""
+
+from typing import Literal
+
+from pydantic import Field, JsonValue
+
+from tools.types import (
+    Evidence,
+    FaultKind,
+    Frozen,
+    Plan,
+    Ranking,
+    StepResult,
+    Timestamp,
+    Verdict,
+)
+
+IncidentStatus = Literal[
+    "investigating",  # the graph is at work
+    "awaiting_approval",  # a plan waits for a person
+    "acting",  # an approved plan is being run
+    "recovered",  # verified: back to normal
+    "resolved",  # closed by its source or a person, or by a run that ended with nothing to do
+    "handed_over",  # the copilot has no safe plan; a person works on it
+    "failed",  # the run broke; the journal says where
+]
+
+CLOSED: frozenset[IncidentStatus] = frozenset({"recovered", "resolved"})
+"""No alert is attached to an incident in one of these; it opens a new one."""
+
+
+class Clocks(Frozen):
+    """The three clocks of 1-5-10, Unix seconds; None = not yet. Limits: 60 s, 300 s, 600 s."""
+
+    onset: Timestamp | None = None
+    detected: Timestamp | None = None
+    located: Timestamp | None = None
+    recovered: Timestamp | None = None
+
+
+class Hypothesis(Frozen):
+    """A cause somebody holds for likely, with the evidence it cites."""
+
+    component: str
+    fault_kind: FaultKind | None = None
+    statement: str
+    evidence: tuple[str, ...] = ()
+    confidence: Literal["high", "medium", "low"] = "low"
+    by: Literal["rules", "ml", "llm"] = "rules"
+
+
+class Incident(Frozen):
+    """What is known of one incident; nodes publish it piece by piece through the store."""
+
+    id: str
+    title: str
+    status: IncidentStatus = "investigating"
+    severity: str = "warning"
+    services: tuple[str, ...] = ()
+    opened_at: Timestamp
+    updated_at: Timestamp
+    clocks: Clocks = Clocks()
+    brief: dict[str, str] = Field(default_factory=dict)  # language -> text
+    evidence: tuple[Evidence, ...] = ()
+    ranking: Ranking = Ranking()
+    hypotheses: tuple[Hypothesis, ...] = ()
+    plan: Plan | None = None
+    results: tuple[StepResult, ...] = ()
+    verdict: Verdict | None = None
+    report: dict[str, str] = Field(default_factory=dict)  # language -> Markdown
+
+
+class Event(Frozen):
+    """One row of the journal: what happened, by whom, hash-chained to the row before it."""
+
+    seq: int = Field(ge=1)
+    at: Timestamp
+    incident_id: str
+    kind: str
+    by: str
+    detail: dict[str, JsonValue] = Field(default_factory=dict)
+    previous: str
+    digest: str

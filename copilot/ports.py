@@ -1,0 +1,77 @@
+"""Every seam to a thing outside the process, on one screen.
+
+Adapters implement these; `wiring` chooses them; one contract suite per port runs over the fake and
+the real adapter. A source answers for a window and never returns a point later than its clock.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from tools.types import (
+    Alert,
+    Change,
+    LogLine,
+    PlanStep,
+    Series,
+    Span,
+    StepResult,
+    Timestamp,
+    Topology,
+    Window,
+)
+
+
+class SourceError(Exception):
+    """The world did not answer. `recoverable` says whether asking again may help."""
+
+    def __init__(self, source: str, problem: str, *, recoverable: bool) -> None:
+        super().__init__(f"{source}: {problem}")
+        self.source = source
+        self.problem = problem
+        self.recoverable = recoverable
+
+
+class Clock(Protocol):
+    """Time, in Unix seconds; a replay's clock stands where the replay stands."""
+
+    def now(self) -> Timestamp: ...
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass; a simulated clock moves its world on instead of waiting."""
+        ...
+
+
+class MetricSource(Protocol):
+    def series(self, window: Window) -> Sequence[Series]: ...
+
+    def baseline(self, before: Timestamp) -> Sequence[Series]:
+        """Normal operation to compare with: history, or the quiet past; never after `before`."""
+        ...
+
+
+class LogSource(Protocol):
+    def lines(self, window: Window) -> Sequence[LogLine]: ...
+
+    def baseline_lines(self, before: Timestamp) -> Sequence[LogLine]: ...
+
+
+class TraceSource(Protocol):
+    def spans(self, window: Window) -> Sequence[Span]: ...
+
+
+class TopologySource(Protocol):
+    def topology(self) -> Topology: ...
+
+
+class ChangeSource(Protocol):
+    def changes(self, window: Window) -> Sequence[Change]: ...
+
+
+class AlertSource(Protocol):
+    def alerts(self, window: Window) -> Sequence[Alert]: ...
+
+
+class Runner(Protocol):
+    """Runs one approved step. The caller has recorded `key` before and records the result after."""
+
+    def run(self, step: PlanStep, key: str) -> StepResult: ...

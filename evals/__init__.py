@@ -1,0 +1,1 @@
+"""Recorded incidents, scorers, reports and benchmarks; nothing in production imports this."""

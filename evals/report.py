@@ -1,0 +1,69 @@
+"""What a suite or a benchmark returns: the JSON of the published numbers, and tables to look at."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, JsonValue
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from tools.types import Frozen
+
+Arm = Literal["rules", "ml", "llm"]
+
+
+class Options(Frozen):
+    """What the command line asked of a suite or benchmark."""
+
+    data: Path | None = None
+    arm: Arm = "rules"
+    limit: int | None = Field(default=None, ge=1)
+    plot: Path | None = None
+    onset: Literal["oracle", "detected"] = "oracle"
+    split_by: Literal["system", "fault"] = "system"
+    seed: int = 0
+
+
+class Table(Frozen):
+    """Rows for a person. A peer's row says `measured` or `published` in its name."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+class Result(Frozen):
+    """The outcome of one suite: `summary` holds the keys of the published format."""
+
+    suite: str
+    arm: Arm = "rules"
+    version: str
+    data: str = ""
+    seconds: float
+    cases: tuple[dict[str, JsonValue], ...] = ()
+    summary: dict[str, float] = Field(default_factory=dict)
+    tables: tuple[Table, ...] = ()
+    notes: dict[str, JsonValue] = Field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The published JSON: everything but the tables."""
+        document = self.model_dump(mode="json", exclude={"tables"})
+        return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False)
+
+
+def show(console: Console, tables: Sequence[Table]) -> None:
+    """Print tables the way the terminal allows: first column left, figures right."""
+    for table in tables:
+        shown = RichTable(title=table.title, title_justify="left")
+        for position, column in enumerate(table.columns):
+            shown.add_column(column, justify="left" if position == 0 else "right")
+        for row in table.rows:
+            shown.add_row(*row)
+        console.print(shown)
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A figure for a table; a dash where there is none."""
+    return "–" if value is None or value != value else f"{value:.{digits}f}"

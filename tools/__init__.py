@@ -1,0 +1,1 @@
+"""Deterministic instruments: data in, data out; no clock, network, model or environment."""

@@ -1,0 +1,152 @@
+"""What the instruments conclude: anomalies, groups, templates, evidence, rankings."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from tools.types.base import Frozen, Timestamp, Window
+
+FaultKind = Literal[
+    "cpu_saturation",  # the component burns or is throttled on CPU
+    "memory_pressure",  # leak, out of memory, swapping
+    "disk_full",
+    "disk_io",  # slow or saturated reads and writes
+    "network_delay",
+    "network_loss",  # loss, corruption, duplication, partition
+    "slow_dependency",  # what it calls answers late, outside of our view
+    "dependency_down",  # what it calls does not answer
+    "errors",  # it raises or returns errors by its own code
+    "bad_deploy",
+    "bad_config",
+    "pool_exhaustion",  # connections, threads, handles
+    "lock_contention",
+    "process_down",  # killed, crash loop, zero replicas
+    "traffic_surge",
+    "retry_storm",
+    "queue_backlog",
+    "cache_stampede",
+    "certificate_expired",
+    "dns_failure",
+    "clock_skew",
+    "noisy_neighbour",
+    "admission",  # Kubernetes refused to create it
+    "scheduling",  # Kubernetes found no node or volume for it
+    "startup",  # image, secret, volume permission
+    "routing",  # service, port, gateway, address
+    "node_fault",  # the node or a control-plane service
+]
+
+Direction = Literal["up", "down", "none"]
+AnomalyKind = Literal[
+    "spike", "level_shift", "trend_change", "variance_change", "missing", "flatline"
+]
+
+
+class Anomaly(Frozen):
+    """An episode in which a series leaves what its past makes likely.
+
+    `score` is the tail probability of the worst point under the fitted normal behaviour (smaller
+    is stranger); `low` and `high` bound the expected band at that point; `end` is None while open.
+    """
+
+    owner: str
+    metric: str
+    onset: Timestamp
+    end: Timestamp | None
+    direction: Direction
+    kind: AnomalyKind
+    score: float = Field(ge=0, le=1)
+    observed: float
+    low: float
+    high: float
+    reason: str
+
+
+class AlertGroup(Frozen):
+    """Alerts taken for one incident, with the reason for each member."""
+
+    id: str
+    title: str
+    fingerprints: tuple[str, ...]
+    services: tuple[str, ...]
+    first_service: str
+    started_at: Timestamp
+    severity: str
+    reasons: dict[str, str] = Field(default_factory=dict)
+
+
+class LogTemplate(Frozen):
+    """A mined message template; `<*>` stands for a variable."""
+
+    id: str
+    template: str
+    service: str
+    level: str
+    count: int = Field(ge=0)
+    first_seen: Timestamp
+    last_seen: Timestamp
+
+
+EvidenceKind = Literal[
+    "alert", "metric", "edge", "trace", "log", "change", "topology", "cluster", "note"
+]
+
+
+class Finding(Frozen):
+    """One measured fact about one subject, before it has a number.
+
+    `subject` is an owner string (see `Owner`). `value` is the headline figure in `unit` and
+    `baseline` what it normally is; further figures a scorer needs are in `figures`, by name.
+    `statement` is one English sentence made of these figures only; surfaces in another language
+    render from the fields. `source` and `query` let a person repeat the look.
+    """
+
+    kind: EvidenceKind
+    subject: str
+    name: str
+    source: str
+    query: str
+    window: Window
+    value: float | None = None
+    baseline: float | None = None
+    unit: str = ""
+    onset: Timestamp | None = None
+    direction: Direction = "none"
+    strength: float = 0.0
+    figures: dict[str, float] = Field(default_factory=dict)
+    excerpt: str = ""
+    statement: str
+
+
+class Evidence(Finding):
+    """A finding with its number, `E1…En`; the number is what every claim cites."""
+
+    id: str = Field(pattern=r"^E[1-9][0-9]*$")
+
+
+class Term(Frozen):
+    """One summand of a candidate's score: its name, weight and the evidence it rests on."""
+
+    name: str
+    weight: float
+    evidence: tuple[str, ...] = ()
+
+
+class Candidate(Frozen):
+    """A component that may be the root cause. `score` is the sum of the terms' weights."""
+
+    component: str
+    score: float
+    fault_kind: FaultKind | None = None
+    instance: str = ""
+    probability: float = Field(default=0.0, ge=0, le=1)
+    terms: tuple[Term, ...] = ()
+
+
+class Ranking(Frozen):
+    """Candidates, most likely first. `abstained` means: the evidence does not decide."""
+
+    candidates: tuple[Candidate, ...] = ()
+    abstained: bool = False
+    reason: str = ""
+    arm: Literal["rules", "ml", "llm"] = "rules"

@@ -1,0 +1,174 @@
+"""What is observed: series, log lines, spans, topology, changes, alerts."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from tools.types.base import Frozen, Timestamp, Window
+
+FloatArray = NDArray[np.float64]
+
+ENTRY = "ENTRY"
+"""Owner of a series measured at the front door, for the system as a whole."""
+
+
+# "cart@v2" names a version; "user@host.example" is a service of that name.
+_VERSIONED = re.compile(r"(?P<service>[^@]+)@(?P<version>v?\d[\w.\-]*|stable|canary)")
+
+
+class Owner(NamedTuple):
+    """Whose measurement a series is, parsed from its owner string.
+
+    >>> Owner.parse("cart@v2")
+    Owner(kind='version', service='cart', version='v2', caller='')
+    >>> Owner.parse("web->cart").caller
+    'web'
+    """
+
+    kind: Literal["service", "version", "edge", "node", "entry"]
+    service: str
+    version: str = ""
+    caller: str = ""
+
+    @classmethod
+    def parse(cls, owner: str) -> "Owner":
+        """Read `service`, `service@version`, `caller->callee`, `node:<name>` or `ENTRY`."""
+        if owner == ENTRY:
+            return cls("entry", "")
+        if owner.startswith("node:"):
+            return cls("node", owner.removeprefix("node:"))
+        caller, arrow, callee = owner.partition("->")
+        if arrow:
+            return cls("edge", callee, caller=caller)
+        versioned = _VERSIONED.fullmatch(owner)
+        if versioned:
+            return cls("version", versioned["service"], version=versioned["version"])
+        return cls("service", owner)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Series:
+    """One time series: `times` (n,) ascending Unix seconds, `values` (n,), NaN where missing."""
+
+    owner: str
+    metric: str
+    times: FloatArray
+    values: FloatArray
+    unit: str = ""
+
+    @property
+    def name(self) -> str:
+        """`owner|metric`, the column name of a bundle."""
+        return f"{self.owner}|{self.metric}"
+
+    def between(self, window: Window) -> "Series":
+        """The points inside the window (both ends included)."""
+        first = int(np.searchsorted(self.times, window.start, side="left"))
+        last = int(np.searchsorted(self.times, window.end, side="right"))
+        return Series(
+            self.owner, self.metric, self.times[first:last], self.values[first:last], self.unit
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One log record; `message` is untrusted text as it was read."""
+
+    at: Timestamp
+    service: str
+    level: str
+    message: str
+    trace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One operation of one trace; `seconds` is its duration, `parent` is empty at the root."""
+
+    at: Timestamp
+    trace: str
+    span: str
+    parent: str
+    service: str
+    operation: str
+    seconds: float
+    error: bool | None = None
+
+
+class Edge(Frozen):
+    """`caller` depends on `callee`; `source` says who told us, `confidence` is in (0, 1]."""
+
+    caller: str
+    callee: str
+    source: str = "declared"
+    confidence: float = Field(default=1.0, gt=0, le=1)
+
+
+class Topology(Frozen):
+    """The service graph as far as it is known; edges may name services that `nodes` lacks."""
+
+    nodes: tuple[str, ...] = ()
+    edges: tuple[Edge, ...] = ()
+    entry: str = ""
+
+
+ChangeKind = Literal["deploy", "canary", "config", "scale", "flag", "infrastructure", "other"]
+
+
+class Change(Frozen):
+    """Something a person or a pipeline changed."""
+
+    at: Timestamp
+    service: str
+    kind: ChangeKind
+    from_version: str = ""
+    to_version: str = ""
+    summary: str = ""
+
+
+Severity = Literal["critical", "high", "warning", "info", "low"]
+AlertStatus = Literal["firing", "resolved", "acknowledged", "no_data"]
+
+
+class Alert(Frozen):
+    """One alert in the form all sources are normalised to.
+
+    `fingerprint` identifies the alert across deliveries (hash of its labels, or the source's own
+    key); `service` is empty when the source does not say. Labels and annotations are untrusted.
+    """
+
+    fingerprint: str
+    name: str
+    status: AlertStatus = "firing"
+    severity: Severity = "warning"
+    service: str = ""
+    starts_at: Timestamp
+    ends_at: Timestamp | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+    source: str = "generic"
+    generator_url: str = ""
+    value: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """All that one look at the sources returned, for the instruments to work on.
+
+    `baseline` holds series of the same names from normal operation (they may lie at other times);
+    `logs` and `spans` cover `window` only as far as the sources kept them.
+    """
+
+    window: Window
+    series: tuple[Series, ...] = ()
+    baseline: tuple[Series, ...] = ()
+    logs: tuple[LogLine, ...] = ()
+    baseline_logs: tuple[LogLine, ...] = ()
+    spans: tuple[Span, ...] = ()
+    changes: tuple[Change, ...] = ()
+    alerts: tuple[Alert, ...] = ()
+    topology: Topology = field(default_factory=Topology)
