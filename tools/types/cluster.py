@@ -1,0 +1,143 @@
+"""The state of a cluster as one value, and the looks that fill it piece by piece."""
+
+from collections.abc import Iterable
+from typing import Literal, TypeVar
+
+from pydantic import Field
+
+from tools.types.base import Frozen, Timestamp
+from tools.types.cluster_objects import (
+    Claim,
+    Endpoints,
+    KubeObject,
+    NetworkPolicy,
+    Node,
+    Pod,
+    Quota,
+    Service,
+    Volume,
+    Workload,
+)
+from tools.types.telemetry import Alert, Edge, Series
+
+LookVerb = Literal[
+    "list",  # all objects of a kind in the namespace
+    "describe",  # one object with its events
+    "manifest",  # the declared objects of one application
+    "logs",  # the recent log lines of one application
+    "errors",  # the error lines of one application
+    "connect",  # does the service's port answer
+    "dependencies",  # whom the application calls
+    "node_service",  # is a service of a node (kubelet, containerd, kube-proxy ...) running
+    "configuration",  # taints, labels and capacity of all nodes
+    "alerts",  # what fires now
+    "metrics",  # the recent series of all applications
+]
+
+
+class Look(Frozen):
+    """One question to the cluster; a survey asks each at most once."""
+
+    verb: LookVerb
+    kind: str = ""
+    name: str = ""
+    detail: str = ""  # the port of `connect`, the service of `node_service`
+
+
+class KubeEvent(Frozen):
+    """An event; `kind` and `object` name what it is about, `age` is seconds since last seen."""
+
+    kind: str
+    object: str
+    type: str = "Normal"
+    reason: str = ""
+    message: str = ""
+    source: str = ""
+    count: int = 1
+    age: float | None = None
+
+
+class Connection(Frozen):
+    """One attempt to reach a service's port from inside."""
+
+    service: str
+    port: int
+    reachable: bool
+    detail: str = ""
+
+
+class NodeService(Frozen):
+    """A daemon of a node (kubelet, containerd, kube-proxy, kube-scheduler ...) and its state."""
+
+    node: str
+    service: str
+    active: bool | None
+    detail: str = ""
+
+
+class LogExcerpt(Frozen):
+    """Lines of one kind that an application wrote; `count` of them in the window. Untrusted."""
+
+    component: str
+    container: str = ""
+    message: str
+    count: int = 1
+    previous: bool = False
+
+
+_Named = TypeVar("_Named", bound=KubeObject)
+
+
+def _merge(before: Iterable[_Named], after: Iterable[_Named]) -> tuple[_Named, ...]:
+    kept: dict[tuple[str, str], _Named] = {}
+    for item in (*before, *after):
+        key = (getattr(item, "kind", ""), item.name)
+        kept[key] = kept[key].merged(item) if key in kept else item
+    return tuple(kept.values())
+
+
+class ClusterState(Frozen, arbitrary_types_allowed=True):
+    """What is known of one namespace and the nodes under it.
+
+    `listed` maps an object kind to the names of all its objects; a kind that is missing there was
+    not asked for, so nothing follows from an absent object. `looked` are the questions asked.
+    """
+
+    namespace: str = ""
+    at: Timestamp | None = None
+    pods: tuple[Pod, ...] = ()
+    workloads: tuple[Workload, ...] = ()
+    services: tuple[Service, ...] = ()
+    endpoints: tuple[Endpoints, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    volumes: tuple[Volume, ...] = ()
+    quotas: tuple[Quota, ...] = ()
+    policies: tuple[NetworkPolicy, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    listed: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    declared: tuple[str, ...] = ()  # "Kind/name" of every object the manifests declare
+    events: tuple[KubeEvent, ...] = ()
+    connections: tuple[Connection, ...] = ()
+    node_services: tuple[NodeService, ...] = ()
+    logs: tuple[LogExcerpt, ...] = ()
+    alerts: tuple[Alert, ...] = ()
+    edges: tuple[Edge, ...] = ()
+    series: tuple[Series, ...] = ()
+    looked: tuple[Look, ...] = ()
+
+    def plus(self, found: "ClusterState") -> "ClusterState":
+        """This state and what one more look found; where both know a field, `found` wins."""
+        update: dict[str, object] = {
+            "namespace": found.namespace or self.namespace,
+            "at": self.at if found.at is None else found.at,
+            "listed": {**self.listed, **found.listed},
+        }
+        for name in ("pods", "workloads", "services", "endpoints", "claims", "volumes"):
+            update[name] = _merge(getattr(self, name), getattr(found, name))
+        for name in ("quotas", "policies", "nodes"):
+            update[name] = _merge(getattr(self, name), getattr(found, name))
+        for name in ("declared", "events", "connections", "node_services", "logs"):
+            update[name] = tuple(dict.fromkeys((*getattr(self, name), *getattr(found, name))))
+        for name in ("alerts", "edges", "series", "looked"):
+            update[name] = (*getattr(self, name), *getattr(found, name))
+        return self.model_copy(update=update)

@@ -1,0 +1,270 @@
+"""Kubernetes objects as far as a diagnosis needs them; every field is optional knowledge.
+
+An object read from a listing knows less than the same object described. A reader sets only the
+fields it saw, and `merged` lets the later, set fields win.
+"""
+
+from typing import Literal, Self
+
+from pydantic import Field
+
+from tools.types.base import Frozen
+
+
+class KubeObject(Frozen):
+    """What every object has."""
+
+    name: str
+    labels: dict[str, str] = Field(default_factory=dict)
+
+    def merged(self, later: Self) -> Self:
+        """This object with every field that `later` set."""
+        return self.model_copy(update={k: getattr(later, k) for k in later.model_fields_set})
+
+
+class Condition(Frozen):
+    """A status condition of an object, as its controller wrote it."""
+
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+
+
+ProbeKind = Literal["liveness", "readiness", "startup"]
+ProbeAction = Literal["http", "tcp", "grpc", "exec"]
+
+
+class Probe(Frozen):
+    """One probe of a container; `port` may be a number or a port name; times in seconds."""
+
+    kind: ProbeKind
+    action: ProbeAction
+    port: str = ""
+    path: str = ""
+    initial_delay: float = 0.0
+    timeout: float = 1.0
+    period: float = 10.0
+    failure_threshold: int = 3
+
+
+class ContainerPort(Frozen):
+    """A port that a container says it listens on."""
+
+    port: int
+    name: str = ""
+    protocol: str = "TCP"
+
+
+class EnvVar(Frozen):
+    """An environment variable; `value` is empty when it is secret or computed."""
+
+    name: str
+    value: str = ""
+    source: str = ""  # "secret/NAME", "configmap/NAME" when it comes from there
+
+
+class ContainerState(Frozen):
+    """What the kubelet says of one run of a container."""
+
+    status: Literal["running", "waiting", "terminated", "unknown"] = "unknown"
+    reason: str = ""
+    message: str = ""
+    exit_code: int | None = None
+    signal: int | None = None
+
+
+class Container(Frozen):
+    """One container: its specification and, where a pod was read, its status.
+
+    `requests` and `limits` map a resource to cores or bytes.
+    """
+
+    name: str
+    image: str = ""
+    ports: tuple[ContainerPort, ...] = ()
+    requests: dict[str, float] = Field(default_factory=dict)
+    limits: dict[str, float] = Field(default_factory=dict)
+    probes: tuple[Probe, ...] = ()
+    env: tuple[EnvVar, ...] = ()
+    env_from: tuple[str, ...] = ()  # "secret/NAME", "configmap/NAME"
+    command: tuple[str, ...] = ()
+    init: bool = False
+    state: ContainerState = ContainerState()
+    last_state: ContainerState = ContainerState()
+    ready: bool | None = None
+    restarts: int = 0
+
+
+class Toleration(Frozen):
+    """A taint that a pod may live with; an empty key tolerates all."""
+
+    key: str = ""
+    operator: Literal["Equal", "Exists"] = "Equal"
+    value: str = ""
+    effect: str = ""
+
+
+class Requirement(Frozen):
+    """One term of a label match: `key operator values`."""
+
+    key: str
+    operator: str = "In"
+    values: tuple[str, ...] = ()
+
+
+class PodRule(Frozen):
+    """A required rule of nearness (or apartness) to pods that match, within a topology."""
+
+    match: tuple[Requirement, ...] = ()
+    topology_key: str = ""
+
+
+class VolumeSource(Frozen):
+    """A volume of a pod: where its content comes from."""
+
+    name: str
+    kind: str = ""  # "secret", "configmap", "claim", "host", "empty", "other"
+    source: str = ""
+    optional: bool = False
+
+
+class PodSpec(Frozen):
+    """What a pod, or the template of a workload, asks for."""
+
+    labels: dict[str, str] = Field(default_factory=dict)
+    service_account: str = ""
+    pull_secrets: tuple[str, ...] = ()
+    containers: tuple[Container, ...] = ()
+    node_selector: dict[str, str] = Field(default_factory=dict)
+    node_affinity: tuple[tuple[Requirement, ...], ...] = ()  # any of these terms must hold
+    pod_affinity: tuple[PodRule, ...] = ()
+    pod_anti_affinity: tuple[PodRule, ...] = ()
+    tolerations: tuple[Toleration, ...] = ()
+    volumes: tuple[VolumeSource, ...] = ()
+    mounts: tuple[tuple[str, str], ...] = ()  # (volume, path in the container)
+    host_network: bool = False
+    dns_policy: str = ""
+    nameservers: tuple[str, ...] = ()
+    host_aliases: tuple[tuple[str, str], ...] = ()  # (host name, address)
+    run_as_user: int | None = None
+    fs_group: int | None = None
+
+
+class Pod(KubeObject):
+    """A pod; `status` is the word kubectl prints (Running, CrashLoopBackOff, Pending ...)."""
+
+    status: str = ""
+    phase: str = ""
+    reason: str = ""
+    message: str = ""
+    node: str = ""
+    ip: str = ""
+    ready: tuple[int, int] | None = None  # (ready containers, containers)
+    restarts: int = 0
+    age: float | None = None  # seconds
+    owner: str = ""  # "ReplicaSet/NAME"
+    spec: PodSpec = PodSpec()
+    conditions: tuple[Condition, ...] = ()
+
+
+class Workload(KubeObject):
+    """A deployment, stateful set, daemon set, replica set or job, with its pod template."""
+
+    kind: str
+    desired: int | None = None
+    current: int | None = None
+    ready: int | None = None
+    selector: dict[str, str] = Field(default_factory=dict)
+    template: PodSpec = PodSpec()
+    owner: str = ""
+    age: float | None = None
+    conditions: tuple[Condition, ...] = ()
+
+
+class ServicePort(Frozen):
+    """`port` of the service goes to `target` (number or port name) of the pods."""
+
+    port: int
+    target: str = ""
+    name: str = ""
+    protocol: str = "TCP"
+    app_protocol: str = ""
+    node_port: int | None = None
+
+
+class Service(KubeObject):
+    """A service and how it chooses its pods."""
+
+    type: str = "ClusterIP"
+    cluster_ip: str = ""
+    selector: dict[str, str] = Field(default_factory=dict)
+    ports: tuple[ServicePort, ...] = ()
+    external_name: str = ""
+    age: float | None = None
+
+
+class Endpoints(KubeObject):
+    """The addresses (`ip:port`) behind a service."""
+
+    ready: tuple[str, ...] = ()
+    not_ready: tuple[str, ...] = ()
+
+
+class Claim(KubeObject):
+    """A persistent volume claim; `capacity` is what it asks for or got, in bytes."""
+
+    status: str = ""
+    volume: str = ""
+    capacity: float | None = None
+    access_modes: tuple[str, ...] = ()
+    storage_class: str | None = None
+    selector: dict[str, str] = Field(default_factory=dict)
+
+
+class Volume(KubeObject):
+    """A persistent volume; `claim` is `namespace/name` of the claim that holds it."""
+
+    status: str = ""
+    claim: str = ""
+    capacity: float | None = None
+    access_modes: tuple[str, ...] = ()
+    storage_class: str | None = None
+    node_affinity: tuple[tuple[Requirement, ...], ...] = ()
+
+
+class Quota(KubeObject):
+    """A resource quota: resource name to amount (count, cores or bytes)."""
+
+    hard: dict[str, float] = Field(default_factory=dict)
+    used: dict[str, float] = Field(default_factory=dict)
+
+
+class Taint(Frozen):
+    """A node's taint."""
+
+    key: str
+    value: str = ""
+    effect: str = "NoSchedule"
+
+
+class Node(KubeObject):
+    """A node; `allocatable` and `requested` map a resource to cores, bytes or a count."""
+
+    ready: bool | None = None
+    unschedulable: bool = False
+    roles: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    taints: tuple[Taint, ...] = ()
+    allocatable: dict[str, float] = Field(default_factory=dict)
+    requested: dict[str, float] = Field(default_factory=dict)
+    conditions: tuple[Condition, ...] = ()
+
+
+class NetworkPolicy(KubeObject):
+    """A network policy: whom it selects, which directions it closes and how many rules open."""
+
+    selector: dict[str, str] = Field(default_factory=dict)
+    directions: tuple[str, ...] = ()
+    ingress_rules: int = 0
+    egress_rules: int = 0
