@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, JsonValue
 
 from tools.types.base import Frozen, Timestamp
+from tools.types.conditions import Precondition, Verification
 
 RiskClass = Literal["A", "B", "C"]
 """A reads only · B is reversible · C is disruptive."""
@@ -19,6 +20,7 @@ class PlanStep(Frozen):
 
     index: int = Field(ge=0)
     title: str
+    title_zh: str = ""
     action: StepAction
     target: str = ""
     arguments: dict[str, JsonValue] = Field(default_factory=dict)
@@ -26,7 +28,10 @@ class PlanStep(Frozen):
 
 
 class Plan(Frozen):
-    """A filled playbook. `digest` is the SHA-256 a person approves; the executor checks it."""
+    """A filled playbook. `digest` is the SHA-256 a person approves; the executor checks it.
+
+    The digest covers every other field but `id`, which is made of it.
+    """
 
     id: str
     incident_id: str
@@ -38,9 +43,15 @@ class Plan(Frozen):
     parameters: dict[str, JsonValue] = Field(default_factory=dict)
     steps: tuple[PlanStep, ...]
     rollback: tuple[PlanStep, ...] = ()
+    preconditions: tuple[Precondition, ...] = ()
+    verification: Verification = Verification()
+    lock: str = ""
+    cooldown_s: float = Field(default=0.0, ge=0)
     evidence: tuple[str, ...] = ()
     expected_effect: str = ""
+    expected_effect_zh: str = ""
     blast_radius: str = ""
+    blast_radius_zh: str = ""
     created_at: Timestamp
     expires_at: Timestamp
     digest: str = Field(pattern=r"^[0-9a-f]{64}$")

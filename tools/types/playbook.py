@@ -1,0 +1,146 @@
+"""A playbook of the catalogue: what it is for, what it may be given, what it does and undoes."""
+
+from typing import Literal, Self
+
+from pydantic import Field, JsonValue, model_validator
+
+from tools.types.action import RiskClass, StepAction
+from tools.types.base import Frozen, Timestamp
+from tools.types.conditions import Precondition, Verification
+from tools.types.findings import FaultKind
+
+ComponentKind = Literal[
+    "service", "gateway", "database", "cache", "queue", "node", "external", "unknown"
+]
+
+Scalar = str | int | float | bool
+
+
+class Text(Frozen):
+    """One sentence in the two languages of every surface."""
+
+    en: str = Field(min_length=1, max_length=300)
+    zh: str = Field(min_length=1, max_length=300)
+
+
+class Parameter(Frozen):
+    """One declared hole of a playbook, and where its value comes from.
+
+    `name` is a strictly validated token (a service, a node, a flag); `text` needs a pattern or
+    allowed values. A value taken from a number is multiplied by `factor`, rounded up for an
+    integer and clamped to the bounds; a value that was handed over is refused outside of them.
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")
+    type: Literal["name", "text", "integer", "number", "boolean"]
+    title: Text
+    source: Literal["component", "fact", "default"]
+    fact: str = ""
+    factor: float = Field(default=1.0, gt=0, le=10)
+    default: Scalar | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    pattern: str = ""
+    allowed: tuple[Scalar, ...] = ()
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.type in ("integer", "number") and (self.minimum is None or self.maximum is None):
+            raise ValueError(f"parameter {self.name!r}: a number needs a minimum and a maximum")
+        if self.type == "text" and not (self.pattern or self.allowed):
+            raise ValueError(f"parameter {self.name!r}: a text needs a pattern or allowed values")
+        if self.source == "fact" and not self.fact:
+            raise ValueError(f"parameter {self.name!r}: source 'fact' needs the name of the fact")
+        if self.source == "default" and self.default is None:
+            raise ValueError(f"parameter {self.name!r}: source 'default' needs a default")
+        return self
+
+
+class PlaybookStep(Frozen):
+    """One step before filling: `${name}` stands for a parameter in its arguments and title."""
+
+    title: Text
+    action: StepAction
+    target: str = ""
+    arguments: dict[str, JsonValue] = Field(default_factory=dict)
+    timeout_s: float = Field(default=30.0, gt=0, le=600)
+
+
+class Applicability(Frozen):
+    """A case a playbook is for: fault kinds × component kinds × facts; higher preference first."""
+
+    faults: tuple[FaultKind, ...] = Field(min_length=1)
+    components: tuple[ComponentKind, ...] = ()
+    when: tuple[Precondition, ...] = ()
+    preference: int = Field(default=50, ge=0, le=100)
+
+
+class BlastRadius(Frozen):
+    """How many instances a run may touch at once, and what users may notice."""
+
+    instances: int = Field(ge=0, le=100)
+    notice: Text
+
+
+class Playbook(Frozen):
+    """A recovery that a person can approve, as it stands in the catalogue."""
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+){0,5}$", max_length=60)
+    title: Text
+    risk: RiskClass
+    applies: tuple[Applicability, ...] = Field(min_length=1)
+    parameters: tuple[Parameter, ...] = Field(min_length=1, max_length=12)
+    preconditions: tuple[Precondition, ...] = ()
+    steps: tuple[PlaybookStep, ...] = Field(min_length=1, max_length=12)
+    rollback: tuple[PlaybookStep, ...] = Field(default=(), max_length=12)
+    verification: Verification
+    expected_effect: Text
+    check: Text
+    blast_radius: BlastRadius
+    cooldown_s: float = Field(ge=0, le=86_400)
+    lock: str = Field(min_length=1, max_length=120)
+
+
+class Outcome(Frozen):
+    """How a playbook once ended on a component: what the `ml` arm learns from."""
+
+    playbook_id: str
+    fault_kind: FaultKind
+    component: str
+    component_kind: ComponentKind = "unknown"
+    recovered: bool
+    at: Timestamp
+
+
+class Considered(Frozen):
+    """A playbook that was for this fault kind, and why it was taken or left."""
+
+    playbook_id: str
+    taken: bool
+    reason: str
+
+
+class Choice(Frozen):
+    """A playbook with its parameters, or an abstention with what a person should check."""
+
+    playbook_id: str = ""
+    component: str = ""
+    parameters: dict[str, JsonValue] = Field(default_factory=dict)
+    evidence: tuple[str, ...] = ()
+    reason: str
+    check: Text | None = None
+    considered: tuple[Considered, ...] = ()
+    arm: Literal["rules", "ml", "llm"] = "rules"
+
+    @property
+    def abstained(self) -> bool:
+        """True if no playbook was chosen."""
+        return not self.playbook_id
+
+
+class Judgement(Frozen):
+    """What fresh series say of a plan that ran: the verdict, one sentence, and the figures."""
+
+    verdict: Literal["recovered", "unchanged", "worse", "unknown"]
+    statement: str
+    figures: dict[str, float] = Field(default_factory=dict)
