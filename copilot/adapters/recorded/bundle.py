@@ -123,8 +123,9 @@ class RecordedBundle:
         if not path.exists():
             return Topology(nodes=services, entry=self.entry)
         declared = records.topology(path, self.entry)
-        missing = tuple(name for name in services if name not in declared.nodes)
-        return declared.model_copy(update={"nodes": declared.nodes + missing})
+        ends = (name for edge in declared.edges for name in (edge.caller, edge.callee))
+        named = dict.fromkeys((*declared.nodes, *services, *ends))
+        return declared.model_copy(update={"nodes": tuple(named)})
 
     def changes(self, window: Window) -> Sequence[Change]:
         """Changes made inside the window."""
