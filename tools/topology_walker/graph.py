@@ -34,8 +34,8 @@ def upstream(topology: Topology, component: str) -> tuple[str, ...]:
     """All that call the component, directly or not, nearest first.
 
     >>> from tools.types import Edge
-    >>> graph = Topology(edges=(Edge(caller="web", callee="cart"), Edge(caller="cart", callee="db")))
-    >>> upstream(graph, "db")
+    >>> calls = (Edge(caller="web", callee="cart"), Edge(caller="cart", callee="db"))
+    >>> upstream(Topology(edges=calls), "db")
     ('cart', 'web')
     """
     return _reach(callers_of(topology), component)
