@@ -1,0 +1,103 @@
+"""Store: accepted alerts, incidents, runs, approvals, outbox and journal, on disk before use."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import select
+
+from copilot.store.alerts import Accepted, Alerts, Assignment, StoredAlert
+from copilot.store.approvals import (
+    AlreadyConsumedError,
+    AlreadyDecidedError,
+    ApprovalRequest,
+    Approvals,
+    ApprovalStatus,
+    ExpiredError,
+    NotApprovedError,
+    ReasonMissingError,
+    RefusedError,
+    UnknownPlanError,
+    WrongDigestError,
+)
+from copilot.store.database import Database, StoreError, serialize_creation
+from copilot.store.incidents import Incidents, UnknownIncidentError
+from copilot.store.journal import GENESIS, Journal, JournalCheck
+from copilot.store.outbox import Intent, Outbox
+from copilot.store.runs import LeaseLostError, Run, Runs, RunStatus
+from copilot.store.tables import SCHEMA_VERSION, journal_head, metadata, schema
+
+__all__ = [
+    "GENESIS",
+    "Accepted",
+    "Alerts",
+    "AlreadyConsumedError",
+    "AlreadyDecidedError",
+    "ApprovalRequest",
+    "ApprovalStatus",
+    "Approvals",
+    "Assignment",
+    "ExpiredError",
+    "Incidents",
+    "Intent",
+    "Journal",
+    "JournalCheck",
+    "LeaseLostError",
+    "NotApprovedError",
+    "Outbox",
+    "ReasonMissingError",
+    "RefusedError",
+    "Run",
+    "RunStatus",
+    "Runs",
+    "Store",
+    "StoreError",
+    "StoredAlert",
+    "UnknownIncidentError",
+    "UnknownPlanError",
+    "WrongDigestError",
+]
+
+
+class Store:
+    """One database, in six parts; safe to use from many threads and processes."""
+
+    def __init__(self, url: str) -> None:
+        """Name the database, `sqlite:///PATH` or `postgresql://USER@HOST/NAME`; opens nothing."""
+        self._database = Database(url)
+        self.alerts = Alerts(self._database)
+        self.incidents = Incidents(self._database)
+        self.runs = Runs(self._database)
+        self.approvals = Approvals(self._database)
+        self.outbox = Outbox(self._database)
+        self.journal = Journal(self._database)
+
+    def create(self) -> None:
+        """Make what is missing; refuses a database that a newer version wrote."""
+        with self._database.write() as connection:
+            serialize_creation(connection, sqlite=self._database.sqlite)
+            schema.create(connection, checkfirst=True)
+            written = connection.execute(select(schema.c.version)).scalar()
+            if written not in (None, SCHEMA_VERSION):
+                raise StoreError(
+                    f"the database has schema version {written}, this program knows version "
+                    f"{SCHEMA_VERSION}; use the program that wrote it or another database"
+                )
+            if written is None:
+                metadata.create_all(connection)
+                connection.execute(schema.insert(), {"id": 1, "version": SCHEMA_VERSION})
+                connection.execute(journal_head.insert(), {"id": 1, "seq": 0, "digest": GENESIS})
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._database.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything written inside, by this thread, is kept together or dropped together."""
+        with self._database.write():
+            yield
+
+    def ping(self) -> None:
+        """Raise `StoreError` unless the database answers."""
+        with self._database.read() as connection:
+            connection.execute(select(schema.c.version))

@@ -1,0 +1,214 @@
+"""Accepted alerts: written before they are answered for, each with what became of it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Literal
+
+from sqlalchemy import Connection, Row, bindparam, select, update
+
+from copilot.incident import CLOSED
+from copilot.store.database import Database
+from copilot.store.tables import alerts, incidents
+from tools.clusterer import SUPPRESSED, Action
+from tools.types import Alert, Timestamp
+
+_CHUNK = 500
+_Identity = tuple[str, float, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAlert:
+    """An accepted alert; `action` is empty until triage decided, then `reason` says why."""
+
+    key: int
+    alert: Alert
+    accepted_at: Timestamp
+    incident_id: str | None = None
+    action: Action | Literal[""] = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What triage decided on one stored alert: the incident it belongs to, if any, and why."""
+
+    key: int
+    incident_id: str | None
+    action: Action
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What one delivery brought: alerts not seen before, ends of alerts, and repetitions."""
+
+    new: tuple[StoredAlert, ...] = ()
+    repeated: int = 0
+    resolved: tuple[StoredAlert, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Last:
+    """The newest row of a fingerprint."""
+
+    starts_at: Timestamp
+    status: str
+    closed: bool = field(default=False)
+
+
+class Alerts:
+    """The inbox: idempotent on (fingerprint, starts_at, status)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def accept(self, delivered: Sequence[Alert], now: Timestamp) -> Accepted:
+        """Write the alerts that are not known yet, all or none; they are on disk on return.
+
+        `starts_at == now` means that the sender gave no start: such an alert continues the last
+        one of its fingerprint, unless that one ended or its incident is closed.
+        """
+        if not delivered:
+            return Accepted()
+        undated = {alert.fingerprint for alert in delivered if alert.starts_at == now}
+        with self._database.write() as connection:
+            last = _last_of(connection, undated)
+            dated = (_dated(alert, last.get(alert.fingerprint), now) for alert in delivered)
+            rows = self._insert(connection, {_identity(alert): alert for alert in dated}, now)
+        return Accepted(
+            new=tuple(row for row in rows if row.alert.status != "resolved"),
+            repeated=len(delivered) - len(rows),
+            resolved=tuple(row for row in rows if row.alert.status == "resolved"),
+        )
+
+    def unassigned(self, limit: int = 1000) -> tuple[StoredAlert, ...]:
+        """Alerts and ends of alerts on which nothing was decided yet, in order of arrival."""
+        query = select(alerts).where(alerts.c.action == "").order_by(alerts.c.key).limit(limit)
+        with self._database.read() as connection:
+            return tuple(_stored(row) for row in connection.execute(query))
+
+    def assign(
+        self,
+        keys: Iterable[int],
+        incident_id: str | None,
+        reason: str,
+        action: Action,
+        now: Timestamp,
+    ) -> None:
+        """Record one decision on several alerts; a later decision replaces an earlier one."""
+        self.assign_all([Assignment(key, incident_id, action, reason) for key in keys], now)
+
+    def assign_all(self, assignments: Sequence[Assignment], now: Timestamp) -> None:
+        """Record a decision for each alert, all or none."""
+        if not assignments:
+            return
+        statement = (
+            update(alerts)
+            .where(alerts.c.key == bindparam("row_key"))
+            .values(
+                incident_id=bindparam("row_incident"),
+                action=bindparam("row_action"),
+                reason=bindparam("row_reason"),
+                decided_at=now,
+            )
+        )
+        rows = [
+            {
+                "row_key": a.key,
+                "row_incident": a.incident_id,
+                "row_action": a.action,
+                "row_reason": a.reason,
+            }
+            for a in assignments
+        ]
+        with self._database.write() as connection:
+            connection.execute(statement, rows)
+
+    def of(self, incident_id: str) -> tuple[Alert, ...]:
+        """The alerts that count for the incident, in order of arrival; suppressed ones do not."""
+        decided = self.decisions(incident_id)
+        return tuple(row.alert for row in decided if row.action not in SUPPRESSED)
+
+    def decisions(self, incident_id: str | None, limit: int = 10_000) -> tuple[StoredAlert, ...]:
+        """What was decided on the alerts of an incident; `None`: on those that belong to none."""
+        query = (
+            select(alerts)
+            .where(alerts.c.incident_id == incident_id, alerts.c.action != "")
+            .order_by(alerts.c.key)
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            return tuple(_stored(row) for row in connection.execute(query))
+
+    def _insert(
+        self, connection: Connection, distinct: dict[_Identity, Alert], now: Timestamp
+    ) -> list[StoredAlert]:
+        statement = (
+            self._database.insert(alerts)
+            .on_conflict_do_nothing(index_elements=["fingerprint", "starts_at", "status"])
+            .returning(alerts.c.key, alerts.c.fingerprint, alerts.c.starts_at, alerts.c.status)
+        )
+        rows = [
+            {
+                "fingerprint": alert.fingerprint,
+                "starts_at": alert.starts_at,
+                "status": alert.status,
+                "accepted_at": now,
+                "document": alert.model_dump_json(),
+            }
+            for alert in distinct.values()
+        ]
+        written = connection.execute(statement, rows)
+        stored = (
+            StoredAlert(key, distinct[(fingerprint, starts_at, status)], now)
+            for key, fingerprint, starts_at, status in written
+        )
+        return sorted(stored, key=lambda row: row.key)
+
+
+def _identity(alert: Alert) -> _Identity:
+    return (alert.fingerprint, alert.starts_at, alert.status)
+
+
+def _dated(alert: Alert, last: _Last | None, now: Timestamp) -> Alert:
+    """Give an alert without a start the start of the one it continues."""
+    if alert.starts_at != now or last is None or last.closed:
+        return alert
+    if last.status == "resolved" and alert.status != "resolved":
+        return alert
+    return alert.model_copy(update={"starts_at": last.starts_at})
+
+
+def _last_of(connection: Connection, fingerprints: Iterable[str]) -> dict[str, _Last]:
+    found: dict[str, _Last] = {}
+    columns = (alerts.c.fingerprint, alerts.c.starts_at, alerts.c.status, incidents.c.status)
+    joined = alerts.outerjoin(incidents, alerts.c.incident_id == incidents.c.id)
+    for chunk in _chunks(sorted(fingerprints)):
+        query = (
+            select(*columns)
+            .select_from(joined)
+            .where(alerts.c.fingerprint.in_(chunk))
+            .order_by(alerts.c.key)
+        )
+        for fingerprint, starts_at, status, incident_status in connection.execute(query):
+            found[fingerprint] = _Last(starts_at, status, incident_status in CLOSED)
+    return found
+
+
+def _chunks(items: list[str]) -> Iterator[list[str]]:
+    rest = iter(items)
+    while chunk := list(islice(rest, _CHUNK)):
+        yield chunk
+
+
+def _stored(row: Row[tuple[object, ...]]) -> StoredAlert:
+    columns = row._mapping
+    return StoredAlert(
+        key=columns["key"],
+        alert=Alert.model_validate_json(columns["document"]),
+        accepted_at=columns["accepted_at"],
+        incident_id=columns["incident_id"],
+        action=columns["action"],
+        reason=columns["reason"],
+    )

@@ -1,0 +1,207 @@
+"""Approvals: a person's answer to one digest, taken once, by compare-and-set."""
+
+from typing import Literal
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, select, update
+
+from copilot.store.database import Database
+from copilot.store.tables import approvals
+from tools.types import Approval, Frozen, Plan, Timestamp
+
+ApprovalStatus = Literal[
+    "pending",  # nobody answered yet; no answer is no
+    "approved",
+    "rejected",
+    "consumed",  # approved, and the executor began: it cannot be used by another run
+    "superseded",  # the plan was replaced before anybody answered
+]
+
+
+class RefusedError(Exception):
+    """Policy says no. The message tells a person why."""
+
+
+class UnknownPlanError(RefusedError):
+    """No approval was ever asked for this plan."""
+
+
+class WrongDigestError(RefusedError):
+    """What was approved or is to be run is not the plan that was shown."""
+
+
+class ExpiredError(RefusedError):
+    """The plan was too old to decide on or to run."""
+
+
+class AlreadyDecidedError(RefusedError):
+    """Somebody answered before, or the plan was replaced."""
+
+
+class ReasonMissingError(RefusedError):
+    """A rejection says why."""
+
+
+class NotApprovedError(RefusedError):
+    """Nobody approved the plan that is to be run."""
+
+
+class AlreadyConsumedError(RefusedError):
+    """Another run used this approval."""
+
+
+class ApprovalRequest(Frozen):
+    """A plan laid before a person, and what became of it."""
+
+    plan: Plan
+    run_id: str
+    status: ApprovalStatus
+    requested_at: Timestamp
+    changed_at: Timestamp
+    approval: Approval | None = None
+    consumed_by: str = ""
+
+
+class Approvals:
+    """Who allowed what: deny by default, one answer per plan, one use per answer."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def request(self, plan: Plan, run_id: str, now: Timestamp) -> ApprovalRequest:
+        """Lay a plan before a person; asking again with the same digest changes nothing."""
+        row = {
+            "plan_id": plan.id,
+            "incident_id": plan.incident_id,
+            "run_id": run_id,
+            "digest": plan.digest,
+            "status": "pending",
+            "requested_at": now,
+            "changed_at": now,
+            "expires_at": plan.expires_at,
+            "plan": plan.model_dump_json(),
+        }
+        with self._database.write() as connection:
+            connection.execute(self._database.insert(approvals).on_conflict_do_nothing(), [row])
+            found = _known(connection, plan.id)
+            _check_digest(found.plan, plan.digest)
+            return found
+
+    def get(self, plan_id: str) -> ApprovalRequest | None:
+        """The request for a plan, decided or not."""
+        with self._database.read() as connection:
+            return _read(connection, plan_id)
+
+    def pending(self, incident_id: str | None = None) -> tuple[ApprovalRequest, ...]:
+        """What waits for a person, oldest first; expired ones too, since nobody answered them."""
+        where: ColumnElement[bool] = approvals.c.status == "pending"
+        if incident_id is not None:
+            where = where & (approvals.c.incident_id == incident_id)
+        query = select(approvals).where(where).order_by(approvals.c.requested_at)
+        with self._database.read() as connection:
+            return tuple(_request(row._mapping) for row in connection.execute(query))
+
+    def decide(self, approval: Approval, now: Timestamp) -> ApprovalRequest:
+        """Record the answer; raises a `RefusedError` that says why it does not count."""
+        with self._database.write() as connection:
+            found = _known(connection, approval.plan_id)
+            _check_digest(found.plan, approval.digest)
+            _check_open(found, approval, now)
+            status = "approved" if approval.decision == "approve" else "rejected"
+            unanswered = (approvals.c.plan_id == approval.plan_id) & (
+                approvals.c.status == "pending"
+            )
+            statement = (
+                update(approvals)
+                .where(unanswered)
+                .values(status=status, changed_at=now, approval=approval.model_dump_json())
+            )
+            if connection.execute(statement).rowcount != 1:
+                raise AlreadyDecidedError(f"plan {approval.plan_id!r} was decided meanwhile")
+            return _known(connection, approval.plan_id)
+
+    def consume(self, plan_id: str, digest: str, run_id: str, now: Timestamp) -> ApprovalRequest:
+        """Use an approval, once: the same run may ask again after a crash, no other run may."""
+        with self._database.write() as connection:
+            found = _known(connection, plan_id)
+            _check_digest(found.plan, digest)
+            if found.status == "consumed" and found.consumed_by == run_id:
+                return found
+            _check_usable(found, now)
+            unused = (approvals.c.plan_id == plan_id) & (approvals.c.status == "approved")
+            statement = (
+                update(approvals)
+                .where(unused)
+                .values(status="consumed", changed_at=now, consumed_by=run_id)
+            )
+            if connection.execute(statement).rowcount != 1:
+                raise AlreadyConsumedError(f"the approval of plan {plan_id!r} was used meanwhile")
+            return _known(connection, plan_id)
+
+    def supersede(self, incident_id: str, now: Timestamp) -> int:
+        """Withdraw what was asked and not used of an incident; returns how many plans it were."""
+        unused = approvals.c.status.in_(("pending", "approved"))
+        statement = (
+            update(approvals)
+            .where(approvals.c.incident_id == incident_id, unused)
+            .values(status="superseded", changed_at=now)
+        )
+        with self._database.write() as connection:
+            return connection.execute(statement).rowcount
+
+
+def _check_digest(plan: Plan, digest: str) -> None:
+    if plan.digest != digest:
+        raise WrongDigestError(
+            f"digest {digest!r} is not that of plan {plan.id!r} ({plan.digest}); "
+            "look at the plan again before you decide"
+        )
+
+
+def _check_open(found: ApprovalRequest, approval: Approval, now: Timestamp) -> None:
+    plan = found.plan
+    if found.status == "superseded":
+        raise AlreadyDecidedError(f"plan {plan.id!r} was replaced; decide on the current one")
+    if found.status != "pending":
+        by = found.approval.approver if found.approval else "somebody"
+        raise AlreadyDecidedError(f"plan {plan.id!r} was {found.status} before, by {by!r}")
+    if now > plan.expires_at:
+        raise ExpiredError(f"plan {plan.id!r} expired {now - plan.expires_at:.0f} s ago")
+    if approval.decision == "reject" and not approval.reason.strip():
+        raise ReasonMissingError(f"say why plan {plan.id!r} is rejected: `reason` is empty")
+
+
+def _check_usable(found: ApprovalRequest, now: Timestamp) -> None:
+    plan = found.plan
+    if found.status == "consumed":
+        raise AlreadyConsumedError(
+            f"the approval of plan {plan.id!r} was used by run {found.consumed_by!r}"
+        )
+    if found.status != "approved":
+        raise NotApprovedError(f"plan {plan.id!r} is {found.status}; nobody approved it")
+    if now > plan.expires_at:
+        raise ExpiredError(f"the approval of plan {plan.id!r} expired")
+
+
+def _known(connection: Connection, plan_id: str) -> ApprovalRequest:
+    found = _read(connection, plan_id, lock=True)
+    if found is None:
+        raise UnknownPlanError(f"no approval was asked for a plan {plan_id!r}")
+    return found
+
+
+def _read(connection: Connection, plan_id: str, *, lock: bool = False) -> ApprovalRequest | None:
+    query = select(approvals).where(approvals.c.plan_id == plan_id)
+    row = connection.execute(query.with_for_update() if lock else query).first()
+    return None if row is None else _request(row._mapping)
+
+
+def _request(row: RowMapping) -> ApprovalRequest:
+    return ApprovalRequest(
+        plan=Plan.model_validate_json(row["plan"]),
+        run_id=row["run_id"],
+        status=row["status"],
+        requested_at=row["requested_at"],
+        changed_at=row["changed_at"],
+        approval=Approval.model_validate_json(row["approval"]) if row["approval"] else None,
+        consumed_by=row["consumed_by"],
+    )

@@ -1,0 +1,174 @@
+"""Connections and transactions: one writer at a time on SQLite, row locks on PostgreSQL."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.postgresql.dml import Insert as PostgresqlInsert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.dialects.sqlite.dml import Insert as SqliteInsert
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.pool import PoolProxiedConnection
+
+BUSY_SECONDS = 30.0
+"""How long a write waits for another process before it gives up."""
+
+_BEGIN = {True: "BEGIN IMMEDIATE", False: "BEGIN"}
+
+
+class StoreError(Exception):
+    """The store could not do it. `recoverable` says whether trying again may help."""
+
+    def __init__(self, problem: str, *, recoverable: bool = False) -> None:
+        super().__init__(problem)
+        self.recoverable = recoverable
+
+
+class Database:
+    """Transactions over one SQLAlchemy engine; nested ones of a thread join the outermost."""
+
+    def __init__(self, url: str) -> None:
+        self.url = _parsed(url)
+        self.sqlite = self.url.get_backend_name() == "sqlite"
+        self._engine = _sqlite(self.url) if self.sqlite else _postgresql(self.url)
+        # SQLite polls for its write lock, unfairly; threads of one process queue here instead.
+        self._writer = threading.RLock()
+        self._local = threading.local()
+
+    @property
+    def engine(self) -> Engine:
+        """The engine under it, to create tables and to look at in tests."""
+        return self._engine
+
+    def close(self) -> None:
+        """Give all connections back; the database can be opened again."""
+        self._engine.dispose()
+
+    def insert(self, table: Table) -> SqliteInsert | PostgresqlInsert:
+        """An INSERT that knows `on_conflict_do_nothing` in this database's dialect."""
+        return sqlite_insert(table) if self.sqlite else postgresql_insert(table)
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that may write: all of it or nothing, on disk when it ends."""
+        joined: Connection | None = getattr(self._local, "connection", None)
+        if joined is not None:
+            yield joined
+            return
+        if not self.sqlite:
+            with self._outermost() as connection:
+                yield connection
+            return
+        with self._writer, self._outermost() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A consistent look; inside a transaction of this thread it sees what that wrote."""
+        joined: Connection | None = getattr(self._local, "connection", None)
+        if joined is not None:
+            yield joined
+            return
+        with self._translated(), self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def _outermost(self) -> Iterator[Connection]:
+        with self._translated(), self._engine.connect() as plain:
+            connection = plain.execution_options(copilot_writes=True)
+            with connection.begin():
+                self._local.connection = connection
+                try:
+                    yield connection
+                finally:
+                    self._local.connection = None
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as problem:
+            raise StoreError(
+                f"the database {self.url.render_as_string()!r} refused: {problem.orig}; "
+                "check that it is reachable, writable and not full",
+                recoverable=problem.connection_invalidated or _transient(problem),
+            ) from problem
+
+
+def _transient(problem: DBAPIError) -> bool:
+    words = str(problem.orig).lower()
+    return any(word in words for word in ("locked", "busy", "deadlock", "connection", "timeout"))
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as problem:
+        raise StoreError(
+            f"{url!r} is not a database URL; use sqlite:///PATH or postgresql://USER@HOST/NAME"
+        ) from problem
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise StoreError(
+            f"database {parsed.get_backend_name()!r} is not supported; "
+            "use sqlite:///PATH or postgresql://USER@HOST/NAME"
+        )
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise StoreError(
+            f"{url!r} keeps nothing on disk; name a file: sqlite:///PATH (nothing may be lost)"
+        )
+    return parsed
+
+
+def _sqlite(url: URL) -> Engine:
+    engine = create_engine(
+        url,
+        pool_size=16,
+        max_overflow=64,
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: PoolProxiedConnection, _record: object) -> None:
+        # The driver would begin transactions itself, and deferred; ours begin in `_begin`.
+        connection.isolation_level = None  # type: ignore[attr-defined]
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",  # a commit is on disk before its 202 is sent, power cut included
+            "foreign_keys=ON",
+            f"busy_timeout={int(BUSY_SECONDS * 1000)}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = bool(connection.get_execution_options().get("copilot_writes"))
+        connection.exec_driver_sql(_BEGIN[writes])
+
+    return engine
+
+
+def _postgresql(url: URL) -> Engine:
+    psycopg = url.set(drivername="postgresql+psycopg")
+    try:
+        return create_engine(
+            psycopg,
+            pool_size=16,
+            max_overflow=32,
+            pool_pre_ping=True,
+            isolation_level="READ COMMITTED",
+        )
+    except (ModuleNotFoundError, NoSuchModuleError) as problem:
+        raise StoreError(
+            "PostgreSQL needs the driver psycopg; install incident-copilot[postgres]"
+        ) from problem
+
+
+def serialize_creation(connection: Connection, *, sqlite: bool) -> None:
+    """Let one process at a time create tables; PostgreSQL does not order CREATE by itself."""
+    if not sqlite:
+        connection.execute(text("SELECT pg_advisory_xact_lock(7233205)"))

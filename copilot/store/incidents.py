@@ -1,0 +1,104 @@
+"""Incidents: one document each, changed by reading, validating and writing in one transaction."""
+
+import builtins
+
+from sqlalchemy import Connection, select, tuple_, update
+
+from copilot.incident import CLOSED, Incident, IncidentStatus
+from copilot.store.database import Database, StoreError
+from copilot.store.tables import incidents
+from tools.types import Timestamp
+
+
+class UnknownIncidentError(StoreError):
+    """There is no incident of that id."""
+
+    def __init__(self, incident_id: str) -> None:
+        super().__init__(f"there is no incident {incident_id!r}")
+        self.incident_id = incident_id
+
+
+class Incidents:
+    """The incidents, newest first."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def open(self, incident: Incident) -> None:
+        """Write a new incident; opening the same id twice is an error."""
+        statement = self._database.insert(incidents).on_conflict_do_nothing()
+        with self._database.write() as connection:
+            written = connection.execute(statement, [_row(incident)])
+            if written.rowcount != 1:
+                raise StoreError(f"incident {incident.id!r} exists already; update it instead")
+
+    def get(self, incident_id: str) -> Incident | None:
+        """The incident as it is now."""
+        with self._database.read() as connection:
+            return _read(connection, incident_id)
+
+    def list(
+        self, limit: int = 50, before: str | None = None, status: IncidentStatus | None = None
+    ) -> tuple[Incident, ...]:
+        """A page, newest first; `before` is the id of the last incident of the page before."""
+        position = (incidents.c.opened_at, incidents.c.id)
+        query = select(incidents.c.document).order_by(*(c.desc() for c in position)).limit(limit)
+        if status is not None:
+            query = query.where(incidents.c.status == status)
+        with self._database.read() as connection:
+            if before is not None:
+                last = _read(connection, before)
+                if last is None:
+                    raise UnknownIncidentError(before)
+                query = query.where(tuple_(*position) < tuple_(last.opened_at, last.id))
+            return tuple(
+                Incident.model_validate_json(row.document) for row in connection.execute(query)
+            )
+
+    def active(self) -> tuple[Incident, ...]:
+        """The incidents an alert may still be attached to, newest first."""
+        query = (
+            select(incidents.c.document)
+            .where(incidents.c.status.not_in(sorted(CLOSED)))
+            .order_by(incidents.c.opened_at.desc(), incidents.c.id.desc())
+        )
+        with self._database.read() as connection:
+            return tuple(
+                Incident.model_validate_json(row.document) for row in connection.execute(query)
+            )
+
+    def update(self, incident_id: str, now: Timestamp, **fields: object) -> Incident:
+        """Change some fields and leave the others as another writer may have left them."""
+        with self._database.write() as connection:
+            old = _read(connection, incident_id, lock=True)
+            if old is None:
+                raise UnknownIncidentError(incident_id)
+            changed = Incident.model_validate({**dict(old), **fields, "updated_at": now})
+            if changed.id != incident_id:
+                raise StoreError(f"the id of incident {incident_id!r} cannot change")
+            where = incidents.c.id == incident_id
+            connection.execute(update(incidents).where(where).values(_row(changed)))
+            return changed
+
+    def count(self) -> dict[IncidentStatus, int]:
+        """How many incidents are in each status."""
+        with self._database.read() as connection:
+            statuses: builtins.list[IncidentStatus] = [
+                row.status for row in connection.execute(select(incidents.c.status))
+            ]
+        return {status: statuses.count(status) for status in sorted(set(statuses))}
+
+
+def _read(connection: Connection, incident_id: str, *, lock: bool = False) -> Incident | None:
+    query = select(incidents.c.document).where(incidents.c.id == incident_id)
+    document = connection.execute(query.with_for_update() if lock else query).scalar()
+    return None if document is None else Incident.model_validate_json(document)
+
+
+def _row(incident: Incident) -> dict[str, object]:
+    return {
+        "id": incident.id,
+        "status": incident.status,
+        "opened_at": incident.opened_at,
+        "document": incident.model_dump_json(),
+    }

@@ -1,0 +1,141 @@
+"""Journal: append-only, every row chained by SHA-256 to the row before it, with a stored head."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+
+from pydantic import JsonValue
+from sqlalchemy import Connection, RowMapping, select, update
+
+from copilot.incident import Event
+from copilot.store.canonical import canonical, sayable
+from copilot.store.database import Database
+from copilot.store.tables import journal, journal_head
+from tools.types import Frozen, Timestamp
+
+GENESIS = "0" * 64
+"""What the first row has for the digest of the row before it."""
+
+_PAGE = 1000
+
+
+class JournalCheck(Frozen):
+    """The outcome of a verification; `first_bad_seq` is the first row that cannot be trusted.
+
+    `head` is the digest of the last row: noted elsewhere, it also proves that nobody rewrote the
+    whole chain.
+    """
+
+    ok: bool
+    rows: int
+    head: str = GENESIS
+    first_bad_seq: int | None = None
+    problem: str = ""
+
+
+class Journal:
+    """What happened, by whom, in one order; rows are added and read, never changed."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def append(
+        self, incident_id: str, kind: str, by: str, detail: Mapping[str, JsonValue], now: Timestamp
+    ) -> Event:
+        """Add a row; inside `Store.transaction` it is kept or dropped with the rest."""
+        with self._database.write() as connection:
+            query = select(journal_head.c.seq, journal_head.c.digest).with_for_update()
+            last, previous = connection.execute(query).one()
+            row: dict[str, JsonValue] = {
+                "seq": last + 1,
+                "at": float(now),
+                "incident_id": sayable(incident_id),
+                "kind": sayable(kind),
+                "by": sayable(by),
+                "detail": json.loads(canonical(detail)),
+                "previous": previous,
+            }
+            event = Event.model_validate({**row, "digest": _digest(row)})
+            columns = {**event.model_dump(), "detail": canonical(event.detail)}
+            connection.execute(self._database.insert(journal), [columns])
+            connection.execute(update(journal_head).values(seq=event.seq, digest=event.digest))
+            return event
+
+    def events(
+        self, incident_id: str | None = None, after: int = 0, limit: int = 500
+    ) -> tuple[Event, ...]:
+        """Rows with a number above `after`, in order."""
+        query = select(journal).where(journal.c.seq > after).order_by(journal.c.seq).limit(limit)
+        if incident_id is not None:
+            query = query.where(journal.c.incident_id == incident_id)
+        with self._database.read() as connection:
+            return tuple(_event(row._mapping) for row in connection.execute(query))
+
+    def verify(self) -> JournalCheck:
+        """Recompute the chain: finds rows edited, removed, inserted or moved, and a cut end."""
+        previous, seq = GENESIS, 0
+        with self._database.read() as connection:
+            for row in _all(connection):
+                problem = _fault(row, seq + 1, previous)
+                if problem:
+                    return JournalCheck(
+                        ok=False, rows=seq, head=previous, first_bad_seq=seq + 1, problem=problem
+                    )
+                seq, previous = row["seq"], row["digest"]
+            head = connection.execute(select(journal_head.c.seq, journal_head.c.digest)).first()
+        if head is None or tuple(head) != (seq, previous):
+            said = "is missing" if head is None else f"names row {head.seq}"
+            problem = f"the chain ends at row {seq}, but the stored head {said}: rows are missing"
+            return JournalCheck(
+                ok=False, rows=seq, head=previous, first_bad_seq=seq + 1, problem=problem
+            )
+        return JournalCheck(ok=True, rows=seq, head=previous)
+
+    def export(self, write: Callable[[str], object]) -> int:
+        """Hand over every row as one line of JSON; returns how many.
+
+        A line's `digest` is the SHA-256 of the same object without `digest`, written canonically.
+        """
+        rows = 0
+        with self._database.read() as connection:
+            for row in _all(connection):
+                write(canonical(_event(row).model_dump()) + "\n")
+                rows += 1
+        return rows
+
+
+def _digest(row: Mapping[str, JsonValue]) -> str:
+    return hashlib.sha256(canonical(row).encode()).hexdigest()
+
+
+def _event(row: RowMapping) -> Event:
+    return Event.model_validate({**row, "detail": json.loads(row["detail"])})
+
+
+def _all(connection: Connection) -> Iterator[RowMapping]:
+    after = 0
+    query = select(journal).order_by(journal.c.seq).limit(_PAGE)
+    while page := connection.execute(query.where(journal.c.seq > after)).all():
+        for row in page:
+            yield row._mapping
+        after = page[-1].seq
+
+
+def _fault(row: RowMapping, expected: int, previous: str) -> str:
+    if row["seq"] != expected:
+        return f"row {expected} is missing; the next one is {row['seq']}"
+    if row["previous"] != previous:
+        return (
+            f"row {expected} does not follow the row before it: one of them was moved or replaced"
+        )
+    try:
+        detail = json.loads(row["detail"])
+    except ValueError:
+        return f"row {expected} was edited: its detail is not JSON"
+    sealed = {**row, "detail": detail}
+    digest = sealed.pop("digest")
+    if not isinstance(detail, dict) or canonical(detail) != row["detail"]:
+        return f"row {expected} was edited: its detail is not as it was written"
+    if _digest(sealed) != digest:
+        return f"row {expected} was edited: its content does not give its digest"
+    return ""

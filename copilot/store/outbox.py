@@ -1,0 +1,83 @@
+"""Outbox: a row before every side effect, its result after; a finished one is never run again."""
+
+import json
+
+from pydantic import JsonValue
+from sqlalchemy import Connection, RowMapping, select, update
+
+from copilot.store.canonical import canonical
+from copilot.store.database import Database, StoreError
+from copilot.store.tables import outbox
+from tools.types import Frozen, StepResult, Timestamp
+
+
+class Intent(Frozen):
+    """A side effect that was begun; without a result it may or may not have happened."""
+
+    key: str
+    kind: str
+    payload: dict[str, JsonValue]
+    started_at: Timestamp
+    result: StepResult | None = None
+
+
+class Outbox:
+    """Side effects by idempotency key."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def begin(
+        self, key: str, kind: str, payload: dict[str, JsonValue], now: Timestamp
+    ) -> StepResult | None:
+        """Write down what is about to be done; a result means it was done: do not do it again."""
+        text = canonical(payload)
+        row = {"key": key, "kind": kind, "payload": text, "started_at": now}
+        with self._database.write() as connection:
+            connection.execute(self._database.insert(outbox).on_conflict_do_nothing(), [row])
+            known = _read(connection, key)
+            if known.kind != kind or canonical(known.payload) != text:
+                raise StoreError(f"outbox key {key!r} was used for something else ({known.kind!r})")
+            return known.result
+
+    def finish(self, key: str, result: StepResult, now: Timestamp) -> StepResult:
+        """Record the result; the first one recorded stands and is returned."""
+        unfinished = (outbox.c.key == key) & outbox.c.finished_at.is_(None)
+        statement = (
+            update(outbox)
+            .where(unfinished)
+            .values(result=result.model_dump_json(), finished_at=now)
+        )
+        with self._database.write() as connection:
+            connection.execute(statement)
+            recorded = _read(connection, key).result
+        return result if recorded is None else recorded
+
+    def get(self, key: str) -> Intent | None:
+        """What is recorded under a key."""
+        with self._database.read() as connection:
+            row = connection.execute(select(outbox).where(outbox.c.key == key)).first()
+            return None if row is None else _intent(row._mapping)
+
+    def unfinished(self) -> tuple[Intent, ...]:
+        """Begun and without a result, oldest first: what a crash may have interrupted."""
+        query = select(outbox).where(outbox.c.finished_at.is_(None)).order_by(outbox.c.started_at)
+        with self._database.read() as connection:
+            return tuple(_intent(row._mapping) for row in connection.execute(query))
+
+
+def _read(connection: Connection, key: str) -> Intent:
+    row = connection.execute(select(outbox).where(outbox.c.key == key)).first()
+    if row is None:
+        raise StoreError(f"outbox key {key!r} was never begun")
+    return _intent(row._mapping)
+
+
+def _intent(row: RowMapping) -> Intent:
+    return Intent(
+        key=row["key"],
+        kind=row["kind"],
+        payload=json.loads(row["payload"]),
+        started_at=row["started_at"],
+        result=StepResult.model_validate_json(row["result"]) if row["result"] else None,
+    )

@@ -1,0 +1,196 @@
+"""Runs: each pass of the graph over an incident, written before it starts, leased to one worker."""
+
+from typing import Literal
+
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from copilot.store.database import Database, StoreError
+from copilot.store.incidents import UnknownIncidentError
+from copilot.store.tables import incidents, runs
+from tools.types import Frozen, Timestamp
+
+RunStatus = Literal[
+    "accepted",  # written, waits for a worker
+    "running",  # a worker has the lease
+    "waiting",  # interrupted until a person decides
+    "done",
+    "failed",  # broke; `error` says how
+    "superseded",  # another run does its work
+]
+
+_CANDIDATES = 16
+
+
+class Run(Frozen):
+    """One pass of the graph over one incident."""
+
+    id: str
+    incident_id: str
+    status: RunStatus
+    owner: str = ""
+    lease_until: Timestamp = 0.0
+    attempt: int = 0
+    created_at: Timestamp
+    error: str = ""
+
+
+class LeaseLostError(StoreError):
+    """Another worker has the run by now; stop working on it."""
+
+    def __init__(self, run_id: str, owner: str) -> None:
+        super().__init__(f"run {run_id!r} is no longer leased to {owner!r}; it was claimed again")
+
+
+class Runs:
+    """The queue of runs; at most one run of an incident is running at any time."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def accept(self, incident_id: str, now: Timestamp) -> Run:
+        """Write a run before anything is started for it."""
+        with self._database.write() as connection:
+            query = select(incidents.c.id).where(incidents.c.id == incident_id).with_for_update()
+            if connection.execute(query).scalar() is None:
+                raise UnknownIncidentError(incident_id)
+            last = select(func.max(runs.c.number)).where(runs.c.incident_id == incident_id)
+            number = (connection.execute(last).scalar() or 0) + 1
+            row = {
+                "id": f"{incident_id}.{number}",
+                "incident_id": incident_id,
+                "number": number,
+                "status": "accepted",
+                "created_at": now,
+                "updated_at": now,
+            }
+            connection.execute(self._database.insert(runs), [row])
+        return Run(
+            id=f"{incident_id}.{number}", incident_id=incident_id, status="accepted", created_at=now
+        )
+
+    def claim(self, owner: str, now: Timestamp, lease_s: float) -> Run | None:
+        """Take the oldest run that waits for a worker or whose worker has gone silent."""
+        with self._database.write() as connection:
+            for run in _query(connection, _claimable(now), limit=_CANDIDATES, skip_locked=True):
+                if _take(connection, run, owner, now, lease_s):
+                    return run.model_copy(
+                        update={
+                            "status": "running",
+                            "owner": owner,
+                            "lease_until": now + lease_s,
+                            "attempt": run.attempt + 1,
+                        }
+                    )
+        return None
+
+    def heartbeat(self, run_id: str, owner: str, now: Timestamp, lease_s: float) -> None:
+        """Keep the lease; raises `LeaseLostError` when another worker has the run."""
+        held = and_(runs.c.id == run_id, runs.c.owner == owner, runs.c.status == "running")
+        statement = update(runs).where(held).values(lease_until=now + lease_s, updated_at=now)
+        with self._database.write() as connection:
+            if connection.execute(statement).rowcount != 1:
+                raise LeaseLostError(run_id, owner)
+
+    def finish(
+        self, run_id: str, status: RunStatus, now: Timestamp, error: str = "", *, owner: str = ""
+    ) -> None:
+        """End the run or lay it down (`waiting`); with `owner`, only while it has the lease."""
+        where = runs.c.id == run_id
+        if owner:
+            where = and_(where, runs.c.owner == owner, runs.c.status == "running")
+        statement = (
+            update(runs)
+            .where(where)
+            .values(status=status, owner="", lease_until=0.0, updated_at=now, error=error)
+        )
+        with self._database.write() as connection:
+            if connection.execute(statement).rowcount != 1:
+                raise (
+                    LeaseLostError(run_id, owner)
+                    if owner
+                    else StoreError(f"there is no run {run_id!r}")
+                )
+
+    def resume(self, run_id: str, now: Timestamp) -> bool:
+        """Queue a waiting run again; False when it does not wait (any more)."""
+        where = and_(runs.c.id == run_id, runs.c.status == "waiting")
+        statement = update(runs).where(where).values(status="accepted", updated_at=now)
+        with self._database.write() as connection:
+            return connection.execute(statement).rowcount == 1
+
+    def release_all(self, owner: str, now: Timestamp) -> int:
+        """Hand back what this worker runs, at shutdown or when it comes back after a crash."""
+        where = and_(runs.c.owner == owner, runs.c.status == "running")
+        statement = (
+            update(runs)
+            .where(where)
+            .values(status="accepted", owner="", lease_until=0.0, updated_at=now)
+        )
+        with self._database.write() as connection:
+            return connection.execute(statement).rowcount
+
+    def get(self, run_id: str) -> Run | None:
+        """The run as it is now."""
+        with self._database.read() as connection:
+            return next(iter(_query(connection, runs.c.id == run_id)), None)
+
+    def of(self, incident_id: str) -> tuple[Run, ...]:
+        """The runs of an incident, oldest first."""
+        with self._database.read() as connection:
+            return _query(connection, runs.c.incident_id == incident_id)
+
+    def recoverable(self, now: Timestamp) -> tuple[Run, ...]:
+        """What `claim` could hand out now, oldest first."""
+        with self._database.read() as connection:
+            return _query(connection, _claimable(now))
+
+
+def _claimable(now: Timestamp) -> ColumnElement[bool]:
+    other = runs.alias()
+    busy = (
+        select(other.c.id)
+        .where(other.c.incident_id == runs.c.incident_id, other.c.status == "running")
+        .exists()
+    )
+    silent = and_(runs.c.status == "running", runs.c.lease_until < now)
+    return or_(and_(runs.c.status == "accepted", ~busy), silent)
+
+
+def _query(
+    connection: Connection,
+    where: ColumnElement[bool],
+    *,
+    limit: int | None = None,
+    skip_locked: bool = False,
+) -> tuple[Run, ...]:
+    columns = [runs.c[name] for name in Run.model_fields]
+    query = select(*columns).where(where).order_by(runs.c.created_at, runs.c.number).limit(limit)
+    if skip_locked:
+        query = query.with_for_update(skip_locked=True)
+    return tuple(Run.model_validate(dict(row._mapping)) for row in connection.execute(query))
+
+
+def _take(connection: Connection, run: Run, owner: str, now: Timestamp, lease_s: float) -> bool:
+    unchanged = and_(
+        runs.c.id == run.id,
+        runs.c.status == run.status,
+        runs.c.attempt == run.attempt,
+        runs.c.lease_until == run.lease_until,
+    )
+    statement = (
+        update(runs)
+        .where(unchanged)
+        .values(
+            status="running",
+            owner=owner,
+            lease_until=now + lease_s,
+            attempt=run.attempt + 1,
+            updated_at=now,
+        )
+    )
+    try:
+        with connection.begin_nested():
+            return connection.execute(statement).rowcount == 1
+    except IntegrityError:
+        return False  # the index `runs_one_running`: another worker was first with this incident

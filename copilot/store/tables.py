@@ -1,0 +1,139 @@
+"""The tables of the store. Documents are JSON text; columns hold what is searched or compared."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+SCHEMA_VERSION = 1
+
+metadata = MetaData()
+
+# SQLite numbers rows by itself only in a column declared INTEGER.
+_Serial = BigInteger().with_variant(Integer, "sqlite")
+
+schema = Table(
+    "schema_version",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("version", Integer, nullable=False),
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("status", Text, nullable=False),
+    Column("opened_at", Double, nullable=False),
+    Column("document", Text, nullable=False),
+    Index("incidents_newest", "opened_at", "id"),
+    Index("incidents_status", "status"),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("key", _Serial, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("starts_at", Double, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("accepted_at", Double, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("incident_id", Text, ForeignKey("incidents.id"), nullable=True),
+    Column("action", Text, nullable=False, default=""),
+    Column("reason", Text, nullable=False, default=""),
+    Column("decided_at", Double, nullable=True),
+    UniqueConstraint("fingerprint", "starts_at", "status", name="alerts_identity"),
+    Index("alerts_incident", "incident_id", "key"),
+    sqlite_autoincrement=True,
+)
+# Only the undecided rows are in it, so looking for work costs nothing as the table grows.
+Index(
+    "alerts_undecided",
+    alerts.c.key,
+    sqlite_where=alerts.c.action == "",
+    postgresql_where=alerts.c.action == "",
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("incident_id", Text, ForeignKey("incidents.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("owner", Text, nullable=False, default=""),
+    Column("lease_until", Double, nullable=False, default=0.0),
+    Column("attempt", Integer, nullable=False, default=0),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Column("error", Text, nullable=False, default=""),
+    UniqueConstraint("incident_id", "number", name="runs_number"),
+    Index("runs_queue", "status", "created_at"),
+)
+# The lock of an incident: the database itself refuses a second running row.
+Index(
+    "runs_one_running",
+    runs.c.incident_id,
+    unique=True,
+    sqlite_where=runs.c.status == "running",
+    postgresql_where=runs.c.status == "running",
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("plan_id", Text, primary_key=True),
+    Column("incident_id", Text, ForeignKey("incidents.id"), nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("requested_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("plan", Text, nullable=False),
+    Column("approval", Text, nullable=False, default=""),
+    Column("changed_at", Double, nullable=False),
+    Column("consumed_by", Text, nullable=False, default=""),
+    Index("approvals_incident", "incident_id", "status"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("finished_at", Double, nullable=True),
+    Column("result", Text, nullable=False, default=""),
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("seq", _Serial, primary_key=True, autoincrement=False),
+    Column("at", Double, nullable=False),
+    Column("incident_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("previous", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Index("journal_incident", "incident_id", "seq"),
+)
+
+journal_head = Table(
+    "journal_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("digest", Text, nullable=False),
+)
