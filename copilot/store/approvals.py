@@ -100,6 +100,36 @@ class Approvals:
         with self._database.read() as connection:
             return tuple(_request(row._mapping) for row in connection.execute(query))
 
+    def of(self, incident_id: str) -> tuple[ApprovalRequest, ...]:
+        """Every plan ever laid before a person for this incident, oldest first."""
+        where = approvals.c.incident_id == incident_id
+        query = select(approvals).where(where).order_by(approvals.c.requested_at)
+        with self._database.read() as connection:
+            return tuple(_request(row._mapping) for row in connection.execute(query))
+
+    def expire(self, now: Timestamp) -> tuple[ApprovalRequest, ...]:
+        """No answer is no: reject what nobody answered in time; returns what expired just now."""
+        expired = []
+        with self._database.write() as connection:
+            late = (approvals.c.status == "pending") & (approvals.c.expires_at < now)
+            for row in connection.execute(select(approvals).where(late).with_for_update()).all():
+                found = _request(row._mapping)
+                approval = Approval(
+                    plan_id=found.plan.id,
+                    digest=found.plan.digest,
+                    decision="reject",
+                    approver="nobody",
+                    reason="no answer before the plan expired",
+                    decided_at=now,
+                )
+                connection.execute(
+                    update(approvals)
+                    .where(approvals.c.plan_id == found.plan.id)
+                    .values(status="rejected", approval=approval.model_dump_json())
+                )
+                expired.append(found)
+        return tuple(expired)
+
     def decide(self, approval: Approval, now: Timestamp) -> ApprovalRequest:
         """Record the answer; raises a `RefusedError` that says why it does not count."""
         with self._database.write() as connection:

@@ -37,6 +37,13 @@ class Incidents:
         with self._database.read() as connection:
             return _read(connection, incident_id)
 
+    def require(self, incident_id: str) -> Incident:
+        """The incident as it is now; raises `UnknownIncidentError` where there is none."""
+        found = self.get(incident_id)
+        if found is None:
+            raise UnknownIncidentError(incident_id)
+        return found
+
     def list(
         self, limit: int = 50, before: str | None = None, status: IncidentStatus | None = None
     ) -> tuple[Incident, ...]:
