@@ -1,0 +1,1 @@
+"""Running localization over sets of recorded incidents: cases, the look, peers, perturbations."""

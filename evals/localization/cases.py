@@ -1,0 +1,66 @@
+"""A set of recorded incidents and, apart from it, its answers."""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import chain, zip_longest
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tools.types import Timestamp
+
+
+class CaseSetError(Exception):
+    """The folder given by --data is not a set of incident bundles."""
+
+
+class Answer(BaseModel):
+    """One line of `truth/truth.jsonl`; fields that no score needs are left alone."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str
+    system: str
+    root_cause: str
+    fault_type: str = ""
+    inject_ts: Timestamp | None = None
+    alert_ts: Timestamp | None = None
+
+
+class Case(BaseModel):
+    """One bundle and its answer, which only scorers may open."""
+
+    model_config = ConfigDict(frozen=True)
+
+    folder: Path
+    answer: Answer
+
+
+def read(data: Path, limit: int | None = None) -> tuple[Case, ...]:
+    """All cases that have an answer, by id; with a limit, spread evenly over the systems."""
+    answers = data / "truth" / "truth.jsonl"
+    bundles = data / "incidents"
+    if not answers.is_file() or not bundles.is_dir():
+        raise CaseSetError(
+            f"{str(data)!r} is no bundle set: it needs incidents/<id>/ and truth/truth.jsonl"
+        )
+    found = []
+    for line in answers.read_text(encoding="utf-8").splitlines():
+        try:
+            answer = Answer.model_validate(json.loads(line))
+        except (json.JSONDecodeError, ValidationError) as error:
+            raise CaseSetError(f"{str(answers)!r}: {error}; one JSON object a line") from error
+        if (bundles / answer.id).is_dir():
+            found.append(Case(folder=bundles / answer.id, answer=answer))
+    if not found:
+        raise CaseSetError(f"{str(bundles)!r} holds no bundle named in {str(answers)!r}")
+    return tuple(found) if limit is None else _spread(found)[:limit]
+
+
+def _spread(cases: Sequence[Case]) -> tuple[Case, ...]:
+    by_system: dict[str, list[Case]] = defaultdict(list)
+    for case in sorted(cases, key=lambda case: case.answer.id):
+        by_system[case.answer.system].append(case)
+    rounds = chain.from_iterable(zip_longest(*by_system.values()))
+    return tuple(case for case in rounds if case is not None)

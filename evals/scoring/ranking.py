@@ -1,0 +1,75 @@
+"""Score rankings of components against the one that was at fault; ties are shared, never won.
+
+A candidate that ties with others takes each of their places with equal chance, so every figure is
+the expectation over a random order of the tied: no method gains by the order of names.
+"""
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from tools.types import Frozen
+
+
+class Place(Frozen):
+    """Where the answer stands: `better` candidates strictly above, `tied` with it (itself too).
+
+    `tied` is 0 when the answer is not among the candidates.
+    """
+
+    better: int
+    tied: int
+
+    def within(self, k: int) -> float:
+        """Chance that the answer is among the first k (AC@k of one case).
+
+        >>> Place(better=0, tied=2).within(1)
+        0.5
+        """
+        if self.tied == 0:
+            return 0.0
+        return min(max((k - self.better) / self.tied, 0.0), 1.0)
+
+    def reciprocal(self) -> float:
+        """Expected 1 / rank; 0 when absent."""
+        if self.tied == 0:
+            return 0.0
+        return fmean(1.0 / (self.better + i) for i in range(1, self.tied + 1))
+
+
+class RankingScore(Frozen):
+    """Means over cases: AC@1, AC@3, AC@5, Avg@5 (mean of AC@1…AC@5), MRR."""
+
+    cases: int
+    ac1: float
+    ac3: float
+    ac5: float
+    avg5: float
+    mrr: float
+
+
+def place(scored: Sequence[tuple[str, float]], answer: str) -> Place:
+    """Find the answer among `(component, score)`, highest score first; order does not matter."""
+    own = [score for name, score in scored if name == answer]
+    if not own:
+        return Place(better=0, tied=0)
+    best = max(own)
+    others = [score for name, score in scored if name != answer]
+    return Place(
+        better=sum(score > best for score in others),
+        tied=1 + sum(score == best for score in others),
+    )
+
+
+def score(places: Sequence[Place]) -> RankingScore:
+    """Means over the cases; zeros where there are none."""
+    if not places:
+        return RankingScore(cases=0, ac1=0.0, ac3=0.0, ac5=0.0, avg5=0.0, mrr=0.0)
+    ac = {k: fmean(one.within(k) for one in places) for k in range(1, 6)}
+    return RankingScore(
+        cases=len(places),
+        ac1=ac[1],
+        ac3=ac[3],
+        ac5=ac[5],
+        avg5=fmean(ac.values()),
+        mrr=fmean(one.reciprocal() for one in places),
+    )
