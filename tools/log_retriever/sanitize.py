@@ -19,6 +19,11 @@ _INVISIBLE = re.compile(
 _ELLIPSIS = "…"
 
 
+def strip_controls(text: str) -> str:
+    """The text without escape sequences and invisible characters; breaks and tabs become blanks."""
+    return _INVISIBLE.sub("", _BREAKS.sub(" ", _ANSI.sub("", text)))
+
+
 def sanitize(text: str, limit: int = 300) -> str:
     r"""One safe line of at most `limit` characters.
 
@@ -32,7 +37,7 @@ def sanitize(text: str, limit: int = 300) -> str:
     if limit < 1:
         raise ValueError(f"limit must be at least 1, got {limit!r}")
     head = text[: 4 * limit + 1024]
-    shown = _INVISIBLE.sub("", _BREAKS.sub(" ", _ANSI.sub("", head))).strip()
+    shown = strip_controls(head).strip()
     if len(shown) > limit or len(head) < len(text):
         return shown[: limit - 1].rstrip() + _ELLIPSIS
     return shown
