@@ -41,6 +41,7 @@ class Verification(Frozen):
     """
 
     watch: tuple[Literal["component", "entry", "all"], ...] = Field(default=("all",), min_length=1)
+    ignore: tuple[str, ...] = ()
     checks: tuple[MetricCheck, ...] = ()
     hold_s: float = Field(default=60.0, ge=0, le=3600)
     within_s: float = Field(default=600.0, gt=0, le=86_400)

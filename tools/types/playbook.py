@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
-from tools.types.action import RiskClass, StepAction
+from tools.types.action import RiskClass, StepAction, Verdict
 from tools.types.base import Frozen, Timestamp
 from tools.types.conditions import Precondition, Verification
 from tools.types.findings import FaultKind
@@ -47,8 +47,10 @@ class Parameter(Frozen):
     def _complete(self) -> Self:
         if self.type in ("integer", "number") and (self.minimum is None or self.maximum is None):
             raise ValueError(f"parameter {self.name!r}: a number needs a minimum and a maximum")
-        if self.type == "text" and not (self.pattern or self.allowed):
-            raise ValueError(f"parameter {self.name!r}: a text needs a pattern or allowed values")
+        patterned = self.pattern and self.default is not None
+        if self.type == "text" and not (patterned or self.allowed):
+            problem = "a text needs allowed values, or a pattern and a default"
+            raise ValueError(f"parameter {self.name!r}: {problem}")
         if self.source == "fact" and not self.fact:
             raise ValueError(f"parameter {self.name!r}: source 'fact' needs the name of the fact")
         if self.source == "default" and self.default is None:
@@ -72,7 +74,7 @@ class Applicability(Frozen):
     faults: tuple[FaultKind, ...] = Field(min_length=1)
     components: tuple[ComponentKind, ...] = ()
     when: tuple[Precondition, ...] = ()
-    preference: int = Field(default=50, ge=0, le=100)
+    preference: int = Field(default=50, ge=1, le=100)
 
 
 class BlastRadius(Frozen):
@@ -83,7 +85,10 @@ class BlastRadius(Frozen):
 
 
 class Playbook(Frozen):
-    """A recovery that a person can approve, as it stands in the catalogue."""
+    """A recovery that a person can approve, as it stands in the catalogue.
+
+    A playbook that changes something has a rollback or says why there is none (`irreversible`).
+    """
 
     id: str = Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+){0,5}$", max_length=60)
     title: Text
@@ -93,12 +98,19 @@ class Playbook(Frozen):
     preconditions: tuple[Precondition, ...] = ()
     steps: tuple[PlaybookStep, ...] = Field(min_length=1, max_length=12)
     rollback: tuple[PlaybookStep, ...] = Field(default=(), max_length=12)
+    irreversible: Text | None = None
     verification: Verification
     expected_effect: Text
     check: Text
     blast_radius: BlastRadius
     cooldown_s: float = Field(ge=0, le=86_400)
     lock: str = Field(min_length=1, max_length=120)
+
+    @model_validator(mode="after")
+    def _can_be_undone(self) -> Self:
+        if self.risk != "A" and not self.rollback and self.irreversible is None:
+            raise ValueError("class B and C need a rollback, or `irreversible` saying why none")
+        return self
 
 
 class Outcome(Frozen):
@@ -128,6 +140,7 @@ class Choice(Frozen):
     parameters: dict[str, JsonValue] = Field(default_factory=dict)
     evidence: tuple[str, ...] = ()
     reason: str
+    reason_zh: str = ""
     check: Text | None = None
     considered: tuple[Considered, ...] = ()
     arm: Literal["rules", "ml", "llm"] = "rules"
@@ -141,6 +154,7 @@ class Choice(Frozen):
 class Judgement(Frozen):
     """What fresh series say of a plan that ran: the verdict, one sentence, and the figures."""
 
-    verdict: Literal["recovered", "unchanged", "worse", "unknown"]
+    verdict: Verdict
     statement: str
+    statement_zh: str = ""
     figures: dict[str, float] = Field(default_factory=dict)

@@ -1,0 +1,5 @@
+"""What is known before an incident: the playbooks a person may approve."""
+
+from knowledge_base.catalogue import playbooks
+
+__all__ = ["playbooks"]

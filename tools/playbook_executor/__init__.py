@@ -1,0 +1,42 @@
+"""Playbooks: parse and validate, choose or abstain, fill, digest, run one approved step, verify."""
+
+from tools.playbook_executor.choose import choose
+from tools.playbook_executor.errors import (
+    ApprovalError,
+    DigestError,
+    ExpiredError,
+    ParameterError,
+    PlaybookError,
+    PreconditionError,
+    RefusedError,
+    StepError,
+)
+from tools.playbook_executor.fill import digest, fill
+from tools.playbook_executor.parse import parse, schema
+from tools.playbook_executor.run import Policy, StepRunner, check_approval, run_step, step_key
+from tools.playbook_executor.verify import verify
+from tools.playbook_executor.vocabulary import ArgumentsError, arguments
+
+__all__ = [
+    "ApprovalError",
+    "ArgumentsError",
+    "DigestError",
+    "ExpiredError",
+    "ParameterError",
+    "PlaybookError",
+    "Policy",
+    "PreconditionError",
+    "RefusedError",
+    "StepError",
+    "StepRunner",
+    "arguments",
+    "check_approval",
+    "choose",
+    "digest",
+    "fill",
+    "parse",
+    "run_step",
+    "schema",
+    "step_key",
+    "verify",
+]

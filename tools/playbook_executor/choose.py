@@ -1,0 +1,152 @@
+"""Choose a playbook for the located cause, by rule or by what worked before; or abstain."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal
+
+from tools.playbook_executor.advice import what_to_check
+from tools.playbook_executor.offers import Offer, held_back, offers
+from tools.playbook_executor.outcomes import posterior
+from tools.playbook_executor.subject import Subject
+from tools.types import (
+    Candidate,
+    Choice,
+    Considered,
+    Fact,
+    FaultKind,
+    Outcome,
+    Playbook,
+    Ranking,
+    Timestamp,
+)
+
+Arm = Literal["rules", "ml"]
+_CAUTION = 0.05
+
+
+def choose(
+    playbooks: Sequence[Playbook],
+    ranking: Ranking,
+    facts: Mapping[str, Fact],
+    history: Sequence[Outcome] = (),
+    *,
+    arm: Arm = "rules",
+    excluded: Collection[str] = (),
+    now: Timestamp | None = None,
+    minimum_cases: int = 5,
+) -> Choice:
+    """A playbook for the first candidate of the ranking, with its parameters; or an abstention.
+
+    `rules`: of the playbooks for this fault kind and component kind whose preconditions hold and
+    whose parameters are known, the one with the highest preference, then the lowest risk. `ml`:
+    of those tried at least `minimum_cases` times in the nearest past cases, the one with the
+    highest 5 % quantile of the Beta posterior of its success; without enough cases, the rules'
+    choice. `facts` has keys `<fact>:<component>`; `excluded` holds the ids already tried or
+    rejected in this incident; with `now`, a playbook cooling down on this component is left out.
+    """
+    if ranking.abstained or not ranking.candidates:
+        reason = f"the cause is not located: {ranking.reason or 'no candidate'}"
+        return Choice(
+            reason=reason, reason_zh="故障原因尚未定位", check=what_to_check(None), arm=arm
+        )
+    first = ranking.candidates[0]
+    if first.fault_kind is None:
+        return _unknown_kind(first, arm)
+    subject = Subject.of(first.component, facts)
+    tried = {past.playbook_id for past in history if past.fault_kind == first.fault_kind}
+    offered = [
+        held_back(offer, subject, history, excluded, now)
+        for offer in offers(playbooks, first.fault_kind, subject, tried if arm == "ml" else ())
+    ]
+    ready = [offer for offer in offered if not offer.obstacle]
+    chosen, reason = _by_preference(ready, first.fault_kind)
+    if arm == "ml":
+        learned = _by_outcomes(ready, first.fault_kind, subject, history, minimum_cases)
+        chosen, reason = learned or (chosen, f"{reason}; fewer than {minimum_cases} past cases")
+    if chosen is None:
+        return _abstention(first, first.fault_kind, offered, arm)
+    return _chosen(first, chosen, reason, offered, arm)
+
+
+def _by_preference(ready: Sequence[Offer], kind: FaultKind) -> tuple[Offer | None, str]:
+    meant = [offer for offer in ready if offer.preference > 0]
+    return (meant[0] if meant else None), f"it is the catalogue's first for {kind}"
+
+
+def _by_outcomes(
+    ready: Sequence[Offer],
+    kind: FaultKind,
+    subject: Subject,
+    history: Sequence[Outcome],
+    minimum_cases: int,
+) -> tuple[Offer | None, str] | None:
+    """The offer that most surely works, None and why if all seldom do; None with too few cases."""
+    known = []
+    for offer in ready:
+        found = posterior(offer.playbook.id, kind, subject, history, minimum_cases)
+        if found.cases >= minimum_cases:
+            known.append((found.quantile(_CAUTION), offer, found))
+    if not known:
+        return None
+    _, offer, best = max(known, key=lambda row: (row[0], -row[1].order[1], row[1].playbook.id))
+    score = f"{best.successes} of {best.cases} past cases on {best.neighbourhood} recovered"
+    if best.mean < 0.5:
+        return None, f"what was tried seldom worked: {offer.playbook.id}, {score}"
+    return offer, score
+
+
+def _chosen(
+    candidate: Candidate, offer: Offer, reason: str, offered: Sequence[Offer], arm: Arm
+) -> Choice:
+    playbook = offer.playbook
+    return Choice(
+        playbook_id=playbook.id,
+        component=candidate.component,
+        parameters=offer.parameters,
+        evidence=_evidence(candidate),
+        reason=f"{playbook.id}: {reason}",
+        reason_zh=f"{playbook.id}:针对 {candidate.fault_kind} 选择",
+        check=playbook.check,
+        considered=tuple(_considered(other, other is offer) for other in offered),
+        arm=arm,
+    )
+
+
+def _abstention(
+    candidate: Candidate, kind: FaultKind, offered: Sequence[Offer], arm: Arm
+) -> Choice:
+    reason, check = f"no playbook of the catalogue is for {kind}", what_to_check(kind)
+    if offered:
+        first = offered[0]
+        obstacle = first.obstacle or "what was tried seldom worked"
+        reason, check = f"{first.playbook.id} cannot be proposed: {obstacle}", first.playbook.check
+    return Choice(
+        component=candidate.component,
+        evidence=_evidence(candidate),
+        reason=reason,
+        reason_zh=f"没有可以安全执行的预案({kind})",
+        check=check,
+        considered=tuple(_considered(offer, False) for offer in offered),
+        arm=arm,
+    )
+
+
+def _unknown_kind(candidate: Candidate, arm: Arm) -> Choice:
+    return Choice(
+        component=candidate.component,
+        evidence=_evidence(candidate),
+        reason=f"{candidate.component} is located, but the kind of its fault is not known",
+        reason_zh=f"已定位到 {candidate.component}，但故障类型未知",
+        check=what_to_check(None),
+        arm=arm,
+    )
+
+
+def _considered(offer: Offer, taken: bool) -> Considered:
+    left = offer.obstacle or "another is preferred"
+    return Considered(
+        playbook_id=offer.playbook.id, taken=taken, reason="chosen" if taken else left
+    )
+
+
+def _evidence(candidate: Candidate) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(number for term in candidate.terms for number in term.evidence))

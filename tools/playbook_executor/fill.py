@@ -1,0 +1,156 @@
+"""Fill a playbook into a plan a person can approve, and give it the digest they approve."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+
+from pydantic import JsonValue
+
+from tools.playbook_executor.errors import ParameterError
+from tools.playbook_executor.parameters import validated
+from tools.playbook_executor.substitute import substitute, text
+from tools.playbook_executor.vocabulary import ArgumentsError, arguments
+from tools.types import (
+    MetricCheck,
+    Plan,
+    PlanStep,
+    Playbook,
+    PlaybookStep,
+    Scalar,
+    Timestamp,
+    Verification,
+)
+
+_UNSIGNED = "0" * 64
+
+
+def fill(
+    playbook: Playbook,
+    parameters: Mapping[str, object],
+    incident_id: str,
+    component: str,
+    evidence: Sequence[str],
+    now: Timestamp,
+    ttl_s: float,
+) -> Plan:
+    """The plan of a playbook for one component of one incident, valid for `ttl_s` seconds.
+
+    Raises `ParameterError` if a value is unknown, missing, of another type, out of bounds, or
+    would make a step that is not in the vocabulary.
+    """
+    values = validated(playbook, parameters, component)
+    draft = Plan(
+        id="",
+        incident_id=incident_id,
+        playbook_id=playbook.id,
+        title=text(playbook.title.en, values),
+        title_zh=text(playbook.title.zh, values),
+        risk=playbook.risk,
+        component=component,
+        parameters=dict(values),
+        steps=filled_steps(playbook, playbook.steps, values),
+        rollback=filled_steps(playbook, playbook.rollback, values),
+        preconditions=playbook.preconditions,
+        verification=_verification(playbook.verification, values),
+        lock=text(playbook.lock, values),
+        cooldown_s=playbook.cooldown_s,
+        evidence=tuple(evidence),
+        expected_effect=text(playbook.expected_effect.en, values),
+        expected_effect_zh=text(playbook.expected_effect.zh, values),
+        blast_radius=_blast_radius(playbook, values),
+        blast_radius_zh=_blast_radius_zh(playbook, values),
+        created_at=now,
+        expires_at=now + ttl_s,
+        digest=_UNSIGNED,
+    )
+    signature = digest(draft)
+    return draft.model_copy(update={"digest": signature, "id": plan_id(draft, signature)})
+
+
+def digest(plan: Plan) -> str:
+    """SHA-256, in hex, over the canonical JSON of every field but `id` and `digest`.
+
+    Canonical: keys sorted, no spaces, UTF-8, a whole number written without a fraction; so a plan
+    that went through JSON or a checkpoint and came back has the digest it left with.
+    """
+    fields = plan.model_dump(mode="json", exclude={"id", "digest"})
+    document = json.dumps(
+        _canonical(fields),
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=False,
+        allow_nan=False,
+    )
+    return hashlib.sha256(document.encode("utf-8")).hexdigest()
+
+
+def plan_id(plan: Plan, signature: str) -> str:
+    """`<playbook>-<first 12 of the digest>`: another plan never has the same one."""
+    return f"{plan.playbook_id}-{signature[:12]}"
+
+
+def _canonical(value: JsonValue) -> JsonValue:
+    if isinstance(value, dict):
+        return {key: _canonical(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_canonical(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def filled_steps(
+    playbook: Playbook, steps: Sequence[PlaybookStep], values: Mapping[str, Scalar]
+) -> tuple[PlanStep, ...]:
+    """The steps with every hole filled, each of the shape its action asks for."""
+    return tuple(_step(playbook, index, step, values) for index, step in enumerate(steps))
+
+
+def _step(
+    playbook: Playbook, index: int, step: PlaybookStep, values: Mapping[str, Scalar]
+) -> PlanStep:
+    filled = PlanStep(
+        index=index,
+        title=text(step.title.en, values),
+        title_zh=text(step.title.zh, values),
+        action=step.action,
+        target=text(step.target, values),
+        arguments=_arguments(step, values),
+        timeout_s=step.timeout_s,
+    )
+    try:
+        arguments(filled)
+    except ArgumentsError as error:
+        raise ParameterError(playbook.id, f"step {index + 1}", str(error)) from error
+    return filled
+
+
+def _arguments(step: PlaybookStep, values: Mapping[str, Scalar]) -> dict[str, JsonValue]:
+    if step.action == "command":  # an argument vector holds characters only
+        values = {name: str(value) for name, value in values.items()}
+    return {key: substitute(item, values) for key, item in step.arguments.items()}
+
+
+def _verification(verification: Verification, values: Mapping[str, Scalar]) -> Verification:
+    checks = tuple(
+        MetricCheck(
+            owner=text(check.owner, values),
+            metric=check.metric,
+            comparison=check.comparison,
+            value=check.value,
+        )
+        for check in verification.checks
+    )
+    return verification.model_copy(update={"checks": checks})
+
+
+def _blast_radius(playbook: Playbook, values: Mapping[str, Scalar]) -> str:
+    radius = playbook.blast_radius
+    count = f"at most {radius.instances} at once" if radius.instances else "no instance"
+    return f"{text(radius.notice.en, values)} ({count})"
+
+
+def _blast_radius_zh(playbook: Playbook, values: Mapping[str, Scalar]) -> str:
+    radius = playbook.blast_radius
+    count = f"同时最多 {radius.instances} 个实例" if radius.instances else "不涉及实例"
+    return f"{text(radius.notice.zh, values)}({count})"

@@ -1,0 +1,124 @@
+"""Which playbooks may be run on the located component, with which parameters, or why not."""
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from pydantic import JsonValue
+
+from tools.playbook_executor.parameters import checked
+from tools.playbook_executor.subject import Subject, broken
+from tools.types import (
+    Applicability,
+    FaultKind,
+    Outcome,
+    Parameter,
+    Playbook,
+    Scalar,
+    Timestamp,
+)
+
+_RISK_ORDER = {"A": 0, "B": 1, "C": 2}
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A playbook for the fault, its parameters, and the obstacle if it may not be run."""
+
+    playbook: Playbook
+    preference: int
+    parameters: dict[str, JsonValue]
+    obstacle: str = ""
+
+    @property
+    def order(self) -> tuple[int, int, str]:
+        """Preferred first, then the lower risk; the id only makes the order total."""
+        return (-self.preference, _RISK_ORDER[self.playbook.risk], self.playbook.id)
+
+
+def offers(
+    playbooks: Sequence[Playbook], kind: FaultKind, subject: Subject, tried: Collection[str] = ()
+) -> list[Offer]:
+    """The playbooks meant for this case, or tried in such cases, in the rules' order."""
+    found = []
+    for playbook in playbooks:
+        case = _best_case(playbook, kind, subject)
+        if case is not None:
+            found.append(_offer(playbook, case.preference, subject))
+        elif playbook.id in tried:
+            found.append(_offer(playbook, 0, subject))
+    return sorted(found, key=lambda offer: offer.order)
+
+
+def held_back(
+    offer: Offer,
+    subject: Subject,
+    history: Sequence[Outcome],
+    excluded: Collection[str],
+    now: Timestamp | None,
+) -> Offer:
+    """The offer with an obstacle if it was tried in this incident or is cooling down here."""
+    playbook = offer.playbook
+    if playbook.id in excluded:
+        return replace(offer, obstacle="already tried or rejected in this incident")
+    if now is None:
+        return offer
+    for past in history:
+        age = now - past.at
+        if (past.playbook_id, past.component) != (playbook.id, subject.service):
+            continue
+        if 0 <= age < playbook.cooldown_s:
+            wait = f"ran {age:.0f} s ago, its cool-down is {playbook.cooldown_s:.0f} s"
+            return replace(offer, obstacle=wait)
+    return offer
+
+
+def _best_case(playbook: Playbook, kind: FaultKind, subject: Subject) -> Applicability | None:
+    cases = (case for case in playbook.applies if _applies(case, kind, subject))
+    return max(cases, key=lambda case: case.preference, default=None)
+
+
+def _applies(case: Applicability, kind: FaultKind, subject: Subject) -> bool:
+    if kind not in case.faults or (case.components and subject.kind not in case.components):
+        return False
+    return not any(broken(condition, subject.facts) for condition in case.when)
+
+
+def _offer(playbook: Playbook, preference: int, subject: Subject) -> Offer:
+    obstacle = next(_obstacles(playbook, subject), "")
+    parameters: dict[str, JsonValue] = {}
+    for parameter in playbook.parameters:
+        try:
+            parameters[parameter.name] = _derived(parameter, subject)
+        except ValueError as error:
+            obstacle = obstacle or f"parameter {parameter.name!r}: {error}"
+    return Offer(playbook, preference, parameters, obstacle)
+
+
+def _obstacles(playbook: Playbook, subject: Subject) -> Iterator[str]:
+    for condition in playbook.preconditions:
+        problem = broken(condition, subject.facts)
+        if problem:
+            yield problem
+
+
+def _derived(parameter: Parameter, subject: Subject) -> Scalar:
+    """The parameter's value from where it is declared to come from; `ValueError` if unknown."""
+    if parameter.source == "component":
+        return checked(parameter, subject.service)
+    if parameter.source == "fact" and parameter.fact in subject.facts:
+        return checked(parameter, _scaled(parameter, subject.facts[parameter.fact]))
+    if parameter.default is not None:
+        return checked(parameter, parameter.default)
+    raise ValueError(f"the fact {parameter.fact!r} of {subject.service!r} is not known")
+
+
+def _scaled(parameter: Parameter, fact: str | float) -> Scalar:
+    low, high = parameter.minimum, parameter.maximum
+    if isinstance(fact, str) or low is None or high is None:
+        return fact
+    if not math.isfinite(fact):
+        raise ValueError(f"the fact {parameter.fact!r} is {fact!r}")
+    clamped = min(max(fact * parameter.factor, low), high)
+    # 3 * 1.1 is 3.3000000000000003: round away the last bits before rounding up.
+    return math.ceil(round(clamped, 9)) if parameter.type == "integer" else clamped

@@ -1,0 +1,72 @@
+"""Check the values handed over for a playbook's parameters against what it declares."""
+
+import re
+from collections.abc import Mapping
+
+from tools.playbook_executor.errors import ParameterError
+from tools.playbook_executor.vocabulary import name
+from tools.types import Owner, Parameter, Playbook, Scalar
+
+_MAX_TEXT = 200
+
+
+def validated(playbook: Playbook, given: Mapping[str, object], component: str) -> dict[str, Scalar]:
+    """Every declared parameter with a value of its type, within its bounds; nothing else.
+
+    A parameter that names the component must name the component the plan is for. Raises
+    `ParameterError` for an unknown, missing or unfit value; there is no conversion.
+    """
+    declared = {parameter.name for parameter in playbook.parameters}
+    for surplus in sorted(set(given) - declared):
+        raise ParameterError(playbook.id, surplus[:80], "is not declared by this playbook")
+    subject = Owner.parse(component).service
+    values: dict[str, Scalar] = {}
+    for parameter in playbook.parameters:
+        try:
+            value = checked(parameter, given.get(parameter.name, parameter.default))
+            if parameter.source == "component" and value != subject:
+                raise ValueError(f"{value!r} is not the component of the plan, {subject!r}")
+        except ValueError as error:
+            raise ParameterError(playbook.id, parameter.name, str(error)) from error
+        values[parameter.name] = value
+    return values
+
+
+def checked(parameter: Parameter, value: object) -> Scalar:
+    """The value, if the parameter allows it; else `ValueError` with what is wrong."""
+    if value is None:
+        raise ValueError("has no value")
+    found = _typed(parameter, value)
+    if parameter.allowed and found not in parameter.allowed:
+        raise ValueError(f"{found!r} is not one of {', '.join(map(repr, parameter.allowed))}")
+    return found
+
+
+def _typed(parameter: Parameter, value: object) -> Scalar:
+    if parameter.type == "boolean":
+        if isinstance(value, bool):
+            return value
+    elif parameter.type in ("integer", "number"):
+        return _number(parameter, value)
+    elif isinstance(value, str):
+        return name(value) if parameter.type == "name" else _text(parameter, value)
+    raise ValueError(f"{str(value)[:80]!r} is not of type {parameter.type}")
+
+
+def _number(parameter: Parameter, value: object) -> int | float:
+    wanted = int if parameter.type == "integer" else (int, float)
+    if isinstance(value, bool) or not isinstance(value, wanted):
+        raise ValueError(f"{str(value)[:80]!r} is not of type {parameter.type}")
+    assert isinstance(value, int | float)
+    low, high = parameter.minimum, parameter.maximum
+    if low is None or high is None or not low <= value <= high:
+        raise ValueError(f"{value!r} is outside of {low!r} to {high!r}")
+    return value
+
+
+def _text(parameter: Parameter, value: str) -> str:
+    if len(value) > _MAX_TEXT:
+        raise ValueError(f"is longer than {_MAX_TEXT} characters")
+    if parameter.pattern and not re.fullmatch(parameter.pattern, value, re.ASCII):
+        raise ValueError(f"{value[:80]!r} does not match {parameter.pattern!r}")
+    return value

@@ -1,0 +1,144 @@
+"""Run exactly one step of a plan, if what was approved is what would run, now, here."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from tools.playbook_executor.errors import (
+    ApprovalError,
+    DigestError,
+    ExpiredError,
+    PreconditionError,
+    StepError,
+)
+from tools.playbook_executor.fill import digest, plan_id
+from tools.playbook_executor.subject import Subject, broken
+from tools.playbook_executor.vocabulary import ArgumentsError, arguments
+from tools.types import (
+    Approval,
+    Fact,
+    Frozen,
+    Plan,
+    PlanStep,
+    RiskClass,
+    StepResult,
+    Timestamp,
+)
+
+Facts = Mapping[str, Fact] | Callable[[], Mapping[str, Fact]]
+
+_CLOCK_SLACK_S = 5.0
+
+
+class StepRunner(Protocol):
+    """Runs one approved step on the world, a simulation, or paper."""
+
+    def run(self, step: PlanStep, key: str) -> StepResult: ...
+
+
+class Policy(Frozen):
+    """Who may approve, and how many it takes.
+
+    `approvers` None leaves the right to the caller, who has checked it; an empty set lets nobody.
+    """
+
+    approvers: frozenset[str] | None = None
+    needed: dict[RiskClass, int] = {"A": 1, "B": 1, "C": 2}
+
+
+def step_key(plan: Plan, index: int, *, rollback: bool = False) -> str:
+    """`incident:digest:step`: the idempotency key of one step; a roll-back step has an `r`."""
+    return f"{plan.incident_id}:{plan.digest}:{'r' if rollback else ''}{index}"
+
+
+def check_approval(
+    plan: Plan, approval: Approval | Sequence[Approval], now: Timestamp, policy: Policy
+) -> None:
+    """Raise a `RefusedError` unless these approvals allow this very plan to run now."""
+    if digest(plan) != plan.digest or plan.id != plan_id(plan, plan.digest):
+        raise DigestError(f"plan {plan.id!r} was changed after its digest was made")
+    if not math.isfinite(now) or now < plan.created_at - _CLOCK_SLACK_S:
+        raise ExpiredError(f"the clock says {now!r}, before the plan was made: it was moved")
+    if now > plan.expires_at:
+        raise ExpiredError(f"plan {plan.id!r} expired {now - plan.expires_at:.0f} s ago")
+    given = (approval,) if isinstance(approval, Approval) else tuple(approval)
+    for one in given:
+        _check_one(plan, one, now, policy)
+    approvers = {one.approver for one in given}
+    needed = policy.needed.get(plan.risk, 2)
+    if len(approvers) < max(1, needed):
+        problem = f"class {plan.risk} needs {needed} different approvers, got {len(approvers)}"
+        raise ApprovalError(problem)
+
+
+def _check_one(plan: Plan, approval: Approval, now: Timestamp, policy: Policy) -> None:
+    if approval.plan_id != plan.id:
+        raise ApprovalError(f"the approval is for plan {approval.plan_id!r}, not {plan.id!r}")
+    if approval.digest != plan.digest:
+        raise DigestError(f"digest {approval.digest[:12]!r} was approved, not {plan.digest[:12]!r}")
+    if approval.decision != "approve":
+        raise ApprovalError(f"{approval.approver!r} rejected the plan: {approval.reason!r}")
+    if not approval.approver.strip():
+        raise ApprovalError("the approval names no approver")
+    if policy.approvers is not None and approval.approver not in policy.approvers:
+        raise ApprovalError(f"{approval.approver!r} has no right to approve")
+    decided = approval.decided_at
+    early = decided < plan.created_at - _CLOCK_SLACK_S
+    if not math.isfinite(decided) or early or decided > now + _CLOCK_SLACK_S:
+        raise ExpiredError(f"the approval's time {decided!r} does not fit the plan and the clock")
+    if decided > plan.expires_at:
+        raise ExpiredError("the plan had expired when it was approved")
+
+
+def run_step(
+    plan: Plan,
+    index: int,
+    approval: Approval | Sequence[Approval],
+    runner: StepRunner,
+    now: Timestamp,
+    *,
+    facts: Facts | None = None,
+    results: Sequence[StepResult] | None = None,
+    rollback: bool = False,
+    policy: Policy | None = None,
+) -> StepResult:
+    """Run step `index` of an approved plan through the runner, or refuse with a `RefusedError`.
+
+    The preconditions are checked before the first step, on `facts` (keys `<fact>:<component>`, or
+    a function that looks them up now): later steps see a world the earlier ones have changed.
+    `results`, if given, are those of the plan so far: a step that has one is not run again, and
+    the steps before it must have succeeded. `rollback` runs the step of that index of the plan's
+    rollback, which was approved with it.
+    """
+    check_approval(plan, approval, now, policy or Policy())
+    steps = plan.rollback if rollback else plan.steps
+    if not 0 <= index < len(steps):
+        raise StepError(f"there is no step {index!r}: the plan has {len(steps)}")
+    if results is not None:
+        _check_order(plan, index, results, rollback)
+    if index == 0 and not rollback:
+        _check_preconditions(plan, facts)
+    step = steps[index]
+    try:
+        arguments(step)
+    except ArgumentsError as error:
+        raise StepError(str(error)) from error
+    return runner.run(step, step_key(plan, index, rollback=rollback))
+
+
+def _check_order(plan: Plan, index: int, results: Sequence[StepResult], rollback: bool) -> None:
+    ran = {result.key: result.ok for result in results}
+    if step_key(plan, index, rollback=rollback) in ran:
+        raise StepError(f"step {index} was run before")
+    for earlier in range(index):
+        if not ran.get(step_key(plan, earlier, rollback=rollback), False):
+            raise StepError(f"step {index} waits for step {earlier}, which has not succeeded")
+
+
+def _check_preconditions(plan: Plan, facts: Facts | None) -> None:
+    known = facts() if callable(facts) else (facts or {})
+    subject = Subject.of(plan.component, known)
+    for condition in plan.preconditions:
+        problem = broken(condition, subject.facts)
+        if problem:
+            raise PreconditionError(f"precondition of {plan.component!r}: {problem}")

@@ -1,0 +1,228 @@
+"""Did it help? Judge fresh series against what was normal and what it was like before the act."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from tools.types import (
+    Anomaly,
+    FloatArray,
+    Judgement,
+    MetricCheck,
+    Owner,
+    Series,
+    Timestamp,
+    Verdict,
+    Verification,
+    Window,
+)
+
+_ENOUGH_NORMAL = 8  # points; with fewer, the anomaly's own expected band is taken
+_BAND = 4.0  # robust standard deviations
+_HEALED = 0.1  # of the incident's deviation may be left
+_GREW = 1.5
+_QUORUM = 0.8
+_WORD = re.compile(r"[a-z0-9]+")
+
+_State = Literal["normal", "still", "worse"]
+
+
+@dataclass(frozen=True)
+class _Look:
+    """One watched series: what was normal, what it was before the act, and what it is now."""
+
+    name: str
+    state: _State
+    normal: float
+    before: float
+    fresh: float
+
+
+def verify(
+    anomalies: Sequence[Anomaly],
+    baseline: Sequence[Series],
+    series: Sequence[Series],
+    verification: Verification,
+    *,
+    component: str,
+    since: Timestamp,
+    now: Timestamp,
+) -> Judgement:
+    """Judge a plan whose last step ended at `since`, on series that reach up to `now`.
+
+    For each watched anomalous series: normal is the median of the baseline and of the points
+    before the onset, with the wider of 4 robust standard deviations (1.4826 MAD) and the 1 % and
+    99 % quantiles as band; before and fresh are the medians of the last `hold_s` seconds before
+    `since` and before `now`. A series is normal inside the band (beyond it on the other side than
+    the anomaly counts as inside) or with at most a tenth of its deviation left; it is worse with
+    one and a half times the deviation. `recovered`: four fifths are normal and all checks hold.
+    `worse`: a third or more are worse, and more than are normal. `unknown`: too early, nothing to
+    watch, or fewer than half of the watched have fresh points. Else `unchanged`.
+    """
+    if now - since < verification.hold_s:
+        wait = verification.hold_s - (now - since)
+        return Judgement(
+            verdict="unknown",
+            statement=f"too early to judge: {wait:.0f} s more are needed",
+            statement_zh=f"尚不能判断：还需等待 {wait:.0f} 秒",
+        )
+    watched = _watched(anomalies, verification, component)
+    fresh_window = Window(start=max(since, now - max(verification.hold_s, 1.0)), end=now)
+    looks = [
+        look
+        for anomaly in watched
+        if (look := _look(anomaly, baseline, series, since, fresh_window)) is not None
+    ]
+    failed = [check for check in verification.checks if not _holds(check, series, fresh_window)]
+    return _judged(watched, looks, failed, bool(verification.checks))
+
+
+def _watched(
+    anomalies: Sequence[Anomaly], verification: Verification, component: str
+) -> list[Anomaly]:
+    """The first anomaly of each series to watch; all of them if the plan's own show nothing."""
+    ignored = set(verification.ignore)
+    first: dict[tuple[str, str], Anomaly] = {}
+    for anomaly in sorted(anomalies, key=lambda a: (a.onset, a.owner, a.metric)):
+        if ignored.isdisjoint(_WORD.findall(anomaly.metric.lower())):
+            first.setdefault((anomaly.owner, anomaly.metric), anomaly)
+    subject = Owner.parse(component).service
+    chosen = [a for a in first.values() if _in_view(a, verification, subject)]
+    return chosen or list(first.values())
+
+
+def _in_view(anomaly: Anomaly, verification: Verification, subject: str) -> bool:
+    owner = Owner.parse(anomaly.owner)
+    if "all" in verification.watch:
+        return True
+    if owner.kind == "entry":
+        return "entry" in verification.watch
+    return "component" in verification.watch and subject in (owner.service, owner.caller)
+
+
+def _points(
+    series: Sequence[Series], owner: str, metric: str, window: Window | None = None
+) -> FloatArray:
+    found = [s for s in series if s.owner == owner and s.metric == metric]
+    cut = [s if window is None else s.between(window) for s in found]
+    values: FloatArray = np.concatenate([np.empty(0), *(s.values for s in cut)])
+    return values[np.isfinite(values)]
+
+
+def _look(
+    anomaly: Anomaly,
+    baseline: Sequence[Series],
+    series: Sequence[Series],
+    since: Timestamp,
+    fresh_window: Window,
+) -> _Look | None:
+    fresh = _points(series, anomaly.owner, anomaly.metric, fresh_window)
+    if fresh.size == 0:
+        return None
+    onset = min(anomaly.onset, since)
+    incident = Window(start=onset, end=since)
+    late = Window(start=max(onset, since - fresh_window.seconds), end=since)
+    low, middle, high = _normal(anomaly, baseline, series, onset)
+    levels = [
+        float(np.median(points))
+        for window in (late, incident)
+        if (points := _points(series, anomaly.owner, anomaly.metric, window)).size
+    ]
+    before = max(levels or [anomaly.observed], key=lambda v: _away(v, middle, anomaly))
+    now_at = float(np.median(fresh))
+    state = _state(anomaly, low, middle, high, before, now_at)
+    return _Look(f"{anomaly.owner}|{anomaly.metric}", state, middle, before, now_at)
+
+
+def _normal(
+    anomaly: Anomaly, baseline: Sequence[Series], series: Sequence[Series], onset: Timestamp
+) -> tuple[float, float, float]:
+    quiet = Window(start=-np.inf, end=np.nextafter(onset, -np.inf))
+    points = np.concatenate(
+        [
+            _points(baseline, anomaly.owner, anomaly.metric),
+            _points(series, anomaly.owner, anomaly.metric, quiet),
+        ]
+    )
+    if points.size < _ENOUGH_NORMAL:
+        return anomaly.low, (anomaly.low + anomaly.high) / 2, anomaly.high
+    middle = float(np.median(points))
+    spread = _BAND * 1.4826 * float(np.median(np.abs(points - middle)))
+    low, high = np.quantile(points, (0.01, 0.99))
+    return min(float(low), middle - spread), middle, max(float(high), middle + spread)
+
+
+def _away(value: float, middle: float, anomaly: Anomaly) -> float:
+    """How far the value lies from normal on the anomaly's side."""
+    if anomaly.direction == "up":
+        return max(0.0, value - middle)
+    if anomaly.direction == "down":
+        return max(0.0, middle - value)
+    return abs(value - middle)
+
+
+def _state(
+    anomaly: Anomaly, low: float, middle: float, high: float, before: float, fresh: float
+) -> _State:
+    left = _away(fresh, middle, anomaly)
+    if low <= fresh <= high or left <= _HEALED * _away(before, middle, anomaly):
+        return "normal"
+    return "worse" if left >= _GREW * _away(before, middle, anomaly) else "still"
+
+
+def _holds(check: MetricCheck, series: Sequence[Series], window: Window) -> bool:
+    points = _points(series, check.owner, check.metric, window)
+    if points.size == 0:
+        return False
+    middle = float(np.median(points))
+    return middle < check.value if check.comparison == "<" else middle > check.value
+
+
+def _judged(
+    watched: Sequence[Anomaly],
+    looks: Sequence[_Look],
+    failed: Sequence[MetricCheck],
+    has_checks: bool,
+) -> Judgement:
+    count = {state: sum(look.state == state for look in looks) for state in ("normal", "worse")}
+    verdict: Verdict = "unchanged"
+    if 2 * len(looks) < len(watched) or not (watched or has_checks):
+        verdict = "unknown"
+    elif 3 * count["worse"] >= max(1, len(looks)) and count["worse"] > count["normal"]:
+        verdict = "worse"
+    elif count["normal"] >= _QUORUM * len(looks) and not failed:
+        verdict = "recovered"
+    figures = {
+        "watched": float(len(watched)),
+        "judged": float(len(looks)),
+        "normal": float(count["normal"]),
+        "worse": float(count["worse"]),
+        "failed_checks": float(len(failed)),
+    }
+    english, chinese = _sentences(len(watched), looks, count, failed)
+    return Judgement(verdict=verdict, statement=english, statement_zh=chinese, figures=figures)
+
+
+def _sentences(
+    watched: int, looks: Sequence[_Look], count: dict[str, int], failed: Sequence[MetricCheck]
+) -> tuple[str, str]:
+    order = {"worse": 0, "still": 1, "normal": 2}
+    shown = sorted(looks, key=lambda look: (order[look.state], look.name))[:3]
+    figures = "; ".join(
+        f"{look.name} {look.before:.4g} -> {look.fresh:.4g} (normal {look.normal:.4g})"
+        for look in shown
+    )
+    checks = "".join(
+        f"; check failed: {check.owner}|{check.metric} {check.comparison} {check.value:g}"
+        for check in failed
+    )
+    english = f"{count['normal']} of {watched} watched series are normal again"
+    english += f", {count['worse']} are worse" if count["worse"] else ""
+    english += f", {watched - len(looks)} have no fresh points" if watched > len(looks) else ""
+    chinese = f"{watched} 个受监视的指标中 {count['normal']} 个恢复正常"
+    chinese += f",{count['worse']} 个更差" if count["worse"] else ""
+    tail = f": {figures}{checks}" if figures else checks
+    return english + tail, chinese + tail

@@ -1,0 +1,202 @@
+"""The closed vocabulary of steps: the exact shape of each action's arguments.
+
+Names are single tokens, so that no argument can carry a second command, a path or an address.
+"""
+
+import json
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, JsonValue, TypeAdapter, ValidationError
+
+from tools.types import Frozen, MetricCheck, PlanStep, Scalar, StepAction
+
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,118}[A-Za-z0-9])?")
+_OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:>-]{0,240}")
+_CONFIG_KEY = re.compile(r"[a-z][a-z0-9_]{0,60}")
+_BINARY = re.compile(r"[a-z][a-z0-9-]{0,60}")
+_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+/?|/")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def name(text: str) -> str:
+    """A name of a service, node or flag: one token of letters, digits, `.`, `_` and `-`.
+
+    >>> name("cart-v2")
+    'cart-v2'
+    """
+    if not _NAME.fullmatch(text) or ".." in text:
+        raise ValueError(f"{text[:80]!r} is not a name: letters, digits, '.', '_', '-' only")
+    return text
+
+
+def _owner(text: str) -> str:
+    if not _OWNER.fullmatch(text) or ".." in text:
+        raise ValueError(f"{text[:80]!r} is not the owner of a series")
+    return text
+
+
+def _config_key(text: str) -> str:
+    head, dot, dependency = text.partition(".")
+    if not _CONFIG_KEY.fullmatch(head):
+        raise ValueError(f"{text[:80]!r} is not a configuration key")
+    if dot:
+        name(dependency)
+    return text
+
+
+def _binary(text: str) -> str:
+    if not _BINARY.fullmatch(text):
+        raise ValueError(f"{text[:80]!r} is not the name of an allowed command")
+    return text
+
+
+def _argument(text: str) -> str:
+    if len(text) > 200 or _CONTROL.search(text):
+        raise ValueError(f"argument {text[:80]!r} is longer than 200 or has control characters")
+    return text
+
+
+def _path(text: str) -> str:
+    segments = text.split("/")
+    if len(text) > 300 or not _PATH.fullmatch(text) or "." in segments or ".." in segments:
+        raise ValueError(f"{text[:80]!r} is not a plain absolute path of an allowed address")
+    return text
+
+
+Name = Annotated[str, AfterValidator(name)]
+OwnerName = Annotated[str, AfterValidator(_owner)]
+Argument = Annotated[str, AfterValidator(_argument)]
+
+
+class Scale(Frozen):
+    """Set the number of replicas of a deployment."""
+
+    verb: Literal["scale"]
+    kind: Literal["deployment"]
+    name: Name
+    replicas: int = Field(ge=1, le=1000)
+
+
+class Rollout(Frozen):
+    """Go back to the previous revision of a deployment, or restart it instance by instance."""
+
+    verb: Literal["rollout_undo", "rollout_restart"]
+    kind: Literal["deployment"]
+    name: Name
+
+
+class NodeVerb(Frozen):
+    """Take a node out of service (`drain` also evicts, `cordon` only stops new work) or back in."""
+
+    verb: Literal["drain", "cordon", "uncordon"]
+    kind: Literal["node"]
+    name: Name
+
+
+class Get(Frozen):
+    """Read one object; changes nothing."""
+
+    verb: Literal["get"]
+    kind: Literal["deployment", "node"]
+    name: Name
+
+
+Kubernetes = Annotated[Scale | Rollout | NodeVerb | Get, Field(discriminator="verb")]
+
+
+class FeatureFlag(Frozen):
+    """Turn a feature of a service on or off."""
+
+    service: Name
+    flag: Name
+    value: bool
+
+
+class Config(Frozen):
+    """Set one configuration value of a service; null takes the value away."""
+
+    service: Name
+    key: Annotated[str, AfterValidator(_config_key)]
+    value: Scalar | None
+
+
+class Command(Frozen):
+    """Run one allowed binary with these arguments; there is no shell."""
+
+    argv: tuple[Argument, ...] = Field(min_length=1, max_length=32)
+
+    @property
+    def binary(self) -> str:
+        """The name the runner's allow-list must know."""
+        return _binary(self.argv[0])
+
+
+class Http(Frozen):
+    """Call an address: `base` is a name of the runner's allow-list, `path` is plain."""
+
+    base: Name
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    path: Annotated[str, AfterValidator(_path)]
+    query: dict[Name, Scalar] = Field(default_factory=dict, max_length=16)
+    body: JsonValue = None
+    expect: tuple[Annotated[int, Field(ge=100, le=599)], ...] = Field(default=(200,), min_length=1)
+
+
+class Wait(Frozen):
+    """Let time pass."""
+
+    seconds: float = Field(ge=0, le=600)
+
+
+class Check(MetricCheck):
+    """Read one series and compare its latest value; a step that fails stops the plan."""
+
+    owner: OwnerName
+    metric: Name
+
+
+class Manual(Frozen):
+    """A person does this and confirms it."""
+
+    instruction: str = Field(min_length=1, max_length=600)
+
+
+Arguments = (
+    Scale | Rollout | NodeVerb | Get | FeatureFlag | Config | Command | Http | Wait | Check | Manual
+)
+
+_SHAPES: dict[StepAction, TypeAdapter[Arguments]] = {
+    "kubernetes": TypeAdapter(Kubernetes),
+    "feature_flag": TypeAdapter(FeatureFlag),
+    "config": TypeAdapter(Config),
+    "command": TypeAdapter(Command),
+    "http": TypeAdapter(Http),
+    "wait": TypeAdapter(Wait),
+    "check": TypeAdapter(Check),
+    "manual": TypeAdapter(Manual),
+}
+
+
+class ArgumentsError(ValueError):
+    """A step's arguments do not have the shape of its action."""
+
+
+def arguments(step: PlanStep) -> Arguments:
+    """Read a step's arguments as its action's type, or raise `ArgumentsError`.
+
+    >>> arguments(PlanStep(index=0, title="t", action="wait", arguments={"seconds": 5}))
+    Wait(seconds=5.0)
+    """
+    try:
+        text = json.dumps(step.arguments, allow_nan=False)
+        found = _SHAPES[step.action].validate_json(text, strict=True)
+        if isinstance(found, Command):
+            _binary(found.argv[0])
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "arguments"
+        raise ArgumentsError(f"{step.action} step: {place}: {first['msg']}") from error
+    except ValueError as error:
+        raise ArgumentsError(f"{step.action} step: {error}") from error
+    return found
