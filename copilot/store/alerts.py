@@ -1,7 +1,7 @@
 """Accepted alerts: written before they are answered for, each with what became of it."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
@@ -14,6 +14,7 @@ from tools.clusterer import SUPPRESSED, Action
 from tools.types import Alert, Timestamp
 
 _CHUNK = 500
+_BEGUN = ("firing", "no_data")
 _Identity = tuple[str, float, str]
 
 
@@ -49,12 +50,11 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
-class _Last:
-    """The newest row of a fingerprint."""
+class _Open:
+    """The newest row of a fingerprint, unless its incident is closed."""
 
     starts_at: Timestamp
     status: str
-    closed: bool = field(default=False)
 
 
 class Alerts:
@@ -67,14 +67,13 @@ class Alerts:
         """Write the alerts that are not known yet, all or none; they are on disk on return.
 
         `starts_at == now` means that the sender gave no start: such an alert continues the last
-        one of its fingerprint, unless that one ended or its incident is closed.
+        one of its fingerprint, unless that one ended or its incident is closed. An end or an
+        acknowledgement whose start is not known applies to the last alert of its fingerprint.
         """
         if not delivered:
             return Accepted()
-        undated = {alert.fingerprint for alert in delivered if alert.starts_at == now}
         with self._database.write() as connection:
-            last = _last_of(connection, undated)
-            dated = (_dated(alert, last.get(alert.fingerprint), now) for alert in delivered)
+            dated = _dated(connection, delivered, now)
             rows = self._insert(connection, {_identity(alert): alert for alert in dated}, now)
         return Accepted(
             new=tuple(row for row in rows if row.alert.status != "resolved"),
@@ -171,17 +170,32 @@ def _identity(alert: Alert) -> _Identity:
     return (alert.fingerprint, alert.starts_at, alert.status)
 
 
-def _dated(alert: Alert, last: _Last | None, now: Timestamp) -> Alert:
-    """Give an alert without a start the start of the one it continues."""
-    if alert.starts_at != now or last is None or last.closed:
+def _dated(connection: Connection, delivered: Sequence[Alert], now: Timestamp) -> list[Alert]:
+    """Give alerts without a start of their own the start of the one they continue."""
+    vague = [alert for alert in delivered if alert.starts_at == now or alert.status not in _BEGUN]
+    if not vague:
+        return list(delivered)
+    last, started = _known(connection, {alert.fingerprint for alert in vague})
+    return [_continued(alert, last.get(alert.fingerprint), started, now) for alert in delivered]
+
+
+def _continued(
+    alert: Alert, last: _Open | None, started: Set[tuple[str, Timestamp]], now: Timestamp
+) -> Alert:
+    begun = alert.status in _BEGUN
+    if last is None or (begun and (alert.starts_at != now or last.status == "resolved")):
         return alert
-    if last.status == "resolved" and alert.status != "resolved":
+    if (alert.fingerprint, alert.starts_at) in started:
         return alert
     return alert.model_copy(update={"starts_at": last.starts_at})
 
 
-def _last_of(connection: Connection, fingerprints: Iterable[str]) -> dict[str, _Last]:
-    found: dict[str, _Last] = {}
+def _known(
+    connection: Connection, fingerprints: Set[str]
+) -> tuple[dict[str, _Open], set[tuple[str, Timestamp]]]:
+    """The last row of each fingerprint, and every start that is known of one."""
+    last: dict[str, _Open] = {}
+    started: set[tuple[str, Timestamp]] = set()
     columns = (alerts.c.fingerprint, alerts.c.starts_at, alerts.c.status, incidents.c.status)
     joined = alerts.outerjoin(incidents, alerts.c.incident_id == incidents.c.id)
     for chunk in _chunks(sorted(fingerprints)):
@@ -192,8 +206,11 @@ def _last_of(connection: Connection, fingerprints: Iterable[str]) -> dict[str, _
             .order_by(alerts.c.key)
         )
         for fingerprint, starts_at, status, incident_status in connection.execute(query):
-            found[fingerprint] = _Last(starts_at, status, incident_status in CLOSED)
-    return found
+            started.add((fingerprint, starts_at))
+            last.pop(fingerprint, None)
+            if incident_status not in CLOSED:
+                last[fingerprint] = _Open(starts_at, status)
+    return last, started
 
 
 def _chunks(items: list[str]) -> Iterator[list[str]]:

@@ -125,7 +125,7 @@ class Approvals:
                 connection.execute(
                     update(approvals)
                     .where(approvals.c.plan_id == found.plan.id)
-                    .values(status="rejected", approval=approval.model_dump_json())
+                    .values(status="rejected", changed_at=now, approval=approval.model_dump_json())
                 )
                 expired.append(found)
         return tuple(expired)

@@ -1,0 +1,121 @@
+"""Field types all formats share: clean text, capped labels, lenient moments."""
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+
+from tools.log_retriever.sanitize import sanitize
+from tools.types import Timestamp
+
+TEXT_LIMIT = 4096
+NAME_LIMIT = 256
+LABEL_LIMIT = 1024
+LABELS_LIMIT = 64
+
+_NUMBER = re.compile(r"\d{9,20}(?:\.\d{1,9})?", re.ASCII)
+_LATEST = 253402300800.0  # the year 10000, which no calendar type can say
+# Seconds, milliseconds, microseconds and nanoseconds of any year after 1973 do not overlap.
+_UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
+
+
+class Payload(BaseModel):
+    """Part of a foreign document: unknown fields are passed over."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+def clean(text: str, limit: int) -> str:
+    """One safe line; the common case, short printable ASCII, is only stripped."""
+    if len(text) <= limit and text.isascii() and text.isprintable():
+        return text.strip()
+    return sanitize(text, limit)
+
+
+def clean_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    """The first labels by name, if there are too many; empty values say nothing."""
+    kept = sorted((name, text) for name, text in labels.items() if text)[:LABELS_LIMIT]
+    return {clean(name, NAME_LIMIT): clean(text, LABEL_LIMIT) for name, text in kept}
+
+
+def _clean_annotations(annotations: Mapping[str, str]) -> dict[str, str]:
+    kept = sorted((name, text) for name, text in annotations.items() if text)[:LABELS_LIMIT]
+    return {clean(name, NAME_LIMIT): clean(text, TEXT_LIMIT) for name, text in kept}
+
+
+def _clean_text(text: str) -> str:
+    return clean(text, TEXT_LIMIT)
+
+
+def _clean_name(text: str) -> str:
+    return clean(text, NAME_LIMIT)
+
+
+def _absent(given: object) -> object:
+    return "" if given is None else given
+
+
+def as_object(given: object) -> object:
+    """Null means an empty object, and a null inside means that the field is absent."""
+    if given is None:
+        return {}
+    if isinstance(given, dict):
+        return {name: value for name, value in given.items() if value is not None}
+    return given
+
+
+def moment(given: object) -> Timestamp | None:
+    """A time as senders write it, in Unix seconds; None for none and for the year 1.
+
+    RFC 3339 with or without colon in the offset, a space for the T, any number of fractional
+    digits; no offset means UTC. Numbers are Unix seconds, milli-, micro- or nanoseconds.
+
+    >>> moment("2015-07-17T08:42:58.315+0000")
+    1437122578.315
+    >>> moment(1437122578315)
+    1437122578.315
+    """
+    if given is None or given == "":
+        return None
+    if isinstance(given, bool) or not isinstance(given, str | int | float):
+        raise ValueError("a time in RFC 3339 or Unix seconds")
+    seconds = _unix(given) if isinstance(given, str) else _scaled(float(given))
+    if seconds < -62135500000.0:
+        return None  # Go's zero time, in any time zone: the sender does not know
+    if not 0 <= seconds < _LATEST:
+        raise ValueError("a time after 1970 and before the year 10000")
+    return seconds
+
+
+def _unix(text: str) -> Timestamp:
+    if len(text) <= 32 and _NUMBER.fullmatch(text.strip()):
+        return _scaled(float(text))
+    try:
+        if len(text) > 64:
+            raise ValueError("too long for a time")
+        parsed = datetime.fromisoformat(text.strip())
+        aware = parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=UTC)
+        return aware.timestamp()
+    except (ValueError, OverflowError) as problem:
+        raise ValueError("a time in RFC 3339 or Unix seconds") from problem
+
+
+def _scaled(number: float) -> Timestamp:
+    if not math.isfinite(number):
+        raise ValueError("a time in RFC 3339 or Unix seconds")
+    for above, unit in _UNITS:
+        if number >= above:
+            return number / unit
+    return number
+
+
+Text = Annotated[str, AfterValidator(_clean_text), BeforeValidator(_absent)]
+Name = Annotated[str, AfterValidator(_clean_name), BeforeValidator(_absent)]
+Labels = Annotated[dict[str, str], AfterValidator(clean_labels), BeforeValidator(as_object)]
+Annotations = Annotated[
+    dict[str, str], AfterValidator(_clean_annotations), BeforeValidator(as_object)
+]
+Moment = Annotated[Timestamp | None, BeforeValidator(moment)]
