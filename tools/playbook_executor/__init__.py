@@ -12,6 +12,7 @@ from tools.playbook_executor.errors import (
     StepError,
 )
 from tools.playbook_executor.fill import digest, fill
+from tools.playbook_executor.known import known
 from tools.playbook_executor.parse import parse, schema
 from tools.playbook_executor.run import Policy, StepRunner, check_approval, run_step, step_key
 from tools.playbook_executor.verify import verify
@@ -34,6 +35,7 @@ __all__ = [
     "choose",
     "digest",
     "fill",
+    "known",
     "parse",
     "run_step",
     "schema",

@@ -49,13 +49,15 @@ class Subject:
 def _call(owner: Owner, known: Mapping[str, Fact]) -> dict[str, Fact]:
     """Who calls whom, where the fault lies between two: `calling` and `called`.
 
-    A located caller has the fact `dependency`; a located dependency has the fact `caller`.
+    An edge names both. A service of ours is the one that calls, and the fact `dependency` says
+    whom. What lies outside of our view is the one that is called, and the fact `caller` says by
+    whom: a service of ours also has a caller, but that one's calls to it are not at fault.
     """
     if owner.caller:
         return {"calling": owner.caller, "called": owner.service}
     if "dependency" in known:
         return {"calling": owner.service, "called": known["dependency"]}
-    if "caller" in known:
+    if "caller" in known and known.get("kind") == "external":
         return {"calling": known["caller"], "called": owner.service}
     return {}
 

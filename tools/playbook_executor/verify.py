@@ -84,14 +84,19 @@ def _watched(
     anomalies: Sequence[Anomaly], verification: Verification, component: str
 ) -> list[Anomaly]:
     """The first anomaly of each series to watch; all of them if the plan's own show nothing."""
-    ignored = set(verification.ignore)
     first: dict[tuple[str, str], Anomaly] = {}
     for anomaly in sorted(anomalies, key=lambda a: (a.onset, a.owner, a.metric)):
-        if ignored.isdisjoint(_WORD.findall(anomaly.metric.lower())):
+        if not _ignored(anomaly.metric, verification.ignore):
             first.setdefault((anomaly.owner, anomaly.metric), anomaly)
     subject = Owner.parse(component).service
     chosen = [a for a in first.values() if _in_view(a, verification, subject)]
     return chosen or list(first.values())
+
+
+def _ignored(metric: str, ignore: Sequence[str]) -> bool:
+    """`request_rate` ignores `http_request_rate_1m` but not `error_rate`."""
+    words = f"_{'_'.join(_WORD.findall(metric.lower()))}_"
+    return any(f"_{entry}_" in words for entry in ignore)
 
 
 def _in_view(anomaly: Anomaly, verification: Verification, subject: str) -> bool:
