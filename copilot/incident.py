@@ -10,6 +10,7 @@ from tools.types import (
     Frozen,
     Plan,
     Ranking,
+    Severity,
     StepResult,
     Timestamp,
     Verdict,
@@ -55,10 +56,11 @@ class Incident(Frozen):
     id: str
     title: str
     status: IncidentStatus = "investigating"
-    severity: str = "warning"
+    severity: Severity = "warning"
     services: tuple[str, ...] = ()
     opened_at: Timestamp
     updated_at: Timestamp
+    origin: str = ""  # folder of the recording it was investigated in; empty: live
     clocks: Clocks = Clocks()
     brief: dict[str, str] = Field(default_factory=dict)  # language -> text
     evidence: tuple[Evidence, ...] = ()

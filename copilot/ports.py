@@ -4,12 +4,13 @@ Adapters implement these; `wiring` chooses them; one contract suite per port run
 the real adapter. A source answers for a window and never returns a point later than its clock.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from tools.types import (
     Alert,
     Change,
+    Fact,
     LogLine,
     PlanStep,
     Series,
@@ -69,6 +70,12 @@ class ChangeSource(Protocol):
 
 class AlertSource(Protocol):
     def alerts(self, window: Window) -> Sequence[Alert]: ...
+
+
+class FactSource(Protocol):
+    """What is configured of the components, by `<fact>:<component>`: replicas, node, caller, …"""
+
+    def facts(self) -> Mapping[str, Fact]: ...
 
 
 class Runner(Protocol):

@@ -1,0 +1,33 @@
+# Each target sets up all it needs in .venv; the second time that costs nothing.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint clean
+.DELETE_ON_ERROR:
+
+demo: .venv/.installed
+	$(BIN)/copilot demo $$(test -t 0 || echo --yes)
+
+test: .venv/.installed-test
+	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m evals run demo
+
+lint: .venv/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv dist build
+
+.venv/.created:
+	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/.installed: .venv/.created pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+.venv/.installed-test: .venv/.created pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test]"
+	touch $@ .venv/.installed

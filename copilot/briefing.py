@@ -1,0 +1,194 @@
+"""The first-responder brief: the answer first, the evidence under it, in both languages.
+
+The facts are chosen here, once; the words are in `prompts/templates/brief.<language>.md`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from copilot.confidence import in_words
+from copilot.deps import Deps
+from copilot.incident import Clocks, Incident
+from copilot.moments import clock_time, date_time, duration
+from copilot.state import Gathered, IncidentState
+from prompts import LANGUAGES, Language, load, word
+from tools.log_retriever import sanitize
+from tools.types import ENTRY, Candidate, Evidence, Plan, Ranking, Topology, Window
+
+SHOWN = 14
+"""Evidence lines under a brief; the rest is one request away."""
+
+RECENT_S = 3600.0
+"""A change this long before the onset still belongs under "changed just before"."""
+
+LIMITS_S = {"detected": 60.0, "located": 300.0, "recovered": 600.0}
+"""1-5-10: the most that may pass between onset and each clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockLine:
+    """One of the three clocks, relative to the onset; `met` is None while it runs."""
+
+    name: str
+    after: str
+    limit: str
+    met: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateLine:
+    component: str
+    kind: str
+    confidence: str
+    percent: int
+    cites: str
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceLine:
+    id: str
+    kind: str
+    statement: str
+    excerpt: str
+    source: str
+    query: str
+    window: str
+
+
+def publish(
+    deps: Deps,
+    state: IncidentState,
+    plan: Plan | None = None,
+    advice: Mapping[Language, str] | None = None,
+) -> None:
+    """Render the brief in every language and store it with the incident."""
+    incident = deps.store.incidents.require(state["incident_id"])
+    topology = deps.sources.topology()
+    texts = {
+        language: render(
+            incident, state, topology, language, plan, (advice or {}).get(language, "")
+        )
+        for language in LANGUAGES
+    }
+    deps.store.incidents.update(incident.id, deps.clock.now(), brief=dict(texts))
+
+
+def render(
+    incident: Incident,
+    state: IncidentState,
+    topology: Topology,
+    language: Language,
+    plan: Plan | None = None,
+    advice: str = "",
+) -> str:
+    """The brief of one incident in one language, as Markdown."""
+    evidence, ranking, onset = state["evidence"], state["ranking"], state["onset"]
+    changes = [
+        one
+        for one in evidence
+        if one.kind == "change" and one.onset is not None and onset.at - one.onset <= RECENT_S
+    ]
+    symptom = _symptom(evidence, topology)
+    return load("brief", language).render(
+        title=incident.title,
+        severity=incident.severity,
+        since=date_time(onset.at),
+        symptom=_statement(symptom, language) if symptom else "",
+        symptom_id=symptom.id if symptom else "",
+        affected=", ".join(incident.services[:6]),
+        more_affected=max(0, len(incident.services) - 6),
+        entry=topology.entry,
+        causes=[_candidate(one, ranking, language) for one in ranking.candidates[:3]],
+        abstained=ranking.abstained,
+        reason=ranking.reason,
+        changes=[evidence_line(one, language) for one in changes[:4]],
+        plan=plan,
+        risk=word("risk", plan.risk, language) if plan else "",
+        advice=advice,
+        missing=[_missing(one, language) for one in state.get("gathered", Gathered()).missing],
+        unsure_onset=onset.confidence < 0.3,
+        clocks=clock_lines(incident.clocks),
+        evidence=[evidence_line(one, language) for one in shown(evidence, ranking)],
+        hidden=max(0, len(evidence) - len(shown(evidence, ranking))),
+    )
+
+
+def shown(evidence: list[Evidence], ranking: Ranking) -> list[Evidence]:
+    """What is cited by the three leading candidates first, then the strongest of the rest."""
+    cited = {e for c in ranking.candidates[:3] for term in c.terms for e in term.evidence}
+    leading = [one for one in evidence if one.id in cited][:SHOWN]
+    rest = [one for one in evidence if one.id not in cited]
+    kept = {one.id for one in (leading + rest)[:SHOWN]}
+    return [one for one in evidence if one.id in kept]
+
+
+def clock_lines(clocks: Clocks) -> list[ClockLine]:
+    """The three clocks measured from the onset, each against its limit."""
+    lines = []
+    for name, limit in LIMITS_S.items():
+        moment = getattr(clocks, name)
+        if clocks.onset is None or moment is None:
+            lines.append(ClockLine(name, "–", duration(limit), None))
+        else:
+            # An alert can come before the metrics show it: then nothing was lost.
+            passed = max(0.0, moment - clocks.onset)
+            lines.append(ClockLine(name, duration(passed), duration(limit), passed <= limit))
+    return lines
+
+
+def _symptom(evidence: list[Evidence], topology: Topology) -> Evidence | None:
+    """What users feel: the front door's strongest metric, else its alert, else any alert."""
+    doors = {ENTRY, topology.entry} - {""}
+    at_door = [one for one in evidence if one.subject in doors]
+    for pool in (
+        [one for one in at_door if one.kind == "metric"],
+        [one for one in at_door if one.kind == "alert"],
+        [one for one in evidence if one.kind == "alert"],
+    ):
+        if pool:
+            return max(pool, key=lambda one: one.strength)
+    return None
+
+
+def _candidate(candidate: Candidate, ranking: Ranking, language: Language) -> CandidateLine:
+    cited = dict.fromkeys(e for term in candidate.terms for e in term.evidence)
+    return CandidateLine(
+        component=candidate.component,
+        kind=word("fault_kind", candidate.fault_kind or "unknown", language),
+        confidence=word("confidence", in_words(candidate.probability, ranking.abstained), language),
+        percent=round(100 * candidate.probability),
+        cites="".join(f"[{e}]" for e in list(cited)[:5]),
+    )
+
+
+def evidence_line(one: Evidence, language: Language) -> EvidenceLine:
+    return EvidenceLine(
+        id=one.id,
+        kind=word("evidence", one.kind, language),
+        statement=_statement(one, language),
+        excerpt=sanitize(one.excerpt, 200),
+        source=one.source,
+        query=sanitize(one.query, 160),
+        window=_window(one.window),
+    )
+
+
+def _statement(one: Evidence, language: Language) -> str:
+    """English as measured; Chinese from the same figures where they make a whole sentence."""
+    if language == "en" or one.kind not in ("metric", "edge", "trace") or one.value is None:
+        return sanitize(one.statement, 240)
+    since = f",自 {clock_time(one.onset)} 起" if one.onset is not None else ""
+    normal = f",平时 {one.baseline:.4g} {one.unit}".rstrip() if one.baseline is not None else ""
+    subject = sanitize(one.subject, 80)
+    return f"{subject} 的 {sanitize(one.name, 60)} 为 {one.value:.4g} {one.unit}".rstrip() + (
+        normal + since
+    )
+
+
+def _missing(line: str, language: Language) -> str:
+    name, _, problem = line.partition(": ")
+    return f"{word('source', name, language)}: {word('absence', problem, language)}"
+
+
+def _window(window: Window) -> str:
+    return f"{clock_time(window.start)}–{clock_time(window.end)}"

@@ -1,0 +1,182 @@
+"""The command line: names, options and help. What a command does is in `copilot.commands`.
+
+Only this file is imported for `--help`: the state machine and the database are loaded by the
+command that needs them.
+"""
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from copilot import __version__
+from prompts import Language
+
+app = typer.Typer(
+    name="copilot",
+    help="Incident copilot: instruments decide, a model explains, a person approves.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+journal_app = typer.Typer(no_args_is_help=True, help="Look at the hash-chained journal.")
+app.add_typer(journal_app, name="journal")
+
+Lang = Annotated[Language | None, typer.Option("--lang", help="Language of the answer.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What was said before the command's name; None leaves the setting as it is."""
+
+    config: Path | None
+    data_dir: Path | None
+    server: str | None
+
+
+def _call(context: typer.Context, command: str, **arguments: object) -> None:
+    commands = importlib.import_module("copilot.commands")
+    code: int = commands.call(command, context.obj, arguments)
+    raise typer.Exit(code)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def flags(
+    context: typer.Context,
+    config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder for database, checkpoints and locks.")
+    ] = None,
+    server: Annotated[
+        str | None,
+        typer.Option(help="Address of a running service, where it is not the configured one."),
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print and leave.")
+    ] = False,
+) -> None:
+    """Options that every command takes."""
+    context.obj = Flags(config, data_dir, server)
+
+
+@app.command()
+def demo(
+    context: typer.Context,
+    incident: Annotated[str, typer.Argument(help="Which shipped incident; empty: the first.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Approve without asking.")] = False,
+    lang: Lang = None,
+) -> None:
+    """Replay a shipped incident from its alerts to a verified recovery."""
+    _call(context, "demo", incident=incident, yes=yes, lang=lang)
+
+
+@app.command()
+def investigate(
+    context: typer.Context,
+    what: Annotated[Path, typer.Argument(help="Incident bundle (folder) or alerts (JSON file).")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the incident as JSON.")] = False,
+    lang: Lang = None,
+) -> None:
+    """Investigate recorded or exported alerts and print the brief."""
+    _call(context, "investigate", what=what, as_json=as_json, lang=lang)
+
+
+@app.command()
+def serve(
+    context: typer.Context,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0: any free one.")] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="Recorded incident to use as telemetry.")
+    ] = None,
+) -> None:
+    """Take alerts by HTTP and work on incidents until stopped."""
+    _call(context, "serve", host=host, port=port, bundle=bundle)
+
+
+@app.command()
+def incidents(
+    context: typer.Context,
+    incident: Annotated[str, typer.Argument(help="One incident; empty: the newest.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
+    report: Annotated[bool, typer.Option("--report", help="The report, not the brief.")] = False,
+    lang: Lang = None,
+) -> None:
+    """List incidents, newest first, or show one."""
+    _call(
+        context,
+        "incidents",
+        incident=incident,
+        as_json=as_json,
+        limit=limit,
+        report=report,
+        lang=lang,
+    )
+
+
+@app.command()
+def approve(
+    context: typer.Context,
+    plan: Annotated[str, typer.Argument(metavar="ID", help="Plan or incident.")],
+    by: Annotated[str, typer.Option(help="Who approves.", envvar="USER")] = "",
+    digest: Annotated[
+        str, typer.Option(help="The digest that was shown; asked for where it is missing.")
+    ] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="The plan was read; do not ask.")] = False,
+) -> None:
+    """Approve a plan by its digest and run it."""
+    _call(context, "approve", plan=plan, by=by, digest=digest, yes=yes)
+
+
+@app.command()
+def reject(
+    context: typer.Context,
+    plan: Annotated[str, typer.Argument(metavar="ID", help="Plan or incident.")],
+    reason: Annotated[str, typer.Option(help="Why; the next plan heeds it.")],
+    by: Annotated[str, typer.Option(help="Who rejects.", envvar="USER")] = "",
+) -> None:
+    """Reject a plan with a reason."""
+    _call(context, "reject", plan=plan, by=by, reason=reason)
+
+
+@app.command()
+def doctor(context: typer.Context) -> None:
+    """Say what is configured, reachable or missing, and what to do."""
+    _call(context, "doctor")
+
+
+@app.command()
+def graph(context: typer.Context) -> None:
+    """Draw the state machine as Mermaid."""
+    _call(context, "graph")
+
+
+@journal_app.command("verify")
+def journal_verify(context: typer.Context) -> None:
+    """Check the hash chain: finds an edited, removed or reordered row."""
+    _call(context, "journal_verify")
+
+
+@journal_app.command("export")
+def journal_export(
+    context: typer.Context,
+    path: Annotated[Path | None, typer.Argument(help="File to write; empty: standard output.")] = (
+        None
+    ),
+) -> None:
+    """Write the journal as JSON lines."""
+    _call(context, "journal_export", path=path)
+
+
+def main() -> None:
+    """Entry point of the `copilot` command."""
+    app()

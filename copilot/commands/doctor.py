@@ -1,0 +1,102 @@
+"""`copilot doctor`: what is configured, reachable or missing, and what to do about it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import httpx
+from rich.console import Console
+from rich.text import Text
+
+from copilot import home, wiring
+from copilot.home import HomeError
+from copilot.settings import Settings
+from copilot.sources import NotConfigured, Sources
+from copilot.store import StoreError
+from knowledge_base import playbooks
+
+STYLE = {"ok": "green", "missing": "yellow", "broken": "red"}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at; `advice` says what to do where it is not ok."""
+
+    name: str
+    state: Literal["ok", "missing", "broken"]
+    found: str
+    advice: str = ""
+
+
+def doctor(settings: Settings) -> int:
+    """Print every check; exit code 1 if something is broken (missing is a choice)."""
+    console = Console()
+    checks = [
+        _data_folder(settings),
+        _store(settings),
+        _service(settings),
+        *_sources(wiring.configured_sources(settings)),
+        _catalogue(),
+    ]
+    for check in checks:
+        line = Text.assemble(
+            (f"{check.state:<8}", STYLE[check.state]), (f"{check.name:<12}", "bold"), check.found
+        )
+        console.print(line)
+        if check.advice:
+            console.print(Text(f"{'':20}{check.advice}", style="dim"))
+    return 1 if any(check.state == "broken" for check in checks) else 0
+
+
+def _data_folder(settings: Settings) -> Check:
+    holder = home.holder(settings.home)
+    if holder:
+        return Check("data folder", "ok", f"{settings.home}, in use by {holder}")
+    try:
+        with home.owned(settings.home, "doctor"):
+            return Check("data folder", "ok", f"{settings.home}, writable")
+    except HomeError as error:
+        return Check("data folder", "broken", str(error), "set COPILOT_DATA_DIR to a folder of yours")
+
+
+def _store(settings: Settings) -> Check:
+    try:
+        with wiring.store(settings) as store:
+            chain, counts = store.journal.verify(), store.incidents.count()
+    except StoreError as error:
+        return Check("store", "broken", str(error), "check COPILOT_DATABASE_URL")
+    if not chain.ok:
+        advice = "the audit trail was changed: keep the file, restore a backup"
+        return Check("store", "broken", f"journal row {chain.first_bad_seq}: {chain.problem}", advice)
+    return Check("store", "ok", f"{sum(counts.values())} incidents, {chain.rows} journal rows, intact")
+
+
+def _service(settings: Settings) -> Check:
+    address = f"http://{settings.host}:{settings.port}"
+    try:
+        ready = httpx.get(f"{address}/readyz", timeout=2)
+    except httpx.HTTPError:
+        return Check("service", "missing", f"nothing answers at {address}", "run: copilot serve")
+    if ready.is_success:
+        return Check("service", "ok", f"ready at {address}")
+    return Check("service", "broken", f"{address}/readyz says {ready.status_code}", "see its log")
+
+
+def _sources(sources: Sources) -> Iterator[Check]:
+    advice = "name a recording with COPILOT_BUNDLE; without it the brief says what it cannot see"
+    for name in ("metrics", "logs", "traces", "changes"):
+        source = getattr(sources, name)
+        if isinstance(source, NotConfigured):
+            yield Check(name, "missing", "not configured", advice)
+        else:
+            yield Check(name, "ok", type(source).__name__)
+    topology = sources.topology()
+    if topology.edges:
+        found = f"{len(topology.nodes)} services, {len(topology.edges)} edges"
+        yield Check("topology", "ok", found)
+    else:
+        yield Check("topology", "missing", "no service graph", "set COPILOT_TOPOLOGY_FILE")
+
+
+def _catalogue() -> Check:
+    return Check("playbooks", "ok", f"{len(playbooks())} in the catalogue; runner: dry run")

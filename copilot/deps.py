@@ -1,0 +1,42 @@
+"""What the nodes work with: sources, clock, runner, store, playbooks, limits. Not state."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from copilot.ports import Clock, Runner
+from copilot.sources import Sources
+from copilot.store import Store
+from tools.playbook_executor import Policy
+from tools.types import Playbook
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one run; everything that ends in `_s` is in seconds."""
+
+    lookback_s: float = 3600
+    evidence: int = 400
+    rounds: int = 2
+    plans: int = 3
+    plan_ttl_s: float = 900
+    verify_limit_s: float = 300
+    verify_every_s: float = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """Given to every node by `Runtime[Deps]`."""
+
+    store: Store
+    sources: Sources
+    clock: Clock
+    runner: Runner
+    playbooks: tuple[Playbook, ...]
+    limits: Limits = Limits()
+    arm: Literal["rules", "ml"] = "rules"
+    policy: Policy = Policy()
+
+    def note(self, incident_id: str, kind: str, reason: str, **figures: float | str) -> None:
+        """Write down what a node decided and why."""
+        detail = {"reason": reason, **figures}
+        self.store.journal.append(incident_id, kind, "copilot", detail, self.clock.now())

@@ -1,0 +1,225 @@
+"""The engine: accepted alerts in, incidents worked through the graph, nothing lost in between.
+
+Threads live here and at no other place: one for the intake, some for runs, one that keeps leases.
+Everything they do is written down first, so that a process killed at any instruction comes back,
+claims what it had accepted, and repeats at most the node it was in.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from copilot.deps import Deps
+from copilot.graph import IncidentGraph
+from copilot.incident import CLOSED
+from copilot.intake import Changed, Intake
+from copilot.ports import Clock
+from copilot.store import Accepted, Run
+from copilot.worker import LEASE_S, Worker
+from tools.types import Alert, Approval
+
+log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
+IDLE_S = 1.0
+"""How often an idle thread looks by itself; work that arrives wakes it at once."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the engine did since it started, for `/metrics`."""
+
+    alerts_accepted: int = 0
+    alerts_repeated: int = 0
+    incidents_opened: int = 0
+    runs_finished: int = 0
+    approvals_decided: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def add(self, **counts: int) -> None:
+        """Add to counters by name, safely from any thread."""
+        with self._lock:
+            for name, count in counts.items():
+                setattr(self, name, getattr(self, name) + count)
+
+
+class Engine:
+    """Runs incidents through the graph; `start`/`stop` for a service, `drain` for a command."""
+
+    def __init__(
+        self,
+        deps: Deps,
+        graph: IncidentGraph,
+        *,
+        wall: Clock,
+        new_id: Callable[[], str],
+        owner: str,
+        workers: int = 2,
+        refresh_s: float = 30.0,
+    ) -> None:
+        self.deps = deps
+        self.store = deps.store
+        self.counters = Counters()
+        self._wall = wall
+        self._workers = workers
+        self._refresh_s = refresh_s
+        self._worker = Worker(deps, graph, wall, owner)
+        self._intake = Intake(deps.store, deps.clock, deps.sources.topology(), new_id)
+        self._intake_lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._arrived = threading.Event()
+        self._queued = threading.Condition()
+        self._grown: dict[str, float] = {}
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Take back what a killed process left, and begin to work."""
+        self._worker.release()
+        loops = [self._decide_forever, self._keep_leases, *[self._work_forever] * self._workers]
+        self._threads = [threading.Thread(target=loop, daemon=True) for loop in loops]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """Stop between nodes; what is unfinished is taken up at the next start."""
+        self._stopping.set()
+        self._arrived.set()
+        self._worker.stop()
+        self._wake()
+        for thread in self._threads:
+            thread.join(timeout_s)
+        self._worker.release()
+
+    def accept(self, alerts: Sequence[Alert]) -> Accepted:
+        """Write alerts; on disk on return. Deciding on them happens behind the door."""
+        accepted = self.store.alerts.accept(alerts, self.deps.clock.now())
+        self.counters.add(
+            alerts_accepted=len(accepted.new) + len(accepted.resolved),
+            alerts_repeated=accepted.repeated,
+        )
+        self._arrived.set()
+        return accepted
+
+    def decide(self, approval: Approval) -> None:
+        """Record a person's answer and let its run go on; raises `RefusedError` with the reason."""
+        now = self.deps.clock.now()
+        with self.store.transaction():
+            request = self.store.approvals.decide(approval, now)
+            detail = {
+                "plan": approval.plan_id,
+                "digest": approval.digest,
+                "reason": approval.reason or "approved as shown",
+            }
+            kind = "approved" if approval.decision == "approve" else "rejected"
+            self.store.journal.append(
+                request.plan.incident_id, kind, approval.approver, detail, now
+            )
+            self.store.runs.resume(request.run_id, now)
+        self.counters.add(approvals_decided=1)
+        self._wake()
+
+    def drain(self) -> None:
+        """Decide and work in this thread until only people or new alerts could change anything."""
+        self._decide_all()
+        while (run := self._worker.claim()) is not None:
+            self._advance(run)
+            self._decide_all()
+
+    def ready(self) -> dict[str, str]:
+        """What a readiness probe asks: each check with `ok` or what is wrong."""
+        self.store.ping()
+        alive = bool(self._threads) and all(thread.is_alive() for thread in self._threads)
+        return {"store": "ok", "workers": "ok" if alive else "not running"}
+
+    def _decide_forever(self) -> None:
+        while not self._stopping.is_set():
+            self._arrived.wait(IDLE_S)
+            self._arrived.clear()
+            self._guarded(self._decide_all)
+            self._guarded(self._refresh_due)
+            self._guarded(self._expire)
+
+    def _work_forever(self) -> None:
+        while not self._stopping.is_set():
+            run = self._guarded(self._worker.claim)
+            if run is not None:
+                self._advance(run)
+                continue
+            with self._queued:
+                self._queued.wait(IDLE_S)
+
+    def _keep_leases(self) -> None:
+        while not self._stopping.wait(LEASE_S / 3):
+            self._guarded(self._worker.keep_leases)
+
+    def _advance(self, run: Run) -> None:
+        if self._worker.advance(run):
+            self.counters.add(runs_finished=1)
+        incident = self.store.incidents.get(run.incident_id)
+        if incident is not None and incident.status in CLOSED:
+            with self._intake_lock:
+                self._intake.close(run.incident_id)
+
+    def _decide_all(self) -> None:
+        while (changed := self._decide_batch()).decided:
+            self.counters.add(incidents_opened=len(changed.opened))
+            for incident_id in changed.grown:
+                self._grown.setdefault(incident_id, self._wall.now())
+            self._wake()
+
+    def _decide_batch(self) -> Changed:
+        with self._intake_lock:
+            return self._intake.decide()
+
+    def _refresh_due(self) -> None:
+        """Alerts joined an incident: look at it again, but not at every alert of a storm."""
+        now = self._wall.now()
+        due = [one for one, since in self._grown.items() if now - since >= self._refresh_s]
+        for incident_id in due:
+            incident = self.store.incidents.get(incident_id)
+            busy = any(
+                run.status in ("accepted", "running") for run in self.store.runs.of(incident_id)
+            )
+            if incident is None or incident.status in CLOSED or incident.status == "acting":
+                self._grown.pop(incident_id)
+            elif not busy:
+                self._grown.pop(incident_id)
+                self._look_again(incident_id)
+
+    def _look_again(self, incident_id: str) -> None:
+        now = self.deps.clock.now()
+        with self.store.transaction():
+            self.store.approvals.supersede(incident_id, now)
+            for run in self.store.runs.of(incident_id):
+                if run.status == "waiting":
+                    self.store.runs.finish(run.id, "superseded", now)
+            self.store.incidents.update(incident_id, now, status="investigating", plan=None)
+            self.store.runs.accept(incident_id, now)
+            self.store.journal.append(
+                incident_id, "refreshed", "copilot", {"reason": "more alerts joined it"}, now
+            )
+        self._wake()
+
+    def _expire(self) -> None:
+        now = self.deps.clock.now()
+        for request in self.store.approvals.expire(now):
+            reason = "nobody answered before the plan expired; no answer is no"
+            detail = {"plan": request.plan.id, "reason": reason}
+            self.store.journal.append(request.plan.incident_id, "expired", "copilot", detail, now)
+            self.store.runs.resume(request.run_id, now)
+            self._wake()
+
+    def _guarded(self, work: Callable[[], Answer]) -> Answer | None:
+        """A thread of the service outlives what it meets; what it met is in the log."""
+        try:
+            return work()
+        except Exception:
+            log.exception("the engine could not %s", work.__name__)
+            return None
+
+    def _wake(self) -> None:
+        with self._queued:
+            self._queued.notify_all()

@@ -1,0 +1,150 @@
+"""The door's second half: written alerts become incidents, and incidents get runs.
+
+Alerts are on disk before this looks at them, and every decision is written with its reason in one
+transaction with the incident and the run it opens; a process killed in between decides again.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from copilot.incident import Clocks, Incident
+from copilot.ports import Clock
+from copilot.store import Assignment, Store, StoredAlert
+from tools.clusterer import Clusterer, Decision
+from tools.types import Alert, Severity, Timestamp, Topology
+
+SEVERITIES: tuple[Severity, ...] = ("low", "info", "warning", "high", "critical")
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What one pass of the intake did to incidents; `decided` counts alerts."""
+
+    decided: int = 0
+    opened: tuple[str, ...] = ()
+    grown: tuple[str, ...] = ()
+    ended: tuple[str, ...] = ()
+
+
+class Intake:
+    """Decides on accepted alerts, one batch at a time; its memory is rebuilt from the store."""
+
+    def __init__(
+        self, store: Store, clock: Clock, topology: Topology, new_id: Callable[[], str]
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._topology = topology
+        self._new_id = new_id
+        self._clusterer = self._rebuilt()
+
+    def decide(self, limit: int = 1000) -> Changed:
+        """Decide on the next undecided alerts; nothing to do is an empty `Changed`."""
+        waiting = self._store.alerts.unassigned(limit)
+        if not waiting:
+            return Changed()
+        try:
+            return self._record(waiting)
+        except BaseException:
+            # What the clusterer remembers of this batch was not written: forget it.
+            self._clusterer = self._rebuilt()
+            raise
+
+    def close(self, incident_id: str) -> None:
+        """The incident is over: no alert joins it any more."""
+        self._clusterer.close(incident_id, self._clock.now())
+
+    def _record(self, waiting: Sequence[StoredAlert]) -> Changed:
+        now = self._clock.now()
+        decisions = self._clusterer.update([stored.alert for stored in waiting], now)
+        pairs = list(zip(waiting, decisions, strict=True))
+        opened = tuple(d.group_id for d in decisions if d.action == "opened")
+        grown = tuple(
+            dict.fromkeys(
+                d.group_id for d in decisions if d.action == "attached" and d.group_id not in opened
+            )
+        )
+        with self._store.transaction():
+            for stored, decision in pairs:
+                if decision.action == "opened":
+                    self._open(stored.alert, decision, now)
+            self._store.alerts.assign_all(
+                [Assignment(s.key, d.group_id or None, d.action, d.reason) for s, d in pairs], now
+            )
+            for incident_id in (*opened, *grown):
+                self._grow(incident_id, [s.alert for s, d in pairs if d.group_id == incident_id])
+            for incident_id in opened:
+                self._store.runs.accept(incident_id, now)
+        ended = {d.group_id for d in decisions if d.action == "resolved" and d.group_id}
+        return Changed(
+            decided=len(pairs), opened=opened, grown=grown, ended=self._end(sorted(ended), now)
+        )
+
+    def _open(self, alert: Alert, decision: Decision, now: Timestamp) -> None:
+        self._store.incidents.open(
+            Incident(
+                id=decision.group_id,
+                title=self._clusterer.group(decision.group_id).title,
+                severity=alert.severity,
+                opened_at=now,
+                updated_at=now,
+                clocks=Clocks(detected=now),
+            )
+        )
+        self._store.journal.append(
+            decision.group_id,
+            "opened",
+            "copilot",
+            {"reason": decision.reason, "alert": alert.name},
+            now,
+        )
+
+    def _grow(self, incident_id: str, joined: Sequence[Alert]) -> None:
+        incident = self._store.incidents.require(incident_id)
+        services = dict.fromkeys([*incident.services, *(alert.service for alert in joined)])
+        self._store.incidents.update(
+            incident_id,
+            self._clock.now(),
+            services=tuple(filter(None, services)),
+            severity=max(
+                [incident.severity, *(alert.severity for alert in joined)], key=SEVERITIES.index
+            ),
+        )
+
+    def _end(self, incident_ids: Sequence[str], now: Timestamp) -> tuple[str, ...]:
+        """Resolve incidents whose every alert was resolved by its source, unless we act on them."""
+        over = []
+        for incident_id in incident_ids:
+            incident = self._store.incidents.get(incident_id)
+            if incident is None or incident.status == "acting":
+                continue
+            if not _ended(self._store.alerts.of(incident_id)):
+                continue
+            with self._store.transaction():
+                self._store.incidents.update(incident_id, now, status="resolved")
+                self._store.approvals.supersede(incident_id, now)
+                reason = "every alert of it was resolved by its source"
+                self._store.journal.append(
+                    incident_id, "resolved", "copilot", {"reason": reason}, now
+                )
+            self._clusterer.close(incident_id, now)
+            over.append(incident_id)
+        return tuple(over)
+
+    def _rebuilt(self) -> Clusterer:
+        clusterer = Clusterer(self._topology, new_id=self._new_id)
+        clusterer.restore(
+            [
+                (alert, incident.id)
+                for incident in reversed(self._store.incidents.active())
+                for alert in self._store.alerts.of(incident.id)
+            ]
+        )
+        return clusterer
+
+
+def _ended(alerts: Sequence[Alert]) -> bool:
+    """True if each firing alert of an incident has its resolution."""
+    firing = {(a.fingerprint, a.starts_at) for a in alerts if a.status != "resolved"}
+    ended = {(a.fingerprint, a.starts_at) for a in alerts if a.status == "resolved"}
+    return bool(firing) and firing <= ended

@@ -1,0 +1,35 @@
+"""Moments and durations as a person reads them, in UTC."""
+
+from datetime import UTC, datetime
+
+from tools.types import Timestamp
+
+
+def clock_time(moment: Timestamp) -> str:
+    """`14:02:10 UTC`."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%H:%M:%S UTC")
+
+
+def date_time(moment: Timestamp) -> str:
+    """`2026-11-22 14:02:10 UTC`."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def iso(moment: Timestamp | None) -> str | None:
+    """RFC 3339 with seconds, or None."""
+    if moment is None:
+        return None
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `3 min 20 s`, `2 h 5 min`."""
+    whole = round(abs(seconds))
+    sign = "-" if seconds < -0.5 else ""
+    if whole < 60:
+        return f"{sign}{whole} s"
+    if whole < 3600:
+        minutes, rest = divmod(whole, 60)
+        return f"{sign}{minutes} min {rest} s" if rest else f"{sign}{minutes} min"
+    hours, rest = divmod(whole, 3600)
+    return f"{sign}{hours} h {rest // 60} min" if rest >= 60 else f"{sign}{hours} h"

@@ -1,0 +1,83 @@
+"""act: run one approved step. Written down before, recorded after, never run twice."""
+
+from typing import NamedTuple, TypedDict
+
+from langgraph.runtime import Runtime
+
+from copilot.deps import Deps
+from copilot.state import IncidentState
+from copilot.store import RefusedError as NotAllowedError
+from tools.playbook_executor import RefusedError, run_step, step_key
+from tools.types import Plan, StepResult
+
+
+class Acted(TypedDict):
+    results: list[StepResult]
+
+
+class Due(NamedTuple):
+    """The next step of a plan: its place in the steps, or in the roll-back steps."""
+
+    step: int
+    rollback: bool
+
+
+def act(state: IncidentState, runtime: Runtime[Deps]) -> Acted:
+    """One pass, one step. A refusal is a failed step with its reason; it ends the plan."""
+    deps, incident_id = runtime.context, state["incident_id"]
+    plan, due = state["plan"], remaining(state)
+    if plan is None or due is None:
+        raise ValueError("act was reached without a plan that has a step left; see routes")
+    key = step_key(plan, due.step, rollback=due.rollback)
+    step = (plan.rollback if due.rollback else plan.steps)[due.step]
+    deps.store.incidents.update(incident_id, deps.clock.now(), status="acting")
+    result = _run(state, deps, plan, due, key)
+    recorded = deps.store.outbox.finish(key, result, deps.clock.now())
+    results = [*state.get("results", []), recorded]
+    deps.store.incidents.update(incident_id, deps.clock.now(), results=tuple(results))
+    said = recorded.error or recorded.output or "done"
+    deps.note(incident_id, "acted", said, step=step.title, key=key, ok=str(recorded.ok))
+    return {"results": results}
+
+
+def remaining(state: IncidentState) -> Due | None:
+    """The next step to run: of the plan until one fails, of its roll-back once it did harm."""
+    plan, verified = state.get("plan"), state.get("verified")
+    if plan is None:
+        return None
+    ran = {result.key: result.ok for result in state.get("results", [])}
+    harmed = verified is not None and verified.plan_id == plan.id and verified.verdict == "worse"
+    steps = plan.rollback if harmed else plan.steps
+    for index in range(len(steps)):
+        ok = ran.get(step_key(plan, index, rollback=harmed))
+        if ok is None:
+            return Due(index, harmed)
+        if not ok:
+            return None
+    return None
+
+
+def _run(state: IncidentState, deps: Deps, plan: Plan, due: Due, key: str) -> StepResult:
+    now, approval = deps.clock.now(), state.get("approval")
+    done = deps.store.outbox.begin(key, "step", {"plan": plan.id, "digest": plan.digest}, now)
+    if done is not None:
+        return done
+    try:
+        if approval is None:
+            raise RefusedError("nobody approved the plan")
+        deps.store.approvals.consume(plan.id, plan.digest, state["run_id"], now)
+        return run_step(
+            plan,
+            due.step,
+            approval,
+            deps.runner,
+            now,
+            facts=deps.sources.facts,
+            results=state.get("results", []),
+            rollback=due.rollback,
+            policy=deps.policy,
+        )
+    except (RefusedError, NotAllowedError) as refusal:
+        return StepResult(
+            key=key, ok=False, error=f"refused: {refusal}", started_at=now, ended_at=now
+        )

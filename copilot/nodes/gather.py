@@ -1,0 +1,47 @@
+"""gather: ask every source for the incident, run the instruments, number what they find."""
+
+from dataclasses import replace
+from typing import TypedDict
+
+from langgraph.runtime import Runtime
+
+from copilot.deps import Deps
+from copilot.state import Gathered, IncidentState
+from tools.evidence import number
+from tools.log_retriever import novelty
+from tools.topology_walker import observe
+from tools.types import Evidence, Window
+
+WIDER = 3.0
+"""A second look goes this many times further back: what was asked for was not near."""
+
+
+class Collected(TypedDict):
+    evidence: list[Evidence]
+    gathered: Gathered
+
+
+def gather(state: IncidentState, runtime: Runtime[Deps]) -> Collected:
+    """Measure around the onset; what a source could not tell is kept for the brief."""
+    deps, incident_id, onset = runtime.context, state["incident_id"], state["onset"].at
+    rounds = state.get("gathered", Gathered()).rounds
+    lookback = deps.limits.lookback_s * WIDER**rounds
+    now = max(deps.clock.now(), onset)
+    look = deps.sources.look(Window(start=onset - lookback, end=now), normal_before=onset)
+    telemetry = replace(look.telemetry, alerts=deps.store.alerts.of(incident_id))
+    findings = [
+        *observe(telemetry, onset),
+        *novelty(telemetry.logs, telemetry.baseline_logs, onset),
+    ]
+    evidence = list(number(findings)[: deps.limits.evidence])
+    deps.note(
+        incident_id,
+        "gathered",
+        f"{len(findings)} findings from {len(telemetry.series)} series, {len(telemetry.logs)} log "
+        f"lines, {len(telemetry.spans)} spans, {len(telemetry.changes)} changes",
+        kept=float(len(evidence)),
+    )
+    return {
+        "evidence": evidence,
+        "gathered": Gathered(rounds=rounds + 1, lookback_s=lookback, missing=look.missing),
+    }

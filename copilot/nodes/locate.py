@@ -1,0 +1,38 @@
+"""locate: rank the components and fault kinds by a documented score over the evidence."""
+
+from typing import TypedDict
+
+from langgraph.runtime import Runtime
+
+from copilot.deps import Deps
+from copilot.state import IncidentState
+from tools.topology_walker import rank
+from tools.types import Ranking
+
+
+class Located(TypedDict):
+    ranking: Ranking
+
+
+def locate(state: IncidentState, runtime: Runtime[Deps]) -> Located:
+    """Rank, and stop the `located` clock the first time the evidence decides."""
+    deps, incident_id = runtime.context, state["incident_id"]
+    ranking = rank(state["evidence"], deps.sources.topology(), state["onset"].at, deps.arm)
+    incident = deps.store.incidents.require(incident_id)
+    clocks = incident.clocks
+    if not ranking.abstained and clocks.located is None:
+        clocks = clocks.model_copy(update={"located": deps.clock.now()})
+    deps.store.incidents.update(
+        incident_id,
+        deps.clock.now(),
+        evidence=tuple(state["evidence"]),
+        ranking=ranking,
+        clocks=clocks,
+    )
+    deps.note(
+        incident_id,
+        "located",
+        ranking.reason,
+        candidates=", ".join(f"{c.component} {c.score:.2f}" for c in ranking.candidates[:3]),
+    )
+    return {"ranking": ranking}

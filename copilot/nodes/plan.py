@@ -1,0 +1,93 @@
+"""plan: choose a playbook of the catalogue and fill it; or abstain and say what to check."""
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+from langgraph.runtime import Runtime
+
+from copilot.briefing import publish
+from copilot.deps import Deps
+from copilot.state import IncidentState
+from copilot.store import ApprovalRequest
+from prompts import LANGUAGES
+from tools.playbook_executor import ParameterError, choose, fill
+from tools.types import Choice, Plan, Text
+
+NOBODY = Text(
+    en="nobody answered before the plan expired: somebody has to take this incident",
+    zh="计划过期前无人应答:需要有人接手此事件",
+)
+ENOUGH = Text(
+    en="several plans did not help: a person has to look at what they changed",
+    zh="多个方案无效:需要人工检查它们改变了什么",
+)
+
+
+class Planned(TypedDict):
+    plan: Plan | None
+
+
+def plan(state: IncidentState, runtime: Runtime[Deps]) -> Planned:
+    """Lay the next plan before a person, with its digest; an asked one is not asked twice."""
+    deps, incident_id = runtime.context, state["incident_id"]
+    asked = [r for r in deps.store.approvals.of(incident_id) if r.run_id == state["run_id"]]
+    waiting = next((r.plan for r in asked if r.status == "pending"), None)
+    if waiting is not None:
+        return _ask(deps, state, waiting, "asked before and not answered yet")
+    given_up = _given_up(asked, deps.limits.plans)
+    if given_up is not None:
+        return _hand_over(deps, state, given_up.en, given_up)
+    choice = choose(
+        deps.playbooks,
+        state["ranking"],
+        deps.sources.facts(),
+        arm=deps.arm,
+        excluded=[r.plan.playbook_id for r in asked],
+        now=deps.clock.now(),
+    )
+    if choice.abstained:
+        return _hand_over(deps, state, choice.reason, choice.check)
+    try:
+        filled = _filled(deps, state, choice)
+    except ParameterError as error:
+        return _hand_over(deps, state, str(error), choice.check)
+    return _ask(deps, state, filled, choice.reason)
+
+
+def _given_up(asked: Sequence[ApprovalRequest], most: int) -> Text | None:
+    """Why no further plan is proposed, if so."""
+    if any(r.approval is not None and r.approval.approver == "nobody" for r in asked):
+        return NOBODY
+    return ENOUGH if len(asked) >= most else None
+
+
+def _filled(deps: Deps, state: IncidentState, choice: Choice) -> Plan:
+    playbook = next(p for p in deps.playbooks if p.id == choice.playbook_id)
+    return fill(
+        playbook,
+        choice.parameters,
+        state["incident_id"],
+        choice.component,
+        choice.evidence,
+        deps.clock.now(),
+        deps.limits.plan_ttl_s,
+    )
+
+
+def _ask(deps: Deps, state: IncidentState, filled: Plan, reason: str) -> Planned:
+    incident_id, now = state["incident_id"], deps.clock.now()
+    publish(deps, state, plan=filled)
+    with deps.store.transaction():
+        deps.store.approvals.request(filled, state["run_id"], now)
+        deps.store.incidents.update(incident_id, now, plan=filled, status="awaiting_approval")
+        deps.note(incident_id, "planned", reason, plan=filled.id, digest=filled.digest)
+    return {"plan": filled}
+
+
+def _hand_over(deps: Deps, state: IncidentState, reason: str, advice: Text | None) -> Planned:
+    incident_id = state["incident_id"]
+    texts = {one: getattr(advice, one) if advice else "" for one in LANGUAGES}
+    publish(deps, state, advice=texts)
+    deps.store.incidents.update(incident_id, deps.clock.now(), plan=None, status="handed_over")
+    deps.note(incident_id, "abstained", reason)
+    return {"plan": None}

@@ -1,0 +1,34 @@
+"""report: what happened, from the journal, with the three clocks and a postmortem draft."""
+
+from typing import TypedDict
+
+from langgraph.runtime import Runtime
+
+from copilot.deps import Deps
+from copilot.incident import CLOSED, Incident, IncidentStatus
+from copilot.reporting import render
+from copilot.state import IncidentState
+from prompts import LANGUAGES
+
+
+class Reported(TypedDict):
+    pass
+
+
+def report(state: IncidentState, runtime: Runtime[Deps]) -> Reported:
+    """Close the incident if it recovered, else hand it over; the report says which and why."""
+    deps, incident_id = runtime.context, state["incident_id"]
+    now = deps.clock.now()
+    incident = deps.store.incidents.update(incident_id, now, status=_status(deps, incident_id))
+    deps.note(incident_id, "reported", f"run {state['run_id']} ended: {incident.status}")
+    events = deps.store.journal.events(incident_id, limit=10_000)
+    texts = {language: render(incident, events, state, language) for language in LANGUAGES}
+    deps.store.incidents.update(incident_id, deps.clock.now(), report=dict(texts))
+    return {}
+
+
+def _status(deps: Deps, incident_id: str) -> IncidentStatus:
+    incident: Incident = deps.store.incidents.require(incident_id)
+    if incident.status in CLOSED:
+        return incident.status
+    return "recovered" if incident.verdict == "recovered" else "handed_over"

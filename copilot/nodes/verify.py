@@ -1,0 +1,98 @@
+"""verify: judge the plan by the same detector on fresh data; wait as long as the plan allows."""
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+from langgraph.runtime import Runtime
+
+from copilot.deps import Deps
+from copilot.nodes.gather import WIDER
+from copilot.sources import Look
+from copilot.state import IncidentState, Verified
+from tools.detector import detect
+from tools.playbook_executor import verify as judge
+from tools.types import Anomaly, Judgement, Plan, StepResult, Timestamp, Verdict, Window
+
+CONFIRMED = 2
+"""A plan did harm when this many looks in a row say so: restarts and drains dip for a moment."""
+
+
+class Judged(TypedDict):
+    verified: Verified
+
+
+def verify(state: IncidentState, runtime: Runtime[Deps]) -> Judged:
+    """Recovered, unchanged, worse, or unknown where nothing was really run or can be seen."""
+    deps, incident_id, plan = runtime.context, state["incident_id"], state["plan"]
+    if plan is None:
+        raise ValueError("verify was reached without a plan; see routes")
+    ran = [r for r in state.get("results", []) if plan.digest in r.key]
+    verdict, reason = _without_looking(ran) or _watch(deps, state, plan, ran)
+    now = deps.clock.now()
+    changes: dict[str, object] = {"verdict": verdict}
+    if verdict == "recovered":
+        clocks = deps.store.incidents.require(incident_id).clocks
+        changes["clocks"] = clocks.model_copy(update={"recovered": now})
+    deps.store.incidents.update(incident_id, now, **changes)
+    deps.note(incident_id, "verified", reason, verdict=verdict, plan=plan.id)
+    return {"verified": Verified(plan_id=plan.id, verdict=verdict, reason=reason)}
+
+
+def _without_looking(ran: Sequence[StepResult]) -> tuple[Verdict, str] | None:
+    """The verdict where the world was not touched."""
+    done = [result for result in ran if result.ok]
+    if any(result.dry_run for result in done):
+        return "unknown", "dry run: the steps were shown, nothing was changed"
+    if not done:
+        problem = ran[-1].error if ran else "no step was run"
+        return "unchanged", f"no step took effect: {problem}"
+    return None
+
+
+def _watch(
+    deps: Deps, state: IncidentState, plan: Plan, ran: Sequence[StepResult]
+) -> tuple[Verdict, str]:
+    """Look again until it is recovered, surely worse, or the time for it is over."""
+    since = max(result.ended_at for result in ran)
+    until = since + min(plan.verification.within_s, deps.limits.verify_limit_s)
+    harmed = 0
+    while True:
+        judgement = _look(deps, state, plan, since)
+        harmed = harmed + 1 if judgement.verdict == "worse" else 0
+        if judgement.verdict == "recovered" or harmed == CONFIRMED:
+            return judgement.verdict, judgement.statement
+        if deps.clock.now() >= until:
+            verdict: Verdict = "unchanged" if judgement.verdict == "worse" else judgement.verdict
+            return verdict, judgement.statement
+        deps.clock.sleep(deps.limits.verify_every_s)
+
+
+def _look(deps: Deps, state: IncidentState, plan: Plan, since: Timestamp) -> Judgement:
+    now, onset = deps.clock.now(), state["onset"]
+    lookback = deps.limits.lookback_s * WIDER
+    look = deps.sources.look(
+        Window(start=onset.at - lookback, end=max(now, onset.at)), normal_before=onset.at
+    )
+    return judge(
+        _anomalies(look, onset.at, since),
+        look.telemetry.baseline,
+        look.telemetry.series,
+        plan.verification,
+        component=plan.component,
+        since=since,
+        now=now,
+    )
+
+
+def _anomalies(look: Look, onset: Timestamp, since: Timestamp) -> list[Anomaly]:
+    """What was out of its band between the onset and the act."""
+    normal = {one.name: one for one in look.telemetry.baseline}
+    found = [
+        anomaly
+        for one in look.telemetry.series
+        for anomaly in detect(
+            one.between(Window(start=look.telemetry.window.start, end=max(since, onset))),
+            baseline=normal.get(one.name),
+        )
+    ]
+    return [one for one in found if one.end is None or one.end >= onset]

@@ -1,0 +1,39 @@
+"""Where the graph goes next; routers name their targets, so the drawing needs no other table."""
+
+from typing import Literal
+
+from langgraph.runtime import Runtime
+
+from copilot.deps import Deps
+from copilot.nodes.act import remaining
+from copilot.nodes.diagnose import wants_more
+from copilot.state import IncidentState
+
+
+def after_diagnose(state: IncidentState, runtime: Runtime[Deps]) -> Literal["gather", "plan"]:
+    """Look again, wider, while nothing decides and looks are left; then plan."""
+    return "gather" if wants_more(state, runtime.context.limits) else "plan"
+
+
+def after_plan(state: IncidentState) -> Literal["approve", "report"]:
+    """A plan goes to a person; without one there is nothing to approve."""
+    return "approve" if state.get("plan") is not None else "report"
+
+
+def after_approve(state: IncidentState) -> Literal["act", "plan"]:
+    """Approved: act. Rejected or not answered: the next plan, which heeds the reason."""
+    approval = state.get("approval")
+    return "act" if approval is not None and approval.decision == "approve" else "plan"
+
+
+def after_act(state: IncidentState) -> Literal["act", "verify"]:
+    """One approved step per pass; a failed step ends the plan."""
+    return "verify" if remaining(state) is None else "act"
+
+
+def after_verify(state: IncidentState) -> Literal["act", "plan", "report"]:
+    """Recovered: report. Worse: roll back, as approved. Else the next plan."""
+    verified = state.get("verified")
+    if verified is None or verified.verdict in ("recovered", "unknown"):
+        return "report"
+    return "plan" if remaining(state) is None else "act"

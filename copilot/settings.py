@@ -1,0 +1,146 @@
+"""Settings: the environment (`COPILOT_...`), then a file, then flags; a later layer wins."""
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+
+class SettingsError(Exception):
+    """The operator has to change a setting; the message says which and how."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Read once at the start; frozen from then on."""
+
+    model_config = SettingsConfigDict(env_prefix="COPILOT_", frozen=True, extra="forbid")
+
+    data_dir: Path = Field(
+        default=Path("~/.local/share/incident-copilot"),
+        description="Folder for the database, checkpoints and locks; one running process owns it.",
+    )
+    database_url: str = Field(
+        default="",
+        description="SQLAlchemy URL of the store; empty: SQLite in the data folder.",
+    )
+    language: Literal["en", "zh"] = Field(
+        default="en", description="Language of briefs and reports on the terminal."
+    )
+    arm: Literal["rules", "ml"] = Field(
+        default="rules", description="Which way the instruments decide."
+    )
+    host: str = Field(default="127.0.0.1", description="Address the service listens on.")
+    port: int = Field(default=8383, ge=0, le=65535, description="Port of the service; 0: any.")
+    api_key: SecretStr | None = Field(
+        default=None,
+        description="Key that requests must carry; required to listen beyond this machine.",
+    )
+    max_body_bytes: int = Field(
+        default=8 * 1024 * 1024, ge=1024, description="Largest request body accepted."
+    )
+    max_alerts: int = Field(
+        default=10_000, ge=1, description="Largest number of alerts accepted in one request."
+    )
+    bundle: Path | None = Field(
+        default=None,
+        description="Recorded incident whose telemetry the service looks at, replayed at its end.",
+    )
+    topology_file: Path | None = Field(
+        default=None,
+        description="JSON with `nodes` and `edges` ([caller, callee]) where no source knows them.",
+    )
+    lookback_s: float = Field(
+        default=3600, gt=0, description="How far before the first alert the onset is searched."
+    )
+    evidence_limit: int = Field(
+        default=400, ge=10, description="Most evidence items kept of one incident."
+    )
+    plan_ttl_s: float = Field(
+        default=900, gt=0, description="How long a proposed plan may be approved, in seconds."
+    )
+    plans_limit: int = Field(
+        default=3, ge=1, le=10, description="Most plans proposed in one run of an incident."
+    )
+    refresh_s: float = Field(
+        default=30,
+        ge=0,
+        description="Least time between two investigations of one incident when alerts join it.",
+    )
+    verify_limit_s: float = Field(
+        default=300, gt=0, description="How long a recovery is waited for before the next plan."
+    )
+    workers: int = Field(default=8, ge=1, le=64, description="Threads that work on incidents.")
+    server: str = Field(
+        default="",
+        description="Address of a running service for `approve` and `reject`; empty: by host and port.",
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, TomlConfigSettingsSource(settings_cls), env_settings
+
+    @model_validator(mode="after")
+    def _refuses_an_open_door(self) -> Self:
+        if self.api_key is None and not _is_loopback(self.host):
+            raise ValueError(
+                f"host {self.host!r} is reachable by others, so api_key must be set "
+                "(COPILOT_API_KEY); or listen on 127.0.0.1"
+            )
+        return self
+
+    @property
+    def home(self) -> Path:
+        """The data folder, with `~` resolved."""
+        return self.data_dir.expanduser()
+
+    @property
+    def store_url(self) -> str:
+        """The store's SQLAlchemy URL."""
+        return self.database_url or f"sqlite:///{self.home / 'copilot.sqlite'}"
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def load(config: Path | None = None, **flags: Any) -> Settings:
+    """Read the layers once; raises SettingsError with one line per wrong setting."""
+    if config is not None and not config.is_file():
+        raise SettingsError(f"settings file {str(config)!r} does not exist")
+    given = {name: value for name, value in flags.items() if value is not None}
+
+    class _WithFile(Settings):
+        model_config = SettingsConfigDict(
+            env_prefix="COPILOT_", frozen=True, extra="forbid", toml_file=config
+        )
+
+    try:
+        return _WithFile(**given)
+    except ValidationError as error:
+        raise SettingsError("; ".join(map(_problem, error.errors()))) from error
+    except ValueError as error:
+        raise SettingsError(f"settings file {str(config)!r}: {error}") from error
+
+
+def _problem(error: Any) -> str:
+    where = ".".join(map(str, error["loc"])) or "settings"
+    return f"{where} = {error['input']!r}: {error['msg']}" if error["loc"] else str(error["msg"])

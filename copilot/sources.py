@@ -1,0 +1,106 @@
+"""All configured telemetry sources, asked together; what does not answer is named, not hidden."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NoReturn, TypeVar
+
+from copilot.ports import (
+    ChangeSource,
+    FactSource,
+    LogSource,
+    MetricSource,
+    SourceError,
+    TopologySource,
+    TraceSource,
+)
+from tools.types import Fact, Telemetry, Timestamp, Topology, Window
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class NotConfigured:
+    """Stands in for a source that nobody configured; every question says so."""
+
+    name: str
+
+    def _refuse(self, _when: object = None) -> NoReturn:
+        raise SourceError(self.name, "not configured", recoverable=False)
+
+    series = baseline = lines = baseline_lines = spans = changes = topology = facts = _refuse
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the sources returned for one window, and which of them had nothing to say and why."""
+
+    telemetry: Telemetry
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The telemetry sources of one deployment."""
+
+    metrics: MetricSource = NotConfigured("metrics")
+    logs: LogSource = NotConfigured("logs")
+    traces: TraceSource = NotConfigured("traces")
+    graph: TopologySource = NotConfigured("topology")
+    changes: ChangeSource = NotConfigured("changes")
+    configuration: FactSource = NotConfigured("configuration")
+
+    def look(self, window: Window, normal_before: Timestamp) -> Look:
+        """Ask every source for `window`, and for normal operation before `normal_before`."""
+        missing: list[str] = []
+        telemetry = Telemetry(
+            window=window,
+            series=_ask(missing, "metrics", lambda: self.metrics.series(window)),
+            baseline=_ask([], "metrics", lambda: self.metrics.baseline(normal_before)),
+            logs=_ask(missing, "logs", lambda: self.logs.lines(window)),
+            baseline_logs=_ask([], "logs", lambda: self.logs.baseline_lines(normal_before)),
+            spans=_ask(missing, "traces", lambda: self.traces.spans(window)),
+            changes=_ask(
+                missing, "changes", lambda: self.changes.changes(window), may_be_empty=True
+            ),
+            topology=self.topology(),
+        )
+        if not telemetry.topology.edges:
+            missing.append("topology: not configured")
+        return Look(telemetry, tuple(missing))
+
+    def topology(self) -> Topology:
+        """The service graph, empty where none is known."""
+        try:
+            return self.graph.topology()
+        except SourceError:
+            return Topology()
+
+    def facts(self) -> dict[str, Fact]:
+        """What is known of the components, and the caller of those that only one service calls."""
+        known: dict[str, Fact] = {}
+        callers: dict[str, set[str]] = {}
+        for edge in self.topology().edges:
+            callers.setdefault(edge.callee, set()).add(edge.caller)
+        known |= {f"caller:{s}": next(iter(c)) for s, c in callers.items() if len(c) == 1}
+        try:
+            known |= self.configuration.facts()
+        except SourceError:
+            return known
+        return known
+
+
+def _ask(
+    missing: list[str],
+    name: str,
+    question: Callable[[], Sequence[Answer]],
+    may_be_empty: bool = False,
+) -> tuple[Answer, ...]:
+    """The answer, or nothing and a line in `missing` that says why."""
+    try:
+        answer = tuple(question())
+    except SourceError as error:
+        missing.append(f"{name}: {error.problem}")
+        return ()
+    if not answer and not may_be_empty:
+        missing.append(f"{name}: nothing recorded in this window")
+    return answer

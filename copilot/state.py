@@ -1,0 +1,68 @@
+"""The graph's state: conclusions and references, never telemetry. Each key has one writer."""
+
+from typing import TypedDict
+
+from pydantic import Field
+
+from copilot.incident import Hypothesis
+from tools.detector import Onset
+from tools.types import (
+    AlertGroup,
+    Anomaly,
+    Approval,
+    Evidence,
+    Frozen,
+    Plan,
+    Ranking,
+    StepResult,
+    Verdict,
+)
+
+
+class Gathered(Frozen):
+    """How often `gather` looked, how far back (seconds), and what it could not see."""
+
+    rounds: int = Field(default=0, ge=0)
+    lookback_s: float = 0.0
+    missing: tuple[str, ...] = ()
+
+
+class Verified(Frozen):
+    """What fresh data say of one plan that ran."""
+
+    plan_id: str
+    verdict: Verdict
+    reason: str
+
+
+class IncidentState(TypedDict, total=False):
+    """Twelve keys; limits live in Deps, and what was spent follows from the keys and the store."""
+
+    incident_id: str  # the caller
+    run_id: str  # the caller
+    group: AlertGroup  # triage
+    onset: Onset  # triage
+    evidence: list[Evidence]  # gather
+    gathered: Gathered  # gather
+    ranking: Ranking  # locate
+    hypotheses: list[Hypothesis]  # diagnose
+    plan: Plan | None  # plan
+    approval: Approval | None  # approve
+    results: list[StepResult]  # act
+    verified: Verified | None  # verify
+
+
+STATE_TYPES: tuple[type, ...] = (
+    AlertGroup,
+    Anomaly,
+    Approval,
+    Evidence,
+    Gathered,
+    Hypothesis,
+    Onset,
+    Plan,
+    Ranking,
+    StepResult,
+    Verified,
+)
+"""The only types a checkpoint may hold; anything else is refused when it is read back."""

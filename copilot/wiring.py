@@ -1,0 +1,150 @@
+"""Who is given what: the one place that knows concrete adapters."""
+
+import json
+import secrets
+import socket
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.sqlite import SqliteSaver
+
+from copilot.adapters.clock import SystemClock
+from copilot.adapters.recorded import RecordedBundle
+from copilot.adapters.runners import DryRunRunner
+from copilot.deps import Deps, Limits
+from copilot.engine import Engine
+from copilot.graph import NODES, Node, build
+from copilot.home import owned
+from copilot.ports import Clock, Runner
+from copilot.settings import Settings, SettingsError
+from copilot.sources import Sources
+from copilot.state import STATE_TYPES
+from copilot.store import Store
+from knowledge_base import playbooks
+from tools.types import Edge, Frozen, Topology
+
+
+class DeclaredTopology:
+    """The service graph as an operator wrote it down: JSON with `nodes` and `edges`."""
+
+    def __init__(self, path: Path) -> None:
+        self._topology = _read_topology(path)
+
+    def topology(self) -> Topology:
+        """The graph as it stands in the file."""
+        return self._topology
+
+
+class _Declared(Frozen):
+    nodes: tuple[str, ...] = ()
+    edges: tuple[tuple[str, str], ...] = ()
+    entry: str = ""
+    source: str = ""
+
+
+def _read_topology(path: Path) -> Topology:
+    try:
+        declared = _Declared.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"topology_file {str(path)!r} cannot be read: {error}; it is JSON with `nodes` and "
+            "`edges`, a list of [caller, callee]"
+        ) from error
+    edges = tuple(Edge(caller=caller, callee=callee) for caller, callee in declared.edges)
+    named = dict.fromkeys([*declared.nodes, *(end for edge in declared.edges for end in edge)])
+    return Topology(nodes=tuple(named), edges=edges, entry=declared.entry)
+
+
+def recorded_sources(bundle: RecordedBundle) -> Sources:
+    """A recorded incident as every telemetry source."""
+    return Sources(metrics=bundle, logs=bundle, traces=bundle, graph=bundle, changes=bundle)
+
+
+def configured_sources(settings: Settings) -> Sources:
+    """The sources that the settings name; what is not named stands in as not configured."""
+    if settings.bundle is not None:
+        return recorded_sources(RecordedBundle(settings.bundle))
+    if settings.topology_file is not None:
+        return Sources(graph=DeclaredTopology(settings.topology_file))
+    return Sources()
+
+
+def limits(settings: Settings) -> Limits:
+    """The bounds of a run, from the settings."""
+    return Limits(
+        lookback_s=settings.lookback_s,
+        evidence=settings.evidence_limit,
+        plans=settings.plans_limit,
+        plan_ttl_s=settings.plan_ttl_s,
+        verify_limit_s=settings.verify_limit_s,
+    )
+
+
+def new_incident_id() -> str:
+    """Short enough to say aloud, too long to guess or to meet twice."""
+    return f"inc-{secrets.token_hex(4)}"
+
+
+@contextmanager
+def checkpointer(path: Path) -> Iterator[SqliteSaver]:
+    """The one saver of this process; it reads back the state's types and no others."""
+    connection = sqlite3.connect(path, check_same_thread=False, timeout=30)
+    serde = JsonPlusSerializer(
+        allowed_msgpack_modules=[(one.__module__, one.__name__) for one in STATE_TYPES]
+    )
+    try:
+        yield SqliteSaver(connection, serde=serde)
+    finally:
+        connection.close()
+
+
+@contextmanager
+def store(settings: Settings) -> Iterator[Store]:
+    """The store of the settings, its tables made."""
+    opened = Store(settings.store_url)
+    try:
+        opened.create()
+        yield opened
+    finally:
+        opened.close()
+
+
+@contextmanager
+def engine(
+    settings: Settings,
+    purpose: str,
+    *,
+    sources: Sources | None = None,
+    clock: Clock | None = None,
+    runner: Runner | None = None,
+    nodes: dict[str, Node] | None = None,
+) -> Iterator[Engine]:
+    """An engine over the data folder, which it owns until it is done; not started."""
+    wall = SystemClock()
+    with (
+        owned(settings.home, purpose) as home,
+        store(settings) as opened,
+        checkpointer(home / "checkpoints.sqlite") as saver,
+    ):
+        deps = Deps(
+            store=opened,
+            sources=sources or configured_sources(settings),
+            clock=clock or wall,
+            runner=runner or DryRunRunner(wall),
+            playbooks=playbooks(),
+            limits=limits(settings),
+            arm=settings.arm,
+        )
+        yield Engine(
+            deps,
+            build(saver, nodes or NODES),
+            wall=wall,
+            new_id=new_incident_id,
+            owner=f"{socket.gethostname()}:{settings.home}",
+            workers=settings.workers,
+            refresh_s=settings.refresh_s,
+        )
+

@@ -1,0 +1,88 @@
+"""Texts for people and models: Markdown with front matter, rendered by Jinja, fingerprinted.
+
+A text is a file `<name>.<language>.md`. Its front matter declares the variables it takes; a missing
+or a surplus variable is an error, so that a text and its caller cannot drift apart.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Literal
+
+import yaml
+from jinja2 import Environment, StrictUndefined
+
+Language = Literal["en", "zh"]
+LANGUAGES: tuple[Language, ...] = ("en", "zh")
+
+
+class PromptError(Exception):
+    """A text is missing, malformed, or was given other variables than it declares."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One text: its declared variables, its body, and a fingerprint of both."""
+
+    name: str
+    language: Language
+    variables: frozenset[str]
+    body: str
+    fingerprint: str
+
+    def render(self, **variables: object) -> str:
+        """The text with its variables filled in; refuses missing and surplus ones."""
+        given = frozenset(variables)
+        if given != self.variables:
+            raise PromptError(
+                f"prompt {self.name!r} takes {sorted(self.variables)}, got {sorted(given)}"
+            )
+        return _environment().from_string(self.body).render(**variables).strip() + "\n"
+
+
+@cache
+def _environment() -> Environment:
+    # Plain text, not HTML: surfaces escape for themselves.
+    return Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+
+
+@cache
+def load(name: str, language: Language) -> Prompt:
+    """Read `templates/<name>.<language>.md`."""
+    path = resources.files("prompts") / "templates" / f"{name}.{language}.md"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise PromptError(f"no prompt {name!r} in language {language!r}") from error
+    opening, _, rest = text.partition("---\n")
+    front, separator, body = rest.partition("---\n")
+    if opening or not separator:
+        raise PromptError(f"prompt {name!r} has no front matter; start the file with '---'")
+    header = yaml.safe_load(front)
+    if not isinstance(header, dict) or not isinstance(header.get("variables"), list):
+        raise PromptError(f"prompt {name!r}: front matter needs a list 'variables'")
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return Prompt(name, language, frozenset(map(str, header["variables"])), body, digest)
+
+
+@cache
+def _words() -> dict[str, dict[str, dict[str, str]]]:
+    path = resources.files("prompts") / "templates" / "words.yaml"
+    loaded: dict[str, dict[str, dict[str, str]]] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return loaded
+
+
+def word(subject: str, value: str, language: Language) -> str:
+    """The reader's word for one value of a closed set; the value itself where there is none."""
+    return _words().get(subject, {}).get(value, {}).get(language, value)
+
+
+def names() -> tuple[str, ...]:
+    """Every text that ships, without its language."""
+    folder = resources.files("prompts") / "templates"
+    return tuple(
+        sorted({entry.name.split(".")[0] for entry in folder.iterdir() if ".md" in entry.name})
+    )

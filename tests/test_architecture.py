@@ -1,0 +1,109 @@
+"""The import rules of the house: each failure names the file, the line and the rule."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MAY_IMPORT = {
+    "tools": {"tools"},
+    "prompts": {"prompts"},
+    "knowledge_base": {"knowledge_base", "tools"},
+    "copilot": {"copilot", "knowledge_base", "prompts", "tools"},
+    "evals": {"copilot", "evals", "knowledge_base", "prompts", "tools"},
+}
+OURS = {*MAY_IMPORT, "tests"}
+VENDORS = {"chromadb", "kubernetes", "ollama", "prometheus_client", "sentence_transformers", "torch"}
+SOURCES = sorted(path for package in MAY_IMPORT for path in (ROOT / package).rglob("*.py"))
+
+
+def imported(path: Path) -> list[tuple[int, str]]:
+    """Every module a file imports, with its line."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import; name the package"
+            found.append((node.lineno, node.module or ""))
+    return found
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@pytest.mark.parametrize("package", sorted(MAY_IMPORT))
+def test_imports_point_down(package: str) -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}: {package} must not import {name}"
+        for path in sorted((ROOT / package).rglob("*.py"))
+        for line, name in imported(path)
+        if name.partition(".")[0] in OURS - MAY_IMPORT[package]
+    ]
+    assert wrong == []
+
+
+def test_nothing_is_imported_inside_a_function() -> None:
+    hidden = [
+        f"{path.relative_to(ROOT)}:{inner.lineno} in {node.name}"
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.Import | ast.ImportFrom) and path.stem != "wiring"
+    ]
+    assert hidden == []
+
+
+def test_modules_import_each_other_in_no_circle() -> None:
+    names = {module_name(path): path for path in SOURCES}
+    arrows = {
+        name: {target for _, target in imported(path) if target in names and target != name}
+        for name, path in names.items()
+    }
+    while leaves := {name for name, targets in arrows.items() if not targets}:
+        arrows = {name: t - leaves for name, t in arrows.items() if name not in leaves}
+    assert arrows == {}
+
+
+def test_only_adapters_and_wiring_know_vendors() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}: {name}"
+        for path in SOURCES
+        if path.is_relative_to(ROOT / "copilot")
+        and not path.is_relative_to(ROOT / "copilot" / "adapters")
+        and not path.is_relative_to(ROOT / "copilot" / "service")
+        for line, name in imported(path)
+        if name.partition(".")[0] in VENDORS
+    ]
+    assert wrong == []
+
+
+def test_only_wiring_and_commands_know_concrete_adapters() -> None:
+    knowing = {ROOT / "copilot" / name for name in ("wiring.py", "commands", "service", "adapters")}
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}: {name}"
+        for path in SOURCES
+        if path.is_relative_to(ROOT / "copilot")
+        and not any(path == place or path.is_relative_to(place) for place in knowing)
+        for line, name in imported(path)
+        if name.startswith("copilot.adapters.")
+    ]
+    assert wrong == []
+
+
+def test_files_and_functions_stay_of_a_size_that_can_be_read() -> None:
+    long = []
+    for path in SOURCES:
+        text = path.read_text(encoding="utf-8")
+        if text.count("\n") > 400:
+            long.append(f"{path.relative_to(ROOT)}: {text.count(chr(10))} lines, 400 is the limit")
+        long += [
+            f"{path.relative_to(ROOT)}:{node.lineno}: {node.name} is too long"
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.FunctionDef) and (node.end_lineno or 0) - node.lineno > 80
+        ]
+    assert long == []
