@@ -1,0 +1,66 @@
+"""What `/metrics` shows, in a registry of its own."""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from copilot.service.ports import Counters, Engine
+
+_COUNTED = {
+    "alerts_accepted": "Alerts written that were not known before.",
+    "alerts_repeated": "Alerts delivered again.",
+    "incidents_opened": "Incidents opened.",
+    "runs_finished": "Runs of the graph that ended.",
+    "runs_failed": "Runs of the graph that broke.",
+    "approvals_decided": "Answers of people to plans.",
+}
+
+
+class Meters:
+    """Counters of the door, and at each look the engine's and the store's."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "copilot_http_requests",
+            "Requests by route, method and status.",
+            ("route", "method", "status"),
+            registry=self.registry,
+        )
+        self.seconds = Histogram(
+            "copilot_http_request_seconds",
+            "Seconds from a request's first byte to its answer's last.",
+            ("route",),
+            registry=self.registry,
+        )
+        self.errors = Counter(
+            "copilot_http_errors", "Requests that broke inside.", registry=self.registry
+        )
+        self.registry.register(_Behind(engine))
+
+    def text(self) -> bytes:
+        """The exposition format of Prometheus."""
+        return generate_latest(self.registry)
+
+
+class _Behind(Collector):
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        counters: Counters = self._engine.counters
+        for name, meaning in _COUNTED.items():
+            yield CounterMetricFamily(f"copilot_{name}", meaning, value=getattr(counters, name))
+        incidents = GaugeMetricFamily(
+            "copilot_incidents", "Incidents by status.", labels=["status"]
+        )
+        for status, count in self._engine.store.incidents.count().items():
+            incidents.add_metric([status], count)
+        yield incidents
+        pending = len(self._engine.store.approvals.pending())
+        yield GaugeMetricFamily("copilot_approvals_pending", "Plans that wait.", value=pending)

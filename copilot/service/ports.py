@@ -1,0 +1,79 @@
+"""What the service needs of the rest: the engine behind it, and what an operator may set."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from pydantic import SecretStr
+
+from copilot.store import Accepted, Store
+from tools.types import Alert, Approval, Frozen, Timestamp
+
+
+class Counters(Protocol):
+    """What the engine did since it started."""
+
+    @property
+    def alerts_accepted(self) -> int: ...
+
+    @property
+    def alerts_repeated(self) -> int: ...
+
+    @property
+    def incidents_opened(self) -> int: ...
+
+    @property
+    def runs_finished(self) -> int: ...
+
+    @property
+    def runs_failed(self) -> int: ...
+
+    @property
+    def approvals_decided(self) -> int: ...
+
+
+class Engine(Protocol):
+    """Takes alerts and decisions; everything else the service reads from the store."""
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def counters(self) -> Counters: ...
+
+    def now(self) -> Timestamp:
+        """The engine's time: the wall clock, or where a replay stands."""
+        ...
+
+    def accept(self, alerts: Sequence[Alert], now: Timestamp) -> Accepted:
+        """Write the alerts; they are on disk on return. `now` is the time they were read with."""
+        ...
+
+    def decide(self, approval: Approval) -> None:
+        """Record a person's answer; raises `RefusedError` with the reason it does not count."""
+        ...
+
+    def ready(self) -> Mapping[str, str]:
+        """Each check with `ok` or what is wrong."""
+        ...
+
+
+class ServiceSettings(Protocol):
+    """The part of the settings that the door holds to."""
+
+    @property
+    def api_key(self) -> SecretStr | None: ...
+
+    @property
+    def max_body_bytes(self) -> int: ...
+
+    @property
+    def max_alerts(self) -> int: ...
+
+
+class Streams(Frozen):
+    """How event streams behave; everything that ends in `_s` is in seconds."""
+
+    poll_s: float = 0.5
+    heartbeat_s: float = 15.0
+    longest_s: float = 600.0  # then the client comes back with Last-Event-ID; nothing hangs forever
+    most: int = 64
