@@ -1,0 +1,103 @@
+"""The ways logs write time: one pattern to find a stamp, one function to read it."""
+
+import calendar
+import re
+
+from tools.types import Timestamp
+
+_MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
+_MONTH_NUMBER = {name: number for number, name in enumerate(_MONTHS.split("|"), start=1)}
+_DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
+_CLOCK = r"[0-2]\d[:.][0-5]\d[:.][0-6]\d"
+_FRACTION = r"(?:[.,:]\d{1,9})?"
+_ZONE = r"(?: ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d)(?![\w:]))?"
+
+FULL = "|".join(
+    (
+        rf"\d{{4}}[-/.][01]\d[-/.][0-3]\d(?:[T _-]{_CLOCK}{_FRACTION}{_ZONE})?",
+        rf"{_DAY},? (?:{_MONTHS}) +\d{{1,2}} {_CLOCK}{_FRACTION}(?: [A-Z]{{3,4}})? \d{{4}}",
+        rf"(?:{_MONTHS}) +\d{{1,2}}(?: \d{{4}})? {_CLOCK}{_FRACTION}",
+        rf"\d{{1,2}}[/ -](?:{_MONTHS})[/ -]\d{{4}}[: ]{_CLOCK}{_FRACTION}{_ZONE}",
+        rf"\d{{8}}[-T ]?[0-2]\d:?[0-5]\d:?[0-6]\d{_FRACTION}{_ZONE}(?!\w)",
+        r"\d\d[01]\d[0-3]\d [0-2]\d[0-5]\d[0-6]\d(?= )",
+        rf"\d{{1,2}}/\d{{1,2}}/\d{{2,4}},? {_CLOCK}{_FRACTION}(?: [AP]M)?",
+        rf"[01]\d[-./][0-3]\d {_CLOCK}{_FRACTION}",
+    )
+)
+"""Stamps that name a day and cannot be taken for anything else."""
+
+EPOCH = r"1\d{9}(?:\.\d{1,9}|\d{3}|\d{6}|\d{9})?(?![\w.])"
+"""Seconds, milliseconds, microseconds or nanoseconds since 1970."""
+
+CLOCK = rf"{_CLOCK}{_FRACTION}(?=[\s\]|])"
+"""The time of an unnamed day."""
+
+_NUMBERS = re.compile(r"\d+")
+_NAMED = re.compile(_MONTHS)
+_TIME = re.compile(r"(?<!\d)([0-2]\d)[:.]([0-5]\d)[:.]([0-6]\d)(?:[.,:](\d{1,9}))?")
+_OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)$")
+_PACKED = re.compile(r"(\d{2}|\d{4})(\d\d)(\d\d)[-T ]?(\d\d):?(\d\d):?(\d\d)(?:[.,:](\d{1,9}))?")
+_EPOCH = re.compile(EPOCH)
+
+
+def read_stamp(stamp: str, year: int) -> Timestamp | None:
+    """Unix seconds of a stamp, in UTC unless it has an offset; None where it names no day.
+
+    `year` is used where the stamp has none. Slashed dates are read `yy/mm/dd` if the first number
+    cannot be a month or the last cannot be a year, else `mm/dd/yyyy`.
+
+    >>> read_stamp("2024-05-01T10:00:00+02:00", 1970)
+    1714550400.0
+    """
+    if _EPOCH.fullmatch(stamp):
+        whole, _, rest = stamp.partition(".")
+        return float(f"{whole[:10]}.{whole[10:]}{rest}") if len(whole) > 10 else float(stamp)
+    packed = _PACKED.match(stamp)
+    if packed:
+        year, month, day, hour, minute, second = (int(packed[i]) for i in range(1, 7))
+        return _seconds((_four_digits(year), month, day), (hour, minute, second), packed[7], stamp)
+    time = _TIME.search(stamp)
+    date = _date(stamp[: time.start()] + stamp[time.end() :] if time else stamp, year)
+    if date is None or time is None:
+        return None if date is None else _seconds(date, (0, 0, 0), None, "")
+    hour = int(time[1]) + (12 if stamp.endswith("PM") and int(time[1]) < 12 else 0)
+    return _seconds(date, (hour, int(time[2]), int(time[3])), time[4], stamp)
+
+
+def _date(text: str, year: int) -> tuple[int, int, int] | None:
+    text = _OFFSET.sub("", text)
+    numbers = [int(n) for n in _NUMBERS.findall(text)]
+    named = _NAMED.search(text)
+    if named and numbers:
+        year = next((n for n in numbers[1:] if n > 31), year)
+        return year, _MONTH_NUMBER[named[0]], numbers[0]
+    if len(numbers) == 2:
+        return year, numbers[0], numbers[1]
+    if len(numbers) != 3:
+        return None
+    first, second, third = numbers
+    if first > 31 or (first > 12 and third <= 31):
+        return _four_digits(first), second, third
+    if first > 12:
+        return _four_digits(third), second, first
+    if third > 31:
+        return _four_digits(third), first, second
+    return _four_digits(first), second, third
+
+
+def _four_digits(year: int) -> int:
+    return year if year > 99 else year + (2000 if year < 70 else 1900)
+
+
+def _seconds(
+    date: tuple[int, int, int], time: tuple[int, int, int], fraction: str | None, stamp: str
+) -> Timestamp | None:
+    year, month, day = date
+    if not (1 <= month <= 12 and 1 <= day <= 31 and time[0] < 24 and 1 <= year <= 9999):
+        return None
+    whole = calendar.timegm((year, month, day, *time))
+    offset = _OFFSET.search(stamp)
+    shift = 0
+    if offset:
+        shift = (int(offset[2]) * 60 + int(offset[3])) * 60 * (-1 if offset[1] == "-" else 1)
+    return whole - shift + (float(f"0.{fraction}") if fraction else 0.0)
