@@ -6,6 +6,7 @@ from tools.clusterer.decision import SUPPRESSED, Action, Decision
 from tools.clusterer.fingerprint import fingerprint
 from tools.clusterer.mute import Inhibition, MaintenanceWindow, Matcher, Silence
 from tools.clusterer.noise import NoiseModel
+from tools.clusterer.placement import PairJudge
 
 __all__ = [
     "SUPPRESSED",
@@ -17,6 +18,7 @@ __all__ = [
     "MaintenanceWindow",
     "Matcher",
     "NoiseModel",
+    "PairJudge",
     "Silence",
     "fingerprint",
 ]

@@ -6,15 +6,56 @@ from pydantic import Field
 
 from tools.types import Frozen
 
+SECONDS_PER_DAY = 86400.0
+
 
 class ClustererConfig(Frozen):
     """How alerts are grouped; seconds throughout.
 
-    `arm` chooses between the declared rules alone and the learned noise and similarity;
-    `scope_labels` name what two alerts must share to be of one incident where they carry it.
+    `arm` chooses between declared rules alone (`rules`) and the learned noise and root splitting
+    on top of them (`ml`). `scope_labels` name what two alerts must share to be of one incident,
+    where both carry it. `callee_labels` name the called service in alerts about a call.
     """
 
     arm: Literal["rules", "ml"] = "ml"
     scope_labels: tuple[str, ...] = ("cluster", "region", "tenant")
-    gap: float = Field(default=600.0, gt=0)
-    hops: int = Field(default=2, ge=0)
+    callee_labels: tuple[str, ...] = (
+        "target",
+        "callee",
+        "destination",
+        "destination_service",
+        "destination_service_name",
+        "destination_workload",
+        "peer_service",
+    )
+
+    burst: float = Field(default=15.0, ge=0)
+    """Alerts that start this close together are taken for one cause, however far apart they are."""
+    unrelated_gap: float = Field(default=180.0, gt=0)
+    unrelated_quiet: float = Field(default=60.0, gt=0)
+    """An alert with no known call path to a group joins it until this long after the group's last
+    start, and its last end."""
+    related_gap: float = Field(default=600.0, gt=0)
+    """The same for an alert of a service in the group, or on a call path to its root."""
+    firing_for: float = Field(default=4 * 3600.0, gt=0)
+    """A firing alert that nobody repeats or resolves counts as ended after this long."""
+    late: float = Field(default=3600.0, gt=0)
+    """An alert delivered later than this after its start is placed by its arrival."""
+
+    storm_events: int = Field(default=50, ge=1)
+    storm_pause: float = Field(default=5.0, gt=0)
+    """A group of this many momentary events ends after a pause of 30 times its mean spacing, but
+    not before `storm_pause`."""
+
+    flap_window: float = Field(default=1800.0, gt=0)
+    flap_limit: float = Field(default=3.0, gt=1)
+    """This many restarts within a window (exponentially forgotten) make an alert flap."""
+
+    surface_per_day: float = Field(default=10.0, gt=0)
+    """Groups as strange as this many a day in their scope are told; the rest is held as noise."""
+    learn_for: float = Field(default=3600.0, ge=0)
+    """Nothing is held as noise before the stream was watched this long."""
+
+    keep_groups: int = Field(default=10_000, ge=1)
+    keep_alerts: int = Field(default=50_000, ge=1)
+    """Bounds of memory: ended groups that can still be asked for, and alerts remembered."""

@@ -1,16 +1,221 @@
-"""What the stream itself teaches about an alert: how often it fires without anything following."""
+"""What the stream itself teaches about an alert: how often it fires, and on what clock."""
 
-from dataclasses import dataclass, field
+import json
+import math
+from dataclasses import asdict, dataclass, field
 
 from tools.types import Timestamp
+
+HALF_LIFE = 7 * 86400.0
+EPISODE = 60.0
+WINDOW = 600.0
+CHRONIC_EPISODES = 20
+CHRONIC_SURPRISE = 1.5
+_PRIOR_TIME = 6 * 3600.0
+_MIN_WATCHED = 3600.0
+_BIN = 0.5
+_BINS = 200
+_PERIODS = 4
+_SURGE = 3.0
+_SURGE_FLOOR = 20
+
+Family = tuple[str, ...]
+"""Scope and alert name: what fingerprints are pooled over while they are young."""
+
+
+@dataclass(slots=True)
+class Habit:
+    """How one fingerprint, or one family of them, has behaved; counts halve every 7 days."""
+
+    episodes: float = 0.0
+    at: Timestamp = -math.inf
+    kinds: int = 0
+    interval: float = 0.0
+    jitter: float = 0.0
+    periods: int = 0
+    minute: int = -1
+    in_minute: int = 0
+    peak: float = 0.0
+    real: float = 0.0
+
+    def count(self, at: Timestamp) -> float:
+        """Episodes remembered at a time."""
+        return self.episodes * _fade(at - self.at) if self.episodes else 0.0
+
+    def begin(self, at: Timestamp) -> None:
+        """An episode starts: at least a minute after the one before it."""
+        if self.episodes:
+            self._learn_period(at - self.at)
+        fade = _fade(at - self.at) if self.episodes else 0.0
+        self.real *= fade
+        self.episodes = self.episodes * fade + 1.0
+        self.at = at
+
+    def _learn_period(self, interval: float) -> None:
+        if self.periods == 0:
+            self.interval, self.jitter, self.periods = interval, interval, 1
+            return
+        error = abs(interval - self.interval)
+        self.jitter += 0.3 * (error - self.jitter)
+        self.interval += 0.3 * (interval - self.interval)
+        self.periods += 1
+
+    def on_schedule(self, at: Timestamp) -> bool:
+        """Whether it repeats on a clock, and now is the time: within 10 % of the period."""
+        if self.periods < _PERIODS or self.jitter > 0.1 * self.interval:
+            return False
+        return abs(at - self.at - self.interval) <= max(EPISODE, 0.1 * self.interval)
+
+    def tick(self, at: Timestamp) -> bool:
+        """Count an occurrence; True while its minute is far above its own busiest minute."""
+        minute = int(at // 60)
+        if minute != self.minute:
+            # A surge must not become the new normal: a minute lifts the peak by half at most.
+            busy = min(float(self.in_minute), 1.5 * self.peak + _SURGE_FLOOR)
+            self.peak = max(0.999 * self.peak, busy)
+            self.minute, self.in_minute = minute, 0
+        self.in_minute += 1
+        return self.in_minute > _SURGE * self.peak + _SURGE_FLOOR
 
 
 @dataclass
 class NoiseModel:
-    """Counts per fingerprint, updated by the clusterer as alerts arrive."""
+    """Firing rates per fingerprint, pooled over families, and how strange groups usually are.
 
-    seen: dict[str, int] = field(default_factory=dict)
+    An alert's surprise, in nats, is `-ln(1 - exp(-rate * 600 s))`: how unlikely its fingerprint
+    shows up in ten minutes by habit. The rate is a gamma-Poisson estimate, episodes over time
+    watched, shrunk to the mean of its family with a weight of six hours. A group's strangeness is
+    the sum over its distinct fingerprints; its return rate is how many groups a day, in its
+    scope, are at least as strange. Nothing here needs labels; `learn_real` takes them if given.
 
-    def observe(self, fingerprint: str, at: Timestamp) -> None:
-        """Take note of one firing."""
-        self.seen[fingerprint] = self.seen.get(fingerprint, 0) + 1
+    >>> model = NoiseModel()
+    >>> for hour in range(48):
+    ...     _ = model.observe("f", ("prod", "BackupSlow"), hour * 3600.0)
+    >>> model.surprise("g", ("prod", "NeverSeen"), 48 * 3600.0) > model.surprise(
+    ...     "f", ("prod", "BackupSlow"), 48 * 3600.0 + 900)
+    True
+    """
+
+    keep: int = 50_000
+    started_at: Timestamp | None = None
+    habits: dict[str, Habit] = field(default_factory=dict)
+    families: dict[Family, Habit] = field(default_factory=dict)
+    strangeness: dict[Family, tuple[Timestamp, list[float]]] = field(default_factory=dict)
+
+    def observe(self, fingerprint: str, family: Family, at: Timestamp) -> bool:
+        """Learn one occurrence; True if it surges: far more a minute than it ever had."""
+        habit = self.habits.get(fingerprint)
+        if habit is None:
+            habit = self._meet(fingerprint, family, at)
+        if at - habit.at >= EPISODE:
+            habit.begin(at)
+            self.families[family].begin(at)
+        return habit.tick(at)
+
+    def _meet(self, fingerprint: str, family: Family, at: Timestamp) -> Habit:
+        if self.started_at is None:
+            self.started_at = at
+        if len(self.habits) >= self.keep:
+            self._forget()
+        habit = self.habits[fingerprint] = Habit()
+        self.families.setdefault(family, Habit()).kinds += 1
+        return habit
+
+    def _forget(self) -> None:
+        """Drop the tenth that was silent longest; the families keep their counts."""
+        oldest = sorted(self.habits, key=lambda key: self.habits[key].at)
+        for key in oldest[: max(1, self.keep // 10)]:
+            del self.habits[key]
+        if len(self.families) > self.keep:
+            silent = sorted(self.families, key=lambda key: self.families[key].at)
+            for family in silent[: self.keep // 10]:
+                del self.families[family]
+
+    def watched(self, at: Timestamp) -> float:
+        """Seconds of history, forgotten like the counts."""
+        span = 0.0 if self.started_at is None else max(0.0, at - self.started_at)
+        return HALF_LIFE / math.log(2) * (1.0 - _fade(span))
+
+    def surprise(self, fingerprint: str, family: Family, at: Timestamp) -> float:
+        """Nats of information in the alert showing up now; 0.1 for one that is on schedule."""
+        habit = self.habits.get(fingerprint)
+        if habit is not None and habit.on_schedule(at):
+            return 0.1
+        watched = max(self.watched(at), _MIN_WATCHED)
+        pooled = self.families.get(family)
+        prior = pooled.count(at) / watched / (pooled.kinds + 1) if pooled else 0.0
+        own = habit.count(at) if habit else 0.0
+        rate = (own + prior * _PRIOR_TIME + 0.02) / (watched + _PRIOR_TIME)
+        return -math.log(-math.expm1(-rate * WINDOW))
+
+    def chronic(self, fingerprint: str, family: Family, at: Timestamp) -> bool:
+        """Whether it fires so often (about once in 40 minutes) that it says nothing by itself."""
+        habit = self.habits.get(fingerprint)
+        if habit is None or habit.count(at) < CHRONIC_EPISODES:
+            return False
+        return self.surprise(fingerprint, family, at) < CHRONIC_SURPRISE
+
+    def history(self, fingerprint: str, at: Timestamp) -> str:
+        """What is known of a fingerprint, for a reason."""
+        habit = self.habits.get(fingerprint)
+        if habit is None or habit.count(at) < 1:
+            return "never seen before"
+        days = max(self.watched(at), _MIN_WATCHED) / 86400.0
+        return (
+            f"fired {habit.count(at):.0f} times in {days:.1f} days, "
+            f"{min(habit.real, habit.count(at)):.0f} of them in told incidents"
+        )
+
+    def precision(self, fingerprint: str) -> float:
+        """Share of its episodes that belonged to told incidents, drawn to 1/2 while unknown."""
+        habit = self.habits.get(fingerprint, Habit())
+        return (habit.real + 1.0) / (max(habit.episodes, habit.real) + 2.0)
+
+    def learn_real(self, fingerprint: str) -> None:
+        """Its last episode was part of an incident that people were told of."""
+        habit = self.habits.get(fingerprint)
+        if habit is not None:
+            habit.real += 1.0
+
+    def learn_group(self, scope: Family, strangeness: float, at: Timestamp) -> None:
+        """A group has ended with this strangeness."""
+        then, bins = self.strangeness.get(scope, (at, [0.0] * _BINS))
+        fade = _fade(at - then)
+        faded = [each * fade for each in bins] if fade < 1.0 else bins
+        faded[_bin(strangeness)] += 1.0
+        self.strangeness[scope] = (max(at, then), faded)
+
+    def return_rate(self, scope: Family, strangeness: float, at: Timestamp) -> float:
+        """Groups a day in this scope that are at least this strange, this one counted in."""
+        then, bins = self.strangeness.get(scope, (at, []))
+        as_strange = sum(bins[_bin(strangeness) :]) * _fade(at - then)
+        return (as_strange + 1.0) / (self.watched(at) / 86400.0 + 1.0)
+
+    def dump(self) -> str:
+        """The model as JSON, so that a restarted service need not learn again."""
+        document = {
+            "started_at": self.started_at,
+            "habits": {key: asdict(habit) for key, habit in self.habits.items()},
+            "families": [[list(key), asdict(habit)] for key, habit in self.families.items()],
+            "strangeness": [[list(k), at, bins] for k, (at, bins) in self.strangeness.items()],
+        }
+        return json.dumps(document)
+
+    @classmethod
+    def load(cls, text: str) -> "NoiseModel":
+        """Read what `dump` wrote."""
+        document = json.loads(text)
+        return cls(
+            started_at=document["started_at"],
+            habits={key: Habit(**habit) for key, habit in document["habits"].items()},
+            families={tuple(key): Habit(**habit) for key, habit in document["families"]},
+            strangeness={tuple(k): (at, bins) for k, at, bins in document["strangeness"]},
+        )
+
+
+def _fade(seconds: float) -> float:
+    return 2.0 ** (-max(0.0, seconds) / HALF_LIFE) if seconds < math.inf else 0.0
+
+
+def _bin(strangeness: float) -> int:
+    return min(_BINS - 1, int(strangeness / _BIN))

@@ -63,7 +63,11 @@ class Anomaly(Frozen):
 
 
 class AlertGroup(Frozen):
-    """Alerts taken for one incident, with the reason for each member."""
+    """Alerts taken for one incident, with the reason for each member.
+
+    `summary` says who alerted first, how many and where; `blast_radius` is what breaks with its
+    root, nearest first; `rank` in [0, 1] orders groups, real incidents first.
+    """
 
     id: str
     title: str
@@ -73,6 +77,9 @@ class AlertGroup(Frozen):
     started_at: Timestamp
     severity: str
     reasons: dict[str, str] = Field(default_factory=dict)
+    summary: str = ""
+    blast_radius: tuple[str, ...] = ()
+    rank: float = Field(default=0.0, ge=0, le=1)
 
 
 class LogTemplate(Frozen):
