@@ -1,0 +1,50 @@
+"""How every runner reports: timed, and with output that is safe to show and store."""
+
+from collections.abc import Callable
+
+from copilot.ports import Clock
+from tools.log_retriever import redact, sanitize
+from tools.types import StepResult
+
+LINES = 60
+CHARACTERS = 4000
+
+
+class StepFailedError(Exception):
+    """The step did not do what it should; `output` is what was seen until then."""
+
+    def __init__(self, problem: str, output: str = "") -> None:
+        super().__init__(problem)
+        self.output = output
+
+
+def shown(text: str) -> str:
+    """Foreign text made fit to show: secrets out, control characters out, lines and length capped.
+
+    >>> shown("ok\\x1b[2J\\npassword=hunter2")
+    'ok\\npassword=<SECRET_1>'
+    """
+    lines = text[: 4 * CHARACTERS].splitlines()
+    kept = [sanitize(redact(line).text) for line in lines[:LINES]]
+    joined = "\n".join(kept)
+    cut = len(text) > 4 * CHARACTERS or len(lines) > LINES or len(joined) > CHARACTERS
+    return f"{joined[:CHARACTERS]}\n… cut" if cut else joined
+
+
+def reported(clock: Clock, key: str, act: Callable[[], str], dry_run: bool = False) -> StepResult:
+    """Do it, and report what came of it; a `StepFailedError` becomes a result that is not ok."""
+    started = clock.now()
+    output, error = "", ""
+    try:
+        output = act()
+    except StepFailedError as failure:
+        output, error = failure.output, shown(str(failure)) or "failed"
+    return StepResult(
+        key=key,
+        ok=not error,
+        dry_run=dry_run,
+        output=shown(output),
+        error=error,
+        started_at=started,
+        ended_at=max(started, clock.now()),
+    )
