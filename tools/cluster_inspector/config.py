@@ -6,6 +6,11 @@ from tools.types import Frozen
 
 
 class Config(Frozen):
-    """What counts as suspicious. Times in seconds."""
+    """How much to ask and to answer."""
 
     predictions: int = Field(default=3, ge=1)
+    """Causes in a diagnosis."""
+    enough: float = Field(default=0.9, gt=0, le=1)
+    """A survey asks no further once a finding is that sure."""
+    per_kind: int = Field(default=3, ge=1)
+    """Objects of one symptom that are looked at more closely."""

@@ -1,26 +1,80 @@
 """Run every analyzer over a state, and rank what they found."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from tools.cluster_inspector import (
+    admission,
+    database,
+    nodes,
+    performance,
+    probes,
+    routing,
+    runtime,
+    scheduling,
+    startup,
+    storage,
+    unexplained,
+)
 from tools.cluster_inspector.config import Config
 from tools.cluster_inspector.findings import ClusterFinding, Diagnosis
+from tools.cluster_inspector.view import View
 from tools.types import ClusterState
 
-Analyzer = Callable[[ClusterState, Config], list[ClusterFinding]]
+Analyzer = Callable[[View], Iterator[ClusterFinding]]
 
-ANALYZERS: tuple[Analyzer, ...] = ()
+ANALYZERS: tuple[Analyzer, ...] = (
+    admission.refused,
+    admission.missing_services,
+    admission.full_quotas,
+    scheduling.unscheduled,
+    storage.unbound,
+    startup.images,
+    startup.references,
+    startup.mounts,
+    startup.creation,
+    runtime.memory,
+    runtime.replicas,
+    runtime.ports,
+    runtime.evictions,
+    runtime.exits,
+    probes.probes,
+    database.clients,
+    database.servers,
+    database.wrong_port,
+    database.silent,
+    routing.selectors,
+    routing.ports,
+    routing.environment,
+    routing.resolution,
+    routing.isolation,
+    performance.saturation,
+    performance.slowness,
+    nodes.services,
+    nodes.conditions,
+    nodes.unattended,
+    unexplained.pods,
+    unexplained.workloads,
+    unexplained.endpoints,
+)
+"""One small analyzer per object and failure; their order decides between equal scores."""
 
 
-def inspect(state: ClusterState, config: Config | None = None) -> tuple[ClusterFinding, ...]:
-    """Every rule that an object of the state breaks, in the order of the analyzers.
+def inspect(state: ClusterState) -> tuple[ClusterFinding, ...]:
+    """Every rule that an object of the state breaks, the surest first, once per object and rule.
 
     Pure: the same state gives the same findings.
 
     >>> inspect(ClusterState(namespace="shop"))
     ()
     """
-    config = config or Config()
-    return tuple(found for analyze in ANALYZERS for found in analyze(state, config))
+    view = View(state)
+    best: dict[tuple[str, str], ClusterFinding] = {}
+    for analyze in ANALYZERS:
+        for found in analyze(view):
+            key = (found.object, found.rule.id)
+            if key not in best or found.score > best[key].score:
+                best[key] = found
+    return tuple(sorted(best.values(), key=lambda found: -found.score))
 
 
 def diagnose(state: ClusterState, config: Config | None = None) -> Diagnosis:
@@ -30,13 +84,8 @@ def diagnose(state: ClusterState, config: Config | None = None) -> Diagnosis:
     'no rule is broken'
     """
     config = config or Config()
-    best: dict[tuple[str, str], ClusterFinding] = {}
-    for found in inspect(state, config):
-        key = (found.object, found.rule.id)
-        if key not in best or found.score > best[key].score:
-            best[key] = found
-    ranked = sorted(best.values(), key=lambda found: -found.score)
+    ranked = inspect(state)
     return Diagnosis(
-        predictions=tuple(ranked[: config.predictions]),
+        predictions=ranked[: config.predictions],
         reason="" if ranked else "no rule is broken",
     )

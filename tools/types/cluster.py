@@ -15,6 +15,7 @@ from tools.types.cluster_objects import (
     Pod,
     Quota,
     Service,
+    Settings,
     Volume,
     Workload,
 )
@@ -113,6 +114,7 @@ class ClusterState(Frozen, arbitrary_types_allowed=True):
     volumes: tuple[Volume, ...] = ()
     quotas: tuple[Quota, ...] = ()
     policies: tuple[NetworkPolicy, ...] = ()
+    settings: tuple[Settings, ...] = ()
     nodes: tuple[Node, ...] = ()
     listed: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     declared: tuple[str, ...] = ()  # "Kind/name" of every object the manifests declare
@@ -134,7 +136,7 @@ class ClusterState(Frozen, arbitrary_types_allowed=True):
         }
         for name in ("pods", "workloads", "services", "endpoints", "claims", "volumes"):
             update[name] = _merge(getattr(self, name), getattr(found, name))
-        for name in ("quotas", "policies", "nodes"):
+        for name in ("quotas", "policies", "settings", "nodes"):
             update[name] = _merge(getattr(self, name), getattr(found, name))
         for name in ("declared", "events", "connections", "node_services", "logs"):
             update[name] = tuple(dict.fromkeys((*getattr(self, name), *getattr(found, name))))

@@ -133,6 +133,7 @@ class PodSpec(Frozen):
     """What a pod, or the template of a workload, asks for."""
 
     labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
     service_account: str = ""
     pull_secrets: tuple[str, ...] = ()
     containers: tuple[Container, ...] = ()
@@ -162,6 +163,7 @@ class Pod(KubeObject):
     ip: str = ""
     ready: tuple[int, int] | None = None  # (ready containers, containers)
     restarts: int = 0
+    restarted_ago: float | None = None  # seconds since the last restart
     age: float | None = None  # seconds
     owner: str = ""  # "ReplicaSet/NAME"
     spec: PodSpec = PodSpec()
@@ -202,6 +204,20 @@ class Service(KubeObject):
     ports: tuple[ServicePort, ...] = ()
     external_name: str = ""
     age: float | None = None
+
+    def merged(self, later: Self) -> Self:
+        """As for any object; but a listing, which has no target ports, does not erase them."""
+        both = super().merged(later)
+        targets = {port.port: port for port in self.ports}
+        ports = tuple(
+            port
+            if port.target or port.port not in targets
+            else targets[port.port].model_copy(
+                update={"node_port": port.node_port, "protocol": port.protocol}
+            )
+            for port in both.ports
+        )
+        return both.model_copy(update={"ports": ports})
 
 
 class Endpoints(KubeObject):
@@ -268,3 +284,10 @@ class NetworkPolicy(KubeObject):
     directions: tuple[str, ...] = ()
     ingress_rules: int = 0
     egress_rules: int = 0
+
+
+class Settings(KubeObject):
+    """A config map, or the part of a secret that is an address: never a password or a token."""
+
+    kind: str = "configmap"
+    values: dict[str, str] = Field(default_factory=dict)

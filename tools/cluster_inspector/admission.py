@@ -1,0 +1,144 @@
+"""Admission: the API server refuses to create what was declared."""
+
+import re
+from collections.abc import Iterator
+
+from tools.cluster_inspector.findings import ClusterFinding
+from tools.cluster_inspector.rules import broken
+from tools.cluster_inspector.view import View
+from tools.types import KubeEvent, Quota
+
+_QUOTA = re.compile(r"(?:exceeded|failed) quota: (?P<quota>[\w.-]+)[,:]? ?(?P<rest>.*)")
+_ASKED = re.compile(r"requested: (?P<asked>\S+?),? used: (?P<used>\S+?),? limited: (?P<hard>\S+)")
+_ACCOUNT = re.compile(r"serviceaccounts? \"(?P<account>[^\"]+)\" not found", re.IGNORECASE)
+
+_RESOURCES = (
+    ("cpu", "quota_cpu"),
+    ("memory", "quota_memory"),
+    ("storage", "quota_storage"),
+    ("persistentvolumeclaims", "quota_storage"),
+    ("services", "quota_services"),
+    ("pods", "quota_pods"),
+)
+
+
+def quota_rule(resource: str) -> str:
+    """The rule for a quota's resource name, as `requests.cpu` or `count/pods`."""
+    return next((rule for part, rule in _RESOURCES if part in resource), "quota_other")
+
+
+def _refusals(view: View) -> Iterator[tuple[str, KubeEvent]]:
+    """Applications that still lack pods, with the refusals of their controllers."""
+    for name, workload in view.workloads.items():
+        pods = view.pods_by_application.get(name, ())
+        if not workload.desired or len(pods) >= workload.desired:
+            continue
+        holders = [name, *(item.name for item in view.replica_sets_of(name))]
+        for holder in holders:
+            for event in view.events.get(holder, ()):
+                if event.type == "Warning" and event.reason.startswith("FailedCreate"):
+                    yield name, event
+
+
+def refused(view: View) -> Iterator[ClusterFinding]:
+    """Pods that were not created: quota, service account, or another admission control."""
+    for application, event in _refusals(view):
+        quota, account = _QUOTA.search(event.message), _ACCOUNT.search(event.message)
+        on = f"{event.kind.title()}/{event.object}"
+        if quota is not None:
+            asked = _ASKED.search(quota["rest"])
+            resource = asked["asked"].split("=")[0] if asked else quota["rest"]
+            yield broken(
+                quota_rule(resource),
+                f"namespace/{view.state.namespace}",
+                on=f"ResourceQuota/{quota['quota']}",
+                field=f"spec.hard[{resource}]" if asked else "spec.hard",
+                observed=f"used {asked['used']}" if asked else quota["rest"],
+                expected=f"room for {asked['asked']} under {asked['hard']}" if asked else "room",
+                score=0.97,
+                evidence=event.message,
+            )
+        elif account is not None:
+            yield broken(
+                "service_account_missing",
+                f"app/{application}",
+                on=on,
+                field="spec.template.spec.serviceAccountName",
+                observed=account["account"],
+                expected="a service account of the namespace",
+                score=0.96,
+                evidence=event.message,
+            )
+        else:
+            yield broken(
+                "admission_refused",
+                f"app/{application}",
+                on=on,
+                field="spec.template",
+                observed=event.message,
+                expected="a pod that admission accepts",
+                score=0.7,
+                evidence=event.message,
+            )
+
+
+def _full(quotas: tuple[Quota, ...], part: str) -> Iterator[tuple[Quota, str]]:
+    for quota in quotas:
+        for resource, hard in quota.hard.items():
+            if part in resource and quota.used.get(resource, 0.0) >= hard:
+                yield quota, resource
+
+
+def missing_services(view: View) -> Iterator[ClusterFinding]:
+    """Services that are declared and do not exist: the quota when it is full, else just missing."""
+    if "Service" not in view.state.listed:
+        return
+    there = set(view.state.listed["Service"])
+    declared = [
+        name
+        for kind, _, name in (d.partition("/") for d in view.state.declared)
+        if kind == "Service"
+    ]
+    for name in declared:
+        if name in there:
+            continue
+        for quota, resource in _full(view.state.quotas, "services"):
+            yield broken(
+                "quota_services",
+                f"namespace/{view.state.namespace}",
+                on=f"ResourceQuota/{quota.name}",
+                field=f"spec.hard[{resource}]",
+                observed=f"{quota.used.get(resource, 0):g} of {quota.hard[resource]:g} used",
+                expected=f"room for the declared service {name}",
+                score=0.95,
+                evidence=f"service {name} is declared and not there",
+            )
+        yield broken(
+            "service_missing",
+            f"app/{name}",
+            on=f"Service/{name}",
+            field="metadata.name",
+            observed="declared, not there",
+            expected="the declared service",
+            score=0.7,
+            evidence=f"service {name} is declared and not there",
+        )
+
+
+def full_quotas(view: View) -> Iterator[ClusterFinding]:
+    """Quotas without room: a suspicion when a workload of the namespace has no service or pod."""
+    named = set(view.services)
+    orphans = [name for name, item in view.workloads.items() if item.desired and name not in named]
+    for quota, resource in _full(view.state.quotas, "services"):
+        if not orphans or len(orphans) == len(view.workloads):
+            continue
+        yield broken(
+            "quota_services",
+            f"namespace/{view.state.namespace}",
+            on=f"ResourceQuota/{quota.name}",
+            field=f"spec.hard[{resource}]",
+            observed=f"{quota.used.get(resource, 0):g} of {quota.hard[resource]:g} used",
+            expected=f"room for a service of {', '.join(orphans[:3])}",
+            score=0.8,
+            evidence=f"{orphans[0]} has no service",
+        )

@@ -1,0 +1,69 @@
+"""Which nodes a pod may run on, by its selector, its affinity and its tolerations."""
+
+from tools.types import Node, PodSpec, Requirement, Taint, Toleration
+
+CONTROL_PLANE_ROLES = frozenset({"control-plane", "master"})
+_ROLE_LABELS = ("node-role.kubernetes.io/", "kubernetes.io/role")
+
+
+def is_control_plane(node: Node) -> bool:
+    """True for a node that is kept for the control plane."""
+    labelled = {
+        value if key == "kubernetes.io/role" else key.removeprefix("node-role.kubernetes.io/")
+        for key, value in node.labels.items()
+        if key.startswith(_ROLE_LABELS)
+    }
+    return bool(CONTROL_PLANE_ROLES & (labelled | set(node.roles)))
+
+
+def holds(requirement: Requirement, labels: dict[str, str]) -> bool:
+    """One requirement of a label match, with the operators of node affinity.
+
+    >>> holds(Requirement(key="disk", operator="NotIn", values=("hdd",)), {"disk": "ssd"})
+    True
+    """
+    value = labels.get(requirement.key)
+    match requirement.operator:
+        case "In":
+            return value is not None and value in requirement.values
+        case "NotIn":
+            return value is None or value not in requirement.values
+        case "Exists":
+            return value is not None
+        case "DoesNotExist":
+            return value is None
+        case "Gt" | "Lt":
+            return _compares(requirement, value)
+        case _:
+            return False
+
+
+def _compares(requirement: Requirement, value: str | None) -> bool:
+    bound = requirement.values[0] if requirement.values else ""
+    if value is None or not value.lstrip("-").isdigit() or not bound.lstrip("-").isdigit():
+        return False
+    return int(value) > int(bound) if requirement.operator == "Gt" else int(value) < int(bound)
+
+
+def selected(spec: PodSpec, node: Node) -> bool:
+    """The node carries every label of the node selector."""
+    return all(node.labels.get(key) == value for key, value in spec.node_selector.items())
+
+
+def near(spec: PodSpec, node: Node) -> bool:
+    """The node satisfies one term of the required node affinity, or there is none."""
+    if not spec.node_affinity:
+        return True
+    return any(
+        all(holds(requirement, node.labels) for requirement in term) for term in spec.node_affinity
+    )
+
+
+def tolerated(taint: Taint, tolerations: tuple[Toleration, ...]) -> bool:
+    """Some toleration covers the taint."""
+    return any(
+        (not item.key or item.key == taint.key)
+        and (not item.effect or item.effect == taint.effect)
+        and (item.operator == "Exists" or item.value == taint.value)
+        for item in tolerations
+    )

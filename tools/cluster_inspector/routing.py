@@ -1,0 +1,214 @@
+"""Service routing: pods run, and their callers do not reach them."""
+
+import re
+from collections.abc import Iterator
+
+from tools.cluster_inspector.addresses import Address, addresses, similar
+from tools.cluster_inspector.findings import ClusterFinding
+from tools.cluster_inspector.rules import broken
+from tools.cluster_inspector.view import View, matches, serves
+from tools.types import Container, LogExcerpt, Service, ServicePort
+
+_UNRESOLVED = re.compile(
+    r"no such host|UnknownHost|name resolution|Name or service not known|ENOTFOUND|EAI_AGAIN|"
+    r"getaddrinfo|lookup [\w.\-]+ on [\w.:\[\]]+: .*timeout|NXDOMAIN|could not resolve",
+    re.IGNORECASE,
+)
+_APP_PROTOCOLS = ("http", "http2", "https", "grpc", "tcp", "tls", "mongo", "mysql", "redis", "udp")
+
+
+def selectors(view: View) -> Iterator[ClusterFinding]:
+    """Services that select no pod although the pods meant for them run."""
+    for service in view.state.services:
+        endpoints = view.endpoints.get(service.name)
+        if not service.selector or (endpoints and (endpoints.ready or endpoints.not_ready)):
+            continue
+        if endpoints is None and "Endpoints" not in view.state.listed:
+            continue
+        pods = view.pods_by_application.get(service.name, ())
+        serving = [pod for pod in pods if serves(pod)]
+        if not serving:
+            continue
+        labels = view.labels(service.name)
+        if labels and matches(service.selector, labels):
+            continue
+        yield broken(
+            "service_selector_unmet",
+            f"app/{service.name}",
+            on=f"Service/{service.name}",
+            field="spec.selector",
+            observed=", ".join(f"{key}={value}" for key, value in service.selector.items()),
+            expected=", ".join(f"{key}={value}" for key, value in labels.items())
+            or f"labels of {serving[0].name}",
+            score=0.95 if labels else 0.9,
+            evidence=f"service {service.name} has no endpoints, {len(serving)} of its pods serve",
+        )
+
+
+def _containers(view: View, service: Service) -> tuple[str, list[Container]]:
+    """The application behind a service and its containers."""
+    for application in (service.name, *view.pods_by_application):
+        labels = view.labels(application)
+        if service.selector and labels and matches(service.selector, labels):
+            containers = [c for c in view.spec(application).containers if not c.init]
+            return application, containers
+    return service.name, []
+
+
+def ports(view: View) -> Iterator[ClusterFinding]:
+    """Service ports that lead to a port or a protocol no container offers."""
+    for service in view.state.services:
+        application, containers = _containers(view, service)
+        declared = [port for container in containers for port in container.ports]
+        for port in service.ports:
+            yield from _unnamed(view, service, port, application)
+            if not declared:
+                continue
+            target = port.target or str(port.port)
+            same = [item for item in declared if target in (str(item.port), item.name)]
+            if not same and port.target:
+                yield broken(
+                    "service_target_port", f"app/{application}", on=f"Service/{service.name}",
+                    field="spec.ports[*].targetPort", observed=target,
+                    expected=", ".join(str(item.port) for item in declared), score=0.93,
+                    evidence=f"{service.name}:{port.port} goes to {target}",
+                )  # fmt: skip
+            elif same and all(item.protocol != port.protocol for item in same):
+                yield _protocol(service, application, port, port.protocol, same[0].protocol)
+            elif same:
+                yield from _application_protocol(service, application, port, containers)
+
+
+def _unnamed(
+    view: View, service: Service, port: ServicePort, application: str
+) -> Iterator[ClusterFinding]:
+    """A target port by name that no container has leaves an endpoint without a port."""
+    endpoints = view.endpoints.get(service.name)
+    if endpoints is None or not endpoints.ready:
+        return
+    if all(":" not in address for address in endpoints.ready):
+        yield broken(
+            "service_target_port", f"app/{application}", on=f"Service/{service.name}",
+            field="spec.ports[*].targetPort", observed=port.target or "a name nobody has",
+            expected="a port of the pods, by number or name", score=0.94,
+            evidence=f"endpoints {', '.join(endpoints.ready[:3])} have no port",
+        )  # fmt: skip
+
+
+def _protocol(
+    service: Service, application: str, port: ServicePort, observed: str, expected: str
+) -> ClusterFinding:
+    return broken(
+        "service_protocol", f"app/{application}", on=f"Service/{service.name}",
+        field="spec.ports[*].protocol", observed=observed, expected=expected, score=0.94,
+        evidence=f"{service.name}:{port.port} is {observed}, its pods speak {expected}",
+    )  # fmt: skip
+
+
+def _application_protocol(
+    service: Service, application: str, port: ServicePort, containers: list[Container]
+) -> Iterator[ClusterFinding]:
+    """The port's declared application protocol against the one its probes speak."""
+    stated = (port.app_protocol or port.name.partition("-")[0]).lower().rpartition("/")[2]
+    if stated not in _APP_PROTOCOLS:
+        return
+    spoken = {
+        probe.action
+        for container in containers
+        for probe in container.probes
+        if probe.port in (port.target, str(port.port)) and probe.action in ("http", "grpc")
+    }
+    if spoken and stated in ("http", "grpc") and stated not in spoken:
+        yield _protocol(service, application, port, stated, " and ".join(sorted(spoken)))
+
+
+def environment(view: View) -> Iterator[ClusterFinding]:
+    """Addresses of the environment whose service or port is not there.
+
+    An address nobody uses is often left over. It is a cause when the log names it, when it is
+    nearly the name of a service, or when the service is there and the port is not.
+    """
+    if "Service" not in view.state.listed:
+        return
+    known = list(view.state.listed["Service"])
+    for application in view.workloads:
+        for address in addresses(view, application):
+            found = _leads_nowhere(view, address, known)
+            if found is not None:
+                yield found
+
+
+def _leads_nowhere(view: View, address: Address, known: list[str]) -> ClusterFinding | None:
+    service = view.services.get(address.service)
+    if service is not None:
+        offered = [port.port for port in service.ports]
+        if not offered or address.port is None or address.port in offered or address.paired:
+            return None
+        return _address(address, f"{address.service}:{', '.join(map(str, offered))}", 0.94, "")
+    if address.service in known or f"Service/{address.service}" in view.state.declared:
+        return None
+    close = similar(address.service, known)
+    named = next((line for line in _all_logs(view) if _names(line, address.host)), None)
+    score = 0.95 if named else 0.75 if close else 0.3
+    return _address(address, close or "a service of the namespace", score,
+                    named.message if named else "")  # fmt: skip
+
+
+def _all_logs(view: View) -> Iterator[LogExcerpt]:
+    yield from view.state.logs
+
+
+def _names(line: LogExcerpt, host: str) -> bool:
+    return re.search(rf"(?<![\w\-.]){re.escape(host)}(?![\w\-])", line.message) is not None
+
+
+def _address(address: Address, expected: str, score: float, evidence: str) -> ClusterFinding:
+    written = address.host if address.port is None else f"{address.host}:{address.port}"
+    return broken(
+        "environment_address", f"app/{address.application}",
+        on=f"Deployment/{address.application}",
+        field=f"spec.template.spec.containers[*].env[{address.variable}]", observed=written,
+        expected=expected, score=score, evidence=evidence or f"{address.variable}={written}",
+    )  # fmt: skip
+
+
+def resolution(view: View) -> Iterator[ClusterFinding]:
+    """Pods whose own resolver is set wrong, or whose names do not resolve."""
+    for application in view.workloads:
+        spec = view.spec(application)
+        own = spec.dns_policy == "None" or (spec.dns_policy == "Default" and not spec.host_network)
+        lines = [line for line in view.logs(application) if _UNRESOLVED.search(line.message)]
+        failing = [line for line in lines if _exists(view, line)]
+        healthy = view.healthy(application)
+        if own and (lines or not healthy):
+            score = 0.96 if lines else 0.8
+        elif failing and not healthy:
+            score = 0.75
+        else:
+            continue
+        yield broken(
+            "name_resolution", f"app/{application}", on=f"Deployment/{application}",
+            field="spec.template.spec.dnsPolicy",
+            observed=f"{spec.dns_policy or 'ClusterFirst'} {', '.join(spec.nameservers)}".strip(),
+            expected="ClusterFirst with the cluster's name server", score=score,
+            evidence=(failing or lines)[0].message if lines else f"dnsPolicy {spec.dns_policy}",
+        )  # fmt: skip
+
+
+def _exists(view: View, line: LogExcerpt) -> bool:
+    """The line is about a name that does exist in the cluster."""
+    return any(_names(line, name) for name in view.services) or ".svc" in line.message
+
+
+def isolation(view: View) -> Iterator[ClusterFinding]:
+    """Network policies that leave a selected application without any allowed caller."""
+    for policy in view.state.policies:
+        for application in view.pods_by_application:
+            if "Ingress" not in policy.directions or policy.ingress_rules:
+                continue
+            if policy.selector and matches(policy.selector, view.labels(application)):
+                yield broken(
+                    "policy_isolates", f"app/{application}", on=f"NetworkPolicy/{policy.name}",
+                    field="spec.ingress", observed="no rule", expected="a rule for its callers",
+                    score=0.5, evidence=f"policy {policy.name} selects {application}",
+                )  # fmt: skip

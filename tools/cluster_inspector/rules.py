@@ -1,0 +1,167 @@
+"""Every rule of the inspector: where it stops an application, and the kind of fault it names."""
+
+from tools.cluster_inspector.findings import ClusterFinding, Rule, Stage
+from tools.types import FaultKind
+
+
+def _stage(stage: Stage, kind: FaultKind, **titles: str) -> dict[str, Rule]:
+    return {
+        (name := key.replace("_", "-")): Rule(id=name, stage=stage, fault_kind=kind, title=title)
+        for key, title in titles.items()
+    }
+
+
+RULES: dict[str, Rule] = {
+    **_stage(
+        "admission",
+        "admission",
+        quota_cpu="the namespace's CPU quota is used up",
+        quota_memory="the namespace's memory quota is used up",
+        quota_pods="the namespace's pod quota is used up",
+        quota_services="the namespace's service quota is used up",
+        quota_storage="the namespace's storage quota is used up",
+        quota_other="another quota of the namespace is used up",
+        service_account_missing="the service account does not exist",
+        admission_refused="the API server refused the pod",
+    ),
+    **_stage(
+        "scheduling",
+        "scheduling",
+        node_cordoned="the nodes it may run on are cordoned",
+        node_selector_unmet="no node carries the labels of its node selector",
+        node_affinity_unmet="no node satisfies its node affinity",
+        pod_affinity_unmet="no node is near the pods it asks for",
+        pod_anti_affinity_unmet="its anti-affinity leaves fewer nodes than replicas",
+        taint_untolerated="the nodes' taints are not tolerated",
+        cpu_insufficient="no node has the CPU it requests",
+        memory_insufficient="no node has the memory it requests",
+        resource_insufficient="no node has another resource it requests",
+        volume_occupied="the volume is bound to another claim",
+        claim_selector_unmet="no volume carries the labels the claim selects",
+        claim_class_unmet="no volume or provisioner has the claim's storage class",
+        claim_access_mode_unmet="no volume offers the claim's access mode",
+        claim_capacity_unmet="no volume is as large as the claim",
+        claim_missing="the claim does not exist",
+        claim_unbound="the claim is not bound",
+        volume_elsewhere="the volume is tied to nodes it may not run on",
+        unschedulable="the scheduler finds no node",
+    ),
+    **_stage(
+        "startup",
+        "startup",
+        image_not_found="the image or its tag does not exist",
+        registry_unresolvable="the registry's name does not resolve",
+        registry_unreachable="the registry does not answer",
+        pull_secret_missing="the registry asks for credentials that are missing",
+        secret_missing="a secret it needs does not exist",
+        config_map_missing="a config map it needs does not exist",
+        volume_permission_denied="a mounted volume may not be read or written",
+        volume_not_mounted="a volume cannot be mounted",
+        container_not_created="the container cannot be created",
+    ),
+    **_stage(
+        "runtime",
+        "memory_pressure",
+        out_of_memory="a container was killed at its memory limit",
+    ),
+    **_stage(
+        "runtime",
+        "bad_config",
+        liveness_protocol="the liveness probe speaks another protocol than the port",
+        liveness_port="the liveness probe asks a port nobody listens on",
+        liveness_timing="the liveness probe gives less time than the start needs",
+        liveness_failed="the liveness probe fails",
+        readiness_protocol="the readiness probe speaks another protocol than the port",
+        readiness_port="the readiness probe asks a port nobody listens on",
+        readiness_timing="the readiness probe gives less time than an answer needs",
+        readiness_failed="the readiness probe fails",
+        startup_failed="the startup probe fails",
+        port_in_use="two containers of the pod want one port",
+        database_credentials="the database refuses the user or the password",
+        database_port="the database is asked at a port it does not listen on",
+    ),
+    **_stage("runtime", "dependency_down", database_down="the database does not answer"),
+    **_stage("runtime", "errors", database_read_only="the database accepts no writes"),
+    **_stage(
+        "runtime", "pool_exhaustion", database_connections="the database has no connection left"
+    ),
+    **_stage(
+        "runtime",
+        "process_down",
+        zero_replicas="the workload is scaled to zero",
+        container_exits="a container exits again and again",
+        pod_evicted="the pod was evicted",
+    ),
+    **_stage(
+        "routing",
+        "routing",
+        service_selector_unmet="the service selects no pod",
+        service_target_port="the service sends to a port nobody listens on",
+        service_protocol="the service speaks another protocol than the pods",
+        service_missing="the service does not exist",
+        environment_address="an address in the environment leads nowhere",
+        gateway_route="the gateway routes to the wrong place",
+        policy_isolates="a network policy isolates the pods",
+    ),
+    **_stage("routing", "dns_failure", name_resolution="its names do not resolve"),
+    **_stage("performance", "cpu_saturation", cpu_saturated="it is throttled or burns its CPU"),
+    **_stage("performance", "memory_pressure", memory_saturated="it is close to its memory limit"),
+    **_stage("performance", "network_delay", pod_network_delay="its network answers late"),
+    **_stage("performance", "network_loss", pod_network_loss="its network loses packets"),
+    **_stage("performance", "slow_dependency", slow="it answers late"),
+    **_stage("infrastructure", "network_delay", node_network_delay="the node's network is slow"),
+    **_stage(
+        "infrastructure", "network_loss", node_network_loss="the node's network loses packets"
+    ),
+    **_stage(
+        "infrastructure",
+        "node_fault",
+        container_runtime_down="the node's container runtime is down",
+        kubelet_down="the node's kubelet is down",
+        kube_proxy_down="the node's kube-proxy is down",
+        scheduler_down="the scheduler is down",
+        control_plane_down="a control plane service is down",
+        node_service_down="a service of the node is down",
+        node_not_ready="the node is not ready",
+        node_pressure="the node runs out of a resource",
+    ),
+}
+
+
+def broken(
+    rule: str,
+    subject: str,
+    *,
+    on: str,
+    field: str,
+    observed: str,
+    expected: str,
+    score: float,
+    evidence: str = "",
+) -> ClusterFinding:
+    """A finding of that rule; `on` is `Kind/name`; foreign text is kept short and printable."""
+    kind, _, name = on.partition("/")
+    seen = clean(observed)
+    return ClusterFinding(
+        rule=RULES[rule],
+        object=subject,
+        kind=kind,
+        name=name,
+        field=field,
+        observed=seen,
+        expected=clean(expected),
+        cause=f"{subject.partition('/')[2]}: {RULES[rule].title} ({field}: {seen})",
+        score=score,
+        evidence=clean(evidence, 400),
+    )
+
+
+def clean(text: str, limit: int = 200) -> str:
+    """Foreign text made fit to show: control characters out, one line, capped.
+
+    >>> clean("a\\x1b[31m\\nb")
+    'a [31m b'
+    """
+    shown = "".join(char if char.isprintable() else " " for char in text[: 4 * limit])
+    shown = " ".join(shown.split())
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"

@@ -1,0 +1,197 @@
+"""Scheduling: a pod waits because no node satisfies all it asks for."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tools.cluster_inspector.constraints import is_control_plane, near, selected, tolerated
+from tools.cluster_inspector.findings import ClusterFinding
+from tools.cluster_inspector.rules import broken
+from tools.cluster_inspector.view import View
+from tools.types import Node, Pod, PodSpec
+
+_PART = re.compile(r", (?=\d+ )")
+_COUNTED = re.compile(r"(?:\d+/\d+ nodes are available: )?(?P<count>\d+) (?P<why>.+)")
+_TAINT = re.compile(r"untolerated taint \{(?P<key>[^:}]*)")
+_INSUFFICIENT = re.compile(r"Insufficient (?P<resource>\S+)")
+_LIFECYCLE = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the scheduler says of one pod: reasons with the number of nodes each rules out."""
+
+    message: str
+    reasons: tuple[tuple[int, str], ...]
+
+    def count(self, *words: str) -> int:
+        """Nodes that are ruled out by a reason holding one of the words."""
+        return sum(n for n, why in self.reasons if any(word in why for word in words))
+
+    def taints(self) -> list[str]:
+        """The keys of untolerated taints, those of the control plane and of dead nodes aside."""
+        found = (_TAINT.search(why) for _, why in self.reasons)
+        keys = [taint["key"].strip() for taint in found if taint]
+        return [
+            key
+            for key in keys
+            if not key.startswith(("node-role.kubernetes.io/", "node.kubernetes.io/"))
+        ]
+
+    def insufficient(self) -> list[str]:
+        """The resources some nodes have too little of."""
+        found = (_INSUFFICIENT.search(why) for _, why in self.reasons)
+        return [short["resource"].rstrip(".") for short in found if short]
+
+
+def verdict(message: str) -> Verdict:
+    """Read a FailedScheduling message.
+
+    >>> said = "0/2 nodes are available: 1 node(s) were unschedulable, 1 Insufficient cpu."
+    >>> verdict(said).reasons
+    ((1, 'node(s) were unschedulable'), (1, 'Insufficient cpu'))
+    """
+    body = message.partition(" preemption:")[0].rstrip(". ")
+    counted = (_COUNTED.fullmatch(part) for part in _PART.split(body))
+    return Verdict(message, tuple((int(c["count"]), c["why"]) for c in counted if c))
+
+
+def pending(view: View) -> Iterator[tuple[str, Pod, Verdict]]:
+    """Pods without a node, with the scheduler's latest word on them."""
+    for pod in view.state.pods:
+        if pod.node or pod.status not in ("Pending", ""):
+            continue
+        events = [e for e in view.events.get(pod.name, ()) if e.reason == "FailedScheduling"]
+        if events:
+            latest = min(events, key=lambda event: event.age if event.age is not None else 0.0)
+            yield view.application(pod.name), pod, verdict(latest.message)
+
+
+def _candidates(view: View, spec: PodSpec) -> list[Node] | None:
+    """Worker nodes the pod's selector and affinity allow; None when labels are not known."""
+    nodes = [node for node in view.state.nodes if not is_control_plane(node)]
+    if not nodes or not any(node.labels for node in nodes):
+        return None
+    return [node for node in nodes if selected(spec, node) and near(spec, node)]
+
+
+def unscheduled(view: View) -> Iterator[ClusterFinding]:
+    """The constraint that keeps a pending pod from every node it could otherwise run on.
+
+    The scheduler reports for each node only the first filter that failed, cordon and taint before
+    affinity. So a cordoned node that the selector excludes anyway is no cause, and the nodes the
+    selector allows decide which of the reasons is.
+    """
+    for application, pod, said in pending(view):
+        spec = view.spec(application)
+        candidates = _candidates(view, spec)
+        subject = f"app/{application}"
+        if candidates == [] and (spec.node_selector or spec.node_affinity):
+            yield _no_candidate(view, subject, pod, spec, said)
+            continue
+        yield from _by_reason(view, subject, pod, said, candidates)
+
+
+def _no_candidate(
+    view: View, subject: str, pod: Pod, spec: PodSpec, said: Verdict
+) -> ClusterFinding:
+    by_selector = spec.node_selector and not any(
+        selected(spec, node) for node in view.state.nodes if not is_control_plane(node)
+    )
+    if by_selector:
+        wanted = ", ".join(f"{key}={value}" for key, value in spec.node_selector.items())
+        rule, field = "node_selector_unmet", "spec.nodeSelector"
+    else:
+        wanted = "; ".join(
+            " and ".join(f"{r.key} {r.operator} {list(r.values)}" for r in term)
+            for term in spec.node_affinity
+        )
+        rule, field = "node_affinity_unmet", "spec.affinity.nodeAffinity"
+    return broken(
+        rule, subject, on=f"Pod/{pod.name}", field=field, observed=wanted,
+        expected="labels that a schedulable node carries", score=0.95, evidence=said.message,
+    )  # fmt: skip
+
+
+def _by_reason(
+    view: View, subject: str, pod: Pod, said: Verdict, candidates: list[Node] | None
+) -> Iterator[ClusterFinding]:
+    spec, on = view.spec(subject.removeprefix("app/")), f"Pod/{pod.name}"
+    for resource in said.insufficient():
+        yield _insufficient(view, subject, on, spec, resource, said)
+    taints = said.taints()
+    if taints and _tainted(candidates, spec, taints):
+        yield broken(
+            "taint_untolerated", subject, on=on, field="spec.tolerations",
+            observed=f"no toleration of {', '.join(taints)}",
+            expected="the nodes' taints tolerated",
+            score=0.94, evidence=said.message,
+        )  # fmt: skip
+    if said.count("pod anti-affinity"):
+        yield broken(
+            "pod_anti_affinity_unmet", subject, on=on, field="spec.affinity.podAntiAffinity",
+            observed=f"{said.count('pod anti-affinity')} nodes ruled out",
+            expected="a node without a pod it avoids", score=0.95, evidence=said.message,
+        )  # fmt: skip
+    if said.count("match pod affinity"):
+        yield broken(
+            "pod_affinity_unmet", subject, on=on, field="spec.affinity.podAffinity",
+            observed=f"{said.count('match pod affinity')} nodes ruled out",
+            expected="a node near the pods it asks for", score=0.93, evidence=said.message,
+        )  # fmt: skip
+    cordoned = _cordoned(view, said, candidates)
+    if cordoned:
+        yield broken(
+            "node_cordoned", subject, on=on, field="node.spec.unschedulable",
+            observed=", ".join(cordoned), expected="a schedulable node among those it may use",
+            score=0.93, evidence=said.message,
+        )  # fmt: skip
+    if said.count("node affinity/selector") and candidates is None:
+        rule = "node_selector_unmet" if spec.node_selector else "node_affinity_unmet"
+        yield broken(
+            rule, subject, on=on, field="spec.nodeSelector", observed=str(spec.node_selector),
+            expected="labels that a schedulable node carries", score=0.7, evidence=said.message,
+        )  # fmt: skip
+
+
+def _insufficient(
+    view: View, subject: str, on: str, spec: PodSpec, resource: str, said: Verdict
+) -> ClusterFinding:
+    rules = {"cpu": "cpu_insufficient", "memory": "memory_insufficient"}
+    asked = sum(item.requests.get(resource, 0.0) for item in spec.containers if not item.init)
+    largest = max((node.allocatable.get(resource, 0.0) for node in view.state.nodes), default=0.0)
+    # Where two resources are short, the one that no node could ever give is the cause.
+    score = 0.95 if largest and asked > largest else 0.92
+    return broken(
+        rules.get(resource, "resource_insufficient"), subject, on=on,
+        field=f"spec.containers[*].resources.requests.{resource}",
+        observed=f"{asked:g} requested" if asked else "more than is free",
+        expected=f"at most what a node has free (largest node: {largest:g})",
+        score=score, evidence=said.message,
+    )  # fmt: skip
+
+
+def _tainted(candidates: list[Node] | None, spec: PodSpec, taints: list[str]) -> bool:
+    if candidates is None or not any(node.taints for node in candidates):
+        return True
+    return any(
+        taint.key in taints and not tolerated(taint, spec.tolerations)
+        for node in candidates
+        for taint in node.taints
+    )
+
+
+def _cordoned(view: View, said: Verdict, candidates: list[Node] | None) -> list[str]:
+    if not said.count("were unschedulable", "node.kubernetes.io/unschedulable"):
+        return []
+    pool = (
+        candidates
+        if candidates is not None
+        else [node for node in view.state.nodes if not is_control_plane(node)]
+    )
+    return [node.name for node in pool if node.unschedulable]
+
+
+def dead_nodes(said: Verdict) -> bool:
+    """The scheduler avoids nodes because they are not ready."""
+    return bool(said.count(*_LIFECYCLE))

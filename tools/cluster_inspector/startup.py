@@ -1,0 +1,165 @@
+"""Startup: a node has the pod, its containers do not start."""
+
+import re
+from collections.abc import Iterator
+
+from tools.cluster_inspector.findings import ClusterFinding
+from tools.cluster_inspector.rules import broken
+from tools.cluster_inspector.view import View, serves
+from tools.types import KubeEvent, Pod
+
+_PULL = re.compile(r"[Ff]ailed to pull|ErrImagePull|ImagePullBackOff|InvalidImageName|pull image")
+_ABSENT = re.compile(r"(?P<kind>secret|configmap)s? \"(?P<name>[^\"]+)\" not found", re.IGNORECASE)
+_NO_KEY = re.compile(r"couldn't find key (?P<key>\S+) in (?P<kind>Secret|ConfigMap) (?P<name>\S+)")
+_IMAGE = re.compile(r"image \"(?P<image>[^\"]+)\"")
+
+# The first that matches names the cause; a registry that refuses to hand out a token hides whether
+# the image exists, so authorisation comes before "not found".
+_PULL_CAUSES: tuple[tuple[str, str, str, float], ...] = (
+    (r"no such host|server misbehaving|name resolution|lookup \S+ on \S+: .*timeout",
+     "registry_unresolvable", "a registry name that resolves", 0.95),
+    (r"failed to authorize|anonymous token|401|[Uu]nauthorized|authentication required|"
+     r"no basic auth",
+     "pull_secret_missing", "credentials the registry accepts", 0.95),
+    (r"not found|NotFound|manifest unknown|does not exist|InvalidImageName|invalid reference|"
+     r"403 Forbidden|name unknown|couldn't parse image",
+     "image_not_found", "an image and tag that exist", 0.95),
+    (r"connection refused|timeout|deadline exceeded|no route|unreachable|TLS|x509",
+     "registry_unreachable", "a registry that answers", 0.85),
+)  # fmt: skip
+_CAUSES = tuple((re.compile(cause), rule, want, score) for cause, rule, want, score in _PULL_CAUSES)
+
+
+def starting(view: View) -> Iterator[tuple[str, Pod, tuple[KubeEvent, ...]]]:
+    """Pods with a node that do not serve, with their warnings."""
+    for pod in view.state.pods:
+        if pod.node and not serves(pod):
+            events = (e for e in view.events.get(pod.name, ()) if e.type == "Warning")
+            yield view.application(pod.name), pod, tuple(events)
+
+
+def images(view: View) -> Iterator[ClusterFinding]:
+    """Images that cannot be pulled: wrong reference, registry, or credentials."""
+    for application, pod, events in starting(view):
+        texts = [event.message for event in events if _PULL.search(event.message)]
+        texts += [c.state.message for c in pod.spec.containers if "mage" in c.state.reason]
+        spec = view.spec(application)
+        secretless = any(e.reason == "FailedToRetrieveImagePullSecret" for e in events)
+        for text in texts:
+            for cause, rule, wanted, score in _CAUSES:
+                if not cause.search(text):
+                    continue
+                # An image that "may require authorization" is private if a secret was meant for it.
+                asks = rule == "image_not_found" and secretless and "denied" in text
+                named = _IMAGE.search(text)
+                yield broken(
+                    "pull_secret_missing" if asks else rule,
+                    f"app/{application}",
+                    on=f"Pod/{pod.name}",
+                    field="spec.imagePullSecrets"
+                    if asks or rule == "pull_secret_missing"
+                    else "spec.containers[*].image",
+                    observed=named["image"]
+                    if named
+                    else ", ".join(c.image for c in spec.containers),
+                    expected=wanted,
+                    score=score,
+                    evidence=text,
+                )
+                break
+
+
+def references(view: View) -> Iterator[ClusterFinding]:
+    """Secrets and config maps that the pod refers to and that do not exist."""
+    rules = {"secret": "secret_missing", "configmap": "config_map_missing"}
+    for application, pod, events in starting(view):
+        texts = [event.message for event in events]
+        texts += [container.state.message for container in pod.spec.containers]
+        for text in texts:
+            absent = _ABSENT.search(text) or _NO_KEY.search(text)
+            if absent is None:
+                continue
+            kind = absent["kind"].lower()
+            yield broken(
+                rules[kind],
+                f"app/{application}",
+                on=f"Pod/{pod.name}",
+                field="spec.containers[*].env" if "Error:" in text else "spec.volumes",
+                observed=f"{kind} {absent['name']}",
+                expected=f"an existing {kind}",
+                score=0.95,
+                evidence=text,
+            )
+
+
+_MOUNT_DENIED = re.compile(
+    r"permission denied|operation not permitted|read-only file", re.IGNORECASE
+)
+
+
+def mounts(view: View) -> Iterator[ClusterFinding]:
+    """Volumes the node cannot mount, or the container may not use."""
+    for application, pod, events in starting(view):
+        for event in events:
+            if event.reason not in ("FailedMount", "FailedAttachVolume"):
+                continue
+            if _ABSENT.search(event.message):
+                continue
+            denied = _MOUNT_DENIED.search(event.message)
+            yield broken(
+                "volume_permission_denied" if denied else "volume_not_mounted",
+                f"app/{application}", on=f"Pod/{pod.name}", field="spec.volumes",
+                observed=event.message, expected="a volume the pod can mount",
+                score=0.93 if denied else 0.85, evidence=event.message,
+            )  # fmt: skip
+        yield from _denied(view, application, pod)
+
+
+def _denied(view: View, application: str, pod: Pod) -> Iterator[ClusterFinding]:
+    """A container that exits because a mounted path is not its own."""
+    volumes = {volume.name: volume for volume in view.spec(application).volumes}
+    volumes |= {volume.name: volume for volume in pod.spec.volumes}
+    storage = [
+        (path, volumes[name])
+        for name, path in (*view.spec(application).mounts, *pod.spec.mounts)
+        if name in volumes and volumes[name].kind in ("claim", "host", "empty")
+    ]
+    if not storage:
+        return
+    for line in view.logs(application):
+        if _MOUNT_DENIED.search(line.message):
+            path, volume = storage[0]
+            yield broken(
+                "volume_permission_denied", f"app/{application}", on=f"Pod/{pod.name}",
+                field=f"spec.volumes[{volume.name}]",
+                observed=f"{path} from {volume.kind} {volume.source}",
+                expected="a volume its user may read and write", score=0.93, evidence=line.message,
+            )  # fmt: skip
+            return
+
+
+_SANDBOX_OOM = re.compile(r"OOM-?killed|memory limit too low|out of memory", re.IGNORECASE)
+
+
+def creation(view: View) -> Iterator[ClusterFinding]:
+    """Containers that the runtime cannot create: no memory for the start, or another reason."""
+    for application, pod, events in starting(view):
+        for event in events:
+            if event.reason not in ("FailedCreatePodSandBox", "FailedCreatePodContainer", "Failed"):
+                continue
+            starved = _SANDBOX_OOM.search(event.message)
+            if not starved and (_PULL.search(event.message) or _ABSENT.search(event.message)):
+                continue
+            yield broken(
+                "out_of_memory" if starved else "container_not_created",
+                f"app/{application}", on=f"Pod/{pod.name}",
+                field="spec.containers[*].resources.limits" if starved else "spec.containers",
+                observed=_limits(view, application) if starved else event.message,
+                expected="enough memory to start" if starved else "a container that is created",
+                score=0.95 if starved else 0.5, evidence=event.message,
+            )  # fmt: skip
+
+
+def _limits(view: View, application: str) -> str:
+    limits = [c.limits["memory"] for c in view.spec(application).containers if "memory" in c.limits]
+    return f"memory limit {min(limits):g} bytes" if limits else "a memory limit too low"

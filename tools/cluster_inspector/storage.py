@@ -1,0 +1,151 @@
+"""Storage: a pod waits for a claim, the claim for a volume."""
+
+import re
+from collections.abc import Iterator
+
+from tools.cluster_inspector.findings import ClusterFinding
+from tools.cluster_inspector.rules import broken
+from tools.cluster_inspector.scheduling import Verdict, pending
+from tools.cluster_inspector.view import View, matches
+from tools.types import Claim, Pod, Volume
+
+_ABSENT = re.compile(r"persistentvolumeclaims? \"(?P<claim>[^\"]+)\" not found")
+_NO_CLASS = re.compile(r"storageclass\S* \"(?P<name>[^\"]+)\" not found")
+
+
+def waits_for_volume(said: Verdict) -> bool:
+    """The scheduler speaks of claims or volumes."""
+    words = ("PersistentVolumeClaim", "persistentvolumeclaim", "persistent volumes", "volume node")
+    return any(word in said.message for word in words)
+
+
+def unbound(view: View) -> Iterator[ClusterFinding]:
+    """Why the claim of a pending pod does not exist or is not bound."""
+    for application, pod, said in pending(view):
+        if not waits_for_volume(said):
+            continue
+        absent = _ABSENT.search(said.message)
+        if absent is not None:
+            yield from _absent(view, application, absent["claim"], said)
+            continue
+        if "volume node affinity conflict" in said.message:
+            yield broken(
+                "volume_elsewhere", f"app/{application}", on=f"Pod/{pod.name}",
+                field="volume.spec.nodeAffinity", observed="no common node",
+                expected="a node that both the volume and the pod allow", score=0.85,
+                evidence=said.message,
+            )  # fmt: skip
+        for claim in _claims(view, pod, application):
+            yield from _why(view, application, claim, said)
+
+
+def _absent(view: View, application: str, claim: str, said: Verdict) -> Iterator[ClusterFinding]:
+    for quota in view.state.quotas:
+        for resource, hard in quota.hard.items():
+            if "storage" in resource or "persistentvolumeclaims" in resource:
+                asked = next((c.capacity for c in view.state.claims if c.name == claim), None)
+                need = 1.0 if "persistentvolumeclaims" in resource else asked
+                used = quota.used.get(resource, 0.0)
+                if need is not None and used + need <= hard:
+                    continue
+                yield broken(
+                    "quota_storage", f"namespace/{view.state.namespace}",
+                    on=f"ResourceQuota/{quota.name}", field=f"spec.hard[{resource}]",
+                    observed=f"{used:g} of {hard:g} used", score=0.95,
+                    expected=f"room for claim {claim}", evidence=said.message,
+                )  # fmt: skip
+    yield broken(
+        "claim_missing", f"app/{application}", on=f"PersistentVolumeClaim/{claim}",
+        field="spec.volumes[*].persistentVolumeClaim.claimName", observed=claim,
+        expected="a claim of the namespace", score=0.8, evidence=said.message,
+    )  # fmt: skip
+
+
+def _claims(view: View, pod: Pod, application: str) -> Iterator[Claim]:
+    """The pod's claims that are not bound; without a specification, every one that is not."""
+    volumes = (*pod.spec.volumes, *view.spec(application).volumes)
+    named = {volume.source for volume in volumes if volume.kind == "claim"}
+    for claim in view.state.claims:
+        if claim.status != "Bound" and (not named or claim.name in named):
+            yield claim
+
+
+def mismatches(claim: Claim, volume: Volume) -> list[tuple[str, str, str, str]]:
+    """What keeps the claim from the volume: rule, field, what is asked, what there is."""
+    found = []
+    if claim.selector and not matches(claim.selector, volume.labels):
+        found.append(
+            ("claim_selector_unmet", "spec.selector", str(claim.selector), str(volume.labels))
+        )
+    if (claim.storage_class or "") != (volume.storage_class or ""):
+        found.append(
+            ("claim_class_unmet", "spec.storageClassName", claim.storage_class or "none",
+             volume.storage_class or "none")
+        )  # fmt: skip
+    lacking = set(claim.access_modes) - {_short(mode) for mode in volume.access_modes}
+    if {_short(mode) for mode in lacking} - {_short(mode) for mode in volume.access_modes}:
+        found.append(
+            ("claim_access_mode_unmet", "spec.accessModes", ", ".join(claim.access_modes),
+             ", ".join(volume.access_modes))
+        )  # fmt: skip
+    if claim.capacity and volume.capacity and claim.capacity > volume.capacity:
+        found.append(
+            ("claim_capacity_unmet", "spec.resources.requests.storage", f"{claim.capacity:g}",
+             f"{volume.capacity:g}")
+        )  # fmt: skip
+    return found
+
+
+_SHORT = {
+    "ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX",
+    "ReadWriteOncePod": "RWOP",
+}  # fmt: skip
+
+
+def _short(mode: str) -> str:
+    return _SHORT.get(mode, mode)
+
+
+def _why(view: View, application: str, claim: Claim, said: Verdict) -> Iterator[ClusterFinding]:
+    """The volume with the fewest obstacles shows what is wrong; being taken is one of them."""
+    subject, on = f"app/{application}", f"PersistentVolumeClaim/{claim.name}"
+    own = f"{view.state.namespace}/{claim.name}"
+    for event in view.events.get(claim.name, ()):
+        missing = _NO_CLASS.search(event.message)
+        if missing is not None:
+            yield broken(
+                "claim_class_unmet", subject, on=on, field="spec.storageClassName",
+                observed=missing["name"], expected="an existing class, or that of a volume",
+                score=0.95, evidence=event.message,
+            )  # fmt: skip
+            return
+    options = []
+    for volume in view.state.volumes:
+        taken = volume.status in ("Bound", "Released") and volume.claim != own
+        released = volume.status == "Released"
+        options.append((len(mismatches(claim, volume)) + taken, released, taken, volume))
+    if not options:
+        yield broken(
+            "claim_unbound", subject, on=on, field="spec", observed=claim.status,
+            expected="a volume or a provisioner", score=0.6, evidence=said.message,
+        )  # fmt: skip
+        return
+    _, _, taken, volume = min(options, key=lambda option: (*option[:3], option[3].name))
+    obstacles = mismatches(claim, volume)
+    if obstacles:
+        for rule, field, asked, offered in obstacles:
+            yield broken(
+                rule, subject, on=on, field=field, observed=asked,
+                expected=f"{offered} (volume {volume.name})", score=0.95 / len(obstacles) ** 0.25,
+                evidence=said.message,
+            )  # fmt: skip
+    elif taken:
+        yield broken(
+            "volume_occupied", subject, on=f"PersistentVolume/{volume.name}", field="spec.claimRef",
+            observed=volume.claim, expected=own, score=0.95, evidence=said.message,
+        )  # fmt: skip
+    else:
+        yield broken(
+            "claim_unbound", subject, on=on, field="status.phase", observed=claim.status,
+            expected="Bound", score=0.6, evidence=said.message,
+        )  # fmt: skip

@@ -1,0 +1,80 @@
+"""What no other rule explains: the most specific event of each object that does not work."""
+
+from collections.abc import Iterator
+
+from tools.cluster_inspector.findings import ClusterFinding
+from tools.cluster_inspector.rules import broken
+from tools.cluster_inspector.view import View, serves
+from tools.types import KubeEvent, Pod
+
+_GENERAL = ("Error: ", "Back-off ", "(combined from similar events)")
+
+
+def most_specific(events: tuple[KubeEvent, ...]) -> KubeEvent | None:
+    """The warning that says most: not a summary of others, repeated most, newest."""
+    warnings = [event for event in events if event.type == "Warning"]
+    return max(
+        warnings,
+        key=lambda event: (
+            not event.message.startswith(_GENERAL),
+            event.count,
+            -(event.age or 0.0),
+        ),
+        default=None,
+    )
+
+
+def _rule(pod: Pod) -> str:
+    if not pod.node and pod.status in ("Pending", ""):
+        return "unschedulable"
+    if pod.status.startswith(("ContainerCreating", "Init:", "PodInitializing", "Create")):
+        return "container_not_created"
+    if "Image" in pod.status:
+        return "image_not_found"
+    if pod.status == "Running":
+        return "readiness_failed"
+    return "container_exits"
+
+
+def pods(view: View) -> Iterator[ClusterFinding]:
+    """Every pod that does not serve, with the event that says most about it."""
+    for pod in view.unready:
+        event = most_specific(view.events.get(pod.name, ()))
+        ready = f"{pod.ready[0]}/{pod.ready[1]} ready" if pod.ready else ""
+        yield broken(
+            _rule(pod),
+            f"app/{view.application(pod.name)}",
+            on=f"Pod/{pod.name}",
+            field="status",
+            observed=" ".join(part for part in (pod.status, ready) if part),
+            expected="Running, all containers ready",
+            score=0.3 if event is None else 0.34,
+            evidence=event.message if event else pod.status,
+        )
+
+
+def workloads(view: View) -> Iterator[ClusterFinding]:
+    """Workloads without the pods they should have, and no word why."""
+    for name, workload in view.workloads.items():
+        pods_of = view.pods_by_application.get(name, ())
+        if workload.desired and not pods_of:
+            yield broken(
+                "admission_refused", f"app/{name}", on=f"{workload.kind}/{name}",
+                field="status.replicas", observed="no pod", expected=f"{workload.desired}",
+                score=0.4, evidence=f"{workload.kind.lower()} {name} has no pods",
+            )  # fmt: skip
+
+
+def endpoints(view: View) -> Iterator[ClusterFinding]:
+    """Services nobody answers for although pods serve: a weak hint, but never silence."""
+    for item in view.state.connections:
+        if item.reachable:
+            continue
+        application = item.service
+        if any(not serves(pod) for pod in view.pods_by_application.get(application, ())):
+            continue
+        yield broken(
+            "service_target_port", f"app/{application}", on=f"Service/{item.service}",
+            field=f"spec.ports[{item.port}]", observed="no connection", expected="a connection",
+            score=0.5, evidence=item.detail,
+        )  # fmt: skip
