@@ -1,0 +1,340 @@
+"""From evidence to one row of figures per component; each figure knows its evidence.
+
+Every figure lies in [0, 1]. `level(z)` maps robust standard deviations so that 100 of them are 1.
+What a component inherits from what it calls is taken off before anything is weighed.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from tools.topology_walker.graph import callees_of, components, downstream
+from tools.topology_walker.signals import read, seconds_per
+from tools.types import Evidence, Owner, Timestamp, Topology
+
+Feature = Literal[
+    "own cpu",
+    "own memory",
+    "own disk",
+    "own saturation",
+    "fewer instances",
+    "own latency",
+    "own time in traces",
+    "time on the wire",
+    "own errors",
+    "missing step",
+    "new error path",
+    "new log template",
+    "recent change",
+    "canary differs",
+    "alerts on resources",
+    "alerts on calls",
+    "alerts in logs",
+    "cluster finding",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A feature's value for one component and the evidence it rests on."""
+
+    value: float
+    evidence: tuple[str, ...]
+
+
+Row = dict[Feature, Figure]
+
+
+def level(z: float) -> float:
+    """ln(1 + z) / ln(101), cut to [0, 1]; 0 for what is not above 0."""
+    return float(np.clip(np.log1p(max(z, 0.0)) / np.log(101.0), 0.0, 1.0))
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """The evidence in the forms the figures are computed from."""
+
+    evidence: Sequence[Evidence]
+    topology: Topology
+    names: tuple[str, ...]
+    callees: Mapping[str, Sequence[str]]
+    onset: Timestamp
+
+
+def rows(evidence: Sequence[Evidence], topology: Topology, onset: Timestamp) -> dict[str, Row]:
+    """All figures of all components that the topology or the evidence names."""
+    scene = _Scene(evidence, topology, _names(evidence, topology), callees_of(topology), onset)
+    found: dict[str, Row] = {name: {} for name in scene.names}
+    for compute in _FIGURES:
+        for (name, feature), figure in compute(scene).items():
+            row = found.get(name)
+            if row is None or figure.value <= 0:
+                continue
+            known = row.get(feature)
+            if known is None or figure.value > known.value:
+                row[feature] = figure
+    return found
+
+
+def _names(evidence: Iterable[Evidence], topology: Topology) -> tuple[str, ...]:
+    found = dict.fromkeys(components(topology))
+    for item in evidence:
+        owner = Owner.parse(item.subject)
+        if owner.kind in ("service", "version", "edge"):
+            found |= dict.fromkeys(name for name in (owner.service, owner.caller) if name)
+    return tuple(found)
+
+
+Figures = dict[tuple[str, Feature], Figure]
+
+_RESOURCES: dict[str, Feature] = {
+    "cpu": "own cpu",
+    "memory": "own memory",
+    "disk": "own disk",
+    "saturation": "own saturation",
+}
+
+
+def _resources(scene: _Scene) -> Figures:
+    """level(z) weighed by the component's share of the change among all that have the metric."""
+    found: Figures = {}
+    for item in scene.evidence:
+        signal, owner = read(item.name), Owner.parse(item.subject)
+        feature = _RESOURCES.get(signal.family)
+        if item.kind != "metric" or "canary" in item.figures or signal.per_node:
+            continue
+        if owner.kind == "service" and feature and item.direction == "up":
+            value = level(item.figures["z"]) * (0.25 + 0.75 * item.figures["share"])
+            _keep(found, owner.service, feature, value, item.id)
+        if owner.kind == "service" and signal.family == "instances" and item.direction == "down":
+            _keep(found, owner.service, "fewer instances", level(-item.figures["z"]), item.id)
+    return found
+
+
+def _keep(found: Figures, name: str, feature: Feature, value: float, *ids: str) -> None:
+    known = found.get((name, feature))
+    if known is None or value > known.value:
+        found[name, feature] = Figure(min(value, 1.0), tuple(dict.fromkeys(ids)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Risen:
+    """How much something rose at a component or edge: amount, level, evidence."""
+
+    amount: float
+    level: float
+    id: str
+
+
+def _highest(items: Iterable[tuple[str, _Risen]]) -> dict[str, _Risen]:
+    found: dict[str, _Risen] = {}
+    for name, risen in items:
+        if name not in found or risen.amount > found[name].amount:
+            found[name] = risen
+    return found
+
+
+def _latency(scene: _Scene) -> Figures:
+    """Rise of a component's latency that its callees (with the wire to them) do not explain."""
+    at: list[tuple[str, _Risen]] = []
+    calls: list[tuple[str, _Risen]] = []
+    for item in scene.evidence:
+        owner = Owner.parse(item.subject)
+        if item.kind == "metric" and read(item.name).family == "latency":
+            if owner.kind == "service" and item.direction == "up" and item.value is not None:
+                rise = (item.value - (item.baseline or 0.0)) * seconds_per(item.unit)
+                at.append((owner.service, _Risen(rise, level(item.figures["z"]), item.id)))
+        elif item.kind == "edge" and item.name.endswith("latency") and item.direction == "up":
+            risen = _Risen(item.figures["delta"], level(item.figures["z"]), item.id)
+            calls.append((item.subject, risen))
+            if item.name == "callee_latency":
+                at.append((owner.service, risen))
+    return _unexplained(scene, _highest(at), _highest(calls), "own latency")
+
+
+def _unexplained(
+    scene: _Scene, at: Mapping[str, _Risen], calls: Mapping[str, _Risen], feature: Feature
+) -> Figures:
+    own: dict[str, float] = {}
+    for name, risen in at.items():
+        below = [
+            max(part.amount for part in parts)
+            for callee in scene.callees.get(name, ())
+            if (parts := [p for p in (calls.get(f"{name}->{callee}"), at.get(callee)) if p])
+        ]
+        explained = max(below, default=0.0)
+        own[name] = max(risen.amount - explained, 0.0)
+    most = max(own.values(), default=0.0)
+    found: Figures = {}
+    for name, amount in own.items():
+        risen = at[name]
+        share = amount / risen.amount if risen.amount > 0 else 0.0
+        value = risen.level * share * (amount / most) ** 0.25 if most > 0 else 0.0
+        _keep(found, name, feature, value, risen.id)
+    return found
+
+
+def _errors(scene: _Scene) -> Figures:
+    """Errors at a component that errors of its callees do not explain."""
+    at: list[tuple[str, _Risen]] = []
+    calls: list[tuple[str, _Risen]] = []
+    for item in scene.evidence:
+        owner, signal = Owner.parse(item.subject), read(item.name)
+        if item.kind == "metric" and signal.family in ("success", "errors"):
+            worse = item.figures.get("worse", 0.0)
+            if owner.kind == "service" and worse > 0 and item.value is not None:
+                amount = abs(item.value - (item.baseline or 0.0)) / 100.0
+                at.append((owner.service, _Risen(amount, level(worse), item.id)))
+        elif item.kind == "edge" and item.name.endswith("errors"):
+            risen = _Risen(item.figures["delta"], level(item.figures["z"]), item.id)
+            calls.append((item.subject, risen))
+            at.append((owner.service, risen))
+    return _unexplained(scene, _highest(at), _highest(calls), "own errors")
+
+
+def _traces(scene: _Scene) -> Figures:
+    """Seconds per trace that a component's own code takes longer, beside the most of any."""
+    own = [item for item in scene.evidence if item.kind == "trace" and item.name == "self_time"]
+    most = max((item.figures["per_trace"] for item in own), default=0.0)
+    found: Figures = {}
+    for item in own:
+        share = item.figures["per_trace"] / most if most > 0 else 0.0
+        value = level(item.figures["z"]) * share**0.5
+        _keep(found, Owner.parse(item.subject).service, "own time in traces", value, item.id)
+    return found
+
+
+def _wire(scene: _Scene) -> Figures:
+    """Who stands at the end of all edges that lose time on the wire, and of few others.
+
+    cover = share of all such edges' weight that touches the component; purity = share of its edges
+    that are such; a single edge counts for its callee first.
+    """
+    weight: dict[str, float] = {}
+    ids: dict[str, list[str]] = defaultdict(list)
+    lost = [i for i in scene.evidence if i.name in ("wire_latency", "wire_time")]
+    most = max((item.figures["delta"] for item in lost), default=0.0)
+    for item in lost:
+        value = level(item.figures["z"]) * (max(item.figures["delta"], 0.0) / most) ** 0.5
+        weight[item.subject] = max(weight.get(item.subject, 0.0), value)
+        ids[item.subject].append(item.id)
+    total = sum(weight.values())
+    degree = _degree(scene, weight)
+    found: Figures = {}
+    for name in scene.names:
+        touching = [edge for edge in weight if name in edge.split("->")]
+        hit = sum(weight[edge] * (1.0 if edge.endswith(f"->{name}") else 0.8) for edge in touching)
+        if hit <= 0:
+            continue
+        purity = min(hit / max(degree[name], 1), 1.0)
+        strongest = max(weight[edge] for edge in touching)
+        value = strongest * (hit / total) * (0.4 + 0.6 * purity)
+        _keep(found, name, "time on the wire", value, *(i for e in touching for i in ids[e][:2]))
+    return found
+
+
+def _degree(scene: _Scene, extra: Iterable[str]) -> dict[str, int]:
+    edges = {f"{edge.caller}->{edge.callee}" for edge in scene.topology.edges} | set(extra)
+    found: dict[str, int] = defaultdict(int)
+    for edge in edges:
+        for name in dict.fromkeys(edge.split("->")):
+            found[name] += 1
+    return found
+
+
+def _flows(scene: _Scene) -> Figures:
+    """Cut and new steps; a caller of a component with a like finding inherits it."""
+    names: dict[str, Feature] = {"missing_step": "missing step", "new_step": "new error path"}
+    found: Figures = {}
+    for name, feature in names.items():
+        raw = {
+            Owner.parse(item.subject).service: (level(4.0 * item.figures["z"]), item.id)
+            for item in scene.evidence
+            if item.name == name and item.kind in ("log", "trace")
+        }
+        for service, (value, id_) in raw.items():
+            below = max(
+                (raw[c][0] for c in downstream(scene.topology, service) if c in raw), default=0.0
+            )
+            inherited = 0.5 * value if below >= 0.75 * value else 0.0
+            _keep(found, service, feature, value - inherited, id_)
+    return found
+
+
+def _novelty(scene: _Scene) -> Figures:
+    """New log templates, as strong as the instrument that found them says, beside the strongest."""
+    new = [
+        item
+        for item in scene.evidence
+        if item.kind == "log" and item.name not in ("missing_step", "new_step")
+    ]
+    most = max((item.strength for item in new), default=0.0)
+    found: Figures = {}
+    for item in new:
+        service = Owner.parse(item.subject).service
+        _keep(found, service, "new log template", item.strength / most if most else 0.0, item.id)
+    return found
+
+
+def _changes(scene: _Scene) -> Figures:
+    """The last change before the onset counts most; a canary that differs counts by how much."""
+    found: Figures = {}
+    for item in scene.evidence:
+        service = Owner.parse(item.subject).service
+        if item.kind == "change":
+            later, ago = item.figures["later_changes"], item.figures["ago_s"]
+            fresh = 1.0 / (1.0 + max(ago, 0.0) / 1800.0)
+            _keep(found, service, "recent change", fresh / (1.0 + 0.5 * later), item.id)
+        elif "canary" in item.figures:
+            _keep(found, service, "canary differs", level(item.figures["z"]), item.id)
+    return found
+
+
+def _alerts(scene: _Scene) -> Figures:
+    """Scored alerts beside the strongest of their kind; entry pages say nothing of the cause."""
+    found: Figures = {}
+    kinds: dict[str, Feature] = {
+        "metric": "alerts on resources",
+        "trace": "alerts on calls",
+        "log": "alerts in logs",
+    }
+    for kind, feature in kinds.items():
+        alerts = [item for item in scene.evidence if item.kind == "alert" and kind in item.figures]
+        size: Callable[[Evidence], float] = (
+            (lambda item: item.figures["count"])
+            if kind == "log"
+            else (lambda item: item.figures["score"])
+        )
+        most = max((size(item) for item in alerts), default=0.0)
+        for item in alerts:
+            if most > 0:
+                _keep(found, item.subject, feature, size(item) / most, item.id)
+    return found
+
+
+def _cluster(scene: _Scene) -> Figures:
+    """Findings of the cluster inspector, beside the strongest."""
+    found: Figures = {}
+    objects = [item for item in scene.evidence if item.kind == "cluster"]
+    most = max((item.strength for item in objects), default=0.0)
+    for item in objects:
+        name = next((n for n in scene.names if n and n in item.subject), "")
+        _keep(found, name, "cluster finding", item.strength / most if most else 0.0, item.id)
+    return found
+
+
+_FIGURES: tuple[Callable[[_Scene], Figures], ...] = (
+    _resources,
+    _latency,
+    _errors,
+    _traces,
+    _wire,
+    _flows,
+    _novelty,
+    _changes,
+    _alerts,
+    _cluster,
+)

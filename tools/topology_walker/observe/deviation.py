@@ -1,0 +1,68 @@
+"""How far a series left its past: robust, with a floor so that quiet series do not shout."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tools.types import FloatArray, Series, Timestamp
+
+_MIN_BEFORE = 3
+_MAD_TO_SIGMA = 1.349
+_REL_FLOOR = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """`z` = (value - baseline) / scale, positive upwards; `peak` and `trough` are extremes.
+
+    `value` is the mean of the third of the points since the onset that moved furthest to its
+    side, `baseline` the median before, `scale` the wider of IQR / 1.349, half the range from the
+    1st to the 99th percentile / 2.33 and 5 % of the baseline. `steady` is the share of points
+    since the onset that lie outside all but 2 % of the past.
+    """
+
+    value: float
+    baseline: float
+    scale: float
+    steady: float
+    first_out: Timestamp | None
+    low: float
+    high: float
+
+    @property
+    def z(self) -> float:
+        return (self.value - self.baseline) / self.scale
+
+    @property
+    def change(self) -> float:
+        return self.value - self.baseline
+
+
+def finite(one: Series) -> tuple[FloatArray, FloatArray]:
+    """Times and values without the missing points."""
+    keep = np.isfinite(one.values)
+    return one.times[keep], one.values[keep]
+
+
+def deviation(
+    before: FloatArray, times: FloatArray, after: FloatArray, floor: float = 0.0
+) -> Deviation | None:
+    """Compare `after` (at `times`) with `before`; None where there is too little of either."""
+    if before.size < _MIN_BEFORE or after.size == 0:
+        return None
+    low, q1, middle, q3, high = np.percentile(before, [1, 25, 50, 75, 99])
+    scale = max(
+        float(q3 - q1) / _MAD_TO_SIGMA,
+        float(high - low) / 4.66,
+        _REL_FLOOR * abs(float(middle)),
+        floor,
+        1e-9,
+    )
+    count = max(1, -(-after.size // 3))
+    ordered = np.sort(after)
+    up, down = float(ordered[-count:].mean()), float(ordered[:count].mean())
+    value = up if up - middle >= middle - down else down
+    margin = 0.5 * scale
+    out = (after > high + margin) if value >= middle else (after < low - margin)
+    first = float(times[int(np.argmax(out))]) if out.any() else None
+    return Deviation(value, float(middle), scale, float(out.mean()), first, float(low), float(high))

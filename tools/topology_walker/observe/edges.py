@@ -1,0 +1,126 @@
+"""What call edges show: time in the callee, time on the wire between, errors on either side."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from tools.topology_walker.config import WalkerConfig
+from tools.topology_walker.observe.deviation import Deviation, deviation, finite
+from tools.topology_walker.observe.metrics import Moved, strength_of
+from tools.topology_walker.signals import read, seconds_per
+from tools.types import Finding, Owner, Series, Telemetry, Timestamp, Window
+
+_MILLISECOND = 1e-3
+
+
+def edge_findings(
+    all_moved: Iterable[Moved], telemetry: Telemetry, onset: Timestamp, config: WalkerConfig
+) -> list[Finding]:
+    """The strongest finding per edge and name (`wire_latency`, `callee_latency`, …)."""
+    window = Window(start=onset, end=max(telemetry.window.end, onset))
+    best: dict[tuple[str, str], Finding] = {}
+    for one in (*_measured(all_moved, window), *_derived(telemetry, onset, window)):
+        if one.strength < strength_of(config.min_strength):
+            continue
+        key = (one.subject, one.name)
+        if key not in best or one.strength > best[key].strength:
+            best[key] = one
+    return list(best.values())
+
+
+def _measured(all_moved: Iterable[Moved], window: Window) -> list[Finding]:
+    found = []
+    for one in all_moved:
+        if one.owner.kind != "edge" or one.signal.version:
+            continue
+        if one.signal.family == "latency":
+            factor = seconds_per(one.series.unit)
+            # A change below a millisecond is never why an incident was opened.
+            z = one.by.change * factor / max(one.by.scale * factor, _MILLISECOND)
+            side = {"gap": "wire_latency", "callee": "callee_latency"}.get(one.signal.side)
+            name = side or "caller_latency"
+            found.append(_finding(one.series, name, one.by, z, factor, window))
+        elif one.signal.family in ("success", "errors"):
+            name = "callee_errors" if one.signal.side == "callee" else "caller_errors"
+            factor = -0.01 if one.signal.family == "success" else 0.01
+            found.append(_finding(one.series, name, one.by, one.worse, factor, window))
+        elif one.signal.family == "traffic" and one.by.change < 0:
+            found.append(_finding(one.series, "calls", one.by, one.by.z, 1.0, window))
+    return [one for one in found if one.strength > 0]
+
+
+def _finding(
+    series: Series, name: str, by: Deviation, z: float, factor: float, window: Window
+) -> Finding:
+    up = by.value > by.baseline
+    unit = "" if series.unit == "%" or not series.unit else f" {series.unit}"
+    return Finding(
+        kind="edge",
+        subject=series.owner,
+        name=name,
+        source="metrics",
+        query=series.name,
+        window=window,
+        value=by.value,
+        baseline=by.baseline,
+        unit=series.unit,
+        onset=by.first_out,
+        direction="up" if up else "down",
+        strength=strength_of(z) if z > 0 or name == "calls" else 0.0,
+        figures={"z": z, "delta": by.change * factor, "steady": by.steady},
+        statement=(
+            f"{series.owner} {series.metric} {'rose' if up else 'fell'} to {by.value:.4g}{unit},"
+            f" normally {by.baseline:.4g}{unit}."
+        ),
+    )
+
+
+def _derived(telemetry: Telemetry, onset: Timestamp, window: Window) -> list[Finding]:
+    """Time between the caller's measurement of an edge and the callee's own, same quantile."""
+    if any(read(one.metric).side == "gap" for one in telemetry.series):
+        return []
+    own: dict[tuple[str, str], Series] = {}
+    edges: list[tuple[Series, Owner, str]] = []
+    for one in telemetry.series:
+        signal, owner = read(one.metric), Owner.parse(one.owner)
+        if signal.family != "latency" or signal.version or not signal.quantile:
+            continue
+        if owner.kind == "service" and signal.side == "own":
+            own[owner.service, signal.quantile] = one
+        elif owner.kind == "edge" and signal.side != "callee":
+            edges.append((one, owner, signal.quantile))
+    past = {one.name: one for one in telemetry.baseline}
+    found = []
+    for series, owner, quantile in edges:
+        callee = own.get((owner.service, quantile))
+        if callee is None or seconds_per(callee.unit) != seconds_per(series.unit):
+            continue
+        by = _gap(series, callee, past, onset)
+        if by is not None and by.change > 0:
+            factor = seconds_per(series.unit)
+            z = by.change * factor / max(by.scale * factor, _MILLISECOND)
+            found.append(_finding(series, "wire_latency", by, z, factor, window))
+    return found
+
+
+def _gap(
+    edge: Series, callee: Series, past: dict[str, Series], onset: Timestamp
+) -> Deviation | None:
+    times, gap = _minus(edge, callee)
+    since = int(np.searchsorted(times, onset, side="left"))
+    before = gap[:since]
+    history = past.get(edge.name), past.get(callee.name)
+    if history[0] is not None and history[1] is not None:
+        before = _minus(history[0], history[1])[1]
+    return deviation(before, times[since:], gap[since:])
+
+
+def _minus(
+    one: Series, other: Series
+) -> tuple[
+    np.ndarray[tuple[int], np.dtype[np.float64]], np.ndarray[tuple[int], np.dtype[np.float64]]
+]:
+    a_times, a = finite(one)
+    b_times, b = finite(other)
+    common, at_a, at_b = np.intersect1d(a_times, b_times, return_indices=True)
+    return common, a[at_a] - b[at_b]

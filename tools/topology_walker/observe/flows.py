@@ -1,0 +1,207 @@
+"""Steps of its usual course that a component no longer takes, and steps it never took before.
+
+A visit is what one component did within one trace: the operations of its spans and the templates
+of its log lines. For two steps A before B of a component's visits, P(B | A) is compared before and
+since the onset by a two-proportion z. A step that nearly always followed and no longer does is a
+cut in the code between A and B; a step never seen before is a new path. (Comparing the event
+orders of fault-free and faulty periods is the idea of Yu et al., "Nezha", ESEC/FSE 2023.)
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tools.topology_walker.config import WalkerConfig
+from tools.topology_walker.observe.metrics import strength_of
+from tools.types import Finding, FloatArray, LogLine, Telemetry, Timestamp, Window
+
+_CLOCK = re.compile(r"^\S*\d\d:\d\d:\d\d\S*\s*")
+_WORD = re.compile(r"[^\s\[\](){},;=:\"']+")
+_PLACE = re.compile(r"[\w.$]+[#:]\d+")
+_DIGITS = re.compile(r"\d+")
+_ERRORS = re.compile(r"error|exception|fatal|panic|traceback|severe", re.IGNORECASE)
+_WORDS, _HEAD = 6, 300
+_MAX_STEPS = 150
+
+
+def template(message: str) -> str:
+    """The first words of a message that are not variables; source locations keep their line.
+
+    >>> template("20:14:53.513 INFO  t.c.Travel#115 [query][order 4711 for 0b23bd3e]")
+    'INFO t.c.Travel#115 query order for'
+    """
+    words = _WORD.findall(_CLOCK.sub("", message[:_HEAD]))
+    kept = (w for w in words if _PLACE.fullmatch(w) or not re.search(r"\d{2}|\d[a-f]|[a-f]\d", w))
+    return " ".join(w if _PLACE.fullmatch(w) else _DIGITS.sub("0", w) for w in [*kept][:_WORDS])
+
+
+@dataclass(slots=True)
+class _Visit:
+    at: Timestamp
+    steps: dict[str, Timestamp] = field(default_factory=dict)
+
+    def add(self, step: str, at: Timestamp) -> None:
+        self.at = min(self.at, at)
+        self.steps[step] = min(at, self.steps.get(step, at))
+
+
+def flow_findings(telemetry: Telemetry, onset: Timestamp, config: WalkerConfig) -> list[Finding]:
+    """Per component its most telling missing step and its most telling new one."""
+    visits = _visits(telemetry, onset)
+    lines = [line.at for line in telemetry.logs]
+    logged = Window(start=min(lines), end=max(lines)) if lines else None
+    window = Window(start=onset, end=max(telemetry.window.end, onset))
+    found = []
+    for service, here in visits.items():
+        recent = [visit for visit in here if visit.at >= telemetry.window.start]
+        older = [visit for visit in here if visit.at < telemetry.window.start]
+        for past in ([v for v in recent if v.at < onset], older):
+            now = [visit for visit in recent if visit.at >= onset]
+            found += _compare(service, past, now, logged, window, cross=past is not older)
+    best: dict[tuple[str, str], Finding] = {}
+    for one in found:
+        key = (one.subject, one.name)
+        if key not in best or one.strength > best[key].strength:
+            best[key] = one
+    return [one for one in best.values() if one.figures["z"] >= config.min_strength / 1.5]
+
+
+def _visits(telemetry: Telemetry, onset: Timestamp) -> dict[str, list[_Visit]]:
+    known: dict[tuple[str, str], _Visit] = {}
+    for line in _lines(telemetry, onset):
+        if line.trace:
+            key = (line.service, line.trace)
+            visit = known.setdefault(key, _Visit(line.at))
+            visit.add(f"log {_level(line)}{template(line.message)}", line.at)
+    for span in telemetry.spans:
+        visit = known.setdefault((span.service, span.trace), _Visit(span.at))
+        visit.add(f"span {_DIGITS.sub('0', span.operation)}", span.at)
+    found: dict[str, list[_Visit]] = defaultdict(list)
+    for (service, _), visit in known.items():
+        found[service].append(visit)
+    return found
+
+
+def _lines(telemetry: Telemetry, onset: Timestamp) -> Iterable[LogLine]:
+    seen = {id(line) for line in telemetry.logs}
+    yield from (line for line in telemetry.baseline_logs if id(line) not in seen)
+    yield from telemetry.logs
+
+
+def _level(line: LogLine) -> str:
+    return "error " if line.level.upper() in ("ERROR", "FATAL", "CRITICAL", "SEVERE") else ""
+
+
+def _compare(
+    service: str,
+    past: list[_Visit],
+    now: list[_Visit],
+    logged: Window | None,
+    window: Window,
+    *,
+    cross: bool,
+) -> list[Finding]:
+    if len(past) < 4 or len(now) < 3:
+        return []
+    counts: dict[str, int] = defaultdict(int)
+    for visit in (*past, *now):
+        for step in visit.steps:
+            counts[step] += 1
+    steps = sorted(counts, key=lambda step: (-counts[step], step))[:_MAX_STEPS]
+    at = {step: i for i, step in enumerate(steps)}
+    is_log = np.array([step.startswith("log ") for step in steps])
+    was, n_was, before_was = _matrix(past, at, is_log, logged)
+    is_now, n_now, before_now = _matrix(now, at, is_log, logged)
+    follows = (before_was + before_now) > 0
+    if not cross:
+        follows &= is_log[:, None] == is_log[None, :]
+    p, q = (was + 0.5) / (n_was + 1.0), (is_now + 0.5) / (n_now + 1.0)
+    pooled = (was + is_now + 0.5) / (n_was + n_now + 1.0)
+    n = 1.0 / (1.0 / np.maximum(n_was, 0.5) + 1.0 / np.maximum(n_now, 0.5))
+    z = (q - p) / np.sqrt(pooled * (1.0 - pooled) / n)
+    enough = follows & (n_was >= 4) & (n_now >= 3)
+    bad = np.array([_ERRORS.search(step) is not None for step in steps])
+    unseen = np.array([not any(step in visit.steps for visit in past) for step in steps])
+    missing = np.where(enough & (p >= 0.5) & ~bad[None, :], -z * np.clip((p - q) / p, 0, 1) ** 2, 0)
+    new = np.where(enough & (bad | unseen)[None, :] & (p < 0.5), z * np.clip(q - p, 0, 1), 0)
+    tables = (("missing_step", missing), ("new_step", new))
+    return [
+        _finding(service, name, steps, score, (was, n_was, is_now, n_now, z), window)
+        for name, score in tables
+        if score.size and score.max() > 0
+    ]
+
+
+def _matrix(
+    visits: list[_Visit],
+    at: dict[str, int],
+    is_log: np.ndarray[tuple[int], np.dtype[np.bool_]],
+    logged: Window | None,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Visits with A and B, visits with A, and how often A came before B, for all pairs.
+
+    Pairs of a log step and a span step count only visits of the time in which lines were kept.
+    """
+    shape = (len(visits), len(at))
+    has = np.zeros(shape)
+    when = np.full(shape, np.inf)
+    kept = np.zeros(len(visits), dtype=bool)
+    for row, visit in enumerate(visits):
+        kept[row] = logged is not None and visit.at in logged
+        for step, moment in visit.steps.items():
+            column = at.get(step)
+            if column is not None:
+                has[row, column] = 1.0
+                when[row, column] = moment
+    mixed = is_log[:, None] != is_log[None, :]
+    both = np.where(mixed, has[kept].T @ has[kept], has.T @ has)
+    with_a = np.where(mixed, has[kept].sum(0)[:, None], has.sum(0)[:, None])
+    mean = np.where(np.isfinite(when), when, 0.0)
+    earliest = np.where(has.any(1), np.where(has > 0, when, np.inf).min(1, initial=np.inf), 0.0)
+    offset = (np.where(has > 0, mean - earliest[:, None], 0.0)).sum(0) / np.maximum(has.sum(0), 1)
+    first = has.sum(0) > 0
+    order = (offset[:, None] <= offset[None, :]) & first[:, None] & first[None, :]
+    np.fill_diagonal(order, val=False)
+    return both, with_a, order.astype(np.float64)
+
+
+def _finding(
+    service: str,
+    name: str,
+    steps: list[str],
+    score: FloatArray,
+    counted: tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray],
+    window: Window,
+) -> Finding:
+    after, step = (int(i) for i in np.unravel_index(int(np.argmax(score)), score.shape))
+    was, n_was, is_now, n_now, _ = (float(table[after, step]) for table in counted)
+    wanted, since = steps[step], steps[after]
+    verb = "no longer reaches" if name == "missing_step" else "now reaches"
+    return Finding(
+        kind="log" if wanted.startswith("log ") else "trace",
+        subject=service,
+        name=name,
+        source="logs" if wanted.startswith("log ") else "traces",
+        query=f"service={service}",
+        window=window,
+        value=is_now / n_now,
+        baseline=was / n_was,
+        direction="down" if name == "missing_step" else "up",
+        strength=strength_of(2.0 * float(score.max())),
+        figures={
+            "z": float(score.max()),
+            "before": was,
+            "of_before": n_was,
+            "after": is_now,
+            "of_after": n_now,
+            "error": float(_ERRORS.search(wanted) is not None),
+        },
+        excerpt=f"{since} => {wanted}"[:300],
+        statement=(
+            f"{service} {verb} a step after another: {is_now:.0f} of {n_now:.0f} visits, "
+            f"before {was:.0f} of {n_was:.0f}."
+        ),
+    )

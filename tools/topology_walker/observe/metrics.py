@@ -1,0 +1,109 @@
+"""Deviations of the components' own metrics: resources, latency, errors, traffic."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from tools.topology_walker.config import WalkerConfig
+from tools.topology_walker.observe.deviation import Deviation, deviation, finite
+from tools.topology_walker.signals import Signal, read
+from tools.types import Finding, Owner, Series, Telemetry, Timestamp, Window
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A series and how it moved since the onset."""
+
+    series: Series
+    owner: Owner
+    signal: Signal
+    by: Deviation
+
+    @property
+    def worse(self) -> float:
+        """z in the direction in which this signal gets worse; negative when it improved."""
+        return self.by.z if self.signal.bad == "up" else -self.by.z
+
+
+def moved(telemetry: Telemetry, onset: Timestamp) -> list[Moved]:
+    """All series of which there is a past and a present."""
+    past = {one.name: one for one in telemetry.baseline}
+    found = []
+    for one in telemetry.series:
+        times, values = finite(one)
+        since = int(np.searchsorted(times, onset, side="left"))
+        history = past.get(one.name)
+        before = finite(history)[1] if history is not None else values[:since]
+        signal = read(one.metric)
+        by = deviation(before, times[since:], values[since:], _floor(signal))
+        if by is not None:
+            found.append(Moved(one, Owner.parse(one.owner), signal, by))
+    return found
+
+
+def _floor(signal: Signal) -> float:
+    # A success share of exactly 100 % for hours has no spread; half a percent is the least step
+    # that a person would call a change.
+    return 0.5 if signal.family == "success" else 0.0
+
+
+def deviations(
+    all_moved: Iterable[Moved], telemetry: Telemetry, onset: Timestamp, config: WalkerConfig
+) -> list[Finding]:
+    """The strongest deviation per component and family, with its share among its peers."""
+    own = [m for m in all_moved if m.owner.kind != "edge"]
+    totals: dict[str, float] = defaultdict(float)
+    for one in own:
+        totals[one.series.metric] += abs(one.by.change)
+    best: dict[tuple[str, str, str], Finding] = {}
+    for one in own:
+        if abs(one.by.z) < config.min_strength:
+            continue
+        share = abs(one.by.change) / totals[one.series.metric]
+        finding = _finding(one, share, telemetry.window, onset)
+        key = (one.series.owner, one.signal.family, finding.direction)
+        if key not in best or finding.strength > best[key].strength:
+            best[key] = finding
+    return list(best.values())
+
+
+def strength_of(z: float) -> float:
+    """Robust standard deviations on a scale that a few hundred cannot dominate: ln(1 + |z|)."""
+    return float(np.log1p(min(abs(z), 1000.0)))
+
+
+def _finding(one: Moved, share: float, window: Window, onset: Timestamp) -> Finding:
+    by, series = one.by, one.series
+    up = by.value > by.baseline
+    ratio = (abs(by.value) + 1e-9) / (abs(by.baseline) + 1e-9)
+    return Finding(
+        kind="metric",
+        subject=series.owner,
+        name=series.metric,
+        source="metrics",
+        query=series.name,
+        window=Window(start=onset, end=max(window.end, onset)),
+        value=by.value,
+        baseline=by.baseline,
+        unit=series.unit,
+        onset=by.first_out,
+        direction="up" if up else "down",
+        strength=strength_of(by.z) * (0.5 + 0.5 * share),
+        figures={
+            "z": by.z,
+            "worse": one.worse,
+            "share": share,
+            "ratio": float(np.clip(ratio, 1e-3, 1e3)),
+            "steady": by.steady,
+        },
+        statement=(
+            f"{series.owner} {series.metric} {'rose' if up else 'fell'} to {by.value:.4g}"
+            f"{_unit(series.unit)}, normally {by.baseline:.4g}{_unit(series.unit)}."
+        ),
+    )
+
+
+def _unit(unit: str) -> str:
+    return unit if unit in ("", "%") else f" {unit}"
