@@ -4,6 +4,7 @@
 `SimulatedRunner` acts on it, `write_bundle` records it.
 """
 
+from copilot.simulator.bundle import write_bundle
 from copilot.simulator.draw import scenario
 from copilot.simulator.runner import SimulatedRunner
 from copilot.simulator.scenario import (
@@ -14,6 +15,7 @@ from copilot.simulator.scenario import (
     Scenario,
     SimulatedFault,
 )
+from copilot.simulator.shipped import open_world, shipped_bundles
 from copilot.simulator.source import SimulatedSource
 from copilot.simulator.world import World
 
@@ -27,5 +29,8 @@ __all__ = [
     "SimulatedRunner",
     "SimulatedSource",
     "World",
+    "open_world",
     "scenario",
+    "shipped_bundles",
+    "write_bundle",
 ]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from copilot.simulator.scenario import SimulatedFault
-from copilot.simulator.state import COLD_S, RESTART_S
+from copilot.simulator.state import COLD_S, RESTART_S, first_state
 from copilot.simulator.world import World
 from tools.types import Change, ChangeKind
 
@@ -61,8 +61,9 @@ def rollout_undo(world: World, service: str) -> str:
     history = world.state.releases[service]
     if len(history) < 2:
         raise ControlError(f"no earlier revision of deployment {service!r} in the rollout history")
-    bad = history.pop()
-    world.state.suspect_to[index] = 0.0
+    bad = history[-1]
+    history[-2:] = history[:-3:-1]
+    world.state.suspect_to[index] = 1.0 - world.state.suspect_to[index]
     _log(
         world,
         service,
@@ -98,6 +99,23 @@ def drain(world: World, node: str) -> str:
     return f"node/{node} drained"
 
 
+def uncordon(world: World, node: str) -> str:
+    """Let a node take pods again; the pods go back to where they were placed first."""
+    if node not in world.graph.nodes:
+        raise ControlError(f"node {node!r} not found; nodes are {list(world.graph.nodes)!r}")
+    world.state.placed_to = first_state(world.plant).placed
+    _log(world, "", "infrastructure", f"node {node} takes pods again")
+    return f"node/{node} uncordoned"
+
+
+def describe(world: World, service: str) -> str:
+    """What runs: replicas and release."""
+    index = _service(world, service)
+    ready, desired = float(world.state.ready[index]), int(world.state.desired[index])
+    release = world.state.releases[service][-1]
+    return f"deployment.apps/{service}: {ready:.0f} of {desired} replicas ready, release {release}"
+
+
 def set_flag(world: World, service: str, flag: str, value: bool) -> str:
     """Turn a feature on or off for all users."""
     _service(world, service)
@@ -131,6 +149,14 @@ def rate_limit(world: World, service: str, requests_per_s: float) -> str:
     world.state.limits[service] = requests_per_s
     _log(world, service, "config", f"rate_limit_rps of {service} set to {requests_per_s:g}")
     return f"{service} now takes at most {requests_per_s:g} requests per second"
+
+
+def unlimit(world: World, service: str) -> str:
+    """Take the rate limit away."""
+    _service(world, service)
+    world.state.limits.pop(service, None)
+    _log(world, service, "config", f"rate_limit_rps of {service} removed")
+    return f"{service} takes any number of requests again"
 
 
 def open_breaker(world: World, service: str, dependency: str) -> str:

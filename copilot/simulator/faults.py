@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from copilot.simulator.flow import TICK_S, Conditions, Plant
+from copilot.simulator.readings import Loads
 from copilot.simulator.scenario import Fault, RedHerring, SimulatedFault
 from copilot.simulator.state import State
 from tools.types import FloatArray, Timestamp
@@ -24,9 +25,8 @@ class Site:
     state: State
     at: Conditions
     target: int
+    loads: Loads
     strength: float  # magnitude times a short ramp after the onset
-    retransmit: FloatArray
-    node_retransmit: FloatArray
 
     @property
     def call(self) -> int:
@@ -37,8 +37,12 @@ class Site:
 
 
 def _cpu_saturation(site: Site) -> None:
-    share = site.plant.graph.services[site.target].utilisation
-    site.at.cost[site.target] *= 1.0 + (1.12 / share - 1.0) * site.strength
+    """Threads of one pod spin on a lock they share; with a third less load a pod they do not."""
+    declared = site.plant.graph.services[site.target].replicas
+    crowd = declared / max(float(site.state.ready[site.target]), 0.1)
+    spinning = min(0.85, 0.58 * site.strength * min(1.0, max(0.0, (crowd - 0.7) / 0.3)))
+    site.at.cost[site.target] /= 1.0 - spinning
+    site.loads.stolen[site.target] = spinning
 
 
 def _memory_pressure(site: Site) -> None:
@@ -91,8 +95,8 @@ def _network_loss(site: Site) -> None:
     near = (site.plant.caller == site.target) | (site.plant.callee == site.target)
     site.at.link_delay[near] += 0.35 * share
     site.at.link_loss[near] += min(0.8, 0.16 * share)
-    site.retransmit[site.target] += 22.0 * share
-    site.node_retransmit[node] += 9.0 * share
+    site.loads.retransmit[site.target] += 22.0 * share
+    site.loads.node_retransmit[node] += 9.0 * share
 
 
 _EFFECT: dict[SimulatedFault, Callable[[Site], None]] = {
@@ -136,18 +140,12 @@ def suffer(state: State, at: Conditions, memory: FloatArray) -> None:
     at.stretch *= np.where(full, 2.5, 1.0)
 
 
-def distract(
-    herring: RedHerring,
-    plant: Plant,
-    burn: FloatArray,
-    node_burn: FloatArray,
-    now: Timestamp,
-) -> None:
+def distract(herring: RedHerring, plant: Plant, loads: Loads, now: Timestamp) -> None:
     """Load that shows in CPU readings and hurts nobody."""
     if not herring.at <= now < herring.at + herring.seconds:
         return
     if herring.kind == "scheduled_spike":
-        burn[plant.index[herring.target]] += 44.0
+        loads.burn[plant.index[herring.target]] += 44.0
     elif herring.kind == "noisy_neighbour":
         node = plant.graph.home[herring.target]
-        node_burn[plant.graph.nodes.index(node)] += 38.0
+        loads.node_burn[plant.graph.nodes.index(node)] += 38.0

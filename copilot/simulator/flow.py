@@ -42,6 +42,7 @@ class Plant:
     tail: FloatArray
     capacity: FloatArray  # requests per second of one replica
     pool: FloatArray  # connections
+    hold: FloatArray  # connections held for one second of one request
     memory: FloatArray  # percent of the limit, without load
     entry: int
 
@@ -86,12 +87,12 @@ class Flow:
     seen_error: FloatArray
     late: FloatArray  # per call: share cut by the timeout
 
-    @property
-    def seen90(self) -> FloatArray:
-        """90th percentile of each call under the lognormal of its median and 99th."""
-        ratio = np.maximum(self.seen99 / np.maximum(self.seen50, 1e-6), 1.0)
-        spread: FloatArray = self.seen50 * ratio ** (_Z90 / _Z99)
-        return spread
+
+def percentile90(p50: FloatArray, p99: FloatArray) -> FloatArray:
+    """90th percentile of the lognormal with this median and 99th percentile."""
+    ratio = np.maximum(p99 / np.maximum(p50, 1e-6), 1.0)
+    between: FloatArray = p50 * ratio ** (_Z90 / _Z99)
+    return between
 
 
 def _exceeds(limit: FloatArray, p50: FloatArray, p99: FloatArray) -> FloatArray:
@@ -132,7 +133,7 @@ def _own(plant: Plant, at: Conditions, flow: Flow) -> None:
     flow.shed = _damped(flow.shed, over * flow.backlog / _BACKLOG_S)
     busy = np.minimum(flow.rho, 0.96)
     queue = 0.5 * busy**2 / (1.0 - busy)
-    wanted = flow.rate * (1.0 - flow.shed) * flow.held * at.hold / at.pool
+    wanted = flow.rate * (1.0 - flow.shed) * flow.held * plant.hold * at.hold / at.pool
     flow.pool_use = wanted
     starved = np.clip(wanted - 1.0, 0.0, 1.0)
     flow.pool_error = _damped(flow.pool_error, 0.45 * starved)

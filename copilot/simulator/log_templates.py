@@ -20,7 +20,7 @@ _ACCESS = (
 )
 
 ROUTINE: dict[str, tuple[Template, ...]] = {
-    "edge": (
+    "gateway": (
         *_ACCESS,
         Template("INFO", "route matched prefix={path} upstream={callee} request_id={id}"),
         Template("DEBUG", "tls session resumed client={ip} cipher=TLS_AES_128_GCM_SHA256"),

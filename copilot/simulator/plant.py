@@ -8,6 +8,7 @@ from copilot.simulator.flow import Flow, Plant, at_rest, calm, step
 from copilot.simulator.graph import Graph
 from tools.types import FloatArray
 
+_POOL_OF_REPLICA = 16.0
 _AMPLE = 1e9  # a limit that never binds
 _SETTLE = 12  # ticks after which a flow no longer moves
 
@@ -48,7 +49,8 @@ def _bare(graph: Graph) -> Plant:
         work=np.array([s.work_ms / 1000.0 for s in services]),
         tail=np.array([s.tail for s in services]),
         capacity=np.full(len(services), _AMPLE),
-        pool=np.full(len(services), _AMPLE),
+        pool=np.array([_POOL_OF_REPLICA * s.replicas for s in services]),
+        hold=np.zeros(len(services)),
         memory=np.array([s.memory_pct - 6.0 * s.utilisation for s in services]),
         entry=index[graph.entry],
     )
@@ -74,6 +76,6 @@ def build(graph: Graph, requests_per_s: float) -> Plant:
     plant = replace(plant, capacity=capacity)
     busy = settle(plant, requests_per_s)
     wanted = np.array([s.pool_pct / 100.0 for s in graph.services])
-    pool = np.maximum(np.round(busy.rate * busy.held / wanted, 2), 0.01)
-    pool[outside] = _AMPLE
-    return replace(plant, pool=pool)
+    hold = plant.pool * wanted / np.maximum(busy.rate * busy.held, 1e-9)
+    hold[outside] = 0.0
+    return replace(plant, hold=hold)

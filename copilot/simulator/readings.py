@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from copilot.simulator.flow import TICK_S, Conditions, Flow, Plant
+from copilot.simulator.flow import TICK_S, Conditions, Flow, Plant, percentile90
 from copilot.simulator.state import State
 from tools.types import ENTRY, FloatArray, Timestamp
 
@@ -54,10 +54,17 @@ class Snapshot:
 class Loads:
     """Load on top of the traffic: on services and nodes, by faults and red herrings."""
 
-    burn: FloatArray
-    node_burn: FloatArray
+    stolen: FloatArray  # share of the service's CPU that serves no request
+    burn: FloatArray  # points added to its CPU reading
     retransmit: FloatArray
+    node_burn: FloatArray
     node_retransmit: FloatArray
+
+
+def no_loads(plant: Plant) -> Loads:
+    """Nothing on top of the traffic."""
+    n, nodes = len(plant.work), len(plant.graph.nodes)
+    return Loads(np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(nodes), np.zeros(nodes))
 
 
 def columns(plant: Plant) -> tuple[Column, ...]:
@@ -95,8 +102,9 @@ def row(
     nodes = rng.standard_normal((2, len(plant.graph.nodes)))
     front = rng.standard_normal(2)
     rate = flow.rate[:n]
-    cpu = 2.0 + 93.0 * np.minimum(flow.rho[:n], 1.03) * (1.0 + 0.025 * z[0]) + loads.burn[:n]
-    cpu = np.clip(cpu, 0.5, 99.7)
+    used = np.minimum(flow.rho[:n], 1.03) * (1.0 + 0.025 * z[0])
+    used = loads.stolen[:n] + (1.0 - loads.stolen[:n]) * used
+    cpu = np.clip(2.0 + 93.0 * used + loads.burn[:n], 0.5, 99.7)
     retransmit = np.maximum(0.0, 0.12 + loads.retransmit[:n]) * np.exp(0.2 * z[6])
     weight = state.placed[:n] * state.ready[:n, None]
     node_cpu = 6.0 + 0.8 * (weight * cpu[:, None]).sum(0) / np.maximum(weight.sum(0), 1e-9)
@@ -113,7 +121,7 @@ def row(
             state.disk[:n],
             retransmit,
             np.round(state.ready[:n]),
-            1000.0 * flow.seen90 * np.exp(0.04 * e[0]),
+            1000.0 * percentile90(flow.seen50, flow.seen99) * np.exp(0.04 * e[0]),
             np.maximum(0.0, flow.calls + np.sqrt(flow.calls / TICK_S) * e[1]),
             _share(flow.seen_error, flow.calls * TICK_S, e[2]),
             np.clip(node_cpu + loads.node_burn + 0.8 * nodes[0], 0.0, 99.7),

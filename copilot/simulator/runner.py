@@ -30,10 +30,18 @@ class Rollout(Frozen):
     name: str
 
 
-class Drain(Frozen):
-    """`kubectl drain`."""
+class Read(Frozen):
+    """`kubectl get`."""
 
-    verb: Literal["drain"]
+    verb: Literal["get"]
+    kind: Literal["deployment"] = "deployment"
+    name: str
+
+
+class Drain(Frozen):
+    """`kubectl drain` and its opposite."""
+
+    verb: Literal["drain", "uncordon"]
     kind: Literal["node"] = "node"
     name: str
 
@@ -51,7 +59,7 @@ class Setting(Frozen):
 
     service: str
     key: str
-    value: str | float
+    value: str | float | None
 
 
 class Command(Frozen):
@@ -81,9 +89,16 @@ class Manual(Frozen):
     instruction: str
 
 
-_Kubernetes: TypeAdapter[Scale | Rollout | Drain] = TypeAdapter(
-    Annotated[Scale | Rollout | Drain, Field(discriminator="verb")]
+_Kubernetes: TypeAdapter[Scale | Rollout | Read | Drain] = TypeAdapter(
+    Annotated[Scale | Rollout | Read | Drain, Field(discriminator="verb")]
 )
+_BY_VERB: dict[str, Callable[[World, str], str]] = {
+    "rollout_undo": controls.rollout_undo,
+    "rollout_restart": controls.rollout_restart,
+    "drain": controls.drain,
+    "uncordon": controls.uncordon,
+    "get": controls.describe,
+}
 
 
 class SimulatedRunner:
@@ -134,11 +149,7 @@ class SimulatedRunner:
         wanted = _Kubernetes.validate_python(step.arguments)
         if isinstance(wanted, Scale):
             return controls.scale(self._world, wanted.name, wanted.replicas)
-        if isinstance(wanted, Drain):
-            return controls.drain(self._world, wanted.name)
-        if wanted.verb == "rollout_undo":
-            return controls.rollout_undo(self._world, wanted.name)
-        return controls.rollout_restart(self._world, wanted.name)
+        return _BY_VERB[wanted.verb](self._world, wanted.name)
 
     def _feature_flag(self, step: PlanStep) -> str:
         wanted = Flag.model_validate(step.arguments)
@@ -146,9 +157,11 @@ class SimulatedRunner:
 
     def _config(self, step: PlanStep) -> str:
         wanted = Setting.model_validate(step.arguments)
+        if wanted.key == "rate_limit_rps" and wanted.value is None:
+            return controls.unlimit(self._world, wanted.service)
         amount = controls.AMOUNTS.get(wanted.key)
         if amount is not None:
-            if isinstance(wanted.value, str):
+            if not isinstance(wanted.value, float):
                 raise ControlError(f"{wanted.key!r} takes a number, not {wanted.value!r}")
             return amount(self._world, wanted.service, wanted.value)
         switch, _, dependency = wanted.key.partition(".")

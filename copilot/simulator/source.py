@@ -1,11 +1,16 @@
 """A world as every telemetry port at once, and as a clock whose sleep moves the world on."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
+import numpy as np
+
+from copilot.simulator.configured import configured
 from copilot.simulator.world import World
 from tools.types import (
     Alert,
     Change,
+    Fact,
     LogLine,
     Series,
     Span,
@@ -15,6 +20,21 @@ from tools.types import (
 )
 
 _HISTORY_S = 3600.0
+ALWAYS = Window(start=-math.inf, end=math.inf)
+
+
+def _until(before: Timestamp) -> Window:
+    return Window(start=-math.inf, end=math.nextafter(before, -math.inf))
+
+
+def _join(past: Series, recent: Series) -> Series:
+    return Series(
+        past.owner,
+        past.metric,
+        np.concatenate([past.times, recent.times]),
+        np.concatenate([past.values, recent.values]),
+        past.unit,
+    )
 
 
 class SimulatedSource:
@@ -38,18 +58,18 @@ class SimulatedSource:
         return self._world.series(window)
 
     def baseline(self, before: Timestamp) -> Sequence[Series]:
-        """The same hour of the day before, in which nothing was wrong."""
-        history = self._history()
-        return history.series(Window(start=history.first, end=min(before, history.now)))
+        """The same hour of the day before, then this world's own past before `before`."""
+        past = self._history().series(ALWAYS)
+        recent = {s.name: s for s in self._world.series(_until(before))}
+        return tuple(_join(s, recent[s.name]) for s in past)
 
     def lines(self, window: Window) -> Sequence[LogLine]:
         """Log lines of the window."""
         return self._world.logs(window)
 
     def baseline_lines(self, before: Timestamp) -> Sequence[LogLine]:
-        """Log lines of the same hour of the day before."""
-        history = self._history()
-        return history.logs(Window(start=history.first, end=min(before, history.now)))
+        """Log lines of the same hour of the day before, then of this world's own past."""
+        return (*self._history().logs(ALWAYS), *self._world.logs(_until(before)))
 
     def spans(self, window: Window) -> Sequence[Span]:
         """Spans of the sampled traces."""
@@ -66,6 +86,10 @@ class SimulatedSource:
     def alerts(self, window: Window) -> Sequence[Alert]:
         """Alerts that began inside the window, as they stand now."""
         return self._world.alerts(window)
+
+    def facts(self) -> Mapping[str, Fact]:
+        """What is configured now: kind, replicas, pool, node and newest flag of each component."""
+        return configured(self._world)
 
     def _history(self) -> World:
         if self._yesterday is None:

@@ -100,9 +100,13 @@ def impose(state: State, plant: Plant, at: Conditions, organic: float) -> None:
 
 
 def _limit(plant: Plant, at: Conditions, service: int, limit: float, organic: float) -> None:
-    """At the front door the heaviest clients are cut first; elsewhere a limit cuts anyone."""
+    """At the front door it is by client: who floods it is refused whole, the rest is not met.
+
+    Elsewhere a limit cuts anyone, and below the usual load it cuts users at the front door as well.
+    """
     if service == plant.entry:
-        at.arriving = min(at.arriving, limit)
+        if at.arriving > limit:
+            at.arriving = min(limit, organic + 0.02 * (at.arriving - organic))
         offered = organic
     else:
         offered = plant.capacity[service] * at.ready[service] * 0.5

@@ -13,7 +13,7 @@ from copilot.simulator.flow import TICK_S, Conditions, Flow, calm, step
 from copilot.simulator.graph import Graph, shop
 from copilot.simulator.log_lines import LogWriter
 from copilot.simulator.random_graph import random_graph
-from copilot.simulator.readings import Column, Loads, Snapshot, columns, memory, row
+from copilot.simulator.readings import Column, Loads, Snapshot, columns, memory, no_loads, row
 from copilot.simulator.rules import watch
 from copilot.simulator.scenario import Fault, Scenario
 from copilot.simulator.state import State, evolve, first_state, impose
@@ -117,19 +117,19 @@ class World:
 
     def _conditions(self, now: Timestamp, rng: np.random.Generator) -> tuple[Conditions, Loads]:
         evolve(self.state)
-        n, nodes = len(self.graph.services), len(self.graph.nodes)
+        n = len(self.graph.services)
         chance = rng.standard_normal((3, n))
         self._drift = 0.9 * self._drift + 0.436 * chance
         organic = self._organic(now) * math.exp(0.02 * float(self._drift[2, 0]))
         at = calm(self.plant, organic, self.state.ready)
         at.stretch *= np.exp(0.02 * self._drift[0])
-        loads = Loads(np.zeros(n), np.zeros(nodes), np.zeros(n), np.zeros(nodes))
+        loads = no_loads(self.plant)
         for number, fault in enumerate(self.scenario.faults):
             if now >= fault.onset and number not in self.state.over:
                 self._announce(number, fault)
                 faults.inflict(self._site(fault, at, loads, now))
         for herring in self.scenario.red_herrings:
-            faults.distract(herring, self.plant, loads.burn, loads.node_burn, now)
+            faults.distract(herring, self.plant, loads, now)
         self._release_harmless(now)
         impose(self.state, self.plant, at, organic)
         held = memory(self.plant, self.state, self._flow.rho, self._drift[1])
@@ -144,9 +144,8 @@ class World:
             state=self.state,
             at=at,
             target=self.plant.index[fault.target],
+            loads=loads,
             strength=faults.strength(fault, now),
-            retransmit=loads.retransmit,
-            node_retransmit=loads.node_retransmit,
         )
 
     # -- changes
@@ -206,12 +205,11 @@ class World:
     def _normal(self) -> FloatArray:
         """What every series reads under the mean traffic, without chance."""
         flow = plant.settle(self.plant, self.scenario.requests_per_s)
-        n, nodes = len(self.graph.services), len(self.graph.nodes)
         at = calm(self.plant, self.scenario.requests_per_s, self.state.ready)
-        none = np.zeros(n)
+        none = np.zeros(len(self.graph.services))
         held = memory(self.plant, self.state, flow.rho, none)
         seen = Snapshot(0, self.now, flow, at, held, self.state.disk, none, none, none)
-        loads = Loads(none, np.zeros(nodes), none, np.zeros(nodes))
+        loads = no_loads(self.plant)
         drawn = [
             row(self.plant, self.state, seen, loads, np.random.default_rng((0, i)))
             for i in range(16)
@@ -268,6 +266,10 @@ class World:
             )
             if span.at in window and span.at + span.seconds <= self.now
         )
+
+    def snapshots(self, window: Window) -> tuple[Snapshot, ...]:
+        """The ticks inside the window."""
+        return tuple(seen for seen in self._snapshots if seen.at in window)
 
     def _during(self, window: Window) -> list[Snapshot]:
         """The ticks that may have left a line or span inside the window."""
