@@ -1,5 +1,6 @@
 """Run an allow-listed program: an argument vector, no shell, and nothing of our environment."""
 
+import contextlib
 import os
 import selectors
 import signal
@@ -91,7 +92,8 @@ def _watched(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, 
             elif ended:
                 break  # only what the program left behind still holds the pipe
     # The program itself is not reaped yet, so its group number cannot belong to anybody else.
-    os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
     return bytes(kept), in_time
 
 
