@@ -13,18 +13,18 @@ _ASKED = re.compile(r"requested: (?P<asked>\S+?),? used: (?P<used>\S+?),? limite
 _ACCOUNT = re.compile(r"serviceaccounts? \"(?P<account>[^\"]+)\" not found", re.IGNORECASE)
 
 _RESOURCES = (
-    ("cpu", "quota_cpu"),
-    ("memory", "quota_memory"),
-    ("storage", "quota_storage"),
-    ("persistentvolumeclaims", "quota_storage"),
-    ("services", "quota_services"),
-    ("pods", "quota_pods"),
+    ("cpu", "quota-cpu"),
+    ("memory", "quota-memory"),
+    ("storage", "quota-storage"),
+    ("persistentvolumeclaims", "quota-storage"),
+    ("services", "quota-services"),
+    ("pods", "quota-pods"),
 )
 
 
 def quota_rule(resource: str) -> str:
     """The rule for a quota's resource name, as `requests.cpu` or `count/pods`."""
-    return next((rule for part, rule in _RESOURCES if part in resource), "quota_other")
+    return next((rule for part, rule in _RESOURCES if part in resource), "quota-other")
 
 
 def _refusals(view: View) -> Iterator[tuple[str, KubeEvent]]:
@@ -60,7 +60,7 @@ def refused(view: View) -> Iterator[ClusterFinding]:
             )
         elif account is not None:
             yield broken(
-                "service_account_missing",
+                "service-account-missing",
                 f"app/{application}",
                 on=on,
                 field="spec.template.spec.serviceAccountName",
@@ -71,7 +71,7 @@ def refused(view: View) -> Iterator[ClusterFinding]:
             )
         else:
             yield broken(
-                "admission_refused",
+                "admission-refused",
                 f"app/{application}",
                 on=on,
                 field="spec.template",
@@ -104,7 +104,7 @@ def missing_services(view: View) -> Iterator[ClusterFinding]:
             continue
         for quota, resource in _full(view.state.quotas, "services"):
             yield broken(
-                "quota_services",
+                "quota-services",
                 f"namespace/{view.state.namespace}",
                 on=f"ResourceQuota/{quota.name}",
                 field=f"spec.hard[{resource}]",
@@ -114,7 +114,7 @@ def missing_services(view: View) -> Iterator[ClusterFinding]:
                 evidence=f"service {name} is declared and not there",
             )
         yield broken(
-            "service_missing",
+            "service-missing",
             f"app/{name}",
             on=f"Service/{name}",
             field="metadata.name",
@@ -133,7 +133,7 @@ def full_quotas(view: View) -> Iterator[ClusterFinding]:
         if not orphans or len(orphans) == len(view.workloads):
             continue
         yield broken(
-            "quota_services",
+            "quota-services",
             f"namespace/{view.state.namespace}",
             on=f"ResourceQuota/{quota.name}",
             field=f"spec.hard[{resource}]",

@@ -80,13 +80,13 @@ def clients(view: View) -> Iterator[ClusterFinding]:
         database = _database_of(view, application) or _only_database(view)
         if refused and not view.healthy(application):
             yield broken(
-                "database_credentials", f"app/{application}", on=f"Deployment/{application}",
+                "database-credentials", f"app/{application}", on=f"Deployment/{application}",
                 field="spec.template.spec.containers[*].env", observed="user or password refused",
                 expected="the credentials of the database", score=0.95, evidence=refused.message,
             )  # fmt: skip
         for line, rule, field, want in (
-            (full, "database_connections", "max_connections", "a free connection"),
-            (sealed, "database_read_only", "read_only", "a database that takes writes"),
+            (full, "database-connections", "max_connections", "a free connection"),
+            (sealed, "database-read-only", "read_only", "a database that takes writes"),
         ):
             if line is not None:
                 yield broken(
@@ -113,8 +113,8 @@ def servers(view: View) -> Iterator[ClusterFinding]:
         if event.type != "Warning" or event.kind != "pod":
             continue
         for pattern, rule, field, want in (
-            (_FULL, "database_connections", "max_connections", "a free connection"),
-            (_READ_ONLY, "database_read_only", "read_only", "a database that takes writes"),
+            (_FULL, "database-connections", "max_connections", "a free connection"),
+            (_READ_ONLY, "database-read-only", "read_only", "a database that takes writes"),
         ):
             if pattern.search(event.message):
                 yield broken(
@@ -136,7 +136,7 @@ def wrong_port(view: View) -> Iterator[ClusterFinding]:
                 continue
             line = _first(view.logs(application), _NO_ANSWER)
             yield broken(
-                "database_port", f"app/{application}", on=f"Deployment/{application}",
+                "database-port", f"app/{application}", on=f"Deployment/{application}",
                 field=f"{address.origin}[{address.variable}]",
                 observed=f"{address.host}:{address.port}",
                 expected=f"{address.service}:{', '.join(map(str, offered))}",
@@ -155,7 +155,7 @@ def silent(view: View) -> Iterator[ClusterFinding]:
             server = backend(view, address.service)
             if not view.healthy(server):
                 yield broken(
-                    "database_down", f"app/{server}", on=f"Service/{address.service}",
+                    "database-down", f"app/{server}", on=f"Service/{address.service}",
                     field="status", observed=f"no answer to {application}",
                     expected="a database that answers", score=0.75, evidence=line.message,
                 )  # fmt: skip

@@ -10,11 +10,11 @@ from tools.cluster_inspector.view import View
 from tools.types import NodeService
 
 _SERVICES = (
-    (re.compile(r"containerd|cri-?o|docker(?:d|shim)?"), "container_runtime_down"),
-    (re.compile(r"kubelet"), "kubelet_down"),
-    (re.compile(r"kube-?proxy"), "kube_proxy_down"),
-    (re.compile(r"kube-scheduler"), "scheduler_down"),
-    (re.compile(r"kube-apiserver|kube-controller-manager|etcd"), "control_plane_down"),
+    (re.compile(r"containerd|cri-?o|docker(?:d|shim)?"), "container-runtime-down"),
+    (re.compile(r"kubelet"), "kubelet-down"),
+    (re.compile(r"kube-?proxy"), "kube-proxy-down"),
+    (re.compile(r"kube-scheduler"), "scheduler-down"),
+    (re.compile(r"kube-apiserver|kube-controller-manager|etcd"), "control-plane-down"),
 )
 _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
 _RUNTIME_SOCKET = re.compile(r"containerd\.sock|crio\.sock|container runtime (?:is )?(?:down|not)")
@@ -43,7 +43,7 @@ def services(view: View) -> Iterator[ClusterFinding]:
 
 def _rule(item: NodeService) -> str:
     found = (rule for words, rule in _SERVICES if words.search(item.service))
-    return next(found, "node_service_down")
+    return next(found, "node-service-down")
 
 
 def conditions(view: View) -> Iterator[ClusterFinding]:
@@ -52,7 +52,7 @@ def conditions(view: View) -> Iterator[ClusterFinding]:
         for condition in node.conditions:
             if condition.type in _PRESSURES and condition.status == "True":
                 yield broken(
-                    "node_pressure", f"node/{node.name}", on=f"Node/{node.name}",
+                    "node-pressure", f"node/{node.name}", on=f"Node/{node.name}",
                     field=f"status.conditions[{condition.type}]", observed=condition.status,
                     expected="False", score=0.7, evidence=condition.message,
                 )  # fmt: skip
@@ -62,12 +62,12 @@ def conditions(view: View) -> Iterator[ClusterFinding]:
         silent = said is not None and said.status == "Unknown"
         runtime = said is not None and _RUNTIME_SOCKET.search(said.message)
         rule = (
-            "kubelet_down" if silent else "container_runtime_down" if runtime else "node_not_ready"
+            "kubelet-down" if silent else "container-runtime-down" if runtime else "node-not-ready"
         )
         yield broken(
             rule, f"node/{node.name}", on=f"Node/{node.name}", field="status.conditions[Ready]",
             observed=said.status if said else "NotReady", expected="True",
-            score=0.9 if rule != "node_not_ready" else 0.8,
+            score=0.9 if rule != "node-not-ready" else 0.8,
             evidence=said.message if said else f"node {node.name} is NotReady",
         )  # fmt: skip
 
@@ -82,7 +82,7 @@ def unattended(view: View) -> Iterator[ClusterFinding]:
             continue
         subject = f"node/{masters[0]}" if masters else f"app/{view.application(pod.name)}"
         yield broken(
-            "scheduler_down" if masters else "unschedulable", subject, on=f"Pod/{pod.name}",
+            "scheduler-down" if masters else "unschedulable", subject, on=f"Pod/{pod.name}",
             field="spec.nodeName", observed="no node, and no word of the scheduler",
             expected="a decision of the scheduler", score=0.6, evidence="no event",
         )  # fmt: skip

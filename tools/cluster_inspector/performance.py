@@ -33,13 +33,13 @@ def saturation(view: View) -> Iterator[ClusterFinding]:
             risen = cpu.get(signal.owner)
             sure = risen is not None and risen.ratio >= CPU_RISE
             yield broken(
-                "cpu_saturated", subject, on=on, field="spec.containers[*].resources.limits.cpu",
+                "cpu-saturated", subject, on=on, field="spec.containers[*].resources.limits.cpu",
                 observed=f"throttled {signal.current:g}", expected="CPU below its limit",
                 score=0.93 if sure else 0.4, evidence=signal.text,
             )  # fmt: skip
         elif signal.kind == "cpu" and signal.ratio >= CPU_RISE and subject.startswith("app/"):
             yield broken(
-                "cpu_saturated", subject, on=on, field="cpu", observed=f"{signal.current:g}",
+                "cpu-saturated", subject, on=on, field="cpu", observed=f"{signal.current:g}",
                 expected=f"{signal.normal or 0:g}", score=0.35, evidence=signal.text,
             )  # fmt: skip
     yield from _loss(found)
@@ -52,7 +52,7 @@ def _loss(found: tuple[Signal, ...]) -> Iterator[ClusterFinding]:
         subject, on = _subject(signal.owner)
         node = subject.startswith("node/")
         yield broken(
-            "node_network_loss" if node else "pod_network_loss", subject, on=on,
+            "node-network-loss" if node else "pod-network-loss", subject, on=on,
             field="tcp retransmissions", observed=f"{signal.current:g}",
             expected=f"{signal.normal or 0:g}", score=0.94 if signal.current == worst else 0.6,
             evidence=signal.text,
@@ -80,7 +80,7 @@ def slowness(view: View) -> Iterator[ClusterFinding]:
     for owner in origins:
         subject, on = _subject(owner)
         yield broken(
-            "pod_network_delay", subject, on=on, field="latency",
+            "pod-network-delay", subject, on=on, field="latency",
             observed=texts[owner], expected="its usual latency",
             score=0.6 if owner in busy else 0.9, evidence=texts[owner],
         )  # fmt: skip

@@ -101,7 +101,7 @@ def probes(view: View) -> Iterator[ClusterFinding]:
             continue
         if failure.kind == "liveness" and fault == "failed" and failure.pod.restarts:
             fault = "timing" if "deadline" in failure.event.message else "failed"
-        rule = "startup_failed" if failure.kind == "startup" else f"{failure.kind}_{fault}"
+        rule = "startup-failed" if failure.kind == "startup" else f"{failure.kind}-{fault}"
         yield broken(
             rule,
             f"app/{failure.application}",

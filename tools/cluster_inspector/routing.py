@@ -33,7 +33,7 @@ def selectors(view: View) -> Iterator[ClusterFinding]:
         if labels and matches(service.selector, labels):
             continue
         yield broken(
-            "service_selector_unmet",
+            "service-selector-unmet",
             f"app/{service.name}",
             on=f"Service/{service.name}",
             field="spec.selector",
@@ -68,7 +68,7 @@ def ports(view: View) -> Iterator[ClusterFinding]:
             same = [item for item in declared if target in (str(item.port), item.name)]
             if not same and port.target:
                 yield broken(
-                    "service_target_port", f"app/{application}", on=f"Service/{service.name}",
+                    "service-target-port", f"app/{application}", on=f"Service/{service.name}",
                     field="spec.ports[*].targetPort", observed=target,
                     expected=", ".join(str(item.port) for item in declared), score=0.93,
                     evidence=f"{service.name}:{port.port} goes to {target}",
@@ -88,7 +88,7 @@ def _unnamed(
         return
     if all(":" not in address for address in endpoints.ready):
         yield broken(
-            "service_target_port", f"app/{application}", on=f"Service/{service.name}",
+            "service-target-port", f"app/{application}", on=f"Service/{service.name}",
             field="spec.ports[*].targetPort", observed=port.target or "a name nobody has",
             expected="a port of the pods, by number or name", score=0.94,
             evidence=f"endpoints {', '.join(endpoints.ready[:3])} have no port",
@@ -99,7 +99,7 @@ def _protocol(
     service: Service, application: str, port: ServicePort, observed: str, expected: str
 ) -> ClusterFinding:
     return broken(
-        "service_protocol", f"app/{application}", on=f"Service/{service.name}",
+        "service-protocol", f"app/{application}", on=f"Service/{service.name}",
         field="spec.ports[*].protocol", observed=observed, expected=expected, score=0.94,
         evidence=f"{service.name}:{port.port} is {observed}, its pods speak {expected}",
     )  # fmt: skip
@@ -165,7 +165,7 @@ def _names(line: LogExcerpt, host: str) -> bool:
 def _address(address: Address, expected: str, score: float, evidence: str) -> ClusterFinding:
     written = address.host if address.port is None else f"{address.host}:{address.port}"
     return broken(
-        "environment_address", f"app/{address.application}",
+        "environment-address", f"app/{address.application}",
         on=f"Deployment/{address.application}",
         field=f"spec.template.spec.containers[*].env[{address.variable}]", observed=written,
         expected=expected, score=score, evidence=evidence or f"{address.variable}={written}",
@@ -187,7 +187,7 @@ def resolution(view: View) -> Iterator[ClusterFinding]:
         else:
             continue
         yield broken(
-            "name_resolution", f"app/{application}", on=f"Deployment/{application}",
+            "name-resolution", f"app/{application}", on=f"Deployment/{application}",
             field="spec.template.spec.dnsPolicy",
             observed=f"{spec.dns_policy or 'ClusterFirst'} {', '.join(spec.nameservers)}".strip(),
             expected="ClusterFirst with the cluster's name server", score=score,
@@ -208,7 +208,7 @@ def isolation(view: View) -> Iterator[ClusterFinding]:
                 continue
             if policy.selector and matches(policy.selector, view.labels(application)):
                 yield broken(
-                    "policy_isolates", f"app/{application}", on=f"NetworkPolicy/{policy.name}",
+                    "policy-isolates", f"app/{application}", on=f"NetworkPolicy/{policy.name}",
                     field="spec.ingress", observed="no rule", expected="a rule for its callers",
                     score=0.5, evidence=f"policy {policy.name} selects {application}",
                 )  # fmt: skip

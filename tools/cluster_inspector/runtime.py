@@ -23,7 +23,7 @@ def memory(view: View) -> Iterator[ClusterFinding]:
             for state in (container.state, container.last_state):
                 if state.reason == "OOMKilled":
                     yield broken(
-                        "out_of_memory", f"app/{view.application(pod.name)}", on=f"Pod/{pod.name}",
+                        "out-of-memory", f"app/{view.application(pod.name)}", on=f"Pod/{pod.name}",
                         field=f"spec.containers[{container.name}].resources.limits.memory",
                         observed=f"{container.limits.get('memory', 0):g} bytes, OOMKilled",
                         expected="a limit above what it uses", score=0.96,
@@ -38,7 +38,7 @@ def replicas(view: View) -> Iterator[ClusterFinding]:
             continue
         served = bool(view.services_of(name))
         yield broken(
-            "zero_replicas", f"app/{name}", on=f"{workload.kind}/{name}", field="spec.replicas",
+            "zero-replicas", f"app/{name}", on=f"{workload.kind}/{name}", field="spec.replicas",
             observed="0", expected="at least 1", score=0.93 if served else 0.6,
             evidence=f"{workload.kind.lower()} {name}: 0/0 replicas",
         )  # fmt: skip
@@ -54,7 +54,7 @@ def ports(view: View) -> Iterator[ClusterFinding]:
                 continue
             others = [c.name for c in pod.spec.containers if not c.init][1:]
             yield broken(
-                "port_in_use", f"app/{application}", on=f"Pod/{pod.name}",
+                "port-in-use", f"app/{application}", on=f"Pod/{pod.name}",
                 field="spec.containers[*].ports",
                 observed=f"port {used['port'] or ''} is taken, beside {', '.join(others) or 'it'}",
                 expected="a port for each container of the pod", score=0.95,
@@ -68,7 +68,7 @@ def evictions(view: View) -> Iterator[ClusterFinding]:
     for pod in view.state.pods:
         if "Evicted" in (pod.reason, pod.status):
             yield broken(
-                "pod_evicted", f"app/{view.application(pod.name)}", on=f"Pod/{pod.name}",
+                "pod-evicted", f"app/{view.application(pod.name)}", on=f"Pod/{pod.name}",
                 field="status.reason", observed="Evicted", expected="Running", score=0.7,
                 evidence=pod.message or "Evicted",
             )  # fmt: skip
@@ -90,7 +90,7 @@ def exits(view: View) -> Iterator[ClusterFinding]:
                 continue
             own = state.exit_code not in KILLED
             yield broken(
-                "container_exits", f"app/{view.application(pod.name)}", on=f"Pod/{pod.name}",
+                "container-exits", f"app/{view.application(pod.name)}", on=f"Pod/{pod.name}",
                 field=f"status.containerStatuses[{container.name}].lastState.exitCode",
                 observed=f"{state.exit_code} ({state.reason})", expected="a container that runs",
                 score=0.45 if own else 0.35, evidence=_last_words(view, pod),

@@ -100,13 +100,13 @@ def _no_candidate(
     )
     if by_selector:
         wanted = ", ".join(f"{key}={value}" for key, value in spec.node_selector.items())
-        rule, field = "node_selector_unmet", "spec.nodeSelector"
+        rule, field = "node-selector-unmet", "spec.nodeSelector"
     else:
         wanted = "; ".join(
             " and ".join(f"{r.key} {r.operator} {list(r.values)}" for r in term)
             for term in spec.node_affinity
         )
-        rule, field = "node_affinity_unmet", "spec.affinity.nodeAffinity"
+        rule, field = "node-affinity-unmet", "spec.affinity.nodeAffinity"
     return broken(
         rule, subject, on=f"Pod/{pod.name}", field=field, observed=wanted,
         expected="labels that a schedulable node carries", score=0.95, evidence=said.message,
@@ -122,32 +122,32 @@ def _by_reason(
     taints = said.taints()
     if taints and _tainted(candidates, spec, taints):
         yield broken(
-            "taint_untolerated", subject, on=on, field="spec.tolerations",
+            "taint-untolerated", subject, on=on, field="spec.tolerations",
             observed=f"no toleration of {', '.join(taints)}",
             expected="the nodes' taints tolerated",
             score=0.94, evidence=said.message,
         )  # fmt: skip
     if said.count("pod anti-affinity"):
         yield broken(
-            "pod_anti_affinity_unmet", subject, on=on, field="spec.affinity.podAntiAffinity",
+            "pod-anti-affinity-unmet", subject, on=on, field="spec.affinity.podAntiAffinity",
             observed=f"{said.count('pod anti-affinity')} nodes ruled out",
             expected="a node without a pod it avoids", score=0.95, evidence=said.message,
         )  # fmt: skip
     if said.count("match pod affinity"):
         yield broken(
-            "pod_affinity_unmet", subject, on=on, field="spec.affinity.podAffinity",
+            "pod-affinity-unmet", subject, on=on, field="spec.affinity.podAffinity",
             observed=f"{said.count('match pod affinity')} nodes ruled out",
             expected="a node near the pods it asks for", score=0.93, evidence=said.message,
         )  # fmt: skip
     cordoned = _cordoned(view, said, candidates)
     if cordoned:
         yield broken(
-            "node_cordoned", subject, on=on, field="node.spec.unschedulable",
+            "node-cordoned", subject, on=on, field="node.spec.unschedulable",
             observed=", ".join(cordoned), expected="a schedulable node among those it may use",
             score=0.93, evidence=said.message,
         )  # fmt: skip
     if said.count("node affinity/selector") and candidates is None:
-        rule = "node_selector_unmet" if spec.node_selector else "node_affinity_unmet"
+        rule = "node-selector-unmet" if spec.node_selector else "node-affinity-unmet"
         yield broken(
             rule, subject, on=on, field="spec.nodeSelector", observed=str(spec.node_selector),
             expected="labels that a schedulable node carries", score=0.7, evidence=said.message,
@@ -157,13 +157,13 @@ def _by_reason(
 def _insufficient(
     view: View, subject: str, on: str, spec: PodSpec, resource: str, said: Verdict
 ) -> ClusterFinding:
-    rules = {"cpu": "cpu_insufficient", "memory": "memory_insufficient"}
+    rules = {"cpu": "cpu-insufficient", "memory": "memory-insufficient"}
     asked = sum(item.requests.get(resource, 0.0) for item in spec.containers if not item.init)
     largest = max((node.allocatable.get(resource, 0.0) for node in view.state.nodes), default=0.0)
     # Where two resources are short, the one that no node could ever give is the cause.
     score = 0.95 if largest and asked > largest else 0.92
     return broken(
-        rules.get(resource, "resource_insufficient"), subject, on=on,
+        rules.get(resource, "resource-insufficient"), subject, on=on,
         field=f"spec.containers[*].resources.requests.{resource}",
         observed=f"{asked:g} requested" if asked else "more than is free",
         expected=f"at most what a node has free (largest node: {largest:g})",

@@ -17,15 +17,15 @@ _IMAGE = re.compile(r"image \"(?P<image>[^\"]+)\"")
 # the image exists, so authorisation comes before "not found".
 _PULL_CAUSES: tuple[tuple[str, str, str, float], ...] = (
     (r"no such host|server misbehaving|name resolution|lookup \S+ on \S+: .*timeout",
-     "registry_unresolvable", "a registry name that resolves", 0.95),
+     "registry-unresolvable", "a registry name that resolves", 0.95),
     (r"failed to authorize|anonymous token|401|[Uu]nauthorized|authentication required|"
      r"no basic auth",
-     "pull_secret_missing", "credentials the registry accepts", 0.95),
+     "pull-secret-missing", "credentials the registry accepts", 0.95),
     (r"not found|NotFound|manifest unknown|does not exist|InvalidImageName|invalid reference|"
      r"403 Forbidden|name unknown|couldn't parse image",
-     "image_not_found", "an image and tag that exist", 0.95),
+     "image-not-found", "an image and tag that exist", 0.95),
     (r"connection refused|timeout|deadline exceeded|no route|unreachable|TLS|x509",
-     "registry_unreachable", "a registry that answers", 0.85),
+     "registry-unreachable", "a registry that answers", 0.85),
 )  # fmt: skip
 _CAUSES = tuple((re.compile(cause), rule, want, score) for cause, rule, want, score in _PULL_CAUSES)
 
@@ -50,14 +50,14 @@ def images(view: View) -> Iterator[ClusterFinding]:
                 if not cause.search(text):
                     continue
                 # An image that "may require authorization" is private if a secret was meant for it.
-                asks = rule == "image_not_found" and secretless and "denied" in text
+                asks = rule == "image-not-found" and secretless and "denied" in text
                 named = _IMAGE.search(text)
                 yield broken(
-                    "pull_secret_missing" if asks else rule,
+                    "pull-secret-missing" if asks else rule,
                     f"app/{application}",
                     on=f"Pod/{pod.name}",
                     field="spec.imagePullSecrets"
-                    if asks or rule == "pull_secret_missing"
+                    if asks or rule == "pull-secret-missing"
                     else "spec.containers[*].image",
                     observed=named["image"]
                     if named
@@ -71,7 +71,7 @@ def images(view: View) -> Iterator[ClusterFinding]:
 
 def references(view: View) -> Iterator[ClusterFinding]:
     """Secrets and config maps that the pod refers to and that do not exist."""
-    rules = {"secret": "secret_missing", "configmap": "config_map_missing"}
+    rules = {"secret": "secret-missing", "configmap": "config-map-missing"}
     for application, pod, events in starting(view):
         texts = [event.message for event in events]
         texts += [container.state.message for container in pod.spec.containers]
@@ -107,7 +107,7 @@ def mounts(view: View) -> Iterator[ClusterFinding]:
                 continue
             denied = _MOUNT_DENIED.search(event.message)
             yield broken(
-                "volume_permission_denied" if denied else "volume_not_mounted",
+                "volume-permission-denied" if denied else "volume-not-mounted",
                 f"app/{application}", on=f"Pod/{pod.name}", field="spec.volumes",
                 observed=event.message, expected="a volume the pod can mount",
                 score=0.93 if denied else 0.85, evidence=event.message,
@@ -130,7 +130,7 @@ def _denied(view: View, application: str, pod: Pod) -> Iterator[ClusterFinding]:
         if _MOUNT_DENIED.search(line.message):
             path, volume = storage[0]
             yield broken(
-                "volume_permission_denied", f"app/{application}", on=f"Pod/{pod.name}",
+                "volume-permission-denied", f"app/{application}", on=f"Pod/{pod.name}",
                 field=f"spec.volumes[{volume.name}]",
                 observed=f"{path} from {volume.kind} {volume.source}",
                 expected="a volume its user may read and write", score=0.93, evidence=line.message,
@@ -151,7 +151,7 @@ def creation(view: View) -> Iterator[ClusterFinding]:
             if not starved and (_PULL.search(event.message) or _ABSENT.search(event.message)):
                 continue
             yield broken(
-                "out_of_memory" if starved else "container_not_created",
+                "out-of-memory" if starved else "container-not-created",
                 f"app/{application}", on=f"Pod/{pod.name}",
                 field="spec.containers[*].resources.limits" if starved else "spec.containers",
                 observed=_limits(view, application) if starved else event.message,

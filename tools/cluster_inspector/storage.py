@@ -30,7 +30,7 @@ def unbound(view: View) -> Iterator[ClusterFinding]:
             continue
         if "volume node affinity conflict" in said.message:
             yield broken(
-                "volume_elsewhere", f"app/{application}", on=f"Pod/{pod.name}",
+                "volume-elsewhere", f"app/{application}", on=f"Pod/{pod.name}",
                 field="volume.spec.nodeAffinity", observed="no common node",
                 expected="a node that both the volume and the pod allow", score=0.85,
                 evidence=said.message,
@@ -49,13 +49,13 @@ def _absent(view: View, application: str, claim: str, said: Verdict) -> Iterator
                 if need is not None and used + need <= hard:
                     continue
                 yield broken(
-                    "quota_storage", f"namespace/{view.state.namespace}",
+                    "quota-storage", f"namespace/{view.state.namespace}",
                     on=f"ResourceQuota/{quota.name}", field=f"spec.hard[{resource}]",
                     observed=f"{used:g} of {hard:g} used", score=0.95,
                     expected=f"room for claim {claim}", evidence=said.message,
                 )  # fmt: skip
     yield broken(
-        "claim_missing", f"app/{application}", on=f"PersistentVolumeClaim/{claim}",
+        "claim-missing", f"app/{application}", on=f"PersistentVolumeClaim/{claim}",
         field="spec.volumes[*].persistentVolumeClaim.claimName", observed=claim,
         expected="a claim of the namespace", score=0.8, evidence=said.message,
     )  # fmt: skip
@@ -75,22 +75,22 @@ def mismatches(claim: Claim, volume: Volume) -> list[tuple[str, str, str, str]]:
     found = []
     if claim.selector and not matches(claim.selector, volume.labels):
         found.append(
-            ("claim_selector_unmet", "spec.selector", str(claim.selector), str(volume.labels))
+            ("claim-selector-unmet", "spec.selector", str(claim.selector), str(volume.labels))
         )
     if (claim.storage_class or "") != (volume.storage_class or ""):
         found.append(
-            ("claim_class_unmet", "spec.storageClassName", claim.storage_class or "none",
+            ("claim-class-unmet", "spec.storageClassName", claim.storage_class or "none",
              volume.storage_class or "none")
         )  # fmt: skip
     lacking = set(claim.access_modes) - {_short(mode) for mode in volume.access_modes}
     if {_short(mode) for mode in lacking} - {_short(mode) for mode in volume.access_modes}:
         found.append(
-            ("claim_access_mode_unmet", "spec.accessModes", ", ".join(claim.access_modes),
+            ("claim-access-mode-unmet", "spec.accessModes", ", ".join(claim.access_modes),
              ", ".join(volume.access_modes))
         )  # fmt: skip
     if claim.capacity and volume.capacity and claim.capacity > volume.capacity:
         found.append(
-            ("claim_capacity_unmet", "spec.resources.requests.storage", f"{claim.capacity:g}",
+            ("claim-capacity-unmet", "spec.resources.requests.storage", f"{claim.capacity:g}",
              f"{volume.capacity:g}")
         )  # fmt: skip
     return found
@@ -114,7 +114,7 @@ def _why(view: View, application: str, claim: Claim, said: Verdict) -> Iterator[
         missing = _NO_CLASS.search(event.message)
         if missing is not None:
             yield broken(
-                "claim_class_unmet", subject, on=on, field="spec.storageClassName",
+                "claim-class-unmet", subject, on=on, field="spec.storageClassName",
                 observed=missing["name"], expected="an existing class, or that of a volume",
                 score=0.95, evidence=event.message,
             )  # fmt: skip
@@ -126,7 +126,7 @@ def _why(view: View, application: str, claim: Claim, said: Verdict) -> Iterator[
         options.append((len(mismatches(claim, volume)) + taken, released, taken, volume))
     if not options:
         yield broken(
-            "claim_unbound", subject, on=on, field="spec", observed=claim.status,
+            "claim-unbound", subject, on=on, field="spec", observed=claim.status,
             expected="a volume or a provisioner", score=0.6, evidence=said.message,
         )  # fmt: skip
         return
@@ -141,11 +141,11 @@ def _why(view: View, application: str, claim: Claim, said: Verdict) -> Iterator[
             )  # fmt: skip
     elif taken:
         yield broken(
-            "volume_occupied", subject, on=f"PersistentVolume/{volume.name}", field="spec.claimRef",
+            "volume-occupied", subject, on=f"PersistentVolume/{volume.name}", field="spec.claimRef",
             observed=volume.claim, expected=own, score=0.95, evidence=said.message,
         )  # fmt: skip
     else:
         yield broken(
-            "claim_unbound", subject, on=on, field="status.phase", observed=claim.status,
+            "claim-unbound", subject, on=on, field="status.phase", observed=claim.status,
             expected="Bound", score=0.6, evidence=said.message,
         )  # fmt: skip

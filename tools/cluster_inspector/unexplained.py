@@ -28,12 +28,12 @@ def _rule(pod: Pod) -> str:
     if not pod.node and pod.status in ("Pending", ""):
         return "unschedulable"
     if pod.status.startswith(("ContainerCreating", "Init:", "PodInitializing", "Create")):
-        return "container_not_created"
+        return "container-not-created"
     if "Image" in pod.status:
-        return "image_not_found"
+        return "image-not-found"
     if pod.status == "Running":
-        return "readiness_failed"
-    return "container_exits"
+        return "readiness-failed"
+    return "container-exits"
 
 
 def pods(view: View) -> Iterator[ClusterFinding]:
@@ -59,7 +59,7 @@ def workloads(view: View) -> Iterator[ClusterFinding]:
         pods_of = view.pods_by_application.get(name, ())
         if workload.desired and not pods_of:
             yield broken(
-                "admission_refused", f"app/{name}", on=f"{workload.kind}/{name}",
+                "admission-refused", f"app/{name}", on=f"{workload.kind}/{name}",
                 field="status.replicas", observed="no pod", expected=f"{workload.desired}",
                 score=0.4, evidence=f"{workload.kind.lower()} {name} has no pods",
             )  # fmt: skip
@@ -74,7 +74,7 @@ def endpoints(view: View) -> Iterator[ClusterFinding]:
         if any(not serves(pod) for pod in view.pods_by_application.get(application, ())):
             continue
         yield broken(
-            "service_target_port", f"app/{application}", on=f"Service/{item.service}",
+            "service-target-port", f"app/{application}", on=f"Service/{item.service}",
             field=f"spec.ports[{item.port}]", observed="no connection", expected="a connection",
             score=0.5, evidence=item.detail,
         )  # fmt: skip
