@@ -166,9 +166,9 @@ def evidence_line(one: Evidence, language: Language) -> EvidenceLine:
         id=one.id,
         kind=word("evidence", one.kind, language),
         statement=_statement(one, language),
-        excerpt=sanitize(one.excerpt, 200),
+        excerpt=sanitize(one.excerpt, 200).replace("`", "'"),
         source=one.source,
-        query=sanitize(one.query, 160),
+        query=sanitize(one.query, 160).replace("`", "'"),
         window=_window(one.window),
     )
 
@@ -191,4 +191,4 @@ def _missing(line: str, language: Language) -> str:
 
 
 def _window(window: Window) -> str:
-    return f"{clock_time(window.start)}–{clock_time(window.end)}"
+    return f"{clock_time(window.start).removesuffix(' UTC')}–{clock_time(window.end)}"

@@ -18,7 +18,7 @@ from copilot.intake import Changed, Intake
 from copilot.ports import Clock
 from copilot.store import Accepted, Run
 from copilot.worker import LEASE_S, Worker
-from tools.types import Alert, Approval
+from tools.types import Alert, Approval, Timestamp
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ class Counters:
     alerts_repeated: int = 0
     incidents_opened: int = 0
     runs_finished: int = 0
+    runs_failed: int = 0
     approvals_decided: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -75,9 +76,13 @@ class Engine:
         self._grown: dict[str, float] = {}
         self._threads: list[threading.Thread] = []
 
+    def recover(self) -> None:
+        """Take back what a killed process of this data folder had claimed."""
+        self._worker.release()
+
     def start(self) -> None:
         """Take back what a killed process left, and begin to work."""
-        self._worker.release()
+        self.recover()
         loops = [self._decide_forever, self._keep_leases, *[self._work_forever] * self._workers]
         self._threads = [threading.Thread(target=loop, daemon=True) for loop in loops]
         for thread in self._threads:
@@ -93,9 +98,13 @@ class Engine:
             thread.join(timeout_s)
         self._worker.release()
 
-    def accept(self, alerts: Sequence[Alert]) -> Accepted:
-        """Write alerts; on disk on return. Deciding on them happens behind the door."""
-        accepted = self.store.alerts.accept(alerts, self.deps.clock.now())
+    def now(self) -> Timestamp:
+        """The engine's time: the wall clock, or where a replay stands."""
+        return self.deps.clock.now()
+
+    def accept(self, alerts: Sequence[Alert], now: Timestamp) -> Accepted:
+        """Write alerts read at `now`; on disk on return. Deciding happens behind the door."""
+        accepted = self.store.alerts.accept(alerts, now)
         self.counters.add(
             alerts_accepted=len(accepted.new) + len(accepted.resolved),
             alerts_repeated=accepted.repeated,
@@ -120,6 +129,10 @@ class Engine:
             self.store.runs.resume(request.run_id, now)
         self.counters.add(approvals_decided=1)
         self._wake()
+
+    def group(self) -> None:
+        """Decide on every accepted alert, in this thread."""
+        self._decide_all()
 
     def drain(self) -> None:
         """Decide and work in this thread until only people or new alerts could change anything."""
@@ -156,8 +169,10 @@ class Engine:
             self._guarded(self._worker.keep_leases)
 
     def _advance(self, run: Run) -> None:
-        if self._worker.advance(run):
-            self.counters.add(runs_finished=1)
+        outcome = self._worker.advance(run)
+        self.counters.add(
+            runs_finished=int(outcome == "done"), runs_failed=int(outcome == "failed")
+        )
         incident = self.store.incidents.get(run.incident_id)
         if incident is not None and incident.status in CLOSED:
             with self._intake_lock:

@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     workers: int = Field(default=8, ge=1, le=64, description="Threads that work on incidents.")
     server: str = Field(
         default="",
-        description="Address of a running service for `approve` and `reject`; empty: by host and port.",
+        description="Address of the service to answer plans at; empty: the one in the data folder.",
     )
 
     @classmethod

@@ -13,9 +13,13 @@ from copilot.ports import (
     TopologySource,
     TraceSource,
 )
-from tools.types import Fact, Telemetry, Timestamp, Topology, Window
+from tools.playbook_executor import known
+from tools.types import Fact, Series, Telemetry, Timestamp, Topology, Window
 
 Answer = TypeVar("Answer")
+
+CHANGES_S = 86_400.0
+"""A change older than a day is no longer what just happened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,14 @@ class NotConfigured:
         raise SourceError(self.name, "not configured", recoverable=False)
 
     series = baseline = lines = baseline_lines = spans = changes = topology = facts = _refuse
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Series of a window, and of normal operation to hold them against."""
+
+    series: tuple[Series, ...]
+    baseline: tuple[Series, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +60,13 @@ class Sources:
     graph: TopologySource = NotConfigured("topology")
     changes: ChangeSource = NotConfigured("changes")
     configuration: FactSource = NotConfigured("configuration")
+
+    def measure(self, window: Window, normal_before: Timestamp) -> Measured:
+        """Only the metrics, for what needs no more; empty where no source answers."""
+        return Measured(
+            series=_ask([], "metrics", lambda: self.metrics.series(window)),
+            baseline=_ask([], "metrics", lambda: self.metrics.baseline(normal_before)),
+        )
 
     def look(self, window: Window, normal_before: Timestamp) -> Look:
         """Ask every source for `window`, and for normal operation before `normal_before`."""
@@ -75,18 +94,19 @@ class Sources:
         except SourceError:
             return Topology()
 
-    def facts(self) -> dict[str, Fact]:
-        """What is known of the components, and the caller of those that only one service calls."""
-        known: dict[str, Fact] = {}
-        callers: dict[str, set[str]] = {}
-        for edge in self.topology().edges:
-            callers.setdefault(edge.callee, set()).add(edge.caller)
-        known |= {f"caller:{s}": next(iter(c)) for s, c in callers.items() if len(c) == 1}
+    def facts(self, onset: Timestamp) -> dict[str, Fact]:
+        """What is known of the components at the onset; what is configured has the last word."""
+        before = Window(start=onset - CHANGES_S, end=onset)
+        found = known(
+            self.topology(),
+            _ask([], "changes", lambda: self.changes.changes(before)),
+            _ask([], "metrics", lambda: self.metrics.baseline(onset)),
+            onset,
+        )
         try:
-            known |= self.configuration.facts()
+            return found | dict(self.configuration.facts())
         except SourceError:
-            return known
-        return known
+            return found
 
 
 def _ask(

@@ -3,11 +3,22 @@
 Each section belongs to one seam; a fake keeps the promises of its port and nothing more.
 """
 
+import functools
+import json
+import os
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
+from pydantic import JsonValue
+
+from copilot.graph import Node
+from copilot.simulator import Scenario, SimulatedRunner, SimulatedSource, World
+from copilot.sources import Sources
 from copilot.store import Accepted, Store
-from tools.types import Alert, Approval, Timestamp
+from tools.types import Alert, Approval, PlanStep, StepResult, Timestamp
 
 # --- behind the service ------------------------------------------------------------------------
 
@@ -58,3 +69,79 @@ class CountedEngine:
     def ready(self) -> Mapping[str, str]:
         """The checks that were set."""
         return self.checks
+
+
+# --- behind the engine --------------------------------------------------------------------------
+
+
+class DurableWorld:
+    """A simulated system whose every action is a line in a file, so that it outlives its process.
+
+    Opened again, it replays the file and stands where it stood: what was done to it stays done,
+    as with a real system. Satisfies the telemetry ports, `Clock` and `Runner`.
+    """
+
+    def __init__(self, scenario: Scenario, ledger: Path) -> None:
+        self._ledger = ledger
+        world = World(scenario)
+        self.source = SimulatedSource(world)
+        self._runner = SimulatedRunner(world)
+        for line in ledger.read_text(encoding="utf-8").splitlines() if ledger.exists() else []:
+            self._replay(json.loads(line))
+
+    @property
+    def sources(self) -> Sources:
+        """This world as every source."""
+        source = self.source
+        return Sources(source, source, source, source, source, source)
+
+    def now(self) -> Timestamp:
+        """The world's time."""
+        return self.source.now()
+
+    def sleep(self, seconds: float) -> None:
+        """Let the world run on, and remember how far it came."""
+        self.source.sleep(seconds)
+        self._note({"now": self.source.now()})
+
+    def run(self, step: PlanStep, key: str) -> StepResult:
+        """Act on the world; the same key a second time is noted, and does not act again."""
+        self._note({"now": self.now(), "key": key, "step": step.model_dump(mode="json")})
+        return self._runner.run(step, key)
+
+    def actions(self) -> list[str]:
+        """The keys of the steps that were run, in order, repetitions included."""
+        lines = self._ledger.read_text(encoding="utf-8").splitlines()
+        return [entry["key"] for entry in map(json.loads, lines) if "key" in entry]
+
+    def _note(self, entry: Mapping[str, JsonValue]) -> None:
+        with self._ledger.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _replay(self, entry: dict[str, Any]) -> None:
+        self.source.sleep(entry["now"] - self.source.now())
+        if "key" in entry:
+            self._runner.run(PlanStep.model_validate(entry["step"]), entry["key"])
+
+
+def killed_once(nodes: Mapping[str, Node], victim: str, when: str, marker: Path) -> dict[str, Node]:
+    """The nodes, one of which ends its process by SIGKILL `before` or `after` its body, once."""
+
+    def deadly(node: Node) -> Node:
+        @functools.wraps(node)
+        def run(*arguments: Any, **named: Any) -> Any:
+            first = not marker.exists()
+            if first and when == "before":
+                marker.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            result = node(*arguments, **named)
+            if first:
+                marker.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return result
+
+        return run
+
+    return {name: deadly(node) if name == victim else node for name, node in nodes.items()}

@@ -7,14 +7,14 @@ from tools.types import Alert, Timestamp, Window
 
 
 def own_alert(sources: Sources, now: Timestamp, lookback_s: float) -> Alert | None:
-    """An alert on the strongest anomaly of the last `lookback_s` seconds; None where all is quiet."""
+    """An alert on the strongest anomaly of the last `lookback_s` seconds; None if all is quiet."""
     window = Window(start=now - lookback_s, end=now)
-    look = sources.look(window, normal_before=window.start)
-    began = onset(look.telemetry.series, look.telemetry.baseline, now)
+    measured = sources.measure(window, normal_before=window.start)
+    began = onset(measured.series, measured.baseline, now)
     if not began.anomalies:
         return None
     strongest = began.anomalies[0]
-    entry = look.telemetry.topology.entry
+    entry = sources.topology().entry
     labels = {"alertname": "AnomalyDetected", "service": entry, "detector": "copilot"}
     return Alert(
         fingerprint=fingerprint(labels),

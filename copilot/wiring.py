@@ -147,4 +147,3 @@ def engine(
             workers=settings.workers,
             refresh_s=settings.refresh_s,
         )
-

@@ -3,7 +3,7 @@
 import logging
 import threading
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphDrained
@@ -23,6 +23,9 @@ LEASE_S = 60.0
 
 ATTEMPTS = 5
 """A run that took its process down this often is not tried again; a person looks at it."""
+
+
+Outcome = Literal["done", "waiting", "failed", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +66,8 @@ class Worker:
         for control in self._controls().values():
             control.request_drain("shutdown")
 
-    def advance(self, run: Run) -> bool:
-        """Invoke the graph until the run ends, waits or breaks; True if it ended well."""
+    def advance(self, run: Run) -> Outcome:
+        """Invoke the graph until the run ends, waits for a person, breaks or is stopped."""
         control = RunControl()
         with self._lock:
             self._active[run.id] = control
@@ -74,16 +77,17 @@ class Worker:
             log.info("run %s stopped: %s", run.id, stopped)
         except Exception as error:  # noqa: BLE001 - the boundary: a run may break, the service not
             self._fail(run, error)
+            return "failed"
         finally:
             with self._lock:
                 self._active.pop(run.id, None)
-        return False
+        return "stopped"
 
     def _controls(self) -> dict[str, RunControl]:
         with self._lock:
             return dict(self._active)
 
-    def _invoke(self, run: Run, control: RunControl) -> bool:
+    def _invoke(self, run: Run, control: RunControl) -> Outcome:
         config: RunnableConfig = {
             "configurable": {"thread_id": run.id},
             "recursion_limit": RECURSION_LIMIT,
@@ -98,12 +102,12 @@ class Worker:
         now = self._wall.now()
         if not self._graph.get_state(config).next:
             self._store.runs.finish(run.id, "done", now, owner=self._owner)
-            return True
+            return "done"
         self._store.runs.finish(run.id, "waiting", now, owner=self._owner)
         # A decision made between the interrupt and this line found no waiting run to resume.
         if not isinstance(self._next_input(run, config), Waits):
             self._store.runs.resume(run.id, now)
-        return False
+        return "waiting"
 
     def _next_input(
         self, run: Run, config: RunnableConfig

@@ -56,7 +56,9 @@ def _data_folder(settings: Settings) -> Check:
         with home.owned(settings.home, "doctor"):
             return Check("data folder", "ok", f"{settings.home}, writable")
     except HomeError as error:
-        return Check("data folder", "broken", str(error), "set COPILOT_DATA_DIR to a folder of yours")
+        return Check(
+            "data folder", "broken", str(error), "set COPILOT_DATA_DIR to a folder of yours"
+        )
 
 
 def _store(settings: Settings) -> Check:
@@ -67,8 +69,12 @@ def _store(settings: Settings) -> Check:
         return Check("store", "broken", str(error), "check COPILOT_DATABASE_URL")
     if not chain.ok:
         advice = "the audit trail was changed: keep the file, restore a backup"
-        return Check("store", "broken", f"journal row {chain.first_bad_seq}: {chain.problem}", advice)
-    return Check("store", "ok", f"{sum(counts.values())} incidents, {chain.rows} journal rows, intact")
+        return Check(
+            "store", "broken", f"journal row {chain.first_bad_seq}: {chain.problem}", advice
+        )
+    return Check(
+        "store", "ok", f"{sum(counts.values())} incidents, {chain.rows} journal rows, intact"
+    )
 
 
 def _service(settings: Settings) -> Check:

@@ -9,9 +9,7 @@ from copilot.commands import screen
 from copilot.settings import Settings
 
 
-def incidents(
-    settings: Settings, *, incident: str, as_json: bool, limit: int, report: bool
-) -> int:
+def incidents(settings: Settings, *, incident: str, as_json: bool, limit: int, report: bool) -> int:
     """List, or show one with its brief, plan and clocks; exit code 1 if there is none."""
     console = Console()
     with wiring.store(settings) as store:

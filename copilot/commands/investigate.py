@@ -32,12 +32,14 @@ def investigate(settings: Settings, *, what: Path, as_json: bool) -> int:
             console.print("Nothing is out of the ordinary: no alert, and no series left its band.")
             return 1
         with Progress(
-            SpinnerColumn(), TextColumn("{task.description}"), console=Console(stderr=True),
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            console=Console(stderr=True),
             transient=True,
         ) as progress:
             progress.add_task(f"investigating {len(alerts)} alerts")
             before = {one.id for one in engine.store.incidents.list(limit=1000)}
-            accepted = engine.accept(alerts)
+            accepted = engine.accept(alerts, engine.now())
             engine.drain()
         touched = {row.fingerprint for row in alerts}
         found = [

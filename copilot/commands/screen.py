@@ -107,5 +107,7 @@ def clocks(console: Console, incident: Incident) -> None:
         passed = None if moment is None else max(0.0, moment - onset)
         style = "yellow" if passed is None else ("green" if passed <= limit else "red")
         shown = "–" if passed is None else duration(passed)
-        parts.append(Text.assemble((f"{name} {shown}", style), (f" (limit {duration(limit)})", "dim")))
+        parts.append(
+            Text.assemble((f"{name} {shown}", style), (f" (limit {duration(limit)})", "dim"))
+        )
     console.print(Text(" · ").join(parts))

@@ -72,7 +72,7 @@ def _run(state: IncidentState, deps: Deps, plan: Plan, due: Due, key: str) -> St
             approval,
             deps.runner,
             now,
-            facts=deps.sources.facts,
+            facts=lambda: deps.sources.facts(state["onset"].at),
             results=state.get("results", []),
             rollback=due.rollback,
             policy=deps.policy,

@@ -40,7 +40,7 @@ def plan(state: IncidentState, runtime: Runtime[Deps]) -> Planned:
     choice = choose(
         deps.playbooks,
         state["ranking"],
-        deps.sources.facts(),
+        deps.sources.facts(state["onset"].at),
         arm=deps.arm,
         excluded=[r.plan.playbook_id for r in asked],
         now=deps.clock.now(),

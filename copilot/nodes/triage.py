@@ -24,14 +24,11 @@ def triage(state: IncidentState, runtime: Runtime[Deps]) -> Triaged:
     storm.restore([(alert, incident_id) for alert in alerts])
     group = storm.group(incident_id)
     alerted_at = min(alert.starts_at for alert in alerts)
-    look = deps.sources.look(
-        Window(
-            start=alerted_at - deps.limits.lookback_s,
-            end=max(alerted_at, deps.clock.now()),
-        ),
-        normal_before=alerted_at,
+    window = Window(
+        start=alerted_at - deps.limits.lookback_s, end=max(alerted_at, deps.clock.now())
     )
-    began = onset(look.telemetry.series, look.telemetry.baseline, alerted_at)
+    measured = deps.sources.measure(window, normal_before=alerted_at)
+    began = onset(measured.series, measured.baseline, alerted_at)
     incident = deps.store.incidents.require(incident_id)
     deps.store.incidents.update(
         incident_id,

@@ -7,7 +7,7 @@ from langgraph.runtime import Runtime
 
 from copilot.deps import Deps
 from copilot.nodes.gather import WIDER
-from copilot.sources import Look
+from copilot.sources import Measured
 from copilot.state import IncidentState, Verified
 from tools.detector import detect
 from tools.playbook_executor import verify as judge
@@ -70,13 +70,12 @@ def _watch(
 def _look(deps: Deps, state: IncidentState, plan: Plan, since: Timestamp) -> Judgement:
     now, onset = deps.clock.now(), state["onset"]
     lookback = deps.limits.lookback_s * WIDER
-    look = deps.sources.look(
-        Window(start=onset.at - lookback, end=max(now, onset.at)), normal_before=onset.at
-    )
+    window = Window(start=onset.at - lookback, end=max(now, onset.at))
+    measured = deps.sources.measure(window, normal_before=onset.at)
     return judge(
-        _anomalies(look, onset.at, since),
-        look.telemetry.baseline,
-        look.telemetry.series,
+        _anomalies(measured, window.start, onset.at, since),
+        measured.baseline,
+        measured.series,
         plan.verification,
         component=plan.component,
         since=since,
@@ -84,15 +83,15 @@ def _look(deps: Deps, state: IncidentState, plan: Plan, since: Timestamp) -> Jud
     )
 
 
-def _anomalies(look: Look, onset: Timestamp, since: Timestamp) -> list[Anomaly]:
+def _anomalies(
+    measured: Measured, start: Timestamp, onset: Timestamp, since: Timestamp
+) -> list[Anomaly]:
     """What was out of its band between the onset and the act."""
-    normal = {one.name: one for one in look.telemetry.baseline}
+    normal = {one.name: one for one in measured.baseline}
+    until_act = Window(start=start, end=max(since, onset))
     found = [
         anomaly
-        for one in look.telemetry.series
-        for anomaly in detect(
-            one.between(Window(start=look.telemetry.window.start, end=max(since, onset))),
-            baseline=normal.get(one.name),
-        )
+        for one in measured.series
+        for anomaly in detect(one.between(until_act), baseline=normal.get(one.name))
     ]
     return [one for one in found if one.end is None or one.end >= onset]

@@ -1,0 +1,140 @@
+"""`copilot demo`: a shipped incident, from its alerts to a verified recovery, before your eyes."""
+
+import tempfile
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.prompt import Confirm
+from rich.text import Text
+
+from copilot import wiring
+from copilot.adapters.recorded import RecordedBundle
+from copilot.commands import screen
+from copilot.engine import Engine
+from copilot.incident import Incident
+from copilot.moments import clock_time, duration
+from copilot.settings import Settings, SettingsError
+from copilot.simulator import SimulatedRunner, SimulatedSource, open_world, shipped_bundles
+from copilot.sources import Sources
+from tools.types import Alert, Approval, Severity
+
+POLL_S = 0.05
+
+STYLE: dict[Severity, str] = {
+    "critical": "bold red",
+    "high": "red",
+    "warning": "yellow",
+    "info": "",
+    "low": "",
+}
+
+
+def demo(settings: Settings, *, incident: str, yes: bool) -> int:
+    """Replay, locate, ask, act on the simulated system, verify; exit code 1 if not recovered.
+
+    Up to the approval the telemetry is the recording; from then on it is the system it was
+    recorded from, opened where the recording ends. The second engine is as a new process: it
+    finds the incident waiting in the data folder and goes on.
+    """
+    console = Console()
+    folder = _folder(incident)
+    bundle, world = RecordedBundle(folder), open_world(folder.name)
+    alive = SimulatedSource(world)
+    alerts = sorted(bundle.alerts(bundle.window), key=lambda one: one.starts_at)
+    bundle = RecordedBundle(folder, clock_at=alerts[0].starts_at)
+    console.print(
+        f"Incident {folder.name}: {len(alerts)} alerts, recorded from a simulated system.",
+        style="dim",
+    )
+    with tempfile.TemporaryDirectory(prefix="copilot-demo-") as home:
+        apart = settings.model_copy(update={"data_dir": Path(home), "database_url": ""})
+        recorded = replace(wiring.recorded_sources(bundle), configuration=alive)
+        with wiring.engine(apart, "demo", sources=recorded, clock=bundle) as engine:
+            _receive(console, engine, bundle, alerts)
+            seen = _work(console, engine, after=0)
+            found = engine.store.incidents.list(limit=1)[0]
+        console.print()
+        screen.brief(console, found, settings.language)
+        live = Sources(alive, alive, alive, alive, alive, alive)
+        runner = SimulatedRunner(world)
+        with wiring.engine(apart, "demo", sources=live, clock=alive, runner=runner) as engine:
+            return _decide(console, engine, found, settings, seen, yes=yes)
+
+
+def _folder(name: str) -> Path:
+    folders = sorted((shipped_bundles() / "incidents").iterdir())
+    found = [folder for folder in folders if folder.name.startswith(name)]
+    if not found:
+        raise SettingsError(
+            f"no shipped incident {name!r}; there are {', '.join(f.name for f in folders)}"
+        )
+    return found[0]
+
+
+def _receive(
+    console: Console, engine: Engine, bundle: RecordedBundle, alerts: Sequence[Alert]
+) -> None:
+    """Each alert at its time, as a webhook would bring it."""
+    for alert in alerts:
+        bundle.advance(alert.starts_at)
+        engine.accept([alert], engine.now())
+        engine.group()
+        line = Text(f"{clock_time(alert.starts_at)} ", style="dim")
+        line.append(f"▲ {alert.severity:<9}", style=STYLE[alert.severity])
+        line.append(f"{alert.name} ", style="bold").append(alert.service)
+        console.print(line)
+
+
+def _decide(
+    console: Console,
+    engine: Engine,
+    incident: Incident,
+    settings: Settings,
+    seen: int,
+    *,
+    yes: bool,
+) -> int:
+    """Show every plan, have it answered by a person or `--yes`, and follow what comes of it."""
+    while incident.status == "awaiting_approval" and incident.plan is not None:
+        screen.plan(console, incident.plan, settings.language)
+        if not yes and not Confirm.ask("Approve and run this?", default=False):
+            console.print("Not approved; nothing was run.")
+            return 1
+        engine.decide(_approval(engine, incident, "--yes" if yes else "you"))
+        seen = _work(console, engine, seen)
+        incident = engine.store.incidents.require(incident.id)
+    console.print()
+    screen.clocks(console, incident)
+    good = incident.status == "recovered"
+    passed = duration(engine.now() - (incident.clocks.onset or engine.now()))
+    console.print(Text(f"{incident.status} after {passed}", style="bold green" if good else "red"))
+    return 0 if good else 1
+
+
+def _approval(engine: Engine, incident: Incident, approver: str) -> Approval:
+    if incident.plan is None:
+        raise ValueError(f"incident {incident.id!r} has no plan to approve")
+    return Approval(
+        plan_id=incident.plan.id,
+        digest=incident.plan.digest,
+        decision="approve",
+        approver=approver,
+        decided_at=engine.now(),
+    )
+
+
+def _work(console: Console, engine: Engine, after: int) -> int:
+    """Run the graph in another thread and print the journal as it grows."""
+    worker = threading.Thread(target=engine.drain)
+    worker.start()
+    while True:
+        alive = worker.is_alive()
+        for event in engine.store.journal.events(after=after):
+            screen.event(console, event)
+            after = event.seq
+        if not alive:
+            return after
+        worker.join(POLL_S)

@@ -1,0 +1,58 @@
+"""`copilot serve`: the service, until somebody stops it."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from rich.console import Console
+
+from copilot import wiring
+from copilot.service import create_app
+from copilot.settings import Settings, SettingsError
+
+STOP_S = 10
+"""How long open requests may take to end at shutdown."""
+
+
+def serve(settings: Settings) -> int:
+    """Listen, work, and stop cleanly on SIGINT or SIGTERM."""
+    with _listening(settings) as listener:
+        host, port = listener.getsockname()[:2]
+        address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        with wiring.engine(settings, f"service at {address}") as engine:
+            engine.start()
+            Console(stderr=True, markup=False, highlight=False).print(
+                f"copilot listens at {address}\n"
+                f"alerts: POST {address}/api/v2/alerts or {address}/webhooks/alertmanager\n"
+                f"incidents: GET {address}/incidents",
+                soft_wrap=True,
+            )
+            try:
+                app = create_app(engine, settings)
+                config = uvicorn.Config(
+                    app, log_level="warning", timeout_graceful_shutdown=STOP_S, access_log=False
+                )
+                uvicorn.Server(config).run(sockets=[listener])
+            finally:
+                engine.stop()
+    return 0
+
+
+@contextmanager
+def _listening(settings: Settings) -> Iterator[socket.socket]:
+    """Bind before anything is opened, so that a taken port is said at once and plainly."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((settings.host, settings.port))
+        except OSError as error:
+            raise SettingsError(
+                f"cannot listen on {settings.host}:{settings.port} ({error.strerror}); "
+                "choose another with --port"
+            ) from error
+        yield listener
+    finally:
+        listener.close()

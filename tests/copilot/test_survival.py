@@ -1,0 +1,121 @@
+"""Kill -9 in any node, restart: the incident ends as it would have, no finished step runs twice."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from copilot import wiring
+from copilot.adapters.clock import SystemClock
+from copilot.graph import NODES
+from copilot.settings import load
+from copilot.simulator import scenario
+from copilot.store import Store
+from copilot.testing import DurableWorld, killed_once
+from tools.types import Approval, Window
+
+SCENARIO = scenario("pool_exhaustion", 3)
+ROOT = Path(__file__).parent.parent.parent
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What must not depend on how often the process died."""
+
+    status: str
+    verdict: str | None
+    plan: str
+    digest_steps: tuple[str, ...]
+    cause: str
+
+
+def live(folder: Path, victim: str = "", when: str = "") -> None:
+    """One life of a process: take the alerts, work, approve what waits, work on."""
+    world = DurableWorld(SCENARIO, folder / "world.jsonl")
+    if world.now() < SCENARIO.quiet_s + SCENARIO.start + 120:
+        world.sleep(SCENARIO.quiet_s + SCENARIO.start + 120 - world.now())
+    nodes = killed_once(NODES, victim, when, folder / "killed") if victim else None
+    settings = load(data_dir=folder / "data")
+    with wiring.engine(
+        settings, "test", sources=world.sources, clock=world, runner=world, nodes=nodes
+    ) as engine:
+        engine.recover()
+        seen = world.source.alerts(Window(start=SCENARIO.start, end=world.now()))
+        engine.accept(seen, engine.now())
+        engine.drain()
+        while pending := engine.store.approvals.pending():
+            plan = pending[0].plan
+            engine.decide(
+                Approval(
+                    plan_id=plan.id,
+                    digest=plan.digest,
+                    decision="approve",
+                    approver="anna",
+                    decided_at=engine.now(),
+                )
+            )
+            engine.drain()
+
+
+def ending(folder: Path) -> Ending:
+    store = Store(load(data_dir=folder / "data").store_url)
+    (incident,) = store.incidents.list()
+    runs = store.runs.of(incident.id)
+    assert [run.status for run in runs] == ["done"]
+    assert store.journal.verify().ok
+    assert store.outbox.unfinished() == ()
+    store.close()
+    assert incident.plan is not None
+    keys = DurableWorld(SCENARIO, folder / "world.jsonl").actions()
+    return Ending(
+        status=incident.status,
+        verdict=incident.verdict,
+        plan=incident.plan.playbook_id,
+        digest_steps=tuple(dict.fromkeys(key.rpartition(":")[2] for key in keys)),
+        cause=incident.ranking.candidates[0].component,
+    )
+
+
+def process(folder: Path, victim: str, when: str) -> int:
+    """A life in a process of its own, which may end by SIGKILL; returns its exit code."""
+    code = f"from tests.copilot.test_survival import live; from pathlib import Path; live(Path({str(folder)!r}), {victim!r}, {when!r})"
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env={**os.environ}, check=False
+    ).returncode
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Ending:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    live(folder)
+    return ending(folder)
+
+
+def test_the_undisturbed_incident_recovers(undisturbed: Ending) -> None:
+    assert undisturbed == Ending(
+        "recovered", "recovered", "resize-pool", undisturbed.digest_steps, "shipping"
+    )
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("victim", list(NODES))
+def test_a_process_killed_in_a_node_comes_back_and_ends_the_same(
+    victim: str, when: str, tmp_path: Path, undisturbed: Ending
+) -> None:
+    assert process(tmp_path, victim, when) == -9
+    live(tmp_path)
+    assert ending(tmp_path) == undisturbed
+    ran = DurableWorld(SCENARIO, tmp_path / "world.jsonl").actions()
+    assert len(ran) == len(set(ran)), "a step that was recorded as done was run again"
+
+
+def test_a_second_process_is_kept_out_of_the_data_folder(tmp_path: Path) -> None:
+    settings = load(data_dir=tmp_path)
+    with wiring.engine(settings, "first"):
+        with pytest.raises(Exception, match="another copilot process .*first"):
+            with wiring.engine(settings, "second"):
+                pass
+    assert SystemClock().now() > 0
