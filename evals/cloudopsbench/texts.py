@@ -121,7 +121,7 @@ def configuration(found: object) -> ClusterState:
 
 
 _MEASURE = re.compile(
-    r"(?:(?P<metric>[\w-]*latency): )?Normal=(?P<normal>[\d.]+)\S* -> Cur(?:rent)?=(?P<now>[\d.]+)"
+    r"(?:(?P<metric>[\w-]*latency): )?Normal=(?P<normal>[\d.]+)[^>|]*-> Cur(?:rent)?=(?P<now>[\d.]+)"
 )
 
 

@@ -60,27 +60,50 @@ def _loss(found: tuple[Signal, ...]) -> Iterator[ClusterFinding]:
 
 
 def slowness(view: View) -> Iterator[ClusterFinding]:
-    """The slow services that no slow callee explains."""
+    """The slow services that no slow callee explains.
+
+    A service is as slow as what it calls, and what a delayed service calls looks a little slow
+    too, since its requests arrive late. So a callee explains its caller only when it slowed down
+    by a good share of the caller's slowdown.
+    """
     found = signals(view)
-    slow: dict[str, float] = defaultdict(float)
-    texts: dict[str, str] = {}
+    slow: dict[str, Signal] = {}
     for signal in found:
-        if signal.kind == "latency" and signal.rise > slow[signal.owner]:
-            slow[signal.owner] = signal.rise
-            texts[signal.owner] = signal.text
+        if signal.kind == "latency" and signal.rise > _rise(slow, signal.owner):
+            slow[signal.owner] = signal
     callees: dict[str, set[str]] = defaultdict(set)
     for edge in view.state.edges:
         callees[edge.caller].add(edge.callee)
+    origins = [owner for owner in slow if not _explained(owner, slow, callees)]
     busy = {signal.owner for signal in found if signal.kind == "throttled"}
-    origins = [
-        owner
-        for owner, rise in slow.items()
-        if not any(slow.get(callee, 0.0) >= EXPLAINS * rise for callee in callees[owner])
-    ]
+    certain = len(origins) == 1 and (bool(view.state.edges) or len(slow) == 1)
     for owner in origins:
         subject, on = _subject(owner)
+        reach = sum(_reaches(other, owner, callees) for other in slow)
+        base = 0.9 if certain else 0.6 + 0.2 * reach / len(slow)
         yield broken(
             "pod-network-delay", subject, on=on, field="latency",
-            observed=texts[owner], expected="its usual latency",
-            score=0.6 if owner in busy else 0.9, evidence=texts[owner],
+            observed=slow[owner].text, expected="its usual latency",
+            score=base - (0.1 if owner in busy else 0.0), evidence=slow[owner].text,
         )  # fmt: skip
+
+
+def _rise(slow: dict[str, Signal], owner: str) -> float:
+    return slow[owner].rise if owner in slow else 0.0
+
+
+def _explained(owner: str, slow: dict[str, Signal], callees: dict[str, set[str]]) -> bool:
+    bound = EXPLAINS * slow[owner].rise
+    return any(_rise(slow, callee) >= bound for callee in callees[owner] if callee != owner)
+
+
+def _reaches(start: str, goal: str, callees: dict[str, set[str]]) -> bool:
+    """`start` is `goal`, or calls it over any number of others."""
+    seen, waiting = {start}, [start]
+    while waiting:
+        owner = waiting.pop()
+        if owner == goal:
+            return True
+        waiting += callees[owner] - seen
+        seen |= callees[owner]
+    return False

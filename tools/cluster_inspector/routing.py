@@ -7,7 +7,7 @@ from tools.cluster_inspector.addresses import Address, addresses, similar
 from tools.cluster_inspector.findings import ClusterFinding
 from tools.cluster_inspector.rules import broken
 from tools.cluster_inspector.view import View, matches, serves
-from tools.types import Container, LogExcerpt, Service, ServicePort
+from tools.types import Container, LogExcerpt, Pod, Service, ServicePort
 
 _UNRESOLVED = re.compile(
     r"no such host|UnknownHost|name resolution|Name or service not known|ENOTFOUND|EAI_AGAIN|"
@@ -26,7 +26,7 @@ def selectors(view: View) -> Iterator[ClusterFinding]:
         if endpoints is None and "Endpoints" not in view.state.listed:
             continue
         pods = view.pods_by_application.get(service.name, ())
-        serving = [pod for pod in pods if serves(pod)]
+        serving = [pod for pod in pods if serves(pod) and _attended(view, pod)]
         if not serving:
             continue
         labels = view.labels(service.name)
@@ -40,9 +40,15 @@ def selectors(view: View) -> Iterator[ClusterFinding]:
             observed=", ".join(f"{key}={value}" for key, value in service.selector.items()),
             expected=", ".join(f"{key}={value}" for key, value in labels.items())
             or f"labels of {serving[0].name}",
-            score=0.95 if labels else 0.9,
+            score=0.95 if labels else 0.8,
             evidence=f"service {service.name} has no endpoints, {len(serving)} of its pods serve",
         )
+
+
+def _attended(view: View, pod: Pod) -> bool:
+    """Its node's kubelet still reports: what a dead one said last of a pod is out of date."""
+    node = view.nodes.get(pod.node)
+    return node is None or node.ready is not False
 
 
 def _containers(view: View, service: Service) -> tuple[str, list[Container]]:

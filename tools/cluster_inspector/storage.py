@@ -82,8 +82,8 @@ def mismatches(claim: Claim, volume: Volume) -> list[tuple[str, str, str, str]]:
             ("claim-class-unmet", "spec.storageClassName", claim.storage_class or "none",
              volume.storage_class or "none")
         )  # fmt: skip
-    lacking = set(claim.access_modes) - {_short(mode) for mode in volume.access_modes}
-    if {_short(mode) for mode in lacking} - {_short(mode) for mode in volume.access_modes}:
+    offered = {_short(mode) for mode in volume.access_modes}
+    if {_short(mode) for mode in claim.access_modes} - offered:
         found.append(
             ("claim-access-mode-unmet", "spec.accessModes", ", ".join(claim.access_modes),
              ", ".join(volume.access_modes))

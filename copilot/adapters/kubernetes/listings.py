@@ -109,12 +109,13 @@ def _services(table: list[Row]) -> ClusterState:
 
 
 def _endpoints(table: list[Row]) -> ClusterState:
-    def addresses(cell: str) -> tuple[str, ...]:
-        return tuple(part for part in _blank(cell).split(" + ")[0].split(",") if part)
-
-    found = (
-        Endpoints(name=row["NAME"], ready=addresses(row.get("ENDPOINTS", ""))) for row in table
-    )
+    found = []
+    for row in table:
+        cell = row.get("ENDPOINTS", "")
+        ready = tuple(part for part in _blank(cell).split(" + ")[0].split(",") if part)
+        # kubectl prints <none> without any address, and nothing when no address is ready
+        not_ready = () if cell else ("unknown",)
+        found.append(Endpoints(name=row["NAME"], ready=ready, not_ready=not_ready))
     return ClusterState(endpoints=tuple(found))
 
 
@@ -123,16 +124,17 @@ def _modes(cell: str) -> tuple[str, ...]:
 
 
 def _claims(table: list[Row]) -> ClusterState:
-    found = (
-        Claim(
-            name=row["NAME"],
-            status=row.get("STATUS", ""),
-            volume=row.get("VOLUME", ""),
-            access_modes=_modes(row.get("ACCESS MODES", "")),
-            storage_class=row.get("STORAGECLASS", ""),
-        )
-        for row in table
-    )
+    found = []
+    for row in table:
+        known: dict[str, object] = {
+            "name": row["NAME"],
+            "status": row.get("STATUS", ""),
+            "volume": row.get("VOLUME", ""),
+            "storage_class": row.get("STORAGECLASS", ""),
+        }
+        if row.get("ACCESS MODES"):  # empty until it is bound, whatever was asked for
+            known["access_modes"] = _modes(row["ACCESS MODES"])
+        found.append(Claim.model_validate(known))
     return ClusterState(claims=tuple(found))
 
 

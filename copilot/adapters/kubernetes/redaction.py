@@ -3,7 +3,7 @@
 import re
 
 _SECRET_NAME = re.compile(
-    r"pass|pwd|secret|token|credential|api_?key|private|auth(?!or)|cert", re.IGNORECASE
+    r"pass|pwd|secret|token|credential|api_?key|private|(?:^|[_.-])key$", re.IGNORECASE
 )
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
 _ADDRESS_NAME = re.compile(
