@@ -176,16 +176,20 @@ def _dated(connection: Connection, delivered: Sequence[Alert], now: Timestamp) -
     if not vague:
         return list(delivered)
     last, started = _known(connection, {alert.fingerprint for alert in vague})
+    started |= {(a.fingerprint, a.starts_at) for a in delivered if a.status in _BEGUN}
     return [_continued(alert, last.get(alert.fingerprint), started, now) for alert in delivered]
 
 
 def _continued(
     alert: Alert, last: _Open | None, started: Set[tuple[str, Timestamp]], now: Timestamp
 ) -> Alert:
-    begun = alert.status in _BEGUN
-    if last is None or (begun and (alert.starts_at != now or last.status == "resolved")):
+    if last is None:
         return alert
-    if (alert.fingerprint, alert.starts_at) in started:
+    if alert.status in _BEGUN:
+        continues = alert.starts_at == now and last.status != "resolved"
+    else:
+        continues = (alert.fingerprint, alert.starts_at) not in started
+    if not continues:
         return alert
     return alert.model_copy(update={"starts_at": last.starts_at})
 

@@ -26,10 +26,10 @@ class Incidents:
 
     def open(self, incident: Incident) -> None:
         """Write a new incident; opening the same id twice is an error."""
-        statement = self._database.insert(incidents).on_conflict_do_nothing()
+        insert = self._database.insert(incidents).values(_row(incident))
+        statement = insert.on_conflict_do_nothing().returning(incidents.c.id)
         with self._database.write() as connection:
-            written = connection.execute(statement, [_row(incident)])
-            if written.rowcount != 1:
+            if connection.execute(statement).first() is None:
                 raise StoreError(f"incident {incident.id!r} exists already; update it instead")
 
     def get(self, incident_id: str) -> Incident | None:
