@@ -43,7 +43,8 @@ def live(folder: Path, victim: str = "", when: str = "") -> None:
         settings, "test", sources=world.sources, clock=world, runner=world, nodes=nodes
     ) as engine:
         engine.recover()
-        seen = world.source.alerts(Window(start=SCENARIO.start, end=world.now()))
+        first_alerts = Window(start=SCENARIO.start, end=SCENARIO.start + SCENARIO.quiet_s + 120)
+        seen = world.source.alerts(first_alerts)
         engine.accept(seen, engine.now())
         engine.drain()
         while pending := engine.store.approvals.pending():
