@@ -19,28 +19,27 @@ _NUMBERS = count(1)
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
-    """A throw-away server on a socket of its own; yields the folder of the socket."""
+    """A throw-away server; yields the folder of its socket."""
     initdb = shutil.which("initdb")
     if initdb is None:
         pytest.skip("PostgreSQL is not installed: no initdb on the path")
     root = os.geteuid() == 0
     if root and "postgres" not in {user.pw_name for user in pwd.getpwall()}:
         pytest.skip("PostgreSQL refuses to run as root, and there is no user postgres")
-    programs = Path(initdb).resolve().parent
-    as_user = ["runuser", "-u", "postgres", "--"] if root else []
     with tempfile.TemporaryDirectory(prefix="pg") as folder:
         if root:
             shutil.chown(folder, "postgres")
-        cluster = str(Path(folder, "cluster"))
-        quiet = {"check": True, "cwd": "/", "stdout": subprocess.DEVNULL}
-        trust = ["-D", cluster, "-U", "copilot", "-A", "trust", "-N"]
-        subprocess.run([*as_user, str(programs / "initdb"), *trust], **quiet)  # type: ignore[call-overload]
-        control = [*as_user, str(programs / "pg_ctl"), "-D", cluster, "-w"]
+
+        def run(program: str, *arguments: str) -> None:
+            as_user = ["runuser", "-u", "postgres", "--"] if root else []
+            full = [*as_user, str(Path(initdb).resolve().with_name(program)), "-D", f"{folder}/db"]
+            subprocess.run([*full, *arguments], check=True, cwd="/", stdout=subprocess.DEVNULL)
+
+        run("initdb", "-U", "copilot", "-A", "trust", "-N")
         options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
-        log = str(Path(folder, "log"))
-        subprocess.run([*control, "-o", options, "-l", log, "start"], **quiet)  # type: ignore[call-overload]
+        run("pg_ctl", "-w", "-o", options, "-l", f"{folder}/log", "start")
         yield folder
-        subprocess.run([*control, "-m", "immediate", "stop"], **quiet)  # type: ignore[call-overload]
+        run("pg_ctl", "-w", "-m", "immediate", "stop")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -56,7 +55,6 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def store(database_url: str) -> Iterator[Store]:
-    """A store with its tables."""
     opened = Store(database_url)
     opened.create()
     yield opened
