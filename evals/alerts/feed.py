@@ -59,6 +59,7 @@ def ours(stream: Stream, config: ClustererConfig | None = None, tick: float = TI
     """Run the clusterer over a stream from a cold start."""
     clusterer = Clusterer(stream.topology, config)
     outcome = Outcome(clusters=[""] * len(stream.alerts), actions=[""] * len(stream.alerts))
+    latest: dict[str, int] = {}
     for now, started, resolved in deliveries(stream, tick):
         batch = [*resolved, *(stream.alerts[index] for index in started)]
         decisions = clusterer.update(batch, now)[len(resolved) :]
@@ -67,7 +68,9 @@ def ours(stream: Stream, config: ClustererConfig | None = None, tick: float = TI
             outcome.clusters[index] = group
             outcome.actions[index] = decision.action
             outcome.rank[group] = decision.rank
+            latest[decision.fingerprint] = index
             if decision.action == "opened":
                 outcome.told.setdefault(group, now)
-                outcome.notifications += 1
+        for moved in clusterer.corrections():
+            outcome.clusters[latest[moved.fingerprint]] = moved.group_id
     return outcome

@@ -12,16 +12,23 @@ Scope = tuple[str, ...]
 
 @dataclass(slots=True)
 class Member:
-    """One alert of a group: as first seen, how often since, and why it belongs."""
+    """One alert of a group: as first seen, whom it accuses, why it belongs, how often it came."""
 
     alert: Alert
+    at: Timestamp
+    suspect: str
     reason: str
+    surprise: float
     count: int = 1
 
 
 @dataclass(slots=True)
 class Group:
-    """Mutable state of one group; `roots` are the services its alerts accuse."""
+    """Mutable state of one group.
+
+    `roots` are the services its alerts accuse, `causes` those of them with a burning resource,
+    `strays` what was said about other services; `firing` holds when each firing alert expires.
+    """
 
     id: str
     scope: Scope
@@ -30,6 +37,7 @@ class Group:
     members: dict[str, Member] = field(default_factory=dict)
     services: set[str] = field(default_factory=set)
     roots: set[str] = field(default_factory=set)
+    root_at: Timestamp = 0.0
     causes: set[str] = field(default_factory=set)
     strays: dict[str, set[str]] = field(default_factory=dict)
     firing: dict[str, Timestamp] = field(default_factory=dict)
@@ -55,21 +63,39 @@ class Group:
         """Mean seconds between the group's events."""
         return (self.last_at - self.first_at) / max(1, self.events - 1)
 
-    def add(self, alert: Alert, at: Timestamp, reason: str) -> bool:
-        """Take an alert in; True if it is new to the group."""
+    def add(self, member: Member) -> None:
+        """Take an alert in; one that is a member already is counted, nothing else."""
+        self.touch(member.at)
+        known = self.members.get(member.alert.fingerprint)
+        if known is not None:
+            known.count += 1
+            return
+        self.members[member.alert.fingerprint] = member
+        self.score += member.surprise
+        if member.alert.service:
+            self.services.add(member.alert.service)
+        self.severity = worst(self.severity, member.alert.severity)
+
+    def again(self, fingerprint: str, at: Timestamp) -> None:
+        """A member came again."""
+        self.touch(at)
+        self.members[fingerprint].count += 1
+
+    def touch(self, at: Timestamp) -> None:
+        """Stretch the group's span over one more alert."""
         self.first_at = min(self.first_at, at)
         self.last_at = max(self.last_at, at)
         self.alerts += 1
-        member = self.members.get(alert.fingerprint)
-        if member is not None:
-            member.count += 1
-            return False
-        self.members[alert.fingerprint] = Member(alert, reason)
-        if alert.service:
-            self.services.add(alert.service)
-        if SEVERITIES.index(alert.severity) > SEVERITIES.index(self.severity):
-            self.severity = alert.severity
-        return True
+
+    def take_out(self, fingerprint: str) -> Member:
+        """Give up a member that turned out to belong elsewhere; the span stays as it was."""
+        member = self.members.pop(fingerprint)
+        self.alerts -= member.count
+        self.score -= member.surprise
+        left = [each.alert for each in self.members.values()]
+        self.services = {alert.service for alert in left if alert.service}
+        self.severity = worst("low", *(alert.severity for alert in left))
+        return member
 
     def ended(self, fingerprint: str, at: Timestamp) -> None:
         """One of its alerts stopped firing."""
@@ -78,7 +104,7 @@ class Group:
 
     def summary(self, blast_radius: tuple[str, ...]) -> AlertGroup:
         """The group as a value, with title and storm summary."""
-        members = sorted(self.members.values(), key=lambda member: member.alert.starts_at)
+        members = sorted(self.members.values(), key=lambda member: member.at)
         first = members[0].alert
         services = tuple(dict.fromkeys(m.alert.service for m in members if m.alert.service))
         return AlertGroup(
@@ -96,13 +122,9 @@ class Group:
         )
 
     def _title(self, first: Alert, services: tuple[str, ...]) -> str:
-        names = Counter(
-            member.alert.name
-            for member in self.members.values()
-            if not self.roots or member.alert.service in self.roots
-        )
+        names = Counter(m.alert.name for m in self.members.values() if m.suspect in self.roots)
         name = names.most_common(1)[0][0] if names else first.name
-        suspects = tuple(sorted(self.roots)) or services[:1]
+        suspects = tuple(sorted(root for root in self.roots if root)) or services[:1]
         on = f" on {plain(', '.join(suspects[:3]), 80)}" if suspects else ""
         more = len(set(services) - set(suspects))
         others = f" and {more} more service{'s' if more > 1 else ''}" if more else ""
@@ -117,3 +139,8 @@ class Group:
             f"kinds in {self.last_at - self.first_at:.0f} s. Services: {spread}. "
             f"Blast radius: {reach}."
         )
+
+
+def worst(*severities: Severity) -> Severity:
+    """The gravest of some severities."""
+    return max(severities, key=SEVERITIES.index)

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from tools.types import Timestamp
 
 HALF_LIFE = 7 * 86400.0
+GROUP_HALF_LIFE = 2 * 86400.0
+GROUP_PRIOR = 0.1
 EPISODE = 60.0
 WINDOW = 600.0
 CHRONIC_EPISODES = 20
@@ -37,6 +39,8 @@ class Habit:
     in_minute: int = 0
     peak: float = 0.0
     real: float = 0.0
+    chronic: bool = False
+    judged_at: Timestamp = -math.inf
 
     def count(self, at: Timestamp) -> float:
         """Episodes remembered at a time."""
@@ -131,10 +135,10 @@ class NoiseModel:
             for family in silent[: self.keep // 10]:
                 del self.families[family]
 
-    def watched(self, at: Timestamp) -> float:
+    def watched(self, at: Timestamp, half_life: float = HALF_LIFE) -> float:
         """Seconds of history, forgotten like the counts."""
         span = 0.0 if self.started_at is None else max(0.0, at - self.started_at)
-        return HALF_LIFE / math.log(2) * (1.0 - _fade(span))
+        return half_life / math.log(2) * (1.0 - _fade(span, half_life))
 
     def surprise(self, fingerprint: str, family: Family, at: Timestamp) -> float:
         """Nats of information in the alert showing up now; 0.1 for one that is on schedule."""
@@ -151,9 +155,14 @@ class NoiseModel:
     def chronic(self, fingerprint: str, family: Family, at: Timestamp) -> bool:
         """Whether it fires so often (about once in 40 minutes) that it says nothing by itself."""
         habit = self.habits.get(fingerprint)
-        if habit is None or habit.count(at) < CHRONIC_EPISODES:
+        if habit is None or habit.episodes < CHRONIC_EPISODES:
             return False
-        return self.surprise(fingerprint, family, at) < CHRONIC_SURPRISE
+        # A storm asks thousands of times a second; the answer changes over hours.
+        if not 0.0 <= at - habit.judged_at < EPISODE:
+            often = habit.count(at) >= CHRONIC_EPISODES
+            habit.chronic = often and self.surprise(fingerprint, family, at) < CHRONIC_SURPRISE
+            habit.judged_at = at
+        return habit.chronic
 
     def history(self, fingerprint: str, at: Timestamp) -> str:
         """What is known of a fingerprint, for a reason."""
@@ -180,16 +189,20 @@ class NoiseModel:
     def learn_group(self, scope: Family, strangeness: float, at: Timestamp) -> None:
         """A group has ended with this strangeness."""
         then, bins = self.strangeness.get(scope, (at, [0.0] * _BINS))
-        fade = _fade(at - then)
+        fade = _fade(at - then, GROUP_HALF_LIFE)
         faded = [each * fade for each in bins] if fade < 1.0 else bins
         faded[_bin(strangeness)] += 1.0
         self.strangeness[scope] = (max(at, then), faded)
 
+    def as_strange(self, scope: Family, strangeness: float, at: Timestamp) -> float:
+        """How many groups of this scope, as remembered, were at least this strange."""
+        then, bins = self.strangeness.get(scope, (at, []))
+        return sum(bins[_bin(strangeness) :]) * _fade(at - then, GROUP_HALF_LIFE)
+
     def return_rate(self, scope: Family, strangeness: float, at: Timestamp) -> float:
         """Groups a day in this scope that are at least this strange, this one counted in."""
-        then, bins = self.strangeness.get(scope, (at, []))
-        as_strange = sum(bins[_bin(strangeness) :]) * _fade(at - then)
-        return (as_strange + 1.0) / (self.watched(at) / 86400.0 + 1.0)
+        days = self.watched(at, GROUP_HALF_LIFE) / 86400.0
+        return (self.as_strange(scope, strangeness, at) + 1.0) / (days + GROUP_PRIOR)
 
     def dump(self) -> str:
         """The model as JSON, so that a restarted service need not learn again."""
@@ -213,8 +226,8 @@ class NoiseModel:
         )
 
 
-def _fade(seconds: float) -> float:
-    return 2.0 ** (-max(0.0, seconds) / HALF_LIFE) if seconds < math.inf else 0.0
+def _fade(seconds: float, half_life: float = HALF_LIFE) -> float:
+    return 2.0 ** (-max(0.0, seconds) / half_life) if seconds < math.inf else 0.0
 
 
 def _bin(strangeness: float) -> int:

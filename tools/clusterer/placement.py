@@ -1,14 +1,14 @@
 """Which group a burst of alerts belongs to: by time, by call path, by whom the alerts accuse."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from tools.clusterer.config import ClustererConfig
 from tools.clusterer.group import Group
 from tools.clusterer.reach import Reach
-from tools.clusterer.wording import accused, names_cause
+from tools.clusterer.reading import Fresh
 from tools.types import Alert, AlertGroup, Timestamp
 
 
@@ -21,19 +21,11 @@ class PairJudge(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Fresh:
-    """An alert that needs a place, with the time it is placed by and whom it accuses."""
-
-    alert: Alert
-    at: Timestamp
-    suspect: str
-    by_call: bool
-    momentary: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Place:
-    """Where an alert goes: an open group, or (None) the new group of its burst."""
+    """Where an alert goes: an open group, or (None) the new group of its burst.
+
+    `root` names the service that the burst revealed as the root of that group.
+    """
 
     group: Group | None
     reason: str
@@ -56,28 +48,58 @@ class Placement:
         self._judge = judge
         self._split = config.arm == "ml"
 
-    def fresh(self, alert: Alert, at: Timestamp, momentary: bool) -> Fresh:
-        """Read an alert's accusation."""
-        suspect, by_call = accused(alert, self._config.callee_labels, self._reach.known)
-        return Fresh(alert, at, suspect, by_call, momentary)
-
     def place(self, burst: Sequence[Fresh], open_groups: Sequence[Group]) -> list[Place]:
         """One place per alert; all that get a new group get the same."""
         groups = sorted(open_groups, key=lambda group: group.last_at, reverse=True)
         homes = self._homes(burst, groups) if self._split else {}
         return [self._one(fresh, groups, homes) for fresh in burst]
 
-    def near(self, group: Group, fresh: Fresh, related: bool) -> bool:
+    def near(self, group: Group, at: Timestamp, momentary: bool, related: bool) -> bool:
         """Whether the group still takes an alert of this time."""
         config = self._config
-        gap, quiet = group.gap(fresh.at), group.quiet(fresh.at)
-        if fresh.momentary and group.events >= config.storm_events:
+        gap = group.gap(at)
+        if momentary and group.events >= config.storm_events:
             return gap <= min(config.related_gap, max(config.storm_pause, 30 * group.pace()))
-        if related:
-            return gap <= config.related_gap or (quiet == 0 and not fresh.momentary)
-        if not self._split:
-            return gap <= config.related_gap
-        return gap <= config.unrelated_gap and quiet <= config.unrelated_quiet
+        if related or not self._split:
+            return gap <= config.related_gap or (bool(group.firing) and not momentary)
+        return gap <= config.unrelated_gap and group.quiet(at) <= config.unrelated_quiet
+
+    def moved(
+        self, root: str, at: Timestamp, groups: Sequence[Group]
+    ) -> Iterator[tuple[Group, str, str]]:
+        """Members of other groups that belong to a root which has just opened its own.
+
+        They accused it before it was known, or are symptoms of it that started with its burst;
+        yields the group, the fingerprint and the reason.
+        """
+        for group in groups:
+            for key, member in list(group.members.items()):
+                age = at - member.at
+                if member.suspect in group.roots and len(group.roots) == 1:
+                    continue
+                if member.suspect == root and age <= self._config.related_gap:
+                    yield group, key, f"it accuses {root}, which has a group of its own now"
+                elif age <= self._config.burst and self._reach.explains(root, member.suspect):
+                    yield group, key, f"it started with the burst that revealed {root}"
+
+    def accuse(self, group: Group, fresh: Fresh, place: Place) -> None:
+        """Record in the group what the alert says about its root."""
+        if place.root:
+            # A caller of the new root was taken for a root before its cause showed.
+            group.roots -= {
+                each
+                for each in group.roots - group.causes
+                if each != place.root and self._reach.explains(place.root, each)
+            }
+            group.roots.add(place.root)
+        elif not group.roots:
+            group.roots.add(fresh.suspect)
+        if fresh.suspect not in group.roots:
+            group.strays.setdefault(fresh.suspect, set()).add(fresh.alert.name)
+            return
+        group.root_at = max(group.root_at, fresh.at)
+        if fresh.cause:
+            group.causes.add(fresh.suspect)
 
     def _homes(self, burst: Sequence[Fresh], groups: Sequence[Group]) -> dict[str, Place]:
         """For each root the burst reveals: the group it belongs to."""
@@ -91,33 +113,29 @@ class Placement:
             for service in counts:
                 counts[service] |= group.strays.get(service, set())
         strong = {name for name, kinds in counts.items() if len(kinds) >= 2 or name in sure}
-        roots = [
-            name
-            for name in strong
-            if not any(other != name and self._reach.explains(other, name) for other in strong)
-            or self._in_cycle(name, strong)
-        ]
-        return {root: self._home(root, burst, groups) for root in sorted(roots)}
+        roots = sorted(name for name in strong if self._is_deepest(name, strong))
+        return {root: self._home(root, burst, groups) for root in roots}
 
-    def _in_cycle(self, name: str, strong: set[str]) -> bool:
-        # Two services that call each other explain each other; neither may vanish.
-        explainers = [other for other in strong if self._reach.explains(other, name)]
-        return all(self._reach.explains(name, other) for other in explainers)
+    def _is_deepest(self, name: str, strong: set[str]) -> bool:
+        """No other explains it, but for those that it explains too (they call each other)."""
+        explainers = [each for each in strong if self._reach.explains(each, name)]
+        return all(self._reach.explains(name, each) for each in explainers)
 
     def _home(self, root: str, burst: Sequence[Fresh], groups: Sequence[Group]) -> Place:
         first = next(fresh for fresh in burst if fresh.suspect == root)
         for group in groups:
-            if not self.near(group, first, related=True):
+            if not self.near(group, first.at, first.momentary, related=True):
                 continue
-            if group.gap(first.at) <= self._config.burst:
+            since = abs(first.at - group.root_at)
+            if since <= self._config.burst:
                 return Place(group, f"started within {self._config.burst:.0f} s of it", root)
             if any(self._reach.explains(known, root) for known in group.roots):
                 return Place(group, f"{root} calls its root, or is it")
-            if self._is_deeper(root, group):
+            if since <= self._config.unrelated_quiet and self._deeper(root, group):
                 return Place(group, f"{root} explains all of its alerts", root)
         return Place(None, f"{root} is accused twice and no open group explains it", root)
 
-    def _is_deeper(self, root: str, group: Group) -> bool:
+    def _deeper(self, root: str, group: Group) -> bool:
         """A group of symptoms only, all of them callers of `root`, has found its cause."""
         return not group.causes and all(self._reach.explains(root, each) for each in group.roots)
 
@@ -125,19 +143,23 @@ class Placement:
         for root, home in homes.items():
             if self._reach.explains(root, fresh.suspect):
                 return home
-        for group in groups:
+        linked = fresh.suspect in self._reach.linked
+        for group in groups if linked else ():
             why = self._relation(fresh, group)
-            if why and self.near(group, fresh, related=True):
+            if why and self.near(group, fresh.at, fresh.momentary, related=True):
                 return Place(group, why)
         if homes:
             return Place(next(iter(homes.values())).group, "started in the same burst")
         return self._by_time(fresh, groups)
 
     def _by_time(self, fresh: Fresh, groups: Sequence[Group]) -> Place:
+        service, at, momentary = fresh.alert.service, fresh.at, fresh.momentary
         for group in groups:
-            if self.near(group, fresh, related=False) and self._judged(fresh.alert, group):
-                since = group.gap(fresh.at)
-                return Place(group, f"{since:.0f} s from it in the same scope, no path known")
+            since = f"{group.gap(at):.0f} s from it"
+            if service in group.services and self.near(group, at, momentary, related=True):
+                return Place(group, f"{since}, {service} is in the group")
+            if self.near(group, at, momentary, related=False) and self._judged(fresh.alert, group):
+                return Place(group, f"{since} in the same scope, no call path known")
         return Place(None, "no open group is near in time and scope")
 
     def _judged(self, alert: Alert, group: Group) -> bool:
@@ -148,21 +170,7 @@ class Placement:
     def _relation(self, fresh: Fresh, group: Group) -> str:
         if fresh.alert.service and fresh.alert.service in group.services:
             return f"{fresh.alert.service} is in the group"
-        for root in group.roots:
-            if root in self._reach.linked and self._reach.explains(root, fresh.suspect):
+        for root in sorted(group.roots):
+            if self._reach.explains(root, fresh.suspect):
                 return f"{fresh.suspect} calls {root}, the root of the group"
         return ""
-
-
-def accuse(group: Group, fresh: Fresh, place: Place) -> None:
-    """Record in the group what the alert says about its root."""
-    if place.root:
-        if place.root not in group.roots and not group.causes:
-            group.roots.clear()
-        group.roots.add(place.root)
-    elif not group.roots:
-        group.roots.add(fresh.suspect)
-    if fresh.suspect not in group.roots:
-        group.strays.setdefault(fresh.suspect, set()).add(fresh.alert.name)
-    elif names_cause(fresh.alert):
-        group.causes.add(fresh.suspect)

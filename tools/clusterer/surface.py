@@ -1,6 +1,6 @@
 """Which groups a person is told of, and in what order."""
 
-from tools.clusterer.config import SECONDS_PER_DAY, ClustererConfig
+from tools.clusterer.config import ClustererConfig
 from tools.clusterer.group import SEVERITIES, Group, Scope
 from tools.clusterer.noise import NoiseModel
 from tools.types import Alert, Timestamp
@@ -50,9 +50,10 @@ class Surfacer:
         if rate <= self._config.surface_per_day:
             group.surfaced = True
             return f"its scope shows a group this strange {rate:.1f} times a day or less"
-        if self.noise.watched(at) < self._config.learn_for:
+        known = self.noise.as_strange(group.scope, group.score, at)
+        if self.noise.watched(at) < self._config.learn_for or known < self._config.learn_groups:
             group.surfaced = True
-            return "too little history to call anything noise"
+            return "too little history to call this noise"
         return (
             f"its scope shows a group like this {rate:.0f} times a day, more than the "
             f"{self._config.surface_per_day:.0f} that are told"
@@ -66,7 +67,3 @@ class Surfacer:
         if group.surfaced:
             for fingerprint in group.members:
                 self.noise.learn_real(fingerprint)
-
-    def background_is_full(self, group: Group, at: Timestamp) -> bool:
-        """Chronic alerts are collected by the day."""
-        return at - group.first_at > SECONDS_PER_DAY

@@ -12,7 +12,6 @@ class Track:
     """The last firing of one fingerprint."""
 
     starts_at: Timestamp
-    seen_at: Timestamp
     group: Group | None
     firing: bool
     restarts: float = 0.0

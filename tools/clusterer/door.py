@@ -1,0 +1,204 @@
+"""What can be said of an alert without looking for a place: muted, seen before, chronic."""
+
+from collections.abc import Callable, Sequence
+
+from tools.clusterer.config import SECONDS_PER_DAY, ClustererConfig
+from tools.clusterer.decision import Decision
+from tools.clusterer.group import Group, Member, Scope
+from tools.clusterer.inhibition import Inhibitor
+from tools.clusterer.mute import Inhibition, MaintenanceWindow, Silence, matching_labels
+from tools.clusterer.placement import Placement
+from tools.clusterer.reading import Reader, momentary
+from tools.clusterer.shelf import Shelf
+from tools.clusterer.surface import Surfacer
+from tools.clusterer.tracks import Track, Tracks
+from tools.types import Alert, Timestamp
+
+
+class Door:
+    """Decides first, in the order of Alertmanager: silence, repetition, inhibition; then noise."""
+
+    def __init__(
+        self,
+        config: ClustererConfig,
+        silences: Sequence[Silence | MaintenanceWindow],
+        inhibitions: Sequence[Inhibition],
+        reader: Reader,
+        placement: Placement,
+        surfacer: Surfacer,
+        shelf: Shelf,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._config = config
+        self._silences = tuple(silences)
+        self._inhibitor = Inhibitor(inhibitions) if inhibitions else None
+        self._reader = reader
+        self._placement = placement
+        self._surfacer = surfacer
+        self._shelf = shelf
+        self._new_id = new_id
+        self._background: dict[Scope, Group] = {}
+        self.tracks = Tracks(config.keep_alerts)
+
+    def decide(self, alert: Alert, now: Timestamp) -> Decision | None:
+        """The decision, None if the alert needs a place."""
+        if alert.status == "resolved":
+            return self.resolve(alert, now if alert.ends_at is None else min(alert.ends_at, now))
+        return (
+            (self._silenced(alert, now) if self._silences else None)
+            or self._again(alert, now)
+            or (self._inhibited(alert, now) if self._inhibitor else None)
+            or self._chronic(alert, now)
+        )
+
+    def resolve(self, alert: Alert, at: Timestamp) -> Decision:
+        """The end of a firing."""
+        key = alert.fingerprint
+        if self._inhibitor is not None:
+            self._inhibitor.resolve(key, matching_labels(alert))
+        track = self.tracks.get(key)
+        if track is None:
+            return Decision(key, "resolved", "", "ended; its start is not known")
+        where = track.group.id if track.group is not None else ""
+        if alert.starts_at < track.starts_at:
+            return Decision(key, "resolved", where, "ended, but it fires again since")
+        track.firing = False
+        if track.group is not None:
+            track.group.ended(key, at)
+        return Decision(key, "resolved", where, "its source says it ended")
+
+    def keep(self, alert: Alert, group: Group, at: Timestamp) -> None:
+        """Remember that an alert belongs to a group, and that it fires."""
+        brief = momentary(alert)
+        if brief:
+            group.quiet_since = max(group.quiet_since, at)
+        else:
+            group.firing[alert.fingerprint] = max(at + self._config.firing_for, alert.ends_at or 0)
+        track = self.tracks.get(alert.fingerprint)
+        if track is None:
+            self.tracks.put(alert.fingerprint, Track(alert.starts_at, group, not brief))
+            return
+        track.starts_at, track.group, track.firing = alert.starts_at, group, not brief
+        self.tracks.put(alert.fingerprint, track)
+
+    def move(self, fingerprint: str, old: Group, new: Group) -> None:
+        """An alert changed its group."""
+        until = old.firing.pop(fingerprint, None)
+        if until is not None:
+            new.firing[fingerprint] = until
+        track = self.tracks.get(fingerprint)
+        if track is not None and track.group is old:
+            track.group = new
+
+    def expire(self, now: Timestamp) -> None:
+        """Forget what nobody repeated in time."""
+        if self._inhibitor is not None:
+            self._inhibitor.expire(now)
+
+    def _silenced(self, alert: Alert, now: Timestamp) -> Decision | None:
+        labels = matching_labels(alert)
+        for silence in self._silences:
+            if silence.mutes(labels, now):
+                return Decision(alert.fingerprint, "silenced", "", silence.reason)
+        return None
+
+    def _again(self, alert: Alert, now: Timestamp) -> Decision | None:
+        """The alert was seen before: the same firing, a restart, or an event of its group."""
+        track = self.tracks.get(alert.fingerprint)
+        if track is None:
+            return None
+        if track.firing and alert.starts_at == track.starts_at:
+            return self._repeated(alert, track, now)
+        if not momentary(alert):
+            # A new firing may belong elsewhere than the one before: it is placed anew.
+            return None if track.firing else self._flaps(alert, track, now)
+        group = track.group
+        if group is None or group.closed or group.background:
+            return None
+        at = self._reader.when(alert, now)
+        if not self._placement.near(group, at, momentary=True, related=True):
+            return None
+        group.again(alert.fingerprint, at)
+        group.events += 1
+        group.quiet_since = max(group.quiet_since, at)
+        self._surfacer.observe(alert, group.scope, at)
+        track.starts_at = alert.starts_at
+        if not group.surfaced:
+            return Decision(alert.fingerprint, "noise", group.id, "again, in a group that is held")
+        return Decision(alert.fingerprint, "deduplicated", group.id, "again, as before", group.rank)
+
+    def _repeated(self, alert: Alert, track: Track, now: Timestamp) -> Decision | None:
+        """A firing that was delivered before."""
+        group = track.group
+        if group is None:
+            return None
+        if not group.closed:
+            group.firing[alert.fingerprint] = now + self._config.firing_for
+            reason = "the same firing was delivered before"
+            return Decision(alert.fingerprint, "deduplicated", group.id, reason, group.rank)
+        if now - group.quiet_since > self._config.firing_for:
+            return None
+        reason = f"this firing was told in group {group.id}, which is over"
+        return Decision(alert.fingerprint, "deduplicated", "", reason)
+
+    def _flaps(self, alert: Alert, track: Track, now: Timestamp) -> Decision | None:
+        at, window = self._reader.when(alert, now), self._config.flap_window
+        restarts = track.restart(at, window)
+        if restarts < self._config.flap_limit:
+            return None
+        group = track.group
+        track.starts_at, track.firing = alert.starts_at, True
+        where = ""
+        if group is not None and not group.closed:
+            where = group.id
+            group.again(alert.fingerprint, at)
+            group.firing[alert.fingerprint] = at + self._config.firing_for
+        reason = (
+            f"it restarted about {restarts:.0f} times in {window / 60:.0f} min; "
+            "held until it settles"
+        )
+        return Decision(alert.fingerprint, "flapping", where, reason)
+
+    def _inhibited(self, alert: Alert, now: Timestamp) -> Decision | None:
+        """Declared inhibition; the alert is listed under the group of what inhibits it."""
+        if self._inhibitor is None:
+            return None
+        labels = matching_labels(alert)
+        self._inhibitor.fire(alert.fingerprint, labels, now + self._config.firing_for)
+        source = self._inhibitor.source_of(alert.fingerprint, labels, now)
+        if not source:
+            return None
+        track = self.tracks.get(source)
+        group = track.group if track is not None else None
+        where = group.id if group is not None and not group.closed else ""
+        reason = f"a declared rule inhibits it while alert {source} fires"
+        return Decision(alert.fingerprint, "inhibited", where, reason)
+
+    def _chronic(self, alert: Alert, now: Timestamp) -> Decision | None:
+        """A chronic alert goes to the background of its scope, unless it surges."""
+        at, scope = self._reader.when(alert, now), self._reader.scope(alert)
+        if not self._surfacer.chronic(alert, scope, at):
+            return None
+        if self._surfacer.observe(alert, scope, at):
+            return None
+        group = self._background_of(scope, at)
+        if alert.fingerprint in group.members:
+            group.again(alert.fingerprint, at)
+        else:
+            history = self._surfacer.noise.history(alert.fingerprint, at)
+            group.add(Member(alert, at, alert.service, f"chronic: {history}", 0.0))
+        self.keep(alert, group, at)
+        reason = group.members[alert.fingerprint].reason
+        return Decision(alert.fingerprint, "noise", group.id, reason)
+
+    def _background_of(self, scope: Scope, at: Timestamp) -> Group:
+        """Chronic alerts are collected by the day."""
+        group = self._background.get(scope)
+        if group is not None and not group.closed:
+            if at - group.first_at <= SECONDS_PER_DAY:
+                return group
+            self._shelf.end(group)
+        group = Group(self._new_id(), scope, at, at, background=True)
+        self._shelf.put(group)
+        self._background[scope] = group
+        return group
