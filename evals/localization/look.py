@@ -61,17 +61,18 @@ def locate_bundle(
     """
     started = time.perf_counter()
     page = page_of(bundle, answer)
-    sources = Sources(bundle, bundle, bundle, bundle, bundle, bundle)
+    sources = Sources(metrics=bundle, logs=bundle, traces=bundle, graph=bundle, changes=bundle)
     window = Window(start=page.starts_at - LOOKBACK_S, end=max(bundle.now(), page.starts_at))
-    look = sources.look(window, normal_before=page.starts_at)
-    seen = look.telemetry if perturb is None else perturb(look.telemetry)
-    began = page.starts_at
+    pages = tuple(bundle.alerts(window)) or (page,)
+
+    def look(normal_before: Timestamp) -> Telemetry:
+        seen = replace(sources.look(window, normal_before).telemetry, alerts=pages)
+        return seen if perturb is None else perturb(seen)
+
+    seen, began = look(page.starts_at), page.starts_at
     if mode == "detected":
         began = onset(seen.series, seen.baseline, page.starts_at).at
-        again = sources.look(window, normal_before=began).telemetry
-        seen = again if perturb is None else perturb(again)
-    if not seen.alerts:
-        seen = replace(seen, alerts=(page,))
+        seen = look(began)
     findings = [*observe(seen, began), *novelty(seen.logs, seen.baseline_logs, began)]
     evidence = number(findings)[:EVIDENCE]
     ranking = rank(evidence, seen.topology, began, arm)

@@ -107,7 +107,8 @@ def _resources(scene: _Scene) -> Figures:
         if item.kind != "metric" or "canary" in item.figures or signal.per_node:
             continue
         if owner.kind == "service" and feature and item.direction == "up":
-            value = level(item.figures["z"]) * (0.25 + 0.75 * item.figures["share"])
+            share = 0.25 + 0.75 * item.figures["share"]
+            value = level(item.figures["z"]) * share * item.figures["fresh"]
             _keep(found, owner.service, feature, value, item.id)
         if owner.kind == "service" and signal.family == "instances" and item.direction == "down":
             _keep(found, owner.service, "fewer instances", level(-item.figures["z"]), item.id)
@@ -122,14 +123,18 @@ def _keep(found: Figures, name: str, feature: Feature, value: float, *ids: str) 
 
 @dataclass(frozen=True, slots=True)
 class _Risen:
-    """How much something rose at a component or edge: amount, level, evidence."""
+    """How much something rose at a component or edge: amount, calls it applies to, level."""
 
     amount: float
+    rate: float | None
     level: float
     id: str
 
 
-def _highest(items: Iterable[tuple[str, _Risen]]) -> dict[str, _Risen]:
+_Rises = list[tuple[str, _Risen]]
+
+
+def _highest(items: _Rises) -> dict[str, _Risen]:
     found: dict[str, _Risen] = {}
     for name, risen in items:
         if name not in found or risen.amount > found[name].amount:
@@ -139,60 +144,83 @@ def _highest(items: Iterable[tuple[str, _Risen]]) -> dict[str, _Risen]:
 
 def _latency(scene: _Scene) -> Figures:
     """Rise of a component's latency that its callees (with the wire to them) do not explain."""
-    at: list[tuple[str, _Risen]] = []
-    calls: list[tuple[str, _Risen]] = []
+    at: _Rises = []
+    calls: _Rises = []
     for item in scene.evidence:
-        owner = Owner.parse(item.subject)
-        if item.kind == "metric" and read(item.name).family == "latency":
-            if owner.kind == "service" and item.direction == "up" and item.value is not None:
+        owner, signal = Owner.parse(item.subject), read(item.name)
+        if item.direction != "up" or item.value is None:
+            continue
+        if item.kind == "metric" and owner.kind == "service":
+            if signal.family == "latency" and signal.side == "own":
                 rise = (item.value - (item.baseline or 0.0)) * seconds_per(item.unit)
-                at.append((owner.service, _Risen(rise, level(item.figures["z"]), item.id)))
-        elif item.kind == "edge" and item.name.endswith("latency") and item.direction == "up":
-            risen = _Risen(item.figures["delta"], level(item.figures["z"]), item.id)
+                at.append((owner.service, _risen(item, rise, item.figures["z"])))
+        elif item.kind == "edge" and item.name.endswith("latency"):
+            risen = _risen(item, item.figures["delta"], item.figures["z"])
             calls.append((item.subject, risen))
             if item.name == "callee_latency":
                 at.append((owner.service, risen))
-    return _unexplained(scene, _highest(at), _highest(calls), "own latency")
+    return _unexplained(scene, at, calls, "own latency")
 
 
-def _unexplained(
-    scene: _Scene, at: Mapping[str, _Risen], calls: Mapping[str, _Risen], feature: Feature
-) -> Figures:
-    own: dict[str, float] = {}
-    for name, risen in at.items():
-        below = [
-            max(part.amount for part in parts)
-            for callee in scene.callees.get(name, ())
-            if (parts := [p for p in (calls.get(f"{name}->{callee}"), at.get(callee)) if p])
-        ]
-        explained = max(below, default=0.0)
-        own[name] = max(risen.amount - explained, 0.0)
-    most = max(own.values(), default=0.0)
-    found: Figures = {}
-    for name, amount in own.items():
-        risen = at[name]
-        share = amount / risen.amount if risen.amount > 0 else 0.0
-        value = risen.level * share * (amount / most) ** 0.25 if most > 0 else 0.0
-        _keep(found, name, feature, value, risen.id)
-    return found
+def _risen(item: Evidence, amount: float, z: float) -> _Risen:
+    fresh = item.figures.get("fresh", 1.0)
+    return _Risen(amount * fresh, item.figures.get("rate"), level(z) * fresh, item.id)
 
 
 def _errors(scene: _Scene) -> Figures:
     """Errors at a component that errors of its callees do not explain."""
-    at: list[tuple[str, _Risen]] = []
-    calls: list[tuple[str, _Risen]] = []
+    at: _Rises = []
+    calls: _Rises = []
     for item in scene.evidence:
         owner, signal = Owner.parse(item.subject), read(item.name)
         if item.kind == "metric" and signal.family in ("success", "errors"):
             worse = item.figures.get("worse", 0.0)
             if owner.kind == "service" and worse > 0 and item.value is not None:
                 amount = abs(item.value - (item.baseline or 0.0)) / 100.0
-                at.append((owner.service, _Risen(amount, level(worse), item.id)))
+                at.append((owner.service, _risen(item, amount, worse)))
         elif item.kind == "edge" and item.name.endswith("errors"):
-            risen = _Risen(item.figures["delta"], level(item.figures["z"]), item.id)
+            risen = _risen(item, item.figures["delta"], item.figures["z"])
             calls.append((item.subject, risen))
             at.append((owner.service, risen))
-    return _unexplained(scene, _highest(at), _highest(calls), "own errors")
+    return _unexplained(scene, at, calls, "own errors")
+
+
+# Without request rates one call of the caller may stand for several of the callee.
+_CALLS_PER_CALL = 2.0
+
+
+def _unexplained(scene: _Scene, at: _Rises, calls: _Rises, feature: Feature) -> Figures:
+    """What is left of each rise when that of the callees is taken off, beside the most left.
+
+    Where all rates are known, amounts are totals (rise x rate), so that a slow component that is
+    seldom called does not outshine a busy one.
+    """
+    rises, edges = _highest(at), _highest(calls)
+    rated = bool(rises) and all(risen.rate is not None for risen in rises.values())
+    total = {n: r.amount * (r.rate or 0.0) if rated else r.amount for n, r in rises.items()}
+    own: dict[str, float] = {}
+    for name in rises:
+        below = [
+            max(parts)
+            for callee in scene.callees.get(name, ())
+            if (parts := _parts(f"{name}->{callee}", callee, total, {} if rated else edges))
+        ]
+        explained = max(below, default=0.0) * (1.0 if rated else _CALLS_PER_CALL)
+        own[name] = max(total[name] - explained, 0.0)
+    most = max(own.values(), default=0.0)
+    found: Figures = {}
+    for name, amount in own.items():
+        if amount > 0:
+            share = (amount / total[name]) * (amount / most) ** 0.5
+            _keep(found, name, feature, rises[name].level * share, rises[name].id)
+    return found
+
+
+def _parts(
+    edge: str, callee: str, total: Mapping[str, float], edges: Mapping[str, _Risen]
+) -> list[float]:
+    found = [total[callee]] if callee in total else []
+    return [*found, edges[edge].amount] if edge in edges else found
 
 
 def _traces(scene: _Scene) -> Figures:
@@ -210,38 +238,30 @@ def _traces(scene: _Scene) -> Figures:
 def _wire(scene: _Scene) -> Figures:
     """Who stands at the end of all edges that lose time on the wire, and of few others.
 
-    cover = share of all such edges' weight that touches the component; purity = share of its edges
-    that are such; a single edge counts for its callee first.
+    cover = share of all such edges' weight that touches the component; purity = share of its
+    measured edges that are such; a single edge counts for its callee first.
     """
     weight: dict[str, float] = {}
     ids: dict[str, list[str]] = defaultdict(list)
+    degree: dict[str, float] = defaultdict(float)
     lost = [i for i in scene.evidence if i.name in ("wire_latency", "wire_time")]
     most = max((item.figures["delta"] for item in lost), default=0.0)
     for item in lost:
         value = level(item.figures["z"]) * (max(item.figures["delta"], 0.0) / most) ** 0.5
         weight[item.subject] = max(weight.get(item.subject, 0.0), value)
         ids[item.subject].append(item.id)
+        caller, _, callee = item.subject.partition("->")
+        degree[caller] = max(degree[caller], item.figures["caller_edges"])
+        degree[callee] = max(degree[callee], item.figures["callee_edges"])
     total = sum(weight.values())
-    degree = _degree(scene, weight)
     found: Figures = {}
-    for name in scene.names:
+    for name in degree:
         touching = [edge for edge in weight if name in edge.split("->")]
         hit = sum(weight[edge] * (1.0 if edge.endswith(f"->{name}") else 0.8) for edge in touching)
-        if hit <= 0:
-            continue
-        purity = min(hit / max(degree[name], 1), 1.0)
         strongest = max(weight[edge] for edge in touching)
-        value = strongest * (hit / total) * (0.4 + 0.6 * purity)
+        purity = min(hit / max(degree[name] * strongest, 1e-9), 1.0)
+        value = strongest * (hit / total) * (0.4 + 0.6 * purity) if total > 0 else 0.0
         _keep(found, name, "time on the wire", value, *(i for e in touching for i in ids[e][:2]))
-    return found
-
-
-def _degree(scene: _Scene, extra: Iterable[str]) -> dict[str, int]:
-    edges = {f"{edge.caller}->{edge.callee}" for edge in scene.topology.edges} | set(extra)
-    found: dict[str, int] = defaultdict(int)
-    for edge in edges:
-        for name in dict.fromkeys(edge.split("->")):
-            found[name] += 1
     return found
 
 
@@ -251,7 +271,7 @@ def _flows(scene: _Scene) -> Figures:
     found: Figures = {}
     for name, feature in names.items():
         raw = {
-            Owner.parse(item.subject).service: (level(4.0 * item.figures["z"]), item.id)
+            Owner.parse(item.subject).service: (_telling(item), item.id)
             for item in scene.evidence
             if item.name == name and item.kind in ("log", "trace")
         }
@@ -262,6 +282,12 @@ def _flows(scene: _Scene) -> Figures:
             inherited = 0.5 * value if below >= 0.75 * value else 0.0
             _keep(found, service, feature, value - inherited, id_)
     return found
+
+
+def _telling(item: Evidence) -> float:
+    """z of a step from 2 (nothing) to 6 (certain); a new step that is no error counts half."""
+    certain = float(np.clip((item.figures["z"] - 1.5) / 3.5, 0.0, 1.0))
+    return certain * (0.5 if item.name == "new_step" and not item.figures["error"] else 1.0)
 
 
 def _novelty(scene: _Scene) -> Figures:
@@ -294,24 +320,25 @@ def _changes(scene: _Scene) -> Figures:
 
 
 def _alerts(scene: _Scene) -> Figures:
-    """Scored alerts beside the strongest of their kind; entry pages say nothing of the cause."""
+    """Alerts that carry a score: on a component's own metrics, on its calls, in its logs.
+
+    A score of 3 on a metric is common in a storm, one of 7 is not.
+    """
     found: Figures = {}
-    kinds: dict[str, Feature] = {
-        "metric": "alerts on resources",
-        "trace": "alerts on calls",
-        "log": "alerts in logs",
-    }
-    for kind, feature in kinds.items():
-        alerts = [item for item in scene.evidence if item.kind == "alert" and kind in item.figures]
-        size: Callable[[Evidence], float] = (
-            (lambda item: item.figures["count"])
-            if kind == "log"
-            else (lambda item: item.figures["score"])
-        )
-        most = max((size(item) for item in alerts), default=0.0)
-        for item in alerts:
-            if most > 0:
-                _keep(found, item.subject, feature, size(item) / most, item.id)
+    alerts = [item for item in scene.evidence if item.kind == "alert"]
+    calls = [item for item in alerts if "trace" in item.figures]
+    loudest = max((item.figures["score"] for item in calls), default=0.0)
+    most = max((i.figures["count"] for i in alerts if "log" in i.figures), default=0.0)
+    for item in alerts:
+        score = item.figures["score"]
+        if "metric" in item.figures:
+            value = float(np.clip((score - 2.5) / 4.0, 0.0, 1.0))
+            _keep(found, item.subject, "alerts on resources", value, item.id)
+        elif "trace" in item.figures and loudest > 0:
+            _keep(found, item.subject, "alerts on calls", score / loudest, item.id)
+        elif "log" in item.figures and most > 0:
+            value = item.figures["count"] / most
+            _keep(found, item.subject, "alerts in logs", value, item.id)
     return found
 
 

@@ -13,12 +13,13 @@ _REL_FLOOR = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """`z` = (value - baseline) / scale, positive upwards; `peak` and `trough` are extremes.
+    """`z` = (value - baseline) / scale, positive upwards.
 
     `value` is the mean of the third of the points since the onset that moved furthest to its
     side, `baseline` the median before, `scale` the wider of IQR / 1.349, half the range from the
     1st to the 99th percentile / 2.33 and 5 % of the baseline. `steady` is the share of points
-    since the onset that lie outside all but 2 % of the past.
+    since the onset that lie outside all but 2 % of the past, `fresh` the share of the change that
+    came with the onset: 0 where the series already stood there just before.
     """
 
     value: float
@@ -26,8 +27,7 @@ class Deviation:
     scale: float
     steady: float
     first_out: Timestamp | None
-    low: float
-    high: float
+    fresh: float
 
     @property
     def z(self) -> float:
@@ -44,8 +44,21 @@ def finite(one: Series) -> tuple[FloatArray, FloatArray]:
     return one.times[keep], one.values[keep]
 
 
+def since(times: FloatArray, onset: Timestamp) -> int:
+    """Index of the first point that measures time after the onset.
+
+    A point may stand for the interval that follows it, so the one just before the onset counts.
+    """
+    step = float(np.median(np.diff(times))) if times.size > 2 else 0.0
+    return int(np.searchsorted(times, onset - 0.999 * step, side="left"))
+
+
 def deviation(
-    before: FloatArray, times: FloatArray, after: FloatArray, floor: float = 0.0
+    before: FloatArray,
+    times: FloatArray,
+    after: FloatArray,
+    floor: float = 0.0,
+    just_before: FloatArray | None = None,
 ) -> Deviation | None:
     """Compare `after` (at `times`) with `before`; None where there is too little of either."""
     if before.size < _MIN_BEFORE or after.size == 0:
@@ -65,4 +78,7 @@ def deviation(
     margin = 0.5 * scale
     out = (after > high + margin) if value >= middle else (after < low - margin)
     first = float(times[int(np.argmax(out))]) if out.any() else None
-    return Deviation(value, float(middle), scale, float(out.mean()), first, float(low), float(high))
+    fresh = 1.0
+    if just_before is not None and just_before.size and value != middle:
+        fresh = float(np.clip((value - np.median(just_before)) / (value - middle), 0.0, 1.0))
+    return Deviation(value, float(middle), scale, float(out.mean()), first, fresh)

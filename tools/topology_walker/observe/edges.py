@@ -1,11 +1,12 @@
 """What call edges show: time in the callee, time on the wire between, errors on either side."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
 
 from tools.topology_walker.config import WalkerConfig
-from tools.topology_walker.observe.deviation import Deviation, deviation, finite
+from tools.topology_walker.observe.deviation import Deviation, deviation, finite, since
 from tools.topology_walker.observe.metrics import Moved, strength_of
 from tools.topology_walker.signals import read, seconds_per
 from tools.types import Finding, Owner, Series, Telemetry, Timestamp, Window
@@ -25,7 +26,22 @@ def edge_findings(
         key = (one.subject, one.name)
         if key not in best or one.strength > best[key].strength:
             best[key] = one
-    return list(best.values())
+    degree = _degrees(telemetry)
+    return [
+        one.model_copy(update={"figures": {**one.figures, **_ends(one.subject, degree)}})
+        for one in best.values()
+    ]
+
+
+def _degrees(telemetry: Telemetry) -> dict[str, int]:
+    """How many measured edges each component has."""
+    edges = {one.owner for one in telemetry.series if "->" in one.owner}
+    return Counter(name for edge in edges for name in edge.split("->"))
+
+
+def _ends(edge: str, degree: dict[str, int]) -> dict[str, float]:
+    caller, _, callee = edge.partition("->")
+    return {"caller_edges": float(degree[caller]), "callee_edges": float(degree[callee])}
 
 
 def _measured(all_moved: Iterable[Moved], window: Window) -> list[Finding]:
@@ -67,7 +83,7 @@ def _finding(
         onset=by.first_out,
         direction="up" if up else "down",
         strength=strength_of(z) if z > 0 or name == "calls" else 0.0,
-        figures={"z": z, "delta": by.change * factor, "steady": by.steady},
+        figures={"z": z, "delta": by.change * factor, "steady": by.steady, "fresh": by.fresh},
         statement=(
             f"{series.owner} {series.metric} {'rose' if up else 'fell'} to {by.value:.4g}{unit},"
             f" normally {by.baseline:.4g}{unit}."
@@ -107,12 +123,12 @@ def _gap(
     edge: Series, callee: Series, past: dict[str, Series], onset: Timestamp
 ) -> Deviation | None:
     times, gap = _minus(edge, callee)
-    since = int(np.searchsorted(times, onset, side="left"))
-    before = gap[:since]
+    first = since(times, onset)
+    before = gap[:first]
     history = past.get(edge.name), past.get(callee.name)
     if history[0] is not None and history[1] is not None:
         before = _minus(history[0], history[1])[1]
-    return deviation(before, times[since:], gap[since:])
+    return deviation(before, times[first:], gap[first:])
 
 
 def _minus(

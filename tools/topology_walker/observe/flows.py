@@ -25,6 +25,7 @@ _DIGITS = re.compile(r"\d+")
 _ERRORS = re.compile(r"error|exception|fatal|panic|traceback|severe", re.IGNORECASE)
 _WORDS, _HEAD = 6, 300
 _MAX_STEPS = 150
+_START = "log (first line)"
 
 
 def template(message: str) -> str:
@@ -82,6 +83,10 @@ def _visits(telemetry: Telemetry, onset: Timestamp) -> dict[str, list[_Visit]]:
     found: dict[str, list[_Visit]] = defaultdict(list)
     for (service, _), visit in known.items():
         found[service].append(visit)
+    for visit in known.values():
+        logged = [at for step, at in visit.steps.items() if step.startswith("log ")]
+        if logged:
+            visit.steps[_START] = min(logged) - 1e-6
     return found
 
 
@@ -116,8 +121,8 @@ def _compare(
     was, n_was, before_was = _matrix(past, at, is_log, logged)
     is_now, n_now, before_now = _matrix(now, at, is_log, logged)
     follows = (before_was + before_now) > 0
-    if not cross:
-        follows &= is_log[:, None] == is_log[None, :]
+    starts = np.array([step == _START for step in steps])
+    follows &= (is_log[:, None] == is_log[None, :]) | (cross & ~starts[:, None] & ~starts[None, :])
     p, q = (was + 0.5) / (n_was + 1.0), (is_now + 0.5) / (n_now + 1.0)
     pooled = (was + is_now + 0.5) / (n_was + n_now + 1.0)
     n = 1.0 / (1.0 / np.maximum(n_was, 0.5) + 1.0 / np.maximum(n_now, 0.5))
@@ -125,7 +130,8 @@ def _compare(
     enough = follows & (n_was >= 4) & (n_now >= 3)
     bad = np.array([_ERRORS.search(step) is not None for step in steps])
     unseen = np.array([not any(step in visit.steps for visit in past) for step in steps])
-    missing = np.where(enough & (p >= 0.5) & ~bad[None, :], -z * np.clip((p - q) / p, 0, 1) ** 2, 0)
+    sound = ~bad[:, None] & ~bad[None, :]
+    missing = np.where(enough & (p >= 0.5) & sound, -z * np.clip((p - q) / p, 0, 1) ** 2, 0)
     new = np.where(enough & (bad | unseen)[None, :] & (p < 0.5), z * np.clip(q - p, 0, 1), 0)
     tables = (("missing_step", missing), ("new_step", new))
     return [

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from tools.topology_walker.config import WalkerConfig
-from tools.topology_walker.observe.deviation import Deviation, deviation, finite
+from tools.topology_walker.observe.deviation import Deviation, deviation, finite, since
 from tools.topology_walker.signals import Signal, read
 from tools.types import Finding, Owner, Series, Telemetry, Timestamp, Window
+
+_JUST_BEFORE_S, _JUST_BEFORE = 1800.0, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +35,16 @@ def moved(telemetry: Telemetry, onset: Timestamp) -> list[Moved]:
     found = []
     for one in telemetry.series:
         times, values = finite(one)
-        since = int(np.searchsorted(times, onset, side="left"))
+        first = since(times, onset)
         history = past.get(one.name)
-        before = finite(history)[1] if history is not None else values[:since]
+        before_times, before = (times[:first], values[:first])
+        if history is not None:
+            before_times, before = finite(history)
+            kept = int(np.searchsorted(before_times, times[first] if first < times.size else onset))
+            before_times, before = before_times[:kept], before[:kept]
         signal = read(one.metric)
-        by = deviation(before, times[since:], values[since:], _floor(signal))
+        recent = before[before_times >= onset - _JUST_BEFORE_S][-_JUST_BEFORE:]
+        by = deviation(before, times[first:], values[first:], _floor(signal), recent)
         if by is not None:
             found.append(Moved(one, Owner.parse(one.owner), signal, by))
     return found
@@ -52,21 +59,30 @@ def _floor(signal: Signal) -> float:
 def deviations(
     all_moved: Iterable[Moved], telemetry: Telemetry, onset: Timestamp, config: WalkerConfig
 ) -> list[Finding]:
-    """The strongest deviation per component and family, with its share among its peers."""
+    """The strongest deviation per component and family, with its share among its peers.
+
+    Where a page names a metric, that metric stands for its family.
+    """
     own = [m for m in all_moved if m.owner.kind != "edge"]
+    paged = {alert.labels.get("signal", "") for alert in telemetry.alerts}
     totals: dict[str, float] = defaultdict(float)
     for one in own:
         totals[one.series.metric] += abs(one.by.change)
-    best: dict[tuple[str, str, str], Finding] = {}
+    rates = {
+        m.series.owner: max(m.by.value, m.by.baseline) for m in own if m.signal.family == "traffic"
+    }
+    best: dict[tuple[str, str, str], tuple[bool, Finding]] = {}
     for one in own:
         if abs(one.by.z) < config.min_strength:
             continue
         share = abs(one.by.change) / totals[one.series.metric]
-        finding = _finding(one, share, telemetry.window, onset)
+        finding = _finding(one, share, rates.get(one.series.owner), telemetry.window, onset)
         key = (one.series.owner, one.signal.family, finding.direction)
-        if key not in best or finding.strength > best[key].strength:
-            best[key] = finding
-    return list(best.values())
+        rival = (one.series.metric in paged, finding)
+        known = best.get(key)
+        if known is None or (rival[0], finding.strength) > (known[0], known[1].strength):
+            best[key] = rival
+    return [finding for _, finding in best.values()]
 
 
 def strength_of(z: float) -> float:
@@ -74,7 +90,9 @@ def strength_of(z: float) -> float:
     return float(np.log1p(min(abs(z), 1000.0)))
 
 
-def _finding(one: Moved, share: float, window: Window, onset: Timestamp) -> Finding:
+def _finding(
+    one: Moved, share: float, rate: float | None, window: Window, onset: Timestamp
+) -> Finding:
     by, series = one.by, one.series
     up = by.value > by.baseline
     ratio = (abs(by.value) + 1e-9) / (abs(by.baseline) + 1e-9)
@@ -97,6 +115,8 @@ def _finding(one: Moved, share: float, window: Window, onset: Timestamp) -> Find
             "share": share,
             "ratio": float(np.clip(ratio, 1e-3, 1e3)),
             "steady": by.steady,
+            "fresh": by.fresh,
+            **({"rate": rate} if rate is not None else {}),
         },
         statement=(
             f"{series.owner} {series.metric} {'rose' if up else 'fell'} to {by.value:.4g}"

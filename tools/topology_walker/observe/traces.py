@@ -1,6 +1,6 @@
 """Where traces spend more time than before: in a component's own code, or on the wire."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,7 +28,11 @@ def trace_findings(telemetry: Telemetry, onset: Timestamp, config: WalkerConfig)
     for (place, seconds), before in zip(_own_times(spans), is_early, strict=True):
         spent[place, before].append(seconds)
     window = Window(start=onset, end=max(telemetry.window.end, onset))
+    degree = Counter(
+        name for owner in {o for (o, _), _ in spent if "->" in o} for name in owner.split("->")
+    )
     best: dict[str, Finding] = {}
+    total: dict[str, float] = defaultdict(float)
     for place in {place for place, _ in spent}:
         early, late = spent.get((place, True), []), spent.get((place, False), [])
         if len(early) < _MIN_SPANS or len(late) < _MIN_SPANS:
@@ -36,10 +40,29 @@ def trace_findings(telemetry: Telemetry, onset: Timestamp, config: WalkerConfig)
         finding = _slower(place, np.asarray(early), np.asarray(late), traces, window)
         if finding is None or finding.figures["z"] < config.min_strength:
             continue
+        total[finding.subject] += finding.figures["per_trace"]
         known = best.get(finding.subject)
         if known is None or finding.figures["per_trace"] > known.figures["per_trace"]:
             best[finding.subject] = finding
-    return list(best.values())
+    return [
+        one.model_copy(
+            update={
+                "figures": {
+                    **one.figures,
+                    "per_trace": total[subject],
+                    **_ends(subject, degree),
+                }
+            }
+        )
+        for subject, one in best.items()
+    ]
+
+
+def _ends(owner: str, degree: Counter[str]) -> dict[str, float]:
+    caller, wire, callee = owner.partition("->")
+    if not wire:
+        return {}
+    return {"caller_edges": float(degree[caller]), "callee_edges": float(degree[callee])}
 
 
 def _own_times(spans: Sequence[Span]) -> list[tuple[Place, float]]:
