@@ -83,6 +83,7 @@ def render(
 ) -> str:
     """The brief of one incident in one language, as Markdown."""
     evidence, ranking, onset = state["evidence"], state["ranking"], state["onset"]
+    missing = state.get("gathered", Gathered()).missing
     changes = [
         one
         for one in evidence
@@ -102,10 +103,11 @@ def render(
         abstained=ranking.abstained,
         reason=ranking.reason,
         changes=[evidence_line(one, language) for one in changes[:4]],
+        changes_known=not any(line.startswith("changes: ") for line in missing),
         plan=plan,
         risk=word("risk", plan.risk, language) if plan else "",
         advice=advice,
-        missing=[_missing(one, language) for one in state.get("gathered", Gathered()).missing],
+        missing=[_missing(one, language) for one in missing],
         unsure_onset=onset.confidence < 0.3,
         clocks=clock_lines(incident.clocks),
         evidence=[evidence_line(one, language) for one in shown(evidence, ranking)],

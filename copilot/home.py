@@ -2,9 +2,12 @@
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_ADDRESS = re.compile(r"https?://[^\s,]+")
 
 
 class HomeBusyError(Exception):
@@ -58,3 +61,9 @@ def holder(home: Path) -> str:
     except FileNotFoundError:
         return ""
     return ""
+
+
+def service_address(home: Path) -> str:
+    """Where the service that owns the folder listens; empty where none does."""
+    found = _ADDRESS.search(holder(home))
+    return found[0] if found else ""

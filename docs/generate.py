@@ -61,7 +61,7 @@ def _parameters(function: Callable[..., object]) -> list[str]:
             elif isinstance(said, OptionInfo):
                 # Inside Annotated the first flag is taken for a default until typer reads it.
                 said_flags = [said.default, *(said.param_decls or ())]
-                flags = [one for one in said_flags if str(one).startswith("--")]
+                flags = [str(one) for one in said_flags if str(one).startswith("--")]
                 flags = flags or [f"--{name.replace('_', '-')}"]
                 rows.append(f"- `{', '.join(flags)}`: {said.help}")
     return rows

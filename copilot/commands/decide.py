@@ -1,6 +1,5 @@
 """`copilot approve` and `copilot reject`: a person's answer to one digest, here or at a service."""
 
-import re
 from pathlib import Path
 
 import httpx
@@ -15,8 +14,6 @@ from copilot.settings import Settings, SettingsError
 from copilot.sources import Sources
 from copilot.store import ApprovalRequest, Store, UnknownPlanError
 from tools.types import Approval, Plan
-
-_ADDRESS = re.compile(r"https?://[^\s,]+")
 
 
 class RemoteError(Exception):
@@ -58,8 +55,7 @@ def _waiting(store: Store, incident_id: str) -> ApprovalRequest | None:
 def _answer(settings: Settings, plan: Plan, decision: str, by: str, reason: str) -> int:
     if not by.strip():
         raise SettingsError("who decides? name yourself with --by")
-    holder = home.holder(settings.home)
-    address = settings.server or next(iter(_ADDRESS.findall(holder)), "")
+    address = settings.server or home.service_address(settings.home)
     if address:
         return _remote(settings, address, plan, decision, by, reason)
     return _here(settings, plan, decision, by, reason)

@@ -78,7 +78,8 @@ def _store(settings: Settings) -> Check:
 
 
 def _service(settings: Settings) -> Check:
-    address = f"http://{settings.host}:{settings.port}"
+    configured = settings.server or f"http://{settings.host}:{settings.port}"
+    address = home.service_address(settings.home) or configured
     try:
         ready = httpx.get(f"{address}/readyz", timeout=2)
     except httpx.HTTPError:
