@@ -31,7 +31,7 @@ class ClustererConfig(Frozen):
 
     burst: float = Field(default=15.0, ge=0)
     """Alerts that start this close together are taken for one cause, however far apart they are."""
-    unrelated_gap: float = Field(default=150.0, gt=0)
+    unrelated_gap: float = Field(default=130.0, gt=0)
     unrelated_quiet: float = Field(default=60.0, gt=0)
     """An alert with no known call path to a group joins it until this long after the group's last
     start, and its last end."""
@@ -51,7 +51,7 @@ class ClustererConfig(Frozen):
     flap_limit: float = Field(default=3.0, gt=1)
     """This many restarts within a window (exponentially forgotten) make an alert flap."""
 
-    surface_per_day: float = Field(default=8.0, gt=0)
+    surface_per_day: float = Field(default=7.0, gt=0)
     """Groups as strange as this many a day in their scope are told; the rest is held as noise."""
     learn_for: float = Field(default=3600.0, ge=0)
     learn_groups: int = Field(default=5, ge=0)

@@ -13,7 +13,7 @@ EPISODE = 60.0
 WINDOW = 600.0
 CHRONIC_EPISODES = 20
 CHRONIC_SURPRISE = 1.5
-_PRIOR_TIME = 6 * 3600.0
+_PRIOR_TIME = 3 * 3600.0
 _MIN_WATCHED = 3600.0
 _BIN = 0.5
 _BINS = 200
@@ -88,7 +88,7 @@ class NoiseModel:
 
     An alert's surprise, in nats, is `-ln(1 - exp(-rate * 600 s))`: how unlikely its fingerprint
     shows up in ten minutes by habit. The rate is a gamma-Poisson estimate, episodes over time
-    watched, shrunk to the mean of its family with a weight of six hours. A group's strangeness is
+    watched, shrunk to the mean of its family with a weight of three hours. A group's strangeness is
     the sum over its distinct fingerprints; its return rate is how many groups a day, in its
     scope, are at least as strange. Nothing here needs labels; `learn_real` takes them if given.
 

@@ -3,10 +3,19 @@
 from tools.clusterer.config import ClustererConfig
 from tools.clusterer.group import SEVERITIES, Group, Scope
 from tools.clusterer.noise import NoiseModel
-from tools.types import Alert, Timestamp
+from tools.types import Alert, Severity, Timestamp
 
 _PRESUMED_INCIDENTS_PER_DAY = 1.0
 """What a scope is taken to have; turns a return rate into a rank between 0 and 1."""
+
+_GRAVITY: dict[Severity, float] = {
+    "critical": 1.5,
+    "high": 1.25,
+    "warning": 1.0,
+    "info": 0.5,
+    "low": 0.5,
+}
+"""The rule's author knew something too: surprise counts more where the severity is higher."""
 
 
 class Surfacer:
@@ -27,7 +36,8 @@ class Surfacer:
         """Nats that the alert adds to its group."""
         if not self._learned:
             return 1.0
-        return self.noise.surprise(alert.fingerprint, (*scope, alert.name), at)
+        nats = self.noise.surprise(alert.fingerprint, (*scope, alert.name), at)
+        return nats * _GRAVITY[alert.severity]
 
     def observe(self, alert: Alert, scope: Scope, at: Timestamp) -> bool:
         """Learn an occurrence; True if it surges."""
