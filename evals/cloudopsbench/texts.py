@@ -121,7 +121,8 @@ def configuration(found: object) -> ClusterState:
 
 
 _MEASURE = re.compile(
-    r"(?:(?P<metric>[\w-]*latency): )?Normal=(?P<normal>[\d.]+)[^>|]*-> Cur(?:rent)?=(?P<now>[\d.]+)"
+    r"(?:(?P<metric>[\w-]*latency): )?Normal=(?P<normal>[\d.]+)[^>|]*-> "
+    r"Cur(?:rent)?=(?P<now>[\d.]+)"
 )
 
 

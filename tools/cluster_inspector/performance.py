@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from tools.cluster_inspector.findings import ClusterFinding
 from tools.cluster_inspector.rules import broken
@@ -12,6 +13,10 @@ CPU_RISE = 2.0
 """A container that takes this many times its usual CPU while throttled is the busy one."""
 EXPLAINS = 0.3
 """A callee explains its caller's slowness when it slowed down by this share of it."""
+FAINT = 0.1
+"""And when it slowed down at least by this share at the lowest quantile that rose."""
+SLIGHT = 0.02
+"""Slowdowns below this share of the worst are noise beside it."""
 
 
 def _subject(owner: str) -> tuple[str, str]:
@@ -60,50 +65,119 @@ def _loss(found: tuple[Signal, ...]) -> Iterator[ClusterFinding]:
 
 
 def slowness(view: View) -> Iterator[ClusterFinding]:
-    """The slow services that no slow callee explains.
+    """The slow services that neither a slow callee nor a slow caller explains.
 
-    A service is as slow as what it calls, and what a delayed service calls looks a little slow
-    too, since its requests arrive late. So a callee explains its caller only when it slowed down
-    by a good share of the caller's slowdown.
+    A service is as slow as what it calls, so a callee explains its caller when it slowed down by a
+    good share of the caller's slowdown, and not in the tail alone when the caller did in the
+    median. And what a delayed service calls
+    looks a little slow too, since it receives and sends over the delayed wire: a caller explains a
+    callee that slowed down far less. Several origins on one node point at the node.
     """
-    found = signals(view)
-    slow: dict[str, Signal] = {}
-    for signal in found:
-        if signal.kind == "latency" and signal.rise > _rise(slow, signal.owner):
-            slow[signal.owner] = signal
-    callees: dict[str, set[str]] = defaultdict(set)
-    for edge in view.state.edges:
-        callees[edge.caller].add(edge.callee)
-    origins = [owner for owner in slow if not _explained(owner, slow, callees)]
-    busy = {signal.owner for signal in found if signal.kind == "throttled"}
-    certain = len(origins) == 1 and (bool(view.state.edges) or len(slow) == 1)
+    graph = Slowness.of(view)
+    origins = graph.origins()
+    busy = {signal.owner for signal in signals(view) if signal.kind == "throttled"}
+    known = graph.known(view)
+    for node, on_it in _together(view, origins).items():
+        yield broken(
+            "node-network-delay", f"node/{node}", on=f"Node/{node}", field="latency",
+            observed=f"{', '.join(sorted(on_it))} are slow", expected="their usual latency",
+            score=0.92 if known else 0.6, evidence=graph.texts[min(on_it)],
+        )  # fmt: skip
+    certain = len(origins) == 1 and known
     for owner in origins:
         subject, on = _subject(owner)
-        reach = sum(_reaches(other, owner, callees) for other in slow)
-        base = 0.9 if certain else 0.6 + 0.2 * reach / len(slow)
+        share = graph.reach(owner) / len(graph.rises)
         yield broken(
-            "pod-network-delay", subject, on=on, field="latency",
-            observed=slow[owner].text, expected="its usual latency",
-            score=base - (0.1 if owner in busy else 0.0), evidence=slow[owner].text,
+            "pod-network-delay", subject, on=on, field="latency", observed=graph.texts[owner],
+            expected="its usual latency", evidence=graph.texts[owner],
+            score=(0.9 if certain else 0.6 + 0.2 * share) - (0.1 if owner in busy else 0.0),
         )  # fmt: skip
 
 
-def _rise(slow: dict[str, Signal], owner: str) -> float:
-    return slow[owner].rise if owner in slow else 0.0
+def _together(view: View, origins: list[str]) -> dict[str, set[str]]:
+    """Nodes that hold at least two of the origins, and two thirds of all."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for owner in origins:
+        for pod in view.pods_by_application.get(owner, ()):
+            if pod.node:
+                found[pod.node].add(owner)
+    return {
+        node: owners
+        for node, owners in found.items()
+        if len(owners) >= 2 and 3 * len(owners) >= 2 * len(origins)
+    }
 
 
-def _explained(owner: str, slow: dict[str, Signal], callees: dict[str, set[str]]) -> bool:
-    bound = EXPLAINS * slow[owner].rise
-    return any(_rise(slow, callee) >= bound for callee in callees[owner] if callee != owner)
+@dataclass(frozen=True)
+class Slowness:
+    """By how much each service slowed down, per quantile, and who calls whom."""
 
+    rises: dict[str, dict[str, float]]
+    texts: dict[str, str]
+    callees: dict[str, set[str]]
 
-def _reaches(start: str, goal: str, callees: dict[str, set[str]]) -> bool:
-    """`start` is `goal`, or calls it over any number of others."""
-    seen, waiting = {start}, [start]
-    while waiting:
-        owner = waiting.pop()
-        if owner == goal:
-            return True
-        waiting += callees[owner] - seen
-        seen |= callees[owner]
-    return False
+    @classmethod
+    def of(cls, view: View) -> "Slowness":
+        """The latencies of a state that rose."""
+        rises: dict[str, dict[str, float]] = defaultdict(dict)
+        texts: dict[str, str] = {}
+        for signal in signals(view):
+            if signal.kind == "latency" and signal.rise > 0:
+                rises[signal.owner][signal.metric] = signal.rise
+                texts.setdefault(signal.owner, signal.text)
+        most = max((max(rise.values()) for rise in rises.values()), default=0.0)
+        kept = {name: rise for name, rise in rises.items() if max(rise.values()) >= SLIGHT * most}
+        callees: dict[str, set[str]] = defaultdict(set)
+        for edge in view.state.edges:
+            callees[edge.caller].add(edge.callee)
+        return cls(kept, texts, callees)
+
+    def known(self, view: View) -> bool:
+        """Of every slow service it was asked whom it calls, or it stands in the graph."""
+        drawn = {edge.caller for edge in view.state.edges} | {e.callee for e in view.state.edges}
+        asked = {look.name for look in view.state.looked if look.verb == "dependencies"}
+        return all(owner in drawn | asked for owner in self.rises)
+
+    def origins(self) -> list[str]:
+        """Services whose slowness starts with them, the slowest first."""
+        unexplained = [owner for owner in self.rises if not self._by_callee(owner)]
+        own = [owner for owner in unexplained if not self._by_caller(owner, unexplained)]
+        return sorted(own, key=lambda owner: -max(self.rises[owner].values()))
+
+    def _shares(self, caller: str, callee: str) -> dict[str, float]:
+        """How much of the caller's rise the callee has, at each quantile where the caller rose."""
+        its = self.rises.get(callee, {})
+        return {metric: its.get(metric, 0.0) / rise for metric, rise in self.rises[caller].items()}
+
+    def _explains(self, callee: str, caller: str) -> bool:
+        shares = self._shares(caller, callee)
+        return max(shares.values()) >= EXPLAINS and shares[min(shares)] >= FAINT
+
+    def _by_callee(self, owner: str) -> bool:
+        return any(
+            self._explains(callee, owner)
+            for callee in self.rises
+            if callee != owner and self._leads(owner, callee) and not self._leads(callee, owner)
+        )
+
+    def _by_caller(self, owner: str, origins: list[str]) -> bool:
+        return any(
+            owner in self.callees.get(caller, ())
+            and max(self._shares(caller, owner).values()) < EXPLAINS
+            for caller in origins
+            if caller != owner
+        )
+
+    def reach(self, goal: str) -> int:
+        """How many slow services are the goal or call it over any number of others."""
+        return sum(self._leads(start, goal) for start in self.rises)
+
+    def _leads(self, start: str, goal: str) -> bool:
+        seen, waiting = {start}, [start]
+        while waiting:
+            owner = waiting.pop()
+            if owner == goal:
+                return True
+            waiting += self.callees.get(owner, set()) - seen
+            seen |= self.callees.get(owner, set())
+        return False

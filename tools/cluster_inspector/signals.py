@@ -68,7 +68,7 @@ def _from_alert(alert: Alert) -> Signal | None:
     return Signal(
         owner=owner,
         kind=kind,
-        metric=metric or alert.name,
+        metric=metric.removeprefix(f"{owner}-") or alert.name,
         normal=float(normal) if re.fullmatch(r"\d+(?:\.\d+)?", normal) else None,
         current=alert.value or 0.0,
         text=alert.annotations.get("description", "") or alert.name,
@@ -76,22 +76,42 @@ def _from_alert(alert: Alert) -> Signal | None:
 
 
 def signals(view: View) -> tuple[Signal, ...]:
-    """Every signal of the state."""
-    return tuple(_alerts(view))
+    """Every signal of the state: latencies as measured where the series show it, else alerts."""
+    measured = {(signal.owner, signal.metric): signal for signal in _series(view)}
+    fired = [signal for signal in map(_from_alert, view.state.alerts) if signal is not None]
+    kept = [signal for signal in fired if (signal.owner, signal.metric) not in measured]
+    return (*kept, *measured.values())
 
 
-def _alerts(view: View) -> Iterator[Signal]:
-    for alert in view.state.alerts:
-        signal = _from_alert(alert)
-        if signal is not None:
-            yield signal
+def _series(view: View) -> Iterator[Signal]:
+    for series in view.state.series:
+        if kind_of(series.metric) != "latency":
+            continue
+        moved = shift(series)
+        if moved is None:
+            continue
+        normal, current, noise = moved
+        if current > SLOWER * normal and current > normal + noise:
+            text = f"{series.owner} {series.metric}: {normal:g} -> {current:g} {series.unit}"
+            yield Signal(series.owner, "latency", series.metric, normal, current, text.strip())
 
 
-def shift(series: Series, quiet: float = 0.25) -> tuple[float, float] | None:
-    """Median of the first `quiet` share and the highest median of two later thirds."""
+SLOWER = 1.5
+"""A latency this many times its usual one, and above its usual noise, is slow."""
+
+
+def shift(series: Series, quiet: float = 0.25) -> tuple[float, float, float] | None:
+    """Usual value, worst later value, and the usual noise (range of the quiet part).
+
+    The first `quiet` share of the points is taken for usual; the later value is the upper quartile
+    of the rest, so that a single spike counts for nothing. Zeros are pauses.
+    """
     values = series.values[np.isfinite(series.values)]
-    if len(values) < 12:
+    first = max(int(len(values) * quiet), 4)
+    if len(values) < 3 * first:
         return None
-    first = max(int(len(values) * quiet), 3)
-    parts = np.array_split(values[first:], 3)
-    return float(np.median(values[:first])), max(float(np.median(part)) for part in parts)
+    usual = values[:first][values[:first] > 0]
+    if len(usual) < 3:
+        return None
+    later = float(np.percentile(values[first:], 75))
+    return float(np.median(usual)), later, float(np.ptp(usual))

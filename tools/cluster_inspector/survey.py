@@ -6,6 +6,7 @@ from tools.cluster_inspector.config import Config
 from tools.cluster_inspector.constraints import is_control_plane
 from tools.cluster_inspector.diagnosis import inspect
 from tools.cluster_inspector.scheduling import pending
+from tools.cluster_inspector.signals import signals
 from tools.cluster_inspector.storage import waits_for_volume
 from tools.cluster_inspector.view import View, serves
 from tools.types import ClusterState, Look, Pod
@@ -140,8 +141,11 @@ def alarms(view: View, config: Config) -> Iterator[Look]:
 
 
 def slow_services(view: View, config: Config) -> Iterator[Look]:
-    """Whom the services with alerts call."""
-    for service in dict.fromkeys(alert.service for alert in view.state.alerts):
+    """How slow all services are, and whom the slow ones call."""
+    slow = [signal.owner for signal in signals(view) if signal.kind == "latency"]
+    if slow:
+        yield Look(verb="metrics")
+    for service in dict.fromkeys(slow):
         if service in view.workloads:
             yield Look(verb="dependencies", name=service)
 
