@@ -44,7 +44,6 @@ def postgresql() -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database; on PostgreSQL a schema of its own, which is made faster."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'store.sqlite'}"
     folder, name = request.getfixturevalue("postgresql"), f"t{next(_NUMBERS)}"
