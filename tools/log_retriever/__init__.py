@@ -4,10 +4,11 @@
 `Index.search` finds lines, `redact` and `sanitize` make text fit to leave the tool.
 """
 
+from tools.log_retriever.changes import NoveltyConfig
 from tools.log_retriever.index import Hit, Index
 from tools.log_retriever.miner import Miner, MinerConfig, Parsed, Template, Variable
-from tools.log_retriever.novelty import NoveltyConfig, novelty
-from tools.log_retriever.redact import Redacted, Vault, redact
+from tools.log_retriever.novelty import novelty
+from tools.log_retriever.redact import Redacted, Vault, excerpt, redact
 from tools.log_retriever.sanitize import sanitize
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Template",
     "Variable",
     "Vault",
+    "excerpt",
     "novelty",
     "redact",
     "sanitize",

@@ -1,21 +1,17 @@
-"""What the log says after the onset that it did not say before."""
+"""What the log says after the onset that it did not say before, and what it no longer says."""
 
-from collections import Counter
+import math
+from collections import defaultdict
 from collections.abc import Sequence
 
-from pydantic import Field
+from tools.log_retriever.changes import Change, NoveltyConfig, Periods, changes_of, periods_of
+from tools.log_retriever.headers import level_name
+from tools.log_retriever.redact import Vault, excerpt
+from tools.log_retriever.significance import RateChange, discoveries
+from tools.log_retriever.tallies import tally
+from tools.types import Finding, LogLine, Timestamp
 
-from tools.log_retriever.miner import Miner
-from tools.log_retriever.redact import Vault, redact
-from tools.log_retriever.sanitize import sanitize
-from tools.types import Finding, Frozen, LogLine, Timestamp, Window
-
-
-class NoveltyConfig(Frozen):
-    """What counts as novel and how much is said."""
-
-    limit: int = Field(default=60, ge=1)
-    excerpt: int = Field(default=300, ge=16)
+_ALARMING = frozenset(("ERROR", "FATAL"))
 
 
 def novelty(
@@ -24,44 +20,135 @@ def novelty(
     onset: Timestamp,
     config: NoveltyConfig | None = None,
 ) -> list[Finding]:
-    """Findings about templates that are new after the onset, strongest first."""
+    """Findings about templates that appear, grow, burst, shrink or vanish at the onset.
+
+    Compared are `lines` from the onset on with `baseline` and what of `lines` precedes the onset.
+    A template's share of its service's lines is tested (so that more traffic alone is no news) and
+    must agree with its rate per second; the service's own rate is tested apart.
+    Benjamini-Hochberg bounds the false discoveries; errors never seen before are always told.
+    `value` and `baseline` are lines per minute, `strength` is -log10 p times a weight. Without any
+    earlier line only error lines are told, with low strength. Findings come strongest first.
+    """
     config = config or NoveltyConfig()
     after = [line for line in lines if line.at >= onset]
-    before = baseline or [line for line in lines if line.at < onset]
-    if not after:
+    before = [*baseline, *(line for line in lines if line.at < onset)]
+    if not after and not before:
         return []
-    miner = Miner()
-    known = {(line.service, miner.add(line.message).template) for line in before}
-    counts: Counter[tuple[str, str]] = Counter()
-    first: dict[tuple[str, str], LogLine] = {}
-    for line in after:
-        key = (line.service, miner.add(line.message).template)
-        counts[key] += 1
-        first.setdefault(key, line)
-    window = Window(start=onset, end=max(onset, *(line.at for line in after)))
+    if not before:
+        alarming = [line for line in after if level_name(line.level) in _ALARMING]
+        return _errors_only(alarming, onset, config)
+    tallies = tally(before, after, config.miner)
+    periods = periods_of(before, after, onset, config)
+    kept = _discovered(changes_of(tallies, periods, config), config)
     vault = Vault()
+    ranked = sorted(kept, key=lambda c: (-_strength(c, config), c.tally.service, c.tally.template))
+    chosen = _capped(ranked, config)
+    return [_finding(change, periods, vault, config) for change in chosen]
+
+
+def _discovered(changes: Sequence[Change], config: NoveltyConfig) -> list[Change]:
+    found = discoveries([c.test.p_value for c in changes], config.false_discovery_rate)
+    return [
+        change
+        for change, significant in zip(changes, found, strict=True)
+        if significant or (change.name == "new_template" and change.tally.level in _ALARMING)
+    ]
+
+
+def _strength(change: Change, config: NoveltyConfig) -> float:
+    alarming = change.tally.level in _ALARMING
+    if change.test.statistic < 0:
+        weight = config.error_vanishes if alarming else config.line_vanishes
+    elif not change.tally.template:
+        weight = config.more_lines
+    else:
+        weight = config.error_appears if alarming else config.line_appears
+    return weight * -math.log10(change.test.p_value)
+
+
+def _capped(ranked: Sequence[Change], config: NoveltyConfig) -> list[Change]:
+    told: dict[str, int] = defaultdict(int)
+    chosen = []
+    for change in ranked:
+        told[change.tally.service] += 1
+        if told[change.tally.service] <= config.per_service:
+            chosen.append(change)
+    return chosen[: config.limit]
+
+
+def _finding(change: Change, periods: Periods, vault: Vault, config: NoveltyConfig) -> Finding:
+    counted = change.tally
+    a, b = len(counted.after), len(counted.before)
+    rate_after, rate_before = 60 * a / periods.after_s, 60 * b / periods.before_s
+    up = change.test.statistic >= 0
+    figures = {
+        "after": float(a),
+        "before": float(b),
+        "after_s": periods.after_s,
+        "before_s": periods.before_s,
+        "service_lines_after": float(periods.lines_after[counted.service]),
+        "service_lines_before": float(periods.lines_before[counted.service]),
+        "statistic": change.test.statistic,
+        "p_value": change.test.p_value,
+        "alarming": float(counted.level in _ALARMING),
+    }
+    if change.peak:
+        figures["peak"] = float(change.peak)
+    example = counted.example
+    return Finding(
+        kind="log",
+        subject=counted.service,
+        name=change.name,
+        source="logs",
+        query=f"service={counted.service}",
+        window=periods.window,
+        value=rate_after,
+        baseline=rate_before,
+        unit="lines/min",
+        onset=change.onset,
+        direction="up" if up else "down",
+        strength=_strength(change, config),
+        figures=figures,
+        excerpt=excerpt(example.message, vault, config.excerpt) if example else "",
+        statement=_statement(change, periods, vault, config),
+    )
+
+
+def _statement(change: Change, periods: Periods, vault: Vault, config: NoveltyConfig) -> str:
+    counted = change.tally
+    said = f'"{excerpt(counted.template, vault, 120)}"' if counted.template else "lines of any kind"
+    level = f" at {counted.level}" if counted.level else ""
+    a, b = len(counted.after), len(counted.before)
+    after = f"{a} times in {periods.after_s / 60:.1f} min after the onset"
+    before = f"{b} times in {periods.before_s / 60:.1f} min before"
+    if change.peak:
+        after = f"{change.peak} times within {config.bin_s:.0f} s after the onset"
+    return f"{counted.service} logged {said}{level} {after}, {before}."
+
+
+def _errors_only(
+    lines: Sequence[LogLine], onset: Timestamp, config: NoveltyConfig
+) -> list[Finding]:
+    if not lines:
+        return []
+    periods = periods_of([], lines, onset, config)
+    vault = Vault()
+    changes = [
+        Change(counted, "new_template", RateChange(0.0, 1.0), min(counted.after))
+        for counted in tally([], lines, config.miner)
+    ]
+    ranked = sorted(changes, key=lambda c: (-len(c.tally.after), c.tally.service, c.tally.template))
     findings = []
-    for key, count in counts.most_common():
-        if key in known:
-            continue
-        excerpt = sanitize(redact(first[key].message, vault).text, config.excerpt)
+    for change in _capped(ranked, config):
+        found = _finding(change, periods, vault, config)
+        statement = _statement(change, periods, vault, config).rpartition(", ")[0]
         findings.append(
-            Finding(
-                kind="log",
-                subject=key[0],
-                name="new_template",
-                source="logs",
-                query=f"service={key[0]}",
-                window=window,
-                value=float(count),
-                baseline=0.0,
-                unit="lines",
-                onset=first[key].at,
-                direction="up",
-                strength=float(count),
-                figures={"after": float(count), "before": 0.0},
-                excerpt=excerpt,
-                statement=f"{key[0]} logged {count} lines of a template not seen before.",
+            found.model_copy(
+                update={
+                    "baseline": None,
+                    "strength": 0.1,
+                    "statement": f"{statement}; there is no earlier log to compare with.",
+                }
             )
         )
-    return findings[: config.limit]
+    return findings

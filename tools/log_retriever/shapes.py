@@ -10,6 +10,10 @@ _PAIR = re.compile(
     r"((?:(?!\.\.)[^\s=,;:()\[\]{}<>|\"'#!?])*)((?:[\s=,;:()\[\]{}<>|\"'#!?]|\.\.+)+|$)"
 )
 _RUN = re.compile(rf"{VARIABLE}(?:[ ,;]+{VARIABLE})+")
+# Printed objects and lists: what they hold is data, and there may be more of it the next time.
+_OBJECT = re.compile(r"(\w)[({][^(){}\[\]=]*=[^(){}\[\]]*(?:[)}]|$)")
+_LIST = re.compile(r"\[(?:[^\[\],]*,[^\[\]]*|\w+\(\x01\))(?:\]|$)|\{[^{},=]*[,=][^{}]*(?:\}|$)")
+_NESTING = 4
 # Dotted names, paths and addresses name an instance more often than they are prose.
 _INSTANCE = re.compile(r"[\w$-]+(?:\.[\w$-]+)+|[^/@\\]*[/@\\].*", re.DOTALL)
 _SUBJECTS = frozenset(("user", "username", "account", "login"))
@@ -55,7 +59,7 @@ class Shape:
 def shape_of(masked: str) -> Shape:
     """The shape of a message: lists of values count as one, nameable instances as variable."""
     text = Phrase.of(masked)
-    folded = _RUN.sub(_RUN_MARK, masked)
+    folded = _RUN.sub(_RUN_MARK, _fold(masked))
     short = text if folded == masked else Phrase.of(folded)
     words: list[str] = []
     before, ahead = "", ""
@@ -64,6 +68,16 @@ def shape_of(masked: str) -> Shape:
         words.append(VARIABLE if varies else word)
         before, ahead = after, words[-1]
     return Shape(Phrase(tuple(words), short.gaps), text, short)
+
+
+def _fold(masked: str) -> str:
+    """Replace what printed objects and lists hold by one variable, from the inside out."""
+    for _ in range(_NESTING):
+        before = masked
+        masked = _LIST.sub(f"[{VARIABLE}]", _OBJECT.sub(rf"\1({VARIABLE})", masked))
+        if masked == before:
+            break
+    return masked
 
 
 def _may_vary(word: str, before: str, after: str, ahead: str) -> bool:

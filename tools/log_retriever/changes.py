@@ -1,0 +1,147 @@
+"""Which templates and services changed between two stretches of log."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field
+
+from tools.log_retriever.miner import MinerConfig
+from tools.log_retriever.significance import RateChange, dispersion_of, rate_change
+from tools.log_retriever.tallies import Tally, active_bins, exposure, in_bins
+from tools.types import Frozen, LogLine, Timestamp, Window
+
+NoveltyName = Literal["new_template", "frequency", "vanished", "burst"]
+
+
+class NoveltyConfig(Frozen):
+    """What counts as novel and how much is said.
+
+    `false_discovery_rate` is the share of reported changes that may be chance; `bin_s` the width of
+    a burst; `min_ratio` the least factor between rates; the weights multiply a finding's strength:
+    an error that appears and a step that is no longer logged point at the fault more often than
+    ordinary lines that appear, these more often than mere traffic (`more_lines`), and an error that
+    went away seldom does.
+    """
+
+    limit: int = Field(default=60, ge=1)
+    per_service: int = Field(default=8, ge=1)
+    excerpt: int = Field(default=300, ge=16)
+    false_discovery_rate: float = Field(default=0.1, gt=0, lt=1)
+    bin_s: float = Field(default=10.0, gt=0)
+    min_ratio: float = Field(default=2.0, ge=1)
+    min_burst: int = Field(default=10, ge=2)
+    error_appears: float = Field(default=1.5, gt=0)
+    error_vanishes: float = Field(default=0.5, gt=0)
+    line_appears: float = Field(default=0.75, gt=0)
+    line_vanishes: float = Field(default=1.5, gt=0)
+    more_lines: float = Field(default=0.25, gt=0)
+    miner: MinerConfig = Field(default_factory=MinerConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """The two stretches compared: seconds observed, lines per service, bins with any line."""
+
+    before_s: float
+    after_s: float
+    lines_before: Counter[str]
+    lines_after: Counter[str]
+    bins_before: tuple[int, ...]
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One template's (or, with no template, one service's) change and how sure it is."""
+
+    tally: Tally
+    name: NoveltyName
+    test: RateChange
+    onset: Timestamp
+    peak: int = 0
+
+
+def periods_of(
+    before: Sequence[LogLine], after: Sequence[LogLine], onset: Timestamp, config: NoveltyConfig
+) -> Periods:
+    """What is compared: the earlier lines and those from the onset on."""
+    end = max((line.at for line in after), default=onset)
+    earlier = [line.at for line in before]
+    return Periods(
+        before_s=exposure(earlier),
+        after_s=exposure([onset, *(line.at for line in after)]),
+        lines_before=Counter(line.service for line in before),
+        lines_after=Counter(line.service for line in after),
+        bins_before=active_bins(earlier, config.bin_s),
+        window=Window(start=onset, end=max(onset, end)),
+    )
+
+
+def changes_of(tallies: Sequence[Tally], periods: Periods, config: NoveltyConfig) -> list[Change]:
+    """Every change of a template and of a service's volume, with its test, significant or not."""
+    changes = [change for t in tallies if (change := _template_change(t, periods, config))]
+    return changes + _volume_changes(tallies, periods, config)
+
+
+def _template_change(counted: Tally, periods: Periods, config: NoveltyConfig) -> Change | None:
+    service = counted.service
+    if service not in periods.lines_after:
+        return None
+    a, b = len(counted.after), len(counted.before)
+    test = rate = rate_change(b, a, periods.before_s, periods.after_s, 1.0)
+    if service in periods.lines_before:
+        test = rate_change(b, a, periods.lines_before[service], periods.lines_after[service], 1.0)
+        if test.statistic * rate.statistic < 0:
+            test = RateChange(0.0, 1.0)
+    start = periods.window.start
+    if not b:
+        return Change(counted, "new_template", test, min(counted.after))
+    if not a:
+        return Change(counted, "vanished", test, start)
+    ratio = (a / periods.after_s) / (b / periods.before_s)
+    if max(ratio, 1 / ratio) >= config.min_ratio and test.p_value < 1:
+        onset = min(counted.after) if ratio > 1 else start
+        return Change(counted, "frequency", test, onset)
+    return _burst(counted, periods, config)
+
+
+def _burst(counted: Tally, periods: Periods, config: NoveltyConfig) -> Change | None:
+    """A short peak of a template whose rate over the whole window is the usual one."""
+    width, start = config.bin_s, periods.window.start
+    after = Counter(math.floor((at - start) / width) for at in counted.after)
+    first, peak = max(after.items(), key=lambda item: (item[1], -item[0]))
+    if peak < config.min_burst:
+        return None
+    usual = in_bins(counted.before, periods.bins_before, width)
+    if peak <= max(usual):
+        return None
+    spread = dispersion_of(usual)
+    test = rate_change(len(counted.before), peak, len(usual) * width, width, spread)
+    looks = max(1.0, periods.after_s / width)
+    corrected = RateChange(test.statistic, min(1.0, test.p_value * looks))
+    return Change(counted, "burst", corrected, start + first * width, peak)
+
+
+def _volume_changes(
+    tallies: Sequence[Tally], periods: Periods, config: NoveltyConfig
+) -> list[Change]:
+    """Services that log more or less, or not at all, whatever they say."""
+    whole: dict[str, Tally] = {}
+    for counted in tallies:
+        whole.setdefault(counted.service, Tally(counted.service, "", "")).join(counted)
+    changes = []
+    for service, total in whole.items():
+        if service not in periods.lines_before:
+            continue
+        spread = dispersion_of(in_bins(total.before, periods.bins_before, config.bin_s))
+        a, b = len(total.after), len(total.before)
+        test = rate_change(b, a, periods.before_s, periods.after_s, spread)
+        ratio = (a / periods.after_s) / (b / periods.before_s)
+        if config.min_ratio > ratio > 1 / config.min_ratio:
+            continue
+        name: NoveltyName = "frequency" if a else "vanished"
+        changes.append(Change(total, name, test, periods.window.start))
+    return changes
