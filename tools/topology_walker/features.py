@@ -62,11 +62,37 @@ class _Scene:
     names: tuple[str, ...]
     callees: Mapping[str, Sequence[str]]
     onset: Timestamp
+    traced: bool
+    pages: Mapping[str, frozenset[str]]
+
+    def beside_page(self, name: str, family: str) -> float:
+        """How well a rise of this family at this component fits what people were paged for.
+
+        A page about latency makes errors elsewhere less telling and the other way round; so does
+        a component that the paged one does not depend on.
+        """
+        if not self.pages:
+            return 1.0
+        about = frozenset.union(*self.pages.values())
+        fits = 1.0 if family in about or not about & {"latency", "errors"} else 0.4
+        below = name in self.pages or any(name in self._below(paged) for paged in self.pages)
+        return fits * (1.0 if below else 0.5)
+
+    def _below(self, name: str) -> frozenset[str]:
+        return frozenset(downstream(self.topology, name))
 
 
 def rows(evidence: Sequence[Evidence], topology: Topology, onset: Timestamp) -> dict[str, Row]:
     """All figures of all components that the topology or the evidence names."""
-    scene = _Scene(evidence, topology, _names(evidence, topology), callees_of(topology), onset)
+    scene = _Scene(
+        evidence,
+        topology,
+        _names(evidence, topology),
+        callees_of(topology),
+        onset,
+        any(item.name in ("self_time", "wire_time") for item in evidence),
+        _pages(evidence, topology),
+    )
     found: dict[str, Row] = {name: {} for name in scene.names}
     for compute in _FIGURES:
         for (name, feature), figure in compute(scene).items():
@@ -76,6 +102,18 @@ def rows(evidence: Sequence[Evidence], topology: Topology, onset: Timestamp) -> 
             known = row.get(feature)
             if known is None or figure.value > known.value:
                 row[feature] = figure
+    return found
+
+
+def _pages(evidence: Iterable[Evidence], topology: Topology) -> dict[str, frozenset[str]]:
+    """The paged components the topology knows, and the families of what they were paged for."""
+    known = components(topology)
+    found: dict[str, frozenset[str]] = {}
+    for item in evidence:
+        if item.kind == "alert" and "page" in item.figures and item.subject in known:
+            family = read(item.name).family
+            about = {"errors" if family == "success" else family}
+            found[item.subject] = found.get(item.subject, frozenset()) | about
     return found
 
 
@@ -159,7 +197,11 @@ def _latency(scene: _Scene) -> Figures:
             calls.append((item.subject, risen))
             if item.name == "callee_latency":
                 at.append((owner.service, risen))
-    return _unexplained(scene, at, calls, "own latency")
+    found = _unexplained(scene, at, calls, "own latency")
+    if not scene.traced:
+        return found
+    # Traces say where the time went; a percentile of a histogram then adds little.
+    return {key: Figure(0.35 * one.value, one.evidence) for key, one in found.items()}
 
 
 def _risen(item: Evidence, amount: float, z: float) -> _Risen:
@@ -176,7 +218,8 @@ def _errors(scene: _Scene) -> Figures:
         if item.kind == "metric" and signal.family in ("success", "errors"):
             worse = item.figures.get("worse", 0.0)
             if owner.kind == "service" and worse > 0 and item.value is not None:
-                amount = abs(item.value - (item.baseline or 0.0)) / 100.0
+                whole = 1.0 if max(item.value, item.baseline or 0.0) <= 1.0 else 100.0
+                amount = abs(item.value - (item.baseline or 0.0)) / whole
                 at.append((owner.service, _risen(item, amount, worse)))
         elif item.kind == "edge" and item.name.endswith("errors"):
             risen = _risen(item, item.figures["delta"], item.figures["z"])
@@ -196,31 +239,28 @@ def _unexplained(scene: _Scene, at: _Rises, calls: _Rises, feature: Feature) -> 
     seldom called does not outshine a busy one.
     """
     rises, edges = _highest(at), _highest(calls)
-    rated = bool(rises) and all(risen.rate is not None for risen in rises.values())
-    total = {n: r.amount * (r.rate or 0.0) if rated else r.amount for n, r in rises.items()}
+    rates = {name: risen.rate for name, risen in rises.items() if risen.rate is not None}
+    rated = 2 * len(rates) >= len(rises) > 0
+    least = min(rates.values(), default=0.0)
+    weight = {name: rates.get(name, least) if rated else 1.0 for name in rises}
+    total = {name: risen.amount * weight[name] for name, risen in rises.items()}
     own: dict[str, float] = {}
     for name in rises:
-        below = [
-            max(parts)
-            for callee in scene.callees.get(name, ())
-            if (parts := _parts(f"{name}->{callee}", callee, total, {} if rated else edges))
-        ]
-        explained = max(below, default=0.0) * (1.0 if rated else _CALLS_PER_CALL)
-        own[name] = max(total[name] - explained, 0.0)
+        explained = 0.0
+        for callee in scene.callees.get(name, ()):
+            edge = edges.get(f"{name}->{callee}")
+            called = weight.get(callee, weight[name])
+            on_edge = edge.amount * min(called, weight[name]) if edge else 0.0
+            explained = max(explained, total.get(callee, 0.0), on_edge)
+        own[name] = max(total[name] - explained * (1.0 if rated else _CALLS_PER_CALL), 0.0)
     most = max(own.values(), default=0.0)
     found: Figures = {}
     for name, amount in own.items():
         if amount > 0:
             share = (amount / total[name]) * (amount / most) ** 0.5
-            _keep(found, name, feature, rises[name].level * share, rises[name].id)
+            value = rises[name].level * share * scene.beside_page(name, feature.split()[1])
+            _keep(found, name, feature, value, rises[name].id)
     return found
-
-
-def _parts(
-    edge: str, callee: str, total: Mapping[str, float], edges: Mapping[str, _Risen]
-) -> list[float]:
-    found = [total[callee]] if callee in total else []
-    return [*found, edges[edge].amount] if edge in edges else found
 
 
 def _traces(scene: _Scene) -> Figures:

@@ -59,6 +59,7 @@ def deviation(
     after: FloatArray,
     floor: float = 0.0,
     just_before: FloatArray | None = None,
+    relative: float = _REL_FLOOR,
 ) -> Deviation | None:
     """Compare `after` (at `times`) with `before`; None where there is too little of either."""
     if before.size < _MIN_BEFORE or after.size == 0:
@@ -67,7 +68,7 @@ def deviation(
     scale = max(
         float(q3 - q1) / _MAD_TO_SIGMA,
         float(high - low) / 4.66,
-        _REL_FLOOR * abs(float(middle)),
+        relative * abs(float(middle)),
         floor,
         1e-9,
     )

@@ -44,16 +44,13 @@ def moved(telemetry: Telemetry, onset: Timestamp) -> list[Moved]:
             before_times, before = before_times[:kept], before[:kept]
         signal = read(one.metric)
         recent = before[before_times >= onset - _JUST_BEFORE_S][-_JUST_BEFORE:]
-        by = deviation(before, times[first:], values[first:], _floor(signal), recent)
+        # A success share of exactly 100 % for hours has no spread; half a percent of all calls is
+        # the least step that a person would call a change.
+        relative = 0.005 if signal.family == "success" else 0.05
+        by = deviation(before, times[first:], values[first:], just_before=recent, relative=relative)
         if by is not None:
             found.append(Moved(one, Owner.parse(one.owner), signal, by))
     return found
-
-
-def _floor(signal: Signal) -> float:
-    # A success share of exactly 100 % for hours has no spread; half a percent is the least step
-    # that a person would call a change.
-    return 0.5 if signal.family == "success" else 0.0
 
 
 def deviations(
