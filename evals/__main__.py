@@ -46,7 +46,10 @@ def _finish(result: Result, json_path: Path | None, baseline: Path | None) -> No
 def run(
     suite: Annotated[str, typer.Argument(help=f"One of: {', '.join(SUITES)}.")],
     data: Annotated[Path | None, typer.Option(help="Folder or archive of recorded data.")] = None,
-    arm: Annotated[Literal["rules", "ml", "llm"], typer.Option(help="Which way.")] = "rules",
+    arm: Annotated[
+        Literal["rules", "ml", "llm"] | None,
+        typer.Option(help="Which way; by default the one that measured best."),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N cases.")] = None,
     json_path: Annotated[
         Path | None, typer.Option("--json", help="Write the result as JSON.")
@@ -69,7 +72,14 @@ def run(
     if data is not None and not data.exists():
         raise typer.BadParameter(f"--data {str(data)!r} does not exist")
     options = Options(
-        data=data, arm=arm, limit=limit, plot=plot, onset=onset, split_by=split_by, seed=seed
+        data=data,
+        arm=arm or "rules",
+        best_arm=arm is None,
+        limit=limit,
+        plot=plot,
+        onset=onset,
+        split_by=split_by,
+        seed=seed,
     )
     module = importlib.import_module(f"evals.suites.{suite.replace('-', '_')}")
     with _progress(Console(stderr=True)) as progress:

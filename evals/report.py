@@ -15,10 +15,14 @@ Arm = Literal["rules", "ml", "llm"]
 
 
 class Options(Frozen):
-    """What the command line asked of a suite or benchmark."""
+    """What the command line asked of a suite or benchmark.
+
+    `best_arm`: nobody chose an arm; a suite with a better one than `arm` takes that.
+    """
 
     data: Path | None = None
     arm: Arm = "rules"
+    best_arm: bool = False
     limit: int | None = Field(default=None, ge=1)
     plot: Path | None = None
     onset: Literal["oracle", "detected"] = "oracle"
