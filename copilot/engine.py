@@ -141,6 +141,21 @@ class Engine:
             self._advance(run)
             self._decide_all()
 
+    def upkeep(self) -> None:
+        """What time brings: incidents that grew are looked at again, unanswered plans expire."""
+        self._refresh_due()
+        self._expire()
+
+    def settled(self, timeout_s: float) -> bool:
+        """Wait until started threads have nothing left to do; False where time ran out."""
+        deadline = self._wall.now() + timeout_s
+        while self._wall.now() < deadline:
+            waiting = self.store.alerts.unassigned(limit=1)
+            if not waiting and not self.store.runs.unfinished():
+                return True
+            self._wall.sleep(0.05)
+        return False
+
     def ready(self) -> dict[str, str]:
         """What a readiness probe asks: each check with `ok` or what is wrong."""
         self.store.ping()
@@ -152,8 +167,7 @@ class Engine:
             self._arrived.wait(IDLE_S)
             self._arrived.clear()
             self._guarded(self._decide_all)
-            self._guarded(self._refresh_due)
-            self._guarded(self._expire)
+            self._guarded(self.upkeep)
 
     def _work_forever(self) -> None:
         while not self._stopping.is_set():

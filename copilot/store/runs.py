@@ -140,6 +140,11 @@ class Runs:
         with self._database.read() as connection:
             return _query(connection, runs.c.incident_id == incident_id)
 
+    def unfinished(self) -> tuple[Run, ...]:
+        """Runs a worker has or should take; those that wait for a person are not among them."""
+        with self._database.read() as connection:
+            return _query(connection, runs.c.status.in_(("accepted", "running")))
+
     def recoverable(self, now: Timestamp) -> tuple[Run, ...]:
         """What `claim` could hand out now, oldest first."""
         with self._database.read() as connection:

@@ -1,0 +1,167 @@
+"""What a tired person reads: the answer first, cited, and what is not known said plainly."""
+
+import re
+
+import pytest
+
+from copilot.briefing import render
+from copilot.incident import Clocks, Incident
+from copilot.state import Gathered, IncidentState
+from prompts import Language
+from tools.detector import Onset
+from tools.types import (
+    ENTRY,
+    AlertGroup,
+    Candidate,
+    Edge,
+    Evidence,
+    EvidenceKind,
+    Ranking,
+    Term,
+    Topology,
+    Window,
+)
+
+ONSET = 1_774_268_400.0
+WINDOW = Window(start=ONSET, end=ONSET + 90)
+TOPOLOGY = Topology(nodes=("web", "cart"), edges=(Edge(caller="web", callee="cart"),), entry="web")
+
+
+def evidence(
+    number: int, kind: EvidenceKind, subject: str, statement: str, **more: object
+) -> Evidence:
+    fields = {
+        "id": f"E{number}",
+        "kind": kind,
+        "subject": subject,
+        "name": "latency",
+        "source": "metrics",
+        "query": f"{subject}|latency",
+        "window": WINDOW,
+        "strength": 1.0 / number,
+        "statement": statement,
+    }
+    return Evidence.model_validate(fields | more)
+
+
+DOOR = evidence(1, "metric", ENTRY, "the front door answers in 2.1 s, normally 0.2 s")
+OWN = evidence(2, "metric", "cart", "cart latency rose to 1.9 s", value=1.9, baseline=0.1, unit="s")
+DEPLOY = evidence(
+    3, "change", "cart", "cart: deploy from v1 to v2 60 s before the onset", onset=ONSET - 60
+)
+
+
+def state(
+    *found: Evidence, ranking: Ranking | None = None, missing: tuple[str, ...] = ()
+) -> IncidentState:
+    cart = Candidate(
+        component="cart",
+        score=0.6,
+        fault_kind="bad_deploy",
+        probability=0.8,
+        terms=(Term(name="own latency", weight=0.6, evidence=("E2", "E3")),),
+    )
+    return IncidentState(
+        incident_id="i",
+        run_id="r",
+        group=AlertGroup(
+            id="i",
+            title="t",
+            fingerprints=("f",),
+            services=("web",),
+            first_service="web",
+            started_at=ONSET,
+            severity="high",
+        ),
+        onset=Onset(at=ONSET, confidence=0.9, reason="3 series left their band"),
+        evidence=list(found),
+        gathered=Gathered(rounds=1, missing=missing),
+        ranking=ranking or Ranking(candidates=(cart,)),
+    )
+
+
+def brief(language: Language, given: IncidentState) -> str:
+    incident = Incident(
+        id="i",
+        title="FrontDoorSlow on web",
+        services=("web",),
+        opened_at=ONSET,
+        updated_at=ONSET,
+        clocks=Clocks(onset=ONSET, detected=ONSET + 45, located=ONSET + 400),
+    )
+    return render(incident, given, TOPOLOGY, language)
+
+
+def test_the_answer_stands_above_the_evidence_and_cites_it() -> None:
+    text = brief("en", state(DOOR, OWN, DEPLOY))
+    answer, _, below = text.partition("## Evidence")
+    assert "likely **cart**, bad deployment (80 %) [E2][E3]" in answer
+    assert "the front door answers in 2.1 s, normally 0.2 s [E1]" in answer
+    assert "users of web" in answer
+    assert "2026-03-23 12:20:00 UTC" in answer
+    assert "deploy from v1 to v2 60 s before the onset [E3]" in answer
+    assert set(re.findall(r"E\d+", answer)) <= set(re.findall(r"\*\*(E\d+)\*\*", below))
+
+
+def test_the_same_brief_in_chinese() -> None:
+    text = brief("zh", state(DOOR, OWN, DEPLOY))
+    assert "很可能是 **cart**,发布有缺陷(80 %)[E2][E3]" in text
+    assert "cart 的 latency 为 1.9 s,平时 0.1 s" in text
+    assert "## 证据" in text
+
+
+def test_every_paragraph_stands_for_itself() -> None:
+    answer = brief("en", state(DOOR, OWN, DEPLOY)).partition("## Evidence")[0]
+    for name in ("What", "Who", "Since", "Cause", "Changed just before", "Next", "Not known"):
+        assert f"\n\n**{name}**" in answer
+
+
+def test_the_three_clocks_are_held_against_their_limits() -> None:
+    text = brief("en", state(DOOR, OWN))
+    assert "detected 45 s (limit 1 min, met)" in text
+    assert "located 6 min 40 s (limit 5 min, MISSED)" in text
+    assert "recovered – (limit 10 min)" in text
+
+
+def test_what_no_source_told_is_said() -> None:
+    missing = ("logs: not configured", "changes: not configured")
+    text = brief("en", state(DOOR, OWN, missing=missing))
+    assert "**Not known**: logs: not configured; changes: not configured" in text
+    assert "not known, no source of changes answered" in text
+    assert "日志: 未配置" in brief("zh", state(DOOR, OWN, missing=missing))
+
+
+def test_an_abstention_names_no_cause() -> None:
+    undecided = Ranking(
+        candidates=(Candidate(component="cart", score=0.1, probability=0.9),),
+        abstained=True,
+        reason="two components are alike",
+    )
+    text = brief("en", state(DOOR, ranking=undecided))
+    assert "not decided by the evidence (two components are alike)" in text
+    assert "likely" not in text
+
+
+def test_nothing_at_all_is_a_brief_too() -> None:
+    text = brief("en", state(ranking=Ranking(abstained=True, reason="no evidence")))
+    assert "no metric of the front door shows it" in text
+    assert "None: no source returned anything to measure." in text
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "\x1b[31mred\x1b[0m",
+        "left‮right",
+        "zero​width",
+        "{{ 7 * 7 }} {% for x in y %}",
+        "`code` breaks out",
+    ],
+)
+def test_hostile_excerpts_are_shown_as_text(hostile: str) -> None:
+    item = evidence(4, "log", "cart", "cart logged 3 new lines", excerpt=hostile)
+    text = brief("en", state(DOOR, OWN, item))
+    assert "\x1b" not in text
+    assert "‮" not in text
+    assert "​" not in text
+    assert "49" not in text.partition("## Evidence")[2]

@@ -1,0 +1,212 @@
+"""The engine as timetables: what arrives when, and what stands in the store afterwards."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from copilot import wiring
+from copilot.engine import Engine
+from copilot.graph import NODES
+from copilot.incident import Incident
+from copilot.settings import load
+from copilot.simulator import scenario
+from copilot.store import RefusedError
+from copilot.testing import DurableWorld
+from tools.types import Alert, Approval, Window
+
+SCENARIO = scenario("pool_exhaustion", 3)
+FAULT = SCENARIO.start + SCENARIO.quiet_s
+
+
+class Desk:
+    """An engine over a simulated world, and the hands of a person."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.world = DurableWorld(SCENARIO, folder / "world.jsonl")
+        self.engine: Engine = stack.enter_context(
+            wiring.engine(
+                load(data_dir=folder / "data", refresh_s=0),
+                "test",
+                sources=self.world.sources,
+                clock=self.world,
+                runner=self.world,
+            )
+        )
+
+    def at(self, after_onset_s: float) -> "Desk":
+        self.world.sleep(FAULT + after_onset_s - self.world.now())
+        return self
+
+    def alerts(self, until_s: float) -> list[Alert]:
+        return list(self.world.source.alerts(Window(start=FAULT - 600, end=FAULT + until_s)))
+
+    def deliver(self, alerts: list[Alert]) -> None:
+        self.engine.accept(alerts, self.engine.now())
+        self.engine.drain()
+
+    def decide(self, decision: str, digest: str = "", reason: str = "") -> None:
+        plan = self.incident.plan
+        assert plan is not None
+        self.engine.decide(
+            Approval(
+                plan_id=plan.id,
+                digest=digest or plan.digest,
+                decision="approve" if decision == "approve" else "reject",
+                approver="anna",
+                reason=reason,
+                decided_at=self.engine.now(),
+            )
+        )
+        self.engine.drain()
+
+    @property
+    def incidents(self) -> tuple[Incident, ...]:
+        return self.engine.store.incidents.list()
+
+    @property
+    def incident(self) -> Incident:
+        (only,) = self.incidents
+        return only
+
+    @property
+    def kinds(self) -> list[str]:
+        return [event.kind for event in self.engine.store.journal.events()]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    with ExitStack() as stack:
+        yield Desk(tmp_path, stack)
+
+
+def test_from_alerts_to_a_verified_recovery(desk: Desk) -> None:
+    desk.at(90).deliver(desk.alerts(90))
+    assert desk.incident.status == "awaiting_approval"
+    assert desk.incident.brief["en"].startswith("# ")
+    assert desk.world.actions() == []
+    desk.decide("approve")
+    assert (desk.incident.status, desk.incident.verdict) == ("recovered", "recovered")
+    assert desk.kinds == [
+        "opened",
+        "triaged",
+        "gathered",
+        "located",
+        "briefed",
+        "diagnosed",
+        "planned",
+        "approved",
+        *["acted"] * len(desk.world.actions()),
+        "verified",
+        "reported",
+    ]
+    clocks = desk.incident.clocks
+    assert clocks.onset == pytest.approx(FAULT, abs=30)
+    assert clocks.detected == FAULT + 90
+    assert clocks.recovered is not None
+    assert clocks.recovered - FAULT < 600
+    for language in ("en", "zh"):
+        assert "resize-pool" in desk.incident.report[language]
+
+
+def test_the_same_delivery_again_opens_nothing(desk: Desk) -> None:
+    first = desk.at(90).alerts(90)
+    desk.deliver(first)
+    before = desk.kinds
+    desk.deliver(first)
+    assert len(desk.incidents) == 1
+    assert desk.kinds == before
+
+
+def test_a_rejection_brings_another_plan_or_a_person_and_never_the_same(desk: Desk) -> None:
+    desk.at(90).deliver(desk.alerts(90))
+    rejected = desk.incident.plan
+    assert rejected is not None
+    desk.decide("reject", reason="not during the sale")
+    assert desk.world.actions() == []
+    again = desk.incident.plan
+    assert again is None or again.playbook_id != rejected.playbook_id
+    assert "rejected" in desk.kinds
+
+
+def test_another_digest_is_refused_and_changes_nothing(desk: Desk) -> None:
+    desk.at(90).deliver(desk.alerts(90))
+    with pytest.raises(RefusedError, match="digest"):
+        desk.decide("approve", digest="f" * 64)
+    assert desk.incident.status == "awaiting_approval"
+    assert desk.world.actions() == []
+
+
+def test_a_plan_nobody_answers_expires_and_goes_to_a_person(desk: Desk) -> None:
+    desk.at(90).deliver(desk.alerts(90))
+    desk.at(90 + 901)
+    with pytest.raises(RefusedError, match="expired"):
+        desk.decide("approve")
+    desk.engine.upkeep()
+    desk.engine.drain()
+    assert desk.incident.status == "handed_over"
+    assert desk.incident.plan is None
+    assert desk.world.actions() == []
+    assert "expired" in desk.kinds
+
+
+def test_alerts_that_join_refresh_the_brief_and_withdraw_the_old_plan(desk: Desk) -> None:
+    desk.at(50).deliver(desk.alerts(50))
+    old = desk.incident.plan
+    desk.at(120).deliver(desk.alerts(120))
+    desk.engine.upkeep()
+    desk.engine.drain()
+    assert "refreshed" in desk.kinds
+    new = desk.incident.plan
+    assert new is not None
+    assert old is None or new.digest != old.digest
+    assert len(desk.engine.store.approvals.pending()) == 1
+
+
+def test_an_incident_whose_alerts_all_end_is_resolved_and_takes_no_more(desk: Desk) -> None:
+    lone = Alert(fingerprint="f1", name="DiskSlow", service="search", starts_at=FAULT + 10)
+    desk.at(20).deliver([lone])
+    ended = lone.model_copy(update={"status": "resolved", "ends_at": FAULT + 30})
+    desk.at(30).deliver([ended])
+    assert desk.incident.status == "resolved"
+    desk.at(40).deliver([lone.model_copy(update={"starts_at": FAULT + 35})])
+    assert len(desk.incidents) == 2
+
+
+def test_started_threads_do_the_same_as_draining(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        desk = Desk(tmp_path, stack)
+        desk.at(90)
+        desk.engine.start()
+        try:
+            desk.engine.accept(desk.alerts(90), desk.engine.now())
+            assert desk.engine.settled(timeout_s=60)
+            assert desk.engine.ready() == {"store": "ok", "workers": "ok"}
+        finally:
+            desk.engine.stop()
+        assert desk.incident.status == "awaiting_approval"
+
+
+def test_a_node_that_breaks_fails_its_incident_and_nothing_else(tmp_path: Path) -> None:
+    def broken(_: object) -> None:
+        raise OSError("the disk is gone")
+
+    world = DurableWorld(SCENARIO, tmp_path / "world.jsonl")
+    with wiring.engine(
+        load(data_dir=tmp_path / "data"),
+        "test",
+        sources=world.sources,
+        clock=world,
+        runner=world,
+        nodes={**NODES, "locate": broken},
+    ) as engine:
+        engine.accept(
+            [Alert(fingerprint="f", name="A", service="cart", starts_at=FAULT)], engine.now()
+        )
+        engine.drain()
+        (incident,) = engine.store.incidents.list()
+        assert incident.status == "failed"
+        failed = engine.store.journal.events(incident.id)[-1]
+        assert failed.kind == "failed"
+        assert "the disk is gone" in str(failed.detail["reason"])
