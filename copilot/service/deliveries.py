@@ -17,7 +17,7 @@ def deliveries(engine: Engine, settings: ServiceSettings) -> APIRouter:
     """The Alertmanager API that Prometheus posts to, and one webhook per format."""
     router = APIRouter(tags=["alerts"])
 
-    def add(path: str, kind: Kind, *methods: str) -> None:
+    def add(path: str, kind: Kind, method: str = "POST") -> None:
         def deliver(request: Request, content: Annotated[bytes, Depends(body)]) -> JSONResponse:
             now = engine.now()
             alerts = parse(content, kind, request.headers, now, limit=settings.max_alerts)
@@ -27,16 +27,17 @@ def deliveries(engine: Engine, settings: ServiceSettings) -> APIRouter:
         router.add_api_route(
             path,
             deliver,
-            methods=list(methods),
+            methods=[method],
             status_code=202,
             summary=f"Deliver alerts ({kind})",
             name=f"deliver {kind}",
         )
 
-    add("/api/v2/alerts", "alertmanager_v2", "POST")
+    add("/api/v2/alerts", "alertmanager_v2")
     for kind in _WEBHOOKS:
-        add(f"/webhooks/{kind}", kind, "POST")
-    add("/webhooks/grafana", "grafana", "POST", "PUT")
+        add(f"/webhooks/{kind}", kind)
+    for method in ("POST", "PUT"):
+        add("/webhooks/grafana", "grafana", method)
     return router
 
 

@@ -4,6 +4,7 @@ from typing import Literal
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, select, update
 
+from copilot.store.canonical import document
 from copilot.store.database import Database
 from copilot.store.tables import approvals
 from tools.types import Approval, Frozen, Plan, Timestamp
@@ -78,7 +79,7 @@ class Approvals:
             "requested_at": now,
             "changed_at": now,
             "expires_at": plan.expires_at,
-            "plan": plan.model_dump_json(),
+            "plan": document(plan),
         }
         with self._database.write() as connection:
             connection.execute(self._database.insert(approvals).on_conflict_do_nothing(), [row])
@@ -125,7 +126,7 @@ class Approvals:
                 connection.execute(
                     update(approvals)
                     .where(approvals.c.plan_id == found.plan.id)
-                    .values(status="rejected", changed_at=now, approval=approval.model_dump_json())
+                    .values(status="rejected", changed_at=now, approval=document(approval))
                 )
                 expired.append(found)
         return tuple(expired)
@@ -143,7 +144,7 @@ class Approvals:
             statement = (
                 update(approvals)
                 .where(unanswered)
-                .values(status=status, changed_at=now, approval=approval.model_dump_json())
+                .values(status=status, changed_at=now, approval=document(approval))
             )
             if connection.execute(statement).rowcount != 1:
                 raise AlreadyDecidedError(f"plan {approval.plan_id!r} was decided meanwhile")

@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Mapping
 
-from pydantic import JsonValue
+from pydantic import BaseModel, JsonValue
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -22,6 +22,16 @@ def canonical(value: Mapping[str, JsonValue]) -> str:
     return json.dumps(
         _sayable(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
+
+
+def document(value: BaseModel) -> str:
+    """A model as JSON that reads back as it was, NaN and infinities included; for our own tables.
+
+    >>> from tools.types import Window
+    >>> document(Window(start=0, end=float("inf")))
+    '{"start": 0.0, "end": Infinity}'
+    """
+    return sayable(json.dumps(value.model_dump(mode="json"), ensure_ascii=False))
 
 
 def sayable(text: str) -> str:

@@ -5,6 +5,7 @@ import builtins
 from sqlalchemy import Connection, select, tuple_, update
 
 from copilot.incident import CLOSED, Incident, IncidentStatus
+from copilot.store.canonical import document
 from copilot.store.database import Database, StoreError
 from copilot.store.tables import incidents
 from tools.types import Timestamp
@@ -98,8 +99,8 @@ class Incidents:
 
 def _read(connection: Connection, incident_id: str, *, lock: bool = False) -> Incident | None:
     query = select(incidents.c.document).where(incidents.c.id == incident_id)
-    document = connection.execute(query.with_for_update() if lock else query).scalar()
-    return None if document is None else Incident.model_validate_json(document)
+    found = connection.execute(query.with_for_update() if lock else query).scalar()
+    return None if found is None else Incident.model_validate_json(found)
 
 
 def _row(incident: Incident) -> dict[str, object]:
@@ -107,5 +108,5 @@ def _row(incident: Incident) -> dict[str, object]:
         "id": incident.id,
         "status": incident.status,
         "opened_at": incident.opened_at,
-        "document": incident.model_dump_json(),
+        "document": document(incident),
     }

@@ -5,7 +5,7 @@ import json
 from pydantic import JsonValue
 from sqlalchemy import Connection, RowMapping, select, update
 
-from copilot.store.canonical import canonical
+from copilot.store.canonical import canonical, document
 from copilot.store.database import Database, StoreError
 from copilot.store.tables import outbox
 from tools.types import Frozen, StepResult, Timestamp
@@ -44,9 +44,7 @@ class Outbox:
         """Record the result; the first one recorded stands and is returned."""
         unfinished = (outbox.c.key == key) & outbox.c.finished_at.is_(None)
         statement = (
-            update(outbox)
-            .where(unfinished)
-            .values(result=result.model_dump_json(), finished_at=now)
+            update(outbox).where(unfinished).values(result=document(result), finished_at=now)
         )
         with self._database.write() as connection:
             connection.execute(statement)
