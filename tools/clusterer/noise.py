@@ -13,6 +13,7 @@ EPISODE = 60.0
 WINDOW = 600.0
 CHRONIC_EPISODES = 20
 CHRONIC_SURPRISE = 1.5
+CHRONIC_AFTER = 6 * 3600.0
 _PRIOR_TIME = 3 * 3600.0
 _MIN_WATCHED = 3600.0
 _BIN = 0.5
@@ -153,13 +154,16 @@ class NoiseModel:
         return -math.log(-math.expm1(-rate * WINDOW))
 
     def chronic(self, fingerprint: str, family: Family, at: Timestamp) -> bool:
-        """Whether it fires so often (about once in 40 minutes) that it says nothing by itself."""
+        """Whether it fires so often (about once in 40 minutes) that it says nothing by itself.
+
+        Not before six hours of watching: an incident may be all the history there is.
+        """
         habit = self.habits.get(fingerprint)
         if habit is None or habit.episodes < CHRONIC_EPISODES:
             return False
         # A storm asks thousands of times a second; the answer changes over hours.
         if not 0.0 <= at - habit.judged_at < EPISODE:
-            often = habit.count(at) >= CHRONIC_EPISODES
+            often = habit.count(at) >= CHRONIC_EPISODES and self.watched(at) >= CHRONIC_AFTER
             habit.chronic = often and self.surprise(fingerprint, family, at) < CHRONIC_SURPRISE
             habit.judged_at = at
         return habit.chronic

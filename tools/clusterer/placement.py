@@ -106,7 +106,8 @@ class Placement:
         counts: dict[str, set[str]] = defaultdict(set)
         sure: set[str] = set()
         for fresh in burst:
-            if fresh.suspect in self._reach.linked:
+            # A storm of events names every service; only a condition that holds accuses.
+            if fresh.suspect in self._reach.linked and not fresh.momentary:
                 counts[fresh.suspect].add(fresh.alert.name)
                 sure.update([fresh.suspect] if fresh.by_call else ())
         for group in groups:
