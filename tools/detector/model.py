@@ -1,28 +1,54 @@
 """What the detector is told and what it says beyond `Anomaly`."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import Field
 
-from tools.types import Anomaly, Frozen, Timestamp
+from tools.types import Anomaly, FloatArray, Frozen, Timestamp
 
 DetectorArm = Literal["rules", "ml"]
+AlertOn = Literal["every", "novel"]
+"""every departure · only one unlike all the series has shown before"""
 
 
 class DetectorConfig(Frozen):
     """One configuration for every series; the defaults are the measured ones.
 
-    `tail` is the probability under normal behaviour below which a point opens an episode;
-    `quiet` is how many ordinary points close it again.
+    `tail` is the chance per point, under the series' normal behaviour, of an episode at least as
+    large as one that is reported; `warmup` points are only learned from; `quiet` ordinary points
+    end an episode; `missing` usual intervals without a value, or `flat` times the longest run of
+    equal values, open one of those kinds. With `alert_on="novel"` at most about one episode per
+    `spacing * horizon` points is reported (`horizon` None: the length of the series).
     """
 
     arm: DetectorArm = "ml"
-    tail: float = Field(default=1e-5, gt=0, lt=1)
-    warmup: int = Field(default=12, ge=3)
+    tail: float = Field(default=1.0 / 700.0, gt=0, lt=1)
+    warmup: int = Field(default=30, ge=3)
     quiet: int = Field(default=5, ge=1)
+    missing: float = Field(default=5.0, gt=1)
+    flat: float = Field(default=3.0, gt=1)
+    alert_on: AlertOn = "every"
+    novelty: float = Field(default=0.82, gt=0)
+    spacing: float = Field(default=0.07, gt=0, lt=1)
+    horizon: int | None = Field(default=None, ge=1)
 
 
 DEFAULT = DetectorConfig()
+
+
+@dataclass(frozen=True, slots=True)
+class PointScores:
+    """One score per point of a series, each from the points up to it only.
+
+    `strength` is the departure from the expected value in multiples of the size that one episode
+    in 700 points exceeds, kept only where it is larger than at the three points before.
+    `novelty` is the distance to everything the series has shown, kept only where it is the
+    largest of the last `spacing * horizon` points; zero unless asked for.
+    """
+
+    strength: FloatArray
+    novelty: FloatArray
 
 
 class Onset(Frozen):
@@ -51,4 +77,14 @@ class Forecast(Frozen):
     crosses_at: Timestamp | None = None
     earliest: Timestamp | None = None
     latest: Timestamp | None = None
+    reason: str
+
+
+class JointAnomaly(Frozen):
+    """An episode of many series at once; `shares` says which took part and how much each."""
+
+    onset: Timestamp
+    end: Timestamp | None
+    score: float = Field(ge=0, le=1)
+    shares: tuple[tuple[str, float], ...]
     reason: str

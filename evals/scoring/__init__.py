@@ -1,0 +1,1 @@
+"""Scorers: answers in, figures out. Only they open a truth."""

@@ -1,0 +1,100 @@
+"""The threshold that each series sets for itself: the size one episode in 700 points exceeds.
+
+Exceedances are declustered before they count (a new one after 30 quiet points), as extreme value
+theory asks: a fault that lasts an hour is one exceedance, not sixty, and does not raise the bar
+for the next. Beyond the level the tail is a Pareto one, `p = rate * (size / level) ** (-1 / gamma)`
+with Hill's estimate of gamma over the peaks of the clusters (Embrechts, Kluppelberg and Mikosch,
+Modelling Extremal Events, 1997).
+"""
+
+import numpy as np
+
+from tools.detector.residuals import BoolArray
+from tools.types import FloatArray
+
+RATE = 1.0 / 700.0
+START = 3.0
+QUIET = 30.0
+LONGEST = 300.0
+SLOWEST = 0.005
+GAMMA = 0.3
+GAMMA_RATE = 0.02
+GAMMA_LEAST = 0.05
+PEAK_POINTS = 8.0
+TINIEST = 1e-300
+
+
+class Calibration:
+    """The level, tail index and cluster state of `n` series."""
+
+    def __init__(self, n: int) -> None:
+        self.level = np.full(n, START)
+        self.gamma = np.full(n, GAMMA)
+        self.quiet = np.full(n, QUIET)
+        self.run = np.zeros(n)
+        self.peak = np.zeros(n)
+        self.clusters = np.zeros(n)
+
+    def extend(self, n: int) -> None:
+        """Room for `n` more series."""
+        self.level = np.append(self.level, np.full(n, START))
+        self.gamma = np.append(self.gamma, np.full(n, GAMMA))
+        self.quiet = np.append(self.quiet, np.full(n, QUIET))
+        self.run = np.append(self.run, np.zeros(n))
+        self.peak = np.append(self.peak, np.zeros(n))
+        self.clusters = np.append(self.clusters, np.zeros(n))
+
+    def step(self, size: FloatArray, seen: FloatArray, there: BoolArray | None) -> FloatArray:
+        """Sizes as multiples of the level before this point; then learn from them."""
+        ratio: FloatArray = size / self.level
+        over = ratio > 1.0
+        if there is not None:
+            over &= there
+        pace = np.minimum(1.0, np.maximum(SLOWEST, 1.0 / (np.maximum(seen, 1.0) * RATE)))
+        change = pace * (-0.5 * RATE)
+        starts = over & (self.quiet >= QUIET)
+        if over.any():
+            self._learn(ratio, over, starts, pace, change)
+        self.quiet = np.where(over, 0.0, self.quiet + 1.0)
+        if there is not None:
+            change = np.where(there, change, 0.0)
+        self.level = self.level * (1.0 + change)
+        return ratio
+
+    def _learn(
+        self,
+        ratio: FloatArray,
+        over: BoolArray,
+        starts: BoolArray,
+        pace: FloatArray,
+        change: FloatArray,
+    ) -> None:
+        """Clusters: their length, peak and tail; `change` is set where a series is over."""
+        at = np.flatnonzero(starts)
+        known = at[self.peak[at] > 0]
+        excess = np.log(self.peak[known])
+        rate = np.maximum(GAMMA_RATE, 1.0 / (self.clusters[known] + 4.0))
+        bounded = np.minimum(excess, 5.0 * self.gamma[known])
+        tail = self.gamma[known] + rate * (bounded - self.gamma[known])
+        self.gamma[known] = np.maximum(tail, GAMMA_LEAST)
+        self.clusters[at] += 1.0
+        self.run[at] = 0.0
+        self.peak[at] = 0.0
+        on = np.flatnonzero(over)
+        self.run[on] += 1.0
+        early = on[self.run[on] <= PEAK_POINTS]
+        self.peak[early] = np.maximum(self.peak[early], ratio[early])
+        change[on] = np.where(self.run[on] > LONGEST, pace[on] * (0.5 * RATE), 0.0)
+        change[at] = pace[at] * (0.5 * (1.0 - RATE))
+
+
+def tail_probability(ratio: float, gamma: float) -> float:
+    """Chance per point of an episode at least this large; 1 below a tenth of the level."""
+    if ratio <= 0.1:
+        return 1.0
+    return float(min(1.0, max(TINIEST, RATE * ratio ** (-1.0 / gamma))))
+
+
+def ratio_at(tail: float, gamma: FloatArray) -> FloatArray:
+    """The multiple of the level that is exceeded with probability `tail`."""
+    return np.power(RATE / tail, gamma)

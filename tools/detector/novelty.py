@@ -1,0 +1,118 @@
+"""How unlike everything it has shown a series is now: the distance to remembered states.
+
+A state is two vectors of residuals (arsinh of their multiples of the mean absolute residual):
+short memory with the hour of the day, and three memories from ten to a thousand points. A state
+farther than `REACH` from all those remembered is remembered; the least recently used of 256 is
+forgotten. So a kind of event is news once, as in adaptive resonance (Carpenter and Grossberg 1987).
+"""
+
+import numpy as np
+
+from tools.detector.model import DetectorConfig
+from tools.detector.residuals import HourProfile, Residuals
+from tools.types import FloatArray
+
+ALPHAS = (0.3, 0.1, 0.01, 0.001)
+REACH = 0.4
+CAPACITY = 256
+BLOCK = 64
+EQUALISE = 1.0 / 3.0
+LEAST = 0.02
+
+
+class Memory:
+    """States of `width` residuals a series has been in; `distance` also learns."""
+
+    def __init__(self, width: int) -> None:
+        self._states = np.zeros((CAPACITY, width))
+        self._used = np.zeros(CAPACITY)
+        self._held = 0
+        self._clock = 0.0
+
+    def distance(self, state: FloatArray) -> float:
+        """Euclidean distance to the nearest state remembered; 0 for the first."""
+        self._clock += 1.0
+        if self._held == 0:
+            self._keep(state)
+            return 0.0
+        apart = self._states[: self._held] - state
+        squares = np.einsum("ij,ij->i", apart, apart)
+        nearest = int(np.argmin(squares))
+        distance = float(np.sqrt(squares[nearest]))
+        if distance > REACH:
+            self._keep(state)
+        else:
+            self._used[nearest] = self._clock
+        return distance
+
+    def _keep(self, state: FloatArray) -> None:
+        place = self._held if self._held < CAPACITY else int(np.argmin(self._used))
+        self._held = min(self._held + 1, CAPACITY)
+        self._states[place] = state
+        self._used[place] = self._clock
+
+
+class Equaliser:
+    """Divides by the cube root of the usual largest novelty of 64 points."""
+
+    def __init__(self) -> None:
+        self._usual, self._blocks = 0.0, 0
+        self._peak, self._points = 0.0, 0
+
+    def step(self, distance: float) -> float:
+        """The distance in the series' own terms, by the blocks completed before it."""
+        self._peak = max(self._peak, distance)
+        usual = self._usual if self._blocks >= 2 else self._peak
+        self._points += 1
+        if self._points == BLOCK:
+            self._blocks += 1
+            self._usual += (self._peak - self._usual) / self._blocks
+            self._peak, self._points = 0.0, 0
+        return distance / float(max(usual, LEAST) ** EQUALISE)
+
+
+class Novelty:
+    """The streaming state of one series; `step` takes one point."""
+
+    def __init__(self) -> None:
+        self._residuals = Residuals(ALPHAS, 1)
+        self._hours = HourProfile()
+        self._near, self._far = Memory(2), Memory(3)
+        self._equaliser = Equaliser()
+
+    def step(self, t: float, value: float) -> float:
+        """How new the state at this point is."""
+        seen = float(self._residuals.seen[0])
+        z = self._residuals.step(np.array([value]), None)[:, 0]
+        hour = self._hours.step(t, value)
+        if seen < 2:  # no scale yet: any first step would look infinitely new
+            return 0.0
+        state = np.arcsinh(np.array([z[0], hour, z[1], z[2], z[3]]))
+        distance = self._near.distance(state[:2]) + self._far.distance(state[2:])
+        return self._equaliser.step(distance)
+
+
+def novelties(times: FloatArray, values: FloatArray, config: DetectorConfig) -> FloatArray:
+    """The novelty of every point, kept where it is the largest of the last stretch.
+
+    The stretch is `spacing * horizon` points, the horizon being the series' length unless
+    configured: a length of time, as the benchmark's own probation is, not its values.
+    """
+    state = Novelty()
+    news = np.zeros(len(values))
+    for i in np.flatnonzero(np.isfinite(values)).tolist():
+        news[i] = state.step(float(times[i]), float(values[i]))
+    stretch = config.spacing * (config.horizon or len(values))
+    return np.where(lookback(news) >= stretch, news, 0.0)
+
+
+def lookback(values: FloatArray) -> FloatArray:
+    """How many points back the last value at least as large lies (all, if there is none)."""
+    back = np.zeros(len(values))
+    larger: list[int] = []
+    for i, value in enumerate(values.tolist()):
+        while larger and values[larger[-1]] < value:
+            larger.pop()
+        back[i] = i - larger[-1] if larger else i
+        larger.append(i)
+    return back
