@@ -253,11 +253,11 @@ def _unexplained(scene: _Scene, at: _Rises, calls: _Rises, feature: Feature) -> 
             on_edge = edge.amount * min(called, weight[name]) if edge else 0.0
             explained = max(explained, total.get(callee, 0.0), on_edge)
         own[name] = max(total[name] - explained * (1.0 if rated else _CALLS_PER_CALL), 0.0)
-    most = max(own.values(), default=0.0)
+    most = max((*total.values(), *(e.amount for e in edges.values() if not rated)), default=0.0)
     found: Figures = {}
     for name, amount in own.items():
         if amount > 0:
-            share = (amount / total[name]) * (amount / most) ** 0.5
+            share = (amount / total[name]) * (amount / most) ** (1.0 if rated else 0.5)
             value = rises[name].level * share * scene.beside_page(name, feature.split()[1])
             _keep(found, name, feature, value, rises[name].id)
     return found

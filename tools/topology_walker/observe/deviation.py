@@ -15,7 +15,7 @@ _REL_FLOOR = 0.05
 class Deviation:
     """`z` = (value - baseline) / scale, positive upwards.
 
-    `value` is the mean of the third of the points since the onset that moved furthest to its
+    `value` is the mean of the fifth of the points since the onset that moved furthest to its
     side, `baseline` the median before, `scale` the wider of IQR / 1.349, half the range from the
     1st to the 99th percentile / 2.33 and 5 % of the baseline. `steady` is the share of points
     since the onset that lie outside all but 2 % of the past, `fresh` the share of the change that
@@ -72,7 +72,7 @@ def deviation(
         floor,
         1e-9,
     )
-    count = max(1, -(-after.size // 3))
+    count = max(1, -(-after.size // 5))
     ordered = np.sort(after)
     up, down = float(ordered[-count:].mean()), float(ordered[:count].mean())
     value = up if up - middle >= middle - down else down

@@ -21,6 +21,7 @@ from tools.types import Finding, FloatArray, LogLine, Telemetry, Timestamp, Wind
 _CLOCK = re.compile(r"^\S*\d\d:\d\d:\d\d\S*\s*")
 _WORD = re.compile(r"[^\s\[\](){},;=:\"']+")
 _PLACE = re.compile(r"[\w.$]+[#:]\d+")
+_VARIABLE = re.compile(r"\d{2}|\d[a-f]|[a-f]\d")
 _DIGITS = re.compile(r"\d+")
 _ERRORS = re.compile(r"error|exception|fatal|panic|traceback|severe", re.IGNORECASE)
 _WORDS, _HEAD = 6, 300
@@ -34,19 +35,28 @@ def template(message: str) -> str:
     >>> template("20:14:53.513 INFO  t.c.Travel#115 [query][order 4711 for 0b23bd3e]")
     'INFO t.c.Travel#115 query order for'
     """
-    words = _WORD.findall(_CLOCK.sub("", message[:_HEAD]))
-    kept = (w for w in words if _PLACE.fullmatch(w) or not re.search(r"\d{2}|\d[a-f]|[a-f]\d", w))
-    return " ".join(w if _PLACE.fullmatch(w) else _DIGITS.sub("0", w) for w in [*kept][:_WORDS])
+    kept: list[str] = []
+    for found in _WORD.finditer(_CLOCK.sub("", message[:_HEAD], count=1)):
+        word = found[0]
+        if _PLACE.fullmatch(word):
+            kept.append(word)
+        elif not _VARIABLE.search(word):
+            kept.append(_DIGITS.sub("0", word))
+        if len(kept) == _WORDS:
+            break
+    return " ".join(kept)
 
 
 @dataclass(slots=True)
 class _Visit:
     at: Timestamp
     steps: dict[str, Timestamp] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
 
     def add(self, step: str, at: Timestamp) -> None:
         self.at = min(self.at, at)
         self.steps[step] = min(at, self.steps.get(step, at))
+        self.counts[step] = self.counts.get(step, 0) + 1
 
 
 def flow_findings(telemetry: Telemetry, onset: Timestamp, config: WalkerConfig) -> list[Finding]:
@@ -120,7 +130,8 @@ def _compare(
     is_log = np.array([step.startswith("log ") for step in steps])
     was, n_was, before_was = _matrix(past, at, is_log, logged)
     is_now, n_now, before_now = _matrix(now, at, is_log, logged)
-    follows = (before_was + before_now) > 0
+    follows = (before_was + before_now) >= 0
+    np.fill_diagonal(follows, val=False)
     starts = np.array([step == _START for step in steps])
     follows &= (is_log[:, None] == is_log[None, :]) | (cross & ~starts[:, None] & ~starts[None, :])
     p, q = (was + 0.5) / (n_was + 1.0), (is_now + 0.5) / (n_now + 1.0)
@@ -131,7 +142,10 @@ def _compare(
     bad = np.array([_ERRORS.search(step) is not None for step in steps])
     unseen = np.array([not any(step in visit.steps for visit in past) for step in steps])
     sound = ~bad[:, None] & ~bad[None, :]
-    missing = np.where(enough & (p >= 0.5) & sound, -z * np.clip((p - q) / p, 0, 1) ** 2, 0)
+    # A step that always followed is missed at once; one that mostly did must all but vanish, as
+    # the mix of requests may have shifted.
+    power = 2.0 - np.clip((p - 0.9) / 0.07, 0.0, 1.0)
+    missing = np.where(enough & (p >= 0.5) & sound, -z * np.clip((p - q) / p, 0, 1) ** power, 0)
     new = np.where(enough & (bad | unseen)[None, :] & (p < 0.5), z * np.clip(q - p, 0, 1), 0)
     tables = (("missing_step", missing), ("new_step", new))
     return [
@@ -147,31 +161,26 @@ def _matrix(
     is_log: np.ndarray[tuple[int], np.dtype[np.bool_]],
     logged: Window | None,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Visits with A and B, visits with A, and how often A came before B, for all pairs.
+    """Share of A's that had a B summed over visits, visits with A, and A-before-B balance.
 
-    Pairs of a log step and a span step count only visits of the time in which lines were kept.
+    A step taken n times in a visit needs n of the other. Pairs of a log step and a span step
+    count only visits of the time in which lines were kept.
     """
-    shape = (len(visits), len(at))
-    has = np.zeros(shape)
-    when = np.full(shape, np.inf)
-    kept = np.zeros(len(visits), dtype=bool)
-    for row, visit in enumerate(visits):
-        kept[row] = logged is not None and visit.at in logged
-        for step, moment in visit.steps.items():
-            column = at.get(step)
-            if column is not None:
-                has[row, column] = 1.0
-                when[row, column] = moment
+    width = len(at)
+    both, with_a, order = (np.zeros((width, width)) for _ in range(3))
     mixed = is_log[:, None] != is_log[None, :]
-    both = np.where(mixed, has[kept].T @ has[kept], has.T @ has)
-    with_a = np.where(mixed, has[kept].sum(0)[:, None], has.sum(0)[:, None])
-    mean = np.where(np.isfinite(when), when, 0.0)
-    earliest = np.where(has.any(1), np.where(has > 0, when, np.inf).min(1, initial=np.inf), 0.0)
-    offset = (np.where(has > 0, mean - earliest[:, None], 0.0)).sum(0) / np.maximum(has.sum(0), 1)
-    first = has.sum(0) > 0
-    order = (offset[:, None] <= offset[None, :]) & first[:, None] & first[None, :]
-    np.fill_diagonal(order, val=False)
-    return both, with_a, order.astype(np.float64)
+    for visit in visits:
+        steps = [step for step in visit.steps if step in at]
+        where = np.array([at[step] for step in steps], dtype=np.intp)
+        count = np.array([visit.counts.get(step, 1) for step in steps], dtype=np.float64)
+        when = np.array([visit.steps[step] for step in steps])
+        here = np.ix_(where, where)
+        kept = logged is not None and visit.at in logged
+        valid = ~mixed[here] | kept
+        both[here] += valid * np.minimum(count[:, None], count[None, :]) / count[:, None]
+        with_a[where] += (~mixed[where] | kept) * 1.0
+        order[here] += np.sign(when[None, :] - when[:, None])
+    return both, with_a, order
 
 
 def _finding(
