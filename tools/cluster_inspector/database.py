@@ -159,3 +159,32 @@ def silent(view: View) -> Iterator[ClusterFinding]:
                     field="status", observed=f"no answer to {application}",
                     expected="a database that answers", score=0.75, evidence=line.message,
                 )  # fmt: skip
+
+
+def unspoken(view: View) -> Iterator[ClusterFinding]:
+    """Clients that exit without a word although their database serves at the address they have.
+
+    A suspicion only: of what a client needs of its database, the credentials are the one part that
+    cannot be seen from outside.
+    """
+    for application in view.workloads:
+        pods = [pod for pod in view.unready if view.application(pod.name) == application]
+        ended = any(
+            state.exit_code not in (None, 0, 137, 143)
+            for pod in pods
+            for container in pod.spec.containers
+            for state in (container.state, container.last_state)
+        )
+        asked = any(k.verb == "errors" and k.name == application for k in view.state.looked)
+        if not ended or not asked or view.logs(application):
+            continue
+        for address in stores(view, application)[:1]:
+            service = view.services.get(address.service)
+            right = service and address.port in [port.port for port in service.ports]
+            if right and view.healthy(backend(view, address.service)):
+                yield broken(
+                    "database-credentials", f"app/{application}", on=f"Deployment/{application}",
+                    field=f"{address.origin} beside {address.variable}", observed="exits silently",
+                    expected="the credentials of the database", score=0.5,
+                    evidence=f"{address.host}:{address.port} serves, and {application} exits",
+                )  # fmt: skip

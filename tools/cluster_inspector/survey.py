@@ -1,5 +1,6 @@
 """Decide what to ask a cluster next, so that a diagnosis needs few questions and repeats none."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 from tools.cluster_inspector.config import Config
@@ -9,7 +10,7 @@ from tools.cluster_inspector.scheduling import pending
 from tools.cluster_inspector.signals import signals
 from tools.cluster_inspector.storage import waits_for_volume
 from tools.cluster_inspector.view import View, serves
-from tools.types import ClusterState, Look, Pod
+from tools.types import ClusterState, LogExcerpt, Look, Pod, Service
 
 FIRST = ("Pod", "Deployment", "Service", "Endpoints", "Node")
 """What every survey lists: it shows which objects are worth a closer look."""
@@ -159,35 +160,71 @@ def orphans(view: View, config: Config) -> Iterator[Look]:
             yield Look(verb="manifest", name=name)
 
 
-def entries(view: View) -> list[str]:
-    """Applications that users reach, and those with alerts."""
+def _entries(view: View, config: Config) -> list[str]:
+    """Applications with alerts, and those that users reach from outside."""
     open_ = [s for s in view.state.services if s.type in ("NodePort", "LoadBalancer")]
-    reached = [
-        name for service in open_ for name in view.workloads if service in view.services_of(name)
-    ]
+    reached = [n for service in open_ for n in view.workloads if service in view.services_of(n)]
     alerted = [alert.service for alert in view.state.alerts if alert.service in view.workloads]
-    return list(dict.fromkeys([*alerted, *reached]))
+    most = config.per_kind
+    return list(dict.fromkeys([*list(dict.fromkeys(alerted))[:most], *reached[:most]]))
 
 
 def complaints(view: View, config: Config) -> Iterator[Look]:
     """The errors of the entry points: they name the callee that does not answer."""
-    for name in entries(view)[: config.per_kind]:
+    for name in _entries(view, config):
         yield Look(verb="errors", name=name)
+    for name in _entries(view, config):
         yield Look(verb="manifest", name=name)
+
+
+_LOST = re.compile(r"timeout|timed out|no such host|DeadlineExceeded", re.IGNORECASE)
+
+
+def _spoken_of(view: View, line: LogExcerpt) -> Iterator[Service]:
+    """The other services a log line names, by name or by cluster address."""
+    for service in view.state.services:
+        ip = service.cluster_ip
+        named = service.name in line.message or (len(ip) > 6 and f"{ip}:" in line.message)
+        if named and service.name != line.component:
+            yield service
+
+
+def lost_wires(view: View, config: Config) -> Iterator[Look]:
+    """A caller that times out on a service that serves: the proxy of its node may be dead."""
+    for line in view.state.logs:
+        if not _LOST.search(line.message):
+            continue
+        if any(view.healthy(service.name) for service in _spoken_of(view, line)):
+            for pod in view.pods_by_application.get(line.component, ()):
+                yield Look(verb="node_service", name=pod.node, detail="kube-proxy")
+
+
+def _named(view: View, config: Config) -> list[str]:
+    """Applications that error lines name, the most often named first."""
+    named: dict[str, int] = {}
+    for line in view.state.logs:
+        for service in _spoken_of(view, line):
+            if service.name in view.workloads:
+                named[service.name] = named.get(service.name, 0) + line.count
+    return sorted(named, key=lambda name: -named[name])[: 2 * config.per_kind]
 
 
 def named_in_errors(view: View, config: Config) -> Iterator[Look]:
-    """Applications that error lines name, by service name or cluster address."""
-    named: dict[str, int] = {}
-    for service in view.state.services:
-        for line in view.state.logs:
-            ip = service.cluster_ip
-            spoken = service.name in line.message or (len(ip) > 6 and f"{ip}:" in line.message)
-            if spoken and service.name != line.component and service.name in view.workloads:
-                named[service.name] = named.get(service.name, 0) + line.count
-    for name in sorted(named, key=lambda name: -named[name])[: 2 * config.per_kind]:
+    """What the named applications declare and complain of."""
+    for name in _named(view, config):
         yield Look(verb="manifest", name=name)
+    for name in _named(view, config):
         yield Look(verb="errors", name=name)
+
+
+def callers(view: View, config: Config) -> Iterator[Look]:
+    """Who calls the named applications: one of them may have a wrong address."""
+    named = _named(view, config)
+    for name in named[: config.per_kind]:
+        yield Look(verb="dependencies", name=name)
+    for edge in view.state.edges:
+        if edge.callee in named and edge.caller in view.workloads:
+            yield Look(verb="manifest", name=edge.caller)
 
 
 def other_workloads(view: View, config: Config) -> Iterator[Look]:
@@ -218,7 +255,9 @@ STEPS: tuple[Step, ...] = (
     alarms,
     slow_services,
     complaints,
+    lost_wires,
     named_in_errors,
+    callers,
     other_workloads,
     node_services,
 )

@@ -14,6 +14,7 @@ from tools.types.cluster_objects import (
     Node,
     Pod,
     Quota,
+    Route,
     Service,
     Settings,
     Volume,
@@ -115,6 +116,7 @@ class ClusterState(Frozen, arbitrary_types_allowed=True):
     quotas: tuple[Quota, ...] = ()
     policies: tuple[NetworkPolicy, ...] = ()
     settings: tuple[Settings, ...] = ()
+    routes: tuple[Route, ...] = ()
     nodes: tuple[Node, ...] = ()
     listed: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     declared: tuple[str, ...] = ()  # "Kind/name" of every object the manifests declare
@@ -138,7 +140,7 @@ class ClusterState(Frozen, arbitrary_types_allowed=True):
             update[name] = _merge(getattr(self, name), getattr(found, name))
         for name in ("quotas", "policies", "settings", "nodes"):
             update[name] = _merge(getattr(self, name), getattr(found, name))
-        for name in ("declared", "events", "connections", "node_services", "logs"):
+        for name in ("routes", "declared", "events", "connections", "node_services", "logs"):
             update[name] = tuple(dict.fromkeys((*getattr(self, name), *getattr(found, name))))
         for name in ("alerts", "edges", "series", "looked"):
             update[name] = (*getattr(self, name), *getattr(found, name))

@@ -291,3 +291,12 @@ class Settings(KubeObject):
 
     kind: str = "configmap"
     values: dict[str, str] = Field(default_factory=dict)
+
+
+class Route(Frozen):
+    """One rule of a gateway: what comes for `path` goes to `service` (and `port`)."""
+
+    source: str  # "Ingress/NAME", "VirtualService/NAME", "HTTPRoute/NAME"
+    path: str = ""
+    service: str
+    port: int | None = None

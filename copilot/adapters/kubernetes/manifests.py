@@ -27,6 +27,7 @@ from tools.types import (
     Node,
     Pod,
     Quota,
+    Route,
     Service,
     ServicePort,
     Settings,
@@ -252,6 +253,58 @@ def _secret(document: Json) -> ClusterState:
     return ClusterState(settings=(Settings(name=_name(document), kind="secret", values=values),))
 
 
+def _number(value: object) -> int | None:
+    return int(str(value)) if str(value).isdigit() else None
+
+
+def _ingress(document: Json) -> ClusterState:
+    spec = mapping(document.get("spec"))
+    source = f"Ingress/{_name(document)}"
+    paths = [
+        path
+        for rule in items(spec.get("rules"))
+        for path in items(mapping(rule.get("http")).get("paths"))
+    ]
+    if "defaultBackend" in spec:
+        paths.append({"path": "", "backend": spec["defaultBackend"]})
+    routes = []
+    for path in paths:
+        backend = mapping(mapping(path.get("backend")).get("service"))
+        port = _number(mapping(backend.get("port")).get("number"))
+        routes.append(
+            Route(
+                source=source,
+                path=str(path.get("path") or ""),
+                service=str(backend.get("name", "")),
+                port=port,
+            )
+        )
+    return ClusterState(routes=tuple(route for route in routes if route.service))
+
+
+def _http_route(document: Json) -> ClusterState:
+    """The Gateway API's HTTPRoute and Istio's VirtualService: rules of matches and targets."""
+    kind, spec = str(document.get("kind")), mapping(document.get("spec"))
+    routes = []
+    for rule in (*items(spec.get("rules")), *items(spec.get("http"))):
+        wanted = [item for match in items(rule.get("matches")) for item in [match.get("path")]]
+        wanted += [match.get("uri") for match in items(rule.get("match"))]
+        path = next((str(v) for w in wanted for k, v in mapping(w).items() if k != "type"), "")
+        targets = [*items(rule.get("backendRefs"))]
+        targets += [mapping(item.get("destination")) for item in items(rule.get("route"))]
+        for target in targets:
+            port = target.get("port")
+            routes.append(
+                Route(
+                    source=f"{kind}/{_name(document)}",
+                    path=path,
+                    service=str(target.get("name") or target.get("host") or "").partition(".")[0],
+                    port=_number(mapping(port).get("number") if isinstance(port, dict) else port),
+                )
+            )
+    return ClusterState(routes=tuple(route for route in routes if route.service))
+
+
 def _event(document: Json) -> ClusterState:
     about = mapping(document.get("involvedObject"))
     found = KubeEvent(
@@ -283,6 +336,9 @@ _READERS: dict[str, Callable[[Json], ClusterState]] = {
     "ConfigMap": _config_map,
     "Secret": _secret,
     "Event": _event,
+    "Ingress": _ingress,
+    "HTTPRoute": _http_route,
+    "VirtualService": _http_route,
 }
 
 
