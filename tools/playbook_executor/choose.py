@@ -60,8 +60,7 @@ def choose(
     ready = [offer for offer in offered if not offer.obstacle]
     chosen, reason = _by_preference(ready, first.fault_kind)
     if arm == "ml":
-        learned = _by_outcomes(ready, first.fault_kind, subject, history, minimum_cases)
-        chosen, reason = learned or (chosen, f"{reason}; fewer than {minimum_cases} past cases")
+        chosen, reason = _by_outcomes(ready, first.fault_kind, subject, history, minimum_cases)
     if chosen is None:
         return _abstention(first, first.fault_kind, offered, arm)
     return _chosen(first, chosen, reason, offered, arm)
@@ -78,20 +77,22 @@ def _by_outcomes(
     subject: Subject,
     history: Sequence[Outcome],
     minimum_cases: int,
-) -> tuple[Offer | None, str] | None:
-    """The offer that most surely works, None and why if all seldom do; None with too few cases."""
-    known = []
+) -> tuple[Offer | None, str]:
+    """The offer that most surely works; of those without enough cases, the catalogue's first."""
+    proven: list[tuple[float, Offer, str]] = []
+    untried: list[Offer] = []
     for offer in ready:
-        found = posterior(offer.playbook.id, kind, subject, history, minimum_cases)
-        if found.cases >= minimum_cases:
-            known.append((found.quantile(_CAUTION), offer, found))
-    if not known:
-        return None
-    _, offer, best = max(known, key=lambda row: (row[0], -row[1].order[1], row[1].playbook.id))
-    score = f"{best.successes} of {best.cases} past cases on {best.neighbourhood} recovered"
-    if best.mean < 0.5:
-        return None, f"what was tried seldom worked: {offer.playbook.id}, {score}"
-    return offer, score
+        past = posterior(offer.playbook.id, kind, subject, history, minimum_cases)
+        if past.cases < minimum_cases:
+            untried.append(offer)
+        elif past.mean >= 0.5:
+            said = f"{past.successes} of {past.cases} past cases on {past.neighbourhood} recovered"
+            proven.append((past.quantile(_CAUTION), offer, said))
+    if proven:
+        _, chosen, reason = min(proven, key=lambda row: (-row[0], row[1].order))
+        return chosen, reason
+    first, reason = _by_preference(untried, kind)
+    return first, f"{reason}; it has fewer than {minimum_cases} past cases"
 
 
 def _chosen(

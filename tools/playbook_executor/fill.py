@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 
 from pydantic import JsonValue
@@ -9,7 +10,7 @@ from pydantic import JsonValue
 from tools.playbook_executor.errors import ParameterError
 from tools.playbook_executor.parameters import validated
 from tools.playbook_executor.substitute import substitute, text
-from tools.playbook_executor.vocabulary import ArgumentsError, arguments
+from tools.playbook_executor.vocabulary import ArgumentsError, arguments, owner
 from tools.types import (
     MetricCheck,
     Plan,
@@ -36,8 +37,14 @@ def fill(
     """The plan of a playbook for one component of one incident, valid for `ttl_s` seconds.
 
     Raises `ParameterError` if a value is unknown, missing, of another type, out of bounds, or
-    would make a step that is not in the vocabulary.
+    would make a step that is not in the vocabulary, and `ValueError` for times that are not.
     """
+    if not (math.isfinite(now) and math.isfinite(ttl_s) and ttl_s > 0):
+        raise ValueError(f"a plan needs a time and a positive validity, got {now!r} and {ttl_s!r}")
+    try:
+        owner(component)
+    except ValueError as error:
+        raise ParameterError(playbook.id, "component", str(error)) from error
     values = validated(playbook, parameters, component)
     draft = Plan(
         id="",

@@ -79,8 +79,7 @@ def _check_parameters(playbook: Playbook, document: Document, source: str) -> No
         for name, alone in found:
             if name not in declared:
                 raise PlaybookError(source, line, f"${{{name}}} is not a declared parameter")
-            inside = not alone and "arguments" in place
-            if inside and declared[name].type not in ("name", "integer"):
+            if not alone and declared[name].type not in ("name", "integer"):
                 problem = f"${{{name}}} of type {declared[name].type!r} cannot stand inside a text"
                 raise PlaybookError(source, line, problem)
             used.add(name)

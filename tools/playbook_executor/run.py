@@ -64,7 +64,7 @@ def check_approval(
     given = (approval,) if isinstance(approval, Approval) else tuple(approval)
     for one in given:
         _check_one(plan, one, now, policy)
-    approvers = {one.approver for one in given}
+    approvers = {one.approver.strip().casefold() for one in given}
     needed = policy.needed.get(plan.risk, 2)
     if len(approvers) < max(1, needed):
         problem = f"class {plan.risk} needs {needed} different approvers, got {len(approvers)}"

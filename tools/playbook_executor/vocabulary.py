@@ -30,7 +30,8 @@ def name(text: str) -> str:
     return text
 
 
-def _owner(text: str) -> str:
+def owner(text: str) -> str:
+    """The owner of a series, or a component as a ranking names it: see `tools.types.Owner`."""
     if not _OWNER.fullmatch(text) or ".." in text:
         raise ValueError(f"{text[:80]!r} is not the owner of a series")
     return text
@@ -65,7 +66,7 @@ def _path(text: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(name)]
-OwnerName = Annotated[str, AfterValidator(_owner)]
+OwnerName = Annotated[str, AfterValidator(owner)]
 Argument = Annotated[str, AfterValidator(_argument)]
 
 
