@@ -24,17 +24,28 @@ class HomeBusyError(Exception):
 class HomeError(Exception):
     """The data folder cannot be made or written; the message says which and why."""
 
+    def __init__(self, home: Path, error: OSError) -> None:
+        super().__init__(
+            f"data folder {str(home)!r} cannot be used ({error.strerror}); set COPILOT_DATA_DIR"
+        )
+
+
+def made(home: Path) -> Path:
+    """The folder, made where it is missing; raises `HomeError` where it cannot be."""
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise HomeError(home, error) from error
+    return home
+
 
 @contextmanager
 def owned(home: Path, purpose: str) -> Iterator[Path]:
     """Hold the folder for this process; `purpose` is shown to whoever comes second."""
     try:
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(home / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(made(home) / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise HomeError(
-            f"data folder {str(home)!r} cannot be used ({error.strerror}); set COPILOT_DATA_DIR"
-        ) from error
+        raise HomeError(home, error) from error
     with os.fdopen(descriptor, "r+", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -17,7 +17,7 @@ from copilot.adapters.runners import DryRunRunner
 from copilot.deps import Deps, Limits
 from copilot.engine import Engine
 from copilot.graph import NODES, Node, build
-from copilot.home import owned
+from copilot.home import made, owned
 from copilot.ports import Clock, Runner
 from copilot.settings import Settings, SettingsError
 from copilot.sources import Sources
@@ -104,6 +104,7 @@ def checkpointer(path: Path) -> Iterator[SqliteSaver]:
 @contextmanager
 def store(settings: Settings) -> Iterator[Store]:
     """The store of the settings, its tables made."""
+    made(settings.home)
     opened = Store(settings.store_url)
     try:
         opened.create()

@@ -64,7 +64,9 @@ def call(command: str, flags: Flags, arguments: Mapping[str, Any]) -> int:
         loaded = settings.load(flags.config, data_dir=flags.data_dir, server=flags.server, **given)
         return COMMANDS[command](loaded, **rest)
     except OPERATOR_ERRORS as error:
-        Console(stderr=True, markup=False, highlight=False).print(f"copilot: {error}")
+        Console(stderr=True, markup=False, highlight=False).print(
+            f"copilot: {error}", soft_wrap=True
+        )
         return 2
     except KeyboardInterrupt:
         Console(stderr=True, markup=False).print("stopped")
