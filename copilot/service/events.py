@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query
@@ -48,7 +49,7 @@ async def _told(
     follow: bool,
 ) -> AsyncIterator[str]:
     """Sleeps on the event loop, not in a thread: waiting streams cost no thread."""
-    async with free:
+    async with free if follow else nullcontext():
         begun = spoken = time.monotonic()
         yield "retry: 2000\n\n"
         while True:
