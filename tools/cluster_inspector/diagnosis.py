@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from tools.cluster_inspector import (
+from tools.cluster_inspector.analyzers import (
     admission,
     database,
     gateway,

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 
+from tools.cluster_inspector.analyzers.scheduling import pending
+from tools.cluster_inspector.analyzers.storage import waits_for_volume
 from tools.cluster_inspector.config import Config
 from tools.cluster_inspector.constraints import is_control_plane
 from tools.cluster_inspector.diagnosis import inspect
-from tools.cluster_inspector.scheduling import pending
 from tools.cluster_inspector.signals import signals
-from tools.cluster_inspector.storage import waits_for_volume
 from tools.cluster_inspector.view import View, serves
 from tools.types import ClusterState, LogExcerpt, Look, Pod, Service
 

@@ -6,13 +6,17 @@ from collections.abc import Callable, Iterable
 
 import yaml
 
+from copilot.adapters.kubernetes.network import READERS as NETWORK_READERS
 from copilot.adapters.kubernetes.pod_spec import (
     Json,
+    base,
     items,
     mapping,
+    name_of,
     node_terms,
     pod_spec,
     strings,
+    texts,
 )
 from copilot.adapters.kubernetes.quantities import amount, amounts
 from copilot.adapters.kubernetes.redaction import addresses, harmless
@@ -21,29 +25,15 @@ from tools.types import (
     Claim,
     ClusterState,
     Condition,
-    Endpoints,
     KubeEvent,
-    NetworkPolicy,
     Node,
     Pod,
     Quota,
-    Route,
-    Service,
-    ServicePort,
     Settings,
     Taint,
     Volume,
     Workload,
 )
-
-
-def _name(document: Json) -> str:
-    return str(mapping(document.get("metadata")).get("name", ""))
-
-
-def _base(document: Json) -> dict[str, object]:
-    meta = mapping(document.get("metadata"))
-    return {"name": _name(document), "labels": strings(meta.get("labels"))}
 
 
 def _owner(document: Json) -> str:
@@ -71,7 +61,7 @@ def _pod(document: Json) -> ClusterState:
     phase = str(status.get("phase") or "")
     pod = Pod.model_validate(
         {
-            **_base(document),
+            **base(document),
             "phase": phase,
             "status": waiting or str(status.get("reason") or "") or phase,
             "reason": str(status.get("reason") or ""),
@@ -92,7 +82,7 @@ def _workload(document: Json) -> ClusterState:
     spec, status = mapping(document.get("spec")), mapping(document.get("status"))
     template = mapping(spec.get("template"))
     known = {
-        **_base(document),
+        **base(document),
         "kind": str(document.get("kind")),
         "selector": strings(mapping(spec.get("selector")).get("matchLabels")),
         "template": pod_spec(template.get("metadata"), template.get("spec")),
@@ -108,56 +98,12 @@ def _workload(document: Json) -> ClusterState:
     return ClusterState(workloads=(Workload.model_validate(known),))
 
 
-def _service(document: Json) -> ClusterState:
-    spec = mapping(document.get("spec"))
-    ports = tuple(
-        ServicePort(
-            port=int(port["port"]),
-            target=str(port.get("targetPort") or port["port"]),
-            name=str(port.get("name") or ""),
-            protocol=str(port.get("protocol") or "TCP"),
-            app_protocol=str(port.get("appProtocol") or ""),
-            node_port=port.get("nodePort"),
-        )
-        for port in items(spec.get("ports"))
-        if str(port.get("port", "")).isdigit()
-    )
-    known = {**_base(document), "selector": strings(spec.get("selector")), "ports": ports}
-    for field, key in (
-        ("type", "type"),
-        ("cluster_ip", "clusterIP"),
-        ("external_name", "externalName"),
-    ):
-        if spec.get(key):
-            known[field] = str(spec[key])
-    return ClusterState(services=(Service.model_validate(known),))
-
-
-def _endpoints(document: Json) -> ClusterState:
-    def reached(field: str) -> tuple[str, ...]:
-        return tuple(
-            f"{address.get('ip')}:{port.get('port')}"
-            for subset in items(document.get("subsets"))
-            for address in items(subset.get(field))
-            for port in items(subset.get("ports"))
-        )
-
-    found = Endpoints(
-        name=_name(document), ready=reached("addresses"), not_ready=reached("notReadyAddresses")
-    )
-    return ClusterState(endpoints=(found,))
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    return tuple(str(item) for item in value) if isinstance(value, list) else ()
-
-
 def _claim(document: Json) -> ClusterState:
     spec, status = mapping(document.get("spec")), mapping(document.get("status"))
     selector = mapping(spec.get("selector"))
     known = {
-        **_base(document),
-        "access_modes": _texts(spec.get("accessModes")),
+        **base(document),
+        "access_modes": texts(spec.get("accessModes")),
         "selector": strings(selector.get("matchLabels")),
         "capacity": amount(mapping(mapping(spec.get("resources")).get("requests")).get("storage")),
     }
@@ -175,9 +121,9 @@ def _volume(document: Json) -> ClusterState:
     spec, status = mapping(document.get("spec")), mapping(document.get("status"))
     holder = mapping(spec.get("claimRef"))
     known = {
-        **_base(document),
+        **base(document),
         "capacity": amount(mapping(spec.get("capacity")).get("storage")),
-        "access_modes": _texts(spec.get("accessModes")),
+        "access_modes": texts(spec.get("accessModes")),
         "node_affinity": node_terms(mapping(spec.get("nodeAffinity")).get("required")),
     }
     if "storageClassName" in spec:
@@ -191,7 +137,7 @@ def _volume(document: Json) -> ClusterState:
 
 def _quota(document: Json) -> ClusterState:
     spec, status = mapping(document.get("spec")), mapping(document.get("status"))
-    known = {**_base(document), "hard": amounts(status.get("hard") or spec.get("hard"))}
+    known = {**base(document), "hard": amounts(status.get("hard") or spec.get("hard"))}
     if status:
         known["used"] = amounts(status.get("used"))
     return ClusterState(quotas=(Quota.model_validate(known),))
@@ -203,7 +149,7 @@ def _node(document: Json) -> ClusterState:
     ready = next((item.status == "True" for item in conditions if item.type == "Ready"), None)
     found = Node.model_validate(
         {
-            **_base(document),
+            **base(document),
             "ready": ready,
             "unschedulable": bool(spec.get("unschedulable", False)),
             "addresses": tuple(str(a.get("address")) for a in items(status.get("addresses"))),
@@ -222,22 +168,10 @@ def _node(document: Json) -> ClusterState:
     return ClusterState(nodes=(found,))
 
 
-def _policy(document: Json) -> ClusterState:
-    spec = mapping(document.get("spec"))
-    found = NetworkPolicy(
-        name=_name(document),
-        selector=strings(mapping(spec.get("podSelector")).get("matchLabels")),
-        directions=_texts(spec.get("policyTypes")) or ("Ingress",),
-        ingress_rules=len(spec.get("ingress") or ()),
-        egress_rules=len(spec.get("egress") or ()),
-    )
-    return ClusterState(policies=(found,))
-
-
 def _config_map(document: Json) -> ClusterState:
     written = strings(document.get("data"))
     values = {name: harmless(name, value) for name, value in written.items()}
-    return ClusterState(settings=(Settings(name=_name(document), values=values),))
+    return ClusterState(settings=(Settings(name=name_of(document), values=values),))
 
 
 def _decoded(value: str) -> str:
@@ -250,59 +184,7 @@ def _decoded(value: str) -> str:
 def _secret(document: Json) -> ClusterState:
     encoded = {name: _decoded(value) for name, value in strings(document.get("data")).items()}
     values = addresses(encoded | strings(document.get("stringData")))
-    return ClusterState(settings=(Settings(name=_name(document), kind="secret", values=values),))
-
-
-def _number(value: object) -> int | None:
-    return int(str(value)) if str(value).isdigit() else None
-
-
-def _ingress(document: Json) -> ClusterState:
-    spec = mapping(document.get("spec"))
-    source = f"Ingress/{_name(document)}"
-    paths = [
-        path
-        for rule in items(spec.get("rules"))
-        for path in items(mapping(rule.get("http")).get("paths"))
-    ]
-    if "defaultBackend" in spec:
-        paths.append({"path": "", "backend": spec["defaultBackend"]})
-    routes = []
-    for path in paths:
-        backend = mapping(mapping(path.get("backend")).get("service"))
-        port = _number(mapping(backend.get("port")).get("number"))
-        routes.append(
-            Route(
-                source=source,
-                path=str(path.get("path") or ""),
-                service=str(backend.get("name", "")),
-                port=port,
-            )
-        )
-    return ClusterState(routes=tuple(route for route in routes if route.service))
-
-
-def _http_route(document: Json) -> ClusterState:
-    """The Gateway API's HTTPRoute and Istio's VirtualService: rules of matches and targets."""
-    kind, spec = str(document.get("kind")), mapping(document.get("spec"))
-    routes = []
-    for rule in (*items(spec.get("rules")), *items(spec.get("http"))):
-        wanted = [item for match in items(rule.get("matches")) for item in [match.get("path")]]
-        wanted += [match.get("uri") for match in items(rule.get("match"))]
-        path = next((str(v) for w in wanted for k, v in mapping(w).items() if k != "type"), "")
-        targets = [*items(rule.get("backendRefs"))]
-        targets += [mapping(item.get("destination")) for item in items(rule.get("route"))]
-        for target in targets:
-            port = target.get("port")
-            routes.append(
-                Route(
-                    source=f"{kind}/{_name(document)}",
-                    path=path,
-                    service=str(target.get("name") or target.get("host") or "").partition(".")[0],
-                    port=_number(mapping(port).get("number") if isinstance(port, dict) else port),
-                )
-            )
-    return ClusterState(routes=tuple(route for route in routes if route.service))
+    return ClusterState(settings=(Settings(name=name_of(document), kind="secret", values=values),))
 
 
 def _event(document: Json) -> ClusterState:
@@ -326,19 +208,14 @@ _READERS: dict[str, Callable[[Json], ClusterState]] = {
     "DaemonSet": _workload,
     "ReplicaSet": _workload,
     "Job": _workload,
-    "Service": _service,
-    "Endpoints": _endpoints,
     "PersistentVolumeClaim": _claim,
     "PersistentVolume": _volume,
     "ResourceQuota": _quota,
     "Node": _node,
-    "NetworkPolicy": _policy,
     "ConfigMap": _config_map,
     "Secret": _secret,
     "Event": _event,
-    "Ingress": _ingress,
-    "HTTPRoute": _http_route,
-    "VirtualService": _http_route,
+    **NETWORK_READERS,
 }
 
 
@@ -368,6 +245,6 @@ def manifest(text: str) -> ClusterState:
             "kubernetes", f"the manifest is not YAML: {error}", recoverable=False
         ) from error
     names = tuple(
-        f"{mapping(document).get('kind')}/{_name(mapping(document))}" for document in documents
+        f"{mapping(document).get('kind')}/{name_of(mapping(document))}" for document in documents
     )
     return objects(documents).plus(ClusterState(declared=names))

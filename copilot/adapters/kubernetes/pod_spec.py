@@ -49,7 +49,19 @@ def strings(value: object) -> dict[str, str]:
     return {str(key): "" if item is None else str(item) for key, item in mapping(value).items()}
 
 
-def _texts(value: object) -> tuple[str, ...]:
+def name_of(document: Json) -> str:
+    """The object's name."""
+    return str(mapping(document.get("metadata")).get("name", ""))
+
+
+def base(document: Json) -> dict[str, object]:
+    """Name and labels of an object."""
+    labels = strings(mapping(document.get("metadata")).get("labels"))
+    return {"name": name_of(document), "labels": labels}
+
+
+def texts(value: object) -> tuple[str, ...]:
+    """The items of a list as texts."""
     return tuple(str(item) for item in value) if isinstance(value, list) else ()
 
 
@@ -60,7 +72,7 @@ def requirements(value: object) -> tuple[Requirement, ...]:
         Requirement(
             key=str(item.get("key", "")),
             operator=str(item.get("operator", "In")),
-            values=_texts(item.get("values")),
+            values=texts(item.get("values")),
         )
         for item in items(selector.get("matchExpressions"))
     ]
@@ -158,7 +170,7 @@ def _container(value: Json, status: Json, *, init: bool) -> Container:
         probes=tuple(probe for probe in probes if probe),
         env=tuple(_env(item) for item in items(value.get("env"))),
         env_from=tuple(_env_from(item) for item in items(value.get("envFrom"))),
-        command=(*_texts(value.get("command")), *_texts(value.get("args"))),
+        command=(*texts(value.get("command")), *texts(value.get("args"))),
         init=init,
         state=_state(status.get("state")),
         last_state=_state(status.get("lastState")),
@@ -233,11 +245,11 @@ def pod_spec(meta: object, body: object, reported: object = None) -> PodSpec:
         ),
         host_network=bool(spec.get("hostNetwork", False)),
         dns_policy=str(spec.get("dnsPolicy") or ""),
-        nameservers=_texts(mapping(spec.get("dnsConfig")).get("nameservers")),
+        nameservers=texts(mapping(spec.get("dnsConfig")).get("nameservers")),
         host_aliases=tuple(
             (name, str(alias.get("ip")))
             for alias in items(spec.get("hostAliases"))
-            for name in _texts(alias.get("hostnames"))
+            for name in texts(alias.get("hostnames"))
         ),
         run_as_user=security.get("runAsUser"),
         fs_group=security.get("fsGroup"),

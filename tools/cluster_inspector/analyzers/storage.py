@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator
 
+from tools.cluster_inspector.analyzers.scheduling import Verdict, pending
 from tools.cluster_inspector.findings import ClusterFinding
 from tools.cluster_inspector.rules import broken
-from tools.cluster_inspector.scheduling import Verdict, pending
 from tools.cluster_inspector.view import View, matches
 from tools.types import Claim, Pod, Volume
 
