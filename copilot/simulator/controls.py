@@ -58,21 +58,18 @@ def scale(world: World, service: str, replicas: int) -> str:
 def rollout_undo(world: World, service: str) -> str:
     """Return to the release before; refused where no release was made within the history."""
     index = _service(world, service)
-    history = world.state.releases[service]
-    if len(history) < 2:
+    if len(world.state.releases[service]) < 2:
         raise ControlError(f"no earlier revision of deployment {service!r} in the rollout history")
-    bad = history[-1]
-    history[-2:] = history[:-3:-1]
-    world.state.suspect_to[index] = 1.0 - world.state.suspect_to[index]
+    bad, good = world.state.undo(service, index)
     _log(
         world,
         service,
         "deploy",
-        f"deployment {service} rolled back to {history[-1]}",
+        f"deployment {service} rolled back to {good}",
         from_version=bad,
-        to_version=history[-1],
+        to_version=good,
     )
-    return f"deployment.apps/{service} rolled back from {bad} to {history[-1]}"
+    return f"deployment.apps/{service} rolled back from {bad} to {good}"
 
 
 def rollout_restart(world: World, service: str) -> str:

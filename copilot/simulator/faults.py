@@ -68,11 +68,11 @@ def _bad_deploy(site: Site) -> None:
 
 
 def _pool_exhaustion(site: Site) -> None:
+    """Transactions stay open, waiting for rows others lock; a larger pool lets them finish."""
     share = site.plant.graph.services[site.target].pool_pct / 100.0
-    excess = (1.32 / share - 1.0) * site.strength
-    # Half of the long hold is waiting for rows that other waiters lock: room halves it.
-    room = float(site.plant.pool[site.target] / site.state.pool[site.target])
-    site.at.hold[site.target] *= 1.0 + excess * min(1.0, room)
+    usual = float(site.plant.pool[site.target])
+    room = min(1.0, usual / float(site.state.pool[site.target]))
+    site.at.pinned[site.target] += (1.32 - share) * site.strength * usual * room
 
 
 def _dependency_down(site: Site) -> None:
@@ -145,7 +145,7 @@ def distract(herring: RedHerring, plant: Plant, loads: Loads, now: Timestamp) ->
     if not herring.at <= now < herring.at + herring.seconds:
         return
     if herring.kind == "scheduled_spike":
-        loads.burn[plant.index[herring.target]] += 44.0
+        loads.burn[plant.index[herring.target]] += 50.0
     elif herring.kind == "noisy_neighbour":
         node = plant.graph.home[herring.target]
         loads.node_burn[plant.graph.nodes.index(node)] += 38.0

@@ -56,7 +56,7 @@ class Conditions:
     stretch: FloatArray  # factor on own latency
     delay: FloatArray  # seconds added to own latency
     own_error: FloatArray  # share of requests failed by the service's own code
-    hold: FloatArray  # factor on how long a request holds a connection
+    pinned: FloatArray  # connections held by what is no request
     pool: FloatArray  # connections
     ready: FloatArray  # replicas that serve
     link_delay: FloatArray  # per call: seconds on the wire
@@ -133,7 +133,8 @@ def _own(plant: Plant, at: Conditions, flow: Flow) -> None:
     flow.shed = _damped(flow.shed, over * flow.backlog / _BACKLOG_S)
     busy = np.minimum(flow.rho, 0.96)
     queue = 0.5 * busy**2 / (1.0 - busy)
-    wanted = flow.rate * (1.0 - flow.shed) * flow.held * plant.hold * at.hold / at.pool
+    held = flow.rate * (1.0 - flow.shed) * flow.held * plant.hold
+    wanted = (held + at.pinned) / at.pool
     flow.pool_use = wanted
     starved = np.clip(wanted - 1.0, 0.0, 1.0)
     flow.pool_error = _damped(flow.pool_error, 0.45 * starved)
@@ -201,7 +202,7 @@ def calm(plant: Plant, arriving: float, ready: FloatArray) -> Conditions:
         stretch=np.ones(n),
         delay=np.zeros(n),
         own_error=np.zeros(n),
-        hold=np.ones(n),
+        pinned=np.zeros(n),
         pool=plant.pool.copy(),
         ready=ready.copy(),
         link_delay=np.full(m, 0.0004),

@@ -28,10 +28,9 @@ def _uuid(draw: FloatArray) -> str:
 class LogWriter:
     """Turns snapshots into lines; holds nothing but the plant and the script."""
 
-    def __init__(self, plant: Plant, scenario: Scenario, releases: dict[str, list[str]]) -> None:
+    def __init__(self, plant: Plant, scenario: Scenario) -> None:
         self._plant = plant
         self._scenario = scenario
-        self._releases = releases
         self._flags = {f.target: f.flag for f in scenario.faults if f.flag}
 
     def lines(self, seen: Snapshot, rng: np.random.Generator) -> Iterator[LogLine]:
@@ -143,5 +142,5 @@ class LogWriter:
             "operation": f"{name.replace('-', '_')}_{verb}",
             "table": _TABLES[int(draw[9] * len(_TABLES))],
             "flag": self._flags.get(name, "none"),
-            "version": self._releases[name][-1],
+            "version": seen.releases[name][-1],
         }

@@ -63,10 +63,11 @@ def random_graph(count: int, seed: int) -> Graph:
     services = [Service("gateway", "gateway", 4, 3.0, 3.0, 0.48, 18.0, 41.0, 28.0, "v3.0.0")]
     services += [_service(name, kinds[i], draws[i]) for i, name in enumerate(names)]
     calls = _calls(names, tier, rng)
-    outside = [i for i in range(count - 1) if 1 < tier[i] < _TIERS and rng.random() < 0.2]
-    for i in outside or [0]:
+    inner = [i for i in range(count - 1) if 1 < tier[i] < _TIERS]
+    drawn = [i for i in inner if rng.random() < 0.2]
+    for position, i in enumerate(drawn if len(drawn) > 1 else inner[:2]):
         services.append(Service(f"{names[i]}-partner", "external", 1, 70.0, 2.6))
-        backed = bool(rng.random() < 0.5)
+        backed = position % 2 == 0
         calls.append(
             Call(
                 names[i],

@@ -1,5 +1,6 @@
 """What monitoring sees of a tick: the columns of the metrics and one row of values per tick."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -48,6 +49,7 @@ class Snapshot:
     killed: FloatArray
     suspect: FloatArray
     restarting: FloatArray
+    releases: Mapping[str, tuple[str, ...]]  # oldest first
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,6 +145,11 @@ class SimulatedRunner:
         self._done[key] = result
         return result
 
+    def replay(self, step: PlanStep, result: StepResult) -> None:
+        """Do again, at its time, what a recorded result says was done to a world built anew."""
+        self._world.advance(result.started_at)
+        self.run(step, result.key)
+
     def _kubernetes(self, step: PlanStep) -> str:
         wanted = _Kubernetes.validate_python(step.arguments)
         if isinstance(wanted, Scale):

@@ -12,7 +12,7 @@ SimulatedFault = Literal[
     "slow_dependency",  # an outside dependency of the target answers late
     "errors",  # a feature behind a flag fails in the target
     "bad_deploy",  # the target's new release fails and is slow
-    "pool_exhaustion",  # requests hold the target's connections too long
+    "pool_exhaustion",  # open transactions keep the target's connections
     "dependency_down",  # an outside dependency of the target refuses connections
     "traffic_surge",  # clients send far more than the system was built for
     "disk_full",  # a runaway writer fills the target's volume

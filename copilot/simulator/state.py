@@ -1,5 +1,6 @@
 """What a world remembers between two ticks, and what an operator may have set."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,8 +36,24 @@ class State:
     limits: dict[str, float] = field(default_factory=dict)  # service -> requests per second
     breakers: set[int] = field(default_factory=set)  # calls with an open breaker
     standby: set[int] = field(default_factory=set)  # calls switched to their second upstream
-    releases: dict[str, list[str]] = field(default_factory=dict)  # oldest first
+    releases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # oldest first
     over: set[int] = field(default_factory=set)  # faults ended by what was done
+
+    def release(self, service: str, index: int) -> tuple[str, str]:
+        """Begin to roll out one patch version more; the versions before and after."""
+        before = self.releases[service][-1]
+        stem, _, last = before.rpartition(".")
+        after = f"{stem}.{int(last) + 1}"
+        self.releases = {**self.releases, service: (*self.releases[service], after)}
+        self.suspect[index], self.suspect_to[index] = 0.0, 1.0
+        return before, after
+
+    def undo(self, service: str, index: int) -> tuple[str, str]:
+        """Begin to go back to the release before; again brings the newer one back."""
+        *older, before, bad = self.releases[service]
+        self.releases = {**self.releases, service: (*older, bad, before)}
+        self.suspect_to[index] = 1.0 - self.suspect_to[index]
+        return bad, before
 
 
 def first_state(plant: Plant) -> State:
@@ -61,7 +78,7 @@ def first_state(plant: Plant) -> State:
         restarting=np.zeros(n),
         cold=np.zeros(n),
         killed=np.zeros(n),
-        releases={s.name: [s.version] for s in graph.visible},
+        releases={s.name: (s.version,) for s in graph.visible},
     )
 
 

@@ -40,7 +40,7 @@ def metric_rows(series: Sequence[Series]) -> str:
 def edge_rows(world: World, window: Window) -> str:
     """One row for each minute and call: how often, how long for caller and callee, and the gap."""
     minutes: dict[int, list[Snapshot]] = {}
-    for seen in world.snapshots(window):
+    for seen in world.ticks(window):
         minutes.setdefault(int(seen.at) // _MINUTE_S * _MINUTE_S, []).append(seen)
     rows: list[list[str | int]] = []
     for minute, ticks in minutes.items():
