@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from itertools import count
 
 from tools.clusterer.config import ClustererConfig
@@ -16,6 +17,19 @@ from tools.clusterer.reading import Fresh, Reader
 from tools.clusterer.shelf import Shelf
 from tools.clusterer.surface import Surfacer
 from tools.types import Alert, AlertGroup, Timestamp, Topology
+
+
+@dataclass(slots=True)
+class Burst:
+    """Alerts of one scope that need a place and start together, by their position in the batch."""
+
+    alerts: dict[int, Fresh] = field(default_factory=dict)
+    fingerprints: set[str] = field(default_factory=set)
+
+    @property
+    def first(self) -> Fresh:
+        """The one that opened the burst."""
+        return next(iter(self.alerts.values()))
 
 
 class Clusterer:
@@ -77,14 +91,15 @@ class Clusterer:
             self._end(group, now)
         self._door.expire(now)
         decided: dict[int, Decision] = {}
-        burst: dict[int, Fresh] = {}
+        burst = Burst()
         for index, alert in enumerate(alerts):
-            if burst and self._breaks(burst, alert, now):
+            if burst.alerts and self._breaks(burst, alert, now):
                 decided |= self._place(burst)
-                burst = {}
+                burst = Burst()
             decision = self._door.decide(alert, now)
             if decision is None:
-                burst[index] = self._reader.fresh(alert, now)
+                burst.alerts[index] = self._reader.fresh(alert, now)
+                burst.fingerprints.add(alert.fingerprint)
             else:
                 decided[index] = decision
         decided |= self._place(burst)
@@ -144,40 +159,40 @@ class Clusterer:
             if ended is not None:
                 self._shelf.end(ended)
 
-    def _breaks(self, burst: dict[int, Fresh], alert: Alert, now: Timestamp) -> bool:
+    def _breaks(self, burst: Burst, alert: Alert, now: Timestamp) -> bool:
         """Whether an alert belongs to another burst than the one being collected."""
-        first = next(iter(burst.values()))
         return (
-            abs(self._reader.when(alert, now) - first.at) > self._config.burst
-            or self._reader.scope(alert) != first.scope
-            or any(alert.fingerprint == fresh.alert.fingerprint for fresh in burst.values())
+            alert.fingerprint in burst.fingerprints
+            or abs(self._reader.when(alert, now) - burst.first.at) > self._config.burst
+            or self._reader.scope(alert) != burst.first.scope
         )
 
-    def _place(self, burst: dict[int, Fresh]) -> dict[int, Decision]:
+    def _place(self, burst: Burst) -> dict[int, Decision]:
         """Give every alert of a burst a group, then settle the groups it touched."""
-        if not burst:
+        if not burst.alerts:
             return {}
-        scope = next(iter(burst.values())).scope
-        candidates = [each for each in self._shelf.open_in(scope) if not each.background]
+        candidates = [
+            each for each in self._shelf.open_in(burst.first.scope) if not each.background
+        ]
         told = {group.id for group in candidates if group.surfaced}
-        places = self._placement.place(list(burst.values()), candidates)
-        new = self._opened(burst, places)
+        places = self._placement.place(list(burst.alerts.values()), candidates)
+        new = self._opened(burst.first, places)
         joined: list[tuple[int, Fresh, Group, str, Action]] = []
-        for (index, fresh), place in zip(burst.items(), places, strict=True):
+        for (index, fresh), place in zip(burst.alerts.items(), places, strict=True):
             group = place.group or new
             action = self._action(fresh, group)
             self._join(group, fresh, place)
             joined.append((index, fresh, group, place.reason, action))
-        why = {group.id: self._surfacer.settle(group, fresh.at) for _, fresh, group, _, _ in joined}
+        touched = {group.id: group for _, _, group, _, _ in joined}
+        why = {name: self._surfacer.settle(group, group.last_at) for name, group in touched.items()}
         self._correct(new, places, candidates)
         return {
             index: self._told(fresh, group, action, reason, why[group.id], told)
             for index, fresh, group, reason, action in joined
         }
 
-    def _opened(self, burst: dict[int, Fresh], places: Sequence[Place]) -> Group:
+    def _opened(self, first: Fresh, places: Sequence[Place]) -> Group:
         """The new group of a burst; it takes an id and a shelf only if an alert needs it."""
-        first = next(iter(burst.values()))
         if all(place.group is not None for place in places):
             return Group("", first.scope, first.at, first.at)
         group = Group(self._new_id(), first.scope, first.at, first.at)

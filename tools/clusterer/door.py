@@ -73,7 +73,7 @@ class Door:
         if brief:
             group.quiet_since = max(group.quiet_since, at)
         else:
-            group.firing[alert.fingerprint] = max(at + self._config.firing_for, alert.ends_at or 0)
+            group.fire(alert.fingerprint, max(at + self._config.firing_for, alert.ends_at or 0.0))
         track = self.tracks.get(alert.fingerprint)
         if track is None:
             self.tracks.put(alert.fingerprint, Track(alert.starts_at, group, not brief))
@@ -85,7 +85,7 @@ class Door:
         """An alert changed its group."""
         until = old.firing.pop(fingerprint, None)
         if until is not None:
-            new.firing[fingerprint] = until
+            new.fire(fingerprint, until)
         track = self.tracks.get(fingerprint)
         if track is not None and track.group is old:
             track.group = new
@@ -133,7 +133,7 @@ class Door:
         if group is None:
             return None
         if not group.closed:
-            group.firing[alert.fingerprint] = now + self._config.firing_for
+            group.fire(alert.fingerprint, now + self._config.firing_for)
             reason = "the same firing was delivered before"
             return Decision(alert.fingerprint, "deduplicated", group.id, reason, group.rank)
         if now - group.quiet_since > self._config.firing_for:
@@ -152,7 +152,7 @@ class Door:
         if group is not None and not group.closed:
             where = group.id
             group.again(alert.fingerprint, at)
-            group.firing[alert.fingerprint] = at + self._config.firing_for
+            group.fire(alert.fingerprint, at + self._config.firing_for)
         reason = (
             f"it restarted about {restarts:.0f} times in {window / 60:.0f} min; "
             "held until it settles"
@@ -182,14 +182,13 @@ class Door:
         if self._surfacer.observe(alert, scope, at):
             return None
         group = self._background_of(scope, at)
-        if alert.fingerprint in group.members:
-            group.again(alert.fingerprint, at)
-        else:
+        if alert.fingerprint not in group.members:
             history = self._surfacer.noise.history(alert.fingerprint, at)
             group.add(Member(alert, at, alert.service, f"chronic: {history}", 0.0))
+        else:
+            group.again(alert.fingerprint, at)
         self.keep(alert, group, at)
-        reason = group.members[alert.fingerprint].reason
-        return Decision(alert.fingerprint, "noise", group.id, reason)
+        return Decision(alert.fingerprint, "noise", group.id, "chronic: it fires all the time")
 
     def _background_of(self, scope: Scope, at: Timestamp) -> Group:
         """Chronic alerts are collected by the day."""

@@ -1,10 +1,14 @@
 """A group while it is being built, and the summary a person reads of it."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 
 from tools.clusterer.wording import plain
 from tools.types import Alert, AlertGroup, Severity, Timestamp
+
+MOST_MEMBERS = 5_000
+"""Alerts a group remembers one by one; of more it keeps the number."""
 
 SEVERITIES: tuple[Severity, ...] = ("low", "info", "warning", "high", "critical")
 Scope = tuple[str, ...]
@@ -41,6 +45,7 @@ class Group:
     causes: set[str] = field(default_factory=set)
     strays: dict[str, set[str]] = field(default_factory=dict)
     firing: dict[str, Timestamp] = field(default_factory=dict)
+    expires_at: Timestamp = math.inf
     quiet_since: Timestamp = 0.0
     alerts: int = 0
     events: int = 0
@@ -70,16 +75,20 @@ class Group:
         if known is not None:
             known.count += 1
             return
+        self.severity = worst(self.severity, member.alert.severity)
+        if len(self.members) >= MOST_MEMBERS:
+            return
         self.members[member.alert.fingerprint] = member
         self.score += member.surprise
         if member.alert.service:
             self.services.add(member.alert.service)
-        self.severity = worst(self.severity, member.alert.severity)
 
     def again(self, fingerprint: str, at: Timestamp) -> None:
         """A member came again."""
         self.touch(at)
-        self.members[fingerprint].count += 1
+        member = self.members.get(fingerprint)
+        if member is not None:
+            member.count += 1
 
     def touch(self, at: Timestamp) -> None:
         """Stretch the group's span over one more alert."""
@@ -96,6 +105,20 @@ class Group:
         self.services = {alert.service for alert in left if alert.service}
         self.severity = worst("low", *(alert.severity for alert in left))
         return member
+
+    def fire(self, fingerprint: str, until: Timestamp) -> None:
+        """One of its alerts fires, and will be taken for ended at `until` if nobody says so."""
+        self.firing[fingerprint] = until
+        self.expires_at = min(self.expires_at, until)
+
+    def expire(self, now: Timestamp) -> None:
+        """End what nobody repeated or resolved in time."""
+        if now <= self.expires_at:
+            return
+        for fingerprint, until in list(self.firing.items()):
+            if until < now:
+                self.ended(fingerprint, until)
+        self.expires_at = min(self.firing.values(), default=math.inf)
 
     def ended(self, fingerprint: str, at: Timestamp) -> None:
         """One of its alerts stopped firing."""

@@ -58,9 +58,7 @@ class Shelf:
         """Open groups that time has ended: nothing fires and nothing came for `gap` seconds."""
         ended = []
         for group in self.open():
-            for fingerprint, until in list(group.firing.items()):
-                if until < now:
-                    group.ended(fingerprint, until)
+            group.expire(now)
             limit = 24 * firing_for if group.background else gap
             if not group.firing and now - max(group.last_at, group.quiet_since) > limit:
                 ended.append(group)
