@@ -2,7 +2,8 @@
 
 A recorded fault has the name its injector gave it; the copilot names what an operator could see.
 Where the injector changed a parameter or a release, the release or parameter is the right kind,
-and so is the symptom the recording shows of it.
+and so is the symptom the recording shows of it. Lost, corrupted and doubled packets are seen as
+retransmission, that is as delay, where no counter of the network itself was recorded.
 """
 
 from tools.types import FaultKind
@@ -14,7 +15,7 @@ _WORDS: tuple[tuple[str, frozenset[FaultKind]], ...] = (
     ("disk", frozenset({"disk_io", "disk_full"})),
     ("network_delay", frozenset({"network_delay"})),
     ("net_latency", frozenset({"network_delay"})),
-    ("network", frozenset({"network_loss"})),
+    ("network", frozenset({"network_loss", "network_delay"})),
     ("kill", frozenset({"process_down"})),
     ("latency/misconfig", frozenset({"bad_config", "slow_dependency"})),
     ("latency/slow_code", frozenset({"bad_deploy", "slow_dependency"})),

@@ -1,33 +1,67 @@
-"""Rank components by the evidence about them."""
+"""Rank components by a weighted sum of figures, each term with the evidence it rests on.
 
+score(c) = sum over features f of weight(f) x figure(c, f); p(c) = exp(score(c) / T), normalised.
+`rules` uses the weights below, set by hand; `ml` those of `learned.json`, fitted by
+`python -m evals train ranker --data DIR` as the mode of a softmax model over the candidates of each
+incident, with the rules' weights as prior mean. Ties are broken by the strongest single term, then
+by a hash of the name, never by the order of names.
+"""
+
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from importlib.resources import files
 from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from tools.topology_walker.features import Feature, Row, rows
-from tools.types import Candidate, Evidence, Ranking, Term, Timestamp, Topology
+from tools.topology_walker.kinds import fault_kind
+from tools.types import Candidate, Evidence, Frozen, Ranking, Term, Timestamp, Topology
 
-WEIGHTS: dict[Feature, float] = {
-    "own cpu": 1.0,
-    "own memory": 1.0,
-    "own disk": 0.3,
-    "own saturation": 0.8,
-    "fewer instances": 0.8,
-    "own latency": 0.8,
-    "own time in traces": 0.5,
-    "time on the wire": 1.0,
-    "own errors": 0.8,
-    "missing step": 0.9,
-    "new error path": 0.5,
-    "new log template": 0.2,
-    "recent change": 0.4,
-    "canary differs": 1.0,
-    "alerts on resources": 1.0,
-    "alerts on calls": 0.2,
-    "alerts in logs": 0.1,
-    "cluster finding": 1.0,
-}
+
+class Model(Frozen):
+    """Weights of the figures, the temperature that turns scores into chances, and the threshold."""
+
+    weights: dict[Feature, float]
+    temperature: float = Field(gt=0)
+    abstain_below: float = Field(ge=0, le=1)
+    about: dict[str, str] = Field(default_factory=dict)
+
+
+RULES = Model(
+    weights={
+        "own cpu": 1.0,
+        "own memory": 0.8,
+        "own disk": 0.2,
+        "own saturation": 0.8,
+        "fewer instances": 0.8,
+        "own latency": 0.8,
+        "own time in traces": 0.3,
+        "time on the wire": 1.0,
+        "own errors": 0.8,
+        "missing step": 0.9,
+        "new error path": 0.4,
+        "new log template": 0.2,
+        "recent change": 0.4,
+        "canary differs": 0.9,
+        "alerts on resources": 1.0,
+        "alerts on calls": 0.2,
+        "alerts in logs": 0.1,
+        "cluster finding": 1.0,
+    },
+    temperature=0.1,
+    abstain_below=0.3,
+)
+
+
+@lru_cache(maxsize=1)
+def learned() -> Model:
+    """The shipped weights of the `ml` arm."""
+    text = (files("tools.topology_walker") / "learned.json").read_text(encoding="utf-8")
+    return Model.model_validate(json.loads(text))
 
 
 def rank(
@@ -36,33 +70,78 @@ def rank(
     onset: Timestamp,
     arm: Literal["rules", "ml"] = "rules",
 ) -> Ranking:
-    """Components, most likely cause first, each with the terms of its score."""
+    """Components, most likely cause first, each with the terms of its score and a fault kind.
+
+    Abstains, with its reason, where no evidence points anywhere or the first is not likely enough.
+    """
+    model = RULES if arm == "rules" else learned()
     found = rows(evidence, topology, onset)
-    candidates = [_candidate(name, row, WEIGHTS) for name, row in found.items()]
-    candidates.sort(key=lambda c: -c.score)
-    chances = _chances([c.score for c in candidates])
+    candidates = [_candidate(name, row, evidence, model.weights) for name, row in found.items()]
+    candidates.sort(key=_order)
+    chances = _chances([one.score for one in candidates], model.temperature)
+    ranked = tuple(
+        one.model_copy(update={"probability": chance})
+        for one, chance in zip(candidates, chances, strict=True)
+    )
+    reason = _doubt(ranked, model.abstain_below)
     return Ranking(
-        candidates=tuple(
-            c.model_copy(update={"probability": p})
-            for c, p in zip(candidates, chances, strict=True)
-        ),
-        abstained=not evidence,
-        reason="" if evidence else "there is no evidence",
-        arm=arm,
+        candidates=ranked, abstained=bool(reason), reason=reason or _decided(ranked[0]), arm=arm
     )
 
 
-def _candidate(name: str, row: Row, weights: Mapping[Feature, float]) -> Candidate:
+def _candidate(
+    name: str, row: Row, evidence: Sequence[Evidence], weights: Mapping[Feature, float]
+) -> Candidate:
     terms = [
-        Term(name=feature, weight=weights[feature] * figure.value, evidence=figure.evidence)
+        Term(
+            name=feature, weight=weights.get(feature, 0.0) * figure.value, evidence=figure.evidence
+        )
         for feature, figure in row.items()
     ]
     terms.sort(key=lambda term: -term.weight)
-    return Candidate(component=name, score=sum(term.weight for term in terms), terms=tuple(terms))
+    return Candidate(
+        component=name,
+        score=sum(term.weight for term in terms),
+        fault_kind=fault_kind(name, row, evidence) if terms else None,
+        instance=_instance(name, evidence),
+        terms=tuple(terms),
+    )
 
 
-def _chances(scores: Sequence[float]) -> list[float]:
+def _instance(name: str, evidence: Sequence[Evidence]) -> str:
+    """The pod that the loudest scored alert about the component names."""
+    loud = [
+        i for i in evidence if i.kind == "alert" and i.subject == name and "metric" in i.figures
+    ]
+    return max(loud, key=lambda item: item.figures["score"]).excerpt if loud else ""
+
+
+def _order(candidate: Candidate) -> tuple[float, float, str]:
+    strongest = candidate.terms[0].weight if candidate.terms else 0.0
+    return (-candidate.score, -strongest, hashlib.sha256(candidate.component.encode()).hexdigest())
+
+
+def _chances(scores: Sequence[float], temperature: float) -> list[float]:
     if not scores:
         return []
-    powers = np.exp(4.0 * (np.asarray(scores) - max(scores)))
+    powers = np.exp((np.asarray(scores) - max(scores)) / temperature)
     return [float(p) for p in powers / powers.sum()]
+
+
+def _doubt(ranked: Sequence[Candidate], threshold: float) -> str:
+    """Why not to decide; empty where the evidence decides."""
+    if not ranked or ranked[0].score <= 0:
+        return "no evidence points at any component"
+    first = ranked[0]
+    if first.probability >= threshold:
+        return ""
+    rivals = ", ".join(f"{one.component} {one.probability:.0%}" for one in ranked[:3])
+    return f"the evidence does not decide between {rivals}"
+
+
+def _decided(first: Candidate) -> str:
+    parts = " + ".join(
+        f"{term.name} {term.weight:.2f} [{', '.join(term.evidence[:2])}]"
+        for term in first.terms[:3]
+    )
+    return f"{first.component}: {first.score:.2f} = {parts}"

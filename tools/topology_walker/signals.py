@@ -22,7 +22,8 @@ Family = Literal[
 _FAMILIES: tuple[tuple[Family, str], ...] = (
     ("network", r"retransmit|packet|net_|network|bandwidth|rx_|tx_"),
     ("success", r"success|availability|apdex"),
-    ("errors", r"error|fail(?!cnt)|5xx|4xx|exception|fault|reject|timeout|drop"),
+    ("memory", r"mem.*fail|mem.*err|oom"),
+    ("errors", r"error|fail|5xx|4xx|exception|fault|reject|timeout|drop"),
     ("saturation", r"pool|connection|queue|backlog|lag|thread|handle|descriptor|lock"),
     ("latency", r"latenc|duration|response_time|elapsed|p50|p90|p95|p99|gap"),
     ("instances", r"pods|replicas|instances|restarts"),

@@ -1,0 +1,115 @@
+"""What kind of fault a component has, from the same evidence that makes it a suspect."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import get_args
+
+import numpy as np
+
+from tools.topology_walker.features import Feature, Row, level
+from tools.topology_walker.signals import read
+from tools.types import Evidence, FaultKind, Owner
+
+_FULL = re.compile(r"used|usage|full|free|avail|inode")
+_LOCK, _QUEUE = re.compile(r"lock"), re.compile(r"queue|backlog|lag")
+_LOSS = re.compile(r"retrans|loss|drop|corrupt|out_of_order|dup")
+_KINDS: frozenset[str] = frozenset(get_args(FaultKind))
+
+_SATURATED = 80.0
+_ENOUGH = 0.85
+"""A cause of another kind slows the wire, too: more than this much is no surer sign of it."""
+
+_BY_FEATURE: dict[Feature, tuple[FaultKind, float]] = {
+    "fewer instances": ("process_down", 1.0),
+    "own latency": ("slow_dependency", 0.5),
+    "own time in traces": ("cpu_saturation", 0.1),
+    "time on the wire": ("network_delay", 1.1),
+    "own errors": ("errors", 0.6),
+    "missing step": ("errors", 1.0),
+    "new error path": ("errors", 0.6),
+    "new log template": ("errors", 0.2),
+    "canary differs": ("bad_deploy", 1.5),
+    "alerts on calls": ("network_delay", 0.1),
+}
+_BY_CHANGE: dict[str, FaultKind] = {
+    "deploy": "bad_deploy",
+    "canary": "bad_deploy",
+    "config": "bad_config",
+    "flag": "bad_config",
+}
+
+
+def fault_kind(component: str, row: Row, evidence: Sequence[Evidence]) -> FaultKind | None:
+    """The kind most of the component's evidence speaks for; None where nothing does.
+
+    Each figure of the row and each resource that moved votes with its strength. What fills memory
+    burns CPU too, and what queues holds memory, so memory counts fully only from a rise to about
+    2.5 times on, and CPU only where it stays up or is used up.
+    """
+    votes: dict[FaultKind, float] = defaultdict(float)
+    for feature, figure in row.items():
+        if feature in _BY_FEATURE:
+            kind, weight = _BY_FEATURE[feature]
+            votes[kind] += weight * min(figure.value, _ENOUGH)
+    for kind, weight in _from_evidence(component, row, evidence):
+        votes[kind] += weight
+    best = max(votes.items(), key=lambda vote: vote[1], default=None)
+    return best[0] if best and best[1] > 0 else None
+
+
+def _from_evidence(
+    component: str, row: Row, evidence: Iterable[Evidence]
+) -> Iterable[tuple[FaultKind, float]]:
+    for item in evidence:
+        owner = Owner.parse(item.subject)
+        if owner.service != component or owner.kind == "edge":
+            continue
+        if item.kind == "cluster" and item.name in _KINDS:
+            yield item.name, 2.0  # type: ignore[misc]
+        elif item.kind == "change" and "recent change" in row:
+            kind = _BY_CHANGE.get(item.name)
+            if kind is not None:
+                yield kind, 0.8 * row["recent change"].value
+        elif item.kind == "alert" and "metric" in item.figures:
+            most = max(i.figures["total"] for i in evidence if _like(i, item))
+            yield from _resource(item.name, abs(item.figures["total"]) / max(most, 1e-9))
+        elif item.kind == "metric" and item.direction == "up" and "share" in item.figures:
+            yield from _resource(item.name, _strength(item))
+
+
+def _like(one: Evidence, other: Evidence) -> bool:
+    return one.kind == "alert" and one.subject == other.subject and "metric" in one.figures
+
+
+def _strength(item: Evidence) -> float:
+    figures, family = item.figures, read(item.name).family
+    strength = level(figures["z"]) * figures["fresh"]
+    if family == "memory":
+        doubled = np.clip((np.log2(max(figures["ratio"], 1e-3)) - 0.9) / 0.45, 0.0, 1.0)
+        return strength * float(0.4 + 0.9 * doubled)
+    strength *= 0.25 + 0.75 * figures["share"]
+    if family == "cpu":
+        saturated = item.unit == "%" and (item.value or 0.0) >= _SATURATED
+        return strength * (1.1 if saturated else 0.4 + 0.6 * min(figures["steady"] / 0.7, 1.0))
+    return 0.4 * strength if family == "disk" else strength
+
+
+def _resource(metric: str, strength: float) -> Iterable[tuple[FaultKind, float]]:
+    family = read(metric).family
+    if family == "cpu":
+        yield "cpu_saturation", strength
+    elif family == "memory":
+        yield "memory_pressure", strength
+    elif family == "disk":
+        yield ("disk_full" if _FULL.search(metric) else "disk_io"), strength
+    elif family == "network" and _LOSS.search(metric):
+        yield "network_loss", 1.2 * strength
+    elif family == "saturation":
+        lock, queue = _LOCK.search(metric), _QUEUE.search(metric)
+        kind: FaultKind = (
+            "lock_contention" if lock else "queue_backlog" if queue else "pool_exhaustion"
+        )
+        yield kind, strength
+    elif family == "traffic":
+        yield "traffic_surge", 0.3 * strength
