@@ -16,7 +16,7 @@ from copilot.graph import IncidentGraph
 from copilot.incident import CLOSED
 from copilot.intake import Changed, Intake
 from copilot.ports import Clock
-from copilot.store import Accepted, Run
+from copilot.store import Accepted, ApprovalRequest, NoRightError, Run
 from copilot.worker import LEASE_S, Worker
 from tools.types import Alert, Approval, Timestamp
 
@@ -112,23 +112,30 @@ class Engine:
         self._arrived.set()
         return accepted
 
-    def decide(self, approval: Approval) -> None:
+    def decide(self, approval: Approval) -> ApprovalRequest:
         """Record a person's answer and let its run go on; raises `RefusedError` with the reason."""
-        now = self.deps.clock.now()
+        now, policy = self.deps.clock.now(), self.deps.policy
+        if policy.approvers is not None and approval.approver not in policy.approvers:
+            raise NoRightError(f"{approval.approver!r} may not decide; see COPILOT_APPROVERS")
         with self.store.transaction():
-            request = self.store.approvals.decide(approval, now)
+            asked = self.store.approvals.get(approval.plan_id)
+            needed = policy.needed[asked.plan.risk] if asked else 1
+            request = self.store.approvals.decide(approval, now, needed)
             detail = {
                 "plan": approval.plan_id,
                 "digest": approval.digest,
-                "reason": approval.reason or "approved as shown",
+                "reason": approval.reason
+                or f"approved as shown ({len(request.given)} of {needed})",
             }
             kind = "approved" if approval.decision == "approve" else "rejected"
             self.store.journal.append(
                 request.plan.incident_id, kind, approval.approver, detail, now
             )
-            self.store.runs.resume(request.run_id, now)
+            if request.status != "pending":
+                self.store.runs.resume(request.run_id, now)
         self.counters.add(approvals_decided=1)
         self._wake()
+        return request
 
     def group(self) -> None:
         """Decide on every accepted alert, in this thread."""

@@ -22,8 +22,8 @@ def after_plan(state: IncidentState) -> Literal["approve", "report"]:
 
 def after_approve(state: IncidentState) -> Literal["act", "plan"]:
     """Approved: act. Rejected or not answered: the next plan, which heeds the reason."""
-    approval = state.get("approval")
-    return "act" if approval is not None and approval.decision == "approve" else "plan"
+    answers = {answer.decision for answer in state.get("approvals", [])}
+    return "act" if answers == {"approve"} else "plan"
 
 
 def after_act(state: IncidentState) -> Literal["act", "verify"]:

@@ -62,6 +62,10 @@ class Settings(BaseSettings):
     evidence_limit: int = Field(
         default=400, ge=10, description="Most evidence items kept of one incident."
     )
+    approvers: tuple[str, ...] | None = Field(
+        default=None,
+        description='Who may decide on plans, as a JSON list (["anna", "bob"]); empty: anybody.',
+    )
     plan_ttl_s: float = Field(
         default=900, gt=0, description="How long a proposed plan may be approved, in seconds."
     )

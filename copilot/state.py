@@ -47,7 +47,7 @@ class IncidentState(TypedDict, total=False):
     ranking: Ranking  # locate
     hypotheses: list[Hypothesis]  # diagnose
     plan: Plan | None  # plan
-    approval: Approval | None  # approve
+    approvals: list[Approval]  # approve
     results: list[StepResult]  # act
     verified: Verified | None  # verify
 

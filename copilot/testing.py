@@ -17,7 +17,7 @@ from pydantic import JsonValue
 from copilot.graph import Node
 from copilot.simulator import Scenario, SimulatedRunner, SimulatedSource, World
 from copilot.sources import Sources
-from copilot.store import Accepted, Store
+from copilot.store import Accepted, ApprovalRequest, Store
 from tools.types import Alert, Approval, PlanStep, StepResult, Timestamp
 
 # --- behind the service ------------------------------------------------------------------------
@@ -61,10 +61,11 @@ class CountedEngine:
         self.alerts_repeated += accepted.repeated
         return accepted
 
-    def decide(self, approval: Approval) -> None:
+    def decide(self, approval: Approval) -> ApprovalRequest:
         """Record the answer in the store; raises what the store refuses with."""
-        self.store.approvals.decide(approval, self.time)
+        request = self.store.approvals.decide(approval, self.time)
         self.approvals_decided += 1
+        return request
 
     def ready(self) -> Mapping[str, str]:
         """The checks that were set."""

@@ -24,6 +24,7 @@ from copilot.sources import Sources
 from copilot.state import STATE_TYPES
 from copilot.store import Store
 from knowledge_base import playbooks
+from tools.playbook_executor import Policy
 from tools.types import Edge, Frozen, Topology
 
 
@@ -83,6 +84,10 @@ def limits(settings: Settings) -> Limits:
     )
 
 
+def _approvers(settings: Settings) -> frozenset[str] | None:
+    return None if settings.approvers is None else frozenset(settings.approvers)
+
+
 def new_incident_id() -> str:
     """Short enough to say aloud, too long to guess or to meet twice."""
     return f"inc-{secrets.token_hex(4)}"
@@ -138,6 +143,7 @@ def engine(
             playbooks=playbooks(),
             limits=limits(settings),
             arm=settings.arm,
+            policy=Policy(approvers=_approvers(settings)),
         )
         yield Engine(
             deps,

@@ -120,9 +120,10 @@ class Worker:
             return None
         asked: Interrupt = snapshot.interrupts[0]
         request = self._store.approvals.get(asked.value["plan_id"])
-        if request is None or request.approval is None:
+        if request is None or request.status == "pending":
             return Waits()
-        return Command(resume={asked.id: request.approval.model_dump(mode="json")})
+        given = [one.model_dump(mode="json") for one in request.given]
+        return Command(resume={asked.id: given})
 
     def _fail(self, run: Run, error: Exception) -> None:
         log.exception("run %s failed", run.id)

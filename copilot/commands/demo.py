@@ -100,10 +100,13 @@ def _decide(
     """Show every plan, have it answered by a person or `--yes`, and follow what comes of it."""
     while incident.status == "awaiting_approval" and incident.plan is not None:
         screen.plan(console, incident.plan, settings.language)
-        if not yes and not Confirm.ask("Approve and run this?", default=False):
-            console.print("Not approved; nothing was run.")
-            return 1
-        engine.decide(_approval(engine, incident, "--yes" if yes else "you"))
+        needed = engine.deps.policy.needed[incident.plan.risk]
+        for person in range(1, needed + 1):
+            who = "" if needed == 1 else f" (person {person} of {needed})"
+            if not yes and not Confirm.ask(f"Approve and run this?{who}", default=False):
+                console.print("Not approved; nothing was run.")
+                return 1
+            engine.decide(_approval(engine, incident, f"person-{person}"))
         seen = _work(console, engine, seen)
         incident = engine.store.incidents.require(incident.id)
     console.print()

@@ -58,18 +58,16 @@ def remaining(state: IncidentState) -> Due | None:
 
 
 def _run(state: IncidentState, deps: Deps, plan: Plan, due: Due, key: str) -> StepResult:
-    now, approval = deps.clock.now(), state.get("approval")
+    now = deps.clock.now()
     done = deps.store.outbox.begin(key, "step", {"plan": plan.id, "digest": plan.digest}, now)
     if done is not None:
         return done
     try:
-        if approval is None:
-            raise RefusedError("nobody approved the plan")
         deps.store.approvals.consume(plan.id, plan.digest, state["run_id"], now)
         return run_step(
             plan,
             due.step,
-            approval,
+            state.get("approvals", []),
             deps.runner,
             now,
             facts=lambda: deps.sources.facts(state["onset"].at),

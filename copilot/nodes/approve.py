@@ -3,17 +3,20 @@
 from typing import TypedDict
 
 from langgraph.types import interrupt
+from pydantic import TypeAdapter
 
 from copilot.state import IncidentState
 from tools.types import Approval
 
+ANSWERS = TypeAdapter(list[Approval])
+
 
 class Approved(TypedDict):
-    approval: Approval
+    approvals: list[Approval]
 
 
 def approve(state: IncidentState) -> Approved:
-    """Wait for a person; the engine resumes with the recorded decision on this very plan."""
+    """Wait for people; the engine resumes with the recorded answers to this very plan."""
     plan = state["plan"]
     asked = {"plan_id": plan.id, "digest": plan.digest} if plan else {}
-    return {"approval": Approval.model_validate(interrupt(asked))}
+    return {"approvals": ANSWERS.validate_python(interrupt(asked))}

@@ -36,9 +36,14 @@ def approval(engine: Engine) -> APIRouter:
         request = engine.store.approvals.get(said.plan_id)
         if request is None or request.plan.incident_id != incident_id:
             raise UnknownPlanError(f"incident {incident_id!r} has no plan {said.plan_id!r}")
-        engine.decide(Approval(**dict(said), decided_at=engine.now()))
+        decided = engine.decide(Approval(**dict(said), decided_at=engine.now()))
         return JSONResponse(
-            {"status": "recorded", "plan_id": said.plan_id, "decision": said.decision}
+            {
+                "status": "recorded",
+                "plan_id": said.plan_id,
+                "decision": said.decision,
+                "plan_status": decided.status,  # pending: another person is needed
+            }
         )
 
     return router

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from copilot.store import Accepted, Store
+from copilot.store import Accepted, ApprovalRequest, Store
 from tools.types import Alert, Approval, Frozen, Timestamp
 
 
@@ -48,7 +48,7 @@ class Engine(Protocol):
         """Write the alerts; they are on disk on return. `now` is the time they were read with."""
         ...
 
-    def decide(self, approval: Approval) -> None:
+    def decide(self, approval: Approval) -> ApprovalRequest:
         """Record a person's answer; raises `RefusedError` with the reason it does not count."""
         ...
 

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, Connection, RowMapping, select, update
 
 from copilot.store.canonical import document
@@ -42,12 +43,19 @@ class ReasonMissingError(RefusedError):
     """A rejection says why."""
 
 
+class NoRightError(RefusedError):
+    """This person may not approve."""
+
+
 class NotApprovedError(RefusedError):
     """Nobody approved the plan that is to be run."""
 
 
 class AlreadyConsumedError(RefusedError):
     """Another run used this approval."""
+
+
+_GIVEN = TypeAdapter(tuple[Approval, ...])
 
 
 class ApprovalRequest(Frozen):
@@ -58,8 +66,13 @@ class ApprovalRequest(Frozen):
     status: ApprovalStatus
     requested_at: Timestamp
     changed_at: Timestamp
-    approval: Approval | None = None
+    given: tuple[Approval, ...] = ()  # the answers so far; a risky plan needs more than one
     consumed_by: str = ""
+
+    @property
+    def approval(self) -> Approval | None:
+        """The last answer."""
+        return self.given[-1] if self.given else None
 
 
 class Approvals:
@@ -126,25 +139,36 @@ class Approvals:
                 connection.execute(
                     update(approvals)
                     .where(approvals.c.plan_id == found.plan.id)
-                    .values(status="rejected", changed_at=now, approval=document(approval))
+                    .values(
+                        status="rejected", changed_at=now, given=_written((*found.given, approval))
+                    )
                 )
                 expired.append(found)
         return tuple(expired)
 
-    def decide(self, approval: Approval, now: Timestamp) -> ApprovalRequest:
-        """Record the answer; raises a `RefusedError` that says why it does not count."""
+    def decide(self, approval: Approval, now: Timestamp, needed: int = 1) -> ApprovalRequest:
+        """Record an answer; raises a `RefusedError` that says why it does not count.
+
+        One rejection decides. A plan is approved when `needed` different people approved it;
+        until then it stays pending.
+        """
         with self._database.write() as connection:
             found = _known(connection, approval.plan_id)
             _check_digest(found.plan, approval.digest)
             _check_open(found, approval, now)
-            status = "approved" if approval.decision == "approve" else "rejected"
-            unanswered = (approvals.c.plan_id == approval.plan_id) & (
-                approvals.c.status == "pending"
-            )
+            given = (*found.given, approval)
             statement = (
                 update(approvals)
-                .where(unanswered)
-                .values(status=status, changed_at=now, approval=document(approval))
+                .where(
+                    approvals.c.plan_id == approval.plan_id,
+                    approvals.c.status == "pending",
+                    approvals.c.given == _written(found.given),
+                )
+                .values(
+                    status=_status_after(approval, len(given), needed),
+                    changed_at=now,
+                    given=_written(given),
+                )
             )
             if connection.execute(statement).rowcount != 1:
                 raise AlreadyDecidedError(f"plan {approval.plan_id!r} was decided meanwhile")
@@ -180,6 +204,16 @@ class Approvals:
             return connection.execute(statement).rowcount
 
 
+def _status_after(approval: Approval, given: int, needed: int) -> ApprovalStatus:
+    if approval.decision == "reject":
+        return "rejected"
+    return "approved" if given >= needed else "pending"
+
+
+def _written(given: tuple[Approval, ...]) -> str:
+    return f"[{','.join(map(document, given))}]" if given else ""
+
+
 def _check_digest(plan: Plan, digest: str) -> None:
     if plan.digest != digest:
         raise WrongDigestError(
@@ -197,6 +231,10 @@ def _check_open(found: ApprovalRequest, approval: Approval, now: Timestamp) -> N
         raise AlreadyDecidedError(f"plan {plan.id!r} was {found.status} before, by {by!r}")
     if now > plan.expires_at:
         raise ExpiredError(f"plan {plan.id!r} expired {now - plan.expires_at:.0f} s ago")
+    if approval.approver in {one.approver for one in found.given}:
+        raise AlreadyDecidedError(
+            f"{approval.approver!r} approved plan {plan.id!r} already; it needs another person"
+        )
     if approval.decision == "reject" and not approval.reason.strip():
         raise ReasonMissingError(f"say why plan {plan.id!r} is rejected: `reason` is empty")
 
@@ -233,6 +271,6 @@ def _request(row: RowMapping) -> ApprovalRequest:
         status=row["status"],
         requested_at=row["requested_at"],
         changed_at=row["changed_at"],
-        approval=Approval.model_validate_json(row["approval"]) if row["approval"] else None,
+        given=_GIVEN.validate_json(row["given"] or "[]"),
         consumed_by=row["consumed_by"],
     )

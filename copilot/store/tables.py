@@ -99,7 +99,7 @@ approvals = Table(
     Column("requested_at", Double, nullable=False),
     Column("expires_at", Double, nullable=False),
     Column("plan", Text, nullable=False),
-    Column("approval", Text, nullable=False, default=""),
+    Column("given", Text, nullable=False, default=""),
     Column("changed_at", Double, nullable=False),
     Column("consumed_by", Text, nullable=False, default=""),
     Index("approvals_incident", "incident_id", "status"),

@@ -181,3 +181,23 @@ def test_a_key_stands_for_one_side_effect(store: Store) -> None:
     result = StepResult(key="j", ok=True, started_at=NOW, ended_at=NOW)
     with pytest.raises(StoreError, match="never begun"):
         store.outbox.finish("j", result, NOW)
+
+
+def test_a_risky_plan_waits_for_a_second_person(store: Store) -> None:
+    opened(store)
+    store.approvals.request(plan(), "R1", NOW)
+    assert store.approvals.decide(answer(), NOW, needed=2).status == "pending"
+    with pytest.raises(AlreadyDecidedError, match="needs another person"):
+        store.approvals.decide(answer(), NOW, needed=2)
+    bob = answer().model_copy(update={"approver": "bob"})
+    second = store.approvals.decide(bob, NOW, needed=2)
+    assert second.status == "approved"
+    assert [one.approver for one in second.given] == ["ann", "bob"]
+
+
+def test_one_rejection_decides_whoever_approved_before(store: Store) -> None:
+    opened(store)
+    store.approvals.request(plan(), "R1", NOW)
+    store.approvals.decide(answer(), NOW, needed=2)
+    no = answer("reject", reason="not now").model_copy(update={"approver": "bob"})
+    assert store.approvals.decide(no, NOW, needed=2).status == "rejected"
