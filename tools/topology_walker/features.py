@@ -30,6 +30,7 @@ Feature = Literal[
     "new log template",
     "recent change",
     "canary differs",
+    "change below errors",
     "alerts on resources",
     "alerts on calls",
     "alerts in logs",
@@ -225,7 +226,14 @@ def _errors(scene: _Scene) -> Figures:
             risen = _risen(item, item.figures["delta"], item.figures["z"])
             calls.append((item.subject, risen))
             at.append((owner.service, risen))
-    return _unexplained(scene, at, calls, "own errors")
+    found = _unexplained(scene, at, calls, "own errors")
+    changed = {
+        Owner.parse(item.subject).service for item in scene.evidence if item.kind == "change"
+    }
+    for (name, feature), figure in found.items():
+        if name not in changed and changed & set(scene.callees.get(name, ())):
+            found[name, feature] = Figure(0.7 * figure.value, figure.evidence)
+    return found
 
 
 # Without request rates one call of the caller may stand for several of the callee.
@@ -346,17 +354,39 @@ def _novelty(scene: _Scene) -> Figures:
 
 
 def _changes(scene: _Scene) -> Figures:
-    """The last change before the onset counts most; a canary that differs counts by how much."""
+    """The last change before the onset counts most; a canary that differs counts by how much.
+
+    A component that errs without an erring callee may have been fed wrong values: what was changed
+    among its callees is then suspect, but for those it no longer calls at all.
+    """
     found: Figures = {}
-    for item in scene.evidence:
+    starved = _starved(scene)
+    changed = [item for item in scene.evidence if item.kind == "change"]
+    for item in changed:
         service = Owner.parse(item.subject).service
-        if item.kind == "change":
-            later, ago = item.figures["later_changes"], item.figures["ago_s"]
-            fresh = 1.0 / (1.0 + max(ago, 0.0) / 1800.0)
-            _keep(found, service, "recent change", fresh / (1.0 + 0.5 * later), item.id)
-        elif "canary" in item.figures:
-            _keep(found, service, "canary differs", level(item.figures["z"]), item.id)
+        later, ago = item.figures["later_changes"], item.figures["ago_s"]
+        fresh = 1.0 / (1.0 + max(ago, 0.0) / 1800.0) * (0.3 if service in starved else 1.0)
+        _keep(found, service, "recent change", fresh / (1.0 + 0.5 * later), item.id)
+    for item in scene.evidence:
+        if "canary" in item.figures:
+            service = Owner.parse(item.subject).service
+            value = level(item.figures["z"]) * (0.3 if service in starved else 1.0)
+            _keep(found, service, "canary differs", value, item.id)
+    changes = {Owner.parse(item.subject).service: item.id for item in changed}
+    for (name, _), figure in _errors(scene).items():
+        for service in scene.callees.get(name, ()):
+            if service in changes and service not in starved and name not in changes:
+                ids = (changes[service], *figure.evidence)
+                _keep(found, service, "change below errors", figure.value / 0.7, *ids)
     return found
+
+
+def _starved(scene: _Scene) -> frozenset[str]:
+    """Components that nobody calls any more."""
+    stopped = {item.subject for item in scene.evidence if item.name == "no_calls"}
+    callees = {edge.partition("->")[2] for edge in stopped}
+    calling = {f"{e.caller}->{e.callee}" for e in scene.topology.edges} - stopped
+    return frozenset(callees - {edge.partition("->")[2] for edge in calling})
 
 
 def _alerts(scene: _Scene) -> Figures:

@@ -30,6 +30,7 @@ _BY_FEATURE: dict[Feature, tuple[FaultKind, float]] = {
     "new error path": ("errors", 0.6),
     "new log template": ("errors", 0.2),
     "canary differs": ("bad_deploy", 1.5),
+    "change below errors": ("bad_deploy", 1.0),
     "alerts on calls": ("network_delay", 0.1),
 }
 _BY_CHANGE: dict[str, FaultKind] = {
@@ -45,7 +46,7 @@ def fault_kind(component: str, row: Row, evidence: Sequence[Evidence]) -> FaultK
 
     Each figure of the row and each resource that moved votes with its strength. What fills memory
     burns CPU too, and what queues holds memory, so memory counts fully only from a rise to about
-    2.5 times on, and CPU only where it stays up or is used up.
+    2.5 times on or where it nears its limit, and CPU only where it stays up or is used up.
     """
     votes: dict[FaultKind, float] = defaultdict(float)
     for feature, figure in row.items():
@@ -74,7 +75,12 @@ def _from_evidence(
         elif item.kind == "alert" and "metric" in item.figures:
             most = max(i.figures["total"] for i in evidence if _like(i, item))
             yield from _resource(item.name, abs(item.figures["total"]) / max(most, 1e-9))
-        elif item.kind == "metric" and item.direction == "up" and "share" in item.figures:
+        elif (
+            item.kind == "metric"
+            and item.direction == "up"
+            and "share" in item.figures
+            and not read(item.name).per_node
+        ):
             yield from _resource(item.name, _strength(item))
 
 
@@ -86,6 +92,8 @@ def _strength(item: Evidence) -> float:
     figures, family = item.figures, read(item.name).family
     strength = level(figures["z"]) * figures["fresh"]
     if family == "memory":
+        if item.unit == "%" and (item.value or 0.0) < _SATURATED:
+            return 0.5 * strength
         doubled = np.clip((np.log2(max(figures["ratio"], 1e-3)) - 0.9) / 0.45, 0.0, 1.0)
         return strength * float(0.4 + 0.9 * doubled)
     strength *= 0.25 + 0.75 * figures["share"]

@@ -47,6 +47,7 @@ RULES = Model(
         "new log template": 0.2,
         "recent change": 0.4,
         "canary differs": 0.9,
+        "change below errors": 0.6,
         "alerts on resources": 1.0,
         "alerts on calls": 0.2,
         "alerts in logs": 0.1,

@@ -83,12 +83,14 @@ def _by_version(series: Iterable[Series]) -> Versions:
 def _beside(change: Change, versions: Versions, window: Window) -> list[Finding]:
     new = versions.get((change.service, change.to_version), {})
     old = versions.get((change.service, change.from_version), {})
-    watched = sum(bool(_since(one, change.at)[0].size) for one in old.values())
+    # The old version must still speak late in the window: else nobody calls either of them.
+    late = 0.5 * (change.at + window.end)
+    watched = any(_since(one, late)[0].size for one in old.values())
     spoken = any(_since(one, change.at)[0].size for one in new.values())
     if not spoken:
         versioned = any(version != change.from_version for _, version in versions)
-        late = window.end - change.at >= _SETTLED_S
-        return [_silent(change, window)] if watched and versioned and late else []
+        settled = window.end - change.at >= _SETTLED_S
+        return [_silent(change, window)] if watched and versioned and settled else []
     found = []
     for key, one in new.items():
         other = old.get(key)

@@ -1,6 +1,6 @@
 """What call edges show: time in the callee, time on the wire between, errors on either side."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 import numpy as np
@@ -20,7 +20,12 @@ def edge_findings(
     """The strongest finding per edge and name (`wire_latency`, `callee_latency`, …)."""
     window = Window(start=onset, end=max(telemetry.window.end, onset))
     best: dict[tuple[str, str], Finding] = {}
-    for one in (*_measured(all_moved, window), *_derived(telemetry, onset, window)):
+    found = (
+        *_measured(all_moved, window),
+        *_derived(telemetry, onset, window),
+        *_stopped(telemetry, onset, window),
+    )
+    for one in found:
         if one.strength < strength_of(config.min_strength):
             continue
         key = (one.subject, one.name)
@@ -63,6 +68,38 @@ def _measured(all_moved: Iterable[Moved], window: Window) -> list[Finding]:
         elif one.signal.family == "traffic" and one.by.change < 0:
             found.append(_finding(one.series, "calls", one.by, one.by.z, 1.0, window))
     return [one for one in found if one.strength > 0]
+
+
+def _stopped(telemetry: Telemetry, onset: Timestamp, window: Window) -> list[Finding]:
+    """Edges that were measured up to the onset and no more in the second half since."""
+    last: dict[str, float] = defaultdict(float)
+    first: dict[str, float] = {}
+    for one in telemetry.series:
+        if "->" in one.owner:
+            times, _ = finite(one)
+            if times.size:
+                last[one.owner] = max(last[one.owner], float(times[-1]))
+                first[one.owner] = min(first.get(one.owner, np.inf), float(times[0]))
+    newest = max(last.values(), default=0.0)
+    half = 0.5 * (onset + newest)
+    return [
+        Finding(
+            kind="edge",
+            subject=edge,
+            name="no_calls",
+            source="metrics",
+            query=f"owner={edge}",
+            window=window,
+            value=0.0,
+            onset=at,
+            direction="down",
+            strength=strength_of(6.0),
+            figures={"z": 6.0, "delta": 0.0},
+            statement=f"{edge} was not measured any more: no calls.",
+        )
+        for edge, at in last.items()
+        if first[edge] < onset <= half and at < half
+    ]
 
 
 def _finding(
