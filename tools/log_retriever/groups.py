@@ -62,7 +62,7 @@ class _Node:
 class Groups:
     """All groups of one miner."""
 
-    def __init__(self, siblings: int, limit: int) -> None:
+    def __init__(self, siblings: int | None, limit: int) -> None:
         self._siblings = siblings
         self._limit = limit
         self._by_key: dict[Phrase, Group] = {}
@@ -75,7 +75,8 @@ class Groups:
         if group is None:
             group = self._found(shape.key)
             group.widen(shape.text, shape.short)
-            self._learn(group)
+            if self._siblings is not None:
+                self._learn(group, self._siblings)
         group = group.current()
         group.widen(shape.text, shape.short)
         return group
@@ -126,7 +127,7 @@ class Groups:
             node = node.children.setdefault(word, _Node())
         node.group = group
 
-    def _learn(self, group: Group) -> None:
+    def _learn(self, group: Group, enough: int) -> None:
         """File the group beside those that differ in one word, and merge where there are enough."""
         words, gaps = group.key.words, group.key.gaps
         prose = [i for i, word in enumerate(words) if _has_letter(word)]
@@ -137,12 +138,12 @@ class Groups:
         for i in prose:
             beside = self._beside.setdefault((words[:i], words[i + 1 :], gaps), {})
             beside[words[i]] = group
-            if len(beside) >= self._siblings:
+            if len(beside) >= enough:
                 key = Phrase((*words[:i], ANY, *words[i + 1 :]), gaps)
-                self._merge(key, list(beside.values()))
+                self._merge(key, list(beside.values()), enough)
                 return
 
-    def _merge(self, key: Phrase, members: list[Group]) -> None:
+    def _merge(self, key: Phrase, members: list[Group], enough: int) -> None:
         known = self._by_key.get(key)
         merged = known.current() if known else self._found(key)
         self._remember(merged)
@@ -153,7 +154,7 @@ class Groups:
             merged.count += member.count
             merged.widen(member.text, _plain(member.key))
         if known is None:
-            self._learn(merged)
+            self._learn(merged, enough)
 
 
 def _plain(key: Phrase) -> Phrase:

@@ -21,12 +21,13 @@ _SPACES = re.compile(r"\s+")
 class MinerConfig(Frozen):
     """How templates are mined; the defaults are meant for every format.
 
-    `siblings` is how many alternatives in one place make a word a value. `max_line` and `max_token`
+    `siblings` is how many alternatives in one place make a word a value; None: its form alone
+    decides, nothing is learnt. `max_line` and `max_token`
     are in characters: the rest of a longer line is not mined, a longer token is a value.
     `max_templates` and `cache` bound the memory; `year` completes timestamps that name none.
     """
 
-    siblings: int = Field(default=4, ge=2)
+    siblings: int | None = Field(default=4, ge=2)
     max_line: int = Field(default=4096, ge=64)
     max_token: int = Field(default=256, ge=16)
     max_templates: int = Field(default=20_000, ge=2)
