@@ -10,8 +10,10 @@ from typing import Protocol
 from tools.types import (
     Alert,
     Change,
+    ClusterState,
     Fact,
     LogLine,
+    Look,
     PlanStep,
     Series,
     Span,
@@ -76,6 +78,14 @@ class FactSource(Protocol):
     """What is configured of the components, by `<fact>:<component>`: replicas, node, caller, …"""
 
     def facts(self) -> Mapping[str, Fact]: ...
+
+
+class ClusterSource(Protocol):
+    """A Kubernetes namespace and the nodes under it; reads only, and only what is asked."""
+
+    def look(self, looks: Sequence[Look]) -> ClusterState:
+        """What these questions find; a question it cannot answer finds nothing."""
+        ...
 
 
 class Runner(Protocol):

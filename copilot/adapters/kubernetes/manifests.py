@@ -3,6 +3,7 @@
 import base64
 import binascii
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 
 import yaml
 
@@ -31,6 +32,7 @@ from tools.types import (
     Quota,
     Settings,
     Taint,
+    Timestamp,
     Volume,
     Workload,
 )
@@ -219,23 +221,63 @@ _READERS: dict[str, Callable[[Json], ClusterState]] = {
 }
 
 
-def objects(documents: Iterable[object]) -> ClusterState:
-    """What API objects say; a `List` is opened, an unknown kind is passed over."""
+def _since(text: object, now: Timestamp) -> float | None:
+    """Seconds from an RFC 3339 time to now."""
+    if isinstance(text, datetime):  # YAML reads times by itself
+        moment = text
+    else:
+        try:
+            moment = datetime.fromisoformat(str(text))
+        except ValueError:
+            return None
+    zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(now - zoned.timestamp(), 0.0)
+
+
+def _aged(found: ClusterState, document: Json, now: Timestamp) -> ClusterState:
+    """Ages that only the moment of reading gives: of a pod, its last restart, an event."""
+    meta, status = mapping(document.get("metadata")), mapping(document.get("status"))
+    ended = [
+        mapping(mapping(item.get("lastState")).get("terminated")).get("finishedAt")
+        for item in items(status.get("containerStatuses"))
+    ]
+    ago = [since for since in (_since(end, now) for end in ended if end) if since is not None]
+    seen = next((document[k] for k in ("lastTimestamp", "eventTime") if document.get(k)), None)
+    born = _since(meta.get("creationTimestamp"), now)
+    return found.model_copy(
+        update={
+            "pods": tuple(
+                pod.merged(Pod(name=pod.name, age=born, restarted_ago=min(ago, default=None)))
+                for pod in found.pods
+            ),
+            "events": tuple(
+                event.model_copy(update={"age": _since(seen, now)}) for event in found.events
+            ),
+        }
+    )
+
+
+def objects(documents: Iterable[object], now: Timestamp | None = None) -> ClusterState:
+    """What API objects say; a `List` is opened, an unknown kind is passed over.
+
+    `now` turns times of creation and of restarts into ages.
+    """
     state = ClusterState()
     for document in documents:
         body = mapping(document)
         kind = str(body.get("kind", ""))
         if kind.endswith("List") or "items" in body:
-            state = state.plus(objects(items(body.get("items"))))
+            state = state.plus(objects(items(body.get("items")), now))
         elif kind in _READERS:
-            state = state.plus(_READERS[kind](body))
+            found = _READERS[kind](body)
+            state = state.plus(found if now is None else _aged(found, body, now))
     return state
 
 
-def manifest(text: str) -> ClusterState:
+def manifest(text: str, now: Timestamp | None = None) -> ClusterState:
     """What a file of YAML documents declares, with the names of all it declares.
 
-    >>> manifest("kind: Service\\nmetadata: {name: web}\\nspec: {selector: {app: web}}").declared
+    >>> manifest("kind: Service\nmetadata: {name: web}\nspec: {selector: {app: web}}").declared
     ('Service/web',)
     """
     try:
@@ -247,4 +289,4 @@ def manifest(text: str) -> ClusterState:
     names = tuple(
         f"{mapping(document).get('kind')}/{name_of(mapping(document))}" for document in documents
     )
-    return objects(documents).plus(ClusterState(declared=names))
+    return objects(documents, now).plus(ClusterState(declared=names))

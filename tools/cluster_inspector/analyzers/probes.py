@@ -109,7 +109,7 @@ def probes(view: View) -> Iterator[ClusterFinding]:
             field=f"spec.containers[*].{failure.kind}Probe",
             observed=_said(failure.probe) or failure.event.message,
             expected=_wanted(fault, failure.container),
-            score={"protocol": 0.94, "port": 0.94, "timing": 0.85, "failed": 0.42}[fault]
+            score={"protocol": 0.94, "port": 0.94, "timing": 0.9, "failed": 0.46}[fault]
             + (0.02 if failure.kind == "liveness" and failure.pod.restarts else 0.0),
             evidence=failure.event.message,
         )

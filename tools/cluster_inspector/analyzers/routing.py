@@ -14,7 +14,6 @@ _UNRESOLVED = re.compile(
     r"getaddrinfo|lookup [\w.\-]+ on [\w.:\[\]]+: .*timeout|NXDOMAIN|could not resolve",
     re.IGNORECASE,
 )
-_APP_PROTOCOLS = ("http", "http2", "https", "grpc", "tcp", "tls", "mongo", "mysql", "redis", "udp")
 
 
 def selectors(view: View) -> Iterator[ClusterFinding]:
@@ -80,9 +79,9 @@ def ports(view: View) -> Iterator[ClusterFinding]:
                     evidence=f"{service.name}:{port.port} goes to {target}",
                 )  # fmt: skip
             elif same and all(item.protocol != port.protocol for item in same):
-                yield _protocol(service, application, port, port.protocol, same[0].protocol)
+                yield _protocol(service, application, port, port.protocol, same[0].protocol, 0.94)
             elif same:
-                yield from _application_protocol(service, application, port, containers)
+                yield from _application_protocol(view, service, application, port)
 
 
 def _unnamed(
@@ -102,30 +101,38 @@ def _unnamed(
 
 
 def _protocol(
-    service: Service, application: str, port: ServicePort, observed: str, expected: str
+    service: Service,
+    application: str,
+    port: ServicePort,
+    observed: str,
+    expected: str,
+    score: float,
 ) -> ClusterFinding:
     return broken(
         "service-protocol", f"app/{application}", on=f"Service/{service.name}",
-        field="spec.ports[*].protocol", observed=observed, expected=expected, score=0.94,
+        field="spec.ports[*].protocol", observed=observed, expected=expected, score=score,
         evidence=f"{service.name}:{port.port} is {observed}, its pods speak {expected}",
     )  # fmt: skip
 
 
 def _application_protocol(
-    service: Service, application: str, port: ServicePort, containers: list[Container]
+    view: View, service: Service, application: str, port: ServicePort
 ) -> Iterator[ClusterFinding]:
-    """The port's declared application protocol against the one its probes speak."""
+    """The application protocol that the port states against the one that its probes speak.
+
+    A mesh takes the protocol from `appProtocol`, or from the port's name. A name is often wrong
+    without harm, so it counts only where nothing else is wrong with the application.
+    """
     stated = (port.app_protocol or port.name.partition("-")[0]).lower().rpartition("/")[2]
-    if stated not in _APP_PROTOCOLS:
-        return
     spoken = {
         probe.action
-        for container in containers
+        for container in view.spec(application).containers
         for probe in container.probes
         if probe.port in (port.target, str(port.port)) and probe.action in ("http", "grpc")
     }
-    if spoken and stated in ("http", "grpc") and stated not in spoken:
-        yield _protocol(service, application, port, stated, " and ".join(sorted(spoken)))
+    if stated in ("http", "grpc") and spoken and stated not in spoken:
+        meant = 0.9 if port.app_protocol else 0.8 if view.healthy(application) else 0.3
+        yield _protocol(service, application, port, stated, " and ".join(sorted(spoken)), meant)
 
 
 def environment(view: View) -> Iterator[ClusterFinding]:
