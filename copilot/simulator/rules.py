@@ -5,6 +5,7 @@ sample on which the condition does not hold. The fingerprint is the FNV-1a hash 
 labels, as in prometheus/common `LabelSet.Fingerprint`.
 """
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,6 +18,7 @@ from tools.types import ENTRY, Alert, FloatArray, Owner, Severity, Timestamp
 _FNV_OFFSET = 14695981039346656037
 _FNV_PRIME = 1099511628211
 _SEPARATOR = 255
+_MINUTE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,8 @@ class AlertRule:
     """`metric` of owners of this kind above (or below) a limit for `for_s` seconds.
 
     The limit is `fixed`, or `times` what the series reads under the mean traffic, whichever is
-    further away from normal.
+    further away from normal. With `ahead_s` the reading is carried on that far along its slope of
+    the last minute, as `predict_linear` does.
     """
 
     name: str
@@ -35,6 +38,7 @@ class AlertRule:
     fixed: float
     times: float = 0.0
     below: bool = False
+    ahead_s: float = 0.0
     text: str = ""
 
 
@@ -57,6 +61,26 @@ RULES = (
         "warning",
         92.0,
         text="has almost no free connections",
+    ),
+    AlertRule(
+        "DiskWillFill",
+        "service",
+        "disk_used_pct",
+        30,
+        "warning",
+        100.0,
+        ahead_s=600.0,
+        text="will be full in ten minutes",
+    ),
+    AlertRule(
+        "MemoryWillRunOut",
+        "service",
+        "mem_pct",
+        30,
+        "warning",
+        100.0,
+        ahead_s=300.0,
+        text="will be out of memory in five minutes",
     ),
     AlertRule("DiskAlmostFull", "service", "disk_used_pct", 30, "warning", 88.0, text="fills up"),
     AlertRule(
@@ -114,11 +138,13 @@ class Watch:
     limit: FloatArray
     sign: FloatArray
     for_s: FloatArray
+    ahead_s: FloatArray
     entry: str
     homes: dict[str, str]
     since: FloatArray = field(init=False)
     firing: dict[int, int] = field(default_factory=dict)  # flat entry -> position in `alerts`
     alerts: list[Alert] = field(default_factory=list)
+    minute: deque[tuple[Timestamp, FloatArray]] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
         self.since = np.full(len(self.rule), np.nan)
@@ -126,6 +152,7 @@ class Watch:
     def look(self, now: Timestamp, values: FloatArray) -> None:
         """Evaluate every rule on one sample."""
         read = values[self.position]
+        read = read + self.ahead_s * self._slope(now, read)
         true = (read - self.limit) * self.sign > 0
         self.since = np.where(true, np.where(np.isnan(self.since), now, self.since), np.nan)
         for i in [i for i in self.firing if not true[i]]:
@@ -138,6 +165,17 @@ class Watch:
             if i not in self.firing:
                 self.firing[i] = len(self.alerts)
                 self.alerts.append(self._alert(i, now, float(read[i])))
+
+    def _slope(self, now: Timestamp, read: FloatArray) -> FloatArray:
+        """Change per second over the last minute; 0 until a minute was seen."""
+        self.minute.append((now, read))
+        while len(self.minute) > 1 and self.minute[1][0] <= now - _MINUTE_S:
+            self.minute.popleft()
+        then, before = self.minute[0]
+        if now - then < _MINUTE_S:
+            return np.zeros(len(read))
+        slope: FloatArray = (read - before) / (now - then)
+        return slope
 
     def _alert(self, i: int, now: Timestamp, value: float) -> Alert:
         rule, column = self.rule[i], self.column[i]
@@ -165,8 +203,9 @@ class Watch:
             labels=labels,
             annotations={
                 "summary": f"{column.owner} {rule.text}",
-                "description": f"{rule.metric} is {value:.4g}{column.unit}, "
-                f"limit {self.limit[i]:.4g}{column.unit} for {rule.for_s:.0f} s",
+                "description": f"{rule.metric} {'will be' if rule.ahead_s else 'is'} "
+                f"{value:.4g}{column.unit}, limit {self.limit[i]:.4g}{column.unit} "
+                f"for {rule.for_s:.0f} s",
             },
             source="alertmanager",
             value=float(f"{value:.4g}"),
@@ -190,6 +229,7 @@ def watch(graph: Graph, columns: tuple[Column, ...], normal: FloatArray) -> Watc
         limit=np.array([limit for *_, limit in found]),
         sign=np.array([-1.0 if rule.below else 1.0 for rule, *_ in found]),
         for_s=np.array([rule.for_s for rule, *_ in found]),
+        ahead_s=np.array([rule.ahead_s for rule, *_ in found]),
         entry=graph.entry,
         homes=graph.home,
     )

@@ -61,6 +61,11 @@ class Fault(Frozen):
     node: str = ""
     flag: str = ""
 
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """Who may rightly be called the cause: the target, and the dependency that fails it."""
+        return (self.target, self.dependency) if self.dependency else (self.target,)
+
 
 class RedHerring(Frozen):
     """Something that looks like a cause and is none."""

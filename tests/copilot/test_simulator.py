@@ -207,6 +207,21 @@ def test_an_alert_waits_for_its_rule_and_keeps_its_fingerprint_when_it_fires_aga
     assert first >= script.faults[0].onset + 30.0
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"), [("disk_full", "DiskWillFill"), ("memory_pressure", "MemoryWillRunOut")]
+)
+def test_what_runs_full_is_announced_before_it_is_full(kind: SimulatedFault, name: str) -> None:
+    script = scenario(kind, 4, quiet_s=120.0)
+    fault = script.faults[0]
+    world = lived(script, 120.0 + 200.0)
+    alert = next(a for a in world.alerts(ALWAYS) if a.name == name)
+    assert alert.service == fault.target
+    assert alert.starts_at <= fault.onset + 90.0
+    at = Window(start=alert.starts_at, end=alert.starts_at)
+    now = next(s for s in world.series(at) if s.name == f"{fault.target}|{SIGN[kind]}")
+    assert now.values[0] < 90.0
+
+
 def test_the_baseline_is_the_day_before_and_the_quiet_past() -> None:
     script = scenario("errors", 1, quiet_s=300.0)
     source = SimulatedSource(lived(script, 600.0), history_s=300.0)

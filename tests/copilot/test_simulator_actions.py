@@ -19,7 +19,7 @@ from copilot.simulator import (
 from tools.types import PlanStep, StepAction, Window
 
 ALWAYS = Window(start=0.0, end=1e12)
-QUIET_S = 300.0
+QUIET_S = 120.0
 ACT_AFTER_S = 240.0
 KINDS: list[SimulatedFault] = sorted(RIGHT_PLAYBOOK)
 
