@@ -1,0 +1,99 @@
+"""The catalogue that ships: complete, bilingual, bounded, and each of it can be filled."""
+
+import json
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+import knowledge_base
+from knowledge_base import playbooks
+from tools.playbook_executor import arguments, fill, schema
+from tools.types import FaultKind, Playbook, Scalar, Text
+
+CATALOGUE = playbooks()
+IDS = [playbook.id for playbook in CATALOGUE]
+FOLDER = Path(knowledge_base.__file__).parent / "playbooks"
+NOW = 1_772_546_400.0
+
+each = pytest.mark.parametrize("playbook", CATALOGUE, ids=IDS)
+
+
+def test_the_catalogue_covers_the_seeds_of_the_field() -> None:
+    assert set(IDS) == {
+        "cache-flush",
+        "certificate-renewal",
+        "clean-disk",
+        "collect-diagnostics",
+        "disable-feature",
+        "drain-node",
+        "failover",
+        "open-circuit-breaker",
+        "rate-limit",
+        "read-only-mode",
+        "resize-pool",
+        "restart",
+        "rollback",
+        "scale-out",
+    }
+    assert len(IDS) == len(set(IDS))
+
+
+def test_the_schema_beside_the_playbooks_is_the_one_they_are_read_by() -> None:
+    stored = json.loads((FOLDER / "playbook.schema.json").read_text(encoding="utf-8"))
+    assert stored == schema()
+
+
+def values(playbook: Playbook) -> dict[str, Scalar]:
+    return {
+        parameter.name: "cart" if parameter.type == "name" else int(parameter.minimum or 0)
+        for parameter in playbook.parameters
+    }
+
+
+@each
+def test_it_can_be_filled_and_leaves_no_hole(playbook: Playbook) -> None:
+    plan = fill(playbook, values(playbook), "inc-1", "cart", ("E1",), NOW, 900.0)
+    assert "$" not in plan.model_dump_json()
+    assert plan.title_zh
+    assert plan.blast_radius_zh
+    for step in (*plan.steps, *plan.rollback):
+        assert arguments(step).model_dump()
+
+
+@each
+def test_what_it_says_in_chinese_is_chinese(playbook: Playbook) -> None:
+    texts: list[Text] = [playbook.title, playbook.expected_effect, playbook.check]
+    texts += [playbook.blast_radius.notice, *(step.title for step in playbook.steps)]
+    for text in texts:
+        assert re.search(r"[\u4e00-\u9fff]", text.zh)
+        assert not re.search(r"[\u4e00-\u9fff]", text.en)
+
+
+@each
+def test_it_is_verified_locked_and_cools_down(playbook: Playbook) -> None:
+    assert playbook.verification.within_s >= playbook.verification.hold_s
+    assert "${" in playbook.lock
+    assert playbook.cooldown_s > 0
+
+
+@each
+def test_every_number_it_takes_is_bounded(playbook: Playbook) -> None:
+    for parameter in playbook.parameters:
+        if parameter.type in ("integer", "number"):
+            assert parameter.minimum is not None
+            assert parameter.maximum is not None
+            assert parameter.minimum < parameter.maximum
+
+
+def test_only_class_a_reads_and_class_a_only_reads() -> None:
+    reads = {"get"}
+    for playbook in CATALOGUE:
+        verbs = {str(step.arguments.get("verb", step.action)) for step in playbook.steps}
+        assert (playbook.risk == "A") == (verbs <= reads), playbook.id
+
+
+def test_fault_kinds_without_a_playbook_are_known() -> None:
+    covered = {kind for p in CATALOGUE for case in p.applies for kind in case.faults}
+    assert set(get_args(FaultKind)) - covered == set()

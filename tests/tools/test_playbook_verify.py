@@ -1,0 +1,196 @@
+"""Verification: recovered, unchanged, worse or unknown, from fresh series against normal ones."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tools.playbook_executor import verify
+from tools.types import Anomaly, Judgement, MetricCheck, Series, Verification
+
+ONSET, ACTED, NOW = 1000.0, 1300.0, 1500.0
+STEP = 10.0
+
+
+def anomaly(owner: str = "cart", metric: str = "latency_ms", direction: str = "up") -> Anomaly:
+    return Anomaly.model_validate(
+        {
+            "owner": owner,
+            "metric": metric,
+            "onset": ONSET,
+            "end": None,
+            "direction": direction,
+            "kind": "level_shift",
+            "score": 0.001,
+            "observed": 400.0,
+            "low": 90.0,
+            "high": 110.0,
+            "reason": "",
+        }
+    )
+
+
+def series(
+    after: float,
+    owner: str = "cart",
+    metric: str = "latency_ms",
+    during: float = 400.0,
+    normal: float = 100.0,
+    until: float = NOW,
+) -> Series:
+    """Normal with a little noise, then the incident, then what it is like after the act."""
+    times = np.arange(0.0, until + 1, STEP)
+    levels = np.where(times < ONSET, normal, np.where(times <= ACTED, during, after))
+    noise = 0.01 * normal * np.sin(times)
+    return Series(owner, metric, times, levels + noise)
+
+
+def judge(
+    shown: list[Series],
+    anomalies: list[Anomaly] | None = None,
+    verification: Verification | None = None,
+    now: float = NOW,
+) -> Judgement:
+    return verify(
+        [anomaly()] if anomalies is None else anomalies,
+        [],
+        shown,
+        verification or Verification(),
+        component="cart",
+        since=ACTED,
+        now=now,
+    )
+
+
+@pytest.mark.parametrize(
+    ("after", "verdict"),
+    [
+        pytest.param(100.0, "recovered", id="back to normal"),
+        pytest.param(125.0, "recovered", id="a tenth of the deviation left"),
+        pytest.param(60.0, "recovered", id="better than normal"),
+        pytest.param(400.0, "unchanged", id="as before the act"),
+        pytest.param(200.0, "unchanged", id="better, not normal"),
+        pytest.param(500.0, "unchanged", id="a little worse"),
+        pytest.param(900.0, "worse", id="much worse"),
+    ],
+)
+def test_the_verdict_of_one_series(after: float, verdict: str) -> None:
+    assert judge([series(after)]).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("after", "verdict"), [(99.0, "recovered"), (60.0, "unchanged"), (20.0, "worse")]
+)
+def test_a_drop_is_judged_downwards(after: float, verdict: str) -> None:
+    shown = series(after, metric="success_pct", during=60.0, normal=100.0)
+    assert judge([shown], [anomaly(metric="success_pct", direction="down")]).verdict == verdict
+
+
+def test_it_is_too_early_before_the_holding_time_is_over() -> None:
+    judgement = judge([series(100.0)], now=ACTED + 59.0)
+    assert judgement.verdict == "unknown"
+    assert "1 s more" in judgement.statement
+
+
+def test_only_points_after_the_act_count() -> None:
+    judgement = judge([series(100.0, until=ACTED)], now=ACTED + 60.0)
+    assert judgement.verdict == "unchanged"
+
+
+def test_without_fresh_points_nothing_is_known() -> None:
+    judgement = judge([series(100.0, until=ACTED)])
+    assert judgement.verdict == "unknown"
+    assert "1 have no fresh points" in judgement.statement
+
+
+def test_without_anything_to_watch_nothing_is_known() -> None:
+    assert judge([series(100.0)], []).verdict == "unknown"
+
+
+def test_four_fifths_of_the_watched_series_are_enough() -> None:
+    names = ["a_ms", "b_ms", "c_ms", "d_ms", "e_ms"]
+    anomalies = [anomaly(metric=name) for name in names]
+    one_still = [series(400.0 if name == "e_ms" else 100.0, metric=name) for name in names]
+    two_still = [series(400.0 if name > "c_ms" else 100.0, metric=name) for name in names]
+    assert judge(one_still, anomalies).verdict == "recovered"
+    assert judge(two_still, anomalies).verdict == "unchanged"
+
+
+def test_what_only_says_what_is_asked_of_us_is_not_a_symptom() -> None:
+    anomalies = [anomaly(), anomaly(metric="http_request_rate"), anomaly(metric="error_rate")]
+    shown = [
+        series(100.0),
+        series(400.0, metric="http_request_rate"),
+        series(100.0, metric="error_rate"),
+    ]
+    verification = Verification(ignore=("request_rate",))
+    judgement = judge(shown, anomalies, verification)
+    assert judgement.verdict == "recovered"
+    assert judgement.figures["watched"] == 2
+
+
+def test_the_watch_is_on_the_component_its_edges_and_the_front_door() -> None:
+    owners = ("cart", "cart@v2", "web->cart", "cart->db", "ENTRY", "search")
+    anomalies = [anomaly(owner) for owner in owners]
+    shown = [series(400.0 if owner == "search" else 100.0, owner) for owner in owners]
+    near = judge(shown, anomalies, Verification(watch=("component", "entry")))
+    own = judge(shown, anomalies, Verification(watch=("component",)))
+    assert (near.verdict, near.figures["watched"]) == ("recovered", 5)
+    assert own.figures["watched"] == 4
+
+
+def test_a_failed_check_is_no_recovery() -> None:
+    check = MetricCheck(owner="cart", metric="disk_pct", comparison="<", value=85.0)
+    verification = Verification(checks=(check,))
+    disk = series(95.0, metric="disk_pct", during=95.0, normal=50.0)
+    failed = judge([series(100.0), disk], verification=verification)
+    assert failed.verdict == "unchanged"
+    assert "check failed: cart|disk_pct < 85" in failed.statement
+    freed = series(60.0, metric="disk_pct", during=95.0, normal=50.0)
+    assert judge([series(100.0), freed], verification=verification).verdict == "recovered"
+    assert judge([series(100.0)], verification=verification).verdict == "unchanged"
+
+
+def test_the_expected_band_stands_in_for_a_missing_past() -> None:
+    times = np.arange(ONSET, NOW, STEP)
+    fresh = Series("cart", "latency_ms", times, np.where(times <= ACTED, 400.0, 105.0))
+    assert judge([fresh]).verdict == "recovered"
+
+
+def test_a_baseline_of_another_day_is_normal_too() -> None:
+    baseline = Series(
+        "cart", "latency_ms", np.arange(50.0), np.tile([100.0, 101, 102, 103, 104], 10)
+    )
+    times = np.arange(ONSET, NOW, STEP)
+    fresh = Series("cart", "latency_ms", times, np.where(times <= ACTED, 400.0, 102.0))
+    judgement = verify(
+        [anomaly()],
+        [baseline],
+        [fresh],
+        Verification(),
+        component="cart",
+        since=ACTED,
+        now=NOW,
+    )
+    assert judgement.verdict == "recovered"
+    assert "400 -> 102 (normal 102)" in judgement.statement
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.floats(-1e6, 1e6) | st.just(float("nan")), min_size=1, max_size=60),
+    st.sampled_from(["up", "down", "none"]),
+    st.floats(0, 600),
+)
+def test_any_series_is_judged_and_the_order_of_series_does_not_matter(
+    values: list[float], direction: str, hold_s: float
+) -> None:
+    times = NOW - STEP * np.arange(len(values))[::-1]
+    one = Series("cart", "latency_ms", times, np.array(values))
+    other = series(100.0, metric="other_ms")
+    anomalies = [anomaly(direction=direction), anomaly(metric="other_ms")]
+    verification = Verification(hold_s=hold_s)
+    first = judge([one, other], anomalies, verification)
+    assert first == judge([other, one], anomalies[::-1], verification)
+    assert first.statement
+    assert first.statement_zh
