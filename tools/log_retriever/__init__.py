@@ -1,29 +1,38 @@
 """Log retriever: mine templates, find what is new, search, and let no secret out.
 
 `Miner.add` turns lines into templates, `novelty` turns two windows of lines into findings,
-`Index.search` finds lines, `redact` and `sanitize` make text fit to leave the tool.
+`Index.search` finds lines; `join_records` keeps stack traces whole, `odd_sessions` finds traces
+unlike any before, and `excerpt` (`redact`, then `sanitize`) makes text fit to leave the tool.
 """
 
 from tools.log_retriever.changes import NoveltyConfig
-from tools.log_retriever.index import Hit, Index
+from tools.log_retriever.index import Hit, Index, IndexSize
 from tools.log_retriever.miner import Miner, MinerConfig, Parsed, Template, Variable
 from tools.log_retriever.novelty import novelty
+from tools.log_retriever.records import join_records
 from tools.log_retriever.redact import Redacted, Vault, excerpt, redact
 from tools.log_retriever.sanitize import sanitize
+from tools.log_retriever.sessions import OddSession, ServiceSessions, SessionConfig, odd_sessions
 
 __all__ = [
     "Hit",
     "Index",
+    "IndexSize",
     "Miner",
     "MinerConfig",
     "NoveltyConfig",
+    "OddSession",
     "Parsed",
     "Redacted",
+    "ServiceSessions",
+    "SessionConfig",
     "Template",
     "Variable",
     "Vault",
     "excerpt",
+    "join_records",
     "novelty",
+    "odd_sessions",
     "redact",
     "sanitize",
 ]

@@ -10,6 +10,7 @@ from pydantic import Field
 from tools.log_retriever.groups import Group, Groups
 from tools.log_retriever.headers import Header, split_header
 from tools.log_retriever.masks import VARIABLE, Kind, TokenMasks, kind_of, mask_phrases
+from tools.log_retriever.records import gist
 from tools.log_retriever.sanitize import strip_controls
 from tools.log_retriever.shapes import shape_of
 from tools.types import Frozen, Timestamp
@@ -147,6 +148,8 @@ class Miner:
 
     def _clean(self, text: str) -> str:
         text = text[: self._config.max_line]
+        if "\n" in text:
+            text = gist(text)
         return text if text.isprintable() else strip_controls(text)
 
     def _parse(self, header: Header, content: str) -> Parsed:
