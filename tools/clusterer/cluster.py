@@ -223,11 +223,11 @@ class Clusterer:
 
     def _join(self, group: Group, fresh: Fresh, place: Place) -> None:
         alert, at = fresh.alert, fresh.at
-        surprise = self._surfacer.surprise(alert, group.scope, at)
+        surprise = self._surfacer.surprise(alert, fresh.scope, at)
         group.add(Member(alert, at, fresh.suspect, place.reason, surprise))
         group.events += fresh.momentary
         self._placement.accuse(group, fresh, place)
-        self._surfacer.observe(alert, group.scope, at)
+        self._surfacer.observe(alert, fresh.scope, at)
         self._door.keep(alert, group, at)
 
     def _correct(self, new: Group, places: Sequence[Place], others: Sequence[Group]) -> None:

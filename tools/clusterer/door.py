@@ -121,7 +121,7 @@ class Door:
         group.again(alert.fingerprint, at)
         group.events += 1
         group.quiet_since = max(group.quiet_since, at)
-        self._surfacer.observe(alert, group.scope, at)
+        self._surfacer.observe(alert, self._reader.scope(alert), at)
         track.starts_at = alert.starts_at
         if not group.surfaced:
             return Decision(alert.fingerprint, "noise", group.id, "again, in a group that is held")

@@ -58,7 +58,7 @@ class Habit:
 
     def _learn_period(self, interval: float) -> None:
         if self.periods == 0:
-            self.interval, self.jitter, self.periods = interval, interval, 1
+            self.interval, self.jitter, self.periods = interval, interval / 4, 1
             return
         error = abs(interval - self.interval)
         self.jitter += 0.3 * (error - self.jitter)
@@ -114,7 +114,7 @@ class NoiseModel:
             habit = self._meet(fingerprint, family, at)
         if at - habit.at >= EPISODE:
             habit.begin(at)
-            self.families[family].begin(at)
+            self.families.setdefault(family, Habit(kinds=1)).begin(at)
         return habit.tick(at)
 
     def _meet(self, fingerprint: str, family: Family, at: Timestamp) -> Habit:

@@ -1,0 +1,139 @@
+"""The scores of clusterings, against values worked out by hand."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evals.alerts import peers
+from evals.alerts.feed import deliveries, ours
+from evals.alerts.streams import Stream
+from evals.scoring.alerts import (
+    NOISE,
+    Clustering,
+    adjusted_rand,
+    incident_recall,
+    merged_pct,
+    ranking,
+    score,
+    v_measure,
+)
+from tools.clusterer import fingerprint
+from tools.types import Alert, Topology
+
+labels = st.lists(st.sampled_from("abcd"), min_size=2, max_size=30)
+
+
+def week() -> Clustering:
+    """Two incidents and three noise alerts; I2's second alert is in a cluster of its own."""
+    return Clustering(
+        truth=["I1", "I1", NOISE, "I2", "I2", NOISE, NOISE],
+        clusters=["x", "x", "n", "y", "z", "x", "n"],
+        starts=[0.0, 10.0, 20.0, 100.0, 110.0, 120.0, 604_800.0],
+        rank={"x": 0.9, "n": 0.5, "y": 0.4, "z": 0.1},
+        told={"x": 5.0, "y": 160.0},
+    )
+
+
+def test_adjusted_rand_of_a_known_table() -> None:
+    # One pair agrees; 2 pairs in the truth, 2 found, 6 in all: (1 - 2/3) / (2 - 2/3).
+    assert adjusted_rand(list("aabb"), list("xxyz")) == pytest.approx((1 - 1 / 3) / (1.5 - 1 / 3))
+    assert adjusted_rand(list("aabb"), list("xyxy")) == pytest.approx(-0.5)
+
+
+@settings(max_examples=50, deadline=None)
+@given(labels)
+def test_a_partition_agrees_with_itself_under_other_names(truth: list[str]) -> None:
+    renamed = [f"cluster-{label}" for label in truth]
+    assert adjusted_rand(truth, renamed) == pytest.approx(1.0)
+    assert v_measure(truth, renamed)[2] == pytest.approx(1.0)
+
+
+@settings(max_examples=50, deadline=None)
+@given(labels, st.randoms(use_true_random=False))
+def test_swapping_truth_and_clusters_swaps_homogeneity_and_completeness(
+    truth: list[str], rng: object
+) -> None:
+    found = list(reversed(truth))
+    one, other = v_measure(truth, found), v_measure(found, truth)
+    assert one == pytest.approx((other[1], other[0], other[2]))
+    assert adjusted_rand(truth, found) == pytest.approx(adjusted_rand(found, truth))
+
+
+def test_merged_counts_every_incident_that_shares_a_cluster() -> None:
+    assert merged_pct(["I1", "I2", "I3", "I3"], ["x", "x", "y", "z"]) == pytest.approx(200 / 3)
+
+
+def test_ranking_rewards_incidents_before_noise() -> None:
+    # Order x (right), n (wrong), y (right), z (right): precisions 1, 2/3, 3/4.
+    ap, per_incident, top = ranking(week())
+    assert ap == pytest.approx((1 + 2 / 3 + 3 / 4) / 3)
+    assert per_incident == pytest.approx((1 + 2 / 3) / 2)
+    assert top == 0.5
+
+
+def test_ties_are_broken_against_the_method() -> None:
+    tied = replace(week(), rank={"x": 1.0, "n": 1.0, "y": 1.0, "z": 1.0})
+    assert ranking(tied)[0] == pytest.approx((1 / 2 + 2 / 3 + 3 / 4) / 3)
+
+
+def test_an_incident_is_held_by_its_main_cluster_only() -> None:
+    assert incident_recall(week()) == 1.0
+    assert incident_recall(replace(week(), told={"z": 0.0})) == 0.0
+
+
+def test_delays_run_from_the_first_alert_of_an_incident() -> None:
+    figures = score(week())
+    assert (figures.delay_mean, figures.delay_max) == (32.5, 60.0)
+    assert figures.surfaced_per_week == 2.0
+    assert figures.split_pct == 50.0
+    assert figures.noise_share == pytest.approx(1 / 5)
+
+
+def stream(times: list[float], seconds: float = 120.0) -> Stream:
+    alerts = []
+    for position, at in enumerate(times):
+        carried = {"alertname": f"A{position}", "service": "s", "cluster": "c"}
+        alerts.append(
+            Alert(
+                fingerprint=fingerprint(carried),
+                name=carried["alertname"],
+                service="s",
+                starts_at=at,
+                labels=carried,
+            )
+        )
+    ends = tuple(at + seconds for at in times)
+    return Stream("made", tuple(alerts), ends, Topology(), ("I1",) * len(times))
+
+
+def test_the_emulated_alertmanager_waits_and_never_sends_what_ends_between_flushes() -> None:
+    made = peers.alertmanager(stream([0.0, 40.0, 1000.0]), ["cluster"])
+    # Flushes at 30, 330 (both over, group gone), then 1030: the second alert is never sent.
+    assert made.never_sent == 1
+    assert sorted(made.told.values()) == [30.0, 1030.0]
+    assert made.clusters[0] == made.clusters[1] != made.clusters[2]
+
+
+def test_a_keep_rule_ends_after_its_timeframe() -> None:
+    made = peers.keep_rule(stream([0.0, 599.0, 1300.0]), ["cluster"])
+    assert made.clusters[0] == made.clusters[1] != made.clusters[2]
+
+
+def test_ends_are_delivered_when_they_happen_and_not_before() -> None:
+    batches = list(deliveries(stream([0.0, 60.0], seconds=90.0)))
+    assert [(len(starts), len(ends)) for _, starts, ends in batches] == [
+        (1, 0),
+        (1, 0),
+        (0, 1),
+        (0, 1),
+    ]
+    assert all(alert.starts_at < now for now, _, ends in batches for alert in ends)
+
+
+def test_feeding_a_stream_says_something_of_every_alert() -> None:
+    made = ours(stream([0.0, 30.0, 5000.0]))
+    assert made.clusters[0] == made.clusters[1] != made.clusters[2]
+    assert all(made.actions)
+    assert set(made.told) == set(made.clusters)
