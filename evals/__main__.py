@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from evals.baseline import worse_than
-from evals.report import Options, Result, show
+from evals.report import Options, Perturbation, Result, show
 
 SUITES = ("demo", "incidents", "cloud-opsbench", "metrics", "kpi", "mts", "alerts", "logs")
+TRAININGS = ("ranker",)
 BENCHMARKS = ("detector", "clusterer", "logs", "locate", "ingest", "brief")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
@@ -65,6 +66,9 @@ def run(
         Path | None, typer.Option(help="Exit 1 if a figure is worse than in this JSON.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 0,
+    perturb: Annotated[
+        Perturbation, typer.Option(help="Make the recorded telemetry worse first.")
+    ] = "none",
 ) -> None:
     """Run one suite over recorded data and print its scores beside the peers'."""
     if suite not in SUITES:
@@ -80,6 +84,7 @@ def run(
         onset=onset,
         split_by=split_by,
         seed=seed,
+        perturb=perturb,
     )
     module = importlib.import_module(f"evals.suites.{suite.replace('-', '_')}")
     with _progress(Console(stderr=True)) as progress:
@@ -102,6 +107,26 @@ def bench(
     module = importlib.import_module(f"evals.benchmarks.{name}")
     with _progress(Console(stderr=True)) as progress:
         result: Result = module.run(Options(data=data, seed=seed), progress)
+    _finish(result, json_path, None)
+
+
+@app.command()
+def train(
+    name: Annotated[str, typer.Argument(help=f"One of: {', '.join(TRAININGS)}.")],
+    data: Annotated[Path, typer.Option(help="Recorded data with its answers.")],
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N cases.")] = None,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", help="Write the result as JSON.")
+    ] = None,
+) -> None:
+    """Fit what an `ml` arm ships, held-out scores first, and write its file into the package."""
+    if name not in TRAININGS:
+        raise typer.BadParameter(f"unknown training {name!r}; choose {', '.join(TRAININGS)}")
+    if not data.exists():
+        raise typer.BadParameter(f"--data {str(data)!r} does not exist")
+    module = importlib.import_module(f"evals.training.{name}")
+    with _progress(Console(stderr=True)) as progress:
+        result: Result = module.run(Options(data=data, arm="ml", limit=limit), progress)
     _finish(result, json_path, None)
 
 

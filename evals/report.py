@@ -14,6 +14,22 @@ from tools.types import Frozen
 Arm = Literal["rules", "ml", "llm"]
 
 
+Perturbation = Literal[
+    "none",
+    "no_metrics",
+    "no_logs",
+    "no_traces",
+    "no_changes",
+    "no_topology",
+    "no_alerts",
+    "renamed",
+    "skewed_clocks",
+    "dropped_samples",
+    "irrelevant_deploy",
+]
+"""How the telemetry of recorded incidents is made worse."""
+
+
 class Options(Frozen):
     """What the command line asked of a suite or benchmark.
 
@@ -28,6 +44,7 @@ class Options(Frozen):
     onset: Literal["oracle", "detected"] = "oracle"
     split_by: Literal["system", "fault"] = "system"
     seed: int = 0
+    perturb: Perturbation = "none"
 
 
 class Table(Frozen):

@@ -15,10 +15,11 @@ import copilot
 from copilot.adapters.recorded import RecordedBundle
 from evals.localization.cases import Case, read
 from evals.localization.look import Located, locate_bundle
+from evals.localization.perturb import anonymous, perturb
 from evals.report import Options, Result, Table, number
 from evals.scoring.fault_kinds import accepted
 from evals.scoring.ranking import Place, RankingScore, place, score
-from tools.types import Ranking
+from tools.types import Ranking, Telemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +57,34 @@ def score_set(options: Options, cases: Sequence[Case], progress: Progress, suite
         cases=tuple(_row(one) for one in scored),
         summary=summary,
         tables=(_table(scored, options.split_by),),
-        notes={"onset": options.onset, "split_by": options.split_by},
+        notes={
+            "onset": options.onset,
+            "split_by": options.split_by,
+            "perturb": options.perturb,
+        },
     )
 
 
 def _score_case(case: Case, options: Options) -> Scored:
     bundle = RecordedBundle(case.folder)
     arm: Literal["rules", "ml"] = "ml" if options.arm == "ml" else "rules"
-    located = locate_bundle(bundle, case.answer, arm, options.onset)
+
+    def worse(seen: Telemetry) -> Telemetry:
+        at = case.answer.alert_ts or case.answer.inject_ts or bundle.window.start
+        return perturb(seen, options.perturb, at, options.seed)
+
+    located = locate_bundle(bundle, case.answer, arm, options.onset, worse)
+    renamed = options.perturb == "renamed"
+    cause = anonymous(case.answer.root_cause) if renamed else case.answer.root_cause
     names = [(one.component, one.score) for one in located.ranking.candidates]
-    return Scored(case, located, place(names, case.answer.root_cause), _kind_right(case, located))
+    return Scored(case, located, place(names, cause), _kind_right(case, located, cause))
 
 
-def _kind_right(case: Case, located: Located) -> bool | None:
+def _kind_right(case: Case, located: Located, cause: str) -> bool | None:
     released = bool(located.telemetry.changes)
     kinds = accepted(case.answer.fault_type, released=released)
     first = next(iter(located.ranking.candidates), None)
-    if not kinds or first is None or first.component != case.answer.root_cause:
+    if not kinds or first is None or first.component != cause:
         return None
     return first.fault_kind in kinds
 
