@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
+from tools.topology_walker import WalkNode
 from tools.types import (
     Evidence,
     FaultKind,
@@ -65,6 +66,7 @@ class Incident(Frozen):
     brief: dict[str, str] = Field(default_factory=dict)  # language -> text
     evidence: tuple[Evidence, ...] = ()
     ranking: Ranking = Ranking()
+    walk: WalkNode | None = None  # from the symptom to the leading candidates
     hypotheses: tuple[Hypothesis, ...] = ()
     plan: Plan | None = None
     results: tuple[StepResult, ...] = ()

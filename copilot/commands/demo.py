@@ -58,6 +58,7 @@ def demo(settings: Settings, *, incident: str, yes: bool) -> int:
             found = engine.store.incidents.list(limit=1)[0]
         console.print()
         screen.brief(console, found, settings.language)
+        screen.walk(console, found)
         live = Sources(alive, alive, alive, alive, alive, alive)
         runner = SimulatedRunner(world)
         with wiring.engine(apart, "demo", sources=live, clock=alive, runner=runner) as engine:

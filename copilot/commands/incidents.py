@@ -29,6 +29,7 @@ def incidents(settings: Settings, *, incident: str, as_json: bool, limit: int, r
         screen.report(console, found, settings.language)
     else:
         screen.brief(console, found, settings.language)
+        screen.walk(console, found)
         if found.plan is not None and found.status == "awaiting_approval":
             screen.plan(console, found.plan, settings.language)
         screen.clocks(console, found)

@@ -5,11 +5,13 @@ from rich.markdown import Markdown
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
+from rich.tree import Tree
 
 from copilot.incident import Event, Incident
 from copilot.moments import clock_time, date_time, duration
 from prompts import Language, word
 from tools.log_retriever import sanitize
+from tools.topology_walker import WalkNode
 from tools.types import Plan, PlanStep
 
 SYMBOL = {
@@ -21,11 +23,40 @@ SYMBOL = {
     "abstained": "–",
 }
 
+MARKED = {"symptom": "bold", "cause": "bold red", "suspect": "yellow", "between": ""}
+
 
 def brief(console: Console, incident: Incident, language: Language) -> None:
     """The brief, or that there is none yet; no link in it is made clickable."""
     text = incident.brief.get(language) or f"{incident.title}: no brief yet ({incident.status})"
     console.print(Markdown(text, hyperlinks=False))
+
+
+def walk(console: Console, incident: Incident) -> None:
+    """The walk as a tree: the symptom at the root, the cause marked, edges with their evidence."""
+    if incident.walk is None or not incident.walk.children:
+        return
+    tree = Tree(_walked(incident.walk), guide_style="dim")
+    _grow(tree, incident.walk)
+    console.print(tree)
+    console.print()
+
+
+def _grow(tree: Tree, node: WalkNode) -> None:
+    for child in node.children:
+        _grow(tree.add(_walked(child)), child)
+
+
+def _walked(node: WalkNode) -> Text:
+    line = Text()
+    if node.edge_evidence:
+        line.append(f"[{' '.join(node.edge_evidence)}] ", style="dim")
+    line.append(node.component, style=MARKED[node.mark])
+    if node.mark in ("cause", "suspect"):
+        line.append(f"  ◀ {node.mark}, {round(100 * node.probability)} %", style=MARKED[node.mark])
+    if node.evidence:
+        line.append(f"  {' '.join(node.evidence)}", style="dim")
+    return line
 
 
 def report(console: Console, incident: Incident, language: Language) -> None:

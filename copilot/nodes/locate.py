@@ -6,7 +6,7 @@ from langgraph.runtime import Runtime
 
 from copilot.deps import Deps
 from copilot.state import IncidentState
-from tools.topology_walker import rank
+from tools.topology_walker import explain_tree, rank
 from tools.types import Ranking
 
 
@@ -17,7 +17,8 @@ class Located(TypedDict):
 def locate(state: IncidentState, runtime: Runtime[Deps]) -> Located:
     """Rank, and stop the `located` clock the first time the evidence decides."""
     deps, incident_id = runtime.context, state["incident_id"]
-    ranking = rank(state["evidence"], deps.sources.topology(), state["onset"].at, deps.arm)
+    evidence, topology = state["evidence"], deps.sources.topology()
+    ranking = rank(evidence, topology, state["onset"].at, deps.arm)
     incident = deps.store.incidents.require(incident_id)
     clocks = incident.clocks
     if not ranking.abstained and clocks.located is None:
@@ -25,8 +26,9 @@ def locate(state: IncidentState, runtime: Runtime[Deps]) -> Located:
     deps.store.incidents.update(
         incident_id,
         deps.clock.now(),
-        evidence=tuple(state["evidence"]),
+        evidence=tuple(evidence),
         ranking=ranking,
+        walk=explain_tree(ranking, evidence, topology),
         clocks=clocks,
     )
     deps.note(
