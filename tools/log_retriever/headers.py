@@ -65,7 +65,8 @@ _CONTAINER = re.compile(r" std(?:out|err) [FP] ")
 _GAP = re.compile(r"[ \t,|;]*(?:\d{1,10}[ \t]+---[ \t]+|-+[ \t]+(?::[ \t]+)?|:[ \t]+)?")
 # Ids, thread, capitals up to the level: anything but prose.
 _LEVEL = re.compile(
-    r"(?:(?:\[[^\[\]]{0,128}\]|(?![A-Za-z][a-z]+[ \t])[^\s\[\]\"'=]{1,80})[ \t]+){0,4}?"
+    r"(?:(?:\[[^\[\]]{0,128}\]|[\w.]{1,80}(?=[ \t]+-[ \t])"
+    r"|(?![A-Za-z][a-z]+[ \t])[^\s\[\]\"'=]{1,80})[ \t]+){0,4}?"
     rf"(?:[\[(<|]\s?({_ANYCASE})(?:\s?[\])>|]|:[\w.]+\])|({_UPPER}){_END}"
     rf"|({_ANYCASE})(?=:[ \t]|\||[ \t]{{2}}|\t)|({_UPPER})/[\w.-]{{1,64}}\])[:,]?"
 )

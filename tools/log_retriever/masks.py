@@ -39,6 +39,7 @@ _BOOLEAN = re.compile(
     r"(?<![\w.-])(?:true|false|null|True|False|TRUE|FALSE|NULL|nil|NaN)(?![\w.-])"
 )
 _DIGIT = re.compile(r"\d")
+_GROUPED = re.compile(r"(?<![\w,.])[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\w,])")
 _PUNCTUATION = re.compile(r"((?:[=,;:()\[\]{}<>|\"'#!?]|\.\.+)+)")
 # One digit in a word is usually part of a name (eth0, v2, Log4j), more are usually a value.
 _NAME = re.compile(r"[A-Za-z$_.-]*[A-Za-z$_]\d[A-Za-z_$.-]*")
@@ -82,7 +83,7 @@ def mask_token(token: str) -> str:
     if ":" in token:
         token = _COLONS.sub(VARIABLE, token)
     if _DIGIT.search(token):
-        token = _IP.sub(VARIABLE, _UUID.sub(VARIABLE, token))
+        token = _GROUPED.sub(VARIABLE, _IP.sub(VARIABLE, _UUID.sub(VARIABLE, token)))
         pieces = _PUNCTUATION.split(token)
         pieces[::2] = map(_mask_piece, pieces[::2])
         token = "".join(pieces)

@@ -14,6 +14,8 @@ _RUN = re.compile(rf"{VARIABLE}(?:[ ,;]+{VARIABLE})+")
 _OBJECT = re.compile(r"(\w)[({][^(){}\[\]=]*=[^(){}\[\]]*(?:[)}]|$)")
 _LIST = re.compile(r"\[(?:[^\[\],]*,[^\[\]]*|\w+\(\x01\))(?:\]|$)|\{[^{},=]*[,=][^{}]*(?:\}|$)")
 _NESTING = 4
+# A listing longer than this is told in its short form from the start.
+_MAX_TEXT = 128
 # Dotted names, paths and addresses name an instance more often than they are prose.
 _INSTANCE = re.compile(r"[\w$-]+(?:\.[\w$-]+)+|[^/@\\]*[/@\\].*", re.DOTALL)
 _SUBJECTS = frozenset(("user", "username", "account", "login"))
@@ -61,6 +63,8 @@ def shape_of(masked: str) -> Shape:
     text = Phrase.of(masked)
     folded = _RUN.sub(_RUN_MARK, _fold(masked))
     short = text if folded == masked else Phrase.of(folded)
+    if len(text.words) > _MAX_TEXT:
+        text = short
     words: list[str] = []
     before, ahead = "", ""
     for word, after in zip(short.words, short.gaps, strict=True):
