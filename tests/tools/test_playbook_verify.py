@@ -10,6 +10,7 @@ from tools.types import Anomaly, Judgement, MetricCheck, Series, Verification
 
 ONSET, ACTED, NOW = 1000.0, 1300.0, 1500.0
 STEP = 10.0
+NOISE = np.array([100.0, 101.0, 102.0, 103.0, 104.0] * 10)
 
 
 def anomaly(owner: str = "cart", metric: str = "latency_ms", direction: str = "up") -> Anomaly:
@@ -158,9 +159,7 @@ def test_the_expected_band_stands_in_for_a_missing_past() -> None:
 
 
 def test_a_baseline_of_another_day_is_normal_too() -> None:
-    baseline = Series(
-        "cart", "latency_ms", np.arange(50.0), np.tile([100.0, 101, 102, 103, 104], 10)
-    )
+    baseline = Series("cart", "latency_ms", np.arange(50.0), NOISE)
     times = np.arange(ONSET, NOW, STEP)
     fresh = Series("cart", "latency_ms", times, np.where(times <= ACTED, 400.0, 102.0))
     judgement = verify(
@@ -185,7 +184,7 @@ def test_a_baseline_of_another_day_is_normal_too() -> None:
 def test_any_series_is_judged_and_the_order_of_series_does_not_matter(
     values: list[float], direction: str, hold_s: float
 ) -> None:
-    times = NOW - STEP * np.arange(len(values))[::-1]
+    times = np.array([NOW - STEP * back for back in reversed(range(len(values)))])
     one = Series("cart", "latency_ms", times, np.array(values))
     other = series(100.0, metric="other_ms")
     anomalies = [anomaly(direction=direction), anomaly(metric="other_ms")]

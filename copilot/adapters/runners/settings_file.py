@@ -61,7 +61,8 @@ class SettingsFileRunner:
 
     def _read(self, service: str) -> ServiceSettings:
         try:
-            return ServiceSettings.model_validate_json(self._path(service).read_bytes())
+            text = self._path(service).read_bytes()
+            return ServiceSettings.model_validate_json(text, strict=True)
         except ValidationError as error:
             raise StepFailedError(f"settings of {service!r} are not readable: {error}") from error
 
