@@ -1,6 +1,7 @@
 """Statistical detector: series in, anomalies with onset, direction, score and reason out."""
 
-from tools.detector.model import DetectorConfig, Forecast, Onset, PointScores
+from tools.detector.joint import Joint, JointScores, detect_joint
+from tools.detector.model import DetectorConfig, Forecast, JointAnomaly, Onset, PointScores
 from tools.detector.onset import onset
 from tools.detector.scan import detect, scores
 from tools.detector.stream import Stream
@@ -9,10 +10,14 @@ from tools.detector.trend import forecast
 __all__ = [
     "DetectorConfig",
     "Forecast",
+    "Joint",
+    "JointAnomaly",
+    "JointScores",
     "Onset",
     "PointScores",
     "Stream",
     "detect",
+    "detect_joint",
     "forecast",
     "onset",
     "scores",

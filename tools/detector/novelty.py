@@ -18,6 +18,8 @@ CAPACITY = 256
 BLOCK = 64
 EQUALISE = 1.0 / 3.0
 LEAST = 0.02
+SETTLING = 10
+"""Points before which the scales are not known and every state would look new."""
 
 
 class Memory:
@@ -85,7 +87,7 @@ class Novelty:
         seen = float(self._residuals.seen[0])
         z = self._residuals.step(np.array([value]), None)[:, 0]
         hour = self._hours.step(t, value)
-        if seen < 2:  # no scale yet: any first step would look infinitely new
+        if seen < SETTLING:
             return 0.0
         state = np.arcsinh(np.array([z[0], hour, z[1], z[2], z[3]]))
         distance = self._near.distance(state[:2]) + self._far.distance(state[2:])

@@ -1,7 +1,7 @@
 """How far a value lies from short and long memories of its series, many series at once.
 
 Every memory is an exponentially weighted level; its residual is divided by the mean absolute
-residual of the series' whole past (50,000 points), in which one outlier counts at most four times
+residual of the series' whole past (50,000 points), in which one outlier counts at most eight times
 the mean. The result has no unit: it does not change when a series is scaled or shifted.
 """
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tools.types import FloatArray
 
 SCALE_MEMORY = 2e-5
-CLIP = 4.0
+CLIP = 8.0
 UNCLIPPED = 30
 FLOOR = 1e-8
 TINY = 1e-300

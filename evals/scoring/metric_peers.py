@@ -1,0 +1,73 @@
+"""What a user would pick instead, measured in the same run as ours."""
+
+import importlib
+import importlib.util
+
+import numpy as np
+
+from tools.types import FloatArray
+
+LONG, SHORT = 0.01, 0.1
+SEASON = 86400.0
+
+
+def ewma_z(values: FloatArray, alpha: float = 0.1) -> FloatArray:
+    """|x - EWMA| over the EWMA of the variance, the standard control chart (Roberts 1959)."""
+    level, variance = float(values[0]), 0.0
+    out = np.zeros(len(values))
+    for i, value in enumerate(values.tolist()):
+        residual = value - level
+        if variance > 0:
+            out[i] = abs(residual) / variance**0.5
+        level += alpha * residual
+        variance = (1.0 - LONG) * variance + LONG * residual * residual
+    return out
+
+
+def holt_winters(times: FloatArray, values: FloatArray) -> FloatArray:
+    """One-step residual of additive Holt-Winters with a daily season, over its EWMA deviation."""
+    step = float(np.min(np.diff(times)))
+    period = max(2, round(SEASON / step))
+    season = np.zeros(period)
+    level, deviation = float(values[0]), 0.0
+    out = np.zeros(len(values))
+    place = np.round((times - times[0]) / step).astype(np.int64) % period
+    for i, (value, slot) in enumerate(zip(values.tolist(), place.tolist(), strict=True)):
+        residual = value - level - season[slot]
+        if deviation > 0:
+            out[i] = abs(residual) / deviation
+        level += SHORT * residual
+        season[slot] += 0.2 * residual
+        deviation = (1.0 - LONG) * deviation + LONG * abs(residual)
+    return out
+
+
+def top_z(train: FloatArray, test: FloatArray, strongest: int = 3) -> FloatArray:
+    """The mean of a row's three largest |z| by the training mean and deviation."""
+    z = np.abs(test - train.mean(axis=0)) / (train.std(axis=0) + 1e-3)
+    mean: FloatArray = np.sort(z, axis=1)[:, -strongest:].mean(axis=1)
+    return mean
+
+
+def var_residual(train: FloatArray, test: FloatArray) -> FloatArray:
+    """Mean square of what ridge VAR(1) does not predict, in its training deviation."""
+    mean, unit = train.mean(axis=0), train.std(axis=0) + 1e-2
+    a, b = (train - mean) / unit, (test - mean) / unit
+    x, y = a[:-1], a[1:]
+    weights = np.linalg.solve(x.T @ x + np.eye(x.shape[1]), x.T @ y)
+    noise = (y - x @ weights).std(axis=0) + 1e-2
+    out = np.zeros(len(b))
+    out[1:] = (((b[1:] - b[:-1] @ weights) / noise) ** 2).mean(axis=1)
+    return out
+
+
+def kmeans_distance(train: FloatArray, test: FloatArray, seed: int) -> FloatArray | None:
+    """Distance to the nearest of 50 k-means centres (scikit-learn); None when not installed."""
+    if importlib.util.find_spec("sklearn") is None:
+        return None
+    cluster = importlib.import_module("sklearn.cluster")
+    mean, unit = train.mean(axis=0), train.std(axis=0) + 1e-2
+    model = cluster.MiniBatchKMeans(50, random_state=seed, n_init=3)
+    model.fit(np.clip((train - mean) / unit, -10, 10))
+    distance: FloatArray = model.transform(np.clip((test - mean) / unit, -10, 10)).min(axis=1)
+    return distance
