@@ -70,8 +70,8 @@ def slowness(view: View) -> Iterator[ClusterFinding]:
     A service is as slow as what it calls, so a callee explains its caller when it slowed down by a
     good share of the caller's slowdown, and not in the tail alone when the caller did in the
     median. And what a delayed service calls
-    looks a little slow too, since it receives and sends over the delayed wire: a caller explains a
-    callee that slowed down far less. Several origins on one node point at the node.
+    looks a little slow too, since it receives and sends over the delayed wire: a slow caller that no
+    callee explains explains its slow callees. Several origins on one node point at the node.
     """
     graph = Slowness.of(view)
     origins = graph.origins()
@@ -162,8 +162,7 @@ class Slowness:
 
     def _by_caller(self, owner: str, origins: list[str]) -> bool:
         return any(
-            owner in self.callees.get(caller, ())
-            and max(self._shares(caller, owner).values()) < EXPLAINS
+            owner in self.callees.get(caller, ()) and not self._explains(owner, caller)
             for caller in origins
             if caller != owner
         )
