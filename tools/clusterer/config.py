@@ -51,7 +51,7 @@ class ClustererConfig(Frozen):
     flap_limit: float = Field(default=3.0, gt=1)
     """This many restarts within a window (exponentially forgotten) make an alert flap."""
 
-    surface_per_day: float = Field(default=7.0, gt=0)
+    surface_per_day: float = Field(default=7.5, gt=0)
     """Groups as strange as this many a day in their scope are told; the rest is held as noise."""
     learn_for: float = Field(default=3600.0, ge=0)
     learn_groups: int = Field(default=5, ge=0)

@@ -10,9 +10,9 @@ HALF_LIFE = 7 * 86400.0
 GROUP_HALF_LIFE = 2 * 86400.0
 GROUP_PRIOR = 0.1
 EPISODE = 60.0
-WINDOW = 600.0
+WINDOW = 1800.0
 CHRONIC_EPISODES = 20
-CHRONIC_SURPRISE = 1.5
+CHRONIC_PER_DAY = 36.0
 CHRONIC_AFTER = 6 * 3600.0
 _PRIOR_TIME = 3 * 3600.0
 _MIN_WATCHED = 3600.0
@@ -87,8 +87,8 @@ class Habit:
 class NoiseModel:
     """Firing rates per fingerprint, pooled over families, and how strange groups usually are.
 
-    An alert's surprise, in nats, is `-ln(1 - exp(-rate * 600 s))`: how unlikely its fingerprint
-    shows up in ten minutes by habit. The rate is a gamma-Poisson estimate, episodes over time
+    An alert's surprise, in nats, is `-ln(1 - exp(-rate * 1800 s))`: how unlikely its fingerprint
+    shows up in half an hour by habit. The rate is a gamma-Poisson estimate, episodes over time
     watched, shrunk to the mean of its family with a weight of three hours. A group's strangeness is
     the sum over its distinct fingerprints; its return rate is how many groups a day, in its
     scope, are at least as strange. Nothing here needs labels; `learn_real` takes them if given.
@@ -146,15 +146,18 @@ class NoiseModel:
         habit = self.habits.get(fingerprint)
         if habit is not None and habit.on_schedule(at):
             return 0.1
+        return -math.log(-math.expm1(-self.rate(fingerprint, family, at) * WINDOW))
+
+    def rate(self, fingerprint: str, family: Family, at: Timestamp) -> float:
+        """Episodes a second, shrunk to those of the family."""
+        habit, pooled = self.habits.get(fingerprint), self.families.get(family)
         watched = max(self.watched(at), _MIN_WATCHED)
-        pooled = self.families.get(family)
         prior = pooled.count(at) / watched / (pooled.kinds + 1) if pooled else 0.0
         own = habit.count(at) if habit else 0.0
-        rate = (own + prior * _PRIOR_TIME + 0.02) / (watched + _PRIOR_TIME)
-        return -math.log(-math.expm1(-rate * WINDOW))
+        return (own + prior * _PRIOR_TIME + 0.02) / (watched + _PRIOR_TIME)
 
     def chronic(self, fingerprint: str, family: Family, at: Timestamp) -> bool:
-        """Whether it fires so often (about once in 40 minutes) that it says nothing by itself.
+        """Whether it fires so often (36 times a day), or so punctually, that it says nothing.
 
         Not before six hours of watching: an incident may be all the history there is.
         """
@@ -164,7 +167,9 @@ class NoiseModel:
         # A storm asks thousands of times a second; the answer changes over hours.
         if not 0.0 <= at - habit.judged_at < EPISODE:
             often = habit.count(at) >= CHRONIC_EPISODES and self.watched(at) >= CHRONIC_AFTER
-            habit.chronic = often and self.surprise(fingerprint, family, at) < CHRONIC_SURPRISE
+            per_day = self.rate(fingerprint, family, at) * 86400.0
+            dull = per_day >= CHRONIC_PER_DAY or habit.on_schedule(at)
+            habit.chronic = often and dull
             habit.judged_at = at
         return habit.chronic
 
