@@ -102,24 +102,24 @@ def _template_change(counted: Tally, periods: Periods, config: NoveltyConfig) ->
     if not a:
         return Change(counted, "vanished", test, start)
     ratio = (a / periods.after_s) / (b / periods.before_s)
-    if max(ratio, 1 / ratio) >= config.min_ratio and test.p_value < 1:
-        onset = min(counted.after) if ratio > 1 else start
-        return Change(counted, "frequency", test, onset)
-    return _burst(counted, periods, config)
+    burst = _burst(counted, periods, config)
+    if max(ratio, 1 / ratio) < config.min_ratio or (burst and burst.test.p_value < test.p_value):
+        return burst
+    return Change(counted, "frequency", test, min(counted.after) if ratio > 1 else start)
 
 
 def _burst(counted: Tally, periods: Periods, config: NoveltyConfig) -> Change | None:
-    """A short peak of a template whose rate over the whole window is the usual one."""
+    """A short peak of a template, against its rate before and against its rate around the peak."""
     width, start = config.bin_s, periods.window.start
     after = Counter(math.floor((at - start) / width) for at in counted.after)
     first, peak = max(after.items(), key=lambda item: (item[1], -item[0]))
-    if peak < config.min_burst:
-        return None
     usual = in_bins(counted.before, periods.bins_before, width)
-    if peak <= max(usual):
+    if peak < config.min_burst or peak <= max(usual):
         return None
-    spread = dispersion_of(usual)
-    test = rate_change(len(counted.before), peak, len(usual) * width, width, spread)
+    before = float(len(counted.before)), len(usual) * width
+    around = float(len(counted.after) - peak), max(width, periods.after_s - width)
+    count, seconds = max(before, around, key=lambda rate: rate[0] / rate[1])
+    test = rate_change(count, peak, seconds, width, dispersion_of(usual))
     looks = max(1.0, periods.after_s / width)
     corrected = RateChange(test.statistic, min(1.0, test.p_value * looks))
     return Change(counted, "burst", corrected, start + first * width, peak)

@@ -39,15 +39,16 @@ def novelty(
         return _errors_only(alarming, onset, config)
     tallies = tally(before, after, config.miner)
     periods = periods_of(before, after, onset, config)
-    kept = _discovered(changes_of(tallies, periods, config), config)
+    tests = len(tallies) + len(periods.lines_before)
+    kept = _discovered(changes_of(tallies, periods, config), tests, config)
     vault = Vault()
     ranked = sorted(kept, key=lambda c: (-_strength(c, config), c.tally.service, c.tally.template))
     chosen = _capped(ranked, config)
     return [_finding(change, periods, vault, config) for change in chosen]
 
 
-def _discovered(changes: Sequence[Change], config: NoveltyConfig) -> list[Change]:
-    found = discoveries([c.test.p_value for c in changes], config.false_discovery_rate)
+def _discovered(changes: Sequence[Change], tests: int, config: NoveltyConfig) -> list[Change]:
+    found = discoveries([c.test.p_value for c in changes], tests, config.false_discovery_rate)
     return [
         change
         for change, significant in zip(changes, found, strict=True)

@@ -56,16 +56,17 @@ def dispersion_of(counts: Sequence[int]) -> float:
     return max(1.0, variance / mean)
 
 
-def discoveries(p_values: Sequence[float], rate: float) -> list[bool]:
+def discoveries(p_values: Sequence[float], tests: int, rate: float) -> list[bool]:
     """Which hypotheses to keep so that at most `rate` of the kept are expected to be false.
 
+    `tests` is how many were tested in all: those left out here count as not significant.
     Benjamini and Hochberg, J. R. Stat. Soc. B 57, 1995.
 
-    >>> discoveries([0.001, 0.9, 0.02], 0.05)
+    >>> discoveries([0.001, 0.9, 0.02], 3, 0.05)
     [True, False, True]
     """
     limit = 0.0
     for rank, p_value in enumerate(sorted(p_values), start=1):
-        if p_value <= rate * rank / len(p_values):
+        if p_value <= rate * rank / tests:
             limit = p_value
     return [p_value <= limit for p_value in p_values]

@@ -1,0 +1,202 @@
+"""Text that leaves the tool: secrets replaced, hostile characters gone, records kept whole."""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tools.log_retriever import Vault, excerpt, join_records, redact, sanitize
+from tools.log_retriever.records import gist
+
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl"
+KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\n-----END RSA PRIVATE KEY-----"
+MIXED = "".join(random.Random(1).choices("abcdefXYZABC0123456789", k=40))
+
+SECRETS = [
+    ("password", "login failed, password=hunter2", "hunter2"),
+    ("password, quoted", 'set "db_password": "two words" now', "two words"),
+    ("password, Chinese", "密码：abc123xyz 错误", "abc123xyz"),
+    ("password, prose", "the secret is swordfish", "swordfish"),
+    ("password, option", "run mysql --password swordfish -h db", "swordfish"),
+    ("password, URL", "dial postgres://app:s3cr3t@db:5432/x", "s3cr3t"),
+    ("token", "ACCESS_TOKEN=abcdef123456;", "abcdef123456"),
+    ("api key", "x-api-key: 0a1b2c3d4e5f", "0a1b2c3d4e5f"),
+    ("session", "Cookie: sid-998877", "sid-998877"),
+    ("bearer", "Authorization: Bearer abc.def-ghi", "abc.def-ghi"),
+    ("basic", "authorization=Basic dXNlcjpwYXNz", "dXNlcjpwYXNz"),
+    ("JWT", f"got {JWT} back", JWT),
+    ("private key", f"loaded {KEY} twice", "MIIEow"),
+    ("AWS", "id AKIAIOSFODNN7EXAMPLE used", "AKIAIOSFODNN7EXAMPLE"),
+    ("GitHub", "push with ghp_" + "a1" * 18, "ghp_" + "a1" * 18),
+    ("Stripe", "charge via sk_live_" + "a1" * 12, "sk_live_" + "a1" * 12),
+    ("random string", f"value {MIXED} stored", MIXED),
+    ("email", "mail ann.lee+x@mail.example.org bounced", "ann.lee+x@mail.example.org"),
+    ("card", "paid with 4111 1111 1111 1111 today", "4111 1111 1111 1111"),
+    ("IBAN", "to DE89 3704 0044 0532 0130 00 sent", "DE89 3704 0044 0532 0130 00"),
+    ("resident id", "证件 11010519491231002X 无效", "11010519491231002X"),
+    ("phone", "phone: +1 202-555-0143 busy", "+1 202-555-0143"),
+    ("social security", "SSN 078-05-1120 rejected", "078-05-1120"),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"), [row[1:] for row in SECRETS], ids=[row[0] for row in SECRETS]
+)
+def test_a_secret_is_replaced_and_can_be_put_back(text: str, secret: str) -> None:
+    found = redact(text)
+    assert secret not in found.text
+    assert secret not in repr(found)
+    assert found.restore() == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "blk_38865049064139660 is at 10.251.73.220:50010",
+        "order 1f0c6a2e-5c1d-4b7e-9a53-0123456789ab took 4111111111111112 ns",
+        "commit 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b",
+        "at org.apache.hadoop.mapreduce.v2.app.MRAppMaster.main(MRAppMaster.java:1494)",
+        "Failed password for invalid user webmaster from 173.234.31.186 port 38926 ssh2",
+        "tokens used: many",
+        "started at 1714557600000, trace 143b8be8143b8be8",
+    ],
+)
+def test_what_is_no_secret_stays(text: str) -> None:
+    assert redact(text).text == text
+
+
+def test_one_secret_is_one_token_across_texts() -> None:
+    vault = Vault()
+    first = redact("ann@example.org logged in", vault).text
+    other = redact("bob@example.org and ann@example.org left", vault).text
+    assert first == "<EMAIL_1> logged in"
+    assert other == "<EMAIL_2> and <EMAIL_1> left"
+
+
+def test_a_token_written_by_an_attacker_is_not_restored_to_a_secret() -> None:
+    text = "ann@example.org says <EMAIL_1> and <TOKEN_TEXT_2>"
+    found = redact(text)
+    assert found.text.count("<EMAIL_1>") == 1
+    assert found.restore() == text
+
+
+def test_what_is_redacted_already_stays_readable() -> None:
+    once = redact("password=hunter2 of ann@example.org").text
+    assert redact(once).text == once
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.sampled_from([r[1] for r in SECRETS]) | st.text(max_size=40), max_size=6))
+def test_redaction_can_always_be_undone(parts: list[str]) -> None:
+    text = " ".join(parts)
+    assert redact(text).restore() == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[31mred\x1b[0m alert", "red alert"),
+        ("\x1b]0;title\x07text", "text"),
+        ("two\r\nlines\tand a tab", "two lines and a tab"),
+        ("null\x00bell\x07back\x08", "nullbellback"),
+        ("left\u202etfel\u2066x", "lefttfelx"),
+        ("zero\u200bwidth\ufeff", "zerowidth"),
+        ("lone \ud800 surrogate", "lone  surrogate"),
+        ("tag\U000e0041s", "tags"),
+        ("日志 naïve ok", "日志 naïve ok"),
+    ],
+)
+def test_only_visible_text_is_shown(text: str, shown: str) -> None:
+    assert sanitize(text) == shown
+
+
+def test_a_long_line_is_cut_and_says_so() -> None:
+    assert sanitize("a" * 1_000_000, 10) == "aaaaaaaaa…"
+
+
+def test_a_limit_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        sanitize("a", 0)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=400), st.integers(1, 100))
+def test_shown_text_is_one_printable_line_within_the_limit(text: str, limit: int) -> None:
+    shown = sanitize(text, limit)
+    assert len(shown) <= limit
+    assert "\n" not in shown
+    assert not any(ord(c) < 32 or 0xD800 <= ord(c) <= 0xDFFF for c in shown)
+    shown.encode()
+
+
+def test_a_secret_split_by_invisible_characters_is_still_found() -> None:
+    assert "hunter2" not in excerpt("pass\u200bword=\x1b[1mhunter2\x1b[0m")
+
+
+def test_an_excerpt_of_a_megabyte_is_short() -> None:
+    assert len(excerpt("password=" + "x" * 1_000_000)) <= 300
+
+
+def joined(text: str) -> list[str]:
+    """The first words of each record."""
+    return [record.split("\n", 1)[0] for record in join_records(text.splitlines())]
+
+
+JAVA = """\
+2024-05-01 10:00:00 INFO ready
+2024-05-01 10:00:01 ERROR order failed
+java.lang.IllegalStateException: no stock
+\tat a.b.Cart.add(Cart.java:10)
+\t... 3 more
+Caused by: java.io.IOException: gone
+
+2024-05-01 10:00:02 INFO next"""
+
+PYTHON = """\
+order failed
+Traceback (most recent call last):
+  File "cart.py", line 3, in add
+    raise StockError("none")
+shop.StockError: none
+next order"""
+
+
+def test_a_stack_trace_belongs_to_the_line_that_raised_it() -> None:
+    assert joined(JAVA) == [
+        "2024-05-01 10:00:00 INFO ready",
+        "2024-05-01 10:00:01 ERROR order failed",
+        "2024-05-01 10:00:02 INFO next",
+    ]
+
+
+def test_a_traceback_without_timestamps_ends_with_its_exception() -> None:
+    assert joined(PYTHON) == ["order failed", "next order"]
+
+
+def test_plain_lines_are_records_of_their_own() -> None:
+    assert joined("one\ntwo\nthree") == ["one", "two", "three"]
+
+
+def test_a_record_without_end_is_cut_off() -> None:
+    records = list(join_records(["boom", *(["  frame"] * 1000)]))
+    assert max(record.count("\n") for record in records) < 200
+
+
+def test_no_line_of_a_record_is_lost() -> None:
+    assert "\n".join(join_records(JAVA.splitlines())).split() == JAVA.split()
+
+
+def test_the_gist_of_a_trace_names_its_exceptions_without_frames() -> None:
+    record = list(join_records(JAVA.splitlines()))[1]
+    assert gist(record) == (
+        "2024-05-01 10:00:01 ERROR order failed java.lang.IllegalStateException: no stock "
+        "Caused by: java.io.IOException: gone"
+    )
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.text(max_size=30), max_size=30))
+def test_any_lines_are_joined_without_loss_of_text(lines: list[str]) -> None:
+    kept = "".join("".join(join_records(lines)).split())
+    assert kept == "".join("".join(lines).split())
