@@ -1,0 +1,172 @@
+"""Scores of a run as summary keys and as tables beside the peers."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+
+import numpy as np
+from pydantic import JsonValue
+
+from evals.localization.cases import Case
+from evals.localization.detection import Detection
+from evals.localization.look import Located
+from evals.localization.published import PUBLISHED
+from evals.report import Table, number
+from evals.scoring.ranking import Place, RankingScore, score
+
+KEYS = ("ac1", "ac3", "ac5", "avg5", "mrr")
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One case: the answer, what was said, where the answer stood; the same for the peers."""
+
+    case: Case
+    located: Located
+    place: Place
+    kind_right: bool | None
+    peers: Mapping[str, Place]
+
+
+def by(scored: Sequence[Scored], split: str) -> dict[str, list[Scored]]:
+    """Cases per system, or per system and fault type."""
+    groups: dict[str, list[Scored]] = defaultdict(list)
+    for one in scored:
+        answer = one.case.answer
+        name = answer.system if split == "system" else f"{answer.system} {answer.fault_type}"
+        groups[name].append(one)
+    return dict(sorted(groups.items()))
+
+
+def summary(scored: Sequence[Scored], detection: Detection) -> dict[str, float]:
+    """The keys of the published format."""
+    found: dict[str, float] = {}
+    scores = {
+        name: score([one.place for one in group]) for name, group in by(scored, "system").items()
+    }
+    for name, figures in scores.items():
+        found |= {f"{name}.{key}": getattr(figures, key) for key in KEYS}
+    found |= {f"mean.{key}": fmean(getattr(f, key) for f in scores.values()) for key in KEYS}
+    kinds = [one.kind_right for one in scored if one.kind_right is not None]
+    unsure = [one for one in scored if one.located.ranking.abstained]
+    seconds = [one.located.seconds for one in scored]
+    found["abstained"] = len(unsure) / len(scored)
+    if kinds:
+        found["kind_accuracy"] = fmean(kinds)
+    if unsure:
+        found["abstained_right"] = fmean(1.0 - one.place.within(1) for one in unsure)
+    if detection.delays:
+        found["detect_delay_s.p50"] = median(detection.delays)
+    if detection.quiet_hours:
+        found["false_alarms_per_quiet_hour"] = detection.false_alarms / detection.quiet_hours
+    found["brief_seconds.p50"] = float(np.percentile(seconds, 50))
+    found["brief_seconds.p95"] = float(np.percentile(seconds, 95))
+    return found
+
+
+def own_table(scored: Sequence[Scored], split: str) -> Table:
+    """Ours, per system or fault."""
+    rows = []
+    for name, group in by(scored, split).items():
+        figures = score([one.place for one in group])
+        kinds = [one.kind_right for one in group if one.kind_right is not None]
+        cells = (number(getattr(figures, key)) for key in KEYS)
+        unsure = sum(one.located.ranking.abstained for one in group)
+        kind = number(fmean(kinds) if kinds else None)
+        rows.append((name, str(figures.cases), *cells, kind, str(unsure)))
+    columns = (split, "cases", "AC@1", "AC@3", "AC@5", "Avg@5", "MRR", "kind", "abstained")
+    return Table(title=f"Root cause by {split}", columns=columns, rows=tuple(rows))
+
+
+def peer_table(scored: Sequence[Scored]) -> Table:
+    """AC@1 / AC@3 / Avg@5 per system, ours first, then peers measured here, then published."""
+    groups = by(scored, "system")
+    names = ["ours", *dict.fromkeys(name for one in scored for name in one.peers)]
+    rows = []
+    for name in names:
+        cells = []
+        for group in groups.values():
+            places = [one.place if name == "ours" else one.peers[name] for one in group]
+            cells.append(_short(score(places)))
+        rows.append((name if name == "ours" else f"{name}, measured", *cells))
+    rows += _published(groups)
+    return Table(
+        title="AC@1 / AC@3 / Avg@5, same telemetry",
+        columns=("method", *groups),
+        rows=tuple(rows),
+    )
+
+
+def _short(figures: RankingScore) -> str:
+    return f"{figures.ac1:.2f} / {figures.ac3:.2f} / {figures.avg5:.2f}"
+
+
+def _published(groups: Mapping[str, Sequence[Scored]]) -> list[tuple[str, ...]]:
+    methods: dict[str, dict[str, str]] = defaultdict(dict)
+    for system in groups:
+        for method, ac1, ac3 in PUBLISHED.get(system, ()):
+            methods[method][system] = f"{ac1:.2f} / {number(ac3)} / –"
+    return [
+        (method, *(cells.get(system, "–") for system in groups))
+        for method, cells in methods.items()
+    ]
+
+
+def detection_table(found: Mapping[str, Detection]) -> Table:
+    """How soon and how falsely the detector raised an alarm in replayed metrics."""
+    rows = [
+        (
+            name,
+            str(one.incidents),
+            number(len(one.delays) / one.incidents),
+            number(median(one.delays) if one.delays else None, 0),
+            number(one.quiet_hours),
+            number(one.false_alarms / one.quiet_hours if one.quiet_hours else None),
+        )
+        for name, one in found.items()
+        if one.incidents
+    ]
+    columns = (
+        "replayed",
+        "incidents",
+        "recall in 5 min",
+        "median delay s",
+        "quiet hours",
+        "false alarms / quiet hour",
+    )
+    return Table(title="Detection from metrics alone", columns=columns, rows=tuple(rows))
+
+
+def row(one: Scored) -> dict[str, JsonValue]:
+    """A case in the JSON: what was predicted, on what evidence, and where the answer stood."""
+    ranking, answer = one.located.ranking, one.case.answer
+    cited = {id_ for c in ranking.candidates[:3] for term in c.terms for id_ in term.evidence}
+    return {
+        "id": answer.id,
+        "system": answer.system,
+        "fault_type": answer.fault_type,
+        "root_cause": answer.root_cause,
+        "ac1": one.place.within(1),
+        "better": one.place.better,
+        "tied": one.place.tied,
+        "kind_right": one.kind_right,
+        "abstained": ranking.abstained,
+        "reason": ranking.reason,
+        "onset": one.located.onset,
+        "seconds": one.located.seconds,
+        "evidence": {e.id: e.statement for e in one.located.evidence if e.id in cited},
+        "candidates": [
+            {
+                "component": c.component,
+                "score": c.score,
+                "probability": c.probability,
+                "fault_kind": c.fault_kind,
+                "terms": [
+                    {"name": t.name, "weight": t.weight, "evidence": list(t.evidence)}
+                    for t in c.terms
+                ],
+            }
+            for c in ranking.candidates[:5]
+        ],
+    }
