@@ -43,6 +43,7 @@ _GROUPED = re.compile(r"(?<![\w,.])[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\w,])")
 _PUNCTUATION = re.compile(r"((?:[=,;:()\[\]{}<>|\"'#!?]|\.\.+)+)")
 # One digit in a word is usually part of a name (eth0, v2, Log4j), more are usually a value.
 _NAME = re.compile(r"[A-Za-z$_.-]*[A-Za-z$_]\d[A-Za-z_$.-]*")
+_HEX = re.compile(r"[0-9a-f]{6,}|[0-9A-F]{6,}")
 _PROTOCOL = re.compile(r"(?:HTTP|HTTPS|TLS|SSL|SIP|RTSP|IPP)/\d(?:\.\d)?")
 _PREFIXED = re.compile(r"([A-Za-z]{2,32}(?:-(?=[^-]+$)|\.(?=\d+$))).+")
 _TWO_NAMES = f"{VARIABLE}:{VARIABLE}"
@@ -50,6 +51,7 @@ _TWO_NAMES = f"{VARIABLE}:{VARIABLE}"
 _MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
 _PHRASES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(rf"{VARIABLE} ?[KMGTP]?i?B(?!\w)"), VARIABLE),
+    (re.compile(rf"(?<!\S)<{VARIABLE} (?:ms|secs?|seconds?|mins?|minutes?)(?!\w)"), VARIABLE),
     (re.compile(rf"{VARIABLE} ([Bb]ytes) \({VARIABLE}\)"), rf"{VARIABLE} \1"),
     (
         re.compile(
@@ -64,7 +66,9 @@ _PHRASES: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 def _mask_piece(piece: str) -> str:
-    if not _DIGIT.search(piece) or _NAME.fullmatch(piece) or _PROTOCOL.fullmatch(piece):
+    if not _DIGIT.search(piece) or _PROTOCOL.fullmatch(piece):
+        return piece
+    if _NAME.fullmatch(piece) and not _HEX.fullmatch(piece):
         return piece
     body = piece.rstrip(".")
     prefixed = _PREFIXED.fullmatch(body)
@@ -73,6 +77,8 @@ def _mask_piece(piece: str) -> str:
 
 def mask_token(token: str) -> str:
     """A token with its values replaced by `VARIABLE`; words stay as they are."""
+    if token.isdecimal():
+        return VARIABLE
     token = _BOOLEAN.sub(VARIABLE, token)
     if "/" in token or "\\" in token:
         token = _PATH.sub(VARIABLE, _URL.sub(VARIABLE, token))

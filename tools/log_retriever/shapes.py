@@ -86,7 +86,7 @@ def _fold(masked: str) -> str:
 
 def _may_vary(word: str, before: str, after: str, ahead: str) -> bool:
     """Whether form or neighbours (the gaps, the word ahead of it) say that a word is a value."""
-    if VARIABLE in word or _INSTANCE.fullmatch(word):
+    if VARIABLE in word or (_INSTANCE.fullmatch(word) and not after.startswith("=")):
         return True
     if before.endswith("=") and not before.endswith("=="):
         return True
