@@ -198,6 +198,11 @@ SPRING = """
                      id="another service than the path names, in a config map"),
         pytest.param(gatewayed(settings=(config(
             "location /api/cart { proxy_pass http://web:80; }"),)), id="in a proxy's locations"),
+        pytest.param(gatewayed(settings=(config(
+            '{"routes":[{"id":"w","uri":"lb://web","predicates":["Path=/web/**"]},'
+            '{"id":"c","uri":"lb://web","predicates":["Path=/cart/**"]}]}'),)), id="in JSON"),
+        pytest.param(gatewayed(EnvVar(name="CART_URL", value="http://cart:8099")),
+                     id="an address of its environment"),
         pytest.param(gatewayed(routes=(Route(source="Ingress/i", path="/cart", service="carts"),)),
                      id="in an ingress"),
         pytest.param(gatewayed(logs=(LogExcerpt(
@@ -212,6 +217,34 @@ def test_a_gateway_that_sends_requests_to_the_wrong_place(state: ClusterState) -
 @pytest.mark.parametrize("uri", ["http://cart:80", "lb://cart"])
 def test_a_gateway_with_right_routes_has_no_finding(uri: str) -> None:
     assert diagnose(gatewayed(settings=(config(SPRING.format(uri=uri)),))).predictions == ()
+
+
+def test_requests_that_are_unavailable_behind_a_healthy_service_are_a_weaker_sign() -> None:
+    alert = Alert(
+        fingerprint="a",
+        name="FailedCalls",
+        service="cart",
+        starts_at=0.0,
+        annotations={"description": "503 Server Error: Service Unavailable"},
+    )
+    found = diagnose(gatewayed(alerts=(alert,))).predictions[0]
+
+    assert found.rule.id == "gateway-route"
+    assert found.score <= 0.5
+
+
+def test_a_host_alias_that_gives_a_service_another_address() -> None:
+    template = spec("web", host_aliases=(("cart", "10.66.66.66"),))
+    state = shop(workloads=(deployment("web", template=template), deployment("cart")))
+
+    assert first(state) == ("name-resolution", "app/web")
+
+
+def test_a_pair_of_host_and_port_is_an_address_too() -> None:
+    env = (EnvVar(name="CART_HOST", value="cart"), EnvVar(name="CART_PORT", value="81"))
+    web = deployment("web", template=spec("web", containers=(Container(name="server", env=env),)))
+
+    assert first(shop(workloads=(web, deployment("cart")))) == ("environment-address", "app/web")
 
 
 def test_requests_that_are_not_found_behind_a_healthy_service_point_at_the_gateway() -> None:

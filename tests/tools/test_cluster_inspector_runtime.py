@@ -257,6 +257,7 @@ def probed(
     )
 
 
+CART = pod("cart").name
 LATE = 'timeout: failed to connect service "10.1.0.7:8080" within 1s: context deadline exceeded'
 GARBLED = 'Get "http://10.1.0.7:8080/": malformed HTTP response "\\x00\\x00"'
 
@@ -301,3 +302,31 @@ def test_a_probe_of_a_container_that_ends_by_itself_is_a_witness() -> None:
     said = warning("Unhealthy", "Readiness probe failed: connection refused", pod("cart").name)
 
     assert first(crashed(1, "boom").plus(ClusterState(events=(said,))))[0] == "container-exits"
+
+
+def test_a_probe_that_a_mesh_took_over_is_judged_by_what_the_mesh_was_told() -> None:
+    told = '{"/app-health/server/livez": {"grpc": {"port": 9090}}}'
+    probe = Probe(kind="liveness", action="http", port="15020", path="/app-health/server/livez")
+    server = Container(name="server", ports=(ContainerPort(port=8080),), probes=(probe,))
+    sidecar = Container(
+        name="istio-proxy", env=(EnvVar(name="ISTIO_KUBE_APP_PROBERS", value=told),)
+    )
+    cart = pod("cart", ready=(1, 2), restarts=3, restarted_ago=9.0)
+    seen = cart.model_copy(update={"spec": spec("cart", containers=(server, sidecar))})
+    state = shop(
+        pods=(pod("web"), seen),
+        workloads=(deployment("web"), deployment("cart", template=spec("cart", containers=()))),
+        events=(warning("Unhealthy", "Liveness probe failed: context deadline", cart.name),),
+    )
+
+    assert first(state) == ("liveness-port", "app/cart")
+
+
+def test_a_container_the_kubelet_killed_for_its_probe_does_not_end_by_itself() -> None:
+    before = crashed(1)
+    events = (
+        warning("Killing", "Container server failed liveness probe, will be restarted", CART),
+        warning("Unhealthy", f"Liveness probe failed: {GARBLED}", CART),
+    )
+
+    assert first(before.plus(ClusterState(events=events))) == ("liveness-protocol", "app/cart")

@@ -105,10 +105,8 @@ RULES: dict[str, Rule] = {
     ),
     **_stage("routing", "dns_failure", name_resolution="its names do not resolve"),
     **_stage("performance", "cpu_saturation", cpu_saturated="it is throttled or burns its CPU"),
-    **_stage("performance", "memory_pressure", memory_saturated="it is close to its memory limit"),
     **_stage("performance", "network_delay", pod_network_delay="its network answers late"),
     **_stage("performance", "network_loss", pod_network_loss="its network loses packets"),
-    **_stage("performance", "slow_dependency", slow="it answers late"),
     **_stage("infrastructure", "network_delay", node_network_delay="the node's network is slow"),
     **_stage(
         "infrastructure", "network_loss", node_network_loss="the node's network loses packets"

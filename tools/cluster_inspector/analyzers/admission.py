@@ -28,16 +28,19 @@ def quota_rule(resource: str) -> str:
 
 
 def _refusals(view: View) -> Iterator[tuple[str, KubeEvent]]:
-    """Applications that still lack pods, with the refusals of their controllers."""
+    """Applications that still lack pods, with the latest refusal of each of their controllers."""
     for name, workload in view.workloads.items():
         pods = view.pods_by_application.get(name, ())
         if not workload.desired or len(pods) >= workload.desired:
             continue
-        holders = [name, *(item.name for item in view.replica_sets_of(name))]
-        for holder in holders:
-            for event in view.events.get(holder, ()):
-                if event.type == "Warning" and event.reason.startswith("FailedCreate"):
-                    yield name, event
+        for holder in (name, *(item.name for item in view.replica_sets_of(name))):
+            refusals = [
+                event
+                for event in view.events.get(holder, ())
+                if event.type == "Warning" and event.reason.startswith("FailedCreate")
+            ]
+            if refusals:
+                yield name, min(refusals, key=lambda event: event.age or 0.0)
 
 
 def refused(view: View) -> Iterator[ClusterFinding]:

@@ -18,45 +18,53 @@ _TARGET = re.compile(
 _PATH = re.compile(
     r"(?:Path\s*=\s*|location\s+(?:[=~^*]+\s+)?|path\"?\s*:\s*\"?)(?P<path>/[\w\-/.]*)"
 )
+_BLOCK = re.compile(r"(?m)^\s*-\s+id:|\blocation\s+(?=[=~^*/])|\{(?=\s*\")")
 _NOBODY = re.compile(
     r"(?:Unable to find instance for|No servers available for service:?|"
     r"UnknownHostException:?|upstream host not found:?|host not found in upstream|"
     r"could not be resolved:?|Load balancer does not contain an instance for the service) "
     r"\"?(?P<host>[A-Za-z][\w\-]+)"
 )
-_REFUSED_PATH = re.compile(r"\b(404|405|421)\b")
+_NOT_THERE = re.compile(r"\b(404|405|421)\b")
+_NOT_REACHED = re.compile(r"\b(502|503|504)\b")
 _PLAIN = re.compile(r"[^a-z0-9]")
 _GENERIC = frozenset({"api", "v1", "v2", "v3", "rest", "service", "services", "index", "health"})
 
 
-def is_gateway(view: View, application: str) -> bool:
-    """Named like one, or told routes by its environment."""
-    if _WORDS & set(re.split(r"[^a-z]+", application.lower())):
-        return True
-    return any("ROUTES" in name.upper() for name in settings(view, application))
-
-
-def _written(view: View, application: str) -> Iterator[Route]:
-    """Routes in the application's environment and config maps, in the order they are written."""
+def _texts(view: View, application: str) -> list[str]:
+    """Where an application may be told its routes: environment, arguments, mounted config maps."""
+    spec = view.spec(application)
+    volumes = {volume.source for volume in spec.volumes if volume.kind == "configmap"}
     texts = [f"{name}={value}" for name, (value, _) in sorted(settings(view, application).items())]
-    volumes = {v.source for v in view.spec(application).volumes if v.kind == "configmap"}
+    texts += [word for container in spec.containers for word in container.command]
     texts += [
         value
         for item in view.state.settings
-        if item.name in volumes
+        if item.kind == "configmap" and item.name in volumes
         for value in item.values.values()
     ]
-    for text in texts:
+    return texts
+
+
+def is_gateway(view: View, application: str) -> bool:
+    """Named like one, or told where to send which path."""
+    if _WORDS & set(re.split(r"[^a-z]+", application.lower())):
+        return True
+    return any(_TARGET.search(text) and _PATH.search(text) for text in _texts(view, application))
+
+
+def _written(view: View, application: str) -> Iterator[Route]:
+    """Routes in the application's settings, in the order they are written."""
+    for text in _texts(view, application):
         yield from _routes(application, text)
     yield from _indexed(application, settings(view, application))
 
 
 def _routes(application: str, text: str) -> Iterator[Route]:
-    """Each target with the path nearest to it in its own block, before or after."""
-    blocks = re.split(r"(?m)^\s*-\s+id:|^\s*location\b(?=\s)", text)
-    for block in blocks if len(blocks) > 1 else [text]:
-        whole = block if len(blocks) == 1 else f"location{block}"
-        target, path = _TARGET.search(whole), _PATH.search(whole)
+    """Each block that has a target, with the path in the same block."""
+    starts = [found.start() for found in _BLOCK.finditer(text)]
+    for start, end in zip([0, *starts], [*starts, len(text)], strict=True):
+        target, path = _TARGET.search(text, start, end), _PATH.search(text, start, end)
         if target is not None:
             yield Route(
                 source=f"ConfigMap/{application}",
@@ -154,15 +162,22 @@ def complaints(view: View) -> Iterator[ClusterFinding]:
 
 
 def lost_requests(view: View) -> Iterator[ClusterFinding]:
-    """Calls answered with "not found" although the service meant for them serves: a wrong route."""
+    """Calls that fail before the service meant for them, which serves: a wrong route.
+
+    "Not found" is said by a service that was not meant, or by the gateway. "Unavailable" is the
+    gateway's word too, and a weaker one: the service may have been down for a moment.
+    """
     gateways = [name for name in view.workloads if is_gateway(view, name)]
     for alert in view.state.alerts:
         said = alert.annotations.get("description", "")
-        if not gateways or not _REFUSED_PATH.search(said) or not view.healthy(alert.service):
+        strays = _NOT_THERE.search(said)
+        if not gateways or not view.healthy(alert.service) or alert.service in gateways:
+            continue
+        if not strays and not _NOT_REACHED.search(said):
             continue
         path = alert.labels.get("path", "")
         yield broken(
             "gateway-route", f"app/{gateways[0]}", on=f"Deployment/{gateways[0]}",
             field=f"route {path or '*'}", observed=said, expected=f"an answer of {alert.service}",
-            score=0.75, evidence=f"{path}: {said}",
+            score=0.75 if strays else 0.5, evidence=f"{path}: {said}",
         )  # fmt: skip

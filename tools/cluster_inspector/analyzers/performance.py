@@ -11,9 +11,9 @@ from tools.cluster_inspector.view import View
 
 CPU_RISE = 2.0
 """A container that takes this many times its usual CPU while throttled is the busy one."""
-EXPLAINS = 0.3
+EXPLAINS = 0.2
 """A callee explains its caller's slowness when it slowed down by this share of it."""
-FAINT = 0.1
+FAINT = 0.05
 """And when it slowed down at least by this share at the lowest quantile that rose."""
 SLIGHT = 0.02
 """Slowdowns below this share of the worst are noise beside it."""
@@ -69,9 +69,9 @@ def slowness(view: View) -> Iterator[ClusterFinding]:
 
     A service is as slow as what it calls, so a callee explains its caller when it slowed down by a
     good share of the caller's slowdown, and not in the tail alone when the caller did in the
-    median. And what a delayed service calls
-    looks a little slow too, since it receives and sends over the delayed wire: a slow caller that no
-    callee explains explains its slow callees. Several origins on one node point at the node.
+    median. And what a delayed service calls looks a little slow too, since it receives and sends
+    over the delayed wire: a slow caller that no callee explains is the reason of its slow callees.
+    Several origins on one node point at the node.
     """
     graph = Slowness.of(view)
     origins = graph.origins()

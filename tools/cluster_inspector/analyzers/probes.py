@@ -1,5 +1,6 @@
 """Probes: a container runs and is called unhealthy, by a probe that asks the wrong thing or not."""
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,10 @@ _WRONG_PROTOCOL = re.compile(
     r"broken pipe|connection reset|unknown service",
     re.IGNORECASE,
 )
+
+_REWRITTEN = "/app-health/"
+_PROBERS = "ISTIO_KUBE_APP_PROBERS"
+"""Istio's sidecar serves the application's probes under such a path and holds them in this."""
 
 Fault = Literal["protocol", "port", "timing", "failed"]
 
@@ -47,6 +52,8 @@ def failures(view: View) -> Iterator[Failure]:
                     latest[kind] = event
         for kind, event in latest.items():
             container, probe = _probe(view.spec(application), kind, event.message)
+            if probe is not None and probe.path.startswith(_REWRITTEN):
+                container, probe = container, _original(pod, probe)
             yield Failure(pod, application, event, kind, container, probe)
 
 
@@ -61,6 +68,23 @@ def _probe(spec: PodSpec, kind: str, message: str) -> tuple[Container | None, Pr
     if asked and len(own) > 1:
         own = [pair for pair in own if pair[1].port == asked["port"]] or own
     return own[0] if own else (None, None)
+
+
+def _original(pod: Pod, probe: Probe) -> Probe | None:
+    """The probe that a mesh's sidecar asks in the kubelet's place, as the sidecar was told."""
+    told = next(
+        (v.value for c in pod.spec.containers for v in c.env if v.name == _PROBERS), "{}"
+    )  # fmt: skip
+    try:
+        written = json.loads(told).get(probe.path, {})
+    except ValueError:
+        return None
+    for field, action in (("httpGet", "http"), ("tcpSocket", "tcp"), ("grpc", "grpc")):
+        if field in written:
+            port = str(written[field].get("port", ""))
+            path = str(written[field].get("path", ""))
+            return probe.model_copy(update={"action": action, "port": port, "path": path})
+    return None
 
 
 def _listens(container: Container, port: str) -> bool:
@@ -97,7 +121,7 @@ def probes(view: View) -> Iterator[ClusterFinding]:
     for failure in failures(view):
         spec = view.spec(failure.application)
         fault = judge(failure, spec)
-        if _dies_by_itself(failure.pod):
+        if _dies_by_itself(view, failure.pod):
             continue
         if failure.kind == "liveness" and fault == "failed" and failure.pod.restarts:
             fault = "timing" if "deadline" in failure.event.message else "failed"
@@ -115,8 +139,10 @@ def probes(view: View) -> Iterator[ClusterFinding]:
         )
 
 
-def _dies_by_itself(pod: Pod) -> bool:
+def _dies_by_itself(view: View, pod: Pod) -> bool:
     """Its own container ends with an error: the probe is a witness, not the culprit."""
+    if any("failed liveness probe" in event.message for event in view.events.get(pod.name, ())):
+        return False
     return any(
         state.status == "terminated"
         and state.exit_code not in (None, 0, 2, 137, 143)

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 
 from tools.cluster_inspector.addresses import Address, addresses, similar
+from tools.cluster_inspector.analyzers.database import stores
+from tools.cluster_inspector.analyzers.gateway import is_gateway
 from tools.cluster_inspector.findings import ClusterFinding
 from tools.cluster_inspector.rules import broken
 from tools.cluster_inspector.view import View, matches, serves
@@ -155,30 +157,32 @@ def _leads_nowhere(view: View, address: Address, known: list[str]) -> ClusterFin
     service = view.services.get(address.service)
     if service is not None:
         offered = [port.port for port in service.ports]
-        if not offered or address.port is None or address.port in offered or address.paired:
+        stored = address.paired and address in stores(view, address.application)
+        if not offered or address.port is None or address.port in offered or stored:
             return None
-        return _address(address, f"{address.service}:{', '.join(map(str, offered))}", 0.94, "")
+        return _address(
+            view, address, f"{address.service}:{', '.join(map(str, offered))}", 0.94, ""
+        )
     if address.service in known or f"Service/{address.service}" in view.state.declared:
         return None
     close = similar(address.service, known)
-    named = next((line for line in _all_logs(view) if _names(line, address.host)), None)
+    named = next((line for line in view.state.logs if _names(line, address.host)), None)
     score = 0.95 if named else 0.75 if close else 0.3
-    return _address(address, close or "a service of the namespace", score,
+    return _address(view, address, close or "a service of the namespace", score,
                     named.message if named else "")  # fmt: skip
-
-
-def _all_logs(view: View) -> Iterator[LogExcerpt]:
-    yield from view.state.logs
 
 
 def _names(line: LogExcerpt, host: str) -> bool:
     return re.search(rf"(?<![\w\-.]){re.escape(host)}(?![\w\-])", line.message) is not None
 
 
-def _address(address: Address, expected: str, score: float, evidence: str) -> ClusterFinding:
+def _address(
+    view: View, address: Address, expected: str, score: float, evidence: str
+) -> ClusterFinding:
     written = address.host if address.port is None else f"{address.host}:{address.port}"
     return broken(
-        "environment-address", f"app/{address.application}",
+        "gateway-route" if is_gateway(view, address.application) else "environment-address",
+        f"app/{address.application}",
         on=f"Deployment/{address.application}",
         field=f"spec.template.spec.containers[*].env[{address.variable}]", observed=written,
         expected=expected, score=score, evidence=evidence or f"{address.variable}={written}",
@@ -189,6 +193,7 @@ def resolution(view: View) -> Iterator[ClusterFinding]:
     """Pods whose own resolver is set wrong, or whose names do not resolve."""
     for application in view.workloads:
         spec = view.spec(application)
+        yield from _aliases(view, application)
         own = spec.dns_policy == "None" or (spec.dns_policy == "Default" and not spec.host_network)
         lines = [line for line in view.logs(application) if _UNRESOLVED.search(line.message)]
         failing = [line for line in lines if _exists(view, line)]
@@ -206,6 +211,19 @@ def resolution(view: View) -> Iterator[ClusterFinding]:
             expected="ClusterFirst with the cluster's name server", score=score,
             evidence=(failing or lines)[0].message if lines else f"dnsPolicy {spec.dns_policy}",
         )  # fmt: skip
+
+
+def _aliases(view: View, application: str) -> Iterator[ClusterFinding]:
+    """Host aliases that give a service of the namespace another address than its own."""
+    for host, address in view.spec(application).host_aliases:
+        service = view.services.get(host.partition(".")[0])
+        if service is not None and service.cluster_ip != address:
+            yield broken(
+                "name-resolution", f"app/{application}", on=f"Deployment/{application}",
+                field="spec.template.spec.hostAliases", observed=f"{host} is {address}",
+                expected=service.cluster_ip or "no alias", score=0.9,
+                evidence=f"host alias {host} -> {address}",
+            )  # fmt: skip
 
 
 def _exists(view: View, line: LogExcerpt) -> bool:
