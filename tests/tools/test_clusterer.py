@@ -313,6 +313,12 @@ def test_restored_state_goes_on_where_it_stopped() -> None:
     assert fresh.group_id != "INC-8"
 
 
+def test_a_group_restored_from_ended_alerts_can_be_read() -> None:
+    clusterer = Clusterer()
+    clusterer.restore([(ended(alert("Down", "db", 0.0), 50.0), "INC-1")])
+    assert clusterer.group("INC-1").services == ("db",)
+
+
 def test_group_ids_come_from_the_caller() -> None:
     numbers = itertools.count(41)
     clusterer = Clusterer(new_id=lambda: f"incident-{next(numbers)}")

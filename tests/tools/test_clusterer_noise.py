@@ -156,6 +156,15 @@ def test_a_quiet_scope_is_not_drowned_by_a_noisy_one() -> None:
     assert quiet.action == "opened"
 
 
+def test_an_alert_name_that_the_scope_hardly_knows_is_never_held() -> None:
+    clusterer = Clusterer()
+    noisy_days(clusterer, days=3)
+    at = 3 * DAY + 30.0
+    told = clusterer.update([alert("QuorumLost", "s1", at)], at)[0]
+    assert told.action == "opened"
+    assert "QuorumLost" in told.reason or "times a day" in told.reason
+
+
 def test_the_first_hour_holds_nothing_back() -> None:
     clusterer = Clusterer()
     decisions = []

@@ -149,11 +149,11 @@ class Clusterer:
             if group is None:
                 group = Group(group_id, fresh.scope, fresh.at, fresh.at, surfaced=True)
                 self._shelf.put(group)
-            if alert.status == "resolved":
-                self._door.resolve(alert, fresh.at if alert.ends_at is None else alert.ends_at)
-            else:
+            if alert.status != "resolved" or alert.fingerprint not in group.members:
                 self._join(group, fresh, Place(group, "restored"))
                 self._surfacer.settle(group, fresh.at)
+            if alert.status == "resolved":
+                self._door.resolve(alert, fresh.at if alert.ends_at is None else alert.ends_at)
         for group_id in closed:
             ended = self._shelf.get(group_id)
             if ended is not None:

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from tools.types import Alert, Frozen, Timestamp
 
 Operator = Literal["=", "!=", "=~", "!~"]
+_LONGEST = 4096
 
 
 class Matcher(Frozen):
@@ -47,7 +48,8 @@ class Matcher(Frozen):
             return found == self.value
         if self.operator == "!=":
             return found != self.value
-        hit = self._pattern.fullmatch(found) is not None
+        # Label values are untrusted: a pattern of an operator must not meet a megabyte.
+        hit = self._pattern.fullmatch(found[:_LONGEST]) is not None
         return hit if self.operator == "=~" else not hit
 
 

@@ -156,6 +156,11 @@ class NoiseModel:
         own = habit.count(at) if habit else 0.0
         return (own + prior * _PRIOR_TIME + 0.02) / (watched + _PRIOR_TIME)
 
+    def family_count(self, family: Family, at: Timestamp) -> float:
+        """Episodes of all fingerprints of a family together."""
+        habit = self.families.get(family)
+        return habit.count(at) if habit else 0.0
+
     def chronic(self, fingerprint: str, family: Family, at: Timestamp) -> bool:
         """Whether it fires so often (36 times a day), or so punctually, that it says nothing.
 

@@ -3,6 +3,7 @@
 from tools.clusterer.config import ClustererConfig
 from tools.clusterer.group import SEVERITIES, Group, Scope
 from tools.clusterer.noise import NoiseModel
+from tools.clusterer.wording import plain
 from tools.types import Alert, Severity, Timestamp
 
 _PRESUMED_INCIDENTS_PER_DAY = 1.0
@@ -60,6 +61,10 @@ class Surfacer:
         if rate <= self._config.surface_per_day:
             group.surfaced = True
             return f"its scope shows a group this strange {rate:.1f} times a day or less"
+        rare = self._rare(group, at)
+        if rare:
+            group.surfaced = True
+            return f"its scope has hardly ever raised {rare!r}"
         known = self.noise.as_strange(group.scope, group.score, at)
         if self.noise.watched(at) < self._config.learn_for or known < self._config.learn_groups:
             group.surfaced = True
@@ -68,6 +73,14 @@ class Surfacer:
             f"its scope shows a group like this {rate:.0f} times a day, more than the "
             f"{self._config.surface_per_day:.0f} that are told"
         )
+
+    def _rare(self, group: Group, at: Timestamp) -> str:
+        """The name of an alert that is too new to be called noise, "" if there is none."""
+        for member in group.members.values():
+            family = (*group.scope, member.alert.name)
+            if self.noise.family_count(family, at) <= self._config.learn_episodes:
+                return plain(member.alert.name, 80)
+        return ""
 
     def ended(self, group: Group, at: Timestamp) -> None:
         """Learn from a group that is over."""
