@@ -160,4 +160,4 @@ def _blast_radius(playbook: Playbook, values: Mapping[str, Scalar]) -> str:
 def _blast_radius_zh(playbook: Playbook, values: Mapping[str, Scalar]) -> str:
     radius = playbook.blast_radius
     count = f"同时最多 {radius.instances} 个实例" if radius.instances else "不涉及实例"
-    return f"{text(radius.notice.zh, values)}({count})"
+    return f"{text(radius.notice.zh, values)}（{count}）"

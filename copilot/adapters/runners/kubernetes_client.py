@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic.alias_generators import to_camel
 from urllib3.exceptions import HTTPError
 
@@ -170,6 +170,8 @@ class KubernetesCluster:
             raise SourceError("kubernetes", problem, recoverable=again) from error
         except HTTPError as error:
             raise SourceError("kubernetes", str(error), recoverable=True) from error
+        except ValidationError as error:  # the client checks what the server answers
+            raise SourceError("kubernetes", f"unfit answer: {error}", recoverable=False) from error
 
 
 def _content_type(patch: Patch) -> str:
