@@ -101,7 +101,9 @@ class RecordedBundle:
     def lines(self, window: Window) -> Sequence[LogLine]:
         """Log lines inside the window."""
         seen = self._seen(window)
-        return () if seen is None else tuple(line for line in self._logs if line.at in seen)
+        if seen is None:
+            return ()
+        return tuple(line for line in self._logs if seen.start <= line.at <= seen.end)
 
     def baseline_lines(self, before: Timestamp) -> Sequence[LogLine]:
         """Lines of the history, then of the quiet part of the window."""
@@ -110,11 +112,17 @@ class RecordedBundle:
         return tuple(line for line in (*self._past_logs, *quiet) if line.at < limit)
 
     def spans(self, window: Window) -> Sequence[Span]:
-        """Spans that began inside the window and have ended by now."""
+        """Spans that began inside the window and have ended by now; none of earlier incidents."""
         seen = self._seen(window)
         if seen is None:
             return ()
-        return tuple(s for s in self._spans if s.at in seen and s.at + s.seconds <= self._now)
+        return tuple(
+            span
+            for span in self._spans
+            if seen.start <= span.at <= seen.end
+            and span.at + span.seconds <= self._now
+            and not self._excluded(span.at)
+        )
 
     def topology(self) -> Topology:
         """The declared graph; services without edges are nodes, too."""
