@@ -68,6 +68,12 @@ def test_punctuation_separates_words_as_in_the_log(index: Index) -> None:
     assert found(index, "db-1:5432") == ["connection refused: db-1:5432"]
 
 
+def test_a_template_is_a_query_for_its_lines() -> None:
+    index = Index()
+    index.add([line(1, "block blk_17 sent in 5 ms"), line(2, "block lost in transit")])
+    assert found(index, "block blk_<*> sent in <*> ms") == ["block blk_17 sent in 5 ms"]
+
+
 def test_filters_narrow_the_search(index: Index) -> None:
     assert found(index, "refused", service="stock", level="ERROR") == [
         "connection refused: db-1:5432"

@@ -91,6 +91,9 @@ _LEVEL_FIRST = re.compile(
 )
 _LOGCAT = re.compile(r"([VDIWEF])/([\w.$-]{1,64})[ \t]{0,8}\([ \t]{0,8}\d+\): ")
 _BLANKS = " \t"
+_PADDING = ("  ", "\t")
+# Looking at one character first is four times cheaper than trying a pattern.
+_SEPARATORS = (" ", "\t", ",", "|", ";", ":", "-")
 
 
 def level_name(text: str) -> str:
@@ -117,7 +120,7 @@ def split_header(text: str) -> tuple[Header, str]:
         found = _from_logfmt(text)
         if found:
             return found
-    klog = _KLOG.match(text)
+    klog = _KLOG.match(text) if text.startswith(("I", "W", "E", "F")) else None
     if klog:
         stamp = f"{klog[2]}-{klog[3]}" if len(klog[2]) == 2 else klog[2] + klog[3]
         return Header(stamp, level_name(klog[1]), klog[4]), text[klog.end() :]
@@ -128,14 +131,14 @@ def split_header(text: str) -> tuple[Header, str]:
 
 
 def _with_stamp(text: str, stamp: str, level: str, position: int) -> tuple[Header, str]:
-    container = _CONTAINER.match(text, position)
+    container = _CONTAINER.match(text, position) if text.startswith(" std", position) else None
     if container:
         inner, message = split_header(text[container.end() :])
         return inner._replace(stamp=stamp), message
     structured = _RFC5424.match(text, position) if text.startswith("<") else None
     if structured:
         header, position = Header(stamp, level, structured[1]), structured.end()
-    elif _SYSLOG_STAMP.match(stamp):
+    elif stamp[0].isalpha() and _SYSLOG_STAMP.match(stamp):
         header, position = _after_syslog(text, stamp, position)
     else:
         header, position = _after_stamp(text, stamp, level, position)
@@ -185,7 +188,7 @@ def _after_stamp(text: str, stamp: str, level: str, position: int) -> tuple[Head
         parts = pipes[0].split("|") if pipes else [""]
         end = pipes.end() if pipes else position + 1
         return Header(stamp, next(filter(None, map(level_name, parts)), ""), parts[0]), end
-    position = _skip(_GAP, text, position)
+    position = _gap(text, position)
     found = _LEVEL.match(text, position) or _LETTER.match(text, position)
     if found:
         level = level_name(next(filter(None, found.groups())))
@@ -198,18 +201,23 @@ def _after_stamp(text: str, stamp: str, level: str, position: int) -> tuple[Head
 
 
 def _component(text: str, position: int) -> tuple[str, int]:
-    column = _COLUMN.match(text, position)
+    column = _COLUMN.match(text, position) if text.startswith(_PADDING, position) else None
     if column:
         return column[1], column.end()
-    position = _skip(_BRACKET, text, _skip(_GAP, text, position))
-    position = _skip(_GAP, text, position)
+    position = _gap(text, position)
+    if text.startswith("[", position):
+        position = _gap(text, _skip(_BRACKET, text, position))
     found = _COMPONENT.match(text, position)
     if not found:
         return "", position
-    position = _skip(_GAP, text, found.end())
-    if found[2]:
+    position = _gap(text, found.end())
+    if found[2] and text.startswith("[", position):
         position = _skip(_REQUEST, text, position)
     return found[1] or found[2], position
+
+
+def _gap(text: str, position: int) -> int:
+    return _skip(_GAP, text, position) if text.startswith(_SEPARATORS, position) else position
 
 
 def _skip(pattern: re.Pattern[str], text: str, position: int) -> int:

@@ -108,7 +108,8 @@ class Index:
     ) -> list[Hit]:
         """Lines that hold every term of the query, best first, newer first among equals.
 
-        An empty query asks for the newest lines. `level` is understood in any spelling.
+        An empty query asks for the newest lines, a template for lines with its words. `level` is
+        understood in any spelling.
         """
         terms = terms_of(query)
         facets = self._facets(service, level)

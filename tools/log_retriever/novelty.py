@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from tools.log_retriever.changes import Change, NoveltyConfig, Periods, changes_of, periods_of
 from tools.log_retriever.headers import level_name
+from tools.log_retriever.miner import template_id
 from tools.log_retriever.redact import Vault, excerpt
 from tools.log_retriever.significance import RateChange, discoveries
-from tools.log_retriever.tallies import tally
+from tools.log_retriever.tallies import Tally, tally
 from tools.types import Finding, LogLine, Timestamp
 
 _ALARMING = frozenset(("ERROR", "FATAL"))
@@ -101,7 +102,7 @@ def _finding(change: Change, periods: Periods, vault: Vault, config: NoveltyConf
         subject=counted.service,
         name=change.name,
         source="logs",
-        query=f"service={counted.service}",
+        query=_query(counted),
         window=periods.window,
         value=rate_after,
         baseline=rate_before,
@@ -113,6 +114,13 @@ def _finding(change: Change, periods: Periods, vault: Vault, config: NoveltyConf
         excerpt=excerpt(example.message, vault, config.excerpt) if example else "",
         statement=_statement(change, periods, vault, config),
     )
+
+
+def _query(counted: Tally) -> str:
+    """What to ask the index or the log store to see these lines again."""
+    if not counted.template:
+        return f"service={counted.service}"
+    return f"service={counted.service} template={template_id(counted.template)}"
 
 
 def _statement(change: Change, periods: Periods, vault: Vault, config: NoveltyConfig) -> str:
