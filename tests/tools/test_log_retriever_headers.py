@@ -48,6 +48,7 @@ FORMATS = [
     ("columns", "2024-05-01 10:00:00, Info                  CBS    loaded 3", "INFO", "loaded 3"),
     ("pipes", "20240501-10:00:00:606|Step_X|30002312|counted 3579", "", "counted 3579"),
     ("program and dash", "[05.01 10:00:00] chrome.exe - proxy opened", "", "proxy opened"),
+    ("program with its kind", "[05.01 10:00:00] app.exe *64 - host closed", "", "host closed"),
     (
         "file, ids and request",
         "api.log.1 2024-05-01 10:00:00.008 257 INFO nova.api [req-1f - - -] done",
