@@ -12,6 +12,7 @@ from copilot.simulator.state import State
 from tools.types import FloatArray, Timestamp
 
 _RAMP_S = 15.0
+_CROWD_RAMP_S = 60.0  # clients do not all arrive at once
 FULL_PCT = 99.0  # percent of the volume from which writes fail
 TIGHT_PCT = 75.0  # percent of memory from which collection costs time
 
@@ -115,7 +116,8 @@ _EFFECT: dict[SimulatedFault, Callable[[Site], None]] = {
 
 def strength(fault: Fault, now: Timestamp) -> float:
     """Magnitude of a fault at `now`, rising over a few seconds from its onset; 0 before it."""
-    return fault.magnitude * min(1.0, max(0.0, (now - fault.onset + TICK_S) / _RAMP_S))
+    ramp = _CROWD_RAMP_S if fault.kind == "traffic_surge" else _RAMP_S
+    return fault.magnitude * min(1.0, max(0.0, (now - fault.onset + TICK_S) / ramp))
 
 
 def inflict(site: Site) -> None:

@@ -37,6 +37,7 @@ class Plant:
     timeout: FloatArray
     attempts: FloatArray
     required: FloatArray  # 0 for optional calls
+    pooled: FloatArray  # 1 for calls that keep a connection: to stores, and to the outside
     depth: int
     work: FloatArray  # seconds
     tail: FloatArray
@@ -142,7 +143,7 @@ def _own(plant: Plant, at: Conditions, flow: Flow) -> None:
     base = plant.work * at.stretch
     flow.own50 = base * (1.0 + queue) + 0.55 * flow.backlog + at.delay + 0.4 * wait
     flow.own99 = (
-        base * plant.tail * (1.0 + 1.4 * queue) + 1.2 * flow.backlog + 1.8 * at.delay + 1.6 * wait
+        base * plant.tail * (1.0 + 1.4 * queue) + 1.2 * flow.backlog + 1.8 * at.delay + 2.3 * wait
     )
 
 
@@ -182,8 +183,15 @@ def step(plant: Plant, at: Conditions, before: Flow) -> Flow:
     _own(plant, at, flow)
     _answers(plant, at, flow)
     waited = 0.4 * 0.9 * np.minimum(1.0, 4.0 * np.maximum(0.0, flow.pool_use - 0.9))
-    # A request that waits for a connection does not hold one.
-    flow.held = 0.5 * before.held + 0.5 * (flow.p50 - waited)
+    reply = flow.seen50 * plant.per_request * plant.pooled
+    # A request that waits in the queue or for a connection does not hold one.
+    hold = (
+        flow.own50
+        - 0.55 * flow.backlog
+        - waited
+        + np.bincount(plant.caller, reply, len(plant.work))
+    )
+    flow.held = 0.5 * before.held + 0.5 * hold
     return flow
 
 

@@ -69,7 +69,7 @@ class Graph:
 
 
 _SHOP_SERVICES = (
-    Service("gateway", "gateway", 4, 3.0, 3.0, 0.48, 18.0, 41.0, 28.0, "v3.11.2"),
+    Service("gateway", "gateway", 4, 3.0, 3.0, 0.62, 18.0, 41.0, 28.0, "v3.11.2"),
     Service("catalog", "service", 4, 9.0, 3.2, 0.50, 30.0, 52.0, 33.0, "v2.8.0"),
     Service("search", "service", 3, 14.0, 3.6, 0.52, 24.0, 57.0, 44.0, "v1.19.4"),
     Service("recommendation", "service", 2, 18.0, 3.4, 0.50, 22.0, 61.0, 31.0, "v0.32.1"),

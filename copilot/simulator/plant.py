@@ -9,6 +9,7 @@ from copilot.simulator.graph import Graph
 from tools.types import FloatArray
 
 _POOL_OF_REPLICA = 16.0
+_POOLED = frozenset({"database", "cache", "external"})
 _AMPLE = 1e9  # a limit that never binds
 _SETTLE = 12  # ticks after which a flow no longer moves
 
@@ -45,6 +46,7 @@ def _bare(graph: Graph) -> Plant:
         timeout=np.array([c.timeout_s for c in calls]),
         attempts=np.array([1.0 + c.retries for c in calls]),
         required=np.array([0.0 if c.optional else 1.0 for c in calls]),
+        pooled=np.array([float(graph.services[index[c.callee]].kind in _POOLED) for c in calls]),
         depth=_depth(graph),
         work=np.array([s.work_ms / 1000.0 for s in services]),
         tail=np.array([s.tail for s in services]),

@@ -60,7 +60,7 @@ def random_graph(count: int, seed: int) -> Graph:
         ("cache" if cached[i] else "database") if tier[i] == _TIERS else "service"
         for i in range(count - 1)
     ]
-    services = [Service("gateway", "gateway", 4, 3.0, 3.0, 0.48, 18.0, 41.0, 28.0, "v3.0.0")]
+    services = [Service("gateway", "gateway", 4, 3.0, 3.0, 0.62, 18.0, 41.0, 28.0, "v3.0.0")]
     services += [_service(name, kinds[i], draws[i]) for i, name in enumerate(names)]
     calls = _calls(names, tier, rng)
     inner = [i for i in range(count - 1) if 1 < tier[i] < _TIERS]

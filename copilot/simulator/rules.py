@@ -96,7 +96,7 @@ RULES = (
         "DependencyFailing", "edge", "error_pct", 30, "warning", 12.0, text="fails for its caller"
     ),
     AlertRule(
-        "DependencySlow", "edge", "latency_p90_ms", 45, "warning", 250.0, 4.0, text="is late"
+        "DependencySlow", "edge", "latency_p90_ms", 45, "warning", 250.0, 3.3, text="is late"
     ),
     AlertRule("NodeCpuHigh", "node", "cpu_pct", 60, "info", 80.0, text="is busy"),
     AlertRule(
@@ -113,7 +113,17 @@ RULES = (
         text="users see errors",
     ),
     AlertRule(
-        "FrontDoorSlow", "entry", "latency_p99_ms", 45, "critical", 0.0, 2.5, text="users wait"
+        "ErrorBudgetBurning",
+        "entry",
+        "success_pct",
+        60,
+        "high",
+        99.0,
+        below=True,
+        text="spends its error budget ten times too fast",
+    ),
+    AlertRule(
+        "FrontDoorSlow", "entry", "latency_p99_ms", 45, "critical", 0.0, 2.0, text="users wait"
     ),
 )
 

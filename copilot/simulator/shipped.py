@@ -37,7 +37,7 @@ SCRIPTS: dict[str, Scenario] = {
     "sim-4be1c7": _script(
         11,
         2,
-        Fault(kind="pool_exhaustion", target="payment", onset=_onset(2), magnitude=1.05),
+        Fault(kind="pool_exhaustion", target="payment", onset=_onset(2), magnitude=1.2),
         RedHerring(kind="harmless_deploy", target="recommendation", at=_onset(2) - 150.0),
     ),
     "sim-92d05a": _script(

@@ -1,7 +1,7 @@
 """Sampled traces of one tick: a request walks the graph, and each visit leaves a span."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from copilot.simulator.readings import Snapshot
 from copilot.simulator.scenario import Scenario
 from tools.types import Span, Timestamp
 
-_MOST_SPANS = 60  # of one trace
+_MOST_SPANS = 120  # of one trace
 
 
 @dataclass(slots=True)
@@ -21,6 +21,19 @@ class _Walk:
     seen: Snapshot
     rng: np.random.Generator
     spans: list[Span]
+
+    def open(self, start: Timestamp, parent: str, service: str, operation: str) -> str:
+        """Begin a span; its number."""
+        number = str(len(self.spans) + 1)
+        self.spans.append(
+            Span(round(start, 6), self.trace, number, parent, service, operation, 0.0)
+        )
+        return number
+
+    def close(self, number: str, seconds: float, failed: bool) -> None:
+        """End a span."""
+        begun = self.spans[int(number) - 1]
+        self.spans[int(number) - 1] = replace(begun, seconds=round(seconds, 6), error=failed)
 
     def draw(self, p50: float, p99: float) -> float:
         """A lognormal duration with these quantiles."""
@@ -42,20 +55,19 @@ class TraceWriter:
             trace = f"{seen.tick:06x}{number:02x}{int(rng.random() * 2**32):08x}"
             walk = _Walk(trace, seen, rng, [])
             self._visit(walk, self._plant.entry, seen.at - TICK_S * float(rng.random()), "")
-            yield from sorted(walk.spans, key=lambda span: int(span.span))
+            yield from walk.spans
 
     def _visit(
         self, walk: _Walk, service: int, start: Timestamp, parent: str, operation: str = "request"
     ) -> tuple[float, bool]:
         """Serve one request at `service`; how long it took and whether it failed."""
         flow, plant = walk.seen.flow, self._plant
-        number = str(len(walk.spans) + 1)
-        name = plant.graph.services[service].name
-        walk.spans.append(Span(start, walk.trace, number, parent, name, operation, 0.0))
-        spent = 0.5 * walk.draw(float(flow.own50[service]), float(flow.own99[service]))
-        own = 1.0 - float(walk.seen.conditions.own_error[service])
-        own *= (1.0 - float(flow.shed[service])) * (1.0 - float(flow.pool_error[service]))
-        failed = float(walk.rng.random()) > own
+        number = walk.open(start, parent, plant.graph.services[service].name, operation)
+        own = walk.draw(float(flow.own50[service]), float(flow.own99[service]))
+        good = 1.0 - float(walk.seen.conditions.own_error[service])
+        good *= (1.0 - float(flow.shed[service])) * (1.0 - float(flow.pool_error[service]))
+        failed = float(walk.rng.random()) > good
+        spent = 0.5 * own
         for k in self._out[service]:
             if failed or len(walk.spans) >= _MOST_SPANS:
                 break
@@ -63,48 +75,34 @@ class TraceWriter:
                 took, broke = self._call(walk, int(k), start + spent, number)
                 spent += took
                 failed = broke and plant.required[k] > 0
-        spent *= 1.0 + 0.1 * float(walk.rng.random())
-        spent += 0.5 * float(flow.own50[service])
-        walk.spans[int(number) - 1] = Span(
-            round(start, 3), walk.trace, number, parent, name, operation, round(spent, 6), failed
-        )
+        spent += 0.5 * own
+        walk.close(number, spent, failed)
         return spent, failed
 
     def _call(self, walk: _Walk, k: int, start: Timestamp, parent: str) -> tuple[float, bool]:
-        """Make one call; what the caller waited for it, and whether it failed."""
+        """One call as its caller sees it, with what the callee saw inside where that is ours."""
         plant, at = self._plant, walk.seen.conditions
-        callee, limit = int(plant.callee[k]), float(plant.timeout[k])
-        wire = float(at.link_delay[k])
-        if at.bypass[k] or at.refused[k]:
-            return 0.004, bool(at.refused[k])
-        if callee >= plant.ours:
-            flow = walk.seen.flow
-            took = walk.draw(float(flow.seen50[k]), float(flow.seen99[k]))
-            broke = float(walk.rng.random()) < flow.seen_error[k]
-            return self._client_span(walk, k, start, parent, min(took, limit), broke)
-        took, broke = self._visit(
-            walk, callee, start + 0.5 * wire, parent, f"call/{plant.graph.services[callee].name}"
-        )
-        lost = float(walk.rng.random()) < at.link_loss[k]
-        took += wire * (1.0 + 2.0 * float(walk.rng.random()))
-        return min(took, limit), broke or lost or took > limit
-
-    def _client_span(
-        self, walk: _Walk, k: int, start: Timestamp, parent: str, took: float, broke: bool
-    ) -> tuple[float, bool]:
-        """A call to the outside is seen from our side only."""
-        call = self._plant.graph.calls[k]
-        number = str(len(walk.spans) + 1)
-        walk.spans.append(
-            Span(
-                round(start, 3),
-                walk.trace,
-                number,
-                parent,
-                call.caller,
-                f"client/{call.callee}",
-                round(took, 6),
-                broke,
-            )
-        )
+        call = plant.graph.calls[k]
+        number = walk.open(start, parent, call.caller, f"client/{call.callee}")
+        took, broke = self._answer(walk, k, start, number)
+        if not (at.bypass[k] or at.refused[k]):
+            limit = float(plant.timeout[k])
+            broke = broke or took > limit or float(walk.rng.random()) < at.link_loss[k]
+            took = min(took, limit)
+        walk.close(number, took, broke)
         return took, broke
+
+    def _answer(self, walk: _Walk, k: int, start: Timestamp, parent: str) -> tuple[float, bool]:
+        """How long until the answer to one call would be there, and whether it is an error."""
+        plant, at, flow = self._plant, walk.seen.conditions, walk.seen.flow
+        callee = int(plant.callee[k])
+        if at.bypass[k] or at.refused[k]:
+            return float(flow.seen50[k]), bool(at.refused[k])
+        wire = float(at.link_delay[k]) * (0.5 + float(walk.rng.random()))
+        if callee >= plant.ours:
+            took = walk.draw(float(flow.p50[callee]), float(flow.p99[callee]))
+            return took + wire, float(walk.rng.random()) < flow.error[callee]
+        took, broke = self._visit(
+            walk, callee, start + 0.5 * wire, parent, f"serve/{plant.graph.services[callee].name}"
+        )
+        return took + wire, broke
