@@ -17,7 +17,7 @@ _LINE_LIMIT = 4000
 
 def unit(node: str, service: str, text: str) -> ClusterState:
     """What systemd's status text says: running or not."""
-    state = re.search(r"Active: (?P<state>[\w-]+) \((?P<sub>[\w-]+)\)[^\n]*", text)
+    state = re.search(r"Active: (?P<state>[\w-]+)(?: \((?P<sub>[^)\n]*)\))?[^\n]*", text)
     active = None if state is None else (state["state"], state["sub"]) == ("active", "running")
     found = NodeService(
         node=node, service=service, active=active, detail=state.group() if state else text[:200]
