@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, bindparam, select, update
 
 from copilot.incident import CLOSED
 from copilot.store.database import Database
+from copilot.store.grouped import Grouped
 from copilot.store.tables import alerts, incidents
 from tools.clusterer import SUPPRESSED, Action
 from tools.types import Alert, Timestamp
@@ -62,6 +63,7 @@ class Alerts:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._grouped = Grouped[list[StoredAlert]](database)
 
     def accept(self, delivered: Sequence[Alert], now: Timestamp) -> Accepted:
         """Write the alerts that are not known yet, all or none; they are on disk on return.
@@ -72,9 +74,9 @@ class Alerts:
         """
         if not delivered:
             return Accepted()
-        with self._database.write() as connection:
-            dated = _dated(connection, delivered, now)
-            rows = self._insert(connection, {_identity(alert): alert for alert in dated}, now)
+        # Serialized here, so that an alert no JSON can hold fails before it meets the database.
+        documents = [alert.model_dump_json() for alert in delivered]
+        rows = self._grouped.write(lambda c: self._write(c, delivered, documents, now))
         return Accepted(
             new=tuple(row for row in rows if row.alert.status != "resolved"),
             repeated=len(delivered) - len(rows),
@@ -140,29 +142,36 @@ class Alerts:
         with self._database.read() as connection:
             return tuple(_stored(row) for row in connection.execute(query))
 
-    def _insert(
-        self, connection: Connection, distinct: dict[_Identity, Alert], now: Timestamp
+    def _write(
+        self,
+        connection: Connection,
+        delivered: Sequence[Alert],
+        documents: Sequence[str],
+        now: Timestamp,
     ) -> list[StoredAlert]:
         statement = (
             self._database.insert(alerts)
             .on_conflict_do_nothing(index_elements=["fingerprint", "starts_at", "status"])
             .returning(alerts.c.key, alerts.c.fingerprint, alerts.c.starts_at, alerts.c.status)
         )
+        dated = _dated(connection, delivered, now)
+        distinct = {_identity(alert): (alert, position) for position, alert in enumerate(dated)}
         rows = [
             {
                 "fingerprint": alert.fingerprint,
                 "starts_at": alert.starts_at,
                 "status": alert.status,
                 "accepted_at": now,
-                "document": alert.model_dump_json(),
+                "document": documents[position]
+                if alert is delivered[position]
+                else alert.model_dump_json(),
             }
-            for alert in distinct.values()
+            for alert, position in distinct.values()
         ]
-        written = connection.execute(statement, rows)
-        stored = (
-            StoredAlert(key, distinct[(fingerprint, starts_at, status)], now)
-            for key, fingerprint, starts_at, status in written
-        )
+        stored = [
+            StoredAlert(key, distinct[(fingerprint, starts_at, status)][0], now)
+            for key, fingerprint, starts_at, status in connection.execute(statement, rows)
+        ]
         return sorted(stored, key=lambda row: row.key)
 
 

@@ -43,6 +43,11 @@ class Database:
         """The engine under it, to create tables and to look at in tests."""
         return self._engine
 
+    @property
+    def joined(self) -> bool:
+        """Whether this thread is inside a transaction."""
+        return getattr(self._local, "connection", None) is not None
+
     def close(self) -> None:
         """Give all connections back; the database can be opened again."""
         self._engine.dispose()

@@ -4,15 +4,17 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from copilot.incident import Incident
-from copilot.store import (
-    Store,
-    StoreError,
-)
+from copilot.store import Store, StoreError
+from copilot.store.database import Database
+from copilot.store.grouped import Grouped
 from tools.types import Alert, AlertStatus
 
 NOW = 1_700_000_000.0
@@ -142,3 +144,32 @@ def test_what_was_answered_for_survives_kill_9(tmp_path: Path) -> None:
     batches = max(answered) + 1
     assert len(kept) % 7 == 0
     assert len(kept) in (batches * 7, (batches + 1) * 7)
+
+
+def test_writes_that_come_together_share_a_transaction_and_none_fails_for_another(
+    tmp_path: Path,
+) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'store.sqlite'}")
+    grouped = Grouped[int](database)
+    connections: list[Connection] = []
+
+    def work(number: int) -> int:
+        def write(connection: Connection) -> int:
+            connections.append(connection)
+            if number == 3:
+                raise StoreError("three is refused")
+            return number
+
+        try:
+            return grouped.write(write)
+        except StoreError:
+            return -number
+
+    with ThreadPoolExecutor(8) as pool:
+        with database.write():  # all wait behind this one, and then go together
+            results = [pool.submit(work, number) for number in range(8)]
+            while len(grouped) < 7:
+                time.sleep(0.001)
+        assert [result.result() for result in results] == [0, 1, 2, -3, 4, 5, 6, 7]
+    assert len({id(connection) for connection in connections}) < len(connections)
+    database.close()

@@ -37,13 +37,26 @@ def clean(text: str, limit: int) -> str:
 
 def clean_labels(labels: Mapping[str, str]) -> dict[str, str]:
     """The first labels by name, if there are too many; empty values say nothing."""
-    kept = sorted((name, text) for name, text in labels.items() if text)[:LABELS_LIMIT]
-    return {clean(name, NAME_LIMIT): clean(text, LABEL_LIMIT) for name, text in kept}
+    return _clean_texts(labels, LABEL_LIMIT)
 
 
 def _clean_annotations(annotations: Mapping[str, str]) -> dict[str, str]:
-    kept = sorted((name, text) for name, text in annotations.items() if text)[:LABELS_LIMIT]
-    return {clean(name, NAME_LIMIT): clean(text, TEXT_LIMIT) for name, text in kept}
+    return _clean_texts(annotations, TEXT_LIMIT)
+
+
+def _clean_texts(texts: Mapping[str, str], limit: int) -> dict[str, str]:
+    # One look at all of them together: almost always there is nothing to clean.
+    together = "".join((*texts, *texts.values()))
+    if (
+        len(texts) <= LABELS_LIMIT
+        and len(together) <= limit
+        and max(map(len, texts), default=0) <= NAME_LIMIT
+        and together.isascii()
+        and together.isprintable()
+    ):
+        return {name.strip(): text.strip() for name, text in texts.items() if text}
+    kept = sorted((name, text) for name, text in texts.items() if text)[:LABELS_LIMIT]
+    return {clean(name, NAME_LIMIT): clean(text, limit) for name, text in kept}
 
 
 def _clean_text(text: str) -> str:
