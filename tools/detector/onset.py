@@ -1,12 +1,49 @@
-"""When did this incident begin? Searched across many series around the alert."""
+"""When did this incident begin? Searched across many series around the alert.
+
+Each series is compared with its own normal level (median, and 1.4826 times the median absolute
+deviation, of the quiet time before, or of the baseline where there is none). At every sample the
+mean of the minute after is compared with that of the five minutes before, in the tenth of the
+series that change most; the first of the largest changes is the onset. An alert is taken to come
+up to some minutes after what it is about.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from math import exp
 
 import numpy as np
 
+from tools.detector.clean import ordered
 from tools.detector.model import DEFAULT, DetectorConfig, Onset
-from tools.detector.scan import detect
-from tools.types import Series, Timestamp
+from tools.types import Anomaly, FloatArray, Series, Timestamp
+
+LOOKBACK_S = 1800.0
+AFTER_SAMPLES = 5.0
+GUARD_S = 300.0
+ENOUGH = 8
+DEPARTED = 4.0
+CAP = 8.0
+LEAST = 1.0
+BEFORE_S, BEFORE_LEAST = 300.0, 6
+AFTER_S, AFTER_LEAST = 60.0, 2
+MOST, MOST_LEAST = 0.1, 3
+USUAL_S, FADE_S, EARLY_S, FARTHEST_S = 200.0, 300.0, 60.0, 1200.0
+NEARLY = 0.9
+STRONGEST = 10
+MAD_TO_SIGMA = 1.4826
+RELATIVE_FLOOR = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class _Departure:
+    """One series as departures from its normal level, in deviations."""
+
+    series: Series
+    times: FloatArray
+    values: FloatArray
+    z: FloatArray
+    level: float
+    deviation: float
 
 
 def onset(
@@ -15,19 +52,174 @@ def onset(
     alerted_at: Timestamp,
     config: DetectorConfig = DEFAULT,
 ) -> Onset:
-    """The moment most series leave their normal band, near the alert."""
-    known = {one.name: one for one in baseline}
-    found = [a for one in series for a in detect(one, config, known.get(one.name))]
-    near = [a for a in found if a.end is None or a.end >= alerted_at]
-    if not near:
+    """The moment the series together left their normal levels, near the alert.
+
+    Works with any sampling from seconds to minutes, with few or no points before the alert, and
+    with a baseline from another time or none. Without a departure the alert's own time is given,
+    with low confidence.
+    """
+    known = {one.name: ordered(one)[1] for one in baseline}
+    step = _sampling(series)
+    departures = [
+        found
+        for one in series
+        if (found := _departure(one, known.get(one.name), alerted_at, step)) is not None
+    ]
+    grid, rows = _lay(departures, alerted_at, step)
+    change = _changes(rows, step) * _credible(grid, alerted_at, step) if len(rows) else np.zeros(1)
+    place = _place(change)
+    if change[place] < LEAST:
         return Onset(
-            at=alerted_at, confidence=0.1, reason="no series left its band; the alert's time"
+            at=alerted_at,
+            confidence=0.1,
+            reason=f"none of {len(series)} series clearly left its normal level; the alert's time",
         )
-    strongest = tuple(sorted(near, key=lambda a: a.score)[:10])
-    at = float(np.median([a.onset for a in strongest]))
+    at = float(grid[place])
+    strongest = _strongest(departures, at, alerted_at, step)
+    moved = sum(1 for one in departures if _departs(one, at, at + 5.0 * step))
     return Onset(
-        at=min(at, alerted_at),
-        confidence=0.5,
+        at=at,
+        confidence=_confidence(change, place, step),
         anomalies=strongest,
-        reason=f"{len(near)} series left their band around {at:.0f}",
+        reason=f"{moved} of {len(departures)} series left their normal levels within five samples "
+        f"of this moment, {alerted_at - at:.0f} s before the alert",
+    )
+
+
+def _confidence(change: FloatArray, place: int, step: float) -> float:
+    """How far the change stands out of the next best that is not the same one."""
+    apart = np.abs(np.arange(len(change)) - place) > max(2, round(AFTER_S / step))
+    rival = float(change[apart].max(initial=0.0))
+    size = float(change[place])
+    return min(0.97, max(0.12, (1.0 - 0.5 * rival / size) * (1.0 - exp(-size / LEAST / 2.0))))
+
+
+def _sampling(series: Sequence[Series]) -> float:
+    """The usual interval between values, over all series."""
+    steps = [float(np.median(np.diff(one.times))) for one in series if len(one.times) > 1]
+    positive = [step for step in steps if step > 0]
+    return float(np.median(positive)) if positive else 60.0
+
+
+def _departure(
+    one: Series, past: FloatArray | None, alerted_at: Timestamp, step: float
+) -> _Departure | None:
+    times, values = ordered(one)
+    finite = np.isfinite(values)
+    times, values = times[finite], values[finite]
+    if len(values) < 2:
+        return None
+    quiet = values[times < alerted_at - max(GUARD_S, 2.0 * step)]
+    if len(quiet) < ENOUGH and past is not None:
+        quiet = np.concatenate((quiet, past[np.isfinite(past)]))
+    if len(quiet) < ENOUGH:
+        quiet = values[times < alerted_at]
+    if len(quiet) < 3:
+        return None
+    level = float(np.median(quiet))
+    spread = MAD_TO_SIGMA * float(np.median(np.abs(quiet - level)))
+    wide = float(np.percentile(np.abs(quiet - level), 90)) / 1.645
+    deviation = max(spread, wide) + RELATIVE_FLOOR * abs(level) + 1e-12
+    return _Departure(one, times, values, (values - level) / deviation, level, deviation)
+
+
+def _lay(
+    departures: Sequence[_Departure], alerted_at: Timestamp, step: float
+) -> tuple[FloatArray, FloatArray]:
+    """The departures side by side on a grid of samples around the alert; NaN where no value."""
+    first = alerted_at - LOOKBACK_S
+    count = int((LOOKBACK_S + AFTER_SAMPLES * step) / step) + 1
+    grid = (first + np.arange(count) * step).astype(np.float64)
+    rows = np.full((len(departures), count), np.nan)
+    for row, one in zip(rows, departures, strict=True):
+        place = np.round((one.times - first) / step).astype(np.int64)
+        inside = (place >= 0) & (place < count)
+        row[place[inside]] = np.clip(one.z[inside], -CAP, CAP)
+    return grid, rows
+
+
+def _changes(rows: FloatArray, step: float) -> FloatArray:
+    """Per sample: how far the series that change most differ between before and after it."""
+    before = max(BEFORE_LEAST, int(BEFORE_S / step))
+    after = max(AFTER_LEAST, round(AFTER_S / step))
+    count = rows.shape[1]
+    here = np.arange(count)
+    start, stop = np.maximum(here - before, 0), np.minimum(here + after, count)
+    known, mean, square = (_sums(part) for part in _moments(rows))
+    old, new = known[:, here] - known[:, start], known[:, stop] - known[:, here]
+    enough = (old >= 2) & (new >= 1)
+    old_mean = (mean[:, here] - mean[:, start]) / np.maximum(old, 1)
+    new_mean = (mean[:, stop] - mean[:, here]) / np.maximum(new, 1)
+    variance = (square[:, here] - square[:, start]) / np.maximum(old, 1) - old_mean**2
+    noise = 1.0 + 0.5 * np.sqrt(np.maximum(variance, 0.0))
+    change = np.where(enough, np.abs(new_mean - old_mean) / noise, 0.0)
+    most = max(MOST_LEAST, int(MOST * len(rows)))
+    largest: FloatArray = -np.sort(-change, axis=0)[:most].mean(axis=0)
+    return largest
+
+
+def _moments(rows: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    finite = np.isfinite(rows)
+    values = np.where(finite, rows, 0.0)
+    return finite.astype(np.float64), values, values * values
+
+
+def _sums(rows: FloatArray) -> FloatArray:
+    return np.concatenate((np.zeros((len(rows), 1)), np.cumsum(rows, axis=1)), axis=1)
+
+
+def _credible(grid: FloatArray, alerted_at: Timestamp, step: float) -> FloatArray:
+    """How likely an alert is to come this long after what it is about."""
+    late = alerted_at - grid
+    weight = np.where(late > USUAL_S, np.exp(-(late - USUAL_S) / FADE_S), 1.0)
+    early = np.exp((late + step) / EARLY_S)
+    return np.where(late < -step, early, np.where(late > FARTHEST_S, 0.0, weight))
+
+
+def _place(change: FloatArray) -> int:
+    """The first peak nearly as large as the largest."""
+    best = int(np.argmax(change))
+    padded = np.pad(change, 1)
+    peaks = (change >= padded[:-2]) & (change >= padded[2:]) & (change >= NEARLY * change[best])
+    return min(best, int(np.flatnonzero(peaks)[0]))
+
+
+def _departs(one: _Departure, start: Timestamp, end: Timestamp) -> bool:
+    inside = (one.times >= start) & (one.times <= end)
+    return bool((np.abs(one.z[inside]) > DEPARTED).any())
+
+
+def _strongest(
+    departures: Sequence[_Departure], at: Timestamp, alerted_at: Timestamp, step: float
+) -> tuple[Anomaly, ...]:
+    """The series that departed farthest between the onset and shortly after the alert."""
+    end = max(alerted_at, at) + AFTER_SAMPLES * step
+    found = []
+    for one in departures:
+        inside = np.flatnonzero((one.times >= at) & (one.times <= end))
+        far = inside[np.abs(one.z[inside]) > DEPARTED]
+        if len(far) == 0:
+            continue
+        worst = int(far[np.argmax(np.abs(one.z[far]))])
+        found.append((abs(float(one.z[worst])), one, int(far[0]), worst))
+    found.sort(key=lambda row: (-row[0], row[1].series.name))
+    return tuple(_anomaly(one, first, worst) for _, one, first, worst in found[:STRONGEST])
+
+
+def _anomaly(one: _Departure, first: int, worst: int) -> Anomaly:
+    z = float(one.z[worst])
+    low, high = one.level - DEPARTED * one.deviation, one.level + DEPARTED * one.deviation
+    return Anomaly(
+        owner=one.series.owner,
+        metric=one.series.metric,
+        onset=float(one.times[first]),
+        end=None,
+        direction="up" if z > 0 else "down",
+        kind="level_shift" if worst > first else "spike",
+        # Chebyshev's bound: true of any distribution, so it does not overstate a short baseline.
+        score=min(1.0, 1.0 / (z * z)),
+        observed=float(one.values[worst]),
+        low=low,
+        high=high,
+        reason=f"{one.values[worst]:.5g}, {abs(z):.1f} deviations from its normal {one.level:.5g}",
     )
