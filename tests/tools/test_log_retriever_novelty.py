@@ -125,6 +125,14 @@ def test_a_service_that_falls_silent_is_told_once() -> None:
     assert (found.subject, found.name, found.figures["after"]) == ("price", "vanished", 0)
 
 
+def test_silence_of_all_counts_where_the_end_of_the_watch_is_known() -> None:
+    lines = [line for line in usual() if line.at < ONSET + 2]
+    assert novelty(lines, [], ONSET) == []
+    (found,) = novelty(lines, [], ONSET, NoveltyConfig(until=ONSET + 120))
+    assert (found.name, found.direction) == ("frequency", "down")
+    assert found.window.end == ONSET + 120
+
+
 def test_services_are_judged_apart() -> None:
     lines = usual() + steady("quoted {n}", ONSET - 600, ONSET + 120, 1, service="price")
     lines += steady("quoted {n}", ONSET, ONSET + 120, 1)

@@ -23,7 +23,8 @@ class NoveltyConfig(Frozen):
     a burst; `min_ratio` the least factor between rates; the weights multiply a finding's strength:
     an error that appears and a step that is no longer logged point at the fault more often than
     ordinary lines that appear, these more often than mere traffic (`more_lines`), and an error that
-    went away seldom does.
+    went away seldom does. `until` is the end of what was observed, where that is known to be later
+    than the last line: silence counts only then.
     """
 
     limit: int = Field(default=60, ge=1)
@@ -38,6 +39,7 @@ class NoveltyConfig(Frozen):
     line_appears: float = Field(default=0.75, gt=0)
     line_vanishes: float = Field(default=1.5, gt=0)
     more_lines: float = Field(default=0.25, gt=0)
+    until: Timestamp | None = None
     miner: MinerConfig = Field(default_factory=MinerConfig)
 
 
@@ -68,15 +70,15 @@ def periods_of(
     before: Sequence[LogLine], after: Sequence[LogLine], onset: Timestamp, config: NoveltyConfig
 ) -> Periods:
     """What is compared: the earlier lines and those from the onset on."""
-    end = max((line.at for line in after), default=onset)
+    end = max((onset, config.until or onset, *(line.at for line in after)))
     earlier = [line.at for line in before]
     return Periods(
         before_s=exposure(earlier),
-        after_s=exposure([onset, *(line.at for line in after)]),
+        after_s=max(1.0, end - onset),
         lines_before=Counter(line.service for line in before),
         lines_after=Counter(line.service for line in after),
         bins_before=active_bins(earlier, config.bin_s),
-        window=Window(start=onset, end=max(onset, end)),
+        window=Window(start=onset, end=end),
     )
 
 

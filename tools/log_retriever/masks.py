@@ -80,6 +80,9 @@ def mask_token(token: str) -> str:
     if token.isdecimal():
         return VARIABLE
     token = _BOOLEAN.sub(VARIABLE, token)
+    if token.isalpha():
+        return token
+    # Each pattern runs only where a character it needs is there: looking is cheaper than matching.
     if "/" in token or "\\" in token:
         token = _PATH.sub(VARIABLE, _URL.sub(VARIABLE, token))
     if "@" in token:
@@ -89,13 +92,22 @@ def mask_token(token: str) -> str:
     if ":" in token:
         token = _COLONS.sub(VARIABLE, token)
     if _DIGIT.search(token):
-        token = _GROUPED.sub(VARIABLE, _IP.sub(VARIABLE, _UUID.sub(VARIABLE, token)))
-        pieces = _PUNCTUATION.split(token)
-        pieces[::2] = map(_mask_piece, pieces[::2])
-        token = "".join(pieces)
+        token = _mask_digits(token)
     while _TWO_NAMES in token:
         token = token.replace(_TWO_NAMES, VARIABLE)
     return token
+
+
+def _mask_digits(token: str) -> str:
+    if token.count("-") >= 4:
+        token = _UUID.sub(VARIABLE, token)
+    if token.count(".") >= 3:
+        token = _IP.sub(VARIABLE, token)
+    if "," in token:
+        token = _GROUPED.sub(VARIABLE, token)
+    pieces = _PUNCTUATION.split(token)
+    pieces[::2] = map(_mask_piece, pieces[::2])
+    return "".join(pieces)
 
 
 def mask_phrases(masked: str) -> str:
