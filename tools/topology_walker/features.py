@@ -5,87 +5,20 @@ What a component inherits from what it calls is taken off before anything is wei
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from tools.topology_walker.graph import callees_of, components, downstream
+from tools.topology_walker.scene import Feature, Figure, Figures, Row, Scene, keep, level
 from tools.topology_walker.signals import read, seconds_per
 from tools.types import Evidence, Owner, Timestamp, Topology
-
-Feature = Literal[
-    "own cpu",
-    "own memory",
-    "own disk",
-    "own saturation",
-    "fewer instances",
-    "own latency",
-    "own time in traces",
-    "time on the wire",
-    "own errors",
-    "missing step",
-    "new error path",
-    "new log template",
-    "recent change",
-    "canary differs",
-    "change below errors",
-    "alerts on resources",
-    "alerts on calls",
-    "alerts in logs",
-    "cluster finding",
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A feature's value for one component and the evidence it rests on."""
-
-    value: float
-    evidence: tuple[str, ...]
-
-
-Row = dict[Feature, Figure]
-
-
-def level(z: float) -> float:
-    """ln(1 + z) / ln(101), cut to [0, 1]; 0 for what is not above 0."""
-    return float(np.clip(np.log1p(max(z, 0.0)) / np.log(101.0), 0.0, 1.0))
-
-
-@dataclass(frozen=True, slots=True)
-class _Scene:
-    """The evidence in the forms the figures are computed from."""
-
-    evidence: Sequence[Evidence]
-    topology: Topology
-    names: tuple[str, ...]
-    callees: Mapping[str, Sequence[str]]
-    onset: Timestamp
-    traced: bool
-    pages: Mapping[str, frozenset[str]]
-
-    def beside_page(self, name: str, family: str) -> float:
-        """How well a rise of this family at this component fits what people were paged for.
-
-        A page about latency makes errors elsewhere less telling and the other way round; so does
-        a component that the paged one does not depend on.
-        """
-        if not self.pages:
-            return 1.0
-        about = frozenset.union(*self.pages.values())
-        fits = 1.0 if family in about or not about & {"latency", "errors"} else 0.4
-        below = name in self.pages or any(name in self._below(paged) for paged in self.pages)
-        return fits * (1.0 if below else 0.5)
-
-    def _below(self, name: str) -> frozenset[str]:
-        return frozenset(downstream(self.topology, name))
 
 
 def rows(evidence: Sequence[Evidence], topology: Topology, onset: Timestamp) -> dict[str, Row]:
     """All figures of all components that the topology or the evidence names."""
-    scene = _Scene(
+    scene = Scene(
         evidence,
         topology,
         _names(evidence, topology),
@@ -127,8 +60,6 @@ def _names(evidence: Iterable[Evidence], topology: Topology) -> tuple[str, ...]:
     return tuple(found)
 
 
-Figures = dict[tuple[str, Feature], Figure]
-
 _RESOURCES: dict[str, Feature] = {
     "cpu": "own cpu",
     "memory": "own memory",
@@ -137,7 +68,7 @@ _RESOURCES: dict[str, Feature] = {
 }
 
 
-def _resources(scene: _Scene) -> Figures:
+def _resources(scene: Scene) -> Figures:
     """level(z) weighed by the component's share of the change among all that have the metric."""
     found: Figures = {}
     for item in scene.evidence:
@@ -148,16 +79,30 @@ def _resources(scene: _Scene) -> Figures:
         if owner.kind == "service" and feature and item.direction == "up":
             share = 0.25 + 0.75 * item.figures["share"]
             value = level(item.figures["z"]) * share * item.figures["fresh"]
-            _keep(found, owner.service, feature, value, item.id)
+            keep(found, owner.service, feature, value, item.id)
         if owner.kind == "service" and signal.family == "instances" and item.direction == "down":
-            _keep(found, owner.service, "fewer instances", level(-item.figures["z"]), item.id)
+            keep(found, owner.service, "fewer instances", level(-item.figures["z"]), item.id)
     return found
 
 
-def _keep(found: Figures, name: str, feature: Feature, value: float, *ids: str) -> None:
-    known = found.get((name, feature))
-    if known is None or value > known.value:
-        found[name, feature] = Figure(min(value, 1.0), tuple(dict.fromkeys(ids)))
+_SURGE_FROM, _SURGE_SURE = 1.3, 2.3
+
+
+def _traffic(scene: Scene) -> Figures:
+    """Times the usual rate at the front door: from 1.3 (nothing) to 2.3 (a surge, surely).
+
+    Behind the door more calls are a consequence; only there do they come from outside.
+    """
+    found: Figures = {}
+    for item in scene.evidence:
+        owner = Owner.parse(item.subject)
+        at_door = owner.kind == "entry" or owner.service == scene.topology.entry
+        if item.kind != "metric" or not at_door or read(item.name).family != "traffic":
+            continue
+        sure = (item.figures["ratio"] - _SURGE_FROM) / (_SURGE_SURE - _SURGE_FROM)
+        value = float(np.clip(sure, 0.0, 1.0)) * item.figures["fresh"] * item.figures["steady"]
+        keep(found, scene.topology.entry, "more traffic", value, item.id)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +126,7 @@ def _highest(items: _Rises) -> dict[str, _Risen]:
     return found
 
 
-def _latency(scene: _Scene) -> Figures:
+def _latency(scene: Scene) -> Figures:
     """Rise of a component's latency that its callees (with the wire to them) do not explain."""
     at: _Rises = []
     calls: _Rises = []
@@ -210,7 +155,7 @@ def _risen(item: Evidence, amount: float, z: float) -> _Risen:
     return _Risen(amount * fresh, item.figures.get("rate"), level(z) * fresh, item.id)
 
 
-def _errors(scene: _Scene) -> Figures:
+def _errors(scene: Scene) -> Figures:
     """Errors at a component that errors of its callees do not explain."""
     at: _Rises = []
     calls: _Rises = []
@@ -240,7 +185,7 @@ def _errors(scene: _Scene) -> Figures:
 _CALLS_PER_CALL = 2.0
 
 
-def _unexplained(scene: _Scene, at: _Rises, calls: _Rises, feature: Feature) -> Figures:
+def _unexplained(scene: Scene, at: _Rises, calls: _Rises, feature: Feature) -> Figures:
     """What is left of each rise when that of the callees is taken off, beside the most left.
 
     Where all rates are known, amounts are totals (rise x rate), so that a slow component that is
@@ -267,11 +212,11 @@ def _unexplained(scene: _Scene, at: _Rises, calls: _Rises, feature: Feature) -> 
         if amount > 0:
             share = (amount / total[name]) * (amount / most) ** (1.0 if rated else 0.5)
             value = rises[name].level * share * scene.beside_page(name, feature.split()[1])
-            _keep(found, name, feature, value, rises[name].id)
+            keep(found, name, feature, value, rises[name].id)
     return found
 
 
-def _traces(scene: _Scene) -> Figures:
+def _traces(scene: Scene) -> Figures:
     """Seconds per trace that a component's own code takes longer, beside the most of any."""
     own = [item for item in scene.evidence if item.kind == "trace" and item.name == "self_time"]
     most = max((item.figures["per_trace"] for item in own), default=0.0)
@@ -279,11 +224,11 @@ def _traces(scene: _Scene) -> Figures:
     for item in own:
         share = item.figures["per_trace"] / most if most > 0 else 0.0
         value = level(item.figures["z"]) * share**0.5
-        _keep(found, Owner.parse(item.subject).service, "own time in traces", value, item.id)
+        keep(found, Owner.parse(item.subject).service, "own time in traces", value, item.id)
     return found
 
 
-def _wire(scene: _Scene) -> Figures:
+def _wire(scene: Scene) -> Figures:
     """Who stands at the end of all edges that lose time on the wire, and of few others.
 
     cover = share of all such edges' weight that touches the component; purity = share of its
@@ -309,12 +254,20 @@ def _wire(scene: _Scene) -> Figures:
         strongest = max(weight[edge] for edge in touching)
         purity = min(hit / max(degree[name] * strongest, 1e-9), 1.0)
         value = strongest * (hit / total) * (0.4 + 0.6 * purity) if total > 0 else 0.0
-        _keep(found, name, "time on the wire", value, *(i for e in touching for i in ids[e][:2]))
+        keep(found, name, "time on the wire", value, *(i for e in touching for i in ids[e][:2]))
     return found
 
 
-def _flows(scene: _Scene) -> Figures:
-    """Cut and new steps; a caller of a component with a like finding inherits it."""
+_FAILING = 0.3
+
+
+def _flows(scene: Scene) -> Figures:
+    """Cut and new steps; who calls a component with a like finding, or that fails, inherits it."""
+    failed = {
+        Owner.parse(item.subject).caller
+        for item in scene.evidence
+        if item.name == "caller_errors" and item.figures["delta"] >= _FAILING
+    }
     names: dict[str, Feature] = {"missing_step": "missing step", "new_step": "new error path"}
     found: Figures = {}
     for name, feature in names.items():
@@ -327,8 +280,9 @@ def _flows(scene: _Scene) -> Figures:
             below = max(
                 (raw[c][0] for c in downstream(scene.topology, service) if c in raw), default=0.0
             )
-            inherited = 0.5 * value if below >= 0.75 * value else 0.0
-            _keep(found, service, feature, value - inherited, id_)
+            explained = below >= 0.75 * value or service in failed
+            inherited = 0.5 * value if explained else 0.0
+            keep(found, service, feature, value - inherited, id_)
     return found
 
 
@@ -338,7 +292,7 @@ def _telling(item: Evidence) -> float:
     return certain * (0.5 if item.name == "new_step" and not item.figures["error"] else 1.0)
 
 
-def _novelty(scene: _Scene) -> Figures:
+def _novelty(scene: Scene) -> Figures:
     """New log templates, as strong as the instrument that found them says, beside the strongest."""
     new = [
         item
@@ -349,11 +303,11 @@ def _novelty(scene: _Scene) -> Figures:
     found: Figures = {}
     for item in new:
         service = Owner.parse(item.subject).service
-        _keep(found, service, "new log template", item.strength / most if most else 0.0, item.id)
+        keep(found, service, "new log template", item.strength / most if most else 0.0, item.id)
     return found
 
 
-def _changes(scene: _Scene) -> Figures:
+def _changes(scene: Scene) -> Figures:
     """The last change before the onset counts most; a canary that differs counts by how much.
 
     A component that errs without an erring callee may have been fed wrong values: what was changed
@@ -366,22 +320,22 @@ def _changes(scene: _Scene) -> Figures:
         service = Owner.parse(item.subject).service
         later, ago = item.figures["later_changes"], item.figures["ago_s"]
         fresh = 1.0 / (1.0 + max(ago, 0.0) / 1800.0) * (0.3 if service in starved else 1.0)
-        _keep(found, service, "recent change", fresh / (1.0 + 0.5 * later), item.id)
+        keep(found, service, "recent change", fresh / (1.0 + 0.5 * later), item.id)
     for item in scene.evidence:
         if "canary" in item.figures:
             service = Owner.parse(item.subject).service
             value = level(item.figures["z"]) * (0.3 if service in starved else 1.0)
-            _keep(found, service, "canary differs", value, item.id)
+            keep(found, service, "canary differs", value, item.id)
     changes = {Owner.parse(item.subject).service: item.id for item in changed}
     for (name, _), figure in _errors(scene).items():
         for service in scene.callees.get(name, ()):
             if service in changes and service not in starved and name not in changes:
                 ids = (changes[service], *figure.evidence)
-                _keep(found, service, "change below errors", figure.value / 0.7, *ids)
+                keep(found, service, "change below errors", figure.value / 0.7, *ids)
     return found
 
 
-def _starved(scene: _Scene) -> frozenset[str]:
+def _starved(scene: Scene) -> frozenset[str]:
     """Components that nobody calls any more."""
     stopped = {item.subject for item in scene.evidence if item.name == "no_calls"}
     callees = {edge.partition("->")[2] for edge in stopped}
@@ -389,7 +343,7 @@ def _starved(scene: _Scene) -> frozenset[str]:
     return frozenset(callees - {edge.partition("->")[2] for edge in calling})
 
 
-def _alerts(scene: _Scene) -> Figures:
+def _alerts(scene: Scene) -> Figures:
     """Alerts that carry a score: on a component's own metrics, on its calls, in its logs.
 
     A score of 3 on a metric is common in a storm, one of 7 is not.
@@ -403,28 +357,29 @@ def _alerts(scene: _Scene) -> Figures:
         score = item.figures["score"]
         if "metric" in item.figures:
             value = float(np.clip((score - 2.5) / 4.0, 0.0, 1.0))
-            _keep(found, item.subject, "alerts on resources", value, item.id)
+            keep(found, item.subject, "alerts on resources", value, item.id)
         elif "trace" in item.figures and loudest > 0:
-            _keep(found, item.subject, "alerts on calls", score / loudest, item.id)
+            keep(found, item.subject, "alerts on calls", score / loudest, item.id)
         elif "log" in item.figures and most > 0:
             value = item.figures["count"] / most
-            _keep(found, item.subject, "alerts in logs", value, item.id)
+            keep(found, item.subject, "alerts in logs", value, item.id)
     return found
 
 
-def _cluster(scene: _Scene) -> Figures:
+def _cluster(scene: Scene) -> Figures:
     """Findings of the cluster inspector, beside the strongest."""
     found: Figures = {}
     objects = [item for item in scene.evidence if item.kind == "cluster"]
     most = max((item.strength for item in objects), default=0.0)
     for item in objects:
         name = next((n for n in scene.names if n and n in item.subject), "")
-        _keep(found, name, "cluster finding", item.strength / most if most else 0.0, item.id)
+        keep(found, name, "cluster finding", item.strength / most if most else 0.0, item.id)
     return found
 
 
-_FIGURES: tuple[Callable[[_Scene], Figures], ...] = (
+_FIGURES: tuple[Callable[[Scene], Figures], ...] = (
     _resources,
+    _traffic,
     _latency,
     _errors,
     _traces,

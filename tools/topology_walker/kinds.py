@@ -7,8 +7,8 @@ from typing import get_args
 
 import numpy as np
 
-from tools.topology_walker.features import Feature, Row, level
-from tools.topology_walker.signals import read
+from tools.topology_walker.scene import Feature, Row, level
+from tools.topology_walker.signals import Family, read
 from tools.types import Evidence, FaultKind, Owner
 
 _FULL = re.compile(r"used|usage|full|free|avail|inode")
@@ -19,6 +19,27 @@ _KINDS: frozenset[str] = frozenset(get_args(FaultKind))
 _SATURATED = 80.0
 _ENOUGH = 0.85
 """A cause of another kind slows the wire, too: more than this much is no surer sign of it."""
+
+_SYMPTOMS_OF_ERRORS = 0.9
+"""Errors, their log lines and their traces are one symptom seen thrice; together they vote so."""
+
+_AT_LIMIT = 90.0
+_ROSE = 1.1
+_LIMITS: dict[Family, float] = {"disk": 1.4, "cpu": 1.25, "memory": 1.2, "saturation": 1.0}
+"""A resource that rose to its limit explains the errors and the waiting at the component.
+
+In this order: who computes or swaps all the time also holds its connections longer.
+"""
+
+_JUST_S = 900.0
+_RELEASED = 1.4
+"""A change of the located component minutes before explains what its resources do, too."""
+
+_LOST, _LOSSES = 1.3, 3.0
+"""Packets lost at three times the usual rate explain errors, waiting and slow answers."""
+
+_SURGE = 1.5
+_OUTSIDE = 1.15
 
 _BY_FEATURE: dict[Feature, tuple[FaultKind, float]] = {
     "fewer instances": ("process_down", 1.0),
@@ -37,7 +58,7 @@ _BY_CHANGE: dict[str, FaultKind] = {
     "deploy": "bad_deploy",
     "canary": "bad_deploy",
     "config": "bad_config",
-    "flag": "bad_config",
+    "flag": "errors",  # of the feature behind it, which can be turned off again
 }
 
 
@@ -53,10 +74,39 @@ def fault_kind(component: str, row: Row, evidence: Sequence[Evidence]) -> FaultK
         if feature in _BY_FEATURE:
             kind, weight = _BY_FEATURE[feature]
             votes[kind] += weight * min(figure.value, _ENOUGH)
+    if "missing step" not in row:
+        votes["errors"] = min(votes["errors"], _SYMPTOMS_OF_ERRORS)
+    for kind, weight in (*_outside(component, evidence), *_surge(row)):
+        votes[kind] = max(votes[kind], weight)
     for kind, weight in _from_evidence(component, row, evidence):
         votes[kind] += weight
     best = max(votes.items(), key=lambda vote: vote[1], default=None)
     return best[0] if best and best[1] > 0 else None
+
+
+def _outside(component: str, evidence: Sequence[Evidence]) -> Iterable[tuple[FaultKind, float]]:
+    """What nobody measures from within: all that is known of it is how it answers its callers."""
+    measured = {
+        owner.service
+        for owner in (Owner.parse(i.subject) for i in evidence if i.kind in ("metric", "log"))
+        if owner.kind == "service"
+    }
+    for item in evidence:
+        owner = Owner.parse(item.subject)
+        if owner.kind != "edge" or owner.service in measured:
+            continue
+        if component in (owner.caller, owner.service) and item.direction == "up":
+            value = _OUTSIDE * level(item.figures["z"])
+            if item.name == "caller_errors":
+                yield "dependency_down", value
+            elif item.name == "caller_latency":
+                yield "slow_dependency", value
+
+
+def _surge(row: Row) -> Iterable[tuple[FaultKind, float]]:
+    """More arrives at the front door than ever: the load explains what it fills."""
+    if "more traffic" in row:
+        yield "traffic_surge", _SURGE * row["more traffic"].value
 
 
 def _from_evidence(
@@ -71,7 +121,8 @@ def _from_evidence(
         elif item.kind == "change" and "recent change" in row:
             kind = _BY_CHANGE.get(item.name)
             if kind is not None:
-                yield kind, 0.8 * row["recent change"].value
+                fresh = item.figures["ago_s"] <= _JUST_S
+                yield kind, (_RELEASED if fresh else 0.8) * row["recent change"].value
         elif item.kind == "alert" and "metric" in item.figures:
             most = max(i.figures["total"] for i in evidence if _like(i, item))
             yield from _resource(item.name, abs(item.figures["total"]) / max(most, 1e-9))
@@ -88,8 +139,17 @@ def _like(one: Evidence, other: Evidence) -> bool:
     return one.kind == "alert" and one.subject == other.subject and "metric" in one.figures
 
 
+def _at_limit(item: Evidence) -> bool:
+    rose = item.figures["ratio"] >= _ROSE
+    return item.unit == "%" and (item.value or 0.0) >= _AT_LIMIT and rose
+
+
 def _strength(item: Evidence) -> float:
     figures, family = item.figures, read(item.name).family
+    if family in _LIMITS and _at_limit(item):
+        return _LIMITS[family]
+    if family == "network" and _LOSS.search(item.name) and figures["ratio"] >= _LOSSES:
+        return _LOST * figures["fresh"]
     strength = level(figures["z"]) * figures["fresh"]
     if family == "memory":
         if item.unit == "%" and (item.value or 0.0) < _SATURATED:

@@ -17,8 +17,9 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from tools.topology_walker.features import Feature, Row, rows
+from tools.topology_walker.features import rows
 from tools.topology_walker.kinds import fault_kind
+from tools.topology_walker.scene import Feature, Row
 from tools.types import Candidate, Evidence, Frozen, Ranking, Term, Timestamp, Topology
 
 
@@ -45,6 +46,7 @@ RULES = Model(
         "missing step": 0.9,
         "new error path": 0.4,
         "new log template": 0.2,
+        "more traffic": 1.2,
         "recent change": 0.4,
         "canary differs": 0.9,
         "change below errors": 0.6,

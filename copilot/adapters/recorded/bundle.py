@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from copilot.adapters.recorded import records, tables
+import copilot.adapters.recorded.records as records
+import copilot.adapters.recorded.tables as tables
 from copilot.adapters.recorded.errors import BundleError
 from tools.types import (
     Alert,

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
+from tools.log_retriever.sanitize import sanitize
 from tools.topology_walker.config import WalkerConfig
 from tools.topology_walker.observe.metrics import strength_of
 from tools.topology_walker.signals import read
@@ -49,7 +50,7 @@ def _finding(
     return Finding(
         kind="alert",
         subject=service,
-        name=name[:120],
+        name=sanitize(name, 120),
         source="alerts",
         query=f"service={service}, kind={kind}",
         window=window,
@@ -67,6 +68,6 @@ def _finding(
             "first_s": first - onset,
             kind: 1.0,
         },
-        excerpt=instance[:120],
-        statement=f"{service}: {counted}, the strongest {name[:80]!r}.",
+        excerpt=sanitize(instance, 120),
+        statement=f"{service}: {counted}, the strongest {sanitize(name, 80)!r}.",
     )

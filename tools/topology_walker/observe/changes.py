@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from tools.log_retriever.sanitize import sanitize
 from tools.topology_walker.config import WalkerConfig
 from tools.topology_walker.observe.deviation import finite
 from tools.topology_walker.observe.metrics import strength_of
@@ -58,7 +59,7 @@ def _changed(change: Change, later: int, onset: Timestamp) -> Finding:
         onset=change.at,
         strength=2.5 / (1.0 + 0.25 * later),
         figures={"ago_s": ago, "later_changes": float(later)},
-        excerpt=change.summary[:200],
+        excerpt=sanitize(change.summary, 200),
         statement=f"{change.service}: {change.kind}{step} {when} the onset.",
     )
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tools.log_retriever.sanitize import sanitize
 from tools.topology_walker.config import WalkerConfig
 from tools.topology_walker.observe.metrics import strength_of
 from tools.types import Finding, FloatArray, LogLine, Telemetry, Timestamp, Window
@@ -214,7 +215,7 @@ def _finding(
             "of_after": n_now,
             "error": float(_ERRORS.search(wanted) is not None),
         },
-        excerpt=f"{since} => {wanted}"[:300],
+        excerpt=sanitize(f"{since} => {wanted}", 300),
         statement=(
             f"{service} {verb} a step after another: {is_now:.0f} of {n_now:.0f} visits, "
             f"before {was:.0f} of {n_was:.0f}."

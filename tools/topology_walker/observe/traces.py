@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tools.log_retriever.sanitize import sanitize
 from tools.topology_walker.config import WalkerConfig
 from tools.topology_walker.observe.deviation import deviation
 from tools.topology_walker.observe.metrics import strength_of
@@ -125,9 +126,9 @@ def _slower(
             "before": float(len(early)),
             "after": float(len(late)),
         },
-        excerpt=operation[:120],
+        excerpt=sanitize(operation, 120),
         statement=(
             f"{owner} spends {'between the two' if wire else 'itself'} {growth:.4g} s more in "
-            f"{operation[:80]!r} than before."
+            f"{sanitize(operation, 80)!r} than before."
         ),
     )
