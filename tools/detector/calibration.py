@@ -8,9 +8,12 @@ Modelling Extremal Events, 1997).
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tools.detector.residuals import BoolArray
 from tools.types import FloatArray
+
+IntArray = NDArray[np.int64]
 
 RATE = 1.0 / 700.0
 START = 3.0
@@ -44,33 +47,31 @@ class Calibration:
         self.peak = np.append(self.peak, np.zeros(n))
         self.clusters = np.append(self.clusters, np.zeros(n))
 
-    def step(self, size: FloatArray, seen: FloatArray, there: BoolArray | None) -> FloatArray:
-        """Sizes as multiples of the level before this point; then learn from them."""
+    def step(self, size: FloatArray, age: FloatArray, there: BoolArray | None) -> FloatArray:
+        """Sizes as multiples of the level before this point; then learn from them.
+
+        `age` is the number of values seen before, per series or of length one for all.
+        """
         ratio: FloatArray = size / self.level
         over = ratio > 1.0
         if there is not None:
             over &= there
-        pace = np.minimum(1.0, np.maximum(SLOWEST, 1.0 / (np.maximum(seen, 1.0) * RATE)))
-        change = pace * (-0.5 * RATE)
-        starts = over & (self.quiet >= QUIET)
-        if over.any():
-            self._learn(ratio, over, starts, pace, change)
-        self.quiet = np.where(over, 0.0, self.quiet + 1.0)
-        if there is not None:
-            change = np.where(there, change, 0.0)
-        self.level = self.level * (1.0 + change)
+        pace = np.minimum(1.0, np.maximum(SLOWEST, 1.0 / (np.maximum(age, 1.0) * RATE)))
+        on = np.flatnonzero(over)
+        kept = self.level[on]
+        fall = 1.0 + pace * (-0.5 * RATE)
+        self.level *= fall if there is None else np.where(there, fall, 1.0)
+        if len(on):
+            paces = np.broadcast_to(pace, self.level.shape)[on]
+            self.level[on] = kept * self._learn(ratio, on, paces)
+        self.quiet += 1.0
+        self.quiet[on] = 0.0
         return ratio
 
-    def _learn(
-        self,
-        ratio: FloatArray,
-        over: BoolArray,
-        starts: BoolArray,
-        pace: FloatArray,
-        change: FloatArray,
-    ) -> None:
-        """Clusters: their length, peak and tail; `change` is set where a series is over."""
-        at = np.flatnonzero(starts)
+    def _learn(self, ratio: FloatArray, on: IntArray, pace: FloatArray) -> FloatArray:
+        """Clusters: their length, peak and tail; returns what the levels are multiplied by."""
+        starts = self.quiet[on] >= QUIET
+        at = on[starts]
         known = at[self.peak[at] > 0]
         excess = np.log(self.peak[known])
         rate = np.maximum(GAMMA_RATE, 1.0 / (self.clusters[known] + 4.0))
@@ -80,12 +81,12 @@ class Calibration:
         self.clusters[at] += 1.0
         self.run[at] = 0.0
         self.peak[at] = 0.0
-        on = np.flatnonzero(over)
         self.run[on] += 1.0
         early = on[self.run[on] <= PEAK_POINTS]
         self.peak[early] = np.maximum(self.peak[early], ratio[early])
-        change[on] = np.where(self.run[on] > LONGEST, pace[on] * (0.5 * RATE), 0.0)
-        change[at] = pace[at] * (0.5 * (1.0 - RATE))
+        rise = np.where(starts, 1.0 + pace * (0.5 * (1.0 - RATE)), 1.0)
+        endless = ~starts & (self.run[on] > LONGEST)
+        return np.where(endless, 1.0 + pace * (0.5 * RATE), rise)
 
 
 def tail_probability(ratio: float, gamma: float) -> float:

@@ -15,6 +15,7 @@ SETTLED = 1.0
 TURNS = 2
 CLIMB = 2.0
 FIXED_SIGMAS = 4.0
+ONE = np.ones(1)
 
 
 class Point(NamedTuple):
@@ -31,9 +32,9 @@ class Point(NamedTuple):
 
 
 def threshold(gamma: FloatArray, config: DetectorConfig) -> FloatArray:
-    """The multiples of the calibrated level that open an episode."""
+    """The multiples of the calibrated level that open an episode; one for all by default."""
     if config.arm == "rules" or config.tail == RATE:
-        return np.ones_like(gamma)
+        return ONE
     return ratio_at(config.tail, gamma)
 
 
@@ -64,19 +65,20 @@ class Episode:
 
     def take(self, point: Point) -> bool:
         """Add the next point; True when it ends the episode."""
-        reach = self._reach(point)
-        self.calm = self.calm + 1 if point.ratio < CALM * reach else 0
-        if point.ratio >= CALM * reach and point.signed * self.last.signed < 0:
-            self.turns += 1
+        if point.ratio < CALM * self._reach(point):
+            self.calm += 1
+        else:
+            self.calm = 0
+            self.turns += point.signed * self.last.signed < 0
+            self.last = point
         if point.ratio > self.worst.ratio:
             self.worst = point
-        if point.ratio >= CALM * reach:
-            self.last = point
         self.settled = point.middle
         return self.calm >= self.config.quiet
 
     def _reach(self, point: Point) -> float:
-        return float(threshold(np.array([point.gamma]), self.config)[0])
+        plain = self.config.arm == "rules" or self.config.tail == RATE
+        return 1.0 if plain else float(ratio_at(self.config.tail, np.array([point.gamma]))[0])
 
     def kind(self) -> AnomalyKind:
         """What became of the series: a level it settled on, a wild phase, or a spike."""

@@ -23,52 +23,90 @@ HOUR_RATE = 0.05
 BoolArray = NDArray[np.bool_]
 
 
-def settle(scale: FloatArray, residual: FloatArray, seen: FloatArray) -> FloatArray:
-    """The mean absolute residual after one more residual; `seen` counts the earlier ones."""
-    size = np.abs(residual)
-    bounded = (seen > UNCLIPPED) & (scale > 0)
-    size = np.where(bounded, np.minimum(size, CLIP * scale), size)
-    return scale + np.maximum(SCALE_MEMORY, 1.0 / np.maximum(seen, 1.0)) * (size - scale)
-
-
-def standard(residual: FloatArray, scale: FloatArray, level: FloatArray) -> FloatArray:
-    """Residuals in mean absolute residuals, within +-1e6."""
-    unit = scale + FLOOR * np.abs(level) + TINY
-    return np.clip(residual / unit, -LIMIT, LIMIT)
-
-
 class Residuals:
-    """Levels of several memories, `alphas`, for `n` series; state is (memories, series)."""
+    """Levels of several memories, `alphas`, for `n` series; state is (memories, series).
+
+    After a step `before` holds the levels and scales the step was judged by.
+    """
 
     def __init__(self, alphas: tuple[float, ...], n: int) -> None:
-        self.alphas = np.array(alphas)[:, None]
+        self._alphas = np.array(alphas)[:, None]
         self.level = np.zeros((len(alphas), n))
         self.scale = np.zeros((len(alphas), n))
         self.seen = np.zeros(n)
+        self._alike = True
+        self._spare()
+
+    def _spare(self) -> None:
+        self.before = np.zeros_like(self.level), np.zeros_like(self.scale)
+        self._unit = np.zeros_like(self.level)
+        self._z = np.zeros_like(self.level)
 
     def extend(self, n: int) -> None:
         """Room for `n` more series."""
         self.level = np.pad(self.level, ((0, 0), (0, n)))
         self.scale = np.pad(self.scale, ((0, 0), (0, n)))
+        self._alike = self._alike and not self.seen.any()
         self.seen = np.pad(self.seen, (0, n))
+        self._spare()
+
+    @property
+    def age(self) -> FloatArray:
+        """Values seen before, per series; of length one while all have seen the same number."""
+        return self.seen[:1] if self._alike else self.seen
 
     def step(self, values: FloatArray, there: BoolArray | None) -> FloatArray:
-        """Standardised residuals of one value per series; `there` None means all are finite."""
-        first = self.seen == 0
-        if first.any():
-            self.level[:, first] = values[first]
-        residual = values - self.level
-        z = standard(residual, self.scale, self.level)
-        scale = settle(self.scale, residual, self.seen)
-        level = self.level + np.maximum(self.alphas, 1.0 / (self.seen + 1.0)) * residual
-        if there is None:
-            self.scale, self.level = np.where(first, 0.0, scale), level
-            self.seen = self.seen + 1.0
-            return z
-        self.scale = np.where(there & ~first, scale, self.scale)
-        self.level = np.where(there, level, self.level)
-        self.seen = self.seen + there
-        return np.where(there, z, 0.0)
+        """Standardised residuals of one value per series; `there` None means all are finite.
+
+        The result is only valid until the next step.
+        """
+        age = self.age
+        if there is not None:
+            self._alike = False
+        if len(age) and age.min() == 0.0:
+            new = self.seen == 0
+            self.level[:, new] = values[new]
+        level, scale = self.before
+        residual, unit = self._z, self._unit
+        np.subtract(values, self.level, out=residual)
+        self._settle(residual, unit, scale, age)
+        np.multiply(np.maximum(self._alphas, 1.0 / (age + 1.0)), residual, out=level)
+        level += self.level
+        if there is not None:
+            np.copyto(level, self.level, where=~there)
+            np.copyto(scale, self.scale, where=~there)
+        self._standardise(residual, unit)
+        self.before = self.level, self.scale
+        self.level, self.scale = level, scale
+        self.seen += 1.0 if there is None else there
+        return residual if there is None else np.where(there, residual, 0.0)
+
+    def _settle(
+        self, residual: FloatArray, bound: FloatArray, scale: FloatArray, age: FloatArray
+    ) -> None:
+        """The mean absolute residuals after this point, written to `scale`."""
+        np.abs(residual, out=scale)
+        if len(age) and age.max() > UNCLIPPED:
+            np.multiply(self.scale, CLIP, out=bound)
+            np.copyto(bound, np.inf, where=self.scale == 0.0)
+            if age.min() <= UNCLIPPED:
+                np.copyto(bound, np.inf, where=age <= UNCLIPPED)
+            np.minimum(scale, bound, out=scale)
+        scale -= self.scale
+        scale *= np.maximum(SCALE_MEMORY, 1.0 / np.maximum(age, 1.0))
+        scale += self.scale
+        if len(age) and age.min() == 0.0:
+            np.copyto(scale, 0.0, where=age == 0.0)
+
+    def _standardise(self, residual: FloatArray, unit: FloatArray) -> None:
+        """Residuals in mean absolute residuals, within +-1e6, in place."""
+        np.abs(self.level, out=unit)
+        unit *= FLOOR
+        unit += self.scale
+        unit += TINY
+        np.divide(residual, unit, out=residual)
+        np.minimum(residual, LIMIT, out=residual)
+        np.maximum(residual, -LIMIT, out=residual)
 
 
 class HourProfile:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tools.detector.arms import SETTINGS
-from tools.detector.calibration import Calibration
+from tools.detector.calibration import Calibration, IntArray
 from tools.detector.episodes import Episode, Point, threshold
 from tools.detector.model import DEFAULT, DetectorConfig
 from tools.detector.residuals import FLOOR, TINY, BoolArray, Residuals
@@ -40,7 +40,7 @@ class Stream:
         self._tail = Calibration(n)
         if not self._arm.calibrated:
             self._tail.level[:] = self._arm.fixed
-        self._recent = np.zeros((3, n))
+        self._recent = [np.zeros(n), np.zeros(n), np.zeros(n)]
         self._silence = Silence(n, config)
         self._open: dict[int, Episode] = {}
         self._missing: dict[int, Anomaly] = {}
@@ -54,7 +54,7 @@ class Stream:
         self._tail.extend(n)
         if not self._arm.calibrated:
             self._tail.level[:] = self._arm.fixed
-        self._recent = np.pad(self._recent, ((0, 0), (0, n)))
+        self._recent = [np.append(one, np.zeros(n)) for one in self._recent]
         self._silence.extend(n)
 
     @property
@@ -66,9 +66,10 @@ class Stream:
     @property
     def state_bytes(self) -> int:
         """Memory of the state in bytes, episodes that are open aside."""
-        parts = (self._residuals, self._tail, self._silence, self)
-        values = [value for part in parts for value in vars(part).values()]
-        return sum(value.nbytes for value in values if isinstance(value, np.ndarray))
+        parts = (self._residuals, self._tail, self._silence)
+        held = [value for part in parts for value in vars(part).values()]
+        held += [*self._recent, *self._residuals.before]
+        return sum(value.nbytes for value in held if isinstance(value, np.ndarray))
 
     def update(self, t: Timestamp, v: float) -> tuple[Anomaly, ...]:
         """Take one point of the only series."""
@@ -81,51 +82,46 @@ class Stream:
         if there is not None:
             values = np.where(finite, values, np.nan)
         out = self._voids(t, values, there)
-        before = self._residuals.level, self._residuals.scale, self._residuals.seen
+        age = self._residuals.age.copy()
         z = self._residuals.step(values if there is None else np.nan_to_num(values), there)
-        signed = z[0] + z[1]
-        size = np.abs(signed) / 2.0
-        fires = size > self._recent.max(axis=0)
-        level, gamma = self._tail.level, self._tail.gamma.copy()
-        ratio = self._weigh(size, before[2], there)
-        if there is None:
-            self._recent[:2], self._recent[2] = self._recent[1:].copy(), size
-        else:
-            self._recent = np.where(there, np.vstack((self._recent[1:], size)), self._recent)
-            fires &= there
-        reach = threshold(gamma, self.config)
-        strange = fires & (ratio >= reach) & (before[2] >= self.config.warmup)
-        touched = set(np.flatnonzero(strange).tolist())
-        for i in sorted(touched | self._open.keys()):
-            if there is not None and not there[i]:
-                continue
-            middle, half = self._band(i, before, level)
-            point = Point(
-                t,
-                float(values[i]),
-                float(ratio[i]),
-                bool(strange[i]),
-                float(signed[i]),
-                middle,
-                half,
-                float(gamma[i]),
-            )
-            out.extend(self._advance(i, point))
+        signed = z.sum(axis=0)
+        size, fires = self._rising(signed, there)
+        level, gamma = self._tail.level.copy(), self._tail.gamma.copy()
+        ratio = self._tail.step(size, age, there) if self._arm.calibrated else size / level
+        strange = fires & (ratio >= threshold(gamma, self.config)) & (age >= self.config.warmup)
+        touched = {*np.flatnonzero(strange).tolist(), *self._open}
+        if there is not None:
+            touched = {i for i in touched if there[i]}
+        if touched:
+            at = np.array(sorted(touched), dtype=np.int64)
+            middle, half = self._band(at, level)
+            judged = (ratio[at], strange[at], signed[at], middle, half, gamma[at])
+            rows = zip(at.tolist(), values[at].tolist(), *(j.tolist() for j in judged), strict=True)
+            for i, value, *rest in rows:
+                out.extend(self._advance(i, Point(t, value, *rest)))
         return tuple(out)
 
-    def _weigh(self, size: FloatArray, seen: FloatArray, there: BoolArray | None) -> FloatArray:
-        if self._arm.calibrated:
-            return self._tail.step(size, seen, there)
-        ratio: FloatArray = size / self._tail.level
-        return ratio
+    def _rising(self, signed: FloatArray, there: BoolArray | None) -> tuple[FloatArray, BoolArray]:
+        """Sizes of the departures, and which are larger than at the three points before."""
+        size = np.abs(signed)
+        size *= 0.5
+        oldest, older, old = self._recent
+        fires = size > np.maximum(np.maximum(older, old), oldest)
+        if there is None:
+            self._recent = [older, old, size]
+            return size, fires
+        self._recent = [
+            np.where(there, later, now)
+            for later, now in ((older, oldest), (old, older), (size, old))
+        ]
+        return size, fires & there
 
-    def _band(
-        self, i: int, before: tuple[FloatArray, FloatArray, FloatArray], level: FloatArray
-    ) -> tuple[float, float]:
-        levels, scales, _ = before
-        unit = scales[:, i] + FLOOR * np.abs(levels[:, i]) + TINY
-        weight = float((1.0 / unit).sum())
-        return float((levels[:, i] / unit).sum()) / weight, 2.0 * float(level[i]) / weight
+    def _band(self, at: IntArray, tail: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Middle and half width of what was expected of these series at this point."""
+        level, scale = (part[:, at] for part in self._residuals.before)
+        unit = scale + FLOOR * np.abs(level) + TINY
+        weight = (1.0 / unit).sum(axis=0)
+        return (level / unit).sum(axis=0) / weight, 2.0 * tail[at] / weight
 
     def _advance(self, i: int, point: Point) -> list[Anomaly]:
         present = self._open.get(i)

@@ -49,7 +49,7 @@ def forecast(series: Series, horizon_s: float, limit: float | None = None) -> Fo
 
     >>> t = np.arange(100) * 60.0
     >>> full = forecast(Series("db", "disk_used_pct", t, 50 + t / 600), 86400.0, limit=90.0)
-    >>> round((full.crosses_at - t[-1]) / 3600, 1)
+    >>> round(float(full.crosses_at - t[-1]) / 3600, 1)
     5.0
     """
     times, values = ordered(series)
