@@ -6,6 +6,8 @@ and so is the symptom the recording shows of it. Lost, corrupted and doubled pac
 retransmission, that is as delay, where no counter of the network itself was recorded.
 """
 
+from typing import get_args
+
 from tools.types import FaultKind
 
 _WORDS: tuple[tuple[str, frozenset[FaultKind]], ...] = (
@@ -25,6 +27,9 @@ _WORDS: tuple[tuple[str, frozenset[FaultKind]], ...] = (
 )
 
 
+_OURS: dict[str, FaultKind] = {kind: kind for kind in get_args(FaultKind)}
+
+
 def accepted(fault_type: str, *, released: bool) -> frozenset[FaultKind]:
     """The kinds that name this fault; empty where it cannot be named by an observer.
 
@@ -34,6 +39,8 @@ def accepted(fault_type: str, *, released: bool) -> frozenset[FaultKind]:
     ['cpu_saturation', 'noisy_neighbour']
     """
     name = fault_type.lower()
+    if name in _OURS:
+        return frozenset({_OURS[name]})
     found = next((kinds for word, kinds in _WORDS if word in name), frozenset())
     if name in ("exception", "return"):
         found = frozenset({"errors"})

@@ -1,0 +1,13 @@
+"""The `incidents` suite on the bundles that ship with the project; needs no data."""
+
+from rich.progress import Progress
+
+from copilot.simulator import shipped_bundles
+from evals.localization.cases import read
+from evals.report import Options, Result
+from evals.suites.incidents import score_set
+
+
+def run(options: Options, progress: Progress) -> Result:
+    """Locate the cause of every shipped bundle and score it."""
+    return score_set(options, read(shipped_bundles(), options.limit), progress, "demo", {})
