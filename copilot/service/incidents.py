@@ -12,6 +12,8 @@ from copilot.store import Store
 
 _SHOWN_ALERTS = 200
 
+Limit = Annotated[int, Query(ge=1, le=100_000)]
+
 _LINES = TypeAdapter(tuple[views.IncidentLine, ...])
 _ALERTS = TypeAdapter(tuple[views.AlertView, ...])
 
@@ -37,13 +39,13 @@ def incidents(store: Store) -> APIRouter:
         return _json(views.whole(incident, alerts, request, lang).model_dump_json().encode())
 
     @router.get("/incidents/{incident_id}/alerts", summary="Its alerts, suppressed ones too")
-    def alerts_of(incident_id: str) -> Response:
+    def alerts_of(incident_id: str, limit: Limit = 1000) -> Response:
         store.incidents.require(incident_id)
-        decided = store.alerts.decisions(incident_id)
+        decided = store.alerts.decisions(incident_id, limit=limit)
         return _json(_ALERTS.dump_json(tuple(map(views.alert, decided))))
 
     @router.get("/alerts", summary="Alerts that belong to no incident, each with the reason")
-    def unrelated(limit: Annotated[int, Query(ge=1, le=10_000)] = 1000) -> Response:
+    def unrelated(limit: Limit = 1000) -> Response:
         decided = store.alerts.decisions(None, limit=limit)
         return _json(_ALERTS.dump_json(tuple(map(views.alert, decided))))
 

@@ -131,7 +131,9 @@ class Alerts:
         decided = self.decisions(incident_id)
         return tuple(row.alert for row in decided if row.action not in SUPPRESSED)
 
-    def decisions(self, incident_id: str | None, limit: int = 10_000) -> tuple[StoredAlert, ...]:
+    def decisions(
+        self, incident_id: str | None, limit: int | None = None
+    ) -> tuple[StoredAlert, ...]:
         """What was decided on the alerts of an incident; `None`: on those that belong to none."""
         query = (
             select(alerts)

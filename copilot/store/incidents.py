@@ -1,14 +1,16 @@
 """Incidents: one document each, changed by reading, validating and writing in one transaction."""
 
-import builtins
+from typing import get_args
 
-from sqlalchemy import Connection, select, tuple_, update
+from sqlalchemy import Connection, func, select, tuple_, update
 
 from copilot.incident import CLOSED, Incident, IncidentStatus
 from copilot.store.canonical import document
 from copilot.store.database import Database, StoreError
 from copilot.store.tables import incidents
 from tools.types import Timestamp
+
+_OPEN = sorted(set(get_args(IncidentStatus)) - CLOSED)
 
 
 class UnknownIncidentError(StoreError):
@@ -67,7 +69,7 @@ class Incidents:
         """The incidents an alert may still be attached to, newest first."""
         query = (
             select(incidents.c.document)
-            .where(incidents.c.status.not_in(sorted(CLOSED)))
+            .where(incidents.c.status.in_(_OPEN))
             .order_by(incidents.c.opened_at.desc(), incidents.c.id.desc())
         )
         with self._database.read() as connection:
@@ -90,11 +92,9 @@ class Incidents:
 
     def count(self) -> dict[IncidentStatus, int]:
         """How many incidents are in each status."""
+        query = select(incidents.c.status, func.count()).group_by(incidents.c.status)
         with self._database.read() as connection:
-            statuses: builtins.list[IncidentStatus] = [
-                row.status for row in connection.execute(select(incidents.c.status))
-            ]
-        return {status: statuses.count(status) for status in sorted(set(statuses))}
+            return {status: number for status, number in connection.execute(query)}
 
 
 def _read(connection: Connection, incident_id: str, *, lock: bool = False) -> Incident | None:

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from copilot.store.database import Database, StoreError
@@ -33,6 +33,19 @@ class Run(Frozen):
     attempt: int = 0
     created_at: Timestamp
     error: str = ""
+
+
+_COLUMNS = [runs.c[name] for name in Run.model_fields]
+
+_other = runs.alias()
+_BUSY = (
+    select(_other.c.id)
+    .where(_other.c.incident_id == runs.c.incident_id, _other.c.status == "running")
+    .exists()
+)
+_SILENT = and_(runs.c.status == "running", runs.c.lease_until < bindparam("now"))
+_CLAIMABLE = or_(and_(runs.c.status == "accepted", ~_BUSY), _SILENT)
+_ANYTHING = select(runs.c.id).where(_CLAIMABLE).limit(1)
 
 
 class LeaseLostError(StoreError):
@@ -71,8 +84,12 @@ class Runs:
 
     def claim(self, owner: str, now: Timestamp, lease_s: float) -> Run | None:
         """Take the oldest run that waits for a worker or whose worker has gone silent."""
+        # Workers ask often and mostly in vain: asking must not take anybody's turn to write.
+        with self._database.read() as connection:
+            if connection.execute(_ANYTHING, {"now": now}).first() is None:
+                return None
         with self._database.write() as connection:
-            for run in _query(connection, _claimable(now), limit=_CANDIDATES, skip_locked=True):
+            for run in _query(connection, _CLAIMABLE, limit=_CANDIDATES, lock=True, now=now):
                 if _take(connection, run, owner, now, lease_s):
                     return run.model_copy(
                         update={
@@ -148,18 +165,7 @@ class Runs:
     def recoverable(self, now: Timestamp) -> tuple[Run, ...]:
         """What `claim` could hand out now, oldest first."""
         with self._database.read() as connection:
-            return _query(connection, _claimable(now))
-
-
-def _claimable(now: Timestamp) -> ColumnElement[bool]:
-    other = runs.alias()
-    busy = (
-        select(other.c.id)
-        .where(other.c.incident_id == runs.c.incident_id, other.c.status == "running")
-        .exists()
-    )
-    silent = and_(runs.c.status == "running", runs.c.lease_until < now)
-    return or_(and_(runs.c.status == "accepted", ~busy), silent)
+            return _query(connection, _CLAIMABLE, now=now)
 
 
 def _query(
@@ -167,13 +173,14 @@ def _query(
     where: ColumnElement[bool],
     *,
     limit: int | None = None,
-    skip_locked: bool = False,
+    lock: bool = False,
+    **values: object,
 ) -> tuple[Run, ...]:
-    columns = [runs.c[name] for name in Run.model_fields]
-    query = select(*columns).where(where).order_by(runs.c.created_at, runs.c.number).limit(limit)
-    if skip_locked:
+    query = select(*_COLUMNS).where(where).order_by(runs.c.created_at, runs.c.number).limit(limit)
+    if lock:
         query = query.with_for_update(skip_locked=True)
-    return tuple(Run.model_validate(dict(row._mapping)) for row in connection.execute(query))
+    rows = connection.execute(query, values)
+    return tuple(Run.model_validate(dict(row._mapping)) for row in rows)
 
 
 def _take(connection: Connection, run: Run, owner: str, now: Timestamp, lease_s: float) -> bool:
