@@ -20,7 +20,7 @@ from copilot.store.approvals import (
     UnknownPlanError,
     WrongDigestError,
 )
-from copilot.store.database import Database, StoreError, serialize_creation
+from copilot.store.database import Database, StoreError
 from copilot.store.incidents import Incidents, UnknownIncidentError
 from copilot.store.journal import GENESIS, Journal, JournalCheck
 from copilot.store.outbox import Intent, Outbox
@@ -76,7 +76,6 @@ class Store:
     def create(self) -> None:
         """Make what is missing; refuses a database that a newer version wrote."""
         with self._database.write() as connection:
-            serialize_creation(connection, sqlite=self._database.sqlite)
             schema.create(connection, checkfirst=True)
             written = connection.execute(select(schema.c.version)).scalar()
             if written not in (None, SCHEMA_VERSION):

@@ -1,4 +1,8 @@
-"""Connections and transactions: one writer at a time on SQLite, row locks on PostgreSQL."""
+"""Connections and transactions: one writer at a time, on SQLite and on PostgreSQL.
+
+Nearly every transaction ends in the journal, which is one chain: its writers take turns anyway. So
+they take the turn at the start, where waiting for it cannot deadlock, on both databases alike.
+"""
 
 import threading
 from collections.abc import Iterator
@@ -16,6 +20,12 @@ from sqlalchemy.pool import PoolProxiedConnection
 BUSY_SECONDS = 30.0
 """How long a write waits for another process before it gives up."""
 
+_TURN = text("SELECT pg_advisory_xact_lock(7233205)")
+_PATIENCE = (
+    f"SET lock_timeout = {int(BUSY_SECONDS * 1000)}",
+    # A process that hangs in a transaction gives the turn back.
+    "SET idle_in_transaction_session_timeout = 60000",
+)
 _BEGIN = {True: "BEGIN IMMEDIATE", False: "BEGIN"}
 
 
@@ -85,6 +95,8 @@ class Database:
         with self._translated(), self._engine.connect() as plain:
             connection = plain.execution_options(copilot_writes=True)
             with connection.begin():
+                if not self.sqlite:
+                    connection.execute(_TURN)
                 self._local.connection = connection
                 try:
                     yield connection
@@ -160,20 +172,18 @@ def _sqlite(url: URL) -> Engine:
 def _postgresql(url: URL) -> Engine:
     psycopg = url.set(drivername="postgresql+psycopg")
     try:
-        return create_engine(
-            psycopg,
-            pool_size=16,
-            max_overflow=32,
-            pool_pre_ping=True,
-            isolation_level="READ COMMITTED",
-        )
+        engine = create_engine(psycopg, pool_size=16, max_overflow=32, pool_pre_ping=True)
     except (ModuleNotFoundError, NoSuchModuleError) as problem:
         raise StoreError(
             "PostgreSQL needs the driver psycopg; install incident-copilot[postgres]"
         ) from problem
 
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: PoolProxiedConnection, _record: object) -> None:
+        cursor = connection.cursor()
+        for setting in _PATIENCE:
+            cursor.execute(setting)
+        cursor.close()
+        connection.commit()
 
-def serialize_creation(connection: Connection, *, sqlite: bool) -> None:
-    """Let one process at a time create tables; PostgreSQL does not order CREATE by itself."""
-    if not sqlite:
-        connection.execute(text("SELECT pg_advisory_xact_lock(7233205)"))
+    return engine

@@ -135,3 +135,21 @@ def test_a_run_needs_its_incident_and_a_failure_keeps_its_reason(store: Store) -
     assert store.runs.of("I1")[0].error == "disk full"
     with pytest.raises(StoreError, match="no run"):
         store.runs.finish("I1.99", "done", NOW)
+
+
+def test_writers_that_meet_in_opposite_order_do_not_deadlock(store: Store) -> None:
+    opened(store)
+
+    def incident_first(number: int) -> None:
+        with store.transaction():
+            store.incidents.update("I1", NOW + number, title=f"t{number}")
+            store.journal.append("I1", "noted", "a", {}, NOW)
+
+    def journal_first(number: int) -> None:
+        with store.transaction():
+            store.journal.append("I1", "noted", "b", {}, NOW)
+            store.incidents.update("I1", NOW + number, severity="critical")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: (incident_first, journal_first)[n % 2](n), range(40)))
+    assert len(store.journal.events()) == 40
