@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tools.log_retriever import Miner, MinerConfig
-from tools.log_retriever.headers import LEVELS, level_name, split_header
+from tools.log_retriever.headers import split_header
+from tools.log_retriever.levels import LEVELS, level_name
 from tools.log_retriever.stamps import read_stamp
 
 FORMATS = [

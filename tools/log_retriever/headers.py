@@ -6,11 +6,12 @@ request. That covers syslog (RFC 3164, 5424), log4j and its kin, klog, logcat, P
 supercomputers' event logs and what is like them; JSON lines and logfmt are read as such.
 """
 
-import json
 import re
 from typing import NamedTuple
 
+from tools.log_retriever.levels import LEVELS, SYNONYMS, level_name
 from tools.log_retriever.stamps import CLOCK, EPOCH, FULL, read_stamp
+from tools.log_retriever.structured import read_json, read_logfmt
 from tools.types import Timestamp
 
 
@@ -26,16 +27,7 @@ class Header(NamedTuple):
         return read_stamp(self.stamp, year) if self.stamp else None
 
 
-LEVELS = ("TRACE", "DEBUG", "INFO", "NOTICE", "WARN", "ERROR", "FATAL")
-_SYNONYMS = {
-    "V": "TRACE", "VERBOSE": "TRACE", "FINE": "DEBUG", "FINER": "TRACE", "FINEST": "TRACE",
-    "D": "DEBUG", "DBG": "DEBUG", "I": "INFO", "INF": "INFO", "INFORMATION": "INFO",
-    "INFORMATIONAL": "INFO", "CONFIG": "INFO", "W": "WARN", "WRN": "WARN", "WARNING": "WARN",
-    "E": "ERROR", "ERR": "ERROR", "SEVERE": "ERROR", "FAILURE": "ERROR", "F": "FATAL",
-    "C": "FATAL", "CRIT": "FATAL", "CRITICAL": "FATAL", "ALERT": "FATAL", "EMERG": "FATAL",
-    "EMERGENCY": "FATAL", "PANIC": "FATAL",
-}  # fmt: skip
-_NAMES = sorted({*LEVELS, *(name for name in _SYNONYMS if len(name) > 1)}, key=len, reverse=True)
+_NAMES = sorted({*LEVELS, *(name for name in SYNONYMS if len(name) > 1)}, key=len, reverse=True)
 _UPPER = "|".join(_NAMES)
 _ANYCASE = "|".join((*_NAMES, *(n.capitalize() for n in _NAMES), *(n.lower() for n in _NAMES)))
 _END = r"(?=[\s|:,;\])]|$)"
@@ -96,16 +88,6 @@ _PADDING = ("  ", "\t")
 _SEPARATORS = (" ", "\t", ",", "|", ";", ":", "-")
 
 
-def level_name(text: str) -> str:
-    """The level a word stands for, `""` if it is none.
-
-    >>> level_name("warning"), level_name("E"), level_name("hello")
-    ('WARN', 'ERROR', '')
-    """
-    name = text.strip().upper()
-    return name if name in LEVELS else _SYNONYMS.get(name, "")
-
-
 def split_header(text: str) -> tuple[Header, str]:
     """Header and message of one line; an empty header where none is recognised.
 
@@ -114,12 +96,11 @@ def split_header(text: str) -> tuple[Header, str]:
     ('ERROR', 'c.a.Cart', 'out of stock')
     """
     text = text.lstrip(_BLANKS)
-    if text.startswith("{"):
-        return _from_json(text) or (Header(), text)
-    if "=" in text[:24]:
-        found = _from_logfmt(text)
-        if found:
-            return found
+    record = read_json(text) if text.startswith("{") else None
+    if record is None and "=" in text[:24]:
+        record = read_logfmt(text)
+    if record is not None:
+        return Header(record.stamp, level_name(record.level), record.component), record.message
     klog = _KLOG.match(text) if text.startswith(("I", "W", "E", "F")) else None
     if klog:
         stamp = f"{klog[2]}-{klog[3]}" if len(klog[2]) == 2 else klog[2] + klog[3]
@@ -240,39 +221,3 @@ def _without_stamp(text: str) -> tuple[Header, str]:
     if stamped:
         return _with_stamp(text, stamped[1], level, stamped.end())
     return Header("", level, found[3] or ""), text[found.end() :]
-
-
-_MESSAGE_KEYS = ("msg", "message", "@message", "log", "body", "event", "text")
-_LEVEL_KEYS = ("level", "lvl", "severity", "loglevel", "log.level", "@level", "levelname")
-_TIME_KEYS = ("ts", "time", "timestamp", "@timestamp", "datetime", "t", "asctime")
-_NAME_KEYS = ("logger", "caller", "component", "name", "module")
-_PAIRS = re.compile(r"([\w.@-]{1,64})=(\"(?:[^\"\\]|\\.){0,4096}\"|\S{0,4096})")
-
-
-def _from_json(text: str) -> tuple[Header, str] | None:
-    try:
-        record = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(record, dict):
-        return None
-    return _from_fields({k: str(v) for k, v in record.items() if isinstance(v, str | int | float)})
-
-
-def _from_logfmt(text: str) -> tuple[Header, str] | None:
-    if not _PAIRS.match(text):
-        return None
-    fields = {key: value.strip('"') for key, value in _PAIRS.findall(text)}
-    return _from_fields(fields) if any(key in fields for key in _LEVEL_KEYS) else None
-
-
-def _from_fields(fields: dict[str, str]) -> tuple[Header, str] | None:
-    message = _first(fields, _MESSAGE_KEYS)
-    if not message:
-        return None
-    level, name = _first(fields, _LEVEL_KEYS), _first(fields, _NAME_KEYS)
-    return Header(_first(fields, _TIME_KEYS), level_name(level), name), message
-
-
-def _first(fields: dict[str, str], keys: tuple[str, ...]) -> str:
-    return next((fields[key] for key in keys if fields.get(key)), "")

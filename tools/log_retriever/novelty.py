@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from tools.log_retriever.changes import Change, NoveltyConfig, Periods, changes_of, periods_of
-from tools.log_retriever.headers import level_name
+from tools.log_retriever.levels import level_name
 from tools.log_retriever.miner import template_id
 from tools.log_retriever.redact import Vault, excerpt
 from tools.log_retriever.significance import RateChange, discoveries

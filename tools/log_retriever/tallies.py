@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tools.log_retriever.headers import level_name
+from tools.log_retriever.levels import level_name
 from tools.log_retriever.miner import Miner, MinerConfig
 from tools.types import LogLine, Timestamp
 
