@@ -1,13 +1,14 @@
 """Statistical detector: series in, anomalies with onset, direction, score and reason out."""
 
 from tools.detector.joint import Joint, JointScores, detect_joint
-from tools.detector.model import DetectorConfig, Forecast, JointAnomaly, Onset, PointScores
+from tools.detector.model import WATCH, DetectorConfig, Forecast, JointAnomaly, Onset, PointScores
 from tools.detector.onset import onset
 from tools.detector.scan import detect, scores
 from tools.detector.stream import Stream
 from tools.detector.trend import forecast
 
 __all__ = [
+    "WATCH",
     "DetectorConfig",
     "Forecast",
     "Joint",

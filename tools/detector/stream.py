@@ -6,6 +6,7 @@ import numpy as np
 
 from tools.detector.arms import SETTINGS
 from tools.detector.calibration import Calibration, IntArray
+from tools.detector.clean import LARGEST
 from tools.detector.episodes import Episode, Point, threshold
 from tools.detector.model import DEFAULT, DetectorConfig
 from tools.detector.residuals import FLOOR, TINY, BoolArray, Residuals
@@ -77,7 +78,7 @@ class Stream:
 
     def update_columns(self, t: Timestamp, values: FloatArray) -> tuple[Anomaly, ...]:
         """Take one value of every series; `t` must not go back."""
-        finite = np.isfinite(values)
+        finite = np.abs(values) <= LARGEST
         there = None if finite.all() else finite
         if there is not None:
             values = np.where(finite, values, np.nan)

@@ -80,12 +80,17 @@ def forecast(series: Series, horizon_s: float, limit: float | None = None) -> Fo
 
 
 def _last_reset(values: FloatArray) -> int:
-    """The first point after the last sudden step that dwarfs the usual ones."""
-    steps = np.abs(np.diff(values))
+    """The first point after the last sudden step that dwarfs the usual ones.
+
+    Steps both up and down are the way of the series (day and night, say), not resets.
+    """
+    signed = np.diff(values)
+    steps = np.abs(signed)
     usual = float(np.median(np.abs(steps - np.median(steps)))) + float(np.median(steps))
     span = float(values.max() - values.min())
     resets = np.flatnonzero((steps > RESET_MADS * usual) & (steps > RESET_SHARE * span))
-    last = int(resets[-1]) + 1 if len(resets) else 0
+    one_way = len(set(np.sign(signed[resets]).tolist())) == 1
+    last = int(resets[-1]) + 1 if one_way else 0
     return last if len(values) - last >= 3 else 0
 
 
