@@ -168,6 +168,18 @@ def test_an_alert_that_does_not_say_its_cluster_may_join_any() -> None:
     assert decisions[0].group_id == decisions[1].group_id
 
 
+def test_alerts_on_one_node_are_related_and_elsewhere_are_not() -> None:
+    clusterer = Clusterer()
+    first, same, other = feed(
+        clusterer,
+        alert("DiskFull", "db", 0.0, node="n1"),
+        alert("Evicted", "mail", 400.0, node="n1"),
+        alert("Evicted", "mail2", 980.0, node="n2"),
+    )
+    assert same.group_id == first.group_id != other.group_id
+    assert "node=n1" in same.reason
+
+
 def test_a_late_alert_joins_the_group_of_its_time() -> None:
     clusterer = Clusterer()
     opened = feed(clusterer, alert("Down", "db", 1000.0))[0]

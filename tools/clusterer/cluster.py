@@ -224,7 +224,7 @@ class Clusterer:
     def _join(self, group: Group, fresh: Fresh, place: Place) -> None:
         alert, at = fresh.alert, fresh.at
         surprise = self._surfacer.surprise(alert, fresh.scope, at)
-        group.add(Member(alert, at, fresh.suspect, place.reason, surprise))
+        group.add(Member(alert, at, fresh.suspect, place.reason, surprise, fresh.places))
         group.events += fresh.momentary
         self._placement.accuse(group, fresh, place)
         self._surfacer.observe(alert, fresh.scope, at)

@@ -73,7 +73,9 @@ class Door:
         if brief:
             group.quiet_since = max(group.quiet_since, at)
         else:
-            group.fire(alert.fingerprint, max(at + self._config.firing_for, alert.ends_at or 0.0))
+            until = at + self._config.firing_for
+            known_end = until if alert.ends_at is None else alert.ends_at
+            group.fire(alert.fingerprint, max(until, known_end))
         track = self.tracks.get(alert.fingerprint)
         if track is None:
             self.tracks.put(alert.fingerprint, Track(alert.starts_at, group, not brief))

@@ -23,6 +23,7 @@ class Member:
     suspect: str
     reason: str
     surprise: float
+    places: frozenset[str] = frozenset()
     count: int = 1
 
 
@@ -40,13 +41,14 @@ class Group:
     last_at: Timestamp
     members: dict[str, Member] = field(default_factory=dict)
     services: set[str] = field(default_factory=set)
+    places: set[str] = field(default_factory=set)
     roots: set[str] = field(default_factory=set)
-    root_at: Timestamp = 0.0
+    root_at: Timestamp = -math.inf
     causes: set[str] = field(default_factory=set)
     strays: dict[str, set[str]] = field(default_factory=dict)
     firing: dict[str, Timestamp] = field(default_factory=dict)
     expires_at: Timestamp = math.inf
-    quiet_since: Timestamp = 0.0
+    quiet_since: Timestamp = -math.inf
     alerts: int = 0
     events: int = 0
     score: float = 0.0
@@ -82,6 +84,7 @@ class Group:
         self.score += member.surprise
         if member.alert.service:
             self.services.add(member.alert.service)
+        self.places |= member.places
 
     def again(self, fingerprint: str, at: Timestamp) -> None:
         """A member came again."""
@@ -103,6 +106,7 @@ class Group:
         self.score -= member.surprise
         left = [each.alert for each in self.members.values()]
         self.services = {alert.service for alert in left if alert.service}
+        self.places = {place for each in self.members.values() for place in each.places}
         self.severity = worst("low", *(alert.severity for alert in left))
         return member
 

@@ -154,11 +154,12 @@ class Placement:
         return self._by_time(fresh, groups)
 
     def _by_time(self, fresh: Fresh, groups: Sequence[Group]) -> Place:
-        service, at, momentary = fresh.alert.service, fresh.at, fresh.momentary
+        at, momentary = fresh.at, fresh.momentary
         for group in groups:
             since = f"{group.gap(at):.0f} s from it"
-            if service in group.services and self.near(group, at, momentary, related=True):
-                return Place(group, f"{since}, {service} is in the group")
+            why = self._relation(fresh, group)
+            if why and self.near(group, at, momentary, related=True):
+                return Place(group, f"{since}, {why}")
             if self.near(group, at, momentary, related=False) and self._judged(fresh.alert, group):
                 return Place(group, f"{since} in the same scope, no call path known")
         return Place(None, "no open group is near in time and scope")
@@ -171,6 +172,8 @@ class Placement:
     def _relation(self, fresh: Fresh, group: Group) -> str:
         if fresh.alert.service and fresh.alert.service in group.services:
             return f"{fresh.alert.service} is in the group"
+        if not fresh.places.isdisjoint(group.places):
+            return f"it shares {min(fresh.places & group.places)} with the group"
         for root in sorted(group.roots):
             if self._reach.explains(root, fresh.suspect):
                 return f"{fresh.suspect} calls {root}, the root of the group"

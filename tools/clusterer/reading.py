@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tools.clusterer.config import ClustererConfig
 from tools.clusterer.group import Scope
 from tools.clusterer.reach import Reach
-from tools.clusterer.wording import accused, names_cause
+from tools.clusterer.wording import accused, names_cause, plain
 from tools.types import Alert, Timestamp
 
 
@@ -13,6 +13,7 @@ from tools.types import Alert, Timestamp
 class Fresh:
     """An alert that needs a place. `by_call`: it points past its own service at a callee.
 
+    `places` says where it runs.
     `momentary` alerts are over as they start: events of a log or a sensor, not conditions.
     """
 
@@ -23,6 +24,7 @@ class Fresh:
     by_call: bool
     cause: bool
     momentary: bool
+    places: frozenset[str]
 
 
 class Reader:
@@ -53,6 +55,11 @@ class Reader:
             by_call=by_call,
             cause=names_cause(alert),
             momentary=momentary(alert),
+            places=frozenset(
+                plain(f"{name}={alert.labels[name]}")
+                for name in self._config.place_labels
+                if name in alert.labels
+            ),
         )
 
 
