@@ -228,6 +228,6 @@ def _sentences(
     english += f", {count['worse']} are worse" if count["worse"] else ""
     english += f", {watched - len(looks)} have no fresh points" if watched > len(looks) else ""
     chinese = f"{watched} 个受监视的指标中 {count['normal']} 个恢复正常"
-    chinese += f",{count['worse']} 个更差" if count["worse"] else ""
+    chinese += f"，{count['worse']} 个更差" if count["worse"] else ""
     tail = f": {figures}{checks}" if figures else checks
     return english + tail, chinese + tail
