@@ -25,7 +25,7 @@ _SYMPTOMS_OF_ERRORS = 0.9
 
 _AT_LIMIT = 90.0
 _ROSE = 1.1
-_LIMITS: dict[Family, float] = {"disk": 1.4, "cpu": 1.25, "memory": 1.2, "saturation": 1.0}
+_LIMITS: dict[Family, float] = {"disk": 1.4, "memory": 1.3, "cpu": 1.25, "saturation": 1.0}
 """A resource that rose to its limit explains the errors and the waiting at the component.
 
 In this order: who computes or swaps all the time also holds its connections longer.
