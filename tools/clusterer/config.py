@@ -28,8 +28,10 @@ class ClustererConfig(Frozen):
         "destination_workload",
         "peer_service",
     )
-    place_labels: tuple[str, ...] = ("node", "host", "instance", "pod")
-    """Labels of where something runs: alerts that share a value are related without a call path."""
+    place_labels: tuple[str, ...] = ("node", "host", "hostname", "pod")
+    """Labels of where something runs: alerts that share a value are related without a call path.
+
+    Not `instance`: alerts of one exporter share it, whatever they are about."""
 
     burst: float = Field(default=15.0, ge=0)
     """Alerts that start this close together are taken for one cause, however far apart they are."""
