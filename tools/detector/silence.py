@@ -19,6 +19,7 @@ class Silence:
         self._config = config
         self.step = 0.0
         self._now = np.nan
+        self._patchy = False
         self.heard = np.full(n, np.nan)
         self.value = np.full(n, np.nan)
         self.run = np.zeros(n)
@@ -40,12 +41,14 @@ class Silence:
         """Which series had been silent too long when `t` came; None: none of them."""
         late = None
         longest = self._config.missing * self.step
-        if self.step > 0 and (there is not None or t - self._now > longest):
+        patchy = there is not None or self._patchy
+        if self.step > 0 and (patchy or t - self._now > longest):
             late = t - self.heard > longest
         return late if late is not None and late.any() else None
 
     def hear(self, t: Timestamp, there: BoolArray | None) -> None:
         """Note who spoke at `t`."""
+        self._patchy = there is not None
         if there is None:
             self.heard[:] = t
         else:
