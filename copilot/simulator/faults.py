@@ -12,6 +12,7 @@ from copilot.simulator.state import State
 from tools.types import FloatArray, Timestamp
 
 _RAMP_S = 15.0
+_FILLS_S = 185.0  # a leak or a runaway writer of magnitude 1 fills what is left in this time
 _CROWD_RAMP_S = 60.0  # clients do not all arrive at once
 FULL_PCT = 99.0  # percent of the volume from which writes fail
 TIGHT_PCT = 75.0  # percent of memory from which collection costs time
@@ -47,7 +48,8 @@ def _cpu_saturation(site: Site) -> None:
 
 
 def _memory_pressure(site: Site) -> None:
-    site.state.leak[site.target] += 0.27 * site.strength * TICK_S
+    room = 100.0 - float(site.plant.memory[site.target])
+    site.state.leak[site.target] += room * site.strength * TICK_S / _FILLS_S
 
 
 def _slow_dependency(site: Site) -> None:
@@ -87,7 +89,9 @@ def _traffic_surge(site: Site) -> None:
 
 def _disk_full(site: Site) -> None:
     disk = site.state.disk
-    disk[site.target] = min(100.0, disk[site.target] + 0.22 * site.strength * TICK_S)
+    room = 100.0 - site.plant.graph.services[site.target].disk_pct
+    more = room * site.strength * TICK_S / _FILLS_S
+    disk[site.target] = min(100.0, disk[site.target] + more)
 
 
 def _network_loss(site: Site) -> None:
