@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 Action = Literal[
     "opened",  # the first alert of a group that a person should see
     "attached",  # joined an open group, new information for it
-    "deduplicated",  # the same alert again while it is firing
+    "deduplicated",  # the same alert again: the same firing, or once more in its group
     "resolved",  # an end of an alert that was firing
     "inhibited",  # a burning cause explains it; listed under the group of its cause
     "silenced",  # a person asked not to hear of it, or a maintenance window is open
