@@ -14,6 +14,7 @@ from tools.types import Evidence, FaultKind, Owner
 _FULL = re.compile(r"used|usage|full|free|avail|inode")
 _LOCK, _QUEUE = re.compile(r"lock"), re.compile(r"queue|backlog|lag")
 _LOSS = re.compile(r"retrans|loss|drop|corrupt|out_of_order|dup")
+_BOTH_ENDS = ("wire_latency", "wire_time", "callee_latency", "callee_errors")
 _KINDS: frozenset[str] = frozenset(get_args(FaultKind))
 
 _SATURATED = 80.0
@@ -22,6 +23,9 @@ _ENOUGH = 0.85
 
 _SYMPTOMS_OF_ERRORS = 0.9
 """Errors, their log lines and their traces are one symptom seen thrice; together they vote so."""
+
+_FILLED, _FILLED_Z = 2.5, 20.0
+"""Memory whose limit nobody recorded counts as full at 2.5 times its usual, steady level."""
 
 _AT_LIMIT = 90.0
 _ROSE = 1.1
@@ -91,6 +95,8 @@ def _outside(component: str, evidence: Sequence[Evidence]) -> Iterable[tuple[Fau
         for owner in (Owner.parse(i.subject) for i in evidence if i.kind in ("metric", "log"))
         if owner.kind == "service"
     }
+    # Time on the wire can only be told where the callee measured, too.
+    measured |= {Owner.parse(i.subject).service for i in evidence if i.name in _BOTH_ENDS}
     for item in evidence:
         owner = Owner.parse(item.subject)
         if owner.kind != "edge" or owner.service in measured:
@@ -154,7 +160,9 @@ def _strength(item: Evidence) -> float:
     if family == "memory":
         if item.unit == "%" and (item.value or 0.0) < _SATURATED:
             return 0.5 * strength
-        doubled = np.clip((np.log2(max(figures["ratio"], 1e-3)) - 0.9) / 0.45, 0.0, 1.0)
+        if figures["ratio"] >= _FILLED and figures["z"] >= _FILLED_Z:
+            return _LIMITS["memory"] * figures["fresh"]
+        doubled = np.clip((np.log2(max(figures["ratio"], 1e-3)) - 1.0) / 0.4, 0.0, 1.0)
         return strength * float(0.4 + 0.9 * doubled)
     strength *= 0.25 + 0.75 * figures["share"]
     if family == "cpu":
