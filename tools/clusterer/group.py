@@ -40,6 +40,7 @@ class Group:
     first_at: Timestamp
     last_at: Timestamp
     members: dict[str, Member] = field(default_factory=dict)
+    names: dict[str, None] = field(default_factory=dict)  # of its members, in order of arrival
     services: set[str] = field(default_factory=set)
     places: set[str] = field(default_factory=set)
     roots: set[str] = field(default_factory=set)
@@ -81,6 +82,7 @@ class Group:
         if len(self.members) >= MOST_MEMBERS:
             return
         self.members[member.alert.fingerprint] = member
+        self.names[member.alert.name] = None
         self.score += member.surprise
         if member.alert.service:
             self.services.add(member.alert.service)
@@ -105,6 +107,7 @@ class Group:
         self.alerts -= member.count
         self.score -= member.surprise
         left = [each.alert for each in self.members.values()]
+        self.names = dict.fromkeys(alert.name for alert in left)
         self.services = {alert.service for alert in left if alert.service}
         self.places = {place for each in self.members.values() for place in each.places}
         self.severity = worst("low", *(alert.severity for alert in left))

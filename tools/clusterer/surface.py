@@ -51,7 +51,7 @@ class Surfacer:
     def settle(self, group: Group, at: Timestamp) -> str:
         """Rank a group anew and decide whether it is told; the reason of the decision."""
         if not self._learned:
-            kinds = len({member.alert.name for member in group.members.values()})
+            kinds = len(group.names)
             worst = SEVERITIES.index(group.severity) / len(SEVERITIES)
             group.rank = worst + 0.2 * kinds / (kinds + 3)
             group.surfaced = True
@@ -76,10 +76,9 @@ class Surfacer:
 
     def _rare(self, group: Group, at: Timestamp) -> str:
         """The name of an alert that is too new to be called noise, "" if there is none."""
-        for member in group.members.values():
-            family = (*group.scope, member.alert.name)
-            if self.noise.family_count(family, at) <= self._config.learn_episodes:
-                return plain(member.alert.name, 80)
+        for name in group.names:
+            if self.noise.family_count((*group.scope, name), at) <= self._config.learn_episodes:
+                return plain(name, 80)
         return ""
 
     def ended(self, group: Group, at: Timestamp) -> None:
