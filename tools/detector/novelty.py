@@ -31,6 +31,11 @@ class Memory:
         self._held = 0
         self._clock = 0.0
 
+    @property
+    def state_bytes(self) -> int:
+        """Memory of the states in bytes."""
+        return self._states.nbytes + self._used.nbytes
+
     def distance(self, state: FloatArray) -> float:
         """Euclidean distance to the nearest state remembered; 0 for the first."""
         self._clock += 1.0
@@ -81,6 +86,11 @@ class Novelty:
         self._hours = HourProfile()
         self._near, self._far = Memory(2), Memory(3)
         self._equaliser = Equaliser()
+
+    @property
+    def state_bytes(self) -> int:
+        """Memory of the state in bytes."""
+        return self._near.state_bytes + self._far.state_bytes + self._hours.level.nbytes
 
     def step(self, t: float, value: float) -> float:
         """How new the state at this point is."""

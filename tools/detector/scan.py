@@ -53,8 +53,8 @@ def _trace(
 ) -> tuple[Trace, FloatArray]:
     """Every point judged, and how many finite values came before it."""
     state = Single(SETTINGS[config.arm])
-    state.run(past.tolist())
-    trace = state.run(values.tolist())
+    state.run(past)
+    trace = state.run(values)
     finite = np.isfinite(values)
     seen = np.cumsum(finite) - finite + np.count_nonzero(np.isfinite(past))
     return trace, seen.astype(np.float64)

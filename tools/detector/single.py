@@ -14,6 +14,9 @@ from tools.detector import residuals as res
 from tools.detector.arms import ArmSetting
 from tools.types import FloatArray
 
+CHUNK = 65_536
+"""Points judged before their results are packed, so that memory stays that of the arrays."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trace:
@@ -68,8 +71,16 @@ class Single:
         self._recent = (0.0, 0.0, 0.0)
         self._tail = Tail(cal.START if arm.calibrated else arm.fixed)
 
-    def run(self, values: Sequence[float]) -> Trace:  # noqa: PLR0915, C901 - calls would cost half the time
+    def run(self, values: FloatArray) -> Trace:
         """Take values (NaN where missing) and say what each was worth before it was learned."""
+        parts = [
+            self._chunk(values[start : start + CHUNK].tolist())
+            for start in range(0, len(values), CHUNK)
+        ]
+        columns = np.concatenate(parts) if parts else np.empty((0, 6))
+        return Trace(*columns.T)
+
+    def _chunk(self, values: Sequence[float]) -> FloatArray:  # noqa: PLR0915, C901 - calls would cost half the time
         fast, slow, fast_scale, slow_scale, seen = self._memory
         third, second, last = self._recent
         alpha, beta = self._arm.alphas
@@ -129,5 +140,4 @@ class Single:
             seen += 1.0
         self._memory = (fast, slow, fast_scale, slow_scale, seen)
         self._recent = (third, second, last)
-        columns = np.array(rows, dtype=np.float64).reshape(-1, 6).T
-        return Trace(*columns)
+        return np.array(rows, dtype=np.float64).reshape(-1, 6)
