@@ -1,14 +1,19 @@
 """The scores of clusterings, against values worked out by hand."""
 
+import gzip
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.progress import Progress
 
 from evals.alerts import peers
 from evals.alerts.feed import deliveries, ours
 from evals.alerts.streams import Stream
+from evals.report import Options
 from evals.scoring.alerts import (
     NOISE,
     Clustering,
@@ -19,6 +24,7 @@ from evals.scoring.alerts import (
     score,
     v_measure,
 )
+from evals.suites import alerts as suite
 from tools.clusterer import fingerprint
 from tools.types import Alert, Topology
 
@@ -137,3 +143,42 @@ def test_feeding_a_stream_says_something_of_every_alert() -> None:
     assert made.clusters[0] == made.clusters[1] != made.clusters[2]
     assert all(made.actions)
     assert set(made.told) == set(made.clusters)
+
+
+def write_week(folder: Path) -> None:
+    """One incident of two alerts and a day of noise, in the layout of the recorded streams."""
+    folder.mkdir(parents=True)
+    rows = [
+        {
+            "id": number,
+            "startsAt": 1_700_000_000 + number * 3600,
+            "endsAt": 1_700_000_120 + number * 3600,
+            "labels": {"alertname": "Blip", "cluster": "c", "service": "s", "severity": "info"},
+            "incident": NOISE,
+        }
+        for number in range(24)
+    ]
+    for number in (24, 25):
+        labels = {"alertname": f"Down{number}", "cluster": "d", "service": "t"}
+        row = {**rows[5], "id": number, "labels": labels, "incident": "INC-1"}
+        rows.append(row)
+    with gzip.open(folder / "nezha_tiny.jsonl.gz", "wt", encoding="utf-8") as opened:
+        opened.writelines(json.dumps(row) + "\n" for row in rows)
+    with gzip.open(folder / "ait_tiny.csv.gz", "wt", encoding="utf-8") as opened:
+        opened.write("time,name,ip,host,short,time_label,event_label\n")
+        opened.writelines(f"{at},Scan,10.0.0.1,gate,S,scan,scan\n" for at in range(1000, 1020))
+
+
+def test_the_suite_runs_over_any_folder_of_the_layout(tmp_path: Path) -> None:
+    write_week(tmp_path / "alerts")
+    result = suite.run(Options(data=tmp_path, best_arm=True), Progress(disable=True))
+    assert result.arm == "ml"
+    assert result.summary["tiny.ari"] == 1.0
+    assert result.summary["tiny.incident_recall"] == 1.0
+    assert result.summary["ait.clusters"] == 1.0
+    assert {row["method"] for row in result.cases} >= {"ours, ml", "Alertmanager by cluster"}
+
+
+def test_a_folder_without_streams_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="neither alerts/nezha"):
+        suite.run(Options(data=tmp_path), Progress(disable=True))
