@@ -104,6 +104,11 @@ def test_without_fresh_points_nothing_is_known() -> None:
     assert "1 have no fresh points" in judgement.statement
 
 
+def test_slow_sampling_is_judged_by_the_newest_point_after_the_act() -> None:
+    judgement = judge([series(100.0, until=ACTED + STEP)], now=ACTED + 150.0)
+    assert judgement.verdict == "recovered"
+
+
 def test_without_anything_to_watch_nothing_is_known() -> None:
     assert judge([series(100.0)], []).verdict == "unknown"
 

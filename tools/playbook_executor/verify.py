@@ -125,6 +125,9 @@ def _look(
     fresh_window: Window,
 ) -> _Look | None:
     fresh = _points(series, anomaly.owner, anomaly.metric, fresh_window)
+    if fresh.size == 0:  # sampled more slowly than the holding time: the newest after the act
+        after = Window(start=np.nextafter(since, np.inf), end=max(fresh_window.end, since + 1))
+        fresh = _points(series, anomaly.owner, anomaly.metric, after)[-1:]
     if fresh.size == 0:
         return None
     onset = min(anomaly.onset, since)
