@@ -136,7 +136,7 @@ def suffer(state: State, at: Conditions, memory: FloatArray) -> None:
     """
     tight = np.clip((memory - TIGHT_PCT) / (100.0 - TIGHT_PCT), 0.0, 1.0)
     at.stretch *= 1.0 + 2.2 * tight
-    at.cost *= 1.0 + 0.5 * tight
+    at.cost *= 1.0 + 0.3 * tight
     out = memory >= 100.0
     state.killed = np.where(out, 25.0, state.killed)
     state.leak = np.where(out, 0.8 * state.leak, state.leak)
