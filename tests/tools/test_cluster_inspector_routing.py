@@ -262,3 +262,40 @@ def test_requests_that_are_not_found_behind_a_healthy_service_point_at_the_gatew
 
 def test_a_node_says_nothing_about_a_service_by_being_there() -> None:
     assert diagnose(shop(nodes=(Node(name="worker-9", ready=True),))).predictions == ()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "java.net.UnknownHostException: carts",
+        "Failed to resolve 'carts' [A(1)] after 4 queries",
+        "No servers available for service: carts",
+        "Connection refused: cart/10.9.0.4:8099",
+    ],
+)
+def test_a_gateways_own_words_name_the_wrong_target(line: str) -> None:
+    state = gatewayed(logs=(LogExcerpt(component="gateway", message=line),))
+
+    assert first(state) == ("gateway-route", "app/gateway")
+
+
+def test_a_right_target_that_is_refused_for_a_moment_is_no_wrong_route() -> None:
+    line = LogExcerpt(component="gateway", message="Connection refused: cart/10.9.0.4:80")
+
+    assert diagnose(gatewayed(logs=(line,))).predictions == ()
+
+
+def test_one_route_set_over_those_of_the_program_is_suspicious_even_without_a_path() -> None:
+    override = EnvVar(name="SPRING_CLOUD_GATEWAY_ROUTES_3_URI", value="lb://web")
+    found = diagnose(gatewayed(override)).predictions[0]
+
+    assert (found.rule.id, found.object) == ("gateway-route", "app/gateway")
+    assert found.score < 0.9
+
+
+def test_a_route_given_as_an_argument() -> None:
+    words = ("--spring.cloud.gateway.routes[0].uri=http://carts:80",)
+    template = spec("gateway", containers=(Container(name="server", command=words),))
+    state = gatewayed(workloads=(deployment("gateway", template=template), *shop().workloads))
+
+    assert first(state) == ("gateway-route", "app/gateway")

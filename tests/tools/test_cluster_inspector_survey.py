@@ -10,7 +10,7 @@ from shop_cluster import deployment, pending, pod, service, shop, spec, warning
 
 from tools.cluster_inspector import ClusterFinding, diagnose, inspect, next_looks, survey
 from tools.cluster_inspector.rules import RULES, clean
-from tools.types import ClusterState, Endpoints, LogExcerpt, Look, Window
+from tools.types import Alert, ClusterState, Endpoints, LogExcerpt, Look, Window
 
 
 class Recorder:
@@ -154,6 +154,19 @@ def test_a_pod_that_does_not_work_is_never_passed_over_in_silence(status: str) -
     state = shop(pods=(pod("web"), pod("cart", status=status, ready=(0, 1))))
 
     assert [found.object for found in diagnose(state).predictions] == ["app/cart"]
+
+
+def test_failing_requests_without_any_other_sign_still_name_their_service() -> None:
+    alert = Alert(
+        fingerprint="a",
+        name="HighErrorRate",
+        service="cart",
+        starts_at=0.0,
+        annotations={"description": "500 of cart"},
+    )
+    found = diagnose(shop(alerts=(alert,))).predictions
+
+    assert [(one.rule.id, one.object) for one in found] == [("requests-fail", "app/cart")]
 
 
 def test_foreign_text_is_capped_and_printable() -> None:

@@ -14,3 +14,5 @@ class Config(Frozen):
     """A survey asks no further once a finding is that sure."""
     per_kind: int = Field(default=3, ge=1)
     """Objects of one symptom that are looked at more closely."""
+    hint: float = Field(default=0.45, gt=0, le=1)
+    """With a finding that sure, not every application is asked for its errors."""

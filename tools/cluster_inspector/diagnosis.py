@@ -60,6 +60,7 @@ ANALYZERS: tuple[Analyzer, ...] = (
     unexplained.pods,
     unexplained.workloads,
     unexplained.endpoints,
+    unexplained.requests,
 )
 """One small analyzer per object and failure; their order decides between equal scores."""
 

@@ -81,7 +81,12 @@ RULES: dict[str, Rule] = {
         database_port="the database is asked at a port it does not listen on",
     ),
     **_stage("runtime", "dependency_down", database_down="the database does not answer"),
-    **_stage("runtime", "errors", database_read_only="the database accepts no writes"),
+    **_stage(
+        "runtime",
+        "errors",
+        database_read_only="the database accepts no writes",
+        requests_fail="its requests fail, for a reason not seen from outside",
+    ),
     **_stage(
         "runtime", "pool_exhaustion", database_connections="the database has no connection left"
     ),

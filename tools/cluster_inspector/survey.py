@@ -227,9 +227,28 @@ def callers(view: View, config: Config) -> Iterator[Look]:
             yield Look(verb="manifest", name=edge.caller)
 
 
+def callees(view: View, config: Config) -> Iterator[Look]:
+    """The errors of whom the complaining entries call."""
+    alerted = [a.service for a in view.state.alerts if a.service in view.workloads]
+    entries = list(dict.fromkeys(alerted))[: config.per_kind]
+    for name in entries:
+        yield Look(verb="dependencies", name=name)
+    for edge in view.state.edges:
+        if edge.caller in entries and edge.callee in view.workloads:
+            yield Look(verb="errors", name=edge.callee)
+
+
+def clients_of_databases(view: View, config: Config) -> Iterator[Look]:
+    """Whose log speaks of a database, but not of which one: its settings say."""
+    for found in inspect(view.state):
+        if found.rule.id.startswith("database-"):
+            for component in dict.fromkeys(line.component for line in view.state.logs):
+                yield Look(verb="manifest", name=component)
+
+
 def other_workloads(view: View, config: Config) -> Iterator[Look]:
-    """Stateful sets and quotas."""
-    return _listings("StatefulSet", "ResourceQuota")
+    """Stateful sets, quotas and policies."""
+    return _listings("StatefulSet", "ResourceQuota", "NetworkPolicy")
 
 
 def node_services(view: View, config: Config) -> Iterator[Look]:
@@ -238,6 +257,15 @@ def node_services(view: View, config: Config) -> Iterator[Look]:
         for node in view.state.nodes:
             if not is_control_plane(node):
                 yield Look(verb="node_service", name=node.name, detail=service)
+
+
+def everybody(view: View, config: Config) -> Iterator[Look]:
+    """The errors of every application, when nothing else gave as much as a hint."""
+    findings = inspect(view.state)
+    if findings and findings[0].score >= config.hint:
+        return
+    for name in view.workloads:
+        yield Look(verb="errors", name=name)
 
 
 STEPS: tuple[Step, ...] = (
@@ -258,8 +286,11 @@ STEPS: tuple[Step, ...] = (
     lost_wires,
     named_in_errors,
     callers,
+    callees,
+    clients_of_databases,
     other_workloads,
     node_services,
+    everybody,
 )
 """From the general to the special; a step is taken only while no finding is sure enough."""
 

@@ -20,11 +20,12 @@ _PATH = re.compile(
 )
 _BLOCK = re.compile(r"(?m)^\s*-\s+id:|\blocation\s+(?=[=~^*/])|\{(?=\s*\")")
 _NOBODY = re.compile(
-    r"(?:Unable to find instance for|No servers available for service:?|"
-    r"UnknownHostException:?|upstream host not found:?|host not found in upstream|"
-    r"could not be resolved:?|Load balancer does not contain an instance for the service) "
-    r"\"?(?P<host>[A-Za-z][\w\-]+)"
+    r"(?:Unable to find instance for|No servers available for service:?|UnknownHostException:?|"
+    r"upstream host not found:?|host not found in upstream|could not be resolved:?|"
+    r"Load balancer does not contain an instance for the service|[Ff]ailed to resolve|"
+    r"lookup) [\"']?(?P<host>[A-Za-z][\w\-]+)"
 )
+_REFUSED_AT = re.compile(r"(?P<host>[A-Za-z][\w\-]+)(?:[\w.\-]*)/[\d.]+:(?P<port>\d+)")
 _NOT_THERE = re.compile(r"\b(404|405|421)\b")
 _NOT_REACHED = re.compile(r"\b(502|503|504)\b")
 _PLAIN = re.compile(r"[^a-z0-9]")
@@ -57,7 +58,7 @@ def _written(view: View, application: str) -> Iterator[Route]:
     """Routes in the application's settings, in the order they are written."""
     for text in _texts(view, application):
         yield from _routes(application, text)
-    yield from _indexed(application, settings(view, application))
+    yield from _indexed(view, application)
 
 
 def _routes(application: str, text: str) -> Iterator[Route]:
@@ -65,7 +66,7 @@ def _routes(application: str, text: str) -> Iterator[Route]:
     starts = [found.start() for found in _BLOCK.finditer(text)]
     for start, end in zip([0, *starts], [*starts, len(text)], strict=True):
         target, path = _TARGET.search(text, start, end), _PATH.search(text, start, end)
-        if target is not None:
+        if target is not None and (path or len(starts)):
             yield Route(
                 source=f"ConfigMap/{application}",
                 path=path["path"] if path else "",
@@ -75,17 +76,21 @@ def _routes(application: str, text: str) -> Iterator[Route]:
 
 
 _INDEX = re.compile(
-    r"(?P<stem>.*ROUTES_?\[?\d+\]?)_(?P<part>URI|URL|PREDICATES|PATH)", re.IGNORECASE
+    r"(?P<stem>.*ROUTES[_.]?\[?\d+\]?)[_.](?P<part>URI|URL|PREDICATES|PATH)", re.IGNORECASE
 )
+_ARGUMENT = re.compile(r"(?:--|-D)(?P<name>[\w.\[\]\-]+)=(?P<value>\S+)")
 
 
-def _indexed(application: str, environment: dict[str, tuple[str, str]]) -> Iterator[Route]:
-    """Routes as `..._ROUTES_0_URI` and `..._ROUTES_0_PREDICATES_0`."""
+def _indexed(view: View, application: str) -> Iterator[Route]:
+    """Routes as `..._ROUTES_0_URI` and `..._ROUTES_0_PREDICATES_0`, or as `--...routes[0].uri`."""
+    pairs = [(name, value) for name, (value, _) in settings(view, application).items()]
+    for text in _texts(view, application):
+        pairs += [(said["name"], said["value"]) for said in _ARGUMENT.finditer(text)]
     parts: dict[str, dict[str, str]] = {}
-    for name, (value, _) in environment.items():
+    for name, value in pairs:
         found = _INDEX.match(name)
         if found is not None:
-            parts.setdefault(found["stem"], {})[found["part"][:3].upper()] = value
+            parts.setdefault(found["stem"].upper(), {})[found["part"][:3].upper()] = value
     for part in parts.values():
         target = _TARGET.search(f"uri={part.get('URI') or part.get('URL') or ''}")
         if target is not None:
@@ -136,6 +141,9 @@ def _wrong(view: View, application: str, route: Route, known: list[str]) -> Clus
         expected, score = f"{route.service}:{', '.join(map(str, offered))}", 0.94
     elif wanted and route.service not in wanted:
         expected, score = ", ".join(wanted), 0.92
+    elif not route.path and route.source.startswith("Deployment/"):
+        # One route alone, set from outside over those the program brings with it.
+        expected, score = "the route the program brings with it", 0.6
     else:
         return None
     target = route.service if route.port is None else f"{route.service}:{route.port}"
@@ -152,13 +160,26 @@ def complaints(view: View) -> Iterator[ClusterFinding]:
         if not is_gateway(view, application):
             continue
         for line in view.logs(application):
-            target = _NOBODY.search(line.message)
-            if target is not None and known and target["host"] not in known:
+            target = _astray(view, line.message, known)
+            if target:
                 yield broken(
                     "gateway-route", f"app/{application}", on=f"Deployment/{application}",
-                    field="routes", observed=target["host"], expected="a service of the namespace",
+                    field="routes", observed=target, expected="a service of the namespace",
                     score=0.93, evidence=line.message,
                 )  # fmt: skip
+
+
+def _astray(view: View, message: str, known: set[str]) -> str:
+    """The target a gateway complains of, when there is no such service or no such port of it."""
+    missing = _NOBODY.search(message)
+    if missing is not None and known and missing["host"] not in known:
+        return missing["host"]
+    refused = _REFUSED_AT.search(message)
+    service = view.services.get(refused["host"]) if refused else None
+    if refused is None or service is None:
+        return ""
+    offered = {str(port.port) for port in service.ports}
+    return refused.group() if offered and refused["port"] not in offered else ""
 
 
 def lost_requests(view: View) -> Iterator[ClusterFinding]:
@@ -171,7 +192,8 @@ def lost_requests(view: View) -> Iterator[ClusterFinding]:
     for alert in view.state.alerts:
         said = alert.annotations.get("description", "")
         strays = _NOT_THERE.search(said)
-        if not gateways or not view.healthy(alert.service) or alert.service in gateways:
+        known = alert.service in view.workloads
+        if not gateways or alert.service in gateways or (known and not view.healthy(alert.service)):
             continue
         if not strays and not _NOT_REACHED.search(said):
             continue
@@ -179,5 +201,5 @@ def lost_requests(view: View) -> Iterator[ClusterFinding]:
         yield broken(
             "gateway-route", f"app/{gateways[0]}", on=f"Deployment/{gateways[0]}",
             field=f"route {path or '*'}", observed=said, expected=f"an answer of {alert.service}",
-            score=0.75 if strays else 0.5, evidence=f"{path}: {said}",
+            score=(0.75 if strays else 0.5) - (0.0 if known else 0.1), evidence=f"{path}: {said}",
         )  # fmt: skip

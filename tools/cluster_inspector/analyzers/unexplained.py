@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from tools.cluster_inspector.findings import ClusterFinding
 from tools.cluster_inspector.rules import broken
+from tools.cluster_inspector.signals import kind_of
 from tools.cluster_inspector.view import View, serves
 from tools.types import KubeEvent, Pod
 
@@ -78,3 +79,16 @@ def endpoints(view: View) -> Iterator[ClusterFinding]:
             field=f"spec.ports[{item.port}]", observed="no connection", expected="a connection",
             score=0.5, evidence=item.detail,
         )  # fmt: skip
+
+
+def requests(view: View) -> Iterator[ClusterFinding]:
+    """Applications that are alerted for failing requests: the last thing to name."""
+    for alert in view.state.alerts:
+        if kind_of(alert.name) == "errors" or kind_of(alert.labels.get("metric", "")) == "errors":
+            if alert.service not in view.workloads:
+                continue
+            said = alert.annotations.get("description", "") or alert.name
+            yield broken(
+                "requests-fail", f"app/{alert.service}", on=f"Deployment/{alert.service}",
+                field="requests", observed=said, expected="answers", score=0.2, evidence=said,
+            )  # fmt: skip
