@@ -169,8 +169,12 @@ def _errors(scene: Scene) -> Figures:
                 at.append((owner.service, _risen(item, amount, worse)))
         elif item.kind == "edge" and item.name.endswith("errors"):
             risen = _risen(item, item.figures["delta"], item.figures["z"])
-            calls.append((item.subject, risen))
-            at.append((owner.service, risen))
+            if item.figures["outside"]:
+                # Whose dependency it is has to act; the outside is no component of this system.
+                at.append((owner.caller, risen))
+            else:
+                calls.append((item.subject, risen))
+                at.append((owner.service, risen))
     found = _unexplained(scene, at, calls, "own errors")
     changed = {
         Owner.parse(item.subject).service for item in scene.evidence if item.kind == "change"

@@ -14,7 +14,6 @@ from tools.types import Evidence, FaultKind, Owner
 _FULL = re.compile(r"used|usage|full|free|avail|inode")
 _LOCK, _QUEUE = re.compile(r"lock"), re.compile(r"queue|backlog|lag")
 _LOSS = re.compile(r"retrans|loss|drop|corrupt|out_of_order|dup")
-_BOTH_ENDS = ("wire_latency", "wire_time", "callee_latency", "callee_errors")
 _KINDS: frozenset[str] = frozenset(get_args(FaultKind))
 
 _SATURATED = 80.0
@@ -29,7 +28,7 @@ _FILLED, _FILLED_Z = 2.5, 20.0
 
 _AT_LIMIT = 90.0
 _ROSE = 1.1
-_LIMITS: dict[Family, float] = {"disk": 1.4, "memory": 1.3, "cpu": 1.25, "saturation": 1.0}
+_LIMITS: dict[Family, float] = {"disk": 1.6, "memory": 1.5, "cpu": 1.25, "saturation": 1.0}
 """A resource that rose to its limit explains the errors and the waiting at the component.
 
 In this order: who computes or swaps all the time also holds its connections longer.
@@ -42,7 +41,7 @@ _RELEASED = 1.4
 _LOST, _LOSSES = 1.3, 3.0
 """Packets lost at three times the usual rate explain errors, waiting and slow answers."""
 
-_SURGE = 1.5
+_SURGE = 1.8
 _OUTSIDE = 1.15
 
 _BY_FEATURE: dict[Feature, tuple[FaultKind, float]] = {
@@ -90,16 +89,9 @@ def fault_kind(component: str, row: Row, evidence: Sequence[Evidence]) -> FaultK
 
 def _outside(component: str, evidence: Sequence[Evidence]) -> Iterable[tuple[FaultKind, float]]:
     """What nobody measures from within: all that is known of it is how it answers its callers."""
-    measured = {
-        owner.service
-        for owner in (Owner.parse(i.subject) for i in evidence if i.kind in ("metric", "log"))
-        if owner.kind == "service"
-    }
-    # Time on the wire can only be told where the callee measured, too.
-    measured |= {Owner.parse(i.subject).service for i in evidence if i.name in _BOTH_ENDS}
     for item in evidence:
         owner = Owner.parse(item.subject)
-        if owner.kind != "edge" or owner.service in measured:
+        if owner.kind != "edge" or not item.figures.get("outside"):
             continue
         if component in (owner.caller, owner.service) and item.direction == "up":
             value = _OUTSIDE * level(item.figures["z"])

@@ -31,11 +31,21 @@ def edge_findings(
         key = (one.subject, one.name)
         if key not in best or one.strength > best[key].strength:
             best[key] = one
-    degree = _degrees(telemetry)
+    degree, inside = _degrees(telemetry), _inside(telemetry)
     return [
-        one.model_copy(update={"figures": {**one.figures, **_ends(one.subject, degree)}})
+        one.model_copy(update={"figures": {**one.figures, **_ends(one.subject, degree, inside)}})
         for one in best.values()
     ]
+
+
+def _inside(telemetry: Telemetry) -> frozenset[str]:
+    """Components that measured, logged or traced anything themselves, now or before."""
+    owners = (Owner.parse(one.owner) for one in (*telemetry.series, *telemetry.baseline))
+    return frozenset(
+        {owner.service for owner in owners if owner.kind in ("service", "version")}
+        | {line.service for line in telemetry.logs}
+        | {span.service for span in telemetry.spans}
+    )
 
 
 def _degrees(telemetry: Telemetry) -> dict[str, int]:
@@ -44,9 +54,13 @@ def _degrees(telemetry: Telemetry) -> dict[str, int]:
     return Counter(name for edge in edges for name in edge.split("->"))
 
 
-def _ends(edge: str, degree: dict[str, int]) -> dict[str, float]:
+def _ends(edge: str, degree: dict[str, int], inside: frozenset[str]) -> dict[str, float]:
     caller, _, callee = edge.partition("->")
-    return {"caller_edges": float(degree[caller]), "callee_edges": float(degree[callee])}
+    return {
+        "caller_edges": float(degree[caller]),
+        "callee_edges": float(degree[callee]),
+        "outside": float(caller in inside and callee not in inside),
+    }
 
 
 def _measured(all_moved: Iterable[Moved], window: Window) -> list[Finding]:
