@@ -131,7 +131,7 @@ def _date_axis(axes: Axes, times: FloatArray) -> None:
     axes.xaxis.set_major_locator(locator)
     formatter = dates.ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_formatter(formatter)
-    axes.xaxis.get_offset_text().set_size(7)
+    axes.xaxis.get_offset_text().set_fontsize(7)
     axes.set_xlim(float(times[0]), float(times[-1]))
     axes.tick_params(labelsize=7)
 
