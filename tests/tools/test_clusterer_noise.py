@@ -174,6 +174,17 @@ def test_the_first_hour_holds_nothing_back() -> None:
     assert all(decision.action == "opened" for decision in decisions)
 
 
+def test_a_grave_alert_is_not_held_before_hours_of_watching() -> None:
+    clusterer = Clusterer()
+    decisions = []
+    for step in range(23):
+        at = step * 1200.0
+        grave = alert("LatencyHigh", f"s{step}", at).model_copy(update={"severity": "critical"})
+        decisions += clusterer.update([grave], at)
+        clusterer.close(decisions[-1].group_id, at + 600.0)
+    assert {decision.action for decision in decisions} == {"opened"}
+
+
 def test_learned_noise_may_be_handed_to_the_next_clusterer() -> None:
     before = Clusterer()
     noisy_days(before, days=3)

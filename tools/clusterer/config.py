@@ -55,7 +55,7 @@ class ClustererConfig(Frozen):
     flap_limit: float = Field(default=3.0, gt=1)
     """This many restarts within a window (exponentially forgotten) make an alert flap."""
 
-    surface_per_day: float = Field(default=7.0, gt=0)
+    surface_per_day: float = Field(default=6.5, gt=0)
     """Groups as strange as this many a day in their scope are told; the rest is held as noise."""
     learn_for: float = Field(default=3600.0, ge=0)
     learn_groups: int = Field(default=5, ge=0)
@@ -63,6 +63,8 @@ class ClustererConfig(Frozen):
     """Nothing is held as noise before the stream was watched this long, nor before its scope has
     shown this many groups at least as strange, nor while it holds an alert name that the scope
     raised no more often than this."""
+    learn_grave_for: float = Field(default=8 * 3600.0, ge=0)
+    """The same as `learn_for` for groups with a high or critical alert."""
 
     keep_groups: int = Field(default=10_000, ge=1)
     keep_alerts: int = Field(default=50_000, ge=1)

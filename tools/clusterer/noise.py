@@ -138,8 +138,11 @@ class NoiseModel:
 
     def watched(self, at: Timestamp, half_life: float = HALF_LIFE) -> float:
         """Seconds of history, forgotten like the counts."""
-        span = 0.0 if self.started_at is None else max(0.0, at - self.started_at)
-        return half_life / math.log(2) * (1.0 - _fade(span, half_life))
+        return half_life / math.log(2) * (1.0 - _fade(self.age(at), half_life))
+
+    def age(self, at: Timestamp) -> float:
+        """Seconds since the first alert."""
+        return 0.0 if self.started_at is None else max(0.0, at - self.started_at)
 
     def surprise(self, fingerprint: str, family: Family, at: Timestamp) -> float:
         """Nats of information in the alert showing up now; 0.1 for one that is on schedule."""

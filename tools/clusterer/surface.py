@@ -66,7 +66,9 @@ class Surfacer:
             group.surfaced = True
             return f"its scope has hardly ever raised {rare!r}"
         known = self.noise.as_strange(group.scope, group.score, at)
-        if self.noise.watched(at) < self._config.learn_for or known < self._config.learn_groups:
+        grave = SEVERITIES.index(group.severity) >= SEVERITIES.index("high")
+        needed = self._config.learn_grave_for if grave else self._config.learn_for
+        if self.noise.age(at) < needed or known < self._config.learn_groups:
             group.surfaced = True
             return "too little history to call this noise"
         return (
