@@ -27,6 +27,9 @@ Answer = TypeVar("Answer")
 IDLE_S = 1.0
 """How often an idle thread looks by itself; work that arrives wakes it at once."""
 
+GATHER_S = 0.1
+"""How long a burst may collect before it is decided on: one decision for many deliveries."""
+
 
 @dataclass(slots=True)
 class Counters:
@@ -171,7 +174,8 @@ class Engine:
 
     def _decide_forever(self) -> None:
         while not self._stopping.is_set():
-            self._arrived.wait(IDLE_S)
+            if self._arrived.wait(IDLE_S):
+                self._stopping.wait(GATHER_S)
             self._arrived.clear()
             self._guarded(self._decide_all)
             self._guarded(self.upkeep)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from pydantic import BaseModel, JsonValue
+from pydantic_core import PydanticSerializationError, to_json
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -29,9 +30,12 @@ def document(value: BaseModel) -> str:
 
     >>> from tools.types import Window
     >>> document(Window(start=0, end=float("inf")))
-    '{"start": 0.0, "end": Infinity}'
+    '{"start":0.0,"end":Infinity}'
     """
-    return sayable(json.dumps(value.model_dump(mode="json"), ensure_ascii=False))
+    try:
+        return to_json(value.model_dump(), inf_nan_mode="constants").decode()
+    except PydanticSerializationError:  # a lone surrogate, which UTF-8 cannot say
+        return sayable(json.dumps(value.model_dump(mode="json"), ensure_ascii=False))
 
 
 def sayable(text: str) -> str:

@@ -12,6 +12,7 @@ from copilot.store import (
     StoreError,
     UnknownIncidentError,
 )
+from tools.types import Evidence, Window
 
 NOW = 1_700_000_000.0
 
@@ -153,3 +154,23 @@ def test_writers_that_meet_in_opposite_order_do_not_deadlock(store: Store) -> No
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: (incident_first, journal_first)[n % 2](n), range(40)))
     assert len(store.journal.events()) == 40
+
+
+def test_figures_that_are_no_numbers_and_text_that_is_no_text_survive(store: Store) -> None:
+    opened(store)
+    evidence = Evidence(
+        id="E1",
+        kind="metric",
+        subject="cart",
+        name="latency",
+        source="prometheus",
+        query="p99",
+        window=Window(start=NOW - 60, end=NOW),
+        figures={"z": float("inf")},
+        statement="cart is slow",
+    )
+    store.incidents.update("I1", NOW, evidence=(evidence,))
+    assert store.incidents.require("I1").evidence == (evidence,)
+    store.incidents.update("I1", NOW, title="half a \ud83d pair")
+    found = store.incidents.require("I1")
+    assert (found.title, found.evidence) == ("half a \ufffd pair", (evidence,))
