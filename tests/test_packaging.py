@@ -43,7 +43,15 @@ def test_the_installed_wheel_runs_the_demo_from_the_root_folder(
     lent = [path for path in sys.path if path.endswith("site-packages")]
     (site / "dependencies.pth").write_text("\n".join(lent), encoding="utf-8")
     run = subprocess.run(
-        [tmp_path / "venv/bin/python", "-m", "copilot", "--data-dir", tmp_path / "d", "demo", "--yes"],
+        [
+            tmp_path / "venv/bin/python",
+            "-m",
+            "copilot",
+            "--data-dir",
+            tmp_path / "d",
+            "demo",
+            "--yes",
+        ],
         cwd="/",
         capture_output=True,
         text=True,
