@@ -28,7 +28,7 @@ BINARIES = ("prometheus-alertmanager", "alertmanager")
 COMPRESSION = 2000.0
 """A week in five minutes; the timers of 30 s and 300 s become 15 ms and 150 ms.
 
-Empty groups are deleted by a maintenance tick of 30 s that cannot be configured, so at this speed
+Empty groups are deleted by a tick of 30 s that cannot be configured, so at this speed
 groups live on and new alerts wait for `group_interval`: the real one shows fewer groups and longer
 delays than at its own pace, where the emulation is the better guide.
 """
