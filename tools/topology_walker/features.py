@@ -347,26 +347,34 @@ def _starved(scene: Scene) -> frozenset[str]:
     return frozenset(callees - {edge.partition("->")[2] for edge in calling})
 
 
+_BESIDE_LOUDEST: dict[str, tuple[tuple[Feature, str], ...]] = {
+    "trace": (("alerts on calls", "score"), ("alerts on one instance", "apart")),
+    "spans": (("alerts on own spans", "score"),),
+    "log": (("alerts in logs", "count"),),
+}
+
+
 def _alerts(scene: Scene) -> Figures:
     """Alerts that carry a score: on a component's own metrics, on its calls, in its logs.
 
-    A score of 3 on a metric is common in a storm, one of 7 is not.
+    A score of 3 on a metric is common in a storm, one of 7 is not, nor are five strange metrics of
+    one instance. The others count beside the loudest of their kind.
     """
     found: Figures = {}
     alerts = [item for item in scene.evidence if item.kind == "alert"]
-    calls = [item for item in alerts if "trace" in item.figures]
-    loudest = max((item.figures["score"] for item in calls), default=0.0)
-    most = max((i.figures["count"] for i in alerts if "log" in i.figures), default=0.0)
     for item in alerts:
-        score = item.figures["score"]
         if "metric" in item.figures:
-            value = float(np.clip((score - 2.5) / 4.0, 0.0, 1.0))
+            loud = float(np.clip((item.figures["score"] - 2.5) / 4.0, 0.0, 1.0))
+            many = min(item.figures["signals"] / 5.0, 1.0)
+            value = (2.0 * loud + many) / 3.0
             keep(found, item.subject, "alerts on resources", value, item.id)
-        elif "trace" in item.figures and loudest > 0:
-            keep(found, item.subject, "alerts on calls", score / loudest, item.id)
-        elif "log" in item.figures and most > 0:
-            value = item.figures["count"] / most
-            keep(found, item.subject, "alerts in logs", value, item.id)
+    for kind, features in _BESIDE_LOUDEST.items():
+        members = [item for item in alerts if kind in item.figures]
+        for feature, figure in features:
+            most = max((item.figures[figure] for item in members), default=0.0)
+            for item in members:
+                value = item.figures[figure] / most if most > 0 else 0.0
+                keep(found, item.subject, feature, value, item.id)
     return found
 
 

@@ -56,6 +56,7 @@ _BY_FEATURE: dict[Feature, tuple[FaultKind, float]] = {
     "canary differs": ("bad_deploy", 1.5),
     "change below errors": ("bad_deploy", 1.0),
     "alerts on calls": ("network_delay", 0.1),
+    "alerts on one instance": ("network_delay", 0.1),
 }
 _BY_CHANGE: dict[str, FaultKind] = {
     "deploy": "bad_deploy",

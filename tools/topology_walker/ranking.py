@@ -50,13 +50,15 @@ RULES = Model(
         "recent change": 0.4,
         "canary differs": 0.9,
         "change below errors": 0.6,
-        "alerts on resources": 1.0,
+        "alerts on resources": 1.5,
         "alerts on calls": 0.2,
+        "alerts on one instance": 0.3,
+        "alerts on own spans": 0.3,
         "alerts in logs": 0.1,
         "cluster finding": 1.0,
     },
     temperature=0.1,
-    abstain_below=0.3,
+    abstain_below=0.4,
 )
 
 

@@ -28,6 +28,8 @@ Feature = Literal[
     "change below errors",
     "alerts on resources",
     "alerts on calls",
+    "alerts on one instance",
+    "alerts on own spans",
     "alerts in logs",
     "cluster finding",
 ]

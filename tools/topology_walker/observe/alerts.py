@@ -1,7 +1,7 @@
 """What the alerts themselves say: who is loud, with how strange a signal, and first when."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tools.log_retriever.sanitize import sanitize
 from tools.topology_walker.config import WalkerConfig
@@ -9,19 +9,51 @@ from tools.topology_walker.observe.metrics import strength_of
 from tools.topology_walker.signals import read
 from tools.types import Alert, Finding, Telemetry, Timestamp, Window
 
+_STRANGE = 3.0
+
 
 def alert_findings(telemetry: Telemetry, onset: Timestamp, config: WalkerConfig) -> list[Finding]:
     """One finding per component, kind of alert and family of signal."""
     groups: dict[tuple[str, str, str], list[Alert]] = defaultdict(list)
+    homes = {a.labels["instance"]: a.service for a in telemetry.alerts if "instance" in a.labels}
     for alert in telemetry.alerts:
         if alert.service:
-            groups[alert.service, alert.labels.get("kind", "page"), _family(alert)].append(alert)
+            groups[alert.service, _kind(alert, homes), _family(alert)].append(alert)
     everyone = len(telemetry.alerts)
+    signals = _signals(telemetry.alerts)
     window = Window(start=onset, end=max(telemetry.window.end, onset))
     return [
-        _finding(service, kind, members, everyone, onset, window)
+        _finding(service, kind, members, (everyone, signals.get(service, 0)), onset, window)
         for (service, kind, _), members in groups.items()
     ]
+
+
+def _kind(alert: Alert, homes: Mapping[str, str]) -> str:
+    """`page`, `metric`, `log`, `trace` (calls from others), or `spans` (within the component)."""
+    kind = alert.labels.get("kind", "page")
+    caller = alert.labels.get("caller", "")
+    return "spans" if kind == "trace" and homes.get(caller, caller) == alert.service else kind
+
+
+def _signals(alerts: Iterable[Alert]) -> dict[str, int]:
+    """How many different metrics of one instance are strange, per component."""
+    names: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for alert in alerts:
+        if alert.labels.get("kind") == "metric" and _loudness(alert) >= _STRANGE:
+            names[alert.service, alert.labels.get("instance", "")].add(alert.name)
+    found: dict[str, int] = defaultdict(int)
+    for (service, _), strange in names.items():
+        found[service] = max(found[service], len(strange))
+    return found
+
+
+def _apart(members: Iterable[Alert]) -> float:
+    """By how much one instance's scores add up to more than those of any sibling."""
+    total: dict[str, float] = defaultdict(float)
+    for alert in members:
+        total[alert.labels.get("instance", "")] += max(alert.value or 0.0, 0.0)
+    ordered = sorted(total.values(), reverse=True)
+    return ordered[0] - (ordered[1] if len(ordered) > 1 else 0.0)
 
 
 def _family(alert: Alert) -> str:
@@ -37,10 +69,11 @@ def _finding(
     service: str,
     kind: str,
     members: Sequence[Alert],
-    everyone: int,
+    counted_among: tuple[int, int],
     onset: Timestamp,
     window: Window,
 ) -> Finding:
+    everyone, signals = counted_among
     loudest = max(members, key=_loudness)
     first = min(alert.starts_at for alert in members)
     loud = _loudness(loudest)
@@ -64,7 +97,8 @@ def _finding(
             "share": len(members) / everyone,
             "score": loud,
             "total": sum(alert.value or 0.0 for alert in members),
-            "signals": float(len({alert.name for alert in members})),
+            "signals": float(signals),
+            "apart": _apart(members),
             "first_s": first - onset,
             kind: 1.0,
         },
