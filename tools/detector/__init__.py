@@ -1,14 +1,18 @@
 """Statistical detector: series in, anomalies with onset, direction, score and reason out."""
 
 from tools.detector.joint import Joint, JointScores, detect_joint
+from tools.detector.look import Character, look, rates
 from tools.detector.model import WATCH, DetectorConfig, Forecast, JointAnomaly, Onset, PointScores
 from tools.detector.onset import onset
 from tools.detector.scan import detect, scores
 from tools.detector.stream import Stream
+from tools.detector.together import Commotion, together
 from tools.detector.trend import forecast
 
 __all__ = [
     "WATCH",
+    "Character",
+    "Commotion",
     "DetectorConfig",
     "Forecast",
     "Joint",
@@ -20,6 +24,9 @@ __all__ = [
     "detect",
     "detect_joint",
     "forecast",
+    "look",
     "onset",
+    "rates",
     "scores",
+    "together",
 ]

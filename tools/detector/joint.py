@@ -137,8 +137,8 @@ def detect_joint(
     if not both:
         return []
     names = [one.name for one, _ in both]
-    _, train = _rows([past for _, past in both])
-    times, rows = _rows([one for one, _ in both])
+    _, train = side_by_side([past for _, past in both])
+    times, rows = side_by_side([one for one, _ in both])
     if len(train) < config.warmup or not len(rows):
         return []
     model = Joint(train, config)
@@ -194,7 +194,7 @@ def _episodes(
     return found
 
 
-def _rows(series: Sequence[Series]) -> tuple[FloatArray, FloatArray]:
+def side_by_side(series: Sequence[Series]) -> tuple[FloatArray, FloatArray]:
     """The series side by side at every time of any; stale values are missing."""
     clean = [ordered(one) for one in series]
     times = np.unique(np.concatenate([t for t, _ in clean]))

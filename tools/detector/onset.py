@@ -14,6 +14,7 @@ from math import exp
 import numpy as np
 
 from tools.detector.clean import ordered
+from tools.detector.look import is_counter, rates
 from tools.detector.model import DEFAULT, DetectorConfig, Onset
 from tools.types import Anomaly, FloatArray, Series, Timestamp
 
@@ -21,6 +22,7 @@ LOOKBACK_S = 1800.0
 AFTER_SAMPLES = 5.0
 GUARD_S = 300.0
 ENOUGH = 8
+COUNTED = 24
 DEPARTED = 4.0
 CAP = 8.0
 LEAST = 1.0
@@ -58,11 +60,11 @@ def onset(
     with a baseline from another time or none. Without a departure the alert's own time is given,
     with low confidence.
     """
-    known = {one.name: ordered(one)[1] for one in baseline}
+    known = {one.name: ordered(_gauge(one))[1] for one in baseline}
     step = _sampling(series)
     departures = [
         found
-        for one in series
+        for one in map(_gauge, series)
         if (found := _departure(one, known.get(one.name), alerted_at, step)) is not None
     ]
     grid, rows = _lay(departures, alerted_at, step)
@@ -99,6 +101,13 @@ def _sampling(series: Sequence[Series]) -> float:
     steps = [float(np.median(np.diff(one.times))) for one in series if len(one.times) > 1]
     positive = [step for step in steps if step > 0]
     return float(np.median(positive)) if positive else 60.0
+
+
+def _gauge(one: Series) -> Series:
+    """A counter as its rate: its level says nothing, its pace does."""
+    values = ordered(one)[1]
+    finite = values[np.isfinite(values)]
+    return rates(one) if len(finite) >= COUNTED and is_counter(finite) else one
 
 
 def _departure(

@@ -43,6 +43,8 @@ class Stream:
             self._tail.level[:] = self._arm.fixed
         self._recent = [np.zeros(n), np.zeros(n), np.zeros(n)]
         self._silence = Silence(n, config)
+        self.sizes = np.zeros(n)
+        """The departures of the last column, without unit; what `Commotion` takes."""
         self._open: dict[int, Episode] = {}
         self._missing: dict[int, Anomaly] = {}
         self._flat: dict[int, Anomaly] = {}
@@ -87,6 +89,7 @@ class Stream:
         z = self._residuals.step(values if there is None else np.nan_to_num(values), there)
         signed = z.sum(axis=0)
         size, fires = self._rising(signed, there)
+        self.sizes = size
         level, gamma = self._tail.level.copy(), self._tail.gamma.copy()
         ratio = self._tail.step(size, age, there) if self._arm.calibrated else size / level
         strange = fires & (ratio >= threshold(gamma, self.config)) & (age >= self.config.warmup)
@@ -140,13 +143,13 @@ class Stream:
         """Missing values and flat lines, opened and closed."""
         out: list[Anomaly] = []
         late = self._silence.missing(t, there)
-        flat = self._silence.flat(t, values, there)
         for i in [] if late is None else np.flatnonzero(late).tolist():
             if i not in self._missing:
                 self._missing[i] = self._silence.gap(i, self.names[i], None)
                 out.append(self._missing[i])
         for i in [i for i in self._missing if there is None or there[i]]:
             out.append(self._missing.pop(i).model_copy(update={"end": t}))
+        flat = self._silence.flat(t, values, there)
         for i in [] if flat is None else np.flatnonzero(flat).tolist():
             if i not in self._flat:
                 self._flat[i] = self._silence.flatline(i, self.names[i], None)
