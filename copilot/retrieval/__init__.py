@@ -1,0 +1,5 @@
+"""Retrieval: `Knowledge.search` by symptom, `Knowledge.recall` by symptom and located cause."""
+
+from copilot.retrieval.search import Agreement, Cause, Hit, Knowledge, Recalled
+
+__all__ = ["Agreement", "Cause", "Hit", "Knowledge", "Recalled"]

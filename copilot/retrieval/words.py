@@ -1,0 +1,106 @@
+"""The words of a text as an index sees them: identifiers whole and in parts, Chinese in bigrams."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+_CJK = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_TOKEN = re.compile(rf"[{_CJK}]+|[A-Za-z0-9]+(?:[._:/@-]+[A-Za-z0-9]+)*")
+_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+[a-z]*|[A-Z]+")
+_LONGEST = 80
+_DOUBLED = re.compile(r"([bdgmnprt])\1$")
+
+# Words of a question, not of a fault; bigrams of the Chinese ones are what is compared.
+_STOP = frozenset(
+    "a about after again all also am an and any anyone are as at be because been but by can could "
+    "did do does doing done for from get gets getting go goes got had has have help here hey hi how "
+    "i if in into is it its just keep keeps kind know like look looks me my no not now of off on "
+    "one only or our out over please said say says see seeing seems should show since so some "
+    "someone something still suddenly that the their them then there these they thing this to too "
+    "up us very was we were what when where which who why will with would you your".split()
+)
+_ASKING = re.compile(
+    "为什么|怎么办|怎么回事|怎么处理|怎么|如何|什么|是不是|有没有|请问|求助|一下|一直|突然|好像|现在|"
+    "我们|你们|他们|这个|那个|这些|那些|这是|应该|可以|能不能|哪些|哪个|哪里|大量|全部|已经|之后|以后|然后|"
+    "[的了吗呢吧啊呀着把被就都也还又很太再]"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One token of a query with every term it may match by; `name` where it looks like one."""
+
+    text: str
+    terms: tuple[str, ...]
+    name: bool = False
+
+
+def terms(text: str) -> list[str]:
+    """Every term of a text, in order, repeated as often as it occurs.
+
+    >>> terms("redis-cluster-01 延迟高")
+    ['redis-cluster-01', 'redis', 'cluster', '01', '延', '迟', '高', '延迟', '迟高']
+    """
+    found: list[str] = []
+    for token in _TOKEN.findall(unicodedata.normalize("NFKC", text)):
+        if _is_cjk(token):
+            found += [*token, *_bigrams(token)]
+        else:
+            found += _latin(token)
+    return found
+
+
+def query(text: str, most: int = 64) -> list[Word]:
+    """The words of a question that say something, each once, at most `most` of them.
+
+    >>> [word.text for word in query("why is OOMKilled?")]
+    ['oomkilled']
+    """
+    found: dict[str, Word] = {}
+    for token in _TOKEN.findall(_ASKING.sub(" ", unicodedata.normalize("NFKC", text))):
+        if _is_cjk(token):
+            for piece in _bigrams(token) or [token]:
+                found.setdefault(piece, Word(piece, (piece,)))
+        else:
+            parts = tuple(dict.fromkeys(_latin(token)))
+            if parts:
+                name = any(c.isdigit() for c in token) or len(parts) > 1
+                found.setdefault(parts[0], Word(parts[0], parts, name))
+        if len(found) >= most:
+            break
+    return list(found.values())[:most]
+
+
+def stem(word: str) -> str:
+    """An English word without its commonest endings; both sides of a match are stemmed alike.
+
+    >>> [stem(w) for w in ("timeouts", "evicted", "throttling", "queries", "process")]
+    ['timeout', 'evict', 'throttl', 'query', 'process']
+    """
+    if len(word) > 4 and word.endswith("ies"):
+        word = word[:-3] + "y"
+    elif len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        word = word[:-1]
+    for ending in ("ing", "ed"):
+        if len(word) > len(ending) + 3 and word.endswith(ending):
+            word = _DOUBLED.sub(r"\1", word[: -len(ending)])
+            break
+    return word[:-1] if len(word) > 4 and word.endswith("e") else word
+
+
+def _is_cjk(token: str) -> bool:
+    return token[0] >= "\u3400"
+
+
+def _bigrams(token: str) -> list[str]:
+    return [token[i : i + 2] for i in range(len(token) - 1)]
+
+
+def _latin(token: str) -> list[str]:
+    """The identifier whole, then its parts; a plain word is one stem; empty for a stop word."""
+    whole = token[:_LONGEST].lower()
+    parts = [part.lower() for part in _PART.findall(token[:_LONGEST])]
+    if len(parts) < 2:
+        return [] if whole in _STOP else [stem(whole)]
+    stems = [stem(part) for part in parts if part not in _STOP]
+    return [whole, *stems]
