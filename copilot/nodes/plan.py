@@ -41,6 +41,7 @@ def plan(state: IncidentState, runtime: Runtime[Deps]) -> Planned:
         deps.playbooks,
         state["ranking"],
         deps.sources.facts(state["onset"].at),
+        deps.store.outcomes.all(),
         arm=deps.arm,
         excluded=[r.plan.playbook_id for r in asked],
         now=deps.clock.now(),

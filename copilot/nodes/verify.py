@@ -10,10 +10,11 @@ from copilot.nodes.gather import WIDER
 from copilot.sources import Measured
 from copilot.state import IncidentState, Verified
 from tools.detector import detect
+from tools.playbook_executor import Subject
 from tools.playbook_executor import verify as judge
-from tools.types import Anomaly, Judgement, Plan, StepResult, Timestamp, Verdict, Window
+from tools.types import Anomaly, Judgement, Outcome, Plan, StepResult, Timestamp, Verdict, Window
 
-CONFIRMED = 2
+CONFIRMED = 3
 """A plan did harm when this many looks in a row say so: restarts and drains dip for a moment."""
 
 
@@ -35,6 +36,7 @@ def verify(state: IncidentState, runtime: Runtime[Deps]) -> Judged:
         changes["clocks"] = clocks.model_copy(update={"recovered": now})
     deps.store.incidents.update(incident_id, now, **changes)
     deps.note(incident_id, "verified", reason, verdict=verdict, plan=plan.id)
+    _remember(deps, state, plan, verdict, ran)
     return {"verified": Verified(plan_id=plan.id, verdict=verdict, reason=reason)}
 
 
@@ -47,6 +49,27 @@ def _without_looking(ran: Sequence[StepResult]) -> tuple[Verdict, str] | None:
         problem = ran[-1].error if ran else "no step was run"
         return "unchanged", f"no step took effect: {problem}"
     return None
+
+
+def _remember(
+    deps: Deps, state: IncidentState, plan: Plan, verdict: Verdict, ran: Sequence[StepResult]
+) -> None:
+    """How the plan ended, for the choices to come; what was not judged teaches nothing."""
+    took_effect = [result for result in ran if result.ok and not result.dry_run]
+    ranking = state["ranking"]
+    kind = ranking.candidates[0].fault_kind if ranking.candidates else None
+    if verdict == "unknown" or kind is None or not took_effect:
+        return
+    subject = Subject.of(plan.component, deps.sources.facts(state["onset"].at))
+    outcome = Outcome(
+        playbook_id=plan.playbook_id,
+        fault_kind=kind,
+        component=subject.service,
+        component_kind=subject.kind,
+        recovered=verdict == "recovered",
+        at=took_effect[-1].ended_at,
+    )
+    deps.store.outcomes.record(plan.id, outcome)
 
 
 def _watch(

@@ -21,9 +21,11 @@ from copilot.store.approvals import (
     WrongDigestError,
 )
 from copilot.store.database import Database, StoreError
+from copilot.store.halt import Halt, Halted
 from copilot.store.incidents import Incidents, UnknownIncidentError
 from copilot.store.journal import GENESIS, Journal, JournalCheck
 from copilot.store.outbox import Intent, Outbox
+from copilot.store.outcomes import Outcomes
 from copilot.store.runs import LeaseLostError, Run, Runs, RunStatus
 from copilot.store.tables import SCHEMA_VERSION, journal_head, metadata, schema
 
@@ -38,6 +40,8 @@ __all__ = [
     "Approvals",
     "Assignment",
     "ExpiredError",
+    "Halt",
+    "Halted",
     "Incidents",
     "Intent",
     "Journal",
@@ -46,6 +50,7 @@ __all__ = [
     "NoRightError",
     "NotApprovedError",
     "Outbox",
+    "Outcomes",
     "ReasonMissingError",
     "RefusedError",
     "Run",
@@ -61,7 +66,7 @@ __all__ = [
 
 
 class Store:
-    """One database, in six parts; safe to use from many threads and processes."""
+    """One database, in eight parts; safe to use from many threads and processes."""
 
     def __init__(self, url: str) -> None:
         """Name the database, `sqlite:///PATH` or `postgresql://USER@HOST/NAME`; opens nothing."""
@@ -71,6 +76,8 @@ class Store:
         self.runs = Runs(self._database)
         self.approvals = Approvals(self._database)
         self.outbox = Outbox(self._database)
+        self.outcomes = Outcomes(self._database)
+        self.halt = Halt(self._database)
         self.journal = Journal(self._database)
 
     def create(self) -> None:
@@ -83,8 +90,9 @@ class Store:
                     f"the database has schema version {written}, this program knows version "
                     f"{SCHEMA_VERSION}; use the program that wrote it or another database"
                 )
+            # Also where a version is written: a table that a later build added is made.
+            metadata.create_all(connection)
             if written is None:
-                metadata.create_all(connection)
                 connection.execute(schema.insert(), {"id": 1, "version": SCHEMA_VERSION})
                 connection.execute(journal_head.insert(), {"id": 1, "seq": 0, "digest": GENESIS})
 

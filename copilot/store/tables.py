@@ -116,6 +116,28 @@ outbox = Table(
     Column("result", Text, nullable=False, default=""),
 )
 
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("plan_id", Text, primary_key=True),
+    Column("playbook_id", Text, nullable=False),
+    Column("fault_kind", Text, nullable=False),
+    Column("component", Text, nullable=False),
+    Column("component_kind", Text, nullable=False),
+    Column("recovered", Integer, nullable=False),
+    Column("at", Double, nullable=False),
+    Index("outcomes_newest", "at"),
+)
+
+halt = Table(
+    "halt",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Double, nullable=False),
+)
+
 journal = Table(
     "journal",
     metadata,

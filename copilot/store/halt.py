@@ -1,0 +1,44 @@
+"""Halt: the emergency stop. While the row is there, no step of any plan is run."""
+
+from sqlalchemy import delete, select
+
+from copilot.store.database import Database
+from copilot.store.tables import halt
+from tools.types import Frozen, Timestamp
+
+
+class Halted(Frozen):
+    """Who stopped all executions, when and why."""
+
+    by: str
+    reason: str
+    at: Timestamp
+
+
+class Halt:
+    """One row, read before every step; it outlives the process that wrote it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def set(self, halted: Halted) -> Halted:
+        """Stop everything; where it is stopped already, the first reason stands."""
+        row = {"id": 1, **halted.model_dump()}
+        with self._database.write() as connection:
+            connection.execute(self._database.insert(halt).on_conflict_do_nothing(), [row])
+        return self.get() or halted
+
+    def lift(self) -> Halted | None:
+        """Let executions go on; returns what was lifted, None where nothing was stopped."""
+        with self._database.write() as connection:
+            found = self.get()
+            connection.execute(delete(halt))
+            return found
+
+    def get(self) -> Halted | None:
+        """The stop that is in force, if any."""
+        with self._database.read() as connection:
+            row = connection.execute(select(halt)).first()
+        if row is None:
+            return None
+        return Halted(by=row.by, reason=row.reason, at=row.at)
