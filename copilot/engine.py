@@ -14,9 +14,10 @@ from typing import TypeVar
 from copilot.deps import Deps
 from copilot.graph import IncidentGraph
 from copilot.incident import CLOSED
-from copilot.intake import Changed, Intake
+from copilot.intake import Intake
 from copilot.ports import Clock
 from copilot.store import Accepted, ApprovalRequest, NoRightError, Run
+from copilot.watch import Watch
 from copilot.worker import LEASE_S, Worker
 from tools.types import Alert, Approval, Timestamp
 
@@ -63,6 +64,7 @@ class Engine:
         owner: str,
         workers: int = 2,
         refresh_s: float = 30.0,
+        watch: Watch | None = None,
     ) -> None:
         self.deps = deps
         self.store = deps.store
@@ -71,6 +73,7 @@ class Engine:
         self._workers = workers
         self._refresh_s = refresh_s
         self._worker = Worker(deps, graph, wall, owner)
+        self._watch = watch
         self._intake = Intake(deps.store, deps.clock, deps.sources.topology(), new_id)
         self._intake_lock = threading.Lock()
         self._stopping = threading.Event()
@@ -86,7 +89,12 @@ class Engine:
     def start(self) -> None:
         """Take back what a killed process left, and begin to work."""
         self.recover()
-        loops = [self._decide_forever, self._keep_leases, *[self._work_forever] * self._workers]
+        loops = [
+            self._decide_forever,
+            self._keep_leases,
+            self._watch_forever,
+            *[self._work_forever] * self._workers,
+        ]
         self._threads = [threading.Thread(target=loop, daemon=True) for loop in loops]
         for thread in self._threads:
             thread.start()
@@ -177,7 +185,8 @@ class Engine:
             if self._arrived.wait(IDLE_S):
                 self._stopping.wait(GATHER_S)
             self._arrived.clear()
-            self._guarded(self._decide_all)
+            if self._guarded(self._decide_once):
+                self._arrived.set()
             self._guarded(self.upkeep)
 
     def _work_forever(self) -> None:
@@ -188,6 +197,15 @@ class Engine:
                 continue
             with self._queued:
                 self._queued.wait(IDLE_S)
+
+    def _watch_forever(self) -> None:
+        watch = self._watch
+        while watch is not None and not self._stopping.is_set():
+            alerts = self._guarded(lambda: watch.look(self.now()))
+            if alerts:
+                self.accept(alerts, self.now())
+            self._stopping.wait(watch.interval_s)
+        self._stopping.wait()
 
     def _keep_leases(self) -> None:
         while not self._stopping.wait(LEASE_S / 3):
@@ -204,15 +222,19 @@ class Engine:
                 self._intake.close(run.incident_id)
 
     def _decide_all(self) -> None:
-        while (changed := self._decide_batch()).decided:
-            self.counters.add(incidents_opened=len(changed.opened))
-            for incident_id in changed.grown:
-                self._grown.setdefault(incident_id, self._wall.now())
-            self._wake()
+        while self._decide_once():
+            pass
 
-    def _decide_batch(self) -> Changed:
+    def _decide_once(self) -> int:
+        """Decide on one batch; returns how many alerts it was."""
         with self._intake_lock:
-            return self._intake.decide()
+            changed = self._intake.decide()
+        self.counters.add(incidents_opened=len(changed.opened))
+        for incident_id in changed.grown:
+            self._grown.setdefault(incident_id, self._wall.now())
+        if changed.decided:
+            self._wake()
+        return changed.decided
 
     def _refresh_due(self) -> None:
         """Alerts joined an incident: look at it again, but not at every alert of a storm."""
