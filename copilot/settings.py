@@ -77,6 +77,14 @@ class Settings(BaseSettings):
         ge=0,
         description="Least time between two investigations of one incident when alerts join it.",
     )
+    watch_every_s: float = Field(
+        default=15,
+        ge=0,
+        description="Seconds between two scans of all series by the copilot itself; 0: never.",
+    )
+    watch_learn_s: float = Field(
+        default=86_400, gt=0, description="How far back the scan learns what is normal, at start."
+    )
     verify_limit_s: float = Field(
         default=300, gt=0, description="How long a recovery is waited for before the next plan."
     )

@@ -20,9 +20,10 @@ from copilot.graph import NODES, Node, build
 from copilot.home import made, owned
 from copilot.ports import Clock, Runner
 from copilot.settings import Settings, SettingsError
-from copilot.sources import Sources
+from copilot.sources import NotConfigured, Sources
 from copilot.state import STATE_TYPES
 from copilot.store import Store
+from copilot.watch import Watch
 from knowledge_base import playbooks
 from tools.playbook_executor import Policy
 from tools.types import Edge, Frozen, Topology
@@ -82,6 +83,13 @@ def limits(settings: Settings) -> Limits:
         plan_ttl_s=settings.plan_ttl_s,
         verify_limit_s=settings.verify_limit_s,
     )
+
+
+def _watch(sources: Sources, settings: Settings) -> Watch | None:
+    """The copilot's own eyes, where there is anything to look at."""
+    if isinstance(sources.metrics, NotConfigured) or not settings.watch_every_s:
+        return None
+    return Watch(sources.metrics, settings.watch_every_s, settings.watch_learn_s)
 
 
 def _approvers(settings: Settings) -> frozenset[str] | None:
@@ -153,4 +161,5 @@ def engine(
             owner=f"{socket.gethostname()}:{settings.home}",
             workers=settings.workers,
             refresh_s=settings.refresh_s,
+            watch=_watch(deps.sources, settings),
         )

@@ -1,0 +1,183 @@
+"""Watch: scan every configured series on every interval and raise the copilot's own alerts.
+
+For a fault nobody wrote a rule for. One series that leaves its band is chance among thousands; an
+alarm is `TOGETHER` of them that begin to leave it within two samples. Only what users or
+components suffer from is watched; more traffic alone is no fault.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from copilot.ports import MetricSource
+from tools.clusterer import fingerprint
+from tools.detector import DetectorConfig, Stream
+from tools.topology_walker.signals import Family, read
+from tools.types import Alert, Anomaly, FloatArray, Owner, Series, Timestamp, Window
+
+WATCHED: frozenset[Family] = frozenset(
+    {"latency", "success", "errors", "cpu", "memory", "saturation", "disk", "network"}
+)
+SENSITIVE = DetectorConfig(tail=1e-3)
+"""Alone this would open an episode in 1000 points; three together are rare enough to page on."""
+
+TOGETHER = 3
+SAMPLES_APART = 2.0
+APART_S = 300.0
+"""Alarms nearer than this are one."""
+
+CALM_S = 300.0
+"""An alarm ends when none of its series was out of its band for this long."""
+
+
+@dataclass(slots=True)
+class _Alarm:
+    """A raised alarm that has not ended: its alert, and when it was last seen to hold."""
+
+    alert: Alert
+    held: Timestamp
+
+
+class Watch:
+    """Streaming detection over all series of a source; state is bounded per series.
+
+    `look` learns what is normal the first time, then takes what arrived since and returns alerts to
+    be accepted: firing when an alarm begins, resolved when it ends.
+    """
+
+    def __init__(
+        self,
+        source: MetricSource,
+        interval_s: float,
+        learn_s: float = 86_400.0,
+        config: DetectorConfig | None = None,
+    ) -> None:
+        self.interval_s = interval_s
+        self._source = source
+        self._learn_s = learn_s
+        self._stream = Stream([], config or SENSITIVE)
+        self._places: dict[str, int] = {}
+        self._seen = float("-inf")
+        self._last = float("-inf")
+        self._opened: list[Anomaly] = []
+        self._alarms: dict[str, _Alarm] = {}
+
+    @property
+    def series(self) -> int:
+        """How many series are watched."""
+        return len(self._places)
+
+    @property
+    def state_bytes(self) -> int:
+        """Memory of the detector's state."""
+        return self._stream.state_bytes
+
+    def look(self, now: Timestamp) -> list[Alert]:
+        """Learn from the past the first time, without raising anything; then scan."""
+        if np.isfinite(self._seen):
+            return self._scan(now)
+        self._feed(self._source.series(Window(start=now - self._learn_s, end=now)))
+        self._opened.clear()
+        return []
+
+    def _scan(self, now: Timestamp) -> list[Alert]:
+        """Look at what arrived since the last scan."""
+        start = max(self._seen, now - 10 * self.interval_s)
+        before = len(self._opened)
+        self._feed(self._source.series(Window(start=start, end=now)))
+        raised = [
+            alert
+            for place in range(before, len(self._opened))
+            if (alert := self._raised(self._opened[: place + 1])) is not None
+        ]
+        self._opened = [one for one in self._opened if now - one.onset <= APART_S]
+        return [*raised, *self._ended(now)]
+
+    def _feed(self, series: Sequence[Series]) -> None:
+        watched = [one for one in series if read(one.metric).family in WATCHED]
+        new = [one for one in watched if one.name not in self._places]
+        self._stream.extend([(one.owner, one.metric) for one in new])
+        for one in new:
+            self._places[one.name] = len(self._places)
+        for at, column in self._columns(watched):
+            found = self._stream.update_columns(at, column)
+            self._opened += [one for one in found if one.end is None and _worse(one)]
+            self._seen = at
+
+    def _columns(self, series: Sequence[Series]) -> list[tuple[Timestamp, FloatArray]]:
+        """The points not seen yet, one column per interval, in order; NaN where none arrived."""
+        columns: dict[int, FloatArray] = {}
+        last = self._seen // self.interval_s if np.isfinite(self._seen) else -np.inf
+        for one in series:
+            place = self._places[one.name]
+            for slot, value in zip(
+                (one.times // self.interval_s).tolist(), one.values, strict=True
+            ):
+                if slot > last:
+                    column = columns.get(int(slot))
+                    if column is None:
+                        column = columns[int(slot)] = np.full(len(self._places), np.nan)
+                    column[place] = value
+        return [(slot * self.interval_s, columns[slot]) for slot in sorted(columns)]
+
+    def _raised(self, opened: Sequence[Anomaly]) -> Alert | None:
+        """An alert if the newest episode is the third that began together."""
+        newest = opened[-1]
+        near = [
+            one
+            for one in opened
+            if newest.onset - one.onset <= SAMPLES_APART * self.interval_s
+            and (one.owner, one.metric) != (newest.owner, newest.metric)
+        ]
+        if len({(one.owner, one.metric) for one in near}) + 1 < TOGETHER:
+            return None
+        if newest.onset - self._last <= APART_S:
+            return None
+        self._last = newest.onset
+        service = _most_of([*near, newest])
+        alert = _alert(service, [*near, newest], newest.onset)
+        self._alarms[service] = _Alarm(alert, newest.onset)
+        return alert
+
+    def _ended(self, now: Timestamp) -> list[Alert]:
+        out = {Owner.parse(one.owner).service for one in self._stream.open}
+        ended = []
+        for service, alarm in list(self._alarms.items()):
+            if service in out:
+                alarm.held = now
+            elif now - alarm.held > CALM_S:
+                del self._alarms[service]
+                ended.append(
+                    alarm.alert.model_copy(update={"status": "resolved", "ends_at": alarm.held})
+                )
+        return ended
+
+
+def _worse(found: Anomaly) -> bool:
+    """Whether the series moved where it hurts; coming back to normal is no alarm."""
+    return found.direction in (read(found.metric).bad, "none")
+
+
+def _most_of(found: Sequence[Anomaly]) -> str:
+    """The service most of the episodes are about; of equals, the one with the strangest."""
+    services = [Owner.parse(one.owner).service for one in found]
+    strangest = {
+        s: min(f.score for f, of in zip(found, services, strict=True) if of == s) for s in services
+    }
+    return max(strangest, key=lambda s: (services.count(s), -strangest[s]))
+
+
+def _alert(service: str, found: Sequence[Anomaly], at: Timestamp) -> Alert:
+    labels = {"alertname": "AnomalyDetected", "service": service, "detector": "copilot"}
+    reasons = "; ".join(one.reason for one in found[:TOGETHER])
+    return Alert(
+        fingerprint=fingerprint(labels),
+        name="AnomalyDetected",
+        service=service,
+        severity="warning",
+        starts_at=at,
+        labels=labels,
+        annotations={"summary": reasons},
+        source="copilot",
+    )
