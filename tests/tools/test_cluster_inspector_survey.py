@@ -69,6 +69,33 @@ def test_a_survey_goes_on_from_what_is_known() -> None:
     assert all(look.verb != "list" or look.kind not in ("Pod", "Node") for look in cluster.asked)
 
 
+def test_a_node_whose_services_nobody_can_ask_is_described() -> None:
+    dead = shop().nodes[1].model_copy(update={"ready": False})
+    asked: list[Look] = []
+
+    def look(looks: Sequence[Look]) -> ClusterState:
+        asked.extend(looks)
+        return ClusterState()
+
+    survey(look, shop(nodes=(dead,)))
+
+    assert Look(verb="node_service", name=dead.name, detail="kubelet") in asked
+    assert Look(verb="describe", kind="Node", name=dead.name) in asked
+
+
+def test_all_events_are_asked_for_where_a_description_brought_none() -> None:
+    asked: list[Look] = []
+
+    def look(looks: Sequence[Look]) -> ClusterState:
+        asked.extend(looks)
+        return ClusterState()
+
+    cart = pod("cart", status="ErrImagePull", phase="", ready=(0, 1))
+    survey(look, shop(pods=(pod("web"), cart)))
+
+    assert Look(verb="list", kind="Event") in asked
+
+
 def test_what_a_manifest_declares_does_not_hide_what_was_seen() -> None:
     seen = shop(
         services=(service("web"), service("cart", selector={"app": "cart-v2"})),

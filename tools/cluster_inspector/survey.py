@@ -56,6 +56,20 @@ def unready_nodes(view: View, config: Config) -> Iterator[Look]:
                 yield Look(verb="node_service", name=node.name, detail=service)
 
 
+def silent_nodes(view: View, config: Config) -> Iterator[Look]:
+    """What a node that is not ready says of itself, where its services could not be asked."""
+    for node in view.state.nodes:
+        if node.ready is False and not node.conditions:
+            yield Look(verb="describe", kind="Node", name=node.name)
+
+
+def unspoken_pods(view: View, config: Config) -> Iterator[Look]:
+    """All events, where the description of a pod that does not work brought none."""
+    for pod in _one_each(view, config):
+        if pod.phase == "" and pod.name not in view.events:
+            yield from _listings("Event")
+
+
 def missing_pods(view: View, config: Config) -> Iterator[Look]:
     """The replica sets of workloads that lack pods: their events hold the refusals."""
     short = [
@@ -272,6 +286,8 @@ STEPS: tuple[Step, ...] = (
     overview,
     broken_pods,
     unready_nodes,
+    silent_nodes,
+    unspoken_pods,
     missing_pods,
     unscheduled_pods,
     idle_scheduler,
