@@ -1,12 +1,15 @@
 """Watch: scan every configured series on every interval and raise the copilot's own alerts.
 
-For a fault nobody wrote a rule for. One series that leaves its band is chance among thousands; an
-alarm is `TOGETHER` of them that begin to leave it within two samples. Only what users or
-components suffer from is watched; more traffic alone is no fault.
+For a fault nobody wrote a rule for. One series that leaves its band is chance among thousands, so
+an alarm is several that begin to leave it within two samples: as many, and as far, as chance
+among all that are watched would bring together in less than `CHANCE` of all samples. That is the
+smallest over j of P(Poisson(n x p_j) >= j), p_j being the j-th smallest tail probability (Berk and
+Jones, 1979). More traffic alone is no fault and is not watched.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import exp, lgamma, log
 
 import numpy as np
 
@@ -20,10 +23,12 @@ WATCHED: frozenset[Family] = frozenset(
     {"latency", "success", "errors", "cpu", "memory", "saturation", "disk", "network"}
 )
 SENSITIVE = DetectorConfig(tail=1e-3)
-"""Alone this would open an episode in 1000 points; three together are rare enough to page on."""
+"""Alone this opens an episode in 1000 points: what is weighed, not what is paged on."""
 
-TOGETHER = 3
+LEAST = 2
+EXPLAINED = 3
 SAMPLES_APART = 2.0
+CHANCE = 1e-4
 APART_S = 300.0
 """Alarms nearer than this are one."""
 
@@ -130,7 +135,8 @@ class Watch:
             if newest.onset - one.onset <= SAMPLES_APART * self.interval_s
             and (one.owner, one.metric) != (newest.owner, newest.metric)
         ]
-        if len({(one.owner, one.metric) for one in near}) + 1 < TOGETHER:
+        scores = {(one.owner, one.metric): one.score for one in [*near, newest]}
+        if len(scores) < LEAST or self._by_chance(sorted(scores.values())) > CHANCE:
             return None
         if newest.onset - self._last <= APART_S:
             return None
@@ -139,6 +145,15 @@ class Watch:
         alert = _alert(service, [*near, newest], newest.onset)
         self._alarms[service] = _Alarm(alert, newest.onset)
         return alert
+
+    def _by_chance(self, scores: Sequence[float]) -> float:
+        """How likely chance alone brings this many this strange series together."""
+        tries = len(self._places) * (SAMPLES_APART + 1.0)
+        return min(
+            _at_least(count, tries * score)
+            for count, score in enumerate(scores, start=1)
+            if count >= LEAST
+        )
 
     def _ended(self, now: Timestamp) -> list[Alert]:
         out = {Owner.parse(one.owner).service for one in self._stream.open}
@@ -152,6 +167,14 @@ class Watch:
                     alarm.alert.model_copy(update={"status": "resolved", "ends_at": alarm.held})
                 )
         return ended
+
+
+def _at_least(count: int, expected: float) -> float:
+    """P(N >= count) for N ~ Poisson(expected)."""
+    fewer = sum(
+        exp(-expected + i * log(expected) - lgamma(i + 1)) for i in range(count) if expected > 0
+    )
+    return max(1.0 - fewer, 0.0) if expected > 1e-3 else expected**count / exp(lgamma(count + 1))
 
 
 def _worse(found: Anomaly) -> bool:
@@ -170,7 +193,7 @@ def _most_of(found: Sequence[Anomaly]) -> str:
 
 def _alert(service: str, found: Sequence[Anomaly], at: Timestamp) -> Alert:
     labels = {"alertname": "AnomalyDetected", "service": service, "detector": "copilot"}
-    reasons = "; ".join(one.reason for one in found[:TOGETHER])
+    reasons = "; ".join(one.reason for one in found[:EXPLAINED])
     return Alert(
         fingerprint=fingerprint(labels),
         name="AnomalyDetected",
