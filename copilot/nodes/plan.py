@@ -23,6 +23,12 @@ ENOUGH = Text(
 )
 
 
+NOTHING_WRONG = Text(
+    en="See whether anybody suffers from it at all before taking a change back.",
+    zh="在撤销变更之前，先确认是否真的有人受到影响。",
+)
+
+
 class Planned(TypedDict):
     plan: Plan | None
 
@@ -37,6 +43,13 @@ def plan(state: IncidentState, runtime: Runtime[Deps]) -> Planned:
     given_up = _given_up(asked, deps.limits.plans)
     if given_up is not None:
         return _hand_over(deps, state, given_up.en, given_up)
+    if _only_changed(state):
+        return _hand_over(
+            deps,
+            state,
+            "only a change speaks for the leading candidate; nothing measured is wrong with it",
+            NOTHING_WRONG,
+        )
     choice = choose(
         deps.playbooks,
         state["ranking"],
@@ -60,6 +73,18 @@ def _given_up(asked: Sequence[ApprovalRequest], most: int) -> Text | None:
     if any(r.approval is not None and r.approval.approver == "nobody" for r in asked):
         return NOBODY
     return ENOUGH if len(asked) >= most else None
+
+
+def _only_changed(state: IncidentState) -> bool:
+    """Whether the leading candidate was merely changed: harmless releases happen all day."""
+    kinds = {item.id: item.kind for item in state["evidence"]}
+    cited = {
+        kinds.get(number)
+        for candidate in state["ranking"].candidates[:1]
+        for term in candidate.terms
+        for number in term.evidence
+    }
+    return cited == {"change"}
 
 
 def _filled(deps: Deps, state: IncidentState, choice: Choice) -> Plan:

@@ -1,0 +1,212 @@
+"""Plans edited, approvals forged, replayed or moved in time, steps outside of the vocabulary."""
+
+from collections.abc import Callable, Iterator
+
+from evals.recovery.attack import NOW, Attack, Recorder
+from evals.recovery.hostile import BY_ID
+from tools.playbook_executor import (
+    ApprovalError,
+    DigestError,
+    ExpiredError,
+    PreconditionError,
+    RefusedError,
+    StepError,
+    digest,
+    fill,
+    run_step,
+)
+from tools.types import Approval, Plan, StepResult
+
+FACTS = {"replicas:cart": 3.0}
+
+
+def scale_out(incident_id: str = "inc-1", now: float = NOW) -> Plan:
+    values = {"service": "cart", "replicas": 5, "replicas_before": 3}
+    return fill(BY_ID["scale-out"], values, incident_id, "cart", (), now, 900.0)
+
+
+def approval(plan: Plan, **changes: object) -> Approval:
+    fields = {
+        "plan_id": plan.id,
+        "digest": plan.digest,
+        "decision": "approve",
+        "approver": "ann",
+        "decided_at": NOW + 10,
+    }
+    return Approval.model_validate({**fields, **changes})
+
+
+def edited(**changes: object) -> Plan:
+    """The plan with some fields changed after it was approved, its digest kept."""
+    return Plan.model_validate({**scale_out().model_dump(), **changes})
+
+
+def with_step(**changes: object) -> Plan:
+    step = {**scale_out().steps[0].model_dump(), **changes}
+    return edited(steps=[step])
+
+
+def signed_again(plan: Plan) -> Plan:
+    """The attacker recomputes the digest; the approval is still for the old one."""
+    signature = digest(plan)
+    return plan.model_copy(update={"digest": signature, "id": f"scale-out-{signature[:12]}"})
+
+
+GOOD = scale_out()
+OTHER = scale_out("inc-2")
+SHELL = {"argv": ["sh", "-c", "reboot"]}
+Run = Callable[[Recorder], object]
+
+
+def run(
+    plan: Plan = GOOD,
+    given: Approval | None = None,
+    index: int = 0,
+    now: float = NOW + 20,
+    facts: dict[str, float] | None = None,
+    results: list[StepResult] | None = None,
+) -> Run:
+    known = FACTS if facts is None else facts
+    allowed = given or approval(GOOD)
+    return lambda runner: run_step(plan, index, allowed, runner, now, facts=known, results=results)
+
+
+def result(key: str, ok: bool = True) -> StepResult:
+    return StepResult(key=key, ok=ok, started_at=NOW, ended_at=NOW)
+
+
+FORGED: dict[str, tuple[Run, type[RefusedError]]] = {
+    "more replicas than approved": (
+        run(with_step(arguments={**GOOD.steps[0].arguments, "replicas": 500})),
+        DigestError,
+    ),
+    "another service than approved": (
+        run(with_step(arguments={**GOOD.steps[0].arguments, "name": "payment"})),
+        DigestError,
+    ),
+    "another action than approved": (
+        run(with_step(action="command", arguments=SHELL)),
+        DigestError,
+    ),
+    "another title over the same step": (run(with_step(title="Harmless")), DigestError),
+    "a longer timeout": (run(with_step(timeout_s=600)), DigestError),
+    "a step added": (run(edited(steps=[*GOOD.steps, *GOOD.rollback])), DigestError),
+    "the steps removed": (run(edited(steps=[])), DigestError),
+    "another rollback": (run(edited(rollback=GOOD.steps)), DigestError),
+    "the rollback removed": (run(edited(rollback=[])), DigestError),
+    "the verification weakened": (run(edited(verification={"hold_s": 0})), DigestError),
+    "the preconditions removed": (run(edited(preconditions=[])), DigestError),
+    "a lower risk class": (run(edited(risk="A")), DigestError),
+    "parameters edited": (run(edited(parameters={"replicas": 500})), DigestError),
+    "moved to another incident": (run(edited(incident_id="inc-2")), DigestError),
+    "moved to another component": (run(edited(component="payment")), DigestError),
+    "expiry put off": (run(edited(expires_at=NOW + 10**6), now=NOW + 10**5), DigestError),
+    "lock removed": (run(edited(lock="")), DigestError),
+    "plan id exchanged": (run(edited(id=OTHER.id), approval(GOOD, plan_id=OTHER.id)), DigestError),
+    "edited and signed again": (
+        run(signed_again(edited(risk="A")), approval(GOOD)),
+        ApprovalError,
+    ),
+    "signed again, approval renamed": (
+        run(
+            signed_again(edited(risk="A")),
+            approval(GOOD, plan_id=signed_again(edited(risk="A")).id),
+        ),
+        DigestError,
+    ),
+    "digest of another incident": (run(GOOD, approval(OTHER, plan_id=GOOD.id)), DigestError),
+    "approval of another incident": (run(GOOD, approval(OTHER)), ApprovalError),
+    "approval of an earlier proposal": (
+        run(GOOD, approval(scale_out(now=NOW - 60))),
+        ApprovalError,
+    ),
+    "digest in capitals": (run(GOOD, approval(GOOD, digest=GOOD.digest.upper())), DigestError),
+    "digest cut short": (run(GOOD, approval(GOOD, digest=GOOD.digest[:12])), DigestError),
+    "digest empty": (run(GOOD, approval(GOOD, digest="")), DigestError),
+    "a rejection": (run(GOOD, approval(GOOD, decision="reject", reason="no")), ApprovalError),
+    "nobody approved": (run(GOOD, approval(GOOD, approver="")), ApprovalError),
+    "white space approved": (run(GOOD, approval(GOOD, approver=" \t")), ApprovalError),
+    "no approval at all": (
+        lambda runner: run_step(GOOD, 0, [], runner, NOW + 20, facts=FACTS),
+        ApprovalError,
+    ),
+    "plan expired": (run(now=NOW + 901), ExpiredError),
+    "approved after it expired": (
+        run(GOOD, approval(GOOD, decided_at=NOW + 950), now=NOW + 960),
+        ExpiredError,
+    ),
+    "clock moved back": (run(now=NOW - 3600), ExpiredError),
+    "clock moved forward": (run(now=NOW + 10**9), ExpiredError),
+    "clock is not a number": (run(now=float("nan")), ExpiredError),
+    "clock is infinite": (run(now=float("-inf")), ExpiredError),
+    "approval from the future": (run(GOOD, approval(GOOD, decided_at=NOW + 600)), ExpiredError),
+    "approval older than the plan": (
+        run(GOOD, approval(GOOD, decided_at=NOW - 600)),
+        ExpiredError,
+    ),
+    "approval at no time": (run(GOOD, approval(GOOD, decided_at=float("nan"))), ExpiredError),
+    "a step past the end": (run(index=1), StepError),
+    "a step before the start": (run(index=-1), StepError),
+    "a step run before": (run(results=[result(f"inc-1:{GOOD.digest}:0")]), StepError),
+    "a failed step run again": (
+        run(results=[result(f"inc-1:{GOOD.digest}:0", ok=False)]),
+        StepError,
+    ),
+    "precondition no longer holds": (run(facts={"replicas:cart": 20.0}), PreconditionError),
+    "precondition not known": (run(facts={}), PreconditionError),
+    "precondition of another component": (
+        run(facts={"replicas:payment": 3.0}),
+        PreconditionError,
+    ),
+    "precondition not a number": (run(facts={"replicas:cart": float("nan")}), PreconditionError),
+}
+
+
+VOCABULARY: dict[str, tuple[str, dict[str, object]]] = {
+    "a command line as one word": ("command", {"argv": ["sh -c reboot"]}),
+    "a path as a command": ("command", {"argv": ["/bin/sh"]}),
+    "text for an argument vector": ("command", {"argv": "reboot"}),
+    "no command": ("command", {"argv": []}),
+    "a line break in an argument": ("command", {"argv": ["ls", "a\nb"]}),
+    "a shell asked for": ("command", {"argv": ["ls"], "shell": True}),
+    "an environment": ("command", {"argv": ["ls"], "env": {"LD_PRELOAD": "x"}}),
+    "other host": ("http", {"base": "ops", "method": "GET", "path": "//evil.example/"}),
+    "dot segments": ("http", {"base": "ops", "method": "GET", "path": "/a/../admin"}),
+    "encoded dots": ("http", {"base": "ops", "method": "GET", "path": "/%2e%2e/admin"}),
+    "user trick": ("http", {"base": "ops", "method": "GET", "path": "@evil.example"}),
+    "backslash": ("http", {"base": "ops", "method": "GET", "path": "/\\evil.example"}),
+    "query in the path": ("http", {"base": "ops", "method": "GET", "path": "/a?x=1"}),
+    "header split": ("http", {"base": "ops", "method": "GET", "path": "/a\r\nHost: b"}),
+    "an address as a base": ("http", {"base": "http://evil.example", "method": "GET", "path": "/"}),
+    "method not allowed": ("http", {"base": "ops", "method": "CONNECT", "path": "/"}),
+    "verb outside of the vocabulary": (
+        "kubernetes",
+        {"verb": "exec", "kind": "pod", "name": "cart"},
+    ),
+    "scaled to nothing": (
+        "kubernetes",
+        {"verb": "scale", "kind": "deployment", "name": "cart", "replicas": 0},
+    ),
+    "verb on the wrong kind": (
+        "kubernetes",
+        {"verb": "scale", "kind": "node", "name": "cart", "replicas": 2},
+    ),
+    "a configuration key with a command": (
+        "config",
+        {"service": "cart", "key": "pool_size; drop", "value": 3},
+    ),
+    "a path as a service": ("config", {"service": "../etc", "key": "pool_size", "value": 3}),
+    "text for off": ("feature_flag", {"service": "cart", "flag": "f", "value": "false"}),
+    "waiting for ever": ("wait", {"seconds": 1000000000}),
+    "waiting backwards": ("wait", {"seconds": -1}),
+}
+"""Steps that are signed and approved, but that no runner may ever see."""
+
+
+def forged_attacks() -> Iterator[Attack]:
+    """One for each row of both tables."""
+    for name, (act, refusal) in FORGED.items():
+        yield Attack(name, act, refusal)
+    for name, (action, arguments) in VOCABULARY.items():
+        plan = signed_again(with_step(action=action, arguments=arguments))
+        yield Attack(name, run(plan, approval(plan)), StepError)
