@@ -29,7 +29,7 @@ class DetectorConfig(Frozen):
     missing: float = Field(default=5.0, gt=1)
     flat: float = Field(default=3.0, gt=1)
     alert_on: AlertOn = "every"
-    novelty: float = Field(default=0.8, gt=0)
+    novelty: float = Field(default=0.72, gt=0)
     spacing: float = Field(default=0.07, gt=0, lt=1)
     horizon: int | None = Field(default=None, ge=1)
 

@@ -2,8 +2,10 @@
 
 A state is two vectors of residuals (arsinh of their multiples of the mean absolute residual):
 short memory with the hour of the day, and three memories from ten to a thousand points. A state
-farther than `REACH` from all those remembered is remembered; the least recently used of 256 is
-forgotten. So a kind of event is news once, as in adaptive resonance (Carpenter and Grossberg 1987).
+farther than the memory's reach from all those remembered is remembered; the least recently used of
+256 is forgotten. So a kind of event is news once, as in adaptive resonance (Carpenter and Grossberg
+1987). The distances of three reaches are averaged: which states happen to be remembered first
+makes one alone waver.
 """
 
 import numpy as np
@@ -13,7 +15,7 @@ from tools.detector.residuals import HourProfile, Residuals
 from tools.types import FloatArray
 
 ALPHAS = (0.3, 0.1, 0.01, 0.001)
-REACH = 0.4
+REACHES = (0.3, 0.4, 0.5)
 CAPACITY = 256
 BLOCK = 64
 EQUALISE = 1.0 / 3.0
@@ -25,7 +27,8 @@ SETTLING = 10
 class Memory:
     """States of `width` residuals a series has been in; `distance` also learns."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, reach: float) -> None:
+        self._reach = reach
         self._states = np.zeros((CAPACITY, width))
         self._used = np.zeros(CAPACITY)
         self._held = 0
@@ -46,7 +49,7 @@ class Memory:
         squares = np.einsum("ij,ij->i", apart, apart)
         nearest = int(np.argmin(squares))
         distance = float(np.sqrt(squares[nearest]))
-        if distance > REACH:
+        if distance > self._reach:
             self._keep(state)
         else:
             self._used[nearest] = self._clock
@@ -84,13 +87,15 @@ class Novelty:
     def __init__(self) -> None:
         self._residuals = Residuals(ALPHAS, 1)
         self._hours = HourProfile()
-        self._near, self._far = Memory(2), Memory(3)
+        self._near = tuple(Memory(2, reach) for reach in REACHES)
+        self._far = tuple(Memory(3, reach) for reach in REACHES)
         self._equaliser = Equaliser()
 
     @property
     def state_bytes(self) -> int:
         """Memory of the state in bytes."""
-        return self._near.state_bytes + self._far.state_bytes + self._hours.level.nbytes
+        memories = sum(memory.state_bytes for memory in (*self._near, *self._far))
+        return memories + self._hours.level.nbytes
 
     def step(self, t: float, value: float) -> float:
         """How new the state at this point is."""
@@ -100,8 +105,10 @@ class Novelty:
         if seen < SETTLING:
             return 0.0
         state = np.arcsinh(np.array([z[0], hour, z[1], z[2], z[3]]))
-        distance = self._near.distance(state[:2]) + self._far.distance(state[2:])
-        return self._equaliser.step(distance)
+        near, far = state[:2], state[2:]
+        distance = sum(memory.distance(near) for memory in self._near)
+        distance += sum(memory.distance(far) for memory in self._far)
+        return self._equaliser.step(distance / len(REACHES))
 
 
 def novelties(times: FloatArray, values: FloatArray, config: DetectorConfig) -> FloatArray:
