@@ -121,8 +121,9 @@ def parse_document(text: str, name: str, playbook_ids: frozenset[str]) -> Docume
     if len(text) > MAX_CHARS:
         raise DocumentError(name, f"has {len(text)} characters; {MAX_CHARS} is the limit, split it")
     front, body = _halves(text, name)
-    kind = front.get("kind")
-    front.setdefault("trust", MOST_TRUST.get(kind) if isinstance(kind, str) else None)
+    for kind, most in MOST_TRUST.items():
+        if front.get("kind") == kind:
+            front.setdefault("trust", most)
     try:
         document = Document.model_validate({**front, "sections": _sections(body)})
     except ValidationError as error:

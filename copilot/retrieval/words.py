@@ -12,12 +12,18 @@ _DOUBLED = re.compile(r"([bdgmnprt])\1$")
 
 # Words of a question, not of a fault; bigrams of the Chinese ones are what is compared.
 _STOP = frozenset(
-    "a about after again all also am an and any anyone are as at be because been but by can could "
-    "did do does doing done for from get gets getting go goes got had has have help here hey hi how "
-    "i if in into is it its just keep keeps kind know like look looks me my no not now of off on "
-    "one only or our out over please said say says see seeing seems should show since so some "
-    "someone something still suddenly that the their them then there these they thing this to too "
-    "up us very was we were what when where which who why will with would you your".split()
+    re.findall(
+        r"\w+",
+        """
+        a about after again all also am an and any anyone are as at be because been but by can
+        could did do does doing done for from get gets getting go goes got had has have help
+        here hey hi how i if in into is it its just keep keeps kind know like look looks me my
+        no not now of off on one only or our out over please said say says see seeing seems
+        should show since so some someone something still suddenly that the their them then
+        there these they thing this to too up us very was we were what when where which who why
+        will with would you your
+        """,
+    )
 )
 _ASKING = re.compile(
     "为什么|怎么办|怎么回事|怎么处理|怎么|如何|什么|是不是|有没有|请问|求助|一下|一直|突然|好像|现在|"
