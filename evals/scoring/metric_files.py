@@ -79,10 +79,8 @@ def nab(place: Path, limit: int | None) -> Iterator[NabFile]:
     if not listing.is_file():
         raise MetricDataError(f"{str(listing)!r} is missing: without it there is no truth to score")
     windows: dict[str, list[list[str]]] = json.loads(listing.read_text(encoding="utf-8"))
-    for name in sorted(windows)[:limit]:
-        path = next((p for p in (place / f"{name}.gz", place / name) if p.is_file()), None)
-        if path is None:
-            continue
+    present = [(name, path) for name in sorted(windows) if (path := _path(place, name))]
+    for name, path in present[:limit]:
         rows = _rows(path)
         times = np.array([_moment(row[0]) for row in rows])
         values = np.array([float(row[1]) for row in rows])
@@ -91,6 +89,11 @@ def nab(place: Path, limit: int | None) -> Iterator[NabFile]:
             for first, last in windows[name]
         )
         yield NabFile(name, times, values, spans, _reference(place, name))
+
+
+def _path(place: Path, name: str) -> Path | None:
+    """The file, packed or not."""
+    return next((p for p in (place / f"{name}.gz", place / name) if p.is_file()), None)
 
 
 def _index(times: FloatArray, moment: float) -> int:
@@ -103,8 +106,8 @@ def _reference(place: Path, name: str) -> dict[str, FloatArray]:
     """Per-point scores of published detectors, where they are supplied."""
     found = {}
     for detector in sorted((place / "reference_scores").glob("*/")):
-        path = detector / f"{name}.gz"
-        if path.is_file():
+        path = _path(detector, name)
+        if path is not None:
             found[detector.name] = np.array([float(row[1]) for row in _rows(path)])
     return found
 

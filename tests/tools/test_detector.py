@@ -143,3 +143,19 @@ def test_a_smaller_tail_reports_less() -> None:
     many = detect(series(values))
     few = detect(series(values), DetectorConfig(tail=1e-6))
     assert len(few) < len(many) / 3
+
+
+@pytest.mark.parametrize("tail", [1.0 / 700.0, 1e-4])
+@pytest.mark.parametrize("shape", ["normal", "lognormal", "heavy"])
+def test_the_tail_asked_for_is_the_rate_of_episodes_that_noise_raises(
+    shape: str, tail: float
+) -> None:
+    rng = np.random.default_rng(7)
+    points = 150_000
+    drawn = {
+        "normal": rng.normal(size=points),
+        "lognormal": np.exp(rng.normal(size=points)),
+        "heavy": rng.standard_t(3, points),
+    }
+    rate = len(detect(series(drawn[shape]), DetectorConfig(tail=tail))) / points
+    assert tail / 2.0 < rate < tail * 2.0

@@ -1,0 +1,123 @@
+"""The metric suites over data of the published layout, made here."""
+
+import csv
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.progress import Progress
+
+from evals.report import Options, Result
+from evals.suites import kpi, metrics, mts
+
+START = 1_400_000_000
+
+
+def write(path: Path, header: str, rows: Sequence[tuple[object, ...]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as handle:
+        handle.write(header + "\n")
+        csv.writer(handle).writerows(rows)
+
+
+def moment(i: int) -> str:
+    return datetime.fromtimestamp(START + 300 * i, tz=UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Two NAB files, one KPI curve, one machine; each breaks once, plainly."""
+    rng = np.random.default_rng(0)
+    place = tmp_path / "metrics"
+    for name in ("a/one.csv", "a/two.csv"):
+        values = rng.normal(50.0, 1.0, 1000)
+        values[700:710] += 40.0
+        rows = [(moment(i), value) for i, value in enumerate(values)]
+        write(place / "nab" / name, "timestamp,value", rows)
+    windows = {name: [[moment(690), moment(740)]] for name in ("a/one.csv", "a/two.csv")}
+    windows["a/gone.csv"] = []
+    (place / "nab" / "combined_windows.json").write_text(json.dumps(windows), encoding="utf-8")
+    values, labels = rng.normal(5.0, 0.1, 3000), np.zeros(3000, dtype=int)
+    values[2000:2010] += 3.0
+    labels[2000:2010] = 1
+    points = [
+        (START + 60 * i, v, lab) for i, (v, lab) in enumerate(zip(values, labels, strict=True))
+    ]
+    write(place / "kpi" / "curve.csv", "timestamp,value,label", points)
+    train, test = rng.uniform(0.4, 0.6, (400, 5)), rng.uniform(0.4, 0.6, (300, 5))
+    test[100:110, 2:] = 1.0
+    (place / "mts").mkdir()
+    marked = np.zeros(300, dtype=np.uint8)
+    marked[100:110] = 1
+    np.savez(
+        place / "mts" / "machine-9.npz",
+        train=train.astype(np.float32),
+        test=test.astype(np.float32),
+        test_label=marked,
+        interpretation="100-110:3,4,5",
+    )
+    return tmp_path
+
+
+def suite(name: str, options: Options) -> Result:
+    module = {"metrics": metrics, "kpi": kpi, "mts": mts}[name]
+    result: Result = module.run(options, Progress(disable=True))
+    return result
+
+
+@pytest.mark.parametrize("arm", ["rules", "ml"])
+@pytest.mark.parametrize(
+    ("name", "figure"),
+    [("metrics", "nab.standard"), ("kpi", "kpi.f1_pooled"), ("mts", "smd.event_f1")],
+)
+def test_a_plain_break_is_found_by_every_suite_and_arm(
+    data: Path, name: str, figure: str, arm: str
+) -> None:
+    result = suite(name, Options.model_validate({"data": data, "arm": arm}))
+    best = 100.0 if name == "metrics" else 1.0
+    assert result.summary[figure] > 0.8 * best
+    assert result.tables[-1].rows[0][0] == f"ours, {arm} (measured)"
+
+
+def test_the_published_keys_are_there_and_only_they(data: Path) -> None:
+    found = [set(suite(name, Options(data=data)).summary) for name in ("metrics", "kpi", "mts")]
+    assert found == [
+        {"nab.standard", "nab.low_fp", "nab.low_fn", "nab.default_threshold"},
+        {
+            "kpi.f1_pooled",
+            "kpi.f1_default",
+            "kpi.f1_per_curve",
+            "kpi.recall_1fp_day",
+            "kpi.delay_points_p50",
+        },
+        {"smd.event_f1", "smd.aucpr"},
+    ]
+
+
+def test_a_limit_takes_the_first_files(data: Path) -> None:
+    assert [case["id"] for case in suite("metrics", Options(data=data, limit=2)).cases] == [
+        "a/one.csv",
+        "a/two.csv",
+    ]
+
+
+@pytest.mark.parametrize("name", ["metrics", "kpi", "mts"])
+def test_a_missing_folder_is_said_in_one_line(name: str, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=f"{name}: .*metrics.*does not exist"):
+        suite(name, Options(data=tmp_path))
+    with pytest.raises(SystemExit, match="needs --data"):
+        suite(name, Options())
+
+
+def test_the_scorer_checks_itself_against_supplied_scores(data: Path) -> None:
+    reference = data / "metrics" / "nab" / "reference_scores" / "ARTime" / "a"
+    for name in ("one.csv", "two.csv"):
+        rows = [(moment(i), 1.0 if i == 690 else 0.0) for i in range(1000)]
+        write(reference / name, "timestamp,anomaly_score", rows)
+    result = suite("metrics", Options(data=data))
+    assert "not checked" in str(result.notes["reference_check"])
+    (row,) = [row for row in result.tables[-1].rows if row[0].startswith("ARTime (measured")]
+    assert row[1:4] == ("100.0", "100.0", "100.0")
