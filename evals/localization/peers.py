@@ -47,7 +47,8 @@ def page_rank(seen: Telemetry, onset: Timestamp) -> Scores:
     if not names:
         return {}
     at = {name: i for i, name in enumerate(names)}
-    start = np.array([np.log1p(robust(seen, onset).get(name, 0.0)) + 1e-6 for name in names])
+    strange = robust(seen, onset)
+    start = np.array([np.log1p(strange.get(name, 0.0)) + 1e-6 for name in names])
     start /= start.sum()
     moves = np.zeros((len(names), len(names)))
     for edge in seen.topology.edges:
