@@ -147,7 +147,7 @@ def test_a_smaller_tail_reports_less() -> None:
 
 @pytest.mark.parametrize("tail", [1.0 / 700.0, 1e-4])
 @pytest.mark.parametrize("shape", ["normal", "lognormal", "heavy"])
-def test_the_tail_asked_for_is_the_rate_of_episodes_that_noise_raises(
+def test_noise_raises_episodes_at_the_rate_asked_for_within_a_factor_of_three(
     shape: str, tail: float
 ) -> None:
     rng = np.random.default_rng(7)
@@ -158,4 +158,4 @@ def test_the_tail_asked_for_is_the_rate_of_episodes_that_noise_raises(
         "heavy": rng.standard_t(3, points),
     }
     rate = len(detect(series(drawn[shape]), DetectorConfig(tail=tail))) / points
-    assert tail / 2.0 < rate < tail * 2.0
+    assert tail / 3.0 < rate < tail * 3.0
