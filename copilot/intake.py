@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from copilot.incident import Clocks, Incident
 from copilot.ports import Clock
 from copilot.store import Assignment, Store, StoredAlert
-from tools.clusterer import Clusterer, Decision
-from tools.types import Alert, Severity, Timestamp, Topology
-
-SEVERITIES: tuple[Severity, ...] = ("low", "info", "warning", "high", "critical")
+from tools.clusterer import Clusterer, Decision, NoiseModel
+from tools.types import Alert, Timestamp, Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +34,7 @@ class Intake:
         self._clock = clock
         self._topology = topology
         self._new_id = new_id
+        self._noise = NoiseModel()
         self._clusterer = self._rebuilt()
 
     def decide(self, limit: int = 1000) -> Changed:
@@ -68,11 +67,19 @@ class Intake:
             for stored, decision in pairs:
                 if decision.action == "opened":
                     self._open(stored.alert, decision, now)
+            known = {i.id for i in self._store.incidents.active()} | set(opened)
             self._store.alerts.assign_all(
-                [Assignment(s.key, d.group_id or None, d.action, d.reason) for s, d in pairs], now
+                [
+                    # A held group has an id before it is an incident, and may never become one.
+                    Assignment(
+                        s.key, d.group_id if d.group_id in known else None, d.action, d.reason
+                    )
+                    for s, d in pairs
+                ],
+                now,
             )
             for incident_id in (*opened, *grown):
-                self._grow(incident_id, [s.alert for s, d in pairs if d.group_id == incident_id])
+                self._grow(incident_id)
             for incident_id in opened:
                 self._store.runs.accept(incident_id, now)
         ended = {d.group_id for d in decisions if d.action == "resolved" and d.group_id}
@@ -99,16 +106,12 @@ class Intake:
             now,
         )
 
-    def _grow(self, incident_id: str, joined: Sequence[Alert]) -> None:
-        incident = self._store.incidents.require(incident_id)
-        services = dict.fromkeys([*incident.services, *(alert.service for alert in joined)])
+    def _grow(self, incident_id: str) -> None:
+        """Bring the incident up to its group: alerts held before it was told belong to it, too."""
+        now, group = self._clock.now(), self._clusterer.group(incident_id)
+        self._store.alerts.adopt(group.fingerprints, group.started_at, incident_id, now)
         self._store.incidents.update(
-            incident_id,
-            self._clock.now(),
-            services=tuple(filter(None, services)),
-            severity=max(
-                [incident.severity, *(alert.severity for alert in joined)], key=SEVERITIES.index
-            ),
+            incident_id, now, services=group.services, severity=group.severity, title=group.title
         )
 
     def _end(self, incident_ids: Sequence[str], now: Timestamp) -> tuple[str, ...]:
@@ -132,7 +135,7 @@ class Intake:
         return tuple(over)
 
     def _rebuilt(self) -> Clusterer:
-        clusterer = Clusterer(self._topology, new_id=self._new_id)
+        clusterer = Clusterer(self._topology, new_id=self._new_id, noise=self._noise)
         clusterer.restore(
             [
                 (alert, incident.id)

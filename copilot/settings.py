@@ -52,6 +52,14 @@ class Settings(BaseSettings):
         default=None,
         description="Recorded incident whose telemetry the service looks at, replayed at its end.",
     )
+    kubernetes_namespace: str = Field(
+        default="",
+        description="Namespace whose objects are inspected, read-only; needs the kubernetes extra.",
+    )
+    kubernetes_context: str = Field(
+        default="",
+        description="Context of the kubeconfig; empty: the service account of the pod, or current.",
+    )
     topology_file: Path | None = Field(
         default=None,
         description="JSON with `nodes` and `edges` ([caller, callee]) where no source knows them.",

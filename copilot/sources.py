@@ -6,6 +6,7 @@ from typing import NoReturn, TypeVar
 
 from copilot.ports import (
     ChangeSource,
+    ClusterSource,
     FactSource,
     LogSource,
     MetricSource,
@@ -13,8 +14,9 @@ from copilot.ports import (
     TopologySource,
     TraceSource,
 )
+from tools.cluster_inspector import inspect, survey
 from tools.playbook_executor import known
-from tools.types import Fact, Series, Telemetry, Timestamp, Topology, Window
+from tools.types import Fact, Finding, Series, Telemetry, Timestamp, Topology, Window
 
 Answer = TypeVar("Answer")
 
@@ -31,7 +33,7 @@ class NotConfigured:
     def _refuse(self, _when: object = None) -> NoReturn:
         raise SourceError(self.name, "not configured", recoverable=False)
 
-    series = baseline = lines = baseline_lines = spans = changes = topology = facts = _refuse
+    series = baseline = lines = baseline_lines = spans = changes = topology = facts = look = _refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Sources:
     graph: TopologySource = NotConfigured("topology")
     changes: ChangeSource = NotConfigured("changes")
     configuration: FactSource = NotConfigured("configuration")
+    cluster: ClusterSource = NotConfigured("cluster")
 
     def measure(self, window: Window, normal_before: Timestamp) -> Measured:
         """Only the metrics, for what needs no more; empty where no source answers."""
@@ -93,6 +96,15 @@ class Sources:
             return self.graph.topology()
         except SourceError:
             return Topology()
+
+    def inspect(self, window: Window, missing: list[str]) -> tuple[Finding, ...]:
+        """What is wrong with the cluster's objects; where no cluster answers, `missing` says so."""
+
+        def findings() -> list[Finding]:
+            state = survey(self.cluster.look)
+            return [found.as_finding(window) for found in inspect(state)]
+
+        return _ask(missing, "cluster", findings, may_be_empty=True)
 
     def facts(self, onset: Timestamp) -> dict[str, Fact]:
         """What is known of the components at the onset; what is configured has the last word."""

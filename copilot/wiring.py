@@ -6,6 +6,7 @@ import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
@@ -18,7 +19,7 @@ from copilot.deps import Deps, Limits
 from copilot.engine import Engine
 from copilot.graph import NODES, Node, build
 from copilot.home import made, owned
-from copilot.ports import Clock, Runner
+from copilot.ports import Clock, ClusterSource, Runner
 from copilot.settings import Settings, SettingsError
 from copilot.sources import NotConfigured, Sources
 from copilot.state import STATE_TYPES
@@ -67,11 +68,25 @@ def recorded_sources(bundle: RecordedBundle) -> Sources:
 
 def configured_sources(settings: Settings) -> Sources:
     """The sources that the settings name; what is not named stands in as not configured."""
+    sources = Sources()
     if settings.bundle is not None:
-        return recorded_sources(RecordedBundle(settings.bundle))
+        sources = recorded_sources(RecordedBundle(settings.bundle))
     if settings.topology_file is not None:
-        return Sources(graph=DeclaredTopology(settings.topology_file))
-    return Sources()
+        sources = replace(sources, graph=DeclaredTopology(settings.topology_file))
+    if settings.kubernetes_namespace:
+        sources = replace(sources, cluster=_cluster(settings))
+    return sources
+
+
+def _cluster(settings: Settings) -> ClusterSource:
+    try:
+        from copilot.adapters.kubernetes.connect import connected  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            "kubernetes_namespace is set, but the client is missing: "
+            "pip install 'incident-copilot[kubernetes]'"
+        ) from error
+    return connected(settings.kubernetes_namespace, settings.kubernetes_context, SystemClock())
 
 
 def limits(settings: Settings) -> Limits:

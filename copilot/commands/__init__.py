@@ -18,6 +18,7 @@ from copilot.commands.journal import journal_export, journal_verify
 from copilot.commands.serve import serve
 from copilot.graph import drawing
 from copilot.home import HomeBusyError, HomeError
+from copilot.ports import SourceError
 from copilot.settings import Settings, SettingsError
 from copilot.store import RefusedError, StoreError
 
@@ -29,6 +30,7 @@ OPERATOR_ERRORS = (
     RefusedError,
     RemoteError,
     SettingsError,
+    SourceError,
     StoreError,
 )
 

@@ -15,6 +15,10 @@ from copilot.sources import NotConfigured, Sources
 from copilot.store import StoreError
 from knowledge_base import playbooks
 
+ADVICE = {
+    "metrics": "COPILOT_BUNDLE names a recording; without one the brief says what it cannot see",
+    "cluster": "COPILOT_KUBERNETES_NAMESPACE names the namespace to inspect, read-only",
+}
 STYLE = {"ok": "green", "missing": "yellow", "broken": "red"}
 
 
@@ -90,11 +94,10 @@ def _service(settings: Settings) -> Check:
 
 
 def _sources(sources: Sources) -> Iterator[Check]:
-    advice = "name a recording with COPILOT_BUNDLE; without it the brief says what it cannot see"
-    for name in ("metrics", "logs", "traces", "changes"):
+    for name in ("metrics", "logs", "traces", "changes", "cluster"):
         source = getattr(sources, name)
         if isinstance(source, NotConfigured):
-            yield Check(name, "missing", "not configured", advice)
+            yield Check(name, "missing", "not configured", ADVICE.get(name, ADVICE["metrics"]))
         else:
             yield Check(name, "ok", type(source).__name__)
     topology = sources.topology()

@@ -27,11 +27,14 @@ def gather(state: IncidentState, runtime: Runtime[Deps]) -> Collected:
     rounds = state.get("gathered", Gathered()).rounds
     lookback = deps.limits.lookback_s * WIDER**rounds
     now = max(deps.clock.now(), onset)
-    look = deps.sources.look(Window(start=onset - lookback, end=now), normal_before=onset)
+    window = Window(start=onset - lookback, end=now)
+    look = deps.sources.look(window, normal_before=onset)
+    missing = list(look.missing)
     telemetry = replace(look.telemetry, alerts=deps.store.alerts.of(incident_id))
     findings = [
         *observe(telemetry, onset),
         *novelty(telemetry.logs, telemetry.baseline_logs, onset),
+        *deps.sources.inspect(window, missing),
     ]
     evidence = list(number(findings)[: deps.limits.evidence])
     deps.note(
@@ -43,5 +46,5 @@ def gather(state: IncidentState, runtime: Runtime[Deps]) -> Collected:
     )
     return {
         "evidence": evidence,
-        "gathered": Gathered(rounds=rounds + 1, lookback_s=lookback, missing=look.missing),
+        "gathered": Gathered(rounds=rounds + 1, lookback_s=lookback, missing=tuple(missing)),
     }

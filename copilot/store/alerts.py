@@ -126,6 +126,22 @@ class Alerts:
         with self._database.write() as connection:
             connection.execute(statement, rows)
 
+    def adopt(
+        self, fingerprints: Sequence[str], since: Timestamp, incident_id: str, now: Timestamp
+    ) -> None:
+        """Give alerts that were held, and turned out to belong to an incident, to it."""
+        with self._database.write() as connection:
+            for start in range(0, len(fingerprints), _CHUNK):
+                held = (
+                    alerts.c.fingerprint.in_(fingerprints[start : start + _CHUNK]),
+                    alerts.c.action == "noise",
+                    alerts.c.incident_id.is_(None),
+                    alerts.c.starts_at >= since,
+                )
+                reason = "held until its group became strange"
+                values = {"incident_id": incident_id, "action": "attached", "reason": reason}
+                connection.execute(update(alerts).where(*held).values(**values, decided_at=now))
+
     def of(self, incident_id: str) -> tuple[Alert, ...]:
         """The alerts that count for the incident, in order of arrival; suppressed ones do not."""
         decided = self.decisions(incident_id)

@@ -1,8 +1,8 @@
 """Admission and scheduling: what is refused, and what finds no node or volume."""
 
 import pytest
-from shop_cluster import deployment, nodes, pending, pod, service, shop, spec, warning
 
+from tests.tools.shop_cluster import deployment, nodes, pending, pod, service, shop, spec, warning
 from tools.cluster_inspector import diagnose
 from tools.types import (
     Claim,

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from shop_cluster import deployment, nodes, pending, pod, service, shop
 
+from tests.tools.shop_cluster import deployment, nodes, pending, pod, service, shop
 from tools.cluster_inspector import diagnose
 from tools.types import (
     Alert,

@@ -1,8 +1,8 @@
 """Service routing and gateways: pods run, and requests do not reach them."""
 
 import pytest
-from shop_cluster import deployment, ended, pod, service, shop, spec
 
+from tests.tools.shop_cluster import deployment, ended, pod, service, shop, spec
 from tools.cluster_inspector import diagnose
 from tools.types import (
     Alert,

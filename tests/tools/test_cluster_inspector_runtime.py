@@ -1,8 +1,8 @@
 """Startup and runtime: containers that do not start, end, or are called unhealthy."""
 
 import pytest
-from shop_cluster import deployment, ended, pod, service, shop, spec, warning
 
+from tests.tools.shop_cluster import deployment, ended, pod, service, shop, spec, warning
 from tools.cluster_inspector import diagnose
 from tools.types import (
     ClusterState,

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shop_cluster import deployment, pending, pod, service, shop, spec, warning
 
+from tests.tools.shop_cluster import deployment, pending, pod, service, shop, spec, warning
 from tools.cluster_inspector import ClusterFinding, diagnose, inspect, next_looks, survey
 from tools.cluster_inspector.rules import RULES, clean
 from tools.types import Alert, ClusterState, Endpoints, LogExcerpt, Look, Window

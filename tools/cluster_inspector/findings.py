@@ -63,7 +63,7 @@ class ClusterFinding(Frozen):
         return Finding(
             kind="cluster",
             subject=self.component,
-            name=self.rule.id,
+            name=self.rule.fault_kind,
             source="kubernetes",
             query=f"{self.kind}/{self.name} {self.field}",
             window=window,
