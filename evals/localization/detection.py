@@ -4,17 +4,19 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from copilot.adapters.recorded import RecordedBundle
+from copilot.watch import Watch
 from evals.localization.cases import Case
-from tools.detector import DetectorConfig, detect
-from tools.topology_walker.signals import read
 from tools.types import Frozen, Series, Timestamp, Window
 
-LIMIT_S, TOGETHER, APART_S = 300.0, 3, 300.0
-"""Detected within this long of the onset; series that must agree; alarms this near are one."""
-WATCHED = ("latency", "success", "errors", "cpu", "memory", "saturation")
+LIMIT_S = 300.0
+"""Detected means within this long of the onset."""
+
+LEARN_S, LEARNED_S = 14 * 86_400.0, 150.0
+"""How far back the watch learns; how much of a window is learned from where there is no more."""
 
 
 class Detection(Frozen):
@@ -38,22 +40,46 @@ class _Timeline(BaseModel):
     quiet: tuple[tuple[Timestamp, Timestamp], ...] = ()
 
 
-def alarms(
-    series: Sequence[Series], baseline: Sequence[Series], sampling_s: float
-) -> list[Timestamp]:
-    """Moments at which episodes open in `TOGETHER` watched series within two samples."""
-    past = {one.name: one for one in baseline}
-    opened = sorted(
-        (found.onset, one.name)
-        for one in series
-        if read(one.metric).family in WATCHED
-        for found in detect(one, DetectorConfig(), past.get(one.name))
+class _WithPast:
+    """A bundle whose history lies before its window, as a running source would have it."""
+
+    def __init__(self, bundle: RecordedBundle) -> None:
+        self._series: dict[str, Series] = {}
+        for one in bundle.baseline(bundle.window.start):
+            self._series[one.name] = one
+        for one in bundle.series(bundle.window):
+            past = self._series.get(one.name)
+            self._series[one.name] = one if past is None else _joined(past, one)
+
+    def series(self, window: Window) -> Sequence[Series]:
+        cut = (one.between(window) for one in self._series.values())
+        return [one for one in cut if one.times.size]
+
+    def baseline(self, before: Timestamp) -> Sequence[Series]:
+        return self.series(Window(start=0.0, end=before))
+
+
+def _joined(past: Series, one: Series) -> Series:
+    return Series(
+        one.owner,
+        one.metric,
+        np.concatenate((past.times, one.times)),
+        np.concatenate((past.values, one.values)),
+        one.unit,
     )
+
+
+def alarms(bundle: RecordedBundle, learned_s: float = 0.0) -> list[Timestamp]:
+    """When the copilot's own watch raises an alert, scanning on every sample.
+
+    It learns from the history and from the first `learned_s` seconds of the window.
+    """
+    watch = Watch(_WithPast(bundle), bundle.sampling_s, learn_s=LEARN_S)
+    now = bundle.window.start + learned_s
     raised: list[Timestamp] = []
-    for position, (at, _) in enumerate(opened):
-        recent = {name for t, name in opened[: position + 1] if t >= at - 2.0 * sampling_s}
-        if len(recent) >= TOGETHER and (not raised or at - raised[-1] > APART_S):
-            raised.append(at)
+    while now <= bundle.window.end:
+        raised += [now for alert in watch.look(now) if alert.status == "firing"]
+        now += bundle.sampling_s
     return raised
 
 
@@ -65,11 +91,7 @@ def of_timelines(data: Path) -> Detection:
         folder = data / "timelines" / truth.id
         if folder.is_dir():
             bundle = RecordedBundle(folder)
-            raised = alarms(
-                bundle.series(bundle.window),
-                bundle.baseline(bundle.window.start),
-                bundle.sampling_s,
-            )
+            raised = alarms(bundle)
             starts = [incident.inject_ts for incident in truth.incidents]
             quiet = [Window(start=a, end=b) for a, b in truth.quiet]
             found = _plus(found, raised, starts, quiet)
@@ -85,9 +107,10 @@ def of_cases(cases: Sequence[Case]) -> Detection:
         own_past = described.history is None and described.reference is None
         if onset is None or case.answer.alert_ts is not None or not own_past:
             continue
-        raised = alarms(bundle.series(bundle.window), (), bundle.sampling_s)
+        raised = alarms(bundle, LEARNED_S)
         if bundle.series(bundle.window):
-            quiet = [Window(start=bundle.window.start, end=onset)]
+            first = min(bundle.window.start + LEARNED_S, onset)
+            quiet = [Window(start=first, end=onset)]
             found = _plus(found, raised, [onset], quiet)
     return found
 
