@@ -125,7 +125,7 @@ def test_every_rule_has_a_stage_and_a_title() -> None:
 def test_a_finding_becomes_evidence_for_the_common_ranker() -> None:
     found = diagnose(broken()).predictions[0].as_finding(Window(start=0.0, end=60.0))
 
-    assert (found.kind, found.subject, found.name) == ("cluster", "cart", "taint-untolerated")
+    assert (found.kind, found.subject, found.name) == ("cluster", "cart", "scheduling")
     assert "cart" in found.statement
     assert found.strength > 0.9
 
