@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tools.detector import DetectorConfig, detect, scores
+from tools.detector import DetectorConfig, Stream, detect, scores
 from tools.types import Anomaly, Series
 
 
@@ -159,3 +159,18 @@ def test_noise_raises_episodes_at_the_rate_asked_for_within_a_factor_of_three(
     }
     rate = len(detect(series(drawn[shape]), DetectorConfig(tail=tail))) / points
     assert tail / 3.0 < rate < tail * 3.0
+
+
+def test_a_stream_refuses_what_it_cannot_do() -> None:
+    with pytest.raises(ValueError, match="every departure"):
+        Stream([("a", "b")], DetectorConfig(alert_on="novel"))
+
+
+def test_the_state_of_a_stream_does_not_grow() -> None:
+    stream = Stream([("o", str(k)) for k in range(50)])
+    row = np.random.default_rng(0).normal(size=50)
+    stream.update_columns(0.0, row)
+    early = stream.state_bytes
+    for i in range(1, 300):
+        stream.update_columns(60.0 * i, row + i % 5)
+    assert stream.state_bytes == early < 50 * 300

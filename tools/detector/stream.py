@@ -19,7 +19,8 @@ class Stream:
 
     `update_columns` returns what opened (`end` None) and what closed at this step; owner, metric
     and onset name the episode. NaN means no value arrived. Every step costs the same and the
-    state does not grow with time (`state_bytes`).
+    state does not grow with time (`state_bytes`). It says what `detect` says of the same points.
+    Raises ValueError for `alert_on="novel"`, which needs a memory per series.
 
     >>> stream = Stream([("web", "latency"), ("web", "errors")])
     >>> for t in range(100):
@@ -33,6 +34,11 @@ class Stream:
         names: Sequence[tuple[str, str]] = (("", ""),),
         config: DetectorConfig = DEFAULT,
     ) -> None:
+        if config.alert_on == "novel":
+            raise ValueError(
+                "a Stream judges every departure; for alert_on='novel' keep a "
+                "tools.detector.novelty.Novelty per series, or call detect on a window"
+            )
         self.config = config
         self.names = list(names)
         self._arm = SETTINGS[config.arm]
