@@ -7,7 +7,7 @@ command that needs them.
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,7 +23,10 @@ app = typer.Typer(
 )
 journal_app = typer.Typer(no_args_is_help=True, help="Look at the hash-chained journal.")
 app.add_typer(journal_app, name="journal")
+kb_app = typer.Typer(no_args_is_help=True, help="Search and keep runbooks and postmortems.")
+app.add_typer(kb_app, name="kb")
 
+DocumentKind = Literal["runbook", "postmortem", "note"]
 Lang = Annotated[Language | None, typer.Option("--lang", help="Language of the answer.")]
 
 
@@ -175,6 +178,48 @@ def journal_export(
 ) -> None:
     """Write the journal as JSON lines."""
     _call(context, "journal_export", path=path)
+
+
+@kb_app.command("search")
+def kb_search(
+    context: typer.Context,
+    question: Annotated[str, typer.Argument(help="Symptom, error or name, in any words.")],
+    limit: Annotated[int, typer.Option(min=1, max=50, help="How many.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    lang: Lang = None,
+) -> None:
+    """Find the runbooks and postmortems that answer; says so where none does."""
+    _call(context, "kb_search", question=question, limit=limit, as_json=as_json, lang=lang)
+
+
+@kb_app.command("list")
+def kb_list(
+    context: typer.Context,
+    kind: Annotated[DocumentKind | None, typer.Option(help="Only this kind.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    lang: Lang = None,
+) -> None:
+    """List every document with its trust and the causes it is about."""
+    _call(context, "kb_list", kind=kind, as_json=as_json, lang=lang)
+
+
+@kb_app.command("add")
+def kb_add(
+    context: typer.Context,
+    files: Annotated[list[Path], typer.Argument(help="Markdown files with front matter.")],
+    replace: Annotated[bool, typer.Option("--replace", help="Replace one of the same id.")] = False,
+) -> None:
+    """Check documents and take them into the knowledge base."""
+    _call(context, "kb_add", files=files, replace=replace)
+
+
+@kb_app.command("remove")
+def kb_remove(
+    context: typer.Context,
+    document: Annotated[str, typer.Argument(metavar="ID", help="A document that was added.")],
+) -> None:
+    """Take an added document out again; shipped ones stay."""
+    _call(context, "kb_remove", document=document)
 
 
 def main() -> None:

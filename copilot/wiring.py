@@ -20,6 +20,7 @@ from copilot.engine import Engine
 from copilot.graph import NODES, Node, build
 from copilot.home import made, owned
 from copilot.ports import Clock, ClusterSource, Runner
+from copilot.retrieval import Library
 from copilot.settings import Settings, SettingsError
 from copilot.sources import NotConfigured, Sources
 from copilot.state import STATE_TYPES
@@ -127,6 +128,11 @@ def checkpointer(path: Path) -> Iterator[SqliteSaver]:
         yield SqliteSaver(connection, serde=serde)
     finally:
         connection.close()
+
+
+def library(settings: Settings) -> Library:
+    """The documents that ship, and those in the data folder."""
+    return Library(settings.home / "knowledge")
 
 
 @contextmanager

@@ -15,17 +15,22 @@ from copilot.commands.doctor import doctor
 from copilot.commands.incidents import incidents
 from copilot.commands.investigate import investigate
 from copilot.commands.journal import journal_export, journal_verify
+from copilot.commands.kb import kb_add, kb_list, kb_remove, kb_search
 from copilot.commands.serve import serve
 from copilot.graph import drawing
 from copilot.home import HomeBusyError, HomeError
 from copilot.ports import SourceError
+from copilot.retrieval import LibraryError
 from copilot.settings import Settings, SettingsError
 from copilot.store import RefusedError, StoreError
+from knowledge_base import DocumentError
 
 OPERATOR_ERRORS = (
     BundleError,
+    DocumentError,
     HomeBusyError,
     HomeError,
+    LibraryError,
     PayloadError,
     RefusedError,
     RemoteError,
@@ -50,6 +55,10 @@ COMMANDS: Mapping[str, Callable[..., int]] = {
     "investigate": investigate,
     "journal_export": journal_export,
     "journal_verify": journal_verify,
+    "kb_add": kb_add,
+    "kb_list": kb_list,
+    "kb_remove": kb_remove,
+    "kb_search": kb_search,
     "reject": reject,
     "serve": serve,
 }

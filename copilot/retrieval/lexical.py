@@ -5,7 +5,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from copilot.retrieval.words import Word, query, terms
+from copilot.retrieval.glossary import ADDED_WEIGHT, added
+from copilot.retrieval.words import Word, is_cjk, query, terms
 from knowledge_base import Document, Section
 
 K1 = 1.2
@@ -14,16 +15,26 @@ LENGTH = 0.6
 
 FIELDS = ("head", "body")
 WEIGHTS = {"head": 2.5, "body": 1.0}
-NAME_WEIGHT = 0.3
-"""What an unknown name in a question counts: `pay-7f` says little of what is wrong with it."""
+SAID = 1.0
+BIGRAM = 0.5
+"""What a Chinese bigram counts as evidence: a word of three characters has two of them."""
+
+PART = 0.4
+"""What a part of an unknown name counts: `campaign` in `utm_campaign` tells little."""
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A document a question fits: BM25 score, the share of the question it covers, the words."""
+    """A document that shares words with a question.
+
+    `score` is BM25F. `evidence` is the inverse document frequency, summed over the words that its
+    title and symptoms share with the question, and over identifiers found whole anywhere;
+    `coverage` is the share of what was said that this is. Unknown names say nothing either way.
+    """
 
     document: Document
     score: float
+    evidence: float
     coverage: float
     words: tuple[str, ...]
 
@@ -39,6 +50,7 @@ class LexicalIndex:
         self.documents = tuple(documents)
         self._weights: dict[str, dict[int, float]] = defaultdict(dict)
         counted = [_fields(document) for document in self.documents]
+        self._heads = [frozenset(one["head"]) for one in counted]
         for field in FIELDS:
             mean = sum(one[field].total() for one in counted) / max(len(counted), 1) or 1.0
             for position, one in enumerate(counted):
@@ -49,19 +61,23 @@ class LexicalIndex:
 
     def match(self, question: str) -> list[Match]:
         """Every document that shares a word with the question, best first."""
-        words = query(question)
-        total = sum(map(self._asked, words)) or 1.0
+        said = query(question)
+        weighted = [(word, SAID) for word in said]
+        weighted += [(word, ADDED_WEIGHT) for word in added(question, said)]
         scores: dict[int, float] = defaultdict(float)
+        evidence: dict[int, float] = defaultdict(float)
         covered: dict[int, float] = defaultdict(float)
         matched: dict[int, list[str]] = defaultdict(list)
-        for word in words:
-            asked = self._asked(word)
+        for word, weight in weighted:
             for position, gain in self._gains(word).items():
-                scores[position] += gain
-                covered[position] += min(asked, self._best_idf(word, position))
+                scores[position] += weight * gain
+                shown = self._evidence(word, position)
+                evidence[position] += weight * shown
+                covered[position] += shown if weight == SAID else 0.0
                 matched[position].append(word.text)
+        asked = sum(map(self._asked, said)) or 1.0
         found = [
-            Match(self.documents[at], score, covered[at] / total, tuple(matched[at]))
+            Match(self.documents[at], score, evidence[at], covered[at] / asked, tuple(matched[at]))
             for at, score in scores.items()
         ]
         return sorted(found, key=lambda match: (-match.score, match.document.id))
@@ -81,7 +97,7 @@ class LexicalIndex:
         return max(document.sections, key=says)
 
     def _gains(self, word: Word) -> dict[int, float]:
-        """What a word adds to each document: by its whole where that is known, else by parts."""
+        """What a word adds to each document: its whole and its parts, each where it occurs."""
         gains: dict[int, float] = defaultdict(float)
         for term in word.terms:
             for position, weight in self._weights.get(term, {}).items():
@@ -89,15 +105,20 @@ class LexicalIndex:
         return gains
 
     def _asked(self, word: Word) -> float:
+        """The most evidence a word can give; nothing where it is an unknown name."""
         known = [self._idf(term) for term in word.terms if term in self._weights]
-        if known:
-            return max(known)
-        return self._idf("") * (NAME_WEIGHT if word.name else 1.0)
+        if word.named and not any(term in self._weights for term in word.names or word.terms):
+            return 0.0
+        return max(known, default=self._idf("")) * (BIGRAM if is_cjk(word.text) else 1.0)
 
-    def _best_idf(self, word: Word, position: int) -> float:
-        return max(
-            self._idf(term) for term in word.terms if position in self._weights.get(term, {})
-        )
+    def _evidence(self, word: Word, position: int) -> float:
+        whole = [self._idf(term) for term in word.names if position in self._weights.get(term, {})]
+        if whole:
+            return max(whole)
+        head = self._heads[position]
+        known = [self._idf(term) for term in word.terms if term in head and not term.isdigit()]
+        part = PART if word.names else BIGRAM if is_cjk(word.text) else 1.0
+        return max(known, default=0.0) * part
 
     def _idf(self, term: str) -> float:
         having = len(self._weights.get(term, ()))

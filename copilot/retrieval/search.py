@@ -7,8 +7,9 @@ from copilot.retrieval.lexical import LexicalIndex, Match
 from knowledge_base import TRUST_ORDER, Document, Section, Trust
 from tools.types import ComponentKind, FaultKind, Frozen
 
-LEAST_COVERAGE = 0.34
-"""Share of a question's weight that a document must know; below it nobody is sent to read it."""
+ENOUGH_EVIDENCE = 4.5
+LEAST_EVIDENCE, MOST_OF_IT = 2.0, 0.6
+"""A document answers by its evidence (see `Match`), or by less that is most of a short question."""
 
 Agreement = Literal["symptoms and cause", "cause", "symptoms"]
 _AGREED: tuple[Agreement, ...] = ("symptoms and cause", "cause", "symptoms")
@@ -57,7 +58,7 @@ class Knowledge:
     def search(self, question: str, limit: int = 5) -> tuple[Hit, ...]:
         """The documents that answer a question, best first; empty where none does."""
         matches = self._lexical.match(question)
-        if not any(match.coverage >= LEAST_COVERAGE for match in matches[:limit]):
+        if not any(map(_answers, matches[:limit])):
             return ()
         return tuple(map(self._hit, matches[:limit]))
 
@@ -74,7 +75,7 @@ class Knowledge:
             agrees = _agrees(document, cause)
             if not agrees and document.id not in likely:
                 continue
-            seen = matches.get(document.id) or Match(document, 0.0, 0.0, ())
+            seen = matches.get(document.id) or Match(document, 0.0, 0.0, 0.0, ())
             found.append(self._recalled(seen, agrees, document.id in likely, cause))
         return tuple(sorted(found, key=lambda one: _order(one, cause))[:limit])
 
@@ -104,6 +105,11 @@ class Knowledge:
             trust=match.document.trust,
             reason=f"matches {said}" if said else "matches no word of the symptoms",
         )
+
+
+def _answers(match: Match) -> bool:
+    short = match.evidence >= LEAST_EVIDENCE and match.coverage >= MOST_OF_IT
+    return short or match.evidence >= ENOUGH_EVIDENCE
 
 
 def _agrees(document: Document, cause: Cause) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 _CJK = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _TOKEN = re.compile(rf"[{_CJK}]+|[A-Za-z0-9]+(?:[._:/@-]+[A-Za-z0-9]+)*")
+_SEGMENT = re.compile(r"[.:/@]+")
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+[a-z]*|[A-Z]+")
 _LONGEST = 80
 _DOUBLED = re.compile(r"([bdgmnprt])\1$")
@@ -27,18 +28,22 @@ _STOP = frozenset(
 )
 _ASKING = re.compile(
     "为什么|怎么办|怎么回事|怎么处理|怎么|如何|什么|是不是|有没有|请问|求助|一下|一直|突然|好像|现在|"
-    "我们|你们|他们|这个|那个|这些|那些|这是|应该|可以|能不能|哪些|哪个|哪里|大量|全部|已经|之后|以后|然后|"
+    "我们|你们|他们|这个|那个|这些|那些|这是|应该|可以|能不能|哪些|哪个|哪里|大量|全部|引起|导致|造成|已经|之后|以后|然后|"
     "[的了吗呢吧啊呀着把被就都也还又很太再]"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One token of a query with every term it may match by; `name` where it looks like one."""
+    """One token of a query with every term it may match by.
+
+    `names` are those of its terms that are identifiers; `named` where it looks like a name at all.
+    """
 
     text: str
     terms: tuple[str, ...]
-    name: bool = False
+    names: tuple[str, ...] = ()
+    named: bool = False
 
 
 def terms(text: str) -> list[str]:
@@ -49,29 +54,42 @@ def terms(text: str) -> list[str]:
     """
     found: list[str] = []
     for token in _TOKEN.findall(unicodedata.normalize("NFKC", text)):
-        if _is_cjk(token):
+        if is_cjk(token):
             found += [*token, *_bigrams(token)]
         else:
-            found += _latin(token)
+            found += _latin(token[:_LONGEST])
+    return found
+
+
+def spoken(text: str) -> list[str]:
+    """The tokens of a text in their order: identifiers whole, Chinese one character at a time.
+
+    >>> spoken("utm_campaign 变慢")
+    ['utm_campaign', '变', '慢']
+    """
+    found: list[str] = []
+    for token in _TOKEN.findall(unicodedata.normalize("NFKC", text)):
+        found += token if is_cjk(token) else _latin(token[:_LONGEST])[:1]
     return found
 
 
 def query(text: str, most: int = 64) -> list[Word]:
     """The words of a question that say something, each once, at most `most` of them.
 
-    >>> [word.text for word in query("why is OOMKilled?")]
-    ['oomkilled']
+    >>> [word.text for word in query("why is it slow?")]
+    ['slow']
     """
     found: dict[str, Word] = {}
     for token in _TOKEN.findall(_ASKING.sub(" ", unicodedata.normalize("NFKC", text))):
-        if _is_cjk(token):
+        if is_cjk(token):
             for piece in _bigrams(token) or [token]:
                 found.setdefault(piece, Word(piece, (piece,)))
         else:
-            parts = tuple(dict.fromkeys(_latin(token)))
+            parts = tuple(dict.fromkeys(_latin(token[:_LONGEST])))
             if parts:
-                name = any(c.isdigit() for c in token) or len(parts) > 1
-                found.setdefault(parts[0], Word(parts[0], parts, name))
+                names = tuple(_names(token[:_LONGEST]))
+                digits = any(c.isdigit() for c in token)
+                found.setdefault(parts[0], Word(parts[0], parts, names, digits or bool(names)))
         if len(found) >= most:
             break
     return list(found.values())[:most]
@@ -94,7 +112,8 @@ def stem(word: str) -> str:
     return word[:-1] if len(word) > 4 and word.endswith("e") else word
 
 
-def _is_cjk(token: str) -> bool:
+def is_cjk(token: str) -> bool:
+    """Whether a token begins with a Chinese character."""
     return token[0] >= "\u3400"
 
 
@@ -104,9 +123,17 @@ def _bigrams(token: str) -> list[str]:
 
 def _latin(token: str) -> list[str]:
     """The identifier whole, then its parts; a plain word is one stem; empty for a stop word."""
-    whole = token[:_LONGEST].lower()
-    parts = [part.lower() for part in _PART.findall(token[:_LONGEST])]
-    if len(parts) < 2:
-        return [] if whole in _STOP else [stem(whole)]
-    stems = [stem(part) for part in parts if part not in _STOP]
-    return [whole, *stems]
+    names, parts = _names(token), _parts(token)
+    return [*names, *(stem(part) for part in parts if part not in _STOP)] if names else parts
+
+
+def _names(token: str) -> list[str]:
+    """The whole of an identifier and of its segments that are identifiers; none of a plain word."""
+    segments = [token, *_SEGMENT.split(token)] if _SEGMENT.search(token) else [token]
+    names = [segment.lower() for segment in segments if len(_PART.findall(segment)) > 1]
+    return list(dict.fromkeys(stem(name) if name.isalpha() else name for name in names))
+
+
+def _parts(token: str) -> list[str]:
+    parts = [part.lower() for part in _PART.findall(token)]
+    return parts if len(parts) > 1 else [stem(one) for one in parts if one not in _STOP]
