@@ -25,6 +25,8 @@ journal_app = typer.Typer(no_args_is_help=True, help="Look at the hash-chained j
 app.add_typer(journal_app, name="journal")
 kb_app = typer.Typer(no_args_is_help=True, help="Search and keep runbooks and postmortems.")
 app.add_typer(kb_app, name="kb")
+playbook_app = typer.Typer(no_args_is_help=True, help="Look at playbooks, and run one by hand.")
+app.add_typer(playbook_app, name="playbook")
 
 DocumentKind = Literal["runbook", "postmortem", "note"]
 Lang = Annotated[Language | None, typer.Option("--lang", help="Language of the answer.")]
@@ -178,6 +180,103 @@ def journal_export(
 ) -> None:
     """Write the journal as JSON lines."""
     _call(context, "journal_export", path=path)
+
+
+@app.command()
+def stop(
+    context: typer.Context,
+    reason: Annotated[str, typer.Option(help="Why; everybody is told.")],
+    by: Annotated[str, typer.Option(help="Who stops.", envvar="USER")] = "",
+) -> None:
+    """Emergency stop: no step of any plan is run until `resume`."""
+    _call(context, "stop", by=by, reason=reason)
+
+
+@app.command()
+def resume(
+    context: typer.Context,
+    by: Annotated[str, typer.Option(help="Who lifts the stop.", envvar="USER")] = "",
+) -> None:
+    """Lift the emergency stop."""
+    _call(context, "resume", by=by)
+
+
+PlaybookId = Annotated[str, typer.Argument(metavar="ID", help="Playbook; see `playbook list`.")]
+Component = Annotated[str, typer.Argument(help="What the plan acts on.")]
+Given = Annotated[list[str] | None, typer.Option("--set", help="Parameter, as name=value.")]
+
+
+@playbook_app.command("list")
+def playbook_list(context: typer.Context, lang: Lang = None) -> None:
+    """The catalogue: risk, the faults each is for, its title."""
+    _call(context, "playbook_list", lang=lang)
+
+
+@playbook_app.command("show")
+def playbook_show(context: typer.Context, playbook: PlaybookId) -> None:
+    """Print one playbook with its parameters, steps, verification and roll-back."""
+    _call(context, "playbook_show", playbook=playbook)
+
+
+@playbook_app.command("validate")
+def playbook_validate(
+    context: typer.Context,
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="YAML files; none: the catalogue.")
+    ] = None,
+) -> None:
+    """Check playbook files as strictly as the catalogue's; says file, line and what is wrong."""
+    _call(context, "playbook_validate", paths=paths or [])
+
+
+@playbook_app.command("render")
+def playbook_render(
+    context: typer.Context,
+    playbook: PlaybookId,
+    component: Component,
+    given: Given = None,
+    lang: Lang = None,
+) -> None:
+    """Fill a playbook and show the plan as an approver would see it; nothing is run."""
+    _call(
+        context,
+        "playbook_render",
+        playbook=playbook,
+        component=component,
+        given=given or [],
+        lang=lang,
+    )
+
+
+@playbook_app.command("run")
+def playbook_run(
+    context: typer.Context,
+    playbook: PlaybookId,
+    component: Component,
+    given: Given = None,
+    known: Annotated[
+        list[str] | None,
+        typer.Option("--fact", help="What no source can tell of the component, as name=value."),
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(help="Who approves; twice for class C. The first fills in.", envvar="USER"),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="The plan was read; do not ask.")] = False,
+    lang: Lang = None,
+) -> None:
+    """Fill a playbook by hand, show it, ask, and run it; a dry run unless a runner is wired."""
+    _call(
+        context,
+        "playbook_run",
+        playbook=playbook,
+        component=component,
+        given=given or [],
+        known=known or [],
+        by=by or [],
+        yes=yes,
+        lang=lang,
+    )
 
 
 @kb_app.command("search")

@@ -19,11 +19,15 @@ from copilot.ports import Clock
 from copilot.store import Accepted, ApprovalRequest, NoRightError, Run
 from copilot.watch import Watch
 from copilot.worker import LEASE_S, Worker
+from tools.playbook_executor import AUTOMATON, Policy
 from tools.types import Alert, Approval, Timestamp
 
 log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
+
+RESERVED = frozenset({AUTOMATON, "nobody", "copilot"})
+"""Names the journal uses for what no person did."""
 
 IDLE_S = 1.0
 """How often an idle thread looks by itself; work that arrives wakes it at once."""
@@ -126,8 +130,7 @@ class Engine:
     def decide(self, approval: Approval) -> ApprovalRequest:
         """Record a person's answer and let its run go on; raises `RefusedError` with the reason."""
         now, policy = self.deps.clock.now(), self.deps.policy
-        if policy.approvers is not None and approval.approver not in policy.approvers:
-            raise NoRightError(f"{approval.approver!r} may not decide; see COPILOT_APPROVERS")
+        _check_right(approval, policy)
         with self.store.transaction():
             asked = self.store.approvals.get(approval.plan_id)
             needed = policy.needed[asked.plan.risk] if asked else 1
@@ -285,3 +288,14 @@ class Engine:
     def _wake(self) -> None:
         with self._queued:
             self._queued.notify_all()
+
+
+def _check_right(approval: Approval, policy: Policy) -> None:
+    who = approval.approver
+    if who.strip().casefold() in RESERVED:
+        raise NoRightError(f"{who!r} is a name of the copilot's own; answer under yours")
+    may = policy.may_approve if approval.decision == "approve" else policy.may_reject
+    if not may(who):
+        raise NoRightError(
+            f"{who!r} may not {approval.decision}; see COPILOT_APPROVERS and COPILOT_RESPONDERS"
+        )

@@ -74,6 +74,18 @@ class Settings(BaseSettings):
         default=None,
         description='Who may decide on plans, as a JSON list (["anna", "bob"]); empty: anybody.',
     )
+    responders: tuple[str, ...] = Field(
+        default=(),
+        description="Who may reject plans, but not approve; who is in neither list only looks on.",
+    )
+    auto_approve_reading: bool = Field(
+        default=False,
+        description="Approve plans of class A, which change nothing, without asking anybody.",
+    )
+    four_eyes: bool = Field(
+        default=False,
+        description="Whoever fills a plan in by hand needs somebody else to approve it.",
+    )
     plan_ttl_s: float = Field(
         default=900, gt=0, description="How long a proposed plan may be approved, in seconds."
     )

@@ -108,8 +108,18 @@ def _watch(sources: Sources, settings: Settings) -> Watch | None:
     return Watch(sources.metrics, settings.watch_every_s, settings.watch_learn_s)
 
 
-def _approvers(settings: Settings) -> frozenset[str] | None:
-    return None if settings.approvers is None else frozenset(settings.approvers)
+def policy(settings: Settings) -> Policy:
+    """Who may decide on plans, from the settings."""
+    return Policy(
+        approvers=None if settings.approvers is None else frozenset(settings.approvers),
+        responders=frozenset(settings.responders),
+        automatic=settings.auto_approve_reading,
+    )
+
+
+def default_runner(clock: Clock) -> Runner:
+    """What runs steps where nothing else is wired: it says what it would do, and does not."""
+    return DryRunRunner(clock)
 
 
 def new_incident_id() -> str:
@@ -168,11 +178,11 @@ def engine(
             store=opened,
             sources=sources or configured_sources(settings),
             clock=clock or wall,
-            runner=runner or DryRunRunner(wall),
+            runner=runner or default_runner(wall),
             playbooks=playbooks(),
             limits=limits(settings),
             arm=settings.arm,
-            policy=Policy(approvers=_approvers(settings)),
+            policy=policy(settings),
         )
         yield Engine(
             deps,

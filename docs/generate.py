@@ -9,7 +9,7 @@ from typing import get_args, get_type_hints
 
 from typer.models import ArgumentInfo, OptionInfo
 
-from copilot.cli import app, journal_app
+from copilot.cli import app, journal_app, kb_app, playbook_app
 from copilot.graph import drawing
 from copilot.settings import Settings
 
@@ -41,7 +41,13 @@ def settings_page() -> str:
 def cli_page() -> str:
     """Every command with its arguments and options, read from the functions themselves."""
     parts = ["# Commands", "", "Written by `make docs` from `copilot/cli.py`.", ""]
-    for prefix, group in (("copilot", app), ("copilot journal", journal_app)):
+    groups = (
+        ("copilot", app),
+        ("copilot journal", journal_app),
+        ("copilot kb", kb_app),
+        ("copilot playbook", playbook_app),
+    )
+    for prefix, group in groups:
         for command in group.registered_commands:
             function = command.callback
             if function is None:

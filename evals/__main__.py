@@ -12,7 +12,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from evals.baseline import worse_than
 from evals.report import Options, Perturbation, Result, show
 
-SUITES = ("demo", "incidents", "cloud-opsbench", "metrics", "kpi", "mts", "alerts", "logs")
+SUITES = (
+    "demo",
+    "incidents",
+    "cloud-opsbench",
+    "metrics",
+    "kpi",
+    "mts",
+    "alerts",
+    "logs",
+    "recovery",
+    "knowledge",
+)
 TRAININGS = ("ranker",)
 BENCHMARKS = ("detector", "clusterer", "logs", "locate", "ingest", "brief")
 

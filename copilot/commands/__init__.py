@@ -9,13 +9,21 @@ from copilot import settings
 from copilot.adapters.payloads import PayloadError
 from copilot.adapters.recorded import BundleError
 from copilot.cli import Flags
+from copilot.commands.by_hand import playbook_run
 from copilot.commands.decide import RemoteError, approve, reject
 from copilot.commands.demo import demo
 from copilot.commands.doctor import doctor
+from copilot.commands.halt import resume, stop
 from copilot.commands.incidents import incidents
 from copilot.commands.investigate import investigate
 from copilot.commands.journal import journal_export, journal_verify
 from copilot.commands.kb import kb_add, kb_list, kb_remove, kb_search
+from copilot.commands.playbook import (
+    playbook_list,
+    playbook_render,
+    playbook_show,
+    playbook_validate,
+)
 from copilot.commands.serve import serve
 from copilot.graph import drawing
 from copilot.home import HomeBusyError, HomeError
@@ -24,6 +32,7 @@ from copilot.retrieval import LibraryError
 from copilot.settings import Settings, SettingsError
 from copilot.store import RefusedError, StoreError
 from knowledge_base import DocumentError
+from tools.playbook_executor import ParameterError
 
 OPERATOR_ERRORS = (
     BundleError,
@@ -31,6 +40,7 @@ OPERATOR_ERRORS = (
     HomeBusyError,
     HomeError,
     LibraryError,
+    ParameterError,
     PayloadError,
     RefusedError,
     RemoteError,
@@ -59,8 +69,15 @@ COMMANDS: Mapping[str, Callable[..., int]] = {
     "kb_list": kb_list,
     "kb_remove": kb_remove,
     "kb_search": kb_search,
+    "playbook_list": playbook_list,
+    "playbook_render": playbook_render,
+    "playbook_run": playbook_run,
+    "playbook_show": playbook_show,
+    "playbook_validate": playbook_validate,
     "reject": reject,
+    "resume": resume,
     "serve": serve,
+    "stop": stop,
 }
 
 AS_SETTINGS = {"host": "host", "port": "port", "bundle": "bundle", "lang": "language"}

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from copilot import home, wiring
 from copilot.home import HomeError
+from copilot.moments import date_time
 from copilot.settings import Settings
 from copilot.sources import NotConfigured, Sources
 from copilot.store import StoreError
@@ -41,6 +42,7 @@ def doctor(settings: Settings) -> int:
         _service(settings),
         *_sources(wiring.configured_sources(settings)),
         _catalogue(),
+        _executions(settings),
     ]
     for check in checks:
         line = Text.assemble(
@@ -110,3 +112,15 @@ def _sources(sources: Sources) -> Iterator[Check]:
 
 def _catalogue() -> Check:
     return Check("playbooks", "ok", f"{len(playbooks())} in the catalogue; runner: dry run")
+
+
+def _executions(settings: Settings) -> Check:
+    try:
+        with wiring.store(settings) as store:
+            halted = store.halt.get()
+    except StoreError as error:
+        return Check("executions", "broken", str(error), "without a store no step is run")
+    if halted is None:
+        return Check("executions", "ok", "approved steps are run")
+    found = f"stopped by {halted.by} since {date_time(halted.at)}: {halted.reason}"
+    return Check("executions", "missing", found, "to let them go on: copilot resume")

@@ -63,6 +63,7 @@ def _run(state: IncidentState, deps: Deps, plan: Plan, due: Due, key: str) -> St
     if done is not None:
         return done
     try:
+        deps.store.halt.check()
         deps.store.approvals.consume(plan.id, plan.digest, state["run_id"], now)
         return run_step(
             plan,

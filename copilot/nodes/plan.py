@@ -10,8 +10,8 @@ from copilot.deps import Deps
 from copilot.state import IncidentState
 from copilot.store import ApprovalRequest
 from prompts import LANGUAGES
-from tools.playbook_executor import ParameterError, choose, fill
-from tools.types import Choice, Plan, Text
+from tools.playbook_executor import AUTOMATON, ParameterError, choose, fill
+from tools.types import Approval, Choice, Plan, Text
 
 NOBODY = Text(
     en="nobody answered before the plan expired: somebody has to take this incident",
@@ -23,6 +23,10 @@ ENOUGH = Text(
 )
 
 
+STOPPED = Text(
+    en="all executions are stopped: a person works on it until somebody resumes them",
+    zh="所有执行均已停止:在恢复之前由人工处理",
+)
 NOTHING_WRONG = Text(
     en="See whether anybody suffers from it at all before taking a change back.",
     zh="在撤销变更之前，先确认是否真的有人受到影响。",
@@ -40,7 +44,7 @@ def plan(state: IncidentState, runtime: Runtime[Deps]) -> Planned:
     waiting = next((r.plan for r in asked if r.status == "pending"), None)
     if waiting is not None:
         return _ask(deps, state, waiting, "asked before and not answered yet")
-    given_up = _given_up(asked, deps.limits.plans)
+    given_up = _given_up(deps, asked)
     if given_up is not None:
         return _hand_over(deps, state, given_up.en, given_up)
     if _only_changed(state):
@@ -68,11 +72,13 @@ def plan(state: IncidentState, runtime: Runtime[Deps]) -> Planned:
     return _ask(deps, state, filled, choice.reason)
 
 
-def _given_up(asked: Sequence[ApprovalRequest], most: int) -> Text | None:
+def _given_up(deps: Deps, asked: Sequence[ApprovalRequest]) -> Text | None:
     """Why no further plan is proposed, if so."""
     if any(r.approval is not None and r.approval.approver == "nobody" for r in asked):
         return NOBODY
-    return ENOUGH if len(asked) >= most else None
+    if asked and deps.store.halt.get() is not None:
+        return STOPPED
+    return ENOUGH if len(asked) >= deps.limits.plans else None
 
 
 def _only_changed(state: IncidentState) -> bool:
@@ -107,7 +113,25 @@ def _ask(deps: Deps, state: IncidentState, filled: Plan, reason: str) -> Planned
         deps.store.approvals.request(filled, state["run_id"], now)
         deps.store.incidents.update(incident_id, now, plan=filled, status="awaiting_approval")
         deps.note(incident_id, "planned", reason, plan=filled.id, digest=filled.digest)
+        if deps.policy.approves(filled.risk):
+            _approve_by_policy(deps, filled)
     return {"plan": filled}
+
+
+def _approve_by_policy(deps: Deps, filled: Plan) -> None:
+    """A plan that only reads waits for nobody where the operator says so."""
+    now, reason = deps.clock.now(), "class A: it changes nothing, and auto-approval is on"
+    approval = Approval(
+        plan_id=filled.id,
+        digest=filled.digest,
+        decision="approve",
+        approver=AUTOMATON,
+        reason=reason,
+        decided_at=now,
+    )
+    deps.store.approvals.decide(approval, now)
+    detail = {"plan": filled.id, "digest": filled.digest, "reason": reason}
+    deps.store.journal.append(filled.incident_id, "approved", AUTOMATON, {**detail}, now)
 
 
 def _hand_over(deps: Deps, state: IncidentState, reason: str, advice: Text | None) -> Planned:

@@ -64,3 +64,7 @@ class _Behind(Collector):
         yield incidents
         pending = len(self._engine.store.approvals.pending())
         yield GaugeMetricFamily("copilot_approvals_pending", "Plans that wait.", value=pending)
+        stopped = self._engine.store.halt.get() is not None
+        yield GaugeMetricFamily(
+            "copilot_executions_stopped", "1 while `copilot stop` is in force.", value=int(stopped)
+        )

@@ -21,7 +21,7 @@ from copilot.store.approvals import (
     WrongDigestError,
 )
 from copilot.store.database import Database, StoreError
-from copilot.store.halt import Halt, Halted
+from copilot.store.halt import Halt, Halted, StoppedError
 from copilot.store.incidents import Incidents, UnknownIncidentError
 from copilot.store.journal import GENESIS, Journal, JournalCheck
 from copilot.store.outbox import Intent, Outbox
@@ -56,6 +56,7 @@ __all__ = [
     "Run",
     "RunStatus",
     "Runs",
+    "StoppedError",
     "Store",
     "StoreError",
     "StoredAlert",

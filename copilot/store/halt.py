@@ -2,6 +2,7 @@
 
 from sqlalchemy import delete, select
 
+from copilot.store.approvals import RefusedError
 from copilot.store.database import Database
 from copilot.store.tables import halt
 from tools.types import Frozen, Timestamp
@@ -13,6 +14,10 @@ class Halted(Frozen):
     by: str
     reason: str
     at: Timestamp
+
+
+class StoppedError(RefusedError):
+    """Somebody stopped all executions; `copilot resume` lets them go on."""
 
 
 class Halt:
@@ -34,6 +39,12 @@ class Halt:
             found = self.get()
             connection.execute(delete(halt))
             return found
+
+    def check(self) -> None:
+        """Raise `StoppedError` with the reason while executions are stopped."""
+        found = self.get()
+        if found is not None:
+            raise StoppedError(f"{found.by!r} stopped all executions: {found.reason}")
 
     def get(self) -> Halted | None:
         """The stop that is in force, if any."""

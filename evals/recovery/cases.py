@@ -20,8 +20,8 @@ Sort = Literal[
 SHOP_SEEDS = 2
 RANDOM_GRAPHS = 1
 RANDOM_SERVICES = 16
-MISHANDLED: tuple[SimulatedFault, ...] = ("cpu_saturation", "pool_exhaustion", "traffic_surge")
-"""Faults whose playbook sets an amount, which can be set wrongly."""
+MISHANDLED: tuple[SimulatedFault, ...] = ("cpu_saturation", "pool_exhaustion")
+"""Faults whose playbook sets an amount that, set far too low, makes things worse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,11 @@ class Case:
     def causes(self) -> tuple[str, ...]:
         """Who may rightly be called the cause."""
         return tuple(name for fault in self.script.faults for name in fault.causes)
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The node at fault, where it is one."""
+        return tuple(fault.node for fault in self.script.faults if fault.node)
 
 
 def cases(seed: int, limit: int | None = None) -> tuple[Case, ...]:
@@ -114,6 +119,12 @@ def _quiet(seed: int) -> list[Case]:
 
 def _mishandled(seed: int) -> list[Case]:
     return [
-        Case(f"{kind}-mishandled", "mishandled", scenario(kind, _seed(seed, kind, "hand")), kind)
+        Case(
+            f"{kind}-mishandled-{round_}",
+            "mishandled",
+            scenario(kind, _seed(seed, kind, "hand", round_)),
+            kind,
+        )
+        for round_ in range(SHOP_SEEDS)
         for kind in MISHANDLED
     ]

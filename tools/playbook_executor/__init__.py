@@ -14,12 +14,20 @@ from tools.playbook_executor.errors import (
 from tools.playbook_executor.fill import digest, fill
 from tools.playbook_executor.known import known
 from tools.playbook_executor.parse import parse, schema
-from tools.playbook_executor.run import Policy, StepRunner, check_approval, run_step, step_key
+from tools.playbook_executor.run import (
+    AUTOMATON,
+    Policy,
+    StepRunner,
+    check_approval,
+    run_step,
+    step_key,
+)
 from tools.playbook_executor.subject import Subject
 from tools.playbook_executor.verify import verify
 from tools.playbook_executor.vocabulary import ArgumentsError, arguments
 
 __all__ = [
+    "AUTOMATON",
     "ApprovalError",
     "ArgumentsError",
     "DigestError",

@@ -36,14 +36,34 @@ class StepRunner(Protocol):
     def run(self, step: PlanStep, key: str) -> StepResult: ...
 
 
+AUTOMATON = "policy"
+"""The name that an approval by the policy itself carries; no person may bear it."""
+
+
 class Policy(Frozen):
     """Who may approve, and how many it takes.
 
     `approvers` None leaves the right to the caller, who has checked it; an empty set lets nobody.
+    `responders` may reject and not approve. With `automatic`, a plan of class A, which only reads,
+    is approved by the policy.
     """
 
     approvers: frozenset[str] | None = None
+    responders: frozenset[str] = frozenset()
     needed: dict[RiskClass, int] = {"A": 1, "B": 1, "C": 2}
+    automatic: bool = False
+
+    def may_approve(self, person: str) -> bool:
+        """Whether this person's yes counts."""
+        return self.approvers is None or person in self.approvers
+
+    def may_reject(self, person: str) -> bool:
+        """Whether this person's no counts: an approver's or a responder's."""
+        return self.may_approve(person) or person in self.responders
+
+    def approves(self, risk: RiskClass) -> bool:
+        """Whether the policy itself says yes to plans of this class."""
+        return self.automatic and risk == "A"
 
 
 def step_key(plan: Plan, index: int, *, rollback: bool = False) -> str:
@@ -80,7 +100,8 @@ def _check_one(plan: Plan, approval: Approval, now: Timestamp, policy: Policy) -
         raise ApprovalError(f"{approval.approver!r} rejected the plan: {approval.reason!r}")
     if not approval.approver.strip():
         raise ApprovalError("the approval names no approver")
-    if policy.approvers is not None and approval.approver not in policy.approvers:
+    by_itself = approval.approver.strip().casefold() == AUTOMATON
+    if not (policy.approves(plan.risk) if by_itself else policy.may_approve(approval.approver)):
         raise ApprovalError(f"{approval.approver!r} has no right to approve")
     decided = approval.decided_at
     # Made, then approved, then run: with the expiry above, this bounds the clock on both sides.

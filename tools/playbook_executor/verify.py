@@ -59,8 +59,9 @@ def verify(
     `since` and before `now`. A series is normal inside the band (beyond it on the other side than
     the anomaly counts as inside) or with at most a tenth of its deviation left; it is worse with
     one and a half times the deviation. `recovered`: four fifths are normal and all checks hold.
-    `worse`: a third or more are worse, and more than are normal. `unknown`: too early, nothing to
-    watch, or fewer than half of the watched have fresh points. Else `unchanged`.
+    `worse`: a third or more are worse, or one of the front door is, and more than are normal
+    (what is at its limit cannot grow worse, the users' errors can). `unknown`: too early,
+    nothing to watch, or fewer than half of the watched have fresh points. Else `unchanged`.
     """
     if now - since < verification.hold_s:
         wait = verification.hold_s - (now - since)
@@ -199,7 +200,7 @@ def _judged(
     verdict: Verdict = "unchanged"
     if 2 * len(looks) < len(watched) or not (watched or has_checks):
         verdict = "unknown"
-    elif 3 * count["worse"] >= max(1, len(looks)) and count["worse"] > count["normal"]:
+    elif count["worse"] > count["normal"] and _harm(looks, count["worse"]):
         verdict = "worse"
     elif count["normal"] >= _QUORUM * len(looks) and not failed:
         verdict = "recovered"
@@ -212,6 +213,13 @@ def _judged(
     }
     english, chinese = _sentences(len(watched), looks, count, failed)
     return Judgement(verdict=verdict, statement=english, statement_zh=chinese, figures=figures)
+
+
+def _harm(looks: Sequence[_Look], worse: int) -> bool:
+    at_the_door = (
+        look for look in looks if Owner.parse(look.name.partition("|")[0]).kind == "entry"
+    )
+    return 3 * worse >= len(looks) or any(look.state == "worse" for look in at_the_door)
 
 
 def _sentences(

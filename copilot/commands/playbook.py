@@ -1,0 +1,125 @@
+"""`copilot playbook list|show|validate|render`: look at the catalogue; nothing is run."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from copilot.adapters.clock import SystemClock
+from copilot.commands import screen
+from copilot.settings import Settings, SettingsError
+from knowledge_base import playbooks
+from tools.playbook_executor import PlaybookError, fill, parse
+from tools.types import Fact, Parameter, Plan, Playbook
+
+BY_HAND = "by-hand"
+"""Stands where a plan names its incident: a person filled it in, for none."""
+
+
+def playbook_list(settings: Settings) -> int:
+    """Every playbook that ships: risk, the faults it is for, its title."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("ID", "RISK", "FOR", "TITLE"):
+        table.add_column(column, no_wrap=column in ("ID", "RISK"))
+    for one in playbooks():
+        faults = dict.fromkeys(fault for case in one.applies for fault in case.faults)
+        title = getattr(one.title, settings.language)
+        table.add_row(one.id, one.risk, Text(", ".join(faults)), Text(title))
+    Console().print(table)
+    return 0
+
+
+def playbook_show(settings: Settings, *, playbook: str) -> int:
+    """One playbook with its parameters, as JSON."""
+    Console(markup=False, highlight=False).print_json(find(playbook).model_dump_json())
+    return 0
+
+
+def playbook_validate(_: Settings, *, paths: Sequence[Path]) -> int:
+    """Parse files as strictly as the catalogue is; exit code 1 if one is wrong."""
+    console = Console(markup=False, highlight=False)
+    wrong = 0
+    for path in paths:
+        try:
+            found = parse(path.read_text(encoding="utf-8"), str(path))
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"playbook {str(path)!r} cannot be read: {error}") from error
+        except PlaybookError as error:
+            console.print(str(error), soft_wrap=True)
+            wrong += 1
+        else:
+            console.print(f"{path}: ok, {found.id}, class {found.risk}", soft_wrap=True)
+    if not paths:
+        console.print(f"{len(playbooks())} playbooks of the catalogue: ok")
+    return 1 if wrong else 0
+
+
+def playbook_render(
+    settings: Settings, *, playbook: str, component: str, given: Sequence[str]
+) -> int:
+    """The plan these values make, as an approver would see it."""
+    screen.plan(Console(), filled(settings, playbook, component, given), settings.language)
+    return 0
+
+
+def find(name: str) -> Playbook:
+    """The playbook of that id."""
+    catalogue = {one.id: one for one in playbooks()}
+    if name not in catalogue:
+        raise SettingsError(f"no playbook {name!r}; there are {', '.join(sorted(catalogue))}")
+    return catalogue[name]
+
+
+def filled(
+    settings: Settings,
+    playbook: str,
+    component: str,
+    given: Sequence[str],
+    incident_id: str = BY_HAND,
+) -> Plan:
+    """The plan of a playbook with values a person gave as `name=value`."""
+    found = find(playbook)
+    said = pairs(given, "--set")
+    declared = {parameter.name: parameter for parameter in found.parameters}
+    values: dict[str, object] = {
+        name: component for name, one in declared.items() if one.source == "component"
+    }
+    values |= {
+        name: _typed(declared[name], text) if name in declared else text
+        for name, text in said.items()
+    }
+    now = SystemClock().now()
+    return fill(found, values, incident_id, component, (), now, settings.plan_ttl_s)
+
+
+def pairs(given: Sequence[str], option: str) -> Mapping[str, str]:
+    """`name=value`, each, as a mapping."""
+    split = [one.partition("=") for one in given]
+    bad = [one for one, (_, equals, _) in zip(given, split, strict=True) if not equals]
+    if bad:
+        raise SettingsError(f"{option} {bad[0]!r} is not of the form name=value")
+    return {name: value for name, _, value in split}
+
+
+def fact(text: str) -> Fact:
+    """A number where it is one, else the text."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _typed(parameter: Parameter, text: str) -> object:
+    """The value in the parameter's type; one that is not of it is left for `fill` to refuse."""
+    try:
+        if parameter.type == "integer":
+            return int(text)
+        if parameter.type == "number":
+            return float(text)
+    except ValueError:
+        return text
+    if parameter.type == "boolean" and text in ("true", "false"):
+        return text == "true"
+    return text

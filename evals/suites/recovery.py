@@ -1,0 +1,143 @@
+"""Recovery: simulated incidents from their alerts to a verified end, each arm, and the attacks."""
+
+import multiprocessing
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from typing import Literal
+
+from rich.progress import Progress, TaskID
+
+import copilot
+from evals.recovery.attack import failures
+from evals.recovery.attacks import attacks
+from evals.recovery.cases import Case, cases
+from evals.recovery.episode import Lived, live
+from evals.recovery.score import Score, minutes_to_recover, row, score, wrong_actions
+from evals.report import Options, Result, Table, number
+
+ARMS: tuple[Literal["rules", "ml"], ...] = ("rules", "ml")
+Arm = Literal["rules", "ml"]
+
+
+def run(options: Options, progress: Progress) -> Result:
+    """Play every case with each arm; the summary is that of the asked one, rules by default."""
+    if options.arm == "llm":
+        raise SystemExit("recovery: the llm arm needs a model and is not run here; use rules or ml")
+    started = time.perf_counter()
+    asked: tuple[Arm, ...] = ARMS if options.best_arm else (options.arm,)
+    days = cases(options.seed, options.limit)
+    task = progress.add_task("recovery", total=len(days) * len(asked))
+    lived = _live_all(days, asked, progress, task)
+    attempted = attacks()
+    withstood_not = failures(attempted)
+    scores = {arm: score(ended) for arm, ended in lived.items()}
+    return Result(
+        suite="recovery",
+        arm=options.arm,
+        version=copilot.__version__,
+        data="simulated",
+        seconds=time.perf_counter() - started,
+        cases=tuple(row(one, arm) for arm, ended in lived.items() for one in ended),
+        summary={
+            **_summary(scores[options.arm]),
+            "refused_attacks": float(len(attempted) - len(withstood_not)),
+            "attacks": float(len(attempted)),
+        },
+        tables=(
+            _arms_table(scores),
+            _faults_table(lived[options.arm]),
+            _attacks_table(len(attempted), withstood_not),
+        ),
+        notes={"seed": options.seed},
+    )
+
+
+def _live_all(
+    days: Sequence[Case], arms: Sequence[Arm], progress: Progress, task: TaskID
+) -> dict[Arm, list[Lived]]:
+    """The arms side by side, the days of one arm in order: each knows how the earlier ended."""
+    lived: dict[Arm, list[Lived]] = {arm: [] for arm in arms}
+    # Spawned, because the progress bar is a thread, and a fork would copy its locks.
+    with ProcessPoolExecutor(len(arms), multiprocessing.get_context("spawn")) as pool:
+        running: dict[Future[Lived], Arm] = {
+            pool.submit(live, days[0], arm): arm for arm in arms if days
+        }
+        while running:
+            for ended in wait(running, return_when=FIRST_COMPLETED).done:
+                arm = running.pop(ended)
+                lived[arm].append(ended.result())
+                progress.advance(task)
+                if len(lived[arm]) < len(days):
+                    following, past = days[len(lived[arm])], lived[arm][-1].outcomes
+                    running[pool.submit(live, following, arm, past)] = arm
+    return lived
+
+
+def _summary(one: Score) -> dict[str, float]:
+    shares = {
+        "right_playbook": one.right_playbook,
+        "wrong_actions": float(one.wrong_actions),
+        "recovered": one.recovered,
+        "recovered_within_10_min": one.recovered_in_time,
+        "minutes_to_recover.p50": one.minutes[0],
+        "minutes_to_recover.p90": one.minutes[1],
+        "located": one.located,
+        "abstained_rightly": one.abstained_rightly,
+        "rolled_back_rightly": one.rolled_back_rightly,
+        "rolled_back_wrongly": float(one.rolled_back_wrongly),
+    }
+    return {name: value for name, value in shares.items() if value == value}
+
+
+def _arms_table(scores: dict[Arm, Score]) -> Table:
+    labels: dict[str, Callable[[Score], str]] = {
+        "right playbook, of located": lambda one: number(one.right_playbook),
+        "located": lambda one: number(one.located),
+        "wrong plans executed": lambda one: str(one.wrong_actions),
+        "recovered": lambda one: number(one.recovered),
+        "recovered within 10 min": lambda one: number(one.recovered_in_time),
+        "minutes to recover, p50": lambda one: number(one.minutes[0], 1),
+        "minutes to recover, p90": lambda one: number(one.minutes[1], 1),
+        "abstained where nothing is wrong": lambda one: number(one.abstained_rightly),
+        "harm rolled back": lambda one: number(one.rolled_back_rightly),
+        "cures rolled back": lambda one: str(one.rolled_back_wrongly),
+    }
+    return Table(
+        title="Recovery on simulated incidents (measured; minutes are the simulated clock's)",
+        columns=("", *scores, "llm"),
+        rows=tuple(
+            (label, *(shown(one) for one in scores.values()), "not run here")
+            for label, shown in labels.items()
+        ),
+    )
+
+
+def _faults_table(lived: Sequence[Lived]) -> Table:
+    kinds = dict.fromkeys(one.case.kind or one.case.sort for one in lived)
+    rows = []
+    for kind in kinds:
+        ended = [one for one in lived if (one.case.kind or one.case.sort) == kind]
+        ended = [one for one in ended if one.case.sort != "mishandled"]
+        passed = [m for one in ended if (m := minutes_to_recover(one)) is not None]
+        rows.append(
+            (
+                kind,
+                str(len(ended)),
+                str(sum(bool(one.approved) for one in ended)),
+                str(sum(wrong_actions(one) for one in ended)),
+                str(len(passed)),
+                number(max(passed, default=float("nan")), 1),
+            )
+        )
+    return Table(
+        title="By what was wrong",
+        columns=("", "cases", "plan approved", "wrong plans", "recovered", "slowest, min"),
+        rows=tuple(rows),
+    )
+
+
+def _attacks_table(attempted: int, not_refused: dict[str, str]) -> Table:
+    rows = [("all", f"{attempted - len(not_refused)} of {attempted}")]
+    rows += [(name, problem) for name, problem in not_refused.items()]
+    return Table(title="Attacks refused with no step run", columns=("", ""), rows=tuple(rows))
