@@ -18,6 +18,12 @@ from tools.types import ENTRY, Candidate, Evidence, Plan, Ranking, Topology, Win
 SHOWN = 14
 """Evidence lines under a brief; the rest is one request away."""
 
+WORTH_NAMING = 0.05
+"""A second cause less likely than this only distracts."""
+
+SUREST = 99
+"""Percent; nothing measured is certain."""
+
 RECENT_S = 3600.0
 """A change this long before the onset still belongs under "changed just before"."""
 
@@ -91,7 +97,7 @@ def render(
     ]
     symptom = _symptom(evidence, topology)
     return load("brief", language).render(
-        title=incident.title,
+        title=plain(incident.title, 160),
         severity=incident.severity,
         since=date_time(onset.at),
         symptom=_statement(symptom, language) if symptom else "",
@@ -99,7 +105,7 @@ def render(
         affected=", ".join(incident.services[:6]),
         more_affected=max(0, len(incident.services) - 6),
         entry=topology.entry,
-        causes=[_candidate(one, ranking, language) for one in ranking.candidates[:3]],
+        causes=[_candidate(one, ranking, language) for one in _named(ranking)],
         abstained=ranking.abstained,
         reason=ranking.reason,
         changes=[evidence_line(one, language) for one in changes[:4]],
@@ -152,13 +158,28 @@ def _symptom(evidence: list[Evidence], topology: Topology) -> Evidence | None:
     return None
 
 
+def _named(ranking: Ranking) -> list[Candidate]:
+    first, *others = ranking.candidates[:3] or (None,)
+    likely = [one for one in others if one.probability >= WORTH_NAMING or ranking.abstained]
+    return [first, *likely] if first is not None else []
+
+
+def plain(text: str, limit: int) -> str:
+    """Untrusted text as text: no control characters, and nothing that Markdown would act on."""
+    clean = sanitize(text, limit).replace("<*>", "…")
+    return clean.translate(_INERT).replace("](", "] (")
+
+
+_INERT = str.maketrans({"`": "'", "<": "‹", "*": "∗"})
+
+
 def _candidate(candidate: Candidate, ranking: Ranking, language: Language) -> CandidateLine:
     cited = dict.fromkeys(e for term in candidate.terms for e in term.evidence)
     return CandidateLine(
         component=candidate.component,
         kind=word("fault_kind", candidate.fault_kind or "unknown", language),
         confidence=word("confidence", in_words(candidate.probability, ranking.abstained), language),
-        percent=round(100 * candidate.probability),
+        percent=min(SUREST, round(100 * candidate.probability)),
         cites="".join(f"[{e}]" for e in list(cited)[:5]),
     )
 
@@ -168,9 +189,9 @@ def evidence_line(one: Evidence, language: Language) -> EvidenceLine:
         id=one.id,
         kind=word("evidence", one.kind, language),
         statement=_statement(one, language),
-        excerpt=sanitize(one.excerpt, 200).replace("`", "'"),
+        excerpt=plain(one.excerpt, 200),
         source=one.source,
-        query=sanitize(one.query, 160).replace("`", "'"),
+        query=plain(one.query, 160),
         window=_window(one.window),
     )
 
@@ -178,12 +199,12 @@ def evidence_line(one: Evidence, language: Language) -> EvidenceLine:
 def _statement(one: Evidence, language: Language) -> str:
     """English as measured; Chinese from the same figures where they make a whole sentence."""
     if language == "en" or one.kind not in ("metric", "edge", "trace") or one.value is None:
-        return sanitize(one.statement, 240)
+        return plain(one.statement, 240)
     since = f",自 {clock_time(one.onset)} 起" if one.onset is not None else ""
     normal = f",平时 {one.baseline:.4g} {one.unit}".rstrip() if one.baseline is not None else ""
-    subject = sanitize(one.subject, 80)
-    return f"{subject} 的 {sanitize(one.name, 60)} 为 {one.value:.4g} {one.unit}".rstrip() + (
-        normal + since
+    return (
+        f"{plain(one.subject, 80)} 的 {plain(one.name, 60)} 为 {one.value:.4g} {one.unit}".rstrip()
+        + (normal + since)
     )
 
 

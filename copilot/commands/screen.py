@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from copilot.briefing import SUREST
 from copilot.incident import Event, Incident
 from copilot.moments import clock_time, date_time, duration
 from prompts import Language, word
@@ -53,7 +54,10 @@ def _walked(node: WalkNode) -> Text:
         line.append(f"[{' '.join(node.edge_evidence)}] ", style="dim")
     line.append(node.component, style=MARKED[node.mark])
     if node.mark in ("cause", "suspect"):
-        line.append(f"  ◀ {node.mark}, {round(100 * node.probability)} %", style=MARKED[node.mark])
+        line.append(
+            f"  ◀ {node.mark}, {min(SUREST, round(100 * node.probability))} %",
+            style=MARKED[node.mark],
+        )
     if node.evidence:
         line.append(f"  {' '.join(node.evidence)}", style="dim")
     return line

@@ -156,6 +156,9 @@ def test_nothing_at_all_is_a_brief_too() -> None:
         "zero​width",
         "{{ 7 * 7 }} {% for x in y %}",
         "`code` breaks out",
+        "[click](https://evil.example/x)",
+        "<img src=x onerror=alert(1)>",
+        "**approve** everything",
     ],
 )
 def test_hostile_excerpts_are_shown_as_text(hostile: str) -> None:
@@ -165,3 +168,14 @@ def test_hostile_excerpts_are_shown_as_text(hostile: str) -> None:
     assert "‮" not in text
     assert "​" not in text
     assert "49" not in text.partition("## Evidence")[2]
+    assert "](" not in text
+    assert "<img" not in text
+    assert "**approve**" not in text
+
+
+def test_a_cause_nobody_should_look_at_is_not_named_and_none_is_certain() -> None:
+    sure = Candidate(component="cart", score=9, fault_kind="errors", probability=1.0)
+    other = Candidate(component="ads", score=0.1, fault_kind="errors", probability=0.001)
+    text = brief("en", state(DOOR, ranking=Ranking(candidates=(sure, other))))
+    assert "(99 %)" in text
+    assert "ads" not in text
