@@ -197,15 +197,22 @@ def evidence_line(one: Evidence, language: Language) -> EvidenceLine:
 
 
 def _statement(one: Evidence, language: Language) -> str:
-    """English as measured; Chinese from the same figures where they make a whole sentence."""
-    if language == "en" or one.kind not in ("metric", "edge", "trace") or one.value is None:
+    """English as measured; Chinese from the same fields, by the kind of evidence."""
+    if language == "en":
         return plain(one.statement, 240)
+    subject, name = plain(one.subject, 80), plain(one.name, 60)
     since = f",自 {clock_time(one.onset)} 起" if one.onset is not None else ""
+    if one.kind == "alert":
+        count = one.figures.get("count", 1.0)
+        return f"{subject}:{count:.0f} 条告警,最强的是 {name}"
+    if one.kind == "change":
+        ago = duration(one.figures.get("ago_s", 0.0))
+        return f"{subject}:{word('change', one.name, 'zh')},在起始前 {ago}"
+    if one.value is None:
+        return plain(one.statement, 240)
     normal = f",平时 {one.baseline:.4g} {one.unit}".rstrip() if one.baseline is not None else ""
-    return (
-        f"{plain(one.subject, 80)} 的 {plain(one.name, 60)} 为 {one.value:.4g} {one.unit}".rstrip()
-        + (normal + since)
-    )
+    measured = word("measured", one.name, "zh") if one.kind in ("log", "trace") else name
+    return f"{subject} 的 {measured} 为 {one.value:.4g} {one.unit}".rstrip() + normal + since
 
 
 def _missing(line: str, language: Language) -> str:

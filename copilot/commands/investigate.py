@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Sequence
+from itertools import groupby
+from math import ceil
 from pathlib import Path
 
 from rich.console import Console
@@ -11,6 +13,7 @@ from copilot import wiring
 from copilot.adapters.payloads import parse
 from copilot.adapters.recorded import RecordedBundle
 from copilot.commands import screen
+from copilot.engine import Engine
 from copilot.incident import Incident
 from copilot.ports import Clock
 from copilot.settings import Settings, SettingsError
@@ -39,7 +42,7 @@ def investigate(settings: Settings, *, what: Path, as_json: bool) -> int:
         ) as progress:
             progress.add_task(f"investigating {len(alerts)} alerts")
             before = {one.id for one in engine.store.incidents.list(limit=1000)}
-            accepted = engine.accept(alerts, engine.now())
+            repeated = _deliver(engine, alerts)
             engine.drain()
         touched = {row.fingerprint for row in alerts}
         found = [
@@ -47,8 +50,24 @@ def investigate(settings: Settings, *, what: Path, as_json: bool) -> int:
             for one in engine.store.incidents.list(limit=1000)
             if one.id not in before or _about(engine.store.alerts.of(one.id), touched)
         ]
-        _show(console, found, settings, as_json=as_json, repeated=accepted.repeated)
+        _show(console, found, settings, as_json=as_json, repeated=repeated)
     return 0
+
+
+def _deliver(engine: Engine, alerts: Sequence[Alert]) -> int:
+    """Hand the alerts over; a recording's each at its second. Returns how many were known."""
+    clock = engine.deps.clock
+    if not isinstance(clock, RecordedBundle):
+        return engine.accept(alerts, engine.now()).repeated
+    repeated = 0
+    in_order = sorted(alerts, key=lambda one: one.starts_at)
+    for _, batch in groupby(in_order, key=lambda one: ceil(one.starts_at)):
+        together = list(batch)
+        clock.advance(max(clock.now(), together[-1].starts_at))
+        repeated += engine.accept(together, engine.now()).repeated
+        engine.group()
+    clock.advance(max(clock.now(), clock.window.end))
+    return repeated
 
 
 def _about(alerts: Sequence[Alert], touched: set[str]) -> bool:
@@ -57,16 +76,28 @@ def _about(alerts: Sequence[Alert], touched: set[str]) -> bool:
 
 def _telemetry(settings: Settings, what: Path) -> tuple[Sources | None, Clock | None, str]:
     if what.is_dir():
-        bundle = RecordedBundle(what)
+        bundle = _at_first_alert(what)
         return wiring.recorded_sources(bundle), bundle, str(what.resolve())
     if not what.exists():
         raise SettingsError(f"{str(what)!r} does not exist; name a bundle folder or a JSON file")
     return None, None, ""
 
 
+def _at_first_alert(folder: Path) -> RecordedBundle:
+    """The recording where its first alert comes, else at its end."""
+    bundle = RecordedBundle(folder)
+    recorded = bundle.alerts(_whole(bundle))
+    first = min((one.starts_at for one in recorded), default=bundle.window.end)
+    return RecordedBundle(folder, clock_at=first)
+
+
+def _whole(bundle: RecordedBundle) -> Window:
+    return Window(start=bundle.window.start - 86_400, end=max(bundle.window.end, bundle.now()))
+
+
 def _alerts(sources: Sources, clock: Clock, what: Path, settings: Settings) -> Sequence[Alert]:
     if isinstance(clock, RecordedBundle):
-        recorded = clock.alerts(Window(start=clock.window.start - 86_400, end=clock.now()))
+        recorded = RecordedBundle(clock.folder).alerts(_whole(clock))
         if recorded:
             return recorded
         own = own_alert(sources, clock.now(), clock.window.seconds / 2)
