@@ -12,6 +12,8 @@ from tools.topology_walker.signals import Signal, read
 from tools.types import Finding, Owner, Series, Telemetry, Timestamp, Window
 
 _JUST_BEFORE_S, _JUST_BEFORE = 1800.0, 10
+_ONSET_ERROR_S = 30.0
+"""An onset is known to half a minute at best; what lies nearer may be the fault already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,8 @@ def moved(telemetry: Telemetry, onset: Timestamp) -> list[Moved]:
             kept = int(np.searchsorted(before_times, times[first] if first < times.size else onset))
             before_times, before = before_times[:kept], before[:kept]
         signal = read(one.metric)
-        recent = before[before_times >= onset - _JUST_BEFORE_S][-_JUST_BEFORE:]
+        settled = before_times <= onset - _ONSET_ERROR_S
+        recent = before[settled & (before_times >= onset - _JUST_BEFORE_S)][-_JUST_BEFORE:]
         # A success share of exactly 100 % for hours has no spread; half a percent of all calls is
         # the least step that a person would call a change.
         relative = 0.005 if signal.family == "success" else 0.05
