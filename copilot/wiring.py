@@ -30,6 +30,9 @@ from knowledge_base import playbooks
 from tools.playbook_executor import Policy
 from tools.types import Edge, Frozen, Topology
 
+RECORDED_AS = {"metrics": "metrics", "logs": "logs", "traces": "spans", "changes": "changes"}
+"""What a bundle calls the recordings of our sources."""
+
 
 class DeclaredTopology:
     """The service graph as an operator wrote it down: JSON with `nodes` and `edges`."""
@@ -63,8 +66,13 @@ def _read_topology(path: Path) -> Topology:
 
 
 def recorded_sources(bundle: RecordedBundle) -> Sources:
-    """A recorded incident as every telemetry source."""
-    return Sources(metrics=bundle, logs=bundle, traces=bundle, graph=bundle, changes=bundle)
+    """A recorded incident as every source it recorded; the others are not configured."""
+    full = Sources(metrics=bundle, logs=bundle, traces=bundle, graph=bundle, changes=bundle)
+    recorded = frozenset(bundle.description.modalities)
+    absent = {
+        name: NotConfigured(name) for name, kind in RECORDED_AS.items() if kind not in recorded
+    }
+    return replace(full, **absent)
 
 
 def configured_sources(settings: Settings) -> Sources:
