@@ -5,6 +5,7 @@ from typing import NamedTuple, TypedDict
 from langgraph.runtime import Runtime
 
 from copilot.deps import Deps
+from copilot.judging import subsided
 from copilot.state import IncidentState
 from copilot.store import RefusedError as NotAllowedError
 from tools.playbook_executor import RefusedError, run_step, step_key
@@ -13,6 +14,10 @@ from tools.types import Plan, StepResult
 
 class Acted(TypedDict):
     results: list[StepResult]
+
+
+class NotNeededError(NotAllowedError):
+    """What the plan was for is over."""
 
 
 class Due(NamedTuple):
@@ -57,6 +62,15 @@ def remaining(state: IncidentState) -> Due | None:
     return None
 
 
+def _check_needed(state: IncidentState, deps: Deps, plan: Plan, due: Due) -> None:
+    """People take minutes to answer; before the first step it is asked whether it still burns."""
+    if due.step > 0 or due.rollback:
+        return
+    over = subsided(deps, state, plan)
+    if over:
+        raise NotNeededError(over)
+
+
 def _run(state: IncidentState, deps: Deps, plan: Plan, due: Due, key: str) -> StepResult:
     now = deps.clock.now()
     done = deps.store.outbox.begin(key, "step", {"plan": plan.id, "digest": plan.digest}, now)
@@ -64,6 +78,7 @@ def _run(state: IncidentState, deps: Deps, plan: Plan, due: Due, key: str) -> St
         return done
     try:
         deps.store.halt.check()
+        _check_needed(state, deps, plan, due)
         deps.store.approvals.consume(plan.id, plan.digest, state["run_id"], now)
         return run_step(
             plan,

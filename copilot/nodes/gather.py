@@ -6,14 +6,12 @@ from typing import TypedDict
 from langgraph.runtime import Runtime
 
 from copilot.deps import Deps
+from copilot.judging import WIDER
 from copilot.state import Gathered, IncidentState
 from tools.evidence import number
 from tools.log_retriever import novelty
 from tools.topology_walker import observe
 from tools.types import Evidence, Window
-
-WIDER = 3.0
-"""A second look goes this many times further back: what was asked for was not near."""
 
 
 class Collected(TypedDict):

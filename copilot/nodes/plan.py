@@ -7,6 +7,8 @@ from langgraph.runtime import Runtime
 
 from copilot.briefing import publish
 from copilot.deps import Deps
+from copilot.hesitation import hesitation
+from copilot.judging import subsided
 from copilot.state import IncidentState
 from copilot.store import ApprovalRequest
 from prompts import LANGUAGES
@@ -27,10 +29,6 @@ STOPPED = Text(
     en="all executions are stopped: a person works on it until somebody resumes them",
     zh="所有执行均已停止:在恢复之前由人工处理",
 )
-NOTHING_WRONG = Text(
-    en="See whether anybody suffers from it at all before taking a change back.",
-    zh="在撤销变更之前，先确认是否真的有人受到影响。",
-)
 
 
 class Planned(TypedDict):
@@ -47,13 +45,9 @@ def plan(state: IncidentState, runtime: Runtime[Deps]) -> Planned:
     given_up = _given_up(deps, asked)
     if given_up is not None:
         return _hand_over(deps, state, given_up.en, given_up)
-    if _only_changed(state):
-        return _hand_over(
-            deps,
-            state,
-            "only a change speaks for the leading candidate; nothing measured is wrong with it",
-            NOTHING_WRONG,
-        )
+    doubt = hesitation(state["ranking"], state["evidence"])
+    if doubt is not None and not state["ranking"].abstained:
+        return _hand_over(deps, state, doubt.reason, doubt.check)
     choice = choose(
         deps.playbooks,
         state["ranking"],
@@ -69,6 +63,9 @@ def plan(state: IncidentState, runtime: Runtime[Deps]) -> Planned:
         filled = _filled(deps, state, choice)
     except ParameterError as error:
         return _hand_over(deps, state, str(error), choice.check)
+    over = subsided(deps, state, filled)
+    if over:
+        return _hand_over(deps, state, over, choice.check)
     return _ask(deps, state, filled, choice.reason)
 
 
@@ -79,18 +76,6 @@ def _given_up(deps: Deps, asked: Sequence[ApprovalRequest]) -> Text | None:
     if asked and deps.store.halt.get() is not None:
         return STOPPED
     return ENOUGH if len(asked) >= deps.limits.plans else None
-
-
-def _only_changed(state: IncidentState) -> bool:
-    """Whether the leading candidate was merely changed: harmless releases happen all day."""
-    kinds = {item.id: item.kind for item in state["evidence"]}
-    cited = {
-        kinds.get(number)
-        for candidate in state["ranking"].candidates[:1]
-        for term in candidate.terms
-        for number in term.evidence
-    }
-    return cited == {"change"}
 
 
 def _filled(deps: Deps, state: IncidentState, choice: Choice) -> Plan:

@@ -6,13 +6,10 @@ from typing import TypedDict
 from langgraph.runtime import Runtime
 
 from copilot.deps import Deps
-from copilot.nodes.gather import WIDER
-from copilot.sources import Measured
+from copilot.judging import look
 from copilot.state import IncidentState, Verified
-from tools.detector import detect
 from tools.playbook_executor import Subject
-from tools.playbook_executor import verify as judge
-from tools.types import Anomaly, Judgement, Outcome, Plan, StepResult, Timestamp, Verdict, Window
+from tools.types import Outcome, Plan, StepResult, Verdict
 
 CONFIRMED = 3
 """A plan did harm when this many looks in a row say so: restarts and drains dip for a moment."""
@@ -80,7 +77,7 @@ def _watch(
     until = since + min(plan.verification.within_s, deps.limits.verify_limit_s)
     harmed = 0
     while True:
-        judgement = _look(deps, state, plan, since)
+        judgement = look(deps, state, plan, since)
         harmed = harmed + 1 if judgement.verdict == "worse" else 0
         if judgement.verdict == "recovered" or harmed == CONFIRMED:
             return judgement.verdict, judgement.statement
@@ -88,33 +85,3 @@ def _watch(
             verdict: Verdict = "unchanged" if judgement.verdict == "worse" else judgement.verdict
             return verdict, judgement.statement
         deps.clock.sleep(deps.limits.verify_every_s)
-
-
-def _look(deps: Deps, state: IncidentState, plan: Plan, since: Timestamp) -> Judgement:
-    now, onset = deps.clock.now(), state["onset"]
-    lookback = deps.limits.lookback_s * WIDER
-    window = Window(start=onset.at - lookback, end=max(now, onset.at))
-    measured = deps.sources.measure(window, normal_before=onset.at)
-    return judge(
-        _anomalies(measured, window.start, onset.at, since),
-        measured.baseline,
-        measured.series,
-        plan.verification,
-        component=plan.component,
-        since=since,
-        now=now,
-    )
-
-
-def _anomalies(
-    measured: Measured, start: Timestamp, onset: Timestamp, since: Timestamp
-) -> list[Anomaly]:
-    """What was out of its band between the onset and the act."""
-    normal = {one.name: one for one in measured.baseline}
-    until_act = Window(start=start, end=max(since, onset))
-    found = [
-        anomaly
-        for one in measured.series
-        for anomaly in detect(one.between(until_act), baseline=normal.get(one.name))
-    ]
-    return [one for one in found if one.end is None or one.end >= onset]

@@ -19,9 +19,10 @@ Sort = Literal[
 
 SHOP_SEEDS = 2
 RANDOM_GRAPHS = 1
+QUIET_ROUNDS = 4
 RANDOM_SERVICES = 16
-MISHANDLED: tuple[SimulatedFault, ...] = ("cpu_saturation", "pool_exhaustion")
-"""Faults whose playbook sets an amount that, set far too low, makes things worse."""
+MISHANDLED: SimulatedFault = "pool_exhaustion"
+"""Its playbook sets an amount that, set to one, makes things worse however bad they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,21 +111,30 @@ def _quiet(seed: int) -> list[Case]:
         Case(
             f"{herring or 'healthy'}-{round_}",
             sort,
-            scenario("healthy", _seed(seed, sort, herring, round_), herring=herring),
+            _near(scenario("healthy", _seed(seed, sort, herring, round_), herring=herring), round_),
         )
-        for round_ in range(SHOP_SEEDS)
+        for round_ in range(QUIET_ROUNDS)
         for sort, herring in sorts
     ]
 
 
+def _near(script: Scenario, round_: int) -> Scenario:
+    """In every second round what is astray happens while the alert is looked at, not before."""
+    if round_ % 2 == 0:
+        return script
+    at = script.start + script.quiet_s
+    moved = tuple(one.model_copy(update={"at": at}) for one in script.red_herrings)
+    return script.model_copy(update={"red_herrings": moved})
+
+
 def _mishandled(seed: int) -> list[Case]:
-    return [
-        Case(
-            f"{kind}-mishandled-{round_}",
-            "mishandled",
-            scenario(kind, _seed(seed, kind, "hand", round_)),
-            kind,
+    found = []
+    for round_ in range(2 * SHOP_SEEDS):
+        drawn = _seed(seed, MISHANDLED, "hand", round_)
+        script = (
+            scenario(MISHANDLED, drawn, system="random", services=RANDOM_SERVICES, graph_seed=drawn)
+            if round_ % 2
+            else scenario(MISHANDLED, drawn)
         )
-        for round_ in range(SHOP_SEEDS)
-        for kind in MISHANDLED
-    ]
+        found.append(Case(f"mishandled-{round_}", "mishandled", script, MISHANDLED))
+    return found
