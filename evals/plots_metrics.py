@@ -127,9 +127,9 @@ def _axes(figure: Figure) -> list[Axes]:
 
 
 def _date_axis(axes: Axes, times: FloatArray) -> None:
-    locator = dates.AutoDateLocator(minticks=3, maxticks=9)  # type: ignore[no-untyped-call]
+    locator = dates.AutoDateLocator(minticks=3, maxticks=9)
     axes.xaxis.set_major_locator(locator)
-    formatter = dates.ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
+    formatter = dates.ConciseDateFormatter(locator)
     axes.xaxis.set_major_formatter(formatter)
     axes.xaxis.get_offset_text().set_fontsize(7)
     axes.set_xlim(float(times[0]), float(times[-1]))

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Sequence
 
-from drain3 import TemplateMiner  # type: ignore[import-untyped]
-from drain3.masking import MaskingInstruction  # type: ignore[import-untyped]
-from drain3.template_miner_config import TemplateMinerConfig  # type: ignore[import-untyped]
+from drain3 import TemplateMiner
+from drain3.masking import MaskingInstruction
+from drain3.template_miner_config import TemplateMinerConfig
 
 # As in examples/drain3.ini of the Drain3 repository, without its one system's own rule.
 _MASKS = (

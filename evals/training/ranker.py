@@ -23,8 +23,9 @@ from evals.localization.look import locate_bundle
 from evals.report import Options, Result, Table
 from evals.scoring.ranking import RankingScore, place, score
 from tools import topology_walker
-from tools.topology_walker.features import Feature, rows
+from tools.topology_walker.features import rows
 from tools.topology_walker.ranking import RULES, Model
+from tools.topology_walker.scene import Feature
 from tools.types import FloatArray
 
 FEATURES: tuple[Feature, ...] = get_args(Feature)
