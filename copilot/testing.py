@@ -10,14 +10,15 @@ import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import JsonValue
 
 from copilot.graph import Node
+from copilot.ports import Runner
 from copilot.simulator import Scenario, SimulatedRunner, SimulatedSource, World
 from copilot.sources import Sources
-from copilot.store import Accepted, ApprovalRequest, Store
+from copilot.store import Accepted, ApprovalRequest, Outbox, Store
 from tools.types import Alert, Approval, PlanStep, StepResult, Timestamp
 
 # --- behind the service ------------------------------------------------------------------------
@@ -133,16 +134,60 @@ def killed_once(nodes: Mapping[str, Node], victim: str, when: str, marker: Path)
     def deadly(node: Node) -> Node:
         @functools.wraps(node)
         def run(*arguments: Any, **named: Any) -> Any:
-            first = not marker.exists()
-            if first and when == "before":
-                marker.touch()
-                os.kill(os.getpid(), signal.SIGKILL)
+            die_once(when == "before", marker)
             result = node(*arguments, **named)
-            if first:
-                marker.touch()
-                os.kill(os.getpid(), signal.SIGKILL)
+            die_once(when == "after", marker)
             return result
 
         return run
 
     return {name: deadly(node) if name == victim else node for name, node in nodes.items()}
+
+
+KillAt = Literal[
+    "before outbox",  # nothing was written down, nothing was done
+    "after outbox",  # the intent is written down, nothing was done
+    "during the action",  # done, and nobody heard of it
+    "before the result",  # done, heard of, and not written down
+]
+
+
+class MortalOutbox(Outbox):
+    """An outbox in which the process ends by SIGKILL, once, at one instant of a step."""
+
+    def __init__(self, outbox: Outbox, at: KillAt, marker: Path) -> None:
+        self._outbox, self._at, self._marker = outbox, at, marker
+
+    def begin(
+        self, key: str, kind: str, payload: dict[str, JsonValue], now: Timestamp
+    ) -> StepResult | None:
+        """Write the intent, unless the process ends before; or end after."""
+        die_once(self._at == "before outbox", self._marker)
+        done = self._outbox.begin(key, kind, payload, now)
+        die_once(self._at == "after outbox", self._marker)
+        return done
+
+    def finish(self, key: str, result: StepResult, now: Timestamp) -> StepResult:
+        """Write the result, unless the process ends before."""
+        die_once(self._at == "before the result", self._marker)
+        return self._outbox.finish(key, result, now)
+
+
+class MortalRunner:
+    """A runner in which the process ends by SIGKILL, once, when the step is done."""
+
+    def __init__(self, runner: Runner, at: KillAt, marker: Path) -> None:
+        self._runner, self._at, self._marker = runner, at, marker
+
+    def run(self, step: PlanStep, key: str) -> StepResult:
+        """Act; whether the caller hears of it is another matter."""
+        result = self._runner.run(step, key)
+        die_once(self._at == "during the action", self._marker)
+        return result
+
+
+def die_once(wanted: bool, marker: Path) -> None:
+    """End this process as kill -9 does, if wanted and if it did not happen before."""
+    if wanted and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
