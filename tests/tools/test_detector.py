@@ -174,3 +174,24 @@ def test_the_state_of_a_stream_does_not_grow() -> None:
     for i in range(1, 300):
         stream.update_columns(60.0 * i, row + i % 5)
     assert stream.state_bytes == early < 50 * 300
+
+
+def test_a_stream_refuses_a_column_of_another_length() -> None:
+    stream = Stream([("web", "a"), ("web", "b"), ("web", "c")])
+
+    with pytest.raises(ValueError, match="3 series"):
+        stream.update_columns(0.0, np.array([1.0]))
+
+
+def test_a_leap_from_zero_by_billions_is_a_number_to_the_stream_too() -> None:
+    stream = Stream([("web", "bytes")])
+    for t in range(40):
+        stream.update_columns(60.0 * t, np.zeros(1))
+
+    assert [one.direction for one in stream.update_columns(2400.0, np.array([5e9]))] == ["up"]
+
+
+def test_a_time_just_before_the_epoch_has_an_hour() -> None:
+    values = Series("web", "latency", np.array([-1e-18, 60.0, 120.0]), np.array([1.0, 2.0, 3.0]))
+
+    assert len(scores(values, DetectorConfig(alert_on="novel")).novelty) == 3

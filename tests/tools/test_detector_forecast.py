@@ -68,6 +68,20 @@ def test_a_horizon_that_is_none_is_refused(horizon: float) -> None:
         forecast(disk(1, 1.0), horizon)
 
 
+@pytest.mark.parametrize("limit", [np.nan, np.inf])
+def test_a_limit_that_is_no_number_is_refused(limit: float) -> None:
+    with pytest.raises(ValueError, match="limit"):
+        forecast(Series("db", "disk", np.arange(10.0), np.arange(10.0)), 60.0, limit)
+
+
+def test_times_that_round_to_one_from_afar_do_not_break_the_line() -> None:
+    times = np.append(np.arange(20) * 60.0, 1e18)
+
+    answer = forecast(Series("db", "disk", times, np.arange(21.0)), 60.0)
+
+    assert np.isfinite([answer.expected, answer.low, answer.high]).all()
+
+
 def test_two_points_are_too_few() -> None:
     with pytest.raises(ValueError, match="needs at least 3"):
         forecast(Series("db", "disk", np.array([0.0, 1.0]), np.array([1.0, 2.0])), 10.0)

@@ -54,3 +54,12 @@ def test_the_rules_arm_is_the_three_largest_departures() -> None:
 def test_too_little_to_learn_from_is_said() -> None:
     with pytest.raises(ValueError, match="rows >= 3"):
         Joint(np.zeros((2, 3)))
+
+
+def test_an_absurd_value_is_an_episode_and_no_overflow() -> None:
+    quiet = [Series("web", name, np.arange(90) * 60.0, np.arange(90.0) % 3 + 1.0) for name in "ab"]
+    values = np.where(np.arange(90) == 60, 1e100, np.arange(90.0) % 3 + 1.0)
+
+    found = detect_joint([Series("web", "a", quiet[0].times, values), quiet[1]], quiet)
+
+    assert any(one.onset == 3600.0 and one.shares[0][0] == "web|a" for one in found)

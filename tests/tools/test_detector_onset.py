@@ -61,3 +61,28 @@ def test_a_baseline_from_another_day_serves_where_nothing_came_before() -> None:
     answer = onset(broken, quiet, 90_060.0)
     assert answer.anomalies
     assert abs(answer.at - 90_000.0) <= 60.0
+
+
+def test_samples_nanoseconds_apart_are_taken_on_a_bounded_grid() -> None:
+    dense = Series("web", "latency", np.arange(60) * 1e-9, np.arange(60.0) % 3)
+
+    assert 0 < onset([dense], [], 1.0).confidence < 1
+
+
+def test_unordered_samples_are_as_far_apart_as_ordered_ones() -> None:
+    values = np.where(np.arange(60) >= 40, 50.0, np.arange(60.0) % 3)
+    times = np.arange(60) * 60.0
+    mixed = np.random.default_rng(0).permutation(60)
+
+    straight = onset([Series("web", "latency", times, values)], [], 2520.0)
+    shuffled = onset([Series("web", "latency", times[mixed], values[mixed])], [], 2520.0)
+
+    assert shuffled == straight
+
+
+def test_a_daily_series_has_an_onset_too() -> None:
+    values = np.where(np.arange(60) >= 58, 50.0, np.arange(60.0) % 3)
+
+    cost = Series("web", "cost", np.arange(60.0) * 86400.0, values)
+
+    assert onset([cost], [], 58 * 86400.0).at == 58 * 86400.0

@@ -6,7 +6,7 @@ one). A row's departure is the soft maximum of the three largest of the first an
 square of the second, both as multiples of their usual size.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ from tools.types import FloatArray, Series
 FLOOR = 0.01
 RIDGE = 1.0
 BOUND = 20.0
+FARTHEST = 1e50
 STRONGEST = 3
 SHARPNESS = 4.0
 HOLD = 0.7
@@ -87,7 +88,7 @@ class Joint:
 
     def _standard(self, rows: FloatArray) -> FloatArray:
         z: FloatArray = (rows - self._mean) / self._unit
-        return np.where(np.isfinite(z), z, 0.0)
+        return np.clip(np.where(np.isfinite(z), z, 0.0), -FARTHEST, FARTHEST)
 
     def _parts(self, z: FloatArray, before: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The mean of the largest departures, and the size of what was not predicted."""
@@ -145,8 +146,7 @@ def detect_joint(
     judged = model.scores(np.vstack((train, rows)))
     ratio, gamma = _calibrated(judged.alarm, config)
     first = len(train)
-    opens = np.flatnonzero(ratio[first:] >= 1.0).tolist()
-    return _episodes(names, times, ratio[first:], gamma, judged.shares[first:], opens, config)
+    return _episodes(names, times, ratio[first:], gamma, judged.shares[first:], config)
 
 
 def _calibrated(alarm: FloatArray, config: DetectorConfig) -> tuple[FloatArray, float]:
@@ -166,25 +166,17 @@ def _episodes(
     ratio: FloatArray,
     gamma: float,
     shares: FloatArray,
-    opens: list[int],
     config: DetectorConfig,
 ) -> list[JointAnomaly]:
     found: list[JointAnomaly] = []
-    after = 0
-    for start in opens:
-        if start < after:
-            continue
-        calm = np.convolve(ratio[start:] < 0.5, np.ones(config.quiet), mode="valid")
-        ends = np.flatnonzero(calm >= config.quiet)
-        stop = start + int(ends[0]) + config.quiet if len(ends) else len(ratio)
-        after = stop
+    for start, stop, ended in stretches(ratio, 1.0, config.quiet):
         worst = start + int(np.argmax(ratio[start:stop]))
         largest = np.argsort(-shares[worst], kind="stable")[:SHOWN].tolist()
         parts = tuple((names[i], round(float(shares[worst, i]), 4)) for i in largest)
         found.append(
             JointAnomaly(
                 onset=float(times[start]),
-                end=float(times[stop - 1]) if len(ends) else None,
+                end=float(times[stop - 1]) if ended else None,
                 score=tail_probability(float(ratio[worst]), gamma) if gamma else 0.0,
                 shares=parts,
                 reason=f"{ratio[worst]:.1f} times the joint departure the past allows, "
@@ -192,6 +184,21 @@ def _episodes(
             )
         )
     return found
+
+
+def stretches(heights: FloatArray, call: float, quiet: int) -> Iterator[tuple[int, int, bool]]:
+    """First row, row after the last, and whether it ended, of each stretch from `call` upwards.
+
+    A stretch ends with `quiet` rows in succession below half of `call`.
+    """
+    after = 0
+    for start in np.flatnonzero(heights >= call).tolist():
+        if start < after:
+            continue
+        calm = np.convolve(heights[start:] < call / 2.0, np.ones(quiet), mode="valid")
+        ends = np.flatnonzero(calm >= quiet)
+        after = start + int(ends[0]) + quiet if len(ends) else len(heights)
+        yield start, after, len(ends) > 0
 
 
 def side_by_side(series: Sequence[Series]) -> tuple[FloatArray, FloatArray]:

@@ -15,10 +15,11 @@ import numpy as np
 
 from tools.detector.clean import ordered
 from tools.detector.look import is_counter, rates
-from tools.detector.model import DEFAULT, DetectorConfig, Onset
+from tools.detector.model import Onset
 from tools.types import Anomaly, FloatArray, Series, Timestamp
 
 LOOKBACK_S = 1800.0
+FINEST_S = 0.1
 AFTER_SAMPLES = 5.0
 GUARD_S = 300.0
 ENOUGH = 8
@@ -52,7 +53,6 @@ def onset(
     series: Sequence[Series],
     baseline: Sequence[Series],
     alerted_at: Timestamp,
-    config: DetectorConfig = DEFAULT,
 ) -> Onset:
     """The moment the series together left their normal levels, near the alert.
 
@@ -97,10 +97,10 @@ def _confidence(change: FloatArray, place: int, step: float) -> float:
 
 
 def _sampling(series: Sequence[Series]) -> float:
-    """The usual interval between values, over all series."""
-    steps = [float(np.median(np.diff(one.times))) for one in series if len(one.times) > 1]
-    positive = [step for step in steps if step > 0]
-    return float(np.median(positive)) if positive else 60.0
+    """The usual interval between values, over all series; bounded, or the grid would not be."""
+    known = [times for one in series if len(times := ordered(one)[0]) > 1]
+    steps = [float(np.median(np.diff(times))) for times in known]
+    return max(FINEST_S, float(np.median(steps))) if steps else 60.0
 
 
 def _gauge(one: Series) -> Series:
@@ -180,8 +180,8 @@ def _sums(rows: FloatArray) -> FloatArray:
 def _credible(grid: FloatArray, alerted_at: Timestamp, step: float) -> FloatArray:
     """How likely an alert is to come this long after what it is about."""
     late = alerted_at - grid
-    weight = np.where(late > USUAL_S, np.exp(-(late - USUAL_S) / FADE_S), 1.0)
-    early = np.exp((late + step) / EARLY_S)
+    weight = np.exp(-np.maximum(late - USUAL_S, 0.0) / FADE_S)
+    early = np.exp(np.minimum(late + step, 0.0) / EARLY_S)
     return np.where(late < -step, early, np.where(late > FARTHEST_S, 0.0, weight))
 
 

@@ -14,13 +14,19 @@ SCALE_MEMORY = 2e-5
 CLIP = 8.0
 UNCLIPPED = 30
 FLOOR = 1e-8
-TINY = 1e-300
+TINY = 1e-200
+"""Least unit: the largest measurement divided by it is still a number."""
 LIMIT = 1e6
 DAY = 86400.0
 HOURS = 24
 HOUR_RATE = 0.05
 
 BoolArray = NDArray[np.bool_]
+
+
+def hour_of_day(times: FloatArray) -> NDArray[np.int64]:
+    """The hour, 0 to 23 UTC, of each time; one just before the epoch rounds to the next day."""
+    return ((times % DAY) / DAY * HOURS).astype(np.int64) % HOURS
 
 
 class Residuals:
@@ -119,7 +125,7 @@ class HourProfile:
 
     def step(self, t: float, value: float) -> float:
         """Standardised residual from the hour's level; 0 the first time an hour is seen."""
-        hour = int((t % DAY) / DAY * HOURS)
+        hour = int((t % DAY) / DAY * HOURS) % HOURS
         level = float(self.level[hour])
         self.seen += 1
         if level != level:

@@ -31,7 +31,7 @@ def detect(
     times, values = ordered(series)
     past = np.empty(0) if baseline is None else ordered(baseline)[1]
     trace, seen = _trace(past, values, config)
-    opens = _opens(series, past, values, times, trace, config) & (seen >= config.warmup)
+    opens = _opens(times, values, trace, config) & (seen >= config.warmup)
     name = (series.owner, series.metric)
     found = _episodes(name, times, values, trace, opens, config)
     return sorted(found + _voids(name, times, values, config), key=lambda a: a.onset)
@@ -67,12 +67,7 @@ def _novel(times: FloatArray, values: FloatArray, config: DetectorConfig) -> Flo
 
 
 def _opens(
-    series: Series,
-    past: FloatArray,
-    values: FloatArray,
-    times: FloatArray,
-    trace: Trace,
-    config: DetectorConfig,
+    times: FloatArray, values: FloatArray, trace: Trace, config: DetectorConfig
 ) -> BoolArray:
     """Points at which an episode may open."""
     if config.alert_on == "novel":

@@ -85,7 +85,12 @@ class Stream:
         return self.update_columns(t, np.array([v], dtype=np.float64))
 
     def update_columns(self, t: Timestamp, values: FloatArray) -> tuple[Anomaly, ...]:
-        """Take one value of every series; `t` must not go back."""
+        """Take one value of every series; `t` must not go back.
+
+        Raises ValueError unless there is exactly one value per series.
+        """
+        if values.shape != (len(self.names),):
+            raise ValueError(f"{len(self.names)} series need as many values; got {values.shape}")
         finite = np.abs(values) <= LARGEST
         there = None if finite.all() else finite
         if there is not None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tools.detector.arms import SETTINGS
-from tools.detector.joint import SHOWN, side_by_side
+from tools.detector.joint import SHOWN, side_by_side, stretches
 from tools.detector.model import DEFAULT, DetectorConfig, JointAnomaly
 from tools.detector.residuals import Residuals
 from tools.types import FloatArray, Series
@@ -98,14 +98,8 @@ def _episodes(
     names: list[str], times: FloatArray, heights: FloatArray, sizes: FloatArray, quiet: int
 ) -> list[JointAnomaly]:
     found: list[JointAnomaly] = []
-    after = 0
-    for start in np.flatnonzero(heights >= CALL).tolist():
-        if start < after:
-            continue
-        calm = np.convolve(heights[start:] < CALL / 2.0, np.ones(quiet), mode="valid")
-        ends = np.flatnonzero(calm >= quiet)
-        after = start + int(ends[0]) + quiet if len(ends) else len(heights)
-        worst = start + int(np.argmax(heights[start:after]))
+    for start, stop, ended in stretches(heights, CALL, quiet):
+        worst = start + int(np.argmax(heights[start:stop]))
         moved = np.minimum(sizes[worst], CAP)
         shares = moved / max(float(moved.sum()), QUIETEST)
         largest = np.argsort(-shares, kind="stable")[:SHOWN].tolist()
@@ -113,7 +107,7 @@ def _episodes(
         found.append(
             JointAnomaly(
                 onset=float(times[start]),
-                end=float(times[after - 1]) if len(ends) else None,
+                end=float(times[stop - 1]) if ended else None,
                 # Cantelli's bound, true of any distribution.
                 score=1.0 / (1.0 + z * z),
                 shares=tuple((names[i], round(float(shares[i]), 4)) for i in largest),

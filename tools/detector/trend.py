@@ -12,7 +12,7 @@ import numpy as np
 
 from tools.detector.clean import ordered
 from tools.detector.model import Forecast
-from tools.detector.residuals import DAY, HOURS
+from tools.detector.residuals import DAY, HOURS, hour_of_day
 from tools.types import FloatArray, Series, Timestamp
 
 STRETCHES = 200
@@ -36,8 +36,7 @@ class _Line:
     def at(self, times: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Expected values and the half width of the band."""
         ahead = times - self.now
-        hour = ((times % DAY) / DAY * HOURS).astype(np.int64)
-        expected = self.level + self.slope * ahead + self.hours[hour]
+        expected = self.level + self.slope * ahead + self.hours[hour_of_day(times)]
         half: FloatArray = WIDTH * (self.spread + self.slope_error * np.abs(ahead))
         return expected, half
 
@@ -45,7 +44,8 @@ class _Line:
 def forecast(series: Series, horizon_s: float, limit: float | None = None) -> Forecast:
     """The expected value and band at the horizon, and when `limit` is crossed on the way.
 
-    Raises ValueError when the horizon is not positive or fewer than three values are known.
+    Raises ValueError when the horizon is not positive and finite, the limit is not finite, or
+    fewer than three values are known.
 
     >>> t = np.arange(100) * 60.0
     >>> full = forecast(Series("db", "disk_used_pct", t, 50 + t / 600), 86400.0, limit=90.0)
@@ -57,8 +57,10 @@ def forecast(series: Series, horizon_s: float, limit: float | None = None) -> Fo
     times, values = times[known], values[known]
     if len(times) < 3:
         raise ValueError(f"{series.name!r} has {len(times)} values; a forecast needs at least 3")
-    if not horizon_s > 0:
-        raise ValueError(f"horizon_s must be positive, not {horizon_s!r}")
+    if not 0 < horizon_s < np.inf:
+        raise ValueError(f"horizon_s must be positive and finite, not {horizon_s!r}")
+    if limit is not None and not np.isfinite(limit):
+        raise ValueError(f"limit must be a finite number or None, not {limit!r}")
     start = _last_reset(values)
     line = _fit(times[start:], values[start:])
     ahead = line.now + np.linspace(0.0, horizon_s, STEPS + 1)
@@ -101,10 +103,9 @@ def _fit(times: FloatArray, values: FloatArray) -> _Line:
     slope = _slope(t, v)
     if times[-1] - times[0] >= 2.0 * DAY:
         hours = _hours(times, values - slope * (times - now))
-        hour = ((times % DAY) / DAY * HOURS).astype(np.int64)
-        t, v = _stretches(times - now, values - hours[hour])
+        values = values - hours[hour_of_day(times)]
+        t, v = _stretches(times - now, values)
         slope = _slope(t, v)
-        values = values - hours[hour]
     level = float(np.median(values - slope * (times - now)))
     residual = values - level - slope * (times - now)
     spread = 1.4826 * float(np.median(np.abs(residual))) + 1e-12 * abs(level)
@@ -126,12 +127,15 @@ def _stretches(times: FloatArray, values: FloatArray) -> tuple[FloatArray, Float
 def _slope(times: FloatArray, values: FloatArray) -> float:
     first, second = np.triu_indices(len(times), k=1)
     apart = times[second] - times[first]
-    return float(np.median((values[second] - values[first]) / apart))
+    known = apart > 0  # far from the epoch, times that differ may round to one
+    if not known.any():
+        return 0.0
+    return float(np.median((values[second] - values[first])[known] / apart[known]))
 
 
 def _hours(times: FloatArray, values: FloatArray) -> FloatArray:
     """The median of each hour of the day, around zero."""
-    hour = ((times % DAY) / DAY * HOURS).astype(np.int64)
+    hour = hour_of_day(times)
     overall = float(np.median(values))
     profile = np.zeros(HOURS)
     for place in range(HOURS):
