@@ -187,3 +187,20 @@ def test_any_query_over_any_lines_is_answered(messages: list[str], query: str) -
     index.add([line(i, message) for i, message in enumerate(messages)])
     assert len(index.search(query, limit=3)) <= 3
     index.close()
+
+
+def test_services_and_traces_of_broken_text_are_kept_apart_from_nothing() -> None:
+    index = Index()
+    index.add([LogLine(1.0, "a\ud800", "INFO", "one", "t\ud800")])
+    index.add([LogLine(2.0, "a\ud801", "INFO\ud800", "two", "t\ud801")])
+
+    assert found(index, "", service="a\ud800") == ["two", "one"]
+    assert found(index, "two", level="info\ud800") == ["two"]
+
+
+def test_a_line_without_a_time_does_not_spoil_the_others() -> None:
+    index = Index()
+    index.add([line(5.0, "late"), line(float("nan"), "when"), line(3.0, "early")])
+
+    assert set(found(index, "")) == {"late", "early", "when"}
+    assert found(index, "late", window=Window(start=4.0, end=6.0)) == ["late"]

@@ -10,7 +10,7 @@ import math
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -90,7 +90,7 @@ class Index:
     def add(self, lines: Iterable[LogLine]) -> int:
         """Store lines; returns how many. What is added later counts as newer from call to call."""
         stored = 0
-        remaining = iter(sorted(lines, key=lambda line: line.at))
+        remaining = iter(sorted(map(_dated, lines), key=lambda line: line.at))
         while batch := list(islice(remaining, min(_BATCH, self._half))):
             if self._count + len(batch) > self._half:
                 self._rotate()
@@ -179,7 +179,14 @@ class Index:
         services = {name: self._name(name) for name in {line.service for line in batch}}
         levels = {text: self._level(text) for text in {line.level for line in batch}}
         rows = [
-            (key, x.at, services[x.service], levels[x.level], x.trace, *_storable(x.message))
+            (
+                key,
+                x.at,
+                services[x.service],
+                levels[x.level],
+                _plain(x.trace),
+                *_storable(x.message),
+            )
             for key, x in enumerate(batch, start=first)
         ]
         with self._db:
@@ -200,11 +207,12 @@ class Index:
         self._count += len(batch)
 
     def _name(self, text: str) -> int:
+        text = _plain(text)
         key = self._names.get(text)
         if key is None:
             key = self._names[text] = len(self._names) + 1
             self._texts[key] = text
-            self._db.execute("INSERT INTO name VALUES (?, ?)", (key, _SURROGATE.sub("?", text)))
+            self._db.execute("INSERT INTO name VALUES (?, ?)", (key, text))
         return key
 
     def _level(self, text: str) -> int:
@@ -214,11 +222,12 @@ class Index:
         """The filter in the words of the index; None if nothing can match."""
         facets = []
         if service is not None:
+            service = _plain(service)
             if service not in self._names:
                 return None
             facets.append(f"facets : s{self._names[service]}")
         if level is not None:
-            name = level_name(level) or level.upper()
+            name = _plain(level_name(level) or level.upper())
             if name not in self._names:
                 return None
             facets.append(f"facets : l{self._names[name]}")
@@ -272,11 +281,21 @@ class Index:
         return math.log(1.0 + max(0.0, self._next_id - seen + 0.5) / (seen + 0.5))
 
 
+def _plain(text: str) -> str:
+    """Text that SQLite can hold: without lone surrogates."""
+    return text if text.isascii() else _SURROGATE.sub("?", text)
+
+
+def _dated(line: LogLine) -> LogLine:
+    """The line; one whose time is not a number, which has no place in an order, at the epoch."""
+    return line if line.at == line.at else replace(line, at=0.0)
+
+
 def _storable(message: str) -> tuple[str, str | None]:
     """The message as it can be stored, and as it is indexed where that differs."""
     message = message[:_MAX_INDEXED]
     if message.isascii():
         return message, None
-    message = _SURROGATE.sub("?", message)
+    message = _plain(message)
     wide = spaced(message)
     return message, None if wide == message else wide

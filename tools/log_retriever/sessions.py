@@ -42,8 +42,6 @@ class ServiceSessions:
     service: str
     odd: int
     sessions: int
-    once_before: int
-    before: int
     test: RateChange
 
 
@@ -122,4 +120,4 @@ def _judged(service: str, odd: int, sessions: int, known: Counter[Vector]) -> Se
     once = sum(count == 1 for count in known.values())
     before = known.total()
     test = rate_change(once, odd, before, sessions, 1.0)
-    return ServiceSessions(service, odd, sessions, once, before, test)
+    return ServiceSessions(service, odd, sessions, test)
