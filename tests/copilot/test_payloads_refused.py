@@ -84,6 +84,11 @@ WRONG: dict[str, tuple[Kind, Document, str]] = {
         alertmanager(startsAt="1815-12-10T00:00:00Z"),
         "alerts[0].startsAt: expected a time after 1970",
     ),
+    "a start of hundreds of digits": (
+        "alertmanager",
+        alertmanager(startsAt=10**400),
+        "alerts[0].startsAt: expected a time in RFC 3339 or Unix seconds, got a number",
+    ),
     "posted: an object": ("alertmanager_v2", {}, "body: expected a list, got an object"),
     "posted: no labels": ("alertmanager_v2", [{}], "[0].labels: expected a value"),
     "posted: empty labels": (

@@ -65,7 +65,9 @@ def _shown(given: object) -> str:
             return f"a list of {len(given)}"
         case str():
             return repr(sanitize(given, _SHOWN))
+        case int() if given.bit_length() > 256:
+            return "a number of very many digits"
         case bool() | int() | float():
-            return repr(given)[:_SHOWN]
+            return repr(given)
         case _:
             return type(given).__name__

@@ -1,6 +1,5 @@
 """Field types all formats share: clean text, capped labels, lenient moments."""
 
-import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ LABELS_LIMIT = 64
 _NUMBER = re.compile(r"\d{9,20}(?:\.\d{1,9})?", re.ASCII)
 _LATEST = 253402300800.0  # the year 10000, which no calendar type can say
 # Seconds, milliseconds, microseconds and nanoseconds of any year after 1973 do not overlap.
+_MOST = 1e21
 _UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
 
 
@@ -95,7 +95,7 @@ def moment(given: object) -> Timestamp | None:
         return None
     if isinstance(given, bool) or not isinstance(given, str | int | float):
         raise ValueError("a time in RFC 3339 or Unix seconds")
-    seconds = _unix(given) if isinstance(given, str) else _scaled(float(given))
+    seconds = _unix(given) if isinstance(given, str) else _scaled(given)
     if seconds < -62135500000.0:
         return None  # Go's zero time, in any time zone: the sender does not know
     if not 0 <= seconds < _LATEST:
@@ -117,12 +117,13 @@ def _unix(text: str) -> Timestamp:
 
 
 def _scaled(number: float) -> Timestamp:
-    if not math.isfinite(number):
+    # An integer is compared, not converted: one of hundreds of digits has no float.
+    if not -_MOST < number < _MOST:
         raise ValueError("a time in RFC 3339 or Unix seconds")
     for above, unit in _UNITS:
         if number >= above:
             return number / unit
-    return number
+    return float(number)
 
 
 Text = Annotated[str, AfterValidator(_clean_text), BeforeValidator(_absent)]

@@ -48,6 +48,7 @@ _SERVICE_LABELS = (
 
 _HASHED_BYTE_BY_BYTE = 2048
 _IDENTITY_LIMIT = 128
+_MOST_DIGITS = 10**64
 
 
 def severity(labels: Mapping[str, str], default: Severity = "warning") -> Severity:
@@ -107,11 +108,11 @@ def link(url: str) -> str:
 
 
 def text(given: object) -> str | None:
-    """A string as it is, a number as it reads; None for anything that is not a text."""
+    """A string as it is, a number of up to 64 digits as it reads; None for anything else."""
     if isinstance(given, str):
         return given
-    if isinstance(given, int | float) and not isinstance(given, bool):
-        return repr(given)
+    if isinstance(given, float) or (isinstance(given, int) and abs(given) < _MOST_DIGITS):
+        return None if isinstance(given, bool) else repr(given)
     return None
 
 
