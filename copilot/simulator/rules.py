@@ -1,8 +1,7 @@
 """Alerting rules with thresholds and `for:`, evaluated on every sample as Prometheus does.
 
 An alert starts when its condition has held for the rule's `for`, and is resolved by the first
-sample on which the condition does not hold. The fingerprint is the FNV-1a hash of the sorted
-labels, as in prometheus/common `LabelSet.Fingerprint`.
+sample on which the condition does not hold.
 """
 
 from collections import deque
@@ -13,11 +12,9 @@ import numpy as np
 
 from copilot.simulator.graph import Graph
 from copilot.simulator.readings import Column
+from tools.clusterer import fingerprint
 from tools.types import ENTRY, Alert, FloatArray, Owner, Severity, Timestamp
 
-_FNV_OFFSET = 14695981039346656037
-_FNV_PRIME = 1099511628211
-_SEPARATOR = 255
 _MINUTE_S = 60.0
 
 
@@ -126,16 +123,6 @@ RULES = (
         "FrontDoorSlow", "entry", "latency_p99_ms", 45, "critical", 0.0, 2.0, text="users wait"
     ),
 )
-
-
-def fingerprint(labels: dict[str, str]) -> str:
-    """16 hex digits that name a label set."""
-    value = _FNV_OFFSET
-    for name, text in sorted(labels.items()):
-        for part in (name, text):
-            for byte in (*part.encode(), _SEPARATOR):
-                value = ((value ^ byte) * _FNV_PRIME) & 0xFFFFFFFFFFFFFFFF
-    return f"{value:016x}"
 
 
 @dataclass(slots=True)
