@@ -292,6 +292,15 @@ def test_the_live_source_only_ever_gets_and_never_a_secret(servers: list[Server]
     assert [path for _, path in servers[0].asked if "secret" in path] == []
 
 
+def test_a_name_does_not_lead_to_another_object(servers: list[Server]) -> None:
+    servers.append(Server(*crashing()))
+    live(servers[0]).look([Look(verb="describe", kind="Pod", name="../secrets/db?x=1")])
+
+    asked = [path for _, path in servers[0].asked if "secrets" in path]
+    assert len(asked) == 1
+    assert asked[0].endswith("/pods/..%2Fsecrets%2Fdb%3Fx%3D1")
+
+
 @pytest.mark.parametrize(
     ("status", "recoverable"), [(503, True), (429, True), (403, False), (401, False)]
 )

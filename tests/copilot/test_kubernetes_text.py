@@ -282,3 +282,42 @@ def test_no_text_breaks_the_readers(text: str, kind: str) -> None:
     described(kind, "x", f"Name: x\nEvents:\n{text}")
     listing(kind, f"NAME   STATUS   OBJECT\n{text}")
     assert isinstance(rows(text), list)
+
+
+def test_what_kubectl_says_before_its_table_is_passed_over() -> None:
+    told = "Warning: v1 Endpoints is deprecated\nNAME   ENDPOINTS   AGE\nweb    10.0.0.1:80   5m\n"
+    assert listing("Endpoints", told).endpoints[0].ready == ("10.0.0.1:80",)
+    assert listing("Pod", "Error from server (Forbidden):\npods is forbidden\n").pods == ()
+
+
+@pytest.mark.parametrize("written", ["", "many", "[1]", "²"])
+def test_a_field_that_should_be_a_number_is_as_if_absent(written: str) -> None:
+    deployment = f"kind: Deployment\nmetadata: {{name: web}}\nspec: {{replicas: {written}}}"
+    pod = f"""kind: Pod
+metadata: {{name: web-1}}
+spec:
+  securityContext: {{runAsUser: {written}}}
+  containers: [{{name: web, ports: [{{containerPort: {written}}}],
+    livenessProbe: {{tcpSocket: {{port: 80}}, periodSeconds: {written}}}}}]
+status:
+  containerStatuses: [{{name: web, restartCount: {written}}}]"""
+    policy = f"kind: NetworkPolicy\nmetadata: {{name: deny}}\nspec: {{ingress: {written}}}"
+
+    assert manifest(deployment).workloads[0].desired is None
+    assert manifest(pod).pods[0].spec.containers[0].probes[0].period == 10.0
+    assert manifest(policy).policies[0].ingress_rules == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{" * 5000, "kind: List\nitems: &all\n- {kind: List, items: *all}"],
+    ids=["deep", "loop"],
+)
+def test_yaml_without_a_bottom_is_refused(text: str) -> None:
+    with pytest.raises(SourceError, match="not YAML"):
+        manifest(text)
+
+
+def test_a_secret_that_is_not_base64_has_no_address() -> None:
+    secret = "kind: Secret\nmetadata: {name: s}\ndata: {DB_HOST: '²'}"
+    assert manifest(secret).settings[0].values == {}

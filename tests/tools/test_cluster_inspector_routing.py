@@ -3,10 +3,12 @@
 import pytest
 
 from tests.tools.shop_cluster import deployment, ended, pod, service, shop, spec
-from tools.cluster_inspector import diagnose
+from tools.cluster_inspector import diagnose, inspect
+from tools.cluster_inspector.constraints import holds
 from tools.types import (
     Alert,
     ClusterState,
+    Connection,
     Container,
     ContainerPort,
     Endpoints,
@@ -15,6 +17,7 @@ from tools.types import (
     NetworkPolicy,
     Node,
     Probe,
+    Requirement,
     Route,
     ServicePort,
     Settings,
@@ -299,3 +302,17 @@ def test_a_route_given_as_an_argument() -> None:
     state = gatewayed(workloads=(deployment("gateway", template=template), *shop().workloads))
 
     assert first(state) == ("gateway-route", "app/gateway")
+
+
+def test_numbers_that_are_none_and_names_of_several_lines_break_nothing() -> None:
+    wanted = Requirement(key="cores", operator="Gt", values=("--5",))
+    assert not holds(wanted, {"cores": "²"})
+
+    env = (EnvVar(name="DB_HOST", value="db"), EnvVar(name="DB_PORT", value="²"))
+    state = shop(
+        workloads=(
+            deployment("web", template=spec("web", containers=(Container(name="web", env=env),))),
+        ),
+        connections=(Connection(service="a\nb", port=80, reachable=False),),
+    )
+    assert "app/a b" in {found.object for found in inspect(state)}

@@ -13,6 +13,7 @@ _AUTHORITY = re.compile(
 )
 _HOST = re.compile(r"(?P<stem>.*?)_?(?:HOST(?:NAME)?|SERVER|ADDR(?:ESS)?)", re.IGNORECASE)
 _PORT_SUFFIX = "_PORT"
+_PORT = re.compile(r"[0-9]{1,5}")
 _INSIDE = (".svc", ".local", ".cluster")
 _NAMED = re.compile(r"ADDR|HOST|URL|URI|ENDPOINT|SERVER|SERVICE", re.IGNORECASE)
 
@@ -75,7 +76,7 @@ def _paired_port(name: str, environment: dict[str, tuple[str, str]]) -> int | No
     if stem is None:
         return None
     value, _ = environment.get(f"{stem['stem']}{_PORT_SUFFIX}", ("", ""))
-    return int(value) if value.isdigit() else None
+    return int(value) if _PORT.fullmatch(value) else None
 
 
 def similar(name: str, known: list[str]) -> str:

@@ -1,8 +1,11 @@
 """Which nodes a pod may run on, by its selector, its affinity and its tolerations."""
 
+import re
+
 from tools.types import Node, PodSpec, Requirement, Taint, Toleration
 
 CONTROL_PLANE_ROLES = frozenset({"control-plane", "master"})
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
 _ROLE_LABELS = ("node-role.kubernetes.io/", "kubernetes.io/role")
 
 
@@ -40,7 +43,7 @@ def holds(requirement: Requirement, labels: dict[str, str]) -> bool:
 
 def _compares(requirement: Requirement, value: str | None) -> bool:
     bound = requirement.values[0] if requirement.values else ""
-    if value is None or not value.lstrip("-").isdigit() or not bound.lstrip("-").isdigit():
+    if value is None or not _INTEGER.fullmatch(value) or not _INTEGER.fullmatch(bound):
         return False
     return int(value) > int(bound) if requirement.operator == "Gt" else int(value) < int(bound)
 

@@ -144,16 +144,18 @@ def broken(
 ) -> ClusterFinding:
     """A finding of that rule; `on` is `Kind/name`; foreign text is kept short and printable."""
     kind, _, name = on.partition("/")
+    scope, _, owner = subject.partition("/")
+    owner = clean(owner, 253) or "unnamed"
     seen = clean(observed)
     return ClusterFinding(
         rule=RULES[rule],
-        object=subject,
+        object=f"{scope}/{owner}",
         kind=kind,
         name=name,
         field=field,
         observed=seen,
         expected=clean(expected),
-        cause=f"{subject.partition('/')[2]}: {RULES[rule].title} ({field}: {seen})",
+        cause=f"{owner}: {RULES[rule].title} ({field}: {seen})",
         score=score,
         evidence=clean(evidence, 400),
     )

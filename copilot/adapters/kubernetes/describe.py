@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
+from copilot.adapters.kubernetes.pod_spec import integer
 from copilot.adapters.kubernetes.quantities import age, amount
 from copilot.adapters.kubernetes.redaction import harmless
 from copilot.adapters.kubernetes.tables import rows
@@ -104,7 +105,7 @@ def events(kind: str, name: str, text: str) -> tuple[KubeEvent, ...]:
                 reason=row.get("Reason", ""),
                 message=row.get("Message", ""),
                 source=row.get("From", ""),
-                count=int(repeats.split(" ")[0]) if repeats[:1].isdigit() else 1,
+                count=integer(repeats.partition(" ")[0].rstrip(")")) or 1,
                 age=age(seen),
             )
         )
@@ -119,7 +120,7 @@ def _state(section: Section) -> ContainerState:
             "status": word if word in ("running", "waiting", "terminated") else "unknown",
             "reason": section.get("Reason").value,
             "message": section.get("Message").value,
-            "exit_code": int(code) if code.lstrip("-").isdigit() else None,
+            "exit_code": integer(code),
         }
     )
 
@@ -153,7 +154,7 @@ def _ports(section: Section) -> tuple[ContainerPort, ...]:
     return tuple(
         ContainerPort(port=int(number), protocol=protocol or "TCP")
         for number, _, protocol in written
-        if number.isdigit()
+        if number.isdecimal()
     )
 
 
@@ -179,7 +180,7 @@ def _container(section: Section, *, init: bool) -> Container:
         state=_state(section.get("State")),
         last_state=_state(section.get("Last State")),
         ready={"True": True, "False": False}.get(section.get("Ready").value),
-        restarts=int(restarts) if restarts.isdigit() else 0,
+        restarts=int(restarts) if restarts.isdecimal() else 0,
     )
 
 

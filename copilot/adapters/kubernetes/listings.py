@@ -1,5 +1,6 @@
 """`kubectl get KIND -o wide` as typed objects."""
 
+import re
 from collections.abc import Callable
 
 from copilot.adapters.kubernetes.quantities import age, amount
@@ -20,6 +21,7 @@ from tools.types import (
 )
 
 Row = dict[str, str]
+_HEADING = re.compile(r"(?:[A-Z]+ )*(?:NAME|LAST SEEN)(?:\s|$)")
 
 
 def _blank(cell: str) -> str:
@@ -34,7 +36,7 @@ def labels(cell: str) -> dict[str, str]:
 
 def _fraction(cell: str) -> tuple[int, int] | None:
     first, slash, second = cell.partition("/")
-    return (int(first), int(second)) if slash and first.isdigit() and second.isdigit() else None
+    return (int(first), int(second)) if slash and first.isdecimal() and second.isdecimal() else None
 
 
 def _pods(table: list[Row]) -> ClusterState:
@@ -45,7 +47,7 @@ def _pods(table: list[Row]) -> ClusterState:
             "name": row["NAME"],
             "status": row.get("STATUS", ""),
             "ready": _fraction(row.get("READY", "")),
-            "restarts": int(restarts) if restarts.isdigit() else 0,
+            "restarts": int(restarts) if restarts.isdecimal() else 0,
             "restarted_ago": age(last),
             "age": age(row.get("AGE", "")),
         }
@@ -66,9 +68,9 @@ def _workloads(kind: str) -> Callable[[list[Row]], ClusterState]:
             if share:
                 known |= {"ready": share[0], "desired": share[1]}
             for cell, field in (("DESIRED", "desired"), ("READY", "ready"), ("CURRENT", "current")):
-                if row.get(cell, "").isdigit():
+                if row.get(cell, "").isdecimal():
                     known[field] = int(row[cell])
-            if row.get("UP-TO-DATE", "").isdigit():
+            if row.get("UP-TO-DATE", "").isdecimal():
                 known["current"] = int(row["UP-TO-DATE"])
             if "SELECTOR" in row:
                 known["selector"] = labels(row["SELECTOR"])
@@ -82,12 +84,12 @@ def _port(cell: str) -> ServicePort | None:
     """`80:30080/TCP`, `80/TCP`."""
     numbers, _, protocol = cell.partition("/")
     port, _, node_port = numbers.partition(":")
-    if not port.isdigit():
+    if not port.isdecimal():
         return None
     return ServicePort(
         port=int(port),
         protocol=protocol or "TCP",
-        node_port=int(node_port) if node_port.isdigit() else None,
+        node_port=int(node_port) if node_port.isdecimal() else None,
     )
 
 
@@ -229,13 +231,20 @@ READERS: dict[str, Callable[[list[Row]], ClusterState]] = {
 }
 
 
+def _from_heading(text: str) -> str:
+    """Without what kubectl may say before its table, such as that a version is deprecated."""
+    lines = text.splitlines()
+    start = next((i for i, line in enumerate(lines) if _HEADING.match(line)), len(lines))
+    return "\n".join(lines[start:])
+
+
 def listing(kind: str, text: str) -> ClusterState:
     """What `kubectl get` of one kind says; the names alone for a kind without a reader.
 
     >>> listing("Node", "NAME   STATUS\\nn1     NotReady").nodes[0].ready
     False
     """
-    table = rows(text)
+    table = [row for row in rows(_from_heading(text)) if kind == "Event" or row.get("NAME")]
     found = READERS[kind](table) if kind in READERS else ClusterState()
-    names = tuple(row["NAME"] for row in table if "NAME" in row)
+    names = tuple(row["NAME"] for row in table if row.get("NAME"))
     return found.model_copy(update={"listed": {kind: names}})

@@ -6,6 +6,7 @@ in `clusterrole.yaml` beside it. Secrets are never read.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from urllib.parse import quote
 
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
@@ -91,7 +92,8 @@ class KubernetesApi:
 
     def _path(self, kind: str, name: str = "", namespace: str = "") -> str:
         path = KINDS[kind].path.format(namespace=namespace or self._namespace)
-        return f"{path}/{name}" if name else path
+        # Names come from alerts and models too: one must not lead to another object.
+        return f"{path}/{quote(name, safe='')}" if name else path
 
     def _items(self, kind: str, namespace: str = "", **query: str) -> list[dict[str, JsonValue]]:
         """All objects of a kind, page by page; the items of a list carry no kind of their own."""

@@ -1,7 +1,6 @@
 """API objects (a manifest's YAML, `kubectl get -o yaml`, the API's JSON) as typed objects."""
 
 import base64
-import binascii
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
@@ -11,6 +10,7 @@ from copilot.adapters.kubernetes.network import READERS as NETWORK_READERS
 from copilot.adapters.kubernetes.pod_spec import (
     Json,
     base,
+    integer,
     items,
     mapping,
     name_of,
@@ -91,11 +91,12 @@ def _workload(document: Json) -> ClusterState:
     }
     if _owner(document):
         known["owner"] = _owner(document)
-    if "replicas" in spec:
-        known["desired"] = int(spec["replicas"])
+    desired = integer(spec.get("replicas"))
+    if desired is not None:
+        known["desired"] = desired
     if status:
-        known["current"] = int(status.get("replicas") or 0)
-        known["ready"] = int(status.get("readyReplicas") or 0)
+        known["current"] = integer(status.get("replicas")) or 0
+        known["ready"] = integer(status.get("readyReplicas")) or 0
         known["conditions"] = _conditions(status)
     return ClusterState(workloads=(Workload.model_validate(known),))
 
@@ -179,7 +180,7 @@ def _config_map(document: Json) -> ClusterState:
 def _decoded(value: str) -> str:
     try:
         return base64.b64decode(value, validate=True).decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # not base64, not ASCII, or not UTF-8 inside
         return ""
 
 
@@ -198,7 +199,7 @@ def _event(document: Json) -> ClusterState:
         reason=str(document.get("reason") or ""),
         message=str(document.get("message") or ""),
         source=str(mapping(document.get("source")).get("component") or ""),
-        count=int(document.get("count") or 1),
+        count=integer(document.get("count")) or 1,
     )
     return ClusterState(events=(found,))
 
@@ -282,11 +283,12 @@ def manifest(text: str, now: Timestamp | None = None) -> ClusterState:
     """
     try:
         documents = [document for document in yaml.safe_load_all(text) if document]
-    except yaml.YAMLError as error:
+        names = tuple(
+            f"{mapping(document).get('kind')}/{name_of(mapping(document))}"
+            for document in documents
+        )
+        return objects(documents, now).plus(ClusterState(declared=names))
+    except (yaml.YAMLError, RecursionError) as error:
         raise SourceError(
             "kubernetes", f"the manifest is not YAML: {error}", recoverable=False
         ) from error
-    names = tuple(
-        f"{mapping(document).get('kind')}/{name_of(mapping(document))}" for document in documents
-    )
-    return objects(documents, now).plus(ClusterState(declared=names))

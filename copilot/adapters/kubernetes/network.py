@@ -2,7 +2,16 @@
 
 from collections.abc import Callable
 
-from copilot.adapters.kubernetes.pod_spec import Json, base, items, mapping, name_of, strings, texts
+from copilot.adapters.kubernetes.pod_spec import (
+    Json,
+    base,
+    integer,
+    items,
+    mapping,
+    name_of,
+    strings,
+    texts,
+)
 from tools.types import ClusterState, Endpoints, NetworkPolicy, Route, Service, ServicePort
 
 
@@ -10,15 +19,15 @@ def _service(document: Json) -> ClusterState:
     spec = mapping(document.get("spec"))
     ports = tuple(
         ServicePort(
-            port=int(port["port"]),
-            target=str(port.get("targetPort") or port["port"]),
+            port=number,
+            target=str(port.get("targetPort") or number),
             name=str(port.get("name") or ""),
             protocol=str(port.get("protocol") or "TCP"),
             app_protocol=str(port.get("appProtocol") or ""),
-            node_port=port.get("nodePort"),
+            node_port=integer(port.get("nodePort")),
         )
         for port in items(spec.get("ports"))
-        if str(port.get("port", "")).isdigit()
+        if (number := integer(port.get("port"))) is not None
     )
     known = {**base(document), "selector": strings(spec.get("selector")), "ports": ports}
     for field, key in (
@@ -52,14 +61,10 @@ def _policy(document: Json) -> ClusterState:
         name=name_of(document),
         selector=strings(mapping(spec.get("podSelector")).get("matchLabels")),
         directions=texts(spec.get("policyTypes")) or ("Ingress",),
-        ingress_rules=len(spec.get("ingress") or ()),
-        egress_rules=len(spec.get("egress") or ()),
+        ingress_rules=len(items(spec.get("ingress"))),
+        egress_rules=len(items(spec.get("egress"))),
     )
     return ClusterState(policies=(found,))
-
-
-def _number(value: object) -> int | None:
-    return int(str(value)) if str(value).isdigit() else None
 
 
 def _ingress(document: Json) -> ClusterState:
@@ -75,7 +80,7 @@ def _ingress(document: Json) -> ClusterState:
     routes = []
     for path in paths:
         backend = mapping(mapping(path.get("backend")).get("service"))
-        port = _number(mapping(backend.get("port")).get("number"))
+        port = integer(mapping(backend.get("port")).get("number"))
         routes.append(
             Route(
                 source=source,
@@ -104,7 +109,7 @@ def _http_route(document: Json) -> ClusterState:
                     source=f"{kind}/{name_of(document)}",
                     path=path,
                     service=str(target.get("name") or target.get("host") or "").partition(".")[0],
-                    port=_number(mapping(port).get("number") if isinstance(port, dict) else port),
+                    port=integer(mapping(port).get("number") if isinstance(port, dict) else port),
                 )
             )
     return ClusterState(routes=tuple(route for route in routes if route.service))

@@ -1,5 +1,6 @@
 """The pod part of an API object (camelCase mapping, from YAML or the API) as a typed value."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -18,6 +19,8 @@ from tools.types import (
     VolumeSource,
 )
 from tools.types.cluster_objects import ProbeAction, ProbeKind
+
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 Json = Mapping[str, Any]  # an API object as it was parsed: its shape is checked field by field here
 
@@ -58,6 +61,16 @@ def base(document: Json) -> dict[str, object]:
     """Name and labels of an object."""
     labels = strings(mapping(document.get("metadata")).get("labels"))
     return {"name": name_of(document), "labels": labels}
+
+
+def integer(value: object) -> int | None:
+    """A whole number, also written as text; None for anything else."""
+    return int(str(value)) if _INTEGER.fullmatch(str(value)) else None
+
+
+def _seconds(value: object, usual: float) -> float:
+    found = integer(value)
+    return usual if found is None else float(found)
 
 
 def texts(value: object) -> tuple[str, ...]:
@@ -109,10 +122,10 @@ def _probe(kind: ProbeKind, value: Json) -> Probe | None:
         action=_ACTIONS[action],
         port=str(target.get("port", "")),
         path=str(target.get("path", "")),
-        initial_delay=float(value.get("initialDelaySeconds") or 0),
-        timeout=float(value.get("timeoutSeconds") or 1),
-        period=float(value.get("periodSeconds") or 10),
-        failure_threshold=int(value.get("failureThreshold") or 3),
+        initial_delay=_seconds(value.get("initialDelaySeconds"), 0.0),
+        timeout=_seconds(value.get("timeoutSeconds"), 1.0),
+        period=_seconds(value.get("periodSeconds"), 10.0),
+        failure_threshold=integer(value.get("failureThreshold")) or 3,
     )
 
 
@@ -141,15 +154,15 @@ def _state(value: object) -> ContainerState:
                     "status": word,
                     "reason": str(inside.get("reason") or ""),
                     "message": str(inside.get("message") or ""),
-                    "exit_code": inside.get("exitCode"),
-                    "signal": inside.get("signal"),
+                    "exit_code": integer(inside.get("exitCode")),
+                    "signal": integer(inside.get("signal")),
                 }
             )
     return ContainerState()
 
 
 def _container(value: Json, status: Json, *, init: bool) -> Container:
-    resources = mapping(value.get("resources"))
+    resources, ready = mapping(value.get("resources")), status.get("ready")
     probes = (
         _probe(kind, mapping(value.get(field))) for field, kind in _PROBES.items() if field in value
     )
@@ -158,12 +171,12 @@ def _container(value: Json, status: Json, *, init: bool) -> Container:
         image=str(value.get("image", "")),
         ports=tuple(
             ContainerPort(
-                port=int(port["containerPort"]),
+                port=number,
                 name=str(port.get("name") or ""),
                 protocol=str(port.get("protocol") or "TCP"),
             )
             for port in items(value.get("ports"))
-            if str(port.get("containerPort", "")).isdigit()
+            if (number := integer(port.get("containerPort"))) is not None
         ),
         requests=amounts(resources.get("requests")),
         limits=amounts(resources.get("limits")),
@@ -174,8 +187,8 @@ def _container(value: Json, status: Json, *, init: bool) -> Container:
         init=init,
         state=_state(status.get("state")),
         last_state=_state(status.get("lastState")),
-        ready=status.get("ready"),
-        restarts=int(status.get("restartCount") or 0),
+        ready=ready if isinstance(ready, bool) else None,
+        restarts=integer(status.get("restartCount")) or 0,
     )
 
 
@@ -251,6 +264,6 @@ def pod_spec(meta: object, body: object, reported: object = None) -> PodSpec:
             for alias in items(spec.get("hostAliases"))
             for name in texts(alias.get("hostnames"))
         ),
-        run_as_user=security.get("runAsUser"),
-        fs_group=security.get("fsGroup"),
+        run_as_user=integer(security.get("runAsUser")),
+        fs_group=integer(security.get("fsGroup")),
     )

@@ -14,7 +14,6 @@ _PART = re.compile(r", (?=\d+ )")
 _COUNTED = re.compile(r"(?:\d+/\d+ nodes are available: )?(?P<count>\d+) (?P<why>.+)")
 _TAINT = re.compile(r"untolerated taint \{(?P<key>[^:}]*)")
 _INSUFFICIENT = re.compile(r"Insufficient (?P<resource>\S+)")
-_LIFECYCLE = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
 @dataclass(frozen=True)
@@ -190,8 +189,3 @@ def _cordoned(view: View, said: Verdict, candidates: list[Node] | None) -> list[
         else [node for node in view.state.nodes if not is_control_plane(node)]
     )
     return [node.name for node in pool if node.unschedulable]
-
-
-def dead_nodes(said: Verdict) -> bool:
-    """The scheduler avoids nodes because they are not ready."""
-    return bool(said.count(*_LIFECYCLE))
