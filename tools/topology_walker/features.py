@@ -17,7 +17,7 @@ from tools.topology_walker.reported import (
     log_lines,
     scored_alerts,
 )
-from tools.topology_walker.scene import Feature, Figures, Row, Scene, keep, level
+from tools.topology_walker.scene import Feature, Figure, Figures, Row, Scene, keep, level
 from tools.topology_walker.signals import read
 from tools.types import Evidence, Owner, Timestamp, Topology
 
@@ -42,7 +42,18 @@ def rows(evidence: Sequence[Evidence], topology: Topology, onset: Timestamp) -> 
             known = row.get(feature)
             if known is None or figure.value > known.value:
                 row[feature] = figure
-    return found
+    return {name: _corroborated(row) for name, row in found.items()}
+
+
+_ALONE = 0.4
+
+
+def _corroborated(row: Row) -> Row:
+    """A change of a component that shows nothing else counts less: most changes are harmless."""
+    if "recent change" not in row or len(row) > 1:
+        return row
+    change = row["recent change"]
+    return {"recent change": Figure(_ALONE * change.value, change.evidence)}
 
 
 def _pages(evidence: Iterable[Evidence], topology: Topology) -> dict[str, frozenset[str]]:
