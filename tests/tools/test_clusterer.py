@@ -425,3 +425,12 @@ def test_fingerprints_do_not_depend_on_the_order_of_labels(labels: dict[str, str
 
 def test_an_empty_batch_is_nothing() -> None:
     assert Clusterer().update([], now=0.0) == []
+
+
+def test_a_new_group_does_not_take_the_id_of_a_restored_one() -> None:
+    clusterer = Clusterer()
+    clusterer.restore([(alert("Down", "db", 0.0), "G1")])
+
+    (decision,) = feed(clusterer, alert("Down", "web", 1e6))
+
+    assert (decision.action, decision.group_id) == ("opened", "G2")

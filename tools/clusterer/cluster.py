@@ -59,8 +59,8 @@ class Clusterer:
         new_id: Callable[[], str] | None = None,
         judge: PairJudge | None = None,
     ) -> None:
-        numbers = count(1)
-        self._new_id = new_id or (lambda: f"G{next(numbers)}")
+        unused = (name for n in count(1) if self._shelf.get(name := f"G{n}") is None)
+        self._new_id = new_id or (lambda: next(unused))
         self._config = config or ClustererConfig()
         self._reach = Reach(topology or Topology())
         self._reader = Reader(self._reach, self._config)
