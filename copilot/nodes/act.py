@@ -9,7 +9,7 @@ from copilot.judging import subsided
 from copilot.state import IncidentState
 from copilot.store import RefusedError as NotAllowedError
 from tools.playbook_executor import RefusedError, run_step, step_key
-from tools.types import Plan, StepResult
+from tools.types import Plan, StepResult, Timestamp
 
 
 class Acted(TypedDict):
@@ -36,8 +36,7 @@ def act(state: IncidentState, runtime: Runtime[Deps]) -> Acted:
     key = step_key(plan, due.step, rollback=due.rollback)
     step = (plan.rollback if due.rollback else plan.steps)[due.step]
     deps.store.incidents.update(incident_id, deps.clock.now(), status="acting")
-    result = _run(state, deps, plan, due, key)
-    recorded = deps.store.outbox.finish(key, result, deps.clock.now())
+    recorded = _run(state, deps, plan, due, key)
     results = [*state.get("results", []), recorded]
     deps.store.incidents.update(incident_id, deps.clock.now(), results=tuple(results))
     said = recorded.error or recorded.output or "done"
@@ -62,6 +61,26 @@ def remaining(state: IncidentState) -> Due | None:
     return None
 
 
+def _run(state: IncidentState, deps: Deps, plan: Plan, due: Due, key: str) -> StepResult:
+    """The step's result: the recorded one, or that of running it now, or why it was refused.
+
+    A refusal of the approval is not written to the outbox: the row belongs to whoever holds it.
+    """
+    outbox, now = deps.store.outbox, deps.clock.now()
+    intent = outbox.get(key)
+    if intent is not None and intent.result is not None:
+        return intent.result
+    try:
+        deps.store.halt.check()
+        if intent is None:
+            _check_needed(state, deps, plan, due)
+        deps.store.approvals.consume(plan.id, plan.digest, state["run_id"], now)
+    except NotAllowedError as refusal:
+        return _refused(key, refusal, now)
+    done = outbox.begin(key, "step", {"plan": plan.id, "digest": plan.digest}, now)
+    return done or outbox.finish(key, _attempt(state, deps, plan, due), deps.clock.now())
+
+
 def _check_needed(state: IncidentState, deps: Deps, plan: Plan, due: Due) -> None:
     """People take minutes to answer; before the first step it is asked whether it still burns."""
     if due.step > 0 or due.rollback:
@@ -71,15 +90,9 @@ def _check_needed(state: IncidentState, deps: Deps, plan: Plan, due: Due) -> Non
         raise NotNeededError(over)
 
 
-def _run(state: IncidentState, deps: Deps, plan: Plan, due: Due, key: str) -> StepResult:
+def _attempt(state: IncidentState, deps: Deps, plan: Plan, due: Due) -> StepResult:
     now = deps.clock.now()
-    done = deps.store.outbox.begin(key, "step", {"plan": plan.id, "digest": plan.digest}, now)
-    if done is not None:
-        return done
     try:
-        deps.store.halt.check()
-        _check_needed(state, deps, plan, due)
-        deps.store.approvals.consume(plan.id, plan.digest, state["run_id"], now)
         return run_step(
             plan,
             due.step,
@@ -91,7 +104,9 @@ def _run(state: IncidentState, deps: Deps, plan: Plan, due: Due, key: str) -> St
             rollback=due.rollback,
             policy=deps.policy,
         )
-    except (RefusedError, NotAllowedError) as refusal:
-        return StepResult(
-            key=key, ok=False, error=f"refused: {refusal}", started_at=now, ended_at=now
-        )
+    except RefusedError as refusal:
+        return _refused(step_key(plan, due.step, rollback=due.rollback), refusal, now)
+
+
+def _refused(key: str, refusal: Exception, now: Timestamp) -> StepResult:
+    return StepResult(key=key, ok=False, error=f"refused: {refusal}", started_at=now, ended_at=now)
