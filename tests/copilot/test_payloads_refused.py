@@ -259,3 +259,13 @@ def test_a_document_with_some_fields_replaced_is_read_or_refused(
 @given(st.binary(max_size=200), st.sampled_from(KINDS))
 def test_any_bytes_are_read_or_refused(body: bytes, kind: Kind) -> None:
     assert all(alert.fingerprint for alert in read_or_refused(body, kind))
+
+
+def test_of_ten_thousand_labels_those_that_tell_the_alert_are_kept() -> None:
+    crowd = {f"a{number}": "x" for number in range(10_000)}
+    named = {"alertname": "Down", "severity": "critical", "service": "cart"}
+
+    read = one(alertmanager(labels=crowd | named))
+
+    assert (read.name, read.severity, read.service) == ("Down", "critical", "cart")
+    assert len(read.labels) == 64

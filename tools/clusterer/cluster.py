@@ -59,14 +59,14 @@ class Clusterer:
         new_id: Callable[[], str] | None = None,
         judge: PairJudge | None = None,
     ) -> None:
+        self._config = config or ClustererConfig()
+        self._shelf = Shelf(self._config.keep_groups)
         unused = (name for n in count(1) if self._shelf.get(name := f"G{n}") is None)
         self._new_id = new_id or (lambda: next(unused))
-        self._config = config or ClustererConfig()
         self._reach = Reach(topology or Topology())
         self._reader = Reader(self._reach, self._config)
         self._placement = Placement(self._reach, self._config, judge)
         self._surfacer = Surfacer(noise if noise is not None else NoiseModel(), self._config)
-        self._shelf = Shelf(self._config.keep_groups)
         self._door = Door(
             self._config,
             silences,

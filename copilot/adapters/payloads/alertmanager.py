@@ -16,25 +16,6 @@ from tools.types import Alert, Timestamp
 Status = Literal["firing", "resolved"]
 
 
-class WebhookAlert(Payload):
-    """One alert of a notification; `endsAt` is the year 1 while it fires."""
-
-    status: Status | None = None
-    labels: Labels
-    annotations: Annotations = Field(default_factory=dict)
-    starts_at: Moment = Field(default=None, alias="startsAt")
-    ends_at: Moment = Field(default=None, alias="endsAt")
-    generator_url: Text = Field(default="", alias="generatorURL")
-    fingerprint: Name = ""
-
-
-class Notification(Payload):
-    """The envelope of the webhook."""
-
-    status: Status | None = None
-    alerts: tuple[WebhookAlert, ...]
-
-
 class PostedAlert(Payload):
     """One alert as Prometheus posts it."""
 
@@ -43,6 +24,20 @@ class PostedAlert(Payload):
     starts_at: Moment = Field(default=None, alias="startsAt")
     ends_at: Moment = Field(default=None, alias="endsAt")
     generator_url: Text = Field(default="", alias="generatorURL")
+
+
+class WebhookAlert(PostedAlert):
+    """One alert of a notification; `endsAt` is the year 1 while it fires."""
+
+    status: Status | None = None
+    fingerprint: Name = ""
+
+
+class Notification(Payload):
+    """The envelope of the webhook."""
+
+    status: Status | None = None
+    alerts: tuple[WebhookAlert, ...]
 
 
 _POSTED = TypeAdapter(list[PostedAlert])

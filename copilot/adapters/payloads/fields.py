@@ -14,6 +14,7 @@ TEXT_LIMIT = 4096
 NAME_LIMIT = 256
 LABEL_LIMIT = 1024
 LABELS_LIMIT = 64
+_TELLING = frozenset(("alertname", "severity", "service", "namespace", "cluster", "pod", "node"))
 
 _NUMBER = re.compile(r"\d{9,20}(?:\.\d{1,9})?", re.ASCII)
 _LATEST = 253402300800.0  # the year 10000, which no calendar type can say
@@ -36,7 +37,10 @@ def clean(text: str, limit: int) -> str:
 
 
 def clean_labels(labels: Mapping[str, str]) -> dict[str, str]:
-    """The first labels by name, if there are too many; empty values say nothing."""
+    """If there are too many, those that tell the alert, then the first by name.
+
+    Empty values say nothing and are left out.
+    """
     return _clean_texts(labels, LABEL_LIMIT)
 
 
@@ -55,7 +59,8 @@ def _clean_texts(texts: Mapping[str, str], limit: int) -> dict[str, str]:
         and together.isprintable()
     ):
         return {name.strip(): text.strip() for name, text in texts.items() if text}
-    kept = sorted((name, text) for name, text in texts.items() if text)[:LABELS_LIMIT]
+    told = [(name not in _TELLING, name, text) for name, text in texts.items() if text]
+    kept = [(name, text) for _, name, text in sorted(told)[:LABELS_LIMIT]]
     return {clean(name, NAME_LIMIT): clean(text, limit) for name, text in kept}
 
 

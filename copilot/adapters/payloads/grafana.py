@@ -8,17 +8,9 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, ValidationError
 
 from copilot.adapters.payloads import meaning
-from copilot.adapters.payloads.alertmanager import Status
+from copilot.adapters.payloads.alertmanager import Status, WebhookAlert
 from copilot.adapters.payloads.errors import from_validation
-from copilot.adapters.payloads.fields import (
-    Annotations,
-    Labels,
-    Moment,
-    Name,
-    Payload,
-    Text,
-    as_object,
-)
+from copilot.adapters.payloads.fields import Payload, as_object
 from copilot.adapters.payloads.normal import normalised
 from tools.types import Alert, Timestamp
 
@@ -26,16 +18,9 @@ NO_DATA = frozenset({"DatasourceNoData", "DatasourceError"})
 """Names of alerts that say: monitoring is at fault, of the service nothing is known."""
 
 
-class GrafanaAlert(Payload):
+class GrafanaAlert(WebhookAlert):
     """One alert; `values` holds what its expressions gave, by their reference letter."""
 
-    status: Status | None = None
-    labels: Labels
-    annotations: Annotations = Field(default_factory=dict)
-    starts_at: Moment = Field(default=None, alias="startsAt")
-    ends_at: Moment = Field(default=None, alias="endsAt")
-    generator_url: Text = Field(default="", alias="generatorURL")
-    fingerprint: Name = ""
     values: Annotated[dict[str, float | str | None], BeforeValidator(as_object)] = Field(
         default_factory=dict
     )

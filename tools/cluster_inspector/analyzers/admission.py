@@ -92,6 +92,22 @@ def _full(quotas: tuple[Quota, ...], part: str) -> Iterator[tuple[Quota, str]]:
                 yield quota, resource
 
 
+def _no_service_fits(
+    view: View, quota: Quota, resource: str, wanted: str, score: float, evidence: str
+) -> ClusterFinding:
+    """The quota leaves no room for the service that is wanted."""
+    return broken(
+        "quota-services",
+        f"namespace/{view.state.namespace}",
+        on=f"ResourceQuota/{quota.name}",
+        field=f"spec.hard[{resource}]",
+        observed=f"{quota.used.get(resource, 0):g} of {quota.hard[resource]:g} used",
+        expected=f"room for {wanted}",
+        score=score,
+        evidence=evidence,
+    )
+
+
 def missing_services(view: View) -> Iterator[ClusterFinding]:
     """Services that are declared and do not exist: the quota when it is full, else just missing."""
     if "Service" not in view.state.listed:
@@ -106,16 +122,10 @@ def missing_services(view: View) -> Iterator[ClusterFinding]:
         if name in there:
             continue
         for quota, resource in _full(view.state.quotas, "services"):
-            yield broken(
-                "quota-services",
-                f"namespace/{view.state.namespace}",
-                on=f"ResourceQuota/{quota.name}",
-                field=f"spec.hard[{resource}]",
-                observed=f"{quota.used.get(resource, 0):g} of {quota.hard[resource]:g} used",
-                expected=f"room for the declared service {name}",
-                score=0.95,
-                evidence=f"service {name} is declared and not there",
-            )
+            yield _no_service_fits(
+                view, quota, resource, f"the declared service {name}", 0.95,
+                f"service {name} is declared and not there",
+            )  # fmt: skip
         yield broken(
             "service-missing",
             f"app/{name}",
@@ -135,13 +145,7 @@ def full_quotas(view: View) -> Iterator[ClusterFinding]:
     for quota, resource in _full(view.state.quotas, "services"):
         if not orphans or len(orphans) == len(view.workloads):
             continue
-        yield broken(
-            "quota-services",
-            f"namespace/{view.state.namespace}",
-            on=f"ResourceQuota/{quota.name}",
-            field=f"spec.hard[{resource}]",
-            observed=f"{quota.used.get(resource, 0):g} of {quota.hard[resource]:g} used",
-            expected=f"room for a service of {', '.join(orphans[:3])}",
-            score=0.8,
-            evidence=f"{orphans[0]} has no service",
-        )
+        yield _no_service_fits(
+            view, quota, resource, f"a service of {', '.join(orphans[:3])}", 0.8,
+            f"{orphans[0]} has no service",
+        )  # fmt: skip
