@@ -262,3 +262,10 @@ def test_a_longer_loop_is_no_odd_session() -> None:
     base = [x for i in range(20) for x in traced(f"a{i}", i, "opened", "item 1", "item 2")]
     lines = traced("b", 100, "opened", *(f"item {i}" for i in range(30)))
     assert odd_sessions(lines, base)[1] == []
+
+
+@pytest.mark.parametrize("at", [math.nan, math.inf, -math.inf, 1.7e18])
+def test_a_line_whose_time_cannot_be_breaks_nothing(at: float) -> None:
+    lines = [*usual(), LogLine(at, "cart", "INFO", "clock of another unit")]
+
+    assert all(math.isfinite(found.strength) for found in novelty(lines, lines, ONSET))

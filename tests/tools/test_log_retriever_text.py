@@ -200,3 +200,10 @@ def test_the_gist_of_a_trace_names_its_exceptions_without_frames() -> None:
 def test_any_lines_are_joined_without_loss_of_text(lines: list[str]) -> None:
     kept = "".join("".join(join_records(lines)).split())
     assert kept == "".join("".join(lines).split())
+
+
+def test_a_secret_that_the_cap_cuts_in_two_is_not_shown() -> None:
+    secret = "sk-" + "A1b2C3d4E5" * 4
+
+    for padding in range(3370, 3424):
+        assert "A1b2" not in excerpt("\u200b" * padding + f" {secret}")

@@ -28,11 +28,14 @@ def novelty(
     must agree with its rate per second; the service's own rate is tested apart.
     Benjamini-Hochberg bounds the false discoveries; errors never seen before are always told.
     `value` and `baseline` are lines per minute, `strength` is -log10 p times a weight. Without any
-    earlier line only error lines are told, with low strength. Findings come strongest first.
+    earlier line only error lines are told, with low strength. Lines without a finite time are left
+    out. Findings come strongest first.
     """
     config = config or NoveltyConfig()
-    after = [line for line in lines if line.at >= onset]
-    before = [*baseline, *(line for line in lines if line.at < onset)]
+    dated = [line for line in lines if math.isfinite(line.at)]
+    after = [line for line in dated if line.at >= onset]
+    before = [line for line in baseline if math.isfinite(line.at)]
+    before += [line for line in dated if line.at < onset]
     if not after and not before:
         return []
     if not before:

@@ -194,7 +194,11 @@ def redact(text: str, vault: Vault | None = None) -> Redacted:
 def excerpt(text: str, vault: Vault | None = None, limit: int = 300) -> str:
     """One redacted, safe line of at most `limit` characters.
 
-    Invisible characters go first, or they could split a secret so that it is not recognised.
+    Invisible characters go first, or they could split a secret so that it is not recognised. So
+    does the last word of what was cut from a longer text: it may be the beginning of a secret.
     """
-    head = strip_controls(text[: 8 * limit + 1024])
+    most = 8 * limit + 1024
+    head = strip_controls(text[:most])
+    if len(text) > most and " " in head:
+        head = head.rpartition(" ")[0]
     return sanitize(redact(head, vault).text, limit)

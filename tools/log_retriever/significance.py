@@ -42,7 +42,8 @@ def rate_change(
 
 
 def _deviance(observed: float, expected: float) -> float:
-    return observed * math.log(observed / expected) if observed > 0 else 0.0
+    # What is expected over a vanishing share of the exposure may round to nothing.
+    return observed * math.log(observed / max(expected, _TINIEST)) if observed > 0 else 0.0
 
 
 def dispersion_of(counts: Sequence[int]) -> float:
