@@ -291,6 +291,15 @@ def kb_search(
     _call(context, "kb_search", question=question, limit=limit, as_json=as_json, lang=lang)
 
 
+@kb_app.command("index")
+def kb_index(
+    context: typer.Context,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Throw the index away first.")] = False,
+) -> None:
+    """Embed what is new or changed, for search by meaning; goes on where it was interrupted."""
+    _call(context, "kb_index", rebuild=rebuild)
+
+
 @kb_app.command("list")
 def kb_list(
     context: typer.Context,

@@ -12,6 +12,7 @@ from tools.types import (
     Change,
     ClusterState,
     Fact,
+    FloatArray,
     LogLine,
     Look,
     PlanStep,
@@ -92,3 +93,34 @@ class Runner(Protocol):
     """Runs one approved step. The caller has recorded `key` before and records the result after."""
 
     def run(self, step: PlanStep, key: str) -> StepResult: ...
+
+
+class Embedder(Protocol):
+    """Texts to vectors of unit length; vectors of different models are never compared."""
+
+    model: str
+    dimension: int
+
+    def passages(self, texts: Sequence[str]) -> FloatArray: ...
+
+    def question(self, text: str) -> FloatArray: ...
+
+    def reads(self, text: str) -> bool:
+        """Whether its vocabulary has the words of a text; others it would only guess at."""
+        ...
+
+
+class VectorIndex(Protocol):
+    """Vectors by id, on disk, of one model; lost, it is built anew from the documents."""
+
+    def stored(self) -> Mapping[str, str]:
+        """The digest of each text that is in it, by id."""
+        ...
+
+    def put(self, digests: Mapping[str, str], vectors: FloatArray) -> None: ...
+
+    def remove(self, ids: Sequence[str]) -> None: ...
+
+    def nearest(self, vector: FloatArray, limit: int) -> Sequence[tuple[str, float]]:
+        """Ids with their cosine, nearest first."""
+        ...

@@ -86,6 +86,20 @@ class Settings(BaseSettings):
         default=False,
         description="Whoever fills a plan in by hand needs somebody else to approve it.",
     )
+    embedder: Literal["auto", "ollama", "sentence-transformers", "none"] = Field(
+        default="auto",
+        description="What makes vectors for the knowledge base; auto: the first of these at hand.",
+    )
+    embedder_url: str = Field(
+        default="http://127.0.0.1:11434", description="Ollama server that embeds."
+    )
+    embedder_ollama_model: str = Field(
+        default="qwen3-embedding:0.6b", description="Model it embeds with; pull it first."
+    )
+    embedder_local_model: str = Field(
+        default="intfloat/multilingual-e5-small",
+        description="Sentence-transformers model: a folder, or a name in the local cache.",
+    )
     plan_ttl_s: float = Field(
         default=900, gt=0, description="How long a proposed plan may be approved, in seconds."
     )

@@ -5,13 +5,14 @@ import secrets
 import socket
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
 
+from copilot.adapters import ollama_embed
 from copilot.adapters.clock import SystemClock
 from copilot.adapters.recorded import RecordedBundle
 from copilot.adapters.runners import DryRunRunner
@@ -19,8 +20,8 @@ from copilot.deps import Deps, Limits
 from copilot.engine import Engine
 from copilot.graph import NODES, Node, build
 from copilot.home import made, owned
-from copilot.ports import Clock, ClusterSource, Runner
-from copilot.retrieval import Library
+from copilot.ports import Clock, ClusterSource, Embedder, Runner, SourceError
+from copilot.retrieval import Chosen, Dense, Knowledge, Library, choose
 from copilot.settings import Settings, SettingsError
 from copilot.sources import NotConfigured, Sources
 from copilot.state import STATE_TYPES
@@ -151,6 +152,61 @@ def checkpointer(path: Path) -> Iterator[SqliteSaver]:
 def library(settings: Settings) -> Library:
     """The documents that ship, and those in the data folder."""
     return Library(settings.home / "knowledge")
+
+
+def _chosen(settings: Settings) -> Chosen:
+    if settings.embedder != "auto":
+        return choose(settings.embedder, ollama=False, local=False)
+    if ollama_embed.has_model(settings.embedder_url, settings.embedder_ollama_model):
+        return choose("auto", ollama=True, local=False)
+    # Asks a library of some size about its cache; only a search by meaning pays for it.
+    from copilot.adapters.model_cache import at_hand  # noqa: PLC0415
+
+    return choose("auto", ollama=False, local=at_hand(settings.embedder_local_model))
+
+
+def _embedder(settings: Settings, chosen: Chosen) -> Embedder | None:
+    if chosen.way == "none":
+        return None
+    if chosen.way == "ollama":
+        return ollama_embed.OllamaEmbedder(settings.embedder_url, settings.embedder_ollama_model)
+    # Loads torch: nothing that does not embed may pay for it.
+    from copilot.adapters.sentence_transformers import (  # noqa: PLC0415
+        SentenceTransformerEmbedder,
+    )
+
+    return SentenceTransformerEmbedder(settings.embedder_local_model)
+
+
+@contextmanager
+def dense(settings: Settings, *, anew: bool = False) -> Iterator[tuple[Dense | None, str]]:
+    """Search by meaning, with why it is this embedder; None where none is in force."""
+    chosen = _chosen(settings)
+    embedder = _embedder(settings, chosen)
+    if embedder is None:
+        yield None, chosen.reason
+        return
+    from copilot.adapters.chroma import opened  # noqa: PLC0415
+
+    folder = made(settings.home) / "vectors"
+    with opened(folder, embedder.model, embedder.dimension, anew=anew) as index:
+        yield Dense(embedder, index), chosen.reason
+
+
+@contextmanager
+def knowledge(settings: Settings) -> Iterator[Knowledge]:
+    """The knowledge base; by words alone, and saying so, where `auto` finds no way to embed."""
+    documents = library(settings).documents()
+    with ExitStack() as stack:
+        try:
+            by_meaning, why = stack.enter_context(dense(settings))
+        except SourceError as error:
+            if settings.embedder != "auto":
+                raise
+            by_meaning, why = None, str(error)
+        if by_meaning is not None and (lacking := by_meaning.lacks(documents)):
+            why = f"{why}; {lacking} passages are not indexed yet: copilot kb index"
+        yield Knowledge(documents, by_meaning, why)
 
 
 @contextmanager

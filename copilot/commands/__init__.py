@@ -17,7 +17,7 @@ from copilot.commands.halt import resume, stop
 from copilot.commands.incidents import incidents
 from copilot.commands.investigate import investigate
 from copilot.commands.journal import journal_export, journal_verify
-from copilot.commands.kb import kb_add, kb_list, kb_remove, kb_search
+from copilot.commands.kb import kb_add, kb_index, kb_list, kb_remove, kb_search
 from copilot.commands.playbook import (
     playbook_list,
     playbook_render,
@@ -66,6 +66,7 @@ COMMANDS: Mapping[str, Callable[..., int]] = {
     "journal_export": journal_export,
     "journal_verify": journal_verify,
     "kb_add": kb_add,
+    "kb_index": kb_index,
     "kb_list": kb_list,
     "kb_remove": kb_remove,
     "kb_search": kb_search,

@@ -1,31 +1,54 @@
-"""`copilot kb search|list|add|remove`: runbooks and postmortems at hand, and one's own."""
+"""`copilot kb index|search|list|add|remove`: runbooks and postmortems at hand, and one's own."""
 
 import json
 from pathlib import Path
 
 from rich.console import Console
 from rich.markdown import Markdown
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
 from copilot import wiring
-from copilot.retrieval import Hit, Knowledge
+from copilot.retrieval import Hit
 from copilot.settings import Settings
 from knowledge_base import Document, Kind
 
 
 def kb_search(settings: Settings, *, question: str, limit: int, as_json: bool) -> int:
     """Print what answers a question; exit code 1 where nothing does."""
-    hits = Knowledge(wiring.library(settings).documents()).search(question, limit)
+    with wiring.knowledge(settings) as knowledge:
+        hits = knowledge.search(question, limit)
+        in_force = knowledge.in_force
     console = Console()
     if as_json:
         console.print_json(json.dumps([_shown(hit) for hit in hits], ensure_ascii=False))
         return 0 if hits else 1
     if not hits:
-        console.print("nothing in the knowledge base answers this")
+        console.print(Text(f"nothing in the knowledge base answers this (searched by {in_force})"))
         return 1
     for hit in hits:
         _print(console, hit, settings.language)
+    console.print(Text(f"searched by {in_force}", style="dim"))
+    return 0
+
+
+def kb_index(settings: Settings, *, rebuild: bool) -> int:
+    """Embed what is new or changed; exit code 1 where no embedder is in force."""
+    console = Console()
+    documents = wiring.library(settings).documents()
+    with wiring.dense(settings, anew=rebuild) as (by_meaning, why):
+        if by_meaning is None:
+            console.print(Text(f"nothing to index: {why}; `copilot kb search` needs no index"))
+            return 1
+        console.print(Text(f"{by_meaning.embedder.model} ({why})"))
+        with Progress(console=console, transient=True) as progress:
+            task = progress.add_task("passages", total=None)
+            outcome = by_meaning.index(
+                documents, lambda done, of: progress.update(task, completed=done, total=of)
+            )
+    said = f"{outcome.embedded} embedded, {outcome.kept} unchanged, {outcome.removed} removed"
+    console.print(f"{len(documents)} documents: {said}")
     return 0
 
 

@@ -1,8 +1,12 @@
 """Search the knowledge base by what somebody sees, and recall it by what the instruments found."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
+from copilot.ports import SourceError
+from copilot.retrieval.dense import Dense
+from copilot.retrieval.fuse import reciprocal_ranks
 from copilot.retrieval.lexical import LexicalIndex, Match
 from knowledge_base import TRUST_ORDER, Document, Section, Trust
 from tools.types import ComponentKind, FaultKind, Frozen
@@ -10,6 +14,12 @@ from tools.types import ComponentKind, FaultKind, Frozen
 ENOUGH_EVIDENCE = 4.5
 LEAST_EVIDENCE, MOST_OF_IT = 2.0, 0.6
 """A document answers by its evidence (see `Match`), or by less that is most of a short question."""
+
+WORDS, MEANING = 1.0, 0.5
+"""Weights of the two rankings: what people paste is full of names, which meaning blurs."""
+
+DEPTH = 20
+"""Documents of each ranking that are fused."""
 
 Agreement = Literal["symptoms and cause", "cause", "symptoms"]
 _AGREED: tuple[Agreement, ...] = ("symptoms and cause", "cause", "symptoms")
@@ -49,18 +59,57 @@ class Recalled(Frozen):
 
 
 class Knowledge:
-    """The documents with their index; answers with hits, or with none where nothing fits."""
+    """The documents with their indexes; answers with hits, or with none where nothing fits.
 
-    def __init__(self, documents: Sequence[Document]) -> None:
+    With `dense` the two rankings are fused by reciprocal rank. Whether anything fits at all is
+    decided by the words: a cosine means something else with every model. Where the vectors cannot
+    be had, the words answer alone and `trouble` says why. `why` is what led to this embedder.
+    """
+
+    def __init__(
+        self, documents: Sequence[Document], dense: Dense | None = None, why: str = ""
+    ) -> None:
         self.documents = tuple(documents)
+        self.trouble = ""
+        self.why = why
+        self._by_id = {document.id: document for document in self.documents}
         self._lexical = LexicalIndex(self.documents)
+        self._dense = dense
+
+    @property
+    def in_force(self) -> str:
+        """A plain statement of how it searches."""
+        if self._dense is None:
+            return f"words only: {self.why or 'no embedder is in force'}"
+        if self.trouble:
+            return f"words only: {self.trouble}"
+        return f"words and meaning, by {self._dense.embedder.model} ({self.why})"
 
     def search(self, question: str, limit: int = 5) -> tuple[Hit, ...]:
         """The documents that answer a question, best first; empty where none does."""
         matches = self._lexical.match(question)
         if not any(map(_answers, matches[:limit])):
             return ()
-        return tuple(map(self._hit, matches[:limit]))
+        return tuple(map(self._hit, self._fused(question, matches)[:limit]))
+
+    def _fused(self, question: str, matches: list[Match]) -> list[Match]:
+        if self._dense is None:
+            return matches
+        try:
+            near = self._dense.match(question, DEPTH)
+        except SourceError as error:
+            self.trouble = str(error)
+            return matches
+        if not near:
+            return matches
+        by_words = {match.document.id: match for match in matches}
+        ranks = [(WORDS, [match.document.id for match in matches[:DEPTH]])]
+        ranks.append((MEANING, [id_ for id_, _ in near if id_ in self._by_id]))
+        scores = reciprocal_ranks(ranks)
+        return [
+            replace(by_words.get(id_) or _unmatched(self._by_id[id_]), score=score)
+            for id_, score in scores
+        ]
 
     def recall(self, symptoms: str, cause: Cause, limit: int = 5) -> tuple[Recalled, ...]:
         """What is known of such symptoms and of this cause.
@@ -75,7 +124,7 @@ class Knowledge:
             agrees = _agrees(document, cause)
             if not agrees and document.id not in likely:
                 continue
-            seen = matches.get(document.id) or Match(document, 0.0, 0.0, 0.0, ())
+            seen = matches.get(document.id) or _unmatched(document)
             found.append(self._recalled(seen, agrees, document.id in likely, cause))
         return tuple(sorted(found, key=lambda one: _order(one, cause))[:limit])
 
@@ -103,13 +152,17 @@ class Knowledge:
             section=self._lexical.passage(match.document, match.words),
             score=match.score,
             trust=match.document.trust,
-            reason=f"matches {said}" if said else "matches no word of the symptoms",
+            reason=f"matches {said}" if said else "matches none of the words",
         )
 
 
 def _answers(match: Match) -> bool:
     short = match.evidence >= LEAST_EVIDENCE and match.coverage >= MOST_OF_IT
     return short or match.evidence >= ENOUGH_EVIDENCE
+
+
+def _unmatched(document: Document) -> Match:
+    return Match(document, 0.0, 0.0, 0.0, ())
 
 
 def _agrees(document: Document, cause: Cause) -> bool:

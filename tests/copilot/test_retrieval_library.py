@@ -1,0 +1,99 @@
+"""Documents of one's own: added, listed, searched, removed, from the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from copilot.cli import app
+from copilot.retrieval import Library, LibraryError
+
+NOTE = """---
+id: zebra-lease
+kind: note
+title: {en: Zebra lease lost, zh: 斑马租约丢失}
+symptoms: {en: zebra workers lose their lease, zh: 斑马任务丢失租约}
+fault_kinds: [errors]
+---
+## Confirm
+
+Ask the zebra.
+"""
+
+
+def run(*arguments: str | Path) -> Result:
+    """One command in a wide terminal, with no embedder at hand."""
+    env = {"COLUMNS": "120", "TERM": "dumb", "COPILOT_EMBEDDER": "none"}
+    return CliRunner().invoke(app, [str(one) for one in arguments], env=env)
+
+
+@pytest.fixture
+def note(tmp_path: Path) -> Path:
+    path = tmp_path / "anything.md"
+    path.write_text(NOTE, encoding="utf-8")
+    return path
+
+
+def test_what_is_added_is_found_and_what_is_removed_is_not(note: Path) -> None:
+    assert run("kb", "search", "zebra lease").exit_code == 1
+    assert "added note zebra-lease" in run("kb", "add", note).output
+    assert "zebra-lease" in run("kb", "search", "zebra lease").output
+    assert run("kb", "remove", "zebra-lease").exit_code == 0
+    assert run("kb", "search", "zebra lease").exit_code == 1
+
+
+def test_adding_twice_needs_to_be_meant(note: Path) -> None:
+    run("kb", "add", note)
+    again = run("kb", "add", note)
+    assert again.exit_code == 2
+    assert "--replace" in again.stderr
+    assert run("kb", "add", "--replace", note).exit_code == 0
+
+
+def test_a_wrong_document_is_refused_and_not_kept(note: Path) -> None:
+    note.write_text(NOTE.replace("[errors]", "[gremlins]"), encoding="utf-8")
+    refused = run("kb", "add", note)
+    assert refused.exit_code == 2
+    assert "fault_kinds" in refused.stderr
+    assert "zebra" not in run("kb", "list").output
+
+
+def test_shipped_documents_stay(tmp_path: Path) -> None:
+    refused = run("kb", "remove", "oom-killed")
+    assert refused.exit_code == 2
+    assert "ships with the project" in refused.stderr
+    with pytest.raises(LibraryError, match="not in the knowledge base"):
+        Library(tmp_path).remove("nothing")
+
+
+def test_a_document_of_our_own_stands_in_for_the_shipped_one(tmp_path: Path, note: Path) -> None:
+    note.write_text(NOTE.replace("id: zebra-lease", "id: oom-killed"), encoding="utf-8")
+    library = Library(tmp_path / "kept")
+    library.add(note, replace=True)
+    assert [one.kind for one in library.documents() if one.id == "oom-killed"] == ["note"]
+
+
+def test_search_as_json_says_source_reason_and_playbooks() -> None:
+    shown = run("kb", "search", "--json", "--limit", "1", "OOMKilled")
+    (hit,) = json.loads(shown.stdout)
+    assert hit["id"] == "oom-killed"
+    assert hit["playbooks"] == ["restart", "rollback"]
+    assert hit["reason"].startswith("matches")
+
+
+def test_search_says_by_what_it_searched() -> None:
+    assert "words only" in run("kb", "search", "OOMKilled").output
+
+
+def test_index_says_that_there_is_nothing_to_embed_with() -> None:
+    shown = run("kb", "index")
+    assert shown.exit_code == 1
+    assert "nothing to index" in shown.output
+
+
+def test_list_by_kind_in_chinese() -> None:
+    shown = run("kb", "list", "--kind", "postmortem", "--json", "--lang", "zh")
+    rows = json.loads(shown.stdout)
+    assert {row["kind"] for row in rows} == {"postmortem"}
+    assert all(row["date"] and row["url"] for row in rows)
