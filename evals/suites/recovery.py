@@ -15,6 +15,7 @@ from evals.recovery.cases import Case, cases
 from evals.recovery.episode import Lived, live
 from evals.recovery.score import Score, minutes_to_recover, row, score, wrong_actions
 from evals.report import Options, Result, Table, number
+from tools.types import Outcome
 
 ARMS: tuple[Literal["rules", "ml"], ...] = ("rules", "ml")
 Arm = Literal["rules", "ml"]
@@ -58,6 +59,7 @@ def _live_all(
 ) -> dict[Arm, list[Lived]]:
     """The arms side by side, the days of one arm in order: each knows how the earlier ended."""
     lived: dict[Arm, list[Lived]] = {arm: [] for arm in arms}
+    past: dict[Arm, tuple[Outcome, ...]] = {arm: () for arm in arms}
     # Spawned, because the progress bar is a thread, and a fork would copy its locks.
     with ProcessPoolExecutor(len(arms), multiprocessing.get_context("spawn")) as pool:
         running: dict[Future[Lived], Arm] = {
@@ -68,9 +70,11 @@ def _live_all(
                 arm = running.pop(ended)
                 lived[arm].append(ended.result())
                 progress.advance(task)
+                if ended.result().case.sort != "mishandled":  # not the playbook's doing
+                    past[arm] = ended.result().outcomes
                 if len(lived[arm]) < len(days):
-                    following, past = days[len(lived[arm])], lived[arm][-1].outcomes
-                    running[pool.submit(live, following, arm, past)] = arm
+                    following = days[len(lived[arm])]
+                    running[pool.submit(live, following, arm, past[arm])] = arm
     return lived
 
 
