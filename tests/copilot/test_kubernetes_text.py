@@ -321,3 +321,8 @@ def test_yaml_without_a_bottom_is_refused(text: str) -> None:
 def test_a_secret_that_is_not_base64_has_no_address() -> None:
     secret = "kind: Secret\nmetadata: {name: s}\ndata: {DB_HOST: '²'}"
     assert manifest(secret).settings[0].values == {}
+
+
+def test_a_listing_over_all_namespaces_has_its_heading_too() -> None:
+    told = "NAMESPACE   NAME    READY   STATUS\nshop        web-1   1/1     Running\n"
+    assert [pod.name for pod in listing("Pod", told).pods] == ["web-1"]

@@ -21,7 +21,7 @@ from tools.types import (
 )
 
 Row = dict[str, str]
-_HEADING = re.compile(r"(?:[A-Z]+ )*(?:NAME|LAST SEEN)(?:\s|$)")
+_HEADING = re.compile(r"(?:NAMESPACE +)?(?:NAME|LAST SEEN)(?:\s|$)")
 
 
 def _blank(cell: str) -> str:
