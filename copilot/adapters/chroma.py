@@ -7,8 +7,9 @@ is in it can always be made again from the documents: a folder that cannot be re
 import fcntl
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -76,7 +77,7 @@ def opened(
 ) -> Iterator[ChromaIndex]:
     """The index in a folder, owned until it is left; emptied if another model's vectors are in it.
 
-    A folder that Chroma cannot open is removed and begun anew, as it is with `anew`.
+    A folder whose database cannot be read is removed and begun anew, as it is with `anew`.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(folder.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
@@ -85,14 +86,21 @@ def opened(
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise IndexBusyError(folder) from error
-        try:
-            client = _client(_emptied(folder) if anew else folder)
-        except (ChromaError, ValueError):
-            client = _client(_emptied(folder))
+        client = _client(_emptied(folder) if anew or not _sound(folder) else folder)
         try:
             yield ChromaIndex(_collection(client, model, dimension))
         finally:
             client.close()
+
+
+def _sound(folder: Path) -> bool:
+    """Whether the database can be read at all; Chroma never lets go of one that it could not."""
+    try:
+        with closing(sqlite3.connect(folder / "chroma.sqlite3")) as database:
+            database.execute("PRAGMA schema_version")
+    except sqlite3.DatabaseError:
+        return False
+    return True
 
 
 def _emptied(folder: Path) -> Path:
@@ -103,7 +111,8 @@ def _emptied(folder: Path) -> Path:
 
 def _client(folder: Path) -> Client:
     settings = Settings(anonymized_telemetry=False)
-    client = chromadb.PersistentClient(path=str(folder), settings=settings)
+    # Chroma says by a ValueError, too, that it cannot open what it finds.
+    client = _asked(lambda: chromadb.PersistentClient(path=str(folder), settings=settings))
     # The factory promises the protocol, which cannot be closed.
     return cast(Client, client)
 
@@ -124,6 +133,6 @@ def _collection(client: Client, model: str, dimension: int) -> Collection:
 def _asked(ask: Callable[[], Answer]) -> Answer:
     try:
         return ask()
-    except ChromaError as error:
+    except (ChromaError, ValueError) as error:
         problem = f"{error}; build it anew: copilot kb index --rebuild"
         raise SourceError("vector index", problem, recoverable=False) from error
