@@ -1,0 +1,105 @@
+"""Scores of a search, worked out by hand."""
+
+from math import isnan
+from pathlib import Path
+
+import pytest
+from rich.progress import Progress
+
+from evals.report import Options
+from evals.scoring.knowledge import (
+    QUERIES,
+    Answered,
+    QueriesError,
+    Query,
+    mrr,
+    no_answer_precision,
+    no_answer_recall,
+    read_queries,
+    recall,
+)
+from evals.suites import knowledge
+from knowledge_base import documents
+
+KNOWN = frozenset(document.id for document in documents())
+
+
+def asked(*right: str) -> Query:
+    return Query(text="q", form="english", split="tuned", documents=right)
+
+
+ANSWERS = [
+    Answered(asked("a"), ("a", "b")),  # at place 1
+    Answered(asked("a", "c"), ("b", "c")),  # any of the right ones counts: place 2
+    Answered(asked("a"), ("b",)),  # wrong
+    Answered(asked("a"), ()),  # silent, and should not be
+    Answered(asked(), ()),  # rightly silent
+    Answered(asked(), ("b",)),  # should be silent
+]
+
+
+def test_recall_counts_questions_with_an_answer_only() -> None:
+    assert recall(ANSWERS, 1) == 1 / 4
+    assert recall(ANSWERS, 5) == 2 / 4
+
+
+def test_mrr_is_zero_where_nothing_was_found() -> None:
+    assert mrr(ANSWERS) == (1 + 1 / 2) / 4
+
+
+def test_silence_is_judged_both_ways() -> None:
+    assert no_answer_precision(ANSWERS) == 1 / 2
+    assert no_answer_recall(ANSWERS) == 1 / 2
+
+
+def test_without_questions_there_is_no_score() -> None:
+    assert all(isnan(score) for score in (recall([], 1), mrr([]), no_answer_precision([])))
+
+
+def test_the_queries_are_enough_in_both_languages_and_a_third_is_held_out() -> None:
+    queries = read_queries(QUERIES, KNOWN)
+    assert len(queries) >= 120
+    assert len({query.text for query in queries}) == len(queries)
+    forms = [query.form for query in queries]
+    assert min(forms.count("english"), forms.count("chinese")) >= 60
+    assert sum(not query.documents for query in queries) >= 20
+    held_out = sum(query.split == "held_out" for query in queries) / len(queries)
+    assert held_out == pytest.approx(1 / 3, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            "queries: [{text: q, form: english, split: tuned, documents: [nowhere]}]",
+            "no such documents: nowhere",
+        ),
+        ("queries: [{text: q, form: klingon, split: tuned, documents: []}]", "form"),
+        ("{}", "queries"),
+        ("[", "queries.yaml"),
+    ],
+)
+def test_a_wrong_file_of_queries_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "queries.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(QueriesError, match=says):
+        read_queries(path, KNOWN)
+
+
+def test_the_suite_scores_words_alone_where_no_model_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(knowledge, "SMALL_MODEL", "no_such_package_at_all")
+    path = tmp_path / "queries.yaml"
+    path.write_text(
+        "queries:\n"
+        "  - {text: OOMKilled, form: identifier, split: tuned, documents: [oom-killed]}\n"
+        "  - {text: coffee machine, form: english, split: held_out, documents: []}\n",
+        encoding="utf-8",
+    )
+    with Progress(disable=True) as progress:
+        result = knowledge.run(Options(data=path), progress)
+    assert result.summary["lexical.recall1"] == 1.0
+    assert result.summary["no_answer_precision"] == 1.0
+    assert "dense.recall1" not in result.summary
+    assert "not installed" in str(result.notes["dense"])
