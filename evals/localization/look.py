@@ -1,21 +1,31 @@
-"""Locate the cause in one bundle with the verbs the graph's nodes use, and time each stage."""
+"""Locate the cause in one bundle by the graph's own nodes, and time it up to the brief."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from tempfile import TemporaryDirectory
 from typing import Literal
 
+from langgraph.runtime import Runtime
+
 from copilot.adapters.recorded import RecordedBundle
-from copilot.sources import Sources
+from copilot.adapters.runners import DryRunRunner
+from copilot.deps import Deps
+from copilot.incident import Incident
+from copilot.nodes.brief import brief
+from copilot.nodes.gather import gather
+from copilot.nodes.locate import locate
+from copilot.nodes.triage import triage
+from copilot.sources import Look, Sources
+from copilot.state import IncidentState
+from copilot.store import Store
+from copilot.wiring import recorded_sources
 from evals.localization.cases import Answer
-from tools.detector import onset
-from tools.evidence import number
-from tools.log_retriever import novelty
-from tools.topology_walker import observe, rank
-from tools.types import Alert, Evidence, Ranking, Telemetry, Timestamp, Window
+from tools.detector import Onset
+from tools.types import Alert, Evidence, Ranking, Telemetry, Timestamp, Topology, Window
 
 LOOKBACK_S = 3600.0
-EVIDENCE = 400
 
 Perturb = Callable[[Telemetry], Telemetry]
 
@@ -47,6 +57,21 @@ def page_of(bundle: RecordedBundle, answer: Answer) -> Alert:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen(Sources):
+    """A bundle as the sources of the nodes, made worse where a perturbation is asked for."""
+
+    worse: Perturb = lambda seen: seen
+
+    def look(self, window: Window, normal_before: Timestamp) -> Look:
+        look = Sources.look(self, window, normal_before)
+        return Look(self.worse(look.telemetry), look.missing)
+
+    def topology(self) -> Topology:
+        moment = Window(start=0.0, end=0.0)
+        return self.worse(Telemetry(window=moment, topology=Sources.topology(self))).topology
+
+
 def locate_bundle(
     bundle: RecordedBundle,
     answer: Answer,
@@ -54,27 +79,53 @@ def locate_bundle(
     mode: Literal["oracle", "detected"] = "oracle",
     perturb: Perturb | None = None,
 ) -> Located:
-    """Look at the bundle as the graph would at its end, and rank.
+    """Run the graph's own nodes over the bundle, from the page to the published brief.
 
-    `oracle` hands the time of the page over; `detected` searches for the onset in the metrics.
+    `oracle` hands the time of the page over; `detected` lets `triage` search for the onset.
     The answer is used for nothing but that handed-over time.
     """
-    started = time.perf_counter()
     page = page_of(bundle, answer)
-    sources = Sources(metrics=bundle, logs=bundle, traces=bundle, graph=bundle, changes=bundle)
     window = Window(start=page.starts_at - LOOKBACK_S, end=max(bundle.now(), page.starts_at))
     pages = tuple(bundle.alerts(window)) or (page,)
+    recorded = recorded_sources(bundle)
+    given = {field.name: getattr(recorded, field.name) for field in fields(Sources)}
+    sources = _Seen(**given, worse=perturb or (lambda seen: seen))
+    with _desk(sources, bundle, arm) as deps:
+        started = time.perf_counter()
+        state = _opened(deps, page, pages)
+        runtime = Runtime(context=deps)
+        if mode == "detected":
+            state["onset"] = triage(state, runtime)["onset"]
+        collected = gather(state, runtime)
+        state["evidence"], state["gathered"] = collected["evidence"], collected["gathered"]
+        state["ranking"] = locate(state, runtime)["ranking"]
+        brief(state, runtime)
+        seconds = time.perf_counter() - started
+    began = state["onset"].at
+    seen = replace(sources.look(window, began).telemetry, alerts=pages)
+    return Located(tuple(state["evidence"]), state["ranking"], began, page.starts_at, seconds, seen)
 
-    def look(normal_before: Timestamp) -> Telemetry:
-        seen = replace(sources.look(window, normal_before).telemetry, alerts=pages)
-        return seen if perturb is None else perturb(seen)
 
-    seen, began = look(page.starts_at), page.starts_at
-    if mode == "detected":
-        began = onset(seen.series, seen.baseline, page.starts_at).at
-        seen = look(began)
-    findings = [*observe(seen, began), *novelty(seen.logs, seen.baseline_logs, began)]
-    evidence = number(findings)[:EVIDENCE]
-    ranking = rank(evidence, seen.topology, began, arm)
-    seconds = time.perf_counter() - started
-    return Located(evidence, ranking, began, page.starts_at, seconds, seen)
+@contextmanager
+def _desk(sources: Sources, bundle: RecordedBundle, arm: Literal["rules", "ml"]) -> Iterator[Deps]:
+    """What the nodes work with: a throw-away store, the bundle's clock, a runner never asked."""
+    with TemporaryDirectory(prefix="evals-") as folder:
+        store = Store(f"sqlite:///{folder}/store.sqlite")
+        store.create()
+        try:
+            yield Deps(store, sources, bundle, DryRunRunner(bundle), playbooks=(), arm=arm)
+        finally:
+            store.close()
+
+
+def _opened(deps: Deps, page: Alert, pages: Sequence[Alert]) -> IncidentState:
+    """The incident as the intake leaves it, its onset handed over."""
+    now, incident_id = page.starts_at, "case"
+    deps.store.incidents.open(
+        Incident(id=incident_id, title=page.name, opened_at=now, updated_at=now)
+    )
+    stored = deps.store.alerts.accept(pages, now)
+    keys = [row.key for row in (*stored.new, *stored.resolved)]
+    deps.store.alerts.assign(keys, incident_id, "one recorded incident", "attached", now)
+    onset = Onset(at=now, confidence=0.99, reason="handed over")
+    return IncidentState(incident_id=incident_id, run_id="case.1", onset=onset)
