@@ -132,7 +132,7 @@ def _table(answers: Mapping[str, Sequence[Answered]]) -> Table:
             rows.append(
                 (f"{name}, {split}", str(len(part)), *figures, *(number(s, 3) for s in silence))
             )
-    columns = ("way, queries", "n", "Recall@1", "Recall@5", "MRR", "silence right", "silence found")
+    columns = ("way, queries", "n", "R@1", "R@5", "MRR", "none: P", "none: R")
     return Table(title="Knowledge base (measured)", columns=columns, rows=tuple(rows))
 
 
@@ -143,7 +143,7 @@ def _forms(answers: Mapping[str, Sequence[Answered]]) -> Table:
             part = [one for one in given if one.query.form == form]
             figures = [number(value, 3) for value in _figures(part).values()]
             rows.append((f"{name}, {form}", str(len(part)), *figures))
-    columns = ("way, form", "n", "Recall@1", "Recall@5", "MRR")
+    columns = ("way, form", "n", "R@1", "R@5", "MRR")
     return Table(title="By form of the query (measured)", columns=columns, rows=tuple(rows))
 
 

@@ -8,6 +8,7 @@ from typer.testing import CliRunner, Result
 
 from copilot.cli import app
 from copilot.retrieval import Library, LibraryError
+from copilot.testing_ollama import embed_server
 
 NOTE = """---
 id: zebra-lease
@@ -97,3 +98,25 @@ def test_list_by_kind_in_chinese() -> None:
     rows = json.loads(shown.stdout)
     assert {row["kind"] for row in rows} == {"postmortem"}
     assert all(row["date"] and row["url"] for row in rows)
+
+
+def test_an_embedder_that_was_asked_for_and_is_away_is_an_error() -> None:
+    away = {"COPILOT_EMBEDDER": "ollama", "COPILOT_EMBEDDER_URL": "http://127.0.0.1:9"}
+    shown = CliRunner().invoke(app, ["kb", "index"], env=away)
+    assert shown.exit_code == 2
+    assert "Ollama at http://127.0.0.1:9" in shown.stderr
+
+
+def test_auto_finds_ollama_indexes_with_it_and_searches_both_ways() -> None:
+    pytest.importorskip("chromadb")
+    with embed_server() as server:
+        env = {"COPILOT_EMBEDDER_URL": server.url, "COLUMNS": "200", "TERM": "dumb"}
+        found = CliRunner().invoke(app, ["kb", "search", "OOMKilled", "--limit", "1"], env=env)
+        assert "passages are not indexed yet" in found.output
+        indexed = CliRunner().invoke(app, ["kb", "index"], env=env)
+        assert "0 unchanged, 0 removed" in indexed.output
+        again = CliRunner().invoke(app, ["kb", "index"], env=env)
+        assert "0 embedded" in again.output
+        found = CliRunner().invoke(app, ["kb", "search", "OOMKilled", "--limit", "1"], env=env)
+    assert "words and meaning, by ollama:qwen3-embedding:0.6b" in found.output
+    assert "not indexed" not in found.output
