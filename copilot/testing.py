@@ -18,7 +18,7 @@ from copilot.graph import Node
 from copilot.ports import Runner
 from copilot.simulator import Scenario, SimulatedRunner, SimulatedSource, World
 from copilot.sources import Sources
-from copilot.store import Accepted, ApprovalRequest, Outbox, Store
+from copilot.store import Accepted, ApprovalRequest, Intent, Outbox, Store
 from tools.types import Alert, Approval, PlanStep, StepResult, Timestamp
 
 # --- behind the service ------------------------------------------------------------------------
@@ -166,6 +166,10 @@ class MortalOutbox(Outbox):
         done = self._outbox.begin(key, kind, payload, now)
         die_once(self._at == "after outbox", self._marker)
         return done
+
+    def get(self, key: str) -> Intent | None:
+        """What is recorded; looking is safe."""
+        return self._outbox.get(key)
 
     def finish(self, key: str, result: StepResult, now: Timestamp) -> StepResult:
         """Write the result, unless the process ends before."""

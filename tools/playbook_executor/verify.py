@@ -59,7 +59,7 @@ def verify(
     `since` and before `now`. A series is normal inside the band (beyond it on the other side than
     the anomaly counts as inside) or with at most a tenth of its deviation left; it is worse with
     one and a half times the deviation. `recovered`: four fifths are normal and all checks hold.
-    `worse`: a third or more are worse, or one of the front door is, and more than are normal
+    `worse`: a quarter or more are worse, or one of the front door is, and more than are normal
     (what is at its limit cannot grow worse, the users' errors can). `unknown`: too early,
     nothing to watch, or fewer than half of the watched have fresh points. Else `unchanged`.
     """
@@ -219,7 +219,7 @@ def _harm(looks: Sequence[_Look], worse: int) -> bool:
     at_the_door = (
         look for look in looks if Owner.parse(look.name.partition("|")[0]).kind == "entry"
     )
-    return 3 * worse >= len(looks) or any(look.state == "worse" for look in at_the_door)
+    return 4 * worse >= len(looks) or any(look.state == "worse" for look in at_the_door)
 
 
 def _sentences(
