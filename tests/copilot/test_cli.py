@@ -132,8 +132,9 @@ def test_investigate_of_nothing_says_what_to_name(tmp_path: Path) -> None:
     assert run("investigate", tmp_path).exit_code == 2
 
 
-def test_a_plan_is_approved_later_in_another_process_as_a_dry_run(bundle: Path) -> None:
-    incident = json.loads(run("investigate", bundle, "--json").stdout)
+def test_a_plan_is_approved_later_in_another_process_as_a_dry_run() -> None:
+    leak = shipped_bundles() / "incidents" / "sim-d7316f"
+    incident = json.loads(run("investigate", leak, "--json").stdout)
     plan = incident["plan"]
     assert plan is not None
     wrong = run("approve", plan["id"], "--digest", "0" * 64, "--by", "anna")
