@@ -58,7 +58,7 @@ def test_too_little_to_learn_from_is_said() -> None:
 
 def test_an_absurd_value_is_an_episode_and_no_overflow() -> None:
     usual = np.asarray(np.arange(90) % 3 + 1.0, np.float64)
-    quiet = [Series("web", name, np.arange(90) * 60.0, usual) for name in "ab"]
+    quiet = [Series("web", name, np.arange(90.0) * 60.0, usual) for name in "ab"]
     values = np.where(np.arange(90) == 60, 1e100, np.arange(90.0) % 3 + 1.0)
 
     found = detect_joint([Series("web", "a", quiet[0].times, values), quiet[1]], quiet)

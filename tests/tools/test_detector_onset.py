@@ -65,7 +65,7 @@ def test_a_baseline_from_another_day_serves_where_nothing_came_before() -> None:
 
 def test_samples_nanoseconds_apart_are_taken_on_a_bounded_grid() -> None:
     dense = Series(
-        "web", "latency", np.arange(60) * 1e-9, np.asarray(np.arange(60) % 3, np.float64)
+        "web", "latency", np.arange(60.0) * 1e-9, np.asarray(np.arange(60) % 3, np.float64)
     )
 
     assert 0 < onset([dense], [], 1.0).confidence < 1
@@ -73,7 +73,7 @@ def test_samples_nanoseconds_apart_are_taken_on_a_bounded_grid() -> None:
 
 def test_unordered_samples_are_as_far_apart_as_ordered_ones() -> None:
     values = np.asarray(np.where(np.arange(60) >= 40, 50.0, np.arange(60) % 3), np.float64)
-    times = np.arange(60) * 60.0
+    times = np.arange(60.0) * 60.0
     mixed = np.random.default_rng(0).permutation(60)
 
     straight = onset([Series("web", "latency", times, values)], [], 2520.0)
