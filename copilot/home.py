@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from copilot.errors import OperatorError
+
 _ADDRESS = re.compile(r"https?://[^\s,]+")
 
 
-class HomeBusyError(Exception):
+class HomeBusyError(OperatorError):
     """Another process works in this data folder; two would corrupt each other's checkpoints."""
 
     def __init__(self, home: Path, holder: str) -> None:
@@ -21,7 +23,7 @@ class HomeBusyError(Exception):
         self.holder = holder
 
 
-class HomeError(Exception):
+class HomeError(OperatorError):
     """The data folder cannot be made or written; the message says which and why."""
 
     def __init__(self, home: Path, error: OSError) -> None:

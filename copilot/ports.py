@@ -7,6 +7,7 @@ the real adapter. A source answers for a window and never returns a point later 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from copilot.errors import OperatorError
 from tools.types import (
     Alert,
     Change,
@@ -25,7 +26,7 @@ from tools.types import (
 )
 
 
-class SourceError(Exception):
+class SourceError(OperatorError):
     """The world did not answer. `recoverable` says whether asking again may help."""
 
     def __init__(self, source: str, problem: str, *, recoverable: bool) -> None:

@@ -12,8 +12,10 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from copilot.errors import OperatorError
 
-class SettingsError(Exception):
+
+class SettingsError(OperatorError):
     """The operator has to change a setting; the message says which and how."""
 
 

@@ -1,85 +1,42 @@
 """What the commands do. Errors that are the operator's to mend become one line and exit code 2."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 from rich.console import Console
 
 from copilot import settings
-from copilot.adapters.payloads import PayloadError
-from copilot.adapters.recorded import BundleError
 from copilot.cli import Flags
-from copilot.commands.by_hand import playbook_run
-from copilot.commands.decide import RemoteError, approve, reject
-from copilot.commands.demo import demo
-from copilot.commands.doctor import doctor
-from copilot.commands.halt import resume, stop
-from copilot.commands.incidents import incidents
-from copilot.commands.investigate import investigate
-from copilot.commands.journal import journal_export, journal_verify
-from copilot.commands.kb import kb_add, kb_index, kb_list, kb_remove, kb_search
-from copilot.commands.playbook import (
-    playbook_list,
-    playbook_render,
-    playbook_show,
-    playbook_validate,
-)
-from copilot.commands.serve import serve
-from copilot.graph import drawing
-from copilot.home import HomeBusyError, HomeError
-from copilot.ports import SourceError
-from copilot.retrieval import LibraryError
-from copilot.settings import Settings, SettingsError
-from copilot.store import RefusedError, StoreError
+from copilot.errors import OperatorError
 from knowledge_base import DocumentError
 from tools.playbook_executor import ParameterError
 
-OPERATOR_ERRORS = (
-    BundleError,
-    DocumentError,
-    HomeBusyError,
-    HomeError,
-    LibraryError,
-    ParameterError,
-    PayloadError,
-    RefusedError,
-    RemoteError,
-    SettingsError,
-    SourceError,
-    StoreError,
-)
-
-
-def graph(_: Settings) -> int:
-    """Print the drawing."""
-    Console(markup=False, highlight=False).out(drawing())
-    return 0
-
-
-COMMANDS: Mapping[str, Callable[..., int]] = {
-    "approve": approve,
-    "demo": demo,
-    "doctor": doctor,
-    "graph": graph,
-    "incidents": incidents,
-    "investigate": investigate,
-    "journal_export": journal_export,
-    "journal_verify": journal_verify,
-    "kb_add": kb_add,
-    "kb_index": kb_index,
-    "kb_list": kb_list,
-    "kb_remove": kb_remove,
-    "kb_search": kb_search,
-    "playbook_list": playbook_list,
-    "playbook_render": playbook_render,
-    "playbook_run": playbook_run,
-    "playbook_show": playbook_show,
-    "playbook_validate": playbook_validate,
-    "reject": reject,
-    "resume": resume,
-    "serve": serve,
-    "stop": stop,
+COMMANDS = {
+    "approve": "decide",
+    "demo": "demo",
+    "doctor": "doctor",
+    "graph": "drawing",
+    "incidents": "incidents",
+    "investigate": "investigate",
+    "journal_export": "journal",
+    "journal_verify": "journal",
+    "kb_add": "kb",
+    "kb_index": "kb",
+    "kb_list": "kb",
+    "kb_remove": "kb",
+    "kb_search": "kb",
+    "playbook_list": "playbook",
+    "playbook_render": "playbook",
+    "playbook_run": "by_hand",
+    "playbook_show": "playbook",
+    "playbook_validate": "playbook",
+    "reject": "decide",
+    "resume": "halt",
+    "serve": "serve",
+    "stop": "halt",
 }
+"""The module of each command; only the one that is run is loaded, and with it what it needs."""
 
 AS_SETTINGS = {"host": "host", "port": "port", "bundle": "bundle", "lang": "language"}
 """Options of commands that are settings: a flag is the last layer."""
@@ -91,8 +48,10 @@ def call(command: str, flags: Flags, arguments: Mapping[str, Any]) -> int:
     rest = {k: v for k, v in arguments.items() if k not in AS_SETTINGS}
     try:
         loaded = settings.load(flags.config, data_dir=flags.data_dir, server=flags.server, **given)
-        return COMMANDS[command](loaded, **rest)
-    except OPERATOR_ERRORS as error:
+        module = import_module(f"copilot.commands.{COMMANDS[command]}")
+        code: int = getattr(module, command)(loaded, **rest)
+        return code
+    except (OperatorError, DocumentError, ParameterError) as error:
         Console(stderr=True, markup=False, highlight=False).print(
             f"copilot: {error}", soft_wrap=True
         )

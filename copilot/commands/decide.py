@@ -9,6 +9,7 @@ from rich.prompt import Confirm
 from copilot import home, wiring
 from copilot.adapters.recorded import RecordedBundle
 from copilot.commands import screen
+from copilot.errors import OperatorError
 from copilot.incident import Incident
 from copilot.settings import Settings, SettingsError
 from copilot.sources import Sources
@@ -16,7 +17,7 @@ from copilot.store import ApprovalRequest, Store, UnknownPlanError
 from tools.types import Approval, Plan
 
 
-class RemoteError(Exception):
+class RemoteError(OperatorError):
     """The running service did not take the answer; the message is its reason."""
 
 

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from copilot.errors import OperatorError
 from knowledge_base import Document, documents, read_document, read_folder
 
 
-class LibraryError(Exception):
+class LibraryError(OperatorError):
     """A document cannot be added or removed; the message says why and what to do."""
 
 

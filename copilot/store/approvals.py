@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, Connection, RowMapping, select, update
 
+from copilot.errors import OperatorError
 from copilot.store.canonical import document
 from copilot.store.database import Database
 from copilot.store.tables import approvals
@@ -19,7 +20,7 @@ ApprovalStatus = Literal[
 ]
 
 
-class RefusedError(Exception):
+class RefusedError(OperatorError):
     """Policy says no. The message tells a person why."""
 
 

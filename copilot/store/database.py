@@ -17,6 +17,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import PoolProxiedConnection
 
+from copilot.errors import OperatorError
+
 BUSY_SECONDS = 30.0
 """How long a write waits for another process before it gives up."""
 
@@ -29,7 +31,7 @@ _PATIENCE = (
 _BEGIN = {True: "BEGIN IMMEDIATE", False: "BEGIN"}
 
 
-class StoreError(Exception):
+class StoreError(OperatorError):
     """The store could not do it. `recoverable` says whether trying again may help."""
 
     def __init__(self, problem: str, *, recoverable: bool = False) -> None:

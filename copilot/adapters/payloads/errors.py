@@ -2,12 +2,13 @@
 
 from pydantic import ValidationError
 
+from copilot.errors import OperatorError
 from tools.log_retriever.sanitize import sanitize
 
 _SHOWN = 80
 
 
-class PayloadError(Exception):
+class PayloadError(OperatorError):
     """The sender's document is not what the format says; sending it again will not help."""
 
     def __init__(self, path: str, expected: str, given: object = None) -> None:
