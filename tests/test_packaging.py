@@ -19,6 +19,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(out.glob("*.whl"))
 
 
+def _left(part: str) -> bool:
+    """Caches of tools, which lie beside the code and are not of it."""
+    return part == "__pycache__" or part.startswith(".")
+
+
 def test_the_wheel_ships_every_text_and_leaves_tests_out(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
@@ -26,7 +31,7 @@ def test_the_wheel_ships_every_text_and_leaves_tests_out(wheel: Path) -> None:
         wanted = {
             path.relative_to(ROOT).as_posix()
             for path in (ROOT / package).rglob("*")
-            if path.is_file() and "__pycache__" not in path.parts
+            if path.is_file() and not any(_left(part) for part in path.relative_to(ROOT).parts)
         }
         assert wanted <= names
     assert not {name for name in names if name.startswith(("tests/", "evals/"))}
