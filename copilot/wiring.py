@@ -110,6 +110,11 @@ def limits(settings: Settings) -> Limits:
     )
 
 
+def _clock(sources: Sources, wall: Clock) -> Clock:
+    """A recording brings its own time: what it shows did not happen today."""
+    return sources.metrics if isinstance(sources.metrics, RecordedBundle) else wall
+
+
 def _watch(sources: Sources, settings: Settings) -> Watch | None:
     """The copilot's own eyes, where there is anything to look at."""
     if isinstance(sources.metrics, NotConfigured) or not settings.watch_every_s:
@@ -238,10 +243,11 @@ def engine(
         store(settings) as opened,
         checkpointer(home / "checkpoints.sqlite") as saver,
     ):
+        seen = sources or configured_sources(settings)
         deps = Deps(
             store=opened,
-            sources=sources or configured_sources(settings),
-            clock=clock or wall,
+            sources=seen,
+            clock=clock or _clock(seen, wall),
             runner=runner or default_runner(wall),
             playbooks=playbooks(),
             limits=limits(settings),
