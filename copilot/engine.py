@@ -29,6 +29,12 @@ Answer = TypeVar("Answer")
 RESERVED = frozenset({AUTOMATON, "nobody", "copilot"})
 """Names the journal uses for what no person did."""
 
+AGAIN_S = 60.0
+"""After this long an incident whose evidence did not decide is looked at again."""
+
+LOOKS = 4
+"""Most investigations of an incident that were not asked for by new alerts."""
+
 IDLE_S = 1.0
 """How often an idle thread looks by itself; work that arrives wakes it at once."""
 
@@ -83,7 +89,7 @@ class Engine:
         self._stopping = threading.Event()
         self._arrived = threading.Event()
         self._queued = threading.Condition()
-        self._grown: dict[str, float] = {}
+        self._due: dict[str, tuple[float, str]] = {}
         self._threads: list[threading.Thread] = []
 
     def recover(self) -> None:
@@ -223,6 +229,14 @@ class Engine:
         if incident is not None and incident.status in CLOSED:
             with self._intake_lock:
                 self._intake.close(run.incident_id)
+        elif incident is not None and outcome == "done" and incident.ranking.abstained:
+            self._come_back(run.incident_id)
+
+    def _come_back(self, incident_id: str) -> None:
+        """What the first minute does not decide the next ones may: more of it is then recorded."""
+        if len(self.store.runs.of(incident_id)) < LOOKS:
+            due = self._wall.now() + max(self._refresh_s, AGAIN_S)
+            self._due.setdefault(incident_id, (due, "the evidence did not decide yet"))
 
     def _decide_all(self) -> None:
         while self._decide_once():
@@ -234,27 +248,29 @@ class Engine:
             changed = self._intake.decide()
         self.counters.add(incidents_opened=len(changed.opened))
         for incident_id in changed.grown:
-            self._grown.setdefault(incident_id, self._wall.now())
+            due = self._wall.now() + self._refresh_s
+            self._due.setdefault(incident_id, (due, "more alerts joined it"))
         if changed.decided:
             self._wake()
         return changed.decided
 
     def _refresh_due(self) -> None:
-        """Alerts joined an incident: look at it again, but not at every alert of a storm."""
+        """Look again at what grew or was not decided, but not at every alert of a storm."""
         now = self._wall.now()
-        due = [one for one, since in self._grown.items() if now - since >= self._refresh_s]
-        for incident_id in due:
+        for incident_id, (at, reason) in list(self._due.items()):
+            if at > now:
+                continue
             incident = self.store.incidents.get(incident_id)
             busy = any(
                 run.status in ("accepted", "running") for run in self.store.runs.of(incident_id)
             )
             if incident is None or incident.status in CLOSED or incident.status == "acting":
-                self._grown.pop(incident_id)
+                self._due.pop(incident_id)
             elif not busy:
-                self._grown.pop(incident_id)
-                self._look_again(incident_id)
+                self._due.pop(incident_id)
+                self._look_again(incident_id, reason)
 
-    def _look_again(self, incident_id: str) -> None:
+    def _look_again(self, incident_id: str, reason: str) -> None:
         now = self.deps.clock.now()
         with self.store.transaction():
             self.store.approvals.supersede(incident_id, now)
@@ -263,9 +279,7 @@ class Engine:
                     self.store.runs.finish(run.id, "superseded", now)
             self.store.incidents.update(incident_id, now, status="investigating", plan=None)
             self.store.runs.accept(incident_id, now)
-            self.store.journal.append(
-                incident_id, "refreshed", "copilot", {"reason": "more alerts joined it"}, now
-            )
+            self.store.journal.append(incident_id, "refreshed", "copilot", {"reason": reason}, now)
         self._wake()
 
     def _expire(self) -> None:

@@ -235,9 +235,13 @@ def engine(
     clock: Clock | None = None,
     runner: Runner | None = None,
     nodes: dict[str, Node] | None = None,
+    wall: Clock | None = None,
 ) -> Iterator[Engine]:
-    """An engine over the data folder, which it owns until it is done; not started."""
-    wall = SystemClock()
+    """An engine over the data folder, which it owns until it is done; not started.
+
+    `clock` is the time of the telemetry, `wall` that of processes: leases and waiting.
+    """
+    wall = wall or SystemClock()
     with (
         owned(settings.home, purpose) as home,
         store(settings) as opened,

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from copilot import wiring
+from copilot.adapters.clock import SystemClock
 from copilot.engine import Engine
 from copilot.graph import NODES
 from copilot.incident import Incident
 from copilot.settings import load
 from copilot.simulator import scenario
+from copilot.sources import Sources
 from copilot.store import RefusedError
 from copilot.testing import DurableWorld
 from tools.types import Alert, Approval, Window
@@ -162,6 +164,34 @@ def test_alerts_that_join_refresh_the_brief_and_withdraw_the_old_plan(desk: Desk
     assert new is not None
     assert old is None or new.digest != old.digest
     assert len(desk.engine.store.approvals.pending()) == 1
+
+
+class Hurried(SystemClock):
+    """A wall clock that a test moves on."""
+
+    ahead = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.ahead
+
+
+def test_what_the_evidence_does_not_decide_is_looked_at_again_a_bounded_number_of_times(
+    tmp_path: Path,
+) -> None:
+    wall = Hurried()
+    with wiring.engine(load(data_dir=tmp_path), "test", sources=Sources(), wall=wall) as engine:
+        alone = Alert(fingerprint="f", name="Odd", service="", starts_at=engine.now())
+        engine.accept([alone], engine.now())
+        engine.drain()
+        (incident,) = engine.store.incidents.list()
+        assert incident.ranking.abstained
+        for _ in range(10):
+            wall.ahead += 61
+            engine.upkeep()
+            engine.drain()
+        assert len(engine.store.runs.of(incident.id)) == 4
+        again = [e for e in engine.store.journal.events(incident.id) if e.kind == "refreshed"]
+        assert {e.detail["reason"] for e in again} == {"the evidence did not decide yet"}
 
 
 def test_an_incident_whose_alerts_all_end_is_resolved_and_takes_no_more(desk: Desk) -> None:
