@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from copilot.deps import Deps
@@ -75,6 +76,7 @@ class Engine:
         workers: int = 2,
         refresh_s: float = 30.0,
         watch: Watch | None = None,
+        memory: Path | None = None,
     ) -> None:
         self.deps = deps
         self.store = deps.store
@@ -84,7 +86,7 @@ class Engine:
         self._refresh_s = refresh_s
         self._worker = Worker(deps, graph, wall, owner)
         self._watch = watch
-        self._intake = Intake(deps.store, deps.clock, deps.sources.topology(), new_id)
+        self._intake = Intake(deps.store, deps.clock, deps.sources.topology(), new_id, memory)
         self._intake_lock = threading.Lock()
         self._stopping = threading.Event()
         self._arrived = threading.Event()
@@ -117,6 +119,7 @@ class Engine:
         self._wake()
         for thread in self._threads:
             thread.join(timeout_s)
+        self._intake.remember()
         self._worker.release()
 
     def now(self) -> Timestamp:

@@ -4,14 +4,21 @@ Alerts are on disk before this looks at them, and every decision is written with
 transaction with the incident and the run it opens; a process killed in between decides again.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from copilot.incident import Clocks, Incident
 from copilot.ports import Clock
 from copilot.store import Assignment, Store, StoredAlert
 from tools.clusterer import Clusterer, Decision, NoiseModel
 from tools.types import Alert, Timestamp, Topology
+
+log = logging.getLogger(__name__)
+
+REMEMBER_S = 300.0
+"""How often what was learned of noise is written down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +35,20 @@ class Intake:
     """Decides on accepted alerts, one batch at a time; its memory is rebuilt from the store."""
 
     def __init__(
-        self, store: Store, clock: Clock, topology: Topology, new_id: Callable[[], str]
+        self,
+        store: Store,
+        clock: Clock,
+        topology: Topology,
+        new_id: Callable[[], str],
+        memory: Path | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._topology = topology
         self._new_id = new_id
-        self._noise = NoiseModel()
+        self._memory = memory
+        self._remembered_at = clock.now()
+        self._noise = _remembered(memory)
         self._clusterer = self._rebuilt()
 
     def decide(self, limit: int = 1000) -> Changed:
@@ -42,12 +56,22 @@ class Intake:
         waiting = self._store.alerts.unassigned(limit)
         if not waiting:
             return Changed()
+        if self._clock.now() - self._remembered_at > REMEMBER_S:
+            self.remember()
         try:
             return self._record(waiting)
         except BaseException:
             # What the clusterer remembers of this batch was not written: forget it.
             self._clusterer = self._rebuilt()
             raise
+
+    def remember(self) -> None:
+        """Write down what was learned of noise, so that a restart need not learn it again."""
+        self._remembered_at = self._clock.now()
+        if self._memory is not None:
+            beside = self._memory.with_suffix(".new")
+            beside.write_text(self._noise.dump(), encoding="utf-8")
+            beside.replace(self._memory)
 
     def close(self, incident_id: str) -> None:
         """The incident is over: no alert joins it any more."""
@@ -144,6 +168,17 @@ class Intake:
             ]
         )
         return clusterer
+
+
+def _remembered(memory: Path | None) -> NoiseModel:
+    """What was written down; a file that cannot be read is learned anew, and said so."""
+    if memory is None or not memory.exists():
+        return NoiseModel()
+    try:
+        return NoiseModel.load(memory.read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        log.warning("what was learned of noise is lost, %s: %s", memory, problem)
+        return NoiseModel()
 
 
 def _ended(alerts: Sequence[Alert]) -> bool:

@@ -267,4 +267,5 @@ def engine(
             workers=settings.workers,
             refresh_s=settings.refresh_s,
             watch=_watch(deps.sources, settings),
+            memory=home / "noise.json",
         )

@@ -1,5 +1,6 @@
 """The engine as timetables: what arrives when, and what stands in the store afterwards."""
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -164,6 +165,27 @@ def test_alerts_that_join_refresh_the_brief_and_withdraw_the_old_plan(desk: Desk
     assert new is not None
     assert old is None or new.digest != old.digest
     assert len(desk.engine.store.approvals.pending()) == 1
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_what_was_learned_of_noise_outlives_the_process(
+    broken: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = load(data_dir=tmp_path, watch_every_s=0)
+    with wiring.engine(settings, "first") as engine:
+        engine.start()
+        engine.accept([Alert(fingerprint="f1", name="Odd", starts_at=1e9)], engine.now())
+        assert engine.settled(timeout_s=60)
+        engine.stop()
+    kept = tmp_path / "noise.json"
+    assert "f1" in kept.read_text(encoding="utf-8")
+    if broken:
+        kept.write_text('{"habits": 3', encoding="utf-8")
+    with wiring.engine(settings, "second") as engine:
+        engine.start()
+        engine.stop()
+    assert json.loads(kept.read_text(encoding="utf-8"))["habits"]["f1"]["episodes"] == 1
+    assert ("learned of noise is lost" in caplog.text) is broken
 
 
 class Hurried(SystemClock):
