@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 from tempfile import TemporaryDirectory
 from typing import Literal
 
@@ -40,6 +41,7 @@ class Located:
     paged_at: Timestamp
     seconds: float
     telemetry: Telemetry
+    stages: dict[str, float]
 
 
 def page_of(bundle: RecordedBundle, answer: Answer) -> Alert:
@@ -91,19 +93,30 @@ def locate_bundle(
     given = {field.name: getattr(recorded, field.name) for field in fields(Sources)}
     sources = _Seen(**given, worse=perturb or (lambda seen: seen))
     with _desk(sources, bundle, arm) as deps:
-        started = time.perf_counter()
         state = _opened(deps, page, pages)
         runtime = Runtime(context=deps)
+        marks = [("", time.perf_counter())]
         if mode == "detected":
             state["onset"] = triage(state, runtime)["onset"]
+            marks.append(("triage", time.perf_counter()))
         collected = gather(state, runtime)
         state["evidence"], state["gathered"] = collected["evidence"], collected["gathered"]
+        marks.append(("gather", time.perf_counter()))
         state["ranking"] = locate(state, runtime)["ranking"]
+        marks.append(("locate", time.perf_counter()))
         brief(state, runtime)
-        seconds = time.perf_counter() - started
+        marks.append(("brief", time.perf_counter()))
     began = state["onset"].at
     seen = replace(sources.look(window, began).telemetry, alerts=pages)
-    return Located(tuple(state["evidence"]), state["ranking"], began, page.starts_at, seconds, seen)
+    return Located(
+        evidence=tuple(state["evidence"]),
+        ranking=state["ranking"],
+        onset=began,
+        paged_at=page.starts_at,
+        seconds=marks[-1][1] - marks[0][1],
+        telemetry=seen,
+        stages={name: at - before for (_, before), (name, at) in pairwise(marks)},
+    )
 
 
 @contextmanager

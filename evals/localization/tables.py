@@ -155,6 +155,7 @@ def row(one: Scored) -> dict[str, JsonValue]:
         "reason": ranking.reason,
         "onset": one.located.onset,
         "seconds": one.located.seconds,
+        "stage_seconds": dict(one.located.stages),
         "evidence": {e.id: e.statement for e in one.located.evidence if e.id in cited},
         "candidates": [
             {
