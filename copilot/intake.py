@@ -68,10 +68,15 @@ class Intake:
     def remember(self) -> None:
         """Write down what was learned of noise, so that a restart need not learn it again."""
         self._remembered_at = self._clock.now()
-        if self._memory is not None:
-            beside = self._memory.with_suffix(".new")
+        if self._memory is None:
+            return
+        beside = self._memory.with_suffix(".new")
+        try:
             beside.write_text(self._noise.dump(), encoding="utf-8")
             beside.replace(self._memory)
+        except OSError as problem:
+            # It can be learned again; alerts must be decided on and runs handed back all the same.
+            log.warning("what was learned of noise is not kept: %s", problem)
 
     def close(self, incident_id: str) -> None:
         """The incident is over: no alert joins it any more."""
