@@ -20,6 +20,7 @@ from copilot.ports import Clock
 from copilot.store import Accepted, ApprovalRequest, NoRightError, Run
 from copilot.watch import Watch
 from copilot.worker import LEASE_S, Worker
+from tools.clusterer import PairJudge
 from tools.playbook_executor import AUTOMATON, Policy
 from tools.types import Alert, Approval, Timestamp
 
@@ -77,6 +78,7 @@ class Engine:
         refresh_s: float = 30.0,
         watch: Watch | None = None,
         memory: Path | None = None,
+        judge: PairJudge | None = None,
     ) -> None:
         self.deps = deps
         self.store = deps.store
@@ -86,7 +88,9 @@ class Engine:
         self._refresh_s = refresh_s
         self._worker = Worker(deps, graph, wall, owner)
         self._watch = watch
-        self._intake = Intake(deps.store, deps.clock, deps.sources.topology(), new_id, memory)
+        self._intake = Intake(
+            deps.store, deps.clock, deps.sources.topology(), new_id, memory, judge
+        )
         self._intake_lock = threading.Lock()
         self._stopping = threading.Event()
         self._arrived = threading.Event()

@@ -12,7 +12,7 @@ from pathlib import Path
 from copilot.incident import Clocks, Incident
 from copilot.ports import Clock
 from copilot.store import Assignment, Store, StoredAlert
-from tools.clusterer import Clusterer, Decision, NoiseModel
+from tools.clusterer import Clusterer, Decision, NoiseModel, PairJudge
 from tools.types import Alert, Timestamp, Topology
 
 log = logging.getLogger(__name__)
@@ -41,8 +41,10 @@ class Intake:
         topology: Topology,
         new_id: Callable[[], str],
         memory: Path | None = None,
+        judge: PairJudge | None = None,
     ) -> None:
         self._store = store
+        self._judge = judge
         self._clock = clock
         self._topology = topology
         self._new_id = new_id
@@ -107,7 +109,8 @@ class Intake:
                 ],
                 now,
             )
-            for incident_id in (*opened, *grown):
+            moved = self._store.alerts.move(self._clusterer.corrections(), now)
+            for incident_id in dict.fromkeys((*opened, *grown, *moved)):
                 self._grow(incident_id)
             for incident_id in opened:
                 self._store.runs.accept(incident_id, now)
@@ -164,7 +167,9 @@ class Intake:
         return tuple(over)
 
     def _rebuilt(self) -> Clusterer:
-        clusterer = Clusterer(self._topology, new_id=self._new_id, noise=self._noise)
+        clusterer = Clusterer(
+            self._topology, new_id=self._new_id, noise=self._noise, judge=self._judge
+        )
         clusterer.restore(
             [
                 (alert, incident.id)

@@ -11,7 +11,7 @@ from copilot.incident import CLOSED
 from copilot.store.database import Database
 from copilot.store.grouped import Grouped
 from copilot.store.tables import alerts, incidents
-from tools.clusterer import SUPPRESSED, Action
+from tools.clusterer import SUPPRESSED, Action, Decision
 from tools.types import Alert, Timestamp
 
 _CHUNK = 500
@@ -141,6 +141,38 @@ class Alerts:
                 reason = "held until its group became strange"
                 values = {"incident_id": incident_id, "action": "attached", "reason": reason}
                 connection.execute(update(alerts).where(*held).values(**values, decided_at=now))
+
+    def move(self, decisions: Sequence[Decision], now: Timestamp) -> tuple[str, ...]:
+        """Give alerts of incidents that go on to another incident; the incidents they left.
+
+        The alert that opened an incident stays: an incident without alerts explains nothing.
+        """
+        left: dict[str, None] = {}
+        going = select(incidents.c.id).where(incidents.c.status.not_in(CLOSED))
+        with self._database.write() as connection:
+            for decision in decisions:
+                here = (
+                    alerts.c.fingerprint == decision.fingerprint,
+                    alerts.c.incident_id.in_(going),
+                    alerts.c.incident_id != decision.group_id,
+                )
+                found = select(alerts.c.incident_id, alerts.c.action).where(*here)
+                rows = list(connection.execute(found))
+                if not rows or any(action == "opened" for _, action in rows):
+                    continue
+                left |= dict.fromkeys(incident_id for incident_id, _ in rows)
+                statement = (
+                    update(alerts)
+                    .where(*here)
+                    .values(
+                        incident_id=decision.group_id,
+                        action=decision.action,
+                        reason=decision.reason,
+                        decided_at=now,
+                    )
+                )
+                connection.execute(statement)
+        return tuple(left)
 
     def of(self, incident_id: str) -> tuple[Alert, ...]:
         """The alerts that count for the incident, in order of arrival; suppressed ones do not."""

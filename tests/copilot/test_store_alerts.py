@@ -11,6 +11,7 @@ from copilot.incident import Incident
 from copilot.store import (
     Store,
 )
+from tools.clusterer import Decision
 from tools.types import Alert, AlertStatus
 
 NOW = 1_700_000_000.0
@@ -80,6 +81,32 @@ def test_each_decision_is_kept_with_its_reason_and_suppressed_alerts_do_not_coun
     ]
     assert [r.reason for r in store.alerts.decisions(None)] == ["maintenance"]
     assert [r.alert.name for r in store.alerts.unassigned()] == ["d"]
+
+
+def test_an_alert_moves_between_incidents_that_go_on_and_closed_ones_keep_theirs(
+    store: Store,
+) -> None:
+    for name in ("I1", "I2", "I3"):
+        opened(store, name)
+    rows = store.alerts.accept([alert("a"), alert("b"), alert("c")], NOW).new
+    for row, where in zip(rows, ("I1", "I2", "I3"), strict=True):
+        store.alerts.assign([row.key], where, "near in time", "attached", NOW)
+    store.incidents.update("I3", NOW, status="recovered")
+    moves = [Decision(name, "attached", "I2", "it accuses cart") for name in ("a", "b", "c", "d")]
+    assert store.alerts.move(moves, NOW) == ("I1",)
+    assert [a.name for a in store.alerts.of("I2")] == ["a", "b"]
+    assert [r.reason for r in store.alerts.decisions("I2")] == ["it accuses cart", "near in time"]
+    assert [a.name for a in store.alerts.of("I3")] == ["c"]
+
+
+def test_the_alert_that_opened_an_incident_stays_with_it(store: Store) -> None:
+    for name in ("I1", "I2"):
+        opened(store, name)
+    store.alerts.assign(
+        [store.alerts.accept([alert("a")], NOW).new[0].key], "I1", "first", "opened", NOW
+    )
+    assert store.alerts.move([Decision("a", "attached", "I2", "it accuses cart")], NOW) == ()
+    assert [a.name for a in store.alerts.of("I1")] == ["a"]
 
 
 def test_one_delivery_of_many_alerts_is_all_or_nothing(store: Store) -> None:

@@ -15,7 +15,7 @@ from tools.clusterer import (
     Silence,
     fingerprint,
 )
-from tools.types import Alert, AlertGroup, AlertStatus, Edge, Severity, Topology
+from tools.types import Alert, AlertStatus, Edge, Severity, Topology
 
 SHOP = Topology(
     edges=tuple(
@@ -291,16 +291,6 @@ def test_text_of_alerts_is_shown_without_control_characters_and_capped() -> None
     title = clusterer.groups()[0].title
     assert title.isprintable()
     assert len(title) < 300
-
-
-def test_a_judge_may_split_an_uncertain_pair() -> None:
-    class Splitter:
-        def same_incident(self, alert: Alert, group: AlertGroup) -> bool | None:
-            return False
-
-    pair = (alert("Down", "mail", 0.0), alert("Slow", "billing", 60.0))
-    assert len({d.group_id for d in feed(Clusterer(), *pair)}) == 1
-    assert len({d.group_id for d in feed(Clusterer(judge=Splitter()), *pair)}) == 2
 
 
 def test_a_storm_of_events_ends_with_its_pace_and_the_next_is_another_group() -> None:

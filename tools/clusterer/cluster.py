@@ -8,10 +8,11 @@ from itertools import count
 from tools.clusterer.config import ClustererConfig
 from tools.clusterer.decision import SUPPRESSED, Action, Decision
 from tools.clusterer.door import Door
+from tools.clusterer.doubt import PairJudge
 from tools.clusterer.group import SEVERITIES, Group, Member
 from tools.clusterer.mute import Inhibition, MaintenanceWindow, Silence
 from tools.clusterer.noise import NoiseModel
-from tools.clusterer.placement import PairJudge, Place, Placement
+from tools.clusterer.placement import Place, Placement
 from tools.clusterer.reach import Reach
 from tools.clusterer.reading import Fresh, Reader
 from tools.clusterer.shelf import Shelf
@@ -111,7 +112,7 @@ class Clusterer:
         """Alerts moved to another group since the last call, as decisions on their new place.
 
         When a burst reveals a second root, alerts that were given to the first incident before
-        the root was known move over. A caller that stores group ids may follow, or leave it.
+        the root was known move over. A caller that stores group ids follows.
         """
         moved, self._corrections = self._corrections, []
         return moved

@@ -46,6 +46,9 @@ class ClustererConfig(Frozen):
     late: float = Field(default=3600.0, gt=0)
     """An alert delivered later than this after its start is placed by its arrival."""
 
+    doubts_per_group: int = Field(default=8, ge=0)
+    """Uncertain kinds of alerts that a judge is asked about per group; then the rules decide."""
+
     storm_events: int = Field(default=50, ge=1)
     storm_pause: float = Field(default=5.0, gt=0)
     """A group of this many momentary events ends after a pause of 30 times its mean spacing, but

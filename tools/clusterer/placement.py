@@ -3,21 +3,14 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal
 
 from tools.clusterer.config import ClustererConfig
+from tools.clusterer.doubt import Doubts, PairJudge, Verdict
 from tools.clusterer.group import Group
 from tools.clusterer.reach import Reach
 from tools.clusterer.reading import Fresh
-from tools.types import Alert, AlertGroup, Timestamp
-
-
-class PairJudge(Protocol):
-    """Decides the uncertain pairs only; the seam a language model may stand behind."""
-
-    def same_incident(self, alert: Alert, group: AlertGroup) -> bool | None:
-        """True to merge, False to split, None to leave it to the rules."""
-        ...
+from tools.types import Timestamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +38,7 @@ class Placement:
     def __init__(self, reach: Reach, config: ClustererConfig, judge: PairJudge | None) -> None:
         self._reach = reach
         self._config = config
-        self._judge = judge
+        self._doubts = Doubts(judge, config.doubts_per_group) if judge is not None else None
         self._split = config.arm == "ml"
 
     def place(self, burst: Sequence[Fresh], open_groups: Sequence[Group]) -> list[Place]:
@@ -155,19 +148,28 @@ class Placement:
 
     def _by_time(self, fresh: Fresh, groups: Sequence[Group]) -> Place:
         at, momentary = fresh.at, fresh.momentary
+        apart = "no open group is near in time and scope"
         for group in groups:
+            if not self.near(group, at, momentary, related=True):
+                continue
             since = f"{group.gap(at):.0f} s from it"
             why = self._relation(fresh, group)
-            if why and self.near(group, at, momentary, related=True):
+            if why:
                 return Place(group, f"{since}, {why}")
-            if self.near(group, at, momentary, related=False) and self._judged(fresh.alert, group):
-                return Place(group, f"{since} in the same scope, no call path known")
-        return Place(None, "no open group is near in time and scope")
+            close = self.near(group, at, momentary, related=False)
+            verdict = self._uncertain(fresh, group, "merge" if close else "split")
+            if verdict.verdict == "merge":
+                return Place(group, verdict.reason)
+            apart = f"apart from {group.id}: {verdict.reason}"
+        return Place(None, apart)
 
-    def _judged(self, alert: Alert, group: Group) -> bool:
-        if self._judge is None:
-            return True
-        return self._judge.same_incident(alert, group.summary(())) is not False
+    def _uncertain(self, fresh: Fresh, group: Group, rules: Literal["merge", "split"]) -> Verdict:
+        """Only time speaks for the pair; a held group is not worth a question."""
+        gap = group.gap(fresh.at)
+        held = Verdict(rules, f"{gap:.0f} s from it in the same scope, no call path known")
+        if self._doubts is None or not group.surfaced:
+            return held
+        return self._doubts.ask(fresh.alert, group, gap, held) or held
 
     def _relation(self, fresh: Fresh, group: Group) -> str:
         if fresh.alert.service and fresh.alert.service in group.services:
