@@ -1,6 +1,7 @@
 """What a suite or a benchmark returns: the JSON of the published numbers, and tables to look at."""
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -56,7 +57,11 @@ class Table(Frozen):
 
 
 class Result(Frozen):
-    """The outcome of one suite: `summary` holds the keys of the published format."""
+    """The outcome of one suite.
+
+    `summary` holds the published keys and no other (`evals.keys`), NaN where there was nothing to
+    measure; `more` holds further figures of ours.
+    """
 
     suite: str
     arm: Arm = "rules"
@@ -65,13 +70,23 @@ class Result(Frozen):
     seconds: float
     cases: tuple[dict[str, JsonValue], ...] = ()
     summary: dict[str, float] = Field(default_factory=dict)
+    more: dict[str, float] = Field(default_factory=dict)
     tables: tuple[Table, ...] = ()
     notes: dict[str, JsonValue] = Field(default_factory=dict)
 
     def to_json(self) -> str:
-        """The published JSON: everything but the tables."""
-        document = self.model_dump(mode="json", exclude={"tables"})
-        return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False)
+        """The published JSON: everything but the tables; what is not finite is null."""
+        document = finite(self.model_dump(mode="json", exclude={"tables"}))
+        return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def finite(value: JsonValue) -> JsonValue:
+    """The same document with null for NaN and infinities, which JSON does not know."""
+    if isinstance(value, dict):
+        return {key: finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def show(console: Console, tables: Sequence[Table]) -> None:
@@ -87,4 +102,4 @@ def show(console: Console, tables: Sequence[Table]) -> None:
 
 def number(value: float | None, digits: int = 2) -> str:
     """A figure for a table; a dash where there is none."""
-    return "–" if value is None or value != value else f"{value:.{digits}f}"
+    return "–" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"

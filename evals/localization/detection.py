@@ -1,11 +1,11 @@
 """Replays metrics through the detector: how long until an alarm, how many in quiet hours."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from copilot.adapters.recorded import RecordedBundle
 from copilot.watch import Watch
@@ -20,12 +20,24 @@ LEARN_S, LEARNED_S = 14 * 86_400.0, 150.0
 
 
 class Detection(Frozen):
-    """Delays of the incidents that were detected, how many were not, and false alarms."""
+    """Delays of the incidents that were detected, how many were not, and false alarms.
 
-    delays: tuple[float, ...] = ()
-    incidents: int = 0
+    `by_incident` has the delay of each incident by its name, None where it was not detected.
+    """
+
+    by_incident: dict[str, float | None] = Field(default_factory=dict)
     false_alarms: int = 0
     quiet_hours: float = 0.0
+
+    @property
+    def delays(self) -> tuple[float, ...]:
+        """Of those that were detected."""
+        return tuple(one for one in self.by_incident.values() if one is not None)
+
+    @property
+    def incidents(self) -> int:
+        """How many there were to detect."""
+        return len(self.by_incident)
 
 
 class _Incident(BaseModel):
@@ -92,7 +104,10 @@ def of_timelines(data: Path) -> Detection:
         if folder.is_dir():
             bundle = RecordedBundle(folder)
             raised = alarms(bundle)
-            starts = [incident.inject_ts for incident in truth.incidents]
+            starts = {
+                f"{truth.id}/{number}": incident.inject_ts
+                for number, incident in enumerate(truth.incidents, start=1)
+            }
             quiet = [Window(start=a, end=b) for a, b in truth.quiet]
             found = _plus(found, raised, starts, quiet)
     return found
@@ -111,15 +126,25 @@ def of_cases(cases: Sequence[Case]) -> Detection:
         if bundle.series(bundle.window):
             first = min(bundle.window.start + LEARNED_S, onset)
             quiet = [Window(start=first, end=onset)]
-            found = _plus(found, raised, [onset], quiet)
+            found = _plus(found, raised, {case.answer.id: onset}, quiet)
+    return found
+
+
+def with_history(cases: Sequence[Case]) -> Detection:
+    """Incidents whose bundle brings a history to learn from and whose onset is known."""
+    found = Detection()
+    for case in cases:
+        bundle, onset = RecordedBundle(case.folder), case.answer.inject_ts
+        if onset is not None and bundle.description.history is not None:
+            quiet = [Window(start=bundle.window.start, end=onset)]
+            found = _plus(found, alarms(bundle), {case.answer.id: onset}, quiet)
     return found
 
 
 def together(one: Detection, other: Detection) -> Detection:
     """Both, as one."""
     return Detection(
-        delays=one.delays + other.delays,
-        incidents=one.incidents + other.incidents,
+        by_incident=one.by_incident | other.by_incident,
         false_alarms=one.false_alarms + other.false_alarms,
         quiet_hours=one.quiet_hours + other.quiet_hours,
     )
@@ -128,18 +153,17 @@ def together(one: Detection, other: Detection) -> Detection:
 def _plus(
     found: Detection,
     raised: Sequence[Timestamp],
-    starts: Sequence[Timestamp],
+    starts: Mapping[str, Timestamp],
     quiet: Sequence[Window],
 ) -> Detection:
-    delays = []
-    for start in starts:
-        after = [at - start for at in raised if 0.0 <= at - start <= LIMIT_S]
-        delays += after[:1]
+    delays: dict[str, float | None] = {}
+    for name, start in starts.items():
+        after = (at - start for at in raised if 0.0 <= at - start <= LIMIT_S)
+        delays[name] = next(after, None)
     return together(
         found,
         Detection(
-            delays=tuple(delays),
-            incidents=len(starts),
+            by_incident=delays,
             false_alarms=sum(at in window for at in raised for window in quiet),
             quiet_hours=sum(window.seconds for window in quiet) / 3600.0,
         ),

@@ -27,6 +27,7 @@ from tools.detector import Onset
 from tools.types import Alert, Evidence, Ranking, Telemetry, Timestamp, Topology, Window
 
 LOOKBACK_S = 3600.0
+HANDED_OVER = "evals"
 
 Perturb = Callable[[Telemetry], Telemetry]
 
@@ -42,6 +43,9 @@ class Located:
     seconds: float
     telemetry: Telemetry
     stages: dict[str, float]
+    brief: dict[str, str]
+    page_recorded: bool
+    """The page was recorded with the incident, not made of the handed-over onset."""
 
 
 def page_of(bundle: RecordedBundle, answer: Answer) -> Alert:
@@ -55,7 +59,7 @@ def page_of(bundle: RecordedBundle, answer: Answer) -> Alert:
         name="paged",
         service=bundle.entry,
         starts_at=at,
-        source="evals",
+        source=HANDED_OVER,
     )
 
 
@@ -106,6 +110,7 @@ def locate_bundle(
         marks.append(("locate", time.perf_counter()))
         brief(state, runtime)
         marks.append(("brief", time.perf_counter()))
+        published = deps.store.incidents.require(state["incident_id"]).brief
     began = state["onset"].at
     seen = replace(sources.look(window, began).telemetry, alerts=pages)
     return Located(
@@ -116,6 +121,8 @@ def locate_bundle(
         seconds=marks[-1][1] - marks[0][1],
         telemetry=seen,
         stages={name: at - before for (_, before), (name, at) in pairwise(marks)},
+        brief=published,
+        page_recorded=page.source != HANDED_OVER,
     )
 
 

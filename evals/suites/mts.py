@@ -120,9 +120,8 @@ def _summary(ours: Sequence[Figures]) -> dict[str, float]:
     summary = {}
     for collection in SETS:
         mine = _of(ours, collection)
-        if mine:
-            summary[f"{collection}.event_f1"] = mean([row.event_f1 for row in mine])
-            summary[f"{collection}.aucpr"] = mean([row.aucpr for row in mine])
+        summary[f"{collection}.event_f1"] = mean([row.event_f1 for row in mine])
+        summary[f"{collection}.aucpr"] = mean([row.aucpr for row in mine])
     return summary
 
 

@@ -45,6 +45,7 @@ def run(options: Options, progress: Progress) -> Result:
             "refused_attacks": float(len(attempted) - len(withstood_not)),
             "attacks": float(len(attempted)),
         },
+        more=_more(scores[options.arm]),
         tables=(
             _arms_table(scores),
             _faults_table(lived[options.arm]),
@@ -79,19 +80,23 @@ def _live_all(
 
 
 def _summary(one: Score) -> dict[str, float]:
-    shares = {
+    return {
         "right_playbook": one.right_playbook,
         "wrong_actions": float(one.wrong_actions),
         "recovered": one.recovered,
-        "recovered_within_10_min": one.recovered_in_time,
         "minutes_to_recover.p50": one.minutes[0],
         "minutes_to_recover.p90": one.minutes[1],
+    }
+
+
+def _more(one: Score) -> dict[str, float]:
+    return {
+        "recovered_within_10_min": one.recovered_in_time,
         "located": one.located,
         "abstained_rightly": one.abstained_rightly,
         "rolled_back_rightly": one.rolled_back_rightly,
         "rolled_back_wrongly": float(one.rolled_back_wrongly),
     }
-    return {name: value for name, value in shares.items() if value == value}
 
 
 def _arms_table(scores: dict[Arm, Score]) -> Table:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from rich.progress import Progress
 
+from evals.keys import differences
 from evals.localization.cases import CaseSetError, read
 from evals.localization.peers import PEERS
 from evals.localization.perturb import anonymous, perturb
@@ -158,5 +159,6 @@ def test_fault_names_of_data_sets_are_ours(fault: str, released: bool, kinds: se
 def test_the_demo_suite_locates_the_shipped_incidents() -> None:
     result = demo.run(Options(), Progress(disable=True))
     assert result.summary["mean.ac1"] == 1.0
-    assert {"mean.ac3", "abstained", "brief_seconds.p95"} <= set(result.summary)
+    assert differences(result) == []
+    assert result.summary["detect_delay_s.p50"] <= 60.0
     assert all(case["evidence"] for case in result.cases)

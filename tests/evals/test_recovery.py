@@ -3,6 +3,7 @@
 import pytest
 from rich.progress import Progress
 
+from evals.keys import differences
 from evals.recovery.cases import Case, cases
 from evals.recovery.episode import Executed, Lived
 from evals.recovery.score import score
@@ -88,6 +89,7 @@ def test_the_first_cases_are_a_sample_of_all_sorts_and_a_seed_gives_the_same_day
 def test_the_suite_plays_a_fault_and_a_healthy_day_to_their_ends() -> None:
     with Progress(disable=True) as progress:
         result = recovery.run(Options(limit=2), progress)
+    assert differences(result) == []
     assert result.summary["right_playbook"] == 1.0
     assert result.summary["wrong_actions"] == 0.0
     assert result.summary["minutes_to_recover.p90"] < 10

@@ -13,6 +13,7 @@ from rich.progress import Progress
 from evals.alerts import peers
 from evals.alerts.feed import deliveries, ours
 from evals.alerts.streams import Stream
+from evals.keys import differences
 from evals.report import Options
 from evals.scoring.alerts import (
     NOISE,
@@ -173,6 +174,7 @@ def test_the_suite_runs_over_any_folder_of_the_layout(tmp_path: Path) -> None:
     write_week(tmp_path / "alerts")
     result = suite.run(Options(data=tmp_path, best_arm=True), Progress(disable=True))
     assert result.arm == "ml"
+    assert differences(result) == []
     assert result.summary["tiny.ari"] == 1.0
     assert result.summary["tiny.incident_recall"] == 1.0
     assert result.summary["ait.clusters"] == 1.0
