@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from copilot.ports import Clock, Runner
+from copilot.ports import Clock, Model, Runner
 from copilot.sources import Sources
 from copilot.store import Store
 from tools.playbook_executor import Policy
@@ -35,6 +35,7 @@ class Deps:
     limits: Limits = Limits()
     arm: Literal["rules", "ml"] = "rules"
     policy: Policy = Policy()
+    model: Model | None = None
 
     def note(self, incident_id: str, kind: str, reason: str, **figures: float | str) -> None:
         """Write down what a node decided and why."""

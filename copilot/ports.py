@@ -4,10 +4,11 @@ Adapters implement these; `wiring` chooses them; one contract suite per port run
 the real adapter. A source answers for a window and never returns a point later than its clock.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, Protocol
 
 from copilot.errors import OperatorError
+from copilot.model_io import ModelEvent, ModelRequest
 from tools.types import (
     Alert,
     Change,
@@ -34,6 +35,27 @@ class SourceError(OperatorError):
         self.source = source
         self.problem = problem
         self.recoverable = recoverable
+
+
+ModelFault = Literal[
+    "unreachable",  # nothing answers there
+    "missing",  # the server has no such model
+    "busy",  # the server or our own queue took no more
+    "timeout",  # a phase took longer than it may
+    "broken",  # the stream ended, or said something, that is no whole reply
+    "truncated",  # the server cut what it was shown
+    "refused",  # the server refused the request: too long, not supported
+    "open",  # it failed again and again, so for a while it is not asked
+]
+
+
+class ModelError(OperatorError):
+    """The model gave no whole reply; whoever asked goes on without it."""
+
+    def __init__(self, fault: ModelFault, problem: str) -> None:
+        super().__init__(f"model: {problem}")
+        self.fault = fault
+        self.problem = problem
 
 
 class Clock(Protocol):
@@ -94,6 +116,21 @@ class Runner(Protocol):
     """Runs one approved step. The caller has recorded `key` before and records the result after."""
 
     def run(self, step: PlanStep, key: str) -> StepResult: ...
+
+
+class Model(Protocol):
+    """A language model. It writes text; what becomes of that is decided elsewhere."""
+
+    name: str
+    context_tokens: int
+
+    def tokens(self, text: str) -> int:
+        """An estimate, never too low, of what a text costs of `context_tokens`."""
+        ...
+
+    def stream(self, request: ModelRequest) -> Iterator[ModelEvent]:
+        """Pieces as they come, then one `Done`; raises `ModelError`. Closing it cancels."""
+        ...
 
 
 class Embedder(Protocol):

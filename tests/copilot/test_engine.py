@@ -16,7 +16,7 @@ from copilot.settings import load
 from copilot.simulator import scenario
 from copilot.sources import Sources
 from copilot.store import RefusedError
-from copilot.testing import DurableWorld
+from copilot.testing.survival import DurableWorld
 from tools.types import Alert, Approval, Window
 
 SCENARIO = scenario("pool_exhaustion", 3)

@@ -16,7 +16,7 @@ from copilot.simulator import scenario
 from copilot.sources import Sources
 from copilot.state import IncidentState
 from copilot.store import Halted, Store
-from copilot.testing import DurableWorld
+from copilot.testing.survival import DurableWorld
 from knowledge_base import playbooks
 from tools.detector import Onset
 from tools.playbook_executor import fill, parse

@@ -13,8 +13,8 @@ from copilot.adapters.ollama_embed import OllamaEmbedder, has_model
 from copilot.ports import SourceError, VectorIndex
 from copilot.retrieval import Dense, Knowledge, choose
 from copilot.retrieval.fuse import reciprocal_ranks
-from copilot.testing_ollama import EmbedServer, embed_server
-from copilot.testing_retrieval import MemoryIndex, WordEmbedder
+from copilot.testing.ollama import EmbedServer, embed_server
+from copilot.testing.retrieval import MemoryIndex, WordEmbedder
 from knowledge_base import documents
 
 SOME = documents()[:8]

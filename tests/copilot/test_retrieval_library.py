@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 
 from copilot.cli import app
 from copilot.retrieval import Library, LibraryError
-from copilot.testing_ollama import embed_server
+from copilot.testing.ollama import embed_server
 
 NOTE = """---
 id: zebra-lease

@@ -14,7 +14,7 @@ from copilot.graph import build
 from copilot.incident import Incident
 from copilot.simulator import scenario
 from copilot.store import Halted, NoRightError, Store
-from copilot.testing import DurableWorld
+from copilot.testing.survival import DurableWorld
 from knowledge_base import playbooks
 from tools.playbook_executor import ApprovalError, Policy, check_approval
 from tools.types import Approval, Outcome, Plan, Playbook, RiskClass, Window

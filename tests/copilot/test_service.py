@@ -14,7 +14,7 @@ from copilot.adapters.payloads.samples import alertmanager, cloud_event, grafana
 from copilot.incident import Clocks, Incident
 from copilot.service import create_app
 from copilot.store import Store, StoreError
-from copilot.testing import CountedEngine
+from copilot.testing.service import CountedEngine
 from tools.types import Evidence, Plan, Window
 
 NOW = 1_767_225_700.0

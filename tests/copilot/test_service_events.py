@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from copilot.incident import Incident
 from copilot.service import Streams, create_app
 from copilot.store import Store
-from copilot.testing import CountedEngine
+from copilot.testing.service import CountedEngine
 
 NOW = 1_700_000_000.0
 

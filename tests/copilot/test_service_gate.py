@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from copilot.service import create_app
 from copilot.store import Store
-from copilot.testing import CountedEngine
+from copilot.testing.service import CountedEngine
 
 JSON = {"content-type": "application/json"}
 

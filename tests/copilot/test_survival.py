@@ -13,7 +13,7 @@ from copilot.graph import NODES
 from copilot.settings import load
 from copilot.simulator import scenario
 from copilot.store import Store
-from copilot.testing import DurableWorld, killed_once
+from copilot.testing.survival import DurableWorld, killed_once
 from tools.types import Approval, Window
 
 SCENARIO = scenario("pool_exhaustion", 3)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from copilot.testing_retrieval import WordEmbedder
+from copilot.testing.retrieval import WordEmbedder
 
 Failure = Literal["none", "broken", "short"]
 

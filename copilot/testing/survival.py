@@ -1,14 +1,10 @@
-"""Fakes that ship with the code: what stands behind a seam when the real thing is not wanted.
-
-Each section belongs to one seam; a fake keeps the promises of its port and nothing more.
-"""
+"""Behind the engine: a world that outlives its process, and what ends a process at one instant."""
 
 import functools
 import json
 import os
 import signal
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,62 +14,8 @@ from copilot.graph import Node
 from copilot.ports import Runner
 from copilot.simulator import Scenario, SimulatedRunner, SimulatedSource, World
 from copilot.sources import Sources
-from copilot.store import Accepted, ApprovalRequest, Intent, Outbox, Store
-from tools.types import Alert, Approval, PlanStep, StepResult, Timestamp
-
-# --- behind the service ------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class CountedEngine:
-    """An engine of the service that writes what it is given and works on nothing.
-
-    Its time stands still until `time` is set. `broken` is raised by the next `accept`, once; that
-    is how a test sees what the service makes of a fault behind it.
-    """
-
-    store: Store
-    time: Timestamp = 1_700_000_000.0
-    checks: dict[str, str] = field(default_factory=lambda: {"store": "ok", "workers": "ok"})
-    broken: Exception | None = None
-    alerts_accepted: int = 0
-    alerts_repeated: int = 0
-    incidents_opened: int = 0
-    runs_finished: int = 0
-    runs_failed: int = 0
-    approvals_decided: int = 0
-
-    @property
-    def counters(self) -> "CountedEngine":
-        """Itself: it counts what it did."""
-        return self
-
-    def now(self) -> Timestamp:
-        """The time that was set."""
-        return self.time
-
-    def accept(self, alerts: Sequence[Alert], now: Timestamp) -> Accepted:
-        """Write the alerts to the store."""
-        if self.broken is not None:
-            broken, self.broken = self.broken, None
-            raise broken
-        accepted = self.store.alerts.accept(alerts, now)
-        self.alerts_accepted += len(accepted.new) + len(accepted.resolved)
-        self.alerts_repeated += accepted.repeated
-        return accepted
-
-    def decide(self, approval: Approval) -> ApprovalRequest:
-        """Record the answer in the store; raises what the store refuses with."""
-        request = self.store.approvals.decide(approval, self.time)
-        self.approvals_decided += 1
-        return request
-
-    def ready(self) -> Mapping[str, str]:
-        """The checks that were set."""
-        return self.checks
-
-
-# --- behind the engine --------------------------------------------------------------------------
+from copilot.store import Intent, Outbox
+from tools.types import PlanStep, StepResult, Timestamp
 
 
 class DurableWorld:

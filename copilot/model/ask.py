@@ -1,0 +1,116 @@
+"""Ask a model for one value: parse it, check it against the facts, repair once, or go without.
+
+A reply is a claim. It counts when it fits its schema and `check` finds nothing wrong with it; else
+the model is shown what was wrong, once. Whoever asked has the deterministic answer at hand.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from copilot.model_io import Done, Message, ModelRequest, Piece
+from copilot.ports import Model, ModelError
+from prompts import Language, load
+
+Reply = TypeVar("Reply", bound=BaseModel)
+
+SHOWN_PROBLEMS = 12
+"""Most problems of a reply that it is sent back with; the first ones usually cause the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request as it went: the reply as it came, what was wrong with it, and what it cost."""
+
+    reply: str
+    problems: tuple[str, ...]
+    done: Done | None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Generic[Reply]):
+    """What came of asking: the value, or None with the reason; and every call it took."""
+
+    value: Reply | None
+    reason: str
+    calls: tuple[Call, ...]
+
+    @property
+    def repaired(self) -> bool:
+        """Whether the first reply was wrong and the second was not."""
+        return self.value is not None and len(self.calls) > 1
+
+
+def ask(
+    model: Model,
+    request: ModelRequest,
+    shape: type[Reply],
+    check: Callable[[Reply], Sequence[str]],
+    language: Language = "en",
+) -> Asked[Reply]:
+    """One value of `shape` for which `check` returns no problem, after one repair at most."""
+    schema = shape.model_json_schema()
+    request = request.model_copy(update={"reply_schema": schema})
+    calls: list[Call] = []
+    for _attempt in range(2):
+        try:
+            text, done = _whole(model, request)
+        except ModelError as error:
+            return Asked(None, str(error), (*calls, Call("", (error.problem,), None)))
+        value, problems = _judged(text, shape, check, done)
+        calls.append(Call(text, problems, done))
+        if value is not None and not problems:
+            return Asked(value, "", tuple(calls))
+        request = _again(request, text, problems, language)
+    said = "; ".join(calls[-1].problems)
+    return Asked(None, f"the model's reply did not hold: {said}", tuple(calls))
+
+
+def _whole(model: Model, request: ModelRequest) -> tuple[str, Done]:
+    pieces: list[str] = []
+    for event in model.stream(request):
+        if isinstance(event, Piece):
+            pieces.append(event.text)
+        elif isinstance(event, Done):
+            return "".join(pieces), event
+    raise ModelError("broken", "the reply ended without its last word")
+
+
+def _judged(
+    text: str, shape: type[Reply], check: Callable[[Reply], Sequence[str]], done: Done
+) -> tuple[Reply | None, tuple[str, ...]]:
+    if not text.strip():
+        return None, ("the reply is empty",)
+    try:
+        value = shape.model_validate_json(_unfenced(text))
+    except ValidationError as error:
+        cut = ("the reply was cut at its longest; say less",) if done.reason == "length" else ()
+        return None, cut + tuple(map(_said, error.errors()[:SHOWN_PROBLEMS]))
+    return value, tuple(check(value))[:SHOWN_PROBLEMS]
+
+
+def _said(error: object) -> str:
+    assert isinstance(error, dict)
+    where = ".".join(map(str, error["loc"])) or "the reply"
+    return f"{where}: {error['msg']}"
+
+
+def _unfenced(text: str) -> str:
+    """The JSON of a reply that put it into a Markdown fence, as models do in spite of a schema."""
+    stripped = text.strip()
+    if stripped.startswith("```"):
+        stripped = stripped.partition("\n")[2].rpartition("```")[0]
+    return stripped
+
+
+def _again(
+    request: ModelRequest, reply: str, problems: Sequence[str], language: Language
+) -> ModelRequest:
+    told = load("repair", language).render(problems=list(problems))
+    more = (
+        Message(role="assistant", content=reply[:4000] or "(empty)"),
+        Message(role="user", content=told),
+    )
+    return request.model_copy(update={"messages": (*request.messages, *more)})

@@ -1,0 +1,61 @@
+"""What a language model is asked, and what it streams back."""
+
+from typing import Literal
+
+from pydantic import Field, JsonValue
+
+from tools.types import Frozen
+
+Priority = Literal["chat", "responder", "eval"]
+"""Who is let in first: a person who waits, then the first responder, then evals."""
+
+
+class Message(Frozen):
+    """One turn of a conversation; text only, because our tools are asked for by schema."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class ModelRequest(Frozen):
+    """One question to a model. With `reply_schema` (JSON Schema) the reply is one JSON value.
+
+    `max_tokens` bounds the reply, thinking included. Sampling, context length and whether the model
+    thinks are the adapter's: one constant set, because another set makes a server load it anew.
+    """
+
+    messages: tuple[Message, ...] = Field(min_length=1)
+    reply_schema: dict[str, JsonValue] | None = None
+    max_tokens: int = Field(default=2048, gt=0)
+    priority: Priority = "responder"
+
+
+class Thought(Frozen):
+    """A piece of what the model says to itself; shown as progress, never as an answer."""
+
+    text: str
+
+
+class Piece(Frozen):
+    """A piece of the reply."""
+
+    text: str
+
+
+class Done(Frozen):
+    """The reply is whole: what it cost, and whether it was cut at `max_tokens`.
+
+    Tokens are as counted by the server, None where it does not say; times are in seconds.
+    """
+
+    reason: Literal["stop", "length"]
+    model: str
+    prompt_tokens: int | None = None
+    reply_tokens: int | None = None
+    queued_s: float = 0.0
+    load_s: float = 0.0
+    first_token_s: float = 0.0
+    total_s: float = 0.0
+
+
+ModelEvent = Thought | Piece | Done

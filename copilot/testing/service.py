@@ -1,0 +1,56 @@
+"""Behind the service: an engine that only writes down what it is given."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from copilot.store import Accepted, ApprovalRequest, Store
+from tools.types import Alert, Approval, Timestamp
+
+
+@dataclass(slots=True)
+class CountedEngine:
+    """An engine of the service that writes what it is given and works on nothing.
+
+    Its time stands still until `time` is set. `broken` is raised by the next `accept`, once; that
+    is how a test sees what the service makes of a fault behind it.
+    """
+
+    store: Store
+    time: Timestamp = 1_700_000_000.0
+    checks: dict[str, str] = field(default_factory=lambda: {"store": "ok", "workers": "ok"})
+    broken: Exception | None = None
+    alerts_accepted: int = 0
+    alerts_repeated: int = 0
+    incidents_opened: int = 0
+    runs_finished: int = 0
+    runs_failed: int = 0
+    approvals_decided: int = 0
+
+    @property
+    def counters(self) -> "CountedEngine":
+        """Itself: it counts what it did."""
+        return self
+
+    def now(self) -> Timestamp:
+        """The time that was set."""
+        return self.time
+
+    def accept(self, alerts: Sequence[Alert], now: Timestamp) -> Accepted:
+        """Write the alerts to the store."""
+        if self.broken is not None:
+            broken, self.broken = self.broken, None
+            raise broken
+        accepted = self.store.alerts.accept(alerts, now)
+        self.alerts_accepted += len(accepted.new) + len(accepted.resolved)
+        self.alerts_repeated += accepted.repeated
+        return accepted
+
+    def decide(self, approval: Approval) -> ApprovalRequest:
+        """Record the answer in the store; raises what the store refuses with."""
+        request = self.store.approvals.decide(approval, self.time)
+        self.approvals_decided += 1
+        return request
+
+    def ready(self) -> Mapping[str, str]:
+        """The checks that were set."""
+        return self.checks

@@ -1,0 +1,75 @@
+"""A reply counts when it fits and holds; it is repaired once; after that we go without."""
+
+from collections.abc import Sequence
+
+import pytest
+from pydantic import BaseModel, ConfigDict
+
+from copilot.model import Asked, ask
+from copilot.model_io import Message, ModelRequest
+from copilot.ports import ModelError
+from copilot.testing.model import ScriptedModel
+
+
+class Verdict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    component: str
+
+
+REQUEST = ModelRequest(messages=(Message(role="user", content="who?"),))
+GOOD, LIE = '{"component": "payment"}', '{"component": "nobody"}'
+
+
+def known(verdict: Verdict) -> Sequence[str]:
+    return [] if verdict.component == "payment" else [f"there is no {verdict.component!r}"]
+
+
+def asked(*replies: str | ModelError) -> tuple[Asked[Verdict], ScriptedModel]:
+    model = ScriptedModel(list(replies))
+    return ask(model, REQUEST, Verdict, known), model
+
+
+def test_a_reply_that_holds_is_taken_at_once() -> None:
+    answer, model = asked(GOOD)
+    assert answer.value == Verdict(component="payment")
+    assert not answer.repaired
+    assert model.requests[0].reply_schema == Verdict.model_json_schema()
+
+
+@pytest.mark.parametrize(
+    ("first", "told"),
+    [
+        (LIE, "there is no 'nobody'"),
+        ("", "the reply is empty"),
+        ("it is payment", "Invalid JSON"),
+        ('{"component": 3}', "valid string"),
+        ('{"component": "payment", "command": "rm -rf /"}', "Extra inputs"),
+    ],
+)
+def test_a_reply_that_does_not_hold_is_sent_back_once_with_what_is_wrong(
+    first: str, told: str
+) -> None:
+    answer, model = asked(first, GOOD)
+    assert answer.value == Verdict(component="payment")
+    assert answer.repaired
+    assert told in model.requests[1].messages[-1].content
+
+
+def test_a_second_reply_that_does_not_hold_is_the_last() -> None:
+    answer, model = asked(LIE, LIE, GOOD)
+    assert answer.value is None
+    assert "there is no 'nobody'" in answer.reason
+    assert len(model.requests) == 2
+
+
+def test_a_model_that_cannot_answer_is_not_asked_again() -> None:
+    answer, model = asked(ModelError("timeout", "no first token after 60 s"), GOOD)
+    assert answer.value is None
+    assert "no first token" in answer.reason
+    assert len(model.requests) == 1
+
+
+def test_json_in_a_fence_is_read() -> None:
+    answer, _ = asked(f"```json\n{GOOD}\n```")
+    assert answer.value == Verdict(component="payment")
