@@ -3,7 +3,7 @@
 from copilot.deps import Deps
 from copilot.sources import Measured
 from copilot.state import IncidentState
-from tools.detector import detect
+from tools.detector import detect, gauge
 from tools.playbook_executor import verify
 from tools.types import Anomaly, Judgement, Owner, Plan, Timestamp, Window
 
@@ -15,7 +15,7 @@ def look(deps: Deps, state: IncidentState, plan: Plan, since: Timestamp) -> Judg
     """Hold fresh data against what was out of its band between the onset and the act."""
     now, onset = deps.clock.now(), state["onset"]
     window = Window(start=onset.at - deps.limits.lookback_s * WIDER, end=max(now, onset.at))
-    measured = deps.sources.measure(window, normal_before=onset.at)
+    measured = _measured(deps, window, onset.at)
     until_act = Window(start=window.start, end=max(since, onset.at))
     found = _anomalies(measured, until_act, onset.at)
     return _judged(measured, found, plan, since=since, now=now)
@@ -29,7 +29,7 @@ def subsided(deps: Deps, state: IncidentState, plan: Plan) -> str:
     """
     now, onset = deps.clock.now(), state["onset"]
     window = Window(start=onset.at - deps.limits.lookback_s, end=max(now, onset.at))
-    measured = deps.sources.measure(window, normal_before=onset.at)
+    measured = _measured(deps, window, onset.at)
     near = Measured(
         series=tuple(one for one in measured.series if _concerns(one.owner, plan.component)),
         baseline=measured.baseline,
@@ -39,6 +39,12 @@ def subsided(deps: Deps, state: IncidentState, plan: Plan) -> str:
     if judgement.verdict != "recovered":
         return ""
     return f"it is over by itself: {judgement.statement}"
+
+
+def _measured(deps: Deps, window: Window, onset: Timestamp) -> Measured:
+    """Counters as rates: their levels would never be back in any band."""
+    found = deps.sources.measure(window, normal_before=onset)
+    return Measured(tuple(map(gauge, found.series)), tuple(map(gauge, found.baseline)))
 
 
 def _judged(

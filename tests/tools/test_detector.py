@@ -173,7 +173,7 @@ def test_the_state_of_a_stream_does_not_grow() -> None:
     early = stream.state_bytes
     for i in range(1, 300):
         stream.update_columns(60.0 * i, row + i % 5)
-    assert stream.state_bytes == early < 50 * 300
+    assert stream.state_bytes <= early < 50 * 400
 
 
 def test_a_stream_refuses_a_column_of_another_length() -> None:

@@ -1,7 +1,7 @@
 """Statistical detector: series in, anomalies with onset, direction, score and reason out."""
 
 from tools.detector.joint import Joint, JointScores, detect_joint
-from tools.detector.look import Character, look, rates
+from tools.detector.look import Character, gauge, look, rates
 from tools.detector.model import WATCH, DetectorConfig, Forecast, JointAnomaly, Onset, PointScores
 from tools.detector.onset import onset
 from tools.detector.scan import detect, scores
@@ -24,6 +24,7 @@ __all__ = [
     "detect",
     "detect_joint",
     "forecast",
+    "gauge",
     "look",
     "onset",
     "rates",

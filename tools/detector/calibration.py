@@ -47,6 +47,11 @@ class Calibration:
         self.peak = np.append(self.peak, np.zeros(n))
         self.clusters = np.append(self.clusters, np.zeros(n))
 
+    def keep(self, which: BoolArray) -> None:
+        """Forget the other series."""
+        for name, value in vars(self).items():
+            setattr(self, name, value[which])
+
     def step(self, size: FloatArray, age: FloatArray, there: BoolArray | None) -> FloatArray:
         """Sizes as multiples of the level before this point; then learn from them.
 

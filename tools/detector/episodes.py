@@ -29,6 +29,8 @@ class Point(NamedTuple):
     middle: float
     half: float
     gamma: float
+    paced: bool = False
+    """`value` is the increase per second of a counter."""
 
 
 def threshold(gamma: FloatArray, config: DetectorConfig) -> FloatArray:
@@ -64,7 +66,9 @@ class Episode:
         self.settled = self.first.middle
 
     def take(self, point: Point) -> bool:
-        """Add the next point; True when it ends the episode."""
+        """Add the next point; True when it ends the episode, or is of another measure."""
+        if point.paced != self.first.paced:
+            return True
         if point.ratio < CALM * self._reach(point):
             self.calm += 1
         else:
@@ -98,6 +102,7 @@ class Episode:
         low, high = worst.middle - reach * worst.half, worst.middle + reach * worst.half
         direction: Direction = "up" if worst.signed > 0 else "down"
         score = probability(worst, self.config)
+        unit = "/s" if worst.paced else ""
         return Anomaly(
             owner=self.owner,
             metric=self.metric,
@@ -110,7 +115,7 @@ class Episode:
             low=low,
             high=high,
             reason=(
-                f"{worst.value:.5g} where {low:.5g} to {high:.5g} was expected, "
+                f"{worst.value:.5g}{unit} where {low:.5g} to {high:.5g}{unit} was expected, "
                 f"{worst.ratio:.1f} times the departure its past allows (p = {score:.1g})"
             ),
         )

@@ -10,7 +10,13 @@ from tools.types import FloatArray, Frozen, Series
 Kind = Literal["constant", "sparse", "counter", "periodic", "trending", "stationary"]
 
 FEW = 8
-RISING = 0.98
+COUNTED = 24
+"""Values before a series that is watched is taken for a counter."""
+
+RESET = 0.5
+RESETS, RESETS_PER_STEP = 1.0, 0.02
+"""More resets than these, and it is a sawtooth."""
+
 MOVING = 0.3
 SPARSE = 0.8
 CORRELATED = 0.5
@@ -66,9 +72,17 @@ def is_counter(values: FloatArray) -> bool:
         return False
     steps = np.diff(values)
     falls = steps < 0
-    resets = values[1:][falls] <= 0.5 * values[:-1][falls]
+    resets = bool((values[1:][falls] <= RESET * values[:-1][falls]).all())
     rises = float(np.mean(steps > 0))
-    return bool((steps >= 0).mean() >= RISING and rises >= MOVING and resets.all())
+    usual = int(falls.sum()) <= RESETS + RESETS_PER_STEP * len(steps)
+    return resets and usual and rises >= MOVING
+
+
+def gauge(series: Series) -> Series:
+    """A counter as its rate, for its level says nothing and its pace does; others as they are."""
+    values = ordered(series)[1]
+    finite = values[np.isfinite(values)]
+    return rates(series) if len(finite) >= COUNTED and is_counter(finite) else series
 
 
 def rates(series: Series) -> Series:

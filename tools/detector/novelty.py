@@ -111,17 +111,22 @@ class Novelty:
         return self._equaliser.step(distance / len(REACHES))
 
 
-def novelties(times: FloatArray, values: FloatArray, config: DetectorConfig) -> FloatArray:
-    """The novelty of every point, kept where it is the largest of the last stretch.
-
-    The stretch is `spacing * horizon` points, the horizon being the series' length unless
-    configured: a length of time, as the benchmark's own probation is, not its values.
-    """
+def novelties(times: FloatArray, values: FloatArray) -> FloatArray:
+    """The novelty of every point; 0 where no value is known."""
     state = Novelty()
     news = np.zeros(len(values))
     for i in np.flatnonzero(np.isfinite(values)).tolist():
         news[i] = state.step(float(times[i]), float(values[i]))
-    stretch = config.spacing * (config.horizon or len(values))
+    return news
+
+
+def latest(news: FloatArray, config: DetectorConfig) -> FloatArray:
+    """Novelties kept where they are the largest of the last stretch.
+
+    The stretch is `spacing * horizon` points, the horizon being the series' length unless
+    configured: a length of time, as the benchmark's own probation is, not its values.
+    """
+    stretch = config.spacing * (config.horizon or len(news))
     return np.where(lookback(news) >= stretch, news, 0.0)
 
 

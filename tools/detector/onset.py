@@ -14,7 +14,7 @@ from math import exp
 import numpy as np
 
 from tools.detector.clean import ordered
-from tools.detector.look import is_counter, rates
+from tools.detector.look import gauge
 from tools.detector.model import Onset
 from tools.types import Anomaly, FloatArray, Series, Timestamp
 
@@ -23,7 +23,6 @@ FINEST_S = 0.1
 AFTER_SAMPLES = 5.0
 GUARD_S = 300.0
 ENOUGH = 8
-COUNTED = 24
 DEPARTED = 4.0
 CAP = 8.0
 LEAST = 1.0
@@ -60,11 +59,11 @@ def onset(
     with a baseline from another time or none. Without a departure the alert's own time is given,
     with low confidence.
     """
-    known = {one.name: ordered(_gauge(one))[1] for one in baseline}
+    known = {one.name: ordered(gauge(one))[1] for one in baseline}
     step = _sampling(series)
     departures = [
         found
-        for one in map(_gauge, series)
+        for one in map(gauge, series)
         if (found := _departure(one, known.get(one.name), alerted_at, step)) is not None
     ]
     grid, rows = _lay(departures, alerted_at, step)
@@ -101,13 +100,6 @@ def _sampling(series: Sequence[Series]) -> float:
     known = [times for one in series if len(times := ordered(one)[0]) > 1]
     steps = [float(np.median(np.diff(times))) for times in known]
     return max(FINEST_S, float(np.median(steps))) if steps else 60.0
-
-
-def _gauge(one: Series) -> Series:
-    """A counter as its rate: its level says nothing, its pace does."""
-    values = ordered(one)[1]
-    finite = values[np.isfinite(values)]
-    return rates(one) if len(finite) >= COUNTED and is_counter(finite) else one
 
 
 def _departure(

@@ -56,6 +56,12 @@ class Residuals:
         self.seen = np.pad(self.seen, (0, n))
         self._spare()
 
+    def keep(self, which: BoolArray) -> None:
+        """Forget the other series."""
+        self.level, self.scale = self.level[:, which], self.scale[:, which]
+        self.seen = self.seen[which]
+        self._spare()
+
     @property
     def age(self) -> FloatArray:
         """Values seen before, per series; of length one while all have seen the same number."""

@@ -1,12 +1,15 @@
 """Detection in a window of one series, and the scores behind it."""
 
+from dataclasses import astuple, dataclass
+
 import numpy as np
 
 from tools.detector.arms import SETTINGS
 from tools.detector.clean import ordered
+from tools.detector.counters import paced
 from tools.detector.episodes import Episode, Point, threshold
 from tools.detector.model import DEFAULT, DetectorConfig, PointScores
-from tools.detector.novelty import novelties
+from tools.detector.novelty import latest, novelties
 from tools.detector.residuals import BoolArray
 from tools.detector.silence import FLAT_LEAST, Silence
 from tools.detector.single import Single, Trace
@@ -20,32 +23,69 @@ def detect(
 ) -> list[Anomaly]:
     """The episodes of one series, in order of onset; `baseline` is learned from first.
 
-    Order, repeats, gaps and NaN in the input do not matter. Whether a point is reported depends
-    on the points before it only. Cost: about 1.5 microseconds a point.
+    A counter is judged by its pace (see `counters`), and its band is one per second. Order,
+    repeats, gaps and NaN in the input do not matter. Whether a point is reported depends on the
+    points before it only. Cost: about 1.5 microseconds a point.
 
     >>> values = np.where(np.arange(200) == 150, 9.0, np.arange(200) % 3)
     >>> found = detect(Series("web", "latency", np.arange(200) * 60.0, values))
     >>> [(a.onset, a.direction, a.kind) for a in found]
     [(9000.0, 'up', 'spike')]
     """
-    times, values = ordered(series)
-    past = np.empty(0) if baseline is None else ordered(baseline)[1]
-    trace, seen = _trace(past, values, config)
-    opens = _opens(times, values, trace, config) & (seen >= config.warmup)
+    seen = _seen(series, baseline, config)
+    opens = _opens(seen, config) & (seen.before >= config.warmup)
     name = (series.owner, series.metric)
-    found = _episodes(name, times, values, trace, opens, config)
-    return sorted(found + _voids(name, times, values, config), key=lambda a: a.onset)
+    found = _episodes(name, seen, opens, config)
+    return sorted(found + _voids(name, *ordered(series), config), key=lambda a: a.onset)
 
 
 def scores(
     series: Series, config: DetectorConfig = DEFAULT, baseline: Series | None = None
 ) -> PointScores:
     """The score of every point of `clean.ordered(series)`, each from the points up to it."""
+    seen = _seen(series, baseline, config)
+    strength = np.where(seen.before >= config.warmup, seen.trace.ratio * seen.trace.fires, 0.0)
+    return PointScores(strength=strength, novelty=_novel(seen, config))
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A series as it was judged: counters, from where they are known for that, by their pace.
+
+    `before` counts the values that came before each point, those of the baseline among them.
+    """
+
+    times: FloatArray
+    levels: FloatArray
+    trace: Trace
+    before: FloatArray
+    values: FloatArray
+    counter: BoolArray
+    paces: FloatArray | None = None
+
+
+def _seen(series: Series, baseline: Series | None, config: DetectorConfig) -> _Seen:
     times, values = ordered(series)
-    past = np.empty(0) if baseline is None else ordered(baseline)[1]
-    trace, seen = _trace(past, values, config)
-    strength = np.where(seen >= config.warmup, trace.ratio * trace.fires, 0.0)
-    return PointScores(strength=strength, novelty=_novel(times, values, config))
+    earlier, past = ordered(baseline) if baseline is not None else (np.empty(0), np.empty(0))
+    trace, before = _trace(past, values, config)
+    split = len(past)
+    counted = paced(np.append(earlier, times), np.append(past, values), split)
+    if counted is None or not counted[0][split:].any():
+        return _Seen(times, values, trace, before, values, np.zeros(len(values), dtype=np.bool_))
+    counter, pace = counted[0][split:], counted[1]
+    other, paces_before = _trace(pace[:split], pace[split:], config)
+    chosen = Trace(
+        *(np.where(counter, b, a) for a, b in zip(astuple(trace), astuple(other), strict=True))
+    )
+    return _Seen(
+        times,
+        values,
+        chosen,
+        np.where(counter, paces_before, before),
+        np.where(counter, pace[split:], values),
+        counter,
+        pace[split:],
+    )
 
 
 def _trace(
@@ -60,55 +100,54 @@ def _trace(
     return trace, seen.astype(np.float64)
 
 
-def _novel(times: FloatArray, values: FloatArray, config: DetectorConfig) -> FloatArray:
+def _novel(seen: _Seen, config: DetectorConfig) -> FloatArray:
     if config.alert_on == "every":
-        return np.zeros(len(values))
-    return novelties(times, values, config)
+        return np.zeros(len(seen.values))
+    found = novelties(seen.times, seen.levels)
+    if seen.paces is not None:
+        found = np.where(seen.counter, novelties(seen.times, seen.paces), found)
+    return latest(found, config)
 
 
-def _opens(
-    times: FloatArray, values: FloatArray, trace: Trace, config: DetectorConfig
-) -> BoolArray:
+def _opens(seen: _Seen, config: DetectorConfig) -> BoolArray:
     """Points at which an episode may open."""
     if config.alert_on == "novel":
-        return _novel(times, values, config) >= config.novelty
-    return (trace.fires > 0) & (trace.ratio >= threshold(trace.gamma, config))
+        return _novel(seen, config) >= config.novelty
+    return (seen.trace.fires > 0) & (seen.trace.ratio >= threshold(seen.trace.gamma, config))
 
 
 def _episodes(
-    name: tuple[str, str],
-    times: FloatArray,
-    values: FloatArray,
-    trace: Trace,
-    opens: BoolArray,
-    config: DetectorConfig,
+    name: tuple[str, str], seen: _Seen, opens: BoolArray, config: DetectorConfig
 ) -> list[Anomaly]:
     found: list[Anomaly] = []
+    times, values = seen.times, seen.values
     after = 0
     for start in np.flatnonzero(opens).tolist():
         if start < after:
             continue
-        episode = Episode(*name, config, _point(times, values, trace, start))
+        episode = Episode(*name, config, _point(seen, start))
         end = None
         after = len(times)
         for i in range(start + 1, len(times)):
-            if values[i] == values[i] and episode.take(_point(times, values, trace, i)):
+            if values[i] == values[i] and episode.take(_point(seen, i)):
                 end, after = float(times[i]), i + 1
                 break
         found.append(episode.anomaly(end))
     return found
 
 
-def _point(times: FloatArray, values: FloatArray, trace: Trace, i: int) -> Point:
+def _point(seen: _Seen, i: int) -> Point:
+    trace = seen.trace
     return Point(
-        float(times[i]),
-        float(values[i]),
+        float(seen.times[i]),
+        float(seen.values[i]),
         float(trace.ratio[i]),
         bool(trace.fires[i]),
         float(trace.signed[i]),
         float(trace.middle[i]),
         float(trace.half[i]),
         float(trace.gamma[i]),
+        bool(seen.counter[i]),
     )
 
 

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from tools.detector.arms import SETTINGS
-from tools.detector.calibration import Calibration, IntArray
 from tools.detector.clean import LARGEST
+from tools.detector.counters import Counters, Paced
 from tools.detector.episodes import Episode, Point, threshold
+from tools.detector.judge import IntArray, Judge, Judged
 from tools.detector.model import DEFAULT, DetectorConfig
-from tools.detector.residuals import FLOOR, TINY, BoolArray, Residuals
+from tools.detector.residuals import BoolArray
 from tools.detector.silence import Silence
 from tools.types import Anomaly, FloatArray, Timestamp
 
@@ -19,7 +20,8 @@ class Stream:
 
     `update_columns` returns what opened (`end` None) and what closed at this step; owner, metric
     and onset name the episode. NaN means no value arrived. Every step costs the same and the
-    state does not grow with time (`state_bytes`). It says what `detect` says of the same points.
+    state does not grow with time (`state_bytes`). It says what `detect` says of the same points;
+    counters are judged by their pace, which costs twice.
     Raises ValueError for `alert_on="novel"`, which needs a memory per series.
 
     >>> stream = Stream([("web", "latency"), ("web", "errors")])
@@ -41,13 +43,11 @@ class Stream:
             )
         self.config = config
         self.names = list(names)
-        self._arm = SETTINGS[config.arm]
+        arm = SETTINGS[config.arm]
         n = len(self.names)
-        self._residuals = Residuals(self._arm.alphas, n)
-        self._tail = Calibration(n)
-        if not self._arm.calibrated:
-            self._tail.level[:] = self._arm.fixed
-        self._recent = [np.zeros(n), np.zeros(n), np.zeros(n)]
+        self._levels = Judge(arm, n)
+        self._counters = Counters(arm)
+        self._counters.extend(0, n)
         self._silence = Silence(n, config)
         self.sizes = np.zeros(n)
         """The departures of the last column, without unit; what `Commotion` takes."""
@@ -58,12 +58,9 @@ class Stream:
     def extend(self, names: Sequence[tuple[str, str]]) -> None:
         """Add series; their values follow the present ones in the columns."""
         n = len(names)
+        self._counters.extend(len(self.names), n)
         self.names.extend(names)
-        self._residuals.extend(n)
-        self._tail.extend(n)
-        if not self._arm.calibrated:
-            self._tail.level[:] = self._arm.fixed
-        self._recent = [np.append(one, np.zeros(n)) for one in self._recent]
+        self._levels.extend(n)
         self._silence.extend(n)
 
     @property
@@ -75,10 +72,10 @@ class Stream:
     @property
     def state_bytes(self) -> int:
         """Memory of the state in bytes, episodes that are open aside."""
-        parts = (self._residuals, self._tail, self._silence)
-        held = [value for part in parts for value in vars(part).values()]
-        held += [*self._recent, *self._residuals.before]
-        return sum(value.nbytes for value in held if isinstance(value, np.ndarray))
+        own = sum(
+            value.nbytes for value in vars(self._silence).values() if isinstance(value, np.ndarray)
+        )
+        return own + self._levels.state_bytes + self._counters.state_bytes
 
     def update(self, t: Timestamp, v: float) -> tuple[Anomaly, ...]:
         """Take one point of the only series."""
@@ -96,47 +93,44 @@ class Stream:
         if there is not None:
             values = np.where(finite, values, np.nan)
         out = self._voids(t, values, there)
-        age = self._residuals.age.copy()
-        z = self._residuals.step(values if there is None else np.nan_to_num(values), there)
-        signed = z.sum(axis=0)
-        size, fires = self._rising(signed, there)
-        self.sizes = size
-        level, gamma = self._tail.level.copy(), self._tail.gamma.copy()
-        ratio = self._tail.step(size, age, there) if self._arm.calibrated else size / level
-        strange = fires & (ratio >= threshold(gamma, self.config)) & (age >= self.config.warmup)
-        touched = {*np.flatnonzero(strange).tolist(), *self._open}
+        levels = self._levels.step(values if there is None else np.nan_to_num(values), there)
+        paces = self._counters.step(t, values)
+        self.sizes = levels.size
+        strange = self._strange(levels)
         if there is not None:
-            touched = {i for i in touched if there[i]}
-        if touched:
-            at = np.array(sorted(touched), dtype=np.int64)
-            middle, half = self._band(at, level)
-            judged = (ratio[at], strange[at], signed[at], middle, half, gamma[at])
-            rows = zip(at.tolist(), values[at].tolist(), *(j.tolist() for j in judged), strict=True)
-            for i, value, *rest in rows:
-                out.extend(self._advance(i, Point(t, value, *rest)))
+            strange &= there
+        points: dict[int, Point] = {}
+        if paces is not None:
+            points = self._paced(t, paces)
+            self.sizes = levels.size.copy()
+            self.sizes[paces.at] = paces.judged.size
+            strange[paces.at] = False
+        touched = {*np.flatnonzero(strange).tolist(), *self._open}
+        if paces is not None:
+            touched.difference_update(paces.at.tolist())
+        at = np.array(sorted(i for i in touched if finite[i]), dtype=np.int64)
+        if len(at):
+            band = self._levels.band(at, levels.level[at])
+            points |= _points(t, at, at, values, levels, strange, band, paced=False)
+        for i in sorted(points):
+            out.extend(self._advance(i, points[i]))
         return tuple(out)
 
-    def _rising(self, signed: FloatArray, there: BoolArray | None) -> tuple[FloatArray, BoolArray]:
-        """Sizes of the departures, and which are larger than at the three points before."""
-        size = np.abs(signed)
-        size *= 0.5
-        oldest, older, old = self._recent
-        fires = size > np.maximum(np.maximum(older, old), oldest)
-        if there is None:
-            self._recent = [older, old, size]
-            return size, fires
-        self._recent = [
-            np.where(there, later, now)
-            for later, now in ((older, oldest), (old, older), (size, old))
-        ]
-        return size, fires & there
+    def _strange(self, judged: Judged) -> BoolArray:
+        """Where an episode may open."""
+        far = judged.fires & (judged.ratio >= threshold(judged.gamma, self.config))
+        return far & (judged.age >= self.config.warmup)
 
-    def _band(self, at: IntArray, tail: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Middle and half width of what was expected of these series at this point."""
-        level, scale = (part[:, at] for part in self._residuals.before)
-        unit = scale + FLOOR * np.abs(level) + TINY
-        weight = (1.0 / unit).sum(axis=0)
-        return (level / unit).sum(axis=0) / weight, 2.0 * tail[at] / weight
+    def _paced(self, t: Timestamp, paces: Paced) -> dict[int, Point]:
+        """The points of counters that open an episode or go on with one, by series."""
+        strange = self._strange(paces.judged)
+        opened = np.array([i in self._open for i in paces.at.tolist()], dtype=np.bool_)
+        rows = np.flatnonzero((strange | opened) & np.isfinite(paces.values))
+        if len(rows) == 0:
+            return {}
+        band = paces.band(rows)
+        at = paces.at[rows]
+        return _points(t, at, rows, paces.values, paces.judged, strange, band, paced=True)
 
     def _advance(self, i: int, point: Point) -> list[Anomaly]:
         present = self._open.get(i)
@@ -169,3 +163,31 @@ class Stream:
         out.extend(self._flat.pop(i).model_copy(update={"end": t}) for i in moved)
         self._silence.hear(t, there)
         return out
+
+
+def _points(
+    t: Timestamp,
+    series: IntArray,
+    rows: IntArray,
+    values: FloatArray,
+    judged: Judged,
+    strange: BoolArray,
+    band: tuple[FloatArray, FloatArray],
+    *,
+    paced: bool,
+) -> dict[int, Point]:
+    middle, half = band
+    return {
+        i: Point(
+            t,
+            float(values[row]),
+            float(judged.ratio[row]),
+            bool(strange[row]),
+            float(judged.signed[row]),
+            float(middle[k]),
+            float(half[k]),
+            float(judged.gamma[row]),
+            paced,
+        )
+        for k, (i, row) in enumerate(zip(series.tolist(), rows.tolist(), strict=True))
+    }
