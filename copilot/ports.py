@@ -5,7 +5,7 @@ the real adapter. A source answers for a window and never returns a point later 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from copilot.errors import OperatorError
 from copilot.model_io import ModelEvent, ModelRequest
@@ -102,6 +102,19 @@ class FactSource(Protocol):
     """What is configured of the components, by `<fact>:<component>`: replicas, node, caller, …"""
 
     def facts(self) -> Mapping[str, Fact]: ...
+
+
+@runtime_checkable
+class Remote(Protocol):
+    """What a source across the network says of itself, beside what its port asks of it."""
+
+    def describe(self) -> str:
+        """Where it is and how much it tells, in one line; raises SourceError."""
+        ...
+
+    def problems(self) -> Sequence[str]:
+        """What its last answer lacked, a line each; empty where it told everything."""
+        ...
 
 
 class ClusterSource(Protocol):

@@ -54,6 +54,26 @@ class Settings(BaseSettings):
         default=None,
         description="Recorded incident whose telemetry the service looks at, replayed at its end.",
     )
+    prometheus_url: str = Field(
+        default="",
+        description="Prometheus, or what speaks its API, whose series are looked at and watched.",
+    )
+    prometheus_token: SecretStr | None = Field(
+        default=None, description="Bearer token that Prometheus asks for, if it does."
+    )
+    prometheus_queries: Path | None = Field(
+        default=None,
+        description="TOML or YAML with the queries asked of it; empty: the set that ships.",
+    )
+    prometheus_history_s: float = Field(
+        default=21_600, gt=0, description="How much of its past stands for normal operation."
+    )
+    prometheus_step_s: float = Field(
+        default=0, ge=0, description="Seconds between two points; 0: as often as it scrapes."
+    )
+    telemetry_timeout_s: float = Field(
+        default=20, gt=0, le=300, description="Longest wait for one answer of a telemetry server."
+    )
     kubernetes_namespace: str = Field(
         default="",
         description="Namespace whose objects are inspected, read-only; needs the kubernetes extra.",

@@ -10,6 +10,7 @@ from copilot.ports import (
     FactSource,
     LogSource,
     MetricSource,
+    Remote,
     SourceError,
     TopologySource,
     TraceSource,
@@ -88,7 +89,18 @@ class Sources:
         )
         if not telemetry.topology.edges:
             missing.append("topology: not configured")
+        missing += self._lacking()
         return Look(telemetry, tuple(missing))
+
+    def _lacking(self) -> list[str]:
+        """What sources that did answer could not tell."""
+        named = (("metrics", self.metrics), ("logs", self.logs), ("traces", self.traces))
+        return [
+            f"{name}: {problem}"
+            for name, source in named
+            if isinstance(source, Remote)
+            for problem in source.problems()
+        ]
 
     def topology(self) -> Topology:
         """The service graph, empty where none is known."""

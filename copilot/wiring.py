@@ -12,7 +12,7 @@ from pathlib import Path
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
 
-from copilot.adapters import ollama_embed
+from copilot.adapters import live, ollama_embed
 from copilot.adapters.clock import SystemClock
 from copilot.adapters.recorded import RecordedBundle
 from copilot.adapters.runners import DryRunRunner
@@ -81,6 +81,7 @@ def configured_sources(settings: Settings) -> Sources:
     sources = Sources()
     if settings.bundle is not None:
         sources = recorded_sources(RecordedBundle(settings.bundle))
+    sources = live.connected(settings, SystemClock(), sources)
     if settings.topology_file is not None:
         sources = replace(sources, graph=DeclaredTopology(settings.topology_file))
     if settings.kubernetes_namespace:

@@ -11,13 +11,15 @@ from rich.text import Text
 from copilot import home, wiring
 from copilot.home import HomeError
 from copilot.moments import date_time
+from copilot.ports import Remote, SourceError
 from copilot.settings import Settings
 from copilot.sources import NotConfigured, Sources
 from copilot.store import StoreError
 from knowledge_base import playbooks
 
 ADVICE = {
-    "metrics": "COPILOT_BUNDLE names a recording; without one the brief says what it cannot see",
+    "metrics": "COPILOT_PROMETHEUS_URL names a Prometheus, COPILOT_BUNDLE a recording; without "
+    "either the brief says what it cannot see",
     "cluster": "COPILOT_KUBERNETES_NAMESPACE names the namespace to inspect, read-only",
 }
 STYLE = {"ok": "green", "missing": "yellow", "broken": "red"}
@@ -101,13 +103,23 @@ def _sources(sources: Sources) -> Iterator[Check]:
         if isinstance(source, NotConfigured):
             yield Check(name, "missing", "not configured", ADVICE.get(name, ADVICE["metrics"]))
         else:
-            yield Check(name, "ok", type(source).__name__)
+            yield _source(name, source)
     topology = sources.topology()
     if topology.edges:
         found = f"{len(topology.nodes)} services, {len(topology.edges)} edges"
         yield Check("topology", "ok", found)
     else:
         yield Check("topology", "missing", "no service graph", "set COPILOT_TOPOLOGY_FILE")
+
+
+def _source(name: str, source: object) -> Check:
+    if not isinstance(source, Remote):
+        return Check(name, "ok", type(source).__name__)
+    try:
+        return Check(name, "ok", source.describe(), "; ".join(source.problems()))
+    except SourceError as error:
+        advice = "try again" if error.recoverable else "check its address, token and queries"
+        return Check(name, "broken", str(error), advice)
 
 
 def _catalogue() -> Check:

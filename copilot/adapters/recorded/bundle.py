@@ -246,7 +246,9 @@ def _series_in(folder: Path) -> tuple[Series, ...]:
         found += tables.wide_series(metrics)
     if edges:
         found += tables.edge_series(edges)
-    return found
+    # A recorder may have counted the calls of an edge a second time, per minute: one name, one
+    # series, and the metrics' own is the finer.
+    return tuple({one.name: one for one in reversed(found)}.values())[::-1]
 
 
 def _whole_days(last: Timestamp, start: Timestamp) -> float:

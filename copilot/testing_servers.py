@@ -1,0 +1,145 @@
+"""Real monitoring servers on the loopback for a while, where their programs are installed.
+
+Debian's `prometheus` and `prometheus-alertmanager`. Each lives in a folder of its own, listens on a
+free port, and ends with the block that started it.
+"""
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import yaml
+
+PROMETHEUS = shutil.which("prometheus")
+PROMTOOL = shutil.which("promtool")
+ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
+
+READY_S = 60.0
+
+
+class ServerError(Exception):
+    """A server did not start; its last words are in the message."""
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def prometheus(
+    folder: Path,
+    scraped: Mapping[str, Mapping[str, str]] | None = None,
+    *,
+    every_s: float = 1.0,
+    past: str = "",
+    flags: Sequence[str] = (),
+    extra: Mapping[str, object] | None = None,
+) -> Iterator[str]:
+    """A Prometheus that scrapes `host:port` targets with their labels; yields its address.
+
+    `past` is text in the OpenMetrics format, with times, that it has recorded before it starts.
+    """
+    if PROMETHEUS is None:
+        raise ServerError("prometheus is not installed")
+    data, config = folder / "data", folder / "prometheus.yml"
+    data.mkdir(parents=True)
+    if past:
+        _backfill(folder, data, past)
+    config.write_text(yaml.safe_dump(_scraping(scraped or {}, every_s) | dict(extra or {})))
+    port = free_port()
+    command = [
+        PROMETHEUS,
+        f"--config.file={config}",
+        f"--storage.tsdb.path={data}",
+        "--storage.tsdb.retention.time=30y",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--log.level=warn",
+        *flags,
+    ]
+    with _running(command, folder / "prometheus.log", f"http://127.0.0.1:{port}") as url:
+        yield url
+
+
+@contextmanager
+def alertmanager(folder: Path) -> Iterator[str]:
+    """An Alertmanager that notifies nobody; yields its address."""
+    if ALERTMANAGER is None:
+        raise ServerError("prometheus-alertmanager is not installed")
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "alertmanager.yml"
+    config.write_text(yaml.safe_dump({"route": {"receiver": "no"}, "receivers": [{"name": "no"}]}))
+    port = free_port()
+    command = [
+        ALERTMANAGER,
+        f"--config.file={config}",
+        f"--storage.path={folder / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--cluster.listen-address=",
+        "--log.level=warn",
+    ]
+    with _running(command, folder / "alertmanager.log", f"http://127.0.0.1:{port}") as url:
+        yield url
+
+
+def _scraping(scraped: Mapping[str, Mapping[str, str]], every_s: float) -> dict[str, object]:
+    every = f"{int(every_s * 1000)}ms"
+    jobs = [
+        {
+            "job_name": "services",
+            "static_configs": [
+                {"targets": [target], "labels": dict(labels)} for target, labels in scraped.items()
+            ],
+        }
+    ]
+    return {
+        "global": {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": every},
+        "scrape_configs": jobs if scraped else [],
+    }
+
+
+def _backfill(folder: Path, data: Path, past: str) -> None:
+    if PROMTOOL is None:
+        raise ServerError("promtool is not installed")
+    text = folder / "past.txt"
+    text.write_text(past, encoding="utf-8")
+    done = subprocess.run(
+        [PROMTOOL, "tsdb", "create-blocks-from", "openmetrics", str(text), str(data)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise ServerError(f"promtool refused: {done.stderr or done.stdout}")
+
+
+@contextmanager
+def _running(command: Sequence[str], log: Path, url: str) -> Iterator[str]:
+    with log.open("wb") as words, subprocess.Popen(command, stdout=words, stderr=words) as process:
+        try:
+            _await(process, log, url)
+            yield url
+        finally:
+            process.kill()
+            process.wait(10)
+
+
+def _await(process: subprocess.Popen[bytes], log: Path, url: str) -> None:
+    deadline = time.monotonic() + READY_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"{url}/-/ready", timeout=1, trust_env=False).is_success:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.05)
+    said = log.read_text(encoding="utf-8", errors="replace")[-2000:]
+    raise ServerError(f"{url} did not become ready: {said}")
