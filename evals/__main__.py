@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from evals.baseline import worse_than
+from evals.lab.cli import lab
 from evals.report import Options, Perturbation, Result, show
 
 SUITES = (
@@ -28,6 +29,7 @@ TRAININGS = ("ranker",)
 BENCHMARKS = ("detector", "clusterer", "logs", "locate", "ingest", "brief")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+app.add_typer(lab, name="lab")
 
 
 def _progress(console: Console) -> Progress:

@@ -1,0 +1,1 @@
+"""Lab: a small shop of real processes to break, watch and mend."""

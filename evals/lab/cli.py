@@ -1,0 +1,112 @@
+"""`python -m evals lab …`: bring the shop up, break it, watch it being mended."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Annotated, Never
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from evals.lab import live, monitoring
+from evals.lab.faults.catalogue import NAMES, scenario
+from evals.lab.faults.controller import Controller
+from evals.lab.operator import Platform
+
+lab = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+console = Console(stderr=True)
+
+
+@contextmanager
+def ends_cleanly() -> Iterator[None]:
+    """SIGTERM ends like Ctrl-C, by way of every `finally`; what is missing is said plainly."""
+
+    def stop(_number: int, _frame: FrameType | None) -> Never:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except (live.LabError, monitoring.NotInstalledError, monitoring.NotReadyError) as error:
+        console.print(f"[red]{error}[/red]")
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        console.print("stopped; everything that was started has ended")
+        raise typer.Exit(130) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@lab.command()
+def up(
+    seed: Annotated[int, typer.Option(help="Seed of the users.")] = 0,
+    copilot: Annotated[str, typer.Option(help="host:port of who is told of alerts.")] = "",
+    collector: Annotated[str, typer.Option(help="OTLP/HTTP receiver of spans and logs.")] = "",
+    webhook: Annotated[str, typer.Option(help="Who is told of changes.")] = "",
+) -> None:
+    """Bring the lab up and keep it up until Ctrl-C."""
+    with ends_cleanly(), console.status("starting the shop, Prometheus and Alertmanager") as shown:
+        ready = live.running(seed=seed, copilot=copilot, collector=collector, webhook=webhook)
+        with ready as one:
+            shown.stop()
+            console.print(
+                f"shop        {one.platform.url}\nPrometheus  {one.monitoring.prometheus}\n"
+                f"Alertmanager {one.monitoring.alertmanager}\nfolder      {one.places.root}\n"
+                "break it from another terminal: python -m evals lab inject KIND"
+            )
+            while True:
+                time.sleep(3600)
+
+
+@lab.command()
+def down() -> None:
+    """End a running lab, and clear away what a killed one left."""
+    console.print(live.take_down())
+
+
+@lab.command()
+def status() -> None:
+    """What runs, and which alerts are firing."""
+    told = _running()
+    platform = Platform(told["platform"], told["token"])
+    table = Table("instance", "version", "node", "pid", "state")
+    for one in platform.get("/instances"):
+        state = "up" if one["running"] else "[red]down[/red]"
+        table.add_row(one["instance"], one["version"], one["node"], str(one["pid"]), state)
+    Console().print(table)
+    for alert in monitoring.held(told["prometheus"]):
+        labels = alert["labels"]
+        Console().print(f"{alert['state']:8} {labels['alertname']} {labels.get('service', '')}")
+
+
+@lab.command()
+def inject(
+    kind: Annotated[str, typer.Argument(help=f"One of: {', '.join(NAMES)}; or `heal`.")],
+    seed: Annotated[int, typer.Option(help="Which of its places.")] = 0,
+) -> None:
+    """Let something happen to the running lab; `heal` takes all of it away."""
+    told = _running()
+    if kind != "heal" and kind not in NAMES:
+        raise typer.BadParameter(f"unknown kind {kind!r}; one of {', '.join(NAMES)}, or heal")
+    with ends_cleanly():
+        one = live.attached(told)
+        controller = Controller(one)
+        if kind == "heal":
+            controller.heal()
+            console.print("healed")
+            return
+        chosen = scenario(kind, seed)
+        onset = controller.inject(chosen)
+        console.print(f"{kind} since {time.strftime('%H:%M:%S', time.localtime(onset))}")
+        controller.wait()
+
+
+def _running() -> dict[str, str]:
+    told = live.found()
+    if told is None:
+        console.print("[red]no lab is running; start one with `python -m evals lab up`[/red]")
+        raise typer.Exit(1)
+    return told

@@ -1,0 +1,1 @@
+"""Shop: the services of the lab, each its own process; and the users who come to it."""
