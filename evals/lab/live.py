@@ -19,6 +19,7 @@ from evals.lab.places import Places, write_json
 from evals.lab.processes import born, end, end_other, spawn
 
 _STATE = "incident-copilot-lab.json"
+_MARK = ".lab"
 _STARTS_S = 120.0
 
 
@@ -65,6 +66,7 @@ def running(
     monitoring = Monitoring(root / "monitoring", places.targets, copilot)
     process: Popen[bytes] | None = None
     try:
+        (root / _MARK).touch()
         write_json(places.targets, [])
         monitoring.up()
         arguments = ["--root", str(root), "--seed", str(seed)]
@@ -126,7 +128,7 @@ def take_down() -> str:
     ended = end_other(int(told["pid"]), int(told["started"]))
     path.unlink(missing_ok=True)
     root = Path(told["root"])
-    if root.name.startswith("lab-") and root.parent == Path(tempfile.gettempdir()):
+    if (root / _MARK).exists():  # nothing is deleted that no lab has made
         shutil.rmtree(root, ignore_errors=True)
     return "the lab is down" if ended else "the lab had ended already; its folder is cleared away"
 

@@ -79,3 +79,4 @@ def test_a_killed_service_is_alerted_mended_and_everything_ends_with_a_killed_pa
     assert until(10, lambda: all(born(pid) != since for pid, since in lives.items()))
     assert live.take_down() == "the lab had ended already; its folder is cleared away"
     assert not Path(told["root"]).exists()
+    lab.platform.close()
