@@ -1,6 +1,7 @@
 """What the nodes work with: sources, clock, runner, store, playbooks, limits. Not state."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from copilot.ports import Clock, Model, Runner
@@ -35,6 +36,7 @@ class Deps:
     limits: Limits = Limits()
     arm: Literal["rules", "ml"] = "rules"
     policy: Policy = Policy()
+    unrunnable: Mapping[str, str] = field(default_factory=dict)
     model: Model | None = None
 
     def note(self, incident_id: str, kind: str, reason: str, **figures: float | str) -> None:

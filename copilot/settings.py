@@ -144,6 +144,14 @@ class Settings(BaseSettings):
     verify_limit_s: float = Field(
         default=300, gt=0, description="How long a recovery is waited for before the next plan."
     )
+    runners_file: Path | None = Field(
+        default=None,
+        description="TOML file of what steps may really touch; without it every step is a dry run.",
+    )
+    playbooks_dir: Path | None = Field(
+        default=None,
+        description="Folder of your own playbooks; one with a shipped id stands in for it.",
+    )
     workers: int = Field(default=8, ge=1, le=64, description="Threads that work on incidents.")
     server: str = Field(
         default="",

@@ -1,10 +1,11 @@
 """Who is given what: the one place that knows concrete adapters."""
 
 import json
+import os
 import secrets
 import socket
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,18 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from copilot.adapters import live, ollama_embed
 from copilot.adapters.clock import SystemClock
 from copilot.adapters.recorded import RecordedBundle
-from copilot.adapters.runners import DryRunRunner
+from copilot.adapters.runners import (
+    ActionRunner,
+    Confirm,
+    Declared,
+    DryRunRunner,
+    KubernetesTarget,
+    Surroundings,
+    lacking,
+    read_runners,
+    runners,
+)
+from copilot.adapters.runners.kubernetes import Cluster
 from copilot.deps import Deps, Limits
 from copilot.engine import Engine
 from copilot.graph import NODES, Node, build
@@ -28,8 +40,8 @@ from copilot.state import STATE_TYPES
 from copilot.store import Store
 from copilot.watch import Watch
 from knowledge_base import playbooks
-from tools.playbook_executor import Policy
-from tools.types import Edge, Frozen, Topology
+from tools.playbook_executor import PlaybookError, Policy
+from tools.types import Edge, Frozen, Playbook, Topology
 
 RECORDED_AS = {"metrics": "metrics", "logs": "logs", "traces": "spans", "changes": "changes"}
 """What a bundle calls the recordings of our sources."""
@@ -132,9 +144,65 @@ def policy(settings: Settings) -> Policy:
     )
 
 
-def default_runner(clock: Clock) -> Runner:
-    """What runs steps where nothing else is wired: it says what it would do, and does not."""
+def catalogue(settings: Settings) -> tuple[Playbook, ...]:
+    """The playbooks that ship, and the operator's own, which stand in for them."""
+    own = settings.playbooks_dir
+    if own is not None and not own.is_dir():
+        raise SettingsError(f"playbooks_dir {str(own)!r} is not a folder")
+    try:
+        return playbooks(own)
+    except PlaybookError as error:
+        raise SettingsError(f"playbooks_dir: {error}") from error
+
+
+def nobody_confirms(_instruction: str, _key: str) -> str:
+    """Where no person can be asked, nothing is confirmed."""
+    return ""
+
+
+def declared_runners(settings: Settings) -> Declared | None:
+    """What may really be touched; None where every step is a dry run."""
+    return None if settings.runners_file is None else read_runners(settings.runners_file)
+
+
+def dry_runner(clock: Clock) -> Runner:
+    """What runs steps where nothing may be touched."""
     return DryRunRunner(clock)
+
+
+def configured_runner(
+    settings: Settings,
+    sources: Sources,
+    wall: Clock,
+    seen: Clock,
+    confirm: Confirm = nobody_confirms,
+) -> Runner:
+    """What runs steps: what the runners file turns on, or one that only says what it would do."""
+    declared, path = declared_runners(settings), settings.runners_file
+    if declared is None or path is None:
+        return DryRunRunner(wall)
+    around = Surroundings(wall, seen, sources.metrics, confirm, _acting, dict(os.environ))
+    return ActionRunner(runners(declared, path, around), wall)
+
+
+def unrunnable(settings: Settings, known: tuple[Playbook, ...]) -> Mapping[str, str]:
+    """The playbooks that could not be run to their end here, each with the reason."""
+    declared = declared_runners(settings)
+    if declared is None:
+        return {}
+    found = {playbook.id: lacking(declared, playbook) for playbook in known}
+    return {name: problem for name, problem in found.items() if problem}
+
+
+def _acting(target: KubernetesTarget) -> Cluster:
+    try:
+        from copilot.adapters.kubernetes.connect import acting  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            "runners_file has [kubernetes], but the client is missing: "
+            "pip install 'incident-copilot[kubernetes]'"
+        ) from error
+    return acting(target.namespace, target.context)
 
 
 def new_incident_id() -> str:
@@ -249,12 +317,14 @@ def engine(
         checkpointer(home / "checkpoints.sqlite") as saver,
     ):
         seen = sources or configured_sources(settings)
+        known, time = catalogue(settings), clock or _clock(seen, wall)
         deps = Deps(
             store=opened,
             sources=seen,
-            clock=clock or _clock(seen, wall),
-            runner=runner or default_runner(wall),
-            playbooks=playbooks(),
+            clock=time,
+            runner=runner or configured_runner(settings, seen, wall, time),
+            playbooks=known,
+            unrunnable={} if runner else unrunnable(settings, known),
             limits=limits(settings),
             arm=settings.arm,
             policy=policy(settings),

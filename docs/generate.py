@@ -4,12 +4,14 @@ import inspect
 import json
 import re
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import get_args, get_type_hints
 
 from typer.models import ArgumentInfo, OptionInfo
 
+from copilot.adapters.runners import declared
 from copilot.cli import app, journal_app, kb_app, playbook_app
 from copilot.graph import drawing
 from copilot.settings import Settings
@@ -45,6 +47,16 @@ def settings_page() -> str:
             "| variable | in the file | default | meaning |",
             "|---|---|---|---|",
             *rows,
+            "",
+            "## The runners file",
+            "",
+            "Without one every step is a dry run. With one, what it names runs for real after its",
+            "approval, and a playbook that could not be run to its end is not proposed.",
+            "`copilot doctor` says what is in force.",
+            "",
+            "```toml",
+            textwrap.dedent((inspect.getdoc(declared) or "").partition("\n\n")[2]).strip(),
+            "```",
             "",
         ]
     )

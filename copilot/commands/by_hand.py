@@ -1,18 +1,19 @@
 """`copilot playbook run`: a plan a person fills in, shown, asked for, run step by step, journalled.
 
-The same gates as for a proposed plan: digest, approvers, preconditions, the emergency stop. The
-runner is the configured one, which only says what it would run unless another is wired.
+The same gates as for a proposed plan: digest, approvers, preconditions, the emergency stop. What
+runs for real is what the runners file turns on; without one every step is a dry run.
 """
 
 import secrets
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
-from rich.prompt import Confirm
+from rich.prompt import Confirm as Ask
 from rich.text import Text
 
 from copilot import wiring
 from copilot.adapters.clock import SystemClock
+from copilot.adapters.runners import Confirm
 from copilot.commands import screen
 from copilot.commands.playbook import fact, filled, pairs
 from copilot.ports import Clock, Runner
@@ -41,10 +42,11 @@ def playbook_run(
         raise SettingsError("who decides? name yourself with --by")
     plan = filled(settings, playbook, component, given, f"by-hand-{secrets.token_hex(4)}")
     screen.plan(console, plan, settings.language)
-    if not yes and not Confirm.ask("Approve and run this?", default=False):
+    if not yes and not Ask.ask("Approve and run this?", default=False):
         console.print("Not approved; nothing was run.")
         return 1
-    facts = wiring.configured_sources(settings).facts(clock.now())
+    sources = wiring.configured_sources(settings)
+    facts = sources.facts(clock.now())
     facts |= {f"{name}:{component}": fact(text) for name, text in pairs(known, "--fact").items()}
     approvers = people[1:] if settings.four_eyes else people
     if not approvers:
@@ -53,7 +55,10 @@ def playbook_run(
     with wiring.store(settings) as store:
         for one in approvals:
             _note(store, plan, clock, "approved", one.approver, "filled in and approved by hand")
-        hand = _Hand(store, clock, wiring.default_runner(clock), wiring.policy(settings), facts)
+        runner = wiring.configured_runner(
+            settings, sources, clock, clock, _asked(console, people[0])
+        )
+        hand = _Hand(store, clock, runner, wiring.policy(settings), facts)
         results = hand.run(plan, approvals)
     for result in results:
         _show(console, result)
@@ -109,6 +114,16 @@ class _Hand:
             key = step_key(plan, index)
             error = f"refused: {refusal}"
             return StepResult(key=key, ok=False, error=error, started_at=now, ended_at=now)
+
+
+def _asked(console: Console, person: str) -> Confirm:
+    """Whoever sits at the keyboard says that a step was done by hand."""
+
+    def ask(instruction: str, _key: str) -> str:
+        console.print(Text(f"By hand: {instruction}", style="bold"))
+        return person if Ask.ask("Done?", default=False, console=console) else ""
+
+    return ask
 
 
 def _yes(plan: Plan, person: str, clock: Clock) -> Approval:

@@ -67,7 +67,9 @@ def _here(settings: Settings, plan: Plan, decision: str, by: str, reason: str) -
     with wiring.store(settings) as store:
         incident = store.incidents.require(plan.incident_id)
     sources, clock = _origin(incident)
-    with wiring.engine(settings, decision, sources=sources, clock=clock) as engine:
+    # What is over is shown again from its recording: nothing real may be touched for it.
+    runner = wiring.dry_runner(clock) if clock else None
+    with wiring.engine(settings, decision, sources=sources, clock=clock, runner=runner) as engine:
         seen = engine.store.journal.events(plan.incident_id, limit=10_000)
         engine.decide(
             Approval(

@@ -9,13 +9,15 @@ from rich.console import Console
 from rich.text import Text
 
 from copilot import home, wiring
+from copilot.adapters.clock import SystemClock
+from copilot.adapters.runners import described
+from copilot.errors import OperatorError
 from copilot.home import HomeError
 from copilot.moments import date_time
 from copilot.ports import Remote, SourceError
 from copilot.settings import Settings
 from copilot.sources import NotConfigured, Sources
 from copilot.store import StoreError
-from knowledge_base import playbooks
 
 ADVICE = {
     "metrics": "COPILOT_PROMETHEUS_URL names a Prometheus, COPILOT_BUNDLE a recording; without "
@@ -43,7 +45,8 @@ def doctor(settings: Settings) -> int:
         _store(settings),
         _service(settings),
         *_sources(wiring.configured_sources(settings)),
-        _catalogue(),
+        _catalogue(settings),
+        *_runners(settings),
         _executions(settings),
     ]
     for check in checks:
@@ -122,8 +125,32 @@ def _source(name: str, source: object) -> Check:
         return Check(name, "broken", str(error), advice)
 
 
-def _catalogue() -> Check:
-    return Check("playbooks", "ok", f"{len(playbooks())} in the catalogue; runner: dry run")
+def _catalogue(settings: Settings) -> Check:
+    try:
+        known = wiring.catalogue(settings)
+        cannot = wiring.unrunnable(settings, known)
+    except OperatorError as error:
+        return Check("playbooks", "broken", str(error), "copilot serve does not start like this")
+    own = f", your own from {settings.playbooks_dir}" if settings.playbooks_dir else ""
+    left = f"; {len(cannot)} not run here, see: copilot playbook list" if cannot else ""
+    return Check("playbooks", "ok", f"{len(known)} in the catalogue{own}{left}")
+
+
+def _runners(settings: Settings) -> Iterator[Check]:
+    """What an approved step really does, action by action."""
+    try:
+        declared = wiring.declared_runners(settings)
+        clock = SystemClock()
+        wiring.configured_runner(settings, wiring.configured_sources(settings), clock, clock)
+    except OperatorError as error:
+        yield Check("runners", "broken", str(error), "copilot serve does not start like this")
+        return
+    if declared is None:
+        advice = "COPILOT_RUNNERS_FILE names what may really be touched"
+        yield Check("runners", "missing", "dry run: steps are shown, nothing is run", advice)
+        return
+    for action, target in described(declared):
+        yield Check("runs", "ok", f"{action}: {target}")
 
 
 def _executions(settings: Settings) -> Check:

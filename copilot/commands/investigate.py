@@ -29,7 +29,11 @@ def investigate(settings: Settings, *, what: Path, as_json: bool) -> int:
     """Investigate a bundle or a file of alerts; exit code 1 if nothing in it asks for attention."""
     console = Console()
     sources, clock, origin = _telemetry(settings, what)
-    with wiring.engine(settings, "investigate", sources=sources, clock=clock) as engine:
+    # What is only looked at again is not acted on.
+    runner = wiring.dry_runner(clock) if clock else None
+    with wiring.engine(
+        settings, "investigate", sources=sources, clock=clock, runner=runner
+    ) as engine:
         alerts = _alerts(engine.deps.sources, engine.deps.clock, what, settings)
         if not alerts:
             console.print("Nothing is out of the ordinary: no alert, and no series left its band.")

@@ -7,10 +7,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from copilot import wiring
 from copilot.adapters.clock import SystemClock
 from copilot.commands import screen
 from copilot.settings import Settings, SettingsError
-from knowledge_base import playbooks
 from tools.playbook_executor import PlaybookError, fill, parse
 from tools.types import Fact, Parameter, Plan, Playbook
 
@@ -19,25 +19,32 @@ BY_HAND = "by-hand"
 
 
 def playbook_list(settings: Settings) -> int:
-    """Every playbook that ships: risk, the faults it is for, its title."""
+    """Every playbook there is: risk, whether it runs for real, the faults it is for, its title."""
+    known, real = wiring.catalogue(settings), settings.runners_file is not None
+    cannot = wiring.unrunnable(settings, known)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("ID", "RISK", "FOR", "TITLE"):
-        table.add_column(column, no_wrap=column in ("ID", "RISK"))
-    for one in playbooks():
+    for column in ("ID", "RISK", "RUNS", "FOR", "TITLE"):
+        table.add_column(column, no_wrap=column in ("ID", "RISK", "RUNS"))
+    for one in known:
         faults = dict.fromkeys(fault for case in one.applies for fault in case.faults)
         title = getattr(one.title, settings.language)
-        table.add_row(one.id, one.risk, Text(", ".join(faults)), Text(title))
-    Console().print(table)
+        runs = ("for real" if one.id not in cannot else "no") if real else "dry run"
+        table.add_row(one.id, one.risk, runs, Text(", ".join(faults)), Text(title))
+    console = Console()
+    console.print(table)
+    for reason in dict.fromkeys(cannot.values()):
+        ids = ", ".join(name for name, why in cannot.items() if why == reason)
+        console.print(Text(f"not run here: {ids}: {reason}", style="dim"))
     return 0
 
 
 def playbook_show(settings: Settings, *, playbook: str) -> int:
     """One playbook with its parameters, as JSON."""
-    Console(markup=False, highlight=False).print_json(find(playbook).model_dump_json())
+    Console(markup=False, highlight=False).print_json(find(settings, playbook).model_dump_json())
     return 0
 
 
-def playbook_validate(_: Settings, *, paths: Sequence[Path]) -> int:
+def playbook_validate(settings: Settings, *, paths: Sequence[Path]) -> int:
     """Parse files as strictly as the catalogue is; exit code 1 if one is wrong."""
     console = Console(markup=False, highlight=False)
     wrong = 0
@@ -52,7 +59,10 @@ def playbook_validate(_: Settings, *, paths: Sequence[Path]) -> int:
         else:
             console.print(f"{path}: ok, {found.id}, class {found.risk}", soft_wrap=True)
     if not paths:
-        console.print(f"{len(playbooks())} playbooks of the catalogue: ok")
+        known = wiring.catalogue(settings)
+        console.print(f"{len(known)} playbooks of the catalogue: ok", soft_wrap=True)
+        for name, problem in wiring.unrunnable(settings, known).items():
+            console.print(f"{name}: would not be proposed: {problem}", soft_wrap=True)
     return 1 if wrong else 0
 
 
@@ -64,9 +74,9 @@ def playbook_render(
     return 0
 
 
-def find(name: str) -> Playbook:
+def find(settings: Settings, name: str) -> Playbook:
     """The playbook of that id."""
-    catalogue = {one.id: one for one in playbooks()}
+    catalogue = {one.id: one for one in wiring.catalogue(settings)}
     if name not in catalogue:
         raise SettingsError(f"no playbook {name!r}; there are {', '.join(sorted(catalogue))}")
     return catalogue[name]
@@ -80,7 +90,7 @@ def filled(
     incident_id: str = BY_HAND,
 ) -> Plan:
     """The plan of a playbook with values a person gave as `name=value`."""
-    found = find(playbook)
+    found = find(settings, playbook)
     said = pairs(given, "--set")
     declared = {parameter.name: parameter for parameter in found.parameters}
     values: dict[str, object] = {

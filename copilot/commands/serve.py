@@ -16,6 +16,9 @@ SWITCH_S = 0.001
 """How long a busy thread keeps the interpreter from the others: an answer waits for it at every
 step, and the default of 5 ms cost a fifth of the alerts accepted per second."""
 
+BACKLOG = 2048
+"""Connections that wait while the rest is opened: whoever reads the address may use it."""
+
 STOP_S = 10
 """How long open requests may take to end at shutdown."""
 
@@ -55,6 +58,7 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((settings.host, settings.port))
+            listener.listen(BACKLOG)
         except OSError as error:
             raise SettingsError(
                 f"cannot listen on {settings.host}:{settings.port} ({error.strerror}); "

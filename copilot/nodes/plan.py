@@ -56,6 +56,7 @@ def plan(state: IncidentState, runtime: Runtime[Deps]) -> Planned:
         arm=deps.arm,
         excluded=[r.plan.playbook_id for r in asked],
         now=deps.clock.now(),
+        unrunnable=deps.unrunnable,
     )
     if choice.abstained:
         return _hand_over(deps, state, choice.reason, choice.check)

@@ -21,6 +21,7 @@ from tools.types import (
 
 Arm = Literal["rules", "ml"]
 _CAUTION = 0.05
+NOTHING_UNRUNNABLE: Mapping[str, str] = {}
 
 
 def choose(
@@ -33,6 +34,7 @@ def choose(
     excluded: Collection[str] = (),
     now: Timestamp | None = None,
     minimum_cases: int = 5,
+    unrunnable: Mapping[str, str] = NOTHING_UNRUNNABLE,
 ) -> Choice:
     """A playbook for the first candidate of the ranking, with its parameters; or an abstention.
 
@@ -41,7 +43,8 @@ def choose(
     of those tried at least `minimum_cases` times in the nearest past cases, the one with the
     highest 5 % quantile of the Beta posterior of its success; without enough cases, the rules'
     choice. `facts` has keys `<fact>:<component>`; `excluded` holds the ids already tried or
-    rejected in this incident; with `now`, a playbook cooling down on this component is left out.
+    rejected in this incident, `unrunnable` those that nothing here could run, with the reason; with
+    `now`, a playbook cooling down on this component is left out.
     """
     if ranking.abstained or not ranking.candidates:
         reason = f"the cause is not located: {ranking.reason or 'no candidate'}"
@@ -54,7 +57,7 @@ def choose(
     subject = Subject.of(first.component, facts)
     tried = {past.playbook_id for past in history if past.fault_kind == first.fault_kind}
     offered = [
-        held_back(offer, subject, history, excluded, now)
+        held_back(offer, subject, history, excluded, unrunnable, now)
         for offer in offers(playbooks, first.fault_kind, subject, tried if arm == "ml" else ())
     ]
     ready = [offer for offer in offered if not offer.obstacle]

@@ -1,7 +1,7 @@
 """Which playbooks may be run on the located component, with which parameters, or why not."""
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
@@ -55,12 +55,15 @@ def held_back(
     subject: Subject,
     history: Sequence[Outcome],
     excluded: Collection[str],
+    unrunnable: Mapping[str, str],
     now: Timestamp | None,
 ) -> Offer:
-    """The offer with an obstacle if it was tried in this incident or is cooling down here."""
+    """The offer with an obstacle if it was tried here, is cooling down, or nothing could run it."""
     playbook = offer.playbook
     if playbook.id in excluded:
         return replace(offer, obstacle="already tried or rejected in this incident")
+    if playbook.id in unrunnable:
+        return replace(offer, obstacle=unrunnable[playbook.id])
     if now is None:
         return offer
     for past in history:

@@ -46,7 +46,8 @@ def _config_key(text: str) -> str:
     return text
 
 
-def _binary(text: str) -> str:
+def binary(text: str) -> str:
+    """The name of an allowed program, as steps and the allow-list have it."""
     if not _BINARY.fullmatch(text):
         raise ValueError(f"{text[:80]!r} is not the name of an allowed command")
     return text
@@ -130,7 +131,7 @@ class Command(Frozen):
     @property
     def binary(self) -> str:
         """The name the runner's allow-list must know."""
-        return _binary(self.argv[0])
+        return binary(self.argv[0])
 
 
 class Http(Frozen):
@@ -193,7 +194,7 @@ def arguments(step: PlanStep) -> Arguments:
         text = json.dumps(step.arguments, allow_nan=False)
         found = _SHAPES[step.action].validate_json(text, strict=True)
         if isinstance(found, Command):
-            _binary(found.argv[0])
+            binary(found.argv[0])
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "arguments"

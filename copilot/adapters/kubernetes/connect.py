@@ -4,11 +4,21 @@ from kubernetes import client, config
 from kubernetes.config.config_exception import ConfigException
 
 from copilot.adapters.kubernetes.live import KubernetesApi
+from copilot.adapters.runners.kubernetes_client import KubernetesCluster
 from copilot.ports import Clock, SourceError
 
 
 def connected(namespace: str, context: str, clock: Clock) -> KubernetesApi:
     """Read-only eyes on one namespace; raises `SourceError` where no credentials are found."""
+    return KubernetesApi(_client(context), namespace, clock)
+
+
+def acting(namespace: str, context: str) -> KubernetesCluster:
+    """Hands on one namespace, by credentials of their own where `context` names them."""
+    return KubernetesCluster(_client(context), namespace)
+
+
+def _client(context: str) -> client.ApiClient:
     settings = client.Configuration()
     try:
         if context:
@@ -21,7 +31,7 @@ def connected(namespace: str, context: str, clock: Clock) -> KubernetesApi:
         raise SourceError("kubernetes", f"no usable credentials: {error}", recoverable=False) from (
             error
         )
-    return KubernetesApi(client.ApiClient(settings), namespace, clock)
+    return client.ApiClient(settings)
 
 
 def _here(settings: client.Configuration) -> None:

@@ -4,10 +4,21 @@ The runner for Kubernetes is in `kubernetes`; its client needs the optional extr
 """
 
 from copilot.adapters.runners.command import CommandRunner
+from copilot.adapters.runners.declared import (
+    Declared,
+    KubernetesTarget,
+    RunnersFileError,
+    Surroundings,
+    described,
+    lacking,
+    runners,
+    turned_on,
+)
+from copilot.adapters.runners.declared import read as read_runners
 from copilot.adapters.runners.dispatch import ActionRunner
 from copilot.adapters.runners.dry_run import DryRunRunner
 from copilot.adapters.runners.http import Base, HttpRunner
-from copilot.adapters.runners.plain import CheckRunner, ManualRunner, WaitRunner
+from copilot.adapters.runners.plain import CheckRunner, Confirm, ManualRunner, WaitRunner
 from copilot.adapters.runners.report import StepFailedError
 from copilot.adapters.runners.settings_file import SettingsFileRunner
 
@@ -16,10 +27,20 @@ __all__ = [
     "Base",
     "CheckRunner",
     "CommandRunner",
+    "Confirm",
+    "Declared",
     "DryRunRunner",
     "HttpRunner",
+    "KubernetesTarget",
     "ManualRunner",
+    "RunnersFileError",
     "SettingsFileRunner",
     "StepFailedError",
+    "Surroundings",
     "WaitRunner",
+    "described",
+    "lacking",
+    "read_runners",
+    "runners",
+    "turned_on",
 ]

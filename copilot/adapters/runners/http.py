@@ -23,6 +23,13 @@ class Base:
     url: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
+    def hide(self, text: str) -> str:
+        """The text without what the headers carry, for a target that repeats what it was sent."""
+        for value in self.headers.values():
+            for secret in (value, value.rpartition(" ")[2]):
+                text = text.replace(secret, "<SECRET>")
+        return text
+
     def __post_init__(self) -> None:
         parsed = httpx.URL(self.url)
         if parsed.scheme not in ("http", "https") or not _HOST.fullmatch(parsed.host):
@@ -70,6 +77,7 @@ class HttpRunner:
             status, body = self._answer(request, self._clock.now() + step.timeout_s)
         except httpx.HTTPError as error:
             raise StepFailedError(f"{call.method} {request.url}: {error!r}") from error
+        body = base.hide(body)
         said = f"{call.method} {request.url} answered {status}"
         if status not in call.expect:
             wanted = ", ".join(map(str, call.expect))

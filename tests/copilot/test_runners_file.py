@@ -1,0 +1,282 @@
+"""The file of what may really be touched: read strictly, wired, and met by a real target."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from typer.testing import CliRunner, Result
+
+from copilot import wiring
+from copilot.adapters.recorded import RecordedBundle
+from copilot.adapters.runners import RunnersFileError, read_runners
+from copilot.cli import app
+from copilot.settings import SettingsError, load
+from copilot.simulator import shipped_bundles
+from copilot.testing.runners import Target
+from knowledge_base import playbooks
+
+SHIPPED = {one.id for one in playbooks()}
+MEMORY = shipped_bundles() / "incidents" / "sim-d7316f"
+SECRET = "sesame-open-4711"
+OWN_RESTART = (Path(__file__).parent / "own_restart.yaml").read_text(encoding="utf-8")
+
+
+def written(folder: Path, text: str, name: str = "runners.toml") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+WRONG = {
+    "not TOML": ("[http\n", "is not TOML: Expected ']'"),
+    "an unknown key": ("shell = true\n", "shell: is not a key"),
+    "an unknown key within": ('[http.ops]\nurl = "http://h"\nverify = false\n', "http.ops.verify:"),
+    "a word for a switch": ('wait = "yes"\n', "wait: Input should be a valid boolean"),
+    "a name with a space": ('[http."a b"]\nurl = "http://h"\n', "http.a b: "),
+    "an address with a user": ('[http.ops]\nurl = "http://u:p@h"\n', "http.ops.url: "),
+    "no address": ('[http.ops]\nurl = "ftp://h"\n', "http.ops.url: "),
+    "a variable that is not set": (
+        '[http.ops]\nurl = "http://h"\ntoken_env = "NOT_SET"\n',
+        "http.ops.token_env: variable 'NOT_SET' is not set",
+    ),
+    "two tokens": ('[http.ops]\nurl = "http://h"\ntoken_env = "A"\ntoken = "b"\n', "keep one"),
+    "a token with a line end": ('[http.ops]\nurl = "http://h"\ntoken = "a\\nb"\n', "no header"),
+    "a relative program": ('[command]\nflush = "bin/flush"\n', "command: command 'flush'"),
+    "a program that is not there": ('[command]\nflush = "/no/such"\n', "command: "),
+    "a folder that is not there": ('[settings_files]\nfolder = "/no/such"\n', "settings_files.fol"),
+    "no namespace": ("[kubernetes]\n", "kubernetes.namespace: Field required"),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), WRONG.values(), ids=WRONG.keys())
+def test_a_wrong_file_stops_the_start_with_file_key_and_reason(
+    text: str, said: str, tmp_path: Path
+) -> None:
+    path = written(tmp_path, text)
+    with (
+        pytest.raises(RunnersFileError) as refused,
+        wiring.engine(load(data_dir=tmp_path / "data", runners_file=path), "test"),
+    ):
+        pass
+    assert str(path) in str(refused.value)
+    assert said in str(refused.value)
+
+
+def test_a_secret_is_never_repeated_by_what_reads_it(tmp_path: Path) -> None:
+    path = written(tmp_path, f'[http.ops]\nurl = "http://h"\ntoken = "{SECRET}"\n')
+    assert SECRET not in repr(read_runners(path))
+    wrong = written(tmp_path, f'[http.ops]\nurl = "http://h"\ntoken = ["{SECRET}"]\n')
+    with pytest.raises(RunnersFileError) as refused:
+        read_runners(wrong)
+    assert SECRET not in str(refused.value)
+
+
+def test_without_a_file_every_step_is_a_dry_run(tmp_path: Path) -> None:
+    settings = load(data_dir=tmp_path)
+    assert wiring.declared_runners(settings) is None
+    assert wiring.unrunnable(settings, playbooks()) == {}
+
+
+def test_a_playbook_that_nothing_here_can_run_to_its_end_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path, '[command]\ncache-flush = "/bin/true"\n')
+    cannot = wiring.unrunnable(load(data_dir=tmp_path, runners_file=path), playbooks())
+    assert {"cache-flush", "certificate-renewal"} == SHIPPED - set(cannot)
+    assert cannot["restart"] == "runners_file turns no 'kubernetes' steps on"
+    assert cannot["clean-disk"] == "runners_file has no command 'disk-cleanup'"
+
+
+def test_an_own_playbook_stands_in_for_the_shipped_one(tmp_path: Path) -> None:
+    written(tmp_path, OWN_RESTART, "restart.yaml")
+    found = {one.id: one for one in wiring.catalogue(load(playbooks_dir=tmp_path))}
+    assert set(found) == SHIPPED
+    assert found["restart"].steps[0].action == "http"
+
+
+OWN_WRONG = {
+    "an unknown key": ("restart.yaml", OWN_RESTART + "surprise: 1\n", ":29: surprise: Extra"),
+    "another name": ("reboot.yaml", OWN_RESTART, "reboot.yaml:1: holds the playbook 'restart'"),
+    "not text": ("restart.yaml", "id: \x00", "restart.yaml:1: "),
+}
+
+
+@pytest.mark.parametrize(("name", "text", "said"), OWN_WRONG.values(), ids=OWN_WRONG.keys())
+def test_a_broken_own_playbook_stops_the_start_with_file_and_line(
+    name: str, text: str, said: str, tmp_path: Path
+) -> None:
+    written(tmp_path, text, name)
+    with pytest.raises(SettingsError) as refused:
+        wiring.catalogue(load(playbooks_dir=tmp_path))
+    assert f"{tmp_path}/" in str(refused.value)
+    assert said in str(refused.value)
+
+
+def test_a_folder_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="is not a folder"):
+        wiring.catalogue(load(playbooks_dir=tmp_path / "none"))
+
+
+# --- as a person types it, against a target on the loopback -------------------------------------
+
+
+@pytest.fixture
+def target() -> Iterator[Target]:
+    with Target() as listening:
+        yield listening
+
+
+@pytest.fixture
+def environment(tmp_path: Path, target: Target) -> dict[str, str]:
+    own = tmp_path / "own"
+    own.mkdir()
+    written(own, OWN_RESTART, "restart.yaml")
+    text = f'[http.ops]\nurl = "{target.url}/v1"\ntoken_env = "OPS_TOKEN"\n'
+    return {
+        "COPILOT_DATA_DIR": str(tmp_path / "data"),
+        "COPILOT_RUNNERS_FILE": str(written(tmp_path, text)),
+        "COPILOT_PLAYBOOKS_DIR": str(own),
+        "OPS_TOKEN": SECRET,
+        "COLUMNS": "200",
+        "TERM": "dumb",
+    }
+
+
+def typed(environment: dict[str, str], *arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments, env=environment)
+
+
+def test_doctor_and_list_say_what_runs_for_real(environment: dict[str, str]) -> None:
+    said = typed(environment, "doctor").output
+    assert f"http: ops: {environment_url(environment)}, token from OPS_TOKEN" in said
+    assert "12 not run here" in said
+    listed = typed(environment, "playbook", "list").output
+    assert "runners_file turns no 'kubernetes' steps on" in listed
+    assert "cache-flush, clean-disk: runners_file turns no 'command' steps on" in listed
+    assert SECRET not in said + listed
+
+
+def environment_url(environment: dict[str, str]) -> str:
+    text = Path(environment["COPILOT_RUNNERS_FILE"]).read_text(encoding="utf-8")
+    return text.partition('url = "')[2].partition('"')[0]
+
+
+def test_a_plan_filled_in_by_hand_reaches_the_target_once(
+    environment: dict[str, str], target: Target
+) -> None:
+    said = typed(environment, "playbook", "run", "restart", "cart", "--by", "anna", "--yes")
+    assert said.exit_code == 0, said.output
+    (call,) = target.calls
+    assert (call.method, call.path) == ("POST", "/v1/services/cart/restart")
+    assert call.headers["Authorization"] == f"Bearer {SECRET}"
+    assert call.headers["Idempotency-Key"].startswith("by-hand-")
+    # The target repeats the token in its answer; nothing of ours does.
+    exported = typed(environment, "journal", "export").output
+    assert "services/cart/restart answered 202" in exported
+    assert SECRET not in said.output + exported
+
+
+@contextmanager
+def serving(environment: dict[str, str]) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`copilot serve` as a process of its own, over a recorded incident; yields its address."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "copilot", "serve", "--port", "0", "--bundle", str(MEMORY)],
+        env={**os.environ, **environment},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    try:
+        first = process.stderr.readline()
+        assert "copilot listens at" in first, first + process.stderr.read()
+        yield process, first.split()[-1]
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+def awaited(question: Callable[[], Any], seconds: float = 60.0) -> Any:
+    """The first answer that is something; fails where none comes."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        answer = question()
+        if answer:
+            return answer
+        time.sleep(0.1)
+    raise AssertionError("nothing came")
+
+
+def delivered(address: str) -> None:
+    """The alerts of the recording, as Prometheus would push them."""
+    bundle = RecordedBundle(MEMORY)
+    alerts = [
+        {
+            "labels": dict(one.labels),
+            "startsAt": datetime.fromtimestamp(one.starts_at, UTC).isoformat(),
+        }
+        for one in bundle.alerts(bundle.window)
+    ]
+    httpx.post(f"{address}/api/v2/alerts", json=alerts).raise_for_status()
+
+
+def waiting_plan(address: str) -> dict[str, Any]:
+    def plan() -> dict[str, Any] | None:
+        for line in httpx.get(f"{address}/incidents").json():
+            one = httpx.get(f"{address}/incidents/{line['id']}").json()
+            if one["status"] == "awaiting_approval":
+                found: dict[str, Any] = one["plan"]
+                return found
+        return None
+
+    found: dict[str, Any] = awaited(plan)
+    return found
+
+
+def approved(address: str, plan: dict[str, Any]) -> None:
+    answer = {
+        "plan_id": plan["id"],
+        "digest": plan["digest"],
+        "decision": "approve",
+        "approver": "anna",
+    }
+    url = f"{address}/incidents/{plan['incident_id']}/approval"
+    httpx.post(url, json=answer).raise_for_status()
+
+
+def test_killed_while_the_target_works_the_step_is_repeated_under_its_key_and_done_once(
+    environment: dict[str, str], target: Target
+) -> None:
+    target.hold()
+    with serving(environment) as (process, address):
+        delivered(address)
+        plan = waiting_plan(address)
+        assert plan["playbook_id"] == "restart"
+        # What lies on the disk by now is not what was approved, and is not what runs.
+        changed = OWN_RESTART.replace("/restart", "/delete")
+        written(Path(environment["COPILOT_PLAYBOOKS_DIR"]), changed, "restart.yaml")
+        approved(address, plan)
+        awaited(lambda: target.calls)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    target.release()
+    with serving(environment) as (_, address):
+        one = f"{address}/incidents/{plan['incident_id']}"
+        awaited(lambda: httpx.get(one).json()["results"])
+        result = httpx.get(one).json()["results"][0]
+    assert result["ok"]
+    assert not result["dry_run"]
+    assert {call.path for call in target.calls} == {"/v1/services/catalog/restart"}
+    assert {call.headers["Idempotency-Key"] for call in target.calls} == {result["key"]}
+    assert len(target.calls) == 2
+    assert target.done == [result["key"]]
+    exported = typed(environment, "journal", "export").output
+    assert SECRET not in exported + json.dumps(result) + json.dumps(plan)
