@@ -13,7 +13,7 @@ from copilot.adapters.ollama_embed import OllamaEmbedder, has_model
 from copilot.ports import SourceError, VectorIndex
 from copilot.retrieval import Dense, Knowledge, choose
 from copilot.retrieval.fuse import reciprocal_ranks
-from copilot.testing.ollama import EmbedServer, embed_server
+from copilot.testing.ollama import Lazy, OllamaServer, ollama_server
 from copilot.testing.retrieval import MemoryIndex, WordEmbedder
 from knowledge_base import documents
 
@@ -140,13 +140,13 @@ def test_auto_takes_the_first_way_at_hand_and_says_why(
 
 
 @pytest.fixture
-def server() -> Iterator[EmbedServer]:
-    with embed_server() as running:
+def server() -> Iterator[OllamaServer]:
+    with ollama_server(Lazy()) as running:
         yield running
 
 
 def test_ollama_embeds_in_one_request_and_the_vectors_are_of_unit_length(
-    server: EmbedServer,
+    server: OllamaServer,
 ) -> None:
     embedder = OllamaEmbedder(server.url, "qwen3-embedding:0.6b")
     rows = embedder.passages(["disk full", "磁盘满"])
@@ -156,7 +156,7 @@ def test_ollama_embeds_in_one_request_and_the_vectors_are_of_unit_length(
 
 
 def test_an_instruction_goes_before_a_question_and_not_before_a_passage(
-    server: EmbedServer,
+    server: OllamaServer,
 ) -> None:
     embedder = OllamaEmbedder(server.url, "qwen3-embedding:0.6b")
     embedder.question("disk full")
@@ -166,15 +166,15 @@ def test_an_instruction_goes_before_a_question_and_not_before_a_passage(
 
 @pytest.mark.parametrize("failure", ["broken", "short"])
 def test_a_bad_answer_of_ollama_is_an_error_of_the_source(
-    server: EmbedServer, failure: str
+    server: OllamaServer, failure: str
 ) -> None:
     embedder = OllamaEmbedder(server.url, "qwen3-embedding:0.6b")
-    server.failure = failure  # type: ignore[assignment]
+    server.embed_failure = failure
     with pytest.raises(SourceError, match="Ollama at"):
         embedder.passages(["one", "two"])
 
 
-def test_a_model_that_was_not_pulled_is_said_to_be_missing(server: EmbedServer) -> None:
+def test_a_model_that_was_not_pulled_is_said_to_be_missing(server: OllamaServer) -> None:
     assert has_model(server.url, "qwen3-embedding:0.6b")
     assert not has_model(server.url, "bge-m3")
     with pytest.raises(SourceError, match="try pulling it first"):

@@ -1,0 +1,62 @@
+"""A server that fails again and again is not asked for a while, then asked if it is back."""
+
+import threading
+from collections.abc import Callable
+
+
+class Breaker:
+    """Opens after `failures` in a row; after `cool_down_s` one caller at a time may look again."""
+
+    def __init__(
+        self, now: Callable[[], float], failures: int = 5, cool_down_s: float = 30.0
+    ) -> None:
+        self._now = now
+        self._most = failures
+        self._cool_down_s = cool_down_s
+        self._lock = threading.Lock()
+        self._failures = 0
+        self._look_at: float | None = None
+        self._problem = ""
+
+    @property
+    def failures(self) -> int:
+        """How many in a row."""
+        return self._failures
+
+    @property
+    def problem(self) -> str:
+        """What it opened for; empty while it is closed."""
+        return self._problem
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the server is not asked now."""
+        return self._look_at is not None
+
+    def due(self) -> bool:
+        """Whether the caller, and no other for a while, should look if the server is back."""
+        with self._lock:
+            if self._look_at is None or self._now() < self._look_at:
+                return False
+            self._look_at = self._now() + self._cool_down_s
+            return True
+
+    def failed(self, problem: str) -> None:
+        """One more failure; the last one opens it."""
+        with self._lock:
+            self._failures += 1
+            if self._failures >= self._most:
+                self._open(problem)
+
+    def trip(self, problem: str) -> None:
+        """Open at once: it is known not to be there."""
+        with self._lock:
+            self._open(problem)
+
+    def succeeded(self) -> None:
+        """Close, and count anew."""
+        with self._lock:
+            self._failures, self._look_at, self._problem = 0, None, ""
+
+    def _open(self, problem: str) -> None:
+        self._look_at, self._problem = self._now() + self._cool_down_s, problem

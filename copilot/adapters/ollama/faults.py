@@ -1,0 +1,67 @@
+"""What a server's refusal means, and whether asking again may help."""
+
+import json
+import re
+
+from copilot.ports import ModelError, ModelFault
+
+
+class PassingError(ModelError):
+    """May be over in a moment; asked again, as long as no token has come."""
+
+
+_BY_STATUS: dict[int, tuple[ModelFault, str]] = {
+    401: ("refused", "it wants a key: set COPILOT_MODEL_KEY"),
+    403: ("refused", "it does not let this key in: check COPILOT_MODEL_KEY"),
+    407: ("refused", "the proxy wants a password: check COPILOT_MODEL_PROXY"),
+    400: ("refused", ""),
+    413: ("refused", "what stands before it takes no request as long as this"),
+    429: ("busy", ""),
+    499: ("broken", ""),
+    502: ("unreachable", "what stands before it cannot reach it"),
+    503: ("busy", ""),
+    504: ("timeout", "what stands before it waited no longer"),
+}
+_PASSING = frozenset({429, 502, 503})
+_TOO_LONG = ("exceed_context_size", "exceeds the available context", "longer than the context")
+
+
+def of_status(status: int, said: str, url: str) -> ModelError:
+    """The fault behind a status and the body that came with it."""
+    said = _error_of(said)
+    if 300 <= status < 400:
+        return ModelError("unreachable", f"{url} sends elsewhere, to {said!r}: set that address")
+    if status == 404:
+        return _not_found(said, url)
+    fault, meaning = _BY_STATUS.get(status, ("broken", ""))
+    problem = f"{url} answers {status}: {said}" + (f" ({meaning})" if meaning else "")
+    if "does not support thinking" in said:
+        problem += " (set COPILOT_MODEL_THINK=off)"
+    if any(words in said for words in _TOO_LONG):
+        return ModelError("refused", f"the request is too long: {said}")
+    return PassingError(fault, problem) if status in _PASSING else ModelError(fault, problem)
+
+
+def of_said(said: str) -> ModelError:
+    """The fault behind an `error` line in the middle of a stream."""
+    if any(words in said for words in _TOO_LONG):
+        return ModelError("refused", f"the request is too long: {said}")
+    return ModelError("broken", f"it broke off: {said[:300]}")
+
+
+def _not_found(said: str, url: str) -> ModelError:
+    if "not found" in said and "model" in said:
+        named = re.search(r"""model ['"]([^'"]+)""", said)
+        name = named[1] if named else "<model>"
+        return ModelError("missing", f"{said}; run where {url} is: ollama pull {name}")
+    return ModelError("unreachable", f"{url} is no Ollama: 404 {said}")
+
+
+def _error_of(body: str) -> str:
+    """The `error` of a JSON body, else the body itself, short."""
+    try:
+        parsed = json.loads(body)
+    except ValueError:
+        return " ".join(body.split())[:300]
+    said = parsed.get("error", body) if isinstance(parsed, dict) else body
+    return str(said)[:300]
