@@ -34,10 +34,15 @@ class Deps:
     runner: Runner
     playbooks: tuple[Playbook, ...]
     limits: Limits = Limits()
-    arm: Literal["rules", "ml"] = "rules"
+    arm: Literal["rules", "ml", "llm"] = "rules"
     policy: Policy = Policy()
     unrunnable: Mapping[str, str] = field(default_factory=dict)
     model: Model | None = None
+
+    @property
+    def instruments(self) -> Literal["rules", "ml"]:
+        """The arm of what has no model in it: with `llm` the model stands on top of the rules."""
+        return "rules" if self.arm == "llm" else self.arm
 
     def note(self, incident_id: str, kind: str, reason: str, **figures: float | str) -> None:
         """Write down what a node decided and why."""

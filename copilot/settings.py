@@ -35,8 +35,9 @@ class Settings(BaseSettings):
     language: Literal["en", "zh"] = Field(
         default="en", description="Language of briefs and reports on the terminal."
     )
-    arm: Literal["rules", "ml"] = Field(
-        default="rules", description="Which way the instruments decide."
+    arm: Literal["rules", "ml", "llm"] = Field(
+        default="rules",
+        description="Which way decides; llm: the rules, and a model that may add to them.",
     )
     host: str = Field(default="127.0.0.1", description="Address the service listens on.")
     port: int = Field(default=8383, ge=0, le=65535, description="Port of the service; 0: any.")

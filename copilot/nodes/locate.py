@@ -18,7 +18,7 @@ def locate(state: IncidentState, runtime: Runtime[Deps]) -> Located:
     """Rank, and stop the `located` clock the first time the evidence decides."""
     deps, incident_id = runtime.context, state["incident_id"]
     evidence, topology = state["evidence"], deps.sources.topology()
-    ranking = rank(evidence, topology, state["onset"].at, deps.arm)
+    ranking = rank(evidence, topology, state["onset"].at, deps.instruments)
     incident = deps.store.incidents.require(incident_id)
     clocks = incident.clocks
     if not ranking.abstained and clocks.located is None:

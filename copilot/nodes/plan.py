@@ -53,7 +53,7 @@ def plan(state: IncidentState, runtime: Runtime[Deps]) -> Planned:
         state["ranking"],
         deps.sources.facts(state["onset"].at),
         deps.store.outcomes.all(),
-        arm=deps.arm,
+        arm=deps.instruments,
         excluded=[r.plan.playbook_id for r in asked],
         now=deps.clock.now(),
         unrunnable=deps.unrunnable,
