@@ -123,6 +123,67 @@ class Settings(BaseSettings):
         default="intfloat/multilingual-e5-small",
         description="Sentence-transformers model: a folder, or a name in the local cache.",
     )
+    model: str = Field(
+        default="qwen3:30b", description="Language model, as `ollama list` shows it; pull it first."
+    )
+    model_use: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="auto: asked while its server answers and has it; on: it is broken where it "
+        "does not (`copilot doctor`); off: never asked.",
+    )
+    model_url: str = Field(
+        default="http://127.0.0.1:11434",
+        description="Ollama server of the model; several, with commas between, share the work.",
+    )
+    model_context: int = Field(
+        default=16_384,
+        ge=2048,
+        description="Tokens that question and reply may have together; always sent, so set "
+        "OLLAMA_CONTEXT_LENGTH of the server to the same.",
+    )
+    model_think: bool = Field(
+        default=False,
+        description="Let it think before it replies: better at hard cases, several times slower.",
+    )
+    model_keep_alive: str = Field(
+        default="-1",
+        pattern=r"^-?\d+[smh]?$",
+        description="How long it stays loaded after a question: 30m, or seconds; -1: for good.",
+    )
+    model_seed: int = Field(default=42, description="Seed of its sampling.")
+    model_parallel: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Questions at a time for each server: its OLLAMA_NUM_PARALLEL.",
+    )
+    model_key: SecretStr | None = Field(
+        default=None, description="Bearer key for what stands before the server."
+    )
+    model_headers: dict[str, SecretStr] = Field(
+        default={}, description="More headers it wants, as a JSON object."
+    )
+    model_proxy: str = Field(
+        default="", description="HTTP proxy on the way to it; the environment's are not used."
+    )
+    model_ca_file: Path | None = Field(
+        default=None, description="Certificates to trust for an https address, as PEM."
+    )
+    model_connect_s: float = Field(
+        default=3, gt=0, description="Longest wait for a connection to the server."
+    )
+    model_queue_s: float = Field(
+        default=60, gt=0, description="Longest wait of a question for its turn."
+    )
+    model_first_token_s: float = Field(
+        default=180,
+        gt=0,
+        description="Longest wait for the first token; loading the model counts, the queue not.",
+    )
+    model_between_tokens_s: float = Field(
+        default=60, gt=0, description="Longest silence in the middle of a reply."
+    )
+    model_total_s: float = Field(default=600, gt=0, description="Longest time of a whole reply.")
     plan_ttl_s: float = Field(
         default=900, gt=0, description="How long a proposed plan may be approved, in seconds."
     )

@@ -5,6 +5,7 @@ import os
 import secrets
 import socket
 import sqlite3
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -32,6 +33,7 @@ from copilot.deps import Deps, Limits
 from copilot.engine import Engine
 from copilot.graph import NODES, Node, build
 from copilot.home import made, owned
+from copilot.model import Metered
 from copilot.ports import Clock, ClusterSource, Embedder, Runner, SourceError
 from copilot.retrieval import Chosen, Dense, Knowledge, Library, choose
 from copilot.settings import Settings, SettingsError
@@ -284,6 +286,29 @@ def knowledge(settings: Settings) -> Iterator[Knowledge]:
 
 
 @contextmanager
+def model(settings: Settings, *, lasting: bool = False) -> Iterator[tuple[Metered | None, str]]:
+    """The language model, with how it stands now.
+
+    Who is `lasting` gets it though it is away, since it may come back, and has it loaded at once.
+    """
+    if settings.model_use == "off":
+        yield None, "switched off by COPILOT_MODEL_USE"
+        return
+    # Its client takes a third of a second to import; nothing that asks no model pays for it.
+    from copilot.adapters.ollama import connected  # noqa: PLC0415
+
+    found = connected(settings)
+    try:
+        away = found.why_not()
+        if lasting and not away:
+            threading.Thread(target=found.load, daemon=True).start()
+        asked = not away or lasting or settings.model_use == "on"
+        yield Metered(found) if asked else None, away or f"{found.name} at {settings.model_url}"
+    finally:
+        found.close()
+
+
+@contextmanager
 def store(settings: Settings) -> Iterator[Store]:
     """The store of the settings, its tables made."""
     made(settings.home)
@@ -305,16 +330,19 @@ def engine(
     runner: Runner | None = None,
     nodes: dict[str, Node] | None = None,
     wall: Clock | None = None,
+    lasting: bool = False,
 ) -> Iterator[Engine]:
     """An engine over the data folder, which it owns until it is done; not started.
 
-    `clock` is the time of the telemetry, `wall` that of processes: leases and waiting.
+    `clock` is the time of the telemetry, `wall` that of processes: leases and waiting. One that is
+    `lasting` looks again for a model that is away.
     """
     wall = wall or SystemClock()
     with (
         owned(settings.home, purpose) as home,
         store(settings) as opened,
         checkpointer(home / "checkpoints.sqlite") as saver,
+        model(settings, lasting=lasting) as (asked, _how),
     ):
         seen = sources or configured_sources(settings)
         known, time = catalogue(settings), clock or _clock(seen, wall)
@@ -328,6 +356,7 @@ def engine(
             limits=limits(settings),
             arm=settings.arm,
             policy=policy(settings),
+            model=asked,
         )
         yield Engine(
             deps,

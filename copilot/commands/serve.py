@@ -28,7 +28,7 @@ def serve(settings: Settings) -> int:
     with _listening(settings) as listener:
         host, port = listener.getsockname()[:2]
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        with wiring.engine(settings, f"service at {address}") as engine:
+        with wiring.engine(settings, f"service at {address}", lasting=True) as engine:
             sys.setswitchinterval(SWITCH_S)
             engine.start()
             Console(stderr=True, markup=False, highlight=False).print(

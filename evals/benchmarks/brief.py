@@ -78,7 +78,7 @@ def _measure(services: int, seed: int) -> Measured:
     peer_s = time.perf_counter() - peer_started
     sources = Sources(source, source, source, source, source, source)
     with tempfile.TemporaryDirectory() as home:
-        loaded = settings.load(data_dir=Path(home), lookback_s=LOOKBACK_S)
+        loaded = settings.load(data_dir=Path(home), lookback_s=LOOKBACK_S, model_use="off")
         with wiring.engine(
             loaded, "bench", sources=sources, clock=source, runner=DryRunRunner(source)
         ) as engine:

@@ -144,7 +144,7 @@ def live(case: Case, arm: Literal["rules", "ml"], past: Sequence[Outcome] = ()) 
 @contextmanager
 def _engine(source: SimulatedSource, hands: Hands, arm: Literal["rules", "ml"]) -> Iterator[Engine]:
     with tempfile.TemporaryDirectory() as home:
-        loaded = settings.load(data_dir=Path(home), arm=arm, refresh_s=0.0)
+        loaded = settings.load(data_dir=Path(home), arm=arm, refresh_s=0.0, model_use="off")
         sources = Sources(source, source, source, source, source, source)
         with wiring.engine(
             loaded, "recovery suite", sources=sources, clock=source, runner=hands

@@ -95,21 +95,26 @@ class Client(ollama.Client):
 
     def version(self) -> str:
         """What the server says it is."""
-        with self._faults("asked for its version"):
+        with self._faults("did not say its version in time"):
             answer = self._client.get("/api/version")
             _checked(answer, self.url)
             version: str = str(_json(answer.content).get("version", ""))
             return version
 
+    def names(self) -> frozenset[str]:
+        """The models it has pulled."""
+        with self._faults("did not say in time which models it has"):
+            return frozenset(one.model for one in self.list().models if one.model)
+
     def context_of(self, model: str) -> int | None:
         """The context that a model is loaded with; None where it is not loaded or not said."""
-        with self._faults("asked what is loaded"):
+        with self._faults("did not say in time what is loaded"):
             loaded = {one.model: one.context_length for one in self.ps().models}
         return loaded.get(model) or loaded.get(f"{model}:latest")
 
     def shown(self, model: str) -> ollama.ShowResponse:
         """What the server knows of a model; raises `ModelError` `missing` where it has none."""
-        with self._faults("asked for the model"):
+        with self._faults("did not describe the model in time"):
             return self.show(model)
 
     @contextmanager

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 import tenacity
@@ -65,13 +65,13 @@ class OllamaModel:
     ) -> None:
         self.name = name
         self.context_tokens = options.context
-        self._endpoints = tuple(endpoints)
+        self.endpoints = tuple(endpoints)
         self._options = options
         self._timeouts = timeouts
         self._now = now
         self._sleep = sleep
         self._estimate = Estimate()
-        self._admission = Admission(self._endpoints * parallel, self._best)
+        self._admission = Admission(self.endpoints * parallel, self._best)
 
     def tokens(self, text: str) -> int:
         """An estimate, never too low, of what a text costs."""
@@ -79,25 +79,39 @@ class OllamaModel:
 
     def why_not(self) -> str:
         """Why it is not asked now; empty when it is. Looks again where it is time to."""
-        for endpoint in self._endpoints:
+        for endpoint in self.endpoints:
             if endpoint.breaker.due():
                 self.look(endpoint)
-        if all(endpoint.breaker.is_open for endpoint in self._endpoints):
-            return self._endpoints[0].breaker.problem
+        if all(endpoint.breaker.is_open for endpoint in self.endpoints):
+            return self.endpoints[0].breaker.problem
         return ""
 
     def look(self, endpoint: Endpoint) -> None:
         """Ask a server, quickly, whether it is there and has the model."""
         try:
-            endpoint.client.shown(self.name)
+            names = endpoint.client.names()
         except ModelError as error:
             endpoint.breaker.trip(error.problem)
-        else:
-            endpoint.breaker.succeeded()
+            return
+        if not {self.name, f"{self.name}:latest"} & names:
+            url = endpoint.client.url
+            endpoint.breaker.trip(f"{url} has no {self.name!r}; there: ollama pull {self.name}")
+            return
+        endpoint.breaker.succeeded()
+
+    def load(self) -> None:
+        """Have the servers load the model before it is asked; what fails is met again later."""
+        for endpoint in self.endpoints:
+            if not endpoint.breaker.is_open:
+                with (
+                    suppress(ModelError),
+                    endpoint.client.lines(self._options.loading(self.name)) as lines,
+                ):
+                    list(lines)
 
     def close(self) -> None:
         """Close the connections."""
-        for endpoint in self._endpoints:
+        for endpoint in self.endpoints:
             endpoint.client.close()
 
     def stream(self, request: ModelRequest) -> Iterator[ModelEvent]:
@@ -161,7 +175,7 @@ class OllamaModel:
     def _best(self, free: Sequence[Endpoint]) -> Endpoint | None:
         """The free server that failed least; one not asked now only where all are such."""
         closed = [one for one in free if not one.breaker.is_open]
-        if not closed and any(not one.breaker.is_open for one in self._endpoints):
+        if not closed and any(not one.breaker.is_open for one in self.endpoints):
             return None
         return min(closed or free, key=lambda one: one.breaker.failures, default=None)
 
@@ -191,7 +205,7 @@ class OllamaModel:
         yield self._done(begun, line, most)
 
     def _may_leak(self, endpoint: Endpoint) -> bool:
-        return self._options.think is False and endpoint.thinks_aloud is not False
+        return not self._options.think and endpoint.thinks_aloud is not False
 
     def _noted(self, begun: _Begun, events: Sequence[ModelEvent]) -> Iterator[ModelEvent]:
         for event in events:

@@ -21,9 +21,18 @@ class Options:
     """
 
     context: int = 16_384
-    think: bool | None = False
+    think: bool = False
     keep_alive: float | str = -1
     seed: int = 42
+
+    def loading(self, model: str) -> dict[str, JsonValue]:
+        """A request that only loads the model, with what every other one will ask of it."""
+        return {
+            **self._constant(model),
+            "messages": [],
+            "stream": True,
+            "options": self._options(),
+        }
 
     def body(self, model: str, request: ModelRequest, most: int) -> dict[str, JsonValue]:
         """A chat that streams at most `most` tokens."""
@@ -31,7 +40,7 @@ class Options:
             **self._constant(model),
             "messages": _messages(request.messages),
             "stream": True,
-            "options": {**self._sampling(), "num_ctx": self.context, "num_predict": most},
+            "options": {**self._options(), "num_predict": most},
         }
         if request.reply_schema is not None:
             body["format"] = request.reply_schema
@@ -39,19 +48,23 @@ class Options:
 
     def _constant(self, model: str) -> dict[str, JsonValue]:
         # Without these two a server cuts what is too long for it, and says nothing.
-        body: dict[str, JsonValue] = {"model": model, "truncate": False, "shift": False}
-        if self.think is not None:
-            body["think"] = self.think
-        return {**body, "keep_alive": self.keep_alive}
+        return {
+            "model": model,
+            "think": self.think,
+            "keep_alive": self.keep_alive,
+            "truncate": False,
+            "shift": False,
+        }
 
-    def _sampling(self) -> dict[str, JsonValue]:
-        temperature, top_p = (0.7, 0.8) if self.think is False else (0.6, 0.95)
+    def _options(self) -> dict[str, JsonValue]:
+        temperature, top_p = (0.7, 0.8) if not self.think else (0.6, 0.95)
         return {
             "temperature": temperature,
             "top_p": top_p,
             "top_k": 20,
             "min_p": 0.0,
             "seed": self.seed,
+            "num_ctx": self.context,
         }
 
 
