@@ -83,6 +83,7 @@ _LEVEL_FIRST = re.compile(
 )
 _LOGCAT = re.compile(r"([VDIWEF])/([\w.$-]{1,64})[ \t]{0,8}\([ \t]{0,8}\d+\): ")
 _BLANKS = " \t"
+_BLANK = (" ", "\t")
 _PADDING = ("  ", "\t")
 # Looking at one character first is four times cheaper than trying a pattern.
 _SEPARATORS = (" ", "\t", ",", "|", ";", ":", "-")
@@ -128,7 +129,7 @@ def _with_stamp(text: str, stamp: str, level: str, position: int) -> tuple[Heade
 
 def _find_stamp(text: str) -> tuple[str, str, int]:
     """The last stamp of the header, a level seen before it, and where it ends (0: no stamp)."""
-    position, level = _skip(_PRIORITY, text, 0), ""
+    position, level = _skip(_PRIORITY, text, 0) if text.startswith("<") else 0, ""
     for field in (_FIRST, _FIELD, _FIELD, _FIELD, _FIELD, None):
         found = _STAMP.match(text, position)
         if found:
@@ -144,8 +145,7 @@ def _find_stamp(text: str) -> tuple[str, str, int]:
         return "", "", 0
     stamp, end = found[1], found.end()
     while True:
-        gap = end + (text[end : end + 1] in (" ", "\t"))
-        again = _AGAIN.match(text, gap) if gap > end else None
+        again = _AGAIN.match(text, end + 1) if text.startswith(_BLANK, end) else None
         if not again:
             return stamp, level, end
         stamp, end = again[1], again.end()
@@ -172,7 +172,7 @@ def _after_stamp(text: str, stamp: str, level: str, position: int) -> tuple[Head
     position = _gap(text, position)
     found = _LEVEL.match(text, position) or _LETTER.match(text, position)
     if found:
-        level = level_name(next(filter(None, found.groups())))
+        level = level_name(found[found.lastindex or 0])
         position = found.end()
     elif _ACCESS.match(text) or stamp[:10].isdigit():
         position = _skip(_FLAG, text, position) if stamp[:10].isdigit() else position
@@ -188,7 +188,7 @@ def _component(text: str, position: int) -> tuple[str, int]:
     position = _gap(text, position)
     if text.startswith("[", position):
         position = _gap(text, _skip(_BRACKET, text, position))
-    found = _COMPONENT.match(text, position)
+    found = _COMPONENT.match(text, position) if _may_name(text, position) else None
     if not found:
         return "", position
     position = _gap(text, found.end())
@@ -197,7 +197,18 @@ def _component(text: str, position: int) -> tuple[str, int]:
     return found[1] or found[2], position
 
 
+def _may_name(text: str, position: int) -> bool:
+    """Whether a component can stand here: what follows a word tells most prose from it."""
+    blank = text.find(" ", position)
+    word = text[position:blank] if blank >= 0 else text[position:]
+    if not word.isalnum():
+        return True
+    return not text[blank + 1 : blank + 2].isalnum()
+
+
 def _gap(text: str, position: int) -> int:
+    if text.startswith(" ", position) and text[position + 1 : position + 2].isalpha():
+        return position + 1
     return _skip(_GAP, text, position) if text.startswith(_SEPARATORS, position) else position
 
 

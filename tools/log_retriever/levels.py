@@ -11,6 +11,8 @@ SYNONYMS = {
     "EMERGENCY": "FATAL", "PANIC": "FATAL",
 }  # fmt: skip
 
+_BY_NAME = SYNONYMS | {name: name for name in LEVELS}
+
 
 def level_name(text: str) -> str:
     """The level a word stands for, `""` if it is none.
@@ -18,5 +20,4 @@ def level_name(text: str) -> str:
     >>> level_name("warning"), level_name("E"), level_name("hello")
     ('WARN', 'ERROR', '')
     """
-    name = text.strip().upper()
-    return name if name in LEVELS else SYNONYMS.get(name, "")
+    return _BY_NAME.get(text) or _BY_NAME.get(text.strip().upper(), "")

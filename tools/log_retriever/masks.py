@@ -117,20 +117,35 @@ def mask_phrases(masked: str) -> str:
     return masked
 
 
+_ZEROS = str.maketrans("123456789", "000000000")
+
+
 class TokenMasks(dict[str, str]):
-    """Remembers the mask of each token; forgets everything when it has grown to `limit`."""
+    """Remembers the mask of each token; forgets everything when it has grown to `limit`.
+
+    No pattern tells one digit from another, so tokens that differ in digits only have one mask,
+    unless some of its digits stay.
+    """
 
     def __init__(self, limit: int, max_token: int) -> None:
         super().__init__()
         self._limit = limit
         self._max_token = max_token
+        self._alike: dict[str, str] = {}
 
     def __missing__(self, token: str) -> str:
         if len(self) >= self._limit:
             self.clear()
+            self._alike.clear()
         if len(token) > self._max_token:
             return VARIABLE
-        masked = self[token] = mask_token(token)
+        alike = token.translate(_ZEROS)
+        masked = self._alike.get(alike)
+        if masked is None:
+            masked = self._alike[alike] = mask_token(alike)
+        if "0" in masked:
+            masked = mask_token(token)
+        self[token] = masked
         return masked
 
 

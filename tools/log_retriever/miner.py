@@ -8,7 +8,8 @@ from typing import NamedTuple
 from pydantic import Field
 
 from tools.log_retriever.groups import Group, Groups
-from tools.log_retriever.headers import Header, split_header
+from tools.log_retriever.headers import Header
+from tools.log_retriever.layouts import Layouts
 from tools.log_retriever.masks import VARIABLE, Kind, TokenMasks, kind_of, mask_phrases
 from tools.log_retriever.records import gist
 from tools.log_retriever.sanitize import strip_controls
@@ -124,12 +125,13 @@ class Miner:
         self._config = config or MinerConfig()
         self._groups = Groups(self._config.siblings, self._config.max_templates)
         self._masks = TokenMasks(self._config.cache, self._config.max_token)
+        self._layouts = Layouts()
         self._lines: dict[str, Group] = {}
         self._by_id: dict[str, Group] = {}
 
     def add(self, text: str) -> Parsed:
         """Take one raw line: its header is recognised and set aside, the message is mined."""
-        header, content = split_header(self._clean(text))
+        header, content = self._layouts.split(self._clean(text))
         return self._parse(header, content)
 
     def add_content(self, content: str) -> Parsed:
