@@ -4,19 +4,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from copilot import testing_servers
 from copilot.adapters.json_api import Address, JsonApi
 from copilot.adapters.prometheus import PrometheusClient
+from copilot.testing import servers
 from tests.contracts import shop
 
 
 @pytest.fixture(scope="session")
 def shop_prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Its address; the tests that need it are skipped where Debian's package is not there."""
-    if not (testing_servers.PROMETHEUS and testing_servers.PROMTOOL):
+    if not (servers.PROMETHEUS and servers.PROMTOOL):
         pytest.skip("prometheus and promtool are not installed (apt-get install prometheus)")
     folder = tmp_path_factory.mktemp("prometheus") / "shop"
-    with testing_servers.prometheus(folder, past=shop.openmetrics()) as url:
+    with servers.prometheus(folder, past=shop.openmetrics()) as url:
         yield url
 
 

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from copilot.adapters.json_api import Address, AnswerError, JsonApi, TooLargeError
 from copilot.ports import SourceError
-from copilot.testing_http import Asked, Failure, Reply, StrictServer, serving
+from copilot.testing.strict_http import Asked, Failure, Reply, StrictServer, serving
 
 
 class Echo(StrictServer):
