@@ -32,6 +32,9 @@ CHANCE = 1e-4
 APART_S = 300.0
 """Alarms nearer than this are one."""
 
+RECENT_S = 7200.0
+"""The last of the past, which is learned in full."""
+
 CALM_S = 300.0
 """An alarm ends when none of its series was out of its band for this long."""
 
@@ -82,7 +85,11 @@ class Watch:
         """Learn from the past the first time, without raising anything; then scan."""
         if np.isfinite(self._seen):
             return self._scan(now)
-        self._feed(self._source.series(Window(start=now - self._learn_s, end=now)))
+        recent = now - min(self._learn_s, RECENT_S)
+        # A source tells a long past in coarse steps; the last of it is heard as it will be watched.
+        if recent > now - self._learn_s:
+            self._feed(self._source.series(Window(start=now - self._learn_s, end=recent)))
+        self._feed(self._source.series(Window(start=recent, end=now)))
         self._opened.clear()
         return []
 
@@ -91,10 +98,15 @@ class Watch:
         start = max(self._seen, now - 10 * self.interval_s)
         before = len(self._opened)
         self._feed(self._source.series(Window(start=start, end=now)))
+        # What opened at one moment is judged together: any two of it may be about a bystander.
+        ends = [
+            place + 1
+            for place, one in enumerate(self._opened)
+            if place >= before
+            and (place + 1 == len(self._opened) or self._opened[place + 1].onset > one.onset)
+        ]
         raised = [
-            alert
-            for place in range(before, len(self._opened))
-            if (alert := self._raised(self._opened[: place + 1])) is not None
+            alert for end in ends if (alert := self._raised(self._opened[:end])) is not None
         ]
         self._opened = [one for one in self._opened if now - one.onset <= APART_S]
         return [*raised, *self._ended(now)]
@@ -193,7 +205,11 @@ def _most_of(found: Sequence[Anomaly]) -> str:
 
 def _alert(service: str, found: Sequence[Anomaly], at: Timestamp) -> Alert:
     labels = {"alertname": "AnomalyDetected", "service": service, "detector": "copilot"}
-    reasons = "; ".join(one.reason for one in found[:EXPLAINED])
+    own = [one for one in found if Owner.parse(one.owner).service == service]
+    reasons = "; ".join(
+        f"{one.owner} {one.metric}: {one.reason}"
+        for one in sorted(own, key=lambda one: one.score)[:EXPLAINED]
+    )
     return Alert(
         fingerprint=fingerprint(labels),
         name="AnomalyDetected",
