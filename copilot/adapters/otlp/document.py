@@ -3,9 +3,8 @@
 import json
 from typing import Any, Literal
 
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.message import DecodeError, Message
-from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2 as logs
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as metrics
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as traces
@@ -58,13 +57,12 @@ def decoded(body: bytes, signal: Signal, media: str) -> dict[str, Any]:
 def answered(signal: Signal, media: str, rejected: int, reason: str) -> bytes:
     """The answer to a request that was taken, wholly or in part."""
     if media != PROTOBUF:
-        partial = {_REJECTED[signal]: str(rejected), "errorMessage": reason}
-        return json.dumps({"partialSuccess": partial} if rejected else {}).encode()
+        said = {_REJECTED[signal]: str(rejected), "errorMessage": reason}
+        return json.dumps({"partialSuccess": said} if rejected else {}).encode()
     response = _RESPONSES[signal]()
     if rejected:
-        partial_success = response.partial_success  # type: ignore[attr-defined]
-        setattr(partial_success, _SNAKE[signal], rejected)
-        partial_success.error_message = reason
+        partial = {_SNAKE[signal]: rejected, "error_message": reason}
+        ParseDict({"partial_success": partial}, response)
     return response.SerializeToString()
 
 
@@ -72,7 +70,9 @@ def problem(media: str, said: str) -> bytes:
     """The answer to a request that was refused: a Status."""
     if media != PROTOBUF:
         return json.dumps({"code": _INVALID_ARGUMENT, "message": said}).encode()
-    return Status(code=_INVALID_ARGUMENT, message=said).SerializeToString()
+    # google.rpc.Status: field 1 the code, field 2 the message, whose length fits one byte.
+    message = said.encode("ascii", "replace")[:127]
+    return bytes((0x08, _INVALID_ARGUMENT, 0x12, len(message))) + message
 
 
 def _json(body: bytes) -> dict[str, Any]:

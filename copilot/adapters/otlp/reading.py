@@ -97,8 +97,9 @@ def integer(given: object) -> int:
         return given
     if isinstance(given, float) and given.is_integer():
         return int(given)
-    short = isinstance(given, str) and len(given) <= 20
-    return int(given) if short and given.lstrip("-").isdecimal() else 0  # type: ignore[arg-type,union-attr]
+    if isinstance(given, str) and len(given) <= 20 and given.removeprefix("-").isdecimal():
+        return int(given)
+    return 0
 
 
 def nanoseconds(record: Mapping[str, Any], *names: str) -> int:
