@@ -72,6 +72,32 @@ class Settings(BaseSettings):
     prometheus_step_s: float = Field(
         default=0, ge=0, description="Seconds between two points; 0: as often as it scrapes."
     )
+    alertmanager_url: str = Field(
+        default="",
+        description="Alertmanager that is asked for open alerts, in case a webhook is lost.",
+    )
+    alertmanager_token: SecretStr | None = Field(
+        default=None, description="Bearer token that Alertmanager asks for, if it does."
+    )
+    alertmanager_every_s: float = Field(
+        default=60, ge=5, description="Seconds between two such questions."
+    )
+    facts_url: str = Field(
+        default="",
+        description="Address that tells facts as JSON, `<fact>:<component>` to number or word.",
+    )
+    facts_token: SecretStr | None = Field(
+        default=None, description="Bearer token that this address asks for, if it does."
+    )
+    facts_file: Path | None = Field(
+        default=None, description="File with such facts, read anew whenever they are needed."
+    )
+    otlp_keep_s: float = Field(
+        default=7200, gt=0, description="How long what exporters post by OTLP is kept in memory."
+    )
+    otlp_most_bytes: int = Field(
+        default=128 * 1024 * 1024, ge=2**20, description="Most memory it may take, roughly."
+    )
     telemetry_timeout_s: float = Field(
         default=20, gt=0, le=300, description="Longest wait for one answer of a telemetry server."
     )

@@ -105,9 +105,7 @@ class Watch:
             if place >= before
             and (place + 1 == len(self._opened) or self._opened[place + 1].onset > one.onset)
         ]
-        raised = [
-            alert for end in ends if (alert := self._raised(self._opened[:end])) is not None
-        ]
+        raised = [alert for end in ends if (alert := self._raised(self._opened[:end])) is not None]
         self._opened = [one for one in self._opened if now - one.onset <= APART_S]
         return [*raised, *self._ended(now)]
 

@@ -1,6 +1,5 @@
 """Who is given what: the one place that knows concrete adapters."""
 
-import json
 import os
 import secrets
 import socket
@@ -34,50 +33,21 @@ from copilot.engine import Engine
 from copilot.graph import NODES, Node, build
 from copilot.home import made, owned
 from copilot.model import Metered
-from copilot.ports import Clock, ClusterSource, Embedder, Runner, SourceError
+from copilot.ports import AlertSource, Clock, ClusterSource, Embedder, Runner, SourceError
+from copilot.received import Received
 from copilot.retrieval import Chosen, Dense, Knowledge, Library, choose
 from copilot.settings import Settings, SettingsError
 from copilot.sources import NotConfigured, Sources
 from copilot.state import STATE_TYPES
 from copilot.store import Store
+from copilot.topologies import DeclaredTopology
 from copilot.watch import Watch
 from knowledge_base import playbooks
 from tools.playbook_executor import PlaybookError, Policy
-from tools.types import Edge, Frozen, Playbook, Topology
+from tools.types import Playbook
 
 RECORDED_AS = {"metrics": "metrics", "logs": "logs", "traces": "spans", "changes": "changes"}
 """What a bundle calls the recordings of our sources."""
-
-
-class DeclaredTopology:
-    """The service graph as an operator wrote it down: JSON with `nodes` and `edges`."""
-
-    def __init__(self, path: Path) -> None:
-        self._topology = _read_topology(path)
-
-    def topology(self) -> Topology:
-        """The graph as it stands in the file."""
-        return self._topology
-
-
-class _Declared(Frozen):
-    nodes: tuple[str, ...] = ()
-    edges: tuple[tuple[str, str], ...] = ()
-    entry: str = ""
-    source: str = ""
-
-
-def _read_topology(path: Path) -> Topology:
-    try:
-        declared = _Declared.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise SettingsError(
-            f"topology_file {str(path)!r} cannot be read: {error}; it is JSON with `nodes` and "
-            "`edges`, a list of [caller, callee]"
-        ) from error
-    edges = tuple(Edge(caller=caller, callee=callee) for caller, callee in declared.edges)
-    named = dict.fromkeys([*declared.nodes, *(end for edge in declared.edges for end in edge)])
-    return Topology(nodes=tuple(named), edges=edges, entry=declared.entry)
 
 
 def recorded_sources(bundle: RecordedBundle) -> Sources:
@@ -90,17 +60,30 @@ def recorded_sources(bundle: RecordedBundle) -> Sources:
     return replace(full, **absent)
 
 
-def configured_sources(settings: Settings) -> Sources:
-    """The sources that the settings name; what is not named stands in as not configured."""
+def configured_sources(settings: Settings, received: Received | None = None) -> Sources:
+    """The sources that the settings name; what is not named stands in as not configured.
+
+    `received` is what a service holds of what exporters post to it.
+    """
     sources = Sources()
     if settings.bundle is not None:
         sources = recorded_sources(RecordedBundle(settings.bundle))
-    sources = live.connected(settings, SystemClock(), sources)
+    sources = live.connected(settings, SystemClock(), sources, received)
     if settings.topology_file is not None:
         sources = replace(sources, graph=DeclaredTopology(settings.topology_file))
     if settings.kubernetes_namespace:
         sources = replace(sources, cluster=_cluster(settings))
     return sources
+
+
+def received(settings: Settings) -> Received:
+    """Room for what exporters will post to this service."""
+    return Received(SystemClock(), keep_s=settings.otlp_keep_s, most_bytes=settings.otlp_most_bytes)
+
+
+def open_alerts(settings: Settings) -> AlertSource | None:
+    """Who is asked for open alerts, where the settings name somebody."""
+    return live.alertmanager(settings, SystemClock())
 
 
 def _cluster(settings: Settings) -> ClusterSource:
@@ -331,11 +314,12 @@ def engine(
     nodes: dict[str, Node] | None = None,
     wall: Clock | None = None,
     lasting: bool = False,
+    received: Received | None = None,
 ) -> Iterator[Engine]:
     """An engine over the data folder, which it owns until it is done; not started.
 
     `clock` is the time of the telemetry, `wall` that of processes: leases and waiting. One that is
-    `lasting` looks again for a model that is away.
+    `lasting` looks again for a model that is away; `received` is what exporters post to a service.
     """
     wall = wall or SystemClock()
     with (
@@ -344,7 +328,9 @@ def engine(
         checkpointer(home / "checkpoints.sqlite") as saver,
         model(settings, lasting=lasting) as (asked, _how),
     ):
-        seen = sources or configured_sources(settings)
+        seen = sources or configured_sources(settings, received)
+        if received is not None and isinstance(seen.changes, NotConfigured):
+            seen = replace(seen, changes=opened.changes)
         known, time = catalogue(settings), clock or _clock(seen, wall)
         deps = Deps(
             store=opened,

@@ -22,8 +22,23 @@ from copilot.store import StoreError
 ADVICE = {
     "metrics": "COPILOT_PROMETHEUS_URL names a Prometheus, COPILOT_BUNDLE a recording; without "
     "either the brief says what it cannot see",
+    "logs": "while serving, exporters post them to /v1/logs (OTLP)",
+    "traces": "while serving, exporters post them to /v1/traces (OTLP)",
+    "changes": "while serving, pipelines post them to /changes",
+    "facts": "COPILOT_FACTS_FILE or COPILOT_FACTS_URL tells what is configured of components",
     "cluster": "COPILOT_KUBERNETES_NAMESPACE names the namespace to inspect, read-only",
+    "alerts": "COPILOT_ALERTMANAGER_URL is asked for open alerts; webhooks work without it",
 }
+SOURCES = {
+    "metrics": "metrics",
+    "logs": "logs",
+    "traces": "traces",
+    "changes": "changes",
+    "facts": "configuration",
+    "cluster": "cluster",
+}
+"""What a person calls a source, and what we do."""
+
 STYLE = {"ok": "green", "missing": "yellow", "broken": "red"}
 
 
@@ -45,6 +60,7 @@ def doctor(settings: Settings) -> int:
         _store(settings),
         _service(settings),
         *_sources(wiring.configured_sources(settings)),
+        _alerts(settings),
         _catalogue(settings),
         *_runners(settings),
         _executions(settings),
@@ -101,10 +117,10 @@ def _service(settings: Settings) -> Check:
 
 
 def _sources(sources: Sources) -> Iterator[Check]:
-    for name in ("metrics", "logs", "traces", "changes", "cluster"):
-        source = getattr(sources, name)
+    for name, ours in SOURCES.items():
+        source = getattr(sources, ours)
         if isinstance(source, NotConfigured):
-            yield Check(name, "missing", "not configured", ADVICE.get(name, ADVICE["metrics"]))
+            yield Check(name, "missing", "not configured", ADVICE[name])
         else:
             yield _source(name, source)
     topology = sources.topology()
@@ -113,6 +129,13 @@ def _sources(sources: Sources) -> Iterator[Check]:
         yield Check("topology", "ok", found)
     else:
         yield Check("topology", "missing", "no service graph", "set COPILOT_TOPOLOGY_FILE")
+
+
+def _alerts(settings: Settings) -> Check:
+    source = wiring.open_alerts(settings)
+    if source is None:
+        return Check("alerts", "missing", "no Alertmanager configured", ADVICE["alerts"])
+    return _source("alerts", source)
 
 
 def _source(name: str, source: object) -> Check:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from copilot import wiring
 from copilot.service import create_app
+from copilot.service.pull import pulled
 from copilot.settings import Settings, SettingsError
 
 SWITCH_S = 0.001
@@ -28,21 +29,25 @@ def serve(settings: Settings) -> int:
     with _listening(settings) as listener:
         host, port = listener.getsockname()[:2]
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        with wiring.engine(settings, f"service at {address}", lasting=True) as engine:
+        received, alerts = wiring.received(settings), wiring.open_alerts(settings)
+        purpose = f"service at {address}"
+        with wiring.engine(settings, purpose, lasting=True, received=received) as engine:
             sys.setswitchinterval(SWITCH_S)
             engine.start()
             Console(stderr=True, markup=False, highlight=False).print(
                 f"copilot listens at {address}\n"
                 f"alerts: POST {address}/api/v2/alerts or {address}/webhooks/alertmanager\n"
+                f"telemetry: POST {address}/v1/traces, {address}/v1/logs, {address}/changes\n"
                 f"incidents: GET {address}/incidents",
                 soft_wrap=True,
             )
             try:
-                app = create_app(engine, settings)
+                app = create_app(engine, settings, received=received)
                 config = uvicorn.Config(
                     app, log_level="warning", timeout_graceful_shutdown=STOP_S, access_log=False
                 )
-                uvicorn.Server(config).run(sockets=[listener])
+                with pulled(engine, alerts, settings.alertmanager_every_s):
+                    uvicorn.Server(config).run(sockets=[listener])
             finally:
                 engine.stop()
     return 0

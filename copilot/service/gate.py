@@ -19,6 +19,9 @@ from copilot.service.ports import ServiceSettings
 OPEN = frozenset({"/healthz", "/readyz"})
 """Paths a probe may ask without the key; they tell nothing of incidents."""
 
+OTLP = frozenset({"/v1/traces", "/v1/logs", "/v1/metrics"})
+"""Where exporters post, in JSON or in protobuf."""
+
 BODY_SECONDS = 30.0
 """A body that takes longer to arrive is not waited for."""
 
@@ -67,7 +70,7 @@ class Gate:
             )
 
     async def _carried(self, scope: Scope, headers: Headers, receive: Receive) -> Receive:
-        _check_type(headers.get("content-type", ""))
+        _check_type(headers.get("content-type", ""), scope["path"])
         encoding = headers.get("content-encoding", "identity").strip().lower()
         if encoding not in ("identity", "gzip"):
             raise Refusal(415, f"content encoding {encoding[:40]!r} is not read; send gzip or none")
@@ -120,7 +123,7 @@ class Gate:
     def _too_large(self) -> Refusal:
         return Refusal(
             413,
-            f"the body is larger than {self._limit} bytes; send fewer alerts at once",
+            f"the body is larger than {self._limit} bytes; send less at once",
             connection="close",
         )
 
@@ -134,9 +137,11 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-def _check_type(content_type: str) -> None:
+def _check_type(content_type: str, path: str) -> None:
     """A page in a browser can send forms and plain text anywhere, but JSON only where allowed."""
     media = content_type.partition(";")[0].strip().lower()
+    if media == "application/x-protobuf" and path in OTLP:
+        return
     if media not in ("application/json", "text/json") and not (
         media.startswith("application/") and media.endswith("+json")
     ):

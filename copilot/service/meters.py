@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from copilot.received import Received
 from copilot.service.ports import Counters, Engine
 
 _COUNTED = {
@@ -21,7 +22,7 @@ _COUNTED = {
 class Meters:
     """Counters of the door, and at each look the engine's and the store's."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, received: Received | None = None) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "copilot_http_requests",
@@ -39,10 +40,39 @@ class Meters:
             "copilot_http_errors", "Requests that broke inside.", registry=self.registry
         )
         self.registry.register(_Behind(engine))
+        if received is not None:
+            self.registry.register(_Told(received))
 
     def text(self) -> bytes:
         """The exposition format of Prometheus."""
         return generate_latest(self.registry)
+
+
+class _Told(Collector):
+    """What exporters posted and how much of it is still held."""
+
+    def __init__(self, received: Received) -> None:
+        self._received = received
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        held = self._received.held()
+        for name, meaning in (("records", "Records in memory."), ("bytes", "Memory, roughly.")):
+            gauge = GaugeMetricFamily(f"copilot_received_{name}", meaning, labels=["signal"])
+            for signal, one in held.items():
+                gauge.add_metric([signal], getattr(one, name))
+            yield gauge
+        for name, meaning in (
+            ("taken", "Records that were posted."),
+            ("evicted", "Records that made place for others before their time."),
+            ("expired", "Records that became too old."),
+        ):
+            counter = CounterMetricFamily(f"copilot_received_{name}", meaning, labels=["signal"])
+            for signal, one in held.items():
+                counter.add_metric([signal], getattr(one, name))
+            yield counter
 
 
 class _Behind(Collector):

@@ -20,6 +20,7 @@ from copilot.store.approvals import (
     UnknownPlanError,
     WrongDigestError,
 )
+from copilot.store.changes import Changes
 from copilot.store.database import Database, StoreError
 from copilot.store.halt import Halt, Halted, StoppedError
 from copilot.store.incidents import Incidents, UnknownIncidentError
@@ -39,6 +40,7 @@ __all__ = [
     "ApprovalStatus",
     "Approvals",
     "Assignment",
+    "Changes",
     "ExpiredError",
     "Halt",
     "Halted",
@@ -67,7 +69,7 @@ __all__ = [
 
 
 class Store:
-    """One database, in eight parts; safe to use from many threads and processes."""
+    """One database, in nine parts; safe to use from many threads and processes."""
 
     def __init__(self, url: str) -> None:
         """Name the database, `sqlite:///PATH` or `postgresql://USER@HOST/NAME`; opens nothing."""
@@ -78,6 +80,7 @@ class Store:
         self.approvals = Approvals(self._database)
         self.outbox = Outbox(self._database)
         self.outcomes = Outcomes(self._database)
+        self.changes = Changes(self._database)
         self.halt = Halt(self._database)
         self.journal = Journal(self._database)
 

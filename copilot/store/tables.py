@@ -129,6 +129,20 @@ outcomes = Table(
     Index("outcomes_newest", "at"),
 )
 
+changes = Table(
+    "changes",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("service", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("from_version", Text, nullable=False, default=""),
+    Column("to_version", Text, nullable=False, default=""),
+    Column("summary", Text, nullable=False, default=""),
+    Column("accepted_at", Double, nullable=False),
+    Index("changes_newest", "at"),
+)
+
 halt = Table(
     "halt",
     metadata,
