@@ -4,17 +4,24 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, Never
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from evals.lab import live, monitoring
 from evals.lab.faults.catalogue import NAMES, scenario
 from evals.lab.faults.controller import Controller
 from evals.lab.operator import Platform
+from evals.lab.trial.attempt import Bench
+from evals.lab.trial.outcome import Outcome
+from evals.lab.trial.suite import Results, choose, summary, table
+from evals.lab.trial.suite import run as trial
 
 lab = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 console = Console(stderr=True)
@@ -102,6 +109,98 @@ def inject(
         onset = controller.inject(chosen)
         console.print(f"{kind} since {time.strftime('%H:%M:%S', time.localtime(onset))}")
         controller.wait()
+
+
+@lab.command(name="run")
+def run_one(
+    name: Annotated[str, typer.Argument(help=f"One of: {', '.join(NAMES)}.")],
+    seed: Annotated[int, typer.Option(help="Which of its places.")] = 0,
+    warm_up: Annotated[float, typer.Option(help="Seconds of normal operation first.")] = 120.0,
+    keep: Annotated[Path | None, typer.Option(help="Keep the copilot's folders here.")] = None,
+) -> None:
+    """One scenario end to end, with the real copilot attached."""
+    _trial(Plan(_chosen(name), seed, warm_up, keep=keep))
+
+
+@lab.command()
+def record(
+    name: Annotated[str, typer.Argument(help=f"One of: {', '.join(NAMES)}.")],
+    out: Annotated[Path, typer.Option("-o", help="Folder of the bundles.")],
+    seed: Annotated[int, typer.Option(help="Which of its places.")] = 0,
+    warm_up: Annotated[float, typer.Option(help="Seconds of normal operation first.")] = 180.0,
+) -> None:
+    """One scenario end to end, kept as an incident bundle with its answer apart."""
+    _trial(Plan(_chosen(name), seed, warm_up, recordings=out))
+
+
+@lab.command()
+def suite(
+    only: Annotated[str, typer.Option(help="Scenarios, separated by commas.")] = "",
+    seed: Annotated[int, typer.Option(help="Which of their places.")] = 0,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", help="Results; an interrupted run goes on from it.")
+    ] = None,
+    record_to: Annotated[
+        Path | None, typer.Option("--record", help="Keep every scenario as a bundle here.")
+    ] = None,
+    warm_up: Annotated[float, typer.Option(help="Seconds of normal operation first.")] = 240.0,
+    keep: Annotated[Path | None, typer.Option(help="Keep the copilot's folders here.")] = None,
+) -> None:
+    """Scenario after scenario with the real copilot, by the wall clock; takes about an hour."""
+    _trial(Plan(_chosen(only), seed, warm_up, record_to, json_path, keep))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a trial is to do."""
+
+    names: tuple[str, ...]
+    seed: int
+    warm_up_s: float
+    recordings: Path | None = None
+    results: Path | None = None
+    keep: Path | None = None
+
+
+def _chosen(only: str) -> tuple[str, ...]:
+    try:
+        return choose(only)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _trial(plan: Plan) -> None:
+    port = monitoring.free_port()
+    address = f"127.0.0.1:{port}"
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with ends_cleanly(), Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("the shop starts", total=len(plan.names))
+        known = Results.read(plan.results, plan.seed)
+        progress.advance(task, sum(one.scenario in plan.names for one in known.outcomes))
+
+        def say(text: str) -> None:
+            progress.update(task, description=text)
+
+        def done(outcome: Outcome) -> None:
+            progress.advance(task)
+            console.print(table([outcome]))
+
+        ready = live.running(
+            seed=plan.seed,
+            copilot=address,
+            collector=f"http://{address}",
+            webhook=f"http://{address}/webhooks/changes",
+        )
+        with ready as one:
+            bench = Bench(one, port, plan.seed, {}, plan.recordings, keep=plan.keep)
+            known = trial(bench, plan.names, known, plan.warm_up_s, say, done)
+        Console().print(table(known.outcomes))
+        Console().print_json(data=summary(known.outcomes))
 
 
 def _running() -> dict[str, str]:

@@ -1,0 +1,151 @@
+"""Bundle: writes what the copilot may see, and apart from it the answer."""
+
+import gzip
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from copilot.simulator.tables import span_rows
+from evals.lab.blueprint import ENTRY, OURS, topology
+from evals.lab.faults.scenario import Scenario
+from evals.lab.live import Lab
+from evals.lab.recorder.lines import lines
+from evals.lab.recorder.metrics import SAMPLING_S, table
+from evals.lab.recorder.spans import spans
+from tools.types import LogLine, Timestamp, Window
+
+SYSTEM = "lab"
+BUNDLE_LIMIT = 400 * 1024
+"""Bytes a recorded incident may have on disk."""
+
+_LINES, _SPANS = 4000, 5000
+_HISTORY_LINES = 3000
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """What is recorded: a scenario, its onset, the window, and the alerts that were held in it."""
+
+    scenario: Scenario
+    seed: int
+    onset: Timestamp
+    window: Window
+    alerts: Sequence[dict[str, Any]]
+    changes: Sequence[dict[str, Any]]
+
+    @property
+    def name(self) -> str:
+        """A name that says nothing of the answer."""
+        told = f"{self.scenario.name}/{self.seed}".encode()
+        return f"lab-{hashlib.sha256(told).hexdigest()[:6]}"
+
+
+def record(lab: Lab, take: Take, folder: Path, history: str) -> Path:
+    """Write the bundle and its line of truth; thinner logs and traces until it is small enough."""
+    place = folder / "incidents" / take.name
+    place.mkdir(parents=True, exist_ok=True)
+    _gzip(place / "metrics.csv.gz", table(lab.monitoring.prometheus, take.window))
+    _gzip(place / "alerts.ndjson.gz", _ndjson(take.alerts))
+    _json(place / "changes.json", [_change(row) for row in take.changes])
+    _json(place / "topology.json", {**topology(), "source": "declared"})
+    _json(place / "incident.json", _description(take, history))
+    room = 1.0
+    while True:
+        rng = Random(take.name)
+        found = lines(lab.places, take.window, int(_LINES * room), rng)
+        _gzip(place / "logs.ndjson.gz", _ndjson(map(_log, found)))
+        traced = spans(lab.places, take.window, int(_SPANS * room), rng)
+        _gzip(place / "spans.csv.gz", span_rows(traced))
+        if sum(path.stat().st_size for path in place.iterdir()) <= BUNDLE_LIMIT:
+            break
+        room *= 0.7
+    _truth(folder / "truth" / "truth.jsonl", take)
+    return place
+
+
+def record_history(lab: Lab, folder: Path, name: str, window: Window) -> None:
+    """Write a stretch of normal operation that incidents share."""
+    place = folder / "history" / name
+    place.mkdir(parents=True, exist_ok=True)
+    metrics = table(lab.monitoring.prometheus, window)
+    _gzip(place / "metrics.csv.gz", metrics)
+    found = lines(lab.places, window, _HISTORY_LINES, Random(name))
+    _gzip(place / "logs.ndjson.gz", _ndjson(map(_log, found)))
+    described = {
+        "columns": metrics.split("\n", 1)[0].count(","),
+        "note": "normal operation of the lab, no injected fault; use as reference period",
+        "rows": metrics.count("\n") - 1,
+        "sampling_s": SAMPLING_S,
+        "system": SYSTEM,
+    }
+    _json(place / "history.json", described)
+
+
+def _description(take: Take, history: str) -> dict[str, Any]:
+    return {
+        "entry": ENTRY,
+        "history": history,
+        "id": take.name,
+        "licence": "Apache-2.0",
+        "modalities": ["metrics", "topology", "spans", "logs", "alerts", "changes"],
+        "reference_excluded": [],
+        "sampling_s": SAMPLING_S,
+        "schema": "incident-bundle/1",
+        "services": list(OURS),
+        "source": "evals.lab",
+        "system": SYSTEM,
+        "window": [round(take.window.start, 3), round(take.window.end, 3)],
+    }
+
+
+def _truth(path: Path, take: Take) -> None:
+    """One line for each incident, in order of their names, whatever was recorded first."""
+    rows = {}
+    if path.exists():
+        rows = {row["id"]: row for row in map(json.loads, path.read_text("utf-8").splitlines())}
+    scenario = take.scenario
+    rows[take.name] = {
+        "id": take.name,
+        "system": SYSTEM,
+        "root_cause": next(iter(scenario.components), None),
+        "also_right": list(scenario.components[1:]),
+        "fault_type": scenario.name if scenario.needs_action else None,
+        "fault_kinds": sorted(scenario.kinds),
+        "playbooks": sorted(scenario.cures),
+        "inject_ts": round(take.onset, 3),
+        "source_case": f"lab/{scenario.name}/seed-{take.seed}",
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = "".join(json.dumps(rows[name], sort_keys=True) + "\n" for name in sorted(rows))
+    path.write_text(text, encoding="utf-8")
+
+
+def _log(line: LogLine) -> dict[str, object]:
+    return {
+        "ts": round(line.at, 3),
+        "service": line.service,
+        "level": line.level,
+        "msg": line.message,
+        "trace": "",
+    }
+
+
+def _change(row: dict[str, Any]) -> dict[str, Any]:
+    return {"ts": row["at"], **{name: value for name, value in row.items() if name != "at"}}
+
+
+def _ndjson(rows: Iterable[object]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _json(path: Path, content: object) -> None:
+    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _gzip(path: Path, text: str) -> None:
+    path.write_bytes(gzip.compress(text.encode("utf-8"), mtime=0))

@@ -1,0 +1,1 @@
+"""Trial: the real copilot beside the real shop, scenario after scenario, by the wall clock."""

@@ -1,0 +1,152 @@
+"""Attempt: one scenario from a calm shop to a calm shop, with the copilot at work in between."""
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from evals.lab.faults.controller import Controller
+from evals.lab.faults.scenario import Scenario
+from evals.lab.live import Lab
+from evals.lab.operator import PlatformError
+from evals.lab.recorder import Take, record
+from evals.lab.trial.approver import Approver
+from evals.lab.trial.outcome import Outcome, judged
+from evals.lab.trial.service import ServiceError, serving
+from evals.lab.trial.tape import AlertTape, began
+from tools.types import Window
+
+SETTLES_S = 15.0
+"""How long the copilot looks at a calm shop before something happens."""
+
+LIMIT_S = 160.0
+_LOOKS_EVERY_S = 0.7
+_CALM_S = 25.0
+_NEVER_CALM_S = 120.0
+_BEFORE_S, _AFTER_S = 150.0, 130.0
+"""What a recording holds of the time around the onset, at most."""
+
+_MENDED_S = 30.0
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What every attempt of a suite shares."""
+
+    lab: Lab
+    port: int
+    seed: int
+    extra: dict[str, Any]
+    recordings: Path | None = None
+    history: str = ""
+    keep: Path | None = None  # copilot's folders are kept here, for reading what went wrong
+
+
+def attempt(bench: Bench, scenario: Scenario, say: Say) -> Outcome:
+    """Run one scenario; whatever breaks of the lab or the copilot is in the outcome's note."""
+    controller, tape = Controller(bench.lab), AlertTape(bench.lab.monitoring)
+    folder = bench.lab.places.root / f"copilot-{scenario.name}"
+    shutil.rmtree(folder, ignore_errors=True)
+    onset, outcome, problem = (
+        time.time(),
+        Outcome(scenario=scenario.name, seed=bench.seed, needs_action=scenario.needs_action),
+        "",
+    )
+    try:
+        say(f"{scenario.name}: the copilot starts")
+        with serving(bench.lab, bench.port, folder, bench.extra) as door:
+            time.sleep(SETTLES_S)
+            approver = Approver(door)
+            approver.look()
+            before = tuple(approver.seen.values())
+            onset = controller.inject(scenario)
+            say(f"{scenario.name}: injected")
+            _follow(bench, scenario, approver, onset, say)
+            healthy = _mended(bench, approver)
+            outcome = judged(scenario, bench.seed, onset, approver.seen.values(), healthy)
+            outcome = outcome.model_copy(
+                update={"note": outcome.note or _early(len(before))} | _alerted(tape, onset)
+            )
+            _recorded(bench, scenario, onset, approver, tape)
+    except (ServiceError, PlatformError, httpx.HTTPError) as error:
+        problem = f"{type(error).__name__}: {error}"[:300]
+    finally:
+        tape.stop()
+        say(f"{scenario.name}: healing")
+        healed = controller.heal()
+        _calm(bench.lab, healed)
+        bench.lab.monitoring.forget(onset - 1.0, time.time())
+        if bench.keep is not None:
+            shutil.copytree(
+                folder, bench.keep / f"{scenario.name}-{bench.seed}", dirs_exist_ok=True
+            )
+    return outcome.model_copy(update={"note": problem}) if problem else outcome
+
+
+def _follow(bench: Bench, scenario: Scenario, approver: Approver, onset: float, say: Say) -> None:
+    limit = LIMIT_S if scenario.needs_action else scenario.lasts_s
+    while time.time() - onset < limit:
+        approver.look()
+        if scenario.needs_action and approver.mended and approver.over:
+            return
+        known = len(approver.seen)
+        say(f"{scenario.name}: {time.time() - onset:.0f} s, {known} incident(s)")
+        time.sleep(_LOOKS_EVERY_S)
+
+
+def _mended(bench: Bench, approver: Approver) -> bool:
+    """Whether no rule fires any more, given a moment for the ranges of the rules to pass."""
+    until = time.time() + (_MENDED_S if approver.mended else 0.0)
+    while True:
+        firing = [one for one in bench.lab.monitoring.alerts() if one["state"] == "firing"]
+        if not firing or time.time() >= until:
+            return not firing
+        time.sleep(1.0)
+
+
+def _alerted(tape: AlertTape, onset: float) -> dict[str, Any]:
+    rows = tape.rows(onset - 1.0, time.time())
+    first = min(map(began, rows), default=None)
+    names = dict.fromkeys(
+        f"{row['labels']['alertname']}:{row['labels'].get('service', '')}" for row in rows
+    )
+    return {
+        "first_alert_s": None if first is None else round(first - onset, 1),
+        "alerts": tuple(names),
+    }
+
+
+def _early(count: int) -> str:
+    return f"{count} incident(s) were open before the onset" if count else ""
+
+
+def _recorded(
+    bench: Bench, scenario: Scenario, onset: float, approver: Approver, tape: AlertTape
+) -> None:
+    """Look back and keep it, up to the first act that could have changed it."""
+    if bench.recordings is None:
+        return
+    acts = [at for one in approver.seen.values() for at, _, _ in one.approved]
+    end = min(onset + _AFTER_S, time.time(), *acts)
+    window = Window(start=onset - _BEFORE_S, end=max(end, onset + 20.0))
+    changes = [
+        row
+        for row in bench.lab.platform.get(f"/changes?since={window.start}")
+        if row["at"] <= window.end
+    ]
+    rows = tape.rows(window.start, window.end)
+    take = Take(scenario, bench.seed, onset, window, rows, changes)
+    record(bench.lab, take, bench.recordings, bench.history)
+
+
+def _calm(lab: Lab, healed: float) -> None:
+    """Until nothing fires or is about to, and the rules' ranges hold only the calm."""
+    while time.time() - healed < _NEVER_CALM_S:
+        if time.time() - healed >= _CALM_S and not lab.monitoring.alerts():
+            return
+        time.sleep(1.0)
