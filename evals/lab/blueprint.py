@@ -34,6 +34,7 @@ class Route:
     calls: tuple[Call, ...] = ()
     flag: str = ""  # the feature flag that guards it
     stored: Literal["", "read", "write", "cached", "queued"] = ""  # what it does beside calling
+    job: bool = False  # done by a consumer of the queue, beside the requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +140,16 @@ _SERVICES = (
     ),
     Service(
         "worker",
-        {"/jobs": Route(1, stored="queued"), "/work": Route(120, (Call("store", "/write"),))},
+        {
+            "/jobs": Route(1, stored="queued"),
+            "/work": Route(120, (Call("store", "/write"),), job=True),
+        },
         logs="plain",
         version="v1.7.3",
     ),
     Service(
         "store",
-        {"/read": Route(8, stored="read"), "/write": Route(5, stored="write")},
+        {"/read": Route(14, stored="read"), "/write": Route(5, stored="write")},
         workers=24,
         pool_size=8,
         volume_mb=24,

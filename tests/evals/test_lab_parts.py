@@ -35,7 +35,7 @@ def test_every_fault_has_a_playbook_that_says_it_is_for_it() -> None:
         for_it = {
             book.id
             for book in BOOKS.values()
-            if any(one.kinds & set(case.faults) for case in book.applies)
+            if any(set(one.kinds) & set(case.faults) for case in book.applies)
         }
         assert for_it & one.cures, f"{name}: {sorted(one.cures)} against {sorted(for_it)}"
 

@@ -29,7 +29,7 @@ def _bound(kind: FaultKind, cure: str, verb: str, value: float) -> Build:
 
     def build(target: str) -> Scenario:
         acts = (condition(target, verb, value, life="process"),)
-        return Scenario("", acts, (target,), frozenset({kind}), frozenset({cure, "restart"}))
+        return Scenario("", acts, (target,), (kind,), frozenset({cure, "restart"}))
 
     return build
 
@@ -39,7 +39,7 @@ def _lasting(kind: FaultKind, cure: str, verb: str, value: float) -> Build:
 
     def build(target: str) -> Scenario:
         acts = (condition(target, verb, value),)
-        return Scenario("", acts, (target,), frozenset({kind}), frozenset({cure}))
+        return Scenario("", acts, (target,), (kind,), frozenset({cure}))
 
     return build
 
@@ -47,16 +47,16 @@ def _lasting(kind: FaultKind, cure: str, verb: str, value: float) -> Build:
 def _slow_dependency(target: str) -> Scenario:
     acts = (condition(target, "slow_work_ms", 1000.0),)
     cures = frozenset({"failover", "open-circuit-breaker"})
-    return Scenario("", acts, (target, _CALLER[target]), frozenset({"slow_dependency"}), cures)
+    return Scenario("", acts, (target, _CALLER[target]), ("slow_dependency",), cures)
 
 
 def _dependency_down(target: str) -> Scenario:
     acts = (sabotage(target, "signal", signal="kill"),)
     cures = frozenset({"failover", "open-circuit-breaker"})
-    return Scenario("", acts, (target, _CALLER[target]), frozenset({"dependency_down"}), cures)
+    return Scenario("", acts, (target, _CALLER[target]), ("dependency_down",), cures)
 
 
-def _released(target: str, name: str, value: float, kinds: frozenset[FaultKind]) -> Scenario:
+def _released(target: str, name: str, value: float, kinds: tuple[FaultKind, ...]) -> Scenario:
     version = next_version(target)
     acts: tuple[Act, ...] = (
         condition(target, name, value, version=version),
@@ -66,29 +66,29 @@ def _released(target: str, name: str, value: float, kinds: frozenset[FaultKind])
 
 
 def _bad_deploy(target: str) -> Scenario:
-    return _released(target, "error_share", 0.4, frozenset({"bad_deploy"}))
+    return _released(target, "error_share", 0.4, ("bad_deploy",))
 
 
 def _crash_loop(target: str) -> Scenario:
-    kinds: frozenset[FaultKind] = frozenset({"process_down", "bad_deploy", "startup"})
+    kinds: tuple[FaultKind, ...] = ("process_down", "bad_deploy", "startup")
     return _released(target, "crash", 1.0, kinds)
 
 
 def _bad_config(target: str) -> Scenario:
     acts = (done_by_person(target, "config", key="timeout_s", value=0.01),)
-    return Scenario("", acts, (target,), frozenset({"bad_config"}), frozenset({"rollback"}))
+    return Scenario("", acts, (target,), ("bad_config",), frozenset({"rollback"}))
 
 
 def _process_gone(signal: str) -> Build:
     def build(target: str) -> Scenario:
         acts = (sabotage(target, "signal", signal=signal),)
-        kinds: frozenset[FaultKind] = frozenset({"process_down"})
+        kinds: tuple[FaultKind, ...] = ("process_down",)
         return Scenario("", acts, (target,), kinds, frozenset({"restart", "relocate"}))
 
     return build
 
 
-def _network(delay_s: float, loss: float, kinds: frozenset[FaultKind]) -> Build:
+def _network(delay_s: float, loss: float, kinds: tuple[FaultKind, ...]) -> Build:
     def build(target: str) -> Scenario:
         acts = (sabotage(target, "detour", delay_s=delay_s, loss=loss),)
         return Scenario("", acts, (target,), kinds, frozenset({"relocate", "restart"}))
@@ -100,23 +100,23 @@ def _dns_failure(target: str) -> Scenario:
     name = "inventory" if target == "checkout" else "store"
     acts = (sabotage(target, "names", name=name),)
     cures = frozenset({"switch-resolver"})
-    return Scenario("", acts, (target,), frozenset({"dns_failure"}), cures)
+    return Scenario("", acts, (target,), ("dns_failure",), cures)
 
 
 def _certificate_expired(target: str) -> Scenario:
     acts = (sabotage(target, "certificate", days=-1),)
     cures = frozenset({"certificate-renewal"})
-    return Scenario("", acts, (target,), frozenset({"certificate_expired"}), cures)
+    return Scenario("", acts, (target,), ("certificate_expired",), cures)
 
 
 def _traffic_surge(target: str) -> Scenario:
     acts = (sabotage("shop", "crowd", all=6.5),)
-    return Scenario("", acts, (target,), frozenset({"traffic_surge"}), frozenset({"rate-limit"}))
+    return Scenario("", acts, (target,), ("traffic_surge",), frozenset({"rate-limit"}))
 
 
 def _noisy_neighbour(target: str) -> Scenario:
     acts = (sabotage(target, "neighbour"),)
-    kinds: frozenset[FaultKind] = frozenset({"noisy_neighbour"})
+    kinds: tuple[FaultKind, ...] = ("noisy_neighbour",)
     return Scenario("", acts, (target,), kinds, frozenset({"relocate", "restart"}))
 
 
@@ -128,7 +128,7 @@ def _retry_storm(target: str) -> Scenario:
         relieved("shipping", "slow_work_ms", 14.0),
     )
     cures = frozenset({"stop-retries", "rate-limit", "open-circuit-breaker"})
-    return Scenario("", acts, (target, "shipping"), frozenset({"retry_storm"}), cures)
+    return Scenario("", acts, (target, "shipping"), ("retry_storm",), cures)
 
 
 _FAULTS: dict[str, tuple[Build, tuple[str, ...]]] = {
@@ -149,9 +149,9 @@ _FAULTS: dict[str, tuple[Build, tuple[str, ...]]] = {
     "crash_loop": (_crash_loop, ("shipping", "payment")),
     "disk_full": (_lasting("disk_full", "clean-disk", "fill_mb_s", 4), ("store",)),
     "slow_disk": (_lasting("disk_io", "switch-volume", "disk_delay_s", 0.4), ("store",)),
-    "packet_delay": (_network(0.3, 0.0, frozenset({"network_delay"})), ("inventory", "cart")),
+    "packet_delay": (_network(0.3, 0.0, ("network_delay",)), ("inventory", "cart")),
     "packet_loss": (
-        _network(0.01, 0.3, frozenset({"network_loss", "network_delay"})),
+        _network(0.01, 0.4, ("network_loss", "network_delay")),
         ("cart", "inventory"),
     ),
     "dns_failure": (_dns_failure, ("checkout", "cart")),

@@ -22,14 +22,15 @@ class Act:
 class Scenario:
     """What happens, and for scorers only: who is the cause, of which kind, and what mends it.
 
-    `components` are all that may rightly be called the cause, the root cause first. A scenario
+    `components` are all that may rightly be called the cause, `kinds` what it may be called, the
+    best answer first. A scenario
     without a kind needs no action: any step that changes something would be a mistake.
     """
 
     name: str
     acts: tuple[Act, ...]
     components: tuple[str, ...] = ()
-    kinds: frozenset[FaultKind] = frozenset()
+    kinds: tuple[FaultKind, ...] = ()
     cures: frozenset[str] = frozenset()
     lasts_s: float = 0.0  # of a no-action scenario: how long it is watched
 

@@ -15,7 +15,7 @@ from evals.lab.processes import end, spawn
 from evals.lab.shop.certificates import Authority
 
 _HOG = "while True: pass"
-_VICTIM_NICE, _HOG_NICE = 15, 2
+_VICTIM_NICE, _HOG_NICE, _HOGS = 19, 2, 12
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "continue": signal.SIGCONT}
 
 
@@ -80,11 +80,12 @@ class Sabotage:
         self.operations.fleet.publish()
         return f"{service} scraped: {bool(body['scraped'])}"
 
-    async def neighbour(self, service: str, _: dict[str, Any]) -> str:
-        """A batch job on the one core that the processes of a service may use."""
+    async def neighbour(self, service: str, _body: dict[str, Any]) -> str:
+        """A batch job of many processes on the one core that a service may use."""
         core = max(os.sched_getaffinity(0))
-        self.hogs.append(spawn(["nice", "-n", str(_HOG_NICE), sys.executable, "-c", _HOG]))
-        os.sched_setaffinity(self.hogs[-1].pid, {core})
+        for _ in range(_HOGS):
+            self.hogs.append(spawn(["nice", "-n", str(_HOG_NICE), sys.executable, "-c", _HOG]))
+            os.sched_setaffinity(self.hogs[-1].pid, {core})
         for one in self.operations.fleet.desired[service].running:
             os.sched_setaffinity(one.process.pid, {core})
             os.setpriority(os.PRIO_PROCESS, one.process.pid, _VICTIM_NICE)
@@ -93,8 +94,7 @@ class Sabotage:
     async def heal(self, _service: str, _body: dict[str, Any]) -> str:
         """Everything as it was declared: conditions, configuration, releases, names, processes."""
         fleet, touched = self.operations.fleet, set[str]()
-        for hog in self.hogs:
-            await asyncio.to_thread(end, hog, 1.0)
+        await asyncio.gather(*(asyncio.to_thread(end, hog, 1.0) for hog in self.hogs))
         self.hogs.clear()
         fleet.broken_names.clear()
         fleet.hidden.clear()

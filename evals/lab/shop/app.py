@@ -146,18 +146,22 @@ class App:
     async def _work(self, route: Route) -> None:
         """Its own work on one of its cores: log-normal, slower the more requests wait for it."""
         self._leak.collect()
-        self._waiting += 1
-        async with self._cores:
-            self._waiting -= 1
-            convoy = 1.0 + self._service.convoy * self._waiting
-            job = self._condition("slow_job_ms") if route.stored == "" and self._data.queues else 0
-            median = route.work_ms * convoy + self._condition("slow_work_ms") + job
-            await asyncio.sleep(self._rng.lognormvariate(0.0, 0.35) * median / 1000.0)
+        if route.job:
+            await self._busy(route.work_ms + self._condition("slow_job_ms"))
+        else:
+            self._waiting += 1
+            async with self._cores:
+                self._waiting -= 1
+                convoy = 1.0 + self._service.convoy * self._waiting
+                await self._busy(route.work_ms * convoy + self._condition("slow_work_ms"))
         if self._rng.random() < self._condition("error_share"):
             raise FailedError(500, "unhandled TypeError in handler: 'total' is None")
         flags = self._files.config.content.get("flags", {})
         if route.flag and flags.get(route.flag, True) and self._condition("broken_flag"):
             raise FailedError(500, f"unhandled KeyError in feature {route.flag}: 'weights'")
+
+    async def _busy(self, median_ms: float) -> None:
+        await asyncio.sleep(self._rng.lognormvariate(0.0, 0.35) * median_ms / 1000.0)
 
     async def _store(self, route: Route) -> None:
         try:

@@ -48,11 +48,6 @@ class Data:
             database = folder.parent / f"{service.name}.sqlite"
             self._ledger = Ledger(database, self._volume, LockMeters(meters.registry))
 
-    @property
-    def queues(self) -> bool:
-        """Whether it works jobs off."""
-        return self._jobs is not None
-
     def lookups(self, route: Route) -> int:
         """How often the calls of a route are needed: once for each entry the cache lacks."""
         if self._cache is None or route.stored != "cached":

@@ -20,12 +20,15 @@ from evals.lab.trial.service import ServiceError, serving
 from evals.lab.trial.tape import AlertTape, began
 from tools.types import Window
 
-SETTLES_S = 15.0
+SETTLES_S = 10.0
 """How long the copilot looks at a calm shop before something happens."""
 
 LIMIT_S = 160.0
+_GIVEN_UP_S = 80.0
+"""A handed-over incident is looked at again as alerts join it; after this nothing more is due."""
+
 _LOOKS_EVERY_S = 0.7
-_CALM_S = 25.0
+_CALM_S = 18.0
 _NEVER_CALM_S = 120.0
 _BEFORE_S, _AFTER_S = 150.0, 130.0
 """What a recording holds of the time around the onset, at most."""
@@ -92,7 +95,8 @@ def _follow(bench: Bench, scenario: Scenario, approver: Approver, onset: float, 
     limit = LIMIT_S if scenario.needs_action else scenario.lasts_s
     while time.time() - onset < limit:
         approver.look()
-        if scenario.needs_action and approver.mended and approver.over:
+        passed = time.time() - onset
+        if scenario.needs_action and approver.over and (approver.mended or passed > _GIVEN_UP_S):
             return
         known = len(approver.seen)
         say(f"{scenario.name}: {time.time() - onset:.0f} s, {known} incident(s)")

@@ -69,7 +69,7 @@ def judged(
         seed=seed,
         needs_action=scenario.needs_action,
         component="/".join(scenario.components),
-        kinds=tuple(sorted(scenario.kinds)),
+        kinds=scenario.kinds,
         detected_s=_after(onset, first.opened_at if first else None),
         briefed_s=_after(onset, first.briefed_at if first else None),
         located_s=_after(onset, last[0] if last else None),
