@@ -20,7 +20,7 @@ from evals.lab.faults.controller import Controller
 from evals.lab.operator import Platform
 from evals.lab.trial.attempt import Bench
 from evals.lab.trial.outcome import Outcome
-from evals.lab.trial.suite import Results, choose, summary, table
+from evals.lab.trial.suite import Results, choose, line, summary, table
 from evals.lab.trial.suite import run as trial
 
 lab = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
@@ -188,7 +188,7 @@ def _trial(plan: Plan) -> None:
 
         def done(outcome: Outcome) -> None:
             progress.advance(task)
-            console.print(table([outcome]))
+            console.print(line(outcome), soft_wrap=True)
 
         ready = live.running(
             seed=plan.seed,

@@ -48,7 +48,10 @@ def read(data: Path, limit: int | None = None) -> tuple[Case, ...]:
     found = []
     for line in answers.read_text(encoding="utf-8").splitlines():
         try:
-            answer = Answer.model_validate(json.loads(line))
+            row = json.loads(line)
+            if row.get("root_cause") is None:
+                continue  # nothing is wrong in it, so there is nothing to locate
+            answer = Answer.model_validate(row)
         except (json.JSONDecodeError, ValidationError) as error:
             raise CaseSetError(f"{str(answers)!r}: {error}; one JSON object a line") from error
         if (bundles / answer.id).is_dir():

@@ -16,6 +16,9 @@ from evals.lab.trial.attempt import Bench, Say, attempt
 from evals.lab.trial.outcome import LIMITS, Outcome
 from tools.types import Window
 
+_STARTS_S = 30.0
+"""A shop that has just started is not in normal operation; this much of it is forgotten."""
+
 _TARGETS = {"detected": 0.95, "located": 0.85, "recovered": 0.80}
 
 
@@ -71,13 +74,15 @@ def run(
 def _warmed(bench: Bench, seconds: float, say: Say) -> Bench:
     """Normal operation to compare with, recorded too if anything is."""
     began, history = time.time(), f"lab-{bench.seed}"
+    seconds += _STARTS_S
     while (left := began + seconds - time.time()) > 0:
         say(f"normal operation, {left:.0f} s more")
         time.sleep(min(left, 1.0))
+    bench.lab.monitoring.forget(began - 3600.0, began + _STARTS_S)
     if bench.recordings is None:
         return bench
     if not (bench.recordings / "history" / history).exists():
-        window = Window(start=began + min(20.0, seconds / 4), end=time.time())
+        window = Window(start=began + _STARTS_S, end=time.time())
         record_history(bench.lab, bench.recordings, history, window)
     return replace(bench, history=history)
 
@@ -115,6 +120,21 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     return found
 
 
+def line(one: Outcome) -> str:
+    """One outcome as soon as it is there."""
+    clocks = ", ".join(
+        f"{name} {_seconds(value)}"
+        for name, value in (
+            ("detected", one.detected_s),
+            ("located", one.located_s),
+            ("recovered", one.recovered_s),
+        )
+    )
+    acted = ", ".join(one.actions) or "no action"
+    said = f"{_verdict(one)} {one.scenario} ({one.component or 'harmless'}): {clocks}"
+    return f"{said}; named {_named(one)}; {acted}" + (f"; {one.note}" if one.note else "")
+
+
 def table(outcomes: Sequence[Outcome]) -> Table:
     """One row a scenario, seconds from the onset."""
     shown = Table("scenario", "cause", title="lab suite", caption="seconds from the onset")
@@ -132,9 +152,13 @@ def table(outcomes: Sequence[Outcome]) -> Table:
             _seconds(one.recovered_s),
             _named(one),
             ", ".join(one.actions) or "–",
-            "[green]right[/green]" if one.right else "[red]wrong[/red]",
+            _verdict(one),
         )
     return shown
+
+
+def _verdict(one: Outcome) -> str:
+    return "[green]right[/green]" if one.right else "[red]wrong[/red]"
 
 
 def _named(one: Outcome) -> str:
