@@ -194,7 +194,7 @@ def _trial(plan: Plan) -> None:
             seed=plan.seed,
             copilot=address,
             collector=f"http://{address}",
-            webhook=f"http://{address}/webhooks/changes",
+            webhook=f"http://{address}/changes",
         )
         with ready as one:
             bench = Bench(one, port, plan.seed, {}, plan.recordings, keep=plan.keep)

@@ -79,9 +79,8 @@ def serving(lab: Lab, port: int, folder: Path, extra: dict[str, Any]) -> Iterato
     config.write_text(_toml(settings(lab, folder) | extra), encoding="utf-8")
     program = [sys.executable, "-m", "copilot", "--config", str(config)]
     log = folder / "copilot.log"
-    process = spawn(
-        [*program, "serve", "--port", str(port)], output=log, env={_TOKEN: lab.operator_token}
-    )
+    secrets = {_TOKEN: lab.operator_token, "COPILOT_FACTS_TOKEN": lab.operator_token}
+    process = spawn([*program, "serve", "--port", str(port)], output=log, env=secrets)
     door = CopilotDoor(f"http://127.0.0.1:{port}")
     try:
         until = time.monotonic() + _STARTS_S
@@ -101,6 +100,8 @@ def settings(lab: Lab, folder: Path) -> dict[str, Any]:
     return {
         "data_dir": str(folder / "data"),
         "prometheus_url": lab.monitoring.prometheus,
+        "alertmanager_url": lab.monitoring.alertmanager,
+        "facts_url": f"{lab.platform.url}/facts",
         "topology_file": str(folder / "topology.json"),
         "runners_file": str(folder / "runners.toml"),
         "playbooks_dir": str(_PLAYBOOKS),
