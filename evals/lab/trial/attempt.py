@@ -78,16 +78,13 @@ def attempt(bench: Bench, scenario: Scenario, say: Say) -> Outcome:
             _recorded(bench, scenario, onset, approver, tape)
     except (ServiceError, PlatformError, httpx.HTTPError) as error:
         problem = f"{type(error).__name__}: {error}"[:300]
-    finally:
-        tape.stop()
-        say(f"{scenario.name}: healing")
-        healed = controller.heal()
-        _calm(bench.lab, healed)
-        bench.lab.monitoring.forget(onset - 1.0, time.time())
-        if bench.keep is not None:
-            shutil.copytree(
-                folder, bench.keep / f"{scenario.name}-{bench.seed}", dirs_exist_ok=True
-            )
+    # Not in a `finally`: who is interrupted takes the whole lab down and need not heal it first.
+    tape.stop()
+    say(f"{scenario.name}: healing")
+    _calm(bench.lab, controller.heal())
+    bench.lab.monitoring.forget(onset - 1.0, time.time())
+    if bench.keep is not None:
+        shutil.copytree(folder, bench.keep / f"{scenario.name}-{bench.seed}", dirs_exist_ok=True)
     return outcome.model_copy(update={"note": problem}) if problem else outcome
 
 
