@@ -1,22 +1,30 @@
 """`python -m evals run SUITE` and `python -m evals bench NAME`: one front door to every number."""
 
 import importlib
-import json
+import shlex
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from evals.baseline import worse_than
+from evals.baseline import BaselineError, worse_than
+from evals.baseline import read as read_baseline
 from evals.lab.cli import lab
-from evals.report import Options, Perturbation, Result, show
+from evals.overview import whole
+from evals.overview.jobs import ARMS, Asked
+from evals.report import Arm, Options, Perturbation, Result, show
 
+EVERYTHING = "all"
 SUITES = (
+    EVERYTHING,
     "demo",
     "incidents",
     "cloud-opsbench",
+    "detection",
     "metrics",
     "kpi",
     "mts",
@@ -49,11 +57,52 @@ def _finish(result: Result, json_path: Path | None, baseline: Path | None) -> No
         json_path.write_text(result.to_json(), encoding="utf-8")
         console.print(f"wrote {json_path}")
     if baseline is not None:
-        regressions = worse_than(json.loads(baseline.read_text(encoding="utf-8")), result)
+        regressions = worse_than(_baseline(baseline), result)
         for line in regressions:
             console.print(f"[red]worse[/red] {line}")
         if regressions:
             raise typer.Exit(1)
+
+
+def _baseline(path: Path) -> dict[str, Any]:
+    try:
+        return read_baseline(path)
+    except BaselineError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _arms(given: str) -> tuple[Arm, ...]:
+    asked = [one.strip() for one in given.split(",") if one.strip()]
+    unknown = sorted(set(asked) - set(ARMS))
+    if unknown or not asked:
+        raise typer.BadParameter(f"--arms {given!r}: name some of {', '.join(ARMS)}, by commas")
+    return tuple(arm for arm in ARMS if arm in asked)
+
+
+def _everything(
+    asked: Asked, report: Path | None, json_path: Path | None, baseline: Path | None
+) -> None:
+    """All suites, the page, and an exit code that says whether any broke or got worse."""
+    console = Console()
+    before = _baseline(baseline) if baseline is not None else None
+    with _progress(Console(stderr=True)) as progress:
+        done = whole.run(
+            asked,
+            progress,
+            datetime.now(UTC),
+            shlex.join(["python", "-m", "evals", *sys.argv[1:]]),
+            before,
+            str(baseline or ""),
+        )
+    if report is not None:
+        console.print(f"wrote {whole.write(done, report)}")
+    _finish(done.result, json_path, None)
+    if done.baseline:
+        console.print(done.baseline, markup=False)
+    for line in done.failures:
+        console.print(line, style="red", markup=False)
+    if done.failures:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -82,12 +131,29 @@ def run(
     perturb: Annotated[
         Perturbation, typer.Option(help="Make the recorded telemetry worse first.")
     ] = "none",
+    arms: Annotated[str, typer.Option(help="Of `all`: which ways, by commas.")] = ",".join(ARMS),
+    report: Annotated[
+        Path | None, typer.Option(help="Of `all`: write the page and its JSON into this folder.")
+    ] = None,
+    model_url: Annotated[str, typer.Option(help="Ollama's address, for the arm llm.")] = "",
+    model: Annotated[str, typer.Option(help="The model's name there, for the arm llm.")] = "",
 ) -> None:
     """Run one suite over recorded data and print its scores beside the peers'."""
     if suite not in SUITES:
         raise typer.BadParameter(f"unknown suite {suite!r}; choose one of {', '.join(SUITES)}")
     if data is not None and not data.exists():
         raise typer.BadParameter(f"--data {str(data)!r} does not exist")
+    if suite == EVERYTHING:
+        asked = Asked(
+            data=data,
+            arms=_arms(arms if arm is None else arm),
+            limit=limit,
+            seed=seed,
+            model_url=model_url,
+            model=model,
+        )
+        _everything(asked, report, json_path, baseline)
+        return
     options = Options(
         data=data,
         arm=arm or "rules",
@@ -98,6 +164,8 @@ def run(
         split_by=split_by,
         seed=seed,
         perturb=perturb,
+        model_url=model_url,
+        model=model,
     )
     module = importlib.import_module(f"evals.suites.{suite.replace('-', '_')}")
     with _progress(Console(stderr=True)) as progress:

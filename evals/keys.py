@@ -35,6 +35,10 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         *(f"all.{figure}" for figure in ("a1", "a3", "object_cause1", "object1")),
         *("calls.mean", "seconds.p50", "seconds.p95"),
     ),
+    "detection": (
+        *("detected_within_60_s", "detected_within_300_s"),
+        *("detect_delay_s.p50", "false_alarms_per_quiet_hour"),
+    ),
     "metrics": tuple(
         f"nab.{figure}" for figure in ("standard", "low_fp", "low_fn", "default_threshold")
     ),

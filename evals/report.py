@@ -46,6 +46,8 @@ class Options(Frozen):
     split_by: Literal["system", "fault"] = "system"
     seed: int = 0
     perturb: Perturbation = "none"
+    model_url: str = ""
+    model: str = ""
 
 
 class Table(Frozen):

@@ -8,12 +8,16 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from copilot.adapters.recorded import RecordedBundle
-from copilot.watch import Watch
+from copilot.watch import SENSITIVE, Watch
 from evals.localization.cases import Case
+from tools.detector import DetectorArm
 from tools.types import Frozen, Series, Timestamp, Window
 
 LIMIT_S = 300.0
 """Detected means within this long of the onset."""
+
+PRODUCTION: DetectorArm = SENSITIVE.arm
+"""What `copilot serve --watch` runs."""
 
 LEARN_S, LEARNED_S = 14 * 86_400.0, 150.0
 """How far back the watch learns; how much of a window is learned from where there is no more."""
@@ -81,12 +85,15 @@ def _joined(past: Series, one: Series) -> Series:
     )
 
 
-def alarms(bundle: RecordedBundle, learned_s: float = 0.0) -> list[Timestamp]:
+def alarms(
+    bundle: RecordedBundle, learned_s: float = 0.0, arm: DetectorArm = PRODUCTION
+) -> list[Timestamp]:
     """When the copilot's own watch raises an alert, scanning on every sample.
 
     It learns from the history and from the first `learned_s` seconds of the window.
     """
-    watch = Watch(_WithPast(bundle), bundle.sampling_s, learn_s=LEARN_S)
+    config = SENSITIVE.model_copy(update={"arm": arm})
+    watch = Watch(_WithPast(bundle), bundle.sampling_s, LEARN_S, config)
     now = bundle.window.start + learned_s
     raised: list[Timestamp] = []
     while now <= bundle.window.end:
@@ -95,7 +102,7 @@ def alarms(bundle: RecordedBundle, learned_s: float = 0.0) -> list[Timestamp]:
     return raised
 
 
-def of_timelines(data: Path) -> Detection:
+def of_timelines(data: Path, arm: DetectorArm = PRODUCTION) -> Detection:
     """Every replayed day under `timelines/`, scored with its answers."""
     found = Detection()
     for path in sorted((data / "truth").glob("timeline-*.json")):
@@ -103,7 +110,7 @@ def of_timelines(data: Path) -> Detection:
         folder = data / "timelines" / truth.id
         if folder.is_dir():
             bundle = RecordedBundle(folder)
-            raised = alarms(bundle)
+            raised = alarms(bundle, arm=arm)
             starts = {
                 f"{truth.id}/{number}": incident.inject_ts
                 for number, incident in enumerate(truth.incidents, start=1)
@@ -113,7 +120,7 @@ def of_timelines(data: Path) -> Detection:
     return found
 
 
-def of_cases(cases: Sequence[Case]) -> Detection:
+def of_cases(cases: Sequence[Case], arm: DetectorArm = PRODUCTION) -> Detection:
     """Incidents whose window holds metrics before and after a known onset, and no history."""
     found = Detection()
     for case in cases:
@@ -122,7 +129,7 @@ def of_cases(cases: Sequence[Case]) -> Detection:
         own_past = described.history is None and described.reference is None
         if onset is None or case.answer.alert_ts is not None or not own_past:
             continue
-        raised = alarms(bundle, LEARNED_S)
+        raised = alarms(bundle, LEARNED_S, arm)
         if bundle.series(bundle.window):
             first = min(bundle.window.start + LEARNED_S, onset)
             quiet = [Window(start=first, end=onset)]
@@ -130,14 +137,14 @@ def of_cases(cases: Sequence[Case]) -> Detection:
     return found
 
 
-def with_history(cases: Sequence[Case]) -> Detection:
+def with_history(cases: Sequence[Case], arm: DetectorArm = PRODUCTION) -> Detection:
     """Incidents whose bundle brings a history to learn from and whose onset is known."""
     found = Detection()
     for case in cases:
         bundle, onset = RecordedBundle(case.folder), case.answer.inject_ts
         if onset is not None and bundle.description.history is not None:
             quiet = [Window(start=bundle.window.start, end=onset)]
-            found = _plus(found, alarms(bundle), {case.answer.id: onset}, quiet)
+            found = _plus(found, alarms(bundle, arm=arm), {case.answer.id: onset}, quiet)
     return found
 
 

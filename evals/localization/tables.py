@@ -140,6 +140,9 @@ def detection_table(found: Mapping[str, Detection]) -> Table:
 DRAWN = 4
 """Series worth a look in one incident's picture."""
 
+SERIES = "metrics"
+"""The source of findings about one series; their query is its name."""
+
 
 def row(one: Scored, seen_s: float | None = None) -> dict[str, JsonValue]:
     """A case in the JSON: what was predicted, on what evidence, and where the answer stood.
@@ -204,5 +207,5 @@ def _drawn(one: Scored) -> tuple[str, ...]:
     own = [evidence for evidence in one.located.evidence if evidence.subject == cause]
     own.sort(key=lambda evidence: -evidence.strength)
     shown = [*cited[: DRAWN - 1], *own, *cited]
-    names = (f"{e.subject}|{e.name}" for e in shown if e.kind in ("metric", "edge"))
+    names = (evidence.query for evidence in shown if evidence.source == SERIES)
     return tuple(dict.fromkeys(names))[:DRAWN]

@@ -69,7 +69,6 @@ def score_set(
         seconds=time.perf_counter() - started,
         cases=tuple(row(one, best.by_incident.get(one.case.answer.id)) for one in scored),
         summary=summary(scored, best),
-        more=_more(best),
         tables=tuple(tables),
         notes={
             "onset": options.onset,
@@ -78,15 +77,6 @@ def score_set(
             "detection": {name: one.model_dump() for name, one in detected.items()},
         },
     )
-
-
-def _more(found: Detection) -> dict[str, float]:
-    if not found.incidents:
-        return {}
-    return {
-        "detected_within_60_s": sum(one <= 60.0 for one in found.delays) / found.incidents,
-        "detected_within_300_s": len(found.delays) / found.incidents,
-    }
 
 
 def _score_case(case: Case, cases: Sequence[Case], options: Options) -> Scored:

@@ -2,7 +2,15 @@
 
 from tools.detector.joint import Joint, JointScores, detect_joint
 from tools.detector.look import Character, gauge, look, rates
-from tools.detector.model import WATCH, DetectorConfig, Forecast, JointAnomaly, Onset, PointScores
+from tools.detector.model import (
+    WATCH,
+    DetectorArm,
+    DetectorConfig,
+    Forecast,
+    JointAnomaly,
+    Onset,
+    PointScores,
+)
 from tools.detector.onset import onset
 from tools.detector.scan import detect, scores
 from tools.detector.stream import Stream
@@ -13,6 +21,7 @@ __all__ = [
     "WATCH",
     "Character",
     "Commotion",
+    "DetectorArm",
     "DetectorConfig",
     "Forecast",
     "Joint",

@@ -1,0 +1,97 @@
+"""Which incidents are shown with picture and brief, and the picture of one from its recording."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from copilot.adapters.recorded import BundleError, RecordedBundle
+from copilot.simulator import shipped_bundles
+from evals.overview.jobs import Run
+from evals.overview.outcomes import Row, figure, text
+from tools.log_retriever import sanitize
+from tools.types import FloatArray, Timestamp, Window
+
+SUITES = ("incidents", "demo", "reasoning")
+"""Whose cases are incidents with a recording."""
+
+WRONG, RIGHT = 60, 24
+"""At most so many incidents with their pictures: the wrong ones first."""
+
+BEFORE_S, AFTER_S = 2400.0, 1500.0
+LARGEST = 40_000
+"""Characters of one picture; a larger one is left out rather than the page made heavy."""
+
+
+def selected(run: Run) -> tuple[list[Row], int]:
+    """The incidents to show, and how many are left out."""
+    rows = list(run.result.cases) if run.result else []
+    wrong = [row for row in rows if (figure(row.get("ac1")) or 0.0) < 1.0]
+    right = [row for row in rows if (figure(row.get("ac1")) or 0.0) >= 1.0]
+    shown = [*wrong[:WRONG], *_spread(right, RIGHT)]
+    return shown, len(rows) - len(shown)
+
+
+def _spread(rows: Sequence[Row], count: int) -> list[Row]:
+    """Evenly over the list, so that every system is there."""
+    if len(rows) <= count:
+        return list(rows)
+    return [rows[int(at)] for at in np.linspace(0, len(rows) - 1, count)]
+
+
+def bundle_of(run: Run, row: Row) -> RecordedBundle | None:
+    """The recording of a case, where it can still be read."""
+    if run.result is None:
+        return None
+    data = shipped_bundles() if run.result.data == "shipped" else Path(run.result.data)
+    try:
+        return RecordedBundle(data / "incidents" / text(row.get("id")))
+    except (BundleError, OSError):
+        return None
+
+
+def picture(drawing: ModuleType, run: Run, row: Row, name: str) -> str:
+    """The series the located cause rests on, around the onset; empty where none is recorded."""
+    bundle, onset = bundle_of(run, row), figure(row.get("onset"))
+    if bundle is None or onset is None:
+        return ""
+    try:
+        series = _series(bundle, row, onset)
+        alerts = [one.starts_at for one in bundle.alerts(bundle.window)]
+    except BundleError:
+        return ""
+    if not series:
+        return ""
+    injected = figure(row.get("injected"))
+    title = f"Incident {text(row.get('id'))}: series around the onset"
+    drawn: str = drawing.incident(series, onset, injected, alerts, name, title)
+    return drawn if len(drawn) <= LARGEST else ""
+
+
+def _role(row: Row, owner: str) -> str:
+    """Whether a series belongs to the located component or to the true cause."""
+    candidates = row.get("candidates")
+    first = candidates[0] if isinstance(candidates, list | tuple) and candidates else None
+    located = text(first.get("component")) if isinstance(first, dict) else ""
+    cause = text(row.get("root_cause"))
+    if owner == located:
+        return " ◀ located"
+    return " ◀ true cause" if owner == cause else ""
+
+
+def _series(
+    bundle: RecordedBundle, row: Row, onset: Timestamp
+) -> list[tuple[str, FloatArray, FloatArray]]:
+    drawn = row.get("drawn")
+    wanted = [text(one) for one in drawn] if isinstance(drawn, list | tuple) else []
+    window = Window(start=onset - BEFORE_S, end=onset + AFTER_S)
+    recorded = {one.name: one for one in bundle.series(window)}
+    found = []
+    for name in wanted:
+        one = recorded.get(name)
+        if one is not None and np.isfinite(one.values).sum() > 1:
+            label = f"{one.owner} {one.metric}" + (f" [{one.unit}]" if one.unit else "")
+            shown = sanitize(label, 44) + _role(row, one.owner)
+            found.append((shown, one.times, one.values))
+    return found

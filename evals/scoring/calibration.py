@@ -1,0 +1,62 @@
+"""Does a stated probability come true as often as it says: Brier score, calibration error, bins.
+
+Brier (1950): mean (p - y)^2. Expected calibration error: the bins' |mean p - mean y|, weighed by
+how many cases each holds (Naeini, Cooper and Hauskrecht, 2015).
+"""
+
+from collections.abc import Sequence
+from math import isfinite
+from statistics import fmean
+
+from tools.types import Frozen
+
+BINS = 10
+
+
+class Bin(Frozen):
+    """Cases whose probability lies between two bounds: how many, what was said, what came true."""
+
+    low: float
+    high: float
+    count: int
+    said: float
+    came_true: float
+
+
+class Calibration(Frozen):
+    """Over `count` cases; NaN where there is none."""
+
+    count: int
+    brier: float
+    error: float
+    bins: tuple[Bin, ...]
+
+
+def calibration(said: Sequence[tuple[float, float]]) -> Calibration:
+    """Of pairs (probability, outcome), both in [0, 1]; what is not finite is left out.
+
+    >>> calibration([(1.0, 1.0), (0.6, 0.0)]).brier
+    0.18
+    """
+    known = [(p, y) for p, y in said if isfinite(p) and isfinite(y)]
+    bins = []
+    for number in range(BINS):
+        inside = [(p, y) for p, y in known if min(int(p * BINS), BINS - 1) == number]
+        if inside:
+            bins.append(
+                Bin(
+                    low=number / BINS,
+                    high=(number + 1) / BINS,
+                    count=len(inside),
+                    said=fmean(p for p, _ in inside),
+                    came_true=fmean(y for _, y in inside),
+                )
+            )
+    if not known:
+        return Calibration(count=0, brier=float("nan"), error=float("nan"), bins=())
+    return Calibration(
+        count=len(known),
+        brier=fmean((p - y) ** 2 for p, y in known),
+        error=sum(one.count * abs(one.said - one.came_true) for one in bins) / len(known),
+        bins=tuple(bins),
+    )

@@ -1,0 +1,220 @@
+"""The run of everything: what is run, how it is judged, and the page as a browser sees it."""
+
+import json
+from datetime import UTC, datetime
+from math import inf, nan
+from pathlib import Path
+
+import pytest
+from pydantic import JsonValue
+from rich.progress import Progress
+
+from evals.overview import jobs, view, whole
+from evals.overview.clocks import clocked, share
+from evals.overview.difference import differences
+from evals.overview.jobs import Asked, Run
+from evals.overview.page import brief_markup
+from evals.overview.pictures import selected
+from evals.overview.stages import headline, lines
+from evals.report import Result, Table
+from tests.evals import chromium
+
+SECTIONS = ("answer", "difference", "clocks", "targets", "calibration", "latency", "tokens",
+            "incidents", "suites", "about")  # fmt: skip
+HOSTILE = (
+    '<script>alert(1)</script><img src="http://evil.example/x.png" onerror=alert(2)>\u202eevil'
+)
+MADE_AT = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def case(id_: str, right: float = 1.0, **more: JsonValue) -> dict[str, JsonValue]:
+    return {
+        "id": id_,
+        "system": "shop",
+        "fault_type": "cpu",
+        "root_cause": "cart",
+        "ac1": right,
+        "abstained": False,
+        "paged_s": 30.0,
+        "stage_seconds": {"gather": 1.0, "locate": 0.5, "brief": 0.1},
+        "seconds": 1.6,
+        "onset": 1000.0,
+        "brief": {"en": f"# {id_}\n\n**Cause**: cart"},
+        "candidates": [{"component": "cart", "probability": 0.9, "fault_kind": "cpu_saturation"}],
+        **more,
+    }
+
+
+def done(suite: str, *cases: dict[str, JsonValue], **summary: float) -> Run:
+    named = {key.replace("__", "."): value for key, value in summary.items()}
+    result = Result(
+        suite=suite, version="1", data="elsewhere", seconds=1.0, cases=cases, summary=named
+    )
+    return Run(suite=suite, arm="rules", status="done", result=result)
+
+
+def judged(runs: tuple[Run, ...], baseline: dict[str, JsonValue] | None = None) -> whole.Whole:
+    """These runs as if they had just been made."""
+    return whole.judge(Asked(), runs, MADE_AT, "python -m evals run all", 1.0, baseline, "old.json")
+
+
+def stored(*runs: Run) -> dict[str, JsonValue]:
+    found: dict[str, JsonValue] = json.loads(judged(runs).result.to_json())
+    return found
+
+
+def test_without_data_only_what_ships_is_run_and_no_model_means_no_figure() -> None:
+    missing = {(job.suite, job.arm): job.missing for job in jobs.plan(Asked())}
+    ready = {suite for (suite, _), why in missing.items() if not why}
+    assert ready == {"demo", "detection", "knowledge", "recovery"}
+    assert missing["recovery", "llm"] == "no model"
+    assert "--data" in missing["incidents", "rules"]
+
+
+def test_a_suite_that_breaks_is_reported_and_the_rest_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "metrics" / "nab").mkdir(parents=True)
+    asked = Asked(data=tmp_path, arms=("rules",), limit=1)
+    plan = [job for job in jobs.plan(asked) if job.suite in ("metrics", "kpi", "demo")]
+    runs = jobs.run_all(plan, Progress(disable=True))
+    assert [(run.suite, run.status) for run in runs] == [
+        ("metrics", "broken"),
+        ("kpi", "not run"),
+        ("demo", "done"),
+    ]
+    failures = judged(runs).failures
+    assert len(failures) == 1
+    assert failures[0].startswith("broken: metrics, rules: metrics: ")
+
+
+def test_the_headline_is_the_first_figure_of_a_stage_that_was_measured() -> None:
+    run = done("demo", case("a"), mean__ac1=0.5)
+    found = headline("localization", lines([run]))
+    assert found.figure.title == "Right component first, shipped incidents"
+    assert (found.cells["rules"].value, found.cells["rules"].met) == (0.5, False)
+    assert found.cells["llm"].value is None
+
+
+@pytest.mark.parametrize("value", [nan, inf, -inf])
+def test_what_is_not_finite_is_no_figure(value: float) -> None:
+    run = done("demo", mean__ac1=value)
+    assert not headline("localization", lines([run])).known
+    assert json.loads(judged((run,)).result.to_json())["summary"]["demo.rules.mean.ac1"] is None
+
+
+def test_a_wrong_cause_is_not_located_however_fast_and_a_handed_over_onset_not_detected() -> None:
+    handed = case("c", paged_s=None)
+    found = clocked([done("incidents", case("a"), case("b", right=0.0), handed)])
+    assert [one.within("located") for one in found] == [True, False, True]
+    assert [one.within("detected") for one in found] == [True, True, None]
+    counted = share(found, "detected")
+    assert counted is not None
+    assert (counted.inside, counted.of) == (2, 2)
+    assert share(found, "recovered") is None
+
+
+def test_lost_cases_are_worse_only_beyond_chance() -> None:
+    before = stored(done("demo", *(case(str(n)) for n in range(40))))
+    one_lost = done("demo", *(case(str(n), right=float(n > 0)) for n in range(40)))
+    ten_lost = done("demo", *(case(str(n), right=float(n > 9)) for n in range(40)))
+    assert differences(before, [one_lost])[0].verdict == "same"
+    found = differences(before, [ten_lost])[0]
+    assert found.verdict == "worse"
+    assert found.paired is not None
+    assert found.paired.p == pytest.approx(2 / 2**10)
+    assert judged((ten_lost,), before).failures == ["worse: demo, rules: score was 1.000, is 0.750"]
+
+
+def test_a_baseline_of_other_cases_is_said_and_not_compared() -> None:
+    before = stored(done("demo", case("elsewhere")))
+    now = judged((done("demo", case("here", right=0.0)),), before)
+    assert now.failures == []
+    assert "nothing was compared" in now.baseline
+    assert now.differences is not None
+    assert now.differences[0].reason == "other cases: 1 then, 1 now"
+
+
+@pytest.mark.parametrize("broken", [{}, {"notes": []}, {"notes": {"stored": {"demo.rules": 3}}}])
+def test_a_baseline_without_its_keys_compares_nothing(broken: dict[str, JsonValue]) -> None:
+    (found,) = differences(broken, [done("demo", case("a"))])
+    assert found.verdict == "not compared"
+
+
+def test_a_figure_that_went_missing_is_worse() -> None:
+    before = stored(done("mts", smd__event_f1=0.9))
+    assert differences(before, [done("mts")])[0].figures == ("smd.event_f1: was 0.900, is missing",)
+
+
+def test_thousands_of_incidents_show_the_wrong_ones_and_count_the_rest() -> None:
+    run = done("incidents", *(case(str(n), right=float(n % 50 != 0)) for n in range(3000)))
+    shown, left_out = selected(run)
+    assert len(shown) + left_out == 3000
+    assert [row["ac1"] for row in shown[:60]] == [0.0] * 60
+    assert shown[-1]["ac1"] == 1.0
+    grid, unlisted = view.incident_grid(clocked([run]))
+    assert len(grid.rows) + unlisted == 3000
+
+
+def test_a_brief_is_text_whatever_is_written_in_it() -> None:
+    shown = brief_markup(f"# {HOSTILE}\n**bold** `code` [x](javascript:alert(1))\n- item")
+    assert "<script" not in shown
+    assert "<img" not in shown
+    assert "\u202e" not in shown
+    assert "<a " not in shown
+    assert "<strong>bold</strong> <code>code</code>" in shown
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small report with a real incident, hostile and endless names, and a broken suite."""
+    plan = [job for job in jobs.plan(Asked(arms=("rules",), limit=1)) if job.suite == "demo"]
+    real = jobs.run_all(plan, Progress(disable=True))
+    odd = done(
+        "incidents",
+        case(HOSTILE, right=0.0, brief={"en": HOSTILE}, root_cause=HOSTILE, reason=HOSTILE),
+        case("x" * 3000, system="s" * 500, paged_s=nan),
+        mean__ac1=nan,
+    )
+    table = Table(title=HOSTILE, columns=("a", HOSTILE), rows=((HOSTILE, "y" * 2000),))
+    assert odd.result is not None
+    odd = odd.model_copy(update={"result": odd.result.model_copy(update={"tables": (table,)})})
+    broken = Run(suite="kpi", arm="rules", status="broken", reason=HOSTILE, trace=HOSTILE)
+    absent = Run(suite="recovery", arm="llm", status="not run", reason="no model")
+    before = stored(done("incidents", case("a")))
+    runs = (*real, odd, broken, absent)
+    return whole.write(judged(runs, before), tmp_path_factory.mktemp("report"))
+
+
+def test_nothing_hostile_gets_into_the_page(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert "<script>alert" not in text
+    assert "<img" not in text
+    assert "\u202e" not in text
+    assert page.stat().st_size < 8_000_000
+
+
+def test_the_page_has_a_picture_of_the_incident(page: Path) -> None:
+    pytest.importorskip("matplotlib")
+    text = page.read_text(encoding="utf-8")
+    assert 'aria-label="Incident sim-' in text
+    assert "payment latency_p99_ms" in text
+    assert "not run: no model" in text
+
+
+@pytest.mark.skipif(chromium.BINARY is None, reason="no chromium; Debian's package has it")
+def test_a_browser_opens_the_page_without_complaint_request_or_overflow(
+    page: Path, tmp_path: Path
+) -> None:
+    with chromium.opened(tmp_path / "profile") as tab:
+        for width, scheme in ((1280, "light"), (390, "dark")):
+            tab.open(page, width, "dark" if scheme == "dark" else "light")
+            assert tab.complaints == []
+            assert [url for url in tab.requests if not url.startswith("file:")] == []
+            assert tab.value("document.documentElement.scrollWidth") <= width
+            paper = tab.value("getComputedStyle(document.body).backgroundColor")
+            assert (paper == "rgb(20, 23, 26)") == (scheme == "dark")
+        ids = tab.value("[...document.querySelectorAll('section')].map(one => one.id)")
+        assert tuple(ids) == SECTIONS
+        tab.value("document.querySelectorAll('details').forEach(one => one.open = true)")
+        assert tab.value("document.documentElement.scrollWidth") <= 390
+        tab.value("document.getElementById('theme').click()")
+        assert tab.value("document.documentElement.dataset.theme") == "light"
