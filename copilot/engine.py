@@ -16,6 +16,7 @@ from copilot.deps import Deps
 from copilot.graph import IncidentGraph
 from copilot.incident import CLOSED
 from copilot.intake import Intake
+from copilot.model import Metered, Usage
 from copilot.ports import Clock
 from copilot.store import Accepted, ApprovalRequest, NoRightError, Run
 from copilot.watch import Watch
@@ -125,6 +126,11 @@ class Engine:
             thread.join(timeout_s)
         self._intake.remember()
         self._worker.release()
+
+    @property
+    def usage(self) -> Usage | None:
+        """What asking the model came to; None without one."""
+        return self.deps.model.usage if isinstance(self.deps.model, Metered) else None
 
     def now(self) -> Timestamp:
         """The engine's time: the wall clock, or where a replay stands."""

@@ -5,7 +5,7 @@ import secrets
 import socket
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +28,7 @@ from copilot.adapters.runners import (
     runners,
 )
 from copilot.adapters.runners.kubernetes import Cluster
+from copilot.checks import Check
 from copilot.deps import Deps, Limits
 from copilot.engine import Engine
 from copilot.graph import NODES, Node, build
@@ -289,6 +290,15 @@ def model(settings: Settings, *, lasting: bool = False) -> Iterator[tuple[Metere
         yield Metered(found) if asked else None, away or f"{found.name} at {settings.model_url}"
     finally:
         found.close()
+
+
+def model_checks(settings: Settings) -> Sequence[Check]:
+    """What there is to say of the language model and its servers."""
+    if settings.model_use == "off":
+        return [Check("model", "missing", "switched off by COPILOT_MODEL_USE")]
+    from copilot.adapters.ollama.examine import examined  # noqa: PLC0415 - its client is slow
+
+    return list(examined(settings))
 
 
 @contextmanager

@@ -1,8 +1,6 @@
 """`copilot doctor`: what is configured, reachable or missing, and what to do about it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
 
 import httpx
 from rich.console import Console
@@ -11,6 +9,7 @@ from rich.text import Text
 from copilot import home, wiring
 from copilot.adapters.clock import SystemClock
 from copilot.adapters.runners import described
+from copilot.checks import Check
 from copilot.errors import OperatorError
 from copilot.home import HomeError
 from copilot.moments import date_time
@@ -42,16 +41,6 @@ SOURCES = {
 STYLE = {"ok": "green", "missing": "yellow", "broken": "red"}
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing looked at; `advice` says what to do where it is not ok."""
-
-    name: str
-    state: Literal["ok", "missing", "broken"]
-    found: str
-    advice: str = ""
-
-
 def doctor(settings: Settings) -> int:
     """Print every check; exit code 1 if something is broken (missing is a choice)."""
     console = Console()
@@ -63,6 +52,7 @@ def doctor(settings: Settings) -> int:
         _alerts(settings),
         _catalogue(settings),
         *_runners(settings),
+        *wiring.model_checks(settings),
         _executions(settings),
     ]
     for check in checks:

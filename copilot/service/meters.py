@@ -3,9 +3,15 @@
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
 from prometheus_client.registry import Collector
 
+from copilot.model import Usage
 from copilot.received import Received
 from copilot.service.ports import Counters, Engine
 
@@ -75,6 +81,28 @@ class _Told(Collector):
             yield counter
 
 
+def _model(usage: Usage) -> Iterator[Metric]:
+    requests = CounterMetricFamily(
+        "copilot_llm_requests", "Questions to the model by outcome.", labels=["outcome"]
+    )
+    for outcome, count in sorted(usage.outcomes.items()):
+        requests.add_metric([outcome], count)
+    yield requests
+    tokens = CounterMetricFamily(
+        "copilot_llm_tokens", "Tokens of whole replies, as the server counts.", labels=["kind"]
+    )
+    tokens.add_metric(["prompt"], usage.prompt_tokens)
+    tokens.add_metric(["reply"], usage.reply_tokens)
+    yield tokens
+    for name, meaning, total in (
+        ("queue", "Seconds a question waited for its turn.", usage.queued_s),
+        ("first_token", "Seconds from its turn to its first token.", usage.first_token_s),
+        ("reply", "Seconds from its turn to its end.", usage.total_s),
+    ):
+        metric = f"copilot_llm_{name}_seconds"
+        yield SummaryMetricFamily(metric, meaning, count_value=usage.replies, sum_value=total)
+
+
 class _Behind(Collector):
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -92,6 +120,8 @@ class _Behind(Collector):
         for status, count in self._engine.store.incidents.count().items():
             incidents.add_metric([status], count)
         yield incidents
+        if (usage := self._engine.usage) is not None:
+            yield from _model(usage)
         pending = len(self._engine.store.approvals.pending())
         yield GaugeMetricFamily("copilot_approvals_pending", "Plans that wait.", value=pending)
         stopped = self._engine.store.halt.get() is not None

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
+from copilot.model import Usage
 from copilot.store import Accepted, ApprovalRequest, Store
 from tools.types import Alert, Approval, Frozen, Timestamp
 
@@ -39,6 +40,11 @@ class Engine(Protocol):
 
     @property
     def counters(self) -> Counters: ...
+
+    @property
+    def usage(self) -> Usage | None:
+        """What asking the model came to; None without one."""
+        ...
 
     def now(self) -> Timestamp:
         """The engine's time: the wall clock, or where a replay stands."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from copilot.model import Usage
 from copilot.store import Accepted, ApprovalRequest, Store
 from tools.types import Alert, Approval, Timestamp
 
@@ -25,6 +26,7 @@ class CountedEngine:
     runs_finished: int = 0
     runs_failed: int = 0
     approvals_decided: int = 0
+    usage: Usage | None = None
 
     @property
     def counters(self) -> "CountedEngine":

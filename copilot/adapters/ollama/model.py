@@ -21,7 +21,7 @@ from copilot.ports import ModelError
 ATTEMPTS = 3
 SHORT = 0.5
 """A prompt counted at less than this part of its estimate may have been cut; estimates are 1.0 to
-1.6 times the count."""
+1.9 times the count."""
 NOT_ITS_FAULT = frozenset({"missing", "refused", "truncated"})
 """Faults that say nothing of a server's health."""
 
@@ -72,6 +72,11 @@ class OllamaModel:
         self._sleep = sleep
         self._estimate = Estimate()
         self._admission = Admission(self.endpoints * parallel, self._best)
+
+    @property
+    def waiting(self) -> int:
+        """How many requests stand in line."""
+        return self._admission.waiting
 
     def tokens(self, text: str) -> int:
         """An estimate, never too low, of what a text costs."""
