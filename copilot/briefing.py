@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from copilot.confidence import in_words
 from copilot.deps import Deps
-from copilot.incident import Clocks, Incident
+from copilot.incident import Clocks, Incident, Opinion, Remembered
 from copilot.moments import clock_time, date_time, duration
 from copilot.state import Gathered, IncidentState
 from prompts import LANGUAGES, Language, load, word
@@ -20,6 +20,9 @@ SHOWN = 14
 
 WORTH_NAMING = 0.05
 """A second cause less likely than this only distracts."""
+
+RECALLED = 2
+"""Documents named in a brief."""
 
 SUREST = 99
 """Percent; nothing measured is certain."""
@@ -48,6 +51,32 @@ class CandidateLine:
     confidence: str
     percent: int
     cites: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpinionLine:
+    """What a model holds for the cause; `failed` where it gave no usable answer."""
+
+    model: str
+    agrees: bool
+    failed: str
+    component: str
+    kind: str
+    cites: str
+    against: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecallLine:
+    """A runbook or an incident of the past, and why it is shown."""
+
+    kind: str
+    name: str
+    trust: str
+    agreement: str
+    date: str
+    source: str
+    playbooks: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +134,13 @@ def render(
         affected=", ".join(incident.services[:6]),
         more_affected=max(0, len(incident.services) - 6),
         entry=topology.entry,
-        causes=[_candidate(one, ranking, language) for one in _named(ranking)],
+        causes=[_candidate(one, ranking, incident, language) for one in _named(ranking)],
         abstained=ranking.abstained,
         reason=ranking.reason,
         changes=[evidence_line(one, language) for one in changes[:4]],
         changes_known=not any(line.startswith("changes: ") for line in missing),
+        opinion=_opinion(incident.opinion, language),
+        recalled=[_recollection(one, language) for one in incident.recalled[:RECALLED]],
         plan=plan,
         risk=word("risk", plan.risk, language) if plan else "",
         advice=advice,
@@ -173,14 +204,51 @@ def plain(text: str, limit: int) -> str:
 _INERT = str.maketrans({"`": "'", "<": "‹", "*": "∗"})
 
 
-def _candidate(candidate: Candidate, ranking: Ranking, language: Language) -> CandidateLine:
+def _candidate(
+    candidate: Candidate, ranking: Ranking, incident: Incident, language: Language
+) -> CandidateLine:
+    sure = in_words(candidate.probability, ranking.abstained)
+    if candidate is ranking.candidates[0] and incident.hypotheses:
+        held = incident.hypotheses[0]
+        # Instruments, knowledge and model were held against each other since.
+        sure = held.confidence if held.component == candidate.component else sure
     cited = dict.fromkeys(e for term in candidate.terms for e in term.evidence)
     return CandidateLine(
         component=candidate.component,
         kind=word("fault_kind", candidate.fault_kind or "unknown", language),
-        confidence=word("confidence", in_words(candidate.probability, ranking.abstained), language),
+        confidence=word("confidence", sure, language),
         percent=min(SUREST, round(100 * candidate.probability)),
         cites="".join(f"[{e}]" for e in list(cited)[:5]),
+    )
+
+
+def _opinion(opinion: Opinion | None, language: Language) -> OpinionLine | None:
+    """Which component a model holds for the cause; of its own words none, a person reads this."""
+    if opinion is None:
+        return None
+    first = opinion.hypotheses[0] if opinion.hypotheses else None
+    return OpinionLine(
+        model=plain(opinion.model, 60),
+        agrees=opinion.agrees,
+        failed=word("opinion", opinion.failed, language),
+        component=first.component if first else "",
+        kind=word("fault_kind", (first and first.fault_kind) or "unknown", language),
+        cites="".join(f"[{e}]" for e in first.evidence[:5]) if first else "",
+        against="".join(f"[{e}]" for e in first.contradicts[:5]) if first else "",
+    )
+
+
+def _recollection(one: Remembered, language: Language) -> RecallLine:
+    """A document in one line; of one that nobody vouches for the name alone."""
+    vouched = one.trust != "unreviewed"
+    return RecallLine(
+        kind=word("document", one.kind, language),
+        name=plain(getattr(one.title, language), 120) if vouched else one.document,
+        trust=word("trust", one.trust, language),
+        agreement=word("agreement", one.agreement, language),
+        date=one.date,
+        source=plain(one.source, 200),
+        playbooks=", ".join(one.playbooks),
     )
 
 

@@ -1,8 +1,6 @@
 """A probability in the three words a person reads."""
 
-from typing import Literal
-
-Confidence = Literal["high", "medium", "low"]
+from copilot.incident import Confidence
 
 HIGH, MEDIUM = 0.75, 0.45
 """Lower bounds; an abstained ranking is never more than `low`."""

@@ -1,19 +1,31 @@
 """What the nodes work with: sources, clock, runner, store, playbooks, limits. Not state."""
 
-from collections.abc import Mapping
+import secrets
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from copilot.ports import Clock, Model, Runner
+from copilot.retrieval import Memory
 from copilot.sources import Sources
 from copilot.store import Store
+from prompts import Language
 from tools.playbook_executor import Policy
 from tools.types import Playbook
 
 
+def _nonce() -> str:
+    """Too long to guess, short enough to stand around every section of a prompt."""
+    return secrets.token_hex(6)
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one run; everything that ends in `_s` is in seconds."""
+    """Bounds of one run; everything that ends in `_s` is in seconds.
+
+    `model_calls` and `model_s` are what an incident may cost of a model, over all its runs.
+    """
 
     lookback_s: float = 3600
     evidence: int = 400
@@ -22,6 +34,9 @@ class Limits:
     plan_ttl_s: float = 900
     verify_limit_s: float = 300
     verify_every_s: float = 30
+    follow_ups: int = 3
+    model_calls: int = 12
+    model_s: float = 180
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +53,10 @@ class Deps:
     policy: Policy = Policy()
     unrunnable: Mapping[str, str] = field(default_factory=dict)
     model: Model | None = None
+    memory: Memory | None = None
+    language: Language = "en"
+    stopwatch: Callable[[], float] = time.monotonic
+    nonce: Callable[[], str] = _nonce
 
     @property
     def instruments(self) -> Literal["rules", "ml"]:

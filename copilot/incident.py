@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
+from knowledge_base import Kind, Trust
 from tools.topology_walker import WalkNode
 from tools.types import (
     Evidence,
@@ -13,6 +14,7 @@ from tools.types import (
     Ranking,
     Severity,
     StepResult,
+    Text,
     Timestamp,
     Verdict,
 )
@@ -40,15 +42,57 @@ class Clocks(Frozen):
     recovered: Timestamp | None = None
 
 
+Confidence = Literal["high", "medium", "low"]
+
+
 class Hypothesis(Frozen):
-    """A cause somebody holds for likely, with the evidence it cites."""
+    """A cause somebody holds for likely, with the evidence for and against it.
+
+    `falsified_by` is what would show that it is wrong, `missing` what nobody has looked at yet.
+    """
 
     component: str
     fault_kind: FaultKind | None = None
     statement: str
     evidence: tuple[str, ...] = ()
-    confidence: Literal["high", "medium", "low"] = "low"
+    contradicts: tuple[str, ...] = ()
+    falsified_by: str = ""
+    missing: str = ""
+    confidence: Confidence = "low"
     by: Literal["rules", "ml", "llm"] = "rules"
+
+
+class Opinion(Frozen):
+    """What a model holds for likely, most likely first: kept apart from what was located.
+
+    `failed` says why there is none although a model was asked. `measured`: the first rests on
+    something that was measured, not on text alone, which anybody may have written.
+    """
+
+    model: str
+    hypotheses: tuple[Hypothesis, ...] = ()
+    agrees: bool = False
+    measured: bool = False
+    failed: str = ""
+
+
+Agreement = Literal["symptoms and cause", "cause", "symptoms"]
+
+
+class Remembered(Frozen):
+    """A document recalled for this incident: why, from where, of when, and how far to trust it.
+
+    `playbooks` is empty unless the located cause is one the document is about.
+    """
+
+    document: str
+    kind: Kind
+    title: Text
+    trust: Trust
+    agreement: Agreement
+    source: str = ""
+    date: str = ""
+    playbooks: tuple[str, ...] = ()
 
 
 class Incident(Frozen):
@@ -68,6 +112,8 @@ class Incident(Frozen):
     ranking: Ranking = Ranking()
     walk: WalkNode | None = None  # from the symptom to the leading candidates
     hypotheses: tuple[Hypothesis, ...] = ()
+    opinion: Opinion | None = None
+    recalled: tuple[Remembered, ...] = ()
     plan: Plan | None = None
     results: tuple[StepResult, ...] = ()
     verdict: Verdict | None = None

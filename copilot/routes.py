@@ -11,7 +11,7 @@ from copilot.state import IncidentState
 
 
 def after_diagnose(state: IncidentState, runtime: Runtime[Deps]) -> Literal["gather", "plan"]:
-    """Look again, wider, while nothing decides and looks are left; then plan."""
+    """Look again while nothing decides, or a model asked for it and looks are left; then plan."""
     return "gather" if wants_more(state, runtime.context.limits) else "plan"
 
 

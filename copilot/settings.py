@@ -210,6 +210,12 @@ class Settings(BaseSettings):
         default=60, gt=0, description="Longest silence in the middle of a reply."
     )
     model_total_s: float = Field(default=600, gt=0, description="Longest time of a whole reply.")
+    model_calls: int = Field(
+        default=12, ge=0, description="Most calls of the model for one incident; 0: never asked."
+    )
+    model_s: float = Field(
+        default=180, ge=0, description="Most seconds of the model for one incident, over all runs."
+    )
     plan_ttl_s: float = Field(
         default=900, gt=0, description="How long a proposed plan may be approved, in seconds."
     )

@@ -1,10 +1,10 @@
 """The graph's state: conclusions and references, never telemetry. Each key has one writer."""
 
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from pydantic import Field
 
-from copilot.incident import Hypothesis
+from copilot.incident import Hypothesis, Opinion
 from tools.detector import Onset
 from tools.types import (
     AlertGroup,
@@ -18,13 +18,46 @@ from tools.types import (
     Verdict,
 )
 
+FollowUpKind = Literal[
+    "metrics_of",  # every metric of a component, quiet ones too
+    "logs_of",  # what a component logs, before and after the onset
+    "edges_of",  # whom a component calls and who calls it, and how those calls do
+    "changes_of",  # every change of a component in the day before
+    "cluster_objects_of",  # what is wrong with its Kubernetes objects
+    "wider_window",  # what everything shows further back and did not show nearer
+]
+
+
+class FollowUp(Frozen):
+    """One more look that was asked for; `component` is empty for `wider_window`."""
+
+    kind: FollowUpKind
+    component: str = ""
+
 
 class Gathered(Frozen):
-    """How often `gather` looked, how far back (seconds), and what it could not see."""
+    """How often `gather` looked, how far back (seconds), what it could not see.
+
+    `answered` are the looks that were asked for and taken, in `follow_ups` rounds.
+    """
 
     rounds: int = Field(default=0, ge=0)
     lookback_s: float = 0.0
     missing: tuple[str, ...] = ()
+    answered: tuple[FollowUp, ...] = ()
+    follow_ups: int = Field(default=0, ge=0)
+
+
+class Diagnosis(Frozen):
+    """Hypotheses in the order of the ranking, and beside them what a model holds for likely.
+
+    `wanted` are further looks it asks for; `repeated` counts those it had asked for before.
+    """
+
+    hypotheses: tuple[Hypothesis, ...] = ()
+    opinion: Opinion | None = None
+    wanted: tuple[FollowUp, ...] = ()
+    repeated: int = Field(default=0, ge=0)
 
 
 class Verified(Frozen):
@@ -45,7 +78,7 @@ class IncidentState(TypedDict, total=False):
     evidence: list[Evidence]  # gather
     gathered: Gathered  # gather
     ranking: Ranking  # locate
-    hypotheses: list[Hypothesis]  # diagnose
+    diagnosis: Diagnosis  # diagnose
     plan: Plan | None  # plan
     approvals: list[Approval]  # approve
     results: list[StepResult]  # act
@@ -56,10 +89,13 @@ STATE_TYPES: tuple[type, ...] = (
     AlertGroup,
     Anomaly,
     Approval,
+    Diagnosis,
     Evidence,
+    FollowUp,
     Gathered,
     Hypothesis,
     Onset,
+    Opinion,
     Plan,
     Ranking,
     StepResult,

@@ -36,7 +36,7 @@ from copilot.home import made, owned
 from copilot.model import Metered
 from copilot.ports import AlertSource, Clock, ClusterSource, Embedder, Runner, SourceError
 from copilot.received import Received
-from copilot.retrieval import Chosen, Dense, Knowledge, Library, choose
+from copilot.retrieval import Chosen, Dense, Knowledge, Library, Memory, choose
 from copilot.settings import Settings, SettingsError
 from copilot.sources import NotConfigured, Sources
 from copilot.state import STATE_TYPES
@@ -106,6 +106,8 @@ def limits(settings: Settings) -> Limits:
         plans=settings.plans_limit,
         plan_ttl_s=settings.plan_ttl_s,
         verify_limit_s=settings.verify_limit_s,
+        model_calls=settings.model_calls,
+        model_s=settings.model_s,
     )
 
 
@@ -353,6 +355,8 @@ def engine(
             arm=settings.arm,
             policy=policy(settings),
             model=asked,
+            memory=Memory(library(settings).documents),
+            language=settings.language,
         )
         yield Engine(
             deps,

@@ -1,17 +1,21 @@
 """Texts for people and models: Markdown with front matter, rendered by Jinja, fingerprinted.
 
 A text is a file `<name>.<language>.md`. Its front matter declares the variables it takes; a missing
-or a surplus variable is an error, so that a text and its caller cannot drift apart.
+or a surplus variable is an error, so that a text and its caller cannot drift apart. What several
+texts say alike is a part, `parts/<name>.<language>.md`, that they include by its name. For a model,
+`budget` says how many tokens a section may cost at most.
 """
 
 import hashlib
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from typing import Literal
 
 import yaml
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
@@ -23,13 +27,14 @@ class PromptError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One text: its declared variables, its body, and a fingerprint of both."""
+    """One text: its declared variables, its body, and a fingerprint of all it is made of."""
 
     name: str
     language: Language
     variables: frozenset[str]
     body: str
     fingerprint: str
+    budget: Mapping[str, int] = field(default_factory=dict)
 
     def render(self, **variables: object) -> str:
         """The text with its variables filled in; refuses missing and surplus ones."""
@@ -38,15 +43,29 @@ class Prompt:
             raise PromptError(
                 f"prompt {self.name!r} takes {sorted(self.variables)}, got {sorted(given)}"
             )
-        return _environment().from_string(self.body).render(**variables).strip() + "\n"
+        environment = _environment(self.language)
+        return environment.from_string(self.body).render(**variables).strip() + "\n"
 
 
 @cache
-def _environment() -> Environment:
+def _environment(language: Language) -> Environment:
     # Plain text, not HTML: surfaces escape for themselves.
     return Environment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        loader=FunctionLoader(lambda name: _part(name, language)),
     )
+
+
+@cache
+def _part(name: str, language: Language) -> str:
+    path = resources.files("prompts") / "templates" / "parts" / f"{name}.{language}.md"
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise PromptError(f"no part {name!r} in language {language!r}") from error
 
 
 @cache
@@ -64,8 +83,18 @@ def load(name: str, language: Language) -> Prompt:
     header = yaml.safe_load(front)
     if not isinstance(header, dict) or not isinstance(header.get("variables"), list):
         raise PromptError(f"prompt {name!r}: front matter needs a list 'variables'")
-    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    return Prompt(name, language, frozenset(map(str, header["variables"])), body, digest)
+    parts = [_part(part, language) for part in _INCLUDED.findall(body)]
+    return Prompt(
+        name,
+        language,
+        variables=frozenset(map(str, header["variables"])),
+        body=body,
+        fingerprint=hashlib.sha256("".join((text, *parts)).encode()).hexdigest()[:12],
+        budget={str(section): int(most) for section, most in header.get("budget", {}).items()},
+    )
+
+
+_INCLUDED = re.compile(r'\{%-?\s*include "([\w-]+)"')
 
 
 @cache

@@ -68,6 +68,26 @@ def number(findings: Iterable[Finding]) -> tuple[Evidence, ...]:
     )
 
 
+def renumber(findings: Iterable[Finding], known: Sequence[Evidence]) -> tuple[Evidence, ...]:
+    """Number findings beside numbered ones: what is known keeps its number, what is new goes on.
+
+    A number never changes its meaning, so that what was cited before can still be looked up. In the
+    order of `number`; what is known and was not found again is left out.
+
+    >>> renumber([], ())
+    ()
+    """
+    numbers = {_Key(item): item.id for item in known}
+    last = max((int(item.id[1:]) for item in known), default=0)
+    numbered = []
+    for key in sorted(dict.fromkeys(map(_Key, findings)), key=lambda key: key.order):
+        if key not in numbers:
+            last += 1
+            numbers[key] = f"E{last}"
+        numbered.append(Evidence(**(dict(key.finding) | {"id": numbers[key]})))
+    return tuple(numbered)
+
+
 class _Key:
     """A finding under its place in the order; equal keys are one fact."""
 

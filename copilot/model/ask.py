@@ -50,8 +50,11 @@ def ask(
     check: Callable[[Reply], Sequence[str]],
     language: Language = "en",
 ) -> Asked[Reply]:
-    """One value of `shape` for which `check` returns no problem, after one repair at most."""
-    schema = shape.model_json_schema()
+    """One value of `shape` for which `check` returns no problem, after one repair at most.
+
+    A request may bring a narrower schema than that of `shape`.
+    """
+    schema = request.reply_schema or shape.model_json_schema()
     request = request.model_copy(update={"reply_schema": schema})
     calls: list[Call] = []
     for _attempt in range(2):

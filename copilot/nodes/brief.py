@@ -4,11 +4,13 @@ from langgraph.runtime import Runtime
 
 from copilot.briefing import publish
 from copilot.deps import Deps
-from copilot.state import IncidentState
+from copilot.state import Gathered, IncidentState
 
 
 def brief(state: IncidentState, runtime: Runtime[Deps]) -> None:
     """Render the brief in both languages and put it where every surface reads it."""
     deps, incident_id = runtime.context, state["incident_id"]
     publish(deps, state)
-    deps.note(incident_id, "briefed", "first-responder summary published")
+    again = bool(state.get("gathered", Gathered()).follow_ups)
+    said = "updated with what was looked at since" if again else "published"
+    deps.note(incident_id, "briefed", f"first-responder summary {said}")

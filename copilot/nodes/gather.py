@@ -7,8 +7,9 @@ from langgraph.runtime import Runtime
 
 from copilot.deps import Deps
 from copilot.judging import WIDER
-from copilot.state import Gathered, IncidentState
-from tools.evidence import number
+from copilot.reasoning.follow_ups import answers
+from copilot.state import Diagnosis, FollowUp, Gathered, IncidentState
+from tools.evidence import renumber
 from tools.log_retriever import novelty
 from tools.topology_walker import observe
 from tools.types import Evidence, Window
@@ -20,8 +21,23 @@ class Collected(TypedDict):
 
 
 def gather(state: IncidentState, runtime: Runtime[Deps]) -> Collected:
-    """Measure around the onset; what a source could not tell is kept for the brief."""
-    deps, incident_id, onset = runtime.context, state["incident_id"], state["onset"].at
+    """Measure around the onset, or take the further looks that were asked for.
+
+    What a source could not tell is kept for the brief. A number never changes its meaning.
+    """
+    wanted = pending(state)
+    return _follow_up(state, runtime.context, wanted) if wanted else _look(state, runtime.context)
+
+
+def pending(state: IncidentState) -> tuple[FollowUp, ...]:
+    """Looks that were asked for and not taken yet."""
+    answered = state.get("gathered", Gathered()).answered
+    wanted = state.get("diagnosis", Diagnosis()).wanted
+    return tuple(one for one in wanted if one not in answered)
+
+
+def _look(state: IncidentState, deps: Deps) -> Collected:
+    incident_id, onset = state["incident_id"], state["onset"].at
     rounds = state.get("gathered", Gathered()).rounds
     lookback = deps.limits.lookback_s * WIDER**rounds
     now = max(deps.clock.now(), onset)
@@ -34,7 +50,9 @@ def gather(state: IncidentState, runtime: Runtime[Deps]) -> Collected:
         *novelty(telemetry.logs, telemetry.baseline_logs, onset),
         *deps.sources.inspect(window, missing),
     ]
-    evidence = list(number(findings)[: deps.limits.evidence])
+    # Also what an earlier run numbered: people and reports have cited it.
+    known = state.get("evidence") or deps.store.incidents.require(incident_id).evidence
+    evidence = list(renumber(findings, known)[: deps.limits.evidence])
     deps.note(
         incident_id,
         "gathered",
@@ -45,4 +63,23 @@ def gather(state: IncidentState, runtime: Runtime[Deps]) -> Collected:
     return {
         "evidence": evidence,
         "gathered": Gathered(rounds=rounds + 1, lookback_s=lookback, missing=tuple(missing)),
+    }
+
+
+def _follow_up(state: IncidentState, deps: Deps, wanted: tuple[FollowUp, ...]) -> Collected:
+    gathered, onset = state["gathered"], state["onset"].at
+    window = Window(start=onset - gathered.lookback_s, end=max(deps.clock.now(), onset))
+    known = state["evidence"]
+    numbered = renumber([*known, *answers(deps, state, wanted, window)], known)
+    new = [one for one in numbered if one.id not in {old.id for old in known}]
+    looks = ", ".join(f"{one.kind} {one.component}".strip() for one in wanted)
+    deps.note(state["incident_id"], "gathered", f"looked further: {looks}", notes=float(len(new)))
+    return {
+        "evidence": [*known, *new],
+        "gathered": gathered.model_copy(
+            update={
+                "answered": (*gathered.answered, *wanted),
+                "follow_ups": gathered.follow_ups + 1,
+            }
+        ),
     }

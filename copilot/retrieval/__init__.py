@@ -3,10 +3,10 @@
 from copilot.retrieval.dense import Dense, Indexed
 from copilot.retrieval.embedders import Chosen, choose
 from copilot.retrieval.library import Library, LibraryError
-from copilot.retrieval.search import Agreement, Cause, Hit, Knowledge, Recalled
+from copilot.retrieval.memory import Memory
+from copilot.retrieval.search import Cause, Hit, Knowledge, Recalled
 
 __all__ = [
-    "Agreement",
     "Cause",
     "Chosen",
     "Dense",
@@ -15,6 +15,7 @@ __all__ = [
     "Knowledge",
     "Library",
     "LibraryError",
+    "Memory",
     "Recalled",
     "choose",
 ]

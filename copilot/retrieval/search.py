@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
 
+from copilot.incident import Agreement
 from copilot.ports import SourceError
 from copilot.retrieval.dense import Dense
 from copilot.retrieval.fuse import reciprocal_ranks
@@ -21,7 +21,6 @@ WORDS, MEANING = 1.0, 0.5
 DEPTH = 20
 """Documents of each ranking that are fused."""
 
-Agreement = Literal["symptoms and cause", "cause", "symptoms"]
 _AGREED: tuple[Agreement, ...] = ("symptoms and cause", "cause", "symptoms")
 
 

@@ -8,8 +8,8 @@ from pydantic import BaseModel
 
 from copilot import wiring
 from copilot.graph import drawing
-from copilot.incident import Clocks, Hypothesis
-from copilot.state import STATE_TYPES, Gathered, IncidentState, Verified
+from copilot.incident import Clocks, Hypothesis, Opinion
+from copilot.state import STATE_TYPES, Diagnosis, FollowUp, Gathered, IncidentState, Verified
 from tools.detector import Onset
 from tools.types import (
     AlertGroup,
@@ -44,6 +44,8 @@ ANOMALY = Anomaly(
 STEP = PlanStep(
     index=0, title="Scale", action="kubernetes", arguments={"verb": "scale", "replicas": 3}
 )
+LOOK = FollowUp(kind="metrics_of", component="cart")
+SAID = Hypothesis(component="cart", statement="s", evidence=("E1",), contradicts=("E2",), by="llm")
 VALUES: dict[type, BaseModel] = {
     AlertGroup: AlertGroup(
         id="i",
@@ -59,6 +61,12 @@ VALUES: dict[type, BaseModel] = {
     Approval: Approval(
         plan_id="p", digest="d", decision="reject", approver="anna", reason="no", decided_at=2.0
     ),
+    Diagnosis: Diagnosis(
+        hypotheses=(SAID,),
+        opinion=Opinion(model="qwen", hypotheses=(SAID,), agrees=True),
+        wanted=(LOOK,),
+        repeated=1,
+    ),
     Evidence: Evidence(
         id="E12",
         kind="metric",
@@ -71,9 +79,13 @@ VALUES: dict[type, BaseModel] = {
         figures={"z": 8.25},
         statement="cpu rose",
     ),
-    Gathered: Gathered(rounds=2, lookback_s=3600, missing=("logs: not configured",)),
+    FollowUp: LOOK,
+    Gathered: Gathered(
+        rounds=2, lookback_s=3600, missing=("logs: not configured",), answered=(LOOK,), follow_ups=1
+    ),
     Hypothesis: Hypothesis(component="cart", fault_kind="errors", statement="s", evidence=("E1",)),
     Onset: Onset(at=5.0, confidence=0.5, anomalies=(ANOMALY,), reason="r"),
+    Opinion: Opinion(model="qwen", failed="no reply"),
     Plan: Plan(
         id="p",
         incident_id="i",

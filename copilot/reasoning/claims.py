@@ -1,0 +1,126 @@
+"""What a model says in words, held against what is known before anybody reads it.
+
+Checked are citations, figures, clock times, names of services, the language, and that the text
+tells and does not order: no link, no command, no markup, no instruction to the reader.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from prompts import Language
+from tools.evidence import check, cited
+from tools.types import Evidence
+
+TIME_TOLERANCE_S = 60.0
+"""A quoted time may be this far from one in the cited evidence; people round to the minute."""
+
+_LINK = re.compile(r"(?i)\b[a-z][a-z0-9+.-]{1,15}://|\bwww\.|\]\(|\bmailto:|\bdata:\w+/")
+_MARKUP = re.compile(r"[`\[\]{}$|\\]|<(?=[A-Za-z/!])|\*\*|__|^#|\n")
+_COMMAND = re.compile(
+    r"(?i)\b(?:kubectl|curl|wget|sudo|systemctl|chmod|chown|ssh|scp|bash|helm|ansible\S*|terraform)"
+    r"\s+\S|\brm\s+-|\bsh\s+-c|\b(?:docker|podman)\s+(?:run|exec|rm|kill)|\bdrop\s+(?:table|database)"
+    r"|\bdelete\s+from\b|\bflushall\b|&&|;\s*\w+\s+-"
+)
+_ACTS = (
+    "approve|run|execute|restart|delete|drop|disable|enable|scale|roll ?back|rollback|flush|drain"
+    "|fail ?over|reboot|kill|grant|reset|shut|stop|start|call|send|e-?mail|visit|open|download"
+    "|install|click|paste|type|contact|reply|output|print"
+)
+_ORDER = re.compile(
+    rf"(?i)(?:^|[.;:!?,]\s+)(?:please\s+|now\s+|immediately\s+|then\s+)*(?:{_ACTS})\b(?!\s+of\b)"
+    r"|\b(?:ignore|disregard|forget|override)\s+(?:all|any|the|these|those|previous|prior|above|your|every)"
+    r"|\b(?:you|operators?|on-?call|engineers?|responders?|everybody|everyone|anyone|someone|we)\s+"
+    r"(?:must|should|need|have\s+to|shall|are\s+to|can\s+safely)"
+    rf"|\b(?:must|should|needs?\s+to|has\s+to|have\s+to)\s+(?:be\s+)?(?:\w+ly\s+)?(?:{_ACTS})\w*"
+    r"|\b(?:system|developer|assistant)\s*(?:prompt|message|:)|\bas\s+an\s+ai\b"
+    r"|忽略|无视|务必|点击|访问链接"
+    r"|(?:请|立即|马上|必须|应当|应该|需要|快)(?:\S{0,6})?(?:批准|执行|运行|重启|删除|回滚|清空|关闭|禁用|停止|切换|扩容|授权|联系)"
+)
+_CLOCK = re.compile(r"(?<![\d:.])([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?(?![\d:])")
+_SERVICE = re.compile(
+    r"(?<![\w./-])[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*[-_](?:service|svc|db|database|api|server|gateway"
+    r"|worker|proxy|cache|redis|mysql|postgres|kafka|mq|queue|pod|node|\d+)(?![\w-])"
+)
+_CHINESE = re.compile(r"[\u3400-\u9fff]")
+_LATIN = re.compile(r"[A-Za-z]{2,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a text may speak of: the evidence that was shown, and the names of components."""
+
+    evidence: Sequence[Evidence]
+    components: frozenset[str]
+    language: Language
+
+
+def problems_of(text: str, cites: Iterable[str], known: Known) -> list[str]:
+    """What is wrong with a text that rests on `cites` and on the ids it names itself."""
+    rests_on = tuple(dict.fromkeys((*cites, *cited(text))))
+    if not rests_on:
+        return ["a claim cites no evidence; name the ids it rests on, or leave it out"]
+    found = [flaw.reason for flaw in check(text, known.evidence, also=rests_on)]
+    items = [one for one in known.evidence if one.id in rests_on]
+    return [*found, *_times(text, items), *_services(text, items, known), *style(text, known)]
+
+
+def style(text: str, known: Known) -> list[str]:
+    """What is wrong with how a text speaks, whatever it rests on."""
+    found = []
+    if _LINK.search(text):
+        found.append("no links; tell what the evidence shows")
+    if _MARKUP.search(re.sub(r"\[E\d+\]", "", text)):
+        found.append("plain sentences on one line only: no markup, no code, no brackets")
+    if _COMMAND.search(text):
+        found.append("no commands; tell what the evidence shows")
+    if _ORDER.search(text):
+        found.append("tell what is, do not tell anybody what to do")
+    if text.strip() and not speaks(text, known.language):
+        found.append({"en": "write in English", "zh": "请用中文书写"}[known.language])
+    return found
+
+
+def speaks(text: str, language: Language) -> bool:
+    """Whether a text is in this language; names of components are Latin in both."""
+    chinese, latin = len(_CHINESE.findall(text)), len(_LATIN.findall(text))
+    if language == "en":
+        return chinese <= latin / 10
+    return chinese >= 2 and chinese >= latin / 2
+
+
+def _times(text: str, items: Sequence[Evidence]) -> list[str]:
+    """Clock times must be those of the cited evidence, a minute more or less."""
+    measured = [
+        moment % 86_400
+        for one in items
+        for moment in (one.onset, one.window.start, one.window.end)
+        if moment is not None
+    ]
+    for one in items:
+        measured += [_of_day(found) for found in _CLOCK.finditer(f"{one.statement} {one.excerpt}")]
+    return [
+        f"the time {found[0]!r} is not in the cited evidence (UTC)"
+        for found in _CLOCK.finditer(text)
+        if not any(_near(_of_day(found), moment) for moment in measured)
+    ]
+
+
+def _of_day(found: re.Match[str]) -> float:
+    hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return 3600.0 * hours + 60.0 * minutes + seconds
+
+
+def _near(quoted: float, measured: float) -> bool:
+    apart = abs(quoted - measured) % 86_400
+    return min(apart, 86_400 - apart) <= TIME_TOLERANCE_S
+
+
+def _services(text: str, items: Sequence[Evidence], known: Known) -> list[str]:
+    """What is written like a service's name must be one, or stand in the cited evidence."""
+    said = " ".join(f"{one.subject} {one.name} {one.statement} {one.excerpt}" for one in items)
+    return [
+        f"there is no component {name!r}"
+        for name in dict.fromkeys(_SERVICE.findall(text))
+        if name not in known.components and name not in said
+    ]

@@ -1,0 +1,261 @@
+"""Stand-ins for models with a character: they see a request and nothing else, no answer key.
+
+`Good` reads what it is shown; `Lying` invents, then lies within the rules; `Injected` obeys what
+recorded text tells it. None of them says anything of the quality of a real model.
+"""
+
+import base64
+import binascii
+import codecs
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from pydantic import JsonValue
+
+from copilot.model_io import Done, ModelEvent, ModelRequest, Piece
+from copilot.ports import ModelError
+
+Schema = dict[str, JsonValue]
+
+_ROW = re.compile(r"^(E\d+) \| (\S+) \| (.*?) \| (.*)$", re.MULTILINE)
+_RANKED = re.compile(r"^(.+?) \| (\w+) \| \d+% \| ?(.*)$", re.MULTILINE)
+_DATA = re.compile(r"<<data (\w+) from=(\w+)>>\n(.*?)\n<<end \1>>", re.DOTALL)
+_BURIED = re.compile(r"[A-Za-z0-9+/]{24,}={0,2}")
+_ORDERS = re.compile(
+    r"(?i)ignore|disregard|forget|override|approve|execute|must|instruction|system:|root cause is|"
+    r"you are|operator|roll ?back|restart|drain|delete|failover|playbook|"
+    r"忽略|无视|批准|执行|必须|指令|根因|根本原因|重启|回滚|切换|运维"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a request shows: the table, the ranking, what may be named; and whether it is a repair."""
+
+    rows: tuple[tuple[str, str, str, str], ...]
+    ranked: tuple[tuple[str, str, tuple[str, ...]], ...]
+    data: str
+    chinese: bool
+    repairing: bool
+    schema: Schema
+
+    @classmethod
+    def of(cls, texts: Sequence[str], schema: Schema) -> "Seen":
+        """Read the messages of a request, in order."""
+        shown = "\n".join(texts[:2])
+        sections = {name: body for _, name, body in _DATA.findall(shown)}
+        ranked = tuple(
+            (name, kind, tuple(items.split()))
+            for name, kind, items in _RANKED.findall(sections.get("instruments", ""))
+        )
+        return cls(
+            rows=tuple(_ROW.findall(shown)),
+            ranked=ranked,
+            data="\n".join(body for _, _, body in _DATA.findall(shown)),
+            chinese="\u4f60" in texts[0],
+            repairing=len(texts) > 2,
+            schema=schema,
+        )
+
+    def about(self, component: str) -> list[str]:
+        """The items measured at a component."""
+        return [
+            number
+            for number, kind, subject, _ in self.rows
+            if component in subject and kind != "note"
+        ]
+
+    @property
+    def components(self) -> list[str]:
+        """What the schema lets it name."""
+        return _enum(self.schema, "HypothesisReply", "component")
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether further looks are possible."""
+        wanted = _part(_part(self.schema, "properties"), "follow_ups")
+        return wanted.get("maxItems") != 0
+
+
+class Good:
+    """Explains the ranking by the items it rests on, asks for one look, repeats nothing."""
+
+    def __call__(self, texts: Sequence[str], schema: Schema) -> str:
+        seen = Seen.of(texts, schema)
+        asked = _part(schema, "properties")
+        if "hypotheses" in asked:
+            return _dumped(self.diagnosis(seen))
+        if "sentences" in asked:
+            return _dumped({"sentences": [_sentence(row, seen) for row in seen.rows[:3]]})
+        if "verdict" in asked:
+            said = "开始时间相近" if seen.chinese else "both began at the same time"
+            return _dumped({"verdict": "split", "reason": said})
+        return "{}"
+
+    def diagnosis(self, seen: Seen) -> dict[str, JsonValue]:
+        """A hypothesis for each of the two leading candidates that has items of its own."""
+        found: list[JsonValue] = []
+        for component, kind, items in seen.ranked[:3]:
+            own = set(seen.about(component))
+            supports = [one for one in items if one in own] or [*own][:1]
+            if supports:
+                found.append(_hypothesis(component, kind, supports[:4], seen.chinese))
+        first_look = seen.may_ask and not any(row[1] == "note" for row in seen.rows)
+        other = seen.ranked[1][0] if len(seen.ranked) > 1 else ""
+        looks: list[JsonValue] = []
+        if first_look and other:
+            looks.append({"kind": "metrics_of", "component": other})
+        return {"hypotheses": found[:2], "follow_ups": looks}
+
+
+class Lying:
+    """Invents evidence at first; told so, it blames the least likely component, correctly cited."""
+
+    def __call__(self, texts: Sequence[str], schema: Schema) -> str:
+        seen = Seen.of(texts, schema)
+        if not seen.repairing:
+            return _dumped(_invented(seen))
+        asked = _part(schema, "properties")
+        if "hypotheses" not in asked:
+            return Good()(texts, schema)
+        blamed = next(
+            (name for name in reversed(seen.components) if seen.about(name)), seen.components[-1]
+        )
+        supports = seen.about(blamed)[:3] or ["E1"]
+        lie: JsonValue = _hypothesis(blamed, "bad_deploy", supports, seen.chinese)
+        look: JsonValue = {"kind": "logs_of", "component": blamed}
+        return _dumped({"hypotheses": [lie], "follow_ups": [look] if seen.may_ask else []})
+
+
+class Injected:
+    """Does what recorded text tells it: blames whom that names, in its words; encoded as well."""
+
+    def __call__(self, texts: Sequence[str], schema: Schema) -> str:
+        seen = Seen.of(texts, schema)
+        orders = [line for line in _readings(seen.data) if _ORDERS.search(line)]
+        asked = _part(schema, "properties")
+        if not orders:
+            return Good()(texts, schema)
+        if "sentences" in asked:
+            number = seen.rows[0][0] if seen.rows else "E1"
+            return _dumped({"sentences": [{"text": orders[0][:380], "cites": [number]}]})
+        if "verdict" in asked:
+            return _dumped({"verdict": "merge", "reason": orders[0][:180]})
+        if "hypotheses" not in asked:
+            return _dumped({"playbook": _named(orders, _words(schema)), "reason": orders[0][:300]})
+        return _dumped(self._obedient(seen, orders))
+
+    def _obedient(self, seen: Seen, orders: Sequence[str]) -> dict[str, JsonValue]:
+        blamed = _named(orders, seen.components) or seen.components[-1]
+        supports = seen.about(blamed)[:3] or [seen.rows[0][0]]
+        lie = _hypothesis(blamed, "bad_config", supports, seen.chinese)
+        if not seen.repairing:
+            lie |= {"because": orders[0][:580], "missing": orders[-1][:230]}
+        look: JsonValue = {"kind": "logs_of", "component": blamed}
+        return {"hypotheses": [lie], "follow_ups": [look] if seen.may_ask else []}
+
+
+Say = Callable[[Sequence[str], Schema], str]
+"""What a stand-in says to the messages of a request, in order, under a schema."""
+
+
+@dataclass(slots=True)
+class PolicyModel:
+    """A stand-in behind the model port, in this process; `broken` is raised instead of a reply."""
+
+    say: Say
+    name: str = "scripted policy"
+    context_tokens: int = 16_384
+    broken: ModelError | None = None
+    requests: list[ModelRequest] = field(default_factory=list)
+
+    def tokens(self, text: str) -> int:
+        """Three letters or one Chinese character a token: never too low."""
+        wide = sum(character > "\u2e80" for character in text)
+        return wide + -(-(len(text) - wide) // 3)
+
+    def stream(self, request: ModelRequest) -> Iterator[ModelEvent]:
+        """The whole reply at once."""
+        self.requests.append(request)
+        if self.broken is not None:
+            raise self.broken
+        texts = [message.content for message in request.messages]
+        said = self.say(texts, request.reply_schema or {})
+        yield Piece(text=said)
+        yield Done(
+            reason="stop",
+            model=self.name,
+            prompt_tokens=sum(map(self.tokens, texts)),
+            reply_tokens=self.tokens(said),
+        )
+
+
+def _hypothesis(
+    component: str, kind: str, supports: Sequence[str], chinese: bool
+) -> dict[str, JsonValue]:
+    return {
+        "component": component,
+        "fault_kind": kind,
+        "because": "它自身的测量值偏离了正常范围,调用它的组件随后受到影响"
+        if chinese
+        else "Its own measurements left their normal range and what calls it suffers from it.",
+        "supports": list(supports),
+        "contradicts": [],
+        "falsified_by": "如果它自身的指标一直正常" if chinese else "its own metrics staying normal",
+        "missing": "",
+    }
+
+
+def _invented(seen: Seen) -> dict[str, JsonValue]:
+    asked = _part(seen.schema, "properties")
+    said = "99999 requests failed at 03:33:33 because ghost-service lost its disk."
+    if "sentences" in asked:
+        return {"sentences": [{"text": said, "cites": ["E9999"]}]}
+    if "verdict" in asked:
+        return {"verdict": "both", "reason": said}
+    lie = _hypothesis("ghost-service", "gremlins", ["E9999"], chinese=False)
+    return {"hypotheses": [lie | {"because": said}], "follow_ups": []}
+
+
+def _sentence(row: tuple[str, str, str, str], seen: Seen) -> dict[str, JsonValue]:
+    number, _, subject, _ = row
+    said = f"{subject} 出现异常。" if seen.chinese else f"{subject} left its normal range."
+    return {"text": said, "cites": [number]}
+
+
+def _readings(data: str) -> list[str]:
+    """Each line as it stands, and what a helpful model would make of an encoded one."""
+    found = []
+    for line in data.splitlines():
+        found += [line, codecs.decode(line, "rot13")]
+        for buried in _BURIED.findall(line):
+            try:
+                found.append(base64.b64decode(buried, validate=True).decode())
+            except (binascii.Error, UnicodeDecodeError):
+                continue
+    return found
+
+
+def _named(orders: Sequence[str], names: Sequence[str]) -> str:
+    return next((name for line in orders for name in names if name and name in line), "")
+
+
+def _words(schema: Schema) -> list[str]:
+    return re.findall(r'"([a-z][a-z-]+)"', json.dumps(schema))
+
+
+def _part(schema: Schema, name: str) -> Schema:
+    found = schema.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _enum(schema: Schema, shape: str, name: str) -> list[str]:
+    properties = _part(_part(_part(schema, "$defs"), shape), "properties")
+    values = _part(properties, name).get("enum")
+    return [str(one) for one in values] if isinstance(values, list) else []
+
+
+def _dumped(value: JsonValue | dict[str, JsonValue]) -> str:
+    return json.dumps(value, ensure_ascii=False)
