@@ -13,8 +13,9 @@ def agreed(ranking: Ranking, recalled: Sequence[Remembered], opinion: Opinion | 
     """The word for the leading candidate.
 
     The instruments' probability says where it begins. A model that holds another component for the
-    cause, and cites something measured there, takes one step off. A model that agrees adds one only if a trusted document about the
-    located cause fits the symptoms as well. Where the instruments abstain nothing lifts it.
+    cause, and cites something measured there, takes one step off. A model that agrees adds one only
+    if a trusted document about the located cause fits the symptoms as well. Where the instruments
+    abstain nothing lifts it.
     """
     if not ranking.candidates:
         return "low"

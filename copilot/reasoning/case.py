@@ -17,8 +17,8 @@ from tools.types import Evidence, Owner, Ranking
 MOST_REPLY = 4096
 """Tokens of a reply, thinking included, where the window is large enough."""
 
-REPAIR_CHARS = 4000 + 12 * 160
-"""A repair shows the reply and what was wrong with it; that has to fit as well."""
+PROBLEMS = 800
+"""Tokens of a repair beside the reply it shows: what was wrong with it."""
 
 CANDIDATES = 8
 DOCUMENT_CHARS = 700
@@ -37,8 +37,8 @@ class Case:
 
 
 def reply_tokens(model: Model) -> int:
-    """What is kept free for a reply: a quarter of the window at most."""
-    return min(MOST_REPLY, model.context_tokens // 4)
+    """What is kept free for a reply: a fifth of the window at most."""
+    return min(MOST_REPLY, model.context_tokens // 5)
 
 
 def case_of(
@@ -67,8 +67,8 @@ def case_of(
     empty = user.render(**rest, table=fence.enclose("telemetry", []), left_out=9999)
     room = (
         model.context_tokens
-        - reply_tokens(model)
-        - model.tokens("x" * REPAIR_CHARS)
+        - 2 * reply_tokens(model)  # a repair shows the first reply and waits for a second
+        - PROBLEMS
         - model.tokens(instructions)
         - model.tokens(empty)
     )

@@ -18,6 +18,9 @@ from tools.types import EvidenceKind, FaultKind, Ranking
 MEASURED: frozenset[EvidenceKind] = frozenset({"metric", "edge", "trace", "cluster"})
 """Kinds that no text of a stranger can bring about."""
 
+PROBLEM_CHARS = 160
+"""A repair quotes what was wrong, not whole replies."""
+
 _KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
 
 
@@ -108,7 +111,7 @@ def _problems(reply: DiagnosisReply, case: Case, deps: Deps, left: int) -> list[
         for one in reply.follow_ups
         if one.kind != "wider_window" and one.component not in known.components
     ]
-    return found
+    return [said[:PROBLEM_CHARS] for said in found]
 
 
 def _flaws(one: HypothesisReply, known: Known) -> list[str]:
@@ -122,9 +125,7 @@ def _flaws(one: HypothesisReply, known: Known) -> list[str]:
         found.append(f"{', '.join(sorted(both))} cannot speak for and against it")
     found += problems_of(one.because, (*one.supports, *one.contradicts), known)
     about = {
-        item.subject
-        for item in known.evidence
-        if item.id in one.supports and item.kind != "note"
+        item.subject for item in known.evidence if item.id in one.supports and item.kind != "note"
     }
     if one.component in known.components and not any(one.component in name for name in about):
         found.append(f"no item it cites in supports, notes apart, is about {one.component}")

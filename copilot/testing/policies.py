@@ -16,6 +16,7 @@ from pydantic import JsonValue
 
 from copilot.model_io import Done, ModelEvent, ModelRequest, Piece
 from copilot.ports import ModelError
+from copilot.testing.ollama import ChatRequest, Reply
 
 Schema = dict[str, JsonValue]
 
@@ -32,7 +33,7 @@ _ORDERS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a request shows: the table, the ranking, what may be named; and whether it is a repair."""
+    """What a request shows: table, ranking, what may be named; and whether it is a repair."""
 
     rows: tuple[tuple[str, str, str, str], ...]
     ranked: tuple[tuple[str, str, tuple[str, ...]], ...]
@@ -159,6 +160,17 @@ class Injected:
 
 Say = Callable[[Sequence[str], Schema], str]
 """What a stand-in says to the messages of a request, in order, under a schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A stand-in as the policy of a server."""
+
+    say: Say
+
+    def __call__(self, request: ChatRequest) -> Reply:
+        texts = [message.content for message in request.messages]
+        return Reply(text=self.say(texts, request.schema_asked or {}))
 
 
 @dataclass(slots=True)
