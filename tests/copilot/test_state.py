@@ -79,13 +79,10 @@ VALUES: dict[type, BaseModel] = {
         figures={"z": 8.25},
         statement="cpu rose",
     ),
-    FollowUp: LOOK,
     Gathered: Gathered(
         rounds=2, lookback_s=3600, missing=("logs: not configured",), answered=(LOOK,), follow_ups=1
     ),
-    Hypothesis: Hypothesis(component="cart", fault_kind="errors", statement="s", evidence=("E1",)),
     Onset: Onset(at=5.0, confidence=0.5, anomalies=(ANOMALY,), reason="r"),
-    Opinion: Opinion(model="qwen", failed="no reply"),
     Plan: Plan(
         id="p",
         incident_id="i",
