@@ -6,6 +6,8 @@ from random import Random
 
 from pydantic import JsonValue
 
+from copilot.testing.ollama import pattern
+
 Schema = Mapping[str, JsonValue]
 WORDS = (
     *("payment", "checkout", "disk", "latency", "restart", "rollback", "node", "cache", "queue"),
@@ -108,6 +110,8 @@ class _Noise:
         return [self.value(of if isinstance(of, dict) else {}, depth + 1) for _ in range(length)]
 
     def _string(self, schema: Schema) -> str:
+        if isinstance(shape := schema.get("pattern"), str):
+            return pattern.matching(shape, self._rng)
         fewest, most = _whole(schema, "minLength", 0), _whole(schema, "maxLength", 120)
         said = text(self._rng, 12)
         while len(said) < fewest:

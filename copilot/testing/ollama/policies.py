@@ -8,7 +8,7 @@ from random import Random
 
 from pydantic import JsonValue
 
-from copilot.testing.ollama import noise
+from copilot.testing.ollama import noise, pattern
 from copilot.testing.ollama.protocol import ChatRequest
 from copilot.testing.ollama.reply import Policy, Reply, Scenario
 
@@ -151,15 +151,20 @@ def _least_typed(schema: noise.Schema, root: noise.Schema) -> JsonValue:
                 if name in needed and isinstance(of, dict)
             }
         case "array":
+            if isinstance(fixed := schema.get("prefixItems"), list):
+                return [least(of, root) for of in fixed if isinstance(of, dict)]
             of, fewest = schema.get("items"), schema.get("minItems")
             if not isinstance(of, dict) or not isinstance(fewest, int):
                 return []
             return [least(of, root) for _ in range(fewest)]
         case "string":
+            if isinstance(shape := schema.get("pattern"), str):
+                return pattern.matching(shape, Random(0))
             fewest = schema.get("minLength")
             return "?" * fewest if isinstance(fewest, int) else ""
         case "integer" | "number":
-            low = schema.get("minimum", 0)
+            above = schema.get("exclusiveMinimum")
+            low = above + 1 if isinstance(above, int | float) else schema.get("minimum")
             return low if isinstance(low, int | float) else 0
         case "boolean":
             return False

@@ -125,12 +125,12 @@ class Runners:
 
 
 def seconds(keep_alive: float | str) -> float:
-    """A duration as the server reads it; negative is forever."""
-    try:
-        value = float(keep_alive)
-    except ValueError:
-        number, unit = str(keep_alive)[:-1], str(keep_alive)[-1:]
+    """A duration as the server reads it: a number, or text with a unit; negative is forever."""
+    if isinstance(keep_alive, str):
+        number, unit = keep_alive[:-1], keep_alive[-1:]
         if unit not in _UNITS or not number.lstrip("-").replace(".", "", 1).isdigit():
-            raise RequestError(400, f'time: invalid duration "{keep_alive}"') from None
+            raise RequestError(400, f'time: invalid duration "{keep_alive}"')
         value = float(number) * _UNITS[unit]
+    else:
+        value = keep_alive
     return float("inf") if value < 0 else value
