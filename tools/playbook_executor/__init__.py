@@ -14,6 +14,7 @@ from tools.playbook_executor.errors import (
 from tools.playbook_executor.fill import digest, fill
 from tools.playbook_executor.known import known
 from tools.playbook_executor.parse import parse, schema
+from tools.playbook_executor.proposal import Consulted
 from tools.playbook_executor.run import (
     AUTOMATON,
     Policy,
@@ -30,6 +31,7 @@ __all__ = [
     "AUTOMATON",
     "ApprovalError",
     "ArgumentsError",
+    "Consulted",
     "DigestError",
     "ExpiredError",
     "ParameterError",

@@ -1,4 +1,4 @@
-"""Choose a playbook for the located cause, by rule or by what worked before; or abstain."""
+"""Choose a playbook for the located cause: by rule, by what worked, with a model; or abstain."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
@@ -6,6 +6,7 @@ from typing import Literal
 from tools.playbook_executor.advice import what_to_check
 from tools.playbook_executor.offers import Offer, held_back, offers
 from tools.playbook_executor.outcomes import posterior
+from tools.playbook_executor.proposal import Consulted, weigh
 from tools.playbook_executor.subject import Subject
 from tools.types import (
     Candidate,
@@ -19,7 +20,7 @@ from tools.types import (
     Timestamp,
 )
 
-Arm = Literal["rules", "ml"]
+Arm = Literal["rules", "ml", "llm"]
 _CAUTION = 0.05
 NOTHING_UNRUNNABLE: Mapping[str, str] = {}
 
@@ -35,6 +36,7 @@ def choose(
     now: Timestamp | None = None,
     minimum_cases: int = 5,
     unrunnable: Mapping[str, str] = NOTHING_UNRUNNABLE,
+    consulted: Consulted | None = None,
 ) -> Choice:
     """A playbook for the first candidate of the ranking, with its parameters; or an abstention.
 
@@ -42,9 +44,12 @@ def choose(
     whose parameters are known, the one with the highest preference, then the lowest risk. `ml`:
     of those tried at least `minimum_cases` times in the nearest past cases, the one with the
     highest 5 % quantile of the Beta posterior of its success; without enough cases, the rules'
-    choice. `facts` has keys `<fact>:<component>`; `excluded` holds the ids already tried or
-    rejected in this incident, `unrunnable` those that nothing here could run, with the reason; with
-    `now`, a playbook cooling down on this component is left out.
+    choice. `llm`: the rules' choice, and where they have none a proposal of `consulted` that what
+    was measured and what is written both confirm (see `proposal`).
+
+    `facts` has keys `<fact>:<component>`; `excluded` holds the ids already tried or rejected in
+    this incident, `unrunnable` those that nothing here could run, with the reason; with `now`, a
+    playbook cooling down on this component is left out.
     """
     if ranking.abstained or not ranking.candidates:
         reason = f"the cause is not located: {ranking.reason or 'no candidate'}"
@@ -64,9 +69,14 @@ def choose(
     chosen, reason = _by_preference(ready, first.fault_kind)
     if arm == "ml":
         chosen, reason = _by_outcomes(ready, first.fault_kind, subject, history, minimum_cases)
-    if chosen is None:
-        return _abstention(first, first.fault_kind, offered, arm)
-    return _chosen(first, chosen, reason, offered, arm)
+    choice = (
+        _abstention(first, first.fault_kind, offered, arm)
+        if chosen is None
+        else _chosen(first, chosen, reason, offered, arm)
+    )
+    if consulted is None or arm != "llm":
+        return choice
+    return weigh(choice, consulted, offered, subject, {one.id for one in playbooks})
 
 
 def _by_preference(ready: Sequence[Offer], kind: FaultKind) -> tuple[Offer | None, str]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pydantic import JsonValue
 
@@ -23,12 +23,22 @@ _RISK_ORDER = {"A": 0, "B": 1, "C": 2}
 
 @dataclass(frozen=True)
 class Offer:
-    """A playbook for the fault, its parameters, and the obstacle if it may not be run."""
+    """A playbook for the fault, its parameters, and what keeps it from being run.
+
+    `barred` is a reason that holds whatever is known; `underived` are the parameters whose value no
+    fact gives, each with what is lacking.
+    """
 
     playbook: Playbook
     preference: int
     parameters: dict[str, JsonValue]
-    obstacle: str = ""
+    barred: str = ""
+    underived: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def obstacle(self) -> str:
+        """Why it may not be run; empty if it may."""
+        return self.barred or next(iter(self.underived.values()), "")
 
     @property
     def order(self) -> tuple[int, int, str]:
@@ -61,9 +71,9 @@ def held_back(
     """The offer with an obstacle if it was tried here, is cooling down, or nothing could run it."""
     playbook = offer.playbook
     if playbook.id in excluded:
-        return replace(offer, obstacle="already tried or rejected in this incident")
+        return replace(offer, barred="already tried or rejected in this incident")
     if playbook.id in unrunnable:
-        return replace(offer, obstacle=unrunnable[playbook.id])
+        return replace(offer, barred=unrunnable[playbook.id])
     if now is None:
         return offer
     for past in history:
@@ -72,7 +82,7 @@ def held_back(
             continue
         if 0 <= age < playbook.cooldown_s:
             wait = f"ran {age:.0f} s ago, its cool-down is {playbook.cooldown_s:.0f} s"
-            return replace(offer, obstacle=wait)
+            return replace(offer, barred=wait)
     return offer
 
 
@@ -88,14 +98,15 @@ def _applies(case: Applicability, kind: FaultKind, subject: Subject) -> bool:
 
 
 def _offer(playbook: Playbook, preference: int, subject: Subject) -> Offer:
-    obstacle = next(_obstacles(playbook, subject), "")
     parameters: dict[str, JsonValue] = {}
+    underived: dict[str, str] = {}
     for parameter in playbook.parameters:
         try:
             parameters[parameter.name] = _derived(parameter, subject)
         except ValueError as error:
-            obstacle = obstacle or f"parameter {parameter.name!r}: {error}"
-    return Offer(playbook, preference, parameters, obstacle)
+            underived[parameter.name] = f"parameter {parameter.name!r}: {error}"
+    barred = next(_obstacles(playbook, subject), "")
+    return Offer(playbook, preference, parameters, barred, underived)
 
 
 def _obstacles(playbook: Playbook, subject: Subject) -> Iterator[str]:
@@ -110,13 +121,14 @@ def _derived(parameter: Parameter, subject: Subject) -> Scalar:
     if parameter.source == "component":
         return checked(parameter, subject.service)
     if parameter.source == "fact" and parameter.fact in subject.facts:
-        return checked(parameter, _scaled(parameter, subject.facts[parameter.fact]))
+        return checked(parameter, scaled(parameter, subject.facts[parameter.fact]))
     if parameter.default is not None:
         return checked(parameter, parameter.default)
     raise ValueError(f"the fact {parameter.fact!r} of {subject.service!r} is not known")
 
 
-def _scaled(parameter: Parameter, fact: str | float) -> Scalar:
+def scaled(parameter: Parameter, fact: str | float) -> Scalar:
+    """The value a fact makes: a number times the factor, within the bounds; a name as it is."""
     low, high = parameter.minimum, parameter.maximum
     if isinstance(fact, str) or low is None or high is None:
         return fact

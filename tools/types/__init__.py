@@ -72,6 +72,7 @@ from tools.types.playbook import (
     Parameter,
     Playbook,
     PlaybookStep,
+    Proposal,
     Scalar,
     Text,
 )
@@ -150,6 +151,7 @@ __all__ = [
     "PodRule",
     "PodSpec",
     "Precondition",
+    "Proposal",
     "Probe",
     "Quota",
     "Ranking",

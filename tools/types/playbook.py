@@ -124,6 +124,18 @@ class Outcome(Frozen):
     at: Timestamp
 
 
+class Proposal(Frozen):
+    """What a model would do: data, until something independent of it says the same.
+
+    No playbook means that it would rather have a person look.
+    """
+
+    playbook_id: str = ""
+    parameters: dict[str, Scalar] = Field(default_factory=dict)
+    evidence: tuple[str, ...] = ()
+    reason: str = ""
+
+
 class Considered(Frozen):
     """A playbook that was for this fault kind, and why it was taken or left."""
 
