@@ -16,6 +16,7 @@ from copilot.adapters.clock import SystemClock
 from copilot.adapters.runners import Confirm
 from copilot.commands import screen
 from copilot.commands.playbook import fact, filled, pairs
+from copilot.nodes.act import check_cooled_down, longest_s
 from copilot.ports import Clock, Runner
 from copilot.settings import Settings, SettingsError
 from copilot.store import RefusedError as NotAllowedError
@@ -81,6 +82,12 @@ class _Hand:
 
     def run(self, plan: Plan, approvals: Sequence[Approval]) -> list[StepResult]:
         """Step by step until one does not succeed; each is in the outbox and in the journal."""
+        try:
+            return self._steps(plan, approvals)
+        finally:
+            self._store.locks.release(plan.id)
+
+    def _steps(self, plan: Plan, approvals: Sequence[Approval]) -> list[StepResult]:
         results: list[StepResult] = []
         for step in plan.steps:
             key = step_key(plan, step.index)
@@ -100,6 +107,9 @@ class _Hand:
         now = self._clock.now()
         try:
             self._store.halt.check()
+            if index == 0:
+                check_cooled_down(self._store, plan, now)
+            self._store.locks.take(plan.lock, plan.id, now, longest_s(plan))
             return run_step(
                 plan,
                 index,

@@ -8,8 +8,9 @@ from copilot.deps import Deps
 from copilot.judging import subsided
 from copilot.state import IncidentState
 from copilot.store import RefusedError as NotAllowedError
+from copilot.store import Store
 from tools.playbook_executor import RefusedError, run_step, step_key
-from tools.types import Plan, StepResult, Timestamp
+from tools.types import Owner, Plan, StepResult, Timestamp
 
 
 class Acted(TypedDict):
@@ -18,6 +19,10 @@ class Acted(TypedDict):
 
 class NotNeededError(NotAllowedError):
     """What the plan was for is over."""
+
+
+class CoolingDownError(NotAllowedError):
+    """The same was done to the same component a moment ago; its effect is not seen yet."""
 
 
 class Due(NamedTuple):
@@ -66,7 +71,7 @@ def _run(state: IncidentState, deps: Deps, plan: Plan, due: Due, key: str) -> St
 
     A refusal of the approval is not written to the outbox: the row belongs to whoever holds it.
     """
-    outbox, now = deps.store.outbox, deps.clock.now()
+    outbox, now, holder = deps.store.outbox, deps.clock.now(), holder_of(state, plan)
     intent = outbox.get(key)
     if intent is not None and intent.result is not None:
         return intent.result
@@ -74,8 +79,10 @@ def _run(state: IncidentState, deps: Deps, plan: Plan, due: Due, key: str) -> St
         deps.store.halt.check()
         if intent is None:
             _check_needed(state, deps, plan, due)
+        deps.store.locks.take(plan.lock, holder, now, longest_s(plan))
         deps.store.approvals.consume(plan.id, plan.digest, state["run_id"], now)
     except NotAllowedError as refusal:
+        deps.store.locks.release(holder)
         return _refused(key, refusal, now)
     done = outbox.begin(key, "step", {"plan": plan.id, "digest": plan.digest}, now)
     return done or outbox.finish(key, _attempt(state, deps, plan, due), deps.clock.now())
@@ -85,9 +92,34 @@ def _check_needed(state: IncidentState, deps: Deps, plan: Plan, due: Due) -> Non
     """People take minutes to answer; before the first step it is asked whether it still burns."""
     if due.step > 0 or due.rollback:
         return
+    check_cooled_down(deps.store, plan, deps.clock.now())
     over = subsided(deps, state, plan)
     if over:
         raise NotNeededError(over)
+
+
+def holder_of(state: IncidentState, plan: Plan) -> str:
+    """Who holds the plan's target: a second run of the same plan is another holder."""
+    return f"{plan.id} of {state['run_id']}"
+
+
+def longest_s(plan: Plan) -> float:
+    """The longest a plan may work on its target, in seconds, with its roll-back and looking."""
+    steps = sum(step.timeout_s for step in (*plan.steps, *plan.rollback))
+    return steps + 2 * plan.verification.within_s + 60.0
+
+
+def check_cooled_down(store: Store, plan: Plan, now: Timestamp) -> None:
+    """Raise `CoolingDownError` while this playbook's cool-down on this component lasts."""
+    service = Owner.parse(plan.component).service
+    for past in store.outcomes.all():
+        age = now - past.at
+        same = (past.playbook_id, past.component) == (plan.playbook_id, service)
+        if same and 0 <= age < plan.cooldown_s:
+            raise CoolingDownError(
+                f"{plan.playbook_id} ran on {service} {age:.0f} s ago; its cool-down is "
+                f"{plan.cooldown_s:.0f} s"
+            )
 
 
 def _attempt(state: IncidentState, deps: Deps, plan: Plan, due: Due) -> StepResult:

@@ -12,6 +12,7 @@ from copilot.judging import subsided
 from copilot.state import IncidentState
 from copilot.store import ApprovalRequest
 from prompts import LANGUAGES
+from tools.log_retriever import sanitize
 from tools.playbook_executor import AUTOMATON, ParameterError, choose, fill
 from tools.types import Approval, Choice, Plan, Text
 
@@ -38,7 +39,8 @@ class Planned(TypedDict):
 def plan(state: IncidentState, runtime: Runtime[Deps]) -> Planned:
     """Lay the next plan before a person, with its digest; an asked one is not asked twice."""
     deps, incident_id = runtime.context, state["incident_id"]
-    asked = [r for r in deps.store.approvals.of(incident_id) if r.run_id == state["run_id"]]
+    ever = deps.store.approvals.of(incident_id)
+    asked = [request for request in ever if request.run_id == state["run_id"]]
     waiting = next((r.plan for r in asked if r.status == "pending"), None)
     if waiting is not None:
         return _ask(deps, state, waiting, "asked before and not answered yet")
@@ -54,7 +56,7 @@ def plan(state: IncidentState, runtime: Runtime[Deps]) -> Planned:
         deps.sources.facts(state["onset"].at),
         deps.store.outcomes.all(),
         arm=deps.instruments,
-        excluded=[r.plan.playbook_id for r in asked],
+        excluded=_tried(asked) | _rejected(ever),
         now=deps.clock.now(),
         unrunnable=deps.unrunnable,
     )
@@ -68,6 +70,19 @@ def plan(state: IncidentState, runtime: Runtime[Deps]) -> Planned:
     if over:
         return _hand_over(deps, state, over, choice.check)
     return _ask(deps, state, filled, choice.reason)
+
+
+def _tried(asked: Sequence[ApprovalRequest]) -> dict[str, str]:
+    return {one.plan.playbook_id: "already tried in this incident" for one in asked}
+
+
+def _rejected(ever: Sequence[ApprovalRequest]) -> dict[str, str]:
+    """What people did not want, and why: it holds for every later look at the incident."""
+    return {
+        one.plan.playbook_id: f"{answer.approver} rejected it: {sanitize(answer.reason, 120)}"
+        for one in ever
+        if one.status == "rejected" and (answer := one.approval) and answer.approver != "nobody"
+    }
 
 
 def _given_up(deps: Deps, asked: Sequence[ApprovalRequest]) -> Text | None:

@@ -7,6 +7,7 @@ from langgraph.runtime import Runtime
 
 from copilot.deps import Deps
 from copilot.judging import look
+from copilot.nodes.act import holder_of, remaining
 from copilot.state import IncidentState, Verified
 from tools.playbook_executor import Subject
 from tools.types import Outcome, Plan, StepResult, Verdict
@@ -34,7 +35,10 @@ def verify(state: IncidentState, runtime: Runtime[Deps]) -> Judged:
     deps.store.incidents.update(incident_id, now, **changes)
     deps.note(incident_id, "verified", reason, verdict=verdict, plan=plan.id)
     _remember(deps, state, plan, verdict, ran)
-    return {"verified": Verified(plan_id=plan.id, verdict=verdict, reason=reason)}
+    verified = Verified(plan_id=plan.id, verdict=verdict, reason=reason)
+    if remaining({**state, "verified": verified}) is None:
+        deps.store.locks.release(holder_of(state, plan))
+    return {"verified": verified}
 
 
 def _without_looking(ran: Sequence[StepResult]) -> tuple[Verdict, str] | None:

@@ -25,6 +25,7 @@ from copilot.store.database import Database, StoreError
 from copilot.store.halt import Halt, Halted, StoppedError
 from copilot.store.incidents import Incidents, UnknownIncidentError
 from copilot.store.journal import GENESIS, Journal, JournalCheck
+from copilot.store.locks import Locks, TargetBusyError
 from copilot.store.outbox import Intent, Outbox
 from copilot.store.outcomes import Outcomes
 from copilot.store.runs import LeaseLostError, Run, Runs, RunStatus
@@ -49,6 +50,7 @@ __all__ = [
     "Journal",
     "JournalCheck",
     "LeaseLostError",
+    "Locks",
     "NoRightError",
     "NotApprovedError",
     "Outbox",
@@ -62,6 +64,7 @@ __all__ = [
     "Store",
     "StoreError",
     "StoredAlert",
+    "TargetBusyError",
     "UnknownIncidentError",
     "UnknownPlanError",
     "WrongDigestError",
@@ -69,7 +72,7 @@ __all__ = [
 
 
 class Store:
-    """One database, in nine parts; safe to use from many threads and processes."""
+    """One database, in ten parts; safe to use from many threads and processes."""
 
     def __init__(self, url: str) -> None:
         """Name the database, `sqlite:///PATH` or `postgresql://USER@HOST/NAME`; opens nothing."""
@@ -81,6 +84,7 @@ class Store:
         self.outbox = Outbox(self._database)
         self.outcomes = Outcomes(self._database)
         self.changes = Changes(self._database)
+        self.locks = Locks(self._database)
         self.halt = Halt(self._database)
         self.journal = Journal(self._database)
 

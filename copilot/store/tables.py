@@ -152,6 +152,15 @@ halt = Table(
     Column("at", Double, nullable=False),
 )
 
+locks = Table(
+    "locks",
+    metadata,
+    Column("target", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("until", Double, nullable=False),
+    Index("locks_holder", "holder"),
+)
+
 journal = Table(
     "journal",
     metadata,

@@ -168,11 +168,12 @@ def test_what_is_not_located_is_left_to_a_person(ranking: Ranking) -> None:
 def test_a_plan_that_was_tried_or_rejected_is_not_proposed_again() -> None:
     ranking = located("pay", "cache_stampede")
     first = choose(CATALOGUE, ranking, FACTS)
-    second = choose(CATALOGUE, ranking, FACTS, excluded=[first.playbook_id])
-    third = choose(CATALOGUE, ranking, FACTS, excluded=[first.playbook_id, second.playbook_id])
+    second = choose(CATALOGUE, ranking, FACTS, excluded={first.playbook_id: "tried"})
+    both = {one.playbook_id: "anna rejected it: not now" for one in (first, second)}
+    third = choose(CATALOGUE, ranking, FACTS, excluded=both)
     assert (first.playbook_id, second.playbook_id) == ("rate-limit", "cache-flush")
     assert third.abstained
-    assert "already tried" in third.reason
+    assert "anna rejected it: not now" in third.reason
 
 
 def past(playbook_id: str, recovered: Sequence[bool], component: str = "pay") -> list[Outcome]:

@@ -1,6 +1,6 @@
 """Choose a playbook for the located cause: by rule, by what worked, with a model; or abstain."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from tools.playbook_executor.advice import what_to_check
@@ -22,7 +22,7 @@ from tools.types import (
 
 Arm = Literal["rules", "ml", "llm"]
 _CAUTION = 0.05
-NOTHING_UNRUNNABLE: Mapping[str, str] = {}
+NOTHING: Mapping[str, str] = {}
 
 
 def choose(
@@ -32,10 +32,10 @@ def choose(
     history: Sequence[Outcome] = (),
     *,
     arm: Arm = "rules",
-    excluded: Collection[str] = (),
+    excluded: Mapping[str, str] = NOTHING,
     now: Timestamp | None = None,
     minimum_cases: int = 5,
-    unrunnable: Mapping[str, str] = NOTHING_UNRUNNABLE,
+    unrunnable: Mapping[str, str] = NOTHING,
     consulted: Consulted | None = None,
 ) -> Choice:
     """A playbook for the first candidate of the ranking, with its parameters; or an abstention.
@@ -48,8 +48,8 @@ def choose(
     was measured and what is written both confirm (see `proposal`).
 
     `facts` has keys `<fact>:<component>`; `excluded` holds the ids already tried or rejected in
-    this incident, `unrunnable` those that nothing here could run, with the reason; with `now`, a
-    playbook cooling down on this component is left out.
+    this incident, `unrunnable` those that nothing here could run, both with the reason; with
+    `now`, a playbook cooling down on this component is left out.
     """
     if ranking.abstained or not ranking.candidates:
         reason = f"the cause is not located: {ranking.reason or 'no candidate'}"
@@ -62,7 +62,7 @@ def choose(
     subject = Subject.of(first.component, facts)
     tried = {past.playbook_id for past in history if past.fault_kind == first.fault_kind}
     offered = [
-        held_back(offer, subject, history, excluded, unrunnable, now)
+        held_back(offer, subject, history, {**unrunnable, **excluded}, now)
         for offer in offers(playbooks, first.fault_kind, subject, tried if arm == "ml" else ())
     ]
     ready = [offer for offer in offered if not offer.obstacle]

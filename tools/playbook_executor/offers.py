@@ -64,16 +64,13 @@ def held_back(
     offer: Offer,
     subject: Subject,
     history: Sequence[Outcome],
-    excluded: Collection[str],
-    unrunnable: Mapping[str, str],
+    excluded: Mapping[str, str],
     now: Timestamp | None,
 ) -> Offer:
-    """The offer with an obstacle if it was tried here, is cooling down, or nothing could run it."""
+    """The offer with what bars it: the reason it is excluded for, or its cool-down here."""
     playbook = offer.playbook
     if playbook.id in excluded:
-        return replace(offer, barred="already tried or rejected in this incident")
-    if playbook.id in unrunnable:
-        return replace(offer, barred=unrunnable[playbook.id])
+        return replace(offer, barred=excluded[playbook.id])
     if now is None:
         return offer
     for past in history:
