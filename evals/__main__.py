@@ -129,7 +129,8 @@ def run(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 0,
     perturb: Annotated[
-        Perturbation, typer.Option(help="Make the recorded telemetry worse first.")
+        Perturbation,
+        typer.Option(help="Make the recorded telemetry worse first; all: one table of every way."),
     ] = "none",
     arms: Annotated[str, typer.Option(help="Of `all`: which ways, by commas.")] = ",".join(ARMS),
     report: Annotated[

@@ -27,8 +27,9 @@ Perturbation = Literal[
     "skewed_clocks",
     "dropped_samples",
     "irrelevant_deploy",
+    "all",
 ]
-"""How the telemetry of recorded incidents is made worse."""
+"""How the telemetry of recorded incidents is made worse; `all`: each way in turn."""
 
 
 class Options(Frozen):

@@ -53,7 +53,11 @@ def page_of(bundle: RecordedBundle, answer: Answer) -> Alert:
     recorded = bundle.alerts(bundle.window)
     if recorded:
         return min(recorded, key=lambda alert: alert.starts_at)
-    at = answer.alert_ts or answer.inject_ts or bundle.window.start
+    return handed_over(bundle, answer.alert_ts or answer.inject_ts or bundle.window.start)
+
+
+def handed_over(bundle: RecordedBundle, at: Timestamp) -> Alert:
+    """A page of the front door that says nothing but when."""
     return Alert(
         fingerprint=f"page-{bundle.id}",
         name="paged",
@@ -92,10 +96,13 @@ def locate_bundle(
     """
     page = page_of(bundle, answer)
     window = Window(start=page.starts_at - LOOKBACK_S, end=max(bundle.now(), page.starts_at))
-    pages = tuple(bundle.alerts(window)) or (page,)
-    recorded = recorded_sources(bundle)
-    given = {field.name: getattr(recorded, field.name) for field in fields(Sources)}
-    sources = _Seen(**given, worse=perturb or (lambda seen: seen))
+    recorded = bundle.alerts(window)
+    worse = perturb or (lambda seen: seen)
+    left = worse(Telemetry(window=window, alerts=tuple(recorded))).alerts
+    pages = left or (handed_over(bundle, page.starts_at),)
+    whole = recorded_sources(bundle)
+    given = {field.name: getattr(whole, field.name) for field in fields(Sources)}
+    sources = _Seen(**given, worse=worse)
     with _desk(sources, bundle, arm) as deps:
         state = _opened(deps, page, pages)
         runtime = Runtime(context=deps)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from evals.localization import baro_peer
 from evals.localization.cases import Case
 from tools.types import FloatArray, Owner, Series, Telemetry, Timestamp, Topology
 
@@ -99,6 +100,13 @@ def loudest_alert(seen: Telemetry, onset: Timestamp) -> Scores:
     return found
 
 
+def baro(seen: Telemetry, onset: Timestamp) -> Scores:
+    """The authors' scorer; what has no metric is tied at the end."""
+    ranked = baro_peer.baro(seen, onset)
+    last = min(ranked.values(), default=0.0) - 1.0
+    return dict.fromkeys(names_of(seen.topology), last) | ranked
+
+
 PEERS: Mapping[str, Peer] = {
     "chance": chance,
     "N-sigma": n_sigma,
@@ -107,6 +115,7 @@ PEERS: Mapping[str, Peer] = {
     "traversal": traversal,
     "last change": last_change,
     "loudest alert": loudest_alert,
+    **({"BARO, its package": baro} if baro_peer.installed() else {}),
 }
 
 

@@ -73,9 +73,27 @@ def own_table(scored: Sequence[Scored], split: str) -> Table:
         cells = (number(getattr(figures, key)) for key in KEYS)
         unsure = sum(one.located.ranking.abstained for one in group)
         kind = number(fmean(kinds) if kinds else None)
-        rows.append((name, str(figures.cases), *cells, kind, str(unsure)))
-    columns = (split, "cases", "AC@1", "AC@3", "AC@5", "Avg@5", "MRR", "kind", "abstained")
+        prior = score([one.peers["label prior"] for one in group]).ac1
+        rows.append((name, str(figures.cases), *cells, kind, str(unsure), number(prior)))
+    figures_named = ("AC@1", "AC@3", "AC@5", "Avg@5", "MRR", "kind", "abstained")
+    columns = (split, "cases", *figures_named, "label prior AC@1")
     return Table(title=f"Root cause by {split}", columns=columns, rows=tuple(rows))
+
+
+def overall_table(scored: Sequence[Scored]) -> Table:
+    """How sure it was, and what it cost."""
+    figures = summary(scored, Detection())
+    unsure = [one for one in scored if one.located.ranking.abstained]
+    decided = [one.place.within(1) for one in scored if not one.located.ranking.abstained]
+    rows = (
+        ("abstained", f"{len(unsure)} of {len(scored)}"),
+        ("first candidate wrong where it abstained", number(figures["abstained_right"])),
+        ("first candidate right where it decided", number(fmean(decided) if decided else None)),
+        ("fault kind right where the component is", number(figures["kind_accuracy"])),
+        ("seconds per case, p50", number(figures["brief_seconds.p50"])),
+        ("seconds per case, p95", number(figures["brief_seconds.p95"])),
+    )
+    return Table(title="Over all cases", columns=("what", "figure"), rows=rows)
 
 
 def peer_table(scored: Sequence[Scored]) -> Table:

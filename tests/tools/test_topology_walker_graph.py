@@ -11,11 +11,25 @@ from tools.topology_walker import (
     critical_path,
     downstream,
     explain_tree,
+    places,
+    retries,
     shared_dependencies,
+    shared_places,
     upstream,
     walk,
 )
-from tools.types import Candidate, Edge, Finding, Ranking, Span, Topology, Window
+from tools.types import (
+    Candidate,
+    ClusterState,
+    Edge,
+    Finding,
+    Node,
+    Pod,
+    Ranking,
+    Span,
+    Topology,
+    Window,
+)
 
 
 def graph(*edges: str, entry: str = "web") -> Topology:
@@ -145,3 +159,65 @@ def test_a_span_whose_parent_is_missing_is_a_root() -> None:
 def test_spans_that_are_each_others_parents_do_not_loop(parent: str) -> None:
     spans = [span("a", parent, 0.0, 1.0), span("b", "a", 0.0, 1.0), span("c", "", 0.0, 2.0)]
     assert len(critical_path(spans)) <= 3
+
+
+def call(name: str, parent: str, service: str, at: float, error: bool = False) -> Span:
+    return Span(at, "t", name, parent, service, "op", 0.1, error)
+
+
+def test_a_call_made_again_after_it_failed_is_a_retry() -> None:
+    spans = [
+        call("3", "0", "db", 0.3),
+        call("0", "", "cart", 0.0),
+        call("1", "0", "db", 0.1, error=True),
+        call("2", "0", "db", 0.2, error=True),
+    ]
+    assert retries(spans) == {"cart->db": 2}
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        pytest.param(call("2", "0", "db", 0.05), id="made before the failure"),
+        pytest.param(call("2", "9", "db", 0.2), id="of another parent"),
+        pytest.param(call("2", "0", "cache", 0.2), id="of another service"),
+        pytest.param(call("2", "0", "cart", 0.2), id="inside the service"),
+    ],
+)
+def test_another_call_is_no_retry(second: Span) -> None:
+    spans = [call("0", "", "cart", 0.0), call("1", "0", "db", 0.1, error=True), second]
+    assert retries(spans) == {}
+
+
+ZONE = "topology.kubernetes.io/zone"
+CLUSTER = ClusterState(
+    nodes=(
+        Node(name="n1", labels={ZONE: "a"}),
+        Node(name="n2", labels={ZONE: "a"}),
+        Node(name="n3", labels={ZONE: "b"}),
+    ),
+    pods=(
+        Pod(name="cart-7d9f8c6b5-x2x4z", node="n1", owner="ReplicaSet/cart-7d9f8c6b5"),
+        Pod(name="db-0", node="n1", owner="StatefulSet/db"),
+        Pod(name="web-5d8f9c7b6-bcdfg", node="n2"),
+        Pod(name="search-6c8f9d7b5-bcdfg", node="n3"),
+        Pod(name="waiting-6c8f9d7b5-bcdfg"),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("affected", "shared"),
+    [
+        pytest.param(["cart", "db"], ("node:n1", "zone:a"), id="one node"),
+        pytest.param(["cart", "db", "web"], ("zone:a",), id="one zone"),
+        pytest.param(["cart", "search"], (), id="nothing"),
+        pytest.param(["cart", "waiting"], (), id="one is not placed"),
+        pytest.param(["cart", "unknown"], (), id="one is not known"),
+        pytest.param([], (), id="nobody is affected"),
+    ],
+)
+def test_shared_places_are_where_all_affected_run(
+    affected: list[str], shared: tuple[str, ...]
+) -> None:
+    assert shared_places(places(CLUSTER), affected) == shared

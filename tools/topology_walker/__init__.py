@@ -11,10 +11,12 @@ from tools.topology_walker.graph import (
     blast_radius,
     critical_path,
     downstream,
+    retries,
     shared_dependencies,
     upstream,
 )
 from tools.topology_walker.observe import observe
+from tools.topology_walker.places import places, shared_places
 from tools.topology_walker.ranking import rank
 
 __all__ = [
@@ -26,8 +28,11 @@ __all__ = [
     "downstream",
     "explain_tree",
     "observe",
+    "places",
     "rank",
+    "retries",
     "shared_dependencies",
+    "shared_places",
     "upstream",
     "walk",
 ]

@@ -79,6 +79,28 @@ def critical_path(spans: Sequence[Span]) -> tuple[Span, ...]:
     return tuple(path)
 
 
+def retries(spans: Sequence[Span]) -> dict[str, int]:
+    """Calls made again after the same call had failed, per edge `caller->callee`.
+
+    A call is the same if it has the same parent span, service and operation. Many retries say
+    that the callee fails, and multiply what it is asked to do.
+    """
+    by_trace = {(span.trace, span.span): span.service for span in spans}
+    failed: set[tuple[str, str, str, str]] = set()
+    found: dict[str, int] = {}
+    for span in sorted(spans, key=lambda one: one.at):
+        caller = by_trace.get((span.trace, span.parent))
+        if caller is None or caller == span.service:
+            continue
+        call = (span.trace, span.parent, span.service, span.operation)
+        if call in failed:
+            edge = f"{caller}->{span.service}"
+            found[edge] = found.get(edge, 0) + 1
+        if span.error:
+            failed.add(call)
+    return found
+
+
 def _reach(neighbours: Mapping[str, Sequence[str]], start: str) -> tuple[str, ...]:
     return tuple(name for name in _distances(neighbours, start) if name != start)
 
