@@ -82,6 +82,42 @@ class Settings(BaseSettings):
     alertmanager_every_s: float = Field(
         default=60, ge=5, description="Seconds between two such questions."
     )
+    loki_url: str = Field(default="", description="Loki whose log lines are read.")
+    loki_token: SecretStr | None = Field(
+        default=None, description="Bearer token that Loki asks for, if it does."
+    )
+    loki_tenant: str = Field(
+        default="", description="Its tenant (X-Scope-OrgID); empty: it has none."
+    )
+    loki_service_label: str = Field(
+        default="service_name", description="Label of a stream that names the service."
+    )
+    loki_match: dict[str, str] = Field(
+        default={},
+        description='Labels that streams must have, as JSON ({"namespace": "shop"}).',
+    )
+    elasticsearch_url: str = Field(
+        default="", description="Elasticsearch or OpenSearch whose log documents are read."
+    )
+    elasticsearch_index: str = Field(
+        default="logs-*", description="Index, or indices, that hold them."
+    )
+    elasticsearch_match: dict[str, str] = Field(
+        default={}, description="Fields that documents must have, as JSON."
+    )
+    elasticsearch_api_key: SecretStr | None = Field(
+        default=None, description="API key that it asks for, if it does."
+    )
+    elasticsearch_user: str = Field(
+        default="", description="User, where it asks for a password instead."
+    )
+    elasticsearch_password: SecretStr | None = Field(default=None, description="The password.")
+    logs_history_s: float = Field(
+        default=3600, gt=0, description="How much of a log's past stands for normal operation."
+    )
+    logs_most_lines: int = Field(
+        default=40_000, ge=100, description="Most log lines read in one look, spread evenly."
+    )
     facts_url: str = Field(
         default="",
         description="Address that tells facts as JSON, `<fact>:<component>` to number or word.",

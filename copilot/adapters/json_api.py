@@ -53,6 +53,7 @@ class Address:
 
     url: str
     token: SecretStr | None = None
+    scheme: str = "Bearer"
     user: str = ""
     password: SecretStr | None = None
     headers: Mapping[str, str] | None = None
@@ -193,7 +194,7 @@ def _checked(name: str, url: str) -> str:
 def _headers(address: Address) -> dict[str, str]:
     found = {"accept": "application/json", **(address.headers or {})}
     if address.token is not None:
-        found["authorization"] = f"Bearer {address.token.get_secret_value()}"
+        found["authorization"] = f"{address.scheme} {address.token.get_secret_value()}"
     return found
 
 

@@ -3,13 +3,14 @@
 from dataclasses import replace
 from typing import TypeVar
 
-from pydantic import SecretStr
-
 from copilot.adapters.alertmanager import AlertmanagerSource
+from copilot.adapters.elasticsearch import Documents, ElasticsearchSource
 from copilot.adapters.facts import ToldFacts, from_file, from_url
 from copilot.adapters.json_api import Address, JsonApi
+from copilot.adapters.log_slices import Bounds
+from copilot.adapters.loki import LokiSource, Selector
 from copilot.adapters.prometheus import PrometheusClient, PrometheusSource, queries
-from copilot.ports import Clock, TopologySource
+from copilot.ports import Clock, LogSource, TopologySource
 from copilot.received import Received
 from copilot.settings import Settings, SettingsError
 from copilot.sources import NotConfigured, Sources
@@ -27,7 +28,7 @@ def connected(
     return replace(
         sources,
         metrics=_unless(sources.metrics, metrics),
-        logs=_unless(sources.logs, received),
+        logs=_unless(sources.logs, _logs(settings, clock) or received),
         traces=_unless(sources.traces, received),
         graph=_unless(sources.graph, Joined(told) if told else None),
         configuration=_unless(sources.configuration, _facts(settings)),
@@ -38,8 +39,8 @@ def alertmanager(settings: Settings, clock: Clock) -> AlertmanagerSource | None:
     """The Alertmanager of the settings, if they name one."""
     if not settings.alertmanager_url:
         return None
-    api = _api(settings, "Alertmanager", settings.alertmanager_url, settings.alertmanager_token)
-    return AlertmanagerSource(api, clock)
+    address = Address(settings.alertmanager_url, settings.alertmanager_token)
+    return AlertmanagerSource(_api(settings, "Alertmanager", address), clock)
 
 
 def _unless(configured: Source, live: Source | None) -> Source:
@@ -47,14 +48,14 @@ def _unless(configured: Source, live: Source | None) -> Source:
     return live if live is not None and isinstance(configured, NotConfigured) else configured
 
 
-def _api(settings: Settings, name: str, url: str, token: SecretStr | None) -> JsonApi:
-    return JsonApi(name, Address(url, token), timeout_s=settings.telemetry_timeout_s)
+def _api(settings: Settings, name: str, address: Address) -> JsonApi:
+    return JsonApi(name, address, timeout_s=settings.telemetry_timeout_s)
 
 
 def _prometheus(settings: Settings, clock: Clock) -> PrometheusSource:
-    api = _api(settings, "Prometheus", settings.prometheus_url, settings.prometheus_token)
+    address = Address(settings.prometheus_url, settings.prometheus_token)
     return PrometheusSource(
-        PrometheusClient(api),
+        PrometheusClient(_api(settings, "Prometheus", address)),
         queries(settings.prometheus_queries),
         clock,
         history_s=settings.prometheus_history_s,
@@ -62,9 +63,36 @@ def _prometheus(settings: Settings, clock: Clock) -> PrometheusSource:
     )
 
 
+def _logs(settings: Settings, clock: Clock) -> LogSource | None:
+    if settings.loki_url and settings.elasticsearch_url:
+        raise SettingsError("loki_url and elasticsearch_url are both set; logs have one source")
+    bounds = Bounds(settings.logs_history_s, settings.logs_most_lines)
+    if settings.loki_url:
+        tenant = {"X-Scope-OrgID": settings.loki_tenant} if settings.loki_tenant else None
+        address = Address(settings.loki_url, settings.loki_token, headers=tenant)
+        selector = Selector(settings.loki_service_label, settings.loki_match)
+        return LokiSource(_api(settings, "Loki", address), selector, clock, bounds)
+    if settings.elasticsearch_url:
+        documents = Documents(settings.elasticsearch_index, terms=settings.elasticsearch_match)
+        api = _api(settings, "Elasticsearch", _elasticsearch(settings))
+        return ElasticsearchSource(api, documents, clock, bounds)
+    return None
+
+
+def _elasticsearch(settings: Settings) -> Address:
+    return Address(
+        settings.elasticsearch_url,
+        settings.elasticsearch_api_key,
+        scheme="ApiKey",
+        user=settings.elasticsearch_user,
+        password=settings.elasticsearch_password,
+    )
+
+
 def _facts(settings: Settings) -> ToldFacts | None:
     if settings.facts_url and settings.facts_file is not None:
         raise SettingsError("facts_url and facts_file are both set; facts have one source")
     if settings.facts_url:
-        return from_url(_api(settings, "facts", settings.facts_url, settings.facts_token))
+        address = Address(settings.facts_url, settings.facts_token)
+        return from_url(_api(settings, "facts", address))
     return None if settings.facts_file is None else from_file(settings.facts_file)

@@ -21,7 +21,8 @@ from copilot.store import StoreError
 ADVICE = {
     "metrics": "COPILOT_PROMETHEUS_URL names a Prometheus, COPILOT_BUNDLE a recording; without "
     "either the brief says what it cannot see",
-    "logs": "while serving, exporters post them to /v1/logs (OTLP)",
+    "logs": "COPILOT_LOKI_URL or COPILOT_ELASTICSEARCH_URL; while serving, exporters may post "
+    "them to /v1/logs (OTLP)",
     "traces": "while serving, exporters post them to /v1/traces (OTLP)",
     "changes": "while serving, pipelines post them to /changes",
     "facts": "COPILOT_FACTS_FILE or COPILOT_FACTS_URL tells what is configured of components",

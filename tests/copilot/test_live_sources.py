@@ -1,0 +1,160 @@
+"""The settings name live sources; each takes only the place of what is not configured."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from copilot import settings
+from copilot.adapters.live import alertmanager, connected
+from copilot.adapters.loki import LokiSource
+from copilot.adapters.prometheus import PrometheusSource
+from copilot.ports import Remote, SourceError
+from copilot.received import Received
+from copilot.service.pull import pulled
+from copilot.settings import SettingsError
+from copilot.sources import NotConfigured, Sources
+from copilot.store import Store
+from copilot.testing.service import CountedEngine
+from copilot.topologies import Joined
+from tests.contracts.clocks import Standing
+from tools.types import Alert, Edge, Topology, Window
+
+NOW = 1_767_225_600.0
+EVERYTHING: dict[str, Any] = {
+    "prometheus_url": "http://127.0.0.1:9",
+    "loki_url": "http://127.0.0.1:9",
+    "facts_url": "http://127.0.0.1:9/facts",
+    "alertmanager_url": "http://127.0.0.1:9",
+    "telemetry_timeout_s": 1,
+}
+
+
+def sources(received: Received | None = None, **flags: Any) -> Sources:
+    return connected(settings.load(None, **flags), Standing(NOW), Sources(), received)
+
+
+def test_what_is_named_is_connected_and_the_rest_is_not_configured() -> None:
+    found = sources(**EVERYTHING)
+    assert isinstance(found.metrics, PrometheusSource)
+    assert isinstance(found.logs, LokiSource)
+    assert isinstance(found.traces, NotConfigured)
+    assert isinstance(found.changes, NotConfigured)
+    assert isinstance(alertmanager(settings.load(None, **EVERYTHING), Standing(NOW)), Remote)
+    assert isinstance(sources().metrics, NotConfigured)
+
+
+def test_what_exporters_post_takes_the_place_of_what_nobody_named() -> None:
+    received = Received(Standing(NOW))
+    assert sources(received).logs is received
+    assert sources(received).traces is received
+    assert isinstance(sources(received, **EVERYTHING).logs, LokiSource)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"loki_url": "http://x", "elasticsearch_url": "http://y"}, "logs have one source"),
+        ({"facts_url": "http://x", "facts_file": Path("y")}, "facts have one source"),
+        ({"loki_url": "http://x", "loki_service_label": "a b"}, "no label name"),
+        ({"elasticsearch_url": "http://x", "elasticsearch_index": "A B"}, "no index"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_named(flags: dict[str, Any], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        sources(**flags)
+
+
+@pytest.mark.parametrize("name", ["metrics", "logs", "configuration"])
+def test_a_server_that_is_down_is_told_by_name(name: str) -> None:
+    source = getattr(sources(**EVERYTHING), name)
+    with pytest.raises(SourceError, match="http://127.0.0.1:9"):
+        source.describe()
+
+
+class Cut(NotConfigured):
+    """A log that is too long."""
+
+    def describe(self) -> str:
+        return "a log that is too long"
+
+    def problems(self) -> tuple[str, ...]:
+        return ("only the first 20 lines were read",)
+
+
+def test_a_look_names_what_a_source_that_answered_could_not_tell() -> None:
+    window = Window(start=NOW - 60, end=NOW)
+    missing = Sources(logs=Cut("logs")).look(window, NOW).missing
+    assert "logs: only the first 20 lines were read" in missing
+
+
+@dataclass
+class Told:
+    """A graph, or no answer."""
+
+    graph: Topology | None = None
+
+    def topology(self) -> Topology:
+        if self.graph is None:
+            raise SourceError("x", "is down", recoverable=True)
+        return self.graph
+
+
+def test_graphs_are_joined_and_one_that_does_not_answer_is_no_harm() -> None:
+    spans = Topology(nodes=("web",), edges=(Edge(caller="web", callee="pay", source="traces"),))
+    calls = Topology(
+        nodes=("web", "pay"),
+        edges=(Edge(caller="web", callee="pay"), Edge(caller="pay", callee="bank")),
+        entry="web",
+    )
+    joined = Joined([Told(spans), Told(), Told(calls)]).topology()
+    assert joined.nodes == ("web", "pay")
+    assert [(e.caller, e.callee, e.source) for e in joined.edges] == [
+        ("web", "pay", "traces"),
+        ("pay", "bank", "declared"),
+    ]
+    assert joined.entry == "web"
+    with pytest.raises(SourceError):
+        Joined([Told()]).topology()
+
+
+@dataclass
+class Open:
+    """Holds one open alert; breaks as often as it is told to."""
+
+    broken: int = 0
+    asked: list[Window] = field(default_factory=list)
+
+    def alerts(self, window: Window) -> list[Alert]:
+        self.asked.append(window)
+        if len(self.asked) <= self.broken:
+            raise SourceError("Alertmanager", "is down", recoverable=True)
+        return [Alert(fingerprint="f", name="Slow", service="cart", starts_at=NOW - 60)]
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[CountedEngine]:
+    store = Store(f"sqlite:///{tmp_path / 'store.sqlite'}")
+    store.create()
+    yield CountedEngine(store, time=NOW)
+    store.close()
+
+
+def test_open_alerts_are_fetched_until_the_end_and_count_once(engine: CountedEngine) -> None:
+    source = Open(broken=1)
+    with pulled(engine, source, every_s=0.01):
+        for _ in range(500):
+            if engine.alerts_repeated >= 2:
+                break
+            a_moment()
+    assert engine.alerts_accepted == 1
+    asked = len(source.asked)
+    a_moment()
+    assert len(source.asked) == asked
+
+
+def a_moment() -> None:
+    time.sleep(0.02)
