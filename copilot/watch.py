@@ -35,6 +35,12 @@ APART_S = 300.0
 RECENT_S = 7200.0
 """The last of the past, which is learned in full."""
 
+MATERIAL, POINT = 0.1, 1.0
+"""What moved by less than a tenth of its level, or a used share by less than a point, hurts nobody.
+
+A series that hardly ever moves has a band of no width, and one more open file leaves it.
+"""
+
 CALM_S = 300.0
 """An alarm ends when none of its series was out of its band for this long."""
 
@@ -189,7 +195,14 @@ def _at_least(count: int, expected: float) -> float:
 
 def _worse(found: Anomaly) -> bool:
     """Whether the series moved where it hurts; coming back to normal is no alarm."""
-    return found.direction in (read(found.metric).bad, "none")
+    return found.direction in (read(found.metric).bad, "none") and _material(found)
+
+
+def _material(found: Anomaly) -> bool:
+    away = max(found.observed - found.high, found.low - found.observed)
+    if found.metric.endswith("used_pct"):
+        return away >= POINT
+    return away >= MATERIAL * max(abs(found.low), abs(found.high))
 
 
 def _most_of(found: Sequence[Anomaly]) -> str:

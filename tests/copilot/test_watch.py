@@ -75,6 +75,34 @@ def test_one_strange_series_alone_is_no_alarm_and_an_end_is_told() -> None:
     assert heard == {"alone": [], "together": ["firing", "resolved"]}
 
 
+def test_what_hardly_ever_moves_may_move_a_little() -> None:
+    times = np.arange(0.0, 6600.0, INTERVAL_S)
+    late = times >= 6000
+
+    def still(metric: str, level: float, step: float) -> Series:
+        return Series("cart", metric, times, np.full(times.size, level) + step * late)
+
+    names = ("descriptors_used_pct", "memory_bytes", "latency_p99")
+    little = [
+        still(name, level, step)
+        for name, level, step in zip(names, (0.105, 3e7, 10.0), (0.01, 2e6, 0.5), strict=True)
+    ]
+    much = [
+        still(name, level, 3 * level + 2)
+        for name, level in zip(names, (0.1, 3e7, 10.0), strict=True)
+    ]
+    heard = {}
+    for name, series in (("little", little), ("much", much)):
+        watch = Watch(Recorded(*series), INTERVAL_S)
+        watch.look(5900.0)
+        heard[name] = [
+            alert.status
+            for now in np.arange(5900.0 + INTERVAL_S, 6600.0, INTERVAL_S)
+            for alert in watch.look(float(now))
+        ]
+    assert heard == {"little": [], "much": ["firing"]}
+
+
 def test_the_state_is_bounded_by_the_number_of_series() -> None:
     times = np.arange(0.0, 6000.0, INTERVAL_S)
     source = Recorded(Series("cart", "cpu_pct", times, np.ones(times.size)))

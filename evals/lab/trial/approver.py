@@ -6,6 +6,7 @@ through is scored afterwards.
 
 import time
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from evals.lab.blueprint import SERVICES
@@ -21,8 +22,9 @@ class Seen:
     """What an incident showed from outside, and when, on the wall clock."""
 
     id: str
-    opened_at: float
-    briefed_at: float | None = None
+    accepted: tuple[float, ...] = ()  # when its alerts were
+    briefed: list[float] = field(default_factory=list)  # when a new text was seen
+    brief: str = ""
     ranked: list[tuple[float, str, str]] = field(default_factory=list)  # when, component, kind
     approved: list[tuple[float, str, str]] = field(
         default_factory=list
@@ -63,9 +65,12 @@ class Approver:
 
     def _note(self, incident: dict[str, Any]) -> None:
         now, name = time.time(), incident["id"]
-        one = self.seen.setdefault(name, Seen(name, now))
-        if one.briefed_at is None and incident["brief"]:
-            one.briefed_at = now
+        one = self.seen.setdefault(name, Seen(name))
+        times = (datetime.fromisoformat(alert["accepted_at"]) for alert in incident["alerts"])
+        one.accepted = tuple(sorted(moment.timestamp() for moment in times))
+        if incident["brief"] != one.brief:
+            one.brief = incident["brief"]
+            one.briefed.append(now)
         ranking = incident["ranking"]
         first = next(iter(ranking["candidates"]), None)
         if first is not None and not ranking["abstained"]:

@@ -36,6 +36,7 @@ class Outcome(Frozen):
     false_actions: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
     incidents: int = 0
+    early: int = 0  # incidents that were open before anything happened: false alarms
     verdict: str = ""
     status: str = ""
     healthy: bool = False
@@ -54,45 +55,68 @@ class Outcome(Frozen):
 def judged(
     scenario: Scenario, seed: int, onset: float, seen: Iterable[Seen], healthy: bool
 ) -> Outcome:
-    """Hold what was seen against the scenario."""
-    ones = sorted((one for one in seen if one.opened_at >= onset), key=lambda one: one.opened_at)
-    actions = [
-        (at, book, Owner.parse(where).service) for one in ones for at, book, where in one.approved
-    ]
-    good = [a for a in actions if a[1] in scenario.cures and a[2] in _where(scenario)]
-    last = next((one.ranked[-1] for one in reversed(ones) if one.ranked), None)
-    named = Owner.parse(last[1]).service if last else ""
+    """Hold what was seen against the scenario.
+
+    What is judged is the incident that was acted on rightly, else the first one that heard of it.
+    The cause counts as it was named when its first plan was approved: what a plan then changes is
+    evidence of itself.
+    """
+    all_of_them = tuple(seen)
+    ones = sorted(
+        (one for one in all_of_them if _heard(one, onset) is not None),
+        key=lambda one: _heard(one, onset) or 0.0,
+    )
+    actions = [(at, book, Owner.parse(c).service) for one in ones for at, book, c in one.approved]
+    good = [a for a in actions if a[1] in scenario.cures and a[2] in scenario.components]
+    main = next((one for one in ones if _acted_rightly(one, scenario)), ones[0] if ones else None)
+    named = _named(main, onset) if main else None
     mended = [one.over_at for one in ones if one.status == "recovered" and one.over_at]
-    first = ones[0] if ones else None
+    component = Owner.parse(named[1]).service if named else ""
     return Outcome(
         scenario=scenario.name,
         seed=seed,
         needs_action=scenario.needs_action,
         component="/".join(scenario.components),
         kinds=scenario.kinds,
-        detected_s=_after(onset, first.opened_at if first else None),
-        briefed_s=_after(onset, first.briefed_at if first else None),
-        located_s=_after(onset, last[0] if last else None),
+        detected_s=_after(onset, min((_heard(o, onset) or 0.0 for o in ones), default=None)),
+        briefed_s=_after(
+            onset, next((t for t in main.briefed if t > onset), None) if main else None
+        ),
+        located_s=_after(onset, named[0] if named else None),
         recovered_s=_after(onset, min(mended, default=None) if good else None),
-        named=named,
-        named_kind=last[2] if last else "",
-        right_component=named in scenario.components,
-        right_kind=last is not None and last[2] in scenario.kinds,
+        named=component,
+        named_kind=named[2] if named else "",
+        right_component=component in scenario.components,
+        right_kind=named is not None and named[2] in scenario.kinds,
         right_playbook=bool(good),
         actions=tuple(f"{book} on {where}" for _, book, where in actions),
         false_actions=tuple(f"{a[1]} on {a[2]}" for a in actions if a not in good),
         refused=tuple(text for one in ones for text in one.refused),
         incidents=len(ones),
-        verdict=first.verdict if first else "",
-        status=first.status if first else "",
+        early=sum(bool(one.accepted) and one.accepted[0] < onset for one in all_of_them),
+        verdict=main.verdict if main else "",
+        status=main.status if main else "",
         healthy=healthy,
-        note=first.abstained if first else "",
+        note=main.abstained if main else "",
     )
 
 
-def _where(scenario: Scenario) -> frozenset[str]:
-    """Whom a right act may touch: the cause and, where calls are at fault, who makes them."""
-    return frozenset(scenario.components)
+def _heard(one: Seen, onset: float) -> float | None:
+    """When the first alert that came after the onset was taken into the incident."""
+    return next((moment for moment in one.accepted if moment >= onset), None)
+
+
+def _acted_rightly(one: Seen, scenario: Scenario) -> bool:
+    return any(
+        book in scenario.cures and Owner.parse(where).service in scenario.components
+        for _, book, where in one.approved
+    )
+
+
+def _named(one: Seen, onset: float) -> tuple[float, str, str] | None:
+    """The cause last named before the first approval, and when that naming began."""
+    until = min((at for at, _, _ in one.approved), default=float("inf"))
+    return next((r for r in reversed(one.ranked) if onset <= r[0] <= until), None)
 
 
 def _after(onset: float, moment: float | None) -> float | None:

@@ -116,6 +116,7 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         right = sum(bool(getattr(one, name)) for one in faults)
         found[name] = round(right / len(faults), 3) if faults else None
     found["false_actions"] = sum(len(one.false_actions) for one in outcomes)
+    found["false_alarms_before"] = sum(one.early for one in outcomes)
     found["left_alone"] = sum(not one.actions for one in quiet)
     return found
 
