@@ -124,13 +124,13 @@ def render(
         for one in evidence
         if one.kind == "change" and one.onset is not None and onset.at - one.onset <= RECENT_S
     ]
-    symptom = _symptom(evidence, topology)
+    felt = symptom(evidence, topology)
     return load("brief", language).render(
         title=plain(incident.title, 160),
         severity=incident.severity,
         since=date_time(onset.at),
-        symptom=_statement(symptom, language) if symptom else "",
-        symptom_id=symptom.id if symptom else "",
+        symptom=_statement(felt, language) if felt else "",
+        symptom_id=felt.id if felt else "",
         affected=", ".join(incident.services[:6]),
         more_affected=max(0, len(incident.services) - 6),
         entry=topology.entry,
@@ -175,7 +175,7 @@ def clock_lines(clocks: Clocks) -> list[ClockLine]:
     return lines
 
 
-def _symptom(evidence: list[Evidence], topology: Topology) -> Evidence | None:
+def symptom(evidence: list[Evidence], topology: Topology) -> Evidence | None:
     """What users feel: the front door's strongest metric, else its alert, else any alert."""
     doors = {ENTRY, topology.entry} - {""}
     at_door = [one for one in evidence if one.subject in doors]

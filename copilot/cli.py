@@ -129,6 +129,20 @@ def incidents(
 
 
 @app.command()
+def chat(
+    context: typer.Context,
+    incident: Annotated[
+        str, typer.Argument(help="Which incident; empty: the newest open one.")
+    ] = "",
+    once: Annotated[str, typer.Option("--once", help="Answer this one question and leave.")] = "",
+    conversation: Annotated[str, typer.Option(help="Go on with a conversation, by its id.")] = "",
+    lang: Lang = None,
+) -> None:
+    """Ask about an incident; answered from evidence. It reads only, and approves nothing."""
+    _call(context, "chat", incident=incident, once=once, conversation=conversation, lang=lang)
+
+
+@app.command()
 def approve(
     context: typer.Context,
     plan: Annotated[str, typer.Argument(metavar="ID", help="Plan or incident.")],

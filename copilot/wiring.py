@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
@@ -29,10 +30,12 @@ from copilot.adapters.runners import (
 )
 from copilot.adapters.runners.kubernetes import Cluster
 from copilot.checks import Check
+from copilot.chat import Desk, Scope
 from copilot.deps import Deps, Limits
 from copilot.engine import Engine
 from copilot.graph import NODES, Node, build
 from copilot.home import made, owned
+from copilot.incident import Incident
 from copilot.model import Metered
 from copilot.ports import AlertSource, Clock, ClusterSource, Embedder, Runner, SourceError
 from copilot.received import Received
@@ -313,6 +316,66 @@ def store(settings: Settings) -> Iterator[Store]:
         yield opened
     finally:
         opened.close()
+
+
+def recorded_in(incident: Incident | None) -> tuple[Sources, Clock] | None:
+    """An incident that came from a recording is looked at in that recording again."""
+    if incident is None or not incident.origin:
+        return None
+    bundle = RecordedBundle(Path(incident.origin))
+    return recorded_sources(bundle), bundle
+
+
+def desk(settings: Settings, deps: Deps) -> Desk:
+    """Questions answered with what the incidents are worked on with."""
+
+    @cache
+    def known() -> Knowledge:
+        # By words alone: a question may not wait for an embedder to be loaded.
+        return Knowledge(library(settings).documents(), why="the chat searches by words")
+
+    def scope_of(incident: Incident | None) -> Scope:
+        sources, clock = recorded_in(incident) or (deps.sources, deps.clock)
+        return Scope(
+            store=deps.store,
+            sources=sources,
+            clock=clock,
+            playbooks=deps.playbooks,
+            incident=incident,
+            knowledge=known,
+            limits=deps.limits,
+        )
+
+    return Desk(
+        deps.store,
+        scope_of,
+        SystemClock(),
+        lambda: secrets.token_hex(6),
+        model=deps.model,
+        language=settings.language,
+    )
+
+
+@contextmanager
+def chat(settings: Settings) -> Iterator[Desk]:
+    """A desk of this process, where no service owns the data folder; it works on no incident."""
+    wall = SystemClock()
+    with store(settings) as opened, model(settings) as (asked, _how):
+        seen = configured_sources(settings)
+        yield desk(
+            settings,
+            Deps(
+                store=opened,
+                sources=seen,
+                clock=_clock(seen, wall),
+                runner=dry_runner(wall),
+                playbooks=catalogue(settings),
+                limits=limits(settings),
+                arm=settings.arm,
+                policy=policy(settings),
+                model=asked,
+            ),
+        )
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from tools.playbook_executor import ParameterError
 
 COMMANDS = {
     "approve": "decide",
+    "chat": "chat",
     "demo": "demo",
     "doctor": "doctor",
     "graph": "drawing",

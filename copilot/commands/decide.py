@@ -1,18 +1,13 @@
 """`copilot approve` and `copilot reject`: a person's answer to one digest, here or at a service."""
 
-from pathlib import Path
-
 import httpx
 from rich.console import Console
 from rich.prompt import Confirm
 
 from copilot import home, wiring
-from copilot.adapters.recorded import RecordedBundle
 from copilot.commands import screen
 from copilot.errors import OperatorError
-from copilot.incident import Incident
 from copilot.settings import Settings, SettingsError
-from copilot.sources import Sources
 from copilot.store import ApprovalRequest, Store, UnknownPlanError
 from tools.types import Approval, Plan
 
@@ -66,7 +61,7 @@ def _here(settings: Settings, plan: Plan, decision: str, by: str, reason: str) -
     console = Console()
     with wiring.store(settings) as store:
         incident = store.incidents.require(plan.incident_id)
-    sources, clock = _origin(incident)
+    sources, clock = wiring.recorded_in(incident) or (None, None)
     # What is over is shown again from its recording: nothing real may be touched for it.
     runner = wiring.dry_runner(clock) if clock else None
     with wiring.engine(settings, decision, sources=sources, clock=clock, runner=runner) as engine:
@@ -87,14 +82,6 @@ def _here(settings: Settings, plan: Plan, decision: str, by: str, reason: str) -
             screen.event(console, event)
         screen.clocks(console, engine.store.incidents.require(plan.incident_id))
     return 0
-
-
-def _origin(incident: Incident) -> tuple[Sources | None, RecordedBundle | None]:
-    """An incident that came from a recording is looked at in that recording again."""
-    if not incident.origin:
-        return None, None
-    bundle = RecordedBundle(Path(incident.origin))
-    return wiring.recorded_sources(bundle), bundle
 
 
 def _remote(

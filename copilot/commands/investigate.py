@@ -50,7 +50,9 @@ def investigate(settings: Settings, *, what: Path, as_json: bool) -> int:
             engine.drain()
         touched = {row.fingerprint for row in alerts}
         found = [
-            engine.store.incidents.update(one.id, engine.deps.clock.now(), origin=origin)
+            engine.store.incidents.update(
+                one.id, engine.deps.clock.now(), origin=one.origin or origin
+            )
             for one in engine.store.incidents.list(limit=1000)
             if one.id not in before or _about(engine.store.alerts.of(one.id), touched)
         ]

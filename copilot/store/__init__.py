@@ -21,6 +21,7 @@ from copilot.store.approvals import (
     WrongDigestError,
 )
 from copilot.store.changes import Changes
+from copilot.store.conversations import Conversations, UnknownConversationError
 from copilot.store.database import Database, StoreError
 from copilot.store.halt import Halt, Halted, StoppedError
 from copilot.store.incidents import Incidents, UnknownIncidentError
@@ -42,6 +43,7 @@ __all__ = [
     "Approvals",
     "Assignment",
     "Changes",
+    "Conversations",
     "ExpiredError",
     "Halt",
     "Halted",
@@ -65,6 +67,7 @@ __all__ = [
     "StoreError",
     "StoredAlert",
     "TargetBusyError",
+    "UnknownConversationError",
     "UnknownIncidentError",
     "UnknownPlanError",
     "WrongDigestError",
@@ -72,7 +75,7 @@ __all__ = [
 
 
 class Store:
-    """One database, in ten parts; safe to use from many threads and processes."""
+    """One database, in its parts; safe to use from many threads and processes."""
 
     def __init__(self, url: str) -> None:
         """Name the database, `sqlite:///PATH` or `postgresql://USER@HOST/NAME`; opens nothing."""
@@ -87,6 +90,7 @@ class Store:
         self.locks = Locks(self._database)
         self.halt = Halt(self._database)
         self.journal = Journal(self._database)
+        self.conversations = Conversations(self._database)
 
     def create(self) -> None:
         """Make what is missing; refuses a database that a newer version wrote."""

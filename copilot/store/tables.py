@@ -161,6 +161,34 @@ locks = Table(
     Index("locks_holder", "holder"),
 )
 
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("incident_id", Text, nullable=False, default=""),
+    Column("language", Text, nullable=False),
+    Column("opened_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Column("summary", Text, nullable=False, default=""),
+    Column("folded", Integer, nullable=False, default=0),
+    Index("conversations_newest", "updated_at"),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("conversation_id", Text, ForeignKey("conversations.id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("question", Text, nullable=False),
+    Column("incident_id", Text, nullable=False, default=""),
+    Column("key", Text, nullable=False, default=""),
+    Column("status", Text, nullable=False),
+    Column("asked_at", Double, nullable=False),
+    Column("answered_at", Double, nullable=True),
+    Column("answer", Text, nullable=False, default=""),
+    Index("turns_key", "key"),
+)
+
 journal = Table(
     "journal",
     metadata,

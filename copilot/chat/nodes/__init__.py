@@ -1,0 +1,1 @@
+"""The nodes of an answer, one file each."""

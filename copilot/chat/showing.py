@@ -1,0 +1,57 @@
+"""What a model is shown: the conversation so far, and the evidence as data, within a budget."""
+
+from collections.abc import Sequence
+
+from copilot.briefing import evidence_line
+from copilot.chat.ledger import Ledger
+from copilot.chat.report import Part
+from copilot.conversation import Conversation, Turn
+from copilot.ports import Model
+from copilot.store.conversations import folded_line
+from prompts import Language
+from tools.log_retriever import sanitize
+
+MOST_OF_AN_ANSWER = 500
+MOST_OF_A_LINE = 420
+MOST_FOLDED = 2_000
+
+
+def conversation_shown(conversation: Conversation, turns: Sequence[Turn], remembered: int) -> str:
+    """By rule: the last turns with their answers' first lines, older ones as question and ids."""
+    answered = [turn for turn in turns if turn.answer is not None]
+    older, latest = answered[:-remembered], answered[-remembered:]
+    lines = conversation.summary.splitlines() + [folded_line(turn) for turn in older]
+    folded = "\n".join(lines)[-MOST_FOLDED:]
+    parts = [folded] if folded else []
+    for turn in latest:
+        said = sanitize(turn.answer.text if turn.answer else "", MOST_OF_AN_ANSWER)
+        parts.append(f"Q: {sanitize(turn.question, 400)}\nA: {said}")
+    return "\n".join(parts)
+
+
+def evidence_shown(parts: Sequence[Part], ledger: Ledger, language: Language) -> list[str]:
+    """One line per statement with its numbers, and what was not to be found."""
+    lines, stated = [], set[str]()
+    for part in parts:
+        for said in part.said:
+            lines.append(sanitize(f"{said.cited(language)}", MOST_OF_A_LINE))
+            stated |= {*said.ids} if said.own else set()
+        lines += [f"{part.tool}: not known: {sanitize(line, 200)}" for line in part.missing]
+    cited = dict.fromkeys(n for part in parts for said in part.said for n in said.ids)
+    for number in cited:
+        item = ledger.find(number)
+        if item is not None and number not in stated:
+            line = evidence_line(item, language)
+            lines.append(sanitize(f"{number} {line.kind}: {line.statement}", MOST_OF_A_LINE))
+    return lines
+
+
+def fitting(lines: Sequence[str], model: Model, room: int) -> list[str]:
+    """As many lines as fit; what does not is left out from the end, and that is said."""
+    kept: list[str] = []
+    for line in lines:
+        room -= model.tokens(line) + 2
+        if room < 40:
+            return [*kept, f"({len(lines) - len(kept)} lines left out)"]
+        kept.append(line)
+    return kept

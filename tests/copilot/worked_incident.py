@@ -1,0 +1,43 @@
+"""Simulated incidents, worked on once, for the tests of a conversation about them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from copilot import wiring
+from copilot.adapters.recorded import RecordedBundle
+from copilot.chat import Desk
+from copilot.incident import Incident
+from copilot.ports import Model
+from copilot.settings import Settings
+from copilot.simulator import SimulatedSource, open_world, shipped_bundles
+
+POOL = "sim-4be1c7"  # payment: its connection pool is exhausted; a harmless deploy just before
+DISK = "sim-92d05a"  # orders-db: its disk is full
+
+
+def work_on(settings: Settings, name: str) -> Incident:
+    """Deliver the alerts of a recorded incident and let the graph end or wait."""
+    folder = shipped_bundles() / "incidents" / name
+    whole = RecordedBundle(folder)
+    alerts = sorted(whole.alerts(whole.window), key=lambda one: one.starts_at)
+    bundle = RecordedBundle(folder, clock_at=alerts[0].starts_at)
+    alive = SimulatedSource(open_world(name))
+    sources = replace(wiring.recorded_sources(bundle), configuration=alive)
+    with wiring.engine(settings, "test", sources=sources, clock=bundle) as engine:
+        for alert in alerts:
+            bundle.advance(max(bundle.now(), alert.starts_at))
+            engine.accept([alert], engine.now())
+            engine.group()
+        bundle.advance(bundle.window.end)
+        engine.drain()
+        found = engine.store.incidents.list(limit=1)[0]
+        return engine.store.incidents.update(found.id, engine.now(), origin=str(folder))
+
+
+@contextmanager
+def desk_over(settings: Settings, model: Model | None = None) -> Iterator[Desk]:
+    """The desk of this data folder, with a model or without."""
+    with wiring.chat(settings) as desk:
+        desk.model = model
+        yield desk
