@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
@@ -30,7 +29,6 @@ from copilot.adapters.runners import (
 )
 from copilot.adapters.runners.kubernetes import Cluster
 from copilot.checks import Check
-from copilot.chat import Desk, Scope
 from copilot.deps import Deps, Limits
 from copilot.engine import Engine
 from copilot.graph import NODES, Node, build
@@ -114,7 +112,7 @@ def limits(settings: Settings) -> Limits:
     )
 
 
-def _clock(sources: Sources, wall: Clock) -> Clock:
+def time_of(sources: Sources, wall: Clock) -> Clock:
     """A recording brings its own time: what it shows did not happen today."""
     return sources.metrics if isinstance(sources.metrics, RecordedBundle) else wall
 
@@ -326,58 +324,6 @@ def recorded_in(incident: Incident | None) -> tuple[Sources, Clock] | None:
     return recorded_sources(bundle), bundle
 
 
-def desk(settings: Settings, deps: Deps) -> Desk:
-    """Questions answered with what the incidents are worked on with."""
-
-    @cache
-    def known() -> Knowledge:
-        # By words alone: a question may not wait for an embedder to be loaded.
-        return Knowledge(library(settings).documents(), why="the chat searches by words")
-
-    def scope_of(incident: Incident | None) -> Scope:
-        sources, clock = recorded_in(incident) or (deps.sources, deps.clock)
-        return Scope(
-            store=deps.store,
-            sources=sources,
-            clock=clock,
-            playbooks=deps.playbooks,
-            incident=incident,
-            knowledge=known,
-            limits=deps.limits,
-        )
-
-    return Desk(
-        deps.store,
-        scope_of,
-        SystemClock(),
-        lambda: secrets.token_hex(6),
-        model=deps.model,
-        language=settings.language,
-    )
-
-
-@contextmanager
-def chat(settings: Settings) -> Iterator[Desk]:
-    """A desk of this process, where no service owns the data folder; it works on no incident."""
-    wall = SystemClock()
-    with store(settings) as opened, model(settings) as (asked, _how):
-        seen = configured_sources(settings)
-        yield desk(
-            settings,
-            Deps(
-                store=opened,
-                sources=seen,
-                clock=_clock(seen, wall),
-                runner=dry_runner(wall),
-                playbooks=catalogue(settings),
-                limits=limits(settings),
-                arm=settings.arm,
-                policy=policy(settings),
-                model=asked,
-            ),
-        )
-
-
 @contextmanager
 def engine(
     settings: Settings,
@@ -406,7 +352,7 @@ def engine(
         seen = sources or configured_sources(settings, received)
         if received is not None and isinstance(seen.changes, NotConfigured):
             seen = replace(seen, changes=opened.changes)
-        known, time = catalogue(settings), clock or _clock(seen, wall)
+        known, time = catalogue(settings), clock or time_of(seen, wall)
         deps = Deps(
             store=opened,
             sources=seen,

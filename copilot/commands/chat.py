@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.text import Text
 
-from copilot import home, wiring
+from copilot import home
 from copilot.chat import Answering, Desk, Live, Progress, Question, QuestionError, Silence
 from copilot.commands.chat_remote import Remote
+from copilot.commands.desk import opened_desk
 from copilot.conversation import Turn
 from copilot.home import made
 from copilot.settings import Settings
@@ -156,7 +157,7 @@ def _line(settings: Settings, incident: str, conversation: str) -> Iterator[Line
     if address:
         yield Remote(settings, address, conversation)
         return
-    with wiring.chat(settings) as desk:
+    with opened_desk(settings) as desk:
         if incident:
             desk.store.incidents.require(incident)
         if conversation:

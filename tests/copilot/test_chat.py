@@ -24,11 +24,11 @@ class Shop:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    settings = Settings(data_dir=tmp_path_factory.mktemp("chat"))
+    settings = Settings(data_dir=tmp_path_factory.mktemp("chat"), model_use="off")
     return Shop(settings, pool=work_on(settings, POOL), disk=work_on(settings, DISK))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def desk(shop: Shop) -> Iterator[Desk]:
     with desk_over(shop.settings) as opened:
         yield opened
@@ -154,7 +154,7 @@ def test_a_question_without_words_or_without_end_is_refused(desk: Desk, text: st
 def test_without_any_incident_it_says_so_and_still_searches_the_documents(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    with desk_over(Settings(data_dir=tmp_path_factory.mktemp("empty"))) as desk:
+    with desk_over(Settings(data_dir=tmp_path_factory.mktemp("empty"), model_use="off")) as desk:
         turn = desk.ask(Question(text="what is wrong?"))
         assert turn.answer is not None
         assert "incident: none is stored" in turn.answer.text

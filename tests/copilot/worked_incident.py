@@ -7,6 +7,7 @@ from dataclasses import replace
 from copilot import wiring
 from copilot.adapters.recorded import RecordedBundle
 from copilot.chat import Desk
+from copilot.commands.desk import opened_desk
 from copilot.incident import Incident
 from copilot.ports import Model
 from copilot.settings import Settings
@@ -38,6 +39,6 @@ def work_on(settings: Settings, name: str) -> Incident:
 @contextmanager
 def desk_over(settings: Settings, model: Model | None = None) -> Iterator[Desk]:
     """The desk of this data folder, with a model or without."""
-    with wiring.chat(settings) as desk:
+    with opened_desk(settings) as desk:
         desk.model = model
         yield desk
