@@ -168,6 +168,24 @@ def reject(
 
 
 @app.command()
+def postmortem(
+    context: typer.Context,
+    incident: Annotated[str, typer.Argument(help="A closed incident.")],
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Take it into the knowledge base, after a question.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Write the draft here, to be edited.")] = None,
+    by: Annotated[str, typer.Option(help="Who accepts it.", envvar="USER")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="It was read; do not ask.")] = False,
+    lang: Lang = None,
+) -> None:
+    """Draft the postmortem of a closed incident; once accepted, the next one like it recalls it."""
+    _call(
+        context, "postmortem", incident=incident, accept=accept, out=out, by=by, yes=yes, lang=lang
+    )
+
+
+@app.command()
 def doctor(context: typer.Context) -> None:
     """Say what is configured, reachable or missing, and what to do."""
     _call(context, "doctor")

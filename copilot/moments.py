@@ -1,6 +1,6 @@
 """Moments and durations as a person reads them, in UTC."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from tools.types import Timestamp
 
@@ -8,6 +8,11 @@ from tools.types import Timestamp
 def clock_time(moment: Timestamp) -> str:
     """`14:02:10 UTC`."""
     return datetime.fromtimestamp(moment, UTC).strftime("%H:%M:%S UTC")
+
+
+def date_of(moment: Timestamp) -> date:
+    """The day of a moment."""
+    return datetime.fromtimestamp(moment, UTC).date()
 
 
 def date_time(moment: Timestamp) -> str:

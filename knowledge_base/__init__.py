@@ -14,6 +14,7 @@ from knowledge_base.documents import (
     parse_document,
     read_document,
     read_folder,
+    read_text,
 )
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "playbooks",
     "read_document",
     "read_folder",
+    "read_text",
 ]

@@ -109,7 +109,12 @@ def read_document(path: Path) -> Document:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DocumentError(path.name, f"cannot be read: {error}") from error
-    return parse_document(text, path.name, _playbook_ids())
+    return read_text(text, path.name)
+
+
+def read_text(text: str, name: str) -> Document:
+    """A document that is no file yet; `name` is what a complaint calls it."""
+    return parse_document(text, name, _playbook_ids())
 
 
 def parse_document(text: str, name: str, playbook_ids: frozenset[str]) -> Document:

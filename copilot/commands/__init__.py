@@ -32,6 +32,7 @@ COMMANDS = {
     "playbook_run": "by_hand",
     "playbook_show": "playbook",
     "playbook_validate": "playbook",
+    "postmortem": "postmortem",
     "reject": "decide",
     "resume": "halt",
     "serve": "serve",

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from copilot.errors import OperatorError
-from knowledge_base import Document, documents, read_document, read_folder
+from knowledge_base import Document, documents, read_document, read_folder, read_text
 
 
 class LibraryError(OperatorError):
@@ -32,10 +32,19 @@ class Library:
     def add(self, path: Path, *, replace: bool = False) -> Document:
         """Check a file and keep a copy of it; an existing document is only replaced if asked."""
         document = read_document(path)
+        self._keep(document, path.read_text(encoding="utf-8"), replace=replace)
+        return document
+
+    def take(self, text: str, name: str, *, replace: bool = False) -> Document:
+        """Check a text of ours, such as an accepted postmortem, and keep it."""
+        document = read_text(text, name)
+        self._keep(document, text, replace=replace)
+        return document
+
+    def _keep(self, document: Document, text: str, *, replace: bool) -> None:
         kept = self.folder / f"{document.id}.md"
         if not replace and document.id in {known.id for known in self.documents()}:
             raise LibraryError(f"document {document.id!r} exists; replace it with --replace")
-        text = path.read_text(encoding="utf-8")
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             # Written beside and renamed, so that a reader never meets half a document.
@@ -44,7 +53,6 @@ class Library:
             beside.replace(kept)
         except OSError as error:
             raise LibraryError(f"{str(kept)!r} cannot be written: {error.strerror}") from error
-        return document
 
     def remove(self, document_id: str) -> None:
         """Delete a document that was added here; shipped ones stay."""

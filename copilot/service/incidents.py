@@ -7,6 +7,7 @@ from pydantic import TypeAdapter
 from starlette.responses import Response
 
 from copilot.incident import IncidentStatus
+from copilot.postmortem import draft
 from copilot.service import views
 from copilot.store import Store
 
@@ -43,6 +44,12 @@ def incidents(store: Store) -> APIRouter:
         store.incidents.require(incident_id)
         decided = store.alerts.decisions(incident_id, limit=limit)
         return _json(_ALERTS.dump_json(tuple(map(views.alert, decided))))
+
+    @router.get("/incidents/{incident_id}/postmortem", summary="Draft of a closed one, Markdown")
+    def postmortem(incident_id: str, lang: views.Language = "en") -> Response:
+        incident = store.incidents.require(incident_id)
+        events = store.journal.events(incident_id, limit=10_000)
+        return Response(draft(incident, events, lang), media_type="text/markdown; charset=utf-8")
 
     @router.get("/alerts", summary="Alerts that belong to no incident, each with the reason")
     def unrelated(limit: Limit = 1000) -> Response:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from copilot.adapters.payloads import MalformedError, PayloadError, TooManyAlertsError
+from copilot.postmortem import NotClosedError
 from copilot.store import RefusedError, StoreError, UnknownIncidentError
 
 _STATUS: tuple[tuple[type[Exception], int], ...] = (
@@ -17,6 +18,7 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (PayloadError, 422),
     (RefusedError, 409),
     (UnknownIncidentError, 404),
+    (NotClosedError, 409),
 )
 
 
