@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tools.shop_cluster import deployment, pending, pod, service, shop, spec, warning
-from tools.cluster_inspector import ClusterFinding, diagnose, inspect, next_looks, survey
-from tools.cluster_inspector.rules import RULES, clean
+from tools.cluster_inspector import ClusterFinding, diagnose, inspect, next_looks, rules, survey
+from tools.cluster_inspector.rules import RULES
 from tools.types import Alert, ClusterState, Endpoints, LogExcerpt, Look, Window
 
 
@@ -197,5 +197,14 @@ def test_failing_requests_without_any_other_sign_still_name_their_service() -> N
 
 
 def test_foreign_text_is_capped_and_printable() -> None:
-    assert clean("x" * 500).endswith("…")
-    assert clean("a\x00\x1b[2Jb\n") == "a [2Jb"
+    found = rules.broken(
+        "node-not-ready",
+        "node/n1\x1b[31m",
+        on="Node/n1",
+        field="ready",
+        observed="a\x00\x1b[2Jb\n",
+        expected="x" * 500,
+        score=1.0,
+    )
+    assert (found.object, found.observed) == ("node/n1", "ab")
+    assert found.expected.endswith("…")

@@ -1,6 +1,7 @@
 """Every rule of the inspector: where it stops an application, and the kind of fault it names."""
 
 from tools.cluster_inspector.findings import ClusterFinding, Rule, Stage
+from tools.log_retriever.sanitize import sanitize
 from tools.types import FaultKind
 
 
@@ -145,8 +146,8 @@ def broken(
     """A finding of that rule; `on` is `Kind/name`; foreign text is kept short and printable."""
     kind, _, name = on.partition("/")
     scope, _, owner = subject.partition("/")
-    owner = clean(owner, 253) or "unnamed"
-    seen = clean(observed)
+    owner = sanitize(owner, 253) or "unnamed"
+    seen = sanitize(observed, 200)
     return ClusterFinding(
         rule=RULES[rule],
         object=f"{scope}/{owner}",
@@ -154,19 +155,8 @@ def broken(
         name=name,
         field=field,
         observed=seen,
-        expected=clean(expected),
+        expected=sanitize(expected, 200),
         cause=f"{owner}: {RULES[rule].title} ({field}: {seen})",
         score=score,
-        evidence=clean(evidence, 400),
+        evidence=sanitize(evidence, 400),
     )
-
-
-def clean(text: str, limit: int = 200) -> str:
-    """Foreign text made fit to show: control characters out, one line, capped.
-
-    >>> clean("a\\x1b[31m\\nb")
-    'a [31m b'
-    """
-    shown = "".join(char if char.isprintable() else " " for char in text[: 4 * limit])
-    shown = " ".join(shown.split())
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"

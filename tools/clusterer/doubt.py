@@ -4,7 +4,7 @@ from collections import OrderedDict
 from typing import Literal, NamedTuple, Protocol
 
 from tools.clusterer.group import Group
-from tools.clusterer.wording import plain
+from tools.log_retriever.sanitize import sanitize
 from tools.types import Alert, AlertGroup, Frozen
 
 _MOST_ANSWERS = 5_000
@@ -73,5 +73,5 @@ def _readable(verdict: Verdict | None) -> Verdict | None:
     """A verdict whose reason is fit for a screen: a model may have written it."""
     if verdict is None:
         return None
-    reason = plain(verdict.reason, _REASON_LENGTH) or "no reason given"
+    reason = sanitize(verdict.reason, _REASON_LENGTH) or "no reason given"
     return verdict._replace(reason=f"judged: {reason}")

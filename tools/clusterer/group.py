@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 
-from tools.clusterer.wording import plain
+from tools.log_retriever.sanitize import sanitize
 from tools.types import Alert, AlertGroup, Severity, Timestamp
 
 MOST_MEMBERS = 5_000
@@ -155,18 +155,19 @@ class Group:
         names = Counter(m.alert.name for m in self.members.values() if m.suspect in self.roots)
         name = names.most_common(1)[0][0] if names else first.name
         suspects = tuple(sorted(root for root in self.roots if root)) or services[:1]
-        on = f" on {plain(', '.join(suspects[:3]), 80)}" if suspects else ""
+        on = f" on {sanitize(', '.join(suspects[:3]), 80)}" if suspects else ""
         more = len(set(services) - set(suspects))
         others = f" and {more} more service{'s' if more > 1 else ''}" if more else ""
-        return f"{plain(name, 80)}{on}{others}"
+        return f"{sanitize(name, 80)}{on}{others}"
 
     def _storm(self, first: Alert, services: tuple[str, ...], radius: tuple[str, ...]) -> str:
-        where = f" on {plain(first.service, 60)}" if first.service else ""
-        spread = ", ".join(plain(name, 60) for name in services[:8]) or "none named"
-        reach = ", ".join(plain(name, 60) for name in radius[:8]) or "unknown"
+        where = f" on {sanitize(first.service, 60)}" if first.service else ""
+        spread = ", ".join(sanitize(name, 60) for name in services[:8]) or "none named"
+        reach = ", ".join(sanitize(name, 60) for name in radius[:8]) or "unknown"
         return (
-            f"First: {plain(first.name, 80)}{where}. {self.alerts} alerts of {len(self.members)} "
-            f"kinds in {self.last_at - self.first_at:.0f} s. Services: {spread}. "
+            f"First: {sanitize(first.name, 80)}{where}. {self.alerts} alerts of "
+            f"{len(self.members)} kinds in {self.last_at - self.first_at:.0f} s. "
+            f"Services: {spread}. "
             f"Blast radius: {reach}."
         )
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from tools.clusterer.config import ClustererConfig
 from tools.clusterer.group import Scope
 from tools.clusterer.reach import Reach
-from tools.clusterer.wording import accused, names_cause, plain
+from tools.clusterer.wording import accused, names_cause
+from tools.log_retriever.sanitize import sanitize
 from tools.types import Alert, Timestamp
 
 
@@ -56,7 +57,7 @@ class Reader:
             cause=names_cause(alert),
             momentary=momentary(alert),
             places=frozenset(
-                plain(f"{name}={alert.labels[name]}")
+                sanitize(f"{name}={alert.labels[name]}", 120)
                 for name in self._config.place_labels
                 if name in alert.labels
             ),

@@ -3,7 +3,7 @@
 from tools.clusterer.config import ClustererConfig
 from tools.clusterer.group import SEVERITIES, Group, Scope
 from tools.clusterer.noise import NoiseModel
-from tools.clusterer.wording import plain
+from tools.log_retriever.sanitize import sanitize
 from tools.types import Alert, Severity, Timestamp
 
 _PRESUMED_INCIDENTS_PER_DAY = 1.0
@@ -80,7 +80,7 @@ class Surfacer:
         """The name of an alert that is too new to be called noise, "" if there is none."""
         for name in group.names:
             if self.noise.family_count((*group.scope, name), at) <= self._config.learn_episodes:
-                return plain(name, 80)
+                return sanitize(name, 80)
         return ""
 
     def ended(self, group: Group, at: Timestamp) -> None:

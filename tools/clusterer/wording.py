@@ -1,7 +1,6 @@
 """What the words and labels of an alert say: whom it accuses, and cause or symptom."""
 
 import re
-import unicodedata
 from collections.abc import Collection, Sequence
 
 from tools.types import Alert
@@ -12,12 +11,6 @@ _CAUSE = re.compile(
     r"cpu|memory|oom|heap|disk|filesystem|inode|throttl|crash|restart|evict|notready|quota"
     r"|certificate|deadlock|pool"
 )
-
-
-def plain(text: str, limit: int = 120) -> str:
-    """Untrusted text for display: no control or bidirectional characters, capped."""
-    kept = "".join(c for c in text[: 4 * limit] if unicodedata.category(c)[0] != "C")
-    return kept if len(kept) <= limit else kept[: limit - 1] + "…"
 
 
 def names_cause(alert: Alert) -> bool:

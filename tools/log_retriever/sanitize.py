@@ -36,8 +36,14 @@ def sanitize(text: str, limit: int = 300) -> str:
     """
     if limit < 1:
         raise ValueError(f"limit must be at least 1, got {limit!r}")
+    if len(text) <= limit and text.isprintable():
+        return text.strip()
     head = text[: 4 * limit + 1024]
-    shown = strip_controls(head).strip()
+    shown = strip_controls(head)
+    if not shown.isprintable():
+        # What is left has no shape here: wide blanks, private and unassigned characters.
+        shown = "".join(c if c.isprintable() else " " if c.isspace() else "" for c in shown)
+    shown = shown.strip()
     if len(shown) > limit or len(head) < len(text):
         return shown[: limit - 1].rstrip() + _ELLIPSIS
     return shown
