@@ -3,9 +3,11 @@
 import importlib
 import shlex
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 from rich.console import Console
@@ -14,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from evals.baseline import BaselineError, worse_than
 from evals.baseline import read as read_baseline
 from evals.lab.cli import lab
-from evals.overview import whole
+from evals.overview import tracking, whole
 from evals.overview.jobs import ARMS, Asked
 from evals.report import Arm, Options, Perturbation, Result, show
 
@@ -35,6 +37,8 @@ SUITES = (
 )
 TRAININGS = ("ranker",)
 BENCHMARKS = ("detector", "clusterer", "logs", "locate", "ingest", "brief")
+
+T = TypeVar("T")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 app.add_typer(lab, name="lab")
@@ -80,10 +84,16 @@ def _arms(given: str) -> tuple[Arm, ...]:
 
 
 def _everything(
-    asked: Asked, report: Path | None, json_path: Path | None, baseline: Path | None
+    asked: Asked,
+    report: Path | None,
+    json_path: Path | None,
+    baseline: Path | None,
+    mlflow: Path | None,
 ) -> None:
     """All suites, the page, and an exit code that says whether any broke or got worse."""
     console = Console()
+    if mlflow is not None:
+        _tracked(tracking.check)
     before = _baseline(baseline) if baseline is not None else None
     with _progress(Console(stderr=True)) as progress:
         done = whole.run(
@@ -97,12 +107,29 @@ def _everything(
     if report is not None:
         console.print(f"wrote {whole.write(done, report)}")
     _finish(done.result, json_path, None)
+    if mlflow is not None:
+        console.print(f"logged run {_tracked(lambda: _log(done, report, mlflow))} in {mlflow}")
     if done.baseline:
         console.print(done.baseline, markup=False)
     for line in done.failures:
         console.print(line, style="red", markup=False)
     if done.failures:
         raise typer.Exit(1)
+
+
+def _log(done: whole.Whole, report: Path | None, store: Path) -> str:
+    if report is not None:
+        return tracking.track(done, report, store)
+    with TemporaryDirectory(prefix="evals-") as folder:
+        whole.write(done, Path(folder))
+        return tracking.track(done, Path(folder), store)
+
+
+def _tracked(action: Callable[[], T]) -> T:
+    try:
+        return action()
+    except tracking.TrackingError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 @app.command()
@@ -136,6 +163,9 @@ def run(
     report: Annotated[
         Path | None, typer.Option(help="Of `all`: write the page and its JSON into this folder.")
     ] = None,
+    mlflow: Annotated[
+        Path | None, typer.Option(help="Of `all`: log the run into this MLflow file store.")
+    ] = None,
     model_url: Annotated[str, typer.Option(help="Ollama's address, for the arm llm.")] = "",
     model: Annotated[str, typer.Option(help="The model's name there, for the arm llm.")] = "",
 ) -> None:
@@ -153,7 +183,7 @@ def run(
             model_url=model_url,
             model=model,
         )
-        _everything(asked, report, json_path, baseline)
+        _everything(asked, report, json_path, baseline, mlflow)
         return
     options = Options(
         data=data,

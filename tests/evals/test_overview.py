@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from pydantic import JsonValue
 from rich.progress import Progress
+from typer.testing import CliRunner
 
-from evals.overview import jobs, view, whole
+from evals.__main__ import app
+from evals.overview import jobs, tracking, view, whole
 from evals.overview.clocks import clocked, share
 from evals.overview.difference import differences
 from evals.overview.jobs import Asked, Run
@@ -17,6 +19,7 @@ from evals.overview.page import brief_markup
 from evals.overview.pictures import selected
 from evals.overview.stages import headline, lines
 from evals.report import Result, Table
+from prompts import load
 from tests.evals import chromium
 
 SECTIONS = ("answer", "difference", "clocks", "targets", "calibration", "latency", "tokens",
@@ -161,6 +164,39 @@ def test_a_brief_is_text_whatever_is_written_in_it() -> None:
     assert "\u202e" not in shown
     assert "<a " not in shown
     assert "<strong>bold</strong> <code>code</code>" in shown
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--arms", "rules,magic"], "rules, ml, llm"),
+        (["--data", "nowhere"], "does not exist"),
+        (["--baseline", "pyproject.toml"], "cannot be read"),
+        (["--baseline", "docs"], "cannot be read"),
+    ],
+)
+def test_a_wrong_option_is_refused_before_anything_is_run(given: list[str], said: str) -> None:
+    answer = CliRunner().invoke(app, ["run", "all", *given], env={"COLUMNS": "200"})
+    assert answer.exit_code == 2
+    assert said in answer.output
+
+
+def test_metrics_get_names_that_are_safe_as_files() -> None:
+    run = done("demo", mean__ac1=nan)
+    assert run.result is not None
+    odd = run.result.model_copy(update={"summary": {"../a b|c": 1.0, "x": nan, "y": inf}})
+    assert tracking.metrics(odd) == {"_a_b_c": 1.0}
+
+
+def test_a_run_is_kept_in_a_file_store_with_its_page_and_prompts(tmp_path: Path) -> None:
+    pytest.importorskip("mlflow", reason="the extra mlflow is not installed")
+    kept = judged((done("demo", case("a"), mean__ac1=0.5),))
+    whole.write(kept, tmp_path / "report")
+    run_id = tracking.track(kept, tmp_path / "report", tmp_path / "store")
+    (found,) = (tmp_path / "store").glob(f"*/{run_id}")
+    assert (found / "metrics" / "demo.rules.mean.ac1").read_text().split()[1] == "0.5"
+    assert (found / "artifacts" / "index.html").is_file()
+    assert (found / "params" / "prompt.brief.en").read_text() == load("brief", "en").fingerprint
 
 
 @pytest.fixture(scope="module")
