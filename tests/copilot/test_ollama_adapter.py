@@ -378,6 +378,18 @@ def test_a_server_that_fails_again_and_again_is_left_alone_and_looked_for_later(
         assert said(list(model.stream(asked()))) == TEXT
 
 
+def test_a_server_that_hangs_is_left_alone_after_two_timeouts_and_ever_longer() -> None:
+    clock = Time()
+    with ollama_server(Scripted(Reply(scenario="hangs"))) as server:
+        model = model_of(server, timeouts=HASTY, clock=clock)
+        assert [fault_of(model).fault for _ in range(3)] == ["timeout", "timeout", "open"]
+        for pause in (31, 61):
+            clock.sleep(pause)
+            assert [fault_of(model).fault for _ in range(2)] == ["timeout", "open"]
+        clock.sleep(61)
+        assert fault_of(model).fault == "open"
+
+
 def test_a_request_the_server_refuses_says_nothing_of_its_health() -> None:
     with ollama_server(Scripted(Reply(scenario="bad_request"))) as server:
         model = model_of(server, failures=1)

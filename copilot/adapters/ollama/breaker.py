@@ -3,9 +3,15 @@
 import threading
 from collections.abc import Callable
 
+SLOWEST_LOOK_S = 600.0
+"""Longest pause before a server that keeps failing is tried again."""
+
 
 class Breaker:
-    """Opens after `failures` in a row; after `cool_down_s` one caller at a time may look again."""
+    """Opens after `failures` in a row; after `cool_down_s` one caller at a time may look again.
+
+    A server that is seen to be back and fails at once is left alone twice as long, and so on.
+    """
 
     def __init__(
         self, now: Callable[[], float], failures: int = 5, cool_down_s: float = 30.0
@@ -17,6 +23,7 @@ class Breaker:
         self._failures = 0
         self._look_at: float | None = None
         self._problem = ""
+        self._pause_s = cool_down_s
 
     @property
     def failures(self) -> int:
@@ -41,22 +48,27 @@ class Breaker:
             self._look_at = self._now() + self._cool_down_s
             return True
 
-    def failed(self, problem: str) -> None:
-        """One more failure; the last one opens it."""
+    def failed(self, problem: str, weight: int = 1) -> None:
+        """One more failure, which counts for `weight`; the last one opens it."""
         with self._lock:
-            self._failures += 1
+            self._failures += weight
             if self._failures >= self._most:
-                self._open(problem)
+                self._look_at, self._problem = self._now() + self._pause_s, problem
+                self._pause_s = min(2 * self._pause_s, SLOWEST_LOOK_S)
 
     def trip(self, problem: str) -> None:
         """Open at once: it is known not to be there."""
         with self._lock:
-            self._open(problem)
+            self._look_at, self._problem = self._now() + self._cool_down_s, problem
+
+    def back(self) -> None:
+        """Close, on trial: it is there, and has yet to answer."""
+        with self._lock:
+            self._failures = min(self._failures, self._most - 1)
+            self._look_at, self._problem = None, ""
 
     def succeeded(self) -> None:
         """Close, and count anew."""
         with self._lock:
             self._failures, self._look_at, self._problem = 0, None, ""
-
-    def _open(self, problem: str) -> None:
-        self._look_at, self._problem = self._now() + self._cool_down_s, problem
+            self._pause_s = self._cool_down_s

@@ -22,6 +22,8 @@ ATTEMPTS = 3
 SHORT = 0.5
 """A prompt counted at less than this part of its estimate may have been cut; estimates are 1.0 to
 1.9 times the count."""
+TIMEOUT_WEIGHT = 3
+"""A timeout costs minutes of an incident, so two of them are enough to go without the model."""
 NOT_ITS_FAULT = frozenset({"missing", "refused", "truncated"})
 """Faults that say nothing of a server's health."""
 
@@ -102,7 +104,7 @@ class OllamaModel:
             url = endpoint.client.url
             endpoint.breaker.trip(f"{url} has no {self.name!r}; there: ollama pull {self.name}")
             return
-        endpoint.breaker.succeeded()
+        endpoint.breaker.back()
 
     def load(self) -> None:
         """Have the servers load the model before it is asked; what fails is met again later."""
@@ -175,7 +177,8 @@ class OllamaModel:
 
     def _failed(self, endpoint: Endpoint, error: ModelError) -> None:
         if error.fault not in NOT_ITS_FAULT:
-            endpoint.breaker.failed(error.problem)
+            weight = TIMEOUT_WEIGHT if error.fault == "timeout" else 1
+            endpoint.breaker.failed(error.problem, weight)
 
     def _best(self, free: Sequence[Endpoint]) -> Endpoint | None:
         """The free server that failed least; one not asked now only where all are such."""
