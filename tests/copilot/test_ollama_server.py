@@ -286,6 +286,20 @@ def test_who_loops_says_the_same_and_the_lazy_one_nearly_nothing() -> None:
     assert set(replies(Lazy(), 2, schema=False)) == {"I don't know."}
 
 
+def test_a_policy_that_breaks_is_not_hidden() -> None:
+    def broken(_request: ChatRequest) -> Reply:
+        raise LookupError("nothing to say")
+
+    def asked() -> None:
+        with ollama_server(broken) as server:
+            with pytest.raises(httpx.RemoteProtocolError):
+                chat(server)
+            assert server.wait_for(lambda one: bool(one.broke))
+
+    with pytest.raises(LookupError, match="nothing to say"):
+        asked()
+
+
 def test_chaos_is_the_same_for_a_seed() -> None:
     chaotic = [Chaos(Scripted("ok"), seed=3, rate=0.5) for _ in range(2)]
     request = ChatRequest(model=QWEN)

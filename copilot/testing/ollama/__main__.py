@@ -17,12 +17,19 @@ from copilot.testing.ollama import (
     Pulled,
     ollama_server,
 )
+from copilot.testing.policies import Good, Injected, Lying, Served
 
-PolicyName = Literal["noise", "dead", "lazy", "looping"]
+PolicyName = Literal["good", "lying", "injected", "noise", "dead", "lazy", "looping"]
 
 
 def _policy(name: PolicyName, seed: int) -> Policy:
     match name:
+        case "good":
+            return Served(Good())
+        case "lying":
+            return Served(Lying())
+        case "injected":
+            return Served(Injected())
         case "noise":
             return Noise(seed)
         case "dead":
@@ -36,7 +43,7 @@ def _policy(name: PolicyName, seed: int) -> Policy:
 def serve(
     port: Annotated[int, typer.Option(help="Port on the loopback; 0: any.")] = 11434,
     model: Annotated[str, typer.Option(help="Name of the model it has pulled.")] = "qwen3:30b",
-    policy: Annotated[PolicyName, typer.Option(help="What the model is like.")] = "noise",
+    policy: Annotated[PolicyName, typer.Option(help="What the model is like.")] = "good",
     chaos: Annotated[float, typer.Option(min=0, max=1, help="Part of replies gone wrong.")] = 0,
     seed: Annotated[int, typer.Option(help="The same seed, the same replies.")] = 0,
 ) -> None:

@@ -1,6 +1,7 @@
 """The server: real HTTP on the loopback, a thread per connection, every request kept."""
 
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -71,6 +72,7 @@ class OllamaServer(ThreadingHTTPServer):
         self.dimension = 256
         self.embed_failure = ""
         self.cancelled = 0
+        self.broke: list[BaseException] = []
         self.changed = threading.Condition()
         self.stopping = threading.Event()
 
@@ -99,7 +101,10 @@ class OllamaServer(ThreadingHTTPServer):
         self.cancelled += 1
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that goes away is no error of the server."""
+        """A client that goes away is no error of the server; anything else is, of its policy."""
+        problem = sys.exception()
+        if problem is not None and not isinstance(problem, OSError):
+            self.note(lambda: self.broke.append(problem))
 
 
 class _Handler(Wire):
@@ -245,7 +250,7 @@ def ollama_server(
     runners: Runners | None = None,
     obeys_truncate: bool = True,
 ) -> Iterator[OllamaServer]:
-    """A running server, stopped at the end."""
+    """A running server, stopped at the end; raises what its policy raised meanwhile."""
     with OllamaServer(
         policy,
         models,
@@ -262,3 +267,5 @@ def ollama_server(
             server.stopping.set()
             server.shutdown()
             thread.join()
+        for problem in server.broke:
+            raise problem
