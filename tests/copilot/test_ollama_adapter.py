@@ -141,11 +141,20 @@ def test_every_failure_has_its_name_and_only_passing_ones_are_tried_again(
 
 
 @pytest.mark.parametrize(
-    ("scenario", "told"),
-    [("hangs", "no first token after 0.3 s"), ("hangs_midway", "nothing for 0.3 s between tokens")],
+    ("scenario", "timeouts", "told"),
+    [
+        ("hangs", Timeouts(first_token_s=0.2), "no first token after 0.2 s"),
+        (
+            "hangs_midway",
+            Timeouts(between_tokens_s=0.2),
+            "nothing for 0.2 s between tokens",
+        ),
+    ],
 )
-def test_silence_is_a_timeout_of_its_phase(scenario: Scenario, told: str) -> None:
-    with served(Reply(text=TEXT, scenario=scenario), timeouts=HASTY) as (model, server):
+def test_silence_is_a_timeout_of_its_phase(
+    scenario: Scenario, timeouts: Timeouts, told: str
+) -> None:
+    with served(Reply(text=TEXT, scenario=scenario), timeouts=timeouts) as (model, server):
         error = fault_of(model)
         assert (error.fault, error.problem) == ("timeout", told)
         assert server.wait_for(lambda one: one.cancelled == 1)
