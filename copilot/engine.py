@@ -21,7 +21,7 @@ from copilot.ports import Clock
 from copilot.store import Accepted, ApprovalRequest, NoRightError, Run
 from copilot.watch import Watch
 from copilot.worker import LEASE_S, Worker
-from tools.clusterer import PairJudge
+from tools.clusterer import PairJudge, Silence
 from tools.playbook_executor import AUTOMATON, Policy
 from tools.types import Alert, Approval, Timestamp
 
@@ -146,6 +146,11 @@ class Engine:
         self._arrived.set()
         return accepted
 
+    def silence(self, silences: Sequence[Silence]) -> None:
+        """What people asked not to be told of, as it stands now; nothing of it is kept on disk."""
+        with self._intake_lock:
+            self._intake.silence(silences)
+
     def decide(self, approval: Approval) -> ApprovalRequest:
         """Record a person's answer and let its run go on; raises `RefusedError` with the reason."""
         now, policy = self.deps.clock.now(), self.deps.policy
@@ -226,8 +231,16 @@ class Engine:
             alerts = self._guarded(lambda: watch.look(self.now()))
             if alerts:
                 self.accept(alerts, self.now())
+            self._guarded(self._learn_graph)
             self._stopping.wait(watch.interval_s)
         self._stopping.wait()
+
+    def _learn_graph(self) -> None:
+        """A live system tells its graph bit by bit, and after we started."""
+        graph = self.deps.sources.topology()
+        if graph.edges:
+            with self._intake_lock:
+                self._intake.learn(graph)
 
     def _keep_leases(self) -> None:
         while not self._stopping.wait(LEASE_S / 3):

@@ -12,7 +12,7 @@ from pathlib import Path
 from copilot.incident import Clocks, Incident
 from copilot.ports import Clock
 from copilot.store import Assignment, Store, StoredAlert
-from tools.clusterer import Clusterer, Decision, NoiseModel, PairJudge
+from tools.clusterer import Clusterer, Decision, NoiseModel, PairJudge, Silence
 from tools.types import Alert, Timestamp, Topology
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ class Intake:
         self._new_id = new_id
         self._memory = memory
         self._remembered_at = clock.now()
+        self._silences: tuple[Silence, ...] = ()
         self._noise = _remembered(memory)
         self._clusterer = self._rebuilt()
 
@@ -79,6 +80,17 @@ class Intake:
         except OSError as problem:
             # It can be learned again; alerts must be decided on and runs handed back all the same.
             log.warning("what was learned of noise is not kept: %s", problem)
+
+    def silence(self, silences: Sequence[Silence]) -> None:
+        """What people asked not to be told of, as it stands now."""
+        self._silences = tuple(silences)
+        self._clusterer.silence(self._silences)
+
+    def learn(self, topology: Topology) -> None:
+        """Another service graph: what is open is grouped on by it, as after a restart."""
+        if set(topology.edges) != set(self._topology.edges):
+            self._topology = topology
+            self._clusterer = self._rebuilt()
 
     def close(self, incident_id: str) -> None:
         """The incident is over: no alert joins it any more."""
@@ -168,7 +180,11 @@ class Intake:
 
     def _rebuilt(self) -> Clusterer:
         clusterer = Clusterer(
-            self._topology, new_id=self._new_id, noise=self._noise, judge=self._judge
+            self._topology,
+            silences=self._silences,
+            new_id=self._new_id,
+            noise=self._noise,
+            judge=self._judge,
         )
         clusterer.restore(
             [

@@ -9,6 +9,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from copilot.errors import OperatorError
 from copilot.model_io import ModelEvent, ModelRequest
+from tools.clusterer import Silence
 from tools.types import (
     Alert,
     Change,
@@ -96,6 +97,12 @@ class ChangeSource(Protocol):
 
 class AlertSource(Protocol):
     def alerts(self, window: Window) -> Sequence[Alert]: ...
+
+
+class SilenceSource(Protocol):
+    def silences(self) -> Sequence[Silence]:
+        """What people asked not to be told of, now or later."""
+        ...
 
 
 class FactSource(Protocol):

@@ -14,6 +14,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
 
 from copilot.adapters import live, ollama_embed
+from copilot.adapters.alertmanager import AlertmanagerSource
 from copilot.adapters.clock import SystemClock
 from copilot.adapters.recorded import RecordedBundle
 from copilot.adapters.runners import (
@@ -35,7 +36,7 @@ from copilot.graph import NODES, Node, build
 from copilot.home import made, owned
 from copilot.incident import Incident
 from copilot.model import Metered
-from copilot.ports import AlertSource, Clock, ClusterSource, Embedder, Runner, SourceError
+from copilot.ports import Clock, ClusterSource, Embedder, Runner, SourceError
 from copilot.received import Received
 from copilot.retrieval import Chosen, Dense, Knowledge, Library, Memory, choose
 from copilot.settings import Settings, SettingsError
@@ -83,7 +84,7 @@ def received(settings: Settings) -> Received:
     return Received(SystemClock(), keep_s=settings.otlp_keep_s, most_bytes=settings.otlp_most_bytes)
 
 
-def open_alerts(settings: Settings) -> AlertSource | None:
+def open_alerts(settings: Settings) -> AlertmanagerSource | None:
     """Who is asked for open alerts, where the settings name somebody."""
     return live.alertmanager(settings, SystemClock())
 

@@ -7,6 +7,7 @@ from pydantic import SecretStr
 
 from copilot.model import Usage
 from copilot.store import Accepted, ApprovalRequest, Store
+from tools.clusterer import Silence
 from tools.types import Alert, Approval, Frozen, Timestamp
 
 
@@ -52,6 +53,10 @@ class Engine(Protocol):
 
     def accept(self, alerts: Sequence[Alert], now: Timestamp) -> Accepted:
         """Write the alerts; they are on disk on return. `now` is the time they were read with."""
+        ...
+
+    def silence(self, silences: Sequence[Silence]) -> None:
+        """What people asked not to be told of, as it stands now."""
         ...
 
     def decide(self, approval: Approval) -> ApprovalRequest:

@@ -1,14 +1,17 @@
 """Open alerts fetched now and then: a webhook lost, or sent while we were down, is no loss.
 
-What was delivered already is recognised by its identity and counts once.
+What was delivered already is recognised by its identity and counts once. The silences come with
+them: what people asked not to be told of, our own watch must not tell them either.
 """
 
 import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
-from copilot.ports import AlertSource, SourceError
+from copilot.adapters.alertmanager import SUPPRESSED_BY
+from copilot.ports import AlertSource, SilenceSource, SourceError
 from copilot.service.ports import Engine
 from copilot.store import StoreError
 from tools.types import Window
@@ -21,8 +24,12 @@ LOOKBACK_S = 86_400.0
 STOP_S = 10.0
 
 
+class Pager(AlertSource, SilenceSource, Protocol):
+    """Who knows what fires, and what nobody wants to hear of."""
+
+
 @contextmanager
-def pulled(engine: Engine, source: AlertSource | None, every_s: float) -> Iterator[None]:
+def pulled(engine: Engine, source: Pager | None, every_s: float) -> Iterator[None]:
     """While inside, what `source` holds open is accepted every so often; None: nothing happens."""
     if source is None:
         yield
@@ -44,11 +51,13 @@ def pulled(engine: Engine, source: AlertSource | None, every_s: float) -> Iterat
         thread.join(STOP_S)
 
 
-def _once(engine: Engine, source: AlertSource, complaint: str) -> str:
+def _once(engine: Engine, source: Pager, complaint: str) -> str:
     """Fetch and accept; returns what went wrong, which is logged once and not every minute."""
     now = engine.now()
     try:
-        alerts = source.alerts(Window(start=now - LOOKBACK_S, end=now))
+        engine.silence(source.silences())
+        held = source.alerts(Window(start=now - LOOKBACK_S, end=now))
+        alerts = [alert for alert in held if SUPPRESSED_BY not in alert.annotations]
         if alerts:
             engine.accept(alerts, now)
     except (SourceError, StoreError) as error:

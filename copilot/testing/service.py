@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from copilot.model import Usage
 from copilot.store import Accepted, ApprovalRequest, Store
+from tools.clusterer import Silence
 from tools.types import Alert, Approval, Timestamp
 
 
@@ -20,6 +21,7 @@ class CountedEngine:
     time: Timestamp = 1_700_000_000.0
     checks: dict[str, str] = field(default_factory=lambda: {"store": "ok", "workers": "ok"})
     broken: Exception | None = None
+    silences: tuple[Silence, ...] = ()
     alerts_accepted: int = 0
     alerts_repeated: int = 0
     incidents_opened: int = 0
@@ -46,6 +48,10 @@ class CountedEngine:
         self.alerts_accepted += len(accepted.new) + len(accepted.resolved)
         self.alerts_repeated += accepted.repeated
         return accepted
+
+    def silence(self, silences: Sequence[Silence]) -> None:
+        """Keep them to be looked at."""
+        self.silences = tuple(silences)
 
     def decide(self, approval: Approval) -> ApprovalRequest:
         """Record the answer in the store; raises what the store refuses with."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from copilot.intake import Intake
 from copilot.store import Store
-from tools.clusterer import Doubt, PairJudge, Verdict
+from tools.clusterer import Doubt, Matcher, PairJudge, Silence, Verdict
 from tools.types import Alert, Edge, Topology
 
 NOW = 1_700_000_000.0
@@ -97,3 +97,34 @@ def test_a_judge_that_is_given_decides_the_uncertain_pairs(tmp_path: Path) -> No
         desk.deliver(60, ("Slow", "billing"))
         incidents.append(len(desk.filed()))
     assert incidents == [1, 2]
+
+
+def test_what_people_silenced_opens_no_incident_until_the_silence_ends(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    quiet = Silence(
+        id="s1",
+        matchers=(Matcher(label="service", value="payment"),),
+        starts_at=NOW,
+        ends_at=NOW + 600,
+    )
+    desk.intake.silence([quiet])
+    desk.deliver(10, ("LatencyHigh", "payment"))
+    assert desk.filed() == {}
+    desk.deliver(700, ("ErrorsHigh", "payment"))
+    assert list(desk.filed().values()) == [["ErrorsHigh payment"]]
+
+
+def test_a_graph_that_is_learned_later_groups_what_is_open(tmp_path: Path) -> None:
+    apart = Topology(
+        edges=(Edge(caller="app", callee="payment"), Edge(caller="web", callee="checkout"))
+    )
+    counts = {}
+    for name, graph in (("shop", SHOP), ("apart", apart)):
+        (tmp_path / name).mkdir()
+        desk = Desk(tmp_path / name)
+        desk.intake.learn(Topology())
+        desk.deliver(0, ("PodCpuHigh", "payment"))
+        desk.intake.learn(graph)
+        desk.deliver(200, ("LatencyHigh", "checkout"))
+        counts[name] = len(desk.filed())
+    assert counts == {"shop": 1, "apart": 2}

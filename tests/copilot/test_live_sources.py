@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from copilot import settings
+from copilot.adapters.alertmanager import SUPPRESSED_BY
 from copilot.adapters.live import alertmanager, connected
 from copilot.adapters.loki import LokiSource
 from copilot.adapters.prometheus import PrometheusSource
@@ -21,6 +22,7 @@ from copilot.store import Store
 from copilot.testing.service import CountedEngine
 from copilot.topologies import Joined
 from tests.contracts.clocks import Standing
+from tools.clusterer import Matcher, Silence
 from tools.types import Alert, Edge, Topology, Window
 
 NOW = 1_767_225_600.0
@@ -121,6 +123,11 @@ def test_graphs_are_joined_and_one_that_does_not_answer_is_no_harm() -> None:
         Joined([Told()]).topology()
 
 
+SILENCE = Silence(
+    id="s1", matchers=(Matcher(label="service", value="pay"),), starts_at=NOW, ends_at=NOW + 60
+)
+
+
 @dataclass
 class Open:
     """Holds one open alert; breaks as often as it is told to."""
@@ -128,11 +135,16 @@ class Open:
     broken: int = 0
     asked: list[Window] = field(default_factory=list)
 
+    def silences(self) -> list[Silence]:
+        return [SILENCE]
+
     def alerts(self, window: Window) -> list[Alert]:
         self.asked.append(window)
         if len(self.asked) <= self.broken:
             raise SourceError("Alertmanager", "is down", recoverable=True)
-        return [Alert(fingerprint="f", name="Slow", service="cart", starts_at=NOW - 60)]
+        slow = Alert(fingerprint="f", name="Slow", service="cart", starts_at=NOW - 60)
+        told = {"fingerprint": "g", "annotations": {SUPPRESSED_BY: "another"}}
+        return [slow, slow.model_copy(update=told)]
 
 
 @pytest.fixture
@@ -150,7 +162,8 @@ def test_open_alerts_are_fetched_until_the_end_and_count_once(engine: CountedEng
             if engine.alerts_repeated >= 2:
                 break
             a_moment()
-    assert engine.alerts_accepted == 1
+    assert engine.alerts_accepted == 1  # the other is inhibited, and Alertmanager told nobody
+    assert engine.silences == (SILENCE,)
     asked = len(source.asked)
     a_moment()
     assert len(source.asked) == asked

@@ -81,6 +81,10 @@ class Clusterer:
         self._suppressed: OrderedDict[str, Decision] = OrderedDict()
         self._corrections: list[Decision] = []
 
+    def silence(self, silences: Sequence[Silence | MaintenanceWindow]) -> None:
+        """From now on these are the silences; those given before are no more."""
+        self._door.silence(silences)
+
     @property
     def noise(self) -> NoiseModel:
         """What was learned so far; it may be dumped, and given to the next clusterer."""

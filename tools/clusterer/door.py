@@ -40,6 +40,10 @@ class Door:
         self._background: dict[Scope, Group] = {}
         self.tracks = Tracks(config.keep_alerts)
 
+    def silence(self, silences: Sequence[Silence | MaintenanceWindow]) -> None:
+        """Take other silences in the place of the present ones."""
+        self._silences = tuple(silences)
+
     def decide(self, alert: Alert, now: Timestamp) -> Decision | None:
         """The decision, None if the alert needs a place."""
         if alert.status == "resolved":
