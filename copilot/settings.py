@@ -51,6 +51,10 @@ class Settings(BaseSettings):
     max_alerts: int = Field(
         default=10_000, ge=1, description="Largest number of alerts accepted in one request."
     )
+    chat_origins: tuple[str, ...] = Field(
+        default=(),
+        description="Web pages that may ask from a browser, as a JSON list of origins.",
+    )
     bundle: Path | None = Field(
         default=None,
         description="Recorded incident whose telemetry the service looks at, replayed at its end.",

@@ -4,6 +4,7 @@ from copilot.chat.desk import Desk, Question, QuestionError
 from copilot.chat.live import Answering, Live, Silence
 from copilot.chat.scope import Scope
 from copilot.chat.session import CancelledError, ChatLimits, Progress
+from copilot.chat.structured import structured_tools
 
 __all__ = [
     "Answering",
@@ -16,4 +17,5 @@ __all__ = [
     "QuestionError",
     "Scope",
     "Silence",
+    "structured_tools",
 ]

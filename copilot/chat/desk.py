@@ -14,6 +14,7 @@ from copilot.chat.watched import Watched
 from copilot.conversation import MOST_QUESTION, Answer, Turn, TurnStatus
 from copilot.errors import OperatorError
 from copilot.incident import CLOSED, Incident
+from copilot.model.bounded import Bounded
 from copilot.ports import Clock, Model
 from copilot.store import Store
 from prompts import Language
@@ -58,7 +59,7 @@ class Desk:
         self.store = store
         self.model = model
         self.limits = limits
-        self._scope_of = scope_of
+        self.scope_of = scope_of
         self._wall = wall
         self._new_id = new_id
         self._language: Language = language
@@ -96,13 +97,14 @@ class Desk:
         """Answer a question that was taken; what becomes of it is written down in any case."""
         stop = cancelled or threading.Event()
         with self._turn_of(turn.conversation_id):
+            status: TurnStatus = "answered"
             try:
-                answer, status = self._answered(turn, tell, stop, language), "answered"
+                answer = self._answered(turn, tell, stop, language)
             except CancelledError as error:
                 answer, status = self._without(turn, str(error)), "cancelled"
             except OperatorError as error:
                 answer, status = self._without(turn, str(error)), "failed"
-            return self._written(turn, status, answer)
+            return self.store.conversations.answer(turn, status, answer, self._wall.now())
 
     def ask(
         self,
@@ -114,19 +116,10 @@ class Desk:
         return self.answer(self.take(question), tell, cancelled, question.language)
 
     def unanswered(self, conversation_id: str) -> Turn | None:
-        """The last question of a conversation that nobody answered: its process was killed."""
+        """The last question of a conversation, where it has no answer: its process was killed, or
+        nobody waited for it."""
         turns = self.store.conversations.turns(conversation_id, limit=1)
-        return turns[-1] if turns and turns[-1].status == "asked" else None
-
-    def _written(self, turn: Turn, status: str, answer: Answer) -> Turn:
-        ended: TurnStatus = (
-            "answered"
-            if status == "answered"
-            else "cancelled"
-            if status == "cancelled"
-            else "failed"
-        )
-        return self.store.conversations.answer(turn, ended, answer, self._wall.now())
+        return turns[-1] if turns and turns[-1].status != "answered" else None
 
     def _answered(
         self, turn: Turn, tell: Tell, stop: threading.Event, language: Language | None
@@ -165,21 +158,16 @@ class Desk:
         if self.model is None:
             return None
         limits = self.limits
-        return Watched(
-            self.model,
-            calls=limits.model_calls,
-            tokens=limits.model_tokens,
-            until=until,
-            cancelled=stop,
-        )
+        bounded = Bounded(self.model, limits.model_calls, until, time.monotonic)
+        return Watched(bounded, tokens=limits.model_tokens, cancelled=stop)
 
     def _scope(self, turn: Turn) -> Scope:
         """The incident the question names, else the conversation's, else the newest open one."""
-        named = entities(turn.question, self._scope_of(None)).incident
+        named = entities(turn.question, self.scope_of(None)).incident
         incident = self.store.incidents.get(named) if named else None
         if incident is None and turn.incident_id:
             incident = self.store.incidents.require(turn.incident_id)
-        return self._scope_of(incident or _newest(self.store))
+        return self.scope_of(incident or _newest(self.store))
 
     def _without(self, turn: Turn, problem: str) -> Answer:
         conversation = self.store.conversations.require(turn.conversation_id)

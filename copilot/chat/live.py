@@ -1,4 +1,4 @@
-"""An answer as it comes: worked on in a thread of its own, told piece by piece, cancellable."""
+"""An answer as it comes: worked on in a thread of its own, told step by step, cancellable."""
 
 import threading
 from collections.abc import Iterator
@@ -16,13 +16,6 @@ class Silence:
     """Nothing happened for a while; whoever shows it may say that it is still at work."""
 
 
-@dataclass(frozen=True, slots=True)
-class Crashed:
-    """The answer broke in a way nobody foresaw; the question stays unanswered in the store."""
-
-    error: BaseException
-
-
 Live = Progress | Silence | Turn
 
 
@@ -34,7 +27,7 @@ class Answering:
 
     def __init__(self, desk: Desk, turn: Turn, language: Language | None = None) -> None:
         self._desk, self._turn, self._language = desk, turn, language
-        self._told: SimpleQueue[Progress | Turn | Crashed] = SimpleQueue()
+        self._told: SimpleQueue[Progress | Turn | BaseException] = SimpleQueue()
         self._cancelled = threading.Event()
         # A thread of its own, so that whoever waits can stop waiting at once.
         threading.Thread(target=self._work, daemon=True, name="chat-answer").start()
@@ -43,16 +36,20 @@ class Answering:
         """Nobody waits any more: it ends before its next step and is kept as cancelled."""
         self._cancelled.set()
 
+    def next(self, wait_s: float = 0.0) -> Live:
+        """What happened next; `Silence` where nothing did. A crash of the answer is raised."""
+        try:
+            told = self._told.get(timeout=wait_s) if wait_s else self._told.get_nowait()
+        except Empty:
+            return Silence()
+        if isinstance(told, BaseException):
+            raise told
+        return told
+
     def events(self, every_s: float) -> Iterator[Live]:
         """What happens, with `Silence` where nothing did for `every_s`; the turn comes last."""
         while True:
-            try:
-                told = self._told.get(timeout=every_s)
-            except Empty:
-                yield Silence()
-                continue
-            if isinstance(told, Crashed):
-                raise told.error
+            told = self.next(every_s)
             yield told
             if isinstance(told, Turn):
                 return
@@ -61,6 +58,6 @@ class Answering:
         try:
             turn = self._desk.answer(self._turn, self._told.put, self._cancelled, self._language)
         except BaseException as error:
-            self._told.put(Crashed(error))
+            self._told.put(error)
             raise
         self._told.put(turn)

@@ -5,44 +5,50 @@ from collections.abc import Sequence
 from copilot.briefing import evidence_line
 from copilot.chat.ledger import Ledger
 from copilot.chat.report import Part
+from copilot.chat.session import Session
 from copilot.conversation import Conversation, Turn
+from copilot.model.untrusted import Fence
+from copilot.model_io import Message, ModelRequest
 from copilot.ports import Model
 from copilot.store.conversations import folded_line
-from prompts import Language
-from tools.log_retriever import sanitize
+from prompts import Language, load
 
 MOST_OF_AN_ANSWER = 500
 MOST_OF_A_LINE = 420
 MOST_FOLDED = 2_000
 
 
-def conversation_shown(conversation: Conversation, turns: Sequence[Turn], remembered: int) -> str:
+def conversation_shown(
+    conversation: Conversation, turns: Sequence[Turn], remembered: int, fence: Fence
+) -> str:
     """By rule: the last turns with their answers' first lines, older ones as question and ids."""
     answered = [turn for turn in turns if turn.answer is not None]
     older, latest = answered[:-remembered], answered[-remembered:]
     lines = conversation.summary.splitlines() + [folded_line(turn) for turn in older]
     folded = "\n".join(lines)[-MOST_FOLDED:]
-    parts = [folded] if folded else []
+    parts = [fence.line(line, 300) for line in folded.splitlines()]
     for turn in latest:
-        said = sanitize(turn.answer.text if turn.answer else "", MOST_OF_AN_ANSWER)
-        parts.append(f"Q: {sanitize(turn.question, 400)}\nA: {said}")
-    return "\n".join(parts)
+        said = fence.line(turn.answer.text if turn.answer else "", MOST_OF_AN_ANSWER)
+        parts.append(f"Q: {fence.line(turn.question, 400)}\nA: {said}")
+    return fence.enclose("conversation", parts) if parts else ""
 
 
-def evidence_shown(parts: Sequence[Part], ledger: Ledger, language: Language) -> list[str]:
+def evidence_shown(
+    parts: Sequence[Part], ledger: Ledger, language: Language, fence: Fence
+) -> list[str]:
     """One line per statement with its numbers, and what was not to be found."""
     lines, stated = [], set[str]()
     for part in parts:
         for said in part.said:
-            lines.append(sanitize(f"{said.cited(language)}", MOST_OF_A_LINE))
+            lines.append(fence.line(said.cited(language), MOST_OF_A_LINE))
             stated |= {*said.ids} if said.own else set()
-        lines += [f"{part.tool}: not known: {sanitize(line, 200)}" for line in part.missing]
+        lines += [f"{part.tool}: not known: {fence.line(line, 200)}" for line in part.missing]
     cited = dict.fromkeys(n for part in parts for said in part.said for n in said.ids)
     for number in cited:
         item = ledger.find(number)
         if item is not None and number not in stated:
             line = evidence_line(item, language)
-            lines.append(sanitize(f"{number} {line.kind}: {line.statement}", MOST_OF_A_LINE))
+            lines.append(fence.line(f"{number} {line.kind}: {line.statement}", MOST_OF_A_LINE))
     return lines
 
 
@@ -55,3 +61,29 @@ def fitting(lines: Sequence[str], model: Model, room: int) -> list[str]:
             return [*kept, f"({len(lines) - len(kept)} lines left out)"]
         kept.append(line)
     return kept
+
+
+def asked_of(
+    session: Session,
+    question: str,
+    parts: Sequence[Part],
+    ledger: Ledger,
+    language: Language,
+    system: str,
+) -> ModelRequest:
+    """One request: what to do, the conversation and the evidence as data, the question last."""
+    model, limits = session.model, session.limits
+    assert model is not None
+    fence = Fence(session.nonce)
+    history = conversation_shown(session.conversation, session.turns, limits.remembered, fence)
+    taken = model.tokens(system) + model.tokens(history) + model.tokens(question)
+    lines = evidence_shown(parts, ledger, language, fence)
+    shown = fitting(lines, model, model.context_tokens - limits.reply_tokens - taken - 200)
+    user = load("chat_question", language).render(
+        history=history, question=question, evidence=fence.enclose("evidence", shown)
+    )
+    return ModelRequest(
+        messages=(Message(role="system", content=system), Message(role="user", content=user)),
+        max_tokens=limits.reply_tokens,
+        priority="chat",
+    )

@@ -10,10 +10,9 @@ from copilot.chat.calls import Call
 from copilot.chat.ledger import Ledger
 from copilot.chat.report import Part
 from copilot.chat.session import Session
-from copilot.chat.showing import conversation_shown, evidence_shown, fitting
+from copilot.chat.showing import asked_of
 from copilot.chat.tools import TOOLS
 from copilot.model import ask
-from copilot.model_io import Message, ModelRequest
 from prompts import Language, load
 from tools.types import Frozen
 
@@ -29,17 +28,7 @@ def wishes(
     system = load("chat_tools", language).render(
         tools=[_listed(name) for name in TOOLS], most=MOST_WISHES, nonce=session.nonce
     )
-    history = conversation_shown(session.conversation, session.turns, session.limits.remembered)
-    room = model.context_tokens - session.limits.reply_tokens - model.tokens(system + history)
-    shown = fitting(evidence_shown(parts, ledger, language), model, room - model.tokens(question))
-    user = load("chat_question", language).render(
-        history=history, question=question, evidence=shown, nonce=session.nonce
-    )
-    request = ModelRequest(
-        messages=(Message(role="system", content=system), Message(role="user", content=user)),
-        max_tokens=session.limits.reply_tokens,
-        priority="chat",
-    )
+    request = asked_of(session, question, parts, ledger, language, system)
     asked = ask(model, request, wish_list(), lambda _wanted: (), language)
     if asked.value is None:
         return [], asked.reason

@@ -8,10 +8,9 @@ from pydantic import Field
 from copilot.chat.ledger import Ledger
 from copilot.chat.report import Part
 from copilot.chat.session import Session
-from copilot.chat.showing import conversation_shown, evidence_shown, fitting
+from copilot.chat.showing import asked_of
 from copilot.chat.understand import language_of
 from copilot.model import ask
-from copilot.model_io import Message, ModelRequest
 from prompts import Language, load
 from tools.evidence import check, cited
 from tools.log_retriever import sanitize
@@ -48,17 +47,7 @@ def write(
     model = session.model
     assert model is not None
     system = load("chat_write", language).render(most=MOST_CLAIMS, nonce=session.nonce)
-    history = conversation_shown(session.conversation, session.turns, session.limits.remembered)
-    room = model.context_tokens - session.limits.reply_tokens - model.tokens(system + history)
-    shown = fitting(evidence_shown(parts, ledger, language), model, room - model.tokens(question))
-    user = load("chat_question", language).render(
-        history=history, question=question, evidence=shown, nonce=session.nonce
-    )
-    request = ModelRequest(
-        messages=(Message(role="system", content=system), Message(role="user", content=user)),
-        max_tokens=session.limits.reply_tokens,
-        priority="chat",
-    )
+    request = asked_of(session, question, parts, ledger, language, system)
     known = quotable(parts, ledger)
     names = session.scope.services()
     asked = ask(

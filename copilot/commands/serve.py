@@ -9,6 +9,7 @@ import uvicorn
 from rich.console import Console
 
 from copilot import wiring
+from copilot.commands.desk import desk
 from copilot.service import create_app
 from copilot.service.pull import pulled
 from copilot.settings import Settings, SettingsError
@@ -38,11 +39,18 @@ def serve(settings: Settings) -> int:
                 f"copilot listens at {address}\n"
                 f"alerts: POST {address}/api/v2/alerts or {address}/webhooks/alertmanager\n"
                 f"telemetry: POST {address}/v1/traces, {address}/v1/logs, {address}/changes\n"
-                f"incidents: GET {address}/incidents",
+                f"incidents: GET {address}/incidents\n"
+                f"chat: copilot chat, POST {address}/chat, {address}/v1 (OpenAI-compatible)",
                 soft_wrap=True,
             )
             try:
-                app = create_app(engine, settings, received=received)
+                app = create_app(
+                    engine,
+                    settings,
+                    received=received,
+                    desk=desk(settings, engine.deps),
+                    origins=settings.chat_origins,
+                )
                 config = uvicorn.Config(
                     app, log_level="warning", timeout_graceful_shutdown=STOP_S, access_log=False
                 )

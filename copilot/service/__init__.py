@@ -1,18 +1,24 @@
 """Service: the HTTP door. Alerts come in, incidents are read, plans are answered."""
 
+from collections.abc import Sequence
+
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 import copilot
+from copilot.chat import Desk
 from copilot.received import Received
 from copilot.service.approval import approval
 from copilot.service.boundary import Boundary
 from copilot.service.changes import changes
+from copilot.service.chat import chat
 from copilot.service.deliveries import deliveries
 from copilot.service.events import events
 from copilot.service.gate import Gate
 from copilot.service.health import health
 from copilot.service.incidents import incidents
 from copilot.service.meters import Meters
+from copilot.service.openai import openai
 from copilot.service.otlp import otlp
 from copilot.service.ports import Counters, Engine, ServiceSettings, Streams
 from copilot.service.refusals import refusals
@@ -27,11 +33,14 @@ def create_app(
     settings: ServiceSettings,
     streams: Streams = DEFAULT_STREAMS,
     received: Received | None = None,
+    desk: Desk | None = None,
+    origins: Sequence[str] = (),
 ) -> FastAPI:
     """The app over an engine that somebody else starts and stops; it holds no state of its own.
 
     With an API key set, every request but `/healthz` and `/readyz` has to carry it; without one,
-    only this machine is answered. With `received`, exporters may post telemetry to it.
+    only this machine is answered. With `received`, exporters may post telemetry to it; with
+    `desk`, people may ask. Pages of `origins` may do so from a browser.
     """
     # The interactive pages load their scripts from elsewhere; the schema itself stays.
     app = FastAPI(
@@ -46,7 +55,19 @@ def create_app(
     app.include_router(events(engine.store, streams))
     app.include_router(approval(engine))
     app.include_router(health(engine, meters))
+    if desk is not None:
+        app.include_router(chat(desk))
+        app.include_router(openai(desk, engine.now))
     refusals(app)
     app.add_middleware(Gate, settings=settings)
+    if origins:
+        # Outside of the gate: a browser asks whether it may before it sends the key.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type", "x-conversation-id"],
+            expose_headers=["x-conversation-id"],
+        )
     app.add_middleware(Boundary, meters=meters)
     return app

@@ -14,6 +14,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from copilot.service.openai.errors import speaks_openai, told_as_openai
 from copilot.service.ports import ServiceSettings
 
 OPEN = frozenset({"/healthz", "/readyz"})
@@ -34,7 +35,12 @@ class Refusal(Exception):
 
     def __init__(self, status: int, detail: str, **headers: str) -> None:
         super().__init__(detail)
-        self.response = JSONResponse({"detail": detail}, status, headers=headers)
+        self.status, self.detail, self.headers = status, detail, headers
+
+    def response(self, path: str) -> JSONResponse:
+        """In the words of the API that was asked."""
+        said = told_as_openai(self.status, self.detail) if speaks_openai(path) else None
+        return JSONResponse(said or {"detail": self.detail}, self.status, headers=self.headers)
 
 
 class Gate:
@@ -55,7 +61,7 @@ class Gate:
             if scope["method"] in _CARRYING:
                 receive = await self._carried(scope, headers, receive)
         except Refusal as refusal:
-            await refusal.response(scope, receive, send)
+            await refusal.response(scope["path"])(scope, receive, send)
             return
         await self._app(scope, receive, send)
 

@@ -9,14 +9,22 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from copilot.adapters.payloads import MalformedError, PayloadError, TooManyAlertsError
+from copilot.chat import QuestionError
 from copilot.postmortem import NotClosedError
-from copilot.store import RefusedError, StoreError, UnknownIncidentError
+from copilot.store import (
+    RefusedError,
+    StoreError,
+    UnknownConversationError,
+    UnknownIncidentError,
+)
 
 _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (MalformedError, 400),
     (TooManyAlertsError, 413),
     (PayloadError, 422),
     (RefusedError, 409),
+    (QuestionError, 422),
+    (UnknownConversationError, 404),
     (UnknownIncidentError, 404),
     (NotClosedError, 409),
 )
