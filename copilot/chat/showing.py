@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from copilot.briefing import evidence_line
 from copilot.chat.ledger import Ledger
 from copilot.chat.report import Part
 from copilot.chat.session import Session
@@ -10,11 +9,11 @@ from copilot.conversation import Conversation, Turn
 from copilot.model.untrusted import Fence
 from copilot.model_io import Message, ModelRequest
 from copilot.ports import Model
+from copilot.reasoning.table import row
 from copilot.store.conversations import folded_line
 from prompts import Language, load
 
 MOST_OF_AN_ANSWER = 500
-MOST_OF_A_LINE = 420
 MOST_FOLDED = 2_000
 
 
@@ -36,20 +35,14 @@ def conversation_shown(
 def evidence_shown(
     parts: Sequence[Part], ledger: Ledger, language: Language, fence: Fence
 ) -> list[str]:
-    """One line per statement with its numbers, and what was not to be found."""
-    lines, stated = [], set[str]()
-    for part in parts:
-        for said in part.said:
-            lines.append(fence.line(said.cited(language), MOST_OF_A_LINE))
-            stated |= {*said.ids} if said.own else set()
-        lines += [f"{part.tool}: not known: {fence.line(line, 200)}" for line in part.missing]
-    cited = dict.fromkeys(n for part in parts for said in part.said for n in said.ids)
-    for number in cited:
-        item = ledger.find(number)
-        if item is not None and number not in stated:
-            line = evidence_line(item, language)
-            lines.append(fence.line(f"{number} {line.kind}: {line.statement}", MOST_OF_A_LINE))
-    return lines
+    """What the tools say first, then a row for each item they cite, then the rest they say."""
+    leads = [fence.line(said.cited(language)) for part in parts for said in part.lead]
+    rest = [said for part in parts for said in part.rows if not said.own]
+    absent = [f"{part.tool}: {fence.line(line, 200)}" for part in parts for line in part.missing]
+    numbers = dict.fromkeys(n for part in parts for said in part.said for n in said.ids)
+    items = [item for number in numbers if (item := ledger.find(number)) is not None]
+    rows = [row(item, fence) for item in items]
+    return [*leads, *absent, *rows, *(fence.line(said.cited(language)) for said in rest)]
 
 
 def fitting(lines: Sequence[str], model: Model, room: int) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, Literal, Union
 
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, Field, JsonValue, create_model
 
 from copilot.chat.calls import Call
 from copilot.chat.ledger import Ledger
@@ -29,6 +29,7 @@ def wishes(
         tools=[_listed(name) for name in TOOLS], most=MOST_WISHES, nonce=session.nonce
     )
     request = asked_of(session, question, parts, ledger, language, system)
+    request = request.model_copy(update={"reply_schema": wish_schema()})
     asked = ask(model, request, wish_list(), lambda _wanted: (), language)
     if asked.value is None:
         return [], asked.reason
@@ -47,6 +48,16 @@ def wish_list() -> type[BaseModel]:
         __base__=Frozen,
         requests=(tuple[one, ...], Field(default=(), max_length=MOST_WISHES)),
     )
+
+
+@cache
+def wish_schema() -> dict[str, JsonValue]:
+    """Its schema without lengths of text: a grammar made of them is too large for the server."""
+    schema = wish_list().model_json_schema()
+    for part in (schema, *schema["$defs"].values()):
+        for field in part.get("properties", {}).values():
+            field.pop("maxLength", None)
+    return schema
 
 
 def _shape(name: str) -> type[BaseModel]:

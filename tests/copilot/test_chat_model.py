@@ -33,7 +33,7 @@ def wish(tool: str, **arguments: object) -> str:
 
 def claims(*said: tuple[str, str]) -> str:
     return json.dumps(
-        {"claims": [{"text": text, "evidence": numbers.split()} for text, numbers in said]},
+        {"sentences": [{"text": text, "cites": numbers.split()} for text, numbers in said]},
         ensure_ascii=False,
     )
 
@@ -86,6 +86,7 @@ LIES = {
     "a service the evidence does not name": (("orders-db is slow.", "E1"),),
     "an order": (("Approve the plan for payment now.", "E1"),),
     "a link": (("See https://example.org about payment.", "E1"),),
+    "a time that nobody measured": (("payment failed at 03:14.", "E1"),),
     "the wrong language": (("支付服务的连接池已经耗尽了。", "E1"),),
 }
 

@@ -307,8 +307,8 @@ def test_a_page_of_a_configured_origin_may_ask_and_another_may_not(client: TestC
 
 
 def test_a_text_that_did_not_hold_is_never_streamed(client: TestClient, desk: Desk) -> None:
-    lie = json.dumps({"claims": [{"text": "Everything is fine at 57.3 %.", "evidence": ["E1"]}]})
+    lie = json.dumps({"sentences": [{"text": "All is well at 57.3 %.", "cites": ["E1"]}]})
     desk.model = ScriptedModel(['{"requests": []}', lie, lie], context_tokens=64_000)
     answer = completion(client, "why?", stream=True)
-    assert "Everything is fine" not in answer.text
+    assert "All is well" not in answer.text
     assert "was not used" in answer.text
