@@ -31,8 +31,8 @@ SUITES: Mapping[str, tuple[Arm, ...]] = {
 }
 """The suites in the order of the stages, each with the arms it has."""
 
-RECOVERY_DAYS = 20
-"""Days lived through where nobody set a limit: some minutes instead of half an hour."""
+RECOVERY_DAYS = 12
+"""Days lived through where nobody set a limit: minutes instead of a quarter of an hour or more."""
 
 NO_MODEL = "no model"
 Status = Literal["done", "broken", "not run"]
