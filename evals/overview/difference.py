@@ -33,8 +33,8 @@ def name_of(suite: str, arm: str) -> str:
 
 
 def fingerprint(result: Result) -> str:
-    """The same for the same cases, whatever was said of them."""
-    names = sorted({str(row.get("id")) for row in result.cases})
+    """The same for the same cases, whatever was said of them and whichever peers ran along."""
+    names = sorted(outcomes(result) or {str(row.get("id")) for row in result.cases})
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
 

@@ -20,6 +20,7 @@ from evals.overview.jobs import Asked, Run, plan, run_all
 from evals.overview.outcomes import outcomes
 from evals.overview.page import Facts
 from evals.report import Result, Table
+from tools.log_retriever import redact
 from tools.types import Frozen
 
 
@@ -73,14 +74,18 @@ def judge(
         made_at=made_at,
         machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, "
         f"Python {platform.python_version()}",
-        command=command,
+        command=redact(command).text,  # an address may carry a password
         seconds=seconds,
     )
     found = None if baseline is None else differences(baseline, runs)
+    result = _result(facts, runs)
+    if found is not None:
+        compared: list[JsonValue] = [one.model_dump(mode="json") for one in found]
+        result = result.model_copy(update={"notes": {**result.notes, "differences": compared}})
     return Whole(
         facts=facts,
         runs=tuple(runs),
-        result=_result(facts, runs),
+        result=result,
         differences=found,
         baseline=_said_of(baseline_name, found),
     )

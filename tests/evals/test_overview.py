@@ -220,6 +220,16 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return whole.write(judged(runs, before), tmp_path_factory.mktemp("report"))
 
 
+@pytest.mark.parametrize("cases", [0, 1])
+def test_a_report_of_next_to_nothing_is_still_a_page(cases: int, tmp_path: Path) -> None:
+    run = done("incidents", *([case("only")] * cases), mean__ac1=nan)
+    absent = Run(suite="reasoning", arm="llm", status="not run", reason="no model")
+    text = whole.write(judged((run, absent)), tmp_path).read_text(encoding="utf-8")
+    assert all(f'id="{name}"' in text for name in SECTIONS)
+    assert "not run: no model" in text
+    assert "nan" not in text.lower()
+
+
 def test_nothing_hostile_gets_into_the_page(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert "<script>alert" not in text
