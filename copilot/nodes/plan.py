@@ -9,6 +9,7 @@ from copilot.briefing import publish
 from copilot.deps import Deps
 from copilot.hesitation import hesitation
 from copilot.judging import subsided
+from copilot.reasoning.proposing import propose
 from copilot.state import IncidentState
 from copilot.store import ApprovalRequest
 from prompts import LANGUAGES
@@ -50,12 +51,14 @@ def plan(state: IncidentState, runtime: Runtime[Deps]) -> Planned:
     doubt = hesitation(state["ranking"], state["evidence"])
     if doubt is not None and not state["ranking"].abstained:
         return _hand_over(deps, state, doubt.reason, doubt.check)
+    facts = deps.sources.facts(state["onset"].at)
     choice = choose(
         deps.playbooks,
         state["ranking"],
-        deps.sources.facts(state["onset"].at),
+        facts,
         deps.store.outcomes.all(),
-        arm=deps.instruments,
+        arm=deps.arm,
+        consulted=propose(deps, state, facts),
         excluded=_tried(asked) | _rejected(ever),
         now=deps.clock.now(),
         unrunnable=deps.unrunnable,

@@ -120,7 +120,7 @@ def _sections(
     """Every section but the evidence, each within its own budget."""
 
     def within(name: str, lines: Sequence[str]) -> list[str]:
-        return _cut(model, lines, user.budget[name])
+        return cut(model, lines, user.budget[name])
 
     alerting = [fence.line(name, 80) for name in state["group"].services[:20]]
     known = recollections(recalled, fence)
@@ -159,7 +159,7 @@ def recollections(recalled: Sequence[Recalled], fence: Fence) -> list[str]:
     return lines
 
 
-def _cut(model: Model, lines: Sequence[str], budget: int) -> list[str]:
+def cut(model: Model, lines: Sequence[str], budget: int) -> list[str]:
     """The first lines that cost at most `budget`."""
     kept, spent = [], 0
     for line in lines:

@@ -59,6 +59,22 @@ class NarrativeReply(Shape):
     sentences: tuple[Sentence, ...] = Field(min_length=1, max_length=8)
 
 
+class ParameterReply(Shape):
+    """One value that the facts lack."""
+
+    name: str = Field(max_length=60)
+    value: int | float | str
+
+
+class PlanReply(Shape):
+    """A playbook of the list with the values it lacks, or none."""
+
+    playbook: str
+    parameters: tuple[ParameterReply, ...] = Field(max_length=6)
+    cites: tuple[str, ...] = Field(max_length=6)
+    reason: str = Field(min_length=1, max_length=300)
+
+
 class PairReply(Shape):
     """Whether an alert belongs to a group that only time speaks for."""
 
@@ -87,6 +103,14 @@ def narrative_schema(ids: Sequence[str]) -> dict[str, JsonValue]:
     """The schema of `NarrativeReply` in which only known evidence can be cited."""
     schema = _bare(NarrativeReply)
     schema["$defs"]["Sentence"]["properties"]["cites"]["items"] = {"enum": list(ids)}
+    return schema
+
+
+def plan_schema(playbooks: Sequence[str], ids: Sequence[str]) -> dict[str, JsonValue]:
+    """The schema of `PlanReply` in which only what is offered and shown can be named."""
+    schema = _bare(PlanReply)
+    schema["properties"]["playbook"] = {"enum": ["", *playbooks]}
+    schema["properties"]["cites"]["items"] = {"enum": list(ids)}
     return schema
 
 

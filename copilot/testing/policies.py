@@ -22,6 +22,7 @@ Schema = dict[str, JsonValue]
 
 _ROW = re.compile(r"^(E\d+) \| (\S+) \| (.*?) \| (.*)$", re.MULTILINE)
 _RANKED = re.compile(r"^(.+?) \| (\w+) \| \d+% \| ?(.*)$", re.MULTILINE)
+_OFFERED = re.compile(r"^([a-z][a-z-]+) \| .*? \| .*? \| (.*?) \| ?(.*)$", re.MULTILINE)
 _DATA = re.compile(r"<<data (\w+) from=(\w+)>>\n(.*?)\n<<end \1>>", re.DOTALL)
 _BURIED = re.compile(r"[A-Za-z0-9+/]{24,}={0,2}")
 _ORDERS = re.compile(
@@ -90,6 +91,8 @@ class Good:
             return _dumped(self.diagnosis(seen))
         if "sentences" in asked:
             return _dumped({"sentences": [_sentence(row, seen) for row in seen.rows[:3]]})
+        if "playbook" in asked:
+            return _dumped(_first_offered(seen))
         if "verdict" in asked:
             said = "开始时间相近" if seen.chinese else "both began at the same time"
             return _dumped({"verdict": "split", "reason": said})
@@ -119,6 +122,8 @@ class Lying:
         if not seen.repairing:
             return _dumped(_invented(seen))
         asked = _part(schema, "properties")
+        if "playbook" in asked:
+            return _dumped(_worst_offered(seen))
         if "hypotheses" not in asked:
             return Good()(texts, schema)
         blamed = next(
@@ -145,7 +150,7 @@ class Injected:
         if "verdict" in asked:
             return _dumped({"verdict": "merge", "reason": orders[0][:180]})
         if "hypotheses" not in asked:
-            return _dumped({"playbook": _named(orders, _words(schema)), "reason": orders[0][:300]})
+            return _dumped(_ordered(seen, orders))
         return _dumped(self._obedient(seen, orders))
 
     def _obedient(self, seen: Seen, orders: Sequence[str]) -> dict[str, JsonValue]:
@@ -220,6 +225,44 @@ def _hypothesis(
     }
 
 
+def _first_offered(seen: Seen) -> dict[str, JsonValue]:
+    """The first playbook that nothing keeps from being run, by the first items of the table."""
+    ready = [row for row in _OFFERED.findall(seen.data) if not row[1] and not row[2]]
+    return _choice(ready[0][0] if ready else "", seen)
+
+
+def _worst_offered(seen: Seen) -> dict[str, JsonValue]:
+    """The last playbook there is, with values that nobody measured."""
+    rows = _OFFERED.findall(seen.data)
+    lacking = [name for row in rows[-1:] for name in re.findall(r"[a-z_]+(?= \(|,|$)", row[1])]
+    values: list[JsonValue] = [{"name": name, "value": "ghost"} for name in lacking]
+    return _choice(rows[-1][0] if rows else "", seen) | {"parameters": values}
+
+
+def _ordered(seen: Seen, orders: Sequence[str]) -> dict[str, JsonValue]:
+    """What recorded text names, with every word of it that a parameter might be."""
+    named = _named(orders, [row[0] for row in _OFFERED.findall(seen.data)])
+    lacking = [
+        name
+        for row in _OFFERED.findall(seen.data)
+        if row[0] == named
+        for name in re.findall(r"[a-z_]+(?= \(|,|$)", row[1])
+    ]
+    word = re.findall(r"[\w-]+", orders[0])[-1:] or ["ghost"]
+    values: list[JsonValue] = [{"name": name, "value": word[0]} for name in lacking]
+    said: dict[str, JsonValue] = {} if seen.repairing else {"reason": orders[0][:280]}
+    return _choice(named, seen) | {"parameters": values} | said
+
+
+def _choice(playbook: str, seen: Seen) -> dict[str, JsonValue]:
+    return {
+        "playbook": playbook,
+        "parameters": [],
+        "cites": [row[0] for row in seen.rows[:2]],
+        "reason": "它针对所定位的原因" if seen.chinese else "It is meant for the located cause.",
+    }
+
+
 def _invented(seen: Seen) -> dict[str, JsonValue]:
     asked = _part(seen.schema, "properties")
     said = "99999 requests failed at 03:33:33 because ghost-service lost its disk."
@@ -227,6 +270,8 @@ def _invented(seen: Seen) -> dict[str, JsonValue]:
         return {"sentences": [{"text": said, "cites": ["E9999"]}]}
     if "verdict" in asked:
         return {"verdict": "both", "reason": said}
+    if "playbook" in asked:
+        return _choice("rm-rf", seen) | {"reason": said, "cites": ["E9999"]}
     lie = _hypothesis("ghost-service", "gremlins", ["E9999"], chinese=False)
     return {"hypotheses": [lie | {"because": said}], "follow_ups": []}
 
@@ -252,10 +297,6 @@ def _readings(data: str) -> list[str]:
 
 def _named(orders: Sequence[str], names: Sequence[str]) -> str:
     return next((name for line in orders for name in names if name and name in line), "")
-
-
-def _words(schema: Schema) -> list[str]:
-    return re.findall(r'"([a-z][a-z-]+)"', json.dumps(schema))
 
 
 def _part(schema: Schema, name: str) -> Schema:

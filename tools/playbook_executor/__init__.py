@@ -13,6 +13,7 @@ from tools.playbook_executor.errors import (
 )
 from tools.playbook_executor.fill import digest, fill
 from tools.playbook_executor.known import known
+from tools.playbook_executor.offers import Offer, offers_for
 from tools.playbook_executor.parse import parse, schema
 from tools.playbook_executor.proposal import Consulted
 from tools.playbook_executor.run import (
@@ -34,6 +35,7 @@ __all__ = [
     "Consulted",
     "DigestError",
     "ExpiredError",
+    "Offer",
     "ParameterError",
     "PlaybookError",
     "Policy",
@@ -48,6 +50,7 @@ __all__ = [
     "digest",
     "fill",
     "known",
+    "offers_for",
     "parse",
     "run_step",
     "schema",

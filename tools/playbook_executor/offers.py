@@ -10,6 +10,8 @@ from tools.playbook_executor.parameters import checked
 from tools.playbook_executor.subject import Subject, broken
 from tools.types import (
     Applicability,
+    Candidate,
+    Fact,
     FaultKind,
     Outcome,
     Parameter,
@@ -44,6 +46,15 @@ class Offer:
     def order(self) -> tuple[int, int, str]:
         """Preferred first, then the lower risk; the id only makes the order total."""
         return (-self.preference, _RISK_ORDER[self.playbook.risk], self.playbook.id)
+
+
+def offers_for(
+    playbooks: Sequence[Playbook], candidate: Candidate, facts: Mapping[str, Fact]
+) -> list[Offer]:
+    """The playbooks meant for a located cause; none where its kind is not known."""
+    if candidate.fault_kind is None:
+        return []
+    return offers(playbooks, candidate.fault_kind, Subject.of(candidate.component, facts))
 
 
 def offers(
