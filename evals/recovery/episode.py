@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from pydantic import JsonValue
@@ -19,7 +18,9 @@ from copilot.engine import Engine
 from copilot.incident import Incident
 from copilot.simulator import SimulatedRunner, SimulatedSource, World
 from copilot.sources import Sources
+from evals.recovery.answering import Answering, answering
 from evals.recovery.cases import Case
+from evals.report import Arm
 from tools.playbook_executor import step_key
 from tools.types import Alert, Approval, Outcome, Plan, PlanStep, StepResult, Timestamp, Window
 
@@ -120,12 +121,12 @@ def located(incident: Incident) -> tuple[str, ...]:
     return tuple(candidate.component for candidate in incident.ranking.candidates[:1])
 
 
-def live(case: Case, arm: Literal["rules", "ml"], past: Sequence[Outcome] = ()) -> Lived:
+def live(case: Case, arm: Arm, past: Sequence[Outcome] = (), who: Answering | None = None) -> Lived:
     """Play the case from its quiet past to its end; `past` is what earlier cases taught."""
     world = World(case.script)
     source = SimulatedSource(world)
     hands = Hands(world, clumsy=case.sort == "mishandled")
-    with _engine(source, hands, arm) as engine:
+    with _engine(source, hands, arm, who) as engine:
         for number, outcome in enumerate(past):
             engine.store.outcomes.record(f"past-{number}", outcome)
         desk = _Desk(engine)
@@ -142,9 +143,11 @@ def live(case: Case, arm: Literal["rules", "ml"], past: Sequence[Outcome] = ()) 
 
 
 @contextmanager
-def _engine(source: SimulatedSource, hands: Hands, arm: Literal["rules", "ml"]) -> Iterator[Engine]:
-    with tempfile.TemporaryDirectory() as home:
-        loaded = settings.load(data_dir=Path(home), arm=arm, refresh_s=0.0, model_use="off")
+def _engine(
+    source: SimulatedSource, hands: Hands, arm: Arm, who: Answering | None
+) -> Iterator[Engine]:
+    with tempfile.TemporaryDirectory() as home, answering(who) as model:
+        loaded = settings.load(data_dir=Path(home), arm=arm, refresh_s=0.0, **model)
         sources = Sources(source, source, source, source, source, source)
         with wiring.engine(
             loaded, "recovery suite", sources=sources, clock=source, runner=hands

@@ -4,32 +4,30 @@ import multiprocessing
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from typing import Literal
 
 from rich.progress import Progress, TaskID
 
 import copilot
+from evals.recovery.answering import Answering
 from evals.recovery.attack import failures
 from evals.recovery.attacks import attacks
 from evals.recovery.cases import Case, cases
 from evals.recovery.episode import Lived, live
 from evals.recovery.score import Score, minutes_to_recover, row, score, wrong_actions
-from evals.report import Options, Result, Table, number
+from evals.report import Arm, Options, Result, Table, number
 from tools.types import Outcome
 
-ARMS: tuple[Literal["rules", "ml"], ...] = ("rules", "ml")
-Arm = Literal["rules", "ml"]
+ARMS: tuple[Arm, ...] = ("rules", "ml", "llm")
 
 
 def run(options: Options, progress: Progress) -> Result:
     """Play every case with each arm; the summary is that of the asked one, rules by default."""
-    if options.arm == "llm":
-        raise SystemExit("recovery: the llm arm needs a model and is not run here; use rules or ml")
+    who = Answering(options.model_url, options.model)
     started = time.perf_counter()
     asked: tuple[Arm, ...] = ARMS if options.best_arm else (options.arm,)
     days = cases(options.seed, options.limit)
     task = progress.add_task("recovery", total=len(days) * len(asked))
-    lived = _live_all(days, asked, progress, task)
+    lived = _live_all(days, asked, who, progress, task)
     attempted = attacks()
     withstood_not = failures(attempted)
     scores = {arm: score(ended) for arm, ended in lived.items()}
@@ -47,16 +45,20 @@ def run(options: Options, progress: Progress) -> Result:
         },
         more=_more(scores[options.arm]),
         tables=(
-            _arms_table(scores),
+            _arms_table(scores, who),
             _faults_table(lived[options.arm]),
             _attacks_table(len(attempted), withstood_not),
         ),
-        notes={"seed": options.seed},
+        notes={"seed": options.seed, **({"llm": who.label} if "llm" in asked else {})},
     )
 
 
 def _live_all(
-    days: Sequence[Case], arms: Sequence[Arm], progress: Progress, task: TaskID
+    days: Sequence[Case],
+    arms: Sequence[Arm],
+    who: Answering,
+    progress: Progress,
+    task: TaskID,
 ) -> dict[Arm, list[Lived]]:
     """The arms side by side, the days of one arm in order: each knows how the earlier ended."""
     lived: dict[Arm, list[Lived]] = {arm: [] for arm in arms}
@@ -64,7 +66,7 @@ def _live_all(
     # Spawned, because the progress bar is a thread, and a fork would copy its locks.
     with ProcessPoolExecutor(len(arms), multiprocessing.get_context("spawn")) as pool:
         running: dict[Future[Lived], Arm] = {
-            pool.submit(live, days[0], arm): arm for arm in arms if days
+            pool.submit(live, days[0], arm, (), _asked(who, arm)): arm for arm in arms if days
         }
         while running:
             for ended in wait(running, return_when=FIRST_COMPLETED).done:
@@ -75,8 +77,13 @@ def _live_all(
                     past[arm] = ended.result().outcomes
                 if len(lived[arm]) < len(days):
                     following = days[len(lived[arm])]
-                    running[pool.submit(live, following, arm, past[arm])] = arm
+                    following_run = pool.submit(live, following, arm, past[arm], _asked(who, arm))
+                    running[following_run] = arm
     return lived
+
+
+def _asked(who: Answering, arm: Arm) -> Answering | None:
+    return who if arm == "llm" else None
 
 
 def _summary(one: Score) -> dict[str, float]:
@@ -99,7 +106,7 @@ def _more(one: Score) -> dict[str, float]:
     }
 
 
-def _arms_table(scores: dict[Arm, Score]) -> Table:
+def _arms_table(scores: dict[Arm, Score], who: Answering) -> Table:
     labels: dict[str, Callable[[Score], str]] = {
         "right playbook, of located": lambda one: number(one.right_playbook),
         "located": lambda one: number(one.located),
@@ -114,10 +121,9 @@ def _arms_table(scores: dict[Arm, Score]) -> Table:
     }
     return Table(
         title="Recovery on simulated incidents (measured; minutes are the simulated clock's)",
-        columns=("", *scores, "llm"),
+        columns=("", *(who.label if arm == "llm" else arm for arm in scores)),
         rows=tuple(
-            (label, *(shown(one) for one in scores.values()), "not run here")
-            for label, shown in labels.items()
+            (label, *(shown(one) for one in scores.values())) for label, shown in labels.items()
         ),
     )
 

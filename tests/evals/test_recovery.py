@@ -4,8 +4,9 @@ import pytest
 from rich.progress import Progress
 
 from evals.keys import differences
+from evals.recovery.answering import Answering, PolicyName
 from evals.recovery.cases import Case, cases
-from evals.recovery.episode import Executed, Lived
+from evals.recovery.episode import Executed, Lived, live
 from evals.recovery.score import score
 from evals.report import Options
 from evals.suites import recovery
@@ -97,6 +98,17 @@ def test_the_suite_plays_a_fault_and_a_healthy_day_to_their_ends() -> None:
     assert [case["arm"] for case in result.cases] == ["rules", "rules"]
 
 
-def test_the_model_is_said_to_be_missing_rather_than_left_out() -> None:
-    with Progress(disable=True) as progress, pytest.raises(SystemExit, match="not run here"):
-        recovery.run(Options(arm="llm"), progress)
+@pytest.mark.parametrize(
+    ("policy", "case"),
+    [
+        pytest.param("lying", FAULT, id="a fault, and lies"),
+        pytest.param("noise", BY_SORT["herring"], id="a red herring, and noise"),
+    ],
+)
+def test_whatever_the_model_says_no_wrong_plan_is_run_and_the_right_one_is(
+    policy: PolicyName, case: Case
+) -> None:
+    found = score([live(case, "llm", (), Answering(policy=policy))])
+    assert found.wrong_actions == 0
+    if case.kind:
+        assert found.right_playbook == 1.0
