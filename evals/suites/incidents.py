@@ -11,7 +11,7 @@ from copilot.adapters.recorded import RecordedBundle
 from evals.localization.cases import Case, CaseSetError, read
 from evals.localization.detection import Detection, of_cases, of_timelines
 from evals.localization.look import Located, locate_bundle
-from evals.localization.peers import PEERS, label_prior
+from evals.localization.peers import PEERS, Peer, label_prior
 from evals.localization.perturb import anonymous, perturb
 from evals.localization.robustness import robustness_table
 from evals.localization.tables import (
@@ -95,7 +95,7 @@ def _every_perturbation(options: Options, cases: Sequence[Case], progress: Progr
         asked = options.model_copy(update={"perturb": kind})
         scored = []
         for case in cases:
-            scored.append(_score_case(case, cases, asked))
+            scored.append(_score_case(case, cases, asked, peers={}))
             progress.advance(task)
         recorded = recorded or scored
         found[kind] = {
@@ -120,7 +120,9 @@ def _every_perturbation(options: Options, cases: Sequence[Case], progress: Progr
     )
 
 
-def _score_case(case: Case, cases: Sequence[Case], options: Options) -> Scored:
+def _score_case(
+    case: Case, cases: Sequence[Case], options: Options, peers: Mapping[str, Peer] = PEERS
+) -> Scored:
     bundle = RecordedBundle(case.folder)
     arm: Literal["rules", "ml"] = "ml" if options.arm == "ml" else "rules"
 
@@ -137,14 +139,16 @@ def _score_case(case: Case, cases: Sequence[Case], options: Options) -> Scored:
         located,
         place(names, cause),
         _kind_right(case, located, cause),
-        _peers(case, cases, located, cause),
+        _peers(case, cases, located, cause, peers),
     )
 
 
-def _peers(case: Case, cases: Sequence[Case], located: Located, cause: str) -> dict[str, Place]:
+def _peers(
+    case: Case, cases: Sequence[Case], located: Located, cause: str, peers: Mapping[str, Peer]
+) -> dict[str, Place]:
     found = {
         name: place([*peer(located.telemetry, located.onset).items()], cause)
-        for name, peer in PEERS.items()
+        for name, peer in peers.items()
     }
     names = [one.component for one in located.ranking.candidates]
     prior = label_prior(cases, case, names)
