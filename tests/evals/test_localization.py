@@ -1,16 +1,21 @@
 """Running sets of recorded incidents: reading them, peers, perturbations, fault names."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.progress import Progress
 
+from copilot.adapters.recorded import RecordedBundle
+from copilot.simulator import shipped_bundles
 from evals.keys import differences
 from evals.localization.cases import CaseSetError, read
+from evals.localization.look import locate_bundle
 from evals.localization.peers import PEERS
 from evals.localization.perturb import anonymous, perturb
+from evals.localization.robustness import robustness_table
 from evals.report import Options
 from evals.scoring.fault_kinds import accepted
 from evals.suites import demo
@@ -18,6 +23,7 @@ from tools.types import Alert, Change, Edge, LogLine, Series, Span, Telemetry, T
 
 T = np.arange(0.0, 1200.0, 60.0)
 ONSET = 900.0
+ALL = Window(start=0.0, end=4e9)
 
 
 def world() -> Telemetry:
@@ -139,6 +145,34 @@ def test_an_irrelevant_deploy_is_added_before_the_onset() -> None:
     changes = perturb(world(), "irrelevant_deploy", ONSET, 0).changes
     assert len(changes) == 2
     assert changes[-1].at == ONSET - 180.0
+
+
+def test_what_is_perturbed_includes_the_alerts_the_incident_was_opened_with() -> None:
+    case = next(case for case in read(shipped_bundles()) if RecordedBundle(case.folder).alerts(ALL))
+    bundle = RecordedBundle(case.folder)
+    recorded = {alert.service for alert in bundle.alerts(ALL)}
+    paged = {
+        kind: {
+            one.service
+            for one in locate_bundle(
+                bundle, case.answer, perturb=partial(perturb, kind=kind, onset=ONSET, seed=0)
+            ).telemetry.alerts
+        }
+        for kind in ("none", "renamed", "no_alerts")
+    }
+    assert paged["none"] <= recorded
+    assert paged["renamed"] == {anonymous(service) for service in paged["none"]}
+    assert paged["no_alerts"] == {bundle.entry}
+
+
+def test_the_table_of_perturbations_says_what_each_costs() -> None:
+    found = {"none": {"aa": 1.0, "bb": 0.8}, "no_logs": {"aa": 0.5, "bb": 0.8}}
+    table = robustness_table(found, 10)
+    assert table.columns[-2:] == ("aa", "bb")
+    assert table.rows == (
+        ("none", "0.900", "0.0 %", "1.00", "0.80"),
+        ("no_logs", "0.650", "27.8 %", "0.50", "0.80"),
+    )
 
 
 @pytest.mark.parametrize(
