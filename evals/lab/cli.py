@@ -20,7 +20,7 @@ from evals.lab.faults.controller import Controller
 from evals.lab.operator import Platform
 from evals.lab.trial.attempt import Bench
 from evals.lab.trial.outcome import Outcome
-from evals.lab.trial.suite import Results, choose, line, summary, table
+from evals.lab.trial.suite import Results, choose, line, record_all, summary, table
 from evals.lab.trial.suite import run as trial
 
 lab = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
@@ -124,13 +124,18 @@ def run_one(
 
 @lab.command()
 def record(
-    name: Annotated[str, typer.Argument(help=f"One of: {', '.join(NAMES)}.")],
+    names: Annotated[str, typer.Argument(help="Scenarios, separated by commas; or `all`.")],
     out: Annotated[Path, typer.Option("-o", help="Folder of the bundles.")],
     seed: Annotated[int, typer.Option(help="Which of its places.")] = 0,
     warm_up: Annotated[float, typer.Option(help="Seconds of normal operation first.")] = 180.0,
 ) -> None:
-    """One scenario end to end, kept as an incident bundle with its answer apart."""
-    _trial(Plan(_chosen(name), seed, warm_up, recordings=out))
+    """Scenarios with nobody to mend them, kept as incident bundles, their answers apart."""
+    chosen = _chosen("" if names == "all" else names)
+    with ends_cleanly(), console.status("the shop starts") as shown:
+        with live.running(seed=seed) as one:
+            bench = Bench(one, 0, seed, {}, out)
+            record_all(bench, chosen, warm_up, shown.update)
+        console.print(f"kept in {out}")
 
 
 @lab.command()

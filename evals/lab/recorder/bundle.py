@@ -40,8 +40,16 @@ class Take:
     @property
     def name(self) -> str:
         """A name that says nothing of the answer."""
-        told = f"{self.scenario.name}/{self.seed}".encode()
-        return f"lab-{hashlib.sha256(told).hexdigest()[:6]}"
+        return _name(self.scenario, self.seed)
+
+
+def bundle_of(folder: Path, scenario: Scenario, seed: int) -> Path:
+    """Where a scenario's bundle lies in a set."""
+    return folder / "incidents" / _name(scenario, seed)
+
+
+def _name(scenario: Scenario, seed: int) -> str:
+    return f"lab-{hashlib.sha256(f'{scenario.name}/{seed}'.encode()).hexdigest()[:6]}"
 
 
 def record(lab: Lab, take: Take, folder: Path, history: str) -> Path:

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from evals.lab.faults.controller import Controller
 from evals.lab.faults.scenario import Scenario
 from evals.lab.live import Lab
 from evals.lab.operator import PlatformError
-from evals.lab.recorder import Take, record
+from evals.lab.recorder import Take, bundle_of, record
 from evals.lab.trial.approver import Approver
 from evals.lab.trial.outcome import Outcome, judged
 from evals.lab.trial.service import ServiceError, serving
@@ -34,6 +34,7 @@ _BEFORE_S, _AFTER_S = 150.0, 130.0
 """What a recording holds of the time around the onset, at most."""
 
 _MENDED_S = 30.0
+_ALONE_S = 75.0
 Say = Callable[[str], None]
 
 
@@ -72,7 +73,8 @@ def attempt(bench: Bench, scenario: Scenario, say: Say) -> Outcome:
             healthy = _mended(bench, approver)
             outcome = judged(scenario, bench.seed, onset, approver.seen.values(), healthy)
             outcome = outcome.model_copy(update=_alerted(tape, onset))
-            _recorded(bench, scenario, onset, approver, tape)
+            acts = [at for one in approver.seen.values() for at, _, _ in one.approved]
+            _recorded(bench, scenario, onset, acts, tape)
     except (ServiceError, PlatformError, httpx.HTTPError) as error:
         problem = f"{type(error).__name__}: {error}"[:300]
     # Not in a `finally`: who is interrupted takes the whole lab down and need not heal it first.
@@ -83,6 +85,21 @@ def attempt(bench: Bench, scenario: Scenario, say: Say) -> Outcome:
     if bench.keep is not None:
         shutil.copytree(folder, bench.keep / f"{scenario.name}-{bench.seed}", dirs_exist_ok=True)
     return outcome.model_copy(update={"note": problem}) if problem else outcome
+
+
+def record_alone(bench: Bench, scenario: Scenario, say: Say) -> None:
+    """Let the scenario take its course with nobody to mend it, and keep it."""
+    if bench.recordings is None or bundle_of(bench.recordings, scenario, bench.seed).exists():
+        return
+    controller, tape = Controller(bench.lab), AlertTape(bench.lab.monitoring)
+    onset = controller.inject(scenario)
+    say(f"{scenario.name}: injected")
+    time.sleep(scenario.lasts_s or _ALONE_S)
+    _recorded(bench, scenario, onset, (), tape)
+    tape.stop()
+    say(f"{scenario.name}: healing")
+    _calm(bench.lab, controller.heal())
+    bench.lab.monitoring.forget(onset - 1.0, time.time())
 
 
 def _follow(bench: Bench, scenario: Scenario, approver: Approver, onset: float, say: Say) -> None:
@@ -130,12 +147,11 @@ def _alerted(tape: AlertTape, onset: float) -> dict[str, Any]:
 
 
 def _recorded(
-    bench: Bench, scenario: Scenario, onset: float, approver: Approver, tape: AlertTape
+    bench: Bench, scenario: Scenario, onset: float, acts: Sequence[float], tape: AlertTape
 ) -> None:
     """Look back and keep it, up to the first act that could have changed it."""
     if bench.recordings is None:
         return
-    acts = [at for one in approver.seen.values() for at, _, _ in one.approved]
     end = min(onset + _AFTER_S, time.time(), *acts)
     window = Window(start=onset - _BEFORE_S, end=max(end, onset + 20.0))
     changes = [

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from evals.lab.faults.catalogue import NAMES, scenario
 from evals.lab.recorder import record_history
-from evals.lab.trial.attempt import Bench, Say, attempt
+from evals.lab.trial.attempt import Bench, Say, attempt, record_alone
 from evals.lab.trial.outcome import LIMITS, Outcome
 from tools.types import Window
 
@@ -69,6 +69,13 @@ def run(
         results = results.plus(outcome)
         done(outcome)
     return results
+
+
+def record_all(bench: Bench, names: Sequence[str], warm_up_s: float, say: Say) -> None:
+    """Each scenario with no copilot attached, kept as a bundle; one that is kept is left out."""
+    bench = _warmed(bench, warm_up_s, say)
+    for name in names:
+        record_alone(bench, scenario(name, bench.seed), say)
 
 
 def _warmed(bench: Bench, seconds: float, say: Say) -> Bench:
