@@ -59,6 +59,11 @@ class Approver:
         return bool(self.seen) and all(one.over_at is not None for one in self.seen.values())
 
     @property
+    def acting(self) -> bool:
+        """Whether an approved plan is being run or verified."""
+        return any(one.status == "acting" for one in self.seen.values())
+
+    @property
     def mended(self) -> bool:
         """Whether an incident was verified to be over."""
         return any(one.status == "recovered" for one in self.seen.values())

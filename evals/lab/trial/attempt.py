@@ -24,6 +24,9 @@ SETTLES_S = 10.0
 """How long the copilot looks at a calm shop before something happens."""
 
 LIMIT_S = 160.0
+_ACTING_S = 330.0
+"""An approved plan that runs or is being verified is waited for this long."""
+
 _GIVEN_UP_S = 80.0
 """A handed-over incident is looked at again as alerts join it; after this nothing more is due."""
 
@@ -104,7 +107,7 @@ def record_alone(bench: Bench, scenario: Scenario, say: Say) -> None:
 
 def _follow(bench: Bench, scenario: Scenario, approver: Approver, onset: float, say: Say) -> None:
     limit = LIMIT_S if scenario.needs_action else scenario.lasts_s
-    while time.time() - onset < limit:
+    while time.time() - onset < (_ACTING_S if approver.acting else limit):
         approver.look()
         if scenario.needs_action and approver.over and _ended(scenario, approver, onset):
             return
