@@ -61,7 +61,7 @@ class Monitoring:
     retention: str = "6h"
     prometheus_port: int = field(default_factory=free_port)
     alertmanager_port: int = field(default_factory=free_port)
-    _running: list[Popen[bytes]] = field(default_factory=list)
+    _running: dict[str, Popen[bytes]] = field(default_factory=dict)
 
     @property
     def prometheus(self) -> str:
@@ -80,21 +80,22 @@ class Monitoring:
             raise NotInstalledError(problem)
         self.root.mkdir(parents=True, exist_ok=True)
         self._write()
-        for name, flags in (
-            ("prometheus", self._prometheus_flags()),
-            ("alertmanager", self._alertmanager_flags()),
-        ):
-            binary = next(path for one in _NAMES[name] if (path := shutil.which(one)))
-            log = self.root / f"{name}.log"
-            self._running.append(spawn([binary, *flags], output=log))
-            port = self.prometheus_port if name == "prometheus" else self.alertmanager_port
-            _wait(name, f"http://127.0.0.1:{port}/-/ready", self._running[-1], log)
+        self._start("prometheus")
+        self._start("alertmanager")
 
     def down(self) -> None:
         """Stop both."""
-        for process in self._running:
+        for process in self._running.values():
             end(process)
         self._running.clear()
+
+    def _start(self, name: str) -> None:
+        first = name == "prometheus"
+        flags = self._prometheus_flags() if first else self._alertmanager_flags()
+        binary = next(path for one in _NAMES[name] if (path := shutil.which(one)))
+        log, address = self.root / f"{name}.log", self.prometheus if first else self.alertmanager
+        self._running[name] = spawn([binary, *flags], output=log)
+        _wait(name, f"{address}/-/ready", self._running[name], log)
 
     def alerts(self) -> list[dict[str, Any]]:
         """What Prometheus holds pending or firing."""
@@ -105,11 +106,31 @@ class Monitoring:
         found: list[dict[str, Any]] = _get(f"{self.alertmanager}/api/v2/alerts")
         return found
 
-    def forget(self, start: float, end_at: float) -> None:
-        """Delete what was measured between two moments: a scenario is no normal operation."""
-        query = {"match[]": '{__name__=~".+"}', "start": str(start), "end": str(end_at)}
-        address = f"{self.prometheus}/api/v1/admin/tsdb/delete_series"
-        httpx.post(address, params=query, timeout=30.0, trust_env=False).raise_for_status()
+    def restart(self) -> None:
+        """Start Prometheus anew with nothing measured."""
+        end(self._running.pop("prometheus"))
+        shutil.rmtree(self.root / "tsdb")
+        self._start("prometheus")
+
+    def remember(self) -> None:
+        """Keep what was measured so far as the normal operation to go back to."""
+        address = f"{self.prometheus}/api/v1/admin/tsdb/snapshot"
+        response = httpx.post(address, timeout=60.0, trust_env=False)
+        response.raise_for_status()
+        made = self.root / "tsdb" / "snapshots" / response.json()["data"]["name"]
+        shutil.rmtree(self.root / "normal", ignore_errors=True)
+        shutil.move(made, self.root / "normal")
+
+    def rewind(self) -> None:
+        """Know the normal operation again and nothing since: Prometheus starts anew on it.
+
+        Deleting the samples of a scenario from the running server would be less work, but after a
+        few deletions Prometheus 2.42 no longer showed most of its old series.
+        """
+        end(self._running.pop("prometheus"))
+        shutil.rmtree(self.root / "tsdb")
+        shutil.copytree(self.root / "normal", self.root / "tsdb")
+        self._start("prometheus")
 
     def post(self, alerts: Sequence[dict[str, Any]]) -> None:
         """Alerts of somebody else's, to Alertmanager."""

@@ -20,7 +20,8 @@ from evals.lab.trial.service import ServiceError, serving
 from evals.lab.trial.tape import AlertTape, began
 from tools.types import Window
 
-SETTLES_S = 10.0
+_CALM_BEFORE_S = 30.0
+SETTLES_S = 20.0
 """How long the copilot looks at a calm shop before something happens."""
 
 LIMIT_S = 160.0
@@ -84,7 +85,7 @@ def attempt(bench: Bench, scenario: Scenario, say: Say) -> Outcome:
     tape.stop()
     say(f"{scenario.name}: healing")
     _calm(bench.lab, controller.heal())
-    bench.lab.monitoring.forget(onset - 1.0, time.time())
+    bench.lab.monitoring.rewind()
     if bench.keep is not None:
         shutil.copytree(folder, bench.keep / f"{scenario.name}-{bench.seed}", dirs_exist_ok=True)
     return outcome.model_copy(update={"note": problem}) if problem else outcome
@@ -95,6 +96,7 @@ def record_alone(bench: Bench, scenario: Scenario, say: Say) -> None:
     if bench.recordings is None or bundle_of(bench.recordings, scenario, bench.seed).exists():
         return
     controller, tape = Controller(bench.lab), AlertTape(bench.lab.monitoring)
+    time.sleep(_CALM_BEFORE_S)
     onset = controller.inject(scenario)
     say(f"{scenario.name}: injected")
     time.sleep(scenario.lasts_s or _ALONE_S)
@@ -102,7 +104,7 @@ def record_alone(bench: Bench, scenario: Scenario, say: Say) -> None:
     tape.stop()
     say(f"{scenario.name}: healing")
     _calm(bench.lab, controller.heal())
-    bench.lab.monitoring.forget(onset - 1.0, time.time())
+    bench.lab.monitoring.rewind()
 
 
 def _follow(bench: Bench, scenario: Scenario, approver: Approver, onset: float, say: Say) -> None:

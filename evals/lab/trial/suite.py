@@ -17,7 +17,7 @@ from evals.lab.trial.outcome import LIMITS, Outcome
 from tools.types import Window
 
 _STARTS_S = 30.0
-"""A shop that has just started is not in normal operation; this much of it is forgotten."""
+"""A shop that has just started is not in normal operation; this much of it is not measured."""
 
 _TARGETS = {"detected": 0.95, "located": 0.85, "recovered": 0.80}
 
@@ -80,16 +80,17 @@ def record_all(bench: Bench, names: Sequence[str], warm_up_s: float, say: Say) -
 
 def _warmed(bench: Bench, seconds: float, say: Say) -> Bench:
     """Normal operation to compare with, recorded too if anything is."""
+    time.sleep(_STARTS_S)
+    bench.lab.monitoring.restart()
     began, history = time.time(), f"lab-{bench.seed}"
-    seconds += _STARTS_S
     while (left := began + seconds - time.time()) > 0:
         say(f"normal operation, {left:.0f} s more")
         time.sleep(min(left, 1.0))
-    bench.lab.monitoring.forget(began - 3600.0, began + _STARTS_S)
+    bench.lab.monitoring.remember()
     if bench.recordings is None:
         return bench
     if not (bench.recordings / "history" / history).exists():
-        window = Window(start=began + _STARTS_S, end=time.time())
+        window = Window(start=began, end=time.time())
         record_history(bench.lab, bench.recordings, history, window)
     return replace(bench, history=history)
 
