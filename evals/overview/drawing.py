@@ -103,6 +103,22 @@ def svg(figure: Figure, name: str, title: str) -> str:
     return re.sub(r"\n\s*", "\n", drawn)
 
 
+def alone(drawn: str) -> str:
+    """A chart as a file of its own: it brings the light colours and a white ground along."""
+    colours = "".join(f"{name}: {value};" for name, value in _LIGHT.items())
+    style = f"<style>svg {{ {colours} background: white; font-family: sans-serif }}</style>"
+    opened = drawn.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" '
+                           'xmlns:xlink="http://www.w3.org/1999/xlink" ', 1)  # fmt: skip
+    return re.sub(r"(<svg [^>]*>)", lambda found: found[1] + style, opened, count=1)
+
+
+_LIGHT = {
+    **{"--ink": "#1b1f24", "--muted": "#5a626c", "--rule": "#d9dde2", "--series": "#2a5d8f"},
+    **{"--mark": "#b3541e", "--alert": "#b3261e", "--good": "#0b6b3a", "--ml": "#1d7a5f"},
+    "--llm": "#7b3fa0",
+}
+
+
 def _literal(text: str) -> str:
     return text.replace("\\", r"\\")
 

@@ -19,7 +19,7 @@ from evals.overview.clocks import clocked
 from evals.overview.difference import Difference
 from evals.overview.jobs import Asked, Run
 from evals.overview.outcomes import Row, figure, text
-from evals.report import Arm
+from evals.report import Arm, Result
 from evals.scoring.calibration import Calibration
 from tools.log_retriever.sanitize import strip_controls
 from tools.types import Frozen
@@ -162,21 +162,21 @@ def _cards(runs: Sequence[Run], drawing: ModuleType | None) -> tuple[list[Card],
     left_out = weight = 0
     for suite in pictures.SUITES:
         run = next((one for one in runs if one.suite == suite and one.result is not None), None)
-        if run is None:
+        if run is None or run.result is None:
             continue
-        rows, more = pictures.selected(run)
+        rows, more = pictures.selected(run.result)
         left_out += more
         for number, row in enumerate(rows):
             if weight > HEAVIEST:
                 left_out += len(rows) - number
                 break
-            card = _card(run, row, f"{suite}-{number}", drawing)
+            card = _card(run.result, row, f"{suite}-{number}", drawing)
             weight += len(card.picture) + len(card.brief)
             cards.append(card)
     return cards, left_out
 
 
-def _card(run: Run, row: Row, name: str, drawing: ModuleType | None) -> Card:
+def _card(result: Result, row: Row, name: str, drawing: ModuleType | None) -> Card:
     candidates = row.get("candidates")
     first = candidates[0] if isinstance(candidates, list) and candidates else {}
     said = "nothing"
@@ -188,10 +188,10 @@ def _card(run: Run, row: Row, name: str, drawing: ModuleType | None) -> Card:
         said = f"undecided ({text(row.get('reason'))}); first: {said}"
     briefs = row.get("brief")
     brief = text(briefs.get("en")) if isinstance(briefs, dict) else ""
-    drawn = pictures.picture(drawing, run, row, name) if drawing is not None else ""
+    drawn = pictures.picture(drawing, result, row, name) if drawing is not None else ""
     return Card(
         id=text(row.get("id")),
-        suite=f"{run.suite}, {run.arm}",
+        suite=f"{result.suite}, {result.arm}",
         right=(figure(row.get("ac1")) or 0.0) >= 1.0,
         said=said,
         truth=", ".join(filter(None, (text(row.get("root_cause")), text(row.get("fault_type"))))),

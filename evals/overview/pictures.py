@@ -1,5 +1,7 @@
 """Which incidents are shown with picture and brief, and the picture of one from its recording."""
 
+import importlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -8,8 +10,8 @@ import numpy as np
 
 from copilot.adapters.recorded import BundleError, RecordedBundle
 from copilot.simulator import shipped_bundles
-from evals.overview.jobs import Run
 from evals.overview.outcomes import Row, figure, text
+from evals.report import Result
 from tools.log_retriever import sanitize
 from tools.types import FloatArray, Timestamp, Window
 
@@ -24,9 +26,9 @@ LARGEST = 40_000
 """Characters of one picture; a larger one is left out rather than the page made heavy."""
 
 
-def selected(run: Run) -> tuple[list[Row], int]:
+def selected(result: Result) -> tuple[list[Row], int]:
     """The incidents to show, and how many are left out."""
-    rows = list(run.result.cases) if run.result else []
+    rows = list(result.cases)
     wrong = [row for row in rows if (figure(row.get("ac1")) or 0.0) < 1.0]
     right = [row for row in rows if (figure(row.get("ac1")) or 0.0) >= 1.0]
     shown = [*wrong[:WRONG], *_spread(right, RIGHT)]
@@ -40,20 +42,18 @@ def _spread(rows: Sequence[Row], count: int) -> list[Row]:
     return [rows[int(at)] for at in np.linspace(0, len(rows) - 1, count)]
 
 
-def bundle_of(run: Run, row: Row) -> RecordedBundle | None:
+def bundle_of(result: Result, row: Row) -> RecordedBundle | None:
     """The recording of a case, where it can still be read."""
-    if run.result is None:
-        return None
-    data = shipped_bundles() if run.result.data == "shipped" else Path(run.result.data)
+    data = shipped_bundles() if result.data == "shipped" else Path(result.data)
     try:
         return RecordedBundle(data / "incidents" / text(row.get("id")))
     except (BundleError, OSError):
         return None
 
 
-def picture(drawing: ModuleType, run: Run, row: Row, name: str) -> str:
+def picture(drawing: ModuleType, result: Result, row: Row, name: str) -> str:
     """The series the located cause rests on, around the onset; empty where none is recorded."""
-    bundle, onset = bundle_of(run, row), figure(row.get("onset"))
+    bundle, onset = bundle_of(result, row), figure(row.get("onset"))
     if bundle is None or onset is None:
         return ""
     try:
@@ -95,3 +95,16 @@ def _series(
             shown = sanitize(label, 44) + _role(row, one.owner)
             found.append((shown, one.times, one.values))
     return found
+
+
+def save(result: Result, folder: Path) -> None:
+    """The picture of every incident worth a look as a file of its own, in the light colours."""
+    drawing = importlib.import_module("evals.overview.drawing")
+    folder.mkdir(parents=True, exist_ok=True)
+    with drawing.styled():
+        for number, row in enumerate(selected(result)[0]):
+            drawn = picture(drawing, result, row, f"one-{number}")
+            if drawn:
+                name = re.sub(r"[^A-Za-z0-9_-]", "_", text(row.get("id")))[:80]
+                target = folder / f"{result.suite}_{name}.svg"
+                target.write_text(drawing.alone(drawn), encoding="utf-8")

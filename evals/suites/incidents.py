@@ -1,5 +1,6 @@
 """Root-cause localization on recorded incidents: AC@k per system, beside the peers."""
 
+import importlib
 import time
 from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
@@ -66,7 +67,7 @@ def score_set(
     tables = [own_table(scored, options.split_by), peer_table(scored), overall_table(scored)]
     if best.incidents:
         tables.append(detection_table(detected))
-    return Result(
+    result = Result(
         suite=suite,
         arm=options.arm,
         version=copilot.__version__,
@@ -82,6 +83,10 @@ def score_set(
             "detection": {name: one.model_dump() for name, one in detected.items()},
         },
     )
+    if options.plot is not None:
+        # matplotlib is an extra: only asked for with --plot.
+        importlib.import_module("evals.overview.pictures").save(result, options.plot)
+    return result
 
 
 def _every_perturbation(options: Options, cases: Sequence[Case], progress: Progress) -> Result:

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from math import inf, nan
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from pydantic import JsonValue
@@ -18,7 +19,8 @@ from evals.overview.jobs import Asked, Run
 from evals.overview.page import brief_markup
 from evals.overview.pictures import selected
 from evals.overview.stages import headline, lines
-from evals.report import Result, Table
+from evals.report import Options, Result, Table
+from evals.suites import demo
 from prompts import load
 from tests.evals import chromium
 
@@ -149,7 +151,8 @@ def test_a_figure_that_went_missing_is_worse() -> None:
 
 def test_thousands_of_incidents_show_the_wrong_ones_and_count_the_rest() -> None:
     run = done("incidents", *(case(str(n), right=float(n % 50 != 0)) for n in range(3000)))
-    shown, left_out = selected(run)
+    assert run.result is not None
+    shown, left_out = selected(run.result)
     assert len(shown) + left_out == 3000
     assert [row["ac1"] for row in shown[:60]] == [0.0] * 60
     assert shown[-1]["ac1"] == 1.0
@@ -244,6 +247,15 @@ def test_the_page_has_a_picture_of_the_incident(page: Path) -> None:
     assert 'aria-label="Incident sim-' in text
     assert "payment latency_p99_ms" in text
     assert "not run: no model" in text
+
+
+def test_pictures_are_also_written_as_files_that_stand_alone(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    demo.run(Options(limit=1, plot=tmp_path), Progress(disable=True))
+    (picture,) = tmp_path.glob("demo_sim-*.svg")
+    text = picture.read_text(encoding="utf-8")
+    assert ElementTree.fromstring(text).tag == "{http://www.w3.org/2000/svg}svg"
+    assert "--ink: #" in text
 
 
 @pytest.mark.skipif(chromium.BINARY is None, reason="no chromium; Debian's package has it")
