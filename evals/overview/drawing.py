@@ -35,6 +35,10 @@ WIDTH = 4.6
 POINTS = 240
 """Points of one line that a picture of this width can show."""
 
+_PLACES = re.compile(r' (?:d|x|y|points|transform)="[^"]*"')
+_DIGITS = re.compile(r"(\.\d)\d+")
+"""A tenth of a point is finer than any screen."""
+
 _STYLE = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -91,11 +95,13 @@ def svg(figure: Figure, name: str, title: str) -> str:
     drawn = target.getvalue()
     drawn = drawn[drawn.index("<svg") :]
     drawn = re.sub(r"<metadata>.*?</metadata>\s*", "", drawn, flags=re.DOTALL)
+    drawn = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>\s*", "", drawn, flags=re.DOTALL)
     drawn = re.sub(r"<!--.*?-->\s*", "", drawn, flags=re.DOTALL)
     drawn = re.sub(r'(\sid="|url\(#|href="#)', rf"\g<1>{name}-", drawn)
     drawn = re.sub(r'<g id="[^"]*-(?:axes|line2d|text|patch|xtick|ytick|matplotlib)[^"]*">', "<g>",
                    drawn)  # fmt: skip
     drawn = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", drawn)
+    drawn = _PLACES.sub(lambda found: _DIGITS.sub(r"\1", found[0]), drawn)
     for given, wanted in COLOURS.items():
         drawn = drawn.replace(given, wanted)
     label = f'<svg role="img" aria-label="{escape(title)}" class="chart" '

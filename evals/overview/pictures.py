@@ -23,7 +23,7 @@ WRONG, RIGHT = 60, 24
 
 BEFORE_S, AFTER_S = 2400.0, 1500.0
 LARGEST = 40_000
-"""Characters of one picture; a larger one is left out rather than the page made heavy."""
+"""Characters of one picture; in a larger one fewer series are drawn."""
 
 
 def selected(result: Result) -> tuple[list[Row], int]:
@@ -65,8 +65,11 @@ def picture(drawing: ModuleType, result: Result, row: Row, name: str) -> str:
         return ""
     injected = figure(row.get("injected"))
     title = f"Incident {text(row.get('id'))}: series around the onset"
-    drawn: str = drawing.incident(series, onset, injected, alerts, name, title)
-    return drawn if len(drawn) <= LARGEST else ""
+    for count in range(len(series), 0, -1):
+        drawn: str = drawing.incident(series[:count], onset, injected, alerts, name, title)
+        if len(drawn) <= LARGEST:
+            return drawn
+    return ""
 
 
 def _role(row: Row, owner: str) -> str:
