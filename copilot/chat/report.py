@@ -52,20 +52,22 @@ def rendered(
     before: Collection[str] = (),
     written: str = "",
 ) -> str:
-    """The answer as Markdown. `written`, where the model wrote it, replaces the statements.
+    """The answer as Markdown. `written` is what the model wrote, where it held.
 
+    What the tools say first always stands first: a model adds to it and cannot take it away.
     `before` are the numbers that the incident's evidence has: those are spelled out.
     """
     language = understanding.language
     planned = next((part for part in parts if part.plan is not None), None)
-    shown = [] if written else [_shown(part, language) for part in parts if part.said]
+    shown = [_shown(part, language, bool(written)) for part in parts if part.said]
     body = "\n".join(line for part in shown for line in (*part.lead, *part.rows))
     stated = {said.ids[0] for part in parts for said in part.said if said.own and said.ids}
-    numbers = [n for n in cited(written or body) if written or n not in stated]
-    sources = [item for n in numbers if (item := ledger.find(n)) is not None]
+    wanted = dict.fromkeys((*cited(written), *(n for n in cited(body) if n not in stated)))
+    sources = [item for n in wanted if (item := ledger.find(n)) is not None]
     # What a sentence here was made from says no more than the sentence: only where it stands.
-    records = [item for item in sources if not written and item.id not in before]
-    measured = [item for item in sources if item not in records]
+    quoted = {*before, *cited(written)}
+    records = [item for item in sources if item.id not in quoted]
+    measured = [item for item in sources if item.id in quoted]
     told = load("chat_answer", language).render(
         about=plain(about, 160) if about else "",
         written=written,
@@ -83,11 +85,12 @@ def rendered(
     return told.strip() + "\n"
 
 
-def _shown(part: Part, language: Language) -> Shown:
+def _shown(part: Part, language: Language, written: bool) -> Shown:
+    rows = () if written and part.lead else part.rows
     return Shown(
         lead=tuple(said.cited(language) for said in part.lead),
-        rows=tuple(said.cited(language) for said in part.rows),
-        more=part.more,
+        rows=tuple(said.cited(language) for said in rows),
+        more=part.more if rows else 0,
     )
 
 

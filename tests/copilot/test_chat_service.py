@@ -1,18 +1,25 @@
 """The chat over HTTP: our event stream, and the API that Chatbox and Open WebUI speak."""
 
 import json
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
+import uvicorn
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
-from copilot.chat import Desk, Scope
+from copilot.chat import Desk, Progress, Question, QuestionError, Scope
+from copilot.commands.chat_remote import Remote
+from copilot.conversation import Turn
 from copilot.incident import Incident
 from copilot.service import create_app
+from copilot.settings import Settings
 from copilot.sources import Sources
 from copilot.store import Store
 from copilot.testing.model import ScriptedModel
@@ -312,3 +319,49 @@ def test_a_text_that_did_not_hold_is_never_streamed(client: TestClient, desk: De
     answer = completion(client, "why?", stream=True)
     assert "All is well" not in answer.text
     assert "was not used" in answer.text
+
+
+@pytest.fixture
+def address(engine: CountedEngine, desk: Desk) -> Iterator[str]:
+    app = create_app(engine, Door(api_key=SecretStr("secret-key")), desk=desk)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", lifespan="off"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+def test_the_official_client_of_that_api_is_understood(address: str) -> None:
+    with openai.OpenAI(base_url=f"{address}/v1", api_key="secret-key", max_retries=0) as client:
+        assert "incident-copilot" in [one.id for one in client.models.list()]
+        whole = client.chat.completions.create(
+            model="incident-copilot", messages=[{"role": "user", "content": "why?"}]
+        )
+        assert "cart" in (whole.choices[0].message.content or "")
+        stream = client.chat.completions.create(
+            model="incident-copilot",
+            messages=[{"role": "user", "content": "why?"}],
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+        told = list(stream)
+        text = "".join(one.choices[0].delta.content or "" for one in told if one.choices)
+        assert text == whole.choices[0].message.content
+        assert told[-1].usage is not None
+        with pytest.raises(openai.NotFoundError, match="no-such"):
+            client.chat.completions.create(
+                model="incident-copilot:no-such", messages=[{"role": "user", "content": "why?"}]
+            )
+
+
+def test_the_command_goes_to_the_service_that_owns_the_folder(address: str) -> None:
+    line = Remote(Settings(api_key=SecretStr("secret-key")), address, "")
+    told = list(line.asked(Question(text="why?")).events(1.0))
+    assert isinstance(told[0], Progress)
+    assert isinstance(told[-1], Turn)
+    assert told[-1].conversation_id == line.conversation_id
+    with pytest.raises(QuestionError, match="API key"):
+        list(Remote(Settings(), address, "").asked(Question(text="why?")).events(1.0))

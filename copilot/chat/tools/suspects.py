@@ -12,6 +12,9 @@ from prompts import Language, word
 from tools.types import Candidate, Evidence, Finding, Term
 
 SHOWN_TERMS = 6
+SLIGHT = 0.05
+"""A candidate with a lower score is not worth a place in a list."""
+
 SPOKEN: tuple[tuple[Language, str], ...] = (("en", ": "), ("zh", ":"))
 
 
@@ -98,7 +101,7 @@ def _evidence(incident: Incident, candidate: Candidate | Term) -> tuple[Evidence
 
 def _ranked(incident: Incident) -> Finding:
     """The ranking itself, so that a percentage has something to cite."""
-    shown = incident.ranking.candidates[:8]
+    shown = [one for one in incident.ranking.candidates[:8] if one.score > SLIGHT]
     said = ", ".join(
         f"{one.component} {min(SUREST, round(100 * one.probability))} % (score {one.score:.2f})"
         for one in shown
