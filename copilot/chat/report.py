@@ -12,6 +12,8 @@ from tools.evidence import cited
 from tools.types import Evidence, Plan
 
 SHOWN_SOURCES = 8
+BESIDE_A_MODEL = 5
+"""Rows of a tool that are shown where a model has written more about them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +88,11 @@ def rendered(
 
 
 def _shown(part: Part, language: Language, written: bool) -> Shown:
-    rows = () if written and part.lead else part.rows
+    rows = part.rows[:BESIDE_A_MODEL] if written else part.rows
     return Shown(
         lead=tuple(said.cited(language) for said in part.lead),
         rows=tuple(said.cited(language) for said in rows),
-        more=part.more if rows else 0,
+        more=part.more + len(part.rows) - len(rows),
     )
 
 

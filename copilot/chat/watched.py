@@ -1,12 +1,16 @@
 """A model on a leash: bounded calls, tokens and time; what it costs, and whether anybody waits."""
 
+import functools
 import threading
 from collections.abc import Iterator
+from queue import Empty, SimpleQueue
 
 from copilot.conversation import Cost
 from copilot.model.bounded import Bounded
 from copilot.model_io import Done, ModelEvent, ModelRequest
 from copilot.ports import ModelError
+
+TICK_S = 0.1
 
 
 class Watched:
@@ -43,12 +47,35 @@ class Watched:
         if why := self.spent():
             raise ModelError("refused", why)
         shown = sum(self._model.tokens(message.content) for message in request.messages)
-        for event in self._model.stream(request):
-            if self._cancelled.is_set():
-                raise ModelError("refused", "cancelled")
+        for event in self._heard(request):
             if isinstance(event, Done):
                 self._pay(event, shown)
             yield event
+
+    def _heard(self, request: ModelRequest) -> Iterator[ModelEvent]:
+        """The events as they come, heard from a thread: a model that is silent can be left.
+
+        What is left ends by itself at its next event, or by the adapter's own limits.
+        """
+        told: SimpleQueue[ModelEvent | ModelError | None] = SimpleQueue()
+        left = threading.Event()
+        work = functools.partial(_pump, self._model, request, told, left)
+        threading.Thread(target=work, daemon=True, name="chat-model").start()
+        try:
+            while True:
+                if self._cancelled.is_set():
+                    raise ModelError("refused", "cancelled")
+                try:
+                    event = told.get(timeout=TICK_S)
+                except Empty:
+                    continue
+                if isinstance(event, ModelError):
+                    raise event
+                if event is None:
+                    return
+                yield event
+        finally:
+            left.set()
 
     def _pay(self, done: Done, shown: int) -> None:
         paid = {
@@ -57,3 +84,23 @@ class Watched:
             "reply_tokens": self._cost.reply_tokens + (done.reply_tokens or 0),
         }
         self._cost = self._cost.model_copy(update=paid)
+
+
+def _pump(
+    model: Bounded,
+    request: ModelRequest,
+    told: SimpleQueue[ModelEvent | ModelError | None],
+    left: threading.Event,
+) -> None:
+    """Hand events over until the stream ends, breaks, or nobody listens any more."""
+    try:
+        for event in model.stream(request):
+            told.put(event)
+            if left.is_set():
+                return
+        told.put(None)
+    except ModelError as error:
+        told.put(error)
+    except BaseException as error:
+        told.put(ModelError("broken", f"{type(error).__name__}: {error}"))
+        raise

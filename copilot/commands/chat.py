@@ -1,6 +1,5 @@
 """`copilot chat`: questions at the terminal, answered here or by the running service."""
 
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -86,9 +85,11 @@ class Talk:
     def __init__(self, console: Console, line: Line, incident: str, language: Language) -> None:
         self._console, self._line = console, line
         self._incident, self._language = incident, language
+        self._going_on = False
 
     def greet(self) -> None:
         """How to leave, and what this is."""
+        self._going_on = True
         self._console.print(
             Text(
                 "询问事件;Ctrl-C 取消回答,Ctrl-D 离开;“帮助”列出可问的内容。"
@@ -112,6 +113,11 @@ class Talk:
             )
             with _interrupted(waiting.cancel):
                 turn = self._shown(waiting)
+        except KeyboardInterrupt:
+            if not self._going_on:
+                raise
+            self._console.print(Text("取消" if self._language == "zh" else "cancelled"))
+            return False
         except (QuestionError, StoreError) as error:
             if not sys.stdin.isatty():
                 raise
@@ -167,20 +173,12 @@ def _line(settings: Settings, incident: str, conversation: str) -> Iterator[Line
 
 @contextmanager
 def _interrupted(cancel: Callable[[], None]) -> Iterator[None]:
-    """Ctrl-C stops the answer, not the session; a second one ends the command."""
-    presses: list[int] = []
-
-    def stop(number: int, _frame: object) -> None:
-        presses.append(number)
-        cancel()
-        if len(presses) > 1:
-            raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, stop)
+    """Ctrl-C stops the answer at once: nobody waits for what is still at work."""
     try:
         yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+    except KeyboardInterrupt:
+        cancel()
+        raise
 
 
 def _questions(settings: Settings) -> Iterator[str]:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from copilot.chat import ChatLimits, Desk, Progress, Question, structured_tools
+from copilot.chat import Answering, ChatLimits, Desk, Progress, Question, structured_tools
 from copilot.chat.tools import TOOLS
 from copilot.conversation import Answer, Turn
 from copilot.incident import Incident
+from copilot.model_io import ModelEvent, ModelRequest
 from copilot.ports import ModelError
 from copilot.settings import Settings
 from copilot.testing.model import ScriptedModel
@@ -222,3 +223,34 @@ def test_a_cancelled_answer_is_kept_as_cancelled(opened: tuple[Desk, Incident]) 
     ended: Turn = desk.answer(turn, cancelled=stop)
     assert ended.status == "cancelled"
     assert desk.unanswered(turn.conversation_id) == ended
+
+
+class Silent(ScriptedModel):
+    """A model that accepts and says nothing until it is let go."""
+
+    let_go = threading.Event()
+
+    def stream(self, request: ModelRequest) -> Iterator[ModelEvent]:
+        """Nothing, for as long as it takes."""
+        self.let_go.wait()
+        return iter(())
+
+
+def test_a_silent_model_is_left_and_the_next_question_of_the_conversation_is_answered(
+    opened: tuple[Desk, Incident],
+) -> None:
+    desk, incident = opened
+    desk.model, stop = Silent(), threading.Event()
+    turn = desk.take(Question(text="why?", incident_id=incident.id))
+    try:
+        waiting = Answering(desk, turn)
+        while not isinstance(told := waiting.next(1.0), Progress) or told.step != "model":
+            assert not isinstance(told, Turn)
+        waiting.cancel()
+        later = desk.take(Question(text="help", conversation_id=turn.conversation_id))
+        assert desk.answer(later, cancelled=stop).status == "answered"
+        first, second = desk.store.conversations.turns(turn.conversation_id)
+        assert (first.status, second.status) == ("cancelled", "answered")
+    finally:
+        Silent.let_go.set()
+        desk.model = None
