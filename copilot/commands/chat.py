@@ -73,6 +73,8 @@ def chat(settings: Settings, *, incident: str, once: str, conversation: str) -> 
             return 0 if talk.answered(once) else 1
         talk.greet()
         for question in _questions(settings):
+            if not sys.stdin.isatty():
+                console.print(Text(f"› {question}", style="bold"))
             talk.answered(question)
     if line.conversation_id:
         console.print(Text(f"copilot chat --conversation {line.conversation_id}", style="dim"))
