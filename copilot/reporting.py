@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from copilot.briefing import clock_lines, evidence_line, shown
+from copilot.briefing import clock_lines, evidence_line, plain, shown
 from copilot.incident import Event, Incident
 from copilot.moments import clock_time, date_time, duration
+from copilot.reasoning.narrative import Told
 from copilot.state import IncidentState
 from prompts import Language, load, word
 from tools.log_retriever import sanitize
@@ -22,10 +23,18 @@ class TimelineLine:
     reason: str
 
 
+TOLD = 6
+"""Items of evidence that the rules tell a story with."""
+
+
 def render(
-    incident: Incident, events: Sequence[Event], state: IncidentState, language: Language
+    incident: Incident,
+    events: Sequence[Event],
+    state: IncidentState,
+    language: Language,
+    told: Told | None = None,
 ) -> str:
-    """The report in one language, as Markdown; every cause cites its evidence."""
+    """The report in one language, as Markdown; every claim cites its evidence."""
     onset = incident.clocks.onset
     first = incident.hypotheses[0] if incident.hypotheses else None
     return load("report", language).render(
@@ -39,6 +48,8 @@ def render(
         if onset is not None and incident.clocks.recovered is not None
         else "",
         clocks=clock_lines(incident.clocks),
+        story=_story(told) if told else _by_rule(state, language),
+        told_by=plain(told.by, 60) if told else "",
         cause=first,
         kind=word("fault_kind", (first and first.fault_kind) or "unknown", language),
         confidence=word("confidence", first.confidence if first else "low", language),
@@ -52,6 +63,30 @@ def render(
             evidence_line(one, language) for one in shown(state["evidence"], incident.ranking)
         ],
     )
+
+
+def _story(told: Told) -> list[str]:
+    return [
+        f"{plain(one.text, 400)} {''.join(f'[{number}]' for number in one.cites)}"
+        for one in told.sentences
+    ]
+
+
+def _by_rule(state: IncidentState, language: Language) -> list[str]:
+    """What the leading candidate rests on, in the order in which it began."""
+    cited = {
+        number
+        for candidate in state["ranking"].candidates[:1]
+        for term in candidate.terms
+        for number in term.evidence
+    }
+    began = [one for one in state["evidence"] if one.id in cited and one.onset is not None]
+    began.sort(key=lambda one: (one.onset, int(one.id[1:])))
+    return [
+        f"{clock_time(one.onset)}: {evidence_line(one, language).statement} [{one.id}]"
+        for one in began[:TOLD]
+        if one.onset is not None
+    ]
 
 
 def timeline(events: Sequence[Event], onset: float | None) -> list[TimelineLine]:

@@ -6,6 +6,7 @@ from langgraph.runtime import Runtime
 
 from copilot.deps import Deps
 from copilot.incident import CLOSED, Incident, IncidentStatus
+from copilot.reasoning.narrative import narrate
 from copilot.reporting import render
 from copilot.state import IncidentState
 from prompts import LANGUAGES
@@ -24,6 +25,11 @@ def report(state: IncidentState, runtime: Runtime[Deps]) -> Reported:
     events = deps.store.journal.events(incident_id, limit=10_000)
     texts = {language: render(incident, events, state, language) for language in LANGUAGES}
     deps.store.incidents.update(incident_id, deps.clock.now(), report=dict(texts))
+    # The report is there already; a model that holds tells the same in better words.
+    told = narrate(deps, state)
+    if told is not None:
+        texts[deps.language] = render(incident, events, state, deps.language, told)
+        deps.store.incidents.update(incident_id, deps.clock.now(), report=dict(texts))
     return {}
 
 

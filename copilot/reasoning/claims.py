@@ -15,6 +15,9 @@ from tools.types import Evidence
 TIME_TOLERANCE_S = 60.0
 """A quoted time may be this far from one in the cited evidence; people round to the minute."""
 
+PROBLEM_CHARS = 160
+"""A repair quotes what was wrong, not whole replies."""
+
 _LINK = re.compile(r"(?i)\b[a-z][a-z0-9+.-]{1,15}://|\bwww\.|\]\(|\bmailto:|\bdata:\w+/")
 _MARKUP = re.compile(r"[`\[\]{}$|\\]|<(?=[A-Za-z/!])|\*\*|__|^#|\n")
 _COMMAND = re.compile(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel
 
@@ -68,6 +68,7 @@ def consult(
         ASKED,
         f"{prompts[0].name}: {_how(asked)}",
         prompt=" ".join(f"{one.name}.{one.language}@{one.fingerprint}" for one in prompts),
+        outcome=_outcome(asked),
         model=model.name,
         calls=float(bounded.calls),
         seconds=round(deps.stopwatch() - began, 3),
@@ -75,6 +76,15 @@ def consult(
         problems=sanitize("; ".join(_problems(asked)), 600),
     )
     return asked
+
+
+Outcome = Literal["held", "repaired", "fell back", "not asked"]
+
+
+def _outcome(asked: Asked[Reply]) -> Outcome:
+    if asked.value is not None:
+        return "repaired" if asked.repaired else "held"
+    return "fell back" if asked.calls else "not asked"
 
 
 def _how(asked: Asked[Reply]) -> str:

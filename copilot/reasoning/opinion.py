@@ -8,7 +8,7 @@ from copilot.deps import Deps
 from copilot.incident import Hypothesis, Opinion
 from copilot.model.untrusted import Fence
 from copilot.reasoning.case import Case, case_of
-from copilot.reasoning.claims import Known, problems_of, style
+from copilot.reasoning.claims import PROBLEM_CHARS, Known, problems_of, style
 from copilot.reasoning.consult import consult
 from copilot.reasoning.replies import FAULT_KINDS, WANTED, DiagnosisReply, HypothesisReply
 from copilot.retrieval import Recalled
@@ -17,9 +17,6 @@ from tools.types import EvidenceKind, FaultKind, Ranking
 
 MEASURED: frozenset[EvidenceKind] = frozenset({"metric", "edge", "trace", "cluster"})
 """Kinds that no text of a stranger can bring about."""
-
-PROBLEM_CHARS = 160
-"""A repair quotes what was wrong, not whole replies."""
 
 _KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
 

@@ -296,7 +296,14 @@ def _readings(data: str) -> list[str]:
 
 
 def _named(orders: Sequence[str], names: Sequence[str]) -> str:
-    return next((name for line in orders for name in names if name and name in line), "")
+    """Whom an order names: what comes after its first commanding word."""
+    for line in orders:
+        found = _ORDERS.search(line)
+        after = line[found.end() :] if found else line
+        named = [name for name in names if name and name in after]
+        if named:
+            return min(named, key=after.index)
+    return ""
 
 
 def _part(schema: Schema, name: str) -> Schema:

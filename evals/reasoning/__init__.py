@@ -1,0 +1,1 @@
+"""Reasoning measured: the model's way on recorded incidents, and what hostile text can do to it."""

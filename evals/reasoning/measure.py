@@ -1,0 +1,119 @@
+"""What a model's way cost and was worth on one incident, and whether it made anything worse."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pydantic import JsonValue, ValidationError
+
+from copilot.deps import Limits
+from copilot.reasoning.replies import DiagnosisReply, NarrativeReply
+from evals.reasoning.investigate import Ran
+from tools.evidence import check, cited
+from tools.types import Evidence
+
+SLACK_S = 120.0
+"""Seconds a whole run may take beside the model's budget: the instruments, on a busy machine."""
+
+_CONFIDENCE = re.compile(r"^(\*\*Cause\*\*: )(likely|possibly|not sure) ", re.MULTILINE)
+_ITS_OWN = ("**Model**", "**Seen before**")
+
+
+@dataclass(frozen=True, slots=True)
+class Grounding:
+    """Claims of a model's replies as they came, and how many of them their citations support."""
+
+    claims: int
+    held: int
+
+
+def grounding(ran: Ran) -> Grounding:
+    """Over every reply, repaired ones too; one that cannot be read is a claim that does not hold."""
+    evidence = ran.incident.evidence
+    claims = [claim for reply in ran.replies for claim in _claims(reply)]
+    held = [one for one in claims if one is not None and _holds(*one, evidence)]
+    return Grounding(len(claims), len(held))
+
+
+def _claims(reply: str) -> list[tuple[str, Sequence[str]] | None]:
+    try:
+        if '"sentences"' in reply:
+            told = NarrativeReply.model_validate_json(reply)
+            return [(one.text, one.cites) for one in told.sentences]
+        said = DiagnosisReply.model_validate_json(reply)
+    except ValidationError:
+        return [None]
+    return [(one.because, (*one.supports, *one.contradicts)) for one in said.hypotheses]
+
+
+def _holds(text: str, cites: Sequence[str], evidence: Sequence[Evidence]) -> bool:
+    return bool(cites) and not check(text, evidence, also=cites)
+
+
+def unsupported(ran: Ran) -> list[str]:
+    """Claims that reached a person without support: there must be none."""
+    evidence = ran.incident.evidence
+    known = {one.id for one in evidence}
+    found = [
+        f"{language} brief cites {number}"
+        for language, text in ran.incident.brief.items()
+        for number in cited(text)
+        if number not in known
+    ]
+    for one in ran.incident.hypotheses:
+        if one.by == "llm" and not _holds(one.statement, one.evidence, evidence):
+            found.append(f"hypothesis on {one.component}: {one.statement[:80]}")
+    return found
+
+
+def worse(rules: Ran, ran: Ran) -> Iterator[str]:
+    """What is not as good as without a model."""
+    if ran.located != rules.located:
+        yield f"located {ran.located}, the rules {rules.located}"
+    if rules.plan is not None and ran.plan != rules.plan:
+        yield f"plan {ran.plan}, the rules {rules.plan}"
+    if _said(ran) != _said(rules):
+        yield "the brief says something else"
+    yield from unsupported(ran)
+
+
+def _said(ran: Ran) -> list[str]:
+    """The brief above its evidence, without the lines on the model and on how sure to sound."""
+    above = ran.incident.brief["en"].partition("\n## ")[0]
+    above = _CONFIDENCE.sub(r"\1", above)
+    return [line for line in above.splitlines() if line and not line.startswith(_ITS_OWN)]
+
+
+def over_budget(ran: Ran, limits: Limits) -> Iterator[str]:
+    """Why a run did not end as it must: within its budget, with a report."""
+    if not all(ran.incident.report.get(language) for language in ("en", "zh")):
+        yield "no report"
+    calls, seconds = total(ran, "calls"), total(ran, "seconds")
+    if calls > limits.model_calls:
+        yield f"{calls:.0f} calls of {limits.model_calls}"
+    if seconds > limits.model_s or ran.seconds > limits.model_s + SLACK_S:
+        yield f"{seconds:.0f} s of the model, {ran.seconds:.0f} s in all"
+
+
+def total(ran: Ran, figure: str) -> float:
+    """The sum of a figure over what was asked."""
+    return sum(float(str(one.get(figure, 0.0))) for one in ran.asked)
+
+
+def outcomes(ran: Ran, outcome: str) -> int:
+    """How often asking ended so."""
+    return sum(one.get("outcome") == outcome for one in ran.asked)
+
+
+def document(ran: Ran) -> dict[str, JsonValue]:
+    """The run in the JSON."""
+    opinion = ran.incident.opinion
+    return {
+        "asked": [json.loads(json.dumps(one)) for one in ran.asked],
+        "opinion": [one.component for one in opinion.hypotheses] if opinion else [],
+        "plan": None if ran.plan is None else {"playbook": ran.plan[0], "component": ran.plan[1]},
+        "status": ran.incident.status,
+        "seconds": ran.seconds,
+        "brief_seconds": ran.brief_s,
+    }
