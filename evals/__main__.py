@@ -34,6 +34,7 @@ SUITES = (
     "logs",
     "recovery",
     "knowledge",
+    "reasoning",
 )
 TRAININGS = ("ranker",)
 BENCHMARKS = ("detector", "clusterer", "logs", "locate", "ingest", "brief")
@@ -168,6 +169,12 @@ def run(
     ] = None,
     model_url: Annotated[str, typer.Option(help="Ollama's address, for the arm llm.")] = "",
     model: Annotated[str, typer.Option(help="The model's name there, for the arm llm.")] = "",
+    policy: Annotated[
+        str, typer.Option(help="Of `reasoning` without a model: one scripted policy, not all.")
+    ] = "",
+    runs: Annotated[
+        int, typer.Option(min=1, help="Of `reasoning`: how often; the majority's opinion counts.")
+    ] = 1,
 ) -> None:
     """Run one suite over recorded data and print its scores beside the peers'."""
     if suite not in SUITES:
@@ -197,6 +204,8 @@ def run(
         perturb=perturb,
         model_url=model_url,
         model=model,
+        policy=policy,
+        runs=runs,
     )
     module = importlib.import_module(f"evals.suites.{suite.replace('-', '_')}")
     with _progress(Console(stderr=True)) as progress:

@@ -49,6 +49,8 @@ class Options(Frozen):
     perturb: Perturbation = "none"
     model_url: str = ""
     model: str = ""
+    policy: str = ""
+    runs: int = Field(default=1, ge=1)
 
 
 class Table(Frozen):

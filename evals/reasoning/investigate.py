@@ -16,7 +16,7 @@ from copilot.adapters.runners import DryRunRunner
 from copilot.deps import Deps, Limits
 from copilot.graph import NODES, RECURSION_LIMIT, Node, build
 from copilot.incident import Incident
-from copilot.model_io import ModelEvent, ModelRequest, Piece
+from copilot.model_io import Done, ModelEvent, ModelRequest, Piece
 from copilot.nodes.approve import Approved
 from copilot.nodes.brief import brief
 from copilot.nodes.triage import Triaged, triage
@@ -59,8 +59,9 @@ class Listened:
         for event in self.model.stream(request):
             if isinstance(event, Piece):
                 pieces.append(event.text)
+            elif isinstance(event, Done):
+                self.replies.append("".join(pieces))
             yield event
-        self.replies.append("".join(pieces))
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ class Grounding:
 
 
 def grounding(ran: Ran) -> Grounding:
-    """Over every reply, repaired ones too; one that cannot be read is a claim that does not hold."""
+    """Over every reply, repaired or not; one that cannot be read is a claim that does not hold."""
     evidence = ran.incident.evidence
     claims = [claim for reply in ran.replies for claim in _claims(reply)]
     held = [one for one in claims if one is not None and _holds(*one, evidence)]

@@ -143,7 +143,7 @@ def _score_case(
         case,
         located,
         place(names, cause),
-        _kind_right(case, located, cause),
+        kind_right(case, located, cause),
         _peers(case, cases, located, cause, peers),
     )
 
@@ -161,7 +161,8 @@ def _peers(
     return found
 
 
-def _kind_right(case: Case, located: Located, cause: str) -> bool | None:
+def kind_right(case: Case, located: Located, cause: str) -> bool | None:
+    """Whether the kind of fault is right, where the component is; None where that says nothing."""
     released = bool(located.telemetry.changes)
     kinds = accepted(case.answer.fault_type, released=released)
     first = next(iter(located.ranking.candidates), None)

@@ -1,0 +1,142 @@
+"""Scores of one way to reason over all incidents, beside the rules on the same ones."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import nan
+from statistics import fmean
+
+import numpy as np
+
+from copilot.adapters.recorded import RecordedBundle
+from copilot.deps import Limits
+from evals.localization.cases import Case
+from evals.localization.look import HANDED_OVER, Located
+from evals.localization.peers import label_prior
+from evals.localization.tables import Scored
+from evals.reasoning.investigate import Page, Ran
+from evals.reasoning.measure import grounding, outcomes, over_budget, total, worse
+from evals.report import Table, number
+from evals.scoring.ranking import place
+from evals.suites.incidents import kind_right
+from tools.types import Telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One incident: how the rules fared, and every run with the model."""
+
+    case: Case
+    page: Page
+    rules: Ran
+    runs: tuple[Ran, ...]
+
+    @property
+    def ran(self) -> Ran:
+        """The first run, which the other figures are of."""
+        return self.runs[0]
+
+    @property
+    def opinion(self) -> list[str]:
+        """The components most runs put first, most votes first."""
+        opinions = (one.incident.opinion for one in self.runs)
+        votes = Counter(
+            one.hypotheses[0].component for one in opinions if one is not None and one.hypotheses
+        )
+        return [name for name, _ in votes.most_common()]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A model, or a scripted policy, over all incidents."""
+
+    name: str
+    compared: tuple[Compared, ...]
+
+    @property
+    def violations(self) -> list[str]:
+        """What must not be: worse than the rules, over budget, without a report."""
+        return [
+            f"{self.name} on {one.case.answer.id}: {said}"
+            for one in self.compared
+            for ran in one.runs
+            for said in (*worse(one.rules, ran), *over_budget(ran, Limits()))
+        ]
+
+    def figures(self) -> dict[str, float]:
+        """The published figures of reasoning, and ours."""
+        rans = [ran for one in self.compared for ran in one.runs]
+        grounds = [grounding(ran) for ran in rans]
+        claims = sum(one.claims for one in grounds)
+        seconds = [ran.seconds for ran in rans]
+        right = [_is_right(one) for one in self.compared]
+        return {
+            "grounded": sum(one.held for one in grounds) / claims if claims else nan,
+            "repairs": float(sum(outcomes(ran, "repaired") for ran in rans)),
+            "fallbacks": float(sum(outcomes(ran, "fell back") for ran in rans)),
+            "repeated_calls": float(sum(ran.repeated for ran in rans)),
+            "tokens.mean": fmean(total(ran, "tokens") for ran in rans),
+            "seconds.p50": float(np.percentile(seconds, 50)),
+            "seconds.p95": float(np.percentile(seconds, 95)),
+            "opinion.ac1": fmean(right),
+            "opinion.given": fmean(bool(one.opinion) for one in self.compared),
+            "worse": float(len(self.violations)),
+        }
+
+
+def _is_right(one: Compared) -> float:
+    return float(one.opinion[:1] == [one.case.answer.root_cause])
+
+
+def scored(one: Compared, cases: Sequence[Case]) -> Scored:
+    """The case as the suite `incidents` scores it."""
+    ran, answer = one.ran, one.case.answer
+    ranking = ran.incident.ranking
+    changes = RecordedBundle(one.case.folder)
+    window = changes.window
+    located = Located(
+        evidence=ran.incident.evidence,
+        ranking=ranking,
+        onset=ran.onset.at,
+        paged_at=one.page.first.starts_at,
+        seconds=ran.brief_s,
+        telemetry=Telemetry(window=window, changes=tuple(changes.changes(window))),
+        stages={"brief": ran.brief_s, "whole": ran.seconds},
+        brief=ran.incident.brief,
+        page_recorded=one.page.first.source != HANDED_OVER,
+    )
+    names = [(candidate.component, candidate.score) for candidate in ranking.candidates]
+    cause = answer.root_cause
+    kind = kind_right(one.case, located, cause)
+    prior = label_prior(cases, one.case, [candidate.component for candidate in ranking.candidates])
+    peers = {"label prior": place([*prior.items()], cause)}
+    return Scored(one.case, located, place(names, cause), kind, peers)
+
+
+def ways_table(ways: Sequence[Way], label: str) -> Table:
+    """One row per way; what must be zero is in the second column."""
+    rows = []
+    for way in ways:
+        found = way.figures()
+        rows.append(
+            (
+                way.name,
+                number(found["worse"], 0),
+                number(found["grounded"]),
+                *(number(found[name], 0) for name in ("repairs", "fallbacks", "repeated_calls")),
+                number(found["tokens.mean"], 0),
+                number(found["seconds.p50"], 1),
+                number(found["seconds.p95"], 1),
+                number(found["opinion.ac1"]),
+            )
+        )
+    columns = (
+        *("way", "worse", "grounded", "repairs", "rules", "repeats"),
+        *("tokens", "s p50", "s p95", "opinion"),
+    )
+    title = (
+        "Reasoning: times it was worse than the rules, claims whose citations hold, repairs, "
+        "answers by the rules after all, looks asked for twice, AC@1 of the model's own opinion"
+    )
+    title += f"\n({label})" if label else ""
+    return Table(title=title, columns=columns, rows=tuple(rows))
