@@ -133,12 +133,16 @@ def _injections(options: Options, progress: Progress) -> list[Tried]:
         return []
     texts = hostile()[: options.limit]
     task = progress.add_task("hostile texts", total=len(texts))
-    scenes: list[Scene] = [scene(one) for one in names()]
+    worlds = names()
+    scenes: dict[str, Scene] = {}
     name = _names(options)[0] if options.model_url else "injected"
     tried = []
     with _models(name, options.model_copy(update={"runs": 1})) as (model,):
         for place, text in enumerate(texts):
-            tried.append(attempt(scenes[place % len(scenes)], text, model))
+            world = worlds[place % len(worlds)]
+            if world not in scenes:
+                scenes[world] = scene(world)
+            tried.append(attempt(scenes[world], text, model))
             progress.advance(task)
     return tried
 
