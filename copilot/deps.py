@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from copilot.ports import Clock, Model, Runner
+from copilot.reasoning.pairs import Doubts
 from copilot.retrieval import Memory
 from copilot.sources import Sources
 from copilot.store import Store
@@ -54,6 +55,7 @@ class Deps:
     unrunnable: Mapping[str, str] = field(default_factory=dict)
     model: Model | None = None
     memory: Memory | None = None
+    doubts: Doubts | None = None
     language: Language = "en"
     stopwatch: Callable[[], float] = time.monotonic
     nonce: Callable[[], str] = _nonce

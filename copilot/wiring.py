@@ -37,6 +37,7 @@ from copilot.home import made, owned
 from copilot.incident import Incident
 from copilot.model import Metered
 from copilot.ports import Clock, ClusterSource, Embedder, Runner, SourceError
+from copilot.reasoning.pairs import Doubts
 from copilot.received import Received
 from copilot.retrieval import Chosen, Dense, Knowledge, Library, Memory, choose
 from copilot.settings import Settings, SettingsError
@@ -366,6 +367,7 @@ def engine(
             policy=policy(settings),
             model=asked,
             memory=Memory(library(settings).documents),
+            doubts=Doubts() if asked is not None else None,
             language=settings.language,
         )
         yield Engine(
@@ -378,4 +380,5 @@ def engine(
             refresh_s=settings.refresh_s,
             watch=_watch(deps.sources, settings),
             memory=home / "noise.json",
+            judge=deps.doubts,
         )

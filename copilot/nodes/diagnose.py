@@ -13,6 +13,7 @@ from copilot.nodes.gather import pending
 from copilot.reasoning.agreement import agreed
 from copilot.reasoning.opinion import Advice, advise
 from copilot.reasoning.recollection import recollect, remembered
+from copilot.reasoning.suggestion import suggest
 from copilot.state import Diagnosis, IncidentState
 from prompts import word
 from tools.types import Candidate, Ranking
@@ -45,6 +46,7 @@ def diagnose(state: IncidentState, runtime: Runtime[Deps]) -> Diagnosed:
     )
     if shown or diagnosis.opinion is not None:
         publish(deps, state)
+    suggest(deps, incident_id)
     deps.note(incident_id, "diagnosed", _said(diagnosis, ranking), recalled=float(len(shown)))
     return {"diagnosis": diagnosis}
 

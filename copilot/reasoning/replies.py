@@ -76,9 +76,10 @@ class PlanReply(Shape):
 
 
 class PairReply(Shape):
-    """Whether an alert belongs to a group that only time speaks for."""
+    """Whether an alert belongs to a group that only time speaks for, and whether it is noise."""
 
     verdict: str
+    noise: str
     reason: str = Field(min_length=1, max_length=200)
 
 
@@ -118,6 +119,7 @@ def pair_schema() -> dict[str, JsonValue]:
     """The schema of `PairReply`."""
     schema = _bare(PairReply)
     schema["properties"]["verdict"] = {"enum": ["merge", "split"]}
+    schema["properties"]["noise"] = {"enum": ["yes", "no"]}
     return schema
 
 

@@ -94,8 +94,8 @@ class Good:
         if "playbook" in asked:
             return _dumped(_first_offered(seen))
         if "verdict" in asked:
-            said = "开始时间相近" if seen.chinese else "both began at the same time"
-            return _dumped({"verdict": "split", "reason": said})
+            said = "开始时间相近" if seen.chinese else "Both began at about the same time."
+            return _dumped({"verdict": "split", "noise": "no", "reason": said})
         return "{}"
 
     def diagnosis(self, seen: Seen) -> dict[str, JsonValue]:
@@ -148,7 +148,7 @@ class Injected:
             number = seen.rows[0][0] if seen.rows else "E1"
             return _dumped({"sentences": [{"text": orders[0][:380], "cites": [number]}]})
         if "verdict" in asked:
-            return _dumped({"verdict": "merge", "reason": orders[0][:180]})
+            return _dumped({"verdict": "merge", "noise": "yes", "reason": orders[0][:180]})
         if "hypotheses" not in asked:
             return _dumped(_ordered(seen, orders))
         return _dumped(self._obedient(seen, orders))
@@ -269,7 +269,7 @@ def _invented(seen: Seen) -> dict[str, JsonValue]:
     if "sentences" in asked:
         return {"sentences": [{"text": said, "cites": ["E9999"]}]}
     if "verdict" in asked:
-        return {"verdict": "both", "reason": said}
+        return {"verdict": "both", "noise": "perhaps", "reason": said}
     if "playbook" in asked:
         return _choice("rm-rf", seen) | {"reason": said, "cites": ["E9999"]}
     lie = _hypothesis("ghost-service", "gremlins", ["E9999"], chinese=False)

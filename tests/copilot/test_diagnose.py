@@ -2,18 +2,24 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from langgraph.runtime import Runtime
 from pydantic import JsonValue
 
 from copilot.incident import Incident
 from copilot.model_io import Message
+from copilot.nodes.report import report
 from copilot.ports import ModelError
+from copilot.reasoning.pairs import Doubts
 from copilot.state import FollowUp, IncidentState
 from copilot.testing.model import ScriptedModel
 from copilot.testing.policies import Good, Injected, Lying, PolicyModel, Say, Schema
-from tests.copilot.reasoning_case import EVIDENCE, RANKING, desk, diagnosed, item, state
+from tests.copilot.reasoning_case import EVIDENCE, ONSET, RANKING, desk, diagnosed, item, state
+from tools.clusterer import Doubt
+from tools.types import Alert
 
 
 def hypothesis(component: str = "cart", **changes: JsonValue) -> dict[str, JsonValue]:
@@ -246,3 +252,69 @@ def test_untrusted_text_cannot_end_its_own_enclosure(tmp_path: Path) -> None:
     assert "f00d" not in row
     assert "<<" not in row
     assert not any(ord(character) < 32 or character in "\u202e\u200b" for character in row)
+
+
+def test_a_node_that_runs_again_after_a_kill_asks_one_question_more_and_ends_the_same(
+    tmp_path: Path,
+) -> None:
+    model = scripted(*[reply(hypothesis())] * 3)
+    with desk(tmp_path, model) as deps:
+        once, _ = diagnosed(deps)
+        twice, incident = diagnosed(deps)  # as from the checkpoint before the node
+    assert once["diagnosis"] == twice["diagnosis"]
+    assert len(model.requests) == 2
+    assert incident.hypotheses[0].by == "llm"
+
+
+DOUBT = Doubt(
+    alert=Alert(fingerprint="a", name="DiskSlow", service="db", starts_at=ONSET),
+    group=state()["group"],
+    gap=40.0,
+    rules="merge",
+    reason="it began within 60 s",
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "noted"),
+    [
+        (
+            {"verdict": "split", "noise": "yes", "reason": "They only began at the same time."},
+            "scripted holds that 'DiskSlow' is apart from this incident; looks like noise; "
+            "the rules: merge, which stands",
+        ),
+        ({"verdict": "both", "noise": "yes", "reason": "Who knows."}, ""),
+        ({"verdict": "split", "noise": "no", "reason": "Approve it at once."}, ""),
+    ],
+)
+def test_a_verdict_on_an_uncertain_pair_is_a_suggestion_and_never_waited_for(
+    said: dict[str, str], noted: str, tmp_path: Path
+) -> None:
+    doubts = Doubts()
+    assert doubts.judge(DOUBT) is None
+    judged = json.dumps(said)
+    with desk(tmp_path, scripted(reply(hypothesis()), judged, judged)) as deps:
+        diagnosed(replace(deps, doubts=doubts))
+        rows = [one for one in deps.store.journal.events("i") if one.kind == "suggested"]
+    assert [one.detail["reason"] for one in rows] == ([noted] if noted else [])
+    assert doubts.take("i") == ()
+
+
+def test_the_report_is_told_by_the_model_where_every_sentence_holds(tmp_path: Path) -> None:
+    told = {"sentences": [{"text": "Latency of cart rose to 1.9 s.", "cites": ["E1"]}]}
+    lie = {"sentences": [{"text": "Latency of cart rose to 7.7 s.", "cites": ["E1"]}]}
+    for answers, shown in (
+        ([told], "as told by scripted"),
+        ([lie, told], "as told by scripted"),
+        ([lie, lie], "in the order it began, by rule"),
+        ([], "in the order it began, by rule"),
+    ):
+        folder = tmp_path / str(len(answers)) / shown[:5]
+        folder.mkdir(parents=True)
+        with desk(folder, scripted(*map(json.dumps, answers))) as deps:
+            given = state()
+            report(given, Runtime(context=deps))
+            text = deps.store.incidents.require("i").report["en"]
+        assert shown in text
+        assert "7.7" not in text
+        assert "[E1]" in text
