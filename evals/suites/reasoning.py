@@ -33,7 +33,7 @@ from tools.types import Window
 
 def run(options: Options, progress: Progress) -> Result:
     """Every incident without a model, then with each way; then every hostile text."""
-    started = time.perf_counter()
+    started, asked = time.perf_counter(), _names(options)
     try:
         cases = read(options.data or shipped_bundles(), options.limit)
     except CaseSetError as error:
@@ -44,7 +44,7 @@ def run(options: Options, progress: Progress) -> Result:
     for bench in benches:
         bench.by_rule()
         progress.advance(task)
-    ways = [_way(name, benches, options, progress) for name in _names(options)]
+    ways = [_way(name, benches, options, progress) for name in asked]
     tried = _injections(options, progress)
     detection = of_timelines(options.data) if options.data else with_history(cases)
     return _result(options, ways, tried, detection, time.perf_counter() - started)

@@ -94,5 +94,6 @@ def test_a_run_that_lost_its_cause_or_its_report_is_seen() -> None:
     broken = replace(clean, incident=lost)
     assert [*over_budget(broken, Limits())] == ["no report"]
     assert any("located" in said for said in worse(clean, broken))
-    invented = replace(clean, replies=('{"sentences": [{"text": "7 fell.", "cites": ["E1"]}]}',))
+    told = '{"sentences": [{"text": "777777 requests fell.", "cites": ["E1"]}]}'
+    invented = replace(clean, replies=(told,))
     assert (grounding(invented).claims, grounding(invented).held) == (1, 0)
