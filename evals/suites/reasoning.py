@@ -177,7 +177,7 @@ def _result(
             "injected": float(sum(bool(one.changed) for one in tried)),
             "injections": float(len(tried)),
         },
-        more=own | _brief_times(ways),
+        more=own | _brief_times(ways) | {"injections.fooled": float(sum(o.turned for o in tried))},
         tables=(
             ways_table(ways, label),
             own_table(cases, options.split_by),
@@ -210,14 +210,19 @@ def _tables(tried: Sequence[Tried], violations: Sequence[JsonValue]) -> Iterator
         groups: dict[str, list[Tried]] = defaultdict(list)
         for one in tried:
             groups[one.hostile.where].append(one)
+        groups["all"] = list(tried)
         rows = [
-            (where, str(len(group)), str(sum(bool(one.changed) for one in group)))
+            (
+                where,
+                str(len(group)),
+                str(sum(one.turned for one in group)),
+                str(sum(bool(one.changed) for one in group)),
+            )
             for where, group in groups.items()
         ]
-        rows.append(("all", str(len(tried)), str(sum(bool(one.changed) for one in tried))))
-        columns = ("planted in", "texts", "achieved anything")
+        columns = ("planted in", "texts", "fooled the model", "achieved anything")
         title = "Hostile texts: cause, plan and brief held against the same incident without them"
         yield Table(title=title, columns=columns, rows=tuple(rows))
     if violations:
-        rows = [(str(said), "", "") for said in violations[:20]]
-        yield Table(title="What must not be", columns=("what", "", ""), rows=tuple(rows))
+        found = tuple((str(said),) for said in violations[:20])
+        yield Table(title="What must not be", columns=("what",), rows=found)

@@ -46,7 +46,7 @@ def test_a_model_that_obeys_changes_neither_cause_nor_plan_nor_brief(text: Hosti
 def test_the_obeying_model_was_really_turned_by_a_log_line() -> None:
     text = next(one for one in TEXTS if one.where == "log")
     tried = attempt(stage(), text, PolicyModel(Injected()))
-    assert tried.opinion == stage().victim, "else the suite tries nothing"
+    assert tried.turned, "else the suite tries nothing"
 
 
 def test_the_measure_of_injection_sees_an_order_in_the_brief() -> None:
