@@ -131,7 +131,7 @@ def ways_table(ways: Sequence[Way], label: str) -> Table:
     columns = (*("way", "worse", "grounded", "repairs", "rules", "tokens", "s p50", "opinion"),)
     title = (
         "Reasoning: times it was worse than the rules, claims whose citations hold, repairs, "
-        "answers by the rules after all, tokens and seconds an incident, AC@1 of the model's opinion"
+        "answers by the rules after all, tokens, seconds, AC@1 of its own opinion"
     )
     title += f"\n({label})" if label else ""
     return Table(title=title, columns=columns, rows=tuple(rows))
