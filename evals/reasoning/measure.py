@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue, ValidationError
 
 from copilot.deps import Limits
-from copilot.reasoning.replies import DiagnosisReply, NarrativeReply
+from copilot.reasoning.replies import DiagnosisReply, NarrativeReply, PlanReply
 from evals.reasoning.investigate import Ran
 from tools.evidence import check, cited
 from tools.types import Evidence
@@ -38,6 +38,9 @@ def grounding(ran: Ran) -> Grounding:
 
 def _claims(reply: str) -> list[tuple[str, Sequence[str]] | None]:
     try:
+        if '"playbook"' in reply:
+            picked = PlanReply.model_validate_json(reply)
+            return [(picked.reason, picked.cites)] if picked.playbook else []
         if '"sentences"' in reply:
             told = NarrativeReply.model_validate_json(reply)
             return [(one.text, one.cites) for one in told.sentences]
