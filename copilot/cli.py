@@ -168,6 +168,18 @@ def reject(
 
 
 @app.command()
+def edit(
+    context: typer.Context,
+    plan: Annotated[str, typer.Argument(metavar="ID", help="Plan or incident.")],
+    given: Annotated[list[str], typer.Option("--set", help="A value, as name=value.")],
+    by: Annotated[str, typer.Option(help="Who edits.", envvar="USER")] = "",
+    reason: Annotated[str, typer.Option(help="Why, for the journal.")] = "",
+) -> None:
+    """Change values of a waiting plan; it gets a new digest and has to be approved anew."""
+    _call(context, "edit", plan=plan, given=given, by=by, reason=reason)
+
+
+@app.command()
 def postmortem(
     context: typer.Context,
     incident: Annotated[str, typer.Argument(help="A closed incident.")],

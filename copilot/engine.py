@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from copilot.deps import Deps
+from copilot.editing import Edit, check_four_eyes, edit
 from copilot.graph import IncidentGraph
 from copilot.incident import CLOSED
 from copilot.intake import Intake
@@ -155,6 +156,7 @@ class Engine:
         """Record a person's answer and let its run go on; raises `RefusedError` with the reason."""
         now, policy = self.deps.clock.now(), self.deps.policy
         _check_right(approval, policy)
+        check_four_eyes(self.deps, approval)
         with self.store.transaction():
             asked = self.store.approvals.get(approval.plan_id)
             needed = policy.needed[asked.plan.risk] if asked else 1
@@ -172,6 +174,12 @@ class Engine:
             if request.status != "pending":
                 self.store.runs.resume(request.run_id, now)
         self.counters.add(approvals_decided=1)
+        self._wake()
+        return request
+
+    def edit(self, wanted: Edit) -> ApprovalRequest:
+        """Put another plan in place of one that waits; raises `RefusedError` with the reason."""
+        request = edit(self.deps, wanted, self.deps.clock.now())
         self._wake()
         return request
 

@@ -173,7 +173,7 @@ class Settings(BaseSettings):
     )
     four_eyes: bool = Field(
         default=False,
-        description="Whoever fills a plan in by hand needs somebody else to approve it.",
+        description="Whoever fills in or edits a plan needs somebody else to approve it.",
     )
     embedder: Literal["auto", "ollama", "sentence-transformers", "none"] = Field(
         default="auto",

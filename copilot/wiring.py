@@ -132,6 +132,7 @@ def policy(settings: Settings) -> Policy:
         approvers=None if settings.approvers is None else frozenset(settings.approvers),
         responders=frozenset(settings.responders),
         automatic=settings.auto_approve_reading,
+        four_eyes=settings.four_eyes,
     )
 
 

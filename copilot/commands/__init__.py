@@ -17,6 +17,7 @@ COMMANDS = {
     "chat": "chat",
     "demo": "demo",
     "doctor": "doctor",
+    "edit": "edit",
     "graph": "drawing",
     "incidents": "incidents",
     "investigate": "investigate",

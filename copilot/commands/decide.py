@@ -1,6 +1,9 @@
 """`copilot approve` and `copilot reject`: a person's answer to one digest, here or at a service."""
 
+from collections.abc import Mapping
+
 import httpx
+from pydantic import JsonValue
 from rich.console import Console
 from rich.prompt import Confirm
 
@@ -19,7 +22,7 @@ class RemoteError(OperatorError):
 def approve(settings: Settings, *, plan: str, by: str, digest: str, yes: bool) -> int:
     """Show the plan, ask, and approve exactly what was shown."""
     console = Console()
-    found = _find(settings, plan)
+    found = waiting_plan(settings, plan)
     screen.plan(console, found, settings.language)
     if digest and digest != found.digest:
         raise SettingsError(f"--digest {digest!r} is not the digest of plan {found.id!r}")
@@ -31,10 +34,10 @@ def approve(settings: Settings, *, plan: str, by: str, digest: str, yes: bool) -
 
 def reject(settings: Settings, *, plan: str, by: str, reason: str) -> int:
     """Reject with a reason; the next plan heeds it."""
-    return _answer(settings, _find(settings, plan), "reject", by, reason)
+    return _answer(settings, waiting_plan(settings, plan), "reject", by, reason)
 
 
-def _find(settings: Settings, name: str) -> Plan:
+def waiting_plan(settings: Settings, name: str) -> Plan:
     """The plan of that id, or the one that waits in the incident of that id."""
     with wiring.store(settings) as store:
         request = store.approvals.get(name) or _waiting(store, name)
@@ -87,17 +90,25 @@ def _here(settings: Settings, plan: Plan, decision: str, by: str, reason: str) -
 def _remote(
     settings: Settings, address: str, plan: Plan, decision: str, by: str, reason: str
 ) -> int:
+    answer = {
+        "plan_id": plan.id,
+        "digest": plan.digest,
+        "decision": decision,
+        "approver": by,
+        "reason": reason,
+    }
+    posted(settings, address, f"/incidents/{plan.incident_id}/approval", answer)
+    Console(markup=False).print(f"{decision}d {plan.id}; the service at {address} goes on with it")
+    return 0
+
+
+def posted(settings: Settings, address: str, path: str, content: Mapping[str, JsonValue]) -> None:
+    """Hand something to the running service; raises `RemoteError` with its reason for a no."""
     key = settings.api_key.get_secret_value() if settings.api_key else ""
     try:
         answer = httpx.post(
-            f"{address.rstrip('/')}/incidents/{plan.incident_id}/approval",
-            json={
-                "plan_id": plan.id,
-                "digest": plan.digest,
-                "decision": decision,
-                "approver": by,
-                "reason": reason,
-            },
+            f"{address.rstrip('/')}{path}",
+            json={**content},
             headers={"Authorization": f"Bearer {key}"} if key else {},
             timeout=10,
         )
@@ -105,5 +116,3 @@ def _remote(
         raise RemoteError(f"the service at {address} did not answer: {error}") from error
     if answer.is_error:
         raise RemoteError(f"the service at {address} refused: {answer.text[:500]}")
-    Console(markup=False).print(f"{decision}d {plan.id}; the service at {address} goes on with it")
-    return 0

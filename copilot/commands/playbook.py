@@ -97,7 +97,7 @@ def filled(
         name: component for name, one in declared.items() if one.source == "component"
     }
     values |= {
-        name: _typed(declared[name], text) if name in declared else text
+        name: typed_value(declared[name], text) if name in declared else text
         for name, text in said.items()
     }
     now = SystemClock().now()
@@ -121,7 +121,7 @@ def fact(text: str) -> Fact:
         return text
 
 
-def _typed(parameter: Parameter, text: str) -> object:
+def typed_value(parameter: Parameter, text: str) -> str | float | bool:
     """The value in the parameter's type; one that is not of it is left for `fill` to refuse."""
     try:
         if parameter.type == "integer":

@@ -13,6 +13,7 @@ from copilot.service.boundary import Boundary
 from copilot.service.changes import changes
 from copilot.service.chat import chat
 from copilot.service.deliveries import deliveries
+from copilot.service.editing import editing
 from copilot.service.events import events
 from copilot.service.gate import Gate
 from copilot.service.health import health
@@ -54,6 +55,7 @@ def create_app(
     app.include_router(incidents(engine.store))
     app.include_router(events(engine.store, streams))
     app.include_router(approval(engine))
+    app.include_router(editing(engine))
     app.include_router(health(engine, meters))
     if desk is not None:
         app.include_router(chat(desk))

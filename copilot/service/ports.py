@@ -5,6 +5,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
+from copilot.editing import Edit
 from copilot.model import Usage
 from copilot.store import Accepted, ApprovalRequest, Store
 from tools.clusterer import Silence
@@ -61,6 +62,10 @@ class Engine(Protocol):
 
     def decide(self, approval: Approval) -> ApprovalRequest:
         """Record a person's answer; raises `RefusedError` with the reason it does not count."""
+        ...
+
+    def edit(self, wanted: Edit) -> ApprovalRequest:
+        """Put another plan in place of one that waits; raises `RefusedError` with the reason."""
         ...
 
     def ready(self) -> Mapping[str, str]:

@@ -17,6 +17,7 @@ from copilot.store import (
     UnknownConversationError,
     UnknownIncidentError,
 )
+from tools.playbook_executor import ParameterError
 
 _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (MalformedError, 400),
@@ -27,6 +28,7 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (UnknownConversationError, 404),
     (UnknownIncidentError, 404),
     (NotClosedError, 409),
+    (ParameterError, 422),
 )
 
 

@@ -175,6 +175,23 @@ class Approvals:
                 raise AlreadyDecidedError(f"plan {approval.plan_id!r} was decided meanwhile")
             return _known(connection, approval.plan_id)
 
+    def replace(self, withdrawn: Approval, plan: Plan, now: Timestamp) -> ApprovalRequest:
+        """Lay another plan before people in place of one that waits; `withdrawn` says why."""
+        with self._database.write() as connection:
+            found = _known(connection, withdrawn.plan_id)
+            _check_digest(found.plan, withdrawn.digest)
+            if found.status != "pending":
+                raise AlreadyDecidedError(f"plan {found.plan.id!r} is {found.status} already")
+            if now > found.plan.expires_at:
+                raise ExpiredError(f"plan {found.plan.id!r} expired; nothing of it can be edited")
+            given = _written((*found.given, withdrawn))
+            connection.execute(
+                update(approvals)
+                .where(approvals.c.plan_id == found.plan.id)
+                .values(status="superseded", changed_at=now, given=given)
+            )
+            return self.request(plan, found.run_id, now)
+
     def consume(self, plan_id: str, digest: str, run_id: str, now: Timestamp) -> ApprovalRequest:
         """Use an approval, once: the same run may ask again after a crash, no other run may."""
         with self._database.write() as connection:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from copilot.editing import Edit
 from copilot.model import Usage
-from copilot.store import Accepted, ApprovalRequest, Store
+from copilot.store import Accepted, ApprovalRequest, Store, UnknownPlanError
 from tools.clusterer import Silence
 from tools.types import Alert, Approval, Timestamp
 
@@ -52,6 +53,10 @@ class CountedEngine:
     def silence(self, silences: Sequence[Silence]) -> None:
         """Keep them to be looked at."""
         self.silences = tuple(silences)
+
+    def edit(self, wanted: Edit) -> ApprovalRequest:
+        """Refuse: nothing here has a catalogue to fill a plan from."""
+        raise UnknownPlanError(f"plan {wanted.plan_id!r} cannot be edited here")
 
     def decide(self, approval: Approval) -> ApprovalRequest:
         """Record the answer in the store; raises what the store refuses with."""

@@ -45,13 +45,14 @@ class Policy(Frozen):
 
     `approvers` None leaves the right to the caller, who has checked it; an empty set lets nobody.
     `responders` may reject and not approve. With `automatic`, a plan of class A, which only reads,
-    is approved by the policy.
+    is approved by the policy. With `four_eyes`, whoever changed a plan does not approve it.
     """
 
     approvers: frozenset[str] | None = None
     responders: frozenset[str] = frozenset()
     needed: dict[RiskClass, int] = {"A": 1, "B": 1, "C": 2}
     automatic: bool = False
+    four_eyes: bool = False
 
     def may_approve(self, person: str) -> bool:
         """Whether this person's yes counts."""

@@ -1,0 +1,108 @@
+"""A person changes a plan that waits: a new digest, the old one void, the same gates."""
+
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from copilot.editing import Edit, NothingChangedError
+from copilot.service import create_app
+from copilot.settings import load
+from copilot.store import NoRightError, WrongDigestError
+from tests.copilot.test_rights import LISTED, Desk, desk
+from tools.playbook_executor import ParameterError, Policy
+
+
+def wanted(one: Desk, size: int = 77, editor: str = "anna", digest: str = "") -> Edit:
+    return Edit(
+        plan_id=one.plan.id,
+        digest=digest or one.plan.digest,
+        parameters={"pool_size": size},
+        editor=editor,
+        reason="the database has room for that",
+    )
+
+
+def test_an_edited_plan_has_its_own_digest_and_runs_as_edited(tmp_path: Path) -> None:
+    with desk(tmp_path, Policy()) as one:
+        one.look()
+        before = one.plan
+        after = one.engine.edit(wanted(one)).plan
+        one.engine.drain()
+        assert after.digest != before.digest
+        assert one.plan == after
+        assert [r.plan.id for r in one.engine.store.approvals.pending()] == [after.id]
+        ((by, said),) = one.said("edited")
+        was = before.parameters["pool_size"]
+        assert (by, said) == ("anna", f"pool_size {was} -> 77; the database has room for that")
+        one.answer("bob")
+        assert one.incident.results[0].key.startswith(f"inc-1:{after.digest}:")
+        assert one.incident.results[0].ok
+        assert "77" in one.incident.results[0].output
+
+
+def test_the_old_digest_cannot_be_approved_any_longer(tmp_path: Path) -> None:
+    with desk(tmp_path, Policy()) as one:
+        one.look()
+        before = one.plan
+        one.engine.edit(wanted(one))
+        one.engine.drain()
+        door = create_app(one.engine, load())
+        client = TestClient(door, base_url="http://127.0.0.1")
+        answer = {
+            "plan_id": before.id,
+            "digest": before.digest,
+            "decision": "approve",
+            "approver": "bob",
+        }
+        refused = client.post("/incidents/inc-1/approval", json=answer)
+        assert refused.status_code == 409
+        assert "was replaced" in refused.json()["detail"]
+        assert one.world.actions() == []
+
+
+def test_by_http_an_edit_returns_the_new_digest_and_refuses_what_is_out_of_bounds(
+    tmp_path: Path,
+) -> None:
+    with desk(tmp_path, Policy()) as one:
+        one.look()
+        client = TestClient(create_app(one.engine, load()), base_url="http://127.0.0.1")
+        body = wanted(one).model_dump(mode="json")
+        too_much = client.post(
+            "/incidents/inc-1/plan", json={**body, "parameters": {"pool_size": 9999}}
+        )
+        assert too_much.status_code == 422
+        assert "9999 is outside of 2.0 to 500.0" in too_much.json()["detail"]
+        edited = client.post("/incidents/inc-1/plan", json=body)
+        assert edited.json()["replaces"] == body["plan_id"]
+        one.engine.drain()
+        assert edited.json()["digest"] == one.plan.digest
+        assert client.post("/incidents/inc-9/plan", json=body).status_code == 404
+
+
+def test_what_may_not_be_edited_is_refused_with_the_reason(tmp_path: Path) -> None:
+    with desk(tmp_path, LISTED) as one:
+        one.look()
+        size = one.plan.parameters["pool_size"]
+        assert isinstance(size, int)
+        with pytest.raises(NoRightError, match="'eve' may not edit"):
+            one.engine.edit(wanted(one, editor="eve"))
+        with pytest.raises(WrongDigestError):
+            one.engine.edit(wanted(one, digest="0" * 64))
+        with pytest.raises(NothingChangedError):
+            one.engine.edit(wanted(one, size=size))
+        with pytest.raises(ParameterError, match="not declared"):
+            one.engine.edit(wanted(one).model_copy(update={"parameters": {"argv": "reboot"}}))
+        assert one.said("edited") == []
+
+
+def test_with_four_eyes_whoever_edited_does_not_approve(tmp_path: Path) -> None:
+    with desk(tmp_path, Policy(four_eyes=True)) as one:
+        one.look()
+        one.engine.edit(wanted(one))
+        one.engine.drain()
+        with pytest.raises(NoRightError, match="somebody else has to approve"):
+            one.answer("Anna ")
+        assert one.world.actions() == []
+        one.answer("bob")
+        assert len(one.world.actions()) == 1
