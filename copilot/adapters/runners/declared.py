@@ -170,7 +170,7 @@ def _base(path: Path, name: str, declared: HttpBase, environment: Mapping[str, s
 
 
 def lacking(declared: Declared, playbook: Playbook) -> str:
-    """Why a playbook could not be run to its end here, the way back included; empty if it can."""
+    """Why a playbook could not be run to its end unattended, roll-back included; empty: it can."""
     for step in (*playbook.steps, *playbook.rollback):
         problem = _lacking(declared, step)
         if problem:
@@ -179,6 +179,8 @@ def lacking(declared: Declared, playbook: Playbook) -> str:
 
 
 def _lacking(declared: Declared, step: PlaybookStep) -> str:
+    if step.action == "manual":
+        return "a manual step is confirmed at a terminal: copilot playbook run"
     if step.action not in turned_on(declared):
         return f"runners_file turns no {step.action!r} steps on"
     base, argv = step.arguments.get("base"), step.arguments.get("argv")
@@ -225,6 +227,6 @@ def described(declared: Declared) -> Iterator[tuple[str, str]]:
         context = f", context {target.context}" if target.context else ""
         dry = "; the server's dry run, nothing is changed" if target.dry_run else ""
         yield "kubernetes", f"namespace {target.namespace}{context}{dry}"
-    plain = [name for name in ("wait", "check", "manual") if getattr(declared, name)]
-    if plain:
-        yield ", ".join(plain), "on"
+    for name, said in (("wait", "on"), ("check", "on"), ("manual", "by copilot playbook run")):
+        if getattr(declared, name):
+            yield name, said
