@@ -19,6 +19,7 @@ from tools.topology_walker.reported import (
 )
 from tools.topology_walker.scene import Feature, Figure, Figures, Row, Scene, keep, level
 from tools.topology_walker.signals import read
+from tools.topology_walker.telltale import telltale
 from tools.types import Evidence, Owner, Timestamp, Topology
 
 
@@ -123,6 +124,7 @@ def _traffic(scene: Scene) -> Figures:
 
 
 _FIGURES: tuple[Callable[[Scene], Figures], ...] = (
+    telltale,
     _resources,
     _traffic,
     latency,

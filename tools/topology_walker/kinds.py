@@ -9,6 +9,7 @@ import numpy as np
 
 from tools.topology_walker.scene import Feature, Row, level
 from tools.topology_walker.signals import Family, read
+from tools.topology_walker.telltale import Sign
 from tools.types import Evidence, FaultKind, Owner
 
 _FULL = re.compile(r"used|usage|full|free|avail|inode")
@@ -66,7 +67,9 @@ _BY_CHANGE: dict[str, FaultKind] = {
 }
 
 
-def fault_kind(component: str, row: Row, evidence: Sequence[Evidence]) -> FaultKind | None:
+def fault_kind(
+    component: str, row: Row, evidence: Sequence[Evidence], told: Sequence[Sign]
+) -> FaultKind | None:
     """The kind most of the component's evidence speaks for; None where nothing does.
 
     Each figure of the row and each resource that moved votes with its strength. What fills memory
@@ -80,7 +83,8 @@ def fault_kind(component: str, row: Row, evidence: Sequence[Evidence]) -> FaultK
             votes[kind] += weight * min(figure.value, _ENOUGH)
     if "missing step" not in row:
         votes["errors"] = min(votes["errors"], _SYMPTOMS_OF_ERRORS)
-    for kind, weight in (*_outside(component, evidence), *_surge(row)):
+    told_of = ((sign.kind, sign.vote * sign.sure) for sign in told if sign.component == component)
+    for kind, weight in (*_outside(component, evidence), *_surge(row), *told_of):
         votes[kind] = max(votes[kind], weight)
     for kind, weight in _from_evidence(component, row, evidence):
         votes[kind] += weight

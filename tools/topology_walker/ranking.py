@@ -20,6 +20,7 @@ from pydantic import Field
 from tools.topology_walker.features import rows
 from tools.topology_walker.kinds import fault_kind
 from tools.topology_walker.scene import Feature, Row
+from tools.topology_walker.telltale import Sign, signs
 from tools.types import Candidate, Evidence, Frozen, Ranking, Term, Timestamp, Topology
 
 
@@ -34,6 +35,7 @@ class Model(Frozen):
 
 RULES = Model(
     weights={
+        "telltale sign": 1.5,
         "own cpu": 1.0,
         "own memory": 0.8,
         "own disk": 0.2,
@@ -66,7 +68,9 @@ RULES = Model(
 def learned() -> Model:
     """The shipped weights of the `ml` arm."""
     text = (files("tools.topology_walker") / "learned.json").read_text(encoding="utf-8")
-    return Model.model_validate(json.loads(text))
+    model = Model.model_validate(json.loads(text))
+    # A figure no recorded incident showed keeps its prior, which is the weight set by hand.
+    return model.model_copy(update={"weights": {**RULES.weights, **model.weights}})
 
 
 def rank(
@@ -81,7 +85,10 @@ def rank(
     """
     model = RULES if arm == "rules" else learned()
     found = rows(evidence, topology, onset)
-    candidates = [_candidate(name, row, evidence, model.weights) for name, row in found.items()]
+    told = signs(evidence)
+    candidates = [
+        _candidate(name, row, evidence, told, model.weights) for name, row in found.items()
+    ]
     candidates.sort(key=_order)
     chances = _chances([one.score for one in candidates], model.temperature)
     ranked = tuple(
@@ -95,7 +102,11 @@ def rank(
 
 
 def _candidate(
-    name: str, row: Row, evidence: Sequence[Evidence], weights: Mapping[Feature, float]
+    name: str,
+    row: Row,
+    evidence: Sequence[Evidence],
+    told: Sequence[Sign],
+    weights: Mapping[Feature, float],
 ) -> Candidate:
     terms = [
         Term(
@@ -107,7 +118,7 @@ def _candidate(
     return Candidate(
         component=name,
         score=sum(term.weight for term in terms),
-        fault_kind=fault_kind(name, row, evidence) if terms else None,
+        fault_kind=fault_kind(name, row, evidence, told) if terms else None,
         instance=_instance(name, evidence),
         terms=tuple(terms),
     )

@@ -10,6 +10,7 @@ from tools.topology_walker.graph import downstream
 from tools.types import Evidence, Timestamp, Topology
 
 Feature = Literal[
+    "telltale sign",
     "own cpu",
     "own memory",
     "own disk",

@@ -15,18 +15,28 @@ Family = Literal[
     "traffic",
     "saturation",
     "instances",
+    "restarts",
+    "certificate",
+    "clock",
+    "cache",
+    "retries",
     "other",
 ]
 
 # The first row that matches decides, so the narrower words stand first.
 _FAMILIES: tuple[tuple[Family, str], ...] = (
+    ("certificate", r"cert.*(?:left|expir|remain|not_after)"),
+    ("clock", r"time_(?:offset|skew|drift)|clock_(?:offset|skew|drift)|ntp_.*offset|timex_offset"),
+    ("cache", r"cache.*miss|miss.*cache"),
+    ("retries", r"(?:^|_)retr(?:y|ies)(?:_|$)"),
     ("network", r"retransmit|packet|net_|network|bandwidth|rx_|tx_"),
     ("success", r"success|availability|apdex"),
     ("memory", r"mem.*fail|mem.*err|oom"),
     ("errors", r"error|fail|5xx|4xx|exception|fault|reject|timeout|drop"),
-    ("saturation", r"pool|connection|queue|backlog|lag|thread|handle|descriptor|lock"),
+    ("saturation", r"pool|connection|queue|backlog|lag|thread|handle|descriptor|(?<!c)lock"),
     ("latency", r"latenc|duration|response_time|elapsed|p50|p90|p95|p99|gap"),
-    ("instances", r"pods|replicas|instances|restarts"),
+    ("restarts", r"restart"),
+    ("instances", r"pods|replicas|instances|(?:^|_)up(?:_|$)"),
     ("cpu", r"cpu|throttl|load1|load5"),
     ("memory", r"mem|heap|rss|swap|oom|failcnt|gc_"),
     ("disk", r"fs_|disk|inode|iops|io_|volume"),
@@ -51,7 +61,7 @@ class Signal(NamedTuple):
     @property
     def bad(self) -> Literal["up", "down"]:
         """The direction in which this signal gets worse."""
-        return "down" if self.family in ("success", "instances") else "up"
+        return "down" if self.family in ("success", "instances", "certificate") else "up"
 
 
 @lru_cache(maxsize=4096)

@@ -6,6 +6,7 @@ from tools.topology_walker.observe.changes import change_findings
 from tools.topology_walker.observe.edges import edge_findings
 from tools.topology_walker.observe.flows import flow_findings
 from tools.topology_walker.observe.metrics import deviations, moved
+from tools.topology_walker.observe.retries import retry_findings
 from tools.topology_walker.observe.traces import trace_findings
 from tools.types import Finding, Telemetry, Timestamp
 
@@ -25,6 +26,7 @@ def observe(
     found = [
         *deviations(series, telemetry, onset, config),
         *edge_findings(series, telemetry, onset, config),
+        *retry_findings(telemetry, onset),
         *trace_findings(telemetry, onset, config),
         *flow_findings(telemetry, onset, config),
         *change_findings(telemetry, onset, config),

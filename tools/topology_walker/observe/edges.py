@@ -163,11 +163,20 @@ def _derived(telemetry: Telemetry, onset: Timestamp, window: Window) -> list[Fin
         if callee is None or seconds_per(callee.unit) != seconds_per(series.unit):
             continue
         by = _gap(series, callee, past, onset)
-        if by is not None and by.change > 0:
+        if by is not None and by.change > 0 and _confirmed(by, series, onset):
             factor = seconds_per(series.unit)
             z = by.change * factor / max(by.scale * factor, _MILLISECOND)
             found.append(_finding(series, "wire_latency", by, z, factor, window))
     return found
+
+
+_CONFIRMED = 3
+"""Both ends are read up to one interval apart, so one or two samples may show a gap of nobody."""
+
+
+def _confirmed(by: Deviation, series: Series, onset: Timestamp) -> bool:
+    times, _ = finite(series)
+    return by.steady * (times.size - since(times, onset)) >= _CONFIRMED - 0.5
 
 
 def _gap(

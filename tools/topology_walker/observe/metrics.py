@@ -15,6 +15,8 @@ _JUST_BEFORE_S, _JUST_BEFORE = 1800.0, 10
 _ONSET_ERROR_S = 30.0
 """An onset is known to half a minute at best; what lies nearer may be the fault already."""
 
+_LAPSED_Z = 20.0
+
 
 @dataclass(frozen=True, slots=True)
 class Moved:
@@ -73,7 +75,7 @@ def deviations(
     }
     best: dict[tuple[str, str, str], tuple[bool, Finding]] = {}
     for one in own:
-        if abs(one.by.z) < config.min_strength:
+        if abs(one.by.z) < config.min_strength and not _lapsed(one):
             continue
         share = abs(one.by.change) / totals[one.series.metric]
         finding = _finding(one, share, rates.get(one.series.owner), telemetry.window, onset)
@@ -83,6 +85,11 @@ def deviations(
         if known is None or (rival[0], finding.strength) > (known[0], known[1].strength):
             best[key] = rival
     return [finding for _, finding in best.values()]
+
+
+def _lapsed(one: Moved) -> bool:
+    """A certificate's time runs down evenly, so only where it ends is news."""
+    return one.signal.family == "certificate" and one.by.value <= 0.0 < one.by.baseline
 
 
 def strength_of(z: float) -> float:
@@ -108,7 +115,7 @@ def _finding(
         unit=series.unit,
         onset=by.first_out,
         direction="up" if up else "down",
-        strength=strength_of(by.z) * (0.5 + 0.5 * share),
+        strength=strength_of(_LAPSED_Z if _lapsed(one) else by.z) * (0.5 + 0.5 * share),
         figures={
             "z": by.z,
             "worse": one.worse,

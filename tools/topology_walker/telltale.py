@@ -1,0 +1,225 @@
+"""Signs that only one kind of fault leaves: a lapsed certificate, a clock gone wrong, nobody up.
+
+Each sign names the component it speaks of, the kind of fault and how sure it is, in [0, 1].
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from tools.topology_walker.scene import Figures, Scene, keep
+from tools.topology_walker.signals import read, seconds_per
+from tools.types import Evidence, FaultKind, Owner
+
+
+class Sign(NamedTuple):
+    """What one piece of evidence says about one component, and how much it votes for the kind."""
+
+    component: str
+    kind: FaultKind
+    sure: float
+    vote: float
+    evidence: str
+
+
+_MEASURED, _NAMED, _AMPLIFIED, _CALLED, _SLOW = 2.0, 1.3, 1.5, 1.2, 1.7
+"""Votes of a reading that is wrong by itself, of a line, of a ratio, and of how calls end.
+
+Slow calls out of the system fill the pool of whoever waits for them, which votes up to 1.
+"""
+
+_CERTIFICATE = re.compile(
+    r"certificate.{0,60}(?:expired|not yet valid|refused|verify failed|unknown authority|invalid)"
+    r"|certificate_verify_failed|x509|(?:ssl|tls).{0,20}handshake",
+    re.IGNORECASE,
+)
+_CLOCK = re.compile(
+    r"clock.{0,5}skew|clock (?:is )?.{0,10}(?:ahead|behind)|requesttimetooskewed"
+    r"|(?:token|request|message|timestamp|issued).{0,40}in the future",
+    re.IGNORECASE,
+)
+_NAME = re.compile(
+    r"could not (?:be resolved|resolve)|no such host|name or service not known|nxdomain|servfail"
+    r"|name resolution|getaddrinfo|enotfound|eai_again|unknownhost|nodename nor servname",
+    re.IGNORECASE,
+)
+
+_OFF_S, _FAR_OFF_S = 0.1, 1.0
+"""A clock this far off is doubtful (0) and surely wrong (1): NTP holds it within a few ms."""
+
+_AGAIN, _STORM = 2.0, 4.0
+"""Repeats per first call: a callee that fails is tried again once or twice; a storm is more."""
+
+_MISSES, _STAMPEDE = 1.5, 3.0
+"""Times the usual misses, beyond what more requests explain."""
+
+_FAILING, _GONE = 0.5, 0.01
+_TIMES_SLOWER, _FAR_SLOWER = 3.0, 3.0
+_OUTSIDE_SURE = 0.7
+_UNSEEN_SURE = 0.6
+
+
+def signs(evidence: Sequence[Evidence]) -> tuple[Sign, ...]:
+    """All signs in the evidence."""
+    calls = _Calls(evidence)
+    return tuple(
+        sign
+        for item in evidence
+        for sign in (
+            *_readings(item),
+            *_lines(item, calls),
+            *_instances(item, calls),
+            *_misses(item, evidence),
+            *_repeats(item),
+            *_outside(item, calls),
+        )
+        if sign.sure > 0
+    )
+
+
+def telltale(scene: Scene) -> Figures:
+    """The surest sign of each component."""
+    found: Figures = {}
+    for sign in signs(scene.evidence):
+        keep(found, sign.component, "telltale sign", sign.sure, sign.evidence)
+    return found
+
+
+class _Calls:
+    """What the evidence says of the calls between components."""
+
+    def __init__(self, evidence: Sequence[Evidence]) -> None:
+        self.errors: dict[tuple[str, str], float] = {}
+        self.slower: dict[tuple[str, str], float] = {}
+        for item in evidence:
+            owner = Owner.parse(item.subject)
+            if item.kind != "edge":
+                continue
+            edge = owner.caller, owner.service
+            if item.name == "no_calls":
+                self.errors.setdefault(edge, 0.0)
+            elif item.name == "caller_errors" and item.direction == "up":
+                self.errors[edge] = max(self.errors.get(edge, 0.0), item.figures["delta"])
+            elif item.name == "caller_latency" and item.direction == "up":
+                self.slower[edge] = max(self.slower.get(edge, 0.0), item.figures["delta"])
+
+    def into(self, name: str) -> list[float]:
+        """How much of the calls to a component fail, per caller."""
+        return [share for (_, callee), share in self.errors.items() if callee == name]
+
+    def failing(self, caller: str) -> list[str]:
+        """Callees whose calls fail, most first."""
+        found = [(share, callee) for (one, callee), share in self.errors.items() if one == caller]
+        return [callee for share, callee in sorted(found, reverse=True) if share > 0]
+
+
+def _between(value: float, nothing: float, certain: float) -> float:
+    return float(np.clip((value - nothing) / (certain - nothing), 0.0, 1.0))
+
+
+def _readings(item: Evidence) -> Iterator[Sign]:
+    """A certificate with no time left; a clock that is off by more than a clock may be."""
+    owner, family = Owner.parse(item.subject), read(item.name).family
+    if item.kind != "metric" or owner.kind != "service" or item.value is None:
+        return
+    usual = item.baseline or 0.0
+    if family == "certificate" and item.value <= 0.0 < usual:
+        yield Sign(owner.service, "certificate_expired", 1.0, _MEASURED, item.id)
+    elif family == "clock" and abs(item.value) > 2.0 * abs(usual):
+        off = abs(item.value) * seconds_per(item.unit)
+        yield Sign(
+            owner.service, "clock_skew", _between(off, _OFF_S, _FAR_OFF_S), _MEASURED, item.id
+        )
+    elif family == "errors" and "dns" in item.name.lower() and item.direction == "up":
+        yield Sign(owner.service, "dns_failure", item.figures.get("fresh", 1.0), _NAMED, item.id)
+
+
+def _lines(item: Evidence, calls: _Calls) -> Iterator[Sign]:
+    """A line about a certificate speaks of the peer's, one about names or clocks of its own."""
+    if item.kind != "log" or item.direction != "up" or not item.figures.get("alarming", 0.0):
+        return
+    service, text = Owner.parse(item.subject).service, f"{item.excerpt} {item.statement}"
+    sure = _between(item.value or 0.0, item.baseline or 0.0, 3.0 * (item.baseline or 0.0) + 1e-9)
+    if _CERTIFICATE.search(text):
+        yield Sign(_peer(service, text, calls), "certificate_expired", sure, _NAMED, item.id)
+    elif _NAME.search(text):
+        yield Sign(service, "dns_failure", sure, _NAMED, item.id)
+    elif _CLOCK.search(text):
+        yield Sign(service, "clock_skew", 0.5 * sure, _NAMED, item.id)
+
+
+def _peer(service: str, text: str, calls: _Calls) -> str:
+    """Of the callees whose calls fail the one that the line names, or else the worst."""
+    failing = calls.failing(service)
+    named = [one for one in failing if re.search(rf"(?<!\w){re.escape(one)}(?!\w)", text)]
+    return next(iter((*named, *failing)), service)
+
+
+def _instances(item: Evidence, calls: _Calls) -> Iterator[Sign]:
+    """Nobody of a component is up and its callers find it failing: what waits for it is result."""
+    owner = Owner.parse(item.subject)
+    if item.kind != "metric" or owner.kind != "service" or item.value is None:
+        return
+    family = read(item.name).family
+    if family == "restarts" and item.direction == "up":
+        yield Sign(owner.service, "process_down", 0.5 * item.figures["fresh"], 0.6, item.id)
+    if family != "instances" or item.value > _GONE or (item.baseline or 0.0) < 0.5:
+        return
+    seen = calls.into(owner.service)
+    failing = not seen or max(seen) >= _FAILING
+    sure = (1.0 if seen else _UNSEEN_SURE) if failing else 0.0
+    yield Sign(owner.service, "process_down", sure, _CALLED, item.id)
+
+
+def _misses(item: Evidence, evidence: Sequence[Evidence]) -> Iterator[Sign]:
+    """A cache misses more than its requests explain, and what stands behind it is loaded."""
+    owner = Owner.parse(item.subject)
+    if read(item.name).family != "cache" or item.direction != "up" or owner.kind != "service":
+        return
+    more = [
+        one.figures["ratio"]
+        for one in evidence
+        if one.kind == "metric"
+        and one.subject == item.subject
+        and read(one.name).family == "traffic"
+    ]
+    times = item.figures["ratio"] / (1.0 if item.unit == "%" else max((1.0, *more)))
+    loaded = any(
+        one.direction == "up"
+        and one.kind == "edge"
+        and one.subject.startswith(f"{owner.service}->")
+        for one in evidence
+    )
+    sure = _between(times, _MISSES, _STAMPEDE) * item.figures["fresh"]
+    yield Sign(owner.service, "cache_stampede", sure if loaded else 0.0, _AMPLIFIED, item.id)
+
+
+def _repeats(item: Evidence) -> Iterator[Sign]:
+    """Whoever repeats each call many times keeps down what could not answer once."""
+    if "per_call" in item.figures:
+        owner = Owner.parse(item.subject)
+        sure = _between(item.figures["per_call"], _AGAIN, _STORM)
+        yield Sign(owner.caller or owner.service, "retry_storm", sure, _AMPLIFIED, item.id)
+
+
+def _outside(item: Evidence, calls: _Calls) -> Iterator[Sign]:
+    """A call out of the system fails or takes several times as long, and no other call does.
+
+    Errors that callers further up inherit from it weigh less than this.
+    """
+    if item.kind != "edge" or not item.figures.get("outside") or item.direction != "up":
+        return
+    owner = Owner.parse(item.subject)
+    edge = owner.caller, owner.service
+    if item.name == "caller_errors" and item.figures["delta"] >= _FAILING:
+        sure = _OUTSIDE_SURE * item.figures["delta"] * item.figures["fresh"]
+        yield Sign(owner.caller, "dependency_down", min(sure, 1.0), _CALLED, item.id)
+    elif item.name == "caller_latency" and calls.errors.get(edge, 0.0) < _FAILING:
+        usual = max(item.baseline or 0.0, 1e-9)
+        others = [s for one, s in calls.slower.items() if one[0] == owner.caller and one != edge]
+        slower = (item.value or 0.0) / usual >= _TIMES_SLOWER
+        if slower and item.figures["delta"] >= _FAR_SLOWER * max(others, default=0.0):
+            sure = _OUTSIDE_SURE * item.figures["fresh"]
+            yield Sign(owner.caller, "slow_dependency", sure, _SLOW, item.id)
