@@ -25,7 +25,10 @@ FAMILIES: dict[str, Family] = {
     "disk_write_ms": "disk",
     "node_cpu_pct": "cpu",
     "node_net_retransmit_pct": "network",
-    "time_offset_ms": "other",
+    "time_offset_ms": "clock",
+    "certificate_left_s": "certificate",
+    "cache_miss_pct": "cache",
+    "retries": "retries",
 }
 
 
