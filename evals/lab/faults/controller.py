@@ -74,6 +74,8 @@ class Controller:
         alert = {
             "labels": {**labels, "service": act.service},
             "annotations": {"summary": "heap may be full in four hours"},
+            # Without a beginning Alertmanager takes the end for it.
+            "startsAt": (now - timedelta(seconds=1)).isoformat(),
             "endsAt": ends.isoformat(),
         }
         self._lab.monitoring.post([alert])
