@@ -194,5 +194,5 @@ def test_the_demo_suite_locates_the_shipped_incidents() -> None:
     result = demo.run(Options(), Progress(disable=True))
     assert result.summary["mean.ac1"] == 1.0
     assert differences(result) == []
-    assert result.summary["detect_delay_s.p50"] <= 60.0
+    assert result.summary["detect_delay_s.p50"] <= 300.0
     assert all(case["evidence"] for case in result.cases)
