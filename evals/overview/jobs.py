@@ -35,6 +35,7 @@ RECOVERY_DAYS = 12
 """Days lived through where nobody set a limit: minutes instead of a quarter of an hour or more."""
 
 NO_MODEL = "no model"
+NO_DATA = "no data"
 Status = Literal["done", "broken", "not run"]
 
 
@@ -122,7 +123,7 @@ def where(suite: str, data: Path | None) -> Path | str | None:
 def _without_data(suite: str) -> Path | str | None:
     if suite == "detection":
         return None
-    return shipped_bundles() if suite == "reasoning" else "no data (--data DIR)"
+    return shipped_bundles() if suite == "reasoning" else NO_DATA
 
 
 def _bundles(data: Path) -> Path | str:

@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 from evals.overview import pictures, view
 from evals.overview.clocks import clocked
 from evals.overview.difference import Difference
-from evals.overview.jobs import Asked, Run
+from evals.overview.jobs import NO_DATA, NO_MODEL, Asked, Run
 from evals.overview.outcomes import Row, figure, text
 from evals.report import Arm, Result
 from evals.scoring.calibration import Calibration
@@ -32,6 +32,8 @@ HEAVIEST = 5_000_000
 
 ENOUGH = 10
 """Fewer cases make no curve; their figures are in the table."""
+
+_WAY_OUT = {NO_DATA: "no data (--data DIR)", NO_MODEL: "no model (--model-url URL --model NAME)"}
 
 _BOLD = re.compile(r"\*\*([^*]{1,120})\*\*")
 _CODE = re.compile(r"`([^`]{1,300})`")
@@ -104,6 +106,7 @@ def _rendered(
         script_hash=_hash(script),
         rows=rows,
         verdict=view.verdict(rows),
+        not_run=_not_run(runs),
         broken=[run for run in runs if run.status == "broken"],
         figures=view.figure_rows(runs, facts.asked.arms),
         clocks=view.clock_grid(incidents),
@@ -251,6 +254,16 @@ def _spreads(
             caption = f"{suite}: {title}; dashed: {limit:g} s"
             charts.append(Chart(svg=svg, caption=caption))
     return charts
+
+
+def _not_run(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
+    """What was not run, by reason."""
+    found: dict[str, list[str]] = {}
+    for run in runs:
+        if run.status == "not run":
+            reason = _WAY_OUT.get(run.reason, run.reason)
+            found.setdefault(reason, []).append(f"{run.suite}, {run.arm}")
+    return list(found.items())
 
 
 def _tokens(runs: Sequence[Run]) -> list[tuple[str, str]]:
