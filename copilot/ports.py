@@ -168,6 +168,16 @@ class Embedder(Protocol):
         ...
 
 
+class Reranker(Protocol):
+    """Reads a question and a passage together; slower than vectors, so only the first few."""
+
+    model: str
+
+    def scores(self, question: str, passages: Sequence[str]) -> Sequence[float]:
+        """One score per passage, higher is nearer; comparable within this call only."""
+        ...
+
+
 class VectorIndex(Protocol):
     """Vectors by id, on disk, of one model; lost, it is built anew from the documents."""
 

@@ -189,6 +189,10 @@ class Settings(BaseSettings):
         default="intfloat/multilingual-e5-small",
         description="Sentence-transformers model: a folder, or a name in the local cache.",
     )
+    reranker: str = Field(
+        default="",
+        description="Cross-encoder that puts the first answers in order: a folder; empty: none.",
+    )
     model: str = Field(
         default="qwen3:30b", description="Language model, as `ollama list` shows it; pull it first."
     )

@@ -36,7 +36,7 @@ from copilot.graph import NODES, Node, build
 from copilot.home import made, owned
 from copilot.incident import Incident
 from copilot.model import Metered
-from copilot.ports import Clock, ClusterSource, Embedder, Runner, SourceError
+from copilot.ports import Clock, ClusterSource, Embedder, Reranker, Runner, SourceError
 from copilot.reasoning.pairs import Doubts
 from copilot.received import Received
 from copilot.retrieval import Chosen, Dense, Knowledge, Library, Memory, choose
@@ -259,6 +259,15 @@ def dense(settings: Settings, *, anew: bool = False) -> Iterator[tuple[Dense | N
         yield Dense(embedder, index), chosen.reason
 
 
+def _reranker(settings: Settings) -> Reranker | None:
+    if not settings.reranker:
+        return None
+    # Loads torch: nothing that does not re-rank may pay for it.
+    from copilot.adapters.cross_encoder import CrossEncoderReranker  # noqa: PLC0415
+
+    return CrossEncoderReranker(settings.reranker)
+
+
 @contextmanager
 def knowledge(settings: Settings) -> Iterator[Knowledge]:
     """The knowledge base; by words alone, and saying so, where `auto` finds no way to embed."""
@@ -272,7 +281,7 @@ def knowledge(settings: Settings) -> Iterator[Knowledge]:
             by_meaning, why = None, str(error)
         if by_meaning is not None and (lacking := by_meaning.lacks(documents)):
             why = f"{why}; {lacking} passages are not indexed yet: copilot kb index"
-        yield Knowledge(documents, by_meaning, why)
+        yield Knowledge(documents, by_meaning, why, _reranker(settings))
 
 
 @contextmanager

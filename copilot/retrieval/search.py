@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from copilot.incident import Agreement
-from copilot.ports import SourceError
+from copilot.ports import Reranker, SourceError
 from copilot.retrieval.dense import Dense
 from copilot.retrieval.fuse import reciprocal_ranks
 from copilot.retrieval.lexical import LexicalIndex, Match
@@ -20,6 +20,9 @@ WORDS, MEANING = 1.0, 0.5
 
 DEPTH = 20
 """Documents of each ranking that are fused."""
+
+RERANKED = 10
+"""First answers that a cross-encoder reads; each costs it as much as an embedding."""
 
 _AGREED: tuple[Agreement, ...] = ("symptoms and cause", "cause", "symptoms")
 
@@ -62,11 +65,16 @@ class Knowledge:
 
     With `dense` the two rankings are fused by reciprocal rank. Whether anything fits at all is
     decided by the words: a cosine means something else with every model. Where the vectors cannot
-    be had, the words answer alone and `trouble` says why. `why` is what led to this embedder.
+    be had, the words answer alone and `trouble` says why. `why` is what led to this embedder. A
+    `reranker` is one more ranking of the first answers, fused alike: it brings nothing in.
     """
 
     def __init__(
-        self, documents: Sequence[Document], dense: Dense | None = None, why: str = ""
+        self,
+        documents: Sequence[Document],
+        dense: Dense | None = None,
+        why: str = "",
+        reranker: Reranker | None = None,
     ) -> None:
         self.documents = tuple(documents)
         self.trouble = ""
@@ -74,22 +82,25 @@ class Knowledge:
         self._by_id = {document.id: document for document in self.documents}
         self._lexical = LexicalIndex(self.documents)
         self._dense = dense
+        self._reranker = reranker
 
     @property
     def in_force(self) -> str:
         """A plain statement of how it searches."""
+        after = f"; put in order by {self._reranker.model}" if self._reranker else ""
         if self._dense is None:
-            return f"words only: {self.why or 'no embedder is in force'}"
+            return f"words only: {self.why or 'no embedder is in force'}{after}"
         if self.trouble:
-            return f"words only: {self.trouble}"
-        return f"words and meaning, by {self._dense.embedder.model} ({self.why})"
+            return f"words only: {self.trouble}{after}"
+        return f"words and meaning, by {self._dense.embedder.model} ({self.why}){after}"
 
     def search(self, question: str, limit: int = 5) -> tuple[Hit, ...]:
         """The documents that answer a question, best first; empty where none does."""
         matches = self._lexical.match(question)
         if not any(map(_answers, matches[:limit])):
             return ()
-        return tuple(map(self._hit, self._fused(question, matches)[:limit]))
+        ranked = self._reranked(question, self._fused(question, matches))
+        return tuple(map(self._hit, ranked[:limit]))
 
     def _fused(self, question: str, matches: list[Match]) -> list[Match]:
         if self._dense is None:
@@ -109,6 +120,23 @@ class Knowledge:
             replace(by_words.get(id_) or _unmatched(self._by_id[id_]), score=score)
             for id_, score in scores
         ]
+
+    def _reranked(self, question: str, matches: list[Match]) -> list[Match]:
+        first, rest = matches[:RERANKED], matches[RERANKED:]
+        if self._reranker is None or len(first) < 2:
+            return matches
+        scores = self._reranker.scores(question, [self._read(match) for match in first])
+        order = sorted(range(len(first)), key=lambda place: -scores[place])
+        before = (WORDS, [match.document.id for match in first])
+        after = (MEANING, [first[place].document.id for place in order])
+        by_id = {match.document.id: match for match in first}
+        fused = reciprocal_ranks([before, after])
+        return [*(replace(by_id[id_], score=score) for id_, score in fused), *rest]
+
+    def _read(self, match: Match) -> str:
+        """What a cross-encoder is shown of a document: its title and the section that fits."""
+        section = self._lexical.passage(match.document, match.words)
+        return f"{match.document.title.en}. {section.heading}. {section.text}"
 
     def recall(self, symptoms: str, cause: Cause, limit: int = 5) -> tuple[Recalled, ...]:
         """What is known of such symptoms and of this cause.

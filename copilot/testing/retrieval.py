@@ -69,3 +69,17 @@ class MemoryIndex:
         """Ids with their cosine, nearest first."""
         near = [(id_, float(row @ vector)) for id_, (_, row) in self.rows.items()]
         return sorted(near, key=lambda one: -one[1])[:limit]
+
+
+@dataclass(slots=True)
+class WordReranker:
+    """Prefers passages that hold a word; keeps what it was asked to read."""
+
+    word: str
+    model: str = "words"
+    read: list[str] = field(default_factory=list)
+
+    def scores(self, question: str, passages: Sequence[str]) -> Sequence[float]:
+        """1 for a passage that holds the word, else 0."""
+        self.read = list(passages)
+        return [float(self.word in passage) for passage in passages]
