@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from copilot.incident import Clocks, Hypothesis, Incident, IncidentStatus
+from copilot.incident import Clocks, Hypothesis, Incident, IncidentStatus, Opinion, Remembered
 from copilot.moments import iso
 from copilot.store import ApprovalRequest, ApprovalStatus, StoredAlert
 from tools.clusterer import SUPPRESSED
@@ -76,6 +76,8 @@ class IncidentView(IncidentLine):
     evidence: tuple[Evidence, ...]
     ranking: Ranking
     hypotheses: tuple[Hypothesis, ...]
+    opinion: Opinion | None
+    recalled: tuple[Remembered, ...]
     plan: Plan | None
     approval: ApprovalView | None
     results: tuple[StepResult, ...]
@@ -111,6 +113,8 @@ def whole(
         evidence=incident.evidence,
         ranking=incident.ranking,
         hypotheses=incident.hypotheses,
+        opinion=incident.opinion,
+        recalled=incident.recalled,
         plan=incident.plan,
         approval=None if request is None else _approval(request),
         results=incident.results,
