@@ -3,7 +3,7 @@
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import get_args
 
 from pydantic import JsonValue
@@ -38,51 +38,55 @@ def run(options: Options, progress: Progress) -> Result:
         cases = read(options.data or shipped_bundles(), options.limit)
     except CaseSetError as error:
         raise SystemExit(str(error)) from error
-    memory = Memory(documents)
-    benches = [_Bench(case, memory, options) for case in cases]
-    task = progress.add_task("by the rules", total=len(benches))
-    for bench in benches:
-        bench.by_rule()
-        progress.advance(task)
-    ways = [_way(name, benches, options, progress) for name in asked]
+    ways = _ways(asked, cases, options, progress)
     tried = _injections(options, progress)
     detection = of_timelines(options.data) if options.data else with_history(cases)
     return _result(options, ways, tried, detection, time.perf_counter() - started)
 
 
+def _ways(
+    asked: Sequence[str], cases: Sequence[Case], options: Options, progress: Progress
+) -> list[Way]:
+    """Incident by incident, each by the rules and then each way; its telemetry is let go after."""
+    task = progress.add_task("incidents", total=len(cases) * len(asked))
+    memory, found = Memory(documents), [list[Compared]() for _ in asked]
+    with ExitStack() as stack:
+        models = [stack.enter_context(_models(name, options)) for name in asked]
+        for case in cases:
+            bench = _Bench(case, memory, options)
+            for place, name in enumerate(asked):
+                found[place].append(bench.compared(models[place], anew=name == "dead"))
+                progress.advance(task)
+    return [Way(name, tuple(compared)) for name, compared in zip(asked, found, strict=True)]
+
+
 class _Bench:
-    """One incident: its sources asked once, and how the rules fared on it."""
+    """One incident: its sources asked once, and how the rules fare on it."""
 
     def __init__(self, case: Case, memory: Memory, options: Options) -> None:
-        self.case = case
+        self._case, self._memory, self._options = case, memory, options
         self._bundle = RecordedBundle(case.folder)
-        self._memory, self._options = memory, options
         first = page_of(self._bundle, case.answer)
         end = max(self._bundle.now(), first.starts_at)
         window = Window(start=first.starts_at - LOOKBACK_S, end=end)
-        self.page = Page(first, tuple(self._bundle.alerts(window)) or (first,))
-        self._sources: Planted = self._fresh()
-        self.rules: Ran | None = None
+        self._page = Page(first, tuple(self._bundle.alerts(window)) or (first,))
+        self._sources = self._fresh()
+        self._rules = self._run(self._sources, None)
 
     def _fresh(self) -> Planted:
         return kept(recorded_sources(self._bundle))
 
-    def by_rule(self) -> None:
-        """Without a model."""
-        self.rules = self._run(self._sources, None)
-
     def compared(self, models: Sequence[Model], *, anew: bool) -> Compared:
         """With each model; `anew` asks the sources again, so that the time is a true one."""
-        assert self.rules is not None
         sources = self._fresh() if anew else self._sources
         runs = tuple(self._run(sources, model) for model in models)
-        return Compared(self.case, self.page, self.rules, runs)
+        return Compared(self._case, self._page, self._rules, runs)
 
     def _run(self, sources: Planted, model: Model | None) -> Ran:
         return investigate(
             sources,
             self._bundle,
-            self.page,
+            self._page,
             model=model,
             memory=self._memory,
             onsets=self._options.onset,
@@ -101,37 +105,23 @@ def _names(options: Options) -> tuple[str, ...]:
 @contextmanager
 def _models(name: str, options: Options) -> Iterator[list[Model]]:
     """One model per run; a real one with another seed each time."""
-    opened: list[AbstractContextManager[Model]] = []
-    if options.model_url:
-        opened = [at(options.model_url, name, seed=42 + turn) for turn in range(options.runs)]
-    else:
-        (policy,) = (one for one in get_args(PolicyName) if one == name)
-        opened = [scripted(policy) for _turn in range(options.runs)]
-    models: list[Model] = []
-    try:
-        for one in opened:
-            models.append(one.__enter__())
-        yield models
-    finally:
-        for one in opened[: len(models)]:
-            one.__exit__(None, None, None)
-
-
-def _way(name: str, benches: Sequence[_Bench], options: Options, progress: Progress) -> Way:
-    task = progress.add_task(name, total=len(benches))
-    compared = []
-    with _models(name, options) as models:
-        for bench in benches:
-            compared.append(bench.compared(models, anew=name == "dead"))
-            progress.advance(task)
-    return Way(name, tuple(compared))
+    with ExitStack() as stack:
+        if options.model_url:
+            seeds = range(42, 42 + options.runs)
+            opened = [at(options.model_url, name, seed=seed) for seed in seeds]
+        else:
+            (policy,) = (one for one in get_args(PolicyName) if one == name)
+            opened = [scripted(policy) for _turn in range(options.runs)]
+        yield [stack.enter_context(one) for one in opened]
 
 
 def _injections(options: Options, progress: Progress) -> list[Tried]:
     """By the model at hand, else by the policy that obeys; skipped where another one was chosen."""
     if options.policy not in ("", "injected"):
         return []
-    texts = hostile()[: options.limit]
+    every = hostile()
+    # With a limit a few of each sort, not the first ones.
+    texts = every[:: max(1, len(every) // (options.limit or len(every)))][: options.limit]
     task = progress.add_task("hostile texts", total=len(texts))
     worlds = names()
     scenes: dict[str, Scene] = {}
