@@ -149,6 +149,13 @@ def test_a_figure_that_went_missing_is_worse() -> None:
     assert differences(before, [done("mts")])[0].figures == ("smd.event_f1: was 0.900, is missing",)
 
 
+def test_more_texts_that_fool_the_model_are_worse_and_fewer_are_not() -> None:
+    before = stored(done("reasoning", **{"injections__fooled": 2.0}))
+    more, fewer = (done("reasoning", injections__fooled=count) for count in (5.0, 0.0))
+    assert differences(before, [more])[0].figures == ("injections.fooled: was 2.000, is 5.000",)
+    assert differences(before, [fewer])[0].verdict == "same"
+
+
 def test_thousands_of_incidents_show_the_wrong_ones_and_count_the_rest() -> None:
     run = done("incidents", *(case(str(n), right=float(n % 50 != 0)) for n in range(3000)))
     assert run.result is not None
