@@ -39,6 +39,7 @@ class SourceError(OperatorError):
 
 
 ModelFault = Literal[
+    "absent",  # no server was ever found, and none was called for
     "unreachable",  # nothing answers there
     "missing",  # the server has no such model
     "busy",  # the server or our own queue took no more

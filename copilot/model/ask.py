@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from copilot.model_io import Done, Message, ModelRequest, Piece
-from copilot.ports import Model, ModelError
+from copilot.ports import Model, ModelError, ModelFault
 from prompts import Language, load
 
 Reply = TypeVar("Reply", bound=BaseModel)
@@ -31,11 +31,15 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Asked(Generic[Reply]):
-    """What came of asking: the value, or None with the reason; and every call it took."""
+    """What came of asking: the value, or None with the reason; and every call it took.
+
+    `fault` is why no whole reply came, where that is why there is no value.
+    """
 
     value: Reply | None
     reason: str
     calls: tuple[Call, ...]
+    fault: ModelFault | None = None
 
     @property
     def repaired(self) -> bool:
@@ -61,7 +65,8 @@ def ask(
         try:
             text, done = _whole(model, request)
         except ModelError as error:
-            return Asked(None, str(error), (*calls, Call("", (error.problem,), None)))
+            tried = (*calls, Call("", (error.problem,), None))
+            return Asked(None, str(error), tried, error.fault)
         value, problems = _judged(text, shape, check, done)
         calls.append(Call(text, problems, done))
         if value is not None and not problems:

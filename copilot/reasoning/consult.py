@@ -84,7 +84,7 @@ Outcome = Literal["held", "repaired", "fell back", "not asked"]
 def _outcome(asked: Asked[Reply]) -> Outcome:
     if asked.value is not None:
         return "repaired" if asked.repaired else "held"
-    return "fell back" if asked.calls else "not asked"
+    return "fell back" if asked.calls and asked.fault != "absent" else "not asked"
 
 
 def _how(asked: Asked[Reply]) -> str:
@@ -93,6 +93,8 @@ def _how(asked: Asked[Reply]) -> str:
         return "the reply was repaired and held" if asked.repaired else "the reply held"
     if not asked.calls:
         return "not asked, " + asked.reason
+    if asked.fault == "absent":
+        return "not asked, there is no model"
     if asked.calls[-1].done is None:
         return "no whole reply; the rules answer"
     return "the reply did not hold, nor did its repair; the rules answer"

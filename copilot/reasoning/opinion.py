@@ -33,7 +33,8 @@ class Advice:
 def advise(deps: Deps, state: IncidentState, recalled: Sequence[Recalled]) -> Advice | None:
     """What the model holds for likely; an opinion without hypotheses where it gave none.
 
-    None where there is no model. Whatever it says changes no ranking and no plan.
+    None where there is no model, or never was a server of one. Whatever it says changes no ranking
+    and no plan.
     """
     if deps.model is None:
         return None
@@ -52,6 +53,8 @@ def advise(deps: Deps, state: IncidentState, recalled: Sequence[Recalled]) -> Ad
         lambda reply: _problems(reply, case, deps, left),
         case.prompts,
     )
+    if asked.fault == "absent":
+        return None
     if asked.value is None:
         failed = "did not hold" if asked.calls and asked.calls[-1].done else "no reply"
         return Advice(Opinion(model=deps.model.name, failed=failed))

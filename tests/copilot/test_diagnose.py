@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from copilot.incident import Incident
 from copilot.model_io import Message
 from copilot.nodes.report import report
-from copilot.ports import ModelError
+from copilot.ports import ModelError, ModelFault
 from copilot.reasoning.pairs import Doubts
 from copilot.state import FollowUp, IncidentState
 from copilot.testing.model import ScriptedModel
@@ -184,12 +184,23 @@ def test_calls_and_seconds_of_an_incident_are_bounded_over_its_runs(tmp_path: Pa
 
 
 @pytest.mark.parametrize("fault", ["timeout", "unreachable", "broken", "open"])
-def test_a_model_that_fails_leaves_what_the_rules_say(fault: str, tmp_path: Path) -> None:
-    broken = ModelError("timeout", f"{fault}: nothing came")
+def test_a_model_that_fails_leaves_what_the_rules_say(fault: ModelFault, tmp_path: Path) -> None:
+    broken = ModelError(fault, "nothing came")
     _, incident = after(scripted(broken), tmp_path)
     assert incident.opinion is not None
     assert incident.opinion.failed == "no reply"
     assert "no usable answer (no reply); the instruments stand" in incident.brief["en"]
+
+
+def test_a_model_that_nobody_set_up_is_not_mentioned(tmp_path: Path) -> None:
+    absent = ModelError("absent", "nothing answers at http://127.0.0.1:11434")
+    with desk(tmp_path, scripted(absent)) as deps:
+        _, incident = diagnosed(deps)
+        (asked,) = [one for one in deps.store.journal.events("i") if one.kind == "asked"]
+    assert incident.opinion is None
+    assert "Model" not in incident.brief["en"]
+    assert "模型" not in incident.brief["zh"]
+    assert asked.detail["reason"] == "diagnose: not asked, there is no model"
 
 
 @pytest.mark.parametrize("say", [Good(), Lying(), Injected()], ids=["good", "lying", "injected"])

@@ -76,7 +76,7 @@ def test_a_model_that_was_not_pulled_is_named_with_what_to_run(server: OllamaSer
 def test_a_service_keeps_a_model_that_is_away_and_one_that_is_on_is_not_given_up() -> None:
     away = settings.load(model_url=NOWHERE, model_use="auto")
     with wiring.model(away, lasting=True) as (model, _):
-        assert fault(model) == "open"
+        assert fault(model) == "absent"
     with wiring.model(settings.load(model_url=NOWHERE, model_use="on")) as (model, _):
         assert fault(model) == "open"
 

@@ -426,6 +426,29 @@ def test_two_slots_answer_two_at_a_time() -> None:
         holder.close()  # type: ignore[attr-defined]
 
 
+def test_a_server_that_was_never_found_is_absent_unless_it_was_called_for() -> None:
+    for expected, fault in ((False, "absent"), (True, "open")):
+        endpoint = Endpoint(Client(Access("http://127.0.0.1:9"), PATIENT), Breaker(Time().now))
+        model = OllamaModel("qwen3:30b", [endpoint], timeouts=PATIENT, expected=expected)
+        _OPENED.append(model)
+        model.look(endpoint)
+        assert fault_of(model).fault == fault
+
+
+def test_a_server_that_was_found_is_not_absent_when_it_goes_away() -> None:
+    with served(TEXT) as (model, _):
+        list(model.stream(asked()))
+        model.endpoints[0].breaker.trip("gone")
+        assert fault_of(model).fault == "open"
+
+
+def test_a_server_without_the_model_is_not_absent() -> None:
+    with ollama_server(Scripted(TEXT), ()) as server:
+        model = model_of(server)
+        model.look(model.endpoints[0])
+        assert fault_of(model).fault == "open"
+
+
 def test_nothing_of_the_environment_reaches_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("OLLAMA_HOST", "http://127.0.0.1:9")

@@ -59,6 +59,7 @@ def connected(settings: Settings) -> OllamaModel:
         ),
         timeouts(settings),
         settings.model_parallel,
+        expected=settings.model_use == "on",
     )
     with ThreadPoolExecutor() as pool:
         list(pool.map(model.look, model.endpoints))

@@ -64,7 +64,9 @@ class OllamaModel:
         parallel: int = 1,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        expected: bool = False,
     ) -> None:
+        """`expected`: somebody called for it, so it is not `absent` even if it was never found."""
         self.name = name
         self.context_tokens = options.context
         self.endpoints = tuple(endpoints)
@@ -72,6 +74,7 @@ class OllamaModel:
         self._timeouts = timeouts
         self._now = now
         self._sleep = sleep
+        self._found = expected
         self._estimate = Estimate()
         self._admission = Admission(self.endpoints * parallel, self._best)
 
@@ -98,8 +101,10 @@ class OllamaModel:
         try:
             names = endpoint.client.names()
         except ModelError as error:
+            self._found = self._found or error.fault != "unreachable"
             endpoint.breaker.trip(error.problem)
             return
+        self._found = True
         if not {self.name, f"{self.name}:latest"} & names:
             url = endpoint.client.url
             endpoint.breaker.trip(f"{url} has no {self.name!r}; there: ollama pull {self.name}")
@@ -155,13 +160,13 @@ class OllamaModel:
     def _begin(self, request: ModelRequest, body: dict[str, JsonValue], estimate: int) -> _Begun:
         asked = self._now()
         if problem := self.why_not():
-            raise ModelError("open", f"not asked for a while: {problem}")
+            raise self._not_asked(problem)
         with ExitStack() as stack:
             endpoint = stack.enter_context(
                 self._admission.turn(request.priority, self._timeouts.queue_s)
             )
             if endpoint.breaker.is_open:
-                raise ModelError("open", f"not asked for a while: {endpoint.breaker.problem}")
+                raise self._not_asked(endpoint.breaker.problem)
             started = self._now()
             try:
                 lines = stack.enter_context(endpoint.client.lines(body))
@@ -169,13 +174,18 @@ class OllamaModel:
             except ModelError as error:
                 self._failed(endpoint, error)
                 raise
+            self._found = True
             if first is None:
                 first, lines = Line(), iter(())
             return _Begun(
                 endpoint, first, lines, stack.pop_all(), estimate, started - asked, started
             )
 
+    def _not_asked(self, problem: str) -> ModelError:
+        return ModelError("open" if self._found else "absent", f"not asked for a while: {problem}")
+
     def _failed(self, endpoint: Endpoint, error: ModelError) -> None:
+        self._found = self._found or error.fault != "unreachable"
         if error.fault not in NOT_ITS_FAULT:
             weight = TIMEOUT_WEIGHT if error.fault == "timeout" else 1
             endpoint.breaker.failed(error.problem, weight)
