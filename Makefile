@@ -11,6 +11,7 @@ demo: .venv/.installed
 test: .venv/.installed-test
 	$(BIN)/python -m pytest -n auto
 	$(BIN)/python -m evals run demo
+	$(BIN)/python -m evals run incidents --data evals/incidents --baseline evals/incidents/baseline.json
 
 lint: .venv/.installed-test
 	$(BIN)/ruff check .

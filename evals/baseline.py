@@ -42,8 +42,13 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def worse_than(baseline: Mapping[str, Any], result: Result) -> list[str]:
-    """One line per figure of `baseline` that `result` misses, or holds worse."""
-    return worse_figures(baseline["summary"], result.summary, len(result.cases))
+    """One line per figure of `baseline` that `result` misses, or holds worse.
+
+    The very same cases without a model are no other draw: then a single case lost is worse.
+    """
+    same = _names(baseline.get("cases")) == _names([*result.cases]) != []
+    drawn = 0 if same and result.arm != "llm" else len(result.cases)
+    return worse_figures(baseline["summary"], result.summary, drawn)
 
 
 def worse_figures(
@@ -74,6 +79,11 @@ def is_worse(key: str, before: float, after: float, cases: int = 0) -> bool:
         slack = before + SECONDS if "seconds" in key else 0.05 * abs(before)
         return after > before + slack + NOISE
     return after < before - _slack(before, cases)
+
+
+def _names(cases: object) -> list[str]:
+    found = cases if isinstance(cases, list) else []
+    return sorted(str(one["id"]) for one in found if isinstance(one, dict) and "id" in one)
 
 
 def _slack(before: float, cases: int) -> float:

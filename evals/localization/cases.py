@@ -16,7 +16,11 @@ class CaseSetError(Exception):
 
 
 class Answer(BaseModel):
-    """One line of `truth/truth.jsonl`; fields that no score needs are left alone."""
+    """One line of `truth/truth.jsonl`; fields that no score needs are left alone.
+
+    `also_right` names further components, `also_right_kinds` further kinds, that whoever injected
+    the fault counts as right too: the caller of what lies outside the system, for one.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -24,8 +28,15 @@ class Answer(BaseModel):
     system: str
     root_cause: str
     fault_type: str = ""
+    also_right: tuple[str, ...] = ()
+    also_right_kinds: tuple[str, ...] = ()
     inject_ts: Timestamp | None = None
     alert_ts: Timestamp | None = None
+
+    @property
+    def right(self) -> tuple[str, ...]:
+        """Every component that counts as right, the cause first."""
+        return (self.root_cause, *self.also_right)
 
 
 class Case(BaseModel):

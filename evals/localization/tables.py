@@ -174,6 +174,7 @@ def row(one: Scored, seen_s: float | None = None) -> dict[str, JsonValue]:
         "system": answer.system,
         "fault_type": answer.fault_type,
         "root_cause": answer.root_cause,
+        "also_right": list(answer.also_right),
         "ac1": one.place.within(1),
         "better": one.place.better,
         "tied": one.place.tied,

@@ -85,7 +85,7 @@ class Way:
 
 
 def _is_right(one: Compared) -> float:
-    return float(one.opinion[:1] == [one.case.answer.root_cause])
+    return float(bool(one.opinion) and one.opinion[0] in one.case.answer.right)
 
 
 def scored(one: Compared, cases: Sequence[Case]) -> Scored:
@@ -106,11 +106,10 @@ def scored(one: Compared, cases: Sequence[Case]) -> Scored:
         page_recorded=one.page.first.source != HANDED_OVER,
     )
     names = [(candidate.component, candidate.score) for candidate in ranking.candidates]
-    cause = answer.root_cause
-    kind = kind_right(one.case, located, cause)
+    kind = kind_right(one.case, located, answer.right)
     prior = label_prior(cases, one.case, [candidate.component for candidate in ranking.candidates])
-    peers = {"label prior": place([*prior.items()], cause)}
-    return Scored(one.case, located, place(names, cause), kind, peers)
+    peers = {"label prior": place([*prior.items()], *answer.right)}
+    return Scored(one.case, located, place(names, *answer.right), kind, peers)
 
 
 def ways_table(ways: Sequence[Way], label: str) -> Table:

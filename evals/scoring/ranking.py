@@ -47,13 +47,19 @@ class RankingScore(Frozen):
     mrr: float
 
 
-def place(scored: Sequence[tuple[str, float]], answer: str) -> Place:
-    """Find the answer among `(component, score)`, highest score first; order does not matter."""
-    own = [score for name, score in scored if name == answer]
+def place(scored: Sequence[tuple[str, float]], *answers: str) -> Place:
+    """Find the answer among `(component, score)`, highest score first; order does not matter.
+
+    Of several right answers the best counts, and the others stand in nobody's way.
+
+    >>> place([("shipping", 2.0), ("web", 1.0), ("carrier", 0.5)], "carrier", "shipping")
+    Place(better=0, tied=1)
+    """
+    own = [score for name, score in scored if name in answers]
     if not own:
         return Place(better=0, tied=0)
     best = max(own)
-    others = [score for name, score in scored if name != answer]
+    others = [score for name, score in scored if name not in answers]
     return Place(
         better=sum(score > best for score in others),
         tied=1 + sum(score == best for score in others),

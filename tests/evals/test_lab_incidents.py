@@ -1,14 +1,19 @@
 """The incidents recorded from the lab: complete, small, and silent about the answer."""
 
 import json
+from math import nan
 from pathlib import Path
 
 import pytest
+from rich.progress import Progress
 
 from copilot.adapters.recorded import RecordedBundle
+from evals import baseline
 from evals.lab.faults.catalogue import NAMES, scenario
 from evals.lab.recorder import BUNDLE_LIMIT, bundle_of
 from evals.localization.cases import read
+from evals.report import Options, Result
+from evals.suites import incidents
 
 ROOT = Path(__file__).parents[2] / "evals" / "incidents"
 TRUTH = [json.loads(line) for line in (ROOT / "truth" / "truth.jsonl").read_text().splitlines()]
@@ -45,6 +50,46 @@ def test_a_bundle_reads_back_with_every_kind_of_telemetry(name: str) -> None:
     assert bundle.baseline(onset)
     assert bundle.topology().edges
     assert all(alert.starts_at in bundle.window for alert in bundle.alerts(bundle.window))
+
+
+def judged(**worse: float) -> list[str]:
+    """What the stored baseline says of a run that differs from it in these figures."""
+    stored = baseline.read(ROOT / "baseline.json")
+    summary = stored["summary"] | {key.replace("__", "."): value for key, value in worse.items()}
+    kept = {key: nan if value is None else value for key, value in summary.items()}
+    result = Result(
+        suite="incidents", version="1", seconds=1.0, cases=tuple(stored["cases"]), summary=kept
+    )
+    return baseline.worse_than(stored, result)
+
+
+def test_the_baseline_is_of_these_recordings_and_a_single_incident_lost_is_a_regression() -> None:
+    stored = baseline.read(ROOT / "baseline.json")
+    cases = read(ROOT)
+    assert sorted(one["id"] for one in stored["cases"]) == sorted(one.answer.id for one in cases)
+    assert judged() == []
+    lost = stored["summary"]["lab.ac1"] - 1 / len(cases)
+    (said,) = judged(lab__ac1=lost)
+    assert said.startswith("lab.ac1: was")
+
+
+def test_make_test_runs_the_recordings_against_the_baseline() -> None:
+    recipe = (ROOT.parents[1] / "Makefile").read_text()
+    assert "run incidents --data evals/incidents --baseline evals/incidents/baseline" in recipe
+
+
+def test_a_caller_of_what_lies_outside_counts_as_right_where_the_answer_says_so() -> None:
+    progress = Progress(disable=True)
+    (outside,) = [one for one in read(ROOT) if one.answer.root_cause == "carrier"]
+    alone = outside.model_copy(
+        update={"answer": outside.answer.model_copy(update={"also_right": ()})}
+    )
+    first = {}
+    for name, case in (("told", outside), ("not told", alone)):
+        result = incidents.score_set(Options(), [case], progress, "incidents", {})
+        first[name] = result.summary["lab.ac1"]
+    assert outside.answer.also_right == ("shipping",)
+    assert first == {"told": 1.0, "not told": 0.0}
 
 
 def test_only_incidents_with_a_cause_are_asked_for_one() -> None:

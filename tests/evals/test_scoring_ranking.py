@@ -54,6 +54,13 @@ def test_an_answer_that_was_not_ranked_scores_nothing() -> None:
     assert (figures.ac5, figures.mrr) == (0.0, 0.0)
 
 
+def test_of_several_right_answers_the_best_counts_and_the_others_are_in_nobodys_way() -> None:
+    scored = [("web", 9), ("a", 5), ("b", 5), ("c", 5)]
+    assert place(scored, "b", "web") == Place(better=0, tied=1)
+    assert place(scored, "a", "b") == Place(better=1, tied=2)
+    assert place(scored, "gone", "c") == place(scored, "c") == Place(better=1, tied=3)
+
+
 def test_a_component_named_twice_stands_at_its_best_place() -> None:
     assert place([("a", 1.0), ("b", 2.0), ("a", 3.0)], "a") == Place(better=0, tied=1)
 
