@@ -18,7 +18,7 @@ from copilot.graph import IncidentGraph
 from copilot.incident import CLOSED
 from copilot.intake import Intake
 from copilot.model import Metered, Usage
-from copilot.ports import Clock
+from copilot.ports import Clock, SourceError
 from copilot.store import Accepted, ApprovalRequest, NoRightError, Run
 from copilot.watch import Watch
 from copilot.worker import LEASE_S, Worker
@@ -329,6 +329,9 @@ class Engine:
         """A thread of the service outlives what it meets; what it met is in the log."""
         try:
             return work()
+        except SourceError as error:
+            log.info("%s", error)
+            return None
         except Exception:
             log.exception("the engine could not %s", work.__name__)
             return None

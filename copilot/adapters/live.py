@@ -10,7 +10,8 @@ from copilot.adapters.json_api import Address, JsonApi
 from copilot.adapters.log_slices import Bounds
 from copilot.adapters.loki import LokiSource, Selector
 from copilot.adapters.prometheus import PrometheusClient, PrometheusSource, queries
-from copilot.ports import Clock, LogSource, TopologySource
+from copilot.measurements import Beside
+from copilot.ports import Clock, LogSource, MetricSource, TopologySource
 from copilot.received import Received
 from copilot.settings import Settings, SettingsError
 from copilot.sources import NotConfigured, Sources
@@ -27,7 +28,7 @@ def connected(
     told: list[TopologySource] = [one for one in (received, metrics) if one is not None]
     return replace(
         sources,
-        metrics=_unless(sources.metrics, metrics),
+        metrics=_unless(sources.metrics, _measured(metrics, received)),
         logs=_unless(sources.logs, _logs(settings, clock) or received),
         traces=_unless(sources.traces, received),
         graph=_unless(sources.graph, Joined(told) if told else None),
@@ -41,6 +42,13 @@ def alertmanager(settings: Settings, clock: Clock) -> AlertmanagerSource | None:
         return None
     address = Address(settings.alertmanager_url, settings.alertmanager_token)
     return AlertmanagerSource(_api(settings, "Alertmanager", address), clock)
+
+
+def _measured(scraped: MetricSource | None, received: Received | None) -> MetricSource | None:
+    """Both where there are both; what Prometheus tells has the first word."""
+    if scraped is None or received is None:
+        return scraped or received
+    return Beside(scraped, received)
 
 
 def _unless(configured: Source, live: Source | None) -> Source:

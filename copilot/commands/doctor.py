@@ -19,8 +19,8 @@ from copilot.sources import NotConfigured, Sources
 from copilot.store import StoreError
 
 ADVICE = {
-    "metrics": "COPILOT_PROMETHEUS_URL names a Prometheus, COPILOT_BUNDLE a recording; without "
-    "either the brief says what it cannot see",
+    "metrics": "COPILOT_PROMETHEUS_URL names a Prometheus, COPILOT_BUNDLE a recording; while "
+    "serving, exporters may post them to /v1/metrics (OTLP)",
     "logs": "COPILOT_LOKI_URL or COPILOT_ELASTICSEARCH_URL; while serving, exporters may post "
     "them to /v1/logs (OTLP)",
     "traces": "while serving, exporters post them to /v1/traces (OTLP)",

@@ -38,7 +38,8 @@ def serve(settings: Settings) -> int:
             Console(stderr=True, markup=False, highlight=False).print(
                 f"copilot listens at {address}\n"
                 f"alerts: POST {address}/api/v2/alerts or {address}/webhooks/alertmanager\n"
-                f"telemetry: POST {address}/v1/traces, {address}/v1/logs, {address}/changes\n"
+                f"telemetry: POST {address}/v1/traces, {address}/v1/logs, "
+                f"{address}/v1/metrics, {address}/changes\n"
                 f"incidents: GET {address}/incidents\n"
                 f"chat: copilot chat, POST {address}/chat, {address}/v1 (OpenAI-compatible)",
                 soft_wrap=True,

@@ -5,6 +5,7 @@ room has to make place. A restart forgets all of it; what must outlive one belon
 """
 
 from copilot.received.cache import Received
+from copilot.received.measures import Measures, Point
 from copilot.received.rings import Held, Rings
 
-__all__ = ["Held", "Received", "Rings"]
+__all__ = ["Held", "Measures", "Point", "Received", "Rings"]

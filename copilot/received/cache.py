@@ -1,4 +1,4 @@
-"""What was sent to us, as a source of traces, of logs, and of the graph that the traces show."""
+"""What was sent to us, as a source of metrics, traces, logs, and of the graph traces show."""
 
 import math
 import threading
@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from copilot.ports import Clock, SourceError
+from copilot.received.measures import Measures, Point
 from copilot.received.rings import Entry, Held, Rings
-from tools.types import Edge, LogLine, Span, Timestamp, Topology, Window
+from tools.types import Edge, LogLine, Series, Span, Timestamp, Topology, Window
 
 MOST_LETTERS = 4096
 """A log message beyond this is cut: one line must not be the whole room."""
@@ -23,15 +24,16 @@ RECORD = 300
 
 
 class Received:
-    """Spans and log lines that senders post; safe between threads.
+    """Spans, log lines and data points that senders post; safe between threads.
 
-    Traces and logs share `most_bytes` half and half. Nothing later than the clock is told.
+    Each of the three has a third of `most_bytes`. Nothing later than the clock is told.
     """
 
     def __init__(self, clock: Clock, *, keep_s: float = 7200.0, most_bytes: int = 2**27) -> None:
         self._clock = clock
-        self._spans: Rings[Span] = Rings(most_bytes // 2, keep_s)
-        self._lines: Rings[LogLine] = Rings(most_bytes // 2, keep_s)
+        self._spans: Rings[Span] = Rings(most_bytes // 3, keep_s)
+        self._lines: Rings[LogLine] = Rings(most_bytes // 3, keep_s)
+        self._measures = Measures(most_bytes // 3, keep_s)
         self._graph = _Calls()
 
     def take_spans(self, spans: Sequence[Span], peers: Iterable[tuple[str, str]] = ()) -> None:
@@ -43,6 +45,24 @@ class Received:
     def take_lines(self, lines: Iterable[LogLine]) -> None:
         """Hold log lines; a message that is too long is cut."""
         self._lines.take(map(_entry, lines), self._clock.now())
+
+    def take_points(self, points: Iterable[Point]) -> None:
+        """Hold data points."""
+        self._measures.take(points, self._clock.now())
+
+    def series(self, window: Window) -> Sequence[Series]:
+        """Metrics inside the window, one series per service and metric."""
+        self._demand(self._measures, "metrics")
+        now = self._clock.now()
+        if window.start > now:
+            return ()
+        return self._measures.series(Window(start=window.start, end=min(window.end, now)))
+
+    def baseline(self, before: Timestamp) -> Sequence[Series]:
+        """All that is still held of the time before."""
+        self._demand(self._measures, "metrics")
+        end = math.nextafter(min(before, self._clock.now()), -math.inf)
+        return self._measures.series(Window(start=0.0, end=max(end, 0.0)))
 
     def spans(self, window: Window) -> Sequence[Span]:
         """Spans that began inside the window and have ended by now."""
@@ -72,7 +92,11 @@ class Received:
 
     def held(self) -> dict[str, Held]:
         """What is held of each signal, for `/metrics`."""
-        return {"traces": self._spans.held(), "logs": self._lines.held()}
+        return {
+            "traces": self._spans.held(),
+            "logs": self._lines.held(),
+            "metrics": self._measures.held(),
+        }
 
     def describe(self) -> str:
         """How much is held."""
@@ -83,7 +107,7 @@ class Received:
         """Nothing is lacking that was promised; what was let go is counted in `/metrics`."""
         return ()
 
-    def _demand(self, rings: Rings[Span] | Rings[LogLine], name: str) -> None:
+    def _demand(self, rings: Rings[Span] | Rings[LogLine] | Measures, name: str) -> None:
         """A window without lines may be quiet; a cache that nobody ever filled is not connected."""
         if not rings.held().taken:
             problem = f"nothing was sent yet; let senders post to /v1/{name}"

@@ -6,8 +6,18 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from copilot.adapters.otlp import OtlpError, Read, Signal, answered, decoded, lines, problem, spans
-from copilot.received import Received
+from copilot.adapters.otlp import (
+    OtlpError,
+    Read,
+    Signal,
+    answered,
+    decoded,
+    lines,
+    points,
+    problem,
+    spans,
+)
+from copilot.received import Point, Received
 from copilot.service.body import body
 from copilot.service.ports import Engine
 from tools.types import LogLine, Span
@@ -16,7 +26,7 @@ PROTOBUF = "application/x-protobuf"
 
 
 def otlp(engine: Engine, received: Received) -> APIRouter:
-    """`/v1/traces` and `/v1/logs`, JSON or protobuf, as the exporter likes."""
+    """`/v1/traces`, `/v1/logs` and `/v1/metrics`, JSON or protobuf, as the exporter likes."""
     router = APIRouter(tags=["telemetry"])
 
     @router.post("/v1/traces", summary="Spans (OTLP)")
@@ -36,6 +46,15 @@ def otlp(engine: Engine, received: Received) -> APIRouter:
             return read
 
         return _answer(request, "logs", take)
+
+    @router.post("/v1/metrics", summary="Data points (OTLP)")
+    def metrics(request: Request, content: Annotated[bytes, Depends(body)]) -> Response:
+        def take(media: str) -> Read[Point]:
+            read = points(decoded(content, "metrics", media), engine.now())
+            received.take_points(read.items)
+            return read
+
+        return _answer(request, "metrics", take)
 
     return router
 

@@ -1,7 +1,7 @@
 """What every source of metrics promises, held against the fakes and the real one."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +9,16 @@ import pytest
 
 from copilot.adapters.prometheus import PrometheusClient, PrometheusSource, queries
 from copilot.adapters.recorded import RecordedBundle
+from copilot.measurements import Beside
 from copilot.ports import MetricSource
+from copilot.received import Point, Received
 from copilot.simulator import SimulatedSource, World, scenario
 from copilot.simulator.shipped import shipped_bundles
 from tests.contracts import shop
 from tests.contracts.clocks import Standing
 from tools.types import Series, Window
+
+NOW = 1_767_225_600.0
 
 
 @dataclass(frozen=True)
@@ -44,12 +48,38 @@ def prometheus(client: PrometheusClient) -> Case:
     return Case(source, shop.at(200), Window(start=shop.at(140), end=shop.at(200)))
 
 
-@pytest.fixture(params=["simulated", "recorded", "prometheus"])
+def told() -> list[Point]:
+    return [
+        Point(NOW - 900 + 10.0 * n, "cart", "cpu_utilization", "", pod, 0.1 + 0.01 * (n % 3))
+        for n in range(100)
+        for pod in ("a", "b")
+    ]
+
+
+def received() -> Case:
+    source = Received(Standing(NOW))
+    source.take_points(told())
+    return Case(source, NOW, Window(start=NOW - 300, end=NOW))
+
+
+def beside() -> Case:
+    other = Received(Standing(NOW))
+    other.take_points(replace(one, service="web") for one in told())
+    return Case(Beside(other, received().source), NOW, Window(start=NOW - 300, end=NOW))
+
+
+@pytest.fixture(params=["simulated", "recorded", "prometheus", "received", "beside"])
 def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
     if request.param == "prometheus":
         yield prometheus(request.getfixturevalue("shop_client"))
     else:
-        yield {"simulated": simulated, "recorded": recorded}[request.param]()
+        made = {
+            "simulated": simulated,
+            "recorded": recorded,
+            "received": received,
+            "beside": beside,
+        }
+        yield made[request.param]()
 
 
 def by_name(found: Iterator[Series] | tuple[Series, ...] | list[Series]) -> dict[str, Series]:

@@ -39,10 +39,10 @@ def each(
     document: Mapping[str, Any], resources: str, scopes: str, records: str
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Every record with the name of its service; what is no object is handed on as an empty one."""
-    for resource in _objects(document.get(resources)):
+    for resource in objects(document.get(resources)):
         service = service_of(resource.get("resource"))
-        for scope in _objects(resource.get(scopes)):
-            for record in _objects(scope.get(records)):
+        for scope in objects(resource.get(scopes)):
+            for record in objects(scope.get(records)):
                 yield service, record
 
 
@@ -57,7 +57,7 @@ def attributes(listed: object) -> dict[str, Any]:
     """Key and value pairs as a dictionary; what is none of these is passed over."""
     return {
         pair["key"]: value(pair.get("value"))
-        for pair in _objects(listed)
+        for pair in objects(listed)
         if isinstance(pair.get("key"), str)
     }
 
@@ -72,11 +72,11 @@ def value(given: object, depth: int = 0) -> Any:
     if "intValue" in given:
         return integer(given["intValue"])
     if isinstance(array := given.get("arrayValue"), dict):
-        return [value(one, depth + 1) for one in _objects(array.get("values"))]
+        return [value(one, depth + 1) for one in objects(array.get("values"))]
     if isinstance(pairs := given.get("kvlistValue"), dict):
         return {
             str(pair.get("key")): value(pair.get("value"), depth + 1)
-            for pair in _objects(pairs.get("values"))
+            for pair in objects(pairs.get("values"))
         }
     return None
 
@@ -135,7 +135,8 @@ def identifier(given: object, size: int) -> str:
     return raw.hex() if any(raw) else ""
 
 
-def _objects(listed: object) -> Iterator[dict[str, Any]]:
+def objects(listed: object) -> Iterator[dict[str, Any]]:
+    """The entries of a list; what is no object stands as an empty one."""
     if isinstance(listed, list):
         for one in listed:
             yield one if isinstance(one, dict) else {}
