@@ -17,6 +17,8 @@ _ONSET_ERROR_S = 30.0
 
 _LAPSED_Z = 20.0
 
+_MEANS = frozenset({"average", "mean", "avg"})
+
 
 @dataclass(frozen=True, slots=True)
 class Moved:
@@ -63,7 +65,8 @@ def deviations(
 ) -> list[Finding]:
     """The strongest deviation per component and family, with its share among its peers.
 
-    Where a page names a metric, that metric stands for its family.
+    Where a page names a metric, that metric stands for its family; else of the latencies the mean,
+    because what callees add to a caller's latency adds up in means and not in percentiles.
     """
     own = [m for m in all_moved if m.owner.kind != "edge"]
     paged = {alert.labels.get("signal", "") for alert in telemetry.alerts}
@@ -73,17 +76,18 @@ def deviations(
     rates = {
         m.series.owner: max(m.by.value, m.by.baseline) for m in own if m.signal.family == "traffic"
     }
-    best: dict[tuple[str, str, str], tuple[bool, Finding]] = {}
+    best: dict[tuple[str, str, str], tuple[tuple[bool, bool, float], Finding]] = {}
     for one in own:
         if abs(one.by.z) < config.min_strength and not _lapsed(one):
             continue
         share = abs(one.by.change) / totals[one.series.metric]
         finding = _finding(one, share, rates.get(one.series.owner), telemetry.window, onset)
         key = (one.series.owner, one.signal.family, finding.direction)
-        rival = (one.series.metric in paged, finding)
+        mean = one.signal.family == "latency" and one.signal.quantile in _MEANS
+        fit = (one.series.metric in paged, mean, finding.strength)
         known = best.get(key)
-        if known is None or (rival[0], finding.strength) > (known[0], known[1].strength):
-            best[key] = rival
+        if known is None or fit > known[0]:
+            best[key] = (fit, finding)
     return [finding for _, finding in best.values()]
 
 
