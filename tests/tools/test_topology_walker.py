@@ -255,6 +255,19 @@ def test_a_page_about_errors_makes_slowness_elsewhere_less_telling() -> None:
     assert located(world(slow, failing, alerts=(page,))).candidates[0].component == "cart"
 
 
+def test_without_a_page_that_names_a_metric_means_are_compared_with_means() -> None:
+    """The caller's tail grew by more than the callee's mean, yet its own mean only inherits."""
+    slow = (
+        series("db", "latency_mean_ms", 20.0, 120.0),
+        series("db", "latency_p99_ms", 50.0, 160.0),
+        series("search", "latency_mean_ms", 40.0, 140.0),
+        series("search", "latency_p99_ms", 50.0, 900.0),
+    )
+    page = Alert(fingerprint="p", name="slow", service="web", starts_at=ONSET)
+    assert located(world(*slow)).candidates[0].component == "db"
+    assert located(world(*slow, alerts=(page,))).candidates[0].component == "db"
+
+
 def test_a_version_that_reports_nothing_is_suspect() -> None:
     changes = (
         Change(at=ONSET - 60, service="cart", kind="canary", from_version="v1", to_version="v2"),
