@@ -11,6 +11,7 @@ import numpy as np
 from tools.topology_walker.graph import callees_of, components
 from tools.topology_walker.inherited import errors, latency
 from tools.topology_walker.paths import own_time, steps, wire
+from tools.topology_walker.pressure import Pressure
 from tools.topology_walker.reported import (
     changes_made,
     cluster_findings,
@@ -87,8 +88,12 @@ _RESOURCES: dict[str, Feature] = {
 
 
 def _resources(scene: Scene) -> Figures:
-    """level(z) weighed by the component's share of the change among all that have the metric."""
+    """level(z) weighed by the component's share of the change among all that have the metric.
+
+    What is used more, but is neither near its limit nor what the component waits for, counts less.
+    """
     found: Figures = {}
+    pressure = Pressure(scene.evidence)
     for item in scene.evidence:
         signal, owner = read(item.name), Owner.parse(item.subject)
         feature = _RESOURCES.get(signal.family)
@@ -96,7 +101,7 @@ def _resources(scene: Scene) -> Figures:
             continue
         if owner.kind == "service" and feature and item.direction == "up":
             share = 0.25 + 0.75 * item.figures["share"]
-            value = level(item.figures["z"]) * share * item.figures["fresh"]
+            value = level(item.figures["z"]) * share * item.figures["fresh"] * pressure.of(item)
             keep(found, owner.service, feature, value, item.id)
         if owner.kind == "service" and signal.family == "instances" and item.direction == "down":
             keep(found, owner.service, "fewer instances", level(-item.figures["z"]), item.id)
@@ -104,23 +109,41 @@ def _resources(scene: Scene) -> Figures:
 
 
 _SURGE_FROM, _SURGE_SURE = 1.3, 2.3
+_MOST_TRIES = 3.0
+"""Who asks again after an error gives up after the second time, or so."""
 
 
 def _traffic(scene: Scene) -> Figures:
     """Times the usual rate at the front door: from 1.3 (nothing) to 2.3 (a surge, surely).
 
-    Behind the door more calls are a consequence; only there do they come from outside.
+    Behind the door more calls are a consequence; only there do they come from outside. Where calls
+    from the door fail, 1 / (1 - share of errors) times the rate may be those who ask again.
     """
     found: Figures = {}
+    again = _asked_again(scene)
     for item in scene.evidence:
         owner = Owner.parse(item.subject)
         at_door = owner.kind == "entry" or owner.service == scene.topology.entry
         if item.kind != "metric" or not at_door or read(item.name).family != "traffic":
             continue
-        sure = (item.figures["ratio"] - _SURGE_FROM) / (_SURGE_SURE - _SURGE_FROM)
+        sure = (item.figures["ratio"] / again - _SURGE_FROM) / (_SURGE_SURE - _SURGE_FROM)
         value = float(np.clip(sure, 0.0, 1.0)) * item.figures["fresh"] * item.figures["steady"]
         keep(found, scene.topology.entry, "more traffic", value, item.id)
     return found
+
+
+def _asked_again(scene: Scene) -> float:
+    """Requests per first request at the front door, if each that failed below it is repeated."""
+    failing = [
+        item.figures["delta"]
+        for item in scene.evidence
+        if item.kind == "edge"
+        and item.name == "caller_errors"
+        and item.direction == "up"
+        and Owner.parse(item.subject).caller == scene.topology.entry
+    ]
+    answered = 1.0 - max(failing, default=0.0)
+    return min(1.0 / max(answered, 1.0 / _MOST_TRIES), _MOST_TRIES)
 
 
 _FIGURES: tuple[Callable[[Scene], Figures], ...] = (

@@ -7,9 +7,10 @@ from typing import get_args
 
 import numpy as np
 
+from tools.topology_walker.pressure import Pressure, is_wait
 from tools.topology_walker.scene import Feature, Row, level
 from tools.topology_walker.signals import Family, read
-from tools.topology_walker.telltale import Sign
+from tools.topology_walker.telltale import Sign, stated_by
 from tools.types import Evidence, FaultKind, Owner
 
 _FULL = re.compile(r"used|usage|full|free|avail|inode")
@@ -27,6 +28,15 @@ _SYMPTOMS_OF_ERRORS = 0.9
 _FILLED, _FILLED_Z = 2.5, 20.0
 """Memory whose limit nobody recorded counts as full at 2.5 times its usual, steady level."""
 
+_GREW = 5.0
+"""However it wavered before: five times the usual memory is no wavering."""
+
+_LONG_WAIT = 10.0
+"""A wait ten times as long as usual that explains the latency is a resource at its limit."""
+
+_STATED = 0.5
+"""A rule that a person wrote says that the resource is beyond what they allow."""
+
 _AT_LIMIT = 90.0
 _ROSE = 1.1
 _LIMITS: dict[Family, float] = {"disk": 1.6, "memory": 1.5, "cpu": 1.25, "saturation": 1.0}
@@ -38,6 +48,9 @@ In this order: who computes or swaps all the time also holds its connections lon
 _JUST_S = 900.0
 _RELEASED = 1.4
 """A change of the located component minutes before explains what its resources do, too."""
+
+_STARTS_S = 120.0
+"""A release that cannot run is gone within this time; what ended later had been running."""
 
 _LOST, _LOSSES = 1.3, 3.0
 """Packets lost at three times the usual rate explain errors, waiting and slow answers."""
@@ -83,10 +96,11 @@ def fault_kind(
             votes[kind] += weight * min(figure.value, _ENOUGH)
     if "missing step" not in row:
         votes["errors"] = min(votes["errors"], _SYMPTOMS_OF_ERRORS)
-    told_of = ((sign.kind, sign.vote * sign.sure) for sign in told if sign.component == component)
+    here = [sign for sign in told if sign.component == component]
+    told_of = [(sign.kind, sign.vote * sign.sure) for sign in here]
     for kind, weight in (*_outside(component, evidence), *_surge(row), *told_of):
         votes[kind] = max(votes[kind], weight)
-    for kind, weight in _from_evidence(component, row, evidence):
+    for kind, weight in _from_evidence(component, row, evidence, here):
         votes[kind] += weight
     best = max(votes.items(), key=lambda vote: vote[1], default=None)
     return best[0] if best and best[1] > 0 else None
@@ -113,8 +127,11 @@ def _surge(row: Row) -> Iterable[tuple[FaultKind, float]]:
 
 
 def _from_evidence(
-    component: str, row: Row, evidence: Iterable[Evidence]
+    component: str, row: Row, evidence: Sequence[Evidence], here: Sequence[Sign]
 ) -> Iterable[tuple[FaultKind, float]]:
+    pressure = Pressure(evidence)
+    gone = any(sign.kind == "process_down" and sign.sure >= 1.0 for sign in here)
+    signed = {sign.evidence for sign in here}
     for item in evidence:
         owner = Owner.parse(item.subject)
         if owner.service != component or owner.kind == "edge":
@@ -124,8 +141,10 @@ def _from_evidence(
         elif item.kind == "change" and "recent change" in row:
             kind = _BY_CHANGE.get(item.name)
             if kind is not None:
-                fresh = item.figures["ago_s"] <= _JUST_S
+                fresh = item.figures["ago_s"] <= (_STARTS_S if gone else _JUST_S)
                 yield kind, (_RELEASED if fresh else 0.8) * row["recent change"].value
+        elif (said := stated_by(item)) is not None and item.id not in signed:
+            yield said, _STATED * (pressure.held(component) if said == "pool_exhaustion" else 1.0)
         elif item.kind == "alert" and "metric" in item.figures:
             most = max(i.figures["total"] for i in evidence if _like(i, item))
             yield from _resource(item.name, abs(item.figures["total"]) / max(most, 1e-9))
@@ -135,7 +154,7 @@ def _from_evidence(
             and "share" in item.figures
             and not read(item.name).per_node
         ):
-            yield from _resource(item.name, _strength(item))
+            yield from _resource(item.name, _strength(item, pressure.of(item)))
 
 
 def _like(one: Evidence, other: Evidence) -> bool:
@@ -147,21 +166,24 @@ def _at_limit(item: Evidence) -> bool:
     return item.unit == "%" and (item.value or 0.0) >= _AT_LIMIT and rose
 
 
-def _strength(item: Evidence) -> float:
+def _strength(item: Evidence, pressing: float) -> float:
     figures, family = item.figures, read(item.name).family
     if family in _LIMITS and _at_limit(item):
-        return _LIMITS[family]
+        return _LIMITS[family] * pressing
+    if is_wait(item) and figures["ratio"] >= _LONG_WAIT and pressing >= 1.0:
+        return _LIMITS[family] * figures["fresh"]
     if family == "network" and _LOSS.search(item.name) and figures["ratio"] >= _LOSSES:
         return _LOST * figures["fresh"]
     strength = level(figures["z"]) * figures["fresh"]
     if family == "memory":
         if item.unit == "%" and (item.value or 0.0) < _SATURATED:
             return 0.5 * strength
-        if figures["ratio"] >= _FILLED and figures["z"] >= _FILLED_Z:
+        steady = figures["ratio"] >= _FILLED and figures["z"] >= _FILLED_Z
+        if steady or figures["ratio"] >= _GREW:
             return _LIMITS["memory"] * figures["fresh"]
         doubled = np.clip((np.log2(max(figures["ratio"], 1e-3)) - 1.0) / 0.4, 0.0, 1.0)
         return strength * float(0.4 + 0.9 * doubled)
-    strength *= 0.25 + 0.75 * figures["share"]
+    strength *= (0.25 + 0.75 * figures["share"]) * pressing
     if family == "cpu":
         saturated = item.unit == "%" and (item.value or 0.0) >= _SATURATED
         return strength * (1.1 if saturated else 0.4 + 0.6 * min(figures["steady"] / 0.7, 1.0))

@@ -4,6 +4,8 @@ import re
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
+from tools.types import FaultKind
+
 Family = Literal[
     "cpu",
     "memory",
@@ -96,6 +98,38 @@ _SIDES: dict[str, Side] = {
     "server": "own",
     "gap": "gap",
 }
+
+# What an alert's name says outright; the first row that matches decides.
+_STATED: tuple[tuple[FaultKind, str], ...] = (
+    ("certificate_expired", r"(?:cert|tls|ssl|x509).*(?:expired|invalid|lapsed)"),
+    ("clock_skew", r"(?:clock|ntp|timex).*(?:skew|off|drift|apart|wrong|sync)"),
+    ("clock_skew", r"(?:^|_)time_(?:skew|offset|drift|not_sync)"),
+    ("dns_failure", r"(?:^|_)dns|resolver|name_?resolution"),
+    ("disk_full", r"(?:disk|file_?system|volume|storage|inode).*(?:full|space|fill|exhaust)"),
+    ("disk_io", r"(?:disk|volume|storage|(?:^|_)io).*(?:slow|latency|wait|saturat)"),
+    ("memory_pressure", r"(?:^|_)oom|mem(?:ory)?_.*(?:high|pressure|full|exhaust|limit)"),
+    ("memory_pressure", r"(?:high|out_of)_?mem"),
+    ("process_down", r"crash_?loop|(?:^|_)(?:down|absent)(?:_|$)"),
+    ("cpu_saturation", r"cpu.*(?:high|saturat|throttl|exhaust)|high_?cpu"),
+    ("lock_contention", r"dead_?lock|(?:^|_)lock.*(?:wait|contention)"),
+    ("queue_backlog", r"(?:queue|backlog|consumer).*(?:lag|delay|full|high|grow|long|old)"),
+    ("pool_exhaustion", r"(?:pool|connections).*(?:saturat|exhaust|full)|too_many_connections"),
+    ("network_loss", r"packet.*(?:loss|drop)|retransmi"),
+    ("retry_storm", r"retry_?storm|retries_?high"),
+)
+_WORD_ENDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
+
+
+@lru_cache(maxsize=4096)
+def stated(alert: str) -> FaultKind | None:
+    """The kind of fault that an alert's name states by itself; None for a mere symptom.
+
+    >>> stated("KubeletClientCertificateExpired"), stated("HighErrorRate")
+    ('certificate_expired', None)
+    """
+    name = _WORD_ENDS.sub("_", alert).lower()
+    return next((kind for kind, words in _STATED if re.search(words, name)), None)
+
 
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 

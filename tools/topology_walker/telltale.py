@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tools.topology_walker.scene import Figures, Scene, keep
-from tools.topology_walker.signals import read, seconds_per
+from tools.topology_walker.signals import read, seconds_per, stated
 from tools.types import Evidence, FaultKind, Owner
 
 
@@ -24,7 +24,7 @@ class Sign(NamedTuple):
     evidence: str
 
 
-_MEASURED, _NAMED, _AMPLIFIED, _CALLED, _SLOW = 2.0, 1.3, 1.5, 1.2, 1.7
+_MEASURED, _NAMED, _AMPLIFIED, _CALLED, _SLOW = 2.0, 1.3, 1.7, 1.2, 1.7
 """Votes of a reading that is wrong by itself, of a line, of a ratio, and of how calls end.
 
 Slow calls out of the system fill the pool of whoever waits for them, which votes up to 1.
@@ -58,6 +58,17 @@ _MISSES, _STAMPEDE = 1.5, 3.0
 _FAILING, _GONE = 0.5, 0.01
 _TIMES_SLOWER, _FAR_SLOWER = 3.0, 3.0
 _OUTSIDE_SURE = 0.7
+_STATED: dict[FaultKind, tuple[float, float]] = {
+    "certificate_expired": (1.0, _MEASURED),
+    "clock_skew": (1.0, _MEASURED),
+    "dns_failure": (0.8, _NAMED),
+    "disk_full": (0.8, _NAMED),
+    "process_down": (0.6, _CALLED),
+}
+"""How sure an alert is that states its fault, and its vote; what spreads to callers is no sign."""
+
+_STATED_SINCE_S = 300.0
+"""An alert that fired long before the onset tells of something else."""
 _UNSEEN_SURE = 0.6
 
 
@@ -69,6 +80,7 @@ def signs(evidence: Sequence[Evidence]) -> tuple[Sign, ...]:
         for item in evidence
         for sign in (
             *_readings(item),
+            *_stated(item),
             *_lines(item, calls),
             *_instances(item, calls),
             *_misses(item, evidence),
@@ -134,6 +146,21 @@ def _readings(item: Evidence) -> Iterator[Sign]:
         )
     elif family == "errors" and "dns" in item.name.lower() and item.direction == "up":
         yield Sign(owner.service, "dns_failure", item.figures.get("fresh", 1.0), _NAMED, item.id)
+
+
+def stated_by(item: Evidence) -> FaultKind | None:
+    """The kind of fault that a rule's name states which began to hold about the onset."""
+    if item.kind != "alert" or "rule" not in item.figures:
+        return None
+    return stated(item.name) if item.figures["first_s"] >= -_STATED_SINCE_S else None
+
+
+def _stated(item: Evidence) -> Iterator[Sign]:
+    """A rule that somebody wrote for one kind of fault, and named after it, holds."""
+    kind = stated_by(item)
+    if kind in _STATED:
+        sure, vote = _STATED[kind]
+        yield Sign(Owner.parse(item.subject).service, kind, sure, vote, item.id)
 
 
 def _lines(item: Evidence, calls: _Calls) -> Iterator[Sign]:

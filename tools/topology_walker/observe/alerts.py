@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from tools.log_retriever.sanitize import sanitize
 from tools.topology_walker.config import WalkerConfig
 from tools.topology_walker.observe.metrics import strength_of
-from tools.topology_walker.signals import read
+from tools.topology_walker.signals import read, stated
 from tools.types import Alert, Finding, Telemetry, Timestamp, Window
 
 _STRANGE = 3.0
 
 
 def alert_findings(telemetry: Telemetry, onset: Timestamp, config: WalkerConfig) -> list[Finding]:
-    """One finding per component, kind of alert and family of signal."""
+    """One finding per component, kind of alert and family of signal or fault it states."""
     groups: dict[tuple[str, str, str], list[Alert]] = defaultdict(list)
     homes = {a.labels["instance"]: a.service for a in telemetry.alerts if "instance" in a.labels}
     for alert in telemetry.alerts:
@@ -58,7 +58,14 @@ def _apart(members: Iterable[Alert]) -> float:
 
 def _family(alert: Alert) -> str:
     kind = alert.labels.get("kind", "page")
+    if _is_rule(alert) and (said := stated(alert.name)):
+        return said
     return read(alert.labels.get("signal", alert.name)).family if kind != "log" else "log"
+
+
+def _is_rule(alert: Alert) -> bool:
+    """Somebody wrote and named it, where others are named after the metric that was strange."""
+    return "kind" not in alert.labels and "signal" not in alert.labels
 
 
 def _loudness(alert: Alert) -> float:
@@ -101,6 +108,7 @@ def _finding(
             "apart": _apart(members),
             "first_s": first - onset,
             kind: 1.0,
+            **({"rule": 1.0} if _is_rule(loudest) else {}),
         },
         excerpt=sanitize(instance, 120),
         statement=f"{service}: {counted}, the strongest {sanitize(name, 80)!r}.",
