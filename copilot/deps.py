@@ -25,7 +25,8 @@ def _nonce() -> str:
 class Limits:
     """Bounds of one run; everything that ends in `_s` is in seconds.
 
-    `model_calls` and `model_s` are what an incident may cost of a model, over all its runs.
+    No plan rests on what was seen within `settle_s` of the first alert. `model_calls` and
+    `model_s` are what an incident may cost of a model, over all its runs.
     """
 
     lookback_s: float = 3600
@@ -34,7 +35,8 @@ class Limits:
     plans: int = 3
     plan_ttl_s: float = 900
     verify_limit_s: float = 300
-    verify_every_s: float = 30
+    verify_every_s: float = 15
+    settle_s: float = 0
     follow_ups: int = 3
     model_calls: int = 12
     model_s: float = 180

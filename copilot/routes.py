@@ -11,7 +11,7 @@ from copilot.state import IncidentState
 
 
 def after_diagnose(state: IncidentState, runtime: Runtime[Deps]) -> Literal["gather", "plan"]:
-    """Look again while nothing decides, or a model asked for it and looks are left; then plan."""
+    """Look again while there is little to see, nothing decides, or a model asked; then plan."""
     return "gather" if wants_more(state, runtime.context.limits) else "plan"
 
 
@@ -31,9 +31,12 @@ def after_act(state: IncidentState) -> Literal["act", "verify"]:
     return "verify" if remaining(state) is None else "act"
 
 
-def after_verify(state: IncidentState) -> Literal["act", "plan", "report"]:
-    """Recovered: report. Worse: roll back, as approved. Else the next plan."""
+def after_verify(state: IncidentState) -> Literal["act", "gather", "report"]:
+    """Recovered: report. Worse: roll back, as approved. Else look anew, then the next plan.
+
+    By now there is more to see than there was; the first cause named may have been the wrong one.
+    """
     verified = state.get("verified")
     if verified is None or verified.verdict in ("recovered", "unknown"):
         return "report"
-    return "plan" if remaining(state) is None else "act"
+    return "gather" if remaining(state) is None else "act"

@@ -282,6 +282,12 @@ class Settings(BaseSettings):
     verify_limit_s: float = Field(
         default=300, gt=0, description="How long a recovery is waited for before the next plan."
     )
+    settle_s: float = Field(
+        default=30,
+        ge=0,
+        description="No plan rests on what was seen sooner than this after the first alert; the "
+        "brief does not wait.",
+    )
     runners_file: Path | None = Field(
         default=None,
         description="TOML file of what steps may really touch; without it every step is a dry run.",
@@ -290,7 +296,9 @@ class Settings(BaseSettings):
         default=None,
         description="Folder of your own playbooks; one with a shipped id stands in for it.",
     )
-    workers: int = Field(default=8, ge=1, le=64, description="Threads that work on incidents.")
+    workers: int = Field(
+        default=16, ge=1, le=64, description="Threads that work on incidents; most of them wait."
+    )
     server: str = Field(
         default="",
         description="Address of the service to answer plans at; empty: the one in the data folder.",

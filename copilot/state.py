@@ -36,13 +36,14 @@ class FollowUp(Frozen):
 
 
 class Gathered(Frozen):
-    """How often `gather` looked, how far back (seconds), what it could not see.
+    """How often `gather` looked with enough to see, how far back (seconds), until when, what not.
 
     `answered` are the looks that were asked for and taken, in `follow_ups` rounds.
     """
 
     rounds: int = Field(default=0, ge=0)
     lookback_s: float = 0.0
+    until: float = 0.0
     missing: tuple[str, ...] = ()
     answered: tuple[FollowUp, ...] = ()
     follow_ups: int = Field(default=0, ge=0)

@@ -1,13 +1,15 @@
 """Watch: scan every configured series on every interval and raise the copilot's own alerts.
 
-For a fault nobody wrote a rule for. One series that leaves its band is chance among thousands, so
-an alarm is several that begin to leave it within two samples: as many, and as far, as chance
-among all that are watched would bring together in less than `CHANCE` of all samples. That is the
-smallest over j of P(Poisson(n x p_j) >= j), p_j being the j-th smallest tail probability (Berk and
-Jones, 1979). More traffic alone is no fault and is not watched.
+For a fault nobody wrote a rule for. One series out of its band is chance among thousands, so an
+alarm is what began within two samples being more, or further out, than chance brings together:
+the smallest over j of P(Poisson(n x p_j) >= j), p_j being the j-th smallest tail probability of
+the n signals watched (Berk and Jones, 1979). Metrics of one owner and family are one signal. Real
+series are neither independent nor quiet, so the limit is lowered to what the past itself brought
+together less than once in `FALSE_EVERY_H`. More traffic alone is no fault and is not watched.
 """
 
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import exp, lgamma, log
 
@@ -25,10 +27,14 @@ WATCHED: frozenset[Family] = frozenset(
 SENSITIVE = DetectorConfig(tail=1e-3)
 """Alone this opens an episode in 1000 points: what is weighed, not what is paged on."""
 
-LEAST = 2
 EXPLAINED = 3
 SAMPLES_APART = 2.0
-CHANCE = 1e-4
+CHANCE = 1e-2
+"""The limit of a sample where there is no past to lower it."""
+
+FALSE_EVERY_H = 8.0
+"""How often, by what the past holds, an alarm may be false."""
+
 APART_S = 300.0
 """Alarms nearer than this are one."""
 
@@ -36,7 +42,7 @@ RECENT_S = 7200.0
 """The last of the past, which is learned in full."""
 
 MATERIAL, POINT = 0.1, 1.0
-"""What moved by less than a tenth of its level, or a used share by less than a point, hurts nobody.
+"""What moved by less than a tenth of its level, or a share by less than a point, hurts nobody.
 
 A series that hardly ever moves has a band of no width, and one more open file leaves it.
 """
@@ -72,6 +78,9 @@ class Watch:
         self._learn_s = learn_s
         self._stream = Stream([], config or SENSITIVE)
         self._places: dict[str, int] = {}
+        self._signals: set[tuple[str, Family]] = set()
+        self._limit = CHANCE
+        self._began = float("inf")
         self._seen = float("-inf")
         self._last = float("-inf")
         self._opened: list[Anomaly] = []
@@ -96,24 +105,46 @@ class Watch:
         if recent > now - self._learn_s:
             self._feed(self._source.series(Window(start=now - self._learn_s, end=recent)))
         self._feed(self._source.series(Window(start=recent, end=now)))
+        self._calibrate()
         self._opened.clear()
         return []
 
+    def _calibrate(self) -> None:
+        """Lower the limit to what the second half of the past brought together too often.
+
+        The first half is left out: the detectors were still learning.
+        """
+        if not self._opened:
+            return
+        half = (self._began + self._seen) / 2
+        episodes: list[tuple[Timestamp, float]] = []
+        for found in self._together(half):
+            at, chance = found[-1].onset, self._by_chance(found)
+            if episodes and at - episodes[-1][0] <= APART_S:
+                at, chance = episodes[-1][0], min(episodes.pop()[1], chance)
+            episodes.append((at, chance))
+        # One more than are allowed: an incident in the past must not make the watch blind.
+        allowed = 1 + int((self._seen - half) / (FALSE_EVERY_H * 3600.0))
+        strangest = sorted(chance for _, chance in episodes)
+        if len(strangest) >= allowed:
+            self._limit = min(CHANCE, strangest[allowed - 1])
+
     def _scan(self, now: Timestamp) -> list[Alert]:
         """Look at what arrived since the last scan."""
-        start = max(self._seen, now - 10 * self.interval_s)
-        before = len(self._opened)
+        start, seen = max(self._seen, now - 10 * self.interval_s), self._seen
         self._feed(self._source.series(Window(start=start, end=now)))
-        # What opened at one moment is judged together: any two of it may be about a bystander.
-        ends = [
-            place + 1
-            for place, one in enumerate(self._opened)
-            if place >= before
-            and (place + 1 == len(self._opened) or self._opened[place + 1].onset > one.onset)
+        raised = [
+            alert for found in self._together(seen) if (alert := self._raised(found)) is not None
         ]
-        raised = [alert for end in ends if (alert := self._raised(self._opened[:end])) is not None]
         self._opened = [one for one in self._opened if now - one.onset <= APART_S]
         return [*raised, *self._ended(now)]
+
+    def _together(self, after: Timestamp) -> Iterator[list[Anomaly]]:
+        """For each moment at which something opened: that, and what had just before."""
+        onsets = [one.onset for one in self._opened]
+        for place in sorted({bisect_right(onsets, at) for at in onsets if at > after}):
+            first = bisect_left(onsets, onsets[place - 1] - SAMPLES_APART * self.interval_s)
+            yield self._opened[first:place]
 
     def _feed(self, series: Sequence[Series]) -> None:
         watched = [one for one in series if read(one.metric).family in WATCHED]
@@ -121,10 +152,12 @@ class Watch:
         self._stream.extend([(one.owner, one.metric) for one in new])
         for one in new:
             self._places[one.name] = len(self._places)
+            self._signals.add((one.owner, read(one.metric).family))
         for at, column in self._columns(watched):
             found = self._stream.update_columns(at, column)
             self._opened += [one for one in found if one.end is None and _worse(one)]
             self._seen = at
+            self._began = min(self._began, at)
 
     def _columns(self, series: Sequence[Series]) -> list[tuple[Timestamp, FloatArray]]:
         """The points not seen yet, one column per interval, in order; NaN where none arrived."""
@@ -142,33 +175,26 @@ class Watch:
                     column[place] = value
         return [(slot * self.interval_s, columns[slot]) for slot in sorted(columns)]
 
-    def _raised(self, opened: Sequence[Anomaly]) -> Alert | None:
-        """An alert if the newest episode is the third that began together."""
-        newest = opened[-1]
-        near = [
-            one
-            for one in opened
-            if newest.onset - one.onset <= SAMPLES_APART * self.interval_s
-            and (one.owner, one.metric) != (newest.owner, newest.metric)
-        ]
-        scores = {(one.owner, one.metric): one.score for one in [*near, newest]}
-        if len(scores) < LEAST or self._by_chance(sorted(scores.values())) > CHANCE:
+    def _raised(self, found: list[Anomaly]) -> Alert | None:
+        at = found[-1].onset
+        if self._by_chance(found) >= self._limit or at - self._last <= APART_S:
             return None
-        if newest.onset - self._last <= APART_S:
-            return None
-        self._last = newest.onset
-        service = _most_of([*near, newest])
-        alert = _alert(service, [*near, newest], newest.onset)
-        self._alarms[service] = _Alarm(alert, newest.onset)
+        self._last = at
+        service = _most_of(found)
+        alert = _alert(service, found, at)
+        self._alarms[service] = _Alarm(alert, at)
         return alert
 
-    def _by_chance(self, scores: Sequence[float]) -> float:
-        """How likely chance alone brings this many this strange series together."""
-        tries = len(self._places) * (SAMPLES_APART + 1.0)
+    def _by_chance(self, found: Sequence[Anomaly]) -> float:
+        """How likely chance alone brings this many this strange signals together."""
+        signals: dict[tuple[str, Family], float] = {}
+        for one in found:
+            key = (one.owner, read(one.metric).family)
+            signals[key] = min(one.score, signals.get(key, 1.0))
+        tries = len(self._signals) * (SAMPLES_APART + 1.0)
         return min(
             _at_least(count, tries * score)
-            for count, score in enumerate(scores, start=1)
-            if count >= LEAST
+            for count, score in enumerate(sorted(signals.values()), start=1)
         )
 
     def _ended(self, now: Timestamp) -> list[Alert]:
@@ -194,13 +220,18 @@ def _at_least(count: int, expected: float) -> float:
 
 
 def _worse(found: Anomaly) -> bool:
-    """Whether the series moved where it hurts; coming back to normal is no alarm."""
-    return found.direction in (read(found.metric).bad, "none") and _material(found)
+    """Whether the series moved where it hurts, and enough to.
+
+    Coming back to normal is no alarm; nor is silence, which many series keep when nobody calls.
+    """
+    return found.direction == read(found.metric).bad and _material(found)
 
 
 def _material(found: Anomaly) -> bool:
     away = max(found.observed - found.high, found.low - found.observed)
-    if found.metric.endswith("used_pct"):
+    # 94 of 100 succeeding instead of all is no small move, though it is less than a tenth.
+    share = read(found.metric).family in ("success", "errors")
+    if found.metric.endswith("used_pct" if not share else "_pct"):
         return away >= POINT
     return away >= MATERIAL * max(abs(found.low), abs(found.high))
 

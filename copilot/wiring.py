@@ -109,6 +109,7 @@ def limits(settings: Settings) -> Limits:
         plans=settings.plans_limit,
         plan_ttl_s=settings.plan_ttl_s,
         verify_limit_s=settings.verify_limit_s,
+        settle_s=settings.settle_s,
         model_calls=settings.model_calls,
         model_s=settings.model_s,
     )

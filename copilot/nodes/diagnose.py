@@ -9,7 +9,7 @@ from copilot.briefing import publish
 from copilot.confidence import in_words
 from copilot.deps import Deps, Limits
 from copilot.incident import Confidence, Hypothesis, Opinion, Remembered
-from copilot.nodes.gather import pending
+from copilot.nodes.gather import pending, young
 from copilot.reasoning.agreement import agreed
 from copilot.reasoning.opinion import Advice, advise
 from copilot.reasoning.recollection import recollect, remembered
@@ -34,8 +34,9 @@ def diagnose(state: IncidentState, runtime: Runtime[Deps]) -> Diagnosed:
     deps, incident_id, ranking = runtime.context, state["incident_id"], state["ranking"]
     recalled = recollect(deps, state)
     shown = remembered(recalled)
-    # A wider look comes first where the rules want one: what it finds may answer the question.
-    advice = None if _undecided(state, deps.limits) else advise(deps, state, recalled)
+    # Another look comes first where the rules want one: what it finds may answer the question.
+    again = young(state, deps.limits) or _undecided(state, deps.limits)
+    advice = None if again else advise(deps, state, recalled)
     diagnosis = _diagnosis(state, shown, advice)
     deps.store.incidents.update(
         incident_id,
@@ -53,8 +54,9 @@ def diagnose(state: IncidentState, runtime: Runtime[Deps]) -> Diagnosed:
 
 def wants_more(state: IncidentState, limits: Limits) -> bool:
     """Whether one more look may decide what this one did not, or was asked for."""
-    follow_ups = state["gathered"].follow_ups
-    return _undecided(state, limits) or (bool(pending(state)) and follow_ups < limits.follow_ups)
+    if young(state, limits) or _undecided(state, limits):
+        return True
+    return bool(pending(state)) and state["gathered"].follow_ups < limits.follow_ups
 
 
 def _undecided(state: IncidentState, limits: Limits) -> bool:

@@ -5,14 +5,15 @@ from typing import TypedDict
 
 from langgraph.runtime import Runtime
 
-from copilot.deps import Deps
+from copilot.deps import Deps, Limits
 from copilot.judging import WIDER
+from copilot.own_changes import of_others
 from copilot.reasoning.follow_ups import answers
 from copilot.state import Diagnosis, FollowUp, Gathered, IncidentState
 from tools.evidence import renumber
 from tools.log_retriever import novelty
 from tools.topology_walker import observe
-from tools.types import Evidence, Window
+from tools.types import Evidence, Timestamp, Window
 
 
 class Collected(TypedDict):
@@ -23,10 +24,18 @@ class Collected(TypedDict):
 def gather(state: IncidentState, runtime: Runtime[Deps]) -> Collected:
     """Measure around the onset, or take the further looks that were asked for.
 
-    What a source could not tell is kept for the brief. A number never changes its meaning.
+    A second look waits until there is enough to see. What a source could not tell is kept for the
+    brief. A number never changes its meaning.
     """
     wanted = pending(state)
     return _follow_up(state, runtime.context, wanted) if wanted else _look(state, runtime.context)
+
+
+def young(state: IncidentState, limits: Limits) -> bool:
+    """Whether the last look was taken too soon after the first alert to rest a plan on it."""
+    seen = state.get("gathered", Gathered())
+    settled: Timestamp = state["group"].started_at + limits.settle_s
+    return 0 < seen.until < settled
 
 
 def pending(state: IncidentState) -> tuple[FollowUp, ...]:
@@ -38,13 +47,18 @@ def pending(state: IncidentState) -> tuple[FollowUp, ...]:
 
 def _look(state: IncidentState, deps: Deps) -> Collected:
     incident_id, onset = state["incident_id"], state["onset"].at
-    rounds = state.get("gathered", Gathered()).rounds
-    lookback = deps.limits.lookback_s * WIDER**rounds
+    rounds, limits = state.get("gathered", Gathered()).rounds, deps.limits
+    settled = state["group"].started_at + limits.settle_s
+    if young(state, limits):
+        deps.clock.sleep(max(settled - deps.clock.now(), 0.0))
+    lookback = limits.lookback_s * WIDER ** min(rounds, limits.rounds - 1)
     now = max(deps.clock.now(), onset)
     window = Window(start=onset - lookback, end=now)
     look = deps.sources.look(window, normal_before=onset)
     missing = list(look.missing)
-    telemetry = replace(look.telemetry, alerts=deps.store.alerts.of(incident_id))
+    changes = of_others(look.telemetry.changes, deps.store, window)
+    alerts = deps.store.alerts.of(incident_id)
+    telemetry = replace(look.telemetry, alerts=alerts, changes=changes)
     findings = [
         *observe(telemetry, onset),
         *novelty(telemetry.logs, telemetry.baseline_logs, onset),
@@ -57,12 +71,17 @@ def _look(state: IncidentState, deps: Deps) -> Collected:
         incident_id,
         "gathered",
         f"{len(findings)} findings from {len(telemetry.series)} series, {len(telemetry.logs)} log "
-        f"lines, {len(telemetry.spans)} spans, {len(telemetry.changes)} changes",
+        f"lines, {len(telemetry.spans)} spans, {len(changes)} changes",
         kept=float(len(evidence)),
     )
     return {
         "evidence": evidence,
-        "gathered": Gathered(rounds=rounds + 1, lookback_s=lookback, missing=tuple(missing)),
+        "gathered": Gathered(
+            rounds=rounds + (now >= settled),
+            lookback_s=lookback,
+            until=now,
+            missing=tuple(missing),
+        ),
     }
 
 

@@ -69,10 +69,28 @@ def plan(state: IncidentState, runtime: Runtime[Deps]) -> Planned:
         filled = _filled(deps, state, choice)
     except ParameterError as error:
         return _hand_over(deps, state, str(error), choice.check)
+    other = _worked_on(deps, incident_id, filled)
+    if other is not None:
+        return _hand_over(deps, state, other.en, other)
     over = subsided(deps, state, filled)
     if over:
         return _hand_over(deps, state, over, choice.check)
     return _ask(deps, state, filled, choice.reason)
+
+
+def _worked_on(deps: Deps, incident_id: str, filled: Plan) -> Text | None:
+    """Who has a plan for the same target already: one fault is often more than one incident."""
+    active = deps.store.incidents.active()
+    mine = next((one.opened_at for one in active if one.id == incident_id), 0.0)
+    for one in active:
+        before = (one.opened_at, one.id) < (mine, incident_id)
+        busy = one.status in ("awaiting_approval", "acting")
+        if before and busy and one.plan is not None and one.plan.lock == filled.lock:
+            return Text(
+                en=f"{filled.lock} is worked on in {one.id} already: see what comes of its plan",
+                zh=f"{filled.lock} 已在 {one.id} 中处理:请先查看其方案的结果",
+            )
+    return None
 
 
 def _tried(asked: Sequence[ApprovalRequest]) -> dict[str, str]:

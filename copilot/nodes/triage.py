@@ -8,7 +8,7 @@ from copilot.deps import Deps
 from copilot.state import IncidentState
 from tools.clusterer import Clusterer
 from tools.detector import Onset, onset
-from tools.types import AlertGroup, Window
+from tools.types import AlertGroup, Timestamp, Window
 
 
 class Triaged(TypedDict):
@@ -28,8 +28,8 @@ def triage(state: IncidentState, runtime: Runtime[Deps]) -> Triaged:
         start=alerted_at - deps.limits.lookback_s, end=max(alerted_at, deps.clock.now())
     )
     measured = deps.sources.measure(window, normal_before=alerted_at)
-    began = onset(measured.series, measured.baseline, alerted_at)
     incident = deps.store.incidents.require(incident_id)
+    began = _no_later(onset(measured.series, measured.baseline, alerted_at), incident.clocks.onset)
     deps.store.incidents.update(
         incident_id,
         deps.clock.now(),
@@ -39,3 +39,11 @@ def triage(state: IncidentState, runtime: Runtime[Deps]) -> Triaged:
     )
     deps.note(incident_id, "triaged", began.reason, alerts=float(len(alerts)), onset=began.at)
     return {"group": group, "onset": began}
+
+
+def _no_later(found: Onset, known: Timestamp | None) -> Onset:
+    """The onset of an earlier run where that was earlier: the more fault, the more it is normal."""
+    if known is None or known >= found.at:
+        return found
+    reason = f"{found.reason}; an earlier run found it {found.at - known:.0f} s before that"
+    return found.model_copy(update={"at": known, "reason": reason})

@@ -12,8 +12,8 @@ from copilot.state import IncidentState, Verified
 from tools.playbook_executor import Subject
 from tools.types import Outcome, Plan, StepResult, Verdict
 
-CONFIRMED = 3
-"""A plan did harm when this many looks in a row say so: restarts and drains dip for a moment."""
+CONFIRMED_S = 60.0
+"""A plan did harm when every look of this long says so: restarts and drains dip for a moment."""
 
 
 class Judged(TypedDict):
@@ -79,13 +79,15 @@ def _watch(
     """Look again until it is recovered, surely worse, or the time for it is over."""
     since = max(result.ended_at for result in ran)
     until = since + min(plan.verification.within_s, deps.limits.verify_limit_s)
-    harmed = 0
+    sound = since
     while True:
         judgement = look(deps, state, plan, since)
-        harmed = harmed + 1 if judgement.verdict == "worse" else 0
-        if judgement.verdict == "recovered" or harmed == CONFIRMED:
+        now = deps.clock.now()
+        if judgement.verdict != "worse":
+            sound = now
+        if judgement.verdict == "recovered" or now - sound >= CONFIRMED_S:
             return judgement.verdict, judgement.statement
-        if deps.clock.now() >= until:
+        if now >= until:
             verdict: Verdict = "unchanged" if judgement.verdict == "worse" else judgement.verdict
             return verdict, judgement.statement
         deps.clock.sleep(deps.limits.verify_every_s)

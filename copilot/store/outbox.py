@@ -57,6 +57,12 @@ class Outbox:
             row = connection.execute(select(outbox).where(outbox.c.key == key)).first()
             return None if row is None else _intent(row._mapping)
 
+    def since(self, moment: Timestamp) -> tuple[Intent, ...]:
+        """Begun at `moment` or later, oldest first."""
+        query = select(outbox).where(outbox.c.started_at >= moment).order_by(outbox.c.started_at)
+        with self._database.read() as connection:
+            return tuple(_intent(row._mapping) for row in connection.execute(query))
+
     def unfinished(self) -> tuple[Intent, ...]:
         """Begun and without a result, oldest first: what a crash may have interrupted."""
         query = select(outbox).where(outbox.c.finished_at.is_(None)).order_by(outbox.c.started_at)

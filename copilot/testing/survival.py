@@ -113,6 +113,10 @@ class MortalOutbox(Outbox):
         """What is recorded; looking is safe."""
         return self._outbox.get(key)
 
+    def since(self, moment: Timestamp) -> tuple[Intent, ...]:
+        """What was begun since; looking is safe."""
+        return self._outbox.since(moment)
+
     def finish(self, key: str, result: StepResult, now: Timestamp) -> StepResult:
         """Write the result, unless the process ends before."""
         die_once(self._at == "before the result", self._marker)

@@ -131,6 +131,17 @@ class Monitoring:
         shutil.rmtree(self.root / "tsdb")
         shutil.copytree(self.root / "normal", self.root / "tsdb")
         self._start("prometheus")
+        self._until_scraped()
+
+    def _until_scraped(self) -> None:
+        """Ready is said before any target is known; what asks then takes the server for empty."""
+        until = time.monotonic() + _READY_S
+        while time.monotonic() < until:
+            active = _get(f"{self.prometheus}/api/v1/targets")["data"]["activeTargets"]
+            if active and all(one["health"] == "up" for one in active):
+                return
+            time.sleep(0.5)
+        raise NotReadyError(f"Prometheus did not scrape the shop within {_READY_S:.0f} s")
 
     def post(self, alerts: Sequence[dict[str, Any]]) -> None:
         """Alerts of somebody else's, to Alertmanager."""

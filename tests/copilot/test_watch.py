@@ -54,25 +54,75 @@ class Recorded:
         return ()
 
 
-def test_one_strange_series_alone_is_no_alarm_and_an_end_is_told() -> None:
+def heard(watch: Watch, start: float, end: float) -> list[str]:
+    """The states of the alerts of every look between two moments."""
+    watch.look(start)
+    looks = np.arange(start + INTERVAL_S, end, INTERVAL_S)
+    return [alert.status for now in looks for alert in watch.look(float(now))]
+
+
+def noisy(
+    metric: str, rise: float, *, spikes: bool = False, service: str = "cart", seed: int = 1
+) -> Series:
+    """Around 10; `rise` more between 6000 and 6600 s, and with `spikes` every 20 minutes before."""
     times = np.arange(0.0, 9000.0, INTERVAL_S)
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(seed)
+    values = 10.0 + rng.normal(0, 0.5, times.size)
+    values[(times >= 6000) & (times < 6600)] += rise
+    if spikes:
+        values[(times % 1200 == 600) & (times < 6000)] += rise
+    return Series(service, metric, times, values)
 
-    def noisy(metric: str, broken: bool) -> Series:
-        values = 10.0 + rng.normal(0, 0.5, times.size)
-        values[(times >= 6000) & (times < 6600) & broken] += 100.0
-        return Series("cart", metric, times, values)
 
-    quiet = [noisy(f"latency_p{q}", False) for q in (50, 90)]
-    alone = Watch(Recorded(noisy("error_pct", True), *quiet), INTERVAL_S)
-    three = [noisy(name, True) for name in ("latency_p99", "cpu_pct", "error_pct")]
-    together = Watch(Recorded(*three, *quiet), INTERVAL_S)
-    heard: dict[str, list[str]] = {"alone": [], "together": []}
-    for name, watch in (("alone", alone), ("together", together)):
-        watch.look(5900.0)
-        for now in np.arange(5900.0 + INTERVAL_S, 9000.0, INTERVAL_S):
-            heard[name] += [alert.status for alert in watch.look(float(now))]
-    assert heard == {"alone": [], "together": ["firing", "resolved"]}
+QUIET = tuple(
+    noisy("latency_avg", 0.0, service=f"s{number}", seed=number) for number in range(100, 140)
+)
+
+
+def test_a_little_strangeness_is_an_alarm_in_company_only_and_an_end_is_told() -> None:
+    little = [noisy(name, 5.0) for name in ("error_pct", "cpu_pct", "pool_in_use")]
+    assert heard(Watch(Recorded(little[0], *QUIET), INTERVAL_S), 5900.0, 9000.0) == []
+    together = heard(Watch(Recorded(*little, *QUIET), INTERVAL_S), 5900.0, 9000.0)
+    assert together == ["firing", "resolved"]
+
+
+def test_a_single_signal_far_out_is_an_alarm() -> None:
+    watch = Watch(Recorded(noisy("error_pct", 60.0), *QUIET), INTERVAL_S)
+    assert heard(watch, 5900.0, 6500.0) == ["firing"]
+
+
+def test_percentiles_of_one_latency_are_one_signal() -> None:
+    little = [noisy(f"latency_p{q}", 5.0) for q in (75, 95, 99)]
+    assert heard(Watch(Recorded(*little, *QUIET), INTERVAL_S), 5900.0, 6500.0) == []
+
+
+def test_what_the_past_does_again_and_again_is_no_alarm() -> None:
+    usual = Watch(Recorded(noisy("latency_avg", 30.0, spikes=True), *QUIET), INTERVAL_S)
+    assert heard(usual, 5900.0, 6500.0) == []
+    never = Watch(Recorded(noisy("latency_avg", 30.0), *QUIET), INTERVAL_S)
+    assert heard(never, 5900.0, 6500.0) == ["firing"]
+
+
+def test_one_incident_in_a_long_past_does_not_make_it_blind() -> None:
+    times = np.arange(0.0, 90_000.0, INTERVAL_S)
+    values = 10.0 + np.random.default_rng(3).normal(0, 0.5, times.size)
+    values[(times >= 70_000) & (times < 70_600) | (times >= 88_000)] += 60.0
+    watch = Watch(Recorded(Series("cart", "error_pct", times, values)), INTERVAL_S)
+    assert heard(watch, 87_900.0, 88_500.0) == ["firing"]
+
+
+def test_six_of_a_hundred_failing_is_no_small_move_of_a_success_share() -> None:
+    times = np.arange(0.0, 6600.0, INTERVAL_S)
+    values = 99.9 + np.random.default_rng(4).uniform(0, 0.1, times.size)
+    values[times >= 6000] = 93.7
+    watch = Watch(Recorded(Series("ENTRY", "success_pct", times, values)), INTERVAL_S)
+    assert heard(watch, 5900.0, 6500.0) == ["firing"]
+
+
+def test_silence_is_no_alarm() -> None:
+    kept = [one.between(Window(start=0.0, end=6000.0)) for one in QUIET]
+    still_there = noisy("latency_avg", 0.0, service="shop")
+    assert heard(Watch(Recorded(*kept, still_there), INTERVAL_S), 5900.0, 9000.0) == []
 
 
 def test_what_hardly_ever_moves_may_move_a_little() -> None:
@@ -91,16 +141,8 @@ def test_what_hardly_ever_moves_may_move_a_little() -> None:
         still(name, level, 3 * level + 2)
         for name, level in zip(names, (0.1, 3e7, 10.0), strict=True)
     ]
-    heard = {}
-    for name, series in (("little", little), ("much", much)):
-        watch = Watch(Recorded(*series), INTERVAL_S)
-        watch.look(5900.0)
-        heard[name] = [
-            alert.status
-            for now in np.arange(5900.0 + INTERVAL_S, 6600.0, INTERVAL_S)
-            for alert in watch.look(float(now))
-        ]
-    assert heard == {"little": [], "much": ["firing"]}
+    assert heard(Watch(Recorded(*little), INTERVAL_S), 5900.0, 6600.0) == []
+    assert heard(Watch(Recorded(*much), INTERVAL_S), 5900.0, 6600.0) == ["firing"]
 
 
 def test_the_state_is_bounded_by_the_number_of_series() -> None:

@@ -3,8 +3,9 @@
 Each series is compared with its own normal level (median, and 1.4826 times the median absolute
 deviation, of the quiet time before, or of the baseline where there is none). At every sample the
 mean of the minute after is compared with that of the five minutes before, in the tenth of the
-series that change most; the first of the largest changes is the onset. An alert is taken to come
-up to some minutes after what it is about.
+series that change most; the first of the largest changes is the onset, of those moments at which
+any series leaves its normal level: a gap in the data is a change in nothing. An alert is taken to
+come up to some minutes after what it is about.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ import numpy as np
 from tools.detector.clean import ordered
 from tools.detector.look import gauge
 from tools.detector.model import Onset
+from tools.detector.residuals import BoolArray
 from tools.types import Anomaly, FloatArray, Series, Timestamp
 
 LOOKBACK_S = 1800.0
@@ -67,7 +69,9 @@ def onset(
         if (found := _departure(one, known.get(one.name), alerted_at, step)) is not None
     ]
     grid, rows = _lay(departures, alerted_at, step)
-    change = _changes(rows, step) * _credible(grid, alerted_at, step) if len(rows) else np.zeros(1)
+    change = np.zeros(1)
+    if len(rows):
+        change = _changes(rows, step) * _credible(grid, alerted_at, step) * _left(rows)
     place = _place(change)
     if change[place] < LEAST:
         return Onset(
@@ -175,6 +179,16 @@ def _credible(grid: FloatArray, alerted_at: Timestamp, step: float) -> FloatArra
     weight = np.exp(-np.maximum(late - USUAL_S, 0.0) / FADE_S)
     early = np.exp(np.minimum(late + step, 0.0) / EARLY_S)
     return np.where(late < -step, early, np.where(late > FARTHEST_S, 0.0, weight))
+
+
+def _left(rows: FloatArray) -> BoolArray:
+    """Where any series is out of its normal level within the samples that follow."""
+    ahead = int(AFTER_SAMPLES)
+    out: BoolArray = np.any(np.abs(rows) > DEPARTED, axis=0)
+    left: BoolArray = out.copy()
+    for ahead in range(1, int(AFTER_SAMPLES) + 1):
+        left[:-ahead] |= out[ahead:]
+    return left
 
 
 def _place(change: FloatArray) -> int:
