@@ -105,8 +105,17 @@ def test_without_fresh_points_nothing_is_known() -> None:
 
 
 def test_slow_sampling_is_judged_by_the_newest_point_after_the_act() -> None:
-    judgement = judge([series(100.0, until=ACTED + STEP)], now=ACTED + 150.0)
+    fine = series(100.0)
+    slow = Series(fine.owner, fine.metric, fine.times[4::10], fine.values[4::10])
+    judgement = judge([slow], now=slow.times[-1] + 70.0)
     assert judgement.verdict == "recovered"
+
+
+def test_a_series_that_fell_silent_after_the_act_is_not_held_against_it() -> None:
+    silent = series(400.0, metric="calls_latency_ms", until=ACTED + 20.0)
+    healed = [series(100.0, metric=f"latency_{n}_ms") for n in range(3)]
+    found = [anomaly(metric=one.metric) for one in (silent, *healed)]
+    assert judge([silent, *healed], found).verdict == "recovered"
 
 
 def test_without_anything_to_watch_nothing_is_known() -> None:

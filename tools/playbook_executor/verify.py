@@ -118,6 +118,13 @@ def _points(
     return values[np.isfinite(values)]
 
 
+def _step(series: Sequence[Series], anomaly: Anomaly) -> float:
+    """Seconds between the samples of the series that departed; endless where there are none."""
+    found = (s.times for s in series if (s.owner, s.metric) == (anomaly.owner, anomaly.metric))
+    times = np.unique(np.concatenate([np.empty(0), *found]))
+    return float(np.median(np.diff(times))) if times.size > 1 else np.inf
+
+
 def _look(
     anomaly: Anomaly,
     baseline: Sequence[Series],
@@ -126,7 +133,9 @@ def _look(
     fresh_window: Window,
 ) -> _Look | None:
     fresh = _points(series, anomaly.owner, anomaly.metric, fresh_window)
-    if fresh.size == 0:  # sampled more slowly than the holding time: the newest after the act
+    # Sampled more slowly than the holding time: the newest after the act. What is sampled faster
+    # and fell silent, as calls behind an open breaker do, says nothing.
+    if fresh.size == 0 and _step(series, anomaly) > fresh_window.seconds:
         after = Window(start=np.nextafter(since, np.inf), end=max(fresh_window.end, since + 1))
         fresh = _points(series, anomaly.owner, anomaly.metric, after)[-1:]
     if fresh.size == 0:
