@@ -34,8 +34,14 @@ def gather(state: IncidentState, runtime: Runtime[Deps]) -> Collected:
 def young(state: IncidentState, limits: Limits) -> bool:
     """Whether the last look was taken too soon after the first alert to rest a plan on it."""
     seen = state.get("gathered", Gathered())
-    settled: Timestamp = state["group"].started_at + limits.settle_s
-    return 0 < seen.until < settled
+    return 0 < seen.until < _settled(state, limits)
+
+
+def _settled(state: IncidentState, limits: Limits) -> Timestamp:
+    """When there is enough to see; without alerts it is their own time that counts, the onset."""
+    group = state.get("group")
+    began: Timestamp = group.started_at if group else state["onset"].at
+    return began + limits.settle_s
 
 
 def pending(state: IncidentState) -> tuple[FollowUp, ...]:
@@ -48,7 +54,7 @@ def pending(state: IncidentState) -> tuple[FollowUp, ...]:
 def _look(state: IncidentState, deps: Deps) -> Collected:
     incident_id, onset = state["incident_id"], state["onset"].at
     rounds, limits = state.get("gathered", Gathered()).rounds, deps.limits
-    settled = state["group"].started_at + limits.settle_s
+    settled = _settled(state, limits)
     if young(state, limits):
         deps.clock.sleep(max(settled - deps.clock.now(), 0.0))
     lookback = limits.lookback_s * WIDER ** min(rounds, limits.rounds - 1)
