@@ -24,8 +24,8 @@ _CALM_BEFORE_S = 30.0
 SETTLES_S = 40.0
 """How long the copilot looks at a calm shop before something happens."""
 
-LIMIT_S = 240.0
-_ACTING_S = 600.0
+LIMIT_S = 300.0
+_ACTING_S = 480.0
 """An approved plan that runs or is being verified is waited for this long."""
 
 _GIVEN_UP_S = 150.0
