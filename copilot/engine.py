@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from copilot.alerting import Alerting
 from copilot.deps import Deps
 from copilot.editing import Edit, check_four_eyes, edit
 from copilot.graph import IncidentGraph
@@ -81,6 +82,7 @@ class Engine:
         watch: Watch | None = None,
         memory: Path | None = None,
         judge: PairJudge | None = None,
+        alerting: Alerting | None = None,
     ) -> None:
         self.deps = deps
         self.store = deps.store
@@ -91,7 +93,7 @@ class Engine:
         self._worker = Worker(deps, graph, wall, owner)
         self._watch = watch
         self._intake = Intake(
-            deps.store, deps.clock, deps.sources.topology(), new_id, memory, judge
+            deps.store, deps.clock, deps.sources.topology(), new_id, memory, judge, alerting
         )
         self._intake_lock = threading.Lock()
         self._stopping = threading.Event()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from copilot.alerting import Alerting
 from copilot.incident import Clocks, Incident
 from copilot.ports import Clock
 from copilot.store import Assignment, Store, StoredAlert
@@ -42,7 +43,9 @@ class Intake:
         new_id: Callable[[], str],
         memory: Path | None = None,
         judge: PairJudge | None = None,
+        alerting: Alerting | None = None,
     ) -> None:
+        self._declared = alerting or Alerting()
         self._store = store
         self._judge = judge
         self._clock = clock
@@ -84,7 +87,7 @@ class Intake:
     def silence(self, silences: Sequence[Silence]) -> None:
         """What people asked not to be told of, as it stands now."""
         self._silences = tuple(silences)
-        self._clusterer.silence(self._silences)
+        self._clusterer.silence((*self._declared.windows, *self._silences))
 
     def learn(self, topology: Topology) -> None:
         """Another service graph: what is open is grouped on by it, as after a restart."""
@@ -181,7 +184,8 @@ class Intake:
     def _rebuilt(self) -> Clusterer:
         clusterer = Clusterer(
             self._topology,
-            silences=self._silences,
+            silences=(*self._declared.windows, *self._silences),
+            inhibitions=self._declared.inhibition,
             new_id=self._new_id,
             noise=self._noise,
             judge=self._judge,

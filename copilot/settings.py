@@ -288,6 +288,10 @@ class Settings(BaseSettings):
         description="No plan rests on what was seen sooner than this after the first alert; the "
         "brief does not wait.",
     )
+    alerting_file: Path | None = Field(
+        default=None,
+        description="TOML file of maintenance windows and inhibitions of alerts, read at start.",
+    )
     runners_file: Path | None = Field(
         default=None,
         description="TOML file of what steps may really touch; without it every step is a dry run.",

@@ -13,6 +13,7 @@ from pathlib import Path
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
 
+from copilot import alerting
 from copilot.adapters import live, ollama_embed
 from copilot.adapters.alertmanager import AlertmanagerSource
 from copilot.adapters.clock import SystemClock
@@ -392,4 +393,5 @@ def engine(
             watch=_watch(deps.sources, settings),
             memory=home / "noise.json",
             judge=deps.doubts,
+            alerting=alerting.read(settings.alerting_file),
         )

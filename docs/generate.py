@@ -11,6 +11,7 @@ from typing import get_args, get_type_hints
 
 from typer.models import ArgumentInfo, OptionInfo
 
+from copilot import alerting
 from copilot.adapters.runners import declared
 from copilot.cli import app, journal_app, kb_app, playbook_app
 from copilot.graph import drawing
@@ -56,6 +57,20 @@ def settings_page() -> str:
             "",
             "```toml",
             textwrap.dedent((inspect.getdoc(declared) or "").partition("\n\n")[2]).strip(),
+            "```",
+            "",
+            "## The alerting file",
+            "",
+            "Alerts in a maintenance window, and those that an inhibition explains, are kept, open",
+            "no incident and are listed with the reason: by `GET /alerts`, or among the alerts of",
+            "the incident that inhibits them. One that still fires when its window has closed is",
+            "decided anew the next time its sender repeats it. `copilot doctor` says what is in",
+            "force.",
+            "Conditions have Alertmanager's operators `=` (left out), `!=`, `=~` and `!~`;",
+            "`alertname`, `service` and `severity` are labels of every alert.",
+            "",
+            "```toml",
+            textwrap.dedent((inspect.getdoc(alerting) or "").partition("\n\n")[2]).strip(),
             "```",
             "",
         ]

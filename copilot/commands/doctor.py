@@ -6,7 +6,7 @@ import httpx
 from rich.console import Console
 from rich.text import Text
 
-from copilot import home, wiring
+from copilot import alerting, home, wiring
 from copilot.adapters.clock import SystemClock
 from copilot.adapters.runners import described
 from copilot.checks import Check
@@ -51,6 +51,7 @@ def doctor(settings: Settings) -> int:
         _service(settings),
         *_sources(wiring.configured_sources(settings)),
         _alerts(settings),
+        *_alerting(settings),
         _catalogue(settings),
         *_runners(settings),
         *wiring.model_checks(settings),
@@ -148,6 +149,19 @@ def _catalogue(settings: Settings) -> Check:
     own = f", your own from {settings.playbooks_dir}" if settings.playbooks_dir else ""
     left = f"; {len(cannot)} not run here, see: copilot playbook list" if cannot else ""
     return Check("playbooks", "ok", f"{len(known)} in the catalogue{own}{left}")
+
+
+def _alerting(settings: Settings) -> Iterator[Check]:
+    try:
+        declared = alerting.read(settings.alerting_file)
+    except OperatorError as error:
+        yield Check("alerting", "broken", str(error), "copilot serve does not start like this")
+        return
+    for one in declared.maintenance:
+        hours = f"{', '.join(one.hours)} {one.zone} on {', '.join(one.days)}"
+        yield Check("alerting", "ok", f"maintenance window {one.name}: {hours}")
+    if declared.inhibition:
+        yield Check("alerting", "ok", f"inhibition rules: {len(declared.inhibition)}")
 
 
 def _runners(settings: Settings) -> Iterator[Check]:

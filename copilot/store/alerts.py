@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import Connection, Row, bindparam, or_, select, update
 
 from copilot.incident import CLOSED
 from copilot.store.database import Database
@@ -222,11 +222,36 @@ class Alerts:
             StoredAlert(key, distinct[(fingerprint, starts_at, status)][0], now)
             for key, fingerprint, starts_at, status in connection.execute(statement, rows)
         ]
+        known = {_identity(row.alert) for row in stored}
+        _reconsider(connection, [one for one in distinct if one not in known])
         return sorted(stored, key=lambda row: row.key)
 
 
 def _identity(alert: Alert) -> _Identity:
     return (alert.fingerprint, alert.starts_at, alert.status)
+
+
+def _reconsider(connection: Connection, repeated: Sequence[_Identity]) -> None:
+    """What was silenced, still fires and is delivered again is decided anew: silences end."""
+    wanted = set(repeated)
+    columns = (alerts.c.key, alerts.c.fingerprint, alerts.c.starts_at, alerts.c.status)
+    for chunk in _chunks(sorted({fingerprint for fingerprint, _, _ in repeated})):
+        query = select(*columns, alerts.c.action).where(
+            alerts.c.fingerprint.in_(chunk),
+            or_(alerts.c.action == "silenced", alerts.c.status == "resolved"),
+        )
+        rows = connection.execute(query).all()
+        over = {(fingerprint, at) for _, fingerprint, at, status, _ in rows if status == "resolved"}
+        again = [
+            key
+            for key, fingerprint, at, status, action in rows
+            if action == "silenced"
+            and (fingerprint, at, status) in wanted
+            and (fingerprint, at) not in over
+        ]
+        if again:
+            undecided = update(alerts).where(alerts.c.key.in_(again))
+            connection.execute(undecided.values(action="", reason=""))
 
 
 def _dated(connection: Connection, delivered: Sequence[Alert], now: Timestamp) -> list[Alert]:

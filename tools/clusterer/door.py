@@ -31,7 +31,7 @@ class Door:
     ) -> None:
         self._config = config
         self._silences = tuple(silences)
-        self._inhibitor = Inhibitor(inhibitions) if inhibitions else None
+        self._inhibitor = Inhibitor(inhibitions)
         self._reader = reader
         self._placement = placement
         self._surfacer = surfacer
@@ -48,18 +48,19 @@ class Door:
         """The decision, None if the alert needs a place."""
         if alert.status == "resolved":
             return self.resolve(alert, now if alert.ends_at is None else min(alert.ends_at, now))
+        # A silenced alert inhibits others all the same: they are its symptoms.
+        self._inhibitor.fire(alert, now + self._config.firing_for)
         return (
             (self._silenced(alert, now) if self._silences else None)
             or self._again(alert, now)
-            or (self._inhibited(alert, now) if self._inhibitor else None)
+            or self._inhibited(alert, now)
             or self._chronic(alert, now)
         )
 
     def resolve(self, alert: Alert, at: Timestamp) -> Decision:
         """The end of a firing."""
         key = alert.fingerprint
-        if self._inhibitor is not None:
-            self._inhibitor.resolve(key, matching_labels(alert))
+        self._inhibitor.resolve(alert)
         track = self.tracks.get(key)
         if track is None:
             return Decision(key, "resolved", "", "ended; its start is not known")
@@ -73,6 +74,7 @@ class Door:
 
     def keep(self, alert: Alert, group: Group, at: Timestamp) -> None:
         """Remember that an alert belongs to a group, and that it fires."""
+        self._inhibitor.fire(alert, at + self._config.firing_for)
         brief = momentary(alert)
         if brief:
             group.quiet_since = max(group.quiet_since, at)
@@ -98,8 +100,7 @@ class Door:
 
     def expire(self, now: Timestamp) -> None:
         """Forget what nobody repeated in time."""
-        if self._inhibitor is not None:
-            self._inhibitor.expire(now)
+        self._inhibitor.expire(now)
 
     def _silenced(self, alert: Alert, now: Timestamp) -> Decision | None:
         labels = matching_labels(alert)
@@ -167,17 +168,13 @@ class Door:
 
     def _inhibited(self, alert: Alert, now: Timestamp) -> Decision | None:
         """Declared inhibition; the alert is listed under the group of what inhibits it."""
-        if self._inhibitor is None:
+        source = self._inhibitor.source_of(alert, now)
+        if source is None:
             return None
-        labels = matching_labels(alert)
-        self._inhibitor.fire(alert.fingerprint, labels, now + self._config.firing_for)
-        source = self._inhibitor.source_of(alert.fingerprint, labels, now)
-        if not source:
-            return None
-        track = self.tracks.get(source)
+        track = self.tracks.get(source.fingerprint)
         group = track.group if track is not None else None
         where = group.id if group is not None and not group.closed else ""
-        reason = f"a declared rule inhibits it while alert {source} fires"
+        reason = f"a declared rule inhibits it while {source.said} fires"
         return Decision(alert.fingerprint, "inhibited", where, reason)
 
     def _chronic(self, alert: Alert, now: Timestamp) -> Decision | None:

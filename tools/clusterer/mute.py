@@ -3,10 +3,10 @@
 import re
 from datetime import datetime, time, timedelta
 from functools import cached_property
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from tools.types import Alert, Frozen, Timestamp
 
@@ -86,6 +86,19 @@ Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 _DAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
+def _known(zone: str) -> str:
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError) as problem:
+        raise ValueError(
+            f"unknown time zone {zone!r}; use a name such as 'Asia/Shanghai' or 'UTC'"
+        ) from problem
+    return zone
+
+
+Zone = Annotated[str, AfterValidator(_known)]
+
+
 class MaintenanceWindow(Frozen):
     """A silence that repeats by the wall clock of a time zone (it follows daylight saving).
 
@@ -98,19 +111,8 @@ class MaintenanceWindow(Frozen):
     days: tuple[Weekday, ...] = _DAYS
     start: str = Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
     minutes: int = Field(gt=0, le=7 * 24 * 60)
-    zone: str = "UTC"
+    zone: Zone = "UTC"
     comment: str = ""
-
-    @field_validator("zone")
-    @classmethod
-    def _known_zone(cls, zone: str) -> str:
-        try:
-            ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError) as problem:
-            raise ValueError(
-                f"unknown time zone {zone!r}; use a name such as 'Asia/Shanghai' or 'UTC'"
-            ) from problem
-        return zone
 
     def mutes(self, labels: dict[str, str], now: Timestamp) -> bool:
         """Whether the window is open at `now` and every matcher agrees."""

@@ -20,15 +20,14 @@ context = ""                     # empty: the service account of the pod, or cur
 dry_run = false                  # true: the server checks and changes nothing
 """
 
-import json
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, JsonValue, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, JsonValue, SecretStr
 
+from copilot import strict_toml
 from copilot.adapters.runners.command import CommandRunner
 from copilot.adapters.runners.http import Base, HttpRunner
 from copilot.adapters.runners.kubernetes import Cluster, KubernetesRunner
@@ -102,21 +101,7 @@ class Surroundings:
 
 def read(path: Path) -> Declared:
     """The file, or `RunnersFileError` with the key that is wrong; a value is never repeated."""
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-        text = json.dumps(document, default=str)
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunnersFileError(path, "", f"cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise RunnersFileError(path, "", f"is not TOML: {error}") from error
-    try:
-        return Declared.model_validate_json(text, strict=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        key = ".".join(str(part) for part in first["loc"] if part != "[key]")
-        known = "is not a key of this file; see docs/settings.md"
-        problem = known if first["type"] == "extra_forbidden" else first["msg"]
-        raise RunnersFileError(path, key, problem) from None
+    return strict_toml.read(path, Declared, RunnersFileError)
 
 
 def runners(declared: Declared, path: Path, around: Surroundings) -> dict[StepAction, Runner]:

@@ -1,0 +1,48 @@
+"""A TOML file that an operator wrote, read strictly: an unknown key is an error and named."""
+
+import json
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from copilot.errors import OperatorError
+from tools.types import Frozen
+
+Shape = TypeVar("Shape", bound=Frozen)
+Wrong = Callable[[Path, str, str], OperatorError]
+"""Makes the error of a file, its key (empty: the whole) and what is wrong there."""
+
+
+def read(path: Path, shape: type[Shape], wrong: Wrong) -> Shape:
+    """The file, or the error that `wrong` makes for the first key that is wrong.
+
+    Nothing but a check of `shape` itself repeats what stands there: it may be a secret.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = json.dumps(document, default=str)
+    except (OSError, UnicodeDecodeError) as error:
+        raise wrong(path, "", f"cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise wrong(path, "", f"is not TOML: {error}") from error
+    try:
+        return shape.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        known = "is not a key of this file; see docs/settings.md"
+        problem = known if first["type"] == "extra_forbidden" else first["msg"]
+        raise wrong(path, _key(first["loc"]), problem.removeprefix("Value error, ")) from None
+
+
+def _key(location: tuple[int | str, ...]) -> str:
+    """`maintenance[0].zone`: tables of one name are counted from 0."""
+    key = ""
+    for part in location:
+        if isinstance(part, int):
+            key += f"[{part}]"
+        elif part != "[key]":
+            key += f".{part}" if key else part
+    return key
