@@ -109,6 +109,17 @@ FAULTS: dict[str, tuple[Callable[[], Telemetry], str, FaultKind]] = {
         "cart",
         "pool_exhaustion",
     ),
+    "a release a minute before is slow and so fills its pool": (
+        lambda: world(
+            series("cart", "latency_avg_ms", 20.0, 2000.0),
+            series("cart", "pool_used_pct", 41.0, 100.0),
+            series("cart", "error_pct", 0.1, 34.0),
+            alerts=(rule("PoolNearlyExhausted", "cart"),),
+            changes=deploy("cart", 60.0),
+        ),
+        "cart",
+        "bad_deploy",
+    ),
     "memory grew fivefold and the processor collects garbage": (
         lambda: world(
             series("cart", "memory_bytes", 3e7, 1.7e8), series("cart", "cpu_cores", 0.01, 0.14)

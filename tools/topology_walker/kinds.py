@@ -34,8 +34,8 @@ _GREW = 5.0
 _LONG_WAIT = 10.0
 """A wait ten times as long as usual that explains the latency is a resource at its limit."""
 
-_STATED = 0.5
-"""A rule that a person wrote says that the resource is beyond what they allow."""
+_STATED = 0.3
+"""A rule that a person wrote says so, too; a release a minute before still explains a full pool."""
 
 _AT_LIMIT = 90.0
 _ROSE = 1.1
