@@ -5,7 +5,7 @@ alarm is what began within two samples being more, or further out, than chance b
 the smallest over j of P(Poisson(n x p_j) >= j), p_j being the j-th smallest tail probability of
 the n signals watched (Berk and Jones, 1979). Metrics of one owner and family are one signal. Real
 series are neither independent nor quiet, so the limit is lowered to what the past itself brought
-together less than once in `FALSE_EVERY_H`. More traffic alone is no fault and is not watched.
+together less than once in `FALSE_EVERY_S`. More traffic alone is no fault and is not watched.
 """
 
 from bisect import bisect_left, bisect_right
@@ -29,11 +29,8 @@ SENSITIVE = DetectorConfig(tail=1e-3)
 
 EXPLAINED = 3
 SAMPLES_APART = 2.0
-CHANCE = 1e-2
-"""The limit of a sample where there is no past to lower it."""
-
-FALSE_EVERY_H = 8.0
-"""How often, by what the past holds, an alarm may be false."""
+FALSE_EVERY_S = 8 * 3600.0
+"""How often an alarm may be false: by chance, and by what the past holds."""
 
 APART_S = 300.0
 """Alarms nearer than this are one."""
@@ -79,7 +76,7 @@ class Watch:
         self._stream = Stream([], config or SENSITIVE)
         self._places: dict[str, int] = {}
         self._signals: set[tuple[str, Family]] = set()
-        self._limit = CHANCE
+        self._limit = interval_s / FALSE_EVERY_S
         self._began = float("inf")
         self._seen = float("-inf")
         self._last = float("-inf")
@@ -124,10 +121,10 @@ class Watch:
                 at, chance = episodes[-1][0], min(episodes.pop()[1], chance)
             episodes.append((at, chance))
         # One more than are allowed: an incident in the past must not make the watch blind.
-        allowed = 1 + int((self._seen - half) / (FALSE_EVERY_H * 3600.0))
+        allowed = 1 + int((self._seen - half) / FALSE_EVERY_S)
         strangest = sorted(chance for _, chance in episodes)
         if len(strangest) >= allowed:
-            self._limit = min(CHANCE, strangest[allowed - 1])
+            self._limit = min(self._limit, strangest[allowed - 1])
 
     def _scan(self, now: Timestamp) -> list[Alert]:
         """Look at what arrived since the last scan."""

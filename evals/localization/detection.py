@@ -1,20 +1,28 @@
-"""Replays metrics through the detector: how long until an alarm, how many in quiet hours."""
+"""Replays metrics through the copilot's watch: how long until an alarm, how many in quiet hours.
+
+Beside it the rule that everybody writes first: three standard deviations off the mean.
+"""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from copilot.adapters.recorded import RecordedBundle
-from copilot.watch import SENSITIVE, Watch
+from copilot.watch import APART_S, SENSITIVE, WATCHED, Watch
 from evals.localization.cases import Case
 from tools.detector import DetectorArm
-from tools.types import Frozen, Series, Timestamp, Window
+from tools.topology_walker.signals import read
+from tools.types import FloatArray, Frozen, Series, Timestamp, Window
 
 LIMIT_S = 300.0
 """Detected means within this long of the onset."""
+
+ENOUGH = 8
+"""Points of the past that a mean takes."""
 
 PRODUCTION: DetectorArm = SENSITIVE.arm
 """What `copilot serve --watch` runs."""
@@ -56,19 +64,39 @@ class _Timeline(BaseModel):
     quiet: tuple[tuple[Timestamp, Timestamp], ...] = ()
 
 
-class _WithPast:
-    """A bundle whose history lies before its window, as a running source would have it."""
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Metrics as a running source has them, watched from `start` to `end`; before is the past."""
 
-    def __init__(self, bundle: RecordedBundle) -> None:
-        self._series: dict[str, Series] = {}
-        for one in bundle.baseline(bundle.window.start):
-            self._series[one.name] = one
-        for one in bundle.series(bundle.window):
-            past = self._series.get(one.name)
-            self._series[one.name] = one if past is None else _joined(past, one)
+    found: tuple[Series, ...]
+    sampling_s: float
+    start: Timestamp
+    end: Timestamp
+
+    @classmethod
+    def of(cls, bundle: RecordedBundle, learned_s: float = 0.0) -> "Replay":
+        """A bundle with its history before its window, of which `learned_s` are past too."""
+        window, series = (
+            bundle.window,
+            {one.name: one for one in bundle.baseline(bundle.window.start)},
+        )
+        for one in bundle.series(window):
+            past = series.get(one.name)
+            series[one.name] = one if past is None else _joined(past, one)
+        return cls(tuple(series.values()), bundle.sampling_s, window.start + learned_s, window.end)
+
+    @classmethod
+    def halved(cls, series: Sequence[Series]) -> "Replay":
+        """Normal operation: the first half is the past, the second is watched."""
+        start = min(float(one.times[0]) for one in series)
+        end = max(float(one.times[-1]) for one in series)
+        step = float(
+            np.median([np.median(np.diff(one.times)) for one in series if len(one.times) > 1])
+        )
+        return cls(tuple(series), step, (start + end) / 2, end)
 
     def series(self, window: Window) -> Sequence[Series]:
-        cut = (one.between(window) for one in self._series.values())
+        cut = (one.between(window) for one in self.found)
         return [one for one in cut if one.times.size]
 
     def baseline(self, before: Timestamp) -> Sequence[Series]:
@@ -85,32 +113,54 @@ def _joined(past: Series, one: Series) -> Series:
     )
 
 
-def alarms(
-    bundle: RecordedBundle, learned_s: float = 0.0, arm: DetectorArm = PRODUCTION
-) -> list[Timestamp]:
-    """When the copilot's own watch raises an alert, scanning on every sample.
+Alarms = Callable[[Replay], list[Timestamp]]
 
-    It learns from the history and from the first `learned_s` seconds of the window.
+
+def by_watch(arm: DetectorArm = PRODUCTION) -> Alarms:
+    """When the copilot's own watch raises an alert, scanning on every sample."""
+
+    def alarms(replay: Replay) -> list[Timestamp]:
+        config = SENSITIVE.model_copy(update={"arm": arm})
+        watch = Watch(replay, replay.sampling_s, LEARN_S, config)
+        now, raised = replay.start, list[Timestamp]()
+        while now <= replay.end:
+            raised += [now for alert in watch.look(now) if alert.status == "firing"]
+            now += replay.sampling_s
+        return raised
+
+    return alarms
+
+
+def by_three_sigma(replay: Replay) -> list[Timestamp]:
+    """When any series that is watched is three standard deviations off its mean of the past.
+
+    Only where it hurts, as the watch does; alarms within `APART_S` of one another are one.
     """
-    config = SENSITIVE.model_copy(update={"arm": arm})
-    watch = Watch(_WithPast(bundle), bundle.sampling_s, LEARN_S, config)
-    now = bundle.window.start + learned_s
+    out: list[FloatArray] = []
+    for one in replay.found:
+        signal, past = read(one.metric), one.times < replay.start
+        known = one.values[past & np.isfinite(one.values)]
+        if signal.family not in WATCHED or known.size < ENOUGH:
+            continue
+        away = one.values - known.mean()
+        worse = -away if signal.bad == "down" else away
+        late = one.times >= replay.start
+        out.append(one.times[late & (worse > 3.0 * known.std())])
     raised: list[Timestamp] = []
-    while now <= bundle.window.end:
-        raised += [now for alert in watch.look(now) if alert.status == "firing"]
-        now += bundle.sampling_s
+    for at in np.unique(np.concatenate([np.empty(0), *out])).tolist():
+        if not raised or at - raised[-1] > APART_S:
+            raised.append(at)
     return raised
 
 
-def of_timelines(data: Path, arm: DetectorArm = PRODUCTION) -> Detection:
+def of_timelines(data: Path, alarms: Alarms) -> Detection:
     """Every replayed day under `timelines/`, scored with its answers."""
     found = Detection()
     for path in sorted((data / "truth").glob("timeline-*.json")):
         truth = _Timeline.model_validate(json.loads(path.read_text(encoding="utf-8")))
         folder = data / "timelines" / truth.id
         if folder.is_dir():
-            bundle = RecordedBundle(folder)
-            raised = alarms(bundle, arm=arm)
+            raised = alarms(Replay.of(RecordedBundle(folder)))
             starts = {
                 f"{truth.id}/{number}": incident.inject_ts
                 for number, incident in enumerate(truth.incidents, start=1)
@@ -120,7 +170,24 @@ def of_timelines(data: Path, arm: DetectorArm = PRODUCTION) -> Detection:
     return found
 
 
-def of_cases(cases: Sequence[Case], arm: DetectorArm = PRODUCTION) -> Detection:
+def of_histories(cases: Sequence[Case], alarms: Alarms) -> Detection:
+    """Normal operation alone: the second half of every history that the incidents share."""
+    found, seen = Detection(), set[str]()
+    for case in cases:
+        bundle = RecordedBundle(case.folder)
+        name = bundle.description.history
+        if name is None or name in seen:
+            continue
+        seen.add(name)
+        series = bundle.baseline(bundle.window.start)
+        if series:
+            replay = Replay.halved(series)
+            quiet = Window(start=replay.start, end=replay.end)
+            found = _plus(found, alarms(replay), {}, [quiet])
+    return found
+
+
+def of_cases(cases: Sequence[Case], alarms: Alarms) -> Detection:
     """Incidents whose window holds metrics before and after a known onset, and no history."""
     found = Detection()
     for case in cases:
@@ -129,7 +196,7 @@ def of_cases(cases: Sequence[Case], arm: DetectorArm = PRODUCTION) -> Detection:
         own_past = described.history is None and described.reference is None
         if onset is None or case.answer.alert_ts is not None or not own_past:
             continue
-        raised = alarms(bundle, LEARNED_S, arm)
+        raised = alarms(Replay.of(bundle, LEARNED_S))
         if bundle.series(bundle.window):
             first = min(bundle.window.start + LEARNED_S, onset)
             quiet = [Window(start=first, end=onset)]
@@ -137,14 +204,15 @@ def of_cases(cases: Sequence[Case], arm: DetectorArm = PRODUCTION) -> Detection:
     return found
 
 
-def with_history(cases: Sequence[Case], arm: DetectorArm = PRODUCTION) -> Detection:
+def with_history(cases: Sequence[Case], alarms: Alarms) -> Detection:
     """Incidents whose bundle brings a history to learn from and whose onset is known."""
     found = Detection()
     for case in cases:
         bundle, onset = RecordedBundle(case.folder), case.answer.inject_ts
         if onset is not None and bundle.description.history is not None:
             quiet = [Window(start=bundle.window.start, end=onset)]
-            found = _plus(found, alarms(bundle, arm=arm), {case.answer.id: onset}, quiet)
+            raised = alarms(Replay.of(bundle))
+            found = _plus(found, raised, {case.answer.id: onset}, quiet)
     return found
 
 

@@ -136,13 +136,13 @@ def detection_table(found: Mapping[str, Detection]) -> Table:
         (
             name,
             str(one.incidents),
-            number(len(one.delays) / one.incidents),
+            number(len(one.delays) / one.incidents if one.incidents else None),
             number(median(one.delays) if one.delays else None, 0),
             number(one.quiet_hours),
             number(one.false_alarms / one.quiet_hours if one.quiet_hours else None),
         )
         for name, one in found.items()
-        if one.incidents
+        if one.incidents or one.quiet_hours
     ]
     columns = (
         "replayed",

@@ -12,7 +12,16 @@ from rich.progress import Progress
 import copilot
 from copilot.simulator import shipped_bundles
 from evals.localization.cases import Case, CaseSetError, read
-from evals.localization.detection import PRODUCTION, Detection, of_cases, of_timelines, with_history
+from evals.localization.detection import (
+    PRODUCTION,
+    Detection,
+    by_three_sigma,
+    by_watch,
+    of_cases,
+    of_histories,
+    of_timelines,
+    with_history,
+)
 from evals.localization.tables import detection_table
 from evals.report import Options, Result
 from tools.detector import DetectorArm
@@ -51,15 +60,17 @@ def run(options: Options, progress: Progress) -> Result:
 def _replayed(
     place: Path, cases: tuple[Case, ...], arm: DetectorArm, progress: Progress, *, shipped: bool
 ) -> Mapping[str, Detection]:
-    task = progress.add_task("detection", total=1 if shipped else 2)
-    if shipped:
-        found = {"shipped incidents": with_history(cases, arm)}
+    ways = {"": by_watch(arm), ", three sigma": by_three_sigma}
+    task = progress.add_task("detection", total=len(ways))
+    found: dict[str, Detection] = {}
+    for name, alarms in ways.items():
+        if shipped:
+            found[f"shipped incidents{name}"] = with_history(cases, alarms)
+        else:
+            found[f"timelines{name}"] = of_timelines(place, alarms)
+            found[f"incidents without history{name}"] = of_cases(cases, alarms)
+            found[f"normal operation{name}"] = of_histories(cases, alarms)
         progress.advance(task)
-        return found
-    found = {"timelines": of_timelines(place, arm)}
-    progress.advance(task)
-    found["incidents without history"] = of_cases(cases, arm)
-    progress.advance(task)
     return found
 
 

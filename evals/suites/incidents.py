@@ -10,7 +10,7 @@ from rich.progress import Progress
 import copilot
 from copilot.adapters.recorded import RecordedBundle
 from evals.localization.cases import Case, CaseSetError, read
-from evals.localization.detection import Detection, of_cases, of_timelines, with_history
+from evals.localization.detection import Detection, by_watch, of_cases, of_timelines, with_history
 from evals.localization.look import Located, locate_bundle
 from evals.localization.peers import PEERS, Peer, label_prior
 from evals.localization.perturb import anonymous, perturb
@@ -42,12 +42,12 @@ def run(options: Options, progress: Progress) -> Result:
     if options.perturb == "all":
         return _every_perturbation(options, cases, progress)
     detected = {
-        "timelines": of_timelines(options.data),
-        "incidents without history": of_cases(cases),
+        "timelines": of_timelines(options.data, by_watch()),
+        "incidents without history": of_cases(cases, by_watch()),
     }
     if not detected["timelines"].incidents:
         # A replayed day says more of a watch than incidents behind a calm of another hour.
-        detected["incidents after their history"] = with_history(cases)
+        detected["incidents after their history"] = with_history(cases, by_watch())
     return score_set(options, cases, progress, "incidents", detected)
 
 

@@ -16,7 +16,7 @@ from copilot.retrieval import Memory
 from copilot.simulator import shipped_bundles
 from copilot.wiring import recorded_sources
 from evals.localization.cases import Case, CaseSetError, read
-from evals.localization.detection import Detection, of_timelines, with_history
+from evals.localization.detection import Detection, by_watch, of_timelines, with_history
 from evals.localization.look import LOOKBACK_S, page_of
 from evals.localization.tables import own_table, row, summary
 from evals.reasoning.hostile import hostile
@@ -40,7 +40,8 @@ def run(options: Options, progress: Progress) -> Result:
         raise SystemExit(str(error)) from error
     ways = _ways(asked, cases, options, progress)
     tried = _injections(options, progress)
-    detection = of_timelines(options.data) if options.data else with_history(cases)
+    alarms = by_watch()
+    detection = of_timelines(options.data, alarms) if options.data else with_history(cases, alarms)
     return _result(options, ways, tried, detection, time.perf_counter() - started)
 
 

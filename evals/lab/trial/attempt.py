@@ -24,11 +24,11 @@ _CALM_BEFORE_S = 30.0
 SETTLES_S = 40.0
 """How long the copilot looks at a calm shop before something happens."""
 
-LIMIT_S = 300.0
-_ACTING_S = 480.0
+LIMIT_S = 240.0
+_ACTING_S = 360.0
 """An approved plan that runs or is being verified is waited for this long."""
 
-_GIVEN_UP_S = 150.0
+_GIVEN_UP_S = 120.0
 """A handed-over incident is looked at again as alerts join it; after this nothing more is due."""
 
 _LOOKS_EVERY_S = 0.7

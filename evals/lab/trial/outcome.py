@@ -63,9 +63,10 @@ def judged(
     """
     all_of_them = tuple(seen)
     ones = sorted(
-        (one for one in all_of_them if _heard(one, onset) is not None),
-        key=lambda one: _heard(one, onset) or 0.0,
+        (one for one in all_of_them if _concerned(one, onset)),
+        key=lambda one: _heard(one, onset) or onset,
     )
+    heard = [at for one in ones if (at := _heard(one, onset)) is not None]
     actions = [(at, book, Owner.parse(c).service) for one in ones for at, book, c in one.approved]
     good = [a for a in actions if a[1] in scenario.cures and a[2] in scenario.components]
     main = next((one for one in ones if _acted_rightly(one, scenario)), ones[0] if ones else None)
@@ -78,7 +79,7 @@ def judged(
         needs_action=scenario.needs_action,
         component="/".join(scenario.components),
         kinds=scenario.kinds,
-        detected_s=_after(onset, min((_heard(o, onset) or 0.0 for o in ones), default=None)),
+        detected_s=_after(onset, min(heard, default=None)),
         briefed_s=_after(
             onset, next((t for t in main.briefed if t > onset), None) if main else None
         ),
@@ -99,6 +100,11 @@ def judged(
         healthy=healthy,
         note=main.abstained if main else "",
     )
+
+
+def _concerned(one: Seen, onset: float) -> bool:
+    """Whether it heard of what happened, or acted after it though it was opened before."""
+    return _heard(one, onset) is not None or any(at >= onset for at, _, _ in one.approved)
 
 
 def _heard(one: Seen, onset: float) -> float | None:
