@@ -3,9 +3,9 @@
 Each series is compared with its own normal level (median, and 1.4826 times the median absolute
 deviation, of the quiet time before, or of the baseline where there is none). At every sample the
 mean of the minute after is compared with that of the five minutes before, in the tenth of the
-series that change most; the first of the largest changes is the onset, of those moments at which
-any series leaves its normal level: a gap in the data is a change in nothing. An alert is taken to
-come up to some minutes after what it is about.
+series that change most; the first of the largest changes is the onset, where as many series leave
+their normal levels: what a gap in the data shifts is not what breaks. An alert is taken to come up
+to some minutes after what it is about.
 """
 
 from collections.abc import Sequence
@@ -181,14 +181,14 @@ def _credible(grid: FloatArray, alerted_at: Timestamp, step: float) -> FloatArra
     return np.where(late < -step, early, np.where(late > FARTHEST_S, 0.0, weight))
 
 
-def _left(rows: FloatArray) -> BoolArray:
-    """Where any series is out of its normal level within the samples that follow."""
-    ahead = int(AFTER_SAMPLES)
-    out: BoolArray = np.any(np.abs(rows) > DEPARTED, axis=0)
-    left: BoolArray = out.copy()
+def _left(rows: FloatArray) -> FloatArray:
+    """How many series are out of their normal levels soon after; half of the most is enough."""
+    out: BoolArray = np.asarray(np.abs(rows) > DEPARTED)
+    soon = out.copy()
     for ahead in range(1, int(AFTER_SAMPLES) + 1):
-        left[:-ahead] |= out[ahead:]
-    return left
+        soon[:, :-ahead] |= out[:, ahead:]
+    left: FloatArray = soon.sum(axis=0).astype(np.float64)
+    return np.minimum(1.0, left / max(0.5 * float(left.max()), 1.0))
 
 
 def _place(change: FloatArray) -> int:
