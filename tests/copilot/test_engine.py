@@ -12,21 +12,33 @@ from copilot.adapters.clock import SystemClock
 from copilot.engine import Engine
 from copilot.graph import NODES
 from copilot.incident import Incident
+from copilot.own_changes import of_others
+from copilot.ports import Runner
 from copilot.settings import load
 from copilot.simulator import scenario
 from copilot.sources import Sources
 from copilot.store import RefusedError
 from copilot.testing.survival import DurableWorld
-from tools.types import Alert, Approval, Window
+from tools.types import Alert, Approval, Change, Owner, PlanStep, StepResult, Window
 
 SCENARIO = scenario("pool_exhaustion", 3)
 FAULT = SCENARIO.start + SCENARIO.quiet_s
 
 
+class Idle:
+    """A runner that does nothing and says that it did."""
+
+    def run(self, step: PlanStep, key: str) -> StepResult:
+        return StepResult(
+            key=key, ok=True, output=step.title, started_at=FAULT + 91, ended_at=FAULT + 91
+        )
+
+
 class Desk:
     """An engine over a simulated world, and the hands of a person."""
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
+    def __init__(self, folder: Path, stack: ExitStack, runner: Runner | None = None) -> None:
+        folder.mkdir(exist_ok=True)
         self.world = DurableWorld(SCENARIO, folder / "world.jsonl")
         self.engine: Engine = stack.enter_context(
             wiring.engine(
@@ -34,7 +46,7 @@ class Desk:
                 "test",
                 sources=self.world.sources,
                 clock=self.world,
-                runner=self.world,
+                runner=runner or self.world,
             )
         )
 
@@ -111,6 +123,59 @@ def test_from_alerts_to_a_verified_recovery(desk: Desk) -> None:
     assert clocks.recovered - FAULT < 600
     for language in ("en", "zh"):
         assert "resize-pool" in desk.incident.report[language]
+
+
+def test_the_brief_is_out_at_once_and_the_plan_rests_on_what_was_seen_later(desk: Desk) -> None:
+    soon = next(float(s) for s in range(5, 300, 5) if desk.at(s).alerts(s))
+    alerts = desk.alerts(soon)
+    first = min(alert.starts_at for alert in alerts)
+    desk.deliver(alerts)
+    events = [(event.kind, event.at) for event in desk.engine.store.journal.events()]
+    looks = [at for kind, at in events if kind == "gathered"]
+    assert dict(reversed(events))["briefed"] == looks[0] == FAULT + soon
+    assert looks[0] < first + 30 <= looks[1]
+    assert all(at >= looks[1] for kind, at in events if kind in ("planned", "abstained"))
+
+
+def test_after_a_plan_that_did_not_help_the_evidence_is_gathered_anew(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        desk = Desk(tmp_path, stack, runner=Idle())
+        desk.at(90).deliver(desk.alerts(90))
+        desk.decide("approve")
+        kinds = desk.kinds
+        assert desk.incident.verdict != "recovered"
+    last = max(place for place, kind in enumerate(kinds) if kind == "verified")
+    assert kinds[last + 1 : last + 5] == ["gathered", "located", "briefed", "diagnosed"]
+    assert kinds.count("gathered") == 2
+
+
+def test_a_change_of_ours_is_no_evidence_and_one_of_others_is(desk: Desk) -> None:
+    desk.at(90).deliver(desk.alerts(90))
+    plan = desk.incident.plan
+    assert plan is not None
+    desk.decide("approve")
+    (result, *_) = desk.incident.results
+    ours, before = (
+        Change(at=at, service=Owner.parse(plan.component).service, kind="config")
+        for at in (result.ended_at, FAULT - 600.0)
+    )
+    elsewhere = ours.model_copy(update={"service": "elsewhere"})
+    window = Window(start=FAULT - 3600.0, end=desk.engine.now())
+    found = of_others((ours, before, elsewhere), desk.engine.store, window)
+    assert found == (before, elsewhere)
+
+
+def test_a_target_that_an_older_incident_has_a_plan_for_is_left_to_it(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        first = Desk(tmp_path / "first", stack)
+        first.at(90).deliver(first.alerts(90))
+        older = first.incident.model_copy(update={"id": "inc-older", "opened_at": FAULT})
+        desk = Desk(tmp_path / "second", stack)
+        desk.engine.store.incidents.open(older)
+        desk.at(90).deliver(desk.alerts(90))
+        (younger,) = [one for one in desk.incidents if one.id != "inc-older"]
+    assert (younger.status, younger.plan) == ("handed_over", None)
+    assert "is worked on in inc-older already" in younger.brief["en"]
 
 
 def test_the_same_delivery_again_opens_nothing(desk: Desk) -> None:

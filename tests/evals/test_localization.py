@@ -194,5 +194,6 @@ def test_the_demo_suite_locates_the_shipped_incidents() -> None:
     result = demo.run(Options(), Progress(disable=True))
     assert result.summary["mean.ac1"] == 1.0
     assert differences(result) == []
-    assert result.summary["detect_delay_s.p50"] <= 300.0
+    # One of the three is a leak, which leaves its band two samples after it begins.
+    assert result.summary["detect_delay_s.p50"] <= 120.0
     assert all(case["evidence"] for case in result.cases)

@@ -38,6 +38,18 @@ def test_the_onset_is_found_within_a_sample_at_any_sampling(step: float, late: f
     assert answer.confidence > 0.3
 
 
+def test_a_gap_after_which_all_drifted_a_little_is_no_onset() -> None:
+    def drifted(k: int) -> Series:
+        times = np.concatenate((np.arange(0.0, 180.0, 5.0), np.arange(560.0, 680.0, 5.0)))
+        values = np.random.default_rng(k).normal(50.0, 1.0, len(times))
+        values[times >= 560.0] += 3.0
+        values[(times >= 640.0) & (k < 2)] += 40.0
+        return Series(f"svc-{k}", "latency_ms", times, values)
+
+    answer = onset([drifted(k) for k in range(12)], [], 650.0)
+    assert answer.at == pytest.approx(640.0, abs=15.0)
+
+
 def test_the_strongest_series_are_named_and_only_they() -> None:
     answer = onset(fleet(60.0, 3000.0, 3600.0), [], 3120.0)
     assert {one.owner for one in answer.anomalies} == {"svc-0", "svc-1", "svc-2"}
