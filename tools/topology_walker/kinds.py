@@ -55,6 +55,7 @@ _STARTS_S = 120.0
 _LOST, _LOSSES = 1.3, 3.0
 """Packets lost at three times the usual rate explain errors, waiting and slow answers."""
 
+_LIKELY = 0.5
 _SURGE = 1.8
 _OUTSIDE = 1.15
 
@@ -94,9 +95,10 @@ def fault_kind(
         if feature in _BY_FEATURE:
             kind, weight = _BY_FEATURE[feature]
             votes[kind] += weight * min(figure.value, _ENOUGH)
-    if "missing step" not in row:
-        votes["errors"] = min(votes["errors"], _SYMPTOMS_OF_ERRORS)
     here = [sign for sign in told if sign.component == component]
+    # A step is not reached because the call before it failed, where a sign says why it failed.
+    if "missing step" not in row or any(sign.sure >= _LIKELY for sign in here):
+        votes["errors"] = min(votes["errors"], _SYMPTOMS_OF_ERRORS)
     told_of = [(sign.kind, sign.vote * sign.sure) for sign in here]
     for kind, weight in (*_outside(component, evidence), *_surge(row), *told_of):
         votes[kind] = max(votes[kind], weight)
