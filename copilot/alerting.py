@@ -21,7 +21,6 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 
 from copilot import strict_toml
-from copilot.errors import OperatorError
 from tools.clusterer import Inhibition, MaintenanceWindow, Matcher
 from tools.clusterer.mute import Weekday, Zone
 from tools.types import Frozen
@@ -30,13 +29,10 @@ _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]|24(?=:00)):([0-5]
 _DAY_MIN = 24 * 60
 
 
-class AlertingFileError(OperatorError):
+class AlertingFileError(strict_toml.FileError):
     """The file about alerts is wrong; the message says in which file, at which key, and what."""
 
-    def __init__(self, path: Path, key: str, problem: str) -> None:
-        place = f"{key}: " if key else ""
-        super().__init__(f"alerting_file {str(path)!r}: {place}{problem}")
-        self.key = key
+    setting = "alerting_file"
 
 
 class Maintenance(Frozen):

@@ -92,6 +92,7 @@ class Engine:
         self._refresh_s = refresh_s
         self._worker = Worker(deps, graph, wall, owner)
         self._watch = watch
+        self._blind = ""
         self._intake = Intake(
             deps.store, deps.clock, deps.sources.topology(), new_id, memory, judge, alerting
         )
@@ -238,12 +239,26 @@ class Engine:
     def _watch_forever(self) -> None:
         watch = self._watch
         while watch is not None and not self._stopping.is_set():
-            alerts = self._guarded(lambda: watch.look(self.now()))
+            alerts = self._guarded(lambda: self._looked(watch))
             if alerts:
                 self.accept(alerts, self.now())
             self._guarded(self._learn_graph)
             self._stopping.wait(watch.interval_s)
         self._stopping.wait()
+
+    def _looked(self, watch: Watch) -> list[Alert]:
+        """A source that does not answer is said once, and once when it does again."""
+        try:
+            alerts = watch.look(self.now())
+        except SourceError as error:
+            if str(error) != self._blind:
+                log.warning("the watch sees nothing: %s", error)
+            self._blind = str(error)
+            return []
+        if self._blind:
+            log.warning("the watch sees again")
+            self._blind = ""
+        return alerts
 
     def _learn_graph(self) -> None:
         """A live system tells its graph bit by bit, and after we started."""
@@ -331,9 +346,6 @@ class Engine:
         """A thread of the service outlives what it meets; what it met is in the log."""
         try:
             return work()
-        except SourceError as error:
-            log.info("%s", error)
-            return None
         except Exception:
             log.exception("the engine could not %s", work.__name__)
             return None

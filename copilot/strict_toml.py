@@ -2,9 +2,8 @@
 
 import json
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from pydantic import ValidationError
 
@@ -12,12 +11,21 @@ from copilot.errors import OperatorError
 from tools.types import Frozen
 
 Shape = TypeVar("Shape", bound=Frozen)
-Wrong = Callable[[Path, str, str], OperatorError]
-"""Makes the error of a file, its key (empty: the whole) and what is wrong there."""
 
 
-def read(path: Path, shape: type[Shape], wrong: Wrong) -> Shape:
-    """The file, or the error that `wrong` makes for the first key that is wrong.
+class FileError(OperatorError):
+    """A file is wrong; the message says which setting names it, at which key, and what."""
+
+    setting: ClassVar[str]
+
+    def __init__(self, path: Path, key: str, problem: str) -> None:
+        place = f"{key}: " if key else ""
+        super().__init__(f"{self.setting} {str(path)!r}: {place}{problem}")
+        self.key = key
+
+
+def read(path: Path, shape: type[Shape], wrong: type[FileError]) -> Shape:
+    """The file, or `wrong` about the first key that is wrong.
 
     Nothing but a check of `shape` itself repeats what stands there: it may be a secret.
     """

@@ -32,6 +32,9 @@ SAMPLES_APART = 2.0
 FALSE_EVERY_S = 8 * 3600.0
 """How often an alarm may be false: by chance, and by what the past holds."""
 
+CERTAIN = 1e-12
+"""What chance brings together less often is an alarm, whatever the past held."""
+
 APART_S = 300.0
 """Alarms nearer than this are one."""
 
@@ -120,11 +123,10 @@ class Watch:
             if episodes and at - episodes[-1][0] <= APART_S:
                 at, chance = episodes[-1][0], min(episodes.pop()[1], chance)
             episodes.append((at, chance))
-        # One more than are allowed: an incident in the past must not make the watch blind.
         allowed = 1 + int((self._seen - half) / FALSE_EVERY_S)
         strangest = sorted(chance for _, chance in episodes)
         if len(strangest) >= allowed:
-            self._limit = min(self._limit, strangest[allowed - 1])
+            self._limit = max(CERTAIN, min(self._limit, strangest[allowed - 1]))
 
     def _scan(self, now: Timestamp) -> list[Alert]:
         """Look at what arrived since the last scan."""

@@ -1,9 +1,10 @@
 """The engine as timetables: what arrives when, and what stands in the store afterwards."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -13,13 +14,13 @@ from copilot.engine import Engine
 from copilot.graph import NODES
 from copilot.incident import Incident
 from copilot.own_changes import of_others
-from copilot.ports import Runner
+from copilot.ports import Runner, SourceError
 from copilot.settings import load
 from copilot.simulator import scenario
 from copilot.sources import Sources
 from copilot.store import RefusedError
 from copilot.testing.survival import DurableWorld
-from tools.types import Alert, Approval, Change, Owner, PlanStep, StepResult, Window
+from tools.types import Alert, Approval, Change, Owner, PlanStep, Series, StepResult, Window
 
 SCENARIO = scenario("pool_exhaustion", 3)
 FAULT = SCENARIO.start + SCENARIO.quiet_s
@@ -303,6 +304,37 @@ def test_started_threads_do_the_same_as_draining(tmp_path: Path) -> None:
         finally:
             desk.engine.stop()
         assert desk.incident.status == "awaiting_approval"
+
+
+class Down:
+    """Metrics that do not answer the first three times."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.answered = Event()
+
+    def series(self, window: Window) -> Sequence[Series]:
+        self.asked += 1
+        if self.asked <= 3:
+            raise SourceError("metrics", "connection refused", recoverable=True)
+        self.answered.set()
+        return ()
+
+    def baseline(self, before: float) -> Sequence[Series]:
+        return self.series(Window(start=0.0, end=before))
+
+
+def test_a_watch_that_sees_nothing_says_so_once_and_that_it_sees_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    metrics = Down()
+    settings = load(data_dir=tmp_path, watch_every_s=0.01)
+    with wiring.engine(settings, "test", sources=Sources(metrics=metrics)) as engine:
+        engine.start()
+        assert metrics.answered.wait(timeout=30)
+        engine.stop()
+    said = [record.message for record in caplog.records if "the watch sees" in record.message]
+    assert said == ["the watch sees nothing: metrics: connection refused", "the watch sees again"]
 
 
 def test_a_node_that_breaks_fails_its_incident_and_nothing_else(tmp_path: Path) -> None:

@@ -111,6 +111,18 @@ def test_one_incident_in_a_long_past_does_not_make_it_blind() -> None:
     assert heard(watch, 87_900.0, 88_500.0) == ["firing"]
 
 
+def test_an_incident_in_a_short_past_does_not_make_it_blind_either() -> None:
+    times = np.arange(0.0, 9000.0, INTERVAL_S)
+
+    def broken_twice(number: int) -> Series:
+        values = 10.0 + np.random.default_rng(number).normal(0, 0.5, times.size)
+        values[((times >= 4000) & (times < 4300)) | (times >= 8000)] += 60.0
+        return Series(f"s{number}", "error_pct", times, values)
+
+    watch = Watch(Recorded(*(broken_twice(number) for number in range(20))), INTERVAL_S)
+    assert heard(watch, 7900.0, 8300.0) == ["firing"]
+
+
 def test_six_of_a_hundred_failing_is_no_small_move_of_a_success_share() -> None:
     times = np.arange(0.0, 6600.0, INTERVAL_S)
     values = 99.9 + np.random.default_rng(4).uniform(0, 0.1, times.size)

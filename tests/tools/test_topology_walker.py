@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.tools.stepped_series import END, ONSET, TIMES, series
 from tools.evidence import number
 from tools.topology_walker import observe, rank
 from tools.types import (
@@ -26,24 +27,12 @@ from tools.types import (
     Window,
 )
 
-ONSET = 3600.0
-END = 4200.0
-TIMES = np.arange(0.0, END + 1, 60.0)
 CALLS = (("web", "cart"), ("web", "search"), ("cart", "db"), ("search", "db"))
 SHOP = Topology(
     nodes=("web", "cart", "search", "db"),
     edges=tuple(Edge(caller=a, callee=b) for a, b in CALLS),
     entry="web",
 )
-
-
-def series(owner: str, metric: str, normal: float, faulty: float | None = None) -> Series:
-    """A wavering level that steps to `faulty` at the onset."""
-    unit = metric.rpartition("_")[2]
-    seed = sum(map(ord, owner + metric))
-    noise = 1.0 + 0.02 * np.random.default_rng(seed).standard_normal(TIMES.size)
-    level = np.where(TIMES >= ONSET, normal if faulty is None else faulty, normal)
-    return Series(owner, metric, TIMES, level * noise, {"pct": "%"}.get(unit, unit))
 
 
 def world(*faulty: Series, **more: object) -> Telemetry:

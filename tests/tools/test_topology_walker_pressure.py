@@ -2,32 +2,20 @@
 
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 
+from tests.tools.stepped_series import END, ONSET, series
 from tools.evidence import number
 from tools.topology_walker import observe, rank
 from tools.topology_walker.signals import stated
 from tools.types import Alert, Change, Edge, FaultKind, Ranking, Series, Telemetry, Topology, Window
 
-ONSET = 3600.0
-END = 4200.0
-TIMES = np.arange(0.0, END + 1, 60.0)
 CALLS = (("web", "cart"), ("web", "search"), ("cart", "db"), ("search", "db"))
 SHOP = Topology(
     nodes=("web", "cart", "search", "db"),
     edges=tuple(Edge(caller=a, callee=b) for a, b in CALLS),
     entry="web",
 )
-UNITS = {"pct": "%", "s": "s", "ms": "ms", "bytes": "bytes"}
-
-
-def series(owner: str, metric: str, normal: float, faulty: float | None = None) -> Series:
-    """A wavering level that steps to `faulty` at the onset."""
-    seed = sum(map(ord, owner + metric))
-    noise = 1.0 + 0.02 * np.random.default_rng(seed).standard_normal(TIMES.size)
-    level = np.where(TIMES >= ONSET, normal if faulty is None else faulty, normal)
-    return Series(owner, metric, TIMES, level * noise, UNITS.get(metric.rpartition("_")[2], ""))
 
 
 def world(

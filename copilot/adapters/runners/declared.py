@@ -33,7 +33,6 @@ from copilot.adapters.runners.http import Base, HttpRunner
 from copilot.adapters.runners.kubernetes import Cluster, KubernetesRunner
 from copilot.adapters.runners.plain import CheckRunner, Confirm, ManualRunner, WaitRunner
 from copilot.adapters.runners.settings_file import SettingsFileRunner
-from copilot.errors import OperatorError
 from copilot.ports import Clock, MetricSource, Runner
 from tools.playbook_executor.vocabulary import Name, binary
 from tools.types import Frozen, Playbook, PlaybookStep, StepAction
@@ -41,13 +40,10 @@ from tools.types import Frozen, Playbook, PlaybookStep, StepAction
 Binary = Annotated[str, AfterValidator(binary)]
 
 
-class RunnersFileError(OperatorError):
+class RunnersFileError(strict_toml.FileError):
     """The file of runners is wrong; the message says in which file, at which key, and what."""
 
-    def __init__(self, path: Path, key: str, problem: str) -> None:
-        place = f"{key}: " if key else ""
-        super().__init__(f"runners_file {str(path)!r}: {place}{problem}")
-        self.key = key
+    setting = "runners_file"
 
 
 class HttpBase(Frozen):
