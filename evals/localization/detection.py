@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from copilot.adapters.recorded import RecordedBundle
+from copilot.adapters.recorded import RecordedBundle, series_in
 from copilot.watch import APART_S, SENSITIVE, WATCHED, Watch
 from evals.localization.cases import Case
 from tools.detector import DetectorArm
@@ -87,13 +87,16 @@ class Replay:
 
     @classmethod
     def halved(cls, series: Sequence[Series]) -> "Replay":
-        """Normal operation: the first half is the past, the second is watched."""
-        start = min(float(one.times[0]) for one in series)
-        end = max(float(one.times[-1]) for one in series)
-        step = float(
-            np.median([np.median(np.diff(one.times)) for one in series if len(one.times) > 1])
-        )
-        return cls(tuple(series), step, (start + end) / 2, end)
+        """Normal operation: the first half is the past, the second is watched.
+
+        Series recorded at another time than most are left out: they would have no past.
+        """
+        start = float(np.median([one.times[0] for one in series]))
+        end = float(np.median([one.times[-1] for one in series]))
+        middle = (start + end) / 2
+        kept = tuple(one for one in series if one.times[0] < middle < one.times[-1])
+        step = float(np.median([np.median(np.diff(one.times)) for one in kept]))
+        return cls(kept, step, middle, end)
 
     def series(self, window: Window) -> Sequence[Series]:
         cut = (one.between(window) for one in self.found)
@@ -170,16 +173,11 @@ def of_timelines(data: Path, alarms: Alarms) -> Detection:
     return found
 
 
-def of_histories(cases: Sequence[Case], alarms: Alarms) -> Detection:
-    """Normal operation alone: the second half of every history that the incidents share."""
-    found, seen = Detection(), set[str]()
-    for case in cases:
-        bundle = RecordedBundle(case.folder)
-        name = bundle.description.history
-        if name is None or name in seen:
-            continue
-        seen.add(name)
-        series = bundle.baseline(bundle.window.start)
+def of_histories(data: Path, alarms: Alarms) -> Detection:
+    """Normal operation alone: the second half of every recording under `history/`."""
+    found = Detection()
+    for folder in sorted((data / "history").glob("*/")):
+        series = series_in(folder)
         if series:
             replay = Replay.halved(series)
             quiet = Window(start=replay.start, end=replay.end)

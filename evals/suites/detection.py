@@ -69,7 +69,7 @@ def _replayed(
         else:
             found[f"timelines{name}"] = of_timelines(place, alarms)
             found[f"incidents without history{name}"] = of_cases(cases, alarms)
-            found[f"normal operation{name}"] = of_histories(cases, alarms)
+            found[f"normal operation{name}"] = of_histories(place, alarms)
         progress.advance(task)
     return found
 

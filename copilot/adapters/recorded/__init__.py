@@ -1,6 +1,6 @@
 """Recorded incidents in the folder format `incident-bundle/1`, replayed as live sources."""
 
-from copilot.adapters.recorded.bundle import RecordedBundle
+from copilot.adapters.recorded.bundle import RecordedBundle, series_in
 from copilot.adapters.recorded.errors import BundleError
 
-__all__ = ["BundleError", "RecordedBundle"]
+__all__ = ["BundleError", "RecordedBundle", "series_in"]

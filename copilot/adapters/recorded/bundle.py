@@ -169,7 +169,7 @@ class RecordedBundle:
 
     @cached_property
     def _metrics(self) -> tuple[Series, ...]:
-        return _series_in(self.folder)
+        return series_in(self.folder)
 
     @cached_property
     def _past(self) -> tuple[Series, ...]:
@@ -177,7 +177,7 @@ class RecordedBundle:
         if self.description.reference:
             found += tables.wide_series(self.folder / self.description.reference)
         if self.description.history:
-            found += _series_in(self._history)
+            found += series_in(self._history)
         last = max((float(one.times[-1]) for one in found), default=0.0)
         shift = _whole_days(last, self.window.start)
         return tuple(
@@ -238,7 +238,8 @@ def _first(folder: Path, *names: str) -> Path | None:
     return next((folder / name for name in names if (folder / name).exists()), None)
 
 
-def _series_in(folder: Path) -> tuple[Series, ...]:
+def series_in(folder: Path) -> tuple[Series, ...]:
+    """All metrics of one folder, of services and of edges; empty where it holds none."""
     found: tuple[Series, ...] = ()
     metrics = _first(folder, "metrics.csv.gz", "metrics.csv")
     edges = _first(folder, "edges.csv.gz", "edges.csv")
