@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from copilot.announced import Announced
 from copilot.ports import Clock, Model, Runner
 from copilot.reasoning.pairs import Doubts
 from copilot.retrieval import Memory
@@ -58,6 +59,7 @@ class Deps:
     model: Model | None = None
     memory: Memory | None = None
     doubts: Doubts | None = None
+    announced: Announced = field(default_factory=Announced)
     language: Language = "en"
     stopwatch: Callable[[], float] = time.monotonic
     nonce: Callable[[], str] = _nonce

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from copilot.alerting import Alerting
 from copilot.deps import Deps
 from copilot.editing import Edit, check_four_eyes, edit
 from copilot.graph import IncidentGraph
@@ -82,7 +81,6 @@ class Engine:
         watch: Watch | None = None,
         memory: Path | None = None,
         judge: PairJudge | None = None,
-        alerting: Alerting | None = None,
     ) -> None:
         self.deps = deps
         self.store = deps.store
@@ -94,7 +92,7 @@ class Engine:
         self._watch = watch
         self._blind = ""
         self._intake = Intake(
-            deps.store, deps.clock, deps.sources.topology(), new_id, memory, judge, alerting
+            deps.store, deps.clock, deps.sources.topology(), new_id, memory, judge, deps.announced
         )
         self._intake_lock = threading.Lock()
         self._stopping = threading.Event()
@@ -153,7 +151,8 @@ class Engine:
     def silence(self, silences: Sequence[Silence]) -> None:
         """What people asked not to be told of, as it stands now; nothing of it is kept on disk."""
         with self._intake_lock:
-            self._intake.silence(silences)
+            self.deps.announced.silence(silences)
+            self._intake.heed()
 
     def decide(self, approval: Approval) -> ApprovalRequest:
         """Record a person's answer and let its run go on; raises `RefusedError` with the reason."""

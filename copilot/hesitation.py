@@ -3,10 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tools.topology_walker.signals import read
 from tools.types import Evidence, FaultKind, Ranking, Text
 
 PASSING: frozenset[FaultKind] = frozenset({"cpu_saturation"})
 """Pressure that passes by itself; a disk or a leak does not, and is met before anybody suffers."""
+
+FORESEEN: frozenset[FaultKind] = frozenset(
+    {"disk_full", "memory_pressure", "certificate_expired", "process_down"}
+)
+"""What is mended before anybody suffers, though no rule of a person has fired."""
+
+SLOWER, FAILING = 1.5, 0.01
+"""Calls that take half as long again, or one of a hundred that fails, are felt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +53,33 @@ def hesitation(ranking: Ranking, evidence: Sequence[Evidence]) -> Hesitation | N
             ),
         )
     return None
+
+
+def unfelt(ranking: Ranking, evidence: Sequence[Evidence]) -> Hesitation | None:
+    """For an incident that only the copilot's own watch raised: a reading out of its band is no
+    harm, where no call fails or is much slower and what is found does not have to be foreseen."""
+    if not ranking.candidates or any(map(_felt, evidence)):
+        return None
+    first = ranking.candidates[0]
+    if first.fault_kind in FORESEEN:
+        return None
+    return Hesitation(
+        f"no rule has fired and no call fails or is much slower, whatever {first.component} shows",
+        Text(
+            en="Watch the series that left their bands; act when somebody suffers from it.",
+            zh="继续观察越界的指标；在有人受到影响时再采取行动。",
+        ),
+    )
+
+
+def _felt(item: Evidence) -> bool:
+    family = read(item.name).family
+    if item.kind not in ("edge", "metric") or item.value is None or item.baseline is None:
+        return False
+    if family == "latency":
+        return item.direction == "up" and item.value >= SLOWER * item.baseline
+    if family not in ("errors", "success"):
+        return False
+    whole = 1.0 if max(item.value, item.baseline) <= 1.0 else 100.0
+    worse = item.figures["delta"] if item.kind == "edge" else item.figures.get("worse", 0.0)
+    return worse > 0.0 and abs(item.value - item.baseline) >= FAILING * whole

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from copilot.alerting import Alerting
+from copilot.announced import Announced
 from copilot.incident import Clocks, Incident
 from copilot.ports import Clock
 from copilot.store import Assignment, Store, StoredAlert
-from tools.clusterer import Clusterer, Decision, NoiseModel, PairJudge, Silence
+from tools.clusterer import Clusterer, Decision, NoiseModel, PairJudge
 from tools.types import Alert, Timestamp, Topology
 
 log = logging.getLogger(__name__)
@@ -43,9 +43,9 @@ class Intake:
         new_id: Callable[[], str],
         memory: Path | None = None,
         judge: PairJudge | None = None,
-        alerting: Alerting | None = None,
+        announced: Announced | None = None,
     ) -> None:
-        self._declared = alerting or Alerting()
+        self._announced = announced or Announced()
         self._store = store
         self._judge = judge
         self._clock = clock
@@ -53,7 +53,6 @@ class Intake:
         self._new_id = new_id
         self._memory = memory
         self._remembered_at = clock.now()
-        self._silences: tuple[Silence, ...] = ()
         self._noise = _remembered(memory)
         self._clusterer = self._rebuilt()
 
@@ -84,10 +83,9 @@ class Intake:
             # It can be learned again; alerts must be decided on and runs handed back all the same.
             log.warning("what was learned of noise is not kept: %s", problem)
 
-    def silence(self, silences: Sequence[Silence]) -> None:
-        """What people asked not to be told of, as it stands now."""
-        self._silences = tuple(silences)
-        self._clusterer.silence((*self._declared.windows, *self._silences))
+    def heed(self) -> None:
+        """Go by what is announced now."""
+        self._clusterer.silence(self._announced.mutes)
 
     def learn(self, topology: Topology) -> None:
         """Another service graph: what is open is grouped on by it, as after a restart."""
@@ -184,8 +182,8 @@ class Intake:
     def _rebuilt(self) -> Clusterer:
         clusterer = Clusterer(
             self._topology,
-            silences=(*self._declared.windows, *self._silences),
-            inhibitions=self._declared.inhibition,
+            silences=self._announced.mutes,
+            inhibitions=self._announced.inhibitions,
             new_id=self._new_id,
             noise=self._noise,
             judge=self._judge,

@@ -84,7 +84,7 @@ class Settings(BaseSettings):
         default=None, description="Bearer token that Alertmanager asks for, if it does."
     )
     alertmanager_every_s: float = Field(
-        default=60, ge=5, description="Seconds between two such questions."
+        default=15, ge=5, description="Seconds between two such questions."
     )
     loki_url: str = Field(default="", description="Loki whose log lines are read.")
     loki_token: SecretStr | None = Field(

@@ -16,6 +16,7 @@ from math import exp, lgamma, log
 import numpy as np
 
 from copilot.ports import MetricSource
+from copilot.watching import OURS
 from tools.clusterer import fingerprint
 from tools.detector import DetectorConfig, Stream
 from tools.topology_walker.signals import Family, read
@@ -34,6 +35,9 @@ FALSE_EVERY_S = 8 * 3600.0
 
 CERTAIN = 1e-12
 """What chance brings together less often is an alarm, whatever the past held."""
+
+LEARNT = 120
+"""Samples without which nothing is raised: one in a thousand cannot be told from fewer."""
 
 APART_S = 300.0
 """Alarms nearer than this are one."""
@@ -62,8 +66,9 @@ class _Alarm:
 class Watch:
     """Streaming detection over all series of a source; state is bounded per series.
 
-    `look` learns what is normal the first time, then takes what arrived since and returns alerts to
-    be accepted: firing when an alarm begins, resolved when it ends.
+    `look` learns what is normal until it has heard `LEARNT` samples, the first time from the past;
+    then it takes what arrived since and returns alerts to be accepted: firing when an alarm begins,
+    resolved when it ends.
     """
 
     def __init__(
@@ -80,6 +85,7 @@ class Watch:
         self._places: dict[str, int] = {}
         self._signals: set[tuple[str, Family]] = set()
         self._limit = interval_s / FALSE_EVERY_S
+        self._heard = 0
         self._began = float("inf")
         self._seen = float("-inf")
         self._last = float("-inf")
@@ -97,17 +103,24 @@ class Watch:
         return self._stream.state_bytes
 
     def look(self, now: Timestamp) -> list[Alert]:
-        """Learn from the past the first time, without raising anything; then scan."""
-        if np.isfinite(self._seen):
+        """Learn without raising anything, from the past the first time; then scan."""
+        if self._heard >= LEARNT:
             return self._scan(now)
+        if np.isfinite(self._seen):
+            self._feed(self._source.series(Window(start=self._seen, end=now)))
+        else:
+            self._remember(now)
+        if self._heard >= LEARNT:
+            self._calibrate()
+            self._opened.clear()
+        return []
+
+    def _remember(self, now: Timestamp) -> None:
         recent = now - min(self._learn_s, RECENT_S)
         # A source tells a long past in coarse steps; the last of it is heard as it will be watched.
         if recent > now - self._learn_s:
             self._feed(self._source.series(Window(start=now - self._learn_s, end=recent)))
         self._feed(self._source.series(Window(start=recent, end=now)))
-        self._calibrate()
-        self._opened.clear()
-        return []
 
     def _calibrate(self) -> None:
         """Lower the limit to what the second half of the past brought together too often.
@@ -155,6 +168,7 @@ class Watch:
         for at, column in self._columns(watched):
             found = self._stream.update_columns(at, column)
             self._opened += [one for one in found if one.end is None and _worse(one)]
+            self._heard += 1
             self._seen = at
             self._began = min(self._began, at)
 
@@ -259,5 +273,5 @@ def _alert(service: str, found: Sequence[Anomaly], at: Timestamp) -> Alert:
         starts_at=at,
         labels=labels,
         annotations={"summary": reasons},
-        source="copilot",
+        source=OURS,
     )

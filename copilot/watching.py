@@ -5,6 +5,9 @@ from tools.clusterer import fingerprint
 from tools.detector import onset
 from tools.types import Alert, Timestamp, Window
 
+OURS = "copilot"
+"""The source of alerts that the copilot itself has raised."""
+
 
 def own_alert(sources: Sources, now: Timestamp, lookback_s: float) -> Alert | None:
     """An alert on the strongest anomaly of the last `lookback_s` seconds; None if all is quiet."""
@@ -24,5 +27,5 @@ def own_alert(sources: Sources, now: Timestamp, lookback_s: float) -> Alert | No
         starts_at=began.at,
         labels=labels,
         annotations={"summary": strongest.reason},
-        source="copilot",
+        source=OURS,
     )

@@ -30,6 +30,7 @@ from copilot.adapters.runners import (
     runners,
 )
 from copilot.adapters.runners.kubernetes import Cluster
+from copilot.announced import Announced
 from copilot.checks import Check
 from copilot.deps import Deps, Limits
 from copilot.engine import Engine
@@ -380,6 +381,7 @@ def engine(
             model=asked,
             memory=Memory(library(settings).documents),
             doubts=Doubts() if asked is not None else None,
+            announced=Announced(alerting.read(settings.alerting_file)),
             language=settings.language,
         )
         yield Engine(
@@ -393,5 +395,4 @@ def engine(
             watch=_watch(deps.sources, settings),
             memory=home / "noise.json",
             judge=deps.doubts,
-            alerting=alerting.read(settings.alerting_file),
         )

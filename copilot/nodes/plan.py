@@ -7,15 +7,16 @@ from langgraph.runtime import Runtime
 
 from copilot.briefing import publish
 from copilot.deps import Deps
-from copilot.hesitation import hesitation
+from copilot.hesitation import hesitation, unfelt
 from copilot.judging import subsided
 from copilot.reasoning.proposing import propose
 from copilot.state import IncidentState
 from copilot.store import ApprovalRequest
+from copilot.watching import OURS
 from prompts import LANGUAGES
 from tools.log_retriever import sanitize
 from tools.playbook_executor import AUTOMATON, ParameterError, choose, fill
-from tools.types import Approval, Choice, Plan, Text
+from tools.types import Approval, Choice, Owner, Plan, Text
 
 NOBODY = Text(
     en="nobody answered before the plan expired: somebody has to take this incident",
@@ -49,6 +50,8 @@ def plan(state: IncidentState, runtime: Runtime[Deps]) -> Planned:
     if given_up is not None:
         return _hand_over(deps, state, given_up.en, given_up)
     doubt = hesitation(state["ranking"], state["evidence"])
+    if doubt is None and _raised_by_us(deps, incident_id):
+        doubt = unfelt(state["ranking"], state["evidence"])
     if doubt is not None and not state["ranking"].abstained:
         return _hand_over(deps, state, doubt.reason, doubt.check)
     facts = deps.sources.facts(state["onset"].at)
@@ -69,7 +72,7 @@ def plan(state: IncidentState, runtime: Runtime[Deps]) -> Planned:
         filled = _filled(deps, state, choice)
     except ParameterError as error:
         return _hand_over(deps, state, str(error), choice.check)
-    other = _worked_on(deps, incident_id, filled)
+    other = _worked_on(deps, incident_id, filled) or _announced(deps, filled)
     if other is not None:
         return _hand_over(deps, state, other.en, other)
     over = subsided(deps, state, filled)
@@ -91,6 +94,24 @@ def _worked_on(deps: Deps, incident_id: str, filled: Plan) -> Text | None:
                 zh=f"{filled.lock} 已在 {one.id} 中处理:请先查看其方案的结果",
             )
     return None
+
+
+def _announced(deps: Deps, filled: Plan) -> Text | None:
+    """Somebody said beforehand that the component would misbehave, and is at work on it."""
+    service = Owner.parse(filled.component).service
+    why = deps.announced.work_on(service, deps.clock.now())
+    if not why:
+        return None
+    return Text(
+        en=f"work on {service} is announced ({why}): ask who does it before anything is run",
+        zh=f"{service} 的维护已预告({why}):在执行任何操作前先询问负责人",
+    )
+
+
+def _raised_by_us(deps: Deps, incident_id: str) -> bool:
+    """Whether nobody but the copilot's own watch has said that something is wrong."""
+    alerts = deps.store.alerts.of(incident_id)
+    return bool(alerts) and all(alert.source == OURS for alert in alerts)
 
 
 def _tried(asked: Sequence[ApprovalRequest]) -> dict[str, str]:

@@ -148,10 +148,10 @@ def suite(
     record_to: Annotated[
         Path | None, typer.Option("--record", help="Keep every scenario as a bundle here.")
     ] = None,
-    warm_up: Annotated[float, typer.Option(help="Seconds of normal operation first.")] = 240.0,
+    warm_up: Annotated[float, typer.Option(help="Seconds of normal operation first.")] = 660.0,
     keep: Annotated[Path | None, typer.Option(help="Keep the copilot's folders here.")] = None,
 ) -> None:
-    """Scenario after scenario with the real copilot, by the wall clock; takes about an hour."""
+    """Scenario after scenario with the real copilot, by the wall clock; takes an hour or two."""
     _trial(Plan(_chosen(only), seed, warm_up, record_to, json_path, keep))
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from copilot.announced import Announced
 from copilot.intake import Intake
 from copilot.store import Store
 from tools.clusterer import Doubt, Matcher, PairJudge, Silence, Verdict
@@ -40,7 +41,15 @@ class Desk:
         self.store.create()
         self.clock = Clock()
         ids = (f"I{n}" for n in count(1))
-        self.intake = Intake(self.store, self.clock, SHOP, lambda: next(ids), judge=judge)
+        self.announced = Announced()
+        self.intake = Intake(
+            self.store,
+            self.clock,
+            SHOP,
+            lambda: next(ids),
+            judge=judge,
+            announced=self.announced,
+        )
 
     def deliver(self, after_s: float, *alerts: tuple[str, str]) -> None:
         self.clock.at = NOW + after_s
@@ -107,7 +116,8 @@ def test_what_people_silenced_opens_no_incident_until_the_silence_ends(tmp_path:
         starts_at=NOW,
         ends_at=NOW + 600,
     )
-    desk.intake.silence([quiet])
+    desk.announced.silence([quiet])
+    desk.intake.heed()
     desk.deliver(10, ("LatencyHigh", "payment"))
     assert desk.filed() == {}
     desk.deliver(700, ("ErrorsHigh", "payment"))

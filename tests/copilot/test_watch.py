@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from copilot.simulator import SimulatedFault, SimulatedSource, World, scenario
-from copilot.watch import Watch
+from copilot.watch import LEARNT, Watch
 from tools.types import Alert, Series, Window
 
 INTERVAL_S = 15.0
@@ -23,7 +23,7 @@ def watched(source: SimulatedSource, until: float) -> list[tuple[float, Alert]]:
 
 @pytest.mark.parametrize("kind", ["cpu_saturation", "errors", "slow_dependency", "network_loss"])
 def test_a_fault_raises_an_alert_within_a_minute(kind: SimulatedFault) -> None:
-    script = scenario(kind, 2)
+    script = scenario(kind, 2, quiet_s=2400)
     assert script.onset is not None
     source = SimulatedSource(World(script))
     source.sleep(script.onset - 30 - source.now())
@@ -52,6 +52,30 @@ class Recorded:
 
     def baseline(self, before: float) -> tuple[Series, ...]:
         return ()
+
+
+def test_nothing_is_raised_on_too_little_past_and_then_on_what_was_learned_meanwhile() -> None:
+    short = [
+        one.between(Window(start=5000, end=9000)) for one in (noisy("error_pct", 60.0), *QUIET)
+    ]
+    assert heard(Watch(Recorded(*short), INTERVAL_S), 5900.0, 6600.0) == []
+    later = [Series(s.owner, s.metric, s.times + LEARNT * INTERVAL_S, s.values) for s in short]
+    # The same fault, half an hour later in a life that began when the other's did.
+    calm = [
+        Series(s.owner, s.metric, s.times[:LEARNT] + 5000, s.values[:LEARNT])
+        for s in (noisy("error_pct", 0.0), *QUIET)
+    ]
+    joined = [
+        Series(
+            a.owner,
+            a.metric,
+            np.concatenate([a.times, b.times]),
+            np.concatenate([a.values, b.values]),
+        )
+        for a, b in zip(calm, later, strict=True)
+    ]
+    watch = Watch(Recorded(*joined), INTERVAL_S)
+    assert heard(watch, 5900.0, 6600.0 + LEARNT * INTERVAL_S)[:1] == ["firing"]
 
 
 def heard(watch: Watch, start: float, end: float) -> list[str]:

@@ -24,6 +24,7 @@ _ENOUGH_NORMAL = 8  # points; with fewer, the anomaly's own expected band is tak
 _BAND = 4.0  # robust standard deviations
 _HEALED = 0.1  # of the incident's deviation may be left
 _GREW = 1.5
+_MATERIAL = 0.1  # of the normal level: what moves by less since the act hurts nobody more
 _QUORUM = 0.8
 _WORD = re.compile(r"[a-z0-9]+")
 
@@ -58,10 +59,11 @@ def verify(
     99 % quantiles as band; before and fresh are the medians of the last `hold_s` seconds before
     `since` and before `now`. A series is normal inside the band (beyond it on the other side than
     the anomaly counts as inside) or with at most a tenth of its deviation left; it is worse with
-    one and a half times the deviation. `recovered`: four fifths are normal and all checks hold.
-    `worse`: a quarter or more are worse, or one of the front door is, and more than are normal
-    (what is at its limit cannot grow worse, the users' errors can). `unknown`: too early,
-    nothing to watch, or fewer than half of the watched have fresh points. Else `unchanged`.
+    one and a half times the deviation, if that is a tenth of the normal level more. `recovered`:
+    four fifths are normal and all checks hold. `worse`: a quarter or more are worse, or one of the
+    front door is, and more than are normal (what is at its limit cannot grow worse, the users'
+    errors can). `unknown`: too early, nothing to watch, or fewer than half of the watched have
+    fresh points. Else `unchanged`.
     """
     if now - since < verification.hold_s:
         wait = verification.hold_s - (now - since)
@@ -185,10 +187,11 @@ def _away(value: float, middle: float, anomaly: Anomaly) -> float:
 def _state(
     anomaly: Anomaly, low: float, middle: float, high: float, before: float, fresh: float
 ) -> _State:
-    left = _away(fresh, middle, anomaly)
-    if low <= fresh <= high or left <= _HEALED * _away(before, middle, anomaly):
+    left, was = _away(fresh, middle, anomaly), _away(before, middle, anomaly)
+    if low <= fresh <= high or left <= _HEALED * was:
         return "normal"
-    return "worse" if left >= _GREW * _away(before, middle, anomaly) else "still"
+    grew = left >= _GREW * was and left - was >= _MATERIAL * abs(middle)
+    return "worse" if grew else "still"
 
 
 def _holds(check: MetricCheck, series: Sequence[Series], window: Window) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from tools.topology_walker.graph import callees_of, components
+from tools.topology_walker.graph import callees_of, components, upstream
 from tools.topology_walker.inherited import errors, latency
 from tools.topology_walker.paths import own_time, steps, wire
 from tools.topology_walker.pressure import Pressure
@@ -20,7 +20,7 @@ from tools.topology_walker.reported import (
 )
 from tools.topology_walker.scene import Feature, Figure, Figures, Row, Scene, keep, level
 from tools.topology_walker.signals import read
-from tools.topology_walker.telltale import telltale
+from tools.topology_walker.telltale import measured, telltale
 from tools.types import Evidence, Owner, Timestamp, Topology
 
 
@@ -44,7 +44,30 @@ def rows(evidence: Sequence[Evidence], topology: Topology, onset: Timestamp) -> 
             known = row.get(feature)
             if known is None or figure.value > known.value:
                 row[feature] = figure
+    _explain_callers(found, scene)
     return {name: _corroborated(row) for name, row in found.items()}
+
+
+_SUFFERED: tuple[Feature, ...] = (
+    "own errors",
+    "missing step",
+    "new error path",
+    "new log template",
+    "own latency",
+)
+
+
+def _explain_callers(found: dict[str, Row], scene: Scene) -> None:
+    """Take off what callers suffer from a component of which a reading is wrong by itself.
+
+    A clock or a certificate is nobody's consequence, and the calls it spoils end at its callers.
+    """
+    for wrong, sure in measured(scene.evidence).items():
+        for caller in upstream(scene.topology, wrong):
+            row = found.get(caller, {})
+            for feature in _SUFFERED:
+                if feature in row:
+                    row[feature] = Figure((1.0 - sure) * row[feature].value, row[feature].evidence)
 
 
 _ALONE = 0.4

@@ -99,6 +99,16 @@ def telltale(scene: Scene) -> Figures:
     return found
 
 
+def measured(evidence: Sequence[Evidence]) -> dict[str, float]:
+    """How sure it is that a reading of a component is wrong by itself, by component."""
+    found: dict[str, float] = {}
+    for item in evidence:
+        for sign in _readings(item):
+            if sign.vote >= _MEASURED and sign.sure > found.get(sign.component, 0.0):
+                found[sign.component] = sign.sure
+    return found
+
+
 class _Calls:
     """What the evidence says of the calls between components."""
 
