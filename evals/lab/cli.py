@@ -117,9 +117,12 @@ def run_one(
     seed: Annotated[int, typer.Option(help="Which of its places.")] = 0,
     warm_up: Annotated[float, typer.Option(help="Seconds of normal operation first.")] = 120.0,
     keep: Annotated[Path | None, typer.Option(help="Keep the copilot's folders here.")] = None,
+    record_to: Annotated[
+        Path | None, typer.Option("--record", help="Keep it here, with its recovery.")
+    ] = None,
 ) -> None:
     """One scenario end to end, with the real copilot attached."""
-    _trial(Plan(_chosen(name), seed, warm_up, keep=keep))
+    _trial(Plan(_chosen(name), seed, warm_up, record_to, keep=keep, whole=True))
 
 
 @lab.command()
@@ -165,6 +168,7 @@ class Plan:
     recordings: Path | None = None
     results: Path | None = None
     keep: Path | None = None
+    whole: bool = False
 
 
 def _chosen(only: str) -> tuple[str, ...]:
@@ -202,7 +206,9 @@ def _trial(plan: Plan) -> None:
             webhook=f"http://{address}/changes",
         )
         with ready as one:
-            bench = Bench(one, port, plan.seed, {}, plan.recordings, keep=plan.keep)
+            bench = Bench(
+                one, port, plan.seed, {}, plan.recordings, keep=plan.keep, whole=plan.whole
+            )
             known = trial(bench, plan.names, known, plan.warm_up_s, say, done)
         Console().print(table(known.outcomes))
         Console().print_json(data=summary(known.outcomes))

@@ -1,5 +1,12 @@
 """Recorder: a stretch of the lab's life as an incident bundle, `incident-bundle/1`."""
 
-from evals.lab.recorder.bundle import BUNDLE_LIMIT, Take, bundle_of, record, record_history
+from evals.lab.recorder.bundle import (
+    BUNDLE_LIMIT,
+    Mended,
+    Take,
+    bundle_of,
+    record,
+    record_history,
+)
 
-__all__ = ["BUNDLE_LIMIT", "Take", "bundle_of", "record", "record_history"]
+__all__ = ["BUNDLE_LIMIT", "Mended", "Take", "bundle_of", "record", "record_history"]

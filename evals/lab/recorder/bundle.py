@@ -16,6 +16,8 @@ from evals.lab.live import Lab
 from evals.lab.recorder.lines import lines
 from evals.lab.recorder.metrics import SAMPLING_S, table
 from evals.lab.recorder.spans import spans
+from knowledge_base import playbooks
+from tools.playbook_executor.substitute import substitute
 from tools.types import LogLine, Timestamp, Window
 
 SYSTEM = "lab"
@@ -24,11 +26,26 @@ BUNDLE_LIMIT = 400 * 1024
 
 _LINES, _SPANS = 4000, 5000
 _HISTORY_LINES = 3000
+_ESTABLISHED_S, _CALM_S = 25.0, 50.0
+"""From when on a fault shows whole; the end of a recovery that is normal operation again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """What was approved and ended it, when, and the facts the platform told before it broke."""
+
+    at: Timestamp
+    playbook: str
+    component: str
+    facts: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """What is recorded: a scenario, its onset, the window, and the alerts that were held in it."""
+    """What is recorded: a scenario, its onset, the window, and the alerts that were held in it.
+
+    `mended` is there where the window goes on to the recovery.
+    """
 
     scenario: Scenario
     seed: int
@@ -36,6 +53,7 @@ class Take:
     window: Window
     alerts: Sequence[dict[str, Any]]
     changes: Sequence[dict[str, Any]]
+    mended: Mended | None = None
 
     @property
     def name(self) -> str:
@@ -72,7 +90,24 @@ def record(lab: Lab, take: Take, folder: Path, history: str) -> Path:
             break
         room *= 0.7
     _truth(folder / "truth" / "truth.jsonl", take)
+    if take.mended is not None:
+        _json(place / "facts.json", take.mended.facts)
+        _json(folder / "mends" / f"{take.name}.json", _mend(take, take.mended))
     return place
+
+
+def _mend(take: Take, mended: Mended) -> dict[str, Any]:
+    """What a re-enactment must know, in the words of the catalogue that ships."""
+    shipped = {one.id: one for one in playbooks()}[mended.playbook]
+    own = {p.name: mended.component for p in shipped.parameters if p.source == "component"}
+    step = shipped.steps[0]
+    return {
+        "at": round(mended.at, 3),
+        "failing_since": round(min(take.onset + _ESTABLISHED_S, mended.at - SAMPLING_S), 3),
+        "calm_since": round(take.window.end - _CALM_S, 3),
+        "action": step.action,
+        "arguments": substitute(step.arguments, own),
+    }
 
 
 def record_history(lab: Lab, folder: Path, name: str, window: Window) -> None:
@@ -151,6 +186,7 @@ def _ndjson(rows: Iterable[object]) -> str:
 
 
 def _json(path: Path, content: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False)
     path.write_text(text + "\n", encoding="utf-8")
 

@@ -13,7 +13,7 @@ from evals.lab.faults.controller import Controller
 from evals.lab.faults.scenario import Scenario
 from evals.lab.live import Lab
 from evals.lab.operator import PlatformError
-from evals.lab.recorder import Take, bundle_of, record
+from evals.lab.recorder import Mended, Take, bundle_of, record
 from evals.lab.trial.approver import Approver
 from evals.lab.trial.outcome import Outcome, judged
 from evals.lab.trial.service import ServiceError, serving
@@ -37,6 +37,9 @@ _NEVER_CALM_S = 120.0
 _BEFORE_S, _AFTER_S = 150.0, 130.0
 """What a recording holds of the time around the onset, at most."""
 
+_WHOLE_S = 120.0
+"""A whole recording holds this much of the time after the act that mended it."""
+
 _MENDED_S = 30.0
 _ALONE_S = 75.0
 Say = Callable[[str], None]
@@ -53,6 +56,7 @@ class Bench:
     recordings: Path | None = None
     history: str = ""
     keep: Path | None = None  # copilot's folders are kept here, for reading what went wrong
+    whole: bool = False  # recordings go on to the recovery, and say what mended it
 
 
 def attempt(bench: Bench, scenario: Scenario, say: Say) -> Outcome:
@@ -71,14 +75,19 @@ def attempt(bench: Bench, scenario: Scenario, say: Say) -> Outcome:
             time.sleep(SETTLES_S)
             approver = Approver(door)
             approver.look()
+            facts = bench.lab.platform.get("/facts")
             onset = controller.inject(scenario)
             say(f"{scenario.name}: injected")
             _follow(bench, scenario, approver, onset, say)
             healthy = _mended(bench, approver)
             outcome = judged(scenario, bench.seed, onset, approver.seen.values(), healthy)
             outcome = outcome.model_copy(update=_alerted(tape, onset))
+            mended = _mend(approver, scenario, facts) if bench.whole else None
+            if mended is not None:
+                say(f"{scenario.name}: recording the recovery")
+                time.sleep(max(mended.at + _WHOLE_S - time.time(), 0.0))
             acts = [at for one in approver.seen.values() for at, _, _ in one.approved]
-            _recorded(bench, scenario, onset, acts, tape)
+            _recorded(bench, scenario, onset, acts, tape, mended)
     except (ServiceError, PlatformError, httpx.HTTPError) as error:
         problem = f"{type(error).__name__}: {error}"[:300]
     # Not in a `finally`: who is interrupted takes the whole lab down and need not heal it first.
@@ -151,13 +160,27 @@ def _alerted(tape: AlertTape, onset: float) -> dict[str, Any]:
     }
 
 
+def _mend(approver: Approver, scenario: Scenario, facts: dict[str, Any]) -> Mended | None:
+    """The act that mended it, where that was right and nothing else was run."""
+    acts = [one for seen in approver.seen.values() for one in seen.approved]
+    if not approver.mended or len(acts) != 1 or acts[0][1] not in scenario.cures:
+        return None
+    at, playbook, component = acts[0]
+    return Mended(at, playbook, component, facts)
+
+
 def _recorded(
-    bench: Bench, scenario: Scenario, onset: float, acts: Sequence[float], tape: AlertTape
+    bench: Bench,
+    scenario: Scenario,
+    onset: float,
+    acts: Sequence[float],
+    tape: AlertTape,
+    mended: Mended | None = None,
 ) -> None:
-    """Look back and keep it, up to the first act that could have changed it."""
+    """Look back and keep it, up to the first act that could have changed it, or to its recovery."""
     if bench.recordings is None:
         return
-    end = min(onset + _AFTER_S, time.time(), *acts)
+    end = min(onset + _AFTER_S, time.time(), *acts) if mended is None else mended.at + _WHOLE_S
     window = Window(start=onset - _BEFORE_S, end=max(end, onset + 20.0))
     changes = [
         row
@@ -165,7 +188,7 @@ def _recorded(
         if row["at"] <= window.end
     ]
     rows = tape.rows(window.start, window.end)
-    take = Take(scenario, bench.seed, onset, window, rows, changes)
+    take = Take(scenario, bench.seed, onset, window, rows, changes, mended)
     record(bench.lab, take, bench.recordings, bench.history)
 
 
