@@ -26,6 +26,9 @@ BUNDLE_LIMIT = 400 * 1024
 
 _LINES, _SPANS = 4000, 5000
 _HISTORY_LINES = 3000
+_WHOLE_LINES = 20_000
+"""Where a recording is shown to people, no service may fall silent by having been thinned."""
+
 _ESTABLISHED_S, _CALM_S = 25.0, 50.0
 """From when on a fault shows whole; the end of a recovery that is normal operation again."""
 
@@ -82,7 +85,8 @@ def record(lab: Lab, take: Take, folder: Path, history: str) -> Path:
     room = 1.0
     while True:
         rng = Random(take.name)
-        found = lines(lab.places, take.window, int(_LINES * room), rng)
+        most = _LINES if take.mended is None else _WHOLE_LINES
+        found = lines(lab.places, take.window, int(most * room), rng)
         _gzip(place / "logs.ndjson.gz", _ndjson(map(_log, found)))
         traced = spans(lab.places, take.window, int(_SPANS * room), rng)
         _gzip(place / "spans.csv.gz", span_rows(traced))
@@ -110,13 +114,16 @@ def _mend(take: Take, mended: Mended) -> dict[str, Any]:
     }
 
 
-def record_history(lab: Lab, folder: Path, name: str, window: Window) -> None:
-    """Write a stretch of normal operation that incidents share."""
+def record_history(
+    lab: Lab, folder: Path, name: str, window: Window, *, whole: bool = False
+) -> None:
+    """Write a stretch of normal operation that incidents share; `whole` leaves no line out."""
     place = folder / "history" / name
     place.mkdir(parents=True, exist_ok=True)
     metrics = table(lab.monitoring.prometheus, window)
     _gzip(place / "metrics.csv.gz", metrics)
-    found = lines(lab.places, window, _HISTORY_LINES, Random(name))
+    most = _WHOLE_LINES if whole else _HISTORY_LINES
+    found = lines(lab.places, window, most, Random(name))
     _gzip(place / "logs.ndjson.gz", _ndjson(map(_log, found)))
     described = {
         "columns": metrics.split("\n", 1)[0].count(","),

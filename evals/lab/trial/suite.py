@@ -91,7 +91,7 @@ def _warmed(bench: Bench, seconds: float, say: Say) -> Bench:
         return bench
     if not (bench.recordings / "history" / history).exists():
         window = Window(start=began, end=time.time())
-        record_history(bench.lab, bench.recordings, history, window)
+        record_history(bench.lab, bench.recordings, history, window, whole=bench.whole)
     return replace(bench, history=history)
 
 
