@@ -10,8 +10,7 @@ demo: .venv/.installed
 
 test: .venv/.installed-test
 	$(BIN)/python -m pytest -n auto
-	$(BIN)/python -m evals run demo
-	$(BIN)/python -m evals run incidents --data evals/incidents --baseline evals/incidents/baseline.json
+	$(BIN)/python -m evals run demo --baseline evals/incidents/baseline.json
 
 lint: .venv/.installed-test
 	$(BIN)/ruff check .

@@ -80,6 +80,8 @@ def _felt(item: Evidence) -> bool:
         return item.direction == "up" and item.value >= SLOWER * item.baseline
     if family not in ("errors", "success"):
         return False
-    whole = 1.0 if max(item.value, item.baseline) <= 1.0 else 100.0
-    worse = item.figures["delta"] if item.kind == "edge" else item.figures.get("worse", 0.0)
-    return worse > 0.0 and abs(item.value - item.baseline) >= FAILING * whole
+    if item.kind == "edge":
+        return item.figures["delta"] >= FAILING
+    whole = 100.0 if item.unit == "%" else 1.0
+    worse = item.figures.get("worse", 0.0) > 0.0
+    return worse and abs(item.value - item.baseline) >= FAILING * whole

@@ -1,9 +1,8 @@
-"""`copilot demo`: a shipped incident, from its alerts to a verified recovery, before your eyes."""
+"""`copilot demo`: a recorded incident, from its alerts to a verified recovery, before your eyes."""
 
 import tempfile
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -11,13 +10,13 @@ from rich.prompt import Confirm
 from rich.text import Text
 
 from copilot import wiring
-from copilot.adapters.recorded import RecordedBundle
+from copilot.adapters.recorded import Reenactment
 from copilot.commands import screen
 from copilot.engine import Engine
 from copilot.incident import Incident
 from copilot.moments import clock_time, duration
+from copilot.recordings import recordings
 from copilot.settings import Settings, SettingsError
-from copilot.simulator import SimulatedRunner, SimulatedSource, open_world, shipped_bundles
 from copilot.sources import Sources
 from tools.types import Alert, Approval, Severity
 
@@ -33,40 +32,37 @@ STYLE: dict[Severity, str] = {
 
 
 def demo(settings: Settings, *, incident: str, yes: bool) -> int:
-    """Replay, locate, ask, act on the simulated system, verify; exit code 1 if not recovered.
+    """Replay, locate, ask, act, verify; exit code 1 if not recovered.
 
-    Up to the approval the telemetry is the recording; from then on it is the system it was
-    recorded from, opened where the recording ends. The second engine is as a new process: it
-    finds the incident waiting in the data folder and goes on.
+    The telemetry is what was recorded, before the approval and after it. The second engine is as
+    a new process: it finds the incident waiting in the data folder and goes on.
     """
     console = Console()
     folder = _folder(incident)
-    bundle, world = RecordedBundle(folder), open_world(folder.name)
-    alive = SimulatedSource(world)
-    alerts = sorted(bundle.alerts(bundle.window), key=lambda one: one.starts_at)
-    bundle = RecordedBundle(folder, clock_at=alerts[0].starts_at)
+    shown = Reenactment(folder)
+    alerts = shown.alerts()
     console.print(
-        f"Incident {folder.name}: {len(alerts)} alerts, recorded from a simulated system.",
+        f"Incident {folder.name}, recorded from a running system that was broken on purpose: "
+        f"{len(alerts)} alerts. Until the right step is run the fault goes on; what follows it is "
+        "what followed it then.",
         style="dim",
     )
+    sources = Sources(shown, shown, shown, shown, shown, shown)
     with tempfile.TemporaryDirectory(prefix="copilot-demo-") as home:
         apart = settings.model_copy(update={"data_dir": Path(home), "database_url": ""})
-        recorded = replace(wiring.recorded_sources(bundle), configuration=alive)
-        with wiring.engine(apart, "demo", sources=recorded, clock=bundle) as engine:
-            _receive(console, engine, bundle, alerts)
+        with wiring.engine(apart, "demo", sources=sources, clock=shown) as engine:
+            _receive(console, engine, shown, alerts)
             seen = _work(console, engine, after=0)
             found = engine.store.incidents.list(limit=1)[0]
         console.print()
         screen.brief(console, found, settings.language)
         screen.walk(console, found)
-        live = Sources(alive, alive, alive, alive, alive, alive)
-        runner = SimulatedRunner(world)
-        with wiring.engine(apart, "demo", sources=live, clock=alive, runner=runner) as engine:
+        with wiring.engine(apart, "demo", sources=sources, clock=shown, runner=shown) as engine:
             return _decide(console, engine, found, settings, seen, yes=yes)
 
 
 def _folder(name: str) -> Path:
-    folders = sorted((shipped_bundles() / "incidents").iterdir())
+    folders = sorted((recordings() / "incidents").iterdir())
     found = [folder for folder in folders if folder.name.startswith(name)]
     if not found:
         raise SettingsError(
@@ -75,12 +71,10 @@ def _folder(name: str) -> Path:
     return found[0]
 
 
-def _receive(
-    console: Console, engine: Engine, bundle: RecordedBundle, alerts: Sequence[Alert]
-) -> None:
+def _receive(console: Console, engine: Engine, shown: Reenactment, alerts: Sequence[Alert]) -> None:
     """Each alert at its time, as a webhook would bring it."""
     for alert in alerts:
-        bundle.advance(alert.starts_at)
+        shown.sleep(alert.starts_at - shown.now())
         engine.accept([alert], engine.now())
         engine.group()
         line = Text(f"{clock_time(alert.starts_at)} ", style="dim")

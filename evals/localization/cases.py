@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tools.types import Timestamp
 
+RECORDINGS = Path(__file__).parent.parent / "incidents"
+"""The recordings of the lab that ship with the project."""
+
 
 class CaseSetError(Exception):
     """The folder given by --data is not a set of incident bundles."""

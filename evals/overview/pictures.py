@@ -9,7 +9,7 @@ from types import ModuleType
 import numpy as np
 
 from copilot.adapters.recorded import BundleError, RecordedBundle
-from copilot.simulator import shipped_bundles
+from evals.localization.cases import RECORDINGS
 from evals.overview.outcomes import Row, figure, text
 from evals.report import Result
 from tools.log_retriever import sanitize
@@ -44,7 +44,7 @@ def _spread(rows: Sequence[Row], count: int) -> list[Row]:
 
 def bundle_of(result: Result, row: Row) -> RecordedBundle | None:
     """The recording of a case, where it can still be read."""
-    data = shipped_bundles() if result.data == "shipped" else Path(result.data)
+    data = RECORDINGS if result.data == "shipped" else Path(result.data)
     try:
         return RecordedBundle(data / "incidents" / text(row.get("id")))
     except (BundleError, OSError):

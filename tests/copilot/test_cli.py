@@ -59,7 +59,14 @@ def test_demo_asks_and_does_nothing_without_a_yes() -> None:
 def test_demo_ends_in_a_verified_recovery() -> None:
     shown = run("demo", "--yes")
     assert shown.exit_code == 0, shown.output
-    for part in ("12 alerts", "Cause", "resize-pool", "digest", "verified", "recovered after"):
+    for part in (
+        "recorded from a running system",
+        "Cause",
+        "rollback",
+        "digest",
+        "verified",
+        "recovered after",
+    ):
         assert part in shown.output
 
 
@@ -72,7 +79,7 @@ def test_demo_speaks_chinese() -> None:
 def test_demo_of_an_unknown_incident_names_those_there_are() -> None:
     shown = run("demo", "nothing")
     assert shown.exit_code == 2
-    assert "sim-" in shown.output
+    assert "lab-" in shown.output
 
 
 @pytest.fixture

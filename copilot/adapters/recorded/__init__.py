@@ -2,5 +2,6 @@
 
 from copilot.adapters.recorded.bundle import RecordedBundle, series_in
 from copilot.adapters.recorded.errors import BundleError
+from copilot.adapters.recorded.reenactment import Reenactment
 
-__all__ = ["BundleError", "RecordedBundle", "series_in"]
+__all__ = ["BundleError", "RecordedBundle", "Reenactment", "series_in"]

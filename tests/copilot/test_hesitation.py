@@ -1,0 +1,114 @@
+"""No plan where nobody is seen to suffer, and none where somebody has announced to be at work."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from copilot import wiring
+from copilot.adapters.recorded import RecordedBundle
+from copilot.announced import Announced
+from copilot.hesitation import unfelt
+from copilot.settings import Settings
+from copilot.simulator import SimulatedSource, open_world, shipped_bundles
+from tools.clusterer import Matcher, Silence
+from tools.types import Candidate, Evidence, FaultKind, Ranking, Term, Window
+
+NOW = 1_795_000_000.0
+BUSY = Evidence(
+    id="E1",
+    kind="metric",
+    subject="store",
+    name="descriptors_used_pct",
+    source="metrics",
+    query="store|descriptors_used_pct",
+    window=Window(start=NOW - 60, end=NOW),
+    value=0.37,
+    baseline=0.15,
+    unit="%",
+    direction="up",
+    figures={"z": 9.0, "share": 1.0},
+    statement="store descriptors_used_pct rose to 0.37%, normally 0.15%.",
+)
+
+
+def ranking(kind: FaultKind = "lock_contention") -> Ranking:
+    term = Term(name="own saturation", weight=0.3, evidence=("E1",))
+    return Ranking(
+        candidates=(Candidate(component="store", score=0.3, fault_kind=kind, terms=(term,)),)
+    )
+
+
+def seen(subject: str, name: str, value: float, baseline: float, **figures: float) -> Evidence:
+    kind = "edge" if "->" in subject else "metric"
+    update = {"id": "E2", "kind": kind, "subject": subject, "name": name, "unit": "%"}
+    amounts = {"value": value, "baseline": baseline, "figures": figures}
+    return BUSY.model_copy(update=update | amounts)
+
+
+def test_a_reading_out_of_its_band_that_nobody_feels_brings_no_plan() -> None:
+    found = unfelt(ranking(), [BUSY])
+    assert found is not None
+    assert "no call fails" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("felt", "item"),
+    [
+        (False, seen("cart->store", "caller_latency", 28.0, 22.5, delta=0.005)),
+        (True, seen("cart->store", "caller_latency", 45.0, 22.5, delta=0.02)),
+        (False, seen("cart->store", "caller_errors", 0.4, 0.0, delta=0.004)),
+        (True, seen("cart->store", "caller_errors", 4.0, 0.0, delta=0.04)),
+        (True, seen("ENTRY", "success_pct", 93.0, 99.9, worse=50.0)),
+        (False, seen("ENTRY", "success_pct", 99.95, 99.9, worse=0.0)),
+    ],
+    ids=["a little slower", "twice as slow", "some errors", "errors", "users", "users are better"],
+)
+def test_calls_that_fail_or_are_much_slower_are_felt(felt: bool, item: Evidence) -> None:
+    assert (unfelt(ranking(), [BUSY, item]) is None) == felt
+
+
+def test_a_disk_that_fills_is_met_before_anybody_suffers() -> None:
+    assert unfelt(ranking("disk_full"), [BUSY]) is None
+
+
+def silence(**labels: str) -> Silence:
+    matchers = tuple(Matcher(label=label, value=value) for label, value in labels.items())
+    return Silence(
+        id="s1", matchers=matchers, starts_at=NOW, ends_at=NOW + 600, comment="new disks"
+    )
+
+
+def test_a_service_all_of_whose_alerts_are_silenced_is_being_worked_on() -> None:
+    announced = Announced()
+    announced.silence([silence(service="payment")])
+    assert "new disks" in announced.work_on("payment", NOW + 1)
+    assert announced.work_on("payment", NOW + 601) == ""
+    assert announced.work_on("cart", NOW + 1) == ""
+    announced.silence([silence(service="payment", alertname="Flapping")])
+    assert announced.work_on("payment", NOW + 1) == ""
+
+
+@pytest.mark.parametrize("announced", [False, True])
+def test_a_plan_for_a_service_under_announced_work_is_left_to_people(
+    announced: bool, tmp_path: Path
+) -> None:
+    folder = shipped_bundles() / "incidents" / "sim-4be1c7"
+    whole = RecordedBundle(folder)
+    bundle = RecordedBundle(folder, clock_at=whole.window.end)
+    alive = SimulatedSource(open_world(folder.name))
+    sources = replace(wiring.recorded_sources(bundle), configuration=alive)
+    settings = Settings(data_dir=tmp_path, embedder="none", model_use="off")
+    with wiring.engine(settings, "test", sources=sources, clock=bundle) as engine:
+        engine.accept(whole.alerts(whole.window), engine.now())
+        engine.group()
+        if announced:  # after its alerts had come: also what began earlier is not acted upon
+            muted = silence(service="payment")
+            span = {"starts_at": bundle.now() - 60, "ends_at": bundle.now() + 600}
+            engine.silence([muted.model_copy(update=span)])
+        engine.drain()
+        incident = engine.store.incidents.list(limit=1)[0]
+        reasons = [one.detail["reason"] for one in engine.store.journal.events()]
+    assert incident.ranking.candidates[0].component == "payment"
+    assert incident.status == ("handed_over" if announced else "awaiting_approval")
+    assert any("work on payment is announced" in str(one) for one in reasons) == announced
