@@ -4,6 +4,7 @@ import importlib
 import shlex
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -93,10 +94,11 @@ def _everything(
 ) -> None:
     """All suites, the page, and an exit code that says whether any broke or got worse."""
     console = Console()
-    if mlflow is not None:
-        _tracked(tracking.check)
     before = _baseline(baseline) if baseline is not None else None
-    with _progress(Console(stderr=True)) as progress:
+    with ExitStack() as stack:
+        if mlflow is not None:
+            _tracked(lambda: stack.enter_context(tracking.traced(mlflow)))
+        progress = stack.enter_context(_progress(Console(stderr=True)))
         done = whole.run(
             asked,
             progress,

@@ -1,9 +1,12 @@
-"""A run of everything kept in an MLflow file store: parameters, metrics, prompts, the page."""
+"""A run of everything in an MLflow file store: parameters, metrics, prompts, page, graph traces."""
 
 import importlib
 import importlib.util
 import os
 import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import prompts
@@ -18,6 +21,10 @@ _QUIET = {
 }
 """Read by MLflow when it is imported: it calls nobody, and keeps plain files where told to."""
 
+_SAMPLED = "MLFLOW_TRACE_SAMPLING_RATIO"
+_ONE_IN_FIVE = "0.2"
+"""A trace holds what went into every node and came out, half a megabyte an incident."""
+
 
 class TrackingError(Exception):
     """MLflow is not there, or refused; the message says what to do."""
@@ -27,6 +34,30 @@ def check() -> None:
     """Say before a long run, not after it, that MLflow is missing."""
     if importlib.util.find_spec("mlflow") is None:
         raise TrackingError("--mlflow needs MLflow: pip install 'incident-copilot[mlflow]'")
+
+
+@contextmanager
+def traced(store: Path) -> Iterator[None]:
+    """While inside, MLflow keeps a trace of every fifth run of the graph: its nodes and states."""
+    check()
+    os.environ.update(_QUIET)
+    os.environ.setdefault(_SAMPLED, _ONE_IN_FIVE)
+    mlflow = importlib.import_module("mlflow")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about type hints of its own
+        graphs = importlib.import_module("mlflow.langchain")
+    refusal: type[Exception] = importlib.import_module("mlflow.exceptions").MlflowException
+    try:
+        mlflow.set_tracking_uri(store.resolve().as_uri())
+        mlflow.set_experiment(EXPERIMENT)
+    except (refusal, OSError) as error:
+        raise TrackingError(f"--mlflow {str(store)!r}: {error}") from error
+    graphs.autolog(silent=True)
+    try:
+        yield
+    finally:
+        mlflow.flush_trace_async_logging()
+        graphs.autolog(disable=True, silent=True)
 
 
 def track(whole: Whole, written: Path, store: Path) -> str:

@@ -11,6 +11,8 @@ from pydantic import JsonValue
 from rich.progress import Progress
 from typer.testing import CliRunner
 
+from copilot.commands.demo import demo as replay
+from copilot.settings import Settings
 from evals.__main__ import app
 from evals.overview import jobs, tracking, view, whole
 from evals.overview.clocks import clocked, share
@@ -207,6 +209,19 @@ def test_a_run_is_kept_in_a_file_store_with_its_page_and_prompts(tmp_path: Path)
     assert (found / "metrics" / "demo.rules.mean.ac1").read_text().split()[1] == "0.5"
     assert (found / "artifacts" / "index.html").is_file()
     assert (found / "params" / "prompt.brief.en").read_text() == load("brief", "en").fingerprint
+
+
+def test_a_run_of_the_graph_is_traced_into_the_file_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("mlflow", reason="the extra mlflow is not installed")
+    monkeypatch.setenv("MLFLOW_TRACE_SAMPLING_RATIO", "1.0")
+    settings = Settings(data_dir=tmp_path / "data", embedder="none", model_use="off")
+    with tracking.traced(tmp_path / "store"):
+        replay(settings, incident="", yes=True)
+    traces = [path.read_text() for path in (tmp_path / "store").glob("*/traces/*/artifacts/*.json")]
+    assert len(traces) == 2  # up to the approval, and from there on
+    assert all(any(f'"name": "{node}"' in one for one in traces) for node in ("locate", "verify"))
 
 
 @pytest.fixture(scope="module")
