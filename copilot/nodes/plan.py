@@ -8,6 +8,7 @@ from langgraph.runtime import Runtime
 from copilot.briefing import publish
 from copilot.deps import Deps
 from copilot.hesitation import hesitation, unfelt
+from copilot.incident import CLOSED
 from copilot.judging import subsided
 from copilot.reasoning.proposing import propose
 from copilot.state import IncidentState
@@ -41,6 +42,10 @@ class Planned(TypedDict):
 def plan(state: IncidentState, runtime: Runtime[Deps]) -> Planned:
     """Lay the next plan before a person, with its digest; an asked one is not asked twice."""
     deps, incident_id = runtime.context, state["incident_id"]
+    status = deps.store.incidents.require(incident_id).status
+    if status in CLOSED:
+        deps.note(incident_id, "abstained", f"nothing is left to do: it was {status} meanwhile")
+        return {"plan": None}
     ever = deps.store.approvals.of(incident_id)
     asked = [request for request in ever if request.run_id == state["run_id"]]
     waiting = next((r.plan for r in asked if r.status == "pending"), None)

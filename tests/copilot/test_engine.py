@@ -7,17 +7,20 @@ from pathlib import Path
 from threading import Event
 
 import pytest
+from langgraph.runtime import Runtime
 
 from copilot import wiring
 from copilot.adapters.clock import SystemClock
+from copilot.deps import Deps
 from copilot.engine import Engine
-from copilot.graph import NODES
+from copilot.graph import NODES, Node
 from copilot.incident import Incident
 from copilot.own_changes import of_others
 from copilot.ports import Runner, SourceError
 from copilot.settings import load
 from copilot.simulator import scenario
 from copilot.sources import Sources
+from copilot.state import IncidentState
 from copilot.store import RefusedError
 from copilot.testing.survival import DurableWorld
 from tools.types import Alert, Approval, Change, Owner, PlanStep, Series, StepResult, Window
@@ -38,7 +41,13 @@ class Idle:
 class Desk:
     """An engine over a simulated world, and the hands of a person."""
 
-    def __init__(self, folder: Path, stack: ExitStack, runner: Runner | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        stack: ExitStack,
+        runner: Runner | None = None,
+        nodes: dict[str, Node] | None = None,
+    ) -> None:
         folder.mkdir(exist_ok=True)
         self.world = DurableWorld(SCENARIO, folder / "world.jsonl")
         self.engine: Engine = stack.enter_context(
@@ -48,6 +57,7 @@ class Desk:
                 sources=self.world.sources,
                 clock=self.world,
                 runner=runner or self.world,
+                nodes=nodes,
             )
         )
 
@@ -290,6 +300,20 @@ def test_an_incident_whose_alerts_all_end_is_resolved_and_takes_no_more(desk: De
     assert desk.incident.status == "resolved"
     desk.at(40).deliver([lone.model_copy(update={"starts_at": FAULT + 35})])
     assert len(desk.incidents) == 2
+
+
+def test_an_incident_that_ends_while_it_is_looked_at_gets_no_plan(tmp_path: Path) -> None:
+    def meanwhile(state: IncidentState, runtime: Runtime[Deps]) -> object:
+        runtime.context.store.incidents.update(state["incident_id"], FAULT + 95, status="resolved")
+        return NODES["diagnose"](state, runtime)
+
+    with ExitStack() as stack:
+        desk = Desk(tmp_path, stack, nodes={**NODES, "diagnose": meanwhile})
+        desk.at(90).deliver(desk.alerts(90))
+        assert desk.incident.status == "resolved"
+        assert desk.incident.plan is None
+        assert "planned" not in desk.kinds
+        assert desk.kinds[-2:] == ["abstained", "reported"]
 
 
 def test_started_threads_do_the_same_as_draining(tmp_path: Path) -> None:
