@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tools.topology_walker.signals import read
-from tools.types import Evidence, FaultKind, Ranking, Text
+from tools.types import Evidence, FaultKind, Owner, Ranking, Text
 
 PASSING: frozenset[FaultKind] = frozenset({"cpu_saturation"})
 """Pressure that passes by itself; a disk or a leak does not, and is met before anybody suffers."""
@@ -57,19 +57,25 @@ def hesitation(ranking: Ranking, evidence: Sequence[Evidence]) -> Hesitation | N
 
 def unfelt(ranking: Ranking, evidence: Sequence[Evidence]) -> Hesitation | None:
     """For an incident that only the copilot's own watch raised: a reading out of its band is no
-    harm, where no call fails or is much slower and what is found does not have to be foreseen."""
-    if not ranking.candidates or any(map(_felt, evidence)):
+    harm, where no call at the component fails or is much slower, and its kind is not foreseen."""
+    if not ranking.candidates:
         return None
     first = ranking.candidates[0]
-    if first.fault_kind in FORESEEN:
+    here = (item for item in evidence if _at(item, first.component))
+    if first.fault_kind in FORESEEN or any(map(_felt, here)):
         return None
     return Hesitation(
-        f"no rule has fired and no call fails or is much slower, whatever {first.component} shows",
+        f"no rule has fired, and no call at {first.component} fails or is much slower",
         Text(
             en="Watch the series that left their bands; act when somebody suffers from it.",
             zh="继续观察越界的指标；在有人受到影响时再采取行动。",
         ),
     )
+
+
+def _at(item: Evidence, component: str) -> bool:
+    owner = Owner.parse(item.subject)
+    return component in (owner.service, owner.caller)
 
 
 def _felt(item: Evidence) -> bool:

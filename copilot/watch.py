@@ -19,7 +19,7 @@ from copilot.ports import MetricSource
 from copilot.watching import OURS
 from tools.clusterer import fingerprint
 from tools.detector import DetectorConfig, Stream
-from tools.topology_walker.signals import Family, read
+from tools.topology_walker.signals import SECONDS, Family, read
 from tools.types import Alert, Anomaly, FloatArray, Owner, Series, Timestamp, Window
 
 WATCHED: frozenset[Family] = frozenset(
@@ -45,8 +45,9 @@ APART_S = 300.0
 RECENT_S = 7200.0
 """The last of the past, which is learned in full."""
 
-MATERIAL, POINT = 0.1, 1.0
-"""What moved by less than a tenth of its level, or a share by less than a point, hurts nobody.
+MATERIAL, POINT, MOMENT_S = 0.1, 1.0, 0.005
+"""What moved by less than a tenth of its level, a share by less than a point, or a time by less
+than five milliseconds, hurts nobody.
 
 A series that hardly ever moves has a band of no width, and one more open file leaves it.
 """
@@ -246,6 +247,9 @@ def _material(found: Anomaly) -> bool:
     share = read(found.metric).family in ("success", "errors")
     if found.metric.endswith("used_pct" if not share else "_pct"):
         return away >= POINT
+    seconds = SECONDS.get(found.metric.rpartition("_")[2].replace("seconds", "s"))
+    if seconds is not None and away * seconds < MOMENT_S:
+        return False
     return away >= MATERIAL * max(abs(found.low), abs(found.high))
 
 

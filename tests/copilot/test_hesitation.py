@@ -49,7 +49,7 @@ def seen(subject: str, name: str, value: float, baseline: float, **figures: floa
 def test_a_reading_out_of_its_band_that_nobody_feels_brings_no_plan() -> None:
     found = unfelt(ranking(), [BUSY])
     assert found is not None
-    assert "no call fails" in found.reason
+    assert "no call at store fails" in found.reason
 
 
 @pytest.mark.parametrize(
@@ -59,10 +59,11 @@ def test_a_reading_out_of_its_band_that_nobody_feels_brings_no_plan() -> None:
         (True, seen("cart->store", "caller_latency", 45.0, 22.5, delta=0.02)),
         (False, seen("cart->store", "caller_errors", 0.4, 0.0, delta=0.004)),
         (True, seen("cart->store", "caller_errors", 4.0, 0.0, delta=0.04)),
-        (True, seen("ENTRY", "success_pct", 93.0, 99.9, worse=50.0)),
-        (False, seen("ENTRY", "success_pct", 99.95, 99.9, worse=0.0)),
+        (False, seen("gateway->catalog", "caller_errors", 40.0, 0.0, delta=0.4)),
+        (True, seen("store", "success_pct", 93.0, 99.9, worse=50.0)),
+        (False, seen("store", "success_pct", 99.95, 99.9, worse=0.0)),
     ],
-    ids=["a little slower", "twice as slow", "some errors", "errors", "users", "users are better"],
+    ids=["a little slower", "twice as slow", "some errors", "errors", "elsewhere", "own", "better"],
 )
 def test_calls_that_fail_or_are_much_slower_are_felt(felt: bool, item: Evidence) -> None:
     assert (unfelt(ranking(), [BUSY, item]) is None) == felt

@@ -173,6 +173,8 @@ def test_what_hardly_ever_moves_may_move_a_little() -> None:
         still(name, level, step)
         for name, level, step in zip(names, (0.105, 3e7, 10.0), (0.01, 2e6, 0.5), strict=True)
     ]
+    little.append(still("lock_wait_avg_ms", 0.07, 0.08))
+    little.append(still("queue_oldest_seconds", 0.001, 0.003))
     much = [
         still(name, level, 3 * level + 2)
         for name, level in zip(names, (0.1, 3e7, 10.0), strict=True)
