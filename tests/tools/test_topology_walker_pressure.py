@@ -1,14 +1,27 @@
 """What is a resource at its limit, what is its consequence, and what a rule's name states."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tests.tools.stepped_series import END, ONSET, series
 from tools.evidence import number
 from tools.topology_walker import observe, rank
 from tools.topology_walker.signals import stated
-from tools.types import Alert, Change, Edge, FaultKind, Ranking, Series, Telemetry, Topology, Window
+from tools.types import (
+    Alert,
+    Change,
+    Edge,
+    FaultKind,
+    LogLine,
+    Ranking,
+    Series,
+    Telemetry,
+    Topology,
+    Window,
+)
 
 CALLS = (("web", "cart"), ("web", "search"), ("cart", "db"), ("search", "db"))
 SHOP = Topology(
@@ -47,6 +60,25 @@ def rule(name: str, service: str, at: float = ONSET + 10.0) -> Alert:
 
 def deploy(service: str, ago_s: float) -> tuple[Change, ...]:
     return (Change(at=ONSET - ago_s, service=service, kind="deploy", to_version="v2"),)
+
+
+def unfinished(service: str) -> tuple[LogLine, ...]:
+    """Every order was received and paid; from the onset on each is received and times out."""
+    lines = []
+    for place, at in enumerate(np.arange(ONSET - 600.0, ONSET + 120.0, 2.0)):
+        late, trace = at >= ONSET, f"t{place}"
+        last = ("ERROR", "order timed out") if late else ("INFO", "order paid")
+        lines.append(LogLine(float(at), service, "INFO", "order received", trace))
+        lines.append(LogLine(float(at) + 0.1, service, *last, trace))
+    return tuple(lines)
+
+
+def test_a_pool_that_is_waited_for_says_why_no_call_gets_any_further() -> None:
+    failing = (series("web->cart", "error_pct", 0.1, 100.0), series("web", "error_pct", 0.1, 40.0))
+    seen = replace(world(*WAITING, *failing), logs=unfinished("cart"))
+    first = located(seen).candidates[0]
+    assert {"missing step", "new error path"} <= {term.name for term in first.terms}
+    assert (first.component, first.fault_kind) == ("cart", "pool_exhaustion")
 
 
 GONE = (

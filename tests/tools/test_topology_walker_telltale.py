@@ -49,6 +49,17 @@ def said(service: str, text: str) -> tuple[LogLine, ...]:
     )
 
 
+def refused(service: str) -> tuple[LogLine, ...]:
+    """Every order was received and paid; from the onset on each is received and refused."""
+    lines = []
+    for place, at in enumerate(np.arange(ONSET - 600.0, ONSET + 120.0, 2.0)):
+        late, trace = at >= ONSET, f"t{place}"
+        last = ("ERROR", "order refused") if late else ("INFO", "order paid")
+        lines.append(LogLine(float(at), service, "INFO", "order received", trace))
+        lines.append(LogLine(float(at) + 0.1, service, *last, trace))
+    return tuple(lines)
+
+
 FAILING = (series("web->cart", "error_pct", 0.1, 100.0), series("web", "error_pct", 0.1, 60.0))
 DB_FAILING = (series("cart->db", "error_pct", 0.1, 100.0), *FAILING)
 
@@ -69,6 +80,16 @@ FAULTS: dict[str, tuple[Callable[[], Telemetry], str, FaultKind]] = {
     "a clock is minutes off and its callers fail": (
         lambda: world(series("cart", "time_offset_ms", 2.0, 6e5), *FAILING),
         "cart",
+        "clock_skew",
+    ),
+    "a clock is minutes off and its caller refuses every call": (
+        lambda: world(
+            series("db", "time_offset_ms", 2.0, 6e5),
+            series("cart", "cpu_pct", 20.0, 40.0),
+            *FAILING,
+            logs=refused("cart"),
+        ),
+        "db",
         "clock_skew",
     ),
     "a component cannot resolve the name of what it calls": (

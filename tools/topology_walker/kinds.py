@@ -45,6 +45,10 @@ _LIMITS: dict[Family, float] = {"disk": 1.6, "memory": 1.5, "cpu": 1.25, "satura
 In this order: who computes or swaps all the time also holds its connections longer.
 """
 
+_EXHAUSTED: frozenset[FaultKind] = frozenset(
+    {"disk_full", "memory_pressure", "cpu_saturation", "pool_exhaustion", "lock_contention"}
+)
+
 _JUST_S = 900.0
 _RELEASED = 1.4
 """A change of the located component minutes before explains what its resources do, too."""
@@ -96,13 +100,17 @@ def fault_kind(
             kind, weight = _BY_FEATURE[feature]
             votes[kind] += weight * min(figure.value, _ENOUGH)
     here = [sign for sign in told if sign.component == component]
-    # A step is not reached because the call before it failed, where a sign says why it failed.
-    if "missing step" not in row or any(sign.sure >= _LIKELY for sign in here):
+    seen = list(_from_evidence(component, row, evidence, here))
+    # A step is not reached because the call before it failed, where a sign or a resource at its
+    # limit says why it failed.
+    told_why = any(sign.sure >= _LIKELY for sign in here)
+    exhausted = any(kind in _EXHAUSTED and weight >= _SYMPTOMS_OF_ERRORS for kind, weight in seen)
+    if "missing step" not in row or told_why or exhausted:
         votes["errors"] = min(votes["errors"], _SYMPTOMS_OF_ERRORS)
     told_of = [(sign.kind, sign.vote * sign.sure) for sign in here]
     for kind, weight in (*_outside(component, evidence), *_surge(row), *told_of):
         votes[kind] = max(votes[kind], weight)
-    for kind, weight in _from_evidence(component, row, evidence, here):
+    for kind, weight in seen:
         votes[kind] += weight
     best = max(votes.items(), key=lambda vote: vote[1], default=None)
     return best[0] if best and best[1] > 0 else None
