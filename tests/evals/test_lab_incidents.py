@@ -3,6 +3,7 @@
 import json
 from math import nan
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.progress import Progress
@@ -11,31 +12,44 @@ from copilot.adapters.recorded import RecordedBundle
 from evals import baseline
 from evals.lab.faults.catalogue import NAMES, scenario
 from evals.lab.recorder import BUNDLE_LIMIT, bundle_of
-from evals.localization.cases import read
+from evals.localization.cases import RECORDINGS, read
 from evals.report import Options, Result
 from evals.suites import incidents
 
-ROOT = Path(__file__).parents[2] / "evals" / "incidents"
-TRUTH = [json.loads(line) for line in (ROOT / "truth" / "truth.jsonl").read_text().splitlines()]
-FOLDERS = sorted((ROOT / "incidents").iterdir())
+
+def truth(root: Path) -> list[dict[str, Any]]:
+    """The answers of a set."""
+    lines = (root / "truth" / "truth.jsonl").read_text("utf-8").splitlines()
+    return [json.loads(line) for line in lines]
 
 
-def test_every_kind_of_fault_and_every_harmless_scenario_is_there_once() -> None:
-    told = sorted(row["source_case"] for row in TRUTH)
-    assert told == sorted(f"lab/{name}/seed-0" for name in NAMES)
-    assert {row["id"] for row in TRUTH} == {folder.name for folder in FOLDERS}
+ROOT = RECORDINGS
+HELD_OUT = RECORDINGS.parent / "held_out"
+TRUTH = truth(ROOT)
+
+
+@pytest.mark.parametrize(("root", "seed"), [(ROOT, 0), (HELD_OUT, 1)], ids=["seen", "held out"])
+def test_every_kind_of_fault_and_every_harmless_scenario_is_there_once(
+    root: Path, seed: int
+) -> None:
+    told = sorted(row["source_case"] for row in truth(root))
+    assert told == sorted(f"lab/{name}/seed-{seed}" for name in NAMES)
+    folders = (root / "incidents").iterdir()
+    assert {row["id"] for row in truth(root)} == {folder.name for folder in folders}
 
 
 def test_all_of_it_is_small() -> None:
-    sizes = [sum(file.stat().st_size for file in folder.iterdir()) for folder in FOLDERS]
+    folders = [*(ROOT / "incidents").iterdir(), *(HELD_OUT / "incidents").iterdir()]
+    sizes = [sum(file.stat().st_size for file in folder.iterdir()) for folder in folders]
     assert max(sizes) <= BUNDLE_LIMIT
     assert sum(sizes) <= 10 * 2**20
 
 
-def test_what_may_be_seen_does_not_name_the_answer() -> None:
-    for row in TRUTH:
+@pytest.mark.parametrize("root", [ROOT, HELD_OUT], ids=["seen", "held out"])
+def test_what_may_be_seen_does_not_name_the_answer(root: Path) -> None:
+    for row in truth(root):
         name = row["source_case"].split("/")[1]
-        for file in (ROOT / "incidents" / row["id"]).glob("*.json"):
+        for file in (root / "incidents" / row["id"]).glob("*.json"):
             assert name not in file.read_text("utf-8"), file
 
 
@@ -75,7 +89,7 @@ def test_the_baseline_is_of_these_recordings_and_a_single_incident_lost_is_a_reg
 
 def test_make_test_runs_the_recordings_against_the_baseline() -> None:
     recipe = (ROOT.parents[1] / "Makefile").read_text()
-    assert "run incidents --data evals/incidents --baseline evals/incidents/baseline" in recipe
+    assert "run demo --baseline evals/incidents/baseline.json" in recipe
 
 
 def test_a_caller_of_what_lies_outside_counts_as_right_where_the_answer_says_so() -> None:
