@@ -50,6 +50,20 @@ def test_a_gap_after_which_all_drifted_a_little_is_no_onset() -> None:
     assert answer.at == pytest.approx(640.0, abs=15.0)
 
 
+def test_what_is_odd_just_before_a_gap_is_no_onset() -> None:
+    """As the last samples of a server that was stopped, which were taken over less of a range."""
+
+    def cut(k: int) -> Series:
+        times = np.concatenate((np.arange(0.0, 400.0, 5.0), np.arange(900.0, 960.0, 5.0)))
+        values = np.random.default_rng(k).normal(50.0, 1.0, len(times))
+        values[(times >= 390.0) & (times < 400.0)] -= 20.0
+        values[(times >= 950.0) & (k < 2)] += 20.0
+        return Series(f"svc-{k}", "latency_ms", times, values)
+
+    answer = onset([cut(k) for k in range(30)], [], 955.0)
+    assert answer.at == pytest.approx(950.0, abs=15.0)
+
+
 def test_the_strongest_series_are_named_and_only_they() -> None:
     answer = onset(fleet(60.0, 3000.0, 3600.0), [], 3120.0)
     assert {one.owner for one in answer.anomalies} == {"svc-0", "svc-1", "svc-2"}

@@ -131,6 +131,15 @@ def test_four_fifths_of_the_watched_series_are_enough() -> None:
     assert judge(two_still, anomalies).verdict == "unchanged"
 
 
+@pytest.mark.parametrize(("after", "verdict"), [(0.0, "recovered"), (37.0, "unchanged")])
+def test_it_is_not_over_while_more_calls_fail_than_before(after: float, verdict: str) -> None:
+    names = [f"a{n}_ms" for n in range(9)]
+    anomalies = [anomaly(metric="error_pct"), *(anomaly(metric=name) for name in names)]
+    shown = [series(100.0, metric=name) for name in names]
+    errors = series(after, "cart", "error_pct", during=2.0, normal=0.0)
+    assert judge([errors, *shown], anomalies).verdict == verdict
+
+
 def test_what_only_says_what_is_asked_of_us_is_not_a_symptom() -> None:
     anomalies = [anomaly(), anomaly(metric="http_request_rate"), anomaly(metric="error_rate")]
     shown = [

@@ -4,8 +4,9 @@ Each series is compared with its own normal level (median, and 1.4826 times the 
 deviation, of the quiet time before, or of the baseline where there is none). At every sample the
 mean of the minute after is compared with that of the five minutes before, in the tenth of the
 series that change most; the first of the largest changes is the onset, where as many series leave
-their normal levels: what a gap in the data shifts is not what breaks. An alert is taken to come up
-to some minutes after what it is about.
+their normal levels: what a gap in the data shifts is not what breaks, and where a gap begins there
+is no minute after to be compared. An alert is taken to come up to some minutes after what it is
+about.
 """
 
 from collections.abc import Sequence
@@ -72,6 +73,7 @@ def onset(
     change = np.zeros(1)
     if len(rows):
         change = _changes(rows, step) * _credible(grid, alerted_at, step) * _left(rows)
+        change *= _covered(rows, step)
     place = _place(change)
     if change[place] < LEAST:
         return Onset(
@@ -189,6 +191,17 @@ def _left(rows: FloatArray) -> FloatArray:
         soon[:, :-ahead] |= out[:, ahead:]
     left: FloatArray = soon.sum(axis=0).astype(np.float64)
     return np.minimum(1.0, left / max(0.5 * float(left.max()), 1.0))
+
+
+def _covered(rows: FloatArray, step: float) -> BoolArray:
+    """Where half of the minute after was measured by anybody, as far as it is not still to come."""
+    measured: FloatArray = np.asarray(np.isfinite(rows).any(axis=0), dtype=np.float64)
+    newest = int(np.flatnonzero(measured)[-1]) + 1 if measured.any() else 0
+    here = np.arange(measured.size)
+    stop = np.minimum(here + max(AFTER_LEAST, round(AFTER_S / step)), newest)
+    known: FloatArray = np.concatenate((np.zeros(1), np.cumsum(measured)))
+    found: FloatArray = known[np.maximum(stop, here)] - known[here]
+    return np.asarray(found >= 0.5 * (stop - here), dtype=np.bool_)
 
 
 def _place(change: FloatArray) -> int:

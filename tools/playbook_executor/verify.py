@@ -27,6 +27,7 @@ _GREW = 1.5
 _MATERIAL = 0.1  # of the normal level: what moves by less since the act hurts nobody more
 _QUORUM = 0.8
 _WORD = re.compile(r"[a-z0-9]+")
+_ERRORS = re.compile(r"\|.*(?:error|fail|success)")
 
 _State = Literal["normal", "still", "worse"]
 
@@ -60,10 +61,10 @@ def verify(
     `since` and before `now`. A series is normal inside the band (beyond it on the other side than
     the anomaly counts as inside) or with at most a tenth of its deviation left; it is worse with
     one and a half times the deviation, if that is a tenth of the normal level more. `recovered`:
-    four fifths are normal and all checks hold. `worse`: a quarter or more are worse, or one of the
-    front door is, and more than are normal (what is at its limit cannot grow worse, the users'
-    errors can). `unknown`: too early, nothing to watch, or fewer than half of the watched have
-    fresh points. Else `unchanged`.
+    four fifths are normal, no calls fail more than before the act, and all checks hold. `worse`: a
+    quarter or more are worse, or one of the front door is, and more than are normal (what is at
+    its limit cannot grow worse, the users' errors can). `unknown`: too early, nothing to watch, or
+    fewer than half of the watched have fresh points. Else `unchanged`.
     """
     if now - since < verification.hold_s:
         wait = verification.hold_s - (now - since)
@@ -214,7 +215,7 @@ def _judged(
         verdict = "unknown"
     elif count["worse"] > count["normal"] and _harm(looks, count["worse"]):
         verdict = "worse"
-    elif count["normal"] >= _QUORUM * len(looks) and not failed:
+    elif count["normal"] >= _QUORUM * len(looks) and not failed and not _failing(looks):
         verdict = "recovered"
     figures = {
         "watched": float(len(watched)),
@@ -225,6 +226,11 @@ def _judged(
     }
     english, chinese = _sentences(len(watched), looks, count, failed)
     return Judgement(verdict=verdict, statement=english, statement_zh=chinese, figures=figures)
+
+
+def _failing(looks: Sequence[_Look]) -> bool:
+    """Whether more calls fail than before the act, whatever else is normal again."""
+    return any(look.state == "worse" and _ERRORS.search(look.name) for look in looks)
 
 
 def _harm(looks: Sequence[_Look], worse: int) -> bool:
