@@ -14,8 +14,9 @@ FORESEEN: frozenset[FaultKind] = frozenset(
 )
 """What is mended before anybody suffers, though no rule of a person has fired."""
 
-SLOWER, FAILING = 1.5, 0.01
-"""Calls that take half as long again, or one of a hundred that fails, are felt."""
+SLOWER, FAILING, LASTING = 1.5, 0.01, 0.4
+"""Calls that take half as long again, or one of a hundred that fails, are felt: for this share of
+the time since, at least. A few errors while instances are replaced are over before anybody acts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,8 @@ def _at(item: Evidence, component: str) -> bool:
 def _felt(item: Evidence) -> bool:
     family = read(item.name).family
     if item.kind not in ("edge", "metric") or item.value is None or item.baseline is None:
+        return False
+    if item.figures.get("steady", 1.0) < LASTING:
         return False
     if family == "latency":
         return item.direction == "up" and item.value >= SLOWER * item.baseline

@@ -59,11 +59,21 @@ def test_a_reading_out_of_its_band_that_nobody_feels_brings_no_plan() -> None:
         (True, seen("cart->store", "caller_latency", 45.0, 22.5, delta=0.02)),
         (False, seen("cart->store", "caller_errors", 0.4, 0.0, delta=0.004)),
         (True, seen("cart->store", "caller_errors", 4.0, 0.0, delta=0.04)),
+        (False, seen("cart->store", "caller_errors", 4.0, 0.0, delta=0.04, steady=0.2)),
         (False, seen("gateway->catalog", "caller_errors", 40.0, 0.0, delta=0.4)),
         (True, seen("store", "success_pct", 93.0, 99.9, worse=50.0)),
         (False, seen("store", "success_pct", 99.95, 99.9, worse=0.0)),
     ],
-    ids=["a little slower", "twice as slow", "some errors", "errors", "elsewhere", "own", "better"],
+    ids=[
+        "a little slower",
+        "twice as slow",
+        "some errors",
+        "errors",
+        "a blip",
+        "elsewhere",
+        "own",
+        "better",
+    ],
 )
 def test_calls_that_fail_or_are_much_slower_are_felt(felt: bool, item: Evidence) -> None:
     assert (unfelt(ranking(), [BUSY, item]) is None) == felt
