@@ -57,16 +57,20 @@ def hesitation(ranking: Ranking, evidence: Sequence[Evidence]) -> Hesitation | N
 
 
 def unfelt(ranking: Ranking, evidence: Sequence[Evidence]) -> Hesitation | None:
-    """For an incident that only the copilot's own watch raised: a reading out of its band is no
-    harm, where no call at the component fails or is much slower, and its kind is not foreseen."""
-    if not ranking.candidates:
+    """For a component that no rule accuses: a reading out of its band is no harm, where no call at
+    it fails or is much slower. Not asked where a sign or a cluster's object names the fault, where
+    its kind is foreseen, or where nothing is measured.
+    """
+    measured = any(item.kind in ("edge", "metric") for item in evidence)
+    if not ranking.candidates or not measured:
         return None
     first = ranking.candidates[0]
+    named = {"telltale sign", "cluster finding"} & {term.name for term in first.terms}
     here = (item for item in evidence if _at(item, first.component))
-    if first.fault_kind in FORESEEN or any(map(_felt, here)):
+    if named or first.fault_kind in FORESEEN or any(map(_felt, here)):
         return None
     return Hesitation(
-        f"no rule has fired, and no call at {first.component} fails or is much slower",
+        f"no rule accuses {first.component}, and no call at it fails or is much slower",
         Text(
             en="Watch the series that left their bands; act when somebody suffers from it.",
             zh="继续观察越界的指标；在有人受到影响时再采取行动。",

@@ -55,7 +55,7 @@ def plan(state: IncidentState, runtime: Runtime[Deps]) -> Planned:
     if given_up is not None:
         return _hand_over(deps, state, given_up.en, given_up)
     doubt = hesitation(state["ranking"], state["evidence"])
-    if doubt is None and _raised_by_us(deps, incident_id):
+    if doubt is None and not _accused(deps, state):
         doubt = unfelt(state["ranking"], state["evidence"])
     if doubt is not None and not state["ranking"].abstained:
         return _hand_over(deps, state, doubt.reason, doubt.check)
@@ -113,10 +113,14 @@ def _announced(deps: Deps, filled: Plan) -> Text | None:
     )
 
 
-def _raised_by_us(deps: Deps, incident_id: str) -> bool:
-    """Whether nobody but the copilot's own watch has said that something is wrong."""
-    alerts = deps.store.alerts.of(incident_id)
-    return bool(alerts) and all(alert.source == OURS for alert in alerts)
+def _accused(deps: Deps, state: IncidentState) -> bool:
+    """Whether a rule that somebody wrote, and not only our own watch, is about the component."""
+    accused = {
+        alert.service
+        for alert in deps.store.alerts.of(state["incident_id"])
+        if alert.source != OURS
+    }
+    return any(one.component in accused for one in state["ranking"].candidates[:1])
 
 
 def _tried(asked: Sequence[ApprovalRequest]) -> dict[str, str]:

@@ -49,7 +49,7 @@ def seen(subject: str, name: str, value: float, baseline: float, **figures: floa
 def test_a_reading_out_of_its_band_that_nobody_feels_brings_no_plan() -> None:
     found = unfelt(ranking(), [BUSY])
     assert found is not None
-    assert "no call at store fails" in found.reason
+    assert "no rule accuses store" in found.reason
 
 
 @pytest.mark.parametrize(
@@ -77,6 +77,13 @@ def test_a_reading_out_of_its_band_that_nobody_feels_brings_no_plan() -> None:
 )
 def test_calls_that_fail_or_are_much_slower_are_felt(felt: bool, item: Evidence) -> None:
     assert (unfelt(ranking(), [BUSY, item]) is None) == felt
+
+
+def test_a_sign_and_a_system_without_metrics_are_not_asked_who_suffers() -> None:
+    sign = Term(name="telltale sign", weight=1.5, evidence=("E1",))
+    first = ranking("clock_skew").candidates[0].model_copy(update={"terms": (sign,)})
+    assert unfelt(Ranking(candidates=(first,)), [BUSY]) is None
+    assert unfelt(ranking(), [BUSY.model_copy(update={"kind": "log"})]) is None
 
 
 def test_a_disk_that_fills_is_met_before_anybody_suffers() -> None:
