@@ -81,6 +81,15 @@ def test_a_pool_that_is_waited_for_says_why_no_call_gets_any_further() -> None:
     assert (first.component, first.fault_kind) == ("cart", "pool_exhaustion")
 
 
+def test_a_surge_says_why_no_call_gets_any_further() -> None:
+    crowd = [series(name, "request_rate", 10.0, 21.0) for name in SHOP.nodes]
+    failing = (series("web", "error_pct", 0.1, 100.0), series("web", "cpu_pct", 20.0, 30.0))
+    seen = replace(world(*crowd, *failing), logs=unfinished("web"))
+    first = located(seen).candidates[0]
+    assert {"missing step", "more traffic"} <= {term.name for term in first.terms}
+    assert (first.component, first.fault_kind) == ("web", "traffic_surge")
+
+
 GONE = (
     series("cart", "instances_up", 1.0, 0.0),
     series("web->cart", "error_pct", 0.1, 100.0),

@@ -101,11 +101,12 @@ def fault_kind(
             votes[kind] += weight * min(figure.value, _ENOUGH)
     here = [sign for sign in told if sign.component == component]
     seen = list(_from_evidence(component, row, evidence, here))
-    # A step is not reached because the call before it failed, where a sign or a resource at its
-    # limit says why it failed.
+    # A step is not reached because the call before it failed, where a sign, a surge or a resource
+    # at its limit says why it failed.
     told_why = any(sign.sure >= _LIKELY for sign in here)
+    surge = "more traffic" in row and row["more traffic"].value >= _LIKELY
     exhausted = any(kind in _EXHAUSTED and weight >= _SYMPTOMS_OF_ERRORS for kind, weight in seen)
-    if "missing step" not in row or told_why or exhausted:
+    if "missing step" not in row or told_why or surge or exhausted:
         votes["errors"] = min(votes["errors"], _SYMPTOMS_OF_ERRORS)
     told_of = [(sign.kind, sign.vote * sign.sure) for sign in here]
     for kind, weight in (*_outside(component, evidence), *_surge(row), *told_of):
