@@ -115,11 +115,10 @@ def _announced(deps: Deps, filled: Plan) -> Text | None:
 
 def _accused(deps: Deps, state: IncidentState) -> bool:
     """Whether a rule that somebody wrote, and not only our own watch, is about the component."""
-    accused = {
-        alert.service
-        for alert in deps.store.alerts.of(state["incident_id"])
-        if alert.source != OURS
-    }
+    alerts = deps.store.alerts.of(state["incident_id"])
+    told = {alert.service for alert in alerts if alert.source != OURS}
+    only_ours = {alert.service for alert in alerts} - told
+    accused = set(state["group"].services) - only_ours
     return any(one.component in accused for one in state["ranking"].candidates[:1])
 
 

@@ -12,13 +12,14 @@ from copilot.adapters.recorded import RecordedBundle
 from copilot.simulator import shipped_bundles
 from evals.keys import differences
 from evals.localization.cases import CaseSetError, read
+from evals.localization.detection import by_watch, with_history
 from evals.localization.look import locate_bundle
 from evals.localization.peers import PEERS
 from evals.localization.perturb import anonymous, perturb
 from evals.localization.robustness import robustness_table
 from evals.report import Options
 from evals.scoring.fault_kinds import accepted
-from evals.suites import demo
+from evals.suites.incidents import score_set
 from tools.types import Alert, Change, Edge, LogLine, Series, Span, Telemetry, Topology, Window
 
 T = np.arange(0.0, 1200.0, 60.0)
@@ -190,8 +191,10 @@ def test_fault_names_of_data_sets_are_ours(fault: str, released: bool, kinds: se
     assert accepted(fault, released=released) == kinds
 
 
-def test_the_demo_suite_locates_the_shipped_incidents() -> None:
-    result = demo.run(Options(), Progress(disable=True))
+def test_the_shipped_simulated_incidents_are_located() -> None:
+    cases = read(shipped_bundles())
+    detected = {"shipped": with_history(cases, by_watch())}
+    result = score_set(Options(), cases, Progress(disable=True), "demo", detected)
     assert result.summary["mean.ac1"] == 1.0
     assert differences(result) == []
     # One of the three is a leak, which leaves its band two samples after it begins.

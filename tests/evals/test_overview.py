@@ -266,15 +266,15 @@ def test_nothing_hostile_gets_into_the_page(page: Path) -> None:
 def test_the_page_has_a_picture_of_the_incident(page: Path) -> None:
     pytest.importorskip("matplotlib")
     text = page.read_text(encoding="utf-8")
-    assert 'aria-label="Incident sim-' in text
-    assert "payment latency_p99_ms" in text
+    assert 'aria-label="Incident lab-' in text
+    assert "store lock_wait" in text
     assert "not run: no model" in text
 
 
 def test_pictures_are_also_written_as_files_that_stand_alone(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     demo.run(Options(limit=1, plot=tmp_path), Progress(disable=True))
-    (picture,) = tmp_path.glob("demo_sim-*.svg")
+    (picture,) = tmp_path.glob("demo_lab-*.svg")
     text = picture.read_text(encoding="utf-8")
     assert ElementTree.fromstring(text).tag == "{http://www.w3.org/2000/svg}svg"
     assert "--ink: #" in text
