@@ -28,7 +28,8 @@ class Announced:
     def work_on(self, service: str, now: Timestamp) -> str:
         """Why a service is expected to misbehave: all its alerts are muted; empty where not.
 
-        What mutes one alert of it, by its name say, announces no work on the service.
+        What mutes some alerts of it, by their name or severity, announces no work on the service.
         """
         labels = {"service": service}
-        return next((one.reason for one in self.mutes if one.mutes(labels, now)), "")
+        whole = (one for one in self.mutes if all(m.label == "service" for m in one.matchers))
+        return next((one.reason for one in whole if one.mutes(labels, now)), "")

@@ -74,7 +74,7 @@ def _folder(name: str) -> Path:
 def _receive(console: Console, engine: Engine, shown: Reenactment, alerts: Sequence[Alert]) -> None:
     """Each alert at its time, as a webhook would bring it."""
     for alert in alerts:
-        shown.sleep(alert.starts_at - shown.now())
+        shown.advance(alert.starts_at)
         engine.accept([alert], engine.now())
         engine.group()
         line = Text(f"{clock_time(alert.starts_at)} ", style="dim")

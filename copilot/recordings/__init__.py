@@ -5,5 +5,5 @@ from pathlib import Path
 
 
 def recordings() -> Path:
-    """The folder inside the package: `incidents/`, `history/`, `mends/` and `truth/`."""
+    """The folder inside the package: `incidents/`, `history/` and `mends/`."""
     return Path(str(files("copilot.recordings")))

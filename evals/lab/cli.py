@@ -122,7 +122,8 @@ def run_one(
     ] = None,
 ) -> None:
     """One scenario end to end, with the real copilot attached."""
-    _trial(Plan(_chosen(name), seed, warm_up, record_to, keep=keep, whole=True))
+    whole = record_to is not None
+    _trial(Plan(_chosen(name), seed, warm_up, record_to, keep=keep, whole=whole))
 
 
 @lab.command()

@@ -105,6 +105,9 @@ def test_a_service_all_of_whose_alerts_are_silenced_is_being_worked_on() -> None
     assert announced.work_on("cart", NOW + 1) == ""
     announced.silence([silence(service="payment", alertname="Flapping")])
     assert announced.work_on("payment", NOW + 1) == ""
+    lesser = Matcher(label="severity", operator="!=", value="critical")
+    announced.silence([silence(service="x").model_copy(update={"matchers": (lesser,)})])
+    assert announced.work_on("payment", NOW + 1) == ""
 
 
 @pytest.mark.parametrize("announced", [False, True])

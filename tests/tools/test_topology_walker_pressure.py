@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
-from tests.tools.stepped_series import END, ONSET, series
+from tests.tools.stepped_series import END, ONSET, series, unpaid_orders
 from tools.evidence import number
 from tools.topology_walker import observe, rank
 from tools.topology_walker.signals import stated
@@ -15,7 +14,6 @@ from tools.types import (
     Change,
     Edge,
     FaultKind,
-    LogLine,
     Ranking,
     Series,
     Telemetry,
@@ -62,20 +60,9 @@ def deploy(service: str, ago_s: float) -> tuple[Change, ...]:
     return (Change(at=ONSET - ago_s, service=service, kind="deploy", to_version="v2"),)
 
 
-def unfinished(service: str) -> tuple[LogLine, ...]:
-    """Every order was received and paid; from the onset on each is received and times out."""
-    lines = []
-    for place, at in enumerate(np.arange(ONSET - 600.0, ONSET + 120.0, 2.0)):
-        late, trace = at >= ONSET, f"t{place}"
-        last = ("ERROR", "order timed out") if late else ("INFO", "order paid")
-        lines.append(LogLine(float(at), service, "INFO", "order received", trace))
-        lines.append(LogLine(float(at) + 0.1, service, *last, trace))
-    return tuple(lines)
-
-
 def test_a_pool_that_is_waited_for_says_why_no_call_gets_any_further() -> None:
     failing = (series("web->cart", "error_pct", 0.1, 100.0), series("web", "error_pct", 0.1, 40.0))
-    seen = replace(world(*WAITING, *failing), logs=unfinished("cart"))
+    seen = replace(world(*WAITING, *failing), logs=unpaid_orders("cart"))
     first = located(seen).candidates[0]
     assert {"missing step", "new error path"} <= {term.name for term in first.terms}
     assert (first.component, first.fault_kind) == ("cart", "pool_exhaustion")
@@ -84,7 +71,7 @@ def test_a_pool_that_is_waited_for_says_why_no_call_gets_any_further() -> None:
 def test_a_surge_says_why_no_call_gets_any_further() -> None:
     crowd = [series(name, "request_rate", 10.0, 21.0) for name in SHOP.nodes]
     failing = (series("web", "error_pct", 0.1, 100.0), series("web", "cpu_pct", 20.0, 30.0))
-    seen = replace(world(*crowd, *failing), logs=unfinished("web"))
+    seen = replace(world(*crowd, *failing), logs=unpaid_orders("web"))
     first = located(seen).candidates[0]
     assert {"missing step", "more traffic"} <= {term.name for term in first.terms}
     assert (first.component, first.fault_kind) == ("web", "traffic_surge")

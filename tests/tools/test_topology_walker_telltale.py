@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.tools.stepped_series import END, ONSET, TIMES, series
+from tests.tools.stepped_series import END, ONSET, TIMES, series, unpaid_orders
 from tools.evidence import number
 from tools.log_retriever import novelty
 from tools.topology_walker import observe, rank
@@ -49,17 +49,6 @@ def said(service: str, text: str) -> tuple[LogLine, ...]:
     )
 
 
-def refused(service: str) -> tuple[LogLine, ...]:
-    """Every order was received and paid; from the onset on each is received and refused."""
-    lines = []
-    for place, at in enumerate(np.arange(ONSET - 600.0, ONSET + 120.0, 2.0)):
-        late, trace = at >= ONSET, f"t{place}"
-        last = ("ERROR", "order refused") if late else ("INFO", "order paid")
-        lines.append(LogLine(float(at), service, "INFO", "order received", trace))
-        lines.append(LogLine(float(at) + 0.1, service, *last, trace))
-    return tuple(lines)
-
-
 FAILING = (series("web->cart", "error_pct", 0.1, 100.0), series("web", "error_pct", 0.1, 60.0))
 DB_FAILING = (series("cart->db", "error_pct", 0.1, 100.0), *FAILING)
 
@@ -87,7 +76,7 @@ FAULTS: dict[str, tuple[Callable[[], Telemetry], str, FaultKind]] = {
             series("db", "time_offset_ms", 2.0, 6e5),
             series("cart", "cpu_pct", 20.0, 40.0),
             *FAILING,
-            logs=refused("cart"),
+            logs=unpaid_orders("cart"),
         ),
         "db",
         "clock_skew",

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from tools.topology_walker.signals import read
 from tools.types import (
     Anomaly,
     FloatArray,
@@ -27,7 +28,6 @@ _GREW = 1.5
 _MATERIAL = 0.1  # of the normal level: what moves by less since the act hurts nobody more
 _QUORUM = 0.8
 _WORD = re.compile(r"[a-z0-9]+")
-_ERRORS = re.compile(r"\|.*(?:error|fail|success)")
 
 _State = Literal["normal", "still", "worse"]
 
@@ -230,7 +230,13 @@ def _judged(
 
 def _failing(looks: Sequence[_Look]) -> bool:
     """Whether more calls fail than before the act, whatever else is normal again."""
-    return any(look.state == "worse" and _ERRORS.search(look.name) for look in looks)
+    worse = [look for look in looks if look.state == "worse"]
+    family = {look.name: read(look.name.rpartition("|")[2]).family for look in worse}
+    return any(
+        (family[look.name] == "errors" and look.fresh > look.before)
+        or (family[look.name] == "success" and look.fresh < look.before)
+        for look in worse
+    )
 
 
 def _harm(looks: Sequence[_Look], worse: int) -> bool:

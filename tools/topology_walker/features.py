@@ -66,8 +66,9 @@ def _explain_callers(found: dict[str, Row], scene: Scene) -> None:
         for caller in upstream(scene.topology, wrong):
             row = found.get(caller, {})
             for feature in _SUFFERED:
-                if feature in row:
-                    row[feature] = Figure((1.0 - sure) * row[feature].value, row[feature].evidence)
+                suffered = row.pop(feature, None)
+                if suffered is not None and sure < 1.0:
+                    row[feature] = Figure((1.0 - sure) * suffered.value, suffered.evidence)
 
 
 _ALONE = 0.4

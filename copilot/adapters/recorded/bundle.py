@@ -10,6 +10,7 @@ import numpy as np
 import copilot.adapters.recorded.records as records
 import copilot.adapters.recorded.tables as tables
 from copilot.adapters.recorded.errors import BundleError
+from copilot.adapters.recorded.replay import ReplayClock
 from tools.types import (
     Alert,
     Change,
@@ -24,7 +25,7 @@ from tools.types import (
 _DAY = 86400.0
 
 
-class RecordedBundle:
+class RecordedBundle(ReplayClock):
     """Reads an `incident-bundle/1` folder lazily; satisfies all telemetry ports and `Clock`.
 
     No answer holds a point later than `now()`, which stands at `clock_at` (default: the last
@@ -47,7 +48,7 @@ class RecordedBundle:
         self.folder = folder
         self.description = records.description(described)
         self.window = Window(start=self.description.window[0], end=self.description.window[1])
-        self._now = self.window.end if clock_at is None else clock_at
+        super().__init__(self.window.end if clock_at is None else clock_at)
 
     @property
     def id(self) -> str:
@@ -63,22 +64,6 @@ class RecordedBundle:
     def sampling_s(self) -> float:
         """Seconds between two metric samples."""
         return self.description.sampling_s
-
-    def now(self) -> Timestamp:
-        """Where the replay stands."""
-        return self._now
-
-    def sleep(self, seconds: float) -> None:
-        """Let the replay move on instead of waiting."""
-        if seconds < 0:
-            raise ValueError(f"cannot sleep {seconds!r} seconds; a replay moves forward only")
-        self._now += seconds
-
-    def advance(self, moment: Timestamp) -> None:
-        """Stand at a later moment."""
-        if moment < self._now:
-            raise ValueError(f"cannot go back from {self._now!r} to {moment!r}; open it again")
-        self._now = moment
 
     def series(self, window: Window) -> Sequence[Series]:
         """Metrics and call edges inside the window."""

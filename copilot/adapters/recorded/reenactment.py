@@ -14,6 +14,7 @@ from copilot.adapters.facts import from_file
 from copilot.adapters.recorded.bundle import RecordedBundle
 from copilot.adapters.recorded.errors import BundleError
 from copilot.adapters.recorded.reel import Reel, Stretch, repeated
+from copilot.adapters.recorded.replay import ReplayClock
 from copilot.adapters.recorded.tables import text_of
 from tools.types import (
     Alert,
@@ -60,15 +61,14 @@ def mend_of(folder: Path) -> Mend:
         raise BundleError(path, f"{where}: {first['msg']}", "record it again") from error
 
 
-class Reenactment:
+class Reenactment(ReplayClock):
     """Every telemetry source, the facts, the clock and the runner of one recorded incident."""
 
     def __init__(self, folder: Path) -> None:
         self.bundle = RecordedBundle(folder)
         self.mend = mend_of(folder)
         self._facts = from_file(folder / "facts.json")
-        self._everything = self.bundle.window
-        self._now = min((one.starts_at for one in self.alerts()), default=self.mend.at)
+        super().__init__(min((one.starts_at for one in self.alerts()), default=self.mend.at))
         self._mended_at: Timestamp | None = None
         self._done: dict[str, StepResult] = {}
 
@@ -77,19 +77,9 @@ class Reenactment:
         """Whether the step that ended it was run."""
         return self._mended_at is not None
 
-    def now(self) -> Timestamp:
-        """Where the re-enactment stands."""
-        return self._now
-
-    def sleep(self, seconds: float) -> None:
-        """Let it move on instead of waiting."""
-        if seconds < 0:
-            raise ValueError(f"cannot sleep {seconds!r} seconds; a replay moves forward only")
-        self._now += seconds
-
     def alerts(self) -> list[Alert]:
         """The alerts that had begun before anything was done, in order; it starts at the first."""
-        until = Window(start=self._everything.start, end=self.mend.at)
+        until = Window(start=self.bundle.window.start, end=self.mend.at)
         fired = self.bundle.alerts(until)
         return sorted(map(_firing, fired), key=lambda one: one.starts_at)
 
@@ -104,7 +94,7 @@ class Reenactment:
     def series(self, window: Window) -> Sequence[Series]:
         """Metrics and call edges inside the window, as far as it has come."""
         reel, seen = self._reel(), self._seen(window)
-        shown = (reel.series(one).between(seen) for one in self.bundle.series(self._everything))
+        shown = (reel.series(one).between(seen) for one in self.bundle.series(self.bundle.window))
         return tuple(one for one in shown if one.times.size)
 
     def baseline(self, before: Timestamp) -> Sequence[Series]:
@@ -114,7 +104,7 @@ class Reenactment:
     def lines(self, window: Window) -> Sequence[LogLine]:
         """Log lines inside the window, as far as it has come."""
         seen = self._seen(window)
-        shown = self._reel().lines(self.bundle.lines(self._everything))
+        shown = self._reel().lines(self.bundle.lines(self.bundle.window))
         return tuple(line for line in shown if line.at in seen)
 
     def baseline_lines(self, before: Timestamp) -> Sequence[LogLine]:
@@ -124,13 +114,13 @@ class Reenactment:
     def spans(self, window: Window) -> Sequence[Span]:
         """Spans that began inside the window and have ended by now."""
         seen = self._seen(window)
-        shown = self._reel().spans(self.bundle.spans(self._everything))
+        shown = self._reel().spans(self.bundle.spans(self.bundle.window))
         return tuple(one for one in shown if one.at in seen and one.at + one.seconds <= self._now)
 
     def changes(self, window: Window) -> Sequence[Change]:
         """Changes made inside the window, as far as it has come."""
         seen = self._seen(window)
-        shown = self._reel().changes(self.bundle.changes(self._everything))
+        shown = self._reel().changes(self.bundle.changes(self.bundle.window))
         return tuple(one for one in shown if one.at in seen)
 
     def run(self, step: PlanStep, key: str) -> StepResult:

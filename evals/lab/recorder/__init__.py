@@ -7,6 +7,15 @@ from evals.lab.recorder.bundle import (
     bundle_of,
     record,
     record_history,
+    shipped_step,
 )
 
-__all__ = ["BUNDLE_LIMIT", "Mended", "Take", "bundle_of", "record", "record_history"]
+__all__ = [
+    "BUNDLE_LIMIT",
+    "Mended",
+    "Take",
+    "bundle_of",
+    "record",
+    "record_history",
+    "shipped_step",
+]

@@ -9,6 +9,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from pydantic import JsonValue
+
 from copilot.simulator.tables import span_rows
 from evals.lab.blueprint import ENTRY, OURS, topology
 from evals.lab.faults.scenario import Scenario
@@ -17,8 +19,8 @@ from evals.lab.recorder.lines import lines
 from evals.lab.recorder.metrics import SAMPLING_S, table
 from evals.lab.recorder.spans import spans
 from knowledge_base import playbooks
-from tools.playbook_executor.substitute import substitute
-from tools.types import LogLine, Timestamp, Window
+from tools.playbook_executor.substitute import holes, substitute
+from tools.types import LogLine, Scalar, StepAction, Timestamp, Window
 
 SYSTEM = "lab"
 BUNDLE_LIMIT = 400 * 1024
@@ -35,12 +37,29 @@ _ESTABLISHED_S, _CALM_S = 25.0, 50.0
 
 @dataclass(frozen=True, slots=True)
 class Mended:
-    """What was approved and ended it, when, and the facts the platform told before it broke."""
+    """The step that ended it, when it was approved, and the facts the platform told before."""
 
     at: Timestamp
-    playbook: str
-    component: str
+    action: StepAction
+    arguments: JsonValue
     facts: dict[str, Any]
+
+
+def shipped_step(playbook: str, component: str) -> tuple[StepAction, JsonValue] | None:
+    """The first step of a playbook in the words of the catalogue that ships.
+
+    None where it does not ship, or where its step needs more than the component's name.
+    """
+    shipped = next((one for one in playbooks() if one.id == playbook), None)
+    if shipped is None:
+        return None
+    own: dict[str, Scalar] = {
+        one.name: component for one in shipped.parameters if one.source == "component"
+    }
+    step = shipped.steps[0]
+    if any(name not in own for name, _ in holes(step.arguments)):
+        return None
+    return step.action, substitute(step.arguments, own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +120,13 @@ def record(lab: Lab, take: Take, folder: Path, history: str) -> Path:
 
 
 def _mend(take: Take, mended: Mended) -> dict[str, Any]:
-    """What a re-enactment must know, in the words of the catalogue that ships."""
-    shipped = {one.id: one for one in playbooks()}[mended.playbook]
-    own = {p.name: mended.component for p in shipped.parameters if p.source == "component"}
-    step = shipped.steps[0]
+    """What a re-enactment must know."""
     return {
         "at": round(mended.at, 3),
         "failing_since": round(min(take.onset + _ESTABLISHED_S, mended.at - SAMPLING_S), 3),
         "calm_since": round(take.window.end - _CALM_S, 3),
-        "action": step.action,
-        "arguments": substitute(step.arguments, own),
+        "action": mended.action,
+        "arguments": mended.arguments,
     }
 
 

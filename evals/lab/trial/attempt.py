@@ -13,7 +13,7 @@ from evals.lab.faults.controller import Controller
 from evals.lab.faults.scenario import Scenario
 from evals.lab.live import Lab
 from evals.lab.operator import PlatformError
-from evals.lab.recorder import Mended, Take, bundle_of, record
+from evals.lab.recorder import Mended, Take, bundle_of, record, shipped_step
 from evals.lab.trial.approver import Approver
 from evals.lab.trial.outcome import Outcome, judged
 from evals.lab.trial.service import ServiceError, serving
@@ -75,7 +75,7 @@ def attempt(bench: Bench, scenario: Scenario, say: Say) -> Outcome:
             time.sleep(SETTLES_S)
             approver = Approver(door)
             approver.look()
-            facts = bench.lab.platform.get("/facts")
+            facts = bench.lab.platform.get("/facts") if bench.whole else {}
             onset = controller.inject(scenario)
             say(f"{scenario.name}: injected")
             _follow(bench, scenario, approver, onset, say)
@@ -83,7 +83,11 @@ def attempt(bench: Bench, scenario: Scenario, say: Say) -> Outcome:
             outcome = judged(scenario, bench.seed, onset, approver.seen.values(), healthy)
             outcome = outcome.model_copy(update=_alerted(tape, onset))
             mended = _mend(approver, scenario, facts) if bench.whole else None
-            if mended is not None:
+            if bench.whole and mended is None:
+                problem = (
+                    "kept up to the first act: no single step of the shipped catalogue ended it"
+                )
+            elif mended is not None:
                 say(f"{scenario.name}: recording the recovery")
                 time.sleep(max(mended.at + _WHOLE_S - time.time(), 0.0))
             acts = [at for one in approver.seen.values() for at, _, _ in one.approved]
@@ -161,12 +165,13 @@ def _alerted(tape: AlertTape, onset: float) -> dict[str, Any]:
 
 
 def _mend(approver: Approver, scenario: Scenario, facts: dict[str, Any]) -> Mended | None:
-    """The act that mended it, where that was right and nothing else was run."""
+    """The act that mended it, where nothing else was run and it can be re-enacted."""
     acts = [one for seen in approver.seen.values() for one in seen.approved]
     if not approver.mended or len(acts) != 1 or acts[0][1] not in scenario.cures:
         return None
     at, playbook, component = acts[0]
-    return Mended(at, playbook, component, facts)
+    step = shipped_step(playbook, component)
+    return Mended(at, *step, facts) if step is not None else None
 
 
 def _recorded(
