@@ -1,6 +1,6 @@
 """`python -m copilot`."""
 
-from copilot.cli import main
+from copilot.surfaces.cli import main
 
 if __name__ == "__main__":
     main()

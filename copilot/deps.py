@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from copilot.announced import Announced
+from copilot.alerts.maintenance import Announced
+from copilot.knowledge import Memory
+from copilot.model.pairs import Doubts
 from copilot.ports import Clock, Model, Runner
-from copilot.reasoning.pairs import Doubts
-from copilot.retrieval import Memory
-from copilot.sources import Sources
+from copilot.sources.deployment import Sources
 from copilot.store import Store
 from prompts import Language
 from tools.playbook_executor import Policy

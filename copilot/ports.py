@@ -7,8 +7,8 @@ the real adapter. A source answers for a window and never returns a point later 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, Protocol, runtime_checkable
 
-from copilot.errors import OperatorError
-from copilot.model_io import ModelEvent, ModelRequest
+from copilot.types.errors import OperatorError
+from copilot.types.model_io import ModelEvent, ModelRequest
 from tools.clusterer import Silence
 from tools.types import (
     Alert,

@@ -12,7 +12,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from copilot.errors import OperatorError
+from copilot.types.errors import OperatorError
 
 
 class SettingsError(OperatorError):

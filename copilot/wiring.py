@@ -13,12 +13,13 @@ from pathlib import Path
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
 
-from copilot import alerting
-from copilot.adapters import live, ollama_embed
-from copilot.adapters.alertmanager import AlertmanagerSource
-from copilot.adapters.clock import SystemClock
-from copilot.adapters.recorded import RecordedBundle
-from copilot.adapters.runners import (
+from copilot.alerts import maintenance as alerting
+from copilot.alerts.maintenance import Announced
+from copilot.case.engine import Engine
+from copilot.case.graph import NODES, Node, build
+from copilot.case.state import STATE_TYPES
+from copilot.deps import Deps, Limits
+from copilot.hands import (
     ActionRunner,
     Confirm,
     Declared,
@@ -29,25 +30,24 @@ from copilot.adapters.runners import (
     read_runners,
     runners,
 )
-from copilot.adapters.runners.kubernetes import Cluster
-from copilot.announced import Announced
-from copilot.checks import Check
-from copilot.deps import Deps, Limits
-from copilot.engine import Engine
-from copilot.graph import NODES, Node, build
-from copilot.home import made, owned
-from copilot.incident import Incident
+from copilot.hands.kubernetes import Cluster
+from copilot.knowledge import Chosen, Dense, Knowledge, Library, Memory, choose, ollama_embed
 from copilot.model import Metered
+from copilot.model.pairs import Doubts
 from copilot.ports import Clock, ClusterSource, Embedder, Reranker, Runner, SourceError
-from copilot.reasoning.pairs import Doubts
-from copilot.received import Received
-from copilot.retrieval import Chosen, Dense, Knowledge, Library, Memory, choose
 from copilot.settings import Settings, SettingsError
-from copilot.sources import NotConfigured, Sources
-from copilot.state import STATE_TYPES
+from copilot.sources import connected as live
+from copilot.sources.alertmanager import AlertmanagerSource
+from copilot.sources.clock import SystemClock
+from copilot.sources.deployment import NotConfigured, Sources
+from copilot.sources.merged import DeclaredTopology
+from copilot.sources.received import Received
+from copilot.sources.recorded import RecordedBundle
+from copilot.sources.watch import Watch
 from copilot.store import Store
-from copilot.topologies import DeclaredTopology
-from copilot.watch import Watch
+from copilot.store.home import made, owned
+from copilot.types.checks import Check
+from copilot.types.incident import Incident
 from knowledge_base import playbooks
 from tools.playbook_executor import PlaybookError, Policy
 from tools.types import Playbook
@@ -94,7 +94,7 @@ def open_alerts(settings: Settings) -> AlertmanagerSource | None:
 
 def _cluster(settings: Settings) -> ClusterSource:
     try:
-        from copilot.adapters.kubernetes.connect import connected  # noqa: PLC0415 - an extra
+        from copilot.sources.kubernetes.connect import connected  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
         raise SettingsError(
             "kubernetes_namespace is set, but the client is missing: "
@@ -191,7 +191,7 @@ def unrunnable(settings: Settings, known: tuple[Playbook, ...]) -> Mapping[str, 
 
 def _acting(target: KubernetesTarget) -> Cluster:
     try:
-        from copilot.adapters.kubernetes.connect import acting  # noqa: PLC0415 - an extra
+        from copilot.hands.kubernetes_client import acting  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
         raise SettingsError(
             "runners_file has [kubernetes], but the client is missing: "
@@ -229,7 +229,7 @@ def _chosen(settings: Settings) -> Chosen:
     if ollama_embed.has_model(settings.embedder_url, settings.embedder_ollama_model):
         return choose("auto", ollama=True, local=False)
     # Asks a library of some size about its cache; only a search by meaning pays for it.
-    from copilot.adapters.model_cache import at_hand  # noqa: PLC0415
+    from copilot.knowledge.model_cache import at_hand  # noqa: PLC0415
 
     return choose("auto", ollama=False, local=at_hand(settings.embedder_local_model))
 
@@ -240,7 +240,7 @@ def _embedder(settings: Settings, chosen: Chosen) -> Embedder | None:
     if chosen.way == "ollama":
         return ollama_embed.OllamaEmbedder(settings.embedder_url, settings.embedder_ollama_model)
     # Loads torch: nothing that does not embed may pay for it.
-    from copilot.adapters.sentence_transformers import (  # noqa: PLC0415
+    from copilot.knowledge.sentence_transformers import (  # noqa: PLC0415
         SentenceTransformerEmbedder,
     )
 
@@ -255,7 +255,7 @@ def dense(settings: Settings, *, anew: bool = False) -> Iterator[tuple[Dense | N
     if embedder is None:
         yield None, chosen.reason
         return
-    from copilot.adapters.chroma import opened  # noqa: PLC0415
+    from copilot.knowledge.chroma import opened  # noqa: PLC0415
 
     folder = made(settings.home) / "vectors"
     with opened(folder, embedder.model, embedder.dimension, anew=anew) as index:
@@ -266,7 +266,7 @@ def _reranker(settings: Settings) -> Reranker | None:
     if not settings.reranker:
         return None
     # Loads torch: nothing that does not re-rank may pay for it.
-    from copilot.adapters.cross_encoder import CrossEncoderReranker  # noqa: PLC0415
+    from copilot.knowledge.cross_encoder import CrossEncoderReranker  # noqa: PLC0415
 
     return CrossEncoderReranker(settings.reranker)
 
@@ -297,7 +297,7 @@ def model(settings: Settings, *, lasting: bool = False) -> Iterator[tuple[Metere
         yield None, "switched off by COPILOT_MODEL_USE"
         return
     # Its client takes a third of a second to import; nothing that asks no model pays for it.
-    from copilot.adapters.ollama import connected  # noqa: PLC0415
+    from copilot.model.ollama import connected  # noqa: PLC0415
 
     found = connected(settings)
     try:
@@ -314,7 +314,7 @@ def model_checks(settings: Settings) -> Sequence[Check]:
     """What there is to say of the language model and its servers."""
     if settings.model_use == "off":
         return [Check("model", "missing", "switched off by COPILOT_MODEL_USE")]
-    from copilot.adapters.ollama.examine import examined  # noqa: PLC0415 - its client is slow
+    from copilot.model.ollama.examine import examined  # noqa: PLC0415 - its client is slow
 
     return list(examined(settings))
 

@@ -11,11 +11,11 @@ from typing import get_args, get_type_hints
 
 from typer.models import ArgumentInfo, OptionInfo
 
-from copilot import alerting
-from copilot.adapters.runners import declared
-from copilot.cli import app, journal_app, kb_app, playbook_app
-from copilot.graph import drawing
+from copilot.alerts import maintenance as alerting
+from copilot.case.graph import drawing
+from copilot.hands import declared
 from copilot.settings import Settings
+from copilot.surfaces.cli import app, journal_app, kb_app, playbook_app
 
 ROOT = Path(__file__).parent.parent
 SYSTEMS = {
@@ -79,7 +79,7 @@ def settings_page() -> str:
 
 def cli_page() -> str:
     """Every command with its arguments and options, read from the functions themselves."""
-    parts = ["# Commands", "", "Written by `make docs` from `copilot/cli.py`.", ""]
+    parts = ["# Commands", "", "Written by `make docs` from `copilot/surfaces/cli.py`.", ""]
     groups = (
         ("copilot", app),
         ("copilot journal", journal_app),

@@ -17,8 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from evals.baseline import BaselineError, worse_than
 from evals.baseline import read as read_baseline
 from evals.lab.cli import lab
-from evals.overview import tracking, whole
-from evals.overview.jobs import ARMS, Asked
+from evals.page import tracking, whole
+from evals.page.jobs import ARMS, Asked
 from evals.report import Arm, Options, Perturbation, Result, show
 
 EVERYTHING = "all"

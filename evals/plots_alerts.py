@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from evals.alerts.feed import Outcome
+from evals.alerts.score import NOISE
 from evals.alerts.streams import Stream
-from evals.scoring.alerts import NOISE
 
 _DAY = 86400.0
 _HELD = "#c8c8c8"

@@ -7,7 +7,7 @@ from typing import Protocol
 import matplotlib.pyplot as plt
 import numpy as np
 
-from evals.scoring.logs import LogScore
+from evals.logs.score import LogScore
 
 
 class Scored(Protocol):

@@ -9,10 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from evals.suites.kpi import THRESHOLD
-from evals.suites.kpi import Scored as KpiScored
-from evals.suites.metrics import Scored as NabScored
-from evals.suites.mts import Judged
+from evals.detection.kpi import THRESHOLD
+from evals.detection.kpi import Scored as KpiScored
+from evals.detection.metrics import Scored as NabScored
+from evals.detection.mts import Judged
 from tools.detector import DetectorConfig
 from tools.detector.arms import SETTINGS
 from tools.detector.single import Single

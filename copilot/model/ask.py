@@ -10,8 +10,8 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from copilot.model_io import Done, Message, ModelRequest, Piece
 from copilot.ports import Model, ModelError, ModelFault
+from copilot.types.model_io import Done, Message, ModelRequest, Piece
 from prompts import Language, load
 
 Reply = TypeVar("Reply", bound=BaseModel)

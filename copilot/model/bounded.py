@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from copilot.model_io import ModelEvent, ModelRequest
 from copilot.ports import Model, ModelError
+from copilot.types.model_io import ModelEvent, ModelRequest
 
 
 @dataclass(slots=True)

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 
-from copilot.model_io import Done, ModelEvent, ModelRequest
 from copilot.ports import Model, ModelError
+from copilot.types.model_io import Done, ModelEvent, ModelRequest
 
 
 @dataclass(slots=True)

@@ -7,10 +7,10 @@ from typing import Literal
 
 from sqlalchemy import Connection, Row, bindparam, or_, select, update
 
-from copilot.incident import CLOSED
 from copilot.store.database import Database
 from copilot.store.grouped import Grouped
 from copilot.store.tables import alerts, incidents
+from copilot.types.incident import CLOSED
 from tools.clusterer import SUPPRESSED, Action, Decision
 from tools.types import Alert, Timestamp
 

@@ -5,10 +5,10 @@ from typing import Literal
 from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, Connection, RowMapping, select, update
 
-from copilot.errors import OperatorError
 from copilot.store.canonical import document
 from copilot.store.database import Database
 from copilot.store.tables import approvals
+from copilot.types.errors import OperatorError
 from tools.types import Approval, Frozen, Plan, Timestamp
 
 ApprovalStatus = Literal[

@@ -2,10 +2,10 @@
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, select, update
 
-from copilot.conversation import Answer, Conversation, Turn, TurnStatus
 from copilot.store.canonical import document, sayable
 from copilot.store.database import Database, StoreError
 from copilot.store.tables import conversations, turns
+from copilot.types.conversation import Answer, Conversation, Turn, TurnStatus
 from prompts import Language
 from tools.types import Timestamp
 

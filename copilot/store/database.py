@@ -17,7 +17,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import PoolProxiedConnection
 
-from copilot.errors import OperatorError
+from copilot.types.errors import OperatorError
 
 BUSY_SECONDS = 30.0
 """How long a write waits for another process before it gives up."""

@@ -4,10 +4,10 @@ from typing import get_args
 
 from sqlalchemy import Connection, func, select, tuple_, update
 
-from copilot.incident import CLOSED, Incident, IncidentStatus
 from copilot.store.canonical import document
 from copilot.store.database import Database, StoreError
 from copilot.store.tables import incidents
+from copilot.types.incident import CLOSED, Incident, IncidentStatus
 from tools.types import Timestamp
 
 _OPEN = sorted(set(get_args(IncidentStatus)) - CLOSED)

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pydantic import JsonValue
 from sqlalchemy import Connection, RowMapping, select, update
 
-from copilot.incident import Event
 from copilot.store.canonical import canonical, sayable
 from copilot.store.database import Database
 from copilot.store.tables import journal, journal_head
+from copilot.types.incident import Event
 from tools.types import Frozen, Timestamp
 
 GENESIS = "0" * 64

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from copilot.model_io import Done, ModelEvent, ModelRequest, Piece
 from copilot.ports import ModelError
+from copilot.types.model_io import Done, ModelEvent, ModelRequest, Piece
 
 
 @dataclass(slots=True)

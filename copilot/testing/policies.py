@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
-from copilot.model_io import Done, ModelEvent, ModelRequest, Piece
 from copilot.ports import ModelError
 from copilot.testing.ollama import ChatRequest, Reply
+from copilot.types.model_io import Done, ModelEvent, ModelRequest, Piece
 
 Schema = dict[str, JsonValue]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from copilot.knowledge.words import terms
 from copilot.ports import SourceError
-from copilot.retrieval.words import terms
 from tools.types import FloatArray
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from copilot.editing import Edit
+from copilot.case.editing import Edit
 from copilot.model import Usage
 from copilot.store import Accepted, ApprovalRequest, Store, UnknownPlanError
 from tools.clusterer import Silence

@@ -10,17 +10,17 @@ from typing import Literal
 
 from langgraph.runtime import Runtime
 
-from copilot.adapters.recorded import RecordedBundle
-from copilot.adapters.runners import DryRunRunner
+from copilot.case.nodes.brief import brief
+from copilot.case.nodes.gather import gather
+from copilot.case.nodes.locate import locate
+from copilot.case.nodes.triage import triage
+from copilot.case.state import IncidentState
 from copilot.deps import Deps
-from copilot.incident import Incident
-from copilot.nodes.brief import brief
-from copilot.nodes.gather import gather
-from copilot.nodes.locate import locate
-from copilot.nodes.triage import triage
-from copilot.sources import Look, Sources
-from copilot.state import IncidentState
+from copilot.hands import DryRunRunner
+from copilot.sources.deployment import Look, Sources
+from copilot.sources.recorded import RecordedBundle
 from copilot.store import Store
+from copilot.types.incident import Incident
 from copilot.wiring import recorded_sources
 from evals.localization.cases import Answer
 from tools.detector import Onset

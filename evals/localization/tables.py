@@ -9,12 +9,12 @@ from statistics import fmean, median
 import numpy as np
 from pydantic import JsonValue
 
+from evals.detection.replay import Detection
 from evals.localization.cases import Case
-from evals.localization.detection import Detection
 from evals.localization.look import Located
 from evals.localization.published import PUBLISHED
+from evals.localization.score import Place, RankingScore, score
 from evals.report import Table, number
-from evals.scoring.ranking import Place, RankingScore, score
 
 KEYS = ("ac1", "ac3", "ac5", "avg5", "mrr")
 

@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from copilot.knowledge import Memory
 from copilot.ports import Model
-from copilot.retrieval import Memory
-from copilot.simulator import SimulatedSource, open_world, shipped_bundles
-from copilot.sources import Sources
+from copilot.sources.deployment import Sources
 from evals.reasoning.hostile import Hostile
 from evals.reasoning.investigate import Page, Ran, investigate
 from evals.reasoning.plant import Planted, annotated, kept, noted, planted
+from evals.simulator import SimulatedSource, open_world, shipped_bundles
 from knowledge_base import documents, playbooks
 from tools.types import FaultKind, Window
 

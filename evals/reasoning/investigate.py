@@ -12,20 +12,20 @@ from typing import Literal
 from langgraph.runtime import Runtime
 from pydantic import JsonValue
 
-from copilot.adapters.runners import DryRunRunner
+from copilot.case.graph import NODES, RECURSION_LIMIT, Node, build
+from copilot.case.nodes.approve import Approved
+from copilot.case.nodes.brief import brief
+from copilot.case.nodes.triage import Triaged, triage
+from copilot.case.reasoning.consult import ASKED
+from copilot.case.state import IncidentState
 from copilot.deps import Deps, Limits
-from copilot.graph import NODES, RECURSION_LIMIT, Node, build
-from copilot.incident import Incident
-from copilot.model_io import Done, ModelEvent, ModelRequest, Piece
-from copilot.nodes.approve import Approved
-from copilot.nodes.brief import brief
-from copilot.nodes.triage import Triaged, triage
+from copilot.hands import DryRunRunner
+from copilot.knowledge import Memory
 from copilot.ports import Clock, Model
-from copilot.reasoning.consult import ASKED
-from copilot.retrieval import Memory
-from copilot.sources import Sources
-from copilot.state import IncidentState
+from copilot.sources.deployment import Sources
 from copilot.store import Store
+from copilot.types.incident import Incident
+from copilot.types.model_io import Done, ModelEvent, ModelRequest, Piece
 from knowledge_base import playbooks
 from prompts import Language
 from tools.detector import Onset

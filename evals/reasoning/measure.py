@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue, ValidationError
 
 from copilot.deps import Limits
-from copilot.reasoning.replies import DiagnosisReply, NarrativeReply, PlanReply
+from copilot.model.replies import DiagnosisReply, NarrativeReply, PlanReply
 from evals.reasoning.investigate import Ran
 from tools.evidence import check, cited
 from tools.types import Evidence

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TypeVar, cast
 
-from copilot.sources import Look, Measured, Sources
+from copilot.sources.deployment import Look, Measured, Sources
 from evals.reasoning.hostile import Hostile
 from knowledge_base import Document, Section
 from tools.types import Alert, Change, Fact, FaultKind, LogLine, Telemetry, Text, Timestamp, Window

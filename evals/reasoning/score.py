@@ -8,17 +8,17 @@ from statistics import fmean
 
 import numpy as np
 
-from copilot.adapters.recorded import RecordedBundle
 from copilot.deps import Limits
+from copilot.sources.recorded import RecordedBundle
 from evals.localization.cases import Case
 from evals.localization.look import HANDED_OVER, Located
 from evals.localization.peers import label_prior
+from evals.localization.score import place
+from evals.localization.suite import kind_right
 from evals.localization.tables import Scored
 from evals.reasoning.investigate import Page, Ran
 from evals.reasoning.measure import grounding, outcomes, over_budget, total, worse
 from evals.report import Table, number
-from evals.scoring.ranking import place
-from evals.suites.incidents import kind_right
 from tools.types import Telemetry
 
 

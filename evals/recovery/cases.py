@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from copilot.simulator import RIGHT_PLAYBOOK, Scenario, SimulatedFault, scenario
-from copilot.simulator.scenario import HerringKind
+from evals.simulator import RIGHT_PLAYBOOK, Scenario, SimulatedFault, scenario
+from evals.simulator.scenario import HerringKind
 from tools.types import Timestamp
 
 Sort = Literal[

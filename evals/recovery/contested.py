@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
 
-from copilot.incident import Incident
 from copilot.store import (
     AlreadyConsumedError,
     AlreadyDecidedError,
@@ -18,6 +17,7 @@ from copilot.store import (
     UnknownPlanError,
     WrongDigestError,
 )
+from copilot.types.incident import Incident
 from evals.recovery.attack import NOW, Attack, Recorder
 from evals.recovery.forged import FACTS, GOOD, OTHER, approval
 from evals.recovery.hostile import filled

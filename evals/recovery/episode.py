@@ -14,13 +14,13 @@ import numpy as np
 from pydantic import JsonValue
 
 from copilot import settings, wiring
-from copilot.engine import Engine
-from copilot.incident import Incident
-from copilot.simulator import SimulatedRunner, SimulatedSource, World
-from copilot.sources import Sources
+from copilot.case.engine import Engine
+from copilot.sources.deployment import Sources
+from copilot.types.incident import Incident
 from evals.recovery.answering import Answering, answering
 from evals.recovery.cases import Case
 from evals.report import Arm
+from evals.simulator import SimulatedRunner, SimulatedSource, World
 from tools.playbook_executor import step_key
 from tools.types import Alert, Approval, Outcome, Plan, PlanStep, StepResult, Timestamp, Window
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from copilot.adapters.json_api import Address, JsonApi
-from copilot.adapters.prometheus import PrometheusClient
+from copilot.sources.json_api import Address, JsonApi
+from copilot.sources.prometheus import PrometheusClient
 from copilot.testing import servers
 from tests.contracts import shop
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from copilot.adapters.alertmanager import SUPPRESSED_BY, AlertmanagerSource
-from copilot.adapters.json_api import Address, JsonApi
-from copilot.adapters.payloads import parse
-from copilot.adapters.recorded import RecordedBundle
+from copilot.alerts.formats import parse
 from copilot.ports import AlertSource, SourceError
-from copilot.simulator.shipped import shipped_bundles
+from copilot.sources.alertmanager import SUPPRESSED_BY, AlertmanagerSource
+from copilot.sources.json_api import Address, JsonApi
+from copilot.sources.recorded import RecordedBundle
 from copilot.testing import servers
 from copilot.testing.strict_http import Asked, Reply, StrictServer, serving
+from evals.simulator.shipped import shipped_bundles
 from tests.contracts.clocks import Standing
 from tools.types import Window
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from copilot.adapters.elasticsearch import Documents, ElasticsearchSource
-from copilot.adapters.json_api import Address, JsonApi
-from copilot.adapters.log_slices import Bounds
-from copilot.adapters.loki import LokiSource, Selector
 from copilot.ports import SourceError
 from copilot.settings import SettingsError
+from copilot.sources.elasticsearch import Documents, ElasticsearchSource
+from copilot.sources.json_api import Address, JsonApi
+from copilot.sources.log_slices import Bounds
+from copilot.sources.loki import LokiSource, Selector
 from copilot.testing.elasticsearch import ElasticsearchServer
 from copilot.testing.loki import LokiServer, Written
 from copilot.testing.strict_http import Asked, Failure, StrictServer, serving

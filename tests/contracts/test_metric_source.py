@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from copilot.adapters.prometheus import PrometheusClient, PrometheusSource, queries
-from copilot.adapters.recorded import RecordedBundle
-from copilot.measurements import Beside
 from copilot.ports import MetricSource
-from copilot.received import Point, Received
-from copilot.simulator import SimulatedSource, World, scenario
-from copilot.simulator.shipped import shipped_bundles
+from copilot.sources.merged import Beside
+from copilot.sources.prometheus import PrometheusClient, PrometheusSource, queries
+from copilot.sources.received import Point, Received
+from copilot.sources.recorded import RecordedBundle
+from evals.simulator import SimulatedSource, World, scenario
+from evals.simulator.shipped import shipped_bundles
 from tests.contracts import shop
 from tests.contracts.clocks import Standing
 from tools.types import Series, Window

@@ -6,12 +6,12 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
-from copilot.adapters.ollama import Access, Breaker, Client, Endpoint, OllamaModel, Timeouts
 from copilot.model import ask
-from copilot.model_io import Done, Message, ModelRequest, Piece
+from copilot.model.ollama import Access, Breaker, Client, Endpoint, OllamaModel, Timeouts
 from copilot.ports import Model, ModelError
 from copilot.testing.model import ScriptedModel
 from copilot.testing.ollama import Scripted, ollama_server
+from copilot.types.model_io import Done, Message, ModelRequest, Piece
 from tools.types import Frozen
 
 TEXTS = {

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from copilot.adapters.json_api import Address, JsonApi
-from copilot.adapters.prometheus import Matcher, PrometheusClient, PrometheusSource, Query, queries
-from copilot.adapters.prometheus.promql import quoted
 from copilot.ports import SourceError
+from copilot.sources.json_api import Address, JsonApi
+from copilot.sources.prometheus import Matcher, PrometheusClient, PrometheusSource, Query, queries
+from copilot.sources.prometheus.promql import quoted
 from tests.contracts import shop
 from tests.contracts.clocks import Standing
 from tools.types import Edge, Series, Topology, Window

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, Gauge, Histogram, start_http_server
 
-from copilot.adapters.clock import SystemClock
-from copilot.adapters.json_api import Address, JsonApi
-from copilot.adapters.prometheus import PrometheusClient, PrometheusSource, queries
 from copilot.ports import SourceError
+from copilot.sources.clock import SystemClock
+from copilot.sources.json_api import Address, JsonApi
+from copilot.sources.prometheus import PrometheusClient, PrometheusSource, queries
 from copilot.testing import servers
 from tools.types import Series, Window
 

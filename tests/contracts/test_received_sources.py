@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from copilot.adapters.facts import from_file, from_url
-from copilot.adapters.json_api import Address, JsonApi
-from copilot.adapters.recorded import RecordedBundle
 from copilot.ports import SourceError
-from copilot.received import Received
-from copilot.simulator import SimulatedSource, World, scenario
-from copilot.simulator.shipped import shipped_bundles
+from copilot.sources.facts import from_file, from_url
+from copilot.sources.json_api import Address, JsonApi
+from copilot.sources.received import Received
+from copilot.sources.recorded import RecordedBundle
 from copilot.store import Store
 from copilot.testing.strict_http import Asked, Reply, StrictServer, serving
+from evals.simulator import SimulatedSource, World, scenario
+from evals.simulator.shipped import shipped_bundles
 from tests.contracts.clocks import Standing
 from tools.types import Change, LogLine, Span, Window
 

@@ -7,17 +7,17 @@ from pathlib import Path
 
 from langgraph.runtime import Runtime
 
-from copilot.adapters.runners import DryRunRunner
+from copilot.case.nodes.brief import brief
+from copilot.case.nodes.diagnose import diagnose, wants_more
+from copilot.case.nodes.gather import gather
+from copilot.case.state import Gathered, IncidentState
 from copilot.deps import Deps, Limits
-from copilot.incident import Incident
-from copilot.nodes.brief import brief
-from copilot.nodes.diagnose import diagnose, wants_more
-from copilot.nodes.gather import gather
+from copilot.hands import DryRunRunner
+from copilot.knowledge import Memory
 from copilot.ports import Model
-from copilot.retrieval import Memory
-from copilot.sources import Sources
-from copilot.state import Gathered, IncidentState
+from copilot.sources.deployment import Sources
 from copilot.store import Store
+from copilot.types.incident import Incident
 from knowledge_base import documents
 from tools.detector import Onset
 from tools.types import AlertGroup, Candidate, Evidence, Ranking, Term, Timestamp, Window

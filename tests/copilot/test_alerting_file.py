@@ -11,11 +11,12 @@ import pytest
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
-from copilot import alerting, wiring
-from copilot.alerting import AlertingFileError, read
-from copilot.cli import app
-from copilot.service import create_app
+from copilot import wiring
+from copilot.alerts import maintenance as alerting
+from copilot.alerts.maintenance import AlertingFileError, read
 from copilot.settings import load
+from copilot.surfaces.cli import app
+from copilot.surfaces.service import create_app
 from tests.contracts.clocks import Standing
 
 BACKUP = """

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from copilot.briefing import render
-from copilot.incident import Clocks, Incident
-from copilot.state import Gathered, IncidentState
+from copilot.case.briefing import render
+from copilot.case.state import Gathered, IncidentState
+from copilot.types.incident import Clocks, Incident
 from prompts import Language
 from tools.detector import Onset
 from tools.types import (

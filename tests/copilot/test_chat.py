@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from copilot.chat import Desk, Question, QuestionError
-from copilot.conversation import MOST_QUESTION, Answer
-from copilot.incident import Incident
 from copilot.settings import Settings
+from copilot.surfaces.chat import Desk, Question, QuestionError
+from copilot.types.conversation import MOST_QUESTION, Answer
+from copilot.types.incident import Incident
 from tests.copilot.worked_incident import DISK, POOL, desk_over, work_on
 from tools.evidence import cited
 

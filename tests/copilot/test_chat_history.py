@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from copilot.adapters.clock import SystemClock
-from copilot.chat import Desk, Question, Scope
-from copilot.conversation import Answer
-from copilot.incident import Incident
 from copilot.ports import Clock
-from copilot.sources import Sources
+from copilot.sources.clock import SystemClock
+from copilot.sources.deployment import Sources
 from copilot.store import Store, UnknownConversationError
 from copilot.store.conversations import KEPT, MOST_SUMMARY
+from copilot.surfaces.chat import Desk, Question, Scope
+from copilot.types.conversation import Answer
+from copilot.types.incident import Incident
 from tools.types import Evidence, Window
 
 NOW = 1_700_000_000.0
@@ -104,8 +104,8 @@ def test_questions_of_one_conversation_are_answered_one_after_the_other(tmp_path
 
 ASKS_AND_DIES = """
 import os, signal, sys
-from copilot.chat import Question
-from copilot.commands.desk import opened_desk
+from copilot.surfaces.chat import Question
+from copilot.surfaces.commands.desk import opened_desk
 from copilot.settings import Settings
 with opened_desk(Settings(model_use="off")) as desk:
     turn = desk.take(Question(text="help"))
@@ -115,7 +115,7 @@ with opened_desk(Settings(model_use="off")) as desk:
 
 GOES_ON = """
 import sys
-from copilot.commands.desk import opened_desk
+from copilot.surfaces.commands.desk import opened_desk
 from copilot.settings import Settings
 with opened_desk(Settings(model_use="off")) as desk:
     turn = desk.unanswered(sys.argv[1])

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from copilot.chat import Answering, ChatLimits, Desk, Progress, Question, structured_tools
-from copilot.chat.tools import TOOLS
-from copilot.conversation import Answer, Turn
-from copilot.incident import Incident
-from copilot.model_io import ModelEvent, ModelRequest
 from copilot.ports import ModelError
 from copilot.settings import Settings
+from copilot.surfaces.chat import Answering, ChatLimits, Desk, Progress, Question, structured_tools
+from copilot.surfaces.chat.tools import TOOLS
 from copilot.testing.model import ScriptedModel
+from copilot.types.conversation import Answer, Turn
+from copilot.types.incident import Incident
+from copilot.types.model_io import ModelEvent, ModelRequest
 from tests.copilot.worked_incident import POOL, desk_over, work_on
 from tools.evidence import cited
 

@@ -14,16 +14,16 @@ import uvicorn
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
-from copilot.chat import Desk, Progress, Question, QuestionError, Scope
-from copilot.commands.chat_remote import Remote
-from copilot.conversation import Turn
-from copilot.incident import Incident
-from copilot.service import create_app
 from copilot.settings import Settings
-from copilot.sources import Sources
+from copilot.sources.deployment import Sources
 from copilot.store import Store
+from copilot.surfaces.chat import Desk, Progress, Question, QuestionError, Scope
+from copilot.surfaces.commands.chat_remote import Remote
+from copilot.surfaces.service import create_app
 from copilot.testing.model import ScriptedModel
 from copilot.testing.service import CountedEngine
+from copilot.types.conversation import Turn
+from copilot.types.incident import Incident
 from tools.types import Candidate, Evidence, Plan, PlanStep, Ranking, Term, Window
 
 NOW = 1_767_225_700.0

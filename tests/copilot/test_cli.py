@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from copilot.cli import app
-from copilot.simulator import shipped_bundles
+from copilot.surfaces.cli import app
+from evals.simulator import shipped_bundles
 
 HEAVY = ("torch", "langgraph", "langchain_core", "sqlalchemy", "numpy", "networkx", "fastapi")
 
@@ -25,7 +25,7 @@ def run(*arguments: str | Path, answer: str = "") -> Result:
 
 def test_help_needs_nothing_heavy() -> None:
     code = (
-        "import sys; from copilot.cli import app; "
+        "import sys; from copilot.surfaces.cli import app; "
         f"sys.exit(','.join(m for m in {HEAVY!r} if m in sys.modules) or None)"
     )
     done = subprocess.run(
@@ -35,7 +35,7 @@ def test_help_needs_nothing_heavy() -> None:
 
 
 def test_no_command_but_one_that_embeds_imports_torch() -> None:
-    code = "import sys; import copilot.commands; sys.exit('torch' in sys.modules)"
+    code = "import sys; import copilot.surfaces.commands; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd="/", check=False).returncode == 0
 
 

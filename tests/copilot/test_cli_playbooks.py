@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from copilot.cli import app
+from copilot.surfaces.cli import app
 from knowledge_base import playbooks
 
 Run = Callable[..., Result]

@@ -9,14 +9,14 @@ import pytest
 from langgraph.runtime import Runtime
 from pydantic import JsonValue
 
-from copilot.incident import Incident
-from copilot.model_io import Message
-from copilot.nodes.report import report
+from copilot.case.nodes.report import report
+from copilot.case.state import IncidentState
+from copilot.model.pairs import Doubts
 from copilot.ports import ModelError, ModelFault
-from copilot.reasoning.pairs import Doubts
-from copilot.state import FollowUp, IncidentState
 from copilot.testing.model import ScriptedModel
 from copilot.testing.policies import Good, Injected, Lying, PolicyModel, Say, Schema
+from copilot.types.incident import FollowUp, Incident
+from copilot.types.model_io import Message
 from tests.copilot.reasoning_case import EVIDENCE, ONSET, RANKING, desk, diagnosed, item, state
 from tools.clusterer import Doubt
 from tools.types import Alert

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from copilot.editing import Edit, NothingChangedError
-from copilot.service import create_app
+from copilot.case.editing import Edit, NothingChangedError
 from copilot.settings import load
 from copilot.store import NoRightError, WrongDigestError
+from copilot.surfaces.service import create_app
 from tests.copilot.test_rights import LISTED, Desk, desk
 from tools.playbook_executor import ParameterError, Policy
 

@@ -10,19 +10,19 @@ import pytest
 from langgraph.runtime import Runtime
 
 from copilot import wiring
-from copilot.adapters.clock import SystemClock
+from copilot.case.engine import Engine
+from copilot.case.graph import NODES, Node
+from copilot.case.state import IncidentState
 from copilot.deps import Deps
-from copilot.engine import Engine
-from copilot.graph import NODES, Node
-from copilot.incident import Incident
-from copilot.own_changes import of_others
+from copilot.hands.own_changes import of_others
 from copilot.ports import Runner, SourceError
 from copilot.settings import load
-from copilot.simulator import scenario
-from copilot.sources import Sources
-from copilot.state import IncidentState
+from copilot.sources.clock import SystemClock
+from copilot.sources.deployment import Sources
 from copilot.store import RefusedError
-from copilot.testing.survival import DurableWorld
+from copilot.types.incident import Incident
+from evals.simulator import scenario
+from evals.torture.survival import DurableWorld
 from tools.types import Alert, Approval, Change, Owner, PlanStep, Series, StepResult, Window
 
 SCENARIO = scenario("pool_exhaustion", 3)

@@ -9,14 +9,14 @@ from threading import Barrier
 import pytest
 from langgraph.runtime import Runtime
 
+from copilot.case.nodes.act import act, remaining
+from copilot.case.state import IncidentState
 from copilot.deps import Deps
-from copilot.incident import Incident
-from copilot.nodes.act import act, remaining
-from copilot.simulator import scenario
-from copilot.sources import Sources
-from copilot.state import IncidentState
+from copilot.sources.deployment import Sources
 from copilot.store import Halted, Store
-from copilot.testing.survival import DurableWorld
+from copilot.types.incident import Incident
+from evals.simulator import scenario
+from evals.torture.survival import DurableWorld
 from knowledge_base import playbooks
 from tools.detector import Onset
 from tools.playbook_executor import fill, parse

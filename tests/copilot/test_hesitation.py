@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from copilot import wiring
-from copilot.adapters.recorded import RecordedBundle
-from copilot.announced import Announced
-from copilot.hesitation import unfelt
+from copilot.alerts.maintenance import Announced
+from copilot.case.guards import unfelt
 from copilot.settings import Settings
-from copilot.simulator import SimulatedSource, open_world, shipped_bundles
+from copilot.sources.recorded import RecordedBundle
+from evals.simulator import SimulatedSource, open_world, shipped_bundles
 from tools.clusterer import Matcher, Silence
 from tools.types import Candidate, Evidence, FaultKind, Ranking, Term, Window
 

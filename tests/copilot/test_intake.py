@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from copilot.announced import Announced
-from copilot.intake import Intake
+from copilot.alerts.admission import Intake
+from copilot.alerts.maintenance import Announced
 from copilot.store import Store
 from tools.clusterer import Doubt, Matcher, PairJudge, Silence, Verdict
 from tools.types import Alert, Edge, Topology

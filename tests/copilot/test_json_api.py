@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from pydantic import SecretStr
 
-from copilot.adapters.json_api import Address, AnswerError, JsonApi, TooLargeError
 from copilot.ports import SourceError
+from copilot.sources.json_api import Address, AnswerError, JsonApi, TooLargeError
 from copilot.testing.strict_http import Asked, Failure, Reply, StrictServer, serving
 
 

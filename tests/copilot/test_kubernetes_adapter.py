@@ -12,11 +12,11 @@ import pytest
 import yaml
 from kubernetes import client
 
-from copilot.adapters import kubernetes as adapters
-from copilot.adapters.kubernetes.kinds import KINDS
-from copilot.adapters.kubernetes.live import KubernetesApi
-from copilot.adapters.kubernetes.snapshot import RecordedSnapshot
 from copilot.ports import ClusterSource, SourceError
+from copilot.sources import kubernetes as adapters
+from copilot.sources.kubernetes.kinds import KINDS
+from copilot.sources.kubernetes.live import KubernetesApi
+from copilot.sources.kubernetes.snapshot import RecordedSnapshot
 from tools.cluster_inspector import diagnose, survey
 from tools.types import ClusterState, Look
 

@@ -4,11 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from copilot.adapters.kubernetes import described, listing, manifest
-from copilot.adapters.kubernetes.quantities import age, amount
-from copilot.adapters.kubernetes.redaction import addresses, harmless
-from copilot.adapters.kubernetes.tables import rows
 from copilot.ports import SourceError
+from copilot.sources.kubernetes import manifest
+from copilot.sources.kubernetes.quantities import age, amount
+from copilot.sources.kubernetes.redaction import addresses, harmless
+from evals.kubernetes.describe import described
+from evals.kubernetes.listings import listing
+from evals.kubernetes.tables import rows
 
 
 def table(*rows: tuple[str, ...]) -> str:

@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 
 from copilot import settings
-from copilot.adapters.alertmanager import SUPPRESSED_BY
-from copilot.adapters.live import alertmanager, connected
-from copilot.adapters.loki import LokiSource
-from copilot.adapters.prometheus import PrometheusSource
 from copilot.ports import Remote, SourceError
-from copilot.received import Received
-from copilot.service.pull import pulled
 from copilot.settings import SettingsError
-from copilot.sources import NotConfigured, Sources
+from copilot.sources.alertmanager import SUPPRESSED_BY
+from copilot.sources.connected import alertmanager, connected
+from copilot.sources.deployment import NotConfigured, Sources
+from copilot.sources.loki import LokiSource
+from copilot.sources.merged import Joined
+from copilot.sources.prometheus import PrometheusSource
+from copilot.sources.received import Received
 from copilot.store import Store
+from copilot.surfaces.service.pull import pulled
 from copilot.testing.service import CountedEngine
-from copilot.topologies import Joined
 from tests.contracts.clocks import Standing
 from tools.clusterer import Matcher, Silence
 from tools.types import Alert, Edge, Topology, Window

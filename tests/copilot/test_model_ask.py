@@ -6,9 +6,9 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from copilot.model import Asked, ask
-from copilot.model_io import Message, ModelRequest
 from copilot.ports import ModelError
 from copilot.testing.model import ScriptedModel
+from copilot.types.model_io import Message, ModelRequest
 
 
 class Verdict(BaseModel):

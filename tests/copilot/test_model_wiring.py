@@ -10,15 +10,15 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from copilot import settings, wiring
-from copilot.cli import app
 from copilot.model import Metered
-from copilot.model_io import Message, ModelRequest
 from copilot.ports import ModelError
-from copilot.service import create_app
 from copilot.settings import SettingsError
+from copilot.surfaces.cli import app
+from copilot.surfaces.service import create_app
 from copilot.testing.model import ScriptedModel
 from copilot.testing.ollama import EMBEDS, OllamaServer, Pulled, Scripted, ollama_server
 from copilot.testing.service import CountedEngine
+from copilot.types.model_io import Message, ModelRequest
 
 NOWHERE = "http://127.0.0.1:9"
 REQUEST = ModelRequest(messages=(Message(role="user", content="who?"),))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from copilot.adapters.ollama import (
+from copilot.model.ollama import (
     Access,
     Breaker,
     Client,
@@ -16,8 +16,7 @@ from copilot.adapters.ollama import (
     Options,
     Timeouts,
 )
-from copilot.adapters.ollama.estimate import Estimate, estimated
-from copilot.model_io import Done, Message, ModelEvent, ModelRequest, Piece, Priority, Thought
+from copilot.model.ollama.estimate import Estimate, estimated
 from copilot.ports import ModelError, ModelFault
 from copilot.testing.ollama import (
     Chaos,
@@ -31,6 +30,7 @@ from copilot.testing.ollama import (
     ToolCall,
     ollama_server,
 )
+from copilot.types.model_io import Done, Message, ModelEvent, ModelRequest, Piece, Priority, Thought
 
 PATIENT = Timeouts(first_token_s=20, between_tokens_s=20, queue_s=20)
 HASTY = Timeouts(first_token_s=0.3, between_tokens_s=0.3, queue_s=20)

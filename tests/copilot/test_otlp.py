@@ -18,10 +18,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from pydantic import SecretStr
 
-from copilot.received import Received, Rings
-from copilot.received.rings import Entry
-from copilot.service import create_app
+from copilot.sources.received import Received, Rings
+from copilot.sources.received.rings import Entry
 from copilot.store import Store
+from copilot.surfaces.service import create_app
 from copilot.testing.service import CountedEngine
 from tools.types import Edge, LogLine, Window
 

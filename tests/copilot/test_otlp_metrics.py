@@ -13,12 +13,12 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
 
-from copilot.adapters.otlp import points
-from copilot.measurements import Beside
 from copilot.ports import SourceError
-from copilot.received import Received
-from copilot.service import create_app
+from copilot.sources.merged import Beside
+from copilot.sources.otlp import points
+from copilot.sources.received import Received
 from copilot.store import Store
+from copilot.surfaces.service import create_app
 from copilot.testing.service import CountedEngine
 from tests.contracts.clocks import Standing
 from tests.copilot.test_otlp import Door

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from copilot.adapters.payloads import parse
-from copilot.adapters.payloads.fields import moment
-from copilot.adapters.payloads.samples import START, alertmanager, cloud_event, grafana, pagerduty
+from copilot.alerts.formats import parse
+from copilot.alerts.formats.fields import moment
+from copilot.testing.payloads import START, alertmanager, cloud_event, grafana, pagerduty
 from tools.clusterer import fingerprint
 from tools.types import Alert
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from copilot.adapters.payloads import Kind, MalformedError, PayloadError, TooManyAlertsError, parse
-from copilot.adapters.payloads.samples import alertmanager, cloud_event, grafana, pagerduty
+from copilot.alerts.formats import Kind, MalformedError, PayloadError, TooManyAlertsError, parse
+from copilot.testing.payloads import alertmanager, cloud_event, grafana, pagerduty
 from tools.types import Alert
 
 NOW = 1_767_225_700.0  # 2026-01-01T00:01:40Z

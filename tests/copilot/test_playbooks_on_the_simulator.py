@@ -2,7 +2,7 @@
 
 import pytest
 
-from copilot.simulator import (
+from evals.simulator import (
     RIGHT_PLAYBOOK,
     SimulatedFault,
     SimulatedRunner,

@@ -7,15 +7,15 @@ from fastapi.testclient import TestClient
 from typer.testing import CliRunner, Result
 
 from copilot import wiring
-from copilot.cli import app
-from copilot.engine import Engine
-from copilot.incident import Incident
-from copilot.postmortem import NotClosedError, draft
-from copilot.retrieval import Cause, Knowledge, Library
-from copilot.service import create_app
+from copilot.case.engine import Engine
+from copilot.case.postmortem import NotClosedError, draft
+from copilot.knowledge import Cause, Knowledge, Library
 from copilot.settings import Settings, load
-from copilot.simulator import scenario
-from copilot.testing.survival import DurableWorld
+from copilot.surfaces.cli import app
+from copilot.surfaces.service import create_app
+from copilot.types.incident import Incident
+from evals.simulator import scenario
+from evals.torture.survival import DurableWorld
 from knowledge_base import parse_document
 from tools.types import Approval, Window
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from copilot.adapters.prometheus import Query, QueryError, queries
-from copilot.adapters.prometheus.owners import owned_by
-from copilot.adapters.prometheus.plan import Asked, seconds
+from copilot.sources.prometheus import Query, QueryError, queries
+from copilot.sources.prometheus.owners import owned_by
+from copilot.sources.prometheus.plan import Asked, seconds
 from tools.topology_walker.signals import Family, read
 
 FAMILIES: dict[str, Family] = {

@@ -8,14 +8,14 @@ from typing import Any, Literal
 import pytest
 from langgraph.runtime import Runtime
 
+from copilot.case.nodes.plan import plan
+from copilot.case.state import Gathered, IncidentState
 from copilot.deps import Deps, Limits
-from copilot.incident import Event, Incident
-from copilot.nodes.plan import plan
-from copilot.retrieval import Memory
-from copilot.sources import Sources
-from copilot.state import Gathered, IncidentState
+from copilot.knowledge import Memory
+from copilot.sources.deployment import Sources
 from copilot.store import Store
 from copilot.testing.policies import PolicyModel
+from copilot.types.incident import Event, Incident
 from knowledge_base import documents, playbooks
 from tests.copilot.test_runners import StandingClock
 from tests.tools.test_playbook_proposal import EVIDENCE, located

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from copilot.adapters.ollama.breaker import Breaker
-from copilot.adapters.ollama.client import Access, Client, Timeouts
-from copilot.adapters.ollama.model import Endpoint, OllamaModel
-from copilot.adapters.ollama.options import Options
-from copilot.model.untrusted import Fence
-from copilot.reasoning.table import by_use, fitted
+from copilot.model.fence import Fence
+from copilot.model.ollama.breaker import Breaker
+from copilot.model.ollama.client import Access, Client, Timeouts
+from copilot.model.ollama.model import Endpoint, OllamaModel
+from copilot.model.ollama.options import Options
+from copilot.model.table import by_use, fitted
 from copilot.testing.ollama import ollama_server
 from copilot.testing.policies import Good, Lying, PolicyModel, Say, Served
 from prompts import LANGUAGES, Language, load

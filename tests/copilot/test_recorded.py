@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from copilot.adapters.recorded import BundleError, RecordedBundle
+from copilot.sources.recorded import BundleError, RecordedBundle
 from tools.types import Window
 
 T0 = 1_700_000_000.0

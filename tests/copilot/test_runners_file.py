@@ -17,12 +17,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from copilot import wiring
-from copilot.adapters.recorded import RecordedBundle
-from copilot.adapters.runners import RunnersFileError, read_runners
-from copilot.cli import app
+from copilot.hands import RunnersFileError, read_runners
 from copilot.settings import SettingsError, load
-from copilot.simulator import shipped_bundles
+from copilot.sources.recorded import RecordedBundle
+from copilot.surfaces.cli import app
 from copilot.testing.runners import Target
+from evals.simulator import shipped_bundles
 from knowledge_base import playbooks
 
 SHIPPED = {one.id for one in playbooks()}

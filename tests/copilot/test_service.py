@@ -10,11 +10,11 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
-from copilot.adapters.payloads.samples import alertmanager, cloud_event, grafana, pagerduty
-from copilot.incident import Clocks, Incident
-from copilot.service import create_app
 from copilot.store import Store, StoreError
+from copilot.surfaces.service import create_app
+from copilot.testing.payloads import alertmanager, cloud_event, grafana, pagerduty
 from copilot.testing.service import CountedEngine
+from copilot.types.incident import Clocks, Incident
 from tools.types import Evidence, Plan, Window
 
 NOW = 1_767_225_700.0

@@ -15,10 +15,10 @@ import uvicorn
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
-from copilot.incident import Incident
-from copilot.service import Streams, create_app
 from copilot.store import Store
+from copilot.surfaces.service import Streams, create_app
 from copilot.testing.service import CountedEngine
+from copilot.types.incident import Incident
 
 NOW = 1_700_000_000.0
 

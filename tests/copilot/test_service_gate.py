@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from copilot.service import create_app
 from copilot.store import Store
+from copilot.surfaces.service import create_app
 from copilot.testing.service import CountedEngine
 
 JSON = {"content-type": "application/json"}

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from copilot.simulator import (
+from evals.simulator import (
     RIGHT_PLAYBOOK,
     Fault,
     Missing,

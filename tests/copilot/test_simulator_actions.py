@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydantic import JsonValue
 
-from copilot.simulator import (
+from evals.simulator import (
     RIGHT_PLAYBOOK,
     Fault,
     Scenario,

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from copilot.adapters.recorded import RecordedBundle
-from copilot.simulator import (
+from copilot.sources.recorded import RecordedBundle
+from evals.simulator import (
     Scenario,
     SimulatedRunner,
     World,
@@ -18,7 +18,7 @@ from copilot.simulator import (
     shipped_bundles,
     write_bundle,
 )
-from copilot.simulator.shipped import write_shipped
+from evals.simulator.shipped import write_shipped
 from tools.types import PlanStep, Window
 
 ALWAYS = Window(start=0.0, end=1e12)

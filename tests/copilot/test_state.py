@@ -7,9 +7,9 @@ import pytest
 from pydantic import BaseModel
 
 from copilot import wiring
-from copilot.graph import drawing
-from copilot.incident import Clocks, Hypothesis, Opinion
-from copilot.state import STATE_TYPES, Diagnosis, FollowUp, Gathered, IncidentState, Verified
+from copilot.case.graph import drawing
+from copilot.case.state import STATE_TYPES, Diagnosis, Gathered, IncidentState, Verified
+from copilot.types.incident import Clocks, FollowUp, Hypothesis, Opinion
 from tools.detector import Onset
 from tools.types import (
     AlertGroup,

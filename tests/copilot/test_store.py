@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
-from copilot.incident import Incident
 from copilot.store import Store, StoreError
 from copilot.store.database import Database
 from copilot.store.grouped import Grouped
+from copilot.types.incident import Incident
 from tools.types import Alert, AlertStatus
 
 NOW = 1_700_000_000.0

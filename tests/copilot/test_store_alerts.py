@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from copilot.incident import Incident
 from copilot.store import (
     Store,
 )
+from copilot.types.incident import Incident
 from tools.clusterer import Decision
 from tools.types import Alert, AlertStatus
 

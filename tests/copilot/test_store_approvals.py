@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from copilot.incident import Incident
 from copilot.store import (
     AlreadyConsumedError,
     AlreadyDecidedError,
@@ -18,6 +17,7 @@ from copilot.store import (
     UnknownPlanError,
     WrongDigestError,
 )
+from copilot.types.incident import Incident
 from tools.types import Approval, Plan, StepResult
 
 NOW = 1_700_000_000.0

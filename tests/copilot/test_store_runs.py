@@ -5,13 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from copilot.incident import Incident, IncidentStatus
 from copilot.store import (
     LeaseLostError,
     Store,
     StoreError,
     UnknownIncidentError,
 )
+from copilot.types.incident import Incident, IncidentStatus
 from tools.types import Evidence, Window
 
 NOW = 1_700_000_000.0

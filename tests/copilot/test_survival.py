@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from copilot import wiring
-from copilot.graph import NODES
+from copilot.case.graph import NODES
 from copilot.settings import load
-from copilot.simulator import scenario
 from copilot.store import Store
-from copilot.testing.survival import DurableWorld, killed_once
+from evals.simulator import scenario
+from evals.torture.survival import DurableWorld, killed_once
 from tools.types import Approval, Window
 
 SCENARIO = scenario("pool_exhaustion", 3)

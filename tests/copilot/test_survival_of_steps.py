@@ -11,9 +11,9 @@ import pytest
 
 from copilot import wiring
 from copilot.settings import load
-from copilot.simulator import scenario
 from copilot.store import Store
-from copilot.testing.survival import DurableWorld, KillAt, MortalOutbox, MortalRunner
+from evals.simulator import scenario
+from evals.torture.survival import DurableWorld, KillAt, MortalOutbox, MortalRunner
 from tools.types import Approval, Window
 
 SCENARIO = scenario("network_loss", 3)  # drained by a plan of class C: two people

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from langgraph.runtime import Runtime
 
-from copilot.incident import Incident
-from copilot.nodes.act import longest_s
-from copilot.nodes.verify import verify
+from copilot.case.nodes.act import longest_s
+from copilot.case.nodes.verify import verify
 from copilot.store import Store, TargetBusyError
+from copilot.types.incident import Incident
 from tests.copilot.test_executors import NOW, PLAN, TWO_STEPS, Executor, approval
 from tools.playbook_executor import fill, parse
 from tools.types import Outcome, Plan

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from copilot.simulator import SimulatedFault, SimulatedSource, World, scenario
-from copilot.watch import LEARNT, Watch
+from copilot.sources.watch import LEARNT, Watch
+from evals.simulator import SimulatedFault, SimulatedSource, World, scenario
 from tools.types import Alert, Series, Window
 
 INTERVAL_S = 15.0

@@ -5,13 +5,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from copilot import wiring
-from copilot.adapters.recorded import RecordedBundle
-from copilot.chat import Desk
-from copilot.commands.desk import opened_desk
-from copilot.incident import Incident
 from copilot.ports import Model
 from copilot.settings import Settings
-from copilot.simulator import SimulatedSource, open_world, shipped_bundles
+from copilot.sources.recorded import RecordedBundle
+from copilot.surfaces.chat import Desk
+from copilot.surfaces.commands.desk import opened_desk
+from copilot.types.incident import Incident
+from evals.simulator import SimulatedSource, open_world, shipped_bundles
 
 POOL = "sim-4be1c7"  # payment: its connection pool is exhausted; a harmless deploy just before
 DISK = "sim-92d05a"  # orders-db: its disk is full

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evals.localization.detection import Alarms, Replay, by_three_sigma, by_watch, of_histories
+from evals.detection.replay import Alarms, Replay, by_three_sigma, by_watch, of_histories
 from tools.types import Series
 
 TIMES = np.arange(0.0, 6 * 3600.0, 60.0)

@@ -1,6 +1,6 @@
 """The ingest benchmark measures a running service and finds on disk what it answered for."""
 
-from evals.benchmarks.ingest import bodies_of, service
+from evals.alerts.ingest import bodies_of, service
 
 
 def test_a_flood_is_measured_and_all_of_it_is_on_disk_after_kill_9() -> None:

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from rich.progress import Progress
 
-from copilot.adapters.recorded import RecordedBundle
+from copilot.sources.recorded import RecordedBundle
 from evals import baseline
 from evals.lab.faults.catalogue import NAMES, scenario
 from evals.lab.recorder import BUNDLE_LIMIT, bundle_of
+from evals.localization import suite as incidents
 from evals.localization.cases import RECORDINGS, read
 from evals.report import Options, Result
-from evals.suites import incidents
 
 
 def truth(root: Path) -> list[dict[str, Any]]:

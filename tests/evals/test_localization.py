@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from rich.progress import Progress
 
-from copilot.adapters.recorded import RecordedBundle
-from copilot.simulator import shipped_bundles
+from copilot.sources.recorded import RecordedBundle
+from evals.detection.replay import by_watch, with_history
 from evals.keys import differences
 from evals.localization.cases import CaseSetError, read
-from evals.localization.detection import by_watch, with_history
+from evals.localization.fault_kinds import accepted
 from evals.localization.look import locate_bundle
 from evals.localization.peers import PEERS
 from evals.localization.perturb import anonymous, perturb
 from evals.localization.robustness import robustness_table
+from evals.localization.suite import score_set
 from evals.report import Options
-from evals.scoring.fault_kinds import accepted
-from evals.suites.incidents import score_set
+from evals.simulator import shipped_bundles
 from tools.types import Alert, Change, Edge, LogLine, Series, Span, Telemetry, Topology, Window
 
 T = np.arange(0.0, 1200.0, 60.0)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from rich.progress import Progress
 
+from evals.detection import kpi, metrics, mts
 from evals.keys import differences
 from evals.report import Options, Result
-from evals.suites import kpi, metrics, mts
 
 START = 1_400_000_000
 

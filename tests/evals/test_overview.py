@@ -11,18 +11,18 @@ from pydantic import JsonValue
 from rich.progress import Progress
 from typer.testing import CliRunner
 
-from copilot.commands.demo import demo as replay
 from copilot.settings import Settings
+from copilot.surfaces.commands.demo import demo as replay
 from evals.__main__ import app
-from evals.overview import jobs, tracking, view, whole
-from evals.overview.clocks import clocked, share
-from evals.overview.difference import differences
-from evals.overview.jobs import Asked, Run
-from evals.overview.page import brief_markup
-from evals.overview.pictures import selected
-from evals.overview.stages import headline, lines
+from evals.localization import demo
+from evals.page import jobs, tracking, view, whole
+from evals.page.clocks import clocked, share
+from evals.page.difference import differences
+from evals.page.jobs import Asked, Run
+from evals.page.page import brief_markup
+from evals.page.pictures import selected
+from evals.page.stages import headline, lines
 from evals.report import Options, Result, Table
-from evals.suites import demo
 from prompts import load
 from tests.evals import chromium
 

@@ -10,12 +10,12 @@ from rich.progress import Progress
 from copilot.deps import Limits
 from copilot.testing.policies import Injected, PolicyModel
 from evals.keys import differences
+from evals.reasoning import suite as reasoning
 from evals.reasoning.hostile import Hostile, hostile
 from evals.reasoning.injection import Scene, attempt, names, scene
 from evals.reasoning.injection import differences as achieved
 from evals.reasoning.measure import grounding, over_budget, worse
 from evals.report import Options, Result
-from evals.suites import reasoning
 from tools.types import Ranking
 
 TEXTS = hostile()

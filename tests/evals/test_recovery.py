@@ -4,12 +4,12 @@ import pytest
 from rich.progress import Progress
 
 from evals.keys import differences
+from evals.recovery import suite as recovery
 from evals.recovery.answering import Answering, PolicyName
 from evals.recovery.cases import Case, cases
 from evals.recovery.episode import Executed, Lived, live
 from evals.recovery.score import score
 from evals.report import Options
-from evals.suites import recovery
 from knowledge_base import playbooks
 from tools.playbook_executor import fill
 from tools.types import Plan

@@ -10,12 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.progress import Progress
 
-from evals.alerts import peers
+from evals.alerts import peers, suite
 from evals.alerts.feed import deliveries, ours
-from evals.alerts.streams import Stream
-from evals.keys import differences
-from evals.report import Options
-from evals.scoring.alerts import (
+from evals.alerts.score import (
     NOISE,
     Clustering,
     adjusted_rand,
@@ -25,7 +22,9 @@ from evals.scoring.alerts import (
     score,
     v_measure,
 )
-from evals.suites import alerts as suite
+from evals.alerts.streams import Stream
+from evals.keys import differences
+from evals.report import Options
 from tools.clusterer import fingerprint
 from tools.types import Alert, Topology
 

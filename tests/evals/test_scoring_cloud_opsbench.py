@@ -9,13 +9,13 @@ import pytest
 from rich.progress import Progress
 
 from copilot.ports import SourceError
-from evals.cloudopsbench import ToolCache, cases
-from evals.cloudopsbench.labels import CAUSES, TAXONOMY, label
-from evals.cloudopsbench.texts import alerts, dependencies, logs, series, unit
 from evals.keys import differences
+from evals.kubernetes import ToolCache, cases
+from evals.kubernetes import suite as cloud_opsbench
+from evals.kubernetes.labels import CAUSES, TAXONOMY, label
+from evals.kubernetes.score import Label, means, score
+from evals.kubernetes.texts import alerts, dependencies, logs, series, unit
 from evals.report import Options
-from evals.scoring.cloud_opsbench import Label, means, score
-from evals.suites import cloud_opsbench
 from tools.cluster_inspector import diagnose, survey
 from tools.cluster_inspector.rules import RULES
 from tools.types import ClusterState, Look

@@ -7,8 +7,8 @@ import pytest
 from rich.progress import Progress
 
 from evals.keys import differences
-from evals.report import Options
-from evals.scoring.knowledge import (
+from evals.knowledge import suite as knowledge
+from evals.knowledge.score import (
     QUERIES,
     Answered,
     QueriesError,
@@ -19,7 +19,7 @@ from evals.scoring.knowledge import (
     read_queries,
     recall,
 )
-from evals.suites import knowledge
+from evals.report import Options
 from knowledge_base import documents
 
 KNOWN = frozenset(document.id for document in documents())

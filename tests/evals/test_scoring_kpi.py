@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evals.scoring.kpi import (
+from evals.detection.score_kpi import (
     Curve,
     at_threshold,
     curve,

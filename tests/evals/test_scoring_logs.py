@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.progress import Progress
 
-from evals.benchmarks.log_lines import lines
 from evals.keys import differences
+from evals.logs import suite as logs
+from evals.logs.files import read_logs
+from evals.logs.lines import lines
+from evals.logs.score import LogScore, mean, normalise, score
 from evals.report import Options
-from evals.scoring.log_files import read_logs
-from evals.scoring.logs import LogScore, mean, normalise, score
-from evals.suites import logs
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from evals.scoring.nab import (
+from evals.detection.score_nab import (
     LOW_FN,
     LOW_FP,
     STANDARD,

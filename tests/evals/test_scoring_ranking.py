@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from evals.scoring.ranking import Place, place, score
+from evals.localization.score import Place, place, score
 
 
 def test_the_answer_on_top_scores_one_everywhere() -> None:

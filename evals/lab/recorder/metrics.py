@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from copilot.adapters.clock import SystemClock
-from copilot.adapters.json_api import Address, JsonApi
-from copilot.adapters.prometheus import PrometheusClient, PrometheusSource, queries
-from copilot.simulator.tables import metric_rows
+from copilot.sources.clock import SystemClock
+from copilot.sources.json_api import Address, JsonApi
+from copilot.sources.prometheus import PrometheusClient, PrometheusSource, queries
+from evals.simulator.tables import metric_rows
 from tools.types import Series, Window
 
 SAMPLING_S = 5

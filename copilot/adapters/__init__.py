@@ -1,1 +1,0 @@
-"""Concrete ends of the ports: one file or folder per thing outside the process."""

@@ -1,0 +1,216 @@
+"""The door's second half: written alerts become incidents, and incidents get runs.
+
+Alerts are on disk before this looks at them, and every decision is written with its reason in one
+transaction with the incident and the run it opens; a process killed in between decides again.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from copilot.alerts.maintenance import Announced
+from copilot.ports import Clock
+from copilot.store import Assignment, Store, StoredAlert
+from copilot.types.incident import Clocks, Incident
+from tools.clusterer import Clusterer, Decision, NoiseModel, PairJudge
+from tools.types import Alert, Timestamp, Topology
+
+log = logging.getLogger(__name__)
+
+REMEMBER_S = 300.0
+"""How often what was learned of noise is written down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What one pass of the intake did to incidents; `decided` counts alerts."""
+
+    decided: int = 0
+    opened: tuple[str, ...] = ()
+    grown: tuple[str, ...] = ()
+    ended: tuple[str, ...] = ()
+
+
+class Intake:
+    """Decides on accepted alerts, one batch at a time; its memory is rebuilt from the store."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        topology: Topology,
+        new_id: Callable[[], str],
+        memory: Path | None = None,
+        judge: PairJudge | None = None,
+        announced: Announced | None = None,
+    ) -> None:
+        self._announced = announced or Announced()
+        self._store = store
+        self._judge = judge
+        self._clock = clock
+        self._topology = topology
+        self._new_id = new_id
+        self._memory = memory
+        self._remembered_at = clock.now()
+        self._noise = _remembered(memory)
+        self._clusterer = self._rebuilt()
+
+    def decide(self, limit: int = 1000) -> Changed:
+        """Decide on the next undecided alerts; nothing to do is an empty `Changed`."""
+        waiting = self._store.alerts.unassigned(limit)
+        if not waiting:
+            return Changed()
+        if self._clock.now() - self._remembered_at > REMEMBER_S:
+            self.remember()
+        try:
+            return self._record(waiting)
+        except BaseException:
+            # What the clusterer remembers of this batch was not written: forget it.
+            self._clusterer = self._rebuilt()
+            raise
+
+    def remember(self) -> None:
+        """Write down what was learned of noise, so that a restart need not learn it again."""
+        self._remembered_at = self._clock.now()
+        if self._memory is None:
+            return
+        beside = self._memory.with_suffix(".new")
+        try:
+            beside.write_text(self._noise.dump(), encoding="utf-8")
+            beside.replace(self._memory)
+        except OSError as problem:
+            # It can be learned again; alerts must be decided on and runs handed back all the same.
+            log.warning("what was learned of noise is not kept: %s", problem)
+
+    def heed(self) -> None:
+        """Go by what is announced now."""
+        self._clusterer.silence(self._announced.mutes)
+
+    def learn(self, topology: Topology) -> None:
+        """Another service graph: what is open is grouped on by it, as after a restart."""
+        if set(topology.edges) != set(self._topology.edges):
+            self._topology = topology
+            self._clusterer = self._rebuilt()
+
+    def close(self, incident_id: str) -> None:
+        """The incident is over: no alert joins it any more."""
+        self._clusterer.close(incident_id, self._clock.now())
+
+    def _record(self, waiting: Sequence[StoredAlert]) -> Changed:
+        now = self._clock.now()
+        decisions = self._clusterer.update([stored.alert for stored in waiting], now)
+        pairs = list(zip(waiting, decisions, strict=True))
+        opened = tuple(d.group_id for d in decisions if d.action == "opened")
+        grown = tuple(
+            dict.fromkeys(
+                d.group_id for d in decisions if d.action == "attached" and d.group_id not in opened
+            )
+        )
+        with self._store.transaction():
+            for stored, decision in pairs:
+                if decision.action == "opened":
+                    self._open(stored.alert, decision, now)
+            known = {i.id for i in self._store.incidents.active()} | set(opened)
+            self._store.alerts.assign_all(
+                [
+                    # A held group has an id before it is an incident, and may never become one.
+                    Assignment(
+                        s.key, d.group_id if d.group_id in known else None, d.action, d.reason
+                    )
+                    for s, d in pairs
+                ],
+                now,
+            )
+            moved = self._store.alerts.move(self._clusterer.corrections(), now)
+            for incident_id in dict.fromkeys((*opened, *grown, *moved)):
+                self._grow(incident_id)
+            for incident_id in opened:
+                self._store.runs.accept(incident_id, now)
+        ended = {d.group_id for d in decisions if d.action == "resolved" and d.group_id}
+        return Changed(
+            decided=len(pairs), opened=opened, grown=grown, ended=self._end(sorted(ended), now)
+        )
+
+    def _open(self, alert: Alert, decision: Decision, now: Timestamp) -> None:
+        self._store.incidents.open(
+            Incident(
+                id=decision.group_id,
+                title=self._clusterer.group(decision.group_id).title,
+                severity=alert.severity,
+                opened_at=now,
+                updated_at=now,
+                clocks=Clocks(detected=now),
+            )
+        )
+        self._store.journal.append(
+            decision.group_id,
+            "opened",
+            "copilot",
+            {"reason": decision.reason, "alert": alert.name},
+            now,
+        )
+
+    def _grow(self, incident_id: str) -> None:
+        """Bring the incident up to its group: alerts held before it was told belong to it, too."""
+        now, group = self._clock.now(), self._clusterer.group(incident_id)
+        self._store.alerts.adopt(group.fingerprints, group.started_at, incident_id, now)
+        self._store.incidents.update(
+            incident_id, now, services=group.services, severity=group.severity, title=group.title
+        )
+
+    def _end(self, incident_ids: Sequence[str], now: Timestamp) -> tuple[str, ...]:
+        """Resolve incidents whose every alert was resolved by its source, unless we act on them."""
+        over = []
+        for incident_id in incident_ids:
+            incident = self._store.incidents.get(incident_id)
+            if incident is None or incident.status == "acting":
+                continue
+            if not _ended(self._store.alerts.of(incident_id)):
+                continue
+            with self._store.transaction():
+                self._store.incidents.update(incident_id, now, status="resolved")
+                self._store.approvals.supersede(incident_id, now)
+                reason = "every alert of it was resolved by its source"
+                self._store.journal.append(
+                    incident_id, "resolved", "copilot", {"reason": reason}, now
+                )
+            self._clusterer.close(incident_id, now)
+            over.append(incident_id)
+        return tuple(over)
+
+    def _rebuilt(self) -> Clusterer:
+        clusterer = Clusterer(
+            self._topology,
+            silences=self._announced.mutes,
+            inhibitions=self._announced.inhibitions,
+            new_id=self._new_id,
+            noise=self._noise,
+            judge=self._judge,
+        )
+        clusterer.restore(
+            [
+                (alert, incident.id)
+                for incident in reversed(self._store.incidents.active())
+                for alert in self._store.alerts.of(incident.id)
+            ]
+        )
+        return clusterer
+
+
+def _remembered(memory: Path | None) -> NoiseModel:
+    """What was written down; a file that cannot be read is learned anew, and said so."""
+    if memory is None or not memory.exists():
+        return NoiseModel()
+    try:
+        return NoiseModel.load(memory.read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        log.warning("what was learned of noise is lost, %s: %s", memory, problem)
+        return NoiseModel()
+
+
+def _ended(alerts: Sequence[Alert]) -> bool:
+    """True if each firing alert of an incident has its resolution."""
+    firing = {(a.fingerprint, a.starts_at) for a in alerts if a.status != "resolved"}
+    ended = {(a.fingerprint, a.starts_at) for a in alerts if a.status == "resolved"}
+    return bool(firing) and firing <= ended

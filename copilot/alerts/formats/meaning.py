@@ -1,0 +1,127 @@
+"""From a source's words to ours: severity, service, name, identity, links."""
+
+import hashlib
+import math
+from collections.abc import Mapping
+
+from copilot.alerts.formats.fields import clean
+from tools.clusterer import fingerprint
+from tools.types import AlertStatus, Severity
+
+_SEVERITIES: dict[Severity, str] = {
+    "critical": "critical crit fatal emergency emerg alert page disaster p0 p1 sev0 sev1 s1 urgent",
+    "high": "high error err major severe p2 sev2 s2",
+    "warning": "warning warn minor average medium moderate p3 sev3 s3",
+    "info": "info information informational notice ok none p4 sev4 s4 normal",
+    "low": "low debug trivial p5 sev5 s5",
+}
+_SEVERITY = {word: severity for severity, words in _SEVERITIES.items() for word in words.split()}
+_SEVERITY_LABELS = ("severity", "priority", "level", "urgency", "alert_severity", "sev")
+
+_STATUSES: dict[AlertStatus, str] = {
+    "firing": "firing alerting alert triggered trigger open opened active problem down new fired",
+    "resolved": "resolved resolve ok normal recovered recovery closed close up inactive cleared",
+    "acknowledged": "acknowledged acknowledge ack acked",
+    "no_data": "nodata no_data unknown datasourcenodata datasourceerror",
+}
+_STATUS = {word: status for status, words in _STATUSES.items() for word in words.split()}
+
+_SERVICE_LABELS = (
+    "service",
+    "service_name",
+    "service.name",
+    "app",
+    "app_kubernetes_io_name",
+    "app.kubernetes.io/name",
+    "label_app",
+    "application",
+    "deployment",
+    "statefulset",
+    "daemonset",
+    "workload",
+    "component",
+    "container",
+    "job",
+    "job_name",
+    "source",
+)
+
+_HASHED_BYTE_BY_BYTE = 2048
+_IDENTITY_LIMIT = 128
+_MOST_DIGITS = 10**64
+
+
+def severity(labels: Mapping[str, str], default: Severity = "warning") -> Severity:
+    """The severity that the labels name, in any of the trade's usual words."""
+    for label in _SEVERITY_LABELS:
+        known = severity_word(labels.get(label, ""))
+        if known is not None:
+            return known
+    return default
+
+
+def severity_word(word: str) -> Severity | None:
+    """`crit`, `P1` or `page` is critical, and so on; None for a word of no such meaning."""
+    return _SEVERITY.get(word.strip().lower().replace("-", "").replace(" ", ""))
+
+
+def status_word(word: str) -> AlertStatus | None:
+    """`alerting` or `open` is firing, `ok` or `closed` is resolved, and so on."""
+    return _STATUS.get(word.strip().lower().replace("-", "_").replace(" ", "_"))
+
+
+def service(labels: Mapping[str, str]) -> str:
+    """The service that the labels name, most specific label first; empty when none does."""
+    return next((labels[name] for name in _SERVICE_LABELS if labels.get(name)), "")
+
+
+def name(labels: Mapping[str, str], annotations: Mapping[str, str]) -> str:
+    """What to call an alert: its rule, else its summary, else that it has no name."""
+    for source, keys in (
+        (labels, ("alertname", "rulename", "alert", "name")),
+        (annotations, ("summary", "title", "message", "description")),
+    ):
+        for key in keys:
+            if source.get(key):
+                return clean(source[key], 200)
+    return "unnamed alert"
+
+
+def identity(given: str, labels: Mapping[str, str]) -> str:
+    """The source's own fingerprint, or Alertmanager's hash of the labels."""
+    if given:
+        return given if len(given) <= _IDENTITY_LIMIT else digest(given)
+    if sum(map(len, labels.values())) + sum(map(len, labels)) > _HASHED_BYTE_BY_BYTE:
+        return digest(*(part for pair in sorted(labels.items()) for part in pair))
+    return fingerprint(labels)
+
+
+def digest(*parts: str) -> str:
+    """16 hex digits for parts that no Alertmanager hash exists for."""
+    text = b"\xff".join(part.encode("utf-8", "replace") for part in parts)
+    return hashlib.sha256(text).hexdigest()[:16]
+
+
+def link(url: str) -> str:
+    """The address if a person may follow it: http or https, since consoles make links of it."""
+    return url[:2048] if url.startswith(("http://", "https://")) else ""
+
+
+def text(given: object) -> str | None:
+    """A string as it is, a number of up to 64 digits as it reads; None for anything else."""
+    if isinstance(given, str):
+        return given
+    if isinstance(given, float) or (isinstance(given, int) and abs(given) < _MOST_DIGITS):
+        return None if isinstance(given, bool) else repr(given)
+    return None
+
+
+def figure(given: object) -> float | None:
+    """A number, also as text; None for anything else, NaN and infinities."""
+    if isinstance(given, bool) or not isinstance(given, int | float | str):
+        return None
+    try:
+        value = float(given[:64]) if isinstance(given, str) else float(given)
+    except (ValueError, OverflowError):
+        return None
+    return value if math.isfinite(value) else None

@@ -1,0 +1,38 @@
+"""The last step of every format: clean fields become the one form of an alert."""
+
+from collections.abc import Mapping
+
+from copilot.alerts.formats import meaning
+from tools.types import Alert, AlertStatus, Severity, Timestamp
+
+
+def normalised(
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str],
+    *,
+    status: AlertStatus,
+    starts_at: Timestamp,
+    ends_at: Timestamp | None,
+    source: str,
+    fingerprint: str = "",
+    name: str = "",
+    severity: Severity | None = None,
+    service: str = "",
+    generator_url: str = "",
+    value: float | None = None,
+) -> Alert:
+    """Fill in from the labels what the format has no field for; an open alert has no end."""
+    return Alert(
+        fingerprint=meaning.identity(fingerprint, labels),
+        name=name or meaning.name(labels, annotations),
+        status=status,
+        severity=severity or meaning.severity(labels),
+        service=service or meaning.service(labels),
+        starts_at=starts_at,
+        ends_at=ends_at if status == "resolved" else None,
+        labels=dict(labels),
+        annotations=dict(annotations),
+        source=source,
+        generator_url=meaning.link(generator_url),
+        value=value,
+    )

@@ -1,0 +1,152 @@
+"""What an operator declares about alerts: one strict TOML file, read at the start.
+
+[[maintenance]]                  # kept and listed with the reason; opens no incident
+name = "nightly backup"
+match = [{ label = "service", operator = "=~", value = "store|worker" }]
+hours = ["22:00-02:30"]          # by the clock of the zone; this one ends on the next day
+days = ["sat", "sun"]            # the day it begins; left out: every day
+zone = "Asia/Shanghai"           # left out: UTC
+comment = "dumps and vacuum"
+
+[[inhibition]]                   # while a source fires, its targets are listed and not told
+source = [{ label = "alertname", value = "NodeDown" }]
+target = [{ label = "severity", operator = "!=", value = "critical" }]
+equal = ["cluster"]              # labels whose values both must share
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, field_validator, model_validator
+
+from copilot.types import strict_toml
+from tools.clusterer import Inhibition, MaintenanceWindow, Matcher, Silence
+from tools.clusterer.mute import Weekday, Zone
+from tools.types import Frozen, Timestamp
+
+_HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]|24(?=:00)):([0-5]\d)")
+_DAY_MIN = 24 * 60
+
+
+class AlertingFileError(strict_toml.FileError):
+    """The file about alerts is wrong; the message says in which file, at which key, and what."""
+
+    setting = "alerting_file"
+
+
+class Maintenance(Frozen):
+    """Hours in which matching alerts are expected; `match` holds where all its conditions do."""
+
+    name: str = Field(min_length=1)
+    match: tuple[Matcher, ...] = Field(min_length=1)
+    hours: tuple[str, ...] = Field(min_length=1)
+    days: tuple[Weekday, ...] = Field(
+        default=("mon", "tue", "wed", "thu", "fri", "sat", "sun"), min_length=1
+    )
+    zone: Zone = "UTC"
+    comment: str = ""
+
+    @field_validator("hours")
+    @classmethod
+    def _ranges(cls, hours: tuple[str, ...]) -> tuple[str, ...]:
+        for one in hours:
+            start, _, end = one.partition("-")
+            if not _HOURS.fullmatch(one):
+                raise ValueError(f"{one!r} is no range of hours; write it as '22:00-02:30'")
+            if start == end:
+                raise ValueError(f"{one!r} ends as it begins; a whole day is '00:00-24:00'")
+        return hours
+
+    @field_validator("match")
+    @classmethod
+    def _names_something(cls, match: tuple[Matcher, ...]) -> tuple[Matcher, ...]:
+        # A misspelt label is missing everywhere, and would then mute every alert there is.
+        if all(matcher.matches({}) for matcher in match):
+            raise ValueError(
+                "it holds for alerts that have none of these labels, so for all of them; add a "
+                'condition such as { label = "service", value = "store" }'
+            )
+        return match
+
+    def windows(self) -> tuple[MaintenanceWindow, ...]:
+        """One window per range of hours."""
+        return tuple(
+            MaintenanceWindow(
+                id=self.name,
+                matchers=self.match,
+                days=self.days,
+                start=one.partition("-")[0],
+                minutes=_minutes(one),
+                zone=self.zone,
+                comment=self.comment,
+            )
+            for one in self.hours
+        )
+
+
+def _minutes(hours: str) -> int:
+    """How long a range lasts; one whose end is not after its start ends on the next day."""
+    start, end = (
+        60 * int(hour) + int(minute) for hour, minute in (t.split(":") for t in hours.split("-"))
+    )
+    return end - start if end > start else end - start + _DAY_MIN
+
+
+class Alerting(Frozen):
+    """The file, read."""
+
+    maintenance: tuple[Maintenance, ...] = ()
+    inhibition: tuple[Inhibition, ...] = ()
+
+    @model_validator(mode="after")
+    def _told_apart(self) -> Self:
+        names = [one.name for one in self.maintenance]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(
+                    f"two maintenance windows are named {name!r}; the name is the reason that "
+                    "people read, so give each its own, or put both ranges into `hours`"
+                )
+        return self
+
+    @property
+    def windows(self) -> tuple[MaintenanceWindow, ...]:
+        """Every window of every `[[maintenance]]`."""
+        return tuple(window for one in self.maintenance for window in one.windows())
+
+
+def read(path: Path | None) -> Alerting:
+    """The file, or `AlertingFileError` with the key that is wrong; no file declares nothing."""
+    if path is None:
+        return Alerting()
+    return strict_toml.read(path, Alerting, AlertingFileError)
+
+
+class Announced:
+    """What the operator's file declares, and the silences of Alertmanager once they are known."""
+
+    def __init__(self, alerting: Alerting | None = None) -> None:
+        declared = alerting or Alerting()
+        self.inhibitions: tuple[Inhibition, ...] = declared.inhibition
+        self._windows: tuple[MaintenanceWindow, ...] = declared.windows
+        self._silences: tuple[Silence, ...] = ()
+
+    def silence(self, silences: Sequence[Silence]) -> None:
+        """What people asked not to be told of, as it stands now."""
+        self._silences = tuple(silences)
+
+    @property
+    def mutes(self) -> tuple[Silence | MaintenanceWindow, ...]:
+        """All of it, whether in force or not."""
+        return (*self._windows, *self._silences)
+
+    def work_on(self, service: str, now: Timestamp) -> str:
+        """Why a service is expected to misbehave: all its alerts are muted; empty where not.
+
+        What mutes some alerts of it, by their name or severity, announces no work on the service.
+        """
+        labels = {"service": service}
+        whole = (one for one in self.mutes if all(m.label == "service" for m in one.matchers))
+        return next((one.reason for one in whole if one.mutes(labels, now)), "")

@@ -1,0 +1,291 @@
+"""The first-responder brief: the answer first, the evidence under it, in both languages.
+
+The facts are chosen here, once; the words are in `prompts/templates/brief.<language>.md`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from copilot.case.state import Gathered, IncidentState
+from copilot.deps import Deps
+from copilot.types.incident import Clocks, Incident, Opinion, Remembered, in_words
+from copilot.types.time_format import clock_time, date_time, duration
+from prompts import LANGUAGES, Language, load, word
+from tools.log_retriever import sanitize
+from tools.types import ENTRY, Candidate, Evidence, Plan, Ranking, Topology, Window
+
+SHOWN = 14
+"""Evidence lines under a brief; the rest is one request away."""
+
+WORTH_NAMING = 0.05
+"""A second cause less likely than this only distracts."""
+
+RECALLED = 2
+"""Documents named in a brief."""
+
+SUREST = 99
+"""Percent; nothing measured is certain."""
+
+RECENT_S = 3600.0
+"""A change this long before the onset still belongs under "changed just before"."""
+
+LIMITS_S = {"detected": 60.0, "located": 300.0, "recovered": 600.0}
+"""1-5-10: the most that may pass between onset and each clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockLine:
+    """One of the three clocks, relative to the onset; `met` is None while it runs."""
+
+    name: str
+    after: str
+    limit: str
+    met: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateLine:
+    component: str
+    kind: str
+    confidence: str
+    percent: int
+    cites: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpinionLine:
+    """What a model holds for the cause; `failed` where it gave no usable answer."""
+
+    model: str
+    agrees: bool
+    failed: str
+    component: str
+    kind: str
+    cites: str
+    against: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecallLine:
+    """A runbook or an incident of the past, and why it is shown."""
+
+    kind: str
+    name: str
+    trust: str
+    agreement: str
+    date: str
+    source: str
+    playbooks: str
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceLine:
+    id: str
+    kind: str
+    statement: str
+    excerpt: str
+    source: str
+    query: str
+    window: str
+
+
+def publish(
+    deps: Deps,
+    state: IncidentState,
+    plan: Plan | None = None,
+    advice: Mapping[Language, str] | None = None,
+) -> None:
+    """Render the brief in every language and store it with the incident."""
+    incident = deps.store.incidents.require(state["incident_id"])
+    topology = deps.sources.topology()
+    texts = {
+        language: render(
+            incident, state, topology, language, plan, (advice or {}).get(language, "")
+        )
+        for language in LANGUAGES
+    }
+    deps.store.incidents.update(incident.id, deps.clock.now(), brief=dict(texts))
+
+
+def render(
+    incident: Incident,
+    state: IncidentState,
+    topology: Topology,
+    language: Language,
+    plan: Plan | None = None,
+    advice: str = "",
+) -> str:
+    """The brief of one incident in one language, as Markdown."""
+    evidence, ranking, onset = state["evidence"], state["ranking"], state["onset"]
+    missing = state.get("gathered", Gathered()).missing
+    changes = [
+        one
+        for one in evidence
+        if one.kind == "change" and one.onset is not None and onset.at - one.onset <= RECENT_S
+    ]
+    felt = symptom(evidence, topology)
+    return load("brief", language).render(
+        title=plain(incident.title, 160),
+        severity=incident.severity,
+        since=date_time(onset.at),
+        symptom=_statement(felt, language) if felt else "",
+        symptom_id=felt.id if felt else "",
+        affected=", ".join(incident.services[:6]),
+        more_affected=max(0, len(incident.services) - 6),
+        entry=topology.entry,
+        causes=[_candidate(one, ranking, incident, language) for one in _named(ranking)],
+        abstained=ranking.abstained,
+        reason=ranking.reason,
+        changes=[evidence_line(one, language) for one in changes[:4]],
+        changes_known=not any(line.startswith("changes: ") for line in missing),
+        opinion=_opinion(incident.opinion, language),
+        recalled=[_recollection(one, language) for one in incident.recalled[:RECALLED]],
+        plan=plan,
+        risk=word("risk", plan.risk, language) if plan else "",
+        advice=advice,
+        missing=[_missing(one, language) for one in missing],
+        unsure_onset=onset.confidence < 0.3,
+        clocks=clock_lines(incident.clocks),
+        evidence=[evidence_line(one, language) for one in shown(evidence, ranking)],
+        hidden=max(0, len(evidence) - len(shown(evidence, ranking))),
+    )
+
+
+def shown(evidence: list[Evidence], ranking: Ranking) -> list[Evidence]:
+    """What is cited by the three leading candidates first, then the strongest of the rest."""
+    cited = {e for c in ranking.candidates[:3] for term in c.terms for e in term.evidence}
+    leading = [one for one in evidence if one.id in cited][:SHOWN]
+    rest = [one for one in evidence if one.id not in cited]
+    kept = {one.id for one in (leading + rest)[:SHOWN]}
+    return [one for one in evidence if one.id in kept]
+
+
+def clock_lines(clocks: Clocks) -> list[ClockLine]:
+    """The three clocks measured from the onset, each against its limit."""
+    lines = []
+    for name, limit in LIMITS_S.items():
+        moment = getattr(clocks, name)
+        if clocks.onset is None or moment is None:
+            lines.append(ClockLine(name, "–", duration(limit), None))
+        else:
+            # An alert can come before the metrics show it: then nothing was lost.
+            passed = max(0.0, moment - clocks.onset)
+            lines.append(ClockLine(name, duration(passed), duration(limit), passed <= limit))
+    return lines
+
+
+def symptom(evidence: list[Evidence], topology: Topology) -> Evidence | None:
+    """What users feel: the front door's strongest metric, else its alert, else any alert."""
+    doors = {ENTRY, topology.entry} - {""}
+    at_door = [one for one in evidence if one.subject in doors]
+    for pool in (
+        [one for one in at_door if one.kind == "metric"],
+        [one for one in at_door if one.kind == "alert"],
+        [one for one in evidence if one.kind == "alert"],
+    ):
+        if pool:
+            return max(pool, key=lambda one: one.strength)
+    return None
+
+
+def _named(ranking: Ranking) -> list[Candidate]:
+    first, *others = ranking.candidates[:3] or (None,)
+    likely = [one for one in others if one.probability >= WORTH_NAMING or ranking.abstained]
+    return [first, *likely] if first is not None else []
+
+
+def plain(text: str, limit: int) -> str:
+    """Untrusted text as text: no control characters, and nothing that Markdown would act on."""
+    clean = sanitize(text, limit).replace("<*>", "…")
+    return clean.translate(_INERT).replace("](", "] (")
+
+
+_INERT = str.maketrans({"`": "'", "<": "‹", "*": "∗"})
+
+
+def _candidate(
+    candidate: Candidate, ranking: Ranking, incident: Incident, language: Language
+) -> CandidateLine:
+    sure = in_words(candidate.probability, ranking.abstained)
+    if candidate is ranking.candidates[0] and incident.hypotheses:
+        held = incident.hypotheses[0]
+        # Instruments, knowledge and model were held against each other since.
+        sure = held.confidence if held.component == candidate.component else sure
+    cited = dict.fromkeys(e for term in candidate.terms for e in term.evidence)
+    return CandidateLine(
+        component=candidate.component,
+        kind=word("fault_kind", candidate.fault_kind or "unknown", language),
+        confidence=word("confidence", sure, language),
+        percent=min(SUREST, round(100 * candidate.probability)),
+        cites="".join(f"[{e}]" for e in list(cited)[:5]),
+    )
+
+
+def _opinion(opinion: Opinion | None, language: Language) -> OpinionLine | None:
+    """Which component a model holds for the cause; of its own words none, a person reads this."""
+    if opinion is None:
+        return None
+    first = opinion.hypotheses[0] if opinion.hypotheses else None
+    return OpinionLine(
+        model=plain(opinion.model, 60),
+        agrees=opinion.agrees,
+        failed=word("opinion", opinion.failed, language),
+        component=first.component if first else "",
+        kind=word("fault_kind", (first and first.fault_kind) or "unknown", language),
+        cites="".join(f"[{e}]" for e in first.evidence[:5]) if first else "",
+        against="".join(f"[{e}]" for e in first.contradicts[:5]) if first else "",
+    )
+
+
+def _recollection(one: Remembered, language: Language) -> RecallLine:
+    """A document in one line; of one that nobody vouches for the name alone."""
+    vouched = one.trust != "unreviewed"
+    return RecallLine(
+        kind=word("document", one.kind, language),
+        name=plain(getattr(one.title, language), 120) if vouched else one.document,
+        trust=word("trust", one.trust, language),
+        agreement=word("agreement", one.agreement, language),
+        date=one.date,
+        source=plain(one.source, 200),
+        playbooks=", ".join(one.playbooks),
+    )
+
+
+def evidence_line(one: Evidence, language: Language) -> EvidenceLine:
+    return EvidenceLine(
+        id=one.id,
+        kind=word("evidence", one.kind, language),
+        statement=_statement(one, language),
+        excerpt=plain(one.excerpt, 200),
+        source=one.source,
+        query=plain(one.query, 160),
+        window=_window(one.window),
+    )
+
+
+def _statement(one: Evidence, language: Language) -> str:
+    """English as measured; Chinese from the same fields, by the kind of evidence."""
+    if language == "en":
+        return plain(one.statement, 240)
+    subject, name = plain(one.subject, 80), plain(one.name, 60)
+    since = f",自 {clock_time(one.onset)} 起" if one.onset is not None else ""
+    if one.kind == "alert":
+        count = one.figures.get("count", 1.0)
+        return f"{subject}:{count:.0f} 条告警,最强的是 {name}"
+    if one.kind == "change":
+        ago = duration(one.figures.get("ago_s", 0.0))
+        return f"{subject}:{word('change', one.name, 'zh')},在起始前 {ago}"
+    if one.value is None:
+        return plain(one.statement, 240)
+    normal = f",平时 {one.baseline:.4g} {one.unit}".rstrip() if one.baseline is not None else ""
+    measured = word("measured", one.name, "zh") if one.kind in ("log", "trace") else name
+    return f"{subject} 的 {measured} 为 {one.value:.4g} {one.unit}".rstrip() + normal + since
+
+
+def _missing(line: str, language: Language) -> str:
+    name, _, problem = line.partition(": ")
+    return f"{word('source', name, language)}: {word('absence', problem, language)}"
+
+
+def _window(window: Window) -> str:
+    return f"{clock_time(window.start).removesuffix(' UTC')}–{clock_time(window.end)}"

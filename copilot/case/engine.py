@@ -1,0 +1,365 @@
+"""The engine: accepted alerts in, incidents worked through the graph, nothing lost in between.
+
+Threads live here and at no other place: one for the intake, some for runs, one that keeps leases.
+Everything they do is written down first, so that a process killed at any instruction comes back,
+claims what it had accepted, and repeats at most the node it was in.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from copilot.alerts.admission import Intake
+from copilot.case.editing import Edit, check_four_eyes, edit
+from copilot.case.graph import IncidentGraph
+from copilot.case.worker import LEASE_S, Worker
+from copilot.deps import Deps
+from copilot.model import Metered, Usage
+from copilot.ports import Clock, SourceError
+from copilot.sources.watch import Watch
+from copilot.store import Accepted, ApprovalRequest, NoRightError, Run
+from copilot.types.incident import CLOSED
+from tools.clusterer import PairJudge, Silence
+from tools.playbook_executor import AUTOMATON, Policy
+from tools.types import Alert, Approval, Timestamp
+
+log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
+RESERVED = frozenset({AUTOMATON, "nobody", "copilot"})
+"""Names the journal uses for what no person did."""
+
+AGAIN_S = 60.0
+"""After this long an incident whose evidence did not decide is looked at again."""
+
+LOOKS = 4
+"""Most investigations of an incident that were not asked for by new alerts."""
+
+IDLE_S = 1.0
+"""How often an idle thread looks by itself; work that arrives wakes it at once."""
+
+GATHER_S = 0.1
+"""How long a burst may collect before it is decided on: one decision for many deliveries."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the engine did since it started, for `/metrics`."""
+
+    alerts_accepted: int = 0
+    alerts_repeated: int = 0
+    incidents_opened: int = 0
+    runs_finished: int = 0
+    runs_failed: int = 0
+    approvals_decided: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def add(self, **counts: int) -> None:
+        """Add to counters by name, safely from any thread."""
+        with self._lock:
+            for name, count in counts.items():
+                setattr(self, name, getattr(self, name) + count)
+
+
+class Engine:
+    """Runs incidents through the graph; `start`/`stop` for a service, `drain` for a command."""
+
+    def __init__(
+        self,
+        deps: Deps,
+        graph: IncidentGraph,
+        *,
+        wall: Clock,
+        new_id: Callable[[], str],
+        owner: str,
+        workers: int = 2,
+        refresh_s: float = 30.0,
+        watch: Watch | None = None,
+        memory: Path | None = None,
+        judge: PairJudge | None = None,
+    ) -> None:
+        self.deps = deps
+        self.store = deps.store
+        self.counters = Counters()
+        self._wall = wall
+        self._workers = workers
+        self._refresh_s = refresh_s
+        self._worker = Worker(deps, graph, wall, owner)
+        self._watch = watch
+        self._blind = ""
+        self._intake = Intake(
+            deps.store, deps.clock, deps.sources.topology(), new_id, memory, judge, deps.announced
+        )
+        self._intake_lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._arrived = threading.Event()
+        self._queued = threading.Condition()
+        self._due: dict[str, tuple[float, str]] = {}
+        self._threads: list[threading.Thread] = []
+
+    def recover(self) -> None:
+        """Take back what a killed process of this data folder had claimed."""
+        self._worker.release()
+
+    def start(self) -> None:
+        """Take back what a killed process left, and begin to work."""
+        self.recover()
+        loops = [
+            self._decide_forever,
+            self._keep_leases,
+            self._watch_forever,
+            *[self._work_forever] * self._workers,
+        ]
+        self._threads = [threading.Thread(target=loop, daemon=True) for loop in loops]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """Stop between nodes; what is unfinished is taken up at the next start."""
+        self._stopping.set()
+        self._arrived.set()
+        self._worker.stop()
+        self._wake()
+        for thread in self._threads:
+            thread.join(timeout_s)
+        self._intake.remember()
+        self._worker.release()
+
+    @property
+    def usage(self) -> Usage | None:
+        """What asking the model came to; None without one."""
+        return self.deps.model.usage if isinstance(self.deps.model, Metered) else None
+
+    def now(self) -> Timestamp:
+        """The engine's time: the wall clock, or where a replay stands."""
+        return self.deps.clock.now()
+
+    def accept(self, alerts: Sequence[Alert], now: Timestamp) -> Accepted:
+        """Write alerts read at `now`; on disk on return. Deciding happens behind the door."""
+        accepted = self.store.alerts.accept(alerts, now)
+        self.counters.add(
+            alerts_accepted=len(accepted.new) + len(accepted.resolved),
+            alerts_repeated=accepted.repeated,
+        )
+        self._arrived.set()
+        return accepted
+
+    def silence(self, silences: Sequence[Silence]) -> None:
+        """What people asked not to be told of, as it stands now; nothing of it is kept on disk."""
+        with self._intake_lock:
+            self.deps.announced.silence(silences)
+            self._intake.heed()
+
+    def decide(self, approval: Approval) -> ApprovalRequest:
+        """Record a person's answer and let its run go on; raises `RefusedError` with the reason."""
+        now, policy = self.deps.clock.now(), self.deps.policy
+        _check_right(approval, policy)
+        check_four_eyes(self.deps, approval)
+        with self.store.transaction():
+            asked = self.store.approvals.get(approval.plan_id)
+            needed = policy.needed[asked.plan.risk] if asked else 1
+            request = self.store.approvals.decide(approval, now, needed)
+            detail = {
+                "plan": approval.plan_id,
+                "digest": approval.digest,
+                "reason": approval.reason
+                or f"approved as shown ({len(request.given)} of {needed})",
+            }
+            kind = "approved" if approval.decision == "approve" else "rejected"
+            self.store.journal.append(
+                request.plan.incident_id, kind, approval.approver, detail, now
+            )
+            if request.status != "pending":
+                self.store.runs.resume(request.run_id, now)
+        self.counters.add(approvals_decided=1)
+        self._wake()
+        return request
+
+    def edit(self, wanted: Edit) -> ApprovalRequest:
+        """Put another plan in place of one that waits; raises `RefusedError` with the reason."""
+        request = edit(self.deps, wanted, self.deps.clock.now())
+        self._wake()
+        return request
+
+    def group(self) -> None:
+        """Decide on every accepted alert, in this thread."""
+        self._decide_all()
+
+    def drain(self) -> None:
+        """Decide and work in this thread until only people or new alerts could change anything."""
+        self._decide_all()
+        while (run := self._worker.claim()) is not None:
+            self._advance(run)
+            self._decide_all()
+
+    def upkeep(self) -> None:
+        """What time brings: incidents that grew are looked at again, unanswered plans expire."""
+        self._refresh_due()
+        self._expire()
+
+    def settled(self, timeout_s: float) -> bool:
+        """Wait until started threads have nothing left to do; False where time ran out."""
+        deadline = self._wall.now() + timeout_s
+        while self._wall.now() < deadline:
+            waiting = self.store.alerts.unassigned(limit=1)
+            if not waiting and not self.store.runs.unfinished():
+                return True
+            self._wall.sleep(0.05)
+        return False
+
+    def ready(self) -> dict[str, str]:
+        """What a readiness probe asks: each check with `ok` or what is wrong."""
+        self.store.ping()
+        alive = bool(self._threads) and all(thread.is_alive() for thread in self._threads)
+        return {"store": "ok", "workers": "ok" if alive else "not running"}
+
+    def _decide_forever(self) -> None:
+        while not self._stopping.is_set():
+            if self._arrived.wait(IDLE_S):
+                self._stopping.wait(GATHER_S)
+            self._arrived.clear()
+            if self._guarded(self._decide_once):
+                self._arrived.set()
+            self._guarded(self.upkeep)
+
+    def _work_forever(self) -> None:
+        while not self._stopping.is_set():
+            run = self._guarded(self._worker.claim)
+            if run is not None:
+                self._advance(run)
+                continue
+            with self._queued:
+                self._queued.wait(IDLE_S)
+
+    def _watch_forever(self) -> None:
+        watch = self._watch
+        while watch is not None and not self._stopping.is_set():
+            alerts = self._guarded(lambda: self._looked(watch))
+            if alerts:
+                self.accept(alerts, self.now())
+            self._guarded(self._learn_graph)
+            self._stopping.wait(watch.interval_s)
+        self._stopping.wait()
+
+    def _looked(self, watch: Watch) -> list[Alert]:
+        """A source that does not answer is said once, and once when it does again."""
+        try:
+            alerts = watch.look(self.now())
+        except SourceError as error:
+            if str(error) != self._blind:
+                log.warning("the watch sees nothing: %s", error)
+            self._blind = str(error)
+            return []
+        if self._blind:
+            log.warning("the watch sees again")
+            self._blind = ""
+        return alerts
+
+    def _learn_graph(self) -> None:
+        """A live system tells its graph bit by bit, and after we started."""
+        graph = self.deps.sources.topology()
+        if graph.edges:
+            with self._intake_lock:
+                self._intake.learn(graph)
+
+    def _keep_leases(self) -> None:
+        while not self._stopping.wait(LEASE_S / 3):
+            self._guarded(self._worker.keep_leases)
+
+    def _advance(self, run: Run) -> None:
+        outcome = self._worker.advance(run)
+        self.counters.add(
+            runs_finished=int(outcome == "done"), runs_failed=int(outcome == "failed")
+        )
+        incident = self.store.incidents.get(run.incident_id)
+        if incident is not None and incident.status in CLOSED:
+            with self._intake_lock:
+                self._intake.close(run.incident_id)
+        elif incident is not None and outcome == "done" and incident.ranking.abstained:
+            self._come_back(run.incident_id)
+
+    def _come_back(self, incident_id: str) -> None:
+        """What the first minute does not decide the next ones may: more of it is then recorded."""
+        if len(self.store.runs.of(incident_id)) < LOOKS:
+            due = self._wall.now() + max(self._refresh_s, AGAIN_S)
+            self._due.setdefault(incident_id, (due, "the evidence did not decide yet"))
+
+    def _decide_all(self) -> None:
+        while self._decide_once():
+            pass
+
+    def _decide_once(self) -> int:
+        """Decide on one batch; returns how many alerts it was."""
+        with self._intake_lock:
+            changed = self._intake.decide()
+        self.counters.add(incidents_opened=len(changed.opened))
+        for incident_id in changed.grown:
+            due = self._wall.now() + self._refresh_s
+            self._due.setdefault(incident_id, (due, "more alerts joined it"))
+        if changed.decided:
+            self._wake()
+        return changed.decided
+
+    def _refresh_due(self) -> None:
+        """Look again at what grew or was not decided, but not at every alert of a storm."""
+        now = self._wall.now()
+        for incident_id, (at, reason) in list(self._due.items()):
+            if at > now:
+                continue
+            incident = self.store.incidents.get(incident_id)
+            busy = any(
+                run.status in ("accepted", "running") for run in self.store.runs.of(incident_id)
+            )
+            if incident is None or incident.status in CLOSED or incident.status == "acting":
+                self._due.pop(incident_id)
+            elif not busy:
+                self._due.pop(incident_id)
+                self._look_again(incident_id, reason)
+
+    def _look_again(self, incident_id: str, reason: str) -> None:
+        now = self.deps.clock.now()
+        with self.store.transaction():
+            self.store.approvals.supersede(incident_id, now)
+            for run in self.store.runs.of(incident_id):
+                if run.status == "waiting":
+                    self.store.runs.finish(run.id, "superseded", now)
+            self.store.incidents.update(incident_id, now, status="investigating", plan=None)
+            self.store.runs.accept(incident_id, now)
+            self.store.journal.append(incident_id, "refreshed", "copilot", {"reason": reason}, now)
+        self._wake()
+
+    def _expire(self) -> None:
+        now = self.deps.clock.now()
+        for request in self.store.approvals.expire(now):
+            reason = "nobody answered before the plan expired; no answer is no"
+            detail = {"plan": request.plan.id, "reason": reason}
+            self.store.journal.append(request.plan.incident_id, "expired", "copilot", detail, now)
+            self.store.runs.resume(request.run_id, now)
+            self._wake()
+
+    def _guarded(self, work: Callable[[], Answer]) -> Answer | None:
+        """A thread of the service outlives what it meets; what it met is in the log."""
+        try:
+            return work()
+        except Exception:
+            log.exception("the engine could not %s", work.__name__)
+            return None
+
+    def _wake(self) -> None:
+        with self._queued:
+            self._queued.notify_all()
+
+
+def _check_right(approval: Approval, policy: Policy) -> None:
+    who = approval.approver
+    if who.strip().casefold() in RESERVED:
+        raise NoRightError(f"{who!r} is a name of the copilot's own; answer under yours")
+    may = policy.may_approve if approval.decision == "approve" else policy.may_reject
+    if not may(who):
+        raise NoRightError(
+            f"{who!r} may not {approval.decision}; see COPILOT_APPROVERS and COPILOT_RESPONDERS"
+        )

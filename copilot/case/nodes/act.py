@@ -1,0 +1,145 @@
+"""act: run one approved step. Written down before, recorded after, never run twice."""
+
+from typing import NamedTuple, TypedDict
+
+from langgraph.runtime import Runtime
+
+from copilot.case.state import IncidentState
+from copilot.deps import Deps
+from copilot.hands.recovery import RecoveryJudge
+from copilot.store import RefusedError as NotAllowedError
+from copilot.store import Store
+from tools.playbook_executor import RefusedError, run_step, step_key
+from tools.types import Owner, Plan, StepResult, Timestamp
+
+
+class Acted(TypedDict):
+    results: list[StepResult]
+
+
+class NotNeededError(NotAllowedError):
+    """What the plan was for is over."""
+
+
+class CoolingDownError(NotAllowedError):
+    """The same was done to the same component a moment ago; its effect is not seen yet."""
+
+
+class Due(NamedTuple):
+    """The next step of a plan: its place in the steps, or in the roll-back steps."""
+
+    step: int
+    rollback: bool
+
+
+def act(state: IncidentState, runtime: Runtime[Deps]) -> Acted:
+    """One pass, one step. A refusal is a failed step with its reason; it ends the plan."""
+    deps, incident_id = runtime.context, state["incident_id"]
+    plan, due = state["plan"], remaining(state)
+    if plan is None or due is None:
+        raise ValueError("act was reached without a plan that has a step left; see routes")
+    key = step_key(plan, due.step, rollback=due.rollback)
+    step = (plan.rollback if due.rollback else plan.steps)[due.step]
+    deps.store.incidents.update(incident_id, deps.clock.now(), status="acting")
+    recorded = _run(state, deps, plan, due, key)
+    results = [*state.get("results", []), recorded]
+    deps.store.incidents.update(incident_id, deps.clock.now(), results=tuple(results))
+    said = recorded.error or recorded.output or "done"
+    deps.note(incident_id, "acted", said, step=step.title, key=key, ok=str(recorded.ok))
+    return {"results": results}
+
+
+def remaining(state: IncidentState) -> Due | None:
+    """The next step to run: of the plan until one fails, of its roll-back once it did harm."""
+    plan, verified = state.get("plan"), state.get("verified")
+    if plan is None:
+        return None
+    ran = {result.key: result.ok for result in state.get("results", [])}
+    harmed = verified is not None and verified.plan_id == plan.id and verified.verdict == "worse"
+    steps = plan.rollback if harmed else plan.steps
+    for index in range(len(steps)):
+        ok = ran.get(step_key(plan, index, rollback=harmed))
+        if ok is None:
+            return Due(index, harmed)
+        if not ok:
+            return None
+    return None
+
+
+def _run(state: IncidentState, deps: Deps, plan: Plan, due: Due, key: str) -> StepResult:
+    """The step's result: the recorded one, or that of running it now, or why it was refused.
+
+    A refusal of the approval is not written to the outbox: the row belongs to whoever holds it.
+    """
+    outbox, now, holder = deps.store.outbox, deps.clock.now(), holder_of(state, plan)
+    intent = outbox.get(key)
+    if intent is not None and intent.result is not None:
+        return intent.result
+    try:
+        deps.store.halt.check()
+        if intent is None:
+            _check_needed(state, deps, plan, due)
+        deps.store.locks.take(plan.lock, holder, now, longest_s(plan))
+        deps.store.approvals.consume(plan.id, plan.digest, state["run_id"], now)
+    except NotAllowedError as refusal:
+        deps.store.locks.release(holder)
+        return _refused(key, refusal, now)
+    done = outbox.begin(key, "step", {"plan": plan.id, "digest": plan.digest}, now)
+    return done or outbox.finish(key, _attempt(state, deps, plan, due), deps.clock.now())
+
+
+def _check_needed(state: IncidentState, deps: Deps, plan: Plan, due: Due) -> None:
+    """People take minutes to answer; before the first step it is asked whether it still burns."""
+    if due.step > 0 or due.rollback:
+        return
+    check_cooled_down(deps.store, plan, deps.clock.now())
+    judge = RecoveryJudge(deps.sources, state["onset"].at, deps.limits.lookback_s)
+    over = judge.subsided(plan, deps.clock.now())
+    if over:
+        raise NotNeededError(over)
+
+
+def holder_of(state: IncidentState, plan: Plan) -> str:
+    """Who holds the plan's target: a second run of the same plan is another holder."""
+    return f"{plan.id} of {state['run_id']}"
+
+
+def longest_s(plan: Plan) -> float:
+    """The longest a plan may work on its target, in seconds, with its roll-back and looking."""
+    steps = sum(step.timeout_s for step in (*plan.steps, *plan.rollback))
+    return steps + 2 * plan.verification.within_s + 60.0
+
+
+def check_cooled_down(store: Store, plan: Plan, now: Timestamp) -> None:
+    """Raise `CoolingDownError` while this playbook's cool-down on this component lasts."""
+    service = Owner.parse(plan.component).service
+    for past in store.outcomes.all():
+        age = now - past.at
+        same = (past.playbook_id, past.component) == (plan.playbook_id, service)
+        if same and 0 <= age < plan.cooldown_s:
+            raise CoolingDownError(
+                f"{plan.playbook_id} ran on {service} {age:.0f} s ago; its cool-down is "
+                f"{plan.cooldown_s:.0f} s"
+            )
+
+
+def _attempt(state: IncidentState, deps: Deps, plan: Plan, due: Due) -> StepResult:
+    now = deps.clock.now()
+    try:
+        return run_step(
+            plan,
+            due.step,
+            state.get("approvals", []),
+            deps.runner,
+            now,
+            facts=lambda: deps.sources.facts(state["onset"].at),
+            results=state.get("results", []),
+            rollback=due.rollback,
+            policy=deps.policy,
+        )
+    except RefusedError as refusal:
+        return _refused(step_key(plan, due.step, rollback=due.rollback), refusal, now)
+
+
+def _refused(key: str, refusal: Exception, now: Timestamp) -> StepResult:
+    return StepResult(key=key, ok=False, error=f"refused: {refusal}", started_at=now, ended_at=now)

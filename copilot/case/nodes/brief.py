@@ -1,0 +1,16 @@
+"""brief: publish the first-responder summary. It needs no model and is out seconds after."""
+
+from langgraph.runtime import Runtime
+
+from copilot.case.briefing import publish
+from copilot.case.state import Gathered, IncidentState
+from copilot.deps import Deps
+
+
+def brief(state: IncidentState, runtime: Runtime[Deps]) -> None:
+    """Render the brief in both languages and put it where every surface reads it."""
+    deps, incident_id = runtime.context, state["incident_id"]
+    publish(deps, state)
+    again = bool(state.get("gathered", Gathered()).follow_ups)
+    said = "updated with what was looked at since" if again else "published"
+    deps.note(incident_id, "briefed", f"first-responder summary {said}")

@@ -1,0 +1,136 @@
+"""diagnose: hypotheses that cite evidence. The instruments decide, a model explains or dissents."""
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+from langgraph.runtime import Runtime
+
+from copilot.case.briefing import publish
+from copilot.case.nodes.gather import pending, young
+from copilot.case.reasoning.opinion import Advice, advise, agreed
+from copilot.case.reasoning.recollection import recollect, remembered
+from copilot.case.reasoning.suggestion import suggest
+from copilot.case.state import Diagnosis, IncidentState
+from copilot.deps import Deps, Limits
+from copilot.types.incident import Confidence, Hypothesis, Opinion, Remembered, in_words
+from prompts import word
+from tools.types import Candidate, Ranking
+
+CANDIDATES = 3
+"""More than three causes are no help to a tired person."""
+
+
+class Diagnosed(TypedDict):
+    diagnosis: Diagnosis
+
+
+def diagnose(state: IncidentState, runtime: Runtime[Deps]) -> Diagnosed:
+    """One hypothesis per leading candidate, held against what is remembered and what a model says.
+
+    The brief is out already; it is updated, not repeated.
+    """
+    deps, incident_id, ranking = runtime.context, state["incident_id"], state["ranking"]
+    recalled = recollect(deps, state)
+    shown = remembered(recalled)
+    # Another look comes first where the rules want one: what it finds may answer the question.
+    again = young(state, deps.limits) or _undecided(state, deps.limits)
+    advice = None if again else advise(deps, state, recalled)
+    diagnosis = _diagnosis(state, shown, advice)
+    deps.store.incidents.update(
+        incident_id,
+        deps.clock.now(),
+        hypotheses=diagnosis.hypotheses,
+        opinion=diagnosis.opinion,
+        recalled=shown,
+    )
+    if shown or diagnosis.opinion is not None:
+        publish(deps, state)
+    suggest(deps, incident_id)
+    deps.note(incident_id, "diagnosed", _said(diagnosis, ranking), recalled=float(len(shown)))
+    return {"diagnosis": diagnosis}
+
+
+def wants_more(state: IncidentState, limits: Limits) -> bool:
+    """Whether one more look may decide what this one did not, or was asked for."""
+    if young(state, limits) or _undecided(state, limits):
+        return True
+    return bool(pending(state)) and state["gathered"].follow_ups < limits.follow_ups
+
+
+def _undecided(state: IncidentState, limits: Limits) -> bool:
+    return state["ranking"].abstained and state["gathered"].rounds < limits.rounds
+
+
+def _diagnosis(
+    state: IncidentState, recalled: Sequence[Remembered], advice: Advice | None
+) -> Diagnosis:
+    before, ranking = state.get("diagnosis", Diagnosis()), state["ranking"]
+    opinion = advice.opinion if advice else None
+    if opinion is not None and opinion.failed and before.opinion and not before.opinion.failed:
+        opinion = before.opinion
+    leading = agreed(ranking, recalled, opinion)
+    return Diagnosis(
+        hypotheses=_hypotheses(ranking, opinion, leading),
+        opinion=opinion,
+        wanted=(*before.wanted, *(advice.wanted if advice else ())),
+        repeated=before.repeated + (advice.repeated if advice else 0),
+    )
+
+
+def _hypotheses(
+    ranking: Ranking, opinion: Opinion | None, leading: Confidence
+) -> tuple[Hypothesis, ...]:
+    """The candidates in their order, in the model's words where it has any; then its own."""
+    said = {one.component: one for one in opinion.hypotheses} if opinion else {}
+    found = []
+    for place, candidate in enumerate(ranking.candidates[:CANDIDATES]):
+        word_of = in_words(candidate.probability, ranking.abstained)
+        own = _hypothesis(candidate, leading if place == 0 else word_of)
+        found.append(_explained(own, said.get(candidate.component)))
+    listed = {one.component for one in found}
+    return (*found, *(one for name, one in said.items() if name not in listed))
+
+
+def _hypothesis(candidate: Candidate, confidence: Confidence) -> Hypothesis:
+    cited = tuple(dict.fromkeys(e for term in candidate.terms for e in term.evidence))
+    kind = word("fault_kind", candidate.fault_kind or "unknown", "en")
+    terms = ", ".join(f"{term.name} {term.weight:+.2f}" for term in candidate.terms[:4])
+    return Hypothesis(
+        component=candidate.component,
+        fault_kind=candidate.fault_kind,
+        statement=f"{candidate.component}: {kind} ({terms})",
+        evidence=cited,
+        confidence=confidence,
+    )
+
+
+def _explained(own: Hypothesis, said: Hypothesis | None) -> Hypothesis:
+    """The candidate as the model explains it; component, kind and confidence stay ours."""
+    if said is None:
+        return own
+    return own.model_copy(
+        update={
+            "statement": said.statement,
+            "evidence": tuple(dict.fromkeys((*own.evidence, *said.evidence))),
+            "contradicts": tuple(one for one in said.contradicts if one not in own.evidence),
+            "falsified_by": said.falsified_by,
+            "missing": said.missing,
+            "by": "llm",
+        }
+    )
+
+
+def _said(diagnosis: Diagnosis, ranking: Ranking) -> str:
+    if not ranking.candidates:
+        return "no component stands out"
+    first = ranking.candidates[0]
+    kind = word("fault_kind", first.fault_kind or "unknown", "en")
+    located = f"{first.component}: {kind}"
+    opinion = diagnosis.opinion
+    if opinion is None:
+        return f"{located}, by the instruments"
+    if opinion.failed:
+        return f"{located}, by the instruments ({opinion.model}: {opinion.failed})"
+    if opinion.agrees:
+        return f"{located}; {opinion.model} agrees"
+    return f"{located}; {opinion.model} holds {opinion.hypotheses[0].component} for likelier"

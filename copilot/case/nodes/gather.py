@@ -1,0 +1,111 @@
+"""gather: ask every source for the incident, run the instruments, number what they find."""
+
+from dataclasses import replace
+from typing import TypedDict
+
+from langgraph.runtime import Runtime
+
+from copilot.case.reasoning.follow_ups import answers
+from copilot.case.state import Diagnosis, Gathered, IncidentState
+from copilot.deps import Deps, Limits
+from copilot.hands.own_changes import of_others
+from copilot.hands.recovery import WIDER
+from copilot.types.incident import FollowUp
+from tools.evidence import renumber
+from tools.log_retriever import novelty
+from tools.topology_walker import observe
+from tools.types import Evidence, Timestamp, Window
+
+
+class Collected(TypedDict):
+    evidence: list[Evidence]
+    gathered: Gathered
+
+
+def gather(state: IncidentState, runtime: Runtime[Deps]) -> Collected:
+    """Measure around the onset, or take the further looks that were asked for.
+
+    A second look waits until there is enough to see. What a source could not tell is kept for the
+    brief. A number never changes its meaning.
+    """
+    wanted = pending(state)
+    return _follow_up(state, runtime.context, wanted) if wanted else _look(state, runtime.context)
+
+
+def young(state: IncidentState, limits: Limits) -> bool:
+    """Whether the last look was taken too soon after the first alert to rest a plan on it."""
+    seen = state.get("gathered", Gathered())
+    return 0 < seen.until < _settled(state, limits)
+
+
+def _settled(state: IncidentState, limits: Limits) -> Timestamp:
+    """When there is enough to see; without alerts it is their own time that counts, the onset."""
+    group = state.get("group")
+    began: Timestamp = group.started_at if group else state["onset"].at
+    return began + limits.settle_s
+
+
+def pending(state: IncidentState) -> tuple[FollowUp, ...]:
+    """Looks that were asked for and not taken yet."""
+    answered = state.get("gathered", Gathered()).answered
+    wanted = state.get("diagnosis", Diagnosis()).wanted
+    return tuple(one for one in wanted if one not in answered)
+
+
+def _look(state: IncidentState, deps: Deps) -> Collected:
+    incident_id, onset = state["incident_id"], state["onset"].at
+    rounds, limits = state.get("gathered", Gathered()).rounds, deps.limits
+    settled = _settled(state, limits)
+    if young(state, limits):
+        deps.clock.sleep(max(settled - deps.clock.now(), 0.0))
+    lookback = limits.lookback_s * WIDER ** min(rounds, limits.rounds - 1)
+    now = max(deps.clock.now(), onset)
+    window = Window(start=onset - lookback, end=now)
+    look = deps.sources.look(window, normal_before=onset)
+    missing = list(look.missing)
+    changes = of_others(look.telemetry.changes, deps.store, window)
+    alerts = deps.store.alerts.of(incident_id)
+    telemetry = replace(look.telemetry, alerts=alerts, changes=changes)
+    findings = [
+        *observe(telemetry, onset),
+        *novelty(telemetry.logs, telemetry.baseline_logs, onset),
+        *deps.sources.inspect(window, missing),
+    ]
+    # Also what an earlier run numbered: people and reports have cited it.
+    known = state.get("evidence") or deps.store.incidents.require(incident_id).evidence
+    evidence = list(renumber(findings, known)[: deps.limits.evidence])
+    deps.note(
+        incident_id,
+        "gathered",
+        f"{len(findings)} findings from {len(telemetry.series)} series, {len(telemetry.logs)} log "
+        f"lines, {len(telemetry.spans)} spans, {len(changes)} changes",
+        kept=float(len(evidence)),
+    )
+    return {
+        "evidence": evidence,
+        "gathered": Gathered(
+            rounds=rounds + (now >= settled),
+            lookback_s=lookback,
+            until=now,
+            missing=tuple(missing),
+        ),
+    }
+
+
+def _follow_up(state: IncidentState, deps: Deps, wanted: tuple[FollowUp, ...]) -> Collected:
+    gathered, onset = state["gathered"], state["onset"].at
+    window = Window(start=onset - gathered.lookback_s, end=max(deps.clock.now(), onset))
+    known = state["evidence"]
+    numbered = renumber([*known, *answers(deps, state, wanted, window)], known)
+    new = [one for one in numbered if one.id not in {old.id for old in known}]
+    looks = ", ".join(f"{one.kind} {one.component}".strip() for one in wanted)
+    deps.note(state["incident_id"], "gathered", f"looked further: {looks}", notes=float(len(new)))
+    return {
+        "evidence": [*known, *new],
+        "gathered": gathered.model_copy(
+            update={
+                "answered": (*gathered.answered, *wanted),
+                "follow_ups": gathered.follow_ups + 1,
+            }
+        ),
+    }

@@ -1,0 +1,45 @@
+"""locate: rank the components and fault kinds by a documented score over the evidence."""
+
+from typing import TypedDict
+
+from langgraph.runtime import Runtime
+
+from copilot.case.state import IncidentState
+from copilot.deps import Deps
+from tools.topology_walker import explain_tree, rank
+from tools.types import Ranking
+
+
+class Located(TypedDict):
+    ranking: Ranking
+
+
+def locate(state: IncidentState, runtime: Runtime[Deps]) -> Located:
+    """Rank, and stop the `located` clock the first time the evidence decides."""
+    deps, incident_id = runtime.context, state["incident_id"]
+    evidence, topology = state["evidence"], deps.sources.topology()
+    # Notes were asked for by somebody who may be wrong: they are read, but weigh nothing.
+    measured = [one for one in evidence if one.kind != "note"]
+    ranking = rank(measured, topology, state["onset"].at, deps.instruments)
+    incident = deps.store.incidents.require(incident_id)
+    clocks = incident.clocks
+    if not ranking.abstained and clocks.located is None:
+        clocks = clocks.model_copy(update={"located": deps.clock.now()})
+    # What a former run held for likely is not of this evidence.
+    stale = {} if "diagnosis" in state else {"hypotheses": (), "opinion": None, "recalled": ()}
+    deps.store.incidents.update(
+        incident_id,
+        deps.clock.now(),
+        **stale,
+        evidence=tuple(evidence),
+        ranking=ranking,
+        walk=explain_tree(ranking, evidence, topology),
+        clocks=clocks,
+    )
+    deps.note(
+        incident_id,
+        "located",
+        ranking.reason,
+        candidates=", ".join(f"{c.component} {c.score:.2f}" for c in ranking.candidates[:3]),
+    )
+    return {"ranking": ranking}

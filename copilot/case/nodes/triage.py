@@ -1,0 +1,49 @@
+"""triage: one group out of the incident's alerts, and its onset in the metrics."""
+
+from typing import TypedDict
+
+from langgraph.runtime import Runtime
+
+from copilot.case.state import IncidentState
+from copilot.deps import Deps
+from tools.clusterer import Clusterer
+from tools.detector import Onset, onset
+from tools.types import AlertGroup, Timestamp, Window
+
+
+class Triaged(TypedDict):
+    group: AlertGroup
+    onset: Onset
+
+
+def triage(state: IncidentState, runtime: Runtime[Deps]) -> Triaged:
+    """Summarise the storm and find when it began; the alerts' own time where no metric says."""
+    deps, incident_id = runtime.context, state["incident_id"]
+    alerts = deps.store.alerts.of(incident_id)
+    storm = Clusterer(deps.sources.topology())
+    storm.restore([(alert, incident_id) for alert in alerts])
+    group = storm.group(incident_id)
+    alerted_at = min(alert.starts_at for alert in alerts)
+    window = Window(
+        start=alerted_at - deps.limits.lookback_s, end=max(alerted_at, deps.clock.now())
+    )
+    measured = deps.sources.measure(window, normal_before=alerted_at)
+    incident = deps.store.incidents.require(incident_id)
+    began = _no_later(onset(measured.series, measured.baseline, alerted_at), incident.clocks.onset)
+    deps.store.incidents.update(
+        incident_id,
+        deps.clock.now(),
+        title=group.title,
+        services=group.services,
+        clocks=incident.clocks.model_copy(update={"onset": began.at}),
+    )
+    deps.note(incident_id, "triaged", began.reason, alerts=float(len(alerts)), onset=began.at)
+    return {"group": group, "onset": began}
+
+
+def _no_later(found: Onset, known: Timestamp | None) -> Onset:
+    """The onset of an earlier run where that was earlier: the more fault, the more it is normal."""
+    if known is None or known >= found.at:
+        return found
+    reason = f"{found.reason}; an earlier run found it {found.at - known:.0f} s before that"
+    return found.model_copy(update={"at": known, "reason": reason})

@@ -1,0 +1,127 @@
+"""A closed incident as a postmortem draft: what the journal and the evidence say, for a person.
+
+The draft has the front matter of the knowledge base, so that what a person accepts is recalled at
+the next incident like it. Only what recovered it is named as its remedy.
+"""
+
+from collections.abc import Sequence
+
+import yaml
+
+from copilot.case.briefing import EvidenceLine, evidence_line, shown
+from copilot.case.reporting import timeline
+from copilot.types.errors import OperatorError
+from copilot.types.incident import CLOSED, Event, Incident
+from copilot.types.time_format import date_of
+from prompts import Language, load, word
+from tools.log_retriever import redact
+from tools.types import Evidence, Owner, StepResult
+
+TITLE, SYMPTOMS = 160, 300
+"""Longest title and symptom line, in characters; the knowledge base takes no more."""
+
+SEEN = 4
+"""Items of evidence in the symptom line: what a person would search by."""
+
+
+class NotClosedError(OperatorError):
+    """An incident that goes on has no postmortem yet."""
+
+    def __init__(self, incident: Incident) -> None:
+        super().__init__(
+            f"incident {incident.id!r} is {incident.status}; a postmortem is drafted once it is "
+            "recovered or resolved"
+        )
+
+
+def document_id(incident: Incident) -> str:
+    """The id its postmortem has in the knowledge base."""
+    return f"postmortem-{incident.id.lower().replace('_', '-')}"
+
+
+def draft(incident: Incident, events: Sequence[Event], language: Language = "en") -> str:
+    """The draft as Markdown with front matter; secrets are taken out of every line."""
+    if incident.status not in CLOSED:
+        raise NotClosedError(incident)
+    front = yaml.safe_dump(
+        _front(incident), allow_unicode=True, sort_keys=False, width=1000, default_flow_style=None
+    )
+    return f"---\n{front}---\n\n{_body(incident, events, language)}"
+
+
+def _front(incident: Incident) -> dict[str, object]:
+    component, kind = _cause(incident)
+    began = incident.clocks.onset or incident.opened_at
+    return {
+        "id": document_id(incident),
+        "kind": "postmortem",
+        "title": {lang: _title(component, kind, lang) for lang in ("en", "zh")},
+        "symptoms": {lang: _symptoms(incident, lang) for lang in ("en", "zh")},
+        "fault_kinds": [kind] if kind else [],
+        "components": [],
+        "services": [component] if component else list(incident.services[:6]),
+        "playbooks": [incident.plan.playbook_id] if incident.plan and cured(incident) else [],
+        "origin": {"url": f"incident:{incident.id}", "date": date_of(began)},
+    }
+
+
+def cured(incident: Incident) -> bool:
+    """Whether its plan really ran, and what was measured afterwards says that it helped."""
+    return incident.verdict == "recovered" and any(map(_took_effect, incident.results))
+
+
+def _took_effect(result: StepResult) -> bool:
+    return result.ok and not result.dry_run
+
+
+def _cause(incident: Incident) -> tuple[str, str]:
+    """Component and kind of fault as located; empty where the evidence did not decide."""
+    ranking = incident.ranking
+    if ranking.abstained or not ranking.candidates:
+        return "", ""
+    first = ranking.candidates[0]
+    return Owner.parse(first.component).service, first.fault_kind or ""
+
+
+def _title(component: str, kind: str, language: Language) -> str:
+    where = component or {"en": "cause not located", "zh": "原因未定位"}[language]
+    return _clean(f"{where}: {word('fault_kind', kind or 'unknown', language)}")[:TITLE]
+
+
+def _symptoms(incident: Incident, language: Language) -> str:
+    """The alert's title, then what was measured; the most telling first, as many as fit."""
+    said = _clean(incident.title)[:TITLE]
+    for item in _evidence(incident, language)[:SEEN]:
+        longer = f"{said}; {_clean(item.statement)}"
+        if len(longer) > SYMPTOMS:
+            break
+        said = longer
+    return said
+
+
+def _evidence(incident: Incident, language: Language) -> list[EvidenceLine]:
+    cited: Sequence[Evidence] = shown(list(incident.evidence), incident.ranking)
+    return [evidence_line(one, language) for one in cited]
+
+
+def _body(incident: Incident, events: Sequence[Event], language: Language) -> str:
+    component, kind = _cause(incident)
+    first = incident.ranking.candidates[0] if component else None
+    cites = dict.fromkeys(e for term in first.terms for e in term.evidence) if first else {}
+    text = load("postmortem", language).render(
+        incident=incident.id,
+        title=_clean(incident.title),
+        lines=timeline([one for one in events if one.kind != "accepted"], incident.clocks.onset),
+        component=component,
+        kind=word("fault_kind", kind or "unknown", language),
+        cites="".join(f"[{one}]" for one in list(cites)[:8]),
+        plan=incident.plan,
+        results=incident.results,
+        cured=cured(incident),
+        evidence=_evidence(incident, language),
+    )
+    return "\n".join(redact(line).text for line in text.splitlines()) + "\n"
+
+
+def _clean(text: str) -> str:
+    return redact(" ".join(text.split())).text

@@ -1,0 +1,109 @@
+"""Put one question to the model within the budget of its incident, and write down how it went."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel
+
+from copilot.deps import Deps
+from copilot.model import Asked, ask
+from copilot.model.bounded import Bounded
+from copilot.ports import Model
+from copilot.types.model_io import ModelRequest
+from prompts import Prompt
+from tools.log_retriever import sanitize
+
+Reply = TypeVar("Reply", bound=BaseModel)
+
+ASKED = "asked"
+"""Kind of the journal's rows that say what was asked of a model, and what it cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What an incident has cost of the model so far, over all its runs."""
+
+    calls: int = 0
+    seconds: float = 0.0
+
+
+def spent(deps: Deps, incident_id: str) -> Spent:
+    """The sum over the journal, which outlives the process."""
+    rows = [
+        row.detail
+        for row in deps.store.journal.events(incident_id, limit=10_000)
+        if row.kind == ASKED
+    ]
+    return Spent(
+        calls=sum(int(float(str(row.get("calls", 0)))) for row in rows),
+        seconds=sum(float(str(row.get("seconds", 0.0))) for row in rows),
+    )
+
+
+def consult(
+    deps: Deps,
+    model: Model,
+    incident_id: str,
+    request: ModelRequest,
+    shape: type[Reply],
+    check: Callable[[Reply], Sequence[str]],
+    prompts: Sequence[Prompt],
+) -> Asked[Reply]:
+    """The checked value, or None with the reason; either way it is in the journal."""
+    before, began = spent(deps, incident_id), deps.stopwatch()
+    bounded = Bounded(
+        model,
+        calls_left=deps.limits.model_calls - before.calls,
+        deadline=began + deps.limits.model_s - before.seconds,
+        stopwatch=deps.stopwatch,
+    )
+    if bounded.calls_left <= 0 or bounded.deadline <= began:
+        used = f"{before.calls} calls, {before.seconds:.0f} s"
+        asked: Asked[Reply] = Asked(None, f"the incident's budget is used up ({used})", ())
+    else:
+        asked = ask(bounded, request, shape, check, deps.language)
+    deps.note(
+        incident_id,
+        ASKED,
+        f"{prompts[0].name}: {_how(asked)}",
+        prompt=" ".join(f"{one.name}.{one.language}@{one.fingerprint}" for one in prompts),
+        outcome=_outcome(asked),
+        model=model.name,
+        calls=float(bounded.calls),
+        seconds=round(deps.stopwatch() - began, 3),
+        tokens=float(_tokens(asked)),
+        problems=sanitize("; ".join(_problems(asked)), 600),
+    )
+    return asked
+
+
+Outcome = Literal["held", "repaired", "fell back", "not asked"]
+
+
+def _outcome(asked: Asked[Reply]) -> Outcome:
+    if asked.value is not None:
+        return "repaired" if asked.repaired else "held"
+    return "fell back" if asked.calls and asked.fault != "absent" else "not asked"
+
+
+def _how(asked: Asked[Reply]) -> str:
+    """What came of it, in our own words: what the model said does not belong in a timeline."""
+    if asked.value is not None:
+        return "the reply was repaired and held" if asked.repaired else "the reply held"
+    if not asked.calls:
+        return "not asked, " + asked.reason
+    if asked.fault == "absent":
+        return "not asked, there is no model"
+    if asked.calls[-1].done is None:
+        return "no whole reply; the rules answer"
+    return "the reply did not hold, nor did its repair; the rules answer"
+
+
+def _problems(asked: Asked[Reply]) -> list[str]:
+    return [problem for call in asked.calls for problem in call.problems]
+
+
+def _tokens(asked: Asked[Reply]) -> int:
+    dones = [call.done for call in asked.calls if call.done is not None]
+    return sum((done.prompt_tokens or 0) + (done.reply_tokens or 0) for done in dones)

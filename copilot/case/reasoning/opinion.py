@@ -1,0 +1,160 @@
+"""Ask for an opinion: hypotheses that cite what they rest on, and looks that would decide."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+from copilot.case.reasoning.case import Case, case_of
+from copilot.case.reasoning.consult import consult
+from copilot.case.state import IncidentState
+from copilot.deps import Deps
+from copilot.knowledge import Recalled
+from copilot.model.claims import PROBLEM_CHARS, Known, problems_of, style
+from copilot.model.fence import Fence
+from copilot.model.replies import FAULT_KINDS, WANTED, DiagnosisReply, HypothesisReply
+from copilot.types.incident import Confidence, FollowUp, Hypothesis, Opinion, Remembered, in_words
+from tools.types import EvidenceKind, FaultKind, Ranking
+
+MEASURED: frozenset[EvidenceKind] = frozenset({"metric", "edge", "trace", "cluster"})
+"""Kinds that no text of a stranger can bring about."""
+
+_KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """The opinion, and the new looks it asks for; `repeated` were asked for before."""
+
+    opinion: Opinion
+    wanted: tuple[FollowUp, ...] = ()
+    repeated: int = 0
+
+
+def advise(deps: Deps, state: IncidentState, recalled: Sequence[Recalled]) -> Advice | None:
+    """What the model holds for likely; an opinion without hypotheses where it gave none.
+
+    None where there is no model, or never was a server of one. Whatever it says changes no ranking
+    and no plan.
+    """
+    if deps.model is None:
+        return None
+    gathered = state["gathered"]
+    left = max(0, deps.limits.follow_ups - gathered.follow_ups)
+    fence = Fence(deps.nonce())
+    case = case_of(deps.model, state, recalled, deps.language, fence, left)
+    if case is None:
+        return Advice(Opinion(model=deps.model.name, failed="too small a window"))
+    asked = consult(
+        deps,
+        deps.model,
+        state["incident_id"],
+        case.request,
+        DiagnosisReply,
+        lambda reply: _problems(reply, case, deps, left),
+        case.prompts,
+    )
+    if asked.fault == "absent":
+        return None
+    if asked.value is None:
+        failed = "did not hold" if asked.calls and asked.calls[-1].done else "no reply"
+        return Advice(Opinion(model=deps.model.name, failed=failed))
+    return _advice(asked.value, deps.model.name, state)
+
+
+def _advice(reply: DiagnosisReply, name: str, state: IncidentState) -> Advice:
+    hypotheses = tuple(map(_hypothesis, reply.hypotheses))
+    asked = dict.fromkeys(
+        FollowUp(kind=one.kind, component=one.component) for one in reply.follow_ups
+    )
+    known = set(state["gathered"].answered)
+    new = tuple(one for one in asked if one not in known)
+    repeated = len(reply.follow_ups) - len(new)
+    first, kinds = hypotheses[0], {one.id: one.kind for one in state["evidence"]}
+    opinion = Opinion(
+        model=name,
+        hypotheses=hypotheses,
+        agrees=first.component == _located(state["ranking"]),
+        measured=any(kinds.get(number) in MEASURED for number in first.evidence),
+    )
+    return Advice(opinion, new, repeated)
+
+
+def _located(ranking: Ranking) -> str:
+    return ranking.candidates[0].component if ranking.candidates else ""
+
+
+def _hypothesis(reply: HypothesisReply) -> Hypothesis:
+    return Hypothesis(
+        component=reply.component,
+        fault_kind=next((kind for kind in _KINDS if kind == reply.fault_kind), None),
+        statement=reply.because.strip(),
+        evidence=tuple(dict.fromkeys(reply.supports)),
+        contradicts=tuple(dict.fromkeys(reply.contradicts)),
+        falsified_by=reply.falsified_by.strip(),
+        missing=reply.missing.strip(),
+        by="llm",
+    )
+
+
+def _problems(reply: DiagnosisReply, case: Case, deps: Deps, left: int) -> list[str]:
+    known = Known(case.shown, frozenset(case.components), deps.language)
+    found = []
+    for place, one in enumerate(reply.hypotheses, start=1):
+        found += [f"hypothesis {place}: {said}" for said in _flaws(one, known)]
+    named = [one.component for one in reply.hypotheses]
+    if len(set(named)) < len(named):
+        found.append("one hypothesis per component")
+    if len(reply.follow_ups) > (WANTED if left else 0):
+        found.append("no further looks are possible; leave follow_ups empty")
+    found += [
+        f"follow-up: there is no component {one.component!r}"
+        for one in reply.follow_ups
+        if one.kind != "wider_window" and one.component not in known.components
+    ]
+    return [said[:PROBLEM_CHARS] for said in found]
+
+
+def _flaws(one: HypothesisReply, known: Known) -> list[str]:
+    found = []
+    if one.component not in known.components:
+        found.append(f"there is no component {one.component!r}")
+    if one.fault_kind not in FAULT_KINDS:
+        found.append(f"there is no fault kind {one.fault_kind!r}")
+    both = set(one.supports) & set(one.contradicts)
+    if both:
+        found.append(f"{', '.join(sorted(both))} cannot speak for and against it")
+    found += problems_of(one.because, (*one.supports, *one.contradicts), known)
+    about = {
+        item.subject for item in known.evidence if item.id in one.supports and item.kind != "note"
+    }
+    if one.component in known.components and not any(one.component in name for name in about):
+        found.append(f"no item it cites in supports, notes apart, is about {one.component}")
+    for text in (one.falsified_by, one.missing):
+        found += style(text, known)
+    return found
+
+
+_STEPS: tuple[Confidence, ...] = ("low", "medium", "high")
+
+
+def agreed(ranking: Ranking, recalled: Sequence[Remembered], opinion: Opinion | None) -> Confidence:
+    """The word for the leading candidate.
+
+    The instruments' probability says where it begins. A model that holds another component for the
+    cause, and cites something measured there, takes one step off. A model that agrees adds one only
+    if a trusted document about the located cause fits the symptoms as well. Where the instruments
+    abstain nothing lifts it.
+    """
+    if not ranking.candidates:
+        return "low"
+    word = in_words(ranking.candidates[0].probability, ranking.abstained)
+    if ranking.abstained or opinion is None or not opinion.hypotheses:
+        return word
+    if not opinion.agrees:
+        if not opinion.measured:
+            return word
+        return _STEPS[max(0, _STEPS.index(word) - 1)]
+    fits = any(
+        one.agreement == "symptoms and cause" and one.trust != "unreviewed" for one in recalled
+    )
+    return _STEPS[min(2, _STEPS.index(word) + 1)] if fits else word

@@ -1,0 +1,110 @@
+"""The report of an incident: its timeline from the journal, and a postmortem draft."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from copilot.case.briefing import clock_lines, evidence_line, plain, shown
+from copilot.case.reasoning.narrative import Told
+from copilot.case.state import IncidentState
+from copilot.types.incident import Event, Incident
+from copilot.types.time_format import clock_time, date_time, duration
+from prompts import Language, load, word
+from tools.log_retriever import sanitize
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineLine:
+    """One event as a reader sees it; `after` counts from the onset."""
+
+    at: str
+    after: str
+    kind: str
+    by: str
+    reason: str
+
+
+TOLD = 6
+"""Items of evidence that the rules tell a story with."""
+
+
+def render(
+    incident: Incident,
+    events: Sequence[Event],
+    state: IncidentState,
+    language: Language,
+    told: Told | None = None,
+) -> str:
+    """The report in one language, as Markdown; every claim cites its evidence."""
+    onset = incident.clocks.onset
+    first = incident.hypotheses[0] if incident.hypotheses else None
+    return load("report", language).render(
+        id=incident.id,
+        title=incident.title,
+        status=word("status", incident.status, language),
+        severity=incident.severity,
+        services=", ".join(incident.services),
+        started=date_time(onset) if onset is not None else "–",
+        lasted=duration(incident.clocks.recovered - onset)
+        if onset is not None and incident.clocks.recovered is not None
+        else "",
+        clocks=clock_lines(incident.clocks),
+        story=_story(told) if told else _by_rule(state, language),
+        told_by=plain(told.by, 60) if told else "",
+        cause=first,
+        kind=word("fault_kind", (first and first.fault_kind) or "unknown", language),
+        confidence=word("confidence", first.confidence if first else "low", language),
+        cites="".join(f"[{one}]" for one in first.evidence[:8]) if first else "",
+        abstained=incident.ranking.abstained,
+        plan=incident.plan,
+        results=incident.results,
+        verdict=word("verdict", incident.verdict or "unknown", language),
+        timeline=timeline(events, onset),
+        evidence=[
+            evidence_line(one, language) for one in shown(state["evidence"], incident.ranking)
+        ],
+    )
+
+
+def _story(told: Told) -> list[str]:
+    return [
+        f"{plain(one.text, 400)} {''.join(f'[{number}]' for number in one.cites)}"
+        for one in told.sentences
+    ]
+
+
+def _by_rule(state: IncidentState, language: Language) -> list[str]:
+    """What the leading candidate rests on, in the order in which it began."""
+    cited = {
+        number
+        for candidate in state["ranking"].candidates[:1]
+        for term in candidate.terms
+        for number in term.evidence
+    }
+    began = [one for one in state["evidence"] if one.id in cited and one.onset is not None]
+    began.sort(key=lambda one: (one.onset, int(one.id[1:])))
+    return [
+        f"{clock_time(one.onset)}: {evidence_line(one, language).statement} [{one.id}]"
+        for one in began[:TOLD]
+        if one.onset is not None
+    ]
+
+
+def timeline(events: Sequence[Event], onset: float | None) -> list[TimelineLine]:
+    """The journal's rows in order; a node that ran again after a crash shows its last run."""
+    last: dict[tuple[str, str], Event] = {}
+    for event in events:
+        last[(event.kind, _reason(event))] = event
+    return [
+        TimelineLine(
+            at=clock_time(event.at),
+            after=duration(event.at - onset) if onset is not None else "",
+            kind=event.kind,
+            by=event.by,
+            reason=sanitize(_reason(event), 240),
+        )
+        for event in sorted(last.values(), key=lambda one: one.seq)
+    ]
+
+
+def _reason(event: Event) -> str:
+    return str(event.detail.get("reason", ""))

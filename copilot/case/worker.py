@@ -1,0 +1,136 @@
+"""Takes one run at a time through the graph, as far as it goes without a person."""
+
+import logging
+import threading
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.errors import GraphDrained
+from langgraph.runtime import RunControl
+from langgraph.types import Command, Interrupt
+
+from copilot.case.graph import RECURSION_LIMIT, IncidentGraph
+from copilot.case.state import IncidentState
+from copilot.deps import Deps
+from copilot.ports import Clock
+from copilot.store import LeaseLostError, Run
+
+log = logging.getLogger(__name__)
+
+LEASE_S = 60.0
+"""A worker that is silent for this long is taken for dead and its run for free."""
+
+ATTEMPTS = 5
+"""A run that took its process down this often is not tried again; a person looks at it."""
+
+
+Outcome = Literal["done", "waiting", "failed", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """The run stands at its interrupt and nobody has decided yet."""
+
+
+class Worker:
+    """Claims runs and advances them; safe to use from several threads."""
+
+    def __init__(self, deps: Deps, graph: IncidentGraph, wall: Clock, owner: str) -> None:
+        self._deps = deps
+        self._store = deps.store
+        self._graph = graph
+        self._wall = wall
+        self._owner = owner
+        self._active: dict[str, RunControl] = {}
+        self._lock = threading.Lock()
+
+    def release(self) -> None:
+        """Hand back what this owner had when its process ended."""
+        self._store.runs.release_all(self._owner, self._wall.now())
+
+    def claim(self) -> Run | None:
+        """The next run that nobody works on, leased to this owner."""
+        return self._store.runs.claim(self._owner, self._wall.now(), LEASE_S)
+
+    def keep_leases(self) -> None:
+        """Say that this process is alive; a run that another one has by now is stopped here."""
+        for run_id, control in self._controls().items():
+            try:
+                self._store.runs.heartbeat(run_id, self._owner, self._wall.now(), LEASE_S)
+            except LeaseLostError:
+                control.request_drain("another worker has the run")
+
+    def stop(self) -> None:
+        """Ask every run of this process to stop before its next node."""
+        for control in self._controls().values():
+            control.request_drain("shutdown")
+
+    def advance(self, run: Run) -> Outcome:
+        """Invoke the graph until the run ends, waits for a person, breaks or is stopped."""
+        control = RunControl()
+        with self._lock:
+            self._active[run.id] = control
+        try:
+            return self._invoke(run, control)
+        except (GraphDrained, LeaseLostError) as stopped:
+            log.info("run %s stopped: %s", run.id, stopped)
+        except Exception as error:  # noqa: BLE001 - the boundary: a run may break, the service not
+            self._fail(run, error)
+            return "failed"
+        finally:
+            with self._lock:
+                self._active.pop(run.id, None)
+        return "stopped"
+
+    def _controls(self) -> dict[str, RunControl]:
+        with self._lock:
+            return dict(self._active)
+
+    def _invoke(self, run: Run, control: RunControl) -> Outcome:
+        config: RunnableConfig = {
+            "configurable": {"thread_id": run.id},
+            "recursion_limit": RECURSION_LIMIT,
+        }
+        if run.attempt > ATTEMPTS:
+            raise RuntimeError(f"run {run.id!r} ended its process {ATTEMPTS} times; given up")
+        given = self._next_input(run, config)
+        if not isinstance(given, Waits):
+            self._graph.invoke(
+                given, config, context=self._deps, durability="sync", control=control
+            )
+        now = self._wall.now()
+        if not self._graph.get_state(config).next:
+            self._store.runs.finish(run.id, "done", now, owner=self._owner)
+            return "done"
+        self._store.runs.finish(run.id, "waiting", now, owner=self._owner)
+        # A decision made between the interrupt and this line found no waiting run to resume.
+        if not isinstance(self._next_input(run, config), Waits):
+            self._store.runs.resume(run.id, now)
+        return "waiting"
+
+    def _next_input(
+        self, run: Run, config: RunnableConfig
+    ) -> IncidentState | Command[Any] | Waits | None:
+        """A fresh start, a recorded decision, None (go on from the checkpoint), or `Waits`."""
+        snapshot = self._graph.get_state(config)
+        if not snapshot.values:
+            return IncidentState(incident_id=run.incident_id, run_id=run.id)
+        if not snapshot.interrupts:
+            return None
+        asked: Interrupt = snapshot.interrupts[0]
+        request = self._store.approvals.get(asked.value["plan_id"])
+        if request is None or request.status == "pending":
+            return Waits()
+        given = [one.model_dump(mode="json") for one in request.given]
+        return Command(resume={asked.id: given})
+
+    def _fail(self, run: Run, error: Exception) -> None:
+        log.exception("run %s failed", run.id)
+        now, problem = self._deps.clock.now(), f"{type(error).__name__}: {error}"
+        with self._store.transaction():
+            self._store.runs.finish(run.id, "failed", self._wall.now(), error=problem)
+            self._store.incidents.update(run.incident_id, now, status="failed")
+            self._store.journal.append(
+                run.incident_id, "failed", "copilot", {"reason": problem, "run": run.id}, now
+            )

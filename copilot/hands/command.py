@@ -1,0 +1,101 @@
+"""Run an allow-listed program: an argument vector, no shell, and nothing of our environment."""
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from copilot.hands.report import StepFailedError, reported
+from copilot.hands.shape import of_type
+from copilot.ports import Clock
+from tools.playbook_executor.vocabulary import Command
+from tools.types import PlanStep, StepResult
+
+MAX_OUTPUT = 65_536
+CLEAN = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/nonexistent"}
+_LOOK_EVERY_S = 0.05
+
+
+class CommandRunner:
+    """Runs programs by the names an operator gave them; `binaries` maps each to its path.
+
+    The program gets a clean environment, no input, its own session and the step's timeout; what
+    it starts is killed with it. Output beyond 64 KiB is read and dropped.
+    """
+
+    def __init__(
+        self,
+        binaries: Mapping[str, Path],
+        clock: Clock,
+        environment: Mapping[str, str] = CLEAN,
+    ) -> None:
+        for name, path in binaries.items():
+            if not path.is_absolute() or not path.is_file() or not os.access(path, os.X_OK):
+                raise ValueError(f"command {name!r}: {str(path)!r} is not an absolute executable")
+        self._binaries = dict(binaries)
+        self._clock = clock
+        self._environment = dict(environment)
+
+    def run(self, step: PlanStep, key: str) -> StepResult:
+        """Run the program to its end; ok if it exits with 0 in time."""
+        return reported(self._clock, key, lambda: self._execute(of_type(step, Command), step))
+
+    def _execute(self, command: Command, step: PlanStep) -> str:
+        path = self._binaries.get(command.binary)
+        if path is None:
+            raise StepFailedError(f"command {command.binary!r} is not on the allow-list")
+        try:
+            process = subprocess.Popen(
+                [str(path), *command.argv[1:]],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=self._environment,
+                cwd="/",
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise StepFailedError(f"command {command.binary!r} did not start: {error}") from error
+        with process:
+            output, in_time = _watched(process, time.monotonic() + step.timeout_s)
+        said = output.decode("utf-8", errors="replace")
+        if not in_time:
+            problem = f"command {command.binary!r} was killed after {step.timeout_s:g} s"
+            raise StepFailedError(problem, said)
+        if process.returncode != 0:
+            problem = f"command {command.binary!r} exited with {process.returncode}"
+            raise StepFailedError(problem, said)
+        return said
+
+
+def _watched(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, bool]:
+    """Read until the program ends or its time is up, then kill what is left of its group."""
+    assert process.stdout is not None
+    kept = bytearray()
+    in_time = open_ended = True
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while not (ended := _has_ended(process.pid)) or open_ended:
+            if time.monotonic() >= deadline:
+                in_time = ended
+                break
+            if not open_ended:
+                time.sleep(_LOOK_EVERY_S)
+            elif selector.select(_LOOK_EVERY_S):
+                chunk = os.read(process.stdout.fileno(), 65_536)
+                kept += chunk[: MAX_OUTPUT - len(kept)]
+                open_ended = bool(chunk)
+            elif ended:
+                break  # only what the program left behind still holds the pipe
+    # The program itself is not reaped yet, so its group number cannot belong to anybody else.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    return bytes(kept), in_time
+
+
+def _has_ended(pid: int) -> bool:
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None

@@ -1,0 +1,213 @@
+"""What an operator lets the copilot run for real: one strict TOML file, and the runners it makes.
+
+wait = true                      # these three are on where the file says nothing
+check = true
+manual = true
+
+[http.deploys]                   # a step names the base `deploys`
+url = "https://deploys.internal/api"
+token_env = "DEPLOYS_TOKEN"      # the variable that holds it; or token = "..." in this file
+
+[command]                        # a step names the program, its path stands here
+flush-cache = "/usr/local/bin/flush-cache"
+
+[settings_files]                 # one JSON file per service: flags and configuration values
+folder = "/etc/services"
+
+[kubernetes]
+namespace = "shop"
+context = ""                     # empty: the service account of the pod, or current
+dry_run = false                  # true: the server checks and changes nothing
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, JsonValue, SecretStr
+
+from copilot.hands.command import CommandRunner
+from copilot.hands.http import Base, HttpRunner
+from copilot.hands.kubernetes import Cluster, KubernetesRunner
+from copilot.hands.plain import CheckRunner, Confirm, ManualRunner, WaitRunner
+from copilot.hands.settings_file import SettingsFileRunner
+from copilot.ports import Clock, MetricSource, Runner
+from copilot.types import strict_toml
+from tools.playbook_executor.vocabulary import Name, binary
+from tools.types import Frozen, Playbook, PlaybookStep, StepAction
+
+Binary = Annotated[str, AfterValidator(binary)]
+
+
+class RunnersFileError(strict_toml.FileError):
+    """The file of runners is wrong; the message says in which file, at which key, and what."""
+
+    setting = "runners_file"
+
+
+class HttpBase(Frozen):
+    """An address that steps may call, and the secret that goes with it."""
+
+    url: str
+    token_env: str = ""
+    token: SecretStr | None = None
+
+
+class SettingsFolder(Frozen):
+    """Where the settings files of the services lie."""
+
+    folder: Path
+
+
+class KubernetesTarget(Frozen):
+    """The namespace that steps act on."""
+
+    namespace: str = Field(min_length=1)
+    context: str = ""
+    dry_run: bool = False
+
+
+class Declared(Frozen):
+    """The file, read."""
+
+    http: dict[Name, HttpBase] = Field(default_factory=dict)
+    command: dict[Binary, Path] = Field(default_factory=dict)
+    settings_files: SettingsFolder | None = None
+    kubernetes: KubernetesTarget | None = None
+    wait: bool = True
+    check: bool = True
+    manual: bool = True
+
+
+Connect = Callable[[KubernetesTarget], Cluster]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the runners need besides the file; `clock` is of processes, `seen` of the telemetry."""
+
+    clock: Clock
+    seen: Clock
+    metrics: MetricSource
+    confirm: Confirm
+    connect: Connect
+    environment: Mapping[str, str]
+
+
+def read(path: Path) -> Declared:
+    """The file, or `RunnersFileError` with the key that is wrong; a value is never repeated."""
+    return strict_toml.read(path, Declared, RunnersFileError)
+
+
+def runners(declared: Declared, path: Path, around: Surroundings) -> dict[StepAction, Runner]:
+    """A runner per action that the file turns on; what it cannot mean is said before the start."""
+    clock = around.clock
+    made: dict[StepAction, Runner] = {}
+    if declared.http:
+        bases = {
+            name: _base(path, name, one, around.environment) for name, one in declared.http.items()
+        }
+        made["http"] = HttpRunner(bases, clock)
+    if declared.command:
+        try:
+            made["command"] = CommandRunner(declared.command, clock)
+        except ValueError as error:
+            raise RunnersFileError(path, "command", str(error)) from error
+    if declared.settings_files is not None:
+        folder = declared.settings_files.folder
+        if not folder.is_dir():
+            raise RunnersFileError(path, "settings_files.folder", f"{str(folder)!r} is no folder")
+        made["feature_flag"] = made["config"] = SettingsFileRunner(folder, clock)
+    if declared.kubernetes is not None:
+        target = declared.kubernetes
+        cluster = around.connect(target)
+        made["kubernetes"] = KubernetesRunner(cluster, clock, dry_run=target.dry_run)
+    if declared.wait:
+        made["wait"] = WaitRunner(clock)
+    if declared.check:
+        made["check"] = CheckRunner(around.metrics, around.seen)
+    if declared.manual:
+        made["manual"] = ManualRunner(around.confirm, clock)
+    return made
+
+
+def _base(path: Path, name: str, declared: HttpBase, environment: Mapping[str, str]) -> Base:
+    key, token = f"http.{name}", ""
+    if declared.token_env and declared.token is not None:
+        raise RunnersFileError(path, key, "has both token_env and token; keep one of them")
+    if declared.token_env:
+        key, token = f"{key}.token_env", environment.get(declared.token_env, "")
+        if not token:
+            raise RunnersFileError(path, key, f"variable {declared.token_env!r} is not set")
+    elif declared.token is not None:
+        key, token = f"{key}.token", declared.token.get_secret_value()
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        raise RunnersFileError(path, key, "the token has characters that no header can carry")
+    try:
+        return Base(declared.url, {"Authorization": f"Bearer {token}"} if token else {})
+    except ValueError as error:
+        raise RunnersFileError(path, f"http.{name}.url", str(error)) from error
+
+
+def lacking(declared: Declared, playbook: Playbook) -> str:
+    """Why a playbook could not be run to its end unattended, roll-back included; empty: it can."""
+    for step in (*playbook.steps, *playbook.rollback):
+        problem = _lacking(declared, step)
+        if problem:
+            return problem
+    return ""
+
+
+def _lacking(declared: Declared, step: PlaybookStep) -> str:
+    if step.action == "manual":
+        return "a manual step is confirmed at a terminal: copilot playbook run"
+    if step.action not in turned_on(declared):
+        return f"runners_file turns no {step.action!r} steps on"
+    base, argv = step.arguments.get("base"), step.arguments.get("argv")
+    if step.action == "http" and _is_name(base) and base not in declared.http:
+        return f"runners_file has no http base {base!r}"
+    program = argv[0] if isinstance(argv, list) and argv else None
+    if step.action == "command" and _is_name(program) and program not in declared.command:
+        return f"runners_file has no command {program!r}"
+    return ""
+
+
+def _is_name(value: JsonValue) -> bool:
+    """A value that stands in the playbook itself; a hole is filled and refused later."""
+    return isinstance(value, str) and "${" not in value
+
+
+def turned_on(declared: Declared) -> frozenset[StepAction]:
+    """The actions that run for real."""
+    files = declared.settings_files is not None
+    found: dict[StepAction, bool] = {
+        "http": bool(declared.http),
+        "command": bool(declared.command),
+        "feature_flag": files,
+        "config": files,
+        "kubernetes": declared.kubernetes is not None,
+        "wait": declared.wait,
+        "check": declared.check,
+        "manual": declared.manual,
+    }
+    return frozenset(action for action, on in found.items() if on)
+
+
+def described(declared: Declared) -> Iterator[tuple[str, str]]:
+    """Action and what it acts on, line by line, for a person; secrets are named, not shown."""
+    for name, base in declared.http.items():
+        token = f", token from {base.token_env}" if base.token_env else ""
+        yield "http", f"{name}: {base.url}{token or (', with a token' if base.token else '')}"
+    for name, program in declared.command.items():
+        yield "command", f"{name}: {program}"
+    if declared.settings_files is not None:
+        yield "config", f"flags and values of {declared.settings_files.folder}/<service>.json"
+    if declared.kubernetes is not None:
+        target = declared.kubernetes
+        context = f", context {target.context}" if target.context else ""
+        dry = "; the server's dry run, nothing is changed" if target.dry_run else ""
+        yield "kubernetes", f"namespace {target.namespace}{context}{dry}"
+    for name, said in (("wait", "on"), ("check", "on"), ("manual", "by copilot playbook run")):
+        if getattr(declared, name):
+            yield name, said

@@ -1,0 +1,113 @@
+"""Call an allow-listed address: plain path, no redirects, bounded time and answer."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import httpx
+
+from copilot.hands.report import StepFailedError, reported
+from copilot.hands.shape import of_type
+from copilot.ports import Clock
+from tools.playbook_executor.vocabulary import Http
+from tools.types import PlanStep, StepResult
+
+MAX_ANSWER = 65_536
+_HOST = re.compile(r"[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]")
+
+
+@dataclass(frozen=True)
+class Base:
+    """An address of the allow-list, and the headers (such as a token) that go with it."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def hide(self, text: str) -> str:
+        """The text without what the headers carry, for a target that repeats what it was sent."""
+        for value in self.headers.values():
+            for secret in (value, value.rpartition(" ")[2]):
+                text = text.replace(secret, "<SECRET>")
+        return text
+
+    def __post_init__(self) -> None:
+        parsed = httpx.URL(self.url)
+        if parsed.scheme not in ("http", "https") or not _HOST.fullmatch(parsed.host):
+            raise ValueError(f"base {self.url!r} needs http or https and a plain host name")
+        if parsed.userinfo or parsed.query or parsed.fragment or "\\" in self.url:
+            raise ValueError(f"base {self.url!r} must have no user, query or fragment")
+
+
+class HttpRunner:
+    """Sends one request per step to a base of its allow-list, named in the step.
+
+    A redirect is never followed: its status is an answer like any other, and fails unless the
+    step expects it. Proxies and credentials of the environment are not used. The idempotency key
+    travels as `Idempotency-Key`, so that a repeated step can be recognised by the target.
+    """
+
+    def __init__(
+        self,
+        bases: Mapping[str, Base],
+        clock: Clock,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._bases = dict(bases)
+        self._clock = clock
+        self._client = httpx.Client(
+            transport=transport, trust_env=False, follow_redirects=False, max_redirects=0
+        )
+
+    def run(self, step: PlanStep, key: str) -> StepResult:
+        """Send the request; ok if the status is an expected one."""
+        return reported(self._clock, key, lambda: self._call(of_type(step, Http), step, key))
+
+    def _call(self, call: Http, step: PlanStep, key: str) -> str:
+        base = self._bases.get(call.base)
+        if base is None:
+            raise StepFailedError(f"base {call.base!r} is not on the allow-list")
+        request = self._client.build_request(
+            call.method,
+            _address(base, call),
+            json=call.body,
+            headers={**base.headers, "Idempotency-Key": key},
+            timeout=step.timeout_s,
+        )
+        try:
+            status, body = self._answer(request, self._clock.now() + step.timeout_s)
+        except httpx.HTTPError as error:
+            raise StepFailedError(f"{call.method} {request.url}: {error!r}") from error
+        body = base.hide(body)
+        said = f"{call.method} {request.url} answered {status}"
+        if status not in call.expect:
+            wanted = ", ".join(map(str, call.expect))
+            raise StepFailedError(f"{said}; expected {wanted}", body)
+        return f"{said}\n{body}"
+
+    def _answer(self, request: httpx.Request, deadline: float) -> tuple[int, str]:
+        response = self._client.send(request, stream=True)
+        kept = bytearray()
+        try:
+            for chunk in response.iter_bytes():
+                kept += chunk[: MAX_ANSWER - len(kept)]
+                if len(kept) >= MAX_ANSWER:
+                    break
+                if self._clock.now() > deadline:
+                    raise httpx.ReadTimeout("the answer took too long", request=request)
+        finally:
+            response.close()
+        return response.status_code, kept.decode("utf-8", errors="replace")
+
+
+def _address(base: Base, call: Http) -> httpx.URL:
+    """Base and path joined, checked to have stayed at the base's origin and below its path."""
+    root = httpx.URL(base.url)
+    url = httpx.URL(base.url.rstrip("/") + call.path)
+    same_origin = (url.scheme, url.host, url.port) == (root.scheme, root.host, root.port)
+    if not same_origin or url.userinfo or not url.path.startswith(root.path.rstrip("/") + "/"):
+        raise StepFailedError(f"path {call.path!r} leads away from the base {call.base!r}")
+    return url.copy_merge_params({name: _plain(value) for name, value in call.query.items()})
+
+
+def _plain(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,89 @@
+"""The actions that touch nothing of the target: wait, check a metric, ask a person."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from copilot.hands.report import StepFailedError, reported
+from copilot.hands.shape import of_type
+from copilot.ports import Clock, MetricSource, SourceError
+from tools.playbook_executor.vocabulary import Check, Manual, Wait
+from tools.types import PlanStep, StepResult, Window
+
+
+class WaitRunner:
+    """Lets time pass on the clock it was given."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def run(self, step: PlanStep, key: str) -> StepResult:
+        """Wait the step's seconds."""
+
+        def wait() -> str:
+            seconds = of_type(step, Wait).seconds
+            self._clock.sleep(seconds)
+            return f"waited {seconds:g} s"
+
+        return reported(self._clock, key, wait)
+
+
+class CheckRunner:
+    """Compares the latest value of a series with a bound."""
+
+    def __init__(self, metrics: MetricSource, clock: Clock, lookback_s: float = 120.0) -> None:
+        self._metrics = metrics
+        self._clock = clock
+        self._lookback_s = lookback_s
+
+    def run(self, step: PlanStep, key: str) -> StepResult:
+        """Pass if the comparison holds; a series without a recent point does not pass."""
+        return reported(self._clock, key, lambda: self._check(of_type(step, Check)))
+
+    def _check(self, check: Check) -> str:
+        now = self._clock.now()
+        value = self._latest(check, Window(start=now - self._lookback_s, end=now))
+        holds = value < check.value if check.comparison == "<" else value > check.value
+        said = (
+            f"{check.owner}|{check.metric} is {value:g}; wanted {check.comparison} {check.value:g}"
+        )
+        if not holds:
+            raise StepFailedError(said)
+        return said
+
+    def _latest(self, check: Check, window: Window) -> float:
+        try:
+            found = self._metrics.series(window)
+        except SourceError as error:
+            raise StepFailedError(str(error)) from error
+        for series in found:
+            if (series.owner, series.metric) != (check.owner, check.metric):
+                continue
+            finite = series.values[np.isfinite(series.values)]
+            if finite.size:
+                return float(finite[-1])
+        raise StepFailedError(f"no recent point of {check.owner}|{check.metric}")
+
+
+Confirm = Callable[[str, str], str]
+"""(instruction, key) -> who confirmed that it was done; empty if nobody did."""
+
+
+class ManualRunner:
+    """Asks a person; the step is done when somebody confirms it by name."""
+
+    def __init__(self, confirm: Confirm, clock: Clock) -> None:
+        self._confirm = confirm
+        self._clock = clock
+
+    def run(self, step: PlanStep, key: str) -> StepResult:
+        """Put the instruction to a person; no answer is a no."""
+
+        def ask() -> str:
+            instruction = of_type(step, Manual).instruction
+            who = self._confirm(instruction, key)
+            if not who:
+                raise StepFailedError(f"nobody confirmed: {instruction}")
+            return f"{who} confirmed: {instruction}"
+
+        return reported(self._clock, key, ask)

@@ -1,0 +1,63 @@
+"""The documents there are: those that ship with the project, and one folder of our own."""
+
+from pathlib import Path
+
+from copilot.types.errors import OperatorError
+from knowledge_base import Document, documents, read_document, read_folder, read_text
+
+
+class LibraryError(OperatorError):
+    """A document cannot be added or removed; the message says why and what to do."""
+
+
+class Library:
+    """What ships, and what was added: one file `<id>.md` each, in a folder of the data folder.
+
+    A document of our own stands in for a shipped one of the same id.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def documents(self) -> tuple[Document, ...]:
+        """Every document, shipped ones first; `DocumentError` names the file that is wrong."""
+        by_id = {document.id: document for document in documents()}
+        by_id |= {document.id: document for document in self.own()}
+        return tuple(by_id.values())
+
+    def own(self) -> tuple[Document, ...]:
+        """The documents that were added here."""
+        return read_folder(self.folder)
+
+    def add(self, path: Path, *, replace: bool = False) -> Document:
+        """Check a file and keep a copy of it; an existing document is only replaced if asked."""
+        document = read_document(path)
+        self._keep(document, path.read_text(encoding="utf-8"), replace=replace)
+        return document
+
+    def take(self, text: str, name: str, *, replace: bool = False) -> Document:
+        """Check a text of ours, such as an accepted postmortem, and keep it."""
+        document = read_text(text, name)
+        self._keep(document, text, replace=replace)
+        return document
+
+    def _keep(self, document: Document, text: str, *, replace: bool) -> None:
+        kept = self.folder / f"{document.id}.md"
+        if not replace and document.id in {known.id for known in self.documents()}:
+            raise LibraryError(f"document {document.id!r} exists; replace it with --replace")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # Written beside and renamed, so that a reader never meets half a document.
+            beside = kept.with_suffix(".part")
+            beside.write_text(text, encoding="utf-8")
+            beside.replace(kept)
+        except OSError as error:
+            raise LibraryError(f"{str(kept)!r} cannot be written: {error.strerror}") from error
+
+    def remove(self, document_id: str) -> None:
+        """Delete a document that was added here; shipped ones stay."""
+        if document_id not in {document.id for document in self.own()}:
+            shipped = any(document.id == document_id for document in documents())
+            said = "ships with the project and stays" if shipped else "is not in the knowledge base"
+            raise LibraryError(f"document {document_id!r} {said}; see: copilot kb list")
+        (self.folder / f"{document_id}.md").unlink()

@@ -1,0 +1,19 @@
+"""Qwen, or another model, on Ollama: the `Model` port over the official client."""
+
+from copilot.model.ollama.breaker import Breaker
+from copilot.model.ollama.client import Access, Client, Timeouts
+from copilot.model.ollama.connect import clients, connected
+from copilot.model.ollama.model import Endpoint, OllamaModel
+from copilot.model.ollama.options import Options
+
+__all__ = [
+    "Access",
+    "Breaker",
+    "Client",
+    "Endpoint",
+    "OllamaModel",
+    "Options",
+    "Timeouts",
+    "clients",
+    "connected",
+]

@@ -1,0 +1,86 @@
+"""What a model thinks of uncertain pairs of alerts: asked after the brief, kept as a suggestion.
+
+The judge's seat is inside the intake, where alerts wait. So this one answers nothing there: it
+keeps the doubt, the rules decide at once, and the model is asked when the incident is diagnosed.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from copilot.model.claims import Known, style
+from copilot.model.fence import Fence
+from copilot.model.replies import PairReply, pair_schema
+from copilot.ports import Model
+from copilot.types.model_io import Message, ModelRequest
+from copilot.types.time_format import duration
+from prompts import Language, Prompt, load
+from tools.clusterer import Doubt, Verdict
+
+PER_INCIDENT = 2
+INCIDENTS = 500
+
+
+class Doubts:
+    """A judge that leaves every pair to the rules and remembers it, a few per incident."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, list[Doubt]] = OrderedDict()
+
+    def judge(self, doubt: Doubt) -> Verdict | None:
+        """Nothing, at once."""
+        with self._lock:
+            kept = self._kept.setdefault(doubt.group.id, [])
+            if len(kept) < PER_INCIDENT:
+                kept.append(doubt)
+            while len(self._kept) > INCIDENTS:
+                self._kept.popitem(last=False)
+        return None
+
+    def take(self, incident_id: str) -> tuple[Doubt, ...]:
+        """The doubts about this incident, each handed out once."""
+        with self._lock:
+            return tuple(self._kept.pop(incident_id, ()))
+
+
+def question(doubt: Doubt, language: Language, fence: Fence) -> tuple[ModelRequest, Prompt]:
+    """Whether the pair belongs together."""
+    prompt = load("triage", language)
+    alert, group = doubt.alert, doubt.group
+    services = ", ".join(fence.line(one, 80) for one in group.services[:12])
+    text = prompt.render(
+        alert=fence.enclose(
+            "alerts",
+            [
+                f"{fence.line(alert.name, 120)} | {fence.line(alert.service or '?', 80)} | "
+                f"{alert.severity}"
+            ],
+        ),
+        group=fence.enclose("alerts", [f"{fence.line(group.title, 160)} | {services}"]),
+        gap=duration(doubt.gap),
+        rules=doubt.rules,
+        reason=fence.line(doubt.reason, 200),
+    )
+    message = Message(role="user", content=text)
+    return ModelRequest(messages=(message,), reply_schema=pair_schema(), max_tokens=512), prompt
+
+
+def problems(reply: PairReply, language: Language) -> Sequence[str]:
+    """What is wrong with a verdict."""
+    found = []
+    if reply.verdict not in ("merge", "split"):
+        found.append("verdict is merge or split")
+    if reply.noise not in ("yes", "no"):
+        found.append("noise is yes or no")
+    return [*found, *style(reply.reason, Known((), frozenset(), language))]
+
+
+def said(doubt: Doubt, reply: PairReply, model: Model) -> str:
+    """The suggestion as the journal has it: who, what, and what the rules did."""
+    verb = {"merge": "belongs to", "split": "is apart from"}[reply.verdict]
+    noise = "; looks like noise" if reply.noise == "yes" else ""
+    return (
+        f"{model.name} holds that {doubt.alert.name!r} {verb} this incident{noise}; "
+        f"the rules: {doubt.rules}, which stands"
+    )

@@ -1,0 +1,117 @@
+"""Metrics of two sources, as one source of them."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from copilot.ports import MetricSource, Remote, SourceError, TopologySource
+from copilot.settings import SettingsError
+from tools.types import Edge, Frozen, Series, Timestamp, Topology, Window
+
+
+class Beside:
+    """Series of both; of two with one name the first source's.
+
+    The second may have nothing to say. Where the first does not answer its error is raised, or,
+    if the second has series, named among the problems.
+    """
+
+    def __init__(self, first: MetricSource, second: MetricSource) -> None:
+        self._first = first
+        self._second = second
+        self._silent: tuple[str, ...] = ()
+
+    def series(self, window: Window) -> Sequence[Series]:
+        """Series inside the window."""
+        return self._union(lambda source: source.series(window))
+
+    def baseline(self, before: Timestamp) -> Sequence[Series]:
+        """Normal operation, as far as each source knows it."""
+        return self._union(lambda source: source.baseline(before))
+
+    def describe(self) -> str:
+        """What each of them says of itself."""
+        both = (self._first, self._second)
+        return "; ".join(one.describe() for one in both if isinstance(one, Remote))
+
+    def problems(self) -> Sequence[str]:
+        """What the first one's last answer lacked, or why there was none."""
+        known = self._first.problems() if isinstance(self._first, Remote) else ()
+        return self._silent or known
+
+    def _union(self, ask: Callable[[MetricSource], Sequence[Series]]) -> Sequence[Series]:
+        told = {one.name: one for one in self._more(ask)}
+        try:
+            first = ask(self._first)
+        except SourceError as error:
+            if not told:
+                raise
+            self._silent = (str(error),)
+            return tuple(told.values())
+        self._silent = ()
+        return tuple((told | {one.name: one for one in first}).values())
+
+    def _more(self, ask: Callable[[MetricSource], Sequence[Series]]) -> Sequence[Series]:
+        try:
+            return ask(self._second)
+        except SourceError:
+            return ()
+
+
+class DeclaredTopology:
+    """The service graph as an operator wrote it down: JSON with `nodes` and `edges`."""
+
+    def __init__(self, path: Path) -> None:
+        self._topology = _read_topology(path)
+
+    def topology(self) -> Topology:
+        """The graph as it stands in the file."""
+        return self._topology
+
+
+class _Declared(Frozen):
+    nodes: tuple[str, ...] = ()
+    edges: tuple[tuple[str, str], ...] = ()
+    entry: str = ""
+    source: str = ""
+
+
+def _read_topology(path: Path) -> Topology:
+    try:
+        declared = _Declared.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"topology_file {str(path)!r} cannot be read: {error}; it is JSON with `nodes` and "
+            "`edges`, a list of [caller, callee]"
+        ) from error
+    edges = tuple(Edge(caller=caller, callee=callee) for caller, callee in declared.edges)
+    named = dict.fromkeys([*declared.nodes, *(end for edge in declared.edges for end in edge)])
+    return Topology(nodes=tuple(named), edges=edges, entry=declared.entry)
+
+
+class Joined:
+    """Nodes and edges of all; of one edge the first that tells it, of the entry the first named."""
+
+    def __init__(self, sources: Sequence[TopologySource]) -> None:
+        self._sources = tuple(sources)
+
+    def topology(self) -> Topology:
+        """The union of those that answer; raises only where none does."""
+        told: list[Topology] = []
+        silent: list[SourceError] = []
+        for source in self._sources:
+            try:
+                told.append(source.topology())
+            except SourceError as error:
+                silent.append(error)
+        if silent and not told:
+            raise silent[0]
+        edges: dict[tuple[str, str], Edge] = {}
+        for one in told:
+            for edge in one.edges:
+                edges.setdefault((edge.caller, edge.callee), edge)
+        return Topology(
+            nodes=tuple(dict.fromkeys(node for one in told for node in one.nodes)),
+            edges=tuple(edges.values()),
+            entry=next((one.entry for one in told if one.entry), ""),
+        )

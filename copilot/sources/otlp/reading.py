@@ -1,0 +1,142 @@
+"""What spans and log records share: resources, attributes, moments, and what is wrong with them."""
+
+import json
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from copilot.alerts.formats.fields import clean
+from tools.types import Timestamp
+
+Item = TypeVar("Item")
+
+UNKNOWN = "unknown_service"
+"""What the specification calls a service that does not say its name."""
+
+NAME_LIMIT = 200
+AHEAD_S = 600.0
+"""A record that lies further in the future comes from a clock nobody should believe."""
+
+_DEPTH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Read(Generic[Item]):
+    """What could be read, how many records could not, and the first reason why."""
+
+    items: tuple[Item, ...]
+    rejected: int = 0
+    reason: str = ""
+
+
+class RecordError(ValueError):
+    """One record is not what the protocol says; the others may be."""
+
+
+def each(
+    document: Mapping[str, Any], resources: str, scopes: str, records: str
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every record with the name of its service; what is no object is handed on as an empty one."""
+    for resource in objects(document.get(resources)):
+        service = service_of(resource.get("resource"))
+        for scope in objects(resource.get(scopes)):
+            for record in objects(scope.get(records)):
+                yield service, record
+
+
+def service_of(resource: object) -> str:
+    """The name of the service that a resource is."""
+    told = attributes(resource.get("attributes")) if isinstance(resource, dict) else {}
+    name = told.get("service.name")
+    return clean(name, NAME_LIMIT) or UNKNOWN if isinstance(name, str) else UNKNOWN
+
+
+def attributes(listed: object) -> dict[str, Any]:
+    """Key and value pairs as a dictionary; what is none of these is passed over."""
+    return {
+        pair["key"]: value(pair.get("value"))
+        for pair in objects(listed)
+        if isinstance(pair.get("key"), str)
+    }
+
+
+def value(given: object, depth: int = 0) -> Any:
+    """An AnyValue as a plain value."""
+    if not isinstance(given, dict) or depth > _DEPTH:
+        return None
+    for kind in ("stringValue", "boolValue", "doubleValue", "bytesValue"):
+        if kind in given:
+            return given[kind]
+    if "intValue" in given:
+        return integer(given["intValue"])
+    if isinstance(array := given.get("arrayValue"), dict):
+        return [value(one, depth + 1) for one in objects(array.get("values"))]
+    if isinstance(pairs := given.get("kvlistValue"), dict):
+        return {
+            str(pair.get("key")): value(pair.get("value"), depth + 1)
+            for pair in objects(pairs.get("values"))
+        }
+    return None
+
+
+def text(given: object) -> str:
+    """An AnyValue as text: a string as it is, anything else as JSON."""
+    plain = value(given)
+    if plain is None:
+        return ""
+    return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False, default=str)
+
+
+def integer(given: object) -> int:
+    """A 64-bit integer, which JSON may hold as text; 0 for anything else."""
+    if isinstance(given, bool):
+        return 0
+    if isinstance(given, int):
+        return given
+    if isinstance(given, float) and given.is_integer():
+        return int(given)
+    if isinstance(given, str) and len(given) <= 20 and given.removeprefix("-").isdecimal():
+        return int(given)
+    return 0
+
+
+def nanoseconds(record: Mapping[str, Any], *names: str) -> int:
+    """The first of these times that is told, in nanoseconds."""
+    for name in names:
+        told = integer(record.get(name))
+        if told > 0:
+            return told
+    raise RecordError(f"{names[0]} is missing or no time")
+
+
+def moment(nanos: int, now: Timestamp) -> Timestamp:
+    """Nanoseconds as Unix seconds; refuses what lies in the future."""
+    at = nanos / 1e9
+    if at > now + AHEAD_S:
+        raise RecordError(f"its time is {at - now:.0f} s in the future; check the sender's clock")
+    return at
+
+
+def identifier(given: object, size: int) -> str:
+    """An id of `size` bytes in lower-case hexadecimal; '' where there is none.
+
+    Protobuf's JSON writes bytes in base64, OTLP's in hexadecimal; their lengths tell them apart.
+    """
+    if not isinstance(given, str) or not given:
+        return ""
+    try:
+        raw = bytes.fromhex(given) if len(given) == 2 * size else b64decode(given, validate=True)
+    except (ValueError, Base64Error) as error:
+        raise RecordError(f"{given[:40]!r} is no id of {size} bytes") from error
+    if len(raw) != size:
+        raise RecordError(f"{given[:40]!r} is no id of {size} bytes")
+    return raw.hex() if any(raw) else ""
+
+
+def objects(listed: object) -> Iterator[dict[str, Any]]:
+    """The entries of a list; what is no object stands as an empty one."""
+    if isinstance(listed, list):
+        for one in listed:
+            yield one if isinstance(one, dict) else {}

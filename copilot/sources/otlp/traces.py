@@ -1,0 +1,68 @@
+"""Spans of an OTLP request, and the callees that they name and that do not trace themselves."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from copilot.alerts.formats.fields import clean
+from copilot.sources.otlp.reading import (
+    NAME_LIMIT,
+    Read,
+    RecordError,
+    attributes,
+    each,
+    identifier,
+    integer,
+    moment,
+    nanoseconds,
+)
+from tools.types import Span, Timestamp
+
+_ERROR = 2
+_CLIENT, _PRODUCER = 3, 4
+_LONGEST_S = 86_400.0
+
+
+def spans(document: Mapping[str, Any], now: Timestamp) -> tuple[Read[Span], set[tuple[str, str]]]:
+    """The spans, and (caller, callee) of every outgoing call that names its peer."""
+    found: list[Span] = []
+    peers: set[tuple[str, str]] = set()
+    rejected, reason = 0, ""
+    for service, record in each(document, "resourceSpans", "scopeSpans", "spans"):
+        try:
+            found.append(_span(service, record, now))
+        except RecordError as error:
+            rejected, reason = rejected + 1, reason or str(error)
+            continue
+        if integer(record.get("kind")) in (_CLIENT, _PRODUCER):
+            peer = attributes(record.get("attributes")).get("peer.service")
+            if isinstance(peer, str) and (named := clean(peer, NAME_LIMIT)):
+                peers.add((service, named))
+    return Read(tuple(found), rejected, reason), peers
+
+
+def _span(service: str, record: Mapping[str, Any], now: Timestamp) -> Span:
+    start = nanoseconds(record, "startTimeUnixNano")
+    seconds = (nanoseconds(record, "endTimeUnixNano") - start) / 1e9
+    if not 0 <= seconds <= _LONGEST_S:
+        raise RecordError(f"a span takes {seconds:.3f} s")
+    trace = identifier(record.get("traceId"), 16)
+    span = identifier(record.get("spanId"), 8)
+    if not trace or not span:
+        raise RecordError("a span has no traceId or no spanId")
+    name = record.get("name")
+    return Span(
+        at=moment(start, now),
+        trace=trace,
+        span=span,
+        parent=identifier(record.get("parentSpanId"), 8),
+        service=service,
+        operation=clean(name, NAME_LIMIT) if isinstance(name, str) else "",
+        seconds=seconds,
+        error=_failed(record),
+    )
+
+
+def _failed(record: Mapping[str, Any]) -> bool:
+    """A status that nobody set is no error, as the specification says."""
+    status = record.get("status")
+    return isinstance(status, dict) and integer(status.get("code")) == _ERROR

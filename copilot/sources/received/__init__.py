@@ -1,0 +1,11 @@
+"""Telemetry that was sent to us: a cache in memory, bounded in time and bytes, and no store.
+
+What was taken is told until it is older than `keep_s`, or until the sender that fills most of the
+room has to make place. A restart forgets all of it; what must outlive one belongs to a store.
+"""
+
+from copilot.sources.received.cache import Received
+from copilot.sources.received.measures import Measures, Point
+from copilot.sources.received.rings import Held, Rings
+
+__all__ = ["Held", "Measures", "Point", "Received", "Rings"]

@@ -1,0 +1,261 @@
+"""The JSON records of a bundle: description, topology, log lines, changes, alerts."""
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from copilot.sources.recorded.errors import BundleError
+from copilot.sources.recorded.tables import text_of
+from tools.types import (
+    Alert,
+    AlertStatus,
+    Change,
+    ChangeKind,
+    Edge,
+    LogLine,
+    Severity,
+    Timestamp,
+    Topology,
+)
+
+
+class _Recorded(BaseModel):
+    """A row somebody else wrote: fields we do not know are left alone."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Description(_Recorded):
+    """`incident.json` (or `timeline.json` of a replayed day): what the bundle holds."""
+
+    id: str
+    schema_: str = Field(alias="schema")
+    system: str = ""
+    window: tuple[Timestamp, Timestamp]
+    services: tuple[str, ...] = ()
+    entry: str = ""
+    modalities: tuple[str, ...] = ()
+    sampling_s: float = Field(default=60.0, gt=0)
+    history: str | None = None
+    reference: str | None = None
+    reference_excluded: tuple[tuple[Timestamp, Timestamp], ...] = ()
+
+
+class _TopologyRow(_Recorded):
+    nodes: tuple[str, ...] = ()
+    edges: tuple[tuple[str, str], ...] = ()
+    source: str = "declared"
+
+
+class _ChangeRow(_Recorded):
+    ts: Timestamp
+    service: str
+    kind: str
+    from_version: str = ""
+    to_version: str = ""
+    summary: str = ""
+    replicas: dict[str, int] = Field(default_factory=dict)
+
+
+class _EventRow(_Recorded):
+    """An anomaly event or a recorded page."""
+
+    ts: Timestamp
+    name: str = ""
+    service: str = ""
+    signal: str = ""
+    kind: str = ""
+    instance: str = ""
+    caller: str = ""
+    node: str = ""
+    score: float | None = None
+
+
+class _FiringRow(_Recorded):
+    """An alert as Alertmanager posts it; times as RFC 3339 text or Unix seconds."""
+
+    labels: dict[str, str]
+    annotations: dict[str, str] = Field(default_factory=dict)
+    startsAt: datetime
+    endsAt: datetime | None = None
+    status: AlertStatus = "firing"
+    fingerprint: str = ""
+    generatorURL: str = ""
+    value: float | None = None
+
+
+_CHANGE_WORDS: tuple[tuple[str, ChangeKind], ...] = (
+    ("canary", "canary"),
+    ("deploy", "deploy"),
+    ("release", "deploy"),
+    ("rollout", "deploy"),
+    ("config", "config"),
+    ("scale", "scale"),
+    ("flag", "flag"),
+    ("infra", "infrastructure"),
+)
+_SEVERITIES: dict[str, Severity] = {
+    "critical": "critical",
+    "page": "critical",
+    "high": "high",
+    "error": "high",
+    "warning": "warning",
+    "info": "info",
+    "none": "info",
+    "low": "low",
+}
+_SERVICE_LABELS = ("service", "component", "app", "job", "deployment")
+
+
+def description(path: Path) -> Description:
+    """Read and check `incident.json` or `timeline.json`."""
+    try:
+        found = Description.model_validate_json(text_of(path))
+    except ValidationError as error:
+        raise _malformed(path, error) from error
+    if not found.schema_.startswith("incident-") or not found.schema_.endswith("/1"):
+        raise BundleError(path, f"schema is {found.schema_!r}", "only incident-bundle/1 is read")
+    if found.window[1] < found.window[0]:
+        raise BundleError(path, f"window {found.window!r} ends first", "give [first, last]")
+    return found
+
+
+def topology(path: Path, entry: str) -> Topology:
+    """Nodes and `[caller, callee]` pairs."""
+    try:
+        row = _TopologyRow.model_validate_json(text_of(path))
+    except ValidationError as error:
+        raise _malformed(path, error) from error
+    edges = tuple(Edge(caller=a, callee=b, source=row.source) for a, b in row.edges)
+    return Topology(nodes=row.nodes, edges=edges, entry=entry)
+
+
+def log_lines(path: Path) -> tuple[LogLine, ...]:
+    """One JSON object a line, ascending by time."""
+    found = []
+    for row in _objects(path):
+        try:
+            found.append(
+                LogLine(
+                    at=float(row["ts"]),  # type: ignore[arg-type]
+                    service=str(row["service"]),
+                    level=str(row.get("level") or ""),
+                    message=str(row["msg"]),
+                    trace=str(row.get("trace") or ""),
+                )
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError(path, f"a log row: {error!r}", "give ts, service, msg") from error
+    found.sort(key=lambda line: line.at)
+    return tuple(found)
+
+
+def changes(path: Path) -> tuple[Change, ...]:
+    """What was released, scaled or configured, ascending by time."""
+    try:
+        rows = [_ChangeRow.model_validate(row) for row in _objects(path)]
+    except ValidationError as error:
+        raise _malformed(path, error) from error
+    return tuple(sorted((_change(row) for row in rows), key=lambda change: change.at))
+
+
+def alerts(path: Path) -> tuple[Alert, ...]:
+    """Recorded pages, anomaly events or Alertmanager rows, ascending by time."""
+    try:
+        found = [
+            _fired(_FiringRow.model_validate(row))
+            if "labels" in row
+            else _event(_EventRow.model_validate(row))
+            for row in _objects(path)
+        ]
+    except ValidationError as error:
+        raise _malformed(path, error) from error
+    return tuple(sorted(found, key=lambda alert: alert.starts_at))
+
+
+def _objects(path: Path) -> list[dict[str, JsonValue]]:
+    text = text_of(path)
+    try:
+        rows = (
+            [json.loads(line) for line in text.splitlines() if line]
+            if ".ndjson" in path.name
+            else json.loads(text)
+        )
+    except json.JSONDecodeError as error:
+        raise BundleError(path, f"is not JSON: {error}", "one object per record") from error
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise BundleError(path, "is not a list of objects", "one object per record")
+    return rows
+
+
+def _malformed(path: Path, error: ValidationError) -> BundleError:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the document"
+    return BundleError(path, f"{where}: {first['msg']}", "see the format incident-bundle/1")
+
+
+def _change(row: _ChangeRow) -> Change:
+    kind = next((kind for word, kind in _CHANGE_WORDS if word in row.kind), "other")
+    replicas = ", ".join(f"{version}: {count}" for version, count in row.replicas.items())
+    return Change(
+        at=row.ts,
+        service=row.service,
+        kind=kind,
+        from_version=row.from_version,
+        to_version=row.to_version,
+        summary=row.summary or (f"replicas {replicas}" if replicas else ""),
+    )
+
+
+def _fingerprint(labels: dict[str, str]) -> str:
+    text = json.dumps(labels, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _event(row: _EventRow) -> Alert:
+    given = {
+        "alertname": row.name or row.signal,
+        "service": row.service,
+        "signal": row.signal,
+        "kind": row.kind,
+        "instance": row.instance,
+        "caller": row.caller,
+        "node": row.node,
+    }
+    labels = {key: value for key, value in given.items() if value}
+    return Alert(
+        fingerprint=_fingerprint(labels),
+        name=row.name or row.signal or "alert",
+        service=row.service,
+        starts_at=row.ts,
+        labels=labels,
+        source="recorded",
+        value=row.score,
+    )
+
+
+def _fired(row: _FiringRow) -> Alert:
+    labels = row.labels
+    # Alertmanager writes year 1 for "has not ended".
+    ended = row.endsAt is not None and row.endsAt.year > 1
+    return Alert(
+        fingerprint=row.fingerprint or _fingerprint(labels),
+        name=labels.get("alertname", "alert"),
+        status=row.status,
+        severity=_SEVERITIES.get(labels.get("severity", ""), "warning"),
+        service=next((labels[key] for key in _SERVICE_LABELS if labels.get(key)), ""),
+        starts_at=_seconds(row.startsAt),
+        ends_at=_seconds(row.endsAt) if ended and row.endsAt else None,
+        labels=labels,
+        annotations=row.annotations,
+        source="alertmanager",
+        generator_url=row.generatorURL,
+        value=row.value,
+    )
+
+
+def _seconds(moment: datetime) -> Timestamp:
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,159 @@
+"""Re-enactment: a recorded incident that answers to what is done about it, by what was recorded.
+
+Until the step that mended it is run, the fault goes on: its last stretch is shown again and again.
+From that step on the recovery is shown as it was recorded, then normal operation. No other step
+changes anything.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import JsonValue, ValidationError
+
+from copilot.sources.facts import from_file
+from copilot.sources.recorded.bundle import RecordedBundle
+from copilot.sources.recorded.errors import BundleError
+from copilot.sources.recorded.reel import Reel, Stretch, repeated
+from copilot.sources.recorded.replay import ReplayClock
+from copilot.sources.recorded.tables import text_of
+from tools.types import (
+    Alert,
+    Change,
+    Fact,
+    Frozen,
+    LogLine,
+    PlanStep,
+    Series,
+    Span,
+    StepAction,
+    StepResult,
+    Timestamp,
+    Topology,
+    Window,
+)
+
+
+class Mend(Frozen):
+    """What ended a recorded incident, and when; `mends/NAME.json` beside the incidents.
+
+    `failing_since` is from when on the fault showed whole, `calm_since` from when on the recovery
+    was normal operation again. The step is in the words of the catalogue that ships.
+    """
+
+    at: Timestamp
+    failing_since: Timestamp
+    calm_since: Timestamp
+    action: StepAction
+    arguments: dict[str, JsonValue]
+
+
+def mend_of(folder: Path) -> Mend:
+    """The mend of a recorded incident; raises `BundleError` where none was recorded."""
+    path = folder.parent.parent / "mends" / f"{folder.name}.json"
+    if not path.exists():
+        advice = "only an incident that was recorded up to its recovery can be re-enacted"
+        raise BundleError(path, "is not there", advice)
+    try:
+        return Mend.model_validate_json(text_of(path))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise BundleError(path, f"{where}: {first['msg']}", "record it again") from error
+
+
+class Reenactment(ReplayClock):
+    """Every telemetry source, the facts, the clock and the runner of one recorded incident."""
+
+    def __init__(self, folder: Path) -> None:
+        self.bundle = RecordedBundle(folder)
+        self.mend = mend_of(folder)
+        self._facts = from_file(folder / "facts.json")
+        super().__init__(min((one.starts_at for one in self.alerts()), default=self.mend.at))
+        self._mended_at: Timestamp | None = None
+        self._done: dict[str, StepResult] = {}
+
+    @property
+    def mended(self) -> bool:
+        """Whether the step that ended it was run."""
+        return self._mended_at is not None
+
+    def alerts(self) -> list[Alert]:
+        """The alerts that had begun before anything was done, in order; it starts at the first."""
+        until = Window(start=self.bundle.window.start, end=self.mend.at)
+        fired = self.bundle.alerts(until)
+        return sorted(map(_firing, fired), key=lambda one: one.starts_at)
+
+    def facts(self) -> Mapping[str, Fact]:
+        """What the platform told of its components before it broke."""
+        return self._facts.facts()
+
+    def topology(self) -> Topology:
+        """The declared graph."""
+        return self.bundle.topology()
+
+    def series(self, window: Window) -> Sequence[Series]:
+        """Metrics and call edges inside the window, as far as it has come."""
+        reel, seen = self._reel(), self._seen(window)
+        shown = (reel.series(one).between(seen) for one in self.bundle.series(self.bundle.window))
+        return tuple(one for one in shown if one.times.size)
+
+    def baseline(self, before: Timestamp) -> Sequence[Series]:
+        """Normal operation that was recorded before the incident, and up to `before` in it."""
+        return self.bundle.baseline(min(before, self.mend.at))
+
+    def lines(self, window: Window) -> Sequence[LogLine]:
+        """Log lines inside the window, as far as it has come."""
+        seen = self._seen(window)
+        shown = self._reel().lines(self.bundle.lines(self.bundle.window))
+        return tuple(line for line in shown if line.at in seen)
+
+    def baseline_lines(self, before: Timestamp) -> Sequence[LogLine]:
+        """Lines of normal operation."""
+        return self.bundle.baseline_lines(min(before, self.mend.at))
+
+    def spans(self, window: Window) -> Sequence[Span]:
+        """Spans that began inside the window and have ended by now."""
+        seen = self._seen(window)
+        shown = self._reel().spans(self.bundle.spans(self.bundle.window))
+        return tuple(one for one in shown if one.at in seen and one.at + one.seconds <= self._now)
+
+    def changes(self, window: Window) -> Sequence[Change]:
+        """Changes made inside the window, as far as it has come."""
+        seen = self._seen(window)
+        shown = self._reel().changes(self.bundle.changes(self.bundle.window))
+        return tuple(one for one in shown if one.at in seen)
+
+    def run(self, step: PlanStep, key: str) -> StepResult:
+        """Mend it if this is the step that did; a key that was run before acts on nothing."""
+        if key not in self._done:
+            right = (step.action, step.arguments) == (self.mend.action, self.mend.arguments)
+            if right and not self.mended:
+                self._mended_at = self._now
+            told = "what followed it when this was recorded" if right else "no effect was recorded"
+            self._done[key] = StepResult(
+                key=key,
+                ok=True,
+                output=f"re-enacted: {told}",
+                started_at=self._now,
+                ended_at=self._now,
+            )
+        return self._done[key]
+
+    def _seen(self, window: Window) -> Window:
+        return Window(start=min(window.start, self._now), end=min(window.end, self._now))
+
+    def _reel(self) -> Reel:
+        mend, window = self.mend, self.bundle.window
+        acted = self._now if self._mended_at is None else self._mended_at
+        parts = [Stretch(window.start, window.start, min(mend.at, acted))]
+        parts += repeated(mend.at, mend.failing_since, mend.at, acted)
+        if self._mended_at is not None:
+            parts.append(Stretch(acted, mend.at, window.end))
+            over = acted + window.end - mend.at
+            parts += repeated(over, mend.calm_since, window.end, self._now)
+        return Reel(tuple(parts))
+
+
+def _firing(alert: Alert) -> Alert:
+    """As it was told when it began; that it ended is part of what came later."""
+    return alert.model_copy(update={"status": "firing", "ends_at": None})

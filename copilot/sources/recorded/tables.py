@@ -1,0 +1,128 @@
+"""The CSV tables of a bundle, read column by column into series."""
+
+import csv
+import gzip
+import io
+import zlib
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from copilot.sources.recorded.errors import BundleError
+from tools.types import FloatArray, Series, Span
+
+_UNITS = {"ms": "ms", "s": "s", "us": "us", "pct": "%", "bytes": "bytes"}
+_EDGE_KEY = ["ts", "caller", "callee"]
+_SPAN_COLUMNS = ["ts", "trace", "span", "parent", "service", "op", "dur_us"]
+
+
+def text_of(path: Path) -> str:
+    """The whole file, unpacked if its name ends in `.gz`."""
+    try:
+        packed = path.read_bytes()
+        return (gzip.decompress(packed) if path.suffix == ".gz" else packed).decode("utf-8")
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise BundleError(path, f"cannot be read: {error}", "fetch the bundle again") from error
+
+
+def unit_of(metric: str) -> str:
+    """The unit a metric's name ends in, empty where it says none."""
+    return _UNITS.get(metric.rpartition("_")[2], "")
+
+
+def wide_series(path: Path) -> tuple[Series, ...]:
+    """Column `ts` and one column per `owner|metric`."""
+    header, rows = _rows(path)
+    if header[0] != "ts":
+        raise BundleError(path, f"first column is {header[0]!r}", "name it 'ts' (Unix seconds)")
+    for column in header[1:]:
+        if "|" not in column:
+            raise BundleError(path, f"column {column!r} has no owner", "name it 'owner|metric'")
+    if not rows:
+        return ()
+    table = _sorted(path, _numbers(path, rows, len(header)))
+    columns = np.ascontiguousarray(table.T)
+    return tuple(
+        _series(column, columns[0], values)
+        for column, values in zip(header[1:], columns[1:], strict=True)
+    )
+
+
+def _series(column: str, times: FloatArray, values: FloatArray) -> Series:
+    owner, _, metric = column.rpartition("|")
+    return Series(owner, metric, times, values, unit_of(metric))
+
+
+def edge_series(path: Path) -> tuple[Series, ...]:
+    """Columns `ts, caller, callee` and one per measure; the owner becomes `caller->callee`."""
+    header, rows = _rows(path)
+    if header[:3] != _EDGE_KEY:
+        raise BundleError(path, f"columns begin {header[:3]!r}", f"begin with {_EDGE_KEY!r}")
+    by_edge: dict[str, list[list[str]]] = defaultdict(list)
+    for row in rows:
+        if len(row) != len(header):
+            raise BundleError(path, f"row {row!r} has {len(row)} cells", f"give {len(header)}")
+        by_edge[f"{row[1]}->{row[2]}"].append([row[0], *row[3:]])
+    found: list[Series] = []
+    for owner, cells in by_edge.items():
+        columns = np.ascontiguousarray(_sorted(path, _numbers(path, cells, len(header) - 2)).T)
+        found.extend(
+            Series(owner, metric, columns[0], values, unit_of(metric))
+            for metric, values in zip(header[3:], columns[1:], strict=True)
+        )
+    return tuple(found)
+
+
+def spans(path: Path) -> tuple[Span, ...]:
+    """One span a row, duration in microseconds; parent 0 or empty is the root; ascending."""
+    header, rows = _rows(path)
+    if header[:7] != _SPAN_COLUMNS:
+        raise BundleError(path, f"columns are {header!r}", f"begin with {_SPAN_COLUMNS!r}")
+    status = header.index("error") if "error" in header else None
+    try:
+        found = [
+            Span(
+                at=float(row[0]),
+                trace=row[1],
+                span=row[2],
+                parent="" if row[3] == "0" else row[3],
+                service=row[4],
+                operation=row[5],
+                seconds=float(row[6]) / 1e6,
+                error=None if status is None else row[status] in ("1", "true", "True"),
+            )
+            for row in rows
+        ]
+    except (ValueError, IndexError) as error:
+        raise BundleError(path, f"a span row: {error}", f"give {_SPAN_COLUMNS!r}") from error
+    found.sort(key=lambda span: span.at)
+    return tuple(found)
+
+
+def _rows(path: Path) -> tuple[list[str], list[list[str]]]:
+    text = text_of(path)
+    if '"' in text:
+        rows = [row for row in csv.reader(io.StringIO(text)) if row]
+    else:
+        rows = [line.split(",") for line in text.splitlines() if line]
+    if not rows:
+        raise BundleError(path, "is empty", "a table needs at least its header line")
+    return rows[0], rows[1:]
+
+
+def _numbers(path: Path, rows: Sequence[Sequence[str]], width: int) -> FloatArray:
+    try:
+        flat = [float(cell) if cell else np.nan for row in rows for cell in row]
+    except ValueError as error:
+        raise BundleError(path, str(error), "write numbers; leave a missing cell empty") from error
+    if any(len(row) != width for row in rows):
+        raise BundleError(path, "rows of different length", f"give every row {width} cells")
+    return np.asarray(flat, dtype=np.float64).reshape(len(rows), width)
+
+
+def _sorted(path: Path, table: FloatArray) -> FloatArray:
+    if not np.isfinite(table[:, 0]).all():
+        raise BundleError(path, "a row has no time", "fill column ts with Unix seconds")
+    return table[np.argsort(table[:, 0], kind="stable")]

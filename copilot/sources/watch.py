@@ -1,0 +1,307 @@
+"""Watch: scan every configured series on every interval and raise the copilot's own alerts.
+
+For a fault nobody wrote a rule for. One series out of its band is chance among thousands, so an
+alarm is what began within two samples being more, or further out, than chance brings together:
+the smallest over j of P(Poisson(n x p_j) >= j), p_j being the j-th smallest tail probability of
+the n signals watched (Berk and Jones, 1979). Metrics of one owner and family are one signal. Real
+series are neither independent nor quiet, so the limit is lowered to what the past itself brought
+together less than once in `FALSE_EVERY_S`. More traffic alone is no fault and is not watched.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import exp, lgamma, log
+
+import numpy as np
+
+from copilot.ports import MetricSource
+from copilot.sources.deployment import Sources
+from tools.clusterer import fingerprint
+from tools.detector import DetectorConfig, Stream, onset
+from tools.topology_walker.signals import SECONDS, Family, read
+from tools.types import Alert, Anomaly, FloatArray, Owner, Series, Timestamp, Window
+
+WATCHED: frozenset[Family] = frozenset(
+    {"latency", "success", "errors", "cpu", "memory", "saturation", "disk", "network"}
+)
+SENSITIVE = DetectorConfig(tail=1e-3)
+"""Alone this opens an episode in 1000 points: what is weighed, not what is paged on."""
+
+EXPLAINED = 3
+SAMPLES_APART = 2.0
+FALSE_EVERY_S = 8 * 3600.0
+"""How often an alarm may be false: by chance, and by what the past holds."""
+
+CERTAIN = 1e-12
+"""What chance brings together less often is an alarm, whatever the past held."""
+
+LEARNT = 120
+"""Samples without which nothing is raised: one in a thousand cannot be told from fewer."""
+
+APART_S = 300.0
+"""Alarms nearer than this are one."""
+
+RECENT_S = 7200.0
+"""The last of the past, which is learned in full."""
+
+MATERIAL, POINT, MOMENT_S = 0.1, 1.0, 0.005
+"""What moved by less than a tenth of its level, a share by less than a point, or a time by less
+than five milliseconds, hurts nobody.
+
+A series that hardly ever moves has a band of no width, and one more open file leaves it.
+"""
+
+CALM_S = 300.0
+"""An alarm ends when none of its series was out of its band for this long."""
+
+
+@dataclass(slots=True)
+class _Alarm:
+    """A raised alarm that has not ended: its alert, and when it was last seen to hold."""
+
+    alert: Alert
+    held: Timestamp
+
+
+class Watch:
+    """Streaming detection over all series of a source; state is bounded per series.
+
+    `look` learns what is normal until it has heard `LEARNT` samples, the first time from the past;
+    then it takes what arrived since and returns alerts to be accepted: firing when an alarm begins,
+    resolved when it ends.
+    """
+
+    def __init__(
+        self,
+        source: MetricSource,
+        interval_s: float,
+        learn_s: float = 86_400.0,
+        config: DetectorConfig | None = None,
+    ) -> None:
+        self.interval_s = interval_s
+        self._source = source
+        self._learn_s = learn_s
+        self._stream = Stream([], config or SENSITIVE)
+        self._places: dict[str, int] = {}
+        self._signals: set[tuple[str, Family]] = set()
+        self._limit = interval_s / FALSE_EVERY_S
+        self._heard = 0
+        self._began = float("inf")
+        self._seen = float("-inf")
+        self._last = float("-inf")
+        self._opened: list[Anomaly] = []
+        self._alarms: dict[str, _Alarm] = {}
+
+    @property
+    def series(self) -> int:
+        """How many series are watched."""
+        return len(self._places)
+
+    @property
+    def state_bytes(self) -> int:
+        """Memory of the detector's state."""
+        return self._stream.state_bytes
+
+    def look(self, now: Timestamp) -> list[Alert]:
+        """Learn without raising anything, from the past the first time; then scan."""
+        if self._heard >= LEARNT:
+            return self._scan(now)
+        if np.isfinite(self._seen):
+            self._feed(self._source.series(Window(start=self._seen, end=now)))
+        else:
+            self._remember(now)
+        if self._heard >= LEARNT:
+            self._calibrate()
+            self._opened.clear()
+        return []
+
+    def _remember(self, now: Timestamp) -> None:
+        recent = now - min(self._learn_s, RECENT_S)
+        # A source tells a long past in coarse steps; the last of it is heard as it will be watched.
+        if recent > now - self._learn_s:
+            self._feed(self._source.series(Window(start=now - self._learn_s, end=recent)))
+        self._feed(self._source.series(Window(start=recent, end=now)))
+
+    def _calibrate(self) -> None:
+        """Lower the limit to what the second half of the past brought together too often.
+
+        The first half is left out: the detectors were still learning.
+        """
+        if not self._opened:
+            return
+        half = (self._began + self._seen) / 2
+        episodes: list[tuple[Timestamp, float]] = []
+        for found in self._together(half):
+            at, chance = found[-1].onset, self._by_chance(found)
+            if episodes and at - episodes[-1][0] <= APART_S:
+                at, chance = episodes[-1][0], min(episodes.pop()[1], chance)
+            episodes.append((at, chance))
+        allowed = 1 + int((self._seen - half) / FALSE_EVERY_S)
+        strangest = sorted(chance for _, chance in episodes)
+        if len(strangest) >= allowed:
+            self._limit = max(CERTAIN, min(self._limit, strangest[allowed - 1]))
+
+    def _scan(self, now: Timestamp) -> list[Alert]:
+        """Look at what arrived since the last scan."""
+        start, seen = max(self._seen, now - 10 * self.interval_s), self._seen
+        self._feed(self._source.series(Window(start=start, end=now)))
+        raised = [
+            alert for found in self._together(seen) if (alert := self._raised(found)) is not None
+        ]
+        self._opened = [one for one in self._opened if now - one.onset <= APART_S]
+        return [*raised, *self._ended(now)]
+
+    def _together(self, after: Timestamp) -> Iterator[list[Anomaly]]:
+        """For each moment at which something opened: that, and what had just before."""
+        onsets = [one.onset for one in self._opened]
+        for place in sorted({bisect_right(onsets, at) for at in onsets if at > after}):
+            first = bisect_left(onsets, onsets[place - 1] - SAMPLES_APART * self.interval_s)
+            yield self._opened[first:place]
+
+    def _feed(self, series: Sequence[Series]) -> None:
+        watched = [one for one in series if read(one.metric).family in WATCHED]
+        new = [one for one in watched if one.name not in self._places]
+        self._stream.extend([(one.owner, one.metric) for one in new])
+        for one in new:
+            self._places[one.name] = len(self._places)
+            self._signals.add((one.owner, read(one.metric).family))
+        for at, column in self._columns(watched):
+            found = self._stream.update_columns(at, column)
+            self._opened += [one for one in found if one.end is None and _worse(one)]
+            self._heard += 1
+            self._seen = at
+            self._began = min(self._began, at)
+
+    def _columns(self, series: Sequence[Series]) -> list[tuple[Timestamp, FloatArray]]:
+        """The points not seen yet, one column per interval, in order; NaN where none arrived."""
+        columns: dict[int, FloatArray] = {}
+        last = self._seen // self.interval_s if np.isfinite(self._seen) else -np.inf
+        for one in series:
+            place = self._places[one.name]
+            for slot, value in zip(
+                (one.times // self.interval_s).tolist(), one.values, strict=True
+            ):
+                if slot > last:
+                    column = columns.get(int(slot))
+                    if column is None:
+                        column = columns[int(slot)] = np.full(len(self._places), np.nan)
+                    column[place] = value
+        return [(slot * self.interval_s, columns[slot]) for slot in sorted(columns)]
+
+    def _raised(self, found: list[Anomaly]) -> Alert | None:
+        at = found[-1].onset
+        if self._by_chance(found) >= self._limit or at - self._last <= APART_S:
+            return None
+        self._last = at
+        service = _most_of(found)
+        alert = _alert(service, found, at)
+        self._alarms[service] = _Alarm(alert, at)
+        return alert
+
+    def _by_chance(self, found: Sequence[Anomaly]) -> float:
+        """How likely chance alone brings this many this strange signals together."""
+        signals: dict[tuple[str, Family], float] = {}
+        for one in found:
+            key = (one.owner, read(one.metric).family)
+            signals[key] = min(one.score, signals.get(key, 1.0))
+        tries = len(self._signals) * (SAMPLES_APART + 1.0)
+        return min(
+            _at_least(count, tries * score)
+            for count, score in enumerate(sorted(signals.values()), start=1)
+        )
+
+    def _ended(self, now: Timestamp) -> list[Alert]:
+        out = {Owner.parse(one.owner).service for one in self._stream.open}
+        ended = []
+        for service, alarm in list(self._alarms.items()):
+            if service in out:
+                alarm.held = now
+            elif now - alarm.held > CALM_S:
+                del self._alarms[service]
+                ended.append(
+                    alarm.alert.model_copy(update={"status": "resolved", "ends_at": alarm.held})
+                )
+        return ended
+
+
+def _at_least(count: int, expected: float) -> float:
+    """P(N >= count) for N ~ Poisson(expected)."""
+    fewer = sum(
+        exp(-expected + i * log(expected) - lgamma(i + 1)) for i in range(count) if expected > 0
+    )
+    return max(1.0 - fewer, 0.0) if expected > 1e-3 else expected**count / exp(lgamma(count + 1))
+
+
+def _worse(found: Anomaly) -> bool:
+    """Whether the series moved where it hurts, and enough to.
+
+    Coming back to normal is no alarm; nor is silence, which many series keep when nobody calls.
+    """
+    return found.direction == read(found.metric).bad and _material(found)
+
+
+def _material(found: Anomaly) -> bool:
+    away = max(found.observed - found.high, found.low - found.observed)
+    # 94 of 100 succeeding instead of all is no small move, though it is less than a tenth.
+    share = read(found.metric).family in ("success", "errors")
+    if found.metric.endswith("used_pct" if not share else "_pct"):
+        return away >= POINT
+    seconds = SECONDS.get(found.metric.rpartition("_")[2].replace("seconds", "s"))
+    if seconds is not None and away * seconds < MOMENT_S:
+        return False
+    return away >= MATERIAL * max(abs(found.low), abs(found.high))
+
+
+def _most_of(found: Sequence[Anomaly]) -> str:
+    """The service most of the episodes are about; of equals, the one with the strangest."""
+    services = [Owner.parse(one.owner).service for one in found]
+    strangest = {
+        s: min(f.score for f, of in zip(found, services, strict=True) if of == s) for s in services
+    }
+    return max(strangest, key=lambda s: (services.count(s), -strangest[s]))
+
+
+def _alert(service: str, found: Sequence[Anomaly], at: Timestamp) -> Alert:
+    labels = {"alertname": "AnomalyDetected", "service": service, "detector": "copilot"}
+    own = [one for one in found if Owner.parse(one.owner).service == service]
+    reasons = "; ".join(
+        f"{one.owner} {one.metric}: {one.reason}"
+        for one in sorted(own, key=lambda one: one.score)[:EXPLAINED]
+    )
+    return Alert(
+        fingerprint=fingerprint(labels),
+        name="AnomalyDetected",
+        service=service,
+        severity="warning",
+        starts_at=at,
+        labels=labels,
+        annotations={"summary": reasons},
+        source=OURS,
+    )
+
+
+OURS = "copilot"
+"""The source of alerts that the copilot itself has raised."""
+
+
+def own_alert(sources: Sources, now: Timestamp, lookback_s: float) -> Alert | None:
+    """An alert on the strongest anomaly of the last `lookback_s` seconds; None if all is quiet."""
+    window = Window(start=now - lookback_s, end=now)
+    measured = sources.measure(window, normal_before=window.start)
+    began = onset(measured.series, measured.baseline, now)
+    if not began.anomalies:
+        return None
+    strongest = began.anomalies[0]
+    entry = sources.topology().entry
+    labels = {"alertname": "AnomalyDetected", "service": entry, "detector": "copilot"}
+    return Alert(
+        fingerprint=fingerprint(labels),
+        name="AnomalyDetected",
+        service=entry,
+        severity="warning",
+        starts_at=began.at,
+        labels=labels,
+        annotations={"summary": strongest.reason},
+        source=OURS,
+    )

@@ -1,0 +1,82 @@
+"""The data folder: made on first use, its owner's only, and one process's at a time."""
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from copilot.types.errors import OperatorError
+
+_ADDRESS = re.compile(r"https?://[^\s,]+")
+
+
+class HomeBusyError(OperatorError):
+    """Another process works in this data folder; two would corrupt each other's checkpoints."""
+
+    def __init__(self, home: Path, holder: str) -> None:
+        super().__init__(
+            f"another copilot process ({holder}) works in {str(home)!r}; "
+            "use its service, stop it, or name another folder with --data-dir"
+        )
+        self.holder = holder
+
+
+class HomeError(OperatorError):
+    """The data folder cannot be made or written; the message says which and why."""
+
+    def __init__(self, home: Path, error: OSError) -> None:
+        super().__init__(
+            f"data folder {str(home)!r} cannot be used ({error.strerror}); set COPILOT_DATA_DIR"
+        )
+
+
+def made(home: Path) -> Path:
+    """The folder, made where it is missing; raises `HomeError` where it cannot be."""
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise HomeError(home, error) from error
+    return home
+
+
+@contextmanager
+def owned(home: Path, purpose: str) -> Iterator[Path]:
+    """Hold the folder for this process; `purpose` is shown to whoever comes second."""
+    try:
+        descriptor = os.open(made(home) / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise HomeError(home, error) from error
+    with os.fdopen(descriptor, "r+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise HomeBusyError(home, lock.read().strip() or "unknown") from error
+        lock.truncate(0)
+        lock.write(f"pid {os.getpid()}, {purpose}")
+        lock.flush()
+        try:
+            yield home
+        finally:
+            lock.seek(0)
+            lock.truncate(0)
+
+
+def holder(home: Path) -> str:
+    """Who owns the folder now; empty where nobody does."""
+    try:
+        with (home / "lock").open("r", encoding="utf-8") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return lock.read().strip() or "unknown"
+    except FileNotFoundError:
+        return ""
+    return ""
+
+
+def service_address(home: Path) -> str:
+    """Where the service that owns the folder listens; empty where none does."""
+    found = _ADDRESS.search(holder(home))
+    return found[0] if found else ""

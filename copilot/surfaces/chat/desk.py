@@ -1,0 +1,188 @@
+"""The desk: takes a question, writes it down, has it answered, writes the answer down."""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from copilot.model.bounded import Bounded
+from copilot.ports import Clock, Model
+from copilot.store import Store
+from copilot.surfaces.chat.graph import RECURSION_LIMIT, ChatGraph, build
+from copilot.surfaces.chat.scope import Scope
+from copilot.surfaces.chat.session import CancelledError, ChatLimits, Progress, Session
+from copilot.surfaces.chat.understand import entities, language_of
+from copilot.surfaces.chat.watched import Watched
+from copilot.types.conversation import MOST_QUESTION, Answer, Turn, TurnStatus
+from copilot.types.errors import OperatorError
+from copilot.types.incident import CLOSED, Incident
+from prompts import Language
+from tools.log_retriever.sanitize import strip_controls
+from tools.types import Frozen
+
+Tell = Callable[[Progress], None]
+
+
+class QuestionError(OperatorError):
+    """The question cannot be taken; the message says why and what to do."""
+
+
+class Question(Frozen):
+    """What somebody asks. Without a conversation a new one is begun; `key` is the client's own."""
+
+    text: str
+    conversation_id: str = ""
+    incident_id: str = ""
+    language: Language | None = None
+    key: str = ""
+
+
+class Desk:
+    """One core for every surface; safe to use from many threads.
+
+    Questions of one conversation are answered one after the other, in the order they came; those
+    of different conversations at the same time.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        scope_of: Callable[[Incident | None], Scope],
+        wall: Clock,
+        new_id: Callable[[], str],
+        *,
+        model: Model | None = None,
+        language: Language = "en",
+        limits: ChatLimits = ChatLimits(),  # noqa: B008 - frozen
+    ) -> None:
+        self.store = store
+        self.model = model
+        self.limits = limits
+        self.scope_of = scope_of
+        self._wall = wall
+        self._new_id = new_id
+        self._language: Language = language
+        self._graph: ChatGraph = build()
+        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._guard = threading.Lock()
+
+    def take(self, question: Question) -> Turn:
+        """Write the question down; it is on disk on return, answered or not."""
+        text = strip_controls(question.text).strip()
+        if not text:
+            raise QuestionError("the question is empty")
+        if len(text) > MOST_QUESTION:
+            raise QuestionError(
+                f"the question has {len(text)} characters; {MOST_QUESTION} is the limit"
+            )
+        now = self._wall.now()
+        known = self.store.conversations.get(question.conversation_id)
+        language = language_of(
+            text, question.language or (known.language if known else self._language)
+        )
+        if known is None:
+            name = question.conversation_id or f"chat-{self._new_id()}"
+            known = self.store.conversations.open(name, question.incident_id, language, now)
+        incident_id = question.incident_id or known.incident_id
+        return self.store.conversations.ask(known.id, text, incident_id, question.key, now)
+
+    def answer(
+        self,
+        turn: Turn,
+        tell: Tell = lambda _progress: None,
+        cancelled: threading.Event | None = None,
+        language: Language | None = None,
+    ) -> Turn:
+        """Answer a question that was taken; what becomes of it is written down in any case."""
+        stop = cancelled or threading.Event()
+        with self._turn_of(turn.conversation_id):
+            status: TurnStatus = "answered"
+            try:
+                answer = self._answered(turn, tell, stop, language)
+            except CancelledError as error:
+                answer, status = self._without(turn, str(error)), "cancelled"
+            except OperatorError as error:
+                answer, status = self._without(turn, str(error)), "failed"
+            return self.store.conversations.answer(turn, status, answer, self._wall.now())
+
+    def ask(
+        self,
+        question: Question,
+        tell: Tell = lambda _progress: None,
+        cancelled: threading.Event | None = None,
+    ) -> Turn:
+        """Take and answer."""
+        return self.answer(self.take(question), tell, cancelled, question.language)
+
+    def unanswered(self, conversation_id: str) -> Turn | None:
+        """The last question of a conversation, where it has no answer: its process was killed, or
+        nobody waited for it."""
+        turns = self.store.conversations.turns(conversation_id, limit=1)
+        return turns[-1] if turns and turns[-1].status != "answered" else None
+
+    def _answered(
+        self, turn: Turn, tell: Tell, stop: threading.Event, language: Language | None
+    ) -> Answer:
+        session = self._session(turn, tell, stop, language)
+        state = self._graph.invoke(
+            {"turn": turn}, config={"recursion_limit": RECURSION_LIMIT}, context=session
+        )
+        answer: Answer = state["answer"]
+        return answer
+
+    def _session(
+        self, turn: Turn, tell: Tell, stop: threading.Event, language: Language | None
+    ) -> Session:
+        conversation = self.store.conversations.require(turn.conversation_id)
+        before = [
+            one
+            for one in self.store.conversations.turns(turn.conversation_id)
+            if one.number < turn.number and one.incident_id == turn.incident_id
+        ]
+        until = time.monotonic() + self.limits.total_s
+        return Session(
+            scope=self._scope(turn),
+            conversation=conversation,
+            turns=before,
+            language=language or conversation.language,
+            nonce=self._new_id(),
+            model=self._watched(until, stop),
+            limits=self.limits,
+            tell=tell,
+            cancelled=stop,
+            until=until,
+        )
+
+    def _watched(self, until: float, stop: threading.Event) -> Watched | None:
+        if self.model is None:
+            return None
+        limits = self.limits
+        bounded = Bounded(self.model, limits.model_calls, until, time.monotonic)
+        return Watched(bounded, tokens=limits.model_tokens, cancelled=stop)
+
+    def _scope(self, turn: Turn) -> Scope:
+        """The incident the question names, else the conversation's, else the newest open one."""
+        named = entities(turn.question, self.scope_of(None)).incident
+        incident = self.store.incidents.get(named) if named else None
+        if incident is None and turn.incident_id:
+            incident = self.store.incidents.require(turn.incident_id)
+        return self.scope_of(incident or _newest(self.store))
+
+    def _without(self, turn: Turn, problem: str) -> Answer:
+        conversation = self.store.conversations.require(turn.conversation_id)
+        language = language_of(turn.question, conversation.language)
+        said = f"没有回答:{problem}" if language == "zh" else f"No answer: {problem}"
+        return Answer(text=f"{said}\n", language=language, note=problem, understood=False)
+
+    @contextmanager
+    def _turn_of(self, conversation_id: str) -> Iterator[None]:
+        with self._guard:
+            lock = self._locks[conversation_id]
+        with lock:
+            yield
+
+
+def _newest(store: Store) -> Incident | None:
+    listed = store.incidents.list(limit=50)
+    return next((one for one in listed if one.status not in CLOSED), listed[0] if listed else None)

@@ -1,0 +1,98 @@
+"""Numbers for what a conversation finds: the incident's E1…En stay, new facts go on from there."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from copilot.case.briefing import evidence_line
+from copilot.surfaces.chat.found import Cited, Statement
+from copilot.types.conversation import Turn
+from copilot.types.incident import Incident
+from prompts import Language
+from tools.types import Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A statement whose evidence has numbers; `own`: it says what the first of them says."""
+
+    en: str
+    zh: str
+    ids: tuple[str, ...]
+    own: bool = False
+
+    def spoken(self, language: Language) -> str:
+        """The sentence in one language, without its citations."""
+        return self.zh if language == "zh" else self.en
+
+    def cited(self, language: Language) -> str:
+        """The sentence with its citations."""
+        return f"{self.spoken(language)} {''.join(f'[{number}]' for number in self.ids)}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Every evidence item that may be cited, and the number the next new one gets."""
+
+    items: tuple[Evidence, ...] = ()
+    after: int = 0
+
+    def find(self, number: str) -> Evidence | None:
+        """The item of that number."""
+        return next((item for item in self.items if item.id == number), None)
+
+    def written(self, statements: Iterable[Statement]) -> "tuple[Ledger, tuple[Said, ...]]":
+        """Number what is new in these statements; the same fact keeps its number."""
+        known = {_fact(item): item for item in self.items}
+        after, said = self.after, []
+        for statement in statements:
+            ids = []
+            for cited in statement.cites:
+                item = known.get(_fact(cited))
+                if item is None:
+                    after += 1
+                    item = Evidence(**{**dict(cited), "id": f"E{after}"})
+                    known[_fact(item)] = item
+                ids.append(item.id)
+            numbers = tuple(dict.fromkeys(ids))
+            said.append(_said(statement, numbers, known))
+        return Ledger(tuple(known.values()), after), tuple(said)
+
+
+def opened(incident: Incident | None, turns: Sequence[Turn] = ()) -> Ledger:
+    """The incident's evidence, and what earlier answers found beside it.
+
+    An incident that is looked at again numbers its evidence anew; a number that an earlier answer
+    gave to something else is then not citable any more: that answer keeps its own copy.
+    """
+    items = {item.id: item for item in (incident.evidence if incident is not None else ())}
+    highest = max((int(number[1:]) for number in items), default=0)
+    for turn in turns:
+        for item in turn.answer.evidence if turn.answer is not None else ():
+            items.setdefault(item.id, item)
+            highest = max(highest, int(item.id[1:]))
+    return Ledger(tuple(items.values()), highest)
+
+
+def _fact(item: Cited) -> tuple[object, ...]:
+    window = item.window
+    return (
+        item.kind,
+        item.subject,
+        item.name,
+        item.source,
+        item.query,
+        window.start,
+        window.end,
+        item.statement,
+    )
+
+
+def _said(
+    statement: Statement, numbers: tuple[str, ...], known: dict[tuple[object, ...], Evidence]
+) -> Said:
+    if statement.en or not statement.cites:
+        return Said(statement.en, statement.zh, numbers, own=statement.states)
+    item = known[_fact(statement.cites[0])]
+    en, zh = (evidence_line(item, language) for language in ("en", "zh"))
+    quoted = f" “{en.excerpt}”" if en.excerpt and en.excerpt not in en.statement else ""
+    return Said(f"{en.statement}{quoted}", f"{zh.statement}{quoted}", numbers, own=True)

@@ -1,0 +1,80 @@
+"""What the tools of a conversation may look at: one incident, the sources, the store; read only."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from copilot.deps import Limits
+from copilot.knowledge import Knowledge
+from copilot.ports import Clock
+from copilot.sources.deployment import Sources
+from copilot.store import Store
+from copilot.types.incident import Incident
+from tools.types import Owner, Playbook, Timestamp, Topology, Window
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Given to every tool. `clock` is the time of the telemetry: a replay's stands still."""
+
+    store: Store
+    sources: Sources
+    clock: Clock
+    playbooks: tuple[Playbook, ...]
+    incident: Incident | None = None
+    knowledge: Callable[[], Knowledge] | None = None
+    limits: Limits = Limits()
+
+    @property
+    def now(self) -> Timestamp:
+        """The time of the telemetry."""
+        return self.clock.now()
+
+    @property
+    def onset(self) -> Timestamp | None:
+        """When the incident began, as far as it is known."""
+        if self.incident is None:
+            return None
+        return self.incident.clocks.onset or self.incident.opened_at
+
+    @property
+    def topology(self) -> Topology:
+        """The service graph, empty where none is known."""
+        return self.sources.topology()
+
+    def recent(self, seconds: float | None = None) -> Window:
+        """The last while; of an incident, from a while before its onset, a day at most."""
+        now = self.now
+        back = self.limits.lookback_s if seconds is None else seconds
+        start = now - back
+        if seconds is None and self.onset is not None:
+            start = max(min(start, self.onset - 600.0), now - 86_400.0)
+        return Window(start=start, end=now)
+
+    def normal_before(self) -> Timestamp:
+        """Before this moment all was normal, as far as is known."""
+        return self.onset if self.onset is not None else self.now - self.limits.lookback_s
+
+    def services(self) -> tuple[str, ...]:
+        """Every component that the topology, the incident or its evidence names."""
+        topology, found = self.topology, dict.fromkeys(self.topology.nodes)
+        found |= dict.fromkeys(e for edge in topology.edges for e in (edge.caller, edge.callee))
+        if self.incident is not None:
+            found |= dict.fromkeys(self.incident.services)
+            found |= dict.fromkeys(_named(item.subject for item in self.incident.evidence))
+            found |= dict.fromkeys(one.component for one in self.incident.ranking.candidates)
+        return tuple(name for name in found if name)
+
+
+def _named(subjects: Iterable[str]) -> list[str]:
+    names: list[str] = []
+    for subject in subjects:
+        owner = Owner.parse(subject)
+        if owner.kind in ("service", "version", "edge"):
+            names += [owner.service, owner.caller]
+    return names
+
+
+def concerns(subject: str, service: str) -> bool:
+    """Whether an owner string is about a service: itself, a version of it, or a call of it."""
+    owner = Owner.parse(subject)
+    return service in (subject, owner.service, owner.caller)

@@ -1,0 +1,35 @@
+"""The tools of a conversation: typed, bounded, reading only."""
+
+from copilot.surfaces.chat.tools import (
+    advice,
+    changes,
+    earlier,
+    evidence,
+    graph,
+    health,
+    journal,
+    logs,
+    summary,
+    suspects,
+)
+from copilot.surfaces.chat.tools.tool import AnyTool, Arguments, Tool
+
+TOOLS: dict[str, AnyTool] = {
+    tool.name: tool
+    for module in (
+        summary,
+        suspects,
+        evidence,
+        health,
+        logs,
+        changes,
+        graph,
+        journal,
+        earlier,
+        advice,
+    )
+    for tool in module.TOOLS
+}
+"""Every tool by its name: the closed list a model may ask from."""
+
+__all__ = ["TOOLS", "AnyTool", "Arguments", "Tool"]

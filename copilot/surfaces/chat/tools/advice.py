@@ -1,0 +1,226 @@
+"""knowledge, playbooks, plan: what is written down, what could be done, what waits for a person."""
+
+from pydantic import Field
+
+from copilot.case.briefing import plain
+from copilot.case.guards import hesitation
+from copilot.knowledge import Cause, Hit
+from copilot.surfaces.chat.found import Found, Statement, capped, noted
+from copilot.surfaces.chat.scope import Scope
+from copilot.surfaces.chat.tools.tool import MOST_ROWS, Arguments, Tool
+from tools.playbook_executor import ParameterError, Subject, choose, fill
+from tools.types import Choice, FaultKind, Finding, Plan, Playbook
+
+PASSAGE = 420
+
+
+class Question(Arguments):
+    """What to look for in runbooks and postmortems."""
+
+    question: str = Field(
+        default="", max_length=500, description="In any words; empty: by the located cause."
+    )
+
+
+class Fault(Arguments):
+    """For which kind of fault."""
+
+    fault: FaultKind | None = Field(default=None, description="Empty: the whole catalogue.")
+
+
+def knowledge(given: Question, scope: Scope) -> Found:
+    """Documents that answer, with their source and how far each is to be trusted."""
+    if scope.knowledge is None:
+        return Found(missing=("knowledge base: not at hand",))
+    base = scope.knowledge()
+    hits = base.search(given.question, 3) if given.question else _recalled(scope)
+    if not hits:
+        asked = plain(given.question, 120) or "the located cause"
+        return Found(missing=(f"knowledge base: nothing answers “{asked}”",))
+    return Found(rows=tuple(_document(hit, scope) for hit in hits))
+
+
+def playbooks(given: Fault, scope: Scope) -> Found:
+    """The catalogue: id, risk, title; nothing is chosen by listing it."""
+    fitting = [
+        one
+        for one in scope.playbooks
+        if given.fault is None or any(given.fault in case.faults for case in one.applies)
+    ]
+    if not fitting:
+        return Found(missing=("playbooks: none is for this kind of fault",))
+    rows, more = capped([_playbook(one, scope) for one in fitting], MOST_ROWS)
+    return Found(rows=rows, more=more)
+
+
+def plan(_: Arguments, scope: Scope) -> Found:
+    """The plan that waits, or what the catalogue would choose now; approving is done elsewhere."""
+    incident = scope.incident
+    if incident is None:
+        return Found(missing=("incident: none is stored",))
+    if incident.plan is not None and incident.status == "awaiting_approval":
+        return Found(plan=incident.plan, waits=True, lead=(_waiting(incident.plan),))
+    if incident.plan is not None and incident.status in ("acting", "recovered"):
+        return Found(lead=(_was_run(incident.plan, incident.status),))
+    return _proposed(scope)
+
+
+def _recalled(scope: Scope) -> tuple[Hit, ...]:
+    incident = scope.incident
+    if incident is None or scope.knowledge is None or not incident.ranking.candidates:
+        return ()
+    first = incident.ranking.candidates[0]
+    facts = scope.sources.facts(scope.onset or scope.now)
+    about = Cause(
+        fault_kind=None if incident.ranking.abstained else first.fault_kind,
+        component=first.component,
+        component_kind=Subject.of(first.component, facts).kind,
+    )
+    symptoms = " ".join(item.statement for item in incident.evidence[:6])
+    return tuple(one.hit for one in scope.knowledge().recall(symptoms, about, 3))
+
+
+def _document(hit: Hit, scope: Scope) -> Statement:
+    document, section = hit.document, hit.section
+    passage = plain(" ".join(section.text.split()), PASSAGE)
+    origin = f", {document.origin.date.isoformat()}" if document.origin else ""
+    fact = noted(
+        document.id,
+        document.kind,
+        f"{document.kind} {document.id} ({document.trust}{origin}): {document.title.en}",
+        scope.now,
+        source="knowledge base",
+        query=f"{document.kind}={document.id}",
+        excerpt=section.text,
+    )
+    books = ", ".join(document.playbooks)
+    offers = f" Playbooks: {books}." if books else ""
+    offers_zh = f" 预案:{books}。" if books else ""
+    return Statement(
+        f"{document.title.en} ({document.kind} {document.id}, {document.trust}{origin}). "
+        f"{plain(section.heading, 80)}: {passage}{offers}",
+        f"{document.title.zh}({document.kind} {document.id},{document.trust}{origin})。"
+        f"{plain(section.heading, 80)}:{passage}{offers_zh}",
+        (fact,),
+    )
+
+
+def _playbook(one: Playbook, scope: Scope) -> Statement:
+    return Statement(
+        f"{one.id}, risk {one.risk}: {one.title.en}",
+        f"{one.id},风险 {one.risk}:{one.title.zh}",
+        (_catalogued(one, scope),),
+    )
+
+
+def _catalogued(one: Playbook, scope: Scope) -> Finding:
+    return noted(
+        one.id,
+        "playbook",
+        f"playbook {one.id}, risk {one.risk}: {one.title.en}",
+        scope.now,
+        source="playbooks",
+        query=f"playbook={one.id}",
+    )
+
+
+def _waiting(proposed: Plan) -> Statement:
+    fact = noted(
+        proposed.component,
+        "plan",
+        f"plan {proposed.id} waits for approval: {proposed.title}",
+        proposed.created_at,
+        source="store",
+        query=f"plan={proposed.id}",
+    )
+    return Statement(
+        f"A plan waits for a person: {proposed.title}.",
+        f"有方案等待批准:{proposed.title_zh or proposed.title}。",
+        (fact,),
+    )
+
+
+def _was_run(made: Plan, status: str) -> Statement:
+    fact = noted(
+        made.component,
+        "plan",
+        f"plan {made.id} was approved: {made.title}; now {status}",
+        made.created_at,
+        source="store",
+        query=f"plan={made.id}",
+    )
+    return Statement(
+        f"The plan “{made.title}” was approved; the incident is now {status}.",
+        f"方案“{made.title_zh or made.title}”已获批准;事件现状:{status}。",
+        (fact,),
+    )
+
+
+def _proposed(scope: Scope) -> Found:
+    incident = scope.incident
+    assert incident is not None
+    doubt = hesitation(incident.ranking, incident.evidence)
+    if doubt is not None and not incident.ranking.abstained:
+        return _advised(scope, doubt.reason, doubt.check.en, doubt.check.zh)
+    choice = choose(
+        scope.playbooks,
+        incident.ranking,
+        scope.sources.facts(scope.onset or scope.now),
+        scope.store.outcomes.all(),
+        now=scope.now,
+    )
+    check = choice.check
+    if choice.abstained:
+        return _advised(scope, choice.reason, check.en if check else "", check.zh if check else "")
+    try:
+        return _filled(scope, choice)
+    except ParameterError as error:
+        return _advised(scope, str(error), check.en if check else "", check.zh if check else "")
+
+
+def _filled(scope: Scope, choice: Choice) -> Found:
+    playbook = next(one for one in scope.playbooks if one.id == choice.playbook_id)
+    incident = scope.incident
+    assert incident is not None
+    made = fill(
+        playbook, choice.parameters, incident.id, choice.component, choice.evidence,
+        scope.now, scope.limits.plan_ttl_s,
+    )  # fmt: skip
+    lead = Statement(
+        f"The catalogue offers {playbook.id} on {choice.component}: {made.title}.",
+        f"预案库建议对 {choice.component} 执行 {playbook.id}:{made.title_zh or made.title}。",
+        (_catalogued(playbook, scope),),
+    )
+    return Found(lead=(lead,), plan=made, services=(choice.component,))
+
+
+def _advised(scope: Scope, reason: str, en: str, zh: str) -> Found:
+    fact = noted(
+        scope.incident.id if scope.incident else "plan",
+        "no plan",
+        f"no plan is proposed: {reason}",
+        scope.now,
+        source="playbooks",
+        query="choose",
+    )
+    return Found(
+        lead=(
+            Statement(
+                f"No plan is proposed: {plain(reason, 200)}. {en}".strip(),
+                f"没有可提出的方案:{plain(reason, 200)}。{zh}".strip(),
+                (fact,),
+            ),
+        )
+    )
+
+
+TOOLS = (
+    Tool("knowledge", "Search runbooks and postmortems.", Question, knowledge),
+    Tool("playbooks", "The playbooks of the catalogue, by kind of fault.", Fault, playbooks),
+    Tool(
+        "plan",
+        "The plan that waits for a person, or what the catalogue would choose. Runs nothing.",
+        Arguments,
+        plan,
+    ),
+)

@@ -1,0 +1,140 @@
+"""changes: what was deployed, configured or scaled, before a moment."""
+
+from pydantic import Field
+
+from copilot.case.briefing import plain
+from copilot.surfaces.chat.found import Cited, Found, Statement, capped, noted
+from copilot.surfaces.chat.scope import Scope
+from copilot.surfaces.chat.times import moment
+from copilot.surfaces.chat.tools.tool import MOST_ROWS, Arguments, Tool
+from copilot.types.time_format import date_time, duration
+from prompts import word
+from tools.log_retriever import sanitize
+from tools.types import Change, Finding, Window
+
+DAY_S = 86_400.0
+
+
+class Before(Arguments):
+    """Which changes."""
+
+    before: str = Field(
+        default="",
+        max_length=60,
+        description="Until this moment: 14:02, ISO 8601, 10 minutes ago; empty: now.",
+    )
+    service: str = Field(default="", max_length=200, description="Only of this service.")
+    within_s: float = Field(
+        default=DAY_S, gt=0, le=7 * DAY_S, description="How far back, in seconds."
+    )
+
+
+def changes(given: Before, scope: Scope) -> Found:
+    """Changes until the moment, newest first, each with its distance from the onset."""
+    end = moment(given.before, scope.now, scope.onset) if given.before else scope.now
+    if end is None:
+        return Found(missing=(f"before: {given.before!r} names no moment; say it as 14:02",))
+    window = Window(start=end - given.within_s, end=end)
+    made = [
+        one
+        for one in scope.sources.changes.changes(window)
+        if not given.service or one.service == given.service
+    ]
+    made.sort(key=lambda one: -one.at)
+    if not made:
+        return Found(lead=(_none(given, window),))
+    rows, more = capped([_row(one, scope) for one in made], MOST_ROWS)
+    count, until = len(made), date_time(end)
+    back = duration(given.within_s)
+    fact = noted(
+        given.service or "all",
+        "changes",
+        f"{count} changes in the {back} before {until}",
+        end,
+        source="changes",
+        query=f"service={given.service or '*'}",
+        figures={"count": float(count), "within_s": given.within_s},
+    )
+    plural = "change is" if count == 1 else "changes are"
+    lead = Statement(
+        f"{count} {plural} recorded in the {back} before {until}:",
+        f"{until} 之前 {back} 内有 {count} 项变更:",
+        (fact,),
+    )
+    return Found(
+        lead=(lead,), rows=rows, more=more, services=(given.service,) if given.service else ()
+    )
+
+
+def _none(given: Before, window: Window) -> Statement:
+    back, until = duration(given.within_s), date_time(window.end)
+    fact = noted(
+        given.service or "all",
+        "changes",
+        f"no change is recorded in the {back} before {until}",
+        window.end,
+        source="changes",
+        query=f"service={given.service or '*'}",
+        figures={"within_s": given.within_s},
+    )
+    return Statement(
+        f"No change is recorded in the {back} before {until}.",
+        f"{until} 之前 {back} 内没有变更记录。",
+        (fact,),
+    )
+
+
+def _row(change: Change, scope: Scope) -> Statement:
+    known = _in_evidence(change, scope)
+    cited: Cited = known if known is not None else _finding(change)
+    step = f" {change.from_version} → {change.to_version}" if change.to_version else ""
+    summary = plain(change.summary, 160)
+    tail = f" ({summary})" if summary else ""
+    away_en, away_zh = _distance(change, scope)
+    return Statement(
+        f"{date_time(change.at)} {change.service}: {word('change', change.kind, 'en')}"
+        f"{step}{away_en}{tail}.",
+        f"{date_time(change.at)} {change.service}:{word('change', change.kind, 'zh')}"
+        f"{step}{away_zh}{tail}。",
+        (cited,),
+    )
+
+
+def _distance(change: Change, scope: Scope) -> tuple[str, str]:
+    if scope.onset is None:
+        return "", ""
+    ago = scope.onset - change.at
+    if ago >= 0:
+        return f", {duration(ago)} before the onset", f",故障前 {duration(ago)}"
+    return f", {duration(-ago)} after the onset", f",故障后 {duration(-ago)}"
+
+
+def _in_evidence(change: Change, scope: Scope) -> Cited | None:
+    """The change as evidence of the incident, so that it keeps its number."""
+    items = scope.incident.evidence if scope.incident is not None else ()
+    return next(
+        (
+            one
+            for one in items
+            if one.kind == "change" and one.subject == change.service and one.onset == change.at
+        ),
+        None,
+    )
+
+
+def _finding(change: Change) -> Finding:
+    step = f" from {change.from_version} to {change.to_version}" if change.to_version else ""
+    return Finding(
+        kind="change",
+        subject=change.service,
+        name=change.kind,
+        source="changes",
+        query=f"service={change.service}",
+        window=Window(start=change.at, end=change.at),
+        onset=change.at,
+        excerpt=sanitize(change.summary, 200) if change.summary else "",
+        statement=f"{change.service}: {change.kind}{step} at {date_time(change.at)}.",
+    )
+
+
+TOOLS = (Tool("changes", "Deploys, configuration and scaling before a moment.", Before, changes),)

@@ -1,0 +1,163 @@
+"""compare: the most alike earlier incident, and what is the same and what is not this time."""
+
+from collections.abc import Sequence
+
+from pydantic import Field
+
+from copilot.case.briefing import plain
+from copilot.surfaces.chat.found import Found, Statement, noted
+from copilot.surfaces.chat.scope import Scope
+from copilot.surfaces.chat.tools.tool import Arguments, Tool
+from copilot.types.incident import Incident
+from copilot.types.time_format import date_time, duration
+from prompts import word
+from tools.types import Finding
+
+LOOKED_AT = 300
+"""Earlier incidents that are held beside this one: the newest."""
+
+
+SAME_EVENT_S = 3600.0
+"""What opened within the hour before is not the last time but this time."""
+
+
+class Other(Arguments):
+    """Which earlier incident."""
+
+    incident: str = Field(default="", max_length=80, description="Its id; empty: the most alike.")
+
+
+def compare(given: Other, scope: Scope) -> Found:
+    """Cause, kind, services and outcome of the two, side by side."""
+    this = scope.incident
+    if this is None:
+        return Found(missing=("incident: none is stored",))
+    if given.incident:
+        other: Incident | None = scope.store.incidents.require(given.incident)
+    else:
+        earlier = [
+            one
+            for one in scope.store.incidents.list(limit=LOOKED_AT)
+            if one.id != this.id and one.opened_at <= this.opened_at - SAME_EVENT_S
+        ]
+        other = max(earlier, key=lambda one: (likeness(this, one), one.opened_at), default=None)
+    if other is None:
+        return Found(lead=(_nothing_earlier(this, scope),))
+    cites = (_fact(this), _fact(other))
+    alike = given.incident or likeness(this, other) > 0
+    title, when = plain(other.title, 120), date_time(other.opened_at)
+    lead = Statement(
+        ("Most alike is" if alike else "No earlier incident is like this one; the last was")
+        + f" {other.id} of {when}: {title}.",
+        ("最相似的是" if alike else "没有相似的历史事件;上一次是")
+        + f" {when} 的 {other.id}:{title}。",
+        cites[1:],
+    )
+    return Found(lead=(lead,), rows=tuple(_side_by_side(this, other, cites)))
+
+
+def likeness(one: Incident, other: Incident) -> float:
+    """2 for the same component, 1 for the same kind, and the share of services in common."""
+    a, b = _cause(one), _cause(other)
+    shared, either = {*one.services} & {*other.services}, {*one.services} | {*other.services}
+    same = 2.0 * (a[0] == b[0] != "") + 1.0 * (a[1] == b[1] != "unknown")
+    return same + (len(shared) / len(either) if either else 0.0)
+
+
+def _side_by_side(this: Incident, other: Incident, cites: Sequence[Finding]) -> list[Statement]:
+    (here, kind), (there, kind_then) = _cause(this), _cause(other)
+    rows = [_row("cause", "原因", here or "?", there or "?", cites)]
+    kinds = [[word("fault_kind", one, lang) for one in (kind, kind_then)] for lang in ("en", "zh")]
+    rows.append(_row_in("kind", "故障类型", kinds, cites))
+    rows.append(_row("services", "涉及服务", _names(this.services), _names(other.services), cites))
+    rows.append(_row("signs", "迹象", *_signs(this, other), cites))
+    status = [[word("status", one.status, lang) for one in (this, other)] for lang in ("en", "zh")]
+    rows.append(_row_in("outcome", "结果", status, cites))
+    rows.append(_row("plan", "方案", _plan(this), _plan(other), cites))
+    rows.append(_row("recovered after", "恢复用时", _lasted(this), _lasted(other), cites))
+    return rows
+
+
+def _row(en: str, zh: str, now: str, then: str, cites: Sequence[Finding]) -> Statement:
+    return _row_in(en, zh, [[now, then], [now, then]], cites)
+
+
+def _row_in(en: str, zh: str, both: list[list[str]], cites: Sequence[Finding]) -> Statement:
+    (now, then), (now_zh, then_zh) = both
+    same = now == then
+    return Statement(
+        f"{en}: the same, {now}." if same else f"{en}: {now} now, {then} then.",
+        f"{zh}:相同,{now_zh}。" if same else f"{zh}:这次 {now_zh},上次 {then_zh}。",
+        tuple(cites),
+    )
+
+
+def _cause(incident: Incident) -> tuple[str, str]:
+    if not incident.ranking.candidates or incident.ranking.abstained:
+        return "", "unknown"
+    first = incident.ranking.candidates[0]
+    return first.component, first.fault_kind or "unknown"
+
+
+def _names(services: Sequence[str]) -> str:
+    return plain(", ".join(sorted(services)[:6]), 200) or "–"
+
+
+def _signs(this: Incident, other: Incident) -> tuple[str, str]:
+    """The terms of the leading candidates, without those that both have."""
+    mine, theirs = (
+        [term.name for term in (one.ranking.candidates or [None])[0].terms[:6]]  # type: ignore[union-attr]
+        if one.ranking.candidates
+        else []
+        for one in (this, other)
+    )
+    if set(mine) == set(theirs):
+        return (", ".join(mine) or "–",) * 2
+    return ", ".join(mine) or "–", ", ".join(theirs) or "–"
+
+
+def _plan(incident: Incident) -> str:
+    if incident.plan is None:
+        return "–"
+    verdict = f" ({incident.verdict})" if incident.verdict else ""
+    return f"{incident.plan.playbook_id}{verdict}"
+
+
+def _lasted(incident: Incident) -> str:
+    clocks = incident.clocks
+    if clocks.onset is None or clocks.recovered is None:
+        return "–"
+    return duration(max(0.0, clocks.recovered - clocks.onset))
+
+
+def _fact(incident: Incident) -> Finding:
+    component, kind = _cause(incident)
+    said = (
+        f"{incident.id}: {plain(incident.title, 100)}, {incident.status}, "
+        f"cause {component or '?'} {kind}, plan {_plan(incident)}, recovered {_lasted(incident)}"
+    )
+    return noted(
+        incident.id,
+        "incident",
+        said,
+        incident.opened_at,
+        source="store",
+        query=f"incident={incident.id}",
+    )
+
+
+def _nothing_earlier(this: Incident, scope: Scope) -> Statement:
+    fact = noted(
+        this.id,
+        "no earlier incident",
+        "no earlier incident is stored",
+        scope.now,
+        source="store",
+        query=f"incidents before {this.id}",
+    )
+    return Statement("No earlier incident is stored.", "没有存储更早的事件。", (fact,))
+
+
+TOOLS = (
+    Tool("compare", "The most alike earlier incident, side by side with this one.", Other, compare),
+)

@@ -1,0 +1,183 @@
+"""health, metrics: is a service within its band now, and what its series say."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import Field
+
+from copilot.case.briefing import plain
+from copilot.sources.deployment import Measured
+from copilot.surfaces.chat.found import Found, Statement, capped, noted, own
+from copilot.surfaces.chat.scope import Scope, concerns
+from copilot.surfaces.chat.tools.tool import MOST_ROWS, AboutService, Arguments, Tool
+from copilot.types.time_format import clock_time
+from tools.detector import detect
+from tools.types import ENTRY, Anomaly, Finding, Series, Window
+
+STILL_S = 60.0
+"""An episode that ended less than this ago is not over yet."""
+
+MOST_SERIES = 400
+"""Series that are judged for one answer; a service has tens, a system thousands."""
+
+NO_SERIES = Found(missing=("metrics: no series is recorded",))
+
+
+class Measure(Arguments):
+    """Whose series, and which."""
+
+    service: str = Field(default="", max_length=200, description="Name of a service.")
+    metric: str = Field(default="", max_length=100, description="Part of the metric's name.")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One series and what is out of its band now, if anything is."""
+
+    series: Series
+    baseline: Series | None
+    open: Anomaly | None
+
+
+def health(given: AboutService, scope: Scope) -> Found:
+    """Each service asked about, judged by the detector on fresh series."""
+    window = scope.recent()
+    measured = scope.sources.measure(window, normal_before=scope.normal_before())
+    names = _asked(given.service, scope)
+    judged = {name: _judged(measured, name, scope.now) for name in names}
+    seen = {name: found for name, found in judged.items() if found}
+    if not seen:
+        about = given.service or "any service"
+        return Found(missing=(f"metrics: no series of {about} in the last while",))
+    lead = [_verdict(name, found, window) for name, found in seen.items()]
+    wrong = [(one, name) for name, found in seen.items() for one in found if one.open]
+    wrong.sort(key=lambda pair: -_distance(pair[0]))
+    rows, more = capped([own(_finding(one, window)) for one, _ in wrong], 8)
+    unseen = tuple(f"{name}: no series" for name in names if name not in seen)
+    return Found(lead=tuple(lead), rows=rows, more=more, missing=unseen, services=tuple(seen))
+
+
+def metrics(given: Measure, scope: Scope) -> Found:
+    """The last value of each series beside its normal one."""
+    window = scope.recent()
+    measured = scope.sources.measure(window, normal_before=scope.normal_before())
+    wanted = given.metric.lower().replace(" ", "_")
+    found = [
+        one
+        for one in _judged(measured, given.service, scope.now)
+        if wanted in one.series.metric.lower()
+    ]
+    if not found:
+        return NO_SERIES
+    found.sort(key=lambda one: -_distance(one))
+    rows, more = capped([own(_finding(one, window)) for one in found], MOST_ROWS)
+    return Found(rows=rows, more=more, services=(given.service,) if given.service else ())
+
+
+def _asked(service: str, scope: Scope) -> tuple[str, ...]:
+    if service:
+        return (service,)
+    involved = scope.incident.services if scope.incident is not None else ()
+    entry = scope.topology.entry
+    return tuple(name for name in dict.fromkeys((entry or ENTRY, *involved[:6])) if name)
+
+
+def _judged(measured: Measured, service: str, now: float) -> list[Judged]:
+    normal = {one.name: one for one in measured.baseline}
+    found: list[Judged] = []
+    for one in measured.series:
+        if service and not _of(one.owner, service):
+            continue
+        if not np.isfinite(one.values).any() or len(found) == MOST_SERIES:
+            continue
+        baseline = normal.get(one.name)
+        episodes = detect(one, baseline=baseline)
+        lasting = [each for each in episodes if each.end is None or each.end > now - STILL_S]
+        found.append(Judged(one, baseline, lasting[-1] if lasting else None))
+    return found
+
+
+def _of(owner: str, service: str) -> bool:
+    """Its own series, and those of calls to it; what it calls is another's health."""
+    caller, arrow, callee = owner.partition("->")
+    return callee == service if arrow else concerns(caller, service)
+
+
+def _verdict(name: str, found: list[Judged], window: Window) -> Statement:
+    wrong = [one for one in found if one.open]
+    count, of = len(wrong), len(found)
+    at = clock_time(window.end)
+    fact = noted(
+        name,
+        "health",
+        f"{count} of {of} series of {name} are out of their normal band at {at}",
+        window.end,
+        source="detector",
+        query=f"owner={name}",
+        kind="metric",
+        figures={"out_of_band": float(count), "series": float(of)},
+    )
+    if not wrong:
+        return Statement(
+            f"{name} is healthy: all {of} series are within their normal band at {at}.",
+            f"{name} 正常:截至 {at},全部 {of} 条指标都在正常范围内。",
+            (fact,),
+        )
+    return Statement(
+        f"{name} is not healthy: {count} of its {of} series are out of their normal band at {at}.",
+        f"{name} 不正常:截至 {at},{of} 条指标中有 {count} 条超出正常范围。",
+        (fact,),
+    )
+
+
+def _last(series: Series) -> float:
+    values = series.values[np.isfinite(series.values)]
+    return float(values[-1])
+
+
+def _normal(one: Judged) -> float | None:
+    if one.baseline is None:
+        return None
+    values = one.baseline.values[np.isfinite(one.baseline.values)]
+    return float(np.median(values)) if values.size else None
+
+
+def _distance(one: Judged) -> float:
+    """How far the last value is from normal, in widths of the band; 0 within it."""
+    if one.open is None:
+        return 0.0
+    width = max(one.open.high - one.open.low, 1e-9)
+    return 1.0 + abs(_last(one.series) - 0.5 * (one.open.high + one.open.low)) / width
+
+
+def _finding(one: Judged, window: Window) -> Finding:
+    value, normal = _last(one.series), _normal(one)
+    unit = f" {one.series.unit}" if one.series.unit else ""
+    usual = "" if normal is None else f", normally {normal:.4g}{unit}"
+    since = "" if one.open is None else f", out of its band since {clock_time(one.open.onset)}"
+    said = f"{one.series.owner} {one.series.metric} is {value:.4g}{unit} now{usual}{since}."
+    return Finding(
+        kind="edge" if "->" in one.series.owner else "metric",
+        subject=one.series.owner,
+        name=one.series.metric,
+        source="metrics",
+        query=one.series.name,
+        window=Window(start=window.start, end=window.end),
+        value=value,
+        baseline=normal,
+        unit=one.series.unit,
+        onset=one.open.onset if one.open else None,
+        direction=one.open.direction if one.open else "none",
+        statement=plain(said, 300),
+    )
+
+
+TOOLS = (
+    Tool(
+        "health",
+        "Is a service healthy now: its fresh series against their normal band.",
+        AboutService,
+        health,
+    ),
+    Tool("metrics", "Last and normal values of a service's series.", Measure, metrics),
+)

@@ -1,0 +1,220 @@
+"""logs, alerts: new messages and matching lines of a service; the alerts of the incident."""
+
+from pydantic import Field
+
+from copilot.case.briefing import plain
+from copilot.store import StoredAlert
+from copilot.surfaces.chat.found import Cited, Found, Statement, capped, noted, own
+from copilot.surfaces.chat.scope import Scope, concerns
+from copilot.surfaces.chat.tools.tool import AboutService, Arguments, Tool
+from copilot.types.time_format import clock_time, date_time
+from prompts import word
+from tools.log_retriever import Index, excerpt, novelty
+from tools.types import Finding, LogLine, Window
+
+MOST_LINES = 200_000
+"""Lines that are searched for one answer: the newest."""
+
+SHOWN = 10
+
+
+class Search(Arguments):
+    """Which lines."""
+
+    service: str = Field(default="", max_length=200, description="Only of this service.")
+    query: str = Field(default="", max_length=300, description="Words that the line holds.")
+    level: str = Field(default="", max_length=20, description="Only of this level, as error.")
+    new_only: bool = Field(
+        default=False, description="Messages that were not there before the onset."
+    )
+
+
+def logs(given: Search, scope: Scope) -> Found:
+    """New messages, or the lines that match, newest first."""
+    window = scope.recent()
+    lines = [
+        line
+        for line in scope.sources.logs.lines(window)
+        if not given.service or line.service == given.service
+    ][-MOST_LINES:]
+    if not lines:
+        about = f" of {given.service}" if given.service else ""
+        return Found(missing=(f"logs: no line{about} in the last while",))
+    return _new(given, scope, lines) if given.new_only else _matching(given, lines, window)
+
+
+def alerts(given: AboutService, scope: Scope) -> Found:
+    """The alerts of the incident, or those that belong to none."""
+    incident = scope.incident
+    stored = scope.store.alerts.decisions(None if incident is None else incident.id, limit=500)
+    found = [one for one in stored if not given.service or one.alert.service == given.service]
+    if not found:
+        return Found(missing=("alerts: none is stored that fits",))
+    firing = sum(one.alert.status == "firing" for one in found)
+    names = dict.fromkeys(one.alert.service for one in found if one.alert.service)
+    fact = noted(
+        incident.id if incident else "alerts",
+        "alerts",
+        f"{len(found)} alerts, {firing} firing, on {len(names)} services",
+        scope.now,
+        source="store",
+        query="alerts",
+        kind="alert",
+        figures={
+            "count": float(len(found)),
+            "firing": float(firing),
+            "services": float(len(names)),
+        },
+    )
+    shown = plain(", ".join(list(names)[:6]), 200) or "–"
+    lead = Statement(
+        f"{len(found)} alerts, {firing} of them firing, on {shown}.",
+        f"共 {len(found)} 条告警,其中 {firing} 条仍在触发,涉及 {shown}。",
+        (fact,),
+    )
+    rows, more = capped([_alert(one, scope) for one in found], SHOWN + 2)
+    return Found(lead=(lead,), rows=rows, more=more, services=tuple(names)[:6])
+
+
+def _new(given: Search, scope: Scope, lines: list[LogLine]) -> Found:
+    onset = scope.normal_before()
+    past = [
+        line
+        for line in scope.sources.logs.baseline_lines(onset)
+        if not given.service or line.service == given.service
+    ]
+    findings = novelty(lines, past[-MOST_LINES:], onset)
+    findings = [one for one in findings if one.name == "new_template"] or findings
+    if not findings:
+        about = given.service or "any service"
+        fact = noted(
+            about,
+            "no new message",
+            f"{len(lines)} lines of {about} were compared; no message is new",
+            scope.now,
+            source="logs",
+            query=f"service={given.service or '*'} new",
+            kind="log",
+            figures={"lines": float(len(lines))},
+        )
+        nothing = Statement(
+            f"No new message: {len(lines)} lines of {about} were compared with those before.",
+            f"没有新日志:已比较 {given.service or '各服务'} 的 {len(lines)} 行日志。",
+            (fact,),
+        )
+        return Found(lead=(nothing,))
+    rows, more = capped([own(_known(one, scope)) for one in findings], SHOWN)
+    names = dict.fromkeys(one.subject for one in findings)
+    lead = _how_many(len(findings), given.service, onset)
+    return Found(lead=(lead,), rows=rows, more=more, services=tuple(names)[:4])
+
+
+def _how_many(count: int, service: str, onset: float) -> Statement:
+    since = date_time(onset)
+    fact = noted(
+        service or "logs",
+        "new messages",
+        f"{count} kinds of messages are new since {since}",
+        onset,
+        source="logs",
+        query=f"service={service or '*'} new",
+        kind="log",
+        figures={"count": float(count)},
+    )
+    return Statement(
+        f"{count} kinds of messages are new since {since}, the most telling first:",
+        f"自 {since} 起新出现 {count} 类日志,最有意义的在前:",
+        (fact,),
+    )
+
+
+def _known(finding: Finding, scope: Scope) -> Cited:
+    """The finding as evidence of the incident where it is the same, so that it keeps its number."""
+    items = scope.incident.evidence if scope.incident is not None else ()
+    return next((one for one in items if _same(one, finding)), finding)
+
+
+def _same(one: Finding, other: Finding) -> bool:
+    return (one.kind, one.subject, one.name, one.query) == (
+        other.kind,
+        other.subject,
+        other.name,
+        other.query,
+    )
+
+
+def _matching(given: Search, lines: list[LogLine], window: Window) -> Found:
+    index = Index()
+    try:
+        index.add(lines)
+        hits = index.search(given.query, level=given.level or None, limit=SHOWN)
+    finally:
+        index.close()
+    asked = " ".join(part for part in (given.level, given.query, given.service) if part) or "*"
+    shown = plain(asked, 120)
+    if not hits:
+        fact = noted(
+            given.service or "logs",
+            "no line",
+            f"no line of {len(lines)} matches {shown}",
+            window.end,
+            source="logs",
+            query=asked[:200],
+            kind="log",
+            figures={"lines": float(len(lines))},
+        )
+        nothing = Statement(
+            f"No line of {len(lines)} matches “{shown}”.",
+            f"{len(lines)} 行日志中没有匹配“{shown}”的行。",
+            (fact,),
+        )
+        return Found(lead=(nothing,))
+    rows = [_line(hit.line, asked) for hit in hits]
+    return Found(rows=tuple(rows), services=(given.service,) if given.service else ())
+
+
+def _line(line: LogLine, asked: str) -> Statement:
+    said = plain(excerpt(line.message, limit=200), 220)
+    level = plain(line.level, 12)
+    fact = Finding(
+        kind="log",
+        subject=line.service,
+        name="line",
+        source="logs",
+        query=plain(asked, 160),
+        window=Window(start=line.at, end=line.at),
+        excerpt=said,
+        statement=f"{line.service} {level} at {clock_time(line.at)}: “{said}”",
+    )
+    text = f"{clock_time(line.at)} {line.service} {level}: “{said}”"
+    return Statement(text, text, (fact,))
+
+
+def _alert(stored: StoredAlert, scope: Scope) -> Statement:
+    alert = stored.alert
+    items = scope.incident.evidence if scope.incident is not None else ()
+    known = next(
+        (one for one in items if one.kind == "alert" and concerns(one.subject, alert.service)), None
+    )
+    name, service = plain(alert.name, 100), plain(alert.service, 80) or "–"
+    cited: Cited = known or noted(
+        service,
+        "alert",
+        f"{name}: {alert.severity}, {alert.status} since {date_time(alert.starts_at)}",
+        alert.starts_at,
+        source="store",
+        query=f"alert={alert.fingerprint[:40]}",
+        kind="alert",
+    )
+    at = clock_time(alert.starts_at)
+    return Statement(
+        f"{at} {service}: {name}, {alert.severity}, {alert.status}.",
+        f"{at} {service}:{name},{alert.severity},{word('alert', alert.status, 'zh')}。",
+        (cited,),
+    )
+
+
+TOOLS = (
+    Tool("logs", "New messages of a service, or lines that hold words.", Search, logs),
+    Tool("alerts", "Alerts of the incident: name, service, since when.", AboutService, alerts),
+)

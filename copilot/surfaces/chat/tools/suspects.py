@@ -1,0 +1,208 @@
+"""cause, why_not: the located cause term by term, and another component beside it."""
+
+from pydantic import Field
+
+from copilot.case.briefing import SUREST, WORTH_NAMING, evidence_line
+from copilot.surfaces.chat.found import Found, Statement, noted
+from copilot.surfaces.chat.scope import Scope, concerns
+from copilot.surfaces.chat.tools.tool import Arguments, Tool
+from copilot.types.incident import Incident, in_words
+from prompts import Language, word
+from tools.types import Candidate, Evidence, Finding, Term
+
+SHOWN_TERMS = 6
+SLIGHT = 0.05
+"""A candidate with a lower score is not worth a place in a list."""
+
+SPOKEN: tuple[tuple[Language, str], ...] = (("en", ": "), ("zh", ":"))
+
+
+class Suspect(Arguments):
+    """A component somebody suspects."""
+
+    component: str = Field(min_length=1, max_length=200, description="The suspected component.")
+
+
+def the_cause(incident: Incident) -> list[Statement]:
+    """One sentence: the leading candidate, or that the evidence does not decide."""
+    ranking = incident.ranking
+    if not ranking.candidates:
+        return []
+    first, fact = ranking.candidates[0], _ranked(incident)
+    cites = (*_evidence(incident, first)[:5], fact)
+    if ranking.abstained:
+        rivals = ", ".join(one.component for one in ranking.candidates[:3])
+        return [
+            Statement(
+                f"The cause is not decided by the evidence; first to look at: {rivals}.",
+                f"证据不足以判定原因;建议先看:{rivals}。",
+                cites,
+            )
+        ]
+    percent = min(SUREST, round(100 * first.probability))
+    sure = in_words(first.probability)
+    kind = first.fault_kind or "unknown"
+    return [
+        Statement(
+            f"Cause: {word('confidence', sure, 'en')} {first.component}, "
+            f"{word('fault_kind', kind, 'en')} ({percent} %).",
+            f"原因:{word('confidence', sure, 'zh')}是 {first.component},"
+            f"{word('fault_kind', kind, 'zh')}({percent} %)。",
+            cites,
+        )
+    ]
+
+
+def cause(_: Arguments, scope: Scope) -> Found:
+    """The leading candidate, each term of its score with its evidence, and the rivals."""
+    incident = scope.incident
+    if incident is None:
+        return Found(missing=("incident: none is stored",))
+    if not incident.ranking.candidates:
+        return Found(missing=("cause: no component stands out yet",))
+    first, *others = incident.ranking.candidates[:3]
+    rows = [_term(incident, term) for term in first.terms[:SHOWN_TERMS]]
+    rows += [
+        _rival(incident, one)
+        for one in others
+        if one.score > 0 and (one.probability >= WORTH_NAMING or incident.ranking.abstained)
+    ]
+    return Found(lead=tuple(the_cause(incident)), rows=tuple(rows), services=(first.component,))
+
+
+def why_not(given: Suspect, scope: Scope) -> Found:
+    """What speaks for another component, beside what speaks for the leading one."""
+    incident = scope.incident
+    if incident is None:
+        return Found(missing=("incident: none is stored",))
+    candidates = incident.ranking.candidates
+    if not candidates:
+        return Found(missing=("cause: no component stands out yet",))
+    first = candidates[0]
+    other = next((one for one in candidates if one.component == given.component), None)
+    if other is not None and other.component == first.component:
+        return cause(Arguments(), scope)
+    lead = [_beside(incident, first, other, given.component)]
+    rows = [_term(incident, term) for term in (other.terms if other else ())[:SHOWN_TERMS]]
+    rows += [_lacks(incident, first, other, given.component)]
+    own_evidence = [one for one in incident.evidence if concerns(one.subject, given.component)]
+    if not own_evidence:
+        lead.append(_silent(incident, given.component))
+    return Found(lead=tuple(lead), rows=tuple(rows), services=(given.component, first.component))
+
+
+def _evidence(incident: Incident, candidate: Candidate | Term) -> tuple[Evidence, ...]:
+    terms = (candidate,) if isinstance(candidate, Term) else candidate.terms
+    known = {item.id: item for item in incident.evidence}
+    wanted = dict.fromkeys(number for term in terms for number in term.evidence)
+    return tuple(known[number] for number in wanted if number in known)
+
+
+def _ranked(incident: Incident) -> Finding:
+    """The ranking itself, so that a percentage has something to cite."""
+    shown = [one for one in incident.ranking.candidates[:8] if one.score > SLIGHT]
+    said = ", ".join(
+        f"{one.component} {min(SUREST, round(100 * one.probability))} % (score {one.score:.2f})"
+        for one in shown
+    )
+    figures = {f"probability {one.component}": one.probability for one in shown}
+    figures |= {f"score {one.component}": one.score for one in shown}
+    return noted(
+        incident.id,
+        "ranking",
+        f"ranking by {incident.ranking.arm}: {said}",
+        incident.updated_at,
+        source="ranking",
+        query=f"incident={incident.id}",
+        figures=figures,
+    )
+
+
+def _term(incident: Incident, term: Term) -> Statement:
+    cites = _evidence(incident, term)
+    fact = noted(
+        incident.id,
+        f"term {term.name}",
+        f"term {term.name} weighs {term.weight:.2f}",
+        incident.updated_at,
+        source="ranking",
+        query=f"incident={incident.id} term={term.name}",
+        figures={"weight": term.weight},
+    )
+    en, zh = (
+        f"{mark}{evidence_line(cites[0], language).statement}" if cites else ""
+        for language, mark in SPOKEN
+    )
+    return Statement(
+        f"{term.name} {term.weight:+.2f}{en}",
+        f"{word('term', term.name, 'zh')} {term.weight:+.2f}{zh}",
+        cites or (fact,),
+        states=bool(cites),
+    )
+
+
+def _rival(incident: Incident, one: Candidate) -> Statement:
+    percent = min(SUREST, round(100 * one.probability))
+    kind = one.fault_kind or "unknown"
+    return Statement(
+        f"Else {one.component}, {word('fault_kind', kind, 'en')} ({percent} %).",
+        f"其次 {one.component},{word('fault_kind', kind, 'zh')}({percent} %)。",
+        (*_evidence(incident, one)[:3], _ranked(incident)),
+    )
+
+
+def _beside(incident: Incident, first: Candidate, other: Candidate | None, name: str) -> Statement:
+    fact = _ranked(incident)
+    if other is None or other.score <= 0:
+        return Statement(
+            f"Nothing measured points at {name}; {first.component} leads with a score of "
+            f"{first.score:.2f}.",
+            f"没有任何测量结果指向 {name};{first.component} 以 {first.score:.2f} 分领先。",
+            (fact, *_evidence(incident, first)[:3]),
+        )
+    return Statement(
+        f"{name} scores {other.score:.2f}, {first.component} {first.score:.2f}: the evidence "
+        f"speaks more for {first.component}.",
+        f"{name} 得 {other.score:.2f} 分,{first.component} 得 {first.score:.2f} 分:"
+        f"证据更支持 {first.component}。",
+        (fact, *_evidence(incident, other)[:3]),
+    )
+
+
+def _lacks(incident: Incident, first: Candidate, other: Candidate | None, name: str) -> Statement:
+    """What the leading one has and the other has not, or has less."""
+    weights = {term.name: term.weight for term in other.terms} if other else {}
+    more = [term for term in first.terms if term.weight > weights.get(term.name, 0.0) + 0.05][:4]
+    names = ", ".join(term.name for term in more)
+    names_zh = "、".join(word("term", term.name, "zh") for term in more)
+    cites = tuple(dict.fromkeys(e.id for term in more for e in _evidence(incident, term)))
+    known = {item.id: item for item in incident.evidence}
+    return Statement(
+        f"What {first.component} has and {name} lacks or has less of: {names or 'nothing named'}.",
+        f"{first.component} 有而 {name} 没有或较弱的:{names_zh or '无'}。",
+        tuple(known[number] for number in cites[:5]) or (_ranked(incident),),
+    )
+
+
+def _silent(incident: Incident, name: str) -> Statement:
+    fact = noted(
+        name,
+        "no evidence",
+        f"no evidence of this incident is about {name}",
+        incident.updated_at,
+        source="evidence",
+        query=f"incident={incident.id} subject={name}",
+    )
+    return Statement(
+        f"No evidence of this incident is about {name}: it is either well or not observed.",
+        f"本事件没有关于 {name} 的证据:它要么正常,要么未被观测。",
+        (fact,),
+    )
+
+
+TOOLS = (
+    Tool("cause", "The located cause: each term of its score, and the rivals.", Arguments, cause),
+    Tool(
+        "why_not", "Compare a suspected component's score with the leading one.", Suspect, why_not
+    ),
+)

@@ -1,0 +1,138 @@
+"""From intents and entities to the calls that answer: one table, the same tools as a model has."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from copilot.surfaces.chat.calls import Call
+from copilot.surfaces.chat.scope import Scope
+from copilot.surfaces.chat.understand.entities import Entities, entities
+from copilot.surfaces.chat.understand.intents import Intent, intents
+from copilot.surfaces.chat.understand.language import language_of
+from prompts import Language
+
+MOST_SERVICES = 3
+"""Services that one question is answered for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Understanding:
+    """What was made of a question; no intent: it was not understood."""
+
+    language: Language
+    intents: tuple[Intent, ...]
+    named: Entities
+    calls: tuple[Call, ...]
+
+
+def understood(
+    question: str, scope: Scope, default: Language, recent: Sequence[str] = ()
+) -> Understanding:
+    """Intents, entities and the calls that answer them, each once."""
+    named = entities(question, scope, recent)
+    wanted = intents(question)
+    calls = [call for intent in wanted for call in _CALLS[intent](question, named, scope)]
+    if named.evidence:
+        calls.insert(0, Call(tool="evidence", arguments={"ids": [*named.evidence]}))
+    if not calls and "help" not in wanted:
+        calls = _about_names(question, named)
+    once = {call.key: call for call in calls}
+    return Understanding(language_of(question, default), wanted, named, tuple(once.values()))
+
+
+def _about_names(question: str, named: Entities) -> list[Call]:
+    """No intent: a service by itself asks how it is; else the documents may know the words."""
+    if named.services:
+        first = named.services[0]
+        return [_call("health", service=first), _call("evidence", service=first)]
+    return [_call("knowledge", question=question[:500])]
+
+
+def _call(tool: str, **arguments: JsonValue) -> Call:
+    return Call(tool=tool, arguments={k: v for k, v in arguments.items() if v not in ("", None)})
+
+
+def _each(tool: str, key: str = "service") -> Callable[[str, Entities, Scope], list[Call]]:
+    """The tool once for each service named, or once for none."""
+
+    def calls(_question: str, named: Entities, _scope: Scope) -> list[Call]:
+        return [_call(tool, **{key: one}) for one in named.services[:MOST_SERVICES] or ("",)]
+
+    return calls
+
+
+def _plain(tool: str) -> Callable[[str, Entities, Scope], list[Call]]:
+    return lambda _question, _named, _scope: [_call(tool)]
+
+
+def _suspected(_question: str, named: Entities, _scope: Scope) -> list[Call]:
+    suspects = named.services[:MOST_SERVICES] or ((named.asked_for,) if named.asked_for else ())
+    if not suspects:
+        return [_call("cause")]
+    return [_call("why_not", component=one) for one in suspects]
+
+
+def _changed(_question: str, named: Entities, _scope: Scope) -> list[Call]:
+    services = named.services[:MOST_SERVICES] or ("",)
+    return [
+        _call("changes", before=named.before, service=one, within_s=named.within_s)
+        for one in services
+    ]
+
+
+def _logged(question: str, named: Entities, _scope: Scope) -> list[Call]:
+    lower = question.lower()
+    new = any(word in lower for word in ("new", "first seen", "unusual", "新", "没见过"))
+    level = named.level or ("error" if "报错" in question or "错误" in question else "")
+    services = named.services[:MOST_SERVICES] or ("",)
+    if new and not named.quoted:
+        return [_call("logs", service=one, new_only=True) for one in services]
+    return [_call("logs", service=one, query=named.quoted, level=level) for one in services]
+
+
+def _looked_up(question: str, named: Entities, scope: Scope) -> list[Call]:
+    by_cause = scope.incident is not None and len(question) < 40 and not named.quoted
+    return [_call("knowledge", question="" if by_cause else named.quoted or question[:500])]
+
+
+def _depends(_question: str, named: Entities, scope: Scope) -> list[Call]:
+    about = named.services[:MOST_SERVICES] or _leading(scope)
+    return [_call("topology", service=one) for one in about]
+
+
+def _leading(scope: Scope) -> tuple[str, ...]:
+    incident = scope.incident
+    candidates = incident.ranking.candidates if incident is not None else ()
+    return (candidates[0].component,) if candidates else ()
+
+
+def _planned(_question: str, _named: Entities, _scope: Scope) -> list[Call]:
+    return [_call("plan")]
+
+
+def _earlier(_question: str, named: Entities, scope: Scope) -> list[Call]:
+    this = scope.incident.id if scope.incident is not None else ""
+    return [_call("compare", incident=named.incident if named.incident != this else "")]
+
+
+_CALLS: dict[Intent, Callable[[str, Entities, Scope], list[Call]]] = {
+    "approve": _planned,
+    "help": lambda _question, _named, _scope: [],
+    "why_not": _suspected,
+    "cause": _plain("cause"),
+    "changes": _changed,
+    "health": _each("health"),
+    "logs": _logged,
+    "timeline": _plain("timeline"),
+    "alerts": _each("alerts"),
+    "compare": _earlier,
+    "plan": _planned,
+    "knowledge": _looked_up,
+    "clocks": _plain("clocks"),
+    "incidents": _plain("incidents"),
+    "topology": _depends,
+    "metrics": _each("metrics"),
+    "cluster": _each("cluster"),
+    "status": _plain("incident_summary"),
+}

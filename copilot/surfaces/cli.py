@@ -1,0 +1,379 @@
+"""The command line: names, options and help. What a command does is in `copilot.surfaces.commands`.
+
+Only this file is imported for `--help`: the state machine and the database are loaded by the
+command that needs them.
+"""
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from copilot import __version__
+from prompts import Language
+
+app = typer.Typer(
+    name="copilot",
+    help="Incident copilot: instruments decide, a model explains, a person approves.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+journal_app = typer.Typer(no_args_is_help=True, help="Look at the hash-chained journal.")
+app.add_typer(journal_app, name="journal")
+kb_app = typer.Typer(no_args_is_help=True, help="Search and keep runbooks and postmortems.")
+app.add_typer(kb_app, name="kb")
+playbook_app = typer.Typer(no_args_is_help=True, help="Look at playbooks, and run one by hand.")
+app.add_typer(playbook_app, name="playbook")
+
+DocumentKind = Literal["runbook", "postmortem", "note"]
+Lang = Annotated[Language | None, typer.Option("--lang", help="Language of the answer.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What was said before the command's name; None leaves the setting as it is."""
+
+    config: Path | None
+    data_dir: Path | None
+    server: str | None
+
+
+def _call(context: typer.Context, command: str, **arguments: object) -> None:
+    commands = importlib.import_module("copilot.surfaces.commands")
+    code: int = commands.call(command, context.obj, arguments)
+    raise typer.Exit(code)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def flags(
+    context: typer.Context,
+    config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder for database, checkpoints and locks.")
+    ] = None,
+    server: Annotated[
+        str | None,
+        typer.Option(help="Address of a running service, where it is not the configured one."),
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print and leave.")
+    ] = False,
+) -> None:
+    """Options that every command takes."""
+    context.obj = Flags(config, data_dir, server)
+
+
+@app.command()
+def demo(
+    context: typer.Context,
+    incident: Annotated[str, typer.Argument(help="Which shipped incident; empty: the first.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Approve without asking.")] = False,
+    lang: Lang = None,
+) -> None:
+    """Replay a shipped incident from its alerts to a verified recovery."""
+    _call(context, "demo", incident=incident, yes=yes, lang=lang)
+
+
+@app.command()
+def investigate(
+    context: typer.Context,
+    what: Annotated[Path, typer.Argument(help="Incident bundle (folder) or alerts (JSON file).")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the incident as JSON.")] = False,
+    lang: Lang = None,
+) -> None:
+    """Investigate recorded or exported alerts and print the brief."""
+    _call(context, "investigate", what=what, as_json=as_json, lang=lang)
+
+
+@app.command()
+def serve(
+    context: typer.Context,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0: any free one.")] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="Recorded incident to use as telemetry.")
+    ] = None,
+) -> None:
+    """Take alerts by HTTP and work on incidents until stopped."""
+    _call(context, "serve", host=host, port=port, bundle=bundle)
+
+
+@app.command()
+def incidents(
+    context: typer.Context,
+    incident: Annotated[str, typer.Argument(help="One incident; empty: the newest.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
+    report: Annotated[bool, typer.Option("--report", help="The report, not the brief.")] = False,
+    lang: Lang = None,
+) -> None:
+    """List incidents, newest first, or show one."""
+    _call(
+        context,
+        "incidents",
+        incident=incident,
+        as_json=as_json,
+        limit=limit,
+        report=report,
+        lang=lang,
+    )
+
+
+@app.command()
+def chat(
+    context: typer.Context,
+    incident: Annotated[
+        str, typer.Argument(help="Which incident; empty: the newest open one.")
+    ] = "",
+    once: Annotated[str, typer.Option("--once", help="Answer this one question and leave.")] = "",
+    conversation: Annotated[str, typer.Option(help="Go on with a conversation, by its id.")] = "",
+    lang: Lang = None,
+) -> None:
+    """Ask about an incident; answered from evidence. It reads only, and approves nothing."""
+    _call(context, "chat", incident=incident, once=once, conversation=conversation, lang=lang)
+
+
+@app.command()
+def approve(
+    context: typer.Context,
+    plan: Annotated[str, typer.Argument(metavar="ID", help="Plan or incident.")],
+    by: Annotated[str, typer.Option(help="Who approves.", envvar="USER")] = "",
+    digest: Annotated[
+        str, typer.Option(help="The digest that was shown; asked for where it is missing.")
+    ] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="The plan was read; do not ask.")] = False,
+) -> None:
+    """Approve a plan by its digest and run it."""
+    _call(context, "approve", plan=plan, by=by, digest=digest, yes=yes)
+
+
+@app.command()
+def reject(
+    context: typer.Context,
+    plan: Annotated[str, typer.Argument(metavar="ID", help="Plan or incident.")],
+    reason: Annotated[str, typer.Option(help="Why; the next plan heeds it.")],
+    by: Annotated[str, typer.Option(help="Who rejects.", envvar="USER")] = "",
+) -> None:
+    """Reject a plan with a reason."""
+    _call(context, "reject", plan=plan, by=by, reason=reason)
+
+
+@app.command()
+def edit(
+    context: typer.Context,
+    plan: Annotated[str, typer.Argument(metavar="ID", help="Plan or incident.")],
+    given: Annotated[list[str], typer.Option("--set", help="A value, as name=value.")],
+    by: Annotated[str, typer.Option(help="Who edits.", envvar="USER")] = "",
+    reason: Annotated[str, typer.Option(help="Why, for the journal.")] = "",
+) -> None:
+    """Change values of a waiting plan; it gets a new digest and has to be approved anew."""
+    _call(context, "edit", plan=plan, given=given, by=by, reason=reason)
+
+
+@app.command()
+def postmortem(
+    context: typer.Context,
+    incident: Annotated[str, typer.Argument(help="A closed incident.")],
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Take it into the knowledge base, after a question.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Write the draft here, to be edited.")] = None,
+    by: Annotated[str, typer.Option(help="Who accepts it.", envvar="USER")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="It was read; do not ask.")] = False,
+    lang: Lang = None,
+) -> None:
+    """Draft the postmortem of a closed incident; once accepted, the next one like it recalls it."""
+    _call(
+        context, "postmortem", incident=incident, accept=accept, out=out, by=by, yes=yes, lang=lang
+    )
+
+
+@app.command()
+def doctor(context: typer.Context) -> None:
+    """Say what is configured, reachable or missing, and what to do."""
+    _call(context, "doctor")
+
+
+@app.command()
+def graph(context: typer.Context) -> None:
+    """Draw the state machine as Mermaid."""
+    _call(context, "graph")
+
+
+@journal_app.command("verify")
+def journal_verify(context: typer.Context) -> None:
+    """Check the hash chain: finds an edited, removed or reordered row."""
+    _call(context, "journal_verify")
+
+
+@journal_app.command("export")
+def journal_export(
+    context: typer.Context,
+    path: Annotated[Path | None, typer.Argument(help="File to write; empty: standard output.")] = (
+        None
+    ),
+) -> None:
+    """Write the journal as JSON lines."""
+    _call(context, "journal_export", path=path)
+
+
+@app.command()
+def stop(
+    context: typer.Context,
+    reason: Annotated[str, typer.Option(help="Why; everybody is told.")],
+    by: Annotated[str, typer.Option(help="Who stops.", envvar="USER")] = "",
+) -> None:
+    """Emergency stop: no step of any plan is run until `resume`."""
+    _call(context, "stop", by=by, reason=reason)
+
+
+@app.command()
+def resume(
+    context: typer.Context,
+    by: Annotated[str, typer.Option(help="Who lifts the stop.", envvar="USER")] = "",
+) -> None:
+    """Lift the emergency stop."""
+    _call(context, "resume", by=by)
+
+
+PlaybookId = Annotated[str, typer.Argument(metavar="ID", help="Playbook; see `playbook list`.")]
+Component = Annotated[str, typer.Argument(help="What the plan acts on.")]
+Given = Annotated[list[str] | None, typer.Option("--set", help="Parameter, as name=value.")]
+
+
+@playbook_app.command("list")
+def playbook_list(context: typer.Context, lang: Lang = None) -> None:
+    """The catalogue: risk, the faults each is for, its title."""
+    _call(context, "playbook_list", lang=lang)
+
+
+@playbook_app.command("show")
+def playbook_show(context: typer.Context, playbook: PlaybookId) -> None:
+    """Print one playbook with its parameters, steps, verification and roll-back."""
+    _call(context, "playbook_show", playbook=playbook)
+
+
+@playbook_app.command("validate")
+def playbook_validate(
+    context: typer.Context,
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="YAML files; none: the catalogue.")
+    ] = None,
+) -> None:
+    """Check playbook files as strictly as the catalogue's; says file, line and what is wrong."""
+    _call(context, "playbook_validate", paths=paths or [])
+
+
+@playbook_app.command("render")
+def playbook_render(
+    context: typer.Context,
+    playbook: PlaybookId,
+    component: Component,
+    given: Given = None,
+    lang: Lang = None,
+) -> None:
+    """Fill a playbook and show the plan as an approver would see it; nothing is run."""
+    _call(
+        context,
+        "playbook_render",
+        playbook=playbook,
+        component=component,
+        given=given or [],
+        lang=lang,
+    )
+
+
+@playbook_app.command("run")
+def playbook_run(
+    context: typer.Context,
+    playbook: PlaybookId,
+    component: Component,
+    given: Given = None,
+    known: Annotated[
+        list[str] | None,
+        typer.Option("--fact", help="What no source can tell of the component, as name=value."),
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(help="Who approves; twice for class C. The first fills in.", envvar="USER"),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="The plan was read; do not ask.")] = False,
+    lang: Lang = None,
+) -> None:
+    """Fill a playbook by hand, show it, ask, and run it; a dry run unless a runner is wired."""
+    _call(
+        context,
+        "playbook_run",
+        playbook=playbook,
+        component=component,
+        given=given or [],
+        known=known or [],
+        by=by or [],
+        yes=yes,
+        lang=lang,
+    )
+
+
+@kb_app.command("search")
+def kb_search(
+    context: typer.Context,
+    question: Annotated[str, typer.Argument(help="Symptom, error or name, in any words.")],
+    limit: Annotated[int, typer.Option(min=1, max=50, help="How many.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    lang: Lang = None,
+) -> None:
+    """Find the runbooks and postmortems that answer; says so where none does."""
+    _call(context, "kb_search", question=question, limit=limit, as_json=as_json, lang=lang)
+
+
+@kb_app.command("index")
+def kb_index(
+    context: typer.Context,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Throw the index away first.")] = False,
+) -> None:
+    """Embed what is new or changed, for search by meaning; goes on where it was interrupted."""
+    _call(context, "kb_index", rebuild=rebuild)
+
+
+@kb_app.command("list")
+def kb_list(
+    context: typer.Context,
+    kind: Annotated[DocumentKind | None, typer.Option(help="Only this kind.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    lang: Lang = None,
+) -> None:
+    """List every document with its trust and the causes it is about."""
+    _call(context, "kb_list", kind=kind, as_json=as_json, lang=lang)
+
+
+@kb_app.command("add")
+def kb_add(
+    context: typer.Context,
+    files: Annotated[list[Path], typer.Argument(help="Markdown files with front matter.")],
+    replace: Annotated[bool, typer.Option("--replace", help="Replace one of the same id.")] = False,
+) -> None:
+    """Check documents and take them into the knowledge base."""
+    _call(context, "kb_add", files=files, replace=replace)
+
+
+@kb_app.command("remove")
+def kb_remove(
+    context: typer.Context,
+    document: Annotated[str, typer.Argument(metavar="ID", help="A document that was added.")],
+) -> None:
+    """Take an added document out again; shipped ones stay."""
+    _call(context, "kb_remove", document=document)
+
+
+def main() -> None:
+    """Entry point of the `copilot` command."""
+    app()

@@ -1,0 +1,64 @@
+"""What the commands do. Errors that are the operator's to mend become one line and exit code 2."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from rich.console import Console
+
+from copilot import settings
+from copilot.surfaces.cli import Flags
+from copilot.types.errors import OperatorError
+from knowledge_base import DocumentError
+from tools.playbook_executor import ParameterError
+
+COMMANDS = {
+    "approve": "decide",
+    "chat": "chat",
+    "demo": "demo",
+    "doctor": "doctor",
+    "edit": "edit",
+    "graph": "drawing",
+    "incidents": "incidents",
+    "investigate": "investigate",
+    "journal_export": "journal",
+    "journal_verify": "journal",
+    "kb_add": "kb",
+    "kb_index": "kb",
+    "kb_list": "kb",
+    "kb_remove": "kb",
+    "kb_search": "kb",
+    "playbook_list": "playbook",
+    "playbook_render": "playbook",
+    "playbook_run": "by_hand",
+    "playbook_show": "playbook",
+    "playbook_validate": "playbook",
+    "postmortem": "postmortem",
+    "reject": "decide",
+    "resume": "halt",
+    "serve": "serve",
+    "stop": "halt",
+}
+"""The module of each command; only the one that is run is loaded, and with it what it needs."""
+
+AS_SETTINGS = {"host": "host", "port": "port", "bundle": "bundle", "lang": "language"}
+"""Options of commands that are settings: a flag is the last layer."""
+
+
+def call(command: str, flags: Flags, arguments: Mapping[str, Any]) -> int:
+    """Read the settings, run the command, return its exit code."""
+    given = {AS_SETTINGS[k]: v for k, v in arguments.items() if k in AS_SETTINGS}
+    rest = {k: v for k, v in arguments.items() if k not in AS_SETTINGS}
+    try:
+        loaded = settings.load(flags.config, data_dir=flags.data_dir, server=flags.server, **given)
+        module = import_module(f"copilot.surfaces.commands.{COMMANDS[command]}")
+        code: int = getattr(module, command)(loaded, **rest)
+        return code
+    except (OperatorError, DocumentError, ParameterError) as error:
+        Console(stderr=True, markup=False, highlight=False).print(
+            f"copilot: {error}", soft_wrap=True
+        )
+        return 2
+    except KeyboardInterrupt:
+        Console(stderr=True, markup=False).print("stopped")
+        return 130

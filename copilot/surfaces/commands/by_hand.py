@@ -1,0 +1,158 @@
+"""`copilot playbook run`: a plan a person fills in, shown, asked for, run step by step, journalled.
+
+The same gates as for a proposed plan: digest, approvers, preconditions, the emergency stop. What
+runs for real is what the runners file turns on; without one every step is a dry run.
+"""
+
+import secrets
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.prompt import Confirm as Ask
+from rich.text import Text
+
+from copilot import wiring
+from copilot.case.nodes.act import check_cooled_down, longest_s
+from copilot.hands import Confirm
+from copilot.ports import Clock, Runner
+from copilot.settings import Settings, SettingsError
+from copilot.sources.clock import SystemClock
+from copilot.store import RefusedError as NotAllowedError
+from copilot.store import Store
+from copilot.surfaces.commands import screen
+from copilot.surfaces.commands.playbook import fact, filled, pairs
+from tools.log_retriever import sanitize
+from tools.playbook_executor import Policy, RefusedError, run_step, step_key
+from tools.types import Approval, Fact, Plan, StepResult
+
+
+def playbook_run(
+    settings: Settings,
+    *,
+    playbook: str,
+    component: str,
+    given: Sequence[str],
+    known: Sequence[str],
+    by: Sequence[str],
+    yes: bool,
+) -> int:
+    """Fill, show, ask, run; exit code 1 where it was not approved or a step did not succeed."""
+    console, clock = Console(), SystemClock()
+    people = [one.strip() for one in by if one.strip()]
+    if not people:
+        raise SettingsError("who decides? name yourself with --by")
+    plan = filled(settings, playbook, component, given, f"by-hand-{secrets.token_hex(4)}")
+    screen.plan(console, plan, settings.language)
+    if not yes and not Ask.ask("Approve and run this?", default=False):
+        console.print("Not approved; nothing was run.")
+        return 1
+    sources = wiring.configured_sources(settings)
+    facts = sources.facts(clock.now())
+    facts |= {f"{name}:{component}": fact(text) for name, text in pairs(known, "--fact").items()}
+    approvers = people[1:] if settings.four_eyes else people
+    if not approvers:
+        raise SettingsError(f"four_eyes is set: {people[0]!r} needs another; name both with --by")
+    approvals = [_yes(plan, person, clock) for person in approvers]
+    with wiring.store(settings) as store:
+        for one in approvals:
+            _note(store, plan, clock, "approved", one.approver, "filled in and approved by hand")
+        runner = wiring.configured_runner(
+            settings, sources, clock, clock, _asked(console, people[0])
+        )
+        hand = _Hand(store, clock, runner, wiring.policy(settings), facts)
+        results = hand.run(plan, approvals)
+    for result in results:
+        _show(console, result)
+    return 0 if len(results) == len(plan.steps) and all(one.ok for one in results) else 1
+
+
+class _Hand:
+    """What carries a plan out without a run of the graph."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        runner: Runner,
+        policy: Policy,
+        facts: Mapping[str, Fact],
+    ) -> None:
+        self._store, self._clock, self._runner = store, clock, runner
+        self._policy, self._facts = policy, facts
+
+    def run(self, plan: Plan, approvals: Sequence[Approval]) -> list[StepResult]:
+        """Step by step until one does not succeed; each is in the outbox and in the journal."""
+        try:
+            return self._steps(plan, approvals)
+        finally:
+            self._store.locks.release(plan.id)
+
+    def _steps(self, plan: Plan, approvals: Sequence[Approval]) -> list[StepResult]:
+        results: list[StepResult] = []
+        for step in plan.steps:
+            key = step_key(plan, step.index)
+            payload = {"plan": plan.id, "digest": plan.digest}
+            self._store.outbox.begin(key, "step", {**payload}, self._clock.now())
+            result = self._step(plan, step.index, approvals, results)
+            results.append(self._store.outbox.finish(key, result, self._clock.now()))
+            said = result.error or result.output or "done"
+            _note(self._store, plan, self._clock, "acted", approvals[0].approver, said)
+            if not result.ok:
+                break
+        return results
+
+    def _step(
+        self, plan: Plan, index: int, approvals: Sequence[Approval], results: list[StepResult]
+    ) -> StepResult:
+        now = self._clock.now()
+        try:
+            self._store.halt.check()
+            if index == 0:
+                check_cooled_down(self._store, plan, now)
+            self._store.locks.take(plan.lock, plan.id, now, longest_s(plan))
+            return run_step(
+                plan,
+                index,
+                approvals,
+                self._runner,
+                now,
+                facts=self._facts,
+                results=results,
+                policy=self._policy,
+            )
+        except (RefusedError, NotAllowedError) as refusal:
+            key = step_key(plan, index)
+            error = f"refused: {refusal}"
+            return StepResult(key=key, ok=False, error=error, started_at=now, ended_at=now)
+
+
+def _asked(console: Console, person: str) -> Confirm:
+    """Whoever sits at the keyboard says that a step was done by hand."""
+
+    def ask(instruction: str, _key: str) -> str:
+        console.print(Text(f"By hand: {instruction}", style="bold"))
+        return person if Ask.ask("Done?", default=False, console=console) else ""
+
+    return ask
+
+
+def _yes(plan: Plan, person: str, clock: Clock) -> Approval:
+    return Approval(
+        plan_id=plan.id,
+        digest=plan.digest,
+        decision="approve",
+        approver=person,
+        decided_at=clock.now(),
+    )
+
+
+def _note(store: Store, plan: Plan, clock: Clock, kind: str, by: str, reason: str) -> None:
+    detail = {"reason": reason, "plan": plan.id, "digest": plan.digest, "title": plan.title}
+    store.journal.append(plan.incident_id, kind, by, {**detail}, clock.now())
+
+
+def _show(console: Console, result: StepResult) -> None:
+    mark = ("✔ ", "green") if result.ok else ("✘ ", "red")
+    said = sanitize(result.error or result.output or "done", 600)
+    dry = " (dry run)" if result.dry_run else ""
+    console.print(Text.assemble(mark, said, (dry, "dim")))

@@ -1,0 +1,118 @@
+"""`copilot approve` and `copilot reject`: a person's answer to one digest, here or at a service."""
+
+from collections.abc import Mapping
+
+import httpx
+from pydantic import JsonValue
+from rich.console import Console
+from rich.prompt import Confirm
+
+from copilot import wiring
+from copilot.settings import Settings, SettingsError
+from copilot.store import ApprovalRequest, Store, UnknownPlanError, home
+from copilot.surfaces.commands import screen
+from copilot.types.errors import OperatorError
+from tools.types import Approval, Plan
+
+
+class RemoteError(OperatorError):
+    """The running service did not take the answer; the message is its reason."""
+
+
+def approve(settings: Settings, *, plan: str, by: str, digest: str, yes: bool) -> int:
+    """Show the plan, ask, and approve exactly what was shown."""
+    console = Console()
+    found = waiting_plan(settings, plan)
+    screen.plan(console, found, settings.language)
+    if digest and digest != found.digest:
+        raise SettingsError(f"--digest {digest!r} is not the digest of plan {found.id!r}")
+    if not yes and not digest and not Confirm.ask("Approve and run this?", default=False):
+        console.print("Not approved; nothing was run.")
+        return 1
+    return _answer(settings, found, "approve", by, "")
+
+
+def reject(settings: Settings, *, plan: str, by: str, reason: str) -> int:
+    """Reject with a reason; the next plan heeds it."""
+    return _answer(settings, waiting_plan(settings, plan), "reject", by, reason)
+
+
+def waiting_plan(settings: Settings, name: str) -> Plan:
+    """The plan of that id, or the one that waits in the incident of that id."""
+    with wiring.store(settings) as store:
+        request = store.approvals.get(name) or _waiting(store, name)
+    if request is None:
+        raise UnknownPlanError(f"no plan {name!r} waits for approval; see: copilot incidents")
+    return request.plan
+
+
+def _waiting(store: Store, incident_id: str) -> ApprovalRequest | None:
+    pending = store.approvals.pending(incident_id)
+    return pending[-1] if pending else None
+
+
+def _answer(settings: Settings, plan: Plan, decision: str, by: str, reason: str) -> int:
+    if not by.strip():
+        raise SettingsError("who decides? name yourself with --by")
+    address = settings.server or home.service_address(settings.home)
+    if address:
+        return _remote(settings, address, plan, decision, by, reason)
+    return _here(settings, plan, decision, by, reason)
+
+
+def _here(settings: Settings, plan: Plan, decision: str, by: str, reason: str) -> int:
+    console = Console()
+    with wiring.store(settings) as store:
+        incident = store.incidents.require(plan.incident_id)
+    sources, clock = wiring.recorded_in(incident) or (None, None)
+    # What is over is shown again from its recording: nothing real may be touched for it.
+    runner = wiring.dry_runner(clock) if clock else None
+    with wiring.engine(settings, decision, sources=sources, clock=clock, runner=runner) as engine:
+        seen = engine.store.journal.events(plan.incident_id, limit=10_000)
+        engine.decide(
+            Approval(
+                plan_id=plan.id,
+                digest=plan.digest,
+                decision="approve" if decision == "approve" else "reject",
+                approver=by,
+                reason=reason,
+                decided_at=engine.deps.clock.now(),
+            )
+        )
+        engine.drain()
+        after = seen[-1].seq if seen else 0
+        for event in engine.store.journal.events(plan.incident_id, after=after):
+            screen.event(console, event)
+        screen.clocks(console, engine.store.incidents.require(plan.incident_id))
+    return 0
+
+
+def _remote(
+    settings: Settings, address: str, plan: Plan, decision: str, by: str, reason: str
+) -> int:
+    answer = {
+        "plan_id": plan.id,
+        "digest": plan.digest,
+        "decision": decision,
+        "approver": by,
+        "reason": reason,
+    }
+    posted(settings, address, f"/incidents/{plan.incident_id}/approval", answer)
+    Console(markup=False).print(f"{decision}d {plan.id}; the service at {address} goes on with it")
+    return 0
+
+
+def posted(settings: Settings, address: str, path: str, content: Mapping[str, JsonValue]) -> None:
+    """Hand something to the running service; raises `RemoteError` with its reason for a no."""
+    key = settings.api_key.get_secret_value() if settings.api_key else ""
+    try:
+        answer = httpx.post(
+            f"{address.rstrip('/')}{path}",
+            json={**content},
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            timeout=10,
+        )
+    except httpx.HTTPError as error:
+        raise RemoteError(f"the service at {address} did not answer: {error}") from error
+    if answer.is_error:
+        raise RemoteError(f"the service at {address} refused: {answer.text[:500]}")

@@ -1,0 +1,194 @@
+"""`copilot doctor`: what is configured, reachable or missing, and what to do about it."""
+
+from collections.abc import Iterator
+
+import httpx
+from rich.console import Console
+from rich.text import Text
+
+from copilot import wiring
+from copilot.alerts import maintenance as alerting
+from copilot.hands import described
+from copilot.ports import Remote, SourceError
+from copilot.settings import Settings
+from copilot.sources.clock import SystemClock
+from copilot.sources.deployment import NotConfigured, Sources
+from copilot.store import StoreError, home
+from copilot.store.home import HomeError
+from copilot.types.checks import Check
+from copilot.types.errors import OperatorError
+from copilot.types.time_format import date_time
+
+ADVICE = {
+    "metrics": "COPILOT_PROMETHEUS_URL names a Prometheus, COPILOT_BUNDLE a recording; while "
+    "serving, exporters may post them to /v1/metrics (OTLP)",
+    "logs": "COPILOT_LOKI_URL or COPILOT_ELASTICSEARCH_URL; while serving, exporters may post "
+    "them to /v1/logs (OTLP)",
+    "traces": "while serving, exporters post them to /v1/traces (OTLP)",
+    "changes": "while serving, pipelines post them to /changes",
+    "facts": "COPILOT_FACTS_FILE or COPILOT_FACTS_URL tells what is configured of components",
+    "cluster": "COPILOT_KUBERNETES_NAMESPACE names the namespace to inspect, read-only",
+    "alerts": "COPILOT_ALERTMANAGER_URL is asked for open alerts; webhooks work without it",
+}
+SOURCES = {
+    "metrics": "metrics",
+    "logs": "logs",
+    "traces": "traces",
+    "changes": "changes",
+    "facts": "configuration",
+    "cluster": "cluster",
+}
+"""What a person calls a source, and what we do."""
+
+STYLE = {"ok": "green", "missing": "yellow", "broken": "red"}
+
+
+def doctor(settings: Settings) -> int:
+    """Print every check; exit code 1 if something is broken (missing is a choice)."""
+    console = Console()
+    checks = [
+        _data_folder(settings),
+        _store(settings),
+        _service(settings),
+        *_sources(wiring.configured_sources(settings)),
+        _alerts(settings),
+        *_alerting(settings),
+        _catalogue(settings),
+        *_runners(settings),
+        *wiring.model_checks(settings),
+        _executions(settings),
+    ]
+    for check in checks:
+        line = Text.assemble(
+            (f"{check.state:<8}", STYLE[check.state]), (f"{check.name:<12}", "bold"), check.found
+        )
+        console.print(line)
+        if check.advice:
+            console.print(Text(f"{'':20}{check.advice}", style="dim"))
+    return 1 if any(check.state == "broken" for check in checks) else 0
+
+
+def _data_folder(settings: Settings) -> Check:
+    holder = home.holder(settings.home)
+    if holder:
+        return Check("data folder", "ok", f"{settings.home}, in use by {holder}")
+    try:
+        with home.owned(settings.home, "doctor"):
+            return Check("data folder", "ok", f"{settings.home}, writable")
+    except HomeError as error:
+        return Check(
+            "data folder", "broken", str(error), "set COPILOT_DATA_DIR to a folder of yours"
+        )
+
+
+def _store(settings: Settings) -> Check:
+    try:
+        with wiring.store(settings) as store:
+            chain, counts = store.journal.verify(), store.incidents.count()
+    except StoreError as error:
+        return Check("store", "broken", str(error), "check COPILOT_DATABASE_URL")
+    if not chain.ok:
+        advice = "the audit trail was changed: keep the file, restore a backup"
+        return Check(
+            "store", "broken", f"journal row {chain.first_bad_seq}: {chain.problem}", advice
+        )
+    return Check(
+        "store", "ok", f"{sum(counts.values())} incidents, {chain.rows} journal rows, intact"
+    )
+
+
+def _service(settings: Settings) -> Check:
+    configured = settings.server or f"http://{settings.host}:{settings.port}"
+    address = home.service_address(settings.home) or configured
+    try:
+        ready = httpx.get(f"{address}/readyz", timeout=2)
+    except httpx.HTTPError:
+        return Check("service", "missing", f"nothing answers at {address}", "run: copilot serve")
+    if ready.is_success:
+        return Check("service", "ok", f"ready at {address}")
+    return Check("service", "broken", f"{address}/readyz says {ready.status_code}", "see its log")
+
+
+def _sources(sources: Sources) -> Iterator[Check]:
+    for name, ours in SOURCES.items():
+        source = getattr(sources, ours)
+        if isinstance(source, NotConfigured):
+            yield Check(name, "missing", "not configured", ADVICE[name])
+        else:
+            yield _source(name, source)
+    topology = sources.topology()
+    if topology.edges:
+        found = f"{len(topology.nodes)} services, {len(topology.edges)} edges"
+        yield Check("topology", "ok", found)
+    else:
+        yield Check("topology", "missing", "no service graph", "set COPILOT_TOPOLOGY_FILE")
+
+
+def _alerts(settings: Settings) -> Check:
+    source = wiring.open_alerts(settings)
+    if source is None:
+        return Check("alerts", "missing", "no Alertmanager configured", ADVICE["alerts"])
+    return _source("alerts", source)
+
+
+def _source(name: str, source: object) -> Check:
+    if not isinstance(source, Remote):
+        return Check(name, "ok", type(source).__name__)
+    try:
+        return Check(name, "ok", source.describe(), "; ".join(source.problems()))
+    except SourceError as error:
+        advice = "try again" if error.recoverable else "check its address, token and queries"
+        return Check(name, "broken", str(error), advice)
+
+
+def _catalogue(settings: Settings) -> Check:
+    try:
+        known = wiring.catalogue(settings)
+        cannot = wiring.unrunnable(settings, known)
+    except OperatorError as error:
+        return Check("playbooks", "broken", str(error), "copilot serve does not start like this")
+    own = f", your own from {settings.playbooks_dir}" if settings.playbooks_dir else ""
+    left = f"; {len(cannot)} not run here, see: copilot playbook list" if cannot else ""
+    return Check("playbooks", "ok", f"{len(known)} in the catalogue{own}{left}")
+
+
+def _alerting(settings: Settings) -> Iterator[Check]:
+    try:
+        declared = alerting.read(settings.alerting_file)
+    except OperatorError as error:
+        yield Check("alerting", "broken", str(error), "copilot serve does not start like this")
+        return
+    for one in declared.maintenance:
+        hours = f"{', '.join(one.hours)} {one.zone} on {', '.join(one.days)}"
+        yield Check("alerting", "ok", f"maintenance window {one.name}: {hours}")
+    if declared.inhibition:
+        yield Check("alerting", "ok", f"inhibition rules: {len(declared.inhibition)}")
+
+
+def _runners(settings: Settings) -> Iterator[Check]:
+    """What an approved step really does, action by action."""
+    try:
+        declared = wiring.declared_runners(settings)
+        clock = SystemClock()
+        wiring.configured_runner(settings, wiring.configured_sources(settings), clock, clock)
+    except OperatorError as error:
+        yield Check("runners", "broken", str(error), "copilot serve does not start like this")
+        return
+    if declared is None:
+        advice = "COPILOT_RUNNERS_FILE names what may really be touched"
+        yield Check("runners", "missing", "dry run: steps are shown, nothing is run", advice)
+        return
+    for action, target in described(declared):
+        yield Check("runs", "ok", f"{action}: {target}")
+
+
+def _executions(settings: Settings) -> Check:
+    try:
+        with wiring.store(settings) as store:
+            halted = store.halt.get()
+    except StoreError as error:
+        return Check("executions", "broken", str(error), "without a store no step is run")
+    if halted is None:
+        return Check("executions", "ok", "approved steps are run")
+    found = f"stopped by {halted.by} since {date_time(halted.at)}: {halted.reason}"
+    return Check("executions", "missing", found, "to let them go on: copilot resume")

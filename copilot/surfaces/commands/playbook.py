@@ -1,0 +1,135 @@
+"""`copilot playbook list|show|validate|render`: look at the catalogue; nothing is run."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from copilot import wiring
+from copilot.settings import Settings, SettingsError
+from copilot.sources.clock import SystemClock
+from copilot.surfaces.commands import screen
+from tools.playbook_executor import PlaybookError, fill, parse
+from tools.types import Fact, Parameter, Plan, Playbook
+
+BY_HAND = "by-hand"
+"""Stands where a plan names its incident: a person filled it in, for none."""
+
+
+def playbook_list(settings: Settings) -> int:
+    """Every playbook there is: risk, whether it runs for real, the faults it is for, its title."""
+    known, real = wiring.catalogue(settings), settings.runners_file is not None
+    cannot = wiring.unrunnable(settings, known)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("ID", "RISK", "RUNS", "FOR", "TITLE"):
+        table.add_column(column, no_wrap=column in ("ID", "RISK", "RUNS"))
+    for one in known:
+        faults = dict.fromkeys(fault for case in one.applies for fault in case.faults)
+        title = getattr(one.title, settings.language)
+        runs = ("for real" if one.id not in cannot else "no") if real else "dry run"
+        table.add_row(one.id, one.risk, runs, Text(", ".join(faults)), Text(title))
+    console = Console()
+    console.print(table)
+    for reason in dict.fromkeys(cannot.values()):
+        ids = ", ".join(name for name, why in cannot.items() if why == reason)
+        console.print(Text(f"not run here: {ids}: {reason}", style="dim"))
+    return 0
+
+
+def playbook_show(settings: Settings, *, playbook: str) -> int:
+    """One playbook with its parameters, as JSON."""
+    Console(markup=False, highlight=False).print_json(find(settings, playbook).model_dump_json())
+    return 0
+
+
+def playbook_validate(settings: Settings, *, paths: Sequence[Path]) -> int:
+    """Parse files as strictly as the catalogue is; exit code 1 if one is wrong."""
+    console = Console(markup=False, highlight=False)
+    wrong = 0
+    for path in paths:
+        try:
+            found = parse(path.read_text(encoding="utf-8"), str(path))
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"playbook {str(path)!r} cannot be read: {error}") from error
+        except PlaybookError as error:
+            console.print(str(error), soft_wrap=True)
+            wrong += 1
+        else:
+            console.print(f"{path}: ok, {found.id}, class {found.risk}", soft_wrap=True)
+    if not paths:
+        known = wiring.catalogue(settings)
+        console.print(f"{len(known)} playbooks of the catalogue: ok", soft_wrap=True)
+        for name, problem in wiring.unrunnable(settings, known).items():
+            console.print(f"{name}: would not be proposed: {problem}", soft_wrap=True)
+    return 1 if wrong else 0
+
+
+def playbook_render(
+    settings: Settings, *, playbook: str, component: str, given: Sequence[str]
+) -> int:
+    """The plan these values make, as an approver would see it."""
+    screen.plan(Console(), filled(settings, playbook, component, given), settings.language)
+    return 0
+
+
+def find(settings: Settings, name: str) -> Playbook:
+    """The playbook of that id."""
+    catalogue = {one.id: one for one in wiring.catalogue(settings)}
+    if name not in catalogue:
+        raise SettingsError(f"no playbook {name!r}; there are {', '.join(sorted(catalogue))}")
+    return catalogue[name]
+
+
+def filled(
+    settings: Settings,
+    playbook: str,
+    component: str,
+    given: Sequence[str],
+    incident_id: str = BY_HAND,
+) -> Plan:
+    """The plan of a playbook with values a person gave as `name=value`."""
+    found = find(settings, playbook)
+    said = pairs(given, "--set")
+    declared = {parameter.name: parameter for parameter in found.parameters}
+    values: dict[str, object] = {
+        name: component for name, one in declared.items() if one.source == "component"
+    }
+    values |= {
+        name: typed_value(declared[name], text) if name in declared else text
+        for name, text in said.items()
+    }
+    now = SystemClock().now()
+    return fill(found, values, incident_id, component, (), now, settings.plan_ttl_s)
+
+
+def pairs(given: Sequence[str], option: str) -> Mapping[str, str]:
+    """`name=value`, each, as a mapping."""
+    split = [one.partition("=") for one in given]
+    bad = [one for one, (_, equals, _) in zip(given, split, strict=True) if not equals]
+    if bad:
+        raise SettingsError(f"{option} {bad[0]!r} is not of the form name=value")
+    return {name: value for name, _, value in split}
+
+
+def fact(text: str) -> Fact:
+    """A number where it is one, else the text."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def typed_value(parameter: Parameter, text: str) -> str | float | bool:
+    """The value in the parameter's type; one that is not of it is left for `fill` to refuse."""
+    try:
+        if parameter.type == "integer":
+            return int(text)
+        if parameter.type == "number":
+            return float(text)
+    except ValueError:
+        return text
+    if parameter.type == "boolean" and text in ("true", "false"):
+        return text == "true"
+    return text

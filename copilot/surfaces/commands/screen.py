@@ -1,0 +1,148 @@
+"""What the terminal shows: briefs, plans and the steps of a run, for a tired person."""
+
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from copilot.case.briefing import SUREST
+from copilot.types.incident import Event, Incident
+from copilot.types.time_format import clock_time, date_time, duration
+from prompts import Language, word
+from tools.log_retriever import sanitize
+from tools.topology_walker import WalkNode
+from tools.types import Plan, PlanStep
+
+SYMBOL = {
+    "approved": "✔",
+    "rejected": "✘",
+    "expired": "✘",
+    "failed": "✘",
+    "verified": "✔",
+    "abstained": "–",
+}
+
+MARKED = {"symptom": "bold", "cause": "bold red", "suspect": "yellow", "between": ""}
+
+
+def brief(console: Console, incident: Incident, language: Language) -> None:
+    """The brief, or that there is none yet; no link in it is made clickable."""
+    text = incident.brief.get(language) or f"{incident.title}: no brief yet ({incident.status})"
+    console.print(Markdown(text, hyperlinks=False))
+
+
+def walk(console: Console, incident: Incident) -> None:
+    """The walk as a tree: the symptom at the root, the cause marked, edges with their evidence."""
+    if incident.walk is None or not incident.walk.children:
+        return
+    tree = Tree(_walked(incident.walk), guide_style="dim")
+    _grow(tree, incident.walk)
+    console.print(tree)
+    console.print()
+
+
+def _grow(tree: Tree, node: WalkNode) -> None:
+    for child in node.children:
+        _grow(tree.add(_walked(child)), child)
+
+
+def _walked(node: WalkNode) -> Text:
+    line = Text()
+    if node.edge_evidence:
+        line.append(f"[{' '.join(node.edge_evidence)}] ", style="dim")
+    line.append(node.component, style=MARKED[node.mark])
+    if node.mark in ("cause", "suspect"):
+        line.append(
+            f"  ◀ {node.mark}, {min(SUREST, round(100 * node.probability))} %",
+            style=MARKED[node.mark],
+        )
+    if node.evidence:
+        line.append(f"  {' '.join(node.evidence)}", style="dim")
+    return line
+
+
+def report(console: Console, incident: Incident, language: Language) -> None:
+    """The report of an incident that ended."""
+    text = incident.report.get(language) or f"{incident.title}: no report yet ({incident.status})"
+    console.print(Markdown(text, hyperlinks=False))
+
+
+def plan(console: Console, proposed: Plan, language: Language) -> None:
+    """Everything an approver decides on, rendered by code from the plan itself."""
+    body = Text()
+    chinese = language == "zh"
+    body.append((proposed.title_zh if chinese else proposed.title) + "\n", style="bold")
+    effect = proposed.expected_effect_zh if chinese else proposed.expected_effect
+    radius = proposed.blast_radius_zh if chinese else proposed.blast_radius
+    for label, value in (
+        ("风险" if chinese else "risk", word("risk", proposed.risk, language)),
+        ("目标" if chinese else "target", proposed.component),
+        ("预期" if chinese else "expected", effect),
+        ("波及" if chinese else "touches", radius),
+        ("证据" if chinese else "evidence", " ".join(proposed.evidence)),
+        ("有效至" if chinese else "valid until", date_time(proposed.expires_at)),
+        ("摘要" if chinese else "digest", proposed.digest),
+    ):
+        body.append(f"{label:>12}  ", style="dim")
+        body.append(f"{value or '–'}\n")
+    _steps(body, "步骤" if chinese else "steps", proposed.steps, language)
+    _steps(body, "回退" if chinese else "roll back", proposed.rollback, language)
+    console.print(Panel(body, title=Text(proposed.id), title_align="left", padding=(0, 1)))
+
+
+def _steps(body: Text, label: str, steps: tuple[PlanStep, ...], language: Language) -> None:
+    if not steps:
+        return
+    body.append(f"{label}\n", style="bold")
+    for step in steps:
+        title = (step.title_zh if language == "zh" else "") or step.title
+        body.append(f"  {step.index + 1}. {title}\n")
+        shown = ", ".join(f"{key}={value}" for key, value in step.arguments.items())
+        body.append(f"     {step.action}: {sanitize(shown, 300)}\n", style="dim")
+
+
+def event(console: Console, one: Event) -> None:
+    """One line of the journal as it happens."""
+    line = Text()
+    line.append(f"{clock_time(one.at)} ", style="dim")
+    line.append(f"{SYMBOL.get(one.kind, '•')} {one.kind:<10}", style="bold")
+    line.append(f"{one.by}: " if one.by != "copilot" else "")
+    line.append(sanitize(str(one.detail.get("reason", "")), 300))
+    console.print(line)
+
+
+def table(console: Console, listed: tuple[Incident, ...], language: Language) -> None:
+    """Incidents, newest first."""
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("ID", "STATUS", "OPENED", "SEVERITY", "CAUSE", "TITLE"):
+        shown.add_column(column, no_wrap=column != "TITLE")
+    for one in listed:
+        first = one.ranking.candidates[0].component if one.ranking.candidates else "–"
+        shown.add_row(
+            Text(one.id),
+            word("status", one.status, language),
+            date_time(one.opened_at),
+            one.severity,
+            Text("?" if one.ranking.abstained else first),
+            Text(one.title),
+        )
+    console.print(shown)
+
+
+def clocks(console: Console, incident: Incident) -> None:
+    """The three clocks of 1-5-10 in one line."""
+    onset = incident.clocks.onset
+    if onset is None:
+        return
+    parts = []
+    for name, limit in (("detected", 60), ("located", 300), ("recovered", 600)):
+        moment = getattr(incident.clocks, name)
+        passed = None if moment is None else max(0.0, moment - onset)
+        style = "yellow" if passed is None else ("green" if passed <= limit else "red")
+        shown = "–" if passed is None else duration(passed)
+        parts.append(
+            Text.assemble((f"{name} {shown}", style), (f" (limit {duration(limit)})", "dim"))
+        )
+    console.print(Text(" · ").join(parts))

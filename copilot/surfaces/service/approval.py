@@ -1,0 +1,56 @@
+"""The one thing a person may say to an incident: yes or no to a digest."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends
+from pydantic import Field, ValidationError
+from starlette.responses import JSONResponse
+
+from copilot.alerts.formats.document import decoded
+from copilot.alerts.formats.errors import from_validation
+from copilot.alerts.formats.fields import Name, Text
+from copilot.store import UnknownPlanError
+from copilot.surfaces.service.body import body
+from copilot.surfaces.service.ports import Engine
+from tools.types import Approval, Frozen
+
+
+class Answer(Frozen):
+    """To which plan, to which content of it, what, by whom, and why."""
+
+    plan_id: Annotated[Name, Field(min_length=1)]
+    digest: Annotated[Name, Field(min_length=1)]
+    decision: Literal["approve", "reject"]
+    approver: Annotated[Name, Field(min_length=1)]
+    reason: Text = ""
+
+
+def approval(engine: Engine) -> APIRouter:
+    """Answering the plan of an incident; refused answers say why with 409."""
+    router = APIRouter(tags=["approvals"])
+
+    @router.post("/incidents/{incident_id}/approval", summary="Approve or reject a plan")
+    def answer(incident_id: str, content: Annotated[bytes, Depends(body)]) -> JSONResponse:
+        said = _read(content)
+        engine.store.incidents.require(incident_id)
+        request = engine.store.approvals.get(said.plan_id)
+        if request is None or request.plan.incident_id != incident_id:
+            raise UnknownPlanError(f"incident {incident_id!r} has no plan {said.plan_id!r}")
+        decided = engine.decide(Approval(**dict(said), decided_at=engine.now()))
+        return JSONResponse(
+            {
+                "status": "recorded",
+                "plan_id": said.plan_id,
+                "decision": said.decision,
+                "plan_status": decided.status,  # pending: another person is needed
+            }
+        )
+
+    return router
+
+
+def _read(content: bytes) -> Answer:
+    try:
+        return Answer.model_validate(decoded(content))
+    except ValidationError as problem:
+        raise from_validation(problem) from problem

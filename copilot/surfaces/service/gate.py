@@ -1,0 +1,184 @@
+"""The gate: who may come in, and how much they may carry. Nothing is parsed before it.
+
+Written against ASGI, since a body has to be counted while it arrives.
+"""
+
+import asyncio
+import hmac
+import zlib
+from base64 import b64decode
+from binascii import Error as Base64Error
+from ipaddress import ip_address
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from copilot.surfaces.service.openai.errors import speaks_openai, told_as_openai
+from copilot.surfaces.service.ports import ServiceSettings
+
+OPEN = frozenset({"/healthz", "/readyz"})
+"""Paths a probe may ask without the key; they tell nothing of incidents."""
+
+OTLP = frozenset({"/v1/traces", "/v1/logs", "/v1/metrics"})
+"""Where exporters post, in JSON or in protobuf."""
+
+BODY_SECONDS = 30.0
+"""A body that takes longer to arrive is not waited for."""
+
+_DRAINED = 16
+_CARRYING = frozenset({"POST", "PUT", "PATCH"})
+
+
+class Refusal(Exception):
+    """The request is answered here with a status and one sentence."""
+
+    def __init__(self, status: int, detail: str, **headers: str) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.headers = status, detail, headers
+
+    def response(self, path: str) -> JSONResponse:
+        """In the words of the API that was asked."""
+        said = told_as_openai(self.status, self.detail) if speaks_openai(path) else None
+        return JSONResponse(said or {"detail": self.detail}, self.status, headers=self.headers)
+
+
+class Gate:
+    """Checks host, key, type and size of a request, then hands on its whole body."""
+
+    def __init__(self, app: ASGIApp, settings: ServiceSettings) -> None:
+        self._app = app
+        self._key = settings.api_key.get_secret_value() if settings.api_key else ""
+        self._limit = settings.max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        try:
+            self._admit(scope["path"], headers)
+            if scope["method"] in _CARRYING:
+                receive = await self._carried(scope, headers, receive)
+        except Refusal as refusal:
+            await refusal.response(scope["path"])(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _admit(self, path: str, headers: Headers) -> None:
+        if not self._key:
+            _check_host(headers.get("host", ""))
+        elif path not in OPEN and not _authorized(headers.get("authorization", ""), self._key):
+            raise Refusal(
+                401,
+                "this service needs its API key, as a Bearer token or a Basic password",
+                **{"www-authenticate": 'Bearer, Basic realm="incident-copilot"'},
+            )
+
+    async def _carried(self, scope: Scope, headers: Headers, receive: Receive) -> Receive:
+        _check_type(headers.get("content-type", ""), scope["path"])
+        encoding = headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in ("identity", "gzip"):
+            raise Refusal(415, f"content encoding {encoding[:40]!r} is not read; send gzip or none")
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await self._read(headers, receive)
+        except TimeoutError:
+            raise Refusal(408, f"the body did not arrive within {BODY_SECONDS:.0f} s") from None
+        if encoding == "gzip":
+            body = self._unpacked(body)
+            scope["headers"] = [h for h in scope["headers"] if h[0] != b"content-encoding"]
+        return _replay(body, receive)
+
+    async def _read(self, headers: Headers, receive: Receive) -> bytes:
+        declared = headers.get("content-length", "0")
+        if declared.isascii() and declared.isdigit() and len(declared) < 20:
+            if int(declared) > self._limit and "expect" in headers:
+                raise self._too_large()  # the client asked before sending: it may keep its body
+        else:
+            raise Refusal(400, f"content length {declared[:40]!r} is not a number of bytes")
+        chunks: list[bytes] = []
+        total, more = 0, True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Refusal(400, "the client went away before its body arrived")
+            total += len(message.get("body", b""))
+            if total <= self._limit:
+                chunks.append(message.get("body", b""))
+            elif total > _DRAINED * self._limit:
+                raise self._too_large()
+            more = message.get("more_body", False)
+        # What is too large is read to its end, dropped, so that the client hears the answer.
+        if total > self._limit:
+            raise self._too_large()
+        return b"".join(chunks)
+
+    def _unpacked(self, body: bytes) -> bytes:
+        unpacker = zlib.decompressobj(wbits=31)
+        try:
+            unpacked = unpacker.decompress(body, self._limit + 1)
+        except zlib.error as problem:
+            raise Refusal(400, f"the body is not gzip: {problem}") from problem
+        if len(unpacked) > self._limit:
+            raise self._too_large()
+        if not unpacker.eof:
+            raise Refusal(400, "the body is not gzip: it ends too early")
+        return unpacked
+
+    def _too_large(self) -> Refusal:
+        return Refusal(
+            413,
+            f"the body is larger than {self._limit} bytes; send less at once",
+            connection="close",
+        )
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return replay
+
+
+def _check_type(content_type: str, path: str) -> None:
+    """A page in a browser can send forms and plain text anywhere, but JSON only where allowed."""
+    media = content_type.partition(";")[0].strip().lower()
+    if media == "application/x-protobuf" and path in OTLP:
+        return
+    if media not in ("application/json", "text/json") and not (
+        media.startswith("application/") and media.endswith("+json")
+    ):
+        given = f"content type {media[:80]!r}" if media else "no content type"
+        raise Refusal(415, f"{given} is not read; send application/json")
+
+
+def _check_host(host: str) -> None:
+    """Without a key, other names than this machine's own may be a page that rebinds its name."""
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+    name = name.strip("[]").lower()
+    if name in ("", "localhost") or name.endswith(".localhost"):
+        return
+    try:
+        loopback = ip_address(name).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise Refusal(
+            421, f"host {name[:80]!r} is not this machine; set an API key to serve other names"
+        )
+
+
+def _authorized(authorization: str, key: str) -> bool:
+    scheme, _, credentials = authorization.partition(" ")
+    given = credentials.strip()
+    if scheme.lower() == "basic":
+        try:
+            given = b64decode(given, validate=True).decode().partition(":")[2]
+        except (Base64Error, UnicodeDecodeError):
+            return False
+    elif scheme.lower() != "bearer":
+        return False
+    return hmac.compare_digest(given.encode(), key.encode())

@@ -1,0 +1,130 @@
+"""What `/metrics` shows, in a registry of its own."""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
+from prometheus_client.registry import Collector
+
+from copilot.model import Usage
+from copilot.sources.received import Received
+from copilot.surfaces.service.ports import Counters, Engine
+
+_COUNTED = {
+    "alerts_accepted": "Alerts written that were not known before.",
+    "alerts_repeated": "Alerts delivered again.",
+    "incidents_opened": "Incidents opened.",
+    "runs_finished": "Runs of the graph that ended.",
+    "runs_failed": "Runs of the graph that broke.",
+    "approvals_decided": "Answers of people to plans.",
+}
+
+
+class Meters:
+    """Counters of the door, and at each look the engine's and the store's."""
+
+    def __init__(self, engine: Engine, received: Received | None = None) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "copilot_http_requests",
+            "Requests by route, method and status.",
+            ("route", "method", "status"),
+            registry=self.registry,
+        )
+        self.seconds = Histogram(
+            "copilot_http_request_seconds",
+            "Seconds from a request's first byte to its answer's last.",
+            ("route",),
+            registry=self.registry,
+        )
+        self.errors = Counter(
+            "copilot_http_errors", "Requests that broke inside.", registry=self.registry
+        )
+        self.registry.register(_Behind(engine))
+        if received is not None:
+            self.registry.register(_Told(received))
+
+    def text(self) -> bytes:
+        """The exposition format of Prometheus."""
+        return generate_latest(self.registry)
+
+
+class _Told(Collector):
+    """What exporters posted and how much of it is still held."""
+
+    def __init__(self, received: Received) -> None:
+        self._received = received
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        held = self._received.held()
+        for name, meaning in (("records", "Records in memory."), ("bytes", "Memory, roughly.")):
+            gauge = GaugeMetricFamily(f"copilot_received_{name}", meaning, labels=["signal"])
+            for signal, one in held.items():
+                gauge.add_metric([signal], getattr(one, name))
+            yield gauge
+        for name, meaning in (
+            ("taken", "Records that were posted."),
+            ("evicted", "Records that made place for others before their time."),
+            ("expired", "Records that became too old."),
+        ):
+            counter = CounterMetricFamily(f"copilot_received_{name}", meaning, labels=["signal"])
+            for signal, one in held.items():
+                counter.add_metric([signal], getattr(one, name))
+            yield counter
+
+
+def _model(usage: Usage) -> Iterator[Metric]:
+    requests = CounterMetricFamily(
+        "copilot_llm_requests", "Questions to the model by outcome.", labels=["outcome"]
+    )
+    for outcome, count in sorted(usage.outcomes.items()):
+        requests.add_metric([outcome], count)
+    yield requests
+    tokens = CounterMetricFamily(
+        "copilot_llm_tokens", "Tokens of whole replies, as the server counts.", labels=["kind"]
+    )
+    tokens.add_metric(["prompt"], usage.prompt_tokens)
+    tokens.add_metric(["reply"], usage.reply_tokens)
+    yield tokens
+    for name, meaning, total in (
+        ("queue", "Seconds a question waited for its turn.", usage.queued_s),
+        ("first_token", "Seconds from its turn to its first token.", usage.first_token_s),
+        ("reply", "Seconds from its turn to its end.", usage.total_s),
+    ):
+        metric = f"copilot_llm_{name}_seconds"
+        yield SummaryMetricFamily(metric, meaning, count_value=usage.replies, sum_value=total)
+
+
+class _Behind(Collector):
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        counters: Counters = self._engine.counters
+        for name, meaning in _COUNTED.items():
+            yield CounterMetricFamily(f"copilot_{name}", meaning, value=getattr(counters, name))
+        incidents = GaugeMetricFamily(
+            "copilot_incidents", "Incidents by status.", labels=["status"]
+        )
+        for status, count in self._engine.store.incidents.count().items():
+            incidents.add_metric([status], count)
+        yield incidents
+        if (usage := self._engine.usage) is not None:
+            yield from _model(usage)
+        pending = len(self._engine.store.approvals.pending())
+        yield GaugeMetricFamily("copilot_approvals_pending", "Plans that wait.", value=pending)
+        stopped = self._engine.store.halt.get() is not None
+        yield GaugeMetricFamily(
+            "copilot_executions_stopped", "1 while `copilot stop` is in force.", value=int(stopped)
+        )

@@ -1,0 +1,126 @@
+"""What clients send and what they are answered, as far as both go; unknown fields are ignored."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from copilot.types.conversation import Answer
+
+MODEL = "incident-copilot"
+"""The name clients choose; `incident-copilot:INCIDENT` is about that incident."""
+
+
+class Lenient(BaseModel):
+    """What others send: more than we read."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Part(Lenient):
+    """A piece of a message; only text is read."""
+
+    type: str = "text"
+    text: str = ""
+
+
+class Said(Lenient):
+    """One message of the history."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | tuple[Part, ...] | None = None
+
+    @property
+    def text(self) -> str:
+        """Its text, whatever shape it came in."""
+        if self.content is None or isinstance(self.content, str):
+            return self.content or ""
+        return "\n".join(part.text for part in self.content if part.type == "text")
+
+
+class StreamOptions(Lenient):
+    """What a stream should carry besides."""
+
+    include_usage: bool = False
+
+
+class Completion(Lenient):
+    """A request for the next message."""
+
+    model: str = Field(default=MODEL, max_length=200)
+    messages: tuple[Said, ...] = Field(min_length=1, max_length=2_000)
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    user: str = Field(default="", max_length=200)
+    metadata: dict[str, JsonValue] | None = None
+
+    @property
+    def questions(self) -> tuple[str, ...]:
+        """What the person said, in order; the last is the question."""
+        return tuple(one.text for one in self.messages if one.role == "user")
+
+    @property
+    def wants_usage(self) -> bool:
+        """Whether the stream ends with what it cost."""
+        return self.stream_options is not None and self.stream_options.include_usage
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What all chunks of one reply share."""
+
+    id: str
+    created: int
+    model: str
+
+    def whole(self, text: str, usage: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        """The reply in one."""
+        message: JsonValue = {"role": "assistant", "content": text, "refusal": None}
+        choice: JsonValue = {
+            "index": 0,
+            "message": message,
+            "finish_reason": "stop",
+            "logprobs": None,
+        }
+        return {**self._head("chat.completion"), "choices": [choice], "usage": usage}
+
+    def chunk(self, delta: dict[str, JsonValue], finish: str | None = None) -> str:
+        """One event of the stream."""
+        choice: JsonValue = {
+            "index": 0,
+            "delta": delta,
+            "finish_reason": finish,
+            "logprobs": None,
+        }
+        return _data({**self._head("chat.completion.chunk"), "choices": [choice]})
+
+    def usage(self, usage: dict[str, JsonValue]) -> str:
+        """The event that tells the cost."""
+        return _data({**self._head("chat.completion.chunk"), "choices": [], "usage": usage})
+
+    def _head(self, kind: str) -> dict[str, JsonValue]:
+        return {
+            "id": self.id,
+            "object": kind,
+            "created": self.created,
+            "model": self.model,
+            "system_fingerprint": None,
+        }
+
+
+def pieces(text: str) -> Iterator[str]:
+    """The text in lines: it was checked whole, so it may come in any pieces."""
+    yield from text.splitlines(keepends=True)
+
+
+def usage_of(answer: Answer | None) -> dict[str, JsonValue]:
+    """Tokens of the model that was asked; none where none was."""
+    cost = answer.cost if answer is not None else None
+    prompt, reply = (cost.prompt_tokens, cost.reply_tokens) if cost else (0, 0)
+    return {"prompt_tokens": prompt, "completion_tokens": reply, "total_tokens": prompt + reply}
+
+
+def _data(document: dict[str, JsonValue]) -> str:
+    return f"data: {json.dumps(document, ensure_ascii=False)}\n\n"

@@ -1,0 +1,95 @@
+"""What the service needs of the rest: the engine behind it, and what an operator may set."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from pydantic import SecretStr
+
+from copilot.case.editing import Edit
+from copilot.model import Usage
+from copilot.store import Accepted, ApprovalRequest, Store
+from tools.clusterer import Silence
+from tools.types import Alert, Approval, Frozen, Timestamp
+
+
+class Counters(Protocol):
+    """What the engine did since it started."""
+
+    @property
+    def alerts_accepted(self) -> int: ...
+
+    @property
+    def alerts_repeated(self) -> int: ...
+
+    @property
+    def incidents_opened(self) -> int: ...
+
+    @property
+    def runs_finished(self) -> int: ...
+
+    @property
+    def runs_failed(self) -> int: ...
+
+    @property
+    def approvals_decided(self) -> int: ...
+
+
+class Engine(Protocol):
+    """Takes alerts and decisions; everything else the service reads from the store."""
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def counters(self) -> Counters: ...
+
+    @property
+    def usage(self) -> Usage | None:
+        """What asking the model came to; None without one."""
+        ...
+
+    def now(self) -> Timestamp:
+        """The engine's time: the wall clock, or where a replay stands."""
+        ...
+
+    def accept(self, alerts: Sequence[Alert], now: Timestamp) -> Accepted:
+        """Write the alerts; they are on disk on return. `now` is the time they were read with."""
+        ...
+
+    def silence(self, silences: Sequence[Silence]) -> None:
+        """What people asked not to be told of, as it stands now."""
+        ...
+
+    def decide(self, approval: Approval) -> ApprovalRequest:
+        """Record a person's answer; raises `RefusedError` with the reason it does not count."""
+        ...
+
+    def edit(self, wanted: Edit) -> ApprovalRequest:
+        """Put another plan in place of one that waits; raises `RefusedError` with the reason."""
+        ...
+
+    def ready(self) -> Mapping[str, str]:
+        """Each check with `ok` or what is wrong."""
+        ...
+
+
+class ServiceSettings(Protocol):
+    """The part of the settings that the door holds to."""
+
+    @property
+    def api_key(self) -> SecretStr | None: ...
+
+    @property
+    def max_body_bytes(self) -> int: ...
+
+    @property
+    def max_alerts(self) -> int: ...
+
+
+class Streams(Frozen):
+    """How event streams behave; everything that ends in `_s` is in seconds."""
+
+    poll_s: float = 0.5
+    heartbeat_s: float = 15.0
+    longest_s: float = 600.0  # then the client comes back with Last-Event-ID; nothing hangs forever
+    most: int = 64

@@ -1,0 +1,161 @@
+"""The incident as every surface sees it: status, clocks, and what the nodes published of it."""
+
+from typing import Literal
+
+from pydantic import Field, JsonValue
+
+from knowledge_base import Kind, Trust
+from tools.topology_walker import WalkNode
+from tools.types import (
+    Evidence,
+    FaultKind,
+    Frozen,
+    Plan,
+    Ranking,
+    Severity,
+    StepResult,
+    Text,
+    Timestamp,
+    Verdict,
+)
+
+IncidentStatus = Literal[
+    "investigating",  # the graph is at work
+    "awaiting_approval",  # a plan waits for a person
+    "acting",  # an approved plan is being run
+    "recovered",  # verified: back to normal
+    "resolved",  # closed by its source or a person, or by a run that ended with nothing to do
+    "handed_over",  # the copilot has no safe plan; a person works on it
+    "failed",  # the run broke; the journal says where
+]
+
+CLOSED: frozenset[IncidentStatus] = frozenset({"recovered", "resolved"})
+"""No alert is attached to an incident in one of these; it opens a new one."""
+
+
+class Clocks(Frozen):
+    """The three clocks of 1-5-10, Unix seconds; None = not yet. Limits: 60 s, 300 s, 600 s."""
+
+    onset: Timestamp | None = None
+    detected: Timestamp | None = None
+    located: Timestamp | None = None
+    recovered: Timestamp | None = None
+
+
+Confidence = Literal["high", "medium", "low"]
+
+
+class Hypothesis(Frozen):
+    """A cause somebody holds for likely, with the evidence for and against it.
+
+    `falsified_by` is what would show that it is wrong, `missing` what nobody has looked at yet.
+    """
+
+    component: str
+    fault_kind: FaultKind | None = None
+    statement: str
+    evidence: tuple[str, ...] = ()
+    contradicts: tuple[str, ...] = ()
+    falsified_by: str = ""
+    missing: str = ""
+    confidence: Confidence = "low"
+    by: Literal["rules", "ml", "llm"] = "rules"
+
+
+class Opinion(Frozen):
+    """What a model holds for likely, most likely first: kept apart from what was located.
+
+    `failed` says why there is none although a model was asked. `measured`: the first rests on
+    something that was measured, not on text alone, which anybody may have written.
+    """
+
+    model: str
+    hypotheses: tuple[Hypothesis, ...] = ()
+    agrees: bool = False
+    measured: bool = False
+    failed: str = ""
+
+
+Agreement = Literal["symptoms and cause", "cause", "symptoms"]
+
+
+class Remembered(Frozen):
+    """A document recalled for this incident: why, from where, of when, and how far to trust it.
+
+    `playbooks` is empty unless the located cause is one the document is about.
+    """
+
+    document: str
+    kind: Kind
+    title: Text
+    trust: Trust
+    agreement: Agreement
+    source: str = ""
+    date: str = ""
+    playbooks: tuple[str, ...] = ()
+
+
+FollowUpKind = Literal[
+    "metrics_of",  # every metric of a component, quiet ones too
+    "logs_of",  # what a component logs, before and after the onset
+    "edges_of",  # whom a component calls and who calls it, and how those calls do
+    "changes_of",  # every change of a component in the day before
+    "cluster_objects_of",  # what is wrong with its Kubernetes objects
+    "wider_window",  # what everything shows further back and did not show nearer
+]
+
+
+class FollowUp(Frozen):
+    """One more look that was asked for; `component` is empty for `wider_window`."""
+
+    kind: FollowUpKind
+    component: str = ""
+
+
+class Incident(Frozen):
+    """What is known of one incident; nodes publish it piece by piece through the store."""
+
+    id: str
+    title: str
+    status: IncidentStatus = "investigating"
+    severity: Severity = "warning"
+    services: tuple[str, ...] = ()
+    opened_at: Timestamp
+    updated_at: Timestamp
+    origin: str = ""  # folder of the recording it was investigated in; empty: live
+    clocks: Clocks = Clocks()
+    brief: dict[str, str] = Field(default_factory=dict)  # language -> text
+    evidence: tuple[Evidence, ...] = ()
+    ranking: Ranking = Ranking()
+    walk: WalkNode | None = None  # from the symptom to the leading candidates
+    hypotheses: tuple[Hypothesis, ...] = ()
+    opinion: Opinion | None = None
+    recalled: tuple[Remembered, ...] = ()
+    plan: Plan | None = None
+    results: tuple[StepResult, ...] = ()
+    verdict: Verdict | None = None
+    report: dict[str, str] = Field(default_factory=dict)  # language -> Markdown
+
+
+class Event(Frozen):
+    """One row of the journal: what happened, by whom, hash-chained to the row before it."""
+
+    seq: int = Field(ge=1)
+    at: Timestamp
+    incident_id: str
+    kind: str
+    by: str
+    detail: dict[str, JsonValue] = Field(default_factory=dict)
+    previous: str
+    digest: str
+
+
+HIGH, MEDIUM = 0.75, 0.45
+"""Lower bounds; an abstained ranking is never more than `low`."""
+
+
+def in_words(probability: float, abstained: bool = False) -> Confidence:
+    """`high`, `medium` or `low`."""
+    if abstained or probability < MEDIUM:
+        return "low"
+    return "high" if probability >= HIGH else "medium"

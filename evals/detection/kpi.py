@@ -1,0 +1,177 @@
+"""The KPI contest's curves: delay-adjusted F1, and what a person would be woken for."""
+
+import importlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import JsonValue
+from rich.progress import Progress
+
+import copilot
+from evals.detection import files as metric_files
+from evals.detection import score_kpi as scoring
+from evals.detection.files import KpiCurve, MetricDataError
+from evals.detection.peers import ewma_z, holt_winters
+from evals.detection.score_mts import mean
+from evals.report import Arm, Options, Result, Table, number
+from tools.detector import DetectorConfig, scores
+from tools.types import FloatArray, Series
+
+THRESHOLD = 1.0
+PUBLISHED = (
+    ("DSPOT, libspot (anchor)", 0.673, None, 0.835, 0.859),
+    ("EWMA z (anchor)", 0.620, None, 0.831, 0.770),
+    ("PromQL adaptive, Grafana's rules (anchor)", 0.563, None, 0.805, 0.812),
+    ("Holt-Winters (anchor)", 0.521, None, 0.866, 0.840),
+    ("FluxEV (published, the contest's test half)", 0.790, None, None, None),
+    ("SR-CNN (published, the contest's test half)", 0.771, None, None, None),
+)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One curve with a score per point."""
+
+    curve: KpiCurve
+    scores: FloatArray
+    seconds: float
+
+    @property
+    def gridded(self) -> scoring.Curve:
+        """On its regular grid, warm-up cut off."""
+        return scoring.curve(self.curve.times, self.scores, self.curve.labels)
+
+
+def run(options: Options, progress: Progress) -> Result:
+    """Score every curve under --data with one configuration, and two peers in the same run."""
+    started = time.perf_counter()
+    try:
+        curves = list(metric_files.kpi(metric_files.folder(options.data, "kpi"), options.limit))
+    except MetricDataError as problem:
+        raise SystemExit(f"kpi: {problem}") from problem
+    if not curves:
+        raise SystemExit(f"kpi: no <id>.csv[.gz] in metrics/kpi under {str(options.data)!r}")
+    arm: Arm = "ml" if options.best_arm else options.arm
+    if arm == "llm":
+        raise SystemExit("kpi has no llm arm: choose --arm rules or --arm ml")
+    config = DetectorConfig(arm=arm)
+    methods: tuple[tuple[str, Callable[[KpiCurve], FloatArray]], ...] = (
+        (f"ours, {arm} (measured)", lambda one: _ours(one, config)),
+        ("EWMA z (measured)", lambda one: ewma_z(one.values)),
+        ("Holt-Winters (measured)", lambda one: holt_winters(one.times, one.values)),
+    )
+    task = progress.add_task("kpi", total=len(curves) * len(methods))
+    outcome: dict[str, list[Scored]] = {}
+    for name, method in methods:
+        for one in curves:
+            outcome.setdefault(name, []).append(_score(one, method))
+            progress.advance(task)
+    ours = outcome[methods[0][0]]
+    if options.plot is not None:
+        # matplotlib is an extra: only asked for with --plot.
+        importlib.import_module("evals.plots_metrics").kpi(ours, options.plot)
+    figures = {name: _figures(scored) for name, scored in outcome.items()}
+    return Result(
+        suite="kpi",
+        arm=arm,
+        version=copilot.__version__,
+        data=str(options.data),
+        seconds=time.perf_counter() - started,
+        cases=tuple(map(_case, ours)),
+        summary={f"kpi.{key}": value for key, value in figures[methods[0][0]].items()},
+        tables=(_curves_table(ours), _peers_table(figures, outcome)),
+        notes={"default_threshold": THRESHOLD},
+    )
+
+
+def _ours(one: KpiCurve, config: DetectorConfig) -> FloatArray:
+    return scores(Series("", one.name, one.times, one.values), config).strength
+
+
+def _score(one: KpiCurve, method: Callable[[KpiCurve], FloatArray]) -> Scored:
+    started = time.perf_counter()
+    points = method(one)
+    return Scored(one, points, time.perf_counter() - started)
+
+
+def _figures(scored: Sequence[Scored]) -> dict[str, float]:
+    curves = [one.gridded for one in scored]
+    events = [scoring.recall_within(one) for one in curves]
+    late = [delay for one in curves for delay in scoring.delays(one, THRESHOLD)]
+    found, asked = sum(e.found for e in events), sum(e.segments for e in events)
+    return {
+        "f1_pooled": scoring.swept(curves).f1,
+        "f1_default": scoring.at_threshold(curves, THRESHOLD),
+        "f1_per_curve": mean([scoring.swept([one]).f1 for one in curves]),
+        "recall_1fp_day": found / asked if asked else float("nan"),
+        "delay_points_p50": float(np.median(late)) if late else float("nan"),
+    }
+
+
+def _case(one: Scored) -> dict[str, JsonValue]:
+    curve = one.gridded
+    best, events = scoring.swept([curve]), scoring.recall_within(curve)
+    return {
+        "id": one.curve.name,
+        "points": len(one.scores),
+        "segments": events.segments,
+        "f1": best.f1,
+        "f1_default": scoring.at_threshold([curve], THRESHOLD),
+        "found_within_1fp_day": events.found,
+        "points_per_s": round(len(one.scores) / max(one.seconds, 1e-9)),
+    }
+
+
+def _curves_table(scored: Sequence[Scored]) -> Table:
+    rows = []
+    for one in scored:
+        curve = one.gridded
+        here = scoring.events(curve, THRESHOLD)
+        rows.append(
+            (
+                one.curve.name,
+                str(here.segments),
+                number(scoring.swept([curve]).f1, 3),
+                number(scoring.at_threshold([curve], THRESHOLD), 3),
+                number(here.recall, 2),
+                number(here.false_episodes / here.days if here.days else None, 2),
+            )
+        )
+    return Table(
+        title="KPI by curve (delay 7 points)",
+        columns=("curve", "segments", "best F1", "F1", "recall", "false episodes/day"),
+        rows=tuple(rows),
+    )
+
+
+def _peers_table(figures: dict[str, dict[str, float]], outcome: dict[str, list[Scored]]) -> Table:
+    rows: list[tuple[str, ...]] = []
+    for name, one in figures.items():
+        points = sum(len(scored.scores) for scored in outcome[name])
+        seconds = sum(scored.seconds for scored in outcome[name])
+        default = number(one["f1_default"], 3) if name.startswith("ours") else "–"
+        rows.append(
+            (
+                name,
+                number(one["f1_pooled"], 3),
+                default,
+                number(one["f1_per_curve"], 3),
+                number(one["recall_1fp_day"], 3),
+                f"{points / max(seconds, 1e-9) / 1000:.0f} k",
+            )
+        )
+    rows.extend((name, *(number(value, 3) for value in row), "–") for name, *row in PUBLISHED)
+    return Table(
+        title="KPI, k = 7",
+        columns=(
+            "detector",
+            "pooled F1",
+            "at default",
+            "per curve",
+            "recall at 1 FP/day",
+            "points/s",
+        ),
+        rows=tuple(rows),
+    )

@@ -1,0 +1,191 @@
+"""The Numenta Anomaly Benchmark: our alerts beside published detectors', by its own score."""
+
+import importlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import JsonValue
+from rich.progress import Progress
+
+import copilot
+from evals.detection import files as metric_files
+from evals.detection.files import MetricDataError, NabFile
+from evals.detection.score_nab import PROFILES, STANDARD, Labelled, at_threshold, probation, swept
+from evals.report import Arm, Options, Result, Table, number
+from tools.detector import DetectorConfig, scores
+from tools.detector.novelty import lookback
+from tools.types import FloatArray, Series
+
+EPISODE = 0.03
+PUBLISHED = (
+    ("ARTime (published, full corpus 74.9)", 72.8, 62.4, 79.0),
+    ("Numenta HTM (published)", 65.8, 59.1, 70.2),
+    ("CAD OSE (published)", 66.3, 63.0, 69.9),
+    ("KNN-CAD (published)", 59.8, 45.2, 66.8),
+    ("Skyline, earthgecko (published)", 52.1, 40.4, 57.6),
+    ("two z-scores + one alert per episode (anchor)", 52.0, 32.1, 60.4),
+    ("AWS Random Cut Forest (published)", 48.4, 39.6, 55.2),
+)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One file with our score per point and the points that alert at the default."""
+
+    file: NabFile
+    scores: FloatArray
+    alerts: FloatArray
+    seconds: float
+
+
+def run(options: Options, progress: Progress) -> Result:
+    """Score every file with points up to its moment only, and the corpus at one threshold."""
+    started = time.perf_counter()
+    try:
+        place = metric_files.folder(options.data, "nab")
+        files = list(metric_files.nab(place, options.limit))
+    except MetricDataError as problem:
+        raise SystemExit(f"metrics: {problem}") from problem
+    if not files:
+        raise SystemExit(f"metrics: no file named in combined_windows.json lies in {str(place)!r}")
+    arm: Arm = "ml" if options.best_arm else options.arm
+    if arm == "llm":
+        raise SystemExit("metrics has no llm arm: choose --arm rules or --arm ml")
+    task = progress.add_task("metrics (NAB)", total=len(files))
+    scored = []
+    for file in files:
+        scored.append(_score(file, arm))
+        progress.advance(task)
+    if options.plot is not None:
+        # matplotlib is an extra: only asked for with --plot.
+        importlib.import_module("evals.plots_metrics").nab(scored, options.plot)
+    default = default_threshold(arm)
+    summary = _summary([_labelled(one) for one in scored], default)
+    return Result(
+        suite="metrics",
+        arm=arm,
+        version=copilot.__version__,
+        data=str(options.data),
+        seconds=time.perf_counter() - started,
+        cases=tuple(_case(one, default) for one in scored),
+        summary=summary,
+        tables=(_files_table(scored, default), _peers_table(scored, summary, arm)),
+        notes={"default_threshold": default, "reference_check": _check(scored)},
+    )
+
+
+def default_threshold(arm: Arm) -> float:
+    """The shipped threshold of the score that an arm alerts on."""
+    return DetectorConfig().novelty if arm == "ml" else 1.0
+
+
+def _score(file: NabFile, arm: Arm) -> Scored:
+    """Rows are kept in the file's order: a clock set back an hour is part of the data."""
+    started = time.perf_counter()
+    steady = np.maximum.accumulate(file.times) + np.arange(len(file.times)) * 1e-6
+    series = Series("", file.name, steady, file.values)
+    if arm == "ml":
+        points = scores(series, DetectorConfig(alert_on="novel")).novelty
+    else:
+        strength = scores(series, DetectorConfig(arm="rules")).strength
+        far = lookback(strength) >= EPISODE * len(strength)
+        points = np.where(far, strength, 0.0)
+    alerts = np.flatnonzero(points >= default_threshold(arm)).astype(np.float64)
+    return Scored(file, points, alerts, time.perf_counter() - started)
+
+
+def _labelled(one: Scored) -> Labelled:
+    return Labelled(one.scores, one.file.windows)
+
+
+def _summary(files: Sequence[Labelled], default: float) -> dict[str, float]:
+    figures = {f"nab.{profile.name}": swept(files, profile).score for profile in PROFILES}
+    return figures | {"nab.default_threshold": at_threshold(files, STANDARD, default)}
+
+
+def _hits(one: Scored, threshold: float) -> tuple[int, int]:
+    """Windows with an alert, and alerts outside of any."""
+    alerts = np.flatnonzero(one.scores >= threshold)
+    alerts = alerts[alerts >= probation(len(one.scores))]
+    inside = [(alerts >= a) & (alerts <= b) for a, b in one.file.windows]
+    found = sum(bool(hit.any()) for hit in inside)
+    within = np.any(inside, axis=0) if inside else np.zeros(len(alerts), dtype=bool)
+    return found, int((~within).sum())
+
+
+def _case(one: Scored, default: float) -> dict[str, JsonValue]:
+    found, false = _hits(one, default)
+    return {
+        "id": one.file.name,
+        "points": len(one.scores),
+        "windows": len(one.file.windows),
+        "found": found,
+        "false_alerts": false,
+        "points_per_s": round(len(one.scores) / max(one.seconds, 1e-9)),
+    }
+
+
+def _files_table(scored: Sequence[Scored], default: float) -> Table:
+    rows = []
+    for one in scored:
+        found, false = _hits(one, default)
+        windows = str(len(one.file.windows))
+        rows.append((one.file.name, str(len(one.scores)), windows, str(found), str(false)))
+    return Table(
+        title="NAB by file, at the shipped threshold",
+        columns=("file", "points", "windows", "found", "false alerts"),
+        rows=tuple(rows),
+    )
+
+
+def _peers_table(scored: Sequence[Scored], summary: dict[str, float], arm: Arm) -> Table:
+    ours = (
+        f"ours, {arm} (measured)",
+        *(number(summary[f"nab.{profile.name}"], 1) for profile in PROFILES),
+        number(summary["nab.default_threshold"], 1),
+    )
+    measured = [
+        (f"{name} (measured from its own scores)", *(number(value, 1) for value in row), "–")
+        for name, row in _references(scored).items()
+    ]
+    published = [(name, *(number(value, 1) for value in row), "–") for name, *row in PUBLISHED]
+    return Table(
+        title="NAB, best threshold per profile (published: the 29 dev series)",
+        columns=("detector", "standard", "low FP", "low FN", "standard at default"),
+        rows=(ours, *measured, *published),
+    )
+
+
+def _references(scored: Sequence[Scored]) -> dict[str, tuple[float, ...]]:
+    """The supplied detectors' scores by our scorer, over the files they cover."""
+    names = sorted({name for one in scored for name in one.file.reference})
+    found = {}
+    for name in names:
+        files = [
+            Labelled(one.file.reference[name], one.file.windows)
+            for one in scored
+            if len(one.file.reference.get(name, ())) == len(one.scores)
+        ]
+        found[name] = tuple(swept(files, profile).score for profile in PROFILES)
+    return found
+
+
+KNOWN = {"ARTime": (72.8, 62.4, 79.0), "windowedGaussian": (36.1, 17.5, 44.4)}
+KNOWN_FILES = 29
+
+
+def _check(scored: Sequence[Scored]) -> str:
+    """Whether the scorer reproduces NAB's own figures, where the 29 series are all there."""
+    references = _references(scored)
+    covered = all(name in references for name in KNOWN)
+    complete = all(name in one.file.reference for one in scored for name in KNOWN)
+    if len(scored) != KNOWN_FILES or not covered or not complete:
+        return "not checked: the 29 series with the scores of both reference detectors are needed"
+    off = [
+        f"{name}: {[round(value, 1) for value in references[name]]} instead of {list(known)}"
+        for name, known in KNOWN.items()
+        if any(abs(a - b) > 0.06 for a, b in zip(references[name], known, strict=True))
+    ]
+    return "scorer differs from NAB's: " + "; ".join(off) if off else "scorer reproduces NAB's own"

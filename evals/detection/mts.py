@@ -1,0 +1,163 @@
+"""Many dimensions at once: SMD machines and ASD servers, by scores that do not flatter."""
+
+import importlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+from rich.progress import Progress
+
+import copilot
+from evals.detection import files as metric_files
+from evals.detection.files import Machine, MetricDataError
+from evals.detection.peers import kmeans_distance, top_z, var_residual
+from evals.detection.score_mts import average_precision, event_f1, mean, point_adjusted_f1
+from evals.report import Arm, Options, Result, Table, number
+from tools.detector import DetectorConfig
+from tools.detector.joint import Joint, JointScores
+from tools.types import FloatArray
+
+# Both collections are published scaled to [0, 1]; a hundredth of that is the smallest change
+# that matters.
+RESOLUTION = 0.01
+SETS = {"smd": "machine-", "asd": "omi-"}
+ANCHORS = (
+    ("top-3 z (anchor)", 0.828, 0.802, None, None),
+    ("k-means windows (anchor)", None, 0.848, None, None),
+    ("ridge VAR(1) residual (anchor)", None, None, 0.811, 0.357),
+)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One method on one machine."""
+
+    machine: str
+    method: str
+    event_f1: float
+    aucpr: float
+    adjusted: float
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One machine with our scores, for pictures."""
+
+    machine: Machine
+    scores: JointScores
+
+
+def run(options: Options, progress: Progress) -> Result:
+    """Learn each machine's fault-free stretch, judge the labelled one, peers beside us."""
+    started = time.perf_counter()
+    try:
+        found = metric_files.machines(metric_files.folder(options.data, "mts"), options.limit)
+        machines = list(found)
+    except MetricDataError as problem:
+        raise SystemExit(f"mts: {problem}") from problem
+    if not machines:
+        raise SystemExit(f"mts: no <id>.npz in metrics/mts under {str(options.data)!r}")
+    arm: Arm = "ml" if options.best_arm else options.arm
+    if arm == "llm":
+        raise SystemExit("mts has no llm arm: choose --arm rules or --arm ml")
+    task = progress.add_task("mts", total=len(machines))
+    judged: list[Judged] = []
+    rows: list[Figures] = []
+    for machine in machines:
+        model = Joint(machine.train, DetectorConfig(arm=arm), RESOLUTION)
+        judged.append(Judged(machine, model.scores(machine.test)))
+        rows.extend(_figures(judged[-1], arm, options.seed))
+        progress.advance(task)
+    if options.plot is not None:
+        # matplotlib is an extra: only asked for with --plot.
+        importlib.import_module("evals.plots_metrics").mts(judged, options.plot)
+    ours = [row for row in rows if row.method.startswith("ours")]
+    return Result(
+        suite="mts",
+        arm=arm,
+        version=copilot.__version__,
+        data=str(options.data),
+        seconds=time.perf_counter() - started,
+        cases=tuple(map(_case, ours)),
+        summary=_summary(ours),
+        tables=(_machines_table(ours), _peers_table(rows)),
+    )
+
+
+def _figures(one: Judged, arm: Arm, seed: int) -> list[Figures]:
+    machine, labels = one.machine, one.machine.labels
+    ours = Figures(
+        machine.name,
+        f"ours, {arm} (measured)",
+        event_f1(one.scores.alarm, labels),
+        average_precision(one.scores.state, labels),
+        point_adjusted_f1(one.scores.alarm, labels),
+    )
+    peers: list[tuple[str, FloatArray | None]] = [
+        ("top-3 z (measured)", top_z(machine.train, machine.test)),
+        ("ridge VAR(1) residual (measured)", var_residual(machine.train, machine.test)),
+        ("k-means, scikit-learn (measured)", kmeans_distance(machine.train, machine.test, seed)),
+    ]
+    return [ours] + [
+        Figures(
+            machine.name,
+            name,
+            event_f1(scores, labels),
+            average_precision(scores, labels),
+            point_adjusted_f1(scores, labels),
+        )
+        for name, scores in peers
+        if scores is not None
+    ]
+
+
+def _of(rows: Sequence[Figures], collection: str) -> list[Figures]:
+    return [row for row in rows if row.machine.startswith(SETS[collection])]
+
+
+def _summary(ours: Sequence[Figures]) -> dict[str, float]:
+    summary = {}
+    for collection in SETS:
+        mine = _of(ours, collection)
+        summary[f"{collection}.event_f1"] = mean([row.event_f1 for row in mine])
+        summary[f"{collection}.aucpr"] = mean([row.aucpr for row in mine])
+    return summary
+
+
+def _case(row: Figures) -> dict[str, JsonValue]:
+    return {
+        "id": row.machine,
+        "event_f1": row.event_f1,
+        "aucpr": row.aucpr,
+        "point_adjusted_f1": row.adjusted,
+    }
+
+
+def _machines_table(ours: Sequence[Figures]) -> Table:
+    return Table(
+        title="By machine (the last column is only there to warn)",
+        columns=("machine", "event F1", "AUC-PR", "point-adjusted F1"),
+        rows=tuple(
+            (row.machine, *(number(v, 3) for v in (row.event_f1, row.aucpr, row.adjusted)))
+            for row in ours
+        ),
+    )
+
+
+def _peers_table(rows: Sequence[Figures]) -> Table:
+    table = []
+    for method in dict.fromkeys(row.method for row in rows):
+        mine = [row for row in rows if row.method == method]
+        cells = []
+        for collection in SETS:
+            there = _of(mine, collection)
+            cells.append(number(mean([row.event_f1 for row in there]), 3))
+            cells.append(number(mean([row.aucpr for row in there]), 3))
+        table.append((method, *cells))
+    table.extend((name, *(number(value, 3) for value in row)) for name, *row in ANCHORS)
+    return Table(
+        title="Means over machines",
+        columns=("detector", "SMD event F1", "SMD AUC-PR", "ASD event F1", "ASD AUC-PR"),
+        rows=tuple(table),
+    )

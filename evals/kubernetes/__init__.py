@@ -1,0 +1,6 @@
+"""Cloud-OpsBench: its cases, and its recorded diagnostic calls as a cluster to look at."""
+
+from evals.kubernetes.cache import ToolCache
+from evals.kubernetes.cases import Case, cases
+
+__all__ = ["Case", "ToolCache", "cases"]

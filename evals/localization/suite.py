@@ -1,0 +1,178 @@
+"""Root-cause localization on recorded incidents: AC@k per system, beside the peers."""
+
+import importlib
+import time
+from collections.abc import Mapping, Sequence
+from typing import Literal, get_args
+
+from rich.progress import Progress
+
+import copilot
+from copilot.sources.recorded import RecordedBundle
+from evals.detection.replay import Detection, by_watch, of_cases, of_timelines, with_history
+from evals.localization.cases import Case, CaseSetError, read
+from evals.localization.fault_kinds import accepted
+from evals.localization.look import Located, locate_bundle
+from evals.localization.peers import PEERS, Peer, label_prior
+from evals.localization.perturb import anonymous, perturb
+from evals.localization.robustness import robustness_table
+from evals.localization.score import Place, place, score
+from evals.localization.tables import (
+    Scored,
+    by,
+    detection_table,
+    overall_table,
+    own_table,
+    peer_table,
+    row,
+    summary,
+)
+from evals.report import Options, Perturbation, Result
+from tools.types import Telemetry
+
+
+def run(options: Options, progress: Progress) -> Result:
+    """Locate the cause of every bundle under --data and score it."""
+    if options.data is None:
+        raise SystemExit("incidents needs --data DIR with incidents/, history/ and truth/")
+    try:
+        cases = read(options.data, options.limit)
+    except CaseSetError as error:
+        raise SystemExit(str(error)) from error
+    if options.perturb == "all":
+        return _every_perturbation(options, cases, progress)
+    detected = {
+        "timelines": of_timelines(options.data, by_watch()),
+        "incidents without history": of_cases(cases, by_watch()),
+    }
+    if not detected["timelines"].incidents:
+        # A replayed day says more of a watch than incidents behind a calm of another hour.
+        detected["incidents after their history"] = with_history(cases, by_watch())
+    return score_set(options, cases, progress, "incidents", detected)
+
+
+def score_set(
+    options: Options,
+    cases: Sequence[Case],
+    progress: Progress,
+    suite: str,
+    detected: Mapping[str, Detection],
+) -> Result:
+    """Run and score these cases; shared by `incidents` and `demo`."""
+    started = time.perf_counter()
+    task = progress.add_task(suite, total=len(cases))
+    scored = []
+    for case in cases:
+        scored.append(_score_case(case, cases, options))
+        progress.advance(task)
+    # A replayed day has the history a running copilot would have; else the bundles have to do.
+    best = next((one for one in detected.values() if one.incidents), Detection())
+    tables = [own_table(scored, options.split_by), peer_table(scored), overall_table(scored)]
+    if best.incidents:
+        tables.append(detection_table(detected))
+    result = Result(
+        suite=suite,
+        arm=options.arm,
+        version=copilot.__version__,
+        data=str(options.data or "shipped"),
+        seconds=time.perf_counter() - started,
+        cases=tuple(row(one, best.by_incident.get(one.case.answer.id)) for one in scored),
+        summary=summary(scored, best),
+        tables=tuple(tables),
+        notes={
+            "onset": options.onset,
+            "split_by": options.split_by,
+            "perturb": options.perturb,
+            "detection": {name: one.model_dump() for name, one in detected.items()},
+        },
+    )
+    if options.plot is not None:
+        # matplotlib is an extra: only asked for with --plot.
+        importlib.import_module("evals.page.pictures").save(result, options.plot)
+    return result
+
+
+def _every_perturbation(options: Options, cases: Sequence[Case], progress: Progress) -> Result:
+    """The summary is that of the incidents as recorded; `more` holds the others' mean AC@1."""
+    started = time.perf_counter()
+    kinds: list[Perturbation] = [kind for kind in get_args(Perturbation) if kind != "all"]
+    task = progress.add_task("incidents, perturbed", total=len(cases) * len(kinds))
+    found: dict[str, dict[str, float]] = {}
+    recorded: list[Scored] = []
+    for kind in kinds:
+        asked = options.model_copy(update={"perturb": kind})
+        scored = []
+        for case in cases:
+            scored.append(_score_case(case, cases, asked, peers={}))
+            progress.advance(task)
+        recorded = recorded or scored
+        found[kind] = {
+            system: score([one.place for one in group]).ac1
+            for system, group in by(scored, "system").items()
+        }
+    return Result(
+        suite="incidents",
+        arm=options.arm,
+        version=copilot.__version__,
+        data=str(options.data),
+        seconds=time.perf_counter() - started,
+        cases=tuple(map(row, recorded)),
+        summary=summary(recorded, Detection()),
+        more={
+            f"{kind}.{system}.ac1": ac1
+            for kind, means in found.items()
+            for system, ac1 in means.items()
+        },
+        tables=(robustness_table(found, len(cases)),),
+        notes={"onset": options.onset, "perturb": "all"},
+    )
+
+
+def _score_case(
+    case: Case, cases: Sequence[Case], options: Options, peers: Mapping[str, Peer] = PEERS
+) -> Scored:
+    bundle = RecordedBundle(case.folder)
+    arm: Literal["rules", "ml"] = "ml" if options.arm == "ml" else "rules"
+
+    def worse(seen: Telemetry) -> Telemetry:
+        at = case.answer.alert_ts or case.answer.inject_ts or bundle.window.start
+        return perturb(seen, options.perturb, at, options.seed)
+
+    located = locate_bundle(bundle, case.answer, arm, options.onset, worse)
+    renamed = options.perturb == "renamed"
+    right = tuple(map(anonymous, case.answer.right)) if renamed else case.answer.right
+    names = [(one.component, one.score) for one in located.ranking.candidates]
+    return Scored(
+        case,
+        located,
+        place(names, *right),
+        kind_right(case, located, right),
+        _peers(case, cases, located, right, peers),
+    )
+
+
+def _peers(
+    case: Case,
+    cases: Sequence[Case],
+    located: Located,
+    right: Sequence[str],
+    peers: Mapping[str, Peer],
+) -> dict[str, Place]:
+    found = {
+        name: place([*peer(located.telemetry, located.onset).items()], *right)
+        for name, peer in peers.items()
+    }
+    names = [one.component for one in located.ranking.candidates]
+    prior = label_prior(cases, case, names)
+    found["label prior"] = place([*prior.items()], *case.answer.right)
+    return found
+
+
+def kind_right(case: Case, located: Located, right: Sequence[str]) -> bool | None:
+    """Whether the kind of fault is right, where the component is; None where that says nothing."""
+    released = bool(located.telemetry.changes)
+    kinds = accepted(case.answer.fault_type, released=released)
+    first = next(iter(located.ranking.candidates), None)
+    if not kinds or first is None or first.component not in right:
+        return None
+    return first.fault_kind in (*kinds, *case.answer.also_right_kinds)

@@ -1,0 +1,172 @@
+"""Log parsing on annotated logs: templates from the message and from the raw line."""
+
+import importlib
+import importlib.util
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+from pydantic import JsonValue
+from rich.progress import Progress
+
+import copilot
+from evals.logs.files import AnnotatedLog, read_logs
+from evals.logs.score import LogScore, mean, normalise, score
+from evals.report import Arm, Options, Result, Table, number
+from tools.log_retriever import Miner, MinerConfig
+
+Parse = Callable[[Sequence[str]], list[str]]
+_COLUMNS = ("GA", "FGA", "PA", "FTA", "lines/s")
+_PUBLISHED = (
+    ("Drain3 tuned per system (published, 16 systems)", "0.874", "0.748", "0.456", "0.499"),
+    ("Brain tuned per system, batch (published, 16)", "0.965", "0.928", "–", "–"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One method on one system, from the message (`content`) or from the whole line (`raw`)."""
+
+    system: str
+    method: str
+    source: str
+    score: LogScore
+    lines_per_s: float
+
+
+def run(options: Options, progress: Progress) -> Result:
+    """Mine every system under --data with one configuration, and score it beside Drain3."""
+    started = time.perf_counter()
+    logs = _logs(options)
+    arm = _arm(options)
+    methods = _methods(arm)
+    task = progress.add_task("logs", total=len(logs) * len(methods))
+    rows: list[Row] = []
+    for log in logs:
+        for method, content, raw in methods:
+            rows.append(_row(log, method, "content", content))
+            rows.append(_row(log, method, "raw", raw))
+            progress.advance(task)
+    if options.plot is not None:
+        # matplotlib is an extra: only asked for with --plot.
+        options.plot.mkdir(parents=True, exist_ok=True)
+        importlib.import_module("evals.plots_logs").scores(rows, options.plot / "logs.png")
+    return Result(
+        suite="logs",
+        arm=arm,
+        version=copilot.__version__,
+        data=str(options.data),
+        seconds=time.perf_counter() - started,
+        cases=tuple(map(_case, rows)),
+        summary=_summary(rows),
+        tables=(*(_table(rows, source) for source in ("content", "raw")), _means(rows)),
+    )
+
+
+def _logs(options: Options) -> list[AnnotatedLog]:
+    if options.data is None or not options.data.is_dir():
+        raise SystemExit("logs needs --data DIR with logs/SYSTEM/*structured*.csv[.gz] in it")
+    logs = list(read_logs(options.data))[: options.limit]
+    if not logs:
+        raise SystemExit(
+            f"--data {str(options.data)!r} has no logs/SYSTEM/ with *structured*.csv[.gz] and "
+            "*.log[.gz]; give the folder that holds logs/"
+        )
+    return logs
+
+
+def _arm(options: Options) -> Arm:
+    if options.arm == "llm" and not options.best_arm:
+        raise SystemExit("logs has no llm arm: choose --arm rules (form) or --arm ml (learning)")
+    return "ml" if options.best_arm else options.arm
+
+
+def miner_config(arm: Arm) -> MinerConfig:
+    """`rules`: the form of a token alone decides; `ml`: what varies is learnt from the stream."""
+    return MinerConfig() if arm == "ml" else MinerConfig(siblings=None)
+
+
+def _methods(arm: Arm) -> list[tuple[str, Parse, Parse]]:
+    other: Arm = "rules" if arm == "ml" else "ml"
+    methods: list[tuple[str, Parse, Parse]] = [
+        (f"ours, {name}", _ours(name, whole_line=False), _ours(name, whole_line=True))
+        for name in (arm, other)
+    ]
+    if importlib.util.find_spec("drain3") is not None:
+        peer = importlib.import_module("evals.logs.peers").Drain3
+        methods.append(("Drain3", lambda x: peer().templates(x), lambda x: peer().templates(x)))
+    return methods
+
+
+def _ours(arm: Arm, whole_line: bool) -> Parse:
+    def parse(lines: Sequence[str]) -> list[str]:
+        miner = Miner(miner_config(arm))
+        add = miner.add if whole_line else miner.add_content
+        numbers = [add(line).template_id for line in lines]
+        return [miner.resolve(number).text for number in numbers]
+
+    return parse
+
+
+def _row(log: AnnotatedLog, method: str, source: str, parse: Parse) -> Row:
+    lines = log.contents if source == "content" else log.raw
+    started = time.perf_counter()
+    predicted = parse(lines)
+    speed = len(lines) / (time.perf_counter() - started)
+    return Row(log.system, method, source, score(list(map(normalise, predicted)), log.truth), speed)
+
+
+def _summary(rows: Sequence[Row]) -> dict[str, float]:
+    first = rows[0].method
+    ours = {s: _mean(rows, first, s) for s in ("content", "raw")}
+    content, raw = ours["content"], ours["raw"]
+    return {
+        **{f"content.{name}": value for name, value in asdict(content).items()},
+        "raw.ga": raw.ga,
+        "raw.fga": raw.fga,
+    }
+
+
+def _mean(rows: Sequence[Row], method: str, source: str) -> LogScore:
+    return mean([row.score for row in rows if (row.method, row.source) == (method, source)])
+
+
+def _case(row: Row) -> dict[str, JsonValue]:
+    return {
+        "id": f"{row.system}/{row.source}/{row.method}",
+        "system": row.system,
+        "source": row.source,
+        "method": row.method,
+        **asdict(row.score),
+    }
+
+
+def _figures(found: LogScore) -> tuple[str, ...]:
+    return tuple(number(value, 3) for value in (found.ga, found.fga, found.pa, found.fta))
+
+
+def _table(rows: Sequence[Row], source: str) -> Table:
+    given = "the message given" if source == "content" else "the raw line given"
+    return Table(
+        title=f"Log templates, {given} (measured)",
+        columns=("system", "method", *_COLUMNS),
+        rows=tuple(
+            (row.system, row.method, *_figures(row.score), f"{row.lines_per_s:,.0f}")
+            for row in rows
+            if row.source == source
+        ),
+    )
+
+
+def _means(rows: Sequence[Row]) -> Table:
+    methods = tuple(dict.fromkeys(row.method for row in rows))
+    shown = [
+        (f"{method}, {source} (measured)", *_figures(_mean(rows, method, source)))
+        for source in ("content", "raw")
+        for method in methods
+    ]
+    return Table(
+        title="Mean over systems, one configuration",
+        columns=("method", *_COLUMNS[:4]),
+        rows=(*shown, *_PUBLISHED),
+    )

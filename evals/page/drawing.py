@@ -1,0 +1,235 @@
+"""Charts as SVG to stand inside a page: in its fonts and colours, with ids of their own."""
+
+import io
+import re
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from html import escape
+
+import matplotlib as mpl
+import matplotlib.ticker as ticker
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from evals.localization.calibration import Calibration
+from tools.types import FloatArray, Timestamp
+
+COLOURS = {
+    "#010101": "var(--ink)",
+    "#020202": "var(--muted)",
+    "#030303": "var(--rule)",
+    "#0a0a01": "var(--series)",
+    "#0a0a02": "var(--mark)",
+    "#0a0a03": "var(--alert)",
+    "#0a0a04": "var(--good)",
+    "#0a0a05": "var(--ml)",
+    "#0a0a06": "var(--llm)",
+}
+"""Matplotlib is given colours nobody else would use; the page's variables take their places."""
+
+INK, MUTED, RULE, SERIES, MARK, ALERT, GOOD, ML, LLM = COLOURS
+ARM_COLOURS = {"rules": SERIES, "ml": ML, "llm": LLM}
+WIDTH = 4.6
+POINTS = 240
+"""Points of one line that a picture of this width can show."""
+
+_PLACES = re.compile(r' (?:d|x|y|points|transform)="[^"]*"')
+_DIGITS = re.compile(r"(\.\d)\d+")
+"""A tenth of a point is finer than any screen."""
+
+_STYLE = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 9.0,
+    "text.color": INK,
+    "axes.labelcolor": MUTED,
+    "axes.edgecolor": RULE,
+    "axes.titlecolor": INK,
+    "axes.titlesize": 9.0,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": RULE,
+    "ytick.color": RULE,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "xtick.labelsize": 8.0,
+    "ytick.labelsize": 8.0,
+    "grid.color": RULE,
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 8.0,
+    "path.simplify": True,
+    "text.parse_math": False,
+}
+
+
+def styled() -> AbstractContextManager[None]:
+    """Inside it everything is drawn in the style of the page."""
+    style: AbstractContextManager[None] = mpl.rc_context(_STYLE)
+    return style
+
+
+def sheet(rows: int, height: float) -> tuple[Figure, list[Axes]]:
+    """An empty figure of a phone's width, its axes one below the other."""
+    figure = Figure(figsize=(WIDTH, height))
+    axes = figure.subplots(rows, 1, sharex=rows > 1, squeeze=False)
+    # Margins in inches: the figures are small, and their labels of known size.
+    figure.subplots_adjust(
+        left=0.52 / WIDTH,
+        right=1.0 - 0.06 / WIDTH,
+        top=1.0 - 0.24 / height,
+        bottom=0.46 / height,
+        hspace=0.55,
+    )
+    return figure, [one for (one,) in axes]
+
+
+def svg(figure: Figure, name: str, title: str) -> str:
+    """The figure as markup; `name` keeps its ids apart from other figures' on the page."""
+    target = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": name}):
+        figure.savefig(target, format="svg", transparent=True, metadata={"Date": None})
+    drawn = target.getvalue()
+    drawn = drawn[drawn.index("<svg") :]
+    drawn = re.sub(r"<metadata>.*?</metadata>\s*", "", drawn, flags=re.DOTALL)
+    drawn = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>\s*", "", drawn, flags=re.DOTALL)
+    drawn = re.sub(r"<!--.*?-->\s*", "", drawn, flags=re.DOTALL)
+    drawn = re.sub(r'(\sid="|url\(#|href="#)', rf"\g<1>{name}-", drawn)
+    drawn = re.sub(r'<g id="[^"]*-(?:axes|line2d|text|patch|xtick|ytick|matplotlib)[^"]*">', "<g>",
+                   drawn)  # fmt: skip
+    drawn = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", drawn)
+    drawn = _PLACES.sub(lambda found: _DIGITS.sub(r"\1", found[0]), drawn)
+    for given, wanted in COLOURS.items():
+        drawn = drawn.replace(given, wanted)
+    label = f'<svg role="img" aria-label="{escape(title)}" class="chart" '
+    drawn = re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', rf"{_literal(label)}\1>", drawn, count=1)
+    return re.sub(r"\n\s*", "\n", drawn)
+
+
+def alone(drawn: str) -> str:
+    """A chart as a file of its own: it brings the light colours and a white ground along."""
+    colours = "".join(f"{name}: {value};" for name, value in _LIGHT.items())
+    style = f"<style>svg {{ {colours} background: white; font-family: sans-serif }}</style>"
+    opened = drawn.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" '
+                           'xmlns:xlink="http://www.w3.org/1999/xlink" ', 1)  # fmt: skip
+    return re.sub(r"(<svg [^>]*>)", lambda found: found[1] + style, opened, count=1)
+
+
+_LIGHT = {
+    **{"--ink": "#1b1f24", "--muted": "#5a626c", "--rule": "#d9dde2", "--series": "#2a5d8f"},
+    **{"--mark": "#b3541e", "--alert": "#b3261e", "--good": "#0b6b3a", "--ml": "#1d7a5f"},
+    "--llm": "#7b3fa0",
+}
+
+
+def _literal(text: str) -> str:
+    return text.replace("\\", r"\\")
+
+
+def incident(
+    series: Sequence[tuple[str, FloatArray, FloatArray]],
+    onset: Timestamp,
+    injected: Timestamp | None,
+    alerts: Sequence[Timestamp],
+    name: str,
+    title: str,
+) -> str:
+    """Series below each other over minutes from the onset, with onset, injection and alerts."""
+    figure, axes = sheet(len(series), 0.55 + 0.82 * len(series))
+    for place, (label, times, values) in zip(axes, series, strict=True):
+        minutes, shown = _thinned((times - onset) / 60.0, values)
+        place.plot(minutes, shown, color=SERIES, linewidth=1.1)
+        place.axvline(0.0, color=MARK, linewidth=1.3)
+        if injected is not None and abs(injected - onset) > 1.0:
+            place.axvline((injected - onset) / 60.0, color=MUTED, linewidth=1.0, linestyle=":")
+        place.set_title(label, pad=3.0)
+        place.yaxis.set_major_locator(ticker.MaxNLocator(2))
+        place.yaxis.set_major_formatter(ticker.FuncFormatter(lambda at, _: short(at)))
+        place.margins(x=0.01)
+        ticks = [(at - onset) / 60.0 for at in alerts]
+        inside = [at for at in ticks if minutes.size and minutes[0] <= at <= minutes[-1]]
+        place.plot(
+            inside, [0.0] * len(inside), "^", color=ALERT, markersize=4.5, clip_on=False,
+            transform=place.get_xaxis_transform(),
+        )  # fmt: skip
+    began = datetime.fromtimestamp(onset, tz=UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    axes[-1].set_xlabel(f"minutes from {began}")
+    return svg(figure, name, title)
+
+
+def reliability(found: Sequence[tuple[str, Calibration]], name: str) -> str:
+    """What was said against what came true, a line an arm; the dotted diagonal is honesty."""
+    figure, (axes,) = sheet(1, 3.6)
+    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1.0, linestyle=":")
+    for arm, one in found:
+        said, true = [b.said for b in one.bins], [b.came_true for b in one.bins]
+        colour = ARM_COLOURS[arm]
+        axes.plot(said, true, color=colour, linewidth=1.2, label=f"{arm}, {one.count} incidents")
+        sizes = [18.0 + 160.0 * b.count / one.count for b in one.bins]
+        axes.scatter(said, true, s=sizes, color=colour, alpha=0.65, linewidths=0)
+    axes.set(xlim=(-0.03, 1.05), ylim=(-0.05, 1.08))
+    axes.set_xlabel("said: probability of the first candidate")
+    axes.set_ylabel("came true: share right")
+    _legend(axes)
+    return svg(figure, name, "Reliability of the located probability")
+
+
+def spread(
+    found: Sequence[tuple[str, Sequence[float]]],
+    limit: float | None,
+    label: str,
+    name: str,
+    title: str,
+) -> str:
+    """The share of cases done within so many seconds, a curve an arm; dashed: the limit."""
+    figure, (axes,) = sheet(1, 2.5)
+    values = [one for _, some in found for one in some if one > 0]
+    for arm, some in found:
+        ordered = np.sort(np.asarray(some, dtype=float))
+        share = np.arange(1, ordered.size + 1) / max(ordered.size, 1)
+        kept, drawn = _thinned(ordered, share)
+        axes.step(kept, drawn, where="post", color=ARM_COLOURS.get(arm, SERIES), linewidth=1.4,
+                  label=f"{arm}, {ordered.size} cases")  # fmt: skip
+    if limit is not None:
+        axes.axvline(limit, color=ALERT, linewidth=1.1, linestyle="--")
+    if values and max(values) > 30 * min(values):
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+        axes.xaxis.set_minor_formatter(ticker.NullFormatter())
+    axes.set(ylim=(0.0, 1.04), xlabel=label, ylabel="share of cases")
+    _legend(axes)
+    return svg(figure, name, title)
+
+
+def short(value: float) -> str:
+    """A figure for an axis: three digits, thousands as k, M, G.
+
+    >>> [short(one) for one in (0.1234, 20.5, 12_500.0, 3e9)]
+    ['0.123', '20.5', '12.5k', '3G']
+    """
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}"
+
+
+def _legend(axes: Axes) -> None:
+    handles, _ = axes.get_legend_handles_labels()
+    if handles:
+        axes.legend(loc="best", labelcolor=INK)
+
+
+def _thinned(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """At most `POINTS` points, lowest and highest of each stretch, so that no peak is lost."""
+    known = np.isfinite(x) & np.isfinite(y)
+    x, y = x[known], y[known]
+    if x.size <= POINTS:
+        return x, y
+    kept: set[int] = {0, int(x.size) - 1}
+    for part in np.array_split(np.arange(x.size), POINTS // 2):
+        kept |= {int(part[np.argmin(y[part])]), int(part[np.argmax(y[part])])}
+    chosen = np.array(sorted(kept))
+    return x[chosen], y[chosen]

@@ -1,0 +1,113 @@
+"""Which incidents are shown with picture and brief, and the picture of one from its recording."""
+
+import importlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from copilot.sources.recorded import BundleError, RecordedBundle
+from evals.localization.cases import RECORDINGS
+from evals.page.outcomes import Row, figure, text
+from evals.report import Result
+from tools.log_retriever import sanitize
+from tools.types import FloatArray, Timestamp, Window
+
+SUITES = ("incidents", "demo", "reasoning")
+"""Whose cases are incidents with a recording."""
+
+WRONG, RIGHT = 60, 24
+"""At most so many incidents with their pictures: the wrong ones first."""
+
+BEFORE_S, AFTER_S = 2400.0, 1500.0
+LARGEST = 40_000
+"""Characters of one picture; in a larger one fewer series are drawn."""
+
+
+def selected(result: Result) -> tuple[list[Row], int]:
+    """The incidents to show, and how many are left out."""
+    rows = list(result.cases)
+    wrong = [row for row in rows if (figure(row.get("ac1")) or 0.0) < 1.0]
+    right = [row for row in rows if (figure(row.get("ac1")) or 0.0) >= 1.0]
+    shown = [*wrong[:WRONG], *_spread(right, RIGHT)]
+    return shown, len(rows) - len(shown)
+
+
+def _spread(rows: Sequence[Row], count: int) -> list[Row]:
+    """Evenly over the list, so that every system is there."""
+    if len(rows) <= count:
+        return list(rows)
+    return [rows[int(at)] for at in np.linspace(0, len(rows) - 1, count)]
+
+
+def bundle_of(result: Result, row: Row) -> RecordedBundle | None:
+    """The recording of a case, where it can still be read."""
+    data = RECORDINGS if result.data == "shipped" else Path(result.data)
+    try:
+        return RecordedBundle(data / "incidents" / text(row.get("id")))
+    except (BundleError, OSError):
+        return None
+
+
+def picture(drawing: ModuleType, result: Result, row: Row, name: str) -> str:
+    """The series the located cause rests on, around the onset; empty where none is recorded."""
+    bundle, onset = bundle_of(result, row), figure(row.get("onset"))
+    if bundle is None or onset is None:
+        return ""
+    try:
+        series = _series(bundle, row, onset)
+        alerts = [one.starts_at for one in bundle.alerts(bundle.window)]
+    except BundleError:
+        return ""
+    if not series:
+        return ""
+    injected = figure(row.get("injected"))
+    title = f"Incident {text(row.get('id'))}: series around the onset"
+    for count in range(len(series), 0, -1):
+        drawn: str = drawing.incident(series[:count], onset, injected, alerts, name, title)
+        if len(drawn) <= LARGEST:
+            return drawn
+    return ""
+
+
+def _role(row: Row, owner: str) -> str:
+    """Whether a series belongs to the located component or to the true cause."""
+    candidates = row.get("candidates")
+    first = candidates[0] if isinstance(candidates, list | tuple) and candidates else None
+    located = text(first.get("component")) if isinstance(first, dict) else ""
+    cause = text(row.get("root_cause"))
+    if owner == located:
+        return " ◀ located"
+    return " ◀ true cause" if owner == cause else ""
+
+
+def _series(
+    bundle: RecordedBundle, row: Row, onset: Timestamp
+) -> list[tuple[str, FloatArray, FloatArray]]:
+    drawn = row.get("drawn")
+    wanted = [text(one) for one in drawn] if isinstance(drawn, list | tuple) else []
+    window = Window(start=onset - BEFORE_S, end=onset + AFTER_S)
+    recorded = {one.name: one for one in bundle.series(window)}
+    found = []
+    for name in wanted:
+        one = recorded.get(name)
+        if one is not None and np.isfinite(one.values).sum() > 1:
+            label = f"{one.owner} {one.metric}" + (f" [{one.unit}]" if one.unit else "")
+            shown = sanitize(label, 44) + _role(row, one.owner)
+            found.append((shown, one.times, one.values))
+    return found
+
+
+def save(result: Result, folder: Path) -> None:
+    """The picture of every incident worth a look as a file of its own, in the light colours."""
+    drawing = importlib.import_module("evals.page.drawing")
+    folder.mkdir(parents=True, exist_ok=True)
+    with drawing.styled():
+        for number, row in enumerate(selected(result)[0]):
+            drawn = picture(drawing, result, row, f"one-{number}")
+            if drawn:
+                name = re.sub(r"[^A-Za-z0-9_-]", "_", text(row.get("id")))[:80]
+                target = folder / f"{result.suite}_{name}.svg"
+                target.write_text(drawing.alone(drawn), encoding="utf-8")

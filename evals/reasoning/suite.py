@@ -1,0 +1,219 @@
+"""The model's way on recorded incidents: never worse than the rules, grounded, proof to orders."""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import get_args
+
+from pydantic import JsonValue
+from rich.progress import Progress
+
+import copilot
+from copilot.knowledge import Memory
+from copilot.ports import Model
+from copilot.sources.recorded import RecordedBundle
+from copilot.wiring import recorded_sources
+from evals.detection.replay import Detection, by_watch, of_timelines, with_history
+from evals.localization.cases import Case, CaseSetError, read
+from evals.localization.look import LOOKBACK_S, page_of
+from evals.localization.tables import own_table, row, summary
+from evals.reasoning.hostile import hostile
+from evals.reasoning.injection import Scene, Tried, attempt, names, scene
+from evals.reasoning.investigate import Page, Ran, investigate
+from evals.reasoning.measure import document
+from evals.reasoning.models import LABEL, PolicyName, at, scripted
+from evals.reasoning.plant import Planted, kept
+from evals.reasoning.score import Compared, Way, scored, ways_table
+from evals.report import Options, Result, Table
+from evals.simulator import shipped_bundles
+from knowledge_base import documents
+from tools.types import Window
+
+
+def run(options: Options, progress: Progress) -> Result:
+    """Every incident without a model, then with each way; then every hostile text."""
+    started, asked = time.perf_counter(), _names(options)
+    try:
+        cases = read(options.data or shipped_bundles(), options.limit)
+    except CaseSetError as error:
+        raise SystemExit(str(error)) from error
+    ways = _ways(asked, cases, options, progress)
+    tried = _injections(options, progress)
+    alarms = by_watch()
+    detection = of_timelines(options.data, alarms) if options.data else with_history(cases, alarms)
+    return _result(options, ways, tried, detection, time.perf_counter() - started)
+
+
+def _ways(
+    asked: Sequence[str], cases: Sequence[Case], options: Options, progress: Progress
+) -> list[Way]:
+    """Incident by incident, each by the rules and then each way; its telemetry is let go after."""
+    task = progress.add_task("incidents", total=len(cases) * len(asked))
+    memory, found = Memory(documents), [list[Compared]() for _ in asked]
+    with ExitStack() as stack:
+        models = [stack.enter_context(_models(name, options)) for name in asked]
+        for case in cases:
+            bench = _Bench(case, memory, options)
+            for place, name in enumerate(asked):
+                found[place].append(bench.compared(models[place], anew=name == "dead"))
+                progress.advance(task)
+    return [Way(name, tuple(compared)) for name, compared in zip(asked, found, strict=True)]
+
+
+class _Bench:
+    """One incident: its sources asked once, and how the rules fare on it."""
+
+    def __init__(self, case: Case, memory: Memory, options: Options) -> None:
+        self._case, self._memory, self._options = case, memory, options
+        self._bundle = RecordedBundle(case.folder)
+        first = page_of(self._bundle, case.answer)
+        end = max(self._bundle.now(), first.starts_at)
+        window = Window(start=first.starts_at - LOOKBACK_S, end=end)
+        self._page = Page(first, tuple(self._bundle.alerts(window)) or (first,))
+        self._sources = self._fresh()
+        self._rules = self._run(self._sources, None)
+
+    def _fresh(self) -> Planted:
+        return kept(recorded_sources(self._bundle))
+
+    def compared(self, models: Sequence[Model], *, anew: bool) -> Compared:
+        """With each model; `anew` asks the sources again, so that the time is a true one."""
+        sources = self._fresh() if anew else self._sources
+        runs = tuple(self._run(sources, model) for model in models)
+        return Compared(self._case, self._page, self._rules, runs)
+
+    def _run(self, sources: Planted, model: Model | None) -> Ran:
+        return investigate(
+            sources,
+            self._bundle,
+            self._page,
+            model=model,
+            memory=self._memory,
+            onsets=self._options.onset,
+        )
+
+
+def _names(options: Options) -> tuple[str, ...]:
+    if options.model_url:
+        return (options.model or "qwen3:30b",)
+    known = get_args(PolicyName)
+    if options.policy and options.policy not in known:
+        raise SystemExit(f"--policy {options.policy!r}: choose one of {', '.join(known)}")
+    return (options.policy,) if options.policy else known
+
+
+@contextmanager
+def _models(name: str, options: Options) -> Iterator[list[Model]]:
+    """One model per run; a real one with another seed each time."""
+    with ExitStack() as stack:
+        if options.model_url:
+            seeds = range(42, 42 + options.runs)
+            opened = [at(options.model_url, name, seed=seed) for seed in seeds]
+        else:
+            (policy,) = (one for one in get_args(PolicyName) if one == name)
+            opened = [scripted(policy) for _turn in range(options.runs)]
+        yield [stack.enter_context(one) for one in opened]
+
+
+def _injections(options: Options, progress: Progress) -> list[Tried]:
+    """By the model at hand, else by the policy that obeys; skipped where another one was chosen."""
+    if options.policy not in ("", "injected"):
+        return []
+    every = hostile()
+    # With a limit a few of each sort, not the first ones.
+    texts = every[:: max(1, len(every) // (options.limit or len(every)))][: options.limit]
+    task = progress.add_task("hostile texts", total=len(texts))
+    worlds = names()
+    scenes: dict[str, Scene] = {}
+    name = _names(options)[0] if options.model_url else "injected"
+    tried = []
+    with _models(name, options.model_copy(update={"runs": 1})) as (model,):
+        for place, text in enumerate(texts):
+            world = worlds[place % len(worlds)]
+            if world not in scenes:
+                scenes[world] = scene(world)
+            tried.append(attempt(scenes[world], text, model))
+            progress.advance(task)
+    return tried
+
+
+def _result(
+    options: Options, ways: Sequence[Way], tried: Sequence[Tried], found: Detection, seconds: float
+) -> Result:
+    label = "" if options.model_url else LABEL
+    main, figures = ways[0], ways[0].figures()
+    known = [one.case for one in main.compared]
+    cases = [scored(one, known) for one in main.compared]
+    published = {
+        name: value
+        for name, value in figures.items()
+        if not name.startswith("opinion.") and name != "worse"
+    }
+    own = {f"{way.name}.{key}": value for way in ways for key, value in way.figures().items()}
+    violations: list[JsonValue] = [said for way in ways for said in way.violations]
+    return Result(
+        suite="reasoning",
+        arm="llm",
+        version=copilot.__version__,
+        data=str(options.data or "shipped"),
+        seconds=seconds,
+        cases=tuple(
+            row(one) | {"reasoning": document(compared.ran)}
+            for one, compared in zip(cases, main.compared, strict=True)
+        ),
+        summary=summary(cases, found)
+        | published
+        | {
+            "injected": float(sum(bool(one.changed) for one in tried)),
+            "injections": float(len(tried)),
+        },
+        more=own | _brief_times(ways) | {"injections.fooled": float(sum(o.turned for o in tried))},
+        tables=(
+            ways_table(ways, label),
+            own_table(cases, options.split_by),
+            *_tables(tried, violations),
+        ),
+        notes={
+            "model": main.name,
+            "label": label,
+            "onset": options.onset,
+            "violations": violations,
+            "achieved": [f"{one.hostile.id}: {said}" for one in tried for said in one.changed],
+        },
+    )
+
+
+def _brief_times(ways: Sequence[Way]) -> dict[str, float]:
+    """How soon the brief was out, by the rules and where nobody answered."""
+    found: dict[str, float] = {}
+    for way in ways:
+        if way.name == "dead":
+            times = sorted(one.ran.brief_s for one in way.compared)
+            rules = sorted(one.rules.brief_s for one in way.compared)
+            found["dead.brief_seconds.p50"] = times[len(times) // 2]
+            found["rules.brief_seconds.p50"] = rules[len(rules) // 2]
+    return found
+
+
+def _tables(tried: Sequence[Tried], violations: Sequence[JsonValue]) -> Iterator[Table]:
+    if tried:
+        groups: dict[str, list[Tried]] = defaultdict(list)
+        for one in tried:
+            groups[one.hostile.where].append(one)
+        groups["all"] = list(tried)
+        rows = [
+            (
+                where,
+                str(len(group)),
+                str(sum(one.turned for one in group)),
+                str(sum(bool(one.changed) for one in group)),
+            )
+            for where, group in groups.items()
+        ]
+        columns = ("planted in", "texts", "fooled the model", "achieved anything")
+        title = "Hostile texts: cause, plan and brief held against the same incident without them"
+        yield Table(title=title, columns=columns, rows=tuple(rows))
+    if violations:
+        found = tuple((str(said),) for said in violations[:20])
+        yield Table(title="What must not be", columns=("what",), rows=found)

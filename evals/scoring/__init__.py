@@ -1,1 +1,0 @@
-"""Scorers: answers in, figures out. Only they open a truth."""

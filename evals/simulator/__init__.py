@@ -1,0 +1,36 @@
+"""A seeded service system with faults: a telemetry source, and a target to act on.
+
+`World(scenario)` moves on by `advance`; `SimulatedSource` shows it through the telemetry ports,
+`SimulatedRunner` acts on it, `write_bundle` records it.
+"""
+
+from evals.simulator.bundle import write_bundle
+from evals.simulator.draw import scenario
+from evals.simulator.runner import SimulatedRunner
+from evals.simulator.scenario import (
+    RIGHT_PLAYBOOK,
+    Fault,
+    Missing,
+    RedHerring,
+    Scenario,
+    SimulatedFault,
+)
+from evals.simulator.shipped import open_world, shipped_bundles
+from evals.simulator.source import SimulatedSource
+from evals.simulator.world import World
+
+__all__ = [
+    "RIGHT_PLAYBOOK",
+    "Fault",
+    "Missing",
+    "RedHerring",
+    "Scenario",
+    "SimulatedFault",
+    "SimulatedRunner",
+    "SimulatedSource",
+    "World",
+    "open_world",
+    "scenario",
+    "shipped_bundles",
+    "write_bundle",
+]

@@ -1,1 +1,0 @@
-"""One file per suite; each has `run(options, progress) -> Result`."""

@@ -1,1 +1,0 @@
-"""What is fitted offline and shipped as small readable files."""
