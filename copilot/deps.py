@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from copilot.alerts.maintenance import Announced
+from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.knowledge import Memory
-from copilot.model.pairs import Doubts
+from copilot.model.tie_break import RecordingTieBreaker
 from copilot.ports import Clock, Model, Runner
 from copilot.sources.deployment import Sources
 from copilot.store import Store
@@ -58,8 +58,8 @@ class Deps:
     unrunnable: Mapping[str, str] = field(default_factory=dict)
     model: Model | None = None
     memory: Memory | None = None
-    doubts: Doubts | None = None
-    announced: Announced = field(default_factory=Announced)
+    doubts: RecordingTieBreaker | None = None
+    announced: MaintenanceSchedule = field(default_factory=MaintenanceSchedule)
     language: Language = "en"
     stopwatch: Callable[[], float] = time.monotonic
     nonce: Callable[[], str] = _nonce

@@ -13,11 +13,11 @@ from tools.clusterer import Silence
 from tools.types import (
     Alert,
     Change,
+    ClusterQuery,
     ClusterState,
     Fact,
     FloatArray,
     LogLine,
-    Look,
     PlanStep,
     Series,
     Span,
@@ -113,7 +113,7 @@ class FactSource(Protocol):
 
 
 @runtime_checkable
-class Remote(Protocol):
+class RemoteSource(Protocol):
     """What a source across the network says of itself, beside what its port asks of it."""
 
     def describe(self) -> str:
@@ -128,7 +128,7 @@ class Remote(Protocol):
 class ClusterSource(Protocol):
     """A Kubernetes namespace and the nodes under it; reads only, and only what is asked."""
 
-    def look(self, looks: Sequence[Look]) -> ClusterState:
+    def look(self, looks: Sequence[ClusterQuery]) -> ClusterState:
         """What these questions find; a question it cannot answer finds nothing."""
         ...
 

@@ -14,34 +14,42 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
 
 from copilot.alerts import maintenance as alerting
-from copilot.alerts.maintenance import Announced
+from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.case.engine import Engine
-from copilot.case.graph import NODES, Node, build
+from copilot.case.graph import NODES, NodeFunction, build
 from copilot.case.state import STATE_TYPES
 from copilot.deps import Deps, Limits
 from copilot.hands import (
     ActionRunner,
-    Confirm,
-    Declared,
+    ConfirmationPrompt,
     DryRunRunner,
     KubernetesTarget,
+    RunnersFile,
     Surroundings,
     lacking,
     read_runners,
     runners,
 )
 from copilot.hands.kubernetes import Cluster
-from copilot.knowledge import Chosen, Dense, Knowledge, Library, Memory, choose, ollama_embed
-from copilot.model import Metered
-from copilot.model.pairs import Doubts
+from copilot.knowledge import (
+    DenseIndex,
+    EmbedderChoice,
+    Knowledge,
+    Library,
+    Memory,
+    choose,
+    ollama_embed,
+)
+from copilot.model import MeteredModel
+from copilot.model.tie_break import RecordingTieBreaker
 from copilot.ports import Clock, ClusterSource, Embedder, Reranker, Runner, SourceError
 from copilot.settings import Settings, SettingsError
 from copilot.sources import connected as live
 from copilot.sources.alertmanager import AlertmanagerSource
 from copilot.sources.clock import SystemClock
-from copilot.sources.deployment import NotConfigured, Sources
+from copilot.sources.deployment import Sources, UnconfiguredSource
 from copilot.sources.merged import DeclaredTopology
-from copilot.sources.received import Received
+from copilot.sources.received import ReceivedTelemetry
 from copilot.sources.recorded import RecordedBundle
 from copilot.sources.watch import Watch
 from copilot.store import Store
@@ -61,12 +69,12 @@ def recorded_sources(bundle: RecordedBundle) -> Sources:
     full = Sources(metrics=bundle, logs=bundle, traces=bundle, graph=bundle, changes=bundle)
     recorded = frozenset(bundle.description.modalities)
     absent = {
-        name: NotConfigured(name) for name, kind in RECORDED_AS.items() if kind not in recorded
+        name: UnconfiguredSource(name) for name, kind in RECORDED_AS.items() if kind not in recorded
     }
     return replace(full, **absent)
 
 
-def configured_sources(settings: Settings, received: Received | None = None) -> Sources:
+def configured_sources(settings: Settings, received: ReceivedTelemetry | None = None) -> Sources:
     """The sources that the settings name; what is not named stands in as not configured.
 
     `received` is what a service holds of what exporters post to it.
@@ -82,9 +90,11 @@ def configured_sources(settings: Settings, received: Received | None = None) -> 
     return sources
 
 
-def received(settings: Settings) -> Received:
+def received(settings: Settings) -> ReceivedTelemetry:
     """Room for what exporters will post to this service."""
-    return Received(SystemClock(), keep_s=settings.otlp_keep_s, most_bytes=settings.otlp_most_bytes)
+    return ReceivedTelemetry(
+        SystemClock(), keep_s=settings.otlp_keep_s, most_bytes=settings.otlp_most_bytes
+    )
 
 
 def open_alerts(settings: Settings) -> AlertmanagerSource | None:
@@ -124,7 +134,7 @@ def time_of(sources: Sources, wall: Clock) -> Clock:
 
 def _watch(sources: Sources, settings: Settings) -> Watch | None:
     """The copilot's own eyes, where there is anything to look at."""
-    if isinstance(sources.metrics, NotConfigured) or not settings.watch_every_s:
+    if isinstance(sources.metrics, UnconfiguredSource) or not settings.watch_every_s:
         return None
     return Watch(sources.metrics, settings.watch_every_s, settings.watch_learn_s)
 
@@ -155,7 +165,7 @@ def nobody_confirms(_instruction: str, _key: str) -> str:
     return ""
 
 
-def declared_runners(settings: Settings) -> Declared | None:
+def declared_runners(settings: Settings) -> RunnersFile | None:
     """What may really be touched; None where every step is a dry run."""
     return None if settings.runners_file is None else read_runners(settings.runners_file)
 
@@ -170,7 +180,7 @@ def configured_runner(
     sources: Sources,
     wall: Clock,
     seen: Clock,
-    confirm: Confirm = nobody_confirms,
+    confirm: ConfirmationPrompt = nobody_confirms,
 ) -> Runner:
     """What runs steps: what the runners file turns on, or one that only says what it would do."""
     declared, path = declared_runners(settings), settings.runners_file
@@ -223,7 +233,7 @@ def library(settings: Settings) -> Library:
     return Library(settings.home / "knowledge")
 
 
-def _chosen(settings: Settings) -> Chosen:
+def _chosen(settings: Settings) -> EmbedderChoice:
     if settings.embedder != "auto":
         return choose(settings.embedder, ollama=False, local=False)
     if ollama_embed.has_model(settings.embedder_url, settings.embedder_ollama_model):
@@ -234,7 +244,7 @@ def _chosen(settings: Settings) -> Chosen:
     return choose("auto", ollama=False, local=at_hand(settings.embedder_local_model))
 
 
-def _embedder(settings: Settings, chosen: Chosen) -> Embedder | None:
+def _embedder(settings: Settings, chosen: EmbedderChoice) -> Embedder | None:
     if chosen.way == "none":
         return None
     if chosen.way == "ollama":
@@ -248,7 +258,7 @@ def _embedder(settings: Settings, chosen: Chosen) -> Embedder | None:
 
 
 @contextmanager
-def dense(settings: Settings, *, anew: bool = False) -> Iterator[tuple[Dense | None, str]]:
+def dense(settings: Settings, *, anew: bool = False) -> Iterator[tuple[DenseIndex | None, str]]:
     """Search by meaning, with why it is this embedder; None where none is in force."""
     chosen = _chosen(settings)
     embedder = _embedder(settings, chosen)
@@ -259,7 +269,7 @@ def dense(settings: Settings, *, anew: bool = False) -> Iterator[tuple[Dense | N
 
     folder = made(settings.home) / "vectors"
     with opened(folder, embedder.model, embedder.dimension, anew=anew) as index:
-        yield Dense(embedder, index), chosen.reason
+        yield DenseIndex(embedder, index), chosen.reason
 
 
 def _reranker(settings: Settings) -> Reranker | None:
@@ -288,7 +298,9 @@ def knowledge(settings: Settings) -> Iterator[Knowledge]:
 
 
 @contextmanager
-def model(settings: Settings, *, lasting: bool = False) -> Iterator[tuple[Metered | None, str]]:
+def model(
+    settings: Settings, *, lasting: bool = False
+) -> Iterator[tuple[MeteredModel | None, str]]:
     """The language model, with how it stands now.
 
     Who is `lasting` gets it though it is away, since it may come back, and has it loaded at once.
@@ -305,7 +317,10 @@ def model(settings: Settings, *, lasting: bool = False) -> Iterator[tuple[Metere
         if lasting and not away:
             threading.Thread(target=found.load, daemon=True).start()
         asked = not away or lasting or settings.model_use == "on"
-        yield Metered(found) if asked else None, away or f"{found.name} at {settings.model_url}"
+        yield (
+            MeteredModel(found) if asked else None,
+            away or f"{found.name} at {settings.model_url}",
+        )
     finally:
         found.close()
 
@@ -347,10 +362,10 @@ def engine(
     sources: Sources | None = None,
     clock: Clock | None = None,
     runner: Runner | None = None,
-    nodes: dict[str, Node] | None = None,
+    nodes: dict[str, NodeFunction] | None = None,
     wall: Clock | None = None,
     lasting: bool = False,
-    received: Received | None = None,
+    received: ReceivedTelemetry | None = None,
 ) -> Iterator[Engine]:
     """An engine over the data folder, which it owns until it is done; not started.
 
@@ -365,7 +380,7 @@ def engine(
         model(settings, lasting=lasting) as (asked, _how),
     ):
         seen = sources or configured_sources(settings, received)
-        if received is not None and isinstance(seen.changes, NotConfigured):
+        if received is not None and isinstance(seen.changes, UnconfiguredSource):
             seen = replace(seen, changes=opened.changes)
         known, time = catalogue(settings), clock or time_of(seen, wall)
         deps = Deps(
@@ -380,8 +395,8 @@ def engine(
             policy=policy(settings),
             model=asked,
             memory=Memory(library(settings).documents),
-            doubts=Doubts() if asked is not None else None,
-            announced=Announced(alerting.read(settings.alerting_file)),
+            doubts=RecordingTieBreaker() if asked is not None else None,
+            announced=MaintenanceSchedule(alerting.read(settings.alerting_file)),
             language=settings.language,
         )
         yield Engine(

@@ -18,8 +18,8 @@ from evals.baseline import BaselineError, worse_than
 from evals.baseline import read as read_baseline
 from evals.lab.cli import lab
 from evals.page import tracking, whole
-from evals.page.jobs import ARMS, Asked
-from evals.report import Arm, Options, Perturbation, Result, show
+from evals.page.jobs import ARMS, OverviewOptions
+from evals.report import EvalArm, Options, Perturbation, Result, show
 
 EVERYTHING = "all"
 SUITES = (
@@ -77,7 +77,7 @@ def _baseline(path: Path) -> dict[str, Any]:
         raise typer.BadParameter(str(error)) from error
 
 
-def _arms(given: str) -> tuple[Arm, ...]:
+def _arms(given: str) -> tuple[EvalArm, ...]:
     asked = [one.strip() for one in given.split(",") if one.strip()]
     unknown = sorted(set(asked) - set(ARMS))
     if unknown or not asked:
@@ -86,7 +86,7 @@ def _arms(given: str) -> tuple[Arm, ...]:
 
 
 def _everything(
-    asked: Asked,
+    asked: OverviewOptions,
     report: Path | None,
     json_path: Path | None,
     baseline: Path | None,
@@ -120,7 +120,7 @@ def _everything(
         raise typer.Exit(1)
 
 
-def _log(done: whole.Whole, report: Path | None, store: Path) -> str:
+def _log(done: whole.OverviewResult, report: Path | None, store: Path) -> str:
     if report is not None:
         return tracking.track(done, report, store)
     with TemporaryDirectory(prefix="evals-") as folder:
@@ -184,7 +184,7 @@ def run(
     if data is not None and not data.exists():
         raise typer.BadParameter(f"--data {str(data)!r} does not exist")
     if suite == EVERYTHING:
-        asked = Asked(
+        asked = OverviewOptions(
             data=data,
             arms=_arms(arms if arm is None else arm),
             limit=limit,

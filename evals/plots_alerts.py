@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from evals.alerts.feed import Outcome
+from evals.alerts.feed import MethodOutcome
 from evals.alerts.score import NOISE
-from evals.alerts.streams import Stream
+from evals.alerts.streams import AlertStream
 
 _DAY = 86400.0
 _HELD = "#c8c8c8"
@@ -19,7 +19,7 @@ _ZOOMS = 4
 """The busiest stretches with incidents that are also drawn close up."""
 
 
-def timeline(stream: Stream, outcome: Outcome, path: Path) -> None:
+def timeline(stream: AlertStream, outcome: MethodOutcome, path: Path) -> None:
     """The whole stream above, the stretches where most incidents meet below."""
     times = np.array([alert.starts_at for alert in stream.alerts])
     origin = float(times[0])
@@ -33,7 +33,7 @@ def timeline(stream: Stream, outcome: Outcome, path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def _week(axes: Axes, stream: Stream, outcome: Outcome, days: np.ndarray) -> None:
+def _week(axes: Axes, stream: AlertStream, outcome: MethodOutcome, days: np.ndarray) -> None:
     """Every alert by the rank of its cluster; rings are alerts of incidents."""
     ranks = np.array([outcome.rank.get(cluster, 0.0) for cluster in outcome.clusters])
     told = np.array([cluster in outcome.told for cluster in outcome.clusters])
@@ -60,7 +60,7 @@ def _week(axes: Axes, stream: Stream, outcome: Outcome, days: np.ndarray) -> Non
     axes.grid(alpha=0.25)
 
 
-def _stretches(stream: Stream) -> list[tuple[float, float]]:
+def _stretches(stream: AlertStream) -> list[tuple[float, float]]:
     """Windows around the incidents that lie closest to another, largest first."""
     spans: dict[str, list[float]] = defaultdict(list)
     for alert, label in zip(stream.alerts, stream.truth, strict=True):
@@ -84,7 +84,7 @@ def _around(
 
 
 def _close_up(
-    axes: Axes, stream: Stream, outcome: Outcome, inside: Sequence[int], origin: float
+    axes: Axes, stream: AlertStream, outcome: MethodOutcome, inside: Sequence[int], origin: float
 ) -> None:
     """Alerts by service and minute, coloured by cluster, marked by the incident of the answer."""
     services = list(dict.fromkeys(stream.alerts[i].service for i in inside))

@@ -10,7 +10,7 @@ import numpy as np
 from evals.logs.score import LogScore
 
 
-class Scored(Protocol):
+class LogScoreRow(Protocol):
     """A row of the suite: one method on one system."""
 
     @property
@@ -23,7 +23,7 @@ class Scored(Protocol):
     def score(self) -> LogScore: ...
 
 
-def scores(rows: Sequence[Scored], path: Path) -> None:
+def scores(rows: Sequence[LogScoreRow], path: Path) -> None:
     """Grouping accuracy and template F1 per system, a bar per method, message and raw line."""
     systems = list(dict.fromkeys(row.system for row in rows))
     methods = list(dict.fromkeys(row.method for row in rows))

@@ -10,12 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from evals.detection.kpi import THRESHOLD
-from evals.detection.kpi import Scored as KpiScored
-from evals.detection.metrics import Scored as NabScored
-from evals.detection.mts import Judged
+from evals.detection.kpi import CurveScore as KpiScored
+from evals.detection.metrics import FileScore as NabScored
+from evals.detection.mts import MachineScores
 from tools.detector import DetectorConfig
 from tools.detector.arms import SETTINGS
-from tools.detector.single import Single
+from tools.detector.series_scorer import SeriesScorer
 from tools.types import FloatArray
 
 TRUTH, VALUE, ALERT, BAND = "#f2b5a7", "#33526e", "#b3261e", "#c8d9e6"
@@ -61,7 +61,7 @@ def _curve(axes: Axes, one: KpiScored) -> None:
     part = slice(max(0, middle - DETAIL_POINTS // 2), middle + DETAIL_POINTS // 2)
     times = _days(one.curve.times[part])
     values, labels = one.curve.values[part], one.curve.labels[part]
-    trace = Single(SETTINGS[DetectorConfig().arm]).run(one.curve.values)
+    trace = SeriesScorer(SETTINGS[DetectorConfig().arm]).run(one.curve.values)
     low, high = (trace.middle - trace.half)[part], (trace.middle + trace.half)[part]
     axes.fill_between(times, low, high, color=BAND, linewidth=0, label="expected")
     axes.plot(times, values, color=VALUE, linewidth=0.7)
@@ -77,7 +77,7 @@ def _curve(axes: Axes, one: KpiScored) -> None:
     _date_axis(axes, times)
 
 
-def mts(judged: Sequence[Judged], folder: Path) -> list[Path]:
+def mts(judged: Sequence[MachineScores], folder: Path) -> list[Path]:
     """How ill each machine is over time, on a log scale, over its labelled segments."""
     folder.mkdir(parents=True, exist_ok=True)
     pages = [judged[i : i + PER_PAGE] for i in range(0, len(judged), PER_PAGE)]

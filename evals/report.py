@@ -10,9 +10,9 @@ from pydantic import Field, JsonValue
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from tools.types import Frozen
+from tools.types import FrozenModel
 
-Arm = Literal["rules", "ml", "llm"]
+EvalArm = Literal["rules", "ml", "llm"]
 
 
 Perturbation = Literal[
@@ -32,14 +32,14 @@ Perturbation = Literal[
 """How the telemetry of recorded incidents is made worse; `all`: each way in turn."""
 
 
-class Options(Frozen):
+class Options(FrozenModel):
     """What the command line asked of a suite or benchmark.
 
     `best_arm`: nobody chose an arm; a suite with a better one than `arm` takes that.
     """
 
     data: Path | None = None
-    arm: Arm = "rules"
+    arm: EvalArm = "rules"
     best_arm: bool = False
     limit: int | None = Field(default=None, ge=1)
     plot: Path | None = None
@@ -53,7 +53,7 @@ class Options(Frozen):
     runs: int = Field(default=1, ge=1)
 
 
-class Table(Frozen):
+class Table(FrozenModel):
     """Rows for a person. A peer's row says `measured` or `published` in its name."""
 
     title: str
@@ -61,7 +61,7 @@ class Table(Frozen):
     rows: tuple[tuple[str, ...], ...]
 
 
-class Result(Frozen):
+class Result(FrozenModel):
     """The outcome of one suite.
 
     `summary` holds the published keys and no other (`evals.keys`), NaN where there was nothing to
@@ -69,7 +69,7 @@ class Result(Frozen):
     """
 
     suite: str
-    arm: Arm = "rules"
+    arm: EvalArm = "rules"
     version: str
     data: str = ""
     seconds: float

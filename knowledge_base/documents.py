@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from knowledge_base.catalogue import playbooks
 from tools.log_retriever.sanitize import strip_controls
-from tools.types import ComponentKind, FaultKind, Frozen, Text
+from tools.types import ComponentKind, FaultKind, FrozenModel, Text
 
 Kind = Literal["runbook", "postmortem", "note"]
 Trust = Literal["reviewed", "reported", "unreviewed"]
@@ -34,21 +34,21 @@ class DocumentError(Exception):
         self.problem = problem
 
 
-class Origin(Frozen):
+class Origin(FrozenModel):
     """Where a document comes from and when it happened; `incident:<id>` for one of our own."""
 
     url: str = Field(pattern=r"^(https://|incident:)[^\s<>\"]+$", max_length=300)
     date: dt.date
 
 
-class Section(Frozen):
+class Section(FrozenModel):
     """One heading with the text below it; what a search shows of a document."""
 
     heading: str
     text: str
 
 
-class Document(Frozen):
+class Document(FrozenModel):
     """One document of the knowledge base.
 
     `fault_kinds` are the causes it is about: the first is the main one. `services` are the names of

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from tools.types import Evidence, Finding, Frozen
+from tools.types import Evidence, Finding, FrozenModel
 
 _CITED = re.compile(r"(?<![\w.])E([1-9][0-9]{0,4})(?![\w.]?\w)", re.ASCII)
 _CLOCK = re.compile(
@@ -44,7 +44,7 @@ RELATIVE_TOLERANCE = 0.01
 """A quoted figure may differ by 1 % of the measured one, or by half its own last digit."""
 
 
-class Flaw(Frozen):
+class Flaw(FrozenModel):
     """What is wrong with a claim: an id that does not exist, or a figure nobody measured."""
 
     kind: Literal["unknown_id", "unsupported_figure"]

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from copilot.alerts.maintenance import Announced
+from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.ports import Clock
 from copilot.store import Assignment, Store, StoredAlert
 from copilot.types.incident import Clocks, Incident
-from tools.clusterer import Clusterer, Decision, NoiseModel, PairJudge
+from tools.clusterer import Clusterer, Decision, NoiseModel, TieBreaker
 from tools.types import Alert, Timestamp, Topology
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ REMEMBER_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
+class IntakeResult:
     """What one pass of the intake did to incidents; `decided` counts alerts."""
 
     decided: int = 0
@@ -42,10 +42,10 @@ class Intake:
         topology: Topology,
         new_id: Callable[[], str],
         memory: Path | None = None,
-        judge: PairJudge | None = None,
-        announced: Announced | None = None,
+        judge: TieBreaker | None = None,
+        announced: MaintenanceSchedule | None = None,
     ) -> None:
-        self._announced = announced or Announced()
+        self._announced = announced or MaintenanceSchedule()
         self._store = store
         self._judge = judge
         self._clock = clock
@@ -56,11 +56,11 @@ class Intake:
         self._noise = _remembered(memory)
         self._clusterer = self._rebuilt()
 
-    def decide(self, limit: int = 1000) -> Changed:
-        """Decide on the next undecided alerts; nothing to do is an empty `Changed`."""
+    def decide(self, limit: int = 1000) -> IntakeResult:
+        """Decide on the next undecided alerts; nothing to do is an empty `IntakeResult`."""
         waiting = self._store.alerts.unassigned(limit)
         if not waiting:
-            return Changed()
+            return IntakeResult()
         if self._clock.now() - self._remembered_at > REMEMBER_S:
             self.remember()
         try:
@@ -97,7 +97,7 @@ class Intake:
         """The incident is over: no alert joins it any more."""
         self._clusterer.close(incident_id, self._clock.now())
 
-    def _record(self, waiting: Sequence[StoredAlert]) -> Changed:
+    def _record(self, waiting: Sequence[StoredAlert]) -> IntakeResult:
         now = self._clock.now()
         decisions = self._clusterer.update([stored.alert for stored in waiting], now)
         pairs = list(zip(waiting, decisions, strict=True))
@@ -128,7 +128,7 @@ class Intake:
             for incident_id in opened:
                 self._store.runs.accept(incident_id, now)
         ended = {d.group_id for d in decisions if d.action == "resolved" and d.group_id}
-        return Changed(
+        return IntakeResult(
             decided=len(pairs), opened=opened, grown=grown, ended=self._end(sorted(ended), now)
         )
 

@@ -24,7 +24,7 @@ from pydantic import Field, field_validator, model_validator
 from copilot.types import strict_toml
 from tools.clusterer import Inhibition, MaintenanceWindow, Matcher, Silence
 from tools.clusterer.mute import Weekday, Zone
-from tools.types import Frozen, Timestamp
+from tools.types import FrozenModel, Timestamp
 
 _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]|24(?=:00)):([0-5]\d)")
 _DAY_MIN = 24 * 60
@@ -36,7 +36,7 @@ class AlertingFileError(strict_toml.FileError):
     setting = "alerting_file"
 
 
-class Maintenance(Frozen):
+class Maintenance(FrozenModel):
     """Hours in which matching alerts are expected; `match` holds where all its conditions do."""
 
     name: str = Field(min_length=1)
@@ -94,7 +94,7 @@ def _minutes(hours: str) -> int:
     return end - start if end > start else end - start + _DAY_MIN
 
 
-class Alerting(Frozen):
+class AlertingFile(FrozenModel):
     """The file, read."""
 
     maintenance: tuple[Maintenance, ...] = ()
@@ -117,18 +117,18 @@ class Alerting(Frozen):
         return tuple(window for one in self.maintenance for window in one.windows())
 
 
-def read(path: Path | None) -> Alerting:
+def read(path: Path | None) -> AlertingFile:
     """The file, or `AlertingFileError` with the key that is wrong; no file declares nothing."""
     if path is None:
-        return Alerting()
-    return strict_toml.read(path, Alerting, AlertingFileError)
+        return AlertingFile()
+    return strict_toml.read(path, AlertingFile, AlertingFileError)
 
 
-class Announced:
+class MaintenanceSchedule:
     """What the operator's file declares, and the silences of Alertmanager once they are known."""
 
-    def __init__(self, alerting: Alerting | None = None) -> None:
-        declared = alerting or Alerting()
+    def __init__(self, alerting: AlertingFile | None = None) -> None:
+        declared = alerting or AlertingFile()
         self.inhibitions: tuple[Inhibition, ...] = declared.inhibition
         self._windows: tuple[MaintenanceWindow, ...] = declared.windows
         self._silences: tuple[Silence, ...] = ()

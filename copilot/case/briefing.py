@@ -6,9 +6,9 @@ The facts are chosen here, once; the words are in `prompts/templates/brief.<lang
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from copilot.case.state import Gathered, IncidentState
+from copilot.case.state import GatherProgress, IncidentState
 from copilot.deps import Deps
-from copilot.types.incident import Clocks, Incident, Opinion, Remembered, in_words
+from copilot.types.incident import Clocks, Incident, Opinion, RecalledDocument, in_words
 from copilot.types.time_format import clock_time, date_time, duration
 from prompts import LANGUAGES, Language, load, word
 from tools.log_retriever import sanitize
@@ -117,7 +117,7 @@ def render(
 ) -> str:
     """The brief of one incident in one language, as Markdown."""
     evidence, ranking, onset = state["evidence"], state["ranking"], state["onset"]
-    missing = state.get("gathered", Gathered()).missing
+    missing = state.get("gathered", GatherProgress()).missing
     changes = [
         one
         for one in evidence
@@ -146,12 +146,12 @@ def render(
         missing=[_missing(one, language) for one in missing],
         unsure_onset=onset.confidence < 0.3,
         clocks=clock_lines(incident.clocks),
-        evidence=[evidence_line(one, language) for one in shown(evidence, ranking)],
-        hidden=max(0, len(evidence) - len(shown(evidence, ranking))),
+        evidence=[evidence_line(one, language) for one in brief_evidence(evidence, ranking)],
+        hidden=max(0, len(evidence) - len(brief_evidence(evidence, ranking))),
     )
 
 
-def shown(evidence: list[Evidence], ranking: Ranking) -> list[Evidence]:
+def brief_evidence(evidence: list[Evidence], ranking: Ranking) -> list[Evidence]:
     """What is cited by the three leading candidates first, then the strongest of the rest."""
     cited = {e for c in ranking.candidates[:3] for term in c.terms for e in term.evidence}
     leading = [one for one in evidence if one.id in cited][:SHOWN]
@@ -237,7 +237,7 @@ def _opinion(opinion: Opinion | None, language: Language) -> OpinionLine | None:
     )
 
 
-def _recollection(one: Remembered, language: Language) -> RecallLine:
+def _recollection(one: RecalledDocument, language: Language) -> RecallLine:
     """A document in one line; of one that nobody vouches for the name alone."""
     vouched = one.trust != "unreviewed"
     return RecallLine(

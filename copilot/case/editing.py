@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from pydantic import Field
 
 from copilot.deps import Deps
-from copilot.store import ApprovalRequest, NoRightError, RefusedError, UnknownPlanError
+from copilot.store import ApprovalRequest, NoRightError, PolicyRefusedError, UnknownPlanError
 from tools.playbook_executor import fill
-from tools.types import Approval, Frozen, Plan, Playbook, Scalar, Timestamp
+from tools.types import Approval, FrozenModel, Plan, Playbook, Scalar, Timestamp
 
 EDITED = "edited"
 """Kind of the journal's rows that say who changed which plan into which."""
 
 
-class Edit(Frozen):
+class Edit(FrozenModel):
     """To which plan, to which content of it, which values, by whom, and why."""
 
     plan_id: str = Field(min_length=1)
@@ -23,14 +23,14 @@ class Edit(Frozen):
     reason: str = ""
 
 
-class NothingChangedError(RefusedError):
+class NothingChangedError(PolicyRefusedError):
     """The values are those of the plan already."""
 
 
 def edit(deps: Deps, wanted: Edit, now: Timestamp) -> ApprovalRequest:
     """Lay the changed plan before people in place of the old one, which is withdrawn.
 
-    Raises `ParameterError` for a value the playbook does not allow, else a `RefusedError`.
+    Raises `ParameterError` for a value the playbook does not allow, else a `PolicyRefusedError`.
     """
     if not deps.policy.may_reject(wanted.editor):
         raise NoRightError(f"{wanted.editor!r} may not edit plans; see COPILOT_APPROVERS")

@@ -17,18 +17,18 @@ from copilot.case.editing import Edit, check_four_eyes, edit
 from copilot.case.graph import IncidentGraph
 from copilot.case.worker import LEASE_S, Worker
 from copilot.deps import Deps
-from copilot.model import Metered, Usage
+from copilot.model import MeteredModel, Usage
 from copilot.ports import Clock, SourceError
 from copilot.sources.watch import Watch
-from copilot.store import Accepted, ApprovalRequest, NoRightError, Run
+from copilot.store import AcceptedAlerts, ApprovalRequest, NoRightError, Run
 from copilot.types.incident import CLOSED
-from tools.clusterer import PairJudge, Silence
+from tools.clusterer import Silence, TieBreaker
 from tools.playbook_executor import AUTOMATON, Policy
 from tools.types import Alert, Approval, Timestamp
 
 log = logging.getLogger(__name__)
 
-Answer = TypeVar("Answer")
+WorkT = TypeVar("WorkT")
 
 RESERVED = frozenset({AUTOMATON, "nobody", "copilot"})
 """Names the journal uses for what no person did."""
@@ -80,7 +80,7 @@ class Engine:
         refresh_s: float = 30.0,
         watch: Watch | None = None,
         memory: Path | None = None,
-        judge: PairJudge | None = None,
+        judge: TieBreaker | None = None,
     ) -> None:
         self.deps = deps
         self.store = deps.store
@@ -132,13 +132,13 @@ class Engine:
     @property
     def usage(self) -> Usage | None:
         """What asking the model came to; None without one."""
-        return self.deps.model.usage if isinstance(self.deps.model, Metered) else None
+        return self.deps.model.usage if isinstance(self.deps.model, MeteredModel) else None
 
     def now(self) -> Timestamp:
         """The engine's time: the wall clock, or where a replay stands."""
         return self.deps.clock.now()
 
-    def accept(self, alerts: Sequence[Alert], now: Timestamp) -> Accepted:
+    def accept(self, alerts: Sequence[Alert], now: Timestamp) -> AcceptedAlerts:
         """Write alerts read at `now`; on disk on return. Deciding happens behind the door."""
         accepted = self.store.alerts.accept(alerts, now)
         self.counters.add(
@@ -341,7 +341,7 @@ class Engine:
             self.store.runs.resume(request.run_id, now)
             self._wake()
 
-    def _guarded(self, work: Callable[[], Answer]) -> Answer | None:
+    def _guarded(self, work: Callable[[], WorkT]) -> WorkT | None:
         """A thread of the service outlives what it meets; what it met is in the log."""
         try:
             return work()

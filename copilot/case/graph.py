@@ -21,10 +21,10 @@ from copilot.case.nodes.verify import verify
 from copilot.case.state import IncidentState
 from copilot.deps import Deps
 
-Node = Callable[..., Any]
+NodeFunction = Callable[..., Any]
 IncidentGraph = CompiledStateGraph[IncidentState, Deps, IncidentState, IncidentState]
 
-NODES: Mapping[str, Node] = {
+NODES: Mapping[str, NodeFunction] = {
     "triage": triage,
     "gather": gather,
     "locate": locate,
@@ -42,7 +42,7 @@ RECURSION_LIMIT = 120
 
 
 def build(
-    checkpointer: BaseCheckpointSaver[str] | None = None, nodes: Mapping[str, Node] = NODES
+    checkpointer: BaseCheckpointSaver[str] | None = None, nodes: Mapping[str, NodeFunction] = NODES
 ) -> IncidentGraph:
     """Compile the graph; `nodes` may be wrapped ones, under the same names."""
     graph: StateGraph[IncidentState, Deps, IncidentState, IncidentState] = StateGraph(

@@ -20,14 +20,14 @@ the time since, at least. A few errors while instances are replaced are over bef
 
 
 @dataclass(frozen=True, slots=True)
-class Hesitation:
+class Objection:
     """Why not, and what a person should see first."""
 
     reason: str
     check: Text
 
 
-def hesitation(ranking: Ranking, evidence: Sequence[Evidence]) -> Hesitation | None:
+def weak_cause_objection(ranking: Ranking, evidence: Sequence[Evidence]) -> Objection | None:
     """A change alone is no fault, and a busy processor alone is a job that is being done.
 
     Judged by what the leading candidate's terms cite: nothing but changes, or, for a pressure that
@@ -38,7 +38,7 @@ def hesitation(ranking: Ranking, evidence: Sequence[Evidence]) -> Hesitation | N
     first, kinds = ranking.candidates[0], {item.id: item.kind for item in evidence}
     cited = {kinds.get(number) for term in first.terms for number in term.evidence}
     if cited == {"change"}:
-        return Hesitation(
+        return Objection(
             f"only a change speaks for {first.component}; nothing measured is wrong with it",
             Text(
                 en="See whether anybody suffers from it at all before taking a change back.",
@@ -46,7 +46,7 @@ def hesitation(ranking: Ranking, evidence: Sequence[Evidence]) -> Hesitation | N
             ),
         )
     if first.fault_kind in PASSING and len(first.terms) == 1:
-        return Hesitation(
+        return Objection(
             f"{first.component} is busy, but neither errors nor delays are seen with it",
             Text(
                 en="See what it is busy with, and whether a job of that kind ends by itself.",
@@ -56,7 +56,7 @@ def hesitation(ranking: Ranking, evidence: Sequence[Evidence]) -> Hesitation | N
     return None
 
 
-def unfelt(ranking: Ranking, evidence: Sequence[Evidence]) -> Hesitation | None:
+def no_impact_objection(ranking: Ranking, evidence: Sequence[Evidence]) -> Objection | None:
     """For a component that no rule accuses: a reading out of its band is no harm, where no call at
     it fails or is much slower. Not asked where a sign or a cluster's object names the fault, where
     its kind is foreseen, or where nothing is measured.
@@ -67,9 +67,9 @@ def unfelt(ranking: Ranking, evidence: Sequence[Evidence]) -> Hesitation | None:
     first = ranking.candidates[0]
     named = {"telltale sign", "cluster finding"} & {term.name for term in first.terms}
     here = (item for item in evidence if _at(item, first.component))
-    if named or first.fault_kind in FORESEEN or any(map(_felt, here)):
+    if named or first.fault_kind in FORESEEN or any(map(_has_user_impact, here)):
         return None
-    return Hesitation(
+    return Objection(
         f"no rule accuses {first.component}, and no call at it fails or is much slower",
         Text(
             en="Watch the series that left their bands; act when somebody suffers from it.",
@@ -83,7 +83,7 @@ def _at(item: Evidence, component: str) -> bool:
     return component in (owner.service, owner.caller)
 
 
-def _felt(item: Evidence) -> bool:
+def _has_user_impact(item: Evidence) -> bool:
     family = read(item.name).family
     if item.kind not in ("edge", "metric") or item.value is None or item.baseline is None:
         return False

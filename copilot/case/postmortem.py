@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import yaml
 
-from copilot.case.briefing import EvidenceLine, evidence_line, shown
+from copilot.case.briefing import EvidenceLine, brief_evidence, evidence_line
 from copilot.case.reporting import timeline
 from copilot.types.errors import OperatorError
 from copilot.types.incident import CLOSED, Event, Incident
@@ -100,7 +100,7 @@ def _symptoms(incident: Incident, language: Language) -> str:
 
 
 def _evidence(incident: Incident, language: Language) -> list[EvidenceLine]:
-    cited: Sequence[Evidence] = shown(list(incident.evidence), incident.ranking)
+    cited: Sequence[Evidence] = brief_evidence(list(incident.evidence), incident.ranking)
     return [evidence_line(one, language) for one in cited]
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from copilot.case.briefing import clock_lines, evidence_line, plain, shown
-from copilot.case.reasoning.narrative import Told
+from copilot.case.briefing import brief_evidence, clock_lines, evidence_line, plain
+from copilot.case.reasoning.narrative import Narrative
 from copilot.case.state import IncidentState
 from copilot.types.incident import Event, Incident
 from copilot.types.time_format import clock_time, date_time, duration
@@ -32,7 +32,7 @@ def render(
     events: Sequence[Event],
     state: IncidentState,
     language: Language,
-    told: Told | None = None,
+    told: Narrative | None = None,
 ) -> str:
     """The report in one language, as Markdown; every claim cites its evidence."""
     onset = incident.clocks.onset
@@ -60,12 +60,13 @@ def render(
         verdict=word("verdict", incident.verdict or "unknown", language),
         timeline=timeline(events, onset),
         evidence=[
-            evidence_line(one, language) for one in shown(state["evidence"], incident.ranking)
+            evidence_line(one, language)
+            for one in brief_evidence(state["evidence"], incident.ranking)
         ],
     )
 
 
-def _story(told: Told) -> list[str]:
+def _story(told: Narrative) -> list[str]:
     return [
         f"{plain(one.text, 400)} {''.join(f'[{number}]' for number in one.cites)}"
         for one in told.sentences

@@ -11,15 +11,15 @@ from tools.types import (
     Anomaly,
     Approval,
     Evidence,
-    Frozen,
+    FrozenModel,
     Plan,
     Ranking,
     StepResult,
-    Verdict,
+    VerificationOutcome,
 )
 
 
-class Gathered(Frozen):
+class GatherProgress(FrozenModel):
     """How often `gather` looked with enough to see, how far back (seconds), until when, what not.
 
     `answered` are the looks that were asked for and taken, in `follow_ups` rounds.
@@ -33,7 +33,7 @@ class Gathered(Frozen):
     follow_ups: int = Field(default=0, ge=0)
 
 
-class Diagnosis(Frozen):
+class Diagnosis(FrozenModel):
     """Hypotheses in the order of the ranking, and beside them what a model holds for likely.
 
     `wanted` are further looks it asks for; `repeated` counts those it had asked for before.
@@ -45,11 +45,11 @@ class Diagnosis(Frozen):
     repeated: int = Field(default=0, ge=0)
 
 
-class Verified(Frozen):
+class PlanVerification(FrozenModel):
     """What fresh data say of one plan that ran."""
 
     plan_id: str
-    verdict: Verdict
+    verdict: VerificationOutcome
     reason: str
 
 
@@ -61,13 +61,13 @@ class IncidentState(TypedDict, total=False):
     group: AlertGroup  # triage
     onset: Onset  # triage
     evidence: list[Evidence]  # gather
-    gathered: Gathered  # gather
+    gathered: GatherProgress  # gather
     ranking: Ranking  # locate
     diagnosis: Diagnosis  # diagnose
     plan: Plan | None  # plan
     approvals: list[Approval]  # approve
     results: list[StepResult]  # act
-    verified: Verified | None  # verify
+    verified: PlanVerification | None  # verify
 
 
 STATE_TYPES: tuple[type, ...] = (
@@ -76,11 +76,11 @@ STATE_TYPES: tuple[type, ...] = (
     Approval,
     Diagnosis,
     Evidence,
-    Gathered,
+    GatherProgress,
     Onset,
     Plan,
     Ranking,
     StepResult,
-    Verified,
+    PlanVerification,
 )
 """The only types a checkpoint may hold; anything else is refused when it is read back."""

@@ -25,11 +25,11 @@ ATTEMPTS = 5
 """A run that took its process down this often is not tried again; a person looks at it."""
 
 
-Outcome = Literal["done", "waiting", "failed", "stopped"]
+RunOutcome = Literal["done", "waiting", "failed", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
-class Waits:
+class PendingInterrupt:
     """The run stands at its interrupt and nobody has decided yet."""
 
 
@@ -66,7 +66,7 @@ class Worker:
         for control in self._controls().values():
             control.request_drain("shutdown")
 
-    def advance(self, run: Run) -> Outcome:
+    def advance(self, run: Run) -> RunOutcome:
         """Invoke the graph until the run ends, waits for a person, breaks or is stopped."""
         control = RunControl()
         with self._lock:
@@ -87,7 +87,7 @@ class Worker:
         with self._lock:
             return dict(self._active)
 
-    def _invoke(self, run: Run, control: RunControl) -> Outcome:
+    def _invoke(self, run: Run, control: RunControl) -> RunOutcome:
         config: RunnableConfig = {
             "configurable": {"thread_id": run.id},
             "recursion_limit": RECURSION_LIMIT,
@@ -95,7 +95,7 @@ class Worker:
         if run.attempt > ATTEMPTS:
             raise RuntimeError(f"run {run.id!r} ended its process {ATTEMPTS} times; given up")
         given = self._next_input(run, config)
-        if not isinstance(given, Waits):
+        if not isinstance(given, PendingInterrupt):
             self._graph.invoke(
                 given, config, context=self._deps, durability="sync", control=control
             )
@@ -105,14 +105,14 @@ class Worker:
             return "done"
         self._store.runs.finish(run.id, "waiting", now, owner=self._owner)
         # A decision made between the interrupt and this line found no waiting run to resume.
-        if not isinstance(self._next_input(run, config), Waits):
+        if not isinstance(self._next_input(run, config), PendingInterrupt):
             self._store.runs.resume(run.id, now)
         return "waiting"
 
     def _next_input(
         self, run: Run, config: RunnableConfig
-    ) -> IncidentState | Command[Any] | Waits | None:
-        """A fresh start, a recorded decision, None (go on from the checkpoint), or `Waits`."""
+    ) -> IncidentState | Command[Any] | PendingInterrupt | None:
+        """A fresh start, a recorded decision, None (go on from the checkpoint), an interrupt."""
         snapshot = self._graph.get_state(config)
         if not snapshot.values:
             return IncidentState(incident_id=run.incident_id, run_id=run.id)
@@ -121,7 +121,7 @@ class Worker:
         asked: Interrupt = snapshot.interrupts[0]
         request = self._store.approvals.get(asked.value["plan_id"])
         if request is None or request.status == "pending":
-            return Waits()
+            return PendingInterrupt()
         given = [one.model_dump(mode="json") for one in request.given]
         return Command(resume={asked.id: given})
 

@@ -5,8 +5,8 @@ The runner for Kubernetes is in `kubernetes`; its client needs the optional extr
 
 from copilot.hands.command import CommandRunner
 from copilot.hands.declared import (
-    Declared,
     KubernetesTarget,
+    RunnersFile,
     RunnersFileError,
     Surroundings,
     described,
@@ -18,7 +18,7 @@ from copilot.hands.declared import read as read_runners
 from copilot.hands.dispatch import ActionRunner
 from copilot.hands.dry_run import DryRunRunner
 from copilot.hands.http import Base, HttpRunner
-from copilot.hands.plain import CheckRunner, Confirm, ManualRunner, WaitRunner
+from copilot.hands.plain import CheckRunner, ConfirmationPrompt, ManualRunner, WaitRunner
 from copilot.hands.report import StepFailedError
 from copilot.hands.settings_file import SettingsFileRunner
 
@@ -27,8 +27,8 @@ __all__ = [
     "Base",
     "CheckRunner",
     "CommandRunner",
-    "Confirm",
-    "Declared",
+    "ConfirmationPrompt",
+    "RunnersFile",
     "DryRunRunner",
     "HttpRunner",
     "KubernetesTarget",

@@ -12,7 +12,7 @@ from pathlib import Path
 from copilot.hands.report import StepFailedError, reported
 from copilot.hands.shape import of_type
 from copilot.ports import Clock
-from tools.playbook_executor.vocabulary import Command
+from tools.playbook_executor.vocabulary import CommandArguments
 from tools.types import PlanStep, StepResult
 
 MAX_OUTPUT = 65_536
@@ -42,9 +42,11 @@ class CommandRunner:
 
     def run(self, step: PlanStep, key: str) -> StepResult:
         """Run the program to its end; ok if it exits with 0 in time."""
-        return reported(self._clock, key, lambda: self._execute(of_type(step, Command), step))
+        return reported(
+            self._clock, key, lambda: self._execute(of_type(step, CommandArguments), step)
+        )
 
-    def _execute(self, command: Command, step: PlanStep) -> str:
+    def _execute(self, command: CommandArguments, step: PlanStep) -> str:
         path = self._binaries.get(command.binary)
         if path is None:
             raise StepFailedError(f"command {command.binary!r} is not on the allow-list")

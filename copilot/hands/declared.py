@@ -30,12 +30,12 @@ from pydantic import AfterValidator, Field, JsonValue, SecretStr
 from copilot.hands.command import CommandRunner
 from copilot.hands.http import Base, HttpRunner
 from copilot.hands.kubernetes import Cluster, KubernetesRunner
-from copilot.hands.plain import CheckRunner, Confirm, ManualRunner, WaitRunner
+from copilot.hands.plain import CheckRunner, ConfirmationPrompt, ManualRunner, WaitRunner
 from copilot.hands.settings_file import SettingsFileRunner
 from copilot.ports import Clock, MetricSource, Runner
 from copilot.types import strict_toml
-from tools.playbook_executor.vocabulary import Name, binary
-from tools.types import Frozen, Playbook, PlaybookStep, StepAction
+from tools.playbook_executor.vocabulary import ResourceName, binary
+from tools.types import FrozenModel, Playbook, PlaybookStep, StepAction
 
 Binary = Annotated[str, AfterValidator(binary)]
 
@@ -46,7 +46,7 @@ class RunnersFileError(strict_toml.FileError):
     setting = "runners_file"
 
 
-class HttpBase(Frozen):
+class HttpBase(FrozenModel):
     """An address that steps may call, and the secret that goes with it."""
 
     url: str
@@ -54,13 +54,13 @@ class HttpBase(Frozen):
     token: SecretStr | None = None
 
 
-class SettingsFolder(Frozen):
+class SettingsFolder(FrozenModel):
     """Where the settings files of the services lie."""
 
     folder: Path
 
 
-class KubernetesTarget(Frozen):
+class KubernetesTarget(FrozenModel):
     """The namespace that steps act on."""
 
     namespace: str = Field(min_length=1)
@@ -68,10 +68,10 @@ class KubernetesTarget(Frozen):
     dry_run: bool = False
 
 
-class Declared(Frozen):
+class RunnersFile(FrozenModel):
     """The file, read."""
 
-    http: dict[Name, HttpBase] = Field(default_factory=dict)
+    http: dict[ResourceName, HttpBase] = Field(default_factory=dict)
     command: dict[Binary, Path] = Field(default_factory=dict)
     settings_files: SettingsFolder | None = None
     kubernetes: KubernetesTarget | None = None
@@ -80,7 +80,7 @@ class Declared(Frozen):
     manual: bool = True
 
 
-Connect = Callable[[KubernetesTarget], Cluster]
+ClusterConnector = Callable[[KubernetesTarget], Cluster]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +90,17 @@ class Surroundings:
     clock: Clock
     seen: Clock
     metrics: MetricSource
-    confirm: Confirm
-    connect: Connect
+    confirm: ConfirmationPrompt
+    connect: ClusterConnector
     environment: Mapping[str, str]
 
 
-def read(path: Path) -> Declared:
+def read(path: Path) -> RunnersFile:
     """The file, or `RunnersFileError` with the key that is wrong; a value is never repeated."""
-    return strict_toml.read(path, Declared, RunnersFileError)
+    return strict_toml.read(path, RunnersFile, RunnersFileError)
 
 
-def runners(declared: Declared, path: Path, around: Surroundings) -> dict[StepAction, Runner]:
+def runners(declared: RunnersFile, path: Path, around: Surroundings) -> dict[StepAction, Runner]:
     """A runner per action that the file turns on; what it cannot mean is said before the start."""
     clock = around.clock
     made: dict[StepAction, Runner] = {}
@@ -150,7 +150,7 @@ def _base(path: Path, name: str, declared: HttpBase, environment: Mapping[str, s
         raise RunnersFileError(path, f"http.{name}.url", str(error)) from error
 
 
-def lacking(declared: Declared, playbook: Playbook) -> str:
+def lacking(declared: RunnersFile, playbook: Playbook) -> str:
     """Why a playbook could not be run to its end unattended, roll-back included; empty: it can."""
     for step in (*playbook.steps, *playbook.rollback):
         problem = _lacking(declared, step)
@@ -159,7 +159,7 @@ def lacking(declared: Declared, playbook: Playbook) -> str:
     return ""
 
 
-def _lacking(declared: Declared, step: PlaybookStep) -> str:
+def _lacking(declared: RunnersFile, step: PlaybookStep) -> str:
     if step.action == "manual":
         return "a manual step is confirmed at a terminal: copilot playbook run"
     if step.action not in turned_on(declared):
@@ -178,7 +178,7 @@ def _is_name(value: JsonValue) -> bool:
     return isinstance(value, str) and "${" not in value
 
 
-def turned_on(declared: Declared) -> frozenset[StepAction]:
+def turned_on(declared: RunnersFile) -> frozenset[StepAction]:
     """The actions that run for real."""
     files = declared.settings_files is not None
     found: dict[StepAction, bool] = {
@@ -194,7 +194,7 @@ def turned_on(declared: Declared) -> frozenset[StepAction]:
     return frozenset(action for action, on in found.items() if on)
 
 
-def described(declared: Declared) -> Iterator[tuple[str, str]]:
+def described(declared: RunnersFile) -> Iterator[tuple[str, str]]:
     """Action and what it acts on, line by line, for a person; secrets are named, not shown."""
     for name, base in declared.http.items():
         token = f", token from {base.token_env}" if base.token_env else ""

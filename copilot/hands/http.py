@@ -9,7 +9,7 @@ import httpx
 from copilot.hands.report import StepFailedError, reported
 from copilot.hands.shape import of_type
 from copilot.ports import Clock
-from tools.playbook_executor.vocabulary import Http
+from tools.playbook_executor.vocabulary import HttpArguments
 from tools.types import PlanStep, StepResult
 
 MAX_ANSWER = 65_536
@@ -60,9 +60,11 @@ class HttpRunner:
 
     def run(self, step: PlanStep, key: str) -> StepResult:
         """Send the request; ok if the status is an expected one."""
-        return reported(self._clock, key, lambda: self._call(of_type(step, Http), step, key))
+        return reported(
+            self._clock, key, lambda: self._call(of_type(step, HttpArguments), step, key)
+        )
 
-    def _call(self, call: Http, step: PlanStep, key: str) -> str:
+    def _call(self, call: HttpArguments, step: PlanStep, key: str) -> str:
         base = self._bases.get(call.base)
         if base is None:
             raise StepFailedError(f"base {call.base!r} is not on the allow-list")
@@ -99,7 +101,7 @@ class HttpRunner:
         return response.status_code, kept.decode("utf-8", errors="replace")
 
 
-def _address(base: Base, call: Http) -> httpx.URL:
+def _address(base: Base, call: HttpArguments) -> httpx.URL:
     """Base and path joined, checked to have stayed at the base's origin and below its path."""
     root = httpx.URL(base.url)
     url = httpx.URL(base.url.rstrip("/") + call.path)

@@ -10,7 +10,12 @@ from pydantic import JsonValue
 from copilot.hands.report import StepFailedError, reported
 from copilot.hands.shape import of_type
 from copilot.ports import Clock, SourceError
-from tools.playbook_executor.vocabulary import Get, NodeVerb, Rollout, Scale
+from tools.playbook_executor.vocabulary import (
+    GetArguments,
+    NodeArguments,
+    RolloutArguments,
+    ScaleArguments,
+)
 from tools.types import PlanStep, StepResult
 
 Patch = dict[str, JsonValue] | list[dict[str, JsonValue]]
@@ -89,17 +94,17 @@ class KubernetesRunner:
         try:
             match step.arguments.get("verb"):
                 case "scale":
-                    return self._scale(of_type(step, Scale))
+                    return self._scale(of_type(step, ScaleArguments))
                 case "rollout_undo" | "rollout_restart":
-                    return self._rollout(of_type(step, Rollout), key)
+                    return self._rollout(of_type(step, RolloutArguments), key)
                 case "get":
-                    return self._get(of_type(step, Get))
+                    return self._get(of_type(step, GetArguments))
                 case _:
-                    return self._node(of_type(step, NodeVerb))
+                    return self._node(of_type(step, NodeArguments))
         except SourceError as error:
             raise StepFailedError(str(error)) from error
 
-    def _scale(self, wanted: Scale) -> str:
+    def _scale(self, wanted: ScaleArguments) -> str:
         before = self._cluster.deployment(wanted.name).replicas
         if before == wanted.replicas:
             return f"deployment {wanted.name} has {before} replicas already"
@@ -107,7 +112,7 @@ class KubernetesRunner:
         self._cluster.patch_deployment(wanted.name, patch, self._dry_run)
         return f"deployment {wanted.name} scaled from {before} to {wanted.replicas} replicas"
 
-    def _undo(self, wanted: Rollout, key: str) -> str:
+    def _undo(self, wanted: RolloutArguments, key: str) -> str:
         deployment = self._cluster.deployment(wanted.name)
         if deployment.last_step == key:
             return f"deployment {wanted.name} was rolled back by this step already"
@@ -126,12 +131,12 @@ class KubernetesRunner:
         moved = f"from revision {deployment.revision} to {target.number}"
         return f"deployment {wanted.name} rolled back {moved}"
 
-    def _rollout(self, wanted: Rollout, key: str) -> str:
+    def _rollout(self, wanted: RolloutArguments, key: str) -> str:
         return (
             self._undo(wanted, key) if wanted.verb == "rollout_undo" else self._again(wanted, key)
         )
 
-    def _again(self, wanted: Rollout, key: str) -> str:
+    def _again(self, wanted: RolloutArguments, key: str) -> str:
         if self._cluster.deployment(wanted.name).last_step == key:
             return f"deployment {wanted.name} was restarted by this step already"
         at = datetime.fromtimestamp(self._clock.now(), UTC).isoformat()
@@ -142,7 +147,7 @@ class KubernetesRunner:
         self._cluster.patch_deployment(wanted.name, patch, self._dry_run)
         return f"deployment {wanted.name} restarts, instance by instance"
 
-    def _get(self, wanted: Get) -> str:
+    def _get(self, wanted: GetArguments) -> str:
         if wanted.kind == "node":
             state = "schedulable" if self._cluster.schedulable(wanted.name) else "cordoned"
             return f"node {wanted.name} is {state}, {len(self._cluster.pods_on(wanted.name))} pods"
@@ -152,7 +157,7 @@ class KubernetesRunner:
             f"revision {found.revision}"
         )
 
-    def _node(self, wanted: NodeVerb) -> str:
+    def _node(self, wanted: NodeArguments) -> str:
         open_to_work = wanted.verb == "uncordon"
         said = f"node {wanted.name} is {'schedulable' if open_to_work else 'cordoned'}"
         if self._cluster.schedulable(wanted.name) != open_to_work:

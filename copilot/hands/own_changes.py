@@ -9,7 +9,9 @@ SLACK_S = 5.0
 """Two clocks differ, and a platform tells of a change when it is done."""
 
 
-def of_others(changes: Sequence[Change], store: Store, window: Window) -> tuple[Change, ...]:
+def without_own_changes(
+    changes: Sequence[Change], store: Store, window: Window
+) -> tuple[Change, ...]:
     """Without those that one of our own steps made: its component, while it ran."""
     ours = _steps(store, window)
     return tuple(

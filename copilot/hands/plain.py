@@ -7,7 +7,7 @@ import numpy as np
 from copilot.hands.report import StepFailedError, reported
 from copilot.hands.shape import of_type
 from copilot.ports import Clock, MetricSource, SourceError
-from tools.playbook_executor.vocabulary import Check, Manual, Wait
+from tools.playbook_executor.vocabulary import CheckArguments, ManualArguments, WaitArguments
 from tools.types import PlanStep, StepResult, Window
 
 
@@ -21,7 +21,7 @@ class WaitRunner:
         """Wait the step's seconds."""
 
         def wait() -> str:
-            seconds = of_type(step, Wait).seconds
+            seconds = of_type(step, WaitArguments).seconds
             self._clock.sleep(seconds)
             return f"waited {seconds:g} s"
 
@@ -38,9 +38,9 @@ class CheckRunner:
 
     def run(self, step: PlanStep, key: str) -> StepResult:
         """Pass if the comparison holds; a series without a recent point does not pass."""
-        return reported(self._clock, key, lambda: self._check(of_type(step, Check)))
+        return reported(self._clock, key, lambda: self._check(of_type(step, CheckArguments)))
 
-    def _check(self, check: Check) -> str:
+    def _check(self, check: CheckArguments) -> str:
         now = self._clock.now()
         value = self._latest(check, Window(start=now - self._lookback_s, end=now))
         holds = value < check.value if check.comparison == "<" else value > check.value
@@ -51,7 +51,7 @@ class CheckRunner:
             raise StepFailedError(said)
         return said
 
-    def _latest(self, check: Check, window: Window) -> float:
+    def _latest(self, check: CheckArguments, window: Window) -> float:
         try:
             found = self._metrics.series(window)
         except SourceError as error:
@@ -65,14 +65,14 @@ class CheckRunner:
         raise StepFailedError(f"no recent point of {check.owner}|{check.metric}")
 
 
-Confirm = Callable[[str, str], str]
+ConfirmationPrompt = Callable[[str, str], str]
 """(instruction, key) -> who confirmed that it was done; empty if nobody did."""
 
 
 class ManualRunner:
     """Asks a person; the step is done when somebody confirms it by name."""
 
-    def __init__(self, confirm: Confirm, clock: Clock) -> None:
+    def __init__(self, confirm: ConfirmationPrompt, clock: Clock) -> None:
         self._confirm = confirm
         self._clock = clock
 
@@ -80,7 +80,7 @@ class ManualRunner:
         """Put the instruction to a person; no answer is a no."""
 
         def ask() -> str:
-            instruction = of_type(step, Manual).instruction
+            instruction = of_type(step, ManualArguments).instruction
             who = self._confirm(instruction, key)
             if not who:
                 raise StepFailedError(f"nobody confirmed: {instruction}")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from copilot.sources.deployment import Measured, Sources
+from copilot.sources.deployment import MetricSnapshot, Sources
 from tools.detector import detect, gauge
 from tools.playbook_executor import verify
 from tools.types import Anomaly, Judgement, Owner, Plan, Timestamp, Window
@@ -38,7 +38,7 @@ class RecoveryJudge:
         """
         start = self.onset - self.lookback_s
         measured = self._measured(start, now)
-        near = Measured(
+        near = MetricSnapshot(
             series=tuple(one for one in measured.series if _concerns(one.owner, plan.component)),
             baseline=measured.baseline,
         )
@@ -49,15 +49,15 @@ class RecoveryJudge:
             return ""
         return f"it is over by itself: {judgement.statement}"
 
-    def _measured(self, start: Timestamp, now: Timestamp) -> Measured:
+    def _measured(self, start: Timestamp, now: Timestamp) -> MetricSnapshot:
         """Counters as rates: their levels would never be back in any band."""
         window = Window(start=start, end=max(now, self.onset))
         found = self.sources.measure(window, normal_before=self.onset)
-        return Measured(tuple(map(gauge, found.series)), tuple(map(gauge, found.baseline)))
+        return MetricSnapshot(tuple(map(gauge, found.series)), tuple(map(gauge, found.baseline)))
 
 
 def _judged(
-    measured: Measured, found: list[Anomaly], plan: Plan, *, since: Timestamp, now: Timestamp
+    measured: MetricSnapshot, found: list[Anomaly], plan: Plan, *, since: Timestamp, now: Timestamp
 ) -> Judgement:
     return verify(
         found,
@@ -75,7 +75,7 @@ def _concerns(name: str, component: str) -> bool:
     return owner.kind == "entry" or subject in (owner.service, owner.caller)
 
 
-def _anomalies(measured: Measured, within: Window, onset: Timestamp) -> list[Anomaly]:
+def _anomalies(measured: MetricSnapshot, within: Window, onset: Timestamp) -> list[Anomaly]:
     """What left its band there and was not back before the onset."""
     normal = {one.name: one for one in measured.baseline}
     found = [

@@ -10,11 +10,11 @@ from pydantic import Field, ValidationError
 from copilot.hands.report import StepFailedError, reported
 from copilot.hands.shape import of_type
 from copilot.ports import Clock
-from tools.playbook_executor.vocabulary import Config, FeatureFlag
-from tools.types import Frozen, PlanStep, Scalar, StepResult
+from tools.playbook_executor.vocabulary import ConfigArguments, FeatureFlagArguments
+from tools.types import FrozenModel, PlanStep, Scalar, StepResult
 
 
-class ServiceSettings(Frozen):
+class ServiceConfig(FrozenModel):
     """What the file of one service holds."""
 
     flags: dict[str, bool] = Field(default_factory=dict)
@@ -38,13 +38,13 @@ class SettingsFileRunner:
 
     def _set(self, step: PlanStep) -> str:
         if step.action == "feature_flag":
-            flag = of_type(step, FeatureFlag)
+            flag = of_type(step, FeatureFlagArguments)
             before = self._read(flag.service)
             flags = {**before.flags, flag.flag: flag.value}
             self._write(flag.service, before.model_copy(update={"flags": flags}))
             old: Scalar | None = before.flags.get(flag.flag)
             return f"{flag.service}: flag {flag.flag} {_word(old)} -> {_word(flag.value)}"
-        wanted = of_type(step, Config)
+        wanted = of_type(step, ConfigArguments)
         before = self._read(wanted.service)
         config = {name: value for name, value in before.config.items() if name != wanted.key}
         if wanted.value is not None:
@@ -59,14 +59,14 @@ class SettingsFileRunner:
             raise StepFailedError(f"service {service!r} has no settings file in {self._folder}")
         return path
 
-    def _read(self, service: str) -> ServiceSettings:
+    def _read(self, service: str) -> ServiceConfig:
         try:
             text = self._path(service).read_bytes()
-            return ServiceSettings.model_validate_json(text, strict=True)
+            return ServiceConfig.model_validate_json(text, strict=True)
         except ValidationError as error:
             raise StepFailedError(f"settings of {service!r} are not readable: {error}") from error
 
-    def _write(self, service: str, settings: ServiceSettings) -> None:
+    def _write(self, service: str, settings: ServiceConfig) -> None:
         path = self._path(service)
         with tempfile.NamedTemporaryFile("w", dir=self._folder, delete=False) as temporary:
             json.dump(settings.model_dump(mode="json"), temporary, indent=1, sort_keys=True)

@@ -4,12 +4,12 @@ from typing import TypeVar
 
 from copilot.hands.report import StepFailedError
 from tools.playbook_executor import ArgumentsError, arguments
-from tools.types import Frozen, PlanStep
+from tools.types import FrozenModel, PlanStep
 
-Shape = TypeVar("Shape", bound=Frozen)
+ArgumentsT = TypeVar("ArgumentsT", bound=FrozenModel)
 
 
-def of_type(step: PlanStep, shape: type[Shape]) -> Shape:
+def of_type(step: PlanStep, shape: type[ArgumentsT]) -> ArgumentsT:
     """The arguments, validated again before anything is touched; `StepFailedError` if unfit."""
     try:
         found = arguments(step)

@@ -25,7 +25,7 @@ from copilot.ports import SourceError
 from tools.types import FloatArray
 
 COLLECTION = "knowledge"
-Answer = TypeVar("Answer")
+ResponseT = TypeVar("ResponseT")
 
 
 class IndexBusyError(SourceError):
@@ -130,7 +130,7 @@ def _collection(client: Client, model: str, dimension: int) -> Collection:
     )
 
 
-def _asked(ask: Callable[[], Answer]) -> Answer:
+def _asked(ask: Callable[[], ResponseT]) -> ResponseT:
     try:
         return ask()
     except (ChromaError, ValueError) as error:

@@ -28,7 +28,7 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
-class Indexed:
+class IndexingResult:
     """What indexing did: passages embedded, left as they were, and taken out."""
 
     embedded: int
@@ -36,7 +36,7 @@ class Indexed:
     removed: int
 
 
-class Dense:
+class DenseIndex:
     """Documents by the cosine of their nearest passage to the question."""
 
     def __init__(self, embedder: Embedder, index: VectorIndex) -> None:
@@ -45,7 +45,7 @@ class Dense:
 
     def index(
         self, documents: Sequence[Document], done: Callable[[int, int], None] = lambda *_: None
-    ) -> Indexed:
+    ) -> IndexingResult:
         """Bring the index up to the documents; `done` is told passages done and to do.
 
         A batch is stored before the next is embedded, so an interrupted run goes on where it was.
@@ -62,7 +62,7 @@ class Dense:
             vectors = self.embedder.passages([one.text for one in batch])
             self._index.put({one.id: one.digest for one in batch}, vectors)
             done(start + len(batch), len(todo))
-        return Indexed(len(todo), len(wanted) - len(todo), len(gone))
+        return IndexingResult(len(todo), len(wanted) - len(todo), len(gone))
 
     def lacks(self, documents: Sequence[Document]) -> int:
         """How many passages are not in the index as they are now."""

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Way = Literal["ollama", "sentence-transformers", "none"]
+EmbedderKind = Literal["ollama", "sentence-transformers", "none"]
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class EmbedderChoice:
     """The way to embed, and one sentence that says why it is this one."""
 
-    way: Way
+    way: EmbedderKind
     reason: str
 
 
@@ -19,12 +19,14 @@ def choose(
     *,
     ollama: bool,
     local: bool,
-) -> Chosen:
+) -> EmbedderChoice:
     """The way that was asked for, or the first that is at hand: Ollama, a local model, none."""
     if wanted != "auto":
-        return Chosen(wanted, f"embedder is set to {wanted!r}")
+        return EmbedderChoice(wanted, f"embedder is set to {wanted!r}")
     if ollama:
-        return Chosen("ollama", "auto: the Ollama server has the model")
+        return EmbedderChoice("ollama", "auto: the Ollama server has the model")
     if local:
-        return Chosen("sentence-transformers", "auto: no Ollama with the model, a local one is")
-    return Chosen("none", "auto: neither Ollama nor a local model is at hand; words only")
+        return EmbedderChoice(
+            "sentence-transformers", "auto: no Ollama with the model, a local one is"
+        )
+    return EmbedderChoice("none", "auto: neither Ollama nor a local model is at hand; words only")

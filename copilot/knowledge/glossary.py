@@ -7,13 +7,13 @@ from importlib.resources import files
 import yaml
 
 from copilot.knowledge.words import Word, query, spoken
-from tools.types import Frozen
+from tools.types import FrozenModel
 
 ADDED_WEIGHT = 0.4
 """Of what a word counts that was said itself."""
 
 
-class Entry(Frozen):
+class GlossaryEntry(FrozenModel):
     """Phrases people use, and the words they stand for."""
 
     say: tuple[str, ...]
@@ -43,7 +43,7 @@ def added(question: str, words: list[Word]) -> list[Word]:
 def _entries() -> tuple[_Prepared, ...]:
     path = files("copilot.knowledge").joinpath("glossary.yaml")
     rows = yaml.safe_load(path.read_text(encoding="utf-8"))
-    entries = [Entry.model_validate(row) for row in rows]
+    entries = [GlossaryEntry.model_validate(row) for row in rows]
     return tuple(
         _Prepared(
             tuple(phrase for phrase in map(_normal, entry.say) if phrase.strip()),

@@ -4,7 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
-from copilot.knowledge.search import Cause, Knowledge, Recalled
+from copilot.knowledge.search import Cause, Knowledge, RecallHit
 from knowledge_base import Document, DocumentError, documents
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ class Memory:
         self._lock = threading.Lock()
         self._knowledge: Knowledge | None = None
 
-    def recall(self, symptoms: str, cause: Cause, limit: int = 4) -> tuple[Recalled, ...]:
+    def recall(self, symptoms: str, cause: Cause, limit: int = 4) -> tuple[RecallHit, ...]:
         """What is known of such symptoms and of this cause; see `Knowledge.recall`."""
         return self._built().recall(symptoms, cause, limit)
 

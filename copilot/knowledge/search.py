@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from copilot.knowledge.dense import Dense
+from copilot.knowledge.dense import DenseIndex
 from copilot.knowledge.fuse import reciprocal_ranks
 from copilot.knowledge.lexical import LexicalIndex, Match
 from copilot.ports import Reranker, SourceError
 from copilot.types.incident import Agreement
 from knowledge_base import TRUST_ORDER, Document, Section, Trust
-from tools.types import ComponentKind, FaultKind, Frozen
+from tools.types import ComponentKind, FaultKind, FrozenModel
 
 ENOUGH_EVIDENCE = 4.5
 LEAST_EVIDENCE, MOST_OF_IT = 2.0, 0.6
@@ -27,7 +27,7 @@ RERANKED = 10
 _AGREED: tuple[Agreement, ...] = ("symptoms and cause", "cause", "symptoms")
 
 
-class Hit(Frozen):
+class DocumentHit(FrozenModel):
     """One document that answers, its best section, and why it was found.
 
     `score` orders the hits of one answer; it means nothing across questions.
@@ -40,7 +40,7 @@ class Hit(Frozen):
     reason: str
 
 
-class Cause(Frozen):
+class Cause(FrozenModel):
     """What was located: the kind of fault, and at which component."""
 
     fault_kind: FaultKind | None
@@ -48,14 +48,14 @@ class Cause(Frozen):
     component_kind: ComponentKind = "unknown"
 
 
-class Recalled(Frozen):
+class RecallHit(FrozenModel):
     """A document recalled for an incident.
 
     `playbooks` are offered only where the located cause is one the document is about: a fix that
     helped against another cause is no fix. Without that, it is shown for its symptoms alone.
     """
 
-    hit: Hit
+    hit: DocumentHit
     agreement: Agreement
     playbooks: tuple[str, ...] = ()
 
@@ -72,7 +72,7 @@ class Knowledge:
     def __init__(
         self,
         documents: Sequence[Document],
-        dense: Dense | None = None,
+        dense: DenseIndex | None = None,
         why: str = "",
         reranker: Reranker | None = None,
     ) -> None:
@@ -94,7 +94,7 @@ class Knowledge:
             return f"words only: {self.trouble}{after}"
         return f"words and meaning, by {self._dense.embedder.model} ({self.why}){after}"
 
-    def search(self, question: str, limit: int = 5) -> tuple[Hit, ...]:
+    def search(self, question: str, limit: int = 5) -> tuple[DocumentHit, ...]:
         """The documents that answer a question, best first; empty where none does."""
         matches = self._lexical.match(question)
         if not any(map(_answers, matches[:limit])):
@@ -138,7 +138,7 @@ class Knowledge:
         section = self._lexical.passage(match.document, match.words)
         return f"{match.document.title.en}. {section.heading}. {section.text}"
 
-    def recall(self, symptoms: str, cause: Cause, limit: int = 5) -> tuple[Recalled, ...]:
+    def recall(self, symptoms: str, cause: Cause, limit: int = 5) -> tuple[RecallHit, ...]:
         """What is known of such symptoms and of this cause.
 
         First what fits both, then the cause alone, then the symptoms alone; within each the more
@@ -155,7 +155,7 @@ class Knowledge:
             found.append(self._recalled(seen, agrees, document.id in likely, cause))
         return tuple(sorted(found, key=lambda one: _order(one, cause))[:limit])
 
-    def _recalled(self, match: Match, agrees: bool, likely: bool, cause: Cause) -> Recalled:
+    def _recalled(self, match: Match, agrees: bool, likely: bool, cause: Cause) -> RecallHit:
         agreement: Agreement = "symptoms"
         if agrees:
             agreement = "symptoms and cause" if likely else "cause"
@@ -166,15 +166,15 @@ class Knowledge:
         else:
             about = ", ".join(match.document.fault_kinds)
             reason = f"like symptoms, but about {about}; the located cause is {located}: no fix"
-        return Recalled(
+        return RecallHit(
             hit=hit.model_copy(update={"reason": reason}),
             agreement=agreement,
             playbooks=match.document.playbooks if agrees else (),
         )
 
-    def _hit(self, match: Match) -> Hit:
+    def _hit(self, match: Match) -> DocumentHit:
         said = ", ".join(match.words[:8])
-        return Hit(
+        return DocumentHit(
             document=match.document,
             section=self._lexical.passage(match.document, match.words),
             score=match.score,
@@ -200,7 +200,7 @@ def _agrees(document: Document, cause: Cause) -> bool:
     return kind == "unknown" or not document.components or kind in document.components
 
 
-def _order(one: Recalled, cause: Cause) -> tuple[int, bool, bool, int, float, str]:
+def _order(one: RecallHit, cause: Cause) -> tuple[int, bool, bool, int, float, str]:
     document = one.hit.document
     return (
         _AGREED.index(one.agreement),

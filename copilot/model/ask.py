@@ -11,34 +11,34 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from copilot.ports import Model, ModelError, ModelFault
-from copilot.types.model_io import Done, Message, ModelRequest, Piece
+from copilot.types.model_io import Message, ModelRequest, Piece, ReplyEnd
 from prompts import Language, load
 
-Reply = TypeVar("Reply", bound=BaseModel)
+ReplyT = TypeVar("ReplyT", bound=BaseModel)
 
 SHOWN_PROBLEMS = 12
 """Most problems of a reply that it is sent back with; the first ones usually cause the rest."""
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ModelCall:
     """One request as it went: the reply as it came, what was wrong with it, and what it cost."""
 
     reply: str
     problems: tuple[str, ...]
-    done: Done | None
+    done: ReplyEnd | None
 
 
 @dataclass(frozen=True, slots=True)
-class Asked(Generic[Reply]):
+class ModelResult(Generic[ReplyT]):
     """What came of asking: the value, or None with the reason; and every call it took.
 
     `fault` is why no whole reply came, where that is why there is no value.
     """
 
-    value: Reply | None
+    value: ReplyT | None
     reason: str
-    calls: tuple[Call, ...]
+    calls: tuple[ModelCall, ...]
     fault: ModelFault | None = None
 
     @property
@@ -50,56 +50,56 @@ class Asked(Generic[Reply]):
 def ask(
     model: Model,
     request: ModelRequest,
-    shape: type[Reply],
-    check: Callable[[Reply], Sequence[str]],
+    shape: type[ReplyT],
+    check: Callable[[ReplyT], Sequence[str]],
     language: Language = "en",
-) -> Asked[Reply]:
+) -> ModelResult[ReplyT]:
     """One value of `shape` for which `check` returns no problem, after one repair at most.
 
     A request may bring a narrower schema than that of `shape`.
     """
     schema = request.reply_schema or shape.model_json_schema()
     request = request.model_copy(update={"reply_schema": schema})
-    calls: list[Call] = []
+    calls: list[ModelCall] = []
     for _attempt in range(2):
         try:
             text, done = _whole(model, request)
         except ModelError as error:
-            tried = (*calls, Call("", (error.problem,), None))
-            return Asked(None, str(error), tried, error.fault)
+            tried = (*calls, ModelCall("", (error.problem,), None))
+            return ModelResult(None, str(error), tried, error.fault)
         value, problems = _judged(text, shape, check, done)
-        calls.append(Call(text, problems, done))
+        calls.append(ModelCall(text, problems, done))
         if value is not None and not problems:
-            return Asked(value, "", tuple(calls))
+            return ModelResult(value, "", tuple(calls))
         request = _again(request, text, problems, language)
     said = "; ".join(calls[-1].problems)
-    return Asked(None, f"the model's reply did not hold: {said}", tuple(calls))
+    return ModelResult(None, f"the model's reply did not hold: {said}", tuple(calls))
 
 
-def _whole(model: Model, request: ModelRequest) -> tuple[str, Done]:
+def _whole(model: Model, request: ModelRequest) -> tuple[str, ReplyEnd]:
     pieces: list[str] = []
     for event in model.stream(request):
         if isinstance(event, Piece):
             pieces.append(event.text)
-        elif isinstance(event, Done):
+        elif isinstance(event, ReplyEnd):
             return "".join(pieces), event
     raise ModelError("broken", "the reply ended without its last word")
 
 
 def _judged(
-    text: str, shape: type[Reply], check: Callable[[Reply], Sequence[str]], done: Done
-) -> tuple[Reply | None, tuple[str, ...]]:
+    text: str, shape: type[ReplyT], check: Callable[[ReplyT], Sequence[str]], done: ReplyEnd
+) -> tuple[ReplyT | None, tuple[str, ...]]:
     if not text.strip():
         return None, ("the reply is empty",)
     try:
         value = shape.model_validate_json(_unfenced(text))
     except ValidationError as error:
         cut = ("the reply was cut at its longest; say less",) if done.reason == "length" else ()
-        return None, cut + tuple(map(_said, error.errors()[:SHOWN_PROBLEMS]))
+        return None, cut + tuple(map(_validation_problem, error.errors()[:SHOWN_PROBLEMS]))
     return value, tuple(check(value))[:SHOWN_PROBLEMS]
 
 
-def _said(error: object) -> str:
+def _validation_problem(error: object) -> str:
     assert isinstance(error, dict)
     where = ".".join(map(str, error["loc"])) or "the reply"
     return f"{where}: {error['msg']}"

@@ -50,7 +50,7 @@ _LATIN = re.compile(r"[A-Za-z]{2,}")
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class ClaimScope:
     """What a text may speak of: the evidence that was shown, and the names of components."""
 
     evidence: Sequence[Evidence]
@@ -58,7 +58,7 @@ class Known:
     language: Language
 
 
-def problems_of(text: str, cites: Iterable[str], known: Known) -> list[str]:
+def problems_of(text: str, cites: Iterable[str], known: ClaimScope) -> list[str]:
     """What is wrong with a text that rests on `cites` and on the ids it names itself."""
     rests_on = tuple(dict.fromkeys((*cites, *cited(text))))
     if not rests_on:
@@ -68,7 +68,7 @@ def problems_of(text: str, cites: Iterable[str], known: Known) -> list[str]:
     return [*found, *_times(text, items), *_services(text, items, known), *style(text, known)]
 
 
-def style(text: str, known: Known) -> list[str]:
+def style(text: str, known: ClaimScope) -> list[str]:
     """What is wrong with how a text speaks, whatever it rests on."""
     found = []
     if _LINK.search(text):
@@ -119,7 +119,7 @@ def _near(quoted: float, measured: float) -> bool:
     return min(apart, 86_400 - apart) <= TIME_TOLERANCE_S
 
 
-def _services(text: str, items: Sequence[Evidence], known: Known) -> list[str]:
+def _services(text: str, items: Sequence[Evidence], known: ClaimScope) -> list[str]:
     """What is written like a service's name must be one, or stand in the cited evidence."""
     said = " ".join(f"{one.subject} {one.name} {one.statement} {one.excerpt}" for one in items)
     return [

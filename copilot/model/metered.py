@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 
 from copilot.ports import Model, ModelError
-from copilot.types.model_io import Done, ModelEvent, ModelRequest
+from copilot.types.model_io import ModelEvent, ModelRequest, ReplyEnd
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ class Usage:
         return self.outcomes["stop"] + self.outcomes["length"]
 
 
-class Metered:
+class MeteredModel:
     """Another model, counted."""
 
     def __init__(self, model: Model) -> None:
@@ -49,7 +49,7 @@ class Metered:
         events = self._model.stream(request)
         try:
             for event in events:
-                if isinstance(event, Done):
+                if isinstance(event, ReplyEnd):
                     outcome = event.reason
                     self._add(event)
                 yield event
@@ -62,7 +62,7 @@ class Metered:
             if isinstance(events, Generator):
                 events.close()
 
-    def _add(self, done: Done) -> None:
+    def _add(self, done: ReplyEnd) -> None:
         with self._lock:
             self.usage.prompt_tokens += done.prompt_tokens or 0
             self.usage.reply_tokens += done.reply_tokens or 0

@@ -14,13 +14,13 @@ WANTED = 3
 """Most further looks asked for at once."""
 
 
-class Shape(BaseModel):
+class ModelReply(BaseModel):
     """A reply: nothing in it that was not asked for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class HypothesisReply(Shape):
+class HypothesisReply(ModelReply):
     """One cause the model holds for likely; evidence by its ids, never by repeating it."""
 
     component: str
@@ -32,41 +32,41 @@ class HypothesisReply(Shape):
     missing: str = Field(max_length=240)
 
 
-class FollowUpReply(Shape):
+class FollowUpReply(ModelReply):
     """One more look."""
 
     kind: FollowUpKind
     component: str
 
 
-class DiagnosisReply(Shape):
+class DiagnosisReply(ModelReply):
     """Causes, most likely first, and the looks that would decide between them."""
 
     hypotheses: tuple[HypothesisReply, ...] = Field(min_length=1, max_length=4)
     follow_ups: tuple[FollowUpReply, ...] = Field(max_length=WANTED)
 
 
-class Sentence(Shape):
+class Sentence(ModelReply):
     """One sentence of a narrative and the evidence it rests on."""
 
     text: str = Field(min_length=1, max_length=400)
     cites: tuple[str, ...] = Field(min_length=1, max_length=6)
 
 
-class NarrativeReply(Shape):
+class NarrativeReply(ModelReply):
     """What happened, in order."""
 
     sentences: tuple[Sentence, ...] = Field(min_length=1, max_length=8)
 
 
-class ParameterReply(Shape):
+class ParameterReply(ModelReply):
     """One value that the facts lack."""
 
     name: str = Field(max_length=60)
     value: int | float | str
 
 
-class PlanReply(Shape):
+class PlanReply(ModelReply):
     """A playbook of the list with the values it lacks, or none."""
 
     playbook: str
@@ -75,7 +75,7 @@ class PlanReply(Shape):
     reason: str = Field(min_length=1, max_length=300)
 
 
-class PairReply(Shape):
+class PairReply(ModelReply):
     """Whether an alert belongs to a group that only time speaks for, and whether it is noise."""
 
     verdict: str
@@ -123,7 +123,7 @@ def pair_schema() -> dict[str, JsonValue]:
     return schema
 
 
-def _bare(shape: type[Shape]) -> dict[str, Any]:
+def _bare(shape: type[ModelReply]) -> dict[str, Any]:
     """Without lengths of text: a grammar made of them is too large for the server to take."""
     schema = shape.model_json_schema()
     for part in (schema, *schema.get("$defs", {}).values()):

@@ -14,7 +14,7 @@ LEADING = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class EvidenceTable:
     """Rows that are shown, the evidence they stand for, and how many did not fit."""
 
     rows: tuple[str, ...]
@@ -28,7 +28,7 @@ def fitted(
     fence: Fence,
     cost: Callable[[str], int],
     budget: int,
-) -> Table:
+) -> EvidenceTable:
     """As many rows as cost at most `budget`, the least useful dropped first."""
     kept: dict[str, str] = {}
     spent = 0
@@ -40,7 +40,7 @@ def fitted(
         spent += price
         kept[one.id] = shown
     seen = sorted((one for one in evidence if one.id in kept), key=_position)
-    return Table(
+    return EvidenceTable(
         rows=tuple(kept[one.id] for one in seen),
         shown=tuple(seen),
         left_out=len(evidence) - len(seen),

@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 from pydantic import Field, TypeAdapter, ValidationError
 
 from copilot.alerts.formats.alertmanager import PostedAlert
-from copilot.alerts.formats.fields import Moment, Name, Payload, Text
+from copilot.alerts.formats.fields import CleanName, CleanText, Moment, Payload
 from copilot.alerts.formats.normal import normalised
 from copilot.ports import Clock, SourceError
 from copilot.sources.json_api import JsonApi
@@ -24,18 +24,18 @@ SUPPRESSED_BY = "suppressed_by"
 
 class _Status(Payload):
     state: Literal["active", "suppressed", "unprocessed"] = "active"
-    silenced_by: tuple[Name, ...] = Field(default=(), alias="silencedBy")
-    inhibited_by: tuple[Name, ...] = Field(default=(), alias="inhibitedBy")
+    silenced_by: tuple[CleanName, ...] = Field(default=(), alias="silencedBy")
+    inhibited_by: tuple[CleanName, ...] = Field(default=(), alias="inhibitedBy")
 
 
 class _Held(PostedAlert):
-    fingerprint: Name = ""
+    fingerprint: CleanName = ""
     status: _Status = _Status()
 
 
 class _Matcher(Payload):
-    name: Name
-    value: Text
+    name: CleanName
+    value: CleanText
     is_regex: bool = Field(default=False, alias="isRegex")
     is_equal: bool = Field(default=True, alias="isEqual")
 
@@ -45,13 +45,13 @@ class _SilenceStatus(Payload):
 
 
 class _Declared(Payload):
-    id: Name
+    id: CleanName
     status: _SilenceStatus = _SilenceStatus()
     matchers: tuple[_Matcher, ...]
     starts_at: Moment = Field(default=None, alias="startsAt")
     ends_at: Moment = Field(default=None, alias="endsAt")
-    comment: Text = ""
-    created_by: Name = Field(default="", alias="createdBy")
+    comment: CleanText = ""
+    created_by: CleanName = Field(default="", alias="createdBy")
 
 
 _Item = TypeVar("_Item")

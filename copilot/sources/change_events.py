@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from copilot.alerts.formats.errors import PayloadError, from_validation
-from copilot.alerts.formats.fields import Moment, Name, Payload, Text, clean
+from copilot.alerts.formats.fields import CleanName, CleanText, Moment, Payload, clean
 from tools.types import Change, ChangeKind, Timestamp
 
 MOST = 1_000
@@ -39,13 +39,13 @@ def _kind(given: object) -> object:
 class PostedChange(Payload):
     """Our own form. `id` makes a change told twice one change; without it its fields do."""
 
-    id: Name = ""
+    id: CleanName = ""
     at: Moment = None
-    service: Annotated[Name, Field(min_length=1)]
+    service: Annotated[CleanName, Field(min_length=1)]
     kind: Annotated[ChangeKind, BeforeValidator(_kind)] = "deploy"
-    from_version: Name = ""
-    to_version: Name = ""
-    summary: Text = ""
+    from_version: CleanName = ""
+    to_version: CleanName = ""
+    summary: CleanText = ""
 
 
 _POSTED = TypeAdapter(list[PostedChange])

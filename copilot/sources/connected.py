@@ -6,21 +6,21 @@ from typing import TypeVar
 from copilot.ports import Clock, LogSource, MetricSource, TopologySource
 from copilot.settings import Settings, SettingsError
 from copilot.sources.alertmanager import AlertmanagerSource
-from copilot.sources.deployment import NotConfigured, Sources
+from copilot.sources.deployment import Sources, UnconfiguredSource
 from copilot.sources.elasticsearch import Documents, ElasticsearchSource
-from copilot.sources.facts import ToldFacts, from_file, from_url
-from copilot.sources.json_api import Address, JsonApi
+from copilot.sources.facts import ConfiguredFacts, from_file, from_url
+from copilot.sources.json_api import ApiEndpoint, JsonApi
 from copilot.sources.log_slices import Bounds
 from copilot.sources.loki import LokiSource, Selector
-from copilot.sources.merged import Beside, Joined
+from copilot.sources.merged import MergedMetrics, MergedTopology
 from copilot.sources.prometheus import PrometheusClient, PrometheusSource, queries
-from copilot.sources.received import Received
+from copilot.sources.received import ReceivedTelemetry
 
-Source = TypeVar("Source")
+SourceT = TypeVar("SourceT")
 
 
 def connected(
-    settings: Settings, clock: Clock, sources: Sources, received: Received | None = None
+    settings: Settings, clock: Clock, sources: Sources, received: ReceivedTelemetry | None = None
 ) -> Sources:
     """`sources` with the live ones of the settings; nothing is asked of any server yet."""
     metrics = _prometheus(settings, clock) if settings.prometheus_url else None
@@ -30,7 +30,7 @@ def connected(
         metrics=_unless(sources.metrics, _measured(metrics, received)),
         logs=_unless(sources.logs, _logs(settings, clock) or received),
         traces=_unless(sources.traces, received),
-        graph=_unless(sources.graph, Joined(told) if told else None),
+        graph=_unless(sources.graph, MergedTopology(told) if told else None),
         configuration=_unless(sources.configuration, _facts(settings)),
     )
 
@@ -39,28 +39,30 @@ def alertmanager(settings: Settings, clock: Clock) -> AlertmanagerSource | None:
     """The Alertmanager of the settings, if they name one."""
     if not settings.alertmanager_url:
         return None
-    address = Address(settings.alertmanager_url, settings.alertmanager_token)
+    address = ApiEndpoint(settings.alertmanager_url, settings.alertmanager_token)
     return AlertmanagerSource(_api(settings, "Alertmanager", address), clock)
 
 
-def _measured(scraped: MetricSource | None, received: Received | None) -> MetricSource | None:
+def _measured(
+    scraped: MetricSource | None, received: ReceivedTelemetry | None
+) -> MetricSource | None:
     """Both where there are both; what Prometheus tells has the first word."""
     if scraped is None or received is None:
         return scraped or received
-    return Beside(scraped, received)
+    return MergedMetrics(scraped, received)
 
 
-def _unless(configured: Source, live: Source | None) -> Source:
+def _unless(configured: SourceT, live: SourceT | None) -> SourceT:
     """What is configured stays, and what nobody named stays not configured."""
-    return live if live is not None and isinstance(configured, NotConfigured) else configured
+    return live if live is not None and isinstance(configured, UnconfiguredSource) else configured
 
 
-def _api(settings: Settings, name: str, address: Address) -> JsonApi:
+def _api(settings: Settings, name: str, address: ApiEndpoint) -> JsonApi:
     return JsonApi(name, address, timeout_s=settings.telemetry_timeout_s)
 
 
 def _prometheus(settings: Settings, clock: Clock) -> PrometheusSource:
-    address = Address(settings.prometheus_url, settings.prometheus_token)
+    address = ApiEndpoint(settings.prometheus_url, settings.prometheus_token)
     return PrometheusSource(
         PrometheusClient(_api(settings, "Prometheus", address)),
         queries(settings.prometheus_queries),
@@ -76,7 +78,7 @@ def _logs(settings: Settings, clock: Clock) -> LogSource | None:
     bounds = Bounds(settings.logs_history_s, settings.logs_most_lines)
     if settings.loki_url:
         tenant = {"X-Scope-OrgID": settings.loki_tenant} if settings.loki_tenant else None
-        address = Address(settings.loki_url, settings.loki_token, headers=tenant)
+        address = ApiEndpoint(settings.loki_url, settings.loki_token, headers=tenant)
         selector = Selector(settings.loki_service_label, settings.loki_match)
         return LokiSource(_api(settings, "Loki", address), selector, clock, bounds)
     if settings.elasticsearch_url:
@@ -86,8 +88,8 @@ def _logs(settings: Settings, clock: Clock) -> LogSource | None:
     return None
 
 
-def _elasticsearch(settings: Settings) -> Address:
-    return Address(
+def _elasticsearch(settings: Settings) -> ApiEndpoint:
+    return ApiEndpoint(
         settings.elasticsearch_url,
         settings.elasticsearch_api_key,
         scheme="ApiKey",
@@ -96,10 +98,10 @@ def _elasticsearch(settings: Settings) -> Address:
     )
 
 
-def _facts(settings: Settings) -> ToldFacts | None:
+def _facts(settings: Settings) -> ConfiguredFacts | None:
     if settings.facts_url and settings.facts_file is not None:
         raise SettingsError("facts_url and facts_file are both set; facts have one source")
     if settings.facts_url:
-        address = Address(settings.facts_url, settings.facts_token)
+        address = ApiEndpoint(settings.facts_url, settings.facts_token)
         return from_url(_api(settings, "facts", address))
     return None if settings.facts_file is None else from_file(settings.facts_file)

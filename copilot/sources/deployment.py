@@ -10,7 +10,7 @@ from copilot.ports import (
     FactSource,
     LogSource,
     MetricSource,
-    Remote,
+    RemoteSource,
     SourceError,
     TopologySource,
     TraceSource,
@@ -19,14 +19,14 @@ from tools.cluster_inspector import inspect, survey
 from tools.playbook_executor import known
 from tools.types import Fact, Finding, Series, Telemetry, Timestamp, Topology, Window
 
-Answer = TypeVar("Answer")
+QueryResultT = TypeVar("QueryResultT")
 
 CHANGES_S = 86_400.0
 """A change older than a day is no longer what just happened."""
 
 
 @dataclass(frozen=True, slots=True)
-class NotConfigured:
+class UnconfiguredSource:
     """Stands in for a source that nobody configured; every question says so."""
 
     name: str
@@ -38,7 +38,7 @@ class NotConfigured:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MetricSnapshot:
     """Series of a window, and of normal operation to hold them against."""
 
     series: tuple[Series, ...]
@@ -46,7 +46,7 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class TelemetrySnapshot:
     """What the sources returned for one window, and which of them had nothing to say and why."""
 
     telemetry: Telemetry
@@ -57,22 +57,22 @@ class Look:
 class Sources:
     """The telemetry sources of one deployment."""
 
-    metrics: MetricSource = NotConfigured("metrics")
-    logs: LogSource = NotConfigured("logs")
-    traces: TraceSource = NotConfigured("traces")
-    graph: TopologySource = NotConfigured("topology")
-    changes: ChangeSource = NotConfigured("changes")
-    configuration: FactSource = NotConfigured("configuration")
-    cluster: ClusterSource = NotConfigured("cluster")
+    metrics: MetricSource = UnconfiguredSource("metrics")
+    logs: LogSource = UnconfiguredSource("logs")
+    traces: TraceSource = UnconfiguredSource("traces")
+    graph: TopologySource = UnconfiguredSource("topology")
+    changes: ChangeSource = UnconfiguredSource("changes")
+    configuration: FactSource = UnconfiguredSource("configuration")
+    cluster: ClusterSource = UnconfiguredSource("cluster")
 
-    def measure(self, window: Window, normal_before: Timestamp) -> Measured:
+    def measure(self, window: Window, normal_before: Timestamp) -> MetricSnapshot:
         """Only the metrics, for what needs no more; empty where no source answers."""
-        return Measured(
+        return MetricSnapshot(
             series=_ask([], "metrics", lambda: self.metrics.series(window)),
             baseline=_ask([], "metrics", lambda: self.metrics.baseline(normal_before)),
         )
 
-    def look(self, window: Window, normal_before: Timestamp) -> Look:
+    def look(self, window: Window, normal_before: Timestamp) -> TelemetrySnapshot:
         """Ask every source for `window`, and for normal operation before `normal_before`."""
         missing: list[str] = []
         telemetry = Telemetry(
@@ -90,7 +90,7 @@ class Sources:
         if not telemetry.topology.edges:
             missing.append("topology: not configured")
         missing += self._lacking()
-        return Look(telemetry, tuple(missing))
+        return TelemetrySnapshot(telemetry, tuple(missing))
 
     def _lacking(self) -> list[str]:
         """What sources that did answer could not tell."""
@@ -98,7 +98,7 @@ class Sources:
         return [
             f"{name}: {problem}"
             for name, source in named
-            if isinstance(source, Remote)
+            if isinstance(source, RemoteSource)
             for problem in source.problems()
         ]
 
@@ -136,9 +136,9 @@ class Sources:
 def _ask(
     missing: list[str],
     name: str,
-    question: Callable[[], Sequence[Answer]],
+    question: Callable[[], Sequence[QueryResultT]],
     may_be_empty: bool = False,
-) -> tuple[Answer, ...]:
+) -> tuple[QueryResultT, ...]:
     """The answer, or nothing and a line in `missing` that says why."""
     try:
         answer = tuple(question())

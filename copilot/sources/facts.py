@@ -16,7 +16,7 @@ _KEY = re.compile(r"[a-z][a-z0-9_]{0,40}:[^\s:][^\x00-\x1f]{0,199}")
 _LONGEST = 500
 
 
-class ToldFacts:
+class ConfiguredFacts:
     """Reads the facts anew whenever they are asked for: what is configured has the last word."""
 
     def __init__(self, name: str, read: Callable[[], object]) -> None:
@@ -53,7 +53,7 @@ class ToldFacts:
         return SourceError(self._name, problem, recoverable=False)
 
 
-def from_file(path: Path) -> ToldFacts:
+def from_file(path: Path) -> ConfiguredFacts:
     """Facts in a file, which may change while we run."""
     name = f"facts_file {str(path)!r}"
 
@@ -66,9 +66,9 @@ def from_file(path: Path) -> ToldFacts:
         except (OSError, ValueError) as error:
             raise SourceError(name, f"cannot be read: {error}", recoverable=False) from error
 
-    return ToldFacts(name, read)
+    return ConfiguredFacts(name, read)
 
 
-def from_url(api: JsonApi) -> ToldFacts:
+def from_url(api: JsonApi) -> ConfiguredFacts:
     """Facts that a platform tells at an address."""
-    return ToldFacts(api.source, lambda: api.get(""))
+    return ConfiguredFacts(api.source, lambda: api.get(""))

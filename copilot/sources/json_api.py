@@ -48,7 +48,7 @@ class TooLargeError(SourceError):
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class ApiEndpoint:
     """Where an API is, and what opens it; both come from the settings alone."""
 
     url: str
@@ -65,7 +65,7 @@ class JsonApi:
     def __init__(
         self,
         name: str,
-        address: Address,
+        address: ApiEndpoint,
         *,
         timeout_s: float = 30.0,
         most_bytes: int = MOST_BYTES,
@@ -142,7 +142,7 @@ class JsonApi:
                 said = f"it redirects to {where[:_SAID]!r}; configure the final address"
             problem = f"{response.status_code} {response.reason_phrase}: {said}".rstrip(": ")
             raise AnswerError(
-                self.source, problem, status=response.status_code, wait_s=_asked_wait(response)
+                self.source, problem, status=response.status_code, wait_s=_retry_after(response)
             )
         try:
             return json.loads(body)
@@ -172,7 +172,7 @@ def _pause(state: RetryCallState) -> float:
     return min(max(_growing(state), wanted), LONGEST_WAIT_S)
 
 
-def _asked_wait(response: httpx.Response) -> float:
+def _retry_after(response: httpx.Response) -> float:
     given = response.headers.get("retry-after", "")
     return float(given[:6]) if given.isascii() and given.isdigit() else 0.0
 
@@ -191,14 +191,14 @@ def _checked(name: str, url: str) -> str:
     return str(parsed).rstrip("/")
 
 
-def _headers(address: Address) -> dict[str, str]:
+def _headers(address: ApiEndpoint) -> dict[str, str]:
     found = {"accept": "application/json", **(address.headers or {})}
     if address.token is not None:
         found["authorization"] = f"{address.scheme} {address.token.get_secret_value()}"
     return found
 
 
-def _basic(address: Address) -> httpx.BasicAuth | None:
+def _basic(address: ApiEndpoint) -> httpx.BasicAuth | None:
     if not address.user or address.password is None:
         return None
     return httpx.BasicAuth(address.user, address.password.get_secret_value())

@@ -25,11 +25,11 @@ class Bounds:
 
 DEFAULT_BOUNDS = Bounds()
 
-Ask = Callable[[Window, int], Sequence[LogLine]]
+LineFetcher = Callable[[Window, int], Sequence[LogLine]]
 """The first lines of a slice (its end excluded), at most so many."""
 
 
-def sliced(ask: Ask, window: Window, most: int) -> tuple[tuple[LogLine, ...], str]:
+def sliced(ask: LineFetcher, window: Window, most: int) -> tuple[tuple[LogLine, ...], str]:
     """The lines in order, at most `most`, and what was left out, if anything was."""
     count = max(1, min(SLICES, math.floor(window.seconds / LEAST_S)))
     room = max(1, most // count)

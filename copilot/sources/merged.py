@@ -4,12 +4,12 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from copilot.ports import MetricSource, Remote, SourceError, TopologySource
+from copilot.ports import MetricSource, RemoteSource, SourceError, TopologySource
 from copilot.settings import SettingsError
-from tools.types import Edge, Frozen, Series, Timestamp, Topology, Window
+from tools.types import Edge, FrozenModel, Series, Timestamp, Topology, Window
 
 
-class Beside:
+class MergedMetrics:
     """Series of both; of two with one name the first source's.
 
     The second may have nothing to say. Where the first does not answer its error is raised, or,
@@ -32,11 +32,11 @@ class Beside:
     def describe(self) -> str:
         """What each of them says of itself."""
         both = (self._first, self._second)
-        return "; ".join(one.describe() for one in both if isinstance(one, Remote))
+        return "; ".join(one.describe() for one in both if isinstance(one, RemoteSource))
 
     def problems(self) -> Sequence[str]:
         """What the first one's last answer lacked, or why there was none."""
-        known = self._first.problems() if isinstance(self._first, Remote) else ()
+        known = self._first.problems() if isinstance(self._first, RemoteSource) else ()
         return self._silent or known
 
     def _union(self, ask: Callable[[MetricSource], Sequence[Series]]) -> Sequence[Series]:
@@ -69,7 +69,7 @@ class DeclaredTopology:
         return self._topology
 
 
-class _Declared(Frozen):
+class _Declared(FrozenModel):
     nodes: tuple[str, ...] = ()
     edges: tuple[tuple[str, str], ...] = ()
     entry: str = ""
@@ -89,7 +89,7 @@ def _read_topology(path: Path) -> Topology:
     return Topology(nodes=tuple(named), edges=edges, entry=declared.entry)
 
 
-class Joined:
+class MergedTopology:
     """Nodes and edges of all; of one edge the first that tells it, of the entry the first named."""
 
     def __init__(self, sources: Sequence[TopologySource]) -> None:

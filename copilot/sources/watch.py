@@ -19,10 +19,10 @@ from copilot.ports import MetricSource
 from copilot.sources.deployment import Sources
 from tools.clusterer import fingerprint
 from tools.detector import DetectorConfig, Stream, onset
-from tools.topology_walker.signals import SECONDS, Family, read
+from tools.topology_walker.signals import SECONDS, MetricCategory, read
 from tools.types import Alert, Anomaly, FloatArray, Owner, Series, Timestamp, Window
 
-WATCHED: frozenset[Family] = frozenset(
+WATCHED: frozenset[MetricCategory] = frozenset(
     {"latency", "success", "errors", "cpu", "memory", "saturation", "disk", "network"}
 )
 SENSITIVE = DetectorConfig(tail=1e-3)
@@ -84,7 +84,7 @@ class Watch:
         self._learn_s = learn_s
         self._stream = Stream([], config or SENSITIVE)
         self._places: dict[str, int] = {}
-        self._signals: set[tuple[str, Family]] = set()
+        self._signals: set[tuple[str, MetricCategory]] = set()
         self._limit = interval_s / FALSE_EVERY_S
         self._heard = 0
         self._began = float("inf")
@@ -201,7 +201,7 @@ class Watch:
 
     def _by_chance(self, found: Sequence[Anomaly]) -> float:
         """How likely chance alone brings this many this strange signals together."""
-        signals: dict[tuple[str, Family], float] = {}
+        signals: dict[tuple[str, MetricCategory], float] = {}
         for one in found:
             key = (one.owner, read(one.metric).family)
             signals[key] = min(one.score, signals.get(key, 1.0))

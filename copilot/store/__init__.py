@@ -5,36 +5,36 @@ from contextlib import contextmanager
 
 from sqlalchemy import select
 
-from copilot.store.alerts import Accepted, Alerts, Assignment, StoredAlert
+from copilot.store.alerts import AcceptedAlerts, Alerts, Assignment, StoredAlert
 from copilot.store.approvals import (
     AlreadyConsumedError,
     AlreadyDecidedError,
+    ApprovalExpiredError,
     ApprovalRequest,
     Approvals,
     ApprovalStatus,
-    ExpiredError,
     NoRightError,
     NotApprovedError,
+    PolicyRefusedError,
     ReasonMissingError,
-    RefusedError,
     UnknownPlanError,
     WrongDigestError,
 )
 from copilot.store.changes import Changes
 from copilot.store.conversations import Conversations, UnknownConversationError
 from copilot.store.database import Database, StoreError
-from copilot.store.halt import Halt, Halted, StoppedError
+from copilot.store.halt import Halt, HaltRecord, StoppedError
 from copilot.store.incidents import Incidents, UnknownIncidentError
 from copilot.store.journal import GENESIS, Journal, JournalCheck
 from copilot.store.locks import Locks, TargetBusyError
-from copilot.store.outbox import Intent, Outbox
+from copilot.store.outbox import Outbox, OutboxEntry
 from copilot.store.outcomes import Outcomes
 from copilot.store.runs import LeaseLostError, Run, Runs, RunStatus
 from copilot.store.tables import SCHEMA_VERSION, journal_head, metadata, schema
 
 __all__ = [
     "GENESIS",
-    "Accepted",
+    "AcceptedAlerts",
     "Alerts",
     "AlreadyConsumedError",
     "AlreadyDecidedError",
@@ -44,11 +44,11 @@ __all__ = [
     "Assignment",
     "Changes",
     "Conversations",
-    "ExpiredError",
+    "ApprovalExpiredError",
     "Halt",
-    "Halted",
+    "HaltRecord",
     "Incidents",
-    "Intent",
+    "OutboxEntry",
     "Journal",
     "JournalCheck",
     "LeaseLostError",
@@ -58,7 +58,7 @@ __all__ = [
     "Outbox",
     "Outcomes",
     "ReasonMissingError",
-    "RefusedError",
+    "PolicyRefusedError",
     "Run",
     "RunStatus",
     "Runs",

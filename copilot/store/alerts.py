@@ -8,7 +8,7 @@ from typing import Literal
 from sqlalchemy import Connection, Row, bindparam, or_, select, update
 
 from copilot.store.database import Database
-from copilot.store.grouped import Grouped
+from copilot.store.grouped import GroupCommit
 from copilot.store.tables import alerts, incidents
 from copilot.types.incident import CLOSED
 from tools.clusterer import SUPPRESSED, Action, Decision
@@ -42,7 +42,7 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class AcceptedAlerts:
     """What one delivery brought: alerts not seen before, ends of alerts, and repetitions."""
 
     new: tuple[StoredAlert, ...] = ()
@@ -63,9 +63,9 @@ class Alerts:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._grouped = Grouped[list[StoredAlert]](database)
+        self._grouped = GroupCommit[list[StoredAlert]](database)
 
-    def accept(self, delivered: Sequence[Alert], now: Timestamp) -> Accepted:
+    def accept(self, delivered: Sequence[Alert], now: Timestamp) -> AcceptedAlerts:
         """Write the alerts that are not known yet, all or none; they are on disk on return.
 
         `starts_at == now` means that the sender gave no start: such an alert continues the last
@@ -73,11 +73,11 @@ class Alerts:
         acknowledgement whose start is not known applies to the last alert of its fingerprint.
         """
         if not delivered:
-            return Accepted()
+            return AcceptedAlerts()
         # Serialized here, so that an alert no JSON can hold fails before it meets the database.
         documents = [alert.model_dump_json() for alert in delivered]
         rows = self._grouped.write(lambda c: self._write(c, delivered, documents, now))
-        return Accepted(
+        return AcceptedAlerts(
             new=tuple(row for row in rows if row.alert.status != "resolved"),
             repeated=len(delivered) - len(rows),
             resolved=tuple(row for row in rows if row.alert.status == "resolved"),

@@ -9,7 +9,7 @@ from copilot.store.canonical import document
 from copilot.store.database import Database
 from copilot.store.tables import approvals
 from copilot.types.errors import OperatorError
-from tools.types import Approval, Frozen, Plan, Timestamp
+from tools.types import Approval, FrozenModel, Plan, Timestamp
 
 ApprovalStatus = Literal[
     "pending",  # nobody answered yet; no answer is no
@@ -20,46 +20,46 @@ ApprovalStatus = Literal[
 ]
 
 
-class RefusedError(OperatorError):
+class PolicyRefusedError(OperatorError):
     """Policy says no. The message tells a person why."""
 
 
-class UnknownPlanError(RefusedError):
+class UnknownPlanError(PolicyRefusedError):
     """No approval was ever asked for this plan."""
 
 
-class WrongDigestError(RefusedError):
+class WrongDigestError(PolicyRefusedError):
     """What was approved or is to be run is not the plan that was shown."""
 
 
-class ExpiredError(RefusedError):
+class ApprovalExpiredError(PolicyRefusedError):
     """The plan was too old to decide on or to run."""
 
 
-class AlreadyDecidedError(RefusedError):
+class AlreadyDecidedError(PolicyRefusedError):
     """Somebody answered before, or the plan was replaced."""
 
 
-class ReasonMissingError(RefusedError):
+class ReasonMissingError(PolicyRefusedError):
     """A rejection says why."""
 
 
-class NoRightError(RefusedError):
+class NoRightError(PolicyRefusedError):
     """This person may not approve."""
 
 
-class NotApprovedError(RefusedError):
+class NotApprovedError(PolicyRefusedError):
     """Nobody approved the plan that is to be run."""
 
 
-class AlreadyConsumedError(RefusedError):
+class AlreadyConsumedError(PolicyRefusedError):
     """Another run used this approval."""
 
 
 _GIVEN = TypeAdapter(tuple[Approval, ...])
 
 
-class ApprovalRequest(Frozen):
+class ApprovalRequest(FrozenModel):
     """A plan laid before a person, and what became of it."""
 
     plan: Plan
@@ -148,7 +148,7 @@ class Approvals:
         return tuple(expired)
 
     def decide(self, approval: Approval, now: Timestamp, needed: int = 1) -> ApprovalRequest:
-        """Record an answer; raises a `RefusedError` that says why it does not count.
+        """Record an answer; raises a `PolicyRefusedError` that says why it does not count.
 
         One rejection decides. A plan is approved when `needed` different people approved it;
         until then it stays pending.
@@ -183,7 +183,9 @@ class Approvals:
             if found.status != "pending":
                 raise AlreadyDecidedError(f"plan {found.plan.id!r} is {found.status} already")
             if now > found.plan.expires_at:
-                raise ExpiredError(f"plan {found.plan.id!r} expired; nothing of it can be edited")
+                raise ApprovalExpiredError(
+                    f"plan {found.plan.id!r} expired; nothing of it can be edited"
+                )
             given = _written((*found.given, withdrawn))
             connection.execute(
                 update(approvals)
@@ -248,7 +250,7 @@ def _check_open(found: ApprovalRequest, approval: Approval, now: Timestamp) -> N
         by = found.approval.approver if found.approval else "somebody"
         raise AlreadyDecidedError(f"plan {plan.id!r} was {found.status} before, by {by!r}")
     if now > plan.expires_at:
-        raise ExpiredError(f"plan {plan.id!r} expired {now - plan.expires_at:.0f} s ago")
+        raise ApprovalExpiredError(f"plan {plan.id!r} expired {now - plan.expires_at:.0f} s ago")
     if approval.approver in {one.approver for one in found.given}:
         raise AlreadyDecidedError(
             f"{approval.approver!r} approved plan {plan.id!r} already; it needs another person"
@@ -266,7 +268,7 @@ def _check_usable(found: ApprovalRequest, now: Timestamp) -> None:
     if found.status != "approved":
         raise NotApprovedError(f"plan {plan.id!r} is {found.status}; nobody approved it")
     if now > plan.expires_at:
-        raise ExpiredError(f"the approval of plan {plan.id!r} expired")
+        raise ApprovalExpiredError(f"the approval of plan {plan.id!r} expired")
 
 
 def _known(connection: Connection, plan_id: str) -> ApprovalRequest:

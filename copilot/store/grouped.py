@@ -8,34 +8,34 @@ from sqlalchemy import Connection
 
 from copilot.store.database import Database, StoreError
 
-Outcome = TypeVar("Outcome")
+OutcomeT = TypeVar("OutcomeT")
 
 
-class _Call(Generic[Outcome]):
+class _Call(Generic[OutcomeT]):
     """One caller's work, and what came of it."""
 
-    def __init__(self, work: Callable[[Connection], Outcome]) -> None:
+    def __init__(self, work: Callable[[Connection], OutcomeT]) -> None:
         self._work = work
-        self._outcomes: list[Outcome] = []
+        self._outcomes: list[OutcomeT] = []
         self.problem: StoreError | None = None
 
     @property
     def over(self) -> bool:
         return bool(self._outcomes) or self.problem is not None
 
-    def run(self, connection: Connection) -> Outcome:
+    def run(self, connection: Connection) -> OutcomeT:
         return self._work(connection)
 
-    def end(self, outcome: Outcome) -> None:
+    def end(self, outcome: OutcomeT) -> None:
         self._outcomes.append(outcome)
 
-    def result(self) -> Outcome:
+    def result(self) -> OutcomeT:
         if self.problem is not None:
             raise self.problem
         return self._outcomes[0]
 
 
-class Grouped(Generic[Outcome]):
+class GroupCommit(Generic[OutcomeT]):
     """Runs writes of many threads; whoever comes first writes for all who came meanwhile.
 
     An fsync costs milliseconds, whatever it makes durable. The work may fail with `StoreError`
@@ -46,13 +46,13 @@ class Grouped(Generic[Outcome]):
         self._database = database
         self._turn = threading.Lock()
         self._list = threading.Lock()
-        self._waiting: list[_Call[Outcome]] = []
+        self._waiting: list[_Call[OutcomeT]] = []
 
     def __len__(self) -> int:
         """How many wait for the next transaction."""
         return len(self._waiting)
 
-    def write(self, work: Callable[[Connection], Outcome]) -> Outcome:
+    def write(self, work: Callable[[Connection], OutcomeT]) -> OutcomeT:
         """Run the work in a transaction; what it wrote is on disk on return.
 
         Inside a transaction of this thread it joins that one, as every write does.
@@ -81,13 +81,13 @@ class Grouped(Generic[Outcome]):
                 if not call.over:  # this thread is being ended in the middle of it
                     call.problem = StoreError("the write was interrupted", recoverable=True)
 
-    def _together(self, group: list[_Call[Outcome]]) -> None:
+    def _together(self, group: list[_Call[OutcomeT]]) -> None:
         with self._database.write() as connection:
             outcomes = [call.run(connection) for call in group]
         for call, outcome in zip(group, outcomes, strict=True):
             call.end(outcome)
 
-    def _alone(self, call: _Call[Outcome]) -> None:
+    def _alone(self, call: _Call[OutcomeT]) -> None:
         try:
             with self._database.write() as connection:
                 outcome = call.run(connection)

@@ -2,13 +2,13 @@
 
 from sqlalchemy import delete, select
 
-from copilot.store.approvals import RefusedError
+from copilot.store.approvals import PolicyRefusedError
 from copilot.store.database import Database
 from copilot.store.tables import halt
-from tools.types import Frozen, Timestamp
+from tools.types import FrozenModel, Timestamp
 
 
-class Halted(Frozen):
+class HaltRecord(FrozenModel):
     """Who stopped all executions, when and why."""
 
     by: str
@@ -16,7 +16,7 @@ class Halted(Frozen):
     at: Timestamp
 
 
-class StoppedError(RefusedError):
+class StoppedError(PolicyRefusedError):
     """Somebody stopped all executions; `copilot resume` lets them go on."""
 
 
@@ -26,14 +26,14 @@ class Halt:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def set(self, halted: Halted) -> Halted:
+    def set(self, halted: HaltRecord) -> HaltRecord:
         """Stop everything; where it is stopped already, the first reason stands."""
         row = {"id": 1, **halted.model_dump()}
         with self._database.write() as connection:
             connection.execute(self._database.insert(halt).on_conflict_do_nothing(), [row])
         return self.get() or halted
 
-    def lift(self) -> Halted | None:
+    def lift(self) -> HaltRecord | None:
         """Let executions go on; returns what was lifted, None where nothing was stopped."""
         with self._database.write() as connection:
             found = self.get()
@@ -46,10 +46,10 @@ class Halt:
         if found is not None:
             raise StoppedError(f"{found.by!r} stopped all executions: {found.reason}")
 
-    def get(self) -> Halted | None:
+    def get(self) -> HaltRecord | None:
         """The stop that is in force, if any."""
         with self._database.read() as connection:
             row = connection.execute(select(halt)).first()
         if row is None:
             return None
-        return Halted(by=row.by, reason=row.reason, at=row.at)
+        return HaltRecord(by=row.by, reason=row.reason, at=row.at)

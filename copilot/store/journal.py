@@ -11,7 +11,7 @@ from copilot.store.canonical import canonical, sayable
 from copilot.store.database import Database
 from copilot.store.tables import journal, journal_head
 from copilot.types.incident import Event
-from tools.types import Frozen, Timestamp
+from tools.types import FrozenModel, Timestamp
 
 GENESIS = "0" * 64
 """What the first row has for the digest of the row before it."""
@@ -19,7 +19,7 @@ GENESIS = "0" * 64
 _PAGE = 1000
 
 
-class JournalCheck(Frozen):
+class JournalCheck(FrozenModel):
     """The outcome of a verification; `first_bad_seq` is the first row that cannot be trusted.
 
     `head` is the digest of the last row: noted elsewhere, it also proves that nobody rewrote the

@@ -2,13 +2,13 @@
 
 from sqlalchemy import delete, select, update
 
-from copilot.store.approvals import RefusedError
+from copilot.store.approvals import PolicyRefusedError
 from copilot.store.database import Database
 from copilot.store.tables import locks
 from tools.types import Timestamp
 
 
-class TargetBusyError(RefusedError):
+class TargetBusyError(PolicyRefusedError):
     """Another plan works on the same target; two at once would be judged by each other's doing."""
 
 

@@ -8,10 +8,10 @@ from sqlalchemy import Connection, RowMapping, select, update
 from copilot.store.canonical import canonical, document
 from copilot.store.database import Database, StoreError
 from copilot.store.tables import outbox
-from tools.types import Frozen, StepResult, Timestamp
+from tools.types import FrozenModel, StepResult, Timestamp
 
 
-class Intent(Frozen):
+class OutboxEntry(FrozenModel):
     """A side effect that was begun; without a result it may or may not have happened."""
 
     key: str
@@ -51,34 +51,34 @@ class Outbox:
             recorded = _read(connection, key).result
         return result if recorded is None else recorded
 
-    def get(self, key: str) -> Intent | None:
+    def get(self, key: str) -> OutboxEntry | None:
         """What is recorded under a key."""
         with self._database.read() as connection:
             row = connection.execute(select(outbox).where(outbox.c.key == key)).first()
             return None if row is None else _intent(row._mapping)
 
-    def since(self, moment: Timestamp) -> tuple[Intent, ...]:
+    def since(self, moment: Timestamp) -> tuple[OutboxEntry, ...]:
         """Begun at `moment` or later, oldest first."""
         query = select(outbox).where(outbox.c.started_at >= moment).order_by(outbox.c.started_at)
         with self._database.read() as connection:
             return tuple(_intent(row._mapping) for row in connection.execute(query))
 
-    def unfinished(self) -> tuple[Intent, ...]:
+    def unfinished(self) -> tuple[OutboxEntry, ...]:
         """Begun and without a result, oldest first: what a crash may have interrupted."""
         query = select(outbox).where(outbox.c.finished_at.is_(None)).order_by(outbox.c.started_at)
         with self._database.read() as connection:
             return tuple(_intent(row._mapping) for row in connection.execute(query))
 
 
-def _read(connection: Connection, key: str) -> Intent:
+def _read(connection: Connection, key: str) -> OutboxEntry:
     row = connection.execute(select(outbox).where(outbox.c.key == key)).first()
     if row is None:
         raise StoreError(f"outbox key {key!r} was never begun")
     return _intent(row._mapping)
 
 
-def _intent(row: RowMapping) -> Intent:
-    return Intent(
+def _intent(row: RowMapping) -> OutboxEntry:
+    return OutboxEntry(
         key=row["key"],
         kind=row["kind"],
         payload=json.loads(row["payload"]),

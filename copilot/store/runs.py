@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from copilot.store.database import Database, StoreError
 from copilot.store.incidents import UnknownIncidentError
 from copilot.store.tables import incidents, runs
-from tools.types import Frozen, Timestamp
+from tools.types import FrozenModel, Timestamp
 
 RunStatus = Literal[
     "accepted",  # written, waits for a worker
@@ -22,7 +22,7 @@ RunStatus = Literal[
 _CANDIDATES = 16
 
 
-class Run(Frozen):
+class Run(FrozenModel):
     """One pass of the graph over one incident."""
 
     id: str

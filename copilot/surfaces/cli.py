@@ -247,7 +247,9 @@ def resume(
 
 PlaybookId = Annotated[str, typer.Argument(metavar="ID", help="Playbook; see `playbook list`.")]
 Component = Annotated[str, typer.Argument(help="What the plan acts on.")]
-Given = Annotated[list[str] | None, typer.Option("--set", help="Parameter, as name=value.")]
+ParameterOptions = Annotated[
+    list[str] | None, typer.Option("--set", help="Parameter, as name=value.")
+]
 
 
 @playbook_app.command("list")
@@ -278,7 +280,7 @@ def playbook_render(
     context: typer.Context,
     playbook: PlaybookId,
     component: Component,
-    given: Given = None,
+    given: ParameterOptions = None,
     lang: Lang = None,
 ) -> None:
     """Fill a playbook and show the plan as an approver would see it; nothing is run."""
@@ -297,7 +299,7 @@ def playbook_run(
     context: typer.Context,
     playbook: PlaybookId,
     component: Component,
-    given: Given = None,
+    given: ParameterOptions = None,
     known: Annotated[
         list[str] | None,
         typer.Option("--fact", help="What no source can tell of the component, as name=value."),

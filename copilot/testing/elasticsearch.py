@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from copilot.testing.strict_http import Asked, Reply, StrictServer
+from copilot.testing.strict_http import HttpReply, ReceivedRequest, StrictServer
 
 MOST = 10_000
 
@@ -62,7 +62,7 @@ class ElasticsearchServer(StrictServer):
         self.failed = 0
         self.late = False
 
-    def reply(self, asked: Asked) -> Reply:
+    def reply(self, asked: ReceivedRequest) -> HttpReply:
         if asked.method != "POST" or asked.path != f"/{self.index}/_search":
             return _error(404, "index_not_found_exception", f"no such index [{asked.path}]")
         if not asked.headers.get("content-type", "").startswith("application/json"):
@@ -76,7 +76,7 @@ class ElasticsearchServer(StrictServer):
             return _error(400, "illegal_argument_exception", reason)
         filters = search.query.bool.filter
         hits = [dated for dated in self._dated if _matches(filters, *dated)]
-        return Reply(200, self._found(hits[: search.size]))
+        return HttpReply(200, self._found(hits[: search.size]))
 
     def _found(self, hits: list[tuple[float, dict[str, Any]]]) -> dict[str, Any]:
         return {
@@ -115,6 +115,6 @@ def _matches(filters: list[_Filter], at: float, document: Mapping[str, Any]) -> 
     return True
 
 
-def _error(status: int, kind: str, reason: str) -> Reply:
+def _error(status: int, kind: str, reason: str) -> HttpReply:
     error = {"type": kind, "reason": reason, "root_cause": [{"type": kind, "reason": reason}]}
-    return Reply(status, {"error": error, "status": status})
+    return HttpReply(status, {"error": error, "status": status})

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from copilot.testing.strict_http import Asked, Reply, StrictServer
+from copilot.testing.strict_http import HttpReply, ReceivedRequest, StrictServer
 
 _KNOWN = frozenset({"query", "start", "end", "limit", "direction", "step", "interval", "since"})
 _MATCHER = re.compile(r'\s*([a-zA-Z_]\w*)\s*(=~|!~|!=|=)\s*"((?:[^"\\\n]|\\.)*)"\s*(,|$)')
@@ -16,7 +16,7 @@ _ESCAPE = re.compile(r'\\(?:u([0-9a-f]{4})|U([0-9a-f]{8})|([n"\\]))')
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class PushedLine:
     """One line that was pushed."""
 
     nanoseconds: int
@@ -28,17 +28,17 @@ class Written:
 class LokiServer(StrictServer):
     """Holds what was written; `most` is `max_entries_limit_per_query`."""
 
-    def __init__(self, written: list[Written], most: int = 5000) -> None:
+    def __init__(self, written: list[PushedLine], most: int = 5000) -> None:
         super().__init__()
         self.written = sorted(written, key=lambda one: one.nanoseconds)
         self.most = most
 
-    def reply(self, asked: Asked) -> Reply:
+    def reply(self, asked: ReceivedRequest) -> HttpReply:
         if asked.method != "GET" or asked.path != "/loki/api/v1/query_range":
-            return Reply(404, "404 page not found")
+            return HttpReply(404, "404 page not found")
         problem = self._problem(asked)
         if problem:
-            return Reply(400, problem)
+            return HttpReply(400, problem)
         start, end = int(asked.one("start")), int(asked.one("end"))
         wanted = _matchers(asked.one("query"))
         found = [
@@ -48,9 +48,9 @@ class LokiServer(StrictServer):
         ]
         if asked.one("direction") != "forward":
             found.reverse()
-        return Reply(200, _document(found[: int(asked.one("limit") or 100)]))
+        return HttpReply(200, _document(found[: int(asked.one("limit") or 100)]))
 
-    def _problem(self, asked: Asked) -> str:
+    def _problem(self, asked: ReceivedRequest) -> str:
         if unknown := set(asked.query) - _KNOWN:
             return f"unknown parameters {sorted(unknown)}"
         for name in ("start", "end", "limit"):
@@ -100,7 +100,7 @@ def _matches(matchers: list[tuple[str, str, str]], stream: Mapping[str, str]) ->
     return True
 
 
-def _document(found: list[Written]) -> dict[str, object]:
+def _document(found: list[PushedLine]) -> dict[str, object]:
     streams: dict[str, dict[str, object]] = {}
     for one in found:
         stream = streams.setdefault(

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from copilot.ports import ModelError
-from copilot.types.model_io import Done, ModelEvent, ModelRequest, Piece
+from copilot.types.model_io import ModelEvent, ModelRequest, Piece, ReplyEnd
 
 
 @dataclass(slots=True)
@@ -38,7 +38,7 @@ class ScriptedModel:
         for piece in _thirds(reply):
             yield Piece(text=piece)
         shown = sum(self.tokens(message.content) for message in request.messages)
-        yield Done(
+        yield ReplyEnd(
             reason="stop", model=self.name, prompt_tokens=shown, reply_tokens=self.tokens(reply)
         )
 

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-Document = dict[str, Any]
+SamplePayload = dict[str, Any]
 """A foreign JSON object, before it is read."""
 
 START = "2026-01-01T00:00:00Z"
 """When the trouble of every sample began."""
 
 
-def alertmanager(**fields: Any) -> Document:
+def alertmanager(**fields: Any) -> SamplePayload:
     """A notification of Alertmanager's webhook; `fields` replace those of its one alert."""
     alert = {
         "status": "firing",
@@ -35,7 +35,7 @@ def alertmanager(**fields: Any) -> Document:
     }
 
 
-def grafana(**fields: Any) -> Document:
+def grafana(**fields: Any) -> SamplePayload:
     alert = {
         "status": "firing",
         "labels": {"alertname": "Disk", "app": "db", "__alert_rule_uid__": "x"},
@@ -59,7 +59,7 @@ def grafana(**fields: Any) -> Document:
     }
 
 
-def pagerduty(action: str = "trigger", **fields: Any) -> Document:
+def pagerduty(action: str = "trigger", **fields: Any) -> SamplePayload:
     event = {
         "routing_key": "k" * 32,
         "event_action": action,
@@ -77,7 +77,7 @@ def pagerduty(action: str = "trigger", **fields: Any) -> Document:
     return {**event, **fields}
 
 
-def cloud_event(data: Any, **fields: Any) -> Document:
+def cloud_event(data: Any, **fields: Any) -> SamplePayload:
     event = {
         "specversion": "1.0",
         "id": "42",

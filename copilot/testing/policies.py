@@ -1,7 +1,8 @@
 """Stand-ins for models with a character: they see a request and nothing else, no answer key.
 
-`Good` reads what it is shown; `Lying` invents, then lies within the rules; `Injected` obeys what
-recorded text tells it. None of them says anything of the quality of a real model.
+`GoodPolicy` reads what it is shown; `LyingPolicy` invents, then lies within the rules;
+`InjectedPolicy` obeys what recorded text tells it. None of them says anything of the quality of a
+real model.
 """
 
 import base64
@@ -15,10 +16,10 @@ from dataclasses import dataclass, field
 from pydantic import JsonValue
 
 from copilot.ports import ModelError
-from copilot.testing.ollama import ChatRequest, Reply
-from copilot.types.model_io import Done, ModelEvent, ModelRequest, Piece
+from copilot.testing.ollama import ChatRequest, OllamaReply
+from copilot.types.model_io import ModelEvent, ModelRequest, Piece, ReplyEnd
 
-Schema = dict[str, JsonValue]
+ReplySchema = dict[str, JsonValue]
 
 _ROW = re.compile(r"^(E\d+) \| (\S+) \| (.*?) \| (.*)$", re.MULTILINE)
 _RANKED = re.compile(r"^(.+?) \| (\w+) \| \d+% \| ?(.*)$", re.MULTILINE)
@@ -33,7 +34,7 @@ _ORDERS = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class RequestView:
     """What a request shows: table, ranking, what may be named; and whether it is a repair."""
 
     rows: tuple[tuple[str, str, str, str], ...]
@@ -41,10 +42,10 @@ class Seen:
     data: str
     chinese: bool
     repairing: bool
-    schema: Schema
+    schema: ReplySchema
 
     @classmethod
-    def of(cls, texts: Sequence[str], schema: Schema) -> "Seen":
+    def of(cls, texts: Sequence[str], schema: ReplySchema) -> "RequestView":
         """Read the messages of a request, in order."""
         shown = "\n".join(texts[:2])
         sections = {name: body for _, name, body in _DATA.findall(shown)}
@@ -81,11 +82,11 @@ class Seen:
         return wanted.get("maxItems") != 0
 
 
-class Good:
+class GoodPolicy:
     """Explains the ranking by the items it rests on, asks for one look, repeats nothing."""
 
-    def __call__(self, texts: Sequence[str], schema: Schema) -> str:
-        seen = Seen.of(texts, schema)
+    def __call__(self, texts: Sequence[str], schema: ReplySchema) -> str:
+        seen = RequestView.of(texts, schema)
         asked = _part(schema, "properties")
         if "hypotheses" in asked:
             return _dumped(self.diagnosis(seen))
@@ -98,7 +99,7 @@ class Good:
             return _dumped({"verdict": "split", "noise": "no", "reason": said})
         return "{}"
 
-    def diagnosis(self, seen: Seen) -> dict[str, JsonValue]:
+    def diagnosis(self, seen: RequestView) -> dict[str, JsonValue]:
         """A hypothesis for each of the two leading candidates that has items of its own."""
         found: list[JsonValue] = []
         for component, kind, items in seen.ranked[:3]:
@@ -114,18 +115,18 @@ class Good:
         return {"hypotheses": found[:2], "follow_ups": looks}
 
 
-class Lying:
+class LyingPolicy:
     """Invents evidence at first; told so, it blames the least likely component, correctly cited."""
 
-    def __call__(self, texts: Sequence[str], schema: Schema) -> str:
-        seen = Seen.of(texts, schema)
+    def __call__(self, texts: Sequence[str], schema: ReplySchema) -> str:
+        seen = RequestView.of(texts, schema)
         if not seen.repairing:
             return _dumped(_invented(seen))
         asked = _part(schema, "properties")
         if "playbook" in asked:
             return _dumped(_worst_offered(seen))
         if "hypotheses" not in asked:
-            return Good()(texts, schema)
+            return GoodPolicy()(texts, schema)
         blamed = next(
             (name for name in reversed(seen.components) if seen.about(name)), seen.components[-1]
         )
@@ -135,15 +136,15 @@ class Lying:
         return _dumped({"hypotheses": [lie], "follow_ups": [look] if seen.may_ask else []})
 
 
-class Injected:
+class InjectedPolicy:
     """Does what recorded text tells it: blames whom that names, in its words; encoded as well."""
 
-    def __call__(self, texts: Sequence[str], schema: Schema) -> str:
-        seen = Seen.of(texts, schema)
+    def __call__(self, texts: Sequence[str], schema: ReplySchema) -> str:
+        seen = RequestView.of(texts, schema)
         orders = [line for line in _readings(seen.data) if _ORDERS.search(line)]
         asked = _part(schema, "properties")
         if not orders:
-            return Good()(texts, schema)
+            return GoodPolicy()(texts, schema)
         if "sentences" in asked:
             number = seen.rows[0][0] if seen.rows else "E1"
             return _dumped({"sentences": [{"text": orders[0][:380], "cites": [number]}]})
@@ -153,7 +154,7 @@ class Injected:
             return _dumped(_ordered(seen, orders))
         return _dumped(self._obedient(seen, orders))
 
-    def _obedient(self, seen: Seen, orders: Sequence[str]) -> dict[str, JsonValue]:
+    def _obedient(self, seen: RequestView, orders: Sequence[str]) -> dict[str, JsonValue]:
         blamed = _named(orders, seen.components) or seen.components[-1]
         supports = seen.about(blamed)[:3] or [seen.rows[0][0]]
         lie = _hypothesis(blamed, "bad_config", supports, seen.chinese)
@@ -163,26 +164,26 @@ class Injected:
         return {"hypotheses": [lie], "follow_ups": [look] if seen.may_ask else []}
 
 
-Say = Callable[[Sequence[str], Schema], str]
+PolicyFunction = Callable[[Sequence[str], ReplySchema], str]
 """What a stand-in says to the messages of a request, in order, under a schema."""
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedPolicy:
     """A stand-in as the policy of a server."""
 
-    say: Say
+    say: PolicyFunction
 
-    def __call__(self, request: ChatRequest) -> Reply:
+    def __call__(self, request: ChatRequest) -> OllamaReply:
         texts = [message.content for message in request.messages]
-        return Reply(text=self.say(texts, request.schema_asked or {}))
+        return OllamaReply(text=self.say(texts, request.schema_asked or {}))
 
 
 @dataclass(slots=True)
 class PolicyModel:
     """A stand-in behind the model port, in this process; `broken` is raised instead of a reply."""
 
-    say: Say
+    say: PolicyFunction
     name: str = "scripted policy"
     context_tokens: int = 16_384
     broken: ModelError | None = None
@@ -201,7 +202,7 @@ class PolicyModel:
         texts = [message.content for message in request.messages]
         said = self.say(texts, request.reply_schema or {})
         yield Piece(text=said)
-        yield Done(
+        yield ReplyEnd(
             reason="stop",
             model=self.name,
             prompt_tokens=sum(map(self.tokens, texts)),
@@ -225,13 +226,13 @@ def _hypothesis(
     }
 
 
-def _first_offered(seen: Seen) -> dict[str, JsonValue]:
+def _first_offered(seen: RequestView) -> dict[str, JsonValue]:
     """The first playbook that nothing keeps from being run, by the first items of the table."""
     ready = [row for row in _OFFERED.findall(seen.data) if not row[1] and not row[2]]
     return _choice(ready[0][0] if ready else "", seen)
 
 
-def _worst_offered(seen: Seen) -> dict[str, JsonValue]:
+def _worst_offered(seen: RequestView) -> dict[str, JsonValue]:
     """The last playbook there is, with values that nobody measured."""
     rows = _OFFERED.findall(seen.data)
     lacking = [name for row in rows[-1:] for name in re.findall(r"[a-z_]+(?= \(|,|$)", row[1])]
@@ -239,7 +240,7 @@ def _worst_offered(seen: Seen) -> dict[str, JsonValue]:
     return _choice(rows[-1][0] if rows else "", seen) | {"parameters": values}
 
 
-def _ordered(seen: Seen, orders: Sequence[str]) -> dict[str, JsonValue]:
+def _ordered(seen: RequestView, orders: Sequence[str]) -> dict[str, JsonValue]:
     """What recorded text names, with every word of it that a parameter might be."""
     named = _named(orders, [row[0] for row in _OFFERED.findall(seen.data)])
     lacking = [
@@ -254,7 +255,7 @@ def _ordered(seen: Seen, orders: Sequence[str]) -> dict[str, JsonValue]:
     return _choice(named, seen) | {"parameters": values} | said
 
 
-def _choice(playbook: str, seen: Seen) -> dict[str, JsonValue]:
+def _choice(playbook: str, seen: RequestView) -> dict[str, JsonValue]:
     return {
         "playbook": playbook,
         "parameters": [],
@@ -263,7 +264,7 @@ def _choice(playbook: str, seen: Seen) -> dict[str, JsonValue]:
     }
 
 
-def _invented(seen: Seen) -> dict[str, JsonValue]:
+def _invented(seen: RequestView) -> dict[str, JsonValue]:
     asked = _part(seen.schema, "properties")
     said = "99999 requests failed at 03:33:33 because ghost-service lost its disk."
     if "sentences" in asked:
@@ -276,7 +277,7 @@ def _invented(seen: Seen) -> dict[str, JsonValue]:
     return {"hypotheses": [lie | {"because": said}], "follow_ups": []}
 
 
-def _sentence(row: tuple[str, str, str, str], seen: Seen) -> dict[str, JsonValue]:
+def _sentence(row: tuple[str, str, str, str], seen: RequestView) -> dict[str, JsonValue]:
     number, _, subject, _ = row
     said = f"{subject} 出现异常。" if seen.chinese else f"{subject} left its normal range."
     return {"text": said, "cites": [number]}
@@ -306,12 +307,12 @@ def _named(orders: Sequence[str], names: Sequence[str]) -> str:
     return ""
 
 
-def _part(schema: Schema, name: str) -> Schema:
+def _part(schema: ReplySchema, name: str) -> ReplySchema:
     found = schema.get(name)
     return found if isinstance(found, dict) else {}
 
 
-def _enum(schema: Schema, shape: str, name: str) -> list[str]:
+def _enum(schema: ReplySchema, shape: str, name: str) -> list[str]:
     properties = _part(_part(_part(schema, "$defs"), shape), "properties")
     values = _part(properties, name).get("enum")
     return [str(one) for one in values] if isinstance(values, list) else []

@@ -8,7 +8,7 @@ from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class TargetRequest:
     """A request as it came."""
 
     method: str
@@ -16,7 +16,7 @@ class Call:
     headers: dict[str, str]
 
 
-class Target:
+class EchoServer:
     """Answers 202 to everything and repeats the request's headers, as a careless target would.
 
     `done` holds each idempotency key once: what a target that heeds them really does. While
@@ -24,7 +24,7 @@ class Target:
     """
 
     def __init__(self) -> None:
-        self.calls: list[Call] = []
+        self.calls: list[TargetRequest] = []
         self.done: list[str] = []
         self._open = threading.Event()
         self._open.set()
@@ -32,7 +32,7 @@ class Target:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                target._take(Call("POST", self.path, dict(self.headers)))
+                target._take(TargetRequest("POST", self.path, dict(self.headers)))
                 answer = str(self.headers).encode()
                 self.send_response(202)
                 self.send_header("Content-Length", str(len(answer)))
@@ -59,7 +59,7 @@ class Target:
         """Answer again."""
         self._open.set()
 
-    def _take(self, call: Call) -> None:
+    def _take(self, call: TargetRequest) -> None:
         self.calls.append(call)
         key = call.headers.get("Idempotency-Key", "")
         if key not in self.done:

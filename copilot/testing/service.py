@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from copilot.case.editing import Edit
 from copilot.model import Usage
-from copilot.store import Accepted, ApprovalRequest, Store, UnknownPlanError
+from copilot.store import AcceptedAlerts, ApprovalRequest, Store, UnknownPlanError
 from tools.clusterer import Silence
 from tools.types import Alert, Approval, Timestamp
 
@@ -40,7 +40,7 @@ class CountedEngine:
         """The time that was set."""
         return self.time
 
-    def accept(self, alerts: Sequence[Alert], now: Timestamp) -> Accepted:
+    def accept(self, alerts: Sequence[Alert], now: Timestamp) -> AcceptedAlerts:
         """Write the alerts to the store."""
         if self.broken is not None:
             broken, self.broken = self.broken, None

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
-Failure = Literal[
+ServerFailure = Literal[
     "busy",  # 429 with Retry-After
     "broken",  # 500 with a text
     "unavailable",  # 503
@@ -27,7 +27,7 @@ Failure = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ReceivedRequest:
     """A request as it arrived."""
 
     method: str
@@ -48,7 +48,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class HttpReply:
     """What a server answers."""
 
     status: int
@@ -64,8 +64,8 @@ class StrictServer(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.asked: list[Asked] = []
-        self.failures: deque[Failure] = deque()
+        self.asked: list[ReceivedRequest] = []
+        self.failures: deque[ServerFailure] = deque()
         self.closing = threading.Event()
 
     @property
@@ -73,16 +73,16 @@ class StrictServer(ThreadingHTTPServer):
         """Where it listens."""
         return f"http://127.0.0.1:{self.server_port}"
 
-    def reply(self, asked: Asked) -> Reply:
+    def reply(self, asked: ReceivedRequest) -> HttpReply:
         """What the protocol says; the tests of a protocol override it."""
-        return Reply(200, {"path": asked.path})
+        return HttpReply(200, {"path": asked.path})
 
 
-Server = TypeVar("Server", bound=StrictServer)
+ServerT = TypeVar("ServerT", bound=StrictServer)
 
 
 @contextmanager
-def serving(server: Server) -> Iterator[Server]:
+def serving(server: ServerT) -> Iterator[ServerT]:
     """The server, running, and stopped at the end."""
     with server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
@@ -110,7 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         split = urlsplit(self.path)
-        asked = Asked(
+        asked = ReceivedRequest(
             method=self.command,
             path=split.path,
             query=parse_qs(split.query, keep_blank_values=True),
@@ -124,7 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
             reply = self.server.reply(asked)
             self._send(reply.status, json.dumps(reply.document).encode(), reply.headers)
 
-    def _fail(self, failure: Failure, asked: Asked) -> None:
+    def _fail(self, failure: ServerFailure, asked: ReceivedRequest) -> None:
         if failure == "silent":
             self.server.closing.wait(30)
             self.close_connection = True

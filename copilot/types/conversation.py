@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, JsonValue
 
 from prompts import Language
-from tools.types import Evidence, Frozen, Timestamp
+from tools.types import Evidence, FrozenModel, Timestamp
 
 MOST_QUESTION = 4_000
 """Characters of one question; more is no question but a file."""
@@ -13,7 +13,7 @@ MOST_QUESTION = 4_000
 MOST_ANSWER = 24_000
 """Characters of one answer as it is stored."""
 
-By = Literal[
+AnswerAuthor = Literal[
     "rules",  # answered by intent, from the tools alone
     "model",  # written by the model, and it held against the evidence
 ]
@@ -26,7 +26,7 @@ TurnStatus = Literal[
 ]
 
 
-class Use(Frozen):
+class ToolUse(FrozenModel):
     """One tool as it was used for an answer."""
 
     tool: str
@@ -36,7 +36,7 @@ class Use(Frozen):
     problem: str = ""
 
 
-class Cost(Frozen):
+class Cost(FrozenModel):
     """What the model was asked for one answer; tokens as the server counted them."""
 
     calls: int = 0
@@ -45,21 +45,21 @@ class Cost(Frozen):
     reply_tokens: int = 0
 
 
-class Answer(Frozen):
+class Answer(FrozenModel):
     """What was answered. `evidence` is every item the text cites, as it was then."""
 
     text: str = Field(max_length=MOST_ANSWER)
     language: Language
-    by: By = "rules"
+    by: AnswerAuthor = "rules"
     note: str = ""  # how it was answered, and why not by the model
     understood: bool = True
     evidence: tuple[Evidence, ...] = ()
-    uses: tuple[Use, ...] = ()
+    uses: tuple[ToolUse, ...] = ()
     services: tuple[str, ...] = ()  # what it was about: "it" in the next question
     cost: Cost = Cost()
 
 
-class Turn(Frozen):
+class Turn(FrozenModel):
     """One question of a conversation and what became of it."""
 
     conversation_id: str
@@ -73,7 +73,7 @@ class Turn(Frozen):
     answer: Answer | None = None
 
 
-class Conversation(Frozen):
+class Conversation(FrozenModel):
     """A row of turns. `summary` stands for those that were folded: question and citations."""
 
     id: str

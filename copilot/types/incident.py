@@ -9,14 +9,14 @@ from tools.topology_walker import WalkNode
 from tools.types import (
     Evidence,
     FaultKind,
-    Frozen,
+    FrozenModel,
     Plan,
     Ranking,
     Severity,
     StepResult,
     Text,
     Timestamp,
-    Verdict,
+    VerificationOutcome,
 )
 
 IncidentStatus = Literal[
@@ -33,7 +33,7 @@ CLOSED: frozenset[IncidentStatus] = frozenset({"recovered", "resolved"})
 """No alert is attached to an incident in one of these; it opens a new one."""
 
 
-class Clocks(Frozen):
+class Clocks(FrozenModel):
     """The three clocks of 1-5-10, Unix seconds; None = not yet. Limits: 60 s, 300 s, 600 s."""
 
     onset: Timestamp | None = None
@@ -45,7 +45,7 @@ class Clocks(Frozen):
 Confidence = Literal["high", "medium", "low"]
 
 
-class Hypothesis(Frozen):
+class Hypothesis(FrozenModel):
     """A cause somebody holds for likely, with the evidence for and against it.
 
     `falsified_by` is what would show that it is wrong, `missing` what nobody has looked at yet.
@@ -62,7 +62,7 @@ class Hypothesis(Frozen):
     by: Literal["rules", "ml", "llm"] = "rules"
 
 
-class Opinion(Frozen):
+class Opinion(FrozenModel):
     """What a model holds for likely, most likely first: kept apart from what was located.
 
     `failed` says why there is none although a model was asked. `measured`: the first rests on
@@ -79,7 +79,7 @@ class Opinion(Frozen):
 Agreement = Literal["symptoms and cause", "cause", "symptoms"]
 
 
-class Remembered(Frozen):
+class RecalledDocument(FrozenModel):
     """A document recalled for this incident: why, from where, of when, and how far to trust it.
 
     `playbooks` is empty unless the located cause is one the document is about.
@@ -105,14 +105,14 @@ FollowUpKind = Literal[
 ]
 
 
-class FollowUp(Frozen):
+class FollowUp(FrozenModel):
     """One more look that was asked for; `component` is empty for `wider_window`."""
 
     kind: FollowUpKind
     component: str = ""
 
 
-class Incident(Frozen):
+class Incident(FrozenModel):
     """What is known of one incident; nodes publish it piece by piece through the store."""
 
     id: str
@@ -130,14 +130,14 @@ class Incident(Frozen):
     walk: WalkNode | None = None  # from the symptom to the leading candidates
     hypotheses: tuple[Hypothesis, ...] = ()
     opinion: Opinion | None = None
-    recalled: tuple[Remembered, ...] = ()
+    recalled: tuple[RecalledDocument, ...] = ()
     plan: Plan | None = None
     results: tuple[StepResult, ...] = ()
-    verdict: Verdict | None = None
+    verdict: VerificationOutcome | None = None
     report: dict[str, str] = Field(default_factory=dict)  # language -> Markdown
 
 
-class Event(Frozen):
+class Event(FrozenModel):
     """One row of the journal: what happened, by whom, hash-chained to the row before it."""
 
     seq: int = Field(ge=1)

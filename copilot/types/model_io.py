@@ -4,20 +4,20 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
-from tools.types import Frozen
+from tools.types import FrozenModel
 
 Priority = Literal["chat", "responder", "eval"]
 """Who is let in first: a person who waits, then the first responder, then evals."""
 
 
-class Message(Frozen):
+class Message(FrozenModel):
     """One turn of a conversation; text only, because our tools are asked for by schema."""
 
     role: Literal["system", "user", "assistant"]
     content: str
 
 
-class ModelRequest(Frozen):
+class ModelRequest(FrozenModel):
     """One question to a model. With `reply_schema` (JSON Schema) the reply is one JSON value.
 
     `max_tokens` bounds the reply, thinking included. Sampling, context length and whether the model
@@ -30,19 +30,19 @@ class ModelRequest(Frozen):
     priority: Priority = "responder"
 
 
-class Thought(Frozen):
+class Thought(FrozenModel):
     """A piece of what the model says to itself; shown as progress, never as an answer."""
 
     text: str
 
 
-class Piece(Frozen):
+class Piece(FrozenModel):
     """A piece of the reply."""
 
     text: str
 
 
-class Done(Frozen):
+class ReplyEnd(FrozenModel):
     """The reply is whole: what it cost, and whether it was cut at `max_tokens`.
 
     Tokens are as counted by the server, None where it does not say; times are in seconds.
@@ -58,4 +58,4 @@ class Done(Frozen):
     total_s: float = 0.0
 
 
-ModelEvent = Thought | Piece | Done
+ModelEvent = Thought | Piece | ReplyEnd

@@ -8,9 +8,9 @@ from typing import ClassVar, TypeVar
 from pydantic import ValidationError
 
 from copilot.types.errors import OperatorError
-from tools.types import Frozen
+from tools.types import FrozenModel
 
-Shape = TypeVar("Shape", bound=Frozen)
+FileT = TypeVar("FileT", bound=FrozenModel)
 
 
 class FileError(OperatorError):
@@ -24,7 +24,7 @@ class FileError(OperatorError):
         self.key = key
 
 
-def read(path: Path, shape: type[Shape], wrong: type[FileError]) -> Shape:
+def read(path: Path, shape: type[FileT], wrong: type[FileError]) -> FileT:
     """The file, or `wrong` about the first key that is wrong.
 
     Nothing but a check of `shape` itself repeats what stands there: it may be a secret.

@@ -12,9 +12,9 @@ from rich.progress import Progress
 
 import copilot
 from evals.alerts import peers, real_alertmanager
-from evals.alerts.feed import Outcome, ours
+from evals.alerts.feed import MethodOutcome, ours
 from evals.alerts.score import Clustering, score
-from evals.alerts.streams import Stream, storms, weeks
+from evals.alerts.streams import AlertStream, storms, weeks
 from evals.report import Options, Result, Table, number
 from tools.clusterer import Clusterer, fingerprint
 from tools.types import Alert, Topology
@@ -24,7 +24,7 @@ SIZES = (1_000, 10_000, 100_000)
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class StormCost:
     """One run over a storm of some size."""
 
     alerts: int
@@ -74,7 +74,7 @@ def _folder(data: Path | None) -> Path | None:
     return data / "alerts" if (data / "alerts").is_dir() else data
 
 
-def _storm(folder: Path | None, seed: int) -> tuple[Stream, str]:
+def _storm(folder: Path | None, seed: int) -> tuple[AlertStream, str]:
     """The largest recorded storm, or a generated one."""
     recorded = list(storms(folder)) if folder is not None else []
     if recorded:
@@ -83,7 +83,7 @@ def _storm(folder: Path | None, seed: int) -> tuple[Stream, str]:
     return _generated(seed), "generated storm"
 
 
-def _generated(seed: int) -> Stream:
+def _generated(seed: int) -> AlertStream:
     """Events of 200 kinds with a heavy tail, in bursts, over a day."""
     rng = random.Random(seed)
     weights = [1.0 / (kind + 1) for kind in range(200)]
@@ -102,10 +102,12 @@ def _generated(seed: int) -> Stream:
                 labels=labels,
             )
         )
-    return Stream("generated", tuple(alerts), (None,) * 10_000, Topology(), ("NOISE",) * 10_000)
+    return AlertStream(
+        "generated", tuple(alerts), (None,) * 10_000, Topology(), ("NOISE",) * 10_000
+    )
 
 
-def _stretched(storm: Stream, size: int) -> Stream:
+def _stretched(storm: AlertStream, size: int) -> AlertStream:
     """The storm cut, or repeated one after another, to a number of alerts."""
     alerts = list(storm.alerts[:size])
     span = storm.alerts[-1].starts_at - storm.alerts[0].starts_at + 60.0
@@ -114,7 +116,7 @@ def _stretched(storm: Stream, size: int) -> Stream:
         shift = rounds * span
         alerts += [_later(a, shift) for a in storm.alerts[: size - len(alerts)]]
         rounds += 1
-    return Stream(storm.name, tuple(alerts), (None,) * size, Topology(), ("NOISE",) * size)
+    return AlertStream(storm.name, tuple(alerts), (None,) * size, Topology(), ("NOISE",) * size)
 
 
 def _later(alert: Alert, seconds: float) -> Alert:
@@ -122,14 +124,14 @@ def _later(alert: Alert, seconds: float) -> Alert:
     return alert.model_copy(update={"starts_at": at, "ends_at": at})
 
 
-def _cost(stream: Stream) -> Cost:
+def _cost(stream: AlertStream) -> StormCost:
     seconds = _timed(lambda: _update_all(stream.alerts))
     peer = _timed(lambda: peers.alertmanager(stream, ["alertname", "host"]))
     tracemalloc.start()
     _update_all(stream.alerts)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    return Cost(len(stream.alerts), seconds, peak, peer)
+    return StormCost(len(stream.alerts), seconds, peak, peer)
 
 
 def _timed(work: Callable[[], object]) -> float:
@@ -145,7 +147,7 @@ def _update_all(alerts: Sequence[Alert]) -> None:
         clusterer.update(batch, batch[-1].starts_at)
 
 
-def _cost_summary(costs: Sequence[Cost]) -> dict[str, float]:
+def _cost_summary(costs: Sequence[StormCost]) -> dict[str, float]:
     largest = costs[-1]
     return {
         "alerts_per_second": largest.rate,
@@ -156,7 +158,7 @@ def _cost_summary(costs: Sequence[Cost]) -> dict[str, float]:
     }
 
 
-def _cost_table(costs: Sequence[Cost], source: str) -> Table:
+def _cost_table(costs: Sequence[StormCost], source: str) -> Table:
     return Table(
         title=f"Clusterer on a {source}, one core, batches of {BATCH}",
         columns=("alerts", "seconds", "alerts/s", "peak MB", "peer (emulated Alertmanager)/s"),
@@ -197,7 +199,7 @@ def _alertmanager(folder: Path, progress: Progress) -> tuple[Table, dict[str, fl
     return Table(title=title, columns=columns, rows=tuple(rows)), summary
 
 
-def _peer_row(week: Stream, name: str, outcome: Outcome) -> tuple[str, ...]:
+def _peer_row(week: AlertStream, name: str, outcome: MethodOutcome) -> tuple[str, ...]:
     starts = [alert.starts_at for alert in week.alerts]
     figures = score(Clustering(week.truth, outcome.clusters, starts, outcome.rank, outcome.told))
     return (

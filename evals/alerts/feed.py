@@ -4,7 +4,7 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from evals.alerts.streams import Stream
+from evals.alerts.streams import AlertStream
 from tools.clusterer import Clusterer, ClustererConfig
 from tools.types import Alert, Timestamp
 
@@ -13,7 +13,7 @@ TICK = 1.0
 
 
 @dataclass
-class Outcome:
+class MethodOutcome:
     """What a method made of a stream: a cluster per alert, and per cluster when it was told.
 
     `told` maps a cluster to the time of its first notification, `rank` to its score at the end;
@@ -29,7 +29,7 @@ class Outcome:
 
 
 def deliveries(
-    stream: Stream, tick: float = TICK
+    stream: AlertStream, tick: float = TICK
 ) -> Iterator[tuple[Timestamp, list[int], list[Alert]]]:
     """Batches by tick: (now, positions of the alerts that start, resolutions).
 
@@ -55,10 +55,12 @@ def deliveries(
         yield now, started, resolved
 
 
-def ours(stream: Stream, config: ClustererConfig | None = None, tick: float = TICK) -> Outcome:
+def ours(
+    stream: AlertStream, config: ClustererConfig | None = None, tick: float = TICK
+) -> MethodOutcome:
     """Run the clusterer over a stream from a cold start."""
     clusterer = Clusterer(stream.topology, config)
-    outcome = Outcome(clusters=[""] * len(stream.alerts), actions=[""] * len(stream.alerts))
+    outcome = MethodOutcome(clusters=[""] * len(stream.alerts), actions=[""] * len(stream.alerts))
     latest: dict[str, int] = {}
     for now, started, resolved in deliveries(stream, tick):
         batch = [*resolved, *(stream.alerts[index] for index in started)]

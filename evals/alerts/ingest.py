@@ -50,7 +50,7 @@ class BenchmarkError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class IngestTiming:
     """One flood: how many alerts in how long, how long one request took, how many were kept."""
 
     alerts: int
@@ -155,7 +155,7 @@ def _flood(port: int, bodies: Sequence[bytes]) -> tuple[float, list[float]]:
 # --- who is measured ---------------------------------------------------------------------------
 
 
-def service(bodies: Sequence[bytes], size: int) -> Measured:
+def service(bodies: Sequence[bytes], size: int) -> IngestTiming:
     """Flood a fresh `copilot serve`, kill it, and count what it kept."""
     with tempfile.TemporaryDirectory(prefix="ingest") as folder:
         port, url = _free_port(), f"sqlite:///{folder}/store.sqlite"
@@ -165,7 +165,7 @@ def service(bodies: Sequence[bytes], size: int) -> Measured:
             seconds, latencies = _flood(port, bodies)
             process.send_signal(signal.SIGKILL)
             process.wait()
-        return Measured(size, seconds, latencies, _kept(url))
+        return IngestTiming(size, seconds, latencies, _kept(url))
 
 
 def _kept(url: str) -> int:
@@ -178,7 +178,7 @@ def _kept(url: str) -> int:
     return undecided + decided
 
 
-def _peer(bodies: Sequence[bytes], size: int) -> Measured:
+def _peer(bodies: Sequence[bytes], size: int) -> IngestTiming:
     program = shutil.which("alertmanager") or shutil.which("prometheus-alertmanager")
     if program is None:
         raise BenchmarkError("Alertmanager is not installed")
@@ -190,10 +190,10 @@ def _peer(bodies: Sequence[bytes], size: int) -> Measured:
         command += [f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address="]
         with _serving(command, port, "/-/ready"):
             seconds, latencies = _flood(port, bodies)
-    return Measured(size, seconds, latencies)
+    return IngestTiming(size, seconds, latencies)
 
 
-def _bare(bodies: Sequence[bytes], size: int) -> Measured:
+def _bare(bodies: Sequence[bytes], size: int) -> IngestTiming:
     """No service, no parsing: the documents into one table, on disk at each commit as ours are."""
     latencies = []
     with tempfile.TemporaryDirectory(prefix="ingest") as folder:
@@ -212,7 +212,7 @@ def _bare(bodies: Sequence[bytes], size: int) -> Measured:
         seconds = time.perf_counter() - began
         (kept,) = database.execute("SELECT count(*) FROM alerts").fetchone()
         database.close()
-    return Measured(size, seconds, latencies, kept)
+    return IngestTiming(size, seconds, latencies, kept)
 
 
 @contextmanager
@@ -260,7 +260,7 @@ def _free_port() -> int:
 # --- the table ---------------------------------------------------------------------------------
 
 
-def _row(who: str, batch: int, measured: Measured) -> tuple[str, ...]:
+def _row(who: str, batch: int, measured: IngestTiming) -> tuple[str, ...]:
     p50, p95, p99 = np.percentile(measured.latencies_ms, (50, 95, 99))
     names = {
         "copilot": "copilot",

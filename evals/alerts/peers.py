@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from evals.alerts.feed import Outcome
-from evals.alerts.streams import Stream
-from tools.clusterer.reach import Reach
+from evals.alerts.feed import MethodOutcome
+from evals.alerts.streams import AlertStream
+from tools.clusterer.call_paths import CallPaths
 from tools.types import Alert, Timestamp
 
 
@@ -22,15 +22,15 @@ class _AggregationGroup:
 
 
 def alertmanager(
-    stream: Stream, group_by: Sequence[str], wait: float = 30.0, interval: float = 300.0
-) -> Outcome:
+    stream: AlertStream, group_by: Sequence[str], wait: float = 30.0, interval: float = 300.0
+) -> MethodOutcome:
     """Alertmanager 0.25's dispatcher with its default timers, emulated.
 
     A group is flushed `wait` after it was made, then every `interval`; resolved alerts leave it at
     a flush, and an empty group is deleted. An alert that starts and ends between two flushes is
     never sent. Source: prometheus/alertmanager `dispatch/dispatch.go`, `notify/notify.go`.
     """
-    outcome = Outcome(clusters=[""] * len(stream.alerts))
+    outcome = MethodOutcome(clusters=[""] * len(stream.alerts))
     groups: dict[tuple[str, ...], _AggregationGroup] = {}
     sent: set[int] = set()
     for index, alert in enumerate(stream.alerts):
@@ -52,7 +52,11 @@ def alertmanager(
 
 
 def _flush_until(
-    group: _AggregationGroup, now: Timestamp, interval: float, outcome: Outcome, sent: set[int]
+    group: _AggregationGroup,
+    now: Timestamp,
+    interval: float,
+    outcome: MethodOutcome,
+    sent: set[int],
 ) -> bool:
     """Run the flushes that are due; False once the group is empty and gone."""
     while group.flush_at <= now:
@@ -74,12 +78,14 @@ def _flush_until(
     return True
 
 
-def keep_rule(stream: Stream, group_by: Sequence[str], timeframe: float = 600.0) -> Outcome:
+def keep_rule(
+    stream: AlertStream, group_by: Sequence[str], timeframe: float = 600.0
+) -> MethodOutcome:
     """Keep's correlation rule: one incident per key until `timeframe` passes without an alert.
 
     Source: keephq/keep `docs/overview/correlation-rules.mdx`. It notifies at once.
     """
-    outcome = Outcome(clusters=[""] * len(stream.alerts))
+    outcome = MethodOutcome(clusters=[""] * len(stream.alerts))
     last: dict[tuple[str, ...], tuple[Timestamp, str]] = {}
     for index, alert in enumerate(stream.alerts):
         key = tuple(alert.labels.get(name, "") for name in group_by)
@@ -93,14 +99,14 @@ def keep_rule(stream: Stream, group_by: Sequence[str], timeframe: float = 600.0)
     return _by_size(outcome)
 
 
-def call_graph(stream: Stream, gap: float = 300.0) -> Outcome:
+def call_graph(stream: AlertStream, gap: float = 300.0) -> MethodOutcome:
     """Time and call graph: join the latest alert within `gap` on a service at most 1 call away."""
-    reach = Reach(stream.topology)
+    reach = CallPaths(stream.topology)
     neighbours: dict[str, set[str]] = defaultdict(set)
     for edge in stream.topology.edges:
         neighbours[edge.caller].add(edge.callee)
         neighbours[edge.callee].add(edge.caller)
-    outcome = Outcome(clusters=[""] * len(stream.alerts))
+    outcome = MethodOutcome(clusters=[""] * len(stream.alerts))
     latest: dict[str, int] = {}
     for index, alert in enumerate(stream.alerts):
         near = neighbours[alert.service] if alert.service in reach.linked else set()
@@ -118,7 +124,7 @@ def _within(earlier: Alert, later: Alert, gap: float) -> bool:
     return later.starts_at - earlier.starts_at <= gap
 
 
-def _by_size(outcome: Outcome) -> Outcome:
+def _by_size(outcome: MethodOutcome) -> MethodOutcome:
     """No peer ranks its groups; the number of alerts is what a person would sort by."""
     for cluster in outcome.clusters:
         outcome.rank[cluster] = outcome.rank.get(cluster, 0.0) + 1.0

@@ -20,8 +20,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from evals.alerts.feed import Outcome, deliveries
-from evals.alerts.streams import Stream
+from evals.alerts.feed import MethodOutcome, deliveries
+from evals.alerts.streams import AlertStream
 from tools.types import Alert, Timestamp
 
 BINARIES = ("prometheus-alertmanager", "alertmanager")
@@ -49,7 +49,7 @@ receivers:
 
 
 @dataclass
-class Collected:
+class WebhookLog:
     """Webhooks in the order they came: (real time, payload)."""
 
     payloads: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
@@ -72,12 +72,12 @@ def version(binary: str) -> str:
 
 
 def run(
-    stream: Stream,
+    stream: AlertStream,
     binary: str,
     group_by: tuple[str, ...],
     advance: Callable[[], None],
     compression: float = COMPRESSION,
-) -> Outcome:
+) -> MethodOutcome:
     """Send the stream at `compression` times its speed and read off what was notified."""
     with (
         tempfile.TemporaryDirectory(prefix="alertmanager-") as folder,
@@ -91,8 +91,8 @@ def run(
 
 
 @contextlib.contextmanager
-def _collector() -> Iterator[tuple[Collected, int]]:
-    collected = Collected()
+def _collector() -> Iterator[tuple[WebhookLog, int]]:
+    collected = WebhookLog()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -168,7 +168,7 @@ def _wait_until_ready(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 def _send(
-    stream: Stream, port: int, started: float, compression: float, advance: Callable[[], None]
+    stream: AlertStream, port: int, started: float, compression: float, advance: Callable[[], None]
 ) -> None:
     origin = stream.alerts[0].starts_at
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
@@ -201,9 +201,11 @@ def _text(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds")
 
 
-def _outcome(stream: Stream, collected: Collected, started: float, compression: float) -> Outcome:
+def _outcome(
+    stream: AlertStream, collected: WebhookLog, started: float, compression: float
+) -> MethodOutcome:
     """A cluster is a run of notifications of one group key up to one that says all is resolved."""
-    outcome = Outcome(clusters=[f"never-{index}" for index in range(len(stream.alerts))])
+    outcome = MethodOutcome(clusters=[f"never-{index}" for index in range(len(stream.alerts))])
     origin = stream.alerts[0].starts_at
     ids: dict[str, list[int]] = defaultdict(list)
     for index, alert in enumerate(stream.alerts):
@@ -230,7 +232,7 @@ def _outcome(stream: Stream, collected: Collected, started: float, compression: 
 
 
 def _which(
-    stream: Stream,
+    stream: AlertStream,
     candidates: list[int],
     alert: dict[str, Any],
     origin: Timestamp,

@@ -24,7 +24,7 @@ _SEVERITIES: dict[str, Severity] = {
 
 
 @dataclass(frozen=True)
-class Stream:
+class AlertStream:
     """One stream: alerts by start, their ends (None: momentary), the topology; answers apart.
 
     `truth[i]` is the label of alert i; it is for scorers only.
@@ -47,7 +47,7 @@ class Stream:
         return max(1.0, self.alerts[-1].starts_at - self.alerts[0].starts_at) / 86400.0
 
 
-def weeks(folder: Path) -> Iterator[Stream]:
+def weeks(folder: Path) -> Iterator[AlertStream]:
     """Every stream `nezha_*.jsonl.gz` of a folder, with the topology beside them."""
     topology = _clusters(folder / "topology.json")
     for path in sorted(folder.glob("nezha_*.jsonl.gz")):
@@ -55,10 +55,10 @@ def weeks(folder: Path) -> Iterator[Stream]:
         rows = sorted(_lines(path), key=lambda row: (row["startsAt"], row["id"]))
         alerts = tuple(_labelled(row) for row in rows)
         ends = tuple(float(row["endsAt"]) for row in rows)
-        yield Stream(name, alerts, ends, topology, tuple(row["incident"] for row in rows))
+        yield AlertStream(name, alerts, ends, topology, tuple(row["incident"] for row in rows))
 
 
-def storms(folder: Path) -> Iterator[Stream]:
+def storms(folder: Path) -> Iterator[AlertStream]:
     """Every security storm `ait_*.csv.gz` of a folder, labelled by attack phase."""
     for path in sorted(folder.glob("ait_*.csv.gz")):
         with gzip.open(path, "rt", encoding="utf-8", newline="") as opened:
@@ -68,7 +68,7 @@ def storms(folder: Path) -> Iterator[Stream]:
             NOISE if r["time_label"] == "false_positive" else r["time_label"] for r in rows
         )
         alerts = tuple(_event(row) for row in rows)
-        yield Stream(name, alerts, (None,) * len(rows), Topology(), truth)
+        yield AlertStream(name, alerts, (None,) * len(rows), Topology(), truth)
 
 
 def event_labels(folder: Path, name: str) -> tuple[str, ...]:
@@ -78,7 +78,7 @@ def event_labels(folder: Path, name: str) -> tuple[str, ...]:
     return tuple(NOISE if row["event_label"] == "-" else row["event_label"] for row in rows)
 
 
-def composed(folder: Path, truth: Path) -> Iterator[Stream]:
+def composed(folder: Path, truth: Path) -> Iterator[AlertStream]:
     """Streams composed of recorded anomaly events (`alert_streams/`), where answers exist."""
     answers = json.loads(truth.read_text(encoding="utf-8"))
     for path in sorted(folder.glob("*/alerts.ndjson.gz")):
@@ -90,7 +90,7 @@ def composed(folder: Path, truth: Path) -> Iterator[Stream]:
         topology = Topology(edges=tuple(Edge(caller=a, callee=b) for a, b in edges))
         alerts = tuple(_anomaly(row) for row in rows)
         labels = tuple(str(label) for label in answers[name]["label"])
-        yield Stream(name, alerts, (None,) * len(rows), topology, labels)
+        yield AlertStream(name, alerts, (None,) * len(rows), topology, labels)
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -14,17 +14,17 @@ from rich.progress import Progress
 
 import copilot
 from evals.alerts import peers
-from evals.alerts.feed import Outcome, ours
+from evals.alerts.feed import MethodOutcome, ours
 from evals.alerts.score import NOISE, Clustering, StreamScore, adjusted_rand, score, v_measure
-from evals.alerts.streams import Stream, composed, event_labels, storms, weeks
+from evals.alerts.streams import AlertStream, composed, event_labels, storms, weeks
 from evals.report import Options, Result, Table, number
 from tools.clusterer import ClustererConfig
 
-Arm = Literal["rules", "ml"]
+AlertArm = Literal["rules", "ml"]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class AlertRow:
     """One method on one stream."""
 
     stream: str
@@ -47,7 +47,7 @@ class Storm:
 
 
 @dataclass(frozen=True, slots=True)
-class Composed:
+class ComposedRow:
     """One method on one composed stream of anomaly events."""
 
     stream: str
@@ -57,7 +57,7 @@ class Composed:
     clusters: int
 
 
-Method = tuple[str, Callable[[Stream], Outcome]]
+Method = tuple[str, Callable[[AlertStream], MethodOutcome]]
 
 
 def run(options: Options, progress: Progress) -> Result:
@@ -69,9 +69,9 @@ def run(options: Options, progress: Progress) -> Result:
     attacks = _first(storms(alerts), options.limit)
     events = _first(_composed(incidents), options.limit)
     task = progress.add_task("alerts", total=len(labelled) + len(attacks) + len(events))
-    rows: list[Row] = []
+    rows: list[AlertRow] = []
     storm_rows: list[Storm] = []
-    event_rows: list[Composed] = []
+    event_rows: list[ComposedRow] = []
     for stream in labelled:
         rows += [_row(stream, method) for method in _methods()]
         progress.advance(task)
@@ -96,7 +96,7 @@ def run(options: Options, progress: Progress) -> Result:
     )
 
 
-def _arm(options: Options) -> Arm:
+def _arm(options: Options) -> AlertArm:
     if options.best_arm or options.arm == "ml":
         return "ml"
     if options.arm == "llm":
@@ -120,18 +120,18 @@ def _folders(options: Options) -> tuple[Path, Path]:
     return alerts, options.data / "incidents"
 
 
-def _first(streams: Iterator[Stream], limit: int | None) -> list[Stream]:
+def _first(streams: Iterator[AlertStream], limit: int | None) -> list[AlertStream]:
     found = list(streams)
     return found[:limit] if limit is not None else found
 
 
-def _composed(incidents: Path) -> Iterator[Stream]:
+def _composed(incidents: Path) -> Iterator[AlertStream]:
     truth = incidents / "truth" / "alert_streams.json"
     if truth.exists():
         yield from composed(incidents / "alert_streams", truth)
 
 
-def _ours(arm: Arm) -> Method:
+def _ours(arm: AlertArm) -> Method:
     return f"ours, {arm}", lambda stream: ours(stream, ClustererConfig(arm=arm))
 
 
@@ -168,7 +168,7 @@ def _event_methods() -> list[Method]:
     ]
 
 
-def _row(stream: Stream, method: Method) -> Row:
+def _row(stream: AlertStream, method: Method) -> AlertRow:
     name, cluster = method
     outcome = cluster(stream)
     figures = score(
@@ -180,10 +180,10 @@ def _row(stream: Stream, method: Method) -> Row:
             told=outcome.told,
         )
     )
-    return Row(stream.name, name, figures, outcome.notifications, outcome.never_sent)
+    return AlertRow(stream.name, name, figures, outcome.notifications, outcome.never_sent)
 
 
-def _storm(stream: Stream, second: Sequence[str], method: Method) -> Storm:
+def _storm(stream: AlertStream, second: Sequence[str], method: Method) -> Storm:
     name, cluster = method
     outcome = cluster(stream)
     return Storm(
@@ -201,20 +201,22 @@ def _v(truth: Sequence[str], clusters: Sequence[str]) -> float:
     return v_measure([truth[i] for i in real], [clusters[i] for i in real])[2]
 
 
-def _events(stream: Stream, method: Method) -> Composed:
+def _events(stream: AlertStream, method: Method) -> ComposedRow:
     name, cluster = method
     found = cluster(stream).clusters
     ari, v = adjusted_rand(stream.truth, found), v_measure(stream.truth, found)[2]
-    return Composed(stream.name, name, ari, v, len(set(found)))
+    return ComposedRow(stream.name, name, ari, v, len(set(found)))
 
 
-def _case(row: Row | Storm | Composed) -> dict[str, JsonValue]:
+def _case(row: AlertRow | Storm | ComposedRow) -> dict[str, JsonValue]:
     figures = asdict(row)
     nested = figures.pop("score", {})
     return {"id": f"{row.stream}/{row.method}", **figures, **nested}
 
 
-def _summary(rows: Sequence[Row], storm_rows: Sequence[Storm], method: str) -> dict[str, float]:
+def _summary(
+    rows: Sequence[AlertRow], storm_rows: Sequence[Storm], method: str
+) -> dict[str, float]:
     summary: dict[str, float] = {}
     for row in (row for row in rows if row.method == method):
         figures = {
@@ -234,7 +236,7 @@ def _summary(rows: Sequence[Row], storm_rows: Sequence[Storm], method: str) -> d
 
 
 def _tables(
-    rows: Sequence[Row], storm_rows: Sequence[Storm], event_rows: Sequence[Composed]
+    rows: Sequence[AlertRow], storm_rows: Sequence[Storm], event_rows: Sequence[ComposedRow]
 ) -> tuple[Table, ...]:
     tables = [
         _week_table(stream, [row for row in rows if row.stream == stream])
@@ -247,7 +249,7 @@ def _tables(
     return tuple(tables)
 
 
-def _week_table(stream: str, rows: Sequence[Row]) -> Table:
+def _week_table(stream: str, rows: Sequence[AlertRow]) -> Table:
     columns = (
         *("method (measured)", "groups", "told/wk", "ARI", "merged%", "noise", "AP"),
         *("AP/inc", "recall", "delay s", "max", "unsent"),
@@ -259,7 +261,7 @@ def _week_table(stream: str, rows: Sequence[Row]) -> Table:
     )
 
 
-def _week_row(row: Row) -> tuple[str, ...]:
+def _week_row(row: AlertRow) -> tuple[str, ...]:
     figures = row.score
     return (
         row.method,
@@ -295,7 +297,7 @@ def _storm_table(rows: Sequence[Storm]) -> Table:
     )
 
 
-def _event_table(rows: Sequence[Composed]) -> Table:
+def _event_table(rows: Sequence[ComposedRow]) -> Table:
     methods = tuple(dict.fromkeys(row.method for row in rows))
     streams = tuple(dict.fromkeys(row.stream for row in rows))
     ari = {(row.stream, row.method): row.ari for row in rows}
@@ -310,7 +312,7 @@ def _event_table(rows: Sequence[Composed]) -> Table:
     )
 
 
-def _plot(folder: Path, streams: Sequence[Stream], config: ClustererConfig) -> None:
+def _plot(folder: Path, streams: Sequence[AlertStream], config: ClustererConfig) -> None:
     # matplotlib is an extra: only asked for with --plot.
     pictures = importlib.import_module("evals.plots_alerts")
     folder.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tools.types import FloatArray
 
-BoolArray = NDArray[np.bool_]
+LabelArray = NDArray[np.bool_]
 
 
 class MetricDataError(Exception):
@@ -39,7 +39,7 @@ class KpiCurve:
     name: str
     times: FloatArray
     values: FloatArray
-    labels: BoolArray
+    labels: LabelArray
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Machine:
     name: str
     train: FloatArray
     test: FloatArray
-    labels: BoolArray
+    labels: LabelArray
     interpretation: str
 
 

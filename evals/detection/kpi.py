@@ -15,7 +15,7 @@ from evals.detection import score_kpi as scoring
 from evals.detection.files import KpiCurve, MetricDataError
 from evals.detection.peers import ewma_z, holt_winters
 from evals.detection.score_mts import mean
-from evals.report import Arm, Options, Result, Table, number
+from evals.report import EvalArm, Options, Result, Table, number
 from tools.detector import DetectorConfig, scores
 from tools.types import FloatArray, Series
 
@@ -31,7 +31,7 @@ PUBLISHED = (
 
 
 @dataclass(frozen=True)
-class Scored:
+class CurveScore:
     """One curve with a score per point."""
 
     curve: KpiCurve
@@ -53,7 +53,7 @@ def run(options: Options, progress: Progress) -> Result:
         raise SystemExit(f"kpi: {problem}") from problem
     if not curves:
         raise SystemExit(f"kpi: no <id>.csv[.gz] in metrics/kpi under {str(options.data)!r}")
-    arm: Arm = "ml" if options.best_arm else options.arm
+    arm: EvalArm = "ml" if options.best_arm else options.arm
     if arm == "llm":
         raise SystemExit("kpi has no llm arm: choose --arm rules or --arm ml")
     config = DetectorConfig(arm=arm)
@@ -63,7 +63,7 @@ def run(options: Options, progress: Progress) -> Result:
         ("Holt-Winters (measured)", lambda one: holt_winters(one.times, one.values)),
     )
     task = progress.add_task("kpi", total=len(curves) * len(methods))
-    outcome: dict[str, list[Scored]] = {}
+    outcome: dict[str, list[CurveScore]] = {}
     for name, method in methods:
         for one in curves:
             outcome.setdefault(name, []).append(_score(one, method))
@@ -90,13 +90,13 @@ def _ours(one: KpiCurve, config: DetectorConfig) -> FloatArray:
     return scores(Series("", one.name, one.times, one.values), config).strength
 
 
-def _score(one: KpiCurve, method: Callable[[KpiCurve], FloatArray]) -> Scored:
+def _score(one: KpiCurve, method: Callable[[KpiCurve], FloatArray]) -> CurveScore:
     started = time.perf_counter()
     points = method(one)
-    return Scored(one, points, time.perf_counter() - started)
+    return CurveScore(one, points, time.perf_counter() - started)
 
 
-def _figures(scored: Sequence[Scored]) -> dict[str, float]:
+def _figures(scored: Sequence[CurveScore]) -> dict[str, float]:
     curves = [one.gridded for one in scored]
     events = [scoring.recall_within(one) for one in curves]
     late = [delay for one in curves for delay in scoring.delays(one, THRESHOLD)]
@@ -110,7 +110,7 @@ def _figures(scored: Sequence[Scored]) -> dict[str, float]:
     }
 
 
-def _case(one: Scored) -> dict[str, JsonValue]:
+def _case(one: CurveScore) -> dict[str, JsonValue]:
     curve = one.gridded
     best, events = scoring.swept([curve]), scoring.recall_within(curve)
     return {
@@ -124,7 +124,7 @@ def _case(one: Scored) -> dict[str, JsonValue]:
     }
 
 
-def _curves_table(scored: Sequence[Scored]) -> Table:
+def _curves_table(scored: Sequence[CurveScore]) -> Table:
     rows = []
     for one in scored:
         curve = one.gridded
@@ -146,7 +146,9 @@ def _curves_table(scored: Sequence[Scored]) -> Table:
     )
 
 
-def _peers_table(figures: dict[str, dict[str, float]], outcome: dict[str, list[Scored]]) -> Table:
+def _peers_table(
+    figures: dict[str, dict[str, float]], outcome: dict[str, list[CurveScore]]
+) -> Table:
     rows: list[tuple[str, ...]] = []
     for name, one in figures.items():
         points = sum(len(scored.scores) for scored in outcome[name])

@@ -12,8 +12,15 @@ from rich.progress import Progress
 import copilot
 from evals.detection import files as metric_files
 from evals.detection.files import MetricDataError, NabFile
-from evals.detection.score_nab import PROFILES, STANDARD, Labelled, at_threshold, probation, swept
-from evals.report import Arm, Options, Result, Table, number
+from evals.detection.score_nab import (
+    PROFILES,
+    STANDARD,
+    LabelledScores,
+    at_threshold,
+    probation,
+    swept,
+)
+from evals.report import EvalArm, Options, Result, Table, number
 from tools.detector import DetectorConfig, scores
 from tools.detector.novelty import lookback
 from tools.types import FloatArray, Series
@@ -31,7 +38,7 @@ PUBLISHED = (
 
 
 @dataclass(frozen=True)
-class Scored:
+class FileScore:
     """One file with our score per point and the points that alert at the default."""
 
     file: NabFile
@@ -50,7 +57,7 @@ def run(options: Options, progress: Progress) -> Result:
         raise SystemExit(f"metrics: {problem}") from problem
     if not files:
         raise SystemExit(f"metrics: no file named in combined_windows.json lies in {str(place)!r}")
-    arm: Arm = "ml" if options.best_arm else options.arm
+    arm: EvalArm = "ml" if options.best_arm else options.arm
     if arm == "llm":
         raise SystemExit("metrics has no llm arm: choose --arm rules or --arm ml")
     task = progress.add_task("metrics (NAB)", total=len(files))
@@ -76,12 +83,12 @@ def run(options: Options, progress: Progress) -> Result:
     )
 
 
-def default_threshold(arm: Arm) -> float:
+def default_threshold(arm: EvalArm) -> float:
     """The shipped threshold of the score that an arm alerts on."""
     return DetectorConfig().novelty if arm == "ml" else 1.0
 
 
-def _score(file: NabFile, arm: Arm) -> Scored:
+def _score(file: NabFile, arm: EvalArm) -> FileScore:
     """Rows are kept in the file's order: a clock set back an hour is part of the data."""
     started = time.perf_counter()
     steady = np.maximum.accumulate(file.times) + np.arange(len(file.times)) * 1e-6
@@ -93,19 +100,19 @@ def _score(file: NabFile, arm: Arm) -> Scored:
         far = lookback(strength) >= EPISODE * len(strength)
         points = np.where(far, strength, 0.0)
     alerts = np.flatnonzero(points >= default_threshold(arm)).astype(np.float64)
-    return Scored(file, points, alerts, time.perf_counter() - started)
+    return FileScore(file, points, alerts, time.perf_counter() - started)
 
 
-def _labelled(one: Scored) -> Labelled:
-    return Labelled(one.scores, one.file.windows)
+def _labelled(one: FileScore) -> LabelledScores:
+    return LabelledScores(one.scores, one.file.windows)
 
 
-def _summary(files: Sequence[Labelled], default: float) -> dict[str, float]:
+def _summary(files: Sequence[LabelledScores], default: float) -> dict[str, float]:
     figures = {f"nab.{profile.name}": swept(files, profile).score for profile in PROFILES}
     return figures | {"nab.default_threshold": at_threshold(files, STANDARD, default)}
 
 
-def _hits(one: Scored, threshold: float) -> tuple[int, int]:
+def _hits(one: FileScore, threshold: float) -> tuple[int, int]:
     """Windows with an alert, and alerts outside of any."""
     alerts = np.flatnonzero(one.scores >= threshold)
     alerts = alerts[alerts >= probation(len(one.scores))]
@@ -115,7 +122,7 @@ def _hits(one: Scored, threshold: float) -> tuple[int, int]:
     return found, int((~within).sum())
 
 
-def _case(one: Scored, default: float) -> dict[str, JsonValue]:
+def _case(one: FileScore, default: float) -> dict[str, JsonValue]:
     found, false = _hits(one, default)
     return {
         "id": one.file.name,
@@ -127,7 +134,7 @@ def _case(one: Scored, default: float) -> dict[str, JsonValue]:
     }
 
 
-def _files_table(scored: Sequence[Scored], default: float) -> Table:
+def _files_table(scored: Sequence[FileScore], default: float) -> Table:
     rows = []
     for one in scored:
         found, false = _hits(one, default)
@@ -140,7 +147,7 @@ def _files_table(scored: Sequence[Scored], default: float) -> Table:
     )
 
 
-def _peers_table(scored: Sequence[Scored], summary: dict[str, float], arm: Arm) -> Table:
+def _peers_table(scored: Sequence[FileScore], summary: dict[str, float], arm: EvalArm) -> Table:
     ours = (
         f"ours, {arm} (measured)",
         *(number(summary[f"nab.{profile.name}"], 1) for profile in PROFILES),
@@ -158,13 +165,13 @@ def _peers_table(scored: Sequence[Scored], summary: dict[str, float], arm: Arm) 
     )
 
 
-def _references(scored: Sequence[Scored]) -> dict[str, tuple[float, ...]]:
+def _references(scored: Sequence[FileScore]) -> dict[str, tuple[float, ...]]:
     """The supplied detectors' scores by our scorer, over the files they cover."""
     names = sorted({name for one in scored for name in one.file.reference})
     found = {}
     for name in names:
         files = [
-            Labelled(one.file.reference[name], one.file.windows)
+            LabelledScores(one.file.reference[name], one.file.windows)
             for one in scored
             if len(one.file.reference.get(name, ())) == len(one.scores)
         ]
@@ -176,7 +183,7 @@ KNOWN = {"ARTime": (72.8, 62.4, 79.0), "windowedGaussian": (36.1, 17.5, 44.4)}
 KNOWN_FILES = 29
 
 
-def _check(scored: Sequence[Scored]) -> str:
+def _check(scored: Sequence[FileScore]) -> str:
     """Whether the scorer reproduces NAB's own figures, where the 29 series are all there."""
     references = _references(scored)
     covered = all(name in references for name in KNOWN)

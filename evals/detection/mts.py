@@ -13,9 +13,9 @@ from evals.detection import files as metric_files
 from evals.detection.files import Machine, MetricDataError
 from evals.detection.peers import kmeans_distance, top_z, var_residual
 from evals.detection.score_mts import average_precision, event_f1, mean, point_adjusted_f1
-from evals.report import Arm, Options, Result, Table, number
+from evals.report import EvalArm, Options, Result, Table, number
 from tools.detector import DetectorConfig
-from tools.detector.joint import Joint, JointScores
+from tools.detector.joint import JointModel, JointScores
 from tools.types import FloatArray
 
 # Both collections are published scaled to [0, 1]; a hundredth of that is the smallest change
@@ -30,7 +30,7 @@ ANCHORS = (
 
 
 @dataclass(frozen=True)
-class Figures:
+class MachineFigures:
     """One method on one machine."""
 
     machine: str
@@ -41,7 +41,7 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class Judged:
+class MachineScores:
     """One machine with our scores, for pictures."""
 
     machine: Machine
@@ -58,15 +58,15 @@ def run(options: Options, progress: Progress) -> Result:
         raise SystemExit(f"mts: {problem}") from problem
     if not machines:
         raise SystemExit(f"mts: no <id>.npz in metrics/mts under {str(options.data)!r}")
-    arm: Arm = "ml" if options.best_arm else options.arm
+    arm: EvalArm = "ml" if options.best_arm else options.arm
     if arm == "llm":
         raise SystemExit("mts has no llm arm: choose --arm rules or --arm ml")
     task = progress.add_task("mts", total=len(machines))
-    judged: list[Judged] = []
-    rows: list[Figures] = []
+    judged: list[MachineScores] = []
+    rows: list[MachineFigures] = []
     for machine in machines:
-        model = Joint(machine.train, DetectorConfig(arm=arm), RESOLUTION)
-        judged.append(Judged(machine, model.scores(machine.test)))
+        model = JointModel(machine.train, DetectorConfig(arm=arm), RESOLUTION)
+        judged.append(MachineScores(machine, model.scores(machine.test)))
         rows.extend(_figures(judged[-1], arm, options.seed))
         progress.advance(task)
     if options.plot is not None:
@@ -85,9 +85,9 @@ def run(options: Options, progress: Progress) -> Result:
     )
 
 
-def _figures(one: Judged, arm: Arm, seed: int) -> list[Figures]:
+def _figures(one: MachineScores, arm: EvalArm, seed: int) -> list[MachineFigures]:
     machine, labels = one.machine, one.machine.labels
-    ours = Figures(
+    ours = MachineFigures(
         machine.name,
         f"ours, {arm} (measured)",
         event_f1(one.scores.alarm, labels),
@@ -100,7 +100,7 @@ def _figures(one: Judged, arm: Arm, seed: int) -> list[Figures]:
         ("k-means, scikit-learn (measured)", kmeans_distance(machine.train, machine.test, seed)),
     ]
     return [ours] + [
-        Figures(
+        MachineFigures(
             machine.name,
             name,
             event_f1(scores, labels),
@@ -112,11 +112,11 @@ def _figures(one: Judged, arm: Arm, seed: int) -> list[Figures]:
     ]
 
 
-def _of(rows: Sequence[Figures], collection: str) -> list[Figures]:
+def _of(rows: Sequence[MachineFigures], collection: str) -> list[MachineFigures]:
     return [row for row in rows if row.machine.startswith(SETS[collection])]
 
 
-def _summary(ours: Sequence[Figures]) -> dict[str, float]:
+def _summary(ours: Sequence[MachineFigures]) -> dict[str, float]:
     summary = {}
     for collection in SETS:
         mine = _of(ours, collection)
@@ -125,7 +125,7 @@ def _summary(ours: Sequence[Figures]) -> dict[str, float]:
     return summary
 
 
-def _case(row: Figures) -> dict[str, JsonValue]:
+def _case(row: MachineFigures) -> dict[str, JsonValue]:
     return {
         "id": row.machine,
         "event_f1": row.event_f1,
@@ -134,7 +134,7 @@ def _case(row: Figures) -> dict[str, JsonValue]:
     }
 
 
-def _machines_table(ours: Sequence[Figures]) -> Table:
+def _machines_table(ours: Sequence[MachineFigures]) -> Table:
     return Table(
         title="By machine (the last column is only there to warn)",
         columns=("machine", "event F1", "AUC-PR", "point-adjusted F1"),
@@ -145,7 +145,7 @@ def _machines_table(ours: Sequence[Figures]) -> Table:
     )
 
 
-def _peers_table(rows: Sequence[Figures]) -> Table:
+def _peers_table(rows: Sequence[MachineFigures]) -> Table:
     table = []
     for method in dict.fromkeys(row.method for row in rows):
         mine = [row for row in rows if row.method == method]

@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from copilot.sources.recorded import RecordedBundle, series_in
 from copilot.sources.watch import APART_S, SENSITIVE, WATCHED, Watch
-from evals.localization.cases import Case
+from evals.localization.cases import BundleCase
 from tools.detector import DetectorArm
 from tools.topology_walker.signals import read
-from tools.types import FloatArray, Frozen, Series, Timestamp, Window
+from tools.types import FloatArray, FrozenModel, Series, Timestamp, Window
 
 LIMIT_S = 300.0
 """Detected means within this long of the onset."""
@@ -31,7 +31,7 @@ LEARN_S, LEARNED_S = 14 * 86_400.0, 150.0
 """How far back the watch learns; how much of a window is learned from where there is no more."""
 
 
-class Detection(Frozen):
+class Detection(FrozenModel):
     """Delays of the incidents that were detected, how many were not, and false alarms.
 
     `by_incident` has the delay of each incident by its name, None where it was not detected.
@@ -185,7 +185,7 @@ def of_histories(data: Path, alarms: Alarms) -> Detection:
     return found
 
 
-def of_cases(cases: Sequence[Case], alarms: Alarms) -> Detection:
+def of_cases(cases: Sequence[BundleCase], alarms: Alarms) -> Detection:
     """Incidents whose window holds metrics before and after a known onset, and no history."""
     found = Detection()
     for case in cases:
@@ -202,7 +202,7 @@ def of_cases(cases: Sequence[Case], alarms: Alarms) -> Detection:
     return found
 
 
-def with_history(cases: Sequence[Case], alarms: Alarms) -> Detection:
+def with_history(cases: Sequence[BundleCase], alarms: Alarms) -> Detection:
     """Incidents whose bundle brings a history to learn from and whose onset is known."""
     found = Detection()
     for case in cases:

@@ -12,21 +12,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.types import FloatArray, Frozen
+from tools.types import FloatArray, FrozenModel
 
 DELAY = 7
 WARMUP = 0.2
 DAY = 86400.0
 
 
-class Swept(Frozen):
+class BestF1(FrozenModel):
     """The best F1 over all thresholds, and the threshold that gave it."""
 
     f1: float
     threshold: float
 
 
-class Events(Frozen):
+class Events(FrozenModel):
     """Segments found and asked for, and false episodes, at one threshold."""
 
     found: int
@@ -96,14 +96,14 @@ def _counts(curves: Sequence[Curve], delay: int) -> tuple[FloatArray, FloatArray
     return scores[order], f1, positives
 
 
-def swept(curves: Sequence[Curve], delay: int = DELAY) -> Swept:
+def swept(curves: Sequence[Curve], delay: int = DELAY) -> BestF1:
     """The best pooled F1 over one threshold for all the curves given."""
     scores, f1, positives = _counts(curves, delay)
     if positives == 0:
-        return Swept(f1=float("nan"), threshold=float("inf"))
+        return BestF1(f1=float("nan"), threshold=float("inf"))
     last_of_tie = np.append(scores[1:] != scores[:-1], True)
     best = int(np.argmax(np.where(last_of_tie, f1, -1.0)))
-    return Swept(f1=float(f1[best]), threshold=float(scores[best]))
+    return BestF1(f1=float(f1[best]), threshold=float(scores[best]))
 
 
 def at_threshold(curves: Sequence[Curve], threshold: float, delay: int = DELAY) -> float:

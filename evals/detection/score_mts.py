@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from evals.detection.score_kpi import segments
 from tools.types import FloatArray
 
-Labels = NDArray[np.bool_]
+LabelMatrix = NDArray[np.bool_]
 MOST = 0.5
 
 
-def average_precision(scores: FloatArray, labels: Labels) -> float:
+def average_precision(scores: FloatArray, labels: LabelMatrix) -> float:
     """Area under precision over recall, one step per distinct score."""
     if not labels.any():
         return float("nan")
@@ -32,7 +32,7 @@ def average_precision(scores: FloatArray, labels: Labels) -> float:
     return float(np.sum(np.diff(recall, prepend=0.0) * hits / flagged))
 
 
-def event_f1(scores: FloatArray, labels: Labels) -> float:
+def event_f1(scores: FloatArray, labels: LabelMatrix) -> float:
     """The best event F1 over the thresholds that flag at most half of the points.
 
     As the threshold falls, points join the flagged ones one score at a time; the number of
@@ -51,7 +51,7 @@ def event_f1(scores: FloatArray, labels: Labels) -> float:
     return float(f1.max(initial=0.0))
 
 
-def _false_runs(scores: FloatArray, labels: Labels) -> NDArray[np.int64]:
+def _false_runs(scores: FloatArray, labels: LabelMatrix) -> NDArray[np.int64]:
     """After each point in falling order of score: flagged runs that touch no label."""
     n = len(scores)
     left, right = np.arange(n), np.arange(n)
@@ -75,7 +75,7 @@ def _false_runs(scores: FloatArray, labels: Labels) -> NDArray[np.int64]:
     return out
 
 
-def point_adjusted_f1(scores: FloatArray, labels: Labels) -> float:
+def point_adjusted_f1(scores: FloatArray, labels: LabelMatrix) -> float:
     """The best point-adjusted F1, shown to warn."""
     runs = segments(labels)
     if not runs:

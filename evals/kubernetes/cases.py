@@ -10,7 +10,7 @@ from copilot.ports import SourceError
 
 
 @dataclass(frozen=True)
-class Case:
+class OpsBenchCase:
     """One recorded fault. `answer` is the sealed answer file, for the scorer only."""
 
     id: str
@@ -21,9 +21,9 @@ class Case:
     answer: bytes
 
 
-def _case(files: Mapping[str, bytes]) -> Case:
+def _case(files: Mapping[str, bytes]) -> OpsBenchCase:
     about = json.loads(files["case.json"])
-    return Case(
+    return OpsBenchCase(
         id=str(about["id"]),
         system=str(about["system"]),
         namespace=str(about["namespace"]),
@@ -56,7 +56,7 @@ def _archived(path: Path) -> Iterator[dict[str, bytes]]:
         yield files
 
 
-def cases(path: Path) -> Iterator[Case]:
+def cases(path: Path) -> Iterator[OpsBenchCase]:
     """Every case of the archive, or of an unpacked folder, one at a time."""
     found = False
     for files in _folders(path) if path.is_dir() else _archived(path):

@@ -20,7 +20,7 @@ from tools.types import (
     Workload,
 )
 
-Row = dict[str, str]
+ListingRow = dict[str, str]
 _HEADING = re.compile(r"(?:NAMESPACE +)?(?:NAME|LAST SEEN)(?:\s|$)")
 
 
@@ -39,7 +39,7 @@ def _fraction(cell: str) -> tuple[int, int] | None:
     return (int(first), int(second)) if slash and first.isdecimal() and second.isdecimal() else None
 
 
-def _pods(table: list[Row]) -> ClusterState:
+def _pods(table: list[ListingRow]) -> ClusterState:
     pods = []
     for row in table:
         restarts, _, last = row.get("RESTARTS", "0").partition(" ")
@@ -59,8 +59,8 @@ def _pods(table: list[Row]) -> ClusterState:
     return ClusterState(pods=tuple(pods))
 
 
-def _workloads(kind: str) -> Callable[[list[Row]], ClusterState]:
-    def read(table: list[Row]) -> ClusterState:
+def _workloads(kind: str) -> Callable[[list[ListingRow]], ClusterState]:
+    def read(table: list[ListingRow]) -> ClusterState:
         found = []
         for row in table:
             known: dict[str, object] = {"name": row["NAME"], "kind": kind}
@@ -93,7 +93,7 @@ def _port(cell: str) -> ServicePort | None:
     )
 
 
-def _services(table: list[Row]) -> ClusterState:
+def _services(table: list[ListingRow]) -> ClusterState:
     services = []
     for row in table:
         ports = (_port(cell) for cell in _blank(row.get("PORT(S)", "")).split(","))
@@ -110,7 +110,7 @@ def _services(table: list[Row]) -> ClusterState:
     return ClusterState(services=tuple(services))
 
 
-def _endpoints(table: list[Row]) -> ClusterState:
+def _endpoints(table: list[ListingRow]) -> ClusterState:
     found = []
     for row in table:
         cell = row.get("ENDPOINTS", "")
@@ -125,7 +125,7 @@ def _modes(cell: str) -> tuple[str, ...]:
     return tuple(part for part in _blank(cell).split(",") if part)
 
 
-def _claims(table: list[Row]) -> ClusterState:
+def _claims(table: list[ListingRow]) -> ClusterState:
     found = []
     for row in table:
         known: dict[str, object] = {
@@ -140,7 +140,7 @@ def _claims(table: list[Row]) -> ClusterState:
     return ClusterState(claims=tuple(found))
 
 
-def _volumes(table: list[Row]) -> ClusterState:
+def _volumes(table: list[ListingRow]) -> ClusterState:
     found = (
         Volume(
             name=row["NAME"],
@@ -155,7 +155,7 @@ def _volumes(table: list[Row]) -> ClusterState:
     return ClusterState(volumes=tuple(found))
 
 
-def _quotas(table: list[Row]) -> ClusterState:
+def _quotas(table: list[ListingRow]) -> ClusterState:
     """`REQUEST` and `LIMIT` cells read `requests.cpu: 1/2, pods: 3/10`."""
     found = []
     for row in table:
@@ -171,7 +171,7 @@ def _quotas(table: list[Row]) -> ClusterState:
     return ClusterState(quotas=tuple(found))
 
 
-def _nodes(table: list[Row]) -> ClusterState:
+def _nodes(table: list[ListingRow]) -> ClusterState:
     found = []
     for row in table:
         states = row.get("STATUS", "").split(",")
@@ -189,7 +189,7 @@ def _nodes(table: list[Row]) -> ClusterState:
     return ClusterState(nodes=tuple(found))
 
 
-def _policies(table: list[Row]) -> ClusterState:
+def _policies(table: list[ListingRow]) -> ClusterState:
     found = (
         NetworkPolicy(name=row["NAME"], selector=labels(row.get("POD-SELECTOR", "")))
         for row in table
@@ -197,7 +197,7 @@ def _policies(table: list[Row]) -> ClusterState:
     return ClusterState(policies=tuple(found))
 
 
-def _events(table: list[Row]) -> ClusterState:
+def _events(table: list[ListingRow]) -> ClusterState:
     found = []
     for row in table:
         kind, _, name = row.get("OBJECT", "").partition("/")
@@ -214,7 +214,7 @@ def _events(table: list[Row]) -> ClusterState:
     return ClusterState(events=tuple(found))
 
 
-READERS: dict[str, Callable[[list[Row]], ClusterState]] = {
+READERS: dict[str, Callable[[list[ListingRow]], ClusterState]] = {
     "Pod": _pods,
     "Service": _services,
     "Endpoints": _endpoints,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
-from tools.types import Frozen
+from tools.types import FrozenModel
 
 
 class Label(NamedTuple):
@@ -20,7 +20,7 @@ class Label(NamedTuple):
         return Label(*(part.strip().casefold() for part in self))
 
 
-class Score(Frozen):
+class OpsBenchScore(FrozenModel):
     """Which parts of the answer one case's predictions hold."""
 
     a1: bool
@@ -37,7 +37,7 @@ def answer(text: bytes) -> Label:
     )
 
 
-def score(predictions: Sequence[Label], truth: Label) -> Score:
+def score(predictions: Sequence[Label], truth: Label) -> OpsBenchScore:
     """A@1 and A@3 of one case, with object and cause, and object alone, of the first prediction.
 
     >>> truth = Label("Runtime_Fault", "app/web", "oom_killed")
@@ -47,7 +47,7 @@ def score(predictions: Sequence[Label], truth: Label) -> Score:
     wanted = truth.folded()
     said = [prediction.folded() for prediction in predictions[:3]]
     first = said[0] if said else Label("", "", "")
-    return Score(
+    return OpsBenchScore(
         a1=first == wanted,
         a3=wanted in said,
         object_cause1=(first.object, first.cause) == (wanted.object, wanted.cause),
@@ -55,9 +55,9 @@ def score(predictions: Sequence[Label], truth: Label) -> Score:
     )
 
 
-def means(scores: Iterable[Score]) -> dict[str, float]:
+def means(scores: Iterable[OpsBenchScore]) -> dict[str, float]:
     """The share of cases for each figure; nothing for no case."""
     taken = list(scores)
     if not taken:
         return {}
-    return {name: fmean(getattr(one, name) for one in taken) for name in Score.model_fields}
+    return {name: fmean(getattr(one, name) for one in taken) for name in OpsBenchScore.model_fields}

@@ -12,11 +12,11 @@ from rich.progress import Progress
 
 import copilot
 from copilot.ports import SourceError
-from evals.kubernetes import Case, ToolCache, cases
+from evals.kubernetes import OpsBenchCase, ToolCache, cases
 from evals.kubernetes.labels import label
-from evals.kubernetes.score import Label, Score, answer, means, score
+from evals.kubernetes.score import Label, OpsBenchScore, answer, means, score
 from evals.report import Options, Result, Table, number
-from tools.cluster_inspector import Diagnosis, diagnose, survey
+from tools.cluster_inspector import ClusterDiagnosis, diagnose, survey
 from tools.types import ClusterState
 
 _NOTE = (
@@ -34,15 +34,15 @@ _PUBLISHED = (
 
 
 @dataclass(frozen=True)
-class Scored:
+class OpsBenchRow:
     """One case: the answer, what was said, and what it cost."""
 
     case: str
     system: str
     truth: Label
     said: tuple[Label, ...]
-    diagnosis: Diagnosis
-    score: Score
+    diagnosis: ClusterDiagnosis
+    score: OpsBenchScore
     calls: tuple[str, ...]
     seconds: float
 
@@ -53,7 +53,7 @@ def run(options: Options, progress: Progress) -> Result:
         raise SystemExit("cloud-opsbench needs --data ARCHIVE or the folder it unpacks to")
     started = time.perf_counter()
     task = progress.add_task("cloud-opsbench", total=options.limit)
-    scored: list[Scored] = []
+    scored: list[OpsBenchRow] = []
     try:
         for case in cases(options.data):
             if options.limit is not None and len(scored) >= options.limit:
@@ -75,7 +75,7 @@ def run(options: Options, progress: Progress) -> Result:
     )
 
 
-def _solve(case: Case) -> Scored:
+def _solve(case: OpsBenchCase) -> OpsBenchRow:
     started = time.perf_counter()
     cache = ToolCache(case)
     state = survey(cache.look, ClusterState(namespace=case.namespace))
@@ -83,13 +83,13 @@ def _solve(case: Case) -> Scored:
     seconds = time.perf_counter() - started
     said = tuple(Label(*label(one)) for one in found.predictions)
     truth = answer(case.answer)
-    return Scored(
+    return OpsBenchRow(
         case=case.id, system=case.system, truth=truth, said=said, diagnosis=found,
         score=score(said, truth), calls=tuple(cache.made), seconds=seconds,
     )  # fmt: skip
 
 
-def _row(one: Scored) -> dict[str, JsonValue]:
+def _row(one: OpsBenchRow) -> dict[str, JsonValue]:
     predictions: list[JsonValue] = [
         {
             "taxonomy": said.taxonomy,
@@ -117,7 +117,7 @@ def _row(one: Scored) -> dict[str, JsonValue]:
     }
 
 
-def _summary(scored: list[Scored]) -> dict[str, float]:
+def _summary(scored: list[OpsBenchRow]) -> dict[str, float]:
     summary: dict[str, float] = {}
     for system in ("all", *sorted({one.system for one in scored})):
         taken = [one.score for one in scored if system in ("all", one.system)]
@@ -130,7 +130,7 @@ def _summary(scored: list[Scored]) -> dict[str, float]:
     return summary
 
 
-def _against_peers(scored: list[Scored]) -> Table:
+def _against_peers(scored: list[OpsBenchRow]) -> Table:
     def pair(system: str) -> str:
         figures = means(one.score for one in scored if one.system == system)
         return f"{number(figures.get('a1'))} / {number(figures.get('a3'))}"
@@ -146,8 +146,8 @@ def _against_peers(scored: list[Scored]) -> Table:
     )
 
 
-def _by(part: str, scored: list[Scored]) -> Table:
-    groups: dict[str, list[Scored]] = defaultdict(list)
+def _by(part: str, scored: list[OpsBenchRow]) -> Table:
+    groups: dict[str, list[OpsBenchRow]] = defaultdict(list)
     for one in scored:
         groups[str(getattr(one.truth, part))].append(one)
     return Table(
@@ -157,8 +157,8 @@ def _by(part: str, scored: list[Scored]) -> Table:
     )
 
 
-def _figures(group: list[Scored]) -> tuple[str, ...]:
-    def share(figure: Callable[[Scored], float]) -> str:
+def _figures(group: list[OpsBenchRow]) -> tuple[str, ...]:
+    def share(figure: Callable[[OpsBenchRow], float]) -> str:
         return number(fmean(figure(one) for one in group))
 
     return (

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Scalar = str | int | float | bool
+FlagValue = str | int | float | bool
 LogFormat = Literal["json", "plain"]
 
 ENTRY = "gateway"
@@ -17,7 +17,7 @@ STANDBY = "standby"
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class RouteCall:
     """A call that a route makes: to whom, at which path, with what chance, and if it may fail."""
 
     callee: str
@@ -27,22 +27,22 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class ServiceRoute:
     """One path of a service: the median of its own work, and the calls it makes in order."""
 
     work_ms: float
-    calls: tuple[Call, ...] = ()
+    calls: tuple[RouteCall, ...] = ()
     flag: str = ""  # the feature flag that guards it
     stored: Literal["", "read", "write", "cached", "queued"] = ""  # what it does beside calling
     job: bool = False  # done by a consumer of the queue, beside the requests
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class ServiceBlueprint:
     """One service and its limits as it is first started."""
 
     name: str
-    routes: Mapping[str, Route]
+    routes: Mapping[str, ServiceRoute]
     replicas: int = 1
     workers: int = 16  # requests it holds at once
     cores: int = 1  # requests whose own work it does at once
@@ -66,14 +66,14 @@ class Service:
 
 
 _SERVICES = (
-    Service(
+    ServiceBlueprint(
         ENTRY,
         {
-            "/browse": Route(12, (Call("catalog", "/items"),)),
-            "/search": Route(12, (Call("catalog", "/search"),)),
-            "/suggest": Route(12, (Call("recommendation", "/suggest"),)),
-            "/cart": Route(12, (Call("cart", "/cart"),)),
-            "/buy": Route(12, (Call("checkout", "/orders"),)),
+            "/browse": ServiceRoute(12, (RouteCall("catalog", "/items"),)),
+            "/search": ServiceRoute(12, (RouteCall("catalog", "/search"),)),
+            "/suggest": ServiceRoute(12, (RouteCall("recommendation", "/suggest"),)),
+            "/cart": ServiceRoute(12, (RouteCall("cart", "/cart"),)),
+            "/buy": ServiceRoute(12, (RouteCall("checkout", "/orders"),)),
         },
         workers=64,
         pool_size=64,
@@ -82,34 +82,36 @@ _SERVICES = (
         slo_p95_s=0.8,
         version="v3.2.1",
     ),
-    Service(
+    ServiceBlueprint(
         "catalog",
         {
-            "/items": Route(6, (Call("store", "/read"),), stored="cached"),
-            "/search": Route(14, (Call("store", "/read", 0.5),), flag="fuzzy_search"),
+            "/items": ServiceRoute(6, (RouteCall("store", "/read"),), stored="cached"),
+            "/search": ServiceRoute(14, (RouteCall("store", "/read", 0.5),), flag="fuzzy_search"),
         },
         replicas=2,
         flags=("fuzzy_search",),
         version="v2.8.0",
     ),
-    Service(
+    ServiceBlueprint(
         "recommendation",
-        {"/suggest": Route(15, (Call("catalog", "/items", optional=True),))},
+        {"/suggest": ServiceRoute(15, (RouteCall("catalog", "/items", optional=True),))},
         logs="plain",
         version="v0.32.1",
     ),
-    Service("cart", {"/cart": Route(5, (Call("store", "/read"),))}, version="v4.2.7"),
-    Service(
+    ServiceBlueprint(
+        "cart", {"/cart": ServiceRoute(5, (RouteCall("store", "/read"),))}, version="v4.2.7"
+    ),
+    ServiceBlueprint(
         "checkout",
         {
-            "/orders": Route(
+            "/orders": ServiceRoute(
                 8,
                 (
-                    Call("cart", "/cart"),
-                    Call("inventory", "/reserve"),
-                    Call("payment", "/charge"),
-                    Call("shipping", "/quote"),
-                    Call("worker", "/jobs"),
+                    RouteCall("cart", "/cart"),
+                    RouteCall("inventory", "/reserve"),
+                    RouteCall("payment", "/charge"),
+                    RouteCall("shipping", "/quote"),
+                    RouteCall("worker", "/jobs"),
                 ),
             )
         },
@@ -119,48 +121,48 @@ _SERVICES = (
         slo_p95_s=0.7,
         version="v5.0.9",
     ),
-    Service(
+    ServiceBlueprint(
         "payment",
-        {"/charge": Route(8, (Call("bank", "/authorize"),))},
+        {"/charge": ServiceRoute(8, (RouteCall("bank", "/authorize"),))},
         tls=True,
         logs="plain",
         version="v2.14.0",
     ),
-    Service(
+    ServiceBlueprint(
         "inventory",
-        {"/reserve": Route(6, (Call("store", "/write"),))},
+        {"/reserve": ServiceRoute(6, (RouteCall("store", "/write"),))},
         replicas=2,
         version="v3.3.5",
     ),
-    Service(
+    ServiceBlueprint(
         "shipping",
-        {"/quote": Route(6, (Call("carrier", "/rate"),))},
+        {"/quote": ServiceRoute(6, (RouteCall("carrier", "/rate"),))},
         convoy=0.25,
         version="v1.12.8",
     ),
-    Service(
+    ServiceBlueprint(
         "worker",
         {
-            "/jobs": Route(1, stored="queued"),
-            "/work": Route(120, (Call("store", "/write"),), job=True),
+            "/jobs": ServiceRoute(1, stored="queued"),
+            "/work": ServiceRoute(120, (RouteCall("store", "/write"),), job=True),
         },
         logs="plain",
         version="v1.7.3",
     ),
-    Service(
+    ServiceBlueprint(
         "store",
-        {"/read": Route(14, stored="read"), "/write": Route(5, stored="write")},
+        {"/read": ServiceRoute(14, stored="read"), "/write": ServiceRoute(5, stored="write")},
         workers=24,
         pool_size=8,
         volume_mb=24,
         logs="plain",
         version="v15.6",
     ),
-    Service("bank", {"/authorize": Route(25)}, external=True, workers=64, cores=64),
-    Service("carrier", {"/rate": Route(18)}, external=True, workers=64, cores=64),
+    ServiceBlueprint("bank", {"/authorize": ServiceRoute(25)}, external=True, workers=64, cores=64),
+    ServiceBlueprint("carrier", {"/rate": ServiceRoute(18)}, external=True, workers=64, cores=64),
 )
 
-SERVICES: dict[str, Service] = {service.name: service for service in _SERVICES}
+SERVICES: dict[str, ServiceBlueprint] = {service.name: service for service in _SERVICES}
 OURS: tuple[str, ...] = tuple(s.name for s in _SERVICES if not s.external)
 OUTSIDE: tuple[str, ...] = tuple(s.name for s in _SERVICES if s.external)
 
@@ -184,7 +186,7 @@ def topology() -> dict[str, object]:
     return {"nodes": list(OURS), "edges": [list(edge) for edge in edges()], "entry": ENTRY}
 
 
-def first_config(service: Service) -> dict[str, object]:
+def first_config(service: ServiceBlueprint) -> dict[str, object]:
     """The configuration file a service is first started with."""
     return {
         "workers": service.workers,

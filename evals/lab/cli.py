@@ -19,8 +19,8 @@ from evals.lab.faults.catalogue import NAMES, scenario
 from evals.lab.faults.controller import Controller
 from evals.lab.operator import Platform
 from evals.lab.trial.attempt import Bench
-from evals.lab.trial.outcome import Outcome
-from evals.lab.trial.suite import Results, choose, line, record_all, summary, table
+from evals.lab.trial.outcome import TrialOutcome
+from evals.lab.trial.suite import TrialResults, choose, line, record_all, summary, table
 from evals.lab.trial.suite import run as trial
 
 lab = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
@@ -123,7 +123,7 @@ def run_one(
 ) -> None:
     """One scenario end to end, with the real copilot attached."""
     whole = record_to is not None
-    _trial(Plan(_chosen(name), seed, warm_up, record_to, keep=keep, whole=whole))
+    _trial(TrialPlan(_chosen(name), seed, warm_up, record_to, keep=keep, whole=whole))
 
 
 @lab.command()
@@ -156,11 +156,11 @@ def suite(
     keep: Annotated[Path | None, typer.Option(help="Keep the copilot's folders here.")] = None,
 ) -> None:
     """Scenario after scenario with the real copilot, by the wall clock; takes an hour or two."""
-    _trial(Plan(_chosen(only), seed, warm_up, record_to, json_path, keep))
+    _trial(TrialPlan(_chosen(only), seed, warm_up, record_to, json_path, keep))
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TrialPlan:
     """What a trial is to do."""
 
     names: tuple[str, ...]
@@ -179,7 +179,7 @@ def _chosen(only: str) -> tuple[str, ...]:
         raise typer.BadParameter(str(error)) from error
 
 
-def _trial(plan: Plan) -> None:
+def _trial(plan: TrialPlan) -> None:
     port = monitoring.free_port()
     address = f"127.0.0.1:{port}"
     columns = (
@@ -190,13 +190,13 @@ def _trial(plan: Plan) -> None:
     )
     with ends_cleanly(), Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("the shop starts", total=len(plan.names))
-        known = Results.read(plan.results, plan.seed)
+        known = TrialResults.read(plan.results, plan.seed)
         progress.advance(task, sum(one.scenario in plan.names for one in known.outcomes))
 
         def say(text: str) -> None:
             progress.update(task, description=text)
 
-        def done(outcome: Outcome) -> None:
+        def done(outcome: TrialOutcome) -> None:
             progress.advance(task)
             console.print(line(outcome), soft_wrap=True)
 

@@ -15,7 +15,7 @@ from threading import Thread
 
 from evals.lab.monitoring import Monitoring
 from evals.lab.operator import Platform
-from evals.lab.places import Places, write_json
+from evals.lab.places import LabFolder, write_json
 from evals.lab.processes import born, end, end_other, spawn
 
 _STATE = "incident-copilot-lab.json"
@@ -31,7 +31,7 @@ class LabError(Exception):
 class Lab:
     """A lab that is up."""
 
-    places: Places
+    places: LabFolder
     monitoring: Monitoring
     platform: Platform  # with the operator's token
     saboteur: Platform
@@ -61,7 +61,7 @@ def running(
     """
     _only_one()
     root = Path(tempfile.mkdtemp(prefix="lab-"))
-    places, state = Places(root), state_file()
+    places, state = LabFolder(root), state_file()
     operator, saboteur = secrets.token_hex(16), secrets.token_hex(16)
     monitoring = Monitoring(root / "monitoring", places.targets, copilot)
     process: Popen[bytes] | None = None
@@ -107,7 +107,7 @@ def found() -> dict[str, str] | None:
 def attached(told: dict[str, str]) -> Lab:
     """A lab that another process runs."""
     root, platform = Path(told["root"]), Platform(told["platform"], told["token"])
-    places = Places(root)
+    places = LabFolder(root)
     monitoring = Monitoring(
         root / "monitoring",
         places.targets,

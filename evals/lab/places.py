@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class LabFolder:
     """The folder of one running lab."""
 
     root: Path
@@ -79,7 +79,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return found
 
 
-class Watched:
+class WatchedFile:
     """A JSON file that is read again when it changed; `generation` counts how often."""
 
     def __init__(self, path: Path) -> None:

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from evals.lab.blueprint import ENTRY, OURS, SERVICES
 
-Severity = Literal["critical", "warning"]
+RuleSeverity = Literal["critical", "warning"]
 
 EVERY = "5s"
 _RANGE = "[20s]"
@@ -20,7 +20,7 @@ def document() -> dict[str, Any]:
 
 
 def _rule(
-    name: str, expr: str, hold_s: int, severity: Severity, summary: str, **labels: str
+    name: str, expr: str, hold_s: int, severity: RuleSeverity, summary: str, **labels: str
 ) -> dict[str, Any]:
     return {
         "alert": name,

@@ -92,7 +92,7 @@ class Server:
             writer.close()
 
 
-class Connection:
+class WireConnection:
     """One open connection of a client."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -100,7 +100,7 @@ class Connection:
         self._writer = writer
 
     @classmethod
-    async def open(cls, port: int, tls: ssl.SSLContext | None, name: str) -> "Connection":
+    async def open(cls, port: int, tls: ssl.SSLContext | None, name: str) -> "WireConnection":
         """Connect to a port of the loopback; with TLS the peer has to prove its name."""
         named = name if tls else None
         return cls(

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from tools.types import FloatArray, Owner, Series, Telemetry, Timestamp
 
-BoolArray = NDArray[np.bool_]
-Column = tuple[str, FloatArray, FloatArray]
+BaroMask = NDArray[np.bool_]
+BaroColumn = tuple[str, FloatArray, FloatArray]
 LEAST_BEFORE = 3
 
 
@@ -32,7 +32,7 @@ def baro(seen: Telemetry, onset: Timestamp) -> dict[str, float]:
     return found
 
 
-def _columns(seen: Telemetry, onset: Timestamp) -> list[Column]:
+def _columns(seen: Telemetry, onset: Timestamp) -> list[BaroColumn]:
     """Own metrics of services: name, values before the onset (or the baseline's), values after."""
     past = {one.name: one for one in seen.baseline}
     columns = []
@@ -47,12 +47,12 @@ def _columns(seen: Telemetry, onset: Timestamp) -> list[Column]:
     return columns
 
 
-def _finite(one: Series, where: BoolArray | None = None) -> FloatArray:
+def _finite(one: Series, where: BaroMask | None = None) -> FloatArray:
     known = np.isfinite(one.values)
     return one.values[known if where is None else known & where]
 
 
-def _ranked(columns: Sequence[Column]) -> list[str]:
+def _ranked(columns: Sequence[BaroColumn]) -> list[str]:
     """Names of the columns, worst first.
 
     Shorter ones repeat themselves before the onset and their last value after it: quartiles and

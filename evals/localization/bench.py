@@ -15,7 +15,7 @@ from tools.evidence import number as numbered
 from tools.topology_walker import observe, rank
 from tools.types import Edge, LogLine, Series, Span, Telemetry, Topology, Window
 
-Answer = TypeVar("Answer")
+TimedT = TypeVar("TimedT")
 
 SIZES = (10, 100, 1000)
 """Services; each has six metrics, two call edges, ten traces' spans and ten log lines."""
@@ -25,7 +25,7 @@ METRICS = ("cpu_pct", "mem_bytes", "latency_p99_ms", "error_pct", "request_rate"
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class LocateCost:
     """Seconds of processor time for one size."""
 
     services: int
@@ -83,17 +83,17 @@ def run(options: Options, progress: Progress) -> Result:
     )
 
 
-def _cost(size: int, seed: int) -> Cost:
+def _cost(size: int, seed: int) -> LocateCost:
     seen, cause, onset = _system(size, np.random.default_rng((seed, size)))
     look, findings = _timed(lambda: observe(seen, onset))
     ranking_s, ranking = _timed(lambda: rank(numbered(findings)[:400], seen.topology, onset))
     sigma, _ = _timed(lambda: n_sigma(seen, onset))
     walk, _ = _timed(lambda: page_rank(seen, onset))
     right = ranking.candidates[0].component == cause
-    return Cost(size, look, ranking_s, sigma, walk, right)
+    return LocateCost(size, look, ranking_s, sigma, walk, right)
 
 
-def _timed(work: Callable[[], Answer]) -> tuple[float, Answer]:
+def _timed(work: Callable[[], TimedT]) -> tuple[float, TimedT]:
     started = time.process_time()
     answer = work()
     return max(time.process_time() - started, 1e-6), answer

@@ -30,7 +30,7 @@ LOOKBACK_S = 1200.0
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class BriefTiming:
     """One size: how much there was to look at, and what it took."""
 
     services: int
@@ -65,7 +65,7 @@ def run(options: Options, progress: Progress) -> Result:
     )
 
 
-def _measure(services: int, seed: int) -> Measured:
+def _measure(services: int, seed: int) -> BriefTiming:
     script = scenario("cpu_saturation", seed + 1, system="random", services=services)
     world = World(script)
     source = SimulatedSource(world)
@@ -88,7 +88,7 @@ def _measure(services: int, seed: int) -> Measured:
             brief_s = time.perf_counter() - began
             if not all(one.brief for one in engine.store.incidents.list()):
                 raise RuntimeError(f"a system of {services} services ended without a brief")
-    return Measured(services, len(source.series(window)), len(alerts), brief_s, peer_s)
+    return BriefTiming(services, len(source.series(window)), len(alerts), brief_s, peer_s)
 
 
 def _three_sigma(series: Sequence[Series], baseline: Sequence[Series]) -> list[str]:
@@ -103,7 +103,7 @@ def _three_sigma(series: Sequence[Series], baseline: Sequence[Series]) -> list[s
     return found
 
 
-def _table(measured: Sequence[Measured]) -> Table:
+def _table(measured: Sequence[BriefTiming]) -> Table:
     return Table(
         title="Alert to brief, all nodes up to the plan (one run; seconds of this machine)",
         columns=("services", "series", "alerts", "brief, s", "three sigma, s", "ratio"),

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from math import isfinite
 from statistics import fmean
 
-from tools.types import Frozen
+from tools.types import FrozenModel
 
 BINS = 10
 
 
-class Bin(Frozen):
+class Bin(FrozenModel):
     """Cases whose probability lies between two bounds: how many, what was said, what came true."""
 
     low: float
@@ -23,7 +23,7 @@ class Bin(Frozen):
     came_true: float
 
 
-class Calibration(Frozen):
+class CalibrationScore(FrozenModel):
     """Over `count` cases; NaN where there is none."""
 
     count: int
@@ -32,7 +32,7 @@ class Calibration(Frozen):
     bins: tuple[Bin, ...]
 
 
-def calibration(said: Sequence[tuple[float, float]]) -> Calibration:
+def calibration(said: Sequence[tuple[float, float]]) -> CalibrationScore:
     """Of pairs (probability, outcome), both in [0, 1]; what is not finite is left out.
 
     >>> calibration([(1.0, 1.0), (0.6, 0.0)]).brier
@@ -53,8 +53,8 @@ def calibration(said: Sequence[tuple[float, float]]) -> Calibration:
                 )
             )
     if not known:
-        return Calibration(count=0, brier=float("nan"), error=float("nan"), bins=())
-    return Calibration(
+        return CalibrationScore(count=0, brier=float("nan"), error=float("nan"), bins=())
+    return CalibrationScore(
         count=len(known),
         brier=fmean((p - y) ** 2 for p, y in known),
         error=sum(one.count * abs(one.said - one.came_true) for one in bins) / len(known),

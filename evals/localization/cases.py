@@ -18,7 +18,7 @@ class CaseSetError(Exception):
     """The folder given by --data is not a set of incident bundles."""
 
 
-class Answer(BaseModel):
+class TruthRecord(BaseModel):
     """One line of `truth/truth.jsonl`; fields that no score needs are left alone.
 
     `also_right` names further components, `also_right_kinds` further kinds, that whoever injected
@@ -42,16 +42,16 @@ class Answer(BaseModel):
         return (self.root_cause, *self.also_right)
 
 
-class Case(BaseModel):
+class BundleCase(BaseModel):
     """One bundle and its answer, which only scorers may open."""
 
     model_config = ConfigDict(frozen=True)
 
     folder: Path
-    answer: Answer
+    answer: TruthRecord
 
 
-def read(data: Path, limit: int | None = None) -> tuple[Case, ...]:
+def read(data: Path, limit: int | None = None) -> tuple[BundleCase, ...]:
     """All cases that have an answer, by id; with a limit, spread evenly over the systems."""
     answers = data / "truth" / "truth.jsonl"
     bundles = data / "incidents"
@@ -65,18 +65,18 @@ def read(data: Path, limit: int | None = None) -> tuple[Case, ...]:
             row = json.loads(line)
             if row.get("root_cause") is None:
                 continue  # nothing is wrong in it, so there is nothing to locate
-            answer = Answer.model_validate(row)
+            answer = TruthRecord.model_validate(row)
         except (json.JSONDecodeError, ValidationError) as error:
             raise CaseSetError(f"{str(answers)!r}: {error}; one JSON object a line") from error
         if (bundles / answer.id).is_dir():
-            found.append(Case(folder=bundles / answer.id, answer=answer))
+            found.append(BundleCase(folder=bundles / answer.id, answer=answer))
     if not found:
         raise CaseSetError(f"{str(bundles)!r} holds no bundle named in {str(answers)!r}")
     return tuple(found) if limit is None else _spread(found)[:limit]
 
 
-def _spread(cases: Sequence[Case]) -> tuple[Case, ...]:
-    by_system: dict[str, list[Case]] = defaultdict(list)
+def _spread(cases: Sequence[BundleCase]) -> tuple[BundleCase, ...]:
+    by_system: dict[str, list[BundleCase]] = defaultdict(list)
     for case in sorted(cases, key=lambda case: case.answer.id):
         by_system[case.answer.system].append(case)
     rounds = chain.from_iterable(zip_longest(*by_system.values()))

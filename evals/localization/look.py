@@ -17,23 +17,23 @@ from copilot.case.nodes.triage import triage
 from copilot.case.state import IncidentState
 from copilot.deps import Deps
 from copilot.hands import DryRunRunner
-from copilot.sources.deployment import Look, Sources
+from copilot.sources.deployment import Sources, TelemetrySnapshot
 from copilot.sources.recorded import RecordedBundle
 from copilot.store import Store
 from copilot.types.incident import Incident
 from copilot.wiring import recorded_sources
-from evals.localization.cases import Answer
+from evals.localization.cases import TruthRecord
 from tools.detector import Onset
 from tools.types import Alert, Evidence, Ranking, Telemetry, Timestamp, Topology, Window
 
 LOOKBACK_S = 3600.0
 HANDED_OVER = "evals"
 
-Perturb = Callable[[Telemetry], Telemetry]
+Perturber = Callable[[Telemetry], Telemetry]
 
 
 @dataclass(frozen=True, slots=True)
-class Located:
+class LocalizationResult:
     """What the instruments said of one bundle, and how long they took."""
 
     evidence: tuple[Evidence, ...]
@@ -48,7 +48,7 @@ class Located:
     """The page was recorded with the incident, not made of the handed-over onset."""
 
 
-def page_of(bundle: RecordedBundle, answer: Answer) -> Alert:
+def page_of(bundle: RecordedBundle, answer: TruthRecord) -> Alert:
     """The recorded page, or one made of the handed-over onset where nothing was recorded."""
     recorded = bundle.alerts(bundle.window)
     if recorded:
@@ -71,11 +71,11 @@ def handed_over(bundle: RecordedBundle, at: Timestamp) -> Alert:
 class _Seen(Sources):
     """A bundle as the sources of the nodes, made worse where a perturbation is asked for."""
 
-    worse: Perturb = lambda seen: seen
+    worse: Perturber = lambda seen: seen
 
-    def look(self, window: Window, normal_before: Timestamp) -> Look:
+    def look(self, window: Window, normal_before: Timestamp) -> TelemetrySnapshot:
         look = Sources.look(self, window, normal_before)
-        return Look(self.worse(look.telemetry), look.missing)
+        return TelemetrySnapshot(self.worse(look.telemetry), look.missing)
 
     def topology(self) -> Topology:
         moment = Window(start=0.0, end=0.0)
@@ -84,11 +84,11 @@ class _Seen(Sources):
 
 def locate_bundle(
     bundle: RecordedBundle,
-    answer: Answer,
+    answer: TruthRecord,
     arm: Literal["rules", "ml"] = "rules",
     mode: Literal["oracle", "detected"] = "oracle",
-    perturb: Perturb | None = None,
-) -> Located:
+    perturb: Perturber | None = None,
+) -> LocalizationResult:
     """Run the graph's own nodes over the bundle, from the page to the published brief.
 
     `oracle` hands the time of the page over; `detected` lets `triage` search for the onset.
@@ -120,7 +120,7 @@ def locate_bundle(
         published = deps.store.incidents.require(state["incident_id"]).brief
     began = state["onset"].at
     seen = replace(sources.look(window, began).telemetry, alerts=pages)
-    return Located(
+    return LocalizationResult(
         evidence=tuple(state["evidence"]),
         ranking=state["ranking"],
         onset=began,

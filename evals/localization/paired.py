@@ -8,13 +8,13 @@ from math import comb
 
 import numpy as np
 
-from tools.types import Frozen
+from tools.types import FrozenModel
 
 DRAWS = 2000
 LEVEL = 0.05
 
 
-class Paired(Frozen):
+class PairedComparison(FrozenModel):
     """Scores before and after on the same cases; `low` and `high` bound the mean difference (95 %).
 
     `p` is McNemar's where every score is 0 or 1. `lost` and `gained` name the cases that fell and
@@ -57,7 +57,9 @@ def mcnemar(lost: int, gained: int) -> float:
     return min(1.0, float(2 * tail / 2**total))
 
 
-def compare(before: Mapping[str, float], after: Mapping[str, float], seed: int = 0) -> Paired:
+def compare(
+    before: Mapping[str, float], after: Mapping[str, float], seed: int = 0
+) -> PairedComparison:
     """Compare the cases that both have; there must be one at least."""
     names = [name for name in before if name in after]
     was = np.array([before[name] for name in names])
@@ -69,7 +71,7 @@ def compare(before: Mapping[str, float], after: Mapping[str, float], seed: int =
     lost = tuple(name for name, one in zip(names, change, strict=True) if one < 0)
     gained = tuple(name for name, one in zip(names, change, strict=True) if one > 0)
     binary = bool(np.isin(np.concatenate((was, now)), (0.0, 1.0)).all())
-    return Paired(
+    return PairedComparison(
         cases=len(names),
         before=float(was.mean()),
         after=float(now.mean()),

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from evals.localization import baro_peer
-from evals.localization.cases import Case
+from evals.localization.cases import BundleCase
 from tools.types import FloatArray, Owner, Series, Telemetry, Timestamp, Topology
 
 Scores = dict[str, float]
-Peer = Callable[[Telemetry, Timestamp], Scores]
+PeerMethod = Callable[[Telemetry, Timestamp], Scores]
 
 DAMPING, ROUNDS = 0.85, 60
 ANOMALOUS = 3.0
@@ -107,7 +107,7 @@ def baro(seen: Telemetry, onset: Timestamp) -> Scores:
     return dict.fromkeys(names_of(seen.topology), last) | ranked
 
 
-PEERS: Mapping[str, Peer] = {
+PEERS: Mapping[str, PeerMethod] = {
     "chance": chance,
     "N-sigma": n_sigma,
     "robust": robust,
@@ -119,7 +119,7 @@ PEERS: Mapping[str, Peer] = {
 }
 
 
-def label_prior(cases: Sequence[Case], case: Case, names: Sequence[str]) -> Scores:
+def label_prior(cases: Sequence[BundleCase], case: BundleCase, names: Sequence[str]) -> Scores:
     """How often each component was the answer in the other incidents of the system."""
     counts = Counter(
         one.answer.root_cause

@@ -13,8 +13,8 @@ from tools.types import Alert, Change, Edge, Series, Span, Telemetry, Topology
 SKEW_S = 60.0
 LOST = 0.2
 
-Rename = Callable[[str], str]
-Row = TypeVar("Row")
+Renamer = Callable[[str], str]
+RowT = TypeVar("RowT")
 
 
 def anonymous(name: str) -> str:
@@ -45,7 +45,7 @@ def perturb(seen: Telemetry, kind: Perturbation, onset: float, seed: int) -> Tel
     return seen
 
 
-def _owner(owner: str, name: Rename) -> str:
+def _owner(owner: str, name: Renamer) -> str:
     """Rename `service`, `service@version` and `caller->callee`; nodes and the entry stay."""
     if owner.startswith("node:") or owner == "ENTRY":
         return owner
@@ -125,7 +125,7 @@ def _dropped(seen: Telemetry, rng: np.random.Generator) -> Telemetry:
         keep = rng.random(one.times.size) >= LOST
         return Series(one.owner, one.metric, one.times[keep], one.values[keep], one.unit)
 
-    def rows(found: tuple[Row, ...]) -> tuple[Row, ...]:
+    def rows(found: tuple[RowT, ...]) -> tuple[RowT, ...]:
         keep = rng.random(len(found)) >= LOST
         return tuple(row for row, kept in zip(found, keep, strict=True) if kept)
 

@@ -7,10 +7,10 @@ the expectation over a random order of the tied: no method gains by the order of
 from collections.abc import Sequence
 from statistics import fmean
 
-from tools.types import Frozen
+from tools.types import FrozenModel
 
 
-class Place(Frozen):
+class AnswerRank(FrozenModel):
     """Where the answer stands: `better` candidates strictly above, `tied` with it (itself too).
 
     `tied` is 0 when the answer is not among the candidates.
@@ -22,7 +22,7 @@ class Place(Frozen):
     def within(self, k: int) -> float:
         """Chance that the answer is among the first k (AC@k of one case).
 
-        >>> Place(better=0, tied=2).within(1)
+        >>> AnswerRank(better=0, tied=2).within(1)
         0.5
         """
         if self.tied == 0:
@@ -36,7 +36,7 @@ class Place(Frozen):
         return fmean(1.0 / (self.better + i) for i in range(1, self.tied + 1))
 
 
-class RankingScore(Frozen):
+class RankingScore(FrozenModel):
     """Means over cases: AC@1, AC@3, AC@5, Avg@5 (mean of AC@1…AC@5), MRR."""
 
     cases: int
@@ -47,7 +47,7 @@ class RankingScore(Frozen):
     mrr: float
 
 
-def place(scored: Sequence[tuple[str, float]], *answers: str) -> Place:
+def place(scored: Sequence[tuple[str, float]], *answers: str) -> AnswerRank:
     """Find the answer among `(component, score)`, highest score first; order does not matter.
 
     Of several right answers the best counts, and the others stand in nobody's way.
@@ -57,16 +57,16 @@ def place(scored: Sequence[tuple[str, float]], *answers: str) -> Place:
     """
     own = [score for name, score in scored if name in answers]
     if not own:
-        return Place(better=0, tied=0)
+        return AnswerRank(better=0, tied=0)
     best = max(own)
     others = [score for name, score in scored if name not in answers]
-    return Place(
+    return AnswerRank(
         better=sum(score > best for score in others),
         tied=1 + sum(score == best for score in others),
     )
 
 
-def score(places: Sequence[Place]) -> RankingScore:
+def score(places: Sequence[AnswerRank]) -> RankingScore:
     """Means over the cases; zeros where there are none."""
     if not places:
         return RankingScore(cases=0, ac1=0.0, ac3=0.0, ac5=0.0, avg5=0.0, mrr=0.0)

@@ -10,15 +10,15 @@ from rich.progress import Progress
 import copilot
 from copilot.sources.recorded import RecordedBundle
 from evals.detection.replay import Detection, by_watch, of_cases, of_timelines, with_history
-from evals.localization.cases import Case, CaseSetError, read
+from evals.localization.cases import BundleCase, CaseSetError, read
 from evals.localization.fault_kinds import accepted
-from evals.localization.look import Located, locate_bundle
-from evals.localization.peers import PEERS, Peer, label_prior
+from evals.localization.look import LocalizationResult, locate_bundle
+from evals.localization.peers import PEERS, PeerMethod, label_prior
 from evals.localization.perturb import anonymous, perturb
 from evals.localization.robustness import robustness_table
-from evals.localization.score import Place, place, score
+from evals.localization.score import AnswerRank, place, score
 from evals.localization.tables import (
-    Scored,
+    CaseScore,
     by,
     detection_table,
     overall_table,
@@ -53,7 +53,7 @@ def run(options: Options, progress: Progress) -> Result:
 
 def score_set(
     options: Options,
-    cases: Sequence[Case],
+    cases: Sequence[BundleCase],
     progress: Progress,
     suite: str,
     detected: Mapping[str, Detection],
@@ -92,13 +92,15 @@ def score_set(
     return result
 
 
-def _every_perturbation(options: Options, cases: Sequence[Case], progress: Progress) -> Result:
+def _every_perturbation(
+    options: Options, cases: Sequence[BundleCase], progress: Progress
+) -> Result:
     """The summary is that of the incidents as recorded; `more` holds the others' mean AC@1."""
     started = time.perf_counter()
     kinds: list[Perturbation] = [kind for kind in get_args(Perturbation) if kind != "all"]
     task = progress.add_task("incidents, perturbed", total=len(cases) * len(kinds))
     found: dict[str, dict[str, float]] = {}
-    recorded: list[Scored] = []
+    recorded: list[CaseScore] = []
     for kind in kinds:
         asked = options.model_copy(update={"perturb": kind})
         scored = []
@@ -129,8 +131,11 @@ def _every_perturbation(options: Options, cases: Sequence[Case], progress: Progr
 
 
 def _score_case(
-    case: Case, cases: Sequence[Case], options: Options, peers: Mapping[str, Peer] = PEERS
-) -> Scored:
+    case: BundleCase,
+    cases: Sequence[BundleCase],
+    options: Options,
+    peers: Mapping[str, PeerMethod] = PEERS,
+) -> CaseScore:
     bundle = RecordedBundle(case.folder)
     arm: Literal["rules", "ml"] = "ml" if options.arm == "ml" else "rules"
 
@@ -142,7 +147,7 @@ def _score_case(
     renamed = options.perturb == "renamed"
     right = tuple(map(anonymous, case.answer.right)) if renamed else case.answer.right
     names = [(one.component, one.score) for one in located.ranking.candidates]
-    return Scored(
+    return CaseScore(
         case,
         located,
         place(names, *right),
@@ -152,12 +157,12 @@ def _score_case(
 
 
 def _peers(
-    case: Case,
-    cases: Sequence[Case],
-    located: Located,
+    case: BundleCase,
+    cases: Sequence[BundleCase],
+    located: LocalizationResult,
     right: Sequence[str],
-    peers: Mapping[str, Peer],
-) -> dict[str, Place]:
+    peers: Mapping[str, PeerMethod],
+) -> dict[str, AnswerRank]:
     found = {
         name: place([*peer(located.telemetry, located.onset).items()], *right)
         for name, peer in peers.items()
@@ -168,7 +173,7 @@ def _peers(
     return found
 
 
-def kind_right(case: Case, located: Located, right: Sequence[str]) -> bool | None:
+def kind_right(case: BundleCase, located: LocalizationResult, right: Sequence[str]) -> bool | None:
     """Whether the kind of fault is right, where the component is; None where that says nothing."""
     released = bool(located.telemetry.changes)
     kinds = accepted(case.answer.fault_type, released=released)

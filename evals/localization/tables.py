@@ -10,29 +10,29 @@ import numpy as np
 from pydantic import JsonValue
 
 from evals.detection.replay import Detection
-from evals.localization.cases import Case
-from evals.localization.look import Located
+from evals.localization.cases import BundleCase
+from evals.localization.look import LocalizationResult
 from evals.localization.published import PUBLISHED
-from evals.localization.score import Place, RankingScore, score
+from evals.localization.score import AnswerRank, RankingScore, score
 from evals.report import Table, number
 
 KEYS = ("ac1", "ac3", "ac5", "avg5", "mrr")
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class CaseScore:
     """One case: the answer, what was said, where the answer stood; the same for the peers."""
 
-    case: Case
-    located: Located
-    place: Place
+    case: BundleCase
+    located: LocalizationResult
+    place: AnswerRank
     kind_right: bool | None
-    peers: Mapping[str, Place]
+    peers: Mapping[str, AnswerRank]
 
 
-def by(scored: Sequence[Scored], split: str) -> dict[str, list[Scored]]:
+def by(scored: Sequence[CaseScore], split: str) -> dict[str, list[CaseScore]]:
     """Cases per system, or per system and fault type."""
-    groups: dict[str, list[Scored]] = defaultdict(list)
+    groups: dict[str, list[CaseScore]] = defaultdict(list)
     for one in scored:
         answer = one.case.answer
         name = answer.system if split == "system" else f"{answer.system} {answer.fault_type}"
@@ -40,7 +40,7 @@ def by(scored: Sequence[Scored], split: str) -> dict[str, list[Scored]]:
     return dict(sorted(groups.items()))
 
 
-def summary(scored: Sequence[Scored], detection: Detection) -> dict[str, float]:
+def summary(scored: Sequence[CaseScore], detection: Detection) -> dict[str, float]:
     """The keys of the published format."""
     found: dict[str, float] = {}
     scores = {
@@ -64,7 +64,7 @@ def summary(scored: Sequence[Scored], detection: Detection) -> dict[str, float]:
     return found
 
 
-def own_table(scored: Sequence[Scored], split: str) -> Table:
+def own_table(scored: Sequence[CaseScore], split: str) -> Table:
     """Ours, per system or fault."""
     rows = []
     for name, group in by(scored, split).items():
@@ -80,7 +80,7 @@ def own_table(scored: Sequence[Scored], split: str) -> Table:
     return Table(title=f"Root cause by {split}", columns=columns, rows=tuple(rows))
 
 
-def overall_table(scored: Sequence[Scored]) -> Table:
+def overall_table(scored: Sequence[CaseScore]) -> Table:
     """How sure it was, and what it cost."""
     figures = summary(scored, Detection())
     unsure = [one for one in scored if one.located.ranking.abstained]
@@ -96,7 +96,7 @@ def overall_table(scored: Sequence[Scored]) -> Table:
     return Table(title="Over all cases", columns=("what", "figure"), rows=rows)
 
 
-def peer_table(scored: Sequence[Scored]) -> Table:
+def peer_table(scored: Sequence[CaseScore]) -> Table:
     """AC@1 / AC@3 / Avg@5 per system, ours first, then peers measured here, then published."""
     groups = by(scored, "system")
     names = ["ours", *dict.fromkeys(name for one in scored for name in one.peers)]
@@ -119,7 +119,7 @@ def _short(figures: RankingScore) -> str:
     return f"{figures.ac1:.2f} / {figures.ac3:.2f} / {figures.avg5:.2f}"
 
 
-def _published(groups: Mapping[str, Sequence[Scored]]) -> list[tuple[str, ...]]:
+def _published(groups: Mapping[str, Sequence[CaseScore]]) -> list[tuple[str, ...]]:
     methods: dict[str, dict[str, str]] = defaultdict(dict)
     for system in groups:
         for method, ac1, ac3 in PUBLISHED.get(system, ()):
@@ -162,7 +162,7 @@ SERIES = "metrics"
 """The source of findings about one series; their query is its name."""
 
 
-def row(one: Scored, seen_s: float | None = None) -> dict[str, JsonValue]:
+def row(one: CaseScore, seen_s: float | None = None) -> dict[str, JsonValue]:
     """A case in the JSON: what was predicted, on what evidence, and where the answer stood.
 
     `paged_s` and `seen_s`: from the injection to the recorded page, and to the watch's own alarm.
@@ -206,14 +206,14 @@ def row(one: Scored, seen_s: float | None = None) -> dict[str, JsonValue]:
     }
 
 
-def _paged(one: Scored) -> float | None:
+def _paged(one: CaseScore) -> float | None:
     injected, paged = one.case.answer.inject_ts, one.located.paged_at
     if injected is None or not one.located.page_recorded or paged < injected:
         return None
     return paged - injected
 
 
-def _drawn(one: Scored) -> tuple[str, ...]:
+def _drawn(one: CaseScore) -> tuple[str, ...]:
     """The series the leading candidates rest on, and the strongest of the true cause."""
     found = {evidence.id: evidence for evidence in one.located.evidence}
     cited = [

@@ -18,13 +18,13 @@ from rich.progress import Progress
 
 import copilot
 from copilot.sources.recorded import RecordedBundle
-from evals.localization.cases import Case, read
+from evals.localization.cases import BundleCase, read
 from evals.localization.look import locate_bundle
 from evals.localization.score import RankingScore, place, score
 from evals.report import Options, Result, Table
 from tools import topology_walker
 from tools.topology_walker.features import rows
-from tools.topology_walker.ranking import RULES, Model
+from tools.topology_walker.ranking import RULES, RankingModel
 from tools.topology_walker.scene import Feature
 from tools.types import FloatArray
 
@@ -45,7 +45,7 @@ class Example:
     cause: str
 
 
-def examples(cases: Sequence[Case], progress: Progress) -> list[Example]:
+def examples(cases: Sequence[BundleCase], progress: Progress) -> list[Example]:
     """Look at every bundle as the graph would, and keep the figures."""
     task = progress.add_task("looking", total=len(cases))
     found = []
@@ -139,8 +139,8 @@ def _cell(figures: RankingScore | None) -> str:
 
 def _model(
     weights: FloatArray, data: Sequence[Example], held_out: Mapping[str, RankingScore]
-) -> Model:
-    return Model(
+) -> RankingModel:
+    return RankingModel(
         weights={name: round(float(w), 3) for name, w in zip(FEATURES, weights, strict=True)},
         temperature=RULES.temperature,
         abstain_below=RULES.abstain_below,

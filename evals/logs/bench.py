@@ -24,7 +24,7 @@ _INDEXED = 300_000
 _NOVELTY = 100_000
 _TRACED = 20_000
 
-Add = Callable[[str], object]
+LineAdder = Callable[[str], object]
 
 
 def run(options: Options, progress: Progress) -> Result:
@@ -88,14 +88,14 @@ def _varied(logs: Sequence[AnnotatedLog], rng: random.Random, headers: bool) -> 
             yield header + content.translate(others)
 
 
-def _peer() -> Callable[[], Add] | None:
+def _peer() -> Callable[[], LineAdder] | None:
     if importlib.util.find_spec("drain3") is None:
         return None
     drain3 = importlib.import_module("evals.logs.peers").Drain3
     return lambda: drain3().add
 
 
-def _ours(source: str) -> Callable[[], Add]:
+def _ours(source: str) -> Callable[[], LineAdder]:
     return lambda: Miner().add if source == "raw" else Miner().add_content
 
 
@@ -126,7 +126,7 @@ def _mine(source: str, lines: Sequence[str], summary: dict[str, float]) -> tuple
     )
 
 
-def _speed(add: Add, lines: Sequence[str]) -> float:
+def _speed(add: LineAdder, lines: Sequence[str]) -> float:
     started = time.process_time()
     for line in lines:
         add(line)

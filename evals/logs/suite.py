@@ -12,10 +12,10 @@ from rich.progress import Progress
 import copilot
 from evals.logs.files import AnnotatedLog, read_logs
 from evals.logs.score import LogScore, mean, normalise, score
-from evals.report import Arm, Options, Result, Table, number
+from evals.report import EvalArm, Options, Result, Table, number
 from tools.log_retriever import Miner, MinerConfig
 
-Parse = Callable[[Sequence[str]], list[str]]
+LogParser = Callable[[Sequence[str]], list[str]]
 _COLUMNS = ("GA", "FGA", "PA", "FTA", "lines/s")
 _PUBLISHED = (
     ("Drain3 tuned per system (published, 16 systems)", "0.874", "0.748", "0.456", "0.499"),
@@ -24,7 +24,7 @@ _PUBLISHED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class LogRow:
     """One method on one system, from the message (`content`) or from the whole line (`raw`)."""
 
     system: str
@@ -41,7 +41,7 @@ def run(options: Options, progress: Progress) -> Result:
     arm = _arm(options)
     methods = _methods(arm)
     task = progress.add_task("logs", total=len(logs) * len(methods))
-    rows: list[Row] = []
+    rows: list[LogRow] = []
     for log in logs:
         for method, content, raw in methods:
             rows.append(_row(log, method, "content", content))
@@ -75,20 +75,20 @@ def _logs(options: Options) -> list[AnnotatedLog]:
     return logs
 
 
-def _arm(options: Options) -> Arm:
+def _arm(options: Options) -> EvalArm:
     if options.arm == "llm" and not options.best_arm:
         raise SystemExit("logs has no llm arm: choose --arm rules (form) or --arm ml (learning)")
     return "ml" if options.best_arm else options.arm
 
 
-def miner_config(arm: Arm) -> MinerConfig:
+def miner_config(arm: EvalArm) -> MinerConfig:
     """`rules`: the form of a token alone decides; `ml`: what varies is learnt from the stream."""
     return MinerConfig() if arm == "ml" else MinerConfig(siblings=None)
 
 
-def _methods(arm: Arm) -> list[tuple[str, Parse, Parse]]:
-    other: Arm = "rules" if arm == "ml" else "ml"
-    methods: list[tuple[str, Parse, Parse]] = [
+def _methods(arm: EvalArm) -> list[tuple[str, LogParser, LogParser]]:
+    other: EvalArm = "rules" if arm == "ml" else "ml"
+    methods: list[tuple[str, LogParser, LogParser]] = [
         (f"ours, {name}", _ours(name, whole_line=False), _ours(name, whole_line=True))
         for name in (arm, other)
     ]
@@ -98,7 +98,7 @@ def _methods(arm: Arm) -> list[tuple[str, Parse, Parse]]:
     return methods
 
 
-def _ours(arm: Arm, whole_line: bool) -> Parse:
+def _ours(arm: EvalArm, whole_line: bool) -> LogParser:
     def parse(lines: Sequence[str]) -> list[str]:
         miner = Miner(miner_config(arm))
         add = miner.add if whole_line else miner.add_content
@@ -108,15 +108,17 @@ def _ours(arm: Arm, whole_line: bool) -> Parse:
     return parse
 
 
-def _row(log: AnnotatedLog, method: str, source: str, parse: Parse) -> Row:
+def _row(log: AnnotatedLog, method: str, source: str, parse: LogParser) -> LogRow:
     lines = log.contents if source == "content" else log.raw
     started = time.perf_counter()
     predicted = parse(lines)
     speed = len(lines) / (time.perf_counter() - started)
-    return Row(log.system, method, source, score(list(map(normalise, predicted)), log.truth), speed)
+    return LogRow(
+        log.system, method, source, score(list(map(normalise, predicted)), log.truth), speed
+    )
 
 
-def _summary(rows: Sequence[Row]) -> dict[str, float]:
+def _summary(rows: Sequence[LogRow]) -> dict[str, float]:
     first = rows[0].method
     ours = {s: _mean(rows, first, s) for s in ("content", "raw")}
     content, raw = ours["content"], ours["raw"]
@@ -127,11 +129,11 @@ def _summary(rows: Sequence[Row]) -> dict[str, float]:
     }
 
 
-def _mean(rows: Sequence[Row], method: str, source: str) -> LogScore:
+def _mean(rows: Sequence[LogRow], method: str, source: str) -> LogScore:
     return mean([row.score for row in rows if (row.method, row.source) == (method, source)])
 
 
-def _case(row: Row) -> dict[str, JsonValue]:
+def _case(row: LogRow) -> dict[str, JsonValue]:
     return {
         "id": f"{row.system}/{row.source}/{row.method}",
         "system": row.system,
@@ -145,7 +147,7 @@ def _figures(found: LogScore) -> tuple[str, ...]:
     return tuple(number(value, 3) for value in (found.ga, found.fga, found.pa, found.fta))
 
 
-def _table(rows: Sequence[Row], source: str) -> Table:
+def _table(rows: Sequence[LogRow], source: str) -> Table:
     given = "the message given" if source == "content" else "the raw line given"
     return Table(
         title=f"Log templates, {given} (measured)",
@@ -158,7 +160,7 @@ def _table(rows: Sequence[Row], source: str) -> Table:
     )
 
 
-def _means(rows: Sequence[Row]) -> Table:
+def _means(rows: Sequence[LogRow]) -> Table:
     methods = tuple(dict.fromkeys(row.method for row in rows))
     shown = [
         (f"{method}, {source} (measured)", *_figures(_mean(rows, method, source)))

@@ -8,18 +8,18 @@ from pydantic import JsonValue
 
 from copilot.case.briefing import LIMITS_S
 from evals.localization.paired import interval
-from evals.page.jobs import Run
-from evals.page.outcomes import Row, figure, text
-from evals.report import Arm
-from tools.types import Frozen
+from evals.page.jobs import JobRun
+from evals.page.outcomes import CaseRow, figure, text
+from evals.report import EvalArm
+from tools.types import FrozenModel
 
-Clock = Literal["detected", "located", "recovered"]
-CLOCKS: tuple[Clock, ...] = ("detected", "located", "recovered")
-TARGETS: Mapping[Clock, float] = {"detected": 0.95, "located": 0.85, "recovered": 0.80}
+ClockName = Literal["detected", "located", "recovered"]
+CLOCKS: tuple[ClockName, ...] = ("detected", "located", "recovered")
+TARGETS: Mapping[ClockName, float] = {"detected": 0.95, "located": 0.85, "recovered": 0.80}
 """The share of incidents that has to stay inside the limit."""
 
 
-class Clocked(Frozen):
+class ClockRecord(FrozenModel):
     """One incident: seconds from its onset to each clock.
 
     A clock that was measured and never (or wrongly) reached is None; one that the suite cannot
@@ -27,14 +27,14 @@ class Clocked(Frozen):
     """
 
     suite: str
-    arm: Arm
+    arm: EvalArm
     id: str
     system: str
     kind: str
     right: float | None = None
-    seconds: Mapping[Clock, float | None]
+    seconds: Mapping[ClockName, float | None]
 
-    def within(self, clock: Clock) -> bool | None:
+    def within(self, clock: ClockName) -> bool | None:
         """Inside the limit; None where it was not measured."""
         if clock not in self.seconds:
             return None
@@ -42,7 +42,7 @@ class Clocked(Frozen):
         return after is not None and after <= LIMITS_S[clock]
 
 
-class Share(Frozen):
+class Share(FrozenModel):
     """How many of the measured incidents stayed inside a limit."""
 
     inside: int
@@ -51,7 +51,7 @@ class Share(Frozen):
     high: float
 
 
-def clocked(runs: Sequence[Run]) -> tuple[Clocked, ...]:
+def clocked(runs: Sequence[JobRun]) -> tuple[ClockRecord, ...]:
     """Every incident of the suites that have clocks."""
     found = []
     for run in runs:
@@ -66,7 +66,7 @@ def clocked(runs: Sequence[Run]) -> tuple[Clocked, ...]:
     return tuple(found)
 
 
-def share(incidents: Sequence[Clocked], clock: Clock) -> Share | None:
+def share(incidents: Sequence[ClockRecord], clock: ClockName) -> Share | None:
     """The share inside the limit, with its 95 % interval; nothing where nothing was measured."""
     judged = [one.within(clock) for one in incidents]
     known = [one for one in judged if one is not None]
@@ -77,10 +77,10 @@ def share(incidents: Sequence[Clocked], clock: Clock) -> Share | None:
 
 
 def grouped(
-    incidents: Sequence[Clocked], by: Literal["system", "kind"]
-) -> dict[str, list[Clocked]]:
+    incidents: Sequence[ClockRecord], by: Literal["system", "kind"]
+) -> dict[str, list[ClockRecord]]:
     """Incidents by system or by kind of fault, in the order of the names."""
-    groups: dict[str, list[Clocked]] = defaultdict(list)
+    groups: dict[str, list[ClockRecord]] = defaultdict(list)
     for one in incidents:
         groups[getattr(one, by) or "not named"].append(one)
     return dict(sorted(groups.items()))
@@ -97,7 +97,7 @@ def _watched(notes: Mapping[str, JsonValue]) -> dict[str, float | None]:
     return found
 
 
-def _recorded(run: Run, row: Row, watched: Mapping[str, float | None]) -> Clocked:
+def _recorded(run: JobRun, row: CaseRow, watched: Mapping[str, float | None]) -> ClockRecord:
     """Detected: the recorded page or the watch, whichever was first; nobody acts on a recording."""
     id_, right = text(row.get("id")), figure(row.get("ac1"))
     paged, seen = figure(row.get("paged_s")), watched.get(id_)
@@ -109,10 +109,10 @@ def _recorded(run: Run, row: Row, watched: Mapping[str, float | None]) -> Clocke
     ) else []  # fmt: skip
     located = right == 1.0 and not row.get("abstained")
     after = (detected or 0.0) + sum(one for one in took if one is not None)
-    seconds: dict[Clock, float | None] = {"located": after if located else None}
+    seconds: dict[ClockName, float | None] = {"located": after if located else None}
     if paged is not None or id_ in watched:
         seconds["detected"] = detected
-    return Clocked(
+    return ClockRecord(
         suite=run.suite,
         arm=run.arm,
         id=id_,
@@ -123,13 +123,13 @@ def _recorded(run: Run, row: Row, watched: Mapping[str, float | None]) -> Clocke
     )
 
 
-def _lived(run: Run, row: Row) -> Clocked:
+def _lived(run: JobRun, row: CaseRow) -> ClockRecord:
     clocks = row.get("clocks")
     given = clocks if isinstance(clocks, dict) else {}
-    seconds: dict[Clock, float | None] = {
+    seconds: dict[ClockName, float | None] = {
         clock: figure(given[clock]) for clock in CLOCKS if clock in given
     }
-    return Clocked(
+    return ClockRecord(
         suite=run.suite,
         arm=run.arm,
         id=text(row.get("id")),

@@ -7,24 +7,24 @@ from typing import Any, Literal
 from pydantic import JsonValue
 
 from evals.baseline import worse_figures
-from evals.localization.paired import Paired, compare
-from evals.page.jobs import Run
+from evals.localization.paired import PairedComparison, compare
+from evals.page.jobs import JobRun
 from evals.page.outcomes import figure, outcomes
-from evals.report import Arm, Result
-from tools.types import Frozen
+from evals.report import EvalArm, Result
+from tools.types import FrozenModel
 
-Verdict = Literal["worse", "better", "same", "not compared"]
+DifferenceVerdict = Literal["worse", "better", "same", "not compared"]
 
 
-class Difference(Frozen):
+class Difference(FrozenModel):
     """One suite with one arm against the baseline; `reason` says why it was not compared."""
 
     suite: str
-    arm: Arm
-    verdict: Verdict
+    arm: EvalArm
+    verdict: DifferenceVerdict
     reason: str = ""
     figures: tuple[str, ...] = ()
-    paired: Paired | None = None
+    paired: PairedComparison | None = None
 
 
 def name_of(suite: str, arm: str) -> str:
@@ -38,7 +38,7 @@ def fingerprint(result: Result) -> str:
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
 
-def stored(runs: Sequence[Run]) -> dict[str, JsonValue]:
+def stored(runs: Sequence[JobRun]) -> dict[str, JsonValue]:
     """What a later run needs of these ones, beside their scores, to be compared."""
     return {
         name_of(run.suite, run.arm): {
@@ -51,13 +51,13 @@ def stored(runs: Sequence[Run]) -> dict[str, JsonValue]:
     }
 
 
-def differences(baseline: Mapping[str, Any], runs: Sequence[Run]) -> tuple[Difference, ...]:
+def differences(baseline: Mapping[str, Any], runs: Sequence[JobRun]) -> tuple[Difference, ...]:
     """Every suite that ran now, against the baseline's."""
     before = _mapping(_mapping(baseline.get("notes")).get("stored"))
     return tuple(_difference(baseline, before, run) for run in runs if run.result is not None)
 
 
-def _difference(baseline: Mapping[str, Any], before: Mapping[str, Any], run: Run) -> Difference:
+def _difference(baseline: Mapping[str, Any], before: Mapping[str, Any], run: JobRun) -> Difference:
     result = run.result
     assert result is not None
     name = name_of(run.suite, run.arm)
@@ -80,7 +80,7 @@ def _difference(baseline: Mapping[str, Any], before: Mapping[str, Any], run: Run
             len(now) or len(result.cases),
         )
     )
-    verdict: Verdict = "same"
+    verdict: DifferenceVerdict = "same"
     if worse or (paired is not None and paired.worse):
         verdict = "worse"
     elif paired is not None and paired.better:
@@ -100,7 +100,7 @@ def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _scores(baseline: Mapping[str, Any], run: Run) -> dict[str, float]:
+def _scores(baseline: Mapping[str, Any], run: JobRun) -> dict[str, float]:
     cases = baseline.get("cases")
     rows = [_mapping(row) for row in cases] if isinstance(cases, list) else []
     known = {

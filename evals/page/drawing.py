@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from evals.localization.calibration import Calibration
+from evals.localization.calibration import CalibrationScore
 from tools.types import FloatArray, Timestamp
 
 COLOURS = {
@@ -160,7 +160,7 @@ def incident(
     return svg(figure, name, title)
 
 
-def reliability(found: Sequence[tuple[str, Calibration]], name: str) -> str:
+def reliability(found: Sequence[tuple[str, CalibrationScore]], name: str) -> str:
     """What was said against what came true, a line an arm; the dotted diagonal is honesty."""
     figure, (axes,) = sheet(1, 3.6)
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1.0, linestyle=":")

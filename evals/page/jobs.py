@@ -10,12 +10,12 @@ from typing import Literal
 
 from rich.progress import Progress
 
-from evals.report import Arm, Options, Result
+from evals.report import EvalArm, Options, Result
 from evals.simulator import shipped_bundles
-from tools.types import Frozen
+from tools.types import FrozenModel
 
-ARMS: tuple[Arm, ...] = ("rules", "ml", "llm")
-SUITES: Mapping[str, tuple[Arm, ...]] = {
+ARMS: tuple[EvalArm, ...] = ("rules", "ml", "llm")
+SUITES: Mapping[str, tuple[EvalArm, ...]] = {
     "detection": ("rules", "ml"),
     "metrics": ("rules", "ml"),
     "kpi": ("rules", "ml"),
@@ -36,42 +36,42 @@ RECOVERY_DAYS = 12
 
 NO_MODEL = "no model"
 NO_DATA = "no data"
-Status = Literal["done", "broken", "not run"]
+JobStatus = Literal["done", "broken", "not run"]
 
 
-class Job(Frozen):
+class Job(FrozenModel):
     """One suite with one arm; `missing` says why it cannot be run."""
 
     suite: str
-    arm: Arm
+    arm: EvalArm
     options: Options
     missing: str = ""
 
 
-class Run(Frozen):
+class JobRun(FrozenModel):
     """How a job ended. `reason` is for a person: why it was not run, or what broke."""
 
     suite: str
-    arm: Arm
-    status: Status
+    arm: EvalArm
+    status: JobStatus
     reason: str = ""
     trace: str = ""
     seconds: float = 0.0
     result: Result | None = None
 
 
-class Asked(Frozen):
+class OverviewOptions(FrozenModel):
     """What the command line asked of the whole."""
 
     data: Path | None = None
-    arms: tuple[Arm, ...] = ARMS
+    arms: tuple[EvalArm, ...] = ARMS
     limit: int | None = None
     seed: int = 0
     model_url: str = ""
     model: str = ""
 
 
-def plan(asked: Asked) -> tuple[Job, ...]:
+def plan(asked: OverviewOptions) -> tuple[Job, ...]:
     """A job per suite and asked arm."""
     return tuple(
         _job(suite, arm, asked)
@@ -81,7 +81,7 @@ def plan(asked: Asked) -> tuple[Job, ...]:
     )
 
 
-def _job(suite: str, arm: Arm, asked: Asked) -> Job:
+def _job(suite: str, arm: EvalArm, asked: OverviewOptions) -> Job:
     place = where(suite, asked.data)
     limit = asked.limit
     if suite == "recovery" and limit is None:
@@ -140,7 +140,7 @@ def _archive(data: Path) -> Path | str:
     return next(iter(sorted(place.glob("*.tar*"))), place)
 
 
-def run_all(jobs: Sequence[Job], progress: Progress) -> tuple[Run, ...]:
+def run_all(jobs: Sequence[Job], progress: Progress) -> tuple[JobRun, ...]:
     """Run one after another; what breaks is recorded, and the rest goes on."""
     whole = progress.add_task("all suites", total=len(jobs))
     runs = []
@@ -154,9 +154,9 @@ def run_all(jobs: Sequence[Job], progress: Progress) -> tuple[Run, ...]:
     return tuple(runs)
 
 
-def _run(job: Job, progress: Progress) -> Run:
+def _run(job: Job, progress: Progress) -> JobRun:
     if job.missing:
-        return Run(suite=job.suite, arm=job.arm, status="not run", reason=job.missing)
+        return JobRun(suite=job.suite, arm=job.arm, status="not run", reason=job.missing)
     started = time.perf_counter()
     try:
         result: Result = importlib.import_module(_module(job.suite)).run(job.options, progress)
@@ -166,11 +166,11 @@ def _run(job: Job, progress: Progress) -> Run:
         said = f"{type(error).__name__}: {error}"
         return _broken(job, said, traceback.format_exc(), started)
     seconds = time.perf_counter() - started
-    return Run(suite=job.suite, arm=job.arm, status="done", seconds=seconds, result=result)
+    return JobRun(suite=job.suite, arm=job.arm, status="done", seconds=seconds, result=result)
 
 
-def _broken(job: Job, reason: str, trace: str, started: float) -> Run:
-    return Run(
+def _broken(job: Job, reason: str, trace: str, started: float) -> JobRun:
+    return JobRun(
         suite=job.suite,
         arm=job.arm,
         status="broken",

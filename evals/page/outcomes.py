@@ -8,8 +8,8 @@ from pydantic import JsonValue
 from evals.recovery.score import LIMIT_MIN
 from evals.report import Result
 
-Row = Mapping[str, JsonValue]
-Outcome = Callable[[Row, str], float | None]
+CaseRow = Mapping[str, JsonValue]
+OutcomeReader = Callable[[CaseRow, str], float | None]
 
 
 def figure(value: JsonValue) -> float | None:
@@ -24,11 +24,11 @@ def text(value: JsonValue) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _of(key: str) -> Outcome:
+def _of(key: str) -> OutcomeReader:
     return lambda row, arm: figure(row.get(key))
 
 
-def _recovered(row: Row, arm: str) -> float | None:
+def _recovered(row: CaseRow, arm: str) -> float | None:
     """A fault recovered in time; a healthy day left alone; a botched cure rolled back."""
     if row.get("arm") != arm:
         return None
@@ -40,7 +40,7 @@ def _recovered(row: Row, arm: str) -> float | None:
     return float(not row.get("executed"))
 
 
-def _answered(row: Row, arm: str) -> float | None:
+def _answered(row: CaseRow, arm: str) -> float | None:
     ranks, found = row.get("rank"), row.get("found")
     if not isinstance(ranks, dict) or not isinstance(found, dict):
         return None
@@ -48,17 +48,17 @@ def _answered(row: Row, arm: str) -> float | None:
     return float(ranks.get(way) == 1 if row.get("documents") else not found.get(way))
 
 
-def _own(key: str, mark: str = "") -> Outcome:
+def _own(key: str, mark: str = "") -> OutcomeReader:
     """Of a suite whose cases hold the peers, too."""
 
-    def score(row: Row, arm: str) -> float | None:
+    def score(row: CaseRow, arm: str) -> float | None:
         ours = row.get("method") == f"ours, {arm}" and (not mark or row.get("source") == mark)
         return figure(row.get(key)) if ours else None
 
     return score
 
 
-OUTCOMES: Mapping[str, Outcome] = {
+OUTCOMES: Mapping[str, OutcomeReader] = {
     "demo": _of("ac1"),
     "incidents": _of("ac1"),
     "reasoning": _of("ac1"),

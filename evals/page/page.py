@@ -14,15 +14,15 @@ from types import ModuleType
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
-from evals.localization.calibration import Calibration
+from evals.localization.calibration import CalibrationScore
 from evals.page import pictures, view
 from evals.page.clocks import clocked
 from evals.page.difference import Difference
-from evals.page.jobs import NO_DATA, NO_MODEL, Asked, Run
-from evals.page.outcomes import Row, figure, text
-from evals.report import Arm, Result
+from evals.page.jobs import NO_DATA, NO_MODEL, JobRun, OverviewOptions
+from evals.page.outcomes import CaseRow, figure, text
+from evals.report import EvalArm, Result
 from tools.log_retriever.sanitize import strip_controls
-from tools.types import Frozen
+from tools.types import FrozenModel
 
 BRIEF = 12_000
 """Characters of one brief; a longer one is cut."""
@@ -40,7 +40,7 @@ _CODE = re.compile(r"`([^`]{1,300})`")
 _HEADING = re.compile(r"^#{1,6} (.*)$")
 
 
-class Card(Frozen):
+class Card(FrozenModel):
     """One incident with its picture and brief; the markup is ours."""
 
     id: str
@@ -53,17 +53,17 @@ class Card(Frozen):
     brief: str
 
 
-class Chart(Frozen):
+class Chart(FrozenModel):
     """A drawn chart and what it shows."""
 
     svg: str
     caption: str
 
 
-class Facts(Frozen):
+class PageFacts(FrozenModel):
     """What was asked and where it ran."""
 
-    asked: Asked
+    asked: OverviewOptions
     data: str
     version: str
     made_at: datetime
@@ -73,8 +73,8 @@ class Facts(Frozen):
 
 
 def render(
-    facts: Facts,
-    runs: Sequence[Run],
+    facts: PageFacts,
+    runs: Sequence[JobRun],
     differences: Sequence[Difference] | None,
     baseline: str = "",
 ) -> str:
@@ -85,8 +85,8 @@ def render(
 
 
 def _rendered(
-    facts: Facts,
-    runs: Sequence[Run],
+    facts: PageFacts,
+    runs: Sequence[JobRun],
     differences: Sequence[Difference] | None,
     baseline: str,
     drawing: ModuleType | None,
@@ -159,7 +159,7 @@ def _clean(value: object) -> object:
     return strip_controls(value) if type(value) is str else value
 
 
-def _cards(runs: Sequence[Run], drawing: ModuleType | None) -> tuple[list[Card], int]:
+def _cards(runs: Sequence[JobRun], drawing: ModuleType | None) -> tuple[list[Card], int]:
     """The incidents to look at, of the first arm that ran each suite, and how many are left out."""
     cards: list[Card] = []
     left_out = weight = 0
@@ -179,7 +179,7 @@ def _cards(runs: Sequence[Run], drawing: ModuleType | None) -> tuple[list[Card],
     return cards, left_out
 
 
-def _card(result: Result, row: Row, name: str, drawing: ModuleType | None) -> Card:
+def _card(result: Result, row: CaseRow, name: str, drawing: ModuleType | None) -> Card:
     candidates = row.get("candidates")
     first = candidates[0] if isinstance(candidates, list) and candidates else {}
     said = "nothing"
@@ -221,7 +221,7 @@ def brief_markup(brief: str) -> Markup:
 
 
 def _reliability(
-    found: Sequence[tuple[str, Arm, Calibration]], drawing: ModuleType | None
+    found: Sequence[tuple[str, EvalArm, CalibrationScore]], drawing: ModuleType | None
 ) -> list[Chart]:
     charts = []
     for suite in dict.fromkeys(suite for suite, _, _ in found):
@@ -241,7 +241,7 @@ _TIMED = {
 
 
 def _spreads(
-    timed: Mapping[tuple[str, Arm, str], Sequence[float]], drawing: ModuleType | None
+    timed: Mapping[tuple[str, EvalArm, str], Sequence[float]], drawing: ModuleType | None
 ) -> list[Chart]:
     charts: list[Chart] = []
     for suite, name in dict.fromkeys((suite, name) for suite, _, name in timed):
@@ -256,7 +256,7 @@ def _spreads(
     return charts
 
 
-def _not_run(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
+def _not_run(runs: Sequence[JobRun]) -> list[tuple[str, list[str]]]:
     """What was not run, by reason."""
     found: dict[str, list[str]] = {}
     for run in runs:
@@ -266,7 +266,7 @@ def _not_run(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
     return list(found.items())
 
 
-def _tokens(runs: Sequence[Run]) -> list[tuple[str, str]]:
+def _tokens(runs: Sequence[JobRun]) -> list[tuple[str, str]]:
     """What the model read and wrote, where one was asked."""
     asked = [run for run in runs if run.arm == "llm"]
     rows = []

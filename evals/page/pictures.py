@@ -10,7 +10,7 @@ import numpy as np
 
 from copilot.sources.recorded import BundleError, RecordedBundle
 from evals.localization.cases import RECORDINGS
-from evals.page.outcomes import Row, figure, text
+from evals.page.outcomes import CaseRow, figure, text
 from evals.report import Result
 from tools.log_retriever import sanitize
 from tools.types import FloatArray, Timestamp, Window
@@ -26,7 +26,7 @@ LARGEST = 40_000
 """Characters of one picture; in a larger one fewer series are drawn."""
 
 
-def selected(result: Result) -> tuple[list[Row], int]:
+def selected(result: Result) -> tuple[list[CaseRow], int]:
     """The incidents to show, and how many are left out."""
     rows = list(result.cases)
     wrong = [row for row in rows if (figure(row.get("ac1")) or 0.0) < 1.0]
@@ -35,14 +35,14 @@ def selected(result: Result) -> tuple[list[Row], int]:
     return shown, len(rows) - len(shown)
 
 
-def _spread(rows: Sequence[Row], count: int) -> list[Row]:
+def _spread(rows: Sequence[CaseRow], count: int) -> list[CaseRow]:
     """Evenly over the list, so that every system is there."""
     if len(rows) <= count:
         return list(rows)
     return [rows[int(at)] for at in np.linspace(0, len(rows) - 1, count)]
 
 
-def bundle_of(result: Result, row: Row) -> RecordedBundle | None:
+def bundle_of(result: Result, row: CaseRow) -> RecordedBundle | None:
     """The recording of a case, where it can still be read."""
     data = RECORDINGS if result.data == "shipped" else Path(result.data)
     try:
@@ -51,7 +51,7 @@ def bundle_of(result: Result, row: Row) -> RecordedBundle | None:
         return None
 
 
-def picture(drawing: ModuleType, result: Result, row: Row, name: str) -> str:
+def picture(drawing: ModuleType, result: Result, row: CaseRow, name: str) -> str:
     """The series the located cause rests on, around the onset; empty where none is recorded."""
     bundle, onset = bundle_of(result, row), figure(row.get("onset"))
     if bundle is None or onset is None:
@@ -72,7 +72,7 @@ def picture(drawing: ModuleType, result: Result, row: Row, name: str) -> str:
     return ""
 
 
-def _role(row: Row, owner: str) -> str:
+def _role(row: CaseRow, owner: str) -> str:
     """Whether a series belongs to the located component or to the true cause."""
     candidates = row.get("candidates")
     first = candidates[0] if isinstance(candidates, list | tuple) and candidates else None
@@ -84,7 +84,7 @@ def _role(row: Row, owner: str) -> str:
 
 
 def _series(
-    bundle: RecordedBundle, row: Row, onset: Timestamp
+    bundle: RecordedBundle, row: CaseRow, onset: Timestamp
 ) -> list[tuple[str, FloatArray, FloatArray]]:
     drawn = row.get("drawn")
     wanted = [text(one) for one in drawn] if isinstance(drawn, list | tuple) else []

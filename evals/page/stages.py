@@ -5,16 +5,22 @@ from fnmatch import fnmatchcase
 from math import isfinite, nan
 from typing import Literal
 
-from evals.page.jobs import ARMS, Run
-from evals.report import Arm
+from evals.page.jobs import ARMS, JobRun
+from evals.report import EvalArm
 from tools.log_retriever import sanitize
-from tools.types import Frozen
+from tools.types import FrozenModel
 
 SAID = 120
 """Characters of a reason in a cell; the whole of it stands with the suite."""
 
-Stage = Literal["discovery", "delivery", "localization", "recovery", "instruments"]
-STAGES: tuple[Stage, ...] = ("discovery", "delivery", "localization", "recovery", "instruments")
+OverviewStage = Literal["discovery", "delivery", "localization", "recovery", "instruments"]
+STAGES: tuple[OverviewStage, ...] = (
+    "discovery",
+    "delivery",
+    "localization",
+    "recovery",
+    "instruments",
+)
 """`instruments`: what serves all four, the knowledge base and the log miner."""
 
 
@@ -22,14 +28,14 @@ Unit = Literal["%", "", "s", "min", "n"]
 """`n` counts things; an empty unit is a score."""
 
 
-class Figure(Frozen):
+class StageFigure(FrozenModel):
     """One figure of a stage. A `*` in its key takes the worst of all that match.
 
     `per`: the key to divide by, where the published figures are counts. The first suite that has
     the figure for an arm gives it.
     """
 
-    stage: Stage
+    stage: OverviewStage
     title: str
     suites: tuple[str, ...]
     key: str
@@ -39,7 +45,7 @@ class Figure(Frozen):
     per: str = ""
 
 
-class Cell(Frozen):
+class Cell(FrozenModel):
     """One figure with one arm: its value, or why there is none."""
 
     value: float | None = None
@@ -47,11 +53,11 @@ class Cell(Frozen):
     missing: str = ""
 
 
-class Line(Frozen):
+class StageLine(FrozenModel):
     """A figure and its cells by arm."""
 
-    figure: Figure
-    cells: Mapping[Arm, Cell]
+    figure: StageFigure
+    cells: Mapping[EvalArm, Cell]
 
     @property
     def suite(self) -> str:
@@ -64,23 +70,23 @@ class Line(Frozen):
         return any(cell.value is not None for cell in self.cells.values())
 
 
-def _least(stage: Stage, suites: str, key: str, title: str, target: float | None = None,
-           unit: Unit = "", per: str = "") -> Figure:  # fmt: skip
-    return Figure(
+def _least(stage: OverviewStage, suites: str, key: str, title: str, target: float | None = None,
+           unit: Unit = "", per: str = "") -> StageFigure:  # fmt: skip
+    return StageFigure(
         stage=stage, title=title, suites=tuple(suites.split()), key=key, target=target,
         unit=unit, per=per,
     )  # fmt: skip
 
 
-def _most(stage: Stage, suites: str, key: str, title: str, target: float | None = None,
-          unit: Unit = "") -> Figure:  # fmt: skip
-    return Figure(
+def _most(stage: OverviewStage, suites: str, key: str, title: str, target: float | None = None,
+          unit: Unit = "") -> StageFigure:  # fmt: skip
+    return StageFigure(
         stage=stage, title=title, suites=tuple(suites.split()), key=key, target=target,
         least=False, unit=unit,
     )  # fmt: skip
 
 
-FIGURES: tuple[Figure, ...] = (
+FIGURES: tuple[StageFigure, ...] = (
     _least("discovery", "detection", "detected_within_60_s",
            "Faults the watch detects within 1 min", 0.95, "%"),
     _most("discovery", "detection", "false_alarms_per_quiet_hour", "False alarms per quiet hour"),
@@ -131,20 +137,20 @@ FIGURES: tuple[Figure, ...] = (
 """In each stage the first that has a value is the headline."""
 
 
-def lines(runs: Sequence[Run]) -> tuple[Line, ...]:
+def lines(runs: Sequence[JobRun]) -> tuple[StageLine, ...]:
     """Every figure with what each arm measured."""
     return tuple(
-        Line(figure=one, cells={arm: _cell(one, arm, runs) for arm in ARMS}) for one in FIGURES
+        StageLine(figure=one, cells={arm: _cell(one, arm, runs) for arm in ARMS}) for one in FIGURES
     )
 
 
-def headline(stage: Stage, found: Sequence[Line]) -> Line:
+def headline(stage: OverviewStage, found: Sequence[StageLine]) -> StageLine:
     """The first figure of the stage that was measured; else the first."""
     own = [line for line in found if line.figure.stage == stage]
     return next((line for line in own if line.known), own[0])
 
 
-def _cell(figure: Figure, arm: Arm, runs: Sequence[Run]) -> Cell:
+def _cell(figure: StageFigure, arm: EvalArm, runs: Sequence[JobRun]) -> Cell:
     asked = [run for run in runs if run.arm == arm and run.suite in figure.suites]
     for run in asked:
         value = _value(figure, run)
@@ -160,7 +166,7 @@ def _cell(figure: Figure, arm: Arm, runs: Sequence[Run]) -> Cell:
     return Cell(missing=f"no {arm} arm" if others else "not asked for")
 
 
-def _value(figure: Figure, run: Run) -> float | None:
+def _value(figure: StageFigure, run: JobRun) -> float | None:
     if run.result is None:
         return None
     figures = {**run.result.more, **run.result.summary}
@@ -172,7 +178,7 @@ def _value(figure: Figure, run: Run) -> float | None:
     return value / whole if isfinite(whole) and whole else None
 
 
-def _met(figure: Figure, value: float) -> bool | None:
+def _met(figure: StageFigure, value: float) -> bool | None:
     if figure.target is None:
         return None
     return value >= figure.target if figure.least else value <= figure.target

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import prompts
-from evals.page.whole import Whole
+from evals.page.whole import OverviewResult
 from evals.report import Result
 
 EXPERIMENT = "incident-copilot"
@@ -60,7 +60,7 @@ def traced(store: Path) -> Iterator[None]:
         graphs.autolog(disable=True, silent=True)
 
 
-def track(whole: Whole, written: Path, store: Path) -> str:
+def track(whole: OverviewResult, written: Path, store: Path) -> str:
     """Log the run into the folder `store` and return its id; `written` holds the page."""
     check()
     os.environ.update(_QUIET)
@@ -82,7 +82,7 @@ def track(whole: Whole, written: Path, store: Path) -> str:
     return run_id
 
 
-def parameters(whole: Whole) -> dict[str, str]:
+def parameters(whole: OverviewResult) -> dict[str, str]:
     """What was asked and where it ran; an address may carry a secret and is left out."""
     asked = whole.facts.asked
     return {

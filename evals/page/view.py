@@ -6,14 +6,14 @@ from typing import Literal
 
 import numpy as np
 
-from evals.localization.calibration import Calibration, calibration
-from evals.page.clocks import CLOCKS, TARGETS, Clocked, grouped, share
+from evals.localization.calibration import CalibrationScore, calibration
+from evals.page.clocks import CLOCKS, TARGETS, ClockRecord, grouped, share
 from evals.page.difference import Difference
-from evals.page.jobs import ARMS, Run
+from evals.page.jobs import ARMS, JobRun
 from evals.page.outcomes import figure
-from evals.page.stages import STAGES, Cell, Figure, Line, Stage, headline, lines
-from evals.report import Arm, number
-from tools.types import Frozen
+from evals.page.stages import STAGES, Cell, OverviewStage, StageFigure, StageLine, headline, lines
+from evals.report import EvalArm, number
+from tools.types import FrozenModel
 
 Tone = Literal["good", "bad", "none", "off"]
 LISTED = 200
@@ -22,7 +22,7 @@ LISTED = 200
 LIMITS = {"detected": "1 min", "located": "5 min", "recovered": "10 min"}
 
 
-class Shown(Frozen):
+class ToneText(FrozenModel):
     """A text with its tone: met, not met, no target, no value."""
 
     text: str
@@ -30,24 +30,24 @@ class Shown(Frozen):
     note: str = ""
 
 
-class StageRow(Frozen):
+class StageRow(FrozenModel):
     """One line of the answer: a stage or a figure, its target, and what each arm reached."""
 
     name: str
     title: str
     target: str
-    cells: tuple[Shown, ...]
+    cells: tuple[ToneText, ...]
 
 
-class Grid(Frozen):
+class Grid(FrozenModel):
     """A table: the first column names, the others hold figures."""
 
     title: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[Shown, ...], ...]
+    rows: tuple[tuple[ToneText, ...], ...]
 
 
-def value_text(one: Figure, value: float) -> str:
+def value_text(one: StageFigure, value: float) -> str:
     """The figure in its unit."""
     if one.unit == "%":
         return f"{100.0 * value:.0f} %"
@@ -57,15 +57,15 @@ def value_text(one: Figure, value: float) -> str:
     return number(value, digits).removesuffix(".0") + (f" {one.unit}" if one.unit else "")
 
 
-def stage_rows(runs: Sequence[Run], asked: Sequence[Arm]) -> tuple[StageRow, ...]:
+def stage_rows(runs: Sequence[JobRun], asked: Sequence[EvalArm]) -> tuple[StageRow, ...]:
     """The answer: each stage by its leading figure."""
     found = lines(runs)
     return tuple(_row(headline(stage, found), stage, asked) for stage in STAGES[:4])
 
 
 def figure_rows(
-    runs: Sequence[Run], asked: Sequence[Arm]
-) -> tuple[tuple[Stage, tuple[StageRow, ...]], ...]:
+    runs: Sequence[JobRun], asked: Sequence[EvalArm]
+) -> tuple[tuple[OverviewStage, tuple[StageRow, ...]], ...]:
     """Every figure that was measured, by stage."""
     known = [line for line in lines(runs) if line.known]
     found = (
@@ -75,7 +75,7 @@ def figure_rows(
     return tuple((stage, rows) for stage, rows in found if rows)
 
 
-def _row(line: Line, stage: str, asked: Sequence[Arm]) -> StageRow:
+def _row(line: StageLine, stage: str, asked: Sequence[EvalArm]) -> StageRow:
     one = line.figure
     target = ""
     if one.target is not None:
@@ -88,12 +88,12 @@ def _row(line: Line, stage: str, asked: Sequence[Arm]) -> StageRow:
     )
 
 
-def _cell(one: Figure, cell: Cell, asked: bool) -> Shown:
+def _cell(one: StageFigure, cell: Cell, asked: bool) -> ToneText:
     if cell.value is None:
-        return Shown(text=cell.missing if asked else "not asked for", tone="off")
+        return ToneText(text=cell.missing if asked else "not asked for", tone="off")
     note = {True: "met", False: "not met", None: ""}[cell.met]
     tone: Tone = "none" if cell.met is None else "good" if cell.met else "bad"
-    return Shown(text=value_text(one, cell.value), tone=tone, note=note)
+    return ToneText(text=value_text(one, cell.value), tone=tone, note=note)
 
 
 def verdict(rows: Sequence[StageRow]) -> str:
@@ -110,7 +110,7 @@ def verdict(rows: Sequence[StageRow]) -> str:
     return said + (f", {silent} not measured." if silent else ".")
 
 
-def clock_grid(incidents: Sequence[Clocked]) -> Grid:
+def clock_grid(incidents: Sequence[ClockRecord]) -> Grid:
     """1-5-10 for each suite and arm: the share inside each limit."""
     names = dict.fromkeys((one.suite, one.arm) for one in incidents)
     return Grid(
@@ -125,7 +125,9 @@ def clock_grid(incidents: Sequence[Clocked]) -> Grid:
     )
 
 
-def clock_grids(incidents: Sequence[Clocked], by: Literal["system", "kind"]) -> tuple[Grid, ...]:
+def clock_grids(
+    incidents: Sequence[ClockRecord], by: Literal["system", "kind"]
+) -> tuple[Grid, ...]:
     """The same for each suite, a row per system or kind of fault and arm."""
     return tuple(
         Grid(
@@ -146,19 +148,21 @@ def _clock_columns() -> tuple[str, ...]:
     return tuple(f"{clock} ≤ {LIMITS[clock]}" for clock in CLOCKS)
 
 
-def _clock_row(name: str, incidents: Sequence[Clocked], right: bool = False) -> tuple[Shown, ...]:
-    cells = [Shown(text=name), Shown(text=str(len(incidents)))]
+def _clock_row(
+    name: str, incidents: Sequence[ClockRecord], right: bool = False
+) -> tuple[ToneText, ...]:
+    cells = [ToneText(text=name), ToneText(text=str(len(incidents)))]
     if right:
         known = [one.right for one in incidents if one.right is not None]
-        cells.append(Shown(text=f"{100 * sum(known) / len(known):.0f} %" if known else "–"))
+        cells.append(ToneText(text=f"{100 * sum(known) / len(known):.0f} %" if known else "–"))
     for clock in CLOCKS:
         one = share(incidents, clock)
         if one is None:
-            cells.append(Shown(text="not measured", tone="off"))
+            cells.append(ToneText(text="not measured", tone="off"))
             continue
         met = one.inside / one.of >= TARGETS[clock]
         cells.append(
-            Shown(
+            ToneText(
                 text=f"{100 * one.inside / one.of:.0f} %",
                 tone="good" if met else "bad",
                 note=f"{one.inside} of {one.of}; {100 * one.low:.0f}–{100 * one.high:.0f} %",
@@ -167,10 +171,10 @@ def _clock_row(name: str, incidents: Sequence[Clocked], right: bool = False) -> 
     return tuple(cells)
 
 
-def incident_grid(incidents: Sequence[Clocked]) -> tuple[Grid, int]:
+def incident_grid(incidents: Sequence[ClockRecord]) -> tuple[Grid, int]:
     """Each incident with its clocks, those outside a limit first; and how many are left out."""
 
-    def inside(one: Clocked) -> bool:
+    def inside(one: ClockRecord) -> bool:
         return not any(one.within(clock) is False for clock in CLOCKS)
 
     listed = sorted(incidents, key=inside)[:LISTED]
@@ -179,10 +183,10 @@ def incident_grid(incidents: Sequence[Clocked]) -> tuple[Grid, int]:
         columns=("incident", "suite, arm", "system", "fault", *_clock_columns()),
         rows=tuple(
             (
-                Shown(text=one.id),
-                Shown(text=f"{one.suite}, {one.arm}"),
-                Shown(text=one.system or "–"),
-                Shown(text=one.kind or "–"),
+                ToneText(text=one.id),
+                ToneText(text=f"{one.suite}, {one.arm}"),
+                ToneText(text=one.system or "–"),
+                ToneText(text=one.kind or "–"),
                 *(_clock(one, clock) for clock in CLOCKS),
             )
             for one in listed
@@ -191,14 +195,14 @@ def incident_grid(incidents: Sequence[Clocked]) -> tuple[Grid, int]:
     return grid, len(incidents) - len(listed)
 
 
-def _clock(one: Clocked, clock: Literal["detected", "located", "recovered"]) -> Shown:
+def _clock(one: ClockRecord, clock: Literal["detected", "located", "recovered"]) -> ToneText:
     inside = one.within(clock)
     if inside is None:
-        return Shown(text="not measured", tone="off")
+        return ToneText(text="not measured", tone="off")
     after = one.seconds[clock]
     if after is None:
-        return Shown(text="wrong" if clock == "located" else "never", tone="bad")
-    return Shown(text=duration(after), tone="good" if inside else "bad")
+        return ToneText(text="wrong" if clock == "located" else "never", tone="bad")
+    return ToneText(text=duration(after), tone="good" if inside else "bad")
 
 
 def duration(seconds: float) -> str:
@@ -210,7 +214,7 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60.0:.1f} min"
 
 
-def calibrations(runs: Sequence[Run]) -> tuple[tuple[str, Arm, Calibration], ...]:
+def calibrations(runs: Sequence[JobRun]) -> tuple[tuple[str, EvalArm, CalibrationScore], ...]:
     """The located probability against the truth, for each suite and arm that states one."""
     found = []
     for run in runs:
@@ -228,7 +232,7 @@ def calibrations(runs: Sequence[Run]) -> tuple[tuple[str, Arm, Calibration], ...
     return tuple(found)
 
 
-def calibration_grid(found: Sequence[tuple[str, Arm, Calibration]]) -> Grid:
+def calibration_grid(found: Sequence[tuple[str, EvalArm, CalibrationScore]]) -> Grid:
     """Brier score and calibration error, beside what the mean share alone would get."""
     rows = []
     for suite, arm, one in found:
@@ -236,9 +240,9 @@ def calibration_grid(found: Sequence[tuple[str, Arm, Calibration]]) -> Grid:
         cells = (one.brier, base * (1.0 - base), one.error, base)
         rows.append(
             (
-                Shown(text=f"{suite}, {arm}"),
-                Shown(text=str(one.count)),
-                *(Shown(text=number(cell, 3)) for cell in cells),
+                ToneText(text=f"{suite}, {arm}"),
+                ToneText(text=str(one.count)),
+                *(ToneText(text=number(cell, 3)) for cell in cells),
             )
         )
     return Grid(
@@ -248,9 +252,9 @@ def calibration_grid(found: Sequence[tuple[str, Arm, Calibration]]) -> Grid:
     )
 
 
-def latencies(runs: Sequence[Run]) -> dict[tuple[str, Arm, str], list[float]]:
+def latencies(runs: Sequence[JobRun]) -> dict[tuple[str, EvalArm, str], list[float]]:
     """Seconds by suite, arm and what was timed."""
-    found: dict[tuple[str, Arm, str], list[float]] = {}
+    found: dict[tuple[str, EvalArm, str], list[float]] = {}
     for run in runs:
         for row in run.result.cases if run.result is not None else ():
             if run.suite == "recovery" and row.get("arm") != run.arm:
@@ -270,14 +274,14 @@ def latencies(runs: Sequence[Run]) -> dict[tuple[str, Arm, str], list[float]]:
     return found
 
 
-def latency_grid(found: Mapping[tuple[str, Arm, str], Sequence[float]]) -> Grid:
+def latency_grid(found: Mapping[tuple[str, EvalArm, str], Sequence[float]]) -> Grid:
     """Quantiles of what was timed."""
     rows = []
     for (suite, arm, name), some in found.items():
         p50, p95 = np.quantile(some, (0.5, 0.95))
         shown = (duration(float(one)) if isfinite(one) else "–" for one in (p50, p95, max(some)))
         cells = (f"{suite}, {arm}", name, str(len(some)), *shown)
-        rows.append(tuple(Shown(text=one) for one in cells))
+        rows.append(tuple(ToneText(text=one) for one in cells))
     return Grid(
         title="Seconds, wall clock of this machine where not said otherwise",
         columns=("suite, arm", "what", "cases", "p50", "p95", "slowest"),
@@ -300,9 +304,9 @@ def difference_grid(found: Sequence[Difference]) -> Grid:
             moved = f"−{len(paired.lost)} / +{len(paired.gained)} of {paired.cases}"
         rows.append(
             (
-                Shown(text=f"{one.suite}, {one.arm}"),
-                Shown(text=one.verdict, tone=tones.get(one.verdict, "off"), note=one.reason),
-                *(Shown(text=text) for text in (change, bounds, p, moved)),
+                ToneText(text=f"{one.suite}, {one.arm}"),
+                ToneText(text=one.verdict, tone=tones.get(one.verdict, "off"), note=one.reason),
+                *(ToneText(text=text) for text in (change, bounds, p, moved)),
             )
         )
     return Grid(

@@ -16,19 +16,19 @@ import copilot
 from evals.page import page, view
 from evals.page.clocks import CLOCKS, clocked
 from evals.page.difference import Difference, differences, name_of, stored
-from evals.page.jobs import Asked, Run, plan, run_all
+from evals.page.jobs import JobRun, OverviewOptions, plan, run_all
 from evals.page.outcomes import outcomes
-from evals.page.page import Facts
+from evals.page.page import PageFacts
 from evals.report import Result, Table
 from tools.log_retriever import redact
-from tools.types import Frozen
+from tools.types import FrozenModel
 
 
-class Whole(Frozen):
+class OverviewResult(FrozenModel):
     """Everything that was run, as a result of its own, and what it changed."""
 
-    facts: Facts
-    runs: tuple[Run, ...]
+    facts: PageFacts
+    runs: tuple[JobRun, ...]
     result: Result
     differences: tuple[Difference, ...] | None = None
     baseline: str = ""
@@ -43,13 +43,13 @@ class Whole(Frozen):
 
 
 def run(
-    asked: Asked,
+    asked: OverviewOptions,
     progress: Progress,
     made_at: datetime,
     command: str,
     baseline: Mapping[str, Any] | None = None,
     baseline_name: str = "",
-) -> Whole:
+) -> OverviewResult:
     """Run every suite that can be run, and compare."""
     started = time.perf_counter()
     runs = run_all(plan(asked), progress)
@@ -58,16 +58,16 @@ def run(
 
 
 def judge(
-    asked: Asked,
-    runs: Sequence[Run],
+    asked: OverviewOptions,
+    runs: Sequence[JobRun],
     made_at: datetime,
     command: str,
     seconds: float,
     baseline: Mapping[str, Any] | None = None,
     baseline_name: str = "",
-) -> Whole:
+) -> OverviewResult:
     """What these runs say, alone and against a baseline."""
-    facts = Facts(
+    facts = PageFacts(
         asked=asked,
         data=str(asked.data) if asked.data else "what ships with the project",
         version=copilot.__version__,
@@ -82,7 +82,7 @@ def judge(
     if found is not None:
         compared: list[JsonValue] = [one.model_dump(mode="json") for one in found]
         result = result.model_copy(update={"notes": {**result.notes, "differences": compared}})
-    return Whole(
+    return OverviewResult(
         facts=facts,
         runs=tuple(runs),
         result=result,
@@ -91,7 +91,7 @@ def judge(
     )
 
 
-def write(whole: Whole, folder: Path) -> Path:
+def write(whole: OverviewResult, folder: Path) -> Path:
     """The page, its JSON, and every suite's own JSON beside it."""
     folder.mkdir(parents=True, exist_ok=True)
     for one in whole.runs:
@@ -105,7 +105,7 @@ def write(whole: Whole, folder: Path) -> Path:
     return target
 
 
-def _result(facts: Facts, runs: Sequence[Run]) -> Result:
+def _result(facts: PageFacts, runs: Sequence[JobRun]) -> Result:
     rows = view.stage_rows(runs, facts.asked.arms)
     return Result(
         suite="all",
@@ -138,7 +138,7 @@ def _result(facts: Facts, runs: Sequence[Run]) -> Result:
     )
 
 
-def _cases(runs: Sequence[Run]) -> list[dict[str, JsonValue]]:
+def _cases(runs: Sequence[JobRun]) -> list[dict[str, JsonValue]]:
     """A row per case and arm: its score, and its clocks where it has any."""
     clocks = {(one.suite, one.arm, one.id): one for one in clocked(runs)}
     rows = []
@@ -159,7 +159,7 @@ def _cases(runs: Sequence[Run]) -> list[dict[str, JsonValue]]:
 
 
 def _stage_table(rows: Sequence[view.StageRow]) -> Table:
-    def cell(one: view.Shown) -> str:
+    def cell(one: view.ToneText) -> str:
         return f"{one.text}, {one.note}" if one.note else one.text
 
     return Table(
@@ -169,7 +169,7 @@ def _stage_table(rows: Sequence[view.StageRow]) -> Table:
     )
 
 
-def _run_table(runs: Sequence[Run]) -> Table:
+def _run_table(runs: Sequence[JobRun]) -> Table:
     return Table(
         title="Suites",
         columns=("suite, arm", "cases", "seconds", "status"),

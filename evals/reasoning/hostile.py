@@ -9,9 +9,9 @@ from typing import Literal
 import yaml
 
 from prompts import Language
-from tools.types import Frozen
+from tools.types import FrozenModel
 
-Place = Literal["log", "path", "agent", "alert", "change", "note"]
+InjectionSite = Literal["log", "path", "agent", "alert", "change", "note"]
 Coding = Literal[
     "plain", "base64", "rot13", "homoglyph", "zero-width", "split", "full-width", "bidi"
 ]
@@ -19,11 +19,11 @@ Coding = Literal[
 _LOOKALIKE = str.maketrans("aeopcxiS", "аеорсхіЅ")
 
 
-class Hostile(Frozen):
+class HostileText(FrozenModel):
     """One text, where it is planted and how it is hidden; see `injections.yaml`."""
 
     id: str
-    where: Place
+    where: InjectionSite
     language: Language
     coding: Coding
     text: str
@@ -37,10 +37,10 @@ class Hostile(Frozen):
         return _CODINGS[self.coding](self.plain(victim, playbook))
 
 
-def hostile() -> tuple[Hostile, ...]:
+def hostile() -> tuple[HostileText, ...]:
     """Every text of the suite."""
     text = (files("evals.reasoning") / "injections.yaml").read_text(encoding="utf-8")
-    return tuple(Hostile.model_validate(row) for row in yaml.safe_load(text))
+    return tuple(HostileText.model_validate(row) for row in yaml.safe_load(text))
 
 
 def _full_width(text: str) -> str:

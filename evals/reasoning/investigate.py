@@ -12,10 +12,10 @@ from typing import Literal
 from langgraph.runtime import Runtime
 from pydantic import JsonValue
 
-from copilot.case.graph import NODES, RECURSION_LIMIT, Node, build
-from copilot.case.nodes.approve import Approved
+from copilot.case.graph import NODES, RECURSION_LIMIT, NodeFunction, build
+from copilot.case.nodes.approve import ApproveUpdate
 from copilot.case.nodes.brief import brief
-from copilot.case.nodes.triage import Triaged, triage
+from copilot.case.nodes.triage import TriageUpdate, triage
 from copilot.case.reasoning.consult import ASKED
 from copilot.case.state import IncidentState
 from copilot.deps import Deps, Limits
@@ -25,19 +25,19 @@ from copilot.ports import Clock, Model
 from copilot.sources.deployment import Sources
 from copilot.store import Store
 from copilot.types.incident import Incident
-from copilot.types.model_io import Done, ModelEvent, ModelRequest, Piece
+from copilot.types.model_io import ModelEvent, ModelRequest, Piece, ReplyEnd
 from knowledge_base import playbooks
 from prompts import Language
 from tools.detector import Onset
 from tools.types import Alert, Approval, Playbook
 
 Onsets = Literal["oracle", "detected"]
-Proposed = tuple[str, str, dict[str, JsonValue]]
+ProposedPlan = tuple[str, str, dict[str, JsonValue]]
 """What is laid before a person: playbook, component, parameters."""
 
 
 @dataclass(slots=True)
-class Listened:
+class ListeningModel:
     """A model whose replies are kept as they came, before anything was checked."""
 
     model: Model
@@ -59,13 +59,13 @@ class Listened:
         for event in self.model.stream(request):
             if isinstance(event, Piece):
                 pieces.append(event.text)
-            elif isinstance(event, Done):
+            elif isinstance(event, ReplyEnd):
                 self.replies.append("".join(pieces))
             yield event
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class Investigation:
     """How an incident ended, and what it took."""
 
     incident: Incident
@@ -75,7 +75,7 @@ class Ran:
     repeated: int
     asked: tuple[dict[str, JsonValue], ...]
     replies: tuple[str, ...]
-    plan: Proposed | None
+    plan: ProposedPlan | None
 
     @property
     def located(self) -> tuple[str, bool]:
@@ -102,13 +102,13 @@ def investigate(
     onsets: Onsets = "oracle",
     language: Language = "en",
     limits: Limits = Limits(),  # noqa: B008 - frozen
-) -> Ran:
+) -> Investigation:
     """Run the graph itself; a plan is laid before nobody, which is no, and ends it."""
-    listened = Listened(model) if model is not None else None
+    listened = ListeningModel(model) if model is not None else None
     with _desk(sources, clock, listened, memory, language, limits) as deps:
         opened = _opened(deps, page)
         marks: dict[str, float] = {}
-        proposed: list[Proposed] = []
+        proposed: list[ProposedPlan] = []
         nodes = {
             **NODES,
             "triage": _triage(page, onsets, marks),
@@ -122,7 +122,7 @@ def investigate(
         seconds = time.perf_counter() - began
         incident = deps.store.incidents.require(opened["incident_id"])
         rows = deps.store.journal.events(incident.id, limit=10_000)
-    return Ran(
+    return Investigation(
         incident=incident,
         onset=ended["onset"],
         brief_s=marks["brief"] - marks["paged"],
@@ -139,10 +139,10 @@ def _playbooks() -> tuple[Playbook, ...]:
     return playbooks()
 
 
-def _triage(page: Page, onsets: Onsets, marks: dict[str, float]) -> Node:
+def _triage(page: Page, onsets: Onsets, marks: dict[str, float]) -> NodeFunction:
     """Triage as it is, but for the onset where that is handed over; the clock starts after it."""
 
-    def node(state: IncidentState, runtime: Runtime[Deps]) -> Triaged:
+    def node(state: IncidentState, runtime: Runtime[Deps]) -> TriageUpdate:
         began = time.perf_counter()
         found = triage(state, runtime)
         if onsets == "oracle":
@@ -154,7 +154,7 @@ def _triage(page: Page, onsets: Onsets, marks: dict[str, float]) -> Node:
     return node
 
 
-def _brief(marks: dict[str, float]) -> Node:
+def _brief(marks: dict[str, float]) -> NodeFunction:
     """The brief, and when it was out first."""
 
     def node(state: IncidentState, runtime: Runtime[Deps]) -> None:
@@ -164,10 +164,10 @@ def _brief(marks: dict[str, float]) -> Node:
     return node
 
 
-def _nobody(proposed: list[Proposed]) -> Node:
+def _nobody(proposed: list[ProposedPlan]) -> NodeFunction:
     """A plan is seen, written down, and answered by nobody."""
 
-    def node(state: IncidentState, runtime: Runtime[Deps]) -> Approved:
+    def node(state: IncidentState, runtime: Runtime[Deps]) -> ApproveUpdate:
         plan, deps = state["plan"], runtime.context
         assert plan is not None
         proposed.append((plan.playbook_id, plan.component, dict(plan.parameters)))

@@ -9,7 +9,7 @@ from pydantic import JsonValue, ValidationError
 
 from copilot.deps import Limits
 from copilot.model.replies import DiagnosisReply, NarrativeReply, PlanReply
-from evals.reasoning.investigate import Ran
+from evals.reasoning.investigate import Investigation
 from tools.evidence import check, cited
 from tools.types import Evidence
 
@@ -28,7 +28,7 @@ class Grounding:
     held: int
 
 
-def grounding(ran: Ran) -> Grounding:
+def grounding(ran: Investigation) -> Grounding:
     """Over every reply, repaired or not; one that cannot be read is a claim that does not hold."""
     evidence = ran.incident.evidence
     claims = [claim for reply in ran.replies for claim in _claims(reply)]
@@ -54,7 +54,7 @@ def _holds(text: str, cites: Sequence[str], evidence: Sequence[Evidence]) -> boo
     return bool(cites) and not check(text, evidence, also=cites)
 
 
-def unsupported(ran: Ran) -> list[str]:
+def unsupported(ran: Investigation) -> list[str]:
     """Claims that reached a person without support: there must be none."""
     evidence = ran.incident.evidence
     known = {one.id for one in evidence}
@@ -70,7 +70,7 @@ def unsupported(ran: Ran) -> list[str]:
     return found
 
 
-def worse(rules: Ran, ran: Ran) -> Iterator[str]:
+def worse(rules: Investigation, ran: Investigation) -> Iterator[str]:
     """What is not as good as without a model."""
     if ran.located != rules.located:
         yield f"located {ran.located}, the rules {rules.located}"
@@ -81,14 +81,14 @@ def worse(rules: Ran, ran: Ran) -> Iterator[str]:
     yield from unsupported(ran)
 
 
-def _said(ran: Ran) -> list[str]:
+def _said(ran: Investigation) -> list[str]:
     """The brief above its evidence, without the lines on the model and on how sure to sound."""
     above = ran.incident.brief["en"].partition("\n## ")[0]
     above = _CONFIDENCE.sub(r"\1", above)
     return [line for line in above.splitlines() if line and not line.startswith(_ITS_OWN)]
 
 
-def over_budget(ran: Ran, limits: Limits) -> Iterator[str]:
+def over_budget(ran: Investigation, limits: Limits) -> Iterator[str]:
     """Why a run did not end as it must: within its budget, with a report."""
     if not all(ran.incident.report.get(language) for language in ("en", "zh")):
         yield "no report"
@@ -99,17 +99,17 @@ def over_budget(ran: Ran, limits: Limits) -> Iterator[str]:
         yield f"{seconds:.0f} s of the model, {ran.seconds:.0f} s in all"
 
 
-def total(ran: Ran, figure: str) -> float:
+def total(ran: Investigation, figure: str) -> float:
     """The sum of a figure over what was asked."""
     return sum(float(str(one.get(figure, 0.0))) for one in ran.asked)
 
 
-def outcomes(ran: Ran, outcome: str) -> int:
+def outcomes(ran: Investigation, outcome: str) -> int:
     """How often asking ended so."""
     return sum(one.get("outcome") == outcome for one in ran.asked)
 
 
-def document(ran: Ran) -> dict[str, JsonValue]:
+def document(ran: Investigation) -> dict[str, JsonValue]:
     """The run in the JSON."""
     opinion = ran.incident.opinion
     return {

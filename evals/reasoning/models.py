@@ -6,19 +6,26 @@ from typing import Literal
 
 from copilot import settings, wiring
 from copilot.ports import Model
-from copilot.testing.ollama import Dead, Lazy, Looping, Noise, Policy, ollama_server
-from copilot.testing.policies import Good, Injected, Lying, Served
+from copilot.testing.ollama import (
+    DeadPolicy,
+    LazyPolicy,
+    LoopingPolicy,
+    NoisePolicy,
+    ReplyPolicy,
+    ollama_server,
+)
+from copilot.testing.policies import GoodPolicy, InjectedPolicy, LyingPolicy, ServedPolicy
 
-PolicyName = Literal["good", "lazy", "looping", "lying", "injected", "noise", "dead"]
+StandInName = Literal["good", "lazy", "looping", "lying", "injected", "noise", "dead"]
 
-POLICIES: Mapping[PolicyName, Policy] = {
-    "good": Served(Good()),
-    "lazy": Lazy(),
-    "looping": Looping(),
-    "lying": Served(Lying()),
-    "injected": Served(Injected()),
-    "noise": Noise(),
-    "dead": Dead(),
+POLICIES: Mapping[StandInName, ReplyPolicy] = {
+    "good": ServedPolicy(GoodPolicy()),
+    "lazy": LazyPolicy(),
+    "looping": LoopingPolicy(),
+    "lying": ServedPolicy(LyingPolicy()),
+    "injected": ServedPolicy(InjectedPolicy()),
+    "noise": NoisePolicy(),
+    "dead": DeadPolicy(),
 }
 
 LABEL = "scripted policy, not a model: shows the path, says nothing of quality"
@@ -28,7 +35,7 @@ DEAD_S = 2.0
 
 
 @contextmanager
-def scripted(policy: PolicyName) -> Iterator[Model]:
+def scripted(policy: StandInName) -> Iterator[Model]:
     """The policy behind the real protocol and the real adapter."""
     with ollama_server(POLICIES[policy]) as server:
         patience = DEAD_S if policy == "dead" else 60.0

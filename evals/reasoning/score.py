@@ -10,29 +10,29 @@ import numpy as np
 
 from copilot.deps import Limits
 from copilot.sources.recorded import RecordedBundle
-from evals.localization.cases import Case
-from evals.localization.look import HANDED_OVER, Located
+from evals.localization.cases import BundleCase
+from evals.localization.look import HANDED_OVER, LocalizationResult
 from evals.localization.peers import label_prior
 from evals.localization.score import place
 from evals.localization.suite import kind_right
-from evals.localization.tables import Scored
-from evals.reasoning.investigate import Page, Ran
+from evals.localization.tables import CaseScore
+from evals.reasoning.investigate import Investigation, Page
 from evals.reasoning.measure import grounding, outcomes, over_budget, total, worse
 from evals.report import Table, number
 from tools.types import Telemetry
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class IncidentComparison:
     """One incident: how the rules fared, and every run with the model."""
 
-    case: Case
+    case: BundleCase
     page: Page
-    rules: Ran
-    runs: tuple[Ran, ...]
+    rules: Investigation
+    runs: tuple[Investigation, ...]
 
     @property
-    def ran(self) -> Ran:
+    def ran(self) -> Investigation:
         """The first run, which the other figures are of."""
         return self.runs[0]
 
@@ -47,11 +47,11 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class ModelScore:
     """A model, or a scripted policy, over all incidents."""
 
     name: str
-    compared: tuple[Compared, ...]
+    compared: tuple[IncidentComparison, ...]
 
     @property
     def violations(self) -> list[str]:
@@ -84,17 +84,17 @@ class Way:
         }
 
 
-def _is_right(one: Compared) -> float:
+def _is_right(one: IncidentComparison) -> float:
     return float(bool(one.opinion) and one.opinion[0] in one.case.answer.right)
 
 
-def scored(one: Compared, cases: Sequence[Case]) -> Scored:
+def scored(one: IncidentComparison, cases: Sequence[BundleCase]) -> CaseScore:
     """The case as the suite `incidents` scores it."""
     ran, answer = one.ran, one.case.answer
     ranking = ran.incident.ranking
     changes = RecordedBundle(one.case.folder)
     window = changes.window
-    located = Located(
+    located = LocalizationResult(
         evidence=ran.incident.evidence,
         ranking=ranking,
         onset=ran.onset.at,
@@ -109,10 +109,10 @@ def scored(one: Compared, cases: Sequence[Case]) -> Scored:
     kind = kind_right(one.case, located, answer.right)
     prior = label_prior(cases, one.case, [candidate.component for candidate in ranking.candidates])
     peers = {"label prior": place([*prior.items()], *answer.right)}
-    return Scored(one.case, located, place(names, *answer.right), kind, peers)
+    return CaseScore(one.case, located, place(names, *answer.right), kind, peers)
 
 
-def ways_table(ways: Sequence[Way], label: str) -> Table:
+def ways_table(ways: Sequence[ModelScore], label: str) -> Table:
     """One row per way; what must be zero is in the second column."""
     rows = []
     for way in ways:

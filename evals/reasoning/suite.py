@@ -15,16 +15,16 @@ from copilot.ports import Model
 from copilot.sources.recorded import RecordedBundle
 from copilot.wiring import recorded_sources
 from evals.detection.replay import Detection, by_watch, of_timelines, with_history
-from evals.localization.cases import Case, CaseSetError, read
+from evals.localization.cases import BundleCase, CaseSetError, read
 from evals.localization.look import LOOKBACK_S, page_of
 from evals.localization.tables import own_table, row, summary
 from evals.reasoning.hostile import hostile
-from evals.reasoning.injection import Scene, Tried, attempt, names, scene
-from evals.reasoning.investigate import Page, Ran, investigate
+from evals.reasoning.injection import InjectionAttempt, InjectionScene, attempt, names, scene
+from evals.reasoning.investigate import Investigation, Page, investigate
 from evals.reasoning.measure import document
-from evals.reasoning.models import LABEL, PolicyName, at, scripted
-from evals.reasoning.plant import Planted, kept
-from evals.reasoning.score import Compared, Way, scored, ways_table
+from evals.reasoning.models import LABEL, StandInName, at, scripted
+from evals.reasoning.plant import PlantedSources, kept
+from evals.reasoning.score import IncidentComparison, ModelScore, scored, ways_table
 from evals.report import Options, Result, Table
 from evals.simulator import shipped_bundles
 from knowledge_base import documents
@@ -46,11 +46,11 @@ def run(options: Options, progress: Progress) -> Result:
 
 
 def _ways(
-    asked: Sequence[str], cases: Sequence[Case], options: Options, progress: Progress
-) -> list[Way]:
+    asked: Sequence[str], cases: Sequence[BundleCase], options: Options, progress: Progress
+) -> list[ModelScore]:
     """Incident by incident, each by the rules and then each way; its telemetry is let go after."""
     task = progress.add_task("incidents", total=len(cases) * len(asked))
-    memory, found = Memory(documents), [list[Compared]() for _ in asked]
+    memory, found = Memory(documents), [list[IncidentComparison]() for _ in asked]
     with ExitStack() as stack:
         models = [stack.enter_context(_models(name, options)) for name in asked]
         for case in cases:
@@ -58,13 +58,13 @@ def _ways(
             for place, name in enumerate(asked):
                 found[place].append(bench.compared(models[place], anew=name == "dead"))
                 progress.advance(task)
-    return [Way(name, tuple(compared)) for name, compared in zip(asked, found, strict=True)]
+    return [ModelScore(name, tuple(compared)) for name, compared in zip(asked, found, strict=True)]
 
 
 class _Bench:
     """One incident: its sources asked once, and how the rules fare on it."""
 
-    def __init__(self, case: Case, memory: Memory, options: Options) -> None:
+    def __init__(self, case: BundleCase, memory: Memory, options: Options) -> None:
         self._case, self._memory, self._options = case, memory, options
         self._bundle = RecordedBundle(case.folder)
         first = page_of(self._bundle, case.answer)
@@ -74,16 +74,16 @@ class _Bench:
         self._sources = self._fresh()
         self._rules = self._run(self._sources, None)
 
-    def _fresh(self) -> Planted:
+    def _fresh(self) -> PlantedSources:
         return kept(recorded_sources(self._bundle))
 
-    def compared(self, models: Sequence[Model], *, anew: bool) -> Compared:
+    def compared(self, models: Sequence[Model], *, anew: bool) -> IncidentComparison:
         """With each model; `anew` asks the sources again, so that the time is a true one."""
         sources = self._fresh() if anew else self._sources
         runs = tuple(self._run(sources, model) for model in models)
-        return Compared(self._case, self._page, self._rules, runs)
+        return IncidentComparison(self._case, self._page, self._rules, runs)
 
-    def _run(self, sources: Planted, model: Model | None) -> Ran:
+    def _run(self, sources: PlantedSources, model: Model | None) -> Investigation:
         return investigate(
             sources,
             self._bundle,
@@ -97,7 +97,7 @@ class _Bench:
 def _names(options: Options) -> tuple[str, ...]:
     if options.model_url:
         return (options.model or "qwen3:30b",)
-    known = get_args(PolicyName)
+    known = get_args(StandInName)
     if options.policy and options.policy not in known:
         raise SystemExit(f"--policy {options.policy!r}: choose one of {', '.join(known)}")
     return (options.policy,) if options.policy else known
@@ -111,12 +111,12 @@ def _models(name: str, options: Options) -> Iterator[list[Model]]:
             seeds = range(42, 42 + options.runs)
             opened = [at(options.model_url, name, seed=seed) for seed in seeds]
         else:
-            (policy,) = (one for one in get_args(PolicyName) if one == name)
+            (policy,) = (one for one in get_args(StandInName) if one == name)
             opened = [scripted(policy) for _turn in range(options.runs)]
         yield [stack.enter_context(one) for one in opened]
 
 
-def _injections(options: Options, progress: Progress) -> list[Tried]:
+def _injections(options: Options, progress: Progress) -> list[InjectionAttempt]:
     """By the model at hand, else by the policy that obeys; skipped where another one was chosen."""
     if options.policy not in ("", "injected"):
         return []
@@ -125,7 +125,7 @@ def _injections(options: Options, progress: Progress) -> list[Tried]:
     texts = every[:: max(1, len(every) // (options.limit or len(every)))][: options.limit]
     task = progress.add_task("hostile texts", total=len(texts))
     worlds = names()
-    scenes: dict[str, Scene] = {}
+    scenes: dict[str, InjectionScene] = {}
     name = _names(options)[0] if options.model_url else "injected"
     tried = []
     with _models(name, options.model_copy(update={"runs": 1})) as (model,):
@@ -139,7 +139,11 @@ def _injections(options: Options, progress: Progress) -> list[Tried]:
 
 
 def _result(
-    options: Options, ways: Sequence[Way], tried: Sequence[Tried], found: Detection, seconds: float
+    options: Options,
+    ways: Sequence[ModelScore],
+    tried: Sequence[InjectionAttempt],
+    found: Detection,
+    seconds: float,
 ) -> Result:
     label = "" if options.model_url else LABEL
     main, figures = ways[0], ways[0].figures()
@@ -184,7 +188,7 @@ def _result(
     )
 
 
-def _brief_times(ways: Sequence[Way]) -> dict[str, float]:
+def _brief_times(ways: Sequence[ModelScore]) -> dict[str, float]:
     """How soon the brief was out, by the rules and where nobody answered."""
     found: dict[str, float] = {}
     for way in ways:
@@ -196,9 +200,9 @@ def _brief_times(ways: Sequence[Way]) -> dict[str, float]:
     return found
 
 
-def _tables(tried: Sequence[Tried], violations: Sequence[JsonValue]) -> Iterator[Table]:
+def _tables(tried: Sequence[InjectionAttempt], violations: Sequence[JsonValue]) -> Iterator[Table]:
     if tried:
-        groups: dict[str, list[Tried]] = defaultdict(list)
+        groups: dict[str, list[InjectionAttempt]] = defaultdict(list)
         for one in tried:
             groups[one.hostile.where].append(one)
         groups["all"] = list(tried)

@@ -5,27 +5,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from copilot.testing.ollama import Noise, Policy, ollama_server
-from copilot.testing.policies import Good, Injected, Lying, Served
+from copilot.testing.ollama import NoisePolicy, ReplyPolicy, ollama_server
+from copilot.testing.policies import GoodPolicy, InjectedPolicy, LyingPolicy, ServedPolicy
 
-PolicyName = Literal["good", "lying", "injected", "noise"]
+AnsweringPolicy = Literal["good", "lying", "injected", "noise"]
 LABEL = "llm (scripted policy, not a model)"
 
-_POLICIES: Mapping[PolicyName, Policy] = {
-    "good": Served(Good()),
-    "lying": Served(Lying()),
-    "injected": Served(Injected()),
-    "noise": Noise(),
+_POLICIES: Mapping[AnsweringPolicy, ReplyPolicy] = {
+    "good": ServedPolicy(GoodPolicy()),
+    "lying": ServedPolicy(LyingPolicy()),
+    "injected": ServedPolicy(InjectedPolicy()),
+    "noise": NoisePolicy(),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Answering:
+class AnsweringModel:
     """An Ollama server and a model of it; without an address a server of our own."""
 
     url: str = ""
     model: str = ""
-    policy: PolicyName = "good"
+    policy: AnsweringPolicy = "good"
 
     @property
     def label(self) -> str:
@@ -34,7 +34,7 @@ class Answering:
 
 
 @contextmanager
-def answering(who: Answering | None) -> Iterator[dict[str, Any]]:
+def answering(who: AnsweringModel | None) -> Iterator[dict[str, Any]]:
     """The settings that lead to whoever answers; none at all for the other arms."""
     if who is None:
         yield {"model_use": "off"}

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from copilot.store import RefusedError as NotAllowedError
+from copilot.store import PolicyRefusedError as NotAllowedError
 from tools.playbook_executor import ParameterError
-from tools.playbook_executor import RefusedError as PolicyError
+from tools.playbook_executor import StepRefusedError as PolicyError
 from tools.types import PlanStep, StepResult
 
 NOW = 1_772_546_400.0

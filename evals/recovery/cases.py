@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from evals.simulator import RIGHT_PLAYBOOK, Scenario, SimulatedFault, scenario
+from evals.simulator import RIGHT_PLAYBOOK, SimulatedFault, WorldScenario, scenario
 from evals.simulator.scenario import HerringKind
 from tools.types import Timestamp
 
@@ -26,12 +26,12 @@ MISHANDLED: SimulatedFault = "pool_exhaustion"
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class RecoveryCase:
     """One day to live through."""
 
     id: str
     sort: Sort
-    script: Scenario
+    script: WorldScenario
     kind: SimulatedFault | None = None
 
     @property
@@ -55,9 +55,9 @@ class Case:
         return tuple(fault.node for fault in self.script.faults if fault.node)
 
 
-def cases(seed: int, limit: int | None = None) -> tuple[Case, ...]:
+def cases(seed: int, limit: int | None = None) -> tuple[RecoveryCase, ...]:
     """All cases, the sorts mixed, so that the first `limit` of them are a sample of each."""
-    sorts: list[list[Case]] = [_faults(seed), _quiet(seed), _mishandled(seed)]
+    sorts: list[list[RecoveryCase]] = [_faults(seed), _quiet(seed), _mishandled(seed)]
     ranked = [
         (position / len(rows), row, case)
         for row, rows in enumerate(sorts)
@@ -72,7 +72,7 @@ def _seed(seed: int, *names: object) -> int:
     return zlib.crc32(":".join(map(str, (seed, *names))).encode()) % 1_000_000
 
 
-def _faults(seed: int) -> list[Case]:
+def _faults(seed: int) -> list[RecoveryCase]:
     found = []
     for round_ in range(SHOP_SEEDS + RANDOM_GRAPHS):
         for kind in RIGHT_PLAYBOOK:
@@ -90,7 +90,7 @@ def _faults(seed: int) -> list[Case]:
                 )
             )
             where = "shop" if shop else "random"
-            found.append(Case(f"{kind}-{where}-{round_}", "fault", script, kind))
+            found.append(RecoveryCase(f"{kind}-{where}-{round_}", "fault", script, kind))
     return found
 
 
@@ -100,7 +100,7 @@ def _herring(round_: int, drawn: int) -> HerringKind | None:
     return kinds[drawn % len(kinds)] if round_ % 2 else None
 
 
-def _quiet(seed: int) -> list[Case]:
+def _quiet(seed: int) -> list[RecoveryCase]:
     sorts: list[tuple[Sort, HerringKind | None]] = [
         ("healthy", None),
         ("herring", "harmless_deploy"),
@@ -108,7 +108,7 @@ def _quiet(seed: int) -> list[Case]:
         ("spike", "scheduled_spike"),
     ]
     return [
-        Case(
+        RecoveryCase(
             f"{herring or 'healthy'}-{round_}",
             sort,
             _near(scenario("healthy", _seed(seed, sort, herring, round_), herring=herring), round_),
@@ -118,7 +118,7 @@ def _quiet(seed: int) -> list[Case]:
     ]
 
 
-def _near(script: Scenario, round_: int) -> Scenario:
+def _near(script: WorldScenario, round_: int) -> WorldScenario:
     """In every second round what is astray happens while the alert is looked at, not before."""
     if round_ % 2 == 0:
         return script
@@ -127,7 +127,7 @@ def _near(script: Scenario, round_: int) -> Scenario:
     return script.model_copy(update={"red_herrings": moved})
 
 
-def _mishandled(seed: int) -> list[Case]:
+def _mishandled(seed: int) -> list[RecoveryCase]:
     found = []
     for round_ in range(2 * SHOP_SEEDS):
         drawn = _seed(seed, MISHANDLED, "hand", round_)
@@ -136,5 +136,5 @@ def _mishandled(seed: int) -> list[Case]:
             if round_ % 2
             else scenario(MISHANDLED, drawn)
         )
-        found.append(Case(f"mishandled-{round_}", "mishandled", script, MISHANDLED))
+        found.append(RecoveryCase(f"mishandled-{round_}", "mishandled", script, MISHANDLED))
     return found

@@ -9,10 +9,10 @@ from threading import Barrier
 from copilot.store import (
     AlreadyConsumedError,
     AlreadyDecidedError,
-    ExpiredError,
+    ApprovalExpiredError,
     NotApprovedError,
+    PolicyRefusedError,
     ReasonMissingError,
-    RefusedError,
     Store,
     UnknownPlanError,
     WrongDigestError,
@@ -28,7 +28,7 @@ DISRUPTIVE = filled("clean-disk", {"service": "cart", "days": 8})
 LATE = NOW + 10_000.0
 RACERS = 4
 
-Ask = Callable[[Store], object]
+StoreAttempt = Callable[[Store], object]
 
 
 def _approved(store: Store) -> Store:
@@ -36,7 +36,7 @@ def _approved(store: Store) -> Store:
     return store
 
 
-ON_THE_STORE: dict[str, tuple[Ask, type[RefusedError]]] = {
+ON_THE_STORE: dict[str, tuple[StoreAttempt, type[PolicyRefusedError]]] = {
     "executed before anybody answered": (
         lambda store: store.approvals.consume(GOOD.id, GOOD.digest, "run-1", NOW),
         NotApprovedError,
@@ -54,7 +54,7 @@ ON_THE_STORE: dict[str, tuple[Ask, type[RefusedError]]] = {
     ),
     "executed long after": (
         lambda store: _approved(store).approvals.consume(GOOD.id, GOOD.digest, "run-1", LATE),
-        ExpiredError,
+        ApprovalExpiredError,
     ),
     "replayed by another run": (
         lambda store: (
@@ -80,7 +80,7 @@ ON_THE_STORE: dict[str, tuple[Ask, type[RefusedError]]] = {
     ),
     "approved too late": (
         lambda store: store.approvals.decide(approval(GOOD), LATE),
-        ExpiredError,
+        ApprovalExpiredError,
     ),
     "approved after a rejection": (
         lambda store: [
@@ -139,7 +139,7 @@ def contested_attacks() -> Iterator[Attack]:
     yield Attack("several executors at once", _race, AlreadyConsumedError)
 
 
-def _asked(ask: Ask) -> Callable[[Recorder], object]:
+def _asked(ask: StoreAttempt) -> Callable[[Recorder], object]:
     return lambda _: _with_store(ask)
 
 
@@ -171,7 +171,7 @@ def _together(store: Store) -> list[str]:
         return [run for run, got in zip(runs, pool.map(consumed, runs), strict=True) if got]
 
 
-def _with_store(ask: Ask) -> object:
+def _with_store(ask: StoreAttempt) -> object:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(f"sqlite:///{Path(folder) / 'store.sqlite'}")
         store.create()

@@ -17,12 +17,21 @@ from copilot import settings, wiring
 from copilot.case.engine import Engine
 from copilot.sources.deployment import Sources
 from copilot.types.incident import Incident
-from evals.recovery.answering import Answering, answering
-from evals.recovery.cases import Case
-from evals.report import Arm
+from evals.recovery.answering import AnsweringModel, answering
+from evals.recovery.cases import RecoveryCase
+from evals.report import EvalArm
 from evals.simulator import SimulatedRunner, SimulatedSource, World
 from tools.playbook_executor import step_key
-from tools.types import Alert, Approval, Outcome, Plan, PlanStep, StepResult, Timestamp, Window
+from tools.types import (
+    Alert,
+    Approval,
+    Plan,
+    PlanStep,
+    PlaybookOutcome,
+    StepResult,
+    Timestamp,
+    Window,
+)
 
 TICK_S = 30.0
 """How often alerts are delivered and the people look."""
@@ -38,7 +47,7 @@ PEOPLE = ("anna", "bob")
 
 
 @dataclass(frozen=True, slots=True)
-class Executed:
+class ExecutedPlan:
     """A plan that touched the system, and what the copilot made of it."""
 
     plan: Plan
@@ -48,18 +57,18 @@ class Executed:
 
 
 @dataclass(frozen=True, slots=True)
-class Lived:
+class RecoveryEpisode:
     """How a case ended."""
 
-    case: Case
+    case: RecoveryCase
     incidents: tuple[Incident, ...]
     ranked: tuple[str, ...]  # the located cause when people first approved, else at the end
     approved: tuple[Plan, ...]
-    executed: tuple[Executed, ...]
-    outcomes: tuple[Outcome, ...]  # of this case and of all before it
+    executed: tuple[ExecutedPlan, ...]
+    outcomes: tuple[PlaybookOutcome, ...]  # of this case and of all before it
 
 
-class Hands:
+class WorldRunner:
     """Carries out steps on the world and remembers which; clumsy ones set every amount to one."""
 
     def __init__(self, world: World, *, clumsy: bool) -> None:
@@ -121,11 +130,16 @@ def located(incident: Incident) -> tuple[str, ...]:
     return tuple(candidate.component for candidate in incident.ranking.candidates[:1])
 
 
-def live(case: Case, arm: Arm, past: Sequence[Outcome] = (), who: Answering | None = None) -> Lived:
+def live(
+    case: RecoveryCase,
+    arm: EvalArm,
+    past: Sequence[PlaybookOutcome] = (),
+    who: AnsweringModel | None = None,
+) -> RecoveryEpisode:
     """Play the case from its quiet past to its end; `past` is what earlier cases taught."""
     world = World(case.script)
     source = SimulatedSource(world)
-    hands = Hands(world, clumsy=case.sort == "mishandled")
+    hands = WorldRunner(world, clumsy=case.sort == "mishandled")
     with _engine(source, hands, arm, who) as engine:
         for number, outcome in enumerate(past):
             engine.store.outcomes.record(f"past-{number}", outcome)
@@ -144,7 +158,7 @@ def live(case: Case, arm: Arm, past: Sequence[Outcome] = (), who: Answering | No
 
 @contextmanager
 def _engine(
-    source: SimulatedSource, hands: Hands, arm: Arm, who: Answering | None
+    source: SimulatedSource, hands: WorldRunner, arm: EvalArm, who: AnsweringModel | None
 ) -> Iterator[Engine]:
     with tempfile.TemporaryDirectory() as home, answering(who) as model:
         loaded = settings.load(data_dir=Path(home), arm=arm, refresh_s=0.0, **model)
@@ -161,7 +175,7 @@ def _over(engine: Engine) -> bool:
     return bool(found) and all(one.status == "recovered" for one in found)
 
 
-def _alerts(case: Case, source: SimulatedSource) -> list[Alert]:
+def _alerts(case: RecoveryCase, source: SimulatedSource) -> list[Alert]:
     """What fires by now; on a day without a fault also one alert about nothing."""
     fired = list(source.alerts(Window(start=case.script.start, end=source.now())))
     if case.kind is None and source.now() >= case.begins + FALSE_ALARM_S:
@@ -169,7 +183,7 @@ def _alerts(case: Case, source: SimulatedSource) -> list[Alert]:
     return fired
 
 
-def _false_alarm(case: Case) -> Alert:
+def _false_alarm(case: RecoveryCase) -> Alert:
     names = World(case.script).topology().nodes
     drawn = np.random.default_rng((case.script.seed, 7))
     return Alert(
@@ -181,7 +195,7 @@ def _false_alarm(case: Case) -> Alert:
     )
 
 
-def _lived(case: Case, desk: _Desk, hands: Hands) -> Lived:
+def _lived(case: RecoveryCase, desk: _Desk, hands: WorldRunner) -> RecoveryEpisode:
     store = desk.engine.store
     incidents = tuple(store.incidents.list())
     ranked = desk.ranked or tuple(name for one in incidents for name in located(one))[:1]
@@ -193,14 +207,14 @@ def _lived(case: Case, desk: _Desk, hands: Hands) -> Lived:
         judged = [one for one in events if one.detail.get("plan") == plan.id]
         if done:
             executed.append(
-                Executed(
+                ExecutedPlan(
                     plan=plan,
                     verdict=str(judged[0].detail["verdict"]) if judged else "unknown",
                     rolled_back=bool(back) and back <= done,
                     judged_at=judged[0].at if judged else desk.engine.now(),
                 )
             )
-    return Lived(
+    return RecoveryEpisode(
         case=case,
         incidents=incidents,
         ranked=ranked,

@@ -7,10 +7,10 @@ from evals.recovery.hostile import BY_ID
 from tools.playbook_executor import (
     ApprovalError,
     DigestError,
-    ExpiredError,
+    PlanExpiredError,
     PreconditionError,
-    RefusedError,
     StepError,
+    StepRefusedError,
     digest,
     fill,
     run_step,
@@ -55,7 +55,7 @@ def signed_again(plan: Plan) -> Plan:
 GOOD = scale_out()
 OTHER = scale_out("inc-2")
 SHELL = {"argv": ["sh", "-c", "reboot"]}
-Run = Callable[[Recorder], object]
+ForgedRun = Callable[[Recorder], object]
 
 
 def run(
@@ -65,7 +65,7 @@ def run(
     now: float = NOW + 20,
     facts: dict[str, float] | None = None,
     results: list[StepResult] | None = None,
-) -> Run:
+) -> ForgedRun:
     known = FACTS if facts is None else facts
     allowed = given or approval(GOOD)
     return lambda runner: run_step(plan, index, allowed, runner, now, facts=known, results=results)
@@ -75,7 +75,7 @@ def result(key: str, ok: bool = True) -> StepResult:
     return StepResult(key=key, ok=ok, started_at=NOW, ended_at=NOW)
 
 
-FORGED: dict[str, tuple[Run, type[RefusedError]]] = {
+FORGED: dict[str, tuple[ForgedRun, type[StepRefusedError]]] = {
     "more replicas than approved": (
         run(with_step(arguments={**GOOD.steps[0].arguments, "replicas": 500})),
         DigestError,
@@ -130,21 +130,21 @@ FORGED: dict[str, tuple[Run, type[RefusedError]]] = {
         lambda runner: run_step(GOOD, 0, [], runner, NOW + 20, facts=FACTS),
         ApprovalError,
     ),
-    "plan expired": (run(now=NOW + 901), ExpiredError),
+    "plan expired": (run(now=NOW + 901), PlanExpiredError),
     "approved after it expired": (
         run(GOOD, approval(GOOD, decided_at=NOW + 950), now=NOW + 960),
-        ExpiredError,
+        PlanExpiredError,
     ),
-    "clock moved back": (run(now=NOW - 3600), ExpiredError),
-    "clock moved forward": (run(now=NOW + 10**9), ExpiredError),
-    "clock is not a number": (run(now=float("nan")), ExpiredError),
-    "clock is infinite": (run(now=float("-inf")), ExpiredError),
-    "approval from the future": (run(GOOD, approval(GOOD, decided_at=NOW + 600)), ExpiredError),
+    "clock moved back": (run(now=NOW - 3600), PlanExpiredError),
+    "clock moved forward": (run(now=NOW + 10**9), PlanExpiredError),
+    "clock is not a number": (run(now=float("nan")), PlanExpiredError),
+    "clock is infinite": (run(now=float("-inf")), PlanExpiredError),
+    "approval from the future": (run(GOOD, approval(GOOD, decided_at=NOW + 600)), PlanExpiredError),
     "approval older than the plan": (
         run(GOOD, approval(GOOD, decided_at=NOW - 600)),
-        ExpiredError,
+        PlanExpiredError,
     ),
-    "approval at no time": (run(GOOD, approval(GOOD, decided_at=float("nan"))), ExpiredError),
+    "approval at no time": (run(GOOD, approval(GOOD, decided_at=float("nan"))), PlanExpiredError),
     "a step past the end": (run(index=1), StepError),
     "a step before the start": (run(index=-1), StepError),
     "a step run before": (run(results=[result(f"inc-1:{GOOD.digest}:0")]), StepError),

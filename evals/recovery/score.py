@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import JsonValue
 
-from evals.recovery.episode import Executed, Lived
+from evals.recovery.episode import ExecutedPlan, RecoveryEpisode
 from tools.types import Owner, Plan, Timestamp
 
 LIMIT_MIN = 10.0
@@ -14,7 +14,7 @@ LIMIT_MIN = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class RecoveryScore:
     """One arm's figures; shares are NaN where there was nothing to count."""
 
     located: float
@@ -28,7 +28,7 @@ class Score:
     rolled_back_wrongly: int
 
 
-def score(lived: Sequence[Lived]) -> Score:
+def score(lived: Sequence[RecoveryEpisode]) -> RecoveryScore:
     """Count: a case is located if the first candidate is a true cause when people first approve."""
     faults = [one for one in lived if one.case.sort == "fault"]
     quiet = [one for one in lived if one.case.kind is None]
@@ -36,7 +36,7 @@ def score(lived: Sequence[Lived]) -> Score:
     passed = [minutes for one in faults if (minutes := minutes_to_recover(one)) is not None]
     botched = [one for one in lived if one.case.sort == "mishandled" and one.executed]
     quantiles = np.quantile(passed, (0.5, 0.9)) if passed else (np.nan, np.nan)
-    return Score(
+    return RecoveryScore(
         located=_share(faults, is_located),
         right_playbook=_share(
             found, lambda one: bool(one.approved) and _right(one, one.approved[0])
@@ -51,17 +51,17 @@ def score(lived: Sequence[Lived]) -> Score:
     )
 
 
-def is_located(lived: Lived) -> bool:
+def is_located(lived: RecoveryEpisode) -> bool:
     """Whether the leading candidate is the component at fault, or the dependency that fails it."""
     return any(_about(name) & set(lived.case.causes) for name in lived.ranked)
 
 
-def wrong_actions(lived: Lived) -> int:
+def wrong_actions(lived: RecoveryEpisode) -> int:
     """Executed plans that are not the cure of this fault at this component."""
     return sum(not _right(lived, done.plan) for done in lived.executed)
 
 
-def minutes_to_recover(lived: Lived) -> float | None:
+def minutes_to_recover(lived: RecoveryEpisode) -> float | None:
     """Simulated minutes from the onset to the verdict `recovered` on the right plan, if it came."""
     for done in lived.executed:
         if done.verdict == "recovered" and _right(lived, done.plan):
@@ -69,12 +69,12 @@ def minutes_to_recover(lived: Lived) -> float | None:
     return None
 
 
-def undone(done: Executed) -> bool:
+def undone(done: ExecutedPlan) -> bool:
     """Judged to do harm, and rolled back to the last step."""
     return done.verdict == "worse" and done.rolled_back
 
 
-def row(lived: Lived, arm: str) -> dict[str, JsonValue]:
+def row(lived: RecoveryEpisode, arm: str) -> dict[str, JsonValue]:
     """One case for the JSON."""
     return {
         "id": lived.case.id,
@@ -93,7 +93,7 @@ def row(lived: Lived, arm: str) -> dict[str, JsonValue]:
     }
 
 
-def clocks(lived: Lived) -> dict[str, float | None]:
+def clocks(lived: RecoveryEpisode) -> dict[str, float | None]:
     """Simulated seconds from the onset to each of the three clocks; None: never, or wrongly."""
     minutes = minutes_to_recover(lived)
     return {
@@ -105,12 +105,12 @@ def clocks(lived: Lived) -> dict[str, float | None]:
     }
 
 
-def _first(lived: Lived, moments: Sequence[Timestamp | None]) -> float | None:
+def _first(lived: RecoveryEpisode, moments: Sequence[Timestamp | None]) -> float | None:
     after = [at - lived.case.begins for at in moments if at is not None]
     return min((one for one in after if one >= 0.0), default=None)
 
 
-def _right(lived: Lived, plan: Plan) -> bool:
+def _right(lived: RecoveryEpisode, plan: Plan) -> bool:
     at_cause = bool(_about(plan.component) & {*lived.case.causes, *lived.case.nodes})
     return at_cause and plan.playbook_id == lived.case.right_playbook
 
@@ -121,10 +121,10 @@ def _about(component: str) -> set[str]:
     return {name for name in (component, owner.service, owner.caller) if name}
 
 
-def _in_time(lived: Lived) -> bool:
+def _in_time(lived: RecoveryEpisode) -> bool:
     minutes = minutes_to_recover(lived)
     return minutes is not None and minutes <= LIMIT_MIN
 
 
-def _share(lived: Sequence[Lived], holds: Callable[[Lived], bool]) -> float:
+def _share(lived: Sequence[RecoveryEpisode], holds: Callable[[RecoveryEpisode], bool]) -> float:
     return sum(map(holds, lived)) / len(lived) if lived else float("nan")

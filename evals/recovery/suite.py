@@ -8,23 +8,23 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from rich.progress import Progress, TaskID
 
 import copilot
-from evals.recovery.answering import Answering
+from evals.recovery.answering import AnsweringModel
 from evals.recovery.attack import failures
 from evals.recovery.attacks import attacks
-from evals.recovery.cases import Case, cases
-from evals.recovery.episode import Lived, live
-from evals.recovery.score import Score, minutes_to_recover, row, score, wrong_actions
-from evals.report import Arm, Options, Result, Table, number
-from tools.types import Outcome
+from evals.recovery.cases import RecoveryCase, cases
+from evals.recovery.episode import RecoveryEpisode, live
+from evals.recovery.score import RecoveryScore, minutes_to_recover, row, score, wrong_actions
+from evals.report import EvalArm, Options, Result, Table, number
+from tools.types import PlaybookOutcome
 
-ARMS: tuple[Arm, ...] = ("rules", "ml", "llm")
+ARMS: tuple[EvalArm, ...] = ("rules", "ml", "llm")
 
 
 def run(options: Options, progress: Progress) -> Result:
     """Play every case with each arm; the summary is that of the asked one, rules by default."""
-    who = Answering(options.model_url, options.model)
+    who = AnsweringModel(options.model_url, options.model)
     started = time.perf_counter()
-    asked: tuple[Arm, ...] = ARMS if options.best_arm else (options.arm,)
+    asked: tuple[EvalArm, ...] = ARMS if options.best_arm else (options.arm,)
     days = cases(options.seed, options.limit)
     task = progress.add_task("recovery", total=len(days) * len(asked))
     lived = _live_all(days, asked, who, progress, task)
@@ -54,18 +54,18 @@ def run(options: Options, progress: Progress) -> Result:
 
 
 def _live_all(
-    days: Sequence[Case],
-    arms: Sequence[Arm],
-    who: Answering,
+    days: Sequence[RecoveryCase],
+    arms: Sequence[EvalArm],
+    who: AnsweringModel,
     progress: Progress,
     task: TaskID,
-) -> dict[Arm, list[Lived]]:
+) -> dict[EvalArm, list[RecoveryEpisode]]:
     """The arms side by side, the days of one arm in order: each knows how the earlier ended."""
-    lived: dict[Arm, list[Lived]] = {arm: [] for arm in arms}
-    past: dict[Arm, tuple[Outcome, ...]] = {arm: () for arm in arms}
+    lived: dict[EvalArm, list[RecoveryEpisode]] = {arm: [] for arm in arms}
+    past: dict[EvalArm, tuple[PlaybookOutcome, ...]] = {arm: () for arm in arms}
     # Spawned, because the progress bar is a thread, and a fork would copy its locks.
     with ProcessPoolExecutor(len(arms), multiprocessing.get_context("spawn")) as pool:
-        running: dict[Future[Lived], Arm] = {
+        running: dict[Future[RecoveryEpisode], EvalArm] = {
             pool.submit(live, days[0], arm, (), _asked(who, arm)): arm for arm in arms if days
         }
         while running:
@@ -82,11 +82,11 @@ def _live_all(
     return lived
 
 
-def _asked(who: Answering, arm: Arm) -> Answering | None:
+def _asked(who: AnsweringModel, arm: EvalArm) -> AnsweringModel | None:
     return who if arm == "llm" else None
 
 
-def _summary(one: Score) -> dict[str, float]:
+def _summary(one: RecoveryScore) -> dict[str, float]:
     return {
         "right_playbook": one.right_playbook,
         "wrong_actions": float(one.wrong_actions),
@@ -96,7 +96,7 @@ def _summary(one: Score) -> dict[str, float]:
     }
 
 
-def _more(one: Score) -> dict[str, float]:
+def _more(one: RecoveryScore) -> dict[str, float]:
     return {
         "recovered_within_10_min": one.recovered_in_time,
         "located": one.located,
@@ -106,8 +106,8 @@ def _more(one: Score) -> dict[str, float]:
     }
 
 
-def _arms_table(scores: dict[Arm, Score], who: Answering) -> Table:
-    labels: dict[str, Callable[[Score], str]] = {
+def _arms_table(scores: dict[EvalArm, RecoveryScore], who: AnsweringModel) -> Table:
+    labels: dict[str, Callable[[RecoveryScore], str]] = {
         "right playbook, of located": lambda one: number(one.right_playbook),
         "located": lambda one: number(one.located),
         "wrong plans executed": lambda one: str(one.wrong_actions),
@@ -128,7 +128,7 @@ def _arms_table(scores: dict[Arm, Score], who: Answering) -> Table:
     )
 
 
-def _faults_table(lived: Sequence[Lived]) -> Table:
+def _faults_table(lived: Sequence[RecoveryEpisode]) -> Table:
     kinds = dict.fromkeys(one.case.kind or one.case.sort for one in lived)
     rows = []
     for kind in kinds:

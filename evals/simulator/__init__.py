@@ -9,11 +9,11 @@ from evals.simulator.draw import scenario
 from evals.simulator.runner import SimulatedRunner
 from evals.simulator.scenario import (
     RIGHT_PLAYBOOK,
-    Fault,
-    Missing,
+    InjectedFault,
     RedHerring,
-    Scenario,
     SimulatedFault,
+    TelemetryGap,
+    WorldScenario,
 )
 from evals.simulator.shipped import open_world, shipped_bundles
 from evals.simulator.source import SimulatedSource
@@ -21,10 +21,10 @@ from evals.simulator.world import World
 
 __all__ = [
     "RIGHT_PLAYBOOK",
-    "Fault",
-    "Missing",
+    "InjectedFault",
+    "TelemetryGap",
     "RedHerring",
-    "Scenario",
+    "WorldScenario",
     "SimulatedFault",
     "SimulatedRunner",
     "SimulatedSource",

@@ -12,19 +12,19 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from evals.simulator.scenario import RIGHT_PLAYBOOK, Fault, Scenario
+from evals.simulator.scenario import RIGHT_PLAYBOOK, InjectedFault, WorldScenario
 from evals.simulator.tables import edge_rows, metric_rows, span_rows
 from evals.simulator.world import World
-from tools.types import Alert, Change, Frozen, LogLine, Timestamp, Window
+from tools.types import Alert, Change, FrozenModel, LogLine, Timestamp, Window
 
 SYSTEM = "simulated"
 
 
-class RecordedWorld(Frozen):
+class RecordedWorld(FrozenModel):
     """`worlds/<id>.json`: the script of a recorded incident, and what part of it was recorded."""
 
     id: str
-    scenario: Scenario
+    scenario: WorldScenario
     window: Window
 
     @property
@@ -106,7 +106,7 @@ def _topology(world: World) -> dict[str, JsonValue]:
     }
 
 
-def _truth(scenario: Scenario, path: Path, name: str) -> None:
+def _truth(scenario: WorldScenario, path: Path, name: str) -> None:
     """One line for each incident, in order of their names, whatever was written first."""
     rows = {}
     if path.exists():
@@ -127,7 +127,7 @@ def _truth(scenario: Scenario, path: Path, name: str) -> None:
     _text(path, "".join(f"{line}\n" for line in lines))
 
 
-def _indicator(fault: Fault) -> dict[str, JsonValue]:
+def _indicator(fault: InjectedFault) -> dict[str, JsonValue]:
     edge = f"{fault.target}->{fault.dependency}"
     metric = {
         "cpu_saturation": f"{fault.target}|cpu_pct",

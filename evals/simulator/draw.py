@@ -7,13 +7,13 @@ import numpy as np
 
 from evals.simulator.graph import Graph
 from evals.simulator.scenario import (
-    Fault,
     HerringKind,
-    Missing,
+    InjectedFault,
     MissingKind,
     RedHerring,
-    Scenario,
     SimulatedFault,
+    TelemetryGap,
+    WorldScenario,
 )
 from evals.simulator.world import graph_of
 from tools.types import Timestamp
@@ -48,7 +48,7 @@ def fault(
     rng: np.random.Generator,
     target: str = "",
     magnitude: float = 1.0,
-) -> Fault:
+) -> InjectedFault:
     """A fault of this kind with everything it needs to name; the target is drawn if not given."""
     struck = target or _pick(targets(kind, graph), rng)
     if struck not in targets(kind, graph):
@@ -57,7 +57,7 @@ def fault(
         )
     outside = [c for c in graph.calls if c.caller == struck and (c.fallback or c.standby)]
     by_kind = [c.callee for c in outside if c.fallback == (kind == "slow_dependency")]
-    return Fault(
+    return InjectedFault(
         kind=kind,
         target=struck,
         onset=onset,
@@ -81,7 +81,7 @@ def scenario(
     missing: MissingKind | None = None,
     quiet_s: float = 1200.0,
     sampling_s: int = 15,
-) -> Scenario:
+) -> WorldScenario:
     """A script of this kind; equal arguments give the equal script.
 
     The fault begins `quiet_s` after the start. A red herring begins up to four minutes before that,
@@ -92,7 +92,7 @@ def scenario(
     """
     rng = np.random.default_rng((seed, 5))
     start = 1_772_323_200.0 + _GRID_S * int(rng.random() * 20 * 86_400 / _GRID_S)
-    script = Scenario(
+    script = WorldScenario(
         seed=seed,
         system=system,
         services=services,
@@ -124,7 +124,7 @@ def scenario(
     )
 
 
-def _names(faults: tuple[Fault, ...]) -> tuple[str, ...]:
+def _names(faults: tuple[InjectedFault, ...]) -> tuple[str, ...]:
     return tuple(f.target for f in faults)
 
 
@@ -135,9 +135,9 @@ def _herrings(kind: HerringKind | None, target: str, at: Timestamp) -> tuple[Red
     return (RedHerring(kind=kind, target=target, at=at, seconds=seconds),)
 
 
-def _missing(kind: MissingKind | None, service: str, onset: Timestamp) -> tuple[Missing, ...]:
+def _missing(kind: MissingKind | None, service: str, onset: Timestamp) -> tuple[TelemetryGap, ...]:
     if kind is None:
         return ()
     if kind == "gap":
-        return (Missing(kind=kind, service=service, start=onset - 120.0, end=onset + 120.0),)
-    return (Missing(kind=kind, service=service),)
+        return (TelemetryGap(kind=kind, service=service, start=onset - 120.0, end=onset + 120.0),)
+    return (TelemetryGap(kind=kind, service=service),)

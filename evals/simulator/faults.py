@@ -7,7 +7,7 @@ import numpy as np
 
 from evals.simulator.flow import TICK_S, Conditions, Plant
 from evals.simulator.readings import Loads
-from evals.simulator.scenario import Fault, RedHerring, SimulatedFault
+from evals.simulator.scenario import InjectedFault, RedHerring, SimulatedFault
 from evals.simulator.state import State
 from tools.types import FloatArray, Timestamp
 
@@ -22,7 +22,7 @@ TIGHT_PCT = 75.0  # percent of memory from which collection costs time
 class Site:
     """Where a fault acts in this tick: everything it may read and change."""
 
-    fault: Fault
+    fault: InjectedFault
     plant: Plant
     state: State
     at: Conditions
@@ -118,7 +118,7 @@ _EFFECT: dict[SimulatedFault, Callable[[Site], None]] = {
 }
 
 
-def strength(fault: Fault, now: Timestamp) -> float:
+def strength(fault: InjectedFault, now: Timestamp) -> float:
     """Magnitude of a fault at `now`, rising over a few seconds from its onset; 0 before it."""
     ramp = _CROWD_RAMP_S if fault.kind == "traffic_surge" else _RAMP_S
     return fault.magnitude * min(1.0, max(0.0, (now - fault.onset + TICK_S) / ramp))

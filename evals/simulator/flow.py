@@ -21,7 +21,7 @@ _Z99 = 2.326  # standard normal quantiles
 _Z90 = 1.282
 _FAIL_FAST_S = 0.004  # a refused connection, or an open breaker
 
-IntArray = NDArray[np.intp]
+IndexArray = NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ class Plant:
     graph: Graph
     index: dict[str, int]
     ours: int  # services before this index are visible
-    caller: IntArray
-    callee: IntArray
+    caller: IndexArray
+    callee: IndexArray
     per_request: FloatArray
     timeout: FloatArray
     attempts: FloatArray

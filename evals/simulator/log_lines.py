@@ -6,9 +6,9 @@ import numpy as np
 
 from evals.simulator.faults import FULL_PCT, TIGHT_PCT
 from evals.simulator.flow import TICK_S, Plant
-from evals.simulator.log_templates import CALL_SYMPTOM, ROUTINE, SYMPTOM, Template
+from evals.simulator.log_templates import CALL_SYMPTOM, ROUTINE, SYMPTOM, LineTemplate
 from evals.simulator.readings import Snapshot
-from evals.simulator.scenario import Scenario
+from evals.simulator.scenario import WorldScenario
 from tools.types import FloatArray, LogLine
 
 _SEEN = 0.01  # symptoms rarer than this share of requests leave no line
@@ -28,7 +28,7 @@ def _uuid(draw: FloatArray) -> str:
 class LogWriter:
     """Turns snapshots into lines; holds nothing but the plant and the script."""
 
-    def __init__(self, plant: Plant, scenario: Scenario) -> None:
+    def __init__(self, plant: Plant, scenario: WorldScenario) -> None:
         self._plant = plant
         self._scenario = scenario
         self._flags = {f.target: f.flag for f in scenario.faults if f.flag}
@@ -96,7 +96,7 @@ class LogWriter:
         self,
         seen: Snapshot,
         service: int,
-        kinds: tuple[Template, ...],
+        kinds: tuple[LineTemplate, ...],
         rng: np.random.Generator,
         call: int | None = None,
     ) -> LogLine:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from evals.simulator.graph import Call, Graph, Service, ServiceKind, spread
+from evals.simulator.graph import Graph, ServiceCall, ServiceKind, SimulatedService, spread
 from tools.types import FloatArray
 
 _FIRST = (
@@ -29,9 +29,9 @@ def _names(count: int, rng: np.random.Generator) -> list[str]:
     ][:count]
 
 
-def _service(name: str, kind: ServiceKind, draw: FloatArray) -> Service:
+def _service(name: str, kind: ServiceKind, draw: FloatArray) -> SimulatedService:
     work = {"database": 4.0, "cache": 1.0}.get(kind, 7.0)
-    return Service(
+    return SimulatedService(
         name=name,
         kind=kind,
         replicas=1 if kind == "database" else 2 + int(draw[0] * 4),
@@ -60,16 +60,18 @@ def random_graph(count: int, seed: int) -> Graph:
         ("cache" if cached[i] else "database") if tier[i] == _TIERS else "service"
         for i in range(count - 1)
     ]
-    services = [Service("gateway", "gateway", 4, 3.0, 3.0, 0.62, 18.0, 41.0, 28.0, "v3.0.0")]
+    services = [
+        SimulatedService("gateway", "gateway", 4, 3.0, 3.0, 0.62, 18.0, 41.0, 28.0, "v3.0.0")
+    ]
     services += [_service(name, kinds[i], draws[i]) for i, name in enumerate(names)]
     calls = _calls(names, tier, rng)
     inner = [i for i in range(count - 1) if 1 < tier[i] < _TIERS]
     drawn = [i for i in inner if rng.random() < 0.2]
     for position, i in enumerate(drawn if len(drawn) > 1 else inner[:2]):
-        services.append(Service(f"{names[i]}-partner", "external", 1, 70.0, 2.6))
+        services.append(SimulatedService(f"{names[i]}-partner", "external", 1, 70.0, 2.6))
         backed = position % 2 == 0
         calls.append(
-            Call(
+            ServiceCall(
                 names[i],
                 f"{names[i]}-partner",
                 0.9,
@@ -82,9 +84,9 @@ def random_graph(count: int, seed: int) -> Graph:
     return Graph(tuple(services), tuple(calls), "gateway", nodes, spread(tuple(services), nodes))
 
 
-def _calls(names: list[str], tier: Sequence[int], rng: np.random.Generator) -> list[Call]:
+def _calls(names: list[str], tier: Sequence[int], rng: np.random.Generator) -> list[ServiceCall]:
     """Each service is called from the tier above at least once; extra calls go further down."""
-    calls: dict[tuple[str, str], Call] = {}
+    calls: dict[tuple[str, str], ServiceCall] = {}
     by_tier = [[i for i in range(len(names)) if tier[i] == level] for level in range(_TIERS + 1)]
     for i, name in enumerate(names):
         above = by_tier[tier[i] - 1] if tier[i] > 1 else []
@@ -97,7 +99,7 @@ def _calls(names: list[str], tier: Sequence[int], rng: np.random.Generator) -> l
     return _levelled(list(calls.values()))
 
 
-def _levelled(calls: list[Call]) -> list[Call]:
+def _levelled(calls: list[ServiceCall]) -> list[ServiceCall]:
     total: dict[str, float] = {}
     for call in calls:
         total[call.caller] = total.get(call.caller, 0.0) + call.per_request
@@ -112,9 +114,9 @@ def _levelled(calls: list[Call]) -> list[Call]:
     ]
 
 
-def _call(caller: str, callee: str, rng: np.random.Generator) -> Call:
+def _call(caller: str, callee: str, rng: np.random.Generator) -> ServiceCall:
     chance, patience, again, spare = rng.random(4)
-    return Call(
+    return ServiceCall(
         caller,
         callee,
         per_request=round(0.3 + 0.6 * float(chance), 3),

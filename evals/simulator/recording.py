@@ -5,8 +5,8 @@ import numpy as np
 from evals.simulator.flow import TICK_S, Plant
 from evals.simulator.log_lines import LogWriter
 from evals.simulator.readings import Column, Snapshot
-from evals.simulator.rules import Watch
-from evals.simulator.scenario import Scenario
+from evals.simulator.rules import RuleWatch
+from evals.simulator.scenario import WorldScenario
 from evals.simulator.traces import TraceWriter
 from tools.types import Alert, FloatArray, LogLine, Series, Span, Timestamp, Window
 
@@ -17,7 +17,7 @@ class Recording:
     """Grows by one tick at a time; logs and spans are drawn when somebody asks, always the same."""
 
     def __init__(
-        self, plant: Plant, scenario: Scenario, columns: tuple[Column, ...], watch: Watch
+        self, plant: Plant, scenario: WorldScenario, columns: tuple[Column, ...], watch: RuleWatch
     ) -> None:
         self._scenario = scenario
         self._columns = columns

@@ -126,7 +126,7 @@ RULES = (
 
 
 @dataclass(slots=True)
-class Watch:
+class RuleWatch:
     """All rules over all columns, flat: one entry per (rule, series), and when it became true."""
 
     rule: list[AlertRule]
@@ -209,7 +209,7 @@ class Watch:
         )
 
 
-def watch(graph: Graph, columns: tuple[Column, ...], normal: FloatArray) -> Watch:
+def watch(graph: Graph, columns: tuple[Column, ...], normal: FloatArray) -> RuleWatch:
     """Rules applied to the columns of a world that reads `normal` under its mean traffic."""
     found: list[tuple[AlertRule, Column, int, float]] = []
     for position, column in enumerate(columns):
@@ -219,7 +219,7 @@ def watch(graph: Graph, columns: tuple[Column, ...], normal: FloatArray) -> Watc
                 continue
             limit = max(rule.fixed, rule.times * float(normal[position]))
             found.append((rule, column, position, limit))
-    return Watch(
+    return RuleWatch(
         rule=[rule for rule, *_ in found],
         column=[column for _, column, *_ in found],
         position=np.array([position for *_, position, _ in found], dtype=np.intp),

@@ -8,12 +8,12 @@ from pydantic import Field, TypeAdapter, ValidationError
 from evals.simulator import controls
 from evals.simulator.controls import ControlError
 from evals.simulator.world import World
-from tools.types import Frozen, PlanStep, StepAction, StepResult, Window
+from tools.types import FrozenModel, PlanStep, StepAction, StepResult, Window
 
 _RECENT_S = 120.0
 
 
-class Scale(Frozen):
+class ScaleStep(FrozenModel):
     """`kubectl scale`."""
 
     verb: Literal["scale"]
@@ -22,7 +22,7 @@ class Scale(Frozen):
     replicas: int
 
 
-class Rollout(Frozen):
+class RolloutStep(FrozenModel):
     """`kubectl rollout undo` or `restart`."""
 
     verb: Literal["rollout_undo", "rollout_restart"]
@@ -30,7 +30,7 @@ class Rollout(Frozen):
     name: str
 
 
-class Read(Frozen):
+class ReadStep(FrozenModel):
     """`kubectl get`."""
 
     verb: Literal["get"]
@@ -38,7 +38,7 @@ class Read(Frozen):
     name: str
 
 
-class Drain(Frozen):
+class DrainStep(FrozenModel):
     """`kubectl drain` and its opposite."""
 
     verb: Literal["drain", "uncordon"]
@@ -46,7 +46,7 @@ class Drain(Frozen):
     name: str
 
 
-class Flag(Frozen):
+class FlagStep(FrozenModel):
     """One feature flag of one service."""
 
     service: str
@@ -54,7 +54,7 @@ class Flag(Frozen):
     value: bool
 
 
-class Setting(Frozen):
+class SettingStep(FrozenModel):
     """One configuration key of one service."""
 
     service: str
@@ -62,19 +62,19 @@ class Setting(Frozen):
     value: str | float | None
 
 
-class Command(Frozen):
+class CommandStep(FrozenModel):
     """A program and its arguments; only two programs exist here."""
 
     argv: tuple[str, ...] = Field(min_length=3)
 
 
-class Wait(Frozen):
+class WaitStep(FrozenModel):
     """Time to let pass."""
 
     seconds: float = Field(ge=0, le=3600)
 
 
-class Check(Frozen):
+class CheckStep(FrozenModel):
     """A condition on the newest point of a series."""
 
     owner: str
@@ -83,14 +83,14 @@ class Check(Frozen):
     value: float
 
 
-class Manual(Frozen):
+class ManualStep(FrozenModel):
     """Something a person does."""
 
     instruction: str
 
 
-_Kubernetes: TypeAdapter[Scale | Rollout | Read | Drain] = TypeAdapter(
-    Annotated[Scale | Rollout | Read | Drain, Field(discriminator="verb")]
+_Kubernetes: TypeAdapter[ScaleStep | RolloutStep | ReadStep | DrainStep] = TypeAdapter(
+    Annotated[ScaleStep | RolloutStep | ReadStep | DrainStep, Field(discriminator="verb")]
 )
 _BY_VERB: dict[str, Callable[[World, str], str]] = {
     "rollout_undo": controls.rollout_undo,
@@ -152,16 +152,16 @@ class SimulatedRunner:
 
     def _kubernetes(self, step: PlanStep) -> str:
         wanted = _Kubernetes.validate_python(step.arguments)
-        if isinstance(wanted, Scale):
+        if isinstance(wanted, ScaleStep):
             return controls.scale(self._world, wanted.name, wanted.replicas)
         return _BY_VERB[wanted.verb](self._world, wanted.name)
 
     def _feature_flag(self, step: PlanStep) -> str:
-        wanted = Flag.model_validate(step.arguments)
+        wanted = FlagStep.model_validate(step.arguments)
         return controls.set_flag(self._world, wanted.service, wanted.flag, wanted.value)
 
     def _config(self, step: PlanStep) -> str:
-        wanted = Setting.model_validate(step.arguments)
+        wanted = SettingStep.model_validate(step.arguments)
         if wanted.key == "rate_limit_rps" and wanted.value is None:
             return controls.unlimit(self._world, wanted.service)
         amount = controls.AMOUNTS.get(wanted.key)
@@ -176,7 +176,7 @@ class SimulatedRunner:
         return turn(self._world, wanted.service, dependency)
 
     def _command(self, step: PlanStep) -> str:
-        argv = Command.model_validate(step.arguments).argv
+        argv = CommandStep.model_validate(step.arguments).argv
         program, option, service = argv[:3]
         if option != "--service":
             raise ControlError(f"{program!r} wants --service first, not {option!r}")
@@ -187,12 +187,12 @@ class SimulatedRunner:
         raise ControlError(f"program {program!r} is not installed in a simulated world")
 
     def _wait(self, step: PlanStep) -> str:
-        seconds = Wait.model_validate(step.arguments).seconds
+        seconds = WaitStep.model_validate(step.arguments).seconds
         self._world.advance(self._world.now + seconds)
         return f"waited {seconds:g} s"
 
     def _check(self, step: PlanStep) -> str:
-        wanted = Check.model_validate(step.arguments)
+        wanted = CheckStep.model_validate(step.arguments)
         now = self._world.now
         recent = Window(start=now - _RECENT_S, end=now)
         for series in self._world.series(recent):
@@ -208,4 +208,4 @@ class SimulatedRunner:
         raise ControlError(f"no recent point of {wanted.owner!r} {wanted.metric!r}")
 
     def _manual(self, step: PlanStep) -> str:
-        return f"left to a person: {Manual.model_validate(step.arguments).instruction}"
+        return f"left to a person: {ManualStep.model_validate(step.arguments).instruction}"

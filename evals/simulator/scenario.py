@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tools.types import Frozen, Timestamp
+from tools.types import FrozenModel, Timestamp
 
 SimulatedFault = Literal[
     "cpu_saturation",  # each request costs the target more CPU than it has
@@ -46,7 +46,7 @@ RIGHT_PLAYBOOK: dict[SimulatedFault, str] = {
 """The playbook that cures each fault; for scorers and tests, never for what is under test."""
 
 
-class Fault(Frozen):
+class InjectedFault(FrozenModel):
     """One injected fault: what, where, since when, how hard.
 
     `target` is the root-cause component. `dependency` names the outside callee of the two
@@ -67,7 +67,7 @@ class Fault(Frozen):
         return (self.target, self.dependency) if self.dependency else (self.target,)
 
 
-class RedHerring(Frozen):
+class RedHerring(FrozenModel):
     """Something that looks like a cause and is none."""
 
     kind: HerringKind
@@ -76,7 +76,7 @@ class RedHerring(Frozen):
     seconds: float = Field(default=90.0, gt=0)
 
 
-class Missing(Frozen):
+class TelemetryGap(FrozenModel):
     """Telemetry that is not there."""
 
     kind: MissingKind
@@ -85,7 +85,7 @@ class Missing(Frozen):
     end: Timestamp = 0.0
 
 
-class Scenario(Frozen):
+class WorldScenario(FrozenModel):
     """The whole script of a world; equal scenarios give equal worlds, tick by tick."""
 
     seed: int = Field(default=0, ge=0)
@@ -98,16 +98,16 @@ class Scenario(Frozen):
     requests_per_s: float = Field(default=120.0, gt=0)
     log_lines_per_s: float = Field(default=0.1, ge=0)  # of each service in normal operation
     trace_every_s: float = Field(default=10.0, gt=0)
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[InjectedFault, ...] = ()
     red_herrings: tuple[RedHerring, ...] = ()
-    missing: tuple[Missing, ...] = ()
+    missing: tuple[TelemetryGap, ...] = ()
 
     @property
     def onset(self) -> Timestamp | None:
         """When the first fault begins; None in a healthy world."""
         return min((fault.onset for fault in self.faults), default=None)
 
-    def history(self, seconds: float = 3600.0) -> "Scenario":
+    def history(self, seconds: float = 3600.0) -> "WorldScenario":
         """The same system a day earlier with nothing wrong: what a baseline is taken from."""
         return self.model_copy(
             update={

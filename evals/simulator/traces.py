@@ -7,7 +7,7 @@ import numpy as np
 
 from evals.simulator.flow import TICK_S, Plant
 from evals.simulator.readings import Snapshot
-from evals.simulator.scenario import Scenario
+from evals.simulator.scenario import WorldScenario
 from tools.types import Span, Timestamp
 
 _MOST_SPANS = 120  # of one trace
@@ -44,7 +44,7 @@ class _Walk:
 class TraceWriter:
     """Turns snapshots into spans; holds nothing but the plant and the script."""
 
-    def __init__(self, plant: Plant, scenario: Scenario) -> None:
+    def __init__(self, plant: Plant, scenario: WorldScenario) -> None:
         self._plant = plant
         self._every = scenario.trace_every_s
         self._out = [np.flatnonzero(plant.caller == i) for i in range(len(plant.work))]

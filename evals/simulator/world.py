@@ -15,7 +15,7 @@ from evals.simulator.random_graph import random_graph
 from evals.simulator.readings import Column, Loads, Snapshot, columns, memory, no_loads, row
 from evals.simulator.recording import Recording
 from evals.simulator.rules import watch
-from evals.simulator.scenario import Fault, Scenario
+from evals.simulator.scenario import InjectedFault, WorldScenario
 from evals.simulator.state import State, evolve, first_state, impose
 from tools.types import (
     Alert,
@@ -34,7 +34,7 @@ _DAY_S = 86_400.0
 _TICKS = 2  # the world's own stream of chance
 
 
-def graph_of(scenario: Scenario) -> Graph:
+def graph_of(scenario: WorldScenario) -> Graph:
     """The service graph a scenario plays in."""
     if scenario.system == "shop":
         return shop()
@@ -47,7 +47,7 @@ class World:
     Raises ValueError where the scenario names what the graph does not have.
     """
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: WorldScenario) -> None:
         self.scenario = scenario
         self.graph = graph_of(scenario)
         _check(scenario, self.graph)
@@ -61,7 +61,7 @@ class World:
         rules = watch(self.graph, self.columns, self._normal())
         self._recording = Recording(self.plant, scenario, self.columns, rules)
         self._changes: list[Change] = []
-        self._announced: set[Fault | int] = set()
+        self._announced: set[InjectedFault | int] = set()
         self.advance(scenario.start)
 
     @property
@@ -162,7 +162,9 @@ class World:
         at.own_error = np.clip(at.own_error, 0.0, 0.97)
         return at, loads
 
-    def _site(self, fault: Fault, at: Conditions, loads: Loads, now: Timestamp) -> faults.Site:
+    def _site(
+        self, fault: InjectedFault, at: Conditions, loads: Loads, now: Timestamp
+    ) -> faults.Site:
         return faults.Site(
             fault=fault,
             plant=self.plant,
@@ -173,7 +175,7 @@ class World:
             strength=faults.strength(fault, now),
         )
 
-    def _announce(self, fault: Fault) -> None:
+    def _announce(self, fault: InjectedFault) -> None:
         """The change that brought a fault, on its first tick, where a change did."""
         if fault in self._announced:
             return
@@ -227,7 +229,7 @@ class World:
         return np.median(drawn, axis=0)
 
 
-def _check(scenario: Scenario, graph: Graph) -> None:
+def _check(scenario: WorldScenario, graph: Graph) -> None:
     """Refuse a scenario that names what is not there."""
     ours = {service.name for service in graph.visible}
     struck = [f.target for f in scenario.faults] + [h.target for h in scenario.red_herrings]

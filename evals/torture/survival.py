@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 from pydantic import JsonValue
 
-from copilot.case.graph import Node
+from copilot.case.graph import NodeFunction
 from copilot.ports import Runner
 from copilot.sources.deployment import Sources
-from copilot.store import Intent, Outbox
-from evals.simulator import Scenario, SimulatedRunner, SimulatedSource, World
+from copilot.store import Outbox, OutboxEntry
+from evals.simulator import SimulatedRunner, SimulatedSource, World, WorldScenario
 from tools.types import PlanStep, StepResult, Timestamp
 
 
@@ -25,7 +25,7 @@ class DurableWorld:
     as with a real system. Satisfies the telemetry ports, `Clock` and `Runner`.
     """
 
-    def __init__(self, scenario: Scenario, ledger: Path) -> None:
+    def __init__(self, scenario: WorldScenario, ledger: Path) -> None:
         self._ledger = ledger
         world = World(scenario)
         self.source = SimulatedSource(world)
@@ -70,10 +70,12 @@ class DurableWorld:
             self._runner.run(PlanStep.model_validate(entry["step"]), entry["key"])
 
 
-def killed_once(nodes: Mapping[str, Node], victim: str, when: str, marker: Path) -> dict[str, Node]:
+def killed_once(
+    nodes: Mapping[str, NodeFunction], victim: str, when: str, marker: Path
+) -> dict[str, NodeFunction]:
     """The nodes, one of which ends its process by SIGKILL `before` or `after` its body, once."""
 
-    def deadly(node: Node) -> Node:
+    def deadly(node: NodeFunction) -> NodeFunction:
         @functools.wraps(node)
         def run(*arguments: Any, **named: Any) -> Any:
             die_once(when == "before", marker)
@@ -86,7 +88,7 @@ def killed_once(nodes: Mapping[str, Node], victim: str, when: str, marker: Path)
     return {name: deadly(node) if name == victim else node for name, node in nodes.items()}
 
 
-KillAt = Literal[
+KillPoint = Literal[
     "before outbox",  # nothing was written down, nothing was done
     "after outbox",  # the intent is written down, nothing was done
     "during the action",  # done, and nobody heard of it
@@ -97,7 +99,7 @@ KillAt = Literal[
 class MortalOutbox(Outbox):
     """An outbox in which the process ends by SIGKILL, once, at one instant of a step."""
 
-    def __init__(self, outbox: Outbox, at: KillAt, marker: Path) -> None:
+    def __init__(self, outbox: Outbox, at: KillPoint, marker: Path) -> None:
         self._outbox, self._at, self._marker = outbox, at, marker
 
     def begin(
@@ -109,11 +111,11 @@ class MortalOutbox(Outbox):
         die_once(self._at == "after outbox", self._marker)
         return done
 
-    def get(self, key: str) -> Intent | None:
+    def get(self, key: str) -> OutboxEntry | None:
         """What is recorded; looking is safe."""
         return self._outbox.get(key)
 
-    def since(self, moment: Timestamp) -> tuple[Intent, ...]:
+    def since(self, moment: Timestamp) -> tuple[OutboxEntry, ...]:
         """What was begun since; looking is safe."""
         return self._outbox.since(moment)
 
@@ -126,7 +128,7 @@ class MortalOutbox(Outbox):
 class MortalRunner:
     """A runner in which the process ends by SIGKILL, once, when the step is done."""
 
-    def __init__(self, runner: Runner, at: KillAt, marker: Path) -> None:
+    def __init__(self, runner: Runner, at: KillPoint, marker: Path) -> None:
         self._runner, self._at, self._marker = runner, at, marker
 
     def run(self, step: PlanStep, key: str) -> StepResult:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from copilot.sources.json_api import Address, JsonApi
+from copilot.sources.json_api import ApiEndpoint, JsonApi
 from copilot.sources.prometheus import PrometheusClient
 from copilot.testing import servers
 from tests.contracts import shop
@@ -23,6 +23,6 @@ def shop_prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def shop_client(shop_prometheus: str) -> Iterator[PrometheusClient]:
     """One client of it."""
-    opened = PrometheusClient(JsonApi("Prometheus", Address(shop_prometheus)))
+    opened = PrometheusClient(JsonApi("Prometheus", ApiEndpoint(shop_prometheus)))
     yield opened
     opened.close()

@@ -12,10 +12,10 @@ import pytest
 from copilot.alerts.formats import parse
 from copilot.ports import AlertSource, SourceError
 from copilot.sources.alertmanager import SUPPRESSED_BY, AlertmanagerSource
-from copilot.sources.json_api import Address, JsonApi
+from copilot.sources.json_api import ApiEndpoint, JsonApi
 from copilot.sources.recorded import RecordedBundle
 from copilot.testing import servers
-from copilot.testing.strict_http import Asked, Reply, StrictServer, serving
+from copilot.testing.strict_http import HttpReply, ReceivedRequest, StrictServer, serving
 from evals.simulator.shipped import shipped_bundles
 from tests.contracts.clocks import Standing
 from tools.types import Window
@@ -58,7 +58,7 @@ def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alertmana
         posted = [firing("Slow", "cart"), firing("Down", "pay"), ended]
         httpx.post(f"{url}/api/v2/silences", json=SILENCE).raise_for_status()
         httpx.post(f"{url}/api/v2/alerts", json=posted).raise_for_status()
-        api = JsonApi("Alertmanager", Address(url))
+        api = JsonApi("Alertmanager", ApiEndpoint(url))
         source = AlertmanagerSource(api, Standing(NOW))
         _await_silenced(source)
         yield source
@@ -141,13 +141,13 @@ def test_it_says_what_it_holds(alertmanager: AlertmanagerSource) -> None:
 class Another(StrictServer):
     """Some other service at that address."""
 
-    def reply(self, asked: Asked) -> Reply:
-        return Reply(200, {"alerts": []})
+    def reply(self, asked: ReceivedRequest) -> HttpReply:
+        return HttpReply(200, {"alerts": []})
 
 
 def test_what_is_no_alertmanager_is_named(tmp_path: Path) -> None:
     with serving(Another()) as server:
-        api = JsonApi("Alertmanager", Address(server.url))
+        api = JsonApi("Alertmanager", ApiEndpoint(server.url))
         with pytest.raises(SourceError, match="API v2 does not document"):
             AlertmanagerSource(api, Standing(NOW)).alerts(Window(start=0, end=NOW))
         api.close()

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from copilot.ports import SourceError
 from copilot.settings import SettingsError
 from copilot.sources.elasticsearch import Documents, ElasticsearchSource
-from copilot.sources.json_api import Address, JsonApi
+from copilot.sources.json_api import ApiEndpoint, JsonApi
 from copilot.sources.log_slices import Bounds
 from copilot.sources.loki import LokiSource, Selector
 from copilot.testing.elasticsearch import ElasticsearchServer
-from copilot.testing.loki import LokiServer, Written
-from copilot.testing.strict_http import Asked, Failure, StrictServer, serving
+from copilot.testing.loki import LokiServer, PushedLine
+from copilot.testing.strict_http import ReceivedRequest, ServerFailure, StrictServer, serving
 from tests.contracts.clocks import Standing
 from tools.types import LogLine, Window
 
@@ -36,7 +36,7 @@ def moments() -> list[float]:
 def loki(lines: list[float], most: int = 5000) -> LokiServer:
     return LokiServer(
         [
-            Written(
+            PushedLine(
                 round(at * 1e9),
                 f"took {n} ms",
                 {"service_name": "cart" if n % 2 else "web", "namespace": "shop", "level": "info"},
@@ -44,7 +44,7 @@ def loki(lines: list[float], most: int = 5000) -> LokiServer:
             )
             for n, at in enumerate(lines)
         ]
-        + [Written(round((NOW - 9) * 1e9), "not ours", {"service_name": "x", "namespace": "y"})],
+        + [PushedLine(round((NOW - 9) * 1e9), "not ours", {"service_name": "x", "namespace": "y"})],
         most,
     )
 
@@ -88,7 +88,7 @@ def case(request: pytest.FixtureRequest) -> Iterator[Case]:
     is_loki = request.param == "loki"
     made: StrictServer = loki(moments()) if is_loki else elasticsearch(moments())
     with serving(made) as server:
-        api = JsonApi(request.param, Address(server.url), timeout_s=1.0, sleep=lambda _: None)
+        api = JsonApi(request.param, ApiEndpoint(server.url), timeout_s=1.0, sleep=lambda _: None)
         yield Case(server, api)
         api.close()
 
@@ -126,7 +126,7 @@ def test_a_log_that_is_too_long_is_read_evenly_and_said_to_be_cut(case: Case) ->
 
 
 @pytest.mark.parametrize("failure", ["busy", "broken", "unavailable", "partial", "hung up"])
-def test_a_passing_fault_is_asked_again(case: Case, failure: Failure) -> None:
+def test_a_passing_fault_is_asked_again(case: Case, failure: ServerFailure) -> None:
     case.server.failures.extend([failure, failure])
     assert case.source().lines(HOUR)
 
@@ -140,7 +140,7 @@ def test_a_passing_fault_is_asked_again(case: Case, failure: Failure) -> None:
         ("silent", "no answer within"),
     ],
 )
-def test_what_stays_wrong_is_named(case: Case, failure: Failure, said: str) -> None:
+def test_what_stays_wrong_is_named(case: Case, failure: ServerFailure, said: str) -> None:
     case.server.failures.extend([failure] * 3)
     with pytest.raises(SourceError, match=said):
         case.source().lines(HOUR)
@@ -155,7 +155,7 @@ def test_it_says_where_it_is_and_how_much_it_tells(case: Case) -> None:
 
 def test_a_stricter_limit_of_loki_is_learned_and_pages_follow_each_other() -> None:
     with serving(loki(moments(), most=200)) as server:
-        api = JsonApi("Loki", Address(server.url))
+        api = JsonApi("Loki", ApiEndpoint(server.url))
         source = LokiSource(api, Selector("service_name", {"namespace": "shop"}), Standing(NOW))
         found = source.lines(Window(start=NOW - 30, end=NOW))
         assert len(found) == 13
@@ -168,7 +168,7 @@ def test_a_stricter_limit_of_loki_is_learned_and_pages_follow_each_other() -> No
 def test_many_lines_of_one_moment_do_not_hold_loki_up() -> None:
     burst = [NOW - 100.0] * 450 + [NOW - 50.0]
     with serving(loki(burst, most=100)) as server:
-        api = JsonApi("Loki", Address(server.url))
+        api = JsonApi("Loki", ApiEndpoint(server.url))
         source = LokiSource(api, Selector(), Standing(NOW))
         found = source.lines(Window(start=NOW - 110, end=NOW))
         assert found[-1].at == NOW - 9
@@ -180,7 +180,7 @@ def test_many_lines_of_one_moment_do_not_hold_loki_up() -> None:
 def test_an_answer_of_a_part_of_the_cluster_says_so() -> None:
     with serving(elasticsearch(moments())) as server:
         server.failed, server.late = 2, True
-        api = JsonApi("Elasticsearch", Address(server.url))
+        api = JsonApi("Elasticsearch", ApiEndpoint(server.url))
         source = ElasticsearchSource(api, Documents(), Standing(NOW))
         assert source.lines(HOUR)
         assert list(source.problems()) == [
@@ -192,7 +192,7 @@ def test_an_answer_of_a_part_of_the_cluster_says_so() -> None:
 
 def test_an_index_that_is_not_there_is_named() -> None:
     with serving(elasticsearch([])) as server:
-        api = JsonApi("Elasticsearch", Address(server.url))
+        api = JsonApi("Elasticsearch", ApiEndpoint(server.url))
         with pytest.raises(SourceError, match="no such index") as told:
             ElasticsearchSource(api, Documents(index="other"), Standing(NOW)).lines(HOUR)
         assert not told.value.recoverable
@@ -216,7 +216,7 @@ def test_a_label_that_is_none_is_refused(name: str) -> None:
 )
 @given(text=st.text(alphabet=st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30))
 def test_no_value_can_leave_its_quotes(text: str) -> None:
-    server = LokiServer([Written(1, "x", {"service_name": "cart", "namespace": text})])
+    server = LokiServer([PushedLine(1, "x", {"service_name": "cart", "namespace": text})])
     try:
         query = Selector("service_name", {"namespace": text}).render()
         asked = {"query": query, "start": "0", "end": "9", "limit": "5", "direction": "forward"}
@@ -226,15 +226,15 @@ def test_no_value_can_leave_its_quotes(text: str) -> None:
         server.server_close()
 
 
-def _asked(parameters: dict[str, str]) -> Asked:
+def _asked(parameters: dict[str, str]) -> ReceivedRequest:
     query = {name: [value] for name, value in parameters.items()}
-    return Asked("GET", "/loki/api/v1/query_range", query, {}, b"")
+    return ReceivedRequest("GET", "/loki/api/v1/query_range", query, {}, b"")
 
 
 def test_a_line_without_anything_is_still_a_line() -> None:
     documents = [{"@timestamp": datetime.fromtimestamp(NOW - 5, UTC).isoformat()}]
     with serving(ElasticsearchServer("logs-*", documents)) as server:
-        api = JsonApi("Elasticsearch", Address(server.url))
+        api = JsonApi("Elasticsearch", ApiEndpoint(server.url))
         found = ElasticsearchSource(api, Documents(), Standing(NOW)).lines(HOUR)
         assert list(found) == [LogLine(NOW - 5, "", "", "", "")]
         api.close()

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from copilot.ports import MetricSource
-from copilot.sources.merged import Beside
+from copilot.sources.merged import MergedMetrics
 from copilot.sources.prometheus import PrometheusClient, PrometheusSource, queries
-from copilot.sources.received import Point, Received
+from copilot.sources.received import DataPoint, ReceivedTelemetry
 from copilot.sources.recorded import RecordedBundle
 from evals.simulator import SimulatedSource, World, scenario
 from evals.simulator.shipped import shipped_bundles
@@ -48,24 +48,24 @@ def prometheus(client: PrometheusClient) -> Case:
     return Case(source, shop.at(200), Window(start=shop.at(140), end=shop.at(200)))
 
 
-def told() -> list[Point]:
+def told() -> list[DataPoint]:
     return [
-        Point(NOW - 900 + 10.0 * n, "cart", "cpu_utilization", "", pod, 0.1 + 0.01 * (n % 3))
+        DataPoint(NOW - 900 + 10.0 * n, "cart", "cpu_utilization", "", pod, 0.1 + 0.01 * (n % 3))
         for n in range(100)
         for pod in ("a", "b")
     ]
 
 
 def received() -> Case:
-    source = Received(Standing(NOW))
+    source = ReceivedTelemetry(Standing(NOW))
     source.take_points(told())
     return Case(source, NOW, Window(start=NOW - 300, end=NOW))
 
 
 def beside() -> Case:
-    other = Received(Standing(NOW))
+    other = ReceivedTelemetry(Standing(NOW))
     other.take_points(replace(one, service="web") for one in told())
-    return Case(Beside(other, received().source), NOW, Window(start=NOW - 300, end=NOW))
+    return Case(MergedMetrics(other, received().source), NOW, Window(start=NOW - 300, end=NOW))
 
 
 @pytest.fixture(params=["simulated", "recorded", "prometheus", "received", "beside"])

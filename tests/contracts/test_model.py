@@ -10,9 +10,9 @@ from copilot.model import ask
 from copilot.model.ollama import Access, Breaker, Client, Endpoint, OllamaModel, Timeouts
 from copilot.ports import Model, ModelError
 from copilot.testing.model import ScriptedModel
-from copilot.testing.ollama import Scripted, ollama_server
-from copilot.types.model_io import Done, Message, ModelRequest, Piece
-from tools.types import Frozen
+from copilot.testing.ollama import ScriptedPolicy, ollama_server
+from copilot.types.model_io import Message, ModelRequest, Piece, ReplyEnd
+from tools.types import FrozenModel
 
 TEXTS = {
     "English": "The payment service answers slowly since the deploy at 14:02.",
@@ -24,7 +24,7 @@ TEXTS = {
 }
 
 
-class Verdict(Frozen):
+class Verdict(FrozenModel):
     component: str
 
 
@@ -36,7 +36,7 @@ def scripted(*replies: str) -> Iterator[Model]:
 @contextmanager
 def on_ollama(*replies: str) -> Iterator[Model]:
     timeouts = Timeouts(first_token_s=10, between_tokens_s=10)
-    with ollama_server(Scripted(*replies)) as server:
+    with ollama_server(ScriptedPolicy(*replies)) as server:
         client = Client(Access(server.url), timeouts)
         model = OllamaModel("qwen3:30b", [Endpoint(client, Breaker(time.monotonic))])
         yield model
@@ -60,7 +60,7 @@ def test_a_reply_comes_in_pieces_and_ends_in_done(made: Made, reply: str) -> Non
     with made(reply) as model:
         *pieces, done = model.stream(asked("who?"))
     assert "".join(one.text for one in pieces if isinstance(one, Piece)) == reply
-    assert isinstance(done, Done)
+    assert isinstance(done, ReplyEnd)
     assert done.reason == "stop"
     assert done.model == model.name
     assert done.prompt_tokens
@@ -125,7 +125,7 @@ def _text(model: Model) -> str:
     return "".join(one.text for one in events if isinstance(one, Piece))
 
 
-def _done(model: Model, text: str) -> Done:
+def _done(model: Model, text: str) -> ReplyEnd:
     *_, done = model.stream(asked(text))
-    assert isinstance(done, Done)
+    assert isinstance(done, ReplyEnd)
     return done

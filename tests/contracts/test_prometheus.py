@@ -6,8 +6,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from copilot.ports import SourceError
-from copilot.sources.json_api import Address, JsonApi
-from copilot.sources.prometheus import Matcher, PrometheusClient, PrometheusSource, Query, queries
+from copilot.sources.json_api import ApiEndpoint, JsonApi
+from copilot.sources.prometheus import (
+    PrometheusClient,
+    PrometheusSource,
+    Query,
+    QueryMatcher,
+    queries,
+)
 from copilot.sources.prometheus.promql import quoted
 from tests.contracts import shop
 from tests.contracts.clocks import Standing
@@ -83,7 +89,7 @@ def test_a_range_of_more_points_than_the_server_allows_is_asked_in_parts(
 
 
 def test_an_answer_that_is_too_large_is_asked_for_in_halves(shop_prometheus: str) -> None:
-    api = JsonApi("Prometheus", Address(shop_prometheus), most_bytes=20_000)
+    api = JsonApi("Prometheus", ApiEndpoint(shop_prometheus), most_bytes=20_000)
     small = PrometheusClient(api)
     found = small.range("up", shop.START, shop.END, shop.EVERY_S)
     assert [one.times.size for one in found] == [shop.COUNT] * 3
@@ -101,8 +107,8 @@ def test_one_query_that_fails_does_not_take_the_others_with_it(client: Prometheu
         alone.series(HOUR)
 
 
-def _bad_pattern() -> Matcher:
-    return Matcher(label=("service",), operator="matches", values=("(",))
+def _bad_pattern() -> QueryMatcher:
+    return QueryMatcher(label=("service",), operator="matches", values=("(",))
 
 
 def test_a_server_with_none_of_the_metrics_says_what_to_do(client: PrometheusClient) -> None:
@@ -112,7 +118,7 @@ def test_a_server_with_none_of_the_metrics_says_what_to_do(client: PrometheusCli
 
 
 def test_a_server_that_is_down_is_a_source_that_did_not_answer() -> None:
-    api = JsonApi("Prometheus", Address("http://127.0.0.1:9"), sleep=lambda _: None)
+    api = JsonApi("Prometheus", ApiEndpoint("http://127.0.0.1:9"), sleep=lambda _: None)
     source = PrometheusSource(PrometheusClient(api), queries(), Standing(shop.END))
     with pytest.raises(SourceError) as told:
         source.series(HOUR)
@@ -131,7 +137,7 @@ def test_no_label_value_can_leave_its_quotes(
     client: PrometheusClient, operator: str, text: str
 ) -> None:
     values = (text,) if operator == "in" else (text, "web")
-    matcher = Matcher.model_validate(
+    matcher = QueryMatcher.model_validate(
         {"label": ("service",), "operator": operator, "values": values}
     )
     query = Query(metric="x", shape="sum", of="up", where=(matcher,))
@@ -153,7 +159,7 @@ def test_names_that_are_none_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match="no metric name"):
         Query(metric="x", shape="max", of=name)
     with pytest.raises(ValueError, match="no label name"):
-        Matcher(label=(name,), values=("x",))
+        QueryMatcher(label=(name,), values=("x",))
 
 
 def test_series_targets_rules_and_alerts_are_read(client: PrometheusClient) -> None:

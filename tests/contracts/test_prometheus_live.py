@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Gauge, Histogram, start_http_se
 
 from copilot.ports import SourceError
 from copilot.sources.clock import SystemClock
-from copilot.sources.json_api import Address, JsonApi
+from copilot.sources.json_api import ApiEndpoint, JsonApi
 from copilot.sources.prometheus import PrometheusClient, PrometheusSource, queries
 from copilot.testing import servers
 from tools.types import Series, Window
@@ -37,7 +37,7 @@ def test_an_exporter_is_found_and_its_silence_is_a_gap(tmp_path: Path) -> None:
     exporter, thread = start_http_server(0, addr="127.0.0.1", registry=registry)
     target = f"127.0.0.1:{exporter.server_port}"
     with servers.prometheus(tmp_path / "p", {target: {"service": "cart"}}, every_s=1.0) as url:
-        api = JsonApi("Prometheus", Address(url))
+        api = JsonApi("Prometheus", ApiEndpoint(url))
         source = PrometheusSource(PrometheusClient(api), queries(), SystemClock())
 
         def last(name: str) -> float:

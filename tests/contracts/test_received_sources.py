@@ -10,11 +10,11 @@ import pytest
 
 from copilot.ports import SourceError
 from copilot.sources.facts import from_file, from_url
-from copilot.sources.json_api import Address, JsonApi
-from copilot.sources.received import Received
+from copilot.sources.json_api import ApiEndpoint, JsonApi
+from copilot.sources.received import ReceivedTelemetry
 from copilot.sources.recorded import RecordedBundle
 from copilot.store import Store
-from copilot.testing.strict_http import Asked, Reply, StrictServer, serving
+from copilot.testing.strict_http import HttpReply, ReceivedRequest, StrictServer, serving
 from evals.simulator import SimulatedSource, World, scenario
 from evals.simulator.shipped import shipped_bundles
 from tests.contracts.clocks import Standing
@@ -51,7 +51,7 @@ def span(at: float, service: str, number: int, parent: int = 0) -> Span:
 
 
 def received() -> Case:
-    source = Received(Standing(NOW))
+    source = ReceivedTelemetry(Standing(NOW))
     source.take_lines(LogLine(NOW - 600 + n, "cart", "INFO", f"line {n}") for n in range(700))
     source.take_spans([span(NOW - 600 + n, "cart", n + 1) for n in range(700)])
     return Case(source, NOW, Window(start=NOW - 300, end=NOW))
@@ -131,8 +131,8 @@ class Platform(StrictServer):
         super().__init__()
         self.told: object = {}
 
-    def reply(self, asked: Asked) -> Reply:
-        return Reply(200, self.told) if asked.path == "/facts" else Reply(404, {})
+    def reply(self, asked: ReceivedRequest) -> HttpReply:
+        return HttpReply(200, self.told) if asked.path == "/facts" else HttpReply(404, {})
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def told(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Told]:
         yield Told(from_file(path), lambda facts: path.write_text(json.dumps(facts)))
         return
     with serving(Platform()) as server:
-        api = JsonApi("facts", Address(f"{server.url}/facts"), sleep=lambda _: None)
+        api = JsonApi("facts", ApiEndpoint(f"{server.url}/facts"), sleep=lambda _: None)
         yield Told(from_url(api), lambda facts: setattr(server, "told", facts))
         api.close()
 

@@ -10,7 +10,7 @@ from langgraph.runtime import Runtime
 from copilot.case.nodes.brief import brief
 from copilot.case.nodes.diagnose import diagnose, wants_more
 from copilot.case.nodes.gather import gather
-from copilot.case.state import Gathered, IncidentState
+from copilot.case.state import GatherProgress, IncidentState
 from copilot.deps import Deps, Limits
 from copilot.hands import DryRunRunner
 from copilot.knowledge import Memory
@@ -91,7 +91,7 @@ def state(evidence: Sequence[Evidence] = EVIDENCE, ranking: Ranking = RANKING) -
         ),
         onset=Onset(at=ONSET, confidence=0.9, reason="3 series left their band"),
         evidence=list(evidence),
-        gathered=Gathered(rounds=2, lookback_s=3600),
+        gathered=GatherProgress(rounds=2, lookback_s=3600),
         ranking=ranking,
     )
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from copilot.case.briefing import render
-from copilot.case.state import Gathered, IncidentState
+from copilot.case.state import GatherProgress, IncidentState
 from copilot.types.incident import Clocks, Incident
 from prompts import Language
 from tools.detector import Onset
@@ -75,7 +75,7 @@ def state(
         ),
         onset=Onset(at=ONSET, confidence=0.9, reason="3 series left their band"),
         evidence=list(found),
-        gathered=Gathered(rounds=1, missing=missing),
+        gathered=GatherProgress(rounds=1, missing=missing),
         ranking=ranking or Ranking(candidates=(cart,)),
     )
 

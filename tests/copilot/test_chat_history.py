@@ -15,7 +15,7 @@ from copilot.sources.clock import SystemClock
 from copilot.sources.deployment import Sources
 from copilot.store import Store, UnknownConversationError
 from copilot.store.conversations import KEPT, MOST_SUMMARY
-from copilot.surfaces.chat import Desk, Question, Scope
+from copilot.surfaces.chat import ChatService, Question, ToolContext
 from copilot.types.conversation import Answer
 from copilot.types.incident import Incident
 from tools.types import Evidence, Window
@@ -42,11 +42,11 @@ def answered(store: Store, conversation: str, number: int) -> None:
     store.conversations.answer(turn, "answered", answer, NOW + number)
 
 
-def desk_of(store: Store, clock: Clock) -> Desk:
-    def scope_of(incident: Incident | None) -> Scope:
-        return Scope(store, Sources(), clock, (), incident)
+def desk_of(store: Store, clock: Clock) -> ChatService:
+    def scope_of(incident: Incident | None) -> ToolContext:
+        return ToolContext(store, Sources(), clock, (), incident)
 
-    return Desk(store, scope_of, clock, iter(map(str, range(10_000))).__next__)
+    return ChatService(store, scope_of, clock, iter(map(str, range(10_000))).__next__)
 
 
 def test_a_question_is_there_before_its_answer_and_the_answer_after(store: Store) -> None:
@@ -105,7 +105,7 @@ def test_questions_of_one_conversation_are_answered_one_after_the_other(tmp_path
 ASKS_AND_DIES = """
 import os, signal, sys
 from copilot.surfaces.chat import Question
-from copilot.surfaces.commands.desk import opened_desk
+from copilot.surfaces.commands.chat_wiring import opened_desk
 from copilot.settings import Settings
 with opened_desk(Settings(model_use="off")) as desk:
     turn = desk.take(Question(text="help"))
@@ -115,7 +115,7 @@ with opened_desk(Settings(model_use="off")) as desk:
 
 GOES_ON = """
 import sys
-from copilot.surfaces.commands.desk import opened_desk
+from copilot.surfaces.commands.chat_wiring import opened_desk
 from copilot.settings import Settings
 with opened_desk(Settings(model_use="off")) as desk:
     turn = desk.unanswered(sys.argv[1])

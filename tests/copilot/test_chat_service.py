@@ -17,8 +17,8 @@ from pydantic import SecretStr
 from copilot.settings import Settings
 from copilot.sources.deployment import Sources
 from copilot.store import Store
-from copilot.surfaces.chat import Desk, Progress, Question, QuestionError, Scope
-from copilot.surfaces.commands.chat_remote import Remote
+from copilot.surfaces.chat import ChatService, Progress, Question, QuestionError, ToolContext
+from copilot.surfaces.commands.chat_remote import RemoteChat
 from copilot.surfaces.service import create_app
 from copilot.testing.model import ScriptedModel
 from copilot.testing.service import CountedEngine
@@ -101,17 +101,17 @@ def engine(tmp_path: Path) -> Iterator[CountedEngine]:
 
 
 @pytest.fixture
-def desk(engine: CountedEngine) -> Desk:
+def desk(engine: CountedEngine) -> ChatService:
     numbers = iter(range(10_000))
 
-    def scope_of(about: Incident | None) -> Scope:
-        return Scope(engine.store, Sources(), Standing(), (), about)
+    def scope_of(about: Incident | None) -> ToolContext:
+        return ToolContext(engine.store, Sources(), Standing(), (), about)
 
-    return Desk(engine.store, scope_of, Standing(), lambda: f"n{next(numbers)}")
+    return ChatService(engine.store, scope_of, Standing(), lambda: f"n{next(numbers)}")
 
 
 @pytest.fixture
-def client(engine: CountedEngine, desk: Desk) -> TestClient:
+def client(engine: CountedEngine, desk: ChatService) -> TestClient:
     app = create_app(engine, Door(), desk=desk, origins=(ORIGIN,))
     return TestClient(app, base_url="http://127.0.0.1")
 
@@ -292,7 +292,7 @@ def test_errors_are_objects_as_clients_expect_them(
     assert answer.json()["error"]["message"]
 
 
-def test_without_the_key_nobody_is_answered(engine: CountedEngine, desk: Desk) -> None:
+def test_without_the_key_nobody_is_answered(engine: CountedEngine, desk: ChatService) -> None:
     door = Door(api_key=SecretStr("secret-key"))
     client = TestClient(create_app(engine, door, desk=desk), base_url="http://copilot.example")
     refused = completion(client, "why?")
@@ -313,7 +313,7 @@ def test_a_page_of_a_configured_origin_may_ask_and_another_may_not(client: TestC
     assert "access-control-allow-origin" not in other.headers
 
 
-def test_a_text_that_did_not_hold_is_never_streamed(client: TestClient, desk: Desk) -> None:
+def test_a_text_that_did_not_hold_is_never_streamed(client: TestClient, desk: ChatService) -> None:
     lie = json.dumps({"sentences": [{"text": "All is well at 57.3 %.", "cites": ["E1"]}]})
     desk.model = ScriptedModel(['{"requests": []}', lie, lie], context_tokens=64_000)
     answer = completion(client, "why?", stream=True)
@@ -322,7 +322,7 @@ def test_a_text_that_did_not_hold_is_never_streamed(client: TestClient, desk: De
 
 
 @pytest.fixture
-def address(engine: CountedEngine, desk: Desk) -> Iterator[str]:
+def address(engine: CountedEngine, desk: ChatService) -> Iterator[str]:
     app = create_app(engine, Door(api_key=SecretStr("secret-key")), desk=desk)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", lifespan="off"))
     thread = threading.Thread(target=server.run)
@@ -358,10 +358,10 @@ def test_the_official_client_of_that_api_is_understood(address: str) -> None:
 
 
 def test_the_command_goes_to_the_service_that_owns_the_folder(address: str) -> None:
-    line = Remote(Settings(api_key=SecretStr("secret-key")), address, "")
+    line = RemoteChat(Settings(api_key=SecretStr("secret-key")), address, "")
     told = list(line.asked(Question(text="why?")).events(1.0))
     assert isinstance(told[0], Progress)
     assert isinstance(told[-1], Turn)
     assert told[-1].conversation_id == line.conversation_id
     with pytest.raises(QuestionError, match="API key"):
-        list(Remote(Settings(), address, "").asked(Question(text="why?")).events(1.0))
+        list(RemoteChat(Settings(), address, "").asked(Question(text="why?")).events(1.0))

@@ -11,15 +11,15 @@ from langgraph.runtime import Runtime
 
 from copilot import wiring
 from copilot.case.engine import Engine
-from copilot.case.graph import NODES, Node
+from copilot.case.graph import NODES, NodeFunction
 from copilot.case.state import IncidentState
 from copilot.deps import Deps
-from copilot.hands.own_changes import of_others
+from copilot.hands.own_changes import without_own_changes
 from copilot.ports import Runner, SourceError
 from copilot.settings import load
 from copilot.sources.clock import SystemClock
 from copilot.sources.deployment import Sources
-from copilot.store import RefusedError
+from copilot.store import PolicyRefusedError
 from copilot.types.incident import Incident
 from evals.simulator import scenario
 from evals.torture.survival import DurableWorld
@@ -46,7 +46,7 @@ class Desk:
         folder: Path,
         stack: ExitStack,
         runner: Runner | None = None,
-        nodes: dict[str, Node] | None = None,
+        nodes: dict[str, NodeFunction] | None = None,
     ) -> None:
         folder.mkdir(exist_ok=True)
         self.world = DurableWorld(SCENARIO, folder / "world.jsonl")
@@ -172,7 +172,7 @@ def test_a_change_of_ours_is_no_evidence_and_one_of_others_is(desk: Desk) -> Non
     )
     elsewhere = ours.model_copy(update={"service": "elsewhere"})
     window = Window(start=FAULT - 3600.0, end=desk.engine.now())
-    found = of_others((ours, before, elsewhere), desk.engine.store, window)
+    found = without_own_changes((ours, before, elsewhere), desk.engine.store, window)
     assert found == (before, elsewhere)
 
 
@@ -211,7 +211,7 @@ def test_a_rejection_brings_another_plan_or_a_person_and_never_the_same(desk: De
 
 def test_another_digest_is_refused_and_changes_nothing(desk: Desk) -> None:
     desk.at(90).deliver(desk.alerts(90))
-    with pytest.raises(RefusedError, match="digest"):
+    with pytest.raises(PolicyRefusedError, match="digest"):
         desk.decide("approve", digest="f" * 64)
     assert desk.incident.status == "awaiting_approval"
     assert desk.world.actions() == []
@@ -220,7 +220,7 @@ def test_another_digest_is_refused_and_changes_nothing(desk: Desk) -> None:
 def test_a_plan_nobody_answers_expires_and_goes_to_a_person(desk: Desk) -> None:
     desk.at(90).deliver(desk.alerts(90))
     desk.at(90 + 901)
-    with pytest.raises(RefusedError, match="expired"):
+    with pytest.raises(PolicyRefusedError, match="expired"):
         desk.decide("approve")
     desk.engine.upkeep()
     desk.engine.drain()

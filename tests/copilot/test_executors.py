@@ -13,7 +13,7 @@ from copilot.case.nodes.act import act, remaining
 from copilot.case.state import IncidentState
 from copilot.deps import Deps
 from copilot.sources.deployment import Sources
-from copilot.store import Halted, Store
+from copilot.store import HaltRecord, Store
 from copilot.types.incident import Incident
 from evals.simulator import scenario
 from evals.torture.survival import DurableWorld
@@ -188,7 +188,7 @@ def test_a_stop_between_two_steps_holds_the_second_and_says_who_and_why(
 ) -> None:
     executor.step()
     elsewhere = Store(f"sqlite:///{tmp_path / 'store.sqlite'}")
-    elsewhere.halt.set(Halted(by="bob", reason="peak sale", at=NOW))
+    elsewhere.halt.set(HaltRecord(by="bob", reason="peak sale", at=NOW))
     elsewhere.close()
     stopped = executor.step()
     assert stopped.error == "refused: 'bob' stopped all executions: peak sale"
@@ -199,8 +199,8 @@ def test_a_second_stop_does_not_hide_the_first_and_one_resume_lifts_it(
     executor: Executor,
 ) -> None:
     halt = executor.store.halt
-    halt.set(Halted(by="bob", reason="peak sale", at=NOW))
-    assert halt.set(Halted(by="eve", reason="me too", at=NOW + 1)).by == "bob"
+    halt.set(HaltRecord(by="bob", reason="peak sale", at=NOW))
+    assert halt.set(HaltRecord(by="eve", reason="me too", at=NOW + 1)).by == "bob"
     lifted = halt.lift()
     assert lifted is not None
     assert lifted.reason == "peak sale"

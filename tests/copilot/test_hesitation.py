@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from copilot import wiring
-from copilot.alerts.maintenance import Announced
-from copilot.case.guards import unfelt
+from copilot.alerts.maintenance import MaintenanceSchedule
+from copilot.case.guards import no_impact_objection
 from copilot.settings import Settings
 from copilot.sources.recorded import RecordedBundle
 from evals.simulator import SimulatedSource, open_world, shipped_bundles
@@ -47,7 +47,7 @@ def seen(subject: str, name: str, value: float, baseline: float, **figures: floa
 
 
 def test_a_reading_out_of_its_band_that_nobody_feels_brings_no_plan() -> None:
-    found = unfelt(ranking(), [BUSY])
+    found = no_impact_objection(ranking(), [BUSY])
     assert found is not None
     assert "no rule accuses store" in found.reason
 
@@ -76,18 +76,18 @@ def test_a_reading_out_of_its_band_that_nobody_feels_brings_no_plan() -> None:
     ],
 )
 def test_calls_that_fail_or_are_much_slower_are_felt(felt: bool, item: Evidence) -> None:
-    assert (unfelt(ranking(), [BUSY, item]) is None) == felt
+    assert (no_impact_objection(ranking(), [BUSY, item]) is None) == felt
 
 
 def test_a_sign_and_a_system_without_metrics_are_not_asked_who_suffers() -> None:
     sign = Term(name="telltale sign", weight=1.5, evidence=("E1",))
     first = ranking("clock_skew").candidates[0].model_copy(update={"terms": (sign,)})
-    assert unfelt(Ranking(candidates=(first,)), [BUSY]) is None
-    assert unfelt(ranking(), [BUSY.model_copy(update={"kind": "log"})]) is None
+    assert no_impact_objection(Ranking(candidates=(first,)), [BUSY]) is None
+    assert no_impact_objection(ranking(), [BUSY.model_copy(update={"kind": "log"})]) is None
 
 
 def test_a_disk_that_fills_is_met_before_anybody_suffers() -> None:
-    assert unfelt(ranking("disk_full"), [BUSY]) is None
+    assert no_impact_objection(ranking("disk_full"), [BUSY]) is None
 
 
 def silence(**labels: str) -> Silence:
@@ -98,7 +98,7 @@ def silence(**labels: str) -> Silence:
 
 
 def test_a_service_all_of_whose_alerts_are_silenced_is_being_worked_on() -> None:
-    announced = Announced()
+    announced = MaintenanceSchedule()
     announced.silence([silence(service="payment")])
     assert "new disks" in announced.work_on("payment", NOW + 1)
     assert announced.work_on("payment", NOW + 601) == ""

@@ -5,9 +5,9 @@ from itertools import count
 from pathlib import Path
 
 from copilot.alerts.admission import Intake
-from copilot.alerts.maintenance import Announced
+from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.store import Store
-from tools.clusterer import Doubt, Matcher, PairJudge, Silence, Verdict
+from tools.clusterer import Matcher, PairDecision, Silence, TieBreaker, UncertainPair
 from tools.types import Alert, Edge, Topology
 
 NOW = 1_700_000_000.0
@@ -36,12 +36,12 @@ class Clock:
 class Desk:
     """An intake over a store, fed as a service feeds it."""
 
-    def __init__(self, folder: Path, judge: PairJudge | None = None) -> None:
+    def __init__(self, folder: Path, judge: TieBreaker | None = None) -> None:
         self.store = Store(f"sqlite:///{folder / 'store.sqlite'}")
         self.store.create()
         self.clock = Clock()
         ids = (f"I{n}" for n in count(1))
-        self.announced = Announced()
+        self.announced = MaintenanceSchedule()
         self.intake = Intake(
             self.store,
             self.clock,
@@ -92,8 +92,8 @@ def test_a_symptom_that_came_before_its_root_was_known_is_filed_under_the_root(
 class Splitter:
     """A judge that keeps everything apart, and says so."""
 
-    def judge(self, doubt: Doubt) -> Verdict | None:
-        return Verdict("split", f"{doubt.alert.service} has nothing to do with it")
+    def judge(self, doubt: UncertainPair) -> PairDecision | None:
+        return PairDecision("split", f"{doubt.alert.service} has nothing to do with it")
 
 
 def test_a_judge_that_is_given_decides_the_uncertain_pairs(tmp_path: Path) -> None:

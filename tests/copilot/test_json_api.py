@@ -6,15 +6,21 @@ import pytest
 from pydantic import SecretStr
 
 from copilot.ports import SourceError
-from copilot.sources.json_api import Address, AnswerError, JsonApi, TooLargeError
-from copilot.testing.strict_http import Asked, Failure, Reply, StrictServer, serving
+from copilot.sources.json_api import AnswerError, ApiEndpoint, JsonApi, TooLargeError
+from copilot.testing.strict_http import (
+    HttpReply,
+    ReceivedRequest,
+    ServerFailure,
+    StrictServer,
+    serving,
+)
 
 
 class Echo(StrictServer):
     """Answers with as many letters as it is asked for."""
 
-    def reply(self, asked: Asked) -> Reply:
-        return Reply(200, {"said": "x" * int(asked.one("letters") or 1)})
+    def reply(self, asked: ReceivedRequest) -> HttpReply:
+        return HttpReply(200, {"said": "x" * int(asked.one("letters") or 1)})
 
 
 class Waiting:
@@ -40,13 +46,13 @@ def waiting() -> Waiting:
 
 @pytest.fixture
 def api(server: Echo, waiting: Waiting) -> Iterator[JsonApi]:
-    opened = JsonApi("Echo", Address(server.url), timeout_s=0.5, most_bytes=1000, sleep=waiting)
+    opened = JsonApi("Echo", ApiEndpoint(server.url), timeout_s=0.5, most_bytes=1000, sleep=waiting)
     yield opened
     opened.close()
 
 
 @pytest.mark.parametrize("failure", ["busy", "unavailable", "broken", "hung up", "partial"])
-def test_a_passing_fault_is_asked_again(server: Echo, api: JsonApi, failure: Failure) -> None:
+def test_a_passing_fault_is_asked_again(server: Echo, api: JsonApi, failure: ServerFailure) -> None:
     server.failures.extend([failure, failure])
     assert api.get("/") == {"said": "x"}
     assert len(server.asked) == 3
@@ -61,7 +67,7 @@ def test_a_passing_fault_is_asked_again(server: Echo, api: JsonApi, failure: Fai
     ],
 )
 def test_a_fault_that_stays_is_told(
-    server: Echo, api: JsonApi, failure: Failure, said: str, recoverable: bool
+    server: Echo, api: JsonApi, failure: ServerFailure, said: str, recoverable: bool
 ) -> None:
     server.failures.extend([failure] * 3)
     with pytest.raises(SourceError, match=said) as told:
@@ -106,7 +112,7 @@ def test_an_answer_that_is_too_large_is_refused_while_it_arrives(api: JsonApi) -
 
 
 def test_a_server_that_is_not_there_is_named() -> None:
-    api = JsonApi("Echo", Address("http://127.0.0.1:9"), sleep=lambda _: None)
+    api = JsonApi("Echo", ApiEndpoint("http://127.0.0.1:9"), sleep=lambda _: None)
     with pytest.raises(SourceError, match="Echo at http://127.0.0.1:9") as told:
         api.get("/")
     assert told.value.recoverable
@@ -119,11 +125,11 @@ def test_a_server_that_is_not_there_is_named() -> None:
 )
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(SourceError):
-        JsonApi("Echo", Address(url))
+        JsonApi("Echo", ApiEndpoint(url))
 
 
 def test_the_token_goes_out_and_is_not_told(server: Echo) -> None:
-    address = Address(server.url, SecretStr("s3cret"))
+    address = ApiEndpoint(server.url, SecretStr("s3cret"))
     api = JsonApi("Echo", address)
     api.get("/")
     assert server.asked[0].headers["authorization"] == "Bearer s3cret"

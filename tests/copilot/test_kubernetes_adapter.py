@@ -18,7 +18,7 @@ from copilot.sources.kubernetes.kinds import KINDS
 from copilot.sources.kubernetes.live import KubernetesApi
 from copilot.sources.kubernetes.snapshot import RecordedSnapshot
 from tools.cluster_inspector import diagnose, survey
-from tools.types import ClusterState, Look
+from tools.types import ClusterQuery, ClusterState
 
 NOW = 1_800_000_000.0
 Json = dict[str, Any]
@@ -260,7 +260,7 @@ def test_a_healthy_namespace_has_no_finding(opened: Any) -> None:
 
 def test_a_listing_names_every_object_over_all_pages(opened: Any) -> None:
     source: ClusterSource = opened([node(f"n{i}") for i in range(5)], {})
-    state = source.look([Look(verb="list", kind="Node")])
+    state = source.look([ClusterQuery(verb="list", kind="Node")])
 
     assert state.listed["Node"] == ("n0", "n1", "n2", "n3", "n4")
 
@@ -268,15 +268,15 @@ def test_a_listing_names_every_object_over_all_pages(opened: Any) -> None:
 @pytest.mark.parametrize(
     "look",
     [
-        Look(verb="list", kind="Unicorn"),
-        Look(verb="describe", kind="Pod", name="nobody"),
-        Look(verb="manifest", name="nobody"),
-        Look(verb="errors", name="nobody"),
-        Look(verb="alerts"),
-        Look(verb="connect", name="web", detail="80"),
+        ClusterQuery(verb="list", kind="Unicorn"),
+        ClusterQuery(verb="describe", kind="Pod", name="nobody"),
+        ClusterQuery(verb="manifest", name="nobody"),
+        ClusterQuery(verb="errors", name="nobody"),
+        ClusterQuery(verb="alerts"),
+        ClusterQuery(verb="connect", name="web", detail="80"),
     ],
 )
-def test_a_question_without_an_answer_finds_nothing(opened: Any, look: Look) -> None:
+def test_a_question_without_an_answer_finds_nothing(opened: Any, look: ClusterQuery) -> None:
     source: ClusterSource = opened(healthy(), {})
     state = source.look([look])
 
@@ -294,7 +294,7 @@ def test_the_live_source_only_ever_gets_and_never_a_secret(servers: list[Server]
 
 def test_a_name_does_not_lead_to_another_object(servers: list[Server]) -> None:
     servers.append(Server(*crashing()))
-    live(servers[0]).look([Look(verb="describe", kind="Pod", name="../secrets/db?x=1")])
+    live(servers[0]).look([ClusterQuery(verb="describe", kind="Pod", name="../secrets/db?x=1")])
 
     asked = [path for _, path in servers[0].asked if "secrets" in path]
     assert len(asked) == 1
@@ -311,7 +311,7 @@ def test_a_refusal_of_the_api_says_whether_asking_again_may_help(
     servers[0].refusing = status
 
     with pytest.raises(SourceError, match=str(status)) as caught:
-        live(servers[0]).look([Look(verb="list", kind="Pod")])
+        live(servers[0]).look([ClusterQuery(verb="list", kind="Pod")])
     assert caught.value.recoverable is recoverable
 
 
@@ -321,7 +321,7 @@ def test_an_api_nobody_listens_on_is_a_recoverable_failure() -> None:
     source = KubernetesApi(client.ApiClient(settings), "shop", Standing(), timeout_s=1.0)
 
     with pytest.raises(SourceError) as caught:
-        source.look([Look(verb="list", kind="Pod")])
+        source.look([ClusterQuery(verb="list", kind="Pod")])
     assert caught.value.recoverable is True
 
 
@@ -357,4 +357,4 @@ def test_a_snapshot_that_is_not_yaml_is_refused_with_the_reason(tmp_path: Path) 
     (tmp_path / "a.yaml").write_text("{", encoding="utf-8")
 
     with pytest.raises(SourceError, match="not YAML"):
-        RecordedSnapshot(tmp_path, "shop").look([Look(verb="list", kind="Pod")])
+        RecordedSnapshot(tmp_path, "shop").look([ClusterQuery(verb="list", kind="Pod")])

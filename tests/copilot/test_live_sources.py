@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from copilot import settings
-from copilot.ports import Remote, SourceError
+from copilot.ports import RemoteSource, SourceError
 from copilot.settings import SettingsError
 from copilot.sources.alertmanager import SUPPRESSED_BY
 from copilot.sources.connected import alertmanager, connected
-from copilot.sources.deployment import NotConfigured, Sources
+from copilot.sources.deployment import Sources, UnconfiguredSource
 from copilot.sources.loki import LokiSource
-from copilot.sources.merged import Joined
+from copilot.sources.merged import MergedTopology
 from copilot.sources.prometheus import PrometheusSource
-from copilot.sources.received import Received
+from copilot.sources.received import ReceivedTelemetry
 from copilot.store import Store
 from copilot.surfaces.service.pull import pulled
 from copilot.testing.service import CountedEngine
@@ -35,7 +35,7 @@ EVERYTHING: dict[str, Any] = {
 }
 
 
-def sources(received: Received | None = None, **flags: Any) -> Sources:
+def sources(received: ReceivedTelemetry | None = None, **flags: Any) -> Sources:
     return connected(settings.load(None, **flags), Standing(NOW), Sources(), received)
 
 
@@ -43,14 +43,14 @@ def test_what_is_named_is_connected_and_the_rest_is_not_configured() -> None:
     found = sources(**EVERYTHING)
     assert isinstance(found.metrics, PrometheusSource)
     assert isinstance(found.logs, LokiSource)
-    assert isinstance(found.traces, NotConfigured)
-    assert isinstance(found.changes, NotConfigured)
-    assert isinstance(alertmanager(settings.load(None, **EVERYTHING), Standing(NOW)), Remote)
-    assert isinstance(sources().metrics, NotConfigured)
+    assert isinstance(found.traces, UnconfiguredSource)
+    assert isinstance(found.changes, UnconfiguredSource)
+    assert isinstance(alertmanager(settings.load(None, **EVERYTHING), Standing(NOW)), RemoteSource)
+    assert isinstance(sources().metrics, UnconfiguredSource)
 
 
 def test_what_exporters_post_takes_the_place_of_what_nobody_named() -> None:
-    received = Received(Standing(NOW))
+    received = ReceivedTelemetry(Standing(NOW))
     assert sources(received).logs is received
     assert sources(received).traces is received
     assert isinstance(sources(received, **EVERYTHING).logs, LokiSource)
@@ -77,7 +77,7 @@ def test_a_server_that_is_down_is_told_by_name(name: str) -> None:
         source.describe()
 
 
-class Cut(NotConfigured):
+class Cut(UnconfiguredSource):
     """A log that is too long."""
 
     def describe(self) -> str:
@@ -112,7 +112,7 @@ def test_graphs_are_joined_and_one_that_does_not_answer_is_no_harm() -> None:
         edges=(Edge(caller="web", callee="pay"), Edge(caller="pay", callee="bank")),
         entry="web",
     )
-    joined = Joined([Told(spans), Told(), Told(calls)]).topology()
+    joined = MergedTopology([Told(spans), Told(), Told(calls)]).topology()
     assert joined.nodes == ("web", "pay")
     assert [(e.caller, e.callee, e.source) for e in joined.edges] == [
         ("web", "pay", "traces"),
@@ -120,7 +120,7 @@ def test_graphs_are_joined_and_one_that_does_not_answer_is_no_harm() -> None:
     ]
     assert joined.entry == "web"
     with pytest.raises(SourceError):
-        Joined([Told()]).topology()
+        MergedTopology([Told()]).topology()
 
 
 SILENCE = Silence(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from copilot.model import Asked, ask
+from copilot.model import ModelResult, ask
 from copilot.ports import ModelError
 from copilot.testing.model import ScriptedModel
 from copilot.types.model_io import Message, ModelRequest
@@ -25,7 +25,7 @@ def known(verdict: Verdict) -> Sequence[str]:
     return [] if verdict.component == "payment" else [f"there is no {verdict.component!r}"]
 
 
-def asked(*replies: str | ModelError) -> tuple[Asked[Verdict], ScriptedModel]:
+def asked(*replies: str | ModelError) -> tuple[ModelResult[Verdict], ScriptedModel]:
     model = ScriptedModel(list(replies))
     return ask(model, REQUEST, Verdict, known), model
 

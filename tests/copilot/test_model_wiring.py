@@ -10,13 +10,13 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from copilot import settings, wiring
-from copilot.model import Metered
+from copilot.model import MeteredModel
 from copilot.ports import ModelError
 from copilot.settings import SettingsError
 from copilot.surfaces.cli import app
 from copilot.surfaces.service import create_app
 from copilot.testing.model import ScriptedModel
-from copilot.testing.ollama import EMBEDS, OllamaServer, Pulled, Scripted, ollama_server
+from copilot.testing.ollama import EMBEDS, OllamaServer, PulledModel, ScriptedPolicy, ollama_server
 from copilot.testing.service import CountedEngine
 from copilot.types.model_io import Message, ModelRequest
 
@@ -26,7 +26,7 @@ REQUEST = ModelRequest(messages=(Message(role="user", content="who?"),))
 
 @pytest.fixture
 def server() -> Iterator[OllamaServer]:
-    with ollama_server(Scripted("payment")) as running:
+    with ollama_server(ScriptedPolicy("payment")) as running:
         yield running
 
 
@@ -36,7 +36,7 @@ def doctor(url: str, **more: str) -> tuple[int, str]:
     return shown.exit_code, shown.output
 
 
-def fault(model: Metered | None) -> str:
+def fault(model: MeteredModel | None) -> str:
     assert model is not None
     with pytest.raises(ModelError) as raised:
         list(model.stream(REQUEST))
@@ -156,8 +156,8 @@ def test_doctor_sees_a_context_that_others_loaded(server: OllamaServer) -> None:
 
 
 def test_doctor_sees_what_a_model_cannot() -> None:
-    small = Pulled(capabilities=("completion",), context=8192)
-    with ollama_server(Scripted("ok"), (small, EMBEDS), version="0.11.4") as server:
+    small = PulledModel(capabilities=("completion",), context=8192)
+    with ollama_server(ScriptedPolicy("ok"), (small, EMBEDS), version="0.11.4") as server:
         shared = {"COPILOT_MODEL_THINK": "true", "COPILOT_EMBEDDER_URL": server.url}
         code, shown = doctor(server.url, **shared)
     assert code == 1
@@ -175,7 +175,7 @@ def test_doctor_says_that_it_is_switched_off() -> None:
 
 
 def test_metrics_count_replies_faults_and_what_was_cancelled(tmp_path: Path) -> None:
-    model = Metered(ScriptedModel(["one", "two words", ModelError("timeout", "slow")]))
+    model = MeteredModel(ScriptedModel(["one", "two words", ModelError("timeout", "slow")]))
     list(model.stream(REQUEST))
     cancelled = model.stream(REQUEST)
     next(cancelled)

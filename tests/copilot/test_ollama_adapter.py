@@ -13,24 +13,32 @@ from copilot.model.ollama import (
     Client,
     Endpoint,
     OllamaModel,
-    Options,
+    OllamaOptions,
     Timeouts,
 )
 from copilot.model.ollama.estimate import Estimate, estimated
 from copilot.ports import ModelError, ModelFault
 from copilot.testing.ollama import (
-    Chaos,
+    ChaosPolicy,
     Function,
+    OllamaReply,
     OllamaServer,
-    Pulled,
-    Reply,
+    PulledModel,
+    ReplyScenario,
     Runners,
-    Scenario,
-    Scripted,
+    ScriptedPolicy,
     ToolCall,
     ollama_server,
 )
-from copilot.types.model_io import Done, Message, ModelEvent, ModelRequest, Piece, Priority, Thought
+from copilot.types.model_io import (
+    Message,
+    ModelEvent,
+    ModelRequest,
+    Piece,
+    Priority,
+    ReplyEnd,
+    Thought,
+)
 
 PATIENT = Timeouts(first_token_s=20, between_tokens_s=20, queue_s=20)
 HASTY = Timeouts(first_token_s=0.3, between_tokens_s=0.3, queue_s=20)
@@ -65,7 +73,7 @@ def _closed() -> Iterator[None]:
 def model_of(
     *servers: OllamaServer,
     timeouts: Timeouts = PATIENT,
-    options: Options = Options(),  # noqa: B008 - frozen
+    options: OllamaOptions = OllamaOptions(),  # noqa: B008 - frozen
     clock: Time | None = None,
     failures: int = 5,
     parallel: int = 1,
@@ -83,11 +91,11 @@ def model_of(
 
 @contextmanager
 def served(
-    *replies: Reply | str,
+    *replies: OllamaReply | str,
     timeouts: Timeouts = PATIENT,
-    options: Options = Options(),  # noqa: B008
+    options: OllamaOptions = OllamaOptions(),  # noqa: B008
 ) -> Iterator[tuple[OllamaModel, OllamaServer]]:
-    with ollama_server(Scripted(*replies)) as server:
+    with ollama_server(ScriptedPolicy(*replies)) as server:
         yield model_of(server, timeouts=timeouts, options=options), server
 
 
@@ -132,9 +140,9 @@ def fault_of(model: OllamaModel, request: ModelRequest | None = None) -> ModelEr
     ],
 )
 def test_every_failure_has_its_name_and_only_passing_ones_are_tried_again(
-    scenario: Scenario, fault: ModelFault, told: str, times: int
+    scenario: ReplyScenario, fault: ModelFault, told: str, times: int
 ) -> None:
-    with served(Reply(text=TEXT, scenario=scenario)) as (model, server):
+    with served(OllamaReply(text=TEXT, scenario=scenario)) as (model, server):
         error = fault_of(model)
         assert (error.fault, len(server.chats())) == (fault, times)
         assert told in error.problem
@@ -152,9 +160,9 @@ def test_every_failure_has_its_name_and_only_passing_ones_are_tried_again(
     ],
 )
 def test_silence_is_a_timeout_of_its_phase(
-    scenario: Scenario, timeouts: Timeouts, told: str
+    scenario: ReplyScenario, timeouts: Timeouts, told: str
 ) -> None:
-    with served(Reply(text=TEXT, scenario=scenario), timeouts=timeouts) as (model, server):
+    with served(OllamaReply(text=TEXT, scenario=scenario), timeouts=timeouts) as (model, server):
         error = fault_of(model)
         assert (error.fault, error.problem) == ("timeout", told)
         assert server.wait_for(lambda one: one.cancelled == 1)
@@ -162,7 +170,9 @@ def test_silence_is_a_timeout_of_its_phase(
 
 def test_a_reply_that_trickles_forever_ends_at_the_total() -> None:
     timeouts = Timeouts(first_token_s=20, between_tokens_s=20, total_s=0.2)
-    with ollama_server(Scripted(Reply(text=TEXT * 50, scenario="trickle", wait_s=0.02))) as server:
+    with ollama_server(
+        ScriptedPolicy(OllamaReply(text=TEXT * 50, scenario="trickle", wait_s=0.02))
+    ) as server:
         client = Client(Access(server.url), timeouts)
         model = OllamaModel(
             "qwen3:30b", [Endpoint(client, Breaker(time.monotonic))], timeouts=timeouts
@@ -174,14 +184,14 @@ def test_a_reply_that_trickles_forever_ends_at_the_total() -> None:
 @pytest.mark.parametrize(
     "scenario", ["plain", "slow_load", "slow_first_token", "trickle", "split_utf8", "uncounted"]
 )
-def test_a_reply_that_is_only_slow_or_cut_up_arrives_whole(scenario: Scenario) -> None:
-    with served(Reply(text=TEXT, scenario=scenario, wait_s=0.01)) as (model, _):
+def test_a_reply_that_is_only_slow_or_cut_up_arrives_whole(scenario: ReplyScenario) -> None:
+    with served(OllamaReply(text=TEXT, scenario=scenario, wait_s=0.01)) as (model, _):
         events = list(model.stream(asked()))
     assert said(events) == TEXT
 
 
 def test_busy_then_free_is_answered() -> None:
-    with served(Reply(scenario="busy"), TEXT) as (model, server):
+    with served(OllamaReply(scenario="busy"), TEXT) as (model, server):
         assert said(list(model.stream(asked()))) == TEXT
         assert len(server.chats()) == 2
 
@@ -194,12 +204,12 @@ def test_a_next_line_character_does_not_split_a_line() -> None:
 def test_a_cut_reply_says_so() -> None:
     with served("word " * 200) as (model, _):
         *_, done = model.stream(asked(most=16))
-    assert isinstance(done, Done)
+    assert isinstance(done, ReplyEnd)
     assert (done.reason, done.reply_tokens) == ("length", 16)
 
 
 def test_chaos_ends_in_a_reply_or_a_named_fault() -> None:
-    with ollama_server(Chaos(Scripted(TEXT), seed=7, rate=0.7)) as server:
+    with ollama_server(ChaosPolicy(ScriptedPolicy(TEXT), seed=7, rate=0.7)) as server:
         model = model_of(server, failures=1000)
         outcomes = {outcome(model) for _ in range(40)}
     assert {"whole", "broken", "truncated"} <= outcomes
@@ -227,11 +237,11 @@ def test_what_cannot_fit_is_refused_before_it_is_sent() -> None:
 
 
 def test_a_server_that_has_no_room_refuses_and_an_old_one_is_caught_cutting() -> None:
-    small = (Pulled(context=2048),)
-    with ollama_server(Scripted(TEXT), small) as server:
+    small = (PulledModel(context=2048),)
+    with ollama_server(ScriptedPolicy(TEXT), small) as server:
         error = fault_of(model_of(server), asked(LONG))
         assert (error.fault, "too long" in error.problem) == ("refused", True)
-    with ollama_server(Scripted(TEXT), small, obeys_truncate=False) as server:
+    with ollama_server(ScriptedPolicy(TEXT), small, obeys_truncate=False) as server:
         messages = tuple(Message(role="user", content=LONG[:4000]) for _ in range(6))
         error = fault_of(model_of(server), ModelRequest(messages=messages, max_tokens=512))
         assert len(server.seen[0].messages) < 6
@@ -240,7 +250,7 @@ def test_a_server_that_has_no_room_refuses_and_an_old_one_is_caught_cutting() ->
 
 
 def test_a_low_count_of_a_server_that_has_room_is_its_cache() -> None:
-    with served(Reply(text=TEXT, scenario="cut")) as (model, _):
+    with served(OllamaReply(text=TEXT, scenario="cut")) as (model, _):
         assert said(list(model.stream(asked(LONG)))) == TEXT
 
 
@@ -264,7 +274,7 @@ def test_the_same_options_go_with_every_request_and_the_model_is_loaded_once() -
 
 def test_sampling_is_as_recommended_with_thinking_and_without() -> None:
     for think, temperature, top_p in ((False, 0.7, 0.8), (True, 0.6, 0.95)):
-        with served(TEXT, options=Options(think=think, seed=7)) as (model, server):
+        with served(TEXT, options=OllamaOptions(think=think, seed=7)) as (model, server):
             list(model.stream(asked()))
             sent = server.chats()[0]["options"]
         assert isinstance(sent, dict)
@@ -276,30 +286,30 @@ def test_sampling_is_as_recommended_with_thinking_and_without() -> None:
 
 
 def test_thinking_comes_apart_from_the_reply() -> None:
-    reply = Reply(text=TEXT, thinking="Let me look at the evidence.")
-    with served(reply, options=Options(think=True)) as (model, _):
+    reply = OllamaReply(text=TEXT, thinking="Let me look at the evidence.")
+    with served(reply, options=OllamaOptions(think=True)) as (model, _):
         events = list(model.stream(asked()))
     assert said(events) == TEXT
     assert "".join(one.text for one in events if isinstance(one, Thought)) == reply.thinking
 
 
 @pytest.mark.parametrize("scenario", ["leaked", "orphan"])
-def test_thinking_said_aloud_is_cut_out(scenario: Scenario) -> None:
-    with served(Reply(text=TEXT, scenario=scenario)) as (model, _):
+def test_thinking_said_aloud_is_cut_out(scenario: ReplyScenario) -> None:
+    with served(OllamaReply(text=TEXT, scenario=scenario)) as (model, _):
         events = list(model.stream(asked()))
     assert said(events) == TEXT
     assert any(isinstance(one, Thought) for one in events)
 
 
 def test_a_tag_that_thinks_whatever_it_is_told_still_replies() -> None:
-    reply = Reply(text=TEXT, thinking="The user asks. I look.")
-    with ollama_server(Scripted(reply), (Pulled(thinks_always=True),)) as server:
+    reply = OllamaReply(text=TEXT, thinking="The user asks. I look.")
+    with ollama_server(ScriptedPolicy(reply), (PulledModel(thinks_always=True),)) as server:
         model = model_of(server)
         assert [said(list(model.stream(asked()))) for _ in range(2)] == [TEXT, TEXT]
 
 
 def test_once_a_model_replied_without_thinking_aloud_its_pieces_are_passed_on_at_once() -> None:
-    hanging = Reply(text=TEXT, scenario="hangs_midway")
+    hanging = OllamaReply(text=TEXT, scenario="hangs_midway")
     with served(TEXT, hanging) as (model, _):
         list(model.stream(asked()))
         stream = model.stream(asked())
@@ -308,7 +318,7 @@ def test_once_a_model_replied_without_thinking_aloud_its_pieces_are_passed_on_at
 
 
 def test_a_model_that_begins_to_think_aloud_is_broken_once_and_then_cut() -> None:
-    orphan = Reply(text=TEXT, scenario="orphan")
+    orphan = OllamaReply(text=TEXT, scenario="orphan")
     with served(TEXT, orphan, orphan) as (model, _):
         list(model.stream(asked()))
         assert fault_of(model).problem == "it thought aloud in the middle of a reply"
@@ -316,16 +326,16 @@ def test_a_model_that_begins_to_think_aloud_is_broken_once_and_then_cut() -> Non
 
 
 def test_a_model_that_cannot_think_is_not_made_to() -> None:
-    plain = Pulled(capabilities=("completion",))
-    with ollama_server(Scripted(TEXT), (plain,)) as server:
-        error = fault_of(model_of(server, options=Options(think=True)))
+    plain = PulledModel(capabilities=("completion",))
+    with ollama_server(ScriptedPolicy(TEXT), (plain,)) as server:
+        error = fault_of(model_of(server, options=OllamaOptions(think=True)))
         assert (error.fault, "COPILOT_MODEL_THINK" in error.problem) == ("refused", True)
 
 
 @pytest.mark.parametrize("scenario", ["tool_call", "tool_call_at_end"])
-def test_a_tool_nobody_offered_is_not_called_and_the_text_stays(scenario: Scenario) -> None:
+def test_a_tool_nobody_offered_is_not_called_and_the_text_stays(scenario: ReplyScenario) -> None:
     call = ToolCall(function=Function(name="restart", arguments={"service": "payment"}))
-    with served(Reply(text=TEXT, scenario=scenario, calls=(call,))) as (model, _):
+    with served(OllamaReply(text=TEXT, scenario=scenario, calls=(call,))) as (model, _):
         assert said(list(model.stream(asked()))) == TEXT
 
 
@@ -333,7 +343,7 @@ def test_a_tool_nobody_offered_is_not_called_and_the_text_stays(scenario: Scenar
 
 
 def test_closing_the_stream_is_seen_by_the_server_and_frees_the_slot() -> None:
-    hanging = Reply(text=TEXT, scenario="hangs_midway")
+    hanging = OllamaReply(text=TEXT, scenario="hangs_midway")
     with served(hanging, TEXT) as (model, server):
         model.endpoints[0].thinks_aloud = False
         stream = model.stream(asked())
@@ -345,7 +355,7 @@ def test_closing_the_stream_is_seen_by_the_server_and_frees_the_slot() -> None:
 
 def test_who_waits_is_let_in_by_priority_then_in_turn() -> None:
     order: list[str] = []
-    with served(Reply(text=TEXT, scenario="hangs_midway"), TEXT) as (model, server):
+    with served(OllamaReply(text=TEXT, scenario="hangs_midway"), TEXT) as (model, server):
         model.endpoints[0].thinks_aloud = False
         holder = model.stream(asked())
         next(holder)  # holds the only slot
@@ -364,7 +374,7 @@ def test_who_waits_is_let_in_by_priority_then_in_turn() -> None:
 
 def test_a_wait_for_a_turn_has_an_end() -> None:
     timeouts = Timeouts(first_token_s=20, between_tokens_s=20, queue_s=0.05)
-    hanging = Reply(text=TEXT, scenario="hangs_midway")
+    hanging = OllamaReply(text=TEXT, scenario="hangs_midway")
     with served(hanging, timeouts=timeouts) as (model, server):
         model.endpoints[0].thinks_aloud = False
         holder = model.stream(asked())
@@ -377,11 +387,11 @@ def test_a_wait_for_a_turn_has_an_end() -> None:
 
 def test_a_server_that_fails_again_and_again_is_left_alone_and_looked_for_later() -> None:
     clock = Time()
-    with ollama_server(Scripted(Reply(scenario="crashed"))) as server:
+    with ollama_server(ScriptedPolicy(OllamaReply(scenario="crashed"))) as server:
         model = model_of(server, clock=clock, failures=2)
         assert [fault_of(model).fault for _ in range(3)] == ["broken", "broken", "open"]
         assert len(server.chats()) == 2
-        server.policy = Scripted(TEXT)
+        server.policy = ScriptedPolicy(TEXT)
         assert fault_of(model).fault == "open"
         clock.sleep(31)
         assert said(list(model.stream(asked()))) == TEXT
@@ -389,7 +399,7 @@ def test_a_server_that_fails_again_and_again_is_left_alone_and_looked_for_later(
 
 def test_a_server_that_hangs_is_left_alone_after_two_timeouts_and_ever_longer() -> None:
     clock = Time()
-    with ollama_server(Scripted(Reply(scenario="hangs"))) as server:
+    with ollama_server(ScriptedPolicy(OllamaReply(scenario="hangs"))) as server:
         model = model_of(server, timeouts=HASTY, clock=clock)
         assert [fault_of(model).fault for _ in range(3)] == ["timeout", "timeout", "open"]
         for pause in (31, 61):
@@ -400,14 +410,14 @@ def test_a_server_that_hangs_is_left_alone_after_two_timeouts_and_ever_longer() 
 
 
 def test_a_request_the_server_refuses_says_nothing_of_its_health() -> None:
-    with ollama_server(Scripted(Reply(scenario="bad_request"))) as server:
+    with ollama_server(ScriptedPolicy(OllamaReply(scenario="bad_request"))) as server:
         model = model_of(server, failures=1)
         assert [fault_of(model).fault for _ in range(3)] == ["refused"] * 3
 
 
 def test_a_server_that_dies_is_gone_around_where_there_is_another() -> None:
-    with ollama_server(Scripted("from the second")) as second:
-        with ollama_server(Scripted("from the first")) as first:
+    with ollama_server(ScriptedPolicy("from the second")) as second:
+        with ollama_server(ScriptedPolicy("from the first")) as first:
             model = model_of(first, second)
             assert said(list(model.stream(asked()))) == "from the first"
         assert said(list(model.stream(asked()))) == "from the second"
@@ -415,9 +425,9 @@ def test_a_server_that_dies_is_gone_around_where_there_is_another() -> None:
 
 
 def test_two_slots_answer_two_at_a_time() -> None:
-    hanging = Reply(text=TEXT, scenario="hangs_midway")
-    runners = Runners((Pulled(),), time.time, parallel=2)
-    with ollama_server(Scripted(hanging, TEXT), runners=runners) as server:
+    hanging = OllamaReply(text=TEXT, scenario="hangs_midway")
+    runners = Runners((PulledModel(),), time.time, parallel=2)
+    with ollama_server(ScriptedPolicy(hanging, TEXT), runners=runners) as server:
         model = model_of(server, parallel=2)
         model.endpoints[0].thinks_aloud = False
         holder = model.stream(asked())
@@ -443,7 +453,7 @@ def test_a_server_that_was_found_is_not_absent_when_it_goes_away() -> None:
 
 
 def test_a_server_without_the_model_is_not_absent() -> None:
-    with ollama_server(Scripted(TEXT), ()) as server:
+    with ollama_server(ScriptedPolicy(TEXT), ()) as server:
         model = model_of(server)
         model.look(model.endpoints[0])
         assert fault_of(model).fault == "open"
@@ -459,7 +469,7 @@ def test_nothing_of_the_environment_reaches_the_server(monkeypatch: pytest.Monke
 
 
 def test_a_key_and_headers_of_the_settings_do() -> None:
-    with ollama_server(Scripted(TEXT)) as server:
+    with ollama_server(ScriptedPolicy(TEXT)) as server:
         access = Access(server.url, key="sesame", headers={"X-Team": "sre"})
         endpoint = Endpoint(Client(access, PATIENT), Breaker(time.monotonic))
         model = OllamaModel("qwen3:30b", [endpoint])

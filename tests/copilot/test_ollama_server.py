@@ -14,30 +14,30 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from copilot.testing.ollama import (
     EMBEDS,
-    Chaos,
+    ChaosPolicy,
     ChatRequest,
     Function,
-    Lazy,
-    Looping,
-    Noise,
+    LazyPolicy,
+    LoopingPolicy,
+    NoisePolicy,
+    OllamaReply,
     OllamaServer,
-    Policy,
-    Pulled,
-    Reply,
+    PulledModel,
+    ReplyPolicy,
+    ReplyScenario,
     Runners,
-    Scenario,
-    Scripted,
+    ScriptedPolicy,
     ToolCall,
     ollama_server,
 )
 
 QWEN = "qwen3:30b"
-PLAIN = Pulled(name="plain", capabilities=("completion",))
+PLAIN = PulledModel(name="plain", capabilities=("completion",))
 
 
 @pytest.fixture
 def server() -> Iterator[OllamaServer]:
-    with ollama_server(Scripted("hello there"), (Pulled(), PLAIN, EMBEDS)) as running:
+    with ollama_server(ScriptedPolicy("hello there"), (PulledModel(), PLAIN, EMBEDS)) as running:
         yield running
 
 
@@ -127,8 +127,8 @@ def test_without_streaming_the_answer_is_one_object(server: OllamaServer) -> Non
 
 
 def test_the_official_client_reads_it_all() -> None:
-    reply = Reply(text="hello", thinking="hm")
-    with ollama_server(Scripted(reply)) as server:
+    reply = OllamaReply(text="hello", thinking="hm")
+    with ollama_server(ScriptedPolicy(reply)) as server:
         client = ollama.Client(server.url)
         whole = client.chat(QWEN, [{"role": "user", "content": "hi"}], think=True)
         shown, pulled, loaded = client.show(QWEN), client.list(), client.ps()
@@ -143,9 +143,9 @@ def test_the_official_client_reads_it_all() -> None:
 
 
 @pytest.mark.parametrize(("scenario", "frames"), [("tool_call", [1, 1]), ("tool_call_at_end", [2])])
-def test_tool_calls_come_in_both_shapes(scenario: Scenario, frames: list[int]) -> None:
+def test_tool_calls_come_in_both_shapes(scenario: ReplyScenario, frames: list[int]) -> None:
     calls = tuple(ToolCall(function=Function(name=name)) for name in ("logs", "metrics"))
-    with ollama_server(Scripted(Reply(scenario=scenario, calls=calls))) as server:
+    with ollama_server(ScriptedPolicy(OllamaReply(scenario=scenario, calls=calls))) as server:
         found = [one["message"].get("tool_calls", []) for one in lines(chat(server))]
     assert [len(one) for one in found if one] == frames
     assert {call["function"]["name"] for one in found for call in one} == {"logs", "metrics"}
@@ -191,8 +191,8 @@ def test_another_context_or_shift_loads_the_model_anew_and_other_options_do_not(
 
 def test_keep_alive_runs_out_and_minus_one_does_not() -> None:
     now = [1000.0]
-    runners = Runners((Pulled(),), lambda: now[0])
-    with ollama_server(Scripted("ok"), runners=runners) as server:
+    runners = Runners((PulledModel(),), lambda: now[0])
+    with ollama_server(ScriptedPolicy("ok"), runners=runners) as server:
         chat(server, keep_alive="10m")
         now[0] += 599
         assert len(httpx.get(f"{server.url}/api/ps").json()["models"]) == 1
@@ -208,8 +208,8 @@ def test_keep_alive_runs_out_and_minus_one_does_not() -> None:
 
 
 def test_an_embedder_pushes_the_model_out_where_there_is_room_for_one() -> None:
-    runners = Runners((Pulled(), EMBEDS), lambda: 0.0, most_loaded=1)
-    with ollama_server(Scripted("ok"), runners=runners) as server:
+    runners = Runners((PulledModel(), EMBEDS), lambda: 0.0, most_loaded=1)
+    with ollama_server(ScriptedPolicy("ok"), runners=runners) as server:
         chat(server)
         httpx.post(f"{server.url}/api/embed", json={"model": EMBEDS.name, "input": "disk"})
         chat(server)
@@ -217,8 +217,8 @@ def test_an_embedder_pushes_the_model_out_where_there_is_room_for_one() -> None:
 
 
 def test_a_second_request_waits_for_the_only_slot() -> None:
-    hanging = Reply(text="word " * 9, scenario="hangs_midway")
-    with ollama_server(Scripted(hanging, "second")) as server:
+    hanging = OllamaReply(text="word " * 9, scenario="hangs_midway")
+    with ollama_server(ScriptedPolicy(hanging, "second")) as server:
         url, body = f"{server.url}/api/chat", {"model": QWEN, "messages": [{"role": "user"}]}
         answers: list[httpx.Response] = []
         second = threading.Thread(target=lambda: answers.append(chat(server)))
@@ -263,31 +263,31 @@ class Verdict(BaseModel):
     said: str | None
 
 
-def replies(policy: Policy, count: int, schema: bool = True) -> list[str]:
+def replies(policy: ReplyPolicy, count: int, schema: bool = True) -> list[str]:
     shape = Verdict.model_json_schema() if schema else None
     return [policy(ChatRequest(model=QWEN, format=shape)).text for _ in range(count)]
 
 
-@pytest.mark.parametrize("policy", [Noise, Lazy, Looping])
-def test_every_policy_satisfies_the_schema(policy: Callable[[], Policy]) -> None:
+@pytest.mark.parametrize("policy", [NoisePolicy, LazyPolicy, LoopingPolicy])
+def test_every_policy_satisfies_the_schema(policy: Callable[[], ReplyPolicy]) -> None:
     for text in replies(policy(), 100):
         Verdict.model_validate_json(text)
 
 
 def test_noise_is_the_same_for_a_seed_and_another_each_time() -> None:
-    first, again, other = (replies(Noise(seed), 5) for seed in (1, 1, 2))
+    first, again, other = (replies(NoisePolicy(seed), 5) for seed in (1, 1, 2))
     assert first == again != other
     assert all(one != two for one, two in pairwise(first))
 
 
 def test_who_loops_says_the_same_and_the_lazy_one_nearly_nothing() -> None:
-    assert len(set(replies(Looping(), 3))) == 1
-    assert set(replies(Looping("stop"), 3, schema=False)) == {"stop"}
-    assert set(replies(Lazy(), 2, schema=False)) == {"I don't know."}
+    assert len(set(replies(LoopingPolicy(), 3))) == 1
+    assert set(replies(LoopingPolicy("stop"), 3, schema=False)) == {"stop"}
+    assert set(replies(LazyPolicy(), 2, schema=False)) == {"I don't know."}
 
 
 def test_a_policy_that_breaks_is_not_hidden() -> None:
-    def broken(_request: ChatRequest) -> Reply:
+    def broken(_request: ChatRequest) -> OllamaReply:
         raise LookupError("nothing to say")
 
     def asked() -> None:
@@ -301,7 +301,7 @@ def test_a_policy_that_breaks_is_not_hidden() -> None:
 
 
 def test_chaos_is_the_same_for_a_seed() -> None:
-    chaotic = [Chaos(Scripted("ok"), seed=3, rate=0.5) for _ in range(2)]
+    chaotic = [ChaosPolicy(ScriptedPolicy("ok"), seed=3, rate=0.5) for _ in range(2)]
     request = ChatRequest(model=QWEN)
     first, again = ([one(request).scenario for _ in range(30)] for one in chaotic)
     assert first == again

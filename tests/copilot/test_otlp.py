@@ -18,8 +18,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from pydantic import SecretStr
 
-from copilot.sources.received import Received, Rings
-from copilot.sources.received.rings import Entry
+from copilot.sources.received import ReceivedTelemetry, Rings
+from copilot.sources.received.rings import RingEntry
 from copilot.store import Store
 from copilot.surfaces.service import create_app
 from copilot.testing.service import CountedEngine
@@ -55,12 +55,12 @@ class Now:
 
 
 @pytest.fixture
-def received() -> Received:
-    return Received(Now())
+def received() -> ReceivedTelemetry:
+    return ReceivedTelemetry(Now())
 
 
 @pytest.fixture
-def client(engine: CountedEngine, received: Received) -> TestClient:
+def client(engine: CountedEngine, received: ReceivedTelemetry) -> TestClient:
     app = create_app(engine, Door(), received=received)
     return TestClient(app, base_url="http://127.0.0.1")
 
@@ -133,7 +133,7 @@ EXPECTED_EDGES = {("web", "cart"), ("web", "bank")}
 
 @pytest.mark.parametrize("encoding", ["json", "protobuf"])
 def test_spans_are_told_and_make_the_graph(
-    client: TestClient, received: Received, encoding: str
+    client: TestClient, received: ReceivedTelemetry, encoding: str
 ) -> None:
     if encoding == "json":
         answer = client.post("/v1/traces", json=SHOP)
@@ -159,7 +159,9 @@ def test_spans_are_told_and_make_the_graph(
     assert graph.entry == "web"
 
 
-def test_a_child_may_come_before_its_parent(client: TestClient, received: Received) -> None:
+def test_a_child_may_come_before_its_parent(
+    client: TestClient, received: ReceivedTelemetry
+) -> None:
     client.post("/v1/traces", json=traces(cart=[span("POST /add", "2", "1")]))
     assert received.topology().edges == ()
     client.post("/v1/traces", json=traces(web=[span("GET /", "1")]))
@@ -185,14 +187,16 @@ def test_a_child_may_come_before_its_parent(client: TestClient, received: Receiv
     ],
 )
 def test_log_records_become_lines(
-    client: TestClient, received: Received, record: dict[str, Any], line: LogLine
+    client: TestClient, received: ReceivedTelemetry, record: dict[str, Any], line: LogLine
 ) -> None:
     sent = logs({"observedTimeUnixNano": nanos(60), **record})
     assert client.post("/v1/logs", json=sent).json() == {}
     assert received.lines(WINDOW) == (line,)
 
 
-def test_log_records_in_protobuf_are_the_same(client: TestClient, received: Received) -> None:
+def test_log_records_in_protobuf_are_the_same(
+    client: TestClient, received: ReceivedTelemetry
+) -> None:
     sent = logs({"timeUnixNano": nanos(60), "severityNumber": 17, "body": {"stringValue": "x"}})
     body = gzip.compress(in_protobuf(sent, ExportLogsServiceRequest))
     headers = {"content-type": "application/x-protobuf", "content-encoding": "gzip"}
@@ -217,7 +221,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("fields", "said"), WRONG.values(), ids=WRONG)
 def test_a_record_that_is_wrong_is_told_and_the_others_are_taken(
-    client: TestClient, received: Received, fields: dict[str, Any], said: str
+    client: TestClient, received: ReceivedTelemetry, fields: dict[str, Any], said: str
 ) -> None:
     sent = traces(web=[span("good", "1"), span("bad", "2") | fields])
     answer = client.post("/v1/traces", json=sent)
@@ -262,7 +266,7 @@ def test_protobuf_is_read_where_exporters_post_and_nowhere_else(client: TestClie
     assert client.post("/changes", content=b"", headers=headers).status_code == 415
 
 
-def test_a_source_that_nobody_ever_filled_says_so(received: Received) -> None:
+def test_a_source_that_nobody_ever_filled_says_so(received: ReceivedTelemetry) -> None:
     telling = "nothing was sent yet"
     with pytest.raises(Exception, match=telling):
         received.spans(WINDOW)
@@ -272,9 +276,9 @@ def test_a_source_that_nobody_ever_filled_says_so(received: Received) -> None:
 
 def test_who_takes_most_room_makes_place_for_the_others() -> None:
     rings: Rings[str] = Rings(10_000, 3600)
-    rings.take((Entry(NOW - n, "loud", f"{n}", 100) for n in range(500, 0, -1)), NOW)
-    rings.take((Entry(NOW - n, "quiet", f"q{n}", 100) for n in range(20)), NOW)
-    rings.take((Entry(NOW, "loud", "last", 100) for _ in range(200)), NOW)
+    rings.take((RingEntry(NOW - n, "loud", f"{n}", 100) for n in range(500, 0, -1)), NOW)
+    rings.take((RingEntry(NOW - n, "quiet", f"q{n}", 100) for n in range(20)), NOW)
+    rings.take((RingEntry(NOW, "loud", "last", 100) for _ in range(200)), NOW)
     held = rings.held()
     assert held.bytes <= 10_000
     assert held.taken == 720
@@ -286,7 +290,7 @@ def test_who_takes_most_room_makes_place_for_the_others() -> None:
 
 def test_what_is_too_old_is_let_go() -> None:
     rings: Rings[str] = Rings(10_000, 600)
-    rings.take([Entry(NOW - 700, "cart", "old", 10), Entry(NOW, "cart", "new", 10)], NOW)
+    rings.take([RingEntry(NOW - 700, "cart", "old", 10), RingEntry(NOW, "cart", "new", 10)], NOW)
     assert rings.between(WINDOW) == ("new",)
     rings.take([], NOW + 700)
     assert rings.held().records == 0
@@ -295,7 +299,7 @@ def test_what_is_too_old_is_let_go() -> None:
 
 def test_names_that_a_sender_invents_share_one_ring() -> None:
     rings: Rings[int] = Rings(10**6, 600)
-    rings.take((Entry(NOW, f"s{n}", n, 1) for n in range(5000)), NOW)
+    rings.take((RingEntry(NOW, f"s{n}", n, 1) for n in range(5000)), NOW)
     assert rings.held().records == 5000
     assert len(rings._rings) <= 2001
 

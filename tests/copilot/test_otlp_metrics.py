@@ -14,9 +14,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 
 from copilot.ports import SourceError
-from copilot.sources.merged import Beside
+from copilot.sources.merged import MergedMetrics
 from copilot.sources.otlp import points
-from copilot.sources.received import Received
+from copilot.sources.received import ReceivedTelemetry
 from copilot.store import Store
 from copilot.surfaces.service import create_app
 from copilot.testing.service import CountedEngine
@@ -31,12 +31,12 @@ DELTA, CUMULATIVE = 1, 2
 
 
 @pytest.fixture
-def received() -> Received:
-    return Received(Standing(NOW))
+def received() -> ReceivedTelemetry:
+    return ReceivedTelemetry(Standing(NOW))
 
 
 @pytest.fixture
-def client(tmp_path: Path, received: Received) -> Iterator[TestClient]:
+def client(tmp_path: Path, received: ReceivedTelemetry) -> Iterator[TestClient]:
     store = Store(f"sqlite:///{tmp_path / 'store.sqlite'}")
     store.create()
     app = create_app(CountedEngine(store, time=NOW), Door(), received=received)
@@ -79,13 +79,13 @@ def served(
     return point(ago, count=str(count), sum=seconds, attributes=[status_code], **fields)
 
 
-def told(received: Received) -> dict[str, Series]:
+def told(received: ReceivedTelemetry) -> dict[str, Series]:
     return {one.name: one for one in received.series(WINDOW)}
 
 
 @pytest.mark.parametrize("encoding", ["json", "protobuf"])
 def test_a_gauge_is_told_as_it_is_and_of_several_instances_the_worst(
-    client: TestClient, received: Received, encoding: str
+    client: TestClient, received: ReceivedTelemetry, encoding: str
 ) -> None:
     for pod, value in (("a", 0.25), ("b", 0.75)):
         sent = request(
@@ -104,26 +104,32 @@ def test_a_gauge_is_told_as_it_is_and_of_several_instances_the_worst(
     assert read(one.metric).family == "cpu"
 
 
-def test_a_total_becomes_a_rate_over_all_instances(client: TestClient, received: Received) -> None:
+def test_a_total_becomes_a_rate_over_all_instances(
+    client: TestClient, received: ReceivedTelemetry
+) -> None:
     client.post("/v1/metrics", json=total([0, 60, 180], "a"))
     client.post("/v1/metrics", json=total([1000, 1060, 1120], "b"))
     assert list(told(received)["cart|jobs_done_rate"].values) == [2.0, 3.0]
 
 
-def test_a_counter_that_began_anew_is_no_fall(client: TestClient, received: Received) -> None:
+def test_a_counter_that_began_anew_is_no_fall(
+    client: TestClient, received: ReceivedTelemetry
+) -> None:
     client.post("/v1/metrics", json=total([600, 660, 30, 90]))
     assert list(told(received)["cart|jobs_done_rate"].values) == [1.0, 0.5, 1.0]
 
 
 def test_totals_of_one_stream_go_on_over_requests_and_repeats_count_once(
-    client: TestClient, received: Received
+    client: TestClient, received: ReceivedTelemetry
 ) -> None:
     for values in ([0, 60], [0, 60], [0, 60, 120]):
         client.post("/v1/metrics", json=total(values))
     assert list(told(received)["cart|jobs_done_rate"].values) == [1.0]
 
 
-def test_a_delta_is_divided_by_its_own_interval(client: TestClient, received: Received) -> None:
+def test_a_delta_is_divided_by_its_own_interval(
+    client: TestClient, received: ReceivedTelemetry
+) -> None:
     since = {"startTimeUnixNano": point(30)["timeUnixNano"]}
     about: dict[str, Any] = {
         "isMonotonic": True,
@@ -135,7 +141,7 @@ def test_a_delta_is_divided_by_its_own_interval(client: TestClient, received: Re
 
 
 def test_a_histogram_of_requests_is_rate_errors_and_duration_under_the_names_of_prometheus(
-    client: TestClient, received: Received
+    client: TestClient, received: ReceivedTelemetry
 ) -> None:
     points = [
         served(60, 100, 10.0),
@@ -153,7 +159,7 @@ def test_a_histogram_of_requests_is_rate_errors_and_duration_under_the_names_of_
 
 
 def test_rates_of_other_histograms_read_as_traffic_and_not_as_latency(
-    client: TestClient, received: Received
+    client: TestClient, received: ReceivedTelemetry
 ) -> None:
     points = [
         point(0, count="10", sum=5.0, startTimeUnixNano=point(10)["timeUnixNano"]),
@@ -194,7 +200,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("form", "about", "said"), REFUSED.values(), ids=REFUSED)
 def test_what_is_no_measurement_is_told_and_the_others_are_taken(
-    client: TestClient, received: Received, form: str, about: dict[str, Any], said: str
+    client: TestClient, received: ReceivedTelemetry, form: str, about: dict[str, Any], said: str
 ) -> None:
     good = request("depth", "gauge", dataPoints=[point(0, asInt=3)])
     bad = request("odd", form, **about)
@@ -215,7 +221,7 @@ def test_strange_documents_break_nothing(client: TestClient, document: dict[str,
 
 
 def test_names_a_sender_invents_take_no_more_room_than_there_is() -> None:
-    small = Received(Standing(NOW), most_bytes=300_000)
+    small = ReceivedTelemetry(Standing(NOW), most_bytes=300_000)
     from_one = [request(f"m{n}", "gauge", dataPoints=[point(n % 60, asInt=n)]) for n in range(2000)]
     for sent in from_one:
         small.take_points(points(sent, NOW).items)
@@ -225,8 +231,8 @@ def test_names_a_sender_invents_take_no_more_room_than_there_is() -> None:
 
 
 def test_prometheus_has_the_first_word_and_its_silence_is_named() -> None:
-    ours, theirs = Received(Standing(NOW)), Received(Standing(NOW))
-    both = Beside(theirs, ours)
+    ours, theirs = ReceivedTelemetry(Standing(NOW)), ReceivedTelemetry(Standing(NOW))
+    both = MergedMetrics(theirs, ours)
     with pytest.raises(SourceError, match="nothing was sent yet"):
         both.series(WINDOW)
     ours.take_points(points(request("up", "gauge", dataPoints=[point(0, asInt=1)]), NOW).items)

@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from copilot.alerts.formats import Kind, MalformedError, PayloadError, TooManyAlertsError, parse
+from copilot.alerts.formats import (
+    MalformedError,
+    PayloadError,
+    PayloadKind,
+    TooManyAlertsError,
+    parse,
+)
 from copilot.testing.payloads import alertmanager, cloud_event, grafana, pagerduty
 from tools.types import Alert
 
@@ -47,7 +53,7 @@ def test_what_is_not_json_is_malformed(case: str) -> None:
         parse(MALFORMED[case], "auto", {}, NOW)
 
 
-WRONG: dict[str, tuple[Kind, Document, str]] = {
+WRONG: dict[str, tuple[PayloadKind, Document, str]] = {
     "no alerts": ("alertmanager", {}, "alerts: expected a value, but the field is missing"),
     "alerts are a number": ("alertmanager", {"alerts": 5}, "alerts: expected a list, got 5"),
     "a list": ("alertmanager", [], "body: expected an object, got a list of 0"),
@@ -192,7 +198,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=20,
 )
-KINDS: tuple[Kind, ...] = (
+KINDS: tuple[PayloadKind, ...] = (
     "alertmanager", "alertmanager_v2", "grafana", "pagerduty", "cloudevents", "generic", "auto"
 )  # fmt: skip
 
@@ -202,7 +208,7 @@ def safe(text: str) -> bool:
     return not any(category(letter) in ("Cc", "Cs") or letter in "\u202d\u202e" for letter in text)
 
 
-def read_or_refused(body: bytes, kind: Kind) -> tuple[Alert, ...]:
+def read_or_refused(body: bytes, kind: PayloadKind) -> tuple[Alert, ...]:
     said = ""
     try:
         return parse(body, kind, {}, NOW)
@@ -213,7 +219,7 @@ def read_or_refused(body: bytes, kind: Kind) -> tuple[Alert, ...]:
     return ()
 
 
-def check(document: Document, kind: Kind) -> None:
+def check(document: Document, kind: PayloadKind) -> None:
     """Either refused in one sentence, or alerts that can be stored and shown."""
     for alert in read_or_refused(json.dumps(document).encode(), kind):
         assert Alert.model_validate_json(alert.model_dump_json()) == alert
@@ -224,7 +230,7 @@ def check(document: Document, kind: Kind) -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(json_values, st.sampled_from(KINDS))
-def test_any_json_is_read_or_refused(document: Document, kind: Kind) -> None:
+def test_any_json_is_read_or_refused(document: Document, kind: PayloadKind) -> None:
     check(document, kind)
 
 
@@ -246,7 +252,7 @@ FIELDS = sorted(
     st.sampled_from(KINDS),
 )
 def test_a_document_with_some_fields_replaced_is_read_or_refused(
-    make: Any, fields: dict[str, Document], kind: Kind
+    make: Any, fields: dict[str, Document], kind: PayloadKind
 ) -> None:
     document = make({}) if make is cloud_event else make()
     check({**document, **fields}, kind)
@@ -257,7 +263,7 @@ def test_a_document_with_some_fields_replaced_is_read_or_refused(
 
 @settings(max_examples=50, deadline=None)
 @given(st.binary(max_size=200), st.sampled_from(KINDS))
-def test_any_bytes_are_read_or_refused(body: bytes, kind: Kind) -> None:
+def test_any_bytes_are_read_or_refused(body: bytes, kind: PayloadKind) -> None:
     assert all(alert.fingerprint for alert in read_or_refused(body, kind))
 
 

@@ -6,10 +6,10 @@ import pytest
 
 from copilot.sources.prometheus import Query, QueryError, queries
 from copilot.sources.prometheus.owners import owned_by
-from copilot.sources.prometheus.plan import Asked, seconds
-from tools.topology_walker.signals import Family, read
+from copilot.sources.prometheus.plan import PlannedQuery, seconds
+from tools.topology_walker.signals import MetricCategory, read
 
-FAMILIES: dict[str, Family] = {
+FAMILIES: dict[str, MetricCategory] = {
     "request_rate": "traffic",
     "error_pct": "errors",
     "latency_p95_ms": "latency",
@@ -33,7 +33,7 @@ FAMILIES: dict[str, Family] = {
 
 
 @pytest.mark.parametrize(("metric", "family"), FAMILIES.items())
-def test_the_instruments_read_our_names(metric: str, family: Family) -> None:
+def test_the_instruments_read_our_names(metric: str, family: MetricCategory) -> None:
     assert metric in {one.metric for one in queries()}
     assert read(metric).family == family
 
@@ -88,7 +88,7 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
 )
 def test_an_owner_is_what_the_labels_name(labels: dict[str, str], owner: str) -> None:
     query = Query(metric="calls", shape="rate", of="c_total", owner="edge")
-    asked = Asked(query=query, labels=(), owners=("service", "callee"), expression="")
+    asked = PlannedQuery(query=query, labels=(), owners=("service", "callee"), expression="")
     assert owned_by(asked, labels) == owner
 
 

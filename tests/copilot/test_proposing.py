@@ -9,7 +9,7 @@ import pytest
 from langgraph.runtime import Runtime
 
 from copilot.case.nodes.plan import plan
-from copilot.case.state import Gathered, IncidentState
+from copilot.case.state import GatherProgress, IncidentState
 from copilot.deps import Deps, Limits
 from copilot.knowledge import Memory
 from copilot.sources.deployment import Sources
@@ -73,7 +73,7 @@ class Desk:
             group=GROUP,
             onset=Onset(at=NOW - 60, confidence=0.9, reason="given"),
             evidence=list(EVIDENCE),
-            gathered=Gathered(rounds=1),
+            gathered=GatherProgress(rounds=1),
             ranking=located(),
         )
         return plan(state, Runtime(context=deps))["plan"]

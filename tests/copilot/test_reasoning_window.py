@@ -9,10 +9,16 @@ from copilot.model.fence import Fence
 from copilot.model.ollama.breaker import Breaker
 from copilot.model.ollama.client import Access, Client, Timeouts
 from copilot.model.ollama.model import Endpoint, OllamaModel
-from copilot.model.ollama.options import Options
+from copilot.model.ollama.options import OllamaOptions
 from copilot.model.table import by_use, fitted
 from copilot.testing.ollama import ollama_server
-from copilot.testing.policies import Good, Lying, PolicyModel, Say, Served
+from copilot.testing.policies import (
+    GoodPolicy,
+    LyingPolicy,
+    PolicyFunction,
+    PolicyModel,
+    ServedPolicy,
+)
 from prompts import LANGUAGES, Language, load
 from tests.copilot.reasoning_case import RANKING, desk, diagnosed, item, state
 from tools.types import Evidence
@@ -35,13 +41,13 @@ MANY = (
 )
 
 
-@pytest.mark.parametrize("say", [Good(), Lying()], ids=["holds", "is repaired"])
+@pytest.mark.parametrize("say", [GoodPolicy(), LyingPolicy()], ids=["holds", "is repaired"])
 @pytest.mark.parametrize("context", [8_192, 16_384])
-def test_nothing_is_cut_by_the_server(context: int, say: Say, tmp_path: Path) -> None:
-    with ollama_server(Served(say), obeys_truncate=False) as server:
+def test_nothing_is_cut_by_the_server(context: int, say: PolicyFunction, tmp_path: Path) -> None:
+    with ollama_server(ServedPolicy(say), obeys_truncate=False) as server:
         client = Client(Access(server.url), Timeouts())
         at = Endpoint(client, Breaker(time.monotonic))
-        model = OllamaModel("qwen3:30b", [at], Options(context=context), Timeouts())
+        model = OllamaModel("qwen3:30b", [at], OllamaOptions(context=context), Timeouts())
         with desk(tmp_path, model) as deps:
             _, incident = diagnosed(deps, state(MANY))
         client.close()
@@ -54,7 +60,7 @@ def test_nothing_is_cut_by_the_server(context: int, say: Say, tmp_path: Path) ->
 
 
 def test_the_prompt_says_how_many_were_left_out(tmp_path: Path) -> None:
-    model = PolicyModel(Good(), context_tokens=8_192)
+    model = PolicyModel(GoodPolicy(), context_tokens=8_192)
     with desk(tmp_path, model) as deps:
         diagnosed(deps, state(MANY))
     shown = model.requests[0].messages[1].content
@@ -66,7 +72,7 @@ def test_the_prompt_says_how_many_were_left_out(tmp_path: Path) -> None:
 
 
 def test_a_window_too_small_for_any_question_is_not_asked(tmp_path: Path) -> None:
-    model = PolicyModel(Good(), context_tokens=2_048)
+    model = PolicyModel(GoodPolicy(), context_tokens=2_048)
     with desk(tmp_path, model) as deps:
         _, incident = diagnosed(deps, state(MANY))
     assert model.requests == []
@@ -92,6 +98,6 @@ def test_rows_are_whole_or_absent() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_instructions_are_short(language: Language) -> None:
-    tokens = PolicyModel(Good()).tokens
+    tokens = PolicyModel(GoodPolicy()).tokens
     for name in ("diagnose",):
         assert tokens(load(name, language).render()) <= 4_000

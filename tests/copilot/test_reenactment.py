@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from copilot.sources.recorded import BundleError, Reenactment
+from copilot.sources.recorded import BundleError, IncidentReplay
 from copilot.sources.recordings import recordings
 from evals.localization.cases import RECORDINGS, read
 from tools.types import PlanStep, Window
@@ -15,17 +15,17 @@ ALWAYS = Window(start=0.0, end=4e9)
 
 
 @pytest.fixture(params=FOLDERS, ids=lambda folder: folder.name)
-def shown(request: pytest.FixtureRequest) -> Reenactment:
-    return Reenactment(request.param)
+def shown(request: pytest.FixtureRequest) -> IncidentReplay:
+    return IncidentReplay(request.param)
 
 
-def right(shown: Reenactment) -> PlanStep:
+def right(shown: IncidentReplay) -> PlanStep:
     return PlanStep(
         index=0, title="a step", action=shown.mend.action, arguments=shown.mend.arguments
     )
 
 
-def failing(shown: Reenactment) -> float:
+def failing(shown: IncidentReplay) -> float:
     """The worst failing share of calls between services in the last half minute, percent."""
     recent = Window(start=shown.now() - 30.0, end=shown.now())
     errors = [one for one in shown.series(recent) if one.metric == "error_pct"]
@@ -33,7 +33,7 @@ def failing(shown: Reenactment) -> float:
 
 
 def test_it_starts_at_the_first_alert_and_tells_nothing_of_what_comes_later(
-    shown: Reenactment,
+    shown: IncidentReplay,
 ) -> None:
     assert shown.now() == shown.alerts()[0].starts_at
     assert all(one.status == "firing" for one in shown.alerts())
@@ -44,7 +44,7 @@ def test_it_starts_at_the_first_alert_and_tells_nothing_of_what_comes_later(
 
 
 def test_until_the_right_step_the_fault_goes_on_and_no_other_step_changes_anything(
-    shown: Reenactment,
+    shown: IncidentReplay,
 ) -> None:
     shown.sleep(60.0)
     during = failing(shown)
@@ -58,7 +58,7 @@ def test_until_the_right_step_the_fault_goes_on_and_no_other_step_changes_anythi
 
 
 def test_what_follows_the_right_step_is_the_recovery_and_then_normal_operation(
-    shown: Reenactment,
+    shown: IncidentReplay,
 ) -> None:
     shown.sleep(300.0)
     before = shown.series(ALWAYS)
@@ -77,4 +77,4 @@ def test_what_follows_the_right_step_is_the_recovery_and_then_normal_operation(
 def test_one_that_was_not_recorded_to_its_end_cannot_be_re_enacted() -> None:
     folder: Path = read(RECORDINGS, None)[0].folder
     with pytest.raises(BundleError, match="recorded up to its recovery"):
-        Reenactment(folder)
+        IncidentReplay(folder)

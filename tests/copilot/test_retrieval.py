@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from copilot.knowledge import Cause, Knowledge, Recalled
+from copilot.knowledge import Cause, Knowledge, RecallHit
 from copilot.knowledge.words import query, terms
 from knowledge_base import Document, documents, parse_document
 
@@ -108,7 +108,7 @@ def test_no_documents_answer_nothing() -> None:
     assert Knowledge(()).recall("disk full", Cause(fault_kind="disk_full")) == ()
 
 
-def recalled(cause: Cause, *own: Document) -> dict[str, Recalled]:
+def recalled(cause: Cause, *own: Document) -> dict[str, RecallHit]:
     """What is recalled of our own documents, among those that ship, in its order."""
     found = Knowledge([*documents(), *own]).recall(SYMPTOMS, cause, limit=80)
     ids = {document.id for document in own}

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from copilot.knowledge import Dense, Knowledge, choose
+from copilot.knowledge import DenseIndex, Knowledge, choose
 from copilot.knowledge.fuse import reciprocal_ranks
 from copilot.knowledge.ollama_embed import OllamaEmbedder, has_model
 from copilot.ports import SourceError, VectorIndex
-from copilot.testing.ollama import Lazy, OllamaServer, ollama_server
+from copilot.testing.ollama import LazyPolicy, OllamaServer, ollama_server
 from copilot.testing.retrieval import MemoryIndex, WordEmbedder
 from knowledge_base import documents
 
@@ -21,8 +21,8 @@ SOME = documents()[:8]
 PASSAGES = 6 * len(SOME)
 
 
-def dense(embedder: WordEmbedder | None = None, index: VectorIndex | None = None) -> Dense:
-    return Dense(embedder or WordEmbedder(), MemoryIndex() if index is None else index)
+def dense(embedder: WordEmbedder | None = None, index: VectorIndex | None = None) -> DenseIndex:
+    return DenseIndex(embedder or WordEmbedder(), MemoryIndex() if index is None else index)
 
 
 @pytest.fixture(params=["memory", "chroma"])
@@ -141,7 +141,7 @@ def test_auto_takes_the_first_way_at_hand_and_says_why(
 
 @pytest.fixture
 def server() -> Iterator[OllamaServer]:
-    with ollama_server(Lazy()) as running:
+    with ollama_server(LazyPolicy()) as running:
         yield running
 
 

@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 
 from copilot.knowledge import Library, LibraryError
 from copilot.surfaces.cli import app
-from copilot.testing.ollama import Lazy, ollama_server
+from copilot.testing.ollama import LazyPolicy, ollama_server
 
 NOTE = """---
 id: zebra-lease
@@ -109,7 +109,7 @@ def test_an_embedder_that_was_asked_for_and_is_away_is_an_error() -> None:
 
 def test_auto_finds_ollama_indexes_with_it_and_searches_both_ways() -> None:
     pytest.importorskip("chromadb")
-    with ollama_server(Lazy()) as server:
+    with ollama_server(LazyPolicy()) as server:
         env = {"COPILOT_EMBEDDER_URL": server.url, "COLUMNS": "200", "TERM": "dumb"}
         found = CliRunner().invoke(app, ["kb", "search", "OOMKilled", "--limit", "1"], env=env)
         assert "passages are not indexed yet" in found.output

@@ -11,13 +11,13 @@ from langgraph.checkpoint.memory import InMemorySaver
 from copilot.case.engine import Engine
 from copilot.case.graph import build
 from copilot.deps import Deps
-from copilot.store import Halted, NoRightError, Store
+from copilot.store import HaltRecord, NoRightError, Store
 from copilot.types.incident import Incident
 from evals.simulator import scenario
 from evals.torture.survival import DurableWorld
 from knowledge_base import playbooks
 from tools.playbook_executor import ApprovalError, Policy, check_approval
-from tools.types import Approval, Outcome, Plan, Playbook, RiskClass, Window
+from tools.types import Approval, Plan, Playbook, PlaybookOutcome, RiskClass, Window
 
 SCENARIO = scenario("pool_exhaustion", 3)
 FAULT = SCENARIO.start + SCENARIO.quiet_s
@@ -159,7 +159,7 @@ def test_the_ml_arm_proposes_what_worked_before(
 ) -> None:
     with desk(tmp_path, Policy(), arm=arm) as one:
         for number in range(8):
-            past = Outcome(
+            past = PlaybookOutcome(
                 playbook_id="restart",
                 fault_kind="pool_exhaustion",
                 component=SCENARIO.faults[0].target,
@@ -173,7 +173,7 @@ def test_the_ml_arm_proposes_what_worked_before(
 
 def test_a_playbook_that_cools_down_is_not_proposed_again(tmp_path: Path) -> None:
     with desk(tmp_path, Policy()) as one:
-        past = Outcome(
+        past = PlaybookOutcome(
             playbook_id="resize-pool",
             fault_kind="pool_exhaustion",
             component=SCENARIO.faults[0].target,
@@ -191,7 +191,7 @@ def test_while_executions_are_stopped_nothing_is_run_and_a_person_takes_over(
 ) -> None:
     with desk(tmp_path, Policy()) as one:
         one.look()
-        one.engine.store.halt.set(Halted(by="bob", reason="peak sale", at=one.world.now()))
+        one.engine.store.halt.set(HaltRecord(by="bob", reason="peak sale", at=one.world.now()))
         one.answer("anna")
         assert one.world.actions() == []
         assert one.said("acted") == [

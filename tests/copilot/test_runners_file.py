@@ -21,7 +21,7 @@ from copilot.hands import RunnersFileError, read_runners
 from copilot.settings import SettingsError, load
 from copilot.sources.recorded import RecordedBundle
 from copilot.surfaces.cli import app
-from copilot.testing.runners import Target
+from copilot.testing.runners import EchoServer
 from evals.simulator import shipped_bundles
 from knowledge_base import playbooks
 
@@ -130,13 +130,13 @@ def test_a_folder_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def target() -> Iterator[Target]:
-    with Target() as listening:
+def target() -> Iterator[EchoServer]:
+    with EchoServer() as listening:
         yield listening
 
 
 @pytest.fixture
-def environment(tmp_path: Path, target: Target) -> dict[str, str]:
+def environment(tmp_path: Path, target: EchoServer) -> dict[str, str]:
     own = tmp_path / "own"
     own.mkdir()
     written(own, OWN_RESTART, "restart.yaml")
@@ -171,7 +171,7 @@ def environment_url(environment: dict[str, str]) -> str:
 
 
 def test_a_plan_filled_in_by_hand_reaches_the_target_once(
-    environment: dict[str, str], target: Target
+    environment: dict[str, str], target: EchoServer
 ) -> None:
     said = typed(environment, "playbook", "run", "restart", "cart", "--by", "anna", "--yes")
     assert said.exit_code == 0, said.output
@@ -254,7 +254,7 @@ def approved(address: str, plan: dict[str, Any]) -> None:
 
 
 def test_killed_while_the_target_works_the_step_is_repeated_under_its_key_and_done_once(
-    environment: dict[str, str], target: Target
+    environment: dict[str, str], target: EchoServer
 ) -> None:
     target.hold()
     with serving(environment) as (process, address):

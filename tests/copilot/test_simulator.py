@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from evals.simulator import (
     RIGHT_PLAYBOOK,
-    Fault,
-    Missing,
+    InjectedFault,
     RedHerring,
-    Scenario,
     SimulatedFault,
     SimulatedSource,
+    TelemetryGap,
     World,
+    WorldScenario,
     scenario,
 )
 from tools.types import Alert, Window
@@ -33,7 +33,7 @@ SIGN: dict[SimulatedFault, str] = {
 }
 
 
-def lived(script: Scenario, seconds: float) -> World:
+def lived(script: WorldScenario, seconds: float) -> World:
     world = World(script)
     world.advance(world.first + seconds)
     return world
@@ -68,7 +68,7 @@ def test_how_time_is_cut_into_advances_does_not_matter(pauses: list[float]) -> N
 
 
 def test_another_seed_gives_another_day_of_the_same_system() -> None:
-    one, other = lived(Scenario(seed=1), 300.0), lived(Scenario(seed=2), 300.0)
+    one, other = lived(WorldScenario(seed=1), 300.0), lived(WorldScenario(seed=2), 300.0)
     assert one.topology() == other.topology()
     assert not np.array_equal(one.series(ALWAYS)[0].values, other.series(ALWAYS)[0].values)
 
@@ -124,11 +124,14 @@ def test_a_harmless_deploy_is_a_change_without_an_effect() -> None:
 
 
 def test_a_noisy_neighbour_loads_its_node_and_slows_nobody() -> None:
-    script = Scenario(
+    script = WorldScenario(
         seed=1,
         red_herrings=(
             RedHerring(
-                kind="noisy_neighbour", target="search", at=Scenario().start + 300.0, seconds=300.0
+                kind="noisy_neighbour",
+                target="search",
+                at=WorldScenario().start + 300.0,
+                seconds=300.0,
             ),
         ),
     )
@@ -148,12 +151,12 @@ def test_a_scheduled_spike_fires_a_warning_that_resolves_by_itself() -> None:
 
 
 def test_missing_telemetry_is_missing_and_the_rest_is_not() -> None:
-    start = Scenario().start
-    script = Scenario(
+    start = WorldScenario().start
+    script = WorldScenario(
         missing=(
-            Missing(kind="no_metrics", service="pricing"),
-            Missing(kind="no_logs", service="cache"),
-            Missing(kind="gap", service="cart", start=start + 60.0, end=start + 120.0),
+            TelemetryGap(kind="no_metrics", service="pricing"),
+            TelemetryGap(kind="no_logs", service="cache"),
+            TelemetryGap(kind="gap", service="cart", start=start + 60.0, end=start + 120.0),
         )
     )
     world = lived(script, 300.0)
@@ -169,7 +172,7 @@ def test_missing_telemetry_is_missing_and_the_rest_is_not() -> None:
 
 
 def test_spans_form_trees_that_follow_the_topology() -> None:
-    world = lived(Scenario(seed=3, trace_every_s=5.0), 120.0)
+    world = lived(WorldScenario(seed=3, trace_every_s=5.0), 120.0)
     edges = {(e.caller, e.callee) for e in world.topology().edges}
     spans = world.spans(ALWAYS)
     by_id = {(s.trace, s.span): s for s in spans}
@@ -185,7 +188,7 @@ def test_spans_form_trees_that_follow_the_topology() -> None:
 
 
 def test_what_lies_outside_is_seen_only_from_its_caller() -> None:
-    world = lived(Scenario(), 60.0)
+    world = lived(WorldScenario(), 60.0)
     assert "card-processor" not in world.topology().nodes
     assert ("payment", "card-processor") in {(e.caller, e.callee) for e in world.topology().edges}
     owners = {s.owner for s in world.series(ALWAYS)}
@@ -235,7 +238,7 @@ def test_the_baseline_is_the_day_before_and_the_quiet_past() -> None:
 
 
 def test_a_random_graph_carries_hundreds_of_services_and_thousands_of_series() -> None:
-    world = lived(Scenario(system="random", services=300, graph_seed=7), 60.0)
+    world = lived(WorldScenario(system="random", services=300, graph_seed=7), 60.0)
     assert len(world.topology().nodes) == 300
     assert len(world.series(ALWAYS)) > 5000
     assert all(np.isfinite(s.values).all() for s in world.series(ALWAYS))
@@ -249,10 +252,14 @@ def test_every_kind_of_fault_finds_a_target_in_a_random_graph(kind: SimulatedFau
 
 
 def test_a_scenario_that_names_what_is_not_there_is_refused() -> None:
-    at = Scenario().start
+    at = WorldScenario().start
     with pytest.raises(ValueError, match="nowhere"):
-        World(Scenario(faults=(Fault(kind="errors", target="nowhere", onset=at),)))
+        World(WorldScenario(faults=(InjectedFault(kind="errors", target="nowhere", onset=at),)))
     with pytest.raises(ValueError, match="needs its dependency"):
-        World(Scenario(faults=(Fault(kind="dependency_down", target="payment", onset=at),)))
+        World(
+            WorldScenario(
+                faults=(InjectedFault(kind="dependency_down", target="payment", onset=at),)
+            )
+        )
     with pytest.raises(ValueError, match="cannot strike"):
         scenario("disk_full", 1, target="payment")

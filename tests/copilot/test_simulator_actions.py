@@ -8,12 +8,12 @@ from pydantic import JsonValue
 
 from evals.simulator import (
     RIGHT_PLAYBOOK,
-    Fault,
-    Scenario,
+    InjectedFault,
     SimulatedFault,
     SimulatedRunner,
     SimulatedSource,
     World,
+    WorldScenario,
     scenario,
 )
 from tools.types import PlanStep, StepAction, Window
@@ -28,7 +28,7 @@ def step(action: StepAction, **arguments: JsonValue) -> PlanStep:
     return PlanStep(index=0, title="try", action=action, arguments=arguments)
 
 
-def steps(world: World, fault: Fault) -> dict[str, PlanStep]:
+def steps(world: World, fault: InjectedFault) -> dict[str, PlanStep]:
     """What each playbook would do to the fault's target, filled in as a person would."""
     facts = SimulatedSource(world).facts()
     name, outside = fault.target, str(facts.get(f"dependency:{fault.target}", "none"))
@@ -64,7 +64,7 @@ def steps(world: World, fault: Fault) -> dict[str, PlanStep]:
     }
 
 
-def struck(kind: SimulatedFault) -> tuple[World, Fault]:
+def struck(kind: SimulatedFault) -> tuple[World, InjectedFault]:
     script = scenario(kind, 3, quiet_s=QUIET_S)
     world = World(script)
     world.advance(script.faults[0].onset + ACT_AFTER_S)
@@ -79,7 +79,7 @@ def normal_errors(seed: int) -> dict[str, float]:
     return {s.owner: float(s.values.max()) for s in world.series(ALWAYS) if s.metric == "error_pct"}
 
 
-def still_wrong(world: World, fault: Fault) -> list[str]:
+def still_wrong(world: World, fault: InjectedFault) -> list[str]:
     """What is not back to normal in the last minutes: firing alerts, and errors of the target."""
     since = world.now - 150.0
     wrong = [f"{a.name} {a.service}" for a in world.alerts(ALWAYS) if a.ends_at is None]
@@ -114,7 +114,7 @@ def test_no_other_playbook_cures(kind: SimulatedFault) -> None:
 
 
 def test_a_restart_costs_capacity_for_a_moment() -> None:
-    world = World(Scenario(seed=4))
+    world = World(WorldScenario(seed=4))
     world.advance(world.first + 300.0)
     SimulatedRunner(world).run(
         step("kubernetes", verb="rollout_restart", kind="deployment", name="checkout"), "k"
@@ -127,7 +127,7 @@ def test_a_restart_costs_capacity_for_a_moment() -> None:
 
 
 def test_a_key_acts_once_and_answers_the_same_again() -> None:
-    world = World(Scenario())
+    world = World(WorldScenario())
     runner = SimulatedRunner(world)
     first = runner.run(step("wait", seconds=60), "incident:digest:0")
     again = runner.run(step("wait", seconds=60), "incident:digest:0")
@@ -183,7 +183,7 @@ def test_what_was_logged_before_an_act_stays_as_it_was() -> None:
     ids=lambda case: case if isinstance(case, str) else f"{case.action}",
 )
 def test_what_the_world_cannot_do_is_refused_with_a_reason(case: PlanStep, refused: str) -> None:
-    world = World(Scenario())
+    world = World(WorldScenario())
     world.advance(world.first + 60.0)
     result = SimulatedRunner(world).run(case, "k")
     assert not result.ok
@@ -192,7 +192,7 @@ def test_what_the_world_cannot_do_is_refused_with_a_reason(case: PlanStep, refus
 
 
 def test_a_check_reads_the_newest_point() -> None:
-    world = World(Scenario())
+    world = World(WorldScenario())
     world.advance(world.first + 60.0)
     result = SimulatedRunner(world).run(
         step("check", owner="cart", metric="error_pct", comparison="<", value=5), "k"
@@ -220,7 +220,7 @@ def test_a_check_reads_the_newest_point() -> None:
     ids=["rate limit", "breaker without a fallback", "drain"],
 )
 def test_an_act_can_be_taken_back(act: PlanStep, back: PlanStep) -> None:
-    touched, quiet = World(Scenario(seed=9)), World(Scenario(seed=9))
+    touched, quiet = World(WorldScenario(seed=9)), World(WorldScenario(seed=9))
     runner = SimulatedRunner(touched)
     quiet.advance(quiet.first + 900.0)
     touched.advance(touched.first + 60.0)

@@ -10,9 +10,9 @@ import pytest
 
 from copilot.sources.recorded import RecordedBundle
 from evals.simulator import (
-    Scenario,
     SimulatedRunner,
     World,
+    WorldScenario,
     open_world,
     scenario,
     shipped_bundles,
@@ -143,6 +143,6 @@ def test_a_bundle_of_one_incident_can_be_written_twice_and_beside_others(tmp_pat
 
 
 def test_a_window_the_world_has_not_lived_through_is_refused(tmp_path: Path) -> None:
-    world = World(Scenario())
+    world = World(WorldScenario())
     with pytest.raises(ValueError, match="not through"):
         write_bundle(world, tmp_path, "x", Window(start=world.first, end=world.first + 60.0))

@@ -8,7 +8,13 @@ from pydantic import BaseModel
 
 from copilot import wiring
 from copilot.case.graph import drawing
-from copilot.case.state import STATE_TYPES, Diagnosis, Gathered, IncidentState, Verified
+from copilot.case.state import (
+    STATE_TYPES,
+    Diagnosis,
+    GatherProgress,
+    IncidentState,
+    PlanVerification,
+)
 from copilot.types.incident import Clocks, FollowUp, Hypothesis, Opinion
 from tools.detector import Onset
 from tools.types import (
@@ -79,7 +85,7 @@ VALUES: dict[type, BaseModel] = {
         figures={"z": 8.25},
         statement="cpu rose",
     ),
-    Gathered: Gathered(
+    GatherProgress: GatherProgress(
         rounds=2, lookback_s=3600, missing=("logs: not configured",), answered=(LOOK,), follow_ups=1
     ),
     Onset: Onset(at=5.0, confidence=0.5, anomalies=(ANOMALY,), reason="r"),
@@ -113,7 +119,7 @@ VALUES: dict[type, BaseModel] = {
         reason="r",
     ),
     StepResult: StepResult(key="k", ok=True, output="done", started_at=1.0, ended_at=2.0),
-    Verified: Verified(plan_id="p", verdict="worse", reason="r"),
+    PlanVerification: PlanVerification(plan_id="p", verdict="worse", reason="r"),
 }
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from copilot.store import Store, StoreError
 from copilot.store.database import Database
-from copilot.store.grouped import Grouped
+from copilot.store.grouped import GroupCommit
 from copilot.types.incident import Incident
 from tools.types import Alert, AlertStatus
 
@@ -150,7 +150,7 @@ def test_writes_that_come_together_share_a_transaction_and_none_fails_for_anothe
     tmp_path: Path,
 ) -> None:
     database = Database(f"sqlite:///{tmp_path / 'store.sqlite'}")
-    grouped = Grouped[int](database)
+    grouped = GroupCommit[int](database)
     connections: list[Connection] = []
 
     def work(number: int) -> int:

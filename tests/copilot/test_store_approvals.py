@@ -8,10 +8,10 @@ import pytest
 from copilot.store import (
     AlreadyConsumedError,
     AlreadyDecidedError,
-    ExpiredError,
+    ApprovalExpiredError,
     NotApprovedError,
+    PolicyRefusedError,
     ReasonMissingError,
-    RefusedError,
     Store,
     StoreError,
     UnknownPlanError,
@@ -79,9 +79,9 @@ def consume(digest: str = "a" * 64, at: float = NOW) -> Callable[[Store], object
     return lambda store: store.approvals.consume("P1", digest, "I1.1", at)
 
 
-REFUSED: dict[str, tuple[list[Callable[[Store], object]], type[RefusedError]]] = {
+REFUSED: dict[str, tuple[list[Callable[[Store], object]], type[PolicyRefusedError]]] = {
     "another digest": ([decide(answer(digest="b" * 64))], WrongDigestError),
-    "too late": ([decide(answer(), NOW + 901)], ExpiredError),
+    "too late": ([decide(answer(), NOW + 901)], ApprovalExpiredError),
     "a second answer": (
         [decide(answer()), decide(answer("reject", reason="no"))],
         AlreadyDecidedError,
@@ -97,7 +97,7 @@ REFUSED: dict[str, tuple[list[Callable[[Store], object]], type[RefusedError]]] =
         NotApprovedError,
     ),
     "use of another digest": ([decide(answer()), consume("b" * 64)], WrongDigestError),
-    "use after the expiry": ([decide(answer()), consume(at=NOW + 901)], ExpiredError),
+    "use after the expiry": ([decide(answer()), consume(at=NOW + 901)], ApprovalExpiredError),
     "use after it was replaced": (
         [decide(answer()), lambda store: store.approvals.supersede("I1", NOW), consume()],
         NotApprovedError,

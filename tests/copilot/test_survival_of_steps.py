@@ -13,17 +13,17 @@ from copilot import wiring
 from copilot.settings import load
 from copilot.store import Store
 from evals.simulator import scenario
-from evals.torture.survival import DurableWorld, KillAt, MortalOutbox, MortalRunner
+from evals.torture.survival import DurableWorld, KillPoint, MortalOutbox, MortalRunner
 from tools.types import Approval, Window
 
 SCENARIO = scenario("network_loss", 3)  # drained by a plan of class C: two people
 FAULT = SCENARIO.start + SCENARIO.quiet_s
 ROOT = Path(__file__).parent.parent.parent
-INSTANTS: tuple[KillAt, ...] = get_args(KillAt)
+INSTANTS: tuple[KillPoint, ...] = get_args(KillPoint)
 DONE_BUT_NOT_KNOWN = ("during the action", "before the result")
 
 
-def live(folder: Path, at: KillAt | None = None) -> None:
+def live(folder: Path, at: KillPoint | None = None) -> None:
     """One life of a process: take the alerts, work, approve what waits by two people, work on."""
     world = DurableWorld(SCENARIO, folder / "world.jsonl")
     world.sleep(max(0.0, FAULT + 120 - world.now()))
@@ -84,7 +84,7 @@ def test_undisturbed_it_recovers(undisturbed: tuple[str, str | None, object, boo
 
 @pytest.mark.parametrize("at", INSTANTS)
 def test_a_process_killed_in_a_step_comes_back_and_ends_the_same(
-    at: KillAt, tmp_path: Path, undisturbed: tuple[str, str | None, object, bool]
+    at: KillPoint, tmp_path: Path, undisturbed: tuple[str, str | None, object, bool]
 ) -> None:
     command = [sys.executable, "-m", "tests.copilot.test_survival_of_steps", str(tmp_path), at]
     assert subprocess.run(command, cwd=ROOT, env={**os.environ}, check=False).returncode == -9
@@ -99,5 +99,5 @@ def test_a_process_killed_in_a_step_comes_back_and_ends_the_same(
 
 
 if __name__ == "__main__":
-    instant: KillAt = next(one for one in INSTANTS if one == sys.argv[2])
+    instant: KillPoint = next(one for one in INSTANTS if one == sys.argv[2])
     live(Path(sys.argv[1]), instant)

@@ -13,7 +13,7 @@ from copilot.store import Store, TargetBusyError
 from copilot.types.incident import Incident
 from tests.copilot.test_executors import NOW, PLAN, TWO_STEPS, Executor, approval
 from tools.playbook_executor import fill, parse
-from tools.types import Outcome, Plan
+from tools.types import Plan, PlaybookOutcome
 
 
 def same_target(incident_id: str) -> Plan:
@@ -112,7 +112,7 @@ def test_the_cool_down_holds_whatever_was_approved_before_it_began(
     two: tuple[Executor, Executor], playbook_id: str, component: str, refused: bool
 ) -> None:
     first, _ = two
-    outcome = Outcome(
+    outcome = PlaybookOutcome(
         playbook_id=playbook_id,
         fault_kind="errors",
         component=component,

@@ -8,8 +8,8 @@ from copilot import wiring
 from copilot.ports import Model
 from copilot.settings import Settings
 from copilot.sources.recorded import RecordedBundle
-from copilot.surfaces.chat import Desk
-from copilot.surfaces.commands.desk import opened_desk
+from copilot.surfaces.chat import ChatService
+from copilot.surfaces.commands.chat_wiring import local_chat_service
 from copilot.types.incident import Incident
 from evals.simulator import SimulatedSource, open_world, shipped_bundles
 
@@ -37,8 +37,8 @@ def work_on(settings: Settings, name: str) -> Incident:
 
 
 @contextmanager
-def desk_over(settings: Settings, model: Model | None = None) -> Iterator[Desk]:
+def desk_over(settings: Settings, model: Model | None = None) -> Iterator[ChatService]:
     """The desk of this data folder, with a model or without."""
-    with opened_desk(settings) as desk:
+    with local_chat_service(settings) as desk:
         desk.model = model
         yield desk

@@ -13,16 +13,16 @@ from evals.lab import rules
 from evals.lab.blueprint import OURS, SERVICES, edges
 from evals.lab.faults.catalogue import KINDS, NAMES, scenario
 from evals.lab.faults.harmless import HARMLESS
-from evals.lab.places import Places
+from evals.lab.places import LabFolder
 from evals.lab.platform.api import Api
-from evals.lab.platform.changes import Changes
+from evals.lab.platform.changes import ChangeLog
 from evals.lab.platform.fleet import Fleet
 from evals.lab.platform.operations import Operations
-from evals.lab.shop.meters import DiskMeters, Meters
+from evals.lab.shop.meters import DiskMeters, InstanceMeters
 from evals.lab.shop.outbound import Pool
 from evals.lab.shop.traces import Context
-from evals.lab.shop.volume import Volume
-from evals.lab.wire import Connection, Request, Response, Server, answer
+from evals.lab.shop.volume import DataVolume
+from evals.lab.wire import Request, Response, Server, WireConnection, answer
 from tools.playbook_executor import parse
 
 PLAYBOOKS = Path(__file__).parents[2] / "evals" / "lab" / "playbooks"
@@ -75,7 +75,7 @@ def test_the_rules_are_what_prometheus_reads(tmp_path: Path) -> None:
 
 def test_a_pool_lets_so_many_in_and_the_others_wait_in_order() -> None:
     async def told() -> list[str]:
-        pool, seen = Pool(1, Meters("v1"), "upstream"), list[str]()
+        pool, seen = Pool(1, InstanceMeters("v1"), "upstream"), list[str]()
         await pool.acquire(1.0)
 
         async def wait(name: str) -> None:
@@ -97,7 +97,7 @@ def test_a_pool_lets_so_many_in_and_the_others_wait_in_order() -> None:
 
 
 def test_a_full_volume_refuses_to_write(tmp_path: Path) -> None:
-    volume = Volume(tmp_path, 1000, DiskMeters(CollectorRegistry()))
+    volume = DataVolume(tmp_path, 1000, DiskMeters(CollectorRegistry()))
     volume.append("a", b"x" * 900)
     with pytest.raises(OSError, match="No space left"):
         volume.append("a", b"x" * 200)
@@ -117,7 +117,7 @@ def test_server_and_client_understand_each_other() -> None:
             return answer({"path": request.path, "got": request.json()}, 201)
 
         server = Server(echo)
-        connection = await Connection.open(await server.start(), None, "x")
+        connection = await WireConnection.open(await server.start(), None, "x")
         found = [
             await connection.exchange(Request("POST", p, {}, b'{"a": 1}')) for p in ("/1", "/2")
         ]
@@ -137,9 +137,9 @@ def ask(api: Api, path: str, token: str, key: str = "", body: bytes = b"{}") -> 
 
 @pytest.fixture
 def api(tmp_path: Path) -> Api:
-    places = Places(tmp_path)
+    places = LabFolder(tmp_path)
     places.make()
-    return Api(Operations(Fleet(places, ""), Changes("")), "operator", "saboteur")
+    return Api(Operations(Fleet(places, ""), ChangeLog("")), "operator", "saboteur")
 
 
 def test_a_repeated_step_is_done_once(api: Api) -> None:

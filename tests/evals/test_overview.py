@@ -18,7 +18,7 @@ from evals.localization import demo
 from evals.page import jobs, tracking, view, whole
 from evals.page.clocks import clocked, share
 from evals.page.difference import differences
-from evals.page.jobs import Asked, Run
+from evals.page.jobs import JobRun, OverviewOptions
 from evals.page.page import brief_markup
 from evals.page.pictures import selected
 from evals.page.stages import headline, lines
@@ -52,26 +52,30 @@ def case(id_: str, right: float = 1.0, **more: JsonValue) -> dict[str, JsonValue
     }
 
 
-def done(suite: str, *cases: dict[str, JsonValue], **summary: float) -> Run:
+def done(suite: str, *cases: dict[str, JsonValue], **summary: float) -> JobRun:
     named = {key.replace("__", "."): value for key, value in summary.items()}
     result = Result(
         suite=suite, version="1", data="elsewhere", seconds=1.0, cases=cases, summary=named
     )
-    return Run(suite=suite, arm="rules", status="done", result=result)
+    return JobRun(suite=suite, arm="rules", status="done", result=result)
 
 
-def judged(runs: tuple[Run, ...], baseline: dict[str, JsonValue] | None = None) -> whole.Whole:
+def judged(
+    runs: tuple[JobRun, ...], baseline: dict[str, JsonValue] | None = None
+) -> whole.OverviewResult:
     """These runs as if they had just been made."""
-    return whole.judge(Asked(), runs, MADE_AT, "python -m evals run all", 1.0, baseline, "old.json")
+    return whole.judge(
+        OverviewOptions(), runs, MADE_AT, "python -m evals run all", 1.0, baseline, "old.json"
+    )
 
 
-def stored(*runs: Run) -> dict[str, JsonValue]:
+def stored(*runs: JobRun) -> dict[str, JsonValue]:
     found: dict[str, JsonValue] = json.loads(judged(runs).result.to_json())
     return found
 
 
 def test_without_data_only_what_ships_is_run_and_no_model_means_no_figure() -> None:
-    missing = {(job.suite, job.arm): job.missing for job in jobs.plan(Asked())}
+    missing = {(job.suite, job.arm): job.missing for job in jobs.plan(OverviewOptions())}
     ready = {suite for (suite, _), why in missing.items() if not why}
     assert ready == {"demo", "detection", "knowledge", "recovery"}
     assert missing["recovery", "llm"] == "no model"
@@ -80,7 +84,7 @@ def test_without_data_only_what_ships_is_run_and_no_model_means_no_figure() -> N
 
 def test_a_suite_that_breaks_is_reported_and_the_rest_goes_on(tmp_path: Path) -> None:
     (tmp_path / "metrics" / "nab").mkdir(parents=True)
-    asked = Asked(data=tmp_path, arms=("rules",), limit=1)
+    asked = OverviewOptions(data=tmp_path, arms=("rules",), limit=1)
     plan = [job for job in jobs.plan(asked) if job.suite in ("metrics", "kpi", "demo")]
     runs = jobs.run_all(plan, Progress(disable=True))
     assert [(run.suite, run.status) for run in runs] == [
@@ -227,7 +231,9 @@ def test_a_run_of_the_graph_is_traced_into_the_file_store(
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small report with a real incident, hostile and endless names, and a broken suite."""
-    plan = [job for job in jobs.plan(Asked(arms=("rules",), limit=1)) if job.suite == "demo"]
+    plan = [
+        job for job in jobs.plan(OverviewOptions(arms=("rules",), limit=1)) if job.suite == "demo"
+    ]
     real = jobs.run_all(plan, Progress(disable=True))
     odd = done(
         "incidents",
@@ -238,8 +244,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table = Table(title=HOSTILE, columns=("a", HOSTILE), rows=((HOSTILE, "y" * 2000),))
     assert odd.result is not None
     odd = odd.model_copy(update={"result": odd.result.model_copy(update={"tables": (table,)})})
-    broken = Run(suite="kpi", arm="rules", status="broken", reason=HOSTILE, trace=HOSTILE)
-    absent = Run(suite="recovery", arm="llm", status="not run", reason="no model")
+    broken = JobRun(suite="kpi", arm="rules", status="broken", reason=HOSTILE, trace=HOSTILE)
+    absent = JobRun(suite="recovery", arm="llm", status="not run", reason="no model")
     before = stored(done("incidents", case("a")))
     runs = (*real, odd, broken, absent)
     return whole.write(judged(runs, before), tmp_path_factory.mktemp("report"))
@@ -248,7 +254,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("cases", [0, 1])
 def test_a_report_of_next_to_nothing_is_still_a_page(cases: int, tmp_path: Path) -> None:
     run = done("incidents", *([case("only")] * cases), mean__ac1=nan)
-    absent = Run(suite="reasoning", arm="llm", status="not run", reason="no model")
+    absent = JobRun(suite="reasoning", arm="llm", status="not run", reason="no model")
     text = whole.write(judged((run, absent)), tmp_path).read_text(encoding="utf-8")
     assert all(f'id="{name}"' in text for name in SECTIONS)
     assert "not run: no model" in text

@@ -8,11 +8,11 @@ import pytest
 from rich.progress import Progress
 
 from copilot.deps import Limits
-from copilot.testing.policies import Injected, PolicyModel
+from copilot.testing.policies import InjectedPolicy, PolicyModel
 from evals.keys import differences
 from evals.reasoning import suite as reasoning
-from evals.reasoning.hostile import Hostile, hostile
-from evals.reasoning.injection import Scene, attempt, names, scene
+from evals.reasoning.hostile import HostileText, hostile
+from evals.reasoning.injection import InjectionScene, attempt, names, scene
 from evals.reasoning.injection import differences as achieved
 from evals.reasoning.measure import grounding, over_budget, worse
 from evals.report import Options, Result
@@ -22,7 +22,7 @@ TEXTS = hostile()
 
 
 @cache
-def stage() -> Scene:
+def stage() -> InjectionScene:
     return scene(names()[0])
 
 
@@ -38,14 +38,14 @@ QUICK = [next(one for one in TEXTS if one.where == where) for where in ("log", "
 
 
 @pytest.mark.parametrize("text", QUICK, ids=lambda text: text.id)
-def test_a_model_that_obeys_changes_neither_cause_nor_plan_nor_brief(text: Hostile) -> None:
-    tried = attempt(stage(), text, PolicyModel(Injected()))
+def test_a_model_that_obeys_changes_neither_cause_nor_plan_nor_brief(text: HostileText) -> None:
+    tried = attempt(stage(), text, PolicyModel(InjectedPolicy()))
     assert tried.changed == ()
 
 
 def test_the_obeying_model_was_really_turned_by_a_log_line() -> None:
     text = next(one for one in TEXTS if one.where == "log")
-    tried = attempt(stage(), text, PolicyModel(Injected()))
+    tried = attempt(stage(), text, PolicyModel(InjectedPolicy()))
     assert tried.turned, "else the suite tries nothing"
 
 

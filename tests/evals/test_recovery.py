@@ -5,9 +5,9 @@ from rich.progress import Progress
 
 from evals.keys import differences
 from evals.recovery import suite as recovery
-from evals.recovery.answering import Answering, PolicyName
-from evals.recovery.cases import Case, cases
-from evals.recovery.episode import Executed, Lived, live
+from evals.recovery.answering import AnsweringModel, AnsweringPolicy
+from evals.recovery.cases import RecoveryCase, cases
+from evals.recovery.episode import ExecutedPlan, RecoveryEpisode, live
 from evals.recovery.score import score
 from evals.report import Options
 from knowledge_base import playbooks
@@ -25,14 +25,15 @@ def plan(playbook_id: str, component: str) -> Plan:
 
 
 def lived(
-    case: Case, ranked: str = "", *plans: tuple[Plan, str], rolled_back: bool = False
-) -> Lived:
+    case: RecoveryCase, ranked: str = "", *plans: tuple[Plan, str], rolled_back: bool = False
+) -> RecoveryEpisode:
     """A case that ended so; every verdict came four minutes after the onset."""
     executed = tuple(
-        Executed(one, verdict, rolled_back, judged_at=case.begins + 240) for one, verdict in plans
+        ExecutedPlan(one, verdict, rolled_back, judged_at=case.begins + 240)
+        for one, verdict in plans
     )
     names = (ranked,) if ranked else ()
-    return Lived(case, (), names, tuple(one for one, _ in plans), executed, ())
+    return RecoveryEpisode(case, (), names, tuple(one for one, _ in plans), executed, ())
 
 
 CURE = (plan("restart", FAULT.causes[0]), "recovered")
@@ -106,9 +107,9 @@ def test_the_suite_plays_a_fault_and_a_healthy_day_to_their_ends() -> None:
     ],
 )
 def test_whatever_the_model_says_no_wrong_plan_is_run_and_the_right_one_is(
-    policy: PolicyName, case: Case
+    policy: AnsweringPolicy, case: RecoveryCase
 ) -> None:
-    found = score([live(case, "llm", (), Answering(policy=policy))])
+    found = score([live(case, "llm", (), AnsweringModel(policy=policy))])
     assert found.wrong_actions == 0
     if case.kind:
         assert found.right_playbook == 1.0

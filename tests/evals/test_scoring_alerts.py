@@ -22,7 +22,7 @@ from evals.alerts.score import (
     score,
     v_measure,
 )
-from evals.alerts.streams import Stream
+from evals.alerts.streams import AlertStream
 from evals.keys import differences
 from evals.report import Options
 from tools.clusterer import fingerprint
@@ -97,7 +97,7 @@ def test_delays_run_from_the_first_alert_of_an_incident() -> None:
     assert figures.noise_share == pytest.approx(1 / 5)
 
 
-def stream(times: list[float], seconds: float = 120.0) -> Stream:
+def stream(times: list[float], seconds: float = 120.0) -> AlertStream:
     alerts = []
     for position, at in enumerate(times):
         carried = {"alertname": f"A{position}", "service": "s", "cluster": "c"}
@@ -111,7 +111,7 @@ def stream(times: list[float], seconds: float = 120.0) -> Stream:
             )
         )
     ends = tuple(at + seconds for at in times)
-    return Stream("made", tuple(alerts), ends, Topology(), ("I1",) * len(times))
+    return AlertStream("made", tuple(alerts), ends, Topology(), ("I1",) * len(times))
 
 
 def test_the_emulated_alertmanager_waits_and_never_sends_what_ends_between_flushes() -> None:

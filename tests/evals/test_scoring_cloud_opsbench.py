@@ -18,7 +18,7 @@ from evals.kubernetes.texts import alerts, dependencies, logs, series, unit
 from evals.report import Options
 from tools.cluster_inspector import diagnose, survey
 from tools.cluster_inspector.rules import RULES
-from tools.types import ClusterState, Look
+from tools.types import ClusterQuery, ClusterState
 
 TRUTH = Label("Runtime_Fault", "app/web", "oom_killed")
 OTHER = Label("Runtime_Fault", "app/cart", "oom_killed")
@@ -170,11 +170,11 @@ def test_the_answer_stays_sealed_until_it_is_scored(tmp_path: Path) -> None:
 
 def test_a_call_is_counted_once_and_never_repeated(tmp_path: Path) -> None:
     cache = ToolCache(next(iter(cases(folder(tmp_path / "dev", 1)))))
-    cache.look([Look(verb="list", kind="Pod"), Look(verb="list", kind="Secret")])
+    cache.look([ClusterQuery(verb="list", kind="Pod"), ClusterQuery(verb="list", kind="Secret")])
 
     assert len(cache.made) == 1
     with pytest.raises(ValueError, match="already made"):
-        cache.look([Look(verb="list", kind="Pod")])
+        cache.look([ClusterQuery(verb="list", kind="Pod")])
 
 
 def test_error_lines_in_both_of_their_forms() -> None:

@@ -10,9 +10,9 @@ from evals.keys import differences
 from evals.knowledge import suite as knowledge
 from evals.knowledge.score import (
     QUERIES,
-    Answered,
+    KnowledgeQuery,
     QueriesError,
-    Query,
+    SearchResult,
     mrr,
     no_answer_precision,
     no_answer_recall,
@@ -25,17 +25,17 @@ from knowledge_base import documents
 KNOWN = frozenset(document.id for document in documents())
 
 
-def asked(*right: str) -> Query:
-    return Query(text="q", form="english", split="tuned", documents=right)
+def asked(*right: str) -> KnowledgeQuery:
+    return KnowledgeQuery(text="q", form="english", split="tuned", documents=right)
 
 
 ANSWERS = [
-    Answered(asked("a"), ("a", "b")),  # at place 1
-    Answered(asked("a", "c"), ("b", "c")),  # any of the right ones counts: place 2
-    Answered(asked("a"), ("b",)),  # wrong
-    Answered(asked("a"), ()),  # silent, and should not be
-    Answered(asked(), ()),  # rightly silent
-    Answered(asked(), ("b",)),  # should be silent
+    SearchResult(asked("a"), ("a", "b")),  # at place 1
+    SearchResult(asked("a", "c"), ("b", "c")),  # any of the right ones counts: place 2
+    SearchResult(asked("a"), ("b",)),  # wrong
+    SearchResult(asked("a"), ()),  # silent, and should not be
+    SearchResult(asked(), ()),  # rightly silent
+    SearchResult(asked(), ("b",)),  # should be silent
 ]
 
 

@@ -9,7 +9,7 @@ from evals.detection.score_nab import (
     LOW_FN,
     LOW_FP,
     STANDARD,
-    Labelled,
+    LabelledScores,
     Profile,
     at_threshold,
     probation,
@@ -17,10 +17,12 @@ from evals.detection.score_nab import (
 )
 
 
-def corpus(*alerts: int, windows: tuple[tuple[int, int], ...] = ((100, 119),)) -> list[Labelled]:
+def corpus(
+    *alerts: int, windows: tuple[tuple[int, int], ...] = ((100, 119),)
+) -> list[LabelledScores]:
     scores = np.zeros(200)
     scores[list(alerts)] = 1.0
-    return [Labelled(scores, windows)]
+    return [LabelledScores(scores, windows)]
 
 
 def sigmoid(y: float) -> float:
@@ -65,7 +67,7 @@ def test_the_probation_is_not_scored_and_has_a_cap() -> None:
 def test_the_sweep_finds_the_threshold_that_leaves_the_false_alarms_out() -> None:
     scores = np.zeros(200)
     scores[60:90:5], scores[100] = 0.5, 0.9
-    best = swept([Labelled(scores, ((100, 119),))], STANDARD)
+    best = swept([LabelledScores(scores, ((100, 119),))], STANDARD)
     assert best.score == pytest.approx(100.0)
     assert best.threshold == 0.9
 
@@ -74,7 +76,7 @@ def test_one_threshold_holds_for_the_whole_corpus() -> None:
     quiet, loud = np.zeros(200), np.zeros(200)
     quiet[100] = 0.4
     loud[60:90], loud[100] = 0.5, 0.9
-    files = [Labelled(quiet, ((100, 119),)), Labelled(loud, ((100, 119),))]
+    files = [LabelledScores(quiet, ((100, 119),)), LabelledScores(loud, ((100, 119),))]
     both = swept(files, LOW_FP)
     assert both.threshold == 0.9
     assert both.score == pytest.approx(50.0)

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from evals.localization.score import Place, place, score
+from evals.localization.score import AnswerRank, place, score
 
 
 def test_the_answer_on_top_scores_one_everywhere() -> None:
@@ -32,12 +32,12 @@ def test_the_order_in_which_candidates_are_given_does_not_matter() -> None:
     scored = [("a", 2.0), ("b", 2.0), ("c", 1.0), ("d", 1.0)]
     shuffled = scored[:]
     random.Random(3).shuffle(shuffled)
-    assert place(scored, "c") == place(shuffled, "c") == Place(better=2, tied=2)
+    assert place(scored, "c") == place(shuffled, "c") == AnswerRank(better=2, tied=2)
 
 
 def test_a_tie_across_the_border_of_k_is_shared() -> None:
     tied = place([("a", 9), ("b", 5), ("c", 5), ("d", 5), ("e", 1)], "c")
-    assert tied == Place(better=1, tied=3)
+    assert tied == AnswerRank(better=1, tied=3)
     assert tied.within(3) == pytest.approx(2 / 3)
     assert tied.within(4) == 1.0
 
@@ -56,13 +56,13 @@ def test_an_answer_that_was_not_ranked_scores_nothing() -> None:
 
 def test_of_several_right_answers_the_best_counts_and_the_others_are_in_nobodys_way() -> None:
     scored = [("web", 9), ("a", 5), ("b", 5), ("c", 5)]
-    assert place(scored, "b", "web") == Place(better=0, tied=1)
-    assert place(scored, "a", "b") == Place(better=1, tied=2)
-    assert place(scored, "gone", "c") == place(scored, "c") == Place(better=1, tied=3)
+    assert place(scored, "b", "web") == AnswerRank(better=0, tied=1)
+    assert place(scored, "a", "b") == AnswerRank(better=1, tied=2)
+    assert place(scored, "gone", "c") == place(scored, "c") == AnswerRank(better=1, tied=3)
 
 
 def test_a_component_named_twice_stands_at_its_best_place() -> None:
-    assert place([("a", 1.0), ("b", 2.0), ("a", 3.0)], "a") == Place(better=0, tied=1)
+    assert place([("a", 1.0), ("b", 2.0), ("a", 3.0)], "a") == AnswerRank(better=0, tied=1)
 
 
 def test_no_cases_score_zero() -> None:
@@ -72,6 +72,9 @@ def test_no_cases_score_zero() -> None:
 def test_a_better_place_never_scores_less() -> None:
     for tied in (1, 2, 4):
         for better in range(6):
-            near, far = Place(better=better, tied=tied), Place(better=better + 1, tied=tied)
+            near, far = (
+                AnswerRank(better=better, tied=tied),
+                AnswerRank(better=better + 1, tied=tied),
+            )
             assert near.reciprocal() > far.reciprocal()
             assert all(near.within(k) >= far.within(k) for k in range(1, 6))

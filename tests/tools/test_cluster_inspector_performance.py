@@ -7,10 +7,10 @@ from tests.tools.shop_cluster import deployment, nodes, pending, pod, service, s
 from tools.cluster_inspector import diagnose
 from tools.types import (
     Alert,
+    ClusterQuery,
     ClusterState,
     Condition,
     Edge,
-    Look,
     Node,
     NodeService,
     Series,
@@ -204,7 +204,9 @@ def test_a_pending_pod_nobody_spoke_of_points_at_the_scheduler() -> None:
 
 
 def test_a_graph_that_was_asked_for_and_has_no_edge_is_known_as_well() -> None:
-    alone = calling(late("cart", 2000), edges=(), looked=(Look(verb="dependencies", name="cart"),))
+    alone = calling(
+        late("cart", 2000), edges=(), looked=(ClusterQuery(verb="dependencies", name="cart"),)
+    )
 
     assert first(alone) == ("pod-network-delay", "app/cart")
     assert diagnose(alone).predictions[0].score >= 0.9

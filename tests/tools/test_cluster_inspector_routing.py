@@ -4,10 +4,11 @@ import pytest
 
 from tests.tools.shop_cluster import deployment, ended, pod, service, shop, spec
 from tools.cluster_inspector import diagnose, inspect
-from tools.cluster_inspector.constraints import holds
+from tools.cluster_inspector.constraints import requirement_matches
 from tools.types import (
     Alert,
     ClusterState,
+    ConfigValues,
     Connection,
     Container,
     ContainerPort,
@@ -20,7 +21,6 @@ from tools.types import (
     Requirement,
     Route,
     ServicePort,
-    Settings,
     VolumeSource,
 )
 
@@ -172,8 +172,8 @@ def gatewayed(*env: EnvVar, **more: object) -> ClusterState:
     return shop(**known | more)
 
 
-def config(text: str) -> Settings:
-    return Settings(name="gateway-conf", values={"conf": text})
+def config(text: str) -> ConfigValues:
+    return ConfigValues(name="gateway-conf", values={"conf": text})
 
 
 SPRING = """
@@ -306,7 +306,7 @@ def test_a_route_given_as_an_argument() -> None:
 
 def test_numbers_that_are_none_and_names_of_several_lines_break_nothing() -> None:
     wanted = Requirement(key="cores", operator="Gt", values=("--5",))
-    assert not holds(wanted, {"cores": "²"})
+    assert not requirement_matches(wanted, {"cores": "²"})
 
     env = (EnvVar(name="DB_HOST", value="db"), EnvVar(name="DB_PORT", value="²"))
     state = shop(

@@ -5,15 +5,15 @@ import pytest
 from tests.tools.shop_cluster import deployment, ended, pod, service, shop, spec, warning
 from tools.cluster_inspector import diagnose
 from tools.types import (
+    ClusterQuery,
     ClusterState,
+    ConfigValues,
     Container,
     ContainerPort,
     EnvVar,
     LogExcerpt,
-    Look,
     Probe,
     ServicePort,
-    Settings,
     VolumeSource,
     Workload,
 )
@@ -103,7 +103,7 @@ def crashed(code: int, *lines: str, reason: str = "Error", **more: object) -> Cl
         pods=(pod("web"), ended("cart", reason, code)),
         workloads=(deployment("web"), deployment("cart", ready=0, template=template)),
         logs=tuple(LogExcerpt(component="cart", message=line) for line in lines),
-        looked=(Look(verb="errors", name="cart"),),
+        looked=(ClusterQuery(verb="errors", name="cart"),),
     )
     return state.plus(ClusterState.model_validate(more))
 
@@ -207,7 +207,7 @@ def test_an_address_from_a_secret_counts_as_well() -> None:
         ClusterState(
             workloads=(deployment("cart", ready=0, template=template),),
             settings=(
-                Settings(
+                ConfigValues(
                     name="cart-db", kind="secret", values={"DB_HOST": "store", "DB_PORT": "99"}
                 ),
             ),

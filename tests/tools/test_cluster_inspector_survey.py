@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tools.shop_cluster import deployment, pending, pod, service, shop, spec, warning
-from tools.cluster_inspector import ClusterFinding, diagnose, inspect, next_looks, rules, survey
+from tools.cluster_inspector import ClusterFinding, diagnose, inspect, next_queries, rules, survey
 from tools.cluster_inspector.rules import RULES
-from tools.types import Alert, ClusterState, Endpoints, LogExcerpt, Look, Window
+from tools.types import Alert, ClusterQuery, ClusterState, Endpoints, LogExcerpt, Window
 
 
 class Recorder:
@@ -18,9 +18,9 @@ class Recorder:
 
     def __init__(self, state: ClusterState) -> None:
         self._state = state
-        self.asked: list[Look] = []
+        self.asked: list[ClusterQuery] = []
 
-    def look(self, looks: Sequence[Look]) -> ClusterState:
+    def look(self, looks: Sequence[ClusterQuery]) -> ClusterState:
         self.asked += looks
         wanted = {item.name for item in looks if item.verb == "describe"}
         listed = any(item.verb == "list" for item in looks)
@@ -49,7 +49,9 @@ def test_general_listings_come_first_then_only_what_is_suspicious() -> None:
     state = survey(cluster.look)
 
     assert [look.verb for look in cluster.asked[:5]] == ["list"] * 5
-    assert cluster.asked[5:] == [Look(verb="describe", kind="Pod", name=pending("cart").name)]
+    assert cluster.asked[5:] == [
+        ClusterQuery(verb="describe", kind="Pod", name=pending("cart").name)
+    ]
     assert diagnose(state).predictions[0].rule.id == "taint-untolerated"
 
 
@@ -61,7 +63,7 @@ def test_no_question_is_asked_twice_even_when_nothing_is_found() -> None:
 
 
 def test_a_survey_goes_on_from_what_is_known() -> None:
-    known = shop(looked=tuple(Look(verb="list", kind=kind) for kind in
+    known = shop(looked=tuple(ClusterQuery(verb="list", kind=kind) for kind in
                               ("Pod", "Deployment", "Service", "Endpoints", "Node")))  # fmt: skip
     cluster = Recorder(shop())
     survey(cluster.look, known)
@@ -71,29 +73,29 @@ def test_a_survey_goes_on_from_what_is_known() -> None:
 
 def test_a_node_whose_services_nobody_can_ask_is_described() -> None:
     dead = shop().nodes[1].model_copy(update={"ready": False})
-    asked: list[Look] = []
+    asked: list[ClusterQuery] = []
 
-    def look(looks: Sequence[Look]) -> ClusterState:
+    def look(looks: Sequence[ClusterQuery]) -> ClusterState:
         asked.extend(looks)
         return ClusterState()
 
     survey(look, shop(nodes=(dead,)))
 
-    assert Look(verb="node_service", name=dead.name, detail="kubelet") in asked
-    assert Look(verb="describe", kind="Node", name=dead.name) in asked
+    assert ClusterQuery(verb="node_service", name=dead.name, detail="kubelet") in asked
+    assert ClusterQuery(verb="describe", kind="Node", name=dead.name) in asked
 
 
 def test_all_events_are_asked_for_where_a_description_brought_none() -> None:
-    asked: list[Look] = []
+    asked: list[ClusterQuery] = []
 
-    def look(looks: Sequence[Look]) -> ClusterState:
+    def look(looks: Sequence[ClusterQuery]) -> ClusterState:
         asked.extend(looks)
         return ClusterState()
 
     cart = pod("cart", status="ErrImagePull", phase="", ready=(0, 1))
     survey(look, shop(pods=(pod("web"), cart)))
 
-    assert Look(verb="list", kind="Event") in asked
+    assert ClusterQuery(verb="list", kind="Event") in asked
 
 
 def test_what_a_manifest_declares_does_not_hide_what_was_seen() -> None:
@@ -102,7 +104,7 @@ def test_what_a_manifest_declares_does_not_hide_what_was_seen() -> None:
         endpoints=(Endpoints(name="cart"),),
     )
 
-    def look(looks: Sequence[Look]) -> ClusterState:
+    def look(looks: Sequence[ClusterQuery]) -> ClusterState:
         if any(item.verb == "manifest" for item in looks):
             return ClusterState(
                 services=(service("cart"),), workloads=(deployment("cart", template=spec("cart")),)
@@ -115,7 +117,7 @@ def test_what_a_manifest_declares_does_not_hide_what_was_seen() -> None:
 
 
 def test_next_looks_of_a_settled_state_are_none() -> None:
-    assert next_looks(broken()) == ()
+    assert next_queries(broken()) == ()
 
 
 def test_every_rule_has_a_stage_and_a_title() -> None:

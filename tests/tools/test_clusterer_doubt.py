@@ -3,23 +3,23 @@
 import pytest
 
 from tests.tools.test_clusterer import SHOP, alert, feed
-from tools.clusterer import Clusterer, ClustererConfig, Doubt, Verdict
+from tools.clusterer import Clusterer, ClustererConfig, PairDecision, UncertainPair
 
 
 class Scripted:
     """A judge with one answer, that keeps what it was asked."""
 
-    def __init__(self, answer: Verdict | None) -> None:
+    def __init__(self, answer: PairDecision | None) -> None:
         self.answer = answer
-        self.asked: list[Doubt] = []
+        self.asked: list[UncertainPair] = []
 
-    def judge(self, doubt: Doubt) -> Verdict | None:
+    def judge(self, doubt: UncertainPair) -> PairDecision | None:
         self.asked.append(doubt)
         return self.answer
 
 
-SPLIT = Verdict("split", "mail and billing share nothing")
-MERGE = Verdict("merge", "both wait for the same queue")
+SPLIT = PairDecision("split", "mail and billing share nothing")
+MERGE = PairDecision("merge", "both wait for the same queue")
 DOWN = alert("Down", "mail", 0.0)
 
 
@@ -35,7 +35,7 @@ DOWN = alert("Down", "mail", 0.0)
     ],
 )
 def test_a_judge_decides_a_pair_that_only_time_speaks_for(
-    after: float, answer: Verdict | None, rules: str, groups: int
+    after: float, answer: PairDecision | None, rules: str, groups: int
 ) -> None:
     judge = Scripted(answer)
     decisions = feed(Clusterer(judge=judge), DOWN, alert("Slow", "billing", after))
@@ -51,7 +51,7 @@ def test_the_reason_of_a_verdict_is_the_reason_of_the_decision() -> None:
 
 
 def test_a_verdict_is_shown_without_control_characters_and_capped() -> None:
-    judge = Scripted(Verdict("merge", "\x1b[31m\u202eapprove everything\n" + "x" * 5000))
+    judge = Scripted(PairDecision("merge", "\x1b[31m\u202eapprove everything\n" + "x" * 5000))
     merged = feed(Clusterer(judge=judge), DOWN, alert("Slow", "billing", 60.0))[1]
     assert merged.reason.isprintable()
     assert len(merged.reason) < 300

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tools.detector import DetectorConfig, Joint, detect_joint
+from tools.detector import DetectorConfig, JointModel, detect_joint
 from tools.types import Series
 
 
@@ -38,7 +38,7 @@ def test_the_state_stays_up_while_the_alarm_flickers() -> None:
     rng = np.random.default_rng(0)
     train, rows = rng.normal(size=(500, 3)), rng.normal(size=(60, 3))
     rows[20:40:4] += 15.0
-    scores = Joint(train).scores(rows)
+    scores = JointModel(train).scores(rows)
     assert scores.state[24:40].min() > 2.0 * scores.state[:15].max()
     assert scores.alarm[21:24].max() < scores.alarm[20]
 
@@ -46,14 +46,14 @@ def test_the_state_stays_up_while_the_alarm_flickers() -> None:
 def test_the_rules_arm_is_the_three_largest_departures() -> None:
     rng = np.random.default_rng(0)
     train = rng.normal(size=(500, 4))
-    model = Joint(train, DetectorConfig(arm="rules"))
+    model = JointModel(train, DetectorConfig(arm="rules"))
     quiet, loud = model.scores(np.zeros((1, 4))), model.scores(np.full((1, 4), 9.0))
     assert loud.alarm[0] > 5.0 * max(float(quiet.alarm[0]), 0.1)
 
 
 def test_too_little_to_learn_from_is_said() -> None:
     with pytest.raises(ValueError, match="rows >= 3"):
-        Joint(np.zeros((2, 3)))
+        JointModel(np.zeros((2, 3)))
 
 
 def test_an_absurd_value_is_an_episode_and_no_overflow() -> None:

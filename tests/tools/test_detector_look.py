@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tools.detector import Commotion, look, onset, rates, together
+from tools.detector import Commotion, characterise, onset, rates, together
 from tools.types import Series
 
 T = np.arange(600.0) * 60.0
@@ -27,11 +27,11 @@ def series(values: np.ndarray, name: str = "m") -> Series:
     ],
 )
 def test_the_kind_of_a_series_is_seen(values: np.ndarray, kind: str) -> None:
-    assert look(series(values)).kind == kind
+    assert characterise(series(values)).kind == kind
 
 
 def test_the_period_is_given_in_seconds() -> None:
-    seen = look(series(10 * np.sin(2 * np.pi * np.arange(600) / 60) + NOISE))
+    seen = characterise(series(10 * np.sin(2 * np.pi * np.arange(600) / 60) + NOISE))
     assert abs(seen.period_s - 3600.0) <= 120.0
 
 

@@ -7,7 +7,7 @@ from hypothesis.extra.numpy import arrays
 
 from tools.detector import (
     DetectorConfig,
-    Joint,
+    JointModel,
     Stream,
     detect,
     detect_joint,
@@ -129,8 +129,8 @@ def test_a_forecast_of_a_line_is_the_line(seed: int, level: float, slope: float)
 @given(seeds)
 def test_joint_scores_are_the_same_row_by_row_and_at_once(seed: int) -> None:
     rows = np.random.default_rng(seed).normal(size=(80, 4))
-    whole = Joint(rows[:50]).scores(rows[50:])
-    model = Joint(rows[:50])
+    whole = JointModel(rows[:50]).scores(rows[50:])
+    model = JointModel(rows[:50])
     parts = [model.scores(rows[i : i + 1]).alarm for i in range(50, 80)]
     np.testing.assert_allclose(np.concatenate(parts), whole.alarm)
     np.testing.assert_allclose(whole.shares.sum(axis=1), 1.0)

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tools.log_retriever import Miner, MinerConfig
-from tools.log_retriever.groups import Groups
+from tools.log_retriever.groups import MessageGroups
 from tools.log_retriever.masks import kind_of
 from tools.log_retriever.shapes import Phrase, shape_of
 
@@ -164,7 +164,7 @@ def test_the_frequent_templates_survive_forgetting() -> None:
 
 
 def test_a_merge_counts_the_lines_of_all_its_members() -> None:
-    groups = Groups(siblings=3, limit=100)
+    groups = MessageGroups(siblings=3, limit=100)
     for word in ("ann", "bob", "cy"):
         groups.place(shape_of(f"door opened by {word} with a key")).count += 2
     assert [group.count for group in groups.living()] == [6]

@@ -18,7 +18,7 @@ from tools.types import (
     Edge,
     Fact,
     FaultKind,
-    Outcome,
+    PlaybookOutcome,
     Ranking,
     Series,
     Term,
@@ -176,9 +176,11 @@ def test_a_plan_that_was_tried_or_rejected_is_not_proposed_again() -> None:
     assert "anna rejected it: not now" in third.reason
 
 
-def past(playbook_id: str, recovered: Sequence[bool], component: str = "pay") -> list[Outcome]:
+def past(
+    playbook_id: str, recovered: Sequence[bool], component: str = "pay"
+) -> list[PlaybookOutcome]:
     return [
-        Outcome(
+        PlaybookOutcome(
             playbook_id=playbook_id,
             fault_kind="memory_pressure",
             component=component,
@@ -198,7 +200,7 @@ def test_a_playbook_cools_down_on_the_component_it_ran_on() -> None:
     assert choose(CATALOGUE, ranking, FACTS, elsewhere, now=1100.0).playbook_id == "restart"
 
 
-def learned(history: Sequence[Outcome], arm: Literal["rules", "ml"] = "ml") -> Choice:
+def learned(history: Sequence[PlaybookOutcome], arm: Literal["rules", "ml"] = "ml") -> Choice:
     facts = {**FACTS, "kind:pay": "service"}
     return choose(CATALOGUE, located("pay", "memory_pressure"), facts, history, arm=arm)
 

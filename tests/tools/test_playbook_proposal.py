@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from knowledge_base import playbooks
-from tools.playbook_executor import Consulted, choose
+from tools.playbook_executor import ProposalContext, choose
 from tools.types import (
     Candidate,
     Choice,
@@ -66,7 +66,7 @@ def proposed(
     proposal = Proposal(
         playbook_id=playbook_id, parameters=parameters, evidence=cites, reason="because"
     )
-    consulted = Consulted(proposal=proposal, evidence=EVIDENCE, recalled=recalled)
+    consulted = ProposalContext(proposal=proposal, evidence=EVIDENCE, recalled=recalled)
     ranking = ranking or located()
     return choose(CATALOGUE, ranking, facts or {}, arm="llm", consulted=consulted)
 
@@ -177,7 +177,7 @@ def test_a_figure_is_the_declared_multiple_of_one_about_that_fact(
     proposal = Proposal(
         playbook_id="resize-pool", parameters={"pool_size": value}, evidence=("E9",)
     )
-    consulted = Consulted(
+    consulted = ProposalContext(
         proposal=proposal,
         evidence=(item("E9", "change", "pay", statement),),
         recalled={"resize-pool": "pool-exhausted"},

@@ -5,16 +5,16 @@ every analyzer over the state; `diagnose` ranks what they found.
 """
 
 from tools.cluster_inspector.diagnosis import diagnose, inspect
-from tools.cluster_inspector.findings import ClusterFinding, Diagnosis, Rule, Stage
-from tools.cluster_inspector.survey import next_looks, survey
+from tools.cluster_inspector.findings import ClusterDiagnosis, ClusterFinding, InspectorRule, Stage
+from tools.cluster_inspector.survey import next_queries, survey
 
 __all__ = [
     "ClusterFinding",
-    "Diagnosis",
-    "Rule",
+    "ClusterDiagnosis",
+    "InspectorRule",
     "Stage",
     "diagnose",
     "inspect",
-    "next_looks",
+    "next_queries",
     "survey",
 ]

@@ -4,26 +4,26 @@ from collections.abc import Iterator
 
 from tools.cluster_inspector.analyzers.scheduling import pending
 from tools.cluster_inspector.analyzers.storage import waits_for_volume
-from tools.cluster_inspector.config import Config
+from tools.cluster_inspector.config import InspectorConfig
 from tools.cluster_inspector.constraints import is_control_plane
 from tools.cluster_inspector.view import View, serves
-from tools.types import Look, Pod
+from tools.types import ClusterQuery, Pod
 
 FIRST = ("Pod", "Deployment", "Service", "Endpoints", "Node")
 """What every survey lists: it shows which objects are worth a closer look."""
 
 
-def listings(*kinds: str) -> Iterator[Look]:
+def listings(*kinds: str) -> Iterator[ClusterQuery]:
     """Listings of these kinds."""
-    return (Look(verb="list", kind=kind) for kind in kinds)
+    return (ClusterQuery(verb="list", kind=kind) for kind in kinds)
 
 
-def overview(view: View, config: Config) -> Iterator[Look]:
+def overview(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """The general listings."""
     return listings(*FIRST)
 
 
-def _one_each(view: View, config: Config) -> list[Pod]:
+def _one_each(view: View, config: InspectorConfig) -> list[Pod]:
     """One pod that does not work per application and status, the worst off first."""
     chosen: dict[str, Pod] = {}
     for pod in sorted(view.unready, key=lambda pod: (serves(pod), -(pod.restarts), pod.name)):
@@ -38,35 +38,35 @@ def _one_each(view: View, config: Config) -> list[Pod]:
     return kept[: 2 * config.per_kind]
 
 
-def broken_pods(view: View, config: Config) -> Iterator[Look]:
+def broken_pods(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """Describe pods that do not work: their events name most faults."""
     for pod in _one_each(view, config):
-        yield Look(verb="describe", kind="Pod", name=pod.name)
+        yield ClusterQuery(verb="describe", kind="Pod", name=pod.name)
 
 
-def unready_nodes(view: View, config: Config) -> Iterator[Look]:
+def unready_nodes(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """The services of a node that is not ready."""
     for node in view.state.nodes:
         if node.ready is False:
             for service in ("kubelet", "containerd"):
-                yield Look(verb="node_service", name=node.name, detail=service)
+                yield ClusterQuery(verb="node_service", name=node.name, detail=service)
 
 
-def silent_nodes(view: View, config: Config) -> Iterator[Look]:
+def silent_nodes(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """What a node that is not ready says of itself, where its services could not be asked."""
     for node in view.state.nodes:
         if node.ready is False and not node.conditions:
-            yield Look(verb="describe", kind="Node", name=node.name)
+            yield ClusterQuery(verb="describe", kind="Node", name=node.name)
 
 
-def unspoken_pods(view: View, config: Config) -> Iterator[Look]:
+def unspoken_pods(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """All events, where the description of a pod that does not work brought none."""
     for pod in _one_each(view, config):
         if pod.phase == "" and pod.name not in view.events:
             yield from listings("Event")
 
 
-def missing_pods(view: View, config: Config) -> Iterator[Look]:
+def missing_pods(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """The replica sets of workloads that lack pods: their events hold the refusals."""
     short = [
         name
@@ -76,15 +76,15 @@ def missing_pods(view: View, config: Config) -> Iterator[Look]:
     if not short:
         return
     if "ReplicaSet" not in view.state.listed:
-        yield Look(verb="list", kind="ReplicaSet")
+        yield ClusterQuery(verb="list", kind="ReplicaSet")
         return
     for name in short[: config.per_kind]:
         for item in view.replica_sets_of(name):
             if item.desired and (item.current or 0) < item.desired:
-                yield Look(verb="describe", kind="ReplicaSet", name=item.name)
+                yield ClusterQuery(verb="describe", kind="ReplicaSet", name=item.name)
 
 
-def unscheduled_pods(view: View, config: Config) -> Iterator[Look]:
+def unscheduled_pods(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """What a pending pod asks for, and what nodes and volumes offer."""
     for application, _, said in pending(view):
         if waits_for_volume(said):
@@ -93,47 +93,47 @@ def unscheduled_pods(view: View, config: Config) -> Iterator[Look]:
             else:
                 yield from listings("PersistentVolumeClaim", "PersistentVolume")
         else:
-            yield Look(verb="configuration")
-        yield Look(verb="manifest", name=application)
+            yield ClusterQuery(verb="configuration")
+        yield ClusterQuery(verb="manifest", name=application)
 
 
-def idle_scheduler(view: View, config: Config) -> Iterator[Look]:
+def idle_scheduler(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """Nobody spoke of a pending pod: ask for the scheduler."""
     for pod in view.unready:
-        described = Look(verb="describe", kind="Pod", name=pod.name) in view.state.looked
+        described = ClusterQuery(verb="describe", kind="Pod", name=pod.name) in view.state.looked
         spoken = any(e.reason == "FailedScheduling" for e in view.events.get(pod.name, ()))
         if pod.status == "Pending" and not pod.node and described and not spoken:
             for node in view.state.nodes:
                 if is_control_plane(node):
-                    yield Look(verb="node_service", name=node.name, detail="kube-scheduler")
+                    yield ClusterQuery(verb="node_service", name=node.name, detail="kube-scheduler")
 
 
-def stuck_nodes(view: View, config: Config) -> Iterator[Look]:
+def stuck_nodes(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """Pods that a node took and does not start: is its runtime alive?"""
     for pod in view.unready:
         if pod.node and pod.status.startswith(("ContainerCreating", "Init:", "PodInit", "Pending")):
             for service in ("containerd", "kubelet"):
-                yield Look(verb="node_service", name=pod.node, detail=service)
+                yield ClusterQuery(verb="node_service", name=pod.node, detail=service)
 
 
-def crashed_pods(view: View, config: Config) -> Iterator[Look]:
+def crashed_pods(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """The error lines and the manifest of what starts and fails."""
     for pod in _one_each(view, config):
         if pod.node and not pod.status.startswith(("Pending", "ContainerCreating", "Init")):
-            yield Look(verb="errors", name=view.application(pod.name))
+            yield ClusterQuery(verb="errors", name=view.application(pod.name))
     for pod in _one_each(view, config):
         if pod.node:
-            yield Look(verb="manifest", name=view.application(pod.name))
+            yield ClusterQuery(verb="manifest", name=view.application(pod.name))
 
 
-def probed_pods(view: View, config: Config) -> Iterator[Look]:
+def probed_pods(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """The declared probes and ports of what is called unhealthy."""
     for pod in _one_each(view, config):
         if any(event.reason == "Unhealthy" for event in view.events.get(pod.name, ())):
-            yield Look(verb="manifest", name=view.application(pod.name))
+            yield ClusterQuery(verb="manifest", name=view.application(pod.name))
 
 
-def odd_services(view: View, config: Config) -> Iterator[Look]:
+def odd_services(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """Services without endpoints though pods serve, or whose endpoints are at another port."""
     for service in view.state.services:
         endpoints = view.endpoints.get(service.name)
@@ -143,4 +143,4 @@ def odd_services(view: View, config: Config) -> Iterator[Look]:
         reached = {address.partition(":")[2] for address in endpoints.ready}
         plain = all(port.protocol == "TCP" for port in service.ports)
         if not endpoints.ready or reached - offered or not plain:
-            yield Look(verb="manifest", name=service.name)
+            yield ClusterQuery(verb="manifest", name=service.name)

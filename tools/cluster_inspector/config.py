@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from tools.types import Frozen
+from tools.types import FrozenModel
 
 
-class Config(Frozen):
+class InspectorConfig(FrozenModel):
     """How much to ask and to answer."""
 
     predictions: int = Field(default=3, ge=1)

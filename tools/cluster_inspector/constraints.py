@@ -19,10 +19,11 @@ def is_control_plane(node: Node) -> bool:
     return bool(CONTROL_PLANE_ROLES & (labelled | set(node.roles)))
 
 
-def holds(requirement: Requirement, labels: dict[str, str]) -> bool:
+def requirement_matches(requirement: Requirement, labels: dict[str, str]) -> bool:
     """One requirement of a label match, with the operators of node affinity.
 
-    >>> holds(Requirement(key="disk", operator="NotIn", values=("hdd",)), {"disk": "ssd"})
+    >>> not_hdd = Requirement(key="disk", operator="NotIn", values=("hdd",))
+    >>> requirement_matches(not_hdd, {"disk": "ssd"})
     True
     """
     value = labels.get(requirement.key)
@@ -58,7 +59,8 @@ def near(spec: PodSpec, node: Node) -> bool:
     if not spec.node_affinity:
         return True
     return any(
-        all(holds(requirement, node.labels) for requirement in term) for term in spec.node_affinity
+        all(requirement_matches(requirement, node.labels) for requirement in term)
+        for term in spec.node_affinity
     )
 
 

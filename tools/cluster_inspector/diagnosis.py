@@ -16,8 +16,8 @@ from tools.cluster_inspector.analyzers import (
     storage,
     unexplained,
 )
-from tools.cluster_inspector.config import Config
-from tools.cluster_inspector.findings import ClusterFinding, Diagnosis
+from tools.cluster_inspector.config import InspectorConfig
+from tools.cluster_inspector.findings import ClusterDiagnosis, ClusterFinding
 from tools.cluster_inspector.view import View
 from tools.types import ClusterState
 
@@ -83,15 +83,15 @@ def inspect(state: ClusterState) -> tuple[ClusterFinding, ...]:
     return tuple(sorted(best.values(), key=lambda found: -found.score))
 
 
-def diagnose(state: ClusterState, config: Config | None = None) -> Diagnosis:
+def diagnose(state: ClusterState, config: InspectorConfig | None = None) -> ClusterDiagnosis:
     """The likeliest causes first, each with object, rule, stage and evidence.
 
     >>> diagnose(ClusterState(namespace="shop")).reason
     'no rule is broken'
     """
-    config = config or Config()
+    config = config or InspectorConfig()
     ranked = inspect(state)
-    return Diagnosis(
+    return ClusterDiagnosis(
         predictions=ranked[: config.predictions],
         reason="" if ranked else "no rule is broken",
     )

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tools.types import FaultKind, Finding, Frozen, Window
+from tools.types import FaultKind, Finding, FrozenModel, Window
 
 Stage = Literal[
     "admission",  # the API server refused to create it
@@ -18,7 +18,7 @@ Stage = Literal[
 """Where on its way from manifest to serving an application is stopped."""
 
 
-class Rule(Frozen):
+class InspectorRule(FrozenModel):
     """One rule of the inspector: its id, the stage it belongs to and the fault it names."""
 
     id: str
@@ -27,7 +27,7 @@ class Rule(Frozen):
     title: str
 
 
-class ClusterFinding(Frozen):
+class ClusterFinding(FrozenModel):
     """One rule that an object breaks.
 
     `object` is `app/NAME`, `node/NAME` or `namespace/NAME`: what a person would repair. `kind` and
@@ -36,7 +36,7 @@ class ClusterFinding(Frozen):
     a symptom.
     """
 
-    rule: Rule
+    rule: InspectorRule
     object: str = Field(pattern=r"^(app|node|namespace)/.+$")
     kind: str
     name: str
@@ -73,7 +73,7 @@ class ClusterFinding(Frozen):
         )
 
 
-class Diagnosis(Frozen):
+class ClusterDiagnosis(FrozenModel):
     """Causes, the likeliest first, at most one per object and rule; `reason` when there is none."""
 
     predictions: tuple[ClusterFinding, ...] = ()

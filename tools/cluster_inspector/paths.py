@@ -4,39 +4,39 @@ import re
 from collections.abc import Iterator
 
 from tools.cluster_inspector.closer import listings
-from tools.cluster_inspector.config import Config
+from tools.cluster_inspector.config import InspectorConfig
 from tools.cluster_inspector.constraints import is_control_plane
 from tools.cluster_inspector.diagnosis import inspect
 from tools.cluster_inspector.signals import signals
 from tools.cluster_inspector.view import View
-from tools.types import LogExcerpt, Look, Service
+from tools.types import ClusterQuery, LogExcerpt, Service
 
 
-def alarms(view: View, config: Config) -> Iterator[Look]:
+def alarms(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """What fires."""
-    yield Look(verb="alerts")
+    yield ClusterQuery(verb="alerts")
 
 
-def slow_services(view: View, config: Config) -> Iterator[Look]:
+def slow_services(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """How slow all services are, and whom the slow ones call."""
     slow = [signal.owner for signal in signals(view) if signal.kind == "latency"]
     if slow:
-        yield Look(verb="metrics")
+        yield ClusterQuery(verb="metrics")
     for service in dict.fromkeys(slow):
         if service in view.workloads:
-            yield Look(verb="dependencies", name=service)
+            yield ClusterQuery(verb="dependencies", name=service)
 
 
-def orphans(view: View, config: Config) -> Iterator[Look]:
+def orphans(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """Workloads without a service: was one refused?"""
     missing = [name for name in view.workloads if name not in view.services]
     if missing and len(missing) < len(view.workloads):
         yield from listings("ResourceQuota")
         for name in missing[: config.per_kind]:
-            yield Look(verb="manifest", name=name)
+            yield ClusterQuery(verb="manifest", name=name)
 
 
-def _entries(view: View, config: Config) -> list[str]:
+def _entries(view: View, config: InspectorConfig) -> list[str]:
     """Applications with alerts, and those that users reach from outside."""
     open_ = [s for s in view.state.services if s.type in ("NodePort", "LoadBalancer")]
     reached = [n for service in open_ for n in view.workloads if service in view.services_of(n)]
@@ -45,12 +45,12 @@ def _entries(view: View, config: Config) -> list[str]:
     return list(dict.fromkeys([*list(dict.fromkeys(alerted))[:most], *reached[:most]]))
 
 
-def complaints(view: View, config: Config) -> Iterator[Look]:
+def complaints(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """The errors of the entry points: they name the callee that does not answer."""
     for name in _entries(view, config):
-        yield Look(verb="errors", name=name)
+        yield ClusterQuery(verb="errors", name=name)
     for name in _entries(view, config):
-        yield Look(verb="manifest", name=name)
+        yield ClusterQuery(verb="manifest", name=name)
 
 
 _LOST = re.compile(r"timeout|timed out|no such host|DeadlineExceeded", re.IGNORECASE)
@@ -65,17 +65,17 @@ def _spoken_of(view: View, line: LogExcerpt) -> Iterator[Service]:
             yield service
 
 
-def lost_wires(view: View, config: Config) -> Iterator[Look]:
+def lost_wires(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """A caller that times out on a service that serves: the proxy of its node may be dead."""
     for line in view.state.logs:
         if not _LOST.search(line.message):
             continue
         if any(view.healthy(service.name) for service in _spoken_of(view, line)):
             for pod in view.pods_by_application.get(line.component, ()):
-                yield Look(verb="node_service", name=pod.node, detail="kube-proxy")
+                yield ClusterQuery(verb="node_service", name=pod.node, detail="kube-proxy")
 
 
-def _named(view: View, config: Config) -> list[str]:
+def _named(view: View, config: InspectorConfig) -> list[str]:
     """Applications that error lines name, the most often named first."""
     named: dict[str, int] = {}
     for line in view.state.logs:
@@ -85,60 +85,60 @@ def _named(view: View, config: Config) -> list[str]:
     return sorted(named, key=lambda name: -named[name])[: 2 * config.per_kind]
 
 
-def named_in_errors(view: View, config: Config) -> Iterator[Look]:
+def named_in_errors(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """What the named applications declare and complain of."""
     for name in _named(view, config):
-        yield Look(verb="manifest", name=name)
+        yield ClusterQuery(verb="manifest", name=name)
     for name in _named(view, config):
-        yield Look(verb="errors", name=name)
+        yield ClusterQuery(verb="errors", name=name)
 
 
-def callers(view: View, config: Config) -> Iterator[Look]:
+def callers(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """Who calls the named applications: one of them may have a wrong address."""
     named = _named(view, config)
     for name in named[: config.per_kind]:
-        yield Look(verb="dependencies", name=name)
+        yield ClusterQuery(verb="dependencies", name=name)
     for edge in view.state.edges:
         if edge.callee in named and edge.caller in view.workloads:
-            yield Look(verb="manifest", name=edge.caller)
+            yield ClusterQuery(verb="manifest", name=edge.caller)
 
 
-def callees(view: View, config: Config) -> Iterator[Look]:
+def callees(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """The errors of whom the complaining entries call."""
     alerted = [a.service for a in view.state.alerts if a.service in view.workloads]
     entries = list(dict.fromkeys(alerted))[: config.per_kind]
     for name in entries:
-        yield Look(verb="dependencies", name=name)
+        yield ClusterQuery(verb="dependencies", name=name)
     for edge in view.state.edges:
         if edge.caller in entries and edge.callee in view.workloads:
-            yield Look(verb="errors", name=edge.callee)
+            yield ClusterQuery(verb="errors", name=edge.callee)
 
 
-def clients_of_databases(view: View, config: Config) -> Iterator[Look]:
+def clients_of_databases(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """Whose log speaks of a database, but not of which one: its settings say."""
     for found in inspect(view.state):
         if found.rule.id.startswith("database-"):
             for component in dict.fromkeys(line.component for line in view.state.logs):
-                yield Look(verb="manifest", name=component)
+                yield ClusterQuery(verb="manifest", name=component)
 
 
-def other_workloads(view: View, config: Config) -> Iterator[Look]:
+def other_workloads(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """Stateful sets, quotas and policies."""
     return listings("StatefulSet", "ResourceQuota", "NetworkPolicy")
 
 
-def node_services(view: View, config: Config) -> Iterator[Look]:
+def node_services(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """The services of every node, those first whose death leaves no trace among the objects."""
     for service in ("kube-proxy", "containerd", "kubelet"):
         for node in view.state.nodes:
             if not is_control_plane(node):
-                yield Look(verb="node_service", name=node.name, detail=service)
+                yield ClusterQuery(verb="node_service", name=node.name, detail=service)
 
 
-def everybody(view: View, config: Config) -> Iterator[Look]:
+def everybody(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """The errors of every application, when nothing else gave as much as a hint."""
     findings = inspect(view.state)
     if findings and findings[0].score >= config.hint:
         return
     for name in view.workloads:
-        yield Look(verb="errors", name=name)
+        yield ClusterQuery(verb="errors", name=name)

@@ -1,18 +1,20 @@
 """Every rule of the inspector: where it stops an application, and the kind of fault it names."""
 
-from tools.cluster_inspector.findings import ClusterFinding, Rule, Stage
+from tools.cluster_inspector.findings import ClusterFinding, InspectorRule, Stage
 from tools.log_retriever.sanitize import sanitize
 from tools.types import FaultKind
 
 
-def _stage(stage: Stage, kind: FaultKind, **titles: str) -> dict[str, Rule]:
+def _stage(stage: Stage, kind: FaultKind, **titles: str) -> dict[str, InspectorRule]:
     return {
-        (name := key.replace("_", "-")): Rule(id=name, stage=stage, fault_kind=kind, title=title)
+        (name := key.replace("_", "-")): InspectorRule(
+            id=name, stage=stage, fault_kind=kind, title=title
+        )
         for key, title in titles.items()
     }
 
 
-RULES: dict[str, Rule] = {
+RULES: dict[str, InspectorRule] = {
     **_stage(
         "admission",
         "admission",

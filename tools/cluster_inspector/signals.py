@@ -10,9 +10,9 @@ import numpy as np
 from tools.cluster_inspector.view import View
 from tools.types import Alert, Series
 
-SignalKind = Literal["latency", "throttled", "cpu", "memory", "loss", "errors", "silence"]
+ClusterSignalKind = Literal["latency", "throttled", "cpu", "memory", "loss", "errors", "silence"]
 
-_WORDS: tuple[tuple[str, SignalKind], ...] = (
+_WORDS: tuple[tuple[str, ClusterSignalKind], ...] = (
     (r"missing|vanish|absent", "silence"),
     (r"throttl|cfs", "throttled"),
     (r"retrans|packet.?loss|packet.?drop", "loss"),
@@ -25,11 +25,11 @@ _KINDS = tuple((re.compile(words, re.IGNORECASE), kind) for words, kind in _WORD
 
 
 @dataclass(frozen=True)
-class Signal:
+class ClusterSignal:
     """One measured quantity of one owner (`name` or `node:NAME`) that left its normal value."""
 
     owner: str
-    kind: SignalKind
+    kind: ClusterSignalKind
     metric: str
     normal: float | None
     current: float
@@ -48,7 +48,7 @@ class Signal:
         return self.current / self.normal
 
 
-def kind_of(text: str) -> SignalKind | None:
+def kind_of(text: str) -> ClusterSignalKind | None:
     """The kind of signal that a metric's or an alert's name speaks of.
 
     >>> kind_of("CPUThrottlingHigh"), kind_of("p90latency")
@@ -57,7 +57,7 @@ def kind_of(text: str) -> SignalKind | None:
     return next((kind for words, kind in _KINDS if words.search(text)), None)
 
 
-def _from_alert(alert: Alert) -> Signal | None:
+def _from_alert(alert: Alert) -> ClusterSignal | None:
     metric = alert.labels.get("metric", "")
     kind = kind_of(f"{alert.name} {metric}")
     node = alert.labels.get("node", "")
@@ -65,7 +65,7 @@ def _from_alert(alert: Alert) -> Signal | None:
     if kind is None or not owner or alert.status != "firing":
         return None
     normal = alert.annotations.get("normal", "")
-    return Signal(
+    return ClusterSignal(
         owner=owner,
         kind=kind,
         metric=metric.removeprefix(f"{owner}-") or alert.name,
@@ -75,7 +75,7 @@ def _from_alert(alert: Alert) -> Signal | None:
     )
 
 
-def signals(view: View) -> tuple[Signal, ...]:
+def signals(view: View) -> tuple[ClusterSignal, ...]:
     """Every signal of the state: latencies as measured where the series show it, else alerts."""
     measured = {(signal.owner, signal.metric): signal for signal in _series(view)}
     fired = [signal for signal in map(_from_alert, view.state.alerts) if signal is not None]
@@ -83,7 +83,7 @@ def signals(view: View) -> tuple[Signal, ...]:
     return (*kept, *measured.values())
 
 
-def _series(view: View) -> Iterator[Signal]:
+def _series(view: View) -> Iterator[ClusterSignal]:
     for series in view.state.series:
         if kind_of(series.metric) != "latency":
             continue
@@ -93,7 +93,9 @@ def _series(view: View) -> Iterator[Signal]:
         normal, current, noise = moved
         if current > SLOWER * normal and current > normal + noise:
             text = f"{series.owner} {series.metric}: {normal:g} -> {current:g} {series.unit}"
-            yield Signal(series.owner, "latency", series.metric, normal, current, text.strip())
+            yield ClusterSignal(
+                series.owner, "latency", series.metric, normal, current, text.strip()
+            )
 
 
 SLOWER = 1.5

@@ -16,7 +16,7 @@ from tools.cluster_inspector.closer import (
     unscheduled_pods,
     unspoken_pods,
 )
-from tools.cluster_inspector.config import Config
+from tools.cluster_inspector.config import InspectorConfig
 from tools.cluster_inspector.diagnosis import inspect
 from tools.cluster_inspector.paths import (
     alarms,
@@ -33,11 +33,11 @@ from tools.cluster_inspector.paths import (
     slow_services,
 )
 from tools.cluster_inspector.view import View
-from tools.types import ClusterState, Look
+from tools.types import ClusterQuery, ClusterState
 
-Step = Callable[[View, Config], Iterator[Look]]
+SurveyStep = Callable[[View, InspectorConfig], Iterator[ClusterQuery]]
 
-STEPS: tuple[Step, ...] = (
+STEPS: tuple[SurveyStep, ...] = (
     overview,
     broken_pods,
     unready_nodes,
@@ -66,13 +66,15 @@ STEPS: tuple[Step, ...] = (
 """From the general to the special; a step is taken only while no finding is sure enough."""
 
 
-def next_looks(state: ClusterState, config: Config | None = None) -> tuple[Look, ...]:
+def next_queries(
+    state: ClusterState, config: InspectorConfig | None = None
+) -> tuple[ClusterQuery, ...]:
     """The questions whose answers may change the diagnosis; empty when enough is known.
 
-    >>> next_looks(ClusterState(namespace="shop"))[0]
+    >>> next_queries(ClusterState(namespace="shop"))[0]
     Look(verb='list', kind='Pod', name='', detail='')
     """
-    config = config or Config()
+    config = config or InspectorConfig()
     view, asked = View(state), set(state.looked)
     findings = inspect(state)
     if findings and findings[0].score >= config.enough:
@@ -85,16 +87,16 @@ def next_looks(state: ClusterState, config: Config | None = None) -> tuple[Look,
 
 
 def survey(
-    look: Callable[[Sequence[Look]], ClusterState],
+    look: Callable[[Sequence[ClusterQuery]], ClusterState],
     start: ClusterState | None = None,
-    config: Config | None = None,
+    config: InspectorConfig | None = None,
 ) -> ClusterState:
     """Ask until nothing more is worth asking; `look` answers questions with what it found.
 
     What a manifest declares never overrides what was seen in the cluster.
     """
     state = start or ClusterState()
-    while looks := next_looks(state, config):
+    while looks := next_queries(state, config):
         for declared in (True, False):
             asked = tuple(item for item in looks if (item.verb == "manifest") is declared)
             if not asked:

@@ -3,10 +3,10 @@
 from tools.clusterer.cluster import Clusterer
 from tools.clusterer.config import ClustererConfig
 from tools.clusterer.decision import SUPPRESSED, Action, Decision
-from tools.clusterer.doubt import Doubt, PairJudge, Verdict
 from tools.clusterer.fingerprint import fingerprint
 from tools.clusterer.mute import Inhibition, MaintenanceWindow, Matcher, Silence
 from tools.clusterer.noise import NoiseModel
+from tools.clusterer.tie_break import PairDecision, TieBreaker, UncertainPair
 
 __all__ = [
     "SUPPRESSED",
@@ -14,13 +14,13 @@ __all__ = [
     "Clusterer",
     "ClustererConfig",
     "Decision",
-    "Doubt",
+    "UncertainPair",
     "Inhibition",
     "MaintenanceWindow",
     "Matcher",
     "NoiseModel",
-    "PairJudge",
+    "TieBreaker",
     "Silence",
-    "Verdict",
+    "PairDecision",
     "fingerprint",
 ]

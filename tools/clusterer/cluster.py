@@ -5,18 +5,18 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
+from tools.clusterer.admission_stage import AdmissionStage
+from tools.clusterer.call_paths import CallPaths
 from tools.clusterer.config import ClustererConfig
 from tools.clusterer.decision import SUPPRESSED, Action, Decision
-from tools.clusterer.door import Door
-from tools.clusterer.doubt import PairJudge
 from tools.clusterer.group import SEVERITIES, Group, Member
+from tools.clusterer.group_store import GroupStore
+from tools.clusterer.grouping import BurstGrouper, GroupAssignment
 from tools.clusterer.mute import Inhibition, MaintenanceWindow, Silence
 from tools.clusterer.noise import NoiseModel
-from tools.clusterer.placement import Place, Placement
-from tools.clusterer.reach import Reach
-from tools.clusterer.reading import Fresh, Reader
-from tools.clusterer.shelf import Shelf
-from tools.clusterer.surface import Surfacer
+from tools.clusterer.noise_filter import NoiseFilter
+from tools.clusterer.reading import AlertReader, UngroupedAlert
+from tools.clusterer.tie_break import TieBreaker
 from tools.types import Alert, AlertGroup, Timestamp, Topology
 
 
@@ -24,11 +24,11 @@ from tools.types import Alert, AlertGroup, Timestamp, Topology
 class Burst:
     """Alerts of one scope that need a place and start together, by their position in the batch."""
 
-    alerts: dict[int, Fresh] = field(default_factory=dict)
+    alerts: dict[int, UngroupedAlert] = field(default_factory=dict)
     fingerprints: set[str] = field(default_factory=set)
 
     @property
-    def first(self) -> Fresh:
+    def first(self) -> UngroupedAlert:
         """The one that opened the burst."""
         return next(iter(self.alerts.values()))
 
@@ -38,9 +38,9 @@ class Clusterer:
 
     Every alert passes, in this order: silences and windows, its own past (the same firing again,
     a flapping alert), declared inhibition, chronic noise, then a place by call path and time (see
-    `Placement`), and last the question whether its group is told (see `Surfacer`). A group that
-    is held as noise keeps its id and its alerts: it is told, with the decision `opened`, by the
-    first alert that makes it strange enough. The learned state (`noise`) may be handed from one
+    `BurstGrouper`), and last the question whether its group is told (see `NoiseFilter`). A group
+    that is held as noise keeps its id and its alerts: it is told, with the decision `opened`, by
+    the first alert that makes it strange enough. The learned state (`noise`) may be handed from one
     clusterer to the next.
 
     >>> from tools.types import Alert
@@ -58,17 +58,17 @@ class Clusterer:
         inhibitions: Sequence[Inhibition] = (),
         noise: NoiseModel | None = None,
         new_id: Callable[[], str] | None = None,
-        judge: PairJudge | None = None,
+        judge: TieBreaker | None = None,
     ) -> None:
         self._config = config or ClustererConfig()
-        self._shelf = Shelf(self._config.keep_groups)
+        self._shelf = GroupStore(self._config.keep_groups)
         unused = (name for n in count(1) if self._shelf.get(name := f"G{n}") is None)
         self._new_id = new_id or (lambda: next(unused))
-        self._reach = Reach(topology or Topology())
-        self._reader = Reader(self._reach, self._config)
-        self._placement = Placement(self._reach, self._config, judge)
-        self._surfacer = Surfacer(noise if noise is not None else NoiseModel(), self._config)
-        self._door = Door(
+        self._reach = CallPaths(topology or Topology())
+        self._reader = AlertReader(self._reach, self._config)
+        self._placement = BurstGrouper(self._reach, self._config, judge)
+        self._surfacer = NoiseFilter(noise if noise is not None else NoiseModel(), self._config)
+        self._door = AdmissionStage(
             self._config,
             silences,
             inhibitions,
@@ -155,7 +155,7 @@ class Clusterer:
                 group = Group(group_id, fresh.scope, fresh.at, fresh.at, surfaced=True)
                 self._shelf.put(group)
             if alert.status != "resolved" or alert.fingerprint not in group.members:
-                self._join(group, fresh, Place(group, "restored"))
+                self._join(group, fresh, GroupAssignment(group, "restored"))
                 self._surfacer.settle(group, fresh.at)
             if alert.status == "resolved":
                 self._door.resolve(alert, fresh.at if alert.ends_at is None else alert.ends_at)
@@ -182,7 +182,7 @@ class Clusterer:
         told = {group.id for group in candidates if group.surfaced}
         places = self._placement.place(list(burst.alerts.values()), candidates)
         new = self._opened(burst.first, places)
-        joined: list[tuple[int, Fresh, Group, str, Action]] = []
+        joined: list[tuple[int, UngroupedAlert, Group, str, Action]] = []
         for (index, fresh), place in zip(burst.alerts.items(), places, strict=True):
             group = place.group or new
             action = self._action(fresh, group)
@@ -196,7 +196,7 @@ class Clusterer:
             for index, fresh, group, reason, action in joined
         }
 
-    def _opened(self, first: Fresh, places: Sequence[Place]) -> Group:
+    def _opened(self, first: UngroupedAlert, places: Sequence[GroupAssignment]) -> Group:
         """The new group of a burst; it takes an id and a shelf only if an alert needs it."""
         if all(place.group is not None for place in places):
             return Group("", first.scope, first.at, first.at)
@@ -205,7 +205,13 @@ class Clusterer:
         return group
 
     def _told(
-        self, fresh: Fresh, group: Group, action: Action, reason: str, why: str, told: set[str]
+        self,
+        fresh: UngroupedAlert,
+        group: Group,
+        action: Action,
+        reason: str,
+        why: str,
+        told: set[str],
     ) -> Decision:
         """The decision on a placed alert; the first of a group that has become news opens it."""
         key = fresh.alert.fingerprint
@@ -216,7 +222,7 @@ class Clusterer:
         told.add(group.id)
         return Decision(key, "opened", group.id, f"{reason}; {why}", group.rank)
 
-    def _action(self, fresh: Fresh, group: Group) -> Action:
+    def _action(self, fresh: UngroupedAlert, group: Group) -> Action:
         """What joining a told group means: nothing new, a mere symptom of it, or news."""
         if fresh.alert.fingerprint in group.members:
             return "deduplicated"
@@ -226,7 +232,7 @@ class Clusterer:
             return "inhibited"
         return "attached"
 
-    def _join(self, group: Group, fresh: Fresh, place: Place) -> None:
+    def _join(self, group: Group, fresh: UngroupedAlert, place: GroupAssignment) -> None:
         alert, at = fresh.alert, fresh.at
         surprise = self._surfacer.surprise(alert, fresh.scope, at)
         group.add(Member(alert, at, fresh.suspect, place.reason, surprise, fresh.places))
@@ -235,7 +241,9 @@ class Clusterer:
         self._surfacer.observe(alert, fresh.scope, at)
         self._door.keep(alert, group, at)
 
-    def _correct(self, new: Group, places: Sequence[Place], others: Sequence[Group]) -> None:
+    def _correct(
+        self, new: Group, places: Sequence[GroupAssignment], others: Sequence[Group]
+    ) -> None:
         """Move what strayed into other groups before the roots of a new group were known."""
         roots = sorted({place.root for place in places if place.group is None and place.root})
         for root in roots if new.surfaced else ():

@@ -4,12 +4,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from tools.types import Frozen
+from tools.types import FrozenModel
 
 SECONDS_PER_DAY = 86400.0
 
 
-class ClustererConfig(Frozen):
+class ClustererConfig(FrozenModel):
     """How alerts are grouped; seconds throughout.
 
     `arm` chooses between declared rules alone (`rules`) and the learned noise and root splitting

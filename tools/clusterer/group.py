@@ -11,7 +11,7 @@ MOST_MEMBERS = 5_000
 """Alerts a group remembers one by one; of more it keeps the number."""
 
 SEVERITIES: tuple[Severity, ...] = ("low", "info", "warning", "high", "critical")
-Scope = tuple[str, ...]
+GroupScope = tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -36,7 +36,7 @@ class Group:
     """
 
     id: str
-    scope: Scope
+    scope: GroupScope
     first_at: Timestamp
     last_at: Timestamp
     members: dict[str, Member] = field(default_factory=dict)

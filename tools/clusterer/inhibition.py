@@ -9,7 +9,7 @@ from tools.types import Alert, Timestamp
 _Key = tuple[str, ...]
 
 
-class Source(NamedTuple):
+class InhibitionSource(NamedTuple):
     """A firing alert that inhibits others, until nobody repeated it in time."""
 
     fingerprint: str
@@ -28,14 +28,14 @@ class Inhibitor:
 
     def __init__(self, rules: Sequence[Inhibition]) -> None:
         self._rules = tuple(rules)
-        self._sources: list[dict[_Key, dict[str, Source]]] = [{} for _ in rules]
+        self._sources: list[dict[_Key, dict[str, InhibitionSource]]] = [{} for _ in rules]
 
     def fire(self, alert: Alert, until: Timestamp) -> None:
         """Remember an alert as a source of the rules it matches, while it fires."""
         if not self._rules:
             return
         labels = matching_labels(alert)
-        source = Source(alert.fingerprint, alert.name, alert.service, until)
+        source = InhibitionSource(alert.fingerprint, alert.name, alert.service, until)
         for rule, sources in zip(self._rules, self._sources, strict=True):
             if rule.is_source(labels):
                 sources.setdefault(rule.key(labels), {})[alert.fingerprint] = source
@@ -48,7 +48,7 @@ class Inhibitor:
         for rule, sources in zip(self._rules, self._sources, strict=True):
             sources.get(rule.key(labels), {}).pop(alert.fingerprint, None)
 
-    def source_of(self, alert: Alert, now: Timestamp) -> Source | None:
+    def source_of(self, alert: Alert, now: Timestamp) -> InhibitionSource | None:
         """A firing source that inhibits this alert."""
         if not self._rules:
             return None

@@ -8,13 +8,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, model_validator
 
-from tools.types import Alert, Frozen, Timestamp
+from tools.types import Alert, FrozenModel, Timestamp
 
 Operator = Literal["=", "!=", "=~", "!~"]
 _LONGEST = 4096
 
 
-class Matcher(Frozen):
+class Matcher(FrozenModel):
     """One condition on a label, in Alertmanager's four operators; a missing label is empty.
 
     >>> Matcher(label="service", operator="=~", value="cart|checkout").matches({"service": "cart"})
@@ -63,7 +63,7 @@ def matching_labels(alert: Alert) -> dict[str, str]:
     }
 
 
-class Silence(Frozen):
+class Silence(FrozenModel):
     """Matching alerts are kept but not told between `starts_at` and `ends_at`."""
 
     id: str
@@ -99,7 +99,7 @@ def _known(zone: str) -> str:
 Zone = Annotated[str, AfterValidator(_known)]
 
 
-class MaintenanceWindow(Frozen):
+class MaintenanceWindow(FrozenModel):
     """A silence that repeats by the wall clock of a time zone (it follows daylight saving).
 
     `start` and `minutes` say when it opens on each of `days` and how long it stays open; it may
@@ -139,7 +139,7 @@ class MaintenanceWindow(Frozen):
         )
 
 
-class Inhibition(Frozen):
+class Inhibition(FrozenModel):
     """While an alert matching `source` fires, one matching `target` is not told.
 
     Both must have equal values of every label in `equal`; an alert that matches both sides does

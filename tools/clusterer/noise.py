@@ -22,7 +22,7 @@ _PERIODS = 4
 _SURGE = 3.0
 _SURGE_FLOOR = 20
 
-Family = tuple[str, ...]
+AlertFamily = tuple[str, ...]
 """Scope and alert name: what fingerprints are pooled over while they are young."""
 
 
@@ -104,10 +104,10 @@ class NoiseModel:
     keep: int = 50_000
     started_at: Timestamp | None = None
     habits: dict[str, Habit] = field(default_factory=dict)
-    families: dict[Family, Habit] = field(default_factory=dict)
-    strangeness: dict[Family, tuple[Timestamp, list[float]]] = field(default_factory=dict)
+    families: dict[AlertFamily, Habit] = field(default_factory=dict)
+    strangeness: dict[AlertFamily, tuple[Timestamp, list[float]]] = field(default_factory=dict)
 
-    def observe(self, fingerprint: str, family: Family, at: Timestamp) -> bool:
+    def observe(self, fingerprint: str, family: AlertFamily, at: Timestamp) -> bool:
         """Learn one occurrence; True if it surges: far more a minute than it ever had."""
         habit = self.habits.get(fingerprint)
         if habit is None:
@@ -117,7 +117,7 @@ class NoiseModel:
             self.families.setdefault(family, Habit(kinds=1)).begin(at)
         return habit.tick(at)
 
-    def _meet(self, fingerprint: str, family: Family, at: Timestamp) -> Habit:
+    def _meet(self, fingerprint: str, family: AlertFamily, at: Timestamp) -> Habit:
         if self.started_at is None:
             self.started_at = at
         if len(self.habits) >= self.keep:
@@ -144,14 +144,14 @@ class NoiseModel:
         """Seconds since the first alert."""
         return 0.0 if self.started_at is None else max(0.0, at - self.started_at)
 
-    def surprise(self, fingerprint: str, family: Family, at: Timestamp) -> float:
+    def surprise(self, fingerprint: str, family: AlertFamily, at: Timestamp) -> float:
         """Nats of information in the alert showing up now; 0.1 for one that is on schedule."""
         habit = self.habits.get(fingerprint)
         if habit is not None and habit.on_schedule(at):
             return 0.1
         return -math.log(-math.expm1(-self.rate(fingerprint, family, at) * WINDOW))
 
-    def rate(self, fingerprint: str, family: Family, at: Timestamp) -> float:
+    def rate(self, fingerprint: str, family: AlertFamily, at: Timestamp) -> float:
         """Episodes a second, shrunk to those of the family."""
         habit, pooled = self.habits.get(fingerprint), self.families.get(family)
         watched = max(self.watched(at), _MIN_WATCHED)
@@ -159,12 +159,12 @@ class NoiseModel:
         own = habit.count(at) if habit else 0.0
         return (own + prior * _PRIOR_TIME + 0.02) / (watched + _PRIOR_TIME)
 
-    def family_count(self, family: Family, at: Timestamp) -> float:
+    def family_count(self, family: AlertFamily, at: Timestamp) -> float:
         """Episodes of all fingerprints of a family together."""
         habit = self.families.get(family)
         return habit.count(at) if habit else 0.0
 
-    def chronic(self, fingerprint: str, family: Family, at: Timestamp) -> bool:
+    def chronic(self, fingerprint: str, family: AlertFamily, at: Timestamp) -> bool:
         """Whether it fires so often (36 times a day), or so punctually, that it says nothing.
 
         Not before six hours of watching: an incident may be all the history there is.
@@ -203,7 +203,7 @@ class NoiseModel:
         if habit is not None:
             habit.real += 1.0
 
-    def learn_group(self, scope: Family, strangeness: float, at: Timestamp) -> None:
+    def learn_group(self, scope: AlertFamily, strangeness: float, at: Timestamp) -> None:
         """A group has ended with this strangeness."""
         then, bins = self.strangeness.get(scope, (at, [0.0] * _BINS))
         fade = _fade(at - then, GROUP_HALF_LIFE)
@@ -211,12 +211,12 @@ class NoiseModel:
         faded[_bin(strangeness)] += 1.0
         self.strangeness[scope] = (max(at, then), faded)
 
-    def as_strange(self, scope: Family, strangeness: float, at: Timestamp) -> float:
+    def as_strange(self, scope: AlertFamily, strangeness: float, at: Timestamp) -> float:
         """How many groups of this scope, as remembered, were at least this strange."""
         then, bins = self.strangeness.get(scope, (at, []))
         return sum(bins[_bin(strangeness) :]) * _fade(at - then, GROUP_HALF_LIFE)
 
-    def return_rate(self, scope: Family, strangeness: float, at: Timestamp) -> float:
+    def return_rate(self, scope: AlertFamily, strangeness: float, at: Timestamp) -> float:
         """Groups a day in this scope that are at least this strange, this one counted in."""
         days = self.watched(at, GROUP_HALF_LIFE) / 86400.0
         return (self.as_strange(scope, strangeness, at) + 1.0) / (days + GROUP_PRIOR)

@@ -2,16 +2,16 @@
 
 from dataclasses import dataclass
 
+from tools.clusterer.call_paths import CallPaths
 from tools.clusterer.config import ClustererConfig
-from tools.clusterer.group import Scope
-from tools.clusterer.reach import Reach
+from tools.clusterer.group import GroupScope
 from tools.clusterer.wording import accused, names_cause
 from tools.log_retriever.sanitize import sanitize
 from tools.types import Alert, Timestamp
 
 
 @dataclass(frozen=True, slots=True)
-class Fresh:
+class UngroupedAlert:
     """An alert that needs a place. `by_call`: it points past its own service at a callee.
 
     `places` says where it runs.
@@ -20,7 +20,7 @@ class Fresh:
 
     alert: Alert
     at: Timestamp
-    scope: Scope
+    scope: GroupScope
     suspect: str
     by_call: bool
     cause: bool
@@ -28,10 +28,10 @@ class Fresh:
     places: frozenset[str]
 
 
-class Reader:
+class AlertReader:
     """Reads alerts under one configuration and topology."""
 
-    def __init__(self, reach: Reach, config: ClustererConfig) -> None:
+    def __init__(self, reach: CallPaths, config: ClustererConfig) -> None:
         self._reach = reach
         self._config = config
 
@@ -40,15 +40,15 @@ class Reader:
         at = min(alert.starts_at, now)
         return at if now - at <= self._config.late else now
 
-    def scope(self, alert: Alert) -> Scope:
+    def scope(self, alert: Alert) -> GroupScope:
         """The values of the scope labels, empty where the alert does not carry one."""
         labels = alert.labels
         return tuple([labels.get(name, "") for name in self._config.scope_labels])
 
-    def fresh(self, alert: Alert, now: Timestamp) -> Fresh:
+    def fresh(self, alert: Alert, now: Timestamp) -> UngroupedAlert:
         """Everything at once."""
         suspect, by_call = accused(alert, self._config.callee_labels, self._reach.known)
-        return Fresh(
+        return UngroupedAlert(
             alert=alert,
             at=self.when(alert, now),
             scope=self.scope(alert),

@@ -1,7 +1,7 @@
 """Statistical detector: series in, anomalies with onset, direction, score and reason out."""
 
-from tools.detector.joint import Joint, JointScores, detect_joint
-from tools.detector.look import Character, gauge, look, rates
+from tools.detector.character import Character, characterise, gauge, rates
+from tools.detector.joint import JointModel, JointScores, detect_joint
 from tools.detector.model import (
     WATCH,
     DetectorArm,
@@ -24,7 +24,7 @@ __all__ = [
     "DetectorArm",
     "DetectorConfig",
     "Forecast",
-    "Joint",
+    "JointModel",
     "JointAnomaly",
     "JointScores",
     "Onset",
@@ -34,7 +34,7 @@ __all__ = [
     "detect_joint",
     "forecast",
     "gauge",
-    "look",
+    "characterise",
     "onset",
     "rates",
     "scores",

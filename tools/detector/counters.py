@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tools.detector.arms import ArmSetting
-from tools.detector.judge import IntArray, Judge, Judged
-from tools.detector.look import COUNTED, MOVING, RESET, RESETS, RESETS_PER_STEP
+from tools.detector.character import COUNTED, MOVING, RESET, RESETS, RESETS_PER_STEP
+from tools.detector.judge import ColumnScores, Judge, RowIndices
 from tools.detector.residuals import BoolArray
 from tools.types import FloatArray, Timestamp
 
@@ -50,29 +50,29 @@ def paced(
 
 
 @dataclass(frozen=True, slots=True)
-class Paced:
+class CounterRates:
     """The counters among the series of a column: which, their paces, and how those were judged."""
 
-    at: IntArray
+    at: RowIndices
     values: FloatArray
-    judged: Judged
+    judged: ColumnScores
     judge: Judge
-    rows: IntArray
+    rows: RowIndices
     """Their places in the judge."""
 
-    def band(self, which: IntArray) -> tuple[FloatArray, FloatArray]:
+    def band(self, which: RowIndices) -> tuple[FloatArray, FloatArray]:
         """Middle and half width of the paces expected of some of them."""
         return self.judge.band(self.rows[which], self.judged.level[which])
 
 
-class Counters:
+class CounterTracker:
     """Those of the series of a stream that may be counters, and their judge.
 
     The others cost nothing: most gauges show within a few points that they are none.
     """
 
     def __init__(self, arm: ArmSetting) -> None:
-        self.at: IntArray = np.empty(0, dtype=np.int64)
+        self.at: RowIndices = np.empty(0, dtype=np.int64)
         self._judge = Judge(arm, 0)
         self._value = np.empty(0)
         self._time = np.empty(0)
@@ -97,7 +97,7 @@ class Counters:
         self._rises = np.append(self._rises, nothing)
         self._falls = np.append(self._falls, nothing)
 
-    def step(self, t: Timestamp, values: FloatArray) -> "Paced | None":
+    def step(self, t: Timestamp, values: FloatArray) -> "CounterRates | None":
         """Take one value of every series of the stream (NaN: none); None while there is none."""
         if len(self.at) == 0:
             return None
@@ -123,7 +123,7 @@ class Counters:
         rows = np.flatnonzero(self._known >= COUNTED)
         if len(rows) == 0:
             return None
-        return Paced(self.at[rows], pace[rows], judged.some(rows), self._judge, rows)
+        return CounterRates(self.at[rows], pace[rows], judged.some(rows), self._judge, rows)
 
     def _keep(self, which: BoolArray) -> None:
         self.at = self.at[which]

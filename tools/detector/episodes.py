@@ -18,7 +18,7 @@ FIXED_SIGMAS = 4.0
 ONE = np.ones(1)
 
 
-class Point(NamedTuple):
+class ScoredPoint(NamedTuple):
     """One judged point of one series."""
 
     t: Timestamp
@@ -40,7 +40,7 @@ def threshold(gamma: FloatArray, config: DetectorConfig) -> FloatArray:
     return ratio_at(config.tail, gamma)
 
 
-def probability(point: Point, config: DetectorConfig) -> float:
+def probability(point: ScoredPoint, config: DetectorConfig) -> float:
     """Tail probability of a point: Pareto beyond the calibrated level, normal for `rules`."""
     if config.arm == "rules":
         return float(erfc(min(point.ratio * FIXED_SIGMAS, 37.0) / sqrt(2.0)))
@@ -54,9 +54,9 @@ class Episode:
     owner: str
     metric: str
     config: DetectorConfig
-    first: Point
-    worst: Point = field(init=False)
-    last: Point = field(init=False)
+    first: ScoredPoint
+    worst: ScoredPoint = field(init=False)
+    last: ScoredPoint = field(init=False)
     calm: int = field(init=False, default=0)
     turns: int = field(init=False, default=0)
     settled: float = field(init=False)
@@ -65,7 +65,7 @@ class Episode:
         self.worst = self.last = self.first
         self.settled = self.first.middle
 
-    def take(self, point: Point) -> bool:
+    def take(self, point: ScoredPoint) -> bool:
         """Add the next point; True when it ends the episode, or is of another measure."""
         if point.paced != self.first.paced:
             return True
@@ -80,7 +80,7 @@ class Episode:
         self.settled = point.middle
         return self.calm >= self.config.quiet
 
-    def _reach(self, point: Point) -> float:
+    def _reach(self, point: ScoredPoint) -> float:
         plain = self.config.arm == "rules" or self.config.tail == RATE
         return 1.0 if plain else float(ratio_at(self.config.tail, np.array([point.gamma]))[0])
 

@@ -42,7 +42,7 @@ class JointScores:
     shares: FloatArray
 
 
-class Joint:
+class JointModel:
     """What is normal for many series together; learned once, then row by row or at once.
 
     `resolution` is the smallest change that matters, in the series' own unit; by default one
@@ -142,7 +142,7 @@ def detect_joint(
     times, rows = side_by_side([one for one, _ in both])
     if len(train) < config.warmup or not len(rows):
         return []
-    model = Joint(train, config)
+    model = JointModel(train, config)
     judged = model.scores(np.vstack((train, rows)))
     ratio, gamma = _calibrated(judged.alarm, config)
     first = len(train)

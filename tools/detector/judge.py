@@ -10,10 +10,10 @@ from tools.detector.calibration import Calibration
 from tools.detector.residuals import FLOOR, TINY, BoolArray, Residuals
 from tools.types import FloatArray
 
-IntArray = NDArray[np.int64]
+RowIndices = NDArray[np.int64]
 
 
-class Judged(NamedTuple):
+class ColumnScores(NamedTuple):
     """A column as it was judged before it was learned from; `age` may stand for all series."""
 
     size: FloatArray
@@ -24,11 +24,11 @@ class Judged(NamedTuple):
     gamma: FloatArray
     age: FloatArray
 
-    def some(self, rows: IntArray) -> "Judged":
+    def some(self, rows: RowIndices) -> "ColumnScores":
         """The same of some of the series."""
         age = self.age[rows] if len(self.age) > 1 else self.age
         size, ratio, fires = self.size[rows], self.ratio[rows], self.fires[rows]
-        return Judged(
+        return ColumnScores(
             size, ratio, fires, self.signed[rows], self.level[rows], self.gamma[rows], age
         )
 
@@ -67,14 +67,14 @@ class Judge:
         held += [*self._recent, *self._residuals.before]
         return sum(value.nbytes for value in held if isinstance(value, np.ndarray))
 
-    def step(self, values: FloatArray, there: BoolArray | None) -> Judged:
+    def step(self, values: FloatArray, there: BoolArray | None) -> ColumnScores:
         """Judge one value per series, then learn from it; `there` None means all are finite."""
         age = self._residuals.age.copy()
         signed = self._residuals.step(values, there).sum(axis=0)
         size, fires = self._rising(signed, there)
         level, gamma = self._tail.level.copy(), self._tail.gamma.copy()
         ratio = self._tail.step(size, age, there) if self._arm.calibrated else size / level
-        return Judged(size, ratio, fires, signed, level, gamma, age)
+        return ColumnScores(size, ratio, fires, signed, level, gamma, age)
 
     def _rising(self, signed: FloatArray, there: BoolArray | None) -> tuple[FloatArray, BoolArray]:
         """Sizes of the departures, and which are larger than at the three points before."""
@@ -91,7 +91,7 @@ class Judge:
         ]
         return size, fires & there
 
-    def band(self, at: IntArray, tail: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def band(self, at: RowIndices, tail: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Middle and half width of what was expected of these series, by the levels `tail`."""
         level, scale = (part[:, at] for part in self._residuals.before)
         unit = scale + FLOOR * np.abs(level) + TINY

@@ -5,14 +5,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from tools.types import Anomaly, FloatArray, Frozen, Timestamp
+from tools.types import Anomaly, FloatArray, FrozenModel, Timestamp
 
 DetectorArm = Literal["rules", "ml"]
-AlertOn = Literal["every", "novel"]
+AlertCriterion = Literal["every", "novel"]
 """every departure · only one unlike all the series has shown before"""
 
 
-class DetectorConfig(Frozen):
+class DetectorConfig(FrozenModel):
     """One configuration for every series; the defaults are the measured ones.
 
     `tail` is the chance per point, under the series' normal behaviour, of an episode at least as
@@ -28,7 +28,7 @@ class DetectorConfig(Frozen):
     quiet: int = Field(default=5, ge=1)
     missing: float = Field(default=5.0, gt=1)
     flat: float = Field(default=3.0, gt=1)
-    alert_on: AlertOn = "every"
+    alert_on: AlertCriterion = "every"
     novelty: float = Field(default=0.72, gt=0)
     spacing: float = Field(default=0.07, gt=0, lt=1)
     horizon: int | None = Field(default=None, ge=1)
@@ -54,7 +54,7 @@ class PointScores:
     novelty: FloatArray
 
 
-class Onset(Frozen):
+class Onset(FrozenModel):
     """When an incident began, as the series say; `anomalies` are the strongest, worst first."""
 
     at: Timestamp
@@ -63,7 +63,7 @@ class Onset(Frozen):
     reason: str
 
 
-class Forecast(Frozen):
+class Forecast(FrozenModel):
     """Where a series is heading: the expected value and its band at `at`, and the crossing.
 
     `crosses_at` is when the middle of the forecast crosses the limit, `earliest` and `latest`
@@ -83,7 +83,7 @@ class Forecast(Frozen):
     reason: str
 
 
-class JointAnomaly(Frozen):
+class JointAnomaly(FrozenModel):
     """An episode of many series at once; `shares` says which took part and how much each."""
 
     onset: Timestamp

@@ -24,7 +24,7 @@ SETTLING = 10
 """Points before which the scales are not known and every state would look new."""
 
 
-class Memory:
+class StateMemory:
     """States of `width` residuals a series has been in; `distance` also learns."""
 
     def __init__(self, width: int, reach: float) -> None:
@@ -87,8 +87,8 @@ class Novelty:
     def __init__(self) -> None:
         self._residuals = Residuals(ALPHAS, 1)
         self._hours = HourProfile()
-        self._near = tuple(Memory(2, reach) for reach in REACHES)
-        self._far = tuple(Memory(3, reach) for reach in REACHES)
+        self._near = tuple(StateMemory(2, reach) for reach in REACHES)
+        self._far = tuple(StateMemory(3, reach) for reach in REACHES)
         self._equaliser = Equaliser()
 
     @property

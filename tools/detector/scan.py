@@ -7,12 +7,12 @@ import numpy as np
 from tools.detector.arms import SETTINGS
 from tools.detector.clean import ordered
 from tools.detector.counters import paced
-from tools.detector.episodes import Episode, Point, threshold
+from tools.detector.episodes import Episode, ScoredPoint, threshold
 from tools.detector.model import DEFAULT, DetectorConfig, PointScores
 from tools.detector.novelty import latest, novelties
 from tools.detector.residuals import BoolArray
-from tools.detector.silence import FLAT_LEAST, Silence
-from tools.detector.single import Single, Trace
+from tools.detector.series_scorer import SeriesScorer, SeriesScores
+from tools.detector.staleness import FLAT_LEAST, StalenessTracker
 from tools.types import Anomaly, FloatArray, Series
 
 
@@ -57,7 +57,7 @@ class _Seen:
 
     times: FloatArray
     levels: FloatArray
-    trace: Trace
+    trace: SeriesScores
     before: FloatArray
     values: FloatArray
     counter: BoolArray
@@ -74,7 +74,7 @@ def _seen(series: Series, baseline: Series | None, config: DetectorConfig) -> _S
         return _Seen(times, values, trace, before, values, np.zeros(len(values), dtype=np.bool_))
     counter, pace = counted[0][split:], counted[1]
     other, paces_before = _trace(pace[:split], pace[split:], config)
-    chosen = Trace(
+    chosen = SeriesScores(
         *(np.where(counter, b, a) for a, b in zip(astuple(trace), astuple(other), strict=True))
     )
     return _Seen(
@@ -90,9 +90,9 @@ def _seen(series: Series, baseline: Series | None, config: DetectorConfig) -> _S
 
 def _trace(
     past: FloatArray, values: FloatArray, config: DetectorConfig
-) -> tuple[Trace, FloatArray]:
+) -> tuple[SeriesScores, FloatArray]:
     """Every point judged, and how many finite values came before it."""
-    state = Single(SETTINGS[config.arm])
+    state = SeriesScorer(SETTINGS[config.arm])
     state.run(past)
     trace = state.run(values)
     finite = np.isfinite(values)
@@ -136,9 +136,9 @@ def _episodes(
     return found
 
 
-def _point(seen: _Seen, i: int) -> Point:
+def _point(seen: _Seen, i: int) -> ScoredPoint:
     trace = seen.trace
-    return Point(
+    return ScoredPoint(
         float(seen.times[i]),
         float(seen.values[i]),
         float(trace.ratio[i]),
@@ -157,7 +157,7 @@ def _voids(
     """Gaps and flat lines; the slow look is taken only where there can be one."""
     if len(times) < 3 or not _may_be_silent(times, values, config):
         return []
-    silence = Silence(1, config)
+    silence = StalenessTracker(1, config)
     found: dict[tuple[str, float], Anomaly] = {}
     for t, value in zip(times.tolist(), values, strict=True):
         there = np.array([value == value])

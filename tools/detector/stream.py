@@ -6,12 +6,12 @@ import numpy as np
 
 from tools.detector.arms import SETTINGS
 from tools.detector.clean import LARGEST
-from tools.detector.counters import Counters, Paced
-from tools.detector.episodes import Episode, Point, threshold
-from tools.detector.judge import IntArray, Judge, Judged
+from tools.detector.counters import CounterRates, CounterTracker
+from tools.detector.episodes import Episode, ScoredPoint, threshold
+from tools.detector.judge import ColumnScores, Judge, RowIndices
 from tools.detector.model import DEFAULT, DetectorConfig
 from tools.detector.residuals import BoolArray
-from tools.detector.silence import Silence
+from tools.detector.staleness import StalenessTracker
 from tools.types import Anomaly, FloatArray, Timestamp
 
 
@@ -46,9 +46,9 @@ class Stream:
         arm = SETTINGS[config.arm]
         n = len(self.names)
         self._levels = Judge(arm, n)
-        self._counters = Counters(arm)
+        self._counters = CounterTracker(arm)
         self._counters.extend(0, n)
-        self._silence = Silence(n, config)
+        self._silence = StalenessTracker(n, config)
         self.sizes = np.zeros(n)
         """The departures of the last column, without unit; what `Commotion` takes."""
         self._open: dict[int, Episode] = {}
@@ -99,7 +99,7 @@ class Stream:
         strange = self._strange(levels)
         if there is not None:
             strange &= there
-        points: dict[int, Point] = {}
+        points: dict[int, ScoredPoint] = {}
         if paces is not None:
             points = self._paced(t, paces)
             self.sizes = levels.size.copy()
@@ -116,12 +116,12 @@ class Stream:
             out.extend(self._advance(i, points[i]))
         return tuple(out)
 
-    def _strange(self, judged: Judged) -> BoolArray:
+    def _strange(self, judged: ColumnScores) -> BoolArray:
         """Where an episode may open."""
         far = judged.fires & (judged.ratio >= threshold(judged.gamma, self.config))
         return far & (judged.age >= self.config.warmup)
 
-    def _paced(self, t: Timestamp, paces: Paced) -> dict[int, Point]:
+    def _paced(self, t: Timestamp, paces: CounterRates) -> dict[int, ScoredPoint]:
         """The points of counters that open an episode or go on with one, by series."""
         strange = self._strange(paces.judged)
         opened = np.array([i in self._open for i in paces.at.tolist()], dtype=np.bool_)
@@ -132,7 +132,7 @@ class Stream:
         at = paces.at[rows]
         return _points(t, at, rows, paces.values, paces.judged, strange, band, paced=True)
 
-    def _advance(self, i: int, point: Point) -> list[Anomaly]:
+    def _advance(self, i: int, point: ScoredPoint) -> list[Anomaly]:
         present = self._open.get(i)
         if present is None:
             owner, metric = self.names[i]
@@ -167,18 +167,18 @@ class Stream:
 
 def _points(
     t: Timestamp,
-    series: IntArray,
-    rows: IntArray,
+    series: RowIndices,
+    rows: RowIndices,
     values: FloatArray,
-    judged: Judged,
+    judged: ColumnScores,
     strange: BoolArray,
     band: tuple[FloatArray, FloatArray],
     *,
     paced: bool,
-) -> dict[int, Point]:
+) -> dict[int, ScoredPoint]:
     middle, half = band
     return {
-        i: Point(
+        i: ScoredPoint(
             t,
             float(values[row]),
             float(judged.ratio[row]),

@@ -6,24 +6,24 @@ unlike any before, and `excerpt` (`redact`, then `sanitize`) makes text fit to l
 """
 
 from tools.log_retriever.changes import NoveltyConfig
-from tools.log_retriever.index import Hit, Index, IndexSize
-from tools.log_retriever.miner import Miner, MinerConfig, Parsed, Template, Variable
+from tools.log_retriever.index import Index, IndexSize, LogHit
+from tools.log_retriever.miner import Miner, MinerConfig, ParsedLine, Template, Variable
 from tools.log_retriever.novelty import novelty
 from tools.log_retriever.records import join_records
-from tools.log_retriever.redact import Redacted, Vault, excerpt, redact
+from tools.log_retriever.redact import RedactedText, Vault, excerpt, redact
 from tools.log_retriever.sanitize import sanitize
 from tools.log_retriever.sessions import OddSession, ServiceSessions, SessionConfig, odd_sessions
 
 __all__ = [
-    "Hit",
+    "LogHit",
     "Index",
     "IndexSize",
     "Miner",
     "MinerConfig",
     "NoveltyConfig",
     "OddSession",
-    "Parsed",
-    "Redacted",
+    "ParsedLine",
+    "RedactedText",
     "ServiceSessions",
     "SessionConfig",
     "Template",

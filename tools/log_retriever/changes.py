@@ -11,12 +11,12 @@ from pydantic import Field
 from tools.log_retriever.miner import MinerConfig
 from tools.log_retriever.significance import RateChange, dispersion_of, rate_change
 from tools.log_retriever.tallies import Tally, active_bins, exposure, in_bins
-from tools.types import Frozen, LogLine, Timestamp, Window
+from tools.types import FrozenModel, LogLine, Timestamp, Window
 
 NoveltyName = Literal["new_template", "frequency", "vanished", "burst"]
 
 
-class NoveltyConfig(Frozen):
+class NoveltyConfig(FrozenModel):
     """What counts as novel and how much is said.
 
     `false_discovery_rate` is the share of reported changes that may be chance; `bin_s` the width of
@@ -56,7 +56,7 @@ class Periods:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class TemplateChange:
     """One template's (or, with no template, one service's) change and how sure it is."""
 
     tally: Tally
@@ -82,13 +82,17 @@ def periods_of(
     )
 
 
-def changes_of(tallies: Sequence[Tally], periods: Periods, config: NoveltyConfig) -> list[Change]:
+def changes_of(
+    tallies: Sequence[Tally], periods: Periods, config: NoveltyConfig
+) -> list[TemplateChange]:
     """Every change of a template and of a service's volume, with its test, significant or not."""
     changes = [change for t in tallies if (change := _template_change(t, periods, config))]
     return changes + _volume_changes(tallies, periods, config)
 
 
-def _template_change(counted: Tally, periods: Periods, config: NoveltyConfig) -> Change | None:
+def _template_change(
+    counted: Tally, periods: Periods, config: NoveltyConfig
+) -> TemplateChange | None:
     service = counted.service
     if service not in periods.lines_after:
         return None
@@ -100,17 +104,17 @@ def _template_change(counted: Tally, periods: Periods, config: NoveltyConfig) ->
             test = RateChange(0.0, 1.0)
     start = periods.window.start
     if not b:
-        return Change(counted, "new_template", test, min(counted.after))
+        return TemplateChange(counted, "new_template", test, min(counted.after))
     if not a:
-        return Change(counted, "vanished", test, start)
+        return TemplateChange(counted, "vanished", test, start)
     ratio = (a / periods.after_s) / (b / periods.before_s)
     burst = _burst(counted, periods, config)
     if max(ratio, 1 / ratio) < config.min_ratio or (burst and burst.test.p_value < test.p_value):
         return burst
-    return Change(counted, "frequency", test, min(counted.after) if ratio > 1 else start)
+    return TemplateChange(counted, "frequency", test, min(counted.after) if ratio > 1 else start)
 
 
-def _burst(counted: Tally, periods: Periods, config: NoveltyConfig) -> Change | None:
+def _burst(counted: Tally, periods: Periods, config: NoveltyConfig) -> TemplateChange | None:
     """A short peak of a template, against its rate before and against its rate around the peak."""
     width, start = config.bin_s, periods.window.start
     after = Counter(math.floor((at - start) / width) for at in counted.after)
@@ -124,12 +128,12 @@ def _burst(counted: Tally, periods: Periods, config: NoveltyConfig) -> Change | 
     test = rate_change(count, peak, seconds, width, dispersion_of(usual))
     looks = max(1.0, periods.after_s / width)
     corrected = RateChange(test.statistic, min(1.0, test.p_value * looks))
-    return Change(counted, "burst", corrected, start + first * width, peak)
+    return TemplateChange(counted, "burst", corrected, start + first * width, peak)
 
 
 def _volume_changes(
     tallies: Sequence[Tally], periods: Periods, config: NoveltyConfig
-) -> list[Change]:
+) -> list[TemplateChange]:
     """Services that log more or less, or not at all, whatever they say."""
     whole: dict[str, Tally] = {}
     for counted in tallies:
@@ -145,5 +149,5 @@ def _volume_changes(
         if config.min_ratio > ratio > 1 / config.min_ratio:
             continue
         name: NoveltyName = "frequency" if a else "vanished"
-        changes.append(Change(total, name, test, periods.window.start))
+        changes.append(TemplateChange(total, name, test, periods.window.start))
     return changes

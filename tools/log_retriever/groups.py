@@ -7,7 +7,7 @@ merged, and a prefix tree finds the merged group for words never seen before.
 """
 
 from tools.log_retriever.masks import VARIABLE
-from tools.log_retriever.shapes import ANY, Phrase, Shape, Words
+from tools.log_retriever.shapes import ANY, MessageShape, Phrase, Words
 
 _MAX_WORDS = 64
 _MAX_STEPS = 256
@@ -15,7 +15,7 @@ _MIN_CONSTANTS = 2
 _END = ""
 
 
-class Group:
+class MessageGroup:
     """Messages with one template; `text` becomes more general as members join."""
 
     __slots__ = ("count", "identity", "into", "key", "text")
@@ -24,10 +24,10 @@ class Group:
         self.key = key
         self.text: Phrase | None = None
         self.count = 0
-        self.into: Group | None = None
+        self.into: MessageGroup | None = None
         self.identity: tuple[str, str] | None = None
 
-    def current(self) -> "Group":
+    def current(self) -> "MessageGroup":
         """The group this one has been merged into, or itself."""
         group = self
         while group.into is not None:
@@ -56,20 +56,20 @@ class _Node:
 
     def __init__(self) -> None:
         self.children: dict[str, _Node] = {}
-        self.group: Group | None = None
+        self.group: MessageGroup | None = None
 
 
-class Groups:
+class MessageGroups:
     """All groups of one miner."""
 
     def __init__(self, siblings: int | None, limit: int) -> None:
         self._siblings = siblings
         self._limit = limit
-        self._by_key: dict[Phrase, Group] = {}
-        self._beside: dict[tuple[Words, Words, Words], dict[str, Group]] = {}
+        self._by_key: dict[Phrase, MessageGroup] = {}
+        self._beside: dict[tuple[Words, Words, Words], dict[str, MessageGroup]] = {}
         self._trees: dict[Words, _Node] = {}
 
-    def place(self, shape: Shape) -> Group:
+    def place(self, shape: MessageShape) -> MessageGroup:
         """The group of a message, found or founded."""
         group = self._by_key.get(shape.key) or self._match(shape.key)
         if group is None:
@@ -81,7 +81,7 @@ class Groups:
         group.widen(shape.text, shape.short)
         return group
 
-    def living(self) -> list[Group]:
+    def living(self) -> list[MessageGroup]:
         """Every group that has not been merged into another."""
         return list({id(g): g for g in (x.current() for x in self._by_key.values())}.values())
 
@@ -89,7 +89,7 @@ class Groups:
         """Whether it is time to forget."""
         return len(self._by_key) > self._limit
 
-    def forget(self) -> list[Group]:
+    def forget(self) -> list[MessageGroup]:
         """Keep the more frequent half of the groups, drop all that was learnt of the others."""
         kept = sorted(self.living(), key=lambda g: -g.count)[: self._limit // 2]
         self._by_key = {group.key: group for group in kept}
@@ -99,11 +99,11 @@ class Groups:
             self._remember(group)
         return kept
 
-    def _found(self, key: Phrase) -> Group:
-        group = self._by_key[key] = Group(key)
+    def _found(self, key: Phrase) -> MessageGroup:
+        group = self._by_key[key] = MessageGroup(key)
         return group
 
-    def _match(self, key: Phrase) -> Group | None:
+    def _match(self, key: Phrase) -> MessageGroup | None:
         root = self._trees.get(key.gaps)
         if root is None:
             return None
@@ -121,13 +121,13 @@ class Groups:
                     stack.append((child, depth + 1))
         return None
 
-    def _remember(self, group: Group) -> None:
+    def _remember(self, group: MessageGroup) -> None:
         node = self._trees.setdefault(group.key.gaps, _Node())
         for word in group.key.words:
             node = node.children.setdefault(word, _Node())
         node.group = group
 
-    def _learn(self, group: Group, enough: int) -> None:
+    def _learn(self, group: MessageGroup, enough: int) -> None:
         """File the group beside those that differ in one word, and merge where there are enough."""
         words, gaps = group.key.words, group.key.gaps
         prose = [i for i, word in enumerate(words) if _has_letter(word)]
@@ -143,11 +143,11 @@ class Groups:
                 self._merge(key, list(beside.values()), enough)
                 return
 
-    def _merge(self, key: Phrase, members: list[Group], enough: int) -> None:
+    def _merge(self, key: Phrase, members: list[MessageGroup], enough: int) -> None:
         known = self._by_key.get(key)
         merged = known.current() if known else self._found(key)
         self._remember(merged)
-        for member in map(Group.current, members):
+        for member in map(MessageGroup.current, members):
             if member is merged or member.text is None:
                 continue
             member.into = merged

@@ -31,7 +31,7 @@ _LINE_COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
+class LogHit:
     """One line that answers a search; `score` (BM25, 0 without terms) grows with relevance."""
 
     line: LogLine
@@ -105,7 +105,7 @@ class Index:
         level: str | None = None,
         window: Window | None = None,
         limit: int = 20,
-    ) -> list[Hit]:
+    ) -> list[LogHit]:
         """Lines that hold every term of the query, best first, newer first among equals.
 
         An empty query asks for the newest lines, a template for lines with its words. `level` is
@@ -263,10 +263,10 @@ class Index:
         )
         return [LogLine(at, self._texts[s], self._texts[v], m, t) for at, s, v, m, t in rows]
 
-    def _ranked(self, lines: list[LogLine], terms: list[str]) -> list[Hit]:
+    def _ranked(self, lines: list[LogLine], terms: list[str]) -> list[LogHit]:
         weights = [(term, self._rarity(term)) for term in terms]
         scores = bm25([line.message for line in lines], weights)
-        hits = map(Hit, lines, scores)
+        hits = map(LogHit, lines, scores)
         return sorted(hits, key=lambda hit: (-hit.score, -hit.line.at))
 
     def _rarity(self, term: str) -> float:

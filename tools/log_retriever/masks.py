@@ -11,7 +11,7 @@ from typing import Literal
 VARIABLE = "\x01"
 """Stands for a value inside the miner; a control character, so no message can contain it."""
 
-Kind = Literal[
+VariableKind = Literal[
     "url", "email", "uuid", "ip", "mac", "host", "path", "hex", "timestamp", "size", "duration",
     "number", "boolean", "text", "word",
 ]  # fmt: skip
@@ -149,7 +149,7 @@ class TokenMasks(dict[str, str]):
         return masked
 
 
-_KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
+_KINDS: tuple[tuple[VariableKind, re.Pattern[str]], ...] = (
     ("url", _URL),
     ("email", _EMAIL),
     ("uuid", _UUID),
@@ -167,7 +167,7 @@ _KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
 )
 
 
-def kind_of(value: str) -> Kind:
+def kind_of(value: str) -> VariableKind:
     """What a value looks like.
 
     >>> kind_of("10.1.2.3:80"), kind_of("4.2 KB"), kind_of("/var/log")

@@ -7,20 +7,20 @@ from typing import NamedTuple
 
 from pydantic import Field
 
-from tools.log_retriever.groups import Group, Groups
+from tools.log_retriever.groups import MessageGroup, MessageGroups
 from tools.log_retriever.headers import Header
 from tools.log_retriever.layouts import Layouts
-from tools.log_retriever.masks import VARIABLE, Kind, TokenMasks, kind_of, mask_phrases
+from tools.log_retriever.masks import VARIABLE, TokenMasks, VariableKind, kind_of, mask_phrases
 from tools.log_retriever.records import gist
 from tools.log_retriever.sanitize import strip_controls
 from tools.log_retriever.shapes import shape_of
-from tools.types import Frozen, Timestamp
+from tools.types import FrozenModel, Timestamp
 
 PLACEHOLDER = "<*>"
 _SPACES = re.compile(r"\s+")
 
 
-class MinerConfig(Frozen):
+class MinerConfig(FrozenModel):
     """How templates are mined; the defaults are meant for every format.
 
     `siblings` is how many alternatives in one place make a word a value; None: its form alone
@@ -41,7 +41,7 @@ class MinerConfig(Frozen):
 class Variable:
     """A part of a line that changes, with what it looks like."""
 
-    kind: Kind
+    kind: VariableKind
     text: str
 
 
@@ -54,7 +54,7 @@ class Template:
     count: int
 
 
-class Parsed(NamedTuple):
+class ParsedLine(NamedTuple):
     """One line taken apart; what is costly and seldom asked for is computed when asked for."""
 
     template_id: str
@@ -123,18 +123,18 @@ class Miner:
 
     def __init__(self, config: MinerConfig | None = None) -> None:
         self._config = config or MinerConfig()
-        self._groups = Groups(self._config.siblings, self._config.max_templates)
+        self._groups = MessageGroups(self._config.siblings, self._config.max_templates)
         self._masks = TokenMasks(self._config.cache, self._config.max_token)
         self._layouts = Layouts()
-        self._lines: dict[str, Group] = {}
-        self._by_id: dict[str, Group] = {}
+        self._lines: dict[str, MessageGroup] = {}
+        self._by_id: dict[str, MessageGroup] = {}
 
-    def add(self, text: str) -> Parsed:
+    def add(self, text: str) -> ParsedLine:
         """Take one raw line: its header is recognised and set aside, the message is mined."""
         header, content = self._layouts.split(self._clean(text))
         return self._parse(header, content)
 
-    def add_content(self, content: str) -> Parsed:
+    def add_content(self, content: str) -> ParsedLine:
         """Take one message that has no header."""
         return self._parse(Header(), self._clean(content))
 
@@ -154,7 +154,7 @@ class Miner:
             text = gist(text)
         return text if text.isprintable() else strip_controls(text)
 
-    def _parse(self, header: Header, content: str) -> Parsed:
+    def _parse(self, header: Header, content: str) -> ParsedLine:
         masks = self._masks
         masked = " ".join([masks[token] for token in content.split()])
         group = self._lines.get(masked)
@@ -164,9 +164,9 @@ class Miner:
             group = self._lines[masked] = group.current()
         group.count += 1
         identity = group.identity or self._identity(group)
-        return Parsed(identity[0], identity[1], content, header, self._config.year)
+        return ParsedLine(identity[0], identity[1], content, header, self._config.year)
 
-    def _place(self, masked: str) -> Group:
+    def _place(self, masked: str) -> MessageGroup:
         if len(self._lines) >= self._config.cache:
             self._lines.clear()
         if self._groups.full():
@@ -179,7 +179,7 @@ class Miner:
         self._lines.clear()
         self._by_id = {self._identity(group)[0]: group for group in kept}
 
-    def _identity(self, group: Group) -> tuple[str, str]:
+    def _identity(self, group: MessageGroup) -> tuple[str, str]:
         if group.identity is None:
             text = str(group.text).replace(VARIABLE * 2, PLACEHOLDER).replace(VARIABLE, PLACEHOLDER)
             group.identity = (template_id(text), text)

@@ -4,7 +4,13 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 
-from tools.log_retriever.changes import Change, NoveltyConfig, Periods, changes_of, periods_of
+from tools.log_retriever.changes import (
+    NoveltyConfig,
+    Periods,
+    TemplateChange,
+    changes_of,
+    periods_of,
+)
 from tools.log_retriever.levels import level_name
 from tools.log_retriever.miner import template_id
 from tools.log_retriever.redact import Vault, excerpt
@@ -51,7 +57,9 @@ def novelty(
     return [_finding(change, periods, vault, config) for change in chosen]
 
 
-def _discovered(changes: Sequence[Change], tests: int, config: NoveltyConfig) -> list[Change]:
+def _discovered(
+    changes: Sequence[TemplateChange], tests: int, config: NoveltyConfig
+) -> list[TemplateChange]:
     found = discoveries([c.test.p_value for c in changes], tests, config.false_discovery_rate)
     return [
         change
@@ -60,7 +68,7 @@ def _discovered(changes: Sequence[Change], tests: int, config: NoveltyConfig) ->
     ]
 
 
-def _strength(change: Change, config: NoveltyConfig) -> float:
+def _strength(change: TemplateChange, config: NoveltyConfig) -> float:
     alarming = change.tally.level in _ALARMING
     if change.test.statistic < 0:
         weight = config.error_vanishes if alarming else config.line_vanishes
@@ -71,7 +79,7 @@ def _strength(change: Change, config: NoveltyConfig) -> float:
     return weight * -math.log10(change.test.p_value)
 
 
-def _capped(ranked: Sequence[Change], config: NoveltyConfig) -> list[Change]:
+def _capped(ranked: Sequence[TemplateChange], config: NoveltyConfig) -> list[TemplateChange]:
     told: dict[str, int] = defaultdict(int)
     chosen = []
     for change in ranked:
@@ -81,7 +89,9 @@ def _capped(ranked: Sequence[Change], config: NoveltyConfig) -> list[Change]:
     return chosen[: config.limit]
 
 
-def _finding(change: Change, periods: Periods, vault: Vault, config: NoveltyConfig) -> Finding:
+def _finding(
+    change: TemplateChange, periods: Periods, vault: Vault, config: NoveltyConfig
+) -> Finding:
     counted = change.tally
     a, b = len(counted.after), len(counted.before)
     rate_after, rate_before = 60 * a / periods.after_s, 60 * b / periods.before_s
@@ -126,7 +136,9 @@ def _query(counted: Tally) -> str:
     return f"service={counted.service} template={template_id(counted.template)}"
 
 
-def _statement(change: Change, periods: Periods, vault: Vault, config: NoveltyConfig) -> str:
+def _statement(
+    change: TemplateChange, periods: Periods, vault: Vault, config: NoveltyConfig
+) -> str:
     counted = change.tally
     said = f'"{excerpt(counted.template, vault, 120)}"' if counted.template else "lines of any kind"
     level = f" at {counted.level}" if counted.level else ""
@@ -146,7 +158,7 @@ def _errors_only(
     periods = periods_of([], lines, onset, config)
     vault = Vault()
     changes = [
-        Change(counted, "new_template", RateChange(0.0, 1.0), min(counted.after))
+        TemplateChange(counted, "new_template", RateChange(0.0, 1.0), min(counted.after))
         for counted in tally([], lines, config.miner)
     ]
     ranked = sorted(changes, key=lambda c: (-len(c.tally.after), c.tally.service, c.tally.template))

@@ -15,7 +15,7 @@ _TOKEN = re.compile(r"<[A-Z_]{3,16}_\d{1,9}>")
 
 
 @dataclass(frozen=True, slots=True)
-class Redacted:
+class RedactedText:
     """Text without its secrets, and what each token stood for (never leaves the process)."""
 
     text: str
@@ -154,7 +154,7 @@ def _finds(text: str) -> list[tuple[int, int, int, SecretKind]]:
     return sorted(found)
 
 
-def redact(text: str, vault: Vault | None = None) -> Redacted:
+def redact(text: str, vault: Vault | None = None) -> RedactedText:
     """Replace every secret by a numbered token; `restore` puts them back.
 
     Found are private keys, JSON web tokens, the keys of the usual clouds, authorization headers,
@@ -188,7 +188,7 @@ def redact(text: str, vault: Vault | None = None) -> Redacted:
 
     hidden: dict[str, str] = {}
     shown = "".join(_TOKEN.sub(hide, plain) + token for plain, token in pieces)
-    return Redacted(shown, secrets | hidden)
+    return RedactedText(shown, secrets | hidden)
 
 
 def excerpt(text: str, vault: Vault | None = None, limit: int = 300) -> str:

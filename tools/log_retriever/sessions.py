@@ -8,12 +8,12 @@ from pydantic import Field
 
 from tools.log_retriever.miner import Miner, MinerConfig
 from tools.log_retriever.significance import RateChange, rate_change
-from tools.types import Frozen, LogLine, Timestamp
+from tools.types import FrozenModel, LogLine, Timestamp
 
-Vector = frozenset[tuple[str, int]]
+SessionVector = frozenset[tuple[str, int]]
 
 
-class SessionConfig(Frozen):
+class SessionConfig(FrozenModel):
     """`max_count`: counts above it are alike, so that the length of a loop is no novelty."""
 
     max_count: int = Field(default=2, ge=1)
@@ -59,7 +59,7 @@ def odd_sessions(
     """
     config = config or SessionConfig()
     usual, later = _vectors(baseline, lines, config)
-    known: dict[str, Counter[Vector]] = defaultdict(Counter)
+    known: dict[str, Counter[SessionVector]] = defaultdict(Counter)
     for (service, _), (_, vector) in usual.items():
         known[service][vector] += 1
     totals: Counter[str] = Counter()
@@ -77,7 +77,7 @@ def odd_sessions(
     return services, odd[: config.limit]
 
 
-_Sessions = dict[tuple[str, str], tuple[Timestamp, Vector]]
+_Sessions = dict[tuple[str, str], tuple[Timestamp, SessionVector]]
 
 
 def _vectors(
@@ -107,7 +107,7 @@ def _sessions(lines: Sequence[tuple[LogLine, str]], config: SessionConfig) -> _S
 
 
 def _explained(
-    service: str, trace: str, at: Timestamp, vector: Vector, known: Counter[Vector]
+    service: str, trace: str, at: Timestamp, vector: SessionVector, known: Counter[SessionVector]
 ) -> OddSession:
     nearest = min(known, key=lambda usual: (len(usual ^ vector), -known[usual], sorted(usual)))
     have, usually = {t for t, _ in vector}, {t for t, _ in nearest}
@@ -116,7 +116,9 @@ def _explained(
     )
 
 
-def _judged(service: str, odd: int, sessions: int, known: Counter[Vector]) -> ServiceSessions:
+def _judged(
+    service: str, odd: int, sessions: int, known: Counter[SessionVector]
+) -> ServiceSessions:
     once = sum(count == 1 for count in known.values())
     before = known.total()
     test = rate_change(once, odd, before, sessions, 1.0)

@@ -50,7 +50,7 @@ class Phrase:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class MessageShape:
     """Two messages of one shape share a template. `key` has `VARIABLE` for words that may vary."""
 
     key: Phrase
@@ -58,7 +58,7 @@ class Shape:
     short: Phrase
 
 
-def shape_of(masked: str) -> Shape:
+def shape_of(masked: str) -> MessageShape:
     """The shape of a message: lists of values count as one, nameable instances as variable."""
     text = Phrase.of(masked)
     folded = _RUN.sub(_RUN_MARK, _fold(masked))
@@ -71,7 +71,7 @@ def shape_of(masked: str) -> Shape:
         varies = word and _may_vary(word, before, after, ahead)
         words.append(VARIABLE if varies else word)
         before, ahead = after, words[-1]
-    return Shape(Phrase(tuple(words), short.gaps), text, short)
+    return MessageShape(Phrase(tuple(words), short.gaps), text, short)
 
 
 def _fold(masked: str) -> str:

@@ -4,18 +4,18 @@ from tools.playbook_executor.choose import choose
 from tools.playbook_executor.errors import (
     ApprovalError,
     DigestError,
-    ExpiredError,
     ParameterError,
+    PlanExpiredError,
     PlaybookError,
     PreconditionError,
-    RefusedError,
     StepError,
+    StepRefusedError,
 )
 from tools.playbook_executor.fill import digest, fill
 from tools.playbook_executor.known import known
 from tools.playbook_executor.offers import Offer, offers_for
 from tools.playbook_executor.parse import parse, schema
-from tools.playbook_executor.proposal import Consulted
+from tools.playbook_executor.proposal import ProposalContext
 from tools.playbook_executor.run import (
     AUTOMATON,
     Policy,
@@ -32,15 +32,15 @@ __all__ = [
     "AUTOMATON",
     "ApprovalError",
     "ArgumentsError",
-    "Consulted",
+    "ProposalContext",
     "DigestError",
-    "ExpiredError",
+    "PlanExpiredError",
     "Offer",
     "ParameterError",
     "PlaybookError",
     "Policy",
     "PreconditionError",
-    "RefusedError",
+    "StepRefusedError",
     "StepError",
     "StepRunner",
     "Subject",

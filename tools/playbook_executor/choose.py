@@ -4,18 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from tools.playbook_executor.advice import what_to_check
-from tools.playbook_executor.offers import Offer, held_back, offers
+from tools.playbook_executor.offers import Offer, offer_with_bar, offers
 from tools.playbook_executor.outcomes import posterior
-from tools.playbook_executor.proposal import Consulted, weigh
+from tools.playbook_executor.proposal import ProposalContext, weigh
 from tools.playbook_executor.subject import Subject
 from tools.types import (
     Candidate,
     Choice,
-    Considered,
+    ConsideredPlaybook,
     Fact,
     FaultKind,
-    Outcome,
     Playbook,
+    PlaybookOutcome,
     Ranking,
     Timestamp,
 )
@@ -29,14 +29,14 @@ def choose(
     playbooks: Sequence[Playbook],
     ranking: Ranking,
     facts: Mapping[str, Fact],
-    history: Sequence[Outcome] = (),
+    history: Sequence[PlaybookOutcome] = (),
     *,
     arm: Arm = "rules",
     excluded: Mapping[str, str] = NOTHING,
     now: Timestamp | None = None,
     minimum_cases: int = 5,
     unrunnable: Mapping[str, str] = NOTHING,
-    consulted: Consulted | None = None,
+    consulted: ProposalContext | None = None,
 ) -> Choice:
     """A playbook for the first candidate of the ranking, with its parameters; or an abstention.
 
@@ -62,7 +62,7 @@ def choose(
     subject = Subject.of(first.component, facts)
     tried = {past.playbook_id for past in history if past.fault_kind == first.fault_kind}
     offered = [
-        held_back(offer, subject, history, {**unrunnable, **excluded}, now)
+        offer_with_bar(offer, subject, history, {**unrunnable, **excluded}, now)
         for offer in offers(playbooks, first.fault_kind, subject, tried if arm == "ml" else ())
     ]
     ready = [offer for offer in offered if not offer.obstacle]
@@ -88,7 +88,7 @@ def _by_outcomes(
     ready: Sequence[Offer],
     kind: FaultKind,
     subject: Subject,
-    history: Sequence[Outcome],
+    history: Sequence[PlaybookOutcome],
     minimum_cases: int,
 ) -> tuple[Offer | None, str]:
     """The offer that most surely works; of those without enough cases, the catalogue's first."""
@@ -155,9 +155,9 @@ def _unknown_kind(candidate: Candidate, arm: Arm) -> Choice:
     )
 
 
-def _considered(offer: Offer, taken: bool) -> Considered:
+def _considered(offer: Offer, taken: bool) -> ConsideredPlaybook:
     left = offer.obstacle or "another is preferred"
-    return Considered(
+    return ConsideredPlaybook(
         playbook_id=offer.playbook.id, taken=taken, reason="chosen" if taken else left
     )
 

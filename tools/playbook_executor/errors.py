@@ -21,25 +21,25 @@ class ParameterError(ValueError):
         self.problem = problem
 
 
-class RefusedError(Exception):
+class StepRefusedError(Exception):
     """The step must not be run. Nothing was done; the message says why."""
 
 
-class DigestError(RefusedError):
+class DigestError(StepRefusedError):
     """The plan is not the one that was approved, or was changed since."""
 
 
-class ExpiredError(RefusedError):
+class PlanExpiredError(StepRefusedError):
     """The plan or the approval is too old, or the clock contradicts them."""
 
 
-class ApprovalError(RefusedError):
+class ApprovalError(StepRefusedError):
     """No valid approval: rejected, another plan's, too few approvers, or without the right."""
 
 
-class StepError(RefusedError):
+class StepError(StepRefusedError):
     """There is no such step, it was run before, or an earlier one is missing."""
 
 
-class PreconditionError(RefusedError):
+class PreconditionError(StepRefusedError):
     """What had to be true of the target is not, or is not known."""

@@ -13,9 +13,9 @@ from tools.types import (
     Candidate,
     Fact,
     FaultKind,
-    Outcome,
     Parameter,
     Playbook,
+    PlaybookOutcome,
     Scalar,
     Timestamp,
 )
@@ -71,10 +71,10 @@ def offers(
     return sorted(found, key=lambda offer: offer.order)
 
 
-def held_back(
+def offer_with_bar(
     offer: Offer,
     subject: Subject,
-    history: Sequence[Outcome],
+    history: Sequence[PlaybookOutcome],
     excluded: Mapping[str, str],
     now: Timestamp | None,
 ) -> Offer:

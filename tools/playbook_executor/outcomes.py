@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tools.playbook_executor.subject import Subject
-from tools.types import FaultKind, Outcome
+from tools.types import FaultKind, PlaybookOutcome
 
 _GRID = np.linspace(0.0, 1.0, 4003)[1:-1]
 
@@ -44,7 +44,7 @@ def posterior(
     playbook_id: str,
     kind: FaultKind,
     subject: Subject,
-    history: Sequence[Outcome],
+    history: Sequence[PlaybookOutcome],
     minimum_cases: int,
 ) -> Posterior:
     """Count the nearest cases that are enough: this component's, its kind's, then the fault's.
@@ -65,7 +65,7 @@ def posterior(
     raise AssertionError("the widest neighbourhood is always taken")
 
 
-def _alike(cases: Sequence[Outcome], subject: Subject) -> list[Outcome]:
+def _alike(cases: Sequence[PlaybookOutcome], subject: Subject) -> list[PlaybookOutcome]:
     if subject.kind == "unknown":
         return []
     return [case for case in cases if case.component_kind == subject.kind]

@@ -9,7 +9,7 @@ from pydantic import JsonValue, ValidationError
 from tools.playbook_executor.errors import ParameterError, PlaybookError
 from tools.playbook_executor.fill import filled_steps
 from tools.playbook_executor.parameters import checked
-from tools.playbook_executor.strict_yaml import Document, Place, read
+from tools.playbook_executor.strict_yaml import YamlDocument, YamlPath, read
 from tools.playbook_executor.substitute import holes
 from tools.types import Parameter, Playbook, Scalar
 
@@ -39,14 +39,14 @@ def schema() -> dict[str, JsonValue]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
 
 
-def _explained(error: ValidationError, document: Document, source: str) -> PlaybookError:
+def _explained(error: ValidationError, document: YamlDocument, source: str) -> PlaybookError:
     first = error.errors(include_url=False)[0]
-    place: Place = tuple(first["loc"])
+    place: YamlPath = tuple(first["loc"])
     path = ".".join(str(part) for part in place)
     return PlaybookError(source, document.line(place), f"{path}: {first['msg']}")
 
 
-def _places(playbook: Playbook) -> Iterator[tuple[Place, JsonValue]]:
+def _places(playbook: Playbook) -> Iterator[tuple[YamlPath, JsonValue]]:
     """Every value of the playbook that may have holes, with its place."""
     for field in ("title", "expected_effect"):
         for language in ("en", "zh"):
@@ -64,7 +64,7 @@ def _places(playbook: Playbook) -> Iterator[tuple[Place, JsonValue]]:
         yield ("verification", "checks", index, "owner"), check.owner
 
 
-def _check_parameters(playbook: Playbook, document: Document, source: str) -> None:
+def _check_parameters(playbook: Playbook, document: YamlDocument, source: str) -> None:
     declared = {parameter.name: parameter for parameter in playbook.parameters}
     if len(declared) < len(playbook.parameters):
         line = document.line(("parameters",))
@@ -89,7 +89,7 @@ def _check_parameters(playbook: Playbook, document: Document, source: str) -> No
             raise PlaybookError(source, line, f"parameter {parameter.name!r} is never used")
 
 
-def _check_steps(playbook: Playbook, document: Document, source: str) -> None:
+def _check_steps(playbook: Playbook, document: YamlDocument, source: str) -> None:
     sample: dict[str, Scalar] = {}
     for index, parameter in enumerate(playbook.parameters):
         try:

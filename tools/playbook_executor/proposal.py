@@ -15,10 +15,10 @@ from tools.playbook_executor.parameters import checked
 from tools.playbook_executor.subject import Subject
 from tools.types import (
     Choice,
-    Considered,
+    ConsideredPlaybook,
     Evidence,
     EvidenceKind,
-    Frozen,
+    FrozenModel,
     Owner,
     Parameter,
     Proposal,
@@ -32,7 +32,7 @@ _NUMBER = re.compile(r"(?<![\w.\-/@:#])-?\d+(?:\.\d+)?(?![\w\-@:/#]|\.\d)", re.A
 _NO_PLAYBOOK = "something that is no playbook of the catalogue"
 
 
-class Consulted(Frozen):
+class ProposalContext(FrozenModel):
     """A proposal and what it is held against.
 
     `recalled` are trusted documents about the located cause: playbook id to the document's id.
@@ -45,7 +45,7 @@ class Consulted(Frozen):
 
 def weigh(
     choice: Choice,
-    consulted: Consulted,
+    consulted: ProposalContext,
     offered: Sequence[Offer],
     subject: Subject,
     catalogue: Collection[str],
@@ -84,7 +84,7 @@ def _remarked(choice: Choice, said: str, said_zh: str, about: str = "") -> Choic
     """The choice as it stands, with the model's remark beside it."""
     considered = choice.considered
     if about and about != _NO_PLAYBOOK:
-        row = Considered(playbook_id=about, taken=False, reason="a model would take it")
+        row = ConsideredPlaybook(playbook_id=about, taken=False, reason="a model would take it")
         considered = (*(one for one in considered if one.playbook_id != about), row)
     return choice.model_copy(
         update={
@@ -95,7 +95,7 @@ def _remarked(choice: Choice, said: str, said_zh: str, about: str = "") -> Choic
     )
 
 
-def _taken(choice: Choice, offer: Offer, consulted: Consulted) -> Choice:
+def _taken(choice: Choice, offer: Offer, consulted: ProposalContext) -> Choice:
     proposal, playbook = consulted.proposal, offer.playbook
     filled = {name: proposal.parameters[name] for name in offer.underived}
     values = ", ".join(f"{name}={value}" for name, value in filled.items())
@@ -120,7 +120,7 @@ def _taken(choice: Choice, offer: Offer, consulted: Consulted) -> Choice:
     )
 
 
-def _problems(offer: Offer | None, consulted: Consulted, subject: Subject) -> Iterator[str]:
+def _problems(offer: Offer | None, consulted: ProposalContext, subject: Subject) -> Iterator[str]:
     """Why the proposal does not count, first reason first."""
     if offer is None or offer.preference <= 0:
         yield f"it is not for this cause on a {subject.kind} component"
@@ -133,7 +133,7 @@ def _problems(offer: Offer | None, consulted: Consulted, subject: Subject) -> It
     yield from _parameter_problems(offer, consulted, subject)
 
 
-def _citation_problems(consulted: Consulted) -> Iterator[str]:
+def _citation_problems(consulted: ProposalContext) -> Iterator[str]:
     known = {item.id for item in consulted.evidence}
     if not consulted.proposal.evidence:
         yield "it cites no evidence"
@@ -141,7 +141,9 @@ def _citation_problems(consulted: Consulted) -> Iterator[str]:
         yield "it cites evidence that does not exist"
 
 
-def _parameter_problems(offer: Offer, consulted: Consulted, subject: Subject) -> Iterator[str]:
+def _parameter_problems(
+    offer: Offer, consulted: ProposalContext, subject: Subject
+) -> Iterator[str]:
     given, declared = consulted.proposal.parameters, {p.name: p for p in offer.playbook.parameters}
     if set(given) - set(declared):
         yield "it sets a parameter that is not declared"

@@ -7,7 +7,7 @@ from typing import Protocol
 from tools.playbook_executor.errors import (
     ApprovalError,
     DigestError,
-    ExpiredError,
+    PlanExpiredError,
     PreconditionError,
     StepError,
 )
@@ -17,7 +17,7 @@ from tools.playbook_executor.vocabulary import ArgumentsError, arguments
 from tools.types import (
     Approval,
     Fact,
-    Frozen,
+    FrozenModel,
     Plan,
     PlanStep,
     RiskClass,
@@ -40,7 +40,7 @@ AUTOMATON = "policy"
 """The name that an approval by the policy itself carries; no person may bear it."""
 
 
-class Policy(Frozen):
+class Policy(FrozenModel):
     """Who may approve, and how many it takes.
 
     `approvers` None leaves the right to the caller, who has checked it; an empty set lets nobody.
@@ -79,9 +79,9 @@ def check_approval(
     if digest(plan) != plan.digest or plan.id != plan_id(plan, plan.digest):
         raise DigestError(f"plan {plan.id!r} was changed after its digest was made")
     if not math.isfinite(now):
-        raise ExpiredError(f"the clock says {now!r}")
+        raise PlanExpiredError(f"the clock says {now!r}")
     if now > plan.expires_at:
-        raise ExpiredError(f"plan {plan.id!r} expired {now - plan.expires_at:.0f} s ago")
+        raise PlanExpiredError(f"plan {plan.id!r} expired {now - plan.expires_at:.0f} s ago")
     given = (approval,) if isinstance(approval, Approval) else tuple(approval)
     for one in given:
         _check_one(plan, one, now, policy)
@@ -108,7 +108,9 @@ def _check_one(plan: Plan, approval: Approval, now: Timestamp, policy: Policy) -
     # Made, then approved, then run: with the expiry above, this bounds the clock on both sides.
     early = decided < plan.created_at - _CLOCK_SLACK_S
     if not math.isfinite(decided) or early or decided > now + _CLOCK_SLACK_S:
-        raise ExpiredError(f"the approval's time {decided!r} does not fit the plan and the clock")
+        raise PlanExpiredError(
+            f"the approval's time {decided!r} does not fit the plan and the clock"
+        )
 
 
 def run_step(

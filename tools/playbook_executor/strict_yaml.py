@@ -15,7 +15,7 @@ from tools.playbook_executor.errors import PlaybookError
 MAX_CHARACTERS = 65_536
 MAX_DEPTH = 12
 
-Place = tuple[str | int, ...]
+YamlPath = tuple[str | int, ...]
 
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
 _NUMBER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})\.[0-9]{1,18}(?:[eE][-+]?[0-9]{1,2})?")
@@ -23,20 +23,20 @@ _WORDS: dict[str, JsonValue] = {"true": True, "false": False, "null": None, "~":
 
 
 @dataclass(frozen=True)
-class Document:
+class YamlDocument:
     """The value read, and the line of each place in it."""
 
     value: JsonValue
-    lines: dict[Place, int] = field(default_factory=dict)
+    lines: dict[YamlPath, int] = field(default_factory=dict)
 
-    def line(self, place: Place) -> int:
+    def line(self, place: YamlPath) -> int:
         """Line of the place, or of the nearest one around it."""
         while place and place not in self.lines:
             place = place[:-1]
         return self.lines.get(place, 1)
 
 
-def read(text: str, source: str) -> Document:
+def read(text: str, source: str) -> YamlDocument:
     """Read one document or raise `PlaybookError` with the line of what is not plain data.
 
     >>> read("a: [1, 'two', on]", "example").value
@@ -54,8 +54,8 @@ def read(text: str, source: str) -> Document:
         raise PlaybookError(source, 1, f"not YAML: {error}") from error
     if root is None:
         raise PlaybookError(source, 1, "empty document")
-    lines: dict[Place, int] = {}
-    return Document(_value(root, source, (), lines), lines)
+    lines: dict[YamlPath, int] = {}
+    return YamlDocument(_value(root, source, (), lines), lines)
 
 
 def _refuse_clever_events(text: str, source: str) -> None:
@@ -79,7 +79,7 @@ def _refuse_clever_events(text: str, source: str) -> None:
             raise PlaybookError(source, line, f"nested deeper than {MAX_DEPTH} levels")
 
 
-def _value(node: yaml.Node, source: str, place: Place, lines: dict[Place, int]) -> JsonValue:
+def _value(node: yaml.Node, source: str, place: YamlPath, lines: dict[YamlPath, int]) -> JsonValue:
     lines[place] = node.start_mark.line + 1
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, source, place, lines)
@@ -90,7 +90,7 @@ def _value(node: yaml.Node, source: str, place: Place, lines: dict[Place, int]) 
 
 
 def _mapping(
-    node: yaml.MappingNode, source: str, place: Place, lines: dict[Place, int]
+    node: yaml.MappingNode, source: str, place: YamlPath, lines: dict[YamlPath, int]
 ) -> dict[str, JsonValue]:
     found: dict[str, JsonValue] = {}
     for key_node, value_node in node.value:

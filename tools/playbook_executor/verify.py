@@ -16,8 +16,8 @@ from tools.types import (
     Owner,
     Series,
     Timestamp,
-    Verdict,
     Verification,
+    VerificationOutcome,
     Window,
 )
 
@@ -78,7 +78,7 @@ def verify(
     looks = [
         look
         for anomaly in watched
-        if (look := _look(anomaly, baseline, series, since, fresh_window)) is not None
+        if (look := _series_check(anomaly, baseline, series, since, fresh_window)) is not None
     ]
     failed = [check for check in verification.checks if not _holds(check, series, fresh_window)]
     return _judged(watched, looks, failed, bool(verification.checks))
@@ -128,7 +128,7 @@ def _step(series: Sequence[Series], anomaly: Anomaly) -> float:
     return float(np.median(np.diff(times))) if times.size > 1 else np.inf
 
 
-def _look(
+def _series_check(
     anomaly: Anomaly,
     baseline: Sequence[Series],
     series: Sequence[Series],
@@ -210,7 +210,7 @@ def _judged(
     has_checks: bool,
 ) -> Judgement:
     count = {state: sum(look.state == state for look in looks) for state in ("normal", "worse")}
-    verdict: Verdict = "unchanged"
+    verdict: VerificationOutcome = "unchanged"
     if 2 * len(looks) < len(watched) or not (watched or has_checks):
         verdict = "unknown"
     elif count["worse"] > count["normal"] and _harm(looks, count["worse"]):

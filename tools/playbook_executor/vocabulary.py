@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, TypeAdapter, ValidationError
 
-from tools.types import Frozen, MetricCheck, PlanStep, Scalar, StepAction
+from tools.types import FrozenModel, MetricCheck, PlanStep, Scalar, StepAction
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,118}[A-Za-z0-9])?")
 _OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:>-]{0,240}")
@@ -66,67 +66,69 @@ def _path(text: str) -> str:
     return text
 
 
-Name = Annotated[str, AfterValidator(name)]
+ResourceName = Annotated[str, AfterValidator(name)]
 OwnerName = Annotated[str, AfterValidator(owner)]
-Argument = Annotated[str, AfterValidator(_argument)]
+CommandArgument = Annotated[str, AfterValidator(_argument)]
 
 
-class Scale(Frozen):
+class ScaleArguments(FrozenModel):
     """Set the number of replicas of a deployment."""
 
     verb: Literal["scale"]
     kind: Literal["deployment"]
-    name: Name
+    name: ResourceName
     replicas: int = Field(ge=1, le=1000)
 
 
-class Rollout(Frozen):
+class RolloutArguments(FrozenModel):
     """Go back to the previous revision of a deployment, or restart it instance by instance."""
 
     verb: Literal["rollout_undo", "rollout_restart"]
     kind: Literal["deployment"]
-    name: Name
+    name: ResourceName
 
 
-class NodeVerb(Frozen):
+class NodeArguments(FrozenModel):
     """Take a node out of service (`drain` also evicts, `cordon` only stops new work) or back in."""
 
     verb: Literal["drain", "cordon", "uncordon"]
     kind: Literal["node"]
-    name: Name
+    name: ResourceName
 
 
-class Get(Frozen):
+class GetArguments(FrozenModel):
     """Read one object; changes nothing."""
 
     verb: Literal["get"]
     kind: Literal["deployment", "node"]
-    name: Name
+    name: ResourceName
 
 
-Kubernetes = Annotated[Scale | Rollout | NodeVerb | Get, Field(discriminator="verb")]
+KubernetesArguments = Annotated[
+    ScaleArguments | RolloutArguments | NodeArguments | GetArguments, Field(discriminator="verb")
+]
 
 
-class FeatureFlag(Frozen):
+class FeatureFlagArguments(FrozenModel):
     """Turn a feature of a service on or off."""
 
-    service: Name
-    flag: Name
+    service: ResourceName
+    flag: ResourceName
     value: bool
 
 
-class Config(Frozen):
+class ConfigArguments(FrozenModel):
     """Set one configuration value of a service; null takes the value away."""
 
-    service: Name
+    service: ResourceName
     key: Annotated[str, AfterValidator(_config_key)]
     value: Scalar | None
 
 
-class Command(Frozen):
+class CommandArguments(FrozenModel):
     """Run one allowed binary with these arguments; there is no shell."""
 
-    argv: tuple[Argument, ...] = Field(min_length=1, max_length=32)
+    argv: tuple[CommandArgument, ...] = Field(min_length=1, max_length=32)
 
     @property
     def binary(self) -> str:
@@ -134,49 +136,59 @@ class Command(Frozen):
         return binary(self.argv[0])
 
 
-class Http(Frozen):
+class HttpArguments(FrozenModel):
     """Call an address: `base` is a name of the runner's allow-list, `path` is plain."""
 
-    base: Name
+    base: ResourceName
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     path: Annotated[str, AfterValidator(_path)]
-    query: dict[Name, Scalar] = Field(default_factory=dict, max_length=16)
+    query: dict[ResourceName, Scalar] = Field(default_factory=dict, max_length=16)
     body: JsonValue = None
     expect: tuple[Annotated[int, Field(ge=100, le=599)], ...] = Field(default=(200,), min_length=1)
 
 
-class Wait(Frozen):
+class WaitArguments(FrozenModel):
     """Let time pass."""
 
     seconds: float = Field(ge=0, le=600)
 
 
-class Check(MetricCheck):
+class CheckArguments(MetricCheck):
     """Read one series and compare its latest value; a step that fails stops the plan."""
 
     owner: OwnerName
-    metric: Name
+    metric: ResourceName
 
 
-class Manual(Frozen):
+class ManualArguments(FrozenModel):
     """A person does this and confirms it."""
 
     instruction: str = Field(min_length=1, max_length=600)
 
 
-Arguments = (
-    Scale | Rollout | NodeVerb | Get | FeatureFlag | Config | Command | Http | Wait | Check | Manual
+StepArguments = (
+    ScaleArguments
+    | RolloutArguments
+    | NodeArguments
+    | GetArguments
+    | FeatureFlagArguments
+    | ConfigArguments
+    | CommandArguments
+    | HttpArguments
+    | WaitArguments
+    | CheckArguments
+    | ManualArguments
 )
 
-_SHAPES: dict[StepAction, TypeAdapter[Arguments]] = {
-    "kubernetes": TypeAdapter(Kubernetes),
-    "feature_flag": TypeAdapter(FeatureFlag),
-    "config": TypeAdapter(Config),
-    "command": TypeAdapter(Command),
-    "http": TypeAdapter(Http),
-    "wait": TypeAdapter(Wait),
-    "check": TypeAdapter(Check),
-    "manual": TypeAdapter(Manual),
+_SHAPES: dict[StepAction, TypeAdapter[StepArguments]] = {
+    "kubernetes": TypeAdapter(KubernetesArguments),
+    "feature_flag": TypeAdapter(FeatureFlagArguments),
+    "config": TypeAdapter(ConfigArguments),
+    "command": TypeAdapter(CommandArguments),
+    "http": TypeAdapter(HttpArguments),
+    "wait": TypeAdapter(WaitArguments),
+    "check": TypeAdapter(CheckArguments),
+    "manual": TypeAdapter(ManualArguments),
 }
 
 
@@ -184,7 +196,7 @@ class ArgumentsError(ValueError):
     """A step's arguments do not have the shape of its action."""
 
 
-def arguments(step: PlanStep) -> Arguments:
+def arguments(step: PlanStep) -> StepArguments:
     """Read a step's arguments as its action's type, or raise `ArgumentsError`.
 
     >>> arguments(PlanStep(index=0, title="t", action="wait", arguments={"seconds": 5}))
@@ -193,7 +205,7 @@ def arguments(step: PlanStep) -> Arguments:
     try:
         text = json.dumps(step.arguments, allow_nan=False)
         found = _SHAPES[step.action].validate_json(text, strict=True)
-        if isinstance(found, Command):
+        if isinstance(found, CommandArguments):
             binary(found.argv[0])
     except ValidationError as error:
         first = error.errors(include_url=False)[0]

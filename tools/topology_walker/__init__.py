@@ -6,7 +6,7 @@ questions about the service graph alone.
 """
 
 from tools.topology_walker.config import WalkerConfig
-from tools.topology_walker.explain import Step, WalkNode, explain_tree, walk
+from tools.topology_walker.explain import WalkEdge, WalkNode, explain_tree, walk
 from tools.topology_walker.graph import (
     blast_radius,
     critical_path,
@@ -20,7 +20,7 @@ from tools.topology_walker.places import places, shared_places
 from tools.topology_walker.ranking import rank
 
 __all__ = [
-    "Step",
+    "WalkEdge",
     "WalkNode",
     "WalkerConfig",
     "blast_radius",

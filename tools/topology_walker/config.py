@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from tools.types import Frozen
+from tools.types import FrozenModel
 
 
-class WalkerConfig(Frozen):
+class WalkerConfig(FrozenModel):
     """Limits of `observe`; every default is meant to hold for any system."""
 
     min_strength: float = Field(default=3.0, gt=0)

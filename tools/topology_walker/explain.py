@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from tools.topology_walker.graph import callees_of
-from tools.types import Evidence, Frozen, Owner, Ranking, Topology
+from tools.types import Evidence, FrozenModel, Owner, Ranking, Topology
 
 Mark = Literal["symptom", "cause", "between", "suspect"]
 
 
-class Step(Frozen):
+class WalkEdge(FrozenModel):
     """One edge of a walk and the evidence on it; `caller` is empty at the symptom."""
 
     caller: str
@@ -18,7 +18,7 @@ class Step(Frozen):
     evidence: tuple[str, ...] = ()
 
 
-class WalkNode(Frozen):
+class WalkNode(FrozenModel):
     """A component of the drawn walk. `edge_evidence` belongs to the edge from its parent."""
 
     component: str
@@ -31,19 +31,19 @@ class WalkNode(Frozen):
 
 def walk(
     topology: Topology, symptom: str, cause: str, evidence: Sequence[Evidence]
-) -> tuple[Step, ...]:
+) -> tuple[WalkEdge, ...]:
     """The path of calls from the symptom to the cause, each edge with its evidence.
 
     Among the shortest paths the one with the strongest edge evidence is taken; where no path of
     calls is known the cause stands in a single step, its caller the symptom.
     """
     on_edge = _by_subject(evidence)
-    first = Step(caller="", callee=symptom, evidence=_ids(on_edge, symptom))
+    first = WalkEdge(caller="", callee=symptom, evidence=_ids(on_edge, symptom))
     if symptom == cause:
         return (first,)
     path = _path(topology, symptom, cause, on_edge) or (symptom, cause)
     steps = (
-        Step(caller=a, callee=b, evidence=_ids(on_edge, f"{a}->{b}"))
+        WalkEdge(caller=a, callee=b, evidence=_ids(on_edge, f"{a}->{b}"))
         for a, b in zip(path, path[1:], strict=False)
     )
     return (first, *steps)

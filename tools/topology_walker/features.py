@@ -18,13 +18,15 @@ from tools.topology_walker.reported import (
     log_lines,
     scored_alerts,
 )
-from tools.topology_walker.scene import Feature, Figure, Figures, Row, Scene, keep, level
+from tools.topology_walker.scene import Feature, FeatureRow, Figure, Figures, Scene, keep, level
 from tools.topology_walker.signals import read
-from tools.topology_walker.telltale import measured, telltale
+from tools.topology_walker.signatures import measured, telltale
 from tools.types import Evidence, Owner, Timestamp, Topology
 
 
-def rows(evidence: Sequence[Evidence], topology: Topology, onset: Timestamp) -> dict[str, Row]:
+def rows(
+    evidence: Sequence[Evidence], topology: Topology, onset: Timestamp
+) -> dict[str, FeatureRow]:
     """All figures of all components that the topology or the evidence names."""
     scene = Scene(
         evidence,
@@ -35,7 +37,7 @@ def rows(evidence: Sequence[Evidence], topology: Topology, onset: Timestamp) -> 
         any(item.name in ("self_time", "wire_time") for item in evidence),
         _pages(evidence, topology),
     )
-    found: dict[str, Row] = {name: {} for name in scene.names}
+    found: dict[str, FeatureRow] = {name: {} for name in scene.names}
     for compute in _FIGURES:
         for (name, feature), figure in compute(scene).items():
             row = found.get(name)
@@ -57,7 +59,7 @@ _SUFFERED: tuple[Feature, ...] = (
 )
 
 
-def _explain_callers(found: dict[str, Row], scene: Scene) -> None:
+def _explain_callers(found: dict[str, FeatureRow], scene: Scene) -> None:
     """Take off what callers suffer from a component of which a reading is wrong by itself.
 
     A clock or a certificate is nobody's consequence, and the calls it spoils end at its callers.
@@ -74,7 +76,7 @@ def _explain_callers(found: dict[str, Row], scene: Scene) -> None:
 _ALONE = 0.4
 
 
-def _corroborated(row: Row) -> Row:
+def _corroborated(row: FeatureRow) -> FeatureRow:
     """A change of a component that shows nothing else counts less: most changes are harmless."""
     if "recent change" not in row or len(row) > 1:
         return row

@@ -8,9 +8,9 @@ from typing import get_args
 import numpy as np
 
 from tools.topology_walker.pressure import Pressure, is_wait
-from tools.topology_walker.scene import Feature, Row, level
-from tools.topology_walker.signals import Family, read
-from tools.topology_walker.telltale import Sign, stated_by
+from tools.topology_walker.scene import Feature, FeatureRow, level
+from tools.topology_walker.signals import MetricCategory, read
+from tools.topology_walker.signatures import SignatureMatch, stated_by
 from tools.types import Evidence, FaultKind, Owner
 
 _FULL = re.compile(r"used|usage|full|free|avail|inode")
@@ -39,7 +39,7 @@ _STATED = 0.3
 
 _AT_LIMIT = 90.0
 _ROSE = 1.1
-_LIMITS: dict[Family, float] = {"disk": 1.6, "memory": 1.5, "cpu": 1.25, "saturation": 1.0}
+_LIMITS: dict[MetricCategory, float] = {"disk": 1.6, "memory": 1.5, "cpu": 1.25, "saturation": 1.0}
 """A resource that rose to its limit explains the errors and the waiting at the component.
 
 In this order: who computes or swaps all the time also holds its connections longer.
@@ -86,7 +86,7 @@ _BY_CHANGE: dict[str, FaultKind] = {
 
 
 def fault_kind(
-    component: str, row: Row, evidence: Sequence[Evidence], told: Sequence[Sign]
+    component: str, row: FeatureRow, evidence: Sequence[Evidence], told: Sequence[SignatureMatch]
 ) -> FaultKind | None:
     """The kind most of the component's evidence speaks for; None where nothing does.
 
@@ -131,14 +131,14 @@ def _outside(component: str, evidence: Sequence[Evidence]) -> Iterable[tuple[Fau
                 yield "slow_dependency", value
 
 
-def _surge(row: Row) -> Iterable[tuple[FaultKind, float]]:
+def _surge(row: FeatureRow) -> Iterable[tuple[FaultKind, float]]:
     """More arrives at the front door than ever: the load explains what it fills."""
     if "more traffic" in row:
         yield "traffic_surge", _SURGE * row["more traffic"].value
 
 
 def _from_evidence(
-    component: str, row: Row, evidence: Sequence[Evidence], here: Sequence[Sign]
+    component: str, row: FeatureRow, evidence: Sequence[Evidence], here: Sequence[SignatureMatch]
 ) -> Iterable[tuple[FaultKind, float]]:
     pressure = Pressure(evidence)
     gone = any(sign.kind == "process_down" and sign.sure >= 1.0 for sign in here)

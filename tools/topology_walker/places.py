@@ -12,11 +12,11 @@ _LETTERS = "[bcdfghjklmnpqrstvwxz2456789]"
 _SET_HASH = re.compile(rf"-{_LETTERS}{{5,10}}$")
 _POD_HASH = re.compile(rf"-{_LETTERS}{{5,10}}-{_LETTERS}{{5}}$")
 
-Places = Mapping[str, Set[str]]
+WorkloadLocations = Mapping[str, Set[str]]
 """Per component, the places it runs in: `node:NAME` and `zone:NAME`."""
 
 
-def places(state: ClusterState) -> Places:
+def places(state: ClusterState) -> WorkloadLocations:
     """Where the pods of each workload run; pods that are not placed yet are nowhere."""
     zones = {node.name: node.labels.get(_ZONE, "") for node in state.nodes}
     found: dict[str, set[str]] = defaultdict(set)
@@ -28,7 +28,7 @@ def places(state: ClusterState) -> Places:
     return dict(found)
 
 
-def shared_places(running: Places, affected: Iterable[str]) -> tuple[str, ...]:
+def shared_places(running: WorkloadLocations, affected: Iterable[str]) -> tuple[str, ...]:
     """Places where all affected components run, those with the fewest others first.
 
     >>> running = {"cart": {"node:a", "zone:z"}, "db": {"node:a", "zone:z"}, "web": {"zone:z"}}

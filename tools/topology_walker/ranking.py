@@ -19,12 +19,12 @@ from pydantic import Field
 
 from tools.topology_walker.features import rows
 from tools.topology_walker.kinds import fault_kind
-from tools.topology_walker.scene import Feature, Row
-from tools.topology_walker.telltale import Sign, signs
-from tools.types import Candidate, Evidence, Frozen, Ranking, Term, Timestamp, Topology
+from tools.topology_walker.scene import Feature, FeatureRow
+from tools.topology_walker.signatures import SignatureMatch, signs
+from tools.types import Candidate, Evidence, FrozenModel, Ranking, Term, Timestamp, Topology
 
 
-class Model(Frozen):
+class RankingModel(FrozenModel):
     """Weights of the figures, the temperature that turns scores into chances, and the threshold."""
 
     weights: dict[Feature, float]
@@ -33,7 +33,7 @@ class Model(Frozen):
     about: dict[str, str] = Field(default_factory=dict)
 
 
-RULES = Model(
+RULES = RankingModel(
     weights={
         "telltale sign": 1.5,
         "own cpu": 1.0,
@@ -65,10 +65,10 @@ RULES = Model(
 
 
 @lru_cache(maxsize=1)
-def learned() -> Model:
+def learned() -> RankingModel:
     """The shipped weights of the `ml` arm."""
     text = (files("tools.topology_walker") / "learned.json").read_text(encoding="utf-8")
-    model = Model.model_validate(json.loads(text))
+    model = RankingModel.model_validate(json.loads(text))
     # A figure no recorded incident showed keeps its prior, which is the weight set by hand.
     return model.model_copy(update={"weights": {**RULES.weights, **model.weights}})
 
@@ -95,7 +95,7 @@ def rank(
         one.model_copy(update={"probability": chance})
         for one, chance in zip(candidates, chances, strict=True)
     )
-    reason = _doubt(ranked, model.abstain_below)
+    reason = _abstention_reason(ranked, model.abstain_below)
     return Ranking(
         candidates=ranked, abstained=bool(reason), reason=reason or _decided(ranked[0]), arm=arm
     )
@@ -103,9 +103,9 @@ def rank(
 
 def _candidate(
     name: str,
-    row: Row,
+    row: FeatureRow,
     evidence: Sequence[Evidence],
-    told: Sequence[Sign],
+    told: Sequence[SignatureMatch],
     weights: Mapping[Feature, float],
 ) -> Candidate:
     terms = [
@@ -144,7 +144,7 @@ def _chances(scores: Sequence[float], temperature: float) -> list[float]:
     return [float(p) for p in powers / powers.sum()]
 
 
-def _doubt(ranked: Sequence[Candidate], threshold: float) -> str:
+def _abstention_reason(ranked: Sequence[Candidate], threshold: float) -> str:
     """Why not to decide; empty where the evidence decides."""
     if not ranked or ranked[0].score <= 0:
         return "no evidence points at any component"

@@ -44,7 +44,7 @@ class Figure:
     evidence: tuple[str, ...]
 
 
-Row = dict[Feature, Figure]
+FeatureRow = dict[Feature, Figure]
 
 
 def level(z: float) -> float:

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from tools.types import FaultKind
 
-Family = Literal[
+MetricCategory = Literal[
     "cpu",
     "memory",
     "disk",
@@ -26,7 +26,7 @@ Family = Literal[
 ]
 
 # The first row that matches decides, so the narrower words stand first.
-_FAMILIES: tuple[tuple[Family, str], ...] = (
+_FAMILIES: tuple[tuple[MetricCategory, str], ...] = (
     ("certificate", r"cert.*(?:left|expir|remain|not_after)"),
     ("clock", r"time_(?:offset|skew|drift)|clock_(?:offset|skew|drift)|ntp_.*offset|timex_offset"),
     ("cache", r"cache.*miss|miss.*cache"),
@@ -51,10 +51,10 @@ _QUANTILE = re.compile(r"(?:^|_)(p\d\d|average|mean|avg|max)(?=_|$)")
 Side = Literal["caller", "callee", "gap", "own"]
 
 
-class Signal(NamedTuple):
+class MetricSemantics(NamedTuple):
     """A metric's name, read."""
 
-    family: Family
+    family: MetricCategory
     side: Side
     version: str
     quantile: str
@@ -67,7 +67,7 @@ class Signal(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def read(metric: str) -> Signal:
+def read(metric: str) -> MetricSemantics:
     """Read a metric's name.
 
     >>> read("callee_v2_latency_ms").family, read("callee_v2_latency_ms").version
@@ -77,12 +77,12 @@ def read(metric: str) -> Signal:
     """
     name = re.sub(r"[^a-z0-9]+", "_", metric.lower())
     named = (family for family, words in _FAMILIES if re.search(words, name))
-    family: Family = next(named, "other")
+    family: MetricCategory = next(named, "other")
     side = _SIDE.match(name)
     version = _VERSION.search(name)
     quantile = _QUANTILE.search(name)
     where = side[1] if side else "own"
-    return Signal(
+    return MetricSemantics(
         family=family,
         side=_SIDES.get(where, "own"),
         version=f"v{version[1]}" if version else "",

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
-from tools.types.base import Frozen, Timestamp
+from tools.types.base import FrozenModel, Timestamp
 from tools.types.conditions import Precondition, Verification
 
 RiskClass = Literal["A", "B", "C"]
@@ -15,7 +15,7 @@ StepAction = Literal[
 ]
 
 
-class PlanStep(Frozen):
+class PlanStep(FrozenModel):
     """One step as it will be run: every parameter filled in, nothing left to substitute."""
 
     index: int = Field(ge=0)
@@ -27,7 +27,7 @@ class PlanStep(Frozen):
     timeout_s: float = Field(default=30.0, gt=0, le=600)
 
 
-class Plan(Frozen):
+class Plan(FrozenModel):
     """A filled playbook. `digest` is the SHA-256 a person approves; the executor checks it.
 
     The digest covers every other field but `id`, which is made of it.
@@ -57,7 +57,7 @@ class Plan(Frozen):
     digest: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
-class Approval(Frozen):
+class Approval(FrozenModel):
     """A person's decision on one digest. `reason` is required to reject."""
 
     plan_id: str
@@ -68,7 +68,7 @@ class Approval(Frozen):
     decided_at: Timestamp
 
 
-class StepResult(Frozen):
+class StepResult(FrozenModel):
     """What a runner reports of one step."""
 
     key: str
@@ -80,4 +80,4 @@ class StepResult(Frozen):
     ended_at: Timestamp
 
 
-Verdict = Literal["recovered", "unchanged", "worse", "unknown"]
+VerificationOutcome = Literal["recovered", "unchanged", "worse", "unknown"]

@@ -10,13 +10,13 @@ Timestamp = float
 """Seconds since the Unix epoch, UTC. The one representation of time inside; text at the doors."""
 
 
-class Frozen(BaseModel):
+class FrozenModel(BaseModel):
     """A value: immutable, compared by content, refusing fields it does not know."""
 
     model_config = type_config
 
 
-class Window(Frozen):
+class Window(FrozenModel):
     """A closed interval of time, `start <= t <= end`, in Unix seconds."""
 
     start: Timestamp

@@ -5,9 +5,10 @@ from typing import Literal, TypeVar
 
 from pydantic import Field
 
-from tools.types.base import Frozen, Timestamp
+from tools.types.base import FrozenModel, Timestamp
 from tools.types.cluster_objects import (
     Claim,
+    ConfigValues,
     Endpoints,
     KubeObject,
     NetworkPolicy,
@@ -16,13 +17,12 @@ from tools.types.cluster_objects import (
     Quota,
     Route,
     Service,
-    Settings,
     Volume,
     Workload,
 )
 from tools.types.telemetry import Alert, Edge, Series
 
-LookVerb = Literal[
+ClusterQueryVerb = Literal[
     "list",  # all objects of a kind in the namespace
     "describe",  # one object with its events
     "manifest",  # the declared objects of one application
@@ -37,16 +37,16 @@ LookVerb = Literal[
 ]
 
 
-class Look(Frozen):
+class ClusterQuery(FrozenModel):
     """One question to the cluster; a survey asks each at most once."""
 
-    verb: LookVerb
+    verb: ClusterQueryVerb
     kind: str = ""
     name: str = ""
     detail: str = ""  # the port of `connect`, the service of `node_service`
 
 
-class KubeEvent(Frozen):
+class KubeEvent(FrozenModel):
     """An event; `kind` and `object` name what it is about, `age` is seconds since last seen."""
 
     kind: str
@@ -59,7 +59,7 @@ class KubeEvent(Frozen):
     age: float | None = None
 
 
-class Connection(Frozen):
+class Connection(FrozenModel):
     """One attempt to reach a service's port from inside."""
 
     service: str
@@ -68,7 +68,7 @@ class Connection(Frozen):
     detail: str = ""
 
 
-class NodeService(Frozen):
+class NodeService(FrozenModel):
     """A daemon of a node (kubelet, containerd, kube-proxy, kube-scheduler ...) and its state."""
 
     node: str
@@ -77,7 +77,7 @@ class NodeService(Frozen):
     detail: str = ""
 
 
-class LogExcerpt(Frozen):
+class LogExcerpt(FrozenModel):
     """Lines of one kind that an application wrote; `count` of them in the window. Untrusted."""
 
     component: str
@@ -98,7 +98,7 @@ def _merge(before: Iterable[_Named], after: Iterable[_Named]) -> tuple[_Named, .
     return tuple(kept.values())
 
 
-class ClusterState(Frozen, arbitrary_types_allowed=True):
+class ClusterState(FrozenModel, arbitrary_types_allowed=True):
     """What is known of one namespace and the nodes under it.
 
     `listed` maps an object kind to the names of all its objects; a kind that is missing there was
@@ -115,7 +115,7 @@ class ClusterState(Frozen, arbitrary_types_allowed=True):
     volumes: tuple[Volume, ...] = ()
     quotas: tuple[Quota, ...] = ()
     policies: tuple[NetworkPolicy, ...] = ()
-    settings: tuple[Settings, ...] = ()
+    settings: tuple[ConfigValues, ...] = ()
     routes: tuple[Route, ...] = ()
     nodes: tuple[Node, ...] = ()
     listed: dict[str, tuple[str, ...]] = Field(default_factory=dict)
@@ -127,7 +127,7 @@ class ClusterState(Frozen, arbitrary_types_allowed=True):
     alerts: tuple[Alert, ...] = ()
     edges: tuple[Edge, ...] = ()
     series: tuple[Series, ...] = ()
-    looked: tuple[Look, ...] = ()
+    looked: tuple[ClusterQuery, ...] = ()
 
     def plus(self, found: "ClusterState") -> "ClusterState":
         """This state and what one more look found; where both know a field, `found` wins."""

@@ -8,10 +8,10 @@ from typing import Literal, Self
 
 from pydantic import Field
 
-from tools.types.base import Frozen
+from tools.types.base import FrozenModel
 
 
-class KubeObject(Frozen):
+class KubeObject(FrozenModel):
     """What every object has."""
 
     name: str
@@ -22,7 +22,7 @@ class KubeObject(Frozen):
         return self.model_copy(update={k: getattr(later, k) for k in later.model_fields_set})
 
 
-class Condition(Frozen):
+class Condition(FrozenModel):
     """A status condition of an object, as its controller wrote it."""
 
     type: str
@@ -35,7 +35,7 @@ ProbeKind = Literal["liveness", "readiness", "startup"]
 ProbeAction = Literal["http", "tcp", "grpc", "exec"]
 
 
-class Probe(Frozen):
+class Probe(FrozenModel):
     """One probe of a container; `port` may be a number or a port name; times in seconds."""
 
     kind: ProbeKind
@@ -48,7 +48,7 @@ class Probe(Frozen):
     failure_threshold: int = 3
 
 
-class ContainerPort(Frozen):
+class ContainerPort(FrozenModel):
     """A port that a container says it listens on."""
 
     port: int
@@ -56,7 +56,7 @@ class ContainerPort(Frozen):
     protocol: str = "TCP"
 
 
-class EnvVar(Frozen):
+class EnvVar(FrozenModel):
     """An environment variable; `value` is empty when it is secret or computed."""
 
     name: str
@@ -64,7 +64,7 @@ class EnvVar(Frozen):
     source: str = ""  # "secret/NAME", "configmap/NAME" when it comes from there
 
 
-class ContainerState(Frozen):
+class ContainerState(FrozenModel):
     """What the kubelet says of one run of a container."""
 
     status: Literal["running", "waiting", "terminated", "unknown"] = "unknown"
@@ -74,7 +74,7 @@ class ContainerState(Frozen):
     signal: int | None = None
 
 
-class Container(Frozen):
+class Container(FrozenModel):
     """One container: its specification and, where a pod was read, its status.
 
     `requests` and `limits` map a resource to cores or bytes.
@@ -96,7 +96,7 @@ class Container(Frozen):
     restarts: int = 0
 
 
-class Toleration(Frozen):
+class Toleration(FrozenModel):
     """A taint that a pod may live with; an empty key tolerates all."""
 
     key: str = ""
@@ -105,7 +105,7 @@ class Toleration(Frozen):
     effect: str = ""
 
 
-class Requirement(Frozen):
+class Requirement(FrozenModel):
     """One term of a label match: `key operator values`."""
 
     key: str
@@ -113,14 +113,14 @@ class Requirement(Frozen):
     values: tuple[str, ...] = ()
 
 
-class PodRule(Frozen):
+class PodRule(FrozenModel):
     """A required rule of nearness (or apartness) to pods that match, within a topology."""
 
     match: tuple[Requirement, ...] = ()
     topology_key: str = ""
 
 
-class VolumeSource(Frozen):
+class VolumeSource(FrozenModel):
     """A volume of a pod: where its content comes from."""
 
     name: str
@@ -129,7 +129,7 @@ class VolumeSource(Frozen):
     optional: bool = False
 
 
-class PodSpec(Frozen):
+class PodSpec(FrozenModel):
     """What a pod, or the template of a workload, asks for."""
 
     labels: dict[str, str] = Field(default_factory=dict)
@@ -184,7 +184,7 @@ class Workload(KubeObject):
     conditions: tuple[Condition, ...] = ()
 
 
-class ServicePort(Frozen):
+class ServicePort(FrozenModel):
     """`port` of the service goes to `target` (number or port name) of the pods."""
 
     port: int
@@ -256,7 +256,7 @@ class Quota(KubeObject):
     used: dict[str, float] = Field(default_factory=dict)
 
 
-class Taint(Frozen):
+class Taint(FrozenModel):
     """A node's taint."""
 
     key: str
@@ -286,14 +286,14 @@ class NetworkPolicy(KubeObject):
     egress_rules: int = 0
 
 
-class Settings(KubeObject):
+class ConfigValues(KubeObject):
     """A config map, or the part of a secret that is an address: never a password or a token."""
 
     kind: str = "configmap"
     values: dict[str, str] = Field(default_factory=dict)
 
 
-class Route(Frozen):
+class Route(FrozenModel):
     """One rule of a gateway: what comes for `path` goes to `service` (and `port`)."""
 
     source: str  # "Ingress/NAME", "VirtualService/NAME", "HTTPRoute/NAME"

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tools.types.base import Frozen
+from tools.types.base import FrozenModel
 
 Comparison = Literal["<", "<=", "==", ">=", ">"]
 
@@ -12,7 +12,7 @@ Fact = str | float
 """What is known of a component: a number or a word, under the key `<fact>:<component>`."""
 
 
-class Precondition(Frozen):
+class Precondition(FrozenModel):
     """A fact about the component that must hold before a plan is proposed and before it runs.
 
     `missing` says what an unknown fact means; by default it does not hold.
@@ -24,7 +24,7 @@ class Precondition(Frozen):
     missing: Literal["fails", "holds"] = "fails"
 
 
-class MetricCheck(Frozen):
+class MetricCheck(FrozenModel):
     """One series against a fixed bound, judged on the median over the holding time."""
 
     owner: str
@@ -33,7 +33,7 @@ class MetricCheck(Frozen):
     value: float
 
 
-class Verification(Frozen):
+class Verification(FrozenModel):
     """What must be true of which series, for how long, within what, for a plan to have worked.
 
     `watch` names whose anomalous series must be normal again: the component's own (with its edges

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tools.types.base import Frozen, Timestamp, Window
+from tools.types.base import FrozenModel, Timestamp, Window
 
 FaultKind = Literal[
     "cpu_saturation",  # the component burns or is throttled on CPU
@@ -42,7 +42,7 @@ AnomalyKind = Literal[
 ]
 
 
-class Anomaly(Frozen):
+class Anomaly(FrozenModel):
     """An episode in which a series leaves what its past makes likely.
 
     `score` is the tail probability of the worst point under the fitted normal behaviour (smaller
@@ -62,7 +62,7 @@ class Anomaly(Frozen):
     reason: str
 
 
-class AlertGroup(Frozen):
+class AlertGroup(FrozenModel):
     """Alerts taken for one incident, with the reason for each member.
 
     `summary` says who alerted first, how many and where; `blast_radius` is what breaks with its
@@ -82,7 +82,7 @@ class AlertGroup(Frozen):
     rank: float = Field(default=0.0, ge=0, le=1)
 
 
-class LogTemplate(Frozen):
+class LogTemplate(FrozenModel):
     """A mined message template; `<*>` stands for a variable."""
 
     id: str
@@ -99,7 +99,7 @@ EvidenceKind = Literal[
 ]
 
 
-class Finding(Frozen):
+class Finding(FrozenModel):
     """One measured fact about one subject, before it has a number.
 
     `subject` is an owner string (see `Owner`). `value` is the headline figure in `unit` and
@@ -131,7 +131,7 @@ class Evidence(Finding):
     id: str = Field(pattern=r"^E[1-9][0-9]*$")
 
 
-class Term(Frozen):
+class Term(FrozenModel):
     """One summand of a candidate's score: its name, weight and the evidence it rests on."""
 
     name: str
@@ -139,7 +139,7 @@ class Term(Frozen):
     evidence: tuple[str, ...] = ()
 
 
-class Candidate(Frozen):
+class Candidate(FrozenModel):
     """A component that may be the root cause. `score` is the sum of the terms' weights."""
 
     component: str
@@ -150,7 +150,7 @@ class Candidate(Frozen):
     terms: tuple[Term, ...] = ()
 
 
-class Ranking(Frozen):
+class Ranking(FrozenModel):
     """Candidates, most likely first. `abstained` means: the evidence does not decide."""
 
     candidates: tuple[Candidate, ...] = ()

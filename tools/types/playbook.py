@@ -4,8 +4,8 @@ from typing import Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
-from tools.types.action import RiskClass, StepAction, Verdict
-from tools.types.base import Frozen, Timestamp
+from tools.types.action import RiskClass, StepAction, VerificationOutcome
+from tools.types.base import FrozenModel, Timestamp
 from tools.types.conditions import Precondition, Verification
 from tools.types.findings import FaultKind
 
@@ -16,14 +16,14 @@ ComponentKind = Literal[
 Scalar = str | int | float | bool
 
 
-class Text(Frozen):
+class Text(FrozenModel):
     """One sentence in the two languages of every surface."""
 
     en: str = Field(min_length=1, max_length=300)
     zh: str = Field(min_length=1, max_length=300)
 
 
-class Parameter(Frozen):
+class Parameter(FrozenModel):
     """One declared hole of a playbook, and where its value comes from.
 
     `name` is a strictly validated token (a service, a node, a flag); `text` needs a pattern or
@@ -58,7 +58,7 @@ class Parameter(Frozen):
         return self
 
 
-class PlaybookStep(Frozen):
+class PlaybookStep(FrozenModel):
     """One step before filling: `${name}` stands for a parameter in its arguments and title."""
 
     title: Text
@@ -68,7 +68,7 @@ class PlaybookStep(Frozen):
     timeout_s: float = Field(default=30.0, gt=0, le=600)
 
 
-class Applicability(Frozen):
+class Applicability(FrozenModel):
     """A case a playbook is for: fault kinds × component kinds × facts; higher preference first."""
 
     faults: tuple[FaultKind, ...] = Field(min_length=1)
@@ -77,14 +77,14 @@ class Applicability(Frozen):
     preference: int = Field(default=50, ge=1, le=100)
 
 
-class BlastRadius(Frozen):
+class BlastRadius(FrozenModel):
     """How many instances a run may touch at once, and what users may notice."""
 
     instances: int = Field(ge=0, le=100)
     notice: Text
 
 
-class Playbook(Frozen):
+class Playbook(FrozenModel):
     """A recovery that a person can approve, as it stands in the catalogue.
 
     A playbook that changes something has a rollback or says why there is none (`irreversible`).
@@ -113,7 +113,7 @@ class Playbook(Frozen):
         return self
 
 
-class Outcome(Frozen):
+class PlaybookOutcome(FrozenModel):
     """How a playbook once ended on a component: what the `ml` arm learns from."""
 
     playbook_id: str
@@ -124,7 +124,7 @@ class Outcome(Frozen):
     at: Timestamp
 
 
-class Proposal(Frozen):
+class Proposal(FrozenModel):
     """What a model would do: data, until something independent of it says the same.
 
     No playbook means that it would rather have a person look.
@@ -136,7 +136,7 @@ class Proposal(Frozen):
     reason: str = ""
 
 
-class Considered(Frozen):
+class ConsideredPlaybook(FrozenModel):
     """A playbook that was for this fault kind, and why it was taken or left."""
 
     playbook_id: str
@@ -144,7 +144,7 @@ class Considered(Frozen):
     reason: str
 
 
-class Choice(Frozen):
+class Choice(FrozenModel):
     """A playbook with its parameters, or an abstention with what a person should check."""
 
     playbook_id: str = ""
@@ -154,7 +154,7 @@ class Choice(Frozen):
     reason: str
     reason_zh: str = ""
     check: Text | None = None
-    considered: tuple[Considered, ...] = ()
+    considered: tuple[ConsideredPlaybook, ...] = ()
     arm: Literal["rules", "ml", "llm"] = "rules"
 
     @property
@@ -163,10 +163,10 @@ class Choice(Frozen):
         return not self.playbook_id
 
 
-class Judgement(Frozen):
+class Judgement(FrozenModel):
     """What fresh series say of a plan that ran: the verdict, one sentence, and the figures."""
 
-    verdict: Verdict
+    verdict: VerificationOutcome
     statement: str
     statement_zh: str = ""
     figures: dict[str, float] = Field(default_factory=dict)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from tools.types.base import Frozen, Timestamp, Window
+from tools.types.base import FrozenModel, Timestamp, Window
 
 FloatArray = NDArray[np.float64]
 
@@ -99,7 +99,7 @@ class Span:
     error: bool | None = None
 
 
-class Edge(Frozen):
+class Edge(FrozenModel):
     """`caller` depends on `callee`; `source` says who told us, `confidence` is in (0, 1]."""
 
     caller: str
@@ -108,7 +108,7 @@ class Edge(Frozen):
     confidence: float = Field(default=1.0, gt=0, le=1)
 
 
-class Topology(Frozen):
+class Topology(FrozenModel):
     """The service graph as far as it is known; edges may name services that `nodes` lacks."""
 
     nodes: tuple[str, ...] = ()
@@ -119,7 +119,7 @@ class Topology(Frozen):
 ChangeKind = Literal["deploy", "canary", "config", "scale", "flag", "infrastructure", "other"]
 
 
-class Change(Frozen):
+class Change(FrozenModel):
     """Something a person or a pipeline changed."""
 
     at: Timestamp
@@ -134,7 +134,7 @@ Severity = Literal["critical", "high", "warning", "info", "low"]
 AlertStatus = Literal["firing", "resolved", "acknowledged", "no_data"]
 
 
-class Alert(Frozen):
+class Alert(FrozenModel):
     """One alert in the form all sources are normalised to.
 
     `fingerprint` identifies the alert across deliveries (hash of its labels, or the source's own

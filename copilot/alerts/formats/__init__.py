@@ -9,9 +9,9 @@ from copilot.alerts.formats.document import decoded
 from copilot.alerts.formats.errors import MalformedError, PayloadError, TooManyAlertsError
 from tools.types import Alert, Timestamp
 
-__all__ = ["Kind", "MalformedError", "PayloadError", "TooManyAlertsError", "parse"]
+__all__ = ["PayloadKind", "MalformedError", "PayloadError", "TooManyAlertsError", "parse"]
 
-Kind = Literal[
+PayloadKind = Literal[
     "alertmanager",  # its webhook, version 4
     "alertmanager_v2",  # what Prometheus posts to `/api/v2/alerts`
     "grafana",
@@ -23,7 +23,7 @@ Kind = Literal[
 
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
-_READERS: Mapping[Kind, cloudevents.Reader] = {
+_READERS: Mapping[PayloadKind, cloudevents.PayloadReader] = {
     "alertmanager": alertmanager.webhook,
     "alertmanager_v2": alertmanager.posted,
     "grafana": grafana.webhook,
@@ -34,7 +34,7 @@ _READERS: Mapping[Kind, cloudevents.Reader] = {
 
 def parse(
     body: object,
-    kind: Kind,
+    kind: PayloadKind,
     headers: Mapping[str, str] = _NO_HEADERS,
     now: Timestamp = 0.0,
     limit: int = 10_000,
@@ -67,7 +67,7 @@ def _check_count(document: object, limit: int) -> None:
         raise TooManyAlertsError("", f"at most {limit} alerts in one request", len(listed))
 
 
-def _sniffed(document: object, headers: Mapping[str, str]) -> Kind:
+def _sniffed(document: object, headers: Mapping[str, str]) -> PayloadKind:
     first = document[0] if isinstance(document, list) and document else document
     enveloped = isinstance(first, dict) and "specversion" in first
     if enveloped or any(name.lower() == "ce-specversion" for name in headers):
@@ -75,7 +75,7 @@ def _sniffed(document: object, headers: Mapping[str, str]) -> Kind:
     return _bare(document) or "generic"
 
 
-def _bare(document: object) -> Kind | None:
+def _bare(document: object) -> PayloadKind | None:
     """The format by its marks, in the order from the surest to the vaguest."""
     if isinstance(document, list):
         labelled = all(isinstance(item, dict) and "labels" in item for item in document)
@@ -91,6 +91,6 @@ def _bare(document: object) -> Kind | None:
     return "alertmanager" if document.get("version") == "4" or "groupKey" in document else None
 
 
-def _inside(document: object) -> cloudevents.Reader | None:
+def _inside(document: object) -> cloudevents.PayloadReader | None:
     kind = _bare(document)
     return None if kind is None else _READERS[kind]

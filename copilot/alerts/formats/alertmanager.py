@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from copilot.alerts.formats.errors import PayloadError, from_validation
-from copilot.alerts.formats.fields import Annotations, Labels, Moment, Name, Payload, Text
+from copilot.alerts.formats.fields import Annotations, CleanName, CleanText, Labels, Moment, Payload
 from copilot.alerts.formats.normal import normalised
 from tools.types import Alert, Timestamp
 
@@ -23,14 +23,14 @@ class PostedAlert(Payload):
     annotations: Annotations = Field(default_factory=dict)
     starts_at: Moment = Field(default=None, alias="startsAt")
     ends_at: Moment = Field(default=None, alias="endsAt")
-    generator_url: Text = Field(default="", alias="generatorURL")
+    generator_url: CleanText = Field(default="", alias="generatorURL")
 
 
 class WebhookAlert(PostedAlert):
     """One alert of a notification; `endsAt` is the year 1 while it fires."""
 
     status: Status | None = None
-    fingerprint: Name = ""
+    fingerprint: CleanName = ""
 
 
 class Notification(Payload):

@@ -12,28 +12,28 @@ from pydantic import Field, JsonValue, ValidationError
 from copilot.alerts.formats import generic
 from copilot.alerts.formats.document import decoded
 from copilot.alerts.formats.errors import PayloadError, from_validation
-from copilot.alerts.formats.fields import Moment, Name, Payload
+from copilot.alerts.formats.fields import CleanName, Moment, Payload
 from tools.types import Alert, Timestamp
 
-Reader = Callable[[object, Timestamp], tuple[Alert, ...]]
-Sniff = Callable[[object], Reader | None]
+PayloadReader = Callable[[object, Timestamp], tuple[Alert, ...]]
+PayloadSniffer = Callable[[object], PayloadReader | None]
 
 
 class CloudEvent(Payload):
     """The envelope."""
 
-    specversion: Name
-    id: Name = Field(min_length=1)
-    source: Name = Field(min_length=1)
-    type: Name = Field(min_length=1)
-    subject: Name = ""
+    specversion: CleanName
+    id: CleanName = Field(min_length=1)
+    source: CleanName = Field(min_length=1)
+    type: CleanName = Field(min_length=1)
+    subject: CleanName = ""
     time: Moment = None
     data: JsonValue = None
     data_base64: str | None = None
 
 
 def events(
-    document: object, now: Timestamp, headers: Mapping[str, str], sniff: Sniff
+    document: object, now: Timestamp, headers: Mapping[str, str], sniff: PayloadSniffer
 ) -> tuple[Alert, ...]:
     """Read one event, a batch, or in binary mode (`ce-` headers) the data of one event."""
     return tuple(
@@ -65,7 +65,9 @@ def _read(event: object, path: str) -> CloudEvent:
     return read
 
 
-def _alerts(event: CloudEvent, path: str, now: Timestamp, sniff: Sniff) -> tuple[Alert, ...]:
+def _alerts(
+    event: CloudEvent, path: str, now: Timestamp, sniff: PayloadSniffer
+) -> tuple[Alert, ...]:
     content = _content(event, path)
     reader = sniff(content)
     if reader is not None:

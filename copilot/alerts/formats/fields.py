@@ -131,8 +131,8 @@ def _scaled(number: float) -> Timestamp:
     return float(number)
 
 
-Text = Annotated[str, AfterValidator(_clean_text), BeforeValidator(_absent)]
-Name = Annotated[str, AfterValidator(_clean_name), BeforeValidator(_absent)]
+CleanText = Annotated[str, AfterValidator(_clean_text), BeforeValidator(_absent)]
+CleanName = Annotated[str, AfterValidator(_clean_name), BeforeValidator(_absent)]
 Labels = Annotated[dict[str, str], AfterValidator(clean_labels), BeforeValidator(as_object)]
 Annotations = Annotated[
     dict[str, str], AfterValidator(_clean_annotations), BeforeValidator(as_object)

@@ -9,7 +9,14 @@ from pydantic import BeforeValidator, Field, JsonValue, ValidationError
 
 from copilot.alerts.formats import meaning
 from copilot.alerts.formats.errors import PayloadError, from_validation
-from copilot.alerts.formats.fields import Moment, Name, Payload, Text, as_object, clean_labels
+from copilot.alerts.formats.fields import (
+    CleanName,
+    CleanText,
+    Moment,
+    Payload,
+    as_object,
+    clean_labels,
+)
 from copilot.alerts.formats.normal import normalised
 from tools.types import Alert, AlertStatus, Timestamp
 
@@ -23,13 +30,13 @@ _STATUS: dict[str, AlertStatus] = {
 class Trouble(Payload):
     """What is wrong, and where."""
 
-    summary: Text
-    source: Name
+    summary: CleanText
+    source: CleanName
     severity: Literal["critical", "error", "warning", "info"]
     timestamp: Moment = None
-    component: Name = ""
-    group: Name = ""
-    class_: Name = Field(default="", alias="class")
+    component: CleanName = ""
+    group: CleanName = ""
+    class_: CleanName = Field(default="", alias="class")
     custom_details: Annotated[dict[str, JsonValue], BeforeValidator(as_object)] = Field(
         default_factory=dict
     )
@@ -40,10 +47,10 @@ class PagerEvent(Payload):
 
     routing_key: str
     event_action: Literal["trigger", "acknowledge", "resolve"]
-    dedup_key: Name = ""
+    dedup_key: CleanName = ""
     payload: Trouble | None = None
-    client: Name = ""
-    client_url: Text = ""
+    client: CleanName = ""
+    client_url: CleanText = ""
 
 
 def event(document: object, now: Timestamp) -> tuple[Alert, ...]:

@@ -7,13 +7,13 @@ from langgraph.runtime import Runtime
 from copilot.case.state import IncidentState
 from copilot.deps import Deps
 from copilot.hands.recovery import RecoveryJudge
-from copilot.store import RefusedError as NotAllowedError
+from copilot.store import PolicyRefusedError as NotAllowedError
 from copilot.store import Store
-from tools.playbook_executor import RefusedError, run_step, step_key
+from tools.playbook_executor import StepRefusedError, run_step, step_key
 from tools.types import Owner, Plan, StepResult, Timestamp
 
 
-class Acted(TypedDict):
+class ActUpdate(TypedDict):
     results: list[StepResult]
 
 
@@ -25,14 +25,14 @@ class CoolingDownError(NotAllowedError):
     """The same was done to the same component a moment ago; its effect is not seen yet."""
 
 
-class Due(NamedTuple):
+class DueStep(NamedTuple):
     """The next step of a plan: its place in the steps, or in the roll-back steps."""
 
     step: int
     rollback: bool
 
 
-def act(state: IncidentState, runtime: Runtime[Deps]) -> Acted:
+def act(state: IncidentState, runtime: Runtime[Deps]) -> ActUpdate:
     """One pass, one step. A refusal is a failed step with its reason; it ends the plan."""
     deps, incident_id = runtime.context, state["incident_id"]
     plan, due = state["plan"], remaining(state)
@@ -49,7 +49,7 @@ def act(state: IncidentState, runtime: Runtime[Deps]) -> Acted:
     return {"results": results}
 
 
-def remaining(state: IncidentState) -> Due | None:
+def remaining(state: IncidentState) -> DueStep | None:
     """The next step to run: of the plan until one fails, of its roll-back once it did harm."""
     plan, verified = state.get("plan"), state.get("verified")
     if plan is None:
@@ -60,13 +60,13 @@ def remaining(state: IncidentState) -> Due | None:
     for index in range(len(steps)):
         ok = ran.get(step_key(plan, index, rollback=harmed))
         if ok is None:
-            return Due(index, harmed)
+            return DueStep(index, harmed)
         if not ok:
             return None
     return None
 
 
-def _run(state: IncidentState, deps: Deps, plan: Plan, due: Due, key: str) -> StepResult:
+def _run(state: IncidentState, deps: Deps, plan: Plan, due: DueStep, key: str) -> StepResult:
     """The step's result: the recorded one, or that of running it now, or why it was refused.
 
     A refusal of the approval is not written to the outbox: the row belongs to whoever holds it.
@@ -88,7 +88,7 @@ def _run(state: IncidentState, deps: Deps, plan: Plan, due: Due, key: str) -> St
     return done or outbox.finish(key, _attempt(state, deps, plan, due), deps.clock.now())
 
 
-def _check_needed(state: IncidentState, deps: Deps, plan: Plan, due: Due) -> None:
+def _check_needed(state: IncidentState, deps: Deps, plan: Plan, due: DueStep) -> None:
     """People take minutes to answer; before the first step it is asked whether it still burns."""
     if due.step > 0 or due.rollback:
         return
@@ -123,7 +123,7 @@ def check_cooled_down(store: Store, plan: Plan, now: Timestamp) -> None:
             )
 
 
-def _attempt(state: IncidentState, deps: Deps, plan: Plan, due: Due) -> StepResult:
+def _attempt(state: IncidentState, deps: Deps, plan: Plan, due: DueStep) -> StepResult:
     now = deps.clock.now()
     try:
         return run_step(
@@ -137,7 +137,7 @@ def _attempt(state: IncidentState, deps: Deps, plan: Plan, due: Due) -> StepResu
             rollback=due.rollback,
             policy=deps.policy,
         )
-    except RefusedError as refusal:
+    except StepRefusedError as refusal:
         return _refused(step_key(plan, due.step, rollback=due.rollback), refusal, now)
 
 

@@ -11,11 +11,11 @@ from tools.types import Approval
 ANSWERS = TypeAdapter(list[Approval])
 
 
-class Approved(TypedDict):
+class ApproveUpdate(TypedDict):
     approvals: list[Approval]
 
 
-def approve(state: IncidentState) -> Approved:
+def approve(state: IncidentState) -> ApproveUpdate:
     """Wait for people; the engine resumes with the recorded answers to this very plan."""
     plan = state["plan"]
     asked = {"plan_id": plan.id, "digest": plan.digest} if plan else {}

@@ -3,7 +3,7 @@
 from langgraph.runtime import Runtime
 
 from copilot.case.briefing import publish
-from copilot.case.state import Gathered, IncidentState
+from copilot.case.state import GatherProgress, IncidentState
 from copilot.deps import Deps
 
 
@@ -11,6 +11,6 @@ def brief(state: IncidentState, runtime: Runtime[Deps]) -> None:
     """Render the brief in both languages and put it where every surface reads it."""
     deps, incident_id = runtime.context, state["incident_id"]
     publish(deps, state)
-    again = bool(state.get("gathered", Gathered()).follow_ups)
+    again = bool(state.get("gathered", GatherProgress()).follow_ups)
     said = "updated with what was looked at since" if again else "published"
     deps.note(incident_id, "briefed", f"first-responder summary {said}")

@@ -12,7 +12,7 @@ from copilot.case.reasoning.recollection import recollect, remembered
 from copilot.case.reasoning.suggestion import suggest
 from copilot.case.state import Diagnosis, IncidentState
 from copilot.deps import Deps, Limits
-from copilot.types.incident import Confidence, Hypothesis, Opinion, Remembered, in_words
+from copilot.types.incident import Confidence, Hypothesis, Opinion, RecalledDocument, in_words
 from prompts import word
 from tools.types import Candidate, Ranking
 
@@ -20,11 +20,11 @@ CANDIDATES = 3
 """More than three causes are no help to a tired person."""
 
 
-class Diagnosed(TypedDict):
+class DiagnoseUpdate(TypedDict):
     diagnosis: Diagnosis
 
 
-def diagnose(state: IncidentState, runtime: Runtime[Deps]) -> Diagnosed:
+def diagnose(state: IncidentState, runtime: Runtime[Deps]) -> DiagnoseUpdate:
     """One hypothesis per leading candidate, held against what is remembered and what a model says.
 
     The brief is out already; it is updated, not repeated.
@@ -46,7 +46,9 @@ def diagnose(state: IncidentState, runtime: Runtime[Deps]) -> Diagnosed:
     if shown or diagnosis.opinion is not None:
         publish(deps, state)
     suggest(deps, incident_id)
-    deps.note(incident_id, "diagnosed", _said(diagnosis, ranking), recalled=float(len(shown)))
+    deps.note(
+        incident_id, "diagnosed", _diagnosis_summary(diagnosis, ranking), recalled=float(len(shown))
+    )
     return {"diagnosis": diagnosis}
 
 
@@ -62,7 +64,7 @@ def _undecided(state: IncidentState, limits: Limits) -> bool:
 
 
 def _diagnosis(
-    state: IncidentState, recalled: Sequence[Remembered], advice: Advice | None
+    state: IncidentState, recalled: Sequence[RecalledDocument], advice: Advice | None
 ) -> Diagnosis:
     before, ranking = state.get("diagnosis", Diagnosis()), state["ranking"]
     opinion = advice.opinion if advice else None
@@ -120,7 +122,7 @@ def _explained(own: Hypothesis, said: Hypothesis | None) -> Hypothesis:
     )
 
 
-def _said(diagnosis: Diagnosis, ranking: Ranking) -> str:
+def _diagnosis_summary(diagnosis: Diagnosis, ranking: Ranking) -> str:
     if not ranking.candidates:
         return "no component stands out"
     first = ranking.candidates[0]

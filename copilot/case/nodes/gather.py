@@ -6,9 +6,9 @@ from typing import TypedDict
 from langgraph.runtime import Runtime
 
 from copilot.case.reasoning.follow_ups import answers
-from copilot.case.state import Diagnosis, Gathered, IncidentState
+from copilot.case.state import Diagnosis, GatherProgress, IncidentState
 from copilot.deps import Deps, Limits
-from copilot.hands.own_changes import of_others
+from copilot.hands.own_changes import without_own_changes
 from copilot.hands.recovery import WIDER
 from copilot.types.incident import FollowUp
 from tools.evidence import renumber
@@ -17,24 +17,28 @@ from tools.topology_walker import observe
 from tools.types import Evidence, Timestamp, Window
 
 
-class Collected(TypedDict):
+class GatherUpdate(TypedDict):
     evidence: list[Evidence]
-    gathered: Gathered
+    gathered: GatherProgress
 
 
-def gather(state: IncidentState, runtime: Runtime[Deps]) -> Collected:
+def gather(state: IncidentState, runtime: Runtime[Deps]) -> GatherUpdate:
     """Measure around the onset, or take the further looks that were asked for.
 
     A second look waits until there is enough to see. What a source could not tell is kept for the
     brief. A number never changes its meaning.
     """
     wanted = pending(state)
-    return _follow_up(state, runtime.context, wanted) if wanted else _look(state, runtime.context)
+    return (
+        _follow_up(state, runtime.context, wanted)
+        if wanted
+        else _gather_evidence(state, runtime.context)
+    )
 
 
 def young(state: IncidentState, limits: Limits) -> bool:
     """Whether the last look was taken too soon after the first alert to rest a plan on it."""
-    seen = state.get("gathered", Gathered())
+    seen = state.get("gathered", GatherProgress())
     return 0 < seen.until < _settled(state, limits)
 
 
@@ -47,14 +51,14 @@ def _settled(state: IncidentState, limits: Limits) -> Timestamp:
 
 def pending(state: IncidentState) -> tuple[FollowUp, ...]:
     """Looks that were asked for and not taken yet."""
-    answered = state.get("gathered", Gathered()).answered
+    answered = state.get("gathered", GatherProgress()).answered
     wanted = state.get("diagnosis", Diagnosis()).wanted
     return tuple(one for one in wanted if one not in answered)
 
 
-def _look(state: IncidentState, deps: Deps) -> Collected:
+def _gather_evidence(state: IncidentState, deps: Deps) -> GatherUpdate:
     incident_id, onset = state["incident_id"], state["onset"].at
-    rounds, limits = state.get("gathered", Gathered()).rounds, deps.limits
+    rounds, limits = state.get("gathered", GatherProgress()).rounds, deps.limits
     settled = _settled(state, limits)
     if young(state, limits):
         deps.clock.sleep(max(settled - deps.clock.now(), 0.0))
@@ -63,7 +67,7 @@ def _look(state: IncidentState, deps: Deps) -> Collected:
     window = Window(start=onset - lookback, end=now)
     look = deps.sources.look(window, normal_before=onset)
     missing = list(look.missing)
-    changes = of_others(look.telemetry.changes, deps.store, window)
+    changes = without_own_changes(look.telemetry.changes, deps.store, window)
     alerts = deps.store.alerts.of(incident_id)
     telemetry = replace(look.telemetry, alerts=alerts, changes=changes)
     findings = [
@@ -83,7 +87,7 @@ def _look(state: IncidentState, deps: Deps) -> Collected:
     )
     return {
         "evidence": evidence,
-        "gathered": Gathered(
+        "gathered": GatherProgress(
             rounds=rounds + (now >= settled),
             lookback_s=lookback,
             until=now,
@@ -92,7 +96,7 @@ def _look(state: IncidentState, deps: Deps) -> Collected:
     }
 
 
-def _follow_up(state: IncidentState, deps: Deps, wanted: tuple[FollowUp, ...]) -> Collected:
+def _follow_up(state: IncidentState, deps: Deps, wanted: tuple[FollowUp, ...]) -> GatherUpdate:
     gathered, onset = state["gathered"], state["onset"].at
     window = Window(start=onset - gathered.lookback_s, end=max(deps.clock.now(), onset))
     known = state["evidence"]

@@ -10,11 +10,11 @@ from tools.topology_walker import explain_tree, rank
 from tools.types import Ranking
 
 
-class Located(TypedDict):
+class LocateUpdate(TypedDict):
     ranking: Ranking
 
 
-def locate(state: IncidentState, runtime: Runtime[Deps]) -> Located:
+def locate(state: IncidentState, runtime: Runtime[Deps]) -> LocateUpdate:
     """Rank, and stop the `located` clock the first time the evidence decides."""
     deps, incident_id = runtime.context, state["incident_id"]
     evidence, topology = state["evidence"], deps.sources.topology()

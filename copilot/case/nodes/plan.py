@@ -6,7 +6,7 @@ from typing import TypedDict
 from langgraph.runtime import Runtime
 
 from copilot.case.briefing import publish
-from copilot.case.guards import hesitation, unfelt
+from copilot.case.guards import no_impact_objection, weak_cause_objection
 from copilot.case.reasoning.proposing import propose
 from copilot.case.state import IncidentState
 from copilot.deps import Deps
@@ -35,11 +35,11 @@ STOPPED = Text(
 )
 
 
-class Planned(TypedDict):
+class PlanUpdate(TypedDict):
     plan: Plan | None
 
 
-def plan(state: IncidentState, runtime: Runtime[Deps]) -> Planned:
+def plan(state: IncidentState, runtime: Runtime[Deps]) -> PlanUpdate:
     """Lay the next plan before a person, with its digest; an asked one is not asked twice."""
     deps, incident_id = runtime.context, state["incident_id"]
     status = deps.store.incidents.require(incident_id).status
@@ -54,9 +54,9 @@ def plan(state: IncidentState, runtime: Runtime[Deps]) -> Planned:
     given_up = _given_up(deps, asked)
     if given_up is not None:
         return _hand_over(deps, state, given_up.en, given_up)
-    doubt = hesitation(state["ranking"], state["evidence"])
+    doubt = weak_cause_objection(state["ranking"], state["evidence"])
     if doubt is None and not _accused(deps, state):
-        doubt = unfelt(state["ranking"], state["evidence"])
+        doubt = no_impact_objection(state["ranking"], state["evidence"])
     if doubt is not None and not state["ranking"].abstained:
         return _hand_over(deps, state, doubt.reason, doubt.check)
     facts = deps.sources.facts(state["onset"].at)
@@ -77,7 +77,7 @@ def plan(state: IncidentState, runtime: Runtime[Deps]) -> Planned:
         filled = _filled(deps, state, choice)
     except ParameterError as error:
         return _hand_over(deps, state, str(error), choice.check)
-    other = _worked_on(deps, incident_id, filled) or _announced(deps, filled)
+    other = _worked_on(deps, incident_id, filled) or _maintenance_reason(deps, filled)
     if other is not None:
         return _hand_over(deps, state, other.en, other)
     judge = RecoveryJudge(deps.sources, state["onset"].at, deps.limits.lookback_s)
@@ -102,7 +102,7 @@ def _worked_on(deps: Deps, incident_id: str, filled: Plan) -> Text | None:
     return None
 
 
-def _announced(deps: Deps, filled: Plan) -> Text | None:
+def _maintenance_reason(deps: Deps, filled: Plan) -> Text | None:
     """Somebody said beforehand that the component would misbehave, and is at work on it."""
     service = Owner.parse(filled.component).service
     why = deps.announced.work_on(service, deps.clock.now())
@@ -158,7 +158,7 @@ def _filled(deps: Deps, state: IncidentState, choice: Choice) -> Plan:
     )
 
 
-def _ask(deps: Deps, state: IncidentState, filled: Plan, reason: str) -> Planned:
+def _ask(deps: Deps, state: IncidentState, filled: Plan, reason: str) -> PlanUpdate:
     incident_id, now = state["incident_id"], deps.clock.now()
     publish(deps, state, plan=filled)
     with deps.store.transaction():
@@ -186,7 +186,7 @@ def _approve_by_policy(deps: Deps, filled: Plan) -> None:
     deps.store.journal.append(filled.incident_id, "approved", AUTOMATON, {**detail}, now)
 
 
-def _hand_over(deps: Deps, state: IncidentState, reason: str, advice: Text | None) -> Planned:
+def _hand_over(deps: Deps, state: IncidentState, reason: str, advice: Text | None) -> PlanUpdate:
     incident_id = state["incident_id"]
     texts = {one: getattr(advice, one) if advice else "" for one in LANGUAGES}
     publish(deps, state, advice=texts)

@@ -12,11 +12,11 @@ from copilot.types.incident import CLOSED, Incident, IncidentStatus
 from prompts import LANGUAGES
 
 
-class Reported(TypedDict):
+class ReportUpdate(TypedDict):
     pass
 
 
-def report(state: IncidentState, runtime: Runtime[Deps]) -> Reported:
+def report(state: IncidentState, runtime: Runtime[Deps]) -> ReportUpdate:
     """Close the incident if it recovered, else hand it over; the report says which and why."""
     deps, incident_id = runtime.context, state["incident_id"]
     now = deps.clock.now()

@@ -11,12 +11,12 @@ from tools.detector import Onset, onset
 from tools.types import AlertGroup, Timestamp, Window
 
 
-class Triaged(TypedDict):
+class TriageUpdate(TypedDict):
     group: AlertGroup
     onset: Onset
 
 
-def triage(state: IncidentState, runtime: Runtime[Deps]) -> Triaged:
+def triage(state: IncidentState, runtime: Runtime[Deps]) -> TriageUpdate:
     """Summarise the storm and find when it began; the alerts' own time where no metric says."""
     deps, incident_id = runtime.context, state["incident_id"]
     alerts = deps.store.alerts.of(incident_id)

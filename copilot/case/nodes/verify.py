@@ -6,21 +6,21 @@ from typing import TypedDict
 from langgraph.runtime import Runtime
 
 from copilot.case.nodes.act import holder_of, remaining
-from copilot.case.state import IncidentState, Verified
+from copilot.case.state import IncidentState, PlanVerification
 from copilot.deps import Deps
 from copilot.hands.recovery import RecoveryJudge
 from tools.playbook_executor import Subject
-from tools.types import Outcome, Plan, StepResult, Verdict
+from tools.types import Plan, PlaybookOutcome, StepResult, VerificationOutcome
 
 CONFIRMED_S = 60.0
 """A plan did harm when every look of this long says so: restarts and drains dip for a moment."""
 
 
-class Judged(TypedDict):
-    verified: Verified
+class VerifyUpdate(TypedDict):
+    verified: PlanVerification
 
 
-def verify(state: IncidentState, runtime: Runtime[Deps]) -> Judged:
+def verify(state: IncidentState, runtime: Runtime[Deps]) -> VerifyUpdate:
     """Recovered, unchanged, worse, or unknown where nothing was really run or can be seen."""
     deps, incident_id, plan = runtime.context, state["incident_id"], state["plan"]
     if plan is None:
@@ -35,13 +35,13 @@ def verify(state: IncidentState, runtime: Runtime[Deps]) -> Judged:
     deps.store.incidents.update(incident_id, now, **changes)
     deps.note(incident_id, "verified", reason, verdict=verdict, plan=plan.id)
     _remember(deps, state, plan, verdict, ran)
-    verified = Verified(plan_id=plan.id, verdict=verdict, reason=reason)
+    verified = PlanVerification(plan_id=plan.id, verdict=verdict, reason=reason)
     if remaining({**state, "verified": verified}) is None:
         deps.store.locks.release(holder_of(state, plan))
     return {"verified": verified}
 
 
-def _without_looking(ran: Sequence[StepResult]) -> tuple[Verdict, str] | None:
+def _without_looking(ran: Sequence[StepResult]) -> tuple[VerificationOutcome, str] | None:
     """The verdict where the world was not touched."""
     done = [result for result in ran if result.ok]
     if any(result.dry_run for result in done):
@@ -53,7 +53,11 @@ def _without_looking(ran: Sequence[StepResult]) -> tuple[Verdict, str] | None:
 
 
 def _remember(
-    deps: Deps, state: IncidentState, plan: Plan, verdict: Verdict, ran: Sequence[StepResult]
+    deps: Deps,
+    state: IncidentState,
+    plan: Plan,
+    verdict: VerificationOutcome,
+    ran: Sequence[StepResult],
 ) -> None:
     """How the plan ended, for the choices to come; what was not judged teaches nothing."""
     took_effect = [result for result in ran if result.ok and not result.dry_run]
@@ -62,7 +66,7 @@ def _remember(
     if verdict == "unknown" or kind is None or not took_effect:
         return
     subject = Subject.of(plan.component, deps.sources.facts(state["onset"].at))
-    outcome = Outcome(
+    outcome = PlaybookOutcome(
         playbook_id=plan.playbook_id,
         fault_kind=kind,
         component=subject.service,
@@ -75,7 +79,7 @@ def _remember(
 
 def _watch(
     deps: Deps, state: IncidentState, plan: Plan, ran: Sequence[StepResult]
-) -> tuple[Verdict, str]:
+) -> tuple[VerificationOutcome, str]:
     """Look again until it is recovered, surely worse, or the time for it is over."""
     since = max(result.ended_at for result in ran)
     until = since + min(plan.verification.within_s, deps.limits.verify_limit_s)
@@ -89,6 +93,8 @@ def _watch(
         if judgement.verdict == "recovered" or now - sound >= CONFIRMED_S:
             return judgement.verdict, judgement.statement
         if now >= until:
-            verdict: Verdict = "unchanged" if judgement.verdict == "worse" else judgement.verdict
+            verdict: VerificationOutcome = (
+                "unchanged" if judgement.verdict == "worse" else judgement.verdict
+            )
             return verdict, judgement.statement
         deps.clock.sleep(deps.limits.verify_every_s)

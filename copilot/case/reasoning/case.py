@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from copilot.case.state import Gathered, IncidentState
-from copilot.knowledge import Recalled
+from copilot.case.state import GatherProgress, IncidentState
+from copilot.knowledge import RecallHit
 from copilot.model.fence import Fence
 from copilot.model.replies import diagnosis_schema
-from copilot.model.table import LEADING, Table, fitted
+from copilot.model.table import LEADING, EvidenceTable, fitted
 from copilot.ports import Model
 from copilot.types.model_io import Message, ModelRequest
 from copilot.types.time_format import date_time
@@ -26,7 +26,7 @@ COMPONENTS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class DiagnosisQuestion:
     """The question, and what may be named in its answer."""
 
     request: ModelRequest
@@ -44,11 +44,11 @@ def reply_tokens(model: Model) -> int:
 def case_of(
     model: Model,
     state: IncidentState,
-    recalled: Sequence[Recalled],
+    recalled: Sequence[RecallHit],
     language: Language,
     fence: Fence,
     may_ask: int,
-) -> Case | None:
+) -> DiagnosisQuestion | None:
     """The question for `diagnose`; None where the window is too small to ask anything."""
     system, user = load("diagnose", language), load("diagnose_case", language)
     names = components_of(state["evidence"], state["ranking"])
@@ -79,7 +79,7 @@ def case_of(
     text = user.render(
         **rest, table=fence.enclose("telemetry", table.rows), left_out=table.left_out
     )
-    return Case(
+    return DiagnosisQuestion(
         request=_request(model, instructions, text, table, names, may_ask > 0),
         shown=table.shown,
         components=names,
@@ -89,7 +89,12 @@ def case_of(
 
 
 def _request(
-    model: Model, instructions: str, text: str, table: Table, names: Sequence[str], may_ask: bool
+    model: Model,
+    instructions: str,
+    text: str,
+    table: EvidenceTable,
+    names: Sequence[str],
+    may_ask: bool,
 ) -> ModelRequest:
     return ModelRequest(
         messages=(
@@ -112,7 +117,7 @@ def components_of(evidence: Sequence[Evidence], ranking: Ranking) -> tuple[str, 
 def _sections(
     model: Model,
     state: IncidentState,
-    recalled: Sequence[Recalled],
+    recalled: Sequence[RecallHit],
     user: Prompt,
     fence: Fence,
     names: Sequence[str],
@@ -124,7 +129,7 @@ def _sections(
 
     alerting = [fence.line(name, 80) for name in state["group"].services[:20]]
     known = recollections(recalled, fence)
-    missing = [fence.line(one, 160) for one in state.get("gathered", Gathered()).missing]
+    missing = [fence.line(one, 160) for one in state.get("gathered", GatherProgress()).missing]
     ranking = within("ranking", _ranking(state["ranking"], fence))
     return {
         "alerting": fence.enclose("alerts", alerting),
@@ -145,7 +150,7 @@ def _ranking(ranking: Ranking, fence: Fence) -> list[str]:
     return lines
 
 
-def recollections(recalled: Sequence[Recalled], fence: Fence) -> list[str]:
+def recollections(recalled: Sequence[RecallHit], fence: Fence) -> list[str]:
     """What was recalled, each on one line: kind, trust and date before the text."""
     lines = []
     for one in recalled:

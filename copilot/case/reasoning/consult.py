@@ -7,35 +7,35 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel
 
 from copilot.deps import Deps
-from copilot.model import Asked, ask
-from copilot.model.bounded import Bounded
+from copilot.model import ModelResult, ask
+from copilot.model.budget import BudgetedModel
 from copilot.ports import Model
 from copilot.types.model_io import ModelRequest
 from prompts import Prompt
 from tools.log_retriever import sanitize
 
-Reply = TypeVar("Reply", bound=BaseModel)
+ConsultReplyT = TypeVar("ConsultReplyT", bound=BaseModel)
 
 ASKED = "asked"
 """Kind of the journal's rows that say what was asked of a model, and what it cost."""
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class ModelSpend:
     """What an incident has cost of the model so far, over all its runs."""
 
     calls: int = 0
     seconds: float = 0.0
 
 
-def spent(deps: Deps, incident_id: str) -> Spent:
+def spent(deps: Deps, incident_id: str) -> ModelSpend:
     """The sum over the journal, which outlives the process."""
     rows = [
         row.detail
         for row in deps.store.journal.events(incident_id, limit=10_000)
         if row.kind == ASKED
     ]
-    return Spent(
+    return ModelSpend(
         calls=sum(int(float(str(row.get("calls", 0)))) for row in rows),
         seconds=sum(float(str(row.get("seconds", 0.0))) for row in rows),
     )
@@ -46,13 +46,13 @@ def consult(
     model: Model,
     incident_id: str,
     request: ModelRequest,
-    shape: type[Reply],
-    check: Callable[[Reply], Sequence[str]],
+    shape: type[ConsultReplyT],
+    check: Callable[[ConsultReplyT], Sequence[str]],
     prompts: Sequence[Prompt],
-) -> Asked[Reply]:
+) -> ModelResult[ConsultReplyT]:
     """The checked value, or None with the reason; either way it is in the journal."""
     before, began = spent(deps, incident_id), deps.stopwatch()
-    bounded = Bounded(
+    bounded = BudgetedModel(
         model,
         calls_left=deps.limits.model_calls - before.calls,
         deadline=began + deps.limits.model_s - before.seconds,
@@ -60,7 +60,9 @@ def consult(
     )
     if bounded.calls_left <= 0 or bounded.deadline <= began:
         used = f"{before.calls} calls, {before.seconds:.0f} s"
-        asked: Asked[Reply] = Asked(None, f"the incident's budget is used up ({used})", ())
+        asked: ModelResult[ConsultReplyT] = ModelResult(
+            None, f"the incident's budget is used up ({used})", ()
+        )
     else:
         asked = ask(bounded, request, shape, check, deps.language)
     deps.note(
@@ -78,16 +80,16 @@ def consult(
     return asked
 
 
-Outcome = Literal["held", "repaired", "fell back", "not asked"]
+ConsultOutcome = Literal["held", "repaired", "fell back", "not asked"]
 
 
-def _outcome(asked: Asked[Reply]) -> Outcome:
+def _outcome(asked: ModelResult[ConsultReplyT]) -> ConsultOutcome:
     if asked.value is not None:
         return "repaired" if asked.repaired else "held"
     return "fell back" if asked.calls and asked.fault != "absent" else "not asked"
 
 
-def _how(asked: Asked[Reply]) -> str:
+def _how(asked: ModelResult[ConsultReplyT]) -> str:
     """What came of it, in our own words: what the model said does not belong in a timeline."""
     if asked.value is not None:
         return "the reply was repaired and held" if asked.repaired else "the reply held"
@@ -100,10 +102,10 @@ def _how(asked: Asked[Reply]) -> str:
     return "the reply did not hold, nor did its repair; the rules answer"
 
 
-def _problems(asked: Asked[Reply]) -> list[str]:
+def _problems(asked: ModelResult[ConsultReplyT]) -> list[str]:
     return [problem for call in asked.calls for problem in call.problems]
 
 
-def _tokens(asked: Asked[Reply]) -> int:
+def _tokens(asked: ModelResult[ConsultReplyT]) -> int:
     dones = [call.done for call in asked.calls if call.done is not None]
     return sum((done.prompt_tokens or 0) + (done.reply_tokens or 0) for done in dones)

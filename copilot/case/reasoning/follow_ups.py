@@ -21,7 +21,7 @@ from tools.types import Evidence, Finding, Owner, Series, Telemetry, Window
 PER_LOOK = 8
 """Most notes of one look."""
 
-Answer = Callable[[Deps, IncidentState, Telemetry, str], list[Finding]]
+FollowUpHandler = Callable[[Deps, IncidentState, Telemetry, str], list[Finding]]
 
 
 def answers(
@@ -129,7 +129,7 @@ def _wider(deps: Deps, state: IncidentState, seen: Telemetry, component: str) ->
     return [one.model_copy(update={"kind": "note", "strength": 0.0}) for one in new]
 
 
-_LOOKS: Mapping[FollowUpKind, Answer] = {
+_LOOKS: Mapping[FollowUpKind, FollowUpHandler] = {
     "metrics_of": _metrics,
     "logs_of": _logs,
     "edges_of": _edges,

@@ -7,10 +7,10 @@ from copilot.case.reasoning.case import PROBLEMS, components_of, reply_tokens
 from copilot.case.reasoning.consult import consult
 from copilot.case.state import IncidentState
 from copilot.deps import Deps
-from copilot.model.claims import PROBLEM_CHARS, Known, problems_of
+from copilot.model.claims import PROBLEM_CHARS, ClaimScope, problems_of
 from copilot.model.fence import Fence
 from copilot.model.replies import NarrativeReply, Sentence, narrative_schema
-from copilot.model.table import Table, fitted
+from copilot.model.table import EvidenceTable, fitted
 from copilot.ports import Model
 from copilot.types.model_io import Message, ModelRequest
 from copilot.types.time_format import date_time
@@ -18,14 +18,14 @@ from prompts import Prompt, load
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Narrative:
     """Sentences with what they cite, and who tells them."""
 
     sentences: tuple[Sentence, ...]
     by: str
 
 
-def narrate(deps: Deps, state: IncidentState) -> Told | None:
+def narrate(deps: Deps, state: IncidentState) -> Narrative | None:
     """The model's account, checked; None where there is no model or its account did not hold."""
     model = deps.model
     if model is None or not state["ranking"].candidates:
@@ -38,7 +38,7 @@ def narrate(deps: Deps, state: IncidentState) -> Told | None:
     if not table.shown:
         return None
     names = components_of(state["evidence"], state["ranking"])
-    known = Known(table.shown, frozenset(names), deps.language)
+    known = ClaimScope(table.shown, frozenset(names), deps.language)
     asked = consult(
         deps,
         model,
@@ -48,12 +48,12 @@ def narrate(deps: Deps, state: IncidentState) -> Told | None:
         lambda reply: _problems(reply, known),
         prompts,
     )
-    return Told(asked.value.sentences, model.name) if asked.value is not None else None
+    return Narrative(asked.value.sentences, model.name) if asked.value is not None else None
 
 
 def _question(
     model: Model, state: IncidentState, prompts: tuple[Prompt, Prompt], fence: Fence
-) -> tuple[ModelRequest, Table]:
+) -> tuple[ModelRequest, EvidenceTable]:
     system, user = prompts
     first = state["ranking"].candidates[0]
     located = f"{fence.line(first.component, 80)} | {first.fault_kind or 'unknown'}"
@@ -82,7 +82,7 @@ def _question(
     return request, table
 
 
-def _problems(reply: NarrativeReply, known: Known) -> Sequence[str]:
+def _problems(reply: NarrativeReply, known: ClaimScope) -> Sequence[str]:
     return [
         f"sentence {place}: {said}"[:PROBLEM_CHARS]
         for place, one in enumerate(reply.sentences, start=1)

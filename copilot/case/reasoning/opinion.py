@@ -4,15 +4,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from copilot.case.reasoning.case import Case, case_of
+from copilot.case.reasoning.case import DiagnosisQuestion, case_of
 from copilot.case.reasoning.consult import consult
 from copilot.case.state import IncidentState
 from copilot.deps import Deps
-from copilot.knowledge import Recalled
-from copilot.model.claims import PROBLEM_CHARS, Known, problems_of, style
+from copilot.knowledge import RecallHit
+from copilot.model.claims import PROBLEM_CHARS, ClaimScope, problems_of, style
 from copilot.model.fence import Fence
 from copilot.model.replies import FAULT_KINDS, WANTED, DiagnosisReply, HypothesisReply
-from copilot.types.incident import Confidence, FollowUp, Hypothesis, Opinion, Remembered, in_words
+from copilot.types.incident import (
+    Confidence,
+    FollowUp,
+    Hypothesis,
+    Opinion,
+    RecalledDocument,
+    in_words,
+)
 from tools.types import EvidenceKind, FaultKind, Ranking
 
 MEASURED: frozenset[EvidenceKind] = frozenset({"metric", "edge", "trace", "cluster"})
@@ -30,7 +37,7 @@ class Advice:
     repeated: int = 0
 
 
-def advise(deps: Deps, state: IncidentState, recalled: Sequence[Recalled]) -> Advice | None:
+def advise(deps: Deps, state: IncidentState, recalled: Sequence[RecallHit]) -> Advice | None:
     """What the model holds for likely; an opinion without hypotheses where it gave none.
 
     None where there is no model, or never was a server of one. Whatever it says changes no ranking
@@ -96,8 +103,8 @@ def _hypothesis(reply: HypothesisReply) -> Hypothesis:
     )
 
 
-def _problems(reply: DiagnosisReply, case: Case, deps: Deps, left: int) -> list[str]:
-    known = Known(case.shown, frozenset(case.components), deps.language)
+def _problems(reply: DiagnosisReply, case: DiagnosisQuestion, deps: Deps, left: int) -> list[str]:
+    known = ClaimScope(case.shown, frozenset(case.components), deps.language)
     found = []
     for place, one in enumerate(reply.hypotheses, start=1):
         found += [f"hypothesis {place}: {said}" for said in _flaws(one, known)]
@@ -114,7 +121,7 @@ def _problems(reply: DiagnosisReply, case: Case, deps: Deps, left: int) -> list[
     return [said[:PROBLEM_CHARS] for said in found]
 
 
-def _flaws(one: HypothesisReply, known: Known) -> list[str]:
+def _flaws(one: HypothesisReply, known: ClaimScope) -> list[str]:
     found = []
     if one.component not in known.components:
         found.append(f"there is no component {one.component!r}")
@@ -137,7 +144,9 @@ def _flaws(one: HypothesisReply, known: Known) -> list[str]:
 _STEPS: tuple[Confidence, ...] = ("low", "medium", "high")
 
 
-def agreed(ranking: Ranking, recalled: Sequence[Remembered], opinion: Opinion | None) -> Confidence:
+def agreed(
+    ranking: Ranking, recalled: Sequence[RecalledDocument], opinion: Opinion | None
+) -> Confidence:
     """The word for the leading candidate.
 
     The instruments' probability says where it begins. A model that holds another component for the

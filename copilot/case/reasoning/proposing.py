@@ -11,15 +11,15 @@ from copilot.case.reasoning.consult import consult
 from copilot.case.reasoning.recollection import cause_of, symptoms_of
 from copilot.case.state import IncidentState
 from copilot.deps import Deps
-from copilot.knowledge import Recalled
-from copilot.model.claims import Known, problems_of
+from copilot.knowledge import RecallHit
+from copilot.model.claims import ClaimScope, problems_of
 from copilot.model.fence import Fence
 from copilot.model.replies import PlanReply, plan_schema
 from copilot.model.table import fitted
 from copilot.ports import Model
 from copilot.types.model_io import Message, ModelRequest
 from prompts import Prompt, load, word
-from tools.playbook_executor import Consulted, Offer, offers_for
+from tools.playbook_executor import Offer, ProposalContext, offers_for
 from tools.types import Evidence, Fact, Owner, Playbook, Proposal
 
 DOCUMENTS = 8
@@ -27,7 +27,7 @@ DOCUMENTS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class PlaybookQuestion:
     """What the model is asked, and what it may name in its answer."""
 
     request: ModelRequest
@@ -36,7 +36,7 @@ class Question:
     prompts: tuple[Prompt, Prompt]
 
 
-def propose(deps: Deps, state: IncidentState, facts: Mapping[str, Fact]) -> Consulted | None:
+def propose(deps: Deps, state: IncidentState, facts: Mapping[str, Fact]) -> ProposalContext | None:
     """The model's proposal with what it is held against; None where there is none."""
     ranking = state["ranking"]
     if deps.arm != "llm" or deps.model is None or ranking.abstained or not ranking.candidates:
@@ -59,14 +59,14 @@ def propose(deps: Deps, state: IncidentState, facts: Mapping[str, Fact]) -> Cons
     )
     if asked.value is None:
         return None
-    return Consulted(
+    return ProposalContext(
         proposal=_proposal(asked.value),
         evidence=tuple(state["evidence"]),
         recalled=_speaking(recalled),
     )
 
 
-def _recalled(deps: Deps, state: IncidentState) -> tuple[Recalled, ...]:
+def _recalled(deps: Deps, state: IncidentState) -> tuple[RecallHit, ...]:
     """Documents about the located cause that somebody vouches for."""
     if deps.memory is None:
         return ()
@@ -74,7 +74,7 @@ def _recalled(deps: Deps, state: IncidentState) -> tuple[Recalled, ...]:
     return tuple(one for one in found if one.playbooks and one.hit.trust != "unreviewed")
 
 
-def _speaking(recalled: Sequence[Recalled]) -> dict[str, str]:
+def _speaking(recalled: Sequence[RecallHit]) -> dict[str, str]:
     """Each playbook with the first document that names it for this cause."""
     found: dict[str, str] = {}
     for one in recalled:
@@ -97,8 +97,8 @@ def _question(
     model: Model,
     state: IncidentState,
     offered: Sequence[Offer],
-    recalled: Sequence[Recalled],
-) -> Question | None:
+    recalled: Sequence[RecallHit],
+) -> PlaybookQuestion | None:
     fence, first = Fence(deps.nonce()), state["ranking"].candidates[0]
     system, user = load("plan", deps.language), load("plan_case", deps.language)
     documents = cut(model, recollections(recalled, fence), user.budget["recalled"])
@@ -129,7 +129,7 @@ def _question(
         reply_schema=plan_schema(ids, [one.id for one in table.shown]),
         max_tokens=reply_tokens(model),
     )
-    return Question(request, table.shown, frozenset(ids), (system, user))
+    return PlaybookQuestion(request, table.shown, frozenset(ids), (system, user))
 
 
 def _row(offer: Offer, fence: Fence) -> str:
@@ -146,7 +146,7 @@ def _row(offer: Offer, fence: Fence) -> str:
     )
 
 
-def _problems(reply: PlanReply, question: Question, deps: Deps) -> list[str]:
+def _problems(reply: PlanReply, question: PlaybookQuestion, deps: Deps) -> list[str]:
     """What a repair could mend; whether the proposal counts at all is decided elsewhere."""
     found = []
     if reply.playbook and reply.playbook not in question.offered:
@@ -156,5 +156,7 @@ def _problems(reply: PlanReply, question: Question, deps: Deps) -> list[str]:
     if reply.playbook:
         owners = (Owner.parse(item.subject) for item in question.shown)
         names = frozenset(owner.service for owner in owners if owner.service)
-        found += problems_of(reply.reason, reply.cites, Known(question.shown, names, deps.language))
+        found += problems_of(
+            reply.reason, reply.cites, ClaimScope(question.shown, names, deps.language)
+        )
     return found

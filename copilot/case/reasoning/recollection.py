@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from copilot.case.state import IncidentState
 from copilot.deps import Deps
-from copilot.knowledge import Cause, Recalled
+from copilot.knowledge import Cause, RecallHit
 from copilot.model.table import by_use
-from copilot.types.incident import Remembered
+from copilot.types.incident import RecalledDocument
 from tools.log_retriever import sanitize
 from tools.playbook_executor import Subject
 
@@ -16,7 +16,7 @@ ITEMS = 12
 LIMIT = 4
 
 
-def recollect(deps: Deps, state: IncidentState) -> tuple[Recalled, ...]:
+def recollect(deps: Deps, state: IncidentState) -> tuple[RecallHit, ...]:
     """Documents for these symptoms and this cause; none where no memory is wired."""
     if deps.memory is None:
         return ()
@@ -41,10 +41,10 @@ def cause_of(deps: Deps, state: IncidentState) -> Cause:
     return Cause(fault_kind=kind, component=subject.service, component_kind=subject.kind)
 
 
-def remembered(recalled: Sequence[Recalled]) -> tuple[Remembered, ...]:
+def remembered(recalled: Sequence[RecallHit]) -> tuple[RecalledDocument, ...]:
     """What every surface shows of it; a fix only from a document that somebody vouches for."""
     return tuple(
-        Remembered(
+        RecalledDocument(
             document=one.hit.document.id,
             kind=one.hit.document.kind,
             title=one.hit.document.title,

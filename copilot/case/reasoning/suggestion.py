@@ -3,8 +3,8 @@
 from copilot.case.reasoning.consult import consult
 from copilot.deps import Deps
 from copilot.model.fence import Fence
-from copilot.model.pairs import problems, question, said
 from copilot.model.replies import PairReply
+from copilot.model.tie_break import pair_summary, problems, question
 
 
 def suggest(deps: Deps, incident_id: str) -> None:
@@ -26,7 +26,7 @@ def suggest(deps: Deps, incident_id: str) -> None:
             deps.note(
                 incident_id,
                 "suggested",
-                said(doubt, asked.value, deps.model),
+                pair_summary(doubt, asked.value, deps.model),
                 verdict=asked.value.verdict,
                 noise=asked.value.noise,
                 because=asked.value.reason,

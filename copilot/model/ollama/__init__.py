@@ -4,7 +4,7 @@ from copilot.model.ollama.breaker import Breaker
 from copilot.model.ollama.client import Access, Client, Timeouts
 from copilot.model.ollama.connect import clients, connected
 from copilot.model.ollama.model import Endpoint, OllamaModel
-from copilot.model.ollama.options import Options
+from copilot.model.ollama.options import OllamaOptions
 
 __all__ = [
     "Access",
@@ -12,7 +12,7 @@ __all__ = [
     "Client",
     "Endpoint",
     "OllamaModel",
-    "Options",
+    "OllamaOptions",
     "Timeouts",
     "clients",
     "connected",

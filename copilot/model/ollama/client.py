@@ -15,7 +15,7 @@ import httpx
 import ollama
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from copilot.model.ollama.faults import PassingError, of_said, of_status
+from copilot.model.ollama.faults import TransientError, of_status, stream_fault
 from copilot.ports import ModelError
 
 LONGEST_LINE = 8 * 1024 * 1024
@@ -34,18 +34,18 @@ class Timeouts:
     probe_s: float = 1.0
 
 
-class Said(BaseModel):
+class ReplyMessage(BaseModel):
     """The message of a line; tool calls are left out, since no tool is ever offered."""
 
     content: str = ""
     thinking: str | None = None
 
 
-class Line(BaseModel):
+class ReplyLine(BaseModel):
     """One line of a streamed answer. Durations are in nanoseconds; zero counters are left out."""
 
     error: str = ""
-    message: Said = Said()
+    message: ReplyMessage = ReplyMessage()
     done: bool = False
     done_reason: str = ""
     load_duration: int = 0
@@ -118,7 +118,7 @@ class Client(ollama.Client):
             return self.show(model)
 
     @contextmanager
-    def lines(self, body: Mapping[str, JsonValue]) -> Iterator[Iterator[Line]]:
+    def lines(self, body: Mapping[str, JsonValue]) -> Iterator[Iterator[ReplyLine]]:
         """A chat as it streams; leaving the context closes the connection, which cancels it."""
         limits = self._timeouts
         timeout = httpx.Timeout(
@@ -141,7 +141,7 @@ class Client(ollama.Client):
         finally:
             response.close()
 
-    def _parsed(self, response: httpx.Response, started: float) -> Iterator[Line]:
+    def _parsed(self, response: httpx.Response, started: float) -> Iterator[ReplyLine]:
         rest = b""
         silence = f"nothing for {self._timeouts.between_tokens_s:g} s between tokens"
         blocks = response.iter_bytes()
@@ -170,13 +170,15 @@ class Client(ollama.Client):
         try:
             yield
         except (httpx.ConnectError, httpx.ConnectTimeout, ConnectionError) as error:
-            raise PassingError("unreachable", f"nothing answers at {self.url}: {error}") from error
+            raise TransientError(
+                "unreachable", f"nothing answers at {self.url}: {error}"
+            ) from error
         except httpx.TimeoutException as error:
             raise ModelError("timeout", silence) from error
         except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.ProxyError) as error:
             raise ModelError("unreachable", f"{self.url!r} cannot be reached: {error}") from error
         except httpx.HTTPError as error:
-            fault = PassingError if before_first else ModelError
+            fault = TransientError if before_first else ModelError
             raise fault("broken", f"the connection broke: {error}") from error
         except ollama.ResponseError as error:
             raise of_status(error.status_code, str(error.error), self.url) from error
@@ -190,13 +192,13 @@ def _checked(response: httpx.Response, url: str) -> None:
         raise of_status(response.status_code, where or response.text, url)
 
 
-def _line(raw: bytes) -> Line:
+def _line(raw: bytes) -> ReplyLine:
     try:
-        line = Line.model_validate_json(raw)
+        line = ReplyLine.model_validate_json(raw)
     except ValidationError as error:
         raise ModelError("broken", f"a line that is none of Ollama's: {raw[:120]!r}") from error
     if line.error:
-        raise of_said(line.error)
+        raise stream_fault(line.error)
     return line
 
 

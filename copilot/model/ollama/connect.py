@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from copilot.model.ollama.breaker import Breaker
 from copilot.model.ollama.client import Access, Client, Timeouts
 from copilot.model.ollama.model import Endpoint, OllamaModel
-from copilot.model.ollama.options import Options
+from copilot.model.ollama.options import OllamaOptions
 from copilot.settings import Settings, SettingsError
 
 
@@ -51,7 +51,7 @@ def connected(settings: Settings) -> OllamaModel:
     model = OllamaModel(
         settings.model,
         [Endpoint(client, Breaker(time.monotonic)) for client in clients(settings)],
-        Options(
+        OllamaOptions(
             context=settings.model_context,
             think=settings.model_think,
             keep_alive=_duration(settings.model_keep_alive),

@@ -6,7 +6,7 @@ import re
 from copilot.ports import ModelError, ModelFault
 
 
-class PassingError(ModelError):
+class TransientError(ModelError):
     """May be over in a moment; asked again, as long as no token has come."""
 
 
@@ -39,10 +39,10 @@ def of_status(status: int, said: str, url: str) -> ModelError:
         problem += " (set COPILOT_MODEL_THINK=off)"
     if any(words in said for words in _TOO_LONG):
         return ModelError("refused", f"the request is too long: {said}")
-    return PassingError(fault, problem) if status in _PASSING else ModelError(fault, problem)
+    return TransientError(fault, problem) if status in _PASSING else ModelError(fault, problem)
 
 
-def of_said(said: str) -> ModelError:
+def stream_fault(said: str) -> ModelError:
     """The fault behind an `error` line in the middle of a stream."""
     if any(words in said for words in _TOO_LONG):
         return ModelError("refused", f"the request is too long: {said}")

@@ -10,13 +10,13 @@ from pydantic import JsonValue
 
 from copilot.model.ollama.admission import Admission
 from copilot.model.ollama.breaker import Breaker
-from copilot.model.ollama.client import Client, Line, Timeouts
+from copilot.model.ollama.client import Client, ReplyLine, Timeouts
 from copilot.model.ollama.estimate import MESSAGE_TOKENS, Estimate
-from copilot.model.ollama.faults import PassingError
-from copilot.model.ollama.options import Options
-from copilot.model.ollama.thinking import LeakError, Unthink
+from copilot.model.ollama.faults import TransientError
+from copilot.model.ollama.options import OllamaOptions
+from copilot.model.ollama.thinking import LeakError, ThinkingSplitter
 from copilot.ports import ModelError
-from copilot.types.model_io import Done, ModelEvent, ModelRequest, Piece, Thought
+from copilot.types.model_io import ModelEvent, ModelRequest, Piece, ReplyEnd, Thought
 
 ATTEMPTS = 3
 SHORT = 0.5
@@ -42,8 +42,8 @@ class _Begun:
     """A reply that has begun: its first line is there, and the slot is ours until it is closed."""
 
     endpoint: Endpoint
-    first: Line
-    rest: Iterator[Line]
+    first: ReplyLine
+    rest: Iterator[ReplyLine]
     held: ExitStack
     estimate: int
     queued_s: float
@@ -59,7 +59,7 @@ class OllamaModel:
         self,
         name: str,
         endpoints: Sequence[Endpoint],
-        options: Options = Options(),  # noqa: B008 - frozen
+        options: OllamaOptions = OllamaOptions(),  # noqa: B008 - frozen
         timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
         parallel: int = 1,
         now: Callable[[], float] = time.monotonic,
@@ -127,14 +127,14 @@ class OllamaModel:
             endpoint.client.close()
 
     def stream(self, request: ModelRequest) -> Iterator[ModelEvent]:
-        """Thoughts and pieces as they come, then `Done`; raises `ModelError`."""
+        """Thoughts and pieces as they come, then `ReplyEnd`; raises `ModelError`."""
         estimate = sum(self.tokens(one.content) + MESSAGE_TOKENS for one in request.messages)
         most = self._room(estimate, request.max_tokens)
         body = self._options.body(self.name, request, most)
         again = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(ATTEMPTS),
             wait=tenacity.wait_exponential(multiplier=0.1, max=2),
-            retry=tenacity.retry_if_exception_type(PassingError),
+            retry=tenacity.retry_if_exception_type(TransientError),
             sleep=self._sleep,
             reraise=True,
         )
@@ -176,7 +176,7 @@ class OllamaModel:
                 raise
             self._found = True
             if first is None:
-                first, lines = Line(), iter(())
+                first, lines = ReplyLine(), iter(())
             return _Begun(
                 endpoint, first, lines, stack.pop_all(), estimate, started - asked, started
             )
@@ -198,7 +198,7 @@ class OllamaModel:
         return min(closed or free, key=lambda one: one.breaker.failures, default=None)
 
     def _reply(self, begun: _Begun, most: int) -> Iterator[ModelEvent]:
-        unthink = Unthink(hold=self._may_leak(begun.endpoint))
+        unthink = ThinkingSplitter(hold=self._may_leak(begun.endpoint))
         line = begun.first
         while True:
             self._in_time(begun)
@@ -236,7 +236,7 @@ class OllamaModel:
         if not begun.first_token_s and self._now() - begun.started > most:
             raise ModelError("timeout", f"no first token after {most:g} s")
 
-    def _done(self, begun: _Begun, last: Line, most: int) -> Done:
+    def _done(self, begun: _Begun, last: ReplyLine, most: int) -> ReplyEnd:
         if not begun.spoke and last.done_reason == "length":
             raise ModelError(
                 "truncated",
@@ -246,7 +246,7 @@ class OllamaModel:
         if last.done_reason in ("load", "unload"):
             raise ModelError("broken", f"it only answered {last.done_reason!r}")
         self._check_count(begun, last.prompt_eval_count)
-        return Done(
+        return ReplyEnd(
             reason="length" if last.done_reason == "length" else "stop",
             model=self.name,
             prompt_tokens=last.prompt_eval_count,

@@ -13,7 +13,7 @@ from copilot.types.model_io import Message, ModelRequest
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class OllamaOptions:
     """What is constant. Sampling is as Qwen's makers recommend it with thinking and without.
 
     Never greedy: temperature 0 is advised against, for endless repetition. Evals fix the seed and

@@ -13,7 +13,7 @@ class LeakError(Exception):
     """Text that was already passed on turned out to be thinking."""
 
 
-class Unthink:
+class ThinkingSplitter:
     """Splits text as it comes into thoughts and pieces of the reply.
 
     With `hold` nothing is passed on before `</think>` or the end is seen: the way for a model that

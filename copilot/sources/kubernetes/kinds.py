@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Kind:
+class KubeKind:
     """An object kind: API group (empty for the core), plural, scope, and the state's field."""
 
     name: str
@@ -22,27 +22,29 @@ class Kind:
         return f"{root}/{self.version}{scope}/{self.plural}"
 
 
-KINDS: dict[str, Kind] = {
+KINDS: dict[str, KubeKind] = {
     kind.name: kind
     for kind in (
-        Kind("Pod", "", "v1", "pods", field="pods"),
-        Kind("Service", "", "v1", "services", field="services"),
-        Kind("Endpoints", "", "v1", "endpoints", field="endpoints"),
-        Kind("Event", "", "v1", "events", field="events"),
-        Kind("ConfigMap", "", "v1", "configmaps", field="settings"),
-        Kind("ServiceAccount", "", "v1", "serviceaccounts"),
-        Kind("PersistentVolumeClaim", "", "v1", "persistentvolumeclaims", field="claims"),
-        Kind("PersistentVolume", "", "v1", "persistentvolumes", namespaced=False, field="volumes"),
-        Kind("ResourceQuota", "", "v1", "resourcequotas", field="quotas"),
-        Kind("Node", "", "v1", "nodes", namespaced=False, field="nodes"),
-        Kind("Deployment", "apps", "v1", "deployments", field="workloads"),
-        Kind("StatefulSet", "apps", "v1", "statefulsets", field="workloads"),
-        Kind("DaemonSet", "apps", "v1", "daemonsets", field="workloads"),
-        Kind("ReplicaSet", "apps", "v1", "replicasets", field="workloads"),
-        Kind("Job", "batch", "v1", "jobs", field="workloads"),
-        Kind("Ingress", "networking.k8s.io", "v1", "ingresses", field="routes"),
-        Kind("NetworkPolicy", "networking.k8s.io", "v1", "networkpolicies", field="policies"),
-        Kind("StorageClass", "storage.k8s.io", "v1", "storageclasses", namespaced=False),
+        KubeKind("Pod", "", "v1", "pods", field="pods"),
+        KubeKind("Service", "", "v1", "services", field="services"),
+        KubeKind("Endpoints", "", "v1", "endpoints", field="endpoints"),
+        KubeKind("Event", "", "v1", "events", field="events"),
+        KubeKind("ConfigMap", "", "v1", "configmaps", field="settings"),
+        KubeKind("ServiceAccount", "", "v1", "serviceaccounts"),
+        KubeKind("PersistentVolumeClaim", "", "v1", "persistentvolumeclaims", field="claims"),
+        KubeKind(
+            "PersistentVolume", "", "v1", "persistentvolumes", namespaced=False, field="volumes"
+        ),
+        KubeKind("ResourceQuota", "", "v1", "resourcequotas", field="quotas"),
+        KubeKind("Node", "", "v1", "nodes", namespaced=False, field="nodes"),
+        KubeKind("Deployment", "apps", "v1", "deployments", field="workloads"),
+        KubeKind("StatefulSet", "apps", "v1", "statefulsets", field="workloads"),
+        KubeKind("DaemonSet", "apps", "v1", "daemonsets", field="workloads"),
+        KubeKind("ReplicaSet", "apps", "v1", "replicasets", field="workloads"),
+        KubeKind("Job", "batch", "v1", "jobs", field="workloads"),
+        KubeKind("Ingress", "networking.k8s.io", "v1", "ingresses", field="routes"),
+        KubeKind("NetworkPolicy", "networking.k8s.io", "v1", "networkpolicies", field="policies"),
+        KubeKind("StorageClass", "storage.k8s.io", "v1", "storageclasses", namespaced=False),
     )
 }
 """Every kind that is ever read. Secrets are not among them: their values are nobody's business."""

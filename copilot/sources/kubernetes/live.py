@@ -17,7 +17,7 @@ from copilot.ports import Clock, SourceError
 from copilot.sources.kubernetes.kinds import KINDS, WORKLOADS
 from copilot.sources.kubernetes.logs import excerpts
 from copilot.sources.kubernetes.manifests import objects
-from tools.types import ClusterState, Look, LookVerb, NodeService
+from tools.types import ClusterQuery, ClusterQueryVerb, ClusterState, NodeService
 
 _ASK_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 _PAGE = 500
@@ -40,9 +40,9 @@ class KubernetesApi:
         self._namespace = namespace
         self._timeout_s = timeout_s
 
-    def look(self, looks: Sequence[Look]) -> ClusterState:
+    def look(self, looks: Sequence[ClusterQuery]) -> ClusterState:
         """What the API says to these questions; metrics, alerts and calls are others' business."""
-        answers: dict[LookVerb, Callable[[Look], ClusterState]] = {
+        answers: dict[ClusterQueryVerb, Callable[[ClusterQuery], ClusterState]] = {
             "list": lambda look: self._list(look.kind),
             "describe": self._describe,
             "manifest": self._manifest,
@@ -118,7 +118,7 @@ class KubernetesApi:
         state = objects(found, self._clock.now())
         return state.plus(ClusterState(listed={kind: tuple(map(_name, found))}))
 
-    def _describe(self, look: Look) -> ClusterState:
+    def _describe(self, look: ClusterQuery) -> ClusterState:
         """The object and the events about it."""
         if look.kind not in KINDS:
             return ClusterState()
@@ -128,7 +128,7 @@ class KubernetesApi:
         both = [{"kind": look.kind, **found}, *events] if found else events
         return objects(both, self._clock.now())
 
-    def _manifest(self, look: Look) -> ClusterState:
+    def _manifest(self, look: ClusterQuery) -> ClusterState:
         """The application's workload and service, and the config maps of the namespace."""
         found = []
         for kind in (*WORKLOADS, "Service"):
@@ -137,7 +137,7 @@ class KubernetesApi:
                 found.append({"kind": kind, **one})
         return objects([*found, *self._items("ConfigMap")])
 
-    def _logs(self, look: Look) -> ClusterState:
+    def _logs(self, look: ClusterQuery) -> ClusterState:
         """The tail of every container of the application's pods, of this run and the one before."""
         state = ClusterState()
         for pod in self._items("Pod"):
@@ -165,7 +165,7 @@ class KubernetesApi:
                 raise
             return ""  # a container that has not started has no log, and says 400
 
-    def _node_service(self, look: Look) -> ClusterState:
+    def _node_service(self, look: ClusterQuery) -> ClusterState:
         """As far as the API knows: the kubelet by its node, others by their pods."""
         if look.detail in _SYSTEM_LABELS:
             pods = objects(

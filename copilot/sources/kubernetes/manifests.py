@@ -26,11 +26,11 @@ from tools.types import (
     Claim,
     ClusterState,
     Condition,
+    ConfigValues,
     KubeEvent,
     Node,
     Pod,
     Quota,
-    Settings,
     Taint,
     Timestamp,
     Volume,
@@ -174,7 +174,7 @@ def _node(document: Json) -> ClusterState:
 def _config_map(document: Json) -> ClusterState:
     written = strings(document.get("data"))
     values = {name: harmless(name, value) for name, value in written.items()}
-    return ClusterState(settings=(Settings(name=name_of(document), values=values),))
+    return ClusterState(settings=(ConfigValues(name=name_of(document), values=values),))
 
 
 def _decoded(value: str) -> str:
@@ -187,7 +187,9 @@ def _decoded(value: str) -> str:
 def _secret(document: Json) -> ClusterState:
     encoded = {name: _decoded(value) for name, value in strings(document.get("data")).items()}
     values = addresses(encoded | strings(document.get("stringData")))
-    return ClusterState(settings=(Settings(name=name_of(document), kind="secret", values=values),))
+    return ClusterState(
+        settings=(ConfigValues(name=name_of(document), kind="secret", values=values),)
+    )
 
 
 def _event(document: Json) -> ClusterState:

@@ -11,7 +11,7 @@ from copilot.ports import SourceError
 from copilot.sources.kubernetes.kinds import KINDS
 from copilot.sources.kubernetes.logs import excerpts
 from copilot.sources.kubernetes.manifests import manifest
-from tools.types import ClusterState, LogExcerpt, Look, Timestamp
+from tools.types import ClusterQuery, ClusterState, LogExcerpt, Timestamp
 
 
 class RecordedSnapshot:
@@ -33,13 +33,13 @@ class RecordedSnapshot:
         self._namespace = namespace
         self._at = at
 
-    def look(self, looks: Sequence[Look]) -> ClusterState:
+    def look(self, looks: Sequence[ClusterQuery]) -> ClusterState:
         """What the files say of these questions."""
-        answers: dict[str, Callable[[Look], ClusterState]] = {
+        answers: dict[str, Callable[[ClusterQuery], ClusterState]] = {
             "list": self._list,
             "describe": self._describe,
             "manifest": self._manifest,
-            "configuration": lambda _: self._list(Look(verb="list", kind="Node")),
+            "configuration": lambda _: self._list(ClusterQuery(verb="list", kind="Node")),
             "errors": self._logs,
             "logs": self._logs,
         }
@@ -55,7 +55,7 @@ class RecordedSnapshot:
             state = state.plus(manifest(_read(path), self._at))
         return state.model_copy(update={"declared": ()})
 
-    def _list(self, look: Look) -> ClusterState:
+    def _list(self, look: ClusterQuery) -> ClusterState:
         """The objects of that kind."""
         field = KINDS[look.kind].field if look.kind in KINDS else ""
         if not field:
@@ -67,12 +67,12 @@ class RecordedSnapshot:
         names = tuple(getattr(item, "name", "") for item in kept)
         return ClusterState.model_validate({field: kept, "listed": {look.kind: names}})
 
-    def _describe(self, look: Look) -> ClusterState:
+    def _describe(self, look: ClusterQuery) -> ClusterState:
         """The objects of that kind and the events about this one."""
         events = tuple(event for event in self._objects().events if event.object == look.name)
         return self._list(look).plus(ClusterState(events=events))
 
-    def _manifest(self, look: Look) -> ClusterState:
+    def _manifest(self, look: ClusterQuery) -> ClusterState:
         """What the objects say of one application: its workload and service, and all settings."""
         everything = self._objects()
         return ClusterState(
@@ -82,7 +82,7 @@ class RecordedSnapshot:
             routes=everything.routes,
         )
 
-    def _logs(self, look: Look) -> ClusterState:
+    def _logs(self, look: ClusterQuery) -> ClusterState:
         found: tuple[LogExcerpt, ...] = ()
         for suffix, previous in (("", False), (".previous", True)):
             path = self._folder / f"logs-{look.name}{suffix}.txt"

@@ -12,25 +12,25 @@ from pydantic_core import from_json
 
 from copilot.types.errors import OperatorError
 
-Signal = Literal["traces", "logs", "metrics"]
+OtlpSignal = Literal["traces", "logs", "metrics"]
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
 
-_REQUESTS: dict[Signal, type[Message]] = {
+_REQUESTS: dict[OtlpSignal, type[Message]] = {
     "traces": traces.ExportTraceServiceRequest,
     "logs": logs.ExportLogsServiceRequest,
     "metrics": metrics.ExportMetricsServiceRequest,
 }
-_RESPONSES: dict[Signal, type[Message]] = {
+_RESPONSES: dict[OtlpSignal, type[Message]] = {
     "traces": traces.ExportTraceServiceResponse,
     "logs": logs.ExportLogsServiceResponse,
     "metrics": metrics.ExportMetricsServiceResponse,
 }
-_REJECTED: dict[Signal, str] = {
+_REJECTED: dict[OtlpSignal, str] = {
     "traces": "rejectedSpans",
     "logs": "rejectedLogRecords",
     "metrics": "rejectedDataPoints",
 }
-_SNAKE: dict[Signal, str] = {
+_SNAKE: dict[OtlpSignal, str] = {
     "traces": "rejected_spans",
     "logs": "rejected_log_records",
     "metrics": "rejected_data_points",
@@ -42,7 +42,7 @@ class OtlpError(OperatorError):
     """The body is no request of OTLP; sending it again will not help."""
 
 
-def decoded(body: bytes, signal: Signal, media: str) -> dict[str, Any]:
+def decoded(body: bytes, signal: OtlpSignal, media: str) -> dict[str, Any]:
     """The request as JSON has it; ids of a protobuf request are hexadecimal as in JSON."""
     if media != PROTOBUF:
         return _json(body)
@@ -54,7 +54,7 @@ def decoded(body: bytes, signal: Signal, media: str) -> dict[str, Any]:
     return MessageToDict(message, use_integers_for_enums=True)
 
 
-def answered(signal: Signal, media: str, rejected: int, reason: str) -> bytes:
+def answered(signal: OtlpSignal, media: str, rejected: int, reason: str) -> bytes:
     """The answer to a request that was taken, wholly or in part."""
     if media != PROTOBUF:
         said = {_REJECTED[signal]: str(rejected), "errorMessage": reason}

@@ -5,7 +5,7 @@ from typing import Any
 
 from copilot.alerts.formats.fields import clean
 from copilot.sources.otlp.reading import (
-    Read,
+    DecodeResult,
     RecordError,
     each,
     identifier,
@@ -19,7 +19,7 @@ from tools.types import LogLine, Timestamp
 _LEVELS = ((21, "FATAL"), (17, "ERROR"), (13, "WARN"), (9, "INFO"), (5, "DEBUG"), (1, "TRACE"))
 
 
-def lines(document: Mapping[str, Any], now: Timestamp) -> Read[LogLine]:
+def lines(document: Mapping[str, Any], now: Timestamp) -> DecodeResult[LogLine]:
     """The lines; a body that is no text is written as JSON."""
     found: list[LogLine] = []
     rejected, reason = 0, ""
@@ -28,7 +28,7 @@ def lines(document: Mapping[str, Any], now: Timestamp) -> Read[LogLine]:
             found.append(_line(service, record, now))
         except RecordError as error:
             rejected, reason = rejected + 1, reason or str(error)
-    return Read(tuple(found), rejected, reason)
+    return DecodeResult(tuple(found), rejected, reason)
 
 
 def _line(service: str, record: Mapping[str, Any], now: Timestamp) -> LogLine:

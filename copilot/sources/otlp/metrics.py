@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from copilot.alerts.formats.fields import clean
 from copilot.sources.otlp.reading import (
     NAME_LIMIT,
-    Read,
+    DecodeResult,
     RecordError,
     attributes,
     integer,
@@ -21,7 +21,7 @@ from copilot.sources.otlp.reading import (
     objects,
     service_of,
 )
-from copilot.sources.received.measures import Kind, Point, Way
+from copilot.sources.received.measures import Aggregation, DataPoint, Temporality
 from tools.types import Timestamp
 
 SERVED = frozenset({"http_server_request_duration", "http_server_duration", "rpc_server_duration"})
@@ -43,9 +43,9 @@ class _Metric(NamedTuple):
     unit: str
 
 
-def points(document: Mapping[str, Any], now: Timestamp) -> Read[Point]:
+def points(document: Mapping[str, Any], now: Timestamp) -> DecodeResult[DataPoint]:
     """The points; exponential histograms and summaries are counted as rejected."""
-    found: list[Point] = []
+    found: list[DataPoint] = []
     rejected, reason = 0, ""
     for seen, (metric, form, point, about) in enumerate(_each(document), start=1):
         try:
@@ -54,7 +54,7 @@ def points(document: Mapping[str, Any], now: Timestamp) -> Read[Point]:
             found += _points(metric, form, point, about, now)
         except RecordError as error:
             rejected, reason = rejected + 1, reason or str(error)
-    return Read(tuple(found), rejected, reason)
+    return DecodeResult(tuple(found), rejected, reason)
 
 
 def _each(document: Mapping[str, Any]) -> Iterator[tuple[_Metric, str, dict[str, Any], Any]]:
@@ -80,7 +80,7 @@ def _name(given: object) -> str:
 
 def _points(
     metric: _Metric, form: str, point: dict[str, Any], about: dict[str, Any], now: Timestamp
-) -> Iterator[Point]:
+) -> Iterator[DataPoint]:
     if form in _UNREAD:
         raise RecordError(f"{metric.name!r} is a {form}; send an explicit-bucket histogram")
     if not metric.name:
@@ -88,7 +88,7 @@ def _points(
     if integer(point.get("flags")) & _SILENT:
         return
     labels = attributes(point.get("attributes"))
-    base = Point(
+    base = DataPoint(
         at=moment(nanoseconds(point, "timeUnixNano"), now),
         service=metric.service,
         metric=metric.name,
@@ -111,11 +111,11 @@ def _points(
 
 def _histogram(
     metric: _Metric,
-    base: Point,
+    base: DataPoint,
     point: dict[str, Any],
     about: dict[str, Any],
     labels: Mapping[str, Any],
-) -> Iterator[Point]:
+) -> Iterator[DataPoint]:
     kind, start = _since(base, point, about)
     count = _number(point.get("count", 0), metric.name)
     if count < 0:
@@ -136,19 +136,23 @@ def _histogram(
 
 
 def _with(
-    base: Point,
+    base: DataPoint,
     name: str,
     unit: str,
     value: float,
     weight: float,
-    way: Way,
-    kind: Kind,
+    way: Aggregation,
+    kind: Temporality,
     start: float,
-) -> Point:
-    return Point(base.at, base.service, name, unit, base.stream, value, weight, way, kind, start)
+) -> DataPoint:
+    return DataPoint(
+        base.at, base.service, name, unit, base.stream, value, weight, way, kind, start
+    )
 
 
-def _since(base: Point, point: dict[str, Any], about: dict[str, Any]) -> tuple[Kind, Timestamp]:
+def _since(
+    base: DataPoint, point: dict[str, Any], about: dict[str, Any]
+) -> tuple[Temporality, Timestamp]:
     temporality = _temporality(about)
     if temporality == _CUMULATIVE:
         return "total", 0.0

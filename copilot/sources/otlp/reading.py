@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from copilot.alerts.formats.fields import clean
 from tools.types import Timestamp
 
-Item = TypeVar("Item")
+RecordT = TypeVar("RecordT")
 
 UNKNOWN = "unknown_service"
 """What the specification calls a service that does not say its name."""
@@ -23,10 +23,10 @@ _DEPTH = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Read(Generic[Item]):
+class DecodeResult(Generic[RecordT]):
     """What could be read, how many records could not, and the first reason why."""
 
-    items: tuple[Item, ...]
+    items: tuple[RecordT, ...]
     rejected: int = 0
     reason: str = ""
 

@@ -6,7 +6,7 @@ from typing import Any
 from copilot.alerts.formats.fields import clean
 from copilot.sources.otlp.reading import (
     NAME_LIMIT,
-    Read,
+    DecodeResult,
     RecordError,
     attributes,
     each,
@@ -22,7 +22,9 @@ _CLIENT, _PRODUCER = 3, 4
 _LONGEST_S = 86_400.0
 
 
-def spans(document: Mapping[str, Any], now: Timestamp) -> tuple[Read[Span], set[tuple[str, str]]]:
+def spans(
+    document: Mapping[str, Any], now: Timestamp
+) -> tuple[DecodeResult[Span], set[tuple[str, str]]]:
     """The spans, and (caller, callee) of every outgoing call that names its peer."""
     found: list[Span] = []
     peers: set[tuple[str, str]] = set()
@@ -37,7 +39,7 @@ def spans(document: Mapping[str, Any], now: Timestamp) -> tuple[Read[Span], set[
             peer = attributes(record.get("attributes")).get("peer.service")
             if isinstance(peer, str) and (named := clean(peer, NAME_LIMIT)):
                 peers.add((service, named))
-    return Read(tuple(found), rejected, reason), peers
+    return DecodeResult(tuple(found), rejected, reason), peers
 
 
 def _span(service: str, record: Mapping[str, Any], now: Timestamp) -> Span:

@@ -45,7 +45,7 @@ class Target(BaseModel):
     interval: str = Field(default="", alias="scrapeInterval")
 
 
-class Rule(BaseModel):
+class PrometheusRule(BaseModel):
     """A rule as the server evaluates it."""
 
     model_config = ConfigDict(extra="ignore")
@@ -58,7 +58,7 @@ class Rule(BaseModel):
     annotations: dict[str, str] = Field(default_factory=dict)
 
 
-class Firing(BaseModel):
+class PrometheusAlert(BaseModel):
     """An alert as the server's own rules hold it: pending or firing."""
 
     model_config = ConfigDict(extra="ignore")
@@ -75,7 +75,7 @@ class _Targets(BaseModel):
 
 
 class _Rules(BaseModel):
-    rules: list[Rule] = Field(default_factory=list)
+    rules: list[PrometheusRule] = Field(default_factory=list)
 
 
 class _Groups(BaseModel):
@@ -83,7 +83,7 @@ class _Groups(BaseModel):
 
 
 class _Alerts(BaseModel):
-    alerts: list[Firing] = Field(default_factory=list)
+    alerts: list[PrometheusAlert] = Field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +147,12 @@ class PrometheusClient:
         found = self._asked("/api/v1/targets", {"state": "active"})
         return tuple(self._valid(TypeAdapter(_Targets), found, "targets").active)
 
-    def rules(self) -> tuple[Rule, ...]:
+    def rules(self) -> tuple[PrometheusRule, ...]:
         """All rules, group after group."""
         found = self._valid(TypeAdapter(_Groups), self._asked("/api/v1/rules", {}), "rules")
         return tuple(rule for group in found.groups for rule in group.rules)
 
-    def alerts(self) -> tuple[Firing, ...]:
+    def alerts(self) -> tuple[PrometheusAlert, ...]:
         """The alerts of the server's own rules that are pending or firing."""
         found = self._valid(TypeAdapter(_Alerts), self._asked("/api/v1/alerts", {}), "alerts")
         return tuple(found.alerts)

@@ -6,7 +6,7 @@ import threading
 from copilot.ports import Clock, SourceError
 from copilot.sources.prometheus.client import PrometheusClient
 from copilot.sources.prometheus.owners import owned_by
-from copilot.sources.prometheus.plan import Asked, Plan
+from copilot.sources.prometheus.plan import PlannedQuery, QueryPlan
 from tools.types import Edge, Timestamp, Topology
 
 SEEN_S = 3600.0
@@ -30,7 +30,7 @@ class CallGraph:
         self._edges: dict[tuple[str, str], Timestamp] = {}
         self._nodes: dict[str, Timestamp] = {}
 
-    def topology(self, plan: Plan) -> Topology:
+    def topology(self, plan: QueryPlan) -> Topology:
         """The graph; an old one where the server does not answer, an error where there is none."""
         with self._lock:
             now = self._clock.now()
@@ -38,7 +38,7 @@ class CallGraph:
                 self._ask(plan, now)
             return _graph(self._nodes, self._edges)
 
-    def _ask(self, plan: Plan, now: Timestamp) -> None:
+    def _ask(self, plan: QueryPlan, now: Timestamp) -> None:
         try:
             for asked in plan.asked:
                 if asked.query.shape == "rate" and asked.query.owner == "edge":
@@ -53,15 +53,15 @@ class CallGraph:
         self._edges = {k: at for k, at in self._edges.items() if now - at < KEPT_S}
         self._nodes = {k: at for k, at in self._nodes.items() if now - at < KEPT_S}
 
-    def _take_edges(self, asked: Asked, now: Timestamp) -> None:
+    def _take_edges(self, asked: PlannedQuery, now: Timestamp) -> None:
         for owner in self._owners(asked, now):
             caller, _, callee = owner.partition("->")
             self._edges[caller, callee] = now
 
-    def _take_nodes(self, asked: Asked, now: Timestamp) -> None:
+    def _take_nodes(self, asked: PlannedQuery, now: Timestamp) -> None:
         self._nodes.update(dict.fromkeys(self._owners(asked, now), now))
 
-    def _owners(self, asked: Asked, now: Timestamp) -> list[str]:
+    def _owners(self, asked: PlannedQuery, now: Timestamp) -> list[str]:
         expression = asked.query.render(asked.labels, SEEN_S) or asked.expression
         found = self._client.instant(expression, now)[:MOST_EDGES]
         named = (owned_by(asked, vector.labels) for vector in found)

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Mapping
 
-from copilot.sources.prometheus.plan import Asked
+from copilot.sources.prometheus.plan import PlannedQuery
 
 _PORT = re.compile(r":\d{1,5}$")
 
 
-def owned_by(asked: Asked, labels: Mapping[str, str]) -> str:
+def owned_by(asked: PlannedQuery, labels: Mapping[str, str]) -> str:
     """The owner that an answer's labels name; empty where they name none."""
     parts = [component(labels.get(label, "")) for label in asked.owners]
     if not all(parts):

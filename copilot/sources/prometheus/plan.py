@@ -7,7 +7,7 @@ from statistics import median
 from copilot.ports import SourceError
 from copilot.sources.prometheus.client import PrometheusClient
 from copilot.sources.prometheus.promql import Query
-from tools.types import Frozen, Timestamp
+from tools.types import FrozenModel, Timestamp
 
 RECENT_S = 3600.0
 """A metric that nobody exported within this time is not asked for."""
@@ -20,7 +20,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNIT = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-class Asked(Frozen):
+class PlannedQuery(FrozenModel):
     """A query this server can answer: its text, and the labels that name the owner."""
 
     query: Query
@@ -29,15 +29,17 @@ class Asked(Frozen):
     expression: str
 
 
-class Plan(Frozen):
+class QueryPlan(FrozenModel):
     """What is asked of one server; `unknown` counts the queries whose metric it does not have."""
 
-    asked: tuple[Asked, ...]
+    asked: tuple[PlannedQuery, ...]
     unknown: int
     step_s: float
 
 
-def plan(client: PrometheusClient, queries: Sequence[Query], now: Timestamp, step_s: float) -> Plan:
+def plan(
+    client: PrometheusClient, queries: Sequence[Query], now: Timestamp, step_s: float
+) -> QueryPlan:
     """Look at the server; `step_s` 0 means: as often as it scrapes."""
     since = now - RECENT_S
     known = client.names(since, now)
@@ -52,14 +54,16 @@ def plan(client: PrometheusClient, queries: Sequence[Query], now: Timestamp, ste
         for query in askable
         if (found := _asked(query, labels[query.needs[0]], SCRAPES * step)) is not None
     ]
-    return Plan(asked=tuple(asked), unknown=len(queries) - len(asked), step_s=step)
+    return QueryPlan(asked=tuple(asked), unknown=len(queries) - len(asked), step_s=step)
 
 
-def _asked(query: Query, labels: frozenset[str], range_s: float) -> Asked | None:
+def _asked(query: Query, labels: frozenset[str], range_s: float) -> PlannedQuery | None:
     owners, expression = query.owners(labels), query.render(labels, range_s)
     if owners is None or expression is None:
         return None
-    return Asked(query=query, labels=tuple(sorted(labels)), owners=owners, expression=expression)
+    return PlannedQuery(
+        query=query, labels=tuple(sorted(labels)), owners=owners, expression=expression
+    )
 
 
 def _scraped_every(client: PrometheusClient) -> float:

@@ -11,12 +11,12 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from copilot.types.errors import OperatorError
-from tools.types import Frozen
+from tools.types import FrozenModel
 
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
-Shape = Literal[
+QueryShape = Literal[
     "rate",  # growth of a counter per second, summed
     "share",  # growth of `part` (or of the metric where `part` holds) in that of the metric
     "quantile",  # of a histogram
@@ -31,7 +31,7 @@ Shape = Literal[
     "apart",  # the largest distance of a gauge from zero
 ]
 
-WINDOWED: frozenset[Shape] = frozenset({"rate", "share", "quantile", "mean"})
+WINDOWED: frozenset[QueryShape] = frozenset({"rate", "share", "quantile", "mean"})
 """Shapes over a counter's growth; the others read a gauge."""
 
 SERVICE_LABELS = (
@@ -62,7 +62,7 @@ class QueryError(OperatorError):
     """A query of the operator's file is not one; the message says which and why."""
 
 
-class Matcher(Frozen):
+class QueryMatcher(FrozenModel):
     """A condition on the first of `label` that the metric has.
 
     `in` and `not_in` compare whole values, literally; `matches` and `matches_not` take a regular
@@ -84,7 +84,7 @@ class Matcher(Frozen):
     def render(self, labels: Collection[str]) -> str | None:
         """The condition in PromQL; None where the metric has none of the labels.
 
-        >>> Matcher(label=("status", "code"), values=('5"x', "a.b")).render({"code"})
+        >>> QueryMatcher(label=("status", "code"), values=('5"x', "a.b")).render({"code"})
         'code=~"5\\\\"x|a\\\\\\\\.b"'
         """
         label = next((name for name in self.label if name in labels), None)
@@ -98,7 +98,7 @@ class Matcher(Frozen):
         return f"{label}{'=~' if self.operator == 'in' else '!~'}{quoted(pattern)}"
 
 
-class Query(Frozen):
+class Query(FrozenModel):
     """What to ask: our metric's name, a shape, the server's metric, and whose it is.
 
     `of` is the server's metric (of a histogram without `_bucket`); `where` holds for all of it,
@@ -109,10 +109,10 @@ class Query(Frozen):
 
     metric: str = Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")
     unit: str = ""
-    shape: Shape
+    shape: QueryShape
     of: str
-    where: tuple[Matcher, ...] = ()
-    part: tuple[Matcher, ...] = ()
+    where: tuple[QueryMatcher, ...] = ()
+    part: tuple[QueryMatcher, ...] = ()
     part_of: str = ""
     plus: str = ""
     limit: str = ""
@@ -290,7 +290,7 @@ def _first(candidates: tuple[str, ...], labels: Collection[str]) -> str:
     return next((name for name in candidates if name in labels), "")
 
 
-def _all(matchers: tuple[Matcher, ...], labels: Collection[str]) -> tuple[str, ...] | None:
+def _all(matchers: tuple[QueryMatcher, ...], labels: Collection[str]) -> tuple[str, ...] | None:
     rendered = tuple(matcher.render(labels) for matcher in matchers)
     kept = tuple(one for one in rendered if one is not None)
     return kept if len(kept) == len(rendered) else None

@@ -11,7 +11,7 @@ from copilot.ports import Clock, SourceError
 from copilot.sources.prometheus.client import PrometheusClient, Vector
 from copilot.sources.prometheus.graph import CallGraph
 from copilot.sources.prometheus.owners import owned_by
-from copilot.sources.prometheus.plan import Asked, Plan, plan
+from copilot.sources.prometheus.plan import PlannedQuery, QueryPlan, plan
 from copilot.sources.prometheus.promql import Query
 from tools.types import FloatArray, Series, Timestamp, Topology, Window
 
@@ -51,7 +51,7 @@ class PrometheusSource:
         self._history_s = history_s
         self._step_s = step_s
         self._lock = threading.Lock()
-        self._plan: Plan | None = None
+        self._plan: QueryPlan | None = None
         self._planned = -math.inf
         self._problems: tuple[str, ...] = ()
         self._graph = CallGraph(client, clock)
@@ -94,7 +94,7 @@ class PrometheusSource:
             f"{len(known.asked)} queries, every {known.step_s:g} s"
         )
 
-    def plan(self) -> Plan:
+    def plan(self) -> QueryPlan:
         """What this server can be asked; looked up again after a while."""
         with self._lock:
             now = self._clock.now()
@@ -103,7 +103,7 @@ class PrometheusSource:
                 self._planned = now
             return self._plan
 
-    def _planned_now(self, now: Timestamp) -> Plan:
+    def _planned_now(self, now: Timestamp) -> QueryPlan:
         try:
             found = plan(self._client, self._queries, now, self._step_s)
         except SourceError:
@@ -124,7 +124,9 @@ class PrometheusSource:
         first, last = math.ceil(window.start / wide), math.floor(end / wide)
         return wide * np.arange(first, last + 1, dtype=np.float64)
 
-    def _answers(self, asked: Asked, grid: FloatArray, problems: list[str]) -> Iterator[Series]:
+    def _answers(
+        self, asked: PlannedQuery, grid: FloatArray, problems: list[str]
+    ) -> Iterator[Series]:
         step = float(grid[1] - grid[0]) if grid.size > 1 else 1.0
         try:
             vectors = self._client.range(asked.expression, float(grid[0]), float(grid[-1]), step)

@@ -4,8 +4,8 @@ What was taken is told until it is older than `keep_s`, or until the sender that
 room has to make place. A restart forgets all of it; what must outlive one belongs to a store.
 """
 
-from copilot.sources.received.cache import Received
-from copilot.sources.received.measures import Measures, Point
-from copilot.sources.received.rings import Held, Rings
+from copilot.sources.received.cache import ReceivedTelemetry
+from copilot.sources.received.measures import DataPoint, Measures
+from copilot.sources.received.rings import Rings, RingUsage
 
-__all__ = ["Held", "Measures", "Point", "Received", "Rings"]
+__all__ = ["RingUsage", "Measures", "DataPoint", "ReceivedTelemetry", "Rings"]

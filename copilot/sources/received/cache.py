@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from copilot.ports import Clock, SourceError
-from copilot.sources.received.measures import Measures, Point
-from copilot.sources.received.rings import Entry, Held, Rings
+from copilot.sources.received.measures import DataPoint, Measures
+from copilot.sources.received.rings import RingEntry, Rings, RingUsage
 from tools.types import Edge, LogLine, Series, Span, Timestamp, Topology, Window
 
 MOST_LETTERS = 4096
@@ -23,7 +23,7 @@ RECORD = 300
 """Bytes that a record takes beside its text, roughly."""
 
 
-class Received:
+class ReceivedTelemetry:
     """Spans, log lines and data points that senders post; safe between threads.
 
     Each of the three has a third of `most_bytes`. Nothing later than the clock is told.
@@ -40,13 +40,13 @@ class Received:
         """Hold spans; `peers` are callers with callees that do not trace themselves."""
         now = self._clock.now()
         self._graph.take(spans, peers, now)
-        self._spans.take((Entry(s.at, s.service, s, _span_bytes(s)) for s in spans), now)
+        self._spans.take((RingEntry(s.at, s.service, s, _span_bytes(s)) for s in spans), now)
 
     def take_lines(self, lines: Iterable[LogLine]) -> None:
         """Hold log lines; a message that is too long is cut."""
         self._lines.take(map(_entry, lines), self._clock.now())
 
-    def take_points(self, points: Iterable[Point]) -> None:
+    def take_points(self, points: Iterable[DataPoint]) -> None:
         """Hold data points."""
         self._measures.take(points, self._clock.now())
 
@@ -90,7 +90,7 @@ class Received:
         """Who calls whom, by parent and child of spans."""
         return self._graph.topology(self._clock.now())
 
-    def held(self) -> dict[str, Held]:
+    def held(self) -> dict[str, RingUsage]:
         """What is held of each signal, for `/metrics`."""
         return {
             "traces": self._spans.held(),
@@ -114,17 +114,17 @@ class Received:
             raise SourceError("OTLP receiver", problem, recoverable=True)
 
 
-def _entry(line: LogLine) -> Entry[LogLine]:
+def _entry(line: LogLine) -> RingEntry[LogLine]:
     message = line.message[:MOST_LETTERS]
     kept = LogLine(line.at, line.service, line.level, message, line.trace)
-    return Entry(line.at, line.service, kept, RECORD + 2 * len(message))
+    return RingEntry(line.at, line.service, kept, RECORD + 2 * len(message))
 
 
 def _span_bytes(span: Span) -> int:
     return RECORD + len(span.operation) + len(span.service)
 
 
-Kept = TypeVar("Kept")
+ValueT = TypeVar("ValueT")
 
 
 class _Calls:
@@ -177,6 +177,6 @@ class _Calls:
         )
 
 
-def _bound(known: OrderedDict[tuple[str, str], Kept]) -> None:
+def _bound(known: OrderedDict[tuple[str, str], ValueT]) -> None:
     while len(known) > KNOWN_SPANS:
         known.popitem(last=False)

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from copilot.sources.received.rings import Entry, Held, Rings
+from copilot.sources.received.rings import RingEntry, Rings, RingUsage
 from tools.types import FloatArray, Series, Timestamp, Window
 
 KNOWN_STREAMS = 50_000
@@ -21,12 +21,12 @@ RECORD = 400
 HOLDS = 2.0
 """A value speaks for this many intervals of its stream, so that a late point makes no dip."""
 
-Way = Literal[
+Aggregation = Literal[
     "worst",  # the highest of all streams: utilisation, sizes
     "sum",  # of all streams: rates
     "share",  # sum of the values over the sum of the weights: means and percentages
 ]
-Kind = Literal[
+Temporality = Literal[
     "now",  # the value as it is
     "since",  # gained since `start`
     "total",  # gained since the sender began; a fall is a new beginning
@@ -34,7 +34,7 @@ Kind = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class DataPoint:
     """One measurement of one stream (an instance and its labels); `at`, `start` in Unix seconds."""
 
     at: Timestamp
@@ -44,8 +44,8 @@ class Point:
     stream: str
     value: float
     weight: float = 0.0
-    way: Way = "worst"
-    kind: Kind = "now"
+    way: Aggregation = "worst"
+    kind: Temporality = "now"
     start: Timestamp = 0.0
 
 
@@ -54,24 +54,25 @@ class Measures:
 
     def __init__(self, most_bytes: int, keep_s: float) -> None:
         self._lock = threading.Lock()
-        self._last: OrderedDict[tuple[str, str, str], Point] = OrderedDict()
-        self._points: Rings[Point] = Rings(most_bytes, keep_s)
+        self._last: OrderedDict[tuple[str, str, str], DataPoint] = OrderedDict()
+        self._points: Rings[DataPoint] = Rings(most_bytes, keep_s)
 
-    def take(self, points: Iterable[Point], now: Timestamp) -> None:
+    def take(self, points: Iterable[DataPoint], now: Timestamp) -> None:
         """Hold points; totals are held as what they gained per second since the one before."""
         with self._lock:
             told = [one for point in points for one in self._per_second(point)]
         self._points.take(
-            (Entry(p.at, p.service, p, RECORD + len(p.service) + len(p.metric)) for p in told), now
+            (RingEntry(p.at, p.service, p, RECORD + len(p.service) + len(p.metric)) for p in told),
+            now,
         )
 
-    def held(self) -> Held:
+    def held(self) -> RingUsage:
         """What is held now."""
         return self._points.held()
 
     def series(self, window: Window) -> tuple[Series, ...]:
         """One series per service and metric, on a grid of the pace at which its points come."""
-        streams: dict[tuple[str, str], dict[str, list[Point]]] = defaultdict(
+        streams: dict[tuple[str, str], dict[str, list[DataPoint]]] = defaultdict(
             lambda: defaultdict(list)
         )
         for point in self._points.between(window):
@@ -80,7 +81,7 @@ class Measures:
         found = (_together(list(one.values()), window) for one in busiest[:MOST_SERIES])
         return tuple(one for one in found if one.times.size)
 
-    def _per_second(self, point: Point) -> Iterator[Point]:
+    def _per_second(self, point: DataPoint) -> Iterator[DataPoint]:
         if point.kind == "now":
             yield point
             return
@@ -103,11 +104,11 @@ class Measures:
         yield _gained(point, value, weight, point.at - before.at)
 
 
-def _gained(point: Point, value: float, weight: float, seconds: float) -> Point:
+def _gained(point: DataPoint, value: float, weight: float, seconds: float) -> DataPoint:
     return replace(point, value=value / seconds, weight=weight / seconds, kind="now")
 
 
-def _together(streams: Sequence[Sequence[Point]], window: Window) -> Series:
+def _together(streams: Sequence[Sequence[DataPoint]], window: Window) -> Series:
     step = _pace(streams)
     first = min(one[0].at for one in streams)
     last = max(one[-1].at for one in streams)
@@ -123,7 +124,7 @@ def _together(streams: Sequence[Sequence[Point]], window: Window) -> Series:
     return Series(one.service, one.metric, grid[some], combined, one.unit).between(window)
 
 
-def _combined(way: Way, values: FloatArray, weights: FloatArray) -> FloatArray:
+def _combined(way: Aggregation, values: FloatArray, weights: FloatArray) -> FloatArray:
     if way == "worst":
         return np.asarray(np.nanmax(values, axis=0)) if values.size else np.empty(0)
     total: FloatArray = np.nansum(values, axis=0)
@@ -135,7 +136,9 @@ def _combined(way: Way, values: FloatArray, weights: FloatArray) -> FloatArray:
     return found
 
 
-def _on(grid: FloatArray, stream: Sequence[Point], holds: float) -> tuple[FloatArray, FloatArray]:
+def _on(
+    grid: FloatArray, stream: Sequence[DataPoint], holds: float
+) -> tuple[FloatArray, FloatArray]:
     """Value and weight of a stream at the moments of a grid; NaN where it has been silent."""
     times = np.array([one.at for one in stream])
     at = np.searchsorted(times, grid, side="right") - 1
@@ -145,7 +148,7 @@ def _on(grid: FloatArray, stream: Sequence[Point], holds: float) -> tuple[FloatA
     return np.where(fresh, value, np.nan), np.where(fresh, weight, np.nan)
 
 
-def _pace(streams: Sequence[Sequence[Point]]) -> float:
+def _pace(streams: Sequence[Sequence[DataPoint]]) -> float:
     """Median seconds between two points of a stream, whole seconds, at least one."""
     gaps = [
         float(gap)

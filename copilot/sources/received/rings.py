@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from tools.types import Timestamp, Window
 
-Item = TypeVar("Item")
+ItemT = TypeVar("ItemT")
 
 ROOM = 0.95
 """Where place has to be made, this share is kept: making it one record at a time would be slow."""
@@ -19,17 +19,17 @@ REST = "(other services)"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry(Generic[Item]):
+class RingEntry(Generic[ItemT]):
     """A record, the moment it is about, and roughly what it takes."""
 
     at: Timestamp
     service: str
-    item: Item
+    item: ItemT
     bytes: int
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class RingUsage:
     """What rings hold and what they let go since they were made."""
 
     records: int
@@ -39,18 +39,18 @@ class Held:
     expired: int
 
 
-class Rings(Generic[Item]):
+class Rings(Generic[ItemT]):
     """Takes records in any order; the service that takes most room makes place for the others."""
 
     def __init__(self, most_bytes: int, keep_s: float) -> None:
         self._most = most_bytes
         self._keep_s = keep_s
         self._lock = threading.Lock()
-        self._rings: dict[str, deque[Entry[Item]]] = {}
+        self._rings: dict[str, deque[RingEntry[ItemT]]] = {}
         self._sizes: dict[str, int] = {}
         self._taken = self._evicted = self._expired = 0
 
-    def take(self, entries: Iterable[Entry[Item]], now: Timestamp) -> None:
+    def take(self, entries: Iterable[RingEntry[ItemT]], now: Timestamp) -> None:
         """Hold the records; what is too old or too much is let go."""
         with self._lock:
             for entry in entries:
@@ -62,7 +62,7 @@ class Rings(Generic[Item]):
             self._expire(now)
             self._make_place()
 
-    def between(self, window: Window) -> tuple[Item, ...]:
+    def between(self, window: Window) -> tuple[ItemT, ...]:
         """The records of a time, in order of it."""
         with self._lock:
             found = [
@@ -74,11 +74,11 @@ class Rings(Generic[Item]):
         found.sort(key=lambda entry: entry.at)
         return tuple(entry.item for entry in found)
 
-    def held(self) -> Held:
+    def held(self) -> RingUsage:
         """What is held now."""
         with self._lock:
             records = sum(map(len, self._rings.values()))
-            return Held(
+            return RingUsage(
                 records, sum(self._sizes.values()), self._taken, self._evicted, self._expired
             )
 

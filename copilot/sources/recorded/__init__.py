@@ -2,6 +2,6 @@
 
 from copilot.sources.recorded.bundle import RecordedBundle, series_in
 from copilot.sources.recorded.errors import BundleError
-from copilot.sources.recorded.reenactment import Reenactment
+from copilot.sources.recorded.incident_replay import IncidentReplay
 
-__all__ = ["BundleError", "RecordedBundle", "Reenactment", "series_in"]
+__all__ = ["BundleError", "RecordedBundle", "IncidentReplay", "series_in"]

@@ -1,21 +1,21 @@
 """Chat: questions about incidents, answered from evidence, with a model or without."""
 
-from copilot.surfaces.chat.desk import Desk, Question, QuestionError
-from copilot.surfaces.chat.live import Answering, Live, Silence
-from copilot.surfaces.chat.scope import Scope
+from copilot.surfaces.chat.chat_service import ChatService, Question, QuestionError
+from copilot.surfaces.chat.live import AnswerEvent, AnswerTask, Heartbeat
+from copilot.surfaces.chat.scope import ToolContext
 from copilot.surfaces.chat.session import CancelledError, ChatLimits, Progress
 from copilot.surfaces.chat.structured import structured_tools
 
 __all__ = [
-    "Answering",
+    "AnswerTask",
     "CancelledError",
     "ChatLimits",
-    "Desk",
-    "Live",
+    "ChatService",
+    "AnswerEvent",
     "Progress",
     "Question",
     "QuestionError",
-    "Scope",
-    "Silence",
+    "ToolContext",
+    "Heartbeat",
     "structured_tools",
 ]

@@ -9,20 +9,20 @@ from typing import TypeVar
 
 from pydantic import Field, JsonValue, ValidationError
 
-from copilot.surfaces.chat.found import Found
-from copilot.surfaces.chat.scope import Scope
+from copilot.surfaces.chat.scope import ToolContext
+from copilot.surfaces.chat.tool_result import ToolResult
 from copilot.surfaces.chat.tools import TOOLS
-from copilot.types.conversation import Use
+from copilot.types.conversation import ToolUse
 from copilot.types.errors import OperatorError
-from tools.types import Frozen
+from tools.types import FrozenModel
 
-Result = TypeVar("Result")
+ResultT = TypeVar("ResultT")
 
 CALL_S = 20.0
 """Longest one tool may take; a source that hangs costs no more than that."""
 
 
-class Call(Frozen):
+class ToolRequest(FrozenModel):
     """A wish to use a tool; whoever has it may be wrong about both."""
 
     tool: str = Field(max_length=60)
@@ -42,47 +42,49 @@ class Call(Frozen):
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class ToolExecution:
     """A call that was made, what it found and what it took."""
 
-    call: Call
-    found: Found
-    use: Use
+    call: ToolRequest
+    found: ToolResult
+    use: ToolUse
 
 
-def make(call: Call, scope: Scope, seconds: float = CALL_S) -> Made:
+def execute_request(
+    call: ToolRequest, scope: ToolContext, seconds: float = CALL_S
+) -> ToolExecution:
     """Make one call; whatever goes wrong is said in `missing`, never raised."""
     began = time.monotonic()
-    found = _looked(call, scope, max(0.1, min(seconds, CALL_S)))
-    use = Use(
+    found = _tool_result(call, scope, max(0.1, min(seconds, CALL_S)))
+    use = ToolUse(
         tool=call.tool,
         arguments=call.arguments,
         rows=len(found.statements),
         seconds=round(time.monotonic() - began, 3),
         problem="; ".join(found.missing)[:300],
     )
-    return Made(call, found, use)
+    return ToolExecution(call, found, use)
 
 
-def _looked(call: Call, scope: Scope, seconds: float) -> Found:
+def _tool_result(call: ToolRequest, scope: ToolContext, seconds: float) -> ToolResult:
     tool = TOOLS.get(call.tool)
     if tool is None:
-        return Found(missing=(f"{call.tool[:60]!r} is no tool; there are {', '.join(TOOLS)}",))
+        return ToolResult(missing=(f"{call.tool[:60]!r} is no tool; there are {', '.join(TOOLS)}",))
     try:
         arguments = tool.arguments.model_validate(call.arguments)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        return Found(missing=(f"{tool.name}: {where}: {first['msg']}",))
+        return ToolResult(missing=(f"{tool.name}: {where}: {first['msg']}",))
     try:
         return within(seconds, lambda: tool.look(arguments, scope))
     except OperatorError as error:
-        return Found(missing=(str(error),))
+        return ToolResult(missing=(str(error),))
     except TimeoutError:
-        return Found(missing=(f"{tool.name}: no answer within {seconds:.0f} s",))
+        return ToolResult(missing=(f"{tool.name}: no answer within {seconds:.0f} s",))
 
 
-def within(seconds: float, work: Callable[[], Result]) -> Result:
+def within(seconds: float, work: Callable[[], ResultT]) -> ResultT:
     """The result, or TimeoutError; what is late ends by itself and is not heard any more.
 
     A source that hangs in a read cannot be stopped from outside; its adapter has its own timeout.

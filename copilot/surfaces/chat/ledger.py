@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from copilot.case.briefing import evidence_line
-from copilot.surfaces.chat.found import Cited, Statement
+from copilot.surfaces.chat.tool_result import CitedItem, Statement
 from copilot.types.conversation import Turn
 from copilot.types.incident import Incident
 from prompts import Language
@@ -12,7 +12,7 @@ from tools.types import Evidence
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class CitedStatement:
     """A statement whose evidence has numbers; `own`: it says what the first of them says."""
 
     en: str
@@ -40,7 +40,9 @@ class Ledger:
         """The item of that number."""
         return next((item for item in self.items if item.id == number), None)
 
-    def written(self, statements: Iterable[Statement]) -> "tuple[Ledger, tuple[Said, ...]]":
+    def written(
+        self, statements: Iterable[Statement]
+    ) -> "tuple[Ledger, tuple[CitedStatement, ...]]":
         """Number what is new in these statements; the same fact keeps its number."""
         known = {_fact(item): item for item in self.items}
         after, said = self.after, []
@@ -54,7 +56,7 @@ class Ledger:
                     known[_fact(item)] = item
                 ids.append(item.id)
             numbers = tuple(dict.fromkeys(ids))
-            said.append(_said(statement, numbers, known))
+            said.append(_cited_statement(statement, numbers, known))
         return Ledger(tuple(known.values()), after), tuple(said)
 
 
@@ -73,7 +75,7 @@ def opened(incident: Incident | None, turns: Sequence[Turn] = ()) -> Ledger:
     return Ledger(tuple(items.values()), highest)
 
 
-def _fact(item: Cited) -> tuple[object, ...]:
+def _fact(item: CitedItem) -> tuple[object, ...]:
     window = item.window
     return (
         item.kind,
@@ -87,12 +89,12 @@ def _fact(item: Cited) -> tuple[object, ...]:
     )
 
 
-def _said(
+def _cited_statement(
     statement: Statement, numbers: tuple[str, ...], known: dict[tuple[object, ...], Evidence]
-) -> Said:
+) -> CitedStatement:
     if statement.en or not statement.cites:
-        return Said(statement.en, statement.zh, numbers, own=statement.states)
+        return CitedStatement(statement.en, statement.zh, numbers, own=statement.states)
     item = known[_fact(statement.cites[0])]
     en, zh = (evidence_line(item, language) for language in ("en", "zh"))
     quoted = f" “{en.excerpt}”" if en.excerpt and en.excerpt not in en.statement else ""
-    return Said(f"{en.statement}{quoted}", f"{zh.statement}{quoted}", numbers, own=True)
+    return CitedStatement(f"{en.statement}{quoted}", f"{zh.statement}{quoted}", numbers, own=True)

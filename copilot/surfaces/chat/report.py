@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from copilot.case.briefing import evidence_line, plain
-from copilot.surfaces.chat.ledger import Ledger, Said
+from copilot.surfaces.chat.ledger import CitedStatement, Ledger
 from copilot.surfaces.chat.understand import Understanding
 from copilot.types.time_format import date_time
 from prompts import Language, load, word
@@ -17,12 +17,12 @@ BESIDE_A_MODEL = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class AnswerPart:
     """What one tool found, with numbered evidence."""
 
     tool: str
-    lead: tuple[Said, ...]
-    rows: tuple[Said, ...]
+    lead: tuple[CitedStatement, ...]
+    rows: tuple[CitedStatement, ...]
     more: int = 0
     missing: tuple[str, ...] = ()
     plan: Plan | None = None
@@ -30,13 +30,13 @@ class Part:
     services: tuple[str, ...] = ()
 
     @property
-    def said(self) -> tuple[Said, ...]:
+    def said(self) -> tuple[CitedStatement, ...]:
         """Every statement."""
         return self.lead + self.rows
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class RenderedPart:
     """A part in one language, as the template takes it."""
 
     lead: tuple[str, ...]
@@ -45,7 +45,7 @@ class Shown:
 
 
 def rendered(
-    parts: Sequence[Part],
+    parts: Sequence[AnswerPart],
     understanding: Understanding,
     ledger: Ledger,
     *,
@@ -61,7 +61,7 @@ def rendered(
     """
     language = understanding.language
     planned = next((part for part in parts if part.plan is not None), None)
-    shown = [_shown(part, language, bool(written)) for part in parts if part.said]
+    shown = [_rendered_part(part, language, bool(written)) for part in parts if part.said]
     body = "\n".join(line for part in shown for line in (*part.lead, *part.rows))
     stated = {said.ids[0] for part in parts for said in part.said if said.own and said.ids}
     wanted = dict.fromkeys((*cited(written), *(n for n in cited(body) if n not in stated)))
@@ -87,9 +87,9 @@ def rendered(
     return told.strip() + "\n"
 
 
-def _shown(part: Part, language: Language, written: bool) -> Shown:
+def _rendered_part(part: AnswerPart, language: Language, written: bool) -> RenderedPart:
     rows = part.rows[:BESIDE_A_MODEL] if written else part.rows
-    return Shown(
+    return RenderedPart(
         lead=tuple(said.cited(language) for said in part.lead),
         rows=tuple(said.cited(language) for said in rows),
         more=part.more + len(part.rows) - len(rows),
@@ -98,10 +98,10 @@ def _shown(part: Part, language: Language, written: bool) -> Shown:
 
 def _source(item: Evidence, language: Language) -> str:
     line = evidence_line(item, language)
-    return f"**{item.id}** {line.kind}: {line.statement} ({place(item, language)})"
+    return f"**{item.id}** {line.kind}: {line.statement} ({evidence_reference(item, language)})"
 
 
-def place(item: Evidence, language: Language) -> str:
+def evidence_reference(item: Evidence, language: Language) -> str:
     """Where to look it up again: source, query, window."""
     line = evidence_line(item, language)
     same_moment = item.window.start == item.window.end
@@ -113,7 +113,7 @@ def _record(item: Evidence) -> str:
     return f"{item.id} `{plain(item.source, 40)} {plain(item.query, 100)}`"
 
 
-def _card(part: Part, language: Language) -> dict[str, object]:
+def _card(part: AnswerPart, language: Language) -> dict[str, object]:
     """What an approver needs to see, from the plan itself and from nothing else."""
     plan = part.plan
     assert plan is not None

@@ -13,7 +13,7 @@ from tools.types import Owner, Playbook, Timestamp, Topology, Window
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class ToolContext:
     """Given to every tool. `clock` is the time of the telemetry: a replay's stands still."""
 
     store: Store

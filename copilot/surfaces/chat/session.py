@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypedDict
 
-from copilot.surfaces.chat.calls import Call
+from copilot.surfaces.chat.calls import ToolRequest
+from copilot.surfaces.chat.cancellable_model import CancellableModel
 from copilot.surfaces.chat.ledger import Ledger
-from copilot.surfaces.chat.report import Part
-from copilot.surfaces.chat.scope import Scope
+from copilot.surfaces.chat.report import AnswerPart
+from copilot.surfaces.chat.scope import ToolContext
 from copilot.surfaces.chat.understand import Understanding
-from copilot.surfaces.chat.watched import Watched
-from copilot.types.conversation import Answer, Conversation, Turn, Use
+from copilot.types.conversation import Answer, Conversation, ToolUse, Turn
 from copilot.types.errors import OperatorError
 from prompts import Language
-from tools.types import Frozen
+from tools.types import FrozenModel
 
 
 class CancelledError(OperatorError):
@@ -25,7 +25,7 @@ class CancelledError(OperatorError):
         super().__init__("the answer was cancelled")
 
 
-class ChatLimits(Frozen):
+class ChatLimits(FrozenModel):
     """Bounds of one answer; everything that ends in `_s` is in seconds."""
 
     rounds: int = 3  # how often the model may ask for tools
@@ -38,7 +38,7 @@ class ChatLimits(Frozen):
     remembered: int = 4  # turns that a model is shown whole
 
 
-class Progress(Frozen):
+class Progress(FrozenModel):
     """What is being done, for whoever waits: a tool by name, or the model."""
 
     step: Literal["tool", "model", "check"]
@@ -51,12 +51,12 @@ class Progress(Frozen):
 class Session:
     """Given to every node by `Runtime[Session]`."""
 
-    scope: Scope
+    scope: ToolContext
     conversation: Conversation
     turns: Sequence[Turn]
     language: Language
     nonce: str
-    model: Watched | None = None
+    model: CancellableModel | None = None
     limits: ChatLimits = ChatLimits()
     tell: Callable[[Progress], None] = lambda _progress: None
     cancelled: threading.Event = field(default_factory=threading.Event)
@@ -77,11 +77,11 @@ class ChatState(TypedDict, total=False):
 
     turn: Turn  # the caller
     understanding: Understanding  # understand
-    waiting: list[Call]  # understand
+    waiting: list[ToolRequest]  # understand
     rounds: int  # understand
     trouble: str  # understand
-    parts: list[Part]  # look
-    uses: list[Use]  # look
+    parts: list[AnswerPart]  # look
+    uses: list[ToolUse]  # look
     made: list[str]  # look
     repeats: int  # look
     ledger: Ledger  # look

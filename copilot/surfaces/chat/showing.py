@@ -7,7 +7,7 @@ from copilot.model.table import row
 from copilot.ports import Model
 from copilot.store.conversations import folded_line
 from copilot.surfaces.chat.ledger import Ledger
-from copilot.surfaces.chat.report import Part
+from copilot.surfaces.chat.report import AnswerPart
 from copilot.surfaces.chat.session import Session
 from copilot.types.conversation import Conversation, Turn
 from copilot.types.model_io import Message, ModelRequest
@@ -17,7 +17,7 @@ MOST_OF_AN_ANSWER = 500
 MOST_FOLDED = 2_000
 
 
-def conversation_shown(
+def conversation_prompt(
     conversation: Conversation, turns: Sequence[Turn], remembered: int, fence: Fence
 ) -> str:
     """By rule: the last turns with their answers' first lines, older ones as question and ids."""
@@ -32,8 +32,8 @@ def conversation_shown(
     return fence.enclose("conversation", parts) if parts else ""
 
 
-def evidence_shown(
-    parts: Sequence[Part], ledger: Ledger, language: Language, fence: Fence
+def evidence_prompt(
+    parts: Sequence[AnswerPart], ledger: Ledger, language: Language, fence: Fence
 ) -> list[str]:
     """What the tools say first, then a row for each item they cite, then the rest they say."""
     leads = [fence.line(said.cited(language)) for part in parts for said in part.lead]
@@ -56,10 +56,10 @@ def fitting(lines: Sequence[str], model: Model, room: int) -> list[str]:
     return kept
 
 
-def asked_of(
+def answer_request(
     session: Session,
     question: str,
-    parts: Sequence[Part],
+    parts: Sequence[AnswerPart],
     ledger: Ledger,
     language: Language,
     system: str,
@@ -68,9 +68,9 @@ def asked_of(
     model, limits = session.model, session.limits
     assert model is not None
     fence = Fence(session.nonce)
-    history = conversation_shown(session.conversation, session.turns, limits.remembered, fence)
+    history = conversation_prompt(session.conversation, session.turns, limits.remembered, fence)
     taken = model.tokens(system) + model.tokens(history) + model.tokens(question)
-    lines = evidence_shown(parts, ledger, language, fence)
+    lines = evidence_prompt(parts, ledger, language, fence)
     shown = fitting(lines, model, model.context_tokens - limits.reply_tokens - taken - 200)
     user = load("chat_question", language).render(
         history=history, question=question, evidence=fence.enclose("evidence", shown)

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 
 from langchain_core.tools import StructuredTool
 
-from copilot.surfaces.chat.calls import CALL_S, Call, make
-from copilot.surfaces.chat.found import Statement
-from copilot.surfaces.chat.ledger import Ledger, Said, opened
-from copilot.surfaces.chat.scope import Scope
+from copilot.surfaces.chat.calls import CALL_S, ToolRequest, execute_request
+from copilot.surfaces.chat.ledger import CitedStatement, Ledger, opened
+from copilot.surfaces.chat.scope import ToolContext
+from copilot.surfaces.chat.tool_result import Statement
 from copilot.surfaces.chat.tools import TOOLS
 from prompts import Language
 from tools.evidence import cited
@@ -18,7 +18,7 @@ MOST_BYTES = 16_384
 
 
 def structured_tools(
-    scope: Scope, language: Language = "en", seconds: float = CALL_S
+    scope: ToolContext, language: Language = "en", seconds: float = CALL_S
 ) -> list[StructuredTool]:
     """Every tool over one incident and its sources.
 
@@ -31,7 +31,7 @@ def structured_tools(
     def offered(name: str) -> Callable[..., str]:
         def run(**arguments: object) -> str:
             given = TOOLS[name].arguments(**arguments).model_dump(mode="json")
-            made = make(Call(tool=name, arguments=given), scope, seconds)
+            made = execute_request(ToolRequest(tool=name, arguments=given), scope, seconds)
             lead, rows = numbers.written(made.found.lead), numbers.written(made.found.rows)
             return numbers.told(lead + rows, made.found.missing, made.found.more, language)
 
@@ -51,12 +51,16 @@ class _Numbers:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    def written(self, statements: Sequence[Statement]) -> tuple[Said, ...]:
+    def written(self, statements: Sequence[Statement]) -> tuple[CitedStatement, ...]:
         self._ledger, said = self._ledger.written(statements)
         return said
 
     def told(
-        self, said: tuple[Said, ...], missing: tuple[str, ...], more: int, language: Language
+        self,
+        said: tuple[CitedStatement, ...],
+        missing: tuple[str, ...],
+        more: int,
+        language: Language,
     ) -> str:
         """As much as fits."""
         for kept in range(len(said), -1, -1):

@@ -4,12 +4,12 @@ import re
 from collections.abc import Sequence
 
 from copilot.model import ask
-from copilot.model.claims import Known, problems_of
+from copilot.model.claims import ClaimScope, problems_of
 from copilot.model.replies import NarrativeReply, Sentence, narrative_schema
 from copilot.surfaces.chat.ledger import Ledger
-from copilot.surfaces.chat.report import Part
+from copilot.surfaces.chat.report import AnswerPart
 from copilot.surfaces.chat.session import Session
-from copilot.surfaces.chat.showing import asked_of
+from copilot.surfaces.chat.showing import answer_request
 from prompts import Language, load
 from tools.log_retriever import sanitize
 from tools.types import Evidence
@@ -18,18 +18,18 @@ MOST_SENTENCES = 8
 
 
 def write(
-    session: Session, question: str, language: Language, parts: Sequence[Part], ledger: Ledger
+    session: Session, question: str, language: Language, parts: Sequence[AnswerPart], ledger: Ledger
 ) -> tuple[str, str]:
     """The text of a reply that held, or nothing and why."""
     model = session.model
     assert model is not None
     system = load("chat_write", language).render(most=MOST_SENTENCES, nonce=session.nonce)
     evidence = quotable(parts, ledger)
-    request = asked_of(session, question, parts, ledger, language, system)
+    request = answer_request(session, question, parts, ledger, language, system)
     narrowed = request.model_copy(
         update={"reply_schema": narrative_schema([item.id for item in evidence])}
     )
-    known = Known(evidence, frozenset(session.scope.services()), language)
+    known = ClaimScope(evidence, frozenset(session.scope.services()), language)
     asked = ask(model, narrowed, NarrativeReply, lambda reply: problems(reply, known), language)
     if asked.value is None:
         return "", asked.reason
@@ -45,7 +45,7 @@ def spoken(reply: NarrativeReply) -> str:
     return "\n".join([first, *([""] if others else []), *(f"- {line}" for line in others)])
 
 
-def quotable(parts: Sequence[Part], ledger: Ledger) -> tuple[Evidence, ...]:
+def quotable(parts: Sequence[AnswerPart], ledger: Ledger) -> tuple[Evidence, ...]:
     """What was shown, each item with the sentences it was shown in: those may be quoted, too."""
     sentences: dict[str, list[str]] = {}
     for part in parts:
@@ -59,7 +59,7 @@ def quotable(parts: Sequence[Part], ledger: Ledger) -> tuple[Evidence, ...]:
     )
 
 
-def problems(reply: NarrativeReply, known: Known) -> list[str]:
+def problems(reply: NarrativeReply, known: ClaimScope) -> list[str]:
     """Everything that is wrong with a reply, in words that help to mend it."""
     return [
         f"sentence {number}: {problem}"
@@ -68,7 +68,7 @@ def problems(reply: NarrativeReply, known: Known) -> list[str]:
     ]
 
 
-def _strangers(one: Sentence, known: Known) -> list[str]:
+def _strangers(one: Sentence, known: ClaimScope) -> list[str]:
     """A component may be named where the cited evidence names it, and nowhere else."""
     cited = " ".join(
         f"{item.subject} {item.statement} {item.excerpt}"

@@ -13,16 +13,16 @@ from rich.text import Text
 
 from copilot import wiring
 from copilot.case.nodes.act import check_cooled_down, longest_s
-from copilot.hands import Confirm
+from copilot.hands import ConfirmationPrompt
 from copilot.ports import Clock, Runner
 from copilot.settings import Settings, SettingsError
 from copilot.sources.clock import SystemClock
-from copilot.store import RefusedError as NotAllowedError
+from copilot.store import PolicyRefusedError as NotAllowedError
 from copilot.store import Store
 from copilot.surfaces.commands import screen
 from copilot.surfaces.commands.playbook import fact, filled, pairs
 from tools.log_retriever import sanitize
-from tools.playbook_executor import Policy, RefusedError, run_step, step_key
+from tools.playbook_executor import Policy, StepRefusedError, run_step, step_key
 from tools.types import Approval, Fact, Plan, StepResult
 
 
@@ -120,13 +120,13 @@ class _Hand:
                 results=results,
                 policy=self._policy,
             )
-        except (RefusedError, NotAllowedError) as refusal:
+        except (StepRefusedError, NotAllowedError) as refusal:
             key = step_key(plan, index)
             error = f"refused: {refusal}"
             return StepResult(key=key, ok=False, error=error, started_at=now, ended_at=now)
 
 
-def _asked(console: Console, person: str) -> Confirm:
+def _asked(console: Console, person: str) -> ConfirmationPrompt:
     """Whoever sits at the keyboard says that a step was done by hand."""
 
     def ask(instruction: str, _key: str) -> str:

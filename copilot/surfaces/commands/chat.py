@@ -15,32 +15,40 @@ from rich.text import Text
 from copilot.settings import Settings
 from copilot.store import StoreError, home
 from copilot.store.home import made
-from copilot.surfaces.chat import Answering, Desk, Live, Progress, Question, QuestionError, Silence
-from copilot.surfaces.commands.chat_remote import Remote
-from copilot.surfaces.commands.desk import opened_desk
+from copilot.surfaces.chat import (
+    AnswerEvent,
+    AnswerTask,
+    ChatService,
+    Heartbeat,
+    Progress,
+    Question,
+    QuestionError,
+)
+from copilot.surfaces.commands.chat_remote import RemoteChat
+from copilot.surfaces.commands.chat_wiring import local_chat_service
 from copilot.types.conversation import Turn
 from prompts import Language
 
 LEAVE = frozenset({"exit", "quit", "q", "bye", "退出", ":q"})
 TICK_S = 0.25
 
-Read = Callable[[], str]
+LineInput = Callable[[], str]
 
 
-class Line(Protocol):
+class ChatBackend(Protocol):
     """Where questions go: a desk of this process, or a service that owns the data folder."""
 
     conversation_id: str
 
-    def asked(self, question: Question) -> "Waiting":
+    def asked(self, question: Question) -> "PendingAnswer":
         """Hand a question over; it is written down on return."""
         ...
 
 
-class Waiting(Protocol):
+class PendingAnswer(Protocol):
     """One question at work."""
 
-    def events(self, every_s: float) -> Iterator[Live]:
+    def events(self, every_s: float) -> Iterator[AnswerEvent]:
         """Progress, at last the turn."""
         ...
 
@@ -49,25 +57,25 @@ class Waiting(Protocol):
         ...
 
 
-class Here:
+class LocalChat:
     """The desk of this process."""
 
-    def __init__(self, desk: Desk, conversation_id: str) -> None:
+    def __init__(self, desk: ChatService, conversation_id: str) -> None:
         self._desk = desk
         self.conversation_id = conversation_id
 
-    def asked(self, question: Question) -> Answering:
+    def asked(self, question: Question) -> AnswerTask:
         """Written down, and at work."""
         turn = self._desk.take(question)
         self.conversation_id = turn.conversation_id
-        return Answering(self._desk, turn, question.language)
+        return AnswerTask(self._desk, turn, question.language)
 
 
 def chat(settings: Settings, *, incident: str, once: str, conversation: str) -> int:
     """Ask once, or until the reader leaves; exit code 1 where one question was not answered."""
     console = Console()
     with _line(settings, incident, conversation) as line:
-        talk = Talk(console, line, incident, settings.language)
+        talk = TerminalChat(console, line, incident, settings.language)
         if once:
             return 0 if talk.answered(once) else 1
         talk.greet()
@@ -80,10 +88,12 @@ def chat(settings: Settings, *, incident: str, once: str, conversation: str) -> 
     return 0
 
 
-class Talk:
+class TerminalChat:
     """Questions and answers on one terminal."""
 
-    def __init__(self, console: Console, line: Line, incident: str, language: Language) -> None:
+    def __init__(
+        self, console: Console, line: ChatBackend, incident: str, language: Language
+    ) -> None:
         self._console, self._line = console, line
         self._incident, self._language = incident, language
         self._going_on = False
@@ -126,12 +136,12 @@ class Talk:
             return False
         return turn is not None and turn.status == "answered" and self._told(turn)
 
-    def _shown(self, waiting: Waiting) -> Turn | None:
+    def _shown(self, waiting: PendingAnswer) -> Turn | None:
         with self._console.status(Text("…")) as status:
             for event in waiting.events(TICK_S):
                 if isinstance(event, Turn):
                     return event
-                if isinstance(event, Silence):
+                if isinstance(event, Heartbeat):
                     continue
                 status.update(Text(_doing(event), style="dim"))
                 if event.state in ("done", "failed", "repeated"):
@@ -159,17 +169,17 @@ def _doing(event: Progress) -> str:
 
 
 @contextmanager
-def _line(settings: Settings, incident: str, conversation: str) -> Iterator[Line]:
+def _line(settings: Settings, incident: str, conversation: str) -> Iterator[ChatBackend]:
     address = settings.server or home.service_address(settings.home)
     if address:
-        yield Remote(settings, address, conversation)
+        yield RemoteChat(settings, address, conversation)
         return
-    with opened_desk(settings) as desk:
+    with local_chat_service(settings) as desk:
         if incident:
             desk.store.incidents.require(incident)
         if conversation:
             desk.store.conversations.require(conversation)
-        yield Here(desk, conversation)
+        yield LocalChat(desk, conversation)
 
 
 @contextmanager
@@ -205,6 +215,6 @@ def _piped() -> str:
     return line
 
 
-def _prompt(folder: Path) -> Read:
+def _prompt(folder: Path) -> LineInput:
     session: PromptSession[str] = PromptSession(history=FileHistory(str(folder / "chat-history")))
     return lambda: session.prompt("› ")

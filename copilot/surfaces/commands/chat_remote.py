@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import httpx
 
 from copilot.settings import Settings
-from copilot.surfaces.chat import Live, Progress, Question, QuestionError, Silence
+from copilot.surfaces.chat import AnswerEvent, Heartbeat, Progress, Question, QuestionError
 from copilot.types.conversation import Turn
 from copilot.types.errors import OperatorError
 
@@ -15,7 +15,7 @@ class ServiceError(OperatorError):
     """The running service did not answer as a service does."""
 
 
-class Remote:
+class RemoteChat:
     """Questions go to `POST /chat`; the service keeps the conversation."""
 
     def __init__(self, settings: Settings, address: str, conversation_id: str) -> None:
@@ -34,7 +34,7 @@ class RemoteAnswer:
     """The event stream of one answer; closing it cancels."""
 
     def __init__(
-        self, line: Remote, url: str, headers: dict[str, str], body: dict[str, object]
+        self, line: RemoteChat, url: str, headers: dict[str, str], body: dict[str, object]
     ) -> None:
         self._line, self._url, self._headers, self._body = line, url, headers, body
         self._cancelled = False
@@ -43,7 +43,7 @@ class RemoteAnswer:
         """Close the stream at its next event; the service sees that nobody waits."""
         self._cancelled = True
 
-    def events(self, every_s: float) -> Iterator[Live]:
+    def events(self, every_s: float) -> Iterator[AnswerEvent]:
         """Progress as the service tells it; at last the turn."""
         timeout = httpx.Timeout(10.0, read=60.0)
         try:
@@ -57,7 +57,7 @@ class RemoteAnswer:
         except httpx.HTTPError as error:
             raise ServiceError(f"the service at {self._url} did not answer: {error}") from error
 
-    def _told(self, response: httpx.Response) -> Iterator[Live]:
+    def _told(self, response: httpx.Response) -> Iterator[AnswerEvent]:
         kind = ""
         for line in response.iter_lines():
             if self._cancelled:
@@ -69,9 +69,9 @@ class RemoteAnswer:
                 if event is not None:
                     yield event
             elif line.startswith(":"):
-                yield Silence()
+                yield Heartbeat()
 
-    def _event(self, kind: str, data: str) -> Live | None:
+    def _event(self, kind: str, data: str) -> AnswerEvent | None:
         if kind == "conversation":
             self._line.conversation_id = json.loads(data)["conversation_id"]
         if kind == "progress":

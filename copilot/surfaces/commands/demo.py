@@ -13,7 +13,7 @@ from copilot import wiring
 from copilot.case.engine import Engine
 from copilot.settings import Settings, SettingsError
 from copilot.sources.deployment import Sources
-from copilot.sources.recorded import Reenactment
+from copilot.sources.recorded import IncidentReplay
 from copilot.sources.recordings import recordings
 from copilot.surfaces.commands import screen
 from copilot.types.incident import Incident
@@ -39,7 +39,7 @@ def demo(settings: Settings, *, incident: str, yes: bool) -> int:
     """
     console = Console()
     folder = _folder(incident)
-    shown = Reenactment(folder)
+    shown = IncidentReplay(folder)
     alerts = shown.alerts()
     console.print(
         f"Incident {folder.name}, recorded from a running system that was broken on purpose: "
@@ -71,7 +71,9 @@ def _folder(name: str) -> Path:
     return found[0]
 
 
-def _receive(console: Console, engine: Engine, shown: Reenactment, alerts: Sequence[Alert]) -> None:
+def _receive(
+    console: Console, engine: Engine, shown: IncidentReplay, alerts: Sequence[Alert]
+) -> None:
     """Each alert at its time, as a webhook would bring it."""
     for alert in alerts:
         shown.advance(alert.starts_at)

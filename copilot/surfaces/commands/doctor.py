@@ -9,10 +9,10 @@ from rich.text import Text
 from copilot import wiring
 from copilot.alerts import maintenance as alerting
 from copilot.hands import described
-from copilot.ports import Remote, SourceError
+from copilot.ports import RemoteSource, SourceError
 from copilot.settings import Settings
 from copilot.sources.clock import SystemClock
-from copilot.sources.deployment import NotConfigured, Sources
+from copilot.sources.deployment import Sources, UnconfiguredSource
 from copilot.store import StoreError, home
 from copilot.store.home import HomeError
 from copilot.types.checks import Check
@@ -112,7 +112,7 @@ def _service(settings: Settings) -> Check:
 def _sources(sources: Sources) -> Iterator[Check]:
     for name, ours in SOURCES.items():
         source = getattr(sources, ours)
-        if isinstance(source, NotConfigured):
+        if isinstance(source, UnconfiguredSource):
             yield Check(name, "missing", "not configured", ADVICE[name])
         else:
             yield _source(name, source)
@@ -132,7 +132,7 @@ def _alerts(settings: Settings) -> Check:
 
 
 def _source(name: str, source: object) -> Check:
-    if not isinstance(source, Remote):
+    if not isinstance(source, RemoteSource):
         return Check(name, "ok", type(source).__name__)
     try:
         return Check(name, "ok", source.describe(), "; ".join(source.problems()))

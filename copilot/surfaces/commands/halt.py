@@ -5,7 +5,7 @@ from rich.console import Console
 from copilot import wiring
 from copilot.settings import Settings, SettingsError
 from copilot.sources.clock import SystemClock
-from copilot.store import Halted, NoRightError
+from copilot.store import HaltRecord, NoRightError
 
 EVERYWHERE = ""
 """The journal's incident for what concerns all of them."""
@@ -15,7 +15,7 @@ def stop(settings: Settings, *, by: str, reason: str) -> int:
     """Stop every execution before its next step; what is running now ends first."""
     name, now = _named(by), SystemClock().now()
     with wiring.store(settings) as store, store.transaction():
-        halted = store.halt.set(Halted(by=name, reason=reason, at=now))
+        halted = store.halt.set(HaltRecord(by=name, reason=reason, at=now))
         store.journal.append(EVERYWHERE, "stopped", name, {"reason": reason}, now)
     Console(markup=False).print(
         f"Stopped by {halted.by}: {halted.reason}. No step is run until: copilot resume"

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from copilot import wiring
-from copilot.knowledge import Hit
+from copilot.knowledge import DocumentHit
 from copilot.settings import Settings
 from knowledge_base import Document, Kind
 
@@ -105,7 +105,7 @@ def _identity(document: Document, language: str) -> dict[str, str]:
     }
 
 
-def _shown(hit: Hit) -> dict[str, str | float | list[str]]:
+def _shown(hit: DocumentHit) -> dict[str, str | float | list[str]]:
     return {
         **_identity(hit.document, "en"),
         "score": round(hit.score, 4),
@@ -116,7 +116,7 @@ def _shown(hit: Hit) -> dict[str, str | float | list[str]]:
     }
 
 
-def _print(console: Console, hit: Hit, language: str) -> None:
+def _print(console: Console, hit: DocumentHit, language: str) -> None:
     document = hit.document
     title = document.title.zh if language == "zh" else document.title.en
     symptoms = document.symptoms.zh if language == "zh" else document.symptoms.en

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from copilot import wiring
 from copilot.settings import Settings, SettingsError
-from copilot.surfaces.commands.desk import desk
+from copilot.surfaces.commands.chat_wiring import build_chat_service
 from copilot.surfaces.service import create_app
 from copilot.surfaces.service.pull import pulled
 
@@ -49,7 +49,7 @@ def serve(settings: Settings) -> int:
                     engine,
                     settings,
                     received=received,
-                    desk=desk(settings, engine.deps),
+                    desk=build_chat_service(settings, engine.deps),
                     origins=settings.chat_origins,
                 )
                 config = uvicorn.Config(

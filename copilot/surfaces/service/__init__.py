@@ -6,8 +6,8 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 import copilot
-from copilot.sources.received import Received
-from copilot.surfaces.chat import Desk
+from copilot.sources.received import ReceivedTelemetry
+from copilot.surfaces.chat import ChatService
 from copilot.surfaces.service.approval import approval
 from copilot.surfaces.service.boundary import Boundary
 from copilot.surfaces.service.changes import changes
@@ -21,20 +21,20 @@ from copilot.surfaces.service.incidents import incidents
 from copilot.surfaces.service.meters import Meters
 from copilot.surfaces.service.openai import openai
 from copilot.surfaces.service.otlp import otlp
-from copilot.surfaces.service.ports import Counters, Engine, ServiceSettings, Streams
+from copilot.surfaces.service.ports import ServiceCounters, ServiceEngine, ServiceSettings, Streams
 from copilot.surfaces.service.refusals import refusals
 
-__all__ = ["Counters", "Engine", "ServiceSettings", "Streams", "create_app"]
+__all__ = ["ServiceCounters", "ServiceEngine", "ServiceSettings", "Streams", "create_app"]
 
 DEFAULT_STREAMS = Streams()
 
 
 def create_app(
-    engine: Engine,
+    engine: ServiceEngine,
     settings: ServiceSettings,
     streams: Streams = DEFAULT_STREAMS,
-    received: Received | None = None,
-    desk: Desk | None = None,
+    received: ReceivedTelemetry | None = None,
+    desk: ChatService | None = None,
     origins: Sequence[str] = (),
 ) -> FastAPI:
     """The app over an engine that somebody else starts and stops; it holds no state of its own.

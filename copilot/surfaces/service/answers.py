@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
-from copilot.surfaces.chat import Answering, Live, Silence
+from copilot.surfaces.chat import AnswerEvent, AnswerTask, Heartbeat
 from copilot.types.conversation import Turn
 
 POLL_S = 0.03
@@ -15,15 +15,15 @@ AT_ONCE = 16
 """Answers at work at the same time; whoever comes then is told to come back."""
 
 
-async def heard(answering: Answering) -> AsyncIterator[Live]:
-    """Progress as it comes, `Silence` as a heartbeat, the turn at last; cancelled when closed."""
+async def heard(answering: AnswerTask) -> AsyncIterator[AnswerEvent]:
+    """Progress as it comes, `Heartbeat` as a heartbeat, the turn at last; cancelled when closed."""
     spoken = time.monotonic()
     ended = False
     try:
         while not ended:
             told = answering.next()
             now = time.monotonic()
-            if not isinstance(told, Silence):
+            if not isinstance(told, Heartbeat):
                 spoken, ended = now, isinstance(told, Turn)
                 yield told
             elif now - spoken > HEARTBEAT_S:

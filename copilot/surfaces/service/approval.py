@@ -8,24 +8,24 @@ from starlette.responses import JSONResponse
 
 from copilot.alerts.formats.document import decoded
 from copilot.alerts.formats.errors import from_validation
-from copilot.alerts.formats.fields import Name, Text
+from copilot.alerts.formats.fields import CleanName, CleanText
 from copilot.store import UnknownPlanError
 from copilot.surfaces.service.body import body
-from copilot.surfaces.service.ports import Engine
-from tools.types import Approval, Frozen
+from copilot.surfaces.service.ports import ServiceEngine
+from tools.types import Approval, FrozenModel
 
 
-class Answer(Frozen):
+class ApprovalDecision(FrozenModel):
     """To which plan, to which content of it, what, by whom, and why."""
 
-    plan_id: Annotated[Name, Field(min_length=1)]
-    digest: Annotated[Name, Field(min_length=1)]
+    plan_id: Annotated[CleanName, Field(min_length=1)]
+    digest: Annotated[CleanName, Field(min_length=1)]
     decision: Literal["approve", "reject"]
-    approver: Annotated[Name, Field(min_length=1)]
-    reason: Text = ""
+    approver: Annotated[CleanName, Field(min_length=1)]
+    reason: CleanText = ""
 
 
-def approval(engine: Engine) -> APIRouter:
+def approval(engine: ServiceEngine) -> APIRouter:
     """Answering the plan of an incident; refused answers say why with 409."""
     router = APIRouter(tags=["approvals"])
 
@@ -49,8 +49,8 @@ def approval(engine: Engine) -> APIRouter:
     return router
 
 
-def _read(content: bytes) -> Answer:
+def _read(content: bytes) -> ApprovalDecision:
     try:
-        return Answer.model_validate(decoded(content))
+        return ApprovalDecision.model_validate(decoded(content))
     except ValidationError as problem:
         raise from_validation(problem) from problem

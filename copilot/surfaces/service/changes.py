@@ -8,10 +8,10 @@ from starlette.responses import JSONResponse
 from copilot.alerts.formats.document import decoded
 from copilot.sources.change_events import changes as read
 from copilot.surfaces.service.body import body
-from copilot.surfaces.service.ports import Engine
+from copilot.surfaces.service.ports import ServiceEngine
 
 
-def changes(engine: Engine) -> APIRouter:
+def changes(engine: ServiceEngine) -> APIRouter:
     """`POST /changes`: deploys, configuration, scaling, flags, by whoever makes them."""
     router = APIRouter(tags=["telemetry"])
 

@@ -11,28 +11,28 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from copilot.alerts.formats.document import decoded
 from copilot.alerts.formats.errors import from_validation
-from copilot.surfaces.chat import Answering, Desk, Progress, Question, Silence
+from copilot.surfaces.chat import AnswerTask, ChatService, Heartbeat, Progress, Question
 from copilot.surfaces.service.answers import AT_ONCE, heard
 from copilot.surfaces.service.body import body
 from copilot.types.conversation import Turn
 from prompts import Language
-from tools.types import Frozen
+from tools.types import FrozenModel
 
 HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
-Name = Annotated[str, Field(max_length=200)]
+Identifier = Annotated[str, Field(max_length=200)]
 
 
-class Asked(Frozen):
+class ChatQuestion(FrozenModel):
     """A question. Without `text`, the last one of the conversation: answered again if need be."""
 
     text: str = ""
-    conversation_id: Name = ""
-    incident_id: Name = ""
+    conversation_id: Identifier = ""
+    incident_id: Identifier = ""
     language: Language | None = None
 
 
-def chat(desk: Desk) -> APIRouter:
+def chat(desk: ChatService) -> APIRouter:
     """Asking, and reading what was said."""
     router = APIRouter(tags=["chat"])
     free = asyncio.Semaphore(AT_ONCE)
@@ -42,7 +42,7 @@ def chat(desk: Desk) -> APIRouter:
         if free.locked():
             return busy()
         said = _read(content)
-        turn = await run_in_threadpool(_taken, desk, said)
+        turn = await run_in_threadpool(_recorded_turn, desk, said)
         told = _told(desk, turn, said.language, free)
         return StreamingResponse(told, media_type="text/event-stream", headers=HEADERS)
 
@@ -65,14 +65,14 @@ def busy() -> JSONResponse:
     return JSONResponse({"detail": detail}, 503, headers={"retry-after": "5"})
 
 
-def _read(content: bytes) -> Asked:
+def _read(content: bytes) -> ChatQuestion:
     try:
-        return Asked.model_validate(decoded(content))
+        return ChatQuestion.model_validate(decoded(content))
     except ValidationError as problem:
         raise from_validation(problem) from problem
 
 
-def _taken(desk: Desk, said: Asked) -> Turn:
+def _recorded_turn(desk: ChatService, said: ChatQuestion) -> Turn:
     """The question, written down; or the one that waits in the conversation."""
     if said.incident_id:
         desk.store.incidents.require(said.incident_id)
@@ -86,16 +86,16 @@ def _taken(desk: Desk, said: Asked) -> Turn:
 
 
 async def _told(
-    desk: Desk, turn: Turn, language: Language | None, free: asyncio.Semaphore
+    desk: ChatService, turn: Turn, language: Language | None, free: asyncio.Semaphore
 ) -> AsyncIterator[str]:
     async with free:
         names = {"conversation_id": turn.conversation_id, "number": turn.number}
-        yield _event("conversation", Names(**names).model_dump_json())
+        yield _event("conversation", TurnReference(**names).model_dump_json())
         if turn.status == "answered":
             yield _event("done", turn.model_dump_json())
             return
-        async for told in heard(Answering(desk, turn, language)):
-            if isinstance(told, Silence):
+        async for told in heard(AnswerTask(desk, turn, language)):
+            if isinstance(told, Heartbeat):
                 yield ": still at work\n\n"
             elif isinstance(told, Progress):
                 yield _event("progress", told.model_dump_json())
@@ -103,17 +103,17 @@ async def _told(
                 yield _event("done", told.model_dump_json())
             else:
                 detail = told.answer.note if told.answer else "it broke; the log has it"
-                yield _event("error", Detail(detail=detail).model_dump_json())
+                yield _event("error", ErrorDetail(detail=detail).model_dump_json())
 
 
-class Names(Frozen):
+class TurnReference(FrozenModel):
     """Where the answer belongs."""
 
     conversation_id: str
     number: int
 
 
-class Detail(Frozen):
+class ErrorDetail(FrozenModel):
     """Why there is no answer."""
 
     detail: str

@@ -5,19 +5,19 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse
 
-from copilot.alerts.formats import Kind, parse
-from copilot.store import Accepted
+from copilot.alerts.formats import PayloadKind, parse
+from copilot.store import AcceptedAlerts
 from copilot.surfaces.service.body import body
-from copilot.surfaces.service.ports import Engine, ServiceSettings
+from copilot.surfaces.service.ports import ServiceEngine, ServiceSettings
 
-_WEBHOOKS: tuple[Kind, ...] = ("alertmanager", "pagerduty", "cloudevents", "generic")
+_WEBHOOKS: tuple[PayloadKind, ...] = ("alertmanager", "pagerduty", "cloudevents", "generic")
 
 
-def deliveries(engine: Engine, settings: ServiceSettings) -> APIRouter:
+def deliveries(engine: ServiceEngine, settings: ServiceSettings) -> APIRouter:
     """The Alertmanager API that Prometheus posts to, and one webhook per format."""
     router = APIRouter(tags=["alerts"])
 
-    def add(path: str, kind: Kind, method: str = "POST") -> None:
+    def add(path: str, kind: PayloadKind, method: str = "POST") -> None:
         def deliver(request: Request, content: Annotated[bytes, Depends(body)]) -> JSONResponse:
             now = engine.now()
             alerts = parse(content, kind, request.headers, now, limit=settings.max_alerts)
@@ -41,7 +41,7 @@ def deliveries(engine: Engine, settings: ServiceSettings) -> APIRouter:
     return router
 
 
-def _receipt(delivered: int, accepted: Accepted) -> dict[str, int | str]:
+def _receipt(delivered: int, accepted: AcceptedAlerts) -> dict[str, int | str]:
     return {
         "status": "success",
         "delivered": delivered,

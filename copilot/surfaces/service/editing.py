@@ -11,10 +11,10 @@ from copilot.alerts.formats.errors import from_validation
 from copilot.case.editing import Edit
 from copilot.store import UnknownPlanError
 from copilot.surfaces.service.body import body
-from copilot.surfaces.service.ports import Engine
+from copilot.surfaces.service.ports import ServiceEngine
 
 
-def editing(engine: Engine) -> APIRouter:
+def editing(engine: ServiceEngine) -> APIRouter:
     """`POST /incidents/{id}/plan`: the new plan's id and digest; refused edits say why."""
     router = APIRouter(tags=["approvals"])
 

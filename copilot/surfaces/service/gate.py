@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from copilot.surfaces.service.openai.errors import speaks_openai, told_as_openai
+from copilot.surfaces.service.openai.errors import openai_error, speaks_openai
 from copilot.surfaces.service.ports import ServiceSettings
 
 OPEN = frozenset({"/healthz", "/readyz"})
@@ -30,7 +30,7 @@ _DRAINED = 16
 _CARRYING = frozenset({"POST", "PUT", "PATCH"})
 
 
-class Refusal(Exception):
+class RequestRefusedError(Exception):
     """The request is answered here with a status and one sentence."""
 
     def __init__(self, status: int, detail: str, **headers: str) -> None:
@@ -39,7 +39,7 @@ class Refusal(Exception):
 
     def response(self, path: str) -> JSONResponse:
         """In the words of the API that was asked."""
-        said = told_as_openai(self.status, self.detail) if speaks_openai(path) else None
+        said = openai_error(self.status, self.detail) if speaks_openai(path) else None
         return JSONResponse(said or {"detail": self.detail}, self.status, headers=self.headers)
 
 
@@ -60,7 +60,7 @@ class Gate:
             self._admit(scope["path"], headers)
             if scope["method"] in _CARRYING:
                 receive = await self._carried(scope, headers, receive)
-        except Refusal as refusal:
+        except RequestRefusedError as refusal:
             await refusal.response(scope["path"])(scope, receive, send)
             return
         await self._app(scope, receive, send)
@@ -69,7 +69,7 @@ class Gate:
         if not self._key:
             _check_host(headers.get("host", ""))
         elif path not in OPEN and not _authorized(headers.get("authorization", ""), self._key):
-            raise Refusal(
+            raise RequestRefusedError(
                 401,
                 "this service needs its API key, as a Bearer token or a Basic password",
                 **{"www-authenticate": 'Bearer, Basic realm="incident-copilot"'},
@@ -79,12 +79,16 @@ class Gate:
         _check_type(headers.get("content-type", ""), scope["path"])
         encoding = headers.get("content-encoding", "identity").strip().lower()
         if encoding not in ("identity", "gzip"):
-            raise Refusal(415, f"content encoding {encoding[:40]!r} is not read; send gzip or none")
+            raise RequestRefusedError(
+                415, f"content encoding {encoding[:40]!r} is not read; send gzip or none"
+            )
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 body = await self._read(headers, receive)
         except TimeoutError:
-            raise Refusal(408, f"the body did not arrive within {BODY_SECONDS:.0f} s") from None
+            raise RequestRefusedError(
+                408, f"the body did not arrive within {BODY_SECONDS:.0f} s"
+            ) from None
         if encoding == "gzip":
             body = self._unpacked(body)
             scope["headers"] = [h for h in scope["headers"] if h[0] != b"content-encoding"]
@@ -96,13 +100,15 @@ class Gate:
             if int(declared) > self._limit and "expect" in headers:
                 raise self._too_large()  # the client asked before sending: it may keep its body
         else:
-            raise Refusal(400, f"content length {declared[:40]!r} is not a number of bytes")
+            raise RequestRefusedError(
+                400, f"content length {declared[:40]!r} is not a number of bytes"
+            )
         chunks: list[bytes] = []
         total, more = 0, True
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise Refusal(400, "the client went away before its body arrived")
+                raise RequestRefusedError(400, "the client went away before its body arrived")
             total += len(message.get("body", b""))
             if total <= self._limit:
                 chunks.append(message.get("body", b""))
@@ -119,15 +125,15 @@ class Gate:
         try:
             unpacked = unpacker.decompress(body, self._limit + 1)
         except zlib.error as problem:
-            raise Refusal(400, f"the body is not gzip: {problem}") from problem
+            raise RequestRefusedError(400, f"the body is not gzip: {problem}") from problem
         if len(unpacked) > self._limit:
             raise self._too_large()
         if not unpacker.eof:
-            raise Refusal(400, "the body is not gzip: it ends too early")
+            raise RequestRefusedError(400, "the body is not gzip: it ends too early")
         return unpacked
 
-    def _too_large(self) -> Refusal:
-        return Refusal(
+    def _too_large(self) -> RequestRefusedError:
+        return RequestRefusedError(
             413,
             f"the body is larger than {self._limit} bytes; send less at once",
             connection="close",
@@ -152,7 +158,7 @@ def _check_type(content_type: str, path: str) -> None:
         media.startswith("application/") and media.endswith("+json")
     ):
         given = f"content type {media[:80]!r}" if media else "no content type"
-        raise Refusal(415, f"{given} is not read; send application/json")
+        raise RequestRefusedError(415, f"{given} is not read; send application/json")
 
 
 def _check_host(host: str) -> None:
@@ -166,7 +172,7 @@ def _check_host(host: str) -> None:
     except ValueError:
         loopback = False
     if not loopback:
-        raise Refusal(
+        raise RequestRefusedError(
             421, f"host {name[:80]!r} is not this machine; set an API key to serve other names"
         )
 

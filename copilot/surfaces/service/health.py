@@ -6,10 +6,10 @@ from starlette.responses import JSONResponse, Response
 
 from copilot.store import StoreError
 from copilot.surfaces.service.meters import Meters
-from copilot.surfaces.service.ports import Engine
+from copilot.surfaces.service.ports import ServiceEngine
 
 
-def health(engine: Engine, meters: Meters) -> APIRouter:
+def health(engine: ServiceEngine, meters: Meters) -> APIRouter:
     """`/healthz`: the process answers; `/readyz`: it can take alerts; `/metrics`."""
     router = APIRouter(tags=["health"])
 

@@ -12,8 +12,8 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from copilot.model import Usage
-from copilot.sources.received import Received
-from copilot.surfaces.service.ports import Counters, Engine
+from copilot.sources.received import ReceivedTelemetry
+from copilot.surfaces.service.ports import ServiceCounters, ServiceEngine
 
 _COUNTED = {
     "alerts_accepted": "Alerts written that were not known before.",
@@ -28,7 +28,7 @@ _COUNTED = {
 class Meters:
     """Counters of the door, and at each look the engine's and the store's."""
 
-    def __init__(self, engine: Engine, received: Received | None = None) -> None:
+    def __init__(self, engine: ServiceEngine, received: ReceivedTelemetry | None = None) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "copilot_http_requests",
@@ -57,7 +57,7 @@ class Meters:
 class _Told(Collector):
     """What exporters posted and how much of it is still held."""
 
-    def __init__(self, received: Received) -> None:
+    def __init__(self, received: ReceivedTelemetry) -> None:
         self._received = received
 
     def describe(self) -> list[Metric]:
@@ -104,14 +104,14 @@ def _model(usage: Usage) -> Iterator[Metric]:
 
 
 class _Behind(Collector):
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: ServiceEngine) -> None:
         self._engine = engine
 
     def describe(self) -> list[Metric]:
         return []
 
     def collect(self) -> Iterator[Metric]:
-        counters: Counters = self._engine.counters
+        counters: ServiceCounters = self._engine.counters
         for name, meaning in _COUNTED.items():
             yield CounterMetricFamily(f"copilot_{name}", meaning, value=getattr(counters, name))
         incidents = GaugeMetricFamily(

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from copilot.sources.otlp import (
+    DecodeResult,
     OtlpError,
-    Read,
-    Signal,
+    OtlpSignal,
     answered,
     decoded,
     lines,
@@ -17,21 +17,21 @@ from copilot.sources.otlp import (
     problem,
     spans,
 )
-from copilot.sources.received import Point, Received
+from copilot.sources.received import DataPoint, ReceivedTelemetry
 from copilot.surfaces.service.body import body
-from copilot.surfaces.service.ports import Engine
+from copilot.surfaces.service.ports import ServiceEngine
 from tools.types import LogLine, Span
 
 PROTOBUF = "application/x-protobuf"
 
 
-def otlp(engine: Engine, received: Received) -> APIRouter:
+def otlp(engine: ServiceEngine, received: ReceivedTelemetry) -> APIRouter:
     """`/v1/traces`, `/v1/logs` and `/v1/metrics`, JSON or protobuf, as the exporter likes."""
     router = APIRouter(tags=["telemetry"])
 
     @router.post("/v1/traces", summary="Spans (OTLP)")
     def traces(request: Request, content: Annotated[bytes, Depends(body)]) -> Response:
-        def take(media: str) -> Read[Span]:
+        def take(media: str) -> DecodeResult[Span]:
             read, peers = spans(decoded(content, "traces", media), engine.now())
             received.take_spans(read.items, peers)
             return read
@@ -40,7 +40,7 @@ def otlp(engine: Engine, received: Received) -> APIRouter:
 
     @router.post("/v1/logs", summary="Log records (OTLP)")
     def logs(request: Request, content: Annotated[bytes, Depends(body)]) -> Response:
-        def take(media: str) -> Read[LogLine]:
+        def take(media: str) -> DecodeResult[LogLine]:
             read = lines(decoded(content, "logs", media), engine.now())
             received.take_lines(read.items)
             return read
@@ -49,7 +49,7 @@ def otlp(engine: Engine, received: Received) -> APIRouter:
 
     @router.post("/v1/metrics", summary="Data points (OTLP)")
     def metrics(request: Request, content: Annotated[bytes, Depends(body)]) -> Response:
-        def take(media: str) -> Read[Point]:
+        def take(media: str) -> DecodeResult[DataPoint]:
             read = points(decoded(content, "metrics", media), engine.now())
             received.take_points(read.items)
             return read
@@ -59,7 +59,9 @@ def otlp(engine: Engine, received: Received) -> APIRouter:
     return router
 
 
-def _answer(request: Request, signal: Signal, take: Callable[[str], Read[Any]]) -> Response:
+def _answer(
+    request: Request, signal: OtlpSignal, take: Callable[[str], DecodeResult[Any]]
+) -> Response:
     """Take what can be read; the answer is in the encoding of the request."""
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     media = PROTOBUF if media == PROTOBUF else "application/json"

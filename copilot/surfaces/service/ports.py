@@ -7,12 +7,12 @@ from pydantic import SecretStr
 
 from copilot.case.editing import Edit
 from copilot.model import Usage
-from copilot.store import Accepted, ApprovalRequest, Store
+from copilot.store import AcceptedAlerts, ApprovalRequest, Store
 from tools.clusterer import Silence
-from tools.types import Alert, Approval, Frozen, Timestamp
+from tools.types import Alert, Approval, FrozenModel, Timestamp
 
 
-class Counters(Protocol):
+class ServiceCounters(Protocol):
     """What the engine did since it started."""
 
     @property
@@ -34,14 +34,14 @@ class Counters(Protocol):
     def approvals_decided(self) -> int: ...
 
 
-class Engine(Protocol):
+class ServiceEngine(Protocol):
     """Takes alerts and decisions; everything else the service reads from the store."""
 
     @property
     def store(self) -> Store: ...
 
     @property
-    def counters(self) -> Counters: ...
+    def counters(self) -> ServiceCounters: ...
 
     @property
     def usage(self) -> Usage | None:
@@ -52,7 +52,7 @@ class Engine(Protocol):
         """The engine's time: the wall clock, or where a replay stands."""
         ...
 
-    def accept(self, alerts: Sequence[Alert], now: Timestamp) -> Accepted:
+    def accept(self, alerts: Sequence[Alert], now: Timestamp) -> AcceptedAlerts:
         """Write the alerts; they are on disk on return. `now` is the time they were read with."""
         ...
 
@@ -86,7 +86,7 @@ class ServiceSettings(Protocol):
     def max_alerts(self) -> int: ...
 
 
-class Streams(Frozen):
+class Streams(FrozenModel):
     """How event streams behave; everything that ends in `_s` is in seconds."""
 
     poll_s: float = 0.5

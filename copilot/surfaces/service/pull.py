@@ -13,7 +13,7 @@ from typing import Protocol
 from copilot.ports import AlertSource, SilenceSource, SourceError
 from copilot.sources.alertmanager import SUPPRESSED_BY
 from copilot.store import StoreError
-from copilot.surfaces.service.ports import Engine
+from copilot.surfaces.service.ports import ServiceEngine
 from tools.types import Window
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class Pager(AlertSource, SilenceSource, Protocol):
 
 
 @contextmanager
-def pulled(engine: Engine, source: Pager | None, every_s: float) -> Iterator[None]:
+def pulled(engine: ServiceEngine, source: Pager | None, every_s: float) -> Iterator[None]:
     """While inside, what `source` holds open is accepted every so often; None: nothing happens."""
     if source is None:
         yield
@@ -51,7 +51,7 @@ def pulled(engine: Engine, source: Pager | None, every_s: float) -> Iterator[Non
         thread.join(STOP_S)
 
 
-def _once(engine: Engine, source: Pager, complaint: str) -> str:
+def _once(engine: ServiceEngine, source: Pager, complaint: str) -> str:
     """Fetch and accept; returns what went wrong, which is logged once and not every minute."""
     now = engine.now()
     try:

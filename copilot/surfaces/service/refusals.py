@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from copilot.alerts.formats import MalformedError, PayloadError, TooManyAlertsError
 from copilot.case.postmortem import NotClosedError
 from copilot.store import (
-    RefusedError,
+    PolicyRefusedError,
     StoreError,
     UnknownConversationError,
     UnknownIncidentError,
@@ -23,7 +23,7 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (MalformedError, 400),
     (TooManyAlertsError, 413),
     (PayloadError, 422),
-    (RefusedError, 409),
+    (PolicyRefusedError, 409),
     (QuestionError, 422),
     (UnknownConversationError, 404),
     (UnknownIncidentError, 404),

@@ -3,10 +3,25 @@
 from typing import Literal
 
 from copilot.store import ApprovalRequest, ApprovalStatus, StoredAlert
-from copilot.types.incident import Clocks, Hypothesis, Incident, IncidentStatus, Opinion, Remembered
+from copilot.types.incident import (
+    Clocks,
+    Hypothesis,
+    Incident,
+    IncidentStatus,
+    Opinion,
+    RecalledDocument,
+)
 from copilot.types.time_format import iso
 from tools.clusterer import SUPPRESSED
-from tools.types import Evidence, Frozen, Plan, Ranking, StepResult, Timestamp, Verdict
+from tools.types import (
+    Evidence,
+    FrozenModel,
+    Plan,
+    Ranking,
+    StepResult,
+    Timestamp,
+    VerificationOutcome,
+)
 
 Language = Literal["en", "zh"]
 
@@ -14,7 +29,7 @@ LIMITS = {"detected": 60.0, "located": 300.0, "recovered": 600.0}
 """1-5-10: seconds from the onset within which each should have happened."""
 
 
-class ClockView(Frozen):
+class ClockView(FrozenModel):
     """One of the clocks: when, and how many seconds after the onset; None = not yet."""
 
     at: str | None
@@ -22,7 +37,7 @@ class ClockView(Frozen):
     limit_s: float | None = None
 
 
-class IncidentLine(Frozen):
+class IncidentLine(FrozenModel):
     """An incident in the list."""
 
     id: str
@@ -35,7 +50,7 @@ class IncidentLine(Frozen):
     clocks: dict[str, ClockView]
 
 
-class AlertView(Frozen):
+class AlertView(FrozenModel):
     """An alert and what became of it; `suppressed` ones do not count for the incident."""
 
     key: int
@@ -57,7 +72,7 @@ class AlertView(Frozen):
     suppressed: bool
 
 
-class ApprovalView(Frozen):
+class ApprovalView(FrozenModel):
     """Where the approval of a plan stands."""
 
     plan_id: str
@@ -77,11 +92,11 @@ class IncidentView(IncidentLine):
     ranking: Ranking
     hypotheses: tuple[Hypothesis, ...]
     opinion: Opinion | None
-    recalled: tuple[Remembered, ...]
+    recalled: tuple[RecalledDocument, ...]
     plan: Plan | None
     approval: ApprovalView | None
     results: tuple[StepResult, ...]
-    verdict: Verdict | None
+    verdict: VerificationOutcome | None
     report: str
     alerts: tuple[AlertView, ...]
 

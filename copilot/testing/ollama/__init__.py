@@ -4,28 +4,35 @@ It refuses what it does not know, drops messages when the context is exceeded, c
 every request, and fails in every way that was seen of the real one, each by name.
 """
 
-from copilot.testing.ollama.policies import Chaos, Dead, Lazy, Looping, Noise, Scripted
+from copilot.testing.ollama.policies import (
+    ChaosPolicy,
+    DeadPolicy,
+    LazyPolicy,
+    LoopingPolicy,
+    NoisePolicy,
+    ScriptedPolicy,
+)
 from copilot.testing.ollama.protocol import ChatRequest, Function, ToolCall
-from copilot.testing.ollama.reply import Policy, Reply, Scenario
-from copilot.testing.ollama.runners import EMBEDS, Pulled, Runners
+from copilot.testing.ollama.reply import OllamaReply, ReplyPolicy, ReplyScenario
+from copilot.testing.ollama.runners import EMBEDS, PulledModel, Runners
 from copilot.testing.ollama.server import OllamaServer, ollama_server
 
 __all__ = [
     "EMBEDS",
-    "Chaos",
+    "ChaosPolicy",
     "ChatRequest",
-    "Dead",
+    "DeadPolicy",
     "Function",
-    "Lazy",
-    "Looping",
-    "Noise",
+    "LazyPolicy",
+    "LoopingPolicy",
+    "NoisePolicy",
     "OllamaServer",
-    "Policy",
-    "Pulled",
-    "Reply",
+    "ReplyPolicy",
+    "PulledModel",
+    "OllamaReply",
     "Runners",
-    "Scenario",
-    "Scripted",
+    "ReplyScenario",
+    "ScriptedPolicy",
     "ToolCall",
     "ollama_server",
 ]

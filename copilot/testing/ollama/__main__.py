@@ -8,36 +8,36 @@ from rich.console import Console
 
 from copilot.testing.ollama import (
     EMBEDS,
-    Chaos,
-    Dead,
-    Lazy,
-    Looping,
-    Noise,
-    Policy,
-    Pulled,
+    ChaosPolicy,
+    DeadPolicy,
+    LazyPolicy,
+    LoopingPolicy,
+    NoisePolicy,
+    PulledModel,
+    ReplyPolicy,
     ollama_server,
 )
-from copilot.testing.policies import Good, Injected, Lying, Served
+from copilot.testing.policies import GoodPolicy, InjectedPolicy, LyingPolicy, ServedPolicy
 
 PolicyName = Literal["good", "lying", "injected", "noise", "dead", "lazy", "looping"]
 
 
-def _policy(name: PolicyName, seed: int) -> Policy:
+def _policy(name: PolicyName, seed: int) -> ReplyPolicy:
     match name:
         case "good":
-            return Served(Good())
+            return ServedPolicy(GoodPolicy())
         case "lying":
-            return Served(Lying())
+            return ServedPolicy(LyingPolicy())
         case "injected":
-            return Served(Injected())
+            return ServedPolicy(InjectedPolicy())
         case "noise":
-            return Noise(seed)
+            return NoisePolicy(seed)
         case "dead":
-            return Dead()
+            return DeadPolicy()
         case "lazy":
-            return Lazy()
+            return LazyPolicy()
         case "looping":
-            return Looping(seed=seed)
+            return LoopingPolicy(seed=seed)
 
 
 def serve(
@@ -50,8 +50,8 @@ def serve(
     """Play Ollama with a scripted model: no answer of it is one of Qwen."""
     chosen = _policy(policy, seed)
     if chaos:
-        chosen = Chaos(chosen, seed, chaos)
-    with ollama_server(chosen, (Pulled(name=model), EMBEDS), port=port) as server:
+        chosen = ChaosPolicy(chosen, seed, chaos)
+    with ollama_server(chosen, (PulledModel(name=model), EMBEDS), port=port) as server:
         Console(stderr=True, markup=False, highlight=False).print(
             f"a scripted server, no real model, plays {model} ({policy}) at {server.url}\n"
             f"COPILOT_MODEL_URL={server.url} COPILOT_MODEL={model}; end with Ctrl-C",

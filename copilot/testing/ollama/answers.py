@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from hashlib import sha256
 
-from copilot.testing.ollama.runners import Loaded, Pulled
+from copilot.testing.ollama.runners import LoadedModel, PulledModel
 
 FOREVER = "2318-01-01T00:00:00Z"
 
@@ -15,7 +15,7 @@ def timestamp(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
 
 
-def tag(model: Pulled) -> dict[str, object]:
+def tag(model: PulledModel) -> dict[str, object]:
     """A model in `/api/tags`."""
     return {
         "name": model.full_name,
@@ -27,7 +27,7 @@ def tag(model: Pulled) -> dict[str, object]:
     }
 
 
-def running(loaded: Loaded) -> dict[str, object]:
+def running(loaded: LoadedModel) -> dict[str, object]:
     """A model in `/api/ps`."""
     return {
         **{key: value for key, value in tag(loaded.pulled).items() if key != "modified_at"},
@@ -37,7 +37,7 @@ def running(loaded: Loaded) -> dict[str, object]:
     }
 
 
-def shown(model: Pulled) -> dict[str, object]:
+def shown(model: PulledModel) -> dict[str, object]:
     """`/api/show`."""
     return {
         "license": "Apache License 2.0",
@@ -54,7 +54,7 @@ def shown(model: Pulled) -> dict[str, object]:
     }
 
 
-def _details(model: Pulled) -> dict[str, object]:
+def _details(model: PulledModel) -> dict[str, object]:
     return {
         "parent_model": "",
         "format": "gguf",

@@ -5,16 +5,16 @@ from collections.abc import Iterator
 from copilot.testing.ollama.answers import timestamp
 from copilot.testing.ollama.counting import counted, fitting
 from copilot.testing.ollama.protocol import ChatRequest, RequestError, paired
-from copilot.testing.ollama.reply import Policy, Reply
-from copilot.testing.ollama.runners import Loaded, Pulled, Runners
-from copilot.testing.ollama.script import Action, Turn, last, script
+from copilot.testing.ollama.reply import OllamaReply, ReplyPolicy
+from copilot.testing.ollama.runners import LoadedModel, PulledModel, Runners
+from copilot.testing.ollama.script import ReplyContext, ScriptedAction, last, script
 
 LOAD_NS = 2_000_000_000
 UNBOUNDED = 1_000_000
 _LEAKS_ANYHOW = frozenset({"leaked", "orphan"})
 
 
-def checked(request: ChatRequest, runners: Runners) -> Pulled:
+def checked(request: ChatRequest, runners: Runners) -> PulledModel:
     """The model asked for, where it can do what is asked of it."""
     if not request.model:
         raise RequestError(400, "model is required")
@@ -34,9 +34,9 @@ def checked(request: ChatRequest, runners: Runners) -> Pulled:
     return model
 
 
-def loading(request: ChatRequest, model: Pulled, runners: Runners) -> list[Action]:
+def loading(request: ChatRequest, model: PulledModel, runners: Runners) -> list[ScriptedAction]:
     """A request without messages: loads the model, or unloads it."""
-    turn = Turn(request.model, timestamp(runners.now()), False, False, 0, 0, 0)
+    turn = ReplyContext(request.model, timestamp(runners.now()), False, False, 0, 0, 0)
     if request.keep_alive in (0, "0"):
         runners.unload(model)
         return [last(turn, 0, "unload")]
@@ -44,7 +44,7 @@ def loading(request: ChatRequest, model: Pulled, runners: Runners) -> list[Actio
     return [last(turn, 0, "load")]
 
 
-def fitted(request: ChatRequest, loaded: Loaded, *, obeys: bool) -> ChatRequest:
+def fitted(request: ChatRequest, loaded: LoadedModel, *, obeys: bool) -> ChatRequest:
     """The request with the messages that the model gets to see."""
     cost = counted(request.messages)
     if cost <= loaded.context:
@@ -58,13 +58,17 @@ def fitted(request: ChatRequest, loaded: Loaded, *, obeys: bool) -> ChatRequest:
     return request.model_copy(update={"messages": fitting(request.messages, loaded.context)})
 
 
-def answered(request: ChatRequest, loaded: Loaded, fresh: bool, policy: Policy) -> Iterator[Action]:
+def answered(
+    request: ChatRequest, loaded: LoadedModel, fresh: bool, policy: ReplyPolicy
+) -> Iterator[ScriptedAction]:
     """What is written for a chat; `request` is already cut to what fits."""
     reply = policy(request)
     yield from script(reply, _turn(request, loaded, fresh, reply))
 
 
-def _turn(request: ChatRequest, loaded: Loaded, fresh: bool, reply: Reply) -> Turn:
+def _turn(
+    request: ChatRequest, loaded: LoadedModel, fresh: bool, reply: OllamaReply
+) -> ReplyContext:
     thinks = "thinking" in loaded.pulled.capabilities and request.think is not False
     prompt = counted(request.messages)
     wanted = request.options.num_predict
@@ -72,7 +76,7 @@ def _turn(request: ChatRequest, loaded: Loaded, fresh: bool, reply: Reply) -> Tu
     if not request.shift:
         room = min(room, max(1, loaded.context - prompt))
     slow = int(reply.wait_s * 1e9) if reply.scenario == "slow_load" else 0
-    return Turn(
+    return ReplyContext(
         model=request.model,
         created_at=timestamp(loaded.expires_at - loaded.keep_s)
         if loaded.keep_s != float("inf")

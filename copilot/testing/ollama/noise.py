@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from copilot.testing.ollama import pattern
 
-Schema = Mapping[str, JsonValue]
+JsonSchema = Mapping[str, JsonValue]
 WORDS = (
     *("payment", "checkout", "disk", "latency", "restart", "rollback", "node", "cache", "queue"),
     *("because", "therefore", "root cause", "likely", "unlikely", "yes", "no", "42", "0.97", "99%"),
@@ -22,12 +22,12 @@ def text(rng: Random, most: int = 40) -> str:
     return " ".join(rng.choice(WORDS) for _ in range(rng.randint(1, most)))
 
 
-def fitting(schema: Schema, rng: Random) -> str:
+def fitting(schema: JsonSchema, rng: Random) -> str:
     """JSON text of a random value that satisfies the schema."""
     return json.dumps(_Noise(schema, rng).value(schema, 0), ensure_ascii=False)
 
 
-def resolved(schema: Schema, root: Schema) -> Schema:
+def resolved(schema: JsonSchema, root: JsonSchema) -> JsonSchema:
     """A schema with its references followed and its parts put together."""
     while isinstance(reference := schema.get("$ref"), str):
         found: JsonValue = dict(root)
@@ -47,11 +47,11 @@ def resolved(schema: Schema, root: Schema) -> Schema:
 
 
 class _Noise:
-    def __init__(self, root: Schema, rng: Random) -> None:
+    def __init__(self, root: JsonSchema, rng: Random) -> None:
         self._root = root
         self._rng = rng
 
-    def value(self, schema: Schema, depth: int) -> JsonValue:
+    def value(self, schema: JsonSchema, depth: int) -> JsonValue:
         schema = resolved(schema, self._root)
         if "const" in schema:
             return schema["const"]
@@ -62,12 +62,12 @@ class _Noise:
                 return self.value(self._one_of(options, depth), depth)
         return self._typed(schema, depth)
 
-    def _one_of(self, options: list[JsonValue], depth: int) -> Schema:
+    def _one_of(self, options: list[JsonValue], depth: int) -> JsonSchema:
         schemas = [one for one in options if isinstance(one, dict)]
         plain = [one for one in schemas if one.get("type") in ("null", "string", "integer")]
         return self._rng.choice(plain if plain and depth >= DEEPEST else schemas)
 
-    def _typed(self, schema: Schema, depth: int) -> JsonValue:
+    def _typed(self, schema: JsonSchema, depth: int) -> JsonValue:
         kind = schema.get("type", "object" if "properties" in schema else "string")
         if isinstance(kind, list):
             kind = self._rng.choice(kind)
@@ -84,7 +84,7 @@ class _Noise:
                 return self._rng.random() < 0.5
         return None
 
-    def _object(self, schema: Schema, depth: int) -> JsonValue:
+    def _object(self, schema: JsonSchema, depth: int) -> JsonValue:
         properties = schema.get("properties")
         needed = schema.get("required")
         more = schema.get("additionalProperties")
@@ -99,7 +99,7 @@ class _Noise:
                 found[self._rng.choice(WORDS)] = self.value(more, depth + 1)
         return found
 
-    def _array(self, schema: Schema, depth: int) -> JsonValue:
+    def _array(self, schema: JsonSchema, depth: int) -> JsonValue:
         fewest, most = _whole(schema, "minItems", 0), _whole(schema, "maxItems", 4)
         fixed = schema.get("prefixItems")
         if isinstance(fixed, list):
@@ -109,7 +109,7 @@ class _Noise:
         length = self._rng.randint(fewest, min(most, fewest + 4))
         return [self.value(of if isinstance(of, dict) else {}, depth + 1) for _ in range(length)]
 
-    def _string(self, schema: Schema) -> str:
+    def _string(self, schema: JsonSchema) -> str:
         if isinstance(shape := schema.get("pattern"), str):
             return pattern.matching(shape, self._rng)
         fewest, most = _whole(schema, "minLength", 0), _whole(schema, "maxLength", 120)
@@ -118,7 +118,7 @@ class _Noise:
             said += " " + text(self._rng, 12)
         return said[:most]
 
-    def _number(self, schema: Schema, *, whole: bool) -> float | int:
+    def _number(self, schema: JsonSchema, *, whole: bool) -> float | int:
         low, high = _real(schema, "minimum", -10.0), _real(schema, "maximum", 0.0)
         low = _real(schema, "exclusiveMinimum", low)
         high = _real(schema, "exclusiveMaximum", high if high > low else low + 1000.0)
@@ -129,11 +129,11 @@ class _Noise:
         return low + (high - low) * (0.001 + 0.998 * self._rng.random())
 
 
-def _whole(schema: Schema, key: str, default: int) -> int:
+def _whole(schema: JsonSchema, key: str, default: int) -> int:
     value = schema.get(key)
     return value if isinstance(value, int) else default
 
 
-def _real(schema: Schema, key: str, default: float) -> float:
+def _real(schema: JsonSchema, key: str, default: float) -> float:
     value = schema.get(key)
     return float(value) if isinstance(value, int | float) else default

@@ -10,74 +10,74 @@ from pydantic import JsonValue
 
 from copilot.testing.ollama import noise, pattern
 from copilot.testing.ollama.protocol import ChatRequest
-from copilot.testing.ollama.reply import Policy, Reply, Scenario
+from copilot.testing.ollama.reply import OllamaReply, ReplyPolicy, ReplyScenario
 
 
-class Scripted:
+class ScriptedPolicy:
     """What was put in, in order; then always the last of it."""
 
-    def __init__(self, *replies: Reply | str) -> None:
+    def __init__(self, *replies: OllamaReply | str) -> None:
         self._replies = deque(_reply(one) for one in replies)
-        self._last = Reply()
+        self._last = OllamaReply()
         self._lock = threading.Lock()
 
-    def enqueue(self, *replies: Reply | str) -> None:
+    def enqueue(self, *replies: OllamaReply | str) -> None:
         """Add replies."""
         self._replies.extend(map(_reply, replies))
 
-    def __call__(self, request: ChatRequest) -> Reply:
+    def __call__(self, request: ChatRequest) -> OllamaReply:
         with self._lock:
             if self._replies:
                 self._last = self._replies.popleft()
             return self._last
 
 
-class Noise:
+class NoisePolicy:
     """Random words, or random values that satisfy the schema asked for."""
 
     def __init__(self, seed: int = 0) -> None:
         self._rng = Random(seed)
         self._lock = threading.Lock()
 
-    def __call__(self, request: ChatRequest) -> Reply:
+    def __call__(self, request: ChatRequest) -> OllamaReply:
         with self._lock:
             if request.schema_asked is not None:
-                return Reply(text=noise.fitting(request.schema_asked, self._rng))
-            return Reply(text=noise.text(self._rng))
+                return OllamaReply(text=noise.fitting(request.schema_asked, self._rng))
+            return OllamaReply(text=noise.text(self._rng))
 
 
-class Dead:
+class DeadPolicy:
     """Accepts the question and never answers."""
 
-    def __call__(self, request: ChatRequest) -> Reply:
-        return Reply(scenario="hangs")
+    def __call__(self, request: ChatRequest) -> OllamaReply:
+        return OllamaReply(scenario="hangs")
 
 
-class Lazy:
+class LazyPolicy:
     """The least that can be said: nothing, or the emptiest values that satisfy the schema."""
 
-    def __call__(self, request: ChatRequest) -> Reply:
+    def __call__(self, request: ChatRequest) -> OllamaReply:
         if request.schema_asked is not None:
-            return Reply(text=json.dumps(least(request.schema_asked, request.schema_asked)))
-        return Reply(text="I don't know.")
+            return OllamaReply(text=json.dumps(least(request.schema_asked, request.schema_asked)))
+        return OllamaReply(text="I don't know.")
 
 
-class Looping:
+class LoopingPolicy:
     """The same reply, whatever is asked: what it said first, or the text it was given."""
 
     def __init__(self, text: str | None = None, seed: int = 0) -> None:
-        self._reply = None if text is None else Reply(text=text)
-        self._first = Noise(seed)
+        self._reply = None if text is None else OllamaReply(text=text)
+        self._first = NoisePolicy(seed)
         self._lock = threading.Lock()
 
-    def __call__(self, request: ChatRequest) -> Reply:
+    def __call__(self, request: ChatRequest) -> OllamaReply:
         with self._lock:
             if self._reply is None:
                 self._reply = self._first(request)
             return self._reply
 
 
-FAILURES: tuple[Scenario, ...] = (
+FAILURES: tuple[ReplyScenario, ...] = (
     "dropped",
     "reset",
     "half_line",
@@ -101,15 +101,15 @@ FAILURES: tuple[Scenario, ...] = (
 """What may happen to any reply without anybody waiting long."""
 
 
-class Chaos:
+class ChaosPolicy:
     """Another policy, some of whose replies go wrong on their way; the same ones for a seed."""
 
     def __init__(
         self,
-        policy: Policy,
+        policy: ReplyPolicy,
         seed: int = 0,
         rate: float = 0.3,
-        failures: Sequence[Scenario] = FAILURES,
+        failures: Sequence[ReplyScenario] = FAILURES,
     ) -> None:
         self._policy = policy
         self._rng = Random(seed)
@@ -117,7 +117,7 @@ class Chaos:
         self._failures = failures
         self._lock = threading.Lock()
 
-    def __call__(self, request: ChatRequest) -> Reply:
+    def __call__(self, request: ChatRequest) -> OllamaReply:
         reply = self._policy(request)
         with self._lock:
             if self._rng.random() >= self._rate:
@@ -125,7 +125,7 @@ class Chaos:
             return reply.model_copy(update={"scenario": self._rng.choice(self._failures)})
 
 
-def least(schema: noise.Schema, root: noise.Schema) -> JsonValue:
+def least(schema: noise.JsonSchema, root: noise.JsonSchema) -> JsonValue:
     """The emptiest value of a schema."""
     schema = noise.resolved(schema, root)
     if "const" in schema:
@@ -139,7 +139,7 @@ def least(schema: noise.Schema, root: noise.Schema) -> JsonValue:
     return _least_typed(schema, root)
 
 
-def _least_typed(schema: noise.Schema, root: noise.Schema) -> JsonValue:
+def _least_typed(schema: noise.JsonSchema, root: noise.JsonSchema) -> JsonValue:
     match schema.get("type"):
         case "object":
             properties, needed = schema.get("properties"), schema.get("required")
@@ -171,5 +171,5 @@ def _least_typed(schema: noise.Schema, root: noise.Schema) -> JsonValue:
     return None
 
 
-def _reply(one: Reply | str) -> Reply:
-    return Reply(text=one) if isinstance(one, str) else one
+def _reply(one: OllamaReply | str) -> OllamaReply:
+    return OllamaReply(text=one) if isinstance(one, str) else one

@@ -3,9 +3,9 @@
 from typing import Literal, Protocol
 
 from copilot.testing.ollama.protocol import ChatRequest, ToolCall
-from tools.types import Frozen
+from tools.types import FrozenModel
 
-Scenario = Literal[
+ReplyScenario = Literal[
     "plain",  # as it should be
     "slow_load",  # the model is loaded first: nothing for `wait_s`, and load_duration says so
     "slow_first_token",  # nothing for `wait_s`, then as it should be
@@ -44,17 +44,17 @@ Scenario = Literal[
 ]
 
 
-class Reply(Frozen):
+class OllamaReply(FrozenModel):
     """A reply. `thinking` goes to its own field where the request thinks, else nowhere."""
 
     text: str = ""
     thinking: str = ""
-    scenario: Scenario = "plain"
+    scenario: ReplyScenario = "plain"
     calls: tuple[ToolCall, ...] = ()
     wait_s: float = 0.0
 
 
-class Policy(Protocol):
+class ReplyPolicy(Protocol):
     """Decides what the model says, from the request as far as it fits the context."""
 
-    def __call__(self, request: ChatRequest, /) -> Reply: ...
+    def __call__(self, request: ChatRequest, /) -> OllamaReply: ...

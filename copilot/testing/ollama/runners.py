@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from copilot.testing.ollama.protocol import ChatOptions, RequestError
-from tools.types import Frozen
+from tools.types import FrozenModel
 
 FIVE_MINUTES = 300.0
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-class Pulled(Frozen):
+class PulledModel(FrozenModel):
     """A model on the server's disk. One that `thinks_always` ignores `think: false`, and leaks."""
 
     name: str = "qwen3:30b"
@@ -30,7 +30,7 @@ class Pulled(Frozen):
         return self.name if ":" in self.name else f"{self.name}:latest"
 
 
-EMBEDS = Pulled(
+EMBEDS = PulledModel(
     name="qwen3-embedding:0.6b",
     family="qwen3",
     capabilities=("embedding",),
@@ -42,10 +42,10 @@ EMBEDS = Pulled(
 
 
 @dataclass(slots=True)
-class Loaded:
+class LoadedModel:
     """A model in memory, with what it was loaded with."""
 
-    pulled: Pulled
+    pulled: PulledModel
     key: tuple[object, ...]
     context: int
     keep_s: float = FIVE_MINUTES
@@ -56,24 +56,24 @@ class Loaded:
 class Runners:
     """Which models are in memory. `loads` has every load in order: a reload is one more."""
 
-    pulled: tuple[Pulled, ...]
+    pulled: tuple[PulledModel, ...]
     now: Callable[[], float]
     default_context: int = 4096
     parallel: int = 1
     most_loaded: int = 3
     loads: list[tuple[str, int]] = field(default_factory=list)
-    _loaded: dict[str, Loaded] = field(default_factory=dict)
+    _loaded: dict[str, LoadedModel] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _slots: dict[str, threading.Semaphore] = field(default_factory=dict)
 
-    def known(self, name: str, missing: str = "model '{}' not found") -> Pulled:
+    def known(self, name: str, missing: str = "model '{}' not found") -> PulledModel:
         """A pulled model, or a 404 in the words of the endpoint."""
         for one in self.pulled:
             if name in (one.name, one.full_name):
                 return one
         raise RequestError(404, missing.format(name))
 
-    def loaded(self) -> list[Loaded]:
+    def loaded(self) -> list[LoadedModel]:
         """What is in memory now; what its keep_alive ran out for is not."""
         with self._lock:
             gone = [n for n, one in self._loaded.items() if one.expires_at <= self.now()]
@@ -82,8 +82,13 @@ class Runners:
             return list(self._loaded.values())
 
     def load(
-        self, model: Pulled, options: ChatOptions, keep_alive: float | str | None, *, shift: bool
-    ) -> tuple[Loaded, bool]:
+        self,
+        model: PulledModel,
+        options: ChatOptions,
+        keep_alive: float | str | None,
+        *,
+        shift: bool,
+    ) -> tuple[LoadedModel, bool]:
         """The model in memory as asked, and whether it had to be loaded for that."""
         context = min(options.num_ctx or self.default_context, model.context)
         key = (context, shift, *options.loads())
@@ -94,31 +99,31 @@ class Runners:
             if known is None or fresh:
                 self._make_room(model)
                 keep_s = known.keep_s if known else FIVE_MINUTES
-                known = Loaded(model, key, context, keep_s)
+                known = LoadedModel(model, key, context, keep_s)
                 self._loaded[model.full_name] = known
                 self.loads.append((model.full_name, context))
             self._keep(known, keep_alive)
             return known, fresh
 
-    def unload(self, model: Pulled) -> None:
+    def unload(self, model: PulledModel) -> None:
         """Out of memory."""
         with self._lock:
             self._loaded.pop(model.full_name, None)
 
     @contextmanager
-    def slot(self, model: Pulled) -> Iterator[None]:
+    def slot(self, model: PulledModel) -> Iterator[None]:
         """One of the model's slots; who comes later waits, and hears nothing meanwhile."""
         with self._lock:
             slots = self._slots.setdefault(model.full_name, threading.Semaphore(self.parallel))
         with slots:
             yield
 
-    def _make_room(self, model: Pulled) -> None:
+    def _make_room(self, model: PulledModel) -> None:
         while len(self._loaded) >= self.most_loaded and model.full_name not in self._loaded:
             oldest = min(self._loaded, key=lambda name: self._loaded[name].expires_at)
             del self._loaded[oldest]
 
-    def _keep(self, loaded: Loaded, keep_alive: float | str | None) -> None:
+    def _keep(self, loaded: LoadedModel, keep_alive: float | str | None) -> None:
         if keep_alive is not None:
             loaded.keep_s = seconds(keep_alive)
         loaded.expires_at = self.now() + loaded.keep_s

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 
 from copilot.testing.ollama.counting import pieces, tokens
 from copilot.testing.ollama.protocol import ToolCall
-from copilot.testing.ollama.reply import Reply, Scenario
+from copilot.testing.ollama.reply import OllamaReply, ReplyScenario
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class ScriptedPause:
     """Nothing for some seconds; None is until the client goes away or the server lets go."""
 
     seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
-class Refuse:
+class ErrorResponse:
     """A status and a body in place of a stream."""
 
     status: int
@@ -27,24 +27,24 @@ class Refuse:
 
 
 @dataclass(frozen=True, slots=True)
-class Write:
+class RawBytes:
     """Bytes, as they are."""
 
     raw: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Hangup:
+class ConnectionDrop:
     """The end before the end; `reset` is a TCP reset, else it looks like an ordinary end."""
 
     reset: bool = False
 
 
-Action = Wait | Refuse | Write | Hangup
+ScriptedAction = ScriptedPause | ErrorResponse | RawBytes | ConnectionDrop
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class ReplyContext:
     """What is known of the request when its reply is written."""
 
     model: str
@@ -56,12 +56,12 @@ class Turn:
     load_ns: int
 
 
-def script(reply: Reply, turn: Turn) -> list[Action]:
+def script(reply: OllamaReply, turn: ReplyContext) -> list[ScriptedAction]:
     """Everything that is written, in order."""
     return _WAYS[reply.scenario](reply, turn)
 
 
-def frame(turn: Turn, message: dict[str, object]) -> Write:
+def frame(turn: ReplyContext, message: dict[str, object]) -> RawBytes:
     """One line of the stream."""
     line = {
         "model": turn.model,
@@ -69,12 +69,12 @@ def frame(turn: Turn, message: dict[str, object]) -> Write:
         "message": {"role": "assistant", "content": "", **message},
         "done": False,
     }
-    return Write(_encoded(line))
+    return RawBytes(_encoded(line))
 
 
 def last(
-    turn: Turn, said: int, reason: str, *, calls: Sequence[ToolCall] = (), **changed: int
-) -> Write:
+    turn: ReplyContext, said: int, reason: str, *, calls: Sequence[ToolCall] = (), **changed: int
+) -> RawBytes:
     """The line that is done, with its counters; zero ones are left out, as the server does."""
     message: dict[str, object] = {"role": "assistant", "content": ""}
     if calls:
@@ -96,12 +96,12 @@ def last(
         "done_reason": reason,
         **{name: value for name, value in counters.items() if value},
     }
-    return Write(_encoded(line))
+    return RawBytes(_encoded(line))
 
 
-def error(text: str) -> Write:
+def error(text: str) -> RawBytes:
     """An error in the middle of a stream."""
-    return Write(_encoded({"error": text}))
+    return RawBytes(_encoded({"error": text}))
 
 
 def _encoded(line: dict[str, object]) -> bytes:
@@ -117,7 +117,7 @@ def _call(number: int, call: ToolCall) -> dict[str, object]:
     return {"id": call.id or f"call_{number:08x}", "function": function}
 
 
-def _spoken(reply: Reply, turn: Turn) -> tuple[list[Write], int, bool]:
+def _spoken(reply: OllamaReply, turn: ReplyContext) -> tuple[list[RawBytes], int, bool]:
     """The frames of a reply, the tokens it took, and whether it ended before its room did."""
     thoughts = pieces(reply.thinking) if turn.thinks or turn.leaks else []
     words = pieces(reply.text)
@@ -131,58 +131,68 @@ def _spoken(reply: Reply, turn: Turn) -> tuple[list[Write], int, bool]:
     return frames[: turn.room], min(cost, turn.room), len(frames) <= turn.room
 
 
-def _plain(reply: Reply, turn: Turn) -> list[Action]:
+def _plain(reply: OllamaReply, turn: ReplyContext) -> list[ScriptedAction]:
     frames, said, whole = _spoken(reply, turn)
     calls = [frame(turn, {"tool_calls": [_call(n, one)]}) for n, one in enumerate(reply.calls)]
     return [*frames, *calls, last(turn, said, "stop" if whole else "length")]
 
 
-def _half(reply: Reply, turn: Turn) -> list[Action]:
+def _half(reply: OllamaReply, turn: ReplyContext) -> list[ScriptedAction]:
     frames, _, _ = _spoken(reply, turn)
     return list(frames[: max(1, len(frames) // 2)])
 
 
-def _after_half(*actions: Action) -> Callable[[Reply, Turn], list[Action]]:
+def _after_half(
+    *actions: ScriptedAction,
+) -> Callable[[OllamaReply, ReplyContext], list[ScriptedAction]]:
     return lambda reply, turn: [*_half(reply, turn), *actions]
 
 
-def _refusing(status: int, text: str) -> Callable[[Reply, Turn], list[Action]]:
-    return lambda _reply, _turn: [Refuse(status, json.dumps({"error": text}))]
+def _refusing(
+    status: int, text: str
+) -> Callable[[OllamaReply, ReplyContext], list[ScriptedAction]]:
+    return lambda _reply, _turn: [ErrorResponse(status, json.dumps({"error": text}))]
 
 
-def _waiting(reply: Reply, turn: Turn) -> list[Action]:
-    return [Wait(reply.wait_s), *_plain(reply, turn)]
+def _waiting(reply: OllamaReply, turn: ReplyContext) -> list[ScriptedAction]:
+    return [ScriptedPause(reply.wait_s), *_plain(reply, turn)]
 
 
-def _trickle(reply: Reply, turn: Turn) -> list[Action]:
-    return [step for action in _plain(reply, turn) for step in (Wait(reply.wait_s), action)]
+def _trickle(reply: OllamaReply, turn: ReplyContext) -> list[ScriptedAction]:
+    return [
+        step for action in _plain(reply, turn) for step in (ScriptedPause(reply.wait_s), action)
+    ]
 
 
-def _half_line(reply: Reply, turn: Turn) -> list[Action]:
-    return [*_half(reply, turn), Write(frame(turn, {"content": "never ends"}).raw[:40]), Hangup()]
+def _half_line(reply: OllamaReply, turn: ReplyContext) -> list[ScriptedAction]:
+    return [
+        *_half(reply, turn),
+        RawBytes(frame(turn, {"content": "never ends"}).raw[:40]),
+        ConnectionDrop(),
+    ]
 
 
-def _reset(reply: Reply, turn: Turn) -> list[Action]:
+def _reset(reply: OllamaReply, turn: ReplyContext) -> list[ScriptedAction]:
     cut = frame(turn, {"content": "never ends"}).raw[:40]
-    return [*_half(reply, turn), Write(cut), Hangup(reset=True)]
+    return [*_half(reply, turn), RawBytes(cut), ConnectionDrop(reset=True)]
 
 
-def _empty(_reply: Reply, turn: Turn) -> list[Action]:
+def _empty(_reply: OllamaReply, turn: ReplyContext) -> list[ScriptedAction]:
     return [last(turn, 1, "stop")]
 
 
-def _only_thinking(reply: Reply, turn: Turn) -> list[Action]:
+def _only_thinking(reply: OllamaReply, turn: ReplyContext) -> list[ScriptedAction]:
     thoughts = pieces(reply.thinking or "Hmm, let me think about that. ")
     said = [frame(turn, {"thinking": one}) for one in thoughts]
     return [*said, last(turn, turn.room, "length")]
 
 
-def _cut_short(reply: Reply, turn: Turn) -> list[Action]:
+def _cut_short(reply: OllamaReply, turn: ReplyContext) -> list[ScriptedAction]:
     return [*_half(reply, turn), last(turn, turn.room, "length")]
 
 
-def _aloud(opening: str) -> Callable[[Reply, Turn], list[Action]]:
-    def way(reply: Reply, turn: Turn) -> list[Action]:
+def _aloud(opening: str) -> Callable[[OllamaReply, ReplyContext], list[ScriptedAction]]:
+    def way(reply: OllamaReply, turn: ReplyContext) -> list[ScriptedAction]:
         thought = reply.thinking or "The user asks. I look at the evidence."
         text = f"{opening}{thought}\n</think>\n\n{reply.text}"
         return _plain(reply.model_copy(update={"text": text, "thinking": ""}), turn)
@@ -190,40 +200,40 @@ def _aloud(opening: str) -> Callable[[Reply, Turn], list[Action]]:
     return way
 
 
-def _split_utf8(reply: Reply, turn: Turn) -> list[Action]:
-    raw = b"".join(one.raw for one in _plain(reply, turn) if isinstance(one, Write))
-    return [Write(raw[start : start + 7]) for start in range(0, len(raw), 7)]
+def _split_utf8(reply: OllamaReply, turn: ReplyContext) -> list[ScriptedAction]:
+    raw = b"".join(one.raw for one in _plain(reply, turn) if isinstance(one, RawBytes))
+    return [RawBytes(raw[start : start + 7]) for start in range(0, len(raw), 7)]
 
 
-def _worded(form: str) -> Callable[[Reply, Turn], list[Action]]:
+def _worded(form: str) -> Callable[[OllamaReply, ReplyContext], list[ScriptedAction]]:
     return lambda reply, turn: _plain(
         reply.model_copy(update={"text": form.replace("{}", reply.text)}), turn
     )
 
 
-def _calls_at_end(reply: Reply, turn: Turn) -> list[Action]:
+def _calls_at_end(reply: OllamaReply, turn: ReplyContext) -> list[ScriptedAction]:
     frames, said, _ = _spoken(reply, turn)
     return [*frames, last(turn, said, "stop", calls=reply.calls)]
 
 
-def _call_as_text(reply: Reply, turn: Turn) -> list[Action]:
+def _call_as_text(reply: OllamaReply, turn: ReplyContext) -> list[ScriptedAction]:
     calls = "".join(
         f"<tool_call>\n{one.function.model_dump_json(exclude={'index'})}\n</tool_call>"
         for one in reply.calls
     )
-    return _plain(Reply(text=reply.text + calls), turn)
+    return _plain(OllamaReply(text=reply.text + calls), turn)
 
 
-def _repeats(_reply: Reply, turn: Turn) -> list[Action]:
-    return [*[frame(turn, {"content": "the "})] * 31, Hangup()]
+def _repeats(_reply: OllamaReply, turn: ReplyContext) -> list[ScriptedAction]:
+    return [*[frame(turn, {"content": "the "})] * 31, ConnectionDrop()]
 
 
-def _uncounted(reply: Reply, turn: Turn) -> list[Action]:
+def _uncounted(reply: OllamaReply, turn: ReplyContext) -> list[ScriptedAction]:
     frames, said, _ = _spoken(reply, turn)
     return [*frames, last(turn, said, "stop", prompt_eval_count=0, eval_count=0)]
 
 
-def _cut(reply: Reply, turn: Turn) -> list[Action]:
+def _cut(reply: OllamaReply, turn: ReplyContext) -> list[ScriptedAction]:
     frames, said, _ = _spoken(reply, turn)
     read = max(1, turn.prompt_tokens // 8)
     return [*frames, last(turn, said, "stop", prompt_eval_count=read)]
@@ -236,32 +246,32 @@ _CRASHED = (
 )
 _BUSY = "server busy, please try again.  maximum pending requests exceeded"
 
-_WAYS: dict[Scenario, Callable[[Reply, Turn], list[Action]]] = {
+_WAYS: dict[ReplyScenario, Callable[[OllamaReply, ReplyContext], list[ScriptedAction]]] = {
     "plain": _plain,
     "slow_load": _waiting,
     "slow_first_token": _waiting,
     "trickle": _trickle,
-    "hangs": lambda _reply, _turn: [Wait(None)],
-    "hangs_midway": _after_half(Wait(None)),
-    "dropped": _after_half(Hangup()),
+    "hangs": lambda _reply, _turn: [ScriptedPause(None)],
+    "hangs_midway": _after_half(ScriptedPause(None)),
+    "dropped": _after_half(ConnectionDrop()),
     "reset": _reset,
     "half_line": _half_line,
     "error_line": _after_half(error(_CRASHED)),
-    "garbage_line": _after_half(Write(b"<!-- upstream reset -->\n")),
+    "garbage_line": _after_half(RawBytes(b"<!-- upstream reset -->\n")),
     "bad_request": _refusing(400, "invalid options: num_ctx"),
     "unauthorized": _refusing(401, "unauthorized"),
     "not_found": lambda _reply, turn: [
-        Refuse(404, json.dumps({"error": f"model '{turn.model}' not found"}))
+        ErrorResponse(404, json.dumps({"error": f"model '{turn.model}' not found"}))
     ],
     "cancelled": _refusing(499, "request canceled"),
     "crashed": _refusing(500, _CRASHED),
     "no_query": _refusing(500, "no user query found in messages"),
     "bad_gateway": lambda _reply, _turn: [
-        Refuse(502, _PAGE.format("502 Bad Gateway"), "text/html")
+        ErrorResponse(502, _PAGE.format("502 Bad Gateway"), "text/html")
     ],
     "busy": _refusing(503, _BUSY),
-    "redirect": lambda _reply, _turn: [Refuse(302, "", location="https://login.example/")],
-    "html": lambda _reply, _turn: [Refuse(200, _PAGE.format("Sign in"), "text/html")],
+    "redirect": lambda _reply, _turn: [ErrorResponse(302, "", location="https://login.example/")],
+    "html": lambda _reply, _turn: [ErrorResponse(200, _PAGE.format("Sign in"), "text/html")],
     "empty": _empty,
     "only_thinking": _only_thinking,
     "length": _cut_short,

@@ -22,16 +22,16 @@ from copilot.testing.ollama.protocol import (
     RequestError,
     ShowRequest,
 )
-from copilot.testing.ollama.reply import Policy
-from copilot.testing.ollama.runners import EMBEDS, Pulled, Runners
+from copilot.testing.ollama.reply import ReplyPolicy
+from copilot.testing.ollama.runners import EMBEDS, PulledModel, Runners
 from copilot.testing.ollama.wire import GoneError, Wire
 from copilot.testing.retrieval import WordEmbedder
 
-Asked = TypeVar("Asked", bound=BaseModel)
+RequestT = TypeVar("RequestT", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class OllamaRequest:
     """A request as it came."""
 
     method: str
@@ -53,8 +53,8 @@ class OllamaServer(ThreadingHTTPServer):
 
     def __init__(
         self,
-        policy: Policy,
-        models: tuple[Pulled, ...] = (Pulled(), EMBEDS),
+        policy: ReplyPolicy,
+        models: tuple[PulledModel, ...] = (PulledModel(), EMBEDS),
         *,
         port: int = 0,
         version: str = "0.32.14",
@@ -66,7 +66,7 @@ class OllamaServer(ThreadingHTTPServer):
         self.version = version
         self.obeys_truncate = obeys_truncate
         self.runners = runners or Runners(models, time.time)
-        self.recorded: list[Recorded] = []
+        self.recorded: list[OllamaRequest] = []
         self.seen: list[ChatRequest] = []
         self.texts: list[str] = []
         self.dimension = 256
@@ -126,7 +126,7 @@ class _Handler(Wire):
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         path = self.path.partition("?")[0]
         headers = {name.lower(): value for name, value in self.headers.items()}
-        recorded = Recorded(method, path, _object(raw), headers)
+        recorded = OllamaRequest(method, path, _object(raw), headers)
         self.server.note(lambda: self.server.recorded.append(recorded))
         try:
             self._answer_to(method, path, raw)
@@ -226,7 +226,7 @@ def _object(raw: bytes) -> dict[str, JsonValue]:
     return found if isinstance(found, dict) else {}
 
 
-def _parsed(shape: type[Asked], raw: bytes) -> Asked:
+def _parsed(shape: type[RequestT], raw: bytes) -> RequestT:
     if not raw:
         raise RequestError(400, "missing request body")
     try:
@@ -242,8 +242,8 @@ def _parsed(shape: type[Asked], raw: bytes) -> Asked:
 
 @contextmanager
 def ollama_server(
-    policy: Policy,
-    models: tuple[Pulled, ...] = (Pulled(), EMBEDS),
+    policy: ReplyPolicy,
+    models: tuple[PulledModel, ...] = (PulledModel(), EMBEDS),
     *,
     port: int = 0,
     version: str = "0.32.14",

@@ -8,7 +8,13 @@ import time
 from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler
 
-from copilot.testing.ollama.script import Action, Hangup, Refuse, Wait, Write
+from copilot.testing.ollama.script import (
+    ConnectionDrop,
+    ErrorResponse,
+    RawBytes,
+    ScriptedAction,
+    ScriptedPause,
+)
 
 PEEK_S = 0.02
 
@@ -26,47 +32,47 @@ class Wire(BaseHTTPRequestHandler):
         """Whether the server is about to end."""
         raise NotImplementedError
 
-    def play(self, actions: Iterable[Action], stream: bool) -> None:
+    def play(self, actions: Iterable[ScriptedAction], stream: bool) -> None:
         """Write a reply out, line by line or as one object."""
         if stream:
             self._stream(actions)
         else:
             self._whole(actions)
 
-    def _stream(self, actions: Iterable[Action]) -> None:
+    def _stream(self, actions: Iterable[ScriptedAction]) -> None:
         begun = False
         for action in actions:
             match action:
-                case Refuse():
+                case ErrorResponse():
                     self._refuse(action)
                     return
-                case Wait():
+                case ScriptedPause():
                     self._pass(action.seconds)
-                case Write():
+                case RawBytes():
                     if not begun:
                         self._begin()
                         begun = True
                     self._chunk(action.raw)
-                case Hangup(reset=True):
+                case ConnectionDrop(reset=True):
                     self._reset()
                     return
-                case Hangup():
+                case ConnectionDrop():
                     break
         if not begun:
             self._begin()
         self._chunk(b"")
 
-    def _whole(self, actions: Iterable[Action]) -> None:
+    def _whole(self, actions: Iterable[ScriptedAction]) -> None:
         """`stream: false`: one object, its message put together from all lines."""
         raw = b""
         for action in actions:
             match action:
-                case Refuse():
+                case ErrorResponse():
                     self._refuse(action)
                     return
-                case Wait():
+                case ScriptedPause():
                     self._pass(action.seconds)
-                case Write():
+                case RawBytes():
                     raw += action.raw
         lines = [json.loads(line) for line in raw.splitlines() if line.startswith(b"{")]
         if failed := next((line for line in lines if "error" in line), None):
@@ -114,7 +120,7 @@ class Wire(BaseHTTPRequestHandler):
         self.connection.close()
         self.close_connection = True
 
-    def _refuse(self, refusal: Refuse) -> None:
+    def _refuse(self, refusal: ErrorResponse) -> None:
         self._send(refusal.status, refusal.body.encode(), refusal.content_type, refusal.location)
 
     def json(self, status: int, document: object) -> None:

@@ -6,7 +6,7 @@ from evals.lab.blueprint import SERVICES
 from evals.lab.faults.harmless import HARMLESS
 from evals.lab.faults.scenario import (
     Act,
-    Scenario,
+    LabScenario,
     condition,
     done_by_person,
     relieved,
@@ -14,7 +14,7 @@ from evals.lab.faults.scenario import (
 )
 from tools.types import FaultKind
 
-Build = Callable[[str], Scenario]
+ScenarioBuilder = Callable[[str], LabScenario]
 _CALLER = {"bank": "payment", "carrier": "shipping"}
 
 
@@ -24,103 +24,103 @@ def next_version(service: str) -> str:
     return f"{head}.{int(last) + 1}"
 
 
-def _bound(kind: FaultKind, cure: str, verb: str, value: float) -> Build:
+def _bound(kind: FaultKind, cure: str, verb: str, value: float) -> ScenarioBuilder:
     """A condition of the running processes, which new ones do not have."""
 
-    def build(target: str) -> Scenario:
+    def build(target: str) -> LabScenario:
         acts = (condition(target, verb, value, life="process"),)
-        return Scenario("", acts, (target,), (kind,), frozenset({cure, "restart"}))
+        return LabScenario("", acts, (target,), (kind,), frozenset({cure, "restart"}))
 
     return build
 
 
-def _lasting(kind: FaultKind, cure: str, verb: str, value: float) -> Build:
+def _lasting(kind: FaultKind, cure: str, verb: str, value: float) -> ScenarioBuilder:
     """A condition of the service, which outlives its processes."""
 
-    def build(target: str) -> Scenario:
+    def build(target: str) -> LabScenario:
         acts = (condition(target, verb, value),)
-        return Scenario("", acts, (target,), (kind,), frozenset({cure}))
+        return LabScenario("", acts, (target,), (kind,), frozenset({cure}))
 
     return build
 
 
-def _slow_dependency(target: str) -> Scenario:
+def _slow_dependency(target: str) -> LabScenario:
     acts = (condition(target, "slow_work_ms", 1000.0),)
     cures = frozenset({"failover", "open-circuit-breaker"})
-    return Scenario("", acts, (target, _CALLER[target]), ("slow_dependency",), cures)
+    return LabScenario("", acts, (target, _CALLER[target]), ("slow_dependency",), cures)
 
 
-def _dependency_down(target: str) -> Scenario:
+def _dependency_down(target: str) -> LabScenario:
     acts = (sabotage(target, "signal", signal="kill"),)
     cures = frozenset({"failover", "open-circuit-breaker"})
-    return Scenario("", acts, (target, _CALLER[target]), ("dependency_down",), cures)
+    return LabScenario("", acts, (target, _CALLER[target]), ("dependency_down",), cures)
 
 
-def _released(target: str, name: str, value: float, kinds: tuple[FaultKind, ...]) -> Scenario:
+def _released(target: str, name: str, value: float, kinds: tuple[FaultKind, ...]) -> LabScenario:
     version = next_version(target)
     acts: tuple[Act, ...] = (
         condition(target, name, value, version=version),
         done_by_person(target, "deploy", version=version),
     )
-    return Scenario("", acts, (target,), kinds, frozenset({"rollback"}))
+    return LabScenario("", acts, (target,), kinds, frozenset({"rollback"}))
 
 
-def _bad_deploy(target: str) -> Scenario:
+def _bad_deploy(target: str) -> LabScenario:
     return _released(target, "error_share", 0.4, ("bad_deploy",))
 
 
-def _crash_loop(target: str) -> Scenario:
+def _crash_loop(target: str) -> LabScenario:
     kinds: tuple[FaultKind, ...] = ("process_down", "bad_deploy", "startup")
     return _released(target, "crash", 1.0, kinds)
 
 
-def _bad_config(target: str) -> Scenario:
+def _bad_config(target: str) -> LabScenario:
     acts = (done_by_person(target, "config", key="timeout_s", value=0.01),)
-    return Scenario("", acts, (target,), ("bad_config",), frozenset({"rollback"}))
+    return LabScenario("", acts, (target,), ("bad_config",), frozenset({"rollback"}))
 
 
-def _process_gone(signal: str) -> Build:
-    def build(target: str) -> Scenario:
+def _process_gone(signal: str) -> ScenarioBuilder:
+    def build(target: str) -> LabScenario:
         acts = (sabotage(target, "signal", signal=signal),)
         kinds: tuple[FaultKind, ...] = ("process_down",)
-        return Scenario("", acts, (target,), kinds, frozenset({"restart", "relocate"}))
+        return LabScenario("", acts, (target,), kinds, frozenset({"restart", "relocate"}))
 
     return build
 
 
-def _network(delay_s: float, loss: float, kinds: tuple[FaultKind, ...]) -> Build:
-    def build(target: str) -> Scenario:
+def _network(delay_s: float, loss: float, kinds: tuple[FaultKind, ...]) -> ScenarioBuilder:
+    def build(target: str) -> LabScenario:
         acts = (sabotage(target, "detour", delay_s=delay_s, loss=loss),)
-        return Scenario("", acts, (target,), kinds, frozenset({"relocate", "restart"}))
+        return LabScenario("", acts, (target,), kinds, frozenset({"relocate", "restart"}))
 
     return build
 
 
-def _dns_failure(target: str) -> Scenario:
+def _dns_failure(target: str) -> LabScenario:
     name = "inventory" if target == "checkout" else "store"
     acts = (sabotage(target, "names", name=name),)
     cures = frozenset({"switch-resolver"})
-    return Scenario("", acts, (target,), ("dns_failure",), cures)
+    return LabScenario("", acts, (target,), ("dns_failure",), cures)
 
 
-def _certificate_expired(target: str) -> Scenario:
+def _certificate_expired(target: str) -> LabScenario:
     acts = (sabotage(target, "certificate", days=-1),)
     cures = frozenset({"certificate-renewal"})
-    return Scenario("", acts, (target,), ("certificate_expired",), cures)
+    return LabScenario("", acts, (target,), ("certificate_expired",), cures)
 
 
-def _traffic_surge(target: str) -> Scenario:
+def _traffic_surge(target: str) -> LabScenario:
     acts = (sabotage("shop", "crowd", all=6.5),)
-    return Scenario("", acts, (target,), ("traffic_surge",), frozenset({"rate-limit"}))
+    return LabScenario("", acts, (target,), ("traffic_surge",), frozenset({"rate-limit"}))
 
 
-def _noisy_neighbour(target: str) -> Scenario:
+def _noisy_neighbour(target: str) -> LabScenario:
     acts = (sabotage(target, "neighbour"),)
     kinds: tuple[FaultKind, ...] = ("noisy_neighbour",)
-    return Scenario("", acts, (target,), kinds, frozenset({"relocate", "restart"}))
+    return LabScenario("", acts, (target,), kinds, frozenset({"relocate", "restart"}))
 
 
-def _retry_storm(target: str) -> Scenario:
+def _retry_storm(target: str) -> LabScenario:
     """A short weakness of shipping is over soon; the retries it set off keep it overloaded."""
     acts = (
         condition(target, "retry_bug", 8.0),
@@ -128,10 +128,10 @@ def _retry_storm(target: str) -> Scenario:
         relieved("shipping", "slow_work_ms", 14.0),
     )
     cures = frozenset({"stop-retries", "rate-limit", "open-circuit-breaker"})
-    return Scenario("", acts, (target, "shipping"), ("retry_storm",), cures)
+    return LabScenario("", acts, (target, "shipping"), ("retry_storm",), cures)
 
 
-_FAULTS: dict[str, tuple[Build, tuple[str, ...]]] = {
+_FAULTS: dict[str, tuple[ScenarioBuilder, tuple[str, ...]]] = {
     "cpu_hog": (_bound("cpu_saturation", "restart", "burn", 1), ("recommendation", "cart")),
     "memory_leak": (
         _bound("memory_pressure", "restart", "leak_mb_s", 6),
@@ -174,10 +174,10 @@ KINDS: tuple[str, ...] = tuple(_FAULTS)
 NAMES: tuple[str, ...] = (*KINDS, *HARMLESS)
 
 
-def scenario(name: str, seed: int = 0) -> Scenario:
+def scenario(name: str, seed: int = 0) -> LabScenario:
     """A scenario by name; the seed picks among the places where its fault can happen."""
     if name in HARMLESS:
         return HARMLESS[name]
     build, targets = _FAULTS[name]
     made = build(targets[seed % len(targets)])
-    return Scenario(name, made.acts, made.components, made.kinds, made.cures)
+    return LabScenario(name, made.acts, made.components, made.kinds, made.cures)

@@ -4,7 +4,7 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 
-from evals.lab.faults.scenario import Act, Scenario
+from evals.lab.faults.scenario import Act, LabScenario
 from evals.lab.live import Lab
 from evals.lab.operator import PlatformError
 
@@ -19,7 +19,7 @@ class Controller:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def inject(self, scenario: Scenario) -> float:
+    def inject(self, scenario: LabScenario) -> float:
         """Do the first acts now and the later ones in their time; returns the exact onset."""
         self._stopping.clear()
         onset = time.time()

@@ -1,6 +1,6 @@
 """Harmless: what must lead to no action, however it looks."""
 
-from evals.lab.faults.scenario import Act, Scenario, done_by_person, sabotage
+from evals.lab.faults.scenario import Act, LabScenario, done_by_person, sabotage
 
 _FLAP_S = 12.0
 
@@ -28,15 +28,15 @@ def _maintenance() -> tuple[Act, ...]:
     )
 
 
-HARMLESS: dict[str, Scenario] = {
+HARMLESS: dict[str, LabScenario] = {
     one.name: one
     for one in (
-        Scenario(
+        LabScenario(
             "harmless_deploy",
             (done_by_person("cart", "deploy", version="v4.2.8"),),
             lasts_s=70.0,
         ),
-        Scenario(
+        LabScenario(
             "short_spike",
             (
                 sabotage("shop", "crowd", all=5.0),
@@ -44,8 +44,8 @@ HARMLESS: dict[str, Scenario] = {
             ),
             lasts_s=70.0,
         ),
-        Scenario("healthy_surge", (sabotage("shop", "crowd", all=2.0),), lasts_s=80.0),
-        Scenario(
+        LabScenario("healthy_surge", (sabotage("shop", "crowd", all=2.0),), lasts_s=80.0),
+        LabScenario(
             "monitoring_gap",
             (
                 sabotage("recommendation", "scraped", scraped=False),
@@ -53,7 +53,7 @@ HARMLESS: dict[str, Scenario] = {
             ),
             lasts_s=80.0,
         ),
-        Scenario("flapping_alert", _flapping(), lasts_s=85.0),
-        Scenario("maintenance_window", _maintenance(), lasts_s=80.0),
+        LabScenario("flapping_alert", _flapping(), lasts_s=85.0),
+        LabScenario("maintenance_window", _maintenance(), lasts_s=80.0),
     )
 }

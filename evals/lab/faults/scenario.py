@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from evals.lab.blueprint import Scalar
+from evals.lab.blueprint import FlagValue
 from tools.types import FaultKind
 
 
@@ -14,12 +14,12 @@ class Act:
     by: Literal["saboteur", "person", "monitoring"]
     verb: str
     service: str = "shop"
-    body: dict[str, Scalar] = field(default_factory=dict)
+    body: dict[str, FlagValue] = field(default_factory=dict)
     after_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Scenario:
+class LabScenario:
     """What happens, and for scorers only: who is the cause, of which kind, and what mends it.
 
     `components` are all that may rightly be called the cause, `kinds` what it may be called, the
@@ -41,10 +41,10 @@ class Scenario:
 
 
 def condition(
-    service: str, name: str, value: float, *, after_s: float = 0.0, **bound: Scalar
+    service: str, name: str, value: float, *, after_s: float = 0.0, **bound: FlagValue
 ) -> Act:
     """A condition of a service sets in; `life="process"` or `version=...` bind it."""
-    body: dict[str, Scalar] = {"name": name, "value": value, **bound}
+    body: dict[str, FlagValue] = {"name": name, "value": value, **bound}
     return Act("saboteur", "condition", service, body, after_s)
 
 
@@ -53,11 +53,11 @@ def relieved(service: str, name: str, after_s: float) -> Act:
     return Act("saboteur", "condition/end", service, {"name": name}, after_s)
 
 
-def sabotage(service: str, verb: str, *, after_s: float = 0.0, **body: Scalar) -> Act:
+def sabotage(service: str, verb: str, *, after_s: float = 0.0, **body: FlagValue) -> Act:
     """Another act of the saboteur's."""
     return Act("saboteur", verb, service, body, after_s)
 
 
-def done_by_person(service: str, verb: str, *, after_s: float = 0.0, **body: Scalar) -> Act:
+def done_by_person(service: str, verb: str, *, after_s: float = 0.0, **body: FlagValue) -> Act:
     """A change that somebody makes in good faith."""
     return Act("person", verb, service, body, after_s)

@@ -7,9 +7,9 @@ import signal
 import sys
 from pathlib import Path
 
-from evals.lab.places import Places
+from evals.lab.places import LabFolder
 from evals.lab.platform.api import Api, supervise
-from evals.lab.platform.changes import Changes
+from evals.lab.platform.changes import ChangeLog
 from evals.lab.platform.fleet import Fleet
 from evals.lab.platform.operations import Operations
 from evals.lab.processes import end, spawn
@@ -21,8 +21,8 @@ async def run(given: argparse.Namespace, operator: str, saboteur: str) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    fleet = Fleet(Places(given.root), given.collector)
-    operations = Operations(fleet, Changes(given.webhook))
+    fleet = Fleet(LabFolder(given.root), given.collector)
+    operations = Operations(fleet, ChangeLog(given.webhook))
     server = Server(Api(operations, operator, saboteur).handle)
     users = None
     try:

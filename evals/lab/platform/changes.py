@@ -8,7 +8,7 @@ import urllib.request
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-ChangeKind = Literal["deploy", "config", "scale", "flag", "infrastructure", "other"]
+LabChangeKind = Literal["deploy", "config", "scale", "flag", "infrastructure", "other"]
 _KEPT = 500
 
 
@@ -18,13 +18,13 @@ class ChangeEvent:
 
     at: float
     service: str
-    kind: ChangeKind
+    kind: LabChangeKind
     from_version: str = ""
     to_version: str = ""
     summary: str = ""
 
 
-class Changes:
+class ChangeLog:
     """Remembers changes; each is also posted where somebody wants to hear of it."""
 
     def __init__(self, webhook: str) -> None:
@@ -32,7 +32,7 @@ class Changes:
         self._events: list[ChangeEvent] = []
 
     def add(
-        self, service: str, kind: ChangeKind, before: object, after: object, summary: str
+        self, service: str, kind: LabChangeKind, before: object, after: object, summary: str
     ) -> None:
         """Something was changed just now."""
         event = ChangeEvent(time.time(), service, kind, str(before), str(after), summary)

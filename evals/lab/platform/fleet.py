@@ -10,8 +10,8 @@ from itertools import count
 from signal import SIGKILL
 from subprocess import Popen
 
-from evals.lab.blueprint import NODES, OURS, SERVICES, STANDBY, Service, first_config
-from evals.lab.places import Places, write_json
+from evals.lab.blueprint import NODES, OURS, SERVICES, STANDBY, ServiceBlueprint, first_config
+from evals.lab.places import LabFolder, write_json
 from evals.lab.processes import end, spawn
 from evals.lab.shop.certificates import Authority
 
@@ -25,7 +25,7 @@ class StartError(Exception):
 
 
 @dataclass(slots=True)
-class Running:
+class RunningInstance:
     """One instance and its process."""
 
     service: str
@@ -40,13 +40,13 @@ class Running:
 
 
 @dataclass(slots=True)
-class Desired:
+class DesiredState:
     """What should run of one service."""
 
     version: str
     replicas: int
     config: dict[str, object]
-    running: list[Running] = field(default_factory=list)
+    running: list[RunningInstance] = field(default_factory=list)
 
 
 class Fleet:
@@ -56,17 +56,17 @@ class Fleet:
     stays down: the supervisor takes a kill for an order.
     """
 
-    def __init__(self, places: Places, collector: str) -> None:
+    def __init__(self, places: LabFolder, collector: str) -> None:
         self.places = places
         self._collector = collector
         self._numbers = count(1)
         self.desired = {
-            s.name: Desired(s.version, s.replicas, first_config(s)) for s in SERVICES.values()
+            s.name: DesiredState(s.version, s.replicas, first_config(s)) for s in SERVICES.values()
         }
         self.detours: dict[str, tuple[Popen[bytes], int]] = {}  # by incarnation
         self.broken_names: set[tuple[str, str]] = set()
         self.hidden: set[str] = set()  # services that nobody scrapes
-        self.standbys: dict[str, Running] = {}
+        self.standbys: dict[str, RunningInstance] = {}
         self.lock = asyncio.Lock()
 
     async def up(self) -> None:
@@ -138,7 +138,7 @@ class Fleet:
                 elif now >= one.due:
                     await self._again(desired, place, one)
 
-    async def _again(self, desired: Desired, place: int, one: Running) -> None:
+    async def _again(self, desired: DesiredState, place: int, one: RunningInstance) -> None:
         one.due = 0.0
         with suppress(StartError):
             fresh = await self._start(SERVICES[one.service], one.name)
@@ -165,7 +165,7 @@ class Fleet:
         """The lives that run of a service."""
         return [r.incarnation for r in self.desired[name].running]
 
-    async def _start(self, service: Service, instance: str) -> Running:
+    async def _start(self, service: ServiceBlueprint, instance: str) -> RunningInstance:
         number = next(self._numbers)
         incarnation = f"{instance}#{number}"
         version = self.desired[service.name].version
@@ -192,16 +192,18 @@ class Fleet:
             await asyncio.to_thread(end, process)
             raise StartError(f"{instance} {version} ended before it listened")
         node = NODES[number % len(NODES)]
-        return Running(service.name, instance, incarnation, version, node, process, int(line))
+        return RunningInstance(
+            service.name, instance, incarnation, version, node, process, int(line)
+        )
 
-    async def _end(self, ones: Iterable[Running]) -> None:
+    async def _end(self, ones: Iterable[RunningInstance]) -> None:
         for one in ones:
             await asyncio.to_thread(end, one.process, 2.0)
             detour = self.detours.pop(one.incarnation, None)
             if detour is not None:
                 await asyncio.to_thread(end, detour[0], 1.0)
 
-    def _reached(self, one: Running) -> int:
+    def _reached(self, one: RunningInstance) -> int:
         detour = self.detours.get(one.incarnation)
         return one.port if detour is None else detour[1]
 

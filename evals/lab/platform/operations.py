@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evals.lab.blueprint import ENTRY, MAX_REPLICAS, NODES, OURS, OUTSIDE, SERVICES
-from evals.lab.places import Watched, write_json
-from evals.lab.platform.changes import Changes
+from evals.lab.places import WatchedFile, write_json
+from evals.lab.platform.changes import ChangeLog
 from evals.lab.platform.fleet import Fleet
 from evals.lab.shop.certificates import Authority
 
@@ -31,7 +31,7 @@ class Operations:
     """Acts on the fleet; the caller holds its lock."""
 
     fleet: Fleet
-    changes: Changes
+    changes: ChangeLog
     history: dict[str, list[_Undo]] = field(default_factory=dict)
 
     async def restart(self, service: str, _: dict[str, Any]) -> str:
@@ -122,7 +122,7 @@ class Operations:
     def condition(self, service: str, name: str, value: dict[str, Any] | None) -> None:
         """Set or end one condition of a service."""
         path = self.fleet.places.conditions(service)
-        seen = Watched(path)
+        seen = WatchedFile(path)
         seen.refresh()
         left = {key: one for key, one in seen.content.items() if key != name}
         write_json(path, left if value is None else {**left, name: value})

@@ -2,8 +2,8 @@
 
 from evals.lab.recorder.bundle import (
     BUNDLE_LIMIT,
-    Mended,
-    Take,
+    AppliedFix,
+    RecordingTake,
     bundle_of,
     record,
     record_history,
@@ -12,8 +12,8 @@ from evals.lab.recorder.bundle import (
 
 __all__ = [
     "BUNDLE_LIMIT",
-    "Mended",
-    "Take",
+    "AppliedFix",
+    "RecordingTake",
     "bundle_of",
     "record",
     "record_history",

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from evals.lab.blueprint import ENTRY, OURS, topology
-from evals.lab.faults.scenario import Scenario
+from evals.lab.faults.scenario import LabScenario
 from evals.lab.live import Lab
 from evals.lab.recorder.lines import lines
 from evals.lab.recorder.metrics import SAMPLING_S, table
@@ -36,7 +36,7 @@ _ESTABLISHED_S, _CALM_S = 25.0, 50.0
 
 
 @dataclass(frozen=True, slots=True)
-class Mended:
+class AppliedFix:
     """The step that ended it, when it was approved, and the facts the platform told before."""
 
     at: Timestamp
@@ -63,19 +63,19 @@ def shipped_step(playbook: str, component: str) -> tuple[StepAction, JsonValue] 
 
 
 @dataclass(frozen=True, slots=True)
-class Take:
+class RecordingTake:
     """What is recorded: a scenario, its onset, the window, and the alerts that were held in it.
 
     `mended` is there where the window goes on to the recovery.
     """
 
-    scenario: Scenario
+    scenario: LabScenario
     seed: int
     onset: Timestamp
     window: Window
     alerts: Sequence[dict[str, Any]]
     changes: Sequence[dict[str, Any]]
-    mended: Mended | None = None
+    mended: AppliedFix | None = None
 
     @property
     def name(self) -> str:
@@ -83,16 +83,16 @@ class Take:
         return _name(self.scenario, self.seed)
 
 
-def bundle_of(folder: Path, scenario: Scenario, seed: int) -> Path:
+def bundle_of(folder: Path, scenario: LabScenario, seed: int) -> Path:
     """Where a scenario's bundle lies in a set."""
     return folder / "incidents" / _name(scenario, seed)
 
 
-def _name(scenario: Scenario, seed: int) -> str:
+def _name(scenario: LabScenario, seed: int) -> str:
     return f"lab-{hashlib.sha256(f'{scenario.name}/{seed}'.encode()).hexdigest()[:6]}"
 
 
-def record(lab: Lab, take: Take, folder: Path, history: str) -> Path:
+def record(lab: Lab, take: RecordingTake, folder: Path, history: str) -> Path:
     """Write the bundle and its line of truth; thinner logs and traces until it is small enough."""
     place = folder / "incidents" / take.name
     place.mkdir(parents=True, exist_ok=True)
@@ -119,7 +119,7 @@ def record(lab: Lab, take: Take, folder: Path, history: str) -> Path:
     return place
 
 
-def _mend(take: Take, mended: Mended) -> dict[str, Any]:
+def _mend(take: RecordingTake, mended: AppliedFix) -> dict[str, Any]:
     """What a re-enactment must know."""
     return {
         "at": round(mended.at, 3),
@@ -151,7 +151,7 @@ def record_history(
     _json(place / "history.json", described)
 
 
-def _description(take: Take, history: str) -> dict[str, Any]:
+def _description(take: RecordingTake, history: str) -> dict[str, Any]:
     return {
         "entry": ENTRY,
         "history": history,
@@ -168,7 +168,7 @@ def _description(take: Take, history: str) -> dict[str, Any]:
     }
 
 
-def _truth(path: Path, take: Take) -> None:
+def _truth(path: Path, take: RecordingTake) -> None:
     """One line for each incident, in order of their names, whatever was recorded first."""
     rows = {}
     if path.exists():

@@ -9,13 +9,13 @@ from pathlib import Path
 from random import Random
 
 from evals.lab.blueprint import OURS, SERVICES
-from evals.lab.places import Places
+from evals.lab.places import LabFolder
 from tools.types import LogLine, Window
 
 _PLAIN = re.compile(r"(?P<ts>\S+) (?P<level>[A-Z]+) +(?P<msg>.*?)(?: trace=(?P<trace>[0-9a-f]+))?")
 
 
-def lines(places: Places, window: Window, most: int, rng: Random) -> list[LogLine]:
+def lines(places: LabFolder, window: Window, most: int, rng: Random) -> list[LogLine]:
     """Lines of the window in order of time; of too many the rarer levels are kept sooner."""
     found = [
         line

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from copilot.sources.clock import SystemClock
-from copilot.sources.json_api import Address, JsonApi
+from copilot.sources.json_api import ApiEndpoint, JsonApi
 from copilot.sources.prometheus import PrometheusClient, PrometheusSource, queries
 from evals.simulator.tables import metric_rows
 from tools.types import Series, Window
@@ -15,7 +15,7 @@ SAMPLING_S = 5
 
 def table(prometheus: str, window: Window) -> str:
     """Every series of the window as CSV, a column each."""
-    api = JsonApi("Prometheus", Address(prometheus, None), timeout_s=30.0)
+    api = JsonApi("Prometheus", ApiEndpoint(prometheus, None), timeout_s=30.0)
     source = PrometheusSource(
         PrometheusClient(api), queries(None), SystemClock(), step_s=float(SAMPLING_S)
     )

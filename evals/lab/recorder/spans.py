@@ -9,11 +9,11 @@ from random import Random
 from typing import Any
 
 from evals.lab.blueprint import OURS
-from evals.lab.places import Places
+from evals.lab.places import LabFolder
 from tools.types import Span, Window
 
 
-def spans(places: Places, window: Window, most: int, rng: Random) -> list[Span]:
+def spans(places: LabFolder, window: Window, most: int, rng: Random) -> list[Span]:
     """Whole traces that began inside the window, as many as there is room for."""
     traces: dict[str, list[Span]] = defaultdict(list)
     for service in OURS:

@@ -6,13 +6,13 @@ import ssl
 import time
 from typing import Protocol
 
-from evals.lab.blueprint import STANDBY, Call, Route, Service
-from evals.lab.places import Places, Watched
-from evals.lab.shop.conditions import Burner, Held, Leak, Life
-from evals.lab.shop.data import Data, RefusedError
-from evals.lab.shop.journal import Journal, Level
-from evals.lab.shop.meters import Meters, since
-from evals.lab.shop.outbound import CallFailedError, Outbound, Peer, Pool
+from evals.lab.blueprint import STANDBY, RouteCall, ServiceBlueprint, ServiceRoute
+from evals.lab.places import LabFolder, WatchedFile
+from evals.lab.shop.conditions import Burner, HeldConnections, Leak, Life
+from evals.lab.shop.data import DataAccessError, ServiceData
+from evals.lab.shop.journal import InstanceLog, Level
+from evals.lab.shop.meters import InstanceMeters, since
+from evals.lab.shop.outbound import CalleeAddress, CallFailedError, Outbound, Pool
 from evals.lab.shop.traces import Context, Tracer
 from evals.lab.wire import Request, Response, answer
 
@@ -21,11 +21,11 @@ _TOLERATED_S = 60.0  # by which two clocks may differ for a request to be accept
 _HASTY_S = 0.4  # how long a client with the retry bug waits
 
 
-class Reads(Protocol):
+class AppFiles(Protocol):
     """The files of an instance."""
 
-    config: Watched
-    conditions: Watched
+    config: WatchedFile
+    conditions: WatchedFile
 
     def resolve(self, name: str) -> list[int]: ...
 
@@ -43,12 +43,12 @@ class App:
 
     def __init__(
         self,
-        service: Service,
+        service: ServiceBlueprint,
         life: Life,
-        files: Reads,
-        places: Places,
-        meters: Meters,
-        journal: Journal,
+        files: AppFiles,
+        places: LabFolder,
+        meters: InstanceMeters,
+        journal: InstanceLog,
         tracer: Tracer,
         tls: ssl.SSLContext,
     ) -> None:
@@ -66,8 +66,12 @@ class App:
         self._allowance, self._refilled = 1.0, time.monotonic()
         pool = Pool(service.pool_size, meters, "upstream")
         self._out = Outbound(pool, files.resolve, meters)
-        self._data = Data(service, places, meters, self._do_job)
-        self._burner, self._leak, self._held = Burner(), Leak(service.memory_limit_mb), Held(pool)
+        self._data = ServiceData(service, places, meters, self._do_job)
+        self._burner, self._leak, self._held = (
+            Burner(),
+            Leak(service.memory_limit_mb),
+            HeldConnections(pool),
+        )
         meters.memory_limit.set(service.memory_limit_mb * 1_048_576)
 
     def now(self) -> float:
@@ -111,7 +115,7 @@ class App:
         self._log(request, status, seconds, problem, context)
         return answer({"status": status}, status)
 
-    async def _answer(self, route: Route, request: Request, context: Context) -> None:
+    async def _answer(self, route: ServiceRoute, request: Request, context: Context) -> None:
         self._admit(request)
         try:
             await asyncio.wait_for(self._slots.acquire(), self._timeout)
@@ -143,7 +147,7 @@ class App:
             raise FailedError(429, f"rate limit of {limit} requests per second")
         self._allowance -= 1.0
 
-    async def _work(self, route: Route) -> None:
+    async def _work(self, route: ServiceRoute) -> None:
         """Its own work on one of its cores: log-normal, slower the more requests wait for it."""
         self._leak.collect()
         if route.job:
@@ -163,13 +167,13 @@ class App:
     async def _busy(self, median_ms: float) -> None:
         await asyncio.sleep(self._rng.lognormvariate(0.0, 0.35) * median_ms / 1000.0)
 
-    async def _store(self, route: Route) -> None:
+    async def _store(self, route: ServiceRoute) -> None:
         try:
             await self._data.do(route)
-        except RefusedError as refusal:
+        except DataAccessError as refusal:
             raise FailedError(503, str(refusal)) from refusal
 
-    async def _call(self, call: Call, context: Context) -> None:
+    async def _call(self, call: RouteCall, context: Context) -> None:
         """One call with its retries; an optional one that fails is left out of the answer."""
         config = self._files.config.content
         if config.get("circuit_breaker", {}).get(call.callee) == "open":
@@ -187,11 +191,11 @@ class App:
         if not call.optional:
             raise FailedError(502, problem)
 
-    async def _attempt(self, call: Call, context: Context) -> str:
+    async def _attempt(self, call: RouteCall, context: Context) -> str:
         """Why the call failed; empty where it did not."""
         standby = self._files.config.content.get("upstream", {}).get(call.callee) == STANDBY
         name = f"{call.callee}.{STANDBY}" if standby else call.callee
-        peer = Peer(call.callee, name, self._tls if call.callee == "payment" else None)
+        peer = CalleeAddress(call.callee, name, self._tls if call.callee == "payment" else None)
         child, at, started, status = context.child(), self.now(), time.monotonic(), "error"
         headers = {"traceparent": child.header(), "x-issued-at": f"{at:.3f}"}
         try:

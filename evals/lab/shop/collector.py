@@ -5,7 +5,7 @@ import json
 import urllib.error
 import urllib.request
 
-from evals.lab.shop.journal import Journal
+from evals.lab.shop.journal import InstanceLog
 from evals.lab.shop.traces import Tracer
 
 _TIMEOUT_S = 2.0
@@ -14,7 +14,7 @@ _TIMEOUT_S = 2.0
 class Collector:
     """Sends what is pending; what the receiver does not take is dropped, as a real agent does."""
 
-    def __init__(self, url: str, tracer: Tracer, journal: Journal) -> None:
+    def __init__(self, url: str, tracer: Tracer, journal: InstanceLog) -> None:
         self._url = url.rstrip("/")
         self._tracer = tracer
         self._journal = journal

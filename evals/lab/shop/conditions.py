@@ -87,7 +87,7 @@ class Leak:
             gc.collect()
 
 
-class Held:
+class HeldConnections:
     """Connections taken from a pool and not given back, as a lost transaction does."""
 
     def __init__(self, pool: Pool) -> None:

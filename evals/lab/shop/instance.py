@@ -11,14 +11,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from evals.lab.blueprint import SERVICES, STANDBY, Service
-from evals.lab.places import Places, Watched
+from evals.lab.blueprint import SERVICES, STANDBY, ServiceBlueprint
+from evals.lab.places import LabFolder, WatchedFile
 from evals.lab.shop.app import App
 from evals.lab.shop.certificates import not_after, presented, trusting
 from evals.lab.shop.collector import Collector
 from evals.lab.shop.conditions import Life, crash
-from evals.lab.shop.journal import Journal
-from evals.lab.shop.meters import CertificateMeters, Meters
+from evals.lab.shop.journal import InstanceLog
+from evals.lab.shop.meters import CertificateMeters, InstanceMeters
 from evals.lab.shop.traces import Tracer
 from evals.lab.wire import Server
 
@@ -40,12 +40,12 @@ class Birth:
 class Files:
     """The files an instance reads again whenever they change."""
 
-    def __init__(self, places: Places, service: str) -> None:
+    def __init__(self, places: LabFolder, service: str) -> None:
         self._places = places
         self._service = service
-        self.config = Watched(places.config(service))
-        self.conditions = Watched(places.conditions(service))
-        self._names = {one: Watched(places.names(one, service)) for one in ("primary", STANDBY)}
+        self.config = WatchedFile(places.config(service))
+        self.conditions = WatchedFile(places.conditions(service))
+        self._names = {one: WatchedFile(places.names(one, service)) for one in ("primary", STANDBY)}
         self.refresh()
 
     def refresh(self) -> None:
@@ -64,11 +64,13 @@ class Files:
 
 async def run(birth: Birth) -> None:
     """Serve until a signal says to stop."""
-    service, places = SERVICES[birth.service], Places(birth.root)
+    service, places = SERVICES[birth.service], LabFolder(birth.root)
     files = Files(places, service.name)
     life = Life(birth.incarnation, birth.version)
-    meters = Meters(birth.version)
-    journal = Journal(places.log(birth.instance), service.logs, service.name, bool(birth.collector))
+    meters = InstanceMeters(birth.version)
+    journal = InstanceLog(
+        places.log(birth.instance), service.logs, service.name, bool(birth.collector)
+    )
     tracer = Tracer(places.spans(birth.instance), service.name, birth.instance, birth.version)
     tls = trusting(places.authority)
     app = App(service, life, files, places, meters, journal, tracer, tls)
@@ -111,11 +113,11 @@ class _Certificate:
 
     def __init__(
         self,
-        service: Service,
-        places: Places,
+        service: ServiceBlueprint,
+        places: LabFolder,
         server: Server,
         context: ssl.SSLContext | None,
-        meters: Meters,
+        meters: InstanceMeters,
     ) -> None:
         self._path = places.certificate(service.name)
         self._server = server

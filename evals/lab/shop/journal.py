@@ -13,7 +13,7 @@ _SEVERITY = {"DEBUG": 5, "INFO": 9, "WARN": 13, "ERROR": 17}
 _KEPT = 2000
 
 
-class Journal:
+class InstanceLog:
     """Writes lines at once; what a collector is to have waits in `pending`."""
 
     def __init__(self, path: Path, form: LogFormat, service: str, collected: bool) -> None:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from evals.lab.shop.meters import LockMeters, since
-from evals.lab.shop.volume import Volume
+from evals.lab.shop.volume import DataVolume
 
 _BUSY_MS = 1200
 _ROWS = 2000
@@ -20,10 +20,10 @@ class BusyError(Exception):
     """The write lock did not come free in time."""
 
 
-class Ledger:
+class OrderDatabase:
     """Reads beside each other, writes one after another, each written to the journal first."""
 
-    def __init__(self, path: Path, volume: Volume, meters: LockMeters) -> None:
+    def __init__(self, path: Path, volume: DataVolume, meters: LockMeters) -> None:
         self._path = path
         self._volume = volume
         self._meters = meters

@@ -30,7 +30,7 @@ class _RunQueue(Collector):
         ]
 
 
-class Meters:
+class InstanceMeters:
     """All meters of one process, in a registry of their own."""
 
     def __init__(self, version: str) -> None:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from evals.lab.shop.meters import Meters, since
-from evals.lab.wire import Connection, Request, Response
+from evals.lab.shop.meters import InstanceMeters, since
+from evals.lab.wire import Request, Response, WireConnection
 
-Failure = Literal["timeout", "refused", "dns", "tls", "pool"]
+CallFailure = Literal["timeout", "refused", "dns", "tls", "pool"]
 _EJECTED_S = 3.0
 _TRIES = 3
 
@@ -20,7 +20,7 @@ _TRIES = 3
 class CallFailedError(Exception):
     """No answer came; `kind` says what was in the way."""
 
-    def __init__(self, kind: Failure, problem: str) -> None:
+    def __init__(self, kind: CallFailure, problem: str) -> None:
         super().__init__(problem)
         self.kind = kind
 
@@ -28,7 +28,7 @@ class CallFailedError(Exception):
 class Pool:
     """At most `size` connections are held at a time; who finds none waits in order."""
 
-    def __init__(self, size: int, meters: Meters, name: str) -> None:
+    def __init__(self, size: int, meters: InstanceMeters, name: str) -> None:
         self._size = size
         self._held = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -78,7 +78,7 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
+class CalleeAddress:
     """A callee under the name it is to be looked up by, and how it is spoken to."""
 
     name: str
@@ -89,15 +89,17 @@ class Peer:
 class Outbound:
     """Calls a peer: a pooled connection to the next of its addresses that answers."""
 
-    def __init__(self, pool: Pool, resolve: Callable[[str], Sequence[int]], meters: Meters) -> None:
+    def __init__(
+        self, pool: Pool, resolve: Callable[[str], Sequence[int]], meters: InstanceMeters
+    ) -> None:
         self.pool = pool
         self._resolve = resolve
         self._meters = meters
-        self._idle: dict[int, list[Connection]] = defaultdict(list)
+        self._idle: dict[int, list[WireConnection]] = defaultdict(list)
         self._turn: dict[str, int] = defaultdict(int)
         self._ejected: dict[int, float] = {}
 
-    async def call(self, peer: Peer, request: Request, timeout_s: float) -> Response:
+    async def call(self, peer: CalleeAddress, request: Request, timeout_s: float) -> Response:
         """The peer's answer; raises `CallFailedError` where there was none."""
         try:
             await self.pool.acquire(timeout_s)
@@ -121,7 +123,7 @@ class Outbound:
             self._meters.called.labels(peer.name, status).observe(since(started))
         return response
 
-    async def _balanced(self, peer: Peer, request: Request) -> Response:
+    async def _balanced(self, peer: CalleeAddress, request: Request) -> Response:
         ports = self._resolve(peer.address)
         if not ports:
             raise CallFailedError("dns", f"the name {peer.address!r} could not be resolved")
@@ -145,7 +147,7 @@ class Outbound:
         now = time.monotonic()
         return sorted(turned, key=lambda port: self._ejected.get(port, 0.0) > now)
 
-    async def _exchange(self, port: int, peer: Peer, request: Request) -> Response:
+    async def _exchange(self, port: int, peer: CalleeAddress, request: Request) -> Response:
         """Over an idle connection if one still stands, else over a new one."""
         while self._idle[port]:
             connection = self._idle[port].pop()
@@ -153,9 +155,9 @@ class Outbound:
                 with contextlib.suppress(ConnectionError):
                     return await self._over(connection, port, request)
             connection.close()
-        return await self._over(await Connection.open(port, peer.tls, peer.name), port, request)
+        return await self._over(await WireConnection.open(port, peer.tls, peer.name), port, request)
 
-    async def _over(self, connection: Connection, port: int, request: Request) -> Response:
+    async def _over(self, connection: WireConnection, port: int, request: Request) -> Response:
         try:
             response = await connection.exchange(request)
         except BaseException:

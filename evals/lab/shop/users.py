@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 from evals.lab.blueprint import ENTRY, JOURNEYS
-from evals.lab.places import Places, Watched
-from evals.lab.wire import Connection, Request
+from evals.lab.places import LabFolder, WatchedFile
+from evals.lab.wire import Request, WireConnection
 
 _PATIENCE_S = 6.0
 _TRIES = 3
@@ -23,12 +23,12 @@ _SHARED = 32
 class Users:
     """Draws arrivals of every journey and walks them, each arrival on its own."""
 
-    def __init__(self, places: Places, seed: int, day_s: float) -> None:
-        self._names = Watched(places.names("primary", "users"))
-        self._load = Watched(places.load)
+    def __init__(self, places: LabFolder, seed: int, day_s: float) -> None:
+        self._names = WatchedFile(places.names("primary", "users"))
+        self._load = WatchedFile(places.load)
         self._rng = random.Random(seed)
         self._day_s = day_s
-        self._idle: list[tuple[int, Connection]] = []
+        self._idle: list[tuple[int, WireConnection]] = []
 
     async def come(self) -> None:
         """For ever."""
@@ -66,7 +66,7 @@ class Users:
         while self._idle and connection is None:
             known, found = self._idle.pop()
             connection = found if known == port and found.usable else None
-        connection = connection or await Connection.open(port, None, ENTRY)
+        connection = connection or await WireConnection.open(port, None, ENTRY)
         try:
             response = await connection.exchange(Request("GET", path))
         except BaseException:
@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--day", type=float, default=600.0)
     given = parser.parse_args()
-    asyncio.run(Users(Places(given.root), given.seed, given.day).come())
+    asyncio.run(Users(LabFolder(given.root), given.seed, given.day).come())
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ _KEPT_SEGMENTS = 4
 _SEGMENT = 262_144
 
 
-class Volume:
+class DataVolume:
     """Bytes in a folder; `delay_s` is what each write waits for the device beside the real time."""
 
     def __init__(self, folder: Path, limit: int, meters: DiskMeters) -> None:

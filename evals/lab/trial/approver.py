@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from evals.lab.blueprint import SERVICES
-from evals.lab.trial.service import CopilotDoor, ServiceError
+from evals.lab.trial.service import CopilotClient, CopilotServiceError
 from tools.types import Owner
 
 NAME = "lab-approver"
@@ -18,7 +18,7 @@ _OVER = frozenset({"recovered", "resolved", "handed_over", "failed"})
 
 
 @dataclass(slots=True)
-class Seen:
+class IncidentObservation:
     """What an incident showed from outside, and when, on the wall clock."""
 
     id: str
@@ -39,16 +39,16 @@ class Seen:
 class Approver:
     """Looks at all incidents again and again, answers plans, and writes down what it saw."""
 
-    def __init__(self, door: CopilotDoor) -> None:
+    def __init__(self, door: CopilotClient) -> None:
         self._door = door
         self._answered: set[str] = set()
-        self.seen: dict[str, Seen] = {}
+        self.seen: dict[str, IncidentObservation] = {}
 
     def look(self) -> None:
         """One look; what the copilot does not answer is asked again at the next one."""
         try:
             incidents = self._door.incidents()
-        except ServiceError:
+        except CopilotServiceError:
             return
         for incident in incidents:
             self._note(incident)
@@ -70,7 +70,7 @@ class Approver:
 
     def _note(self, incident: dict[str, Any]) -> None:
         now, name = time.time(), incident["id"]
-        one = self.seen.setdefault(name, Seen(name))
+        one = self.seen.setdefault(name, IncidentObservation(name))
         times = (datetime.fromisoformat(alert["accepted_at"]) for alert in incident["alerts"])
         one.accepted = tuple(sorted(moment.timestamp() for moment in times))
         if incident["brief"] != one.brief:
@@ -88,7 +88,7 @@ class Approver:
         one.over_at = (one.over_at or now) if one.status in _OVER else None
         self._answer(incident, one, now)
 
-    def _answer(self, incident: dict[str, Any], one: Seen, now: float) -> None:
+    def _answer(self, incident: dict[str, Any], one: IncidentObservation, now: float) -> None:
         plan, approval = incident["plan"], incident["approval"]
         waiting = approval is not None and approval["status"] == "pending"
         if plan is None or not waiting or plan["id"] in self._answered:

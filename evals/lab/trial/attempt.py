@@ -10,13 +10,13 @@ from typing import Any
 import httpx
 
 from evals.lab.faults.controller import Controller
-from evals.lab.faults.scenario import Scenario
+from evals.lab.faults.scenario import LabScenario
 from evals.lab.live import Lab
 from evals.lab.operator import PlatformError
-from evals.lab.recorder import Mended, Take, bundle_of, record, shipped_step
+from evals.lab.recorder import AppliedFix, RecordingTake, bundle_of, record, shipped_step
 from evals.lab.trial.approver import Approver
-from evals.lab.trial.outcome import Outcome, judged
-from evals.lab.trial.service import ServiceError, serving
+from evals.lab.trial.outcome import TrialOutcome, judged
+from evals.lab.trial.service import CopilotServiceError, serving
 from evals.lab.trial.tape import AlertTape, began
 from tools.types import Window
 
@@ -42,7 +42,7 @@ _WHOLE_S = 120.0
 
 _MENDED_S = 30.0
 _ALONE_S = 75.0
-Say = Callable[[str], None]
+ProgressPrinter = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +59,14 @@ class Bench:
     whole: bool = False  # recordings go on to the recovery, and say what mended it
 
 
-def attempt(bench: Bench, scenario: Scenario, say: Say) -> Outcome:
+def attempt(bench: Bench, scenario: LabScenario, say: ProgressPrinter) -> TrialOutcome:
     """Run one scenario; whatever breaks of the lab or the copilot is in the outcome's note."""
     controller, tape = Controller(bench.lab), AlertTape(bench.lab.monitoring)
     folder = bench.lab.places.root / f"copilot-{scenario.name}"
     shutil.rmtree(folder, ignore_errors=True)
     onset, outcome, problem = (
         time.time(),
-        Outcome(scenario=scenario.name, seed=bench.seed, needs_action=scenario.needs_action),
+        TrialOutcome(scenario=scenario.name, seed=bench.seed, needs_action=scenario.needs_action),
         "",
     )
     try:
@@ -92,7 +92,7 @@ def attempt(bench: Bench, scenario: Scenario, say: Say) -> Outcome:
                 time.sleep(max(mended.at + _WHOLE_S - time.time(), 0.0))
             acts = [at for one in approver.seen.values() for at, _, _ in one.approved]
             _recorded(bench, scenario, onset, acts, tape, mended)
-    except (ServiceError, PlatformError, httpx.HTTPError) as error:
+    except (CopilotServiceError, PlatformError, httpx.HTTPError) as error:
         problem = f"{type(error).__name__}: {error}"[:300]
     # Not in a `finally`: who is interrupted takes the whole lab down and need not heal it first.
     tape.stop()
@@ -104,7 +104,7 @@ def attempt(bench: Bench, scenario: Scenario, say: Say) -> Outcome:
     return outcome.model_copy(update={"note": problem}) if problem else outcome
 
 
-def record_alone(bench: Bench, scenario: Scenario, say: Say) -> None:
+def record_alone(bench: Bench, scenario: LabScenario, say: ProgressPrinter) -> None:
     """Let the scenario take its course with nobody to mend it, and keep it."""
     if bench.recordings is None or bundle_of(bench.recordings, scenario, bench.seed).exists():
         return
@@ -120,7 +120,9 @@ def record_alone(bench: Bench, scenario: Scenario, say: Say) -> None:
     bench.lab.monitoring.rewind()
 
 
-def _follow(bench: Bench, scenario: Scenario, approver: Approver, onset: float, say: Say) -> None:
+def _follow(
+    bench: Bench, scenario: LabScenario, approver: Approver, onset: float, say: ProgressPrinter
+) -> None:
     limit = LIMIT_S if scenario.needs_action else scenario.lasts_s
     while time.time() - onset < (_ACTING_S if approver.acting else limit):
         approver.look()
@@ -131,7 +133,7 @@ def _follow(bench: Bench, scenario: Scenario, approver: Approver, onset: float, 
         time.sleep(_LOOKS_EVERY_S)
 
 
-def _ended(scenario: Scenario, approver: Approver, onset: float) -> bool:
+def _ended(scenario: LabScenario, approver: Approver, onset: float) -> bool:
     """Whether to wait no more: it was rightly mended, or handed over and left at that.
 
     A false alarm that was `recovered` from is no end: the fault is still there to be found.
@@ -164,23 +166,23 @@ def _alerted(tape: AlertTape, onset: float) -> dict[str, Any]:
     }
 
 
-def _mend(approver: Approver, scenario: Scenario, facts: dict[str, Any]) -> Mended | None:
+def _mend(approver: Approver, scenario: LabScenario, facts: dict[str, Any]) -> AppliedFix | None:
     """The act that mended it, where nothing else was run and it can be re-enacted."""
     acts = [one for seen in approver.seen.values() for one in seen.approved]
     if not approver.mended or len(acts) != 1 or acts[0][1] not in scenario.cures:
         return None
     at, playbook, component = acts[0]
     step = shipped_step(playbook, component)
-    return Mended(at, *step, facts) if step is not None else None
+    return AppliedFix(at, *step, facts) if step is not None else None
 
 
 def _recorded(
     bench: Bench,
-    scenario: Scenario,
+    scenario: LabScenario,
     onset: float,
     acts: Sequence[float],
     tape: AlertTape,
-    mended: Mended | None = None,
+    mended: AppliedFix | None = None,
 ) -> None:
     """Look back and keep it, up to the first act that could have changed it, or to its recovery."""
     if bench.recordings is None:
@@ -193,7 +195,7 @@ def _recorded(
         if row["at"] <= window.end
     ]
     rows = tape.rows(window.start, window.end)
-    take = Take(scenario, bench.seed, onset, window, rows, changes, mended)
+    take = RecordingTake(scenario, bench.seed, onset, window, rows, changes, mended)
     record(bench.lab, take, bench.recordings, bench.history)
 
 

@@ -4,14 +4,14 @@ from collections.abc import Iterable
 
 from pydantic import Field
 
-from evals.lab.faults.scenario import Scenario
-from evals.lab.trial.approver import Seen
-from tools.types import Frozen, Owner
+from evals.lab.faults.scenario import LabScenario
+from evals.lab.trial.approver import IncidentObservation
+from tools.types import FrozenModel, Owner
 
 LIMITS = {"detected": 60.0, "located": 300.0, "recovered": 600.0}
 
 
-class Outcome(Frozen):
+class TrialOutcome(FrozenModel):
     """One row of the table; seconds are from the onset, by the wall clock; None: it never came.
 
     `located_s` is when the cause that was last named was named first, right or wrong. `healthy`
@@ -53,8 +53,12 @@ class Outcome(Frozen):
 
 
 def judged(
-    scenario: Scenario, seed: int, onset: float, seen: Iterable[Seen], healthy: bool
-) -> Outcome:
+    scenario: LabScenario,
+    seed: int,
+    onset: float,
+    seen: Iterable[IncidentObservation],
+    healthy: bool,
+) -> TrialOutcome:
     """Hold what was seen against the scenario.
 
     What is judged is the incident that was acted on rightly, else the first one that heard of it.
@@ -73,7 +77,7 @@ def judged(
     named = _named(main, onset) if main else None
     mended = [one.over_at for one in ones if one.status == "recovered" and one.over_at]
     component = Owner.parse(named[1]).service if named else ""
-    return Outcome(
+    return TrialOutcome(
         scenario=scenario.name,
         seed=seed,
         needs_action=scenario.needs_action,
@@ -102,24 +106,24 @@ def judged(
     )
 
 
-def _concerned(one: Seen, onset: float) -> bool:
+def _concerned(one: IncidentObservation, onset: float) -> bool:
     """Whether it heard of what happened, or acted after it though it was opened before."""
     return _heard(one, onset) is not None or any(at >= onset for at, _, _ in one.approved)
 
 
-def _heard(one: Seen, onset: float) -> float | None:
+def _heard(one: IncidentObservation, onset: float) -> float | None:
     """When the first alert that came after the onset was taken into the incident."""
     return next((moment for moment in one.accepted if moment >= onset), None)
 
 
-def _acted_rightly(one: Seen, scenario: Scenario) -> bool:
+def _acted_rightly(one: IncidentObservation, scenario: LabScenario) -> bool:
     return any(
         book in scenario.cures and Owner.parse(where).service in scenario.components
         for _, book, where in one.approved
     )
 
 
-def _named(one: Seen, onset: float) -> tuple[float, str, str] | None:
+def _named(one: IncidentObservation, onset: float) -> tuple[float, str, str] | None:
     """The cause last named before the first approval, and when that naming began."""
     until = min((at for at, _, _ in one.approved), default=float("inf"))
     return next((r for r in reversed(one.ranked) if onset <= r[0] <= until), None)

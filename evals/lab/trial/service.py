@@ -19,11 +19,11 @@ _PLAYBOOKS = Path(__file__).parents[1] / "playbooks"
 _TOKEN = "LAB_OPERATOR_TOKEN"
 
 
-class ServiceError(Exception):
+class CopilotServiceError(Exception):
     """The copilot did not come up, or did not answer."""
 
 
-class CopilotDoor:
+class CopilotClient:
     """What a person or a program can ask the copilot over HTTP."""
 
     def __init__(self, url: str) -> None:
@@ -63,12 +63,12 @@ class CopilotDoor:
             response = self._client.get(path)
             response.raise_for_status()
         except httpx.HTTPError as error:
-            raise ServiceError(f"copilot {path}: {error!r}") from error
+            raise CopilotServiceError(f"copilot {path}: {error!r}") from error
         return response.json()
 
 
 @contextmanager
-def serving(lab: Lab, port: int, folder: Path, extra: dict[str, Any]) -> Iterator[CopilotDoor]:
+def serving(lab: Lab, port: int, folder: Path, extra: dict[str, Any]) -> Iterator[CopilotClient]:
     """A copilot with an empty memory, on a port that the lab's monitoring knows."""
     folder.mkdir(parents=True)
     write_json(folder / "topology.json", topology())
@@ -81,13 +81,13 @@ def serving(lab: Lab, port: int, folder: Path, extra: dict[str, Any]) -> Iterato
     log = folder / "copilot.log"
     secrets = {_TOKEN: lab.operator_token, "COPILOT_FACTS_TOKEN": lab.operator_token}
     process = spawn([*program, "serve", "--port", str(port)], output=log, env=secrets)
-    door = CopilotDoor(f"http://127.0.0.1:{port}")
+    door = CopilotClient(f"http://127.0.0.1:{port}")
     try:
         until = time.monotonic() + _STARTS_S
         while not door.ready():
             if process.poll() is not None or time.monotonic() > until:
                 said = log.read_text(encoding="utf-8", errors="replace")[-600:]
-                raise ServiceError(f"the copilot did not come up: {said}")
+                raise CopilotServiceError(f"the copilot did not come up: {said}")
             time.sleep(0.3)
         yield door
     finally:

@@ -12,8 +12,8 @@ from rich.table import Table
 
 from evals.lab.faults.catalogue import NAMES, scenario
 from evals.lab.recorder import record_history
-from evals.lab.trial.attempt import Bench, Say, attempt, record_alone
-from evals.lab.trial.outcome import LIMITS, Outcome
+from evals.lab.trial.attempt import Bench, ProgressPrinter, attempt, record_alone
+from evals.lab.trial.outcome import LIMITS, TrialOutcome
 from tools.types import Window
 
 _STARTS_S = 30.0
@@ -23,24 +23,24 @@ _TARGETS = {"detected": 0.95, "located": 0.85, "recovered": 0.80}
 
 
 @dataclass(frozen=True, slots=True)
-class Results:
+class TrialResults:
     """The outcomes so far, in their file if there is one."""
 
     path: Path | None
     seed: int
-    outcomes: tuple[Outcome, ...] = ()
+    outcomes: tuple[TrialOutcome, ...] = ()
 
     @classmethod
-    def read(cls, path: Path | None, seed: int) -> "Results":
+    def read(cls, path: Path | None, seed: int) -> "TrialResults":
         """What an interrupted run of the same seed has left."""
         if path is None or not path.exists():
             return cls(path, seed)
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["seed"] != seed:
             raise ValueError(f"{str(path)!r} is of seed {content['seed']!r}, not {seed!r}")
-        return cls(path, seed, tuple(map(Outcome.model_validate, content["outcomes"])))
+        return cls(path, seed, tuple(map(TrialOutcome.model_validate, content["outcomes"])))
 
-    def plus(self, outcome: Outcome) -> "Results":
+    def plus(self, outcome: TrialOutcome) -> "TrialResults":
         """With one more, written down."""
         kept = [one for one in self.outcomes if one.scenario != outcome.scenario]
         found = replace(self, outcomes=(*kept, outcome))
@@ -54,11 +54,11 @@ class Results:
 def run(
     bench: Bench,
     names: Sequence[str],
-    results: Results,
+    results: TrialResults,
     warm_up_s: float,
-    say: Say,
-    done: Callable[[Outcome], None],
-) -> Results:
+    say: ProgressPrinter,
+    done: Callable[[TrialOutcome], None],
+) -> TrialResults:
     """Let the shop run for a while, then go through the scenarios that have no outcome yet."""
     known = {one.scenario for one in results.outcomes}
     waiting = [name for name in names if name not in known]
@@ -71,14 +71,14 @@ def run(
     return results
 
 
-def record_all(bench: Bench, names: Sequence[str], warm_up_s: float, say: Say) -> None:
+def record_all(bench: Bench, names: Sequence[str], warm_up_s: float, say: ProgressPrinter) -> None:
     """Each scenario with no copilot attached, kept as a bundle; one that is kept is left out."""
     bench = _warmed(bench, warm_up_s, say)
     for name in names:
         record_alone(bench, scenario(name, bench.seed), say)
 
 
-def _warmed(bench: Bench, seconds: float, say: Say) -> Bench:
+def _warmed(bench: Bench, seconds: float, say: ProgressPrinter) -> Bench:
     """Normal operation to compare with, recorded too if anything is."""
     time.sleep(_STARTS_S)
     bench.lab.monitoring.restart()
@@ -104,7 +104,7 @@ def choose(only: str) -> tuple[str, ...]:
     return wanted or NAMES
 
 
-def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def summary(outcomes: Sequence[TrialOutcome]) -> dict[str, Any]:
     """Shares and medians over the faults, and the no-action scenarios that were left alone."""
     faults = [one for one in outcomes if one.needs_action]
     quiet = [one for one in outcomes if not one.needs_action]
@@ -129,7 +129,7 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     return found
 
 
-def line(one: Outcome) -> str:
+def line(one: TrialOutcome) -> str:
     """One outcome as soon as it is there."""
     clocks = ", ".join(
         f"{name} {_seconds(value)}"
@@ -144,7 +144,7 @@ def line(one: Outcome) -> str:
     return f"{said}; named {_named(one)}; {acted}" + (f"; {one.note}" if one.note else "")
 
 
-def table(outcomes: Sequence[Outcome]) -> Table:
+def table(outcomes: Sequence[TrialOutcome]) -> Table:
     """One row a scenario, seconds from the onset."""
     shown = Table("scenario", "cause", title="lab suite", caption="seconds from the onset")
     for name in ("detected", "briefed", "located", "recovered"):
@@ -166,11 +166,11 @@ def table(outcomes: Sequence[Outcome]) -> Table:
     return shown
 
 
-def _verdict(one: Outcome) -> str:
+def _verdict(one: TrialOutcome) -> str:
     return "[green]right[/green]" if one.right else "[red]wrong[/red]"
 
 
-def _named(one: Outcome) -> str:
+def _named(one: TrialOutcome) -> str:
     if not one.named:
         return "–"
     colour = "green" if one.right_component else "red"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tools.cluster_inspector.findings import ClusterFinding
 from tools.cluster_inspector.rules import broken
-from tools.cluster_inspector.signals import Signal, signals
+from tools.cluster_inspector.signals import ClusterSignal, signals
 from tools.cluster_inspector.view import View
 
 CPU_RISE = 2.0
@@ -50,7 +50,7 @@ def saturation(view: View) -> Iterator[ClusterFinding]:
     yield from _loss(found)
 
 
-def _loss(found: tuple[Signal, ...]) -> Iterator[ClusterFinding]:
+def _loss(found: tuple[ClusterSignal, ...]) -> Iterator[ClusterFinding]:
     lossy = [signal for signal in found if signal.kind == "loss"]
     worst = max((signal.current for signal in lossy), default=0.0)
     for signal in lossy:

@@ -24,11 +24,11 @@ _REWRITTEN = "/app-health/"
 _PROBERS = "ISTIO_KUBE_APP_PROBERS"
 """Istio's sidecar serves the application's probes under such a path and holds them in this."""
 
-Fault = Literal["protocol", "port", "timing", "failed"]
+ProbeFault = Literal["protocol", "port", "timing", "failed"]
 
 
 @dataclass(frozen=True)
-class Failure:
+class ProbeFailure:
     """A probe that fails now, with the container it belongs to as far as that is known."""
 
     pod: Pod
@@ -39,7 +39,7 @@ class Failure:
     probe: Probe | None
 
 
-def failures(view: View) -> Iterator[Failure]:
+def failures(view: View) -> Iterator[ProbeFailure]:
     """Failing probes of pods that do not serve or keep restarting, the freshest event of each."""
     for pod in view.unready:
         application = view.application(pod.name)
@@ -54,7 +54,7 @@ def failures(view: View) -> Iterator[Failure]:
             container, probe = _probe(view.spec(application), kind, event.message)
             if probe is not None and probe.path.startswith(_REWRITTEN):
                 container, probe = container, _original(pod, probe)
-            yield Failure(pod, application, event, kind, container, probe)
+            yield ProbeFailure(pod, application, event, kind, container, probe)
 
 
 def _probe(spec: PodSpec, kind: str, message: str) -> tuple[Container | None, Probe | None]:
@@ -92,7 +92,7 @@ def _listens(container: Container, port: str) -> bool:
     return any(port in (str(item.port), item.name) for item in container.ports)
 
 
-def judge(failure: Failure, spec: PodSpec) -> Fault:
+def judge(failure: ProbeFailure, spec: PodSpec) -> ProbeFault:
     """Port first, then protocol, then timing: each is only possible if the one before is right."""
     container, probe, message = failure.container, failure.probe, failure.event.message
     if container is None or probe is None or probe.action == "exec":
@@ -131,7 +131,7 @@ def probes(view: View) -> Iterator[ClusterFinding]:
             f"app/{failure.application}",
             on=f"Pod/{failure.pod.name}",
             field=f"spec.containers[*].{failure.kind}Probe",
-            observed=_said(failure.probe) or failure.event.message,
+            observed=_probe_summary(failure.probe) or failure.event.message,
             expected=_wanted(fault, failure.container),
             score={"protocol": 0.94, "port": 0.94, "timing": 0.9, "failed": 0.46}[fault]
             + (0.02 if failure.kind == "liveness" and failure.pod.restarts else 0.0),
@@ -152,7 +152,7 @@ def _dies_by_itself(view: View, pod: Pod) -> bool:
     )
 
 
-def _said(probe: Probe | None) -> str:
+def _probe_summary(probe: Probe | None) -> str:
     if probe is None:
         return ""
     return (
@@ -161,7 +161,7 @@ def _said(probe: Probe | None) -> str:
     )
 
 
-def _wanted(fault: Fault, container: Container | None) -> str:
+def _wanted(fault: ProbeFault, container: Container | None) -> str:
     if fault == "port" and container is not None:
         return f"port {', '.join(str(item.port) for item in container.ports)}"
     wanted = {

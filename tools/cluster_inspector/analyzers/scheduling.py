@@ -17,7 +17,7 @@ _INSUFFICIENT = re.compile(r"Insufficient (?P<resource>\S+)")
 
 
 @dataclass(frozen=True)
-class Verdict:
+class SchedulingDiagnosis:
     """What the scheduler says of one pod: reasons with the number of nodes each rules out."""
 
     message: str
@@ -43,7 +43,7 @@ class Verdict:
         return [short["resource"].rstrip(".") for short in found if short]
 
 
-def verdict(message: str) -> Verdict:
+def verdict(message: str) -> SchedulingDiagnosis:
     """Read a FailedScheduling message.
 
     >>> said = "0/2 nodes are available: 1 node(s) were unschedulable, 1 Insufficient cpu."
@@ -52,10 +52,10 @@ def verdict(message: str) -> Verdict:
     """
     body = message.partition(" preemption:")[0].rstrip(". ")
     counted = (_COUNTED.fullmatch(part) for part in _PART.split(body))
-    return Verdict(message, tuple((int(c["count"]), c["why"]) for c in counted if c))
+    return SchedulingDiagnosis(message, tuple((int(c["count"]), c["why"]) for c in counted if c))
 
 
-def pending(view: View) -> Iterator[tuple[str, Pod, Verdict]]:
+def pending(view: View) -> Iterator[tuple[str, Pod, SchedulingDiagnosis]]:
     """Pods without a node, with the scheduler's latest word on them."""
     for pod in view.state.pods:
         if pod.node or pod.status not in ("Pending", ""):
@@ -92,7 +92,7 @@ def unscheduled(view: View) -> Iterator[ClusterFinding]:
 
 
 def _no_candidate(
-    view: View, subject: str, pod: Pod, spec: PodSpec, said: Verdict
+    view: View, subject: str, pod: Pod, spec: PodSpec, said: SchedulingDiagnosis
 ) -> ClusterFinding:
     by_selector = spec.node_selector and not any(
         selected(spec, node) for node in view.state.nodes if not is_control_plane(node)
@@ -113,7 +113,7 @@ def _no_candidate(
 
 
 def _by_reason(
-    view: View, subject: str, pod: Pod, said: Verdict, candidates: list[Node] | None
+    view: View, subject: str, pod: Pod, said: SchedulingDiagnosis, candidates: list[Node] | None
 ) -> Iterator[ClusterFinding]:
     spec, on = view.spec(subject.removeprefix("app/")), f"Pod/{pod.name}"
     for resource in said.insufficient():
@@ -154,7 +154,7 @@ def _by_reason(
 
 
 def _insufficient(
-    view: View, subject: str, on: str, spec: PodSpec, resource: str, said: Verdict
+    view: View, subject: str, on: str, spec: PodSpec, resource: str, said: SchedulingDiagnosis
 ) -> ClusterFinding:
     rules = {"cpu": "cpu-insufficient", "memory": "memory-insufficient"}
     asked = sum(item.requests.get(resource, 0.0) for item in spec.containers if not item.init)
@@ -180,7 +180,7 @@ def _tainted(candidates: list[Node] | None, spec: PodSpec, taints: list[str]) ->
     )
 
 
-def _cordoned(view: View, said: Verdict, candidates: list[Node] | None) -> list[str]:
+def _cordoned(view: View, said: SchedulingDiagnosis, candidates: list[Node] | None) -> list[str]:
     if not said.count("were unschedulable", "node.kubernetes.io/unschedulable"):
         return []
     pool = (

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from tools.cluster_inspector.analyzers.scheduling import Verdict, pending
+from tools.cluster_inspector.analyzers.scheduling import SchedulingDiagnosis, pending
 from tools.cluster_inspector.findings import ClusterFinding
 from tools.cluster_inspector.rules import broken
 from tools.cluster_inspector.view import View, matches
@@ -13,7 +13,7 @@ _ABSENT = re.compile(r"persistentvolumeclaims? \"(?P<claim>[^\"]+)\" not found")
 _NO_CLASS = re.compile(r"storageclass\S* \"(?P<name>[^\"]+)\" not found")
 
 
-def waits_for_volume(said: Verdict) -> bool:
+def waits_for_volume(said: SchedulingDiagnosis) -> bool:
     """The scheduler speaks of claims or volumes."""
     words = ("PersistentVolumeClaim", "persistentvolumeclaim", "persistent volumes", "volume node")
     return any(word in said.message for word in words)
@@ -39,7 +39,9 @@ def unbound(view: View) -> Iterator[ClusterFinding]:
             yield from _why(view, application, claim, said)
 
 
-def _absent(view: View, application: str, claim: str, said: Verdict) -> Iterator[ClusterFinding]:
+def _absent(
+    view: View, application: str, claim: str, said: SchedulingDiagnosis
+) -> Iterator[ClusterFinding]:
     for quota in view.state.quotas:
         for resource, hard in quota.hard.items():
             if "storage" in resource or "persistentvolumeclaims" in resource:
@@ -106,7 +108,9 @@ def _short(mode: str) -> str:
     return _SHORT.get(mode, mode)
 
 
-def _why(view: View, application: str, claim: Claim, said: Verdict) -> Iterator[ClusterFinding]:
+def _why(
+    view: View, application: str, claim: Claim, said: SchedulingDiagnosis
+) -> Iterator[ClusterFinding]:
     """The volume with the fewest obstacles shows what is wrong; being taken is one of them."""
     subject, on = f"app/{application}", f"PersistentVolumeClaim/{claim.name}"
     own = f"{view.state.namespace}/{claim.name}"

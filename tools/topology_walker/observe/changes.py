@@ -9,7 +9,7 @@ from tools.log_retriever.sanitize import sanitize
 from tools.topology_walker.config import WalkerConfig
 from tools.topology_walker.observe.deviation import finite
 from tools.topology_walker.observe.metrics import strength_of
-from tools.topology_walker.signals import Signal, read
+from tools.topology_walker.signals import MetricSemantics, read
 from tools.types import (
     Change,
     Finding,
@@ -39,7 +39,7 @@ def change_findings(telemetry: Telemetry, onset: Timestamp, config: WalkerConfig
     window = Window(start=onset, end=max(telemetry.window.end, onset))
     for change in near:
         if change.to_version:
-            found += _beside(change, versions, window)
+            found += _version_findings(change, versions, window)
     return found
 
 
@@ -81,7 +81,7 @@ def _by_version(series: Iterable[Series]) -> Versions:
     return found
 
 
-def _beside(change: Change, versions: Versions, window: Window) -> list[Finding]:
+def _version_findings(change: Change, versions: Versions, window: Window) -> list[Finding]:
     new = versions.get((change.service, change.to_version), {})
     old = versions.get((change.service, change.from_version), {})
     # The old version must still speak late in the window: else nobody calls either of them.
@@ -107,7 +107,9 @@ def _since(one: Series, moment: Timestamp) -> tuple[FloatArray, FloatArray]:
     return times[keep], values[keep]
 
 
-def _gap(change: Change, new: Series, old: Series, signal: Signal, window: Window) -> list[Finding]:
+def _gap(
+    change: Change, new: Series, old: Series, signal: MetricSemantics, window: Window
+) -> list[Finding]:
     """The new version's level beside the old one's, in the old one's spread."""
     value, reference = _since(new, change.at)[1], finite(old)[1]
     if value.size < 2 or reference.size < 3:

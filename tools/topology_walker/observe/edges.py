@@ -7,7 +7,7 @@ import numpy as np
 
 from tools.topology_walker.config import WalkerConfig
 from tools.topology_walker.observe.deviation import Deviation, deviation, finite, since
-from tools.topology_walker.observe.metrics import Moved, strength_of
+from tools.topology_walker.observe.metrics import SeriesShift, strength_of
 from tools.topology_walker.signals import read, seconds_per
 from tools.types import Finding, Owner, Series, Telemetry, Timestamp, Window
 
@@ -15,7 +15,7 @@ _MILLISECOND = 1e-3
 
 
 def edge_findings(
-    all_moved: Iterable[Moved], telemetry: Telemetry, onset: Timestamp, config: WalkerConfig
+    all_moved: Iterable[SeriesShift], telemetry: Telemetry, onset: Timestamp, config: WalkerConfig
 ) -> list[Finding]:
     """The strongest finding per edge and name (`wire_latency`, `callee_latency`, …)."""
     window = Window(start=onset, end=max(telemetry.window.end, onset))
@@ -63,7 +63,7 @@ def _ends(edge: str, degree: dict[str, int], inside: frozenset[str]) -> dict[str
     }
 
 
-def _measured(all_moved: Iterable[Moved], window: Window) -> list[Finding]:
+def _measured(all_moved: Iterable[SeriesShift], window: Window) -> list[Finding]:
     found = []
     for one in all_moved:
         if one.owner.kind != "edge" or one.signal.version:

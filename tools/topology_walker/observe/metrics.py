@@ -8,7 +8,7 @@ import numpy as np
 
 from tools.topology_walker.config import WalkerConfig
 from tools.topology_walker.observe.deviation import Deviation, deviation, finite, since
-from tools.topology_walker.signals import Signal, read
+from tools.topology_walker.signals import MetricSemantics, read
 from tools.types import Finding, Owner, Series, Telemetry, Timestamp, Window
 
 _JUST_BEFORE_S, _JUST_BEFORE = 1800.0, 10
@@ -21,12 +21,12 @@ _MEANS = frozenset({"average", "mean", "avg"})
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class SeriesShift:
     """A series and how it moved since the onset."""
 
     series: Series
     owner: Owner
-    signal: Signal
+    signal: MetricSemantics
     by: Deviation
 
     @property
@@ -35,7 +35,7 @@ class Moved:
         return self.by.z if self.signal.bad == "up" else -self.by.z
 
 
-def moved(telemetry: Telemetry, onset: Timestamp) -> list[Moved]:
+def moved(telemetry: Telemetry, onset: Timestamp) -> list[SeriesShift]:
     """All series of which there is a past and a present."""
     past = {one.name: one for one in telemetry.baseline}
     found = []
@@ -56,12 +56,12 @@ def moved(telemetry: Telemetry, onset: Timestamp) -> list[Moved]:
         relative = 0.005 if signal.family == "success" else 0.05
         by = deviation(before, times[first:], values[first:], just_before=recent, relative=relative)
         if by is not None:
-            found.append(Moved(one, Owner.parse(one.owner), signal, by))
+            found.append(SeriesShift(one, Owner.parse(one.owner), signal, by))
     return found
 
 
 def deviations(
-    all_moved: Iterable[Moved], telemetry: Telemetry, onset: Timestamp, config: WalkerConfig
+    all_moved: Iterable[SeriesShift], telemetry: Telemetry, onset: Timestamp, config: WalkerConfig
 ) -> list[Finding]:
     """The strongest deviation per component and family, with its share among its peers.
 
@@ -91,7 +91,7 @@ def deviations(
     return [finding for _, finding in best.values()]
 
 
-def _lapsed(one: Moved) -> bool:
+def _lapsed(one: SeriesShift) -> bool:
     """A certificate's time runs down evenly, so only where it ends is news."""
     return one.signal.family == "certificate" and one.by.value <= 0.0 < one.by.baseline
 
@@ -102,7 +102,7 @@ def strength_of(z: float) -> float:
 
 
 def _finding(
-    one: Moved, share: float, rate: float | None, window: Window, onset: Timestamp
+    one: SeriesShift, share: float, rate: float | None, window: Window, onset: Timestamp
 ) -> Finding:
     by, series = one.by, one.series
     up = by.value > by.baseline

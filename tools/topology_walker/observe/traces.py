@@ -14,7 +14,7 @@ from tools.types import Finding, Span, Telemetry, Timestamp, Window
 _HALF_MILLISECOND = 5e-4
 _MIN_SPANS = 3
 
-Place = tuple[str, str]
+TraceOperation = tuple[str, str]
 """Whose time (`service` or `caller->callee`) and in which operation."""
 
 
@@ -25,7 +25,7 @@ def trace_findings(telemetry: Telemetry, onset: Timestamp, config: WalkerConfig)
     traces = len({span.trace for span in spans if span.at >= onset})
     if not traces or not any(is_early):
         return []
-    spent: dict[tuple[Place, bool], list[float]] = defaultdict(list)
+    spent: dict[tuple[TraceOperation, bool], list[float]] = defaultdict(list)
     for (place, seconds), before in zip(_own_times(spans), is_early, strict=True):
         spent[place, before].append(seconds)
     window = Window(start=onset, end=max(telemetry.window.end, onset))
@@ -66,7 +66,7 @@ def _ends(owner: str, degree: Counter[str]) -> dict[str, float]:
     return {"caller_edges": float(degree[caller]), "callee_edges": float(degree[callee])}
 
 
-def _own_times(spans: Sequence[Span]) -> list[tuple[Place, float]]:
+def _own_times(spans: Sequence[Span]) -> list[tuple[TraceOperation, float]]:
     """For each span its own seconds, and whose they are.
 
     A span whose child ran elsewhere is a call: what the child does not explain was spent between.
@@ -81,7 +81,7 @@ def _own_times(spans: Sequence[Span]) -> list[tuple[Place, float]]:
         inside[parent] += span.seconds
         if service[parent] != span.service and span.seconds >= elsewhere.get(parent, (0.0, ""))[0]:
             elsewhere[parent] = (span.seconds, span.service)
-    found: list[tuple[Place, float]] = []
+    found: list[tuple[TraceOperation, float]] = []
     for span in spans:
         key = (span.trace, span.span)
         own = max(span.seconds - inside.get(key, 0.0), 0.0)
@@ -92,7 +92,7 @@ def _own_times(spans: Sequence[Span]) -> list[tuple[Place, float]]:
 
 
 def _slower(
-    place: Place,
+    place: TraceOperation,
     early: np.ndarray[tuple[int], np.dtype[np.float64]],
     late: np.ndarray[tuple[int], np.dtype[np.float64]],
     traces: int,

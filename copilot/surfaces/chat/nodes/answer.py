@@ -9,22 +9,22 @@ from copilot.surfaces.chat.session import ChatState, Progress, Session
 from copilot.surfaces.chat.writing import write
 
 
-class Written(TypedDict):
+class AnswerUpdate(TypedDict):
     written: str
     note: str
 
 
-def answer(state: ChatState, runtime: Runtime[Session]) -> Written:
+def answer(state: ChatState, runtime: Runtime[Session]) -> AnswerUpdate:
     """One reply, checked, repaired once; what does not hold is not shown, only counted."""
     session, known = runtime.context, state["understanding"]
     session.heed()
     if not asks_model(session, known) or session.model is None:
-        return Written(written="", note="")
+        return AnswerUpdate(written="", note="")
     if not any(part.said for part in state.get("parts", [])):
-        return Written(written="", note=state.get("trouble", ""))
+        return AnswerUpdate(written="", note=state.get("trouble", ""))
     session.tell(Progress(step="model", name=session.model.name, said="answer"))
     text, trouble = write(
         session, state["turn"].question, known.language, state["parts"], state["ledger"]
     )
     session.heed()
-    return Written(written=text, note=trouble)
+    return AnswerUpdate(written=text, note=trouble)

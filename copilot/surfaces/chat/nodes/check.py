@@ -12,11 +12,11 @@ from copilot.types.conversation import MOST_ANSWER, Answer, Cost
 from tools.evidence import cited
 
 
-class Checked(TypedDict):
+class CheckUpdate(TypedDict):
     answer: Answer
 
 
-def check(state: ChatState, runtime: Runtime[Session]) -> Checked:
+def check(state: ChatState, runtime: Runtime[Session]) -> CheckUpdate:
     """Render what held; a text that cites what does not exist is replaced by the statements."""
     session = runtime.context
     session.tell(Progress(step="check"))
@@ -29,7 +29,7 @@ def check(state: ChatState, runtime: Runtime[Session]) -> Checked:
     parts = state.get("parts", [])
     named = state["understanding"].named.services
     services = dict.fromkeys([*named, *(name for part in parts for name in part.services)])
-    return Checked(
+    return CheckUpdate(
         answer=Answer(
             text=_cut(text),
             language=state["understanding"].language,

@@ -4,22 +4,22 @@ from typing import TypedDict
 
 from langgraph.runtime import Runtime
 
-from copilot.surfaces.chat.calls import Call, Made, make
+from copilot.surfaces.chat.calls import ToolExecution, ToolRequest, execute_request
 from copilot.surfaces.chat.ledger import Ledger, opened
-from copilot.surfaces.chat.report import Part
+from copilot.surfaces.chat.report import AnswerPart
 from copilot.surfaces.chat.session import ChatState, Progress, Session
-from copilot.types.conversation import Use
+from copilot.types.conversation import ToolUse
 
 
-class Looked(TypedDict):
-    parts: list[Part]
-    uses: list[Use]
+class ToolsUpdate(TypedDict):
+    parts: list[AnswerPart]
+    uses: list[ToolUse]
     made: list[str]
     repeats: int
     ledger: Ledger
 
 
-def look(state: ChatState, runtime: Runtime[Session]) -> Looked:
+def look(state: ChatState, runtime: Runtime[Session]) -> ToolsUpdate:
     """What was asked for before is not looked up again: it is there already."""
     session = runtime.context
     parts, uses = [*state.get("parts", [])], [*state.get("uses", [])]
@@ -38,25 +38,25 @@ def look(state: ChatState, runtime: Runtime[Session]) -> Looked:
         uses.append(result.use)
         ledger, part = numbered(result, ledger)
         parts.append(part)
-    return Looked(parts=parts, uses=uses, made=made, repeats=repeats, ledger=ledger)
+    return ToolsUpdate(parts=parts, uses=uses, made=made, repeats=repeats, ledger=ledger)
 
 
-def numbered(result: Made, ledger: Ledger) -> tuple[Ledger, Part]:
+def numbered(result: ToolExecution, ledger: Ledger) -> tuple[Ledger, AnswerPart]:
     """What a tool found, with evidence numbers."""
     found = result.found
     ledger, lead = ledger.written(found.lead)
     ledger, rows = ledger.written(found.rows)
-    part = Part(
+    part = AnswerPart(
         result.call.tool, lead, rows, found.more, found.missing, found.plan, found.waits,
         found.services,
     )  # fmt: skip
     return ledger, part
 
 
-def _made(session: Session, call: Call) -> Made:
+def _made(session: Session, call: ToolRequest) -> ToolExecution:
     shown = ", ".join(f"{k}={v}" for k, v in call.arguments.items())[:120]
     session.tell(Progress(step="tool", name=call.tool, said=shown))
-    result = make(call, session.scope, session.left())
+    result = execute_request(call, session.scope, session.left())
     nothing = result.use.problem and not result.use.rows
     said = result.use.problem if nothing else f"{result.use.rows} rows, {result.use.seconds:.2f} s"
     state = "failed" if nothing else "done"

@@ -4,21 +4,21 @@ from typing import TypedDict
 
 from langgraph.runtime import Runtime
 
-from copilot.surfaces.chat.calls import Call
+from copilot.surfaces.chat.calls import ToolRequest
 from copilot.surfaces.chat.ledger import opened
 from copilot.surfaces.chat.session import ChatState, Progress, Session
+from copilot.surfaces.chat.tool_requests import requested_tools
 from copilot.surfaces.chat.understand import Understanding, understood
-from copilot.surfaces.chat.wishes import wishes
 
 
-class Understood(TypedDict):
+class UnderstandUpdate(TypedDict):
     understanding: Understanding
-    waiting: list[Call]
+    waiting: list[ToolRequest]
     rounds: int
     trouble: str
 
 
-def understand(state: ChatState, runtime: Runtime[Session]) -> Understood:
+def understand(state: ChatState, runtime: Runtime[Session]) -> UnderstandUpdate:
     """The rules' calls first; a model sees what they found before it asks for more."""
     session = runtime.context
     session.heed()
@@ -30,14 +30,16 @@ def understand(state: ChatState, runtime: Runtime[Session]) -> Understood:
         )
         known = understood(state["turn"].question, session.scope, session.language, recent)
         if known.calls or not asks_model(session, known):
-            return Understood(understanding=known, waiting=[*known.calls], rounds=0, trouble="")
+            return UnderstandUpdate(
+                understanding=known, waiting=[*known.calls], rounds=0, trouble=""
+            )
     assert session.model is not None
     session.tell(Progress(step="model", name=session.model.name, said="tools"))
     ledger = state.get("ledger") or opened(session.scope.incident, session.turns)
-    wanted, trouble = wishes(
+    wanted, trouble = requested_tools(
         session, state["turn"].question, known.language, state.get("parts", []), ledger
     )
-    return Understood(
+    return UnderstandUpdate(
         understanding=known,
         waiting=wanted,
         rounds=state.get("rounds", 0) + 1,

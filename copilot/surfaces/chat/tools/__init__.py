@@ -12,7 +12,7 @@ from copilot.surfaces.chat.tools import (
     summary,
     suspects,
 )
-from copilot.surfaces.chat.tools.tool import AnyTool, Arguments, Tool
+from copilot.surfaces.chat.tools.tool import AnyTool, Tool, ToolArguments
 
 TOOLS: dict[str, AnyTool] = {
     tool.name: tool
@@ -32,4 +32,4 @@ TOOLS: dict[str, AnyTool] = {
 }
 """Every tool by its name: the closed list a model may ask from."""
 
-__all__ = ["TOOLS", "AnyTool", "Arguments", "Tool"]
+__all__ = ["TOOLS", "AnyTool", "ToolArguments", "Tool"]

@@ -3,18 +3,18 @@
 from pydantic import Field
 
 from copilot.case.briefing import plain
-from copilot.case.guards import hesitation
-from copilot.knowledge import Cause, Hit
-from copilot.surfaces.chat.found import Found, Statement, capped, noted
-from copilot.surfaces.chat.scope import Scope
-from copilot.surfaces.chat.tools.tool import MOST_ROWS, Arguments, Tool
+from copilot.case.guards import weak_cause_objection
+from copilot.knowledge import Cause, DocumentHit
+from copilot.surfaces.chat.scope import ToolContext
+from copilot.surfaces.chat.tool_result import Statement, ToolResult, capped, noted
+from copilot.surfaces.chat.tools.tool import MOST_ROWS, Tool, ToolArguments
 from tools.playbook_executor import ParameterError, Subject, choose, fill
 from tools.types import Choice, FaultKind, Finding, Plan, Playbook
 
 PASSAGE = 420
 
 
-class Question(Arguments):
+class KnowledgeArguments(ToolArguments):
     """What to look for in runbooks and postmortems."""
 
     question: str = Field(
@@ -22,25 +22,25 @@ class Question(Arguments):
     )
 
 
-class Fault(Arguments):
+class FaultArguments(ToolArguments):
     """For which kind of fault."""
 
     fault: FaultKind | None = Field(default=None, description="Empty: the whole catalogue.")
 
 
-def knowledge(given: Question, scope: Scope) -> Found:
+def knowledge(given: KnowledgeArguments, scope: ToolContext) -> ToolResult:
     """Documents that answer, with their source and how far each is to be trusted."""
     if scope.knowledge is None:
-        return Found(missing=("knowledge base: not at hand",))
+        return ToolResult(missing=("knowledge base: not at hand",))
     base = scope.knowledge()
     hits = base.search(given.question, 3) if given.question else _recalled(scope)
     if not hits:
         asked = plain(given.question, 120) or "the located cause"
-        return Found(missing=(f"knowledge base: nothing answers “{asked}”",))
-    return Found(rows=tuple(_document(hit, scope) for hit in hits))
+        return ToolResult(missing=(f"knowledge base: nothing answers “{asked}”",))
+    return ToolResult(rows=tuple(_document(hit, scope) for hit in hits))
 
 
-def playbooks(given: Fault, scope: Scope) -> Found:
+def playbooks(given: FaultArguments, scope: ToolContext) -> ToolResult:
     """The catalogue: id, risk, title; nothing is chosen by listing it."""
     fitting = [
         one
@@ -48,24 +48,24 @@ def playbooks(given: Fault, scope: Scope) -> Found:
         if given.fault is None or any(given.fault in case.faults for case in one.applies)
     ]
     if not fitting:
-        return Found(missing=("playbooks: none is for this kind of fault",))
+        return ToolResult(missing=("playbooks: none is for this kind of fault",))
     rows, more = capped([_playbook(one, scope) for one in fitting], MOST_ROWS)
-    return Found(rows=rows, more=more)
+    return ToolResult(rows=rows, more=more)
 
 
-def plan(_: Arguments, scope: Scope) -> Found:
+def plan(_: ToolArguments, scope: ToolContext) -> ToolResult:
     """The plan that waits, or what the catalogue would choose now; approving is done elsewhere."""
     incident = scope.incident
     if incident is None:
-        return Found(missing=("incident: none is stored",))
+        return ToolResult(missing=("incident: none is stored",))
     if incident.plan is not None and incident.status == "awaiting_approval":
-        return Found(plan=incident.plan, waits=True, lead=(_waiting(incident.plan),))
+        return ToolResult(plan=incident.plan, waits=True, lead=(_waiting(incident.plan),))
     if incident.plan is not None and incident.status in ("acting", "recovered"):
-        return Found(lead=(_was_run(incident.plan, incident.status),))
+        return ToolResult(lead=(_was_run(incident.plan, incident.status),))
     return _proposed(scope)
 
 
-def _recalled(scope: Scope) -> tuple[Hit, ...]:
+def _recalled(scope: ToolContext) -> tuple[DocumentHit, ...]:
     incident = scope.incident
     if incident is None or scope.knowledge is None or not incident.ranking.candidates:
         return ()
@@ -80,7 +80,7 @@ def _recalled(scope: Scope) -> tuple[Hit, ...]:
     return tuple(one.hit for one in scope.knowledge().recall(symptoms, about, 3))
 
 
-def _document(hit: Hit, scope: Scope) -> Statement:
+def _document(hit: DocumentHit, scope: ToolContext) -> Statement:
     document, section = hit.document, hit.section
     passage = plain(" ".join(section.text.split()), PASSAGE)
     origin = f", {document.origin.date.isoformat()}" if document.origin else ""
@@ -105,7 +105,7 @@ def _document(hit: Hit, scope: Scope) -> Statement:
     )
 
 
-def _playbook(one: Playbook, scope: Scope) -> Statement:
+def _playbook(one: Playbook, scope: ToolContext) -> Statement:
     return Statement(
         f"{one.id}, risk {one.risk}: {one.title.en}",
         f"{one.id},风险 {one.risk}:{one.title.zh}",
@@ -113,7 +113,7 @@ def _playbook(one: Playbook, scope: Scope) -> Statement:
     )
 
 
-def _catalogued(one: Playbook, scope: Scope) -> Finding:
+def _catalogued(one: Playbook, scope: ToolContext) -> Finding:
     return noted(
         one.id,
         "playbook",
@@ -156,10 +156,10 @@ def _was_run(made: Plan, status: str) -> Statement:
     )
 
 
-def _proposed(scope: Scope) -> Found:
+def _proposed(scope: ToolContext) -> ToolResult:
     incident = scope.incident
     assert incident is not None
-    doubt = hesitation(incident.ranking, incident.evidence)
+    doubt = weak_cause_objection(incident.ranking, incident.evidence)
     if doubt is not None and not incident.ranking.abstained:
         return _advised(scope, doubt.reason, doubt.check.en, doubt.check.zh)
     choice = choose(
@@ -178,7 +178,7 @@ def _proposed(scope: Scope) -> Found:
         return _advised(scope, str(error), check.en if check else "", check.zh if check else "")
 
 
-def _filled(scope: Scope, choice: Choice) -> Found:
+def _filled(scope: ToolContext, choice: Choice) -> ToolResult:
     playbook = next(one for one in scope.playbooks if one.id == choice.playbook_id)
     incident = scope.incident
     assert incident is not None
@@ -191,10 +191,10 @@ def _filled(scope: Scope, choice: Choice) -> Found:
         f"预案库建议对 {choice.component} 执行 {playbook.id}:{made.title_zh or made.title}。",
         (_catalogued(playbook, scope),),
     )
-    return Found(lead=(lead,), plan=made, services=(choice.component,))
+    return ToolResult(lead=(lead,), plan=made, services=(choice.component,))
 
 
-def _advised(scope: Scope, reason: str, en: str, zh: str) -> Found:
+def _advised(scope: ToolContext, reason: str, en: str, zh: str) -> ToolResult:
     fact = noted(
         scope.incident.id if scope.incident else "plan",
         "no plan",
@@ -203,7 +203,7 @@ def _advised(scope: Scope, reason: str, en: str, zh: str) -> Found:
         source="playbooks",
         query="choose",
     )
-    return Found(
+    return ToolResult(
         lead=(
             Statement(
                 f"No plan is proposed: {plain(reason, 200)}. {en}".strip(),
@@ -215,12 +215,14 @@ def _advised(scope: Scope, reason: str, en: str, zh: str) -> Found:
 
 
 TOOLS = (
-    Tool("knowledge", "Search runbooks and postmortems.", Question, knowledge),
-    Tool("playbooks", "The playbooks of the catalogue, by kind of fault.", Fault, playbooks),
+    Tool("knowledge", "Search runbooks and postmortems.", KnowledgeArguments, knowledge),
+    Tool(
+        "playbooks", "The playbooks of the catalogue, by kind of fault.", FaultArguments, playbooks
+    ),
     Tool(
         "plan",
         "The plan that waits for a person, or what the catalogue would choose. Runs nothing.",
-        Arguments,
+        ToolArguments,
         plan,
     ),
 )

@@ -3,10 +3,10 @@
 from pydantic import Field
 
 from copilot.case.briefing import plain
-from copilot.surfaces.chat.found import Cited, Found, Statement, capped, noted
-from copilot.surfaces.chat.scope import Scope
+from copilot.surfaces.chat.scope import ToolContext
 from copilot.surfaces.chat.times import moment
-from copilot.surfaces.chat.tools.tool import MOST_ROWS, Arguments, Tool
+from copilot.surfaces.chat.tool_result import CitedItem, Statement, ToolResult, capped, noted
+from copilot.surfaces.chat.tools.tool import MOST_ROWS, Tool, ToolArguments
 from copilot.types.time_format import date_time, duration
 from prompts import word
 from tools.log_retriever import sanitize
@@ -15,7 +15,7 @@ from tools.types import Change, Finding, Window
 DAY_S = 86_400.0
 
 
-class Before(Arguments):
+class ChangesArguments(ToolArguments):
     """Which changes."""
 
     before: str = Field(
@@ -29,11 +29,11 @@ class Before(Arguments):
     )
 
 
-def changes(given: Before, scope: Scope) -> Found:
+def changes(given: ChangesArguments, scope: ToolContext) -> ToolResult:
     """Changes until the moment, newest first, each with its distance from the onset."""
     end = moment(given.before, scope.now, scope.onset) if given.before else scope.now
     if end is None:
-        return Found(missing=(f"before: {given.before!r} names no moment; say it as 14:02",))
+        return ToolResult(missing=(f"before: {given.before!r} names no moment; say it as 14:02",))
     window = Window(start=end - given.within_s, end=end)
     made = [
         one
@@ -42,7 +42,7 @@ def changes(given: Before, scope: Scope) -> Found:
     ]
     made.sort(key=lambda one: -one.at)
     if not made:
-        return Found(lead=(_none(given, window),))
+        return ToolResult(lead=(_none(given, window),))
     rows, more = capped([_row(one, scope) for one in made], MOST_ROWS)
     count, until = len(made), date_time(end)
     back = duration(given.within_s)
@@ -61,12 +61,12 @@ def changes(given: Before, scope: Scope) -> Found:
         f"{until} 之前 {back} 内有 {count} 项变更:",
         (fact,),
     )
-    return Found(
+    return ToolResult(
         lead=(lead,), rows=rows, more=more, services=(given.service,) if given.service else ()
     )
 
 
-def _none(given: Before, window: Window) -> Statement:
+def _none(given: ChangesArguments, window: Window) -> Statement:
     back, until = duration(given.within_s), date_time(window.end)
     fact = noted(
         given.service or "all",
@@ -84,9 +84,9 @@ def _none(given: Before, window: Window) -> Statement:
     )
 
 
-def _row(change: Change, scope: Scope) -> Statement:
+def _row(change: Change, scope: ToolContext) -> Statement:
     known = _in_evidence(change, scope)
-    cited: Cited = known if known is not None else _finding(change)
+    cited: CitedItem = known if known is not None else _finding(change)
     step = f" {change.from_version} → {change.to_version}" if change.to_version else ""
     summary = plain(change.summary, 160)
     tail = f" ({summary})" if summary else ""
@@ -100,7 +100,7 @@ def _row(change: Change, scope: Scope) -> Statement:
     )
 
 
-def _distance(change: Change, scope: Scope) -> tuple[str, str]:
+def _distance(change: Change, scope: ToolContext) -> tuple[str, str]:
     if scope.onset is None:
         return "", ""
     ago = scope.onset - change.at
@@ -109,7 +109,7 @@ def _distance(change: Change, scope: Scope) -> tuple[str, str]:
     return f", {duration(-ago)} after the onset", f",故障后 {duration(-ago)}"
 
 
-def _in_evidence(change: Change, scope: Scope) -> Cited | None:
+def _in_evidence(change: Change, scope: ToolContext) -> CitedItem | None:
     """The change as evidence of the incident, so that it keeps its number."""
     items = scope.incident.evidence if scope.incident is not None else ()
     return next(
@@ -137,4 +137,8 @@ def _finding(change: Change) -> Finding:
     )
 
 
-TOOLS = (Tool("changes", "Deploys, configuration and scaling before a moment.", Before, changes),)
+TOOLS = (
+    Tool(
+        "changes", "Deploys, configuration and scaling before a moment.", ChangesArguments, changes
+    ),
+)

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from copilot.case.briefing import plain
-from copilot.surfaces.chat.found import Found, Statement, noted
-from copilot.surfaces.chat.scope import Scope
-from copilot.surfaces.chat.tools.tool import Arguments, Tool
+from copilot.surfaces.chat.scope import ToolContext
+from copilot.surfaces.chat.tool_result import Statement, ToolResult, noted
+from copilot.surfaces.chat.tools.tool import Tool, ToolArguments
 from copilot.types.incident import Incident
 from copilot.types.time_format import date_time, duration
 from prompts import word
@@ -21,17 +21,17 @@ SAME_EVENT_S = 3600.0
 """What opened within the hour before is not the last time but this time."""
 
 
-class Other(Arguments):
+class EarlierIncidentArguments(ToolArguments):
     """Which earlier incident."""
 
     incident: str = Field(default="", max_length=80, description="Its id; empty: the most alike.")
 
 
-def compare(given: Other, scope: Scope) -> Found:
+def compare(given: EarlierIncidentArguments, scope: ToolContext) -> ToolResult:
     """Cause, kind, services and outcome of the two, side by side."""
     this = scope.incident
     if this is None:
-        return Found(missing=("incident: none is stored",))
+        return ToolResult(missing=("incident: none is stored",))
     if given.incident:
         other: Incident | None = scope.store.incidents.require(given.incident)
     else:
@@ -42,7 +42,7 @@ def compare(given: Other, scope: Scope) -> Found:
         ]
         other = max(earlier, key=lambda one: (likeness(this, one), one.opened_at), default=None)
     if other is None:
-        return Found(lead=(_nothing_earlier(this, scope),))
+        return ToolResult(lead=(_nothing_earlier(this, scope),))
     cites = (_fact(this), _fact(other))
     alike = given.incident or likeness(this, other) > 0
     title, when = plain(other.title, 120), date_time(other.opened_at)
@@ -53,7 +53,7 @@ def compare(given: Other, scope: Scope) -> Found:
         + f" {when} 的 {other.id}:{title}。",
         cites[1:],
     )
-    return Found(lead=(lead,), rows=tuple(_side_by_side(this, other, cites)))
+    return ToolResult(lead=(lead,), rows=tuple(_side_by_side(this, other, cites)))
 
 
 def likeness(one: Incident, other: Incident) -> float:
@@ -146,7 +146,7 @@ def _fact(incident: Incident) -> Finding:
     )
 
 
-def _nothing_earlier(this: Incident, scope: Scope) -> Statement:
+def _nothing_earlier(this: Incident, scope: ToolContext) -> Statement:
     fact = noted(
         this.id,
         "no earlier incident",
@@ -159,5 +159,10 @@ def _nothing_earlier(this: Incident, scope: Scope) -> Statement:
 
 
 TOOLS = (
-    Tool("compare", "The most alike earlier incident, side by side with this one.", Other, compare),
+    Tool(
+        "compare",
+        "The most alike earlier incident, side by side with this one.",
+        EarlierIncidentArguments,
+        compare,
+    ),
 )

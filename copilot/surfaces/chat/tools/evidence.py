@@ -3,13 +3,13 @@
 from pydantic import Field
 
 from copilot.case.briefing import evidence_line
-from copilot.surfaces.chat.found import Found, Statement, capped, noted, own
-from copilot.surfaces.chat.scope import Scope, concerns
-from copilot.surfaces.chat.tools.tool import MOST_ROWS, AboutService, Arguments, Tool
+from copilot.surfaces.chat.scope import ToolContext, concerns
+from copilot.surfaces.chat.tool_result import Statement, ToolResult, capped, noted, own
+from copilot.surfaces.chat.tools.tool import MOST_ROWS, ServiceArguments, Tool, ToolArguments
 from tools.types import Evidence, EvidenceKind
 
 
-class Wanted(Arguments):
+class EvidenceArguments(ToolArguments):
     """Which evidence; what is left empty does not narrow it."""
 
     ids: tuple[str, ...] = Field(default=(), max_length=20, description="Numbers, as E7.")
@@ -17,11 +17,11 @@ class Wanted(Arguments):
     kind: EvidenceKind | None = Field(default=None, description="Only of this kind.")
 
 
-def evidence(given: Wanted, scope: Scope) -> Found:
+def evidence(given: EvidenceArguments, scope: ToolContext) -> ToolResult:
     """Evidence of the incident, strongest first."""
     incident = scope.incident
     if incident is None:
-        return Found(missing=("incident: none is stored",))
+        return ToolResult(missing=("incident: none is stored",))
     known = {item.id: item for item in incident.evidence}
     lost = tuple(
         f"{number}: there is no such evidence" for number in given.ids if number not in known
@@ -34,7 +34,7 @@ def evidence(given: Wanted, scope: Scope) -> Found:
         and (given.kind is None or item.kind == given.kind)
     ]
     if given.ids:
-        return Found(rows=tuple(map(_whole, found)), missing=lost)
+        return ToolResult(rows=tuple(map(_whole, found)), missing=lost)
     rows, more = capped([own(item) for item in found], MOST_ROWS)
     about = given.service or given.kind or incident.id
     fact = noted(
@@ -51,7 +51,7 @@ def evidence(given: Wanted, scope: Scope) -> Found:
         f"关于 {about} 的证据共 {len(found)} 条。",
         (fact,),
     )
-    return Found(lead=(lead,), rows=rows, more=more, missing=lost)
+    return ToolResult(lead=(lead,), rows=rows, more=more, missing=lost)
 
 
 def _whole(item: Evidence) -> Statement:
@@ -65,7 +65,7 @@ def _whole(item: Evidence) -> Statement:
     return Statement(en, zh, (item,), states=True)
 
 
-def cluster(given: AboutService, scope: Scope) -> Found:
+def cluster(given: ServiceArguments, scope: ToolContext) -> ToolResult:
     """What is wrong with the objects of the cluster now."""
     missing: list[str] = []
     findings = [
@@ -74,7 +74,7 @@ def cluster(given: AboutService, scope: Scope) -> Found:
         if not given.service or given.service in one.subject
     ]
     if missing and not findings:
-        return Found(missing=tuple(missing))
+        return ToolResult(missing=tuple(missing))
     if not findings:
         fact = noted(
             given.service or "cluster",
@@ -89,12 +89,17 @@ def cluster(given: AboutService, scope: Scope) -> Found:
             "已检查集群对象,未发现异常。",
             (fact,),
         )
-        return Found(lead=(nothing,))
+        return ToolResult(lead=(nothing,))
     rows, more = capped([own(one) for one in findings], MOST_ROWS)
-    return Found(rows=rows, more=more, missing=tuple(missing))
+    return ToolResult(rows=rows, more=more, missing=tuple(missing))
 
 
 TOOLS = (
-    Tool("evidence", "Evidence of the incident by number, service or kind.", Wanted, evidence),
-    Tool("cluster", "Findings on Kubernetes objects, looked at now.", AboutService, cluster),
+    Tool(
+        "evidence",
+        "Evidence of the incident by number, service or kind.",
+        EvidenceArguments,
+        evidence,
+    ),
+    Tool("cluster", "Findings on Kubernetes objects, looked at now.", ServiceArguments, cluster),
 )

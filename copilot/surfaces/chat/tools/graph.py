@@ -2,27 +2,27 @@
 
 from pydantic import Field
 
-from copilot.surfaces.chat.found import Found, Statement, noted
-from copilot.surfaces.chat.scope import Scope
-from copilot.surfaces.chat.tools.tool import Arguments, Tool
+from copilot.surfaces.chat.scope import ToolContext
+from copilot.surfaces.chat.tool_result import Statement, ToolResult, noted
+from copilot.surfaces.chat.tools.tool import Tool, ToolArguments
 from tools.topology_walker import blast_radius, downstream, upstream
 
 SHOWN = 15
 
 
-class Component(Arguments):
+class ComponentArguments(ToolArguments):
     """One component of the service graph."""
 
     service: str = Field(min_length=1, max_length=200, description="Name of a service.")
 
 
-def topology(given: Component, scope: Scope) -> Found:
+def topology(given: ComponentArguments, scope: ToolContext) -> ToolResult:
     """Callers, callees and blast radius, nearest first."""
     graph, name = scope.topology, given.service
     if not graph.edges:
-        return Found(missing=("topology: not configured",))
+        return ToolResult(missing=("topology: not configured",))
     if name not in {end for edge in graph.edges for end in (edge.caller, edge.callee)}:
-        return Found(missing=(f"topology: {name} is not in the service graph",))
+        return ToolResult(missing=(f"topology: {name} is not in the service graph",))
     touched = tuple(one for one in blast_radius(graph, name) if one != name)
     rows = (
         _listed(scope, name, "callers", upstream(graph, name), "Called by", "调用它的服务"),
@@ -36,11 +36,11 @@ def topology(given: Component, scope: Scope) -> Found:
         f"If {name} breaks, so may",
         f"若 {name} 故障,可能波及",
     )
-    return Found(lead=(lead,), rows=rows, services=(name,))
+    return ToolResult(lead=(lead,), rows=rows, services=(name,))
 
 
 def _listed(
-    scope: Scope, name: str, what: str, them: tuple[str, ...], en: str, zh: str
+    scope: ToolContext, name: str, what: str, them: tuple[str, ...], en: str, zh: str
 ) -> Statement:
     shown = ", ".join(them[:SHOWN]) + (f" +{len(them) - SHOWN}" if len(them) > SHOWN else "")
     fact = noted(
@@ -57,5 +57,10 @@ def _listed(
 
 
 TOOLS = (
-    Tool("topology", "Callers, dependencies, blast radius of a service.", Component, topology),
+    Tool(
+        "topology",
+        "Callers, dependencies, blast radius of a service.",
+        ComponentArguments,
+        topology,
+    ),
 )

@@ -6,10 +6,10 @@ import numpy as np
 from pydantic import Field
 
 from copilot.case.briefing import plain
-from copilot.sources.deployment import Measured
-from copilot.surfaces.chat.found import Found, Statement, capped, noted, own
-from copilot.surfaces.chat.scope import Scope, concerns
-from copilot.surfaces.chat.tools.tool import MOST_ROWS, AboutService, Arguments, Tool
+from copilot.sources.deployment import MetricSnapshot
+from copilot.surfaces.chat.scope import ToolContext, concerns
+from copilot.surfaces.chat.tool_result import Statement, ToolResult, capped, noted, own
+from copilot.surfaces.chat.tools.tool import MOST_ROWS, ServiceArguments, Tool, ToolArguments
 from copilot.types.time_format import clock_time
 from tools.detector import detect
 from tools.types import ENTRY, Anomaly, Finding, Series, Window
@@ -20,10 +20,10 @@ STILL_S = 60.0
 MOST_SERIES = 400
 """Series that are judged for one answer; a service has tens, a system thousands."""
 
-NO_SERIES = Found(missing=("metrics: no series is recorded",))
+NO_SERIES = ToolResult(missing=("metrics: no series is recorded",))
 
 
-class Measure(Arguments):
+class SeriesArguments(ToolArguments):
     """Whose series, and which."""
 
     service: str = Field(default="", max_length=200, description="Name of a service.")
@@ -31,7 +31,7 @@ class Measure(Arguments):
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class SeriesHealth:
     """One series and what is out of its band now, if anything is."""
 
     series: Series
@@ -39,7 +39,7 @@ class Judged:
     open: Anomaly | None
 
 
-def health(given: AboutService, scope: Scope) -> Found:
+def health(given: ServiceArguments, scope: ToolContext) -> ToolResult:
     """Each service asked about, judged by the detector on fresh series."""
     window = scope.recent()
     measured = scope.sources.measure(window, normal_before=scope.normal_before())
@@ -48,16 +48,16 @@ def health(given: AboutService, scope: Scope) -> Found:
     seen = {name: found for name, found in judged.items() if found}
     if not seen:
         about = given.service or "any service"
-        return Found(missing=(f"metrics: no series of {about} in the last while",))
+        return ToolResult(missing=(f"metrics: no series of {about} in the last while",))
     lead = [_verdict(name, found, window) for name, found in seen.items()]
     wrong = [(one, name) for name, found in seen.items() for one in found if one.open]
     wrong.sort(key=lambda pair: -_distance(pair[0]))
     rows, more = capped([own(_finding(one, window)) for one, _ in wrong], 8)
     unseen = tuple(f"{name}: no series" for name in names if name not in seen)
-    return Found(lead=tuple(lead), rows=rows, more=more, missing=unseen, services=tuple(seen))
+    return ToolResult(lead=tuple(lead), rows=rows, more=more, missing=unseen, services=tuple(seen))
 
 
-def metrics(given: Measure, scope: Scope) -> Found:
+def metrics(given: SeriesArguments, scope: ToolContext) -> ToolResult:
     """The last value of each series beside its normal one."""
     window = scope.recent()
     measured = scope.sources.measure(window, normal_before=scope.normal_before())
@@ -71,10 +71,10 @@ def metrics(given: Measure, scope: Scope) -> Found:
         return NO_SERIES
     found.sort(key=lambda one: -_distance(one))
     rows, more = capped([own(_finding(one, window)) for one in found], MOST_ROWS)
-    return Found(rows=rows, more=more, services=(given.service,) if given.service else ())
+    return ToolResult(rows=rows, more=more, services=(given.service,) if given.service else ())
 
 
-def _asked(service: str, scope: Scope) -> tuple[str, ...]:
+def _asked(service: str, scope: ToolContext) -> tuple[str, ...]:
     if service:
         return (service,)
     involved = scope.incident.services if scope.incident is not None else ()
@@ -82,9 +82,9 @@ def _asked(service: str, scope: Scope) -> tuple[str, ...]:
     return tuple(name for name in dict.fromkeys((entry or ENTRY, *involved[:6])) if name)
 
 
-def _judged(measured: Measured, service: str, now: float) -> list[Judged]:
+def _judged(measured: MetricSnapshot, service: str, now: float) -> list[SeriesHealth]:
     normal = {one.name: one for one in measured.baseline}
-    found: list[Judged] = []
+    found: list[SeriesHealth] = []
     for one in measured.series:
         if service and not _of(one.owner, service):
             continue
@@ -93,7 +93,7 @@ def _judged(measured: Measured, service: str, now: float) -> list[Judged]:
         baseline = normal.get(one.name)
         episodes = detect(one, baseline=baseline)
         lasting = [each for each in episodes if each.end is None or each.end > now - STILL_S]
-        found.append(Judged(one, baseline, lasting[-1] if lasting else None))
+        found.append(SeriesHealth(one, baseline, lasting[-1] if lasting else None))
     return found
 
 
@@ -103,7 +103,7 @@ def _of(owner: str, service: str) -> bool:
     return callee == service if arrow else concerns(caller, service)
 
 
-def _verdict(name: str, found: list[Judged], window: Window) -> Statement:
+def _verdict(name: str, found: list[SeriesHealth], window: Window) -> Statement:
     wrong = [one for one in found if one.open]
     count, of = len(wrong), len(found)
     at = clock_time(window.end)
@@ -135,14 +135,14 @@ def _last(series: Series) -> float:
     return float(values[-1])
 
 
-def _normal(one: Judged) -> float | None:
+def _normal(one: SeriesHealth) -> float | None:
     if one.baseline is None:
         return None
     values = one.baseline.values[np.isfinite(one.baseline.values)]
     return float(np.median(values)) if values.size else None
 
 
-def _distance(one: Judged) -> float:
+def _distance(one: SeriesHealth) -> float:
     """How far the last value is from normal, in widths of the band; 0 within it."""
     if one.open is None:
         return 0.0
@@ -150,7 +150,7 @@ def _distance(one: Judged) -> float:
     return 1.0 + abs(_last(one.series) - 0.5 * (one.open.high + one.open.low)) / width
 
 
-def _finding(one: Judged, window: Window) -> Finding:
+def _finding(one: SeriesHealth, window: Window) -> Finding:
     value, normal = _last(one.series), _normal(one)
     unit = f" {one.series.unit}" if one.series.unit else ""
     usual = "" if normal is None else f", normally {normal:.4g}{unit}"
@@ -176,8 +176,8 @@ TOOLS = (
     Tool(
         "health",
         "Is a service healthy now: its fresh series against their normal band.",
-        AboutService,
+        ServiceArguments,
         health,
     ),
-    Tool("metrics", "Last and normal values of a service's series.", Measure, metrics),
+    Tool("metrics", "Last and normal values of a service's series.", SeriesArguments, metrics),
 )

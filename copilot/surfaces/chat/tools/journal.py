@@ -3,27 +3,27 @@
 from pydantic import Field
 
 from copilot.case.briefing import plain
-from copilot.surfaces.chat.found import Found, Statement, noted
-from copilot.surfaces.chat.scope import Scope
+from copilot.surfaces.chat.scope import ToolContext
 from copilot.surfaces.chat.times import moment
-from copilot.surfaces.chat.tools.tool import MOST_ROWS, Arguments, Tool
+from copilot.surfaces.chat.tool_result import Statement, ToolResult, noted
+from copilot.surfaces.chat.tools.tool import MOST_ROWS, Tool, ToolArguments
 from copilot.types.incident import Event
 from copilot.types.time_format import clock_time, date_time
 from prompts import word
 
 
-class Stretch(Arguments):
+class JournalArguments(ToolArguments):
     """Which part of the journal."""
 
     before: str = Field(default="", max_length=40, description="Until this moment, as 14:02.")
     most: int = Field(default=MOST_ROWS, ge=1, le=MOST_ROWS, description="Rows, the newest.")
 
 
-def timeline(given: Stretch, scope: Scope) -> Found:
+def timeline(given: JournalArguments, scope: ToolContext) -> ToolResult:
     """Rows of the journal in order; of a long one, the newest."""
     incident = scope.incident
     if incident is None:
-        return Found(missing=("incident: none is stored",))
+        return ToolResult(missing=("incident: none is stored",))
     until = moment(given.before, scope.now, scope.onset) if given.before else None
     events = [
         event
@@ -31,11 +31,11 @@ def timeline(given: Stretch, scope: Scope) -> Found:
         if until is None or event.at <= until
     ]
     if not events:
-        return Found(missing=("journal: nothing is recorded of it by then",))
+        return ToolResult(missing=("journal: nothing is recorded of it by then",))
     onset = scope.onset
     shown = events[-given.most :]
     began = () if onset is None else (_began(incident.id, onset),)
-    return Found(lead=began, rows=tuple(map(_row, shown)), more=len(events) - len(shown))
+    return ToolResult(lead=began, rows=tuple(map(_row, shown)), more=len(events) - len(shown))
 
 
 def _began(incident_id: str, onset: float) -> Statement:
@@ -73,4 +73,6 @@ def _row(event: Event) -> Statement:
     )
 
 
-TOOLS = (Tool("timeline", "What happened, by whom: the journal in order.", Stretch, timeline),)
+TOOLS = (
+    Tool("timeline", "What happened, by whom: the journal in order.", JournalArguments, timeline),
+)

@@ -4,9 +4,9 @@ from pydantic import Field
 
 from copilot.case.briefing import plain
 from copilot.store import StoredAlert
-from copilot.surfaces.chat.found import Cited, Found, Statement, capped, noted, own
-from copilot.surfaces.chat.scope import Scope, concerns
-from copilot.surfaces.chat.tools.tool import AboutService, Arguments, Tool
+from copilot.surfaces.chat.scope import ToolContext, concerns
+from copilot.surfaces.chat.tool_result import CitedItem, Statement, ToolResult, capped, noted, own
+from copilot.surfaces.chat.tools.tool import ServiceArguments, Tool, ToolArguments
 from copilot.types.time_format import clock_time, date_time
 from prompts import word
 from tools.log_retriever import Index, excerpt, novelty
@@ -18,7 +18,7 @@ MOST_LINES = 200_000
 SHOWN = 10
 
 
-class Search(Arguments):
+class LogSearchArguments(ToolArguments):
     """Which lines."""
 
     service: str = Field(default="", max_length=200, description="Only of this service.")
@@ -29,7 +29,7 @@ class Search(Arguments):
     )
 
 
-def logs(given: Search, scope: Scope) -> Found:
+def logs(given: LogSearchArguments, scope: ToolContext) -> ToolResult:
     """New messages, or the lines that match, newest first."""
     window = scope.recent()
     lines = [
@@ -39,17 +39,17 @@ def logs(given: Search, scope: Scope) -> Found:
     ][-MOST_LINES:]
     if not lines:
         about = f" of {given.service}" if given.service else ""
-        return Found(missing=(f"logs: no line{about} in the last while",))
+        return ToolResult(missing=(f"logs: no line{about} in the last while",))
     return _new(given, scope, lines) if given.new_only else _matching(given, lines, window)
 
 
-def alerts(given: AboutService, scope: Scope) -> Found:
+def alerts(given: ServiceArguments, scope: ToolContext) -> ToolResult:
     """The alerts of the incident, or those that belong to none."""
     incident = scope.incident
     stored = scope.store.alerts.decisions(None if incident is None else incident.id, limit=500)
     found = [one for one in stored if not given.service or one.alert.service == given.service]
     if not found:
-        return Found(missing=("alerts: none is stored that fits",))
+        return ToolResult(missing=("alerts: none is stored that fits",))
     firing = sum(one.alert.status == "firing" for one in found)
     names = dict.fromkeys(one.alert.service for one in found if one.alert.service)
     fact = noted(
@@ -73,10 +73,10 @@ def alerts(given: AboutService, scope: Scope) -> Found:
         (fact,),
     )
     rows, more = capped([_alert(one, scope) for one in found], SHOWN + 2)
-    return Found(lead=(lead,), rows=rows, more=more, services=tuple(names)[:6])
+    return ToolResult(lead=(lead,), rows=rows, more=more, services=tuple(names)[:6])
 
 
-def _new(given: Search, scope: Scope, lines: list[LogLine]) -> Found:
+def _new(given: LogSearchArguments, scope: ToolContext, lines: list[LogLine]) -> ToolResult:
     onset = scope.normal_before()
     past = [
         line
@@ -102,11 +102,11 @@ def _new(given: Search, scope: Scope, lines: list[LogLine]) -> Found:
             f"没有新日志:已比较 {given.service or '各服务'} 的 {len(lines)} 行日志。",
             (fact,),
         )
-        return Found(lead=(nothing,))
+        return ToolResult(lead=(nothing,))
     rows, more = capped([own(_known(one, scope)) for one in findings], SHOWN)
     names = dict.fromkeys(one.subject for one in findings)
     lead = _how_many(len(findings), given.service, onset)
-    return Found(lead=(lead,), rows=rows, more=more, services=tuple(names)[:4])
+    return ToolResult(lead=(lead,), rows=rows, more=more, services=tuple(names)[:4])
 
 
 def _how_many(count: int, service: str, onset: float) -> Statement:
@@ -128,7 +128,7 @@ def _how_many(count: int, service: str, onset: float) -> Statement:
     )
 
 
-def _known(finding: Finding, scope: Scope) -> Cited:
+def _known(finding: Finding, scope: ToolContext) -> CitedItem:
     """The finding as evidence of the incident where it is the same, so that it keeps its number."""
     items = scope.incident.evidence if scope.incident is not None else ()
     return next((one for one in items if _same(one, finding)), finding)
@@ -143,7 +143,7 @@ def _same(one: Finding, other: Finding) -> bool:
     )
 
 
-def _matching(given: Search, lines: list[LogLine], window: Window) -> Found:
+def _matching(given: LogSearchArguments, lines: list[LogLine], window: Window) -> ToolResult:
     index = Index()
     try:
         index.add(lines)
@@ -168,9 +168,9 @@ def _matching(given: Search, lines: list[LogLine], window: Window) -> Found:
             f"{len(lines)} 行日志中没有匹配“{shown}”的行。",
             (fact,),
         )
-        return Found(lead=(nothing,))
+        return ToolResult(lead=(nothing,))
     rows = [_line(hit.line, asked) for hit in hits]
-    return Found(rows=tuple(rows), services=(given.service,) if given.service else ())
+    return ToolResult(rows=tuple(rows), services=(given.service,) if given.service else ())
 
 
 def _line(line: LogLine, asked: str) -> Statement:
@@ -190,14 +190,14 @@ def _line(line: LogLine, asked: str) -> Statement:
     return Statement(text, text, (fact,))
 
 
-def _alert(stored: StoredAlert, scope: Scope) -> Statement:
+def _alert(stored: StoredAlert, scope: ToolContext) -> Statement:
     alert = stored.alert
     items = scope.incident.evidence if scope.incident is not None else ()
     known = next(
         (one for one in items if one.kind == "alert" and concerns(one.subject, alert.service)), None
     )
     name, service = plain(alert.name, 100), plain(alert.service, 80) or "–"
-    cited: Cited = known or noted(
+    cited: CitedItem = known or noted(
         service,
         "alert",
         f"{name}: {alert.severity}, {alert.status} since {date_time(alert.starts_at)}",
@@ -215,6 +215,6 @@ def _alert(stored: StoredAlert, scope: Scope) -> Statement:
 
 
 TOOLS = (
-    Tool("logs", "New messages of a service, or lines that hold words.", Search, logs),
-    Tool("alerts", "Alerts of the incident: name, service, since when.", AboutService, alerts),
+    Tool("logs", "New messages of a service, or lines that hold words.", LogSearchArguments, logs),
+    Tool("alerts", "Alerts of the incident: name, service, since when.", ServiceArguments, alerts),
 )

@@ -3,26 +3,26 @@
 from pydantic import Field
 
 from copilot.case.briefing import LIMITS_S, clock_lines, plain, symptom
-from copilot.surfaces.chat.found import Found, Statement, capped, noted, own
-from copilot.surfaces.chat.scope import Scope
+from copilot.surfaces.chat.scope import ToolContext
+from copilot.surfaces.chat.tool_result import Statement, ToolResult, capped, noted, own
 from copilot.surfaces.chat.tools.suspects import the_cause
-from copilot.surfaces.chat.tools.tool import MOST_ROWS, Arguments, Tool
+from copilot.surfaces.chat.tools.tool import MOST_ROWS, Tool, ToolArguments
 from copilot.types.incident import CLOSED, Incident
 from copilot.types.time_format import date_time, duration
 from prompts import word
 from tools.types import Finding
 
-NO_INCIDENT = Found(missing=("incident: none is stored",))
+NO_INCIDENT = ToolResult(missing=("incident: none is stored",))
 RECENT_S = 3600.0
 
 
-class Listed(Arguments):
+class IncidentListArguments(ToolArguments):
     """Which incidents."""
 
     open_only: bool = Field(default=False, description="Only those that are not closed.")
 
 
-def incident_summary(_: Arguments, scope: Scope) -> Found:
+def incident_summary(_: ToolArguments, scope: ToolContext) -> ToolResult:
     """Status, symptom, cause, changes just before, and what waits for a person."""
     incident = scope.incident
     if incident is None:
@@ -39,17 +39,19 @@ def incident_summary(_: Arguments, scope: Scope) -> Found:
         if item.kind == "change" and item.onset is not None and onset - item.onset <= RECENT_S
     ]
     waiting = [_waits(incident)] if incident.status == "awaiting_approval" else []
-    return Found(lead=tuple(lead + waiting), rows=tuple(changes[:4]), services=incident.services)
+    return ToolResult(
+        lead=tuple(lead + waiting), rows=tuple(changes[:4]), services=incident.services
+    )
 
 
-def clocks(_: Arguments, scope: Scope) -> Found:
+def clocks(_: ToolArguments, scope: ToolContext) -> ToolResult:
     """Detected, located, recovered: seconds after the onset, against 1-5-10."""
     incident = scope.incident
     if incident is None:
         return NO_INCIDENT
     onset = incident.clocks.onset
     if onset is None:
-        return Found(missing=("onset: not known yet",))
+        return ToolResult(missing=("onset: not known yet",))
     fact = _clock_fact(incident, onset)
     began = Statement(f"It began at {date_time(onset)}.", f"故障始于 {date_time(onset)}。", (fact,))
     rows = []
@@ -66,10 +68,10 @@ def clocks(_: Arguments, scope: Scope) -> Found:
                 (fact,),
             )
         )
-    return Found(lead=(began,), rows=tuple(rows))
+    return ToolResult(lead=(began,), rows=tuple(rows))
 
 
-def incidents(given: Listed, scope: Scope) -> Found:
+def incidents(given: IncidentListArguments, scope: ToolContext) -> ToolResult:
     """The incidents that are stored, newest first."""
     listed = [
         one
@@ -91,7 +93,7 @@ def incidents(given: Listed, scope: Scope) -> Found:
         f"{len(listed)} incidents, newest first.", f"共 {len(listed)} 个事件,最新的在前。", (count,)
     )
     rows, more = capped([_listed(one) for one in listed], MOST_ROWS)
-    return Found(lead=(lead,), rows=rows, more=more)
+    return ToolResult(lead=(lead,), rows=rows, more=more)
 
 
 def _status(incident: Incident) -> Statement:
@@ -179,9 +181,11 @@ TOOLS = (
     Tool(
         "incident_summary",
         "What is wrong: status, symptom, located cause, changes just before, waiting plan.",
-        Arguments,
+        ToolArguments,
         incident_summary,
     ),
-    Tool("clocks", "When it began, was detected, located, recovered (1-5-10).", Arguments, clocks),
-    Tool("incidents", "The stored incidents, newest first.", Listed, incidents),
+    Tool(
+        "clocks", "When it began, was detected, located, recovered (1-5-10).", ToolArguments, clocks
+    ),
+    Tool("incidents", "The stored incidents, newest first.", IncidentListArguments, incidents),
 )

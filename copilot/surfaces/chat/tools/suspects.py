@@ -3,9 +3,9 @@
 from pydantic import Field
 
 from copilot.case.briefing import SUREST, WORTH_NAMING, evidence_line
-from copilot.surfaces.chat.found import Found, Statement, noted
-from copilot.surfaces.chat.scope import Scope, concerns
-from copilot.surfaces.chat.tools.tool import Arguments, Tool
+from copilot.surfaces.chat.scope import ToolContext, concerns
+from copilot.surfaces.chat.tool_result import Statement, ToolResult, noted
+from copilot.surfaces.chat.tools.tool import Tool, ToolArguments
 from copilot.types.incident import Incident, in_words
 from prompts import Language, word
 from tools.types import Candidate, Evidence, Finding, Term
@@ -17,7 +17,7 @@ SLIGHT = 0.05
 SPOKEN: tuple[tuple[Language, str], ...] = (("en", ": "), ("zh", ":"))
 
 
-class Suspect(Arguments):
+class SuspectArguments(ToolArguments):
     """A component somebody suspects."""
 
     component: str = Field(min_length=1, max_length=200, description="The suspected component.")
@@ -53,13 +53,13 @@ def the_cause(incident: Incident) -> list[Statement]:
     ]
 
 
-def cause(_: Arguments, scope: Scope) -> Found:
+def cause(_: ToolArguments, scope: ToolContext) -> ToolResult:
     """The leading candidate, each term of its score with its evidence, and the rivals."""
     incident = scope.incident
     if incident is None:
-        return Found(missing=("incident: none is stored",))
+        return ToolResult(missing=("incident: none is stored",))
     if not incident.ranking.candidates:
-        return Found(missing=("cause: no component stands out yet",))
+        return ToolResult(missing=("cause: no component stands out yet",))
     first, *others = incident.ranking.candidates[:3]
     rows = [_term(incident, term) for term in first.terms[:SHOWN_TERMS]]
     rows += [
@@ -67,28 +67,32 @@ def cause(_: Arguments, scope: Scope) -> Found:
         for one in others
         if one.score > 0 and (one.probability >= WORTH_NAMING or incident.ranking.abstained)
     ]
-    return Found(lead=tuple(the_cause(incident)), rows=tuple(rows), services=(first.component,))
+    return ToolResult(
+        lead=tuple(the_cause(incident)), rows=tuple(rows), services=(first.component,)
+    )
 
 
-def why_not(given: Suspect, scope: Scope) -> Found:
+def why_not(given: SuspectArguments, scope: ToolContext) -> ToolResult:
     """What speaks for another component, beside what speaks for the leading one."""
     incident = scope.incident
     if incident is None:
-        return Found(missing=("incident: none is stored",))
+        return ToolResult(missing=("incident: none is stored",))
     candidates = incident.ranking.candidates
     if not candidates:
-        return Found(missing=("cause: no component stands out yet",))
+        return ToolResult(missing=("cause: no component stands out yet",))
     first = candidates[0]
     other = next((one for one in candidates if one.component == given.component), None)
     if other is not None and other.component == first.component:
-        return cause(Arguments(), scope)
-    lead = [_beside(incident, first, other, given.component)]
+        return cause(ToolArguments(), scope)
+    lead = [_score_comparison(incident, first, other, given.component)]
     rows = [_term(incident, term) for term in (other.terms if other else ())[:SHOWN_TERMS]]
     rows += [_lacks(incident, first, other, given.component)]
     own_evidence = [one for one in incident.evidence if concerns(one.subject, given.component)]
     if not own_evidence:
         lead.append(_silent(incident, given.component))
-    return Found(lead=tuple(lead), rows=tuple(rows), services=(given.component, first.component))
+    return ToolResult(
+        lead=tuple(lead), rows=tuple(rows), services=(given.component, first.component)
+    )
 
 
 def _evidence(incident: Incident, candidate: Candidate | Term) -> tuple[Evidence, ...]:
@@ -151,7 +155,9 @@ def _rival(incident: Incident, one: Candidate) -> Statement:
     )
 
 
-def _beside(incident: Incident, first: Candidate, other: Candidate | None, name: str) -> Statement:
+def _score_comparison(
+    incident: Incident, first: Candidate, other: Candidate | None, name: str
+) -> Statement:
     fact = _ranked(incident)
     if other is None or other.score <= 0:
         return Statement(
@@ -201,8 +207,13 @@ def _silent(incident: Incident, name: str) -> Statement:
 
 
 TOOLS = (
-    Tool("cause", "The located cause: each term of its score, and the rivals.", Arguments, cause),
     Tool(
-        "why_not", "Compare a suspected component's score with the leading one.", Suspect, why_not
+        "cause", "The located cause: each term of its score, and the rivals.", ToolArguments, cause
+    ),
+    Tool(
+        "why_not",
+        "Compare a suspected component's score with the leading one.",
+        SuspectArguments,
+        why_not,
     ),
 )

@@ -6,25 +6,25 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import Field
 
-from copilot.surfaces.chat.found import Found
-from copilot.surfaces.chat.scope import Scope
-from tools.types import Frozen
+from copilot.surfaces.chat.scope import ToolContext
+from copilot.surfaces.chat.tool_result import ToolResult
+from tools.types import FrozenModel
 
 MOST_ROWS = 20
 """Rows of one answer of a tool; who needs more asks more precisely."""
 
 
-class Arguments(Frozen):
+class ToolArguments(FrozenModel):
     """What a tool may be given; the base takes nothing."""
 
 
-class AboutService(Arguments):
+class ServiceArguments(ToolArguments):
     """One service, or none for all that matter."""
 
     service: str = Field(default="", max_length=200, description="Name of a service; empty: all.")
 
 
-A = TypeVar("A", bound=Arguments)
+A = TypeVar("A", bound=ToolArguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Tool(Generic[A]):
     name: str
     purpose: str
     arguments: type[A]
-    look: Callable[[A, Scope], Found]
+    look: Callable[[A, ToolContext], ToolResult]
 
 
 AnyTool = Tool[Any]

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from copilot.surfaces.chat.scope import Scope
+from copilot.surfaces.chat.scope import ToolContext
 from copilot.surfaces.chat.times import moment, span
 from copilot.types.time_format import iso
 from tools.evidence import cited
@@ -44,7 +44,7 @@ class Entities:
     asked_for: str = ""
 
 
-def entities(question: str, scope: Scope, recent: Sequence[str] = ()) -> Entities:
+def entities(question: str, scope: ToolContext, recent: Sequence[str] = ()) -> Entities:
     """What the question names; `recent` is what "it" means: the subject of the turn before."""
     services = _services(question, scope.services())
     asked_for = ""

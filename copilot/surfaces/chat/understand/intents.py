@@ -7,7 +7,7 @@ from typing import Literal
 
 import yaml
 
-from tools.types import Frozen
+from tools.types import FrozenModel
 
 Intent = Literal[
     "approve",  # wants something decided or run: not here
@@ -33,7 +33,7 @@ Intent = Literal[
 MOST_INTENTS = 3
 
 
-class Rule(Frozen):
+class IntentRule(FrozenModel):
     """How an intent is said in each language, and which others it says more precisely."""
 
     en: tuple[str, ...]
@@ -51,7 +51,7 @@ def rules() -> dict[Intent, tuple[re.Pattern[str], frozenset[Intent]]]:
     """The rules that ship, in the order of the file."""
     path = resources.files("copilot.surfaces.chat.understand") / "intents.yaml"
     read: dict[Intent, object] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    parsed = {intent: Rule.model_validate(rule) for intent, rule in read.items()}
+    parsed = {intent: IntentRule.model_validate(rule) for intent, rule in read.items()}
     return {intent: (rule.pattern, rule.hides) for intent, rule in parsed.items()}
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from copilot.surfaces.chat.calls import Call
-from copilot.surfaces.chat.scope import Scope
+from copilot.surfaces.chat.calls import ToolRequest
+from copilot.surfaces.chat.scope import ToolContext
 from copilot.surfaces.chat.understand.entities import Entities, entities
 from copilot.surfaces.chat.understand.intents import Intent, intents
 from copilot.surfaces.chat.understand.language import language_of
@@ -23,25 +23,25 @@ class Understanding:
     language: Language
     intents: tuple[Intent, ...]
     named: Entities
-    calls: tuple[Call, ...]
+    calls: tuple[ToolRequest, ...]
 
 
 def understood(
-    question: str, scope: Scope, default: Language, recent: Sequence[str] = ()
+    question: str, scope: ToolContext, default: Language, recent: Sequence[str] = ()
 ) -> Understanding:
     """Intents, entities and the calls that answer them, each once."""
     named = entities(question, scope, recent)
     wanted = intents(question)
     calls = [call for intent in wanted for call in _CALLS[intent](question, named, scope)]
     if named.evidence:
-        calls.insert(0, Call(tool="evidence", arguments={"ids": [*named.evidence]}))
+        calls.insert(0, ToolRequest(tool="evidence", arguments={"ids": [*named.evidence]}))
     if not calls and "help" not in wanted:
         calls = _about_names(question, named)
     once = {call.key: call for call in calls}
     return Understanding(language_of(question, default), wanted, named, tuple(once.values()))
 
 
-def _about_names(question: str, named: Entities) -> list[Call]:
+def _about_names(question: str, named: Entities) -> list[ToolRequest]:
     """No intent: a service by itself asks how it is; else the documents may know the words."""
     if named.services:
         first = named.services[0]
@@ -49,31 +49,35 @@ def _about_names(question: str, named: Entities) -> list[Call]:
     return [_call("knowledge", question=question[:500])]
 
 
-def _call(tool: str, **arguments: JsonValue) -> Call:
-    return Call(tool=tool, arguments={k: v for k, v in arguments.items() if v not in ("", None)})
+def _call(tool: str, **arguments: JsonValue) -> ToolRequest:
+    return ToolRequest(
+        tool=tool, arguments={k: v for k, v in arguments.items() if v not in ("", None)}
+    )
 
 
-def _each(tool: str, key: str = "service") -> Callable[[str, Entities, Scope], list[Call]]:
+def _each(
+    tool: str, key: str = "service"
+) -> Callable[[str, Entities, ToolContext], list[ToolRequest]]:
     """The tool once for each service named, or once for none."""
 
-    def calls(_question: str, named: Entities, _scope: Scope) -> list[Call]:
+    def calls(_question: str, named: Entities, _scope: ToolContext) -> list[ToolRequest]:
         return [_call(tool, **{key: one}) for one in named.services[:MOST_SERVICES] or ("",)]
 
     return calls
 
 
-def _plain(tool: str) -> Callable[[str, Entities, Scope], list[Call]]:
+def _plain(tool: str) -> Callable[[str, Entities, ToolContext], list[ToolRequest]]:
     return lambda _question, _named, _scope: [_call(tool)]
 
 
-def _suspected(_question: str, named: Entities, _scope: Scope) -> list[Call]:
+def _suspected(_question: str, named: Entities, _scope: ToolContext) -> list[ToolRequest]:
     suspects = named.services[:MOST_SERVICES] or ((named.asked_for,) if named.asked_for else ())
     if not suspects:
         return [_call("cause")]
     return [_call("why_not", component=one) for one in suspects]
 
 
-def _changed(_question: str, named: Entities, _scope: Scope) -> list[Call]:
+def _changed(_question: str, named: Entities, _scope: ToolContext) -> list[ToolRequest]:
     services = named.services[:MOST_SERVICES] or ("",)
     return [
         _call("changes", before=named.before, service=one, within_s=named.within_s)
@@ -81,7 +85,7 @@ def _changed(_question: str, named: Entities, _scope: Scope) -> list[Call]:
     ]
 
 
-def _logged(question: str, named: Entities, _scope: Scope) -> list[Call]:
+def _logged(question: str, named: Entities, _scope: ToolContext) -> list[ToolRequest]:
     lower = question.lower()
     new = any(word in lower for word in ("new", "first seen", "unusual", "新", "没见过"))
     level = named.level or ("error" if "报错" in question or "错误" in question else "")
@@ -91,32 +95,32 @@ def _logged(question: str, named: Entities, _scope: Scope) -> list[Call]:
     return [_call("logs", service=one, query=named.quoted, level=level) for one in services]
 
 
-def _looked_up(question: str, named: Entities, scope: Scope) -> list[Call]:
+def _looked_up(question: str, named: Entities, scope: ToolContext) -> list[ToolRequest]:
     by_cause = scope.incident is not None and len(question) < 40 and not named.quoted
     return [_call("knowledge", question="" if by_cause else named.quoted or question[:500])]
 
 
-def _depends(_question: str, named: Entities, scope: Scope) -> list[Call]:
+def _depends(_question: str, named: Entities, scope: ToolContext) -> list[ToolRequest]:
     about = named.services[:MOST_SERVICES] or _leading(scope)
     return [_call("topology", service=one) for one in about]
 
 
-def _leading(scope: Scope) -> tuple[str, ...]:
+def _leading(scope: ToolContext) -> tuple[str, ...]:
     incident = scope.incident
     candidates = incident.ranking.candidates if incident is not None else ()
     return (candidates[0].component,) if candidates else ()
 
 
-def _planned(_question: str, _named: Entities, _scope: Scope) -> list[Call]:
+def _planned(_question: str, _named: Entities, _scope: ToolContext) -> list[ToolRequest]:
     return [_call("plan")]
 
 
-def _earlier(_question: str, named: Entities, scope: Scope) -> list[Call]:
+def _earlier(_question: str, named: Entities, scope: ToolContext) -> list[ToolRequest]:
     this = scope.incident.id if scope.incident is not None else ""
     return [_call("compare", incident=named.incident if named.incident != this else "")]
 
 
-_CALLS: dict[Intent, Callable[[str, Entities, Scope], list[Call]]] = {
+_CALLS: dict[Intent, Callable[[str, Entities, ToolContext], list[ToolRequest]]] = {
     "approve": _planned,
     "help": lambda _question, _named, _scope: [],
     "why_not": _suspected,

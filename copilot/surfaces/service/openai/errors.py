@@ -5,7 +5,9 @@ from typing import Literal
 from pydantic import JsonValue
 from starlette.responses import JSONResponse
 
-Kind = Literal["invalid_request_error", "authentication_error", "not_found_error", "api_error"]
+OpenAIErrorType = Literal[
+    "invalid_request_error", "authentication_error", "not_found_error", "api_error"
+]
 
 
 def speaks_openai(path: str) -> bool:
@@ -13,9 +15,9 @@ def speaks_openai(path: str) -> bool:
     return path == "/v1/models" or path.startswith(("/v1/models/", "/v1/chat/"))
 
 
-def told_as_openai(status: int, message: str) -> dict[str, JsonValue]:
+def openai_error(status: int, message: str) -> dict[str, JsonValue]:
     """The error object."""
-    kind: Kind = "api_error" if status >= 500 else "invalid_request_error"
+    kind: OpenAIErrorType = "api_error" if status >= 500 else "invalid_request_error"
     if status == 401:
         kind = "authentication_error"
     if status == 404:
@@ -25,4 +27,4 @@ def told_as_openai(status: int, message: str) -> dict[str, JsonValue]:
 
 def refused(status: int, message: str) -> JSONResponse:
     """The error as an answer."""
-    return JSONResponse(told_as_openai(status, message), status)
+    return JSONResponse(openai_error(status, message), status)

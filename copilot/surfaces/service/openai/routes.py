@@ -13,22 +13,28 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from copilot.alerts.formats import PayloadError
 from copilot.alerts.formats.document import decoded
 from copilot.store import StoreError, UnknownIncidentError
-from copilot.surfaces.chat import Answering, Desk, Progress, QuestionError, Silence
+from copilot.surfaces.chat import AnswerTask, ChatService, Heartbeat, Progress, QuestionError
 from copilot.surfaces.service.answers import AT_ONCE, heard
 from copilot.surfaces.service.body import body
 from copilot.surfaces.service.openai.chores import chore
 from copilot.surfaces.service.openai.errors import refused
-from copilot.surfaces.service.openai.shapes import MODEL, Completion, Envelope, pieces, usage_of
+from copilot.surfaces.service.openai.shapes import (
+    MODEL,
+    CompletionRequest,
+    Envelope,
+    pieces,
+    usage_of,
+)
 from copilot.surfaces.service.openai.threads import models, question_of
 from copilot.types.conversation import Turn
 from tools.types import Timestamp
 
-Now = Callable[[], Timestamp]
+TimeSource = Callable[[], Timestamp]
 
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
-def openai(desk: Desk, now: Now) -> APIRouter:
+def openai(desk: ChatService, now: TimeSource) -> APIRouter:
     """The two routes; everything else of that API is not offered."""
     router = APIRouter(tags=["openai"])
     free = asyncio.Semaphore(AT_ONCE)
@@ -57,7 +63,7 @@ def openai(desk: Desk, now: Now) -> APIRouter:
             turn = await run_in_threadpool(_taken, desk, asked, request)
         except (PayloadError, QuestionError, StoreError) as error:
             return refused(_status(error), str(error))
-        answering = Answering(desk, turn)
+        answering = AnswerTask(desk, turn)
         if asked.stream:
             told = _streamed(answering, asked, envelope, free)
             headers = {**_HEADERS, "x-conversation-id": turn.conversation_id}
@@ -67,9 +73,9 @@ def openai(desk: Desk, now: Now) -> APIRouter:
     return router
 
 
-def _read(content: bytes) -> Completion:
+def _read(content: bytes) -> CompletionRequest:
     try:
-        asked = Completion.model_validate(decoded(content))
+        asked = CompletionRequest.model_validate(decoded(content))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
@@ -85,14 +91,14 @@ def _status(error: Exception) -> int:
     return 503 if isinstance(error, StoreError) else 400
 
 
-def _taken(desk: Desk, asked: Completion, request: Request) -> Turn:
+def _taken(desk: ChatService, asked: CompletionRequest, request: Request) -> Turn:
     question = question_of(asked, request.headers, desk)
     if question.incident_id:
         desk.store.incidents.require(question.incident_id)
     return desk.take(question)
 
 
-async def _whole(answering: Answering, envelope: Envelope, free: asyncio.Semaphore) -> Response:
+async def _whole(answering: AnswerTask, envelope: Envelope, free: asyncio.Semaphore) -> Response:
     async with free:
         async for told in heard(answering):
             if isinstance(told, Turn):
@@ -104,13 +110,13 @@ async def _whole(answering: Answering, envelope: Envelope, free: asyncio.Semapho
 
 
 async def _streamed(
-    answering: Answering, asked: Completion, envelope: Envelope, free: asyncio.Semaphore
+    answering: AnswerTask, asked: CompletionRequest, envelope: Envelope, free: asyncio.Semaphore
 ) -> AsyncIterator[str]:
     """The role first, tools as reasoning, the checked text, how it ended, what it cost."""
     async with free:
         yield envelope.chunk({"role": "assistant", "content": ""})
         async for told in heard(answering):
-            if isinstance(told, Silence):
+            if isinstance(told, Heartbeat):
                 yield ": ping\n\n"
             elif isinstance(told, Progress):
                 if told.state != "running" and told.name:
@@ -125,7 +131,7 @@ async def _streamed(
         yield "data: [DONE]\n\n"
 
 
-def _at_once(asked: Completion, envelope: Envelope, text: str) -> Response:
+def _at_once(asked: CompletionRequest, envelope: Envelope, text: str) -> Response:
     if not asked.stream:
         return JSONResponse(envelope.whole(text, usage_of(None)))
     parts = [envelope.chunk({"role": "assistant", "content": ""})]
@@ -135,5 +141,5 @@ def _at_once(asked: Completion, envelope: Envelope, text: str) -> Response:
     return Response(whole, media_type="text/event-stream", headers=_HEADERS)
 
 
-def _model(name: str, now: Now) -> dict[str, JsonValue]:
+def _model(name: str, now: TimeSource) -> dict[str, JsonValue]:
     return {"id": name, "object": "model", "created": int(now()), "owned_by": "incident-copilot"}

@@ -13,24 +13,24 @@ MODEL = "incident-copilot"
 """The name clients choose; `incident-copilot:INCIDENT` is about that incident."""
 
 
-class Lenient(BaseModel):
+class LenientModel(BaseModel):
     """What others send: more than we read."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Part(Lenient):
+class ContentPart(LenientModel):
     """A piece of a message; only text is read."""
 
     type: str = "text"
     text: str = ""
 
 
-class Said(Lenient):
+class CompletionMessage(LenientModel):
     """One message of the history."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | tuple[Part, ...] | None = None
+    content: str | tuple[ContentPart, ...] | None = None
 
     @property
     def text(self) -> str:
@@ -40,17 +40,17 @@ class Said(Lenient):
         return "\n".join(part.text for part in self.content if part.type == "text")
 
 
-class StreamOptions(Lenient):
+class StreamOptions(LenientModel):
     """What a stream should carry besides."""
 
     include_usage: bool = False
 
 
-class Completion(Lenient):
+class CompletionRequest(LenientModel):
     """A request for the next message."""
 
     model: str = Field(default=MODEL, max_length=200)
-    messages: tuple[Said, ...] = Field(min_length=1, max_length=2_000)
+    messages: tuple[CompletionMessage, ...] = Field(min_length=1, max_length=2_000)
     stream: bool = False
     stream_options: StreamOptions | None = None
     user: str = Field(default="", max_length=200)

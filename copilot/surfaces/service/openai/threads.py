@@ -4,8 +4,8 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 
-from copilot.surfaces.chat import Desk, Question
-from copilot.surfaces.service.openai.shapes import MODEL, Completion
+from copilot.surfaces.chat import ChatService, Question
+from copilot.surfaces.service.openai.shapes import MODEL, CompletionRequest
 from copilot.types.conversation import MOST_QUESTION
 from copilot.types.incident import CLOSED
 
@@ -14,7 +14,9 @@ _NAMED = ("x-conversation-id", "x-openwebui-chat-id")
 LISTED = 20
 
 
-def question_of(asked: Completion, headers: Mapping[str, str], desk: Desk) -> Question:
+def question_of(
+    asked: CompletionRequest, headers: Mapping[str, str], desk: ChatService
+) -> Question:
     """The last question, in the conversation that all before it were asked in.
 
     A header or `metadata.conversation_id` names the conversation. Else its key is the digest of who
@@ -44,13 +46,13 @@ def key_of(user: str, questions: Sequence[str]) -> str:
     return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def models(desk: Desk) -> list[str]:
+def models(desk: ChatService) -> list[str]:
     """The name for the newest incident, then one for each open one."""
     opened = [one.id for one in desk.store.incidents.list(limit=200) if one.status not in CLOSED]
     return [MODEL, *(f"{MODEL}:{name}" for name in opened[:LISTED])]
 
 
-def _named(asked: Completion, headers: Mapping[str, str], desk: Desk) -> str:
+def _named(asked: CompletionRequest, headers: Mapping[str, str], desk: ChatService) -> str:
     said = (asked.metadata or {}).get("conversation_id")
     for given in (*(headers.get(name) for name in _NAMED), said):
         if isinstance(given, str) and given.strip():

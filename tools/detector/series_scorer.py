@@ -19,7 +19,7 @@ CHUNK = 65_536
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class SeriesScores:
     """Per point: the size's multiple of the level, whether it rises, its sign, and the band."""
 
     ratio: FloatArray
@@ -62,7 +62,7 @@ class Tail:
             self.level *= 1.0 + pace * (0.5 * cal.RATE)
 
 
-class Single:
+class SeriesScorer:
     """The streaming state of one series; `run` takes the points in chunks of any size."""
 
     def __init__(self, arm: ArmSetting) -> None:
@@ -71,14 +71,14 @@ class Single:
         self._recent = (0.0, 0.0, 0.0)
         self._tail = Tail(cal.START if arm.calibrated else arm.fixed)
 
-    def run(self, values: FloatArray) -> Trace:
+    def run(self, values: FloatArray) -> SeriesScores:
         """Take values (NaN where missing) and say what each was worth before it was learned."""
         parts = [
             self._chunk(values[start : start + CHUNK].tolist())
             for start in range(0, len(values), CHUNK)
         ]
         columns = np.concatenate(parts) if parts else np.empty((0, 6))
-        return Trace(*columns.T)
+        return SeriesScores(*columns.T)
 
     def _chunk(self, values: Sequence[float]) -> FloatArray:  # noqa: PLR0915, C901 - calls would cost half the time
         fast, slow, fast_scale, slow_scale, seen = self._memory

@@ -12,7 +12,7 @@ _Dated = TypeVar("_Dated", LogLine, Span, Change)
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class ReplaySegment:
     """What was recorded in [start, end) is shown from `at` on."""
 
     at: Timestamp
@@ -29,21 +29,23 @@ class Stretch:
         return self.start <= moment < self.end
 
 
-def repeated(at: Timestamp, start: Timestamp, end: Timestamp, until: Timestamp) -> list[Stretch]:
+def repeated_segments(
+    at: Timestamp, start: Timestamp, end: Timestamp, until: Timestamp
+) -> list[ReplaySegment]:
     """One stretch shown again and again from `at` on, the last one cut at `until`."""
     found = []
     while at < until:
         last = min(end, start + (until - at))
-        found.append(Stretch(at, start, last))
+        found.append(ReplaySegment(at, start, last))
         at += end - start
     return found
 
 
 @dataclass(frozen=True, slots=True)
-class Reel:
+class ReplaySegments:
     """Stretches one after the other."""
 
-    stretches: tuple[Stretch, ...]
+    stretches: tuple[ReplaySegment, ...]
 
     def series(self, one: Series) -> Series:
         """The series as it is shown."""
@@ -74,6 +76,6 @@ class Reel:
             for part, one in self._shown(recorded)
         ]
 
-    def _shown(self, recorded: Sequence[_Dated]) -> Iterator[tuple[Stretch, _Dated]]:
+    def _shown(self, recorded: Sequence[_Dated]) -> Iterator[tuple[ReplaySegment, _Dated]]:
         for part in self.stretches:
             yield from ((part, one) for one in recorded if part.holds(one.at))

@@ -6,29 +6,29 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from copilot.model.bounded import Bounded
+from copilot.model.budget import BudgetedModel
 from copilot.ports import Clock, Model
 from copilot.store import Store
+from copilot.surfaces.chat.cancellable_model import CancellableModel
 from copilot.surfaces.chat.graph import RECURSION_LIMIT, ChatGraph, build
-from copilot.surfaces.chat.scope import Scope
+from copilot.surfaces.chat.scope import ToolContext
 from copilot.surfaces.chat.session import CancelledError, ChatLimits, Progress, Session
 from copilot.surfaces.chat.understand import entities, language_of
-from copilot.surfaces.chat.watched import Watched
 from copilot.types.conversation import MOST_QUESTION, Answer, Turn, TurnStatus
 from copilot.types.errors import OperatorError
 from copilot.types.incident import CLOSED, Incident
 from prompts import Language
 from tools.log_retriever.sanitize import strip_controls
-from tools.types import Frozen
+from tools.types import FrozenModel
 
-Tell = Callable[[Progress], None]
+ProgressListener = Callable[[Progress], None]
 
 
 class QuestionError(OperatorError):
     """The question cannot be taken; the message says why and what to do."""
 
 
-class Question(Frozen):
+class Question(FrozenModel):
     """What somebody asks. Without a conversation a new one is begun; `key` is the client's own."""
 
     text: str
@@ -38,7 +38,7 @@ class Question(Frozen):
     key: str = ""
 
 
-class Desk:
+class ChatService:
     """One core for every surface; safe to use from many threads.
 
     Questions of one conversation are answered one after the other, in the order they came; those
@@ -48,7 +48,7 @@ class Desk:
     def __init__(
         self,
         store: Store,
-        scope_of: Callable[[Incident | None], Scope],
+        scope_of: Callable[[Incident | None], ToolContext],
         wall: Clock,
         new_id: Callable[[], str],
         *,
@@ -90,7 +90,7 @@ class Desk:
     def answer(
         self,
         turn: Turn,
-        tell: Tell = lambda _progress: None,
+        tell: ProgressListener = lambda _progress: None,
         cancelled: threading.Event | None = None,
         language: Language | None = None,
     ) -> Turn:
@@ -109,7 +109,7 @@ class Desk:
     def ask(
         self,
         question: Question,
-        tell: Tell = lambda _progress: None,
+        tell: ProgressListener = lambda _progress: None,
         cancelled: threading.Event | None = None,
     ) -> Turn:
         """Take and answer."""
@@ -122,7 +122,7 @@ class Desk:
         return turns[-1] if turns and turns[-1].status != "answered" else None
 
     def _answered(
-        self, turn: Turn, tell: Tell, stop: threading.Event, language: Language | None
+        self, turn: Turn, tell: ProgressListener, stop: threading.Event, language: Language | None
     ) -> Answer:
         session = self._session(turn, tell, stop, language)
         state = self._graph.invoke(
@@ -132,7 +132,7 @@ class Desk:
         return answer
 
     def _session(
-        self, turn: Turn, tell: Tell, stop: threading.Event, language: Language | None
+        self, turn: Turn, tell: ProgressListener, stop: threading.Event, language: Language | None
     ) -> Session:
         conversation = self.store.conversations.require(turn.conversation_id)
         before = [
@@ -154,14 +154,14 @@ class Desk:
             until=until,
         )
 
-    def _watched(self, until: float, stop: threading.Event) -> Watched | None:
+    def _watched(self, until: float, stop: threading.Event) -> CancellableModel | None:
         if self.model is None:
             return None
         limits = self.limits
-        bounded = Bounded(self.model, limits.model_calls, until, time.monotonic)
-        return Watched(bounded, tokens=limits.model_tokens, cancelled=stop)
+        bounded = BudgetedModel(self.model, limits.model_calls, until, time.monotonic)
+        return CancellableModel(bounded, tokens=limits.model_tokens, cancelled=stop)
 
-    def _scope(self, turn: Turn) -> Scope:
+    def _scope(self, turn: Turn) -> ToolContext:
         """The incident the question names, else the conversation's, else the newest open one."""
         named = entities(turn.question, self.scope_of(None)).incident
         incident = self.store.incidents.get(named) if named else None

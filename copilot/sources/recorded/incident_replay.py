@@ -13,14 +13,14 @@ from pydantic import JsonValue, ValidationError
 from copilot.sources.facts import from_file
 from copilot.sources.recorded.bundle import RecordedBundle
 from copilot.sources.recorded.errors import BundleError
-from copilot.sources.recorded.reel import Reel, Stretch, repeated
 from copilot.sources.recorded.replay import ReplayClock
+from copilot.sources.recorded.segments import ReplaySegment, ReplaySegments, repeated_segments
 from copilot.sources.recorded.tables import text_of
 from tools.types import (
     Alert,
     Change,
     Fact,
-    Frozen,
+    FrozenModel,
     LogLine,
     PlanStep,
     Series,
@@ -33,7 +33,7 @@ from tools.types import (
 )
 
 
-class Mend(Frozen):
+class RecordedFix(FrozenModel):
     """What ended a recorded incident, and when; `mends/NAME.json` beside the incidents.
 
     `failing_since` is from when on the fault showed whole, `calm_since` from when on the recovery
@@ -47,26 +47,26 @@ class Mend(Frozen):
     arguments: dict[str, JsonValue]
 
 
-def mend_of(folder: Path) -> Mend:
+def recorded_fix(folder: Path) -> RecordedFix:
     """The mend of a recorded incident; raises `BundleError` where none was recorded."""
     path = folder.parent.parent / "mends" / f"{folder.name}.json"
     if not path.exists():
         advice = "only an incident that was recorded up to its recovery can be re-enacted"
         raise BundleError(path, "is not there", advice)
     try:
-        return Mend.model_validate_json(text_of(path))
+        return RecordedFix.model_validate_json(text_of(path))
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         where = ".".join(map(str, first["loc"]))
         raise BundleError(path, f"{where}: {first['msg']}", "record it again") from error
 
 
-class Reenactment(ReplayClock):
+class IncidentReplay(ReplayClock):
     """Every telemetry source, the facts, the clock and the runner of one recorded incident."""
 
     def __init__(self, folder: Path) -> None:
         self.bundle = RecordedBundle(folder)
-        self.mend = mend_of(folder)
+        self.mend = recorded_fix(folder)
         self._facts = from_file(folder / "facts.json")
         super().__init__(min((one.starts_at for one in self.alerts()), default=self.mend.at))
         self._mended_at: Timestamp | None = None
@@ -142,16 +142,16 @@ class Reenactment(ReplayClock):
     def _seen(self, window: Window) -> Window:
         return Window(start=min(window.start, self._now), end=min(window.end, self._now))
 
-    def _reel(self) -> Reel:
+    def _reel(self) -> ReplaySegments:
         mend, window = self.mend, self.bundle.window
         acted = self._now if self._mended_at is None else self._mended_at
-        parts = [Stretch(window.start, window.start, min(mend.at, acted))]
-        parts += repeated(mend.at, mend.failing_since, mend.at, acted)
+        parts = [ReplaySegment(window.start, window.start, min(mend.at, acted))]
+        parts += repeated_segments(mend.at, mend.failing_since, mend.at, acted)
         if self._mended_at is not None:
-            parts.append(Stretch(acted, mend.at, window.end))
+            parts.append(ReplaySegment(acted, mend.at, window.end))
             over = acted + window.end - mend.at
-            parts += repeated(over, mend.calm_since, window.end, self._now)
-        return Reel(tuple(parts))
+            parts += repeated_segments(over, mend.calm_since, window.end, self._now)
+        return ReplaySegments(tuple(parts))
 
 
 def _firing(alert: Alert) -> Alert:

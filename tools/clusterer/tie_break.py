@@ -5,13 +5,13 @@ from typing import Literal, NamedTuple, Protocol
 
 from tools.clusterer.group import Group
 from tools.log_retriever.sanitize import sanitize
-from tools.types import Alert, AlertGroup, Frozen
+from tools.types import Alert, AlertGroup, FrozenModel
 
 _MOST_ANSWERS = 5_000
 _REASON_LENGTH = 200
 
 
-class Doubt(Frozen):
+class UncertainPair(FrozenModel):
     """An alert and an open group that no call path and no shared place connects.
 
     `rules` is what the rules do if nobody answers: `merge` where the alert started close enough to
@@ -27,34 +27,36 @@ class Doubt(Frozen):
     """Why the rules do so."""
 
 
-class Verdict(NamedTuple):
+class PairDecision(NamedTuple):
     """What a judge says of a pair, and why; the reason is shown to people beside the decision."""
 
     verdict: Literal["merge", "split"]
     reason: str
 
 
-class PairJudge(Protocol):
+class TieBreaker(Protocol):
     """Decides the uncertain pairs only; the seam a language model may stand behind.
 
     It is asked inside `Clusterer.update`, which alerts wait for: it answers within its own time
     limit, returns None if it cannot tell, and does not raise. Alert text is untrusted.
     """
 
-    def judge(self, doubt: Doubt) -> Verdict | None:
+    def judge(self, doubt: UncertainPair) -> PairDecision | None:
         """Merge or split, with the reason; None leaves the pair to the rules."""
         ...
 
 
-class Doubts:
+class LimitedTieBreaker:
     """Puts doubts before the judge: once per group and kind of alert, at most `limit` per group."""
 
-    def __init__(self, judge: PairJudge, limit: int) -> None:
+    def __init__(self, judge: TieBreaker, limit: int) -> None:
         self._judge = judge
         self._limit = limit
-        self._answers: OrderedDict[str, dict[tuple[str, str], Verdict | None]] = OrderedDict()
+        self._answers: OrderedDict[str, dict[tuple[str, str], PairDecision | None]] = OrderedDict()
 
-    def ask(self, alert: Alert, group: Group, gap: float, rules: Verdict) -> Verdict | None:
+    def ask(
+        self, alert: Alert, group: Group, gap: float, rules: PairDecision
+    ) -> PairDecision | None:
         """The judge's verdict, None where the rules decide."""
         answers = self._answers.setdefault(group.id, {})
         while len(self._answers) > _MOST_ANSWERS:
@@ -62,14 +64,14 @@ class Doubts:
         kind = (alert.name, alert.service)
         if kind not in answers and len(answers) < self._limit:
             summary = group.summary(())
-            doubt = Doubt(
+            doubt = UncertainPair(
                 alert=alert, group=summary, gap=gap, rules=rules.verdict, reason=rules.reason
             )
             answers[kind] = _readable(self._judge.judge(doubt))
         return answers.get(kind)
 
 
-def _readable(verdict: Verdict | None) -> Verdict | None:
+def _readable(verdict: PairDecision | None) -> PairDecision | None:
     """A verdict whose reason is fit for a screen: a model may have written it."""
     if verdict is None:
         return None

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from copilot.case.briefing import plain
 from tools.types import Evidence, EvidenceKind, Finding, Plan, Timestamp, Window
 
-Cited = Evidence | Finding
+CitedItem = Evidence | Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +17,12 @@ class Statement:
 
     en: str
     zh: str
-    cites: tuple[Cited, ...] = ()
+    cites: tuple[CitedItem, ...] = ()
     states: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ToolResult:
     """The answer first (`lead`), what it rests on (`rows`), and what could not be told.
 
     `more` counts rows that were left out. A plan is rendered by code, whoever writes the answer;
@@ -43,7 +43,7 @@ class Found:
         return self.lead + self.rows
 
 
-def own(cited: Cited) -> Statement:
+def own(cited: CitedItem) -> Statement:
     """What the evidence says of itself."""
     return Statement("", "", (cited,))
 

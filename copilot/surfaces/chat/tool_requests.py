@@ -7,53 +7,53 @@ from typing import Any, Literal, Union
 from pydantic import BaseModel, Field, JsonValue, create_model
 
 from copilot.model import ask
-from copilot.surfaces.chat.calls import Call
+from copilot.surfaces.chat.calls import ToolRequest
 from copilot.surfaces.chat.ledger import Ledger
-from copilot.surfaces.chat.report import Part
+from copilot.surfaces.chat.report import AnswerPart
 from copilot.surfaces.chat.session import Session
-from copilot.surfaces.chat.showing import asked_of
+from copilot.surfaces.chat.showing import answer_request
 from copilot.surfaces.chat.tools import TOOLS
 from prompts import Language, load
-from tools.types import Frozen
+from tools.types import FrozenModel
 
 MOST_WISHES = 4
 
 
-def wishes(
-    session: Session, question: str, language: Language, parts: Sequence[Part], ledger: Ledger
-) -> tuple[list[Call], str]:
+def requested_tools(
+    session: Session, question: str, language: Language, parts: Sequence[AnswerPart], ledger: Ledger
+) -> tuple[list[ToolRequest], str]:
     """The calls the model asks for, and why it was not understood, if so."""
     model = session.model
     assert model is not None
     system = load("chat_tools", language).render(
         tools=[_listed(name) for name in TOOLS], most=MOST_WISHES, nonce=session.nonce
     )
-    request = asked_of(session, question, parts, ledger, language, system)
-    request = request.model_copy(update={"reply_schema": wish_schema()})
-    asked = ask(model, request, wish_list(), lambda _wanted: (), language)
+    request = answer_request(session, question, parts, ledger, language, system)
+    request = request.model_copy(update={"reply_schema": tool_request_schema()})
+    asked = ask(model, request, tool_request_model(), lambda _wanted: (), language)
     if asked.value is None:
         return [], asked.reason
     return [
-        Call(tool=one.tool, arguments=one.arguments.model_dump(mode="json"))
+        ToolRequest(tool=one.tool, arguments=one.arguments.model_dump(mode="json"))
         for one in asked.value.requests  # type: ignore[attr-defined]
     ], ""
 
 
 @cache
-def wish_list() -> type[BaseModel]:
+def tool_request_model() -> type[BaseModel]:
     """The schema of a reply: a list of requests, each one tool with its own arguments."""
     one: Any = Union[tuple(map(_shape, TOOLS))]  # noqa: UP007 - made at run time
     return create_model(
         "Wishes",
-        __base__=Frozen,
+        __base__=FrozenModel,
         requests=(tuple[one, ...], Field(default=(), max_length=MOST_WISHES)),
     )
 
 
 @cache
-def wish_schema() -> dict[str, JsonValue]:
+def tool_request_schema() -> dict[str, JsonValue]:
     """Its schema without lengths of text: a grammar made of them is too large for the server."""
-    schema = wish_list().model_json_schema()
+    schema = tool_request_model().model_json_schema()
     for part in (schema, *schema["$defs"].values()):
         for field in part.get("properties", {}).values():
             field.pop("maxLength", None)
@@ -67,7 +67,7 @@ def _shape(name: str) -> type[BaseModel]:
     needed: Any = ... if _needs(name) else Field(default_factory=tool.arguments)
     arguments: Any = tool.arguments
     return create_model(
-        f"Use_{name}", __base__=Frozen, tool=(literal, ...), arguments=(arguments, needed)
+        f"Use_{name}", __base__=FrozenModel, tool=(literal, ...), arguments=(arguments, needed)
     )
 
 

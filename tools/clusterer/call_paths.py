@@ -5,7 +5,7 @@ from collections import defaultdict
 from tools.types import Topology
 
 
-class Reach:
+class CallPaths:
     """Call paths of a topology, remembered per service."""
 
     def __init__(self, topology: Topology) -> None:

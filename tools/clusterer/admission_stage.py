@@ -4,18 +4,18 @@ from collections.abc import Callable, Sequence
 
 from tools.clusterer.config import SECONDS_PER_DAY, ClustererConfig
 from tools.clusterer.decision import Decision
-from tools.clusterer.group import Group, Member, Scope
+from tools.clusterer.group import Group, GroupScope, Member
+from tools.clusterer.group_store import GroupStore
+from tools.clusterer.grouping import BurstGrouper
 from tools.clusterer.inhibition import Inhibitor
 from tools.clusterer.mute import Inhibition, MaintenanceWindow, Silence, matching_labels
-from tools.clusterer.placement import Placement
-from tools.clusterer.reading import Reader, momentary
-from tools.clusterer.shelf import Shelf
-from tools.clusterer.surface import Surfacer
+from tools.clusterer.noise_filter import NoiseFilter
+from tools.clusterer.reading import AlertReader, momentary
 from tools.clusterer.tracks import Track, Tracks
 from tools.types import Alert, Timestamp
 
 
-class Door:
+class AdmissionStage:
     """Decides first, in the order of Alertmanager: silence, repetition, inhibition; then noise."""
 
     def __init__(
@@ -23,10 +23,10 @@ class Door:
         config: ClustererConfig,
         silences: Sequence[Silence | MaintenanceWindow],
         inhibitions: Sequence[Inhibition],
-        reader: Reader,
-        placement: Placement,
-        surfacer: Surfacer,
-        shelf: Shelf,
+        reader: AlertReader,
+        placement: BurstGrouper,
+        surfacer: NoiseFilter,
+        shelf: GroupStore,
         new_id: Callable[[], str],
     ) -> None:
         self._config = config
@@ -37,7 +37,7 @@ class Door:
         self._surfacer = surfacer
         self._shelf = shelf
         self._new_id = new_id
-        self._background: dict[Scope, Group] = {}
+        self._background: dict[GroupScope, Group] = {}
         self.tracks = Tracks(config.keep_alerts)
 
     def silence(self, silences: Sequence[Silence | MaintenanceWindow]) -> None:
@@ -193,7 +193,7 @@ class Door:
         self.keep(alert, group, at)
         return Decision(alert.fingerprint, "noise", group.id, "chronic: it fires all the time")
 
-    def _background_of(self, scope: Scope, at: Timestamp) -> Group:
+    def _background_of(self, scope: GroupScope, at: Timestamp) -> Group:
         """Chronic alerts are collected by the day."""
         group = self._background.get(scope)
         if group is not None and not group.closed:

@@ -3,17 +3,17 @@
 from collections import OrderedDict
 from collections.abc import Iterator
 
-from tools.clusterer.group import Group, Scope
+from tools.clusterer.group import Group, GroupScope
 from tools.types import Timestamp
 
 
-class Shelf:
+class GroupStore:
     """Bounded storage of groups; ended groups leave first, oldest first."""
 
     def __init__(self, keep: int) -> None:
         self._keep = keep
         self._all: OrderedDict[str, Group] = OrderedDict()
-        self._open: dict[Scope, list[Group]] = {}
+        self._open: dict[GroupScope, list[Group]] = {}
 
     def put(self, group: Group) -> None:
         """Store a new open group."""
@@ -29,7 +29,7 @@ class Shelf:
         """A group by id, None if it is unknown or was dropped."""
         return self._all.get(group_id)
 
-    def open_in(self, scope: Scope) -> list[Group]:
+    def open_in(self, scope: GroupScope) -> list[Group]:
         """Open groups whose scope does not contradict: equal, or empty on one side, per label."""
         if not any(scope):
             return [group for groups in self._open.values() for group in groups]

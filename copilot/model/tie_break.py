@@ -8,27 +8,27 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from copilot.model.claims import Known, style
+from copilot.model.claims import ClaimScope, style
 from copilot.model.fence import Fence
 from copilot.model.replies import PairReply, pair_schema
 from copilot.ports import Model
 from copilot.types.model_io import Message, ModelRequest
 from copilot.types.time_format import duration
 from prompts import Language, Prompt, load
-from tools.clusterer import Doubt, Verdict
+from tools.clusterer import PairDecision, UncertainPair
 
 PER_INCIDENT = 2
 INCIDENTS = 500
 
 
-class Doubts:
+class RecordingTieBreaker:
     """A judge that leaves every pair to the rules and remembers it, a few per incident."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: OrderedDict[str, list[Doubt]] = OrderedDict()
+        self._kept: OrderedDict[str, list[UncertainPair]] = OrderedDict()
 
-    def judge(self, doubt: Doubt) -> Verdict | None:
+    def judge(self, doubt: UncertainPair) -> PairDecision | None:
         """Nothing, at once."""
         with self._lock:
             kept = self._kept.setdefault(doubt.group.id, [])
@@ -38,13 +38,13 @@ class Doubts:
                 self._kept.popitem(last=False)
         return None
 
-    def take(self, incident_id: str) -> tuple[Doubt, ...]:
+    def take(self, incident_id: str) -> tuple[UncertainPair, ...]:
         """The doubts about this incident, each handed out once."""
         with self._lock:
             return tuple(self._kept.pop(incident_id, ()))
 
 
-def question(doubt: Doubt, language: Language, fence: Fence) -> tuple[ModelRequest, Prompt]:
+def question(doubt: UncertainPair, language: Language, fence: Fence) -> tuple[ModelRequest, Prompt]:
     """Whether the pair belongs together."""
     prompt = load("triage", language)
     alert, group = doubt.alert, doubt.group
@@ -73,10 +73,10 @@ def problems(reply: PairReply, language: Language) -> Sequence[str]:
         found.append("verdict is merge or split")
     if reply.noise not in ("yes", "no"):
         found.append("noise is yes or no")
-    return [*found, *style(reply.reason, Known((), frozenset(), language))]
+    return [*found, *style(reply.reason, ClaimScope((), frozenset(), language))]
 
 
-def said(doubt: Doubt, reply: PairReply, model: Model) -> str:
+def pair_summary(doubt: UncertainPair, reply: PairReply, model: Model) -> str:
     """The suggestion as the journal has it: who, what, and what the rules did."""
     verb = {"merge": "belongs to", "split": "is apart from"}[reply.verdict]
     noise = "; looks like noise" if reply.noise == "yes" else ""

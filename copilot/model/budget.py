@@ -8,7 +8,7 @@ from copilot.types.model_io import ModelEvent, ModelRequest
 
 
 @dataclass(slots=True)
-class Bounded:
+class BudgetedModel:
     """Passes calls on while any are left; a reply that is not whole by the deadline is given up.
 
     Between two events of a stream the adapter's own limits hold.

@@ -14,7 +14,7 @@ from tools.topology_walker.signals import read, seconds_per, stated
 from tools.types import Evidence, FaultKind, Owner
 
 
-class Sign(NamedTuple):
+class SignatureMatch(NamedTuple):
     """What one piece of evidence says about one component, and how much it votes for the kind."""
 
     component: str
@@ -72,7 +72,7 @@ _STATED_SINCE_S = 300.0
 _UNSEEN_SURE = 0.6
 
 
-def signs(evidence: Sequence[Evidence]) -> tuple[Sign, ...]:
+def signs(evidence: Sequence[Evidence]) -> tuple[SignatureMatch, ...]:
     """All signs in the evidence."""
     calls = _Calls(evidence)
     return tuple(
@@ -141,21 +141,23 @@ def _between(value: float, nothing: float, certain: float) -> float:
     return float(np.clip((value - nothing) / (certain - nothing), 0.0, 1.0))
 
 
-def _readings(item: Evidence) -> Iterator[Sign]:
+def _readings(item: Evidence) -> Iterator[SignatureMatch]:
     """A certificate with no time left; a clock that is off by more than a clock may be."""
     owner, family = Owner.parse(item.subject), read(item.name).family
     if item.kind != "metric" or owner.kind != "service" or item.value is None:
         return
     usual = item.baseline or 0.0
     if family == "certificate" and item.value <= 0.0 < usual:
-        yield Sign(owner.service, "certificate_expired", 1.0, _MEASURED, item.id)
+        yield SignatureMatch(owner.service, "certificate_expired", 1.0, _MEASURED, item.id)
     elif family == "clock" and abs(item.value) > 2.0 * abs(usual):
         off = abs(item.value) * seconds_per(item.unit)
-        yield Sign(
+        yield SignatureMatch(
             owner.service, "clock_skew", _between(off, _OFF_S, _FAR_OFF_S), _MEASURED, item.id
         )
     elif family == "errors" and "dns" in item.name.lower() and item.direction == "up":
-        yield Sign(owner.service, "dns_failure", item.figures.get("fresh", 1.0), _NAMED, item.id)
+        yield SignatureMatch(
+            owner.service, "dns_failure", item.figures.get("fresh", 1.0), _NAMED, item.id
+        )
 
 
 def stated_by(item: Evidence) -> FaultKind | None:
@@ -165,26 +167,28 @@ def stated_by(item: Evidence) -> FaultKind | None:
     return stated(item.name) if item.figures["first_s"] >= -_STATED_SINCE_S else None
 
 
-def _stated(item: Evidence) -> Iterator[Sign]:
+def _stated(item: Evidence) -> Iterator[SignatureMatch]:
     """A rule that somebody wrote for one kind of fault, and named after it, holds."""
     kind = stated_by(item)
     if kind in _STATED:
         sure, vote = _STATED[kind]
-        yield Sign(Owner.parse(item.subject).service, kind, sure, vote, item.id)
+        yield SignatureMatch(Owner.parse(item.subject).service, kind, sure, vote, item.id)
 
 
-def _lines(item: Evidence, calls: _Calls) -> Iterator[Sign]:
+def _lines(item: Evidence, calls: _Calls) -> Iterator[SignatureMatch]:
     """A line about a certificate speaks of the peer's, one about names or clocks of its own."""
     if item.kind != "log" or item.direction != "up" or not item.figures.get("alarming", 0.0):
         return
     service, text = Owner.parse(item.subject).service, f"{item.excerpt} {item.statement}"
     sure = _between(item.value or 0.0, item.baseline or 0.0, 3.0 * (item.baseline or 0.0) + 1e-9)
     if _CERTIFICATE.search(text):
-        yield Sign(_peer(service, text, calls), "certificate_expired", sure, _NAMED, item.id)
+        yield SignatureMatch(
+            _peer(service, text, calls), "certificate_expired", sure, _NAMED, item.id
+        )
     elif _NAME.search(text):
-        yield Sign(service, "dns_failure", sure, _NAMED, item.id)
+        yield SignatureMatch(service, "dns_failure", sure, _NAMED, item.id)
     elif _CLOCK.search(text):
-        yield Sign(service, "clock_skew", 0.5 * sure, _NAMED, item.id)
+        yield SignatureMatch(service, "clock_skew", 0.5 * sure, _NAMED, item.id)
 
 
 def _peer(service: str, text: str, calls: _Calls) -> str:
@@ -194,23 +198,25 @@ def _peer(service: str, text: str, calls: _Calls) -> str:
     return next(iter((*named, *failing)), service)
 
 
-def _instances(item: Evidence, calls: _Calls) -> Iterator[Sign]:
+def _instances(item: Evidence, calls: _Calls) -> Iterator[SignatureMatch]:
     """Nobody of a component is up and its callers find it failing: what waits for it is result."""
     owner = Owner.parse(item.subject)
     if item.kind != "metric" or owner.kind != "service" or item.value is None:
         return
     family = read(item.name).family
     if family == "restarts" and item.direction == "up":
-        yield Sign(owner.service, "process_down", 0.5 * item.figures["fresh"], 0.6, item.id)
+        yield SignatureMatch(
+            owner.service, "process_down", 0.5 * item.figures["fresh"], 0.6, item.id
+        )
     if family != "instances" or item.value > _GONE or (item.baseline or 0.0) < 0.5:
         return
     seen = calls.into(owner.service)
     failing = not seen or max(seen) >= _FAILING
     sure = (1.0 if seen else _UNSEEN_SURE) if failing else 0.0
-    yield Sign(owner.service, "process_down", sure, _CALLED, item.id)
+    yield SignatureMatch(owner.service, "process_down", sure, _CALLED, item.id)
 
 
-def _misses(item: Evidence, evidence: Sequence[Evidence]) -> Iterator[Sign]:
+def _misses(item: Evidence, evidence: Sequence[Evidence]) -> Iterator[SignatureMatch]:
     """A cache misses more than its requests explain, and what stands behind it is loaded."""
     owner = Owner.parse(item.subject)
     if read(item.name).family != "cache" or item.direction != "up" or owner.kind != "service":
@@ -230,18 +236,22 @@ def _misses(item: Evidence, evidence: Sequence[Evidence]) -> Iterator[Sign]:
         for one in evidence
     )
     sure = _between(times, _MISSES, _STAMPEDE) * item.figures["fresh"]
-    yield Sign(owner.service, "cache_stampede", sure if loaded else 0.0, _AMPLIFIED, item.id)
+    yield SignatureMatch(
+        owner.service, "cache_stampede", sure if loaded else 0.0, _AMPLIFIED, item.id
+    )
 
 
-def _repeats(item: Evidence) -> Iterator[Sign]:
+def _repeats(item: Evidence) -> Iterator[SignatureMatch]:
     """Whoever repeats each call many times keeps down what could not answer once."""
     if "per_call" in item.figures:
         owner = Owner.parse(item.subject)
         sure = _between(item.figures["per_call"], _AGAIN, _STORM)
-        yield Sign(owner.caller or owner.service, "retry_storm", sure, _AMPLIFIED, item.id)
+        yield SignatureMatch(
+            owner.caller or owner.service, "retry_storm", sure, _AMPLIFIED, item.id
+        )
 
 
-def _outside(item: Evidence, calls: _Calls) -> Iterator[Sign]:
+def _outside(item: Evidence, calls: _Calls) -> Iterator[SignatureMatch]:
     """A call out of the system fails or takes several times as long, and no other call does.
 
     Errors that callers further up inherit from it weigh less than this.
@@ -252,11 +262,11 @@ def _outside(item: Evidence, calls: _Calls) -> Iterator[Sign]:
     edge = owner.caller, owner.service
     if item.name == "caller_errors" and item.figures["delta"] >= _FAILING:
         sure = _OUTSIDE_SURE * item.figures["delta"] * item.figures["fresh"]
-        yield Sign(owner.caller, "dependency_down", min(sure, 1.0), _CALLED, item.id)
+        yield SignatureMatch(owner.caller, "dependency_down", min(sure, 1.0), _CALLED, item.id)
     elif item.name == "caller_latency" and calls.errors.get(edge, 0.0) < _FAILING:
         usual = max(item.baseline or 0.0, 1e-9)
         others = [s for one, s in calls.slower.items() if one[0] == owner.caller and one != edge]
         slower = (item.value or 0.0) / usual >= _TIMES_SLOWER
         if slower and item.figures["delta"] >= _FAR_SLOWER * max(others, default=0.0):
             sure = _OUTSIDE_SURE * item.figures["fresh"]
-            yield Sign(owner.caller, "slow_dependency", sure, _SLOW, item.id)
+            yield SignatureMatch(owner.caller, "slow_dependency", sure, _SLOW, item.id)

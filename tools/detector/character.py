@@ -5,9 +5,9 @@ from typing import Literal
 import numpy as np
 
 from tools.detector.clean import ordered
-from tools.types import FloatArray, Frozen, Series
+from tools.types import FloatArray, FrozenModel, Series
 
-Kind = Literal["constant", "sparse", "counter", "periodic", "trending", "stationary"]
+SeriesKind = Literal["constant", "sparse", "counter", "periodic", "trending", "stationary"]
 
 FEW = 8
 COUNTED = 24
@@ -23,22 +23,22 @@ CORRELATED = 0.5
 STEEP = 0.7
 
 
-class Character(Frozen):
+class Character(FrozenModel):
     """What a series is like; `period_s` is its dominant period, 0 without one."""
 
-    kind: Kind
+    kind: SeriesKind
     period_s: float = 0.0
     reason: str
 
 
-def look(series: Series) -> Character:
+def characterise(series: Series) -> Character:
     """The kind of a series, from its own values.
 
     constant: one value; sparse: mostly one value; counter: only rises, but for resets; trending:
     the rank correlation with time is above 0.7; periodic: the autocorrelation has a peak above
     0.5; else stationary.
 
-    >>> look(Series("web", "requests_total", np.arange(50.0), np.arange(50.0) ** 1.5)).kind
+    >>> characterise(Series("web", "requests_total", np.arange(50.0), np.arange(50.0) ** 1.5)).kind
     'counter'
     """
     times, values = ordered(series)

@@ -10,11 +10,11 @@ from copilot.deps import Deps
 from copilot.knowledge import Knowledge
 from copilot.settings import Settings
 from copilot.sources.clock import SystemClock
-from copilot.surfaces.chat import Desk, Scope
+from copilot.surfaces.chat import ChatService, ToolContext
 from copilot.types.incident import Incident
 
 
-def desk(settings: Settings, deps: Deps) -> Desk:
+def build_chat_service(settings: Settings, deps: Deps) -> ChatService:
     """Questions answered with what the incidents are worked on with."""
 
     @cache
@@ -22,9 +22,9 @@ def desk(settings: Settings, deps: Deps) -> Desk:
         # By words alone: a question may not wait for an embedder to be loaded.
         return Knowledge(wiring.library(settings).documents(), why="the chat searches by words")
 
-    def scope_of(incident: Incident | None) -> Scope:
+    def scope_of(incident: Incident | None) -> ToolContext:
         sources, clock = wiring.recorded_in(incident) or (deps.sources, deps.clock)
-        return Scope(
+        return ToolContext(
             store=deps.store,
             sources=sources,
             clock=clock,
@@ -34,7 +34,7 @@ def desk(settings: Settings, deps: Deps) -> Desk:
             limits=deps.limits,
         )
 
-    return Desk(
+    return ChatService(
         deps.store,
         scope_of,
         SystemClock(),
@@ -45,12 +45,12 @@ def desk(settings: Settings, deps: Deps) -> Desk:
 
 
 @contextmanager
-def opened_desk(settings: Settings) -> Iterator[Desk]:
+def local_chat_service(settings: Settings) -> Iterator[ChatService]:
     """A desk of this process, where no service owns the data folder; it works on no incident."""
     wall = SystemClock()
     with wiring.store(settings) as opened, wiring.model(settings) as (asked, _how):
         seen = wiring.configured_sources(settings)
-        yield desk(
+        yield build_chat_service(
             settings,
             Deps(
                 store=opened,

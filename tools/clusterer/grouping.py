@@ -5,16 +5,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from tools.clusterer.call_paths import CallPaths
 from tools.clusterer.config import ClustererConfig
-from tools.clusterer.doubt import Doubts, PairJudge, Verdict
 from tools.clusterer.group import Group
-from tools.clusterer.reach import Reach
-from tools.clusterer.reading import Fresh
+from tools.clusterer.reading import UngroupedAlert
+from tools.clusterer.tie_break import LimitedTieBreaker, PairDecision, TieBreaker
 from tools.types import Timestamp
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class GroupAssignment:
     """Where an alert goes: an open group, or (None) the new group of its burst.
 
     `root` names the service that the burst revealed as the root of that group.
@@ -25,7 +25,7 @@ class Place:
     root: str = ""
 
 
-class Placement:
+class BurstGrouper:
     """Places bursts. A burst is a run of alerts of one scope that start within seconds.
 
     In the `ml` arm a service is a root when the burst, with what strayed into open groups before,
@@ -35,13 +35,17 @@ class Placement:
     Everything else goes where a call path leads, then where time leads.
     """
 
-    def __init__(self, reach: Reach, config: ClustererConfig, judge: PairJudge | None) -> None:
+    def __init__(self, reach: CallPaths, config: ClustererConfig, judge: TieBreaker | None) -> None:
         self._reach = reach
         self._config = config
-        self._doubts = Doubts(judge, config.doubts_per_group) if judge is not None else None
+        self._doubts = (
+            LimitedTieBreaker(judge, config.doubts_per_group) if judge is not None else None
+        )
         self._split = config.arm == "ml"
 
-    def place(self, burst: Sequence[Fresh], open_groups: Sequence[Group]) -> list[Place]:
+    def place(
+        self, burst: Sequence[UngroupedAlert], open_groups: Sequence[Group]
+    ) -> list[GroupAssignment]:
         """One place per alert; all that get a new group get the same."""
         groups = sorted(open_groups, key=lambda group: group.last_at, reverse=True)
         homes = self._homes(burst, groups) if self._split else {}
@@ -75,7 +79,7 @@ class Placement:
                 elif age <= self._config.burst and self._reach.explains(root, member.suspect):
                     yield group, key, f"it started with the burst that revealed {root}"
 
-    def accuse(self, group: Group, fresh: Fresh, place: Place) -> None:
+    def accuse(self, group: Group, fresh: UngroupedAlert, place: GroupAssignment) -> None:
         """Record in the group what the alert says about its root."""
         if place.root:
             # A caller of the new root was taken for a root before its cause showed.
@@ -94,7 +98,9 @@ class Placement:
         if fresh.cause:
             group.causes.add(fresh.suspect)
 
-    def _homes(self, burst: Sequence[Fresh], groups: Sequence[Group]) -> dict[str, Place]:
+    def _homes(
+        self, burst: Sequence[UngroupedAlert], groups: Sequence[Group]
+    ) -> dict[str, GroupAssignment]:
         """For each root the burst reveals: the group it belongs to."""
         counts: dict[str, set[str]] = defaultdict(set)
         sure: set[str] = set()
@@ -115,25 +121,31 @@ class Placement:
         explainers = [each for each in strong if self._reach.explains(each, name)]
         return all(self._reach.explains(name, each) for each in explainers)
 
-    def _home(self, root: str, burst: Sequence[Fresh], groups: Sequence[Group]) -> Place:
+    def _home(
+        self, root: str, burst: Sequence[UngroupedAlert], groups: Sequence[Group]
+    ) -> GroupAssignment:
         first = next(fresh for fresh in burst if fresh.suspect == root)
         for group in groups:
             if not self.near(group, first.at, first.momentary, related=True):
                 continue
             since = abs(first.at - group.root_at)
             if since <= self._config.burst:
-                return Place(group, f"started within {self._config.burst:.0f} s of it", root)
+                return GroupAssignment(
+                    group, f"started within {self._config.burst:.0f} s of it", root
+                )
             if any(self._reach.explains(known, root) for known in group.roots):
-                return Place(group, f"{root} calls its root, or is it")
+                return GroupAssignment(group, f"{root} calls its root, or is it")
             if since <= self._config.unrelated_quiet and self._deeper(root, group):
-                return Place(group, f"{root} explains all of its alerts", root)
-        return Place(None, f"{root} is accused twice and no open group explains it", root)
+                return GroupAssignment(group, f"{root} explains all of its alerts", root)
+        return GroupAssignment(None, f"{root} is accused twice and no open group explains it", root)
 
     def _deeper(self, root: str, group: Group) -> bool:
         """A group of symptoms only, all of them callers of `root`, has found its cause."""
         return not group.causes and all(self._reach.explains(root, each) for each in group.roots)
 
-    def _one(self, fresh: Fresh, groups: Sequence[Group], homes: dict[str, Place]) -> Place:
+    def _one(
+        self, fresh: UngroupedAlert, groups: Sequence[Group], homes: dict[str, GroupAssignment]
+    ) -> GroupAssignment:
         for root, home in homes.items():
             if self._reach.explains(root, fresh.suspect):
                 return home
@@ -141,12 +153,12 @@ class Placement:
         for group in groups if linked else ():
             why = self._relation(fresh, group)
             if why and self.near(group, fresh.at, fresh.momentary, related=True):
-                return Place(group, why)
+                return GroupAssignment(group, why)
         if homes:
-            return Place(next(iter(homes.values())).group, "started in the same burst")
+            return GroupAssignment(next(iter(homes.values())).group, "started in the same burst")
         return self._by_time(fresh, groups)
 
-    def _by_time(self, fresh: Fresh, groups: Sequence[Group]) -> Place:
+    def _by_time(self, fresh: UngroupedAlert, groups: Sequence[Group]) -> GroupAssignment:
         at, momentary = fresh.at, fresh.momentary
         apart = "no open group is near in time and scope"
         for group in groups:
@@ -155,23 +167,25 @@ class Placement:
             since = f"{group.gap(at):.0f} s from it"
             why = self._relation(fresh, group)
             if why:
-                return Place(group, f"{since}, {why}")
+                return GroupAssignment(group, f"{since}, {why}")
             close = self.near(group, at, momentary, related=False)
             verdict = self._uncertain(fresh, group, "merge" if close else "split")
             if verdict.verdict == "merge":
-                return Place(group, verdict.reason)
+                return GroupAssignment(group, verdict.reason)
             apart = f"apart from {group.id}: {verdict.reason}"
-        return Place(None, apart)
+        return GroupAssignment(None, apart)
 
-    def _uncertain(self, fresh: Fresh, group: Group, rules: Literal["merge", "split"]) -> Verdict:
+    def _uncertain(
+        self, fresh: UngroupedAlert, group: Group, rules: Literal["merge", "split"]
+    ) -> PairDecision:
         """Only time speaks for the pair; a held group is not worth a question."""
         gap = group.gap(fresh.at)
-        held = Verdict(rules, f"{gap:.0f} s from it in the same scope, no call path known")
+        held = PairDecision(rules, f"{gap:.0f} s from it in the same scope, no call path known")
         if self._doubts is None or not group.surfaced:
             return held
         return self._doubts.ask(fresh.alert, group, gap, held) or held
 
-    def _relation(self, fresh: Fresh, group: Group) -> str:
+    def _relation(self, fresh: UngroupedAlert, group: Group) -> str:
         if fresh.alert.service and fresh.alert.service in group.services:
             return f"{fresh.alert.service} is in the group"
         if not fresh.places.isdisjoint(group.places):

@@ -12,7 +12,7 @@ FLAT_LEAST = 48.0
 CHANGES = 10.0
 
 
-class Silence:
+class StalenessTracker:
     """When each of `n` series last spoke, and for how long it has repeated itself."""
 
     def __init__(self, n: int, config: DetectorConfig) -> None:

@@ -1,7 +1,7 @@
 """Which groups a person is told of, and in what order."""
 
 from tools.clusterer.config import ClustererConfig
-from tools.clusterer.group import SEVERITIES, Group, Scope
+from tools.clusterer.group import SEVERITIES, Group, GroupScope
 from tools.clusterer.noise import NoiseModel
 from tools.log_retriever.sanitize import sanitize
 from tools.types import Alert, Severity, Timestamp
@@ -19,7 +19,7 @@ _GRAVITY: dict[Severity, float] = {
 """The rule's author knew something too: surprise counts more where the severity is higher."""
 
 
-class Surfacer:
+class NoiseFilter:
     """Scores groups by how seldom their scope shows one as strange; holds the common ones.
 
     `rank = c / (c + E)` with E the return rate a day (see `NoiseModel.return_rate`) and c one
@@ -33,18 +33,18 @@ class Surfacer:
         self._config = config
         self._learned = config.arm == "ml"
 
-    def surprise(self, alert: Alert, scope: Scope, at: Timestamp) -> float:
+    def surprise(self, alert: Alert, scope: GroupScope, at: Timestamp) -> float:
         """Nats that the alert adds to its group."""
         if not self._learned:
             return 1.0
         nats = self.noise.surprise(alert.fingerprint, (*scope, alert.name), at)
         return nats * _GRAVITY[alert.severity]
 
-    def observe(self, alert: Alert, scope: Scope, at: Timestamp) -> bool:
+    def observe(self, alert: Alert, scope: GroupScope, at: Timestamp) -> bool:
         """Learn an occurrence; True if it surges."""
         return self._learned and self.noise.observe(alert.fingerprint, (*scope, alert.name), at)
 
-    def chronic(self, alert: Alert, scope: Scope, at: Timestamp) -> bool:
+    def chronic(self, alert: Alert, scope: GroupScope, at: Timestamp) -> bool:
         """Whether the alert alone says nothing."""
         return self._learned and self.noise.chronic(alert.fingerprint, (*scope, alert.name), at)
 

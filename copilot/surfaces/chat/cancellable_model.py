@@ -5,18 +5,18 @@ import threading
 from collections.abc import Iterator
 from queue import Empty, SimpleQueue
 
-from copilot.model.bounded import Bounded
+from copilot.model.budget import BudgetedModel
 from copilot.ports import ModelError
 from copilot.types.conversation import Cost
-from copilot.types.model_io import Done, ModelEvent, ModelRequest
+from copilot.types.model_io import ModelEvent, ModelRequest, ReplyEnd
 
 TICK_S = 0.1
 
 
-class Watched:
+class CancellableModel:
     """Hands requests on until the budget of tokens is spent or it is cancelled."""
 
-    def __init__(self, model: Bounded, *, tokens: int, cancelled: threading.Event) -> None:
+    def __init__(self, model: BudgetedModel, *, tokens: int, cancelled: threading.Event) -> None:
         self.name = model.name
         self.context_tokens = model.context_tokens
         self._model, self._tokens, self._cancelled = model, tokens, cancelled
@@ -48,7 +48,7 @@ class Watched:
             raise ModelError("refused", why)
         shown = sum(self._model.tokens(message.content) for message in request.messages)
         for event in self._heard(request):
-            if isinstance(event, Done):
+            if isinstance(event, ReplyEnd):
                 self._pay(event, shown)
             yield event
 
@@ -77,7 +77,7 @@ class Watched:
         finally:
             left.set()
 
-    def _pay(self, done: Done, shown: int) -> None:
+    def _pay(self, done: ReplyEnd, shown: int) -> None:
         paid = {
             "prompt_tokens": self._cost.prompt_tokens
             + (shown if done.prompt_tokens is None else done.prompt_tokens),
@@ -87,7 +87,7 @@ class Watched:
 
 
 def _pump(
-    model: Bounded,
+    model: BudgetedModel,
     request: ModelRequest,
     told: SimpleQueue[ModelEvent | ModelError | None],
     left: threading.Event,
