@@ -48,6 +48,10 @@ def test_the_benchmarks_stay_readable() -> None:
     assert max(map(len, lines)) <= 400
 
 
+def test_readme_fits_a_few_screens() -> None:
+    assert len(read("README.md").splitlines()) <= 130
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_pages_name_only_commands_that_exist(page: str) -> None:
     known = set(re.findall(r"^## copilot ([a-z]+)", generate.cli_page(), re.MULTILINE))
