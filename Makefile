@@ -18,7 +18,7 @@ lint: .venv/.installed-test
 	$(BIN)/mypy
 
 docs: .venv/.installed-test
-	$(BIN)/python docs/generate.py
+	$(BIN)/python -m docs.generate
 
 clean:
 	rm -rf .venv dist build

@@ -1,52 +1,80 @@
 """What the documents say is what the code does."""
 
 import re
-import runpy
 from pathlib import Path
 
 import pytest
 
+from docs import generate
+from docs.result_tables import TABLES
+from evals.__main__ import BENCHMARKS, SUITES, TRAININGS
+from evals.lab.cli import lab
 from prompts import LANGUAGES, load, names
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [
+    *("README.md", "CONTRIBUTING.md"),
+    *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").glob("**/*.md"))),
+]
+EVALS = {
+    "run": set(SUITES),
+    "bench": set(BENCHMARKS),
+    "train": set(TRAININGS),
+    "lab": {one.name or one.callback.__name__ for one in lab.registered_commands if one.callback},
+}
 
 
-def generated_cli() -> str:
-    page: str = runpy.run_path(str(ROOT / "docs" / "generate.py"))["cli_page"]()
-    return page
+def read(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
 
 
 def test_generated_pages_are_as_the_code_writes_them() -> None:
-    generate = runpy.run_path(str(ROOT / "docs" / "generate.py"))
     stale = [
         str(path.relative_to(ROOT))
-        for path, text in generate["pages"]().items()
+        for path, text in generate.pages().items()
         if not path.exists() or path.read_text(encoding="utf-8") != text
     ]
     assert stale == [], "run: make docs"
 
 
-def test_readme_names_only_commands_that_exist() -> None:
-    known = set(re.findall(r"^## copilot ([a-z]+)", generated_cli(), re.MULTILINE))
-    named = set(re.findall(r"^\s*(?:\.venv/bin/)?copilot ([a-z]+)", README, re.MULTILINE))
-    assert named
-    assert named <= known
+def test_the_benchmarks_hold_every_table_of_results() -> None:
+    page = read("docs/benchmarks.md")
+    assert {name for name in TABLES if f"<!-- {name} -->" not in page} == set()
+
+
+def test_the_benchmarks_stay_readable() -> None:
+    lines = read("docs/benchmarks.md").splitlines()
+    assert len(lines) <= 250
+    assert max(map(len, lines)) <= 400
+
+
+def test_readme_fits_a_few_screens() -> None:
+    assert len(read("README.md").splitlines()) <= 130
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_name_only_commands_that_exist(page: str) -> None:
+    known = set(re.findall(r"^## copilot ([a-z]+)", generate.cli_page(), re.MULTILINE))
+    named = re.findall(r"^\s*(?:[A-Z_]+=\S+ )*(?:\.venv/bin/)?copilot ([a-z]+)", read(page), re.M)
+    assert set(named) <= known
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_name_only_evals_that_exist(page: str) -> None:
+    named = re.findall(r"python -m evals ([a-z]+) ([a-z][a-z-]*)", read(page))
+    assert [" ".join(one) for one in named if one[1] not in EVALS[one[0]]] == []
 
 
 def test_readme_names_only_make_targets_that_exist() -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
-    named = set(re.findall(r"\bmake ([a-z]+)\b", README))
+    targets = set(re.findall(r"^([a-z]+):", read("Makefile"), re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z]+)\b", read("README.md")))
     assert {"demo", "test"} <= named <= targets
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/benchmarks.md"])
-def test_every_file_a_document_points_to_exists(document: str) -> None:
-    text = (ROOT / document).read_text(encoding="utf-8")
-    pointed = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
-    missing = [
-        target for target in pointed if not (ROOT / document).parent.joinpath(target).exists()
-    ]
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_a_page_points_to_exists(page: str) -> None:
+    pointed = re.findall(r"\]\((?!https?:|#)([^)#]+)", read(page))
+    missing = [one for one in pointed if not (ROOT / page).parent.joinpath(one).exists()]
     assert missing == []
 
 

@@ -204,8 +204,9 @@ def _literals_without_source(module: Module) -> int:
     covered = _lines_with_source(module.tree, lines)
     return sum(
         isinstance(node, ast.Constant)
-        and type(node.value) in (int, float)
-        and abs(node.value) not in PLAIN
+        and isinstance(node.value, int | float)
+        and not isinstance(node.value, bool)
+        and node.value not in PLAIN
         and id(node) not in fields
         and node.lineno not in covered
         for node in ast.walk(module.tree)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import groupby
 
-from evals.house.measures import House, drawing, summary
+from evals.house.measures import House, drawing
 from evals.house.way import Passage
 
 STAGES = (
@@ -18,29 +18,21 @@ STAGES = (
 
 
 def house_page(house: House) -> str:
-    """The floors of `copilot`, and the figures that `tests/test_house.py` holds."""
-    figures = [f"| {name} | {value:,.0f} |" for name, value in summary(house).items()]
+    """The floors of `copilot`, drawn from its imports."""
     return "\n".join(
         [
             "# The house",
             "",
-            "Written by `make docs`; `python -m evals house` prints the same figures, and",
-            "`tests/test_house.py` lets none of them get worse. An entry of `copilot/` imports only",
-            "from floors below its own.",
+            "Written by `make docs` from the imports. An entry of `copilot/` imports only from",
+            "floors below its own; an arrow goes to the next floor. `python -m evals house` prints",
+            "sizes, importers, names and literals; `tests/test_house.py` lets none get worse.",
             "",
             "```mermaid",
             drawing(house),
             "```",
             "",
-            "| | |",
-            "|---|---|",
-            *figures,
-            "",
-            "- **modules.one_importer**: imported by exactly one other module.",
-            "- **homonyms**, **participles**: public class names of `tools` and `copilot` that two",
-            "  modules define, or that are a bare participle.",
-            "- **literals**: numbers in `tools` that are not counts, halves or units of time, stand",
-            "  in no documented `Field`, and have no source beside them.",
+            "[The way of one alert](way-of-one-alert.md) names the files in the order in which an",
+            "alert meets them.",
             "",
         ]
     )
@@ -48,16 +40,12 @@ def house_page(house: House) -> str:
 
 def way_page(passed: Sequence[Passage]) -> str:
     """Every file on the way, in the order in which it is first entered."""
-    total = sum(one.lines for one in passed)
-    between = [one for one in passed if one.entered]
     parts = [
         "# The way of one alert",
         "",
         "Written by `make docs` from a traced run: an alert of the shipped recording is posted to",
-        "the service, its incident located, approved and recovered. A test holds the list.",
-        "",
-        f"{len(passed)} files, {total:,} lines; {len(between)} of them ({sum(o.lines for o in between):,}",
-        "lines, in **bold**) are entered from another room, the others are inside one.",
+        "the service, its incident located, approved and recovered. A test holds the list. Files",
+        "in **bold** are entered from another room; the others are inside one.",
         "",
     ]
     for title, files in groupby(_staged(passed), key=lambda pair: pair[0]):
