@@ -89,6 +89,8 @@ from tools.types.telemetry import (
     Series,
     Severity,
     Span,
+    Subject,
+    SubjectKind,
     Telemetry,
     Topology,
 )
@@ -165,6 +167,8 @@ __all__ = [
     "ConfigValues",
     "Severity",
     "Span",
+    "Subject",
+    "SubjectKind",
     "StepAction",
     "StepResult",
     "Taint",

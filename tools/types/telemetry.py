@@ -134,11 +134,59 @@ Severity = Literal["critical", "high", "warning", "info", "low"]
 AlertStatus = Literal["firing", "resolved", "acknowledged", "no_data"]
 
 
+SubjectKind = Literal[
+    "service",  # something that is called by name
+    "workload",  # a deployment, stateful set, daemon set, or what its pods are folded to
+    "container",  # one container, where no workload is named
+    "pod",  # a pod without a workload
+    "node",  # a machine of a cluster
+    "host",  # a machine outside of any cluster, or a virtual one
+    "claim",  # a persistent volume claim
+    "volume",  # a volume, disk, pool or array
+    "job",  # a job, cron job, backup or other task that ends
+    "queue",  # a queue, stream or consumer group
+    "topic",  # a topic or partition
+    "database",  # a database, schema, index or table on a server
+    "certificate",
+    "endpoint",  # an address that is probed or called
+    "ingress",  # a route, virtual server or load balancer
+    "quota",  # a quota or limit of a namespace
+    "namespace",
+    "cluster",
+    "device",  # a switch, port, battery, card or other hardware
+    "target",  # what a monitoring system scrapes: the alert is about the telling itself
+    "other",  # a thing of a kind that is not listed here
+    "nobody",  # the labels name nobody; then nobody may be accused
+]
+
+
+class Subject(FrozenModel):
+    """What an alert is about; `name` is empty exactly where `kind` is `nobody`.
+
+    Two alerts of one subject are about the same thing: identity includes namespace and cluster.
+    """
+
+    kind: SubjectKind = "nobody"
+    name: str = ""
+    namespace: str = ""
+    cluster: str = ""
+
+    @property
+    def shown(self) -> str:
+        """As a person reads it: `checkout`, `node worker-3`; empty for nobody."""
+        plain = self.kind in ("service", "workload", "container", "pod")
+        return self.name if plain or not self.name else f"{self.kind} {self.name}"
+
+
 class Alert(FrozenModel):
     """One alert in the form all sources are normalised to.
 
     `fingerprint` identifies the alert across deliveries (hash of its labels, or the source's own
-    key); `service` is empty when the source does not say. Labels and annotations are untrusted.
+    key). `subject` is what it is about, `told_by` who told it (an exporter, a scrape job; empty
+    where the subject tells of itself), `why` how that was read. `service` is the component of the
+    call graph that the subject is, empty for nodes, volumes and the like. A firing alert without
+    repetition counts as resolved at `lease` (Unix seconds; None: its source says when it ends).
+    A `heartbeat` fires while all is well. Labels and annotations are untrusted.
     """
 
     fingerprint: str
@@ -146,8 +194,13 @@ class Alert(FrozenModel):
     status: AlertStatus = "firing"
     severity: Severity = "warning"
     service: str = ""
+    subject: Subject = Subject()
+    told_by: str = ""
+    why: str = ""
+    heartbeat: bool = False
     starts_at: Timestamp
     ends_at: Timestamp | None = None
+    lease: Timestamp | None = None
     labels: dict[str, str] = Field(default_factory=dict)
     annotations: dict[str, str] = Field(default_factory=dict)
     source: str = "generic"
