@@ -197,9 +197,11 @@ class Engine:
             self._decide_all()
 
     def upkeep(self) -> None:
-        """What time brings: incidents that grew are looked at again, unanswered plans expire."""
+        """What time brings: incidents that grew are looked at again, leases and plans expire."""
         self._refresh_due()
         self._expire()
+        with self._intake_lock:
+            self._intake.expire()
 
     def settled(self, timeout_s: float) -> bool:
         """Wait until started threads have nothing left to do; False where time ran out."""

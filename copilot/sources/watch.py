@@ -17,6 +17,7 @@ import numpy as np
 
 from copilot.ports import MetricSource
 from copilot.sources.deployment import Sources
+from copilot.types.incident import OURS
 from tools.clusterer import fingerprint
 from tools.detector import DetectorConfig, Stream, onset
 from tools.topology_walker.signals import SECONDS, MetricCategory, read
@@ -279,10 +280,6 @@ def _alert(service: str, found: Sequence[Anomaly], at: Timestamp) -> Alert:
         annotations={"summary": reasons},
         source=OURS,
     )
-
-
-OURS = "copilot"
-"""The source of alerts that the copilot itself has raised."""
 
 
 def own_alert(sources: Sources, now: Timestamp, lookback_s: float) -> Alert | None:

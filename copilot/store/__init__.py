@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import select
 
+from copilot.store.alert_leases import AlertLeases, DueAlert
 from copilot.store.alerts import AcceptedAlerts, Alerts, Assignment, StoredAlert
 from copilot.store.approvals import (
     AlreadyConsumedError,
@@ -35,6 +36,7 @@ from copilot.store.tables import SCHEMA_VERSION, journal_head, metadata, schema
 __all__ = [
     "GENESIS",
     "AcceptedAlerts",
+    "AlertLeases",
     "Alerts",
     "AlreadyConsumedError",
     "AlreadyDecidedError",
@@ -45,6 +47,7 @@ __all__ = [
     "Changes",
     "Conversations",
     "ApprovalExpiredError",
+    "DueAlert",
     "Halt",
     "HaltRecord",
     "Incidents",
@@ -81,6 +84,7 @@ class Store:
         """Name the database, `sqlite:///PATH` or `postgresql://USER@HOST/NAME`; opens nothing."""
         self._database = Database(url)
         self.alerts = Alerts(self._database)
+        self.alert_leases = AlertLeases(self._database)
         self.incidents = Incidents(self._database)
         self.runs = Runs(self._database)
         self.approvals = Approvals(self._database)

@@ -77,6 +77,11 @@ class Incidents:
                 Incident.model_validate_json(row.document) for row in connection.execute(query)
             )
 
+    def resolved_since(self, at: Timestamp) -> tuple[Incident, ...]:
+        """Incidents that their sources ended after `at`, oldest first."""
+        found = self.list(status="resolved")
+        return tuple(reversed([one for one in found if one.updated_at >= at]))
+
     def update(self, incident_id: str, now: Timestamp, **fields: object) -> Incident:
         """Change some fields and leave the others as another writer may have left them."""
         with self._database.write() as connection:

@@ -29,6 +29,9 @@ IncidentStatus = Literal[
     "failed",  # the run broke; the journal says where
 ]
 
+OURS = "copilot"
+"""The source of alerts that the copilot itself has raised."""
+
 CLOSED: frozenset[IncidentStatus] = frozenset({"recovered", "resolved"})
 """No alert is attached to an incident in one of these; it opens a new one."""
 

@@ -7,7 +7,7 @@ from tools.playbook_executor.advice import what_to_check
 from tools.playbook_executor.offers import Offer, offer_with_bar, offers
 from tools.playbook_executor.outcomes import posterior
 from tools.playbook_executor.proposal import ProposalContext, weigh
-from tools.playbook_executor.subject import Subject
+from tools.playbook_executor.subject import PlaybookSubject
 from tools.types import (
     Candidate,
     Choice,
@@ -59,7 +59,7 @@ def choose(
     first = ranking.candidates[0]
     if first.fault_kind is None:
         return _unknown_kind(first, arm)
-    subject = Subject.of(first.component, facts)
+    subject = PlaybookSubject.of(first.component, facts)
     tried = {past.playbook_id for past in history if past.fault_kind == first.fault_kind}
     offered = [
         offer_with_bar(offer, subject, history, {**unrunnable, **excluded}, now)
@@ -87,7 +87,7 @@ def _by_preference(ready: Sequence[Offer], kind: FaultKind) -> tuple[Offer | Non
 def _by_outcomes(
     ready: Sequence[Offer],
     kind: FaultKind,
-    subject: Subject,
+    subject: PlaybookSubject,
     history: Sequence[PlaybookOutcome],
     minimum_cases: int,
 ) -> tuple[Offer | None, str]:

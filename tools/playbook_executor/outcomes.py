@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tools.playbook_executor.subject import Subject
+from tools.playbook_executor.subject import PlaybookSubject
 from tools.types import FaultKind, PlaybookOutcome
 
 _GRID = np.linspace(0.0, 1.0, 4003)[1:-1]
@@ -43,7 +43,7 @@ class Posterior:
 def posterior(
     playbook_id: str,
     kind: FaultKind,
-    subject: Subject,
+    subject: PlaybookSubject,
     history: Sequence[PlaybookOutcome],
     minimum_cases: int,
 ) -> Posterior:
@@ -65,7 +65,7 @@ def posterior(
     raise AssertionError("the widest neighbourhood is always taken")
 
 
-def _alike(cases: Sequence[PlaybookOutcome], subject: Subject) -> list[PlaybookOutcome]:
+def _alike(cases: Sequence[PlaybookOutcome], subject: PlaybookSubject) -> list[PlaybookOutcome]:
     if subject.kind == "unknown":
         return []
     return [case for case in cases if case.component_kind == subject.kind]

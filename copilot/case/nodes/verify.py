@@ -9,7 +9,7 @@ from copilot.case.nodes.act import holder_of, remaining
 from copilot.case.state import IncidentState, PlanVerification
 from copilot.deps import Deps
 from copilot.hands.recovery import RecoveryJudge
-from tools.playbook_executor import Subject
+from tools.playbook_executor import PlaybookSubject
 from tools.types import Plan, PlaybookOutcome, StepResult, VerificationOutcome
 
 CONFIRMED_S = 60.0
@@ -65,7 +65,7 @@ def _remember(
     kind = ranking.candidates[0].fault_kind if ranking.candidates else None
     if verdict == "unknown" or kind is None or not took_effect:
         return
-    subject = Subject.of(plan.component, deps.sources.facts(state["onset"].at))
+    subject = PlaybookSubject.of(plan.component, deps.sources.facts(state["onset"].at))
     outcome = PlaybookOutcome(
         playbook_id=plan.playbook_id,
         fault_kind=kind,
