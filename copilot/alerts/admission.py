@@ -26,7 +26,7 @@ GRACE_S = 300.0
 (`resolve_timeout` of Alertmanager's default configuration)."""
 
 MISSED = "HeartbeatMissed"
-"""The copilot's own alert on a heartbeat that stopped: its sender, or the way from it, is broken."""
+"""Our own alert on a heartbeat that stopped: its sender, or the way from it, is broken."""
 
 
 AGAIN: frozenset[Action] = frozenset({"reopened", "flapping"})
