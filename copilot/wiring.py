@@ -37,7 +37,7 @@ from copilot.knowledge import (
     Knowledge,
     Library,
     Memory,
-    choose,
+    choose_embedder,
     ollama_embed,
 )
 from copilot.model import MeteredModel
@@ -104,7 +104,7 @@ def open_alerts(settings: Settings) -> AlertmanagerSource | None:
 
 def _cluster(settings: Settings) -> ClusterSource:
     try:
-        from copilot.sources.kubernetes.connect import connected  # noqa: PLC0415 - an extra
+        from copilot.sources.kubernetes.live import connected  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
         raise SettingsError(
             "kubernetes_namespace is set, but the client is missing: "
@@ -235,13 +235,13 @@ def library(settings: Settings) -> Library:
 
 def _chosen(settings: Settings) -> EmbedderChoice:
     if settings.embedder != "auto":
-        return choose(settings.embedder, ollama=False, local=False)
+        return choose_embedder(settings.embedder, ollama=False, local=False)
     if ollama_embed.has_model(settings.embedder_url, settings.embedder_ollama_model):
-        return choose("auto", ollama=True, local=False)
+        return choose_embedder("auto", ollama=True, local=False)
     # Asks a library of some size about its cache; only a search by meaning pays for it.
     from copilot.knowledge.model_cache import at_hand  # noqa: PLC0415
 
-    return choose("auto", ollama=False, local=at_hand(settings.embedder_local_model))
+    return choose_embedder("auto", ollama=False, local=at_hand(settings.embedder_local_model))
 
 
 def _embedder(settings: Settings, chosen: EmbedderChoice) -> Embedder | None:

@@ -5,6 +5,7 @@ The runner for Kubernetes is in `kubernetes`; its client needs the optional extr
 
 from copilot.hands.command import CommandRunner
 from copilot.hands.declared import (
+    ActionRunner,
     KubernetesTarget,
     RunnersFile,
     RunnersFileError,
@@ -15,10 +16,14 @@ from copilot.hands.declared import (
     turned_on,
 )
 from copilot.hands.declared import read as read_runners
-from copilot.hands.dispatch import ActionRunner
-from copilot.hands.dry_run import DryRunRunner
 from copilot.hands.http import Base, HttpRunner
-from copilot.hands.plain import CheckRunner, ConfirmationPrompt, ManualRunner, WaitRunner
+from copilot.hands.plain import (
+    CheckRunner,
+    ConfirmationPrompt,
+    DryRunRunner,
+    ManualRunner,
+    WaitRunner,
+)
 from copilot.hands.report import StepFailedError
 from copilot.hands.settings_file import SettingsFileRunner
 

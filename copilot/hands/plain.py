@@ -1,12 +1,13 @@
-"""The actions that touch nothing of the target: wait, check a metric, ask a person."""
+"""Runners that reach nothing outside this process: wait, check, ask a person, and the dry run."""
 
+import json
 from collections.abc import Callable
 
 import numpy as np
 
-from copilot.hands.report import StepFailedError, reported
-from copilot.hands.shape import of_type
+from copilot.hands.report import StepFailedError, of_type, reported
 from copilot.ports import Clock, MetricSource, SourceError
+from tools.playbook_executor import ArgumentsError, arguments
 from tools.playbook_executor.vocabulary import CheckArguments, ManualArguments, WaitArguments
 from tools.types import PlanStep, StepResult, Window
 
@@ -87,3 +88,23 @@ class ManualRunner:
             return f"{who} confirmed: {instruction}"
 
         return reported(self._clock, key, ask)
+
+
+class DryRunRunner:
+    """Prints the step, with every value filled in, instead of running it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def run(self, step: PlanStep, key: str) -> StepResult:
+        """Describe the step; one that is not in the vocabulary would fail, and fails here too."""
+
+        def describe() -> str:
+            try:
+                arguments(step)
+            except ArgumentsError as error:
+                raise StepFailedError(str(error)) from error
+            filled = json.dumps(step.arguments, sort_keys=True, ensure_ascii=False)
+            return f"would run {step.action}: {filled}"
+
+        return reported(self._clock, key, describe, dry_run=True)

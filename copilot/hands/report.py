@@ -1,10 +1,12 @@
-"""How every runner reports: timed, and with output that is safe to show and store."""
+"""How every runner reads its arguments, and reports: timed, in output that is safe to show."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from copilot.ports import Clock
 from tools.log_retriever import redact, sanitize
-from tools.types import StepResult
+from tools.playbook_executor import ArgumentsError, arguments
+from tools.types import FrozenModel, PlanStep, StepResult
 
 LINES = 60
 CHARACTERS = 4000
@@ -48,3 +50,17 @@ def reported(clock: Clock, key: str, act: Callable[[], str], dry_run: bool = Fal
         started_at=started,
         ended_at=max(started, clock.now()),
     )
+
+
+ArgumentsT = TypeVar("ArgumentsT", bound=FrozenModel)
+
+
+def of_type(step: PlanStep, shape: type[ArgumentsT]) -> ArgumentsT:
+    """The arguments, validated again before anything is touched; `StepFailedError` if unfit."""
+    try:
+        found = arguments(step)
+    except ArgumentsError as error:
+        raise StepFailedError(str(error)) from error
+    if not isinstance(found, shape):
+        raise StepFailedError(f"a {step.action!r} step is not for the runner of {shape.__name__}")
+    return found

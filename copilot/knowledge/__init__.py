@@ -1,9 +1,7 @@
 """Retrieval: `Knowledge.search` by symptom, `Knowledge.recall` by symptom and located cause."""
 
-from copilot.knowledge.dense import DenseIndex, IndexingResult
-from copilot.knowledge.embedders import EmbedderChoice, choose
-from copilot.knowledge.library import Library, LibraryError
-from copilot.knowledge.memory import Memory
+from copilot.knowledge.dense import DenseIndex, EmbedderChoice, IndexingResult, choose_embedder
+from copilot.knowledge.library import Library, LibraryError, Memory
 from copilot.knowledge.search import Cause, DocumentHit, Knowledge, RecallHit
 
 __all__ = [
@@ -17,5 +15,5 @@ __all__ = [
     "LibraryError",
     "Memory",
     "RecallHit",
-    "choose",
+    "choose_embedder",
 ]

@@ -12,9 +12,9 @@ from langgraph.runtime import Runtime
 from copilot import wiring
 from copilot.case.engine import Engine
 from copilot.case.graph import NODES, NodeFunction
+from copilot.case.nodes.gather import without_own_changes
 from copilot.case.state import IncidentState
 from copilot.deps import Deps
-from copilot.hands.own_changes import without_own_changes
 from copilot.ports import Runner, SourceError
 from copilot.settings import load
 from copilot.sources.clock import SystemClock
