@@ -17,7 +17,7 @@ COMMANDS = {
     "chat": "chat",
     "demo": "demo",
     "doctor": "doctor",
-    "edit": "edit",
+    "edit": "decide",
     "graph": "drawing",
     "incidents": "incidents",
     "investigate": "investigate",
