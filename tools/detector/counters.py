@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tools.detector.arms import ArmSetting
-from tools.detector.character import COUNTED, MOVING, RESET, RESETS, RESETS_PER_STEP
+from tools.detector.clean import COUNTED, MOVING, RESET, RESETS, RESETS_PER_STEP
 from tools.detector.judge import ColumnScores, Judge, RowIndices
 from tools.detector.residuals import BoolArray
 from tools.types import FloatArray, Timestamp

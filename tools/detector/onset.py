@@ -15,8 +15,7 @@ from math import exp
 
 import numpy as np
 
-from tools.detector.character import gauge
-from tools.detector.clean import ordered
+from tools.detector.clean import gauge, ordered
 from tools.detector.model import Onset
 from tools.detector.residuals import BoolArray
 from tools.types import Anomaly, FloatArray, Series, Timestamp

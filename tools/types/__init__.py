@@ -57,7 +57,6 @@ from tools.types.findings import (
     EvidenceKind,
     FaultKind,
     Finding,
-    LogTemplate,
     Ranking,
     Term,
 )
@@ -133,7 +132,6 @@ __all__ = [
     "KubeObject",
     "LogExcerpt",
     "LogLine",
-    "LogTemplate",
     "ClusterQuery",
     "ClusterQueryVerb",
     "MetricCheck",

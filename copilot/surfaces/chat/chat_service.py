@@ -117,12 +117,6 @@ class ChatService:
         """Take and answer."""
         return self.answer(self.take(question), tell, cancelled, question.language)
 
-    def unanswered(self, conversation_id: str) -> Turn | None:
-        """The last question of a conversation, where it has no answer: its process was killed, or
-        nobody waited for it."""
-        turns = self.store.conversations.turns(conversation_id, limit=1)
-        return turns[-1] if turns and turns[-1].status != "answered" else None
-
     def _answered(
         self, turn: Turn, tell: ProgressListener, stop: threading.Event, language: Language | None
     ) -> Answer:
