@@ -67,7 +67,7 @@ def _front(incident: Incident) -> dict[str, object]:
 
 def cured(incident: Incident) -> bool:
     """Whether its plan really ran, and what was measured afterwards says that it helped."""
-    return incident.verdict == "recovered" and any(map(_took_effect, incident.results))
+    return incident.outcome == "recovered" and any(map(_took_effect, incident.results))
 
 
 def _took_effect(result: StepResult) -> bool:

@@ -57,7 +57,7 @@ def render(
         abstained=incident.ranking.abstained,
         plan=incident.plan,
         results=incident.results,
-        verdict=word("verdict", incident.verdict or "unknown", language),
+        outcome=word("outcome", incident.outcome or "unknown", language),
         timeline=timeline(events, onset),
         evidence=[
             evidence_line(one, language)

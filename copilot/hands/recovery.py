@@ -45,7 +45,7 @@ class RecoveryJudge:
         within = Window(start=start, end=max(now, self.onset))
         found = _anomalies(near, within, self.onset)
         judgement = _judged(near, found, plan, since=self.onset, now=now)
-        if judgement.verdict != "recovered":
+        if judgement.outcome != "recovered":
             return ""
         return f"it is over by itself: {judgement.statement}"
 

@@ -133,7 +133,7 @@ class Incident(FrozenModel):
     recalled: tuple[RecalledDocument, ...] = ()
     plan: Plan | None = None
     results: tuple[StepResult, ...] = ()
-    verdict: VerificationOutcome | None = None
+    outcome: VerificationOutcome | None = None
     report: dict[str, str] = Field(default_factory=dict)  # language -> Markdown
 
 

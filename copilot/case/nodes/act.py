@@ -55,7 +55,7 @@ def remaining(state: IncidentState) -> DueStep | None:
     if plan is None:
         return None
     ran = {result.key: result.ok for result in state.get("results", [])}
-    harmed = verified is not None and verified.plan_id == plan.id and verified.verdict == "worse"
+    harmed = verified is not None and verified.plan_id == plan.id and verified.outcome == "worse"
     steps = plan.rollback if harmed else plan.steps
     for index in range(len(steps)):
         ok = ran.get(step_key(plan, index, rollback=harmed))

@@ -104,7 +104,7 @@ class IncidentView(IncidentLine):
     plan: Plan | None
     approval: ApprovalView | None
     results: tuple[StepResult, ...]
-    verdict: VerificationOutcome | None
+    outcome: VerificationOutcome | None
     report: str
     alerts: tuple[AlertView, ...]
 
@@ -141,7 +141,7 @@ def incident_view(
         plan=incident.plan,
         approval=None if request is None else _approval(request),
         results=incident.results,
-        verdict=incident.verdict,
+        outcome=incident.outcome,
         report=spoken(incident.report, language),
         alerts=tuple(map(alert_view, alerts)),
     )
