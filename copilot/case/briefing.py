@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from copilot.case.state import GatherProgress, IncidentState
 from copilot.deps import Deps
-from copilot.types.incident import Clocks, Incident, Opinion, RecalledDocument, in_words
+from copilot.types.incident import LIMITS_S, Clocks, Incident, Opinion, RecalledDocument, in_words
 from copilot.types.time_format import clock_time, date_time, duration
 from prompts import LANGUAGES, Language, load, word
 from tools.log_retriever import sanitize
@@ -28,9 +28,6 @@ SUREST = 99
 
 RECENT_S = 3600.0
 """A change this long before the onset still belongs under "changed just before"."""
-
-LIMITS_S = {"detected": 60.0, "located": 300.0, "recovered": 600.0}
-"""1-5-10: the most that may pass between onset and each clock."""
 
 
 @dataclass(frozen=True, slots=True)

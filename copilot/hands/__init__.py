@@ -1,6 +1,9 @@
-"""Runners: what an approved step is run by. One per action, and one that only says what it would.
+"""Hands: runners, by which an approved step acts on the world, and the judgement of the recovery.
 
-The runner for Kubernetes is in `kubernetes`; its client needs the optional extra `kubernetes`.
+A `PlanStep` with an idempotency key comes in, a `StepResult` goes out. There is one runner per
+action, and one that only says what it would do; `read_runners` reads which are turned on. It stands
+on the sources. The runner for Kubernetes is in `kubernetes`; its client needs the extra
+`kubernetes`.
 """
 
 from copilot.hands.command import CommandRunner

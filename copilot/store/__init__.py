@@ -1,4 +1,8 @@
-"""Store: accepted alerts, incidents, runs, approvals, outbox and journal, on disk before use."""
+"""Store: alerts, incidents, runs, approvals, outbox and journal, on disk before they are used.
+
+`Store` opens one SQLite or PostgreSQL database; its parts take and return values of `types`. It
+stands on the types only.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -3,7 +3,7 @@
 Every moment is ISO 8601 in UTC; a clock also says its distance from the onset in seconds.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from pydantic import TypeAdapter
@@ -12,6 +12,7 @@ from starlette.responses import Response
 from copilot.case.postmortem import draft
 from copilot.store import ApprovalRequest, ApprovalStatus, Store, StoredAlert
 from copilot.types.incident import (
+    LIMITS_S,
     Clocks,
     Hypothesis,
     Incident,
@@ -20,6 +21,7 @@ from copilot.types.incident import (
     RecalledDocument,
 )
 from copilot.types.time_format import iso
+from prompts import Language
 from tools.clusterer import SUPPRESSED
 from tools.types import (
     Evidence,
@@ -30,11 +32,6 @@ from tools.types import (
     Timestamp,
     VerificationOutcome,
 )
-
-Language = Literal["en", "zh"]
-
-LIMITS = {"detected": 60.0, "located": 300.0, "recovered": 600.0}
-"""1-5-10: seconds from the onset within which each should have happened."""
 
 
 class ClockView(FrozenModel):
@@ -153,7 +150,7 @@ def clock_views(read: Clocks) -> dict[str, ClockView]:
         name: ClockView(
             at=iso(moment),
             seconds=_since(read.onset, moment),
-            limit_s=LIMITS.get(name),
+            limit_s=LIMITS_S.get(name),
         )
         for name, moment in dict(read).items()
     }
