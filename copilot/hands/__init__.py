@@ -26,6 +26,7 @@ from copilot.hands.plain import (
     DryRunRunner,
     ManualRunner,
     WaitRunner,
+    nobody_confirms,
 )
 from copilot.hands.report import StepFailedError
 from copilot.hands.settings_file import SettingsFileRunner
@@ -48,6 +49,7 @@ __all__ = [
     "WaitRunner",
     "described",
     "lacking",
+    "nobody_confirms",
     "read_runners",
     "runners",
     "turned_on",

@@ -70,6 +70,11 @@ ConfirmationPrompt = Callable[[str, str], str]
 """(instruction, key) -> who confirmed that it was done; empty if nobody did."""
 
 
+def nobody_confirms(_instruction: str, _key: str) -> str:
+    """Confirm nothing: the prompt where no person can be asked."""
+    return ""
+
+
 class ManualRunner:
     """Asks a person; the step is done when somebody confirms it by name."""
 
