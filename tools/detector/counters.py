@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tools.detector.arms import ArmSetting
 from tools.detector.clean import COUNTED, MOVING, RESET, RESETS, RESETS_PER_STEP
 from tools.detector.judge import ColumnScores, Judge, RowIndices
+from tools.detector.model import ArmSetting
 from tools.detector.residuals import BoolArray
 from tools.types import FloatArray, Timestamp
 

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tools.detector.arms import SETTINGS
 from tools.detector.calibration import Calibration, tail_probability
 from tools.detector.clean import ordered
-from tools.detector.model import DEFAULT, DetectorConfig, JointAnomaly
+from tools.detector.model import DEFAULT, SETTINGS, DetectorConfig, JointAnomaly
 from tools.types import FloatArray, Series
 
 FLOOR = 0.01

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.detector.arms import ArmSetting
 from tools.detector.calibration import Calibration
+from tools.detector.model import ArmSetting
 from tools.detector.residuals import FLOOR, TINY, BoolArray, Residuals
 from tools.types import FloatArray
 

@@ -4,11 +4,10 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 
-from tools.detector.arms import SETTINGS
 from tools.detector.clean import ordered
 from tools.detector.counters import paced
 from tools.detector.episodes import Episode, ScoredPoint, threshold
-from tools.detector.model import DEFAULT, DetectorConfig, PointScores
+from tools.detector.model import DEFAULT, SETTINGS, DetectorConfig, PointScores
 from tools.detector.novelty import latest, novelties
 from tools.detector.residuals import BoolArray
 from tools.detector.series_scorer import SeriesScorer, SeriesScores

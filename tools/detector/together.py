@@ -10,9 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tools.detector.arms import SETTINGS
 from tools.detector.joint import SHOWN, side_by_side, stretches
-from tools.detector.model import DEFAULT, DetectorConfig, JointAnomaly
+from tools.detector.model import DEFAULT, SETTINGS, DetectorConfig, JointAnomaly
 from tools.detector.residuals import Residuals
 from tools.types import FloatArray, Series
 

@@ -21,8 +21,8 @@ COMMANDS = {
     "graph": "drawing",
     "incidents": "incidents",
     "investigate": "investigate",
-    "journal_export": "journal",
-    "journal_verify": "journal",
+    "journal_export": "incidents",
+    "journal_verify": "incidents",
     "kb_add": "kb",
     "kb_index": "kb",
     "kb_list": "kb",
@@ -33,11 +33,11 @@ COMMANDS = {
     "playbook_run": "by_hand",
     "playbook_show": "playbook",
     "playbook_validate": "playbook",
-    "postmortem": "postmortem",
+    "postmortem": "incidents",
     "reject": "decide",
-    "resume": "halt",
+    "resume": "decide",
     "serve": "serve",
-    "stop": "halt",
+    "stop": "decide",
 }
 """The module of each command; only the one that is run is loaded, and with it what it needs."""
 

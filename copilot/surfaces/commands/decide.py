@@ -1,4 +1,4 @@
-"""`copilot approve`, `reject` and `edit`: what people say to a plan that waits."""
+"""`copilot approve`, `reject`, `edit`, `stop` and `resume`: what people decide about plans."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +10,8 @@ from rich.prompt import Confirm
 from copilot import wiring
 from copilot.case.editing import Edit
 from copilot.settings import Settings, SettingsError
-from copilot.store import ApprovalRequest, Store, UnknownPlanError, home
+from copilot.sources.clock import SystemClock
+from copilot.store import ApprovalRequest, HaltRecord, NoRightError, Store, UnknownPlanError, home
 from copilot.surfaces.commands import screen
 from copilot.surfaces.commands.playbook import find, pairs, typed_value
 from copilot.types.errors import OperatorError
@@ -162,3 +163,43 @@ def _edited(store: Store, plan: Plan, settings: Settings) -> None:
     screen.plan(console, plan, settings.language)
     if not store.approvals.pending(plan.incident_id):
         console.print("It does not wait any longer; see: copilot incidents")
+
+
+EVERYWHERE = ""
+"""The journal's incident for what concerns all of them."""
+
+
+def stop(settings: Settings, *, by: str, reason: str) -> int:
+    """Stop every execution before its next step; what is running now ends first."""
+    name, now = _named(by), SystemClock().now()
+    with wiring.store(settings) as store, store.transaction():
+        halted = store.halt.set(HaltRecord(by=name, reason=reason, at=now))
+        store.journal.append(EVERYWHERE, "stopped", name, {"reason": reason}, now)
+    Console(markup=False).print(
+        f"Stopped by {halted.by}: {halted.reason}. No step is run until: copilot resume"
+    )
+    return 0
+
+
+def resume(settings: Settings, *, by: str) -> int:
+    """Let executions go on; what was refused meanwhile needs a new plan and a new approval."""
+    name, now = _named(by), SystemClock().now()
+    console = Console(markup=False)
+    if not wiring.policy(settings).may_approve(name):
+        raise NoRightError(f"{name!r} may not resume executions; see COPILOT_APPROVERS")
+    with wiring.store(settings) as store, store.transaction():
+        lifted = store.halt.lift()
+        if lifted is not None:
+            detail = {"reason": f"lifts the stop by {lifted.by}: {lifted.reason}"}
+            store.journal.append(EVERYWHERE, "resumed", name, detail, now)
+    if lifted is None:
+        console.print("Nothing was stopped.")
+        return 1
+    console.print(f"Resumed: steps that are approved are run again (stopped by {lifted.by}).")
+    return 0
+
+
+def _named(by: str) -> str:
+    if not by.strip():
+        raise SettingsError("who decides? name yourself with --by")
+    return by.strip()

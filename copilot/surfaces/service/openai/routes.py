@@ -26,12 +26,12 @@ from copilot.surfaces.chat import (
 )
 from copilot.surfaces.service.answers import AT_ONCE, heard
 from copilot.surfaces.service.body import body
-from copilot.surfaces.service.openai.errors import refused
 from copilot.surfaces.service.openai.shapes import (
     MODEL,
     CompletionRequest,
     Envelope,
     pieces,
+    refused,
     usage_of,
 )
 from copilot.types.conversation import MOST_QUESTION, Turn
