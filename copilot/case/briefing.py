@@ -149,7 +149,7 @@ def render(
 
 
 def brief_evidence(evidence: list[Evidence], ranking: Ranking) -> list[Evidence]:
-    """What is cited by the three leading candidates first, then the strongest of the rest."""
+    """Return what the three leading candidates cite, then the strongest other items."""
     cited = {e for c in ranking.candidates[:3] for term in c.terms for e in term.evidence}
     leading = [one for one in evidence if one.id in cited][:SHOWN]
     rest = [one for one in evidence if one.id not in cited]
@@ -158,7 +158,7 @@ def brief_evidence(evidence: list[Evidence], ranking: Ranking) -> list[Evidence]
 
 
 def clock_lines(clocks: Clocks) -> list[ClockLine]:
-    """The three clocks measured from the onset, each against its limit."""
+    """Return the three clocks as durations since the onset, each with its limit."""
     lines = []
     for name, limit in LIMITS_S.items():
         moment = getattr(clocks, name)
@@ -172,7 +172,7 @@ def clock_lines(clocks: Clocks) -> list[ClockLine]:
 
 
 def symptom(evidence: list[Evidence], topology: Topology) -> Evidence | None:
-    """What users feel: the front door's strongest metric, else its alert, else any alert."""
+    """Return what users feel: the entry's strongest metric, else its alert, else any alert."""
     doors = {ENTRY, topology.entry} - {""}
     at_door = [one for one in evidence if one.subject in doors]
     for pool in (

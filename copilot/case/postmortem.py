@@ -66,7 +66,7 @@ def _front(incident: Incident) -> dict[str, object]:
 
 
 def cured(incident: Incident) -> bool:
-    """Whether its plan really ran, and what was measured afterwards says that it helped."""
+    """Return whether the plan really ran and verification measured a recovery."""
     return incident.outcome == "recovered" and any(map(_took_effect, incident.results))
 
 

@@ -34,7 +34,7 @@ def render(
     language: Language,
     told: Narrative | None = None,
 ) -> str:
-    """The report in one language, as Markdown; every claim cites its evidence."""
+    """Render the report in one language as Markdown; every claim cites its evidence."""
     onset = incident.clocks.onset
     first = incident.hypotheses[0] if incident.hypotheses else None
     return load("report", language).render(

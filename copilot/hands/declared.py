@@ -152,7 +152,7 @@ def _base(path: Path, name: str, declared: HttpBase, environment: Mapping[str, s
 
 
 def lacking(declared: RunnersFile, playbook: Playbook) -> str:
-    """Why a playbook could not be run to its end unattended, roll-back included; empty: it can."""
+    """Return why `playbook` and its roll-back cannot run unattended here; empty if they can."""
     for step in (*playbook.steps, *playbook.rollback):
         problem = _lacking(declared, step)
         if problem:
@@ -180,7 +180,7 @@ def _is_name(value: JsonValue) -> bool:
 
 
 def turned_on(declared: RunnersFile) -> frozenset[StepAction]:
-    """The actions that run for real."""
+    """Return the actions that run for real."""
     files = declared.settings_files is not None
     found: dict[StepAction, bool] = {
         "http": bool(declared.http),

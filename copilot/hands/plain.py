@@ -13,7 +13,7 @@ from tools.types import PlanStep, StepResult, Window
 
 
 class WaitRunner:
-    """Lets time pass on the clock it was given."""
+    """Runs `wait` steps by sleeping on its clock."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -30,7 +30,7 @@ class WaitRunner:
 
 
 class CheckRunner:
-    """Compares the latest value of a series with a bound."""
+    """Runs `check` steps: compares the latest value of a series with a bound."""
 
     def __init__(self, metrics: MetricSource, clock: Clock, lookback_s: float = 120.0) -> None:
         self._metrics = metrics
@@ -76,7 +76,7 @@ def nobody_confirms(_instruction: str, _key: str) -> str:
 
 
 class ManualRunner:
-    """Asks a person; the step is done when somebody confirms it by name."""
+    """Runs `manual` steps: shows the instruction to a person and waits for a name."""
 
     def __init__(self, confirm: ConfirmationPrompt, clock: Clock) -> None:
         self._confirm = confirm

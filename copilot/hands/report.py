@@ -21,7 +21,7 @@ class StepFailedError(Exception):
 
 
 def shown(text: str) -> str:
-    """Foreign text made fit to show: secrets out, control characters out, lines and length capped.
+    """Make foreign text fit to show: without secrets and control characters, at most 60 lines.
 
     >>> shown("ok\\x1b[2J\\npassword=hunter2")
     'ok\\npassword=<SECRET_1>'
@@ -34,7 +34,7 @@ def shown(text: str) -> str:
 
 
 def reported(clock: Clock, key: str, act: Callable[[], str], dry_run: bool = False) -> StepResult:
-    """Do it, and report what came of it; a `StepFailedError` becomes a result that is not ok."""
+    """Call `act` and return a timed result; a `StepFailedError` becomes one that is not ok."""
     started = clock.now()
     output, error = "", ""
     try:

@@ -1,4 +1,7 @@
-"""BM25 over the documents in memory: names and symptoms weigh more than the text below them."""
+"""BM25 over the documents in memory: names and symptoms weigh more than the text below them.
+
+Why these numbers: docs/decisions/retrieval.md.
+"""
 
 import math
 from collections import Counter, defaultdict
@@ -31,7 +34,7 @@ class _Prepared:
 
 
 def glossary_words(question: str, words: list[Word]) -> list[Word]:
-    """The words that the phrases of a question stand for, without those it says itself."""
+    """Return the words that phrases of `question` stand for, without those it has itself."""
     said = {term for word in words for term in word.terms}
     text = _as_tokens(question)
     found: dict[str, Word] = {}

@@ -1,4 +1,7 @@
-"""Search the knowledge base by what somebody sees, and recall it by what the instruments found."""
+"""Search the knowledge base by what somebody sees, and recall it by what the instruments found.
+
+Why these numbers: docs/decisions/retrieval.md.
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence

@@ -60,12 +60,12 @@ class Usage:
 
     @property
     def replies(self) -> int:
-        """How many were whole."""
+        """How many replies came whole."""
         return self.outcomes["stop"] + self.outcomes["length"]
 
 
 class MeteredModel:
-    """Another model, counted."""
+    """Passes requests to another model and adds up outcomes, tokens and seconds in `usage`."""
 
     def __init__(self, model: Model) -> None:
         self.name = model.name
@@ -75,11 +75,11 @@ class MeteredModel:
         self._lock = threading.Lock()
 
     def tokens(self, text: str) -> int:
-        """As the model estimates."""
+        """Estimate the tokens of `text` as the other model does."""
         return self._model.tokens(text)
 
     def stream(self, request: ModelRequest) -> Iterator[ModelEvent]:
-        """As the model says it."""
+        """Stream the other model's events; a stream that is closed early counts as cancelled."""
         outcome = "cancelled"
         events = self._model.stream(request)
         try:

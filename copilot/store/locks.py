@@ -13,7 +13,7 @@ class TargetBusyError(PolicyRefusedError):
 
 
 class Locks:
-    """A row per target; one that its holder forgot, being dead, is free after its time."""
+    """One row per locked target; a lock that its holder never released ends after its time."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -33,7 +33,7 @@ class Locks:
         )
 
     def release(self, holder: str) -> None:
-        """Let go of whatever the holder has."""
+        """Release every lock of `holder`."""
         with self._database.write() as connection:
             connection.execute(delete(locks).where(locks.c.holder == holder))
 

@@ -33,7 +33,7 @@ class Outbox:
     def begin(
         self, key: str, kind: str, payload: dict[str, JsonValue], now: Timestamp
     ) -> StepResult | None:
-        """Write down what is about to be done; a result means it was done: do not do it again."""
+        """Record a side effect before it is done; a returned result means it was done already."""
         text = canonical(payload)
         row = {"key": key, "kind": kind, "payload": text, "started_at": now}
         with self._database.write() as connection:
@@ -95,7 +95,7 @@ MOST_OUTCOMES = 10_000
 
 
 class Outcomes:
-    """One row per plan that took effect: what it was for, on what, and whether it helped."""
+    """How executed plans ended: playbook, fault kind, component, and whether it recovered."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -9,7 +9,7 @@ LARGEST = 1e100
 
 
 def ordered(series: Series) -> tuple[FloatArray, FloatArray]:
-    """Times ascending without repeats, and values that are measurements or NaN.
+    """Return times (seconds, ascending, unique) and values, where NaN stands for no measurement.
 
     Of several values at one time the last finite one in the order given counts, so that a
     repeated delivery changes nothing.
@@ -43,7 +43,7 @@ MOVING = 0.3
 
 
 def is_counter(values: FloatArray) -> bool:
-    """Whether finite values only rise, each fall being a reset towards zero."""
+    """Return whether finite `values` only rise, apart from resets towards zero."""
     if len(values) < FEW or values.min() < 0:
         return False
     steps = np.diff(values)
@@ -62,7 +62,7 @@ def gauge(series: Series) -> Series:
 
 
 def rates(series: Series) -> Series:
-    """A counter as increase per second; the step over a reset is missing."""
+    """Return a counter as its increase per second; the step over a reset is NaN."""
     times, values = ordered(series)
     known = np.isfinite(values)
     times, values = times[known], values[known]

@@ -41,7 +41,7 @@ def detect(
 def scores(
     series: Series, config: DetectorConfig = DEFAULT, baseline: Series | None = None
 ) -> PointScores:
-    """The score of every point of `clean.ordered(series)`, each from the points up to it."""
+    """Return one score per point of `clean.ordered(series)`, each from the points up to it."""
     seen = _seen(series, baseline, config)
     strength = np.where(seen.before >= config.warmup, seen.trace.ratio * seen.trace.fires, 0.0)
     return PointScores(strength=strength, novelty=_novel(seen, config))

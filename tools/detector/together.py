@@ -65,7 +65,7 @@ class Commotion:
 def together(
     series: Sequence[Series], baseline: Sequence[Series] = (), config: DetectorConfig = DEFAULT
 ) -> list[JointAnomaly]:
-    """Episodes in which many of the series leave their courses at once, with who moved most.
+    """Return the episodes in which many series depart at once, with those that departed most.
 
     `baseline`, of the same names, is learned from first. Cost: about a microsecond a value.
     """

@@ -61,7 +61,8 @@ def posterior(
     history: Sequence[PlaybookOutcome],
     minimum_cases: int,
 ) -> Posterior:
-    """Count the nearest cases that are enough: this component's, its kind's, then the fault's.
+    """Count successes in the nearest past cases that are enough: of this component, of its kind,
+    else of the fault kind.
 
     A Beta(1, 1) prior; see A. Gelman et al., Bayesian Data Analysis, 3rd ed., section 2.1-2.4.
     With fewer than `minimum_cases` of the fault in all, the widest neighbourhood is returned.
@@ -103,7 +104,7 @@ def choose(
     unrunnable: Mapping[str, str] = NOTHING,
     consulted: ProposalContext | None = None,
 ) -> Choice:
-    """A playbook for the first candidate of the ranking, with its parameters; or an abstention.
+    """Choose a playbook with its parameters for the first candidate of `ranking`, or abstain.
 
     `rules`: of the playbooks for this fault kind and component kind whose preconditions hold and
     whose parameters are known, the one with the highest preference, then the lowest risk. `ml`:

@@ -1,4 +1,7 @@
-"""Did it help? Judge fresh series against what was normal and what it was like before the act."""
+"""Did it help? Judge fresh series against what was normal and what it was like before the act.
+
+Why these numbers: docs/decisions/playbooks.md.
+"""
 
 import re
 from collections.abc import Sequence

@@ -27,7 +27,7 @@ from tools.types import Evidence, Owner, Timestamp, Topology
 def rows(
     evidence: Sequence[Evidence], topology: Topology, onset: Timestamp
 ) -> dict[str, FeatureRow]:
-    """All figures of all components that the topology or the evidence names."""
+    """Compute every figure, in [0, 1], of every component in the topology or the evidence."""
     scene = Scene(
         evidence,
         topology,
@@ -185,7 +185,8 @@ def own_time(scene: Scene) -> Figures:
 
 
 def wire(scene: Scene) -> Figures:
-    """Who stands at the end of all edges that lose time on the wire, and of few others.
+    """Score components by the time, in seconds, that is lost on the wire of their call edges. A
+    component stands out if it is an end of most such edges and of few others.
 
     cover = share of all such edges' weight that touches the component; purity = share of its
     measured edges that are such; a single edge counts for its callee first.
@@ -218,7 +219,9 @@ _CALLER_FAILING = 0.3
 
 
 def steps(scene: Scene) -> Figures:
-    """Cut and new steps; who calls a component with a like finding, or that fails, inherits it."""
+    """Score missing and new steps; a component keeps half if one of its callees explains them.
+    Callees explain them by a like finding or by failing calls.
+    """
     failed = {
         Owner.parse(item.subject).caller
         for item in scene.evidence

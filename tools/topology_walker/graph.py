@@ -7,7 +7,7 @@ from tools.types import Topology
 
 
 def callers_of(topology: Topology) -> dict[str, tuple[str, ...]]:
-    """Who calls each component directly, every node named, in declared order."""
+    """Map every component to its direct callers, in declared order."""
     found: dict[str, list[str]] = {name: [] for name in components(topology)}
     for edge in topology.edges:
         if edge.caller != edge.callee and edge.caller not in found[edge.callee]:
@@ -16,7 +16,7 @@ def callers_of(topology: Topology) -> dict[str, tuple[str, ...]]:
 
 
 def callees_of(topology: Topology) -> dict[str, tuple[str, ...]]:
-    """What each component calls directly, every node named, in declared order."""
+    """Map every component to its direct callees, in declared order."""
     found: dict[str, list[str]] = {name: [] for name in components(topology)}
     for edge in topology.edges:
         if edge.caller != edge.callee and edge.callee not in found[edge.caller]:
@@ -25,13 +25,13 @@ def callees_of(topology: Topology) -> dict[str, tuple[str, ...]]:
 
 
 def components(topology: Topology) -> tuple[str, ...]:
-    """All names the topology knows, those that only an edge names included."""
+    """Return all components of the topology, including those that only an edge names."""
     ends = (name for edge in topology.edges for name in (edge.caller, edge.callee))
     return tuple(dict.fromkeys((*topology.nodes, *ends)))
 
 
 def upstream(topology: Topology, component: str) -> tuple[str, ...]:
-    """All that call the component, directly or not, nearest first.
+    """Return the direct and indirect callers of `component`, nearest first.
 
     >>> from tools.types import Edge
     >>> calls = (Edge(caller="web", callee="cart"), Edge(caller="cart", callee="db"))
@@ -42,12 +42,12 @@ def upstream(topology: Topology, component: str) -> tuple[str, ...]:
 
 
 def downstream(topology: Topology, component: str) -> tuple[str, ...]:
-    """All that the component depends on, directly or not, nearest first."""
+    """Return the direct and indirect callees of `component`, nearest first."""
     return _reach(callees_of(topology), component)
 
 
 def blast_radius(topology: Topology, component: str) -> tuple[str, ...]:
-    """The component and all that break with it: itself, then its callers, nearest first."""
+    """Return `component` and all its direct and indirect callers, nearest first."""
     return (component, *upstream(topology, component))
 
 

@@ -56,7 +56,7 @@ def diagnose(state: IncidentState, runtime: Runtime[Deps]) -> DiagnoseUpdate:
 
 
 def wants_more(state: IncidentState, limits: Limits) -> bool:
-    """Whether one more look may decide what this one did not, or was asked for."""
+    """Return whether the graph should look again: too early, undecided, or a look was asked for."""
     if young(state, limits) or _undecided(state, limits):
         return True
     return bool(pending(state)) and state["gathered"].follow_ups < limits.follow_ups
@@ -142,7 +142,7 @@ def _diagnosis_summary(diagnosis: Diagnosis, ranking: Ranking) -> str:
 
 
 def suggest(deps: Deps, incident_id: str) -> None:
-    """A row in the journal per doubt, for people to act on; the grouping stays the rules'."""
+    """Ask the model about uncertain pairs of this incident and journal its answers; groups stay."""
     if deps.model is None or deps.doubts is None:
         return
     for doubt in deps.doubts.take(incident_id):

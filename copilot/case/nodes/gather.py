@@ -38,7 +38,7 @@ def gather(state: IncidentState, runtime: Runtime[Deps]) -> GatherUpdate:
 
 
 def young(state: IncidentState, limits: Limits) -> bool:
-    """Whether the last look was taken too soon after the first alert to rest a plan on it."""
+    """Return whether the last look came before `settle_s` had passed: too soon to plan on."""
     seen = state.get("gathered", GatherProgress())
     return 0 < seen.until < _settled(state, limits)
 
@@ -123,7 +123,7 @@ OWN_CHANGE_SLACK_S = 5.0
 def without_own_changes(
     changes: Sequence[Change], store: Store, window: Window
 ) -> tuple[Change, ...]:
-    """Without those that one of our own steps made: its component, while it ran."""
+    """Return the changes without those that a step of ours made to its component while it ran."""
     ours = _own_steps(store, window)
     return tuple(
         change

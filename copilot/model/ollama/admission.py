@@ -127,18 +127,18 @@ class Breaker:
                 self._pause_s = min(2 * self._pause_s, SLOWEST_LOOK_S)
 
     def trip(self, problem: str) -> None:
-        """Open at once: it is known not to be there."""
+        """Open at once, for a server that is known to be away."""
         with self._lock:
             self._look_at, self._problem = self._now() + self._cool_down_s, problem
 
     def back(self) -> None:
-        """Close, on trial: it is there, and has yet to answer."""
+        """Close on trial: the server is there and has yet to answer."""
         with self._lock:
             self._failures = min(self._failures, self._most - 1)
             self._look_at, self._problem = None, ""
 
     def succeeded(self) -> None:
-        """Close, and count anew."""
+        """Close, and forget the failures and the longer pauses."""
         with self._lock:
             self._failures, self._look_at, self._problem = 0, None, ""
             self._pause_s = self._cool_down_s

@@ -18,7 +18,7 @@ _MILLISECOND = 1e-3
 def edge_findings(
     all_moved: Iterable[SeriesShift], telemetry: Telemetry, onset: Timestamp, config: WalkerConfig
 ) -> list[Finding]:
-    """The strongest finding per edge and name (`wire_latency`, `callee_latency`, …)."""
+    """Return the strongest finding per call edge and name (`wire_latency`, `callee_latency`, …)."""
     window = Window(start=onset, end=max(telemetry.window.end, onset))
     best: dict[tuple[str, str], Finding] = {}
     found = (
@@ -211,7 +211,7 @@ _CALLS = re.compile(r"calls|request")
 
 
 def retry_findings(telemetry: Telemetry, onset: Timestamp) -> list[Finding]:
-    """Edges or components that repeat each call more than once, and twice as often as before.
+    """Return who repeats each call more than once, and twice as often as before.
 
     A counter of repeats often begins with the first one, so no past at all means none.
     """

@@ -46,7 +46,7 @@ MOST_SENTENCES = 8
 def write(
     session: Session, question: str, language: Language, parts: Sequence[AnswerPart], ledger: Ledger
 ) -> tuple[str, str]:
-    """The text of a reply that held, or nothing and why."""
+    """Ask the model for the answer; return its checked text, or nothing and the reason."""
     model = session.model
     assert model is not None
     system = load("chat_write", language).render(most=MOST_SENTENCES, nonce=session.nonce)
@@ -72,7 +72,7 @@ def spoken(reply: NarrativeReply) -> str:
 
 
 def quotable(parts: Sequence[AnswerPart], ledger: Ledger) -> tuple[Evidence, ...]:
-    """What was shown, each item with the sentences it was shown in: those may be quoted, too."""
+    """Return the evidence shown so far, each item with the statements that cite it."""
     sentences: dict[str, list[str]] = {}
     for part in parts:
         for said in part.said:
@@ -86,7 +86,7 @@ def quotable(parts: Sequence[AnswerPart], ledger: Ledger) -> tuple[Evidence, ...
 
 
 def problems(reply: NarrativeReply, known: ClaimScope) -> list[str]:
-    """Everything that is wrong with a reply, in words that help to mend it."""
+    """Return every problem of a reply, worded so that the model can repair it."""
     return [
         f"sentence {number}: {problem}"
         for number, one in enumerate(reply.sentences, start=1)

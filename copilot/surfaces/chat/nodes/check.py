@@ -69,7 +69,7 @@ def _cut(text: str) -> str:
 
 
 def how_answered(session: Session, known: Understanding, *, written: bool, trouble: str) -> str:
-    """By whom, of which moment, and why not by the model."""
+    """Return one line: who wrote the answer, as of when, and why the model was not used."""
     chinese = known.language == "zh"
     at = date_time(session.scope.now)
     if session.model is None:

@@ -66,7 +66,7 @@ MOST_WISHES = 4
 def requested_tools(
     session: Session, question: str, language: Language, parts: Sequence[AnswerPart], ledger: Ledger
 ) -> tuple[list[ToolRequest], str]:
-    """The calls the model asks for, and why it was not understood, if so."""
+    """Ask the model which tools to call next; return the calls, or none and the reason."""
     model = session.model
     assert model is not None
     system = load("chat_tools", language).render(
