@@ -6,6 +6,8 @@ the smallest over j of P(Poisson(n x p_j) >= j), p_j being the j-th smallest tai
 the n signals watched (Berk and Jones, 1979). Metrics of one owner and family are one signal. Real
 series are neither independent nor quiet, so the limit is lowered to what the past itself brought
 together less than once in `FALSE_EVERY_S`. More traffic alone is no fault and is not watched.
+
+Why these numbers: docs/decisions/watch.md.
 """
 
 from bisect import bisect_left, bisect_right

@@ -1,4 +1,8 @@
-"""Store: accepted alerts, incidents, runs, approvals, outbox and journal, on disk before use."""
+"""Store: alerts, incidents, runs, approvals, outbox and journal, on disk before they are used.
+
+`Store` opens one SQLite or PostgreSQL database; its parts take and return values of `types`. It
+stands on the types only.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,12 +28,10 @@ from copilot.store.approvals import (
 from copilot.store.changes import Changes
 from copilot.store.conversations import Conversations, UnknownConversationError
 from copilot.store.database import Database, StoreError
-from copilot.store.halt import Halt, HaltRecord, StoppedError
 from copilot.store.incidents import Incidents, UnknownIncidentError
 from copilot.store.journal import GENESIS, Journal, JournalCheck
-from copilot.store.locks import Locks, TargetBusyError
-from copilot.store.outbox import Outbox, OutboxEntry
-from copilot.store.outcomes import Outcomes
+from copilot.store.locks import Halt, HaltRecord, Locks, StoppedError, TargetBusyError
+from copilot.store.outbox import Outbox, OutboxEntry, Outcomes
 from copilot.store.runs import LeaseLostError, Run, Runs, RunStatus
 from copilot.store.tables import SCHEMA_VERSION, journal_head, metadata, schema
 

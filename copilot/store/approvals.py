@@ -1,4 +1,7 @@
-"""Approvals: a person's answer to one digest, taken once, by compare-and-set."""
+"""Approvals: a person's answer to one digest, taken once, by compare-and-set.
+
+Who may decide: docs/decisions/rights.md.
+"""
 
 from typing import Literal
 
