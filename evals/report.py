@@ -15,25 +15,8 @@ from tools.types import FrozenModel
 EvalArm = Literal["rules", "ml", "llm"]
 
 
-Perturbation = Literal[
-    "none",
-    "no_metrics",
-    "no_logs",
-    "no_traces",
-    "no_changes",
-    "no_topology",
-    "no_alerts",
-    "renamed",
-    "skewed_clocks",
-    "dropped_samples",
-    "irrelevant_deploy",
-    "all",
-]
-"""How the telemetry of recorded incidents is made worse; `all`: each way in turn."""
-
-
 class Options(FrozenModel):
-    """What the command line asked of a suite or benchmark.
+    """What every suite, benchmark and training takes; a suite of more options extends it.
 
     `best_arm`: nobody chose an arm; a suite with a better one than `arm` takes that.
     """
@@ -43,14 +26,7 @@ class Options(FrozenModel):
     best_arm: bool = False
     limit: int | None = Field(default=None, ge=1)
     plot: Path | None = None
-    onset: Literal["oracle", "detected"] = "oracle"
-    split_by: Literal["system", "fault"] = "system"
     seed: int = 0
-    perturb: Perturbation = "none"
-    model_url: str = ""
-    model: str = ""
-    policy: str = ""
-    runs: int = Field(default=1, ge=1)
 
 
 class Table(FrozenModel):

@@ -1,6 +1,5 @@
 """The KPI contest's curves: delay-adjusted F1, and what a person would be woken for."""
 
-import importlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,11 +14,16 @@ from evals.detection import score_kpi as scoring
 from evals.detection.files import KpiCurve, MetricDataError
 from evals.detection.peers import ewma_z, holt_winters
 from evals.detection.score_mts import mean
+from evals.page import pictures
+from evals.page.drawing import Track
 from evals.report import EvalArm, Options, Result, Table, number
 from tools.detector import DetectorConfig, scores
 from tools.types import FloatArray, Series
 
 THRESHOLD = 1.0
+DRAWN = 1500
+"""Points of a curve in its picture."""
+
 PUBLISHED = (
     ("DSPOT, libspot (anchor)", 0.673, None, 0.835, 0.859),
     ("EWMA z (anchor)", 0.620, None, 0.831, 0.770),
@@ -70,8 +74,8 @@ def run(options: Options, progress: Progress) -> Result:
             progress.advance(task)
     ours = outcome[methods[0][0]]
     if options.plot is not None:
-        # matplotlib is an extra: only asked for with --plot.
-        importlib.import_module("evals.plots_metrics").kpi(ours, options.plot)
+        title = "KPI: values around most labels, what is labelled, what is flagged"
+        pictures.save_tracks("kpi", list(map(_track, ours)), "days", options.plot, title)
     figures = {name: _figures(scored) for name, scored in outcome.items()}
     return Result(
         suite="kpi",
@@ -94,6 +98,22 @@ def _score(one: KpiCurve, method: Callable[[KpiCurve], FloatArray]) -> CurveScor
     started = time.perf_counter()
     points = method(one)
     return CurveScore(one, points, time.perf_counter() - started)
+
+
+def _track(one: CurveScore) -> Track:
+    """The stretch around the point with most changes of label near it."""
+    curve, half = one.curve, DRAWN // 2
+    edges = np.flatnonzero(np.diff(curve.labels.astype(np.int8)))
+    near = [np.count_nonzero(np.abs(edges - at) < half) for at in edges]
+    middle = int(edges[int(np.argmax(near))]) if near else len(curve.labels) // 2
+    part = slice(max(0, middle - half), middle + half)
+    days = (curve.times[part] - curve.times[0]) / 86_400.0
+    wrong = [
+        (float(days[first]), float(days[last - 1]))
+        for first, last in scoring.segments(curve.labels[part])
+    ]
+    flagged = days[one.scores[part] >= THRESHOLD].tolist()
+    return Track(curve.name[:16], days, curve.values[part], wrong, flagged)
 
 
 def _figures(scored: Sequence[CurveScore]) -> dict[str, float]:

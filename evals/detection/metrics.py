@@ -1,6 +1,5 @@
 """The Numenta Anomaly Benchmark: our alerts beside published detectors', by its own score."""
 
-import importlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,8 @@ from evals.detection.score_nab import (
     probation,
     swept,
 )
+from evals.page import pictures
+from evals.page.drawing import Track
 from evals.report import EvalArm, Options, Result, Table, number
 from tools.detector import DetectorConfig, scores
 from tools.detector.novelty import lookback
@@ -66,8 +67,10 @@ def run(options: Options, progress: Progress) -> Result:
         scored.append(_score(file, arm))
         progress.advance(task)
     if options.plot is not None:
-        # matplotlib is an extra: only asked for with --plot.
-        importlib.import_module("evals.plots_metrics").nab(scored, options.plot)
+        title = "NAB: values, windows of the answer, alerts at the shipped threshold"
+        pictures.save_tracks(
+            "metrics", list(map(_track, scored)), "days from the first", options.plot, title
+        )
     default = default_threshold(arm)
     summary = _summary([_labelled(one) for one in scored], default)
     return Result(
@@ -101,6 +104,13 @@ def _score(file: NabFile, arm: EvalArm) -> FileScore:
         points = np.where(far, strength, 0.0)
     alerts = np.flatnonzero(points >= default_threshold(arm)).astype(np.float64)
     return FileScore(file, points, alerts, time.perf_counter() - started)
+
+
+def _track(one: FileScore) -> Track:
+    days = (one.file.times - one.file.times[0]) / 86_400.0
+    windows = [(float(days[first]), float(days[last])) for first, last in one.file.windows]
+    alerts = [float(days[at]) for at in one.alerts.astype(np.int64)]
+    return Track(one.file.name, days, one.file.values, windows, alerts)
 
 
 def _labelled(one: FileScore) -> LabelledScores:

@@ -1,7 +1,5 @@
 """What log mining and search cost: beside Drain3 in the same run, and as the log grows."""
 
-import importlib
-import importlib.util
 import random
 import time
 import tracemalloc
@@ -12,6 +10,7 @@ from statistics import median
 from rich.progress import Progress
 
 import copilot
+from evals.logs import peers
 from evals.logs.files import AnnotatedLog, read_logs
 from evals.logs.lines import lines as made_up
 from evals.report import Options, Result, Table, number
@@ -89,10 +88,7 @@ def _varied(logs: Sequence[AnnotatedLog], rng: random.Random, headers: bool) -> 
 
 
 def _peer() -> Callable[[], LineAdder] | None:
-    if importlib.util.find_spec("drain3") is None:
-        return None
-    drain3 = importlib.import_module("evals.logs.peers").Drain3
-    return lambda: drain3().add
+    return (lambda: peers.Drain3().add) if peers.installed() else None
 
 
 def _ours(source: str) -> Callable[[], LineAdder]:
@@ -102,25 +98,25 @@ def _ours(source: str) -> Callable[[], LineAdder]:
 def _mine(source: str, lines: Sequence[str], summary: dict[str, float]) -> tuple[str, ...]:
     peer = _peer()
     speeds: list[float] = []
-    peers: list[float] = []
+    theirs: list[float] = []
     # In turn, so that a busy machine slows both alike; the largest size once.
     for _ in range(_ROUNDS if len(lines) < max(_SIZES) else 1):
         speeds.append(_speed(_ours(source)(), lines))
         if peer is not None:
-            peers.append(_speed(peer(), lines))
-    ours, theirs = median(speeds), median(peers) if peers else None
+            theirs.append(_speed(peer(), lines))
+    ours, peer_speed = median(speeds), median(theirs) if theirs else None
     key = f"{source}.{len(lines)}"
     summary[f"{key}.lines_per_s"] = ours
-    if theirs is not None:
-        summary[f"{key}.drain3_lines_per_s"] = theirs
-        summary[f"{key}.ratio"] = ours / theirs
+    if peer_speed is not None:
+        summary[f"{key}.drain3_lines_per_s"] = peer_speed
+        summary[f"{key}.ratio"] = ours / peer_speed
     templates, megabytes = _memory(source, lines)
     summary[f"{key}.mb"] = megabytes
     return (
         f"{source}, {len(lines):,}",
         number(ours / 1e3, 0),
-        number(theirs / 1e3 if theirs else None, 0),
-        number(ours / theirs if theirs else None, 1),
+        number(peer_speed / 1e3 if peer_speed else None, 0),
+        number(ours / peer_speed if peer_speed else None, 1),
         str(templates),
         number(megabytes, 1),
     )

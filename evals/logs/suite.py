@@ -1,17 +1,18 @@
 """Log parsing on annotated logs: templates from the message and from the raw line."""
 
-import importlib
-import importlib.util
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from pydantic import JsonValue
 from rich.progress import Progress
 
 import copilot
+from evals.logs import peers
 from evals.logs.files import AnnotatedLog, read_logs
 from evals.logs.score import LogScore, mean, normalise, score
+from evals.page import pictures
 from evals.report import EvalArm, Options, Result, Table, number
 from tools.log_retriever import Miner, MinerConfig
 
@@ -48,9 +49,7 @@ def run(options: Options, progress: Progress) -> Result:
             rows.append(_row(log, method, "raw", raw))
             progress.advance(task)
     if options.plot is not None:
-        # matplotlib is an extra: only asked for with --plot.
-        options.plot.mkdir(parents=True, exist_ok=True)
-        importlib.import_module("evals.plots_logs").scores(rows, options.plot / "logs.png")
+        _plot(options.plot, rows)
     return Result(
         suite="logs",
         arm=arm,
@@ -61,6 +60,16 @@ def run(options: Options, progress: Progress) -> Result:
         summary=_summary(rows),
         tables=(*(_table(rows, source) for source in ("content", "raw")), _means(rows)),
     )
+
+
+def _plot(folder: Path, rows: Sequence[LogRow]) -> None:
+    for source, given in (("content", "the message given"), ("raw", "the raw line given")):
+        figures: dict[str, dict[str, float]] = {}
+        for row in rows:
+            if row.source == source:
+                figures.setdefault(row.system, {})[row.method] = row.score.ga
+        title = f"Grouping accuracy, {given}"
+        pictures.save_bars(f"logs-{source}", figures, "GA", folder, title)
 
 
 def _logs(options: Options) -> list[AnnotatedLog]:
@@ -92,10 +101,13 @@ def _methods(arm: EvalArm) -> list[tuple[str, LogParser, LogParser]]:
         (f"ours, {name}", _ours(name, whole_line=False), _ours(name, whole_line=True))
         for name in (arm, other)
     ]
-    if importlib.util.find_spec("drain3") is not None:
-        peer = importlib.import_module("evals.logs.peers").Drain3
-        methods.append(("Drain3", lambda x: peer().templates(x), lambda x: peer().templates(x)))
+    if peers.installed():
+        methods.append(("Drain3", _drain3, _drain3))
     return methods
+
+
+def _drain3(lines: Sequence[str]) -> list[str]:
+    return peers.Drain3().templates(lines)
 
 
 def _ours(arm: EvalArm, whole_line: bool) -> LogParser:

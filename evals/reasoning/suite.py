@@ -4,9 +4,9 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import get_args
+from typing import Literal, get_args
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 from rich.progress import Progress
 
 import copilot
@@ -31,7 +31,20 @@ from knowledge_base import documents
 from tools.types import Window
 
 
-def run(options: Options, progress: Progress) -> Result:
+class ReasoningOptions(Options):
+    """What `reasoning` takes."""
+
+    onset: Literal["oracle", "detected"] = Field(
+        default="oracle", description="Hand the onset over, or detect it."
+    )
+    split_by: Literal["system", "fault"] = Field(default="system", description="Rows of the table.")
+    model_url: str = Field(default="", description="Ollama's address, for the arm llm.")
+    model: str = Field(default="", description="The model's name there, for the arm llm.")
+    policy: str = Field(default="", description="Without a model: one scripted policy, not all.")
+    runs: int = Field(default=1, ge=1, description="How often; the opinion of the majority counts.")
+
+
+def run(options: ReasoningOptions, progress: Progress) -> Result:
     """Every incident without a model, then with each way; then every hostile text."""
     started, asked = time.perf_counter(), _names(options)
     try:
@@ -46,7 +59,7 @@ def run(options: Options, progress: Progress) -> Result:
 
 
 def _ways(
-    asked: Sequence[str], cases: Sequence[BundleCase], options: Options, progress: Progress
+    asked: Sequence[str], cases: Sequence[BundleCase], options: ReasoningOptions, progress: Progress
 ) -> list[ModelScore]:
     """Incident by incident, each by the rules and then each way; its telemetry is let go after."""
     task = progress.add_task("incidents", total=len(cases) * len(asked))
@@ -64,7 +77,7 @@ def _ways(
 class _Bench:
     """One incident: its sources asked once, and how the rules fare on it."""
 
-    def __init__(self, case: BundleCase, memory: Memory, options: Options) -> None:
+    def __init__(self, case: BundleCase, memory: Memory, options: ReasoningOptions) -> None:
         self._case, self._memory, self._options = case, memory, options
         self._bundle = RecordedBundle(case.folder)
         first = page_of(self._bundle, case.answer)
@@ -94,7 +107,7 @@ class _Bench:
         )
 
 
-def _names(options: Options) -> tuple[str, ...]:
+def _names(options: ReasoningOptions) -> tuple[str, ...]:
     if options.model_url:
         return (options.model or "qwen3:30b",)
     known = get_args(StandInName)
@@ -104,7 +117,7 @@ def _names(options: Options) -> tuple[str, ...]:
 
 
 @contextmanager
-def _models(name: str, options: Options) -> Iterator[list[Model]]:
+def _models(name: str, options: ReasoningOptions) -> Iterator[list[Model]]:
     """One model per run; a real one with another seed each time."""
     with ExitStack() as stack:
         if options.model_url:
@@ -116,7 +129,7 @@ def _models(name: str, options: Options) -> Iterator[list[Model]]:
         yield [stack.enter_context(one) for one in opened]
 
 
-def _injections(options: Options, progress: Progress) -> list[InjectionAttempt]:
+def _injections(options: ReasoningOptions, progress: Progress) -> list[InjectionAttempt]:
     """By the model at hand, else by the policy that obeys; skipped where another one was chosen."""
     if options.policy not in ("", "injected"):
         return []
@@ -139,7 +152,7 @@ def _injections(options: Options, progress: Progress) -> list[InjectionAttempt]:
 
 
 def _result(
-    options: Options,
+    options: ReasoningOptions,
     ways: Sequence[ModelScore],
     tried: Sequence[InjectionAttempt],
     found: Detection,

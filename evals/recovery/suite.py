@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 
+from pydantic import Field
 from rich.progress import Progress, TaskID
 
 import copilot
@@ -20,7 +21,14 @@ from tools.types import PlaybookOutcome
 ARMS: tuple[EvalArm, ...] = ("rules", "ml", "llm")
 
 
-def run(options: Options, progress: Progress) -> Result:
+class RecoveryOptions(Options):
+    """What `recovery` takes."""
+
+    model_url: str = Field(default="", description="Ollama's address, for the arm llm.")
+    model: str = Field(default="", description="The model's name there, for the arm llm.")
+
+
+def run(options: RecoveryOptions, progress: Progress) -> Result:
     """Play every case with each arm; the summary is that of the asked one, rules by default."""
     who = AnsweringModel(options.model_url, options.model)
     started = time.perf_counter()

@@ -17,8 +17,7 @@ from evals.localization.look import locate_bundle
 from evals.localization.peers import PEERS
 from evals.localization.perturb import anonymous, perturb
 from evals.localization.robustness import robustness_table
-from evals.localization.suite import score_set
-from evals.report import Options
+from evals.localization.suite import IncidentOptions, score_set
 from evals.simulator import shipped_bundles
 from tools.types import Alert, Change, Edge, LogLine, Series, Span, Telemetry, Topology, Window
 
@@ -194,7 +193,7 @@ def test_fault_names_of_data_sets_are_ours(fault: str, released: bool, kinds: se
 def test_the_shipped_simulated_incidents_are_located() -> None:
     cases = read(shipped_bundles())
     detected = {"shipped": with_history(cases, by_watch())}
-    result = score_set(Options(), cases, Progress(disable=True), "demo", detected)
+    result = score_set(IncidentOptions(), cases, Progress(disable=True), "demo", detected)
     assert result.summary["mean.ac1"] == 1.0
     assert differences(result) == []
     # One of the three is a leak, which leaves its band two samples after it begins.
