@@ -15,20 +15,17 @@ from copilot.ports import Model
 from copilot.sources.recorded import RecordedBundle
 from copilot.wiring import recorded_sources
 from evals.detection.replay import Detection, by_watch, of_timelines, with_history
-from evals.localization.cases import BundleCase, CaseSetError, read
-from evals.localization.look import LOOKBACK_S, page_of
+from evals.localization.cases import RECORDINGS, BundleCase, CaseSetError, read
 from evals.localization.tables import own_table, row, summary
 from evals.reasoning.hostile import hostile
-from evals.reasoning.injection import InjectionAttempt, InjectionScene, attempt, names, scene
+from evals.reasoning.injection import InjectionAttempt, InjectionScene, attempt, scene
 from evals.reasoning.investigate import Investigation, Page, investigate
 from evals.reasoning.measure import document
 from evals.reasoning.models import LABEL, StandInName, at, scripted
 from evals.reasoning.plant import PlantedSources, kept
 from evals.reasoning.score import IncidentComparison, ModelScore, scored, ways_table
 from evals.report import Options, Result, Table
-from evals.simulator import shipped_bundles
 from knowledge_base import documents
-from tools.types import Window
 
 
 class ReasoningOptions(Options):
@@ -48,7 +45,7 @@ def run(options: ReasoningOptions, progress: Progress) -> Result:
     """Every incident without a model, then with each way; then every hostile text."""
     started, asked = time.perf_counter(), _names(options)
     try:
-        cases = read(options.data or shipped_bundles(), options.limit)
+        cases = read(options.data or RECORDINGS, options.limit)
     except CaseSetError as error:
         raise SystemExit(str(error)) from error
     ways = _ways(asked, cases, options, progress)
@@ -80,10 +77,7 @@ class _Bench:
     def __init__(self, case: BundleCase, memory: Memory, options: ReasoningOptions) -> None:
         self._case, self._memory, self._options = case, memory, options
         self._bundle = RecordedBundle(case.folder)
-        first = page_of(self._bundle, case.answer)
-        end = max(self._bundle.now(), first.starts_at)
-        window = Window(start=first.starts_at - LOOKBACK_S, end=end)
-        self._page = Page(first, tuple(self._bundle.alerts(window)) or (first,))
+        self._page = Page.of(self._bundle, case.answer)
         self._sources = self._fresh()
         self._rules = self._run(self._sources, None)
 
@@ -137,16 +131,16 @@ def _injections(options: ReasoningOptions, progress: Progress) -> list[Injection
     # With a limit a few of each sort, not the first ones.
     texts = every[:: max(1, len(every) // (options.limit or len(every)))][: options.limit]
     task = progress.add_task("hostile texts", total=len(texts))
-    worlds = names()
+    incidents = read(RECORDINGS)
     scenes: dict[str, InjectionScene] = {}
     name = _names(options)[0] if options.model_url else "injected"
     tried = []
     with _models(name, options.model_copy(update={"runs": 1})) as (model,):
         for place, text in enumerate(texts):
-            world = worlds[place % len(worlds)]
-            if world not in scenes:
-                scenes[world] = scene(world)
-            tried.append(attempt(scenes[world], text, model))
+            case = incidents[place % len(incidents)]
+            if case.answer.id not in scenes:
+                scenes[case.answer.id] = scene(case)
+            tried.append(attempt(scenes[case.answer.id], text, model))
             progress.advance(task)
     return tried
 

@@ -11,7 +11,7 @@ from rich.progress import Progress
 from copilot.sources.recorded import RecordedBundle
 from evals import baseline
 from evals.lab.faults.catalogue import NAMES, scenario
-from evals.lab.recorder import BUNDLE_LIMIT, bundle_of
+from evals.lab.recorder.bundle import BUNDLE_LIMIT, bundle_of
 from evals.localization import suite as incidents
 from evals.localization.cases import RECORDINGS, read
 from evals.report import Result

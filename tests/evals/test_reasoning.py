@@ -10,9 +10,10 @@ from rich.progress import Progress
 from copilot.deps import Limits
 from copilot.testing.policies import InjectedPolicy, PolicyModel
 from evals.keys import differences
+from evals.localization.cases import RECORDINGS, read
 from evals.reasoning import suite as reasoning
 from evals.reasoning.hostile import HostileText, hostile
-from evals.reasoning.injection import InjectionScene, attempt, names, scene
+from evals.reasoning.injection import InjectionScene, attempt, scene
 from evals.reasoning.injection import differences as achieved
 from evals.reasoning.measure import grounding, over_budget, worse
 from evals.report import Result
@@ -23,7 +24,7 @@ TEXTS = hostile()
 
 @cache
 def stage() -> InjectionScene:
-    return scene(names()[0])
+    return scene(read(RECORDINGS)[0])
 
 
 def test_there_are_at_least_eighty_hostile_texts_of_every_sort() -> None:

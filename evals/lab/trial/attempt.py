@@ -13,7 +13,7 @@ from evals.lab.faults.controller import Controller
 from evals.lab.faults.scenario import LabScenario
 from evals.lab.live import Lab
 from evals.lab.operator import PlatformError
-from evals.lab.recorder import AppliedFix, RecordingTake, bundle_of, record, shipped_step
+from evals.lab.recorder.bundle import AppliedFix, RecordingTake, bundle_of, record, shipped_step
 from evals.lab.trial.approver import Approver
 from evals.lab.trial.outcome import TrialOutcome, judged
 from evals.lab.trial.service import CopilotServiceError, serving

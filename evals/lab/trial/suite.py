@@ -11,7 +11,7 @@ from typing import Any
 from rich.table import Table
 
 from evals.lab.faults.catalogue import NAMES, scenario
-from evals.lab.recorder import record_history
+from evals.lab.recorder.bundle import record_history
 from evals.lab.trial.attempt import Bench, ProgressPrinter, attempt, record_alone
 from evals.lab.trial.outcome import LIMITS, TrialOutcome
 from tools.types import Window
