@@ -1,6 +1,5 @@
 """Alert clustering on recorded streams: three labelled weeks, security storms, composed events."""
 
-import importlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ from evals.alerts import peers
 from evals.alerts.feed import MethodOutcome, ours
 from evals.alerts.score import NOISE, Clustering, StreamScore, adjusted_rand, score, v_measure
 from evals.alerts.streams import AlertStream, composed, event_labels, storms, weeks
+from evals.page import pictures
 from evals.report import Options, Result, Table, number
 from tools.clusterer import ClustererConfig
 
@@ -83,7 +83,7 @@ def run(options: Options, progress: Progress) -> Result:
         event_rows += [_events(stream, method) for method in _event_methods()]
         progress.advance(task)
     if options.plot is not None:
-        _plot(options.plot, labelled, ClustererConfig(arm=arm))
+        _plot(options.plot, rows)
     return Result(
         suite="alerts",
         arm=arm,
@@ -312,9 +312,8 @@ def _event_table(rows: Sequence[ComposedRow]) -> Table:
     )
 
 
-def _plot(folder: Path, streams: Sequence[AlertStream], config: ClustererConfig) -> None:
-    # matplotlib is an extra: only asked for with --plot.
-    pictures = importlib.import_module("evals.plots_alerts")
-    folder.mkdir(parents=True, exist_ok=True)
-    for stream in streams:
-        pictures.timeline(stream, ours(stream, config), folder / f"alerts_{stream.name}.png")
+def _plot(folder: Path, rows: Sequence[AlertRow]) -> None:
+    figures: dict[str, dict[str, float]] = {}
+    for row in rows:
+        figures.setdefault(row.stream, {})[row.method] = row.score.ari
+    pictures.save_bars("alerts", figures, "ARI", folder, "Agreement with the answer, by stream")

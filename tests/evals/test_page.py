@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from copilot.settings import Settings
 from copilot.surfaces.commands.demo import demo as replay
 from evals.__main__ import app
-from evals.localization import demo
+from evals.localization.suite import IncidentOptions, demo
 from evals.page import jobs, tracking, view, whole
 from evals.page.clocks import clocked, share
 from evals.page.difference import differences
@@ -22,7 +22,7 @@ from evals.page.jobs import JobRun, OverviewOptions
 from evals.page.page import brief_markup
 from evals.page.pictures import selected
 from evals.page.stages import headline, lines
-from evals.report import Options, Result, Table
+from evals.report import Result, Table
 from prompts import load
 from tests.evals import chromium
 
@@ -279,7 +279,7 @@ def test_the_page_has_a_picture_of_the_incident(page: Path) -> None:
 
 def test_pictures_are_also_written_as_files_that_stand_alone(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    demo.run(Options(limit=1, plot=tmp_path), Progress(disable=True))
+    demo(IncidentOptions(limit=1, plot=tmp_path), Progress(disable=True))
     (picture,) = tmp_path.glob("demo_lab-*.svg")
     text = picture.read_text(encoding="utf-8")
     assert ElementTree.fromstring(text).tag == "{http://www.w3.org/2000/svg}svg"
