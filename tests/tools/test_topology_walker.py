@@ -12,6 +12,7 @@ from tests.tools.stepped_series import END, ONSET, TIMES, series
 from tools.evidence import number
 from tools.topology_walker import observe, rank
 from tools.types import (
+    RECORDED,
     Alert,
     Change,
     Edge,
@@ -275,6 +276,7 @@ def test_scored_alerts_alone_are_enough() -> None:
             service=service,
             starts_at=ONSET + i,
             labels={"kind": "metric", "signal": "cpu_usage", "instance": f"{service}-{i}"},
+            source=RECORDED,
             value=score,
         )
 

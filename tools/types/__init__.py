@@ -78,6 +78,7 @@ from tools.types.playbook import (
 )
 from tools.types.telemetry import (
     ENTRY,
+    RECORDED,
     Alert,
     AlertStatus,
     Change,
@@ -97,6 +98,7 @@ from tools.types.telemetry import (
 
 __all__ = [
     "ENTRY",
+    "RECORDED",
     "Alert",
     "AlertGroup",
     "AlertStatus",
