@@ -286,6 +286,26 @@ def test_scored_alerts_alone_are_enough() -> None:
     assert (first.component, first.instance, first.fault_kind) == ("db", "db-1", "cpu_saturation")
 
 
+def test_labels_kind_and_signal_of_an_ordinary_alert_say_nothing() -> None:
+    """As cert-manager's and Flux's alerts carry them: only rows of a recording have columns."""
+
+    def told(labels: dict[str, str]) -> Ranking:
+        alert = Alert(
+            fingerprint="a",
+            name="CertificateExpired",
+            service="cart",
+            severity="critical",
+            starts_at=ONSET + 5,
+            labels={"alertname": "CertificateExpired", "service": "cart", **labels},
+            source="alertmanager",
+        )
+        return located(world(series("cart", "error_pct", 0.1, 40.0), alerts=(alert,)))
+
+    plain = told({})
+    assert plain.candidates[0].component == "cart"
+    assert told({"kind": "Certificate", "signal": "x"}) == plain
+
+
 def test_cluster_findings_are_weighed_like_any_other() -> None:
     window = Window(start=ONSET, end=END)
     finding = Finding(

@@ -49,7 +49,7 @@ _MARKS: tuple[tuple[str, Messenger], ...] = (
         Messenger("windows-exporter", MessengerKind.MACHINE),
     ),
     (r".*cadvisor.*|integrations/docker", Messenger("cAdvisor", MessengerKind.KUBELET)),
-    (r"(.*-)?kubelet|kubernetes-nodes", Messenger("kubelet", MessengerKind.KUBELET)),
+    (r"(.*-)?kubelet(-.*)?|kubernetes-nodes", Messenger("kubelet", MessengerKind.KUBELET)),
     (
         r".*black-?box.*|probe/.*|synthetic.*|(.*[-_])?(icmp|ping|probes?)([-_].*)?",
         Messenger("blackbox-exporter", MessengerKind.PROBE),

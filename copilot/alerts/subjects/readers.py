@@ -142,7 +142,7 @@ def kind_of_words(given: LabelSet) -> SubjectKind | None:
 
 
 def _pod(given: LabelSet, name: str) -> NamedThing | None:
-    if given.is_messenger(name) or (given.told_kind in _ELSEWHERE and not given.rule.telling):
+    if given.is_messenger(name) or _is_elsewhere(given):
         return None
     text = given.own[name]
     owner = workload(text, given.own.get("node", ""))
@@ -152,6 +152,11 @@ def _pod(given: LabelSet, name: str) -> NamedThing | None:
     return NamedThing("pod" if owner == text else "workload", owner, given.namespace)
 
 
+def _is_elsewhere(given: LabelSet) -> bool:
+    """Whether pod, service and container are those of who told about something else."""
+    return given.told_kind in _ELSEWHERE and not given.rule.telling
+
+
 def _is_named_after(owner: str, service: str) -> bool:
     """Whether a workload's name is its service's with a role or an operator's prefix added."""
     return bool(service) and (owner.startswith(f"{service}-") or owner.endswith(f"-{service}"))
@@ -159,14 +164,14 @@ def _is_named_after(owner: str, service: str) -> bool:
 
 def _container(given: LabelSet, name: str) -> NamedThing | None:
     text = given.own[name]
-    elsewhere = given.told_kind in _ELSEWHERE or _told_from_a_pod(given)
-    if given.is_messenger(name) or elsewhere or text in _PLAIN_CONTAINERS:
+    told_from_elsewhere = _is_elsewhere(given) or _told_from_a_pod(given)
+    if given.is_messenger(name) or told_from_elsewhere or text in _PLAIN_CONTAINERS:
         return None
     return NamedThing("container", text, given.namespace)
 
 
 def _service(given: LabelSet, name: str) -> NamedThing | None:
-    if given.is_messenger(name) or (given.told_kind in _ELSEWHERE and not given.rule.telling):
+    if given.is_messenger(name) or _is_elsewhere(given):
         return None
     text = given.own[name]
     return NamedThing("service", *(cluster_name(text) or (text, given.namespace)))

@@ -18,6 +18,7 @@ from tools.types import FrozenModel, Subject, SubjectKind
 
 _SHOWN = 200
 _WITHOUT_NAMESPACE: frozenset[SubjectKind] = frozenset({"node", "host", "cluster", "namespace"})
+_SCOPES: frozenset[SubjectKind] = frozenset({"cluster", "namespace"})
 _COMPONENTS: frozenset[SubjectKind] = frozenset({"service", "workload", "container", "pod"})
 # Their metrics carry a label `cluster` of their own; one node is asked for all of it.
 _CLUSTERED = frozenset({"elasticsearch", "opensearch", "ceph"})
@@ -55,9 +56,10 @@ def read(
     told_by = "" if given.told is None else sanitize(given.told.name, _SHOWN)
     why, thing = _named(given, annotations, known)
     shown = "" if thing is None else sanitize(thing.name, _SHOWN)
+    nobody = thing is None or not shown or thing.kind in _SCOPES
+    if nobody and labels.get("severity") == "none" and "inhibitor" not in rule.words:
+        return SubjectReading(why="severity none, and no subject: a heartbeat", heartbeat=True)
     if thing is None or not shown:
-        if labels.get("severity") == "none" and "inhibitor" not in rule.words:
-            return SubjectReading(why="severity none, and no subject: a heartbeat", heartbeat=True)
         return SubjectReading(told_by=told_by, why=_because("no label names a subject", told_by))
     subject = Subject(
         kind=thing.kind,
