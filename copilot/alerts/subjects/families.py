@@ -102,7 +102,7 @@ FAMILIES: tuple[LabelFamily, ...] = (
         "a provider names its resource by an id; everything else is the collector's",
     ),
     LabelFamily(
-        "part",
+        "process",
         "service",
         "cephdaemon osd groupname proxy backend backendname listener connector unit qmgr",
         "one process, backend or daemon of what the messenger tells about",
@@ -172,8 +172,8 @@ FAMILIES: tuple[LabelFamily, ...] = (
     LabelFamily(
         "host",
         "host",
-        "hostname host agenthostname ident targetident sysname machinename machine computer"
-        " instancename",
+        "hostname host agenthost agenthostname ident targetident sysname machinename machine"
+        " computer instancename",
         "a machine by its own name",
     ),
     LabelFamily(
@@ -209,7 +209,7 @@ FAMILIES: tuple[LabelFamily, ...] = (
     LabelFamily(
         "cluster of a product",
         "cluster",
-        "clustername strimziiocluster escluster targetcluster remotecluster scope set",
+        "clustername clname rsnm strimziiocluster escluster targetcluster remotecluster scope set",
         "the product's own cluster, where no member is named",
     ),
     LabelFamily(
@@ -217,6 +217,13 @@ FAMILIES: tuple[LabelFamily, ...] = (
         "service",
         "",
         "a job named after its software, where no instance is named",
+    ),
+    LabelFamily(
+        "part",
+        "other",
+        "pool bucket site sitename network networkname repository runner tunnel vpn neighbor peer"
+        " table disk",
+        "a part, where the server that has it is not named",
     ),
     LabelFamily(
         "sender",

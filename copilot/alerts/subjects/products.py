@@ -47,6 +47,8 @@ _PRODUCTS = """
     glance proxmox vcenter xenserver kvm libvirt docker containerd crio
     php phpfpm:php-fpm tomcat jetty jboss wildfly puma unicorn uwsgi gunicorn
     cloudflare cloudflared fastly akamai dgraph hazelcast ignite infinispan ovn ovs ovnkube
+    django bigip ibmmq saphana discourse spinnaker syncthing tailscale promscale wireguard nsq iis
+    sealedsecrets:sealed-secrets jira confluence snowflake flagger unifi litellm vllm ollama
     multus machineconfig sriov nginxingress:ingress-nginx awx kubevirt spicedb temporal tetragon
 """
 PRODUCTS = {

@@ -183,7 +183,7 @@ def _node(given: LabelSet, name: str) -> NamedThing | None:
     own_node = given.told_kind is MessengerKind.OBJECTS and "appkubernetesioname" in given.own
     if text in _NO_MACHINES or (own_node and "node" not in given.rule.words):
         return None
-    return _address("host" if "@" in text else "node", given, host(text))
+    return _address("host" if "@" in text else "node", given, host(text) or text)
 
 
 def _host(given: LabelSet, name: str) -> NamedThing | None:

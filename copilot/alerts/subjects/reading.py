@@ -160,12 +160,14 @@ def _candidates(given: LabelSet) -> Iterator[tuple[str, NamedThing]]:
 
 def _place(given: LabelSet, name: str, rank: int) -> int:
     """Where a field stands: at its family's place, save where the others decide."""
-    if rank < 0:
-        return _place_of_unlisted(given, name)
+    if rank < 0 or rank == RANK["part"]:
+        place = _place_of_unlisted(given, name)
+        return rank if place == _NOWHERE and rank >= 0 else place
     if name == "service" and not given.scraped_place and not given.rule.machine:
         # No scrape set it: whoever wrote the rule says whom it is about.
         return _FIRST if name not in given.scraped else rank
-    if name == "node" and (given.rule.machine or "node" in given.rule.words):
+    of_machine = given.rule.machine and rank in (RANK["node"], RANK["host"])
+    if of_machine or (name == "node" and "node" in given.rule.words):
         return RANK["pod"] - 1
     if name == "job":
         return _place_of_job(given, rank)
