@@ -16,6 +16,7 @@ from evals.alerts import peers, subjects
 from evals.alerts.feed import MethodOutcome, ours
 from evals.alerts.score import NOISE, Clustering, StreamScore, adjusted_rand, score, v_measure
 from evals.alerts.streams import AlertStream, composed, event_labels, storms, weeks
+from evals.alerts.unrelated import merged_wrongly, unrelated
 from evals.page import pictures
 from evals.report import Options, Result, Table, number
 from tools.clusterer import ClustererConfig
@@ -86,6 +87,8 @@ def run(options: Options, progress: Progress) -> Result:
     for stream in events:
         event_rows += [_events(stream, method) for method in _event_methods()]
         progress.advance(task)
+    apart = unrelated(options.seed)
+    mixed = [(name, _merged(apart, cluster)) for name, cluster in _methods()]
     if options.plot is not None:
         _plot(options.plot, rows)
     return Result(
@@ -104,8 +107,13 @@ def run(options: Options, progress: Progress) -> Result:
             **_summary(rows, storm_rows, f"ours, {arm}"),
             "subjects.right": subjects.share_right(named[_GIVEN]),
             "subjects.rules": subjects.share_right(named[_OWN]),
+            "unrelated.merged_pct": dict(mixed)[f"ours, {arm}"],
         },
-        tables=(*_tables(rows, storm_rows, event_rows), *subjects.tables(named)),
+        tables=(
+            *_tables(rows, storm_rows, event_rows),
+            _unrelated_table(apart, mixed),
+            *subjects.tables(named),
+        ),
     )
 
 
@@ -191,6 +199,18 @@ def _event_methods() -> list[Method]:
         ("time gap 60 s", lambda stream: peers.keep_rule(stream, [], 60.0)),
         ("by service, gap 300 s", lambda stream: peers.keep_rule(stream, ["service"], 300.0)),
     ]
+
+
+def _merged(stream: AlertStream, cluster: Callable[[AlertStream], MethodOutcome]) -> float:
+    return merged_wrongly(stream.truth, cluster(stream).clusters)
+
+
+def _unrelated_table(stream: AlertStream, rows: Sequence[tuple[str, float]]) -> Table:
+    return Table(
+        title=f"{len(stream.alerts)} alerts of unrelated subjects, in handfuls",
+        columns=("method (measured)", "merged wrongly %"),
+        rows=tuple((name, number(merged, 1)) for name, merged in rows),
+    )
 
 
 def _row(stream: AlertStream, method: Method) -> AlertRow:
