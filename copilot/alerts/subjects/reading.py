@@ -1,10 +1,11 @@
 """The one decision what an alert is about, who told it, and why it was read so."""
 
+import re
 from collections.abc import Iterator, Mapping
 
 from copilot.alerts.subjects.families import DESCRIBING, FAMILIES, RANK
 from copilot.alerts.subjects.label_set import LabelSet
-from copilot.alerts.subjects.messengers import MessengerKind, messenger_of, told_about
+from copilot.alerts.subjects.messengers import MessengerKind, messenger, messenger_of, told_about
 from copilot.alerts.subjects.names import alert_name, host, workload
 from copilot.alerts.subjects.readers import (
     NamedThing,
@@ -12,7 +13,6 @@ from copilot.alerts.subjects.readers import (
     kind_of_words,
     named_by,
 )
-from copilot.alerts.subjects.written import written_subject
 from tools.log_retriever.sanitize import sanitize
 from tools.types import FrozenModel, Subject, SubjectKind
 
@@ -25,6 +25,34 @@ _CLUSTERED = frozenset({"elasticsearch", "opensearch", "ceph"})
 _ACCOUNTS = frozenset({"accountid", "projectid", "ownerid", "imageid", "uid"})
 _RESOURCE_ENDS = ("id", "identifier", "name", "arn")
 _FIRST, _NOWHERE = -1, -2
+_KINDS_IN_TEXT: dict[str, SubjectKind] = {
+    "pod": "pod",
+    "deployment": "workload",
+    "statefulset": "workload",
+    "daemonset": "workload",
+    "cronjob": "job",
+    "job": "job",
+    "node": "node",
+    "host": "host",
+    "server": "host",
+    "instance": "host",
+    "volume": "volume",
+    "claim": "claim",
+    "pvc": "claim",
+    "queue": "queue",
+    "topic": "topic",
+    "service": "service",
+    "on": "host",
+}
+# A name, not a word: it starts with a letter, and holds a digit, or a namespace before it.
+_NAMED_IN_TEXT = re.compile(
+    rf"\b(?P<kind>{'|'.join(_KINDS_IN_TEXT)})\s+['\"`]?"
+    r"(?:(?P<namespace>[a-z0-9][a-z0-9-]{0,62})/(?P<within>[a-z0-9][a-z0-9.-]{0,252})"
+    r"|(?P<name>(?=[\w.-]*\d)(?=[\w.]*-|\w*\.\w)[A-Za-z][\w.-]{1,252}))",
+    re.IGNORECASE,
+)
+_TEXTS = ("description", "message", "summary", "title")
+_READ = 400
 
 
 class SubjectReading(FrozenModel):
@@ -110,8 +138,8 @@ def _named_below_labels(
     about = _exporter_is_for(given)
     if about is not None:
         return about
-    written = written_subject(annotations)
-    if written is not None:
+    written = _written_subject(annotations)
+    if written is not None and written[1].name != given.own.get("cluster"):
         annotation, subject = written
         namespace = subject.namespace or given.namespace
         return f"annotation {annotation}", NamedThing(subject.kind, subject.name, namespace)
@@ -123,6 +151,17 @@ def _named_below_labels(
         if "cluster" in given.own:
             return "label cluster", NamedThing("cluster", given.own["cluster"])
     return "", None
+
+
+def _written_subject(annotations: Mapping[str, str]) -> tuple[str, Subject] | None:
+    """The annotation that names it, and what it names; None where no text does."""
+    for annotation in _TEXTS:
+        matched = _NAMED_IN_TEXT.search(annotations.get(annotation, "")[:_READ])
+        name = (matched["within"] or matched["name"]).rstrip(".-") if matched else ""
+        if matched and messenger(name) is None:
+            kind = _KINDS_IN_TEXT[matched["kind"].lower()]
+            return annotation, Subject(kind=kind, name=name, namespace=matched["namespace"] or "")
+    return None
 
 
 def _exporter_is_for(given: LabelSet) -> tuple[str, NamedThing] | None:
