@@ -9,10 +9,12 @@ import uvicorn
 from rich.console import Console
 
 from copilot import wiring
+from copilot.alerts.formats import mapped
 from copilot.settings import Settings, SettingsError
 from copilot.surfaces.commands.chat_wiring import build_chat_service
 from copilot.surfaces.service import create_app
 from copilot.surfaces.service.pull import pulled
+from copilot.surfaces.service.subscriptions import SubscriptionDesk
 
 SWITCH_S = 0.001
 """How long a busy thread keeps the interpreter from the others: an answer waits for it at every
@@ -27,6 +29,7 @@ STOP_S = 10
 
 def serve(settings: Settings) -> int:
     """Listen, work, and stop cleanly on SIGINT or SIGTERM."""
+    mappings = mapped.read(settings.alert_mappings_file)
     with _listening(settings) as listener:
         host, port = listener.getsockname()[:2]
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -37,7 +40,8 @@ def serve(settings: Settings) -> int:
             engine.start()
             Console(stderr=True, markup=False, highlight=False).print(
                 f"copilot listens at {address}\n"
-                f"alerts: POST {address}/api/v2/alerts or {address}/webhooks/alertmanager\n"
+                f"alerts: POST {address}/api/v2/alerts, {address}/webhooks/auto or one "
+                f"of docs/alert-formats.md\n"
                 f"telemetry: POST {address}/v1/traces, {address}/v1/logs, "
                 f"{address}/v1/metrics, {address}/changes\n"
                 f"incidents: GET {address}/incidents\n"
@@ -51,6 +55,8 @@ def serve(settings: Settings) -> int:
                     received=received,
                     desk=build_chat_service(settings, engine.deps),
                     origins=settings.chat_origins,
+                    mappings=mappings,
+                    subscriptions=SubscriptionDesk(settings.sns_confirm_hosts),
                 )
                 config = uvicorn.Config(
                     app, log_level="warning", timeout_graceful_shutdown=STOP_S, access_log=False
