@@ -46,13 +46,14 @@ def test_every_shape_has_an_episode_and_is_told_by_its_own_mark() -> None:
 
 
 def test_two_objects_of_one_rule_are_two_alerts() -> None:
-    for case, changes in {
+    others: dict[str, dict[str, Any]] = {
         "datadog": {"alert_scope": "host:web-4", "aggreg_key": "77aa"},
         "aliyun": {"dimensions": "{instanceId=rm-2, userId=7}"},
         "tencent": {"alarmObjInfo.dimensions": {"unInstanceId": "ins-2"}},
         "zabbix": {"trigger_id": "56"},
         "huawei by a template": {"resourceId": "r-2"},
-    }.items():
+    }
+    for case, changes in others.items():
         episode = EPISODES[case]
         other = one(changed(episode.firing, changes), episode.route)
         assert one(episode.firing, episode.route).fingerprint != other.fingerprint, case
