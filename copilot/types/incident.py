@@ -122,7 +122,7 @@ class Incident(FrozenModel):
     services: tuple[str, ...] = ()
     opened_at: Timestamp
     updated_at: Timestamp
-    origin: str = ""  # folder of the recording it was investigated in; empty: live
+    origin: str = ""  # folder of the recording, or file:<digest>, its alerts came from; empty: live
     clocks: Clocks = Clocks()
     brief: dict[str, str] = Field(default_factory=dict)  # language -> text
     evidence: tuple[Evidence, ...] = ()
