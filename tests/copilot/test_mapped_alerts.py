@@ -1,12 +1,13 @@
 """Alerts of senders without a format of their own: read by a mapping that an operator declared."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from copilot.alerts.formats import PayloadError, parse_mapped
+from copilot.alerts.formats import ALIASES, KINDS, PayloadError, mapped, parse_mapped
 from copilot.alerts.formats.mapped import AlertMapping, MappingsFileError, read
 
 NOW = 1_790_000_000.0
@@ -131,3 +132,20 @@ def test_a_wrong_file_is_refused_at_its_key(tmp_path: Path, case: str) -> None:
 
 def test_without_a_file_there_is_no_mapping() -> None:
     assert read(None).mapping == ()
+
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "alert-formats.md"
+
+
+def test_the_mapping_of_the_page_is_the_one_of_the_module_and_is_read(tmp_path: Path) -> None:
+    (shown,) = re.findall(r"```toml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert shown.strip() in (mapped.__doc__ or "")
+    file = tmp_path / "mappings.toml"
+    file.write_text(shown, encoding="utf-8")
+    assert [one.name for one in read(file).mapping] == ["backups"]
+
+
+def test_every_route_stands_in_the_page() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    routes = {kind for kind in KINDS if kind != "alertmanager_v2"} | set(ALIASES)
+    assert {route for route in routes if f"`{route}`" not in page} <= {"auto"}
