@@ -64,10 +64,6 @@ RECORDED_AS = {"metrics": "metrics", "logs": "logs", "traces": "spans", "changes
 """What a bundle calls the recordings of our sources."""
 
 
-FILE = "file:"
-"""How the origin of an incident begins whose alerts came in a file, and not from a recording."""
-
-
 def recorded_sources(bundle: RecordedBundle) -> Sources:
     """A recorded incident as every source it recorded; the others are not configured."""
     full = Sources(metrics=bundle, logs=bundle, traces=bundle, graph=bundle, changes=bundle)
@@ -352,9 +348,9 @@ def store(settings: Settings) -> Iterator[Store]:
 
 def recorded_in(incident: Incident | None) -> tuple[Sources, Clock] | None:
     """An incident that came from a recording is looked at in that recording again."""
-    if incident is None or not incident.origin or incident.origin.startswith(FILE):
+    if incident is None or not incident.recording:
         return None
-    bundle = RecordedBundle(Path(incident.origin))
+    bundle = RecordedBundle(Path(incident.recording))
     return recorded_sources(bundle), bundle
 
 

@@ -11,8 +11,8 @@ from evals.house.way import way
 ROOT = Path(__file__).parent.parent
 
 MOST = {
-    "lines.tools+copilot": 46_100,
-    "modules.one_importer": 200,
+    "lines.tools+copilot": 49_600,
+    "modules.one_importer": 214,
     "homonyms": 0,
     "participles": 0,
     "imports_in_functions": 8,

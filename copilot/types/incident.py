@@ -112,6 +112,10 @@ class FollowUp(FrozenModel):
     component: str = ""
 
 
+FILE = "file:"
+"""How the origin of an incident begins whose alerts came in a file, and not from a recording."""
+
+
 class Incident(FrozenModel):
     """What is known of one incident; nodes publish it piece by piece through the store."""
 
@@ -122,7 +126,7 @@ class Incident(FrozenModel):
     services: tuple[str, ...] = ()
     opened_at: Timestamp
     updated_at: Timestamp
-    origin: str = ""  # folder of the recording, or file:<digest>, its alerts came from; empty: live
+    origin: str = ""  # folder of a recording, or file:<digest>, of its alerts; empty: live
     clocks: Clocks = Clocks()
     brief: dict[str, str] = Field(default_factory=dict)  # language -> text
     evidence: tuple[Evidence, ...] = ()
@@ -135,6 +139,11 @@ class Incident(FrozenModel):
     results: tuple[StepResult, ...] = ()
     verdict: VerificationOutcome | None = None
     report: dict[str, str] = Field(default_factory=dict)  # language -> Markdown
+
+    @property
+    def recording(self) -> str:
+        """The folder it is looked at in again; empty where its alerts came in a file or live."""
+        return "" if self.origin.startswith(FILE) else self.origin
 
 
 class Event(FrozenModel):

@@ -52,8 +52,8 @@ def alerts_severities(settings: Settings) -> int:
     """Print which words mean which severity and which state, and the senders' own scales."""
     console = Console()
     severity, state, words = _WORDS[settings.language]
-    console.print(_words(severity, words, {str(name): said for name, said in vocabulary.SEVERITIES.items()}))
-    console.print(_words(state, words, {str(name): said for name, said in vocabulary.STATES.items()}))
+    for title, table in ((severity, vocabulary.SEVERITIES), (state, vocabulary.STATES)):
+        console.print(_words(title, words, {str(name): said for name, said in table.items()}))
     own = {
         severity: vocabulary.SENDER_SEVERITIES,
         state: vocabulary.SENDER_STATES,

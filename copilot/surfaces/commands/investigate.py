@@ -22,7 +22,7 @@ from copilot.sources.recorded import RecordedBundle
 from copilot.sources.watch import own_alert
 from copilot.surfaces.commands import screen
 from copilot.surfaces.commands.alerts import content_of
-from copilot.types.incident import Incident
+from copilot.types.incident import FILE, Incident
 from tools.types import Alert, Timestamp, Window
 
 ORIGIN = "copilot_origin"
@@ -107,7 +107,7 @@ def _origin(what: Path) -> AlertOrigin:
     if not what.exists() and str(what) != "-":
         raise SettingsError(f"{str(what)!r} does not exist; name a bundle folder or a JSON file")
     content = content_of(what)
-    return AlertOrigin(f"{wiring.FILE}{hashlib.sha256(content).hexdigest()[:16]}", content=content)
+    return AlertOrigin(f"{FILE}{hashlib.sha256(content).hexdigest()[:16]}", content=content)
 
 
 def _at_first_alert(folder: Path) -> RecordedBundle:
