@@ -293,6 +293,15 @@ class Settings(BaseSettings):
         default=None,
         description="TOML file of maintenance windows and inhibitions of alerts, read at start.",
     )
+    alert_mappings_file: Path | None = Field(
+        default=None,
+        description="TOML file of mappings for alerts of senders that have no format of their own.",
+    )
+    sns_confirm_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="Hosts that may be asked to confirm a subscription of Amazon SNS or Huawei "
+        'SMN, as a JSON list (["sns.eu-west-1.amazonaws.com"]); empty: none is.',
+    )
     runners_file: Path | None = Field(
         default=None,
         description="TOML file of what steps may really touch; without it every step is a dry run.",

@@ -332,9 +332,9 @@ def store(settings: Settings) -> Iterator[Store]:
 
 def recorded_in(incident: Incident | None) -> tuple[Sources, Clock] | None:
     """An incident that came from a recording is looked at in that recording again."""
-    if incident is None or not incident.origin:
+    if incident is None or not incident.recording:
         return None
-    bundle = RecordedBundle(Path(incident.origin))
+    bundle = RecordedBundle(Path(incident.recording))
     return recorded_sources(bundle), bundle
 
 
@@ -350,11 +350,13 @@ def engine(
     wall: Clock | None = None,
     lasting: bool = False,
     received: ReceivedTelemetry | None = None,
+    origin: str = "",
 ) -> Iterator[Engine]:
     """An engine over the data folder, which it owns until it is done; not started.
 
     `clock` is the time of the telemetry, `wall` that of processes: leases and waiting. One that is
     `lasting` looks again for a model that is away; `received` is what exporters post to a service.
+    Alerts of an `origin` are grouped apart, and what is normal is not learned from them.
     """
     wall = wall or SystemClock()
     with (
@@ -393,6 +395,7 @@ def engine(
             workers=settings.workers,
             refresh_s=settings.refresh_s,
             watch=_watch(deps.sources, settings),
-            memory=home / "noise.json",
+            memory=None if origin else home / "noise.json",
             judge=deps.doubts,
+            origin=origin,
         )

@@ -14,7 +14,7 @@ from copilot.alerts import maintenance as alerting
 from copilot.case.graph import drawing
 from copilot.hands import declared
 from copilot.settings import Settings
-from copilot.surfaces.cli import app, journal_app, kb_app, playbook_app
+from copilot.surfaces.cli import alerts_app, app, journal_app, kb_app, playbook_app
 from docs.result_tables import TABLES
 from docs.sheets import result
 from evals.house.measures import House
@@ -75,6 +75,7 @@ def cli_page() -> str:
     parts = ["# Commands", "", "Written by `make docs` from `copilot/surfaces/cli.py`.", ""]
     groups = (
         ("copilot", app),
+        ("copilot alerts", alerts_app),
         ("copilot journal", journal_app),
         ("copilot kb", kb_app),
         ("copilot playbook", playbook_app),

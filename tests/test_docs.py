@@ -17,7 +17,7 @@ PAGES = [
     *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").glob("**/*.md"))),
 ]
 EVALS = {
-    "run": set(SUITES),
+    "run": {"all", *SUITES},
     "bench": set(BENCHMARKS),
     "train": set(TRAININGS),
     "lab": {one.name or one.callback.__name__ for one in lab.registered_commands if one.callback},

@@ -44,7 +44,11 @@ class IntakeResult:
 
 
 class Intake:
-    """Decides on accepted alerts, one batch at a time; its memory is rebuilt from the store."""
+    """Decides on accepted alerts, one batch at a time; its memory is rebuilt from the store.
+
+    Alerts of one `origin` (a file, a recording; empty: what is sent to us) are grouped apart: they
+    join no incident of another, and end none.
+    """
 
     def __init__(
         self,
@@ -55,7 +59,9 @@ class Intake:
         memory: Path | None = None,
         judge: TieBreaker | None = None,
         announced: MaintenanceSchedule | None = None,
+        origin: str = "",
     ) -> None:
+        self._origin = origin
         self._announced = announced or MaintenanceSchedule()
         self._store = store
         self._judge = judge
@@ -197,6 +203,7 @@ class Intake:
                 opened_at=now,
                 updated_at=now,
                 clocks=Clocks(detected=now),
+                origin=self._origin,
             )
         )
         self._store.journal.append(
@@ -277,6 +284,7 @@ class Intake:
             [
                 (alert, incident.id)
                 for incident in (*over, *reversed(self._store.incidents.active()))
+                if incident.origin == self._origin
                 for alert in self._store.alerts.of(incident.id)
             ],
             closed=[incident.id for incident in over],

@@ -81,6 +81,7 @@ class Engine:
         watch: Watch | None = None,
         memory: Path | None = None,
         judge: TieBreaker | None = None,
+        origin: str = "",
     ) -> None:
         self.deps = deps
         self.store = deps.store
@@ -92,7 +93,14 @@ class Engine:
         self._watch = watch
         self._blind = ""
         self._intake = Intake(
-            deps.store, deps.clock, deps.sources.topology(), new_id, memory, judge, deps.announced
+            deps.store,
+            deps.clock,
+            deps.sources.topology(),
+            new_id,
+            memory,
+            judge,
+            deps.announced,
+            origin,
         )
         self._intake_lock = threading.Lock()
         self._stopping = threading.Event()

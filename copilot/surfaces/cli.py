@@ -27,6 +27,8 @@ kb_app = typer.Typer(no_args_is_help=True, help="Search and keep runbooks and po
 app.add_typer(kb_app, name="kb")
 playbook_app = typer.Typer(no_args_is_help=True, help="Look at playbooks, and run one by hand.")
 app.add_typer(playbook_app, name="playbook")
+alerts_app = typer.Typer(no_args_is_help=True, help="See how alerts are read; nothing is kept.")
+app.add_typer(alerts_app, name="alerts")
 
 DocumentKind = Literal["runbook", "postmortem", "note"]
 Lang = Annotated[Language | None, typer.Option("--lang", help="Language of the answer.")]
@@ -131,9 +133,7 @@ def incidents(
 @app.command()
 def chat(
     context: typer.Context,
-    incident: Annotated[
-        str, typer.Argument(help="Which incident; empty: the newest open one.")
-    ] = "",
+    incident: Annotated[str, typer.Argument(help="An incident; empty: the newest open one.")] = "",
     once: Annotated[str, typer.Option("--once", help="Answer this one question and leave.")] = "",
     conversation: Annotated[str, typer.Option(help="Go on with a conversation, by its id.")] = "",
     lang: Lang = None,
@@ -218,9 +218,7 @@ def journal_verify(context: typer.Context) -> None:
 @journal_app.command("export")
 def journal_export(
     context: typer.Context,
-    path: Annotated[Path | None, typer.Argument(help="File to write; empty: standard output.")] = (
-        None
-    ),
+    path: Annotated[Path | None, typer.Argument(help="File; empty: standard output.")] = None,
 ) -> None:
     """Write the journal as JSON lines."""
     _call(context, "journal_export", path=path)
@@ -374,6 +372,26 @@ def kb_remove(
 ) -> None:
     """Take an added document out again; shipped ones stay."""
     _call(context, "kb_remove", document=document)
+
+
+@alerts_app.command("explain")
+def alerts_explain(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="Webhook body or dump (JSON); -: standard input.")],
+    kind: Annotated[
+        str, typer.Option("--format", help="Sender, as its route names it; empty: recognised.")
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    lang: Lang = None,
+) -> None:
+    """Print sender, state, severity, subject and times of each alert, and why."""
+    _call(context, "alerts_explain", file=file, kind=kind, as_json=as_json, lang=lang)
+
+
+@alerts_app.command("severities")
+def alerts_severities(context: typer.Context, lang: Lang = None) -> None:
+    """Print which words of which sender mean which severity and which state."""
+    _call(context, "alerts_severities", lang=lang)
 
 
 def main() -> None:

@@ -119,6 +119,10 @@ class FollowUp(FrozenModel):
     component: str = ""
 
 
+FILE = "file:"
+"""How the origin of an incident begins whose alerts came in a file, and not from a recording."""
+
+
 class Incident(FrozenModel):
     """What is known of one incident; nodes publish it piece by piece through the store."""
 
@@ -129,7 +133,7 @@ class Incident(FrozenModel):
     services: tuple[str, ...] = ()
     opened_at: Timestamp
     updated_at: Timestamp
-    origin: str = ""  # folder of the recording it was investigated in; empty: live
+    origin: str = ""  # folder of a recording, or file:<digest>, of its alerts; empty: live
     clocks: Clocks = Clocks()
     brief: dict[str, str] = Field(default_factory=dict)  # language -> text
     evidence: tuple[Evidence, ...] = ()
@@ -142,6 +146,11 @@ class Incident(FrozenModel):
     results: tuple[StepResult, ...] = ()
     outcome: VerificationOutcome | None = None
     report: dict[str, str] = Field(default_factory=dict)  # language -> Markdown
+
+    @property
+    def recording(self) -> str:
+        """The folder it is looked at in again; empty where its alerts came in a file or live."""
+        return "" if self.origin.startswith(FILE) else self.origin
 
 
 class Event(FrozenModel):

@@ -71,6 +71,14 @@ def test_what_prometheus_posts_is_resolved_once_its_end_is_past(
     assert (alert.status, alert.starts_at, alert.service) == (status, NOW, "cart")
 
 
+def test_an_end_to_come_is_a_lease_and_a_notification_has_none() -> None:
+    posted = one([{"labels": {"alertname": "A"}, "endsAt": "2026-01-01T00:06:00Z"}])
+    ended = one([{"labels": {"alertname": "A"}, "endsAt": "2026-01-01T00:01:00Z"}])
+    assert (posted.status, posted.lease, posted.ends_at) == ("firing", STARTED + 360, None)
+    assert (ended.status, ended.lease, ended.ends_at) == ("resolved", None, STARTED + 60)
+    assert one(alertmanager(endsAt="2026-01-01T00:06:00Z")).lease is None
+
+
 def test_a_grafana_alert_keeps_no_private_labels_and_has_a_value() -> None:
     alert = one(grafana())
     assert alert.labels == {"alertname": "Disk", "app": "db"}

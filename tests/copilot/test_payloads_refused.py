@@ -15,6 +15,7 @@ from copilot.alerts.formats import (
     PayloadKind,
     TooManyAlertsError,
     parse,
+    parse_each,
 )
 from copilot.testing.payloads import alertmanager, cloud_event, grafana, pagerduty
 from tools.types import Alert
@@ -138,7 +139,7 @@ WRONG: dict[str, tuple[PayloadKind, Document, str]] = {
     "generic: labels": (
         "generic", {"alerts": [{"name": "a", "labels": 1}]}, "alerts[0].labels: expected an object"
     ),
-    "generic: a tag": ("generic", {"name": "a", "tags": [1]}, "tags[0]: expected a string"),
+    "generic: a tag": ("generic", {"name": "a", "tags": [1]}, "tags: expected an object, or"),
     "generic: a start": ("generic", {"name": "a", "startsAt": []}, "startsAt: expected a time"),
 }  # fmt: skip
 
@@ -181,7 +182,7 @@ def test_hostile_text_is_capped_and_cleaned_and_never_a_link() -> None:
         )
     )  # fmt: skip
     assert alert.name == "Disk"
-    assert len(alert.labels) <= 64
+    assert len(alert.labels) <= 100
     assert len(alert.annotations["summary"]) <= 4096
     assert alert.annotations["nul"] == "ab"
     assert alert.generator_url == ""
@@ -274,4 +275,44 @@ def test_of_ten_thousand_labels_those_that_tell_the_alert_are_kept() -> None:
     read = one(alertmanager(labels=crowd | named))
 
     assert (read.name, read.severity, read.service) == ("Down", "critical", "cart")
-    assert len(read.labels) == 64
+    assert len(read.labels) == 100
+    assert read.annotations["copilot_note"] == "100 of 10003 labels are kept"
+
+
+POSTED_WRONG: dict[str, tuple[Document, str]] = {
+    "it ends before it starts": (
+        {
+            "labels": {"a": "b"},
+            "startsAt": "2026-01-01T02:00:00Z",
+            "endsAt": "2026-01-01T01:00:00Z",
+        },
+        "[1].endsAt: expected an end that is not before startsAt, got '2026-01-01T01:00:00Z'",
+    ),
+    "a label without a name": ({"labels": {"": "b"}}, "[1].labels: expected labels whose names"),
+    "a label of a name that is blank": ({"labels": {" ": "b", "c": "d"}}, "[1].labels: expected"),
+    "no labels": ({"annotations": {}}, "[1].labels: expected a value"),
+    "null": (None, "[1]: expected an object"),
+    "labels are null": ({"labels": None}, "[1].labels: expected at least one label"),
+}
+
+
+@pytest.mark.parametrize("case", POSTED_WRONG)
+def test_of_a_posted_batch_the_right_alerts_are_read_and_the_wrong_one_is_named(case: str) -> None:
+    wrong, says = POSTED_WRONG[case]
+    batch = [{"labels": {"alertname": "A"}}, wrong, {"labels": {"alertname": "B"}}]
+
+    alerts, problems = parse_each(json.dumps(batch).encode(), NOW)
+
+    assert [alert.name for alert in alerts] == ["A", "B"]
+    assert [str(problem)[: len(says)] for problem in problems] == [says]
+    with pytest.raises(PayloadError):
+        parse(json.dumps(batch).encode(), "alertmanager_v2", {}, NOW)
+
+
+def test_a_posted_batch_that_is_no_list_is_refused_whole() -> None:
+    with pytest.raises(PayloadError, match="body: expected a list"):
+        parse_each(b"{}", NOW)
+    with pytest.raises(MalformedError):
+        parse_each(b"[", NOW)
+    with pytest.raises(TooManyAlertsError):
+        parse_each(b"[1, 2, 3]", NOW, limit=2)

@@ -6,11 +6,20 @@ Source: prometheus/alertmanager `notify/webhook/webhook.go`, `template/template.
 
 from typing import Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field
 
-from copilot.alerts.formats.errors import PayloadError, from_validation
-from copilot.alerts.formats.fields import Annotations, CleanName, CleanText, Labels, Moment, Payload
+from copilot.alerts.formats.errors import PayloadError
+from copilot.alerts.formats.fields import (
+    Annotations,
+    CleanName,
+    CleanText,
+    Labels,
+    Moment,
+    Payload,
+    as_object,
+)
 from copilot.alerts.formats.normal import normalised
+from copilot.alerts.formats.sender import Sender, has, part, read_as
 from tools.types import Alert, Timestamp
 
 Status = Literal["firing", "resolved"]
@@ -40,28 +49,52 @@ class Notification(Payload):
     alerts: tuple[WebhookAlert, ...]
 
 
-_POSTED = TypeAdapter(list[PostedAlert])
-
-
 def webhook(document: object, now: Timestamp) -> tuple[Alert, ...]:
     """Read a notification of version 4."""
-    try:
-        notification = Notification.model_validate(document)
-    except ValidationError as problem:
-        raise from_validation(problem) from problem
+    notification = read_as(Notification, document)
     return tuple(_notified(alert, notification.status, now) for alert in notification.alerts)
 
 
 def posted(document: object, now: Timestamp) -> tuple[Alert, ...]:
-    """Read what was posted to API v2: no start means now, an end in the past means resolved."""
-    try:
-        alerts = _POSTED.validate_python(document)
-    except ValidationError as problem:
-        raise from_validation(problem) from problem
-    for position, alert in enumerate(alerts):
-        if not alert.labels:
-            raise PayloadError(f"[{position}].labels", "at least one label that is not empty")
-    return tuple(_posted(alert, now) for alert in alerts)
+    """Read what was posted to API v2, or refuse all of it for the first alert that is wrong."""
+    alerts, wrong = posted_each(document, now)
+    if wrong:
+        raise wrong[0]
+    return alerts
+
+
+def posted_each(
+    document: object, now: Timestamp
+) -> tuple[tuple[Alert, ...], tuple[PayloadError, ...]]:
+    """Read what was posted to API v2: the alerts that are right, and what is wrong with others.
+
+    No start means now, an end in the past means resolved, and one to come is a lease: as long as
+    nobody repeats the alert it counts as resolved from then on.
+    """
+    if not isinstance(document, list):
+        raise PayloadError("", "a list", document)
+    alerts: list[Alert] = []
+    wrong: list[PayloadError] = []
+    for position, item in enumerate(document):
+        try:
+            alerts.append(_posted(_checked(item, f"[{position}]"), now))
+        except PayloadError as problem:
+            wrong.append(problem)
+    return tuple(alerts), tuple(wrong)
+
+
+def _checked(item: object, path: str) -> PostedAlert:
+    labels = as_object(part(item, "labels"))
+    if isinstance(labels, dict) and any(not str(name).strip() for name in labels):
+        raise PayloadError(f"{path}.labels", "labels whose names are not empty")
+    alert = read_as(PostedAlert, item, path)
+    if not alert.labels:
+        raise PayloadError(f"{path}.labels", "at least one label that is not empty")
+    began, ended = alert.starts_at, alert.ends_at
+    if began is not None and ended is not None and ended < began:
+        given = part(item, "endsAt")
+        raise PayloadError(f"{path}.endsAt", "an end that is not before startsAt", given)
+    return alert
 
 
 def _notified(alert: WebhookAlert, group: Status | None, now: Timestamp) -> Alert:
@@ -88,4 +121,26 @@ def _posted(alert: PostedAlert, now: Timestamp) -> Alert:
         ends_at=alert.ends_at,
         source="alertmanager",
         generator_url=alert.generator_url,
+        lease=alert.ends_at,
     )
+
+
+def _labelled(document: object) -> bool:
+    """A list of objects with labels; a state beside them would be a dump of the API."""
+    return (
+        isinstance(document, list)
+        and bool(document)
+        and all(has(item, "labels") and not has(item, "status") for item in document)
+    )
+
+
+WEBHOOK = Sender(
+    "alertmanager",
+    "Alertmanager webhook",
+    lambda document: (
+        isinstance(part(document, "alerts"), list)
+        and (part(document, "version") == "4" or has(document, "groupKey"))
+    ),
+    webhook,
+)
+POSTED = Sender("alertmanager_v2", "Alertmanager API v2", _labelled, posted)

@@ -7,15 +7,15 @@ import base64
 import binascii
 from collections.abc import Callable, Iterator, Mapping
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue
 
 from copilot.alerts.formats import generic
 from copilot.alerts.formats.document import decoded
-from copilot.alerts.formats.errors import PayloadError, from_validation
+from copilot.alerts.formats.errors import PayloadError
 from copilot.alerts.formats.fields import CleanName, Moment, Payload
+from copilot.alerts.formats.sender import PayloadReader, read_as
 from tools.types import Alert, Timestamp
 
-PayloadReader = Callable[[object, Timestamp], tuple[Alert, ...]]
 PayloadSniffer = Callable[[object], PayloadReader | None]
 
 
@@ -56,10 +56,7 @@ def _envelopes(document: object, headers: Mapping[str, str]) -> Iterator[tuple[s
 
 
 def _read(event: object, path: str) -> CloudEvent:
-    try:
-        read = CloudEvent.model_validate(event)
-    except ValidationError as problem:
-        raise from_validation(problem, path) from problem
+    read = read_as(CloudEvent, event, path)
     if not read.specversion.startswith("1."):
         raise PayloadError(f"{path}specversion", "version 1.0", read.specversion)
     return read

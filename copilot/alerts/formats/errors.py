@@ -1,5 +1,7 @@
 """What may be wrong with a payload, in one sentence with the place."""
 
+from typing import Self
+
 from pydantic import ValidationError
 
 from copilot.types.errors import OperatorError
@@ -16,6 +18,12 @@ class PayloadError(OperatorError):
         self.expected = expected
         seen = "" if given is None else f", got {_shown(given)}"
         super().__init__(f"{self.path}: expected {expected}{seen}")
+
+    def told(self, remedy: str) -> Self:
+        """The same with what was taken for what, and what to do."""
+        said = f"{self} ({remedy})"
+        self.args = (said,)
+        return self
 
 
 class MalformedError(PayloadError):

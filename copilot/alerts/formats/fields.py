@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic.alias_generators import to_camel
 
 from tools.log_retriever.sanitize import sanitize
 from tools.types import Timestamp
@@ -13,13 +14,17 @@ from tools.types import Timestamp
 TEXT_LIMIT = 4096
 NAME_LIMIT = 256
 LABEL_LIMIT = 1024
-LABELS_LIMIT = 64
-_TELLING = frozenset(("alertname", "severity", "service", "namespace", "cluster", "pod", "node"))
+LABELS_LIMIT = 100
+_TELLING = frozenset(
+    ("alertname", "severity", "service", "namespace", "cluster", "pod", "node", "instance", "job")
+    + ("app", "container", "deployment", "statefulset", "daemonset", "host", "env", "region")
+)
 
 _NUMBER = re.compile(r"\d{9,20}(?:\.\d{1,9})?", re.ASCII)
 _LATEST = 253402300800.0  # the year 10000, which no calendar type can say
 # Seconds, milliseconds, microseconds and nanoseconds of any year after 1973 do not overlap.
 _MOST = 1e21
+_MOST_DIGITS = 10**64
 _UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
 
 
@@ -27,6 +32,26 @@ class Payload(BaseModel):
     """Part of a foreign document: unknown fields are passed over."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+class CamelPayload(Payload):
+    """The same of a sender that writes `startsAt` where we write `starts_at`."""
+
+    model_config = ConfigDict(alias_generator=to_camel)
+
+
+class CroppedLabels(dict[str, str]):
+    """Labels of which there were too many; `dropped` says how many are not kept."""
+
+    dropped = 0
+
+    @property
+    def note(self) -> str:
+        """What to tell people of it; nothing where all are kept."""
+        if not self.dropped:
+            return ""
+        kept, all_of_them = len(self), len(self) + self.dropped
+        return f"{kept} of {all_of_them} labels are kept"
 
 
 def clean(text: str, limit: int) -> str:
@@ -58,10 +83,17 @@ def _clean_texts(texts: Mapping[str, str], limit: int) -> dict[str, str]:
         and together.isascii()
         and together.isprintable()
     ):
-        return {name.strip(): text.strip() for name, text in texts.items() if text}
-    told = [(name not in _TELLING, name, text) for name, text in texts.items() if text]
+        return {name.strip(): text.strip() for name, text in texts.items() if text and name.strip()}
+    told = [
+        (name not in _TELLING, name, text) for name, text in texts.items() if text and name.strip()
+    ]
     kept = [(name, text) for _, name, text in sorted(told)[:LABELS_LIMIT]]
-    return {clean(name, NAME_LIMIT): clean(text, limit) for name, text in kept}
+    cleaned = {clean(name, NAME_LIMIT): clean(text, limit) for name, text in kept}
+    if len(told) == len(kept):
+        return cleaned
+    cropped = CroppedLabels(cleaned)
+    cropped.dropped = len(told) - len(kept)
+    return cropped
 
 
 def _clean_text(text: str) -> str:
@@ -131,8 +163,21 @@ def _scaled(number: float) -> Timestamp:
     return float(number)
 
 
+def as_word(given: object) -> object:
+    """Null is empty, and a number is as good as its digits; anything else is left to be refused."""
+    if given is None:
+        return ""
+    if isinstance(given, bool):
+        return "true" if given else "false"
+    if isinstance(given, float) or (isinstance(given, int) and abs(given) < _MOST_DIGITS):
+        return repr(given)
+    return given
+
+
 CleanText = Annotated[str, AfterValidator(_clean_text), BeforeValidator(_absent)]
 CleanName = Annotated[str, AfterValidator(_clean_name), BeforeValidator(_absent)]
+Word = Annotated[str, AfterValidator(_clean_name), BeforeValidator(as_word)]
+"""A name, number or truth value as text: senders are not sure which they send."""
 Labels = Annotated[dict[str, str], AfterValidator(clean_labels), BeforeValidator(as_object)]
 Annotations = Annotated[
     dict[str, str], AfterValidator(_clean_annotations), BeforeValidator(as_object)

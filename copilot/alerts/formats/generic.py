@@ -6,6 +6,7 @@ An object is one alert; so is each object of a list, and of the lists `alerts` a
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from copilot.alerts import vocabulary
 from copilot.alerts.formats import meaning
 from copilot.alerts.formats.errors import PayloadError
 from copilot.alerts.formats.fields import (
@@ -17,17 +18,32 @@ from copilot.alerts.formats.fields import (
     moment,
 )
 from copilot.alerts.formats.normal import normalised
-from tools.types import Alert, AlertStatus, Timestamp
+from copilot.alerts.formats.pairs import as_pairs
+from tools.types import Alert, Timestamp
 
-_NAME = ("alertname", "alert_name", "name", "title", "rule_name", "ruleName", "check", "summary")
+_NAME = (
+    "alertname", "alert_name", "alertName", "name", "rule_name", "ruleName", "title", "check",
+    "summary",
+)  # fmt: skip
 _NAME_LAST = ("message", "description", "text", "event")
-_STATUS = ("status", "state", "alert_status", "event_action", "action")
+_STATUS = (
+    "status", "state", "alert_status", "alertStatus", "alertState", "current_state",
+    "event_action", "action",
+)  # fmt: skip
+_ENDED = ("is_recovered", "isRecovered", "recovered", "is_resolved", "isResolved", "resolved")
+"""Truth values: the alert is over."""
 _SEVERITY = ("severity", "priority", "level", "urgency", "alert_severity")
 _SERVICE = ("service", "service_name", "app", "application", "component", "source")
-_STARTS = ("startsAt", "starts_at", "started_at", "start_time", "timestamp", "@timestamp")
+_STARTS = (
+    "startsAt", "starts_at", "started_at", "start_time", "first_trigger_time", "trigger_time",
+    "triggered_at", "timestamp", "@timestamp",
+)  # fmt: skip
 _STARTS_LAST = ("time", "start", "created_at", "createdAt", "date", "at")
-_ENDS = ("endsAt", "ends_at", "ended_at", "end_time", "end", "resolved_at")
-_IDENTITY = ("fingerprint", "dedup_key", "dedupKey", "alert_id", "alias", "incident_key")
+_ENDS = ("endsAt", "ends_at", "ended_at", "end_time", "end", "resolved_at", "recover_time")
+_IDENTITY = (
+    "fingerprint", "hash", "dedup_key", "dedupKey", "alert_id", "alertId", "alias", "incident_key",
+    "incident_id",
+)  # fmt: skip
 _LABELS = ("labels", "tags", "dimensions")
 _ANNOTATIONS = ("summary", "description", "message", "details", "text", "runbook_url")
 _PLACE = ("service", "host", "hostname", "instance", "pod", "node", "namespace", "cluster", "env")
@@ -48,7 +64,8 @@ def alerts(
     context: Mapping[str, str] = _NOWHERE,
 ) -> tuple[Alert, ...]:
     """Read what can be read; `context` are labels that the envelope gives to every alert."""
-    return tuple(_alert(fields, path, now, source, context) for path, fields in _objects(document))
+    read = (_alert(fields, path, now, source, context) for path, fields in _objects(document))
+    return tuple(alert for alert in read if alert is not None)
 
 
 def _objects(document: object) -> list[tuple[str, Fields]]:
@@ -70,31 +87,49 @@ def _objects(document: object) -> list[tuple[str, Fields]]:
 
 def _alert(
     fields: Fields, path: str, now: Timestamp, source: str, context: Mapping[str, str]
-) -> Alert:
+) -> Alert | None:
     labels = clean_labels({**context, **_placed(fields), **_labels(fields, path)})
     name = _text(fields, path, _NAME, 200) or _loose(fields, _NAME_LAST, 200)
     name = name or labels.get("alertname", "")
     if not name:
-        raise PayloadError(f"{path}name", f"one of {', '.join(_NAME)} to call the alert by")
+        raise PayloadError(f"{path}name", _nameless(fields))
     service = _loose(fields, _SERVICE, NAME_LIMIT) or meaning.service(labels)
     starts_at = _moment(fields, path, _STARTS) or _loose_moment(fields)
     ends_at = _moment(fields, path, _ENDS)
+    found = _state(fields, path, ended=ends_at is not None and ends_at <= now)
+    if found.state == "quiet":
+        return None
+    grade = _text(fields, path, _SEVERITY, NAME_LIMIT)
     annotations = {key: _loose(fields, (key,), TEXT_LIMIT) for key in _ANNOTATIONS}
     # The name and the service tell alerts apart where there are no labels.
     told_apart = clean_labels({"alertname": name, "service": service, **labels})
     return normalised(
         labels,
         {key: text for key, text in annotations.items() if text},
-        status=_status(fields, path, ended=ends_at is not None and ends_at <= now),
+        status=found.state,
         starts_at=now if starts_at is None else starts_at,
         ends_at=ends_at,
         source=source,
         fingerprint=_loose(fields, _IDENTITY, NAME_LIMIT) or meaning.identity("", told_apart),
         name=name,
-        severity=meaning.severity_word(_text(fields, path, _SEVERITY, NAME_LIMIT)),
+        severity=vocabulary.severity_of(grade) or meaning.severity_named(labels),
         service=service,
         generator_url=_loose(fields, _URL, 2048),
         value=_value(fields),
+        note="; ".join(note for note in (found.note, _doubt(grade, labels)) if note),
+    )
+
+
+def _doubt(grade: str, labels: Mapping[str, str]) -> str:
+    known = vocabulary.severity_of(grade) or meaning.severity_named(labels)
+    return vocabulary.severity_note("severity", grade, "warning") if grade and not known else ""
+
+
+def _nameless(fields: Fields) -> str:
+    seen = ", ".join(sorted(clean(str(name), 30) for name in list(fields)[:12]))
+    return (
+        f"one of {', '.join(_NAME)} to call the alert by; it has {seen or 'no fields'}. "
+        "Senders, and mappings for others: docs/alert-formats.md"
     )
 
 
@@ -138,9 +173,14 @@ def _loose_moment(fields: Fields) -> Timestamp | None:
     return None
 
 
-def _status(fields: Fields, path: str, *, ended: bool) -> AlertStatus:
-    said = meaning.status_word(_text(fields, path, _STATUS, NAME_LIMIT))
-    return said or ("resolved" if ended else "firing")
+def _state(fields: Fields, path: str, *, ended: bool) -> vocabulary.StateReading:
+    for key in _ENDED:
+        given = fields.get(key)
+        if isinstance(given, bool | int) and given in (0, 1):
+            return vocabulary.StateReading("resolved" if given else "firing")
+    key = next((key for key in _STATUS if fields.get(key) not in (None, "")), "")
+    word = _text(fields, path, (key,), NAME_LIMIT) if key else ""
+    return vocabulary.read_state(f"{path}{key}", word, otherwise="resolved" if ended else "firing")
 
 
 def _value(fields: Fields) -> float | None:
@@ -157,22 +197,7 @@ def _labels(fields: Fields, path: str) -> dict[str, str]:
     key = next((key for key in _LABELS if fields.get(key)), None)
     if key is None:
         return {}
-    given = fields[key]
-    if isinstance(given, dict):
-        pairs = [(str(name), meaning.text(value)) for name, value in given.items()]
-    elif isinstance(given, list):
-        pairs = [_pair(item, f"{path}{key}[{position}]") for position, item in enumerate(given)]
-    else:
-        raise PayloadError(f"{path}{key}", "an object, or a list of 'name:value'", given)
-    return {name: text for name, text in pairs if text}
-
-
-def _pair(item: object, path: str) -> tuple[str, str | None]:
-    """`name:value`, `name=value` or a bare tag, which is a label of value `true`."""
-    if not isinstance(item, str):
-        raise PayloadError(path, "a string 'name:value'", item)
-    separator = next((mark for mark in ":=" if mark in item), "")
-    if not separator:
-        return item, "true"
-    name, _, text = item.partition(separator)
-    return name, text
+    try:
+        return as_pairs(fields[key])
+    except ValueError as problem:
+        raise PayloadError(f"{path}{key}", str(problem), fields[key]) from problem

@@ -5,13 +5,13 @@ Source: grafana/alerting `receivers/webhook/v1/webhook.go`, `templates/template_
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field
 
 from copilot.alerts.formats import meaning
 from copilot.alerts.formats.alertmanager import Status, WebhookAlert
-from copilot.alerts.formats.errors import from_validation
-from copilot.alerts.formats.fields import Payload, as_object
+from copilot.alerts.formats.fields import CroppedLabels, Payload, as_object
 from copilot.alerts.formats.normal import normalised
+from copilot.alerts.formats.sender import Sender, has, part, read_as
 from tools.types import Alert, Timestamp
 
 NO_DATA = frozenset({"DatasourceNoData", "DatasourceError"})
@@ -35,10 +35,7 @@ class GrafanaNotification(Payload):
 
 def webhook(document: object, now: Timestamp) -> tuple[Alert, ...]:
     """Read a notification of version 1."""
-    try:
-        notification = GrafanaNotification.model_validate(document)
-    except ValidationError as problem:
-        raise from_validation(problem) from problem
+    notification = read_as(GrafanaNotification, document)
     return tuple(_alert(alert, notification.status, now) for alert in notification.alerts)
 
 
@@ -62,8 +59,21 @@ def _alert(alert: GrafanaAlert, group: Status | None, now: Timestamp) -> Alert:
 
 def _public(texts: dict[str, str]) -> dict[str, str]:
     """Without the `__x__` ones, which Grafana keeps for itself."""
-    return {
-        name: text
+    public = CroppedLabels(
+        (name, text)
         for name, text in texts.items()
         if not (name.startswith("__") and name.endswith("__"))
-    }
+    )
+    public.dropped = texts.dropped if isinstance(texts, CroppedLabels) else 0
+    return public
+
+
+UNIFIED = Sender(
+    "grafana",
+    "Grafana alerting webhook",
+    lambda document: (
+        isinstance(part(document, "alerts"), list)
+        and (part(document, "version") == "1" or has(document, "orgId"))
+    ),
+    webhook,
+)

@@ -4,28 +4,13 @@ import hashlib
 import math
 from collections.abc import Mapping
 
-from copilot.alerts import subjects
+from copilot.alerts import subjects, vocabulary
 from copilot.alerts.formats.fields import clean
 from tools.clusterer import fingerprint
-from tools.types import AlertStatus, Severity
+from tools.types import Severity
 
-_SEVERITIES: dict[Severity, str] = {
-    "critical": "critical crit fatal emergency emerg alert page disaster p0 p1 sev0 sev1 s1 urgent",
-    "high": "high error err major severe p2 sev2 s2",
-    "warning": "warning warn minor average medium moderate p3 sev3 s3",
-    "info": "info information informational notice ok none p4 sev4 s4 normal",
-    "low": "low debug trivial p5 sev5 s5",
-}
-_SEVERITY = {word: severity for severity, words in _SEVERITIES.items() for word in words.split()}
 _SEVERITY_LABELS = ("severity", "priority", "level", "urgency", "alert_severity", "sev")
 
-_STATUSES: dict[AlertStatus, str] = {
-    "firing": "firing alerting alert triggered trigger open opened active problem down new fired",
-    "resolved": "resolved resolve ok normal recovered recovery closed close up inactive cleared",
-    "acknowledged": "acknowledged acknowledge ack acked",
-    "no_data": "nodata no_data unknown datasourcenodata datasourceerror",
-}
-_STATUS = {word: status for status, words in _STATUSES.items() for word in words.split()}
 
 _HASHED_BYTE_BY_BYTE = 2048
 _IDENTITY_LIMIT = 128
@@ -34,21 +19,21 @@ _MOST_DIGITS = 10**64
 
 def severity(labels: Mapping[str, str], default: Severity = "warning") -> Severity:
     """The severity that the labels name, in any of the trade's usual words."""
-    for label in _SEVERITY_LABELS:
-        known = severity_word(labels.get(label, ""))
-        if known is not None:
-            return known
-    return default
+    return severity_named(labels) or default
 
 
-def severity_word(word: str) -> Severity | None:
-    """`crit`, `P1` or `page` is critical, and so on; None for a word of no such meaning."""
-    return _SEVERITY.get(word.strip().lower().replace("-", "").replace(" ", ""))
+def severity_named(labels: Mapping[str, str]) -> Severity | None:
+    """The same, or None where the labels name none that is known."""
+    named = (vocabulary.severity_of(labels.get(label, "")) for label in _SEVERITY_LABELS)
+    return next((known for known in named if known is not None), None)
 
 
-def status_word(word: str) -> AlertStatus | None:
-    """`alerting` or `open` is firing, `ok` or `closed` is resolved, and so on."""
-    return _STATUS.get(word.strip().lower().replace("-", "_").replace(" ", "_"))
+def severity_doubt(labels: Mapping[str, str]) -> str:
+    """What to tell people where the labels name a severity, and none in a word that is known."""
+    named = [(label, labels[label]) for label in _SEVERITY_LABELS if labels.get(label)]
+    if not named or any(vocabulary.severity_of(word) for _, word in named):
+        return ""
+    return vocabulary.severity_note(*named[0], severity(labels))
 
 
 def service(labels: Mapping[str, str]) -> str:

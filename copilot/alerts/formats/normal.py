@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from copilot.alerts import subjects
 from copilot.alerts.formats import meaning
+from copilot.alerts.formats.fields import CroppedLabels
+from copilot.alerts.vocabulary import NOTE
 from tools.types import Alert, AlertStatus, Severity, Timestamp
 
 
@@ -21,15 +23,21 @@ def normalised(
     service: str = "",
     generator_url: str = "",
     value: float | None = None,
+    lease: Timestamp | None = None,
+    note: str = "",
 ) -> Alert:
     """Fill in from the labels what the format has no field for; an open alert has no end.
 
     A format's own field for the service says whom the alert is about where no label does.
+    `note` is what of it was not understood; people read it among the annotations.
     """
     called = name or meaning.name(labels, annotations)
     reading = subjects.read(called, labels, annotations)
     if service and reading.subject.kind == "nobody" and not reading.heartbeat:
         reading = subjects.read(called, {**labels, "service": service}, annotations)
+    doubt = "" if severity else meaning.severity_doubt(labels)
+    cropped = labels.note if isinstance(labels, CroppedLabels) else ""
+    notes = "; ".join(one for one in (note, doubt, cropped) if one)
     return Alert(
         fingerprint=meaning.identity(fingerprint, labels),
         name=called,
@@ -42,8 +50,9 @@ def normalised(
         heartbeat=reading.heartbeat,
         starts_at=starts_at,
         ends_at=ends_at if status == "resolved" else None,
+        lease=lease if status != "resolved" else None,
         labels=dict(labels),
-        annotations=dict(annotations),
+        annotations={**annotations, **({NOTE: notes} if notes else {})},
         source=source,
         generator_url=meaning.link(generator_url),
         value=value,

@@ -5,10 +5,11 @@ Source: PagerDuty/developer-docs `02-Trigger-Events.md`, go-pagerduty `event_v2.
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, JsonValue, ValidationError
+from pydantic import BeforeValidator, Field, JsonValue
 
+from copilot.alerts import vocabulary
 from copilot.alerts.formats import meaning
-from copilot.alerts.formats.errors import PayloadError, from_validation
+from copilot.alerts.formats.errors import PayloadError
 from copilot.alerts.formats.fields import (
     CleanName,
     CleanText,
@@ -18,6 +19,7 @@ from copilot.alerts.formats.fields import (
     clean_labels,
 )
 from copilot.alerts.formats.normal import normalised
+from copilot.alerts.formats.sender import Sender, has, read_as
 from tools.types import Alert, AlertStatus, Timestamp
 
 _STATUS: dict[str, AlertStatus] = {
@@ -55,10 +57,7 @@ class PagerEvent(Payload):
 
 def event(document: object, now: Timestamp) -> tuple[Alert, ...]:
     """Read one event; an acknowledgement or resolution needs the key of what it is about."""
-    try:
-        read = PagerEvent.model_validate(document)
-    except ValidationError as problem:
-        raise from_validation(problem) from problem
+    read = read_as(PagerEvent, document)
     if read.event_action == "trigger" and read.payload is None:
         raise PayloadError("payload", "an object, since the event triggers an alert")
     if read.event_action != "trigger" and not read.dedup_key:
@@ -80,7 +79,7 @@ def _alert(read: PagerEvent, now: Timestamp) -> Alert:
         source="pagerduty",
         fingerprint=meaning.digest(read.routing_key, key),
         name=summary[:200] or f"alert {read.dedup_key}",
-        severity=meaning.severity_word(trouble.severity) if trouble else None,
+        severity=vocabulary.severity_of(trouble.severity) if trouble else None,
         service=meaning.service(labels),
         generator_url=read.client_url,
     )
@@ -97,3 +96,11 @@ def _labels(trouble: Trouble) -> dict[str, str]:
         "severity": trouble.severity,
     }
     return clean_labels({**details, **{name: text for name, text in named.items() if text}})
+
+
+EVENTS = Sender(
+    "pagerduty",
+    "PagerDuty Events API v2",
+    lambda document: has(document, "routing_key", "event_action"),
+    event,
+)

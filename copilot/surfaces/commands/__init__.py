@@ -13,6 +13,8 @@ from knowledge_base import DocumentError
 from tools.playbook_executor import ParameterError
 
 COMMANDS = {
+    "alerts_explain": "alerts",
+    "alerts_severities": "alerts",
     "approve": "decide",
     "chat": "chat",
     "demo": "demo",

@@ -17,6 +17,7 @@ import uvicorn
 from rich.console import Console
 
 from copilot import wiring
+from copilot.alerts.formats import mapped
 from copilot.ports import AlertSource, SilenceSource, SourceError
 from copilot.settings import Settings, SettingsError
 from copilot.sources.alertmanager import SUPPRESSED_BY
@@ -24,6 +25,7 @@ from copilot.store import StoreError
 from copilot.surfaces.commands.chat_wiring import build_chat_service
 from copilot.surfaces.service import create_app
 from copilot.surfaces.service.ports import ServiceEngine
+from copilot.surfaces.service.subscriptions import SubscriptionDesk
 from tools.types import Window
 
 SWITCH_S = 0.001
@@ -39,6 +41,7 @@ STOP_S = 10
 
 def serve(settings: Settings) -> int:
     """Listen, work, and stop cleanly on SIGINT or SIGTERM."""
+    mappings = mapped.read(settings.alert_mappings_file)
     with _listening(settings) as listener:
         host, port = listener.getsockname()[:2]
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -49,7 +52,8 @@ def serve(settings: Settings) -> int:
             engine.start()
             Console(stderr=True, markup=False, highlight=False).print(
                 f"copilot listens at {address}\n"
-                f"alerts: POST {address}/api/v2/alerts or {address}/webhooks/alertmanager\n"
+                f"alerts: POST {address}/api/v2/alerts, {address}/webhooks/auto or one "
+                f"of docs/alert-formats.md\n"
                 f"telemetry: POST {address}/v1/traces, {address}/v1/logs, "
                 f"{address}/v1/metrics, {address}/changes\n"
                 f"incidents: GET {address}/incidents\n"
@@ -63,6 +67,8 @@ def serve(settings: Settings) -> int:
                     received=received,
                     desk=build_chat_service(settings, engine.deps),
                     origins=settings.chat_origins,
+                    mappings=mappings,
+                    subscriptions=SubscriptionDesk(settings.sns_confirm_hosts),
                 )
                 config = uvicorn.Config(
                     app, log_level="warning", timeout_graceful_shutdown=STOP_S, access_log=False

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 import copilot
 from copilot.alerts.formats import MalformedError, PayloadError, TooManyAlertsError
+from copilot.alerts.formats.mapped import MappingsFile
 from copilot.case.postmortem import NotClosedError
 from copilot.sources.received import ReceivedTelemetry
 from copilot.store import (
@@ -32,12 +33,15 @@ from copilot.surfaces.service.incidents import incidents
 from copilot.surfaces.service.openai.routes import openai
 from copilot.surfaces.service.plans import approval, editing
 from copilot.surfaces.service.ports import ServiceCounters, ServiceEngine, ServiceSettings, Streams
+from copilot.surfaces.service.subscriptions import SubscriptionDesk
 from copilot.surfaces.service.telemetry import changes, otlp
 from tools.playbook_executor import ParameterError
 
 __all__ = ["ServiceCounters", "ServiceEngine", "ServiceSettings", "Streams", "create_app"]
 
 DEFAULT_STREAMS = Streams()
+NO_MAPPINGS = MappingsFile()
+NOBODY_CONFIRMED = SubscriptionDesk()
 
 
 def create_app(
@@ -47,19 +51,22 @@ def create_app(
     received: ReceivedTelemetry | None = None,
     desk: ChatService | None = None,
     origins: Sequence[str] = (),
+    mappings: MappingsFile = NO_MAPPINGS,
+    subscriptions: SubscriptionDesk = NOBODY_CONFIRMED,
 ) -> FastAPI:
     """The app over an engine that somebody else starts and stops; it holds no state of its own.
 
     With an API key set, every request but `/healthz` and `/readyz` has to carry it; without one,
     only this machine is answered. With `received`, exporters may post telemetry to it; with
-    `desk`, people may ask. Pages of `origins` may do so from a browser.
+    `desk`, people may ask. Pages of `origins` may do so from a browser. `mappings` read alerts of
+    senders that have no format of their own; `subscriptions` answers topics that want to send.
     """
     # The interactive pages load their scripts from elsewhere; the schema itself stays.
     app = FastAPI(
         title="Incident copilot", version=copilot.__version__, docs_url=None, redoc_url=None
     )
     meters = Meters(engine, received)
-    app.include_router(deliveries(engine, settings))
+    app.include_router(deliveries(engine, settings, mappings, subscriptions))
     app.include_router(changes(engine))
     if received is not None:
         app.include_router(otlp(engine, received))

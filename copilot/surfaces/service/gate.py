@@ -23,6 +23,15 @@ OPEN = frozenset({"/healthz", "/readyz"})
 OTLP = frozenset({"/v1/traces", "/v1/logs", "/v1/metrics"})
 """Where exporters post, in JSON or in protobuf."""
 
+OTHER_TYPES = {
+    "/webhooks/aliyun": frozenset({"application/x-www-form-urlencoded"}),
+    "/webhooks/auto": frozenset({"application/x-www-form-urlencoded", "text/plain"}),
+    "/webhooks/huawei": frozenset({"text/plain"}),
+    "/webhooks/sns": frozenset({"text/plain"}),
+    "/webhooks/tencent": frozenset({"text/plain"}),
+}
+"""What senders post that call their JSON text, or post a form; never from a page in a browser."""
+
 BODY_SECONDS = 30.0
 """A body that takes longer to arrive is not waited for."""
 
@@ -76,7 +85,8 @@ class Gate:
             )
 
     async def _carried(self, scope: Scope, headers: Headers, receive: Receive) -> Receive:
-        _check_type(headers.get("content-type", ""), scope["path"])
+        in_browser = "origin" in headers or "sec-fetch-site" in headers
+        _check_type(headers.get("content-type", ""), scope["path"], in_browser=in_browser)
         encoding = headers.get("content-encoding", "identity").strip().lower()
         if encoding not in ("identity", "gzip"):
             raise RequestRefusedError(
@@ -149,9 +159,11 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-def _check_type(content_type: str, path: str) -> None:
+def _check_type(content_type: str, path: str, *, in_browser: bool) -> None:
     """A page in a browser can send forms and plain text anywhere, but JSON only where allowed."""
     media = content_type.partition(";")[0].strip().lower()
+    if media in OTHER_TYPES.get(path, ()) and not in_browser:
+        return
     if media == "application/x-protobuf" and path in OTLP:
         return
     if media not in ("application/json", "text/json") and not (
