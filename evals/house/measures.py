@@ -221,17 +221,16 @@ def _lines_with_source(tree: ast.Module, lines: list[str]) -> set[int]:
         if not isinstance(body, list):
             continue
         for statement, below in zip(body, body[1:], strict=False):
-            if _is_text(below) and SOURCED.search(ast.unparse(below)):
+            if SOURCED.search(_text(below)):
                 covered |= set(range(statement.lineno, (statement.end_lineno or 0) + 1))
     return covered
 
 
-def _is_text(node: ast.stmt) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
+def _text(node: ast.stmt) -> str:
+    """The text of a statement that is only a text, as a docstring is; empty for any other."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return str(node.value.value)
+    return ""
 
 
 def summary(house: House) -> Mapping[str, float]:

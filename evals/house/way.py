@@ -26,6 +26,7 @@ from copilot.sources.recorded import IncidentReplay
 from copilot.sources.recordings import recordings
 from copilot.surfaces.service import create_app
 from copilot.types.time_format import iso
+from knowledge_base import playbooks
 from tools.types import Alert
 
 ROOT = Path(__file__).parents[2]
@@ -56,6 +57,8 @@ def way() -> list[Passage]:
     The recording's helpers of this walk (`sources.recorded`) stand in for live telemetry and are
     left out, as is the code that only starts the process.
     """
+    # What is read once in the life of a process is on no alert's way.
+    playbooks()
     folder = sorted((recordings() / "incidents").iterdir())[0]
     shown = IncidentReplay(folder)
     sources = Sources(shown, shown, shown, shown, shown, shown)
