@@ -10,10 +10,10 @@ from rich.progress import Progress
 
 import copilot
 from evals.detection import files as metric_files
-from evals.detection import score_kpi as scoring
+from evals.detection import score as scoring
 from evals.detection.files import KpiCurve, MetricDataError
 from evals.detection.peers import ewma_z, holt_winters
-from evals.detection.score_mts import mean
+from evals.detection.score import mean
 from evals.page import pictures
 from evals.page.drawing import Track
 from evals.report import EvalArm, Options, Result, Table, number
@@ -122,9 +122,9 @@ def _figures(scored: Sequence[CurveScore]) -> dict[str, float]:
     late = [delay for one in curves for delay in scoring.delays(one, THRESHOLD)]
     found, asked = sum(e.found for e in events), sum(e.segments for e in events)
     return {
-        "f1_pooled": scoring.swept(curves).f1,
-        "f1_default": scoring.at_threshold(curves, THRESHOLD),
-        "f1_per_curve": mean([scoring.swept([one]).f1 for one in curves]),
+        "f1_pooled": scoring.best_f1(curves).f1,
+        "f1_default": scoring.f1_at(curves, THRESHOLD),
+        "f1_per_curve": mean([scoring.best_f1([one]).f1 for one in curves]),
         "recall_1fp_day": found / asked if asked else float("nan"),
         "delay_points_p50": float(np.median(late)) if late else float("nan"),
     }
@@ -132,13 +132,13 @@ def _figures(scored: Sequence[CurveScore]) -> dict[str, float]:
 
 def _case(one: CurveScore) -> dict[str, JsonValue]:
     curve = one.gridded
-    best, events = scoring.swept([curve]), scoring.recall_within(curve)
+    best, events = scoring.best_f1([curve]), scoring.recall_within(curve)
     return {
         "id": one.curve.name,
         "points": len(one.scores),
         "segments": events.segments,
         "f1": best.f1,
-        "f1_default": scoring.at_threshold([curve], THRESHOLD),
+        "f1_default": scoring.f1_at([curve], THRESHOLD),
         "found_within_1fp_day": events.found,
         "points_per_s": round(len(one.scores) / max(one.seconds, 1e-9)),
     }
@@ -153,8 +153,8 @@ def _curves_table(scored: Sequence[CurveScore]) -> Table:
             (
                 one.curve.name,
                 str(here.segments),
-                number(scoring.swept([curve]).f1, 3),
-                number(scoring.at_threshold([curve], THRESHOLD), 3),
+                number(scoring.best_f1([curve]).f1, 3),
+                number(scoring.f1_at([curve], THRESHOLD), 3),
                 number(here.recall, 2),
                 number(here.false_episodes / here.days if here.days else None, 2),
             )

@@ -11,13 +11,13 @@ from rich.progress import Progress
 import copilot
 from evals.detection import files as metric_files
 from evals.detection.files import MetricDataError, NabFile
-from evals.detection.score_nab import (
+from evals.detection.score import (
     PROFILES,
     STANDARD,
     LabelledScores,
-    at_threshold,
+    best_nab,
+    nab_at,
     probation,
-    swept,
 )
 from evals.page import pictures
 from evals.page.drawing import Track
@@ -118,8 +118,8 @@ def _labelled(one: FileScore) -> LabelledScores:
 
 
 def _summary(files: Sequence[LabelledScores], default: float) -> dict[str, float]:
-    figures = {f"nab.{profile.name}": swept(files, profile).score for profile in PROFILES}
-    return figures | {"nab.default_threshold": at_threshold(files, STANDARD, default)}
+    figures = {f"nab.{profile.name}": best_nab(files, profile).score for profile in PROFILES}
+    return figures | {"nab.default_threshold": nab_at(files, STANDARD, default)}
 
 
 def _hits(one: FileScore, threshold: float) -> tuple[int, int]:
@@ -185,7 +185,7 @@ def _references(scored: Sequence[FileScore]) -> dict[str, tuple[float, ...]]:
             for one in scored
             if len(one.file.reference.get(name, ())) == len(one.scores)
         ]
-        found[name] = tuple(swept(files, profile).score for profile in PROFILES)
+        found[name] = tuple(best_nab(files, profile).score for profile in PROFILES)
     return found
 
 

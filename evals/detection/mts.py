@@ -12,8 +12,7 @@ import copilot
 from evals.detection import files as metric_files
 from evals.detection.files import Machine, MetricDataError
 from evals.detection.peers import kmeans_distance, top_z, var_residual
-from evals.detection.score_kpi import segments
-from evals.detection.score_mts import average_precision, event_f1, mean, point_adjusted_f1
+from evals.detection.score import average_precision, event_f1, mean, point_adjusted_f1, segments
 from evals.page import pictures
 from evals.page.drawing import Track
 from evals.report import EvalArm, Options, Result, Table, number

@@ -11,12 +11,10 @@ import copilot
 from copilot.sources.recorded import RecordedBundle
 from evals.detection.replay import Detection, by_watch, of_cases, of_timelines, with_history
 from evals.localization.cases import RECORDINGS, BundleCase, CaseSetError, read
-from evals.localization.fault_kinds import accepted
 from evals.localization.look import LocalizationResult, locate_bundle
 from evals.localization.peers import PEERS, PeerMethod, label_prior
 from evals.localization.perturb import Perturbation, anonymous, perturb
-from evals.localization.robustness import robustness_table
-from evals.localization.score import AnswerRank, place, score
+from evals.localization.score import AnswerRank, accepted, place, score
 from evals.localization.tables import (
     CaseScore,
     by,
@@ -24,6 +22,7 @@ from evals.localization.tables import (
     overall_table,
     own_table,
     peer_table,
+    robustness_table,
     row,
     summary,
 )

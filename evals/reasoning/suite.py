@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Literal, get_args
 
@@ -10,9 +10,19 @@ from pydantic import Field, JsonValue
 from rich.progress import Progress
 
 import copilot
+from copilot import settings, wiring
 from copilot.knowledge import Memory
 from copilot.ports import Model
 from copilot.sources.recorded import RecordedBundle
+from copilot.testing.ollama import (
+    DeadPolicy,
+    LazyPolicy,
+    LoopingPolicy,
+    NoisePolicy,
+    ReplyPolicy,
+    ollama_server,
+)
+from copilot.testing.policies import GoodPolicy, InjectedPolicy, LyingPolicy, ServedPolicy
 from copilot.wiring import recorded_sources
 from evals.detection.replay import Detection, by_watch, of_timelines, with_history
 from evals.localization.cases import RECORDINGS, BundleCase, CaseSetError, read
@@ -21,11 +31,52 @@ from evals.reasoning.hostile import hostile
 from evals.reasoning.injection import InjectionAttempt, InjectionScene, attempt, scene
 from evals.reasoning.investigate import Investigation, Page, investigate
 from evals.reasoning.measure import document
-from evals.reasoning.models import LABEL, StandInName, at, scripted
 from evals.reasoning.plant import PlantedSources, kept
 from evals.reasoning.score import IncidentComparison, ModelScore, scored, ways_table
 from evals.report import Options, Result, Table
 from knowledge_base import documents
+
+StandInName = Literal["good", "lazy", "looping", "lying", "injected", "noise", "dead"]
+
+POLICIES: Mapping[StandInName, ReplyPolicy] = {
+    "good": ServedPolicy(GoodPolicy()),
+    "lazy": LazyPolicy(),
+    "looping": LoopingPolicy(),
+    "lying": ServedPolicy(LyingPolicy()),
+    "injected": ServedPolicy(InjectedPolicy()),
+    "noise": NoisePolicy(),
+    "dead": DeadPolicy(),
+}
+
+LABEL = "scripted policy, not a model: shows the path, says nothing of quality"
+
+DEAD_S = 2.0
+"""How long a dead server is waited for here; in production it is a setting."""
+
+
+@contextmanager
+def scripted(policy: StandInName) -> Iterator[Model]:
+    """The policy behind the real protocol and the real adapter."""
+    with ollama_server(POLICIES[policy]) as server:
+        patience = DEAD_S if policy == "dead" else 60.0
+        with at(server.url, "qwen3:30b", first_token_s=patience) as model:
+            yield model
+
+
+@contextmanager
+def at(url: str, name: str, *, seed: int = 42, first_token_s: float = 180.0) -> Iterator[Model]:
+    """A model at an Ollama server."""
+    loaded = settings.load(
+        model_url=url,
+        model=name,
+        model_use="on",
+        model_seed=seed,
+        model_first_token_s=first_token_s,
+    )
+    with wiring.model(loaded) as (model, how):
+        if model is None:
+            raise SystemExit(f"no model: {how}")
+        yield model
 
 
 class ReasoningOptions(Options):

@@ -11,8 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from evals.lab import rules
 from evals.lab.blueprint import OURS, SERVICES, edges
-from evals.lab.faults.catalogue import KINDS, NAMES, scenario
-from evals.lab.faults.harmless import HARMLESS
+from evals.lab.faults.catalogue import HARMLESS, KINDS, NAMES, scenario
 from evals.lab.places import LabFolder
 from evals.lab.platform.api import Api
 from evals.lab.platform.changes import ChangeLog

@@ -12,12 +12,12 @@ from copilot.sources.recorded import RecordedBundle
 from evals.detection.replay import by_watch, with_history
 from evals.keys import differences
 from evals.localization.cases import RECORDINGS, CaseSetError, read
-from evals.localization.fault_kinds import accepted
 from evals.localization.look import locate_bundle
 from evals.localization.peers import PEERS
 from evals.localization.perturb import anonymous, perturb
-from evals.localization.robustness import robustness_table
+from evals.localization.score import accepted
 from evals.localization.suite import IncidentOptions, score_set
+from evals.localization.tables import robustness_table
 from tools.types import Alert, Change, Edge, LogLine, Series, Span, Telemetry, Topology, Window
 
 T = np.arange(0.0, 1200.0, 60.0)

@@ -3,9 +3,9 @@
 import pytest
 
 from evals.recovery.attack import Attack, Recorder, failures, withstood
-from evals.recovery.attacks import attacks
 from evals.recovery.forged import approval, run, scale_out
 from evals.recovery.hostile import HOSTILE, by_id, filled, good_values
+from evals.recovery.suite import attacks
 from tools.playbook_executor import ParameterError, StepError
 
 ATTACKS = {attack.name: attack for attack in attacks()}

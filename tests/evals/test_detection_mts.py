@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals.detection.score_kpi import segments
-from evals.detection.score_mts import average_precision, event_f1, point_adjusted_f1
+from evals.detection.score import average_precision, event_f1, point_adjusted_f1, segments
 
 
 def slow_event_f1(scores: np.ndarray, labels: np.ndarray) -> float:

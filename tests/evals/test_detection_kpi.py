@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from evals.detection.score_kpi import (
+from evals.detection.score import (
     Curve,
-    at_threshold,
+    best_f1,
     curve,
     delays,
     events,
+    f1_at,
     recall_within,
     segments,
-    swept,
 )
 
 
@@ -30,19 +30,19 @@ def flagged(points: int, *at: int) -> np.ndarray:
 
 def test_a_segment_counts_whole_when_flagged_within_the_delay() -> None:
     labels = labelled(100, (10, 40))
-    assert at_threshold([Curve(flagged(100, 17), labels, 1.0)], 1.0) == 1.0
-    assert at_threshold([Curve(flagged(100, 18), labels, 1.0)], 1.0) == 0.0
+    assert f1_at([Curve(flagged(100, 17), labels, 1.0)], 1.0) == 1.0
+    assert f1_at([Curve(flagged(100, 18), labels, 1.0)], 1.0) == 0.0
 
 
 def test_every_flagged_point_outside_is_a_false_positive() -> None:
     one = Curve(flagged(100, 10, 60, 61), labelled(100, (10, 14)), 1.0)
-    assert at_threshold([one], 1.0) == pytest.approx(2 * 4 / (2 * 4 + 2))
+    assert f1_at([one], 1.0) == pytest.approx(2 * 4 / (2 * 4 + 2))
 
 
 def test_counts_are_pooled_over_curves_at_one_threshold() -> None:
     found = Curve(flagged(100, 10) * 0.3, labelled(100, (10, 20)), 1.0)
     noisy = Curve(flagged(100, 50, 52, 54), labelled(100, (70, 80)), 1.0)
-    best = swept([found, noisy])
+    best = best_f1([found, noisy])
     assert best.threshold == pytest.approx(0.3)
     assert best.f1 == pytest.approx(2 * 10 / (2 * 10 + 3 + 10))
 
@@ -75,4 +75,4 @@ def test_the_delay_is_counted_in_points_of_the_segment() -> None:
 
 
 def test_without_a_label_there_is_no_score() -> None:
-    assert np.isnan(swept([Curve(np.ones(10), labelled(10), 1.0)]).f1)
+    assert np.isnan(best_f1([Curve(np.ones(10), labelled(10), 1.0)]).f1)

@@ -10,10 +10,10 @@ from rich.progress import Progress
 
 from copilot.ports import SourceError
 from evals.keys import differences
-from evals.kubernetes import ToolCache, cases
 from evals.kubernetes import suite as cloud_opsbench
-from evals.kubernetes.labels import CAUSES, TAXONOMY, label
-from evals.kubernetes.score import Label, means, score
+from evals.kubernetes.cache import ToolCache
+from evals.kubernetes.cases import cases
+from evals.kubernetes.score import CAUSES, TAXONOMY, Label, label, means, score
 from evals.kubernetes.texts import alerts, dependencies, logs, series, unit
 from evals.report import Options
 from tools.cluster_inspector import diagnose, survey

@@ -11,8 +11,8 @@ from rich.progress import Progress
 
 from evals.keys import differences
 from evals.logs import suite as logs
+from evals.logs.bench import made_up
 from evals.logs.files import read_logs
-from evals.logs.lines import lines
 from evals.logs.score import LogScore, mean, normalise, score
 from evals.report import Options
 
@@ -142,5 +142,5 @@ def test_a_folder_without_logs_is_refused_in_words(tmp_path: Path) -> None:
 
 
 def test_made_up_lines_are_the_same_for_the_same_seed() -> None:
-    assert lines(50, 1, headers=True) == lines(50, 1, headers=True)
-    assert lines(50, 1, headers=True) != lines(50, 2, headers=True)
+    assert made_up(50, 1, headers=True) == made_up(50, 1, headers=True)
+    assert made_up(50, 1, headers=True) != made_up(50, 2, headers=True)
