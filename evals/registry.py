@@ -27,7 +27,7 @@ from evals.logs import bench as log_mining
 from evals.logs import suite as logs
 from evals.reasoning import suite as reasoning
 from evals.recovery import suite as recovery
-from evals.report import EvalArm, Options, Result
+from evals.report import EvalArm, ModelOptions, Options, Result
 
 OptionsT = TypeVar("OptionsT", bound=Options)
 NO_DATA = "no data"
@@ -153,7 +153,7 @@ SUITES: Mapping[str, Suite[Any]] = {
     ),
     "recovery": Suite(
         recovery.run,
-        recovery.RecoveryOptions,
+        ModelOptions,
         "simulated incidents from their alerts to a verified end, and attacks",
         ("rules", "ml", "llm"),
         _no_place,

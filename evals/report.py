@@ -29,6 +29,20 @@ class Options(FrozenModel):
     seed: int = 0
 
 
+def ml_or_rules(options: Options, suite: str) -> EvalArm:
+    """The asked arm of a suite whose better one is `ml`, and which asks no model."""
+    if options.arm == "llm":
+        raise SystemExit(f"{suite} has no llm arm: choose --arm rules or --arm ml")
+    return "ml" if options.best_arm else options.arm
+
+
+class ModelOptions(Options):
+    """Of a suite with an arm `llm`: the model that is asked."""
+
+    model_url: str = Field(default="", description="Ollama's address, for the arm llm.")
+    model: str = Field(default="", description="The model's name there, for the arm llm.")
+
+
 class Table(FrozenModel):
     """Rows for a person. A peer's row says `measured` or `published` in its name."""
 

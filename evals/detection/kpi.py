@@ -16,7 +16,7 @@ from evals.detection.peers import ewma_z, holt_winters
 from evals.detection.score import mean
 from evals.page import pictures
 from evals.page.drawing import Track
-from evals.report import EvalArm, Options, Result, Table, number
+from evals.report import Options, Result, Table, ml_or_rules, number
 from tools.detector import DetectorConfig, scores
 from tools.types import FloatArray, Series
 
@@ -57,9 +57,7 @@ def run(options: Options, progress: Progress) -> Result:
         raise SystemExit(f"kpi: {problem}") from problem
     if not curves:
         raise SystemExit(f"kpi: no <id>.csv[.gz] in metrics/kpi under {str(options.data)!r}")
-    arm: EvalArm = "ml" if options.best_arm else options.arm
-    if arm == "llm":
-        raise SystemExit("kpi has no llm arm: choose --arm rules or --arm ml")
+    arm = ml_or_rules(options, "kpi")
     config = DetectorConfig(arm=arm)
     methods: tuple[tuple[str, Callable[[KpiCurve], FloatArray]], ...] = (
         (f"ours, {arm} (measured)", lambda one: _ours(one, config)),

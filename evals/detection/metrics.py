@@ -21,7 +21,7 @@ from evals.detection.score import (
 )
 from evals.page import pictures
 from evals.page.drawing import Track
-from evals.report import EvalArm, Options, Result, Table, number
+from evals.report import EvalArm, Options, Result, Table, ml_or_rules, number
 from tools.detector import DetectorConfig, scores
 from tools.detector.novelty import lookback
 from tools.types import FloatArray, Series
@@ -58,9 +58,7 @@ def run(options: Options, progress: Progress) -> Result:
         raise SystemExit(f"metrics: {problem}") from problem
     if not files:
         raise SystemExit(f"metrics: no file named in combined_windows.json lies in {str(place)!r}")
-    arm: EvalArm = "ml" if options.best_arm else options.arm
-    if arm == "llm":
-        raise SystemExit("metrics has no llm arm: choose --arm rules or --arm ml")
+    arm = ml_or_rules(options, "metrics")
     task = progress.add_task("metrics (NAB)", total=len(files))
     scored = []
     for file in files:

@@ -15,7 +15,7 @@ from evals.detection.peers import kmeans_distance, top_z, var_residual
 from evals.detection.score import average_precision, event_f1, mean, point_adjusted_f1, segments
 from evals.page import pictures
 from evals.page.drawing import Track
-from evals.report import EvalArm, Options, Result, Table, number
+from evals.report import EvalArm, Options, Result, Table, ml_or_rules, number
 from tools.detector import DetectorConfig
 from tools.detector.joint import JointModel, JointScores
 from tools.types import FloatArray
@@ -60,9 +60,7 @@ def run(options: Options, progress: Progress) -> Result:
         raise SystemExit(f"mts: {problem}") from problem
     if not machines:
         raise SystemExit(f"mts: no <id>.npz in metrics/mts under {str(options.data)!r}")
-    arm: EvalArm = "ml" if options.best_arm else options.arm
-    if arm == "llm":
-        raise SystemExit("mts has no llm arm: choose --arm rules or --arm ml")
+    arm = ml_or_rules(options, "mts")
     task = progress.add_task("mts", total=len(machines))
     judged: list[MachineScores] = []
     rows: list[MachineFigures] = []

@@ -31,13 +31,18 @@ from evals.report import Options, Result
 from tools.types import Telemetry
 
 
-class IncidentOptions(Options):
-    """What `incidents` and `demo` take."""
+class LocalizationOptions(Options):
+    """Of a suite that locates a cause: from which onset, and how its table is split."""
 
     onset: Literal["oracle", "detected"] = Field(
         default="oracle", description="Hand the onset over, or detect it."
     )
     split_by: Literal["system", "fault"] = Field(default="system", description="Rows of the table.")
+
+
+class IncidentOptions(LocalizationOptions):
+    """What `incidents` and `demo` take."""
+
     perturb: Perturbation = Field(
         default="none",
         description="Make the recorded telemetry worse first; all: one table of every way.",

@@ -13,7 +13,7 @@ from evals.logs import peers
 from evals.logs.files import AnnotatedLog, read_logs
 from evals.logs.score import LogScore, mean, normalise, score
 from evals.page import pictures
-from evals.report import EvalArm, Options, Result, Table, number
+from evals.report import EvalArm, Options, Result, Table, ml_or_rules, number
 from tools.log_retriever import Miner, MinerConfig
 
 LogParser = Callable[[Sequence[str]], list[str]]
@@ -39,7 +39,7 @@ def run(options: Options, progress: Progress) -> Result:
     """Mine every system under --data with one configuration, and score it beside Drain3."""
     started = time.perf_counter()
     logs = _logs(options)
-    arm = _arm(options)
+    arm = ml_or_rules(options, "logs")
     methods = _methods(arm)
     task = progress.add_task("logs", total=len(logs) * len(methods))
     rows: list[LogRow] = []
@@ -82,12 +82,6 @@ def _logs(options: Options) -> list[AnnotatedLog]:
             "*.log[.gz]; give the folder that holds logs/"
         )
     return logs
-
-
-def _arm(options: Options) -> EvalArm:
-    if options.arm == "llm" and not options.best_arm:
-        raise SystemExit("logs has no llm arm: choose --arm rules (form) or --arm ml (learning)")
-    return "ml" if options.best_arm else options.arm
 
 
 def miner_config(arm: EvalArm) -> MinerConfig:

@@ -26,6 +26,7 @@ from copilot.testing.policies import GoodPolicy, InjectedPolicy, LyingPolicy, Se
 from copilot.wiring import recorded_sources
 from evals.detection.replay import Detection, by_watch, of_timelines, with_history
 from evals.localization.cases import RECORDINGS, BundleCase, CaseSetError, read
+from evals.localization.suite import LocalizationOptions
 from evals.localization.tables import own_table, row, summary
 from evals.reasoning.hostile import hostile
 from evals.reasoning.injection import InjectionAttempt, InjectionScene, attempt, scene
@@ -33,7 +34,7 @@ from evals.reasoning.investigate import Investigation, Page, investigate
 from evals.reasoning.measure import document
 from evals.reasoning.plant import PlantedSources, kept
 from evals.reasoning.score import IncidentComparison, ModelScore, scored, ways_table
-from evals.report import Options, Result, Table
+from evals.report import ModelOptions, Result, Table
 from knowledge_base import documents
 
 StandInName = Literal["good", "lazy", "looping", "lying", "injected", "noise", "dead"]
@@ -79,15 +80,9 @@ def at(url: str, name: str, *, seed: int = 42, first_token_s: float = 180.0) -> 
         yield model
 
 
-class ReasoningOptions(Options):
+class ReasoningOptions(LocalizationOptions, ModelOptions):
     """What `reasoning` takes."""
 
-    onset: Literal["oracle", "detected"] = Field(
-        default="oracle", description="Hand the onset over, or detect it."
-    )
-    split_by: Literal["system", "fault"] = Field(default="system", description="Rows of the table.")
-    model_url: str = Field(default="", description="Ollama's address, for the arm llm.")
-    model: str = Field(default="", description="The model's name there, for the arm llm.")
     policy: str = Field(default="", description="Without a model: one scripted policy, not all.")
     runs: int = Field(default=1, ge=1, description="How often; the opinion of the majority counts.")
 

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 
-from pydantic import Field
 from rich.progress import Progress, TaskID
 
 import copilot
@@ -17,20 +16,13 @@ from evals.recovery.episode import RecoveryEpisode, live
 from evals.recovery.forged import forged_attacks
 from evals.recovery.hostile import parameter_attacks
 from evals.recovery.score import RecoveryScore, minutes_to_recover, row, score, wrong_actions
-from evals.report import EvalArm, Options, Result, Table, number
+from evals.report import EvalArm, ModelOptions, Result, Table, number
 from tools.types import PlaybookOutcome
 
 ARMS: tuple[EvalArm, ...] = ("rules", "ml", "llm")
 
 
-class RecoveryOptions(Options):
-    """What `recovery` takes."""
-
-    model_url: str = Field(default="", description="Ollama's address, for the arm llm.")
-    model: str = Field(default="", description="The model's name there, for the arm llm.")
-
-
-def run(options: RecoveryOptions, progress: Progress) -> Result:
+def run(options: ModelOptions, progress: Progress) -> Result:
     """Play every case with each arm; the summary is that of the asked one, rules by default."""
     who = AnsweringModel(options.model_url, options.model)
     started = time.perf_counter()

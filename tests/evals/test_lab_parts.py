@@ -17,10 +17,10 @@ from evals.lab.platform.api import Api
 from evals.lab.platform.changes import ChangeLog
 from evals.lab.platform.fleet import Fleet
 from evals.lab.platform.operations import Operations
+from evals.lab.shop.data import DataVolume
 from evals.lab.shop.meters import DiskMeters, InstanceMeters
 from evals.lab.shop.outbound import Pool
 from evals.lab.shop.traces import Context
-from evals.lab.shop.volume import DataVolume
 from evals.lab.wire import Request, Response, Server, WireConnection, answer
 from tools.playbook_executor import parse
 
