@@ -206,8 +206,10 @@ def bars(figures: Mapping[str, Mapping[str, float]], label: str, name: str, titl
     """A bar for each row and method; `figures` maps a row to its methods' figures."""
     methods = list(dict.fromkeys(method for row in figures.values() for method in row))
     colours = (SERIES, ML, LLM, MARK, GOOD, ALERT, MUTED)
-    figure, (axes,) = sheet(1, 0.9 + (0.12 + 0.11 * len(methods)) * len(figures))
-    figure.subplots_adjust(left=1.45 / WIDTH)
+    named = 0.15 + 0.17 * -(-len(methods) // 2)  # inches above the bars, for their names
+    height = 0.6 + named + (0.12 + 0.11 * len(methods)) * len(figures)
+    figure, (axes,) = sheet(1, height)
+    figure.subplots_adjust(left=1.45 / WIDTH, top=1.0 - named / height)
     depth = 0.8 / max(len(methods), 1)
     for place, method in enumerate(methods):
         rows = [at for at, row in enumerate(figures.values()) if method in row]
@@ -217,7 +219,7 @@ def bars(figures: Mapping[str, Mapping[str, float]], label: str, name: str, titl
     axes.set_yticks(np.arange(len(figures)) + 0.4 - depth / 2, [one[:24] for one in figures])
     axes.invert_yaxis()
     axes.set_xlabel(label)
-    _legend(axes)
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.3, 1.0), ncols=2, labelcolor=INK)
     return svg(figure, name, title)
 
 
