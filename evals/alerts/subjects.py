@@ -94,6 +94,7 @@ def case(title: str, one: SubjectAnswer) -> dict[str, JsonValue]:
     """One answer for the result's JSON."""
     return {
         "id": f"{title}/{one.alert.id}",
+        "method": "ours, subjects",
         "alertname": one.alert.alertname,
         "right": one.right,
         "doubtful": one.alert.doubtful,

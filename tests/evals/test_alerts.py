@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.progress import Progress
 
-from evals.alerts import peers, suite
+from copilot.alerts.subjects import read
+from evals.alerts import peers, subjects, suite
 from evals.alerts.feed import deliveries, ours
 from evals.alerts.score import (
     NOISE,
@@ -178,6 +179,42 @@ def test_the_suite_runs_over_any_folder_of_the_layout(tmp_path: Path) -> None:
     assert result.summary["tiny.incident_recall"] == 1.0
     assert result.summary["ait.clusters"] == 1.0
     assert {row["method"] for row in result.cases} >= {"ours, ml", "Alertmanager by cluster"}
+
+
+def test_without_data_our_own_table_of_subjects_is_read() -> None:
+    result = suite.run(Options(), Progress(disable=True))
+    assert result.summary["subjects.rules"] >= 0.98
+    assert result.summary["subjects.right"] != result.summary["subjects.right"]
+    assert {table.title for table in result.tables} == {
+        "Subjects of alerts: our table of rules",
+        "Read wrongly: our table of rules",
+    }
+
+
+def labelled(name: str, **labels: str) -> subjects.LabelledAlert:
+    return subjects.LabelledAlert(
+        id=1,
+        source="here",
+        alertname="Slow",
+        labels=labels,
+        annotations={},
+        subject=subjects.LabelledSubject(name=name, namespace="prod"),
+        messenger=False,
+        heartbeat=False,
+        doubtful=False,
+    )
+
+
+def test_a_subject_is_right_by_its_name_and_nobody_where_nobody_is_named() -> None:
+    rows = [
+        (labelled("prod/Till", service="till"), True),
+        (labelled("till", service="web"), False),
+        (labelled(""), True),
+        (labelled("", service="till"), False),
+    ]
+    for alert, right in rows:
+        reading = read(alert.alertname, alert.labels, {})
+        assert subjects.SubjectAnswer(alert, reading).right == right
 
 
 def test_a_folder_without_streams_is_refused_by_name(tmp_path: Path) -> None:
