@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from tools.clusterer.config import SECONDS_PER_DAY, ClustererConfig
-from tools.clusterer.decision import Decision
+from tools.clusterer.decision import DECLARED_RULE, Decision
 from tools.clusterer.group import Group, GroupScope, Member
 from tools.clusterer.group_store import GroupStore
 from tools.clusterer.grouping import BurstGrouper
@@ -16,7 +16,7 @@ from tools.types import Alert, Timestamp
 
 
 class AdmissionStage:
-    """Decides first, in the order of Alertmanager: silence, repetition, inhibition; then noise."""
+    """Decides first: silence and inhibition as Alertmanager does, then repetition, then noise."""
 
     def __init__(
         self,
@@ -49,13 +49,27 @@ class AdmissionStage:
         if alert.status == "resolved":
             return self.resolve(alert, now if alert.ends_at is None else min(alert.ends_at, now))
         # A silenced alert inhibits others all the same: they are its symptoms.
-        self._inhibitor.fire(alert, now + self._config.firing_for)
+        self._inhibitor.fire(alert, self._until(alert, now))
         return (
             (self._silenced(alert, now) if self._silences else None)
-            or self._again(alert, now)
             or self._inhibited(alert, now)
+            or self._again(alert, now)
             or self._chronic(alert, now)
         )
+
+    def announce(self, alerts: Sequence[Alert], now: Timestamp) -> None:
+        """Let what fires at the end of a batch inhibit before any of it is decided.
+
+        Who sends a target before its source, or both at once in any order, means the same.
+        """
+        last = {alert.fingerprint: alert for alert in alerts}
+        for alert in last.values():
+            if alert.status != "resolved":
+                self._inhibitor.fire(alert, self._until(alert, now))
+
+    def _until(self, alert: Alert, at: Timestamp) -> Timestamp:
+        """When a firing counts as ended if nobody repeats or resolves it."""
+        return at + self._config.firing_for if alert.lease is None else alert.lease
 
     def resolve(self, alert: Alert, at: Timestamp) -> Decision:
         """The end of a firing."""
@@ -74,7 +88,7 @@ class AdmissionStage:
 
     def keep(self, alert: Alert, group: Group, at: Timestamp) -> None:
         """Remember that an alert belongs to a group, and that it fires."""
-        self._inhibitor.fire(alert, at + self._config.firing_for)
+        self._inhibitor.fire(alert, self._until(alert, at))
         brief = momentary(alert)
         if brief:
             group.quiet_since = max(group.quiet_since, at)
@@ -174,7 +188,7 @@ class AdmissionStage:
         track = self.tracks.get(source.fingerprint)
         group = track.group if track is not None else None
         where = group.id if group is not None and not group.closed else ""
-        reason = f"a declared rule inhibits it while {source.said} fires"
+        reason = f"{DECLARED_RULE} inhibits it while {source.said} fires"
         return Decision(alert.fingerprint, "inhibited", where, reason)
 
     def _chronic(self, alert: Alert, now: Timestamp) -> Decision | None:
