@@ -195,6 +195,9 @@ class Intake:
                 for alert in self._store.alerts.of(incident.id)
             ]
         )
+        for firing in self._store.firing.all(self._clock.now()):
+            # Also what belongs to no incident inhibits: InfoInhibitor, and what is silenced.
+            clusterer.announce([firing.alert], firing.accepted_at)
         return clusterer
 
 

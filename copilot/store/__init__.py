@@ -1,4 +1,4 @@
-"""Store: accepted alerts, incidents, runs, approvals, outbox and journal, on disk before use."""
+"""Store: alerts, silences, incidents, runs, approvals, outbox, journal, on disk before use."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +23,7 @@ from copilot.store.approvals import (
 from copilot.store.changes import Changes
 from copilot.store.conversations import Conversations, UnknownConversationError
 from copilot.store.database import Database, StoreError
+from copilot.store.firing import FiringAlerts
 from copilot.store.halt import Halt, HaltRecord, StoppedError
 from copilot.store.incidents import Incidents, UnknownIncidentError
 from copilot.store.journal import GENESIS, Journal, JournalCheck
@@ -30,6 +31,7 @@ from copilot.store.locks import Locks, TargetBusyError
 from copilot.store.outbox import Outbox, OutboxEntry
 from copilot.store.outcomes import Outcomes
 from copilot.store.runs import LeaseLostError, Run, Runs, RunStatus
+from copilot.store.silences import Silences, SilenceState, StoredSilence, UnknownSilenceError
 from copilot.store.tables import SCHEMA_VERSION, journal_head, metadata, schema
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "Changes",
     "Conversations",
     "ApprovalExpiredError",
+    "FiringAlerts",
     "Halt",
     "HaltRecord",
     "Incidents",
@@ -62,14 +65,18 @@ __all__ = [
     "Run",
     "RunStatus",
     "Runs",
+    "SilenceState",
+    "Silences",
     "StoppedError",
     "Store",
     "StoreError",
     "StoredAlert",
+    "StoredSilence",
     "TargetBusyError",
     "UnknownConversationError",
     "UnknownIncidentError",
     "UnknownPlanError",
+    "UnknownSilenceError",
     "WrongDigestError",
 ]
 
@@ -81,6 +88,7 @@ class Store:
         """Name the database, `sqlite:///PATH` or `postgresql://USER@HOST/NAME`; opens nothing."""
         self._database = Database(url)
         self.alerts = Alerts(self._database)
+        self.firing = FiringAlerts(self._database)
         self.incidents = Incidents(self._database)
         self.runs = Runs(self._database)
         self.approvals = Approvals(self._database)
@@ -90,6 +98,7 @@ class Store:
         self.locks = Locks(self._database)
         self.halt = Halt(self._database)
         self.journal = Journal(self._database)
+        self.silences = Silences(self._database, self.journal)
         self.conversations = Conversations(self._database)
 
     def create(self) -> None:

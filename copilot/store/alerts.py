@@ -87,7 +87,7 @@ class Alerts:
         """Alerts and ends of alerts on which nothing was decided yet, in order of arrival."""
         query = select(alerts).where(alerts.c.action == "").order_by(alerts.c.key).limit(limit)
         with self._database.read() as connection:
-            return tuple(_stored(row) for row in connection.execute(query))
+            return tuple(stored_alert(row) for row in connection.execute(query))
 
     def assign(
         self,
@@ -190,7 +190,7 @@ class Alerts:
             .limit(limit)
         )
         with self._database.read() as connection:
-            return tuple(_stored(row) for row in connection.execute(query))
+            return tuple(stored_alert(row) for row in connection.execute(query))
 
     def _write(
         self,
@@ -315,7 +315,8 @@ def _chunks(items: list[str]) -> Iterator[list[str]]:
         yield chunk
 
 
-def _stored(row: Row[tuple[object, ...]]) -> StoredAlert:
+def stored_alert(row: Row[tuple[object, ...]]) -> StoredAlert:
+    """A row of the table as a value."""
     columns = row._mapping
     return StoredAlert(
         key=columns["key"],

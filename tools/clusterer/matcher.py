@@ -14,6 +14,14 @@ Operator = Literal["=", "!=", "=~", "!~"]
 _QUIET = re2.Options()
 _QUIET.log_errors = False  # a bad expression is the answer to who wrote it, no line on our terminal
 
+_BY_FLAGS: dict[tuple[bool, bool], Operator] = {
+    (False, True): "=",
+    (False, False): "!=",
+    (True, True): "=~",
+    (True, False): "!~",
+}
+_FLAGS = {operator: flags for flags, operator in _BY_FLAGS.items()}
+
 # The name is Prometheus's, or any other word of UTF-8, or quoted; `=~` stands before `=`.
 _TEXT = re.compile(
     r"""\s*(?P<name>"(?:[^"\\]|\\.)+"|[^\s{}!=~,\\'"`]+)\s*(?P<operator>=~|=|!=|!~)\s*(?P<value>.*?)\s*""",
@@ -49,6 +57,16 @@ class Matcher(FrozenModel):
         label = _unquoted(name, name) if name.startswith('"') else name
         value = _unquoted(found["value"], found["value"])
         return cls.model_validate({"label": label, "operator": found["operator"], "value": value})
+
+    @classmethod
+    def flagged(cls, label: str, value: str, *, regex: bool, equal: bool) -> Self:
+        """From the two flags by which Alertmanager's API says the operator."""
+        return cls(label=label, operator=_BY_FLAGS[regex, equal], value=value)
+
+    @property
+    def flags(self) -> tuple[bool, bool]:
+        """Whether it is an expression, and whether it asks for equality: `isRegex`, `isEqual`."""
+        return _FLAGS[self.operator]
 
     @model_validator(mode="after")
     def _compiles(self) -> Self:

@@ -8,6 +8,7 @@ from starlette.middleware.cors import CORSMiddleware
 import copilot
 from copilot.sources.received import ReceivedTelemetry
 from copilot.surfaces.chat import ChatService
+from copilot.surfaces.service.alertmanager import alertmanager
 from copilot.surfaces.service.approval import approval
 from copilot.surfaces.service.boundary import Boundary
 from copilot.surfaces.service.changes import changes
@@ -39,7 +40,7 @@ def create_app(
 ) -> FastAPI:
     """The app over an engine that somebody else starts and stops; it holds no state of its own.
 
-    With an API key set, every request but `/healthz` and `/readyz` has to carry it; without one,
+    With an API key set, every request but those of probes has to carry it; without one,
     only this machine is answered. With `received`, exporters may post telemetry to it; with
     `desk`, people may ask. Pages of `origins` may do so from a browser.
     """
@@ -48,6 +49,7 @@ def create_app(
         title="Incident copilot", version=copilot.__version__, docs_url=None, redoc_url=None
     )
     meters = Meters(engine, received)
+    app.include_router(alertmanager(engine, settings))
     app.include_router(deliveries(engine, settings))
     app.include_router(changes(engine))
     if received is not None:

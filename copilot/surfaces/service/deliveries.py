@@ -14,7 +14,7 @@ _WEBHOOKS: tuple[PayloadKind, ...] = ("alertmanager", "pagerduty", "cloudevents"
 
 
 def deliveries(engine: ServiceEngine, settings: ServiceSettings) -> APIRouter:
-    """The Alertmanager API that Prometheus posts to, and one webhook per format."""
+    """One webhook per format; what Prometheus posts to is in `alertmanager`."""
     router = APIRouter(tags=["alerts"])
 
     def add(path: str, kind: PayloadKind, method: str = "POST") -> None:
@@ -33,7 +33,6 @@ def deliveries(engine: ServiceEngine, settings: ServiceSettings) -> APIRouter:
             name=f"deliver {kind}",
         )
 
-    add("/api/v2/alerts", "alertmanager_v2")
     for kind in _WEBHOOKS:
         add(f"/webhooks/{kind}", kind)
     for method in ("POST", "PUT"):

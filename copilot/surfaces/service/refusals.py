@@ -4,7 +4,10 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 
 from fastapi import FastAPI
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
+from pydantic import JsonValue
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -17,6 +20,11 @@ from copilot.store import (
     UnknownIncidentError,
 )
 from copilot.surfaces.chat import QuestionError
+from copilot.surfaces.service.alertmanager.errors import (
+    ApiRefusalError,
+    speaks_alertmanager,
+    wrapped,
+)
 from tools.playbook_executor import ParameterError
 
 _STATUS: tuple[tuple[type[Exception], int], ...] = (
@@ -38,18 +46,46 @@ def refusals(app: FastAPI) -> None:
         app.add_exception_handler(error, _plain(status))
     app.add_exception_handler(StoreError, _unavailable)
     app.add_exception_handler(RequestValidationError, _parameter)
+    app.add_exception_handler(ApiRefusalError, _api_refusal)
+    app.add_exception_handler(HTTPException, _not_routed)
 
 
 def _plain(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
-    async def answer(_request: Request, error: Exception) -> Response:
-        return JSONResponse({"detail": str(error)}, status)
+    async def answer(request: Request, error: Exception) -> Response:
+        return JSONResponse(_said(request, status, str(error)), status)
 
     return answer
 
 
-async def _unavailable(_request: Request, error: Exception) -> Response:
+def _said(request: Request, status: int, detail: str) -> dict[str, JsonValue]:
+    """The sentence in the shape of the API that was asked."""
+    if speaks_alertmanager(request.url.path):
+        return wrapped(status, detail)
+    return {"detail": detail}
+
+
+async def _unavailable(request: Request, error: Exception) -> Response:
     """Nothing was accepted: whoever sent it keeps it and sends it again."""
-    return JSONResponse({"detail": str(error)}, 503, headers={"retry-after": "2"})
+    return JSONResponse(_said(request, 503, str(error)), 503, headers={"retry-after": "2"})
+
+
+async def _api_refusal(_request: Request, error: Exception) -> Response:
+    return cast(ApiRefusalError, error).response()
+
+
+async def _not_routed(request: Request, error: Exception) -> Response:
+    """Paths and methods there are none of; Alertmanager's API says so in its own shape."""
+    refused = cast(HTTPException, error)
+    answer = await http_exception_handler(request, refused)
+    path = request.url.path
+    if not speaks_alertmanager(path) or refused.status_code not in (404, 405):
+        return answer
+    said = f"path {path} was not found"
+    if refused.status_code == 405:
+        allowed = (refused.headers or {}).get("allow", "")
+        said = f"method {request.method} is not allowed, but [{allowed}] are"
+    body = wrapped(refused.status_code, said)
+    return JSONResponse(body, refused.status_code, headers=refused.headers)
 
 
 async def _parameter(_request: Request, error: Exception) -> Response:

@@ -1,0 +1,58 @@
+"""Errors as clients of Alertmanager's API read them.
+
+What its own code refuses is a JSON string; what its framework refuses is an object with a code,
+three digits of HTTP or of go-openapi/validate. Source: prometheus/alertmanager `api/v2/api.go`,
+and the answers of 0.25.
+"""
+
+from collections.abc import Sequence
+
+from pydantic import JsonValue
+from starlette.responses import JSONResponse
+
+from tools.clusterer import Matcher
+
+PREFIX = "/api/v2/"
+NO_STORE = {"cache-control": "no-store"}
+
+REQUIRED = 602
+TOO_FEW = 612
+BAD_TYPE = 601
+
+
+class ApiRefusalError(Exception):
+    """A request is answered with a status and one sentence; `code` where the framework says it."""
+
+    def __init__(self, status: int, said: str, code: int | None = None) -> None:
+        super().__init__(said)
+        self.status, self.said, self.code = status, said, code
+
+    def response(self) -> JSONResponse:
+        """In the shape of whoever refuses it there."""
+        body = self.said if self.code is None else wrapped(self.code, self.said)
+        return JSONResponse(body, self.status, headers=NO_STORE)
+
+
+def speaks_alertmanager(path: str) -> bool:
+    """Whether a path is one of that API."""
+    return path.startswith(PREFIX)
+
+
+def wrapped(code: int, message: str) -> dict[str, JsonValue]:
+    """The object that its framework answers with."""
+    return {"code": code, "message": message}
+
+
+def filters(texts: Sequence[str]) -> tuple[Matcher, ...]:
+    """The matchers of a query, or 400 with the first one that is none."""
+    try:
+        return tuple(map(Matcher.parse, texts))
+    except ValueError as problem:
+        raise ApiRefusalError(400, first_line(problem)) from problem
+
+
+def first_line(problem: ValueError) -> str:
+    """What a validator said, without the frame pydantic puts around it."""
+    errors = getattr(problem, "errors", None)
+    said = errors(include_url=False)[0]["msg"] if callable(errors) else str(problem)
+    return str(said).removeprefix("Value error, ")
