@@ -9,9 +9,17 @@ from pydantic import AfterValidator, Field, model_validator
 from tools.clusterer.matcher import Matcher, all_match
 from tools.types import Alert, FrozenModel, Timestamp
 
+PROMETHEUS = "alertmanager"
+"""`Alert.source` of what Prometheus and Alertmanager send: there an absent label is empty."""
+
 
 def matching_labels(alert: Alert) -> dict[str, str]:
-    """The labels matchers see: the alert's own, with name, service and severity always there."""
+    """The labels matchers see: the alert's own, with the service it was found to be about.
+
+    Senders without Prometheus's labels name an alert and its severity elsewhere; these are added.
+    """
+    if alert.source == PROMETHEUS:
+        return {"service": alert.service, **alert.labels} if alert.service else alert.labels
     return {
         "alertname": alert.name,
         "service": alert.service,

@@ -82,7 +82,7 @@ async def _not_routed(request: Request, error: Exception) -> Response:
         return answer
     said = f"path {path} was not found"
     if refused.status_code == 405:
-        allowed = (refused.headers or {}).get("allow", "")
+        allowed = answer.headers.get("allow", "").replace(" ", "")
         said = f"method {request.method} is not allowed, but [{allowed}] are"
     body = wrapped(refused.status_code, said)
     return JSONResponse(body, refused.status_code, headers=refused.headers)

@@ -6,11 +6,16 @@ from typing import Literal, NamedTuple
 
 from pydantic import JsonValue
 
-from copilot.alerts.formats import parse
+from copilot.alerts.formats import MalformedError, PayloadError, TooManyAlertsError, parse
 from copilot.alerts.formats.document import decoded
 from copilot.alerts.formats.fields import moment
 from copilot.store import StoredAlert
-from copilot.surfaces.service.alertmanager.errors import REQUIRED, ApiRefusalError, filters
+from copilot.surfaces.service.alertmanager.errors import (
+    REQUIRED,
+    ApiRefusalError,
+    filters,
+    unreadable,
+)
 from copilot.surfaces.service.ports import ServiceEngine, ServiceSettings
 from copilot.types.time_format import iso_millis
 from tools.clusterer import (
@@ -131,7 +136,12 @@ def post(
         else:
             valid.append(item)
     now = engine.now()
-    alerts = parse(valid, "alertmanager_v2", headers, now, limit=settings.max_alerts)
+    try:
+        alerts = parse(valid, "alertmanager_v2", headers, now, limit=settings.max_alerts)
+    except TooManyAlertsError:
+        raise
+    except PayloadError as problem:
+        raise unreadable("alerts", problem) from problem
     if alerts:
         engine.accept(alerts, now)
     if faults:
@@ -142,12 +152,14 @@ def _items(content: bytes) -> list[dict[str, object]]:
     """The posted objects; a document of another shape is refused whole."""
     if not content:
         raise ApiRefusalError(422, "alerts in body is required", REQUIRED)
-    document = decoded(content)
+    try:
+        document = decoded(content)
+    except MalformedError as problem:
+        raise unreadable("alerts", problem) from problem
     if document is None:
         return []
     if not isinstance(document, list) or not all(isinstance(item, dict) for item in document):
-        said = 'parsing alerts body from "" failed, because it is no list of objects'
-        raise ApiRefusalError(400, said, 400)
+        raise unreadable("alerts", PayloadError("", "a list of objects", document))
     for position, item in enumerate(document):
         if item.get("labels") is None:
             raise ApiRefusalError(422, f"{position}.labels in body is required", REQUIRED)

@@ -7,9 +7,10 @@ and the answers of 0.25.
 
 from collections.abc import Sequence
 
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 from starlette.responses import JSONResponse
 
+from copilot.alerts.formats import PayloadError
 from tools.clusterer import Matcher
 
 PREFIX = "/api/v2/"
@@ -43,16 +44,22 @@ def wrapped(code: int, message: str) -> dict[str, JsonValue]:
     return {"code": code, "message": message}
 
 
+def unreadable(what: str, problem: PayloadError) -> ApiRefusalError:
+    """A body of another shape: nothing of it is kept."""
+    return ApiRefusalError(400, f'parsing {what} body from "" failed, because {problem}', 400)
+
+
 def filters(texts: Sequence[str]) -> tuple[Matcher, ...]:
     """The matchers of a query, or 400 with the first one that is none."""
     try:
         return tuple(map(Matcher.parse, texts))
+    except ValidationError as problem:
+        said = f"error parsing regexp: {first_line(problem)}"
+        raise ApiRefusalError(400, said) from problem
     except ValueError as problem:
-        raise ApiRefusalError(400, first_line(problem)) from problem
+        raise ApiRefusalError(400, str(problem)) from problem
 
 
-def first_line(problem: ValueError) -> str:
+def first_line(problem: ValidationError) -> str:
     """What a validator said, without the frame pydantic puts around it."""
-    errors = getattr(problem, "errors", None)
-    said = errors(include_url=False)[0]["msg"] if callable(errors) else str(problem)
-    return str(said).removeprefix("Value error, ")
+    return problem.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")

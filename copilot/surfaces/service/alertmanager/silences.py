@@ -5,7 +5,7 @@ from uuid import UUID
 from pydantic import Field, JsonValue, StrictBool, StrictStr, ValidationError
 
 from copilot.alerts.formats.document import decoded
-from copilot.alerts.formats.errors import from_validation
+from copilot.alerts.formats.errors import MalformedError, from_validation
 from copilot.alerts.formats.fields import CleanName, CleanText, Moment, Payload
 from copilot.store import SilenceState, StoredSilence, UnknownSilenceError
 from copilot.surfaces.service.alertmanager.errors import (
@@ -15,6 +15,7 @@ from copilot.surfaces.service.alertmanager.errors import (
     ApiRefusalError,
     filters,
     first_line,
+    unreadable,
 )
 from copilot.surfaces.service.ports import ServiceEngine
 from copilot.types.time_format import iso_millis
@@ -105,13 +106,13 @@ def _turn(one: StoredSilence, now: Timestamp) -> tuple[int, float]:
 
 
 def _read(content: bytes, now: Timestamp) -> Silence:
-    document = decoded(content)
     try:
+        document = decoded(content)
         posted = PostedSilence.model_validate(document)
+    except MalformedError as problem:
+        raise unreadable("silence", problem) from problem
     except ValidationError as problem:
-        reason = from_validation(problem)
-        said = f'parsing silence body from "" failed, because {reason}'
-        raise ApiRefusalError(400, said, 400) from problem
+        raise unreadable("silence", from_validation(problem)) from problem
     _check_required(posted, document)
     matchers = tuple(_matcher(one, at) for at, one in enumerate(posted.matchers or ()))
     try:
