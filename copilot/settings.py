@@ -13,6 +13,7 @@ from pydantic_settings import (
 )
 
 from copilot.types.errors import OperatorError
+from prompts import Language
 
 
 class SettingsError(OperatorError):
@@ -32,7 +33,7 @@ class Settings(BaseSettings):
         default="",
         description="SQLAlchemy URL of the store; empty: SQLite in the data folder.",
     )
-    language: Literal["en", "zh"] = Field(
+    language: Language = Field(
         default="en", description="Language of briefs and reports on the terminal."
     )
     arm: Literal["rules", "ml", "llm"] = Field(

@@ -27,6 +27,7 @@ from copilot.hands import (
     RunnersFile,
     Surroundings,
     lacking,
+    nobody_confirms,
     read_runners,
     runners,
 )
@@ -37,7 +38,7 @@ from copilot.knowledge import (
     Knowledge,
     Library,
     Memory,
-    choose,
+    choose_embedder,
     ollama_embed,
 )
 from copilot.model import MeteredModel
@@ -62,6 +63,8 @@ from tools.types import Playbook
 
 RECORDED_AS = {"metrics": "metrics", "logs": "logs", "traces": "spans", "changes": "changes"}
 """What a bundle calls the recordings of our sources."""
+
+_NO_CLIENT = "but the client is missing: pip install 'incident-copilot[kubernetes]'"
 
 
 def recorded_sources(bundle: RecordedBundle) -> Sources:
@@ -104,12 +107,9 @@ def open_alerts(settings: Settings) -> AlertmanagerSource | None:
 
 def _cluster(settings: Settings) -> ClusterSource:
     try:
-        from copilot.sources.kubernetes.connect import connected  # noqa: PLC0415 - an extra
+        from copilot.sources.kubernetes.live import connected  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
-        raise SettingsError(
-            "kubernetes_namespace is set, but the client is missing: "
-            "pip install 'incident-copilot[kubernetes]'"
-        ) from error
+        raise SettingsError(f"kubernetes_namespace is set, {_NO_CLIENT}") from error
     return connected(settings.kubernetes_namespace, settings.kubernetes_context, SystemClock())
 
 
@@ -160,11 +160,6 @@ def catalogue(settings: Settings) -> tuple[Playbook, ...]:
         raise SettingsError(f"playbooks_dir: {error}") from error
 
 
-def nobody_confirms(_instruction: str, _key: str) -> str:
-    """Where no person can be asked, nothing is confirmed."""
-    return ""
-
-
 def declared_runners(settings: Settings) -> RunnersFile | None:
     """What may really be touched; None where every step is a dry run."""
     return None if settings.runners_file is None else read_runners(settings.runners_file)
@@ -195,24 +190,15 @@ def unrunnable(settings: Settings, known: tuple[Playbook, ...]) -> Mapping[str, 
     declared = declared_runners(settings)
     if declared is None:
         return {}
-    found = {playbook.id: lacking(declared, playbook) for playbook in known}
-    return {name: problem for name, problem in found.items() if problem}
+    return {one.id: problem for one in known if (problem := lacking(declared, one))}
 
 
 def _acting(target: KubernetesTarget) -> Cluster:
     try:
         from copilot.hands.kubernetes_client import acting  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
-        raise SettingsError(
-            "runners_file has [kubernetes], but the client is missing: "
-            "pip install 'incident-copilot[kubernetes]'"
-        ) from error
+        raise SettingsError(f"runners_file has [kubernetes], {_NO_CLIENT}") from error
     return acting(target.namespace, target.context)
-
-
-def new_incident_id() -> str:
-    """Short enough to say aloud, too long to guess or to meet twice."""
-    return f"inc-{secrets.token_hex(4)}"
 
 
 @contextmanager
@@ -235,13 +221,13 @@ def library(settings: Settings) -> Library:
 
 def _chosen(settings: Settings) -> EmbedderChoice:
     if settings.embedder != "auto":
-        return choose(settings.embedder, ollama=False, local=False)
+        return choose_embedder(settings.embedder, ollama=False, local=False)
     if ollama_embed.has_model(settings.embedder_url, settings.embedder_ollama_model):
-        return choose("auto", ollama=True, local=False)
+        return choose_embedder("auto", ollama=True, local=False)
     # Asks a library of some size about its cache; only a search by meaning pays for it.
     from copilot.knowledge.model_cache import at_hand  # noqa: PLC0415
 
-    return choose("auto", ollama=False, local=at_hand(settings.embedder_local_model))
+    return choose_embedder("auto", ollama=False, local=at_hand(settings.embedder_local_model))
 
 
 def _embedder(settings: Settings, chosen: EmbedderChoice) -> Embedder | None:
@@ -250,11 +236,9 @@ def _embedder(settings: Settings, chosen: EmbedderChoice) -> Embedder | None:
     if chosen.way == "ollama":
         return ollama_embed.OllamaEmbedder(settings.embedder_url, settings.embedder_ollama_model)
     # Loads torch: nothing that does not embed may pay for it.
-    from copilot.knowledge.sentence_transformers import (  # noqa: PLC0415
-        SentenceTransformerEmbedder,
-    )
+    from copilot.knowledge import sentence_transformers  # noqa: PLC0415
 
-    return SentenceTransformerEmbedder(settings.embedder_local_model)
+    return sentence_transformers.SentenceTransformerEmbedder(settings.embedder_local_model)
 
 
 @contextmanager
@@ -405,7 +389,8 @@ def engine(
             deps,
             build(saver, nodes or NODES),
             wall=wall,
-            new_id=new_incident_id,
+            # Short enough to say aloud, too long to guess or to meet twice.
+            new_id=lambda: f"inc-{secrets.token_hex(4)}",
             owner=f"{socket.gethostname()}:{settings.home}",
             workers=settings.workers,
             refresh_s=settings.refresh_s,

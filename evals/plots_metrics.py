@@ -14,7 +14,7 @@ from evals.detection.kpi import CurveScore as KpiScored
 from evals.detection.metrics import FileScore as NabScored
 from evals.detection.mts import MachineScores
 from tools.detector import DetectorConfig
-from tools.detector.arms import SETTINGS
+from tools.detector.model import SETTINGS
 from tools.detector.series_scorer import SeriesScorer
 from tools.types import FloatArray
 

@@ -1,25 +1,45 @@
-"""The door's second half: written alerts become incidents, and incidents get runs.
+"""Admission: written alerts become incidents, and incidents get runs.
 
 Alerts are on disk before this looks at them, and every decision is written with its reason in one
 transaction with the incident and the run it opens; a process killed in between decides again.
 """
 
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.ports import Clock
-from copilot.store import Assignment, Store, StoredAlert
-from copilot.types.incident import Clocks, Incident
-from tools.clusterer import Clusterer, Decision, NoiseModel, TieBreaker
-from tools.types import Alert, Timestamp, Topology
+from copilot.store import Assignment, DueAlert, Store, StoredAlert
+from copilot.types.incident import OURS, Clocks, Incident, IncidentStatus
+from tools.clusterer import (
+    Action,
+    Clusterer,
+    Decision,
+    NoiseModel,
+    TieBreaker,
+    fingerprint,
+    matching_labels,
+)
+from tools.types import Alert, AlertStatus, Timestamp, Topology
 
 log = logging.getLogger(__name__)
 
 REMEMBER_S = 300.0
 """How often what was learned of noise is written down."""
+
+GRACE_S = 300.0
+"""Leases that ran out while nobody listened last so long after a start: senders repeat within it
+(`resolve_timeout` of Alertmanager's default configuration)."""
+
+MISSED = "HeartbeatMissed"
+"""Our own alert on a heartbeat that stopped: its sender, or the way from it, is broken."""
+
+
+AGAIN: frozenset[Action] = frozenset({"reopened", "flapping"})
+"""Decisions on alerts that go on in the incident they were in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +74,23 @@ class Intake:
         self._memory = memory
         self._remembered_at = clock.now()
         self._noise = _remembered(memory)
+        self._listening_since = clock.now()
+        self._held: set[str] = set()
+        self._renewed: dict[str, Alert] = {}
+        self._renewing = threading.Lock()
         self._clusterer = self._rebuilt()
+
+    def renew(self, delivered: Sequence[Alert]) -> None:
+        """A repeated source of inhibition inhibits on: repetitions are not decided on again."""
+        rules = self._announced.inhibitions
+        leased = [one for one in delivered if one.lease is not None and one.status != "resolved"]
+        sources = {
+            one.fingerprint: one
+            for one in leased
+            if any(rule.is_source(matching_labels(one)) for rule in rules)
+        }
+        with self._renewing:
+            self._renewed |= sources
 
     def decide(self, limit: int = 1000) -> IntakeResult:
         """Decide on the next undecided alerts; nothing to do is an empty `IntakeResult`."""
@@ -97,11 +133,51 @@ class Intake:
         """The incident is over: no alert joins it any more."""
         self._clusterer.close(incident_id, self._clock.now())
 
+    def expire(self) -> None:
+        """What time alone ends: leases nobody renewed, heartbeats nobody heard, flapping."""
+        now = self._clock.now()
+        for due in self._store.alert_leases.due(now):
+            if due.seen_at < self._listening_since and now - self._listening_since < GRACE_S:
+                continue
+            self._expired(due, now)
+        for beat in self._store.alert_leases.heard_again():
+            with self._store.transaction():
+                self._store.alert_leases.hear(beat.fingerprint)
+                self._store.alerts.accept([_missed(beat, now, now, status="resolved")], now)
+        settled = [name for name in self._held if not self._clusterer.flapping(name, now)]
+        self._held.difference_update(settled)
+        self._end(settled, now)
+
+    def _expired(self, due: DueAlert, now: Timestamp) -> None:
+        """An ended lease is an end as any other; of a heartbeat it is an alert of our own."""
+        with self._store.transaction():
+            if due.alert.heartbeat:
+                self._store.alert_leases.miss(due.alert.fingerprint)
+                self._store.alerts.accept([_missed(due.alert, due.seen_at, now)], now)
+            else:
+                ended = {"status": "resolved", "ends_at": due.until, "lease": None}
+                self._store.alerts.accept([due.alert.model_copy(update=ended)], now)
+
+    def _beat(self, waiting: Sequence[StoredAlert], now: Timestamp) -> None:
+        """A heartbeat that its source ends is missed; one that begins anew ends that alert."""
+        for alert in (stored.alert for stored in waiting if stored.alert.heartbeat):
+            if alert.status == "resolved":
+                missed = _missed(alert, alert.ends_at or now, now)
+            else:
+                missed = _missed(alert, now, now, status="resolved")
+                if not self._store.alerts.firing(missed.fingerprint):
+                    continue
+            self._store.alerts.accept([missed], now)
+
     def _record(self, waiting: Sequence[StoredAlert]) -> IntakeResult:
         now = self._clock.now()
+        with self._renewing:
+            renewed, self._renewed = self._renewed, {}
+        self._clusterer.announce([*renewed.values()], now)
         decisions = self._clusterer.update([stored.alert for stored in waiting], now)
         pairs = list(zip(waiting, decisions, strict=True))
         opened = tuple(d.group_id for d in decisions if d.action == "opened")
+        reopened = tuple(dict.fromkeys(d.group_id for d in decisions if d.action in AGAIN))
         grown = tuple(
             dict.fromkeys(
                 d.group_id for d in decisions if d.action == "attached" and d.group_id not in opened
@@ -111,6 +187,10 @@ class Intake:
             for stored, decision in pairs:
                 if decision.action == "opened":
                     self._open(stored.alert, decision, now)
+            for decision in decisions:
+                if decision.action in AGAIN:
+                    self._reopen(decision, now)
+            self._beat(waiting, now)
             known = {i.id for i in self._store.incidents.active()} | set(opened)
             self._store.alerts.assign_all(
                 [
@@ -123,8 +203,10 @@ class Intake:
                 now,
             )
             moved = self._store.alerts.move(self._clusterer.corrections(), now)
-            for incident_id in dict.fromkeys((*opened, *grown, *moved)):
-                self._grow(incident_id)
+            self._join_merged(now)
+            for incident_id in dict.fromkeys((*opened, *reopened, *grown, *moved)):
+                if incident_id in known:
+                    self._grow(incident_id)
             for incident_id in opened:
                 self._store.runs.accept(incident_id, now)
         ended = {d.group_id for d in decisions if d.action == "resolved" and d.group_id}
@@ -151,6 +233,31 @@ class Intake:
             now,
         )
 
+    def _reopen(self, decision: Decision, now: Timestamp) -> None:
+        """An incident whose source had ended it goes on; what flaps is not looked at anew."""
+        incident = self._store.incidents.get(decision.group_id)
+        if incident is None or incident.status != "resolved":
+            return
+        # A plan of before is superseded: it is looked at again, or a person has it.
+        status: IncidentStatus = "investigating" if decision.action == "reopened" else "handed_over"
+        self._store.incidents.update(incident.id, now, status=status, plan=None)
+        detail = {"reason": decision.reason}
+        self._store.journal.append(incident.id, "reopened", "copilot", {**detail}, now)
+        if decision.action == "reopened":
+            self._store.runs.accept(incident.id, now)
+
+    def _join_merged(self, now: Timestamp) -> None:
+        """Close the incidents whose alerts an alert showed to be of another one."""
+        for old, home in self._clusterer.merged().items():
+            incident = self._store.incidents.get(old)
+            if incident is None or self._store.incidents.get(home) is None:
+                continue
+            self._store.alerts.give(old, home, now)
+            self._store.incidents.update(old, now, status="resolved")
+            self._store.approvals.supersede(old, now)
+            reason = f"merged into {home}: its alerts are of one incident"
+            self._store.journal.append(old, "merged", "copilot", {"reason": reason}, now)
+
     def _grow(self, incident_id: str) -> None:
         """Bring the incident up to its group: alerts held before it was told belong to it, too."""
         now, group = self._clock.now(), self._clusterer.group(incident_id)
@@ -167,6 +274,9 @@ class Intake:
             if incident is None or incident.status == "acting":
                 continue
             if not _ended(self._store.alerts.of(incident_id)):
+                continue
+            if self._clusterer.flapping(incident_id, now):
+                self._held.add(incident_id)
                 continue
             with self._store.transaction():
                 self._store.incidents.update(incident_id, now, status="resolved")
@@ -188,17 +298,40 @@ class Intake:
             noise=self._noise,
             judge=self._judge,
         )
+        over = self._store.incidents.resolved_since(self._clock.now() - GRACE_S)
         clusterer.restore(
             [
                 (alert, incident.id)
-                for incident in reversed(self._store.incidents.active())
+                for incident in (*over, *reversed(self._store.incidents.active()))
                 for alert in self._store.alerts.of(incident.id)
-            ]
+            ],
+            closed=[incident.id for incident in over],
         )
         for firing in self._store.firing.all(self._clock.now()):
             # Also what belongs to no incident inhibits: InfoInhibitor, and what is silenced.
-            clusterer.announce([firing.alert], firing.accepted_at)
+            clusterer.announce([firing.alert], firing.seen_at)
         return clusterer
+
+
+def _missed(beat: Alert, since: Timestamp, now: Timestamp, status: AlertStatus = "firing") -> Alert:
+    """Our alert on a heartbeat: not heard since `since`, or (resolved) heard again."""
+    labels = {**beat.labels, "alertname": MISSED, "heartbeat": beat.name, "severity": "critical"}
+    age = max(0.0, now - since)
+    return Alert(
+        fingerprint=fingerprint(labels),
+        name=MISSED,
+        status=status,
+        severity="critical",
+        starts_at=now,
+        ends_at=now if status == "resolved" else None,
+        labels=labels,
+        annotations={
+            "summary": f"{beat.name} was not heard for {age:.0f} s: its sender, or what lies "
+            "between, may be down, and then no other alert of it arrives either."
+        },
+        why="the heartbeat stopped; whom it concerns is not known",
+        source=OURS,
+    )
 
 
 def _remembered(memory: Path | None) -> NoiseModel:

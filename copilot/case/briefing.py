@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from copilot.case.state import GatherProgress, IncidentState
 from copilot.deps import Deps
-from copilot.types.incident import Clocks, Incident, Opinion, RecalledDocument, in_words
+from copilot.types.incident import LIMITS_S, Clocks, Incident, Opinion, RecalledDocument, in_words
 from copilot.types.time_format import clock_time, date_time, duration
 from prompts import LANGUAGES, Language, load, word
 from tools.log_retriever import sanitize
@@ -28,9 +28,6 @@ SUREST = 99
 
 RECENT_S = 3600.0
 """A change this long before the onset still belongs under "changed just before"."""
-
-LIMITS_S = {"detected": 60.0, "located": 300.0, "recovered": 600.0}
-"""1-5-10: the most that may pass between onset and each clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +149,7 @@ def render(
 
 
 def brief_evidence(evidence: list[Evidence], ranking: Ranking) -> list[Evidence]:
-    """What is cited by the three leading candidates first, then the strongest of the rest."""
+    """Return what the three leading candidates cite, then the strongest other items."""
     cited = {e for c in ranking.candidates[:3] for term in c.terms for e in term.evidence}
     leading = [one for one in evidence if one.id in cited][:SHOWN]
     rest = [one for one in evidence if one.id not in cited]
@@ -161,7 +158,7 @@ def brief_evidence(evidence: list[Evidence], ranking: Ranking) -> list[Evidence]
 
 
 def clock_lines(clocks: Clocks) -> list[ClockLine]:
-    """The three clocks measured from the onset, each against its limit."""
+    """Return the three clocks as durations since the onset, each with its limit."""
     lines = []
     for name, limit in LIMITS_S.items():
         moment = getattr(clocks, name)
@@ -175,7 +172,7 @@ def clock_lines(clocks: Clocks) -> list[ClockLine]:
 
 
 def symptom(evidence: list[Evidence], topology: Topology) -> Evidence | None:
-    """What users feel: the front door's strongest metric, else its alert, else any alert."""
+    """Return what users feel: the entry's strongest metric, else its alert, else any alert."""
     doors = {ENTRY, topology.entry} - {""}
     at_door = [one for one in evidence if one.subject in doors]
     for pool in (

@@ -28,7 +28,7 @@ class NothingChangedError(PolicyRefusedError):
 
 
 def edit(deps: Deps, wanted: Edit, now: Timestamp) -> ApprovalRequest:
-    """Lay the changed plan before people in place of the old one, which is withdrawn.
+    """Withdraw a waiting plan and lay a new one with the edited values before people.
 
     Raises `ParameterError` for a value the playbook does not allow, else a `PolicyRefusedError`.
     """
@@ -64,7 +64,7 @@ def edit(deps: Deps, wanted: Edit, now: Timestamp) -> ApprovalRequest:
 
 
 def check_four_eyes(deps: Deps, approval: Approval) -> None:
-    """Where the policy wants it, whoever changed a plan needs somebody else to approve it."""
+    """Raise if the policy wants four eyes and the approver has edited this plan."""
     asked = deps.store.approvals.get(approval.plan_id)
     if asked is None or approval.decision != "approve" or not deps.policy.four_eyes:
         return

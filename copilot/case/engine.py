@@ -142,6 +142,7 @@ class Engine:
     def accept(self, alerts: Sequence[Alert], now: Timestamp) -> AcceptedAlerts:
         """Write alerts read at `now`; on disk on return. Deciding happens behind the door."""
         accepted = self.store.alerts.accept(alerts, now)
+        self._intake.renew(alerts)
         self.counters.add(
             alerts_accepted=len(accepted.new) + len(accepted.resolved),
             alerts_repeated=accepted.repeated,
@@ -209,9 +210,11 @@ class Engine:
             self._decide_all()
 
     def upkeep(self) -> None:
-        """What time brings: incidents that grew are looked at again, unanswered plans expire."""
+        """What time brings: incidents that grew are looked at again, leases and plans expire."""
         self._refresh_due()
         self._expire()
+        with self._intake_lock:
+            self._intake.expire()
 
     def settled(self, timeout_s: float) -> bool:
         """Wait until started threads have nothing left to do; False where time ran out."""

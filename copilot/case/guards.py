@@ -1,4 +1,7 @@
-"""When a located cause is not enough to propose anything: nobody is seen to suffer from it."""
+"""When a located cause is not enough to propose anything: nobody is seen to suffer from it.
+
+What may be proposed at all: docs/decisions/playbooks.md.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,14 +24,14 @@ the time since, at least. A few errors while instances are replaced are over bef
 
 @dataclass(frozen=True, slots=True)
 class Objection:
-    """Why not, and what a person should see first."""
+    """A reason not to propose anything, and what a person should check first, in both languages."""
 
     reason: str
     check: Text
 
 
 def weak_cause_objection(ranking: Ranking, evidence: Sequence[Evidence]) -> Objection | None:
-    """A change alone is no fault, and a busy processor alone is a job that is being done.
+    """Object to a cause that rests on a change alone, or on a busy processor alone.
 
     Judged by what the leading candidate's terms cite: nothing but changes, or, for a pressure that
     passes, a single term. More alerts bring another look, with what they have seen.

@@ -66,8 +66,8 @@ def _front(incident: Incident) -> dict[str, object]:
 
 
 def cured(incident: Incident) -> bool:
-    """Whether its plan really ran, and what was measured afterwards says that it helped."""
-    return incident.verdict == "recovered" and any(map(_took_effect, incident.results))
+    """Return whether the plan really ran and verification measured a recovery."""
+    return incident.outcome == "recovered" and any(map(_took_effect, incident.results))
 
 
 def _took_effect(result: StepResult) -> bool:

@@ -34,7 +34,7 @@ def render(
     language: Language,
     told: Narrative | None = None,
 ) -> str:
-    """The report in one language, as Markdown; every claim cites its evidence."""
+    """Render the report in one language as Markdown; every claim cites its evidence."""
     onset = incident.clocks.onset
     first = incident.hypotheses[0] if incident.hypotheses else None
     return load("report", language).render(
@@ -57,7 +57,7 @@ def render(
         abstained=incident.ranking.abstained,
         plan=incident.plan,
         results=incident.results,
-        verdict=word("verdict", incident.verdict or "unknown", language),
+        outcome=word("outcome", incident.outcome or "unknown", language),
         timeline=timeline(events, onset),
         evidence=[
             evidence_line(one, language)

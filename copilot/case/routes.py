@@ -37,6 +37,6 @@ def after_verify(state: IncidentState) -> Literal["act", "gather", "report"]:
     By now there is more to see than there was; the first cause named may have been the wrong one.
     """
     verified = state.get("verified")
-    if verified is None or verified.verdict in ("recovered", "unknown"):
+    if verified is None or verified.outcome in ("recovered", "unknown"):
         return "report"
     return "gather" if remaining(state) is None else "act"

@@ -49,7 +49,7 @@ class PlanVerification(FrozenModel):
     """What fresh data say of one plan that ran."""
 
     plan_id: str
-    verdict: VerificationOutcome
+    outcome: VerificationOutcome
     reason: str
 
 

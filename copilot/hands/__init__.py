@@ -1,10 +1,14 @@
-"""Runners: what an approved step is run by. One per action, and one that only says what it would.
+"""Hands: runners, by which an approved step acts on the world, and the judgement of the recovery.
 
-The runner for Kubernetes is in `kubernetes`; its client needs the optional extra `kubernetes`.
+A `PlanStep` with an idempotency key comes in, a `StepResult` goes out. There is one runner per
+action, and one that only says what it would do; `read_runners` reads which are turned on. It stands
+on the sources. The runner for Kubernetes is in `kubernetes`; its client needs the extra
+`kubernetes`.
 """
 
 from copilot.hands.command import CommandRunner
 from copilot.hands.declared import (
+    ActionRunner,
     KubernetesTarget,
     RunnersFile,
     RunnersFileError,
@@ -15,10 +19,15 @@ from copilot.hands.declared import (
     turned_on,
 )
 from copilot.hands.declared import read as read_runners
-from copilot.hands.dispatch import ActionRunner
-from copilot.hands.dry_run import DryRunRunner
 from copilot.hands.http import Base, HttpRunner
-from copilot.hands.plain import CheckRunner, ConfirmationPrompt, ManualRunner, WaitRunner
+from copilot.hands.plain import (
+    CheckRunner,
+    ConfirmationPrompt,
+    DryRunRunner,
+    ManualRunner,
+    WaitRunner,
+    nobody_confirms,
+)
 from copilot.hands.report import StepFailedError
 from copilot.hands.settings_file import SettingsFileRunner
 
@@ -40,6 +49,7 @@ __all__ = [
     "WaitRunner",
     "described",
     "lacking",
+    "nobody_confirms",
     "read_runners",
     "runners",
     "turned_on",

@@ -9,8 +9,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from copilot.hands.report import StepFailedError, reported
-from copilot.hands.shape import of_type
+from copilot.hands.report import StepFailedError, of_type, reported
 from copilot.ports import Clock
 from tools.playbook_executor.vocabulary import CommandArguments
 from tools.types import PlanStep, StepResult

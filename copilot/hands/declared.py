@@ -31,11 +31,12 @@ from copilot.hands.command import CommandRunner
 from copilot.hands.http import Base, HttpRunner
 from copilot.hands.kubernetes import Cluster, KubernetesRunner
 from copilot.hands.plain import CheckRunner, ConfirmationPrompt, ManualRunner, WaitRunner
+from copilot.hands.report import StepFailedError, reported
 from copilot.hands.settings_file import SettingsFileRunner
 from copilot.ports import Clock, MetricSource, Runner
 from copilot.types import strict_toml
 from tools.playbook_executor.vocabulary import ResourceName, binary
-from tools.types import FrozenModel, Playbook, PlaybookStep, StepAction
+from tools.types import FrozenModel, PlanStep, Playbook, PlaybookStep, StepAction, StepResult
 
 Binary = Annotated[str, AfterValidator(binary)]
 
@@ -151,7 +152,7 @@ def _base(path: Path, name: str, declared: HttpBase, environment: Mapping[str, s
 
 
 def lacking(declared: RunnersFile, playbook: Playbook) -> str:
-    """Why a playbook could not be run to its end unattended, roll-back included; empty: it can."""
+    """Return why `playbook` and its roll-back cannot run unattended here; empty if they can."""
     for step in (*playbook.steps, *playbook.rollback):
         problem = _lacking(declared, step)
         if problem:
@@ -179,7 +180,7 @@ def _is_name(value: JsonValue) -> bool:
 
 
 def turned_on(declared: RunnersFile) -> frozenset[StepAction]:
-    """The actions that run for real."""
+    """Return the actions that run for real."""
     files = declared.settings_files is not None
     found: dict[StepAction, bool] = {
         "http": bool(declared.http),
@@ -211,3 +212,23 @@ def described(declared: RunnersFile) -> Iterator[tuple[str, str]]:
     for name, said in (("wait", "on"), ("check", "on"), ("manual", "by copilot playbook run")):
         if getattr(declared, name):
             yield name, said
+
+
+class ActionRunner:
+    """Hands a step to its action's runner; an action without one fails and says so."""
+
+    def __init__(self, runners: Mapping[StepAction, Runner], clock: Clock) -> None:
+        self._runners = dict(runners)
+        self._clock = clock
+
+    def run(self, step: PlanStep, key: str) -> StepResult:
+        """Run the step where it belongs."""
+        runner = self._runners.get(step.action)
+        if runner is not None:
+            return runner.run(step, key)
+
+        def refuse() -> str:
+            configured = ", ".join(sorted(self._runners)) or "none"
+            raise StepFailedError(f"no runner for {step.action!r}; configured: {configured}")
+
+        return reported(self._clock, key, refuse)

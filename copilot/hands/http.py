@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from copilot.hands.report import StepFailedError, reported
-from copilot.hands.shape import of_type
+from copilot.hands.report import StepFailedError, of_type, reported
 from copilot.ports import Clock
 from tools.playbook_executor.vocabulary import HttpArguments
 from tools.types import PlanStep, StepResult

@@ -7,8 +7,7 @@ from typing import Protocol
 
 from pydantic import JsonValue
 
-from copilot.hands.report import StepFailedError, reported
-from copilot.hands.shape import of_type
+from copilot.hands.report import StepFailedError, of_type, reported
 from copilot.ports import Clock, SourceError
 from tools.playbook_executor.vocabulary import (
     GetArguments,

@@ -1,18 +1,19 @@
-"""The actions that touch nothing of the target: wait, check a metric, ask a person."""
+"""Runners that reach nothing outside this process: wait, check, ask a person, and the dry run."""
 
+import json
 from collections.abc import Callable
 
 import numpy as np
 
-from copilot.hands.report import StepFailedError, reported
-from copilot.hands.shape import of_type
+from copilot.hands.report import StepFailedError, of_type, reported
 from copilot.ports import Clock, MetricSource, SourceError
+from tools.playbook_executor import ArgumentsError, arguments
 from tools.playbook_executor.vocabulary import CheckArguments, ManualArguments, WaitArguments
 from tools.types import PlanStep, StepResult, Window
 
 
 class WaitRunner:
-    """Lets time pass on the clock it was given."""
+    """Runs `wait` steps by sleeping on its clock."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -29,7 +30,7 @@ class WaitRunner:
 
 
 class CheckRunner:
-    """Compares the latest value of a series with a bound."""
+    """Runs `check` steps: compares the latest value of a series with a bound."""
 
     def __init__(self, metrics: MetricSource, clock: Clock, lookback_s: float = 120.0) -> None:
         self._metrics = metrics
@@ -69,8 +70,13 @@ ConfirmationPrompt = Callable[[str, str], str]
 """(instruction, key) -> who confirmed that it was done; empty if nobody did."""
 
 
+def nobody_confirms(_instruction: str, _key: str) -> str:
+    """Confirm nothing: the prompt where no person can be asked."""
+    return ""
+
+
 class ManualRunner:
-    """Asks a person; the step is done when somebody confirms it by name."""
+    """Runs `manual` steps: shows the instruction to a person and waits for a name."""
 
     def __init__(self, confirm: ConfirmationPrompt, clock: Clock) -> None:
         self._confirm = confirm
@@ -87,3 +93,23 @@ class ManualRunner:
             return f"{who} confirmed: {instruction}"
 
         return reported(self._clock, key, ask)
+
+
+class DryRunRunner:
+    """Prints the step, with every value filled in, instead of running it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def run(self, step: PlanStep, key: str) -> StepResult:
+        """Describe the step; one that is not in the vocabulary would fail, and fails here too."""
+
+        def describe() -> str:
+            try:
+                arguments(step)
+            except ArgumentsError as error:
+                raise StepFailedError(str(error)) from error
+            filled = json.dumps(step.arguments, sort_keys=True, ensure_ascii=False)
+            return f"would run {step.action}: {filled}"
+
+        return reported(self._clock, key, describe, dry_run=True)

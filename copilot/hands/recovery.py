@@ -23,7 +23,7 @@ class RecoveryJudge:
     lookback_s: float
 
     def after(self, plan: Plan, since: Timestamp, now: Timestamp) -> Judgement:
-        """What was out of its band between the onset and `since`, when the plan had run, now."""
+        """Judge a plan that ended at `since`: are the series it was for normal again?"""
         start = self.onset - self.lookback_s * WIDER
         measured = self._measured(start, now)
         until_act = Window(start=start, end=max(since, self.onset))
@@ -31,7 +31,7 @@ class RecoveryJudge:
         return _judged(measured, found, plan, since=since, now=now)
 
     def subsided(self, plan: Plan, now: Timestamp) -> str:
-        """What says that it is over by itself, so that nothing need be done; empty where not.
+        """Return why the incident is over without the plan; empty where it is not.
 
         Judged as a recovery is, on the series of the component and of the front door, as if the
         last step had been at the onset.
@@ -45,7 +45,7 @@ class RecoveryJudge:
         within = Window(start=start, end=max(now, self.onset))
         found = _anomalies(near, within, self.onset)
         judgement = _judged(near, found, plan, since=self.onset, now=now)
-        if judgement.verdict != "recovered":
+        if judgement.outcome != "recovered":
             return ""
         return f"it is over by itself: {judgement.statement}"
 

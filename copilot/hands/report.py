@@ -1,10 +1,12 @@
-"""How every runner reports: timed, and with output that is safe to show and store."""
+"""How every runner reads its arguments, and reports: timed, in output that is safe to show."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from copilot.ports import Clock
 from tools.log_retriever import redact, sanitize
-from tools.types import StepResult
+from tools.playbook_executor import ArgumentsError, arguments
+from tools.types import FrozenModel, PlanStep, StepResult
 
 LINES = 60
 CHARACTERS = 4000
@@ -19,7 +21,7 @@ class StepFailedError(Exception):
 
 
 def shown(text: str) -> str:
-    """Foreign text made fit to show: secrets out, control characters out, lines and length capped.
+    """Make foreign text fit to show: without secrets and control characters, at most 60 lines.
 
     >>> shown("ok\\x1b[2J\\npassword=hunter2")
     'ok\\npassword=<SECRET_1>'
@@ -32,7 +34,7 @@ def shown(text: str) -> str:
 
 
 def reported(clock: Clock, key: str, act: Callable[[], str], dry_run: bool = False) -> StepResult:
-    """Do it, and report what came of it; a `StepFailedError` becomes a result that is not ok."""
+    """Call `act` and return a timed result; a `StepFailedError` becomes one that is not ok."""
     started = clock.now()
     output, error = "", ""
     try:
@@ -48,3 +50,17 @@ def reported(clock: Clock, key: str, act: Callable[[], str], dry_run: bool = Fal
         started_at=started,
         ended_at=max(started, clock.now()),
     )
+
+
+ArgumentsT = TypeVar("ArgumentsT", bound=FrozenModel)
+
+
+def of_type(step: PlanStep, shape: type[ArgumentsT]) -> ArgumentsT:
+    """The arguments, validated again before anything is touched; `StepFailedError` if unfit."""
+    try:
+        found = arguments(step)
+    except ArgumentsError as error:
+        raise StepFailedError(str(error)) from error
+    if not isinstance(found, shape):
+        raise StepFailedError(f"a {step.action!r} step is not for the runner of {shape.__name__}")
+    return found

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from copilot.hands.report import StepFailedError, reported
-from copilot.hands.shape import of_type
+from copilot.hands.report import StepFailedError, of_type, reported
 from copilot.ports import Clock
 from tools.playbook_executor.vocabulary import ConfigArguments, FeatureFlagArguments
 from tools.types import FrozenModel, PlanStep, Scalar, StepResult

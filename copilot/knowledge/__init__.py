@@ -1,9 +1,11 @@
-"""Retrieval: `Knowledge.search` by symptom, `Knowledge.recall` by symptom and located cause."""
+"""Knowledge: runbooks and postmortems, found by symptom or recalled by symptom and cause.
 
-from copilot.knowledge.dense import DenseIndex, IndexingResult
-from copilot.knowledge.embedders import EmbedderChoice, choose
-from copilot.knowledge.library import Library, LibraryError
-from copilot.knowledge.memory import Memory
+`Knowledge.search` and `Knowledge.recall` take text and return documents with the reason they were
+found. It stands on the ports; embedders and the vector index are seams that wiring imports.
+"""
+
+from copilot.knowledge.dense import DenseIndex, EmbedderChoice, IndexingResult, choose_embedder
+from copilot.knowledge.library import Library, LibraryError, Memory
 from copilot.knowledge.search import Cause, DocumentHit, Knowledge, RecallHit
 
 __all__ = [
@@ -17,5 +19,5 @@ __all__ = [
     "LibraryError",
     "Memory",
     "RecallHit",
-    "choose",
+    "choose_embedder",
 ]

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from copilot.ports import Embedder, VectorIndex
 from knowledge_base import Document
@@ -88,3 +89,32 @@ def passages(document: Document) -> Iterator[Passage]:
     for number, section in enumerate(document.sections):
         text = f"{title.en}. {section.heading}: {section.text}"[:MOST_CHARS]
         yield Passage(f"{document.id}#{number}", text)
+
+
+EmbedderKind = Literal["ollama", "sentence-transformers", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderChoice:
+    """The way to embed, and one sentence that says why it is this one."""
+
+    way: EmbedderKind
+    reason: str
+
+
+def choose_embedder(
+    wanted: Literal["auto", "ollama", "sentence-transformers", "none"],
+    *,
+    ollama: bool,
+    local: bool,
+) -> EmbedderChoice:
+    """The way that was asked for, or the first that is at hand: Ollama, a local model, none."""
+    if wanted != "auto":
+        return EmbedderChoice(wanted, f"embedder is set to {wanted!r}")
+    if ollama:
+        return EmbedderChoice("ollama", "auto: the Ollama server has the model")
+    if local:
+        return EmbedderChoice(
+            "sentence-transformers", "auto: no Ollama with the model, a local one is"
+        )
+    return EmbedderChoice("none", "auto: neither Ollama nor a local model is at hand; words only")

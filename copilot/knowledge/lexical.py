@@ -1,13 +1,69 @@
-"""BM25 over the documents in memory: names and symptoms weigh more than the text below them."""
+"""BM25 over the documents in memory: names and symptoms weigh more than the text below them.
+
+Why these numbers: docs/decisions/retrieval.md.
+"""
 
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 
-from copilot.knowledge.glossary import ADDED_WEIGHT, added
-from copilot.knowledge.words import Word, is_cjk, query, terms
+import yaml
+
+from copilot.knowledge.words import Word, is_cjk, query, spoken, terms
 from knowledge_base import Document, Section
+from tools.types import FrozenModel
+
+ADDED_WEIGHT = 0.4
+"""Of what a word counts that was said itself."""
+
+
+class GlossaryEntry(FrozenModel):
+    """Phrases people use, and the words they stand for."""
+
+    say: tuple[str, ...]
+    mean: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    phrases: tuple[str, ...]
+    words: tuple[Word, ...]
+
+
+def glossary_words(question: str, words: list[Word]) -> list[Word]:
+    """Return the words that phrases of `question` stand for, without those it has itself."""
+    said = {term for word in words for term in word.terms}
+    text = _as_tokens(question)
+    found: dict[str, Word] = {}
+    for entry in _glossary():
+        if any(phrase in text for phrase in entry.phrases):
+            for word in entry.words:
+                if word.text not in said:
+                    found.setdefault(word.text, word)
+    return list(found.values())
+
+
+@cache
+def _glossary() -> tuple[_Prepared, ...]:
+    path = files("copilot.knowledge").joinpath("glossary.yaml")
+    rows = yaml.safe_load(path.read_text(encoding="utf-8"))
+    entries = [GlossaryEntry.model_validate(row) for row in rows]
+    return tuple(
+        _Prepared(
+            tuple(phrase for phrase in map(_as_tokens, entry.say) if phrase.strip()),
+            tuple(query(entry.mean)),
+        )
+        for entry in entries
+    )
+
+
+def _as_tokens(text: str) -> str:
+    """Tokens between blanks, so that a phrase is a substring and never part of an identifier."""
+    return f" {' '.join(spoken(text))} "
+
 
 K1 = 1.2
 LENGTH = 0.6
@@ -63,7 +119,7 @@ class LexicalIndex:
         """Every document that shares a word with the question, best first."""
         said = query(question)
         weighted = [(word, SAID) for word in said]
-        weighted += [(word, ADDED_WEIGHT) for word in added(question, said)]
+        weighted += [(word, ADDED_WEIGHT) for word in glossary_words(question, said)]
         scores: dict[int, float] = defaultdict(float)
         evidence: dict[int, float] = defaultdict(float)
         covered: dict[int, float] = defaultdict(float)

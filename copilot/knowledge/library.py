@@ -1,9 +1,13 @@
-"""The documents there are: those that ship with the project, and one folder of our own."""
+"""The documents there are, and what incidents are held against: read once per process."""
 
+import logging
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from copilot.knowledge.search import Cause, Knowledge, RecallHit
 from copilot.types.errors import OperatorError
-from knowledge_base import Document, documents, read_document, read_folder, read_text
+from knowledge_base import Document, DocumentError, documents, read_document, read_folder, read_text
 
 
 class LibraryError(OperatorError):
@@ -61,3 +65,36 @@ class Library:
             said = "ships with the project and stays" if shipped else "is not in the knowledge base"
             raise LibraryError(f"document {document_id!r} {said}; see: copilot kb list")
         (self.folder / f"{document_id}.md").unlink()
+
+
+log = logging.getLogger(__name__)
+
+
+class Memory:
+    """Recalls by words alone: no start and no brief waits for an embedder.
+
+    Built at the first question, once, from whatever thread asks. Where a document of the operator's
+    own cannot be read, those that ship answer alone, and the log says which one it is.
+    """
+
+    def __init__(self, read: Callable[[], Sequence[Document]]) -> None:
+        self._read = read
+        self._lock = threading.Lock()
+        self._knowledge: Knowledge | None = None
+
+    def recall(self, symptoms: str, cause: Cause, limit: int = 4) -> tuple[RecallHit, ...]:
+        """What is known of such symptoms and of this cause; see `Knowledge.recall`."""
+        return self._built().recall(symptoms, cause, limit)
+
+    def _built(self) -> Knowledge:
+        with self._lock:
+            if self._knowledge is None:
+                self._knowledge = Knowledge(self._documents(), why="recall needs no embedder")
+            return self._knowledge
+
+    def _documents(self) -> Sequence[Document]:
+        try:
+            return self._read()
+        except DocumentError as error:
+            log.warning("the knowledge base is without its own documents: %s", error)
+            return documents()

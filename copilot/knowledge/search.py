@@ -1,15 +1,35 @@
-"""Search the knowledge base by what somebody sees, and recall it by what the instruments found."""
+"""Search the knowledge base by what somebody sees, and recall it by what the instruments found.
 
+Why these numbers: docs/decisions/retrieval.md.
+"""
+
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
 from copilot.knowledge.dense import DenseIndex
-from copilot.knowledge.fuse import reciprocal_ranks
 from copilot.knowledge.lexical import LexicalIndex, Match
 from copilot.ports import Reranker, SourceError
 from copilot.types.incident import Agreement
 from knowledge_base import TRUST_ORDER, Document, Section, Trust
 from tools.types import ComponentKind, FaultKind, FrozenModel
+
+FUSION_K = 60
+"""Of Cormack, Clarke & Buettcher 2009: how little the first places differ from those below."""
+
+
+def reciprocal_ranks(rankings: Sequence[tuple[float, Sequence[str]]]) -> list[tuple[str, float]]:
+    """Ids with the sum of `weight / (FUSION_K + place)` over the rankings, best first; ties by id.
+
+    >>> [id_ for id_, _ in reciprocal_ranks([(1.0, ["a", "b"]), (1.0, ["b", "c"])])]
+    ['b', 'a', 'c']
+    """
+    scores: dict[str, float] = defaultdict(float)
+    for weight, ranking in rankings:
+        for place, id_ in enumerate(ranking, 1):
+            scores[id_] += weight / (FUSION_K + place)
+    return sorted(scores.items(), key=lambda one: (-one[1], one[0]))
+
 
 ENOUGH_EVIDENCE = 4.5
 LEAST_EVIDENCE, MOST_OF_IT = 2.0, 0.6

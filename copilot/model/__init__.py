@@ -1,6 +1,10 @@
-"""Asking a model: `ask` for a checked value, repaired once; what fails is answered without it."""
+"""Model: `ask` puts a request to a language model and returns a value that was checked.
+
+A reply that does not hold is repaired once; what fails is answered without a model. It stands on
+the ports; the adapter is `ollama`, which only wiring imports.
+"""
 
 from copilot.model.ask import ModelCall, ModelResult, ask
-from copilot.model.metered import MeteredModel, Usage
+from copilot.model.budget import MeteredModel, Usage
 
 __all__ = ["ModelResult", "ModelCall", "MeteredModel", "Usage", "ask"]

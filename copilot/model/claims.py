@@ -59,7 +59,7 @@ class ClaimScope:
 
 
 def problems_of(text: str, cites: Iterable[str], known: ClaimScope) -> list[str]:
-    """What is wrong with a text that rests on `cites` and on the ids it names itself."""
+    """Return the problems of a text that rests on `cites` and on the evidence ids in it."""
     rests_on = tuple(dict.fromkeys((*cites, *cited(text))))
     if not rests_on:
         return ["a claim cites no evidence; name the ids it rests on, or leave it out"]
@@ -69,7 +69,7 @@ def problems_of(text: str, cites: Iterable[str], known: ClaimScope) -> list[str]
 
 
 def style(text: str, known: ClaimScope) -> list[str]:
-    """What is wrong with how a text speaks, whatever it rests on."""
+    """Return the problems of wording and language that a text has whatever it cites."""
     found = []
     if _LINK.search(text):
         found.append("no links; tell what the evidence shows")
@@ -85,7 +85,7 @@ def style(text: str, known: ClaimScope) -> list[str]:
 
 
 def speaks(text: str, language: Language) -> bool:
-    """Whether a text is in this language; names of components are Latin in both."""
+    """Return whether a text is in `language`; component names are Latin in both."""
     chinese, latin = len(_CHINESE.findall(text)), len(_LATIN.findall(text))
     if language == "en":
         return chinese <= latin / 10

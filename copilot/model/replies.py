@@ -9,7 +9,6 @@ from copilot.types.incident import FollowUpKind
 from tools.types import FaultKind
 
 FAULT_KINDS: tuple[str, ...] = (*get_args(FaultKind), "unknown")
-FOLLOW_UPS: tuple[str, ...] = get_args(FollowUpKind)
 WANTED = 3
 """Most further looks asked for at once."""
 

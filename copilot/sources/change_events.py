@@ -52,7 +52,7 @@ _POSTED = TypeAdapter(list[PostedChange])
 
 
 def changes(document: object, now: Timestamp) -> dict[str, Change]:
-    """Read one change or a list of them, by their keys; a deployment that failed is none.
+    """Read one posted change or a list, keyed by identity; failed deployments are left out.
 
     A change of which nobody says when it was made was made now; then only its `id` keeps it from
     being told twice. Raises `PayloadError` with the place of what is wrong.

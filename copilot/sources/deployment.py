@@ -119,7 +119,7 @@ class Sources:
         return _ask(missing, "cluster", findings, may_be_empty=True)
 
     def facts(self, onset: Timestamp) -> dict[str, Fact]:
-        """What is known of the components at the onset; what is configured has the last word."""
+        """Return facts about components at `onset`; configured facts replace derived ones."""
         before = Window(start=onset - CHANGES_S, end=onset)
         found = known(
             self.topology(),

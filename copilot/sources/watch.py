@@ -6,6 +6,8 @@ the smallest over j of P(Poisson(n x p_j) >= j), p_j being the j-th smallest tai
 the n signals watched (Berk and Jones, 1979). Metrics of one owner and family are one signal. Real
 series are neither independent nor quiet, so the limit is lowered to what the past itself brought
 together less than once in `FALSE_EVERY_S`. More traffic alone is no fault and is not watched.
+
+Why these numbers: docs/decisions/watch.md.
 """
 
 from bisect import bisect_left, bisect_right
@@ -17,6 +19,7 @@ import numpy as np
 
 from copilot.ports import MetricSource
 from copilot.sources.deployment import Sources
+from copilot.types.incident import OURS
 from tools.clusterer import fingerprint
 from tools.detector import DetectorConfig, Stream, onset
 from tools.topology_walker.signals import SECONDS, MetricCategory, read
@@ -279,10 +282,6 @@ def _alert(service: str, found: Sequence[Anomaly], at: Timestamp) -> Alert:
         annotations={"summary": reasons},
         source=OURS,
     )
-
-
-OURS = "copilot"
-"""The source of alerts that the copilot itself has raised."""
 
 
 def own_alert(sources: Sources, now: Timestamp, lookback_s: float) -> Alert | None:

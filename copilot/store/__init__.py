@@ -1,10 +1,15 @@
-"""Store: alerts, silences, incidents, runs, approvals, outbox, journal, on disk before use."""
+"""Store: alerts, silences, incidents, runs, approvals, outbox, journal, on disk before use.
+
+`Store` opens one SQLite or PostgreSQL database; its parts take and return values of `types`. It
+stands on the types only.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import select
 
+from copilot.store.alert_leases import AlertLeases, DueAlert
 from copilot.store.alerts import AcceptedAlerts, Alerts, Assignment, StoredAlert
 from copilot.store.approvals import (
     AlreadyConsumedError,
@@ -23,13 +28,11 @@ from copilot.store.approvals import (
 from copilot.store.changes import Changes
 from copilot.store.conversations import Conversations, UnknownConversationError
 from copilot.store.database import Database, StoreError
-from copilot.store.firing import FiringAlerts
-from copilot.store.halt import Halt, HaltRecord, StoppedError
+from copilot.store.firing import FiringAlert, FiringAlerts
 from copilot.store.incidents import Incidents, UnknownIncidentError
 from copilot.store.journal import GENESIS, Journal, JournalCheck
-from copilot.store.locks import Locks, TargetBusyError
-from copilot.store.outbox import Outbox, OutboxEntry
-from copilot.store.outcomes import Outcomes
+from copilot.store.locks import Halt, HaltRecord, Locks, StoppedError, TargetBusyError
+from copilot.store.outbox import Outbox, OutboxEntry, Outcomes
 from copilot.store.runs import LeaseLostError, Run, Runs, RunStatus
 from copilot.store.silences import Silences, SilenceState, StoredSilence, UnknownSilenceError
 from copilot.store.tables import SCHEMA_VERSION, journal_head, metadata, schema
@@ -37,6 +40,7 @@ from copilot.store.tables import SCHEMA_VERSION, journal_head, metadata, schema
 __all__ = [
     "GENESIS",
     "AcceptedAlerts",
+    "AlertLeases",
     "Alerts",
     "AlreadyConsumedError",
     "AlreadyDecidedError",
@@ -47,7 +51,9 @@ __all__ = [
     "Changes",
     "Conversations",
     "ApprovalExpiredError",
+    "FiringAlert",
     "FiringAlerts",
+    "DueAlert",
     "Halt",
     "HaltRecord",
     "Incidents",
@@ -89,6 +95,7 @@ class Store:
         self._database = Database(url)
         self.alerts = Alerts(self._database)
         self.firing = FiringAlerts(self._database)
+        self.alert_leases = AlertLeases(self._database)
         self.incidents = Incidents(self._database)
         self.runs = Runs(self._database)
         self.approvals = Approvals(self._database)

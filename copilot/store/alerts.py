@@ -7,6 +7,7 @@ from typing import Literal
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, or_, select, update
 
+from copilot.store.alert_leases import renew
 from copilot.store.database import Database
 from copilot.store.grouped import GroupCommit
 from copilot.store.tables import alerts, incidents
@@ -179,6 +180,31 @@ class Alerts:
         decided = self.decisions(incident_id)
         return tuple(row.alert for row in decided if row.action not in SUPPRESSED)
 
+    def firing(self, fingerprint: str) -> bool:
+        """Whether the last thing heard of a fingerprint is that it fires."""
+        with self._database.read() as connection:
+            last, _ = _known(connection, {fingerprint})
+        return fingerprint in last and last[fingerprint].status in _BEGUN
+
+    def give(self, incident_id: str, home: str, now: Timestamp) -> None:
+        """Give all alerts of an incident to another one."""
+        with self._database.write() as connection:
+            connection.execute(
+                update(alerts)
+                .where(alerts.c.incident_id == incident_id)
+                .values(incident_id=home, reason=f"merged from {incident_id}", decided_at=now)
+            )
+            connection.execute(
+                update(alerts)
+                .where(alerts.c.incident_id == home, alerts.c.action == "opened")
+                .where(alerts.c.reason == f"merged from {incident_id}")
+                .values(action="attached")
+            )
+
+    def restarts(self, incident_id: str) -> tuple[Alert, ...]:
+        """Alerts of the incident that fired again and again, one for each start that was held."""
+        return tuple(r.alert for r in self.decisions(incident_id) if r.action == "flapping")
+
     def decisions(
         self, incident_id: str | None, limit: int | None = None
     ) -> tuple[StoredAlert, ...]:
@@ -222,6 +248,7 @@ class Alerts:
             StoredAlert(key, distinct[(fingerprint, starts_at, status)][0], now)
             for key, fingerprint, starts_at, status in connection.execute(statement, rows)
         ]
+        renew(self._database, connection, dated, now)
         known = {_identity(row.alert) for row in stored}
         _reconsider(connection, [one for one in distinct if one not in known])
         return sorted(stored, key=lambda row: row.key)

@@ -1,4 +1,7 @@
-"""Approvals: a person's answer to one digest, taken once, by compare-and-set."""
+"""Approvals: a person's answer to one digest, taken once, by compare-and-set.
+
+Who may decide: docs/decisions/rights.md.
+"""
 
 from typing import Literal
 
@@ -83,7 +86,10 @@ class Approvals:
         self._database = database
 
     def request(self, plan: Plan, run_id: str, now: Timestamp) -> ApprovalRequest:
-        """Lay a plan before a person; asking again with the same digest changes nothing."""
+        """Lay a plan before a person; asking again with the same digest changes nothing.
+
+        One that was withdrawn unused is asked anew: an incident that goes on may need it again.
+        """
         row = {
             "plan_id": plan.id,
             "incident_id": plan.incident_id,
@@ -99,7 +105,14 @@ class Approvals:
             connection.execute(self._database.insert(approvals).on_conflict_do_nothing(), [row])
             found = _known(connection, plan.id)
             _check_digest(found.plan, plan.digest)
-            return found
+            if found.status != "superseded":
+                return found
+            connection.execute(
+                update(approvals)
+                .where(approvals.c.plan_id == plan.id, approvals.c.status == "superseded")
+                .values({**row, "given": ""})
+            )
+            return _known(connection, plan.id)
 
     def get(self, plan_id: str) -> ApprovalRequest | None:
         """The request for a plan, decided or not."""

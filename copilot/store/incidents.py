@@ -2,6 +2,7 @@
 
 from typing import get_args
 
+from pydantic_core import from_json
 from sqlalchemy import Connection, func, select, tuple_, update
 
 from copilot.store.canonical import document
@@ -61,9 +62,7 @@ class Incidents:
                 if last is None:
                     raise UnknownIncidentError(before)
                 query = query.where(tuple_(*position) < tuple_(last.opened_at, last.id))
-            return tuple(
-                Incident.model_validate_json(row.document) for row in connection.execute(query)
-            )
+            return tuple(_incident(row.document) for row in connection.execute(query))
 
     def active(self) -> tuple[Incident, ...]:
         """The incidents an alert may still be attached to, newest first."""
@@ -73,9 +72,12 @@ class Incidents:
             .order_by(incidents.c.opened_at.desc(), incidents.c.id.desc())
         )
         with self._database.read() as connection:
-            return tuple(
-                Incident.model_validate_json(row.document) for row in connection.execute(query)
-            )
+            return tuple(_incident(row.document) for row in connection.execute(query))
+
+    def resolved_since(self, at: Timestamp) -> tuple[Incident, ...]:
+        """Incidents that their sources ended after `at`, oldest first."""
+        found = self.list(status="resolved")
+        return tuple(reversed([one for one in found if one.updated_at >= at]))
 
     def update(self, incident_id: str, now: Timestamp, **fields: object) -> Incident:
         """Change some fields and leave the others as another writer may have left them."""
@@ -100,7 +102,17 @@ class Incidents:
 def _read(connection: Connection, incident_id: str, *, lock: bool = False) -> Incident | None:
     query = select(incidents.c.document).where(incidents.c.id == incident_id)
     found = connection.execute(query.with_for_update() if lock else query).scalar()
-    return None if found is None else Incident.model_validate_json(found)
+    return None if found is None else _incident(found)
+
+
+def _incident(text: str) -> Incident:
+    # Documents of earlier builds call the outcome `verdict`, a field an incident would refuse.
+    if '"verdict":' in text:
+        old = from_json(text)
+        if "verdict" in old:
+            old["outcome"] = old.pop("verdict")
+            return Incident.model_validate(old)
+    return Incident.model_validate_json(text)
 
 
 def _row(incident: Incident) -> dict[str, object]:

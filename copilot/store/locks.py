@@ -1,11 +1,11 @@
-"""Locks: one plan at a time on a target, whichever incident or process it comes from."""
+"""What keeps a step from running: the emergency stop, and another plan at work on its target."""
 
 from sqlalchemy import delete, select, update
 
 from copilot.store.approvals import PolicyRefusedError
 from copilot.store.database import Database
-from copilot.store.tables import locks
-from tools.types import Timestamp
+from copilot.store.tables import halt, locks
+from tools.types import FrozenModel, Timestamp
 
 
 class TargetBusyError(PolicyRefusedError):
@@ -13,7 +13,7 @@ class TargetBusyError(PolicyRefusedError):
 
 
 class Locks:
-    """A row per target; one that its holder forgot, being dead, is free after its time."""
+    """One row per locked target; a lock that its holder never released ends after its time."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -33,6 +33,53 @@ class Locks:
         )
 
     def release(self, holder: str) -> None:
-        """Let go of whatever the holder has."""
+        """Release every lock of `holder`."""
         with self._database.write() as connection:
             connection.execute(delete(locks).where(locks.c.holder == holder))
+
+
+class HaltRecord(FrozenModel):
+    """Who stopped all executions, when and why."""
+
+    by: str
+    reason: str
+    at: Timestamp
+
+
+class StoppedError(PolicyRefusedError):
+    """Somebody stopped all executions; `copilot resume` lets them go on."""
+
+
+class Halt:
+    """One row, read before every step; it outlives the process that wrote it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def set(self, halted: HaltRecord) -> HaltRecord:
+        """Stop everything; where it is stopped already, the first reason stands."""
+        row = {"id": 1, **halted.model_dump()}
+        with self._database.write() as connection:
+            connection.execute(self._database.insert(halt).on_conflict_do_nothing(), [row])
+        return self.get() or halted
+
+    def lift(self) -> HaltRecord | None:
+        """Let executions go on; returns what was lifted, None where nothing was stopped."""
+        with self._database.write() as connection:
+            found = self.get()
+            connection.execute(delete(halt))
+            return found
+
+    def check(self) -> None:
+        """Raise `StoppedError` with the reason while executions are stopped."""
+        found = self.get()
+        if found is not None:
+            raise StoppedError(f"{found.by!r} stopped all executions: {found.reason}")
+
+    def get(self) -> HaltRecord | None:
+        """The stop that is in force, if any."""
+        with self._database.read() as connection:
+            row = connection.execute(select(halt)).first()
+        if row is None:
+            return None
+        return HaltRecord(by=row.by, reason=row.reason, at=row.at)

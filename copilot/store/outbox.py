@@ -1,4 +1,7 @@
-"""Outbox: a row before every side effect, its result after; a finished one is never run again."""
+"""Outbox: a row before every side effect, its result after; and how each executed plan ended.
+
+A side effect that has a result is never run again.
+"""
 
 import json
 
@@ -7,8 +10,8 @@ from sqlalchemy import Connection, RowMapping, select, update
 
 from copilot.store.canonical import canonical, document
 from copilot.store.database import Database, StoreError
-from copilot.store.tables import outbox
-from tools.types import FrozenModel, StepResult, Timestamp
+from copilot.store.tables import outbox, outcomes
+from tools.types import FrozenModel, PlaybookOutcome, StepResult, Timestamp
 
 
 class OutboxEntry(FrozenModel):
@@ -30,7 +33,7 @@ class Outbox:
     def begin(
         self, key: str, kind: str, payload: dict[str, JsonValue], now: Timestamp
     ) -> StepResult | None:
-        """Write down what is about to be done; a result means it was done: do not do it again."""
+        """Record a side effect before it is done; a returned result means it was done already."""
         text = canonical(payload)
         row = {"key": key, "kind": kind, "payload": text, "started_at": now}
         with self._database.write() as connection:
@@ -84,4 +87,41 @@ def _intent(row: RowMapping) -> OutboxEntry:
         payload=json.loads(row["payload"]),
         started_at=row["started_at"],
         result=StepResult.model_validate_json(row["result"]) if row["result"] else None,
+    )
+
+
+MOST_OUTCOMES = 10_000
+"""The newest ones are read; what worked years ago on another system is no guide."""
+
+
+class Outcomes:
+    """How executed plans ended: playbook, fault kind, component, and whether it recovered."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def record(self, plan_id: str, outcome: PlaybookOutcome) -> None:
+        """Write how a plan ended; a node that repeats after a crash writes the same row once."""
+        row = {**outcome.model_dump(), "recovered": int(outcome.recovered), "plan_id": plan_id}
+        with self._database.write() as connection:
+            connection.execute(self._database.insert(outcomes).on_conflict_do_nothing(), [row])
+
+    def all(self) -> tuple[PlaybookOutcome, ...]:
+        """What is known of the past, oldest first."""
+        query = (
+            select(outcomes).order_by(outcomes.c.at.desc(), outcomes.c.plan_id).limit(MOST_OUTCOMES)
+        )
+        with self._database.read() as connection:
+            rows = [_outcome(row._mapping) for row in connection.execute(query)]
+        return tuple(reversed(rows))
+
+
+def _outcome(row: RowMapping) -> PlaybookOutcome:
+    return PlaybookOutcome(
+        playbook_id=row["playbook_id"],
+        fault_kind=row["fault_kind"],
+        component=row["component"],
+        component_kind=row["component_kind"],
+        recovered=bool(row["recovered"]),
+        at=row["at"],
     )

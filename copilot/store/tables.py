@@ -63,6 +63,17 @@ Index(
     postgresql_where=alerts.c.action == "",
 )
 
+alert_leases = Table(
+    "alert_leases",
+    metadata,
+    Column("fingerprint", Text, primary_key=True),
+    Column("starts_at", Double, nullable=False),
+    Column("until", Double, nullable=True),
+    Column("seen_at", Double, nullable=False),
+    Column("missed", Integer, nullable=False, default=0),
+    Index("alert_leases_due", "until"),
+)
+
 runs = Table(
     "runs",
     metadata,

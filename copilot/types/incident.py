@@ -29,17 +29,24 @@ IncidentStatus = Literal[
     "failed",  # the run broke; the journal says where
 ]
 
+OURS = "copilot"
+"""The source of alerts that the copilot itself has raised."""
+
 CLOSED: frozenset[IncidentStatus] = frozenset({"recovered", "resolved"})
 """No alert is attached to an incident in one of these; it opens a new one."""
 
 
 class Clocks(FrozenModel):
-    """The three clocks of 1-5-10, Unix seconds; None = not yet. Limits: 60 s, 300 s, 600 s."""
+    """The onset and the three clocks of 1-5-10, Unix seconds; None = not yet."""
 
     onset: Timestamp | None = None
     detected: Timestamp | None = None
     located: Timestamp | None = None
     recovered: Timestamp | None = None
+
+
+LIMITS_S = {"detected": 60.0, "located": 300.0, "recovered": 600.0}
+"""1-5-10: the most seconds that may pass between the onset and each clock."""
 
 
 Confidence = Literal["high", "medium", "low"]
@@ -133,7 +140,7 @@ class Incident(FrozenModel):
     recalled: tuple[RecalledDocument, ...] = ()
     plan: Plan | None = None
     results: tuple[StepResult, ...] = ()
-    verdict: VerificationOutcome | None = None
+    outcome: VerificationOutcome | None = None
     report: dict[str, str] = Field(default_factory=dict)  # language -> Markdown
 
 

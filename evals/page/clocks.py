@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from copilot.case.briefing import LIMITS_S
+from copilot.types.incident import LIMITS_S
 from evals.localization.paired import interval
 from evals.page.jobs import JobRun
 from evals.page.outcomes import CaseRow, figure, text

@@ -209,7 +209,7 @@ def _lived(case: RecoveryCase, desk: _Desk, hands: WorldRunner) -> RecoveryEpiso
             executed.append(
                 ExecutedPlan(
                     plan=plan,
-                    verdict=str(judged[0].detail["verdict"]) if judged else "unknown",
+                    verdict=str(judged[0].detail["outcome"]) if judged else "unknown",
                     rolled_back=bool(back) and back <= done,
                     judged_at=judged[0].at if judged else desk.engine.now(),
                 )

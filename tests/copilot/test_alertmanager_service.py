@@ -5,19 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
 from copilot import wiring
 from copilot.alerts.maintenance import AlertingFile, Maintenance, MaintenanceSchedule
+from copilot.case.engine import Engine
 from copilot.settings import Settings
 from copilot.sources.clock import SystemClock
 from copilot.store import Store, StoreError
 from copilot.surfaces.service import create_app
 from copilot.testing.service import CountedEngine
 from tools.clusterer import Matcher, Silence
+from tools.types import Alert
 
 NOW = 1_767_225_700.0
 
@@ -40,6 +41,19 @@ def engine(tmp_path: Path) -> Iterator[CountedEngine]:
 @pytest.fixture
 def client(engine: CountedEngine) -> TestClient:
     return TestClient(create_app(engine, Door()), base_url="http://127.0.0.1")
+
+
+@dataclass
+class SteppedClock:
+    """Stands at `at` until it is moved."""
+
+    at: float
+
+    def now(self) -> float:
+        return self.at
+
+    def sleep(self, seconds: float) -> None:
+        self.at += seconds
 
 
 def silence(service: str = "pay") -> dict[str, Any]:
@@ -155,8 +169,7 @@ def test_a_silence_holds_at_once_and_after_a_restart(tmp_path: Path) -> None:
     def incidents(path: str, body: object, at: str) -> int:
         with wiring.engine(settings, "test", clock=SystemClock()) as engine:
             client = TestClient(create_app(engine, settings), base_url="http://127.0.0.1")
-            answer: httpx.Response = client.post(path, json=body)
-            assert answer.status_code == 200
+            assert client.post(path, json=body).status_code == 200
             client.post("/api/v2/alerts", json=[alert(at), alert(at, "cart")])
             engine.group()
             return len(engine.store.incidents.list(limit=10))
@@ -168,3 +181,36 @@ def test_a_silence_holds_at_once_and_after_a_restart(tmp_path: Path) -> None:
         assert {(row.alert.service, row.action) for row in muted} == {("pay", "silenced")}
         assert "anna: moving the bank" in muted[0].reason
         assert [one.kind for one in engine.store.journal.events("")] == ["silence declared"]
+
+
+def test_a_source_inhibits_while_it_is_repeated_and_across_a_restart(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, embedder="none", model_use="off")
+    clock = SteppedClock(NOW)
+
+    def source(lease: float) -> Alert:
+        labels = {"alertname": "InfoInhibitor", "namespace": "shop", "severity": "none"}
+        return Alert(
+            fingerprint="i", name="InfoInhibitor", starts_at=NOW, labels=labels, lease=lease
+        )
+
+    def told(running: Engine, name: str) -> str:
+        labels = {"alertname": name, "namespace": "shop", "severity": "info"}
+        info = Alert(fingerprint=name, name=name, service=name, starts_at=clock.at, labels=labels)
+        (row,) = running.accept([info], clock.at).new
+        running.group()
+        every = [*running.store.alerts.decisions(None)]
+        for one in running.store.incidents.list(limit=10):
+            every += running.store.alerts.decisions(one.id)
+        return next(one.action for one in every if one.key == row.key)
+
+    with wiring.engine(settings, "test", clock=clock) as running:
+        running.accept([source(NOW + 300)], NOW)
+        assert told(running, "First") == "inhibited"
+        clock.at = NOW + 240
+        running.accept([source(NOW + 540)], clock.at)
+        clock.at = NOW + 400
+        assert told(running, "Second") == "inhibited"
+    with wiring.engine(settings, "test", clock=clock) as running:
+        assert told(running, "Third") == "inhibited"
+        clock.at = NOW + 541
+        assert told(running, "Fourth") == "opened"

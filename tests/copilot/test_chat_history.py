@@ -105,9 +105,9 @@ def test_questions_of_one_conversation_are_answered_one_after_the_other(tmp_path
 ASKS_AND_DIES = """
 import os, signal, sys
 from copilot.surfaces.chat import Question
-from copilot.surfaces.commands.chat_wiring import opened_desk
+from copilot.surfaces.commands.chat_wiring import local_chat_service
 from copilot.settings import Settings
-with opened_desk(Settings(model_use="off")) as desk:
+with local_chat_service(Settings(model_use="off")) as desk:
     turn = desk.take(Question(text="help"))
     print(turn.conversation_id, flush=True)
     desk.answer(turn, lambda progress: os.kill(os.getpid(), signal.SIGKILL))
@@ -115,11 +115,11 @@ with opened_desk(Settings(model_use="off")) as desk:
 
 GOES_ON = """
 import sys
-from copilot.surfaces.commands.chat_wiring import opened_desk
+from copilot.surfaces.commands.chat_wiring import local_chat_service
 from copilot.settings import Settings
-with opened_desk(Settings(model_use="off")) as desk:
-    turn = desk.unanswered(sys.argv[1])
-    assert turn is not None and turn.status == "asked"
+with local_chat_service(Settings(model_use="off")) as desk:
+    (turn,) = desk.store.conversations.turns(sys.argv[1])
+    assert turn.status == "asked"
     print(desk.answer(turn).status, len(desk.store.conversations.turns(sys.argv[1])))
 """
 

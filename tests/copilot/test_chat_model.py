@@ -235,7 +235,7 @@ def test_a_cancelled_answer_is_kept_as_cancelled(opened: tuple[ChatService, Inci
     stop.set()
     ended: Turn = desk.answer(turn, cancelled=stop)
     assert ended.status == "cancelled"
-    assert desk.unanswered(turn.conversation_id) == ended
+    assert desk.store.conversations.turns(turn.conversation_id)[-1] == ended
 
 
 class Silent(ScriptedModel):

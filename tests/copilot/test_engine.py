@@ -12,9 +12,9 @@ from langgraph.runtime import Runtime
 from copilot import wiring
 from copilot.case.engine import Engine
 from copilot.case.graph import NODES, NodeFunction
+from copilot.case.nodes.gather import without_own_changes
 from copilot.case.state import IncidentState
 from copilot.deps import Deps
-from copilot.hands.own_changes import without_own_changes
 from copilot.ports import Runner, SourceError
 from copilot.settings import load
 from copilot.sources.clock import SystemClock
@@ -113,7 +113,7 @@ def test_from_alerts_to_a_verified_recovery(desk: Desk) -> None:
     assert desk.incident.brief["en"].startswith("# ")
     assert desk.world.actions() == []
     desk.decide("approve")
-    assert (desk.incident.status, desk.incident.verdict) == ("recovered", "recovered")
+    assert (desk.incident.status, desk.incident.outcome) == ("recovered", "recovered")
     assert desk.kinds == [
         "opened",
         "triaged",
@@ -154,7 +154,7 @@ def test_after_a_plan_that_did_not_help_the_evidence_is_gathered_anew(tmp_path: 
         desk.at(90).deliver(desk.alerts(90))
         desk.decide("approve")
         kinds = desk.kinds
-        assert desk.incident.verdict != "recovered"
+        assert desk.incident.outcome != "recovered"
     last = max(place for place, kind in enumerate(kinds) if kind == "verified")
     assert kinds[last + 1 : last + 5] == ["gathered", "located", "briefed", "diagnosed"]
     assert kinds.count("gathered") == 2
@@ -298,7 +298,7 @@ def test_an_incident_whose_alerts_all_end_is_resolved_and_takes_no_more(desk: De
     ended = lone.model_copy(update={"status": "resolved", "ends_at": FAULT + 30})
     desk.at(30).deliver([ended])
     assert desk.incident.status == "resolved"
-    desk.at(40).deliver([lone.model_copy(update={"starts_at": FAULT + 35})])
+    desk.at(900).deliver([lone.model_copy(update={"starts_at": FAULT + 895})])
     assert len(desk.incidents) == 2
 
 

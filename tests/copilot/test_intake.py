@@ -63,6 +63,29 @@ class Desk:
         )
         self.intake.decide()
 
+    def post(self, after_s: float, *alerts: Alert) -> None:
+        self.clock.at = NOW + after_s
+        self.store.alerts.accept(alerts, self.clock.at)
+        self.decide()
+
+    def wait(self, after_s: float) -> None:
+        self.clock.at = NOW + after_s
+        self.intake.expire()
+        self.decide()
+
+    def decide(self) -> None:
+        while self.intake.decide().decided:
+            pass
+
+    @property
+    def told(self) -> list[tuple[str, str]]:
+        """Title and status of every incident, oldest first."""
+        return [(one.title, one.status) for one in reversed(self.store.incidents.list())]
+
+    def restart(self) -> None:
+        ids = (f"R{n}" for n in count(1))
+        self.intake = Intake(self.store, self.clock, SHOP, lambda: next(ids))
+
     def filed(self) -> dict[str, list[str]]:
         return {
             incident.id: sorted(alert.fingerprint for alert in self.store.alerts.of(incident.id))
@@ -102,8 +125,8 @@ def test_a_judge_that_is_given_decides_the_uncertain_pairs(tmp_path: Path) -> No
     judged.mkdir()
     incidents = []
     for desk in (Desk(alone), Desk(judged, Splitter())):
-        desk.deliver(0, ("Down", "mail"))
-        desk.deliver(60, ("Slow", "billing"))
+        desk.deliver(0, ("Down", "payment"))
+        desk.deliver(60, ("Slow", "search"))
         incidents.append(len(desk.filed()))
     assert incidents == [1, 2]
 
@@ -138,3 +161,129 @@ def test_a_graph_that_is_learned_later_groups_what_is_open(tmp_path: Path) -> No
         desk.deliver(200, ("LatencyHigh", "checkout"))
         counts[name] = len(desk.filed())
     assert counts == {"shop": 1, "apart": 2}
+
+
+def posted(name: str, service: str, after_s: float = 0.0, lease_s: float | None = None) -> Alert:
+    return Alert(
+        fingerprint=f"{name} {service}",
+        name=name,
+        service=service,
+        starts_at=NOW + after_s,
+        lease=None if lease_s is None else NOW + lease_s,
+    )
+
+
+def ended(alert: Alert, after_s: float) -> Alert:
+    return alert.model_copy(update={"status": "resolved", "ends_at": NOW + after_s, "lease": None})
+
+
+def test_an_alert_that_nobody_repeats_before_its_lease_ends_is_resolved(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.post(0, posted("Slow", "ledger", lease_s=60))
+    desk.post(50, posted("Slow", "ledger", lease_s=110))
+    desk.wait(100)
+    assert desk.told == [("Slow on ledger", "investigating")]
+    desk.wait(111)
+    assert desk.told == [("Slow on ledger", "resolved")]
+
+
+def test_leases_that_ended_while_nobody_listened_wait_for_their_senders(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.post(0, posted("Slow", "ledger", lease_s=60))
+    desk.clock.at = NOW + 4000
+    desk.restart()
+    desk.wait(4010)
+    assert desk.told[0][1] == "investigating"
+    desk.post(4060, posted("Slow", "ledger", lease_s=4200))
+    desk.wait(4199)
+    assert desk.told[0][1] == "investigating"
+    desk.wait(4310)
+    assert desk.told[0][1] == "resolved"
+
+
+def beat(after_s: float, lease_s: float | None = None) -> Alert:
+    one = posted("Watchdog", "", after_s, lease_s)
+    return one.model_copy(update={"heartbeat": True, "labels": {"severity": "none"}})
+
+
+def test_a_heartbeat_opens_an_incident_only_when_it_stops(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.post(0, beat(0, lease_s=300))
+    desk.post(5, posted("Down", "search", 5))
+    desk.post(9, ended(posted("Down", "search", 5), 9))
+    assert desk.told == [("Down on search", "resolved")]
+    desk.wait(301)
+    assert desk.told[1:] == [("HeartbeatMissed", "investigating")]
+    desk.wait(2000)
+    assert len(desk.told) == 2
+    desk.post(2100, beat(0, lease_s=2400))
+    desk.wait(2101)
+    assert desk.told[1:] == [("HeartbeatMissed", "resolved")]
+
+
+def test_a_heartbeat_without_a_lease_is_missed_after_three_of_its_own_intervals(
+    tmp_path: Path,
+) -> None:
+    desk = Desk(tmp_path)
+    desk.post(0, beat(0))
+    desk.wait(90_000)
+    assert desk.told == []
+    desk.post(90_300, beat(0))
+    desk.post(90_600, beat(0))
+    desk.wait(91_400)
+    assert desk.told == []
+    desk.wait(91_600)
+    assert desk.told == [("HeartbeatMissed", "investigating")]
+
+
+def test_a_heartbeat_that_its_sender_resolves_is_missed_too(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.post(0, beat(0))
+    desk.post(10, ended(beat(0), 10))
+    assert desk.told == [("HeartbeatMissed", "investigating")]
+    desk.post(20, beat(20))
+    desk.wait(21)
+    assert desk.told == [("HeartbeatMissed", "resolved")]
+
+
+def test_an_alert_that_comes_and_goes_is_one_incident_that_says_so(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    for start in range(0, 18, 3):
+        up = posted("Flaky", "search", start)
+        desk.post(start, up)
+        desk.post(start + 2, ended(up, start + 2))
+    assert desk.told == [("Flaky on search (flapping, 6 times)", "handed_over")]
+    desk.wait(3600)
+    assert desk.told == [("Flaky on search (flapping, 6 times)", "resolved")]
+
+
+def test_three_unrelated_alerts_seconds_apart_are_three_incidents(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.post(0, posted("BackupFailed", "nightly-dump"))
+    desk.post(1, posted("CertificateExpiresSoon", "www"))
+    desk.post(2, posted("DiskFillsUp", "archive-7"))
+    assert [title for title, _ in desk.told] == [
+        "BackupFailed on nightly-dump",
+        "CertificateExpiresSoon on www",
+        "DiskFillsUp on archive-7",
+    ]
+
+
+def test_dozens_of_unrelated_alerts_are_one_storm_that_names_them(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.post(0, *[posted(f"Trouble{n}", f"app-{n}") for n in range(40)])
+    ((title, _),) = desk.told
+    assert title.startswith("Storm of 40 unrelated alerts: app-0, app-1")
+
+
+def test_an_alert_that_relates_two_incidents_of_one_moment_makes_them_one(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.post(0, posted("Slow", "api").model_copy(update={"labels": {"node": "n1"}}))
+    desk.post(1, posted("Slow", "job").model_copy(update={"labels": {"node": "n2"}}))
+    assert len(desk.filed()) == 2
+    bridge = posted("Down", "api", 2).model_copy(update={"labels": {"node": "n2"}})
+    desk.post(2, bridge)
+    ((home, members),) = desk.filed().items()
+    assert members == ["Down api", "Slow api", "Slow job"]
+    kinds = [e.kind for e in desk.store.journal.events() if e.incident_id != home]
+    assert kinds[-1] == "merged"

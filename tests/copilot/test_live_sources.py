@@ -19,7 +19,7 @@ from copilot.sources.merged import MergedTopology
 from copilot.sources.prometheus import PrometheusSource
 from copilot.sources.received import ReceivedTelemetry
 from copilot.store import Store
-from copilot.surfaces.service.pull import pulled
+from copilot.surfaces.commands.serve import pulled
 from copilot.testing.service import CountedEngine
 from tests.contracts.clocks import Standing
 from tools.clusterer import Matcher, Silence

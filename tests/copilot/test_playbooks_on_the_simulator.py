@@ -107,9 +107,9 @@ def test_only_the_right_playbook_run_is_a_recovery(kind: SimulatedFault) -> None
     plan = incident.plan(choice)
 
     incident.world.advance(idle + 90.0)
-    assert incident.verify(plan, anomalies, idle).verdict in ("unchanged", "worse")
+    assert incident.verify(plan, anomalies, idle).outcome in ("unchanged", "worse")
 
     acted = incident.world.now
     assert all(result.ok for result in incident.act(plan))
     incident.world.advance(acted + 240.0)
-    assert incident.verify(plan, anomalies, acted).verdict == "recovered"
+    assert incident.verify(plan, anomalies, acted).outcome == "recovered"

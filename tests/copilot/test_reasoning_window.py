@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from copilot.model.fence import Fence
-from copilot.model.ollama.breaker import Breaker
+from copilot.model.ollama.admission import Breaker
 from copilot.model.ollama.client import Access, Client, Timeouts
 from copilot.model.ollama.model import Endpoint, OllamaModel
 from copilot.model.ollama.options import OllamaOptions

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from copilot.knowledge import DenseIndex, Knowledge, choose
-from copilot.knowledge.fuse import reciprocal_ranks
+from copilot.knowledge import DenseIndex, Knowledge, choose_embedder
 from copilot.knowledge.ollama_embed import OllamaEmbedder, has_model
+from copilot.knowledge.search import reciprocal_ranks
 from copilot.ports import SourceError, VectorIndex
 from copilot.testing.ollama import LazyPolicy, OllamaServer, ollama_server
 from copilot.testing.retrieval import MemoryIndex, WordEmbedder
@@ -131,7 +131,7 @@ def test_a_place_in_both_rankings_beats_a_better_one_in_a_single_ranking() -> No
 def test_auto_takes_the_first_way_at_hand_and_says_why(
     wanted: str, ollama: bool, local: bool, way: str
 ) -> None:
-    chosen = choose(wanted, ollama=ollama, local=local)  # type: ignore[arg-type]
+    chosen = choose_embedder(wanted, ollama=ollama, local=local)  # type: ignore[arg-type]
     assert chosen.way == way
     assert chosen.reason
 

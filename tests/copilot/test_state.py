@@ -119,7 +119,7 @@ VALUES: dict[type, BaseModel] = {
         reason="r",
     ),
     StepResult: StepResult(key="k", ok=True, output="done", started_at=1.0, ended_at=2.0),
-    PlanVerification: PlanVerification(plan_id="p", verdict="worse", reason="r"),
+    PlanVerification: PlanVerification(plan_id="p", outcome="worse", reason="r"),
 }
 
 

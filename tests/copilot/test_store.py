@@ -107,6 +107,22 @@ def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     store.close()
 
 
+def test_an_incident_of_an_earlier_build_is_read_with_its_outcome(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    store = Store(f"sqlite:///{path}")
+    store.create()
+    opened(store)
+    store.incidents.update("I1", NOW, outcome="recovered")
+    with sqlite3.connect(path) as raw:
+        raw.execute(
+            """UPDATE incidents SET document = replace(document, '"outcome"', '"verdict"')"""
+        )
+    raw.close()
+    assert store.incidents.require("I1").outcome == "recovered"
+    assert store.incidents.update("I1", NOW, status="recovered").outcome == "recovered"
+    store.close()
+
+
 def test_a_database_that_cannot_be_opened_is_a_store_error(tmp_path: Path) -> None:
     store = Store(f"sqlite:///{tmp_path / 'nowhere' / 'store.sqlite'}")
     with pytest.raises(StoreError, match="nowhere"):

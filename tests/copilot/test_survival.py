@@ -25,7 +25,7 @@ class Ending:
     """What must not depend on how often the process died."""
 
     status: str
-    verdict: str | None
+    outcome: str | None
     plan: str
     digest_steps: tuple[str, ...]
     cause: str
@@ -72,7 +72,7 @@ def ending(folder: Path) -> Ending:
     keys = DurableWorld(SCENARIO, folder / "world.jsonl").actions()
     return Ending(
         status=incident.status,
-        verdict=incident.verdict,
+        outcome=incident.outcome,
         plan=incident.plan.playbook_id,
         digest_steps=tuple(dict.fromkeys(key.rpartition(":")[2] for key in keys)),
         cause=incident.ranking.candidates[0].component,

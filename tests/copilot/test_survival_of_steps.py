@@ -57,13 +57,13 @@ def live(folder: Path, at: KillPoint | None = None) -> None:
 
 
 def ending(folder: Path) -> tuple[str, str | None, tuple[str, ...], bool]:
-    """Status, verdict, the steps that were ever run, and whether the journal still holds."""
+    """Status, outcome, the steps that were ever run, and whether the journal still holds."""
     store = Store(load(data_dir=folder / "data").store_url)
     (incident,) = store.incidents.list()
     sound = store.journal.verify().ok and store.outbox.unfinished() == ()
     store.close()
     steps = dict.fromkeys(key.rpartition(":")[2] for key in ran(folder))
-    return incident.status, incident.verdict, tuple(steps), sound
+    return incident.status, incident.outcome, tuple(steps), sound
 
 
 def ran(folder: Path) -> list[str]:

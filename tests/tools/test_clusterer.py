@@ -205,9 +205,20 @@ def test_a_new_firing_after_the_incident_was_closed_opens_another() -> None:
     opened = feed(clusterer, down)[0]
     clusterer.update([ended(down, 50.0)], now=50.0)
     clusterer.close(opened.group_id, now=60.0)
-    again = feed(clusterer, alert("Down", "db", 100.0))[0]
+    again = feed(clusterer, alert("Down", "db", 500.0))[0]
     assert again.action == "opened"
     assert again.group_id != opened.group_id
+
+
+def test_an_alert_that_fires_again_soon_after_its_incident_ended_reopens_it() -> None:
+    clusterer = Clusterer()
+    down = alert("Down", "db", 0.0)
+    opened = feed(clusterer, down)[0]
+    clusterer.update([ended(down, 50.0)], now=50.0)
+    clusterer.close(opened.group_id, now=50.0)
+    again = feed(clusterer, alert("Down", "db", 100.0))[0]
+    assert (again.action, again.group_id) == ("reopened", opened.group_id)
+    assert again.reason == "it fires again 50 s after it ended"
 
 
 def test_an_alert_that_comes_and_goes_is_told_then_held_then_told_when_it_settled() -> None:

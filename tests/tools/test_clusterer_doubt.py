@@ -4,6 +4,7 @@ import pytest
 
 from tests.tools.test_clusterer import SHOP, alert, feed
 from tools.clusterer import Clusterer, ClustererConfig, PairDecision, UncertainPair
+from tools.types import Edge, Topology
 
 
 class Scripted:
@@ -21,12 +22,15 @@ class Scripted:
 SPLIT = PairDecision("split", "mail and billing share nothing")
 MERGE = PairDecision("merge", "both wait for the same queue")
 DOWN = alert("Down", "mail", 0.0)
+OFFICE = Topology(
+    edges=(Edge(caller="portal", callee="mail"), Edge(caller="portal", callee="billing"))
+)
 
 
 @pytest.mark.parametrize(
     ("after", "answer", "rules", "groups"),
     [
-        pytest.param(60.0, None, "merge", 1, id="no answer: near in time is merged"),
+        pytest.param(60.0, None, "merge", 1, id="no answer: one call graph, near in time"),
         pytest.param(60.0, MERGE, "merge", 1, id="near in time and one incident"),
         pytest.param(60.0, SPLIT, "merge", 2, id="near in time but two incidents"),
         pytest.param(400.0, None, "split", 2, id="no answer: far in time is split"),
@@ -38,11 +42,19 @@ def test_a_judge_decides_a_pair_that_only_time_speaks_for(
     after: float, answer: PairDecision | None, rules: str, groups: int
 ) -> None:
     judge = Scripted(answer)
-    decisions = feed(Clusterer(judge=judge), DOWN, alert("Slow", "billing", after))
+    decisions = feed(Clusterer(OFFICE, judge=judge), DOWN, alert("Slow", "billing", after))
     assert len({decision.group_id for decision in decisions}) == groups
     assert [doubt.rules for doubt in judge.asked] == [rules]
     assert judge.asked[0].gap == after
-    assert "no call path known" in judge.asked[0].reason
+    assert "in the call graph of billing, as it is" in judge.asked[0].reason
+
+
+def test_that_two_alerts_began_together_is_no_reason_and_a_judge_may_say_otherwise() -> None:
+    for answer, groups in ((None, 2), (MERGE, 1)):
+        judge = Scripted(answer)
+        decisions = feed(Clusterer(judge=judge), DOWN, alert("Slow", "billing", 10.0))
+        assert len({decision.group_id for decision in decisions}) == groups
+        assert judge.asked[0].reason == "10 s from it, and nothing in common with it"
 
 
 def test_the_reason_of_a_verdict_is_the_reason_of_the_decision() -> None:

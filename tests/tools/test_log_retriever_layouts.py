@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tools.log_retriever.headers import split_header
-from tools.log_retriever.layouts import Layouts
+from tools.log_retriever.miner import Layouts
 
 STAMPS = (
     "2024-05-01 10:00:0{d},12{d}",

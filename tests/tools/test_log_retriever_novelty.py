@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.log_retriever import NoveltyConfig, novelty, odd_sessions
+from tools.log_retriever import NoveltyConfig, novelty
 from tools.log_retriever.significance import discoveries, dispersion_of, rate_change
 from tools.log_retriever.tallies import exposure
 from tools.types import Finding, LogLine
@@ -239,29 +239,6 @@ def test_false_discoveries_are_held_at_the_rate() -> None:
 def test_the_silence_between_two_recordings_is_not_observed_time() -> None:
     stretches = [float(t) for t in range(100)] + [1e6 + t for t in range(100)]
     assert exposure(stretches) == pytest.approx(198)
-
-
-def traced(trace: str, at: float, *messages: str) -> list[LogLine]:
-    """What one request logs."""
-    return [LogLine(at + i / 100, "cart", "INFO", m, trace) for i, m in enumerate(messages)]
-
-
-def test_a_session_that_stops_half_way_says_what_is_missing() -> None:
-    base = [x for i in range(50) for x in traced(f"a{i}", i, "opened", f"priced {i}", "closed")]
-    good = [x for i in range(20) for x in traced(f"b{i}", 100 + i, "opened", "priced 7", "closed")]
-    bad = [x for i in range(10) for x in traced(f"c{i}", 200 + i, "opened", "gave up")]
-    services, sessions = odd_sessions(good + bad, base)
-    assert [(s.service, s.odd, s.sessions) for s in services] == [("cart", 10, 30)]
-    assert services[0].test.p_value < 0.001
-    assert sessions[0].trace == "c0"
-    assert sessions[0].missing == ("closed", "priced <*>")
-    assert sessions[0].surplus == ("gave up",)
-
-
-def test_a_longer_loop_is_no_odd_session() -> None:
-    base = [x for i in range(20) for x in traced(f"a{i}", i, "opened", "item 1", "item 2")]
-    lines = traced("b", 100, "opened", *(f"item {i}" for i in range(30)))
-    assert odd_sessions(lines, base)[1] == []
 
 
 @pytest.mark.parametrize("at", [math.nan, math.inf, -math.inf, 1.7e18])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from knowledge_base import playbooks
 from tools.playbook_executor import choose, known
-from tools.playbook_executor.outcomes import Posterior
+from tools.playbook_executor.choose import Posterior
 from tools.types import (
     Candidate,
     Change,

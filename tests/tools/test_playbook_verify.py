@@ -64,7 +64,7 @@ def judge(
 
 
 @pytest.mark.parametrize(
-    ("after", "verdict"),
+    ("after", "outcome"),
     [
         pytest.param(100.0, "recovered", id="back to normal"),
         pytest.param(125.0, "recovered", id="a tenth of the deviation left"),
@@ -75,32 +75,32 @@ def judge(
         pytest.param(900.0, "worse", id="much worse"),
     ],
 )
-def test_the_verdict_of_one_series(after: float, verdict: str) -> None:
-    assert judge([series(after)]).verdict == verdict
+def test_the_outcome_of_one_series(after: float, outcome: str) -> None:
+    assert judge([series(after)]).outcome == outcome
 
 
 @pytest.mark.parametrize(
-    ("after", "verdict"), [(99.0, "recovered"), (60.0, "unchanged"), (20.0, "worse")]
+    ("after", "outcome"), [(99.0, "recovered"), (60.0, "unchanged"), (20.0, "worse")]
 )
-def test_a_drop_is_judged_downwards(after: float, verdict: str) -> None:
+def test_a_drop_is_judged_downwards(after: float, outcome: str) -> None:
     shown = series(after, metric="success_pct", during=60.0, normal=100.0)
-    assert judge([shown], [anomaly(metric="success_pct", direction="down")]).verdict == verdict
+    assert judge([shown], [anomaly(metric="success_pct", direction="down")]).outcome == outcome
 
 
 def test_it_is_too_early_before_the_holding_time_is_over() -> None:
     judgement = judge([series(100.0)], now=ACTED + 59.0)
-    assert judgement.verdict == "unknown"
+    assert judgement.outcome == "unknown"
     assert "1 s more" in judgement.statement
 
 
 def test_only_points_after_the_act_count() -> None:
     judgement = judge([series(100.0, until=ACTED)], now=ACTED + 60.0)
-    assert judgement.verdict == "unchanged"
+    assert judgement.outcome == "unchanged"
 
 
 def test_without_fresh_points_nothing_is_known() -> None:
     judgement = judge([series(100.0, until=ACTED)])
-    assert judgement.verdict == "unknown"
+    assert judgement.outcome == "unknown"
     assert "1 have no fresh points" in judgement.statement
 
 
@@ -108,18 +108,18 @@ def test_slow_sampling_is_judged_by_the_newest_point_after_the_act() -> None:
     fine = series(100.0)
     slow = Series(fine.owner, fine.metric, fine.times[4::10], fine.values[4::10])
     judgement = judge([slow], now=slow.times[-1] + 70.0)
-    assert judgement.verdict == "recovered"
+    assert judgement.outcome == "recovered"
 
 
 def test_a_series_that_fell_silent_after_the_act_is_not_held_against_it() -> None:
     silent = series(400.0, metric="calls_latency_ms", until=ACTED + 20.0)
     healed = [series(100.0, metric=f"latency_{n}_ms") for n in range(3)]
     found = [anomaly(metric=one.metric) for one in (silent, *healed)]
-    assert judge([silent, *healed], found).verdict == "recovered"
+    assert judge([silent, *healed], found).outcome == "recovered"
 
 
 def test_without_anything_to_watch_nothing_is_known() -> None:
-    assert judge([series(100.0)], []).verdict == "unknown"
+    assert judge([series(100.0)], []).outcome == "unknown"
 
 
 def test_four_fifths_of_the_watched_series_are_enough() -> None:
@@ -127,17 +127,17 @@ def test_four_fifths_of_the_watched_series_are_enough() -> None:
     anomalies = [anomaly(metric=name) for name in names]
     one_still = [series(400.0 if name == "e_ms" else 100.0, metric=name) for name in names]
     two_still = [series(400.0 if name > "c_ms" else 100.0, metric=name) for name in names]
-    assert judge(one_still, anomalies).verdict == "recovered"
-    assert judge(two_still, anomalies).verdict == "unchanged"
+    assert judge(one_still, anomalies).outcome == "recovered"
+    assert judge(two_still, anomalies).outcome == "unchanged"
 
 
-@pytest.mark.parametrize(("after", "verdict"), [(0.0, "recovered"), (37.0, "unchanged")])
-def test_it_is_not_over_while_more_calls_fail_than_before(after: float, verdict: str) -> None:
+@pytest.mark.parametrize(("after", "outcome"), [(0.0, "recovered"), (37.0, "unchanged")])
+def test_it_is_not_over_while_more_calls_fail_than_before(after: float, outcome: str) -> None:
     names = [f"a{n}_ms" for n in range(9)]
     anomalies = [anomaly(metric="error_pct"), *(anomaly(metric=name) for name in names)]
     shown = [series(100.0, metric=name) for name in names]
     errors = series(after, "cart", "error_pct", during=2.0, normal=0.0)
-    assert judge([errors, *shown], anomalies).verdict == verdict
+    assert judge([errors, *shown], anomalies).outcome == outcome
 
 
 def test_what_only_says_what_is_asked_of_us_is_not_a_symptom() -> None:
@@ -149,7 +149,7 @@ def test_what_only_says_what_is_asked_of_us_is_not_a_symptom() -> None:
     ]
     verification = Verification(ignore=("request_rate",))
     judgement = judge(shown, anomalies, verification)
-    assert judgement.verdict == "recovered"
+    assert judgement.outcome == "recovered"
     assert judgement.figures["watched"] == 2
 
 
@@ -159,7 +159,7 @@ def test_the_watch_is_on_the_component_its_edges_and_the_front_door() -> None:
     shown = [series(400.0 if owner == "search" else 100.0, owner) for owner in owners]
     near = judge(shown, anomalies, Verification(watch=("component", "entry")))
     own = judge(shown, anomalies, Verification(watch=("component",)))
-    assert (near.verdict, near.figures["watched"]) == ("recovered", 5)
+    assert (near.outcome, near.figures["watched"]) == ("recovered", 5)
     assert own.figures["watched"] == 4
 
 
@@ -168,17 +168,17 @@ def test_a_failed_check_is_no_recovery() -> None:
     verification = Verification(checks=(check,))
     disk = series(95.0, metric="disk_pct", during=95.0, normal=50.0)
     failed = judge([series(100.0), disk], verification=verification)
-    assert failed.verdict == "unchanged"
+    assert failed.outcome == "unchanged"
     assert "check failed: cart|disk_pct < 85" in failed.statement
     freed = series(60.0, metric="disk_pct", during=95.0, normal=50.0)
-    assert judge([series(100.0), freed], verification=verification).verdict == "recovered"
-    assert judge([series(100.0)], verification=verification).verdict == "unchanged"
+    assert judge([series(100.0), freed], verification=verification).outcome == "recovered"
+    assert judge([series(100.0)], verification=verification).outcome == "unchanged"
 
 
 def test_the_expected_band_stands_in_for_a_missing_past() -> None:
     times = np.arange(ONSET, NOW, STEP)
     fresh = Series("cart", "latency_ms", times, np.where(times <= ACTED, 400.0, 105.0))
-    assert judge([fresh]).verdict == "recovered"
+    assert judge([fresh]).outcome == "recovered"
 
 
 def test_a_baseline_of_another_day_is_normal_too() -> None:
@@ -194,7 +194,7 @@ def test_a_baseline_of_another_day_is_normal_too() -> None:
         since=ACTED,
         now=NOW,
     )
-    assert judgement.verdict == "recovered"
+    assert judgement.outcome == "recovered"
     assert "400 -> 102 (normal 102)" in judgement.statement
 
 

@@ -14,12 +14,12 @@ FIRST = ("Pod", "Deployment", "Service", "Endpoints", "Node")
 
 
 def listings(*kinds: str) -> Iterator[ClusterQuery]:
-    """Listings of these kinds."""
+    """Ask for the list of each of these object kinds."""
     return (ClusterQuery(verb="list", kind=kind) for kind in kinds)
 
 
 def overview(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
-    """The general listings."""
+    """Ask for the lists that every survey begins with."""
     return listings(*FIRST)
 
 

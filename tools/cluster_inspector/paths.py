@@ -13,12 +13,12 @@ from tools.types import ClusterQuery, LogExcerpt, Service
 
 
 def alarms(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
-    """What fires."""
+    """Ask which alerts fire."""
     yield ClusterQuery(verb="alerts")
 
 
 def slow_services(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
-    """How slow all services are, and whom the slow ones call."""
+    """Ask for the latencies of all services and for the callees of the slow ones."""
     slow = [signal.owner for signal in signals(view) if signal.kind == "latency"]
     if slow:
         yield ClusterQuery(verb="metrics")
@@ -28,7 +28,7 @@ def slow_services(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]
 
 
 def orphans(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
-    """Workloads without a service: was one refused?"""
+    """Ask for quotas and for the manifests of workloads that no service stands for."""
     missing = [name for name in view.workloads if name not in view.services]
     if missing and len(missing) < len(view.workloads):
         yield from listings("ResourceQuota")

@@ -1,4 +1,7 @@
-"""Every rule of the inspector: where it stops an application, and the kind of fault it names."""
+"""Every rule of the inspector: where it stops an application, and the kind of fault it names.
+
+How looks, state and rules go together: docs/decisions/cluster-inspector.md.
+"""
 
 from tools.cluster_inspector.findings import ClusterFinding, InspectorRule, Stage
 from tools.log_retriever.sanitize import sanitize

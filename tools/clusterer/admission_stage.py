@@ -1,6 +1,6 @@
 """What can be said of an alert without looking for a place: muted, seen before, chronic."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from tools.clusterer.config import SECONDS_PER_DAY, ClustererConfig
 from tools.clusterer.decision import DECLARED_RULE, Decision
@@ -52,6 +52,7 @@ class AdmissionStage:
         self._inhibitor.fire(alert, self._until(alert, now))
         return (
             (self._silenced(alert, now) if self._silences else None)
+            or self._unaddressed(alert)
             or self._inhibited(alert, now)
             or self._again(alert, now)
             or self._chronic(alert, now)
@@ -71,6 +72,16 @@ class AdmissionStage:
         """When a firing counts as ended if nobody repeats or resolves it."""
         return at + self._config.firing_for if alert.lease is None else alert.lease
 
+    def _unaddressed(self, alert: Alert) -> Decision | None:
+        """What is meant for no person: heartbeats, and rules whose author wrote severity none."""
+        if alert.heartbeat:
+            reason = "it fires while all is well; an incident opens when it stops"
+            return Decision(alert.fingerprint, "heartbeat", "", reason)
+        if alert.labels.get("severity", "").strip().lower() == "none":
+            reason = "its severity is none: its rule is meant for other rules, not for people"
+            return Decision(alert.fingerprint, "noise", "", reason)
+        return None
+
     def resolve(self, alert: Alert, at: Timestamp) -> Decision:
         """The end of a firing."""
         key = alert.fingerprint
@@ -82,9 +93,16 @@ class AdmissionStage:
         if alert.starts_at < track.starts_at:
             return Decision(key, "resolved", where, "ended, but it fires again since")
         track.firing = False
+        track.ended_at = at
         if track.group is not None:
             track.group.ended(key, at)
         return Decision(key, "resolved", where, "its source says it ended")
+
+    def flapping(self, fingerprints: Iterable[str], now: Timestamp) -> bool:
+        """Whether one of these has restarted `flap_limit` times, as remembered now."""
+        tracks = (self.tracks.get(fingerprint) for fingerprint in fingerprints)
+        window, limit = self._config.flap_window, self._config.flap_limit
+        return any(t is not None and t.restarts_at(now, window) >= limit for t in tracks)
 
     def keep(self, alert: Alert, group: Group, at: Timestamp) -> None:
         """Remember that an alert belongs to a group, and that it fires."""
@@ -93,7 +111,7 @@ class AdmissionStage:
         if brief:
             group.quiet_since = max(group.quiet_since, at)
         else:
-            until = at + self._config.firing_for
+            until = self._until(alert, at)
             known_end = until if alert.ends_at is None else alert.ends_at
             group.fire(alert.fingerprint, max(until, known_end))
         track = self.tracks.get(alert.fingerprint)
@@ -154,7 +172,7 @@ class AdmissionStage:
         if group is None:
             return None
         if not group.closed:
-            group.fire(alert.fingerprint, now + self._config.firing_for)
+            group.fire(alert.fingerprint, self._until(alert, now))
             reason = "the same firing was delivered before"
             return Decision(alert.fingerprint, "deduplicated", group.id, reason, group.rank)
         if now - group.quiet_since > self._config.firing_for:
@@ -163,17 +181,25 @@ class AdmissionStage:
         return Decision(alert.fingerprint, "deduplicated", "", reason)
 
     def _flaps(self, alert: Alert, track: Track, now: Timestamp) -> Decision | None:
+        """A start after an end: soon after it the group goes on, and again and again it flaps."""
         at, window = self._reader.when(alert, now), self._config.flap_window
-        restarts = track.restart(at, window)
-        if restarts < self._config.flap_limit:
+        restarts, group = track.restart(at, window), track.group
+        flapping = restarts >= self._config.flap_limit
+        soon = group is not None and at - group.quiet_since <= self._config.reopen_within
+        if group is not None and group.closed and not soon:
+            group = None
+        if not flapping and (group is None or not group.closed):
             return None
-        group = track.group
         track.starts_at, track.firing = alert.starts_at, True
-        where = ""
-        if group is not None and not group.closed:
-            where = group.id
+        if group is not None:
+            if group.closed:
+                self._shelf.reopen(group)
             group.again(alert.fingerprint, at)
-            group.fire(alert.fingerprint, at + self._config.firing_for)
+            group.fire(alert.fingerprint, self._until(alert, at))
+        where = group.id if group is not None else ""
+        if not flapping:
+            reason = f"it fires again {at - track.ended_at:.0f} s after it ended"
+            return Decision(alert.fingerprint, "reopened", where, reason)
         reason = (
             f"it restarted about {restarts:.0f} times in {window / 60:.0f} min; "
             "held until it settles"

@@ -1,4 +1,4 @@
-"""Who is a symptom of whom: the callers above each service, looked up once."""
+"""Who is a symptom of whom: the callers above each service, and the call graph each is part of."""
 
 from collections import defaultdict
 
@@ -17,6 +17,7 @@ class CallPaths:
         )
         self.known = self.linked | frozenset(topology.nodes)
         self._callers: dict[str, tuple[str, ...]] = {}
+        self._graphs = _graphs(topology)
 
     def callers(self, service: str) -> tuple[str, ...]:
         """All that call a service, directly or not, nearest first."""
@@ -29,6 +30,13 @@ class CallPaths:
         """Whether trouble at `root` can show at `service`: the same, or one of its callers."""
         return service == root or (root in self.linked and service in self.callers(root))
 
+    def graph(self, service: str) -> str:
+        """The name of the call graph a service is part of; empty where nobody calls or is called.
+
+        Services of one graph are joined by calls in either direction, however many.
+        """
+        return self._graphs.get(service, "")
+
     def _walk(self, service: str) -> tuple[str, ...]:
         reached: dict[str, None] = {}
         frontier = [service]
@@ -37,3 +45,18 @@ class CallPaths:
             frontier = [c for c in dict.fromkeys(above) if c not in reached and c != service]
             reached |= dict.fromkeys(frontier)
         return tuple(reached)
+
+
+def _graphs(topology: Topology) -> dict[str, str]:
+    """Connected components of the calls, each named by its first service in the alphabet."""
+    beside: dict[str, set[str]] = defaultdict(set)
+    for edge in topology.edges:
+        beside[edge.caller].add(edge.callee)
+        beside[edge.callee].add(edge.caller)
+    found: dict[str, str] = {}
+    for name in sorted(beside):
+        frontier = [] if name in found else [name]
+        while frontier:
+            found |= dict.fromkeys(frontier, name)
+            frontier = [n for each in frontier for n in beside[each] if n not in found]
+    return found

@@ -66,8 +66,9 @@ class Clusterer:
         self._new_id = new_id or (lambda: next(unused))
         self._reach = CallPaths(topology or Topology())
         self._reader = AlertReader(self._reach, self._config)
-        self._placement = BurstGrouper(self._reach, self._config, judge)
-        self._surfacer = NoiseFilter(noise if noise is not None else NoiseModel(), self._config)
+        known = noise if noise is not None else NoiseModel()
+        self._surfacer = NoiseFilter(known, self._config)
+        self._placement = BurstGrouper(self._reach, self._config, judge, known.companions)
         self._door = AdmissionStage(
             self._config,
             silences,
@@ -80,6 +81,7 @@ class Clusterer:
         )
         self._suppressed: OrderedDict[str, Decision] = OrderedDict()
         self._corrections: list[Decision] = []
+        self._merged: dict[str, str] = {}
 
     def silence(self, silences: Sequence[Silence | MaintenanceWindow]) -> None:
         """From now on these are the silences; those given before are no more."""
@@ -125,6 +127,16 @@ class Clusterer:
         """
         moved, self._corrections = self._corrections, []
         return moved
+
+    def flapping(self, group_id: str, now: Timestamp) -> bool:
+        """Whether an alert of the group has started too often of late to believe that it ended."""
+        group = self._shelf.get(group_id)
+        return group is not None and self._door.flapping(group.members, now)
+
+    def merged(self) -> dict[str, str]:
+        """Groups that went into another since the last call: their id to the id they went into."""
+        merged, self._merged = self._merged, {}
+        return merged
 
     def groups(self) -> list[AlertGroup]:
         """The open groups that were told, most likely a real incident first."""
@@ -186,26 +198,55 @@ class Clusterer:
         ]
         told = {group.id for group in candidates if group.surfaced}
         places = self._placement.place(list(burst.alerts.values()), candidates)
-        new = self._opened(burst.first, places)
+        fresh_alerts = list(burst.alerts.values())
+        opened = self._opened(burst.first, fresh_alerts, places, candidates)
         joined: list[tuple[int, UngroupedAlert, Group, str, Action]] = []
         for (index, fresh), place in zip(burst.alerts.items(), places, strict=True):
-            group = place.group or new
+            group = place.group or opened[fresh.alert.fingerprint]
             action = self._action(fresh, group)
             self._join(group, fresh, place)
             joined.append((index, fresh, group, place.reason, action))
         touched = {group.id: group for _, _, group, _, _ in joined}
         why = {name: self._surfacer.settle(group, group.last_at) for name, group in touched.items()}
-        self._correct(new, places, candidates)
+        for (_, fresh, group, _, _), place in zip(joined, places, strict=True):
+            if place.group is None and place.root and group.surfaced:
+                self._correct(group, place.root, candidates)
+            elif place.group is not None:
+                self._merge(fresh, group, candidates)
         return {
             index: self._told(fresh, group, action, reason, why[group.id], told)
             for index, fresh, group, reason, action in joined
         }
 
-    def _opened(self, first: UngroupedAlert, places: Sequence[GroupAssignment]) -> Group:
-        """The new group of a burst; it takes an id and a shelf only if an alert needs it."""
-        if all(place.group is not None for place in places):
-            return Group("", first.scope, first.at, first.at)
-        group = Group(self._new_id(), first.scope, first.at, first.at)
+    def _opened(
+        self,
+        first: UngroupedAlert,
+        burst: Sequence[UngroupedAlert],
+        places: Sequence[GroupAssignment],
+        open_groups: Sequence[Group],
+    ) -> dict[str, Group]:
+        """By fingerprint, the new group of each alert that has no place: one per related set.
+
+        Two dozen sets that nothing relates, with those that opened just before, are one storm.
+        """
+        homeless = [fresh for fresh, place in zip(burst, places, strict=True) if not place.group]
+        sets = self._placement.related(homeless)
+        lonely = [each for each in open_groups if each.lone and self._recent(each, first.at)]
+        if len(sets) + len(lonely) >= self._config.storm_subjects:
+            storm = next((g for g in open_groups if g.storm and self._recent(g, first.at)), None)
+            group = storm or self._new_group(first, storm=True)
+            return dict.fromkeys((fresh.alert.fingerprint for fresh in homeless), group)
+        opened: dict[str, Group] = {}
+        for members in sets:
+            group = self._new_group(members[0], lone=len({m.suspect for m in members}) == 1)
+            opened |= dict.fromkeys((fresh.alert.fingerprint for fresh in members), group)
+        return opened
+
+    def _recent(self, group: Group, at: Timestamp) -> bool:
+        return group.gap(at) <= self._config.unrelated_gap
+
+    def _new_group(self, first: UngroupedAlert, storm: bool = False, lone: bool = False) -> Group:
+        group = Group(self._new_id(), first.scope, first.at, first.at, storm=storm, lone=lone)
         self._shelf.put(group)
         return group
 
@@ -240,27 +281,47 @@ class Clusterer:
     def _join(self, group: Group, fresh: UngroupedAlert, place: GroupAssignment) -> None:
         alert, at = fresh.alert, fresh.at
         surprise = self._surfacer.surprise(alert, fresh.scope, at)
-        group.add(Member(alert, at, fresh.suspect, place.reason, surprise, fresh.places))
+        group.add(
+            Member(alert, at, fresh.suspect, place.reason, surprise, fresh.places, fresh.ties)
+        )
         group.events += fresh.momentary
+        group.companions.add(fresh.companion)
         self._placement.accuse(group, fresh, place)
         self._surfacer.observe(alert, fresh.scope, at)
         self._door.keep(alert, group, at)
 
-    def _correct(
-        self, new: Group, places: Sequence[GroupAssignment], others: Sequence[Group]
-    ) -> None:
-        """Move what strayed into other groups before the roots of a new group were known."""
-        roots = sorted({place.root for place in places if place.group is None and place.root})
-        for root in roots if new.surfaced else ():
-            for group, key, reason in list(self._placement.moved(root, new.first_at, others)):
-                if key not in group.members or len(group.members) == 1:
-                    continue
+    def _correct(self, new: Group, root: str, others: Sequence[Group]) -> None:
+        """Move what strayed into other groups before the root of a new group was known."""
+        for group, key, reason in list(self._placement.moved(root, new.first_at, others)):
+            if key not in group.members or len(group.members) == 1:
+                continue
+            member = group.take_out(key)
+            new.add(member)
+            self._door.move(key, group, new)
+            self._surfacer.settle(group, new.last_at)
+            member.reason = f"moved from {group.id}: {reason}"
+            self._corrections.append(Decision(key, "attached", new.id, member.reason, new.rank))
+
+    def _merge(self, fresh: UngroupedAlert, home: Group, others: Sequence[Group]) -> None:
+        """Bring groups into the home of an alert that shows them to be one with it."""
+        for group, reason in list(self._placement.bridged(fresh, home, others)):
+            if group.closed or home.closed:
+                continue
+            for key in list(group.members):
                 member = group.take_out(key)
-                new.add(member)
-                self._door.move(key, group, new)
-                self._surfacer.settle(group, new.last_at)
-                member.reason = f"moved from {group.id}: {reason}"
-                self._corrections.append(Decision(key, "attached", new.id, member.reason, new.rank))
+                home.add(member)
+                self._door.move(key, group, home)
+                member.reason = f"from {group.id}, {reason}"
+                self._corrections.append(
+                    Decision(key, "attached", home.id, member.reason, home.rank)
+                )
+            home.roots |= group.roots
+            home.causes |= group.causes
+            home.companions |= group.companions
+            home.surfaced |= group.surfaced
+            self._surfacer.settle(home, home.last_at)
+            self._merged[group.id] = home.id
+            self._shelf.end(group)
 
     def _end(self, group: Group, now: Timestamp) -> None:
         self._shelf.end(group)
@@ -280,4 +341,4 @@ class Clusterer:
         radius: dict[str, None] = {}
         for root in sorted(group.roots):
             radius |= dict.fromkeys((root, *self._reach.callers(root)))
-        return group.summary(tuple(name for name in radius if name))
+        return group.summary(tuple(n for n in radius if n), self._config.flap_limit)

@@ -33,12 +33,24 @@ class ClustererConfig(FrozenModel):
 
     Not `instance`: alerts of one exporter share it, whatever they are about."""
 
+    zone_labels: tuple[str, ...] = (
+        "zone",
+        "availability_zone",
+        "topology_kubernetes_io_zone",
+        "failure_domain_beta_kubernetes_io_zone",
+    )
+    """Where a place fails as a whole. A zone relates alerts once the stream has shown two zones."""
+
     burst: float = Field(default=15.0, ge=0)
-    """Alerts that start this close together are taken for one cause, however far apart they are."""
+    """Alerts that start this close together are one delivery's worth of news."""
     unrelated_gap: float = Field(default=130.0, gt=0)
     unrelated_quiet: float = Field(default=60.0, gt=0)
-    """An alert with no known call path to a group joins it until this long after the group's last
-    start, and its last end."""
+    """An alert of the same call graph, but on no call path to a group's root, joins the group until
+    this long after its last start, and its last end. So do momentary events: sensors tell of one
+    thing from many places."""
+    storm_subjects: int = Field(default=24, ge=3)
+    """So many unrelated subjects within `unrelated_gap` are one storm; fewer are incidents of their
+    own. Two dozen is more than a person can take in one by one."""
     related_gap: float = Field(default=600.0, gt=0)
     """The same for an alert of a service in the group, or on a call path to its root."""
     firing_for: float = Field(default=4 * 3600.0, gt=0)
@@ -57,6 +69,8 @@ class ClustererConfig(FrozenModel):
     flap_window: float = Field(default=1800.0, gt=0)
     flap_limit: float = Field(default=3.0, gt=1)
     """This many restarts within a window (exponentially forgotten) make an alert flap."""
+    reopen_within: float = Field(default=300.0, ge=0)
+    """An alert that fires again so soon after its group ended reopens that group."""
 
     surface_per_day: float = Field(default=6.5, gt=0)
     """Groups as strange as this many a day in their scope are told; the rest is held as noise."""

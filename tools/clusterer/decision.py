@@ -5,15 +5,19 @@ from typing import Literal, NamedTuple
 Action = Literal[
     "opened",  # the first alert of a group that a person should see
     "attached",  # joined an open group, new information for it
+    "reopened",  # it ended a while ago and fires again: its group goes on
     "deduplicated",  # the same alert again: the same firing, or once more in its group
     "resolved",  # an end of an alert that was firing
     "inhibited",  # a burning cause explains it; listed under the group of its cause
     "silenced",  # a person asked not to hear of it, or a maintenance window is open
     "flapping",  # it comes and goes; it is told once, then held until it settles
     "noise",  # its history says that it does not announce incidents; kept, not surfaced
+    "heartbeat",  # it fires while all is well; its absence is the news
 ]
 
-SUPPRESSED: frozenset[Action] = frozenset({"inhibited", "silenced", "flapping", "noise"})
+SUPPRESSED: frozenset[Action] = frozenset(
+    {"inhibited", "silenced", "flapping", "noise", "heartbeat"}
+)
 """Actions that do not open or enlarge an incident on a person's screen; all can be listed."""
 
 DECLARED_RULE = "a declared rule"

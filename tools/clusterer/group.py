@@ -24,7 +24,13 @@ class Member:
     reason: str
     surprise: float
     places: frozenset[str] = frozenset()
+    ties: frozenset[str] = frozenset()
     count: int = 1
+
+    @property
+    def momentary(self) -> bool:
+        """Whether it is an event: over in the moment it starts."""
+        return self.alert.ends_at is not None and self.alert.ends_at <= self.alert.starts_at
 
 
 @dataclass(slots=True)
@@ -32,7 +38,9 @@ class Group:
     """Mutable state of one group.
 
     `roots` are the services its alerts accuse, `causes` those of them with a burning resource,
-    `strays` what was said about other services; `firing` holds when each firing alert expires.
+    `strays` what was said about other services; `firing` holds when each firing alert expires. A
+    `storm` holds alerts that have nothing in common but that they are too many at once; a `lone`
+    group was opened by alerts of one subject.
     """
 
     id: str
@@ -42,10 +50,13 @@ class Group:
     members: dict[str, Member] = field(default_factory=dict)
     names: dict[str, None] = field(default_factory=dict)  # of its members, in order of arrival
     services: set[str] = field(default_factory=set)
+    namespaces: dict[str, set[str]] = field(default_factory=dict)  # of its services, where named
     places: set[str] = field(default_factory=set)
     roots: set[str] = field(default_factory=set)
     root_at: Timestamp = -math.inf
     causes: set[str] = field(default_factory=set)
+    ties: set[str] = field(default_factory=set)
+    companions: set[str] = field(default_factory=set)  # what its members are learned by
     strays: dict[str, set[str]] = field(default_factory=dict)
     firing: dict[str, Timestamp] = field(default_factory=dict)
     expires_at: Timestamp = math.inf
@@ -58,6 +69,8 @@ class Group:
     surfaced: bool = False
     background: bool = False
     closed: bool = False
+    storm: bool = False
+    lone: bool = False
 
     def gap(self, at: Timestamp) -> float:
         """Seconds between `at` and the span of the group's starts; 0 inside it."""
@@ -86,7 +99,11 @@ class Group:
         self.score += member.surprise
         if member.alert.service:
             self.services.add(member.alert.service)
+            if member.alert.subject.namespace:
+                named = self.namespaces.setdefault(member.alert.service, set())
+                named.add(member.alert.subject.namespace)
         self.places |= member.places
+        self.ties |= member.ties
 
     def again(self, fingerprint: str, at: Timestamp) -> None:
         """A member came again."""
@@ -110,6 +127,7 @@ class Group:
         self.names = dict.fromkeys(alert.name for alert in left)
         self.services = {alert.service for alert in left if alert.service}
         self.places = {place for each in self.members.values() for place in each.places}
+        self.ties = {tie for each in self.members.values() for tie in each.ties}
         self.severity = worst("low", *(alert.severity for alert in left))
         return member
 
@@ -132,14 +150,17 @@ class Group:
         if self.firing.pop(fingerprint, None) is not None:
             self.quiet_since = max(self.quiet_since, at)
 
-    def summary(self, blast_radius: tuple[str, ...]) -> AlertGroup:
-        """The group as a value, with title and storm summary."""
+    def summary(self, blast_radius: tuple[str, ...], flap_limit: float = math.inf) -> AlertGroup:
+        """The group as a value, with title and storm summary.
+
+        A title says that an alert flaps, once it started `flap_limit` times.
+        """
         members = sorted(self.members.values(), key=lambda member: member.at)
         first = members[0].alert
         services = tuple(dict.fromkeys(m.alert.service for m in members if m.alert.service))
         return AlertGroup(
             id=self.id,
-            title=self._title(first, services),
+            title=self._title(first, services, flap_limit),
             fingerprints=tuple(self.members),
             services=services,
             first_service=first.service,
@@ -151,14 +172,22 @@ class Group:
             rank=self.rank,
         )
 
-    def _title(self, first: Alert, services: tuple[str, ...]) -> str:
+    def _title(self, first: Alert, services: tuple[str, ...], flap_limit: float) -> str:
+        if self.storm:
+            return self._storm_title()
         names = Counter(m.alert.name for m in self.members.values() if m.suspect in self.roots)
         name = names.most_common(1)[0][0] if names else first.name
         suspects = tuple(sorted(root for root in self.roots if root)) or services[:1]
         on = f" on {sanitize(', '.join(suspects[:3]), 80)}" if suspects else ""
         more = len(set(services) - set(suspects))
         others = f" and {more} more service{'s' if more > 1 else ''}" if more else ""
-        return f"{sanitize(name, 80)}{on}{others}"
+        restarts = max((m.count for m in self.members.values() if not m.momentary), default=0)
+        flapping = f" (flapping, {restarts} times)" if restarts >= flap_limit else ""
+        return f"{sanitize(name, 80)}{on}{others}{flapping}"
+
+    def _storm_title(self) -> str:
+        named = ", ".join(dict.fromkeys(m.suspect for m in self.members.values() if m.suspect))
+        return f"Storm of {len(self.members)} unrelated alerts: {sanitize(named, 120)}"
 
     def _storm(self, first: Alert, services: tuple[str, ...], radius: tuple[str, ...]) -> str:
         where = f" on {sanitize(first.service, 60)}" if first.service else ""

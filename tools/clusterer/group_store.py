@@ -49,6 +49,13 @@ class GroupStore:
         else:
             self._open.pop(group.scope, None)
 
+    def reopen(self, group: Group) -> None:
+        """Alerts join an ended group again."""
+        if group.closed:
+            group.closed = False
+            self._all[group.id] = group
+            self._open.setdefault(group.scope, []).append(group)
+
     def open(self) -> Iterator[Group]:
         """All open groups."""
         for groups in list(self._open.values()):

@@ -1,16 +1,19 @@
-"""Which group a burst of alerts belongs to: by time, by call path, by whom the alerts accuse."""
+"""Which group a burst of alerts belongs to: by what they share, by call path, by whom they accuse.
+
+Why time alone joins nothing: docs/decisions/clusterer.md.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from tools.clusterer.call_paths import CallPaths
+from tools.clusterer.companions import Companions
 from tools.clusterer.config import ClustererConfig
 from tools.clusterer.group import Group
-from tools.clusterer.reading import UngroupedAlert
+from tools.clusterer.reading import UngroupedAlert, subject_key
 from tools.clusterer.tie_break import LimitedTieBreaker, PairDecision, TieBreaker
-from tools.types import Timestamp
+from tools.types import Alert, Timestamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +35,19 @@ class BurstGrouper:
     accuses it on two counts: two alert names of its own, or one alert about calls to it. A root
     that no open group explains (it is not the group's root, nor calls it) opens a group of its
     own even while another group of its scope burns: that is how overlapping incidents are split.
-    Everything else goes where a call path leads, then where time leads.
+    Everything else goes where a call path leads, or to what shares a subject, a node, a zone or a
+    call graph with it and began near it. That it began near in time is no reason by itself.
     """
 
-    def __init__(self, reach: CallPaths, config: ClustererConfig, judge: TieBreaker | None) -> None:
+    def __init__(
+        self,
+        reach: CallPaths,
+        config: ClustererConfig,
+        judge: TieBreaker | None,
+        companions: Companions,
+    ) -> None:
         self._reach = reach
+        self._companions = companions
         self._config = config
         self._doubts = (
             LimitedTieBreaker(judge, config.doubts_per_group) if judge is not None else None
@@ -154,43 +165,114 @@ class BurstGrouper:
             why = self._relation(fresh, group)
             if why and self.near(group, fresh.at, fresh.momentary, related=True):
                 return GroupAssignment(group, why)
-        if homes:
-            return GroupAssignment(next(iter(homes.values())).group, "started in the same burst")
+        for root, home in homes.items():
+            if self._reach.graph(root) == self._reach.graph(fresh.suspect) or fresh.momentary:
+                return GroupAssignment(home.group, "started in the same burst")
         return self._by_time(fresh, groups)
 
     def _by_time(self, fresh: UngroupedAlert, groups: Sequence[Group]) -> GroupAssignment:
         at, momentary = fresh.at, fresh.momentary
+        near = [group for group in groups if self.near(group, at, momentary, related=True)]
+        # A group that began together with it and knows its subject goes before a newer one.
+        near.sort(
+            key=lambda group: not (self._together(group, at) and self._relation(fresh, group))
+        )
         apart = "no open group is near in time and scope"
-        for group in groups:
-            if not self.near(group, at, momentary, related=True):
-                continue
+        for group in near:
             since = f"{group.gap(at):.0f} s from it"
             why = self._relation(fresh, group)
             if why:
                 return GroupAssignment(group, f"{since}, {why}")
             close = self.near(group, at, momentary, related=False)
-            verdict = self._uncertain(fresh, group, "merge" if close else "split")
+            verdict = self._uncertain(fresh, group, close)
             if verdict.verdict == "merge":
                 return GroupAssignment(group, verdict.reason)
             apart = f"apart from {group.id}: {verdict.reason}"
         return GroupAssignment(None, apart)
 
-    def _uncertain(
-        self, fresh: UngroupedAlert, group: Group, rules: Literal["merge", "split"]
-    ) -> PairDecision:
-        """Only time speaks for the pair; a held group is not worth a question."""
-        gap = group.gap(fresh.at)
-        held = PairDecision(rules, f"{gap:.0f} s from it in the same scope, no call path known")
+    def _uncertain(self, fresh: UngroupedAlert, group: Group, close: bool) -> PairDecision:
+        """No call path connects the pair; a held group is not worth a question."""
+        gap, shared = group.gap(fresh.at), self._shared(fresh, group)
+        reason = f"{gap:.0f} s from it, {shared or 'and nothing in common with it'}"
+        held = PairDecision("merge" if close and shared else "split", reason)
         if self._doubts is None or not group.surfaced:
             return held
         return self._doubts.ask(fresh.alert, group, gap, held) or held
 
+    def _shared(self, fresh: UngroupedAlert, group: Group) -> str:
+        """What speaks for a pair beside time: one call graph, or both being a sensor's events."""
+        if fresh.momentary and "event" in group.ties:
+            return "an event as its own are"
+        if self._split and self._habitual(fresh, group):
+            return f"{fresh.suspect} and its own have begun together before"
+        graph = self._reach.graph(fresh.suspect)
+        return f"in the call graph of {graph}, as it is" if f"graph={graph}" in group.ties else ""
+
+    def bridged(
+        self, fresh: UngroupedAlert, home: Group, groups: Sequence[Group]
+    ) -> Iterator[tuple[Group, str]]:
+        """Groups that began with an alert's home and that the alert shows to be one with it.
+
+        Alerts of one fault come seconds apart, and what relates the first two may come last.
+        """
+        for group in groups:
+            began_together = abs(group.first_at - home.first_at) <= self._config.burst
+            young = group.root_at <= fresh.at <= group.first_at + self._config.burst
+            if group is home or group.storm or not began_together or not young:
+                continue
+            why = self._relation(fresh, group) or self._shared(fresh, group)
+            if why:
+                yield group, f"merged: {why}"
+
+    def _together(self, group: Group, at: Timestamp) -> bool:
+        return group.gap(at) <= self._config.burst
+
+    def _habitual(self, fresh: UngroupedAlert, group: Group) -> bool:
+        """Whether the stream has shown its kind of alert begin with kinds of the group before."""
+        circle = self._companions.circle(fresh.companion)
+        return circle != "" and any(
+            self._companions.circle(key) == circle for key in group.companions
+        )
+
     def _relation(self, fresh: UngroupedAlert, group: Group) -> str:
-        if fresh.alert.service and fresh.alert.service in group.services:
+        if group.storm:
+            return ""
+        if self._same_service(fresh.alert, group):
             return f"{fresh.alert.service} is in the group"
+        if f"subject={subject_key(fresh.alert)}" in fresh.ties & group.ties:
+            return f"{fresh.suspect} is in the group"
+        if f"rule={fresh.alert.name}" in fresh.ties & group.ties:
+            return "the same rule, which names nobody either time"
         if not fresh.places.isdisjoint(group.places):
             return f"it shares {min(fresh.places & group.places)} with the group"
         for root in sorted(group.roots):
             if self._reach.explains(root, fresh.suspect):
                 return f"{fresh.suspect} calls {root}, the root of the group"
         return ""
+
+    def _same_service(self, alert: Alert, group: Group) -> bool:
+        """A service of that name; in another namespace it is another service."""
+        if not alert.service or alert.service not in group.services:
+            return False
+        there, here = group.namespaces.get(alert.service, set()), alert.subject.namespace
+        return not here or not there or here in there
+
+    def related(self, alerts: Sequence[UngroupedAlert]) -> list[list[UngroupedAlert]]:
+        """Split alerts into sets that hang together by ties or by habit, directly or not."""
+        parent = list(range(len(alerts)))
+
+        def top(index: int) -> int:
+            while parent[index] != index:
+                parent[index] = parent[parent[index]]
+                index = parent[index]
+            return index
+
+        first: dict[str, int] = {}
+        for index, fresh in enumerate(alerts):
+            habit = self._companions.circle(fresh.companion) if self._split else ""
+            for tie in (*fresh.ties, *([f"habit={habit}"] if habit else [])):
+                parent[top(index)] = top(first.setdefault(tie, index))
+        sets: dict[int, list[UngroupedAlert]] = defaultdict(list)
+        for index, fresh in enumerate(alerts):
+            sets[top(index)].append(fresh)
+        return list(sets.values())

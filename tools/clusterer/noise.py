@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, field
 
+from tools.clusterer.companions import Companions
 from tools.types import Timestamp
 
 HALF_LIFE = 7 * 86400.0
@@ -106,6 +107,7 @@ class NoiseModel:
     habits: dict[str, Habit] = field(default_factory=dict)
     families: dict[AlertFamily, Habit] = field(default_factory=dict)
     strangeness: dict[AlertFamily, tuple[Timestamp, list[float]]] = field(default_factory=dict)
+    companions: Companions = field(default_factory=Companions)
 
     def observe(self, fingerprint: str, family: AlertFamily, at: Timestamp) -> bool:
         """Learn one occurrence; True if it surges: far more a minute than it ever had."""
@@ -228,6 +230,7 @@ class NoiseModel:
             "habits": {key: asdict(habit) for key, habit in self.habits.items()},
             "families": [[list(key), asdict(habit)] for key, habit in self.families.items()],
             "strangeness": [[list(k), at, bins] for k, (at, bins) in self.strangeness.items()],
+            "companions": self.companions.dump(),
         }
         return json.dumps(document)
 
@@ -240,6 +243,7 @@ class NoiseModel:
             habits={key: Habit(**habit) for key, habit in document["habits"].items()},
             families={tuple(key): Habit(**habit) for key, habit in document["families"]},
             strangeness={tuple(k): (at, bins) for k, at, bins in document["strangeness"]},
+            companions=Companions.load(document.get("companions", [])),
         )
 
 

@@ -3,6 +3,7 @@
 from tools.clusterer.config import ClustererConfig
 from tools.clusterer.group import SEVERITIES, Group, GroupScope
 from tools.clusterer.noise import NoiseModel
+from tools.clusterer.reading import companion_key, subject_key
 from tools.log_retriever.sanitize import sanitize
 from tools.types import Alert, Severity, Timestamp
 
@@ -42,6 +43,9 @@ class NoiseFilter:
 
     def observe(self, alert: Alert, scope: GroupScope, at: Timestamp) -> bool:
         """Learn an occurrence; True if it surges."""
+        if self._learned:
+            kind, subject = companion_key(alert, scope), subject_key(alert) or alert.fingerprint
+            self.noise.companions.observe(kind, subject, at)
         return self._learned and self.noise.observe(alert.fingerprint, (*scope, alert.name), at)
 
     def chronic(self, alert: Alert, scope: GroupScope, at: Timestamp) -> bool:

@@ -1,5 +1,6 @@
 """What the clusterer remembers of each fingerprint: firing or not, its group, how it flaps."""
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -14,15 +15,20 @@ class Track:
     starts_at: Timestamp
     group: Group | None
     firing: bool
+    ended_at: Timestamp = 0.0
     restarts: float = 0.0
     restarted_at: Timestamp = 0.0
 
     def restart(self, at: Timestamp, window: float) -> float:
         """Count one more start after an end; old ones fade with `window` as time constant."""
-        past = max(0.0, at - self.restarted_at)
-        self.restarts = self.restarts * 2.0 ** (-past / window) + 1.0
+        self.restarts = self.restarts_at(at, window) + 1.0
         self.restarted_at = at
         return self.restarts
+
+    def restarts_at(self, at: Timestamp, window: float) -> float:
+        """How many restarts are remembered at a time."""
+        past = max(0.0, at - self.restarted_at)
+        return self.restarts * math.exp2(-past / window)
 
 
 class Tracks:

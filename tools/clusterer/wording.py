@@ -19,7 +19,7 @@ def names_cause(alert: Alert) -> bool:
 
 
 def accused(alert: Alert, callee_labels: Sequence[str], known: Collection[str]) -> tuple[str, bool]:
-    """The service the alert points at, and whether it points past its own service at a callee.
+    """What the alert points at, and whether it points past its own service at a callee.
 
     A label only counts if the topology knows its value: `target` may as well be a URL.
     """
@@ -27,4 +27,4 @@ def accused(alert: Alert, callee_labels: Sequence[str], known: Collection[str]) 
         callee = alert.labels.get(name)
         if callee is not None and callee in known and callee != alert.service:
             return callee, True
-    return alert.service, False
+    return alert.service or alert.subject.shown, False

@@ -1,6 +1,6 @@
 """Statistical detector: series in, anomalies with onset, direction, score and reason out."""
 
-from tools.detector.character import Character, characterise, gauge, rates
+from tools.detector.clean import gauge, rates
 from tools.detector.joint import JointModel, JointScores, detect_joint
 from tools.detector.model import (
     WATCH,
@@ -19,7 +19,6 @@ from tools.detector.trend import forecast
 
 __all__ = [
     "WATCH",
-    "Character",
     "Commotion",
     "DetectorArm",
     "DetectorConfig",
@@ -34,7 +33,6 @@ __all__ = [
     "detect_joint",
     "forecast",
     "gauge",
-    "characterise",
     "onset",
     "rates",
     "scores",

@@ -39,7 +39,7 @@ class Calibration:
         self.clusters = np.zeros(n)
 
     def extend(self, n: int) -> None:
-        """Room for `n` more series."""
+        """Add `n` series with the starting level."""
         self.level = np.append(self.level, np.full(n, START))
         self.gamma = np.append(self.gamma, np.full(n, GAMMA))
         self.quiet = np.append(self.quiet, np.full(n, QUIET))
@@ -48,7 +48,7 @@ class Calibration:
         self.clusters = np.append(self.clusters, np.zeros(n))
 
     def keep(self, which: BoolArray) -> None:
-        """Forget the other series."""
+        """Keep the state of the series that `which` marks and drop the others."""
         for name, value in vars(self).items():
             setattr(self, name, value[which])
 

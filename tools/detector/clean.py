@@ -1,4 +1,4 @@
-"""What real series are: unordered, repeated and missing points, and infinities."""
+"""What real series are: unordered, repeated, missing and infinite points, and counters."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ LARGEST = 1e100
 
 
 def ordered(series: Series) -> tuple[FloatArray, FloatArray]:
-    """Times ascending without repeats, and values that are measurements or NaN.
+    """Return times (seconds, ascending, unique) and values, where NaN stands for no measurement.
 
     Of several values at one time the last finite one in the order given counts, so that a
     repeated delivery changes nothing.
@@ -25,3 +25,49 @@ def ordered(series: Series) -> tuple[FloatArray, FloatArray]:
     times, values = times[order], values[order]
     last = np.append(times[1:] != times[:-1], True)
     return times[last], values[last]
+
+
+FEW = 8
+"""With fewer values nothing is taken for a counter."""
+
+COUNTED = 24
+"""Values before a series that is watched is taken for a counter."""
+
+RESET = 0.5
+RESETS, RESETS_PER_STEP = 1.0, 0.02
+"""A fall to less than this share of the value before is a reset; more resets than `RESETS` and
+`RESETS_PER_STEP` of the steps make a sawtooth, which is no counter."""
+
+MOVING = 0.3
+"""Least share of the steps of a counter that rise."""
+
+
+def is_counter(values: FloatArray) -> bool:
+    """Return whether finite `values` only rise, apart from resets towards zero."""
+    if len(values) < FEW or values.min() < 0:
+        return False
+    steps = np.diff(values)
+    falls = steps < 0
+    resets = bool((values[1:][falls] <= RESET * values[:-1][falls]).all())
+    rises = float(np.mean(steps > 0))
+    usual = int(falls.sum()) <= RESETS + RESETS_PER_STEP * len(steps)
+    return resets and usual and rises >= MOVING
+
+
+def gauge(series: Series) -> Series:
+    """A counter as its rate per second, since its level says nothing; other series unchanged."""
+    values = ordered(series)[1]
+    finite = values[np.isfinite(values)]
+    return rates(series) if len(finite) >= COUNTED and is_counter(finite) else series
+
+
+def rates(series: Series) -> Series:
+    """Return a counter as its increase per second; the step over a reset is NaN."""
+    times, values = ordered(series)
+    known = np.isfinite(values)
+    times, values = times[known], values[known]
+    if len(values) < 2:
+        return Series(series.owner, series.metric, times[:0], values[:0], series.unit)
+    steps = np.diff(values) / np.diff(times)
+    per_second = np.where(steps >= 0, steps, np.nan)
+    return Series(series.owner, series.metric, times[1:], per_second, f"{series.unit}/s")

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tools.detector.arms import ArmSetting
-from tools.detector.character import COUNTED, MOVING, RESET, RESETS, RESETS_PER_STEP
+from tools.detector.clean import COUNTED, MOVING, RESET, RESETS, RESETS_PER_STEP
 from tools.detector.judge import ColumnScores, Judge, RowIndices
+from tools.detector.model import ArmSetting
 from tools.detector.residuals import BoolArray
 from tools.types import FloatArray, Timestamp
 
@@ -20,7 +20,7 @@ from tools.types import FloatArray, Timestamp
 def paced(
     times: FloatArray, values: FloatArray, resumed: int = 0
 ) -> tuple[BoolArray, FloatArray] | None:
-    """Where a series is a counter, by the points up to there, and its increase per second.
+    """Return where the series is a counter, by the points up to each, and its increase per second.
 
     None for a gauge. No step is taken between the points `resumed - 1` and `resumed`, which need
     not follow each other.
@@ -51,7 +51,7 @@ def paced(
 
 @dataclass(frozen=True, slots=True)
 class CounterRates:
-    """The counters among the series of a column: which, their paces, and how those were judged."""
+    """The series of one column that are counters, with their rates per second and their scores."""
 
     at: RowIndices
     values: FloatArray

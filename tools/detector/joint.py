@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tools.detector.arms import SETTINGS
 from tools.detector.calibration import Calibration, tail_probability
 from tools.detector.clean import ordered
-from tools.detector.model import DEFAULT, DetectorConfig, JointAnomaly
+from tools.detector.model import DEFAULT, SETTINGS, DetectorConfig, JointAnomaly
 from tools.types import FloatArray, Series
 
 FLOOR = 0.01
@@ -128,7 +127,8 @@ def _held(sizes: FloatArray) -> FloatArray:
 def detect_joint(
     series: Sequence[Series], baseline: Sequence[Series], config: DetectorConfig = DEFAULT
 ) -> list[JointAnomaly]:
-    """Episodes of several series at once, with the share of each; learned from `baseline`.
+    """Return the episodes in which several series depart together, with the share of each; what is
+    normal is learned from `baseline`.
 
     Series are matched by name; those the baseline lacks are left out. Rows are taken at every
     time any series has a value, with the last value of the others while it is fresh.

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.detector.arms import ArmSetting
 from tools.detector.calibration import Calibration
+from tools.detector.model import ArmSetting
 from tools.detector.residuals import FLOOR, TINY, BoolArray, Residuals
 from tools.types import FloatArray
 
@@ -34,7 +34,7 @@ class ColumnScores(NamedTuple):
 
 
 class Judge:
-    """Residuals, calibrated levels and last departures of `n` series."""
+    """Judges columns of values of `n` series by their residuals and calibrated levels."""
 
     def __init__(self, arm: ArmSetting, n: int) -> None:
         self._arm = arm
@@ -44,14 +44,14 @@ class Judge:
         self._fix()
 
     def extend(self, n: int) -> None:
-        """Room for `n` more series."""
+        """Add `n` series that have shown nothing yet."""
         self._residuals.extend(n)
         self._tail.extend(n)
         self._recent = [np.append(one, np.zeros(n)) for one in self._recent]
         self._fix()
 
     def keep(self, which: BoolArray) -> None:
-        """Forget the other series."""
+        """Keep the state of the series that `which` marks and drop the others."""
         self._residuals.keep(which)
         self._tail.keep(which)
         self._recent = [one[which] for one in self._recent]

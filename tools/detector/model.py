@@ -1,7 +1,7 @@
 """What the detector is told and what it says beyond `Anomaly`."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
@@ -91,3 +91,19 @@ class JointAnomaly(FrozenModel):
     score: float = Field(ge=0, le=1)
     shares: tuple[tuple[str, float], ...]
     reason: str
+
+
+class ArmSetting(NamedTuple):
+    """Memories of the residual, and whether the threshold calibrates itself."""
+
+    alphas: tuple[float, float]
+    calibrated: bool
+    fixed: float
+
+
+SETTINGS: dict[DetectorArm, ArmSetting] = {
+    # A robust z against one long memory and a threshold that is the same for every series:
+    # 5.0 mean absolute residuals are four standard deviations of a normal distribution.
+    "rules": ArmSetting(alphas=(0.01, 0.01), calibrated=False, fixed=5.0),
+    "ml": ArmSetting(alphas=(0.3, 0.1), calibrated=True, fixed=0.0),
+}

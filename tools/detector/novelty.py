@@ -25,7 +25,7 @@ SETTLING = 10
 
 
 class StateMemory:
-    """States of `width` residuals a series has been in; `distance` also learns."""
+    """Remembers states, vectors of `width` residuals, at least `reach` apart; bounded."""
 
     def __init__(self, width: int, reach: float) -> None:
         self._reach = reach
@@ -121,7 +121,7 @@ def novelties(times: FloatArray, values: FloatArray) -> FloatArray:
 
 
 def latest(news: FloatArray, config: DetectorConfig) -> FloatArray:
-    """Novelties kept where they are the largest of the last stretch.
+    """Keep novelties that are the largest of the stretch before them; set the others to 0.
 
     The stretch is `spacing * horizon` points, the horizon being the series' length unless
     configured: a length of time, as the benchmark's own probation is, not its values.
@@ -131,7 +131,7 @@ def latest(news: FloatArray, config: DetectorConfig) -> FloatArray:
 
 
 def lookback(values: FloatArray) -> FloatArray:
-    """How many points back the last value at least as large lies (all, if there is none)."""
+    """Count the points back to the last value at least as large; all of them if none is."""
     back = np.zeros(len(values))
     larger: list[int] = []
     for i, value in enumerate(values.tolist()):

@@ -15,8 +15,7 @@ from math import exp
 
 import numpy as np
 
-from tools.detector.character import gauge
-from tools.detector.clean import ordered
+from tools.detector.clean import gauge, ordered
 from tools.detector.model import Onset
 from tools.detector.residuals import BoolArray
 from tools.types import Anomaly, FloatArray, Series, Timestamp
@@ -56,7 +55,7 @@ def onset(
     baseline: Sequence[Series],
     alerted_at: Timestamp,
 ) -> Onset:
-    """The moment the series together left their normal levels, near the alert.
+    """Return the moment near `alerted_at` (Unix s) when the series left their normal levels.
 
     Works with any sampling from seconds to minutes, with few or no points before the alert, and
     with a baseline from another time or none. Without a departure the alert's own time is given,

@@ -49,7 +49,7 @@ class Residuals:
         self._z = np.zeros_like(self.level)
 
     def extend(self, n: int) -> None:
-        """Room for `n` more series."""
+        """Add `n` series without a past."""
         self.level = np.pad(self.level, ((0, 0), (0, n)))
         self.scale = np.pad(self.scale, ((0, 0), (0, n)))
         self._alike = self._alike and not self.seen.any()
@@ -57,7 +57,7 @@ class Residuals:
         self._spare()
 
     def keep(self, which: BoolArray) -> None:
-        """Forget the other series."""
+        """Keep the state of the series that `which` marks and drop the others."""
         self.level, self.scale = self.level[:, which], self.scale[:, which]
         self.seen = self.seen[which]
         self._spare()

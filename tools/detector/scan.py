@@ -4,11 +4,10 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 
-from tools.detector.arms import SETTINGS
 from tools.detector.clean import ordered
 from tools.detector.counters import paced
 from tools.detector.episodes import Episode, ScoredPoint, threshold
-from tools.detector.model import DEFAULT, DetectorConfig, PointScores
+from tools.detector.model import DEFAULT, SETTINGS, DetectorConfig, PointScores
 from tools.detector.novelty import latest, novelties
 from tools.detector.residuals import BoolArray
 from tools.detector.series_scorer import SeriesScorer, SeriesScores
@@ -42,7 +41,7 @@ def detect(
 def scores(
     series: Series, config: DetectorConfig = DEFAULT, baseline: Series | None = None
 ) -> PointScores:
-    """The score of every point of `clean.ordered(series)`, each from the points up to it."""
+    """Return one score per point of `clean.ordered(series)`, each from the points up to it."""
     seen = _seen(series, baseline, config)
     strength = np.where(seen.before >= config.warmup, seen.trace.ratio * seen.trace.fires, 0.0)
     return PointScores(strength=strength, novelty=_novel(seen, config))

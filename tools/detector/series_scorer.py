@@ -11,7 +11,7 @@ import numpy as np
 
 from tools.detector import calibration as cal
 from tools.detector import residuals as res
-from tools.detector.arms import ArmSetting
+from tools.detector.model import ArmSetting
 from tools.types import FloatArray
 
 CHUNK = 65_536

@@ -28,7 +28,7 @@ class StalenessTracker:
         self.changes = np.zeros(n)
 
     def extend(self, n: int) -> None:
-        """Room for `n` more series."""
+        """Add `n` series that have not been heard."""
         unknown, nothing = np.full(n, np.nan), np.zeros(n)
         self.heard = np.append(self.heard, unknown)
         self.value = np.append(self.value, unknown)
@@ -47,7 +47,7 @@ class StalenessTracker:
         return late if late is not None and late.any() else None
 
     def hear(self, t: Timestamp, there: BoolArray | None) -> None:
-        """Note who spoke at `t`."""
+        """Record which series have a value at `t` (Unix seconds)."""
         self._patchy = there is not None
         if there is None:
             self.heard[:] = t

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tools.detector.arms import SETTINGS
 from tools.detector.clean import LARGEST
 from tools.detector.counters import CounterRates, CounterTracker
 from tools.detector.episodes import Episode, ScoredPoint, threshold
 from tools.detector.judge import ColumnScores, Judge, RowIndices
-from tools.detector.model import DEFAULT, DetectorConfig
+from tools.detector.model import DEFAULT, SETTINGS, DetectorConfig
 from tools.detector.residuals import BoolArray
 from tools.detector.staleness import StalenessTracker
 from tools.types import Anomaly, FloatArray, Timestamp

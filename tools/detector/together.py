@@ -10,9 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tools.detector.arms import SETTINGS
 from tools.detector.joint import SHOWN, side_by_side, stretches
-from tools.detector.model import DEFAULT, DetectorConfig, JointAnomaly
+from tools.detector.model import DEFAULT, SETTINGS, DetectorConfig, JointAnomaly
 from tools.detector.residuals import Residuals
 from tools.types import FloatArray, Series
 
@@ -66,7 +65,7 @@ class Commotion:
 def together(
     series: Sequence[Series], baseline: Sequence[Series] = (), config: DetectorConfig = DEFAULT
 ) -> list[JointAnomaly]:
-    """Episodes in which many of the series leave their courses at once, with who moved most.
+    """Return the episodes in which many series depart at once, with those that departed most.
 
     `baseline`, of the same names, is learned from first. Cost: about a microsecond a value.
     """

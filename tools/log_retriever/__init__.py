@@ -1,8 +1,8 @@
 """Log retriever: mine templates, find what is new, search, and let no secret out.
 
 `Miner.add` turns lines into templates, `novelty` turns two windows of lines into findings,
-`Index.search` finds lines; `join_records` keeps stack traces whole, `odd_sessions` finds traces
-unlike any before, and `excerpt` (`redact`, then `sanitize`) makes text fit to leave the tool.
+`Index.search` finds lines, `join_records` keeps stack traces whole, and `excerpt` (`redact`, then
+`sanitize`) makes text fit to leave the tool.
 """
 
 from tools.log_retriever.changes import NoveltyConfig
@@ -12,7 +12,6 @@ from tools.log_retriever.novelty import novelty
 from tools.log_retriever.records import join_records
 from tools.log_retriever.redact import RedactedText, Vault, excerpt, redact
 from tools.log_retriever.sanitize import sanitize
-from tools.log_retriever.sessions import OddSession, ServiceSessions, SessionConfig, odd_sessions
 
 __all__ = [
     "LogHit",
@@ -21,18 +20,14 @@ __all__ = [
     "Miner",
     "MinerConfig",
     "NoveltyConfig",
-    "OddSession",
     "ParsedLine",
     "RedactedText",
-    "ServiceSessions",
-    "SessionConfig",
     "Template",
     "Variable",
     "Vault",
     "excerpt",
     "join_records",
     "novelty",
-    "odd_sessions",
     "redact",
     "sanitize",
 ]

@@ -69,7 +69,7 @@ class TemplateChange:
 def periods_of(
     before: Sequence[LogLine], after: Sequence[LogLine], onset: Timestamp, config: NoveltyConfig
 ) -> Periods:
-    """What is compared: the earlier lines and those from the onset on."""
+    """Return the two stretches that are compared: the lines before `onset` and those since."""
     end = max((onset, config.until or onset, *(line.at for line in after)))
     earlier = [line.at for line in before]
     return Periods(

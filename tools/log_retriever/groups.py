@@ -70,7 +70,7 @@ class MessageGroups:
         self._trees: dict[Words, _Node] = {}
 
     def place(self, shape: MessageShape) -> MessageGroup:
-        """The group of a message, found or founded."""
+        """Return the group of a message of this shape; make one where none fits."""
         group = self._by_key.get(shape.key) or self._match(shape.key)
         if group is None:
             group = self._found(shape.key)
@@ -86,7 +86,7 @@ class MessageGroups:
         return list({id(g): g for g in (x.current() for x in self._by_key.values())}.values())
 
     def full(self) -> bool:
-        """Whether it is time to forget."""
+        """Return whether the groups have reached their limit, so that `forget` is due."""
         return len(self._by_key) > self._limit
 
     def forget(self) -> list[MessageGroup]:

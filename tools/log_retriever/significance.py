@@ -58,7 +58,7 @@ def dispersion_of(counts: Sequence[int]) -> float:
 
 
 def discoveries(p_values: Sequence[float], tests: int, rate: float) -> list[bool]:
-    """Which hypotheses to keep so that at most `rate` of the kept are expected to be false.
+    """Mark the hypotheses to keep so that at most `rate` of the kept ones are expected to be false.
 
     `tests` is how many were tested in all: those left out here count as not significant.
     Benjamini and Hochberg, J. R. Stat. Soc. B 57, 1995.

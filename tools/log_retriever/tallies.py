@@ -60,7 +60,7 @@ def _resolved(miner: Miner, raw: dict[tuple[str, str], Tally]) -> list[Tally]:
 
 
 def exposure(times: Sequence[Timestamp]) -> float:
-    """Seconds covered by lines at these times: silences much longer than usual do not count.
+    """Return the seconds that lines at `times` cover, without gaps much longer than usual.
 
     Recordings of several stretches are so many stretches, not the time between them.
     """
@@ -72,12 +72,12 @@ def exposure(times: Sequence[Timestamp]) -> float:
 
 
 def active_bins(times: Sequence[Timestamp], width: float) -> tuple[int, ...]:
-    """The bins of `width` seconds that hold any of the times."""
+    """Return the bins of `width` seconds that hold at least one of `times`."""
     return tuple(sorted({math.floor(time / width) for time in times}))
 
 
 def in_bins(times: Sequence[Timestamp], active: Sequence[int], width: float) -> list[int]:
-    """How many of the times fall into each active bin."""
+    """Count the times that fall into each active bin of `width` seconds."""
     counts = dict.fromkeys(active, 0)
     for time in times:
         counts[math.floor(time / width)] += 1

@@ -24,7 +24,7 @@ from tools.playbook_executor.run import (
     run_step,
     step_key,
 )
-from tools.playbook_executor.subject import Subject
+from tools.playbook_executor.subject import PlaybookSubject
 from tools.playbook_executor.verify import verify
 from tools.playbook_executor.vocabulary import ArgumentsError, arguments
 
@@ -43,7 +43,7 @@ __all__ = [
     "StepRefusedError",
     "StepError",
     "StepRunner",
-    "Subject",
+    "PlaybookSubject",
     "arguments",
     "check_approval",
     "choose",

@@ -60,5 +60,5 @@ _BY_KIND: dict[FaultKind, Text] = {
 
 
 def what_to_check(kind: FaultKind | None) -> Text:
-    """The first look for a fault kind, or for a cause that is not located."""
+    """Return what a person should look at first for this fault kind; None: no cause is located."""
     return _UNLOCATED if kind is None else _BY_KIND.get(kind, _UNLOCATED)

@@ -1,13 +1,15 @@
 """Choose a playbook for the located cause: by rule, by what worked, with a model; or abstain."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
+
+import numpy as np
 
 from tools.playbook_executor.advice import what_to_check
 from tools.playbook_executor.offers import Offer, offer_with_bar, offers
-from tools.playbook_executor.outcomes import posterior
 from tools.playbook_executor.proposal import ProposalContext, weigh
-from tools.playbook_executor.subject import Subject
+from tools.playbook_executor.subject import PlaybookSubject
 from tools.types import (
     Candidate,
     Choice,
@@ -19,6 +21,70 @@ from tools.types import (
     Ranking,
     Timestamp,
 )
+
+_GRID = np.linspace(0.0, 1.0, 4003)[1:-1]
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Successes and failures counted, and the Beta(1 + s, 1 + f) that follows from them."""
+
+    successes: int
+    failures: int
+    neighbourhood: str
+
+    @property
+    def cases(self) -> int:
+        """How many past cases were counted."""
+        return self.successes + self.failures
+
+    @property
+    def mean(self) -> float:
+        """(1 + s) / (2 + s + f): the expected share of successes."""
+        return (1 + self.successes) / (2 + self.cases)
+
+    def quantile(self, share: float) -> float:
+        """The success rate that the true one exceeds with probability 1 - `share`.
+
+        >>> round(Posterior(9, 1, "").quantile(0.05), 2)
+        0.64
+        """
+        logs = self.successes * np.log(_GRID) + self.failures * np.log1p(-_GRID)
+        mass = np.cumsum(np.exp(logs - logs.max()))
+        return float(_GRID[int(np.searchsorted(mass, share * mass[-1]))])
+
+
+def posterior(
+    playbook_id: str,
+    kind: FaultKind,
+    subject: PlaybookSubject,
+    history: Sequence[PlaybookOutcome],
+    minimum_cases: int,
+) -> Posterior:
+    """Count successes in the nearest past cases that are enough: of this component, of its kind,
+    else of the fault kind.
+
+    A Beta(1, 1) prior; see A. Gelman et al., Bayesian Data Analysis, 3rd ed., section 2.1-2.4.
+    With fewer than `minimum_cases` of the fault in all, the widest neighbourhood is returned.
+    """
+    same = [h for h in history if h.playbook_id == playbook_id and h.fault_kind == kind]
+    rings = (
+        (subject.service, [h for h in same if h.component == subject.service]),
+        (f"components of kind {subject.kind}", _alike(same, subject)),
+        ("all components", same),
+    )
+    for neighbourhood, cases in rings:
+        if len(cases) >= minimum_cases or cases is same:
+            recovered = sum(case.recovered for case in cases)
+            return Posterior(recovered, len(cases) - recovered, neighbourhood)
+    raise AssertionError("the widest neighbourhood is always taken")
+
+
+def _alike(cases: Sequence[PlaybookOutcome], subject: PlaybookSubject) -> list[PlaybookOutcome]:
+    if subject.kind == "unknown":
+        return []
+    return [case for case in cases if case.component_kind == subject.kind]
+
 
 Arm = Literal["rules", "ml", "llm"]
 _CAUTION = 0.05
@@ -38,7 +104,7 @@ def choose(
     unrunnable: Mapping[str, str] = NOTHING,
     consulted: ProposalContext | None = None,
 ) -> Choice:
-    """A playbook for the first candidate of the ranking, with its parameters; or an abstention.
+    """Choose a playbook with its parameters for the first candidate of `ranking`, or abstain.
 
     `rules`: of the playbooks for this fault kind and component kind whose preconditions hold and
     whose parameters are known, the one with the highest preference, then the lowest risk. `ml`:
@@ -59,7 +125,7 @@ def choose(
     first = ranking.candidates[0]
     if first.fault_kind is None:
         return _unknown_kind(first, arm)
-    subject = Subject.of(first.component, facts)
+    subject = PlaybookSubject.of(first.component, facts)
     tried = {past.playbook_id for past in history if past.fault_kind == first.fault_kind}
     offered = [
         offer_with_bar(offer, subject, history, {**unrunnable, **excluded}, now)
@@ -87,7 +153,7 @@ def _by_preference(ready: Sequence[Offer], kind: FaultKind) -> tuple[Offer | Non
 def _by_outcomes(
     ready: Sequence[Offer],
     kind: FaultKind,
-    subject: Subject,
+    subject: PlaybookSubject,
     history: Sequence[PlaybookOutcome],
     minimum_cases: int,
 ) -> tuple[Offer | None, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pydantic import JsonValue
 
 from tools.playbook_executor.parameters import checked
-from tools.playbook_executor.subject import Subject, broken
+from tools.playbook_executor.subject import PlaybookSubject, broken
 from tools.types import (
     Applicability,
     Candidate,
@@ -54,11 +54,14 @@ def offers_for(
     """The playbooks meant for a located cause; none where its kind is not known."""
     if candidate.fault_kind is None:
         return []
-    return offers(playbooks, candidate.fault_kind, Subject.of(candidate.component, facts))
+    return offers(playbooks, candidate.fault_kind, PlaybookSubject.of(candidate.component, facts))
 
 
 def offers(
-    playbooks: Sequence[Playbook], kind: FaultKind, subject: Subject, tried: Collection[str] = ()
+    playbooks: Sequence[Playbook],
+    kind: FaultKind,
+    subject: PlaybookSubject,
+    tried: Collection[str] = (),
 ) -> list[Offer]:
     """The playbooks meant for this case, or tried in such cases, in the rules' order."""
     found = []
@@ -73,7 +76,7 @@ def offers(
 
 def offer_with_bar(
     offer: Offer,
-    subject: Subject,
+    subject: PlaybookSubject,
     history: Sequence[PlaybookOutcome],
     excluded: Mapping[str, str],
     now: Timestamp | None,
@@ -94,18 +97,20 @@ def offer_with_bar(
     return offer
 
 
-def _best_case(playbook: Playbook, kind: FaultKind, subject: Subject) -> Applicability | None:
+def _best_case(
+    playbook: Playbook, kind: FaultKind, subject: PlaybookSubject
+) -> Applicability | None:
     cases = (case for case in playbook.applies if _applies(case, kind, subject))
     return max(cases, key=lambda case: case.preference, default=None)
 
 
-def _applies(case: Applicability, kind: FaultKind, subject: Subject) -> bool:
+def _applies(case: Applicability, kind: FaultKind, subject: PlaybookSubject) -> bool:
     if kind not in case.faults or (case.components and subject.kind not in case.components):
         return False
     return not any(broken(condition, subject.facts) for condition in case.when)
 
 
-def _offer(playbook: Playbook, preference: int, subject: Subject) -> Offer:
+def _offer(playbook: Playbook, preference: int, subject: PlaybookSubject) -> Offer:
     parameters: dict[str, JsonValue] = {}
     underived: dict[str, str] = {}
     for parameter in playbook.parameters:
@@ -117,14 +122,14 @@ def _offer(playbook: Playbook, preference: int, subject: Subject) -> Offer:
     return Offer(playbook, preference, parameters, barred, underived)
 
 
-def _obstacles(playbook: Playbook, subject: Subject) -> Iterator[str]:
+def _obstacles(playbook: Playbook, subject: PlaybookSubject) -> Iterator[str]:
     for condition in playbook.preconditions:
         problem = broken(condition, subject.facts)
         if problem:
             yield problem
 
 
-def _derived(parameter: Parameter, subject: Subject) -> Scalar:
+def _derived(parameter: Parameter, subject: PlaybookSubject) -> Scalar:
     """The parameter's value from where it is declared to come from; `ValueError` if unknown."""
     if parameter.source == "component":
         return checked(parameter, subject.service)

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from tools.playbook_executor.offers import Offer, scaled
 from tools.playbook_executor.parameters import checked
-from tools.playbook_executor.subject import Subject
+from tools.playbook_executor.subject import PlaybookSubject
 from tools.types import (
     Choice,
     ConsideredPlaybook,
@@ -47,7 +47,7 @@ def weigh(
     choice: Choice,
     consulted: ProposalContext,
     offered: Sequence[Offer],
-    subject: Subject,
+    subject: PlaybookSubject,
     catalogue: Collection[str],
 ) -> Choice:
     """The rules' choice with what the model said of it; the model's where it fills their gap."""
@@ -120,7 +120,9 @@ def _taken(choice: Choice, offer: Offer, consulted: ProposalContext) -> Choice:
     )
 
 
-def _problems(offer: Offer | None, consulted: ProposalContext, subject: Subject) -> Iterator[str]:
+def _problems(
+    offer: Offer | None, consulted: ProposalContext, subject: PlaybookSubject
+) -> Iterator[str]:
     """Why the proposal does not count, first reason first."""
     if offer is None or offer.preference <= 0:
         yield f"it is not for this cause on a {subject.kind} component"
@@ -142,7 +144,7 @@ def _citation_problems(consulted: ProposalContext) -> Iterator[str]:
 
 
 def _parameter_problems(
-    offer: Offer, consulted: ProposalContext, subject: Subject
+    offer: Offer, consulted: ProposalContext, subject: PlaybookSubject
 ) -> Iterator[str]:
     given, declared = consulted.proposal.parameters, {p.name: p for p in offer.playbook.parameters}
     if set(given) - set(declared):
@@ -177,7 +179,7 @@ def _value_problems(
         yield f"no measured item it cites shows {parameter.name!r}"
 
 
-def _concerns(item: Evidence, subject: Subject) -> bool:
+def _concerns(item: Evidence, subject: PlaybookSubject) -> bool:
     """Measured, and of the component: what is said of another one proves nothing of this."""
     owner = Owner.parse(item.subject)
     return item.kind in MEASURED and subject.service in (owner.service, owner.caller)

@@ -12,7 +12,7 @@ from tools.playbook_executor.errors import (
     StepError,
 )
 from tools.playbook_executor.fill import digest, plan_id
-from tools.playbook_executor.subject import Subject, broken
+from tools.playbook_executor.subject import PlaybookSubject, broken
 from tools.playbook_executor.vocabulary import ArgumentsError, arguments
 from tools.types import (
     Approval,
@@ -160,7 +160,7 @@ def _check_order(plan: Plan, index: int, results: Sequence[StepResult], rollback
 
 def _check_preconditions(plan: Plan, facts: Facts | None) -> None:
     known = facts() if callable(facts) else (facts or {})
-    subject = Subject.of(plan.component, known)
+    subject = PlaybookSubject.of(plan.component, known)
     for condition in plan.preconditions:
         problem = broken(condition, subject.facts)
         if problem:

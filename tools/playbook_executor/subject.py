@@ -18,7 +18,7 @@ _UNKNOWN: ComponentKind = "unknown"
 
 
 @dataclass(frozen=True)
-class Subject:
+class PlaybookSubject:
     """The component a plan would act on, and what is known of it."""
 
     service: str
@@ -26,10 +26,10 @@ class Subject:
     facts: Mapping[str, Fact]
 
     @classmethod
-    def of(cls, component: str, facts: Mapping[str, Fact]) -> "Subject":
+    def of(cls, component: str, facts: Mapping[str, Fact]) -> "PlaybookSubject":
         """Keep the facts `<fact>:<component>`; add what the component's own name says.
 
-        >>> Subject.of("cart", {"replicas:cart": 3.0, "replicas:web": 2.0}).facts
+        >>> PlaybookSubject.of("cart", {"replicas:cart": 3.0, "replicas:web": 2.0}).facts
         {'replicas': 3.0}
         """
         owner = Owner.parse(component)

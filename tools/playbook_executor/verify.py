@@ -1,4 +1,7 @@
-"""Did it help? Judge fresh series against what was normal and what it was like before the act."""
+"""Did it help? Judge fresh series against what was normal and what it was like before the act.
+
+Why these numbers: docs/decisions/playbooks.md.
+"""
 
 import re
 from collections.abc import Sequence
@@ -69,7 +72,7 @@ def verify(
     if now - since < verification.hold_s:
         wait = verification.hold_s - (now - since)
         return Judgement(
-            verdict="unknown",
+            outcome="unknown",
             statement=f"too early to judge: {wait:.0f} s more are needed",
             statement_zh=f"尚不能判断：还需等待 {wait:.0f} 秒",
         )
@@ -210,13 +213,13 @@ def _judged(
     has_checks: bool,
 ) -> Judgement:
     count = {state: sum(look.state == state for look in looks) for state in ("normal", "worse")}
-    verdict: VerificationOutcome = "unchanged"
+    outcome: VerificationOutcome = "unchanged"
     if 2 * len(looks) < len(watched) or not (watched or has_checks):
-        verdict = "unknown"
+        outcome = "unknown"
     elif count["worse"] > count["normal"] and _harm(looks, count["worse"]):
-        verdict = "worse"
+        outcome = "worse"
     elif count["normal"] >= _QUORUM * len(looks) and not failed and not _failing(looks):
-        verdict = "recovered"
+        outcome = "recovered"
     figures = {
         "watched": float(len(watched)),
         "judged": float(len(looks)),
@@ -225,7 +228,7 @@ def _judged(
         "failed_checks": float(len(failed)),
     }
     english, chinese = _sentences(len(watched), looks, count, failed)
-    return Judgement(verdict=verdict, statement=english, statement_zh=chinese, figures=figures)
+    return Judgement(outcome=outcome, statement=english, statement_zh=chinese, figures=figures)
 
 
 def _failing(looks: Sequence[_Look]) -> bool:

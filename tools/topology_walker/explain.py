@@ -32,7 +32,7 @@ class WalkNode(FrozenModel):
 def walk(
     topology: Topology, symptom: str, cause: str, evidence: Sequence[Evidence]
 ) -> tuple[WalkEdge, ...]:
-    """The path of calls from the symptom to the cause, each edge with its evidence.
+    """Return the calls from `symptom` to `cause`, each with the ids of its evidence.
 
     Among the shortest paths the one with the strongest edge evidence is taken; where no path of
     calls is known the cause stands in a single step, its caller the symptom.

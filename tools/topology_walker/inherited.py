@@ -29,7 +29,7 @@ def _highest(items: _Rises) -> dict[str, _Risen]:
 
 
 def latency(scene: Scene) -> Figures:
-    """Rise of a component's latency that its callees (with the wire to them) do not explain."""
+    """Score the rise of each component's latency that its callees and the wire do not explain."""
     at: _Rises = []
     calls: _Rises = []
     for item in scene.evidence:
@@ -58,7 +58,7 @@ def _risen(item: Evidence, amount: float, z: float) -> _Risen:
 
 
 def errors(scene: Scene) -> Figures:
-    """Errors at a component that errors of its callees do not explain."""
+    """Score the errors at each component that errors of its callees do not explain."""
     at: _Rises = []
     calls: _Rises = []
     for item in scene.evidence:

@@ -1,4 +1,7 @@
-"""What kind of fault a component has, from the same evidence that makes it a suspect."""
+"""What kind of fault a component has, from the same evidence that makes it a suspect.
+
+Why these numbers: docs/decisions/telltale-signs.md.
+"""
 
 import re
 from collections import defaultdict
@@ -88,7 +91,7 @@ _BY_CHANGE: dict[str, FaultKind] = {
 def fault_kind(
     component: str, row: FeatureRow, evidence: Sequence[Evidence], told: Sequence[SignatureMatch]
 ) -> FaultKind | None:
-    """The kind most of the component's evidence speaks for; None where nothing does.
+    """Return the fault kind with the most votes of the evidence on `component`, None without votes.
 
     Each figure of the row and each resource that moved votes with its strength. What fills memory
     burns CPU too, and what queues holds memory, so memory counts fully only from a rise to about

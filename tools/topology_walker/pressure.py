@@ -1,4 +1,7 @@
-"""How much of a resource's rise is pressure: near its limit, waited for, not merely held longer."""
+"""How much of a resource's rise is pressure: near its limit, waited for, not merely held longer.
+
+Why these numbers: docs/decisions/telltale-signs.md.
+"""
 
 from collections.abc import Iterable
 
@@ -20,7 +23,7 @@ _POOLED = "pool", "connection", "thread", "handle", "descriptor"
 
 
 class Pressure:
-    """What the evidence says of waits and calls, to judge resources by."""
+    """Tells pressure on a resource from a resource that is only held longer, by waits and calls."""
 
     def __init__(self, evidence: Iterable[Evidence]) -> None:
         self._slower_by: dict[str, float] = {}
@@ -36,7 +39,7 @@ class Pressure:
                 self._waits_for_callees.add(owner.caller)
 
     def of(self, item: Evidence) -> float:
-        """Which part, in [0, 1], of a metric's rise counts against the component itself."""
+        """Return the share, in [0, 1], of a rise that counts against the component itself."""
         family, service = read(item.name).family, Owner.parse(item.subject).service
         if family not in ("saturation", "disk") or item.value is None:
             return 1.0
@@ -50,7 +53,7 @@ class Pressure:
         return counts * (self.held(service) if _is_pooled(item.name) else 1.0)
 
     def held(self, service: str) -> float:
-        """The part of a full pool that is no result of slow callees."""
+        """Return the share, in [0, 1], of a full pool that slow callees do not explain."""
         return _HELD_LONGER if service in self._waits_for_callees else 1.0
 
 

@@ -1,4 +1,7 @@
-"""What others have reported: new log lines, changes, alerts, findings in the cluster."""
+"""What others have reported: new log lines, changes, alerts, findings in the cluster.
+
+Why these numbers: docs/decisions/telltale-signs.md.
+"""
 
 import numpy as np
 
@@ -8,7 +11,7 @@ from tools.types import Owner
 
 
 def log_lines(scene: Scene) -> Figures:
-    """New log templates, as strong as the instrument that found them says, beside the strongest."""
+    """Score components by the strength of their new log templates, relative to the strongest."""
     new = [
         item
         for item in scene.evidence
@@ -23,7 +26,8 @@ def log_lines(scene: Scene) -> Figures:
 
 
 def changes_made(scene: Scene) -> Figures:
-    """The last change before the onset counts most; a canary that differs counts by how much.
+    """Score components by how shortly before the onset they were changed, and by how far a canary
+    departs from the stable version.
 
     A component that errs without an erring callee may have been fed wrong values: what was changed
     among its callees is then suspect, but for those it no longer calls at all.
@@ -66,7 +70,7 @@ _BESIDE_LOUDEST: dict[str, tuple[tuple[Feature, str], ...]] = {
 
 
 def scored_alerts(scene: Scene) -> Figures:
-    """Alerts that carry a score: on a component's own metrics, on its calls, in its logs.
+    """Score components by alerts that carry a score: on their metrics, their calls, in their logs.
 
     A score of 3 on a metric is common in a storm, one of 7 is not, nor are five strange metrics of
     one instance. The others count beside the loudest of their kind.
@@ -90,7 +94,7 @@ def scored_alerts(scene: Scene) -> Figures:
 
 
 def cluster_findings(scene: Scene) -> Figures:
-    """Findings of the cluster inspector, beside the strongest."""
+    """Score components by the cluster inspector's findings, relative to the strongest."""
     found: Figures = {}
     objects = [item for item in scene.evidence if item.kind == "cluster"]
     most = max((item.strength for item in objects), default=0.0)

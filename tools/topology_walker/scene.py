@@ -54,7 +54,7 @@ def level(z: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """The evidence in the forms the figures are computed from."""
+    """All evidence of an incident, with the topology and the pages, as the figures read it."""
 
     evidence: Sequence[Evidence]
     topology: Topology
@@ -65,7 +65,7 @@ class Scene:
     pages: Mapping[str, frozenset[str]]
 
     def beside_page(self, name: str, family: str) -> float:
-        """How well a rise of this family at this component fits what people were paged for.
+        """Return a factor in [0, 1]: how well a rise of `family` at `name` fits the pages.
 
         A page about latency makes errors elsewhere less telling and the other way round; so does
         a component that the paged one does not depend on.

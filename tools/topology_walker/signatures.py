@@ -1,6 +1,8 @@
 """Signs that only one kind of fault leaves: a lapsed certificate, a clock gone wrong, nobody up.
 
 Each sign names the component it speaks of, the kind of fault and how sure it is, in [0, 1].
+
+Why these numbers: docs/decisions/telltale-signs.md.
 """
 
 import re
@@ -73,7 +75,7 @@ _UNSEEN_SURE = 0.6
 
 
 def signs(evidence: Sequence[Evidence]) -> tuple[SignatureMatch, ...]:
-    """All signs in the evidence."""
+    """Return every fault signature that an item of the evidence matches, with how sure it is."""
     calls = _Calls(evidence)
     return tuple(
         sign
@@ -92,7 +94,7 @@ def signs(evidence: Sequence[Evidence]) -> tuple[SignatureMatch, ...]:
 
 
 def telltale(scene: Scene) -> Figures:
-    """The surest sign of each component."""
+    """Score each component by its surest fault signature, in [0, 1]."""
     found: Figures = {}
     for sign in signs(scene.evidence):
         keep(found, sign.component, "telltale sign", sign.sure, sign.evidence)
@@ -100,7 +102,7 @@ def telltale(scene: Scene) -> Figures:
 
 
 def measured(evidence: Sequence[Evidence]) -> dict[str, float]:
-    """How sure it is that a reading of a component is wrong by itself, by component."""
+    """Map components to how sure it is, in [0, 1], that one of their own readings is wrong."""
     found: dict[str, float] = {}
     for item in evidence:
         for sign in _readings(item):
@@ -161,7 +163,7 @@ def _readings(item: Evidence) -> Iterator[SignatureMatch]:
 
 
 def stated_by(item: Evidence) -> FaultKind | None:
-    """The kind of fault that a rule's name states which began to hold about the onset."""
+    """Return the fault kind that an alert rule names, if it began to fire about the onset."""
     if item.kind != "alert" or "rule" not in item.figures:
         return None
     return stated(item.name) if item.figures["first_s"] >= -_STATED_SINCE_S else None

@@ -57,7 +57,6 @@ from tools.types.findings import (
     EvidenceKind,
     FaultKind,
     Finding,
-    LogTemplate,
     Ranking,
     Term,
 )
@@ -135,7 +134,6 @@ __all__ = [
     "KubeObject",
     "LogExcerpt",
     "LogLine",
-    "LogTemplate",
     "ClusterQuery",
     "ClusterQueryVerb",
     "MetricCheck",

@@ -82,18 +82,6 @@ class AlertGroup(FrozenModel):
     rank: float = Field(default=0.0, ge=0, le=1)
 
 
-class LogTemplate(FrozenModel):
-    """A mined message template; `<*>` stands for a variable."""
-
-    id: str
-    template: str
-    service: str
-    level: str
-    count: int = Field(ge=0)
-    first_seen: Timestamp
-    last_seen: Timestamp
-
-
 EvidenceKind = Literal[
     "alert", "metric", "edge", "trace", "log", "change", "topology", "cluster", "note"
 ]

@@ -164,9 +164,9 @@ class Choice(FrozenModel):
 
 
 class Judgement(FrozenModel):
-    """What fresh series say of a plan that ran: the verdict, one sentence, and the figures."""
+    """What fresh series say of a plan that ran: the outcome, one sentence, and the figures."""
 
-    verdict: VerificationOutcome
+    outcome: VerificationOutcome
     statement: str
     statement_zh: str = ""
     figures: dict[str, float] = Field(default_factory=dict)

@@ -50,12 +50,12 @@ def act(state: IncidentState, runtime: Runtime[Deps]) -> ActUpdate:
 
 
 def remaining(state: IncidentState) -> DueStep | None:
-    """The next step to run: of the plan until one fails, of its roll-back once it did harm."""
+    """Return the next step: of the plan until one fails, then of its roll-back if it did harm."""
     plan, verified = state.get("plan"), state.get("verified")
     if plan is None:
         return None
     ran = {result.key: result.ok for result in state.get("results", [])}
-    harmed = verified is not None and verified.plan_id == plan.id and verified.verdict == "worse"
+    harmed = verified is not None and verified.plan_id == plan.id and verified.outcome == "worse"
     steps = plan.rollback if harmed else plan.steps
     for index in range(len(steps)):
         ok = ran.get(step_key(plan, index, rollback=harmed))
@@ -105,7 +105,7 @@ def holder_of(state: IncidentState, plan: Plan) -> str:
 
 
 def longest_s(plan: Plan) -> float:
-    """The longest a plan may work on its target, in seconds, with its roll-back and looking."""
+    """Return the most seconds a plan may hold its target, roll-back and verification included."""
     steps = sum(step.timeout_s for step in (*plan.steps, *plan.rollback))
     return steps + 2 * plan.verification.within_s + 60.0
 

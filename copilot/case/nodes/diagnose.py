@@ -7,11 +7,14 @@ from langgraph.runtime import Runtime
 
 from copilot.case.briefing import publish
 from copilot.case.nodes.gather import pending, young
+from copilot.case.reasoning.consult import consult
 from copilot.case.reasoning.opinion import Advice, advise, agreed
 from copilot.case.reasoning.recollection import recollect, remembered
-from copilot.case.reasoning.suggestion import suggest
 from copilot.case.state import Diagnosis, IncidentState
 from copilot.deps import Deps, Limits
+from copilot.model.fence import Fence
+from copilot.model.replies import PairReply
+from copilot.model.tie_break import pair_summary, problems, question
 from copilot.types.incident import Confidence, Hypothesis, Opinion, RecalledDocument, in_words
 from prompts import word
 from tools.types import Candidate, Ranking
@@ -53,7 +56,7 @@ def diagnose(state: IncidentState, runtime: Runtime[Deps]) -> DiagnoseUpdate:
 
 
 def wants_more(state: IncidentState, limits: Limits) -> bool:
-    """Whether one more look may decide what this one did not, or was asked for."""
+    """Return whether the graph should look again: too early, undecided, or a look was asked for."""
     if young(state, limits) or _undecided(state, limits):
         return True
     return bool(pending(state)) and state["gathered"].follow_ups < limits.follow_ups
@@ -136,3 +139,29 @@ def _diagnosis_summary(diagnosis: Diagnosis, ranking: Ranking) -> str:
     if opinion.agrees:
         return f"{located}; {opinion.model} agrees"
     return f"{located}; {opinion.model} holds {opinion.hypotheses[0].component} for likelier"
+
+
+def suggest(deps: Deps, incident_id: str) -> None:
+    """Ask the model about uncertain pairs of this incident and journal its answers; groups stay."""
+    if deps.model is None or deps.doubts is None:
+        return
+    for doubt in deps.doubts.take(incident_id):
+        request, prompt = question(doubt, deps.language, Fence(deps.nonce()))
+        asked = consult(
+            deps,
+            deps.model,
+            incident_id,
+            request,
+            PairReply,
+            lambda reply: problems(reply, deps.language),
+            (prompt,),
+        )
+        if asked.value is not None:
+            deps.note(
+                incident_id,
+                "suggested",
+                pair_summary(doubt, asked.value, deps.model),
+                verdict=asked.value.verdict,
+                noise=asked.value.noise,
+                because=asked.value.reason,
+            )

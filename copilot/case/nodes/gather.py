@@ -1,5 +1,6 @@
 """gather: ask every source for the incident, run the instruments, number what they find."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypedDict
 
@@ -8,13 +9,13 @@ from langgraph.runtime import Runtime
 from copilot.case.reasoning.follow_ups import answers
 from copilot.case.state import Diagnosis, GatherProgress, IncidentState
 from copilot.deps import Deps, Limits
-from copilot.hands.own_changes import without_own_changes
 from copilot.hands.recovery import WIDER
+from copilot.store import Store
 from copilot.types.incident import FollowUp
 from tools.evidence import renumber
 from tools.log_retriever import novelty
 from tools.topology_walker import observe
-from tools.types import Evidence, Timestamp, Window
+from tools.types import Change, Evidence, Owner, Timestamp, Window
 
 
 class GatherUpdate(TypedDict):
@@ -37,7 +38,7 @@ def gather(state: IncidentState, runtime: Runtime[Deps]) -> GatherUpdate:
 
 
 def young(state: IncidentState, limits: Limits) -> bool:
-    """Whether the last look was taken too soon after the first alert to rest a plan on it."""
+    """Return whether the last look came before `settle_s` had passed: too soon to plan on."""
     seen = state.get("gathered", GatherProgress())
     return 0 < seen.until < _settled(state, limits)
 
@@ -113,3 +114,35 @@ def _follow_up(state: IncidentState, deps: Deps, wanted: tuple[FollowUp, ...]) -
             }
         ),
     }
+
+
+OWN_CHANGE_SLACK_S = 5.0
+"""Two clocks differ, and a platform tells of a change when it is done."""
+
+
+def without_own_changes(
+    changes: Sequence[Change], store: Store, window: Window
+) -> tuple[Change, ...]:
+    """Return the changes without those that a step of ours made to its component while it ran."""
+    ours = _own_steps(store, window)
+    return tuple(
+        change
+        for change in changes
+        if not any(
+            change.service == service and during.start <= change.at <= during.end
+            for service, during in ours
+        )
+    )
+
+
+def _own_steps(store: Store, window: Window) -> list[tuple[str, Window]]:
+    found = []
+    for intent in store.outbox.since(window.start - OWN_CHANGE_SLACK_S):
+        request = store.approvals.get(str(intent.payload.get("plan", "")))
+        if request is not None:
+            end: Timestamp = intent.result.ended_at if intent.result else window.end
+            during = Window(
+                start=intent.started_at - OWN_CHANGE_SLACK_S, end=end + OWN_CHANGE_SLACK_S
+            )
+            found.append((Owner.parse(request.plan.component).service, during))
+    return found

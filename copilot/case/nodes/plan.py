@@ -11,9 +11,8 @@ from copilot.case.reasoning.proposing import propose
 from copilot.case.state import IncidentState
 from copilot.deps import Deps
 from copilot.hands.recovery import RecoveryJudge
-from copilot.sources.watch import OURS
 from copilot.store import ApprovalRequest
-from copilot.types.incident import CLOSED
+from copilot.types.incident import CLOSED, OURS
 from prompts import LANGUAGES
 from tools.log_retriever import sanitize
 from tools.playbook_executor import AUTOMATON, ParameterError, choose, fill

@@ -37,4 +37,4 @@ def _status(deps: Deps, incident_id: str) -> IncidentStatus:
     incident: Incident = deps.store.incidents.require(incident_id)
     if incident.status in CLOSED:
         return incident.status
-    return "recovered" if incident.verdict == "recovered" else "handed_over"
+    return "recovered" if incident.outcome == "recovered" else "handed_over"

@@ -21,7 +21,8 @@ def triage(state: IncidentState, runtime: Runtime[Deps]) -> TriageUpdate:
     deps, incident_id = runtime.context, state["incident_id"]
     alerts = deps.store.alerts.of(incident_id)
     storm = Clusterer(deps.sources.topology())
-    storm.restore([(alert, incident_id) for alert in alerts])
+    again = deps.store.alerts.restarts(incident_id)
+    storm.restore([(alert, incident_id) for alert in (*alerts, *again)])
     group = storm.group(incident_id)
     alerted_at = min(alert.starts_at for alert in alerts)
     window = Window(

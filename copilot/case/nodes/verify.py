@@ -9,7 +9,7 @@ from copilot.case.nodes.act import holder_of, remaining
 from copilot.case.state import IncidentState, PlanVerification
 from copilot.deps import Deps
 from copilot.hands.recovery import RecoveryJudge
-from tools.playbook_executor import Subject
+from tools.playbook_executor import PlaybookSubject
 from tools.types import Plan, PlaybookOutcome, StepResult, VerificationOutcome
 
 CONFIRMED_S = 60.0
@@ -26,23 +26,23 @@ def verify(state: IncidentState, runtime: Runtime[Deps]) -> VerifyUpdate:
     if plan is None:
         raise ValueError("verify was reached without a plan; see routes")
     ran = [r for r in state.get("results", []) if plan.digest in r.key]
-    verdict, reason = _without_looking(ran) or _watch(deps, state, plan, ran)
+    outcome, reason = _without_looking(ran) or _watch(deps, state, plan, ran)
     now = deps.clock.now()
-    changes: dict[str, object] = {"verdict": verdict}
-    if verdict == "recovered":
+    changes: dict[str, object] = {"outcome": outcome}
+    if outcome == "recovered":
         clocks = deps.store.incidents.require(incident_id).clocks
         changes["clocks"] = clocks.model_copy(update={"recovered": now})
     deps.store.incidents.update(incident_id, now, **changes)
-    deps.note(incident_id, "verified", reason, verdict=verdict, plan=plan.id)
-    _remember(deps, state, plan, verdict, ran)
-    verified = PlanVerification(plan_id=plan.id, verdict=verdict, reason=reason)
+    deps.note(incident_id, "verified", reason, outcome=outcome, plan=plan.id)
+    _remember(deps, state, plan, outcome, ran)
+    verified = PlanVerification(plan_id=plan.id, outcome=outcome, reason=reason)
     if remaining({**state, "verified": verified}) is None:
         deps.store.locks.release(holder_of(state, plan))
     return {"verified": verified}
 
 
 def _without_looking(ran: Sequence[StepResult]) -> tuple[VerificationOutcome, str] | None:
-    """The verdict where the world was not touched."""
+    """The outcome where the world was not touched, with the reason; None if a step took effect."""
     done = [result for result in ran if result.ok]
     if any(result.dry_run for result in done):
         return "unknown", "dry run: the steps were shown, nothing was changed"
@@ -56,25 +56,25 @@ def _remember(
     deps: Deps,
     state: IncidentState,
     plan: Plan,
-    verdict: VerificationOutcome,
+    outcome: VerificationOutcome,
     ran: Sequence[StepResult],
 ) -> None:
     """How the plan ended, for the choices to come; what was not judged teaches nothing."""
     took_effect = [result for result in ran if result.ok and not result.dry_run]
     ranking = state["ranking"]
     kind = ranking.candidates[0].fault_kind if ranking.candidates else None
-    if verdict == "unknown" or kind is None or not took_effect:
+    if outcome == "unknown" or kind is None or not took_effect:
         return
-    subject = Subject.of(plan.component, deps.sources.facts(state["onset"].at))
-    outcome = PlaybookOutcome(
+    subject = PlaybookSubject.of(plan.component, deps.sources.facts(state["onset"].at))
+    ended = PlaybookOutcome(
         playbook_id=plan.playbook_id,
         fault_kind=kind,
         component=subject.service,
         component_kind=subject.kind,
-        recovered=verdict == "recovered",
+        recovered=outcome == "recovered",
         at=took_effect[-1].ended_at,
     )
-    deps.store.outcomes.record(plan.id, outcome)
+    deps.store.outcomes.record(plan.id, ended)
 
 
 def _watch(
@@ -88,13 +88,13 @@ def _watch(
     while True:
         now = deps.clock.now()
         judgement = judge.after(plan, since, now)
-        if judgement.verdict != "worse":
+        if judgement.outcome != "worse":
             sound = now
-        if judgement.verdict == "recovered" or now - sound >= CONFIRMED_S:
-            return judgement.verdict, judgement.statement
+        if judgement.outcome == "recovered" or now - sound >= CONFIRMED_S:
+            return judgement.outcome, judgement.statement
         if now >= until:
-            verdict: VerificationOutcome = (
-                "unchanged" if judgement.verdict == "worse" else judgement.verdict
+            outcome: VerificationOutcome = (
+                "unchanged" if judgement.outcome == "worse" else judgement.outcome
             )
-            return verdict, judgement.statement
+            return outcome, judgement.statement
         deps.clock.sleep(deps.limits.verify_every_s)

@@ -37,7 +37,7 @@ class DiagnosisQuestion:
 
 
 def reply_tokens(model: Model) -> int:
-    """What is kept free for a reply: a fifth of the window at most."""
+    """Return the tokens to keep free for a reply: at most a fifth of the model's window."""
     return min(MOST_REPLY, model.context_tokens // 5)
 
 
@@ -165,7 +165,7 @@ def recollections(recalled: Sequence[RecallHit], fence: Fence) -> list[str]:
 
 
 def cut(model: Model, lines: Sequence[str], budget: int) -> list[str]:
-    """The first lines that cost at most `budget`."""
+    """Return the first lines that together cost at most `budget` tokens."""
     kept, spent = [], 0
     for line in lines:
         spent += model.tokens(line + "\n")

@@ -29,7 +29,7 @@ class ModelSpend:
 
 
 def spent(deps: Deps, incident_id: str) -> ModelSpend:
-    """The sum over the journal, which outlives the process."""
+    """Sum what the model has cost this incident, from the journal, over all processes."""
     rows = [
         row.detail
         for row in deps.store.journal.events(incident_id, limit=10_000)

@@ -1,4 +1,7 @@
-"""Ask for an opinion: hypotheses that cite what they rest on, and looks that would decide."""
+"""Ask for an opinion: hypotheses that cite what they rest on, and looks that would decide.
+
+What a model may change: docs/decisions/reasoning.md.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +41,7 @@ class Advice:
 
 
 def advise(deps: Deps, state: IncidentState, recalled: Sequence[RecallHit]) -> Advice | None:
-    """What the model holds for likely; an opinion without hypotheses where it gave none.
+    """Ask the model for hypotheses and further looks; no hypotheses where its reply does not hold.
 
     None where there is no model, or never was a server of one. Whatever it says changes no ranking
     and no plan.
@@ -147,7 +150,7 @@ _STEPS: tuple[Confidence, ...] = ("low", "medium", "high")
 def agreed(
     ranking: Ranking, recalled: Sequence[RecalledDocument], opinion: Opinion | None
 ) -> Confidence:
-    """The word for the leading candidate.
+    """Return the confidence of the leading candidate, given what the model and documents say.
 
     The instruments' probability says where it begins. A model that holds another component for the
     cause, and cites something measured there, takes one step off. A model that agrees adds one only

@@ -8,7 +8,7 @@ from copilot.knowledge import Cause, RecallHit
 from copilot.model.table import by_use
 from copilot.types.incident import RecalledDocument
 from tools.log_retriever import sanitize
-from tools.playbook_executor import Subject
+from tools.playbook_executor import PlaybookSubject
 
 ITEMS = 12
 """Items of evidence that make up the question; more of them only blur it."""
@@ -36,7 +36,7 @@ def cause_of(deps: Deps, state: IncidentState) -> Cause:
     if not ranking.candidates:
         return Cause(fault_kind=None)
     first = ranking.candidates[0]
-    subject = Subject.of(first.component, deps.sources.facts(state["onset"].at))
+    subject = PlaybookSubject.of(first.component, deps.sources.facts(state["onset"].at))
     kind = None if ranking.abstained else first.fault_kind
     return Cause(fault_kind=kind, component=subject.service, component_kind=subject.kind)
 

@@ -3,7 +3,7 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from copilot.model.ollama.breaker import Breaker
+from copilot.model.ollama.admission import Breaker
 from copilot.model.ollama.client import Access, Client, Timeouts
 from copilot.model.ollama.model import Endpoint, OllamaModel
 from copilot.model.ollama.options import OllamaOptions

@@ -27,7 +27,7 @@ MESSAGE_TOKENS = 8
 
 
 def estimated(text: str) -> int:
-    """Tokens of a text, never too low."""
+    """Estimate the tokens of `text`, never too low."""
     return sum(_cost(str(piece.lastgroup), piece.group()) for piece in _PIECE.finditer(text))
 
 

@@ -27,7 +27,7 @@ _TOO_LONG = ("exceed_context_size", "exceeds the available context", "longer tha
 
 
 def of_status(status: int, said: str, url: str) -> ModelError:
-    """The fault behind a status and the body that came with it."""
+    """Turn an HTTP status and its body into a `ModelError`, transient where it may pass."""
     said = _error_of(said)
     if 300 <= status < 400:
         return ModelError("unreachable", f"{url} sends elsewhere, to {said!r}: set that address")

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import tenacity
 from pydantic import JsonValue
 
-from copilot.model.ollama.admission import Admission
-from copilot.model.ollama.breaker import Breaker
+from copilot.model.ollama.admission import Admission, Breaker
 from copilot.model.ollama.client import Client, ReplyLine, Timeouts
 from copilot.model.ollama.estimate import MESSAGE_TOKENS, Estimate
 from copilot.model.ollama.faults import TransientError

@@ -2,6 +2,8 @@
 
 A request whose context length differs from the loaded one makes the server load the model anew:
 tens of seconds for 19 GB. So chat, responder and evals all send the same, from here.
+
+Why these options: docs/decisions/model.md.
 """
 
 from collections.abc import Sequence

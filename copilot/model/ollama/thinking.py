@@ -28,7 +28,7 @@ class ThinkingSplitter:
         self.leaked = False
 
     def feed(self, text: str) -> list[Thought | Piece]:
-        """What can be told of the text so far; the end of it may have to wait."""
+        """Return the thoughts and pieces that are certain so far; the last characters may wait."""
         self._text += text
         events: list[Thought | Piece] = []
         while (found := self._next_tag()) is not None:
@@ -42,7 +42,7 @@ class ThinkingSplitter:
         return [*events, *self._ready()]
 
     def end(self) -> list[Thought | Piece]:
-        """What is left when no more comes."""
+        """Return what is left at the end of the reply."""
         rest, self._text = self._text, ""
         return self._told(rest, thought=self._thinking)
 

@@ -4,11 +4,16 @@ measurements.
 Source: opentelemetry.io, "OTLP Specification", version 1, both encodings over HTTP.
 """
 
-from copilot.sources.otlp.document import OtlpError, OtlpSignal, answered, decoded, problem
-from copilot.sources.otlp.logs import lines
 from copilot.sources.otlp.metrics import points
-from copilot.sources.otlp.reading import DecodeResult
-from copilot.sources.otlp.traces import spans
+from copilot.sources.otlp.reading import (
+    DecodeResult,
+    OtlpError,
+    OtlpSignal,
+    answered,
+    decoded,
+    problem,
+)
+from copilot.sources.otlp.records import lines, spans
 
 __all__ = [
     "OtlpError",

@@ -31,8 +31,6 @@ QueryShape = Literal[
     "apart",  # the largest distance of a gauge from zero
 ]
 
-WINDOWED: frozenset[QueryShape] = frozenset({"rate", "share", "quantile", "mean"})
-"""Shapes over a counter's growth; the others read a gauge."""
 
 SERVICE_LABELS = (
     "service",

@@ -2,18 +2,42 @@
 
 import logging
 import math
+import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from copilot.ports import Clock, SourceError
 from copilot.sources.prometheus.client import PrometheusClient, Vector
-from copilot.sources.prometheus.graph import CallGraph
-from copilot.sources.prometheus.owners import owned_by
 from copilot.sources.prometheus.plan import PlannedQuery, QueryPlan, plan
 from copilot.sources.prometheus.promql import Query
-from tools.types import FloatArray, Series, Timestamp, Topology, Window
+from tools.types import Edge, FloatArray, Series, Timestamp, Topology, Window
+
+_PORT = re.compile(r":\d{1,5}$")
+
+
+def owned_by(asked: PlannedQuery, labels: Mapping[str, str]) -> str:
+    """The owner that an answer's labels name; empty where they name none."""
+    parts = [component(labels.get(label, "")) for label in asked.owners]
+    if not all(parts):
+        return ""
+    if asked.query.owner == "edge":
+        return "->".join(parts)
+    return f"node:{parts[0]}" if asked.query.owner == "node" else parts[0]
+
+
+def component(label: str) -> str:
+    """A component's name in a label's value: without port, and without Kubernetes' domain.
+
+    >>> component("pay.shop.svc.cluster.local:8080")
+    'pay'
+    """
+    name = _PORT.sub("", label.strip())
+    inside, service, _ = name.partition(".svc")
+    name = inside.split(".")[0] if service else name
+    return name if len(name) <= 200 and name.isprintable() and "->" not in name else ""
+
 
 log = logging.getLogger(__name__)
 
@@ -163,3 +187,77 @@ def _laid(vector: Vector, grid: FloatArray, step: float) -> FloatArray:
     inside = (places >= 0) & (places < grid.size) & np.isfinite(vector.values)
     values[places[inside]] = vector.values[inside]
     return values
+
+
+EDGE_SEEN_S = 3600.0
+"""A call within this time is an edge."""
+
+EDGE_KEPT_S = 86_400.0
+"""An edge is forgotten when nobody used it for this long: a callee that is down stays known."""
+
+GRAPH_FRESH_S = 60.0
+MOST_EDGES = 20_000
+
+
+class CallGraph:
+    """Asks for the graph now and then, and keeps what it was told; safe between threads."""
+
+    def __init__(self, client: PrometheusClient, clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._asked = -math.inf
+        self._edges: dict[tuple[str, str], Timestamp] = {}
+        self._nodes: dict[str, Timestamp] = {}
+
+    def topology(self, plan: QueryPlan) -> Topology:
+        """The graph; an old one where the server does not answer, an error where there is none."""
+        with self._lock:
+            now = self._clock.now()
+            if not 0 <= now - self._asked < GRAPH_FRESH_S:
+                self._ask(plan, now)
+            return _graph(self._nodes, self._edges)
+
+    def _ask(self, plan: QueryPlan, now: Timestamp) -> None:
+        try:
+            for asked in plan.asked:
+                if asked.query.shape == "rate" and asked.query.owner == "edge":
+                    self._take_edges(asked, now)
+                elif asked.query.of == "up" or asked.query.metric == "request_rate":
+                    self._take_nodes(asked, now)
+        except SourceError:
+            if not self._nodes:
+                raise
+            return
+        self._asked = now
+        self._edges = {k: at for k, at in self._edges.items() if now - at < EDGE_KEPT_S}
+        self._nodes = {k: at for k, at in self._nodes.items() if now - at < EDGE_KEPT_S}
+
+    def _take_edges(self, asked: PlannedQuery, now: Timestamp) -> None:
+        for owner in self._owners(asked, now):
+            caller, _, callee = owner.partition("->")
+            self._edges[caller, callee] = now
+
+    def _take_nodes(self, asked: PlannedQuery, now: Timestamp) -> None:
+        self._nodes.update(dict.fromkeys(self._owners(asked, now), now))
+
+    def _owners(self, asked: PlannedQuery, now: Timestamp) -> list[str]:
+        expression = asked.query.render(asked.labels, EDGE_SEEN_S) or asked.expression
+        found = self._client.instant(expression, now)[:MOST_EDGES]
+        named = (owned_by(asked, vector.labels) for vector in found)
+        return [owner for owner in named if owner]
+
+
+def _graph(nodes: dict[str, Timestamp], edges: dict[tuple[str, str], Timestamp]) -> Topology:
+    """Nodes are what measures itself; a callee that does not is outside."""
+    called = {callee for _, callee in edges}
+    roots = {caller for caller, _ in edges} - called
+    return Topology(
+        nodes=tuple(sorted(nodes)),
+        edges=tuple(
+            Edge(caller=caller, callee=callee, source="metrics")
+            for caller, callee in sorted(edges)
+            if caller != callee
+        ),
+        entry=roots.pop() if len(roots) == 1 else "",
+    )

@@ -1,7 +1,13 @@
 """Chat: questions about incidents, answered from evidence, with a model or without."""
 
-from copilot.surfaces.chat.chat_service import ChatService, Question, QuestionError
-from copilot.surfaces.chat.live import AnswerEvent, AnswerTask, Heartbeat
+from copilot.surfaces.chat.chat_service import (
+    AnswerEvent,
+    AnswerTask,
+    ChatService,
+    Heartbeat,
+    Question,
+    QuestionError,
+)
 from copilot.surfaces.chat.scope import ToolContext
 from copilot.surfaces.chat.session import CancelledError, ChatLimits, Progress
 from copilot.surfaces.chat.structured import structured_tools

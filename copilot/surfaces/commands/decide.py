@@ -1,6 +1,6 @@
-"""`copilot approve` and `copilot reject`: a person's answer to one digest, here or at a service."""
+"""`copilot approve`, `reject`, `edit`, `stop` and `resume`: what people decide about plans."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import httpx
 from pydantic import JsonValue
@@ -8,9 +8,12 @@ from rich.console import Console
 from rich.prompt import Confirm
 
 from copilot import wiring
+from copilot.case.editing import Edit
 from copilot.settings import Settings, SettingsError
-from copilot.store import ApprovalRequest, Store, UnknownPlanError, home
+from copilot.sources.clock import SystemClock
+from copilot.store import ApprovalRequest, HaltRecord, NoRightError, Store, UnknownPlanError, home
 from copilot.surfaces.commands import screen
+from copilot.surfaces.commands.playbook import find, pairs, typed_value
 from copilot.types.errors import OperatorError
 from tools.types import Approval, Plan
 
@@ -116,3 +119,87 @@ def posted(settings: Settings, address: str, path: str, content: Mapping[str, Js
         raise RemoteError(f"the service at {address} did not answer: {error}") from error
     if answer.is_error:
         raise RemoteError(f"the service at {address} refused: {answer.text[:500]}")
+
+
+def edit(settings: Settings, *, plan: str, given: Sequence[str], by: str, reason: str) -> int:
+    """Change declared values; prints the new plan with its new digest."""
+    if not by.strip():
+        raise SettingsError("who edits? name yourself with --by")
+    found = waiting_plan(settings, plan)
+    wanted = Edit(
+        plan_id=found.id,
+        digest=found.digest,
+        parameters=_values(settings, found, given),
+        editor=by.strip(),
+        reason=reason,
+    )
+    address = settings.server or home.service_address(settings.home)
+    if address:
+        path = f"/incidents/{found.incident_id}/plan"
+        posted(settings, address, path, wanted.model_dump(mode="json"))
+        Console(markup=False).print(f"edited; to be approved: copilot approve {found.incident_id}")
+        return 0
+    with wiring.store(settings) as store:
+        incident = store.incidents.require(found.incident_id)
+    sources, clock = wiring.recorded_in(incident) or (None, None)
+    runner = wiring.dry_runner(clock) if clock else None
+    with wiring.engine(settings, "edit", sources=sources, clock=clock, runner=runner) as engine:
+        request = engine.edit(wanted)
+        engine.drain()
+        _edited(engine.store, request.plan, settings)
+    return 0
+
+
+def _values(settings: Settings, plan: Plan, given: Sequence[str]) -> dict[str, str | float | bool]:
+    declared = {one.name: one for one in find(settings, plan.playbook_id).parameters}
+    return {
+        name: typed_value(declared[name], text) if name in declared else text
+        for name, text in pairs(given, "--set").items()
+    }
+
+
+def _edited(store: Store, plan: Plan, settings: Settings) -> None:
+    console = Console()
+    screen.plan(console, plan, settings.language)
+    if not store.approvals.pending(plan.incident_id):
+        console.print("It does not wait any longer; see: copilot incidents")
+
+
+EVERYWHERE = ""
+"""The journal's incident for what concerns all of them."""
+
+
+def stop(settings: Settings, *, by: str, reason: str) -> int:
+    """Stop every execution before its next step; what is running now ends first."""
+    name, now = _named(by), SystemClock().now()
+    with wiring.store(settings) as store, store.transaction():
+        halted = store.halt.set(HaltRecord(by=name, reason=reason, at=now))
+        store.journal.append(EVERYWHERE, "stopped", name, {"reason": reason}, now)
+    Console(markup=False).print(
+        f"Stopped by {halted.by}: {halted.reason}. No step is run until: copilot resume"
+    )
+    return 0
+
+
+def resume(settings: Settings, *, by: str) -> int:
+    """Let executions go on; what was refused meanwhile needs a new plan and a new approval."""
+    name, now = _named(by), SystemClock().now()
+    console = Console(markup=False)
+    if not wiring.policy(settings).may_approve(name):
+        raise NoRightError(f"{name!r} may not resume executions; see COPILOT_APPROVERS")
+    with wiring.store(settings) as store, store.transaction():
+        lifted = store.halt.lift()
+        if lifted is not None:
+            detail = {"reason": f"lifts the stop by {lifted.by}: {lifted.reason}"}
+            store.journal.append(EVERYWHERE, "resumed", name, detail, now)
+    if lifted is None:
+        console.print("Nothing was stopped.")
+        return 1
+    console.print(f"Resumed: steps that are approved are run again (stopped by {lifted.by}).")
+    return 0
+
+
+def _named(by: str) -> str:
+    if not by.strip():
+        raise SettingsError("who decides? name yourself with --by")
+    return by.strip()

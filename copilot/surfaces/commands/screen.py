@@ -7,9 +7,9 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from copilot.case.briefing import SUREST
+from copilot.case.briefing import SUREST, clock_lines
 from copilot.types.incident import Event, Incident
-from copilot.types.time_format import clock_time, date_time, duration
+from copilot.types.time_format import clock_time, date_time
 from prompts import Language, word
 from tools.log_retriever import sanitize
 from tools.topology_walker import WalkNode
@@ -132,17 +132,14 @@ def table(console: Console, listed: tuple[Incident, ...], language: Language) ->
 
 
 def clocks(console: Console, incident: Incident) -> None:
-    """The three clocks of 1-5-10 in one line."""
-    onset = incident.clocks.onset
-    if onset is None:
+    """Print the three clocks of 1-5-10 in one line; nothing before the onset is known."""
+    if incident.clocks.onset is None:
         return
-    parts = []
-    for name, limit in (("detected", 60), ("located", 300), ("recovered", 600)):
-        moment = getattr(incident.clocks, name)
-        passed = None if moment is None else max(0.0, moment - onset)
-        style = "yellow" if passed is None else ("green" if passed <= limit else "red")
-        shown = "–" if passed is None else duration(passed)
-        parts.append(
-            Text.assemble((f"{name} {shown}", style), (f" (limit {duration(limit)})", "dim"))
+    styles = {None: "yellow", True: "green", False: "red"}
+    parts = (
+        Text.assemble(
+            (f"{one.name} {one.after}", styles[one.met]), (f" (limit {one.limit})", "dim")
         )
+        for one in clock_lines(incident.clocks)
+    )
     console.print(Text(" · ").join(parts))

@@ -1,18 +1,30 @@
-"""`copilot serve`: the service, until somebody stops it."""
+"""`copilot serve`: the service, until somebody stops it; and the open alerts it fetches itself.
 
+A webhook that was lost, or sent while the service was down, is fetched from Alertmanager; what was
+delivered already is recognised by its identity and counts once. The silences come with the alerts:
+our own watch must not tell what people asked not to be told of.
+"""
+
+import logging
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 import uvicorn
 from rich.console import Console
 
 from copilot import wiring
+from copilot.ports import AlertSource, SilenceSource, SourceError
 from copilot.settings import Settings, SettingsError
+from copilot.sources.alertmanager import SUPPRESSED_BY
+from copilot.store import StoreError
 from copilot.surfaces.commands.chat_wiring import build_chat_service
 from copilot.surfaces.service import create_app
-from copilot.surfaces.service.pull import pulled
+from copilot.surfaces.service.ports import ServiceEngine
+from tools.types import Window
 
 SWITCH_S = 0.001
 """How long a busy thread keeps the interpreter from the others: an answer waits for it at every
@@ -81,3 +93,54 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
         yield listener
     finally:
         listener.close()
+
+
+log = logging.getLogger(__name__)
+
+PULLED_LOOKBACK_S = 86_400.0
+"""What has been firing for longer is no incident of today."""
+
+PULL_ENDS_S = 10.0
+
+
+class Pager(AlertSource, SilenceSource, Protocol):
+    """Who knows what fires, and what nobody wants to hear of."""
+
+
+@contextmanager
+def pulled(engine: ServiceEngine, source: Pager | None, every_s: float) -> Iterator[None]:
+    """While inside, what `source` holds open is accepted every so often; None: nothing happens."""
+    if source is None:
+        yield
+        return
+    stopping = threading.Event()
+
+    def loop() -> None:
+        complaint = ""
+        while not stopping.is_set():
+            complaint = _pull_once(engine, source, complaint)
+            stopping.wait(every_s)
+
+    thread = threading.Thread(target=loop, name="pull alerts", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join(PULL_ENDS_S)
+
+
+def _pull_once(engine: ServiceEngine, source: Pager, complaint: str) -> str:
+    """Fetch and accept; returns what went wrong, which is logged once and not every minute."""
+    now = engine.now()
+    try:
+        engine.silence(source.silences())
+        held = source.alerts(Window(start=now - PULLED_LOOKBACK_S, end=now))
+        alerts = [alert for alert in held if SUPPRESSED_BY not in alert.annotations]
+        if alerts:
+            engine.accept(alerts, now)
+    except (SourceError, StoreError) as error:
+        if str(error) != complaint:
+            log.warning("open alerts could not be fetched: %s", error)
+        return str(error)
+    return ""

@@ -1,29 +1,49 @@
-"""Service: the HTTP door. Alerts come in, incidents are read, plans are answered."""
+"""Service: the HTTP API. Alerts come in, incidents are read, plans are answered.
 
-from collections.abc import Sequence
+Errors of ours become a status and one sentence in `detail`, never what was sent.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import cast
 
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from pydantic import JsonValue
+from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
 import copilot
+from copilot.alerts.formats import MalformedError, PayloadError, TooManyAlertsError
+from copilot.case.postmortem import NotClosedError
 from copilot.sources.received import ReceivedTelemetry
-from copilot.surfaces.chat import ChatService
-from copilot.surfaces.service.alertmanager import alertmanager
-from copilot.surfaces.service.approval import approval
-from copilot.surfaces.service.boundary import Boundary
-from copilot.surfaces.service.changes import changes
+from copilot.store import (
+    PolicyRefusedError,
+    StoreError,
+    UnknownConversationError,
+    UnknownIncidentError,
+)
+from copilot.surfaces.chat import ChatService, QuestionError
+from copilot.surfaces.service.alertmanager.errors import (
+    ApiRefusalError,
+    api_refusal,
+    not_routed,
+    speaks_alertmanager,
+    wrapped,
+)
+from copilot.surfaces.service.alertmanager.routes import alertmanager
 from copilot.surfaces.service.chat import chat
 from copilot.surfaces.service.deliveries import deliveries
-from copilot.surfaces.service.editing import editing
 from copilot.surfaces.service.events import events
 from copilot.surfaces.service.gate import Gate
-from copilot.surfaces.service.health import health
+from copilot.surfaces.service.health import Boundary, Meters, health
 from copilot.surfaces.service.incidents import incidents
-from copilot.surfaces.service.meters import Meters
-from copilot.surfaces.service.openai import openai
-from copilot.surfaces.service.otlp import otlp
+from copilot.surfaces.service.openai.routes import openai
+from copilot.surfaces.service.plans import approval, editing
 from copilot.surfaces.service.ports import ServiceCounters, ServiceEngine, ServiceSettings, Streams
-from copilot.surfaces.service.refusals import refusals
+from copilot.surfaces.service.telemetry import changes, otlp
+from tools.playbook_executor import ParameterError
 
 __all__ = ["ServiceCounters", "ServiceEngine", "ServiceSettings", "Streams", "create_app"]
 
@@ -75,3 +95,51 @@ def create_app(
         )
     app.add_middleware(Boundary, meters=meters)
     return app
+
+
+_STATUS: tuple[tuple[type[Exception], int], ...] = (
+    (MalformedError, 400),
+    (TooManyAlertsError, 413),
+    (PayloadError, 422),
+    (PolicyRefusedError, 409),
+    (QuestionError, 422),
+    (UnknownConversationError, 404),
+    (UnknownIncidentError, 404),
+    (NotClosedError, 409),
+    (ParameterError, 422),
+)
+
+
+def refusals(app: FastAPI) -> None:
+    """Let the app answer our errors in our words."""
+    for error, status in _STATUS:
+        app.add_exception_handler(error, _plain(status))
+    app.add_exception_handler(StoreError, _unavailable)
+    app.add_exception_handler(RequestValidationError, _parameter)
+    app.add_exception_handler(ApiRefusalError, api_refusal)
+    app.add_exception_handler(HTTPException, not_routed)
+
+
+def _plain(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def answer(request: Request, error: Exception) -> Response:
+        return JSONResponse(_said(request, status, str(error)), status)
+
+    return answer
+
+
+def _said(request: Request, status: int, detail: str) -> dict[str, JsonValue]:
+    """The sentence in the shape of the API that was asked."""
+    if speaks_alertmanager(request.url.path):
+        return wrapped(status, detail)
+    return {"detail": detail}
+
+
+async def _unavailable(request: Request, error: Exception) -> Response:
+    """Nothing was accepted: whoever sent it keeps it and sends it again."""
+    return JSONResponse(_said(request, 503, str(error)), 503, headers={"retry-after": "2"})
+
+
+async def _parameter(_request: Request, error: Exception) -> Response:
+    first = cast(RequestValidationError, error).errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return JSONResponse({"detail": f"{where}: {first['msg']}"}, 422)

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from copilot.surfaces.service.alertmanager.errors import speaks_alertmanager, wrapped
-from copilot.surfaces.service.openai.errors import openai_error, speaks_openai
+from copilot.surfaces.service.openai.shapes import openai_error, speaks_openai
 from copilot.surfaces.service.ports import ServiceSettings
 
 OPEN = frozenset({"/healthz", "/readyz", "/-/healthy", "/-/ready"})

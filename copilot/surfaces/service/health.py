@@ -1,12 +1,148 @@
-"""For probes and Prometheus."""
+"""What the service tells of itself: probes, figures for Prometheus, and every request counted.
+
+`Boundary` is the outermost layer; no fault of ours ends the service.
+"""
+
+import logging
+import time
+from collections.abc import Iterator
 
 from fastapi import APIRouter
-from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
+from prometheus_client.registry import Collector
 from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from copilot.model import Usage
+from copilot.sources.received import ReceivedTelemetry
 from copilot.store import StoreError
-from copilot.surfaces.service.meters import Meters
-from copilot.surfaces.service.ports import ServiceEngine
+from copilot.surfaces.service.ports import ServiceCounters, ServiceEngine
+
+_COUNTED = {
+    "alerts_accepted": "Alerts written that were not known before.",
+    "alerts_repeated": "Alerts delivered again.",
+    "incidents_opened": "Incidents opened.",
+    "runs_finished": "Runs of the graph that ended.",
+    "runs_failed": "Runs of the graph that broke.",
+    "approvals_decided": "Answers of people to plans.",
+}
+
+
+class Meters:
+    """Counters of the door, and at each look the engine's and the store's."""
+
+    def __init__(self, engine: ServiceEngine, received: ReceivedTelemetry | None = None) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "copilot_http_requests",
+            "Requests by route, method and status.",
+            ("route", "method", "status"),
+            registry=self.registry,
+        )
+        self.seconds = Histogram(
+            "copilot_http_request_seconds",
+            "Seconds from a request's first byte to its answer's last.",
+            ("route",),
+            registry=self.registry,
+        )
+        self.errors = Counter(
+            "copilot_http_errors", "Requests that broke inside.", registry=self.registry
+        )
+        self.registry.register(_Behind(engine))
+        if received is not None:
+            self.registry.register(_Told(received))
+
+    def text(self) -> bytes:
+        """The exposition format of Prometheus."""
+        return generate_latest(self.registry)
+
+
+class _Told(Collector):
+    """What exporters posted and how much of it is still held."""
+
+    def __init__(self, received: ReceivedTelemetry) -> None:
+        self._received = received
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        held = self._received.held()
+        for name, meaning in (("records", "Records in memory."), ("bytes", "Memory, roughly.")):
+            gauge = GaugeMetricFamily(f"copilot_received_{name}", meaning, labels=["signal"])
+            for signal, one in held.items():
+                gauge.add_metric([signal], getattr(one, name))
+            yield gauge
+        for name, meaning in (
+            ("taken", "Records that were posted."),
+            ("evicted", "Records that made place for others before their time."),
+            ("expired", "Records that became too old."),
+        ):
+            counter = CounterMetricFamily(f"copilot_received_{name}", meaning, labels=["signal"])
+            for signal, one in held.items():
+                counter.add_metric([signal], getattr(one, name))
+            yield counter
+
+
+def _model(usage: Usage) -> Iterator[Metric]:
+    requests = CounterMetricFamily(
+        "copilot_llm_requests", "Questions to the model by outcome.", labels=["outcome"]
+    )
+    for outcome, count in sorted(usage.outcomes.items()):
+        requests.add_metric([outcome], count)
+    yield requests
+    tokens = CounterMetricFamily(
+        "copilot_llm_tokens", "Tokens of whole replies, as the server counts.", labels=["kind"]
+    )
+    tokens.add_metric(["prompt"], usage.prompt_tokens)
+    tokens.add_metric(["reply"], usage.reply_tokens)
+    yield tokens
+    for name, meaning, total in (
+        ("queue", "Seconds a question waited for its turn.", usage.queued_s),
+        ("first_token", "Seconds from its turn to its first token.", usage.first_token_s),
+        ("reply", "Seconds from its turn to its end.", usage.total_s),
+    ):
+        metric = f"copilot_llm_{name}_seconds"
+        yield SummaryMetricFamily(metric, meaning, count_value=usage.replies, sum_value=total)
+
+
+class _Behind(Collector):
+    def __init__(self, engine: ServiceEngine) -> None:
+        self._engine = engine
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        counters: ServiceCounters = self._engine.counters
+        for name, meaning in _COUNTED.items():
+            yield CounterMetricFamily(f"copilot_{name}", meaning, value=getattr(counters, name))
+        incidents = GaugeMetricFamily(
+            "copilot_incidents", "Incidents by status.", labels=["status"]
+        )
+        for status, count in self._engine.store.incidents.count().items():
+            incidents.add_metric([status], count)
+        yield incidents
+        if (usage := self._engine.usage) is not None:
+            yield from _model(usage)
+        pending = len(self._engine.store.approvals.pending())
+        yield GaugeMetricFamily("copilot_approvals_pending", "Plans that wait.", value=pending)
+        stopped = self._engine.store.halt.get() is not None
+        yield GaugeMetricFamily(
+            "copilot_executions_stopped", "1 while `copilot stop` is in force.", value=int(stopped)
+        )
 
 
 def health(engine: ServiceEngine, meters: Meters) -> APIRouter:
@@ -32,3 +168,44 @@ def health(engine: ServiceEngine, meters: Meters) -> APIRouter:
         return Response(meters.text(), media_type=CONTENT_TYPE_LATEST)
 
     return router
+
+
+log = logging.getLogger(__name__)
+
+# A sender may invent methods; each would be a series of its own.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class Boundary:
+    """Counts and times requests by route, and turns an unexpected error into a recorded 500."""
+
+    def __init__(self, app: ASGIApp, meters: Meters) -> None:
+        self._app = app
+        self._meters = meters
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 0
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        started = time.perf_counter()
+        try:
+            await self._app(scope, receive, watched)
+        except Exception:  # the service boundary: recorded, answered, and the service lives on
+            log.exception("%s %s failed", scope["method"], scope["path"])
+            self._meters.errors.inc()
+            if status == 0:
+                answer = JSONResponse({"detail": "internal error; the log has it"}, 500)
+                await answer(scope, receive, watched)
+        finally:
+            route = getattr(scope.get("route"), "path", "none")
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self._meters.requests.labels(route, method, str(status)).inc()
+            self._meters.seconds.labels(route).observe(time.perf_counter() - started)

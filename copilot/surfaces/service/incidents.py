@@ -1,4 +1,7 @@
-"""Incidents for people and programs to read."""
+"""`/incidents` and `/alerts`: what is stored, as the JSON that people and programs read.
+
+Every moment is ISO 8601 in UTC; a clock also says its distance from the onset in seconds.
+"""
 
 from typing import Annotated
 
@@ -7,16 +10,204 @@ from pydantic import TypeAdapter
 from starlette.responses import Response
 
 from copilot.case.postmortem import draft
-from copilot.store import Store
-from copilot.surfaces.service import views
-from copilot.types.incident import IncidentStatus
+from copilot.store import ApprovalRequest, ApprovalStatus, Store, StoredAlert
+from copilot.types.incident import (
+    LIMITS_S,
+    Clocks,
+    Hypothesis,
+    Incident,
+    IncidentStatus,
+    Opinion,
+    RecalledDocument,
+)
+from copilot.types.time_format import iso
+from prompts import Language
+from tools.clusterer import SUPPRESSED
+from tools.types import (
+    Evidence,
+    FrozenModel,
+    Plan,
+    Ranking,
+    StepResult,
+    Subject,
+    Timestamp,
+    VerificationOutcome,
+)
+
+
+class ClockView(FrozenModel):
+    """One of the clocks: when, and how many seconds after the onset; None = not yet."""
+
+    at: str | None
+    seconds: float | None
+    limit_s: float | None = None
+
+
+class IncidentLine(FrozenModel):
+    """An incident in the list."""
+
+    id: str
+    status: IncidentStatus
+    title: str
+    severity: str
+    services: tuple[str, ...]
+    opened_at: str | None
+    updated_at: str | None
+    clocks: dict[str, ClockView]
+
+
+class AlertView(FrozenModel):
+    """An alert and what became of it; `suppressed` ones do not count for the incident."""
+
+    key: int
+    fingerprint: str
+    name: str
+    status: str
+    severity: str
+    service: str
+    subject: Subject
+    told_by: str
+    why: str
+    heartbeat: bool
+    lease: str | None
+    starts_at: str | None
+    ends_at: str | None
+    accepted_at: str | None
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    source: str
+    generator_url: str
+    incident_id: str | None
+    action: str
+    reason: str
+    suppressed: bool
+
+
+class ApprovalView(FrozenModel):
+    """Where the approval of a plan stands."""
+
+    plan_id: str
+    digest: str
+    status: ApprovalStatus
+    expires_at: str | None
+    approver: str = ""
+    reason: str = ""
+    decided_at: str | None = None
+
+
+class IncidentView(IncidentLine):
+    """Everything of one incident, brief and report in one language."""
+
+    brief: str
+    evidence: tuple[Evidence, ...]
+    ranking: Ranking
+    hypotheses: tuple[Hypothesis, ...]
+    opinion: Opinion | None
+    recalled: tuple[RecalledDocument, ...]
+    plan: Plan | None
+    approval: ApprovalView | None
+    results: tuple[StepResult, ...]
+    outcome: VerificationOutcome | None
+    report: str
+    alerts: tuple[AlertView, ...]
+
+
+def incident_line(incident: Incident) -> IncidentLine:
+    """The incident as the list shows it."""
+    return IncidentLine(
+        id=incident.id,
+        status=incident.status,
+        title=incident.title,
+        severity=incident.severity,
+        services=incident.services,
+        opened_at=iso(incident.opened_at),
+        updated_at=iso(incident.updated_at),
+        clocks=clock_views(incident.clocks),
+    )
+
+
+def incident_view(
+    incident: Incident,
+    alerts: tuple[StoredAlert, ...],
+    request: ApprovalRequest | None,
+    language: Language,
+) -> IncidentView:
+    """The incident as a person reads it."""
+    return IncidentView(
+        **dict(incident_line(incident)),
+        brief=spoken(incident.brief, language),
+        evidence=incident.evidence,
+        ranking=incident.ranking,
+        hypotheses=incident.hypotheses,
+        opinion=incident.opinion,
+        recalled=incident.recalled,
+        plan=incident.plan,
+        approval=None if request is None else _approval(request),
+        results=incident.results,
+        outcome=incident.outcome,
+        report=spoken(incident.report, language),
+        alerts=tuple(map(alert_view, alerts)),
+    )
+
+
+def clock_views(read: Clocks) -> dict[str, ClockView]:
+    """Each clock with its distance from the onset."""
+    return {
+        name: ClockView(
+            at=iso(moment),
+            seconds=_since(read.onset, moment),
+            limit_s=LIMITS_S.get(name),
+        )
+        for name, moment in dict(read).items()
+    }
+
+
+def alert_view(stored: StoredAlert) -> AlertView:
+    """A stored alert with the decision on it."""
+    fields = stored.alert.model_dump(exclude={"subject", "starts_at", "ends_at", "lease", "value"})
+    return AlertView(
+        **fields,
+        key=stored.key,
+        subject=stored.alert.subject,
+        lease=iso(stored.alert.lease),
+        starts_at=iso(stored.alert.starts_at),
+        ends_at=iso(stored.alert.ends_at),
+        accepted_at=iso(stored.accepted_at),
+        incident_id=stored.incident_id,
+        action=stored.action,
+        reason=stored.reason,
+        suppressed=stored.action in SUPPRESSED,
+    )
+
+
+def spoken(texts: dict[str, str], language: Language) -> str:
+    """The text in the language asked for; in English where there is no other."""
+    return texts.get(language) or texts.get("en", "")
+
+
+def _since(onset: Timestamp | None, moment: Timestamp | None) -> float | None:
+    return None if onset is None or moment is None else round(moment - onset, 3)
+
+
+def _approval(request: ApprovalRequest) -> ApprovalView:
+    answer = request.approval
+    return ApprovalView(
+        plan_id=request.plan.id,
+        digest=request.plan.digest,
+        status=request.status,
+        expires_at=iso(request.plan.expires_at),
+        approver=answer.approver if answer else "",
+        reason=answer.reason if answer else "",
+        decided_at=iso(answer.decided_at) if answer else None,
+    )
+
 
 _SHOWN_ALERTS = 200
 
 Limit = Annotated[int, Query(ge=1, le=100_000)]
 
-_LINES = TypeAdapter(tuple[views.IncidentLine, ...])
-_ALERTS = TypeAdapter(tuple[views.AlertView, ...])
+_LINES = TypeAdapter(tuple[IncidentLine, ...])
+_ALERTS = TypeAdapter(tuple[AlertView, ...])
 
 
 def incidents(store: Store) -> APIRouter:
@@ -30,23 +221,23 @@ def incidents(store: Store) -> APIRouter:
         status: IncidentStatus | None = None,
     ) -> Response:
         page = store.incidents.list(limit=limit, before=before, status=status)
-        return _json(_LINES.dump_json(tuple(map(views.line, page))))
+        return _json(_LINES.dump_json(tuple(map(incident_line, page))))
 
     @router.get("/incidents/{incident_id}", summary="One incident")
-    def one(incident_id: str, lang: views.Language = "en") -> Response:
+    def one(incident_id: str, lang: Language = "en") -> Response:
         incident = store.incidents.require(incident_id)
         alerts = store.alerts.decisions(incident_id, limit=_SHOWN_ALERTS)
         request = store.approvals.get(incident.plan.id) if incident.plan else None
-        return _json(views.whole(incident, alerts, request, lang).model_dump_json().encode())
+        return _json(incident_view(incident, alerts, request, lang).model_dump_json().encode())
 
     @router.get("/incidents/{incident_id}/alerts", summary="Its alerts, suppressed ones too")
     def alerts_of(incident_id: str, limit: Limit = 1000) -> Response:
         store.incidents.require(incident_id)
         decided = store.alerts.decisions(incident_id, limit=limit)
-        return _json(_ALERTS.dump_json(tuple(map(views.alert, decided))))
+        return _json(_ALERTS.dump_json(tuple(map(alert_view, decided))))
 
     @router.get("/incidents/{incident_id}/postmortem", summary="Draft of a closed one, Markdown")
-    def postmortem(incident_id: str, lang: views.Language = "en") -> Response:
+    def postmortem(incident_id: str, lang: Language = "en") -> Response:
         incident = store.incidents.require(incident_id)
         events = store.journal.events(incident_id, limit=10_000)
         return Response(draft(incident, events, lang), media_type="text/markdown; charset=utf-8")
@@ -54,7 +245,7 @@ def incidents(store: Store) -> APIRouter:
     @router.get("/alerts", summary="Alerts that belong to no incident, each with the reason")
     def unrelated(limit: Limit = 1000) -> Response:
         decided = store.alerts.decisions(None, limit=limit)
-        return _json(_ALERTS.dump_json(tuple(map(views.alert, decided))))
+        return _json(_ALERTS.dump_json(tuple(map(alert_view, decided))))
 
     return router
 

@@ -83,7 +83,7 @@ class Approver:
             if not one.ranked or one.ranked[-1][1:] != found:
                 one.ranked.append((now, *found))
         one.abstained = ranking["reason"] if ranking["abstained"] else ""
-        one.verdict = incident["verdict"] or one.verdict
+        one.verdict = incident["outcome"] or one.verdict
         one.status = incident["status"]
         one.over_at = (one.over_at or now) if one.status in _OVER else None
         self._answer(incident, one, now)

@@ -8,8 +8,6 @@ from evals.lab.faults.scenario import LabScenario
 from evals.lab.trial.approver import IncidentObservation
 from tools.types import FrozenModel, Owner
 
-LIMITS = {"detected": 60.0, "located": 300.0, "recovered": 600.0}
-
 
 class TrialOutcome(FrozenModel):
     """One row of the table; seconds are from the onset, by the wall clock; None: it never came.

@@ -10,10 +10,11 @@ from typing import Any
 
 from rich.table import Table
 
+from copilot.types.incident import LIMITS_S
 from evals.lab.faults.catalogue import NAMES, scenario
 from evals.lab.recorder import record_history
 from evals.lab.trial.attempt import Bench, ProgressPrinter, attempt, record_alone
-from evals.lab.trial.outcome import LIMITS, TrialOutcome
+from evals.lab.trial.outcome import TrialOutcome
 from tools.types import Window
 
 _STARTS_S = 30.0
@@ -116,7 +117,7 @@ def summary(outcomes: Sequence[TrialOutcome]) -> dict[str, Any]:
     found: dict[str, Any] = {"faults": len(faults), "no_action": len(quiet)}
     for name, seconds in times.items():
         reached = [one for one in seconds if one is not None]
-        within = sum(one <= LIMITS[name] for one in reached)
+        within = sum(one <= LIMITS_S[name] for one in reached)
         found[f"{name}_within_limit"] = round(within / len(faults), 3) if faults else None
         found[f"{name}_median_s"] = median(reached) if reached else None
         found[f"{name}_target"] = _TARGETS[name]

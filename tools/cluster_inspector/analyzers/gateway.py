@@ -102,7 +102,7 @@ def _indexed(view: View, application: str) -> Iterator[Route]:
 
 
 def meant(path: str, known: list[str]) -> list[str]:
-    """The services whose name a part of the path spells, but for case and punctuation.
+    """Return the known services that a part of `path` spells, ignoring case and punctuation.
 
     >>> meant("/api/v1/orderservice/order", ["shop-order-service", "shop-price-service"])
     ['shop-order-service']

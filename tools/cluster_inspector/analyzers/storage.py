@@ -14,7 +14,7 @@ _NO_CLASS = re.compile(r"storageclass\S* \"(?P<name>[^\"]+)\" not found")
 
 
 def waits_for_volume(said: SchedulingDiagnosis) -> bool:
-    """The scheduler speaks of claims or volumes."""
+    """Return whether the scheduler's message speaks of claims or volumes."""
     words = ("PersistentVolumeClaim", "persistentvolumeclaim", "persistent volumes", "volume node")
     return any(word in said.message for word in words)
 

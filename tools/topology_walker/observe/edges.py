@@ -1,5 +1,6 @@
 """What call edges show: time in the callee, time on the wire between, errors on either side."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
@@ -17,7 +18,7 @@ _MILLISECOND = 1e-3
 def edge_findings(
     all_moved: Iterable[SeriesShift], telemetry: Telemetry, onset: Timestamp, config: WalkerConfig
 ) -> list[Finding]:
-    """The strongest finding per edge and name (`wire_latency`, `callee_latency`, …)."""
+    """Return the strongest finding per call edge and name (`wire_latency`, `callee_latency`, …)."""
     window = Window(start=onset, end=max(telemetry.window.end, onset))
     best: dict[tuple[str, str], Finding] = {}
     found = (
@@ -200,3 +201,78 @@ def _minus(
     b_times, b = finite(other)
     common, at_a, at_b = np.intersect1d(a_times, b_times, return_indices=True)
     return common, a[at_a] - b[at_b]
+
+
+_USUAL_REPEATS = 1.0
+"""Up to one repeat per call is how a failing callee looks anyway."""
+
+_TIMES_WORSE = 2.0
+_CALLS = re.compile(r"calls|request")
+
+
+def retry_findings(telemetry: Telemetry, onset: Timestamp) -> list[Finding]:
+    """Return who repeats each call more than once, and twice as often as before.
+
+    A counter of repeats often begins with the first one, so no past at all means none.
+    """
+    rates = {
+        one.owner: one
+        for one in telemetry.series
+        if read(one.metric).family == "traffic" and _CALLS.search(one.metric)
+    }
+    window = Window(start=onset, end=max(telemetry.window.end, onset))
+    found = [
+        _retry_finding(one, rates, onset, window)
+        for one in telemetry.series
+        if read(one.metric).family == "retries" and one.unit != "%"
+    ]
+    return [one for one in found if one is not None]
+
+
+def _retry_finding(
+    one: Series, rates: dict[str, Series], onset: Timestamp, window: Window
+) -> Finding | None:
+    before, now = _median(one, onset)
+    firsts_before, firsts = _firsts(one, rates, onset)
+    if firsts <= 0.0:
+        return None
+    usual = before / firsts_before if firsts_before > 0.0 else 0.0
+    per_call = now / firsts
+    if per_call <= max(_USUAL_REPEATS, _TIMES_WORSE * usual):
+        return None
+    return Finding(
+        kind="edge" if Owner.parse(one.owner).kind == "edge" else "metric",
+        subject=one.owner,
+        name="retries_per_call",
+        source="metrics",
+        query=one.name,
+        window=window,
+        value=per_call,
+        baseline=usual,
+        direction="up",
+        strength=strength_of(10.0 * per_call),
+        figures={"z": 10.0 * per_call, "delta": per_call - usual, "per_call": per_call},
+        statement=f"{one.owner} repeats each call {per_call:.1f} times, normally {usual:.1f}.",
+    )
+
+
+def _firsts(one: Series, rates: dict[str, Series], onset: Timestamp) -> tuple[float, float]:
+    """Calls per second that are no repeats, before and since; or the requests of the caller."""
+    owner = Owner.parse(one.owner)
+    repeats, calls = _median(one, onset), rates.get(one.owner)
+    if calls is not None and owner.kind == "edge":
+        all_calls = _median(calls, onset)
+        firsts = all_calls[0] - repeats[0], all_calls[1] - repeats[1]
+        if firsts[1] > 0.0:
+            return firsts
+    requests = rates.get(owner.caller or owner.service)
+    return _median(requests, onset) if requests is not None else (0.0, 0.0)
+
+
+def _median(one: Series, onset: Timestamp) -> tuple[float, float]:
+    times, values = finite(one)
+    first = since(times, onset)
+    before, now = values[:first], values[first:]
+    return float(np.median(before)) if before.size else 0.0, float(
+        np.median(now)
+    ) if now.size else 0.0

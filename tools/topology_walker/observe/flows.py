@@ -61,7 +61,7 @@ class _Visit:
 
 
 def flow_findings(telemetry: Telemetry, onset: Timestamp, config: WalkerConfig) -> list[Finding]:
-    """Per component its most telling missing step and its most telling new one."""
+    """Return each component's most telling missing step and its most telling new step."""
     visits = _visits(telemetry, onset)
     lines = [line.at for line in telemetry.logs]
     logged = Window(start=min(lines), end=max(lines)) if lines else None

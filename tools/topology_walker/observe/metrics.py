@@ -36,7 +36,7 @@ class SeriesShift:
 
 
 def moved(telemetry: Telemetry, onset: Timestamp) -> list[SeriesShift]:
-    """All series of which there is a past and a present."""
+    """Compare every series since `onset` with its past; series without either are left out."""
     past = {one.name: one for one in telemetry.baseline}
     found = []
     for one in telemetry.series:
@@ -63,7 +63,7 @@ def moved(telemetry: Telemetry, onset: Timestamp) -> list[SeriesShift]:
 def deviations(
     all_moved: Iterable[SeriesShift], telemetry: Telemetry, onset: Timestamp, config: WalkerConfig
 ) -> list[Finding]:
-    """The strongest deviation per component and family, with its share among its peers.
+    """Return the strongest deviation per component and family, with its share among the peers.
 
     Where a page names a metric, that metric stands for its family; else of the latencies the mean,
     because what callees add to a caller's latency adds up in means and not in percentiles.

@@ -19,7 +19,9 @@ TraceOperation = tuple[str, str]
 
 
 def trace_findings(telemetry: Telemetry, onset: Timestamp, config: WalkerConfig) -> list[Finding]:
-    """Per component the operation whose own time grew most; per edge the time between."""
+    """Return, per component, the operation whose own time grew most, and, per edge, the growth of
+    the time between caller and callee.
+    """
     spans = telemetry.spans
     is_early = [span.at < onset for span in spans]
     traces = len({span.trace for span in spans if span.at >= onset})

@@ -5,10 +5,11 @@ from typing import TypedDict
 from langgraph.runtime import Runtime
 
 from copilot.surfaces.chat.ledger import Ledger, opened
-from copilot.surfaces.chat.notes import how_answered
 from copilot.surfaces.chat.report import rendered
 from copilot.surfaces.chat.session import ChatState, Progress, Session
+from copilot.surfaces.chat.understand import Understanding
 from copilot.types.conversation import MOST_ANSWER, Answer, Cost
+from copilot.types.time_format import date_time
 from tools.evidence import cited
 
 
@@ -65,3 +66,23 @@ def _cut(text: str) -> str:
     if len(text) <= MOST_ANSWER:
         return text
     return text[: MOST_ANSWER - 2].rpartition("\n")[0] + "\n…"
+
+
+def how_answered(session: Session, known: Understanding, *, written: bool, trouble: str) -> str:
+    """Return one line: who wrote the answer, as of when, and why the model was not used."""
+    chinese = known.language == "zh"
+    at = date_time(session.scope.now)
+    if session.model is None:
+        how = "未使用模型,按意图作答" if chinese else "answered by intent, no model is used"
+    elif written:
+        name = session.model.name
+        how = f"由 {name} 撰写,已逐条核对证据" if chinese else f"written by {name}, checked by code"
+    elif trouble:
+        how = (
+            f"模型的回答不可用({trouble[:160]}),以下由工具直接作答"
+            if chinese
+            else f"the model's reply was not used ({trouble[:160]}); answered from the tools alone"
+        )
+    else:
+        how = "由工具直接作答" if chinese else "answered from the tools alone"
+    return f"{how} · {'数据截至' if chinese else 'as of'} {at}"

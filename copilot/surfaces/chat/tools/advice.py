@@ -8,7 +8,7 @@ from copilot.knowledge import Cause, DocumentHit
 from copilot.surfaces.chat.scope import ToolContext
 from copilot.surfaces.chat.tool_result import Statement, ToolResult, capped, noted
 from copilot.surfaces.chat.tools.tool import MOST_ROWS, Tool, ToolArguments
-from tools.playbook_executor import ParameterError, Subject, choose, fill
+from tools.playbook_executor import ParameterError, PlaybookSubject, choose, fill
 from tools.types import Choice, FaultKind, Finding, Plan, Playbook
 
 PASSAGE = 420
@@ -74,7 +74,7 @@ def _recalled(scope: ToolContext) -> tuple[DocumentHit, ...]:
     about = Cause(
         fault_kind=None if incident.ranking.abstained else first.fault_kind,
         component=first.component,
-        component_kind=Subject.of(first.component, facts).kind,
+        component_kind=PlaybookSubject.of(first.component, facts).kind,
     )
     symptoms = " ".join(item.statement for item in incident.evidence[:6])
     return tuple(one.hit for one in scope.knowledge().recall(symptoms, about, 3))

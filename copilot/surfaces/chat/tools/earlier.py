@@ -119,8 +119,8 @@ def _signs(this: Incident, other: Incident) -> tuple[str, str]:
 def _plan(incident: Incident) -> str:
     if incident.plan is None:
         return "–"
-    verdict = f" ({incident.verdict})" if incident.verdict else ""
-    return f"{incident.plan.playbook_id}{verdict}"
+    outcome = f" ({incident.outcome})" if incident.outcome else ""
+    return f"{incident.plan.playbook_id}{outcome}"
 
 
 def _lasted(incident: Incident) -> str:

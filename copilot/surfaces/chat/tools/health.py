@@ -49,7 +49,7 @@ def health(given: ServiceArguments, scope: ToolContext) -> ToolResult:
     if not seen:
         about = given.service or "any service"
         return ToolResult(missing=(f"metrics: no series of {about} in the last while",))
-    lead = [_verdict(name, found, window) for name, found in seen.items()]
+    lead = [_health_of(name, found, window) for name, found in seen.items()]
     wrong = [(one, name) for name, found in seen.items() for one in found if one.open]
     wrong.sort(key=lambda pair: -_distance(pair[0]))
     rows, more = capped([own(_finding(one, window)) for one, _ in wrong], 8)
@@ -103,7 +103,7 @@ def _of(owner: str, service: str) -> bool:
     return callee == service if arrow else concerns(caller, service)
 
 
-def _verdict(name: str, found: list[SeriesHealth], window: Window) -> Statement:
+def _health_of(name: str, found: list[SeriesHealth], window: Window) -> Statement:
     wrong = [one for one in found if one.open]
     count, of = len(wrong), len(found)
     at = clock_time(window.end)

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from copilot.alerts.formats import MalformedError, PayloadError, TooManyAlertsError, parse
 from copilot.alerts.formats.document import decoded
 from copilot.alerts.formats.fields import moment
-from copilot.store import StoredAlert
+from copilot.store import FiringAlert
 from copilot.surfaces.service.alertmanager.errors import (
     REQUIRED,
     ApiRefusalError,
@@ -40,7 +40,7 @@ AlertState = Literal["unprocessed", "active", "suppressed"]
 class AlertStanding(NamedTuple):
     """A firing alert, and who keeps it from being told: ids, fingerprints, and names of ours."""
 
-    stored: StoredAlert
+    firing: FiringAlert
     silenced_by: tuple[str, ...]
     inhibited_by: tuple[str, ...]
     muted_by: tuple[str, ...]
@@ -50,12 +50,12 @@ class AlertStanding(NamedTuple):
         """As Alertmanager has it; what awaits its decision is unprocessed."""
         if self.silenced_by or self.inhibited_by or self.muted_by:
             return "suppressed"
-        return "active" if self.stored.action else "unprocessed"
+        return "active" if self.firing.stored.action else "unprocessed"
 
     @property
     def labels(self) -> dict[str, str]:
         """Its own; other senders' alerts have a name that is no label."""
-        alert = self.stored.alert
+        alert = self.firing.alert
         return (
             alert.labels
             if "alertname" in alert.labels or alert.source == "alertmanager"
@@ -103,7 +103,7 @@ def listed(engine: ServiceEngine, wanted: AlertQuery) -> list[dict[str, JsonValu
     """Firing alerts by fingerprint."""
     now = engine.now()
     found = (one for one in _standings(engine, now) if wanted.holds(one))
-    ordered = sorted(found, key=lambda one: one.stored.alert.fingerprint)
+    ordered = sorted(found, key=lambda one: one.firing.alert.fingerprint)
     return [_shown(one, now) for one in ordered]
 
 
@@ -113,7 +113,7 @@ def grouped(engine: ServiceEngine, wanted: AlertQuery) -> list[dict[str, JsonVal
     groups: dict[str, list[JsonValue]] = {}
     for one in _standings(engine, now):
         if wanted.holds(one):
-            groups.setdefault(one.stored.incident_id or "", []).append(_shown(one, now))
+            groups.setdefault(one.firing.stored.incident_id or "", []).append(_shown(one, now))
     return [
         {
             "alerts": alerts,
@@ -199,14 +199,14 @@ def _standings(engine: ServiceEngine, now: Timestamp) -> Iterator[AlertStanding]
     openers: dict[str, str] = {}
     for row in rows:
         inhibitor.fire(row.alert, until=now)
-        if row.action == "opened" and row.incident_id:
-            openers[row.incident_id] = row.alert.fingerprint
+        if row.stored.action == "opened" and row.stored.incident_id:
+            openers[row.stored.incident_id] = row.stored.alert.fingerprint
     for row in rows:
-        labels = matching_labels(row.alert)
+        stored, labels = row.stored, matching_labels(row.alert)
         by = {source.fingerprint for source in inhibitor.sources_of(row.alert, now)}
-        if row.action == "inhibited" and not row.reason.startswith(DECLARED_RULE):
-            by.add(openers.get(row.incident_id or "", row.incident_id or ""))
-        held = {row.action} & SUPPRESSED - {"silenced", "inhibited"}
+        if stored.action == "inhibited" and not stored.reason.startswith(DECLARED_RULE):
+            by.add(openers.get(stored.incident_id or "", stored.incident_id or ""))
+        held = {stored.action} & SUPPRESSED - {"silenced", "inhibited"}
         windows = {window.id for window in announced.windows if window.mutes(labels, now)}
         silences = {silence.id for silence in announced.silences if silence.mutes(labels, now)}
         yield AlertStanding(
@@ -215,7 +215,7 @@ def _standings(engine: ServiceEngine, now: Timestamp) -> Iterator[AlertStanding]
 
 
 def _shown(one: AlertStanding, now: Timestamp) -> dict[str, JsonValue]:
-    alert = one.stored.alert
+    alert = one.firing.alert
     ends_at = now + RESOLVE_TIMEOUT_S if alert.lease is None else alert.lease
     link: dict[str, JsonValue] = {"generatorURL": alert.generator_url}
     return {
@@ -230,7 +230,7 @@ def _shown(one: AlertStanding, now: Timestamp) -> dict[str, JsonValue]:
             "silencedBy": list(one.silenced_by),
             "state": one.state,
         },
-        "updatedAt": iso_millis(one.stored.accepted_at),
+        "updatedAt": iso_millis(one.firing.seen_at),
         **(link if alert.generator_url else {}),
         "labels": dict(sorted(one.labels.items())),
     }

@@ -6,9 +6,13 @@ and the answers of 0.25.
 """
 
 from collections.abc import Sequence
+from typing import cast
 
+from fastapi.exception_handlers import http_exception_handler
 from pydantic import JsonValue, ValidationError
-from starlette.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
 from copilot.alerts.formats import PayloadError
 from tools.clusterer import Matcher
@@ -63,3 +67,23 @@ def filters(texts: Sequence[str]) -> tuple[Matcher, ...]:
 def first_line(problem: ValidationError) -> str:
     """What a validator said, without the frame pydantic puts around it."""
     return problem.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+
+
+async def api_refusal(_request: Request, error: Exception) -> Response:
+    """The handler of `ApiRefusalError`."""
+    return cast(ApiRefusalError, error).response()
+
+
+async def not_routed(request: Request, error: Exception) -> Response:
+    """Paths and methods there are none of; this API says so in its own shape."""
+    refused = cast(HTTPException, error)
+    answer = await http_exception_handler(request, refused)
+    path = request.url.path
+    if not speaks_alertmanager(path) or refused.status_code not in (404, 405):
+        return answer
+    said = f"path {path} was not found"
+    if refused.status_code == 405:
+        allowed = answer.headers.get("allow", "").replace(" ", "")
+        said = f"method {request.method} is not allowed, but [{allowed}] are"
+    body = wrapped(refused.status_code, said)
+    return JSONResponse(body, refused.status_code, headers=refused.headers)

@@ -88,11 +88,13 @@ def _status(router: APIRouter, engine: ServiceEngine) -> None:
             }
         )
 
-    @router.api_route("/-/healthy", methods=["GET", "HEAD"], summary="Is the process alive")
+    @router.head("/-/healthy", include_in_schema=False)
+    @router.get("/-/healthy", summary="Is the process alive")
     def healthy() -> PlainTextResponse:
         return PlainTextResponse("OK")
 
-    @router.api_route("/-/ready", methods=["GET", "HEAD"], summary="Can it take alerts")
+    @router.head("/-/ready", include_in_schema=False)
+    @router.get("/-/ready", summary="Can it take alerts")
     def ready() -> PlainTextResponse:
         try:
             checks = dict(engine.ready())

@@ -1,8 +1,11 @@
 """`GET /v1/models` and `POST /v1/chat/completions`, streamed and whole."""
 
 import asyncio
+import hashlib
+import json
+import re
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
@@ -13,20 +16,27 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from copilot.alerts.formats import PayloadError
 from copilot.alerts.formats.document import decoded
 from copilot.store import StoreError, UnknownIncidentError
-from copilot.surfaces.chat import AnswerTask, ChatService, Heartbeat, Progress, QuestionError
+from copilot.surfaces.chat import (
+    AnswerTask,
+    ChatService,
+    Heartbeat,
+    Progress,
+    Question,
+    QuestionError,
+)
 from copilot.surfaces.service.answers import AT_ONCE, heard
 from copilot.surfaces.service.body import body
-from copilot.surfaces.service.openai.chores import chore
-from copilot.surfaces.service.openai.errors import refused
 from copilot.surfaces.service.openai.shapes import (
     MODEL,
     CompletionRequest,
     Envelope,
     pieces,
+    refused,
     usage_of,
 )
-from copilot.surfaces.service.openai.threads import models, question_of
-from copilot.types.conversation import Turn
+from copilot.types.conversation import MOST_QUESTION, Turn
+from copilot.types.incident import CLOSED
+from tools.log_retriever import sanitize
 from tools.types import Timestamp
 
 TimeSource = Callable[[], Timestamp]
@@ -143,3 +153,98 @@ def _at_once(asked: CompletionRequest, envelope: Envelope, text: str) -> Respons
 
 def _model(name: str, now: TimeSource) -> dict[str, JsonValue]:
     return {"id": name, "object": "model", "created": int(now()), "owned_by": "incident-copilot"}
+
+
+_OPEN_WEBUI = re.compile(r"\s*###\s*Task:", re.IGNORECASE)
+_NAMING = re.compile(
+    r"\b(give|write|generate|create|suggest)\b.{0,60}\b(name|title)\b"
+    r"|\b(name|title) (for )?(this|the) (conversation|chat)"
+    r"|(生成|起|取)一?个?.{0,20}(标题|名称|名字)",
+    re.IGNORECASE | re.DOTALL,
+)
+_ASKED_FOR = re.compile(r'"(title|tags|follow_ups|queries|text)"\s*:')
+_SAID = re.compile(r"(?:^|\n)\s*(?:USER|User|user|用户)\s*[::]\s*(.+)")
+TITLE = 60
+
+
+def chore(questions: Sequence[str], *, stream: bool) -> str | None:
+    """The answer to a chore of the client; None where a person asks.
+
+    Open WebUI marks its chores with `### Task:`. Others ask for a name of the conversation, and do
+    not stream it; a person who asks for a title in a stream is taken for a person.
+    """
+    text = questions[-1]
+    if _OPEN_WEBUI.match(text):
+        wanted = dict.fromkeys(_ASKED_FOR.findall(text))
+        key = next(iter(wanted), "title")
+        return json.dumps({key: _value(key, text)}, ensure_ascii=False)
+    if not stream and len(text) > TITLE and _NAMING.search(text):
+        return _title(text, questions)
+    return None
+
+
+def _value(key: str, text: str) -> str | list[str]:
+    if key == "title":
+        return _title(text, ())
+    return ["incident"] if key == "tags" else "" if key == "text" else []
+
+
+def _title(text: str, questions: Sequence[str]) -> str:
+    """The first thing the person said, short."""
+    said = _SAID.search(text)
+    first = said[1] if said else questions[0] if len(questions) > 1 else ""
+    return sanitize(first, TITLE) if first.strip() else "Incident"
+
+
+_NAMED = ("x-conversation-id", "x-openwebui-chat-id")
+
+LISTED = 20
+
+
+def question_of(
+    asked: CompletionRequest, headers: Mapping[str, str], desk: ChatService
+) -> Question:
+    """The last question, in the conversation that all before it were asked in.
+
+    A header or `metadata.conversation_id` names the conversation. Else its key is the digest of who
+    asks and of every question before; the key of this turn adds this question. So two people who
+    both begin with "hi" do not share one, and a question asked again branches where it was asked.
+    """
+    questions = asked.questions
+    incident = asked.model.partition(":")[2]
+    named = _named(asked, headers, desk)
+    if named:
+        return Question(text=questions[-1], conversation_id=named, incident_id=incident)
+    before = desk.store.conversations.of_key(key_of(asked.user, questions[:-1]))
+    known = before is not None and len(questions) > 1
+    return Question(
+        text=questions[-1][: MOST_QUESTION + 1],
+        conversation_id=before.conversation_id if before is not None and known else "",
+        incident_id=incident,
+        key=key_of(asked.user, questions),
+    )
+
+
+def key_of(user: str, questions: Sequence[str]) -> str:
+    """The digest of who asks and what was asked so far; empty before the first question."""
+    if not questions:
+        return ""
+    said = json.dumps([user, *questions], ensure_ascii=False)
+    return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def models(desk: ChatService) -> list[str]:
+    """The name for the newest incident, then one for each open one."""
+    opened = [one.id for one in desk.store.incidents.list(limit=200) if one.status not in CLOSED]
+    return [MODEL, *(f"{MODEL}:{name}" for name in opened[:LISTED])]
+
+
+def _named(asked: CompletionRequest, headers: Mapping[str, str], desk: ChatService) -> str:
+    said = (asked.metadata or {}).get("conversation_id")
+    for given in (*(headers.get(name) for name in _NAMED), said):
+        if isinstance(given, str) and given.strip():
+            if desk.store.conversations.get(given) is not None:
+                return given
+            # A name of the client's own, kept apart from the ids that we give.
+            return f"client-{hashlib.sha256(given.encode('utf-8', 'replace')).hexdigest()[:24]}"
+    return ""
