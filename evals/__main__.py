@@ -1,9 +1,9 @@
 """`python -m evals run SUITE` and `python -m evals bench NAME`: one front door to every number."""
 
-import importlib
+import inspect
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,34 +11,22 @@ from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal, TypeVar
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+import copilot
 from evals.baseline import BaselineError, worse_than
 from evals.baseline import read as read_baseline
+from evals.house.measures import House, summary
+from evals.house.way import ROOT, way, way_summary
 from evals.lab.cli import lab
 from evals.page import tracking, whole
 from evals.page.jobs import ARMS, OverviewOptions
-from evals.report import EvalArm, Options, Perturbation, Result, show
+from evals.registry import BENCHMARKS, SUITES, TRAININGS, RegistryEntry, own_options
+from evals.report import EvalArm, Options, Result, Table, show
 
 EVERYTHING = "all"
-SUITES = (
-    EVERYTHING,
-    "demo",
-    "incidents",
-    "cloud-opsbench",
-    "detection",
-    "metrics",
-    "kpi",
-    "mts",
-    "alerts",
-    "logs",
-    "recovery",
-    "knowledge",
-    "reasoning",
-)
-TRAININGS = ("ranker",)
-BENCHMARKS = ("detector", "clusterer", "logs", "locate", "ingest", "brief")
 
 T = TypeVar("T")
 
@@ -135,9 +123,30 @@ def _tracked(action: Callable[[], T]) -> T:
         raise typer.BadParameter(str(error)) from error
 
 
-@app.command()
+def _measured(entries: Mapping[str, RegistryEntry[Any]]) -> str:
+    """A line per name, as a paragraph each: how the help is broken into lines."""
+    return "\n\n".join(f"{name}: {one.measures}" for name, one in entries.items())
+
+
+def _with_own_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The same command with a flag for each option that a suite declares."""
+    declared = inspect.signature(command)
+    fixed = [one for one in declared.parameters.values() if one.kind is not one.VAR_KEYWORD]
+    flags = []
+    for name, (field, suites) in own_options().items():
+        said = f"{field.description} Of {', '.join(suites)}; {field.default or 'none'} by default."
+        given = typer.Option(None, help=said)
+        kind = field.annotation or str
+        flags.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=given,
+                                       annotation=kind | None))  # fmt: skip
+    command.__signature__ = declared.replace(parameters=[*fixed, *flags])  # type: ignore[attr-defined]
+    return command
+
+
+@app.command(epilog=_measured(SUITES))
+@_with_own_options
 def run(
-    suite: Annotated[str, typer.Argument(help=f"One of: {', '.join(SUITES)}.")],
+    suite: Annotated[str, typer.Argument(help=f"One of: {', '.join((EVERYTHING, *SUITES))}.")],
     data: Annotated[Path | None, typer.Option(help="Folder or archive of recorded data.")] = None,
     arm: Annotated[
         Literal["rules", "ml", "llm"] | None,
@@ -148,74 +157,69 @@ def run(
         Path | None, typer.Option("--json", help="Write the result as JSON.")
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Write pictures into this folder.")] = None,
-    onset: Annotated[
-        Literal["oracle", "detected"], typer.Option(help="Hand the onset over, or detect it.")
-    ] = "oracle",
-    split_by: Annotated[Literal["system", "fault"], typer.Option(help="Rows of the table.")] = (
-        "system"
-    ),
     baseline: Annotated[
         Path | None, typer.Option(help="Exit 1 if a figure is worse than in this JSON.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 0,
-    perturb: Annotated[
-        Perturbation,
-        typer.Option(help="Make the recorded telemetry worse first; all: one table of every way."),
-    ] = "none",
-    arms: Annotated[str, typer.Option(help="Of `all`: which ways, by commas.")] = ",".join(ARMS),
+    arms: Annotated[str | None, typer.Option(help="Of all: which ways, by commas.")] = None,
     report: Annotated[
-        Path | None, typer.Option(help="Of `all`: write the page and its JSON into this folder.")
+        Path | None, typer.Option(help="Of all: write the page and its JSON into this folder.")
     ] = None,
     mlflow: Annotated[
-        Path | None, typer.Option(help="Of `all`: log the run into this MLflow file store.")
+        Path | None, typer.Option(help="Of all: log the run into this MLflow file store.")
     ] = None,
-    model_url: Annotated[str, typer.Option(help="Ollama's address, for the arm llm.")] = "",
-    model: Annotated[str, typer.Option(help="The model's name there, for the arm llm.")] = "",
-    policy: Annotated[
-        str, typer.Option(help="Of `reasoning` without a model: one scripted policy, not all.")
-    ] = "",
-    runs: Annotated[
-        int, typer.Option(min=1, help="Of `reasoning`: how often; the majority's opinion counts.")
-    ] = 1,
+    **own: Any,
 ) -> None:
     """Run one suite over recorded data and print its scores beside the peers'."""
-    if suite not in SUITES:
-        raise typer.BadParameter(f"unknown suite {suite!r}; choose one of {', '.join(SUITES)}")
+    if suite != EVERYTHING and suite not in SUITES:
+        known = ", ".join((EVERYTHING, *SUITES))
+        raise typer.BadParameter(f"unknown suite {suite!r}; choose one of {known}")
     if data is not None and not data.exists():
         raise typer.BadParameter(f"--data {str(data)!r} does not exist")
+    own |= {"arms": arms, "report": report, "mlflow": mlflow}
+    given = {name: value for name, value in own.items() if value is not None}
+    _refuse_unknown(suite, given)
     if suite == EVERYTHING:
         asked = OverviewOptions(
             data=data,
-            arms=_arms(arms if arm is None else arm),
+            arms=_arms(arms or arm or ",".join(ARMS)),
             limit=limit,
             seed=seed,
-            model_url=model_url,
-            model=model,
+            model_url=given.get("model_url", ""),
+            model=given.get("model", ""),
         )
         _everything(asked, report, json_path, baseline, mlflow)
         return
-    options = Options(
-        data=data,
-        arm=arm or "rules",
-        best_arm=arm is None,
-        limit=limit,
-        plot=plot,
-        onset=onset,
-        split_by=split_by,
-        seed=seed,
-        perturb=perturb,
-        model_url=model_url,
-        model=model,
-        policy=policy,
-        runs=runs,
-    )
-    module = importlib.import_module(f"evals.suites.{suite.replace('-', '_')}")
+    entry, best = SUITES[suite], arm is None
+    common = {"data": data, "arm": arm or "rules", "best_arm": best, "limit": limit, "plot": plot}
+    _finish(_run(entry, {**common, "seed": seed, **given}), json_path, baseline)
+
+
+def _refuse_unknown(suite: str, given: Mapping[str, object]) -> None:
+    """Raise on an option that this suite would not look at, and name those that do."""
+    declared = {name: suites for name, (_, suites) in own_options().items()}
+    for name in given:
+        knows = declared.get(name, [])
+        if name in OverviewOptions.model_fields or not knows:
+            knows = [*knows, EVERYTHING]
+        if suite not in knows:
+            flag = f"--{name.replace('_', '-')}"
+            raise typer.BadParameter(f"{suite} knows no {flag}; known to {', '.join(knows)}")
+
+
+def _run(entry: RegistryEntry[Any], asked: Mapping[str, object]) -> Result:
+    try:
+        options: Options = entry.options.model_validate(asked)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        flag = "--" + ".".join(map(str, first["loc"])).replace("_", "-")
+        raise typer.BadParameter(f"{flag}: {first['msg']}") from error
     with _progress(Console(stderr=True)) as progress:
-        result: Result = module.run(options, progress)
-    _finish(result, json_path, baseline)
+        result: Result = entry.run(options, progress)
+    return result
 
 
-@app.command()
+@app.command(epilog=_measured(BENCHMARKS))
 def bench(
     name: Annotated[str, typer.Argument(help=f"One of: {', '.join(BENCHMARKS)}.")],
     data: Annotated[Path | None, typer.Option(help="Recorded data, where it takes some.")] = None,
@@ -227,13 +231,10 @@ def bench(
     """Measure a cost: ratios to a peer in the same run, and growth at 1x, 10x, 100x input."""
     if name not in BENCHMARKS:
         raise typer.BadParameter(f"unknown benchmark {name!r}; choose {', '.join(BENCHMARKS)}")
-    module = importlib.import_module(f"evals.benchmarks.{name}")
-    with _progress(Console(stderr=True)) as progress:
-        result: Result = module.run(Options(data=data, seed=seed), progress)
-    _finish(result, json_path, None)
+    _finish(_run(BENCHMARKS[name], {"data": data, "seed": seed}), json_path, None)
 
 
-@app.command()
+@app.command(epilog=_measured(TRAININGS))
 def train(
     name: Annotated[str, typer.Argument(help=f"One of: {', '.join(TRAININGS)}.")],
     data: Annotated[Path, typer.Option(help="Recorded data with its answers.")],
@@ -247,10 +248,40 @@ def train(
         raise typer.BadParameter(f"unknown training {name!r}; choose {', '.join(TRAININGS)}")
     if not data.exists():
         raise typer.BadParameter(f"--data {str(data)!r} does not exist")
-    module = importlib.import_module(f"evals.training.{name}")
-    with _progress(Console(stderr=True)) as progress:
-        result: Result = module.run(Options(data=data, arm="ml", limit=limit), progress)
-    _finish(result, json_path, None)
+    asked = {"data": data, "arm": "ml", "limit": limit}
+    _finish(_run(TRAININGS[name], asked), json_path, None)
+
+
+@app.command("house")
+def show_house(
+    json_path: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures as JSON.")
+    ] = None,
+    lines: Annotated[
+        bool, typer.Option("--list", help="Name the modules that have one importer only.")
+    ] = False,
+) -> None:
+    """Measure the code itself: sizes, importers, names, literals, floors, and an alert's way."""
+    house, passed = House(ROOT), way()
+    figures = {**summary(house), **way_summary(passed)}
+    rows = tuple((name, f"{value:,.0f}") for name, value in figures.items())
+    console = Console()
+    show(console, (Table(title="The house", columns=("figure", "now"), rows=rows),))
+    if lines:
+        console.print("\n".join(house.with_one_importer()), markup=False)
+    if json_path is not None:
+        result = Result(
+            suite="house",
+            arm="rules",
+            version=copilot.__version__,
+            data="",
+            seconds=0.0,
+            cases=(),
+            summary={name: float(value) for name, value in figures.items()},
+            tables=(),
+        )
+        json_path.write_text(result.to_json(), encoding="utf-8")
+        console.print(f"wrote {json_path}")
 
 
 if __name__ == "__main__":

@@ -50,7 +50,10 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         )
     ),
     "mts": ("smd.event_f1", "smd.aucpr", "asd.event_f1", "asd.aucpr"),
-    "alerts": (*(f"STREAM.{figure}" for figure in _STREAM), "ait.v", "ait.clusters"),
+    "alerts": (
+        *(f"STREAM.{figure}" for figure in _STREAM),
+        *("ait.v", "ait.clusters", "subjects.right", "subjects.rules", "unrelated.merged_pct"),
+    ),
     "logs": ("content.ga", "content.fga", "content.pa", "content.fta", "raw.ga", "raw.fga"),
     "recovery": (
         *("right_playbook", "wrong_actions", "recovered"),

@@ -15,25 +15,8 @@ from tools.types import FrozenModel
 EvalArm = Literal["rules", "ml", "llm"]
 
 
-Perturbation = Literal[
-    "none",
-    "no_metrics",
-    "no_logs",
-    "no_traces",
-    "no_changes",
-    "no_topology",
-    "no_alerts",
-    "renamed",
-    "skewed_clocks",
-    "dropped_samples",
-    "irrelevant_deploy",
-    "all",
-]
-"""How the telemetry of recorded incidents is made worse; `all`: each way in turn."""
-
-
 class Options(FrozenModel):
-    """What the command line asked of a suite or benchmark.
+    """What every suite, benchmark and training takes; a suite of more options extends it.
 
     `best_arm`: nobody chose an arm; a suite with a better one than `arm` takes that.
     """
@@ -43,14 +26,21 @@ class Options(FrozenModel):
     best_arm: bool = False
     limit: int | None = Field(default=None, ge=1)
     plot: Path | None = None
-    onset: Literal["oracle", "detected"] = "oracle"
-    split_by: Literal["system", "fault"] = "system"
     seed: int = 0
-    perturb: Perturbation = "none"
-    model_url: str = ""
-    model: str = ""
-    policy: str = ""
-    runs: int = Field(default=1, ge=1)
+
+
+def ml_or_rules(options: Options, suite: str) -> EvalArm:
+    """The asked arm of a suite whose better one is `ml`, and which asks no model."""
+    if options.arm == "llm":
+        raise SystemExit(f"{suite} has no llm arm: choose --arm rules or --arm ml")
+    return "ml" if options.best_arm else options.arm
+
+
+class ModelOptions(Options):
+    """Of a suite with an arm `llm`: the model that is asked."""
+
+    model_url: str = Field(default="", description="Ollama's address, for the arm llm.")
+    model: str = Field(default="", description="The model's name there, for the arm llm.")
 
 
 class Table(FrozenModel):

@@ -7,8 +7,8 @@ import pytest
 
 from docs import generate
 from docs.result_tables import TABLES
-from evals.__main__ import BENCHMARKS, SUITES, TRAININGS
 from evals.lab.cli import lab
+from evals.registry import BENCHMARKS, SUITES, TRAININGS
 from prompts import LANGUAGES, load, names
 
 ROOT = Path(__file__).parent.parent

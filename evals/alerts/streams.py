@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from evals.alerts.score import NOISE
 from tools.clusterer import fingerprint
 from tools.types import Alert, Edge, Severity, Timestamp, Topology
-
-NOISE = "NOISE"
-"""The answer's label of an alert that belongs to no incident."""
 
 _SEVERITIES: dict[str, Severity] = {
     "critical": "critical",

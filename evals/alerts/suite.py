@@ -1,6 +1,5 @@
 """Alert clustering on recorded streams: three labelled weeks, security storms, composed events."""
 
-import importlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -13,10 +12,12 @@ from pydantic import JsonValue
 from rich.progress import Progress
 
 import copilot
-from evals.alerts import peers
+from evals.alerts import peers, subjects
 from evals.alerts.feed import MethodOutcome, ours
 from evals.alerts.score import NOISE, Clustering, StreamScore, adjusted_rand, score, v_measure
 from evals.alerts.streams import AlertStream, composed, event_labels, storms, weeks
+from evals.alerts.unrelated import merged_wrongly, unrelated
+from evals.page import pictures
 from evals.report import Options, Result, Table, number
 from tools.clusterer import ClustererConfig
 
@@ -61,13 +62,17 @@ Method = tuple[str, Callable[[AlertStream], MethodOutcome]]
 
 
 def run(options: Options, progress: Progress) -> Result:
-    """Cluster every stream under --data with both arms and the peers, and score all alike."""
+    """Read whom labelled alerts are about; cluster every stream of --data, and score all alike.
+
+    Without --data only our own table of alerts is read, which takes a second.
+    """
     started = time.perf_counter()
     alerts, incidents = _folders(options)
     arm = _arm(options)
-    labelled = _first(weeks(alerts), options.limit)
-    attacks = _first(storms(alerts), options.limit)
-    events = _first(_composed(incidents), options.limit)
+    labelled = _first(weeks(alerts), options.limit) if alerts else []
+    attacks = _first(storms(alerts), options.limit) if alerts else []
+    events = _first(_composed(incidents), options.limit) if incidents else []
+    named = _subjects(options.data)
     task = progress.add_task("alerts", total=len(labelled) + len(attacks) + len(events))
     rows: list[AlertRow] = []
     storm_rows: list[Storm] = []
@@ -76,23 +81,39 @@ def run(options: Options, progress: Progress) -> Result:
         rows += [_row(stream, method) for method in _methods()]
         progress.advance(task)
     for stream in attacks:
-        second = event_labels(alerts, stream.name)
+        second = event_labels(alerts, stream.name) if alerts else []
         storm_rows += [_storm(stream, second, method) for method in _storm_methods()]
         progress.advance(task)
     for stream in events:
         event_rows += [_events(stream, method) for method in _event_methods()]
         progress.advance(task)
+    apart = unrelated(options.seed)
+    mixed = [(name, _merged(apart, cluster)) for name, cluster in _methods()]
     if options.plot is not None:
-        _plot(options.plot, labelled, ClustererConfig(arm=arm))
+        _plot(options.plot, rows)
     return Result(
         suite="alerts",
         arm=arm,
         version=copilot.__version__,
-        data=str(options.data),
+        data=str(options.data or ""),
         seconds=time.perf_counter() - started,
-        cases=(*map(_case, rows), *map(_case, storm_rows), *map(_case, event_rows)),
-        summary=_summary(rows, storm_rows, f"ours, {arm}"),
-        tables=_tables(rows, storm_rows, event_rows),
+        cases=(
+            *map(_case, rows),
+            *map(_case, storm_rows),
+            *map(_case, event_rows),
+            *(subjects.case(title, one) for title, some in named.items() for one in some),
+        ),
+        summary={
+            **_summary(rows, storm_rows, f"ours, {arm}"),
+            "subjects.right": subjects.share_right(named[_GIVEN]),
+            "subjects.rules": subjects.share_right(named[_OWN]),
+            "unrelated.merged_pct": dict(mixed)[f"ours, {arm}"],
+        },
+        tables=(
+            *_tables(rows, storm_rows, event_rows),
+            _unrelated_table(apart, mixed),
+            *subjects.tables(named),
+        ),
     )
 
 
@@ -107,10 +128,22 @@ def _arm(options: Options) -> AlertArm:
     return "rules"
 
 
-def _folders(options: Options) -> tuple[Path, Path]:
+_GIVEN, _OWN = "of --data", "our table of rules"
+
+
+def _subjects(data: Path | None) -> dict[str, tuple[subjects.SubjectAnswer, ...]]:
+    """The labelled alerts of --data, where it has some, and our own."""
+    given = None if data is None else data / "subjects" / "alerts.jsonl"
+    return {
+        _GIVEN: subjects.answers(given) if given is not None and given.exists() else (),
+        _OWN: subjects.answers(subjects.RULES),
+    }
+
+
+def _folders(options: Options) -> tuple[Path | None, Path | None]:
     """The folder with the streams, and the one with composed streams (it may be missing)."""
     if options.data is None:
-        raise SystemExit("alerts needs --data DIR with alerts/nezha_*.jsonl.gz in it")
+        return None, None
     alerts = options.data / "alerts" if (options.data / "alerts").is_dir() else options.data
     if not any((*alerts.glob("nezha_*.jsonl.gz"), *alerts.glob("ait_*.csv.gz"))):
         raise SystemExit(
@@ -166,6 +199,18 @@ def _event_methods() -> list[Method]:
         ("time gap 60 s", lambda stream: peers.keep_rule(stream, [], 60.0)),
         ("by service, gap 300 s", lambda stream: peers.keep_rule(stream, ["service"], 300.0)),
     ]
+
+
+def _merged(stream: AlertStream, cluster: Callable[[AlertStream], MethodOutcome]) -> float:
+    return merged_wrongly(stream.truth, cluster(stream).clusters)
+
+
+def _unrelated_table(stream: AlertStream, rows: Sequence[tuple[str, float]]) -> Table:
+    return Table(
+        title=f"{len(stream.alerts)} alerts of unrelated subjects, in handfuls",
+        columns=("method (measured)", "merged wrongly %"),
+        rows=tuple((name, number(merged, 1)) for name, merged in rows),
+    )
 
 
 def _row(stream: AlertStream, method: Method) -> AlertRow:
@@ -312,9 +357,8 @@ def _event_table(rows: Sequence[ComposedRow]) -> Table:
     )
 
 
-def _plot(folder: Path, streams: Sequence[AlertStream], config: ClustererConfig) -> None:
-    # matplotlib is an extra: only asked for with --plot.
-    pictures = importlib.import_module("evals.plots_alerts")
-    folder.mkdir(parents=True, exist_ok=True)
-    for stream in streams:
-        pictures.timeline(stream, ours(stream, config), folder / f"alerts_{stream.name}.png")
+def _plot(folder: Path, rows: Sequence[AlertRow]) -> None:
+    figures: dict[str, dict[str, float]] = {}
+    for row in rows:
+        figures.setdefault(row.stream, {})[row.method] = row.score.ari
+    pictures.save_bars("alerts", figures, "ARI", folder, "Agreement with the answer, by stream")

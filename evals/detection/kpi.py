@@ -1,6 +1,5 @@
 """The KPI contest's curves: delay-adjusted F1, and what a person would be woken for."""
 
-import importlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,15 +10,20 @@ from rich.progress import Progress
 
 import copilot
 from evals.detection import files as metric_files
-from evals.detection import score_kpi as scoring
+from evals.detection import score as scoring
 from evals.detection.files import KpiCurve, MetricDataError
 from evals.detection.peers import ewma_z, holt_winters
-from evals.detection.score_mts import mean
-from evals.report import EvalArm, Options, Result, Table, number
+from evals.detection.score import mean
+from evals.page import pictures
+from evals.page.drawing import Track
+from evals.report import Options, Result, Table, ml_or_rules, number
 from tools.detector import DetectorConfig, scores
 from tools.types import FloatArray, Series
 
 THRESHOLD = 1.0
+DRAWN = 1500
+"""Points of a curve in its picture."""
+
 PUBLISHED = (
     ("DSPOT, libspot (anchor)", 0.673, None, 0.835, 0.859),
     ("EWMA z (anchor)", 0.620, None, 0.831, 0.770),
@@ -53,9 +57,7 @@ def run(options: Options, progress: Progress) -> Result:
         raise SystemExit(f"kpi: {problem}") from problem
     if not curves:
         raise SystemExit(f"kpi: no <id>.csv[.gz] in metrics/kpi under {str(options.data)!r}")
-    arm: EvalArm = "ml" if options.best_arm else options.arm
-    if arm == "llm":
-        raise SystemExit("kpi has no llm arm: choose --arm rules or --arm ml")
+    arm = ml_or_rules(options, "kpi")
     config = DetectorConfig(arm=arm)
     methods: tuple[tuple[str, Callable[[KpiCurve], FloatArray]], ...] = (
         (f"ours, {arm} (measured)", lambda one: _ours(one, config)),
@@ -70,8 +72,8 @@ def run(options: Options, progress: Progress) -> Result:
             progress.advance(task)
     ours = outcome[methods[0][0]]
     if options.plot is not None:
-        # matplotlib is an extra: only asked for with --plot.
-        importlib.import_module("evals.plots_metrics").kpi(ours, options.plot)
+        title = "KPI: values around most labels, what is labelled, what is flagged"
+        pictures.save_tracks("kpi", list(map(_track, ours)), "days", options.plot, title)
     figures = {name: _figures(scored) for name, scored in outcome.items()}
     return Result(
         suite="kpi",
@@ -96,15 +98,31 @@ def _score(one: KpiCurve, method: Callable[[KpiCurve], FloatArray]) -> CurveScor
     return CurveScore(one, points, time.perf_counter() - started)
 
 
+def _track(one: CurveScore) -> Track:
+    """The stretch around the point with most changes of label near it."""
+    curve, half = one.curve, DRAWN // 2
+    edges = np.flatnonzero(np.diff(curve.labels.astype(np.int8)))
+    near = [np.count_nonzero(np.abs(edges - at) < half) for at in edges]
+    middle = int(edges[int(np.argmax(near))]) if near else len(curve.labels) // 2
+    part = slice(max(0, middle - half), middle + half)
+    days = (curve.times[part] - curve.times[0]) / 86_400.0
+    wrong = [
+        (float(days[first]), float(days[last - 1]))
+        for first, last in scoring.segments(curve.labels[part])
+    ]
+    flagged = days[one.scores[part] >= THRESHOLD].tolist()
+    return Track(curve.name[:16], days, curve.values[part], wrong, flagged)
+
+
 def _figures(scored: Sequence[CurveScore]) -> dict[str, float]:
     curves = [one.gridded for one in scored]
     events = [scoring.recall_within(one) for one in curves]
     late = [delay for one in curves for delay in scoring.delays(one, THRESHOLD)]
     found, asked = sum(e.found for e in events), sum(e.segments for e in events)
     return {
-        "f1_pooled": scoring.swept(curves).f1,
-        "f1_default": scoring.at_threshold(curves, THRESHOLD),
-        "f1_per_curve": mean([scoring.swept([one]).f1 for one in curves]),
+        "f1_pooled": scoring.best_f1(curves).f1,
+        "f1_default": scoring.f1_at(curves, THRESHOLD),
+        "f1_per_curve": mean([scoring.best_f1([one]).f1 for one in curves]),
         "recall_1fp_day": found / asked if asked else float("nan"),
         "delay_points_p50": float(np.median(late)) if late else float("nan"),
     }
@@ -112,13 +130,13 @@ def _figures(scored: Sequence[CurveScore]) -> dict[str, float]:
 
 def _case(one: CurveScore) -> dict[str, JsonValue]:
     curve = one.gridded
-    best, events = scoring.swept([curve]), scoring.recall_within(curve)
+    best, events = scoring.best_f1([curve]), scoring.recall_within(curve)
     return {
         "id": one.curve.name,
         "points": len(one.scores),
         "segments": events.segments,
         "f1": best.f1,
-        "f1_default": scoring.at_threshold([curve], THRESHOLD),
+        "f1_default": scoring.f1_at([curve], THRESHOLD),
         "found_within_1fp_day": events.found,
         "points_per_s": round(len(one.scores) / max(one.seconds, 1e-9)),
     }
@@ -133,8 +151,8 @@ def _curves_table(scored: Sequence[CurveScore]) -> Table:
             (
                 one.curve.name,
                 str(here.segments),
-                number(scoring.swept([curve]).f1, 3),
-                number(scoring.at_threshold([curve], THRESHOLD), 3),
+                number(scoring.best_f1([curve]).f1, 3),
+                number(scoring.f1_at([curve], THRESHOLD), 3),
                 number(here.recall, 2),
                 number(here.false_episodes / here.days if here.days else None, 2),
             )

@@ -1,6 +1,5 @@
 """The Numenta Anomaly Benchmark: our alerts beside published detectors', by its own score."""
 
-import importlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,15 +11,17 @@ from rich.progress import Progress
 import copilot
 from evals.detection import files as metric_files
 from evals.detection.files import MetricDataError, NabFile
-from evals.detection.score_nab import (
+from evals.detection.score import (
     PROFILES,
     STANDARD,
     LabelledScores,
-    at_threshold,
+    best_nab,
+    nab_at,
     probation,
-    swept,
 )
-from evals.report import EvalArm, Options, Result, Table, number
+from evals.page import pictures
+from evals.page.drawing import Track
+from evals.report import EvalArm, Options, Result, Table, ml_or_rules, number
 from tools.detector import DetectorConfig, scores
 from tools.detector.novelty import lookback
 from tools.types import FloatArray, Series
@@ -57,17 +58,17 @@ def run(options: Options, progress: Progress) -> Result:
         raise SystemExit(f"metrics: {problem}") from problem
     if not files:
         raise SystemExit(f"metrics: no file named in combined_windows.json lies in {str(place)!r}")
-    arm: EvalArm = "ml" if options.best_arm else options.arm
-    if arm == "llm":
-        raise SystemExit("metrics has no llm arm: choose --arm rules or --arm ml")
+    arm = ml_or_rules(options, "metrics")
     task = progress.add_task("metrics (NAB)", total=len(files))
     scored = []
     for file in files:
         scored.append(_score(file, arm))
         progress.advance(task)
     if options.plot is not None:
-        # matplotlib is an extra: only asked for with --plot.
-        importlib.import_module("evals.plots_metrics").nab(scored, options.plot)
+        title = "NAB: values, windows of the answer, alerts at the shipped threshold"
+        pictures.save_tracks(
+            "metrics", list(map(_track, scored)), "days from the first", options.plot, title
+        )
     default = default_threshold(arm)
     summary = _summary([_labelled(one) for one in scored], default)
     return Result(
@@ -103,13 +104,20 @@ def _score(file: NabFile, arm: EvalArm) -> FileScore:
     return FileScore(file, points, alerts, time.perf_counter() - started)
 
 
+def _track(one: FileScore) -> Track:
+    days = (one.file.times - one.file.times[0]) / 86_400.0
+    windows = [(float(days[first]), float(days[last])) for first, last in one.file.windows]
+    alerts = [float(days[at]) for at in one.alerts.astype(np.int64)]
+    return Track(one.file.name, days, one.file.values, windows, alerts)
+
+
 def _labelled(one: FileScore) -> LabelledScores:
     return LabelledScores(one.scores, one.file.windows)
 
 
 def _summary(files: Sequence[LabelledScores], default: float) -> dict[str, float]:
-    figures = {f"nab.{profile.name}": swept(files, profile).score for profile in PROFILES}
-    return figures | {"nab.default_threshold": at_threshold(files, STANDARD, default)}
+    figures = {f"nab.{profile.name}": best_nab(files, profile).score for profile in PROFILES}
+    return figures | {"nab.default_threshold": nab_at(files, STANDARD, default)}
 
 
 def _hits(one: FileScore, threshold: float) -> tuple[int, int]:
@@ -175,7 +183,7 @@ def _references(scored: Sequence[FileScore]) -> dict[str, tuple[float, ...]]:
             for one in scored
             if len(one.file.reference.get(name, ())) == len(one.scores)
         ]
-        found[name] = tuple(swept(files, profile).score for profile in PROFILES)
+        found[name] = tuple(best_nab(files, profile).score for profile in PROFILES)
     return found
 
 

@@ -1,10 +1,10 @@
 """Many dimensions at once: SMD machines and ASD servers, by scores that do not flatter."""
 
-import importlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from pydantic import JsonValue
 from rich.progress import Progress
 
@@ -12,8 +12,10 @@ import copilot
 from evals.detection import files as metric_files
 from evals.detection.files import Machine, MetricDataError
 from evals.detection.peers import kmeans_distance, top_z, var_residual
-from evals.detection.score_mts import average_precision, event_f1, mean, point_adjusted_f1
-from evals.report import EvalArm, Options, Result, Table, number
+from evals.detection.score import average_precision, event_f1, mean, point_adjusted_f1, segments
+from evals.page import pictures
+from evals.page.drawing import Track
+from evals.report import EvalArm, Options, Result, Table, ml_or_rules, number
 from tools.detector import DetectorConfig
 from tools.detector.joint import JointModel, JointScores
 from tools.types import FloatArray
@@ -58,9 +60,7 @@ def run(options: Options, progress: Progress) -> Result:
         raise SystemExit(f"mts: {problem}") from problem
     if not machines:
         raise SystemExit(f"mts: no <id>.npz in metrics/mts under {str(options.data)!r}")
-    arm: EvalArm = "ml" if options.best_arm else options.arm
-    if arm == "llm":
-        raise SystemExit("mts has no llm arm: choose --arm rules or --arm ml")
+    arm = ml_or_rules(options, "mts")
     task = progress.add_task("mts", total=len(machines))
     judged: list[MachineScores] = []
     rows: list[MachineFigures] = []
@@ -70,8 +70,8 @@ def run(options: Options, progress: Progress) -> Result:
         rows.extend(_figures(judged[-1], arm, options.seed))
         progress.advance(task)
     if options.plot is not None:
-        # matplotlib is an extra: only asked for with --plot.
-        importlib.import_module("evals.plots_metrics").mts(judged, options.plot)
+        title = "How ill each machine is (log10 of its state), over what is labelled"
+        pictures.save_tracks("mts", list(map(_track, judged)), "row", options.plot, title)
     ours = [row for row in rows if row.method.startswith("ours")]
     return Result(
         suite="mts",
@@ -83,6 +83,12 @@ def run(options: Options, progress: Progress) -> Result:
         summary=_summary(ours),
         tables=(_machines_table(ours), _peers_table(rows)),
     )
+
+
+def _track(one: MachineScores) -> Track:
+    wrong = [(float(first), float(last)) for first, last in segments(one.machine.labels)]
+    state = np.log10(np.maximum(one.scores.state, 1e-2))
+    return Track(one.machine.name, np.arange(float(len(state))), state, wrong)
 
 
 def _figures(one: MachineScores, arm: EvalArm, seed: int) -> list[MachineFigures]:

@@ -20,10 +20,9 @@ from evals.detection.replay import (
     of_timelines,
     with_history,
 )
-from evals.localization.cases import BundleCase, CaseSetError, read
+from evals.localization.cases import RECORDINGS, BundleCase, CaseSetError, read
 from evals.localization.tables import detection_table
 from evals.report import Options, Result
-from evals.simulator import shipped_bundles
 from tools.detector import DetectorArm
 
 
@@ -33,7 +32,7 @@ def run(options: Options, progress: Progress) -> Result:
         raise SystemExit("detection has no llm arm: choose --arm rules or --arm ml")
     started = time.perf_counter()
     arm: DetectorArm = PRODUCTION if options.best_arm else options.arm
-    place = options.data or shipped_bundles()
+    place = options.data or RECORDINGS
     try:
         cases = read(place, options.limit)
     except CaseSetError as error:

@@ -77,6 +77,17 @@ def way() -> list[Passage]:
     return [one for one in passed if not one.path.startswith("copilot/sources/recorded")]
 
 
+def way_summary(passed: Sequence[Passage]) -> dict[str, float]:
+    """How many files and lines are on the way, and how many of them lie between rooms."""
+    between = [one for one in passed if one.entered]
+    return {
+        "way.files": len(passed),
+        "way.lines": sum(one.lines for one in passed),
+        "way.files_between_rooms": len(between),
+        "way.lines_between_rooms": sum(one.lines for one in between),
+    }
+
+
 def _as_sent(alert: Alert) -> dict[str, Any]:
     """The alert as Prometheus posts it to an Alertmanager."""
     return {

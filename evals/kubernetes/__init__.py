@@ -1,6 +1,1 @@
-"""Cloud-OpsBench: its cases, and its recorded diagnostic calls as a cluster to look at."""
-
-from evals.kubernetes.cache import ToolCache
-from evals.kubernetes.cases import OpsBenchCase, cases
-
-__all__ = ["OpsBenchCase", "ToolCache", "cases"]
+"""Recorded Kubernetes faults (Cloud-OpsBench): kubectl's texts as a cluster, and its score."""

@@ -1,11 +1,13 @@
 """The methods ours is held against, each on the same telemetry: scores per component."""
 
+import importlib
+import importlib.util
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from evals.localization import baro_peer
 from evals.localization.cases import BundleCase
 from tools.types import FloatArray, Owner, Series, Telemetry, Timestamp, Topology
 
@@ -101,8 +103,11 @@ def loudest_alert(seen: Telemetry, onset: Timestamp) -> Scores:
 
 
 def baro(seen: Telemetry, onset: Timestamp) -> Scores:
-    """The authors' scorer; what has no metric is tied at the end."""
-    ranked = baro_peer.baro(seen, onset)
+    """BARO (Pham, Ha and Zhang, FSE 2024) by its authors' package, where it is installed.
+
+    What has no metric is tied at the end.
+    """
+    ranked = _baro(seen, onset)
     last = min(ranked.values(), default=0.0) - 1.0
     return dict.fromkeys(names_of(seen.topology), last) | ranked
 
@@ -115,7 +120,7 @@ PEERS: Mapping[str, PeerMethod] = {
     "traversal": traversal,
     "last change": last_change,
     "loudest alert": loudest_alert,
-    **({"BARO, its package": baro} if baro_peer.installed() else {}),
+    **({"BARO, its package": baro} if importlib.util.find_spec("baro") is not None else {}),
 }
 
 
@@ -156,3 +161,59 @@ def _strangeness(
     middle, width = spread(before)
     # A constant past has no scale to measure in; the methods leave such series out.
     return float(np.abs(after - middle).max() / width) if width > 1e-9 else 0.0
+
+
+BaroMask = NDArray[np.bool_]
+BaroColumn = tuple[str, FloatArray, FloatArray]
+LEAST_BEFORE = 3
+
+
+def _baro(seen: Telemetry, onset: Timestamp) -> dict[str, float]:
+    """Minus the place of a component's first metric in the ranking of the robust scorer.
+
+    The onset takes the place of its change point detection, as the authors do where it is known.
+    """
+    columns = _columns(seen, onset)
+    found: dict[str, float] = {}
+    for rank, name in enumerate(_ranked(columns) if columns else ()):
+        owner = Owner.parse(name.partition("|")[0])
+        found.setdefault(owner.service, -float(rank))
+    return found
+
+
+def _columns(seen: Telemetry, onset: Timestamp) -> list[BaroColumn]:
+    """Own metrics of services: name, values before the onset (or the baseline's), values after."""
+    past = {one.name: one for one in seen.baseline}
+    columns = []
+    for one in seen.series:
+        if Owner.parse(one.owner).kind not in ("service", "version"):
+            continue
+        before = past.get(one.name)
+        earlier = _finite(one, one.times < onset) if before is None else _finite(before)
+        later = _finite(one, one.times >= onset)
+        if len(earlier) >= LEAST_BEFORE and len(later):
+            columns.append((one.name, earlier, later))
+    return columns
+
+
+def _finite(one: Series, where: BaroMask | None = None) -> FloatArray:
+    known = np.isfinite(one.values)
+    return one.values[known if where is None else known & where]
+
+
+def _ranked(columns: Sequence[BaroColumn]) -> list[str]:
+    """Names of the columns, worst first.
+
+    Shorter ones repeat themselves before the onset and their last value after it: quartiles and
+    the largest departure, all that the scorer looks at, stay as they were.
+    """
+    frames = importlib.import_module("pandas")
+    scorer = importlib.import_module("baro.root_cause_analysis").robust_scorer
+    before = max(len(earlier) for _, earlier, _ in columns)
+    after = max(len(later) for _, _, later in columns)
+    table = {"time": np.arange(float(before + after))}
+    for name, earlier, later in columns:
+        tail = np.pad(later, (0, after - len(later)), mode="edge")
+        table[name] = np.concatenate((np.resize(earlier, before), tail))
+    ranks: list[str] = scorer(frames.DataFrame(table), inject_time=float(before))["ranks"]
+    return ranks

@@ -3,12 +3,27 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 
-from evals.report import Perturbation
 from tools.types import Alert, Change, Edge, Series, Span, Telemetry, Topology
+
+Perturbation = Literal[
+    "none",
+    "no_metrics",
+    "no_logs",
+    "no_traces",
+    "no_changes",
+    "no_topology",
+    "no_alerts",
+    "renamed",
+    "skewed_clocks",
+    "dropped_samples",
+    "irrelevant_deploy",
+    "all",
+]
+"""How the telemetry of recorded incidents is made worse; `all`: each way in turn."""
 
 SKEW_S = 60.0
 LOST = 0.2

@@ -1,22 +1,20 @@
 """Root-cause localization on recorded incidents: AC@k per system, beside the peers."""
 
-import importlib
 import time
 from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
+from pydantic import Field
 from rich.progress import Progress
 
 import copilot
 from copilot.sources.recorded import RecordedBundle
 from evals.detection.replay import Detection, by_watch, of_cases, of_timelines, with_history
-from evals.localization.cases import BundleCase, CaseSetError, read
-from evals.localization.fault_kinds import accepted
+from evals.localization.cases import RECORDINGS, BundleCase, CaseSetError, read
 from evals.localization.look import LocalizationResult, locate_bundle
 from evals.localization.peers import PEERS, PeerMethod, label_prior
-from evals.localization.perturb import anonymous, perturb
-from evals.localization.robustness import robustness_table
-from evals.localization.score import AnswerRank, place, score
+from evals.localization.perturb import Perturbation, anonymous, perturb
+from evals.localization.score import AnswerRank, accepted, place, score
 from evals.localization.tables import (
     CaseScore,
     by,
@@ -24,14 +22,40 @@ from evals.localization.tables import (
     overall_table,
     own_table,
     peer_table,
+    robustness_table,
     row,
     summary,
 )
-from evals.report import Options, Perturbation, Result
+from evals.page import pictures
+from evals.report import Options, Result
 from tools.types import Telemetry
 
 
-def run(options: Options, progress: Progress) -> Result:
+class LocalizationOptions(Options):
+    """Of a suite that locates a cause: from which onset, and how its table is split."""
+
+    onset: Literal["oracle", "detected"] = Field(
+        default="oracle", description="Hand the onset over, or detect it."
+    )
+    split_by: Literal["system", "fault"] = Field(default="system", description="Rows of the table.")
+
+
+class IncidentOptions(LocalizationOptions):
+    """What `incidents` and `demo` take."""
+
+    perturb: Perturbation = Field(
+        default="none",
+        description="Make the recorded telemetry worse first; all: one table of every way.",
+    )
+
+
+def demo(options: IncidentOptions, progress: Progress) -> Result:
+    """Locate the cause of every recording that ships; needs no data."""
+    cases = read(RECORDINGS, options.limit)
+    return score_set(options, cases, progress, "demo", {"shipped": with_history(cases, by_watch())})
+
+
+def run(options: IncidentOptions, progress: Progress) -> Result:
     """Locate the cause of every bundle under --data and score it."""
     if options.data is None:
         raise SystemExit("incidents needs --data DIR with incidents/, history/ and truth/")
@@ -52,7 +76,7 @@ def run(options: Options, progress: Progress) -> Result:
 
 
 def score_set(
-    options: Options,
+    options: IncidentOptions,
     cases: Sequence[BundleCase],
     progress: Progress,
     suite: str,
@@ -87,13 +111,12 @@ def score_set(
         },
     )
     if options.plot is not None:
-        # matplotlib is an extra: only asked for with --plot.
-        importlib.import_module("evals.page.pictures").save(result, options.plot)
+        pictures.save(result, options.plot)
     return result
 
 
 def _every_perturbation(
-    options: Options, cases: Sequence[BundleCase], progress: Progress
+    options: IncidentOptions, cases: Sequence[BundleCase], progress: Progress
 ) -> Result:
     """The summary is that of the incidents as recorded; `more` holds the others' mean AC@1."""
     started = time.perf_counter()
@@ -133,7 +156,7 @@ def _every_perturbation(
 def _score_case(
     case: BundleCase,
     cases: Sequence[BundleCase],
-    options: Options,
+    options: IncidentOptions,
     peers: Mapping[str, PeerMethod] = PEERS,
 ) -> CaseScore:
     bundle = RecordedBundle(case.folder)

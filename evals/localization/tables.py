@@ -12,9 +12,17 @@ from pydantic import JsonValue
 from evals.detection.replay import Detection
 from evals.localization.cases import BundleCase
 from evals.localization.look import LocalizationResult
-from evals.localization.published import PUBLISHED
 from evals.localization.score import AnswerRank, RankingScore, score
 from evals.report import Table, number
+
+# AC@1, AC@3 (None: not reported).
+PUBLISHED: dict[str, tuple[tuple[str, float, float | None], ...]] = {
+    "ob": (("Nezha, published", 0.93, 0.96),),
+    "tt": (("Nezha, rerun", 0.87, 0.98),),
+    "oc": (("ChangeRCA, published", 0.88, 1.00),),
+    "ps": (("ranked corr., rerun", 0.65, 0.83),),
+}
+
 
 KEYS = ("ac1", "ac3", "ac5", "avg5", "mrr")
 
@@ -228,3 +236,28 @@ def _drawn(one: CaseScore) -> tuple[str, ...]:
     shown = [*cited[: DRAWN - 1], *own, *cited]
     names = (evidence.query for evidence in shown if evidence.source == SERIES)
     return tuple(dict.fromkeys(names))[:DRAWN]
+
+
+Means = Mapping[str, float]
+"""AC@1 per system."""
+
+
+def robustness_table(found: Mapping[str, Means], cases: int) -> Table:
+    """Mean AC@1 over the systems under each perturbation; `found` begins with `none`."""
+    systems = tuple(next(iter(found.values())))
+    whole = mean(found["none"])
+    rows = []
+    for kind, means in found.items():
+        cells = (number(means[system]) for system in systems)
+        loss = f"{100.0 * (1.0 - mean(means) / whole):.1f} %" if whole else "–"
+        rows.append((kind, number(mean(means), 3), loss, *cells))
+    return Table(
+        title=f"AC@1 under perturbation, {cases} incidents",
+        columns=("perturbation", "mean AC@1", "loss", *systems),
+        rows=tuple(rows),
+    )
+
+
+def mean(means: Means) -> float:
+    """Every system counts alike."""
+    return fmean(means.values())

@@ -1,7 +1,5 @@
 """What log mining and search cost: beside Drain3 in the same run, and as the log grows."""
 
-import importlib
-import importlib.util
 import random
 import time
 import tracemalloc
@@ -12,8 +10,8 @@ from statistics import median
 from rich.progress import Progress
 
 import copilot
+from evals.logs import peers
 from evals.logs.files import AnnotatedLog, read_logs
-from evals.logs.lines import lines as made_up
 from evals.report import Options, Result, Table, number
 from tools.log_retriever import Index, Miner, novelty
 from tools.types import LogLine, Window
@@ -89,10 +87,7 @@ def _varied(logs: Sequence[AnnotatedLog], rng: random.Random, headers: bool) -> 
 
 
 def _peer() -> Callable[[], LineAdder] | None:
-    if importlib.util.find_spec("drain3") is None:
-        return None
-    drain3 = importlib.import_module("evals.logs.peers").Drain3
-    return lambda: drain3().add
+    return (lambda: peers.Drain3().add) if peers.installed() else None
 
 
 def _ours(source: str) -> Callable[[], LineAdder]:
@@ -102,25 +97,25 @@ def _ours(source: str) -> Callable[[], LineAdder]:
 def _mine(source: str, lines: Sequence[str], summary: dict[str, float]) -> tuple[str, ...]:
     peer = _peer()
     speeds: list[float] = []
-    peers: list[float] = []
+    theirs: list[float] = []
     # In turn, so that a busy machine slows both alike; the largest size once.
     for _ in range(_ROUNDS if len(lines) < max(_SIZES) else 1):
         speeds.append(_speed(_ours(source)(), lines))
         if peer is not None:
-            peers.append(_speed(peer(), lines))
-    ours, theirs = median(speeds), median(peers) if peers else None
+            theirs.append(_speed(peer(), lines))
+    ours, peer_speed = median(speeds), median(theirs) if theirs else None
     key = f"{source}.{len(lines)}"
     summary[f"{key}.lines_per_s"] = ours
-    if theirs is not None:
-        summary[f"{key}.drain3_lines_per_s"] = theirs
-        summary[f"{key}.ratio"] = ours / theirs
+    if peer_speed is not None:
+        summary[f"{key}.drain3_lines_per_s"] = peer_speed
+        summary[f"{key}.ratio"] = ours / peer_speed
     templates, megabytes = _memory(source, lines)
     summary[f"{key}.mb"] = megabytes
     return (
         f"{source}, {len(lines):,}",
         number(ours / 1e3, 0),
-        number(theirs / 1e3 if theirs else None, 0),
-        number(ours / theirs if theirs else None, 1),
+        number(peer_speed / 1e3 if peer_speed else None, 0),
+        number(ours / peer_speed if peer_speed else None, 1),
         str(templates),
         number(megabytes, 1),
     )
@@ -196,3 +191,53 @@ def _novelty(log: Sequence[LogLine], summary: dict[str, float]) -> tuple[str, ..
     took = time.process_time() - started
     summary["novelty.seconds"] = took
     return (f"novelty over {len(log):,} lines", f"{took:.2f} CPU s, {len(found)} findings")
+
+
+_USERS = ("ann", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy")
+_MESSAGES = (
+    ("INFO", "Received block blk_{big} of size {big} from /{ip}:{port}"),
+    ("INFO", "took {small} ms to answer GET /api/v1/orders/{uuid}/items with status {small}"),
+    (
+        "WARN",
+        "slow query ({small}.{small} s) on shard-{small}: SELECT from orders where id = {big}",
+    ),
+    ("ERROR", "Failed password for invalid user {user} from {ip} port {port} ssh2"),
+    ("INFO", "session opened for user {user} by (uid={small})"),
+    ("DEBUG", "cache hit key=session:{hex} ttl={small}s size={small} KB"),
+    ("INFO", "Accepted connection from {ip}:{port} to node-{small}.rack{small}.example.com:443"),
+    ("ERROR", "Could not reserve item {uuid}: java.net.SocketTimeoutException: Read timed out"),
+    ("INFO", "writing checkpoint to /var/lib/store/shard{small}/segment-{big}.log ({small} MB)"),
+    ("INFO", "state=ready queue={small} workers={small} leader=true epoch={big}"),
+    ("WARN", "retry {small} of 5 for task attempt_{big}_{small}_m_{small}: connection reset"),
+    ("INFO", "memory pressure {small} % heap {small}.{small} GB used, gc pause {small} ms"),
+)
+_HEADERS = (
+    "2024-05-01 10:{minute}:{second},{milli} {level} [worker-{small}] c.a.s.Service: ",
+    "May  1 10:{minute}:{second} host-{small} service[{port}]: ",
+    "2024-05-01T10:{minute}:{second}.{milli}Z {level} ",
+    "[Wed May 01 10:{minute}:{second} 2024] [{level}] ",
+)
+
+
+def made_up(count: int, seed: int, headers: bool) -> list[str]:
+    """`count` lines of several formats, the same for the same seed: no recorded data is needed."""
+    return list(islice(_lines(random.Random(seed), headers), count))
+
+
+def _lines(rng: random.Random, headers: bool) -> Iterator[str]:
+    while True:
+        level, message = rng.choice(_MESSAGES)
+        header = rng.choice(_HEADERS) if headers else ""
+        yield (header + message).format(
+            level=level,
+            big=rng.randrange(10**9, 10**10),
+            small=rng.randrange(1, 200),
+            port=rng.randrange(1024, 65536),
+            ip=".".join(str(rng.randrange(1, 255)) for _ in range(4)),
+            uuid=f"{rng.getrandbits(32):08x}-5c1d-4b7e-9a53-{rng.getrandbits(48):012x}",
+            hex=f"{rng.getrandbits(64):016x}",
+            user=rng.choice(_USERS),
+            minute=f"{rng.randrange(60):02d}",
+            second=f"{rng.randrange(60):02d}",
+            milli=f"{rng.randrange(1000):03d}",
+        )

@@ -1,11 +1,9 @@
 """The peer of the log retriever: Drain3 with the masks of its own example configuration."""
 
+import importlib
+import importlib.util
 import re
 from collections.abc import Sequence
-
-from drain3 import TemplateMiner
-from drain3.masking import MaskingInstruction
-from drain3.template_miner_config import TemplateMinerConfig
 
 # As in examples/drain3.ini of the Drain3 repository, without its one system's own rule.
 _MASKS = (
@@ -22,13 +20,19 @@ _MASKS = (
 _MASKED = re.compile(r"<:?[A-Z]+:?>")
 
 
+def installed() -> bool:
+    """Whether `drain3` is there (extra `bench`)."""
+    return importlib.util.find_spec("drain3") is not None
+
+
 class Drain3:
     """Drain3 behind the two calls the suite and the benchmark make."""
 
     def __init__(self) -> None:
-        config = TemplateMinerConfig()
-        config.masking_instructions = [MaskingInstruction(*mask) for mask in _MASKS]
-        self._miner = TemplateMiner(None, config)
+        mask = importlib.import_module("drain3.masking").MaskingInstruction
+        config = importlib.import_module("drain3.template_miner_config").TemplateMinerConfig()
+        config.masking_instructions = [mask(*one) for one in _MASKS]
+        self._miner = importlib.import_module("drain3").TemplateMiner(None, config)
 
     def add(self, line: str) -> int:
         """The number of the line's cluster."""

@@ -1,18 +1,19 @@
 """Log parsing on annotated logs: templates from the message and from the raw line."""
 
-import importlib
-import importlib.util
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from pydantic import JsonValue
 from rich.progress import Progress
 
 import copilot
+from evals.logs import peers
 from evals.logs.files import AnnotatedLog, read_logs
 from evals.logs.score import LogScore, mean, normalise, score
-from evals.report import EvalArm, Options, Result, Table, number
+from evals.page import pictures
+from evals.report import EvalArm, Options, Result, Table, ml_or_rules, number
 from tools.log_retriever import Miner, MinerConfig
 
 LogParser = Callable[[Sequence[str]], list[str]]
@@ -38,7 +39,7 @@ def run(options: Options, progress: Progress) -> Result:
     """Mine every system under --data with one configuration, and score it beside Drain3."""
     started = time.perf_counter()
     logs = _logs(options)
-    arm = _arm(options)
+    arm = ml_or_rules(options, "logs")
     methods = _methods(arm)
     task = progress.add_task("logs", total=len(logs) * len(methods))
     rows: list[LogRow] = []
@@ -48,9 +49,7 @@ def run(options: Options, progress: Progress) -> Result:
             rows.append(_row(log, method, "raw", raw))
             progress.advance(task)
     if options.plot is not None:
-        # matplotlib is an extra: only asked for with --plot.
-        options.plot.mkdir(parents=True, exist_ok=True)
-        importlib.import_module("evals.plots_logs").scores(rows, options.plot / "logs.png")
+        _plot(options.plot, rows)
     return Result(
         suite="logs",
         arm=arm,
@@ -61,6 +60,16 @@ def run(options: Options, progress: Progress) -> Result:
         summary=_summary(rows),
         tables=(*(_table(rows, source) for source in ("content", "raw")), _means(rows)),
     )
+
+
+def _plot(folder: Path, rows: Sequence[LogRow]) -> None:
+    for source, given in (("content", "the message given"), ("raw", "the raw line given")):
+        figures: dict[str, dict[str, float]] = {}
+        for row in rows:
+            if row.source == source:
+                figures.setdefault(row.system, {})[row.method] = row.score.ga
+        title = f"Grouping accuracy, {given}"
+        pictures.save_bars(f"logs-{source}", figures, "GA", folder, title)
 
 
 def _logs(options: Options) -> list[AnnotatedLog]:
@@ -75,12 +84,6 @@ def _logs(options: Options) -> list[AnnotatedLog]:
     return logs
 
 
-def _arm(options: Options) -> EvalArm:
-    if options.arm == "llm" and not options.best_arm:
-        raise SystemExit("logs has no llm arm: choose --arm rules (form) or --arm ml (learning)")
-    return "ml" if options.best_arm else options.arm
-
-
 def miner_config(arm: EvalArm) -> MinerConfig:
     """`rules`: the form of a token alone decides; `ml`: what varies is learnt from the stream."""
     return MinerConfig() if arm == "ml" else MinerConfig(siblings=None)
@@ -92,10 +95,13 @@ def _methods(arm: EvalArm) -> list[tuple[str, LogParser, LogParser]]:
         (f"ours, {name}", _ours(name, whole_line=False), _ours(name, whole_line=True))
         for name in (arm, other)
     ]
-    if importlib.util.find_spec("drain3") is not None:
-        peer = importlib.import_module("evals.logs.peers").Drain3
-        methods.append(("Drain3", lambda x: peer().templates(x), lambda x: peer().templates(x)))
+    if peers.installed():
+        methods.append(("Drain3", _drain3, _drain3))
     return methods
+
+
+def _drain3(lines: Sequence[str]) -> list[str]:
+    return peers.Drain3().templates(lines)
 
 
 def _ours(arm: EvalArm, whole_line: bool) -> LogParser:

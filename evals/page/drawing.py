@@ -1,20 +1,24 @@
 """Charts as SVG to stand inside a page: in its fonts and colours, with ids of their own."""
 
+import importlib
+import importlib.util
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
+from typing import Any
 
-import matplotlib as mpl
-import matplotlib.ticker as ticker
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from evals.localization.calibration import CalibrationScore
 from tools.types import FloatArray, Timestamp
+
+Axes = Any
+Figure = Any
+"""Matplotlib's; it is an extra, and slow to load, so it is loaded when something is drawn."""
 
 COLOURS = {
     "#010101": "var(--ink)",
@@ -66,16 +70,25 @@ _STYLE = {
 }
 
 
+def available() -> bool:
+    """Whether matplotlib is installed."""
+    return importlib.util.find_spec("matplotlib") is not None
+
+
 def styled() -> AbstractContextManager[None]:
     """Inside it everything is drawn in the style of the page."""
-    style: AbstractContextManager[None] = mpl.rc_context(_STYLE)
+    style: AbstractContextManager[None] = importlib.import_module("matplotlib").rc_context(_STYLE)
     return style
 
 
-def sheet(rows: int, height: float) -> tuple[Figure, list[Axes]]:
+def _ticker() -> Any:
+    return importlib.import_module("matplotlib.ticker")
+
+
+def sheet(rows: int, height: float, *, shared: bool = True) -> tuple[Figure, list[Axes]]:
     """An empty figure of a phone's width, its axes one below the other."""
-    figure = Figure(figsize=(WIDTH, height))
-    axes = figure.subplots(rows, 1, sharex=rows > 1, squeeze=False)
+    figure = importlib.import_module("matplotlib.figure").Figure(figsize=(WIDTH, height))
+    axes = figure.subplots(rows, 1, sharex=shared and rows > 1, squeeze=False)
     # Margins in inches: the figures are small, and their labels of known size.
     figure.subplots_adjust(
         left=0.52 / WIDTH,
@@ -90,7 +103,7 @@ def sheet(rows: int, height: float) -> tuple[Figure, list[Axes]]:
 def svg(figure: Figure, name: str, title: str) -> str:
     """The figure as markup; `name` keeps its ids apart from other figures' on the page."""
     target = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": name}):
+    with importlib.import_module("matplotlib").rc_context({"svg.hashsalt": name}):
         figure.savefig(target, format="svg", transparent=True, metadata={"Date": None})
     drawn = target.getvalue()
     drawn = drawn[drawn.index("<svg") :]
@@ -146,8 +159,7 @@ def incident(
         if injected is not None and abs(injected - onset) > 1.0:
             place.axvline((injected - onset) / 60.0, color=MUTED, linewidth=1.0, linestyle=":")
         place.set_title(label, pad=3.0)
-        place.yaxis.set_major_locator(ticker.MaxNLocator(2))
-        place.yaxis.set_major_formatter(ticker.FuncFormatter(lambda at, _: short(at)))
+        _few_ticks(place)
         place.margins(x=0.01)
         ticks = [(at - onset) / 60.0 for at in alerts]
         inside = [at for at in ticks if minutes.size and minutes[0] <= at <= minutes[-1]]
@@ -158,6 +170,62 @@ def incident(
     began = datetime.fromtimestamp(onset, tz=UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     axes[-1].set_xlabel(f"minutes from {began}")
     return svg(figure, name, title)
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One series to draw: what is labelled as wrong in it, and where an alarm was raised."""
+
+    label: str
+    at: FloatArray
+    values: FloatArray
+    wrong: Sequence[tuple[float, float]] = ()
+    alarms: Sequence[float] = ()
+
+
+def tracks(shown: Sequence[Track], label: str, name: str, title: str) -> str:
+    """Series below each other on axes of their own: shaded what is labelled, ticks for alarms."""
+    figure, axes = sheet(len(shown), 0.55 + 1.1 * len(shown), shared=False)
+    for place, one in zip(axes, shown, strict=True):
+        at, values = _thinned(one.at, one.values)
+        place.plot(at, values, color=SERIES, linewidth=1.0)
+        for first, last in one.wrong:
+            place.axvspan(first, last, color=MARK, alpha=0.3, linewidth=0)
+        place.plot(
+            one.alarms, [0.0] * len(one.alarms), "^", color=ALERT, markersize=4.5, clip_on=False,
+            transform=place.get_xaxis_transform(),
+        )  # fmt: skip
+        place.set_title(one.label, pad=3.0)
+        _few_ticks(place)
+        place.margins(x=0.01)
+    axes[-1].set_xlabel(label)
+    return svg(figure, name, title)
+
+
+def bars(figures: Mapping[str, Mapping[str, float]], label: str, name: str, title: str) -> str:
+    """A bar for each row and method; `figures` maps a row to its methods' figures."""
+    methods = list(dict.fromkeys(method for row in figures.values() for method in row))
+    colours = (SERIES, ML, LLM, MARK, GOOD, ALERT, MUTED)
+    named = 0.15 + 0.17 * -(-len(methods) // 2)  # inches above the bars, for their names
+    height = 0.6 + named + (0.12 + 0.11 * len(methods)) * len(figures)
+    figure, (axes,) = sheet(1, height)
+    figure.subplots_adjust(left=1.45 / WIDTH, top=1.0 - named / height)
+    depth = 0.8 / max(len(methods), 1)
+    for place, method in enumerate(methods):
+        rows = [at for at, row in enumerate(figures.values()) if method in row]
+        wide = [row[method] for row in figures.values() if method in row]
+        heights = [at + place * depth for at in rows]
+        axes.barh(heights, wide, depth, color=colours[place % len(colours)], label=method)
+    axes.set_yticks(np.arange(len(figures)) + 0.4 - depth / 2, [one[:24] for one in figures])
+    axes.invert_yaxis()
+    axes.set_xlabel(label)
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.3, 1.0), ncols=2, labelcolor=INK)
+    return svg(figure, name, title)
+
+
+def _few_ticks(place: Axes) -> None:
+    place.yaxis.set_major_locator(_ticker().MaxNLocator(2))
+    place.yaxis.set_major_formatter(_ticker().FuncFormatter(lambda at, _: short(at)))
 
 
 def reliability(found: Sequence[tuple[str, CalibrationScore]], name: str) -> str:
@@ -197,8 +265,8 @@ def spread(
         axes.axvline(limit, color=ALERT, linewidth=1.1, linestyle="--")
     if values and max(values) > 30 * min(values):
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
-        axes.xaxis.set_minor_formatter(ticker.NullFormatter())
+        axes.xaxis.set_major_formatter(_ticker().FormatStrFormatter("%g"))
+        axes.xaxis.set_minor_formatter(_ticker().NullFormatter())
     axes.set(ylim=(0.0, 1.04), xlabel=label, ylabel="share of cases")
     _legend(axes)
     return svg(figure, name, title)

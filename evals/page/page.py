@@ -2,24 +2,22 @@
 
 import base64
 import hashlib
-import importlib
-import importlib.util
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from datetime import datetime
 from importlib import resources
-from types import ModuleType
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from evals.localization.calibration import CalibrationScore
-from evals.page import pictures, view
+from evals.page import drawing, pictures, view
 from evals.page.clocks import clocked
 from evals.page.difference import Difference
-from evals.page.jobs import NO_DATA, NO_MODEL, JobRun, OverviewOptions
+from evals.page.jobs import NO_MODEL, JobRun, OverviewOptions
 from evals.page.outcomes import CaseRow, figure, text
+from evals.registry import NO_DATA
 from evals.report import EvalArm, Result
 from tools.log_retriever.sanitize import strip_controls
 from tools.types import FrozenModel
@@ -79,9 +77,9 @@ def render(
     baseline: str = "",
 ) -> str:
     """The whole page."""
-    drawing = _charts()
-    with drawing.styled() if drawing is not None else nullcontext():
-        return _rendered(facts, runs, differences, baseline, drawing)
+    drawn = drawing.available()
+    with drawing.styled() if drawn else nullcontext():
+        return _rendered(facts, runs, differences, baseline, drawn)
 
 
 def _rendered(
@@ -89,12 +87,12 @@ def _rendered(
     runs: Sequence[JobRun],
     differences: Sequence[Difference] | None,
     baseline: str,
-    drawing: ModuleType | None,
+    drawn: bool,
 ) -> str:
     incidents = clocked(runs)
     rows = view.stage_rows(runs, facts.asked.arms)
     listed, unlisted = view.incident_grid(incidents)
-    cards, left_out = _cards(runs, drawing)
+    cards, left_out = _cards(runs, drawn)
     found = view.calibrations(runs)
     timed = view.latencies(runs)
     script = _part("page.js")
@@ -115,25 +113,18 @@ def _rendered(
         listed=listed,
         unlisted=unlisted,
         calibration=view.calibration_grid(found),
-        reliability=_reliability(found, drawing),
+        reliability=_reliability(found, drawn),
         latency=view.latency_grid(timed),
-        spreads=_spreads(timed, drawing),
+        spreads=_spreads(timed, drawn),
         tokens=_tokens(runs),
         cards=cards,
         left_out=left_out,
         differences=None if differences is None else view.difference_grid(differences),
         worse=[one for one in differences or () if one.verdict == "worse"],
         baseline=baseline,
-        drawn=drawing is not None,
+        drawn=drawn,
         markup=Markup,
     )  # fmt: skip
-
-
-def _charts() -> ModuleType | None:
-    """The drawing module, where matplotlib (an extra) is installed."""
-    if importlib.util.find_spec("matplotlib") is None:
-        return None
-    return importlib.import_module("evals.page.drawing")
 
 
 def _part(name: str) -> str:
@@ -159,7 +150,7 @@ def _clean(value: object) -> object:
     return strip_controls(value) if type(value) is str else value
 
 
-def _cards(runs: Sequence[JobRun], drawing: ModuleType | None) -> tuple[list[Card], int]:
+def _cards(runs: Sequence[JobRun], drawn: bool) -> tuple[list[Card], int]:
     """The incidents to look at, of the first arm that ran each suite, and how many are left out."""
     cards: list[Card] = []
     left_out = weight = 0
@@ -173,13 +164,13 @@ def _cards(runs: Sequence[JobRun], drawing: ModuleType | None) -> tuple[list[Car
             if weight > HEAVIEST:
                 left_out += len(rows) - number
                 break
-            card = _card(run.result, row, f"{suite}-{number}", drawing)
+            card = _card(run.result, row, f"{suite}-{number}", drawn)
             weight += len(card.picture) + len(card.brief)
             cards.append(card)
     return cards, left_out
 
 
-def _card(result: Result, row: CaseRow, name: str, drawing: ModuleType | None) -> Card:
+def _card(result: Result, row: CaseRow, name: str, drawn: bool) -> Card:
     candidates = row.get("candidates")
     first = candidates[0] if isinstance(candidates, list) and candidates else {}
     said = "nothing"
@@ -191,7 +182,6 @@ def _card(result: Result, row: CaseRow, name: str, drawing: ModuleType | None) -
         said = f"undecided ({text(row.get('reason'))}); first: {said}"
     briefs = row.get("brief")
     brief = text(briefs.get("en")) if isinstance(briefs, dict) else ""
-    drawn = pictures.picture(drawing, result, row, name) if drawing is not None else ""
     return Card(
         id=text(row.get("id")),
         suite=f"{result.suite}, {result.arm}",
@@ -199,7 +189,7 @@ def _card(result: Result, row: CaseRow, name: str, drawing: ModuleType | None) -
         said=said,
         truth=", ".join(filter(None, (text(row.get("root_cause")), text(row.get("fault_type"))))),
         system=text(row.get("system")),
-        picture=drawn,
+        picture=pictures.picture(result, row, name) if drawn else "",
         brief=str(brief_markup(brief)),
     )
 
@@ -221,12 +211,12 @@ def brief_markup(brief: str) -> Markup:
 
 
 def _reliability(
-    found: Sequence[tuple[str, EvalArm, CalibrationScore]], drawing: ModuleType | None
+    found: Sequence[tuple[str, EvalArm, CalibrationScore]], drawn: bool
 ) -> list[Chart]:
     charts = []
     for suite in dict.fromkeys(suite for suite, _, _ in found):
         arms = [(arm, one) for name, arm, one in found if name == suite and one.count >= ENOUGH]
-        if arms and drawing is not None:
+        if arms and drawn:
             svg = drawing.reliability(arms, f"reliability-{suite}")
             charts.append(Chart(svg=svg, caption=f"{suite}: on the dotted line, 0.8 means 8 of 10"))
     return charts
@@ -240,12 +230,10 @@ _TIMED = {
 }
 
 
-def _spreads(
-    timed: Mapping[tuple[str, EvalArm, str], Sequence[float]], drawing: ModuleType | None
-) -> list[Chart]:
+def _spreads(timed: Mapping[tuple[str, EvalArm, str], Sequence[float]], drawn: bool) -> list[Chart]:
     charts: list[Chart] = []
     for suite, name in dict.fromkeys((suite, name) for suite, _, name in timed):
-        if name not in _TIMED or drawing is None:
+        if name not in _TIMED or not drawn:
             continue
         limit, label, title = _TIMED[name]
         arms = [(arm, some) for (s, arm, n), some in timed.items() if (s, n) == (suite, name)]

@@ -1,15 +1,14 @@
 """Which incidents are shown with picture and brief, and the picture of one from its recording."""
 
-import importlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 
 from copilot.sources.recorded import BundleError, RecordedBundle
 from evals.localization.cases import RECORDINGS
+from evals.page import drawing
 from evals.page.outcomes import CaseRow, figure, text
 from evals.report import Result
 from tools.log_retriever import sanitize
@@ -22,6 +21,9 @@ WRONG, RIGHT = 60, 24
 """At most so many incidents with their pictures: the wrong ones first."""
 
 BEFORE_S, AFTER_S = 2400.0, 1500.0
+TRACKS = 6
+"""Series in one file."""
+
 LARGEST = 40_000
 """Characters of one picture; in a larger one fewer series are drawn."""
 
@@ -51,7 +53,7 @@ def bundle_of(result: Result, row: CaseRow) -> RecordedBundle | None:
         return None
 
 
-def picture(drawing: ModuleType, result: Result, row: CaseRow, name: str) -> str:
+def picture(result: Result, row: CaseRow, name: str) -> str:
     """The series the located cause rests on, around the onset; empty where none is recorded."""
     bundle, onset = bundle_of(result, row), figure(row.get("onset"))
     if bundle is None or onset is None:
@@ -66,7 +68,7 @@ def picture(drawing: ModuleType, result: Result, row: CaseRow, name: str) -> str
     injected = figure(row.get("injected"))
     title = f"Incident {text(row.get('id'))}: series around the onset"
     for count in range(len(series), 0, -1):
-        drawn: str = drawing.incident(series[:count], onset, injected, alerts, name, title)
+        drawn = drawing.incident(series[:count], onset, injected, alerts, name, title)
         if len(drawn) <= LARGEST:
             return drawn
     return ""
@@ -102,12 +104,41 @@ def _series(
 
 def save(result: Result, folder: Path) -> None:
     """The picture of every incident worth a look as a file of its own, in the light colours."""
-    drawing = importlib.import_module("evals.page.drawing")
-    folder.mkdir(parents=True, exist_ok=True)
+    _needs_matplotlib()
     with drawing.styled():
         for number, row in enumerate(selected(result)[0]):
-            drawn = picture(drawing, result, row, f"one-{number}")
+            drawn = picture(result, row, f"one-{number}")
             if drawn:
-                name = re.sub(r"[^A-Za-z0-9_-]", "_", text(row.get("id")))[:80]
-                target = folder / f"{result.suite}_{name}.svg"
-                target.write_text(drawing.alone(drawn), encoding="utf-8")
+                _write(drawn, folder, f"{result.suite}_{text(row.get('id'))}")
+
+
+def save_tracks(
+    suite: str, shown: Sequence[drawing.Track], label: str, folder: Path, title: str
+) -> None:
+    """These series, a few to a file."""
+    _needs_matplotlib()
+    with drawing.styled():
+        for number, first in enumerate(range(0, len(shown), TRACKS), start=1):
+            page = shown[first : first + TRACKS]
+            drawn = drawing.tracks(page, label, f"{suite}-{number}", title)
+            _write(drawn, folder, f"{suite}-{number}")
+
+
+def save_bars(
+    suite: str, figures: Mapping[str, Mapping[str, float]], label: str, folder: Path, title: str
+) -> None:
+    """A bar for each row and method, in one file."""
+    _needs_matplotlib()
+    with drawing.styled():
+        _write(drawing.bars(figures, label, suite, title), folder, suite)
+
+
+def _needs_matplotlib() -> None:
+    if not drawing.available():
+        raise SystemExit("--plot needs matplotlib: pip install 'incident-copilot[bench]'")
+
+
+def _write(drawn: str, folder: Path, name: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{re.sub(r'[^A-Za-z0-9_-]', '_', name)[:100]}.svg"
+    target.write_text(drawing.alone(drawn), encoding="utf-8")

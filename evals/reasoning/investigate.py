@@ -23,13 +23,16 @@ from copilot.hands import DryRunRunner
 from copilot.knowledge import Memory
 from copilot.ports import Clock, Model
 from copilot.sources.deployment import Sources
+from copilot.sources.recorded import RecordedBundle
 from copilot.store import Store
 from copilot.types.incident import Incident
 from copilot.types.model_io import ModelEvent, ModelRequest, Piece, ReplyEnd
+from evals.localization.cases import TruthRecord
+from evals.localization.look import LOOKBACK_S, page_of
 from knowledge_base import playbooks
 from prompts import Language
 from tools.detector import Onset
-from tools.types import Alert, Approval, Playbook
+from tools.types import Alert, Approval, Playbook, Window
 
 Onsets = Literal["oracle", "detected"]
 ProposedPlan = tuple[str, str, dict[str, JsonValue]]
@@ -90,6 +93,14 @@ class Page:
 
     first: Alert
     alerts: tuple[Alert, ...]
+
+    @classmethod
+    def of(cls, bundle: RecordedBundle, answer: TruthRecord) -> "Page":
+        """The page of a recorded incident; the answer gives its time where no alert is recorded."""
+        first = page_of(bundle, answer)
+        end = max(bundle.now(), first.starts_at)
+        window = Window(start=first.starts_at - LOOKBACK_S, end=end)
+        return cls(first, tuple(bundle.alerts(window)) or (first,))
 
 
 def investigate(

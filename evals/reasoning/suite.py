@@ -2,40 +2,96 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import get_args
+from typing import Literal, get_args
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 from rich.progress import Progress
 
 import copilot
+from copilot import settings, wiring
 from copilot.knowledge import Memory
 from copilot.ports import Model
 from copilot.sources.recorded import RecordedBundle
+from copilot.testing.ollama import (
+    DeadPolicy,
+    LazyPolicy,
+    LoopingPolicy,
+    NoisePolicy,
+    ReplyPolicy,
+    ollama_server,
+)
+from copilot.testing.policies import GoodPolicy, InjectedPolicy, LyingPolicy, ServedPolicy
 from copilot.wiring import recorded_sources
 from evals.detection.replay import Detection, by_watch, of_timelines, with_history
-from evals.localization.cases import BundleCase, CaseSetError, read
-from evals.localization.look import LOOKBACK_S, page_of
+from evals.localization.cases import RECORDINGS, BundleCase, CaseSetError, read
+from evals.localization.suite import LocalizationOptions
 from evals.localization.tables import own_table, row, summary
 from evals.reasoning.hostile import hostile
-from evals.reasoning.injection import InjectionAttempt, InjectionScene, attempt, names, scene
+from evals.reasoning.injection import InjectionAttempt, InjectionScene, attempt, scene
 from evals.reasoning.investigate import Investigation, Page, investigate
 from evals.reasoning.measure import document
-from evals.reasoning.models import LABEL, StandInName, at, scripted
 from evals.reasoning.plant import PlantedSources, kept
 from evals.reasoning.score import IncidentComparison, ModelScore, scored, ways_table
-from evals.report import Options, Result, Table
-from evals.simulator import shipped_bundles
+from evals.report import ModelOptions, Result, Table
 from knowledge_base import documents
-from tools.types import Window
+
+StandInName = Literal["good", "lazy", "looping", "lying", "injected", "noise", "dead"]
+
+POLICIES: Mapping[StandInName, ReplyPolicy] = {
+    "good": ServedPolicy(GoodPolicy()),
+    "lazy": LazyPolicy(),
+    "looping": LoopingPolicy(),
+    "lying": ServedPolicy(LyingPolicy()),
+    "injected": ServedPolicy(InjectedPolicy()),
+    "noise": NoisePolicy(),
+    "dead": DeadPolicy(),
+}
+
+LABEL = "scripted policy, not a model: shows the path, says nothing of quality"
+
+DEAD_S = 2.0
+"""How long a dead server is waited for here; in production it is a setting."""
 
 
-def run(options: Options, progress: Progress) -> Result:
+@contextmanager
+def scripted(policy: StandInName) -> Iterator[Model]:
+    """The policy behind the real protocol and the real adapter."""
+    with ollama_server(POLICIES[policy]) as server:
+        patience = DEAD_S if policy == "dead" else 60.0
+        with at(server.url, "qwen3:30b", first_token_s=patience) as model:
+            yield model
+
+
+@contextmanager
+def at(url: str, name: str, *, seed: int = 42, first_token_s: float = 180.0) -> Iterator[Model]:
+    """A model at an Ollama server."""
+    loaded = settings.load(
+        model_url=url,
+        model=name,
+        model_use="on",
+        model_seed=seed,
+        model_first_token_s=first_token_s,
+    )
+    with wiring.model(loaded) as (model, how):
+        if model is None:
+            raise SystemExit(f"no model: {how}")
+        yield model
+
+
+class ReasoningOptions(LocalizationOptions, ModelOptions):
+    """What `reasoning` takes."""
+
+    policy: str = Field(default="", description="Without a model: one scripted policy, not all.")
+    runs: int = Field(default=1, ge=1, description="How often; the opinion of the majority counts.")
+
+
+def run(options: ReasoningOptions, progress: Progress) -> Result:
     """Every incident without a model, then with each way; then every hostile text."""
     started, asked = time.perf_counter(), _names(options)
     try:
-        cases = read(options.data or shipped_bundles(), options.limit)
+        cases = read(options.data or RECORDINGS, options.limit)
     except CaseSetError as error:
         raise SystemExit(str(error)) from error
     ways = _ways(asked, cases, options, progress)
@@ -46,7 +102,7 @@ def run(options: Options, progress: Progress) -> Result:
 
 
 def _ways(
-    asked: Sequence[str], cases: Sequence[BundleCase], options: Options, progress: Progress
+    asked: Sequence[str], cases: Sequence[BundleCase], options: ReasoningOptions, progress: Progress
 ) -> list[ModelScore]:
     """Incident by incident, each by the rules and then each way; its telemetry is let go after."""
     task = progress.add_task("incidents", total=len(cases) * len(asked))
@@ -64,13 +120,10 @@ def _ways(
 class _Bench:
     """One incident: its sources asked once, and how the rules fare on it."""
 
-    def __init__(self, case: BundleCase, memory: Memory, options: Options) -> None:
+    def __init__(self, case: BundleCase, memory: Memory, options: ReasoningOptions) -> None:
         self._case, self._memory, self._options = case, memory, options
         self._bundle = RecordedBundle(case.folder)
-        first = page_of(self._bundle, case.answer)
-        end = max(self._bundle.now(), first.starts_at)
-        window = Window(start=first.starts_at - LOOKBACK_S, end=end)
-        self._page = Page(first, tuple(self._bundle.alerts(window)) or (first,))
+        self._page = Page.of(self._bundle, case.answer)
         self._sources = self._fresh()
         self._rules = self._run(self._sources, None)
 
@@ -94,7 +147,7 @@ class _Bench:
         )
 
 
-def _names(options: Options) -> tuple[str, ...]:
+def _names(options: ReasoningOptions) -> tuple[str, ...]:
     if options.model_url:
         return (options.model or "qwen3:30b",)
     known = get_args(StandInName)
@@ -104,7 +157,7 @@ def _names(options: Options) -> tuple[str, ...]:
 
 
 @contextmanager
-def _models(name: str, options: Options) -> Iterator[list[Model]]:
+def _models(name: str, options: ReasoningOptions) -> Iterator[list[Model]]:
     """One model per run; a real one with another seed each time."""
     with ExitStack() as stack:
         if options.model_url:
@@ -116,7 +169,7 @@ def _models(name: str, options: Options) -> Iterator[list[Model]]:
         yield [stack.enter_context(one) for one in opened]
 
 
-def _injections(options: Options, progress: Progress) -> list[InjectionAttempt]:
+def _injections(options: ReasoningOptions, progress: Progress) -> list[InjectionAttempt]:
     """By the model at hand, else by the policy that obeys; skipped where another one was chosen."""
     if options.policy not in ("", "injected"):
         return []
@@ -124,22 +177,22 @@ def _injections(options: Options, progress: Progress) -> list[InjectionAttempt]:
     # With a limit a few of each sort, not the first ones.
     texts = every[:: max(1, len(every) // (options.limit or len(every)))][: options.limit]
     task = progress.add_task("hostile texts", total=len(texts))
-    worlds = names()
+    incidents = read(RECORDINGS)
     scenes: dict[str, InjectionScene] = {}
     name = _names(options)[0] if options.model_url else "injected"
     tried = []
     with _models(name, options.model_copy(update={"runs": 1})) as (model,):
         for place, text in enumerate(texts):
-            world = worlds[place % len(worlds)]
-            if world not in scenes:
-                scenes[world] = scene(world)
-            tried.append(attempt(scenes[world], text, model))
+            case = incidents[place % len(incidents)]
+            if case.answer.id not in scenes:
+                scenes[case.answer.id] = scene(case)
+            tried.append(attempt(scenes[case.answer.id], text, model))
             progress.advance(task)
     return tried
 
 
 def _result(
-    options: Options,
+    options: ReasoningOptions,
     ways: Sequence[ModelScore],
     tried: Sequence[InjectionAttempt],
     found: Detection,

@@ -19,12 +19,11 @@ from copilot.store import (
 )
 from copilot.types.incident import Incident
 from evals.recovery.attack import NOW, Attack, Recorder
-from evals.recovery.forged import FACTS, GOOD, OTHER, approval
+from evals.recovery.forged import FACTS, approval, scale_out
 from evals.recovery.hostile import filled
 from tools.playbook_executor import ApprovalError, Policy, run_step
 from tools.types import Approval, Plan
 
-DISRUPTIVE = filled("clean-disk", {"service": "cart", "days": 8})
 LATE = NOW + 10_000.0
 RACERS = 4
 
@@ -32,41 +31,47 @@ StoreAttempt = Callable[[Store], object]
 
 
 def _approved(store: Store) -> Store:
-    store.approvals.decide(approval(GOOD), NOW + 10)
+    store.approvals.decide(approval(scale_out()), NOW + 10)
     return store
 
 
 ON_THE_STORE: dict[str, tuple[StoreAttempt, type[PolicyRefusedError]]] = {
     "executed before anybody answered": (
-        lambda store: store.approvals.consume(GOOD.id, GOOD.digest, "run-1", NOW),
+        lambda store: store.approvals.consume(scale_out().id, scale_out().digest, "run-1", NOW),
         NotApprovedError,
     ),
     "executed after a rejection": (
         lambda store: (
-            store.approvals.decide(approval(GOOD, decision="reject", reason="no"), NOW),
-            store.approvals.consume(GOOD.id, GOOD.digest, "run-1", NOW),
+            store.approvals.decide(approval(scale_out(), decision="reject", reason="no"), NOW),
+            store.approvals.consume(scale_out().id, scale_out().digest, "run-1", NOW),
         ),
         NotApprovedError,
     ),
     "executed with another digest": (
-        lambda store: _approved(store).approvals.consume(GOOD.id, OTHER.digest, "run-1", NOW),
+        lambda store: _approved(store).approvals.consume(
+            scale_out().id, scale_out("inc-2").digest, "run-1", NOW
+        ),
         WrongDigestError,
     ),
     "executed long after": (
-        lambda store: _approved(store).approvals.consume(GOOD.id, GOOD.digest, "run-1", LATE),
+        lambda store: _approved(store).approvals.consume(
+            scale_out().id, scale_out().digest, "run-1", LATE
+        ),
         ApprovalExpiredError,
     ),
     "replayed by another run": (
         lambda store: (
-            _approved(store).approvals.consume(GOOD.id, GOOD.digest, "run-1", NOW + 20),
-            store.approvals.consume(GOOD.id, GOOD.digest, "run-2", NOW + 20),
+            _approved(store).approvals.consume(
+                scale_out().id, scale_out().digest, "run-1", NOW + 20
+            ),
+            store.approvals.consume(scale_out().id, scale_out().digest, "run-2", NOW + 20),
         ),
         AlreadyConsumedError,
     ),
     "executed after it was withdrawn": (
         lambda store: (
-            _approved(store).approvals.supersede(GOOD.incident_id, NOW + 15),
-            store.approvals.consume(GOOD.id, GOOD.digest, "run-1", NOW + 20),
+            _approved(store).approvals.supersede(scale_out().incident_id, NOW + 15),
+            store.approvals.consume(scale_out().id, scale_out().digest, "run-1", NOW + 20),
         ),
         NotApprovedError,
     ),
@@ -75,66 +80,77 @@ ON_THE_STORE: dict[str, tuple[StoreAttempt, type[PolicyRefusedError]]] = {
         UnknownPlanError,
     ),
     "approved with the digest of another incident": (
-        lambda store: store.approvals.decide(approval(GOOD, digest=OTHER.digest), NOW),
+        lambda store: store.approvals.decide(
+            approval(scale_out(), digest=scale_out("inc-2").digest), NOW
+        ),
         WrongDigestError,
     ),
     "approved too late": (
-        lambda store: store.approvals.decide(approval(GOOD), LATE),
+        lambda store: store.approvals.decide(approval(scale_out()), LATE),
         ApprovalExpiredError,
     ),
     "approved after a rejection": (
         lambda store: [
             store.approvals.decide(one, NOW)
             for one in (
-                approval(GOOD, decision="reject", reason="no"),
-                approval(GOOD, approver="bob"),
+                approval(scale_out(), decision="reject", reason="no"),
+                approval(scale_out(), approver="bob"),
             )
         ],
         AlreadyDecidedError,
     ),
     "one person as two": (
-        lambda store: [store.approvals.decide(approval(GOOD), NOW, needed=2) for _ in range(2)],
+        lambda store: [
+            store.approvals.decide(approval(scale_out()), NOW, needed=2) for _ in range(2)
+        ],
         AlreadyDecidedError,
     ),
     "rejected without a reason": (
-        lambda store: store.approvals.decide(approval(GOOD, decision="reject"), NOW),
+        lambda store: store.approvals.decide(approval(scale_out(), decision="reject"), NOW),
         ReasonMissingError,
     ),
     "another plan under the same name": (
         lambda store: store.approvals.request(
-            GOOD.model_copy(update={"digest": OTHER.digest}), "run-2", NOW
+            scale_out().model_copy(update={"digest": scale_out("inc-2").digest}), "run-2", NOW
         ),
         WrongDigestError,
     ),
 }
 
-WITHOUT_THE_RIGHT: dict[str, tuple[Plan, list[Approval], Policy]] = {
-    "approver without the right": (GOOD, [approval(GOOD)], Policy(approvers=frozenset({"bob"}))),
-    "nobody has the right": (GOOD, [approval(GOOD)], Policy(approvers=frozenset())),
-    "right of another spelling": (GOOD, [approval(GOOD)], Policy(approvers=frozenset({"Ann"}))),
-    "class C by one person": (DISRUPTIVE, [approval(DISRUPTIVE)], Policy()),
-    "class C by one person twice": (DISRUPTIVE, [approval(DISRUPTIVE)] * 2, Policy()),
-    "class C by one person in two spellings": (
-        DISRUPTIVE,
-        [approval(DISRUPTIVE), approval(DISRUPTIVE, approver=" ANN ")],
-        Policy(),
-    ),
-    "class C, the second says no": (
-        DISRUPTIVE,
-        [
-            approval(DISRUPTIVE),
-            approval(DISRUPTIVE, approver="bob", decision="reject", reason="no"),
-        ],
-        Policy(),
-    ),
-}
+
+def _without_the_right() -> dict[str, tuple[Plan, list[Approval], Policy]]:
+    good, disruptive = scale_out(), filled("clean-disk", {"service": "cart", "days": 8})
+    return {
+        "approver without the right": (
+            good,
+            [approval(good)],
+            Policy(approvers=frozenset({"bob"})),
+        ),
+        "nobody has the right": (good, [approval(good)], Policy(approvers=frozenset())),
+        "right of another spelling": (good, [approval(good)], Policy(approvers=frozenset({"Ann"}))),
+        "class C by one person": (disruptive, [approval(disruptive)], Policy()),
+        "class C by one person twice": (disruptive, [approval(disruptive)] * 2, Policy()),
+        "class C by one person in two spellings": (
+            disruptive,
+            [approval(disruptive), approval(disruptive, approver=" ANN ")],
+            Policy(),
+        ),
+        "class C, the second says no": (
+            disruptive,
+            [
+                approval(disruptive),
+                approval(disruptive, approver="bob", decision="reject", reason="no"),
+            ],
+            Policy(),
+        ),
+    }
 
 
 def contested_attacks() -> Iterator[Attack]:
     """One for each row of both tables, and the race."""
     for name, (ask, refusal) in ON_THE_STORE.items():
         yield Attack(name, _asked(ask), refusal)
-    for name, (plan, given, policy) in WITHOUT_THE_RIGHT.items():
+    for name, (plan, given, policy) in _without_the_right().items():
         yield Attack(name, _step(plan, given, policy), ApprovalError)
     yield Attack("several executors at once", _race, AlreadyConsumedError)
 
@@ -162,7 +178,7 @@ def _together(store: Store) -> list[str]:
     def consumed(run: str) -> bool:
         line.wait()
         try:
-            store.approvals.consume(GOOD.id, GOOD.digest, run, NOW + 20)
+            store.approvals.consume(scale_out().id, scale_out().digest, run, NOW + 20)
         except AlreadyConsumedError:
             return False
         return True
@@ -176,7 +192,7 @@ def _with_store(ask: StoreAttempt) -> object:
         store = Store(f"sqlite:///{Path(folder) / 'store.sqlite'}")
         store.create()
         try:
-            for plan in (GOOD, OTHER):
+            for plan in (scale_out(), scale_out("inc-2")):
                 incident = Incident(id=plan.incident_id, title="t", opened_at=NOW, updated_at=NOW)
                 store.incidents.open(incident)
                 store.approvals.request(plan, "run-1", NOW)

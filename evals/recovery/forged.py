@@ -1,9 +1,10 @@
 """Plans edited, approvals forged, replayed or moved in time, steps outside of the vocabulary."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 
 from evals.recovery.attack import NOW, Attack, Recorder
-from evals.recovery.hostile import BY_ID
+from evals.recovery.hostile import by_id
 from tools.playbook_executor import (
     ApprovalError,
     DigestError,
@@ -20,9 +21,10 @@ from tools.types import Approval, Plan, StepResult
 FACTS = {"replicas:cart": 3.0}
 
 
+@cache
 def scale_out(incident_id: str = "inc-1", now: float = NOW) -> Plan:
     values = {"service": "cart", "replicas": 5, "replicas_before": 3}
-    return fill(BY_ID["scale-out"], values, incident_id, "cart", (), now, 900.0)
+    return fill(by_id()["scale-out"], values, incident_id, "cart", (), now, 900.0)
 
 
 def approval(plan: Plan, **changes: object) -> Approval:
@@ -52,14 +54,12 @@ def signed_again(plan: Plan) -> Plan:
     return plan.model_copy(update={"digest": signature, "id": f"scale-out-{signature[:12]}"})
 
 
-GOOD = scale_out()
-OTHER = scale_out("inc-2")
 SHELL = {"argv": ["sh", "-c", "reboot"]}
 ForgedRun = Callable[[Recorder], object]
 
 
 def run(
-    plan: Plan = GOOD,
+    plan: Plan | None = None,
     given: Approval | None = None,
     index: int = 0,
     now: float = NOW + 20,
@@ -67,99 +67,131 @@ def run(
     results: list[StepResult] | None = None,
 ) -> ForgedRun:
     known = FACTS if facts is None else facts
-    allowed = given or approval(GOOD)
-    return lambda runner: run_step(plan, index, allowed, runner, now, facts=known, results=results)
+    asked, allowed = plan or scale_out(), given or approval(scale_out())
+    return lambda runner: run_step(asked, index, allowed, runner, now, facts=known, results=results)
 
 
 def result(key: str, ok: bool = True) -> StepResult:
     return StepResult(key=key, ok=ok, started_at=NOW, ended_at=NOW)
 
 
-FORGED: dict[str, tuple[ForgedRun, type[StepRefusedError]]] = {
-    "more replicas than approved": (
-        run(with_step(arguments={**GOOD.steps[0].arguments, "replicas": 500})),
-        DigestError,
-    ),
-    "another service than approved": (
-        run(with_step(arguments={**GOOD.steps[0].arguments, "name": "payment"})),
-        DigestError,
-    ),
-    "another action than approved": (
-        run(with_step(action="command", arguments=SHELL)),
-        DigestError,
-    ),
-    "another title over the same step": (run(with_step(title="Harmless")), DigestError),
-    "a longer timeout": (run(with_step(timeout_s=600)), DigestError),
-    "a step added": (run(edited(steps=[*GOOD.steps, *GOOD.rollback])), DigestError),
-    "the steps removed": (run(edited(steps=[])), DigestError),
-    "another rollback": (run(edited(rollback=GOOD.steps)), DigestError),
-    "the rollback removed": (run(edited(rollback=[])), DigestError),
-    "the verification weakened": (run(edited(verification={"hold_s": 0})), DigestError),
-    "the preconditions removed": (run(edited(preconditions=[])), DigestError),
-    "a lower risk class": (run(edited(risk="A")), DigestError),
-    "parameters edited": (run(edited(parameters={"replicas": 500})), DigestError),
-    "moved to another incident": (run(edited(incident_id="inc-2")), DigestError),
-    "moved to another component": (run(edited(component="payment")), DigestError),
-    "expiry put off": (run(edited(expires_at=NOW + 10**6), now=NOW + 10**5), DigestError),
-    "lock removed": (run(edited(lock="")), DigestError),
-    "plan id exchanged": (run(edited(id=OTHER.id), approval(GOOD, plan_id=OTHER.id)), DigestError),
-    "edited and signed again": (
-        run(signed_again(edited(risk="A")), approval(GOOD)),
-        ApprovalError,
-    ),
-    "signed again, approval renamed": (
-        run(
-            signed_again(edited(risk="A")),
-            approval(GOOD, plan_id=signed_again(edited(risk="A")).id),
+ForgedTable = dict[str, tuple[ForgedRun, type[StepRefusedError]]]
+
+
+def _edited() -> ForgedTable:
+    """The plan changed after it was approved."""
+    good, other = scale_out(), scale_out("inc-2")
+    return {
+        "more replicas than approved": (
+            run(with_step(arguments={**good.steps[0].arguments, "replicas": 500})),
+            DigestError,
         ),
-        DigestError,
-    ),
-    "digest of another incident": (run(GOOD, approval(OTHER, plan_id=GOOD.id)), DigestError),
-    "approval of another incident": (run(GOOD, approval(OTHER)), ApprovalError),
-    "approval of an earlier proposal": (
-        run(GOOD, approval(scale_out(now=NOW - 60))),
-        ApprovalError,
-    ),
-    "digest in capitals": (run(GOOD, approval(GOOD, digest=GOOD.digest.upper())), DigestError),
-    "digest cut short": (run(GOOD, approval(GOOD, digest=GOOD.digest[:12])), DigestError),
-    "digest empty": (run(GOOD, approval(GOOD, digest="")), DigestError),
-    "a rejection": (run(GOOD, approval(GOOD, decision="reject", reason="no")), ApprovalError),
-    "nobody approved": (run(GOOD, approval(GOOD, approver="")), ApprovalError),
-    "white space approved": (run(GOOD, approval(GOOD, approver=" \t")), ApprovalError),
-    "no approval at all": (
-        lambda runner: run_step(GOOD, 0, [], runner, NOW + 20, facts=FACTS),
-        ApprovalError,
-    ),
-    "plan expired": (run(now=NOW + 901), PlanExpiredError),
-    "approved after it expired": (
-        run(GOOD, approval(GOOD, decided_at=NOW + 950), now=NOW + 960),
-        PlanExpiredError,
-    ),
-    "clock moved back": (run(now=NOW - 3600), PlanExpiredError),
-    "clock moved forward": (run(now=NOW + 10**9), PlanExpiredError),
-    "clock is not a number": (run(now=float("nan")), PlanExpiredError),
-    "clock is infinite": (run(now=float("-inf")), PlanExpiredError),
-    "approval from the future": (run(GOOD, approval(GOOD, decided_at=NOW + 600)), PlanExpiredError),
-    "approval older than the plan": (
-        run(GOOD, approval(GOOD, decided_at=NOW - 600)),
-        PlanExpiredError,
-    ),
-    "approval at no time": (run(GOOD, approval(GOOD, decided_at=float("nan"))), PlanExpiredError),
-    "a step past the end": (run(index=1), StepError),
-    "a step before the start": (run(index=-1), StepError),
-    "a step run before": (run(results=[result(f"inc-1:{GOOD.digest}:0")]), StepError),
-    "a failed step run again": (
-        run(results=[result(f"inc-1:{GOOD.digest}:0", ok=False)]),
-        StepError,
-    ),
-    "precondition no longer holds": (run(facts={"replicas:cart": 20.0}), PreconditionError),
-    "precondition not known": (run(facts={}), PreconditionError),
-    "precondition of another component": (
-        run(facts={"replicas:payment": 3.0}),
-        PreconditionError,
-    ),
-    "precondition not a number": (run(facts={"replicas:cart": float("nan")}), PreconditionError),
-}
+        "another service than approved": (
+            run(with_step(arguments={**good.steps[0].arguments, "name": "payment"})),
+            DigestError,
+        ),
+        "another action than approved": (
+            run(with_step(action="command", arguments=SHELL)),
+            DigestError,
+        ),
+        "another title over the same step": (run(with_step(title="Harmless")), DigestError),
+        "a longer timeout": (run(with_step(timeout_s=600)), DigestError),
+        "a step added": (run(edited(steps=[*good.steps, *good.rollback])), DigestError),
+        "the steps removed": (run(edited(steps=[])), DigestError),
+        "another rollback": (run(edited(rollback=good.steps)), DigestError),
+        "the rollback removed": (run(edited(rollback=[])), DigestError),
+        "the verification weakened": (run(edited(verification={"hold_s": 0})), DigestError),
+        "the preconditions removed": (run(edited(preconditions=[])), DigestError),
+        "a lower risk class": (run(edited(risk="A")), DigestError),
+        "parameters edited": (run(edited(parameters={"replicas": 500})), DigestError),
+        "moved to another incident": (run(edited(incident_id="inc-2")), DigestError),
+        "moved to another component": (run(edited(component="payment")), DigestError),
+        "expiry put off": (run(edited(expires_at=NOW + 10**6), now=NOW + 10**5), DigestError),
+        "lock removed": (run(edited(lock="")), DigestError),
+        "plan id exchanged": (
+            run(edited(id=other.id), approval(good, plan_id=other.id)),
+            DigestError,
+        ),
+    }
+
+
+def _approvals() -> ForgedTable:
+    """The plan as it was, its approval forged or missing."""
+    good, other = scale_out(), scale_out("inc-2")
+    return {
+        "edited and signed again": (
+            run(signed_again(edited(risk="A")), approval(good)),
+            ApprovalError,
+        ),
+        "signed again, approval renamed": (
+            run(
+                signed_again(edited(risk="A")),
+                approval(good, plan_id=signed_again(edited(risk="A")).id),
+            ),
+            DigestError,
+        ),
+        "digest of another incident": (run(good, approval(other, plan_id=good.id)), DigestError),
+        "approval of another incident": (run(good, approval(other)), ApprovalError),
+        "approval of an earlier proposal": (
+            run(good, approval(scale_out(now=NOW - 60))),
+            ApprovalError,
+        ),
+        "digest in capitals": (run(good, approval(good, digest=good.digest.upper())), DigestError),
+        "digest cut short": (run(good, approval(good, digest=good.digest[:12])), DigestError),
+        "digest empty": (run(good, approval(good, digest="")), DigestError),
+        "a rejection": (run(good, approval(good, decision="reject", reason="no")), ApprovalError),
+        "nobody approved": (run(good, approval(good, approver="")), ApprovalError),
+        "white space approved": (run(good, approval(good, approver=" \t")), ApprovalError),
+        "no approval at all": (
+            lambda runner: run_step(good, 0, [], runner, NOW + 20, facts=FACTS),
+            ApprovalError,
+        ),
+    }
+
+
+def _moved() -> ForgedTable:
+    """Another time, another step, other facts."""
+    good = scale_out()
+    return {
+        "plan expired": (run(now=NOW + 901), PlanExpiredError),
+        "approved after it expired": (
+            run(good, approval(good, decided_at=NOW + 950), now=NOW + 960),
+            PlanExpiredError,
+        ),
+        "clock moved back": (run(now=NOW - 3600), PlanExpiredError),
+        "clock moved forward": (run(now=NOW + 10**9), PlanExpiredError),
+        "clock is not a number": (run(now=float("nan")), PlanExpiredError),
+        "clock is infinite": (run(now=float("-inf")), PlanExpiredError),
+        "approval from the future": (
+            run(good, approval(good, decided_at=NOW + 600)),
+            PlanExpiredError,
+        ),
+        "approval older than the plan": (
+            run(good, approval(good, decided_at=NOW - 600)),
+            PlanExpiredError,
+        ),
+        "approval at no time": (
+            run(good, approval(good, decided_at=float("nan"))),
+            PlanExpiredError,
+        ),
+        "a step past the end": (run(index=1), StepError),
+        "a step before the start": (run(index=-1), StepError),
+        "a step run before": (run(results=[result(f"inc-1:{good.digest}:0")]), StepError),
+        "a failed step run again": (
+            run(results=[result(f"inc-1:{good.digest}:0", ok=False)]),
+            StepError,
+        ),
+        "precondition no longer holds": (run(facts={"replicas:cart": 20.0}), PreconditionError),
+        "precondition not known": (run(facts={}), PreconditionError),
+        "precondition of another component": (
+            run(facts={"replicas:payment": 3.0}),
+            PreconditionError,
+        ),
+        "precondition not a number": (
+            run(facts={"replicas:cart": float("nan")}),
+            PreconditionError,
+        ),
+    }
 
 
 VOCABULARY: dict[str, tuple[str, dict[str, object]]] = {
@@ -205,7 +237,7 @@ VOCABULARY: dict[str, tuple[str, dict[str, object]]] = {
 
 def forged_attacks() -> Iterator[Attack]:
     """One for each row of both tables."""
-    for name, (act, refusal) in FORGED.items():
+    for name, (act, refusal) in {**_edited(), **_approvals(), **_moved()}.items():
         yield Attack(name, act, refusal)
     for name, (action, arguments) in VOCABULARY.items():
         plan = signed_again(with_step(action=action, arguments=arguments))

@@ -1,13 +1,19 @@
 """Hostile text and numbers in every parameter of every playbook that ships."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 
 from evals.recovery.attack import NOW, Attack
 from knowledge_base import playbooks
 from tools.playbook_executor import ParameterError, fill
-from tools.types import Plan
+from tools.types import Plan, Playbook
 
-BY_ID = {playbook.id: playbook for playbook in playbooks()}
+
+@cache
+def by_id() -> Mapping[str, Playbook]:
+    """The playbooks that ship, read when they are first attacked."""
+    return {playbook.id: playbook for playbook in playbooks()}
+
 
 HOSTILE = {
     "second command": "cart; rm -rf /",
@@ -79,18 +85,18 @@ def good_values(playbook_id: str) -> dict[str, object]:
     """Values that fit: what each attack changes one of."""
     return {
         parameter.name: 8 if parameter.type == "integer" else "cart"
-        for parameter in BY_ID[playbook_id].parameters
+        for parameter in by_id()[playbook_id].parameters
     }
 
 
 def filled(playbook_id: str, values: dict[str, object], component: str = "cart") -> Plan:
     """The plan of these values, or a `ParameterError`."""
-    return fill(BY_ID[playbook_id], values, "inc-1", component, (), NOW, 900.0)
+    return fill(by_id()[playbook_id], values, "inc-1", component, (), NOW, 900.0)
 
 
 def parameter_attacks() -> Iterator[Attack]:
     """One for each hostile value in each parameter it fits, and in the component."""
-    for playbook_id, playbook in BY_ID.items():
+    for playbook_id, playbook in by_id().items():
         for parameter in playbook.parameters:
             table: dict[str, object] = FOR_TYPE.get(parameter.type, {})
             for title, value in table.items():

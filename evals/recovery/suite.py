@@ -9,18 +9,20 @@ from rich.progress import Progress, TaskID
 
 import copilot
 from evals.recovery.answering import AnsweringModel
-from evals.recovery.attack import failures
-from evals.recovery.attacks import attacks
+from evals.recovery.attack import Attack, failures
 from evals.recovery.cases import RecoveryCase, cases
+from evals.recovery.contested import contested_attacks
 from evals.recovery.episode import RecoveryEpisode, live
+from evals.recovery.forged import forged_attacks
+from evals.recovery.hostile import parameter_attacks
 from evals.recovery.score import RecoveryScore, minutes_to_recover, row, score, wrong_actions
-from evals.report import EvalArm, Options, Result, Table, number
+from evals.report import EvalArm, ModelOptions, Result, Table, number
 from tools.types import PlaybookOutcome
 
 ARMS: tuple[EvalArm, ...] = ("rules", "ml", "llm")
 
 
-def run(options: Options, progress: Progress) -> Result:
+def run(options: ModelOptions, progress: Progress) -> Result:
     """Play every case with each arm; the summary is that of the asked one, rules by default."""
     who = AnsweringModel(options.model_url, options.model)
     started = time.perf_counter()
@@ -51,6 +53,11 @@ def run(options: Options, progress: Progress) -> Result:
         ),
         notes={"seed": options.seed, **({"llm": who.label} if "llm" in asked else {})},
     )
+
+
+def attacks() -> tuple[Attack, ...]:
+    """Every attack; each must be refused with no step run."""
+    return (*parameter_attacks(), *forged_attacks(), *contested_attacks())
 
 
 def _live_all(

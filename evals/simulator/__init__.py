@@ -1,10 +1,9 @@
 """A seeded service system with faults: a telemetry source, and a target to act on.
 
 `World(scenario)` moves on by `advance`; `SimulatedSource` shows it through the telemetry ports,
-`SimulatedRunner` acts on it, `write_bundle` records it.
+`SimulatedRunner` acts on it.
 """
 
-from evals.simulator.bundle import write_bundle
 from evals.simulator.draw import scenario
 from evals.simulator.runner import SimulatedRunner
 from evals.simulator.scenario import (
@@ -15,7 +14,6 @@ from evals.simulator.scenario import (
     TelemetryGap,
     WorldScenario,
 )
-from evals.simulator.shipped import open_world, shipped_bundles
 from evals.simulator.source import SimulatedSource
 from evals.simulator.world import World
 
@@ -29,8 +27,5 @@ __all__ = [
     "SimulatedRunner",
     "SimulatedSource",
     "World",
-    "open_world",
     "scenario",
-    "shipped_bundles",
-    "write_bundle",
 ]

@@ -79,10 +79,6 @@ class Recording:
         """Alerts that began inside the window, as they stand now."""
         return tuple(alert for alert in self._watch.alerts if alert.starts_at in window)
 
-    def ticks(self, window: Window) -> tuple[Snapshot, ...]:
-        """The ticks inside the window."""
-        return tuple(seen for seen in self._ticks if seen.at in window)
-
     def _around(self, window: Window) -> list[Snapshot]:
         """The ticks that may have left a line or span inside the window."""
         early, late = window.start - 2 * TICK_S, window.end + TICK_S

@@ -10,8 +10,7 @@ import numpy as np
 
 from evals.simulator import faults, plant
 from evals.simulator.flow import TICK_S, Conditions, Flow, calm, step
-from evals.simulator.graph import Graph, shop
-from evals.simulator.random_graph import random_graph
+from evals.simulator.graph import Graph, random_graph, shop
 from evals.simulator.readings import Column, Loads, Snapshot, columns, memory, no_loads, row
 from evals.simulator.recording import Recording
 from evals.simulator.rules import watch
@@ -86,10 +85,6 @@ class World:
     def spans(self, window: Window) -> tuple[Span, ...]:
         """Spans of the sampled traces that began inside the window and have ended."""
         return self._recording.spans(window, self.now)
-
-    def ticks(self, window: Window) -> tuple[Snapshot, ...]:
-        """The ticks inside the window, for what is not a series."""
-        return self._recording.ticks(window)
 
     def alerts(self, window: Window) -> tuple[Alert, ...]:
         """Alerts that began inside the window, as they stand now."""

@@ -16,7 +16,7 @@ from copilot.sources.json_api import ApiEndpoint, JsonApi
 from copilot.sources.recorded import RecordedBundle
 from copilot.testing import servers
 from copilot.testing.strict_http import HttpReply, ReceivedRequest, StrictServer, serving
-from evals.simulator.shipped import shipped_bundles
+from evals.localization.cases import RECORDINGS
 from tests.contracts.clocks import Standing
 from tools.types import Window
 
@@ -84,7 +84,7 @@ class Case:
 
 
 def recorded() -> Case:
-    folder = next(path.parent for path in sorted(shipped_bundles().rglob("incident.json")))
+    folder = next(path.parent for path in sorted(RECORDINGS.rglob("incident.json")))
     bundle = RecordedBundle(folder)
     return Case(bundle, bundle.window)
 

@@ -12,8 +12,8 @@ from copilot.sources.merged import MergedMetrics
 from copilot.sources.prometheus import PrometheusClient, PrometheusSource, queries
 from copilot.sources.received import DataPoint, ReceivedTelemetry
 from copilot.sources.recorded import RecordedBundle
+from evals.localization.cases import RECORDINGS
 from evals.simulator import SimulatedSource, World, scenario
-from evals.simulator.shipped import shipped_bundles
 from tests.contracts import shop
 from tests.contracts.clocks import Standing
 from tools.types import Series, Window
@@ -37,10 +37,10 @@ def simulated() -> Case:
 
 
 def recorded() -> Case:
-    folder = next(path.parent for path in sorted(shipped_bundles().rglob("incident.json")))
+    folder = next(path.parent for path in sorted(RECORDINGS.rglob("incident.json")))
     source = RecordedBundle(folder)
-    middle = 0.5 * (source.window.start + source.window.end)
-    return Case(RecordedBundle(folder, middle), middle, Window(start=middle - 600, end=middle))
+    now = source.window.end - 60.0
+    return Case(RecordedBundle(folder, now), now, Window(start=source.window.start, end=now))
 
 
 def prometheus(client: PrometheusClient) -> Case:

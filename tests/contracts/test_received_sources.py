@@ -15,8 +15,8 @@ from copilot.sources.received import ReceivedTelemetry
 from copilot.sources.recorded import RecordedBundle
 from copilot.store import Store
 from copilot.testing.strict_http import HttpReply, ReceivedRequest, StrictServer, serving
+from evals.localization.cases import RECORDINGS
 from evals.simulator import SimulatedSource, World, scenario
-from evals.simulator.shipped import shipped_bundles
 from tests.contracts.clocks import Standing
 from tools.types import Change, LogLine, Span, Window
 
@@ -33,10 +33,10 @@ class Case:
 
 
 def recorded() -> Case:
-    folder = next(path.parent for path in sorted(shipped_bundles().rglob("incident.json")))
+    folder = next(path.parent for path in sorted(RECORDINGS.rglob("incident.json")))
     window = RecordedBundle(folder).window
-    now = 0.5 * (window.start + window.end)
-    return Case(RecordedBundle(folder, now), now, Window(start=now - 900, end=now))
+    now = window.end - 60.0
+    return Case(RecordedBundle(folder, now), now, Window(start=window.start, end=now))
 
 
 def simulated() -> Case:
@@ -99,7 +99,7 @@ def test_the_future_holds_nothing(case: Case) -> None:
 @pytest.fixture(params=["recorded", "store"])
 def changing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
     if request.param == "recorded":
-        folders = (path.parent for path in sorted(shipped_bundles().rglob("changes.json")))
+        folders = (path.parent for path in sorted(RECORDINGS.rglob("changes.json")))
         bundle = next(b for b in map(RecordedBundle, folders) if b.changes(b.window))
         yield Case(bundle, bundle.now(), bundle.window)
         return

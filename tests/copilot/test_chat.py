@@ -1,4 +1,4 @@
-"""Questions in two languages over a simulated incident, answered by intent, without a model."""
+"""Questions in two languages over a recorded incident, answered by intent, without a model."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,23 +9,23 @@ from copilot.settings import Settings
 from copilot.surfaces.chat import ChatService, Question, QuestionError
 from copilot.types.conversation import MOST_QUESTION, Answer
 from copilot.types.incident import Incident
-from tests.copilot.worked_incident import DISK, POOL, desk_over, work_on
+from tests.copilot.worked_incident import DOWN, POOL, desk_over, work_on
 from tools.evidence import cited
 
 
 @dataclass(frozen=True)
 class Shop:
-    """Two incidents of one shop, on two days, and where they are stored."""
+    """Two incidents of one shop, an hour apart, and where they are stored."""
 
     settings: Settings
     pool: Incident
-    disk: Incident
+    down: Incident
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     settings = Settings(data_dir=tmp_path_factory.mktemp("chat"), model_use="off")
-    return Shop(settings, pool=work_on(settings, POOL), disk=work_on(settings, DISK))
+    return Shop(settings, pool=work_on(settings, POOL), down=work_on(settings, DOWN))
 
 
 @pytest.fixture(scope="module")
@@ -42,20 +42,20 @@ def asked(desk: ChatService, incident: Incident, text: str, conversation: str = 
 
 
 QUESTIONS = [
-    ("what is wrong?", "incident_summary", "payment, connection pool exhausted"),
-    ("现在是什么情况?", "incident_summary", "payment,连接池耗尽"),
+    ("what is wrong?", "incident_summary", "cart, connection pool exhausted"),
+    ("现在是什么情况?", "incident_summary", "cart,连接池耗尽"),
     ("why?", "cause", "own saturation"),
     ("根因是什么?", "cause", "自身饱和度"),
-    ("why not the database?", "why_not", "Nothing measured points at orders-db"),
+    ("why not the database?", "why_not", "Nothing measured points at database"),
     ("为什么不是 recommendation?", "why_not", "recommendation"),
     ("is checkout the cause?", "why_not", "checkout"),
-    ("what changed before 12:20?", "changes", "recommendation: deploy"),
-    ("故障前改了什么?", "changes", "recommendation:发布"),
-    ("is payment healthy now?", "health", "payment is not healthy"),
-    ("payment 现在正常吗?", "health", "payment 不正常"),
-    ("is recommendation ok?", "health", "recommendation is healthy"),
+    ("what changed before 19:40?", "changes", "cart: deploy"),
+    ("故障前改了什么?", "changes", "cart:发布"),
+    ("is cart healthy now?", "health", "cart is not healthy"),
+    ("cart 现在正常吗?", "health", "cart 不正常"),
+    ("is catalog ok?", "health", "catalog is healthy"),
     ("show me the new errors", "logs", "messages are new since"),
-    ("payment 有什么新日志?", "logs", "payment-pool"),
+    ("cart 有什么新日志?", "logs", "自 2026-11-25 19:39:51 UTC 起新出现"),
     ('find "Connection is not available" in the logs', "logs", "Connection is not available"),
     ("give me the timeline", "timeline", "located"),
     ("时间线", "timeline", "定位"),
@@ -64,10 +64,10 @@ QUESTIONS = [
     ("what should we do?", "plan", "copilot approve"),
     ("怎么办?", "plan", "copilot approve"),
     ("how long did it take to detect?", "clocks", "detected"),
-    ("什么时候开始的?", "clocks", "12:20:00"),
-    ("who calls payment?", "topology", "checkout"),
-    ("payment 会影响哪些服务?", "topology", "checkout"),
-    ("what is the latency of payment?", "metrics", "latency"),
+    ("什么时候开始的?", "clocks", "19:39:51"),
+    ("who calls cart?", "topology", "checkout"),
+    ("cart 会影响哪些服务?", "topology", "checkout"),
+    ("what is the latency of cart?", "metrics", "latency"),
     ("is there a runbook?", "knowledge", "runbook"),
     ("手册里怎么说?", "knowledge", "runbook"),
     ("list incidents", "incidents", "inc-"),
@@ -93,7 +93,7 @@ def test_a_question_is_answered_by_its_tool_and_cites_what_exists(
 def test_the_incidents_evidence_keeps_its_numbers_and_new_facts_go_on_from_there(
     desk: ChatService, shop: Shop
 ) -> None:
-    answer = asked(desk, shop.pool, "is payment healthy now?")
+    answer = asked(desk, shop.pool, "is cart healthy now?")
     last = len(shop.pool.evidence)
     assert all(int(item.id[1:]) > last for item in answer.evidence)
     known = {item.id: item for item in shop.pool.evidence}
@@ -104,19 +104,17 @@ def test_the_incidents_evidence_keeps_its_numbers_and_new_facts_go_on_from_there
 def test_the_same_fact_keeps_its_number_within_a_conversation(
     desk: ChatService, shop: Shop
 ) -> None:
-    first = desk.ask(Question(text="is payment healthy?", incident_id=shop.pool.id))
-    again = desk.ask(
-        Question(text="is payment healthy now?", conversation_id=first.conversation_id)
-    )
+    first = desk.ask(Question(text="is cart healthy?", incident_id=shop.pool.id))
+    again = desk.ask(Question(text="is cart healthy now?", conversation_id=first.conversation_id))
     assert first.answer is not None
     assert again.answer is not None
     assert again.answer.evidence == first.answer.evidence
 
 
 def test_it_is_the_subject_of_the_turn_before(desk: ChatService, shop: Shop) -> None:
-    first = desk.ask(Question(text="is payment ok?", incident_id=shop.pool.id))
+    first = desk.ask(Question(text="is cart ok?", incident_id=shop.pool.id))
     answer = asked(desk, shop.pool, "who calls it?", first.conversation_id)
-    assert answer.uses[0].arguments == {"service": "payment"}
+    assert answer.uses[0].arguments == {"service": "cart"}
 
 
 def test_a_question_that_is_not_understood_gets_what_can_be_asked(
@@ -140,17 +138,17 @@ def test_an_order_to_approve_is_refused_with_the_way_to_do_it(
 
 
 def test_the_last_time_is_held_beside_this_one(desk: ChatService, shop: Shop) -> None:
-    answer = asked(desk, shop.disk, "和上次有什么不同?")
+    answer = asked(desk, shop.down, "和上次有什么不同?")
     assert shop.pool.id in answer.text
-    assert "这次 orders-db,上次 payment" in answer.text
+    assert "这次 shipping,上次 cart" in answer.text
     assert answer.language == "zh"
 
 
 def test_an_incident_that_is_named_is_the_one_that_is_answered_for(
     desk: ChatService, shop: Shop
 ) -> None:
-    answer = asked(desk, shop.pool, f"what is wrong in {shop.disk.id}?")
-    assert "orders-db" in answer.text
+    answer = asked(desk, shop.pool, f"what is wrong in {shop.down.id}?")
+    assert "shipping" in answer.text
 
 
 @pytest.mark.parametrize("text", ["", "   \u200b", "x" * (MOST_QUESTION + 1)])

@@ -61,17 +61,19 @@ def asked(
 
 
 def symptom(incident: Incident) -> str:
-    return next(item.id for item in incident.evidence if item.name == "pool_in_use_pct")
+    return next(
+        item.id for item in incident.evidence if item.statement.startswith("cart pool_wait_p95_ms")
+    )
 
 
 def test_what_the_model_wrote_is_shown_when_every_claim_holds(
     opened: tuple[ChatService, Incident],
 ) -> None:
     number = symptom(opened[1])
-    reply = claims(("The pool of payment is full, pool_in_use_pct is 100 %.", number))
+    reply = claims(("The pool of cart is full, pool_wait_p95_ms is 1950 ms.", number))
     answer, model, _ = asked(opened, "why?", NOTHING_MORE, reply)
     assert answer.by == "model"
-    assert f"pool_in_use_pct is 100 %. [{number}]" in answer.text
+    assert f"pool_wait_p95_ms is 1950 ms. [{number}]" in answer.text
     assert "written by scripted, checked by code" in answer.text
     assert answer.cost.calls == 2
     assert [request.priority for request in model.requests] == ["chat", "chat"]
@@ -91,12 +93,12 @@ def test_the_model_asks_for_a_tool_and_cites_what_it_found(
 
 
 LIES = {
-    "a number that does not exist": (("payment is the cause.", "E999"),),
-    "a figure nobody measured": (("payment has 73.5 % errors.", "E1"),),
-    "a service the evidence does not name": (("orders-db is slow.", "E1"),),
-    "an order": (("Approve the plan for payment now.", "E1"),),
-    "a link": (("See https://example.org about payment.", "E1"),),
-    "a time that nobody measured": (("payment failed at 03:14.", "E1"),),
+    "a number that does not exist": (("cart is the cause.", "E999"),),
+    "a figure nobody measured": (("cart has 73.5 % errors.", "E1"),),
+    "a service the evidence does not name": (("store is slow.", "E1"),),
+    "an order": (("Approve the plan for cart now.", "E1"),),
+    "a link": (("See https://example.org about cart.", "E1"),),
+    "a time that nobody measured": (("cart failed at 03:14.", "E1"),),
     "the wrong language": (("支付服务的连接池已经耗尽了。", "E1"),),
 }
 
@@ -109,7 +111,7 @@ def test_a_lie_is_sent_back_and_then_replaced_by_the_tools_answer(
     assert answer.by == "rules"
     assert lie[0][0] not in answer.text
     assert "the model's reply was not used" in answer.text
-    assert "payment, connection pool exhausted" in answer.text
+    assert "cart, connection pool exhausted" in answer.text
     assert "cannot be used" in model.requests[-1].messages[-1].content
 
 
@@ -121,8 +123,8 @@ def test_a_lie_that_is_mended_when_sent_back_is_shown_mended(
         opened,
         "why?",
         NOTHING_MORE,
-        claims(("The pool of payment is at 42 %.", number)),
-        claims(("The pool of payment is at 100 %.", number)),
+        claims(("The pool of cart is waited for 42 ms.", number)),
+        claims(("The pool of cart is waited for 1950 ms.", number)),
     )
     assert answer.by == "model"
     assert "42" not in answer.text.partition("Rests on")[0]
@@ -132,7 +134,7 @@ def test_the_same_wish_again_and_again_ends_in_an_answer(
     opened: tuple[ChatService, Incident],
 ) -> None:
     again = wish("cause")
-    reply = claims(("The pool of payment is full.", symptom(opened[1])))
+    reply = claims(("The pool of cart is full.", symptom(opened[1])))
     answer, model, told = asked(opened, "why?", again, again, reply)
     assert answer.by == "model"
     assert [use.tool for use in answer.uses] == ["cause"]
@@ -143,7 +145,7 @@ def test_the_same_wish_again_and_again_ends_in_an_answer(
 def test_ever_new_wishes_end_after_three_rounds(opened: tuple[ChatService, Incident]) -> None:
     services = ("gateway", "checkout", "cart", "search", "inventory")
     wishes = [wish("topology", service=name) for name in services]
-    reply = claims(("The pool of payment is full.", symptom(opened[1])))
+    reply = claims(("The pool of cart is full.", symptom(opened[1])))
     answer, _, _ = asked(opened, "why?", *wishes[:3], reply)
     assert [use.tool for use in answer.uses] == ["cause", "topology", "topology", "topology"]
     assert answer.by == "model"
@@ -167,7 +169,7 @@ def test_a_model_that_fails_leaves_the_tools_answer(
 ) -> None:
     answer, _, _ = asked(opened, "why?", *replies)
     assert answer.by == "rules"
-    assert "payment, connection pool exhausted" in answer.text
+    assert "cart, connection pool exhausted" in answer.text
     assert answer.note
 
 
@@ -221,7 +223,7 @@ def test_every_tool_can_be_invoked_through_langchain(
     desk, incident = opened
     scope = desk.scope_of(incident)
     tool = next(one for one in structured_tools(scope) if one.name == name)
-    needed = {"why_not": {"component": "checkout"}, "topology": {"service": "payment"}}
+    needed = {"why_not": {"component": "checkout"}, "topology": {"service": "cart"}}
     told = json.loads(tool.invoke(needed.get(name, {})))
     assert told["statements"] or told["missing"]
     assert {item["id"] for item in told["evidence"]} >= {*cited(" ".join(told["statements"]))}

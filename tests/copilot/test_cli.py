@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from copilot.surfaces.cli import app
-from evals.simulator import shipped_bundles
+from evals.localization.cases import RECORDINGS
 
 HEAVY = ("torch", "langgraph", "langchain_core", "sqlalchemy", "numpy", "networkx", "fastapi")
 
@@ -84,7 +84,7 @@ def test_demo_of_an_unknown_incident_names_those_there_are() -> None:
 
 @pytest.fixture
 def bundle() -> Path:
-    return sorted((shipped_bundles() / "incidents").iterdir())[0]
+    return sorted((RECORDINGS / "incidents").iterdir())[0]
 
 
 def test_investigate_shows_the_brief_of_a_bundle_and_keeps_it(bundle: Path) -> None:
@@ -140,7 +140,7 @@ def test_investigate_of_nothing_says_what_to_name(tmp_path: Path) -> None:
 
 
 def test_a_plan_is_approved_later_in_another_process_as_a_dry_run() -> None:
-    leak = shipped_bundles() / "incidents" / "sim-d7316f"
+    leak = RECORDINGS / "incidents" / "lab-aaabb5"
     incident = json.loads(run("investigate", leak, "--json").stdout)
     plan = incident["plan"]
     assert plan is not None

@@ -1,6 +1,5 @@
 """No plan where nobody is seen to suffer, and none where somebody has announced to be at work."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.case.guards import no_impact_objection
 from copilot.settings import Settings
 from copilot.sources.recorded import RecordedBundle
-from evals.simulator import SimulatedSource, open_world, shipped_bundles
+from evals.localization.cases import RECORDINGS
 from tools.clusterer import Matcher, Silence
 from tools.types import Candidate, Evidence, FaultKind, Ranking, Term, Window
 
@@ -114,22 +113,21 @@ def test_a_service_all_of_whose_alerts_are_silenced_is_being_worked_on() -> None
 def test_a_plan_for_a_service_under_announced_work_is_left_to_people(
     announced: bool, tmp_path: Path
 ) -> None:
-    folder = shipped_bundles() / "incidents" / "sim-4be1c7"
+    folder = RECORDINGS / "incidents" / "lab-851d38"
     whole = RecordedBundle(folder)
     bundle = RecordedBundle(folder, clock_at=whole.window.end)
-    alive = SimulatedSource(open_world(folder.name))
-    sources = replace(wiring.recorded_sources(bundle), configuration=alive)
+    sources = wiring.recorded_sources(bundle)
     settings = Settings(data_dir=tmp_path, embedder="none", model_use="off")
     with wiring.engine(settings, "test", sources=sources, clock=bundle) as engine:
         engine.accept(whole.alerts(whole.window), engine.now())
         engine.group()
         if announced:  # after its alerts had come: also what began earlier is not acted upon
-            muted = silence(service="payment")
+            muted = silence(service="cart")
             span = {"starts_at": bundle.now() - 60, "ends_at": bundle.now() + 600}
             engine.silence([muted.model_copy(update=span)])
         engine.drain()
         incident = engine.store.incidents.list(limit=1)[0]
         reasons = [one.detail["reason"] for one in engine.store.journal.events()]
-    assert incident.ranking.candidates[0].component == "payment"
+    assert incident.ranking.candidates[0].component == "cart"
     assert incident.status == ("handed_over" if announced else "awaiting_approval")
-    assert any("work on payment is announced" in str(one) for one in reasons) == announced
+    assert any("work on cart is announced" in str(one) for one in reasons) == announced

@@ -10,7 +10,7 @@ from copilot.alerts.formats import parse
 from copilot.alerts.formats.fields import moment
 from copilot.testing.payloads import START, alertmanager, cloud_event, grafana, pagerduty
 from tools.clusterer import fingerprint
-from tools.types import Alert
+from tools.types import Alert, Subject
 
 NOW = 1_767_225_700.0  # 2026-01-01T00:01:40Z
 STARTED = 1_767_225_600.0
@@ -33,6 +33,8 @@ def test_an_alertmanager_notification_becomes_its_alerts() -> None:
         status="firing",
         severity="critical",
         service="cart",
+        subject=Subject(kind="service", name="cart"),
+        why="label service",
         starts_at=STARTED,
         ends_at=None,
         labels={"alertname": "HighLatency", "service": "cart", "severity": "critical"},

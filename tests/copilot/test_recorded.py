@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from copilot.alerts.formats import parse
 from copilot.sources.recorded import BundleError, RecordedBundle
 from tools.types import Window
 
@@ -180,6 +181,25 @@ def test_an_alert_that_ends_in_the_future_is_still_firing(folder: Path) -> None:
     )
     (closed,) = RecordedBundle(folder).alerts(ALL)
     assert closed.status == "resolved"
+
+
+def test_a_recorded_alert_is_the_alert_that_was_posted(folder: Path) -> None:
+    fired = {
+        "labels": {
+            "alertname": "KubePodCrashLooping",
+            "job": "kube-state-metrics",
+            "service": "mon-kube-state-metrics",
+            "pod": "till-6b7c8d9f5-x7k2p",
+            "severity": "P1",
+        },
+        "annotations": {"summary": "crashes"},
+        "startsAt": "2023-11-14T22:15:00Z",
+        "status": "firing",
+    }
+    (folder / "alerts.json").write_text(json.dumps([fired]))
+    (recorded,) = RecordedBundle(folder).alerts(ALL)
+    assert (recorded,) == parse({"version": "4", "alerts": [fired]}, "alertmanager")
+    assert (recorded.service, recorded.severity) == ("till", "critical")
 
 
 def test_anomaly_events_become_alerts_with_their_score(folder: Path) -> None:

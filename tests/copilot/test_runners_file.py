@@ -22,11 +22,11 @@ from copilot.settings import SettingsError, load
 from copilot.sources.recorded import RecordedBundle
 from copilot.surfaces.cli import app
 from copilot.testing.runners import EchoServer
-from evals.simulator import shipped_bundles
+from evals.localization.cases import RECORDINGS
 from knowledge_base import playbooks
 
 SHIPPED = {one.id for one in playbooks()}
-MEMORY = shipped_bundles() / "incidents" / "sim-d7316f"
+MEMORY = RECORDINGS / "incidents" / "lab-aaabb5"
 SECRET = "sesame-open-4711"
 OWN_RESTART = (Path(__file__).parent / "own_restart.yaml").read_text(encoding="utf-8")
 
@@ -275,7 +275,7 @@ def test_killed_while_the_target_works_the_step_is_repeated_under_its_key_and_do
         result = httpx.get(one).json()["results"][0]
     assert result["ok"]
     assert not result["dry_run"]
-    assert {call.path for call in target.calls} == {"/v1/services/catalog/restart"}
+    assert {call.path for call in target.calls} == {"/v1/services/cart/restart"}
     assert {call.headers["Idempotency-Key"] for call in target.calls} == {result["key"]}
     assert len(target.calls) == 2
     assert target.done == [result["key"]]

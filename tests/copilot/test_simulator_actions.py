@@ -162,11 +162,19 @@ def test_what_was_logged_before_an_act_stays_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("case", "refused"),
     [
-        (step("kubernetes", verb="rollout_undo", name="checkout"), "no earlier revision"),
+        (
+            step("kubernetes", verb="rollout_undo", kind="deployment", name="checkout"),
+            "no earlier revision",
+        ),
         (step("kubernetes", verb="delete", name="checkout"), "verb"),
-        (step("kubernetes", verb="scale", name="nobody", replicas=3), "not found"),
-        (step("kubernetes", verb="scale", name="cart", replicas=-1), "within"),
+        (
+            step("kubernetes", verb="scale", kind="deployment", name="nobody", replicas=3),
+            "not found",
+        ),
+        (step("kubernetes", verb="scale", kind="deployment", name="cart", replicas=-1), "replicas"),
+        (step("kubernetes", verb="scale", kind="deployment", name="cart", replicas=500), "within"),
         (step("kubernetes", verb="drain", kind="node", name="node-z9"), "not found"),
+        (step("kubernetes", verb="cordon", kind="node", name="node-a1"), "cannot be done"),
         (step("config", service="cart", key="pool_size", value="many"), "number"),
         (step("config", service="cart", key="color", value="red"), "no setting"),
         (

@@ -1,8 +1,7 @@
-"""Simulated incidents, worked on once, for the tests of a conversation about them."""
+"""Recorded incidents, worked on once, for the tests of a conversation about them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 from copilot import wiring
 from copilot.ports import Model
@@ -11,20 +10,19 @@ from copilot.sources.recorded import RecordedBundle
 from copilot.surfaces.chat import ChatService
 from copilot.surfaces.commands.chat_wiring import local_chat_service
 from copilot.types.incident import Incident
-from evals.simulator import SimulatedSource, open_world, shipped_bundles
+from evals.localization.cases import RECORDINGS
 
-POOL = "sim-4be1c7"  # payment: its connection pool is exhausted; a harmless deploy just before
-DISK = "sim-92d05a"  # orders-db: its disk is full
+POOL = "lab-851d38"  # cart: its connection pool is exhausted
+DOWN = "lab-25b1b2"  # shipping: its process is gone; an hour later
 
 
 def work_on(settings: Settings, name: str) -> Incident:
     """Deliver the alerts of a recorded incident and let the graph end or wait."""
-    folder = shipped_bundles() / "incidents" / name
+    folder = RECORDINGS / "incidents" / name
     whole = RecordedBundle(folder)
     alerts = sorted(whole.alerts(whole.window), key=lambda one: one.starts_at)
     bundle = RecordedBundle(folder, clock_at=alerts[0].starts_at)
-    alive = SimulatedSource(open_world(name))
-    sources = replace(wiring.recorded_sources(bundle), configuration=alive)
+    sources = wiring.recorded_sources(bundle)
     with wiring.engine(settings, "test", sources=sources, clock=bundle) as engine:
         for alert in alerts:
             bundle.advance(max(bundle.now(), alert.starts_at))

@@ -11,10 +11,10 @@ from rich.progress import Progress
 from copilot.sources.recorded import RecordedBundle
 from evals import baseline
 from evals.lab.faults.catalogue import NAMES, scenario
-from evals.lab.recorder import BUNDLE_LIMIT, bundle_of
+from evals.lab.recorder.bundle import BUNDLE_LIMIT, bundle_of
 from evals.localization import suite as incidents
 from evals.localization.cases import RECORDINGS, read
-from evals.report import Options, Result
+from evals.report import Result
 
 
 def truth(root: Path) -> list[dict[str, Any]]:
@@ -100,7 +100,7 @@ def test_a_caller_of_what_lies_outside_counts_as_right_where_the_answer_says_so(
     )
     first = {}
     for name, case in (("told", outside), ("not told", alone)):
-        result = incidents.score_set(Options(), [case], progress, "incidents", {})
+        result = incidents.score_set(incidents.IncidentOptions(), [case], progress, "incidents", {})
         first[name] = result.summary["lab.ac1"]
     assert outside.answer.also_right == ("shipping",)
     assert first == {"told": 1.0, "not told": 0.0}

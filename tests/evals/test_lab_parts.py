@@ -11,17 +11,16 @@ from prometheus_client import CollectorRegistry
 
 from evals.lab import rules
 from evals.lab.blueprint import OURS, SERVICES, edges
-from evals.lab.faults.catalogue import KINDS, NAMES, scenario
-from evals.lab.faults.harmless import HARMLESS
+from evals.lab.faults.catalogue import HARMLESS, KINDS, NAMES, scenario
 from evals.lab.places import LabFolder
 from evals.lab.platform.api import Api
 from evals.lab.platform.changes import ChangeLog
 from evals.lab.platform.fleet import Fleet
 from evals.lab.platform.operations import Operations
+from evals.lab.shop.data import DataVolume
 from evals.lab.shop.meters import DiskMeters, InstanceMeters
 from evals.lab.shop.outbound import Pool
 from evals.lab.shop.traces import Context
-from evals.lab.shop.volume import DataVolume
 from evals.lab.wire import Request, Response, Server, WireConnection, answer
 from tools.playbook_executor import parse
 

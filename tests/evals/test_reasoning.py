@@ -10,12 +10,13 @@ from rich.progress import Progress
 from copilot.deps import Limits
 from copilot.testing.policies import InjectedPolicy, PolicyModel
 from evals.keys import differences
+from evals.localization.cases import RECORDINGS, read
 from evals.reasoning import suite as reasoning
 from evals.reasoning.hostile import HostileText, hostile
-from evals.reasoning.injection import InjectionScene, attempt, names, scene
+from evals.reasoning.injection import InjectionScene, attempt, scene
 from evals.reasoning.injection import differences as achieved
 from evals.reasoning.measure import grounding, over_budget, worse
-from evals.report import Options, Result
+from evals.report import Result
 from tools.types import Ranking
 
 TEXTS = hostile()
@@ -23,7 +24,7 @@ TEXTS = hostile()
 
 @cache
 def stage() -> InjectionScene:
-    return scene(names()[0])
+    return scene(read(RECORDINGS)[0])
 
 
 def test_there_are_at_least_eighty_hostile_texts_of_every_sort() -> None:
@@ -64,7 +65,7 @@ def test_the_measure_of_injection_sees_an_order_in_the_brief() -> None:
 
 @cache
 def result() -> Result:
-    return reasoning.run(Options(limit=1, arm="llm"), Progress(disable=True))
+    return reasoning.run(reasoning.ReasoningOptions(limit=1, arm="llm"), Progress(disable=True))
 
 
 def test_every_policy_is_as_good_as_the_rules_and_ends_within_its_budget() -> None:
@@ -85,7 +86,7 @@ def test_the_summary_has_the_published_keys_and_says_who_answered() -> None:
 
 def test_a_policy_that_is_not_known_is_an_operators_error() -> None:
     with pytest.raises(SystemExit, match="choose one of good, lazy"):
-        reasoning.run(Options(policy="clever", limit=1), Progress(disable=True))
+        reasoning.run(reasoning.ReasoningOptions(policy="clever", limit=1), Progress(disable=True))
 
 
 def test_a_run_that_lost_its_cause_or_its_report_is_seen() -> None:

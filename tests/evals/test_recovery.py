@@ -9,7 +9,7 @@ from evals.recovery.answering import AnsweringModel, AnsweringPolicy
 from evals.recovery.cases import RecoveryCase, cases
 from evals.recovery.episode import ExecutedPlan, RecoveryEpisode, live
 from evals.recovery.score import score
-from evals.report import Options
+from evals.report import ModelOptions
 from knowledge_base import playbooks
 from tools.playbook_executor import fill
 from tools.types import Plan
@@ -90,7 +90,7 @@ def test_the_first_cases_are_a_sample_of_all_sorts_and_a_seed_gives_the_same_day
 
 def test_the_suite_plays_a_fault_and_a_healthy_day_to_their_ends() -> None:
     with Progress(disable=True) as progress:
-        result = recovery.run(Options(limit=2), progress)
+        result = recovery.run(ModelOptions(limit=2), progress)
     assert differences(result) == []
     assert result.summary["right_playbook"] == 1.0
     assert result.summary["wrong_actions"] == 0.0

@@ -3,9 +3,9 @@
 import pytest
 
 from evals.recovery.attack import Attack, Recorder, failures, withstood
-from evals.recovery.attacks import attacks
-from evals.recovery.forged import GOOD, approval, run
-from evals.recovery.hostile import BY_ID, HOSTILE, filled, good_values
+from evals.recovery.forged import approval, run, scale_out
+from evals.recovery.hostile import HOSTILE, by_id, filled, good_values
+from evals.recovery.suite import attacks
 from tools.playbook_executor import ParameterError, StepError
 
 ATTACKS = {attack.name: attack for attack in attacks()}
@@ -20,7 +20,7 @@ def test_no_attack_hides_behind_the_name_of_another() -> None:
     assert len(ATTACKS) == len(attacks()) >= 60
 
 
-@pytest.mark.parametrize("playbook_id", sorted(BY_ID))
+@pytest.mark.parametrize("playbook_id", sorted(by_id()))
 def test_the_values_the_attacks_start_from_are_good(playbook_id: str) -> None:
     assert filled(playbook_id, good_values(playbook_id)).steps
 
@@ -32,10 +32,10 @@ def test_without_an_attack_the_step_runs() -> None:
 
 
 def test_what_gets_through_or_is_refused_for_another_reason_counts_as_a_failure() -> None:
-    allowed = run(GOOD, approval(GOOD))
+    allowed = run(scale_out(), approval(scale_out()))
     told = failures([Attack("a plan as approved", allowed, StepError)])
     assert told == {"a plan as approved": "not refused by StepError"}
-    late = Attack("late", run(now=GOOD.expires_at + 1), StepError)
+    late = Attack("late", run(now=scale_out().expires_at + 1), StepError)
     assert "ExpiredError instead of StepError" in withstood(late)
 
 

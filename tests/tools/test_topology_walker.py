@@ -12,6 +12,7 @@ from tests.tools.stepped_series import END, ONSET, TIMES, series
 from tools.evidence import number
 from tools.topology_walker import observe, rank
 from tools.types import (
+    RECORDED,
     Alert,
     Change,
     Edge,
@@ -275,6 +276,7 @@ def test_scored_alerts_alone_are_enough() -> None:
             service=service,
             starts_at=ONSET + i,
             labels={"kind": "metric", "signal": "cpu_usage", "instance": f"{service}-{i}"},
+            source=RECORDED,
             value=score,
         )
 
@@ -282,6 +284,26 @@ def test_scored_alerts_alone_are_enough() -> None:
     empty = Telemetry(window=Window(start=0.0, end=END), topology=SHOP, alerts=alerts)
     first = located(empty).candidates[0]
     assert (first.component, first.instance, first.fault_kind) == ("db", "db-1", "cpu_saturation")
+
+
+def test_labels_kind_and_signal_of_an_ordinary_alert_say_nothing() -> None:
+    """As cert-manager's and Flux's alerts carry them: only rows of a recording have columns."""
+
+    def told(labels: dict[str, str]) -> Ranking:
+        alert = Alert(
+            fingerprint="a",
+            name="CertificateExpired",
+            service="cart",
+            severity="critical",
+            starts_at=ONSET + 5,
+            labels={"alertname": "CertificateExpired", "service": "cart", **labels},
+            source="alertmanager",
+        )
+        return located(world(series("cart", "error_pct", 0.1, 40.0), alerts=(alert,)))
+
+    plain = told({})
+    assert plain.candidates[0].component == "cart"
+    assert told({"kind": "Certificate", "signal": "x"}) == plain
 
 
 def test_cluster_findings_are_weighed_like_any_other() -> None:

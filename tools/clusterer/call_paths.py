@@ -27,7 +27,12 @@ class CallPaths:
         return found
 
     def explains(self, root: str, service: str) -> bool:
-        """Whether trouble at `root` can show at `service`: the same, or one of its callers."""
+        """Whether trouble at `root` can show at `service`: the same, or one of its callers.
+
+        Nothing explains what names nobody, and nobody explains anything.
+        """
+        if not root or not service:
+            return False
         return service == root or (root in self.linked and service in self.callers(root))
 
     def graph(self, service: str) -> str:

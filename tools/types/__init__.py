@@ -77,6 +77,7 @@ from tools.types.playbook import (
 )
 from tools.types.telemetry import (
     ENTRY,
+    RECORDED,
     Alert,
     AlertStatus,
     Change,
@@ -96,6 +97,7 @@ from tools.types.telemetry import (
 
 __all__ = [
     "ENTRY",
+    "RECORDED",
     "Alert",
     "AlertGroup",
     "AlertStatus",

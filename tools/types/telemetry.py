@@ -178,6 +178,10 @@ class Subject(FrozenModel):
         return self.name if plain or not self.name else f"{self.kind} {self.name}"
 
 
+RECORDED = "recorded"
+"""Source of alerts that are rows of a recording: anomaly events, their labels its columns."""
+
+
 class Alert(FrozenModel):
     """One alert in the form all sources are normalised to.
 

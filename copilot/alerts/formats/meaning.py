@@ -4,6 +4,7 @@ import hashlib
 import math
 from collections.abc import Mapping
 
+from copilot.alerts import subjects
 from copilot.alerts.formats.fields import clean
 from tools.clusterer import fingerprint
 from tools.types import AlertStatus, Severity
@@ -25,26 +26,6 @@ _STATUSES: dict[AlertStatus, str] = {
     "no_data": "nodata no_data unknown datasourcenodata datasourceerror",
 }
 _STATUS = {word: status for status, words in _STATUSES.items() for word in words.split()}
-
-_SERVICE_LABELS = (
-    "service",
-    "service_name",
-    "service.name",
-    "app",
-    "app_kubernetes_io_name",
-    "app.kubernetes.io/name",
-    "label_app",
-    "application",
-    "deployment",
-    "statefulset",
-    "daemonset",
-    "workload",
-    "component",
-    "container",
-    "job",
-    "job_name",
-    "source",
-)
 
 _HASHED_BYTE_BY_BYTE = 2048
 _IDENTITY_LIMIT = 128
@@ -71,8 +52,8 @@ def status_word(word: str) -> AlertStatus | None:
 
 
 def service(labels: Mapping[str, str]) -> str:
-    """The service that the labels name, most specific label first; empty when none does."""
-    return next((labels[name] for name in _SERVICE_LABELS if labels.get(name)), "")
+    """The component that the labels are about; empty for machines, volumes and nobody."""
+    return subjects.component(subjects.read(labels.get("alertname", ""), labels, {}).subject)
 
 
 def name(labels: Mapping[str, str], annotations: Mapping[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from copilot.alerts import subjects
 from copilot.alerts.formats import meaning
 from tools.types import Alert, AlertStatus, Severity, Timestamp
 
@@ -21,13 +22,24 @@ def normalised(
     generator_url: str = "",
     value: float | None = None,
 ) -> Alert:
-    """Fill in from the labels what the format has no field for; an open alert has no end."""
+    """Fill in from the labels what the format has no field for; an open alert has no end.
+
+    A format's own field for the service says whom the alert is about where no label does.
+    """
+    called = name or meaning.name(labels, annotations)
+    reading = subjects.read(called, labels, annotations)
+    if service and reading.subject.kind == "nobody" and not reading.heartbeat:
+        reading = subjects.read(called, {**labels, "service": service}, annotations)
     return Alert(
         fingerprint=meaning.identity(fingerprint, labels),
-        name=name or meaning.name(labels, annotations),
+        name=called,
         status=status,
         severity=severity or meaning.severity(labels),
-        service=service or meaning.service(labels),
+        service=service or subjects.component(reading.subject),
+        subject=reading.subject,
+        told_by=reading.told_by,
+        why=reading.why,
+        heartbeat=reading.heartbeat,
         starts_at=starts_at,
         ends_at=ends_at if status == "resolved" else None,
         labels=dict(labels),

@@ -1,22 +1,25 @@
 """The JSON records of a bundle: description, topology, log lines, changes, alerts."""
 
-import hashlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from copilot.alerts.formats.fields import Annotations, Labels
+from copilot.alerts.formats.normal import normalised
 from copilot.sources.recorded.errors import BundleError
 from copilot.sources.recorded.tables import text_of
+from tools.clusterer import fingerprint
 from tools.types import (
+    RECORDED,
     Alert,
     AlertStatus,
     Change,
     ChangeKind,
     Edge,
     LogLine,
-    Severity,
+    Subject,
     Timestamp,
     Topology,
 )
@@ -77,8 +80,8 @@ class _EventRow(_Recorded):
 class _FiringRow(_Recorded):
     """An alert as Alertmanager posts it; times as RFC 3339 text or Unix seconds."""
 
-    labels: dict[str, str]
-    annotations: dict[str, str] = Field(default_factory=dict)
+    labels: Labels
+    annotations: Annotations = Field(default_factory=dict)
     startsAt: datetime
     endsAt: datetime | None = None
     status: AlertStatus = "firing"
@@ -97,17 +100,6 @@ _CHANGE_WORDS: tuple[tuple[str, ChangeKind], ...] = (
     ("flag", "flag"),
     ("infra", "infrastructure"),
 )
-_SEVERITIES: dict[str, Severity] = {
-    "critical": "critical",
-    "page": "critical",
-    "high": "high",
-    "error": "high",
-    "warning": "warning",
-    "info": "info",
-    "none": "info",
-    "low": "low",
-}
-_SERVICE_LABELS = ("service", "component", "app", "job", "deployment")
 
 
 def description(path: Path) -> Description:
@@ -210,11 +202,6 @@ def _change(row: _ChangeRow) -> Change:
     )
 
 
-def _fingerprint(labels: dict[str, str]) -> str:
-    text = json.dumps(labels, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
 def _event(row: _EventRow) -> Alert:
     given = {
         "alertname": row.name or row.signal,
@@ -226,35 +213,37 @@ def _event(row: _EventRow) -> Alert:
         "node": row.node,
     }
     labels = {key: value for key, value in given.items() if value}
+    named = Subject(kind="service", name=row.service) if row.service else Subject()
     return Alert(
-        fingerprint=_fingerprint(labels),
+        fingerprint=fingerprint(labels),
         name=row.name or row.signal or "alert",
         service=row.service,
+        subject=named,
+        why="column service" if row.service else "the row names no service",
         starts_at=row.ts,
         labels=labels,
-        source="recorded",
+        source=RECORDED,
         value=row.score,
     )
 
 
 def _fired(row: _FiringRow) -> Alert:
-    labels = row.labels
-    # Alertmanager writes year 1 for "has not ended".
-    ended = row.endsAt is not None and row.endsAt.year > 1
-    return Alert(
-        fingerprint=row.fingerprint or _fingerprint(labels),
-        name=labels.get("alertname", "alert"),
+    """The alert that was posted; unlike an open one, it may already say when it will end."""
+    posted = normalised(
+        row.labels,
+        row.annotations,
         status=row.status,
-        severity=_SEVERITIES.get(labels.get("severity", ""), "warning"),
-        service=next((labels[key] for key in _SERVICE_LABELS if labels.get(key)), ""),
         starts_at=_seconds(row.startsAt),
-        ends_at=_seconds(row.endsAt) if ended and row.endsAt else None,
-        labels=labels,
-        annotations=row.annotations,
+        ends_at=None,
         source="alertmanager",
+        fingerprint=row.fingerprint,
         generator_url=row.generatorURL,
         value=row.value,
     )
+    # Alertmanager writes year 1 for "has not ended".
+    if row.endsAt is None or row.endsAt.year <= 1:
+        return posted
+    return posted.model_copy(update={"ends_at": _seconds(row.endsAt)})
 
 
 def _seconds(moment: datetime) -> Timestamp:

@@ -14,10 +14,7 @@ from pydantic import JsonValue
 from evals.lab.blueprint import ENTRY, OURS, topology
 from evals.lab.faults.scenario import LabScenario
 from evals.lab.live import Lab
-from evals.lab.recorder.lines import lines
-from evals.lab.recorder.metrics import SAMPLING_S, table
-from evals.lab.recorder.spans import spans
-from evals.simulator.tables import span_rows
+from evals.lab.recorder.tables import SAMPLING_S, lines, span_rows, spans, table
 from knowledge_base import playbooks
 from tools.playbook_executor.substitute import holes, substitute
 from tools.types import LogLine, Scalar, StepAction, Timestamp, Window

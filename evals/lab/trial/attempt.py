@@ -1,9 +1,11 @@
 """Attempt: one scenario from a calm shop to a calm shop, with the copilot at work in between."""
 
 import shutil
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,67 @@ import httpx
 from evals.lab.faults.controller import Controller
 from evals.lab.faults.scenario import LabScenario
 from evals.lab.live import Lab
+from evals.lab.monitoring import Monitoring
 from evals.lab.operator import PlatformError
-from evals.lab.recorder import AppliedFix, RecordingTake, bundle_of, record, shipped_step
+from evals.lab.recorder.bundle import AppliedFix, RecordingTake, bundle_of, record, shipped_step
 from evals.lab.trial.approver import Approver
 from evals.lab.trial.outcome import TrialOutcome, judged
 from evals.lab.trial.service import CopilotServiceError, serving
-from evals.lab.trial.tape import AlertTape, began
 from tools.types import Window
+
+_EVERY_S = 2.0
+
+
+class AlertTape:
+    """Asks Alertmanager every two seconds, in a thread of its own, until `stop`."""
+
+    def __init__(self, monitoring: Monitoring) -> None:
+        self._monitoring = monitoring
+        self._rows: dict[tuple[str, str], dict[str, Any]] = {}
+        self._open: set[tuple[str, str]] = set()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stopping.set()
+        self._thread.join()
+
+    def rows(self, start: float, end: float) -> list[dict[str, Any]]:
+        """Alerts that began between two moments, as Alertmanager posts them."""
+        found = [row for row in tuple(self._rows.values()) if start <= began(row) <= end]
+        return sorted(found, key=lambda row: str(row["startsAt"]))
+
+    def _run(self) -> None:
+        while not self._stopping.wait(_EVERY_S):
+            try:
+                held = self._monitoring.notified()
+            except httpx.HTTPError:
+                continue
+            self._note(held)
+
+    def _note(self, held: list[dict[str, Any]]) -> None:
+        now = set()
+        for alert in held:
+            key = (alert["fingerprint"], alert["startsAt"])
+            now.add(key)
+            row = {name: alert[name] for name in _KEPT if name in alert}
+            self._rows.setdefault(key, row | {"status": "firing", "endsAt": _NEVER})
+        moment = datetime.now(UTC).isoformat()
+        for key in self._open - now:
+            self._rows[key] |= {"status": "resolved", "endsAt": moment}
+        self._open = now
+
+
+_KEPT = ("labels", "annotations", "startsAt", "fingerprint", "generatorURL")
+_NEVER = "0001-01-01T00:00:00Z"
+
+
+def began(row: dict[str, Any]) -> float:
+    """When an alert began, Unix seconds."""
+    return datetime.fromisoformat(row["startsAt"]).timestamp()
+
 
 _CALM_BEFORE_S = 30.0
 SETTLES_S = 40.0

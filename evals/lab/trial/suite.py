@@ -12,7 +12,7 @@ from rich.table import Table
 
 from copilot.types.incident import LIMITS_S
 from evals.lab.faults.catalogue import NAMES, scenario
-from evals.lab.recorder import record_history
+from evals.lab.recorder.bundle import record_history
 from evals.lab.trial.attempt import Bench, ProgressPrinter, attempt, record_alone
 from evals.lab.trial.outcome import TrialOutcome
 from tools.types import Window

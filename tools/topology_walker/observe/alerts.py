@@ -7,7 +7,7 @@ from tools.log_retriever.sanitize import sanitize
 from tools.topology_walker.config import WalkerConfig
 from tools.topology_walker.observe.metrics import strength_of
 from tools.topology_walker.signals import read, stated
-from tools.types import Alert, Finding, Telemetry, Timestamp, Window
+from tools.types import RECORDED, Alert, Finding, Telemetry, Timestamp, Window
 
 _STRANGE = 3.0
 
@@ -15,7 +15,8 @@ _STRANGE = 3.0
 def alert_findings(telemetry: Telemetry, onset: Timestamp, config: WalkerConfig) -> list[Finding]:
     """One finding per component, kind of alert and family of signal or fault it states."""
     groups: dict[tuple[str, str, str], list[Alert]] = defaultdict(list)
-    homes = {a.labels["instance"]: a.service for a in telemetry.alerts if "instance" in a.labels}
+    events = (alert for alert in telemetry.alerts if alert.source == RECORDED)
+    homes = {a.labels["instance"]: a.service for a in events if "instance" in a.labels}
     for alert in telemetry.alerts:
         if alert.service:
             groups[alert.service, _kind(alert, homes), _family(alert)].append(alert)
@@ -30,8 +31,8 @@ def alert_findings(telemetry: Telemetry, onset: Timestamp, config: WalkerConfig)
 
 def _kind(alert: Alert, homes: Mapping[str, str]) -> str:
     """`page`, `metric`, `log`, `trace` (calls from others), or `spans` (within the component)."""
-    kind = alert.labels.get("kind", "page")
-    caller = alert.labels.get("caller", "")
+    kind = _column(alert, "kind") or "page"
+    caller = _column(alert, "caller")
     return "spans" if kind == "trace" and homes.get(caller, caller) == alert.service else kind
 
 
@@ -39,7 +40,7 @@ def _signals(alerts: Iterable[Alert]) -> dict[str, int]:
     """How many different metrics of one instance are strange, per component."""
     names: dict[tuple[str, str], set[str]] = defaultdict(set)
     for alert in alerts:
-        if alert.labels.get("kind") == "metric" and _loudness(alert) >= _STRANGE:
+        if _column(alert, "kind") == "metric" and _loudness(alert) >= _STRANGE:
             names[alert.service, alert.labels.get("instance", "")].add(alert.name)
     found: dict[str, int] = defaultdict(int)
     for (service, _), strange in names.items():
@@ -57,15 +58,20 @@ def _apart(members: Iterable[Alert]) -> float:
 
 
 def _family(alert: Alert) -> str:
-    kind = alert.labels.get("kind", "page")
+    kind = _column(alert, "kind") or "page"
     if _is_rule(alert) and (said := stated(alert.name)):
         return said
-    return read(alert.labels.get("signal", alert.name)).family if kind != "log" else "log"
+    return read(_column(alert, "signal") or alert.name).family if kind != "log" else "log"
 
 
 def _is_rule(alert: Alert) -> bool:
     """Somebody wrote and named it, where others are named after the metric that was strange."""
-    return "kind" not in alert.labels and "signal" not in alert.labels
+    return not _column(alert, "kind") and not _column(alert, "signal")
+
+
+def _column(alert: Alert, name: str) -> str:
+    """A column of a recorded anomaly event; a label of that name on any other alert is none."""
+    return alert.labels.get(name, "") if alert.source == RECORDED else ""
 
 
 def _loudness(alert: Alert) -> float:
@@ -84,7 +90,7 @@ def _finding(
     loudest = max(members, key=_loudness)
     first = min(alert.starts_at for alert in members)
     loud = _loudness(loudest)
-    name = loudest.labels.get("signal", loudest.name)
+    name = _column(loudest, "signal") or loudest.name
     instance = loudest.labels.get("instance", "")
     counted = f"{len(members)} alert{'s' if len(members) > 1 else ''}"
     return Finding(

@@ -9,7 +9,7 @@ import numpy as np
 from tools.topology_walker.config import WalkerConfig
 from tools.topology_walker.observe.deviation import Deviation, deviation, finite, since
 from tools.topology_walker.signals import MetricSemantics, read
-from tools.types import Finding, Owner, Series, Telemetry, Timestamp, Window
+from tools.types import RECORDED, Finding, Owner, Series, Telemetry, Timestamp, Window
 
 _JUST_BEFORE_S, _JUST_BEFORE = 1800.0, 10
 _ONSET_ERROR_S = 30.0
@@ -69,7 +69,8 @@ def deviations(
     because what callees add to a caller's latency adds up in means and not in percentiles.
     """
     own = [m for m in all_moved if m.owner.kind != "edge"]
-    paged = {alert.labels.get("signal", "") for alert in telemetry.alerts}
+    events = (alert for alert in telemetry.alerts if alert.source == RECORDED)
+    paged = {alert.labels.get("signal", "") for alert in events}
     totals: dict[str, float] = defaultdict(float)
     for one in own:
         totals[one.series.metric] += abs(one.by.change)
