@@ -382,7 +382,9 @@ def engine(
             model=asked,
             memory=Memory(library(settings).documents),
             doubts=RecordingTieBreaker() if asked is not None else None,
-            announced=MaintenanceSchedule(alerting.read(settings.alerting_file)),
+            announced=MaintenanceSchedule(
+                alerting.read(settings.alerting_file), opened.silences.standing(time.now())
+            ),
             language=settings.language,
         )
         yield Engine(

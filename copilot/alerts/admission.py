@@ -5,6 +5,7 @@ transaction with the incident and the run it opens; a process killed in between 
 """
 
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,15 @@ from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.ports import Clock
 from copilot.store import Assignment, DueAlert, Store, StoredAlert
 from copilot.types.incident import OURS, Clocks, Incident, IncidentStatus
-from tools.clusterer import Action, Clusterer, Decision, NoiseModel, TieBreaker, fingerprint
+from tools.clusterer import (
+    Action,
+    Clusterer,
+    Decision,
+    NoiseModel,
+    TieBreaker,
+    fingerprint,
+    matching_labels,
+)
 from tools.types import Alert, AlertStatus, Timestamp, Topology
 
 log = logging.getLogger(__name__)
@@ -73,7 +82,21 @@ class Intake:
         self._noise = _remembered(memory)
         self._listening_since = clock.now()
         self._held: set[str] = set()
+        self._renewed: dict[str, Alert] = {}
+        self._renewing = threading.Lock()
         self._clusterer = self._rebuilt()
+
+    def renew(self, delivered: Sequence[Alert]) -> None:
+        """A repeated source of inhibition inhibits on: repetitions are not decided on again."""
+        rules = self._announced.inhibitions
+        leased = [one for one in delivered if one.lease is not None and one.status != "resolved"]
+        sources = {
+            one.fingerprint: one
+            for one in leased
+            if any(rule.is_source(matching_labels(one)) for rule in rules)
+        }
+        with self._renewing:
+            self._renewed |= sources
 
     def decide(self, limit: int = 1000) -> IntakeResult:
         """Decide on the next undecided alerts; nothing to do is an empty `IntakeResult`."""
@@ -154,6 +177,9 @@ class Intake:
 
     def _record(self, waiting: Sequence[StoredAlert]) -> IntakeResult:
         now = self._clock.now()
+        with self._renewing:
+            renewed, self._renewed = self._renewed, {}
+        self._clusterer.announce([*renewed.values()], now)
         decisions = self._clusterer.update([stored.alert for stored in waiting], now)
         pairs = list(zip(waiting, decisions, strict=True))
         opened = tuple(d.group_id for d in decisions if d.action == "opened")
@@ -289,6 +315,9 @@ class Intake:
             ],
             closed=[incident.id for incident in over],
         )
+        for firing in self._store.firing.all(self._clock.now()):
+            # Also what belongs to no incident inhibits: InfoInhibitor, and what is silenced.
+            clusterer.announce([firing.alert], firing.seen_at)
         return clusterer
 
 

@@ -1,5 +1,8 @@
 """What an operator declares about alerts: one strict TOML file, read at the start.
 
+info_inhibitor = true            # while InfoInhibitor fires, severity=info of its namespace is not
+                                 # told; in force without this line, too (kube-prometheus' rule)
+
 [[maintenance]]                  # kept and listed with the reason; opens no incident
 name = "nightly backup"
 match = [{ label = "service", operator = "=~", value = "store|worker" }]
@@ -11,7 +14,18 @@ comment = "dumps and vacuum"
 [[inhibition]]                   # while a source fires, its targets are listed and not told
 source = [{ label = "alertname", value = "NodeDown" }]
 target = [{ label = "severity", operator = "!=", value = "critical" }]
-equal = ["cluster"]              # labels whose values both must share
+equal = ["cluster"]              # labels whose values both must share; an absent one is empty
+
+# Expressions (`=~`, `!~`) are RE2 and match the whole value. The other inhibitions of
+# kube-prometheus, if your rules keep to them: copy what you want.
+# [[inhibition]]
+# source = [{ label = "severity", value = "critical" }]
+# target = [{ label = "severity", operator = "=~", value = "warning|info" }]
+# equal = ["namespace", "alertname"]
+# [[inhibition]]
+# source = [{ label = "severity", value = "warning" }]
+# target = [{ label = "severity", value = "info" }]
+# equal = ["namespace", "alertname"]
 """
 
 import re
@@ -94,9 +108,22 @@ def _minutes(hours: str) -> int:
     return end - start if end > start else end - start + _DAY_MIN
 
 
+INFO_INHIBITOR = Inhibition(
+    source=(Matcher(label="alertname", value="InfoInhibitor"),),
+    target=(Matcher(label="severity", value="info"),),
+    equal=("namespace",),
+)
+"""What the alert InfoInhibitor of kube-prometheus exists for: info is told beside something worse.
+
+Source: `content/runbooks/general/InfoInhibitor.md` of prometheus-operator/runbooks, and the rules
+in `manifests/alertmanager-secret.yaml` of kube-prometheus.
+"""
+
+
 class AlertingFile(FrozenModel):
     """The file, read."""
 
+    info_inhibitor: bool = True
     maintenance: tuple[Maintenance, ...] = ()
     inhibition: tuple[Inhibition, ...] = ()
 
@@ -125,22 +152,35 @@ def read(path: Path | None) -> AlertingFile:
 
 
 class MaintenanceSchedule:
-    """What the operator's file declares, and the silences of Alertmanager once they are known."""
+    """What the operator's file declares, our own silences, and those of an Alertmanager."""
 
-    def __init__(self, alerting: AlertingFile | None = None) -> None:
+    def __init__(
+        self, alerting: AlertingFile | None = None, silences: Sequence[Silence] = ()
+    ) -> None:
         declared = alerting or AlertingFile()
-        self.inhibitions: tuple[Inhibition, ...] = declared.inhibition
-        self._windows: tuple[MaintenanceWindow, ...] = declared.windows
-        self._silences: tuple[Silence, ...] = ()
+        shipped = (INFO_INHIBITOR,) if declared.info_inhibitor else ()
+        self.inhibitions: tuple[Inhibition, ...] = (*declared.inhibition, *shipped)
+        self.windows: tuple[MaintenanceWindow, ...] = declared.windows
+        self._ours = tuple(silences)
+        self._pulled: tuple[Silence, ...] = ()
 
     def silence(self, silences: Sequence[Silence]) -> None:
-        """What people asked not to be told of, as it stands now."""
-        self._silences = tuple(silences)
+        """What people asked of an Alertmanager that we follow, as it stands now."""
+        self._pulled = tuple(silences)
+
+    def keep(self, silences: Sequence[Silence]) -> None:
+        """What people asked of us, as the store has it now."""
+        self._ours = tuple(silences)
+
+    @property
+    def silences(self) -> tuple[Silence, ...]:
+        """Ours, then those of an Alertmanager; each may be over or to come."""
+        return (*self._ours, *self._pulled)
 
     @property
     def mutes(self) -> tuple[Silence | MaintenanceWindow, ...]:
         """All of it, whether in force or not."""
-        return (*self._windows, *self._silences)
+        return (*self.windows, *self.silences)
 
     def work_on(self, service: str, now: Timestamp) -> str:
         """Why a service is expected to misbehave: all its alerts are muted; empty where not.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from copilot.alerts.admission import Intake
+from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.case.editing import Edit, check_four_eyes, edit
 from copilot.case.graph import IncidentGraph
 from copilot.case.worker import LEASE_S, Worker
@@ -149,6 +150,7 @@ class Engine:
     def accept(self, alerts: Sequence[Alert], now: Timestamp) -> AcceptedAlerts:
         """Write alerts read at `now`; on disk on return. Deciding happens behind the door."""
         accepted = self.store.alerts.accept(alerts, now)
+        self._intake.renew(alerts)
         self.counters.add(
             alerts_accepted=len(accepted.new) + len(accepted.resolved),
             alerts_repeated=accepted.repeated,
@@ -156,10 +158,21 @@ class Engine:
         self._arrived.set()
         return accepted
 
+    @property
+    def announced(self) -> MaintenanceSchedule:
+        """What mutes alerts: windows, inhibitions, silences of ours and of others."""
+        return self.deps.announced
+
     def silence(self, silences: Sequence[Silence]) -> None:
-        """What people asked not to be told of, as it stands now; nothing of it is kept on disk."""
+        """What people asked another Alertmanager; it keeps them, so nothing is on our disk."""
         with self._intake_lock:
             self.deps.announced.silence(silences)
+            self._intake.heed()
+
+    def heed(self) -> None:
+        """Go by the silences of the store from now on."""
+        with self._intake_lock:
+            self.deps.announced.keep(self.store.silences.standing(self.now()))
             self._intake.heed()
 
     def decide(self, approval: Approval) -> ApprovalRequest:

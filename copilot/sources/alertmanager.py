@@ -57,12 +57,6 @@ class _Declared(Payload):
 _Item = TypeVar("_Item")
 _HELD = TypeAdapter(list[_Held])
 _DECLARED = TypeAdapter(list[_Declared])
-_OPERATORS: dict[tuple[bool, bool], Literal["=", "!=", "=~", "!~"]] = {
-    (False, True): "=",
-    (False, False): "!=",
-    (True, True): "=~",
-    (True, False): "!~",
-}
 
 
 class AlertmanagerSource:
@@ -132,17 +126,17 @@ def _alert(held: _Held, now: float) -> Alert:
 def _silence(declared: _Declared) -> Silence | None:
     if declared.starts_at is None or declared.ends_at is None:
         return None
-    said = f"{declared.created_by}: {declared.comment}" if declared.created_by else declared.comment
     try:
         return Silence(
             id=declared.id,
             matchers=tuple(
-                Matcher(label=m.name, operator=_OPERATORS[m.is_regex, m.is_equal], value=m.value)
+                Matcher.flagged(m.name, m.value, regex=m.is_regex, equal=m.is_equal)
                 for m in declared.matchers
             ),
             starts_at=declared.starts_at,
             ends_at=declared.ends_at,
-            comment=said,
+            created_by=declared.created_by,
+            comment=declared.comment,
         )
     except ValidationError:
-        return None  # RE2 knows patterns that Python does not: muting by half would be wrong
+        return None  # what a later version may allow: muting by half would be wrong

@@ -1,4 +1,4 @@
-"""Store: alerts, incidents, runs, approvals, outbox and journal, on disk before they are used.
+"""Store: alerts, silences, incidents, runs, approvals, outbox, journal, on disk before use.
 
 `Store` opens one SQLite or PostgreSQL database; its parts take and return values of `types`. It
 stands on the types only.
@@ -28,11 +28,13 @@ from copilot.store.approvals import (
 from copilot.store.changes import Changes
 from copilot.store.conversations import Conversations, UnknownConversationError
 from copilot.store.database import Database, StoreError
+from copilot.store.firing import FiringAlert, FiringAlerts
 from copilot.store.incidents import Incidents, UnknownIncidentError
 from copilot.store.journal import GENESIS, Journal, JournalCheck
 from copilot.store.locks import Halt, HaltRecord, Locks, StoppedError, TargetBusyError
 from copilot.store.outbox import Outbox, OutboxEntry, Outcomes
 from copilot.store.runs import LeaseLostError, Run, Runs, RunStatus
+from copilot.store.silences import Silences, SilenceState, StoredSilence, UnknownSilenceError
 from copilot.store.tables import SCHEMA_VERSION, journal_head, metadata, schema
 
 __all__ = [
@@ -49,6 +51,8 @@ __all__ = [
     "Changes",
     "Conversations",
     "ApprovalExpiredError",
+    "FiringAlert",
+    "FiringAlerts",
     "DueAlert",
     "Halt",
     "HaltRecord",
@@ -67,14 +71,18 @@ __all__ = [
     "Run",
     "RunStatus",
     "Runs",
+    "SilenceState",
+    "Silences",
     "StoppedError",
     "Store",
     "StoreError",
     "StoredAlert",
+    "StoredSilence",
     "TargetBusyError",
     "UnknownConversationError",
     "UnknownIncidentError",
     "UnknownPlanError",
+    "UnknownSilenceError",
     "WrongDigestError",
 ]
 
@@ -86,6 +94,7 @@ class Store:
         """Name the database, `sqlite:///PATH` or `postgresql://USER@HOST/NAME`; opens nothing."""
         self._database = Database(url)
         self.alerts = Alerts(self._database)
+        self.firing = FiringAlerts(self._database)
         self.alert_leases = AlertLeases(self._database)
         self.incidents = Incidents(self._database)
         self.runs = Runs(self._database)
@@ -96,6 +105,7 @@ class Store:
         self.locks = Locks(self._database)
         self.halt = Halt(self._database)
         self.journal = Journal(self._database)
+        self.silences = Silences(self._database, self.journal)
         self.conversations = Conversations(self._database)
 
     def create(self) -> None:

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
-from sqlalchemy import Connection, Row, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, or_, select, update
 
 from copilot.store.alert_leases import renew
 from copilot.store.database import Database
 from copilot.store.grouped import GroupCommit
 from copilot.store.tables import alerts, incidents
 from copilot.types.incident import CLOSED
-from tools.clusterer import SUPPRESSED, Action, Decision
+from tools.clusterer import DECLARED_RULE, SUPPRESSED, Action, Decision
 from tools.types import Alert, Timestamp
 
 _CHUNK = 500
@@ -88,7 +88,7 @@ class Alerts:
         """Alerts and ends of alerts on which nothing was decided yet, in order of arrival."""
         query = select(alerts).where(alerts.c.action == "").order_by(alerts.c.key).limit(limit)
         with self._database.read() as connection:
-            return tuple(_stored(row) for row in connection.execute(query))
+            return tuple(stored_alert(row) for row in connection.execute(query))
 
     def assign(
         self,
@@ -216,7 +216,7 @@ class Alerts:
             .limit(limit)
         )
         with self._database.read() as connection:
-            return tuple(_stored(row) for row in connection.execute(query))
+            return tuple(stored_alert(row) for row in connection.execute(query))
 
     def _write(
         self,
@@ -259,26 +259,34 @@ def _identity(alert: Alert) -> _Identity:
 
 
 def _reconsider(connection: Connection, repeated: Sequence[_Identity]) -> None:
-    """What was silenced, still fires and is delivered again is decided anew: silences end."""
+    """What was muted, still fires and is delivered again is decided anew: silences end.
+
+    So do the alerts whose declared rule inhibits others.
+    """
     wanted = set(repeated)
     columns = (alerts.c.key, alerts.c.fingerprint, alerts.c.starts_at, alerts.c.status)
     for chunk in _chunks(sorted({fingerprint for fingerprint, _, _ in repeated})):
-        query = select(*columns, alerts.c.action).where(
+        query = select(*columns).where(
             alerts.c.fingerprint.in_(chunk),
-            or_(alerts.c.action == "silenced", alerts.c.status == "resolved"),
+            or_(_muted(), alerts.c.status == "resolved"),
         )
         rows = connection.execute(query).all()
-        over = {(fingerprint, at) for _, fingerprint, at, status, _ in rows if status == "resolved"}
+        over = {(fingerprint, at) for _, fingerprint, at, status in rows if status == "resolved"}
         again = [
             key
-            for key, fingerprint, at, status, action in rows
-            if action == "silenced"
+            for key, fingerprint, at, status in rows
+            if status != "resolved"
             and (fingerprint, at, status) in wanted
             and (fingerprint, at) not in over
         ]
         if again:
             undecided = update(alerts).where(alerts.c.key.in_(again))
             connection.execute(undecided.values(action="", reason=""))
+
+
+def _muted() -> ColumnElement[bool]:
+    declared = alerts.c.reason.startswith(DECLARED_RULE, autoescape=True)
+    return or_(alerts.c.action == "silenced", and_(alerts.c.action == "inhibited", declared))
 
 
 def _dated(connection: Connection, delivered: Sequence[Alert], now: Timestamp) -> list[Alert]:
@@ -334,7 +342,8 @@ def _chunks(items: list[str]) -> Iterator[list[str]]:
         yield chunk
 
 
-def _stored(row: Row[tuple[object, ...]]) -> StoredAlert:
+def stored_alert(row: Row[tuple[object, ...]]) -> StoredAlert:
+    """A row of the table as a value."""
     columns = row._mapping
     return StoredAlert(
         key=columns["key"],

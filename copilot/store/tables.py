@@ -172,6 +172,16 @@ locks = Table(
     Index("locks_holder", "holder"),
 )
 
+silences = Table(
+    "silences",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("ends_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Column("document", Text, nullable=False),
+    Index("silences_end", "ends_at"),
+)
+
 conversations = Table(
     "conversations",
     metadata,

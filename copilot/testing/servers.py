@@ -1,12 +1,14 @@
 """Real monitoring servers on the loopback for a while, where their programs are installed.
 
-Debian's `prometheus` and `prometheus-alertmanager`. Each lives in a folder of its own, listens on a
-free port, and ends with the block that started it.
+Debian's `prometheus` and `prometheus-alertmanager`, and the copilot's own service. Each lives in a
+folder of its own, listens on a free port, and ends with the block that started it.
 """
 
+import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +20,7 @@ import yaml
 PROMETHEUS = shutil.which("prometheus")
 PROMTOOL = shutil.which("promtool")
 ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
+AMTOOL = shutil.which("amtool")
 
 READY_S = 60.0
 
@@ -70,13 +73,14 @@ def prometheus(
 
 
 @contextmanager
-def alertmanager(folder: Path) -> Iterator[str]:
+def alertmanager(folder: Path, extra: Mapping[str, object] | None = None) -> Iterator[str]:
     """An Alertmanager that notifies nobody; yields its address."""
     if ALERTMANAGER is None:
         raise ServerError("prometheus-alertmanager is not installed")
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "alertmanager.yml"
-    config.write_text(yaml.safe_dump({"route": {"receiver": "no"}, "receivers": [{"name": "no"}]}))
+    declared = {"route": {"receiver": "no"}, "receivers": [{"name": "no"}]} | dict(extra or {})
+    config.write_text(yaml.safe_dump(declared))
     port = free_port()
     command = [
         ALERTMANAGER,
@@ -87,6 +91,21 @@ def alertmanager(folder: Path) -> Iterator[str]:
         "--log.level=warn",
     ]
     with _running(command, folder / "alertmanager.log", f"http://127.0.0.1:{port}") as url:
+        yield url
+
+
+@contextmanager
+def copilot(folder: Path, alerting: str = "") -> Iterator[str]:
+    """`copilot serve` over a data folder, without a model; yields its address."""
+    folder.mkdir(parents=True, exist_ok=True)
+    declared = folder / "alerting.toml"
+    declared.write_text(alerting, encoding="utf-8")
+    port = free_port()
+    command = [sys.executable, "-m", "copilot", "--data-dir", str(folder / "data"), "serve"]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    plain = {"COPILOT_MODEL_USE": "off", "COPILOT_EMBEDDER": "none"}
+    env = {**os.environ, **plain, "COPILOT_ALERTING_FILE": str(declared)}
+    with _running(command, folder / "copilot.log", f"http://127.0.0.1:{port}", env) as url:
         yield url
 
 
@@ -122,8 +141,13 @@ def _backfill(folder: Path, data: Path, past: str) -> None:
 
 
 @contextmanager
-def _running(command: Sequence[str], log: Path, url: str) -> Iterator[str]:
-    with log.open("wb") as words, subprocess.Popen(command, stdout=words, stderr=words) as process:
+def _running(
+    command: Sequence[str], log: Path, url: str, env: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    with (
+        log.open("wb") as words,
+        subprocess.Popen(command, stdout=words, stderr=words, env=env) as process,
+    ):
         try:
             _await(process, log, url)
             yield url

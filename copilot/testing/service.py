@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.case.editing import Edit
 from copilot.model import Usage
 from copilot.store import AcceptedAlerts, ApprovalRequest, Store, UnknownPlanError
@@ -23,6 +24,7 @@ class CountedEngine:
     checks: dict[str, str] = field(default_factory=lambda: {"store": "ok", "workers": "ok"})
     broken: Exception | None = None
     silences: tuple[Silence, ...] = ()
+    announced: MaintenanceSchedule = field(default_factory=MaintenanceSchedule)
     alerts_accepted: int = 0
     alerts_repeated: int = 0
     incidents_opened: int = 0
@@ -53,6 +55,10 @@ class CountedEngine:
     def silence(self, silences: Sequence[Silence]) -> None:
         """Keep them to be looked at."""
         self.silences = tuple(silences)
+
+    def heed(self) -> None:
+        """Keep the silences of the store as what is announced."""
+        self.announced.keep(self.store.silences.standing(self.time))
 
     def edit(self, wanted: Edit) -> ApprovalRequest:
         """Refuse: nothing here has a catalogue to fill a plan from."""

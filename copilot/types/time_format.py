@@ -27,6 +27,12 @@ def iso(moment: Timestamp | None) -> str | None:
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
+def iso_millis(moment: Timestamp) -> str:
+    """RFC 3339 with milliseconds, as Alertmanager writes it: `2026-11-22T14:02:10.250Z`."""
+    read = datetime.fromtimestamp(moment, UTC)
+    return read.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def duration(seconds: float) -> str:
     """`45 s`, `3 min 20 s`, `2 h 5 min`."""
     whole = round(abs(seconds))

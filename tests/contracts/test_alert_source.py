@@ -130,7 +130,7 @@ def test_silences_are_told_and_mute_the_same_alerts(alertmanager: AlertmanagerSo
     assert [silence.mutes(one.labels, NOW + 600) for one in found.values()] == [
         one.name == "Down" for one in found.values()
     ]
-    assert silence.comment == "anna: moving the bank"
+    assert (silence.created_by, silence.comment) == ("anna", "moving the bank")
     assert not silence.mutes(found["Down"].labels, NOW + 3601)
 
 

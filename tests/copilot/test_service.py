@@ -64,7 +64,6 @@ def plan(incident_id: str = "I1") -> Plan:
 # --- deliveries --------------------------------------------------------------------------------
 
 DELIVERIES: dict[str, tuple[str, str, Any]] = {
-    "prometheus": ("POST", "/api/v2/alerts", [{"labels": {"alertname": "A"}}]),
     "alertmanager": ("POST", "/webhooks/alertmanager", alertmanager()),
     "grafana": ("POST", "/webhooks/grafana", grafana()),
     "grafana by PUT": ("PUT", "/webhooks/grafana", grafana()),
@@ -300,6 +299,7 @@ def test_the_schema_names_every_route(client: TestClient) -> None:
     paths = json.loads(client.get("/openapi.json").text)["paths"]
     assert {
         "/api/v2/alerts",
+        "/api/v2/silence/{silence_id}",
         "/webhooks/grafana",
         "/incidents/{incident_id}/events",
         "/incidents/{incident_id}/approval",

@@ -259,6 +259,7 @@ json_values = st.recursive(
 )
 PATHS = [
     "/api/v2/alerts",
+    "/api/v2/silences",
     "/webhooks/alertmanager",
     "/webhooks/grafana",
     "/webhooks/pagerduty",
@@ -266,6 +267,13 @@ PATHS = [
     "/webhooks/generic",
     "/incidents/I1/approval",
 ]
+
+
+def reason(refused: Any) -> str:
+    """Alertmanager's API says it plainly or as a message, every other path as a detail."""
+    if isinstance(refused, str):
+        return refused
+    return str(refused.get("detail") or refused["message"])
 
 
 @settings(
@@ -276,8 +284,8 @@ def test_any_json_gets_an_answer_that_is_not_ours_to_blame(
     client: TestClient, document: Any, path: str
 ) -> None:
     answer = client.post(path, content=json.dumps(document).encode(), headers=JSON)
-    assert answer.status_code in (202, 400, 404, 409, 413, 422)
-    assert answer.status_code == 202 or answer.json()["detail"]
+    assert answer.status_code in (200, 202, 400, 404, 409, 413, 422)
+    assert answer.status_code in (200, 202) or reason(answer.json())
 
 
 @settings(
@@ -293,4 +301,4 @@ def test_any_bytes_get_an_answer_that_is_not_ours_to_blame(
 ) -> None:
     headers = {**JSON, **({"content-encoding": encoding} if encoding else {})}
     answer = client.post(path, content=body, headers=headers)
-    assert answer.status_code in (202, 400, 404, 409, 415, 422)
+    assert answer.status_code in (200, 202, 400, 404, 409, 415, 422)

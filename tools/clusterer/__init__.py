@@ -2,13 +2,16 @@
 
 from tools.clusterer.cluster import Clusterer
 from tools.clusterer.config import ClustererConfig
-from tools.clusterer.decision import SUPPRESSED, Action, Decision
+from tools.clusterer.decision import DECLARED_RULE, SUPPRESSED, Action, Decision
 from tools.clusterer.fingerprint import fingerprint
-from tools.clusterer.mute import Inhibition, MaintenanceWindow, Matcher, Silence
+from tools.clusterer.inhibition import InhibitionSource, Inhibitor
+from tools.clusterer.matcher import Matcher, expression_fault
+from tools.clusterer.mute import Inhibition, MaintenanceWindow, Silence, matching_labels
 from tools.clusterer.noise import NoiseModel
 from tools.clusterer.tie_break import PairDecision, TieBreaker, UncertainPair
 
 __all__ = [
+    "DECLARED_RULE",
     "SUPPRESSED",
     "Action",
     "Clusterer",
@@ -16,11 +19,15 @@ __all__ = [
     "Decision",
     "UncertainPair",
     "Inhibition",
+    "InhibitionSource",
+    "Inhibitor",
     "MaintenanceWindow",
     "Matcher",
     "NoiseModel",
     "TieBreaker",
     "Silence",
     "PairDecision",
+    "expression_fault",
     "fingerprint",
+    "matching_labels",
 ]

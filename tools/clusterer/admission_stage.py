@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from tools.clusterer.config import SECONDS_PER_DAY, ClustererConfig
-from tools.clusterer.decision import Decision
+from tools.clusterer.decision import DECLARED_RULE, Decision
 from tools.clusterer.group import Group, GroupScope, Member
 from tools.clusterer.group_store import GroupStore
 from tools.clusterer.grouping import BurstGrouper
@@ -16,7 +16,7 @@ from tools.types import Alert, Timestamp
 
 
 class AdmissionStage:
-    """Decides first, in the order of Alertmanager: silence, repetition, inhibition; then noise."""
+    """Decides first: silence and inhibition as Alertmanager does, then repetition, then noise."""
 
     def __init__(
         self,
@@ -53,10 +53,20 @@ class AdmissionStage:
         return (
             (self._silenced(alert, now) if self._silences else None)
             or self._unaddressed(alert)
-            or self._again(alert, now)
             or self._inhibited(alert, now)
+            or self._again(alert, now)
             or self._chronic(alert, now)
         )
+
+    def announce(self, alerts: Sequence[Alert], now: Timestamp) -> None:
+        """Let what fires at the end of a batch inhibit before any of it is decided.
+
+        Who sends a target before its source, or both at once in any order, means the same.
+        """
+        last = {alert.fingerprint: alert for alert in alerts}
+        for alert in last.values():
+            if alert.status != "resolved":
+                self._inhibitor.fire(alert, self._until(alert, now))
 
     def _until(self, alert: Alert, at: Timestamp) -> Timestamp:
         """When a firing counts as ended if nobody repeats or resolves it."""
@@ -204,7 +214,7 @@ class AdmissionStage:
         track = self.tracks.get(source.fingerprint)
         group = track.group if track is not None else None
         where = group.id if group is not None and not group.closed else ""
-        reason = f"a declared rule inhibits it while {source.said} fires"
+        reason = f"{DECLARED_RULE} inhibits it while {source.said} fires"
         return Decision(alert.fingerprint, "inhibited", where, reason)
 
     def _chronic(self, alert: Alert, now: Timestamp) -> Decision | None:

@@ -36,8 +36,8 @@ class Burst:
 class Clusterer:
     """Groups a stream of alerts into incidents; deterministic given its inputs.
 
-    Every alert passes, in this order: silences and windows, its own past (the same firing again,
-    a flapping alert), declared inhibition, chronic noise, then a place by call path and time (see
+    Every alert passes, in this order: silences and windows, declared inhibition, its own past (the
+    same firing again, a flapping alert), chronic noise, then a place by call path and time (see
     `BurstGrouper`), and last the question whether its group is told (see `NoiseFilter`). A group
     that is held as noise keeps its id and its alerts: it is told, with the decision `opened`, by
     the first alert that makes it strange enough. The learned state (`noise`) may be handed from one
@@ -97,6 +97,7 @@ class Clusterer:
         for group in self._shelf.idle(now, self._config.related_gap, self._config.firing_for):
             self._end(group, now)
         self._door.expire(now)
+        self.announce(alerts, now)
         decided: dict[int, Decision] = {}
         burst = Burst()
         for index, alert in enumerate(alerts):
@@ -113,6 +114,10 @@ class Clusterer:
         decisions = [decided[index] for index in range(len(alerts))]
         self._list_suppressed(decisions)
         return decisions
+
+    def announce(self, alerts: Sequence[Alert], now: Timestamp) -> None:
+        """Alerts that fire, whatever became of them, inhibit by the declared rules."""
+        self._door.announce(alerts, now)
 
     def corrections(self) -> list[Decision]:
         """Alerts moved to another group since the last call, as decisions on their new place.

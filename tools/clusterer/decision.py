@@ -20,6 +20,9 @@ SUPPRESSED: frozenset[Action] = frozenset(
 )
 """Actions that do not open or enlarge an incident on a person's screen; all can be listed."""
 
+DECLARED_RULE = "a declared rule"
+"""How the reason begins where a rule of the operator inhibits, and no cause found by us."""
+
 
 class Decision(NamedTuple):
     """What became of one alert, and why.

@@ -1,60 +1,25 @@
 """What people declare: silences, maintenance windows and inhibition rules."""
 
-import re
 from datetime import datetime, time, timedelta
-from functools import cached_property
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, model_validator
 
+from tools.clusterer.matcher import Matcher, all_match
 from tools.types import Alert, FrozenModel, Timestamp
 
-Operator = Literal["=", "!=", "=~", "!~"]
-_LONGEST = 4096
-
-
-class Matcher(FrozenModel):
-    """One condition on a label, in Alertmanager's four operators; a missing label is empty.
-
-    >>> Matcher(label="service", operator="=~", value="cart|checkout").matches({"service": "cart"})
-    True
-    """
-
-    label: str
-    operator: Operator = "="
-    value: str
-
-    @model_validator(mode="after")
-    def _compiles(self) -> Self:
-        if self.operator in ("=~", "!~"):
-            try:
-                re.compile(self.value)
-            except re.error as problem:
-                raise ValueError(
-                    f"matcher on {self.label!r}: {self.value!r} is not a regular expression "
-                    f"({problem}); correct the pattern"
-                ) from problem
-        return self
-
-    @cached_property
-    def _pattern(self) -> re.Pattern[str]:
-        return re.compile(self.value)
-
-    def matches(self, labels: dict[str, str]) -> bool:
-        """Whether the label set satisfies the condition (regular expressions match in full)."""
-        found = labels.get(self.label, "")
-        if self.operator == "=":
-            return found == self.value
-        if self.operator == "!=":
-            return found != self.value
-        # Label values are untrusted: a pattern of an operator must not meet a megabyte.
-        hit = self._pattern.fullmatch(found[:_LONGEST]) is not None
-        return hit if self.operator == "=~" else not hit
+PROMETHEUS = "alertmanager"
+"""`Alert.source` of what Prometheus and Alertmanager send: there an absent label is empty."""
 
 
 def matching_labels(alert: Alert) -> dict[str, str]:
-    """The labels matchers see: the alert's own, with name, service and severity always there."""
+    """The labels matchers see: the alert's own, with the service it was found to be about.
+
+    Senders without Prometheus's labels name an alert and its severity elsewhere; these are added.
+    """
+    if alert.source == PROMETHEUS:
+        return {"service": alert.service, **alert.labels} if alert.service else alert.labels
     return {
         "alertname": alert.name,
         "service": alert.service,
@@ -64,22 +29,36 @@ def matching_labels(alert: Alert) -> dict[str, str]:
 
 
 class Silence(FrozenModel):
-    """Matching alerts are kept but not told between `starts_at` and `ends_at`."""
+    """Matching alerts are kept but not told between `starts_at` and `ends_at`.
+
+    Refused as Alertmanager refuses it: without a matcher that an alert without labels fails (it
+    would mute everything), and with an end before its start.
+    """
 
     id: str
     matchers: tuple[Matcher, ...] = Field(min_length=1)
     starts_at: Timestamp
     ends_at: Timestamp
+    created_by: str = ""
     comment: str = ""
+
+    @model_validator(mode="after")
+    def _can_be_meant(self) -> Self:
+        if all(matcher.holds_without for matcher in self.matchers):
+            raise ValueError("at least one matcher must not match the empty string")
+        if self.ends_at < self.starts_at:
+            raise ValueError("end time must not be before start time")
+        return self
 
     def mutes(self, labels: dict[str, str], now: Timestamp) -> bool:
         """Whether the silence is in force at `now` and every matcher agrees."""
-        return self.starts_at <= now < self.ends_at and _all_match(self.matchers, labels)
+        return self.starts_at <= now < self.ends_at and all_match(self.matchers, labels)
 
     @property
     def reason(self) -> str:
         """Why an alert it mutes is not told."""
-        return f"silence {self.id} is in force" + (f": {self.comment}" if self.comment else "")
+        said = (f"silence {self.id} is in force", self.created_by, self.comment)
+        return ": ".join(part for part in said if part)
 
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -116,7 +95,7 @@ class MaintenanceWindow(FrozenModel):
 
     def mutes(self, labels: dict[str, str], now: Timestamp) -> bool:
         """Whether the window is open at `now` and every matcher agrees."""
-        return self.is_open(now) and _all_match(self.matchers, labels)
+        return self.is_open(now) and all_match(self.matchers, labels)
 
     def is_open(self, now: Timestamp) -> bool:
         """Whether `now` lies in an occurrence that began within the last `minutes`."""
@@ -142,8 +121,9 @@ class MaintenanceWindow(FrozenModel):
 class Inhibition(FrozenModel):
     """While an alert matching `source` fires, one matching `target` is not told.
 
-    Both must have equal values of every label in `equal`; an alert that matches both sides does
-    not inhibit itself, as in Alertmanager.
+    Both must have equal values of every label in `equal`, an absent label being empty. No alert
+    inhibits itself, and two that match both sides do not inhibit each other (`inhibit/inhibit.go`
+    of prometheus/alertmanager).
     """
 
     source: tuple[Matcher, ...] = Field(min_length=1)
@@ -152,16 +132,12 @@ class Inhibition(FrozenModel):
 
     def is_source(self, labels: dict[str, str]) -> bool:
         """Whether the label set can inhibit others."""
-        return _all_match(self.source, labels)
+        return all_match(self.source, labels)
 
     def is_target(self, labels: dict[str, str]) -> bool:
         """Whether the label set can be inhibited."""
-        return _all_match(self.target, labels)
+        return all_match(self.target, labels)
 
     def key(self, labels: dict[str, str]) -> tuple[str, ...]:
         """The values both sides must share."""
         return tuple(labels.get(name, "") for name in self.equal)
-
-
-def _all_match(matchers: tuple[Matcher, ...], labels: dict[str, str]) -> bool:
-    return all(matcher.matches(labels) for matcher in matchers)

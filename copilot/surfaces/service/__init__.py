@@ -8,6 +8,8 @@ from typing import cast
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from pydantic import JsonValue
+from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -24,6 +26,14 @@ from copilot.store import (
     UnknownIncidentError,
 )
 from copilot.surfaces.chat import ChatService, QuestionError
+from copilot.surfaces.service.alertmanager.errors import (
+    ApiRefusalError,
+    api_refusal,
+    not_routed,
+    speaks_alertmanager,
+    wrapped,
+)
+from copilot.surfaces.service.alertmanager.routes import alertmanager
 from copilot.surfaces.service.chat import chat
 from copilot.surfaces.service.deliveries import deliveries
 from copilot.surfaces.service.events import events
@@ -56,7 +66,7 @@ def create_app(
 ) -> FastAPI:
     """The app over an engine that somebody else starts and stops; it holds no state of its own.
 
-    With an API key set, every request but `/healthz` and `/readyz` has to carry it; without one,
+    With an API key set, every request but those of probes has to carry it; without one,
     only this machine is answered. With `received`, exporters may post telemetry to it; with
     `desk`, people may ask. Pages of `origins` may do so from a browser. `mappings` read alerts of
     senders that have no format of their own; `subscriptions` answers topics that want to send.
@@ -66,6 +76,7 @@ def create_app(
         title="Incident copilot", version=copilot.__version__, docs_url=None, redoc_url=None
     )
     meters = Meters(engine, received)
+    app.include_router(alertmanager(engine, settings))
     app.include_router(deliveries(engine, settings, mappings, subscriptions))
     app.include_router(changes(engine))
     if received is not None:
@@ -112,18 +123,27 @@ def refusals(app: FastAPI) -> None:
         app.add_exception_handler(error, _plain(status))
     app.add_exception_handler(StoreError, _unavailable)
     app.add_exception_handler(RequestValidationError, _parameter)
+    app.add_exception_handler(ApiRefusalError, api_refusal)
+    app.add_exception_handler(HTTPException, not_routed)
 
 
 def _plain(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
-    async def answer(_request: Request, error: Exception) -> Response:
-        return JSONResponse({"detail": str(error)}, status)
+    async def answer(request: Request, error: Exception) -> Response:
+        return JSONResponse(_said(request, status, str(error)), status)
 
     return answer
 
 
-async def _unavailable(_request: Request, error: Exception) -> Response:
+def _said(request: Request, status: int, detail: str) -> dict[str, JsonValue]:
+    """The sentence in the shape of the API that was asked."""
+    if speaks_alertmanager(request.url.path):
+        return wrapped(status, detail)
+    return {"detail": detail}
+
+
+async def _unavailable(request: Request, error: Exception) -> Response:
     """Nothing was accepted: whoever sent it keeps it and sends it again."""
-    return JSONResponse({"detail": str(error)}, 503, headers={"retry-after": "2"})
+    return JSONResponse(_said(request, 503, str(error)), 503, headers={"retry-after": "2"})
 
 
 async def _parameter(_request: Request, error: Exception) -> Response:

@@ -34,7 +34,7 @@ def deliveries(
     mappings: MappingsFile,
     desk: SubscriptionDesk,
 ) -> APIRouter:
-    """The Alertmanager API that Prometheus posts to, and one webhook per sender and mapping."""
+    """One webhook per sender and mapping; what Prometheus posts to is in `alertmanager`."""
     router = APIRouter(tags=["alerts"])
 
     def add(path: str, kind: PayloadKind, method: str = "POST") -> None:
@@ -55,7 +55,6 @@ def deliveries(
             name=f"deliver {kind}",
         )
 
-    add("/api/v2/alerts", _API)
     for kind in KINDS:
         if kind != _API:
             add(f"/webhooks/{kind}", kind)

@@ -10,14 +10,16 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from ipaddress import ip_address
 
+from pydantic import JsonValue
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from copilot.surfaces.service.alertmanager.errors import speaks_alertmanager, wrapped
 from copilot.surfaces.service.openai.shapes import openai_error, speaks_openai
 from copilot.surfaces.service.ports import ServiceSettings
 
-OPEN = frozenset({"/healthz", "/readyz"})
+OPEN = frozenset({"/healthz", "/readyz", "/-/healthy", "/-/ready"})
 """Paths a probe may ask without the key; they tell nothing of incidents."""
 
 OTLP = frozenset({"/v1/traces", "/v1/logs", "/v1/metrics"})
@@ -48,8 +50,12 @@ class RequestRefusedError(Exception):
 
     def response(self, path: str) -> JSONResponse:
         """In the words of the API that was asked."""
-        said = openai_error(self.status, self.detail) if speaks_openai(path) else None
-        return JSONResponse(said or {"detail": self.detail}, self.status, headers=self.headers)
+        said: dict[str, JsonValue] = {"detail": self.detail}
+        if speaks_openai(path):
+            said = openai_error(self.status, self.detail)
+        elif speaks_alertmanager(path):
+            said = wrapped(self.status, self.detail)
+        return JSONResponse(said, self.status, headers=self.headers)
 
 
 class Gate:

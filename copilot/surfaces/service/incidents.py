@@ -29,6 +29,7 @@ from tools.types import (
     Plan,
     Ranking,
     StepResult,
+    Subject,
     Timestamp,
     VerificationOutcome,
 )
@@ -64,6 +65,11 @@ class AlertView(FrozenModel):
     status: str
     severity: str
     service: str
+    subject: Subject
+    told_by: str
+    why: str
+    heartbeat: bool
+    lease: str | None
     starts_at: str | None
     ends_at: str | None
     accepted_at: str | None
@@ -158,10 +164,12 @@ def clock_views(read: Clocks) -> dict[str, ClockView]:
 
 def alert_view(stored: StoredAlert) -> AlertView:
     """A stored alert with the decision on it."""
-    fields = stored.alert.model_dump(exclude={"starts_at", "ends_at", "value"})
+    fields = stored.alert.model_dump(exclude={"subject", "starts_at", "ends_at", "lease", "value"})
     return AlertView(
         **fields,
         key=stored.key,
+        subject=stored.alert.subject,
+        lease=iso(stored.alert.lease),
         starts_at=iso(stored.alert.starts_at),
         ends_at=iso(stored.alert.ends_at),
         accepted_at=iso(stored.accepted_at),

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
+from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.case.editing import Edit
 from copilot.model import Usage
 from copilot.store import AcceptedAlerts, ApprovalRequest, Store
@@ -56,8 +57,17 @@ class ServiceEngine(Protocol):
         """Write the alerts; they are on disk on return. `now` is the time they were read with."""
         ...
 
+    @property
+    def announced(self) -> MaintenanceSchedule:
+        """What mutes alerts: windows, inhibitions, silences of ours and of others."""
+        ...
+
     def silence(self, silences: Sequence[Silence]) -> None:
-        """What people asked not to be told of, as it stands now."""
+        """What people asked another Alertmanager not to be told of, as it stands now."""
+        ...
+
+    def heed(self) -> None:
+        """Go by the silences of the store from now on."""
         ...
 
     def decide(self, approval: Approval) -> ApprovalRequest:
