@@ -399,5 +399,6 @@ def engine(
             watch=_watch(deps.sources, settings),
             memory=None if origin else home / "noise.json",
             judge=deps.doubts,
+            resolve_timeouts=settings.resolve_timeouts,
             origin=origin,
         )

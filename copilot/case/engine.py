@@ -7,12 +7,12 @@ claims what it had accepted, and repeats at most the node it was in.
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from copilot.alerts.admission import Intake
+from copilot.alerts.admission import Intake, leased
 from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.case.editing import Edit, check_four_eyes, edit
 from copilot.case.graph import IncidentGraph
@@ -82,6 +82,7 @@ class Engine:
         watch: Watch | None = None,
         memory: Path | None = None,
         judge: TieBreaker | None = None,
+        resolve_timeouts: Mapping[str, float] | None = None,
         origin: str = "",
     ) -> None:
         self.deps = deps
@@ -92,6 +93,7 @@ class Engine:
         self._refresh_s = refresh_s
         self._worker = Worker(deps, graph, wall, owner)
         self._watch = watch
+        self._resolve_timeouts = resolve_timeouts or {}
         self._blind = ""
         self._intake = Intake(
             deps.store,
@@ -149,7 +151,7 @@ class Engine:
 
     def accept(self, alerts: Sequence[Alert], now: Timestamp) -> AcceptedAlerts:
         """Write alerts read at `now`; on disk on return. Deciding happens behind the door."""
-        accepted = self.store.alerts.accept(alerts, now)
+        accepted = self.store.alerts.accept(leased(alerts, self._resolve_timeouts, now), now)
         self._intake.renew(alerts)
         self.counters.add(
             alerts_accepted=len(accepted.new) + len(accepted.resolved),

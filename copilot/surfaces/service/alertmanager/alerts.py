@@ -58,7 +58,7 @@ class AlertStanding(NamedTuple):
         alert = self.firing.alert
         return (
             alert.labels
-            if "alertname" in alert.labels or alert.source == "alertmanager"
+            if "alertname" in alert.labels or alert.source in ("alertmanager", "prometheus")
             else ({"alertname": alert.name, **alert.labels})
         )
 
