@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from copilot.alerts import subjects
 from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.ports import Clock
 from copilot.store import Assignment, DueAlert, Store, StoredAlert
@@ -141,6 +142,18 @@ class Intake:
         except OSError as problem:
             # It can be learned again; alerts must be decided on and runs handed back all the same.
             log.warning("what was learned of noise is not kept: %s", problem)
+
+    def recognised(self, alerts: Sequence[Alert]) -> Sequence[Alert]:
+        """Give an alert its component where the service graph has its subject, such as a host."""
+        known = frozenset(self._topology.nodes) | {
+            name for edge in self._topology.edges for name in (edge.caller, edge.callee)
+        }
+        return [
+            alert
+            if alert.service or not (service := subjects.component(alert.subject, known))
+            else alert.model_copy(update={"service": service})
+            for alert in alerts
+        ]
 
     def heed(self) -> None:
         """Go by what is announced now."""

@@ -151,7 +151,8 @@ class Engine:
 
     def accept(self, alerts: Sequence[Alert], now: Timestamp) -> AcceptedAlerts:
         """Write alerts read at `now`; on disk on return. Deciding happens behind the door."""
-        accepted = self.store.alerts.accept(leased(alerts, self._resolve_timeouts, now), now)
+        read = leased(self._intake.recognised(alerts), self._resolve_timeouts, now)
+        accepted = self.store.alerts.accept(read, now)
         self._intake.renew(alerts)
         self.counters.add(
             alerts_accepted=len(accepted.new) + len(accepted.resolved),
