@@ -313,7 +313,7 @@ def model_checks(settings: Settings) -> Sequence[Check]:
     """What there is to say of the language model and its servers."""
     if settings.model_use == "off":
         return [Check("model", "missing", "switched off by COPILOT_MODEL_USE")]
-    from copilot.model.ollama.examine import examined  # noqa: PLC0415 - its client is slow
+    from copilot.model.ollama.connect import examined  # noqa: PLC0415 - its client is slow
 
     return list(examined(settings))
 

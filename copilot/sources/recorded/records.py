@@ -8,8 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 
 from copilot.alerts.formats.fields import Annotations, Labels
 from copilot.alerts.formats.normal import normalised
-from copilot.sources.recorded.errors import BundleError
-from copilot.sources.recorded.tables import text_of
+from copilot.sources.recorded.tables import BundleError, text_of
 from tools.clusterer import fingerprint
 from tools.types import (
     RECORDED,
