@@ -100,7 +100,8 @@ SUITES: Mapping[str, Suite[Any]] = {
         Options,
         "the copilot's own watch: how soon it raises an alarm, and how often for nothing",
         _TWO,
-        _bundles_or_shipped,
+        # What ships ends a minute after its fault: too soon to say when the watch would see it.
+        _bundles,
     ),
     "metrics": Suite(
         metrics.run, Options, "single series, by NAB's score", _TWO, _whole_with("metrics/nab")

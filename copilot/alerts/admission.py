@@ -34,6 +34,9 @@ GRACE_S = 300.0
 """Leases that ran out while nobody listened last so long after a start: senders repeat within it
 (`resolve_timeout` of Alertmanager's default configuration)."""
 
+ORIGIN_LABEL = "copilot_origin"
+"""Names the file or recording that alerts were read from; live ones do not carry it."""
+
 MISSED = "HeartbeatMissed"
 """Our own alert on a heartbeat that stopped: its sender, or the way from it, is broken."""
 
@@ -335,7 +338,8 @@ class Intake:
         )
         for firing in self._store.firing.all(self._clock.now()):
             # Also what belongs to no incident inhibits: InfoInhibitor, and what is silenced.
-            clusterer.announce([firing.alert], firing.seen_at)
+            if firing.alert.labels.get(ORIGIN_LABEL, "") == self._origin:
+                clusterer.announce([firing.alert], firing.seen_at)
         return clusterer
 
 
