@@ -239,12 +239,14 @@ class Intake:
                 now,
             )
             moved = self._store.alerts.move(self._clusterer.corrections(), now)
-            self._join_merged(now)
-            for incident_id in dict.fromkeys((*opened, *reopened, *grown, *moved)):
-                if incident_id in known:
+            merged = self._join_merged(now)
+            touched = dict.fromkeys((*opened, *reopened, *grown, *moved, *merged.values()))
+            for incident_id in touched:
+                if incident_id in known and incident_id not in merged:
                     self._grow(incident_id)
             for incident_id in opened:
-                self._store.runs.accept(incident_id, now)
+                if incident_id not in merged:
+                    self._store.runs.accept(incident_id, now)
         ended = {d.group_id for d in decisions if d.action == "resolved" and d.group_id}
         return IntakeResult(
             decided=len(pairs), opened=opened, grown=grown, ended=self._end(sorted(ended), now)
@@ -283,9 +285,10 @@ class Intake:
         if decision.action == "reopened":
             self._store.runs.accept(incident.id, now)
 
-    def _join_merged(self, now: Timestamp) -> None:
-        """Close the incidents whose alerts an alert showed to be of another one."""
-        for old, home in self._clusterer.merged().items():
+    def _join_merged(self, now: Timestamp) -> dict[str, str]:
+        """Close the incidents whose alerts an alert showed to be of another one; old to new."""
+        merged = self._clusterer.merged()
+        for old, home in merged.items():
             incident = self._store.incidents.get(old)
             if incident is None or self._store.incidents.get(home) is None:
                 continue
@@ -294,6 +297,7 @@ class Intake:
             self._store.approvals.supersede(old, now)
             reason = f"merged into {home}: its alerts are of one incident"
             self._store.journal.append(old, "merged", "copilot", {"reason": reason}, now)
+        return merged
 
     def _grow(self, incident_id: str) -> None:
         """Bring the incident up to its group: alerts held before it was told belong to it, too."""

@@ -296,3 +296,17 @@ def test_a_host_that_the_call_graph_knows_is_the_component_it_is_about(tmp_path:
     )
     unknown = known.model_copy(update={"subject": Subject(kind="host", name="db-7")})
     assert [one.service for one in desk.intake.recognised([known, unknown])] == ["payment", ""]
+
+
+def test_an_incident_of_many_alerts_that_goes_into_another_stops_no_intake(tmp_path: Path) -> None:
+    def at(name: str, service: str, node: str, second: float) -> Alert:
+        return posted(name, service, second).model_copy(update={"labels": {"node": node}})
+
+    desk = Desk(tmp_path)
+    desk.post(0, at("Down", "job", "n2", 0), at("Slow", "job", "n2", 0))
+    desk.post(1, at("Down", "api", "n1", 1))
+    assert len(desk.filed()) == 2
+    desk.post(2, at("Full", "api", "n2", 2))
+    assert desk.store.alerts.unassigned() == ()
+    ((_, members),) = desk.filed().items()
+    assert members == ["Down api", "Down job", "Full api", "Slow job"]
