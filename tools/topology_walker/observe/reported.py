@@ -1,13 +1,27 @@
-"""What the alerts themselves say: who is loud, with how strange a signal, and first when."""
+"""What alerts and changes report: who is loud first, and how a new version does beside the old."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
+
 from tools.log_retriever.sanitize import sanitize
 from tools.topology_walker.config import WalkerConfig
+from tools.topology_walker.observe.deviation import finite
 from tools.topology_walker.observe.metrics import strength_of
-from tools.topology_walker.signals import read, stated
-from tools.types import RECORDED, Alert, Finding, Telemetry, Timestamp, Window
+from tools.topology_walker.signals import MetricSemantics, read, stated
+from tools.types import (
+    RECORDED,
+    Alert,
+    Change,
+    Finding,
+    FloatArray,
+    Owner,
+    Series,
+    Telemetry,
+    Timestamp,
+    Window,
+)
 
 _STRANGE = 3.0
 
@@ -118,4 +132,150 @@ def _finding(
         },
         excerpt=sanitize(instance, 120),
         statement=f"{service}: {counted}, the strongest {sanitize(name, 80)!r}.",
+    )
+
+
+_AFTER_ONSET_S = 120.0
+_SETTLED_S = 150.0
+_FAMILIES = ("cpu", "memory", "latency", "success", "errors")
+
+
+def change_findings(telemetry: Telemetry, onset: Timestamp, config: WalkerConfig) -> list[Finding]:
+    """Each change near the onset, and for each new version its strongest gap to the old one."""
+    near = [
+        change
+        for change in telemetry.changes
+        if onset - config.change_horizon_s <= change.at <= onset + _AFTER_ONSET_S
+    ]
+    near.sort(key=lambda change: -change.at)
+    found = [_changed(change, later, onset) for later, change in enumerate(near)]
+    versions = _by_version(telemetry.series)
+    window = Window(start=onset, end=max(telemetry.window.end, onset))
+    for change in near:
+        if change.to_version:
+            found += _version_findings(change, versions, window)
+    return found
+
+
+def _changed(change: Change, later: int, onset: Timestamp) -> Finding:
+    ago = onset - change.at
+    step = f" from {change.from_version} to {change.to_version}" if change.to_version else ""
+    when = f"{ago:.0f} s before" if ago >= 0 else f"{-ago:.0f} s after"
+    return Finding(
+        kind="change",
+        subject=change.service,
+        name=change.kind,
+        source="changes",
+        query=f"service={change.service}",
+        window=Window(start=min(change.at, onset), end=max(change.at, onset)),
+        value=ago,
+        unit="s",
+        onset=change.at,
+        strength=2.5 / (1.0 + 0.25 * later),
+        figures={"ago_s": ago, "later_changes": float(later)},
+        excerpt=sanitize(change.summary, 200),
+        statement=f"{change.service}: {change.kind}{step} {when} the onset.",
+    )
+
+
+Versions = dict[tuple[str, str], dict[tuple[str, str], Series]]
+"""By (service, version): its series, by (what, metric without the version)."""
+
+
+def _by_version(series: Iterable[Series]) -> Versions:
+    found: Versions = defaultdict(dict)
+    for one in series:
+        owner, signal = Owner.parse(one.owner), read(one.metric)
+        if owner.kind == "version":
+            found[owner.service, owner.version][owner.service, one.metric] = one
+        elif owner.kind == "edge" and signal.version:
+            service = owner.caller if signal.side == "caller" else owner.service
+            metric = one.metric.replace(signal.version, "*", 1)
+            found[service, signal.version][one.owner, metric] = one
+    return found
+
+
+def _version_findings(change: Change, versions: Versions, window: Window) -> list[Finding]:
+    new = versions.get((change.service, change.to_version), {})
+    old = versions.get((change.service, change.from_version), {})
+    # The old version must still speak late in the window: else nobody calls either of them.
+    late = 0.5 * (change.at + window.end)
+    watched = any(_since(one, late)[0].size for one in old.values())
+    spoken = any(_since(one, change.at)[0].size for one in new.values())
+    if not spoken:
+        versioned = any(version != change.from_version for _, version in versions)
+        settled = window.end - change.at >= _SETTLED_S
+        return [_silent(change, window)] if watched and versioned and settled else []
+    found = []
+    for key, one in new.items():
+        other = old.get(key)
+        signal = read(one.metric)
+        if other is not None and signal.family in _FAMILIES:
+            found += _gap(change, one, other, signal, window)
+    return sorted(found, key=lambda finding: -finding.strength)[:2]
+
+
+def _since(one: Series, moment: Timestamp) -> tuple[FloatArray, FloatArray]:
+    times, values = finite(one)
+    keep = times >= moment
+    return times[keep], values[keep]
+
+
+def _gap(
+    change: Change, new: Series, old: Series, signal: MetricSemantics, window: Window
+) -> list[Finding]:
+    """The new version's level beside the old one's, in the old one's spread."""
+    value, reference = _since(new, change.at)[1], finite(old)[1]
+    if value.size < 2 or reference.size < 3:
+        return []
+    level, normal = float(np.median(value)), float(np.median(reference))
+    low, high = np.percentile(reference, [10, 90])
+    floor = 2.0 if signal.family == "success" else 0.15 * abs(normal)
+    scale = max(float(high - low) / 2.56, floor, 1e-9)
+    up = level > normal
+    # A new version that does nothing at all (no CPU, no latency) is as wrong as one that burns.
+    idle = not up and normal > 0 and level < 0.05 * normal
+    worse = (level - normal) / scale * (1.0 if signal.bad == "up" else -1.0)
+    z = max(worse, abs(level - normal) / scale if idle else 0.0)
+    if z < 2.0:
+        return []
+    return [
+        Finding(
+            kind="metric",
+            subject=f"{change.service}@{change.to_version}",
+            name=f"canary {new.metric}",
+            source="metrics",
+            query=f"{new.name} beside {old.name}",
+            window=window,
+            value=level,
+            baseline=normal,
+            unit=new.unit,
+            direction="up" if up else "down",
+            strength=strength_of(z),
+            figures={"z": z, "canary": 1.0},
+            statement=(
+                f"{change.service} {change.to_version} has {new.metric} {level:.4g}, "
+                f"{change.from_version} {normal:.4g}."
+            ),
+        )
+    ]
+
+
+def _silent(change: Change, window: Window) -> Finding:
+    return Finding(
+        kind="metric",
+        subject=f"{change.service}@{change.to_version}",
+        name="canary silent",
+        source="metrics",
+        query=f"owner={change.service}@{change.to_version}",
+        window=window,
+        value=0.0,
+        unit="series",
+        direction="down",
+        strength=strength_of(20.0),
+        figures={"z": 20.0, "canary": 1.0},
+        statement=(
+            f"{change.service} {change.to_version} was released and reports no metric at all, "
+            f"while {change.from_version} does."
+        ),
     )
