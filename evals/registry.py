@@ -15,7 +15,6 @@ from rich.progress import Progress
 from evals.alerts import bench as clusterer
 from evals.alerts import ingest
 from evals.alerts import suite as alerts
-from evals.detection import bench as detector
 from evals.detection import kpi, metrics, mts
 from evals.detection import suite as detection
 from evals.knowledge import suite as knowledge
@@ -170,7 +169,7 @@ SUITES: Mapping[str, Suite[Any]] = {
 """In the order of the stages."""
 
 BENCHMARKS: Mapping[str, RegistryEntry[Any]] = {
-    "detector": RegistryEntry(detector.run, Options, "points per second, bytes per series"),
+    "detector": RegistryEntry(detection.run_bench, Options, "points per second, bytes per series"),
     "clusterer": RegistryEntry(clusterer.run, Options, "alerts per second as a storm grows"),
     "logs": RegistryEntry(log_mining.run, Options, "lines mined and searched per second"),
     "locate": RegistryEntry(locate.run, Options, "seconds per incident as the system grows"),
