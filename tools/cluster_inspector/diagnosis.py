@@ -13,10 +13,10 @@ from tools.cluster_inspector.analyzers import (
     scheduling,
     storage,
 )
+from tools.cluster_inspector.analyzers.performance import kind_of
 from tools.cluster_inspector.config import InspectorConfig
 from tools.cluster_inspector.findings import ClusterDiagnosis, ClusterFinding
 from tools.cluster_inspector.rules import broken
-from tools.cluster_inspector.signals import kind_of
 from tools.cluster_inspector.view import View, serves
 from tools.types import ClusterState, KubeEvent, Pod
 

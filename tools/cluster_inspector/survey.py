@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 
+from tools.cluster_inspector.analyzers.performance import signals
 from tools.cluster_inspector.closer import (
     broken_pods,
     crashed_pods,
@@ -21,7 +22,6 @@ from tools.cluster_inspector.closer import (
 from tools.cluster_inspector.config import InspectorConfig
 from tools.cluster_inspector.constraints import is_control_plane
 from tools.cluster_inspector.diagnosis import inspect
-from tools.cluster_inspector.signals import signals
 from tools.cluster_inspector.view import View
 from tools.types import ClusterQuery, ClusterState, LogExcerpt, Service
 
