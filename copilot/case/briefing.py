@@ -7,8 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from copilot.case.state import GatherProgress, IncidentState
+from copilot.case.terms import terms_in
 from copilot.deps import Deps
-from copilot.types.incident import LIMITS_S, Clocks, Incident, Opinion, RecalledDocument, in_words
+from copilot.types.incident import (
+    LIMITS_S,
+    Clocks,
+    Incident,
+    Opinion,
+    PlanTerms,
+    RecalledDocument,
+    in_words,
+)
 from copilot.types.time_format import clock_time, date_time, duration
 from prompts import LANGUAGES, Language, load, word
 from tools.log_retriever import sanitize
@@ -95,9 +104,10 @@ def publish(
     """Render the brief in every language and store it with the incident."""
     incident = deps.store.incidents.require(state["incident_id"])
     topology = deps.sources.topology()
+    terms = terms_in(deps, plan) if plan is not None else None
     texts = {
         language: render(
-            incident, state, topology, language, plan, (advice or {}).get(language, "")
+            incident, state, topology, language, plan, (advice or {}).get(language, ""), terms
         )
         for language in LANGUAGES
     }
@@ -111,6 +121,7 @@ def render(
     language: Language,
     plan: Plan | None = None,
     advice: str = "",
+    terms: PlanTerms | None = None,
 ) -> str:
     """The brief of one incident in one language, as Markdown."""
     evidence, ranking, onset = state["evidence"], state["ranking"], state["onset"]
@@ -139,6 +150,8 @@ def render(
         recalled=[_recollection(one, language) for one in incident.recalled[:RECALLED]],
         plan=plan,
         risk=word("risk", plan.risk, language) if plan else "",
+        terms=terms,
+        ended=_ended(incident, plan, state),
         advice=advice,
         missing=[_missing(one, language) for one in missing],
         unsure_onset=onset.confidence < 0.3,
@@ -183,6 +196,16 @@ def symptom(evidence: list[Evidence], topology: Topology) -> Evidence | None:
         if pool:
             return max(pool, key=lambda one: one.strength)
     return None
+
+
+def _ended(incident: Incident, plan: Plan | None, state: IncidentState) -> str:
+    """How the plan ended, once its steps were run or shown; empty before."""
+    if plan is None:
+        return ""
+    ran = [result for result in state.get("results", []) if plan.digest in result.key]
+    if not ran or incident.outcome is None:
+        return ""
+    return "dry_run" if any(result.dry_run for result in ran) else incident.outcome
 
 
 def _named(ranking: Ranking) -> list[Candidate]:

@@ -119,6 +119,25 @@ class FollowUp(FrozenModel):
     component: str = ""
 
 
+class ApprovalCount(FrozenModel):
+    """How many people have approved a plan, and how many have to."""
+
+    given: int = Field(ge=0)
+    needed: int = Field(ge=1)
+
+
+class PlanTerms(FrozenModel):
+    """What a yes to a plan means.
+
+    `dry_run`: nothing is really touched; `only_shown` are the steps of which that is true, by
+    index, of a plan that may touch something with others.
+    """
+
+    dry_run: bool
+    approvals: ApprovalCount
+    only_shown: tuple[int, ...] = ()
+
+
 FILE = "file:"
 """How the origin of an incident begins whose alerts came in a file, and not from a recording."""
 

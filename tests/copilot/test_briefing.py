@@ -6,7 +6,7 @@ import pytest
 
 from copilot.case.briefing import render
 from copilot.case.state import GatherProgress, IncidentState
-from copilot.types.incident import Clocks, Incident
+from copilot.types.incident import ApprovalCount, Clocks, Incident, PlanTerms
 from prompts import Language
 from tools.detector import Onset
 from tools.types import (
@@ -16,9 +16,12 @@ from tools.types import (
     Edge,
     Evidence,
     EvidenceKind,
+    Plan,
     Ranking,
+    StepResult,
     Term,
     Topology,
+    VerificationOutcome,
     Window,
 )
 
@@ -80,16 +83,42 @@ def state(
     )
 
 
-def brief(language: Language, given: IncidentState) -> str:
-    incident = Incident(
-        id="i",
-        title="FrontDoorSlow on web",
-        services=("web",),
-        opened_at=ONSET,
-        updated_at=ONSET,
-        clocks=Clocks(onset=ONSET, detected=ONSET + 45, located=ONSET + 400),
-    )
-    return render(incident, given, TOPOLOGY, language)
+def brief(
+    language: Language,
+    given: IncidentState,
+    plan: Plan | None = None,
+    terms: PlanTerms | None = None,
+    **known: object,
+) -> str:
+    fields = {
+        "id": "i",
+        "title": "FrontDoorSlow on web",
+        "services": ("web",),
+        "opened_at": ONSET,
+        "updated_at": ONSET,
+        "clocks": Clocks(onset=ONSET, detected=ONSET + 45, located=ONSET + 400),
+    }
+    incident = Incident.model_validate(fields | known)
+    return render(incident, given, TOPOLOGY, language, plan, terms=terms)
+
+
+PLAN = Plan(
+    id="rollback-1",
+    incident_id="i",
+    playbook_id="rollback",
+    title="Roll cart back",
+    title_zh="回滚 cart",
+    risk="C",
+    component="cart",
+    steps=(),
+    created_at=ONSET,
+    expires_at=ONSET + 900,
+    digest="a" * 64,
+)
+
+
+def agreed(given: int = 0, needed: int = 1, *, dry_run: bool = True) -> PlanTerms:
+    return PlanTerms(dry_run=dry_run, approvals=ApprovalCount(given=given, needed=needed))
 
 
 def test_the_answer_stands_above_the_evidence_and_cites_it() -> None:
@@ -179,3 +208,45 @@ def test_a_cause_nobody_should_look_at_is_not_named_and_none_is_certain() -> Non
     text = brief("en", state(DOOR, ranking=Ranking(candidates=(sure, other))))
     assert "(99 %)" in text
     assert "ads" not in text
+
+
+NEXT: dict[str, tuple[PlanTerms, str, str]] = {
+    "a dry run": (agreed(), "(**dry run**: nothing is really touched), risk", "(**演练**:不会触及"),
+    "for real": (agreed(dry_run=False), "`rollback` on cart, risk C", "执行 `rollback`,风险"),
+    "nobody of two yet": (agreed(0, 2), ", 0 of 2 approvals: Roll", ",已有 0/2 人批准:回滚"),
+    "one of two": (agreed(1, 2, dry_run=False), ", 1 of 2 approvals: Roll", ",已有 1/2 人批准"),
+}
+
+
+@pytest.mark.parametrize("case", NEXT)
+def test_the_next_line_says_what_a_yes_means(case: str) -> None:
+    terms, english, chinese = NEXT[case]
+    given = state(DOOR, OWN)
+    assert english in line("Next", brief("en", given, PLAN, terms))
+    assert chinese in line("下一步", brief("zh", given, PLAN, terms))
+    if not terms.dry_run:
+        assert "dry run" not in brief("en", given, PLAN, terms)
+
+
+def line(name: str, text: str) -> str:
+    (found,) = (one for one in text.splitlines() if one.startswith(f"**{name}**"))
+    return found
+
+
+ENDED: dict[str, tuple[bool, VerificationOutcome, str, str]] = {
+    "shown only": (True, "unknown", "was a **dry run**: its steps were shown", "仅为**演练**"),
+    "recovered": (False, "recovered", "was run and it recovered", "并已恢复"),
+    "no help": (False, "worse", "it did not help (worse)", "未见效"),
+    "not known": (False, "unknown", "whether it helped is not known", "效果未知"),
+}
+
+
+@pytest.mark.parametrize("case", ENDED)
+def test_after_the_steps_the_next_line_says_what_came_of_them(case: str) -> None:
+    dry_run, outcome, english, chinese = ENDED[case]
+    result = StepResult(
+        key=f"i:{PLAN.digest}:0", ok=True, dry_run=dry_run, started_at=ONSET, ended_at=ONSET
+    )
+    given = IncidentState(**state(DOOR, OWN), results=[result])
+    assert english in line("Next", brief("en", given, PLAN, agreed(), outcome=outcome))
+    assert chinese in line("下一步", brief("zh", given, PLAN, agreed(), outcome=outcome))

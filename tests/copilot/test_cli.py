@@ -147,9 +147,12 @@ def test_a_plan_is_approved_later_in_another_process_as_a_dry_run() -> None:
     wrong = run("approve", plan["id"], "--digest", "0" * 64, "--by", "anna")
     assert wrong.exit_code == 2
     assert "not the digest" in wrong.output
+    assert "DRY RUN: nothing is really touched" in run("incidents", incident["id"]).output
+    assert "演练:不会触及任何真实系统" in run("incidents", incident["id"], "--lang", "zh").output
     done = run("approve", incident["id"], "--digest", plan["digest"], "--by", "anna")
     assert done.exit_code == 0, done.output
-    assert "dry run" in done.output
+    assert "DRY RUN: nothing is really touched" in done.output
+    assert "approved by anna (1 of 1): a dry run, its steps are only shown" in done.output
     again = run("approve", plan["id"], "--digest", plan["digest"], "--by", "bob")
     assert again.exit_code == 2
     assert "consumed before, by 'anna'" in again.output

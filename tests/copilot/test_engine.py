@@ -37,6 +37,9 @@ class Idle:
             key=key, ok=True, output=step.title, started_at=FAULT + 91, ended_at=FAULT + 91
         )
 
+    def touches(self, step: PlanStep) -> bool:
+        return True
+
 
 class Desk:
     """An engine over a simulated world, and the hands of a person."""

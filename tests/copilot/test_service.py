@@ -222,8 +222,21 @@ def test_a_plan_is_approved_by_its_digest(client: TestClient, engine: CountedEng
     engine.store.approvals.request(plan(), "I1.1", NOW)
     answer = client.post("/incidents/I1/approval", json=said())
     assert answer.status_code == 200
+    assert answer.json()["dry_run"] is True
+    assert answer.json()["approvals"] == {"given": 1, "needed": 1}
     shown = client.get("/incidents/I1").json()["approval"]
     assert (shown["status"], shown["approver"]) == ("approved", "ann")
+
+
+def test_a_first_approval_of_two_says_so(client: TestClient, engine: CountedEngine) -> None:
+    engine.needed, engine.dry_run = 2, False
+    incident(engine.store, plan=plan())
+    engine.store.approvals.request(plan(), "I1.1", NOW)
+    answer = client.post("/incidents/I1/approval", json=said()).json()
+    assert (answer["plan_status"], answer["dry_run"]) == ("pending", False)
+    assert answer["approvals"] == {"given": 1, "needed": 2}
+    shown = client.get("/incidents/I1").json()["approval"]
+    assert (shown["dry_run"], shown["approvals"]) == (False, {"given": 1, "needed": 2})
 
 
 REFUSED: dict[str, tuple[str, dict[str, Any], int, str]] = {

@@ -10,14 +10,17 @@ from pydantic import TypeAdapter
 from starlette.responses import Response
 
 from copilot.case.postmortem import draft
-from copilot.store import ApprovalRequest, ApprovalStatus, Store, StoredAlert
+from copilot.store import ApprovalRequest, ApprovalStatus, StoredAlert
+from copilot.surfaces.service.ports import ServiceEngine
 from copilot.types.incident import (
     LIMITS_S,
+    ApprovalCount,
     Clocks,
     Hypothesis,
     Incident,
     IncidentStatus,
     Opinion,
+    PlanTerms,
     RecalledDocument,
 )
 from copilot.types.time_format import iso
@@ -84,11 +87,13 @@ class AlertView(FrozenModel):
 
 
 class ApprovalView(FrozenModel):
-    """Where the approval of a plan stands."""
+    """Where the approval of a plan stands, and what it means: a `dry_run` touches nothing."""
 
     plan_id: str
     digest: str
     status: ApprovalStatus
+    dry_run: bool
+    approvals: ApprovalCount
     expires_at: str | None
     approver: str = ""
     reason: str = ""
@@ -129,7 +134,7 @@ def incident_line(incident: Incident) -> IncidentLine:
 def incident_view(
     incident: Incident,
     alerts: tuple[StoredAlert, ...],
-    request: ApprovalRequest | None,
+    approval: ApprovalView | None,
     language: Language,
 ) -> IncidentView:
     """The incident as a person reads it."""
@@ -142,7 +147,7 @@ def incident_view(
         opinion=incident.opinion,
         recalled=incident.recalled,
         plan=incident.plan,
-        approval=None if request is None else _approval(request),
+        approval=approval,
         results=incident.results,
         outcome=incident.outcome,
         report=spoken(incident.report, language),
@@ -189,12 +194,14 @@ def _since(onset: Timestamp | None, moment: Timestamp | None) -> float | None:
     return None if onset is None or moment is None else round(moment - onset, 3)
 
 
-def _approval(request: ApprovalRequest) -> ApprovalView:
+def _approval(request: ApprovalRequest, terms: PlanTerms) -> ApprovalView:
     answer = request.approval
     return ApprovalView(
         plan_id=request.plan.id,
         digest=request.plan.digest,
         status=request.status,
+        dry_run=terms.dry_run,
+        approvals=terms.approvals,
         expires_at=iso(request.plan.expires_at),
         approver=answer.approver if answer else "",
         reason=answer.reason if answer else "",
@@ -210,8 +217,9 @@ _LINES = TypeAdapter(tuple[IncidentLine, ...])
 _ALERTS = TypeAdapter(tuple[AlertView, ...])
 
 
-def incidents(store: Store) -> APIRouter:
+def incidents(engine: ServiceEngine) -> APIRouter:
     """The list, one of them, and the alerts with what was decided on each."""
+    store = engine.store
     router = APIRouter(tags=["incidents"])
 
     @router.get("/incidents", summary="Incidents, newest first")
@@ -228,7 +236,8 @@ def incidents(store: Store) -> APIRouter:
         incident = store.incidents.require(incident_id)
         alerts = store.alerts.decisions(incident_id, limit=_SHOWN_ALERTS)
         request = store.approvals.get(incident.plan.id) if incident.plan else None
-        return _json(incident_view(incident, alerts, request, lang).model_dump_json().encode())
+        approval = _approval(request, engine.terms(request.plan)) if request else None
+        return _json(incident_view(incident, alerts, approval, lang).model_dump_json().encode())
 
     @router.get("/incidents/{incident_id}/alerts", summary="Its alerts, suppressed ones too")
     def alerts_of(incident_id: str, limit: Limit = 1000) -> Response:
