@@ -32,6 +32,9 @@ WORTH_NAMING = 0.05
 RECALLED = 2
 """Documents named in a brief."""
 
+UNSURE = 0.3
+"""Below this confidence of an onset the metrics show no clear start."""
+
 SUREST = 99
 """Percent; nothing measured is certain."""
 
@@ -154,8 +157,9 @@ def render(
         ended=_ended(incident, plan, state),
         advice=advice,
         missing=[_missing(one, language) for one in missing],
-        unsure_onset=onset.confidence < 0.3,
+        unsure_onset=onset.confidence < UNSURE,
         clocks=clock_lines(incident.clocks),
+        measured_from=word("measured_from", incident.clocks.measured_from, language),
         evidence=[evidence_line(one, language) for one in brief_evidence(evidence, ranking)],
         hidden=max(0, len(evidence) - len(brief_evidence(evidence, ranking))),
     )
@@ -171,7 +175,12 @@ def brief_evidence(evidence: list[Evidence], ranking: Ranking) -> list[Evidence]
 
 
 def clock_lines(clocks: Clocks) -> list[ClockLine]:
-    """Return the three clocks as durations since the onset, each with its limit."""
+    """Return the three clocks as durations since the onset, each with its limit.
+
+    Empty where they are not measurable; `measured_from` says why.
+    """
+    if not clocks.measurable:
+        return []
     lines = []
     for name, limit in LIMITS_S.items():
         moment = getattr(clocks, name)

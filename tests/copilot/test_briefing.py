@@ -6,8 +6,8 @@ import pytest
 
 from copilot.case.briefing import render
 from copilot.case.state import GatherProgress, IncidentState
-from copilot.types.incident import ApprovalCount, Clocks, Incident, PlanTerms
-from prompts import Language
+from copilot.types.incident import ApprovalCount, Clocks, Incident, MeasuredFrom, PlanTerms
+from prompts import LANGUAGES, Language
 from tools.detector import Onset
 from tools.types import (
     ENTRY,
@@ -150,6 +150,30 @@ def test_the_three_clocks_are_held_against_their_limits() -> None:
     assert "detected 45 s (limit 1 min, met)" in text
     assert "located 6 min 40 s (limit 5 min, MISSED)" in text
     assert "recovered – (limit 10 min)" in text
+
+
+UNMEASURED: dict[MeasuredFrom, tuple[str, str]] = {
+    "file": ("not measurable (the alerts came in a file)", "无法衡量(告警来自文件)"),
+    "alert": ("not measurable (no metric shows when it began", "无法衡量(没有指标显示何时开始"),
+}
+
+
+@pytest.mark.parametrize("basis", UNMEASURED)
+def test_what_cannot_be_measured_is_neither_met_nor_missed(basis: MeasuredFrom) -> None:
+    clocks = Clocks(onset=ONSET, detected=ONSET + 900, located=ONSET + 901, measured_from=basis)
+    said = line("1-5-10", brief("en", state(DOOR, OWN), clocks=clocks))
+    assert UNMEASURED[basis][0] in said
+    assert "MISSED" not in said
+    assert "met" not in said.replace("metric", "")
+    chinese = line("1-5-10", brief("zh", state(DOOR, OWN), clocks=clocks))
+    assert UNMEASURED[basis][1] in chinese
+    assert "超时" not in chinese
+
+
+def test_clocks_say_what_they_count_from() -> None:
+    english, chinese = (brief(one, state(DOOR, OWN)) for one in LANGUAGES)
+    assert "from the onset seen in the metrics: detected 45 s" in line("1-5-10", english)
+    assert "自指标所见的起始时刻起" in line("1-5-10", chinese)
 
 
 def test_what_no_source_told_is_said() -> None:

@@ -115,6 +115,12 @@ def test_investigate_reads_exported_alerts(tmp_path: Path) -> None:
     assert shown.exit_code == 0
     assert "payment" in shown.output
     assert "metrics: not configured" in shown.output
+    assert "1-5-10: not measurable (the alerts came in a file)" in shown.output
+    assert "MISSED" not in shown.output
+    (incident,) = json.loads(run("incidents", "--json").output)
+    listed = run("incidents", incident["id"], "--lang", "zh").output
+    assert "1-5-10:无法衡量(告警来自文件)" in listed
+    assert "not measurable" in run("incidents", incident["id"], "--report").output
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,7 @@ def test_an_incident_is_shown_whole_in_the_language_asked_for(
     assert shown["clocks"]["detected"] == {
         "at": "2026-01-01T00:00:30Z", "seconds": 30.0, "limit_s": 60.0
     }  # fmt: skip
+    assert shown["clocks"]["measured_from"] == "metrics"
     assert shown["clocks"]["recovered"] == {"at": None, "seconds": None, "limit_s": 600.0}
     assert shown["evidence"][0]["id"] == "E1"
     assert shown["evidence"][0]["value"] is None
@@ -168,6 +169,17 @@ def test_an_incident_is_shown_whole_in_the_language_asked_for(
     assert shown["approval"]["status"] == "pending"
     chinese = client.get("/incidents/I1?lang=zh").json()
     assert (chinese["brief"], chinese["report"]) == ("购物车很慢", "# Report")
+
+
+def test_clocks_that_measure_nothing_have_no_limits(
+    client: TestClient, engine: CountedEngine
+) -> None:
+    incident(engine.store, clocks=Clocks(onset=NOW - 9, detected=NOW, measured_from="alert"))
+    (listed,) = client.get("/incidents").json()
+    clocks = listed["clocks"]
+    assert clocks["measured_from"] is None
+    assert "no metric shows when it began" in clocks["why"]
+    assert clocks["detected"] == {"at": "2026-01-01T00:01:40Z", "seconds": None, "limit_s": None}
 
 
 def test_suppressed_alerts_are_listed_with_the_reason(

@@ -92,7 +92,7 @@ def _here(settings: Settings, plan: Plan, decision: str, by: str, reason: str) -
         after = seen[-1].seq if seen else 0
         for event in engine.store.journal.events(plan.incident_id, after=after):
             screen.event(console, event)
-        screen.clocks(console, engine.store.incidents.require(plan.incident_id))
+        screen.clocks(console, engine.store.incidents.require(plan.incident_id), settings.language)
     return 0
 
 

@@ -108,7 +108,7 @@ def _decide(
         seen = _work(console, engine, seen)
         incident = engine.store.incidents.require(incident.id)
     console.print()
-    screen.clocks(console, incident)
+    screen.clocks(console, incident, settings.language)
     good = incident.status == "recovered"
     passed = duration(engine.now() - (incident.clocks.onset or engine.now()))
     console.print(Text(f"{incident.status} after {passed}", style="bold green" if good else "red"))

@@ -41,7 +41,7 @@ def incidents(settings: Settings, *, incident: str, as_json: bool, limit: int, r
         if request is not None:
             agreed = terms_here(settings, found, request)
             screen.plan(console, request.plan, settings.language, agreed)
-        screen.clocks(console, found)
+        screen.clocks(console, found, settings.language)
     return 0
 
 

@@ -72,8 +72,8 @@ def report(console: Console, incident: Incident, language: Language) -> None:
 
 
 DRY_RUN: dict[Language, str] = {
-    "en": "DRY RUN: nothing is really touched, the steps are only shown",
-    "zh": "演练:不会触及任何真实系统,只展示步骤",
+    "en": "DRY RUN: nothing is really touched",
+    "zh": "演练:不会触及任何真实系统",
 }
 
 
@@ -165,15 +165,24 @@ def table(console: Console, listed: tuple[Incident, ...], language: Language) ->
     console.print(shown)
 
 
-def clocks(console: Console, incident: Incident) -> None:
+def clocks(console: Console, incident: Incident, language: Language = "en") -> None:
     """Print the three clocks of 1-5-10 in one line; nothing before the onset is known."""
     if incident.clocks.onset is None:
         return
+    basis = word("measured_from", incident.clocks.measured_from, language)
+    if not incident.clocks.measurable:
+        said = (
+            f"1-5-10:无法衡量({basis})" if language == "zh" else f"1-5-10: not measurable ({basis})"
+        )
+        console.print(Text(said, style="yellow"))
+        return
     styles = {None: "yellow", True: "green", False: "red"}
+    limit = "限" if language == "zh" else "limit"
     parts = (
         Text.assemble(
-            (f"{one.name} {one.after}", styles[one.met]), (f" (limit {one.limit})", "dim")
+            (f"{word('clock', one.name, language)} {one.after}", styles[one.met]),
+            (f" ({limit} {one.limit})", "dim"),
         )
         for one in clock_lines(incident.clocks)
     )
-    console.print(Text(" · ").join(parts))
+    console.print(Text(" · ").join(parts).append(f", {basis}", style="dim"))

@@ -19,12 +19,13 @@ from copilot.types.incident import (
     Hypothesis,
     Incident,
     IncidentStatus,
+    MeasuredFrom,
     Opinion,
     PlanTerms,
     RecalledDocument,
 )
 from copilot.types.time_format import iso
-from prompts import Language
+from prompts import Language, word
 from tools.clusterer import SUPPRESSED
 from tools.types import (
     Evidence,
@@ -46,6 +47,20 @@ class ClockView(FrozenModel):
     limit_s: float | None = None
 
 
+class ClocksView(FrozenModel):
+    """The clocks; `measured_from` None: not measurable, and then no limit holds.
+
+    `why` says what they are measured from, or why they cannot be.
+    """
+
+    measured_from: MeasuredFrom | None
+    why: str
+    onset: ClockView
+    detected: ClockView
+    located: ClockView
+    recovered: ClockView
+
+
 class IncidentLine(FrozenModel):
     """An incident in the list."""
 
@@ -56,7 +71,7 @@ class IncidentLine(FrozenModel):
     services: tuple[str, ...]
     opened_at: str | None
     updated_at: str | None
-    clocks: dict[str, ClockView]
+    clocks: ClocksView
 
 
 class AlertView(FrozenModel):
@@ -155,16 +170,25 @@ def incident_view(
     )
 
 
-def clock_views(read: Clocks) -> dict[str, ClockView]:
-    """Each clock with its distance from the onset."""
-    return {
-        name: ClockView(
+def clock_views(read: Clocks) -> ClocksView:
+    """Each clock with its distance from the onset, where that measures anything."""
+    measurable = read.measurable
+
+    def view(name: str, moment: Timestamp | None) -> ClockView:
+        return ClockView(
             at=iso(moment),
-            seconds=_since(read.onset, moment),
-            limit_s=LIMITS_S.get(name),
+            seconds=_since(read.onset, moment) if measurable else None,
+            limit_s=LIMITS_S.get(name) if measurable else None,
         )
-        for name, moment in dict(read).items()
-    }
+
+    return ClocksView(
+        measured_from=read.measured_from if measurable else None,
+        why=word("measured_from", read.measured_from, "en"),
+        onset=view("onset", read.onset),
+        detected=view("detected", read.detected),
+        located=view("located", read.located),
+        recovered=view("recovered", read.recovered),
+    )
 
 
 def alert_view(stored: StoredAlert) -> AlertView:
