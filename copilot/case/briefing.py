@@ -3,10 +3,11 @@
 The facts are chosen here, once; the words are in `prompts/templates/brief.<language>.md`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from copilot.case.state import GatherProgress, IncidentState
+from copilot.case.subjects import accused
 from copilot.case.terms import terms_in
 from copilot.deps import Deps
 from copilot.types.incident import (
@@ -21,7 +22,7 @@ from copilot.types.incident import (
 from copilot.types.time_format import clock_time, date_time, duration
 from prompts import LANGUAGES, Language, load, word
 from tools.log_retriever import sanitize
-from tools.types import ENTRY, Candidate, Evidence, Plan, Ranking, Topology, Window
+from tools.types import ENTRY, Alert, Candidate, Evidence, Plan, Ranking, Topology, Window
 
 SHOWN = 14
 """Evidence lines under a brief; the rest is one request away."""
@@ -107,10 +108,16 @@ def publish(
     """Render the brief in every language and store it with the incident."""
     incident = deps.store.incidents.require(state["incident_id"])
     topology = deps.sources.topology()
-    terms = terms_in(deps, plan) if plan is not None else None
     texts = {
         language: render(
-            incident, state, topology, language, plan, (advice or {}).get(language, ""), terms
+            incident,
+            state,
+            topology,
+            language,
+            plan,
+            (advice or {}).get(language, ""),
+            terms_in(deps, plan) if plan is not None else None,
+            deps.store.alerts.of(incident.id),
         )
         for language in LANGUAGES
     }
@@ -125,6 +132,7 @@ def render(
     plan: Plan | None = None,
     advice: str = "",
     terms: PlanTerms | None = None,
+    alerts: Sequence[Alert] = (),
 ) -> str:
     """The brief of one incident in one language, as Markdown."""
     evidence, ranking, onset = state["evidence"], state["ranking"], state["onset"]
@@ -134,15 +142,16 @@ def render(
         for one in evidence
         if one.kind == "change" and one.onset is not None and onset.at - one.onset <= RECENT_S
     ]
-    felt = symptom(evidence, topology)
+    felt, about = symptom(evidence, topology), accused(alerts, language)
     return load("brief", language).render(
         title=plain(incident.title, 160),
         severity=incident.severity,
         since=date_time(onset.at),
         symptom=_statement(felt, language) if felt else "",
         symptom_id=felt.id if felt else "",
-        affected=", ".join(incident.services[:6]),
-        more_affected=max(0, len(incident.services) - 6),
+        affected=("、" if language == "zh" else ", ").join(plain(one, 120) for one in about.named),
+        more_affected=about.more,
+        nobody=about.nobody,
         entry=topology.entry,
         causes=[_candidate(one, ranking, incident, language) for one in _named(ranking)],
         abstained=ranking.abstained,

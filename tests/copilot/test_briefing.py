@@ -1,6 +1,7 @@
 """What a tired person reads: the answer first, cited, and what is not known said plainly."""
 
 import re
+from collections.abc import Sequence
 
 import pytest
 
@@ -11,6 +12,7 @@ from prompts import LANGUAGES, Language
 from tools.detector import Onset
 from tools.types import (
     ENTRY,
+    Alert,
     AlertGroup,
     Candidate,
     Edge,
@@ -19,6 +21,7 @@ from tools.types import (
     Plan,
     Ranking,
     StepResult,
+    Subject,
     Term,
     Topology,
     VerificationOutcome,
@@ -88,6 +91,7 @@ def brief(
     given: IncidentState,
     plan: Plan | None = None,
     terms: PlanTerms | None = None,
+    alerts: Sequence[Alert] = (),
     **known: object,
 ) -> str:
     fields = {
@@ -99,7 +103,7 @@ def brief(
         "clocks": Clocks(onset=ONSET, detected=ONSET + 45, located=ONSET + 400),
     }
     incident = Incident.model_validate(fields | known)
-    return render(incident, given, TOPOLOGY, language, plan, terms=terms)
+    return render(incident, given, TOPOLOGY, language, plan, terms=terms, alerts=alerts)
 
 
 PLAN = Plan(
@@ -232,6 +236,60 @@ def test_a_cause_nobody_should_look_at_is_not_named_and_none_is_certain() -> Non
     text = brief("en", state(DOOR, ranking=Ranking(candidates=(sure, other))))
     assert "(99 %)" in text
     assert "ads" not in text
+
+
+def alert(number: int, about: Subject | None = None, told_by: str = "", service: str = "") -> Alert:
+    return Alert(
+        fingerprint=str(number),
+        name=f"A{number}",
+        subject=about or Subject(),
+        told_by=told_by,
+        service=service,
+        starts_at=ONSET,
+    )
+
+
+WEB = Subject(kind="service", name="web")
+NODE = Subject(kind="node", name="worker-3")
+CLAIM = Subject(kind="claim", name="data-0", namespace="shop")
+WHO: dict[str, tuple[list[Alert], str, str]] = {
+    "a service": ([alert(1, WEB)], "alerts about: web", "告警涉及:web"),
+    "one that tells of itself": ([alert(1, WEB, "web")], "about: web", "涉及:web"),
+    "one subject of two alerts": ([alert(1, WEB), alert(2, WEB)], "about: web", "涉及:web"),
+    "a service without a subject": ([alert(1, service="pay")], "about: pay", "涉及:pay"),
+    "a node and a claim, told by others": (
+        [alert(1, NODE, "node-exporter"), alert(2, CLAIM, "kubelet")],
+        "about: node worker-3 (told by node-exporter), claim data-0 (told by kubelet)",
+        "涉及:节点 worker-3(由 node-exporter 告知)、持久卷声明 data-0(由 kubelet 告知)",
+    ),
+    "one name in two namespaces": (
+        [alert(1, WEB.model_copy(update={"namespace": one})) for one in ("a", "b")],
+        "about: web (a), web (b)",
+        "涉及:web (a)、web (b)",
+    ),
+    "some that name nobody": (
+        [alert(1, WEB), alert(2), alert(3), alert(3)],
+        "about: web; 2 alerts name nobody",
+        "涉及:web;2 条告警未指明对象",
+    ),
+    "only one that names nobody": (
+        [alert(1)],
+        "about: nobody named; 1 alert names nobody",
+        "涉及:未指明;1 条告警未指明对象",
+    ),
+    "a storm": (
+        [alert(n, Subject(kind="node", name=f"n{n}")) for n in range(23)],
+        "node n19 and 3 more",
+        "节点 n19 等,另有 3 个",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WHO)
+def test_every_subject_of_the_alerts_is_named(case: str) -> None:
+    alerts, english, chinese = WHO[case]
+    assert line("Who", brief("en", state(DOOR), alerts=alerts)).endswith(english)
+    assert line("影响", brief("zh", state(DOOR), alerts=alerts)).endswith(chinese)
 
 
 NEXT: dict[str, tuple[PlanTerms, str, str]] = {
