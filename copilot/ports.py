@@ -138,6 +138,10 @@ class Runner(Protocol):
 
     def run(self, step: PlanStep, key: str) -> StepResult: ...
 
+    def touches(self, step: PlanStep) -> bool:
+        """Whether running it is real: False where it is only shown, or nobody here runs it."""
+        ...
+
 
 class Model(Protocol):
     """A language model. It writes text; what becomes of that is decided elsewhere."""

@@ -3,16 +3,26 @@
 The facts are chosen here, once; the words are in `prompts/templates/brief.<language>.md`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from copilot.case.state import GatherProgress, IncidentState
+from copilot.case.subjects import accused
+from copilot.case.terms import terms_in
 from copilot.deps import Deps
-from copilot.types.incident import LIMITS_S, Clocks, Incident, Opinion, RecalledDocument, in_words
+from copilot.types.incident import (
+    LIMITS_S,
+    Clocks,
+    Incident,
+    Opinion,
+    PlanTerms,
+    RecalledDocument,
+    in_words,
+)
 from copilot.types.time_format import clock_time, date_time, duration
 from prompts import LANGUAGES, Language, load, word
 from tools.log_retriever import sanitize
-from tools.types import ENTRY, Candidate, Evidence, Plan, Ranking, Topology, Window
+from tools.types import ENTRY, Alert, Candidate, Evidence, Plan, Ranking, Topology, Window
 
 SHOWN = 14
 """Evidence lines under a brief; the rest is one request away."""
@@ -22,6 +32,9 @@ WORTH_NAMING = 0.05
 
 RECALLED = 2
 """Documents named in a brief."""
+
+UNSURE = 0.3
+"""Below this confidence of an onset the metrics show no clear start."""
 
 SUREST = 99
 """Percent; nothing measured is certain."""
@@ -97,7 +110,14 @@ def publish(
     topology = deps.sources.topology()
     texts = {
         language: render(
-            incident, state, topology, language, plan, (advice or {}).get(language, "")
+            incident,
+            state,
+            topology,
+            language,
+            plan,
+            (advice or {}).get(language, ""),
+            terms_in(deps, plan) if plan is not None else None,
+            deps.store.alerts.of(incident.id),
         )
         for language in LANGUAGES
     }
@@ -111,6 +131,8 @@ def render(
     language: Language,
     plan: Plan | None = None,
     advice: str = "",
+    terms: PlanTerms | None = None,
+    alerts: Sequence[Alert] = (),
 ) -> str:
     """The brief of one incident in one language, as Markdown."""
     evidence, ranking, onset = state["evidence"], state["ranking"], state["onset"]
@@ -120,15 +142,16 @@ def render(
         for one in evidence
         if one.kind == "change" and one.onset is not None and onset.at - one.onset <= RECENT_S
     ]
-    felt = symptom(evidence, topology)
+    felt, about = symptom(evidence, topology), accused(alerts, language)
     return load("brief", language).render(
         title=plain(incident.title, 160),
         severity=incident.severity,
         since=date_time(onset.at),
         symptom=_statement(felt, language) if felt else "",
         symptom_id=felt.id if felt else "",
-        affected=", ".join(incident.services[:6]),
-        more_affected=max(0, len(incident.services) - 6),
+        affected=("、" if language == "zh" else ", ").join(plain(one, 120) for one in about.named),
+        more_affected=about.more,
+        nobody=about.nobody,
         entry=topology.entry,
         causes=[_candidate(one, ranking, incident, language) for one in _named(ranking)],
         abstained=ranking.abstained,
@@ -139,10 +162,13 @@ def render(
         recalled=[_recollection(one, language) for one in incident.recalled[:RECALLED]],
         plan=plan,
         risk=word("risk", plan.risk, language) if plan else "",
+        terms=terms,
+        ended=_ended(incident, plan, state),
         advice=advice,
         missing=[_missing(one, language) for one in missing],
-        unsure_onset=onset.confidence < 0.3,
+        unsure_onset=onset.confidence < UNSURE,
         clocks=clock_lines(incident.clocks),
+        measured_from=word("measured_from", incident.clocks.measured_from, language),
         evidence=[evidence_line(one, language) for one in brief_evidence(evidence, ranking)],
         hidden=max(0, len(evidence) - len(brief_evidence(evidence, ranking))),
     )
@@ -158,7 +184,12 @@ def brief_evidence(evidence: list[Evidence], ranking: Ranking) -> list[Evidence]
 
 
 def clock_lines(clocks: Clocks) -> list[ClockLine]:
-    """Return the three clocks as durations since the onset, each with its limit."""
+    """Return the three clocks as durations since the onset, each with its limit.
+
+    Empty where they are not measurable; `measured_from` says why.
+    """
+    if not clocks.measurable:
+        return []
     lines = []
     for name, limit in LIMITS_S.items():
         moment = getattr(clocks, name)
@@ -183,6 +214,16 @@ def symptom(evidence: list[Evidence], topology: Topology) -> Evidence | None:
         if pool:
             return max(pool, key=lambda one: one.strength)
     return None
+
+
+def _ended(incident: Incident, plan: Plan | None, state: IncidentState) -> str:
+    """How the plan ended, once its steps were run or shown; empty before."""
+    if plan is None:
+        return ""
+    ran = [result for result in state.get("results", []) if plan.digest in result.key]
+    if not ran or incident.outcome is None:
+        return ""
+    return "dry_run" if any(result.dry_run for result in ran) else incident.outcome
 
 
 def _named(ranking: Ranking) -> list[Candidate]:

@@ -14,18 +14,20 @@ from typing import TypeVar
 
 from copilot.alerts.admission import Intake, leased
 from copilot.alerts.maintenance import MaintenanceSchedule
+from copilot.case.briefing import publish
 from copilot.case.editing import Edit, check_four_eyes, edit
 from copilot.case.graph import IncidentGraph
+from copilot.case.terms import terms_in
 from copilot.case.worker import LEASE_S, Worker
 from copilot.deps import Deps
 from copilot.model import MeteredModel, Usage
 from copilot.ports import Clock, SourceError
 from copilot.sources.watch import Watch
 from copilot.store import AcceptedAlerts, ApprovalRequest, NoRightError, Run
-from copilot.types.incident import CLOSED
+from copilot.types.incident import CLOSED, PlanTerms
 from tools.clusterer import Silence, TieBreaker
 from tools.playbook_executor import AUTOMATON, Policy
-from tools.types import Alert, Approval, Timestamp
+from tools.types import Alert, Approval, Plan, Timestamp
 
 log = logging.getLogger(__name__)
 
@@ -187,11 +189,13 @@ class Engine:
             asked = self.store.approvals.get(approval.plan_id)
             needed = policy.needed[asked.plan.risk] if asked else 1
             request = self.store.approvals.decide(approval, now, needed)
+            agreed = self.terms(request.plan)
+            dry = ", dry run" if agreed.dry_run else ""
             detail = {
                 "plan": approval.plan_id,
                 "digest": approval.digest,
                 "reason": approval.reason
-                or f"approved as shown ({len(request.given)} of {needed})",
+                or f"approved as shown ({agreed.approvals.given} of {needed}{dry})",
             }
             kind = "approved" if approval.decision == "approve" else "rejected"
             self.store.journal.append(
@@ -199,9 +203,17 @@ class Engine:
             )
             if request.status != "pending":
                 self.store.runs.resume(request.run_id, now)
+        if request.status == "pending" and "ranking" in (
+            state := self._worker.state(request.run_id)
+        ):
+            publish(self.deps, state, request.plan)
         self.counters.add(approvals_decided=1)
         self._wake()
         return request
+
+    def terms(self, plan: Plan) -> PlanTerms:
+        """Whether a yes to the plan touches anything, and how many people have to agree."""
+        return terms_in(self.deps, plan)
 
     def edit(self, wanted: Edit) -> ApprovalRequest:
         """Put another plan in place of one that waits; raises `RefusedError` with the reason."""

@@ -45,9 +45,12 @@ def render(
         services=", ".join(incident.services),
         started=date_time(onset) if onset is not None else "–",
         lasted=duration(incident.clocks.recovered - onset)
-        if onset is not None and incident.clocks.recovered is not None
+        if onset is not None
+        and incident.clocks.recovered is not None
+        and incident.clocks.measurable
         else "",
         clocks=clock_lines(incident.clocks),
+        measured_from=word("measured_from", incident.clocks.measured_from, language),
         story=_story(told) if told else _by_rule(state, language),
         told_by=plain(told.by, 60) if told else "",
         cause=first,

@@ -3,7 +3,7 @@
 import logging
 import threading
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphDrained
@@ -52,6 +52,11 @@ class Worker:
     def claim(self) -> Run | None:
         """The next run that nobody works on, leased to this owner."""
         return self._store.runs.claim(self._owner, self._wall.now(), LEASE_S)
+
+    def state(self, run_id: str) -> IncidentState:
+        """What a run has concluded so far."""
+        config: RunnableConfig = {"configurable": {"thread_id": run_id}}
+        return cast(IncidentState, self._graph.get_state(config).values)
 
     def keep_leases(self) -> None:
         """Say that this process is alive; a run that another one has by now is stopped here."""

@@ -45,6 +45,10 @@ class CommandRunner:
             self._clock, key, lambda: self._execute(of_type(step, CommandArguments), step)
         )
 
+    def touches(self, step: PlanStep) -> bool:
+        """The program is run."""
+        return True
+
     def _execute(self, command: CommandArguments, step: PlanStep) -> str:
         path = self._binaries.get(command.binary)
         if path is None:

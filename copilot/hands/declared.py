@@ -232,3 +232,8 @@ class ActionRunner:
             raise StepFailedError(f"no runner for {step.action!r}; configured: {configured}")
 
         return reported(self._clock, key, refuse)
+
+    def touches(self, step: PlanStep) -> bool:
+        """Whether there is a runner for it, and that one acts."""
+        runner = self._runners.get(step.action)
+        return runner is not None and runner.touches(step)

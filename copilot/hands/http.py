@@ -63,6 +63,10 @@ class HttpRunner:
             self._clock, key, lambda: self._call(of_type(step, HttpArguments), step, key)
         )
 
+    def touches(self, step: PlanStep) -> bool:
+        """The target is called."""
+        return True
+
     def _call(self, call: HttpArguments, step: PlanStep, key: str) -> str:
         base = self._bases.get(call.base)
         if base is None:

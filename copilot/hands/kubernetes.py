@@ -89,6 +89,10 @@ class KubernetesRunner:
         """Run one verb on one object."""
         return reported(self._clock, key, lambda: self._act(step, key), dry_run=self._dry_run)
 
+    def touches(self, step: PlanStep) -> bool:
+        """Not where the server only checks."""
+        return not self._dry_run
+
     def _act(self, step: PlanStep, key: str) -> str:
         try:
             match step.arguments.get("verb"):

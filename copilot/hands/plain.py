@@ -28,6 +28,10 @@ class WaitRunner:
 
         return reported(self._clock, key, wait)
 
+    def touches(self, step: PlanStep) -> bool:
+        """The time really passes."""
+        return True
+
 
 class CheckRunner:
     """Runs `check` steps: compares the latest value of a series with a bound."""
@@ -40,6 +44,10 @@ class CheckRunner:
     def run(self, step: PlanStep, key: str) -> StepResult:
         """Pass if the comparison holds; a series without a recent point does not pass."""
         return reported(self._clock, key, lambda: self._check(of_type(step, CheckArguments)))
+
+    def touches(self, step: PlanStep) -> bool:
+        """The series is really read."""
+        return True
 
     def _check(self, check: CheckArguments) -> str:
         now = self._clock.now()
@@ -94,6 +102,10 @@ class ManualRunner:
 
         return reported(self._clock, key, ask)
 
+    def touches(self, step: PlanStep) -> bool:
+        """A person really does it."""
+        return True
+
 
 class DryRunRunner:
     """Prints the step, with every value filled in, instead of running it."""
@@ -113,3 +125,7 @@ class DryRunRunner:
             return f"would run {step.action}: {filled}"
 
         return reported(self._clock, key, describe, dry_run=True)
+
+    def touches(self, step: PlanStep) -> bool:
+        """Never: a step is only shown."""
+        return False

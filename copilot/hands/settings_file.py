@@ -35,6 +35,10 @@ class SettingsFileRunner:
         """Set the flag or value; setting what is set already changes nothing and is ok."""
         return reported(self._clock, key, lambda: self._set(step))
 
+    def touches(self, step: PlanStep) -> bool:
+        """The file is written."""
+        return True
+
     def _set(self, step: PlanStep) -> str:
         if step.action == "feature_flag":
             flag = of_type(step, FeatureFlagArguments)

@@ -7,8 +7,9 @@ from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.case.editing import Edit
 from copilot.model import Usage
 from copilot.store import AcceptedAlerts, ApprovalRequest, Store, UnknownPlanError
+from copilot.types.incident import ApprovalCount, PlanTerms
 from tools.clusterer import Silence
-from tools.types import Alert, Approval, Timestamp
+from tools.types import Alert, Approval, Plan, Timestamp
 
 
 @dataclass(slots=True)
@@ -25,6 +26,8 @@ class CountedEngine:
     broken: Exception | None = None
     silences: tuple[Silence, ...] = ()
     announced: MaintenanceSchedule = field(default_factory=MaintenanceSchedule)
+    dry_run: bool = True
+    needed: int = 1
     alerts_accepted: int = 0
     alerts_repeated: int = 0
     incidents_opened: int = 0
@@ -60,13 +63,21 @@ class CountedEngine:
         """Keep the silences of the store as what is announced."""
         self.announced.keep(self.store.silences.standing(self.time))
 
+    def terms(self, plan: Plan) -> PlanTerms:
+        """What was set, and the answers that the store has."""
+        request = self.store.approvals.get(plan.id)
+        given = len(request.given) if request else 0
+        return PlanTerms(
+            dry_run=self.dry_run, approvals=ApprovalCount(given=given, needed=self.needed)
+        )
+
     def edit(self, wanted: Edit) -> ApprovalRequest:
         """Refuse: nothing here has a catalogue to fill a plan from."""
         raise UnknownPlanError(f"plan {wanted.plan_id!r} cannot be edited here")
 
     def decide(self, approval: Approval) -> ApprovalRequest:
         """Record the answer in the store; raises what the store refuses with."""
-        request = self.store.approvals.decide(approval, self.time)
+        request = self.store.approvals.decide(approval, self.time, self.needed)
         self.approvals_decided += 1
         return request
 

@@ -36,13 +36,27 @@ CLOSED: frozenset[IncidentStatus] = frozenset({"recovered", "resolved"})
 """No alert is attached to an incident in one of these; it opens a new one."""
 
 
+MeasuredFrom = Literal[
+    "metrics",  # the onset seen in the metrics
+    "alert",  # no metric shows the onset: the alert's own start, so nothing is measured
+    "file",  # the alerts came in a file: when it was typed measures nobody
+]
+"""What the clocks count from; only from the metrics is it a measurement."""
+
+
 class Clocks(FrozenModel):
     """The onset and the three clocks of 1-5-10, Unix seconds; None = not yet."""
 
+    measured_from: MeasuredFrom = "metrics"
     onset: Timestamp | None = None
     detected: Timestamp | None = None
     located: Timestamp | None = None
     recovered: Timestamp | None = None
+
+    @property
+    def measurable(self) -> bool:
+        """Whether they may be held against their limits."""
+        return self.measured_from == "metrics"
 
 
 LIMITS_S = {"detected": 60.0, "located": 300.0, "recovered": 600.0}
@@ -117,6 +131,25 @@ class FollowUp(FrozenModel):
 
     kind: FollowUpKind
     component: str = ""
+
+
+class ApprovalCount(FrozenModel):
+    """How many people have approved a plan, and how many have to."""
+
+    given: int = Field(ge=0)
+    needed: int = Field(ge=1)
+
+
+class PlanTerms(FrozenModel):
+    """What a yes to a plan means.
+
+    `dry_run`: nothing is really touched; `only_shown` are the steps of which that is true, by
+    index, of a plan that may touch something with others.
+    """
+
+    dry_run: bool
+    approvals: ApprovalCount
+    only_shown: tuple[int, ...] = ()
 
 
 FILE = "file:"

@@ -85,6 +85,10 @@ class WorldRunner:
             self.done.append(key)
         return result
 
+    def touches(self, step: PlanStep) -> bool:
+        """The simulated world is what there is."""
+        return True
+
 
 def _botched(step: PlanStep) -> PlanStep:
     amounts: dict[str, JsonValue] = {

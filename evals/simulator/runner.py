@@ -185,6 +185,10 @@ class SimulatedRunner:
         self._done[key] = result
         return result
 
+    def touches(self, step: PlanStep) -> bool:
+        """The simulated world is what there is."""
+        return True
+
     def replay(self, step: PlanStep, result: StepResult) -> None:
         """Do again, at its time, what a recorded result says was done to a world built anew."""
         self._world.advance(result.started_at)

@@ -53,6 +53,10 @@ class DurableWorld:
         self._note({"now": self.now(), "key": key, "step": step.model_dump(mode="json")})
         return self._runner.run(step, key)
 
+    def touches(self, step: PlanStep) -> bool:
+        """The simulated world is what there is."""
+        return True
+
     def actions(self) -> list[str]:
         """The keys of the steps that were run, in order, repetitions included."""
         lines = self._ledger.read_text(encoding="utf-8").splitlines()
@@ -136,6 +140,10 @@ class MortalRunner:
         result = self._runner.run(step, key)
         die_once(self._at == "during the action", self._marker)
         return result
+
+    def touches(self, step: PlanStep) -> bool:
+        """As the runner inside."""
+        return self._runner.touches(step)
 
 
 def die_once(wanted: bool, marker: Path) -> None:

@@ -1,24 +1,30 @@
 """What a tired person reads: the answer first, cited, and what is not known said plainly."""
 
 import re
+from collections.abc import Sequence
 
 import pytest
 
 from copilot.case.briefing import render
 from copilot.case.state import GatherProgress, IncidentState
-from copilot.types.incident import Clocks, Incident
-from prompts import Language
+from copilot.types.incident import ApprovalCount, Clocks, Incident, MeasuredFrom, PlanTerms
+from prompts import LANGUAGES, Language
 from tools.detector import Onset
 from tools.types import (
     ENTRY,
+    Alert,
     AlertGroup,
     Candidate,
     Edge,
     Evidence,
     EvidenceKind,
+    Plan,
     Ranking,
+    StepResult,
+    Subject,
     Term,
     Topology,
+    VerificationOutcome,
     Window,
 )
 
@@ -80,16 +86,43 @@ def state(
     )
 
 
-def brief(language: Language, given: IncidentState) -> str:
-    incident = Incident(
-        id="i",
-        title="FrontDoorSlow on web",
-        services=("web",),
-        opened_at=ONSET,
-        updated_at=ONSET,
-        clocks=Clocks(onset=ONSET, detected=ONSET + 45, located=ONSET + 400),
-    )
-    return render(incident, given, TOPOLOGY, language)
+def brief(
+    language: Language,
+    given: IncidentState,
+    plan: Plan | None = None,
+    terms: PlanTerms | None = None,
+    alerts: Sequence[Alert] = (),
+    **known: object,
+) -> str:
+    fields = {
+        "id": "i",
+        "title": "FrontDoorSlow on web",
+        "services": ("web",),
+        "opened_at": ONSET,
+        "updated_at": ONSET,
+        "clocks": Clocks(onset=ONSET, detected=ONSET + 45, located=ONSET + 400),
+    }
+    incident = Incident.model_validate(fields | known)
+    return render(incident, given, TOPOLOGY, language, plan, terms=terms, alerts=alerts)
+
+
+PLAN = Plan(
+    id="rollback-1",
+    incident_id="i",
+    playbook_id="rollback",
+    title="Roll cart back",
+    title_zh="回滚 cart",
+    risk="C",
+    component="cart",
+    steps=(),
+    created_at=ONSET,
+    expires_at=ONSET + 900,
+    digest="a" * 64,
+)
+
+
+def agreed(given: int = 0, needed: int = 1, *, dry_run: bool = True) -> PlanTerms:
+    return PlanTerms(dry_run=dry_run, approvals=ApprovalCount(given=given, needed=needed))
 
 
 def test_the_answer_stands_above_the_evidence_and_cites_it() -> None:
@@ -121,6 +154,30 @@ def test_the_three_clocks_are_held_against_their_limits() -> None:
     assert "detected 45 s (limit 1 min, met)" in text
     assert "located 6 min 40 s (limit 5 min, MISSED)" in text
     assert "recovered – (limit 10 min)" in text
+
+
+UNMEASURED: dict[MeasuredFrom, tuple[str, str]] = {
+    "file": ("not measurable (the alerts came in a file)", "无法衡量(告警来自文件)"),
+    "alert": ("not measurable (no metric shows when it began", "无法衡量(没有指标显示何时开始"),
+}
+
+
+@pytest.mark.parametrize("basis", UNMEASURED)
+def test_what_cannot_be_measured_is_neither_met_nor_missed(basis: MeasuredFrom) -> None:
+    clocks = Clocks(onset=ONSET, detected=ONSET + 900, located=ONSET + 901, measured_from=basis)
+    said = line("1-5-10", brief("en", state(DOOR, OWN), clocks=clocks))
+    assert UNMEASURED[basis][0] in said
+    assert "MISSED" not in said
+    assert "met" not in said.replace("metric", "")
+    chinese = line("1-5-10", brief("zh", state(DOOR, OWN), clocks=clocks))
+    assert UNMEASURED[basis][1] in chinese
+    assert "超时" not in chinese
+
+
+def test_clocks_say_what_they_count_from() -> None:
+    english, chinese = (brief(one, state(DOOR, OWN)) for one in LANGUAGES)
+    assert "from the onset seen in the metrics: detected 45 s" in line("1-5-10", english)
+    assert "自指标所见的起始时刻起" in line("1-5-10", chinese)
 
 
 def test_what_no_source_told_is_said() -> None:
@@ -179,3 +236,99 @@ def test_a_cause_nobody_should_look_at_is_not_named_and_none_is_certain() -> Non
     text = brief("en", state(DOOR, ranking=Ranking(candidates=(sure, other))))
     assert "(99 %)" in text
     assert "ads" not in text
+
+
+def alert(number: int, about: Subject | None = None, told_by: str = "", service: str = "") -> Alert:
+    return Alert(
+        fingerprint=str(number),
+        name=f"A{number}",
+        subject=about or Subject(),
+        told_by=told_by,
+        service=service,
+        starts_at=ONSET,
+    )
+
+
+WEB = Subject(kind="service", name="web")
+NODE = Subject(kind="node", name="worker-3")
+CLAIM = Subject(kind="claim", name="data-0", namespace="shop")
+WHO: dict[str, tuple[list[Alert], str, str]] = {
+    "a service": ([alert(1, WEB)], "alerts about: web", "告警涉及:web"),
+    "one that tells of itself": ([alert(1, WEB, "web")], "about: web", "涉及:web"),
+    "one subject of two alerts": ([alert(1, WEB), alert(2, WEB)], "about: web", "涉及:web"),
+    "a service without a subject": ([alert(1, service="pay")], "about: pay", "涉及:pay"),
+    "a node and a claim, told by others": (
+        [alert(1, NODE, "node-exporter"), alert(2, CLAIM, "kubelet")],
+        "about: node worker-3 (told by node-exporter), claim data-0 (told by kubelet)",
+        "涉及:节点 worker-3(由 node-exporter 告知)、持久卷声明 data-0(由 kubelet 告知)",
+    ),
+    "one name in two namespaces": (
+        [alert(1, WEB.model_copy(update={"namespace": one})) for one in ("a", "b")],
+        "about: web (a), web (b)",
+        "涉及:web (a)、web (b)",
+    ),
+    "some that name nobody": (
+        [alert(1, WEB), alert(2), alert(3), alert(3)],
+        "about: web; 2 alerts name nobody",
+        "涉及:web;2 条告警未指明对象",
+    ),
+    "only one that names nobody": (
+        [alert(1)],
+        "about: nobody named; 1 alert names nobody",
+        "涉及:未指明;1 条告警未指明对象",
+    ),
+    "a storm": (
+        [alert(n, Subject(kind="node", name=f"n{n}")) for n in range(23)],
+        "node n19 and 3 more",
+        "节点 n19 等,另有 3 个",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WHO)
+def test_every_subject_of_the_alerts_is_named(case: str) -> None:
+    alerts, english, chinese = WHO[case]
+    assert line("Who", brief("en", state(DOOR), alerts=alerts)).endswith(english)
+    assert line("影响", brief("zh", state(DOOR), alerts=alerts)).endswith(chinese)
+
+
+NEXT: dict[str, tuple[PlanTerms, str, str]] = {
+    "a dry run": (agreed(), "(**dry run**: nothing is really touched), risk", "(**演练**:不会触及"),
+    "for real": (agreed(dry_run=False), "`rollback` on cart, risk C", "执行 `rollback`,风险"),
+    "nobody of two yet": (agreed(0, 2), ", 0 of 2 approvals: Roll", ",已有 0/2 人批准:回滚"),
+    "one of two": (agreed(1, 2, dry_run=False), ", 1 of 2 approvals: Roll", ",已有 1/2 人批准"),
+}
+
+
+@pytest.mark.parametrize("case", NEXT)
+def test_the_next_line_says_what_a_yes_means(case: str) -> None:
+    terms, english, chinese = NEXT[case]
+    given = state(DOOR, OWN)
+    assert english in line("Next", brief("en", given, PLAN, terms))
+    assert chinese in line("下一步", brief("zh", given, PLAN, terms))
+    if not terms.dry_run:
+        assert "dry run" not in brief("en", given, PLAN, terms)
+
+
+def line(name: str, text: str) -> str:
+    (found,) = (one for one in text.splitlines() if one.startswith(f"**{name}**"))
+    return found
+
+
+ENDED: dict[str, tuple[bool, VerificationOutcome, str, str]] = {
+    "shown only": (True, "unknown", "was a **dry run**: its steps were shown", "仅为**演练**"),
+    "recovered": (False, "recovered", "was run and it recovered", "并已恢复"),
+    "no help": (False, "worse", "it did not help (worse)", "未见效"),
+    "not known": (False, "unknown", "whether it helped is not known", "效果未知"),
+}
+
+
+@pytest.mark.parametrize("case", ENDED)
+def test_after_the_steps_the_next_line_says_what_came_of_them(case: str) -> None:
+    dry_run, outcome, english, chinese = ENDED[case]
+    result = StepResult(
+        key=f"i:{PLAN.digest}:0", ok=True, dry_run=dry_run, started_at=ONSET, ended_at=ONSET
+    )
+    given = IncidentState(**state(DOOR, OWN), results=[result])
+    assert english in line("Next", brief("en", given, PLAN, agreed(), outcome=outcome))
+    assert chinese in line("下一步", brief("zh", given, PLAN, agreed(), outcome=outcome))

@@ -115,6 +115,12 @@ def test_investigate_reads_exported_alerts(tmp_path: Path) -> None:
     assert shown.exit_code == 0
     assert "payment" in shown.output
     assert "metrics: not configured" in shown.output
+    assert "1-5-10: not measurable (the alerts came in a file)" in shown.output
+    assert "MISSED" not in shown.output
+    (incident,) = json.loads(run("incidents", "--json").output)
+    listed = run("incidents", incident["id"], "--lang", "zh").output
+    assert "1-5-10:无法衡量(告警来自文件)" in listed
+    assert "not measurable" in run("incidents", incident["id"], "--report").output
 
 
 @pytest.mark.parametrize(
@@ -147,9 +153,12 @@ def test_a_plan_is_approved_later_in_another_process_as_a_dry_run() -> None:
     wrong = run("approve", plan["id"], "--digest", "0" * 64, "--by", "anna")
     assert wrong.exit_code == 2
     assert "not the digest" in wrong.output
+    assert "DRY RUN: nothing is really touched" in run("incidents", incident["id"]).output
+    assert "演练:不会触及任何真实系统" in run("incidents", incident["id"], "--lang", "zh").output
     done = run("approve", incident["id"], "--digest", plan["digest"], "--by", "anna")
     assert done.exit_code == 0, done.output
-    assert "dry run" in done.output
+    assert "DRY RUN: nothing is really touched" in done.output
+    assert "approved by anna (1 of 1): a dry run, its steps are only shown" in done.output
     again = run("approve", plan["id"], "--digest", plan["digest"], "--by", "bob")
     assert again.exit_code == 2
     assert "consumed before, by 'anna'" in again.output

@@ -82,6 +82,9 @@ class Place:
             file.write(key.rpartition(":")[2] + "\n")
         return StepResult(key=key, ok=True, started_at=self.time, ended_at=self.time)
 
+    def touches(self, step: PlanStep) -> bool:
+        return True
+
     @property
     def ran(self) -> list[str]:
         return self._ledger.read_text().splitlines() if self._ledger.exists() else []

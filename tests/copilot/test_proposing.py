@@ -88,6 +88,9 @@ class Refusing:
     def run(self, step: object, key: str) -> Any:
         raise DigestError(f"{key}: planning runs nothing")
 
+    def touches(self, step: object) -> bool:
+        return False
+
 
 GROUP = AlertGroup(
     id="g",

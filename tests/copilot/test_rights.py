@@ -10,14 +10,26 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from copilot.case.engine import Engine
 from copilot.case.graph import build
+from copilot.case.terms import terms
 from copilot.deps import Deps
+from copilot.hands import ActionRunner, DryRunRunner, WaitRunner
+from copilot.ports import Runner
+from copilot.sources.clock import SystemClock
 from copilot.store import HaltRecord, NoRightError, Store
-from copilot.types.incident import Incident
+from copilot.types.incident import ApprovalCount, Incident
 from evals.simulator import scenario
 from evals.torture.survival import DurableWorld
 from knowledge_base import playbooks
 from tools.playbook_executor import ApprovalError, Policy, check_approval
-from tools.types import Approval, Plan, Playbook, PlaybookOutcome, RiskClass, Window
+from tools.types import (
+    Approval,
+    Plan,
+    Playbook,
+    PlaybookOutcome,
+    RiskClass,
+    StepAction,
+    Window,
+)
 
 SCENARIO = scenario("pool_exhaustion", 3)
 FAULT = SCENARIO.start + SCENARIO.quiet_s
@@ -199,3 +211,74 @@ def test_while_executions_are_stopped_nothing_is_run_and_a_person_takes_over(
         ]
         assert one.incident.status == "handed_over"
         assert one.engine.store.outcomes.all() == ()
+
+
+def test_the_first_of_two_approvals_says_that_another_person_is_needed(tmp_path: Path) -> None:
+    with desk(tmp_path, Policy(), "C") as one:
+        one.look()
+        assert "0 of 2 approvals" in one.incident.brief["en"]
+        one.answer("anna")
+        assert "1 of 2 approvals" in one.incident.brief["en"]
+        assert "已有 1/2 人批准" in one.incident.brief["zh"]
+        assert one.engine.terms(one.plan).approvals == ApprovalCount(given=1, needed=2)
+        assert one.world.actions() == []
+        one.answer("ben")
+        assert one.said("approved") == [("anna", "not now"), ("ben", "not now")]
+        assert len(one.world.actions()) == 1
+        assert "was run and it recovered" in one.incident.brief["en"]
+
+
+def test_what_came_from_a_recording_is_a_dry_run_whoever_would_run_it(tmp_path: Path) -> None:
+    with desk(tmp_path, Policy()) as one:
+        one.look()
+        assert not one.engine.terms(one.plan).dry_run
+        assert "dry run" not in one.incident.brief["en"]
+        one.engine.store.incidents.update(one.incident.id, one.world.now(), origin=str(tmp_path))
+        assert one.engine.terms(one.plan).dry_run
+        one.answer("anna")
+        assert one.world.actions() == []
+        assert [result.dry_run for result in one.incident.results] == [True]
+        assert "was a **dry run**" in one.incident.brief["en"]
+
+
+def plan_of(*steps: StepAction) -> Plan:
+    return Plan.model_validate(
+        {
+            "id": "p",
+            "incident_id": "i",
+            "playbook_id": "p",
+            "title": "t",
+            "risk": "C",
+            "component": "cart",
+            "steps": [
+                {"index": n, "title": "s", "action": action, "arguments": {}, "timeout_s": 1}
+                for n, action in enumerate(steps)
+            ],
+            "created_at": 0,
+            "expires_at": 1,
+            "digest": "d" * 64,
+        }
+    )
+
+
+CLOCK = SystemClock()
+REAL: dict[StepAction, Runner] = {
+    "wait": WaitRunner(CLOCK),
+    "command": WaitRunner(CLOCK),
+    "http": DryRunRunner(CLOCK),
+}
+TERMS: dict[str, tuple[tuple[StepAction, ...], bool, tuple[int, ...]]] = {
+    "every step is real": (("command", "wait"), False, ()),
+    "a wait beside a dry run is no act": (("http", "wait"), True, (0,)),
+    "no runner": (("kubernetes", "wait"), True, (0,)),
+    "one of two is real": (("http", "command"), False, (0,)),
+    "only waiting": (("wait",), False, ()),
+}
+
+
+@pytest.mark.parametrize("case", TERMS)
+def test_a_plan_is_a_dry_run_where_none_of_its_acts_is_real(case: str) -> None:
+    steps, dry_run, shown = TERMS[case]
+    found = terms(plan_of(*steps), (), ActionRunner(REAL, CLOCK), Policy())
+    assert (found.dry_run, found.only_shown) == (dry_run, shown)
+    assert found.approvals == ApprovalCount(given=0, needed=2)

@@ -133,7 +133,7 @@ def test_a_good_step_is_run_and_reported_under_its_key(name: str, tmp_path: Path
     assert (result.key, result.ok, result.error) == (KEY, True, "")
     assert result.started_at <= result.ended_at
     assert result.output
-    assert result.dry_run == (name == "dry run")
+    assert result.dry_run == (name == "dry run") == (not runner.touches(good))
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -152,6 +152,12 @@ def test_a_step_of_the_wrong_shape_is_refused(name: str, tmp_path: Path) -> None
 def test_an_action_without_a_runner_is_named() -> None:
     result = ActionRunner({"wait": WaitRunner(CLOCK)}, CLOCK).run(step("command"), KEY)
     assert "no runner for 'command'; configured: wait" in result.error
+
+
+def test_a_step_without_a_runner_touches_nothing() -> None:
+    runner = ActionRunner({"wait": WaitRunner(CLOCK)}, CLOCK)
+    assert runner.touches(step("wait", seconds=1))
+    assert not runner.touches(step("http", base="ops", method="POST", path="/x"))
 
 
 def test_output_is_made_safe_and_capped() -> None:

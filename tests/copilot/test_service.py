@@ -160,6 +160,7 @@ def test_an_incident_is_shown_whole_in_the_language_asked_for(
     assert shown["clocks"]["detected"] == {
         "at": "2026-01-01T00:00:30Z", "seconds": 30.0, "limit_s": 60.0
     }  # fmt: skip
+    assert shown["clocks"]["measured_from"] == "metrics"
     assert shown["clocks"]["recovered"] == {"at": None, "seconds": None, "limit_s": 600.0}
     assert shown["evidence"][0]["id"] == "E1"
     assert shown["evidence"][0]["value"] is None
@@ -168,6 +169,17 @@ def test_an_incident_is_shown_whole_in_the_language_asked_for(
     assert shown["approval"]["status"] == "pending"
     chinese = client.get("/incidents/I1?lang=zh").json()
     assert (chinese["brief"], chinese["report"]) == ("购物车很慢", "# Report")
+
+
+def test_clocks_that_measure_nothing_have_no_limits(
+    client: TestClient, engine: CountedEngine
+) -> None:
+    incident(engine.store, clocks=Clocks(onset=NOW - 9, detected=NOW, measured_from="alert"))
+    (listed,) = client.get("/incidents").json()
+    clocks = listed["clocks"]
+    assert clocks["measured_from"] is None
+    assert "no metric shows when it began" in clocks["why"]
+    assert clocks["detected"] == {"at": "2026-01-01T00:01:40Z", "seconds": None, "limit_s": None}
 
 
 def test_suppressed_alerts_are_listed_with_the_reason(
@@ -222,8 +234,21 @@ def test_a_plan_is_approved_by_its_digest(client: TestClient, engine: CountedEng
     engine.store.approvals.request(plan(), "I1.1", NOW)
     answer = client.post("/incidents/I1/approval", json=said())
     assert answer.status_code == 200
+    assert answer.json()["dry_run"] is True
+    assert answer.json()["approvals"] == {"given": 1, "needed": 1}
     shown = client.get("/incidents/I1").json()["approval"]
     assert (shown["status"], shown["approver"]) == ("approved", "ann")
+
+
+def test_a_first_approval_of_two_says_so(client: TestClient, engine: CountedEngine) -> None:
+    engine.needed, engine.dry_run = 2, False
+    incident(engine.store, plan=plan())
+    engine.store.approvals.request(plan(), "I1.1", NOW)
+    answer = client.post("/incidents/I1/approval", json=said()).json()
+    assert (answer["plan_status"], answer["dry_run"]) == ("pending", False)
+    assert answer["approvals"] == {"given": 1, "needed": 2}
+    shown = client.get("/incidents/I1").json()["approval"]
+    assert (shown["dry_run"], shown["approvals"]) == (False, {"given": 1, "needed": 2})
 
 
 REFUSED: dict[str, tuple[str, dict[str, Any], int, str]] = {

@@ -5,6 +5,7 @@ from typing import NamedTuple, TypedDict
 from langgraph.runtime import Runtime
 
 from copilot.case.state import IncidentState
+from copilot.case.terms import runner_for
 from copilot.deps import Deps
 from copilot.hands.recovery import RecoveryJudge
 from copilot.store import PolicyRefusedError as NotAllowedError
@@ -125,12 +126,13 @@ def check_cooled_down(store: Store, plan: Plan, now: Timestamp) -> None:
 
 def _attempt(state: IncidentState, deps: Deps, plan: Plan, due: DueStep) -> StepResult:
     now = deps.clock.now()
+    incident = deps.store.incidents.require(state["incident_id"])
     try:
         return run_step(
             plan,
             due.step,
             state.get("approvals", []),
-            deps.runner,
+            runner_for(deps, incident),
             now,
             facts=lambda: deps.sources.facts(state["onset"].at),
             results=state.get("results", []),

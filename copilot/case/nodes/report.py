@@ -4,6 +4,7 @@ from typing import TypedDict
 
 from langgraph.runtime import Runtime
 
+from copilot.case.briefing import publish
 from copilot.case.reasoning.narrative import narrate
 from copilot.case.reporting import render
 from copilot.case.state import IncidentState
@@ -21,6 +22,8 @@ def report(state: IncidentState, runtime: Runtime[Deps]) -> ReportUpdate:
     deps, incident_id = runtime.context, state["incident_id"]
     now = deps.clock.now()
     incident = deps.store.incidents.update(incident_id, now, status=_status(deps, incident_id))
+    if incident.plan is not None:
+        publish(deps, state, incident.plan)
     deps.note(incident_id, "reported", f"run {state['run_id']} ended: {incident.status}")
     events = deps.store.journal.events(incident_id, limit=10_000)
     texts = {language: render(incident, events, state, language) for language in LANGUAGES}

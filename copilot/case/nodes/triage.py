@@ -4,8 +4,10 @@ from typing import TypedDict
 
 from langgraph.runtime import Runtime
 
+from copilot.case.briefing import UNSURE
 from copilot.case.state import IncidentState
 from copilot.deps import Deps
+from copilot.types.incident import FILE, Incident, MeasuredFrom
 from tools.clusterer import Clusterer
 from tools.detector import Onset, onset
 from tools.types import AlertGroup, Timestamp, Window
@@ -30,16 +32,28 @@ def triage(state: IncidentState, runtime: Runtime[Deps]) -> TriageUpdate:
     )
     measured = deps.sources.measure(window, normal_before=alerted_at)
     incident = deps.store.incidents.require(incident_id)
-    began = _no_later(onset(measured.series, measured.baseline, alerted_at), incident.clocks.onset)
+    found = onset(measured.series, measured.baseline, alerted_at)
+    began = _no_later(found, incident.clocks.onset)
     deps.store.incidents.update(
         incident_id,
         deps.clock.now(),
         title=group.title,
         services=group.services,
-        clocks=incident.clocks.model_copy(update={"onset": began.at}),
+        clocks=incident.clocks.model_copy(
+            update={"onset": began.at, "measured_from": _measured_from(incident, found)}
+        ),
     )
     deps.note(incident_id, "triaged", began.reason, alerts=float(len(alerts)), onset=began.at)
     return {"group": group, "onset": began}
+
+
+def _measured_from(incident: Incident, found: Onset) -> MeasuredFrom:
+    if incident.origin.startswith(FILE):
+        return "file"
+    known = incident.clocks
+    if known.onset is not None and known.onset < found.at:
+        return known.measured_from
+    return "alert" if found.confidence < UNSURE else "metrics"
 
 
 def _no_later(found: Onset, known: Timestamp | None) -> Onset:

@@ -211,6 +211,10 @@ class IncidentReplay(ReplayClock):
             )
         return self._done[key]
 
+    def touches(self, step: PlanStep) -> bool:
+        """Never: a recording answers, nothing real."""
+        return False
+
     def _seen(self, window: Window) -> Window:
         return Window(start=min(window.start, self._now), end=min(window.end, self._now))
 

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from copilot import wiring
 from copilot.case.nodes.act import check_cooled_down, longest_s
+from copilot.case.terms import terms
 from copilot.hands import ConfirmationPrompt
 from copilot.ports import Clock, Runner
 from copilot.settings import Settings, SettingsError
@@ -42,11 +43,13 @@ def playbook_run(
     if not people:
         raise SettingsError("who decides? name yourself with --by")
     plan = filled(settings, playbook, component, given, f"by-hand-{secrets.token_hex(4)}")
-    screen.plan(console, plan, settings.language)
+    sources = wiring.configured_sources(settings)
+    runner = wiring.configured_runner(settings, sources, clock, clock, _asked(console, people[0]))
+    agreed = terms(plan, (), runner, wiring.policy(settings))
+    screen.plan(console, plan, settings.language, agreed)
     if not yes and not Ask.ask("Approve and run this?", default=False):
         console.print("Not approved; nothing was run.")
         return 1
-    sources = wiring.configured_sources(settings)
     facts = sources.facts(clock.now())
     facts |= {f"{name}:{component}": fact(text) for name, text in pairs(known, "--fact").items()}
     approvers = people[1:] if settings.four_eyes else people
@@ -56,9 +59,6 @@ def playbook_run(
     with wiring.store(settings) as store:
         for one in approvals:
             _note(store, plan, clock, "approved", one.approver, "filled in and approved by hand")
-        runner = wiring.configured_runner(
-            settings, sources, clock, clock, _asked(console, people[0])
-        )
         hand = _Hand(store, clock, runner, wiring.policy(settings), facts)
         results = hand.run(plan, approvals)
     for result in results:

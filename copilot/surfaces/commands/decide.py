@@ -1,9 +1,7 @@
 """`copilot approve`, `reject`, `edit`, `stop` and `resume`: what people decide about plans."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-import httpx
-from pydantic import JsonValue
 from rich.console import Console
 from rich.prompt import Confirm
 
@@ -11,25 +9,26 @@ from copilot import wiring
 from copilot.case.editing import Edit
 from copilot.settings import Settings, SettingsError
 from copilot.sources.clock import SystemClock
-from copilot.store import ApprovalRequest, HaltRecord, NoRightError, Store, UnknownPlanError, home
+from copilot.store import ApprovalRequest, HaltRecord, NoRightError, Store, UnknownPlanError
 from copilot.surfaces.commands import screen
+from copilot.surfaces.commands.consent import outcome_line, terms_here, terms_told
 from copilot.surfaces.commands.playbook import find, pairs, typed_value
-from copilot.types.errors import OperatorError
+from copilot.surfaces.commands.remote import posted, service
+from copilot.types.incident import Incident
 from tools.types import Approval, Plan
-
-
-class RemoteError(OperatorError):
-    """The running service did not take the answer; the message is its reason."""
 
 
 def approve(settings: Settings, *, plan: str, by: str, digest: str, yes: bool) -> int:
     """Show the plan, ask, and approve exactly what was shown."""
     console = Console()
-    found = waiting_plan(settings, plan)
-    screen.plan(console, found, settings.language)
+    incident, request = _asked(settings, plan)
+    found = request.plan
+    agreed = terms_here(settings, incident, request)
+    screen.plan(console, found, settings.language, agreed)
     if digest and digest != found.digest:
         raise SettingsError(f"--digest {digest!r} is not the digest of plan {found.id!r}")
-    if not yes and not digest and not Confirm.ask("Approve and run this?", default=False):
+    question = "Approve this dry run?" if agreed.dry_run else "Approve and run this?"
+    if not yes and not digest and not Confirm.ask(question, default=False):
         console.print("Not approved; nothing was run.")
         return 1
     return _answer(settings, found, "approve", by, "")
@@ -42,11 +41,15 @@ def reject(settings: Settings, *, plan: str, by: str, reason: str) -> int:
 
 def waiting_plan(settings: Settings, name: str) -> Plan:
     """The plan of that id, or the one that waits in the incident of that id."""
+    return _asked(settings, name)[1].plan
+
+
+def _asked(settings: Settings, name: str) -> tuple[Incident, ApprovalRequest]:
     with wiring.store(settings) as store:
         request = store.approvals.get(name) or _waiting(store, name)
-    if request is None:
-        raise UnknownPlanError(f"no plan {name!r} waits for approval; see: copilot incidents")
-    return request.plan
+        if request is None:
+            raise UnknownPlanError(f"no plan {name!r} waits for approval; see: copilot incidents")
+        return store.incidents.require(request.plan.incident_id), request
 
 
 def _waiting(store: Store, incident_id: str) -> ApprovalRequest | None:
@@ -57,7 +60,7 @@ def _waiting(store: Store, incident_id: str) -> ApprovalRequest | None:
 def _answer(settings: Settings, plan: Plan, decision: str, by: str, reason: str) -> int:
     if not by.strip():
         raise SettingsError("who decides? name yourself with --by")
-    address = settings.server or home.service_address(settings.home)
+    address = service(settings)
     if address:
         return _remote(settings, address, plan, decision, by, reason)
     return _here(settings, plan, decision, by, reason)
@@ -82,11 +85,14 @@ def _here(settings: Settings, plan: Plan, decision: str, by: str, reason: str) -
                 decided_at=engine.deps.clock.now(),
             )
         )
+        if decision == "approve":
+            said = outcome_line(by, engine.terms(plan), "copilot", settings.language)
+            Console(markup=False).print(said, soft_wrap=True)
         engine.drain()
         after = seen[-1].seq if seen else 0
         for event in engine.store.journal.events(plan.incident_id, after=after):
             screen.event(console, event)
-        screen.clocks(console, engine.store.incidents.require(plan.incident_id))
+        screen.clocks(console, engine.store.incidents.require(plan.incident_id), settings.language)
     return 0
 
 
@@ -100,25 +106,13 @@ def _remote(
         "approver": by,
         "reason": reason,
     }
-    posted(settings, address, f"/incidents/{plan.incident_id}/approval", answer)
-    Console(markup=False).print(f"{decision}d {plan.id}; the service at {address} goes on with it")
+    told = posted(settings, address, f"/incidents/{plan.incident_id}/approval", answer)
+    runs = f"the service at {address}"
+    said = f"rejected by {by}; {runs} goes on without {plan.id}"
+    if decision == "approve":
+        said = outcome_line(by, terms_told(address, told), runs, settings.language)
+    Console(markup=False).print(said, soft_wrap=True)
     return 0
-
-
-def posted(settings: Settings, address: str, path: str, content: Mapping[str, JsonValue]) -> None:
-    """Hand something to the running service; raises `RemoteError` with its reason for a no."""
-    key = settings.api_key.get_secret_value() if settings.api_key else ""
-    try:
-        answer = httpx.post(
-            f"{address.rstrip('/')}{path}",
-            json={**content},
-            headers={"Authorization": f"Bearer {key}"} if key else {},
-            timeout=10,
-        )
-    except httpx.HTTPError as error:
-        raise RemoteError(f"the service at {address} did not answer: {error}") from error
-    if answer.is_error:
-        raise RemoteError(f"the service at {address} refused: {answer.text[:500]}")
 
 
 def edit(settings: Settings, *, plan: str, given: Sequence[str], by: str, reason: str) -> int:
@@ -133,11 +127,13 @@ def edit(settings: Settings, *, plan: str, given: Sequence[str], by: str, reason
         editor=by.strip(),
         reason=reason,
     )
-    address = settings.server or home.service_address(settings.home)
+    address = service(settings)
     if address:
         path = f"/incidents/{found.incident_id}/plan"
-        posted(settings, address, path, wanted.model_dump(mode="json"))
-        Console(markup=False).print(f"edited; to be approved: copilot approve {found.incident_id}")
+        told = posted(settings, address, path, wanted.model_dump(mode="json"))
+        dry = " (a dry run)" if terms_told(address, told).dry_run else ""
+        said = f"edited; to be approved{dry}: copilot approve {found.incident_id}"
+        Console(markup=False).print(said, soft_wrap=True)
         return 0
     with wiring.store(settings) as store:
         incident = store.incidents.require(found.incident_id)
@@ -146,7 +142,9 @@ def edit(settings: Settings, *, plan: str, given: Sequence[str], by: str, reason
     with wiring.engine(settings, "edit", sources=sources, clock=clock, runner=runner) as engine:
         request = engine.edit(wanted)
         engine.drain()
-        _edited(engine.store, request.plan, settings)
+        screen.plan(Console(), request.plan, settings.language, engine.terms(request.plan))
+        if not engine.store.approvals.pending(request.plan.incident_id):
+            Console().print("It does not wait any longer; see: copilot incidents")
     return 0
 
 
@@ -156,13 +154,6 @@ def _values(settings: Settings, plan: Plan, given: Sequence[str]) -> dict[str, s
         name: typed_value(declared[name], text) if name in declared else text
         for name, text in pairs(given, "--set").items()
     }
-
-
-def _edited(store: Store, plan: Plan, settings: Settings) -> None:
-    console = Console()
-    screen.plan(console, plan, settings.language)
-    if not store.approvals.pending(plan.incident_id):
-        console.print("It does not wait any longer; see: copilot incidents")
 
 
 EVERYWHERE = ""

@@ -96,8 +96,9 @@ def _decide(
 ) -> int:
     """Show every plan, have it answered by a person or `--yes`, and follow what comes of it."""
     while incident.status == "awaiting_approval" and incident.plan is not None:
-        screen.plan(console, incident.plan, settings.language)
-        needed = engine.deps.policy.needed[incident.plan.risk]
+        agreed = engine.terms(incident.plan)
+        screen.plan(console, incident.plan, settings.language, agreed)
+        needed = agreed.approvals.needed
         for person in range(1, needed + 1):
             who = "" if needed == 1 else f" (person {person} of {needed})"
             if not yes and not Confirm.ask(f"Approve and run this?{who}", default=False):
@@ -107,7 +108,7 @@ def _decide(
         seen = _work(console, engine, seen)
         incident = engine.store.incidents.require(incident.id)
     console.print()
-    screen.clocks(console, incident)
+    screen.clocks(console, incident, settings.language)
     good = incident.status == "recovered"
     passed = duration(engine.now() - (incident.clocks.onset or engine.now()))
     console.print(Text(f"{incident.status} after {passed}", style="bold green" if good else "red"))

@@ -12,6 +12,7 @@ from copilot.case.postmortem import document_id, draft
 from copilot.settings import Settings, SettingsError
 from copilot.sources.clock import SystemClock
 from copilot.surfaces.commands import screen
+from copilot.surfaces.commands.consent import terms_here
 
 
 def incidents(settings: Settings, *, incident: str, as_json: bool, limit: int, report: bool) -> int:
@@ -28,6 +29,8 @@ def incidents(settings: Settings, *, incident: str, as_json: bool, limit: int, r
                 console.print("No incident yet. Try: copilot demo", markup=False)
             return 0
         found = store.incidents.require(incident)
+        waits = found.plan is not None and found.status == "awaiting_approval"
+        request = store.approvals.get(found.plan.id) if waits and found.plan else None
     if as_json:
         console.out(found.model_dump_json(indent=1))
     elif report:
@@ -35,9 +38,10 @@ def incidents(settings: Settings, *, incident: str, as_json: bool, limit: int, r
     else:
         screen.brief(console, found, settings.language)
         screen.walk(console, found)
-        if found.plan is not None and found.status == "awaiting_approval":
-            screen.plan(console, found.plan, settings.language)
-        screen.clocks(console, found)
+        if request is not None:
+            agreed = terms_here(settings, found, request)
+            screen.plan(console, request.plan, settings.language, agreed)
+        screen.clocks(console, found, settings.language)
     return 0
 
 

@@ -95,7 +95,7 @@ def investigate(settings: Settings, *, what: Path, as_json: bool) -> int:
                 soft_wrap=True,
             )
             return 2
-        _show(console, incidents, settings, as_json=as_json)
+        _show(console, incidents, settings, engine, as_json=as_json)
     return 0
 
 
@@ -188,7 +188,12 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _show(
-    console: Console, found: Sequence[Incident], settings: Settings, *, as_json: bool
+    console: Console,
+    found: Sequence[Incident],
+    settings: Settings,
+    engine: Engine,
+    *,
+    as_json: bool,
 ) -> None:
     if as_json:
         documents = [one.model_dump(mode="json") for one in found]
@@ -198,7 +203,7 @@ def _show(
         screen.brief(console, one, settings.language)
         screen.walk(console, one)
         if one.plan is not None and one.status == "awaiting_approval":
-            screen.plan(console, one.plan, settings.language)
+            screen.plan(console, one.plan, settings.language, engine.terms(one.plan))
             console.print(f"To run it: copilot approve {one.plan.id}", markup=False)
     if len(found) > 3:
         console.print(f"\n{len(found) - 3} more incidents: copilot incidents", markup=False)

@@ -1,5 +1,7 @@
 """What the terminal shows: briefs, plans and the steps of a run, for a tired person."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.panel import Panel
@@ -8,7 +10,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from copilot.case.briefing import SUREST, clock_lines
-from copilot.types.incident import Event, Incident
+from copilot.types.incident import Event, Incident, PlanTerms
 from copilot.types.time_format import clock_time, date_time
 from prompts import Language, word
 from tools.log_retriever import sanitize
@@ -69,15 +71,29 @@ def report(console: Console, incident: Incident, language: Language) -> None:
     console.print(Markdown(text, hyperlinks=False))
 
 
-def plan(console: Console, proposed: Plan, language: Language) -> None:
-    """Everything an approver decides on, rendered by code from the plan itself."""
+DRY_RUN: dict[Language, str] = {
+    "en": "DRY RUN: nothing is really touched",
+    "zh": "演练:不会触及任何真实系统",
+}
+
+
+def plan(
+    console: Console, proposed: Plan, language: Language, terms: PlanTerms | None = None
+) -> None:
+    """Everything an approver decides on, rendered by code from the plan itself.
+
+    Without `terms` it is not known who would run it, and nothing is said of that.
+    """
     body = Text()
     chinese = language == "zh"
     body.append((proposed.title_zh if chinese else proposed.title) + "\n", style="bold")
+    if terms is not None and terms.dry_run:
+        body.append(DRY_RUN[language] + "\n", style="bold yellow")
     effect = proposed.expected_effect_zh if chinese else proposed.expected_effect
     radius = proposed.blast_radius_zh if chinese else proposed.blast_radius
     for label, value in (
         ("风险" if chinese else "risk", word("risk", proposed.risk, language)),
+        *_approvals(terms, language),
         ("目标" if chinese else "target", proposed.component),
         ("预期" if chinese else "expected", effect),
         ("波及" if chinese else "touches", radius),
@@ -87,18 +103,36 @@ def plan(console: Console, proposed: Plan, language: Language) -> None:
     ):
         body.append(f"{label:>12}  ", style="dim")
         body.append(f"{value or '–'}\n")
-    _steps(body, "步骤" if chinese else "steps", proposed.steps, language)
+    only_shown = terms.only_shown if terms is not None and not terms.dry_run else ()
+    _steps(body, "步骤" if chinese else "steps", proposed.steps, language, only_shown)
     _steps(body, "回退" if chinese else "roll back", proposed.rollback, language)
     console.print(Panel(body, title=Text(proposed.id), title_align="left", padding=(0, 1)))
 
 
-def _steps(body: Text, label: str, steps: tuple[PlanStep, ...], language: Language) -> None:
+def _approvals(terms: PlanTerms | None, language: Language) -> list[tuple[str, str]]:
+    """How many have agreed, where it takes more than one."""
+    if terms is None or terms.approvals.needed < 2:
+        return []
+    given, needed = terms.approvals.given, terms.approvals.needed
+    if language == "zh":
+        return [("批准", f"{given}/{needed},须由不同的人批准")]
+    return [("approvals", f"{given} of {needed} approvals, by different people")]
+
+
+def _steps(
+    body: Text,
+    label: str,
+    steps: tuple[PlanStep, ...],
+    language: Language,
+    only_shown: Sequence[int] = (),
+) -> None:
     if not steps:
         return
     body.append(f"{label}\n", style="bold")
     for step in steps:
         title = (step.title_zh if language == "zh" else "") or step.title
-        body.append(f"  {step.index + 1}. {title}\n")
+        dry = ("(演练)" if language == "zh" else " (dry run)") if step.index in only_shown else ""
+        body.append(f"  {step.index + 1}. {title}{dry}\n")
         shown = ", ".join(f"{key}={value}" for key, value in step.arguments.items())
         body.append(f"     {step.action}: {sanitize(shown, 300)}\n", style="dim")
 
@@ -131,15 +165,24 @@ def table(console: Console, listed: tuple[Incident, ...], language: Language) ->
     console.print(shown)
 
 
-def clocks(console: Console, incident: Incident) -> None:
+def clocks(console: Console, incident: Incident, language: Language = "en") -> None:
     """Print the three clocks of 1-5-10 in one line; nothing before the onset is known."""
     if incident.clocks.onset is None:
         return
+    basis = word("measured_from", incident.clocks.measured_from, language)
+    if not incident.clocks.measurable:
+        said = (
+            f"1-5-10:无法衡量({basis})" if language == "zh" else f"1-5-10: not measurable ({basis})"
+        )
+        console.print(Text(said, style="yellow"))
+        return
     styles = {None: "yellow", True: "green", False: "red"}
+    limit = "限" if language == "zh" else "limit"
     parts = (
         Text.assemble(
-            (f"{one.name} {one.after}", styles[one.met]), (f" (limit {one.limit})", "dim")
+            (f"{word('clock', one.name, language)} {one.after}", styles[one.met]),
+            (f" ({limit} {one.limit})", "dim"),
         )
         for one in clock_lines(incident.clocks)
     )
-    console.print(Text(" · ").join(parts))
+    console.print(Text(" · ").join(parts).append(f", {basis}", style="dim"))

@@ -81,7 +81,7 @@ def create_app(
     app.include_router(changes(engine))
     if received is not None:
         app.include_router(otlp(engine, received))
-    app.include_router(incidents(engine.store))
+    app.include_router(incidents(engine))
     app.include_router(events(engine.store, streams))
     app.include_router(approval(engine))
     app.include_router(editing(engine))

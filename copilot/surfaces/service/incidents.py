@@ -10,18 +10,22 @@ from pydantic import TypeAdapter
 from starlette.responses import Response
 
 from copilot.case.postmortem import draft
-from copilot.store import ApprovalRequest, ApprovalStatus, Store, StoredAlert
+from copilot.store import ApprovalRequest, ApprovalStatus, StoredAlert
+from copilot.surfaces.service.ports import ServiceEngine
 from copilot.types.incident import (
     LIMITS_S,
+    ApprovalCount,
     Clocks,
     Hypothesis,
     Incident,
     IncidentStatus,
+    MeasuredFrom,
     Opinion,
+    PlanTerms,
     RecalledDocument,
 )
 from copilot.types.time_format import iso
-from prompts import Language
+from prompts import Language, word
 from tools.clusterer import SUPPRESSED
 from tools.types import (
     Evidence,
@@ -43,6 +47,20 @@ class ClockView(FrozenModel):
     limit_s: float | None = None
 
 
+class ClocksView(FrozenModel):
+    """The clocks; `measured_from` None: not measurable, and then no limit holds.
+
+    `why` says what they are measured from, or why they cannot be.
+    """
+
+    measured_from: MeasuredFrom | None
+    why: str
+    onset: ClockView
+    detected: ClockView
+    located: ClockView
+    recovered: ClockView
+
+
 class IncidentLine(FrozenModel):
     """An incident in the list."""
 
@@ -53,7 +71,7 @@ class IncidentLine(FrozenModel):
     services: tuple[str, ...]
     opened_at: str | None
     updated_at: str | None
-    clocks: dict[str, ClockView]
+    clocks: ClocksView
 
 
 class AlertView(FrozenModel):
@@ -84,11 +102,13 @@ class AlertView(FrozenModel):
 
 
 class ApprovalView(FrozenModel):
-    """Where the approval of a plan stands."""
+    """Where the approval of a plan stands, and what it means: a `dry_run` touches nothing."""
 
     plan_id: str
     digest: str
     status: ApprovalStatus
+    dry_run: bool
+    approvals: ApprovalCount
     expires_at: str | None
     approver: str = ""
     reason: str = ""
@@ -129,7 +149,7 @@ def incident_line(incident: Incident) -> IncidentLine:
 def incident_view(
     incident: Incident,
     alerts: tuple[StoredAlert, ...],
-    request: ApprovalRequest | None,
+    approval: ApprovalView | None,
     language: Language,
 ) -> IncidentView:
     """The incident as a person reads it."""
@@ -142,7 +162,7 @@ def incident_view(
         opinion=incident.opinion,
         recalled=incident.recalled,
         plan=incident.plan,
-        approval=None if request is None else _approval(request),
+        approval=approval,
         results=incident.results,
         outcome=incident.outcome,
         report=spoken(incident.report, language),
@@ -150,16 +170,25 @@ def incident_view(
     )
 
 
-def clock_views(read: Clocks) -> dict[str, ClockView]:
-    """Each clock with its distance from the onset."""
-    return {
-        name: ClockView(
+def clock_views(read: Clocks) -> ClocksView:
+    """Each clock with its distance from the onset, where that measures anything."""
+    measurable = read.measurable
+
+    def view(name: str, moment: Timestamp | None) -> ClockView:
+        return ClockView(
             at=iso(moment),
-            seconds=_since(read.onset, moment),
-            limit_s=LIMITS_S.get(name),
+            seconds=_since(read.onset, moment) if measurable else None,
+            limit_s=LIMITS_S.get(name) if measurable else None,
         )
-        for name, moment in dict(read).items()
-    }
+
+    return ClocksView(
+        measured_from=read.measured_from if measurable else None,
+        why=word("measured_from", read.measured_from, "en"),
+        onset=view("onset", read.onset),
+        detected=view("detected", read.detected),
+        located=view("located", read.located),
+        recovered=view("recovered", read.recovered),
+    )
 
 
 def alert_view(stored: StoredAlert) -> AlertView:
@@ -189,12 +218,14 @@ def _since(onset: Timestamp | None, moment: Timestamp | None) -> float | None:
     return None if onset is None or moment is None else round(moment - onset, 3)
 
 
-def _approval(request: ApprovalRequest) -> ApprovalView:
+def _approval(request: ApprovalRequest, terms: PlanTerms) -> ApprovalView:
     answer = request.approval
     return ApprovalView(
         plan_id=request.plan.id,
         digest=request.plan.digest,
         status=request.status,
+        dry_run=terms.dry_run,
+        approvals=terms.approvals,
         expires_at=iso(request.plan.expires_at),
         approver=answer.approver if answer else "",
         reason=answer.reason if answer else "",
@@ -210,8 +241,9 @@ _LINES = TypeAdapter(tuple[IncidentLine, ...])
 _ALERTS = TypeAdapter(tuple[AlertView, ...])
 
 
-def incidents(store: Store) -> APIRouter:
+def incidents(engine: ServiceEngine) -> APIRouter:
     """The list, one of them, and the alerts with what was decided on each."""
+    store = engine.store
     router = APIRouter(tags=["incidents"])
 
     @router.get("/incidents", summary="Incidents, newest first")
@@ -228,7 +260,8 @@ def incidents(store: Store) -> APIRouter:
         incident = store.incidents.require(incident_id)
         alerts = store.alerts.decisions(incident_id, limit=_SHOWN_ALERTS)
         request = store.approvals.get(incident.plan.id) if incident.plan else None
-        return _json(incident_view(incident, alerts, request, lang).model_dump_json().encode())
+        approval = _approval(request, engine.terms(request.plan)) if request else None
+        return _json(incident_view(incident, alerts, approval, lang).model_dump_json().encode())
 
     @router.get("/incidents/{incident_id}/alerts", summary="Its alerts, suppressed ones too")
     def alerts_of(incident_id: str, limit: Limit = 1000) -> Response:

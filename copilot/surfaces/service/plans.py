@@ -6,7 +6,7 @@ An edited plan is another plan, with a digest of its own, and has to be approved
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends
-from pydantic import Field, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 from starlette.responses import JSONResponse
 
 from copilot.alerts.formats.document import decoded
@@ -16,7 +16,7 @@ from copilot.case.editing import Edit
 from copilot.store import UnknownPlanError
 from copilot.surfaces.service.body import body
 from copilot.surfaces.service.ports import ServiceEngine
-from tools.types import Approval, FrozenModel
+from tools.types import Approval, FrozenModel, Plan
 
 
 class ApprovalDecision(FrozenModel):
@@ -47,10 +47,16 @@ def approval(engine: ServiceEngine) -> APIRouter:
                 "plan_id": said.plan_id,
                 "decision": said.decision,
                 "plan_status": decided.status,  # pending: another person is needed
+                **_terms(engine, decided.plan),
             }
         )
 
     return router
+
+
+def _terms(engine: ServiceEngine, plan: Plan) -> dict[str, JsonValue]:
+    """`dry_run`, and how many `approvals` are given and needed."""
+    return engine.terms(plan).model_dump(mode="json", exclude={"only_shown"})
 
 
 def _read(content: bytes) -> ApprovalDecision:
@@ -78,6 +84,7 @@ def editing(engine: ServiceEngine) -> APIRouter:
                 "replaces": wanted.plan_id,
                 "plan_id": request.plan.id,
                 "digest": request.plan.digest,
+                **_terms(engine, request.plan),
             }
         )
 

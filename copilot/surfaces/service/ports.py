@@ -9,8 +9,9 @@ from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.case.editing import Edit
 from copilot.model import Usage
 from copilot.store import AcceptedAlerts, ApprovalRequest, Store
+from copilot.types.incident import PlanTerms
 from tools.clusterer import Silence
-from tools.types import Alert, Approval, FrozenModel, Timestamp
+from tools.types import Alert, Approval, FrozenModel, Plan, Timestamp
 
 
 class ServiceCounters(Protocol):
@@ -72,6 +73,10 @@ class ServiceEngine(Protocol):
 
     def decide(self, approval: Approval) -> ApprovalRequest:
         """Record a person's answer; raises `RefusedError` with the reason it does not count."""
+        ...
+
+    def terms(self, plan: Plan) -> PlanTerms:
+        """Whether a yes to the plan touches anything, and how many people have to agree."""
         ...
 
     def edit(self, wanted: Edit) -> ApprovalRequest:

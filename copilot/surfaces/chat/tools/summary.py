@@ -54,6 +54,8 @@ def clocks(_: ToolArguments, scope: ToolContext) -> ToolResult:
         return ToolResult(missing=("onset: not known yet",))
     fact = _clock_fact(incident, onset)
     began = Statement(f"It began at {date_time(onset)}.", f"故障始于 {date_time(onset)}。", (fact,))
+    if not incident.clocks.measurable:
+        return ToolResult(lead=(began, _not_measurable(incident, fact)))
     rows = []
     for line in clock_lines(incident.clocks):
         done = line.met is not None
@@ -69,6 +71,15 @@ def clocks(_: ToolArguments, scope: ToolContext) -> ToolResult:
             )
         )
     return ToolResult(lead=(began,), rows=tuple(rows))
+
+
+def _not_measurable(incident: Incident, fact: Finding) -> Statement:
+    basis = incident.clocks.measured_from
+    return Statement(
+        f"1-5-10 is not measurable: {word('measured_from', basis, 'en')}.",
+        f"1-5-10 无法衡量:{word('measured_from', basis, 'zh')}。",
+        (fact,),
+    )
 
 
 def incidents(given: IncidentListArguments, scope: ToolContext) -> ToolResult:

@@ -1,0 +1,65 @@
+"""Whom the alerts of an incident are about: every subject once, and how many name nobody."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from prompts import Language, word
+from tools.types import Alert, Subject
+
+SHOWN = 20
+"""Subjects named one by one; of a storm the rest is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccusedSubjects:
+    """Subjects as a person reads them, in the order they alerted; `nobody` counts alerts."""
+
+    named: tuple[str, ...]
+    more: int
+    nobody: int
+
+
+def accused(alerts: Sequence[Alert], language: Language) -> AccusedSubjects:
+    """The subjects of alerts, each with who told it where that is not the subject itself."""
+    tellers: dict[Subject, dict[str, None]] = {}
+    silent: set[str] = set()
+    for alert in alerts:
+        subject = _subject(alert)
+        if not subject.name:
+            silent.add(alert.fingerprint)
+            continue
+        told = tellers.setdefault(subject, {})
+        if alert.told_by and alert.told_by != subject.name:
+            told[alert.told_by] = None
+    plain = [_shown(one, language) for one in tellers]
+    lines = [
+        (_apart(one, shown) if plain.count(shown) > 1 else shown) + _by(told, language)
+        for shown, (one, told) in zip(plain, tellers.items(), strict=True)
+    ]
+    return AccusedSubjects(tuple(lines[:SHOWN]), max(0, len(lines) - SHOWN), len(silent))
+
+
+def _subject(alert: Alert) -> Subject:
+    """What it is about; the component of the call graph where only that is known."""
+    if alert.subject.name or not alert.service:
+        return alert.subject
+    return Subject(kind="service", name=alert.service)
+
+
+def _shown(subject: Subject, language: Language) -> str:
+    if language == "en" or subject.shown == subject.name:
+        return subject.shown
+    return f"{word('subject', subject.kind, language)} {subject.name}"
+
+
+def _apart(subject: Subject, shown: str) -> str:
+    """Two of one name are told apart by where they are."""
+    place = "/".join(part for part in (subject.cluster, subject.namespace) if part)
+    return f"{shown} ({place})" if place else shown
+
+
+def _by(told: dict[str, None], language: Language) -> str:
+    if not told:
+        return ""
+    names = ", ".join(told)
+    return f"(由 {names} 告知)" if language == "zh" else f" (told by {names})"

@@ -1,0 +1,56 @@
+"""What commands ask of the running service: of the data folder, or the one `--server` names."""
+
+from collections.abc import Mapping
+
+import httpx
+from pydantic import JsonValue
+
+from copilot.settings import Settings
+from copilot.store import home
+from copilot.types.errors import OperatorError
+
+
+class RemoteError(OperatorError):
+    """The running service did not take or give something; the message is its reason."""
+
+
+def service(settings: Settings) -> str:
+    """Where the service is that works on this data folder; empty where none runs."""
+    return settings.server or home.service_address(settings.home)
+
+
+def fetched(settings: Settings, address: str, path: str) -> dict[str, JsonValue]:
+    """What the service tells at `path`; raises `RemoteError`."""
+    return _asked(settings, "GET", address, path, None)
+
+
+def posted(
+    settings: Settings, address: str, path: str, content: Mapping[str, JsonValue]
+) -> dict[str, JsonValue]:
+    """Hand something over and return the answer; raises `RemoteError` with the reason for a no."""
+    return _asked(settings, "POST", address, path, {**content})
+
+
+def _asked(
+    settings: Settings, method: str, address: str, path: str, content: dict[str, JsonValue] | None
+) -> dict[str, JsonValue]:
+    key = settings.api_key.get_secret_value() if settings.api_key else ""
+    try:
+        answer = httpx.request(
+            method,
+            f"{address.rstrip('/')}{path}",
+            json=content,
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            timeout=10,
+        )
+    except httpx.HTTPError as error:
+        raise RemoteError(f"the service at {address} did not answer: {error}") from error
+    if answer.is_error:
+        raise RemoteError(f"the service at {address} refused: {answer.text[:500]}")
+    try:
+        told = answer.json()
+    except ValueError as error:
+        raise RemoteError(f"what answers at {address} is no copilot") from error
+    if not isinstance(told, dict):
+        raise RemoteError(f"what answers at {address} is no copilot")
+    return told
