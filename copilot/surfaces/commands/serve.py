@@ -22,6 +22,7 @@ from copilot.ports import AlertSource, SilenceSource, SourceError
 from copilot.settings import Settings, SettingsError
 from copilot.sources.alertmanager import SUPPRESSED_BY
 from copilot.store import StoreError
+from copilot.surfaces.commands import journal_log
 from copilot.surfaces.commands.chat_wiring import build_chat_service
 from copilot.surfaces.service import create_app
 from copilot.surfaces.service.ports import ServiceEngine
@@ -47,7 +48,10 @@ def serve(settings: Settings) -> int:
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         received, alerts = wiring.received(settings), wiring.open_alerts(settings)
         purpose = f"service at {address}"
-        with wiring.engine(settings, purpose, lasting=True, received=received) as engine:
+        with (
+            wiring.engine(settings, purpose, lasting=True, received=received) as engine,
+            journal_log.told(engine.store, settings.log_format, _said),
+        ):
             sys.setswitchinterval(SWITCH_S)
             engine.start()
             Console(stderr=True, markup=False, highlight=False).print(
@@ -78,6 +82,12 @@ def serve(settings: Settings) -> int:
             finally:
                 engine.stop()
     return 0
+
+
+def _said(line: str) -> None:
+    """Whole, and at once: who pipes it must not wait."""
+    sys.stderr.write(line)
+    sys.stderr.flush()
 
 
 @contextmanager
