@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Protocol
 
 import uvicorn
@@ -24,6 +25,7 @@ from copilot.sources.alertmanager import SUPPRESSED_BY
 from copilot.store import StoreError
 from copilot.surfaces.commands import journal_log
 from copilot.surfaces.commands.chat_wiring import build_chat_service
+from copilot.surfaces.commands.doctor import report_of
 from copilot.surfaces.service import create_app
 from copilot.surfaces.service.ports import ServiceEngine
 from copilot.surfaces.service.subscriptions import SubscriptionDesk
@@ -73,6 +75,7 @@ def serve(settings: Settings) -> int:
                     origins=settings.chat_origins,
                     mappings=mappings,
                     subscriptions=SubscriptionDesk(settings.sns_confirm_hosts),
+                    examine=partial(report_of, settings, engine, received),
                 )
                 config = uvicorn.Config(
                     app, log_level="warning", timeout_graceful_shutdown=STOP_S, access_log=False
