@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="Address the service listens on.")
     port: int = Field(default=8383, ge=0, le=65535, description="Port of the service; 0: any.")
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="How `copilot serve` writes its lines on stderr."
+    )
     api_key: SecretStr | None = Field(
         default=None,
         description="Key that requests must carry; required to listen beyond this machine.",

@@ -18,6 +18,8 @@ from copilot.types.incident import (
     PlanTerms,
     RecalledDocument,
     in_words,
+    little,
+    percent,
 )
 from copilot.types.time_format import clock_time, date_time, duration
 from prompts import LANGUAGES, Language, load, word
@@ -35,9 +37,6 @@ RECALLED = 2
 
 UNSURE = 0.3
 """Below this confidence of an onset the metrics show no clear start."""
-
-SUREST = 99
-"""Percent; nothing measured is certain."""
 
 RECENT_S = 3600.0
 """A change this long before the onset still belongs under "changed just before"."""
@@ -58,7 +57,7 @@ class CandidateLine:
     component: str
     kind: str
     confidence: str
-    percent: int
+    percent: str
     cites: str
 
 
@@ -166,6 +165,7 @@ def render(
         ended=_ended(incident, plan, state),
         advice=advice,
         missing=[_missing(one, language) for one in missing],
+        history=duration(incident.history_s or 0) if little(incident.history_s) else "",
         unsure_onset=onset.confidence < UNSURE,
         clocks=clock_lines(incident.clocks),
         measured_from=word("measured_from", incident.clocks.measured_from, language),
@@ -244,7 +244,7 @@ _INERT = str.maketrans({"`": "'", "<": "‹", "*": "∗"})
 def _candidate(
     candidate: Candidate, ranking: Ranking, incident: Incident, language: Language
 ) -> CandidateLine:
-    sure = in_words(candidate.probability, ranking.abstained)
+    sure = in_words(candidate.probability, ranking.abstained, incident.history_s)
     if candidate is ranking.candidates[0] and incident.hypotheses:
         held = incident.hypotheses[0]
         # Instruments, knowledge and model were held against each other since.
@@ -254,7 +254,7 @@ def _candidate(
         component=candidate.component,
         kind=word("fault_kind", candidate.fault_kind or "unknown", language),
         confidence=word("confidence", sure, language),
-        percent=min(SUREST, round(100 * candidate.probability)),
+        percent=percent(candidate.probability, incident.history_s),
         cites="".join(f"[{e}]" for e in list(cited)[:5]),
     )
 

@@ -8,13 +8,13 @@ claims what it had accepted, and repeats at most the node it was in.
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from copilot.alerts.admission import Intake, leased
 from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.case.briefing import publish
+from copilot.case.counters import Counters
 from copilot.case.editing import Edit, check_four_eyes, edit
 from copilot.case.graph import IncidentGraph
 from copilot.case.terms import terms_in
@@ -47,25 +47,6 @@ IDLE_S = 1.0
 
 GATHER_S = 0.1
 """How long a burst may collect before it is decided on: one decision for many deliveries."""
-
-
-@dataclass(slots=True)
-class Counters:
-    """What the engine did since it started, for `/metrics`."""
-
-    alerts_accepted: int = 0
-    alerts_repeated: int = 0
-    incidents_opened: int = 0
-    runs_finished: int = 0
-    runs_failed: int = 0
-    approvals_decided: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-
-    def add(self, **counts: int) -> None:
-        """Add to counters by name, safely from any thread."""
-        with self._lock:
-            for name, count in counts.items():
-                setattr(self, name, getattr(self, name) + count)
 
 
 class Engine:
@@ -156,6 +137,7 @@ class Engine:
         read = leased(self._intake.recognised(alerts), self._resolve_timeouts, now)
         accepted = self.store.alerts.accept(read, now)
         self._intake.renew(alerts)
+        self.counters.heard(alerts, now)
         self.counters.add(
             alerts_accepted=len(accepted.new) + len(accepted.resolved),
             alerts_repeated=accepted.repeated,

@@ -61,6 +61,11 @@ class Journal:
             connection.execute(update(journal_head).values(seq=event.seq, digest=event.digest))
             return event
 
+    def last(self) -> int:
+        """Number of the newest row; 0 where there is none."""
+        with self._database.read() as connection:
+            return int(connection.execute(select(journal_head.c.seq)).scalar() or 0)
+
     def events(
         self, incident_id: str | None = None, after: int = 0, limit: int = 500
     ) -> tuple[Event, ...]:

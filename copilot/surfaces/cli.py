@@ -31,6 +31,7 @@ alerts_app = typer.Typer(no_args_is_help=True, help="See how alerts are read; no
 app.add_typer(alerts_app, name="alerts")
 
 DocumentKind = Literal["runbook", "postmortem", "note"]
+LogFormat = Literal["text", "json"]
 Lang = Annotated[Language | None, typer.Option("--lang", help="Language of the answer.")]
 
 
@@ -101,12 +102,11 @@ def serve(
     context: typer.Context,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0: any free one.")] = None,
-    bundle: Annotated[
-        Path | None, typer.Option(help="Recorded incident to use as telemetry.")
-    ] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Recording to use as telemetry.")] = None,
+    log_format: Annotated[LogFormat | None, typer.Option(help="Lines on stderr.")] = None,
 ) -> None:
     """Take alerts by HTTP and work on incidents until stopped."""
-    _call(context, "serve", host=host, port=port, bundle=bundle)
+    _call(context, "serve", host=host, port=port, bundle=bundle, log_format=log_format)
 
 
 @app.command()

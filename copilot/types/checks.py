@@ -1,7 +1,10 @@
-"""One thing that `copilot doctor` looked at."""
+"""What `copilot doctor` looked at, and whose settings it looked with."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+from pydantic.dataclasses import dataclass
+
+from tools.types import FrozenModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,3 +15,11 @@ class Check:
     state: Literal["ok", "missing", "broken"]
     found: str
     advice: str = ""
+
+
+class CheckReport(FrozenModel):
+    """Every check of one process; `pid` 0: of a command, with the settings it was given."""
+
+    pid: int
+    data_folder: str
+    checks: tuple[Check, ...]

@@ -40,6 +40,7 @@ MeasuredFrom = Literal[
     "metrics",  # the onset seen in the metrics
     "alert",  # no metric shows the onset: the alert's own start, so nothing is measured
     "file",  # the alerts came in a file: when it was typed measures nobody
+    "history",  # the metrics reach back too little for what is normal: the onset is a guess
 ]
 """What the clocks count from; only from the metrics is it a measurement."""
 
@@ -166,6 +167,7 @@ class Incident(FrozenModel):
     services: tuple[str, ...] = ()
     opened_at: Timestamp
     updated_at: Timestamp
+    history_s: float | None = None  # of metrics before the onset; None: there are none
     origin: str = ""  # folder of a recording, or file:<digest>, of its alerts; empty: live
     clocks: Clocks = Clocks()
     brief: dict[str, str] = Field(default_factory=dict)  # language -> text
@@ -203,8 +205,35 @@ HIGH, MEDIUM = 0.75, 0.45
 """Lower bounds; an abstained ranking is never more than `low`."""
 
 
-def in_words(probability: float, abstained: bool = False) -> Confidence:
-    """`high`, `medium` or `low`."""
+LITTLE_S = 300.0
+"""With less history the onset itself is not known: it is the moment that differs from the five
+minutes before it (`BEFORE_S` in `tools/detector/onset.py`)."""
+
+SUREST = 99
+"""Percent; nothing measured is certain."""
+
+
+def little(history_s: float | None) -> bool:
+    """Whether the metrics reach back too little to know what is normal; None: there are none."""
+    return history_s is not None and history_s < LITTLE_S
+
+
+def in_words(
+    probability: float, abstained: bool = False, history_s: float | None = None
+) -> Confidence:
+    """`high`, `medium` or `low`; by little history never `high`."""
     if abstained or probability < MEDIUM:
         return "low"
-    return "high" if probability >= HIGH else "medium"
+    return bounded("high" if probability >= HIGH else "medium", history_s)
+
+
+def bounded(sure: Confidence, history_s: float | None) -> Confidence:
+    """The word that this much history allows."""
+    return "medium" if sure == "high" and little(history_s) else sure
+
+
+def percent(probability: float, history_s: float | None = None) -> str:
+    """`84 %`, as shown; `? %` where little history allows no figure."""
+    if little(history_s):
+        return "? %"
+    return f"{min(SUREST, round(100 * probability))} %"

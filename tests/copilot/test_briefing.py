@@ -158,6 +158,7 @@ def test_the_three_clocks_are_held_against_their_limits() -> None:
 
 UNMEASURED: dict[MeasuredFrom, tuple[str, str]] = {
     "file": ("not measurable (the alerts came in a file)", "无法衡量(告警来自文件)"),
+    "history": ("not measurable (the metrics reach back too little", "无法衡量(指标历史太短)"),
     "alert": ("not measurable (no metric shows when it began", "无法衡量(没有指标显示何时开始"),
 }
 
@@ -236,6 +237,17 @@ def test_a_cause_nobody_should_look_at_is_not_named_and_none_is_certain() -> Non
     text = brief("en", state(DOOR, ranking=Ranking(candidates=(sure, other))))
     assert "(99 %)" in text
     assert "ads" not in text
+
+
+def test_little_history_is_said_and_lowers_what_is_said() -> None:
+    enough, little = (brief("en", state(DOOR, OWN), history_s=s) for s in (301.0, 180.0))
+    assert "likely **cart**, bad deployment (80 %)" in line("Cause", enough)
+    assert "possibly **cart**, bad deployment (? %)" in line("Cause", little)
+    assert "what is normal, with only 3 min of metrics before the onset" in line(
+        "Not known", little
+    )
+    assert "何为正常:起始前只有 3 min 的指标" in brief("zh", state(DOOR, OWN), history_s=180.0)
+    assert line("Not known", brief("en", state(DOOR, OWN))) == line("Not known", enough)
 
 
 def alert(number: int, about: Subject | None = None, told_by: str = "", service: str = "") -> Alert:

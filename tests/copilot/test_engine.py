@@ -139,25 +139,6 @@ def test_from_alerts_to_a_verified_recovery(desk: Desk) -> None:
         assert "resize-pool" in desk.incident.report[language]
 
 
-def test_clocks_count_from_the_metrics_or_measure_nothing(tmp_path: Path) -> None:
-    with ExitStack() as stack:
-        seen = Desk(tmp_path / "seen", stack)
-        seen.at(90).deliver(seen.alerts(90))
-        assert seen.incident.clocks.measured_from == "metrics"
-    with ExitStack() as stack:
-        world = DurableWorld(SCENARIO, tmp_path / "world.jsonl")
-        settings = load(data_dir=tmp_path / "data", refresh_s=0)
-        engine = stack.enter_context(
-            wiring.engine(settings, "test", sources=Sources(), clock=world, runner=world)
-        )
-        world.sleep(FAULT + 90 - world.now())
-        engine.accept(list(world.source.alerts(Window(start=FAULT, end=FAULT + 90))), world.now())
-        engine.drain()
-        found = engine.store.incidents.list()
-        assert {one.clocks.measured_from for one in found} == {"alert"}
-        assert all("1-5-10**: not measurable" in one.brief["en"] for one in found)
-
-
 def test_the_brief_is_out_at_once_and_the_plan_rests_on_what_was_seen_later(desk: Desk) -> None:
     soon = next(float(s) for s in range(5, 300, 5) if desk.at(s).alerts(s))
     alerts = desk.alerts(soon)

@@ -14,7 +14,14 @@ from copilot.deps import Deps, Limits
 from copilot.model.fence import Fence
 from copilot.model.replies import PairReply
 from copilot.model.tie_break import pair_summary, problems, question
-from copilot.types.incident import Confidence, Hypothesis, Opinion, RecalledDocument, in_words
+from copilot.types.incident import (
+    Confidence,
+    Hypothesis,
+    Opinion,
+    RecalledDocument,
+    bounded,
+    in_words,
+)
 from prompts import word
 from tools.types import Candidate, Ranking
 
@@ -37,7 +44,8 @@ def diagnose(state: IncidentState, runtime: Runtime[Deps]) -> DiagnoseUpdate:
     # Another look comes first where the rules want one: what it finds may answer the question.
     again = young(state, deps.limits) or _undecided(state, deps.limits)
     advice = None if again else advise(deps, state, recalled)
-    diagnosis = _diagnosis(state, shown, advice)
+    history_s = deps.store.incidents.require(incident_id).history_s
+    diagnosis = _diagnosis(state, shown, advice, history_s)
     deps.store.incidents.update(
         incident_id,
         deps.clock.now(),
@@ -66,15 +74,18 @@ def _undecided(state: IncidentState, limits: Limits) -> bool:
 
 
 def _diagnosis(
-    state: IncidentState, recalled: Sequence[RecalledDocument], advice: Advice | None
+    state: IncidentState,
+    recalled: Sequence[RecalledDocument],
+    advice: Advice | None,
+    history_s: float | None,
 ) -> Diagnosis:
     before, ranking = state.get("diagnosis", Diagnosis()), state["ranking"]
     opinion = advice.opinion if advice else None
     if opinion is not None and opinion.failed and before.opinion and not before.opinion.failed:
         opinion = before.opinion
-    leading = agreed(ranking, recalled, opinion)
+    leading = bounded(agreed(ranking, recalled, opinion), history_s)
     return Diagnosis(
-        hypotheses=_hypotheses(ranking, opinion, leading),
+        hypotheses=_hypotheses(ranking, opinion, leading, history_s),
         opinion=opinion,
         wanted=(*before.wanted, *(advice.wanted if advice else ())),
         repeated=before.repeated + (advice.repeated if advice else 0),
@@ -82,13 +93,13 @@ def _diagnosis(
 
 
 def _hypotheses(
-    ranking: Ranking, opinion: Opinion | None, leading: Confidence
+    ranking: Ranking, opinion: Opinion | None, leading: Confidence, history_s: float | None
 ) -> tuple[Hypothesis, ...]:
     """The candidates in their order, in the model's words where it has any; then its own."""
     said = {one.component: one for one in opinion.hypotheses} if opinion else {}
     found = []
     for place, candidate in enumerate(ranking.candidates[:CANDIDATES]):
-        word_of = in_words(candidate.probability, ranking.abstained)
+        word_of = in_words(candidate.probability, ranking.abstained, history_s)
         own = _hypothesis(candidate, leading if place == 0 else word_of)
         found.append(_explained(own, said.get(candidate.component)))
     listed = {one.component for one in found}

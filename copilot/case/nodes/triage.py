@@ -1,5 +1,7 @@
 """triage: one group out of the incident's alerts, and its onset in the metrics."""
 
+from math import inf
+from statistics import median
 from typing import TypedDict
 
 from langgraph.runtime import Runtime
@@ -7,7 +9,8 @@ from langgraph.runtime import Runtime
 from copilot.case.briefing import UNSURE
 from copilot.case.state import IncidentState
 from copilot.deps import Deps
-from copilot.types.incident import FILE, Incident, MeasuredFrom
+from copilot.sources.deployment import MetricSnapshot
+from copilot.types.incident import FILE, Incident, MeasuredFrom, little
 from tools.clusterer import Clusterer
 from tools.detector import Onset, onset
 from tools.types import AlertGroup, Timestamp, Window
@@ -34,22 +37,38 @@ def triage(state: IncidentState, runtime: Runtime[Deps]) -> TriageUpdate:
     incident = deps.store.incidents.require(incident_id)
     found = onset(measured.series, measured.baseline, alerted_at)
     began = _no_later(found, incident.clocks.onset)
+    history_s = _history_s(measured, began.at)
     deps.store.incidents.update(
         incident_id,
         deps.clock.now(),
+        history_s=history_s,
         title=group.title,
         services=group.services,
         clocks=incident.clocks.model_copy(
-            update={"onset": began.at, "measured_from": _measured_from(incident, found)}
+            update={"onset": began.at, "measured_from": _measured_from(incident, found, history_s)}
         ),
     )
     deps.note(incident_id, "triaged", began.reason, alerts=float(len(alerts)), onset=began.at)
     return {"group": group, "onset": began}
 
 
-def _measured_from(incident: Incident, found: Onset) -> MeasuredFrom:
+def _history_s(measured: MetricSnapshot, began: Timestamp) -> float | None:
+    """How far back from the onset the series reach, in seconds: half of them farther.
+
+    None where there are no metrics.
+    """
+    firsts: dict[str, Timestamp] = {}
+    for one in (*measured.baseline, *measured.series):
+        if one.times.size:
+            firsts[one.name] = min(firsts.get(one.name, inf), float(one.times[0]))
+    return max(0.0, began - median(firsts.values())) if firsts else None
+
+
+def _measured_from(incident: Incident, found: Onset, history_s: float | None) -> MeasuredFrom:
     if incident.origin.startswith(FILE):
         return "file"
+    if little(history_s):
+        return "history"
     known = incident.clocks
     if known.onset is not None and known.onset < found.at:
         return known.measured_from

@@ -43,7 +43,13 @@ COMMANDS = {
 }
 """The module of each command; only the one that is run is loaded, and with it what it needs."""
 
-AS_SETTINGS = {"host": "host", "port": "port", "bundle": "bundle", "lang": "language"}
+AS_SETTINGS = {
+    "host": "host",
+    "port": "port",
+    "bundle": "bundle",
+    "log_format": "log_format",
+    "lang": "language",
+}
 """Options of commands that are settings: a flag is the last layer."""
 
 

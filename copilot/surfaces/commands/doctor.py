@@ -1,23 +1,32 @@
-"""`copilot doctor`: what is configured, reachable or missing, and what to do about it."""
+"""`copilot doctor`: what is configured, reachable or missing, and what to do about it.
 
-from collections.abc import Iterator
+The running service is asked, where there is one: its settings and what was posted to it are what
+counts, and not those of the shell in which somebody asks.
+"""
 
-import httpx
+import os
+from collections.abc import Iterator, Sequence
+
+from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
 from copilot import wiring
 from copilot.alerts import maintenance as alerting
+from copilot.case.engine import Engine
 from copilot.hands import described
 from copilot.ports import RemoteSource, SourceError
 from copilot.settings import Settings
 from copilot.sources.clock import SystemClock
 from copilot.sources.deployment import Sources, UnconfiguredSource
+from copilot.sources.received import ReceivedTelemetry
 from copilot.store import StoreError, home
 from copilot.store.home import HomeError
-from copilot.types.checks import Check
+from copilot.surfaces.commands.remote import RemoteError, fetched, service
+from copilot.types.checks import Check, CheckReport
 from copilot.types.errors import OperatorError
-from copilot.types.time_format import date_time
+from copilot.types.time_format import date_time, duration
+from tools.log_retriever import redact
 
 ADVICE = {
     "metrics": "COPILOT_PROMETHEUS_URL names a Prometheus, COPILOT_BUNDLE a recording; while "
@@ -46,18 +55,8 @@ STYLE = {"ok": "green", "missing": "yellow", "broken": "red"}
 def doctor(settings: Settings) -> int:
     """Print every check; exit code 1 if something is broken (missing is a choice)."""
     console = Console()
-    checks = [
-        _data_folder(settings),
-        _store(settings),
-        _service(settings),
-        *_sources(wiring.configured_sources(settings)),
-        _alerts(settings),
-        *_alerting(settings),
-        _catalogue(settings),
-        *_runners(settings),
-        *wiring.model_checks(settings),
-        _executions(settings),
-    ]
+    speaks_for, checks = _asked(settings)
+    console.print(Text(f"of {speaks_for}", style="bold"))
     for check in checks:
         line = Text.assemble(
             (f"{check.state:<8}", STYLE[check.state]), (f"{check.name:<12}", "bold"), check.found
@@ -66,6 +65,92 @@ def doctor(settings: Settings) -> int:
         if check.advice:
             console.print(Text(f"{'':20}{check.advice}", style="dim"))
     return 1 if any(check.state == "broken" for check in checks) else 0
+
+
+def _asked(settings: Settings) -> tuple[str, Sequence[Check]]:
+    """Whom the checks speak for, and the checks."""
+    address = service(settings)
+    if not address:
+        return f"these settings; no service runs on {settings.home}", _of_settings(settings)
+    try:
+        told = CheckReport.model_validate(fetched(settings, address, "/doctor"))
+    except (RemoteError, ValidationError) as error:
+        problem = str(error) if isinstance(error, RemoteError) else f"{address} is no copilot"
+        broken = Check("service", "broken", problem, "is it running, and of this version?")
+        return "these settings; the service could not be asked", [broken, *_of_settings(settings)]
+    owner = f"pid {told.pid}, data folder {told.data_folder}"
+    return f"the service at {address} ({owner})", told.checks
+
+
+def _of_settings(settings: Settings) -> list[Check]:
+    """What a command finds with the settings it was given."""
+    absent = Check("service", "missing", "none runs on this data folder", "run: copilot serve")
+    served = () if service(settings) else (absent,)
+    return [*served, *_examined(settings, wiring.configured_sources(settings))]
+
+
+def report_of(
+    settings: Settings, engine: Engine, received: ReceivedTelemetry | None
+) -> CheckReport:
+    """What the service finds with its own settings, and what was posted to it; no secret."""
+    checks = [
+        *_workers(engine),
+        *_examined(settings, engine.deps.sources, received),
+        *_posted(received),
+        *_delivered(engine),
+    ]
+    return CheckReport(
+        pid=os.getpid(),
+        data_folder=str(settings.home),
+        checks=tuple(
+            Check(one.name, one.state, redact(one.found).text, redact(one.advice).text)
+            for one in checks
+        ),
+    )
+
+
+def _examined(
+    settings: Settings, sources: Sources, received: ReceivedTelemetry | None = None
+) -> list[Check]:
+    return [
+        _data_folder(settings),
+        _store(settings),
+        *_sources(sources, received),
+        _alerts(settings),
+        *_alerting(settings),
+        _catalogue(settings),
+        *_runners(settings),
+        *wiring.model_checks(settings),
+        _executions(settings),
+    ]
+
+
+def _workers(engine: Engine) -> Iterator[Check]:
+    try:
+        wrong = [f"{name}: {said}" for name, said in engine.ready().items() if said != "ok"]
+    except StoreError as error:
+        wrong = [str(error)]
+    state = Check("service", "broken", "; ".join(wrong), "see its log")
+    yield state if wrong else Check("service", "ok", "ready")
+
+
+def _posted(received: ReceivedTelemetry | None) -> Iterator[Check]:
+    """What exporters posted by OTLP, signal by signal."""
+    for signal, held in received.held().items() if received is not None else ():
+        if held.taken:
+            yield Check("OTLP", "ok", f"{signal}: {held.taken} taken, {held.records} held")
+
+
+def _delivered(engine: Engine) -> Iterator[Check]:
+    """Who sent alerts since the start, and how long ago the last of each came."""
+    senders = dict(engine.counters.senders)
+    if not senders:
+        advice = "send one: see docs/alert-formats.md, or copilot alerts explain FILE"
+        yield Check("deliveries", "missing", "no alert came since the start", advice)
+    for name, one in sorted(senders.items()):
+        ago = duration(max(0.0, engine.now() - one.last))
+        count = f"{one.alerts} alert{'' if one.alerts == 1 else 's'}"
+        yield Check("deliveries", "ok", f"{name}: {count}, the last {ago} ago")
 
 
 def _data_folder(settings: Settings) -> Check:
@@ -97,22 +182,12 @@ def _store(settings: Settings) -> Check:
     )
 
 
-def _service(settings: Settings) -> Check:
-    configured = settings.server or f"http://{settings.host}:{settings.port}"
-    address = home.service_address(settings.home) or configured
-    try:
-        ready = httpx.get(f"{address}/readyz", timeout=2)
-    except httpx.HTTPError:
-        return Check("service", "missing", f"nothing answers at {address}", "run: copilot serve")
-    if ready.is_success:
-        return Check("service", "ok", f"ready at {address}")
-    return Check("service", "broken", f"{address}/readyz says {ready.status_code}", "see its log")
-
-
-def _sources(sources: Sources) -> Iterator[Check]:
+def _sources(sources: Sources, received: ReceivedTelemetry | None) -> Iterator[Check]:
     for name, ours in SOURCES.items():
         source = getattr(sources, ours)
-        if isinstance(source, UnconfiguredSource):
+        if source is received and received is not None and not received.held()[name].taken:
+            yield Check(name, "missing", "nothing was posted yet", ADVICE[name])
+        elif isinstance(source, UnconfiguredSource):
             yield Check(name, "missing", "not configured", ADVICE[name])
         else:
             yield _source(name, source)

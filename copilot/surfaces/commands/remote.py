@@ -9,6 +9,9 @@ from copilot.settings import Settings
 from copilot.store import home
 from copilot.types.errors import OperatorError
 
+TIMEOUT_S = 30.0
+"""An examination waits for the slowest source of the service."""
+
 
 class RemoteError(OperatorError):
     """The running service did not take or give something; the message is its reason."""
@@ -41,7 +44,7 @@ def _asked(
             f"{address.rstrip('/')}{path}",
             json=content,
             headers={"Authorization": f"Bearer {key}"} if key else {},
-            timeout=10,
+            timeout=TIMEOUT_S,
         )
     except httpx.HTTPError as error:
         raise RemoteError(f"the service at {address} did not answer: {error}") from error

@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from copilot.case.briefing import SUREST, clock_lines
-from copilot.types.incident import Event, Incident, PlanTerms
+from copilot.case.briefing import clock_lines
+from copilot.types.incident import Event, Incident, PlanTerms, percent
 from copilot.types.time_format import clock_time, date_time
 from prompts import Language, word
 from tools.log_retriever import sanitize
@@ -39,25 +39,25 @@ def walk(console: Console, incident: Incident) -> None:
     """The walk as a tree: the symptom at the root, the cause marked, edges with their evidence."""
     if incident.walk is None or not incident.walk.children:
         return
-    tree = Tree(_walked(incident.walk), guide_style="dim")
-    _grow(tree, incident.walk)
+    tree = Tree(_walked(incident.walk, incident), guide_style="dim")
+    _grow(tree, incident.walk, incident)
     console.print(tree)
     console.print()
 
 
-def _grow(tree: Tree, node: WalkNode) -> None:
+def _grow(tree: Tree, node: WalkNode, incident: Incident) -> None:
     for child in node.children:
-        _grow(tree.add(_walked(child)), child)
+        _grow(tree.add(_walked(child, incident)), child, incident)
 
 
-def _walked(node: WalkNode) -> Text:
+def _walked(node: WalkNode, incident: Incident) -> Text:
     line = Text()
     if node.edge_evidence:
         line.append(f"[{' '.join(node.edge_evidence)}] ", style="dim")
     line.append(node.component, style=MARKED[node.mark])
     if node.mark in ("cause", "suspect"):
         line.append(
-            f"  ◀ {node.mark}, {min(SUREST, round(100 * node.probability))} %",
+            f"  ◀ {node.mark}, {percent(node.probability, incident.history_s)}",
             style=MARKED[node.mark],
         )
     if node.evidence:

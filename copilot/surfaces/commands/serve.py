@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Protocol
 
 import uvicorn
@@ -22,7 +23,9 @@ from copilot.ports import AlertSource, SilenceSource, SourceError
 from copilot.settings import Settings, SettingsError
 from copilot.sources.alertmanager import SUPPRESSED_BY
 from copilot.store import StoreError
+from copilot.surfaces.commands import journal_log
 from copilot.surfaces.commands.chat_wiring import build_chat_service
+from copilot.surfaces.commands.doctor import report_of
 from copilot.surfaces.service import create_app
 from copilot.surfaces.service.ports import ServiceEngine
 from copilot.surfaces.service.subscriptions import SubscriptionDesk
@@ -47,7 +50,10 @@ def serve(settings: Settings) -> int:
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         received, alerts = wiring.received(settings), wiring.open_alerts(settings)
         purpose = f"service at {address}"
-        with wiring.engine(settings, purpose, lasting=True, received=received) as engine:
+        with (
+            wiring.engine(settings, purpose, lasting=True, received=received) as engine,
+            journal_log.told(engine.store, settings.log_format, _said),
+        ):
             sys.setswitchinterval(SWITCH_S)
             engine.start()
             Console(stderr=True, markup=False, highlight=False).print(
@@ -69,6 +75,7 @@ def serve(settings: Settings) -> int:
                     origins=settings.chat_origins,
                     mappings=mappings,
                     subscriptions=SubscriptionDesk(settings.sns_confirm_hosts),
+                    examine=partial(report_of, settings, engine, received),
                 )
                 config = uvicorn.Config(
                     app, log_level="warning", timeout_graceful_shutdown=STOP_S, access_log=False
@@ -78,6 +85,12 @@ def serve(settings: Settings) -> int:
             finally:
                 engine.stop()
     return 0
+
+
+def _said(line: str) -> None:
+    """Whole, and at once: who pipes it must not wait."""
+    sys.stderr.write(line)
+    sys.stderr.flush()
 
 
 @contextmanager

@@ -37,6 +37,7 @@ from copilot.surfaces.service.alertmanager.routes import alertmanager
 from copilot.surfaces.service.chat import chat
 from copilot.surfaces.service.deliveries import deliveries
 from copilot.surfaces.service.events import events
+from copilot.surfaces.service.examination import doctor
 from copilot.surfaces.service.gate import Gate
 from copilot.surfaces.service.health import Boundary, Meters, health
 from copilot.surfaces.service.incidents import incidents
@@ -45,6 +46,7 @@ from copilot.surfaces.service.plans import approval, editing
 from copilot.surfaces.service.ports import ServiceCounters, ServiceEngine, ServiceSettings, Streams
 from copilot.surfaces.service.subscriptions import SubscriptionDesk
 from copilot.surfaces.service.telemetry import changes, otlp
+from copilot.types.checks import CheckReport
 from tools.playbook_executor import ParameterError
 
 __all__ = ["ServiceCounters", "ServiceEngine", "ServiceSettings", "Streams", "create_app"]
@@ -63,13 +65,15 @@ def create_app(
     origins: Sequence[str] = (),
     mappings: MappingsFile = NO_MAPPINGS,
     subscriptions: SubscriptionDesk = NOBODY_CONFIRMED,
+    examine: Callable[[], CheckReport] | None = None,
 ) -> FastAPI:
     """The app over an engine that somebody else starts and stops; it holds no state of its own.
 
     With an API key set, every request but those of probes has to carry it; without one,
     only this machine is answered. With `received`, exporters may post telemetry to it; with
     `desk`, people may ask. Pages of `origins` may do so from a browser. `mappings` read alerts of
-    senders that have no format of their own; `subscriptions` answers topics that want to send.
+    senders that have no format of their own; `subscriptions` answers topics that want to send;
+    `examine` answers `copilot doctor`.
     """
     # The interactive pages load their scripts from elsewhere; the schema itself stays.
     app = FastAPI(
@@ -86,6 +90,8 @@ def create_app(
     app.include_router(approval(engine))
     app.include_router(editing(engine))
     app.include_router(health(engine, meters))
+    if examine is not None:
+        app.include_router(doctor(examine))
     if desk is not None:
         app.include_router(chat(desk))
         app.include_router(openai(desk, engine.now))

@@ -2,11 +2,11 @@
 
 from pydantic import Field
 
-from copilot.case.briefing import SUREST, WORTH_NAMING, evidence_line
+from copilot.case.briefing import WORTH_NAMING, evidence_line
 from copilot.surfaces.chat.scope import ToolContext, concerns
 from copilot.surfaces.chat.tool_result import Statement, ToolResult, noted
 from copilot.surfaces.chat.tools.tool import Tool, ToolArguments
-from copilot.types.incident import Incident, in_words
+from copilot.types.incident import Incident, in_words, percent
 from prompts import Language, word
 from tools.types import Candidate, Evidence, Finding, Term
 
@@ -39,15 +39,15 @@ def the_cause(incident: Incident) -> list[Statement]:
                 cites,
             )
         ]
-    percent = min(SUREST, round(100 * first.probability))
-    sure = in_words(first.probability)
+    shown = percent(first.probability, incident.history_s)
+    sure = in_words(first.probability, history_s=incident.history_s)
     kind = first.fault_kind or "unknown"
     return [
         Statement(
             f"Cause: {word('confidence', sure, 'en')} {first.component}, "
-            f"{word('fault_kind', kind, 'en')} ({percent} %).",
+            f"{word('fault_kind', kind, 'en')} ({shown}).",
             f"原因:{word('confidence', sure, 'zh')}是 {first.component},"
-            f"{word('fault_kind', kind, 'zh')}({percent} %)。",
+            f"{word('fault_kind', kind, 'zh')}({shown})。",
             cites,
         )
     ]
@@ -106,7 +106,7 @@ def _ranked(incident: Incident) -> Finding:
     """The ranking itself, so that a percentage has something to cite."""
     shown = [one for one in incident.ranking.candidates[:8] if one.score > SLIGHT]
     said = ", ".join(
-        f"{one.component} {min(SUREST, round(100 * one.probability))} % (score {one.score:.2f})"
+        f"{one.component} {percent(one.probability, incident.history_s)} (score {one.score:.2f})"
         for one in shown
     )
     figures = {f"probability {one.component}": one.probability for one in shown}
@@ -146,11 +146,11 @@ def _term(incident: Incident, term: Term) -> Statement:
 
 
 def _rival(incident: Incident, one: Candidate) -> Statement:
-    percent = min(SUREST, round(100 * one.probability))
+    shown = percent(one.probability, incident.history_s)
     kind = one.fault_kind or "unknown"
     return Statement(
-        f"Else {one.component}, {word('fault_kind', kind, 'en')} ({percent} %).",
-        f"其次 {one.component},{word('fault_kind', kind, 'zh')}({percent} %)。",
+        f"Else {one.component}, {word('fault_kind', kind, 'en')} ({shown}).",
+        f"其次 {one.component},{word('fault_kind', kind, 'zh')}({shown})。",
         (*_evidence(incident, one)[:3], _ranked(incident)),
     )
 
