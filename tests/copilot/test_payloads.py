@@ -188,7 +188,7 @@ def test_two_generic_alerts_of_one_name_differ_by_their_service() -> None:
 
 SNIFFED: dict[str, tuple[Document, str]] = {
     "alertmanager webhook": (alertmanager(), "alertmanager"),
-    "posted to the API": ([{"labels": {"alertname": "A"}}], "alertmanager"),
+    "posted to the API": ([{"labels": {"alertname": "A"}}], "prometheus"),
     "grafana": (grafana(), "grafana"),
     "grafana by its organisation": ({**grafana(), "version": None}, "grafana"),
     "pagerduty": (pagerduty(), "pagerduty"),

@@ -5,10 +5,12 @@ from typing import Literal, NamedTuple, Protocol
 
 from tools.clusterer.group import Group
 from tools.log_retriever.sanitize import sanitize
-from tools.types import Alert, AlertGroup, FrozenModel
+from tools.types import Alert, AlertGroup, FrozenModel, Timestamp
 
 _MOST_ANSWERS = 5_000
 _REASON_LENGTH = 200
+_LATELY_S = 130.0
+"""Alerts that began so near each other share the limit of questions. Source: `unrelated_gap`."""
 
 
 class UncertainPair(FrozenModel):
@@ -52,7 +54,14 @@ class LimitedTieBreaker:
     def __init__(self, judge: TieBreaker, limit: int) -> None:
         self._judge = judge
         self._limit = limit
+        self._asked: list[Timestamp] = []
         self._answers: OrderedDict[str, dict[tuple[str, str], PairDecision | None]] = OrderedDict()
+
+    def _may_ask(self, at: Timestamp) -> bool:
+        """Whether fewer than `limit` questions were asked of alerts that began about then."""
+        lately = [then for then in self._asked if abs(at - then) <= _LATELY_S]
+        self._asked = [*lately, at] if len(lately) < self._limit else lately
+        return len(lately) < self._limit
 
     def ask(
         self, alert: Alert, group: Group, gap: float, rules: PairDecision
@@ -62,7 +71,7 @@ class LimitedTieBreaker:
         while len(self._answers) > _MOST_ANSWERS:
             self._answers.popitem(last=False)
         kind = (alert.name, alert.service)
-        if kind not in answers and len(answers) < self._limit:
+        if kind not in answers and len(answers) < self._limit and self._may_ask(alert.starts_at):
             summary = group.summary(())
             doubt = UncertainPair(
                 alert=alert, group=summary, gap=gap, rules=rules.verdict, reason=rules.reason
