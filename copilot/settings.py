@@ -296,6 +296,12 @@ class Settings(BaseSettings):
         default=None,
         description="TOML file of maintenance windows and inhibitions of alerts, read at start.",
     )
+    resolve_timeouts: dict[str, float] = Field(
+        default_factory=lambda: {"prometheus": 300.0},
+        description="Senders that repeat what fires, with the seconds after which an alert that "
+        "they no longer repeat counts as resolved where it brought no endsAt, as a JSON object; "
+        "`prometheus` is whoever posts to /api/v2/alerts, others as in docs/alert-formats.md.",
+    )
     alert_mappings_file: Path | None = Field(
         default=None,
         description="TOML file of mappings for alerts of senders that have no format of their own.",

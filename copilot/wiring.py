@@ -13,7 +13,6 @@ from pathlib import Path
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
 
-from copilot.alerts import maintenance as alerting
 from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.case.engine import Engine
 from copilot.case.graph import NODES, NodeFunction, build
@@ -313,7 +312,7 @@ def model_checks(settings: Settings) -> Sequence[Check]:
     """What there is to say of the language model and its servers."""
     if settings.model_use == "off":
         return [Check("model", "missing", "switched off by COPILOT_MODEL_USE")]
-    from copilot.model.ollama.examine import examined  # noqa: PLC0415 - its client is slow
+    from copilot.model.ollama.connect import examined  # noqa: PLC0415 - its client is slow
 
     return list(examined(settings))
 
@@ -334,8 +333,7 @@ def recorded_in(incident: Incident | None) -> tuple[Sources, Clock] | None:
     """An incident that came from a recording is looked at in that recording again."""
     if incident is None or not incident.recording:
         return None
-    bundle = RecordedBundle(Path(incident.recording))
-    return recorded_sources(bundle), bundle
+    return recorded_sources(bundle := RecordedBundle(Path(incident.recording))), bundle
 
 
 @contextmanager
@@ -382,9 +380,7 @@ def engine(
             model=asked,
             memory=Memory(library(settings).documents),
             doubts=RecordingTieBreaker() if asked is not None else None,
-            announced=MaintenanceSchedule(
-                alerting.read(settings.alerting_file), opened.silences.standing(time.now())
-            ),
+            announced=MaintenanceSchedule.of(settings.alerting_file, opened.silences, time.now()),
             language=settings.language,
         )
         yield Engine(
@@ -399,5 +395,6 @@ def engine(
             watch=_watch(deps.sources, settings),
             memory=None if origin else home / "noise.json",
             judge=deps.doubts,
+            resolve_timeouts=settings.resolve_timeouts,
             origin=origin,
         )

@@ -93,7 +93,23 @@ def alerts() -> str:
             _weeks(head(run), weeks),
             _storms(storms),
             f"Composed anomaly events, mean ARI: {', '.join(means)}.",
+            _field(run),
         ]
+    )
+
+
+def _field(run: Mapping[str, Any]) -> str:
+    """Subjects read rightly, and what of unrelated alerts each method merges."""
+    summary = run["summary"]
+    mixed = (
+        f"{case['id'].partition('/')[2]} {shown(case['merged_wrongly_pct'], 1)}"
+        for case in run["cases"]
+        if "merged_wrongly_pct" in case
+    )
+    return (
+        f"Whom an alert is about, doubtful ones apart: right {shown(summary['subjects.right'], 3)} "
+        f"of `--data`, {shown(summary['subjects.rules'], 3)} of our own table. "
+        f"Alerts of unrelated subjects merged wrongly, %: {', '.join(mixed)}."
     )
 
 

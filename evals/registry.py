@@ -15,14 +15,13 @@ from rich.progress import Progress
 from evals.alerts import bench as clusterer
 from evals.alerts import ingest
 from evals.alerts import suite as alerts
-from evals.detection import bench as detector
 from evals.detection import kpi, metrics, mts
 from evals.detection import suite as detection
 from evals.knowledge import suite as knowledge
 from evals.kubernetes import suite as cloud_opsbench
 from evals.localization import bench as locate
-from evals.localization import brief, train
 from evals.localization import suite as incidents
+from evals.localization import train
 from evals.logs import bench as log_mining
 from evals.logs import suite as logs
 from evals.reasoning import suite as reasoning
@@ -100,7 +99,8 @@ SUITES: Mapping[str, Suite[Any]] = {
         Options,
         "the copilot's own watch: how soon it raises an alarm, and how often for nothing",
         _TWO,
-        _bundles_or_shipped,
+        # What ships ends a minute after its fault: too soon to say when the watch would see it.
+        _bundles,
     ),
     "metrics": Suite(
         metrics.run, Options, "single series, by NAB's score", _TWO, _whole_with("metrics/nab")
@@ -170,12 +170,12 @@ SUITES: Mapping[str, Suite[Any]] = {
 """In the order of the stages."""
 
 BENCHMARKS: Mapping[str, RegistryEntry[Any]] = {
-    "detector": RegistryEntry(detector.run, Options, "points per second, bytes per series"),
+    "detector": RegistryEntry(detection.run_bench, Options, "points per second, bytes per series"),
     "clusterer": RegistryEntry(clusterer.run, Options, "alerts per second as a storm grows"),
     "logs": RegistryEntry(log_mining.run, Options, "lines mined and searched per second"),
     "locate": RegistryEntry(locate.run, Options, "seconds per incident as the system grows"),
     "ingest": RegistryEntry(ingest.run, Options, "alerts accepted per second, written to disk"),
-    "brief": RegistryEntry(brief.run, Options, "seconds from the alert to the brief"),
+    "brief": RegistryEntry(locate.run_brief, Options, "seconds from the alert to the brief"),
 }
 
 TRAININGS: Mapping[str, RegistryEntry[Any]] = {

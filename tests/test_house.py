@@ -11,18 +11,18 @@ from evals.house.way import way
 ROOT = Path(__file__).parent.parent
 
 MOST = {
-    "lines.tools+copilot": 47_600,
-    "modules.one_importer": 203,
+    "lines.tools+copilot": 53_050,
+    "modules.one_importer": 146,
     "homonyms": 0,
     "participles": 0,
     "imports_in_functions": 8,
     "copilot.entries": 18,
     "copilot.floors": 8,
-    "literals.tools.topology_walker": 164,
+    "literals.tools.topology_walker": 159,
     "literals.tools.cluster_inspector": 123,
-    "literals.tools.detector": 95,
+    "literals.tools.detector": 91,
     "literals.tools.log_retriever": 62,
-    "literals.tools.clusterer": 37,
+    "literals.tools.clusterer": 36,
     "literals.tools.playbook_executor": 32,
     "literals.tools.evidence": 11,
 }

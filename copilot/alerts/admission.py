@@ -6,10 +6,11 @@ transaction with the incident and the run it opens; a process killed in between 
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from copilot.alerts import subjects
 from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.ports import Clock
 from copilot.store import Assignment, DueAlert, Store, StoredAlert
@@ -34,6 +35,9 @@ GRACE_S = 300.0
 """Leases that ran out while nobody listened last so long after a start: senders repeat within it
 (`resolve_timeout` of Alertmanager's default configuration)."""
 
+ORIGIN_LABEL = "copilot_origin"
+"""Names the file or recording that alerts were read from; live ones do not carry it."""
+
 MISSED = "HeartbeatMissed"
 """Our own alert on a heartbeat that stopped: its sender, or the way from it, is broken."""
 
@@ -50,6 +54,20 @@ class IntakeResult:
     opened: tuple[str, ...] = ()
     grown: tuple[str, ...] = ()
     ended: tuple[str, ...] = ()
+
+
+def leased(
+    alerts: Sequence[Alert], timeouts: Mapping[str, float], now: Timestamp
+) -> Sequence[Alert]:
+    """Give what a repeating sender told a lease of `timeouts[source]` seconds, as Alertmanager's
+    `resolve_timeout` does, where the alert brought none.
+    """
+    return [
+        alert.model_copy(update={"lease": now + timeouts[alert.source]})
+        if alert.lease is None and alert.status != "resolved" and alert.source in timeouts
+        else alert
+        for alert in alerts
+    ]
 
 
 class Intake:
@@ -124,6 +142,18 @@ class Intake:
         except OSError as problem:
             # It can be learned again; alerts must be decided on and runs handed back all the same.
             log.warning("what was learned of noise is not kept: %s", problem)
+
+    def recognised(self, alerts: Sequence[Alert]) -> Sequence[Alert]:
+        """Give an alert its component where the service graph has its subject, such as a host."""
+        known = frozenset(self._topology.nodes) | {
+            name for edge in self._topology.edges for name in (edge.caller, edge.callee)
+        }
+        return [
+            alert
+            if alert.service or not (service := subjects.component(alert.subject, known))
+            else alert.model_copy(update={"service": service})
+            for alert in alerts
+        ]
 
     def heed(self) -> None:
         """Go by what is announced now."""
@@ -209,12 +239,14 @@ class Intake:
                 now,
             )
             moved = self._store.alerts.move(self._clusterer.corrections(), now)
-            self._join_merged(now)
-            for incident_id in dict.fromkeys((*opened, *reopened, *grown, *moved)):
-                if incident_id in known:
+            merged = self._join_merged(now)
+            touched = dict.fromkeys((*opened, *reopened, *grown, *moved, *merged.values()))
+            for incident_id in touched:
+                if incident_id in known and incident_id not in merged:
                     self._grow(incident_id)
             for incident_id in opened:
-                self._store.runs.accept(incident_id, now)
+                if incident_id not in merged:
+                    self._store.runs.accept(incident_id, now)
         ended = {d.group_id for d in decisions if d.action == "resolved" and d.group_id}
         return IntakeResult(
             decided=len(pairs), opened=opened, grown=grown, ended=self._end(sorted(ended), now)
@@ -253,9 +285,10 @@ class Intake:
         if decision.action == "reopened":
             self._store.runs.accept(incident.id, now)
 
-    def _join_merged(self, now: Timestamp) -> None:
-        """Close the incidents whose alerts an alert showed to be of another one."""
-        for old, home in self._clusterer.merged().items():
+    def _join_merged(self, now: Timestamp) -> dict[str, str]:
+        """Close the incidents whose alerts an alert showed to be of another one; old to new."""
+        merged = self._clusterer.merged()
+        for old, home in merged.items():
             incident = self._store.incidents.get(old)
             if incident is None or self._store.incidents.get(home) is None:
                 continue
@@ -264,6 +297,7 @@ class Intake:
             self._store.approvals.supersede(old, now)
             reason = f"merged into {home}: its alerts are of one incident"
             self._store.journal.append(old, "merged", "copilot", {"reason": reason}, now)
+        return merged
 
     def _grow(self, incident_id: str) -> None:
         """Bring the incident up to its group: alerts held before it was told belong to it, too."""
@@ -317,7 +351,8 @@ class Intake:
         )
         for firing in self._store.firing.all(self._clock.now()):
             # Also what belongs to no incident inhibits: InfoInhibitor, and what is silenced.
-            clusterer.announce([firing.alert], firing.seen_at)
+            if firing.alert.labels.get(ORIGIN_LABEL, "") == self._origin:
+                clusterer.announce([firing.alert], firing.seen_at)
         return clusterer
 
 

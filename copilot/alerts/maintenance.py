@@ -35,6 +35,7 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
+from copilot.store import Silences
 from copilot.types import strict_toml
 from tools.clusterer import Inhibition, MaintenanceWindow, Matcher, Silence
 from tools.clusterer.mute import Weekday, Zone
@@ -163,6 +164,11 @@ class MaintenanceSchedule:
         self.windows: tuple[MaintenanceWindow, ...] = declared.windows
         self._ours = tuple(silences)
         self._pulled: tuple[Silence, ...] = ()
+
+    @classmethod
+    def of(cls, path: Path | None, kept: Silences, now: Timestamp) -> Self:
+        """From the operator's file, with the silences of the store."""
+        return cls(read(path), kept.standing(now))
 
     def silence(self, silences: Sequence[Silence]) -> None:
         """What people asked of an Alertmanager that we follow, as it stands now."""

@@ -7,11 +7,11 @@ claims what it had accepted, and repeats at most the node it was in.
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from copilot.alerts.admission import Intake
+from copilot.alerts.admission import Intake, leased
 from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.case.briefing import publish
 from copilot.case.counters import Counters
@@ -65,6 +65,7 @@ class Engine:
         watch: Watch | None = None,
         memory: Path | None = None,
         judge: TieBreaker | None = None,
+        resolve_timeouts: Mapping[str, float] | None = None,
         origin: str = "",
     ) -> None:
         self.deps = deps
@@ -75,6 +76,7 @@ class Engine:
         self._refresh_s = refresh_s
         self._worker = Worker(deps, graph, wall, owner)
         self._watch = watch
+        self._resolve_timeouts = resolve_timeouts or {}
         self._blind = ""
         self._intake = Intake(
             deps.store,
@@ -132,7 +134,8 @@ class Engine:
 
     def accept(self, alerts: Sequence[Alert], now: Timestamp) -> AcceptedAlerts:
         """Write alerts read at `now`; on disk on return. Deciding happens behind the door."""
-        accepted = self.store.alerts.accept(alerts, now)
+        read = leased(self._intake.recognised(alerts), self._resolve_timeouts, now)
+        accepted = self.store.alerts.accept(read, now)
         self._intake.renew(alerts)
         self.counters.heard(alerts, now)
         self.counters.add(

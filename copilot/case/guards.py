@@ -31,15 +31,24 @@ class Objection:
 
 
 def weak_cause_objection(ranking: Ranking, evidence: Sequence[Evidence]) -> Objection | None:
-    """Object to a cause that rests on a change alone, or on a busy processor alone.
+    """Object to a cause that rests on its own alerts, on a change or on a busy processor alone.
 
-    Judged by what the leading candidate's terms cite: nothing but changes, or, for a pressure that
-    passes, a single term. More alerts bring another look, with what they have seen.
+    Judged by what the leading candidate's terms cite: nothing but alerts or changes, or, for a
+    pressure that passes, a single term. More alerts bring another look, with what they have seen.
     """
     if not ranking.candidates:
         return None
     first, kinds = ranking.candidates[0], {item.id: item.kind for item in evidence}
     cited = {kinds.get(number) for term in first.terms for number in term.evidence}
+    if cited == {"alert"}:
+        return Objection(
+            f"only its own alerts speak for {first.component}; nothing was measured",
+            Text(
+                en="Look at what the alert is about before anything is done to it; "
+                "connect metrics or logs, so that more than the alert can speak.",
+                zh="在采取任何操作之前，先查看告警所指的对象；请接入指标或日志，使告警之外还有证据。",
+            ),
+        )
     if cited == {"change"}:
         return Objection(
             f"only a change speaks for {first.component}; nothing measured is wrong with it",

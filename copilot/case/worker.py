@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -99,6 +100,9 @@ class Worker:
         }
         if run.attempt > ATTEMPTS:
             raise RuntimeError(f"run {run.id!r} ended its process {ATTEMPTS} times; given up")
+        if foreign(self._graph.get_state(config).values):
+            self._begin_anew(run)
+            return "done"
         given = self._next_input(run, config)
         if not isinstance(given, PendingInterrupt):
             self._graph.invoke(
@@ -130,6 +134,23 @@ class Worker:
         given = [one.model_dump(mode="json") for one in request.given]
         return Command(resume={asked.id: given})
 
+    def _begin_anew(self, run: Run) -> None:
+        """Look at an incident anew whose run an earlier version left; raises after a first step.
+
+        Whether a step that began has to be repeated is for a person to say.
+        """
+        now, store = self._deps.clock.now(), self._store
+        asked = store.approvals.of(run.incident_id)
+        if any(one.run_id == run.id and one.status == "consumed" for one in asked):
+            raise RuntimeError("an earlier version of the copilot left this run after a step of it")
+        with store.transaction():
+            store.approvals.supersede(run.incident_id, now)
+            store.runs.finish(run.id, "superseded", self._wall.now())
+            store.incidents.update(run.incident_id, now, status="investigating", plan=None)
+            store.runs.accept(run.incident_id, now)
+            reason = "an earlier version of the copilot left its run; looked at anew"
+            store.journal.append(run.incident_id, "refreshed", "copilot", {"reason": reason}, now)
+
     def _fail(self, run: Run, error: Exception) -> None:
         log.exception("run %s failed", run.id)
         now, problem = self._deps.clock.now(), f"{type(error).__name__}: {error}"
@@ -139,3 +160,8 @@ class Worker:
             self._store.journal.append(
                 run.incident_id, "failed", "copilot", {"reason": problem, "run": run.id}, now
             )
+
+
+def foreign(values: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint holds what this version cannot read: types that moved come as dicts."""
+    return any(isinstance(value, dict) for value in values.values())

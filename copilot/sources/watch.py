@@ -23,7 +23,7 @@ from copilot.types.incident import OURS
 from tools.clusterer import fingerprint
 from tools.detector import DetectorConfig, Stream, onset
 from tools.topology_walker.signals import SECONDS, MetricCategory, read
-from tools.types import Alert, Anomaly, FloatArray, Owner, Series, Timestamp, Window
+from tools.types import Alert, Anomaly, FloatArray, Owner, Series, Subject, Timestamp, Window
 
 WATCHED: frozenset[MetricCategory] = frozenset(
     {"latency", "success", "errors", "cpu", "memory", "saturation", "disk", "network"}
@@ -276,6 +276,7 @@ def _alert(service: str, found: Sequence[Anomaly], at: Timestamp) -> Alert:
         fingerprint=fingerprint(labels),
         name="AnomalyDetected",
         service=service,
+        subject=Subject(kind="service", name=service) if service else Subject(),
         severity="warning",
         starts_at=at,
         labels=labels,
@@ -298,6 +299,7 @@ def own_alert(sources: Sources, now: Timestamp, lookback_s: float) -> Alert | No
         fingerprint=fingerprint(labels),
         name="AnomalyDetected",
         service=entry,
+        subject=Subject(kind="service", name=entry) if entry else Subject(),
         severity="warning",
         starts_at=began.at,
         labels=labels,

@@ -31,8 +31,16 @@ from copilot.store.database import Database, StoreError
 from copilot.store.firing import FiringAlert, FiringAlerts
 from copilot.store.incidents import Incidents, UnknownIncidentError
 from copilot.store.journal import GENESIS, Journal, JournalCheck
-from copilot.store.locks import Halt, HaltRecord, Locks, StoppedError, TargetBusyError
-from copilot.store.outbox import Outbox, OutboxEntry, Outcomes
+from copilot.store.outbox import (
+    Halt,
+    HaltRecord,
+    Locks,
+    Outbox,
+    OutboxEntry,
+    Outcomes,
+    StoppedError,
+    TargetBusyError,
+)
 from copilot.store.runs import LeaseLostError, Run, Runs, RunStatus
 from copilot.store.silences import Silences, SilenceState, StoredSilence, UnknownSilenceError
 from copilot.store.tables import SCHEMA_VERSION, journal_head, metadata, schema

@@ -8,8 +8,7 @@ from typing import Literal
 from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, or_, select, update
 
 from copilot.store.alert_leases import renew
-from copilot.store.database import Database
-from copilot.store.grouped import GroupCommit
+from copilot.store.database import Database, GroupCommit
 from copilot.store.tables import alerts, incidents
 from copilot.types.incident import CLOSED
 from tools.clusterer import DECLARED_RULE, SUPPRESSED, Action, Decision

@@ -101,6 +101,7 @@ def run(options: Options, progress: Progress) -> Result:
             *map(_case, rows),
             *map(_case, storm_rows),
             *map(_case, event_rows),
+            *({"id": f"unrelated/{name}", "merged_wrongly_pct": pct} for name, pct in mixed),
             *(subjects.case(title, one) for title, some in named.items() for one in some),
         ),
         summary={

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from copilot.sources.kubernetes.pod_spec import integer
 from copilot.sources.kubernetes.quantities import age, amount
 from copilot.sources.kubernetes.redaction import harmless
-from evals.kubernetes.tables import rows
+from evals.kubernetes.listings import rows
 from tools.types import (
     ClusterState,
     Condition,

@@ -1,10 +1,9 @@
-"""`kubectl get KIND -o wide` as typed objects."""
+"""`kubectl get KIND -o wide` as typed objects, from columns below their headings."""
 
 import re
 from collections.abc import Callable
 
 from copilot.sources.kubernetes.quantities import age, amount
-from evals.kubernetes.tables import rows
 from tools.types import (
     Claim,
     ClusterState,
@@ -19,6 +18,26 @@ from tools.types import (
     Volume,
     Workload,
 )
+
+_COLUMN_HEADING = re.compile(r"\S+(?: \S+)*")
+
+
+def rows(text: str) -> list[dict[str, str]]:
+    """One dict per line, by heading; an empty cell is an empty string.
+
+    >>> rows("NAME   READY   AGE\\nweb    1/1     5m")
+    [{'NAME': 'web', 'READY': '1/1', 'AGE': '5m'}]
+    """
+    lines = [line for line in text.splitlines() if line.strip()]
+    if len(lines) < 2:
+        return []
+    headings = [(found.start(), found.group()) for found in _COLUMN_HEADING.finditer(lines[0])]
+    ends = [*(start for start, _ in headings[1:]), None]
+    return [
+        {name: line[start:end].strip() for (start, name), end in zip(headings, ends, strict=True)}
+        for line in lines[1:]
+    ]
+
 
 ListingRow = dict[str, str]
 _HEADING = re.compile(r"(?:NAMESPACE +)?(?:NAME|LAST SEEN)(?:\s|$)")

@@ -13,8 +13,16 @@ from rich.progress import Progress
 import copilot
 from copilot.ports import SourceError
 from evals.kubernetes.cache import ToolCache
-from evals.kubernetes.cases import OpsBenchCase, cases
-from evals.kubernetes.score import Label, OpsBenchScore, answer, label, means, score
+from evals.kubernetes.cases import (
+    Label,
+    OpsBenchCase,
+    OpsBenchScore,
+    answer,
+    cases,
+    label,
+    means,
+    score,
+)
 from evals.report import Options, Result, Table, number
 from tools.cluster_inspector import ClusterDiagnosis, diagnose, survey
 from tools.types import ClusterState

@@ -10,10 +10,17 @@ from rich.progress import Progress
 import copilot
 from copilot.sources.recorded import RecordedBundle
 from evals.detection.replay import Detection, by_watch, of_cases, of_timelines, with_history
-from evals.localization.cases import RECORDINGS, BundleCase, CaseSetError, read
+from evals.localization.cases import (
+    RECORDINGS,
+    BundleCase,
+    CaseSetError,
+    Perturbation,
+    anonymous,
+    perturb,
+    read,
+)
 from evals.localization.look import LocalizationResult, locate_bundle
 from evals.localization.peers import PEERS, PeerMethod, label_prior
-from evals.localization.perturb import Perturbation, anonymous, perturb
 from evals.localization.score import AnswerRank, accepted, place, score
 from evals.localization.tables import (
     CaseScore,

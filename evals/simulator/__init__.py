@@ -5,7 +5,7 @@
 """
 
 from evals.simulator.draw import scenario
-from evals.simulator.runner import SimulatedRunner
+from evals.simulator.runner import SimulatedRunner, SimulatedSource
 from evals.simulator.scenario import (
     RIGHT_PLAYBOOK,
     InjectedFault,
@@ -14,7 +14,6 @@ from evals.simulator.scenario import (
     TelemetryGap,
     WorldScenario,
 )
-from evals.simulator.source import SimulatedSource
 from evals.simulator.world import World
 
 __all__ = [

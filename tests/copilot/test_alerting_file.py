@@ -143,7 +143,7 @@ def test_a_source_that_fires_holds_its_targets_back_and_no_others(tmp_path: Path
         service.deliver("03T12:00", "NodeDown", "cart", node="n1", severity="critical")
         service.deliver("03T12:01", "HighLatency", "search", node="n1")
         assert len(service.incidents()) == 1
-        reason = "a declared rule inhibits it while NodeDown of cart fires"
+        reason = "a declared rule inhibits it while NodeDown of node n1 fires"
         assert service.suppressed() == [("HighLatency", reason)]
         service.deliver("03T12:30", "HighLatency", "search", node="n2")
         assert len(service.incidents()) == 2
@@ -160,7 +160,7 @@ def test_a_source_inhibits_also_while_it_is_silenced_and_after_a_restart(tmp_pat
     with door(tmp_path, NODE_DOWN) as service:
         service.deliver("03T15:01", "HighLatency", "search", node="n2")
         assert len(service.incidents()) == 1
-        assert ("HighLatency", "a declared rule inhibits it while NodeDown of store fires") in (
+        assert ("HighLatency", "a declared rule inhibits it while NodeDown of node n2 fires") in (
             service.suppressed()
         )
 

@@ -105,9 +105,9 @@ def test_an_alert_is_explained_in_exactly_these_fields() -> None:
     assert "'purple' is no state we know" in told["why"]
 
 
-def test_the_table_has_headings_in_both_languages(tmp_path: Path) -> None:
+def test_an_alert_is_explained_in_both_languages(tmp_path: Path) -> None:
     file = saved(tmp_path, EPISODES["nightingale"].firing)
-    for language, heading in (("en", "told by"), ("zh", "由谁告知")):
+    for language, heading in (("en", "about    host db-1"), ("zh", "对象")):
         shown = run("alerts", "explain", file, "--lang", language)
         assert heading in shown.stdout
         assert "磁盘将满" in shown.stdout

@@ -386,3 +386,20 @@ def test_a_node_that_breaks_fails_its_incident_and_nothing_else(tmp_path: Path) 
         failed = engine.store.journal.events(incident.id)[-1]
         assert failed.kind == "failed"
         assert "the disk is gone" in str(failed.detail["reason"])
+
+
+def test_a_run_that_an_earlier_version_left_is_looked_at_anew(desk: Desk) -> None:
+    desk.at(90).deliver(desk.alerts(90))
+    (run,) = desk.engine.store.runs.of(desk.incident.id)
+    graph = desk.engine._worker._graph
+    graph.update_state({"configurable": {"thread_id": run.id}}, {"gathered": {"rounds": 1}}, "plan")
+    desk.decide("approve")
+    waiting = desk.incident
+    assert waiting.status == "awaiting_approval"
+    assert desk.kinds.count("acted") == 0
+    assert [one.status for one in desk.engine.store.runs.of(desk.incident.id)] == [
+        "superseded",
+        "waiting",
+    ]
+    desk.decide("approve")
+    assert desk.incident.status == "recovered"

@@ -8,7 +8,7 @@ from copilot.alerts.admission import Intake
 from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.store import Store
 from tools.clusterer import Matcher, PairDecision, Silence, TieBreaker, UncertainPair
-from tools.types import Alert, Edge, Topology
+from tools.types import Alert, Edge, Subject, Topology
 
 NOW = 1_700_000_000.0
 SHOP = Topology(
@@ -287,3 +287,26 @@ def test_an_alert_that_relates_two_incidents_of_one_moment_makes_them_one(tmp_pa
     assert members == ["Down api", "Slow api", "Slow job"]
     kinds = [e.kind for e in desk.store.journal.events() if e.incident_id != home]
     assert kinds[-1] == "merged"
+
+
+def test_a_host_that_the_call_graph_knows_is_the_component_it_is_about(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    known = posted("LoadHigh", "").model_copy(
+        update={"subject": Subject(kind="host", name="payment")}
+    )
+    unknown = known.model_copy(update={"subject": Subject(kind="host", name="db-7")})
+    assert [one.service for one in desk.intake.recognised([known, unknown])] == ["payment", ""]
+
+
+def test_an_incident_of_many_alerts_that_goes_into_another_stops_no_intake(tmp_path: Path) -> None:
+    def at(name: str, service: str, node: str, second: float) -> Alert:
+        return posted(name, service, second).model_copy(update={"labels": {"node": node}})
+
+    desk = Desk(tmp_path)
+    desk.post(0, at("Down", "job", "n2", 0), at("Slow", "job", "n2", 0))
+    desk.post(1, at("Down", "api", "n1", 1))
+    assert len(desk.filed()) == 2
+    desk.post(2, at("Full", "api", "n2", 2))
+    assert desk.store.alerts.unassigned() == ()
+    ((_, members),) = desk.filed().items()
+    assert members == ["Down api", "Down job", "Full api", "Slow job"]

@@ -9,8 +9,7 @@ from copilot.sources.kubernetes import manifest
 from copilot.sources.kubernetes.quantities import age, amount
 from copilot.sources.kubernetes.redaction import addresses, harmless
 from evals.kubernetes.describe import described
-from evals.kubernetes.listings import listing
-from evals.kubernetes.tables import rows
+from evals.kubernetes.listings import listing, rows
 
 
 def table(*rows: tuple[str, ...]) -> str:

@@ -16,7 +16,7 @@ from copilot.model.ollama import (
     OllamaOptions,
     Timeouts,
 )
-from copilot.model.ollama.estimate import Estimate, estimated
+from copilot.model.ollama.request import Estimate, estimated
 from copilot.ports import ModelError, ModelFault
 from copilot.testing.ollama import (
     ChaosPolicy,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from copilot.sources.prometheus import Query, QueryError, queries
-from copilot.sources.prometheus.plan import PlannedQuery, seconds
+from copilot.sources.prometheus.queries import PlannedQuery, seconds
 from copilot.sources.prometheus.source import owned_by
 from tools.topology_walker.signals import MetricCategory, read
 

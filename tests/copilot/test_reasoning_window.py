@@ -9,7 +9,7 @@ from copilot.model.fence import Fence
 from copilot.model.ollama.admission import Breaker
 from copilot.model.ollama.client import Access, Client, Timeouts
 from copilot.model.ollama.model import Endpoint, OllamaModel
-from copilot.model.ollama.options import OllamaOptions
+from copilot.model.ollama.request import OllamaOptions
 from copilot.model.table import by_use, fitted
 from copilot.testing.ollama import ollama_server
 from copilot.testing.policies import (

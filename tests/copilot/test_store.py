@@ -12,8 +12,7 @@ import pytest
 from sqlalchemy import Connection
 
 from copilot.store import Store, StoreError
-from copilot.store.database import Database
-from copilot.store.grouped import GroupCommit
+from copilot.store.database import Database, GroupCommit
 from copilot.types.incident import Incident
 from tools.types import Alert, AlertStatus
 

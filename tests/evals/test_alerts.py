@@ -24,6 +24,7 @@ from evals.alerts.score import (
     v_measure,
 )
 from evals.alerts.streams import AlertStream
+from evals.alerts.unrelated import merged_wrongly, unrelated
 from evals.keys import differences
 from evals.report import Options
 from tools.clusterer import fingerprint
@@ -178,7 +179,8 @@ def test_the_suite_runs_over_any_folder_of_the_layout(tmp_path: Path) -> None:
     assert result.summary["tiny.ari"] == 1.0
     assert result.summary["tiny.incident_recall"] == 1.0
     assert result.summary["ait.clusters"] == 1.0
-    assert {row["method"] for row in result.cases} >= {"ours, ml", "Alertmanager by cluster"}
+    methods = {row.get("method") for row in result.cases}
+    assert methods >= {"ours, ml", "Alertmanager by cluster"}
 
 
 def test_without_data_our_own_table_of_subjects_is_read() -> None:
@@ -186,6 +188,7 @@ def test_without_data_our_own_table_of_subjects_is_read() -> None:
     assert result.summary["subjects.rules"] >= 0.98
     assert result.summary["subjects.right"] != result.summary["subjects.right"]
     assert {table.title for table in result.tables} == {
+        "350 alerts of unrelated subjects, in handfuls",
         "Subjects of alerts: our table of rules",
         "Read wrongly: our table of rules",
     }
@@ -220,3 +223,18 @@ def test_a_subject_is_right_by_its_name_and_nobody_where_nobody_is_named() -> No
 def test_a_folder_without_streams_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="neither alerts/nezha"):
         suite.run(Options(data=tmp_path), Progress(disable=True))
+
+
+def test_unrelated_alerts_share_no_place_and_every_shared_group_counts_as_wrong() -> None:
+    stream = unrelated()
+    assert len(stream.alerts) == len(stream.truth) >= 300
+    assert merged_wrongly(stream.truth, ["one"] * len(stream.truth)) == 100.0
+    assert merged_wrongly(stream.truth, [str(n) for n in range(len(stream.truth))]) == 0.0
+    assert [a.fingerprint for a in unrelated(seed=1).alerts] != [
+        a.fingerprint for a in stream.alerts
+    ]
+
+
+def test_the_clusterer_merges_no_unrelated_subjects() -> None:
+    result = suite.run(Options(), Progress(disable=True))
+    assert result.summary["unrelated.merged_pct"] <= 2.0

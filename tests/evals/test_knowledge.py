@@ -8,7 +8,7 @@ from rich.progress import Progress
 
 from evals.keys import differences
 from evals.knowledge import suite as knowledge
-from evals.knowledge.score import (
+from evals.knowledge.suite import (
     QUERIES,
     KnowledgeQuery,
     QueriesError,

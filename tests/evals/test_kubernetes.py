@@ -11,10 +11,8 @@ from rich.progress import Progress
 from copilot.ports import SourceError
 from evals.keys import differences
 from evals.kubernetes import suite as cloud_opsbench
-from evals.kubernetes.cache import ToolCache
-from evals.kubernetes.cases import cases
-from evals.kubernetes.score import CAUSES, TAXONOMY, Label, label, means, score
-from evals.kubernetes.texts import alerts, dependencies, logs, series, unit
+from evals.kubernetes.cache import ToolCache, alerts, dependencies, logs, series, unit
+from evals.kubernetes.cases import CAUSES, TAXONOMY, Label, cases, label, means, score
 from evals.report import Options
 from tools.cluster_inspector import diagnose, survey
 from tools.cluster_inspector.rules import RULES

@@ -11,10 +11,9 @@ from rich.progress import Progress
 from copilot.sources.recorded import RecordedBundle
 from evals.detection.replay import by_watch, with_history
 from evals.keys import differences
-from evals.localization.cases import RECORDINGS, CaseSetError, read
+from evals.localization.cases import RECORDINGS, CaseSetError, anonymous, perturb, read
 from evals.localization.look import locate_bundle
 from evals.localization.peers import PEERS
-from evals.localization.perturb import anonymous, perturb
 from evals.localization.score import accepted
 from evals.localization.suite import IncidentOptions, score_set
 from evals.localization.tables import robustness_table

@@ -7,9 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tools.log_retriever import Miner, MinerConfig
+from tools.log_retriever.fields import LEVELS, level_name, read_stamp
 from tools.log_retriever.headers import split_header
-from tools.log_retriever.levels import LEVELS, level_name
-from tools.log_retriever.stamps import read_stamp
 
 FORMATS = [
     ("log4j", "2024-05-01 10:00:00,123 INFO [main] c.acme.Cart: added 3", "INFO", "added 3"),

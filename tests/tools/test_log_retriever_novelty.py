@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tools.log_retriever import NoveltyConfig, novelty
+from tools.log_retriever.changes import exposure
 from tools.log_retriever.significance import discoveries, dispersion_of, rate_change
-from tools.log_retriever.tallies import exposure
 from tools.types import Finding, LogLine
 
 ONSET = 10_000.0

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tools.playbook_executor import PlaybookError, parse, schema
-from tools.playbook_executor.strict_yaml import MAX_CHARACTERS, read
+from tools.playbook_executor.parse import MAX_CHARACTERS, read_yaml
 
 GOOD = """
 id: grow
@@ -141,7 +141,7 @@ def test_documents_that_are_not_plain_mappings_are_refused(text: str) -> None:
 
 def test_words_that_other_readers_convert_stay_text() -> None:
     text = "{a: yes, b: 2026-01-01, c: 010, d: 1_000, e: true, f: 7, g: 0.5, h: '7'}"
-    assert read(text, "x").value == {
+    assert read_yaml(text, "x").value == {
         "a": "yes",
         "b": "2026-01-01",
         "c": "010",
@@ -173,7 +173,7 @@ plain = st.recursive(
 @settings(max_examples=50, deadline=None)
 @given(st.dictionaries(st.text("abc", min_size=1, max_size=4), plain, min_size=1, max_size=4))
 def test_json_is_read_as_what_it_says(value: dict[str, object]) -> None:
-    assert read(json.dumps(value), "x").value == value
+    assert read_yaml(json.dumps(value), "x").value == value
 
 
 def test_the_schema_knows_every_field_and_allows_no_other() -> None:

@@ -11,7 +11,7 @@ from tools.topology_walker import (
     explain_tree,
     upstream,
 )
-from tools.topology_walker.explain import walk
+from tools.topology_walker.graph import walk
 from tools.types import (
     Candidate,
     Edge,

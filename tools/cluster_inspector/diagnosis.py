@@ -1,25 +1,110 @@
-"""Run every analyzer over a state, and rank what they found."""
+"""Run every analyzer over a state, and rank what they found; what none explains comes last."""
 
 from collections.abc import Callable, Iterator
 
 from tools.cluster_inspector.analyzers import (
     admission,
+    containers,
     database,
     gateway,
-    nodes,
     performance,
     probes,
     routing,
-    runtime,
     scheduling,
-    startup,
     storage,
-    unexplained,
 )
+from tools.cluster_inspector.analyzers.performance import kind_of
 from tools.cluster_inspector.config import InspectorConfig
 from tools.cluster_inspector.findings import ClusterDiagnosis, ClusterFinding
-from tools.cluster_inspector.view import View
-from tools.types import ClusterState
+from tools.cluster_inspector.rules import broken
+from tools.cluster_inspector.view import View, serves
+from tools.types import ClusterState, KubeEvent, Pod
+
+_GENERAL = ("Error: ", "Back-off ", "(combined from similar events)")
+
+
+def _most_specific(events: tuple[KubeEvent, ...]) -> KubeEvent | None:
+    """The warning that says most: not a summary of others, repeated most, newest."""
+    warnings = [event for event in events if event.type == "Warning"]
+    return max(
+        warnings,
+        key=lambda event: (
+            not event.message.startswith(_GENERAL),
+            event.count,
+            -(event.age or 0.0),
+        ),
+        default=None,
+    )
+
+
+def _rule_by_status(pod: Pod) -> str:
+    if not pod.node and pod.status in ("Pending", ""):
+        return "unschedulable"
+    if pod.status.startswith(("ContainerCreating", "Init:", "PodInitializing", "Create")):
+        return "container-not-created"
+    if "Image" in pod.status:
+        return "image-not-found"
+    if pod.status == "Running":
+        return "readiness-failed"
+    return "container-exits"
+
+
+def unexplained_pods(view: View) -> Iterator[ClusterFinding]:
+    """Every pod that does not serve, with the event that says most about it."""
+    for pod in view.unready:
+        event = _most_specific(view.events.get(pod.name, ()))
+        ready = f"{pod.ready[0]}/{pod.ready[1]} ready" if pod.ready else ""
+        yield broken(
+            _rule_by_status(pod),
+            f"app/{view.application(pod.name)}",
+            on=f"Pod/{pod.name}",
+            field="status",
+            observed=" ".join(part for part in (pod.status, ready) if part),
+            expected="Running, all containers ready",
+            score=0.3 if event is None else 0.34,
+            evidence=event.message if event else pod.status,
+        )
+
+
+def unexplained_workloads(view: View) -> Iterator[ClusterFinding]:
+    """Workloads without the pods they should have, and no word why."""
+    for name, workload in view.workloads.items():
+        pods_of = view.pods_by_application.get(name, ())
+        if workload.desired and not pods_of:
+            yield broken(
+                "admission-refused", f"app/{name}", on=f"{workload.kind}/{name}",
+                field="status.replicas", observed="no pod", expected=f"{workload.desired}",
+                score=0.4, evidence=f"{workload.kind.lower()} {name} has no pods",
+            )  # fmt: skip
+
+
+def unexplained_endpoints(view: View) -> Iterator[ClusterFinding]:
+    """Services nobody answers for although pods serve: a weak hint, but never silence."""
+    for item in view.state.connections:
+        if item.reachable:
+            continue
+        application = item.service
+        if any(not serves(pod) for pod in view.pods_by_application.get(application, ())):
+            continue
+        yield broken(
+            "service-target-port", f"app/{application}", on=f"Service/{item.service}",
+            field=f"spec.ports[{item.port}]", observed="no connection", expected="a connection",
+            score=0.5, evidence=item.detail,
+        )  # fmt: skip
+
+
+def unexplained_requests(view: View) -> Iterator[ClusterFinding]:
+    """Applications that are alerted for failing requests: the last thing to name."""
+    for alert in view.state.alerts:
+        if kind_of(alert.name) == "errors" or kind_of(alert.labels.get("metric", "")) == "errors":
+            if alert.service not in view.workloads:
+                continue
+            said = alert.annotations.get("description", "") or alert.name
+            yield broken(
+                "requests-fail", f"app/{alert.service}", on=f"Deployment/{alert.service}",
+                field="requests", observed=said, expected="answers", score=0.2, evidence=said,
+            )  # fmt: skip
+
 
 Analyzer = Callable[[View], Iterator[ClusterFinding]]
 
@@ -29,15 +114,15 @@ ANALYZERS: tuple[Analyzer, ...] = (
     admission.full_quotas,
     scheduling.unscheduled,
     storage.unbound,
-    startup.images,
-    startup.references,
-    startup.mounts,
-    startup.creation,
-    runtime.memory,
-    runtime.replicas,
-    runtime.ports,
-    runtime.evictions,
-    runtime.exits,
+    containers.images,
+    containers.references,
+    containers.mounts,
+    containers.creation,
+    containers.memory,
+    containers.replicas,
+    containers.ports,
+    containers.evictions,
+    containers.exits,
     probes.probes,
     database.clients,
     database.servers,
@@ -54,13 +139,13 @@ ANALYZERS: tuple[Analyzer, ...] = (
     gateway.lost_requests,
     performance.saturation,
     performance.slowness,
-    nodes.services,
-    nodes.conditions,
-    nodes.unattended,
-    unexplained.pods,
-    unexplained.workloads,
-    unexplained.endpoints,
-    unexplained.requests,
+    scheduling.node_services,
+    scheduling.node_conditions,
+    scheduling.unattended_nodes,
+    unexplained_pods,
+    unexplained_workloads,
+    unexplained_endpoints,
+    unexplained_requests,
 )
 """One small analyzer per object and failure; their order decides between equal scores."""
 

@@ -1,11 +1,14 @@
-"""Decide what to ask a cluster next, so that a diagnosis needs few questions and repeats none."""
+"""Decide what to ask a cluster next: closer looks, and looks along the paths of requests."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 
+from tools.cluster_inspector.analyzers.performance import signals
 from tools.cluster_inspector.closer import (
     broken_pods,
     crashed_pods,
     idle_scheduler,
+    listings,
     missing_pods,
     odd_services,
     overview,
@@ -17,23 +20,143 @@ from tools.cluster_inspector.closer import (
     unspoken_pods,
 )
 from tools.cluster_inspector.config import InspectorConfig
+from tools.cluster_inspector.constraints import is_control_plane
 from tools.cluster_inspector.diagnosis import inspect
-from tools.cluster_inspector.paths import (
-    alarms,
-    callees,
-    callers,
-    clients_of_databases,
-    complaints,
-    everybody,
-    lost_wires,
-    named_in_errors,
-    node_services,
-    orphans,
-    other_workloads,
-    slow_services,
-)
 from tools.cluster_inspector.view import View
-from tools.types import ClusterQuery, ClusterState
+from tools.types import ClusterQuery, ClusterState, LogExcerpt, Service
+
+
+def alarms(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
+    """Ask which alerts fire."""
+    yield ClusterQuery(verb="alerts")
+
+
+def slow_services(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
+    """Ask for the latencies of all services and for the callees of the slow ones."""
+    slow = [signal.owner for signal in signals(view) if signal.kind == "latency"]
+    if slow:
+        yield ClusterQuery(verb="metrics")
+    for service in dict.fromkeys(slow):
+        if service in view.workloads:
+            yield ClusterQuery(verb="dependencies", name=service)
+
+
+def orphans(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
+    """Ask for quotas and for the manifests of workloads that no service stands for."""
+    missing = [name for name in view.workloads if name not in view.services]
+    if missing and len(missing) < len(view.workloads):
+        yield from listings("ResourceQuota")
+        for name in missing[: config.per_kind]:
+            yield ClusterQuery(verb="manifest", name=name)
+
+
+def _entries(view: View, config: InspectorConfig) -> list[str]:
+    """Applications with alerts, and those that users reach from outside."""
+    open_ = [s for s in view.state.services if s.type in ("NodePort", "LoadBalancer")]
+    reached = [n for service in open_ for n in view.workloads if service in view.services_of(n)]
+    alerted = [alert.service for alert in view.state.alerts if alert.service in view.workloads]
+    most = config.per_kind
+    return list(dict.fromkeys([*list(dict.fromkeys(alerted))[:most], *reached[:most]]))
+
+
+def complaints(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
+    """The errors of the entry points: they name the callee that does not answer."""
+    for name in _entries(view, config):
+        yield ClusterQuery(verb="errors", name=name)
+    for name in _entries(view, config):
+        yield ClusterQuery(verb="manifest", name=name)
+
+
+_LOST = re.compile(r"timeout|timed out|no such host|DeadlineExceeded", re.IGNORECASE)
+
+
+def _spoken_of(view: View, line: LogExcerpt) -> Iterator[Service]:
+    """The other services a log line names, by name or by cluster address."""
+    for service in view.state.services:
+        ip = service.cluster_ip
+        named = service.name in line.message or (len(ip) > 6 and f"{ip}:" in line.message)
+        if named and service.name != line.component:
+            yield service
+
+
+def lost_wires(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
+    """A caller that times out on a service that serves: the proxy of its node may be dead."""
+    for line in view.state.logs:
+        if not _LOST.search(line.message):
+            continue
+        if any(view.healthy(service.name) for service in _spoken_of(view, line)):
+            for pod in view.pods_by_application.get(line.component, ()):
+                yield ClusterQuery(verb="node_service", name=pod.node, detail="kube-proxy")
+
+
+def _named(view: View, config: InspectorConfig) -> list[str]:
+    """Applications that error lines name, the most often named first."""
+    named: dict[str, int] = {}
+    for line in view.state.logs:
+        for service in _spoken_of(view, line):
+            if service.name in view.workloads:
+                named[service.name] = named.get(service.name, 0) + line.count
+    return sorted(named, key=lambda name: -named[name])[: 2 * config.per_kind]
+
+
+def named_in_errors(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
+    """What the named applications declare and complain of."""
+    for name in _named(view, config):
+        yield ClusterQuery(verb="manifest", name=name)
+    for name in _named(view, config):
+        yield ClusterQuery(verb="errors", name=name)
+
+
+def callers(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
+    """Who calls the named applications: one of them may have a wrong address."""
+    named = _named(view, config)
+    for name in named[: config.per_kind]:
+        yield ClusterQuery(verb="dependencies", name=name)
+    for edge in view.state.edges:
+        if edge.callee in named and edge.caller in view.workloads:
+            yield ClusterQuery(verb="manifest", name=edge.caller)
+
+
+def callees(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
+    """The errors of whom the complaining entries call."""
+    alerted = [a.service for a in view.state.alerts if a.service in view.workloads]
+    entries = list(dict.fromkeys(alerted))[: config.per_kind]
+    for name in entries:
+        yield ClusterQuery(verb="dependencies", name=name)
+    for edge in view.state.edges:
+        if edge.caller in entries and edge.callee in view.workloads:
+            yield ClusterQuery(verb="errors", name=edge.callee)
+
+
+def clients_of_databases(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
+    """Whose log speaks of a database, but not of which one: its settings say."""
+    for found in inspect(view.state):
+        if found.rule.id.startswith("database-"):
+            for component in dict.fromkeys(line.component for line in view.state.logs):
+                yield ClusterQuery(verb="manifest", name=component)
+
+
+def other_workloads(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
+    """Stateful sets, quotas and policies."""
+    return listings("StatefulSet", "ResourceQuota", "NetworkPolicy")
+
+
+def node_services(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
+    """The services of every node, those first whose death leaves no trace among the objects."""
+    for service in ("kube-proxy", "containerd", "kubelet"):
+        for node in view.state.nodes:
+            if not is_control_plane(node):
+                yield ClusterQuery(verb="node_service", name=node.name, detail=service)
+
+
+def everybody(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
+    """The errors of every application, when nothing else gave as much as a hint."""
+    findings = inspect(view.state)
+    if findings and findings[0].score >= config.hint:
+        return
+    for name in view.workloads:
+        yield ClusterQuery(verb="errors", name=name)
+
 
 SurveyStep = Callable[[View, InspectorConfig], Iterator[ClusterQuery]]
 

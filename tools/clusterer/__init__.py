@@ -6,12 +6,13 @@ from tools.clusterer.decision import DECLARED_RULE, SUPPRESSED, Action, Decision
 from tools.clusterer.fingerprint import fingerprint
 from tools.clusterer.inhibition import InhibitionSource, Inhibitor
 from tools.clusterer.matcher import Matcher, expression_fault
-from tools.clusterer.mute import Inhibition, MaintenanceWindow, Silence, matching_labels
+from tools.clusterer.mute import LABELLED, Inhibition, MaintenanceWindow, Silence, matching_labels
 from tools.clusterer.noise import NoiseModel
 from tools.clusterer.tie_break import PairDecision, TieBreaker, UncertainPair
 
 __all__ = [
     "DECLARED_RULE",
+    "LABELLED",
     "SUPPRESSED",
     "Action",
     "Clusterer",

@@ -145,8 +145,13 @@ class Clusterer:
         return [self._summary(group) for group in told]
 
     def group(self, group_id: str) -> AlertGroup:
-        """One group by its id, open or ended, told or held; KeyError if it is not known."""
+        """One group by its id, open or ended, told or held; KeyError if it is not known.
+
+        One that went into another is that other.
+        """
         group = self._shelf.get(group_id)
+        while group is not None and group.merged_into:
+            group = self._shelf.get(group.merged_into)
         if group is None:
             raise KeyError(f"no group {group_id!r}: never opened here, or ended long ago")
         return self._summary(group)
@@ -320,7 +325,7 @@ class Clusterer:
             home.companions |= group.companions
             home.surfaced |= group.surfaced
             self._surfacer.settle(home, home.last_at)
-            self._merged[group.id] = home.id
+            self._merged[group.id] = group.merged_into = home.id
             self._shelf.end(group)
 
     def _end(self, group: Group, now: Timestamp) -> None:

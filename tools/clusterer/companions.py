@@ -23,7 +23,7 @@ class Companions:
 
     A kind is a rule in its scope and namespace; a kind may be its own companion. After `times`
     episodes two kinds are companions, and so are companions of companions: a circle. An episode of
-    a subject ends after `window` seconds without a start of it; one start counts a pair once.
+    a subject, or of a pair, ends after `window` seconds without a start of it.
     `keep` bounds what is remembered; what was seen longest ago goes first.
 
     >>> habit = Companions(window=60.0, times=2)
@@ -42,6 +42,7 @@ class Companions:
     pairs: OrderedDict[tuple[str, str], int] = field(default_factory=OrderedDict)
     _recent: deque[tuple[Timestamp, str, str]] = field(default_factory=lambda: deque(maxlen=RECENT))
     _last: OrderedDict[tuple[str, str], Timestamp] = field(default_factory=OrderedDict)
+    _counted: dict[tuple[str, str], Timestamp] = field(default_factory=dict)
     _parent: dict[str, str] = field(default_factory=dict)
 
     def observe(self, kind: str, subject: str, at: Timestamp) -> None:
@@ -60,7 +61,7 @@ class Companions:
         }
         self._recent.append((at, kind, subject))
         for other in near:
-            self._count((min(kind, other), max(kind, other)))
+            self._count((min(kind, other), max(kind, other)), at)
 
     def circle(self, kind: str) -> str:
         """The name of the circle that a kind is in; empty where it has no companion yet."""
@@ -84,11 +85,16 @@ class Companions:
                 known._unite(one, other)
         return known
 
-    def _count(self, pair: tuple[str, str]) -> None:
+    def _count(self, pair: tuple[str, str], at: Timestamp) -> None:
+        """Count an episode of a pair; it lasts while its starts come within the window."""
+        last = self._counted.get(pair)
+        self._counted[pair] = at
+        if last is not None and abs(at - last) <= self.window:
+            return
         count = self.pairs[pair] = self.pairs.get(pair, 0) + 1
         self.pairs.move_to_end(pair)
         if len(self.pairs) > self.keep:
-            self.pairs.popitem(last=False)
+            self._counted.pop(self.pairs.popitem(last=False)[0], None)
         if count == self.times:
             self._unite(*pair)
 

@@ -72,7 +72,7 @@ class ClustererConfig(FrozenModel):
     reopen_within: float = Field(default=300.0, ge=0)
     """An alert that fires again so soon after its group ended reopens that group."""
 
-    surface_per_day: float = Field(default=6.5, gt=0)
+    surface_per_day: float = Field(default=5.5, gt=0)
     """Groups as strange as this many a day in their scope are told; the rest is held as noise."""
     learn_for: float = Field(default=3600.0, ge=0)
     learn_groups: int = Field(default=5, ge=0)

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from functools import lru_cache
 
-_OFFSET = 14695981039346656037
-_PRIME = 1099511628211
-_MASK = 0xFFFFFFFFFFFFFFFF
+_OFFSET = 14695981039346656037  # source: FNV-1a, 64 bit
+_PRIME = 1099511628211  # source: FNV-1a, 64 bit
+_MASK = 0xFFFFFFFFFFFFFFFF  # source: FNV-1a, 64 bit
 
 
 def fingerprint(labels: Mapping[str, str]) -> str:

@@ -71,6 +71,7 @@ class Group:
     closed: bool = False
     storm: bool = False
     lone: bool = False
+    merged_into: str = ""
 
     def gap(self, at: Timestamp) -> float:
         """Seconds between `at` and the span of the group's starts; 0 inside it."""

@@ -204,7 +204,7 @@ class BurstGrouper:
         if fresh.momentary and "event" in group.ties:
             return "an event as its own are"
         if self._split and self._habitual(fresh, group):
-            return f"{fresh.suspect} and its own have begun together before"
+            return f"{fresh.alert.name} and its rules have begun together before"
         graph = self._reach.graph(fresh.suspect)
         return f"in the call graph of {graph}, as it is" if f"graph={graph}" in group.ties else ""
 

@@ -17,14 +17,14 @@ class InhibitionSource(NamedTuple):
 
     fingerprint: str
     name: str
-    service: str
+    about: str
     until: Timestamp
     two_sided: bool = False
 
     @property
     def said(self) -> str:
         """What a person calls it."""
-        return f"{self.name} of {self.service}" if self.service else self.name
+        return f"{self.name} of {self.about}" if self.about else self.name
 
 
 class Inhibitor:
@@ -41,8 +41,9 @@ class Inhibitor:
         labels = matching_labels(alert)
         for rule, sources in zip(self._rules, self._sources, strict=True):
             if rule.is_source(labels):
+                about = alert.subject.shown or alert.service
                 sources.setdefault(rule.key(labels), {})[alert.fingerprint] = InhibitionSource(
-                    alert.fingerprint, alert.name, alert.service, until, rule.is_target(labels)
+                    alert.fingerprint, alert.name, about, until, rule.is_target(labels)
                 )
 
     def resolve(self, alert: Alert) -> None:

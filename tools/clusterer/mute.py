@@ -9,8 +9,8 @@ from pydantic import AfterValidator, Field, model_validator
 from tools.clusterer.matcher import Matcher, all_match
 from tools.types import Alert, FrozenModel, Timestamp
 
-PROMETHEUS = "alertmanager"
-"""`Alert.source` of what Prometheus and Alertmanager send: there an absent label is empty."""
+LABELLED = frozenset({"alertmanager", "prometheus"})
+"""`Alert.source` of senders whose labels say everything: there an absent label is empty."""
 
 
 def matching_labels(alert: Alert) -> dict[str, str]:
@@ -18,7 +18,7 @@ def matching_labels(alert: Alert) -> dict[str, str]:
 
     Senders without Prometheus's labels name an alert and its severity elsewhere; these are added.
     """
-    if alert.source == PROMETHEUS:
+    if alert.source in LABELLED:
         return {"service": alert.service, **alert.labels} if alert.service else alert.labels
     return {
         "alertname": alert.name,

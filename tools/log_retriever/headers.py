@@ -10,8 +10,7 @@ import json
 import re
 from typing import NamedTuple
 
-from tools.log_retriever.levels import LEVELS, SYNONYMS, level_name
-from tools.log_retriever.stamps import CLOCK, EPOCH, FULL, read_stamp
+from tools.log_retriever.fields import CLOCK, EPOCH, FULL, LEVELS, SYNONYMS, level_name, read_stamp
 from tools.types import Timestamp
 
 _MESSAGE_KEYS = ("msg", "message", "@message", "log", "body", "event", "text")

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from tools.log_retriever.levels import level_name
+from tools.log_retriever.fields import level_name
 from tools.log_retriever.ranking import bm25, spaced, terms_of
 from tools.types import LogLine, Timestamp, Window
 

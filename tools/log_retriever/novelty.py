@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from tools.log_retriever.changes import (
     NoveltyConfig,
     Periods,
+    Tally,
     TemplateChange,
     changes_of,
     periods_of,
+    tally,
 )
-from tools.log_retriever.levels import level_name
+from tools.log_retriever.fields import level_name
 from tools.log_retriever.miner import template_id
 from tools.log_retriever.redact import Vault, excerpt
 from tools.log_retriever.significance import RateChange, discoveries
-from tools.log_retriever.tallies import Tally, tally
 from tools.types import Finding, LogLine, Timestamp
 
 _ALARMING = frozenset(("ERROR", "FATAL"))

@@ -12,7 +12,6 @@ from tools.playbook_executor.errors import (
     StepRefusedError,
 )
 from tools.playbook_executor.fill import digest, fill
-from tools.playbook_executor.known import known
 from tools.playbook_executor.offers import Offer, offers_for
 from tools.playbook_executor.parse import parse, schema
 from tools.playbook_executor.proposal import ProposalContext
@@ -24,7 +23,7 @@ from tools.playbook_executor.run import (
     run_step,
     step_key,
 )
-from tools.playbook_executor.subject import PlaybookSubject
+from tools.playbook_executor.subject import PlaybookSubject, known
 from tools.playbook_executor.verify import verify
 from tools.playbook_executor.vocabulary import ArgumentsError, arguments
 

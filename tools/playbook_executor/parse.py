@@ -1,17 +1,124 @@
-"""Read a playbook from YAML: strict, and complete enough that filling can only fail on values."""
+"""Read a playbook from YAML: strict, and complete enough that filling can only fail on values.
+
+The YAML is plain data: one document, no anchors, aliases or tags, no repeated key. A value is a
+mapping with text keys, a list, text, a decimal number, true, false or null. What YAML 1.1 would
+read as a date, an octal number or a `yes` is text here.
+"""
 
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
+import yaml
 from pydantic import JsonValue, ValidationError
 
 from tools.playbook_executor.errors import ParameterError, PlaybookError
 from tools.playbook_executor.fill import filled_steps
 from tools.playbook_executor.parameters import checked
-from tools.playbook_executor.strict_yaml import YamlDocument, YamlPath, read
 from tools.playbook_executor.substitute import holes
 from tools.types import Parameter, Playbook, Scalar
+
+MAX_CHARACTERS = 65_536
+MAX_DEPTH = 12
+
+YamlPath = tuple[str | int, ...]
+
+_INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
+_NUMBER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})\.[0-9]{1,18}(?:[eE][-+]?[0-9]{1,2})?")
+_WORDS: dict[str, JsonValue] = {"true": True, "false": False, "null": None, "~": None, "": None}
+
+
+@dataclass(frozen=True)
+class YamlDocument:
+    """The value read, and the line of each place in it."""
+
+    value: JsonValue
+    lines: dict[YamlPath, int] = field(default_factory=dict)
+
+    def line(self, place: YamlPath) -> int:
+        """Line of the place, or of the nearest one around it."""
+        while place and place not in self.lines:
+            place = place[:-1]
+        return self.lines.get(place, 1)
+
+
+def read_yaml(text: str, source: str) -> YamlDocument:
+    """Read one document or raise `PlaybookError` with the line of what is not plain data.
+
+    >>> read_yaml("a: [1, 'two', on]", "example").value
+    {'a': [1, 'two', 'on']}
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise PlaybookError(source, 1, f"longer than {MAX_CHARACTERS} characters")
+    try:
+        _refuse_clever_events(text, source)
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
+        raise PlaybookError(source, line, f"{error.problem}") from error
+    except yaml.YAMLError as error:
+        raise PlaybookError(source, 1, f"not YAML: {error}") from error
+    if root is None:
+        raise PlaybookError(source, 1, "empty document")
+    lines: dict[YamlPath, int] = {}
+    return YamlDocument(_value(root, source, (), lines), lines)
+
+
+def _refuse_clever_events(text: str, source: str) -> None:
+    depth = documents = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        line = event.start_mark.line + 1 if event.start_mark is not None else 1
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise PlaybookError(source, line, "anchors and aliases are not allowed; write it out")
+        tag = getattr(event, "tag", None)
+        if tag:
+            raise PlaybookError(source, line, f"tag {tag!r} is not allowed")
+        if isinstance(event, yaml.DocumentStartEvent):
+            documents += 1
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        if isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if documents > 1:
+            raise PlaybookError(source, line, "more than one document")
+        if depth > MAX_DEPTH:
+            raise PlaybookError(source, line, f"nested deeper than {MAX_DEPTH} levels")
+
+
+def _value(node: yaml.Node, source: str, place: YamlPath, lines: dict[YamlPath, int]) -> JsonValue:
+    lines[place] = node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(node, source, place, lines)
+    if isinstance(node, yaml.SequenceNode):
+        return [_value(item, source, (*place, i), lines) for i, item in enumerate(node.value)]
+    assert isinstance(node, yaml.ScalarNode)
+    return node.value if node.style is not None else _scalar(node.value)
+
+
+def _mapping(
+    node: yaml.MappingNode, source: str, place: YamlPath, lines: dict[YamlPath, int]
+) -> dict[str, JsonValue]:
+    found: dict[str, JsonValue] = {}
+    for key_node, value_node in node.value:
+        line = key_node.start_mark.line + 1
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise PlaybookError(source, line, "a key must be text")
+        key = key_node.value
+        if key in found:
+            raise PlaybookError(source, line, f"key {key!r} appears twice")
+        found[key] = _value(value_node, source, (*place, key), lines)
+    return found
+
+
+def _scalar(text: str) -> JsonValue:
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if _NUMBER.fullmatch(text):
+        return float(text)
+    return text
 
 
 def parse(text: str, source: str) -> Playbook:
@@ -21,7 +128,7 @@ def parse(text: str, source: str) -> Playbook:
     tags, a hole without a parameter, a parameter without a hole, a hole inside a longer text for
     anything but a name or an integer, and a step whose arguments its action does not know.
     """
-    document = read(text, source)
+    document = read_yaml(text, source)
     if not isinstance(document.value, dict):
         raise PlaybookError(source, 1, "a playbook is a mapping")
     try:
@@ -48,18 +155,18 @@ def _explained(error: ValidationError, document: YamlDocument, source: str) -> P
 
 def _places(playbook: Playbook) -> Iterator[tuple[YamlPath, JsonValue]]:
     """Every value of the playbook that may have holes, with its place."""
-    for field in ("title", "expected_effect"):
+    for part in ("title", "expected_effect"):
         for language in ("en", "zh"):
-            yield (field, language), getattr(getattr(playbook, field), language)
+            yield (part, language), getattr(getattr(playbook, part), language)
     yield ("blast_radius", "notice", "en"), playbook.blast_radius.notice.en
     yield ("blast_radius", "notice", "zh"), playbook.blast_radius.notice.zh
     yield ("lock",), playbook.lock
-    for field, steps in (("steps", playbook.steps), ("rollback", playbook.rollback)):
+    for part, steps in (("steps", playbook.steps), ("rollback", playbook.rollback)):
         for index, step in enumerate(steps):
-            yield (field, index, "title", "en"), step.title.en
-            yield (field, index, "title", "zh"), step.title.zh
-            yield (field, index, "target"), step.target
-            yield (field, index, "arguments"), step.arguments
+            yield (part, index, "title", "en"), step.title.en
+            yield (part, index, "title", "zh"), step.title.zh
+            yield (part, index, "target"), step.target
+            yield (part, index, "arguments"), step.arguments
     for index, check in enumerate(playbook.verification.checks):
         yield ("verification", "checks", index, "owner"), check.owner
 
@@ -97,12 +204,12 @@ def _check_steps(playbook: Playbook, document: YamlDocument, source: str) -> Non
         except (ValueError, re.error) as error:
             line = document.line(("parameters", index))
             raise PlaybookError(source, line, f"parameter {parameter.name!r}: {error}") from error
-    for field, steps in (("steps", playbook.steps), ("rollback", playbook.rollback)):
+    for part, steps in (("steps", playbook.steps), ("rollback", playbook.rollback)):
         for index, step in enumerate(steps):
             try:
                 filled_steps(playbook, (step,), sample)
             except ParameterError as error:
-                line = document.line((field, index, "arguments"))
+                line = document.line((part, index, "arguments"))
                 raise PlaybookError(source, line, error.problem) from error
 
 

@@ -6,8 +6,7 @@ reasons, `explain_tree` draws the way from the symptom to the causes; `upstream`
 """
 
 from tools.topology_walker.config import WalkerConfig
-from tools.topology_walker.explain import WalkNode, explain_tree
-from tools.topology_walker.graph import blast_radius, downstream, upstream
+from tools.topology_walker.graph import WalkNode, blast_radius, downstream, explain_tree, upstream
 from tools.topology_walker.observe import observe
 from tools.topology_walker.ranking import rank
 

@@ -1,9 +1,10 @@
-"""Questions about the service graph. Callers are upstream, what is called is downstream."""
+"""The service graph asked, and the walk over it from symptom to cause. Callees are downstream."""
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
-from tools.types import Topology
+from tools.types import Evidence, FrozenModel, Owner, Ranking, Topology
 
 
 def callers_of(topology: Topology) -> dict[str, tuple[str, ...]]:
@@ -65,3 +66,112 @@ def _distances(neighbours: Mapping[str, Sequence[str]], start: str) -> dict[str,
                 found[name] = found[here] + 1
                 queue.append(name)
     return found
+
+
+Mark = Literal["symptom", "cause", "between", "suspect"]
+
+
+class WalkEdge(FrozenModel):
+    """One edge of a walk and the evidence on it; `caller` is empty at the symptom."""
+
+    caller: str
+    callee: str
+    evidence: tuple[str, ...] = ()
+
+
+class WalkNode(FrozenModel):
+    """A component of the drawn walk. `edge_evidence` belongs to the edge from its parent."""
+
+    component: str
+    mark: Mark
+    probability: float = 0.0
+    evidence: tuple[str, ...] = ()
+    edge_evidence: tuple[str, ...] = ()
+    children: tuple["WalkNode", ...] = ()
+
+
+def walk(
+    topology: Topology, symptom: str, cause: str, evidence: Sequence[Evidence]
+) -> tuple[WalkEdge, ...]:
+    """Return the calls from `symptom` to `cause`, each with the ids of its evidence.
+
+    Among the shortest paths the one with the strongest edge evidence is taken; where no path of
+    calls is known the cause stands in a single step, its caller the symptom.
+    """
+    on_edge = _by_subject(evidence)
+    first = WalkEdge(caller="", callee=symptom, evidence=_ids(on_edge, symptom))
+    if symptom == cause:
+        return (first,)
+    path = _path(topology, symptom, cause, on_edge) or (symptom, cause)
+    steps = (
+        WalkEdge(caller=a, callee=b, evidence=_ids(on_edge, f"{a}->{b}"))
+        for a, b in zip(path, path[1:], strict=False)
+    )
+    return (first, *steps)
+
+
+def explain_tree(ranking: Ranking, evidence: Sequence[Evidence], topology: Topology) -> WalkNode:
+    """The symptom at the root, the walks to the first three candidates below it.
+
+    The root is the topology's entry (else the caller nothing calls); the first candidate is marked
+    `cause` unless the ranking abstained.
+    """
+    on_subject = _by_subject(evidence)
+    suspects = [c for c in ranking.candidates[:3] if c.score > 0]
+    cause = suspects[0].component if suspects and not ranking.abstained else ""
+    root = topology.entry or next(iter(topology.nodes), cause)
+    marks: dict[str, Mark] = {c.component: "suspect" for c in suspects}
+    if cause:
+        marks[cause] = "cause"
+    below: dict[str, list[str]] = {}
+    for candidate in suspects:
+        for step in walk(topology, root, candidate.component, evidence)[1:]:
+            if all(step.callee not in names for names in below.values()):
+                below.setdefault(step.caller, []).append(step.callee)
+    chances = {c.component: c.probability for c in suspects}
+
+    def node(name: str, parent: str) -> WalkNode:
+        return WalkNode(
+            component=name,
+            mark=marks.get(name, "symptom" if not parent else "between"),
+            probability=chances.get(name, 0.0),
+            evidence=_ids(on_subject, name),
+            edge_evidence=_ids(on_subject, f"{parent}->{name}") if parent else (),
+            children=tuple(node(child, name) for child in below.get(name, ())),
+        )
+
+    return node(root, "")
+
+
+def _by_subject(evidence: Sequence[Evidence]) -> dict[str, list[Evidence]]:
+    found: dict[str, list[Evidence]] = {}
+    for item in evidence:
+        owner = Owner.parse(item.subject)
+        name = item.subject if owner.kind == "edge" else owner.service
+        found.setdefault(name, []).append(item)
+    return found
+
+
+def _ids(by_subject: Mapping[str, Sequence[Evidence]], subject: str) -> tuple[str, ...]:
+    strongest = sorted(by_subject.get(subject, ()), key=lambda item: -item.strength)
+    return tuple(item.id for item in strongest[:4])
+
+
+def _path(
+    topology: Topology, start: str, end: str, on_edge: Mapping[str, Sequence[Evidence]]
+) -> tuple[str, ...]:
+    callees = callees_of(topology)
+    best: dict[str, tuple[float, tuple[str, ...]]] = {start: (0.0, (start,))}
+    queue = deque([start])
+    while queue:
+        here = queue.popleft()
+        weight, path = best[here]
+        for name in callees.get(here, ()):
+            on = sum(item.strength for item in on_edge.get(f"{here}->{name}", ()))
+            known = best.get(name)
+            if known is None:
+                queue.append(name)
+            elif len(known[1]) != len(path) + 1 or known[0] >= weight + on:
+                continue
+            best[name] = (weight + on, (*path, name))
+    return best[end][1] if end in best else ()

@@ -2,11 +2,16 @@
 
 from tools.types.action import (
     Approval,
+    Comparison,
+    Fact,
+    MetricCheck,
     Plan,
     PlanStep,
+    Precondition,
     RiskClass,
     StepAction,
     StepResult,
+    Verification,
     VerificationOutcome,
 )
 from tools.types.base import FrozenModel, Timestamp, Window
@@ -46,7 +51,6 @@ from tools.types.cluster_objects import (
     VolumeSource,
     Workload,
 )
-from tools.types.conditions import Comparison, Fact, MetricCheck, Precondition, Verification
 from tools.types.findings import (
     AlertGroup,
     Anomaly,

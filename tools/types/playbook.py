@@ -4,9 +4,14 @@ from typing import Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
-from tools.types.action import RiskClass, StepAction, VerificationOutcome
+from tools.types.action import (
+    Precondition,
+    RiskClass,
+    StepAction,
+    Verification,
+    VerificationOutcome,
+)
 from tools.types.base import FrozenModel, Timestamp
-from tools.types.conditions import Precondition, Verification
 from tools.types.findings import FaultKind
 
 ComponentKind = Literal[

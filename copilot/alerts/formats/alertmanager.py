@@ -119,7 +119,7 @@ def _posted(alert: PostedAlert, now: Timestamp) -> Alert:
         status="resolved" if ended else "firing",
         starts_at=now if alert.starts_at is None else alert.starts_at,
         ends_at=alert.ends_at,
-        source="alertmanager",
+        source="prometheus",
         generator_url=alert.generator_url,
         lease=alert.ends_at,
     )

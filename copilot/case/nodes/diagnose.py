@@ -8,8 +8,7 @@ from langgraph.runtime import Runtime
 from copilot.case.briefing import publish
 from copilot.case.nodes.gather import pending, young
 from copilot.case.reasoning.consult import consult
-from copilot.case.reasoning.opinion import Advice, advise, agreed
-from copilot.case.reasoning.recollection import recollect, remembered
+from copilot.case.reasoning.opinion import Advice, advise, agreed, recollect, remembered
 from copilot.case.state import Diagnosis, IncidentState
 from copilot.deps import Deps, Limits
 from copilot.model.fence import Fence

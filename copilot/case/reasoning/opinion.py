@@ -1,4 +1,4 @@
-"""Ask for an opinion: hypotheses that cite what they rest on, and looks that would decide.
+"""What is thought of an incident: documents that recall it, and a model's hypotheses that cite.
 
 What a model may change: docs/decisions/reasoning.md.
 """
@@ -11,10 +11,11 @@ from copilot.case.reasoning.case import DiagnosisQuestion, case_of
 from copilot.case.reasoning.consult import consult
 from copilot.case.state import IncidentState
 from copilot.deps import Deps
-from copilot.knowledge import RecallHit
+from copilot.knowledge import Cause, RecallHit
 from copilot.model.claims import PROBLEM_CHARS, ClaimScope, problems_of, style
 from copilot.model.fence import Fence
 from copilot.model.replies import FAULT_KINDS, WANTED, DiagnosisReply, HypothesisReply
+from copilot.model.table import by_use
 from copilot.types.incident import (
     Confidence,
     FollowUp,
@@ -23,6 +24,8 @@ from copilot.types.incident import (
     RecalledDocument,
     in_words,
 )
+from tools.log_retriever import sanitize
+from tools.playbook_executor import PlaybookSubject
 from tools.types import EvidenceKind, FaultKind, Ranking
 
 MEASURED: frozenset[EvidenceKind] = frozenset({"metric", "edge", "trace", "cluster"})
@@ -170,3 +173,51 @@ def agreed(
         one.agreement == "symptoms and cause" and one.trust != "unreviewed" for one in recalled
     )
     return _STEPS[min(2, _STEPS.index(word) + 1)] if fits else word
+
+
+ITEMS = 12
+"""Items of evidence that make up the question; more of them only blur it."""
+
+LIMIT = 4
+
+
+def recollect(deps: Deps, state: IncidentState) -> tuple[RecallHit, ...]:
+    """Documents for these symptoms and this cause; none where no memory is wired."""
+    if deps.memory is None:
+        return ()
+    return deps.memory.recall(symptoms_of(state), cause_of(deps, state), LIMIT)
+
+
+def symptoms_of(state: IncidentState) -> str:
+    """What was seen, in the words of the alerts, metrics and log templates."""
+    measured = [one for one in state["evidence"] if one.kind != "note"]
+    items = by_use(measured, state["ranking"])[:ITEMS]
+    return " ".join([state["group"].title, *(f"{one.name} {one.statement}" for one in items)])
+
+
+def cause_of(deps: Deps, state: IncidentState) -> Cause:
+    """What the instruments located; without a kind where they abstain."""
+    ranking = state["ranking"]
+    if not ranking.candidates:
+        return Cause(fault_kind=None)
+    first = ranking.candidates[0]
+    subject = PlaybookSubject.of(first.component, deps.sources.facts(state["onset"].at))
+    kind = None if ranking.abstained else first.fault_kind
+    return Cause(fault_kind=kind, component=subject.service, component_kind=subject.kind)
+
+
+def remembered(recalled: Sequence[RecallHit]) -> tuple[RecalledDocument, ...]:
+    """What every surface shows of it; a fix only from a document that somebody vouches for."""
+    return tuple(
+        RecalledDocument(
+            document=one.hit.document.id,
+            kind=one.hit.document.kind,
+            title=one.hit.document.title,
+            trust=one.hit.trust,
+            agreement=one.agreement,
+            source=sanitize(one.hit.document.origin.url, 200) if one.hit.document.origin else "",
+            date=str(one.hit.document.origin.date) if one.hit.document.origin else "",
+            playbooks=one.playbooks if one.hit.trust != "unreviewed" else (),
+        )
+        for one in recalled
+    )

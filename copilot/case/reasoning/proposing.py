@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from copilot.case.reasoning.case import PROBLEMS, cut, recollections, reply_tokens
 from copilot.case.reasoning.consult import consult
-from copilot.case.reasoning.recollection import cause_of, symptoms_of
+from copilot.case.reasoning.opinion import cause_of, symptoms_of
 from copilot.case.state import IncidentState
 from copilot.deps import Deps
 from copilot.knowledge import RecallHit

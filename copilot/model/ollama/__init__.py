@@ -4,7 +4,7 @@ from copilot.model.ollama.admission import Breaker
 from copilot.model.ollama.client import Access, Client, Timeouts
 from copilot.model.ollama.connect import clients, connected
 from copilot.model.ollama.model import Endpoint, OllamaModel
-from copilot.model.ollama.options import OllamaOptions
+from copilot.model.ollama.request import OllamaOptions
 
 __all__ = [
     "Access",

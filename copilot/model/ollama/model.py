@@ -9,11 +9,9 @@ import tenacity
 from pydantic import JsonValue
 
 from copilot.model.ollama.admission import Admission, Breaker
-from copilot.model.ollama.client import Client, ReplyLine, Timeouts
-from copilot.model.ollama.estimate import MESSAGE_TOKENS, Estimate
+from copilot.model.ollama.client import Client, LeakError, ReplyLine, ThinkingSplitter, Timeouts
 from copilot.model.ollama.faults import TransientError
-from copilot.model.ollama.options import OllamaOptions
-from copilot.model.ollama.thinking import LeakError, ThinkingSplitter
+from copilot.model.ollama.request import MESSAGE_TOKENS, Estimate, OllamaOptions
 from copilot.ports import ModelError
 from copilot.types.model_io import ModelEvent, ModelRequest, Piece, ReplyEnd, Thought
 

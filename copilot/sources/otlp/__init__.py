@@ -4,7 +4,6 @@ measurements.
 Source: opentelemetry.io, "OTLP Specification", version 1, both encodings over HTTP.
 """
 
-from copilot.sources.otlp.metrics import points
 from copilot.sources.otlp.reading import (
     DecodeResult,
     OtlpError,
@@ -13,7 +12,7 @@ from copilot.sources.otlp.reading import (
     decoded,
     problem,
 )
-from copilot.sources.otlp.records import lines, spans
+from copilot.sources.otlp.records import lines, points, spans
 
 __all__ = [
     "OtlpError",

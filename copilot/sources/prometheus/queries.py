@@ -1,14 +1,20 @@
-"""The queries that ship, and an operator's own file of the same form."""
+"""The queries that ship, an operator's own file, and which of them a server can answer."""
 
+import re
 import tomllib
+from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
+from copilot.ports import SourceError
+from copilot.sources.prometheus.client import PrometheusClient
 from copilot.sources.prometheus.promql import Query, QueryError
+from tools.types import FrozenModel, Timestamp
 
 MOST_QUERIES = 500
 
@@ -58,3 +64,86 @@ def _read(document: dict[str, Any], name: str) -> tuple[Query, ...]:
                 f"{first['msg']}"
             ) from error
     return tuple(found)
+
+
+RECENT_S = 3600.0
+"""A metric that nobody exported within this time is not asked for."""
+
+SCRAPES = 4.0
+"""Scrapes in the range of a rate: it survives a lost one, and says a change within a few."""
+
+DEFAULT_SCRAPE_S = 15.0
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_UNIT = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class PlannedQuery(FrozenModel):
+    """A query this server can answer: its text, and the labels that name the owner."""
+
+    query: Query
+    labels: tuple[str, ...]
+    owners: tuple[str, ...]
+    expression: str
+
+
+class QueryPlan(FrozenModel):
+    """What is asked of one server; `unknown` counts the queries whose metric it does not have."""
+
+    asked: tuple[PlannedQuery, ...]
+    unknown: int
+    step_s: float
+
+
+def plan(
+    client: PrometheusClient, queries: Sequence[Query], now: Timestamp, step_s: float
+) -> QueryPlan:
+    """Look at the server; `step_s` 0 means: as often as it scrapes."""
+    since = now - RECENT_S
+    known = client.names(since, now)
+    askable = [query for query in queries if known.issuperset(query.needs)]
+    labels = {
+        name: client.labels(name, since, now)
+        for name in dict.fromkeys(query.needs[0] for query in askable)
+    }
+    step = step_s or _scraped_every(client)
+    asked = [
+        found
+        for query in askable
+        if (found := _asked(query, labels[query.needs[0]], SCRAPES * step)) is not None
+    ]
+    return QueryPlan(asked=tuple(asked), unknown=len(queries) - len(asked), step_s=step)
+
+
+def _asked(query: Query, labels: frozenset[str], range_s: float) -> PlannedQuery | None:
+    owners, expression = query.owners(labels), query.render(labels, range_s)
+    if owners is None or expression is None:
+        return None
+    return PlannedQuery(
+        query=query, labels=tuple(sorted(labels)), owners=owners, expression=expression
+    )
+
+
+def _scraped_every(client: PrometheusClient) -> float:
+    """The usual interval of the targets; the default where a server does not tell of targets."""
+    try:
+        intervals = [seconds(target.interval) for target in client.targets()]
+    except SourceError:
+        return DEFAULT_SCRAPE_S
+    return _usual(one for one in intervals if one > 0)
+
+
+def _usual(intervals: Iterable[float]) -> float:
+    found = list(intervals)
+    return median(found) if found else DEFAULT_SCRAPE_S
+
+
+def seconds(duration: str) -> float:
+    """Seconds of a Prometheus duration; 0 where it is none.
+
+    >>> seconds("1m30s")
+    90.0
+    """
+    parts = _DURATION.findall(duration)
+    if "".join(number + unit for number, unit in parts) != duration:
+        return 0.0
+    return sum(float(number) * _UNIT[unit] for number, unit in parts)

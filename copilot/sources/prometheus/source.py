@@ -10,8 +10,8 @@ import numpy as np
 
 from copilot.ports import Clock, SourceError
 from copilot.sources.prometheus.client import PrometheusClient, Vector
-from copilot.sources.prometheus.plan import PlannedQuery, QueryPlan, plan
 from copilot.sources.prometheus.promql import Query
+from copilot.sources.prometheus.queries import PlannedQuery, QueryPlan, plan
 from tools.types import Edge, FloatArray, Series, Timestamp, Topology, Window
 
 _PORT = re.compile(r":\d{1,5}$")

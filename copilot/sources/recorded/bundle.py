@@ -1,4 +1,4 @@
-"""A recorded incident as every telemetry source at once, seen from a moving present."""
+"""A recorded incident as every telemetry source at once, and the clock that it is seen from."""
 
 import math
 from collections.abc import Sequence
@@ -9,8 +9,7 @@ import numpy as np
 
 import copilot.sources.recorded.records as records
 import copilot.sources.recorded.tables as tables
-from copilot.sources.recorded.errors import BundleError
-from copilot.sources.recorded.replay import ReplayClock
+from copilot.sources.recorded.tables import BundleError
 from tools.types import (
     Alert,
     Change,
@@ -21,6 +20,30 @@ from tools.types import (
     Topology,
     Window,
 )
+
+
+class ReplayClock:
+    """A `Clock` that moves only when it is told to."""
+
+    def __init__(self, at: Timestamp) -> None:
+        self._now = at
+
+    def now(self) -> Timestamp:
+        """Where the replay stands."""
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        """Let the replay move on instead of waiting."""
+        if seconds < 0:
+            raise ValueError(f"cannot sleep {seconds!r} seconds; a replay moves forward only")
+        self._now += seconds
+
+    def advance(self, moment: Timestamp) -> None:
+        """Stand at a later moment."""
+        if moment < self._now:
+            raise ValueError(f"cannot go back from {self._now!r} to {moment!r}; open it again")
+        self._now = moment
+
 
 _DAY = 86400.0
 

@@ -14,10 +14,8 @@ import numpy as np
 from pydantic import JsonValue, ValidationError
 
 from copilot.sources.facts import from_file
-from copilot.sources.recorded.bundle import RecordedBundle
-from copilot.sources.recorded.errors import BundleError
-from copilot.sources.recorded.replay import ReplayClock
-from copilot.sources.recorded.tables import text_of
+from copilot.sources.recorded.bundle import RecordedBundle, ReplayClock
+from copilot.sources.recorded.tables import BundleError, text_of
 from tools.types import (
     Alert,
     Change,

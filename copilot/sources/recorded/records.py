@@ -4,12 +4,11 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from copilot.alerts.formats.fields import Annotations, Labels
 from copilot.alerts.formats.normal import normalised
-from copilot.sources.recorded.errors import BundleError
-from copilot.sources.recorded.tables import text_of
+from copilot.sources.recorded.tables import BundleError, text_of
 from tools.clusterer import fingerprint
 from tools.types import (
     RECORDED,
@@ -26,9 +25,16 @@ from tools.types import (
 
 
 class _Recorded(BaseModel):
-    """A row somebody else wrote: fields we do not know are left alone."""
+    """A row somebody else wrote: fields we do not know are left alone, and null is no field."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, row: object) -> object:
+        if not isinstance(row, dict):
+            return row
+        return {name: value for name, value in row.items() if value is not None}
 
 
 class Description(_Recorded):

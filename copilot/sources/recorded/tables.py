@@ -1,4 +1,4 @@
-"""The CSV tables of a bundle, read column by column into series."""
+"""The CSV tables of a bundle, read column by column into series; what is wrong with a bundle."""
 
 import csv
 import gzip
@@ -10,8 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from copilot.sources.recorded.errors import BundleError
+from copilot.ports import SourceError
 from tools.types import FloatArray, Series, Span
+
+
+class BundleError(SourceError):
+    """A bundle's file is missing or malformed: which file, what was wrong, what to do."""
+
+    def __init__(self, path: Path, problem: str, advice: str) -> None:
+        super().__init__(str(path), f"{problem}; {advice}", recoverable=False)
+        self.path = path
+        self.advice = advice
+
 
 _UNITS = {"ms": "ms", "s": "s", "us": "us", "pct": "%", "bytes": "bytes"}
 _EDGE_KEY = ["ts", "caller", "callee"]

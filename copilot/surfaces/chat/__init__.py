@@ -1,5 +1,6 @@
 """Chat: questions about incidents, answered from evidence, with a model or without."""
 
+from copilot.surfaces.chat.calls import structured_tools
 from copilot.surfaces.chat.chat_service import (
     AnswerEvent,
     AnswerTask,
@@ -10,7 +11,6 @@ from copilot.surfaces.chat.chat_service import (
 )
 from copilot.surfaces.chat.scope import ToolContext
 from copilot.surfaces.chat.session import CancelledError, ChatLimits, Progress
-from copilot.surfaces.chat.structured import structured_tools
 
 __all__ = [
     "AnswerTask",

@@ -6,10 +6,8 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
-from copilot.surfaces.chat.nodes.answer import answer
-from copilot.surfaces.chat.nodes.check import check
-from copilot.surfaces.chat.nodes.look import look
-from copilot.surfaces.chat.nodes.understand import asks_model, understand
+from copilot.surfaces.chat.nodes.answer import answer, check
+from copilot.surfaces.chat.nodes.understand import asks_model, look, understand
 from copilot.surfaces.chat.session import ChatState, Session
 
 ChatGraph = CompiledStateGraph[ChatState, Session, ChatState, ChatState]

@@ -23,10 +23,11 @@ MOST_BYTES = 64 * 1024 * 1024
 
 _MAPPED = "mapped/"
 
-_COLUMNS: Mapping[Language, tuple[str, ...]] = {
-    "en": ("sender", "alert", "state", "severity", "subject", "told by", "times", "why"),
-    "zh": ("来源", "告警", "状态", "级别", "对象", "由谁告知", "时间", "原因"),
+_LINES: Mapping[Language, tuple[str, str, str, str, str]] = {
+    "en": ("about", "told by", "since", "why", "nobody: the labels name none"),
+    "zh": ("对象", "由谁告知", "时间", "原因", "无：标签未指明任何对象"),
 }
+_SENDER: Mapping[Language, str] = {"en": "sender", "zh": "来源"}
 _WORDS: Mapping[Language, tuple[str, str, str]] = {
     "en": ("severity", "state", "words"),
     "zh": ("级别", "状态", "词语"),
@@ -42,7 +43,8 @@ def alerts_explain(settings: Settings, *, file: Path, kind: str, as_json: bool) 
     if as_json:
         console.out(json.dumps([_line(one) for one in alerts], indent=1, ensure_ascii=False))
     elif alerts:
-        console.print(_table(alerts, settings.language))
+        for alert in alerts:
+            console.print(_paragraph(alert, settings.language), soft_wrap=True)
     else:
         problems.print("no alert was read of it", soft_wrap=True)
     return 0 if alerts else 2
@@ -63,7 +65,7 @@ def alerts_severities(settings: Settings) -> int:
             name: ", ".join(f"{word} = {meant}" for word, meant in scale.items())
             for name, scale in senders.items()
         }
-        console.print(_words(_COLUMNS[settings.language][0], title, told))
+        console.print(_words(_SENDER[settings.language], title, told))
     return 0
 
 
@@ -123,18 +125,23 @@ def _line(alert: Alert) -> dict[str, object]:
     }
 
 
-def _table(alerts: tuple[Alert, ...], language: Language) -> Table:
-    table = Table(*(Column(title, overflow="fold") for title in _COLUMNS[language]))
-    for alert in alerts:
-        subject = alert.subject
-        place = f"{subject.namespace}/" if subject.namespace else ""
-        about = f"{subject.kind} {place}{subject.name}".strip()
-        until = alert.ends_at if alert.ends_at is not None else alert.lease
-        times = date_time(alert.starts_at) + (f" – {date_time(until)}" if until else "")
-        state = f"{alert.status} ♥" if alert.heartbeat else alert.status
-        cells = (alert.source, alert.name, state, alert.severity, about, alert.told_by, times)
-        table.add_row(*map(Text, (*cells, _why(alert))))
-    return table
+def _paragraph(alert: Alert, language: Language) -> Text:
+    """One alert in five lines; a terminal of 80 columns breaks none of its words."""
+    about, told_by, since, why, nobody = _LINES[language]
+    subject = alert.subject
+    place = f"{subject.namespace}/" if subject.namespace else ""
+    named = f"{subject.kind} {place}{subject.name}" if subject.name else nobody
+    until = alert.ends_at if alert.ends_at is not None else alert.lease
+    times = date_time(alert.starts_at) + (f" – {date_time(until)}" if until else "")
+    state = f"{alert.status} ♥" if alert.heartbeat else alert.status
+    text = Text()
+    text.append(alert.name, style="bold").append(f"  {state}  {alert.severity}  ")
+    text.append(f"({alert.source})", style="dim")
+    rows = ((about, named), (told_by, alert.told_by), (since, times), (why, _why(alert)))
+    for name, value in rows:
+        if value:
+            text.append(f"\n  {name:<8} ", style="dim").append(value)
+    return text.append("\n")
 
 
 def _words(first: str, second: str, rows: Mapping[str, str]) -> Table:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from copilot import wiring
+from copilot.alerts.admission import ORIGIN_LABEL
 from copilot.alerts.formats.dumps import AlertExport, exported
 from copilot.alerts.formats.meaning import digest
 from copilot.case.engine import Engine
@@ -24,9 +25,6 @@ from copilot.surfaces.commands import screen
 from copilot.surfaces.commands.alerts import content_of
 from copilot.types.incident import FILE, Incident
 from tools.types import Alert, Timestamp, Window
-
-ORIGIN = "copilot_origin"
-"""Label of an alert that nobody sent: the file or recording it came from."""
 
 _NAMED = 6
 
@@ -44,7 +42,7 @@ class AlertOrigin:
         return alert.model_copy(
             update={
                 "fingerprint": digest(self.id, alert.fingerprint),
-                "labels": {**alert.labels, ORIGIN: self.id},
+                "labels": {**alert.labels, ORIGIN_LABEL: self.id},
             }
         )
 

@@ -1,11 +1,16 @@
-"""Models that are pulled and loaded: what another option set, keep_alive and memory do to them."""
+"""Models that are pulled and loaded, what the server says of them, and how a chat gets to one."""
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
 
-from copilot.testing.ollama.protocol import ChatOptions, RequestError
+from copilot.testing.ollama.counting import counted, fitting
+from copilot.testing.ollama.protocol import ChatOptions, ChatRequest, RequestError, paired
+from copilot.testing.ollama.reply import OllamaReply, ReplyPolicy
+from copilot.testing.ollama.script import ReplyContext, ScriptedAction, last, script
 from tools.types import FrozenModel
 
 FIVE_MINUTES = 300.0
@@ -139,3 +144,143 @@ def seconds(keep_alive: float | str) -> float:
     else:
         value = keep_alive
     return float("inf") if value < 0 else value
+
+
+FOREVER = "2318-01-01T00:00:00Z"
+
+
+def timestamp(at: float) -> str:
+    """As the server writes it."""
+    if at == float("inf"):
+        return FOREVER
+    return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
+
+
+def listed_model(model: PulledModel) -> dict[str, object]:
+    """A model in `/api/tags`."""
+    return {
+        "name": model.full_name,
+        "model": model.full_name,
+        "modified_at": "2026-08-01T00:00:00Z",
+        "size": model.size,
+        "digest": sha256(model.full_name.encode()).hexdigest(),
+        "details": _details(model),
+    }
+
+
+def listed_running(loaded: LoadedModel) -> dict[str, object]:
+    """A model in `/api/ps`."""
+    return {
+        **{k: value for k, value in listed_model(loaded.pulled).items() if k != "modified_at"},
+        "expires_at": timestamp(loaded.expires_at),
+        "size_vram": loaded.pulled.size,
+        "context_length": loaded.context,
+    }
+
+
+def shown_model(model: PulledModel) -> dict[str, object]:
+    """`/api/show`."""
+    return {
+        "license": "Apache License 2.0",
+        "modelfile": f"FROM {model.full_name}\n",
+        "parameters": "temperature 0.6\ntop_k 20\ntop_p 0.95",
+        "template": "{{ .Prompt }}",
+        "details": _details(model),
+        "model_info": {
+            "general.architecture": model.family,
+            f"{model.family}.context_length": model.context,
+        },
+        "capabilities": list(model.capabilities),
+        "modified_at": "2026-08-01T00:00:00Z",
+    }
+
+
+def _details(model: PulledModel) -> dict[str, object]:
+    return {
+        "parent_model": "",
+        "format": "gguf",
+        "family": model.family,
+        "families": [model.family],
+        "parameter_size": model.parameters,
+        "quantization_level": model.quantization,
+    }
+
+
+LOAD_NS = 2_000_000_000
+UNBOUNDED = 1_000_000
+_LEAKS_ANYHOW = frozenset({"leaked", "orphan"})
+
+
+def checked(request: ChatRequest, runners: Runners) -> PulledModel:
+    """The model asked for, where it can do what is asked of it."""
+    if not request.model:
+        raise RequestError(400, "model is required")
+    if not 0 <= request.top_logprobs <= 20:
+        raise RequestError(400, "top_logprobs must be between 0 and 20")
+    model = runners.known(request.model)
+    can = model.capabilities
+    if "completion" not in can:
+        raise RequestError(400, f'"{request.model}" does not support chat')
+    if request.tools and "tools" not in can:
+        name = f"registry.ollama.ai/library/{model.full_name}"
+        raise RequestError(400, f"{name} does not support tools")
+    if request.think and "thinking" not in can:
+        raise RequestError(400, f'"{request.model}" does not support thinking')
+    if wrong := paired(request.messages):
+        raise RequestError(400, wrong)
+    return model
+
+
+def loading(request: ChatRequest, model: PulledModel, runners: Runners) -> list[ScriptedAction]:
+    """A request without messages: loads the model, or unloads it."""
+    turn = ReplyContext(request.model, timestamp(runners.now()), False, False, 0, 0, 0)
+    if request.keep_alive in (0, "0"):
+        runners.unload(model)
+        return [last(turn, 0, "unload")]
+    runners.load(model, request.options, request.keep_alive, shift=request.shift)
+    return [last(turn, 0, "load")]
+
+
+def fitted(request: ChatRequest, loaded: LoadedModel, *, obeys: bool) -> ChatRequest:
+    """The request with the messages that the model gets to see."""
+    cost = counted(request.messages)
+    if cost <= loaded.context:
+        return request
+    if obeys and not request.truncate:
+        raise RequestError(
+            400,
+            f"request ({cost} tokens) exceeds the available context size ({loaded.context} "
+            "tokens), try increasing it",
+        )
+    return request.model_copy(update={"messages": fitting(request.messages, loaded.context)})
+
+
+def answered(
+    request: ChatRequest, loaded: LoadedModel, fresh: bool, policy: ReplyPolicy
+) -> Iterator[ScriptedAction]:
+    """What is written for a chat; `request` is already cut to what fits."""
+    reply = policy(request)
+    yield from script(reply, _turn(request, loaded, fresh, reply))
+
+
+def _turn(
+    request: ChatRequest, loaded: LoadedModel, fresh: bool, reply: OllamaReply
+) -> ReplyContext:
+    thinks = "thinking" in loaded.pulled.capabilities and request.think is not False
+    prompt = counted(request.messages)
+    wanted = request.options.num_predict
+    room = wanted if wanted is not None and wanted >= 0 else UNBOUNDED
+    if not request.shift:
+        room = min(room, max(1, loaded.context - prompt))
+    slow = int(reply.wait_s * 1e9) if reply.scenario == "slow_load" else 0
+    return ReplyContext(
+        model=request.model,
+        created_at=timestamp(loaded.expires_at - loaded.keep_s)
+        if loaded.keep_s != float("inf")
+        else "2026-11-25T14:02:00Z",
+        thinks=thinks,
+        leaks=loaded.pulled.thinks_always and request.think is False,
+        prompt_tokens=prompt,
+        room=room,
+        load_ns=slow or (LOAD_NS if fresh else 0),
+    )

@@ -12,8 +12,6 @@ from typing import TypeVar
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from copilot.testing.ollama import answers
-from copilot.testing.ollama.chat import answered, checked, fitted, loading
 from copilot.testing.ollama.protocol import (
     ChatOptions,
     ChatRequest,
@@ -23,7 +21,19 @@ from copilot.testing.ollama.protocol import (
     ShowRequest,
 )
 from copilot.testing.ollama.reply import ReplyPolicy
-from copilot.testing.ollama.runners import EMBEDS, PulledModel, Runners
+from copilot.testing.ollama.runners import (
+    EMBEDS,
+    PulledModel,
+    Runners,
+    answered,
+    checked,
+    fitted,
+    listed_model,
+    listed_running,
+    loading,
+    shown_model,
+    timestamp,
+)
 from copilot.testing.ollama.wire import GoneError, Wire
 from copilot.testing.retrieval import WordEmbedder
 
@@ -157,14 +167,14 @@ class _Handler(Wire):
         self.json(200, {"version": self.server.version})
 
     def _tags(self) -> None:
-        self.json(200, {"models": [answers.tag(one) for one in self.server.runners.pulled]})
+        self.json(200, {"models": [listed_model(one) for one in self.server.runners.pulled]})
 
     def _ps(self) -> None:
-        self.json(200, {"models": [answers.running(one) for one in self.server.runners.loaded()]})
+        self.json(200, {"models": [listed_running(one) for one in self.server.runners.loaded()]})
 
     def _show(self, raw: bytes) -> None:
         asked = _parsed(ShowRequest, raw)
-        self.json(200, answers.shown(self.server.runners.known(asked.model)))
+        self.json(200, shown_model(self.server.runners.known(asked.model)))
 
     def _generate(self, raw: bytes) -> None:
         asked = _parsed(GenerateRequest, raw)
@@ -177,7 +187,7 @@ class _Handler(Wire):
             runners.unload(model)
         else:
             runners.load(model, asked.options, asked.keep_alive, shift=asked.shift)
-        answer = {"model": asked.model, "created_at": answers.timestamp(runners.now())}
+        answer = {"model": asked.model, "created_at": timestamp(runners.now())}
         reason = "unload" if unload else "load"
         self.json(200, {**answer, "response": "", "done": True, "done_reason": reason})
 

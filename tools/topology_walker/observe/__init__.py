@@ -1,11 +1,10 @@
 """Measure components around a known onset: one module per kind of evidence."""
 
 from tools.topology_walker.config import WalkerConfig
-from tools.topology_walker.observe.alerts import alert_findings
-from tools.topology_walker.observe.changes import change_findings
 from tools.topology_walker.observe.edges import edge_findings, retry_findings
 from tools.topology_walker.observe.flows import flow_findings
 from tools.topology_walker.observe.metrics import deviations, moved
+from tools.topology_walker.observe.reported import alert_findings, change_findings
 from tools.topology_walker.observe.traces import trace_findings
 from tools.types import Finding, Telemetry, Timestamp
 

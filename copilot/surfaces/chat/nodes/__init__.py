@@ -1,1 +1,1 @@
-"""The nodes of an answer, one file each."""
+"""The nodes of an answer: what is looked at, and what is said of it."""

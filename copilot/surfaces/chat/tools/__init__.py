@@ -1,33 +1,11 @@
 """The tools of a conversation: typed, bounded, reading only."""
 
-from copilot.surfaces.chat.tools import (
-    advice,
-    changes,
-    earlier,
-    evidence,
-    graph,
-    health,
-    journal,
-    logs,
-    summary,
-    suspects,
-)
+from copilot.surfaces.chat.tools import advice, history, logs, measured, summary, suspects, system
 from copilot.surfaces.chat.tools.tool import AnyTool, Tool, ToolArguments
 
 TOOLS: dict[str, AnyTool] = {
     tool.name: tool
-    for module in (
-        summary,
-        suspects,
-        evidence,
-        health,
-        logs,
-        changes,
-        graph,
-        journal,
-        earlier,
-        advice,
-    )
+    for module in (summary, suspects, measured, logs, system, history, advice)
     for tool in module.TOOLS
 }
 """Every tool by its name: the closed list a model may ask from."""

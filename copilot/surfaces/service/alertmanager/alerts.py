@@ -20,6 +20,7 @@ from copilot.surfaces.service.ports import ServiceEngine, ServiceSettings
 from copilot.types.time_format import iso_millis
 from tools.clusterer import (
     DECLARED_RULE,
+    LABELLED,
     SUPPRESSED,
     Inhibitor,
     Matcher,
@@ -58,7 +59,7 @@ class AlertStanding(NamedTuple):
         alert = self.firing.alert
         return (
             alert.labels
-            if "alertname" in alert.labels or alert.source == "alertmanager"
+            if "alertname" in alert.labels or alert.source in LABELLED
             else ({"alertname": alert.name, **alert.labels})
         )
 

@@ -1,4 +1,4 @@
-"""changes: what was deployed, configured or scaled, before a moment."""
+"""changes, topology: what was changed before a moment, and who calls whom."""
 
 from pydantic import Field
 
@@ -10,6 +10,7 @@ from copilot.surfaces.chat.tools.tool import MOST_ROWS, Tool, ToolArguments
 from copilot.types.time_format import date_time, duration
 from prompts import word
 from tools.log_retriever import sanitize
+from tools.topology_walker import blast_radius, downstream, upstream
 from tools.types import Change, Finding, Window
 
 DAY_S = 86_400.0
@@ -137,8 +138,63 @@ def _finding(change: Change) -> Finding:
     )
 
 
+SHOWN = 15
+
+
+class ComponentArguments(ToolArguments):
+    """One component of the service graph."""
+
+    service: str = Field(min_length=1, max_length=200, description="Name of a service.")
+
+
+def topology(given: ComponentArguments, scope: ToolContext) -> ToolResult:
+    """Callers, callees and blast radius, nearest first."""
+    graph, name = scope.topology, given.service
+    if not graph.edges:
+        return ToolResult(missing=("topology: not configured",))
+    if name not in {end for edge in graph.edges for end in (edge.caller, edge.callee)}:
+        return ToolResult(missing=(f"topology: {name} is not in the service graph",))
+    touched = tuple(one for one in blast_radius(graph, name) if one != name)
+    rows = (
+        _listed(scope, name, "callers", upstream(graph, name), "Called by", "调用它的服务"),
+        _listed(scope, name, "callees", downstream(graph, name), "Depends on", "它依赖的服务"),
+    )
+    lead = _listed(
+        scope,
+        name,
+        "blast radius",
+        touched,
+        f"If {name} breaks, so may",
+        f"若 {name} 故障,可能波及",
+    )
+    return ToolResult(lead=(lead,), rows=rows, services=(name,))
+
+
+def _listed(
+    scope: ToolContext, name: str, what: str, them: tuple[str, ...], en: str, zh: str
+) -> Statement:
+    shown = ", ".join(them[:SHOWN]) + (f" +{len(them) - SHOWN}" if len(them) > SHOWN else "")
+    fact = noted(
+        name,
+        what,
+        f"{what} of {name}: {shown or 'none known'}",
+        scope.now,
+        source="topology",
+        query=f"component={name} {what}",
+        kind="topology",
+        figures={"count": float(len(them)), "more": float(max(0, len(them) - SHOWN))},
+    )
+    return Statement(f"{en}: {shown or 'none known'}.", f"{zh}:{shown or '未知'}。", (fact,))
+
+
 TOOLS = (
     Tool(
         "changes", "Deploys, configuration and scaling before a moment.", ChangesArguments, changes
+    ),
+    Tool(
+        "topology",
+        "Callers, dependencies, blast radius of a service.",
+        ComponentArguments,
+        topology,
     ),
 )

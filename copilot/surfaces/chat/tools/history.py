@@ -1,4 +1,4 @@
-"""compare: the most alike earlier incident, and what is the same and what is not this time."""
+"""timeline, compare: what happened to the incident, and in the most alike one before it."""
 
 from collections.abc import Sequence
 
@@ -6,12 +6,75 @@ from pydantic import Field
 
 from copilot.case.briefing import plain
 from copilot.surfaces.chat.scope import ToolContext
+from copilot.surfaces.chat.times import moment
 from copilot.surfaces.chat.tool_result import Statement, ToolResult, noted
-from copilot.surfaces.chat.tools.tool import Tool, ToolArguments
-from copilot.types.incident import Incident
-from copilot.types.time_format import date_time, duration
+from copilot.surfaces.chat.tools.tool import MOST_ROWS, Tool, ToolArguments
+from copilot.types.incident import Event, Incident
+from copilot.types.time_format import clock_time, date_time, duration
 from prompts import word
 from tools.types import Finding
+
+
+class JournalArguments(ToolArguments):
+    """Which part of the journal."""
+
+    before: str = Field(default="", max_length=40, description="Until this moment, as 14:02.")
+    most: int = Field(default=MOST_ROWS, ge=1, le=MOST_ROWS, description="Rows, the newest.")
+
+
+def timeline(given: JournalArguments, scope: ToolContext) -> ToolResult:
+    """Rows of the journal in order; of a long one, the newest."""
+    incident = scope.incident
+    if incident is None:
+        return ToolResult(missing=("incident: none is stored",))
+    until = moment(given.before, scope.now, scope.onset) if given.before else None
+    events = [
+        event
+        for event in scope.store.journal.events(incident.id, limit=10_000)
+        if until is None or event.at <= until
+    ]
+    if not events:
+        return ToolResult(missing=("journal: nothing is recorded of it by then",))
+    onset = scope.onset
+    shown = events[-given.most :]
+    began = () if onset is None else (_began(incident.id, onset),)
+    return ToolResult(lead=began, rows=tuple(map(_row, shown)), more=len(events) - len(shown))
+
+
+def _began(incident_id: str, onset: float) -> Statement:
+    fact = noted(
+        incident_id,
+        "onset",
+        f"it began at {date_time(onset)}",
+        onset,
+        source="store",
+        query=f"incident={incident_id} onset",
+    )
+    return Statement(
+        f"It began at {date_time(onset)}; the journal says:",
+        f"故障始于 {date_time(onset)};日志簿记录如下:",
+        (fact,),
+    )
+
+
+def _row(event: Event) -> Statement:
+    reason = plain(str(event.detail.get("reason", "")), 240)
+    fact = noted(
+        event.incident_id,
+        f"journal {event.kind}",
+        f"{event.kind} by {event.by}: {reason}",
+        event.at,
+        source="journal",
+        query=f"row {event.seq}",
+    )
+    who = "" if event.by == "copilot" else f" ({plain(event.by, 60)})"
+    tail = f": {reason}" if reason else "."
+    return Statement(
+        f"{clock_time(event.at)} {event.kind}{who}{tail}",
+        f"{clock_time(event.at)} {word('event', event.kind, 'zh')}{who}{tail}",
+        (fact,),
+    )
+
 
 LOOKED_AT = 300
 """Earlier incidents that are held beside this one: the newest."""
@@ -66,19 +129,21 @@ def likeness(one: Incident, other: Incident) -> float:
 
 def _side_by_side(this: Incident, other: Incident, cites: Sequence[Finding]) -> list[Statement]:
     (here, kind), (there, kind_then) = _cause(this), _cause(other)
-    rows = [_row("cause", "原因", here or "?", there or "?", cites)]
+    rows = [_fact_row("cause", "原因", here or "?", there or "?", cites)]
     kinds = [[word("fault_kind", one, lang) for one in (kind, kind_then)] for lang in ("en", "zh")]
     rows.append(_row_in("kind", "故障类型", kinds, cites))
-    rows.append(_row("services", "涉及服务", _names(this.services), _names(other.services), cites))
-    rows.append(_row("signs", "迹象", *_signs(this, other), cites))
+    rows.append(
+        _fact_row("services", "涉及服务", _names(this.services), _names(other.services), cites)
+    )
+    rows.append(_fact_row("signs", "迹象", *_signs(this, other), cites))
     status = [[word("status", one.status, lang) for one in (this, other)] for lang in ("en", "zh")]
     rows.append(_row_in("outcome", "结果", status, cites))
-    rows.append(_row("plan", "方案", _plan(this), _plan(other), cites))
-    rows.append(_row("recovered after", "恢复用时", _lasted(this), _lasted(other), cites))
+    rows.append(_fact_row("plan", "方案", _plan(this), _plan(other), cites))
+    rows.append(_fact_row("recovered after", "恢复用时", _lasted(this), _lasted(other), cites))
     return rows
 
 
-def _row(en: str, zh: str, now: str, then: str, cites: Sequence[Finding]) -> Statement:
+def _fact_row(en: str, zh: str, now: str, then: str, cites: Sequence[Finding]) -> Statement:
     return _row_in(en, zh, [[now, then], [now, then]], cites)
 
 
@@ -159,6 +224,7 @@ def _nothing_earlier(this: Incident, scope: ToolContext) -> Statement:
 
 
 TOOLS = (
+    Tool("timeline", "What happened, by whom: the journal in order.", JournalArguments, timeline),
     Tool(
         "compare",
         "The most alike earlier incident, side by side with this one.",
