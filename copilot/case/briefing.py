@@ -142,6 +142,7 @@ def render(
         if one.kind == "change" and one.onset is not None and onset.at - one.onset <= RECENT_S
     ]
     felt, about = symptom(evidence, topology), accused(alerts, language)
+    shown = brief_evidence(evidence, ranking, felt)
     return load("brief", language).render(
         title=plain(incident.title, 160),
         severity=incident.severity,
@@ -169,14 +170,17 @@ def render(
         unsure_onset=onset.confidence < UNSURE,
         clocks=clock_lines(incident.clocks),
         measured_from=word("measured_from", incident.clocks.measured_from, language),
-        evidence=[evidence_line(one, language) for one in brief_evidence(evidence, ranking)],
-        hidden=max(0, len(evidence) - len(brief_evidence(evidence, ranking))),
+        evidence=[evidence_line(one, language) for one in shown],
+        hidden=max(0, len(evidence) - len(shown)),
     )
 
 
-def brief_evidence(evidence: list[Evidence], ranking: Ranking) -> list[Evidence]:
-    """Return what the three leading candidates cite, then the strongest other items."""
+def brief_evidence(
+    evidence: list[Evidence], ranking: Ranking, felt: Evidence | None = None
+) -> list[Evidence]:
+    """Return the symptom and what the leading candidates cite, then the strongest other items."""
     cited = {e for c in ranking.candidates[:3] for term in c.terms for e in term.evidence}
+    cited |= {felt.id} if felt else set()
     leading = [one for one in evidence if one.id in cited][:SHOWN]
     rest = [one for one in evidence if one.id not in cited]
     kept = {one.id for one in (leading + rest)[:SHOWN]}

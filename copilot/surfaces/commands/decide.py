@@ -91,7 +91,7 @@ def _here(settings: Settings, plan: Plan, decision: str, by: str, reason: str) -
         engine.drain()
         after = seen[-1].seq if seen else 0
         for event in engine.store.journal.events(plan.incident_id, after=after):
-            screen.event(console, event)
+            screen.event(console, event, settings.language)
         screen.clocks(console, engine.store.incidents.require(plan.incident_id), settings.language)
     return 0
 

@@ -18,6 +18,7 @@ from copilot.sources.recordings import recordings
 from copilot.surfaces.commands import screen
 from copilot.types.incident import Incident
 from copilot.types.time_format import clock_time, duration
+from prompts import Language, word
 from tools.types import Alert, Approval, Severity
 
 POLL_S = 0.05
@@ -52,11 +53,11 @@ def demo(settings: Settings, *, incident: str, yes: bool) -> int:
         apart = settings.model_copy(update={"data_dir": Path(home), "database_url": ""})
         with wiring.engine(apart, "demo", sources=sources, clock=shown) as engine:
             _receive(console, engine, shown, alerts)
-            seen = _work(console, engine, after=0)
+            seen = _work(console, engine, settings.language, after=0)
             found = engine.store.incidents.list(limit=1)[0]
         console.print()
-        screen.brief(console, found, settings.language)
-        screen.walk(console, found)
+        screen.answer(console, found, settings.language)
+        screen.walk(console, found, settings.language)
         with wiring.engine(apart, "demo", sources=sources, clock=shown, runner=shown) as engine:
             return _decide(console, engine, found, settings, seen, yes=yes)
 
@@ -105,13 +106,15 @@ def _decide(
                 console.print("Not approved; nothing was run.")
                 return 1
             engine.decide(_approval(engine, incident, f"person-{person}"))
-        seen = _work(console, engine, seen)
+        seen = _work(console, engine, settings.language, seen)
         incident = engine.store.incidents.require(incident.id)
     console.print()
     screen.clocks(console, incident, settings.language)
     good = incident.status == "recovered"
     passed = duration(engine.now() - (incident.clocks.onset or engine.now()))
-    console.print(Text(f"{incident.status} after {passed}", style="bold green" if good else "red"))
+    status = word("status", incident.status, settings.language)
+    said = f"{passed} 后{status}" if settings.language == "zh" else f"{status} after {passed}"
+    console.print(Text(said, style="bold green" if good else "red"))
     return 0 if good else 1
 
 
@@ -127,14 +130,14 @@ def _approval(engine: Engine, incident: Incident, approver: str) -> Approval:
     )
 
 
-def _work(console: Console, engine: Engine, after: int) -> int:
+def _work(console: Console, engine: Engine, language: Language, after: int) -> int:
     """Run the graph in another thread and print the journal as it grows."""
     worker = threading.Thread(target=engine.drain)
     worker.start()
     while True:
         alive = worker.is_alive()
         for event in engine.store.journal.events(after=after):
-            screen.event(console, event)
+            screen.event(console, event, language)
             after = event.seq
         if not alive:
             return after

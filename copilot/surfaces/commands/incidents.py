@@ -37,7 +37,7 @@ def incidents(settings: Settings, *, incident: str, as_json: bool, limit: int, r
         screen.report(console, found, settings.language)
     else:
         screen.brief(console, found, settings.language)
-        screen.walk(console, found)
+        screen.walk(console, found, settings.language)
         if request is not None:
             agreed = terms_here(settings, found, request)
             screen.plan(console, request.plan, settings.language, agreed)

@@ -201,7 +201,7 @@ def _show(
         return
     for one in found[:3]:
         screen.brief(console, one, settings.language)
-        screen.walk(console, one)
+        screen.walk(console, one, settings.language)
         if one.plan is not None and one.status == "awaiting_approval":
             screen.plan(console, one.plan, settings.language, engine.terms(one.plan))
             console.print(f"To run it: copilot approve {one.plan.id}", markup=False)

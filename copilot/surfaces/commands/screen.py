@@ -1,5 +1,6 @@
 """What the terminal shows: briefs, plans and the steps of a run, for a tired person."""
 
+import re
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -35,31 +36,38 @@ def brief(console: Console, incident: Incident, language: Language) -> None:
     console.print(Markdown(text, hyperlinks=False))
 
 
-def walk(console: Console, incident: Incident) -> None:
+def answer(console: Console, incident: Incident, language: Language) -> None:
+    """The brief with no more evidence than its answer cites: what decides stays on the screen."""
+    above, mark, below = incident.brief.get(language, "").partition("\n## ")
+    cited = set(re.findall(r"\[(E\d+)\]", above))
+    head, *items = re.split(r"(?m)^(?=- \*\*E\d+\*\*)", below)
+    kept = [one.partition("\n\n")[0] for one in items if one[4:].partition("**")[0] in cited]
+    console.print(Markdown(above + mark + head + "\n".join(kept), hyperlinks=False))
+
+
+def walk(console: Console, incident: Incident, language: Language = "en") -> None:
     """The walk as a tree: the symptom at the root, the cause marked, edges with their evidence."""
     if incident.walk is None or not incident.walk.children:
         return
-    tree = Tree(_walked(incident.walk, incident), guide_style="dim")
-    _grow(tree, incident.walk, incident)
+    tree = Tree(_walked(incident.walk, incident, language), guide_style="dim")
+    _grow(tree, incident.walk, incident, language)
     console.print(tree)
     console.print()
 
 
-def _grow(tree: Tree, node: WalkNode, incident: Incident) -> None:
+def _grow(tree: Tree, node: WalkNode, incident: Incident, language: Language) -> None:
     for child in node.children:
-        _grow(tree.add(_walked(child, incident)), child, incident)
+        _grow(tree.add(_walked(child, incident, language)), child, incident, language)
 
 
-def _walked(node: WalkNode, incident: Incident) -> Text:
+def _walked(node: WalkNode, incident: Incident, language: Language) -> Text:
     line = Text()
     if node.edge_evidence:
         line.append(f"[{' '.join(node.edge_evidence)}] ", style="dim")
     line.append(node.component, style=MARKED[node.mark])
     if node.mark in ("cause", "suspect"):
-        line.append(
-            f"  ◀ {node.mark}, {percent(node.probability, incident.history_s)}",
-            style=MARKED[node.mark],
-        )
+        sure = percent(node.probability, incident.history_s)
+        line.append(f"  ◀ {word('mark', node.mark, language)}, {sure}", style=MARKED[node.mark])
     if node.evidence:
         line.append(f"  {' '.join(node.evidence)}", style="dim")
     return line
@@ -137,11 +145,12 @@ def _steps(
         body.append(f"     {step.action}: {sanitize(shown, 300)}\n", style="dim")
 
 
-def event(console: Console, one: Event) -> None:
+def event(console: Console, one: Event, language: Language = "en") -> None:
     """One line of the journal as it happens."""
     line = Text()
     line.append(f"{clock_time(one.at)} ", style="dim")
-    line.append(f"{SYMBOL.get(one.kind, '•')} {one.kind:<10}", style="bold")
+    kind = word("event", one.kind, language)
+    line.append(f"{SYMBOL.get(one.kind, '•')} {kind:<10}", style="bold")
     line.append(f"{one.by}: " if one.by != "copilot" else "")
     line.append(sanitize(str(one.detail.get("reason", "")), 300))
     console.print(line)
