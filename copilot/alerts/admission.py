@@ -94,6 +94,7 @@ class Intake:
         self._judge = judge
         self._clock = clock
         self._topology = topology
+        self._components = _components(topology)
         self._new_id = new_id
         self._memory = memory
         self._remembered_at = clock.now()
@@ -145,9 +146,7 @@ class Intake:
 
     def recognised(self, alerts: Sequence[Alert]) -> Sequence[Alert]:
         """Give an alert its component where the service graph has its subject, such as a host."""
-        known = frozenset(self._topology.nodes) | {
-            name for edge in self._topology.edges for name in (edge.caller, edge.callee)
-        }
+        known = self._components
         return [
             alert
             if alert.service or not (service := subjects.component(alert.subject, known))
@@ -163,6 +162,7 @@ class Intake:
         """Another service graph: what is open is grouped on by it, as after a restart."""
         if set(topology.edges) != set(self._topology.edges):
             self._topology = topology
+            self._components = _components(topology)
             self._clusterer = self._rebuilt()
 
     def close(self, incident_id: str) -> None:
@@ -293,6 +293,9 @@ class Intake:
             if incident is None or self._store.incidents.get(home) is None:
                 continue
             self._store.alerts.give(old, home, now)
+            for run in self._store.runs.of(old):
+                if run.status in ("accepted", "waiting"):
+                    self._store.runs.finish(run.id, "superseded", now)
             self._store.incidents.update(old, now, status="resolved")
             self._store.approvals.supersede(old, now)
             reason = f"merged into {home}: its alerts are of one incident"
@@ -354,6 +357,12 @@ class Intake:
             if firing.alert.labels.get(ORIGIN_LABEL, "") == self._origin:
                 clusterer.announce([firing.alert], firing.seen_at)
         return clusterer
+
+
+def _components(topology: Topology) -> frozenset[str]:
+    """Every name that the service graph has."""
+    ends = (name for edge in topology.edges for name in (edge.caller, edge.callee))
+    return frozenset((*topology.nodes, *ends))
 
 
 def _missed(beat: Alert, since: Timestamp, now: Timestamp, status: AlertStatus = "firing") -> Alert:

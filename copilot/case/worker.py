@@ -16,6 +16,7 @@ from copilot.case.state import IncidentState
 from copilot.deps import Deps
 from copilot.ports import Clock
 from copilot.store import LeaseLostError, Run
+from copilot.types.incident import CLOSED
 
 log = logging.getLogger(__name__)
 
@@ -146,6 +147,8 @@ class Worker:
         with store.transaction():
             store.approvals.supersede(run.incident_id, now)
             store.runs.finish(run.id, "superseded", self._wall.now())
+            if store.incidents.require(run.incident_id).status in CLOSED:
+                return
             store.incidents.update(run.incident_id, now, status="investigating", plan=None)
             store.runs.accept(run.incident_id, now)
             reason = "an earlier version of the copilot left its run; looked at anew"
@@ -154,7 +157,12 @@ class Worker:
     def _fail(self, run: Run, error: Exception) -> None:
         log.exception("run %s failed", run.id)
         now, problem = self._deps.clock.now(), f"{type(error).__name__}: {error}"
+        incident = self._store.incidents.get(run.incident_id)
         with self._store.transaction():
+            if incident is not None and incident.status in CLOSED:
+                # Merged or ended under its hands: there was nothing left to work on.
+                self._store.runs.finish(run.id, "superseded", self._wall.now(), error=problem)
+                return
             self._store.runs.finish(run.id, "failed", self._wall.now(), error=problem)
             self._store.incidents.update(run.incident_id, now, status="failed")
             self._store.journal.append(

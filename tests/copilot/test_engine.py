@@ -13,6 +13,7 @@ from copilot import wiring
 from copilot.case.engine import Engine
 from copilot.case.graph import NODES, NodeFunction
 from copilot.case.nodes.gather import without_own_changes
+from copilot.case.nodes.triage import TriageUpdate
 from copilot.case.state import IncidentState
 from copilot.deps import Deps
 from copilot.ports import Runner, SourceError
@@ -403,3 +404,17 @@ def test_a_run_that_an_earlier_version_left_is_looked_at_anew(desk: Desk) -> Non
     ]
     desk.decide("approve")
     assert desk.incident.status == "recovered"
+
+
+def test_a_run_that_breaks_after_its_incident_ended_does_not_reopen_it(tmp_path: Path) -> None:
+    def triage(state: IncidentState, runtime: Runtime[Deps]) -> TriageUpdate:
+        store, clock = runtime.context.store, runtime.context.clock
+        store.incidents.update(state["incident_id"], clock.now(), status="resolved")
+        raise ValueError("its alerts belong to another incident now")
+
+    with ExitStack() as stack:
+        desk = Desk(tmp_path, stack, nodes={**NODES, "triage": triage})
+        desk.at(90).deliver(desk.alerts(90))
+        assert desk.incident.status == "resolved"
+        (run,) = desk.engine.store.runs.of(desk.incident.id)
+        assert run.status == "superseded"

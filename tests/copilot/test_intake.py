@@ -287,6 +287,8 @@ def test_an_alert_that_relates_two_incidents_of_one_moment_makes_them_one(tmp_pa
     assert members == ["Down api", "Slow api", "Slow job"]
     kinds = [e.kind for e in desk.store.journal.events() if e.incident_id != home]
     assert kinds[-1] == "merged"
+    (merged,) = {i.id for i in desk.store.incidents.list()} - {home}
+    assert [run.status for run in desk.store.runs.of(merged)] == ["superseded"]
 
 
 def test_a_host_that_the_call_graph_knows_is_the_component_it_is_about(tmp_path: Path) -> None:

@@ -86,7 +86,6 @@ def test_a_symptom_above_a_burning_cause_is_inhibited_but_listed() -> None:
     assert (opened.action, inhibited.action) == ("opened", "inhibited")
     assert inhibited.group_id == opened.group_id
     assert "payment" in inhibited.reason
-    assert inhibited in clusterer.suppressed()
 
 
 def test_a_graver_symptom_is_news_even_above_a_burning_cause() -> None:

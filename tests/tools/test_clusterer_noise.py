@@ -66,14 +66,14 @@ def test_an_alert_is_chronic_only_after_hours_and_surges_above_its_own_peak() ->
     assert any(model.observe("chatty", FAMILY, now + second / 10) for second in range(300))
 
 
-def test_precision_starts_at_a_half_and_follows_what_was_real() -> None:
+def test_the_history_of_an_alert_says_how_often_it_was_part_of_an_incident() -> None:
     model = NoiseModel()
-    assert model.precision("new") == 0.5
-    for day in range(10):
+    for day in range(3):
         model.observe("crier", FAMILY, day * DAY)
         model.observe("prophet", FAMILY, day * DAY)
         model.learn_real("prophet")
-    assert model.precision("crier") < 0.2 < 0.8 < model.precision("prophet")
+    assert model.history("crier", 2 * DAY).endswith("0 of them in told incidents")
+    assert model.history("prophet", 2 * DAY).endswith("3 of them in told incidents")
 
 
 def test_what_was_learned_survives_a_dump() -> None:
@@ -125,9 +125,6 @@ def test_daily_noise_is_held_with_a_reason_and_a_real_incident_is_told_at_once()
     held = [decision for decision in last_day if decision.action == "noise"]
     assert len(held) > 50
     assert all("times a day" in decision.reason or "again" in decision.reason for decision in held)
-    assert {decision.fingerprint for decision in held} <= {
-        decision.fingerprint for decision in clusterer.suppressed()
-    }
     at = 3 * DAY + 30.0
     batch = [alert(name, f"s{i}", at) for i in range(4) for name in ("Errors", "Saturated")]
     told = clusterer.update(batch, at)

@@ -1,6 +1,5 @@
 """The clusterer: alerts in, one decision with a reason for each."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -8,7 +7,7 @@ from itertools import count
 from tools.clusterer.admission_stage import AdmissionStage
 from tools.clusterer.call_paths import CallPaths
 from tools.clusterer.config import ClustererConfig
-from tools.clusterer.decision import SUPPRESSED, Action, Decision
+from tools.clusterer.decision import Action, Decision
 from tools.clusterer.group import SEVERITIES, Group, Member
 from tools.clusterer.group_store import GroupStore
 from tools.clusterer.grouping import BurstGrouper, GroupAssignment
@@ -79,7 +78,6 @@ class Clusterer:
             self._shelf,
             self._new_id,
         )
-        self._suppressed: OrderedDict[str, Decision] = OrderedDict()
         self._corrections: list[Decision] = []
         self._merged: dict[str, str] = {}
 
@@ -111,9 +109,7 @@ class Clusterer:
             else:
                 decided[index] = decision
         decided |= self._place(burst)
-        decisions = [decided[index] for index in range(len(alerts))]
-        self._list_suppressed(decisions)
-        return decisions
+        return [decided[index] for index in range(len(alerts))]
 
     def announce(self, alerts: Sequence[Alert], now: Timestamp) -> None:
         """Alerts that fire, whatever became of them, inhibit by the declared rules."""
@@ -155,10 +151,6 @@ class Clusterer:
         if group is None:
             raise KeyError(f"no group {group_id!r}: never opened here, or ended long ago")
         return self._summary(group)
-
-    def suppressed(self) -> list[Decision]:
-        """The last decision on each alert that is kept from the screen, with its reason."""
-        return list(self._suppressed.values())
 
     def close(self, group_id: str, now: Timestamp) -> None:
         """End a group: no later alert is attached to it. An unknown id is not an error."""
@@ -333,14 +325,6 @@ class Clusterer:
         if group.firing:
             group.quiet_since = max(group.quiet_since, now)
         self._surfacer.ended(group, now)
-
-    def _list_suppressed(self, decisions: Sequence[Decision]) -> None:
-        for decision in decisions:
-            if decision.action in SUPPRESSED:
-                self._suppressed[decision.fingerprint] = decision
-                self._suppressed.move_to_end(decision.fingerprint)
-        while len(self._suppressed) > self._config.keep_alerts:
-            self._suppressed.popitem(last=False)
 
     def _summary(self, group: Group) -> AlertGroup:
         radius: dict[str, None] = {}

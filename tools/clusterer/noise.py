@@ -194,11 +194,6 @@ class NoiseModel:
             f"{min(habit.real, habit.count(at)):.0f} of them in told incidents"
         )
 
-    def precision(self, fingerprint: str) -> float:
-        """Share of its episodes that belonged to told incidents, drawn to 1/2 while unknown."""
-        habit = self.habits.get(fingerprint, Habit())
-        return (habit.real + 1.0) / (max(habit.episodes, habit.real) + 2.0)
-
     def learn_real(self, fingerprint: str) -> None:
         """Its last episode was part of an incident that people were told of."""
         habit = self.habits.get(fingerprint)

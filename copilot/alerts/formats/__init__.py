@@ -44,7 +44,6 @@ __all__ = [
     "PayloadKind",
     "TooManyAlertsError",
     "parse",
-    "parse_each",
     "parse_mapped",
     "recognised",
 ]
@@ -110,17 +109,6 @@ def parse(
     else:
         alerts = _of_route(document, kind, now)
     return _bounded(alerts, limit)
-
-
-def parse_each(
-    body: object, now: Timestamp, limit: int = 10_000
-) -> tuple[tuple[Alert, ...], tuple[PayloadError, ...]]:
-    """What was posted to Alertmanager's API v2: the alerts that are right, and the other's faults.
-
-    Raises as `parse` does where there is no list of alerts at all.
-    """
-    document = _document(body, _NO_HEADERS, limit)
-    return alertmanager.posted_each(document, now)
 
 
 def parse_mapped(

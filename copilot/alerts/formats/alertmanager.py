@@ -56,31 +56,15 @@ def webhook(document: object, now: Timestamp) -> tuple[Alert, ...]:
 
 
 def posted(document: object, now: Timestamp) -> tuple[Alert, ...]:
-    """Read what was posted to API v2, or refuse all of it for the first alert that is wrong."""
-    alerts, wrong = posted_each(document, now)
-    if wrong:
-        raise wrong[0]
-    return alerts
-
-
-def posted_each(
-    document: object, now: Timestamp
-) -> tuple[tuple[Alert, ...], tuple[PayloadError, ...]]:
-    """Read what was posted to API v2: the alerts that are right, and what is wrong with others.
+    """Read what was posted to API v2, or refuse all of it for the first alert that is wrong.
 
     No start means now, an end in the past means resolved, and one to come is a lease: as long as
     nobody repeats the alert it counts as resolved from then on.
     """
     if not isinstance(document, list):
         raise PayloadError("", "a list", document)
-    alerts: list[Alert] = []
-    wrong: list[PayloadError] = []
-    for position, item in enumerate(document):
-        try:
-            alerts.append(_posted(_checked(item, f"[{position}]"), now))
-        except PayloadError as problem:
-            wrong.append(problem)
-    return tuple(alerts), tuple(wrong)
+    checked = [_checked(item, f"[{position}]") for position, item in enumerate(document)]
+    return tuple(_posted(alert, now) for alert in checked)
 
 
 def _checked(item: object, path: str) -> PostedAlert:
