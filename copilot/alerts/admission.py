@@ -41,7 +41,6 @@ ORIGIN_LABEL = "copilot_origin"
 MISSED = "HeartbeatMissed"
 """Our own alert on a heartbeat that stopped: its sender, or the way from it, is broken."""
 
-
 AGAIN: frozenset[Action] = frozenset({"reopened", "flapping"})
 """Decisions on alerts that go on in the incident they were in."""
 
@@ -146,10 +145,9 @@ class Intake:
 
     def recognised(self, alerts: Sequence[Alert]) -> Sequence[Alert]:
         """Give an alert its component where the service graph has its subject, such as a host."""
-        known = self._components
         return [
             alert
-            if alert.service or not (service := subjects.component(alert.subject, known))
+            if alert.service or not (service := subjects.component(alert.subject, self._components))
             else alert.model_copy(update={"service": service})
             for alert in alerts
         ]
@@ -264,13 +262,8 @@ class Intake:
                 origin=self._origin,
             )
         )
-        self._store.journal.append(
-            decision.group_id,
-            "opened",
-            "copilot",
-            {"reason": decision.reason, "alert": alert.name},
-            now,
-        )
+        said: dict[str, str] = {"reason": decision.reason, "alert": alert.name}
+        self._store.journal.append(decision.group_id, "opened", "copilot", {**said}, now)
 
     def _reopen(self, decision: Decision, now: Timestamp) -> None:
         """An incident whose source had ended it goes on; what flaps is not looked at anew."""
@@ -280,8 +273,8 @@ class Intake:
         # A plan of before is superseded: it is looked at again, or a person has it.
         status: IncidentStatus = "investigating" if decision.action == "reopened" else "handed_over"
         self._store.incidents.update(incident.id, now, status=status, plan=None)
-        detail = {"reason": decision.reason}
-        self._store.journal.append(incident.id, "reopened", "copilot", {**detail}, now)
+        reason = {"reason": decision.reason}
+        self._store.journal.append(incident.id, "reopened", "copilot", {**reason}, now)
         if decision.action == "reopened":
             self._store.runs.accept(incident.id, now)
 
