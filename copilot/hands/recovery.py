@@ -30,8 +30,8 @@ class RecoveryJudge:
         found = _anomalies(measured, until_act, self.onset)
         return _judged(measured, found, plan, since=since, now=now)
 
-    def subsided(self, plan: Plan, now: Timestamp) -> str:
-        """Return why the incident is over without the plan; empty where it is not.
+    def subsided(self, plan: Plan, now: Timestamp) -> Judgement | None:
+        """Return by what the incident is over without the plan; None where it is not.
 
         Judged as a recovery is, on the series of the component and of the front door, as if the
         last step had been at the onset.
@@ -45,9 +45,7 @@ class RecoveryJudge:
         within = Window(start=start, end=max(now, self.onset))
         found = _anomalies(near, within, self.onset)
         judgement = _judged(near, found, plan, since=self.onset, now=now)
-        if judgement.outcome != "recovered":
-            return ""
-        return f"it is over by itself: {judgement.statement}"
+        return judgement if judgement.outcome == "recovered" else None
 
     def _measured(self, start: Timestamp, now: Timestamp) -> MetricSnapshot:
         """Counters as rates: their levels would never be back in any band."""

@@ -38,7 +38,6 @@ from copilot.store.outbox import (
     Outbox,
     OutboxEntry,
     Outcomes,
-    StoppedError,
     TargetBusyError,
 )
 from copilot.store.runs import LeaseLostError, Run, Runs, RunStatus
@@ -81,7 +80,6 @@ __all__ = [
     "Runs",
     "SilenceState",
     "Silences",
-    "StoppedError",
     "Store",
     "StoreError",
     "StoredAlert",

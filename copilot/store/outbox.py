@@ -53,10 +53,6 @@ class HaltRecord(FrozenModel):
     at: Timestamp
 
 
-class StoppedError(PolicyRefusedError):
-    """Somebody stopped all executions; `copilot resume` lets them go on."""
-
-
 class Halt:
     """One row, read before every step; it outlives the process that wrote it."""
 
@@ -76,12 +72,6 @@ class Halt:
             found = self.get()
             connection.execute(delete(halt))
             return found
-
-    def check(self) -> None:
-        """Raise `StoppedError` with the reason while executions are stopped."""
-        found = self.get()
-        if found is not None:
-            raise StoppedError(f"{found.by!r} stopped all executions: {found.reason}")
 
     def get(self) -> HaltRecord | None:
         """The stop that is in force, if any."""

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from copilot.deps import Deps
+from copilot.hands import DryRunRunner
 from copilot.ports import Clock
 from copilot.sources.clock import SystemClock
 from copilot.sources.deployment import Sources
@@ -44,7 +46,7 @@ def answered(store: Store, conversation: str, number: int) -> None:
 
 def desk_of(store: Store, clock: Clock) -> ChatService:
     def scope_of(incident: Incident | None) -> ToolContext:
-        return ToolContext(store, Sources(), clock, (), incident)
+        return ToolContext(Deps(store, Sources(), clock, DryRunRunner(clock), ()), incident)
 
     return ChatService(store, scope_of, clock, iter(map(str, range(10_000))).__next__)
 

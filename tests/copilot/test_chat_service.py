@@ -14,6 +14,8 @@ import uvicorn
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
+from copilot.deps import Deps
+from copilot.hands import DryRunRunner
 from copilot.settings import Settings
 from copilot.sources.deployment import Sources
 from copilot.store import Store
@@ -105,7 +107,9 @@ def desk(engine: CountedEngine) -> ChatService:
     numbers = iter(range(10_000))
 
     def scope_of(about: Incident | None) -> ToolContext:
-        return ToolContext(engine.store, Sources(), Standing(), (), about)
+        return ToolContext(
+            Deps(engine.store, Sources(), Standing(), DryRunRunner(Standing()), ()), about
+        )
 
     return ChatService(engine.store, scope_of, Standing(), lambda: f"n{next(numbers)}")
 

@@ -72,8 +72,9 @@ def test_what_was_posted_to_it_is_told_by_sender_and_signal(
     engine.accept(alerts, now)
     received.take_lines([LogLine(now, "cart", "ERROR", "it broke")])
     said = found(report_of(settings, engine, received))
-    assert "ok deliveries: grafana: 2 alerts, the last 0 s ago" in said
-    assert "ok deliveries: zabbix: 1 alert, the last 0 s ago" in said
+    told = {one.rpartition(", ")[0] for one in said}
+    assert "ok deliveries: grafana: 2 alerts" in told
+    assert "ok deliveries: zabbix: 1 alert" in told
     assert "ok OTLP: logs: 1 taken, 1 held" in said
     assert any(one.startswith("ok logs: ") for one in said)
 

@@ -6,7 +6,7 @@ import pytest
 
 from copilot import wiring
 from copilot.alerts.maintenance import MaintenanceSchedule
-from copilot.case.guards import no_impact_objection
+from copilot.case.guards.cause import no_impact_objection
 from copilot.settings import Settings
 from copilot.sources.recorded import RecordedBundle
 from evals.localization.cases import RECORDINGS
@@ -48,7 +48,7 @@ def seen(subject: str, name: str, value: float, baseline: float, **figures: floa
 def test_a_reading_out_of_its_band_that_nobody_feels_brings_no_plan() -> None:
     found = no_impact_objection(ranking(), [BUSY])
     assert found is not None
-    assert "no rule accuses store" in found.reason
+    assert "no rule accuses store" in found.reason.en
 
 
 @pytest.mark.parametrize(

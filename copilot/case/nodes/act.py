@@ -4,26 +4,22 @@ from typing import NamedTuple, TypedDict
 
 from langgraph.runtime import Runtime
 
+from copilot.case.guards import RunCase, objection_to_running
 from copilot.case.state import IncidentState
 from copilot.case.terms import runner_for
 from copilot.deps import Deps
 from copilot.hands.recovery import RecoveryJudge
 from copilot.store import PolicyRefusedError as NotAllowedError
-from copilot.store import Store
 from tools.playbook_executor import StepRefusedError, run_step, step_key
-from tools.types import Owner, Plan, StepResult, Timestamp
+from tools.types import Plan, StepResult, Timestamp
 
 
 class ActUpdate(TypedDict):
     results: list[StepResult]
 
 
-class NotNeededError(NotAllowedError):
-    """What the plan was for is over."""
-
-
-class CoolingDownError(NotAllowedError):
-    """The same was done to the same component a moment ago; its effect is not seen yet."""
+class ObjectionError(NotAllowedError):
+    """A guard objects to running the step: all is stopped, it cools down, or it is over."""
 
 
 class DueStep(NamedTuple):
@@ -77,9 +73,7 @@ def _run(state: IncidentState, deps: Deps, plan: Plan, due: DueStep, key: str) -
     if intent is not None and intent.result is not None:
         return intent.result
     try:
-        deps.store.halt.check()
-        if intent is None:
-            _check_needed(state, deps, plan, due)
+        _check_guards(state, deps, plan, due, begun=intent is not None)
         deps.store.locks.take(plan.lock, holder, now, longest_s(plan))
         deps.store.approvals.consume(plan.id, plan.digest, state["run_id"], now)
     except NotAllowedError as refusal:
@@ -89,15 +83,14 @@ def _run(state: IncidentState, deps: Deps, plan: Plan, due: DueStep, key: str) -
     return done or outbox.finish(key, _attempt(state, deps, plan, due), deps.clock.now())
 
 
-def _check_needed(state: IncidentState, deps: Deps, plan: Plan, due: DueStep) -> None:
-    """People take minutes to answer; before the first step it is asked whether it still burns."""
-    if due.step > 0 or due.rollback:
-        return
-    check_cooled_down(deps.store, plan, deps.clock.now())
+def _check_guards(
+    state: IncidentState, deps: Deps, plan: Plan, due: DueStep, *, begun: bool
+) -> None:
+    first = due.step == 0 and not due.rollback and not begun
     judge = RecoveryJudge(deps.sources, state["onset"].at, deps.limits.lookback_s)
-    over = judge.subsided(plan, deps.clock.now())
-    if over:
-        raise NotNeededError(over)
+    no = objection_to_running(RunCase(deps.store, plan, deps.clock.now(), first, judge))
+    if no is not None:
+        raise ObjectionError(no.reason.en)
 
 
 def holder_of(state: IncidentState, plan: Plan) -> str:
@@ -109,19 +102,6 @@ def longest_s(plan: Plan) -> float:
     """Return the most seconds a plan may hold its target, roll-back and verification included."""
     steps = sum(step.timeout_s for step in (*plan.steps, *plan.rollback))
     return steps + 2 * plan.verification.within_s + 60.0
-
-
-def check_cooled_down(store: Store, plan: Plan, now: Timestamp) -> None:
-    """Raise `CoolingDownError` while this playbook's cool-down on this component lasts."""
-    service = Owner.parse(plan.component).service
-    for past in store.outcomes.all():
-        age = now - past.at
-        same = (past.playbook_id, past.component) == (plan.playbook_id, service)
-        if same and 0 <= age < plan.cooldown_s:
-            raise CoolingDownError(
-                f"{plan.playbook_id} ran on {service} {age:.0f} s ago; its cool-down is "
-                f"{plan.cooldown_s:.0f} s"
-            )
 
 
 def _attempt(state: IncidentState, deps: Deps, plan: Plan, due: DueStep) -> StepResult:

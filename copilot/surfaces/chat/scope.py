@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from copilot.deps import Limits
+from copilot.deps import Deps
 from copilot.knowledge import Knowledge
-from copilot.ports import Clock
 from copilot.sources.deployment import Sources
 from copilot.store import Store
 from copilot.types.incident import Incident
@@ -14,20 +13,34 @@ from tools.types import Owner, Playbook, Timestamp, Topology, Window
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """Given to every tool. `clock` is the time of the telemetry: a replay's stands still."""
+    """Given to every tool: what incidents are worked with, and which incident is talked about.
 
-    store: Store
-    sources: Sources
-    clock: Clock
-    playbooks: tuple[Playbook, ...]
+    The clock of `deps` is the time of the telemetry: a replay's stands still.
+    """
+
+    deps: Deps
     incident: Incident | None = None
     knowledge: Callable[[], Knowledge] | None = None
-    limits: Limits = Limits()
+
+    @property
+    def store(self) -> Store:
+        """What is stored of every incident."""
+        return self.deps.store
+
+    @property
+    def sources(self) -> Sources:
+        """What is looked at."""
+        return self.deps.sources
+
+    @property
+    def playbooks(self) -> tuple[Playbook, ...]:
+        """The catalogue."""
+        return self.deps.playbooks
 
     @property
     def now(self) -> Timestamp:
         """The time of the telemetry."""
-        return self.clock.now()
+        return self.deps.clock.now()
 
     @property
     def onset(self) -> Timestamp | None:
@@ -44,7 +57,7 @@ class ToolContext:
     def recent(self, seconds: float | None = None) -> Window:
         """The last while; of an incident, from a while before its onset, a day at most."""
         now = self.now
-        back = self.limits.lookback_s if seconds is None else seconds
+        back = self.deps.limits.lookback_s if seconds is None else seconds
         start = now - back
         if seconds is None and self.onset is not None:
             start = max(min(start, self.onset - 600.0), now - 86_400.0)
@@ -52,7 +65,7 @@ class ToolContext:
 
     def normal_before(self) -> Timestamp:
         """Before this moment all was normal, as far as is known."""
-        return self.onset if self.onset is not None else self.now - self.limits.lookback_s
+        return self.onset if self.onset is not None else self.now - self.deps.limits.lookback_s
 
     def services(self) -> tuple[str, ...]:
         """Every component that the topology, the incident or its evidence names."""

@@ -12,7 +12,8 @@ from rich.prompt import Confirm as Ask
 from rich.text import Text
 
 from copilot import wiring
-from copilot.case.nodes.act import check_cooled_down, longest_s
+from copilot.case.guards import RunCase, objection_to_running
+from copilot.case.nodes.act import ObjectionError, longest_s
 from copilot.case.terms import terms
 from copilot.hands import ConfirmationPrompt
 from copilot.ports import Clock, Runner
@@ -106,9 +107,9 @@ class _Hand:
     ) -> StepResult:
         now = self._clock.now()
         try:
-            self._store.halt.check()
-            if index == 0:
-                check_cooled_down(self._store, plan, now)
+            no = objection_to_running(RunCase(self._store, plan, now, first=index == 0))
+            if no is not None:
+                raise ObjectionError(no.reason.en)
             self._store.locks.take(plan.lock, plan.id, now, longest_s(plan))
             return run_step(
                 plan,

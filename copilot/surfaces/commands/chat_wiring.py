@@ -3,9 +3,11 @@
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 
 from copilot import wiring
+from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.deps import Deps
 from copilot.knowledge import Knowledge
 from copilot.settings import Settings
@@ -24,15 +26,7 @@ def build_chat_service(settings: Settings, deps: Deps) -> ChatService:
 
     def scope_of(incident: Incident | None) -> ToolContext:
         sources, clock = wiring.recorded_in(incident) or (deps.sources, deps.clock)
-        return ToolContext(
-            store=deps.store,
-            sources=sources,
-            clock=clock,
-            playbooks=deps.playbooks,
-            incident=incident,
-            knowledge=known,
-            limits=deps.limits,
-        )
+        return ToolContext(replace(deps, sources=sources, clock=clock), incident, known)
 
     return ChatService(
         deps.store,
@@ -49,18 +43,23 @@ def local_chat_service(settings: Settings) -> Iterator[ChatService]:
     """A desk of this process, where no service owns the data folder; it works on no incident."""
     wall = SystemClock()
     with wiring.store(settings) as opened, wiring.model(settings) as (asked, _how):
-        seen = wiring.configured_sources(settings)
+        seen, books = wiring.configured_sources(settings), wiring.catalogue(settings)
+        clock = wiring.time_of(seen, wall)
         yield build_chat_service(
             settings,
             Deps(
                 store=opened,
                 sources=seen,
-                clock=wiring.time_of(seen, wall),
+                clock=clock,
                 runner=wiring.dry_runner(wall),
-                playbooks=wiring.catalogue(settings),
+                playbooks=books,
+                unrunnable=wiring.unrunnable(settings, books),
                 limits=wiring.limits(settings),
                 arm=settings.arm,
                 policy=wiring.policy(settings),
                 model=asked,
+                announced=MaintenanceSchedule.of(
+                    settings.alerting_file, opened.silences, clock.now()
+                ),
             ),
         )

@@ -3,13 +3,14 @@
 from pydantic import Field
 
 from copilot.case.briefing import plain
-from copilot.case.guards import weak_cause_objection
+from copilot.case.guards import Objection, PlanCase, objection_to_proposing
 from copilot.knowledge import Cause, DocumentHit
 from copilot.surfaces.chat.scope import ToolContext
 from copilot.surfaces.chat.tool_result import Statement, ToolResult, capped, noted
 from copilot.surfaces.chat.tools.tool import MOST_ROWS, Tool, ToolArguments
-from tools.playbook_executor import ParameterError, PlaybookSubject, choose, fill
-from tools.types import Choice, FaultKind, Finding, Plan, Playbook
+from copilot.types.incident import Incident
+from tools.playbook_executor import PlaybookSubject
+from tools.types import FaultKind, Finding, Plan, Playbook
 
 PASSAGE = 420
 
@@ -62,7 +63,7 @@ def plan(_: ToolArguments, scope: ToolContext) -> ToolResult:
         return ToolResult(plan=incident.plan, waits=True, lead=(_waiting(incident.plan),))
     if incident.plan is not None and incident.status in ("acting", "recovered"):
         return ToolResult(lead=(_was_run(incident.plan, incident.status),))
-    return _proposed(scope)
+    return _proposed(scope, incident)
 
 
 def _recalled(scope: ToolContext) -> tuple[DocumentHit, ...]:
@@ -156,61 +157,45 @@ def _was_run(made: Plan, status: str) -> Statement:
     )
 
 
-def _proposed(scope: ToolContext) -> ToolResult:
-    incident = scope.incident
-    assert incident is not None
-    doubt = weak_cause_objection(incident.ranking, incident.evidence)
-    if doubt is not None and not incident.ranking.abstained:
-        return _advised(scope, doubt.reason, doubt.check.en, doubt.check.zh)
-    choice = choose(
-        scope.playbooks,
+def _proposed(scope: ToolContext, incident: Incident) -> ToolResult:
+    """What the graph would lay before a person now, by the same guards; nothing is asked for."""
+    runs = scope.store.runs.of(incident.id)
+    case = PlanCase(
+        scope.deps,
+        incident.id,
+        runs[-1].id if runs else "",
         incident.ranking,
-        scope.sources.facts(scope.onset or scope.now),
-        scope.store.outcomes.all(),
-        now=scope.now,
+        incident.evidence,
+        scope.onset or scope.now,
     )
-    check = choice.check
-    if choice.abstained:
-        return _advised(scope, choice.reason, check.en if check else "", check.zh if check else "")
-    try:
-        return _filled(scope, choice)
-    except ParameterError as error:
-        return _advised(scope, str(error), check.en if check else "", check.zh if check else "")
-
-
-def _filled(scope: ToolContext, choice: Choice) -> ToolResult:
-    playbook = next(one for one in scope.playbooks if one.id == choice.playbook_id)
-    incident = scope.incident
-    assert incident is not None
-    made = fill(
-        playbook, choice.parameters, incident.id, choice.component, choice.evidence,
-        scope.now, scope.limits.plan_ttl_s,
-    )  # fmt: skip
+    no = objection_to_proposing(case)
+    if no is not None:
+        return ToolResult(lead=(_objected(no, incident, scope),))
+    playbook = next(one for one in scope.playbooks if one.id == case.choice.playbook_id)
+    component, made = case.choice.component, case.plan
     lead = Statement(
-        f"The catalogue offers {playbook.id} on {choice.component}: {made.title}.",
-        f"预案库建议对 {choice.component} 执行 {playbook.id}:{made.title_zh or made.title}。",
+        f"The catalogue offers {playbook.id} on {component}: {made.title}.",
+        f"预案库建议对 {component} 执行 {playbook.id}:{made.title_zh or made.title}。",
         (_catalogued(playbook, scope),),
     )
-    return ToolResult(lead=(lead,), plan=made, services=(choice.component,))
+    return ToolResult(lead=(lead,), plan=made, services=(component,))
 
 
-def _advised(scope: ToolContext, reason: str, en: str, zh: str) -> ToolResult:
+def _objected(no: Objection, incident: Incident, scope: ToolContext) -> Statement:
+    check = no.check if no.check != no.reason else None
     fact = noted(
-        scope.incident.id if scope.incident else "plan",
+        incident.id,
         "no plan",
-        f"no plan is proposed: {reason}",
+        f"no plan is proposed: {no.reason.en}",
         scope.now,
         source="playbooks",
         query="choose",
     )
-    return ToolResult(
-        lead=(
-            Statement(
-                f"No plan is proposed: {plain(reason, 200)}. {en}".strip(),
-                f"没有可提出的方案:{plain(reason, 200)}。{zh}".strip(),
-                (fact,),
-            ),
-        )
+    en, zh = (check.en, check.zh) if check is not None else ("", "")
+    return Statement(
+        f"No plan is proposed: {plain(no.reason.en, 200)}. {en}".strip(),
+        f"没有可提出的方案:{plain(no.reason.zh, 200)}。{zh}".strip(),
+        (fact,),
     )
 
 

@@ -1,11 +1,8 @@
-"""When a located cause is not enough to propose anything: nobody is seen to suffer from it.
-
-What may be proposed at all: docs/decisions/playbooks.md.
-"""
+"""When a located cause is not enough to propose anything: nobody is seen to suffer from it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from copilot.case.guards.objection import Objection, worded
 from tools.topology_walker.signals import read
 from tools.types import Evidence, FaultKind, Owner, Ranking, Text
 
@@ -22,14 +19,6 @@ SLOWER, FAILING, LASTING = 1.5, 0.01, 0.4
 the time since, at least. A few errors while instances are replaced are over before anybody acts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Objection:
-    """A reason not to propose anything, and what a person should check first, in both languages."""
-
-    reason: str
-    check: Text
-
-
 def weak_cause_objection(ranking: Ranking, evidence: Sequence[Evidence]) -> Objection | None:
     """Object to a cause that rests on its own alerts, on a change or on a busy processor alone.
 
@@ -41,8 +30,9 @@ def weak_cause_objection(ranking: Ranking, evidence: Sequence[Evidence]) -> Obje
     first, kinds = ranking.candidates[0], {item.id: item.kind for item in evidence}
     cited = {kinds.get(number) for term in first.terms for number in term.evidence}
     if cited == {"alert"}:
-        return Objection(
+        return worded(
             f"only its own alerts speak for {first.component}; nothing was measured",
+            f"只有告警本身指向 {first.component}，没有任何测量证据",
             Text(
                 en="Look at what the alert is about before anything is done to it; "
                 "connect metrics or logs, so that more than the alert can speak.",
@@ -50,16 +40,18 @@ def weak_cause_objection(ranking: Ranking, evidence: Sequence[Evidence]) -> Obje
             ),
         )
     if cited == {"change"}:
-        return Objection(
+        return worded(
             f"only a change speaks for {first.component}; nothing measured is wrong with it",
+            f"只有变更指向 {first.component}，没有测量到异常",
             Text(
                 en="See whether anybody suffers from it at all before taking a change back.",
                 zh="在撤销变更之前，先确认是否真的有人受到影响。",
             ),
         )
     if first.fault_kind in PASSING and len(first.terms) == 1:
-        return Objection(
+        return worded(
             f"{first.component} is busy, but neither errors nor delays are seen with it",
+            f"{first.component} 繁忙，但未见错误或延迟",
             Text(
                 en="See what it is busy with, and whether a job of that kind ends by itself.",
                 zh="查看其忙于什么，以及此类任务是否会自行结束。",
@@ -81,8 +73,9 @@ def no_impact_objection(ranking: Ranking, evidence: Sequence[Evidence]) -> Objec
     here = (item for item in evidence if _at(item, first.component))
     if named or first.fault_kind in FORESEEN or any(map(_has_user_impact, here)):
         return None
-    return Objection(
+    return worded(
         f"no rule accuses {first.component}, and no call at it fails or is much slower",
+        f"没有规则指向 {first.component}，其调用也未明显失败或变慢",
         Text(
             en="Watch the series that left their bands; act when somebody suffers from it.",
             zh="继续观察越界的指标；在有人受到影响时再采取行动。",

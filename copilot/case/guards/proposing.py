@@ -1,0 +1,200 @@
+"""Before a plan is laid before a person: the cause, the people, the catalogue and the target."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from copilot.case.guards.cause import no_impact_objection, weak_cause_objection
+from copilot.case.guards.objection import Objection, worded
+from copilot.case.guards.running import RunCase, subsided
+from copilot.deps import Deps
+from copilot.hands.recovery import RecoveryJudge
+from copilot.store import ApprovalRequest
+from copilot.types.incident import OURS
+from tools.log_retriever import sanitize
+from tools.playbook_executor import ParameterError, ProposalContext, choose, fill
+from tools.types import Choice, Evidence, Fact, Owner, Plan, Ranking, Timestamp
+
+Consultation = Callable[[Mapping[str, Fact]], ProposalContext | None]
+"""Asks a model which playbook it would take, given the facts."""
+
+
+@dataclass
+class PlanCase:
+    """One located incident; what would be chosen and filled in is worked out when first asked.
+
+    `run_id` is the run whose plans count as tried; `consult` is None where no model is asked.
+    """
+
+    deps: Deps
+    incident_id: str
+    run_id: str
+    ranking: Ranking
+    evidence: Sequence[Evidence]
+    onset: Timestamp
+    consult: Consultation | None = None
+
+    @cached_property
+    def ever(self) -> Sequence[ApprovalRequest]:
+        """Every plan of the incident that people were asked about."""
+        return self.deps.store.approvals.of(self.incident_id)
+
+    @property
+    def asked(self) -> Sequence[ApprovalRequest]:
+        """Those of this run."""
+        return [request for request in self.ever if request.run_id == self.run_id]
+
+    @property
+    def accused(self) -> bool:
+        """Whether a rule that somebody wrote, and not only our own watch, is about the cause."""
+        alerts = self.deps.store.alerts.of(self.incident_id)
+        told = {alert.service for alert in alerts if alert.source != OURS}
+        return any(one.component in told for one in self.ranking.candidates[:1])
+
+    @cached_property
+    def choice(self) -> Choice:
+        """What the catalogue offers for the first candidate, or why it offers nothing."""
+        deps, facts = self.deps, self.deps.sources.facts(self.onset)
+        return choose(
+            deps.playbooks,
+            self.ranking,
+            facts,
+            deps.store.outcomes.all(),
+            arm=deps.arm,
+            consulted=self.consult(facts) if self.consult is not None else None,
+            excluded=_tried(self.asked) | _rejected(self.ever),
+            now=deps.clock.now(),
+            unrunnable=deps.unrunnable,
+        )
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The chosen playbook, filled in; raises `ParameterError` for a value it does not allow."""
+        playbook = next(one for one in self.deps.playbooks if one.id == self.choice.playbook_id)
+        return fill(
+            playbook,
+            self.choice.parameters,
+            self.incident_id,
+            self.choice.component,
+            self.choice.evidence,
+            self.deps.clock.now(),
+            self.deps.limits.plan_ttl_s,
+        )
+
+
+def _tried(asked: Sequence[ApprovalRequest]) -> dict[str, str]:
+    return {one.plan.playbook_id: "already tried in this incident" for one in asked}
+
+
+def _rejected(ever: Sequence[ApprovalRequest]) -> dict[str, str]:
+    """What people did not want, and why: it holds for every later look at the incident."""
+    return {
+        one.plan.playbook_id: f"{answer.approver} rejected it: {sanitize(answer.reason, 120)}"
+        for one in ever
+        if one.status == "rejected" and (answer := one.approval) and answer.approver != "nobody"
+    }
+
+
+def given_up(case: PlanCase) -> Objection | None:
+    """Nobody answered, all is stopped, or several plans did not help."""
+    if any(r.approval is not None and r.approval.approver == "nobody" for r in case.asked):
+        return _told(
+            "nobody answered before the plan expired: somebody has to take this incident",
+            "计划过期前无人应答:需要有人接手此事件",
+        )
+    if case.asked and case.deps.store.halt.get() is not None:
+        return _told(
+            "all executions are stopped: a person works on it until somebody resumes them",
+            "所有执行均已停止:在恢复之前由人工处理",
+        )
+    if len(case.asked) >= case.deps.limits.plans:
+        return _told(
+            "several plans did not help: a person has to look at what they changed",
+            "多个方案无效:需要人工检查它们改变了什么",
+        )
+    return None
+
+
+def weak_cause(case: PlanCase) -> Objection | None:
+    """The cause rests on its own alerts, on a change or on a busy processor alone."""
+    if case.ranking.abstained:
+        return None
+    return weak_cause_objection(case.ranking, case.evidence)
+
+
+def no_impact(case: PlanCase) -> Objection | None:
+    """No rule accuses the component, and nobody is seen to suffer from it."""
+    if case.ranking.abstained or case.accused:
+        return None
+    return no_impact_objection(case.ranking, case.evidence)
+
+
+def nothing_offered(case: PlanCase) -> Objection | None:
+    """The catalogue has no playbook for this cause that may be proposed now."""
+    choice = case.choice
+    if choice.abstained:
+        return worded(choice.reason, choice.reason_zh or choice.reason, choice.check)
+    try:
+        _ = case.plan
+    except ParameterError as error:
+        return worded(str(error), f"预案参数无效:{error}", choice.check)
+    return None
+
+
+def worked_on(case: PlanCase) -> Objection | None:
+    """Another incident has a plan for the same target already: one fault is often more than one."""
+    active = case.deps.store.incidents.active()
+    mine = next((one.opened_at for one in active if one.id == case.incident_id), 0.0)
+    lock = case.plan.lock
+    for one in active:
+        before = (one.opened_at, one.id) < (mine, case.incident_id)
+        busy = one.status in ("awaiting_approval", "acting")
+        if before and busy and one.plan is not None and one.plan.lock == lock:
+            return _told(
+                f"{lock} is worked on in {one.id} already: see what comes of its plan",
+                f"{lock} 已在 {one.id} 中处理:请先查看其方案的结果",
+            )
+    return None
+
+
+def announced(case: PlanCase) -> Objection | None:
+    """Somebody said beforehand that the component would misbehave, and is at work on it."""
+    service = Owner.parse(case.plan.component).service
+    why = case.deps.announced.work_on(service, case.deps.clock.now())
+    if not why:
+        return None
+    return _told(
+        f"work on {service} is announced ({why}): ask who does it before anything is run",
+        f"{service} 的维护已预告({why}):在执行任何操作前先询问负责人",
+    )
+
+
+def over(case: PlanCase) -> Objection | None:
+    """What the plan would be for is over by itself."""
+    deps = case.deps
+    judge = RecoveryJudge(deps.sources, case.onset, deps.limits.lookback_s)
+    no = subsided(RunCase(deps.store, case.plan, deps.clock.now(), first=True, judge=judge))
+    return no and Objection(no.reason, case.choice.check)
+
+
+def _told(en: str, zh: str) -> Objection:
+    """An objection that is itself what a person has to do."""
+    said = worded(en, zh)
+    return Objection(said.reason, said.reason)
+
+
+BEFORE_PROPOSING: tuple[Callable[[PlanCase], Objection | None], ...] = (
+    given_up,
+    weak_cause,
+    no_impact,
+    nothing_offered,
+    worked_on,
+    announced,
+    over,
+)
+"""In this order: the later ones look at the plan, which is there once the catalogue offers one."""
+
+
+def objection_to_proposing(case: PlanCase) -> Objection | None:
+    """Return the first reason to propose nothing; without one `case.plan` is the plan."""
+    return next((no for guard in BEFORE_PROPOSING if (no := guard(case)) is not None), None)
