@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from copilot.types.conversation import MOST_QUESTION, Answer
 from copilot.types.incident import Incident
 from tests.copilot.worked_incident import DOWN, POOL, desk_over, work_on
 from tools.evidence import cited
+from tools.types import Approval
 
 
 @dataclass(frozen=True)
@@ -167,3 +169,27 @@ def test_without_any_incident_it_says_so_and_still_searches_the_documents(
         found = desk.ask(Question(text="is there a runbook for a full disk, no space left?"))
         assert found.answer is not None
         assert "disk" in found.answer.text
+
+
+def test_a_playbook_that_a_person_rejected_is_not_offered_again(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, model_use="off")
+    pool = work_on(settings, POOL)
+    assert pool.plan is not None
+    with desk_over(settings) as desk:
+        no = Approval(
+            plan_id=pool.plan.id,
+            digest=pool.plan.digest,
+            decision="reject",
+            approver="mei",
+            reason="the sale is on",
+            decided_at=pool.updated_at,
+        )
+        desk.store.approvals.decide(no, pool.updated_at)
+        desk.store.incidents.update(pool.id, pool.updated_at, plan=None, status="handed_over")
+        for question, refusal in (
+            ("what should we do?", "mei rejected it: the sale is on"),
+            ("怎么办?", "没有可提出的方案"),
+        ):
+            answer = asked(desk, pool, question)
+            assert refusal in answer.text
+            assert pool.plan.digest not in answer.text

@@ -23,7 +23,8 @@ Consultation = Callable[[Mapping[str, Fact]], ProposalContext | None]
 class PlanCase:
     """One located incident; what would be chosen and filled in is worked out when first asked.
 
-    `run_id` is the run whose plans count as tried; `consult` is None where no model is asked.
+    `run_id` is the run whose plans count as tried, `services` are those that alerted; `consult` is
+    None where no model is asked.
     """
 
     deps: Deps
@@ -32,6 +33,7 @@ class PlanCase:
     ranking: Ranking
     evidence: Sequence[Evidence]
     onset: Timestamp
+    services: Sequence[str]
     consult: Consultation | None = None
 
     @cached_property
@@ -49,7 +51,9 @@ class PlanCase:
         """Whether a rule that somebody wrote, and not only our own watch, is about the cause."""
         alerts = self.deps.store.alerts.of(self.incident_id)
         told = {alert.service for alert in alerts if alert.source != OURS}
-        return any(one.component in told for one in self.ranking.candidates[:1])
+        only_ours = {alert.service for alert in alerts} - told
+        accused = set(self.services) - only_ours
+        return any(one.component in accused for one in self.ranking.candidates[:1])
 
     @cached_property
     def choice(self) -> Choice:
