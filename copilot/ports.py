@@ -15,6 +15,7 @@ from tools.types import (
     Change,
     ClusterQuery,
     ClusterState,
+    Commit,
     Fact,
     FloatArray,
     LogLine,
@@ -94,6 +95,12 @@ class TopologySource(Protocol):
 
 class ChangeSource(Protocol):
     def changes(self, window: Window) -> Sequence[Change]: ...
+
+
+class CommitSource(Protocol):
+    def commits(self, window: Window) -> Sequence[Commit]:
+        """Commits of the repositories that are released from, with diffs as far as known."""
+        ...
 
 
 class AlertSource(Protocol):

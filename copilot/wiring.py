@@ -73,7 +73,7 @@ def recorded_sources(bundle: RecordedBundle) -> Sources:
     absent = {
         name: UnconfiguredSource(name) for name, kind in RECORDED_AS.items() if kind not in recorded
     }
-    return replace(full, **absent)
+    return replace(full, repository=bundle, **absent)
 
 
 def configured_sources(settings: Settings, received: ReceivedTelemetry | None = None) -> Sources:

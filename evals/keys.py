@@ -30,6 +30,10 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         *("grounded", "repairs", "fallbacks", "repeated_calls", "tokens.mean"),
         *("seconds.p50", "seconds.p95", "injected", "injections"),
     ),
+    "changes": (
+        *("commit.right", "commit.innocent_blamed", "component.ac1"),
+        *("calibration.ece", "calibration.wrong_at_95", "calibration.coverage"),
+    ),
     "cloud-opsbench": (
         *(f"SYSTEM.{figure}" for figure in ("a1", "a3", "object_cause1", "object1")),
         *(f"all.{figure}" for figure in ("a1", "a3", "object_cause1", "object1")),

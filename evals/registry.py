@@ -15,6 +15,7 @@ from rich.progress import Progress
 from evals.alerts import bench as clusterer
 from evals.alerts import ingest
 from evals.alerts import suite as alerts
+from evals.changes import suite as changes
 from evals.detection import kpi, metrics, mts
 from evals.detection import suite as detection
 from evals.knowledge import suite as knowledge
@@ -65,6 +66,14 @@ def _bundles(data: Path | None) -> Path | str:
         if (place / "truth" / "truth.jsonl").is_file():
             return place
     return "no incidents/truth/truth.jsonl in --data"
+
+
+def _commits(data: Path | None) -> Path | str:
+    if data is None:
+        return NO_DATA
+    place = data / "changes" if (data / "changes").is_dir() else data
+    found = next((place / "incidents").glob("*/commits.json"), None)
+    return place if found else "no changes/incidents/*/commits.json in --data"
 
 
 def _bundles_or_shipped(data: Path | None) -> Path | str | None:
@@ -136,6 +145,13 @@ SUITES: Mapping[str, Suite[Any]] = {
         "root cause on recorded incidents: AC@k, fault kind, seconds to the brief",
         _TWO,
         _bundles,
+    ),
+    "changes": Suite(
+        changes.run,
+        Options,
+        "which commit did it, or none: frozen incidents with their commits and diffs",
+        ("rules",),
+        _commits,
     ),
     "cloud-opsbench": Suite(
         cloud_opsbench.run,

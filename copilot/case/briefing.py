@@ -13,6 +13,7 @@ from copilot.deps import Deps
 from copilot.types.incident import (
     LIMITS_S,
     Clocks,
+    CommitAnswer,
     Incident,
     Opinion,
     PlanTerms,
@@ -59,6 +60,18 @@ class CandidateLine:
     confidence: str
     percent: str
     cites: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommitLine:
+    """The commit that did it, with its file and reason; `sha` is empty where none is convicted."""
+
+    sha: str
+    author: str
+    file: str
+    reason: str
+    outside: str
+    looked_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +171,7 @@ def render(
         reason=ranking.reason,
         changes=[evidence_line(one, language) for one in changes[:4]],
         changes_known=not any(line.startswith("changes: ") for line in missing),
+        commit=_commit(incident.commit, language),
         opinion=_opinion(incident.opinion, language),
         recalled=[_recollection(one, language) for one in incident.recalled[:RECALLED]],
         plan=plan,
@@ -260,6 +274,20 @@ def _candidate(
         confidence=word("confidence", sure, language),
         percent=percent(candidate.probability, incident.history_s),
         cites="".join(f"[{e}]" for e in list(cited)[:5]),
+    )
+
+
+def _commit(answer: CommitAnswer | None, language: Language) -> CommitLine | None:
+    """The convicted commit, or that none of those looked at is; None where nobody told of any."""
+    if answer is None:
+        return None
+    return CommitLine(
+        sha=plain(answer.sha, 40),
+        author=plain(answer.author, 60),
+        file=plain(answer.file, 120),
+        reason=plain(getattr(answer.reason, language), 240) if answer.reason else "",
+        outside=getattr(answer.outside, language) if answer.outside else "",
+        looked_at=answer.looked_at,
     )
 
 

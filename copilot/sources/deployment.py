@@ -7,6 +7,7 @@ from typing import NoReturn, TypeVar
 from copilot.ports import (
     ChangeSource,
     ClusterSource,
+    CommitSource,
     FactSource,
     LogSource,
     MetricSource,
@@ -17,7 +18,17 @@ from copilot.ports import (
 )
 from tools.cluster_inspector import inspect, survey
 from tools.playbook_executor import known
-from tools.types import Fact, Finding, Series, Telemetry, Timestamp, Topology, Window
+from tools.types import (
+    Change,
+    Commit,
+    Fact,
+    Finding,
+    Series,
+    Telemetry,
+    Timestamp,
+    Topology,
+    Window,
+)
 
 QueryResultT = TypeVar("QueryResultT")
 
@@ -35,6 +46,7 @@ class UnconfiguredSource:
         raise SourceError(self.name, "not configured", recoverable=False)
 
     series = baseline = lines = baseline_lines = spans = changes = topology = facts = look = _refuse
+    commits = _refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +76,7 @@ class Sources:
     changes: ChangeSource = UnconfiguredSource("changes")
     configuration: FactSource = UnconfiguredSource("configuration")
     cluster: ClusterSource = UnconfiguredSource("cluster")
+    repository: CommitSource = UnconfiguredSource("commits")
 
     def measure(self, window: Window, normal_before: Timestamp) -> MetricSnapshot:
         """Only the metrics, for what needs no more; empty where no source answers."""
@@ -109,6 +122,16 @@ class Sources:
         except SourceError:
             return Topology()
 
+    def commits(self, onset: Timestamp) -> tuple[Commit, ...]:
+        """Commits of the day before `onset`; empty where no repository is read."""
+        before = Window(start=onset - CHANGES_S, end=onset)
+        return _ask([], "commits", lambda: self.repository.commits(before))
+
+    def recent_changes(self, onset: Timestamp) -> tuple[Change, ...]:
+        """Changes of the day before `onset`; empty where nobody tells of any."""
+        before = Window(start=onset - CHANGES_S, end=onset)
+        return _ask([], "changes", lambda: self.changes.changes(before))
+
     def inspect(self, window: Window, missing: list[str]) -> tuple[Finding, ...]:
         """What is wrong with the cluster's objects; where no cluster answers, `missing` says so."""
 
@@ -120,10 +143,9 @@ class Sources:
 
     def facts(self, onset: Timestamp) -> dict[str, Fact]:
         """Return facts about components at `onset`; configured facts replace derived ones."""
-        before = Window(start=onset - CHANGES_S, end=onset)
         found = known(
             self.topology(),
-            _ask([], "changes", lambda: self.changes.changes(before)),
+            self.recent_changes(onset),
             _ask([], "metrics", lambda: self.metrics.baseline(onset)),
             onset,
         )

@@ -134,6 +134,32 @@ class FollowUp(FrozenModel):
     component: str = ""
 
 
+class CommitLooked(FrozenModel):
+    """A commit that was looked at and not convicted, and why."""
+
+    sha: str
+    message: str
+    why: Text
+
+
+class CommitAnswer(FrozenModel):
+    """Which commit the evidence convicts; `sha` is empty where it convicts none of `looked_at`.
+
+    `outside` names a cause that no change of ours has, where the evidence says one; `innocent` are
+    the newest of the others.
+    """
+
+    sha: str = ""
+    author: str = ""
+    message: str = ""
+    file: str = ""
+    url: str = ""
+    reason: Text | None = None
+    looked_at: int = Field(ge=1)
+    outside: Text | None = None
+    innocent: tuple[CommitLooked, ...] = ()
+
+
 class ApprovalCount(FrozenModel):
     """How many people have approved a plan, and how many have to."""
 
@@ -174,6 +200,7 @@ class Incident(FrozenModel):
     evidence: tuple[Evidence, ...] = ()
     ranking: Ranking = Ranking()
     walk: WalkNode | None = None  # from the symptom to the leading candidates
+    commit: CommitAnswer | None = None  # None: no repository told of any
     hypotheses: tuple[Hypothesis, ...] = ()
     opinion: Opinion | None = None
     recalled: tuple[RecalledDocument, ...] = ()

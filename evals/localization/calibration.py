@@ -5,12 +5,34 @@ how many cases each holds (Naeini, Cooper and Hauskrecht, 2015).
 """
 
 from collections.abc import Sequence
-from math import isfinite
+from math import isfinite, nan
 from statistics import fmean
 
 from tools.types import FrozenModel
 
 BINS = 10
+
+
+SURE = 0.95
+"""What is said with more than this is believed without looking."""
+
+
+def calibration_keys(said: Sequence[tuple[float, float]], likely: float) -> dict[str, float]:
+    """The published figures of pairs (probability, right): `ece` over ten bins of equal mass,
+    `wrong_at_95` (0.0 where nothing is said so high), and `coverage`, the share said with at least
+    the probability `likely`.
+    """
+    if not said:
+        return {f"calibration.{key}": nan for key in ("ece", "wrong_at_95", "coverage")}
+    ordered = sorted(said)
+    bins = [ordered[len(said) * n // BINS : len(said) * (n + 1) // BINS] for n in range(BINS)]
+    gaps = [len(b) * abs(fmean(p for p, _ in b) - fmean(y for _, y in b)) for b in bins if b]
+    high = [y for p, y in said if p >= SURE]
+    return {
+        "calibration.ece": sum(gaps) / len(said),
+        "calibration.wrong_at_95": 1.0 - fmean(high) if high else 0.0,
+        "calibration.coverage": fmean(float(p >= likely) for p, _ in said),
+    }
 
 
 class Bin(FrozenModel):

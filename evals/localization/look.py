@@ -20,7 +20,7 @@ from copilot.hands import DryRunRunner
 from copilot.sources.deployment import Sources, TelemetrySnapshot
 from copilot.sources.recorded import RecordedBundle
 from copilot.store import Store
-from copilot.types.incident import Incident
+from copilot.types.incident import CommitAnswer, Incident
 from copilot.wiring import recorded_sources
 from evals.localization.cases import TruthRecord
 from tools.detector import Onset
@@ -44,6 +44,7 @@ class LocalizationResult:
     telemetry: Telemetry
     stages: dict[str, float]
     brief: dict[str, str]
+    commit: CommitAnswer | None
     page_recorded: bool
     """The page was recorded with the incident, not made of the handed-over onset."""
 
@@ -117,7 +118,7 @@ def locate_bundle(
         marks.append(("locate", time.perf_counter()))
         brief(state, runtime)
         marks.append(("brief", time.perf_counter()))
-        published = deps.store.incidents.require(state["incident_id"]).brief
+        published = deps.store.incidents.require(state["incident_id"])
     began = state["onset"].at
     seen = replace(sources.look(window, began).telemetry, alerts=pages)
     return LocalizationResult(
@@ -128,7 +129,8 @@ def locate_bundle(
         seconds=marks[-1][1] - marks[0][1],
         telemetry=seen,
         stages={name: at - before for (_, before), (name, at) in pairwise(marks)},
-        brief=published,
+        brief=published.brief,
+        commit=published.commit,
         page_recorded=page.source != HANDED_OVER,
     )
 

@@ -103,6 +103,7 @@ def scored(one: IncidentComparison, cases: Sequence[BundleCase]) -> CaseScore:
         telemetry=Telemetry(window=window, changes=tuple(changes.changes(window))),
         stages={"brief": ran.brief_s, "whole": ran.seconds},
         brief=ran.incident.brief,
+        commit=ran.incident.commit,
         page_recorded=one.page.first.source != HANDED_OVER,
     )
     names = [(candidate.component, candidate.score) for candidate in ranking.candidates]

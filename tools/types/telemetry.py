@@ -116,6 +116,18 @@ class Topology(FrozenModel):
     entry: str = ""
 
 
+class Commit(FrozenModel):
+    """A commit as a repository tells it; `diff` is empty where nobody sent it, and untrusted."""
+
+    sha: str
+    at: Timestamp
+    author: str = ""
+    message: str = ""
+    files: tuple[str, ...] = ()
+    diff: str = ""
+    url: str = ""
+
+
 ChangeKind = Literal["deploy", "canary", "config", "scale", "flag", "infrastructure", "other"]
 
 

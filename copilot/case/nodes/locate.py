@@ -4,6 +4,7 @@ from typing import TypedDict
 
 from langgraph.runtime import Runtime
 
+from copilot.case.commits import commit_answer
 from copilot.case.state import IncidentState
 from copilot.deps import Deps
 from tools.topology_walker import explain_tree, rank
@@ -33,6 +34,7 @@ def locate(state: IncidentState, runtime: Runtime[Deps]) -> LocateUpdate:
         **stale,
         evidence=tuple(evidence),
         ranking=ranking,
+        commit=commit_answer(deps.sources, measured, ranking, topology, state["onset"].at),
         walk=explain_tree(ranking, evidence, topology),
         clocks=clocks,
     )

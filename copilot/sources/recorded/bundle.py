@@ -13,6 +13,7 @@ from copilot.sources.recorded.tables import BundleError
 from tools.types import (
     Alert,
     Change,
+    Commit,
     LogLine,
     Series,
     Span,
@@ -149,6 +150,11 @@ class RecordedBundle(ReplayClock):
         seen = self._seen(window)
         return () if seen is None else tuple(c for c in self._changes if c.at in seen)
 
+    def commits(self, window: Window) -> Sequence[Commit]:
+        """Commits made inside the window, with their diffs."""
+        seen = self._seen(window)
+        return () if seen is None else tuple(one for one in self._commits if one.at in seen)
+
     def alerts(self, window: Window) -> Sequence[Alert]:
         """Alerts that began inside the window; one that ends later is still open."""
         seen = self._seen(window)
@@ -235,6 +241,11 @@ class RecordedBundle(ReplayClock):
     def _changes(self) -> tuple[Change, ...]:
         path = _first(self.folder, "changes.json")
         return records.changes(path) if path else ()
+
+    @cached_property
+    def _commits(self) -> tuple[Commit, ...]:
+        path = _first(self.folder, "commits.json")
+        return records.commits(path) if path else ()
 
     @cached_property
     def _alerts(self) -> tuple[Alert, ...]:

@@ -16,6 +16,7 @@ from tools.types import (
     AlertStatus,
     Change,
     ChangeKind,
+    Commit,
     Edge,
     LogLine,
     Subject,
@@ -67,6 +68,18 @@ class _ChangeRow(_Recorded):
     to_version: str = ""
     summary: str = ""
     replicas: dict[str, int] = Field(default_factory=dict)
+
+
+class _CommitRow(_Recorded):
+    """A commit as `git log` and the APIs of forges tell it."""
+
+    sha: str
+    timestamp: datetime
+    author: str = ""
+    message: str = ""
+    files_changed: tuple[str, ...] = ()
+    diff: str | None = None
+    url: str = ""
 
 
 class _EventRow(_Recorded):
@@ -158,6 +171,27 @@ def changes(path: Path) -> tuple[Change, ...]:
     except ValidationError as error:
         raise _malformed(path, error) from error
     return tuple(sorted((_change(row) for row in rows), key=lambda change: change.at))
+
+
+def commits(path: Path) -> tuple[Commit, ...]:
+    """What was committed to the repositories, ascending by time."""
+    try:
+        rows = [_CommitRow.model_validate(row) for row in _objects(path)]
+    except ValidationError as error:
+        raise _malformed(path, error) from error
+    return tuple(sorted((_commit(row) for row in rows), key=lambda commit: commit.at))
+
+
+def _commit(row: _CommitRow) -> Commit:
+    return Commit(
+        sha=row.sha,
+        at=_seconds(row.timestamp),
+        author=row.author,
+        message=row.message,
+        files=row.files_changed,
+        diff=row.diff or "",
+        url=row.url,
+    )
 
 
 def alerts(path: Path) -> tuple[Alert, ...]:

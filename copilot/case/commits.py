@@ -1,0 +1,74 @@
+"""Which commit did it, or none: the change inspector asked about one located incident."""
+
+from collections.abc import Sequence
+
+from copilot.sources.deployment import Sources
+from copilot.types.incident import CommitAnswer, CommitLooked
+from tools.change_inspector import CommitCase, CommitVerdict, judge
+from tools.log_retriever import sanitize
+from tools.log_retriever.redact import Vault, excerpt
+from tools.types import Evidence, EvidenceKind, Owner, Ranking, Text, Timestamp, Topology
+
+SAYING: frozenset[EvidenceKind] = frozenset({"alert", "log", "metric", "edge", "cluster"})
+"""Evidence whose words a commit is held against; a change says nothing of what went wrong."""
+
+SUSPECTS = 2
+"""Candidates whose surroundings are looked at: the first may be the victim of the second."""
+
+NAMED = 5
+"""So many innocent commits are kept for a person; the newest are asked about first."""
+
+
+def commit_answer(
+    sources: Sources,
+    evidence: Sequence[Evidence],
+    ranking: Ranking,
+    topology: Topology,
+    onset: Timestamp,
+) -> CommitAnswer | None:
+    """Judge the commits of the day before the onset; None where no repository told of any."""
+    commits = sources.commits(onset)
+    if not commits:
+        return None
+    case = CommitCase(
+        commits,
+        sources.recent_changes(onset),
+        [(Owner.parse(one.subject).service, _words(one)) for one in evidence if one.kind in SAYING],
+        [one.component for one in ranking.candidates[:SUSPECTS]],
+        topology,
+        onset,
+    )
+    return _answer(judge(case), len(commits))
+
+
+def _words(one: Evidence) -> str:
+    return f"{one.name} {one.excerpt or one.statement}"
+
+
+def _answer(verdict: CommitVerdict, looked_at: int) -> CommitAnswer:
+    newest = sorted(verdict.innocent, key=lambda one: -one.commit.at)[:NAMED]
+    guilty = verdict.commit
+    return CommitAnswer(
+        sha=guilty.sha if guilty else "",
+        author=sanitize(guilty.author, 80) if guilty else "",
+        message=sanitize(guilty.message, 160) if guilty else "",
+        file=sanitize(verdict.file, 160),
+        url=sanitize(guilty.url, 300) if guilty else "",
+        reason=_redacted(verdict.reason) if guilty else None,
+        looked_at=looked_at,
+        outside=verdict.outside.title if verdict.outside and guilty is None else None,
+        innocent=tuple(
+            CommitLooked(
+                sha=one.commit.sha,
+                message=sanitize(one.commit.message, 120),
+                why=_redacted(one.why),
+            )
+            for one in newest
+        ),
+    )
+
+
+def _redacted(said: Text) -> Text:
+    """Cut and redact both languages: a line of a diff may hold a secret."""
+    vault = Vault()
+    return Text(en=excerpt(said.en, vault, 240), zh=excerpt(said.zh, vault, 240))

@@ -1,0 +1,1 @@
+"""Which commit did it, or none: frozen incidents with their commits and diffs."""

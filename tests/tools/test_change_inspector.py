@@ -1,0 +1,147 @@
+"""Which commit did it: forms convict, time, place and form exonerate, causes outside are told."""
+
+import pytest
+
+from tools.change_inspector import OUTSIDE, CommitCase, CommitVerdict, OutsideCause, external, judge
+from tools.change_inspector.diff import files_of
+from tools.change_inspector.forms import FormRow, table
+from tools.types import Change, Commit, Edge, Timestamp, Topology
+
+ONSET = 10_000.0
+SHOP = Topology(
+    nodes=("web", "cart-service", "ledger", "mail"),
+    edges=(Edge(caller="web", callee="cart-service"), Edge(caller="cart-service", callee="ledger")),
+)
+QUIET = "the page greets in another colour"
+
+
+def commit(
+    diff: str, *files: str, at: Timestamp = ONSET - 900.0, message: str = "tidy up"
+) -> Commit:
+    return Commit(sha="c0ffee", at=at, author="lin", message=message, files=files, diff=diff)
+
+
+def judged(
+    made: Commit, *said: str, changes: tuple[Change, ...] = (), suspect: str = "cart-service"
+) -> CommitVerdict:
+    texts = [(suspect, one) for one in said]
+    return judge(CommitCase([made], changes, texts, [suspect], SHOP, ONSET))
+
+
+def released(service: str, ago: float) -> Change:
+    return Change(at=ONSET - ago, service=service, kind="deploy")
+
+
+@pytest.mark.parametrize("row", table().form, ids=lambda row: row.name)
+def test_each_form_convicts_where_the_evidence_says_its_harm(row: FormRow) -> None:
+    made = commit(row.diff, "pkg/settings.yaml")
+    found = judged(made, row.evidence)
+    assert found.commit == made
+    assert found.file == "pkg/settings.yaml"
+    assert judged(made, QUIET).commit is None
+
+
+@pytest.mark.parametrize("row", table().form, ids=lambda row: row.name)
+def test_no_form_convicts_where_it_is_undone(row: FormRow) -> None:
+    swap = {"+": "-", "-": "+"}
+    lines = (swap.get(line[:1], line[:1]) + line[1:] for line in row.diff.splitlines())
+    found = judged(commit("\n".join(lines), "pkg/settings.yaml"), row.evidence)
+    assert row.name not in found.reason.en
+
+
+@pytest.mark.parametrize("cause", OUTSIDE, ids=lambda cause: cause.name)
+def test_each_outside_cause_is_read_from_its_example(cause: OutsideCause) -> None:
+    assert external([cause.example]) == cause
+    assert external([QUIET]) is None
+
+
+POOL = "-max_conns: 40\n+max_conns: 4"
+EXHAUSTED = "timed out waiting for a connection from the pool"
+
+
+@pytest.mark.parametrize(
+    ("made", "changes", "why"),
+    [
+        pytest.param(commit(POOL, "db/pool.yaml", at=ONSET + 5), (), "after the onset", id="later"),
+        pytest.param(
+            commit(POOL, "services/mail/pool.yaml"), (), "not reached", id="another service's file"
+        ),
+        pytest.param(
+            commit(POOL, "db/pool.yaml"),
+            (released("cart-service", 4000.0), released("mail", 60.0)),
+            "not reached",
+            id="released nowhere on the way since",
+        ),
+        pytest.param(commit("+all is well", "docs/pool.md"), (), "documents", id="documents"),
+        pytest.param(commit("+assert x", "db/pool_test.go"), (), "tests", id="tests"),
+        pytest.param(commit("", "db/pool.go"), (), "not known", id="no diff"),
+        pytest.param(
+            commit("-  return a.get(k)\n+  return get(k)\n+func get(k) {\n+  return a.get(k)", "x"),
+            (),
+            "moves code",
+            id="moved",
+        ),
+    ],
+)  # fmt: skip
+def test_time_place_and_form_exonerate(made: Commit, changes: tuple[Change, ...], why: str) -> None:
+    found = judged(made, EXHAUSTED, changes=changes)
+    assert found.commit is None
+    assert why in found.innocent[0].why.en
+
+
+def test_a_release_that_carried_it_to_a_caller_or_callee_convicts() -> None:
+    made = commit(POOL, "pkg/db/pool.yaml")
+    for service in ("web", "cart-service", "ledger"):
+        assert judged(made, EXHAUSTED, changes=(released(service, 300.0),)).commit == made
+
+
+def test_tuning_by_less_than_double_is_innocent() -> None:
+    assert judged(commit("-max_conns: 40\n+max_conns: 30", "a.yaml"), EXHAUSTED).commit is None
+    assert judged(commit("-timeout: 1m\n+timeout: 60s", "a.yaml"), "timeout").commit is None
+
+
+def test_a_cause_outside_acquits_unless_the_evidence_names_the_commits_own() -> None:
+    expired = "x509: certificate has expired or is not yet valid"
+    made = commit(POOL, "db/pool.go")
+    found = judged(made, EXHAUSTED, expired)
+    assert found.commit is None
+    assert found.outside is not None
+    assert found.outside.name == "certificate"
+    assert judged(made, EXHAUSTED, expired, "panic at pool.go:18").commit == made
+
+
+def test_a_name_on_both_sides_of_a_diff_is_no_name_of_its_own() -> None:
+    error = 'column "note" does not exist'
+    kept = commit('-  q("SELECT note FROM carts")\n+  p("SELECT note FROM carts")', "dao.py")
+    brought = commit('+  q("SELECT note FROM carts")', "dao.py")
+    assert judged(kept, error).commit is None
+    assert judged(brought, error).commit == brought
+
+
+DIALECTS = {
+    "git": "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -1 +1 @@\n-x = 1\n+x = 9",
+    "a forge's patch of one file": "@@ -1,3 +1,3 @@ def f():\n-x = 1\n+x = 9",
+    "only the path": "@@ a.py @@\n-x = 1\n+x = 9",
+    "cut in the middle": "--- a/a.py\n+++ b/a.py\n@@ -1,90 +1,90 @@\n-x = 1\n+x = 9\n con",
+}
+
+
+@pytest.mark.parametrize("diff", DIALECTS.values(), ids=DIALECTS.keys())
+def test_every_dialect_of_diffs_is_read_alike(diff: str) -> None:
+    (file,) = files_of(diff, ["a.py"])
+    assert (file.path, file.settings) == ("a.py", {"x": (1.0, 9.0)})
+
+
+@pytest.mark.parametrize(
+    "diff",
+    [
+        "\x00\x01binary",
+        "+" * 200_000,
+        "+x = 1e999999\n-x = 1",
+        "@@ @@ @@\n+\n-\n \n",
+        "-" + "(a" * 5_000,
+    ],
+    ids=["binary", "one long line", "overflow", "nothing in it", "nested"],
+)
+def test_hostile_diffs_are_read_without_harm(diff: str) -> None:
+    assert judged(commit(diff, "a.go"), EXHAUSTED, "slow query").commit is None

@@ -1,0 +1,146 @@
+"""What a diff may do wrong, and what the evidence then says: the table in `forms.toml`.
+
+A row convicts where both sides agree: the diff shows the form, and the evidence says its harm.
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Literal
+
+from pydantic import Field
+
+from tools.change_inspector.diff import FileDiff
+from tools.types import FrozenModel, Text
+
+MUCH = 2.0
+"""A setting that moved by less than half or double is tuning; docs/decisions/commits.md."""
+
+FormReader = Literal["setting", "choice", "gone", "new", "call in loop"]
+
+
+class FormRow(FrozenModel):
+    """A row of the table as it is written; `diff` and `evidence` are an example that convicts."""
+
+    name: str
+    zh: str
+    reader: FormReader
+    pattern: str = ""
+    worse: Literal["", "up", "down"] = ""
+    values: str = ""
+    but: str = ""
+    says: str
+    diff: str
+    evidence: str
+
+
+class FormTable(FrozenModel):
+    """The whole table: words that more than one row says, and the rows."""
+
+    words: dict[str, str]
+    form: tuple[FormRow, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A row made ready: `shows` yields what of it a file shows, `says` finds its harm."""
+
+    title: Text
+    shows: Callable[[FileDiff], Iterator[str]]
+    says: re.Pattern[str]
+
+
+def table() -> FormTable:
+    """Read the shipped table."""
+    text = (files("tools.change_inspector") / "forms.toml").read_text(encoding="utf-8")
+    return FormTable.model_validate(tomllib.loads(text))
+
+
+@cache
+def forms() -> tuple[Form, ...]:
+    """Every row, in the order of the table."""
+    read = table()
+    return tuple(_form(row, read.words) for row in read.form)
+
+
+def _form(row: FormRow, known: dict[str, str]) -> Form:
+    says = re.sub(r"\{([a-z]+)\}", lambda match: known[match[1]], row.says)
+    pattern = re.compile(row.pattern, re.IGNORECASE)
+
+    def shows(file: FileDiff) -> Iterator[str]:
+        match row.reader:
+            case "setting":
+                return _settings(file, pattern, row.worse)
+            case "choice":
+                return _choices(file, pattern, re.compile(row.values, re.IGNORECASE))
+            case "gone":
+                return _fewer(file.removed, file.added, pattern, "no longer")
+            case "new":
+                return _unless(file, row.but, _fewer(file.added, file.removed, pattern, "now"))
+            case "call in loop":
+                return _call_in_loop(file)
+
+    return Form(Text(en=row.name, zh=row.zh), shows, re.compile(says, re.IGNORECASE))
+
+
+def _settings(file: FileDiff, named: re.Pattern[str], worse: str) -> Iterator[str]:
+    """Numbers of that name that moved at least `MUCH` times in the direction that does harm."""
+    for name, (before, now) in file.settings.items():
+        low, high = sorted((abs(before), abs(now)))
+        much = low == 0 or high / low >= MUCH
+        if much and named.search(name) and worse == ("down" if now < before else "up"):
+            yield f"{name} {before:g} -> {now:g}"
+
+
+def _choices(file: FileDiff, named: re.Pattern[str], wrong: re.Pattern[str]) -> Iterator[str]:
+    for name, (before, now) in file.choices.items():
+        if named.search(name) and wrong.fullmatch(now):
+            yield f"{name} {before} -> {now}"
+
+
+def _fewer(
+    these: tuple[str, ...], others: tuple[str, ...], wanted: re.Pattern[str], how: str
+) -> Iterator[str]:
+    """The first of `these` lines with what `others` have in fewer lines."""
+    here = [line for line in these if wanted.search(line)]
+    if len(here) > sum(1 for line in others if wanted.search(line)):
+        yield f"{how} {here[0].strip()[:80]!r}"
+
+
+def _unless(file: FileDiff, but: str, shown: Iterator[str]) -> Iterator[str]:
+    kept = re.compile(but, re.IGNORECASE) if but else None
+    if kept is None or not any(kept.search(text) for _, text in file.lines):
+        yield from shown
+
+
+_LOOP = re.compile(r"^\s*(?:for|while)\b|\.(?:forEach|map|each)\(")
+_CALL = re.compile(
+    r"(?:\.|\bawait\s+)\w*(?:get|fetch|find|load|query|select|exec|put|post|send|read|write|lookup"
+    r"|save|insert|update|request|call|rpc)\w*\(",
+    re.IGNORECASE,
+)
+
+
+def _call_in_loop(file: FileDiff) -> Iterator[str]:
+    """A call that may leave the process, inside a loop where there was none before."""
+    if not _calls_in_loops(file, "-"):
+        yield from (repr(text.strip()[:80]) for text in _calls_in_loops(file, "+")[:1])
+
+
+def _calls_in_loops(file: FileDiff, side: str) -> list[str]:
+    """Lines with a call, deeper than a loop above them, as the file stood on that side."""
+    found: list[str] = []
+    loops: list[int] = []
+    for mark, text in file.lines:
+        if mark not in (side, " ") or not text.strip():
+            continue
+        depth = len(text) - len(text.lstrip())
+        loops = [one for one in loops if one < depth]
+        if loops and mark == side and _CALL.search(text):
+            found.append(text)
+        if _LOOP.search(text):
+            loops.append(depth)
+    return found

@@ -1,0 +1,298 @@
+"""Hold commits against what went wrong: exonerate by time, place and form, convict by form.
+
+score(commit) = the strongest form that both its diff and the evidence show + half of each further
+one + what it shares with the evidence in rare words. A commit is convicted at `CONVICTED` or more,
+unless the evidence names a cause outside (`outside.OUTSIDE`) and no name of the commit's own stands
+in it. The latest release is no evidence by itself.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+
+from tools.change_inspector.diff import FileDiff, files_of, words
+from tools.change_inspector.forms import forms
+from tools.change_inspector.outside import OutsideCause, external
+from tools.types import Change, Commit, Text, Timestamp, Topology
+
+FORM = CONVICTED = 1.0
+"""One form that the diff and the evidence both show convicts; words in common alone do not."""
+
+NAMED, MISSING = 1.5, 1.5
+"""A stack trace that names the changed file, and an error about a name that the diff took away or
+brought in, are the commit's own; more than any resemblance of form."""
+
+SHARED = 0.6
+"""Most that rare words in common are worth."""
+
+_MISSING = re.compile(
+    r"""(?:does not exist|not found|no such|unknown|undefined|missing|no mapping found|unexpected"""
+    r"""|unrecognized|invalid (?:column|field|key)|has no attribute|cannot find|not defined)"""
+    r"""[^"'\[`(]{0,40}["'\[`(]?(?P<after>[A-Za-z_][\w.\-]{2,60})"""
+    r"""|["'\[`](?P<before>[A-Za-z_][\w.\-]{2,60})["'\]`][^"']{0,30}"""
+    r"""(?:does not exist|not found|is not defined|is missing|undefined|unknown)""",
+    re.IGNORECASE,
+)
+_FRAME = re.compile(
+    r"\b([\w\-]+\.(?:go|py|java|kt|rb|php|js|jsx|ts|tsx|cs|rs|c|cc|cpp|scala|swift))\b"
+)
+_HARMLESS = re.compile(
+    r"(?:^|/)(?:docs?|documentation|tests?|__tests__|spec|testdata|examples?|\.github)/"
+    r"|\.(?:md|rst|txt|adoc|css|scss|less|svg|png|jpe?g|gif|ico|snap)$|_test\.\w+$|(?:^|/)test_\w+\.py$"
+    r"|\.(?:spec|test)\.\w+$|(?:^|/)(?:readme|changelog|licen[cs]e|codeowners)\b",
+    re.IGNORECASE,
+)
+_LOCKFILE = re.compile(
+    r"(?:^|/)(?:go\.(?:mod|sum)|package(?:-lock)?\.json|yarn\.lock|poetry\.lock"
+    r"|requirements[\w.\-]*\.txt|Cargo\.(?:toml|lock)|Gemfile(?:\.lock)?|pom\.xml)$"
+)
+_PLAIN = frozenset(["service", "svc", "server", "api", "app", "srv", "backend", "worker", "the"])
+
+
+@dataclass(frozen=True)
+class CommitCase:
+    """What is known of an incident when its commits are judged.
+
+    `texts` are what alerts, log findings and readings say, each once, with the component it is of;
+    `suspects` the components located, first first; `onset` in Unix seconds.
+    """
+
+    commits: Sequence[Commit]
+    changes: Sequence[Change]
+    texts: Sequence[tuple[str, str]]
+    suspects: Sequence[str]
+    topology: Topology
+    onset: Timestamp
+
+    @cached_property
+    def on_the_way(self) -> frozenset[str]:
+        """The suspects, what they call and what calls them: where a change could show as this."""
+        near = set(self.suspects)
+        for edge in self.topology.edges:
+            if edge.caller in self.suspects or edge.callee in self.suspects:
+                near |= {edge.caller, edge.callee}
+        return frozenset(near)
+
+    @cached_property
+    def said(self) -> str:
+        """Everything the evidence says, a line each."""
+        return "\n".join(text for _, text in self.texts)
+
+
+@dataclass(frozen=True, slots=True)
+class InnocentCommit:
+    """A commit that was looked at, and why it is not held for the cause."""
+
+    commit: Commit
+    why: Text
+
+
+@dataclass(frozen=True, slots=True)
+class CommitVerdict:
+    """The convicted commit, why, and in which file; or none, with the outside cause if one is said.
+
+    `score` is that of the commit that most speaks against; `innocent` are all others.
+    """
+
+    commit: Commit | None
+    score: float
+    reason: Text
+    file: str = ""
+    outside: OutsideCause | None = None
+    innocent: tuple[InnocentCommit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CommitCharge:
+    """One thing that speaks against a commit, in which file; `own`: the evidence names it."""
+
+    weight: float
+    what: Text
+    file: str
+    own: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Accused:
+    """A commit that neither time nor place cleared, with what speaks against it, most first."""
+
+    commit: Commit
+    charges: tuple[CommitCharge, ...]
+
+    @property
+    def score(self) -> float:
+        """The strongest charge, and half of each further one."""
+        first, *others = [one.weight for one in self.charges] or [0.0]
+        return first + 0.5 * sum(others)
+
+
+_UNSEEN = Text(en="nothing that it does is seen in the evidence", zh="证据中未见其所为")
+_LATER = Text(en="it was made after the onset", zh="提交于故障开始之后")
+_ELSEWHERE = Text(
+    en="it had not reached any component on the way before the onset",
+    zh="故障开始前未发布到相关组件",
+)
+_HARMLESS_FILES = Text(en="it touches documents, tests or style alone", zh="只涉及文档、测试或样式")
+_NO_DIFF = Text(en="its diff is not known", zh="不知其改动内容")
+_MOVED = Text(en="it moves code about and does nothing else", zh="只移动代码,行为不变")
+_TRACE = Text(en="a stack trace names", zh="堆栈指向")
+_ABOUT = Text(en="the error is about a name that it changes", zh="错误所指的名称由其改动")
+_WORDS = Text(en="words in common with the evidence", zh="与证据有相同词语")
+
+
+def judge(case: CommitCase) -> CommitVerdict:
+    """Return the commit that the evidence convicts, or none with the reason."""
+    outside = external(text for _, text in case.texts)
+    rare = _rarity(case.commits)
+    accused: list[_Accused] = []
+    innocent: list[InnocentCommit] = []
+    for commit in case.commits:
+        why = _exonerated(commit, case)
+        if why is not None:
+            innocent.append(InnocentCommit(commit, why))
+            continue
+        charges = sorted(_charges(commit, case, rare), key=lambda one: -one.weight)
+        accused.append(_Accused(commit, tuple(charges)))
+    accused.sort(key=lambda one: (-one.score, -one.commit.at))
+    first = accused[0] if accused else None
+    guilty = first if first is not None and _convicts(first, outside) else None
+    innocent += [
+        InnocentCommit(one.commit, one.charges[0].what if one.charges else _UNSEEN)
+        for one in accused
+        if one is not guilty
+    ]
+    return CommitVerdict(
+        commit=guilty.commit if guilty else None,
+        score=first.score if first else 0.0,
+        reason=_joined(guilty.charges[:2]) if guilty else outside.title if outside else _UNSEEN,
+        file=guilty.charges[0].file if guilty else "",
+        outside=outside,
+        innocent=tuple(innocent),
+    )
+
+
+def _convicts(accused: _Accused, outside: OutsideCause | None) -> bool:
+    """Whether it is enough; beside an outside cause only what the evidence itself names is."""
+    own = any(one.own for one in accused.charges)
+    return accused.score >= CONVICTED and (outside is None or own)
+
+
+def _worded(title: Text, detail: str) -> Text:
+    return Text(en=f"{title.en}: {detail}"[:300], zh=f"{title.zh}:{detail}"[:300])
+
+
+def _joined(charges: Sequence[CommitCharge]) -> Text:
+    return Text(
+        en="; ".join(one.what.en for one in charges)[:300],
+        zh=";".join(one.what.zh for one in charges)[:300],
+    )
+
+
+def _exonerated(commit: Commit, case: CommitCase) -> Text | None:
+    """Why time, place or form clear a commit before its lines are read; None where they do not."""
+    if commit.at >= case.onset:
+        return _LATER
+    if _carried_at(commit, case) is None:
+        return _ELSEWHERE
+    if commit.files and all(_HARMLESS.search(path) for path in commit.files):
+        return _HARMLESS_FILES
+    if not commit.diff:
+        return _NO_DIFF
+    files = files_of(commit.diff, commit.files)
+    return _MOVED if files and all(one.moved for one in files) else None
+
+
+def _carried_at(commit: Commit, case: CommitCase) -> Timestamp | None:
+    """When a release took it to a component on the way; its own time where none is recorded.
+
+    A path that names another component belongs to that one; what names none is shared by all.
+    """
+    owners = _owners(commit, case)
+    places = (owners & case.on_the_way) if owners else case.on_the_way
+    if not places:
+        return None
+    releases = [one for one in case.changes if one.kind in ("deploy", "canary", "config")]
+    if not releases:
+        return commit.at
+    after = [
+        one.at
+        for one in releases
+        if one.service in places and commit.at <= one.at + _CLOCK_S and one.at < case.onset
+    ]
+    return min(after, default=None)
+
+
+_CLOCK_S = 120.0
+"""A pipeline's clock and a developer's differ: a release a moment before its commit carries it."""
+
+
+def _owners(commit: Commit, case: CommitCase) -> frozenset[str]:
+    """Components whose name stands in a path of the commit."""
+    known = {*case.topology.nodes, *case.on_the_way, *(one.service for one in case.changes)}
+    parts = [set(_stem(part) for part in re.split(r"[/.]", path)) for path in commit.files]
+    return frozenset(
+        name for name in known if any(_stem(name) in folders for folders in parts) and _stem(name)
+    )
+
+
+def _stem(name: str) -> str:
+    """A name without what says only that it is a service: `checkoutservice` and `checkout-svc`."""
+    bare = re.sub(r"[-_]?(?:service|svc|server|srv|api|app)$", "", name.lower())
+    return "" if bare in _PLAIN else bare
+
+
+def _charges(commit: Commit, case: CommitCase, rare: dict[str, float]) -> Iterator[CommitCharge]:
+    for file in files_of(commit.diff, commit.files):
+        if _HARMLESS.search(file.path):
+            continue
+        if not _LOCKFILE.search(file.path):
+            yield from _named(file, case)
+            yield from _forms(file, case)
+        yield from _shared(file, case, rare)
+
+
+def _named(file: FileDiff, case: CommitCase) -> Iterator[CommitCharge]:
+    if file.name and file.name in set(_FRAME.findall(case.said)):
+        yield CommitCharge(NAMED, _worded(_TRACE, file.name), file.path, own=True)
+    for match in _MISSING.finditer(case.said):
+        name = (match["after"] or match["before"] or "").lower()
+        if name and _only_here(name, file):
+            yield CommitCharge(MISSING, _worded(_ABOUT, repr(name)), file.path, own=True)
+            return
+
+
+def _only_here(name: str, file: FileDiff) -> bool:
+    """Whether the diff takes a name away or brings it in, rather than keeping it."""
+    parts = [part for part in re.split(r"[.\-]", name) if part]
+    changed = set(file.gone) | set(file.new)
+    return bool(parts) and parts[-1] in changed
+
+
+def _forms(file: FileDiff, case: CommitCase) -> Iterator[CommitCharge]:
+    for form in forms():
+        if form.says.search(case.said):
+            for what in islice(form.shows(file), 1):
+                yield CommitCharge(FORM, _worded(form.title, what), file.path)
+
+
+def _shared(file: FileDiff, case: CommitCase, rare: dict[str, float]) -> Iterator[CommitCharge]:
+    """Rare words of the changed lines that the evidence says, too."""
+    said = words([case.said])
+    changed = (set(file.gone) | set(file.new)) & set(said)
+    found = sorted((word for word in changed if len(word) > 3), key=lambda w: -rare.get(w, 0.0))
+    worth = sum(rare.get(word, 0.0) for word in found[:4])
+    if worth > 0:
+        weight = SHARED * (1.0 - math.exp(-worth))
+        yield CommitCharge(weight, _worded(_WORDS, ", ".join(found[:4])), file.path)
+
+
+def _rarity(commits: Sequence[Commit]) -> dict[str, float]:
+    """How rare a word is among the commits: 1 / number of commits that have it, less one's own."""
+    counts: Counter[str] = Counter()
+    for commit in commits:
+        counts.update(set(words([commit.diff])))
+    return {word: 1.0 / count for word, count in counts.items()}
