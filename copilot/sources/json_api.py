@@ -144,6 +144,10 @@ class JsonApi:
             raise AnswerError(
                 self.source, problem, status=response.status_code, wait_s=_retry_after(response)
             )
+        if body.lstrip()[:1] == b"<":
+            # A login or a user interface; asked again it would be the same page.
+            problem = "the answer is a web page and no JSON; is this the right address?"
+            raise AnswerError(self.source, problem, status=response.status_code)
         try:
             return json.loads(body)
         except ValueError as error:
