@@ -34,7 +34,7 @@ class ReceivedTelemetry:
         self._spans: Rings[Span] = Rings(most_bytes // 3, keep_s)
         self._lines: Rings[LogLine] = Rings(most_bytes // 3, keep_s)
         self._measures = Measures(most_bytes // 3, keep_s)
-        self._graph = CallGraph()
+        self._graph = SpanGraph()
 
     def take_spans(self, spans: Sequence[Span], peers: Iterable[tuple[str, str]] = ()) -> None:
         """Hold spans; `peers` are callers with callees that do not trace themselves."""
@@ -127,7 +127,7 @@ def _span_bytes(span: Span) -> int:
 ValueT = TypeVar("ValueT")
 
 
-class CallGraph:
+class SpanGraph:
     """The graph by spans: an edge wherever parent and child belong to different services.
 
     Spans may come in any order, parents after their children. Safe between threads.

@@ -10,20 +10,20 @@ import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from copilot.ports import Clock, SourceError
-from copilot.sources.received.cache import CallGraph
+from copilot.sources.received.cache import SpanGraph
 from copilot.sources.traces.trace_store import StoredTrace, TraceQuestion, TraceStore
 from tools.types import Span, Timestamp, Topology, Window
 
 MOST_SPANS = 50_000
 """Spans kept of one look, half of them for each side; a span takes about 300 bytes."""
 
-MOST_QUESTIONS = 150
-"""Searches of one look; at 100 ms each a quarter of `LOOK_S`."""
+MOST_QUESTIONS = 300
+"""Searches of one look; at 100 ms each half of `LOOK_S`."""
 
 LOOK_S = 60.0
 """After these seconds a look ends with what it has: a brief that waits longer helps nobody."""
@@ -39,6 +39,9 @@ COVERED = 3
 
 TYPICAL = 10
 """Spans of a service from which a 90th percentile is taken; one of them lies above it."""
+
+_QUESTIONS = 12
+"""At most so many for each service: two sides, failed and slow ones, rare ones, a few parts."""
 
 DESCRIBED_S = 3600.0
 GRAPH_S = 900.0
@@ -62,7 +65,7 @@ class SampledTraces:
         self._clock = clock
         self._most = most_traces
         self._elapsed = elapsed
-        self._graph = CallGraph()
+        self._graph = SpanGraph()
         self._graph_at = -math.inf
         self._problems: tuple[str, ...] = ()
 
@@ -177,14 +180,17 @@ class _SampleLook:
         self.sides = tuple(_Side(half, max(4, most // len(halves))) for half in halves)
 
     def take(self, services: Sequence[str]) -> None:
-        """Failed traces, then plain ones, then slow ones; raises where nothing answered."""
-        targets = [""] if self._store.any_service else list(services)
-        if not services or not targets:
+        """Failed traces, then plain ones, then slow ones; raises where nothing answered.
+
+        Plain ones come first where there are too many services to ask each for failed ones.
+        """
+        if not services:
             return
-        for side in self.sides:
-            self._failed(side, targets)
-        for side in self.sides:
-            self._plain(side, targets)
+        targets = [""] if self._store.any_service else services
+        hurried = _QUESTIONS * len(targets) > MOST_QUESTIONS
+        for kind in (self._plain, self._failed) if hurried else (self._failed, self._plain):
+            for side in self.sides:
+                kind(side, targets)
         for side in self.sides:
             self._rare(side, services)
         usual = _usual(self.sides[0], services)
@@ -209,24 +215,33 @@ class _SampleLook:
         return tuple(self._lacking())
 
     def _failed(self, side: _Side, targets: Sequence[str]) -> None:
-        """A quarter of the room; evenly among services where they have to be named."""
-        room = side.room // 4
-        each = max(1, room // len(targets))
-        for target in targets[:room]:
-            self._ask(side, TraceQuestion(side.window, each, target, failed=True))
+        """A quarter of the room."""
+        self._spread(side, targets, TraceQuestion(side.window, side.room // 4, failed=True))
 
     def _plain(self, side: _Side, targets: Sequence[str]) -> None:
-        """Half of the room, spread over the time; a service that others brought along is skipped
-        where there are too many to ask for each.
+        """Half of the room, spread over the time, where that are not too many questions."""
+        parts = max(1, min(PARTS, MOST_QUESTIONS // (_QUESTIONS * len(targets))))
+        for part in side.parts(parts):
+            self._spread(side, targets, TraceQuestion(part, side.room // 2 // parts))
+
+    def _spread(self, side: _Side, targets: Sequence[str], question: TraceQuestion) -> None:
+        """Ask each for its share of the traces, beside those that others have brought along.
+
+        Where there are too many to ask each of them, those that most traces go through come first,
+        and those that were brought along are skipped.
         """
-        room = side.room // 2
-        count = max(1, min(PARTS, MOST_QUESTIONS // (6 * len(targets))))
-        each = max(1, room // (count * len(targets)))
-        hurried = 6 * len(targets) > MOST_QUESTIONS
-        for part in side.parts(count):
-            for target in targets:
-                if not (hurried and side.covered[target] >= COVERED):
-                    self._ask(side, TraceQuestion(part, each, target))
+        share = max(1, question.limit // len(targets))
+        hurried = _QUESTIONS * len(targets) > MOST_QUESTIONS
+        had = side.covered.copy()
+        failures = len(self._failures)
+        busiest = sorted(targets, key=lambda one: -side.covered[one])
+        for target in busiest[: question.limit]:
+            brought = side.covered[target] - had[target]
+            if question.failed or not (hurried and side.covered[target] >= COVERED):
+                limit = min(share + brought, question.limit)
+                self._ask(side, replace(question, service=target, limit=max(1, limit)))
+            if len(self._failures) > failures:
+                break  # what one service cannot be asked for, the next cannot either
 
     def _rare(self, side: _Side, services: Sequence[str]) -> None:
         """Services that the sample has too little of to compare."""
@@ -274,7 +289,7 @@ class _SampleLook:
             side.take(trace)
 
     def _ended(self, side: _Side) -> bool:
-        self._late |= self._elapsed() > self._until or self._questions >= MOST_QUESTIONS * 2
+        self._late |= self._elapsed() > self._until or self._questions >= MOST_QUESTIONS
         return self._late or len(self._failures) >= MOST_FAILURES or len(side.traces) >= side.room
 
     def _lacking(self) -> Iterator[str]:
