@@ -31,17 +31,15 @@ LOOK_S = 60.0
 MOST_FAILURES = 3
 """A store that fails so often in one look is left alone until the next."""
 
-PARTS = 4
-"""Parts of a side that are asked for apart, since a search prefers the newest, or any one block."""
+PARTS = (12, 6, 3, 1)
+"""Parts of a side that are asked for apart, the most that `MOST_QUESTIONS` allows: a search prefers
+the newest traces, and those before an onset that was seen late are no longer normal."""
 
 COVERED = 3
 """Traces of a service on each side below which nothing is compared: `_MIN_SPANS` of `observe`."""
 
 TYPICAL = 10
 """Spans of a service from which a 90th percentile is taken; one of them lies above it."""
-
-_QUESTIONS = 12
-"""At most so many for each service: two sides, failed and slow ones, rare ones, a few parts."""
 
 DESCRIBED_S = 3600.0
 GRAPH_S = 900.0
@@ -101,7 +99,7 @@ class SampledTraces:
         now = self._clock.now()
         services = self._store.services(Window(start=now - DESCRIBED_S, end=now))
         self._problems = () if services else (_NOBODY,)
-        return f"{self._store.source}: {len(services)} services in the last hour"
+        return f"{self._store.source}: {len(services)} services {self._store.counted}"
 
     def problems(self) -> Sequence[str]:
         """What the last look left out."""
@@ -119,10 +117,7 @@ class SampledTraces:
         return look
 
 
-_NOBODY = (
-    "no service has sent a span in the last hour; check the exporters, and the tenant if there "
-    "are several"
-)
+_NOBODY = "no service has sent a span; check the exporters, and the tenant if there are several"
 
 
 @dataclass
@@ -145,12 +140,11 @@ class _Side:
         self.peers |= trace.peers
         self.covered.update({span.service for span in trace.spans})
 
-    def parts(self, count: int) -> Iterator[Window]:
-        """The window in parts of equal length."""
-        step = self.window.seconds / count
-        for n in range(count):
-            start = self.window.start + n * step
-            yield Window(start=start, end=max(start, start + step))
+    def parts(self, count: int) -> list[Window]:
+        """The window in parts of equal length, at least one."""
+        step = self.window.seconds / max(count, 1)
+        starts = [self.window.start + n * step for n in range(max(count, 1))]
+        return [Window(start=start, end=start + step) for start in starts]
 
 
 class _SampleLook:
@@ -170,7 +164,7 @@ class _SampleLook:
         self._now = now
         self._elapsed = elapsed
         self._until = elapsed() + LOOK_S
-        self._questions = 0
+        self._questions = self._parts = 0
         self._failures: list[SourceError] = []
         self._full = self._late = False
         self._unread: Counter[str] = Counter()
@@ -187,8 +181,9 @@ class _SampleLook:
         if not services:
             return
         targets = [""] if self._store.any_service else services
-        hurried = _QUESTIONS * len(targets) > MOST_QUESTIONS
-        for kind in (self._plain, self._failed) if hurried else (self._failed, self._plain):
+        self._parts = next((n for n in PARTS if _questions(n) * len(targets) <= MOST_QUESTIONS), 0)
+        kinds = (self._failed, self._plain) if self._parts else (self._plain, self._failed)
+        for kind in kinds:
             for side in self.sides:
                 kind(side, targets)
         for side in self.sides:
@@ -216,13 +211,22 @@ class _SampleLook:
 
     def _failed(self, side: _Side, targets: Sequence[str]) -> None:
         """A quarter of the room."""
-        self._spread(side, targets, TraceQuestion(side.window, side.room // 4, failed=True))
+        parts = side.parts(_fewer(self._parts))
+        for part in parts:
+            limit = max(1, side.room // 4 // len(parts))
+            failures = len(self._failures)
+            self._spread(side, targets, TraceQuestion(part, limit, failed=True))
+            if len(self._failures) > failures:
+                break  # a store that cannot search for them may still have others
 
     def _plain(self, side: _Side, targets: Sequence[str]) -> None:
-        """Half of the room, spread over the time, where that are not too many questions."""
-        parts = max(1, min(PARTS, MOST_QUESTIONS // (_QUESTIONS * len(targets))))
-        for part in side.parts(parts):
-            self._spread(side, targets, TraceQuestion(part, side.room // 2 // parts))
+        """Half of the room."""
+        parts = side.parts(self._parts)
+        for part in parts:
+            limit, had = max(1, side.room // 2 // len(parts)), len(side.traces)
+            self._spread(side, targets, TraceQuestion(part, limit))
+            share = max(1, limit // len(targets)) * len(targets)
+            self._full |= len(side.traces) - had >= min(limit, share)
 
     def _spread(self, side: _Side, targets: Sequence[str], question: TraceQuestion) -> None:
         """Ask each for its share of the traces, beside those that others have brought along.
@@ -231,14 +235,12 @@ class _SampleLook:
         and those that were brought along are skipped.
         """
         share = max(1, question.limit // len(targets))
-        hurried = _QUESTIONS * len(targets) > MOST_QUESTIONS
         had = side.covered.copy()
         failures = len(self._failures)
         busiest = sorted(targets, key=lambda one: -side.covered[one])
-        for target in busiest[: question.limit]:
-            brought = side.covered[target] - had[target]
-            if question.failed or not (hurried and side.covered[target] >= COVERED):
-                limit = min(share + brought, question.limit)
+        for target in busiest[: max(question.limit, len(targets) if self._parts else 0)]:
+            if self._parts or question.failed or side.covered[target] < COVERED:
+                limit = min(share + side.covered[target] - had[target], question.limit)
                 self._ask(side, replace(question, service=target, limit=max(1, limit)))
             if len(self._failures) > failures:
                 break  # what one service cannot be asked for, the next cannot either
@@ -251,33 +253,24 @@ class _SampleLook:
 
     def _slow(self, side: _Side, usual: dict[str, float]) -> None:
         """A quarter of the room, of spans slower than nine of ten on the first side."""
-        if not usual:
-            return
-        each = max(1, side.room // 4 // len(usual))
-        had = Counter(
-            service
-            for trace in side.traces.values()
-            for service in {s.service for s in trace.spans if s.seconds > usual.get(s.service, 1e9)}
-        )
-        for service, seconds in usual.items():
-            if had[service] < each:
-                self._ask(side, TraceQuestion(side.window, each, service, slower_s=seconds))
+        parts = side.parts(_fewer(self._parts))
+        for part in parts:
+            for service, seconds in usual.items():
+                limit = max(1, side.room // 4 // len(usual) // len(parts))
+                self._ask(side, TraceQuestion(part, limit, service, slower_s=seconds))
 
     def _ask(self, side: _Side, question: TraceQuestion) -> None:
         if self._ended(side):
             return
         self._questions += 1
         known = {one for side in self.sides for one in side.traces}
-        found = 0
         try:
             for trace in self._store.find(question, known, self._now):
-                found += 1
                 self._keep(side, trace)
                 if self._ended(side):
                     break
         except SourceError as error:
             self._failures.append(error)
-        self._full |= found >= question.limit
 
     def _keep(self, side: _Side, trace: StoredTrace) -> None:
         self._rejected += trace.rejected
@@ -320,6 +313,16 @@ class _SampleLook:
             f"a sample was read, {counts[0]} traces of before and {counts[1]} of since the onset; "
             "the store has more"
         )
+
+
+def _fewer(parts: int) -> int:
+    """Parts of what is rarer than plain traces."""
+    return -(-parts // 3)
+
+
+def _questions(parts: int) -> int:
+    """The most questions for one service: plain, failed, slow and rare ones, on two sides."""
+    return 2 * (parts + 2 * _fewer(parts) + 1)
 
 
 def _halves(window: Window, split: Timestamp | None) -> list[Window]:

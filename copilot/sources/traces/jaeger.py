@@ -35,6 +35,7 @@ class JaegerStore:
     """One Jaeger; which API it has is found out with the first question and again if it fails."""
 
     any_service = False
+    counted = "that it has spans of"
 
     def __init__(self, api: JsonApi) -> None:
         self._api = api

@@ -56,6 +56,7 @@ class TempoStore:
     """One Tempo, 2.0 or later, and of its tenants the one whose header the API sends."""
 
     any_service = True
+    counted = "in the last hour"
 
     def __init__(self, api: JsonApi) -> None:
         self._api = api
@@ -69,6 +70,9 @@ class TempoStore:
             answer = self._api.get("/api/v2/search/tag/resource.service.name/values", asked)
             return sorted({one.value for one in _TagValues.model_validate(answer).values})
         except AnswerError as error:
+            if error.status == 401 and "org id" in error.problem:
+                problem = f"{error.problem}; it has tenants, so set COPILOT_TEMPO_TENANT"
+                raise SourceError(self.source, problem, recoverable=False) from error
             raise misdirected(error, _HINT) from error
         except ValidationError as error:
             raise self._undocumented("tag values", error) from error

@@ -44,6 +44,11 @@ class TraceStore(Protocol):
         """Whether a question may name no service."""
         ...
 
+    @property
+    def counted(self) -> str:
+        """Which services those are that it lists, in words."""
+        ...
+
     def services(self, window: Window) -> Sequence[str]:
         """Services that sent spans in the window, or ever, where the store knows no times."""
         ...
@@ -64,5 +69,5 @@ def misdirected(error: SourceError, hint: str) -> SourceError:
     status = error.status if isinstance(error, AnswerError) else 0
     if status in (401, 403, 429) or status >= 500:
         return error
-    problem = f"{error.problem}; {hint}"
+    problem = f"{error.problem.removesuffix('; is this the right address?')}; {hint}"
     return SourceError(error.source, problem, recoverable=error.recoverable)
