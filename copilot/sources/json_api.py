@@ -162,8 +162,9 @@ def _reason(body: bytes) -> str:
         said = json.loads(text)
     except ValueError:
         said = text
-    for field in ("error", "reason", "message"):
-        said = said.get(field, said) if isinstance(said, dict) else said
+    for field in ("errors", "error", "reason", "message", "msg"):
+        said = said.get(field) or said if isinstance(said, dict) else said
+        said = said[0] if isinstance(said, list) and said else said
     return str(said).strip()[:_SAID]
 
 

@@ -103,12 +103,13 @@ class Stored:
 
     server: StrictServer
     source: SampledTraces
+    make: Callable[[Sequence[ExportedSpan]], StrictServer]
 
 
 @pytest.fixture(params=STORES)
 def stored(request: pytest.FixtureRequest) -> Iterator[Stored]:
     with serving(STORES[request.param](hour())) as server:
-        yield Stored(server, reading(server))
+        yield Stored(server, reading(server), STORES[request.param])
 
 
 # --- the contract ------------------------------------------------------------------------------
@@ -205,8 +206,7 @@ def test_what_became_slow_is_found_in_the_sample(stored: Stored) -> None:
 def test_a_rare_service_is_in_the_sample_of_both_sides(stored: Stored) -> None:
     rare = [checkout(9000 + n, NOW - 3500 + 100 * n, ("batch", "db")) for n in range(35)]
     spans = [*hour(), *(one for trace in rare for one in trace)]
-    again = STORES["tempo" if isinstance(stored.server, TempoServer) else "jaeger"]
-    with serving(again(spans)) as server:
+    with serving(stored.make(spans)) as server:
         found = reading(server, most=40).spans(HOUR, ONSET)
         batch = Counter(one.at < ONSET for one in found if one.service == "batch")
         assert min(batch[True], batch[False]) >= 2
@@ -350,7 +350,7 @@ def test_clocks_that_run_ahead_are_named(stored: Stored) -> None:
         return replace(one, span=replace(one.span, at=one.span.at + 60)) if early else one
 
     spans = [ahead(one) for n in range(9) for one in checkout(n + 1, NOW - 10 + n)]
-    with serving(type(stored.server)(spans)) as server:  # type: ignore[arg-type]
+    with serving(stored.make(spans)) as server:
         source = reading(server)
         assert {one.service for one in source.spans(HOUR)} == {"web", "pay"}
         said = [one for one in source.problems() if "in the future" in one]
@@ -441,6 +441,19 @@ def test_an_answer_of_jaeger_that_is_too_large_is_asked_for_in_parts() -> None:
         assert all(
             after == before // 2 for limits in repeated for before, after in pairwise(limits)
         )
+
+
+def test_what_jaeger_says_of_a_refusal_is_told_in_its_words() -> None:
+    class Refusing(JaegerServer):
+        def reply(self, asked: ReceivedRequest) -> HttpReply:
+            said = {"data": None, "total": 0, "errors": [{"code": 500, "msg": "no shard is there"}]}
+            return super().reply(asked) if "services" in asked.path else HttpReply(500, said)
+
+    with (
+        serving(Refusing(hour())) as server,
+        pytest.raises(SourceError, match="500 Internal Server Error: no shard is there$"),
+    ):
+        reading(server).spans(HOUR)
 
 
 def test_jaegers_own_traces_are_not_of_the_system() -> None:
