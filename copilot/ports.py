@@ -86,7 +86,9 @@ class LogSource(Protocol):
 
 
 class TraceSource(Protocol):
-    def spans(self, window: Window) -> Sequence[Span]: ...
+    def spans(self, window: Window, split: Timestamp | None = None) -> Sequence[Span]:
+        """Spans that began inside the window; of too many, as many from before `split` as since."""
+        ...
 
 
 class TopologySource(Protocol):

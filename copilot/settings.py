@@ -13,6 +13,7 @@ from pydantic_settings import (
 )
 
 from copilot.types.errors import OperatorError
+from copilot.types.trace_settings import TraceSettings
 from prompts import Language
 
 
@@ -20,7 +21,7 @@ class SettingsError(OperatorError):
     """The operator has to change a setting; the message says which and how."""
 
 
-class Settings(BaseSettings):
+class Settings(TraceSettings):
     """Everything that can be set. Read once at the start; frozen from then on."""
 
     model_config = SettingsConfigDict(env_prefix="COPILOT_", frozen=True, extra="forbid")

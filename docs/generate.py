@@ -27,7 +27,8 @@ ROOT = Path(__file__).parent.parent
 def settings_page() -> str:
     """Every setting with its variable, default and meaning."""
     rows = []
-    for name, field in Settings.model_fields.items():
+    own = Settings.__annotations__  # those of a part come after them
+    for name, field in sorted(Settings.model_fields.items(), key=lambda one: one[0] not in own):
         default = field.get_default(call_default_factory=True)
         shown = "" if default in (None, "") else f"`{default}`"
         rows.append(f"| `COPILOT_{name.upper()}` | `{name}` | {shown} | {field.description} |")

@@ -15,6 +15,11 @@ from copilot.sources.loki import LokiSource, Selector
 from copilot.sources.merged import MergedMetrics, MergedTopology
 from copilot.sources.prometheus import PrometheusClient, PrometheusSource, queries
 from copilot.sources.received import ReceivedTelemetry
+from copilot.sources.traces import SampledTraces
+from copilot.sources.traces.jaeger import JaegerStore
+from copilot.sources.traces.tempo import TempoStore
+from copilot.sources.traces.trace_store import MOST_ANSWER, TraceStore
+from copilot.types.trace_settings import TraceSettings
 
 SourceT = TypeVar("SourceT")
 
@@ -24,12 +29,13 @@ def connected(
 ) -> Sources:
     """`sources` with the live ones of the settings; nothing is asked of any server yet."""
     metrics = _prometheus(settings, clock) if settings.prometheus_url else None
-    told: list[TopologySource] = [one for one in (received, metrics) if one is not None]
+    traces = _traces(settings, clock, settings.telemetry_timeout_s)
+    told: list[TopologySource] = [one for one in (received, traces, metrics) if one is not None]
     return replace(
         sources,
         metrics=_unless(sources.metrics, _measured(metrics, received)),
         logs=_unless(sources.logs, _logs(settings, clock) or received),
-        traces=_unless(sources.traces, received),
+        traces=_unless(sources.traces, traces or received),
         graph=_unless(sources.graph, MergedTopology(told) if told else None),
         configuration=_unless(sources.configuration, _facts(settings)),
     )
@@ -86,6 +92,34 @@ def _logs(settings: Settings, clock: Clock) -> LogSource | None:
         api = _api(settings, "Elasticsearch", _elasticsearch(settings))
         return ElasticsearchSource(api, documents, clock, bounds)
     return None
+
+
+def _traces(settings: TraceSettings, clock: Clock, timeout_s: float) -> SampledTraces | None:
+    if settings.tempo_url and settings.jaeger_url:
+        raise SettingsError("tempo_url and jaeger_url are both set; traces have one source")
+    if settings.tempo_url:
+        tenant = {"X-Scope-OrgID": settings.tempo_tenant} if settings.tempo_tenant else None
+        address = ApiEndpoint(
+            settings.tempo_url,
+            settings.tempo_token,
+            user=settings.tempo_user,
+            password=settings.tempo_password,
+            headers=tenant,
+        )
+        store: TraceStore = TempoStore(
+            JsonApi("Tempo", address, timeout_s=timeout_s, most_bytes=MOST_ANSWER)
+        )
+    elif settings.jaeger_url:
+        address = ApiEndpoint(
+            settings.jaeger_url,
+            settings.jaeger_token,
+            user=settings.jaeger_user,
+            password=settings.jaeger_password,
+        )
+        store = JaegerStore(JsonApi("Jaeger", address, timeout_s=timeout_s, most_bytes=MOST_ANSWER))
+    else:
+        return None
+    return SampledTraces(store, clock, most_traces=settings.traces_most)
 
 
 def _elasticsearch(settings: Settings) -> ApiEndpoint:

@@ -42,7 +42,7 @@ class UnconfiguredSource:
 
     name: str
 
-    def _refuse(self, _when: object = None) -> NoReturn:
+    def _refuse(self, *_when: object) -> NoReturn:
         raise SourceError(self.name, "not configured", recoverable=False)
 
     series = baseline = lines = baseline_lines = spans = changes = topology = facts = look = _refuse
@@ -94,7 +94,7 @@ class Sources:
             baseline=_ask([], "metrics", lambda: self.metrics.baseline(normal_before)),
             logs=_ask(missing, "logs", lambda: self.logs.lines(window)),
             baseline_logs=_ask([], "logs", lambda: self.logs.baseline_lines(normal_before)),
-            spans=_ask(missing, "traces", lambda: self.traces.spans(window)),
+            spans=_ask(missing, "traces", lambda: self.traces.spans(window, normal_before)),
             changes=_ask(
                 missing, "changes", lambda: self.changes.changes(window), may_be_empty=True
             ),

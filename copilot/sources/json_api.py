@@ -144,6 +144,10 @@ class JsonApi:
             raise AnswerError(
                 self.source, problem, status=response.status_code, wait_s=_retry_after(response)
             )
+        if body.lstrip()[:1] == b"<":
+            # A login or a user interface; asked again it would be the same page.
+            problem = "the answer is a web page and no JSON; is this the right address?"
+            raise AnswerError(self.source, problem, status=response.status_code)
         try:
             return json.loads(body)
         except ValueError as error:
@@ -158,8 +162,9 @@ def _reason(body: bytes) -> str:
         said = json.loads(text)
     except ValueError:
         said = text
-    for field in ("error", "reason", "message"):
-        said = said.get(field, said) if isinstance(said, dict) else said
+    for field in ("errors", "error", "reason", "message", "msg"):
+        said = said.get(field) or said if isinstance(said, dict) else said
+        said = said[0] if isinstance(said, list) and said else said
     return str(said).strip()[:_SAID]
 
 

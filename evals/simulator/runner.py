@@ -89,7 +89,7 @@ class SimulatedSource:
         """Log lines of the same hour of the day before, then of this world's own past."""
         return (*self._history().logs(ALWAYS), *self._world.logs(_until(before)))
 
-    def spans(self, window: Window) -> Sequence[Span]:
+    def spans(self, window: Window, split: Timestamp | None = None) -> Sequence[Span]:
         """Spans of the sampled traces."""
         return self._world.spans(window)
 

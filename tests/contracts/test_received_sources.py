@@ -1,4 +1,4 @@
-"""What sources of traces, logs, changes and facts promise, held against every one there is."""
+"""What sources of logs, changes and facts promise, held against every one there is."""
 
 import json
 from collections.abc import Iterator
@@ -11,65 +11,17 @@ import pytest
 from copilot.ports import SourceError
 from copilot.sources.facts import from_file, from_url
 from copilot.sources.json_api import ApiEndpoint, JsonApi
-from copilot.sources.received import ReceivedTelemetry
 from copilot.sources.recorded import RecordedBundle
 from copilot.store import Store
 from copilot.testing.strict_http import HttpReply, ReceivedRequest, StrictServer, serving
 from evals.localization.cases import RECORDINGS
-from evals.simulator import SimulatedSource, World, scenario
-from tests.contracts.clocks import Standing
-from tools.types import Change, LogLine, Span, Window
-
-NOW = 1_767_225_600.0
-
-
-@dataclass(frozen=True)
-class Case:
-    """A source, the time it stands at, and a window of which it knows something."""
-
-    source: Any
-    now: float
-    known: Window
-
-
-def recorded() -> Case:
-    folder = next(path.parent for path in sorted(RECORDINGS.rglob("incident.json")))
-    window = RecordedBundle(folder).window
-    now = window.end - 60.0
-    return Case(RecordedBundle(folder, now), now, Window(start=window.start, end=now))
-
-
-def simulated() -> Case:
-    source = SimulatedSource(World(scenario("bad_deploy", 1)))
-    source.sleep(900)
-    return Case(source, source.now(), Window(start=source.now() - 120, end=source.now()))
-
-
-def span(at: float, service: str, number: int, parent: int = 0) -> Span:
-    told = f"{parent:016x}" if parent else ""
-    return Span(at, "0" * 31 + "1", f"{number:016x}", told, service, "GET /", 0.5)
-
-
-def received() -> Case:
-    source = ReceivedTelemetry(Standing(NOW))
-    source.take_lines(LogLine(NOW - 600 + n, "cart", "INFO", f"line {n}") for n in range(700))
-    source.take_spans([span(NOW - 600 + n, "cart", n + 1) for n in range(700)])
-    return Case(source, NOW, Window(start=NOW - 300, end=NOW))
-
-
-SOURCES = {"recorded": recorded, "simulated": simulated, "received": received}
+from tests.contracts.telemetry_cases import NOW, SOURCES, Case
+from tools.types import Change, Window
 
 
 @pytest.fixture(params=SOURCES, scope="module")
 def case(request: pytest.FixtureRequest) -> Case:
     return SOURCES[request.param]()
-
-
-def test_spans_began_inside_the_window_and_have_ended(case: Case) -> None:
-    found = case.source.spans(Window(start=case.known.start, end=case.now + 900))
-    assert found
-    assert [one.at for one in found] == sorted(one.at for one in found)
-    assert all(case.known.start <= one.at and one.at + one.seconds <= case.now for one in found)
 
 
 def test_lines_lie_inside_the_window_in_order(case: Case) -> None:
@@ -89,7 +41,6 @@ def test_earlier_lines_end_before_the_moment_asked_for(name: str) -> None:
 
 def test_the_future_holds_nothing(case: Case) -> None:
     later = Window(start=case.now + 60, end=case.now + 600)
-    assert list(case.source.spans(later)) == []
     assert list(case.source.lines(later)) == []
 
 

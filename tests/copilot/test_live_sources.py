@@ -18,12 +18,13 @@ from copilot.sources.loki import LokiSource
 from copilot.sources.merged import MergedTopology
 from copilot.sources.prometheus import PrometheusSource
 from copilot.sources.received import ReceivedTelemetry
+from copilot.sources.traces import SampledTraces
 from copilot.store import Store
 from copilot.surfaces.commands.serve import pulled
 from copilot.testing.service import CountedEngine
 from tests.contracts.clocks import Standing
 from tools.clusterer import Matcher, Silence
-from tools.types import Alert, Edge, Topology, Window
+from tools.types import Alert, Edge, Span, Topology, Window
 
 NOW = 1_767_225_600.0
 EVERYTHING: dict[str, Any] = {
@@ -60,6 +61,7 @@ def test_what_exporters_post_takes_the_place_of_what_nobody_named() -> None:
     ("flags", "said"),
     [
         ({"loki_url": "http://x", "elasticsearch_url": "http://y"}, "logs have one source"),
+        ({"tempo_url": "http://x", "jaeger_url": "http://y"}, "traces have one source"),
         ({"facts_url": "http://x", "facts_file": Path("y")}, "facts have one source"),
         ({"loki_url": "http://x", "loki_service_label": "a b"}, "no label name"),
         ({"elasticsearch_url": "http://x", "elasticsearch_index": "A B"}, "no index"),
@@ -68,6 +70,28 @@ def test_what_exporters_post_takes_the_place_of_what_nobody_named() -> None:
 def test_settings_that_contradict_each_other_are_named(flags: dict[str, Any], said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         sources(**flags)
+
+
+@pytest.mark.parametrize("named", ["tempo_url", "jaeger_url"])
+def test_a_store_of_traces_tells_spans_and_the_graph(named: str) -> None:
+    received = ReceivedTelemetry(Standing(NOW))
+    found = sources(received, **{named: "http://127.0.0.1:9"})
+    assert isinstance(found.traces, SampledTraces)
+    assert found.topology() == Topology()  # nobody answers there, which harms nothing
+    with pytest.raises(SourceError, match="http://127.0.0.1:9"):
+        found.traces.describe()
+
+
+def test_half_of_the_spans_of_a_look_are_asked_for_from_before_the_onset() -> None:
+    asked: list[float | None] = []
+
+    class Listening:
+        def spans(self, window: Window, split: float | None = None) -> list[Span]:
+            asked.append(split)
+            return []
+
+    Sources(traces=Listening()).look(Window(start=NOW - 60, end=NOW), NOW - 9)
+    assert asked == [NOW - 9]
 
 
 @pytest.mark.parametrize("name", ["metrics", "logs", "configuration"])

@@ -131,6 +131,20 @@ SHOP = traces(
 EXPECTED_EDGES = {("web", "cart"), ("web", "bank")}
 
 
+def test_enumerations_are_read_by_name_too(client: TestClient, received: ReceivedTelemetry) -> None:
+    peer = [{"key": "peer.service", "value": {"stringValue": "bank"}}]
+    call = span("pay", "3", kind="SPAN_KIND_CLIENT", attributes=peer)
+    kept = span("hold", "4", kind="SPAN_KIND_SERVER", attributes=peer)
+    named = {"status": {"code": "STATUS_CODE_ERROR"}}
+    fine = {"status": {"code": "STATUS_CODE_OK"}}
+    client.post("/v1/traces", json=traces(cart=[call | named], web=[kept | fine]))
+    assert {one.operation: one.error for one in received.spans(WINDOW)} == {
+        "pay": True,
+        "hold": False,
+    }
+    assert {(e.caller, e.callee) for e in received.topology().edges} == {("cart", "bank")}
+
+
 @pytest.mark.parametrize("encoding", ["json", "protobuf"])
 def test_spans_are_told_and_make_the_graph(
     client: TestClient, received: ReceivedTelemetry, encoding: str

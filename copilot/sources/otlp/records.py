@@ -30,6 +30,9 @@ from tools.types import LogLine, Span, Timestamp
 
 _ERROR = 2
 _CLIENT, _PRODUCER = 3, 4
+_NAMED = {"STATUS_CODE_ERROR": _ERROR, "SPAN_KIND_CLIENT": _CLIENT, "SPAN_KIND_PRODUCER": _PRODUCER}
+"""OTLP's JSON has enumerations as integers, that of protobuf (Tempo answers with it) by name."""
+
 _LONGEST_S = 86_400.0
 
 
@@ -46,7 +49,7 @@ def spans(
         except RecordError as error:
             rejected, reason = rejected + 1, reason or str(error)
             continue
-        if integer(record.get("kind")) in (_CLIENT, _PRODUCER):
+        if _enumerated(record.get("kind")) in (_CLIENT, _PRODUCER):
             peer = attributes(record.get("attributes")).get("peer.service")
             if isinstance(peer, str) and (named := clean(peer, NAME_LIMIT)):
                 peers.add((service, named))
@@ -78,7 +81,11 @@ def _span(service: str, record: Mapping[str, Any], now: Timestamp) -> Span:
 def _failed(record: Mapping[str, Any]) -> bool:
     """A status that nobody set is no error, as the specification says."""
     status = record.get("status")
-    return isinstance(status, dict) and integer(status.get("code")) == _ERROR
+    return isinstance(status, dict) and _enumerated(status.get("code")) == _ERROR
+
+
+def _enumerated(given: object) -> int:
+    return _NAMED.get(given, 0) if isinstance(given, str) else integer(given)
 
 
 _LEVELS = ((21, "FATAL"), (17, "ERROR"), (13, "WARN"), (9, "INFO"), (5, "DEBUG"), (1, "TRACE"))

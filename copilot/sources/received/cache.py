@@ -34,7 +34,7 @@ class ReceivedTelemetry:
         self._spans: Rings[Span] = Rings(most_bytes // 3, keep_s)
         self._lines: Rings[LogLine] = Rings(most_bytes // 3, keep_s)
         self._measures = Measures(most_bytes // 3, keep_s)
-        self._graph = _Calls()
+        self._graph = SpanGraph()
 
     def take_spans(self, spans: Sequence[Span], peers: Iterable[tuple[str, str]] = ()) -> None:
         """Hold spans; `peers` are callers with callees that do not trace themselves."""
@@ -64,8 +64,8 @@ class ReceivedTelemetry:
         end = math.nextafter(min(before, self._clock.now()), -math.inf)
         return self._measures.series(Window(start=0.0, end=max(end, 0.0)))
 
-    def spans(self, window: Window) -> Sequence[Span]:
-        """Spans that began inside the window and have ended by now."""
+    def spans(self, window: Window, split: Timestamp | None = None) -> Sequence[Span]:
+        """Spans that began inside the window and have ended by now; all that are held."""
         now = self._clock.now()
         found = self._spans.between(window)
         self._demand(self._spans, "traces")
@@ -127,8 +127,11 @@ def _span_bytes(span: Span) -> int:
 ValueT = TypeVar("ValueT")
 
 
-class _Calls:
-    """The graph by spans: an edge wherever parent and child belong to different services."""
+class SpanGraph:
+    """The graph by spans: an edge wherever parent and child belong to different services.
+
+    Spans may come in any order, parents after their children. Safe between threads.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -138,6 +141,7 @@ class _Calls:
         self._nodes: dict[str, Timestamp] = {}
 
     def take(self, spans: Iterable[Span], peers: Iterable[tuple[str, str]], now: Timestamp) -> None:
+        """Learn edges of spans, and of callers with callees that do not trace themselves."""
         with self._lock:
             for span in spans:
                 self._nodes[span.service] = now
@@ -165,6 +169,7 @@ class _Calls:
             self._edges[caller, callee] = now
 
     def topology(self, now: Timestamp) -> Topology:
+        """What was learned in the last day; the entry where there is only one root."""
         with self._lock:
             self._edges = {k: at for k, at in self._edges.items() if now - at < KEPT_S}
             self._nodes = {k: at for k, at in self._nodes.items() if now - at < KEPT_S}

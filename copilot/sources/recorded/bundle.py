@@ -121,7 +121,7 @@ class RecordedBundle(ReplayClock):
         quiet = (line for line in self._logs if not self._excluded(line.at))
         return tuple(line for line in (*self._past_logs, *quiet) if line.at < limit)
 
-    def spans(self, window: Window) -> Sequence[Span]:
+    def spans(self, window: Window, split: Timestamp | None = None) -> Sequence[Span]:
         """Spans that began inside the window and have ended by now; none of earlier incidents."""
         seen = self._seen(window)
         if seen is None:

@@ -183,7 +183,7 @@ class IncidentReplay(ReplayClock):
         """Lines of normal operation."""
         return self.bundle.baseline_lines(min(before, self.mend.at))
 
-    def spans(self, window: Window) -> Sequence[Span]:
+    def spans(self, window: Window, split: Timestamp | None = None) -> Sequence[Span]:
         """Spans that began inside the window and have ended by now."""
         seen = self._seen(window)
         shown = self._reel().spans(self.bundle.spans(self.bundle.window))

@@ -33,7 +33,8 @@ ADVICE = {
     "serving, exporters may post them to /v1/metrics (OTLP)",
     "logs": "COPILOT_LOKI_URL or COPILOT_ELASTICSEARCH_URL; while serving, exporters may post "
     "them to /v1/logs (OTLP)",
-    "traces": "while serving, exporters post them to /v1/traces (OTLP)",
+    "traces": "COPILOT_TEMPO_URL or COPILOT_JAEGER_URL; while serving, exporters may post them to "
+    "/v1/traces (OTLP)",
     "changes": "while serving, pipelines post them to /changes",
     "facts": "COPILOT_FACTS_FILE or COPILOT_FACTS_URL tells what is configured of components",
     "cluster": "COPILOT_KUBERNETES_NAMESPACE names the namespace to inspect, read-only",
