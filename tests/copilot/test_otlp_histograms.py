@@ -187,14 +187,14 @@ REFUSED: dict[str, tuple[str, Fields, str]] = {
     "a bound that is none": (
         "histogram",
         explicit(0, (1, 2), ()) | {"explicitBounds": ["NaN"]},
-        "no finite value",
+        "no finite number",
     ),
     "less than nothing": ("histogram", explicit(0, (3, -2), (1,)), "less than nothing"),
     "a sum that is none": ("histogram", at(0, count=3, sum="NaN"), "no finite value"),
     "a text for a bucket": (
         "exponentialHistogram",
         exponential(0, ()) | {"positive": {"bucketCounts": ["x"]}},
-        "no finite value",
+        "no number",
     ),
 }
 

@@ -6,7 +6,7 @@ requests served; any other metric keeps its own name, with underscores, and `_ra
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ from copilot.sources.otlp.reading import (
     service_of,
 )
 from copilot.sources.received.buckets import scaled
-from copilot.sources.received.measures import Aggregation, DataPoint
+from copilot.sources.received.measures import DataPoint
 from tools.types import FloatArray, Timestamp
 
 SERVED = frozenset(
@@ -143,24 +143,20 @@ def _simple(
     return replace(since, metric=named, unit="/s", value=value, way="sum")
 
 
-@dataclass(frozen=True, slots=True)
-class _Names:
+class _Names(NamedTuple):
     """What a histogram's rate, mean and quantiles are called."""
 
     rate: str
     mean: str
-    quantiles: tuple[tuple[str, Aggregation], ...]
+    quantiles: tuple[tuple[str, float], ...]
 
 
 def _names(metric: str) -> _Names:
     if metric in SERVED:
-        quantiles: tuple[tuple[str, Aggregation], ...] = (
-            ("latency_p50_ms", "p50"),
-            ("latency_p95_ms", "p95"),
-        )
+        quantiles = (("latency_p50_ms", 0.5), ("latency_p95_ms", 0.95))
         return _Names("request_rate", "latency_avg_ms", quantiles)
     rate = f"{metric.removesuffix('_duration')}_rate"
-    return _Names(rate, f"{metric}_avg", ((f"{metric}_p95", "p95"),))
+    return _Names(rate, f"{metric}_avg", ((f"{metric}_p95", 0.95),))
 
 
 def _counted(
@@ -184,21 +180,22 @@ def _counted(
         total = scale * number(point["sum"], metric.name)
         yield replace(since, metric=names.mean, unit=unit, value=total, weight=count, way="share")
     if buckets is not None:
-        held = scaled(buckets, scale)
-        for name, way in names.quantiles:
-            yield replace(since, metric=name, unit=unit, value=count, way=way, buckets=held)
-
-
-_TOLD_SHARES = {0.5: "p50", 0.95: "p95"}
+        yield replace(
+            since,
+            unit=unit,
+            value=count,
+            way="quantiles",
+            buckets=scaled(buckets, scale),
+            quantiles=names.quantiles,
+        )
 
 
 def _told_quantiles(metric: _Metric, base: DataPoint, point: dict[str, Any]) -> Iterator[DataPoint]:
     """Quantiles that a summary calculated itself; of several instances the worst is told."""
-    named: dict[str, str] = {way: name for name, way in _names(metric.name).quantiles}
+    named = {share: name for name, share in _names(metric.name).quantiles}
     scale, unit = (metric.to_ms, "ms") if metric.to_ms else (1.0, "")
     for one in objects(point.get("quantileValues")):
-        share = number(one.get("quantile", 0.0), metric.name)
-        name = named.get(_TOLD_SHARES.get(share, ""))
+        name = named.get(number(one.get("quantile", 0.0), metric.name))
         if name and one.get("value") != "NaN":  # nothing was observed
             value = scale * number(one.get("value", 0.0), metric.name)
             yield replace(base, metric=name, unit=unit, value=value)

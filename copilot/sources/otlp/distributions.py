@@ -31,7 +31,7 @@ def explicit(point: dict[str, Any], name: str) -> FloatArray | None:
         raise RecordError(f"{name!r} has {len(counts)} buckets between {len(bounds)} bounds")
     if len(counts) > MOST_BUCKETS:
         return None
-    edges = np.array([number(one, name) for one in bounds])
+    edges = _numbers(bounds, name)
     if (np.diff(edges) <= 0).any():
         raise RecordError(f"{name!r} has bounds that do not rise")
     # Prometheus takes a first bucket with a positive bound to begin at zero.
@@ -70,10 +70,21 @@ def _filled(lower: FloatArray, upper: FloatArray, counts: FloatArray) -> FloatAr
 
 
 def _counts(listed: Sequence[Any], name: str) -> FloatArray:
-    counts = np.array([number(one, name) for one in listed], dtype=np.float64)
+    counts = _numbers(listed, name)
     if (counts < 0).any():
         raise RecordError(f"{name!r} has a bucket with less than nothing in it")
     return counts
+
+
+def _numbers(listed: Sequence[Any], name: str) -> FloatArray:
+    """Finite numbers, of which JSON may hold some as text; all at once, since they are many."""
+    try:
+        found = np.array(listed, dtype=np.float64)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise RecordError(f"{name!r} has a bucket that is no number") from error
+    if found.ndim != 1 or not (np.abs(found) < ENDLESS).all():
+        raise RecordError(f"{name!r} has a bucket that is no finite number")
+    return found
 
 
 def _listed(point: dict[str, Any], name: str) -> Sequence[Any]:

@@ -7,7 +7,7 @@ process, or the same one started anew, and never a fall.
 
 import threading
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -21,7 +21,7 @@ from tools.types import FloatArray, Series, Timestamp, Window
 KNOWN_STREAMS = 50_000
 """Counters whose last total is remembered; a sender that invents labels forgets its own first."""
 
-TOTALS_SHARE = 4
+TOTALS_SHARE = 3
 """The last totals may take one part in this many of the room: their buckets are large."""
 
 MOST_SERIES = 5000
@@ -41,10 +41,8 @@ Aggregation = Literal[
     "worst",  # the highest of all streams: utilisation, sizes
     "sum",  # of all streams: rates
     "share",  # sum of the values over the sum of the weights: means and percentages
-    "p50",  # quantiles of the buckets of all streams together
-    "p95",
+    "quantiles",  # of the buckets of all streams together
 ]
-QUANTILES: Mapping[Aggregation, float] = {"p50": 0.5, "p95": 0.95}
 
 Temporality = Literal[
     "now",  # the value as it is
@@ -57,7 +55,8 @@ Temporality = Literal[
 class DataPoint:
     """One measurement of one stream (an instance and its labels); `at`, `start` in Unix seconds.
 
-    `buckets` are those of `copilot.sources.received.buckets`, in the metric's unit.
+    `buckets` are those of `copilot.sources.received.buckets`, in the metric's unit; `quantiles`
+    are read from them, each with the name of the series it makes.
     """
 
     at: Timestamp
@@ -71,6 +70,7 @@ class DataPoint:
     kind: Temporality = "now"
     start: Timestamp = 0.0
     buckets: FloatArray = field(default_factory=lambda: counted.NONE)
+    quantiles: tuple[tuple[str, float], ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -84,6 +84,7 @@ class _Totals:
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
         self._bytes = 0
+        self.forgotten = 0
         self._last: OrderedDict[tuple[str, str, str, Timestamp], DataPoint] = OrderedDict()
         self._heard: OrderedDict[tuple[str, str, str], Timestamp] = OrderedDict()
 
@@ -113,6 +114,7 @@ class _Totals:
         self._last[(*stream, point.start)] = point
         while len(self._last) > KNOWN_STREAMS or self._bytes > self._most_bytes:
             self._bytes -= self._last.popitem(last=False)[1].bytes
+            self.forgotten += 1
 
 
 class Measures:
@@ -130,8 +132,9 @@ class Measures:
         self._points.take((RingEntry(p.at, p.service, p, p.bytes) for p in told), now)
 
     def held(self) -> RingUsage:
-        """What is held now."""
-        return self._points.held()
+        """What is held now; a total that had to be forgotten is one that was let go."""
+        held = self._points.held()
+        return replace(held, evicted=held.evicted + self._totals.forgotten)
 
     def series(self, window: Window) -> tuple[Series, ...]:
         """One series per service and metric, on a grid of the pace at which its points come."""
@@ -140,7 +143,7 @@ class Measures:
         for point in self._points.between(earlier):
             found[point.service, point.metric][point.stream, point.start].append(point)
         busiest = sorted(found.values(), key=lambda one: -sum(map(len, one.values())))
-        series = (_together(one, window) for one in busiest[:MOST_SERIES])
+        series = (series for one in busiest[:MOST_SERIES] for series in _together(one, window))
         return tuple(one for one in series if one.times.size)
 
     def _per_second(self, point: DataPoint) -> Iterator[DataPoint]:
@@ -178,20 +181,22 @@ def _gained(point: DataPoint, seconds: float) -> DataPoint:
     return replace(point, value=value, weight=weight, buckets=rates, kind="now")
 
 
-def _together(streams: _Streams, window: Window) -> Series:
+def _together(streams: _Streams, window: Window) -> Iterator[Series]:
     told = list(streams.values())
     step = _pace(streams)
     grid = _grid(told, step)
     speaking = [
         _speaking(grid, one, _replaced(key, streams), HOLDS * step) for key, one in streams.items()
     ]
-    one = told[0][0]
-    if one.way in QUANTILES:
-        combined = _quantile(told, speaking, QUANTILES[one.way])
-    else:
-        combined = _combined(one.way, told, speaking)
     some = (np.array(speaking) >= 0).any(axis=0)
-    return Series(one.service, one.metric, grid[some], combined[some], one.unit).between(window)
+    one = told[0][0]
+    if one.way == "quantiles":
+        named = _quantiles(told, speaking, one.quantiles)
+    else:
+        named = {one.metric: _combined(one.way, told, speaking)}
+    for metric, values in named.items():
+        series = Series(one.service, metric, grid[some], values[some], one.unit)
+        yield series.between(window)
 
 
 def _grid(streams: Sequence[_Stream], step: float) -> FloatArray:
@@ -244,19 +249,21 @@ def _laid(
     return np.array([values[at] for values, at in zip(said, speaking, strict=True)])
 
 
-def _quantile(streams: Sequence[_Stream], speaking: Sequence[IntArray], share: float) -> FloatArray:
-    found: FloatArray = np.full(speaking[0].size, np.nan)
+def _quantiles(
+    streams: Sequence[_Stream], speaking: Sequence[IntArray], asked: Iterable[tuple[str, float]]
+) -> dict[str, FloatArray]:
     parts = [
         np.insert(stream[at].buckets, 0, moment, axis=1)
         for stream, places in zip(streams, speaking, strict=True)
         for moment, at in enumerate(places)
         if at >= 0 and stream[at].buckets.size
     ]
-    if parts:
-        rows = np.concatenate(parts)
-        answered = counted.quantiles(rows[:, 1:], rows[:, 0].astype(np.int64), share)
-        found[: answered.size] = answered
-    return found
+    # A row without observations for each moment, so that each has an answer.
+    silent = np.zeros((speaking[0].size, 4))
+    silent[:, 0] = np.arange(len(silent))
+    rows = np.concatenate([silent, *parts])
+    moments = rows[:, 0].astype(np.int64)
+    return {name: counted.quantiles(rows[:, 1:], moments, share) for name, share in asked}
 
 
 def _pace(streams: _Streams) -> float:
