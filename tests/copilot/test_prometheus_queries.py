@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from copilot.sources.prometheus import Query, QueryError, queries
-from copilot.sources.prometheus.queries import PlannedQuery, seconds
-from copilot.sources.prometheus.source import owned_by
+from copilot.sources.prometheus.owners import OwnerLabel, Owners, owned_by
+from copilot.sources.prometheus.plan import seconds
 from tools.topology_walker.signals import MetricCategory, read
 
 FAMILIES: dict[str, MetricCategory] = {
@@ -50,7 +50,8 @@ def test_an_operators_file_stands_alone_or_before_what_ships(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "list of \\[\\[query\\]\\]"),
+        ("", "0 queries"),
+        ("requests = []", "list of \\[\\[query\\]\\]"),
         ("query = 3", "list of \\[\\[query\\]\\]"),
         ("query = []", "0 queries"),
         ('[[query]]\nmetric = "x"', "query 1, shape"),
@@ -87,9 +88,8 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     ],
 )
 def test_an_owner_is_what_the_labels_name(labels: dict[str, str], owner: str) -> None:
-    query = Query(metric="calls", shape="rate", of="c_total", owner="edge")
-    asked = PlannedQuery(query=query, labels=(), owners=("service", "callee"), expression="")
-    assert owned_by(asked, labels) == owner
+    asked = tuple(OwnerLabel(name, (name,)) for name in ("service", "callee"))
+    assert Owners().text(owned_by(asked, (None, None), labels), "edge") == owner
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,71 @@
+"""What a server's metrics cover: sets found, owners, and who has no request metric."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from copilot.sources.prometheus.plan import PlannedQuery, QueryPlan
+from copilot.types.checks import Check
+from tools.types import Owner, Series
+
+OWN_QUERIES = "your own queries"
+REQUESTS = frozenset({"request_rate", "calls"})
+NAMED = 8
+"""Names in one line; more are counted."""
+
+
+class MetricCoverage:
+    """Series that one look found, with the queries that asked for them."""
+
+    def __init__(self, found: Iterable[tuple[PlannedQuery, Series]]) -> None:
+        self._series: set[str] = set()
+        self._owners: set[str] = set()
+        self._sets: dict[str, set[str]] = defaultdict(set)
+        self._served: set[str] = set()
+        self._services: set[str] = set()
+        for asked, one in found:
+            self._series.add(one.name)
+            self._owners.add(one.owner)
+            self._sets[asked.query.set or OWN_QUERIES].add(one.owner)
+            owner = Owner.parse(one.owner)
+            if one.metric in REQUESTS:
+                self._served.add(owner.service)
+            elif owner.kind == "service" and not asked.query.exporter and asked.query.of != "up":
+                self._services.add(owner.service)
+
+    def summary(self, server: str, plan: QueryPlan) -> str:
+        """The server and what a look at it costs."""
+        return (
+            f"{server}: {len(self._series)} series of {len(self._owners)} owners by "
+            f"{len(plan.asked)} queries, every {plan.step_s:g} s"
+        )
+
+    def checks(self, server: str, plan: QueryPlan, problems: Sequence[str]) -> Sequence[Check]:
+        """The look, the sets with their owners, and the requests."""
+        sets = ", ".join(f"{name} ({len(owners)})" for name, owners in self._sets.items())
+        return (
+            Check("metrics", "ok", self.summary(server, plan), "; ".join(problems)),
+            Check("metric sets", "ok", sets) if sets else _NOTHING,
+            self._requests(),
+        )
+
+    def _requests(self) -> Check:
+        silent = sorted(self._services - self._served)
+        if not self._served:
+            found = "no request metric of any service: no rate, errors or latency of requests"
+            known = f"{_named(silent)} have other metrics. " if silent else ""
+            return Check("requests", "missing", found, known + _ADVICE)
+        found = f"request metrics of {_named(sorted(self._served))}"
+        return Check("requests", "ok", found, f"none of: {_named(silent)}" if silent else "")
+
+
+_NOTHING = Check("metric sets", "missing", "no query has a series now", "is anything scraped?")
+_ADVICE = (
+    "Scrape a request histogram (OpenTelemetry, Micrometer, a mesh, an ingress), or name yours in "
+    "a file for COPILOT_PROMETHEUS_QUERIES"
+)
+
+
+def _named(names: Sequence[str]) -> str:
+    more = len(names) - NAMED
+    shown = ", ".join(names[:NAMED])
+    return f"{shown} and {more} more" if more > 0 else shown
