@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from copilot.sources.prometheus import Query, QueryError, queries
+from copilot.sources.prometheus import QueryError, queries
 from copilot.sources.prometheus.owners import OwnerLabel, Owners, owned_by
 from copilot.sources.prometheus.plan import seconds
 from tools.topology_walker.signals import MetricCategory, read

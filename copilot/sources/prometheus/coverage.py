@@ -8,7 +8,9 @@ from copilot.types.checks import Check
 from tools.types import Owner, Series
 
 OWN_QUERIES = "your own queries"
-REQUESTS = frozenset({"request_rate", "calls"})
+REQUESTS = frozenset({"req/s", "calls/s"})
+"""Units of what a service is asked by its clients; a database's queries are none of these."""
+
 NAMED = 8
 """Names in one line; more are counted."""
 
@@ -27,7 +29,7 @@ class MetricCoverage:
             self._owners.add(one.owner)
             self._sets[asked.query.set or OWN_QUERIES].add(one.owner)
             owner = Owner.parse(one.owner)
-            if one.metric in REQUESTS:
+            if one.unit in REQUESTS:
                 self._served.add(owner.service)
             elif owner.kind == "service" and not asked.query.exporter and asked.query.of != "up":
                 self._services.add(owner.service)
@@ -41,7 +43,7 @@ class MetricCoverage:
 
     def checks(self, server: str, plan: QueryPlan, problems: Sequence[str]) -> Sequence[Check]:
         """The look, the sets with their owners, and the requests."""
-        sets = ", ".join(f"{name} ({len(owners)})" for name, owners in self._sets.items())
+        sets = "; ".join(f"{name} ({len(owners)})" for name, owners in self._sets.items())
         return (
             Check("metrics", "ok", self.summary(server, plan), "; ".join(problems)),
             Check("metric sets", "ok", sets) if sets else _NOTHING,

@@ -37,7 +37,9 @@ CALLEE_LABELS = (
 NODE_LABELS = ("node", "nodename", "Hostname", "instance")
 CALLER_LABELS = ("caller", "source_workload", *SERVICE_LABELS)
 NAMESPACE_LABELS = ("exported_namespace", "namespace", "kubernetes_namespace")
-POD_LABELS = frozenset({"pod", "exported_pod", "kubernetes_pod_name", "pod_name"})
+POD_LABELS = frozenset(
+    {"pod", "exported_pod", "kubernetes_pod_name", "pod_name", "controller_pod", "job_name"}
+)
 
 MOST_CANDIDATES = 3
 """Labels of which the first that a series has is taken; each costs the server a `label_replace`."""
@@ -56,7 +58,7 @@ class OwnerLabel(NamedTuple):
     name: str
     read_from: tuple[str, ...]
 
-    def named(self, expression: str) -> str:
+    def made(self, expression: str) -> str:
         """An expression whose series have the label; the first that is not empty counts."""
         if self.read_from == (self.name,):
             return expression
@@ -75,6 +77,10 @@ def chosen(candidates: Sequence[str], labels: Collection[str], name: str) -> Own
 
 
 _PORT = re.compile(r":\d{1,5}$")
+_PROVIDER = re.compile(
+    r"@(?:docker|swarm|file|internal|kubernetes\w*|consul\w*|nomad|ecs|redis|etcd|zookeeper|http)$"
+)
+"""Who told Traefik of a service (doc.traefik.io, "Providers"); `cart@v2` is a version."""
 
 OwnerScope = Literal["service", "edge", "node"]
 
@@ -94,7 +100,8 @@ class OwnedName(NamedTuple):
         >>> OwnedName.read("shop/cart", "monitoring")
         OwnedName(name='cart', namespace='shop')
         """
-        name = _PORT.sub("", label.strip())
+        # Envoy names a cluster `outbound|8080||cart.shop.svc…`, Traefik a service `cart@docker`.
+        name = _PROVIDER.sub("", _PORT.sub("", label.strip())).rpartition("|")[2]
         inside, service, _ = name.partition(".svc")
         if service:
             name, _, where = inside.partition(".")

@@ -53,8 +53,9 @@ class Query(FrozenModel):
     """What to ask: our metric's name, a shape, the server's metric, and whose it is.
 
     `of` is the server's metric (of a histogram without `_bucket`); `where` holds for all of it,
-    `part` tells the part of a share by labels, or `part_of` by another metric, `plus` what has to
-    be added to `of` to make the whole; `limit` is the metric that `used` and `unused` divide by.
+    `part` tells the part of a share (or of what is used) by labels, or `part_of` by another metric,
+    `plus` what has to be added to `of` to make the whole; `limit` is the metric that `used` and
+    `unused` divide by.
     `edge` queries are the caller's view of a callee. Where a pod is the owner, its workload is.
     """
 
@@ -74,8 +75,11 @@ class Query(FrozenModel):
     callee: tuple[str, ...] = CALLEE_LABELS
     namespace: tuple[str, ...] = NAMESPACE_LABELS
     callee_namespace: tuple[str, ...] = ()
-    each: Literal["", "instance", "container"] = Field(
-        default="", description="The worst instance or container, not the sum of all."
+    each: Literal["", "instance", "container", "device"] = Field(
+        default="", description="The worst instance, container or device, not the sum of all."
+    )
+    per: tuple[str, ...] = Field(
+        default=(), description="`used` sums gauge and limit per owner and these before dividing."
     )
     set: str = Field(default="", max_length=80, description="The set of queries it belongs to.")
     exporter: bool = Field(
@@ -86,10 +90,11 @@ class Query(FrozenModel):
     def _whole(self) -> Self:
         for name in (self.of, *filter(None, (self.part_of, self.plus, self.limit))):
             check(METRIC, name, "metric")
-        for label in (*self.service, *self.callee, *self.namespace, *self.callee_namespace):
+        labels = (*self.service, *self.callee, *self.namespace, *self.callee_namespace, *self.per)
+        for label in labels:
             check(LABEL, label, "label")
-        if (self.shape == "share") != bool(self.part or self.part_of):
-            raise ValueError("a share, and nothing else, has `part` or `part_of`")
+        if (self.shape == "share") != bool(self.part or self.part_of) and self.shape != "used":
+            raise ValueError("a share, and nothing else but `used`, has `part` or `part_of`")
         if self.plus and self.shape != "share":
             raise ValueError("only a share has `plus`")
         if (self.shape in ("used", "unused")) != bool(self.limit):
@@ -160,7 +165,7 @@ class _Parts:
         self.query, self.where, self.part, self._window = query, where, part, window
         self._owners, self._form = owners, form
         by = [one.name for one in owners]
-        apart = {"": (), "instance": ("instance",), "container": ("pod", "container")}[query.each]
+        apart = {"": (), "container": ("pod", "container")}.get(query.each, (query.each,))
         self.by = ", ".join(by)
         self.each = ", ".join((*by, *(label for label in apart if label not in by)))
 
@@ -172,22 +177,29 @@ class _Parts:
             ending = name.removeprefix(f"{stored}_")
             read = "{}" if ending == "bucket" else f"histogram_{ending}({{}})"
         conditions = (*self.where, *(self.part if part else ()))
-        heard = self.owned(self._heard("rate", stored, conditions))
-        return read.format(f"sum by ({by or self.each}) ({heard})")
+        heard = self._heard("rate", stored, conditions)
+        return read.format(self.together("sum", heard, by or self.each))
 
     def gauge(self, name: str, *conditions: str) -> str:
         """What a gauge said last."""
         return self._heard("last_over_time", name, (*self.where, *conditions))
 
-    def owned(self, expression: str) -> str:
-        """The series of an expression with the labels that their owners are told by."""
-        for one in self._owners:
-            expression = one.named(expression)
-        return expression
+    def together(self, function: str, expression: str, by: str = "") -> str:
+        """One value per owner (and what else `by` names) of what series say.
 
-    def over(self, function: str, expression: str) -> str:
-        """One value per owner of what its series say."""
-        return f"{function} by ({self.by}) ({self.owned(expression)})"
+        Where the owner's label has to be made, it is made of sums already: there are fewer of them.
+        """
+        by = by or self.by
+        named = tuple(one.name for one in self._owners)
+        read_from = tuple(label for one in self._owners for label in one.read_from)
+        if read_from != named:
+            others = (label for label in by.split(", ") if label not in named)
+            within = ", ".join(dict.fromkeys((*read_from, *others)))
+            if function != "avg":  # a mean of means is another mean
+                expression = f"{function} by ({within}) ({expression})"
+            for one in self._owners:
+                expression = one.made(expression)
+        return f"{function} by ({by}) ({expression})"
 
     def quantiles(self) -> str:
         """The buckets a quantile is read from."""
@@ -224,7 +236,7 @@ def _quantile(parts: _Parts) -> str:
 def _told(parts: _Parts) -> str:
     """The quantile that each instance told of itself; of several the worst."""
     condition = f"quantile={quoted(f'{parts.query.quantile:g}')}"
-    return parts.over("max", parts.gauge(parts.query.of, condition))
+    return parts.together("max", parts.gauge(parts.query.of, condition))
 
 
 def _mean(parts: _Parts) -> str:
@@ -233,21 +245,25 @@ def _mean(parts: _Parts) -> str:
 
 
 def _over_instances(parts: _Parts) -> str:
-    return parts.over(parts.query.shape, parts.gauge(parts.query.of))
+    return parts.together(parts.query.shape, parts.gauge(parts.query.of))
 
 
 def _used(parts: _Parts) -> str:
+    gauge, limit = parts.gauge(parts.query.of, *parts.part), parts.gauge(parts.query.limit)
+    if parts.query.per:
+        by = ", ".join((parts.by, *parts.query.per))
+        gauge, limit = (parts.together("sum", one, by) for one in (gauge, f"({limit}) > 0"))
+        return f"max by ({parts.by}) ({gauge} / {limit})"
     free = "1 - " if parts.query.shape == "unused" else ""
-    filled = f"({parts.gauge(parts.query.of)}) / (({parts.gauge(parts.query.limit)}) > 0)"
-    return parts.over("max", f"{free}{filled}")
+    return parts.together("max", f"{free}({gauge}) / (({limit}) > 0)")
 
 
 def _left(parts: _Parts) -> str:
-    return f"{parts.over('min', parts.gauge(parts.query.of))} - time()"
+    return f"{parts.together('min', parts.gauge(parts.query.of))} - time()"
 
 
 def _apart(parts: _Parts) -> str:
-    return parts.over("max", f"abs({parts.gauge(parts.query.of)})")
+    return parts.together("max", f"abs({parts.gauge(parts.query.of)})")
 
 
 _SHAPES = {
