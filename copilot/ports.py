@@ -7,6 +7,7 @@ the real adapter. A source answers for a window and never returns a point later 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, Protocol, runtime_checkable
 
+from copilot.types.checks import Check
 from copilot.types.errors import OperatorError
 from copilot.types.model_io import ModelEvent, ModelRequest
 from tools.clusterer import Silence
@@ -122,6 +123,15 @@ class RemoteSource(Protocol):
 
     def problems(self) -> Sequence[str]:
         """What its last answer lacked, a line each; empty where it told everything."""
+        ...
+
+
+@runtime_checkable
+class ExaminedSource(Protocol):
+    """A source that knows more of itself than one line, for `copilot doctor`."""
+
+    def checks(self) -> Sequence[Check]:
+        """What was found and what is missing; raises SourceError."""
         ...
 
 

@@ -4,8 +4,15 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from copilot.ports import MetricSource, RemoteSource, SourceError, TopologySource
+from copilot.ports import (
+    ExaminedSource,
+    MetricSource,
+    RemoteSource,
+    SourceError,
+    TopologySource,
+)
 from copilot.settings import SettingsError
+from copilot.types.checks import Check
 from tools.types import Edge, FrozenModel, Series, Timestamp, Topology, Window
 
 
@@ -33,6 +40,10 @@ class MergedMetrics:
         """What each of them says of itself."""
         both = (self._first, self._second)
         return "; ".join(one.describe() for one in both if isinstance(one, RemoteSource))
+
+    def checks(self) -> Sequence[Check]:
+        """What the first one knows of itself; what was sent to us is told beside it."""
+        return self._first.checks() if isinstance(self._first, ExaminedSource) else ()
 
     def problems(self) -> Sequence[str]:
         """What the first one's last answer lacked, or why there was none."""

@@ -304,6 +304,12 @@ FRAGMENTS: dict[str, Fragment] = {
             "cart|memory_used_pct": 90.0,
         },
     ),
+    "cAdvisor: one workload's name in two namespaces": Fragment(
+        "cAdvisor",
+        'container_cpu_usage_seconds_total{container="app",namespace="eu",pod="desk-0"} +2\n'
+        'container_cpu_usage_seconds_total{container="app",namespace="us",pod="desk-0"} +3',
+        {"eu/desk|container_cpu_cores": 2.0, "us/desk|container_cpu_cores": 3.0},
+    ),
     "cAdvisor: throttled is the worst container": Fragment(
         "cAdvisor",
         "\n".join(

@@ -79,4 +79,4 @@ def test_the_doctor_says_which_sets_were_found_and_who_has_no_requests(asked: As
     assert "queries, every" in look.found
     for fragment in FRAGMENTS.values():
         assert f"{fragment.set} (" in sets.found
-    assert (requests.state, "maps" in requests.advice) == ("ok", True)
+    assert (requests.state, "cart" in requests.advice) == ("ok", True)

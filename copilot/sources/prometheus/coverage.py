@@ -57,7 +57,7 @@ class MetricCoverage:
             known = f"{_named(silent)} have other metrics. " if silent else ""
             return Check("requests", "missing", found, known + _ADVICE)
         found = f"request metrics of {_named(sorted(self._served))}"
-        return Check("requests", "ok", found, f"none of: {_named(silent)}" if silent else "")
+        return Check("requests", "ok", found, f"no request metric of {_named(silent)}" if silent else "")
 
 
 _NOTHING = Check("metric sets", "missing", "no query has a series now", "is anything scraped?")

@@ -45,7 +45,7 @@ MOST_CANDIDATES = 3
 """Labels of which the first that a series has is taken; each costs the server a `label_replace`."""
 
 _TAIL = "[bcdfghjklmnpqrstvwxz2456789]{5}"
-_WORKLOAD = rf"(.+?)(?:-[4-9bcdf]{{6,10}}-{_TAIL}|-[0-9]+(?:-{_TAIL})?|-{_TAIL})?"
+WORKLOAD = rf"(.+?)(?:-[4-9bcdf]{{6,10}}-{_TAIL}|-[0-9]+(?:-{_TAIL})?|-{_TAIL})?"
 """The workload in a pod's name, which ends in what its controller adds: the hash of the template
 and five letters (Deployment), a number (StatefulSet), a number and letters (CronJob), letters
 (DaemonSet, Job). The letters are those of `SafeEncodeString` in kubernetes/apimachinery
@@ -63,14 +63,17 @@ class OwnerLabel(NamedTuple):
         if self.read_from == (self.name,):
             return expression
         for label in reversed(self.read_from):
-            pattern = _WORKLOAD if label in POD_LABELS else "(.+)"
+            pattern = WORKLOAD if label in POD_LABELS else "(.+)"
             asked = ", ".join(map(quoted, (self.name, "$1", label, pattern)))
             expression = f"label_replace({expression}, {asked})"
         return expression
 
 
-def chosen(candidates: Sequence[str], labels: Collection[str], name: str) -> OwnerLabel | None:
-    found = tuple(label for label in candidates if label in labels)[:MOST_CANDIDATES]
+def chosen(
+    candidates: Sequence[str], labels: Collection[str], name: str, most: int
+) -> OwnerLabel | None:
+    """What is read from the first `most` of the candidates; None where there is none of them."""
+    found = tuple(label for label in candidates if label in labels)[:most]
     if len(found) == 1 and found[0] not in POD_LABELS:
         return OwnerLabel(found[0], found)
     return OwnerLabel(name, found) if found else None

@@ -1,5 +1,6 @@
 """Which queries a server can answer, by the names it knows: looked up cheaply, and bounded."""
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median
@@ -65,7 +66,7 @@ class QueryPlanner:
     def __init__(self, client: PrometheusClient, queries: Sequence[Query], step_s: float) -> None:
         self._client, self._queries, self._step_s = client, tuple(queries), step_s
         self._labels: dict[str, tuple[Timestamp, frozenset[str]]] = {}
-        self._native: dict[str, tuple[Timestamp, bool]] = {}
+        self._native: dict[str, Timestamp] = {}
 
     def plan(self, now: Timestamp) -> QueryPlan:
         """What the server can be asked; `step_s` 0 means: as often as it scrapes."""
@@ -102,7 +103,8 @@ class QueryPlanner:
         self, query: Query, form: HistogramForm, range_s: float, now: Timestamp
     ) -> PlannedQuery | None:
         labels = self._labels_of(query.needs(form)[0], now)
-        owners, expression = query.owners(labels), query.render(labels, range_s, form)
+        owners = query.owners(labels, form)
+        expression = query.render(labels, range_s, form)
         if owners is None or expression is None:
             return None
         return PlannedQuery(
@@ -126,17 +128,17 @@ class QueryPlanner:
 
         The type is in the metadata of a scrape, which remote write and recording rules do not have.
         """
-        known = self._native.get(name)
-        if known is None or not 0 <= now - known[0] < KNOWN_S:
-            asked = f"count(histogram_count(last_over_time({name}[{RECENT_S:g}s])))"
-            try:
-                known = now, bool(self._client.instant(asked, now))
-            except AnswerError as error:
-                if not 400 <= error.status < 500:
-                    raise
-                known = now, False
-            self._native[name] = known
-        return known[1]
+        if now - self._native.get(name, -math.inf) < KNOWN_S:
+            return True
+        try:
+            found = self._client.instant(f"count(histogram_count({name}))", now)
+        except AnswerError as error:
+            if not 400 <= error.status < 500:
+                raise
+            return False
+        if found:
+            self._native[name] = now
+        return bool(found)
 
 
 def _scraped_every(client: PrometheusClient) -> float:

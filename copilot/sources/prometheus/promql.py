@@ -13,6 +13,7 @@ from copilot.sources.prometheus.matchers import LABEL, METRIC, QueryMatcher, che
 from copilot.sources.prometheus.owners import (
     CALLEE_LABELS,
     CALLER_LABELS,
+    MOST_CANDIDATES,
     NAMESPACE_LABELS,
     NODE_LABELS,
     SERVICE_LABELS,
@@ -117,29 +118,32 @@ class Query(FrozenModel):
         others = filter(None, (self.part_of, self.plus, self.limit))
         return (*stored.get(self.shape, (self.of,)), *others)
 
-    def owners(self, labels: Collection[str]) -> tuple[OwnerLabel, ...] | None:
+    def owners(
+        self, labels: Collection[str], form: HistogramForm = "classic"
+    ) -> tuple[OwnerLabel, ...] | None:
         """What makes the owner, of the labels the metric has; None where one part is missing."""
+        most = 1 if form == "native" else MOST_CANDIDATES
         service = {"edge": CALLER_LABELS, "node": NODE_LABELS, "service": SERVICE_LABELS}
         candidates = self.service or service[self.owner]
-        found: tuple[OwnerLabel | None, ...] = (chosen(candidates, labels, "owner"),)
+        found: tuple[OwnerLabel | None, ...] = (chosen(candidates, labels, "owner", most),)
         if self.owner == "edge":
-            found = (*found, chosen(self.callee, labels, "owner_called"))
+            found = (*found, chosen(self.callee, labels, "owner_called", most))
         return None if None in found else tuple(one for one in found if one is not None)
 
     def namespaces(self, labels: Collection[str]) -> tuple[OwnerLabel | None, ...]:
         """Where each of the owners lives; None where the metric does not tell."""
         if self.owner == "node":
             return (None,)
-        own = chosen(self.namespace, labels, "owner_namespace")
+        own = chosen(self.namespace, labels, "owner_namespace", 1)
         if self.owner == "service":
             return (own,)
-        return (own, chosen(self.callee_namespace, labels, "owner_called_namespace"))
+        return (own, chosen(self.callee_namespace, labels, "owner_called_namespace", 1))
 
     def render(
         self, labels: Collection[str], range_s: float, form: HistogramForm = "classic"
     ) -> str | None:
         """The PromQL for a metric with these labels; None where it lacks one that is needed."""
-        owners = self.owners(labels)
+        owners = self.owners(labels, form)
         where = _all(self.where, labels)
         part = _all(self.part, labels)
         if owners is None or where is None or part is None:
@@ -170,15 +174,14 @@ class _Parts:
         self.each = ", ".join((*by, *(label for label in apart if label not in by)))
 
     def grown(self, name: str, *, part: bool = False, by: str = "") -> str:
-        """Growth per second, summed; of a native histogram its count, sum or the whole."""
-        read, stored = "{}", name
-        if self._form == "native":
-            stored = self.query.histogram
-            ending = name.removeprefix(f"{stored}_")
-            read = "{}" if ending == "bucket" else f"histogram_{ending}({{}})"
+        """Growth per second, summed; of a native histogram that of its count or sum."""
         conditions = (*self.where, *(self.part if part else ()))
-        heard = self._heard("rate", stored, conditions)
-        return read.format(self.together("sum", heard, by or self.each))
+        if self._form == "native":
+            ending = name.removeprefix(f"{self.query.histogram}_")
+            heard = f"histogram_{ending}({self._heard('rate', self.query.histogram, conditions)})"
+        else:
+            heard = self._heard("rate", name, conditions)
+        return self.together("sum", heard, by or self.each)
 
     def gauge(self, name: str, *conditions: str) -> str:
         """What a gauge said last."""
@@ -190,21 +193,36 @@ class _Parts:
         Where the owner's label has to be made, it is made of sums already: there are fewer of them.
         """
         by = by or self.by
-        named = tuple(one.name for one in self._owners)
-        read_from = tuple(label for one in self._owners for label in one.read_from)
-        if read_from != named:
-            others = (label for label in by.split(", ") if label not in named)
-            within = ", ".join(dict.fromkeys((*read_from, *others)))
+        within = self._within(by)
+        if within != by:
             if function != "avg":  # a mean of means is another mean
                 expression = f"{function} by ({within}) ({expression})"
             for one in self._owners:
                 expression = one.made(expression)
         return f"{function} by ({by}) ({expression})"
 
-    def quantiles(self) -> str:
-        """The buckets a quantile is read from."""
-        by = self.each if self._form == "native" else f"le, {self.each}"
-        return self.grown(f"{self.query.of}_bucket", by=by)
+    def quantile(self) -> str:
+        """A quantile of a histogram.
+
+        Prometheus 2 loses a native histogram in `label_replace`: where the owner's label has to be
+        made, the highest quantile of its parts is told.
+        """
+        asked = f"histogram_quantile({self.query.quantile:g}, {{}})"
+        if self._form != "native":
+            grown = self.grown(f"{self.query.of}_bucket", by=f"le, {self.each}")
+            return self.worst(asked.format(grown))
+        within = self._within(self.each)
+        heard = self._heard("rate", self.query.of, self.where)
+        found = asked.format(f"sum by ({within}) ({heard})")
+        return self.worst(found) if within == self.each else self.together("max", found)
+
+    def _within(self, by: str) -> str:
+        """`by` with the labels that its owners are read from in their place."""
+        named = [one.name for one in self._owners]
+        others = (label for label in by.split(", ") if label not in named)
+        read_from = (label for one in self._owners for label in one.read_from)
+        found = ", ".join(dict.fromkeys((*read_from, *others)))
+        return by if set(found.split(", ")) == set(by.split(", ")) else found
 
     def worst(self, expression: str) -> str:
         """The highest of the instances, where these were kept apart."""
@@ -230,7 +248,7 @@ def _share(parts: _Parts) -> str:
 
 
 def _quantile(parts: _Parts) -> str:
-    return parts.worst(f"histogram_quantile({parts.query.quantile:g}, {parts.quantiles()})")
+    return parts.quantile()
 
 
 def _told(parts: _Parts) -> str:
