@@ -4,7 +4,7 @@ Adapters implement these; `wiring` chooses them; one contract suite per port run
 the real adapter. A source answers for a window and never returns a point later than its clock.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Literal, Protocol, runtime_checkable
 
 from copilot.types.checks import Check
@@ -128,10 +128,13 @@ class RemoteSource(Protocol):
 
 @runtime_checkable
 class ExaminedSource(Protocol):
-    """A source that knows more of itself than one line, for `copilot doctor`."""
+    """Metrics that say more of themselves than one line, for `copilot doctor`."""
 
-    def checks(self) -> Sequence[Check]:
-        """What was found and what is missing; raises SourceError."""
+    def checks(self, elsewhere: Collection[str] = ()) -> Sequence[Check]:
+        """What was found and what is missing; raises SourceError.
+
+        `elsewhere` are services whose requests another source measures.
+        """
         ...
 
 

@@ -1,7 +1,8 @@
 """Metrics of two sources, as one source of them."""
 
 import json
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from copilot.ports import (
@@ -14,6 +15,8 @@ from copilot.ports import (
 from copilot.settings import SettingsError
 from copilot.types.checks import Check
 from tools.types import Edge, FrozenModel, Series, Timestamp, Topology, Window
+
+REQUEST_RATE = "request_rate"
 
 
 class MergedMetrics:
@@ -41,9 +44,13 @@ class MergedMetrics:
         both = (self._first, self._second)
         return "; ".join(one.describe() for one in both if isinstance(one, RemoteSource))
 
-    def checks(self) -> Sequence[Check]:
-        """What the first one knows of itself; what was sent to us is told beside it."""
-        return self._first.checks() if isinstance(self._first, ExaminedSource) else ()
+    def checks(self, elsewhere: Collection[str] = ()) -> Sequence[Check]:
+        """What the first one knows of itself, beside what the second one measures."""
+        if not isinstance(self._first, ExaminedSource):
+            return ()
+        told = self._more(lambda source: source.baseline(math.inf))
+        served = {one.owner for one in told if one.metric == REQUEST_RATE}
+        return self._first.checks(served.union(elsewhere))
 
     def problems(self) -> Sequence[str]:
         """What the first one's last answer lacked, or why there was none."""

@@ -140,7 +140,7 @@ FRAGMENTS: dict[str, Fragment] = {
         },
     ),
     "pools": Fragment(
-        "pools, queues, caches and locks",
+        "pools and queues",
         'pool_connections_in_use{service="blog"} =9\npool_connections_max{service="blog"} =10\n'
         'cache_hits_total{service="blog"} +3\ncache_misses_total{service="blog"} +1',
         {"blog|pool_used_pct": 90.0, "blog|cache_miss_pct": 25.0},

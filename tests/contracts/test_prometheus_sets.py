@@ -1,5 +1,6 @@
 """The sets that ship, asked of a real Prometheus that scraped what each of them is about."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -7,8 +8,10 @@ import numpy as np
 import pytest
 
 from copilot.sources.json_api import ApiEndpoint, JsonApi
+from copilot.sources.merged import MergedMetrics
 from copilot.sources.prometheus import PrometheusClient, PrometheusSource, queries
 from copilot.sources.prometheus.plan import MOST_ASKED
+from copilot.sources.received import DataPoint, ReceivedTelemetry
 from copilot.testing import servers
 from tests.contracts import expositions
 from tests.contracts.clocks import Standing
@@ -20,6 +23,7 @@ from tools.types import Edge, Series, Window
 class Asked:
     """A source over everything that is in the table, and what one look at it found."""
 
+    client: PrometheusClient
     source: PrometheusSource
     series: dict[str, Series]
 
@@ -31,10 +35,11 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
     folder = tmp_path_factory.mktemp("prometheus") / "sets"
     with servers.prometheus(folder, past=expositions.openmetrics()) as url:
         api = JsonApi("Prometheus", ApiEndpoint(url))
-        source = PrometheusSource(PrometheusClient(api), queries(), Standing(END))
+        client = PrometheusClient(api)
+        source = PrometheusSource(client, queries(), Standing(END))
         found = source.series(Window(start=START, end=END))
         assert not source.problems()
-        yield Asked(source, {one.name: one for one in found})
+        yield Asked(client, source, {one.name: one for one in found})
         api.close()
 
 
@@ -76,7 +81,22 @@ def test_proxies_and_callers_make_one_graph(asked: Asked) -> None:
 
 def test_the_doctor_says_which_sets_were_found_and_who_has_no_requests(asked: Asked) -> None:
     look, sets, requests = asked.source.checks()
-    assert "queries, every" in look.found
+    assert "queries a look, every 15 s" in look.found
     for fragment in FRAGMENTS.values():
-        assert f"{fragment.set} (" in sets.found
-    assert (requests.state, "cart" in requests.advice) == ("ok", True)
+        assert re.search(rf"{re.escape(fragment.set)} [1-9]", sets.found)
+    assert requests.state == "ok"
+    assert "cart" in requests.advice
+    assert "cart" not in asked.source.checks(["cart"])[2].advice
+
+
+def test_the_doctor_does_not_call_a_server_well_that_knows_of_no_request(asked: Asked) -> None:
+    process = tuple(query for query in queries() if query.set in ("process", "JVM", "MySQL"))
+    source = PrometheusSource(asked.client, process, Standing(END))
+    _, _, requests = source.checks()
+    assert (requests.state, "blog" in requests.found) == ("missing", True)
+    assert "COPILOT_PROMETHEUS_QUERIES" in requests.advice
+    elsewhere = ReceivedTelemetry(Standing(END))
+    both = MergedMetrics(source, elsewhere)
+    assert both.checks()[2].state == "missing"
+    elsewhere.take_points([DataPoint(END - 5, "tram", "request_rate", "/s", "", 3.0, way="sum")])
+    assert both.checks()[2].found == "measured of 1 service: tram"

@@ -1,7 +1,7 @@
 """What a server's metrics cover: sets found, owners, and who has no request metric."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence, Set
 
 from copilot.sources.prometheus.plan import PlannedQuery, QueryPlan
 from copilot.types.checks import Check
@@ -38,36 +38,42 @@ class MetricCoverage:
         """The server and what a look at it costs."""
         return (
             f"{server}: {len(self._series)} series of {len(self._owners)} owners by "
-            f"{len(plan.asked)} queries, every {plan.step_s:g} s"
+            f"{len(plan.asked)} queries a look, every {plan.step_s:g} s"
         )
 
-    def checks(self, server: str, plan: QueryPlan, problems: Sequence[str]) -> Sequence[Check]:
-        """The look, the sets with their owners, and the requests."""
-        sets = "; ".join(f"{name} ({len(owners)})" for name, owners in self._sets.items())
+    def checks(
+        self, server: str, plan: QueryPlan, problems: Sequence[str], elsewhere: Collection[str]
+    ) -> Sequence[Check]:
+        """The look, the sets with the number of their owners, and who has request metrics.
+
+        `elsewhere` are services whose requests another source measures.
+        """
+        sets = ", ".join(f"{name} {len(owners)}" for name, owners in self._sets.items())
+        found = Check("metric sets", "ok", f"owners in each: {sets}")
         return (
             Check("metrics", "ok", self.summary(server, plan), "; ".join(problems)),
-            Check("metric sets", "ok", sets) if sets else _NOTHING,
-            self._requests(),
+            found if sets else _NOTHING,
+            self._requests(self._served.union(elsewhere)),
         )
 
-    def _requests(self) -> Check:
-        silent = sorted(self._services - self._served)
-        if not self._served:
-            found = "no request metric of any service: no rate, errors or latency of requests"
-            known = f"{_named(silent)} have other metrics. " if silent else ""
-            return Check("requests", "missing", found, known + _ADVICE)
-        found = f"request metrics of {_named(sorted(self._served))}"
-        return Check("requests", "ok", found, f"no request metric of {_named(silent)}" if silent else "")
+    def _requests(self, served: Set[str]) -> Check:
+        silent = _named(self._services - served)
+        if served:
+            plural = "" if len(served) == 1 else "s"
+            found = f"measured of {len(served)} service{plural}: {_named(served)}"
+            return Check("requests", "ok", found, f"not measured of: {silent}" if silent else "")
+        known = f" (other metrics are there of: {silent})" if silent else ""
+        return Check("requests", "missing", f"measured of no service{known}", _ADVICE)
 
 
 _NOTHING = Check("metric sets", "missing", "no query has a series now", "is anything scraped?")
 _ADVICE = (
-    "Scrape a request histogram (OpenTelemetry, Micrometer, a mesh, an ingress), or name yours in "
-    "a file for COPILOT_PROMETHEUS_QUERIES"
+    "without rate, errors and latency a fault is seen late: scrape a request histogram "
+    "(OpenTelemetry, Micrometer, a mesh, an ingress), or name yours in COPILOT_PROMETHEUS_QUERIES"
 )
 
 
-def _named(names: Sequence[str]) -> str:
+def _named(names: Set[str]) -> str:
     more = len(names) - NAMED
-    shown = ", ".join(names[:NAMED])
+    shown = ", ".join(sorted(names)[:NAMED])
     return f"{shown} and {more} more" if more > 0 else shown

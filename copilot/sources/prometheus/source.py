@@ -3,7 +3,7 @@
 import logging
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
@@ -82,9 +82,10 @@ class PrometheusSource:
         """The server, how many queries a look asks, and how many series these have now."""
         return self._coverage().summary(self._client.source, self.plan())
 
-    def checks(self) -> Sequence[Check]:
+    def checks(self, elsewhere: Collection[str] = ()) -> Sequence[Check]:
         """What a person should know of these metrics: sets, owners, and what has no requests."""
-        return self._coverage().checks(self._client.source, self.plan(), self._problems)
+        found = self._coverage()
+        return found.checks(self._client.source, self.plan(), self._problems, elsewhere)
 
     def _coverage(self) -> MetricCoverage:
         now = self._clock.now()
