@@ -24,6 +24,7 @@ class NamesServer(StrictServer):
 
     def __init__(self, metrics: tuple[str, ...], natives: tuple[str, ...], version: int) -> None:
         super().__init__()
+        self.lacking: str = ""
         self.metrics, self.natives, self.version = metrics, natives, version
 
     def reply(self, asked: ReceivedRequest) -> HttpReply:
@@ -34,11 +35,12 @@ class NamesServer(StrictServer):
                 return _success(["__name__", "service", "job", "instance"])
             case "/api/v1/targets":
                 return _success({"activeTargets": []})
-            case "/api/v1/query" if self.version < 240:
+            case "/api/v1/query" if self.version < 240 and "histogram_" in asked.one("query"):
                 said = {"status": "error", "errorType": "bad_data", "error": "unknown function"}
                 return HttpReply(400, said)
             case "/api/v1/query":
                 held = any(f"({name})" in asked.one("query") for name in self.natives)
+                held = held or (self.lacking + '=""' in asked.one("query") and bool(self.lacking))
                 result = [{"metric": {}, "value": [NOW, "3"]}] if held else []
                 return _success({"resultType": "vector", "result": result})
             case _:
@@ -64,8 +66,10 @@ def client(newer: NamesServer) -> Iterator[PrometheusClient]:
 @contextmanager
 def asking(server: NamesServer) -> Iterator[PrometheusClient]:
     opened = PrometheusClient(JsonApi("Prometheus", ApiEndpoint(server.url), sleep=lambda _: None))
-    yield opened
-    opened.close()
+    try:
+        yield opened
+    finally:
+        opened.close()
 
 
 FORMS = {
@@ -131,3 +135,18 @@ def test_more_queries_than_one_look_may_ask_are_left_out_and_told(
     ranges = [one for one in newer.asked if one.path == "/api/v1/query_range"]
     assert len(ranges) == MOST_ASKED
     assert source.problems() == (f"7 queries are left out: a look asks {MOST_ASKED}",)
+
+
+def test_other_labels_are_only_read_where_a_series_lacks_the_first(
+    newer: NamesServer, client: PrometheusClient
+) -> None:
+    (everywhere,) = QueryPlanner(client, _up(), 0).plan(NOW).asked
+    assert "label_replace" not in everywhere.expression
+    assert "sum by (service)" in everywhere.expression
+    newer.lacking = "service"
+    (some,) = QueryPlanner(client, _up(), 0).plan(NOW).asked
+    assert some.expression.count("label_replace") == 2
+
+
+def _up() -> tuple[Query, ...]:
+    return (Query(metric="instances_up", shape="sum", of="up"),)

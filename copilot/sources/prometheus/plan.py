@@ -2,13 +2,13 @@
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from statistics import median
 
 from copilot.ports import SourceError
 from copilot.sources.json_api import AnswerError
 from copilot.sources.prometheus.client import PrometheusClient
-from copilot.sources.prometheus.owners import OwnedName, OwnerLabel, owned_by
+from copilot.sources.prometheus.owners import MOST_CANDIDATES, OwnedName, OwnerLabel, owned_by
 from copilot.sources.prometheus.promql import HistogramForm, Query
 from tools.types import FrozenModel, Timestamp
 
@@ -36,6 +36,7 @@ class PlannedQuery(FrozenModel):
     query: Query
     labels: tuple[str, ...]
     form: HistogramForm
+    most: int
     owners: tuple[OwnerLabel, ...]
     namespaces: tuple[OwnerLabel | None, ...]
     expression: str
@@ -47,7 +48,7 @@ class PlannedQuery(FrozenModel):
 
     def over(self, range_s: float) -> str:
         """The same asked over another range."""
-        return self.query.render(self.labels, range_s, self.form) or self.expression
+        return self.query.render(self.labels, range_s, self.form, self.most) or self.expression
 
 
 class QueryPlan(FrozenModel):
@@ -66,6 +67,7 @@ class QueryPlanner:
     def __init__(self, client: PrometheusClient, queries: Sequence[Query], step_s: float) -> None:
         self._client, self._queries, self._step_s = client, tuple(queries), step_s
         self._labels: dict[str, tuple[Timestamp, frozenset[str]]] = {}
+        self._whole: dict[tuple[str, str], tuple[Timestamp, bool]] = {}
         self._native: dict[str, Timestamp] = {}
 
     def plan(self, now: Timestamp) -> QueryPlan:
@@ -103,18 +105,37 @@ class QueryPlanner:
         self, query: Query, form: HistogramForm, range_s: float, now: Timestamp
     ) -> PlannedQuery | None:
         labels = self._labels_of(query.needs(form)[0], now)
-        owners = query.owners(labels, form)
-        expression = query.render(labels, range_s, form)
+        most = self._candidates(query, form, labels, now)
+        owners = query.owners(labels, most)
+        expression = query.render(labels, range_s, form, most)
         if owners is None or expression is None:
             return None
         return PlannedQuery(
             query=query,
             labels=tuple(sorted(labels)),
             form=form,
+            most=most,
             owners=owners,
             namespaces=query.namespaces(labels),
             expression=expression,
         )
+
+    def _candidates(
+        self, query: Query, form: HistogramForm, labels: Collection[str], now: Timestamp
+    ) -> int:
+        """How many labels are tried for an owner: one, if every series has the first of them."""
+        if form == "native":
+            return 1
+        name = query.needs(form)[0]
+        first = [one.read_from[0] for one in query.owners(labels) or () if len(one.read_from) > 1]
+        return 1 if all(self._everywhere(name, label, now) for label in first) else MOST_CANDIDATES
+
+    def _everywhere(self, name: str, label: str, now: Timestamp) -> bool:
+        known = self._whole.get((name, label))
+        if known is None or not 0 <= now - known[0] < KNOWN_S:
+            known = now, not self._client.instant(f'count({name}{{{label}=""}})', now)
+            self._whole[name, label] = known
+        return known[1]
 
     def _labels_of(self, name: str, now: Timestamp) -> frozenset[str]:
         known = self._labels.get(name)

@@ -4,7 +4,7 @@ A query has one of a closed set of shapes. Where a metric may carry a label unde
 query lists them and the first that a series really has is taken.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -119,10 +119,9 @@ class Query(FrozenModel):
         return (*stored.get(self.shape, (self.of,)), *others)
 
     def owners(
-        self, labels: Collection[str], form: HistogramForm = "classic"
+        self, labels: Collection[str], most: int = MOST_CANDIDATES
     ) -> tuple[OwnerLabel, ...] | None:
         """What makes the owner, of the labels the metric has; None where one part is missing."""
-        most = 1 if form == "native" else MOST_CANDIDATES
         service = {"edge": CALLER_LABELS, "node": NODE_LABELS, "service": SERVICE_LABELS}
         candidates = self.service or service[self.owner]
         found: tuple[OwnerLabel | None, ...] = (chosen(candidates, labels, "owner", most),)
@@ -140,10 +139,17 @@ class Query(FrozenModel):
         return (own, chosen(self.callee_namespace, labels, "owner_called_namespace", 1))
 
     def render(
-        self, labels: Collection[str], range_s: float, form: HistogramForm = "classic"
+        self,
+        labels: Collection[str],
+        range_s: float,
+        form: HistogramForm = "classic",
+        most: int = MOST_CANDIDATES,
     ) -> str | None:
-        """The PromQL for a metric with these labels; None where it lacks one that is needed."""
-        owners = self.owners(labels, form)
+        """The PromQL for a metric with these labels; None where it lacks one that is needed.
+
+        `most` labels are tried for each part of the owner.
+        """
+        owners = self.owners(labels, most)
         where = _all(self.where, labels)
         part = _all(self.part, labels)
         if owners is None or where is None or part is None:
@@ -155,7 +161,11 @@ class Query(FrozenModel):
 
 
 class _Parts:
-    """The pieces every shape is put together from."""
+    """The pieces every shape is put together from.
+
+    Where a label of the owner has to be made of others, it is made of sums by these, of which there
+    are fewer; of instances that are kept apart, it is made at the end.
+    """
 
     def __init__(
         self,
@@ -166,14 +176,14 @@ class _Parts:
         window: str,
         form: HistogramForm,
     ) -> None:
-        self.query, self.where, self.part, self._window = query, where, part, window
-        self._owners, self._form = owners, form
-        by = [one.name for one in owners]
+        self.query, self.where, self.part = query, where, part
+        self._owners, self._window, self._form = owners, window, form
+        self._by = [one.name for one in owners]
+        self._read_from = list(dict.fromkeys(name for one in owners for name in one.read_from))
         apart = {"": (), "container": ("pod", "container")}.get(query.each, (query.each,))
-        self.by = ", ".join(by)
-        self.each = ", ".join((*by, *(label for label in apart if label not in by)))
+        self._apart = list(dict.fromkeys((*self._read_from, *apart)))
 
-    def grown(self, name: str, *, part: bool = False, by: str = "") -> str:
+    def grown(self, name: str, *also: str, part: bool = False) -> str:
         """Growth per second, summed; of a native histogram that of its count or sum."""
         conditions = (*self.where, *(self.part if part else ()))
         if self._form == "native":
@@ -181,25 +191,19 @@ class _Parts:
             heard = f"histogram_{ending}({self._heard('rate', self.query.histogram, conditions)})"
         else:
             heard = self._heard("rate", name, conditions)
-        return self.together("sum", heard, by or self.each)
+        if self.query.each:
+            return _by("sum", (*also, *self._apart), heard)
+        return self.together("sum", heard, *also)
 
     def gauge(self, name: str, *conditions: str) -> str:
         """What a gauge said last."""
         return self._heard("last_over_time", name, (*self.where, *conditions))
 
-    def together(self, function: str, expression: str, by: str = "") -> str:
-        """One value per owner (and what else `by` names) of what series say.
-
-        Where the owner's label has to be made, it is made of sums already: there are fewer of them.
-        """
-        by = by or self.by
-        within = self._within(by)
-        if within != by:
-            if function != "avg":  # a mean of means is another mean
-                expression = f"{function} by ({within}) ({expression})"
-            for one in self._owners:
-                expression = one.made(expression)
-        return f"{function} by ({by}) ({expression})"
+    def together(self, function: str, expression: str, *also: str) -> str:
+        """One value per owner (and what else is named) of what series say."""
+        if self._by != self._read_from and function != "avg":  # a mean of means is another mean
+            expression = _by(function, (*also, *self._read_from), expression)
+        return _by(function, (*also, *self._by), self._made(expression))
 
     def quantile(self) -> str:
         """A quantile of a histogram.
@@ -209,29 +213,28 @@ class _Parts:
         """
         asked = f"histogram_quantile({self.query.quantile:g}, {{}})"
         if self._form != "native":
-            grown = self.grown(f"{self.query.of}_bucket", by=f"le, {self.each}")
-            return self.worst(asked.format(grown))
-        within = self._within(self.each)
+            return self.worst(asked.format(self.grown(f"{self.query.of}_bucket", "le")))
         heard = self._heard("rate", self.query.of, self.where)
-        found = asked.format(f"sum by ({within}) ({heard})")
-        return self.worst(found) if within == self.each else self.together("max", found)
-
-    def _within(self, by: str) -> str:
-        """`by` with the labels that its owners are read from in their place."""
-        named = [one.name for one in self._owners]
-        others = (label for label in by.split(", ") if label not in named)
-        read_from = (label for one in self._owners for label in one.read_from)
-        found = ", ".join(dict.fromkeys((*read_from, *others)))
-        return by if set(found.split(", ")) == set(by.split(", ")) else found
+        found = asked.format(_by("sum", self._apart, heard))
+        return found if self._apart == self._by else _by("max", self._by, self._made(found))
 
     def worst(self, expression: str) -> str:
         """The highest of the instances, where these were kept apart."""
-        return expression if self.each == self.by else f"max by ({self.by}) ({expression})"
+        return _by("max", self._by, self._made(expression)) if self.query.each else expression
+
+    def _made(self, expression: str) -> str:
+        for one in self._owners:
+            expression = one.made(expression)
+        return expression
 
     def _heard(self, function: str, name: str, conditions: tuple[str, ...]) -> str:
         """What a target that could not be scraped last said is no measurement of now."""
         said = f"{function}({name}{{{', '.join(conditions)}}}[{self._window}])"
         return said if name == "up" else f"{said} unless on (job, instance) (up == 0)"
+
+
+def _by(function: str, labels: Iterable[str], expression: str) -> str:
+    return f"{function} by ({', '.join(dict.fromkeys(labels))}) ({expression})"
 
 
 def _rate(parts: _Parts) -> str:
@@ -268,10 +271,10 @@ def _over_instances(parts: _Parts) -> str:
 
 def _used(parts: _Parts) -> str:
     gauge, limit = parts.gauge(parts.query.of, *parts.part), parts.gauge(parts.query.limit)
-    if parts.query.per:
-        by = ", ".join((parts.by, *parts.query.per))
-        gauge, limit = (parts.together("sum", one, by) for one in (gauge, f"({limit}) > 0"))
-        return f"max by ({parts.by}) ({gauge} / {limit})"
+    per = parts.query.per
+    if per:
+        used, most = (parts.together("sum", one, *per) for one in (gauge, f"({limit}) > 0"))
+        return f"max without ({', '.join(per)}) ({used} / {most})"
     free = "1 - " if parts.query.shape == "unused" else ""
     return parts.together("max", f"{free}({gauge}) / (({limit}) > 0)")
 
