@@ -120,9 +120,9 @@ class PrometheusSource:
         if grid.size == 0:
             return []
         problems: list[str] = []
+        answers = [(asked, self._answer(asked, grid, problems)) for asked in known.asked]
         if known.left_out:
             problems.append(f"{known.left_out} queries are left out: a look asks {MOST_ASKED}")
-        answers = [(asked, self._answer(asked, grid, problems)) for asked in known.asked]
         failed = sum(answer is None for _, answer in answers)
         for asked, vectors in answers:
             self._owners.learn(asked.owned(one.labels) for one in vectors or ())
