@@ -116,6 +116,24 @@ def test_an_owner_is_what_the_labels_name(labels: dict[str, str], owner: str) ->
     assert Owners().text(owned_by(asked, (None, None), labels), "edge") == owner
 
 
+def test_the_share_of_errors_is_zero_and_not_unknown_before_the_first_one() -> None:
+    (asked,) = (
+        query
+        for query in queries()
+        if (query.metric, query.of) == ("error_pct", "rpc_server_call_duration_seconds_count")
+    )
+    expression = asked.render({"service_name"}, 60)
+    assert expression is not None
+    assert 'error_type!=""' in expression
+
+
+def test_the_share_of_errors_is_unknown_where_no_status_is_told() -> None:
+    asked = [query for query in queries() if query.of == "http_requests_total"]
+    told = {query.metric: query.render({"service", "job"}, 60) for query in asked}
+    assert told["request_rate"] is not None
+    assert told["error_pct"] is None
+
+
 PODS = {
     "Deployment": ("cart-7c489dc7b7-ccrf6", "cart"),
     "Deployment with a short hash": ("cart-d85848749-8z66x", "cart"),

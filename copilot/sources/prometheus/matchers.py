@@ -34,12 +34,16 @@ class QueryMatcher(FrozenModel):
     def render(self, labels: Collection[str]) -> str | None:
         """The condition in PromQL; None where the metric has none of the labels.
 
+        That a label is there can be asked before it ever was: OpenTelemetry's `error.type` comes
+        with the first error.
+
         >>> QueryMatcher(label=("status", "code"), values=('5"x', "a.b")).render({"code"})
         'code=~"5\\\\"x|a\\\\\\\\.b"'
         """
         label = next((name for name in self.label if name in labels), None)
         if label is None:
-            return None
+            told = self.operator == "not_in" and self.values == ("",)
+            return f'{self.label[0]}!=""' if told else None
         if self.operator.startswith("matches"):
             return f"{label}{'=~' if self.operator == 'matches' else '!~'}{quoted(self.values[0])}"
         if len(self.values) == 1:

@@ -26,7 +26,7 @@ _UNIT = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 MOST_ASKED = 200
 """Queries of one look: each is one request."""
 
-KNOWN_S = 600.0
+KNOWN_S = 300.0
 """How long a metric's labels, and whether it is a native histogram, are taken as known."""
 
 
@@ -68,7 +68,7 @@ class QueryPlanner:
         self._client, self._queries, self._step_s = client, tuple(queries), step_s
         self._labels: dict[str, tuple[Timestamp, frozenset[str]]] = {}
         self._whole: dict[tuple[str, str], tuple[Timestamp, bool]] = {}
-        self._native: dict[str, Timestamp] = {}
+        self._native: dict[str, tuple[Timestamp, bool]] = {}
 
     def plan(self, now: Timestamp) -> QueryPlan:
         """What the server can be asked; `step_s` 0 means: as often as it scrapes."""
@@ -149,17 +149,19 @@ class QueryPlanner:
 
         The type is in the metadata of a scrape, which remote write and recording rules do not have.
         """
-        if now - self._native.get(name, -math.inf) < KNOWN_S:
-            return True
+        at, native = self._native.get(name, (-math.inf, False))
+        if now - at >= (KNOWN_S if native else 1.0):
+            native = self._answers_as_native(name, now)
+            self._native[name] = now, native
+        return native
+
+    def _answers_as_native(self, name: str, now: Timestamp) -> bool:
         try:
-            found = self._client.instant(f"count(histogram_count({name}))", now)
+            return bool(self._client.instant(f"count(histogram_count({name}))", now))
         except AnswerError as error:
-            if not 400 <= error.status < 500:
-                raise
-            return False
-        if found:
-            self._native[name] = now
-        return bool(found)
+            if 400 <= error.status < 500:
+                return False
+            raise
 
 
 def _scraped_every(client: PrometheusClient) -> float:
