@@ -13,10 +13,9 @@ from copilot.ports import (
     TopologySource,
 )
 from copilot.settings import SettingsError
+from copilot.sources.received import REQUEST_RATE
 from copilot.types.checks import Check
 from tools.types import Edge, FrozenModel, Series, Timestamp, Topology, Window
-
-REQUEST_RATE = "request_rate"
 
 
 class MergedMetrics:
@@ -47,7 +46,7 @@ class MergedMetrics:
     def checks(self, elsewhere: Collection[str] = ()) -> Sequence[Check]:
         """What the first one knows of itself, beside what the second one measures."""
         if not isinstance(self._first, ExaminedSource):
-            return ()
+            return (Check("metrics", "ok", self.describe(), "; ".join(self.problems())),)
         told = self._more(lambda source: source.baseline(math.inf))
         served = {one.owner for one in told if one.metric == REQUEST_RATE}
         return self._first.checks(served.union(elsewhere))

@@ -230,3 +230,15 @@ def test_what_was_added_is_never_less_than_nothing() -> None:
     before = np.array([[0.0, 1.0, 50.0], [1.0, 2.0, 10.0]])
     now = np.array([[0.0, 1.0, 40.0], [1.0, 2.0, 30.0], [2.0, 4.0, 1.0]])
     assert added(now, before).tolist() == [[1.0, 2.0, 20.0], [2.0, 4.0, 1.0]]
+
+
+def test_the_doctor_is_told_who_posts_requests_and_who_does_not() -> None:
+    received = ReceivedTelemetry(Standing(NOW))
+    received.take_points([DataPoint(NOW - 5, "depot", "jobs_done_rate", "/s", "", 1.0)])
+    _, missing = received.checks()
+    assert (missing.state, "depot" in missing.found) == ("missing", True)
+    told = [explicit(65, (0, 0), (1,)), explicit(5, (100, 0), (1,))]
+    received.take_points(points(request("histogram", told), NOW).items)
+    _, found = received.checks()
+    assert (found.state, found.found) == ("ok", "measured of 1 service: till")
+    assert found.advice == "not measured of: depot"

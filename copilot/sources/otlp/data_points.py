@@ -25,7 +25,7 @@ from copilot.sources.otlp.reading import (
     service_of,
 )
 from copilot.sources.received.buckets import scaled
-from copilot.sources.received.measures import DataPoint
+from copilot.sources.received.measures import REQUEST_RATE, DataPoint
 from tools.types import FloatArray, Timestamp
 
 SERVED = frozenset(
@@ -154,7 +154,7 @@ class _Names(NamedTuple):
 def _names(metric: str) -> _Names:
     if metric in SERVED:
         quantiles = (("latency_p50_ms", 0.5), ("latency_p95_ms", 0.95))
-        return _Names("request_rate", "latency_avg_ms", quantiles)
+        return _Names(REQUEST_RATE, "latency_avg_ms", quantiles)
     rate = f"{metric.removesuffix('_duration')}_rate"
     return _Names(rate, f"{metric}_avg", ((f"{metric}_p95", 0.95),))
 

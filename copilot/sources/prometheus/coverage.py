@@ -1,18 +1,15 @@
 """What a server's metrics cover: sets found, owners, and who has no request metric."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence, Set
+from collections.abc import Collection, Iterable, Sequence
 
 from copilot.sources.prometheus.plan import PlannedQuery, QueryPlan
-from copilot.types.checks import Check
+from copilot.types.checks import Check, requests_of
 from tools.types import Owner, Series
 
 OWN_QUERIES = "your own queries"
 REQUESTS = frozenset({"req/s", "calls/s"})
 """Units of what a service is asked by its clients; a database's queries are none of these."""
-
-NAMED = 8
-"""Names in one line; more are counted."""
 
 
 class MetricCoverage:
@@ -53,27 +50,8 @@ class MetricCoverage:
         return (
             Check("metrics", "ok", self.summary(server, plan), "; ".join(problems)),
             found if sets else _NOTHING,
-            self._requests(self._served.union(elsewhere)),
+            requests_of(self._served.union(elsewhere), self._services),
         )
-
-    def _requests(self, served: Set[str]) -> Check:
-        silent = _named(self._services - served)
-        if served:
-            plural = "" if len(served) == 1 else "s"
-            found = f"measured of {len(served)} service{plural}: {_named(served)}"
-            return Check("requests", "ok", found, f"not measured of: {silent}" if silent else "")
-        known = f" (other metrics are there of: {silent})" if silent else ""
-        return Check("requests", "missing", f"measured of no service{known}", _ADVICE)
 
 
 _NOTHING = Check("metric sets", "missing", "no query has a series now", "is anything scraped?")
-_ADVICE = (
-    "without rate, errors and latency a fault is seen late: scrape a request histogram "
-    "(OpenTelemetry, Micrometer, a mesh, an ingress), or name yours in COPILOT_PROMETHEUS_QUERIES"
-)
-
-
-def _named(names: Set[str]) -> str:
-    more = len(names) - NAMED
-    shown = ", ".join(sorted(names)[:NAMED])
-    return f"{shown} and {more} more" if more > 0 else shown

@@ -37,6 +37,9 @@ LOOKBACK_S = 300.0
 SHORTEST_S = 1.0
 """A total that is younger tells no rate: some senders name their own start a moment too late."""
 
+REQUEST_RATE = "request_rate"
+"""What requests served are counted by, whoever tells of them."""
+
 Aggregation = Literal[
     "worst",  # the highest of all streams: utilisation, sizes
     "sum",  # of all streams: rates
