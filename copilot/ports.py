@@ -4,9 +4,10 @@ Adapters implement these; `wiring` chooses them; one contract suite per port run
 the real adapter. A source answers for a window and never returns a point later than its clock.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Literal, Protocol, runtime_checkable
 
+from copilot.types.checks import Check
 from copilot.types.errors import OperatorError
 from copilot.types.model_io import ModelEvent, ModelRequest
 from tools.clusterer import Silence
@@ -131,6 +132,18 @@ class RemoteSource(Protocol):
 
     def problems(self) -> Sequence[str]:
         """What its last answer lacked, a line each; empty where it told everything."""
+        ...
+
+
+@runtime_checkable
+class ExaminedSource(Protocol):
+    """Metrics that say more of themselves than one line, for `copilot doctor`."""
+
+    def checks(self, elsewhere: Collection[str] = ()) -> Sequence[Check]:
+        """What was found and what is missing; raises SourceError.
+
+        `elsewhere` are services whose requests another source measures.
+        """
         ...
 
 

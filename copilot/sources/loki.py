@@ -15,7 +15,7 @@ from copilot.ports import Clock, SourceError
 from copilot.settings import SettingsError
 from copilot.sources.json_api import AnswerError, JsonApi
 from copilot.sources.log_slices import DEFAULT_BOUNDS, Bounds, sliced
-from copilot.sources.prometheus.promql import quoted
+from copilot.sources.prometheus.matchers import quoted
 from tools.types import LogLine, Timestamp, Window
 
 PAGE = 5000

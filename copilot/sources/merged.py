@@ -1,11 +1,20 @@
 """Metrics of two sources, as one source of them."""
 
 import json
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from copilot.ports import MetricSource, RemoteSource, SourceError, TopologySource
+from copilot.ports import (
+    ExaminedSource,
+    MetricSource,
+    RemoteSource,
+    SourceError,
+    TopologySource,
+)
 from copilot.settings import SettingsError
+from copilot.sources.received import REQUEST_RATE
+from copilot.types.checks import Check
 from tools.types import Edge, FrozenModel, Series, Timestamp, Topology, Window
 
 
@@ -33,6 +42,14 @@ class MergedMetrics:
         """What each of them says of itself."""
         both = (self._first, self._second)
         return "; ".join(one.describe() for one in both if isinstance(one, RemoteSource))
+
+    def checks(self, elsewhere: Collection[str] = ()) -> Sequence[Check]:
+        """What the first one knows of itself, beside what the second one measures."""
+        if not isinstance(self._first, ExaminedSource):
+            return (Check("metrics", "ok", self.describe(), "; ".join(self.problems())),)
+        told = self._more(lambda source: source.baseline(math.inf))
+        served = {one.owner for one in told if one.metric == REQUEST_RATE}
+        return self._first.checks(served.union(elsewhere))
 
     def problems(self) -> Sequence[str]:
         """What the first one's last answer lacked, or why there was none."""

@@ -14,7 +14,7 @@ from copilot.sources.prometheus import (
     QueryMatcher,
     queries,
 )
-from copilot.sources.prometheus.promql import quoted
+from copilot.sources.prometheus.matchers import quoted
 from tests.contracts import shop
 from tests.contracts.clocks import Standing
 from tools.types import Edge, Series, Topology, Window

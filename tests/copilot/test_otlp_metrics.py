@@ -175,8 +175,12 @@ def test_rates_of_other_histograms_read_as_traffic_and_not_as_latency(
 
 FALLING = {"isMonotonic": False, "aggregationTemporality": DELTA}
 REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
-    "exponential": ("exponentialHistogram", {"dataPoints": [point(0)]}, "exponentialHistogram"),
-    "summary": ("summary", {"dataPoints": [point(0)]}, "summary"),
+    "an exponential without temporality": (
+        "exponentialHistogram",
+        {"dataPoints": [point(0)]},
+        "delta or cumulative",
+    ),
+    "a summary of less than none": ("summary", {"dataPoints": [point(0, count=-1)]}, "counts -1"),
     "a text": ("gauge", {"dataPoints": [point(0, asDouble="NaN")]}, "no finite value"),
     "endless": ("gauge", {"dataPoints": [point(0, asInt=10**400)]}, "no finite value"),
     "nothing": ("gauge", {"dataPoints": [point(0)]}, "no finite value"),

@@ -4,6 +4,7 @@ measurements.
 Source: opentelemetry.io, "OTLP Specification", version 1, both encodings over HTTP.
 """
 
+from copilot.sources.otlp.data_points import points
 from copilot.sources.otlp.reading import (
     DecodeResult,
     OtlpError,
@@ -12,7 +13,7 @@ from copilot.sources.otlp.reading import (
     decoded,
     problem,
 )
-from copilot.sources.otlp.records import lines, points, spans
+from copilot.sources.otlp.records import lines, spans
 
 __all__ = [
     "OtlpError",

@@ -4,6 +4,7 @@ Inside there is one encoding, that of JSON.
 """
 
 import json
+import math
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Iterator, Mapping
@@ -184,6 +185,22 @@ def integer(given: object) -> int:
     if isinstance(given, str) and len(given) <= 20 and given.removeprefix("-").isdecimal():
         return int(given)
     return 0
+
+
+def number(given: object, name: str) -> float:
+    """A finite number, which JSON may hold as text where it is a 64-bit integer."""
+    value = (
+        float(integer(given)) if isinstance(given, str) and given.lstrip("-").isdecimal() else given
+    )
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise RecordError(f"{name!r} has no finite value")
+    try:
+        found = float(value)
+    except OverflowError as error:
+        raise RecordError(f"{name!r} has no finite value") from error
+    if not math.isfinite(found) or abs(found) > 1e300:
+        raise RecordError(f"{name!r} has no finite value")
+    return found
 
 
 def nanoseconds(record: Mapping[str, Any], *names: str) -> int:

@@ -1,20 +1,27 @@
 """Typed queries and the PromQL they become. No text is pasted: names are checked, values escaped.
 
 A query has one of a closed set of shapes. Where a metric may carry a label under several names, the
-query lists them and the first that the metric really has is taken.
+query lists them and the first that a series really has is taken.
 """
 
-import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from copilot.sources.prometheus.matchers import LABEL, METRIC, QueryMatcher, check, quoted
+from copilot.sources.prometheus.owners import (
+    CALLEE_LABELS,
+    CALLER_LABELS,
+    MOST_CANDIDATES,
+    NAMESPACE_LABELS,
+    NODE_LABELS,
+    SERVICE_LABELS,
+    OwnerLabel,
+    chosen,
+)
 from copilot.types.errors import OperatorError
 from tools.types import FrozenModel
-
-_METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
-_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 QueryShape = Literal[
     "rate",  # growth of a counter per second, summed
@@ -32,77 +39,25 @@ QueryShape = Literal[
 ]
 
 
-SERVICE_LABELS = (
-    "service",
-    "service_name",
-    "app",
-    "app_kubernetes_io_name",
-    "deployment",
-    "container",
-    "job",
-)
-CALLEE_LABELS = (
-    "callee",
-    "peer_service",
-    "upstream",
-    "destination_service_name",
-    "destination",
-    "server_address",
-    "net_peer_name",
-    "target",
-    "host",
-)
-NODE_LABELS = ("node", "nodename", "instance")
-CALLER_LABELS = ("caller", "source_workload", *SERVICE_LABELS)
+HistogramForm = Literal[
+    "classic",  # series for each bucket, the sum and the count
+    "native",  # one series that holds all
+    "summary",  # series for the quantiles that the instance calculated
+]
 
 
 class QueryError(OperatorError):
     """A query of the operator's file is not one; the message says which and why."""
 
 
-class QueryMatcher(FrozenModel):
-    """A condition on the first of `label` that the metric has.
-
-    `in` and `not_in` compare whole values, literally; `matches` and `matches_not` take a regular
-    expression (RE2, anchored) as it is.
-    """
-
-    label: tuple[str, ...] = Field(min_length=1)
-    operator: Literal["in", "not_in", "matches", "matches_not"] = "in"
-    values: tuple[str, ...] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _named(self) -> Self:
-        for label in self.label:
-            _check(_LABEL, label, "label")
-        if self.operator.startswith("matches") and len(self.values) != 1:
-            raise ValueError(f"{self.operator!r} takes one regular expression, not {self.values!r}")
-        return self
-
-    def render(self, labels: Collection[str]) -> str | None:
-        """The condition in PromQL; None where the metric has none of the labels.
-
-        >>> QueryMatcher(label=("status", "code"), values=('5"x', "a.b")).render({"code"})
-        'code=~"5\\\\"x|a\\\\\\\\.b"'
-        """
-        label = next((name for name in self.label if name in labels), None)
-        if label is None:
-            return None
-        if self.operator.startswith("matches"):
-            return f"{label}{'=~' if self.operator == 'matches' else '!~'}{quoted(self.values[0])}"
-        if len(self.values) == 1:
-            return f"{label}{'=' if self.operator == 'in' else '!='}{quoted(self.values[0])}"
-        pattern = "|".join(map(literal, self.values))
-        return f"{label}{'=~' if self.operator == 'in' else '!~'}{quoted(pattern)}"
-
-
 class Query(FrozenModel):
     """What to ask: our metric's name, a shape, the server's metric, and whose it is.
 
     `of` is the server's metric (of a histogram without `_bucket`); `where` holds for all of it,
-    `part` tells the part of a share by labels, or `part_of` by another metric, `plus` what has to
-    be added to `of` to make the whole; `limit` is the metric that `used` and `unused` divide by.
-    `edge` queries are the caller's view of a callee.
+    `part` tells the part of a share (or of what is used) by labels, or `part_of` by another metric,
+    `plus` what has to be added to `of` to make the whole; `limit` is the metric that `used` and
+    `unused` divide by.
+    `edge` queries are the caller's view of a callee. Where a pod is the owner, its workload is.
     """
 
     metric: str = Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")
@@ -119,18 +74,28 @@ class Query(FrozenModel):
     owner: Literal["service", "edge", "node"] = "service"
     service: tuple[str, ...] = ()
     callee: tuple[str, ...] = CALLEE_LABELS
-    each: Literal["", "instance"] = Field(
-        default="", description="`instance`: the worst instance, not the sum of all."
+    namespace: tuple[str, ...] = NAMESPACE_LABELS
+    callee_namespace: tuple[str, ...] = ()
+    each: Literal["", "instance", "container", "device"] = Field(
+        default="", description="The worst instance, container or device, not the sum of all."
+    )
+    per: tuple[str, ...] = Field(
+        default=(), description="`used` sums gauge and limit per owner and these before dividing."
+    )
+    set: str = Field(default="", max_length=80, description="The set of queries it belongs to.")
+    exporter: bool = Field(
+        default=False, description="An exporter's name tells what it exports of: `mysql-exporter`."
     )
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         for name in (self.of, *filter(None, (self.part_of, self.plus, self.limit))):
-            _check(_METRIC, name, "metric")
-        for label in (*self.service, *self.callee):
-            _check(_LABEL, label, "label")
-        if (self.shape == "share") != bool(self.part or self.part_of):
-            raise ValueError("a share, and nothing else, has `part` or `part_of`")
+            check(METRIC, name, "metric")
+        labels = (*self.service, *self.callee, *self.namespace, *self.callee_namespace, *self.per)
+        for label in labels:
+            check(LABEL, label, "label")
+        if (self.shape == "share") != bool(self.part or self.part_of) and self.shape != "used":
+            raise ValueError("a share, and nothing else but `used`, has `part` or `part_of`")
         if self.plus and self.shape != "share":
             raise ValueError("only a share has `plus`")
         if (self.shape in ("used", "unused")) != bool(self.limit):
@@ -138,60 +103,138 @@ class Query(FrozenModel):
         return self
 
     @property
-    def needs(self) -> tuple[str, ...]:
+    def histogram(self) -> str:
+        """The histogram that is asked, without its ending; empty where no counts are added."""
+        if self.shape in ("quantile", "mean"):
+            return self.of
+        counts = self.shape in ("rate", "share") and not (self.part_of or self.plus)
+        return self.of.removesuffix("_count") if counts and self.of.endswith("_count") else ""
+
+    def needs(self, form: HistogramForm = "classic") -> tuple[str, ...]:
         """The names the server must know for this to be asked."""
+        if form == "native" or (form == "summary" and self.shape == "quantile"):
+            return (self.histogram,)
         stored = {"quantile": (f"{self.of}_bucket",), "mean": _sum_and_count(self.of)}
         others = filter(None, (self.part_of, self.plus, self.limit))
         return (*stored.get(self.shape, (self.of,)), *others)
 
-    def owners(self, labels: Collection[str]) -> tuple[str, ...] | None:
-        """The labels that make the owner, of those the metric has; None where one is missing."""
+    def owners(
+        self, labels: Collection[str], most: int = MOST_CANDIDATES
+    ) -> tuple[OwnerLabel, ...] | None:
+        """What makes the owner, of the labels the metric has; None where one part is missing."""
         service = {"edge": CALLER_LABELS, "node": NODE_LABELS, "service": SERVICE_LABELS}
-        found: tuple[str, ...] = (_first(self.service or service[self.owner], labels),)
+        candidates = self.service or service[self.owner]
+        found: tuple[OwnerLabel | None, ...] = (chosen(candidates, labels, "owner", most),)
         if self.owner == "edge":
-            found = (*found, _first(self.callee, labels))
-        return None if "" in found else found
+            found = (*found, chosen(self.callee, labels, "owner_called", most))
+        return None if None in found else tuple(one for one in found if one is not None)
 
-    def render(self, labels: Collection[str], range_s: float) -> str | None:
-        """The PromQL for a metric with these labels; None where it lacks one that is needed."""
-        by = self.owners(labels)
+    def namespaces(self, labels: Collection[str]) -> tuple[OwnerLabel | None, ...]:
+        """Where each of the owners lives; None where the metric does not tell."""
+        if self.owner == "node":
+            return (None,)
+        own = chosen(self.namespace, labels, "owner_namespace", 1)
+        if self.owner == "service":
+            return (own,)
+        return (own, chosen(self.callee_namespace, labels, "owner_called_namespace", 1))
+
+    def render(
+        self,
+        labels: Collection[str],
+        range_s: float,
+        form: HistogramForm = "classic",
+        most: int = MOST_CANDIDATES,
+    ) -> str | None:
+        """The PromQL for a metric with these labels; None where it lacks one that is needed.
+
+        `most` labels are tried for each part of the owner.
+        """
+        owners = self.owners(labels, most)
         where = _all(self.where, labels)
         part = _all(self.part, labels)
-        if by is None or where is None or part is None:
+        if owners is None or where is None or part is None:
             return None
-        return _scaled(_SHAPES[self.shape](_Parts(self, by, where, part, f"{range_s:g}s")), self)
+        told = (*owners, *filter(None, self.namespaces(labels)))
+        parts = _Parts(self, told, where, part, f"{range_s:g}s", form)
+        shape = _told if form == "summary" and self.shape == "quantile" else _SHAPES[self.shape]
+        return _scaled(shape(parts), self)
 
 
 class _Parts:
-    """The pieces every shape is put together from."""
+    """The pieces every shape is put together from.
+
+    Where a label of the owner has to be made of others, it is made of sums by these, of which there
+    are fewer; of instances that are kept apart, it is made at the end.
+    """
 
     def __init__(
         self,
         query: Query,
-        by: tuple[str, ...],
+        owners: tuple[OwnerLabel, ...],
         where: tuple[str, ...],
         part: tuple[str, ...],
         window: str,
+        form: HistogramForm,
     ) -> None:
-        self.query, self.where, self.part, self._window = query, where, part, window
-        self.by = ", ".join(by)
-        self.each = f"{self.by}, {query.each}" if query.each and query.each not in by else self.by
+        self.query, self.where, self.part = query, where, part
+        self._owners, self._window, self._form = owners, window, form
+        self._by = [one.name for one in owners]
+        self._read_from = list(dict.fromkeys(name for one in owners for name in one.read_from))
+        apart = {"": (), "container": ("pod", "container")}.get(query.each, (query.each,))
+        self._apart = list(dict.fromkeys((*self._read_from, *apart)))
 
-    def grown(self, name: str, *, part: bool = False, by: str = "") -> str:
+    def grown(self, name: str, *also: str, part: bool = False) -> str:
+        """Growth per second, summed; of a native histogram that of its count or sum."""
         conditions = (*self.where, *(self.part if part else ()))
-        return f"sum by ({by or self.each}) ({self._heard('rate', name, conditions)})"
+        if self._form == "native":
+            ending = name.removeprefix(f"{self.query.histogram}_")
+            heard = f"histogram_{ending}({self._heard('rate', self.query.histogram, conditions)})"
+        else:
+            heard = self._heard("rate", name, conditions)
+        if self.query.each:
+            return _by("sum", (*also, *self._apart), heard)
+        return self.together("sum", heard, *also)
 
-    def gauge(self, name: str) -> str:
-        return self._heard("last_over_time", name, self.where)
+    def gauge(self, name: str, *conditions: str) -> str:
+        """What a gauge said last."""
+        return self._heard("last_over_time", name, (*self.where, *conditions))
+
+    def together(self, function: str, expression: str, *also: str) -> str:
+        """One value per owner (and what else is named) of what series say."""
+        if self._by != self._read_from and function != "avg":  # a mean of means is another mean
+            expression = _by(function, (*also, *self._read_from), expression)
+        return _by(function, (*also, *self._by), self._made(expression))
+
+    def quantile(self) -> str:
+        """A quantile of a histogram.
+
+        Prometheus 2 loses a native histogram in `label_replace`: where the owner's label has to be
+        made, the highest quantile of its parts is told.
+        """
+        asked = f"histogram_quantile({self.query.quantile:g}, {{}})"
+        if self._form != "native":
+            return self.worst(asked.format(self.grown(f"{self.query.of}_bucket", "le")))
+        heard = self._heard("rate", self.query.of, self.where)
+        found = asked.format(_by("sum", self._apart, heard))
+        return found if self._apart == self._by else _by("max", self._by, self._made(found))
 
     def worst(self, expression: str) -> str:
         """The highest of the instances, where these were kept apart."""
-        return expression if self.each == self.by else f"max by ({self.by}) ({expression})"
+        return _by("max", self._by, self._made(expression)) if self.query.each else expression
+
+    def _made(self, expression: str) -> str:
+        for one in self._owners:
+            expression = one.made(expression)
+        return expression
 
     def _heard(self, function: str, name: str, conditions: tuple[str, ...]) -> str:
         """What a target that could not be scraped last said is no measurement of now."""
         said = f"{function}({name}{{{', '.join(conditions)}}}[{self._window}])"
         return said if name == "up" else f"{said} unless on (job, instance) (up == 0)"
+
+
+def _by(function: str, labels: Iterable[str], expression: str) -> str:
+    return f"{function} by ({', '.join(dict.fromkeys(labels))}) ({expression})"
 
 
 def _rate(parts: _Parts) -> str:
@@ -208,8 +251,13 @@ def _share(parts: _Parts) -> str:
 
 
 def _quantile(parts: _Parts) -> str:
-    grown = parts.grown(f"{parts.query.of}_bucket", by=f"le, {parts.each}")
-    return parts.worst(f"histogram_quantile({parts.query.quantile:g}, {grown})")
+    return parts.quantile()
+
+
+def _told(parts: _Parts) -> str:
+    """The quantile that each instance told of itself; of several the worst."""
+    condition = f"quantile={quoted(f'{parts.query.quantile:g}')}"
+    return parts.together("max", parts.gauge(parts.query.of, condition))
 
 
 def _mean(parts: _Parts) -> str:
@@ -218,21 +266,25 @@ def _mean(parts: _Parts) -> str:
 
 
 def _over_instances(parts: _Parts) -> str:
-    return f"{parts.query.shape} by ({parts.by}) ({parts.gauge(parts.query.of)})"
+    return parts.together(parts.query.shape, parts.gauge(parts.query.of))
 
 
 def _used(parts: _Parts) -> str:
+    gauge, limit = parts.gauge(parts.query.of, *parts.part), parts.gauge(parts.query.limit)
+    per = parts.query.per
+    if per:
+        used, most = (parts.together("sum", one, *per) for one in (gauge, f"({limit}) > 0"))
+        return f"max without ({', '.join(per)}) ({used} / {most})"
     free = "1 - " if parts.query.shape == "unused" else ""
-    filled = f"({parts.gauge(parts.query.of)}) / ({parts.gauge(parts.query.limit)})"
-    return f"max by ({parts.by}) ({free}{filled})"
+    return parts.together("max", f"{free}({gauge}) / (({limit}) > 0)")
 
 
 def _left(parts: _Parts) -> str:
-    return f"min by ({parts.by}) ({parts.gauge(parts.query.of)}) - time()"
+    return f"{parts.together('min', parts.gauge(parts.query.of))} - time()"
 
 
 def _apart(parts: _Parts) -> str:
-    return f"max by ({parts.by}) (abs({parts.gauge(parts.query.of)}))"
+    return parts.together("max", f"abs({parts.gauge(parts.query.of)})")
 
 
 _SHAPES = {
@@ -249,43 +301,6 @@ _SHAPES = {
     "left": _left,
     "apart": _apart,
 }
-
-
-def quoted(value: str) -> str:
-    r"""A PromQL string; what is not printable in it is written as an escape.
-
-    >>> print(quoted('say "no"\n'))
-    "say \"no\"\n"
-    """
-    plain = value.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(c if c.isprintable() else _escaped(c) for c in plain) + '"'
-
-
-def literal(value: str) -> str:
-    """A regular expression of RE2 that matches this text and no other.
-
-    >>> literal("a.b|c")
-    'a\\\\.b\\\\|c'
-    """
-    return re.sub(r"([\\.+*?()|\[\]{}^$])", r"\\\1", value)
-
-
-def _escaped(letter: str) -> str:
-    if letter == "\n":
-        return "\\n"
-    number = ord(letter)
-    if 0xD800 <= number <= 0xDFFF:
-        return "\\ufffd"  # half a character, which no UTF-8 text holds
-    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
-
-
-def _check(pattern: re.Pattern[str], name: str, what: str) -> None:
-    if not pattern.fullmatch(name) or len(name) > 200:
-        raise ValueError(f"{name!r} is no {what} name")
-
-
-def _first(candidates: tuple[str, ...], labels: Collection[str]) -> str:
-    return next((name for name in candidates if name in labels), "")
 
 
 def _all(matchers: tuple[QueryMatcher, ...], labels: Collection[str]) -> tuple[str, ...] | None:

@@ -1,38 +1,53 @@
-"""The queries that ship, an operator's own file, and which of them a server can answer."""
+"""Sets of queries: those that ship, and an operator's own file.
 
-import re
+A set is what one exporter, library or mesh tells, with the page its names were read from. A row of
+`requests` becomes rate, errors and duration; a row of `query` is one query.
+"""
+
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
-from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import Field, ValidationError, model_validator
 
-from copilot.ports import SourceError
-from copilot.sources.prometheus.client import PrometheusClient
+from copilot.sources.prometheus.matchers import QueryMatcher
 from copilot.sources.prometheus.promql import Query, QueryError
-from tools.types import FrozenModel, Timestamp
+from tools.types import FrozenModel
+
+ModelT = TypeVar("ModelT", bound=FrozenModel)
 
 MOST_QUERIES = 500
 
+SHIPPED = ("services", "meshes", "kubernetes", "stores", "runtimes", "machines")
+"""Files of `sets/`; of two queries with one name for one owner the first is taken."""
+
 
 def queries(path: Path | None = None) -> tuple[Query, ...]:
-    """What is asked: the operator's file (TOML or YAML) alone, or else the set that ships.
+    """What is asked: the operator's file (TOML or YAML) alone, or else the sets that ship.
 
     `extends = true` in the file puts its queries before those that ship: of two with one name for
     one owner, the first is taken.
     """
-    shipped = files("copilot.sources.prometheus").joinpath("queries.toml")
-    ours = _read(tomllib.loads(shipped.read_text(encoding="utf-8")), "queries.toml")
     if path is None:
-        return ours
+        return _shipped()
     document = _document(path)
     extends = document.pop("extends", False)
-    theirs = _read(document, str(path))
-    return (*theirs, *ours) if extends else theirs
+    theirs = tuple(_read(document, str(path)))
+    if not 1 <= len(theirs) <= MOST_QUERIES:
+        raise QueryError(f"{path}: has {len(theirs)} queries; 1 to {MOST_QUERIES} are asked")
+    return (*theirs, *_shipped()) if extends else theirs
+
+
+def _shipped() -> tuple[Query, ...]:
+    folder = files("copilot.sources.prometheus").joinpath("sets")
+    documents = {
+        f"{name}.toml": tomllib.loads(folder.joinpath(f"{name}.toml").read_text(encoding="utf-8"))
+        for name in SHIPPED
+    }
+    return tuple(one for name, document in documents.items() for one in _read(document, name))
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -46,104 +61,84 @@ def _document(path: Path) -> dict[str, Any]:
     return read
 
 
-def _read(document: dict[str, Any], name: str) -> tuple[Query, ...]:
-    listed = document.get("query")
-    if not isinstance(listed, list) or set(document) != {"query"}:
-        raise QueryError(f"{name}: holds `extends` and a list of [[query]] tables, and no more")
-    if not 1 <= len(listed) <= MOST_QUERIES:
-        raise QueryError(f"{name}: has {len(listed)} queries; 1 to {MOST_QUERIES} are asked")
-    found = []
-    for number, one in enumerate(listed, start=1):
-        try:
-            found.append(Query.model_validate(one))
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise QueryError(
-                f"{name}: query {number}, {where or 'as a whole'} = {first['input']!r}: "
-                f"{first['msg']}"
-            ) from error
-    return tuple(found)
+class QuerySet(FrozenModel):
+    """Queries that come from one place; `defaults` hold for each of them that says nothing else."""
+
+    name: str = Field(min_length=1, max_length=80)
+    source: str = Field(pattern=r"^https://\S+$", description="Where its names are documented.")
+    defaults: dict[str, Any] = Field(default_factory=dict)
+    requests: tuple[dict[str, Any], ...] = ()
+    query: tuple[dict[str, Any], ...] = ()
 
 
-RECENT_S = 3600.0
-"""A metric that nobody exported within this time is not asked for."""
+class RequestRow(FrozenModel):
+    """Requests that a histogram measures, or that a counter only counts.
 
-SCRAPES = 4.0
-"""Scrapes in the range of a rate: it survives a lost one, and says a change within a few."""
-
-DEFAULT_SCRAPE_S = 15.0
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_UNIT = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-class PlannedQuery(FrozenModel):
-    """A query this server can answer: its text, and the labels that name the owner."""
-
-    query: Query
-    labels: tuple[str, ...]
-    owners: tuple[str, ...]
-    expression: str
-
-
-class QueryPlan(FrozenModel):
-    """What is asked of one server; `unknown` counts the queries whose metric it does not have."""
-
-    asked: tuple[PlannedQuery, ...]
-    unknown: int
-    step_s: float
-
-
-def plan(
-    client: PrometheusClient, queries: Sequence[Query], now: Timestamp, step_s: float
-) -> QueryPlan:
-    """Look at the server; `step_s` 0 means: as often as it scrapes."""
-    since = now - RECENT_S
-    known = client.names(since, now)
-    askable = [query for query in queries if known.issuperset(query.needs)]
-    labels = {
-        name: client.labels(name, since, now)
-        for name in dict.fromkeys(query.needs[0] for query in askable)
-    }
-    step = step_s or _scraped_every(client)
-    asked = [
-        found
-        for query in askable
-        if (found := _asked(query, labels[query.needs[0]], SCRAPES * step)) is not None
-    ]
-    return QueryPlan(asked=tuple(asked), unknown=len(queries) - len(asked), step_s=step)
-
-
-def _asked(query: Query, labels: frozenset[str], range_s: float) -> PlannedQuery | None:
-    owners, expression = query.owners(labels), query.render(labels, range_s)
-    if owners is None or expression is None:
-        return None
-    return PlannedQuery(
-        query=query, labels=tuple(sorted(labels)), owners=owners, expression=expression
-    )
-
-
-def _scraped_every(client: PrometheusClient) -> float:
-    """The usual interval of the targets; the default where a server does not tell of targets."""
-    try:
-        intervals = [seconds(target.interval) for target in client.targets()]
-    except SourceError:
-        return DEFAULT_SCRAPE_S
-    return _usual(one for one in intervals if one > 0)
-
-
-def _usual(intervals: Iterable[float]) -> float:
-    found = list(intervals)
-    return median(found) if found else DEFAULT_SCRAPE_S
-
-
-def seconds(duration: str) -> float:
-    """Seconds of a Prometheus duration; 0 where it is none.
-
-    >>> seconds("1m30s")
-    90.0
+    `failed` tells by labels which of them failed; `to_ms` is the factor from the histogram's unit
+    to milliseconds. The other fields are those of a query.
     """
-    parts = _DURATION.findall(duration)
-    if "".join(number + unit for number, unit in parts) != duration:
-        return 0.0
-    return sum(float(number) * _UNIT[unit] for number, unit in parts)
+
+    histogram: str = ""
+    counter: str = ""
+    failed: tuple[QueryMatcher, ...] = ()
+    to_ms: float = 1000.0
+
+    @model_validator(mode="after")
+    def _of_one(self) -> "RequestRow":
+        if bool(self.histogram) == bool(self.counter):
+            raise ValueError("requests have a `histogram` or a `counter`, and not both")
+        return self
+
+    def queries(self, about: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Rate, errors and duration; `about` says whose they are."""
+        edge = about.get("owner") == "edge"
+        rate, unit = ("calls", "calls/s") if edge else ("request_rate", "req/s")
+        counted = f"{self.histogram}_count" if self.histogram else self.counter
+        yield {"metric": rate, "unit": unit, "shape": "rate", "of": counted}
+        if self.failed:
+            share = {"metric": "error_pct", "unit": "%", "shape": "share", "scale": 100}
+            yield share | {"of": counted, "part": self.failed}
+        if self.histogram:
+            timed = {"unit": "ms", "of": self.histogram, "scale": self.to_ms}
+            for name, share_of in (("latency_p50_ms", 0.5), ("latency_p95_ms", 0.95)):
+                yield timed | {"metric": name, "shape": "quantile", "quantile": share_of}
+            yield timed | {"metric": "latency_avg_ms", "shape": "mean"}
+
+
+def _read(document: dict[str, Any], name: str) -> Iterator[Query]:
+    listed, sets = document.get("query", []), document.get("set", [])
+    if not isinstance(listed, list) or not isinstance(sets, list):
+        raise QueryError(f"{name}: `query` and `set` are a list of [[query]] or [[set]] tables")
+    if set(document) - {"query", "set"}:
+        raise QueryError(
+            f"{name}: holds `extends` and a list of [[query]] or [[set]] tables, and no more"
+        )
+    for number, one in enumerate(listed, start=1):
+        yield _valid(Query, one, f"{name}: query {number}")
+    for number, one in enumerate(sets, start=1):
+        held = _valid(QuerySet, one, f"{name}: set {number}")
+        yield from _queries_of(held, f"{name}: set {held.name!r}")
+
+
+def _queries_of(held: QuerySet, name: str) -> Iterator[Query]:
+    for number, row in enumerate(held.requests, start=1):
+        where = f"{name}, requests {number}"
+        own = {key: value for key, value in row.items() if key in RequestRow.model_fields}
+        about = (
+            held.defaults | {key: row[key] for key in row if key not in own} | {"set": held.name}
+        )
+        for query in _valid(RequestRow, own, where).queries(about):
+            yield _valid(Query, about | query, where)
+    for number, row in enumerate(held.query, start=1):
+        yield _valid(Query, held.defaults | row | {"set": held.name}, f"{name}, query {number}")
+
+
+def _valid(kind: type[ModelT], given: object, where: str) -> ModelT:
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        raise QueryError(
+            f"{where}, {field or 'as a whole'} = {first['input']!r}: {first['msg']}"
+        ) from error

@@ -2,42 +2,19 @@
 
 import logging
 import math
-import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
 from copilot.ports import Clock, SourceError
 from copilot.sources.prometheus.client import PrometheusClient, Vector
+from copilot.sources.prometheus.coverage import MetricCoverage
+from copilot.sources.prometheus.owners import Owners
+from copilot.sources.prometheus.plan import MOST_ASKED, PlannedQuery, QueryPlan, QueryPlanner
 from copilot.sources.prometheus.promql import Query
-from copilot.sources.prometheus.queries import PlannedQuery, QueryPlan, plan
+from copilot.types.checks import Check
 from tools.types import Edge, FloatArray, Series, Timestamp, Topology, Window
-
-_PORT = re.compile(r":\d{1,5}$")
-
-
-def owned_by(asked: PlannedQuery, labels: Mapping[str, str]) -> str:
-    """The owner that an answer's labels name; empty where they name none."""
-    parts = [component(labels.get(label, "")) for label in asked.owners]
-    if not all(parts):
-        return ""
-    if asked.query.owner == "edge":
-        return "->".join(parts)
-    return f"node:{parts[0]}" if asked.query.owner == "node" else parts[0]
-
-
-def component(label: str) -> str:
-    """A component's name in a label's value: without port, and without Kubernetes' domain.
-
-    >>> component("pay.shop.svc.cluster.local:8080")
-    'pay'
-    """
-    name = _PORT.sub("", label.strip())
-    inside, service, _ = name.partition(".svc")
-    name = inside.split(".")[0] if service else name
-    return name if len(name) <= 200 and name.isprintable() and "->" not in name else ""
-
 
 log = logging.getLogger(__name__)
 
@@ -70,28 +47,21 @@ class PrometheusSource:
         step_s: float = 0.0,
     ) -> None:
         self._client = client
-        self._queries = tuple(queries)
+        self._planner = QueryPlanner(client, queries, step_s)
+        self._owners = Owners()
         self._clock = clock
         self._history_s = history_s
-        self._step_s = step_s
         self._lock = threading.Lock()
         self._plan: QueryPlan | None = None
         self._planned = -math.inf
         self._problems: tuple[str, ...] = ()
-        self._graph = CallGraph(client, clock)
+        self._graph = CallGraph(client, clock, self._owners)
 
     def series(self, window: Window) -> Sequence[Series]:
         """Every query over the window; raises only where none of them was answered."""
-        known = self.plan()
-        grid = self._grid(window, known.step_s)
-        if grid.size == 0:
-            return ()
         found: dict[str, Series] = {}
-        problems: list[str] = []
-        for asked in known.asked:
-            for one in self._answers(asked, grid, problems):
-                found.setdefault(one.name, one)
-        self._note(problems, answered=bool(found) or len(problems) < len(known.asked))
+        for _, one in self._look(window):
+            found.setdefault(one.name, one)
         return tuple(found.values())
 
     def baseline(self, before: Timestamp) -> Sequence[Series]:
@@ -108,15 +78,17 @@ class PrometheusSource:
         return self._problems
 
     def describe(self) -> str:
-        """The server, how many queries it can answer, and how many series these have now."""
-        known = self.plan()
+        """The server, how many queries a look asks, and how many series these have now."""
+        return self._coverage().summary(self._client.source, self.plan())
+
+    def checks(self, elsewhere: Collection[str] = ()) -> Sequence[Check]:
+        """What a person should know of these metrics: sets, owners, and what has no requests."""
+        found = self._coverage()
+        return found.checks(self._client.source, self.plan(), self._problems, elsewhere)
+
+    def _coverage(self) -> MetricCoverage:
         now = self._clock.now()
-        found = self.series(Window(start=now - SHOWN_S, end=now))
-        owners = len({one.owner for one in found})
-        return (
-            f"{self._client.source}: {len(found)} series of {owners} owners by "
-            f"{len(known.asked)} queries, every {known.step_s:g} s"
-        )
+        return MetricCoverage(self._look(Window(start=now - SHOWN_S, end=now)))
 
     def plan(self) -> QueryPlan:
         """What this server can be asked; looked up again after a while."""
@@ -129,17 +101,37 @@ class PrometheusSource:
 
     def _planned_now(self, now: Timestamp) -> QueryPlan:
         try:
-            found = plan(self._client, self._queries, now, self._step_s)
+            found = self._planner.plan(now)
         except SourceError:
             if self._plan is None:
                 raise
             return self._plan
         if not found.asked:
             problem = (
-                f"has none of the metrics of {len(self._queries)} queries; "
+                f"has none of the metrics of {found.unknown} queries; "
                 "write those it has to a file and name it in prometheus_queries"
             )
             raise SourceError(self._client.source, problem, recoverable=True)
+        return found
+
+    def _look(self, window: Window) -> list[tuple[PlannedQuery, Series]]:
+        known = self.plan()
+        grid = self._grid(window, known.step_s)
+        if grid.size == 0:
+            return []
+        problems: list[str] = []
+        answers = [(asked, self._answer(asked, grid, problems)) for asked in known.asked]
+        if known.left_out:
+            problems.append(f"{known.left_out} queries are left out: a look asks {MOST_ASKED}")
+        failed = sum(answer is None for _, answer in answers)
+        for asked, vectors in answers:
+            self._owners.learn(asked.owned(one.labels) for one in vectors or ())
+        found = [
+            (asked, one)
+            for asked, vectors in answers
+            for one in self._read(asked, vectors or (), grid)
+        ]
+        self._note(problems, answered=bool(found) or failed < len(known.asked))
         return found
 
     def _grid(self, window: Window, step: float) -> FloatArray:
@@ -148,23 +140,30 @@ class PrometheusSource:
         first, last = math.ceil(window.start / wide), math.floor(end / wide)
         return wide * np.arange(first, last + 1, dtype=np.float64)
 
-    def _answers(
+    def _answer(
         self, asked: PlannedQuery, grid: FloatArray, problems: list[str]
-    ) -> Iterator[Series]:
-        step = float(grid[1] - grid[0]) if grid.size > 1 else 1.0
+    ) -> tuple[Vector, ...] | None:
+        named = f"{asked.query.metric} of {asked.query.of}"
         try:
-            vectors = self._client.range(asked.expression, float(grid[0]), float(grid[-1]), step)
-        except SourceError as error:
-            problems.append(f"{asked.query.metric} of {asked.query.of}: {error.problem}")
-            return
-        if len(vectors) > MOST_SERIES:
-            problems.append(
-                f"{asked.query.metric} of {asked.query.of}: {len(vectors)} series by "
-                f"{', '.join(asked.owners)}, of which {MOST_SERIES} are read"
+            found = self._client.range(
+                asked.expression, float(grid[0]), float(grid[-1]), _step(grid)
             )
-        for vector in vectors[:MOST_SERIES]:
-            owner = owned_by(asked, vector.labels)
-            values = _laid(vector, grid, step)
+        except SourceError as error:
+            problems.append(f"{named}: {error.problem}")
+            return None
+        if len(found) > MOST_SERIES:
+            by = ", ".join(one.name for one in asked.owners)
+            problems.append(
+                f"{named}: {len(found)} series by {by}, of which {MOST_SERIES} are read"
+            )
+        return found[:MOST_SERIES]
+
+    def _read(
+        self, asked: PlannedQuery, vectors: Sequence[Vector], grid: FloatArray
+    ) -> Iterator[Series]:
+        for vector in vectors:
+            owner = self._owners.text(asked.owned(vector.labels), asked.query.owner)
+            values = _laid(vector, grid)
             heard = np.flatnonzero(np.isfinite(values))
             if owner and heard.size:
                 first = int(heard[0])
@@ -180,10 +179,14 @@ class PrometheusSource:
         self._problems = tuple(problems)
 
 
-def _laid(vector: Vector, grid: FloatArray, step: float) -> FloatArray:
+def _step(grid: FloatArray) -> float:
+    return float(grid[1] - grid[0]) if grid.size > 1 else 1.0
+
+
+def _laid(vector: Vector, grid: FloatArray) -> FloatArray:
     """The points at their places in the grid; infinities are no measurements."""
     values = np.full(grid.size, np.nan)
-    places = np.rint((vector.times - grid[0]) / step).astype(np.int64)
+    places = np.rint((vector.times - grid[0]) / _step(grid)).astype(np.int64)
     inside = (places >= 0) & (places < grid.size) & np.isfinite(vector.values)
     values[places[inside]] = vector.values[inside]
     return values
@@ -202,9 +205,10 @@ MOST_EDGES = 20_000
 class CallGraph:
     """Asks for the graph now and then, and keeps what it was told; safe between threads."""
 
-    def __init__(self, client: PrometheusClient, clock: Clock) -> None:
+    def __init__(self, client: PrometheusClient, clock: Clock, owners: Owners) -> None:
         self._client = client
         self._clock = clock
+        self._naming = owners
         self._lock = threading.Lock()
         self._asked = -math.inf
         self._edges: dict[tuple[str, str], Timestamp] = {}
@@ -242,9 +246,10 @@ class CallGraph:
         self._nodes.update(dict.fromkeys(self._owners(asked, now), now))
 
     def _owners(self, asked: PlannedQuery, now: Timestamp) -> list[str]:
-        expression = asked.query.render(asked.labels, EDGE_SEEN_S) or asked.expression
-        found = self._client.instant(expression, now)[:MOST_EDGES]
-        named = (owned_by(asked, vector.labels) for vector in found)
+        found = self._client.instant(asked.over(EDGE_SEEN_S), now)[:MOST_EDGES]
+        owned = [asked.owned(vector.labels) for vector in found]
+        self._naming.learn(owned)
+        named = (self._naming.text(one, asked.query.owner) for one in owned)
         return [owner for owner in named if owner]
 
 

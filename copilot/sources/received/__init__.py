@@ -5,7 +5,7 @@ room has to make place. A restart forgets all of it; what must outlive one belon
 """
 
 from copilot.sources.received.cache import ReceivedTelemetry
-from copilot.sources.received.measures import DataPoint, Measures
+from copilot.sources.received.measures import REQUEST_RATE, DataPoint, Measures
 from copilot.sources.received.rings import Rings, RingUsage
 
-__all__ = ["RingUsage", "Measures", "DataPoint", "ReceivedTelemetry", "Rings"]
+__all__ = ["REQUEST_RATE", "RingUsage", "Measures", "DataPoint", "ReceivedTelemetry", "Rings"]

@@ -3,12 +3,13 @@
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from copilot.ports import Clock, SourceError
-from copilot.sources.received.measures import DataPoint, Measures
+from copilot.sources.received.measures import REQUEST_RATE, DataPoint, Measures
 from copilot.sources.received.rings import RingEntry, Rings, RingUsage
+from copilot.types.checks import Check, requests_of
 from tools.types import Edge, LogLine, Series, Span, Timestamp, Topology, Window
 
 MOST_LETTERS = 4096
@@ -102,6 +103,13 @@ class ReceivedTelemetry:
         """How much is held."""
         told = ", ".join(f"{held.records} {name}" for name, held in self.held().items())
         return f"received by OTLP: {told} in memory"
+
+    def checks(self, elsewhere: Collection[str] = ()) -> Sequence[Check]:
+        """How much is held, and who has request metrics."""
+        told = self.baseline(math.inf)
+        served = {one.owner for one in told if one.metric == REQUEST_RATE}
+        requests = requests_of(served.union(elsewhere), {one.owner for one in told})
+        return (Check("metrics", "ok", self.describe()), requests)
 
     def problems(self) -> Sequence[str]:
         """Nothing is lacking that was promised; what was let go is counted in `/metrics`."""

@@ -15,7 +15,7 @@ from copilot import wiring
 from copilot.alerts import maintenance as alerting
 from copilot.case.engine import Engine
 from copilot.hands import described
-from copilot.ports import RemoteSource, SourceError
+from copilot.ports import ExaminedSource, RemoteSource, SourceError
 from copilot.settings import Settings
 from copilot.sources.clock import SystemClock
 from copilot.sources.deployment import Sources, UnconfiguredSource
@@ -117,7 +117,7 @@ def _examined(
         _data_folder(settings),
         _store(settings),
         *_sources(sources, received),
-        _alerts(settings),
+        *_alerts(settings),
         *_alerting(settings),
         _catalogue(settings),
         *_runners(settings),
@@ -191,7 +191,7 @@ def _sources(sources: Sources, received: ReceivedTelemetry | None) -> Iterator[C
         elif isinstance(source, UnconfiguredSource):
             yield Check(name, "missing", "not configured", ADVICE[name])
         else:
-            yield _source(name, source)
+            yield from _source(name, source)
     topology = sources.topology()
     if topology.edges:
         found = f"{len(topology.nodes)} services, {len(topology.edges)} edges"
@@ -200,21 +200,26 @@ def _sources(sources: Sources, received: ReceivedTelemetry | None) -> Iterator[C
         yield Check("topology", "missing", "no service graph", "set COPILOT_TOPOLOGY_FILE")
 
 
-def _alerts(settings: Settings) -> Check:
+def _alerts(settings: Settings) -> Iterator[Check]:
     source = wiring.open_alerts(settings)
     if source is None:
-        return Check("alerts", "missing", "no Alertmanager configured", ADVICE["alerts"])
-    return _source("alerts", source)
+        yield Check("alerts", "missing", "no Alertmanager configured", ADVICE["alerts"])
+    else:
+        yield from _source("alerts", source)
 
 
-def _source(name: str, source: object) -> Check:
-    if not isinstance(source, RemoteSource):
-        return Check(name, "ok", type(source).__name__)
+def _source(name: str, source: object) -> Iterator[Check]:
+    """What a source says of itself: in one line, or in as many as it has to say."""
     try:
-        return Check(name, "ok", source.describe(), "; ".join(source.problems()))
+        if name == "metrics" and isinstance(source, ExaminedSource):
+            yield from source.checks()
+        elif isinstance(source, RemoteSource):
+            yield Check(name, "ok", source.describe(), "; ".join(source.problems()))
+        else:
+            yield Check(name, "ok", type(source).__name__)
     except SourceError as error:
         advice = "try again" if error.recoverable else "check its address, token and queries"
-        return Check(name, "broken", str(error), advice)
+        yield Check(name, "broken", str(error), advice)
 
 
 def _catalogue(settings: Settings) -> Check:
