@@ -12,7 +12,7 @@ from importlib.resources import files
 
 import yaml
 
-from copilot.knowledge.words import Word, is_cjk, query, spoken, terms
+from copilot.knowledge.words import Word, alert_names_apart, is_cjk, query, spoken, terms
 from knowledge_base import Document, Section
 from tools.types import FrozenModel
 
@@ -117,6 +117,7 @@ class LexicalIndex:
 
     def match(self, question: str) -> list[Match]:
         """Every document that shares a word with the question, best first."""
+        question = alert_names_apart(question, self._weights.__contains__)
         said = query(question)
         weighted = [(word, SAID) for word in said]
         weighted += [(word, ADDED_WEIGHT) for word in glossary_words(question, said)]
