@@ -4,8 +4,9 @@ Why these numbers: docs/decisions/retrieval.md.
 """
 
 import math
+import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -21,15 +22,17 @@ ADDED_WEIGHT = 0.4
 
 
 class GlossaryEntry(FrozenModel):
-    """Phrases people use, and the words they stand for."""
+    """Phrases people use, or the form of a name, and the words they stand for."""
 
-    say: tuple[str, ...]
+    say: tuple[str, ...] = ()
+    like: re.Pattern[str] | None = None
     mean: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
     phrases: tuple[str, ...]
+    like: re.Pattern[str] | None
     words: tuple[Word, ...]
 
 
@@ -39,7 +42,8 @@ def glossary_words(question: str, words: list[Word]) -> list[Word]:
     text = _as_tokens(question)
     found: dict[str, Word] = {}
     for entry in _glossary():
-        if any(phrase in text for phrase in entry.phrases):
+        form = entry.like is not None and entry.like.search(question)
+        if form or any(phrase in text for phrase in entry.phrases):
             for word in entry.words:
                 if word.text not in said:
                     found.setdefault(word.text, word)
@@ -54,6 +58,7 @@ def _glossary() -> tuple[_Prepared, ...]:
     return tuple(
         _Prepared(
             tuple(phrase for phrase in map(_as_tokens, entry.say) if phrase.strip()),
+            entry.like,
             tuple(query(entry.mean)),
         )
         for entry in entries
@@ -74,6 +79,21 @@ WEIGHTS = {"head": 2.5, "body": 1.0}
 SAID = 1.0
 BIGRAM = 0.5
 """What a Chinese bigram counts as evidence: a word of three characters has two of them."""
+
+SAID_WHOLE = 1.0
+"""What a symptom said as the document has it counts more, of the evidence of its words."""
+
+SHORTEST_CODE = 3
+"""Digits of a number that names something (an HTTP status, an exit code); shorter ones count."""
+
+SHORTEST_SYMPTOM = 3
+"""Tokens, Chinese characters among them: two are said by chance."""
+
+MOST_CHARS = 4_000
+"""Of a question that are read; what is wrong stands at its beginning."""
+
+RUNBOOK_FIRST = 1.15
+"""A runbook is written to be followed; what happened elsewhere once is read after it."""
 
 PART = 0.4
 """What a part of an unknown name counts: `campaign` in `utm_campaign` tells little."""
@@ -107,6 +127,7 @@ class LexicalIndex:
         self._weights: dict[str, dict[int, float]] = defaultdict(dict)
         counted = [_fields(document) for document in self.documents]
         self._heads = [frozenset(one["head"]) for one in counted]
+        self._symptoms = [tuple(_symptoms(document)) for document in self.documents]
         for field in FIELDS:
             mean = sum(one[field].total() for one in counted) / max(len(counted), 1) or 1.0
             for position, one in enumerate(counted):
@@ -117,7 +138,7 @@ class LexicalIndex:
 
     def match(self, question: str) -> list[Match]:
         """Every document that shares a word with the question, best first."""
-        question = alert_names_apart(question, self._weights.__contains__)
+        question = alert_names_apart(question[:MOST_CHARS], self._weights.__contains__)
         said = query(question)
         weighted = [(word, SAID) for word in said]
         weighted += [(word, ADDED_WEIGHT) for word in glossary_words(question, said)]
@@ -132,10 +153,15 @@ class LexicalIndex:
                 evidence[position] += weight * shown
                 covered[position] += shown if weight == SAID else 0.0
                 matched[position].append(word.text)
+        for position, more in self._said_whole(question).items():
+            scores[position] += more
+            evidence[position] += more
         asked = sum(map(self._asked, said)) or 1.0
         found = [
-            Match(self.documents[at], score, evidence[at], covered[at] / asked, tuple(matched[at]))
+            Match(document, score * first, evidence[at], covered[at] / asked, tuple(matched[at]))
             for at, score in scores.items()
+            for document in (self.documents[at],)
+            for first in (RUNBOOK_FIRST if document.kind == "runbook" else 1.0,)
         ]
         return sorted(found, key=lambda match: (-match.score, match.document.id))
 
@@ -153,10 +179,27 @@ class LexicalIndex:
 
         return max(document.sections, key=says)
 
+    def _said_whole(self, question: str) -> dict[int, float]:
+        """What each document gains by the longest of its symptoms that the question has whole."""
+        text = _as_tokens(_QUOTED.sub(" ", question))
+        return {
+            position: SAID_WHOLE * max(said)
+            for position, symptoms in enumerate(self._symptoms)
+            if (
+                said := [
+                    sum(self._evidence(word, position) for word in words)
+                    for tokens, words in symptoms
+                    if tokens in text
+                ]
+            )
+        }
+
     def _gains(self, word: Word) -> dict[int, float]:
         """What a word adds to each document: its whole and its parts, each where it occurs."""
         gains: dict[int, float] = defaultdict(float)
         for term in word.terms:
+            if _counts(term):
+                continue
             for position, weight in self._weights.get(term, {}).items():
                 gains[position] += self._idf(term) * weight * (K1 + 1) / (weight + K1)
         return gains
@@ -173,13 +216,33 @@ class LexicalIndex:
         if whole:
             return max(whole)
         head = self._heads[position]
-        known = [self._idf(term) for term in word.terms if term in head and not term.isdigit()]
+        known = [self._idf(term) for term in word.terms if term in head and not _counts(term)]
         part = PART if word.names else BIGRAM if is_cjk(word.text) else 1.0
         return max(known, default=0.0) * part
 
     def _idf(self, term: str) -> float:
         having = len(self._weights.get(term, ()))
         return math.log1p((len(self.documents) - having + 0.5) / (having + 0.5))
+
+
+def _counts(term: str) -> bool:
+    """Whether a term is a number of things, or a part of an address."""
+    return term.isdigit() and len(term) < SHORTEST_CODE
+
+
+_CLAUSE = re.compile(r"[,;:，；：、。]")
+_QUOTED = re.compile(r"\"[^\"]{1,200}\"|'[^']{1,200}'|“[^”]{1,200}”|`[^`]{1,200}`")
+"""What a message puts in quotation marks is a name that changes; the words around it stay."""
+
+
+def _symptoms(document: Document) -> Iterator[tuple[str, tuple[Word, ...]]]:
+    """The symptoms of a document in both languages, each as tokens and as words."""
+    title, symptoms = document.title, document.symptoms
+    for text in (title.en, title.zh, symptoms.en, symptoms.zh):
+        for clause in _CLAUSE.split(text):
+            tokens = _as_tokens(clause)
+            if len(tokens.split()) >= SHORTEST_SYMPTOM:
+                yield tokens, tuple(query(clause))
 
 
 def _fields(document: Document) -> dict[str, Counter[str]]:
