@@ -8,66 +8,14 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 
-import yaml
-
-from copilot.knowledge.words import Word, alert_names_apart, is_cjk, query, spoken, terms
+from copilot.knowledge.glossary import as_tokens, glossary_words
+from copilot.knowledge.matched_on import whole_words
+from copilot.knowledge.words import Word, alert_names_apart, chinese_pieces, is_cjk, query, terms
 from knowledge_base import Document, Section
-from tools.types import FrozenModel
 
 ADDED_WEIGHT = 0.4
 """Of what a word counts that was said itself."""
-
-
-class GlossaryEntry(FrozenModel):
-    """Phrases people use, or the form of a name, and the words they stand for."""
-
-    say: tuple[str, ...] = ()
-    like: re.Pattern[str] | None = None
-    mean: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    phrases: tuple[str, ...]
-    like: re.Pattern[str] | None
-    words: tuple[Word, ...]
-
-
-def glossary_words(question: str, words: list[Word]) -> list[Word]:
-    """Return the words that phrases of `question` stand for, without those it has itself."""
-    said = {term for word in words for term in word.terms}
-    text = _as_tokens(question)
-    found: dict[str, Word] = {}
-    for entry in _glossary():
-        form = entry.like is not None and entry.like.search(question)
-        if form or any(phrase in text for phrase in entry.phrases):
-            for word in entry.words:
-                if word.text not in said:
-                    found.setdefault(word.text, word)
-    return list(found.values())
-
-
-@cache
-def _glossary() -> tuple[_Prepared, ...]:
-    path = files("copilot.knowledge").joinpath("glossary.yaml")
-    rows = yaml.safe_load(path.read_text(encoding="utf-8"))
-    entries = [GlossaryEntry.model_validate(row) for row in rows]
-    return tuple(
-        _Prepared(
-            tuple(phrase for phrase in map(_as_tokens, entry.say) if phrase.strip()),
-            entry.like,
-            tuple(query(entry.mean)),
-        )
-        for entry in entries
-    )
-
-
-def _as_tokens(text: str) -> str:
-    """Tokens between blanks, so that a phrase is a substring and never part of an identifier."""
-    return f" {' '.join(spoken(text))} "
 
 
 K1 = 1.2
@@ -86,8 +34,8 @@ SAID_WHOLE = 1.0
 SHORTEST_CODE = 3
 """Digits of a number that names something (an HTTP status, an exit code); shorter ones count."""
 
-SHORTEST_SYMPTOM = 3
-"""Tokens, Chinese characters among them: two are said by chance."""
+SHORTEST_SYMPTOM = 2
+"""Tokens, a Chinese character each: one is said by chance."""
 
 MOST_CHARS = 4_000
 """Of a question that are read; what is wrong stands at its beginning."""
@@ -106,13 +54,25 @@ class Match:
     `score` is BM25F. `evidence` is the inverse document frequency, summed over the words that its
     title and symptoms share with the question, and over identifiers found whole anywhere;
     `coverage` is the share of what was said that this is. Unknown names say nothing either way.
+    `pieces` is the Chinese of the question, which `said` cuts at whole words.
     """
 
     document: Document
     score: float
     evidence: float
     coverage: float
-    words: tuple[str, ...]
+    matched: tuple[Word, ...]
+    pieces: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The terms of the index that were matched; no words for a reader."""
+        return tuple(word.text for word in self.matched)
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """The whole words of the question that the document shares."""
+        return whole_words(self.matched, self.pieces)
 
 
 class LexicalIndex:
@@ -140,28 +100,38 @@ class LexicalIndex:
         """Every document that shares a word with the question, best first."""
         question = alert_names_apart(question[:MOST_CHARS], self._weights.__contains__)
         said = query(question)
-        weighted = [(word, SAID) for word in said]
-        weighted += [(word, ADDED_WEIGHT) for word in glossary_words(question, said)]
+        added = glossary_words(question, said)
+        weighted = [*((word, SAID) for word in said), *((word, ADDED_WEIGHT) for word in added)]
         scores: dict[int, float] = defaultdict(float)
         evidence: dict[int, float] = defaultdict(float)
         covered: dict[int, float] = defaultdict(float)
-        matched: dict[int, list[str]] = defaultdict(list)
+        matched: dict[int, list[Word]] = defaultdict(list)
         for word, weight in weighted:
             for position, gain in self._gains(word).items():
                 scores[position] += weight * gain
                 shown = self._evidence(word, position)
                 evidence[position] += weight * shown
-                covered[position] += shown if weight == SAID else 0.0
-                matched[position].append(word.text)
+                covered[position] += weight * shown
+                matched[position].append(word)
         for position, more in self._said_whole(question).items():
             scores[position] += more
             evidence[position] += more
-        asked = sum(map(self._asked, said)) or 1.0
+        explained = {term for word in added for term in terms(word.said)}
+        asked = (
+            sum(self._asked(word) for word in said if not self._explained(word, explained)) or 1.0
+        )
+        pieces = tuple(chinese_pieces(question))
         found = [
-            Match(document, score * first, evidence[at], covered[at] / asked, tuple(matched[at]))
+            Match(
+                document=document,
+                score=score * (RUNBOOK_FIRST if document.kind == "runbook" else 1.0),
+                evidence=evidence[at],
+                coverage=covered[at] / asked,
+                matched=tuple(matched[at]),
+                pieces=pieces,
+            )
             for at, score in scores.items()
             for document in (self.documents[at],)
-            for first in (RUNBOOK_FIRST if document.kind == "runbook" else 1.0,)
         ]
         return sorted(found, key=lambda match: (-match.score, match.document.id))
 
@@ -181,7 +151,7 @@ class LexicalIndex:
 
     def _said_whole(self, question: str) -> dict[int, float]:
         """What each document gains by the longest of its symptoms that the question has whole."""
-        text = _as_tokens(_QUOTED.sub(" ", question))
+        text = as_tokens(_QUOTED.sub(" ", question))
         return {
             position: SAID_WHOLE * max(said)
             for position, symptoms in enumerate(self._symptoms)
@@ -210,6 +180,10 @@ class LexicalIndex:
         if word.named and not any(term in self._weights for term in word.names or word.terms):
             return 0.0
         return max(known, default=self._idf("")) * (BIGRAM if is_cjk(word.text) else 1.0)
+
+    def _explained(self, word: Word, explained: set[str]) -> bool:
+        """Whether a word that no document has is part of a phrase that the glossary explains."""
+        return word.text in explained and word.text not in self._weights
 
     def _evidence(self, word: Word, position: int) -> float:
         whole = [self._idf(term) for term in word.names if position in self._weights.get(term, {})]
@@ -240,7 +214,7 @@ def _symptoms(document: Document) -> Iterator[tuple[str, tuple[Word, ...]]]:
     title, symptoms = document.title, document.symptoms
     for text in (title.en, title.zh, symptoms.en, symptoms.zh):
         for clause in _CLAUSE.split(text):
-            tokens = _as_tokens(clause)
+            tokens = as_tokens(clause)
             if len(tokens.split()) >= SHORTEST_SYMPTOM:
                 yield tokens, tuple(query(clause))
 

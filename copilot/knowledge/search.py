@@ -193,19 +193,23 @@ class Knowledge:
         )
 
     def _hit(self, match: Match) -> DocumentHit:
-        said = ", ".join(match.words[:8])
+        said = ", ".join(match.said[:8])
         return DocumentHit(
             document=match.document,
             section=self._lexical.passage(match.document, match.words),
             score=match.score,
             trust=match.document.trust,
-            reason=f"matches {said}" if said else "matches none of the words",
+            reason=f"matched on {said}" if said else _why_without_words(match),
         )
 
 
 def _answers(match: Match) -> bool:
     short = match.evidence >= LEAST_EVIDENCE and match.coverage >= MOST_OF_IT
     return short or match.evidence >= ENOUGH_EVIDENCE
+
+
+def _why_without_words(match: Match) -> str:
+    return "its text is like the question" if match.matched else "shares no word with the question"
 
 
 def _unmatched(document: Document) -> Match:

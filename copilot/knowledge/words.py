@@ -23,7 +23,7 @@ _QUANTITY = re.compile(
 )
 """How much or how long: what was measured, never what is wrong."""
 
-_ALERT_NAME = re.compile(r"(?<![\w./:-])[A-Z][A-Za-z0-9]{3,79}(?![\w./:-])")
+_ALERT_NAME = re.compile(r"(?<![\w./:-])[A-Za-z][A-Za-z0-9]{3,79}(?![\w./:-])")
 _TIMED_OUT = re.compile(r"\btim(?:e|ed|es|ing)[ -]out\b", re.IGNORECASE)
 _DOUBLED = re.compile(r"([bdgmnprt])\1$")
 
@@ -54,13 +54,15 @@ _ASKING = re.compile(
 class Word:
     """One token of a query with every term it may match by.
 
-    `names` are those of its terms that are identifiers; `named` where it looks like a name at all.
+    `names` are those of its terms that are identifiers; `named` where it looks like a name at all;
+    `said` is what a person wrote, where `text` is what an index has.
     """
 
     text: str
     terms: tuple[str, ...]
     names: tuple[str, ...] = ()
     named: bool = False
+    said: str = ""
 
 
 def terms(text: str) -> list[str]:
@@ -102,19 +104,31 @@ def query(text: str, most: int = 64) -> list[Word]:
     ['slow']
     """
     found: dict[str, Word] = {}
-    for token in _TOKEN.findall(_ASKING.sub(" ", _QUANTITY.sub(" ", _normal(text)))):
+    for token in _asked(text):
         if is_cjk(token):
             for piece in _bigrams(token) or [token]:
-                found.setdefault(piece, Word(piece, (piece,)))
+                found.setdefault(piece, Word(piece, (piece,), said=piece))
         else:
             parts = tuple(dict.fromkeys(_latin(token[:_LONGEST])))
             if parts:
                 names = tuple(_names(token[:_LONGEST]))
                 digits = any(c.isdigit() for c in token)
-                found.setdefault(parts[0], Word(parts[0], parts, names, digits or bool(names)))
+                found.setdefault(
+                    parts[0], Word(parts[0], parts, names, digits or bool(names), token)
+                )
         if len(found) >= most:
             break
     return list(found.values())[:most]
+
+
+def chinese_pieces(text: str) -> list[str]:
+    """The Chinese of a question as an index sees it, between what it does not compare."""
+    return [token for token in _asked(text) if is_cjk(token)]
+
+
+def _asked(text: str) -> list[str]:
+    """The tokens of a question without its quantities and the words of asking."""
+    return _TOKEN.findall(_ASKING.sub(" ", _QUANTITY.sub(" ", _normal(text))))
 
 
 def alert_names_apart(text: str, known: Callable[[str], bool]) -> str:

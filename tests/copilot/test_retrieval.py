@@ -66,7 +66,7 @@ def test_a_hit_shows_the_section_that_says_it_and_why_it_was_found() -> None:
     hit = KNOWLEDGE.search("never delete files in pg_wal, no space left on device")[0]
     assert hit.document.id == "disk-full"
     assert "pg_wal" in hit.section.text
-    assert hit.reason.startswith("matches ")
+    assert hit.reason.startswith("matched on ")
     assert hit.trust == "reviewed"
 
 

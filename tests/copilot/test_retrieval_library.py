@@ -80,7 +80,7 @@ def test_search_as_json_says_source_reason_and_playbooks() -> None:
     (hit,) = json.loads(shown.stdout)
     assert hit["id"] == "oom-killed"
     assert hit["playbooks"] == ["restart", "rollback"]
-    assert hit["reason"].startswith("matches")
+    assert hit["reason"].startswith("matched on ")
 
 
 def test_search_says_by_what_it_searched() -> None:
