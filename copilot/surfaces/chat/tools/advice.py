@@ -8,10 +8,14 @@ from copilot.knowledge import Cause, DocumentHit
 from copilot.surfaces.chat.scope import ToolContext
 from copilot.surfaces.chat.tool_result import Statement, ToolResult, capped, noted
 from copilot.surfaces.chat.tools.tool import MOST_ROWS, Tool, ToolArguments
+from prompts import word
 from tools.playbook_executor import ParameterError, PlaybookSubject, choose, fill
 from tools.types import Choice, FaultKind, Finding, Plan, Playbook
 
 PASSAGE = 420
+
+ACTIONS = "Safe actions"
+"""The heading of a runbook below which it says what to do."""
 
 
 class KnowledgeArguments(ToolArguments):
@@ -20,6 +24,7 @@ class KnowledgeArguments(ToolArguments):
     question: str = Field(
         default="", max_length=500, description="In any words; empty: by the located cause."
     )
+    fix: bool = Field(default=False, description="Show what to do, not what fits the words best.")
 
 
 class FaultArguments(ToolArguments):
@@ -37,7 +42,7 @@ def knowledge(given: KnowledgeArguments, scope: ToolContext) -> ToolResult:
     if not hits:
         asked = plain(given.question, 120) or "the located cause"
         return ToolResult(missing=(f"knowledge base: nothing answers “{asked}”",))
-    return ToolResult(rows=tuple(_document(hit, scope) for hit in hits))
+    return ToolResult(rows=tuple(_document(hit, scope, given.fix) for hit in hits))
 
 
 def playbooks(given: FaultArguments, scope: ToolContext) -> ToolResult:
@@ -80,8 +85,10 @@ def _recalled(scope: ToolContext) -> tuple[DocumentHit, ...]:
     return tuple(one.hit for one in scope.knowledge().recall(symptoms, about, 3))
 
 
-def _document(hit: DocumentHit, scope: ToolContext) -> Statement:
-    document, section = hit.document, hit.section
+def _document(hit: DocumentHit, scope: ToolContext, fix: bool) -> Statement:
+    document = hit.document
+    actions = [one for one in document.sections if one.heading == ACTIONS]
+    section = actions[0] if fix and actions else hit.section
     passage = plain(" ".join(section.text.split()), PASSAGE)
     origin = f", {document.origin.date.isoformat()}" if document.origin else ""
     fact = noted(
@@ -97,9 +104,11 @@ def _document(hit: DocumentHit, scope: ToolContext) -> Statement:
     offers = f" Playbooks: {books}." if books else ""
     offers_zh = f" 预案:{books}。" if books else ""
     return Statement(
-        f"{document.title.en} ({document.kind} {document.id}, {document.trust}{origin}). "
+        f"{document.title.en} ({document.kind}, {document.trust}{origin}; "
+        f"`copilot kb show {document.id}`). "
         f"{plain(section.heading, 80)}: {passage}{offers}",
-        f"{document.title.zh}({document.kind} {document.id},{document.trust}{origin})。"
+        f"{document.title.zh}({word('document', document.kind, 'zh')},"
+        f"{word('trust', document.trust, 'zh')}{origin};`copilot kb show {document.id}`)。"
         f"{plain(section.heading, 80)}:{passage}{offers_zh}",
         (fact,),
     )
