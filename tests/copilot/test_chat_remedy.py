@@ -1,6 +1,7 @@
 """How do I fix X: of the runbooks, unless X is the incident that is open."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -101,13 +102,51 @@ def test_the_open_incident_gets_its_plan(
     assert "plan" in [use.tool for use in answer.uses]
 
 
-def test_who_asks_how_to_fix_is_shown_what_to_do_and_where_to_read_on(
+def test_who_asks_how_to_fix_is_shown_what_to_do_with_commands_that_can_be_run(
     desk: ChatService, open_incident: Incident
 ) -> None:
     english = asked(desk, open_incident, "how do I fix a full disk").text
-    assert "Disk full: no space left on device (runbook, reviewed; `copilot kb show" in english
-    assert "Safe actions: - Playbook clean-disk removes" in english
-    assert "磁盘写满" in asked(desk, open_incident, "磁盘满了怎么办").text
+    assert "(runbook, reviewed; `copilot kb show disk-full`)" in english
+    assert "- Truncate an open log in place (`: > file`), so that" in english
+    assert '`kubectl patch pvc NAME -p \'{"spec":{"resources"' in english
+    assert "- Do not delete an open log file" in english
+    chinese = asked(desk, open_incident, "磁盘满了怎么办").text
+    assert "磁盘写满：设备上没有剩余空间(运行手册,已审阅;`copilot kb show disk-full`)" in chinese
+
+
+HOSTILE = """---
+id: zebra-quorum
+kind: {kind}
+title: {{en: Zebra quorum lost, zh: 斑马仲裁丢失}}
+symptoms: {{en: zebra workers lose their quorum, zh: 斑马任务丢失仲裁}}
+fault_kinds: [errors]
+---
+## Safe actions
+
+- Ask [the zebra](https://evil.example) <img src=x> with `zebra --all *`.
+- A tick `that never ends <b>
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "acts"),
+    [pytest.param("runbook", True, id="reviewed"), pytest.param("note", False, id="unreviewed")],
+)
+def test_a_document_of_our_own_is_shown_inert_and_acted_on_only_if_somebody_vouches(
+    tmp_path: Path, kind: str, acts: bool
+) -> None:
+    settings = Settings(data_dir=tmp_path, model_use="off")
+    (tmp_path / "knowledge").mkdir()
+    (tmp_path / "knowledge" / "zebra-quorum.md").write_text(
+        HOSTILE.format(kind=kind), encoding="utf-8"
+    )
+    with desk_over(settings) as desk:
+        turn = desk.ask(Question(text="how do I fix a lost zebra quorum"))
+    assert turn.answer is not None
+    assert "`copilot kb show zebra-quorum`" in turn.answer.text
+    assert ("`zebra --all *`" in turn.answer.text) is acts
+    for alive in ("](https", "<img", "<b>"):
+        assert alive not in turn.answer.text
 
 
 def test_nothing_that_fits_is_said_and_no_plan_of_another_fault_is_shown(

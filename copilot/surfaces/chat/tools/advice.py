@@ -1,48 +1,20 @@
-"""knowledge, playbooks, plan: what is written down, what could be done, what waits for a person."""
+"""playbooks, plan: what could be done, and what waits for a person."""
 
 from pydantic import Field
 
 from copilot.case.briefing import plain
 from copilot.case.guards import weak_cause_objection
-from copilot.knowledge import Cause, DocumentHit
 from copilot.surfaces.chat.scope import ToolContext
 from copilot.surfaces.chat.tool_result import Statement, ToolResult, capped, noted
 from copilot.surfaces.chat.tools.tool import MOST_ROWS, Tool, ToolArguments
-from prompts import word
-from tools.playbook_executor import ParameterError, PlaybookSubject, choose, fill
+from tools.playbook_executor import ParameterError, choose, fill
 from tools.types import Choice, FaultKind, Finding, Plan, Playbook
-
-PASSAGE = 420
-
-ACTIONS = "Safe actions"
-"""The heading of a runbook below which it says what to do."""
-
-
-class KnowledgeArguments(ToolArguments):
-    """What to look for in runbooks and postmortems."""
-
-    question: str = Field(
-        default="", max_length=500, description="In any words; empty: by the located cause."
-    )
-    fix: bool = Field(default=False, description="Show what to do, not what fits the words best.")
 
 
 class FaultArguments(ToolArguments):
     """For which kind of fault."""
 
     fault: FaultKind | None = Field(default=None, description="Empty: the whole catalogue.")
-
-
-def knowledge(given: KnowledgeArguments, scope: ToolContext) -> ToolResult:
-    """Documents that answer, with their source and how far each is to be trusted."""
-    if scope.knowledge is None:
-        return ToolResult(missing=("knowledge base: not at hand",))
-    base = scope.knowledge()
-    hits = base.search(given.question, 3) if given.question else _recalled(scope)
-    if not hits:
-        asked = plain(given.question, 120) or "the located cause"
-        return ToolResult(missing=(f"knowledge base: nothing answers “{asked}”",))
-    return ToolResult(rows=tuple(_document(hit, scope, given.fix) for hit in hits))
 
 
 def playbooks(given: FaultArguments, scope: ToolContext) -> ToolResult:
@@ -68,50 +40,6 @@ def plan(_: ToolArguments, scope: ToolContext) -> ToolResult:
     if incident.plan is not None and incident.status in ("acting", "recovered"):
         return ToolResult(lead=(_was_run(incident.plan, incident.status),))
     return _proposed(scope)
-
-
-def _recalled(scope: ToolContext) -> tuple[DocumentHit, ...]:
-    incident = scope.incident
-    if incident is None or scope.knowledge is None or not incident.ranking.candidates:
-        return ()
-    first = incident.ranking.candidates[0]
-    facts = scope.sources.facts(scope.onset or scope.now)
-    about = Cause(
-        fault_kind=None if incident.ranking.abstained else first.fault_kind,
-        component=first.component,
-        component_kind=PlaybookSubject.of(first.component, facts).kind,
-    )
-    symptoms = " ".join(item.statement for item in incident.evidence[:6])
-    return tuple(one.hit for one in scope.knowledge().recall(symptoms, about, 3))
-
-
-def _document(hit: DocumentHit, scope: ToolContext, fix: bool) -> Statement:
-    document = hit.document
-    actions = [one for one in document.sections if one.heading == ACTIONS]
-    section = actions[0] if fix and actions else hit.section
-    passage = plain(" ".join(section.text.split()), PASSAGE)
-    origin = f", {document.origin.date.isoformat()}" if document.origin else ""
-    fact = noted(
-        document.id,
-        document.kind,
-        f"{document.kind} {document.id} ({document.trust}{origin}): {document.title.en}",
-        scope.now,
-        source="knowledge base",
-        query=f"{document.kind}={document.id}",
-        excerpt=section.text,
-    )
-    books = ", ".join(document.playbooks)
-    offers = f" Playbooks: {books}." if books else ""
-    offers_zh = f" 预案:{books}。" if books else ""
-    return Statement(
-        f"{document.title.en} ({document.kind}, {document.trust}{origin}; "
-        f"`copilot kb show {document.id}`). "
-        f"{plain(section.heading, 80)}: {passage}{offers}",
-        f"{document.title.zh}({word('document', document.kind, 'zh')},"
-        f"{word('trust', document.trust, 'zh')}{origin};`copilot kb show {document.id}`)。"
-        f"{plain(section.heading, 80)}:{passage}{offers_zh}",
-        (fact,),
-    )
 
 
 def _playbook(one: Playbook, scope: ToolContext) -> Statement:
@@ -224,7 +152,6 @@ def _advised(scope: ToolContext, reason: str, en: str, zh: str) -> ToolResult:
 
 
 TOOLS = (
-    Tool("knowledge", "Search runbooks and postmortems.", KnowledgeArguments, knowledge),
     Tool(
         "playbooks", "The playbooks of the catalogue, by kind of fault.", FaultArguments, playbooks
     ),
