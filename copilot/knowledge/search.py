@@ -36,10 +36,10 @@ LEAST_EVIDENCE, MOST_OF_IT = 2.0, 0.6
 """A document answers by its evidence (see `Match`), or by less that is most of a short question."""
 
 STRONG_EVIDENCE, STRONG_COVERAGE = 11.5, 0.4
-"""From here on what happened elsewhere is shown beside an incident where nothing of ours fits.
+"""From here on what happened elsewhere is told of an incident where nothing of ours fits.
 
-`python -m evals run knowledge`, its table of public postmortems: the best of them for a line that
-is not about one reaches 11.3. An incident's symptoms are long and reach 12.8 by length, but 0.17.
+`python -m evals run knowledge` (Public postmortems): the best one of a line that is about none
+reaches 11.3. Symptoms of an incident are long: eight shipped ones reach 12.8, with 0.17 covered.
 """
 
 WORDS, MEANING = 1.0, 0.5

@@ -15,7 +15,7 @@ from rich.progress import Progress
 import copilot
 from copilot import settings, wiring
 from copilot.knowledge import DenseIndex, Knowledge
-from evals.knowledge import field
+from evals.knowledge import elsewhere, field
 from evals.knowledge.field import SearchMethod
 from evals.knowledge.queries import KnowledgeQuery, QueriesError, read_queries
 from evals.report import Options, Result, Table, number
@@ -95,6 +95,8 @@ def run(options: Options, progress: Progress) -> Result:
                 answers.setdefault(name, []).append(SearchResult(query, search(query.text)))
                 progress.advance(task)
         lines = field.ask(ways, known)
+    every = [*queries, *(one.query for one in lines["lexical"])]
+    public = elsewhere.table(elsewhere.fits(base, every), len(every))
     return Result(
         suite="knowledge",
         version=copilot.__version__,
@@ -103,7 +105,7 @@ def run(options: Options, progress: Progress) -> Result:
         cases=tuple(_cases(queries, answers)),
         summary=_summary(answers) | {"field.recall1": field.first_right(lines["lexical"])},
         more=_more(answers) | field.figures(lines),
-        tables=(_table(answers), _forms(answers), field.table(lines)),
+        tables=(_table(answers), _forms(answers), field.table(lines), public),
         notes={"dense": "measured" if "dense" in answers else _absent(), "documents": len(base)},
     )
 

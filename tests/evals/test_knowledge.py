@@ -8,6 +8,7 @@ from rich.progress import Progress
 
 from evals.keys import differences
 from evals.knowledge import suite as knowledge
+from evals.knowledge.elsewhere import PostmortemFit, largest_wrong, left_out
 from evals.knowledge.field import FIELD, FieldAnswer, first_right
 from evals.knowledge.queries import FieldQuery, KnowledgeQuery, QueriesError, read_queries
 from evals.knowledge.suite import (
@@ -133,3 +134,10 @@ def test_the_lines_are_half_chinese_and_a_hash_halves_them() -> None:
     assert {one.form for one in lines} == {"alert", "log", "question"}
     assert 24 <= sum(one.split == "tuned" for one in lines) <= 36
     assert isnan(first_right([]))
+
+
+def test_the_threshold_of_a_line_comes_from_the_other_lines() -> None:
+    found = [PostmortemFit(9.0, False), PostmortemFit(4.0, False), PostmortemFit(10.0, True)]
+    assert largest_wrong(found) == 9.0
+    assert left_out(found) == (1, 1)  # left out itself, the largest wrong one is shown
+    assert left_out([]) == (0, 0)

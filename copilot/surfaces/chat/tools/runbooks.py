@@ -83,7 +83,8 @@ def _remedy(hits: Sequence[DocumentHit], scope: ToolContext) -> ToolResult:
     first, *others = [(hit.document, _fact(hit, scope)) for hit in hits]
     document, fact = first
     lead = Statement(f"{_named(document, 'en')}.", f"{_named(document, 'zh')}。", (fact,))
-    rows = [Statement(*[_with_commands(line)] * 2, (fact,)) for line in _actions(document)]
+    actions = map(_with_commands, _actions(document))
+    rows = [Statement(action, action, (fact,)) for action in actions]
     rows += [
         Statement(f"Near: {_named(one, 'en')}.", f"相近:{_named(one, 'zh')}。", (its,))
         for one, its in others
