@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from copilot.knowledge.glossary import as_tokens, glossary_words
-from copilot.knowledge.matched_on import whole_words
 from copilot.knowledge.words import Word, alert_names_apart, chinese_pieces, is_cjk, query, terms
 from knowledge_base import Document, Section
 
@@ -54,7 +53,7 @@ class Match:
     `score` is BM25F. `evidence` is the inverse document frequency, summed over the words that its
     title and symptoms share with the question, and over identifiers found whole anywhere;
     `coverage` is the share of what was said that this is. Unknown names say nothing either way.
-    `pieces` is the Chinese of the question, which `said` cuts at whole words.
+    `pieces` is the Chinese of the question; see `whole_words`.
     """
 
     document: Document
@@ -68,11 +67,6 @@ class Match:
     def words(self) -> tuple[str, ...]:
         """The terms of the index that were matched; no words for a reader."""
         return tuple(word.text for word in self.matched)
-
-    @property
-    def said(self) -> tuple[str, ...]:
-        """The whole words of the question that the document shares."""
-        return whole_words(self.matched, self.pieces)
 
 
 class LexicalIndex:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from copilot.knowledge.dense import DenseIndex
+from copilot.knowledge.glossary import whole_words
 from copilot.knowledge.lexical import LexicalIndex, Match
 from copilot.ports import Reranker, SourceError
 from copilot.types.incident import Agreement
@@ -207,7 +208,7 @@ class Knowledge:
         )
 
     def _hit(self, match: Match) -> DocumentHit:
-        said = ", ".join(match.said[:8])
+        said = ", ".join(whole_words(match.matched, match.pieces)[:8])
         return DocumentHit(
             document=match.document,
             section=self._lexical.passage(match.document, match.words),

@@ -15,7 +15,7 @@ from rich.progress import Progress
 import copilot
 from copilot import settings, wiring
 from copilot.knowledge import DenseIndex, Knowledge
-from evals.knowledge import elsewhere, field
+from evals.knowledge import field
 from evals.knowledge.field import SearchMethod
 from evals.knowledge.queries import KnowledgeQuery, QueriesError, read_queries
 from evals.report import Options, Result, Table, number
@@ -96,7 +96,7 @@ def run(options: Options, progress: Progress) -> Result:
                 progress.advance(task)
         lines = field.ask(ways, known)
     every = [*queries, *(one.query for one in lines["lexical"])]
-    public = elsewhere.table(elsewhere.fits(base, every), len(every))
+    public = field.postmortem_table(field.postmortem_fits(base, every), len(every))
     return Result(
         suite="knowledge",
         version=copilot.__version__,

@@ -8,8 +8,14 @@ from rich.progress import Progress
 
 from evals.keys import differences
 from evals.knowledge import suite as knowledge
-from evals.knowledge.elsewhere import PostmortemFit, largest_wrong, left_out
-from evals.knowledge.field import FIELD, FieldAnswer, first_right
+from evals.knowledge.field import (
+    FIELD,
+    FieldAnswer,
+    PostmortemFit,
+    first_right,
+    largest_wrong,
+    left_out,
+)
 from evals.knowledge.queries import FieldQuery, KnowledgeQuery, QueriesError, read_queries
 from evals.knowledge.suite import (
     QUERIES,
