@@ -64,6 +64,9 @@ def asked(desk: ChatService, incident: Incident, text: str) -> Answer:
         pytest.param("怎么处理证书过期?", "certificate-expired", id="zh, subject last"),
         pytest.param("Redis 内存满了应该怎么处理", "redis-memory-full", id="zh, should"),
         pytest.param("内存泄漏如何排查", "memory-leak", id="zh, look into"),
+        pytest.param(
+            "重启 Redis 之后缓存雪崩怎么办", "cache-stampede", id="zh, begins like an order"
+        ),
         pytest.param("有没有消息积压的手册", "queue-backlog", id="zh, a manual of"),
     ],
 )
@@ -100,6 +103,12 @@ def test_the_open_incident_gets_its_plan(
 ) -> None:
     answer = asked(desk, open_incident, question)
     assert "plan" in [use.tool for use in answer.uses]
+
+
+@pytest.mark.parametrize("order", ["restart cart to fix a full disk", "重启 cart", "回滚这个发布"])
+def test_an_order_stays_an_order(desk: ChatService, open_incident: Incident, order: str) -> None:
+    text = asked(desk, open_incident, order).text
+    assert "I cannot approve" in text or "我不能批准" in text
 
 
 def test_who_asks_how_to_fix_is_shown_what_to_do_with_commands_that_can_be_run(

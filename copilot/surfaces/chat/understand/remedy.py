@@ -48,6 +48,11 @@ LEAST_SUBJECT = 2
 """Characters of a subject: a Chinese word has two."""
 
 
+def asks_how(question: str) -> bool:
+    """Whether it asks how, whatever it begins with: `restart loop, how do I fix it` is no order."""
+    return re.search(rf"\bhow\b|{_ZH_HOW}", question, re.IGNORECASE) is not None
+
+
 def fault_to_mend(question: str, named: Entities, scope: ToolContext) -> str:
     """What a question wants to know how to mend, as it says it; empty where it is the incident.
 
