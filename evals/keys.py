@@ -70,7 +70,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
             for key in ("recall1", "recall5")
         ),
         *(f"{way}.mrr" for way in ("lexical", "dense", "fused")),
-        "no_answer_precision",
+        *("no_answer_precision", "field.recall1"),
     ),
 }
 

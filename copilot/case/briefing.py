@@ -89,7 +89,7 @@ class OpinionLine:
 
 @dataclass(frozen=True, slots=True)
 class RecallLine:
-    """A runbook or an incident of the past, and why it is shown."""
+    """A runbook or an incident of the past, why it is shown, and the command that opens it."""
 
     kind: str
     name: str
@@ -98,6 +98,7 @@ class RecallLine:
     date: str
     source: str
     playbooks: str
+    show: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +175,7 @@ def render(
         commit=_commit(incident.commit, language),
         opinion=_opinion(incident.opinion, language),
         recalled=[_recollection(one, language) for one in incident.recalled[:RECALLED]],
+        elsewhere=any(one.elsewhere for one in incident.recalled[:RECALLED]),
         plan=plan,
         risk=word("risk", plan.risk, language) if plan else "",
         terms=terms,
@@ -316,8 +318,9 @@ def _recollection(one: RecalledDocument, language: Language) -> RecallLine:
         trust=word("trust", one.trust, language),
         agreement=word("agreement", one.agreement, language),
         date=one.date,
-        source=plain(one.source, 200),
+        source=plain(one.source, 200) if one.source.startswith("https://") else "",
         playbooks=", ".join(one.playbooks),
+        show=f"copilot kb show {one.document}",
     )
 
 

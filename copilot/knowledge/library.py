@@ -1,5 +1,6 @@
 """The documents there are, and what incidents are held against: read once per process."""
 
+import difflib
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -8,6 +9,12 @@ from pathlib import Path
 from copilot.knowledge.search import Cause, Knowledge, RecallHit
 from copilot.types.errors import OperatorError
 from knowledge_base import Document, DocumentError, documents, read_document, read_folder, read_text
+
+MOST_OF_ID = 80
+"""Characters of an id; see `Document.id`."""
+
+NEAREST = 3
+"""Ids that are offered for one that is not known."""
 
 
 class LibraryError(OperatorError):
@@ -32,6 +39,18 @@ class Library:
     def own(self) -> tuple[Document, ...]:
         """The documents that were added here."""
         return read_folder(self.folder)
+
+    def document(self, document_id: str) -> Document:
+        """One document by its id; `LibraryError` names the nearest ids where there is none."""
+        known = {document.id: document for document in self.documents()}
+        asked = document_id.strip().lower().removesuffix(".md")
+        if asked in known:
+            return known[asked]
+        asked = asked[:MOST_OF_ID]
+        within = [one for one in known if asked and asked in one]
+        near = (within or difflib.get_close_matches(asked, known, NEAREST))[:NEAREST]
+        said = f"; nearest: {', '.join(near)}" if near else ""
+        raise LibraryError(f"no document {document_id[:MOST_OF_ID]!r}{said}; see: copilot kb list")
 
     def add(self, path: Path, *, replace: bool = False) -> Document:
         """Check a file and keep a copy of it; an existing document is only replaced if asked."""

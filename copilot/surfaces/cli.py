@@ -4,15 +4,15 @@ Only this file is imported for `--help`: the state machine and the database are 
 command that needs them.
 """
 
-import importlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from copilot import __version__
-from prompts import Language
+from copilot.surfaces.cli_kb import kb_app
+from copilot.surfaces.cli_options import Flags, Lang
+from copilot.surfaces.cli_options import call as _call
 
 app = typer.Typer(
     name="copilot",
@@ -23,31 +23,13 @@ app = typer.Typer(
 )
 journal_app = typer.Typer(no_args_is_help=True, help="Look at the hash-chained journal.")
 app.add_typer(journal_app, name="journal")
-kb_app = typer.Typer(no_args_is_help=True, help="Search and keep runbooks and postmortems.")
 app.add_typer(kb_app, name="kb")
 playbook_app = typer.Typer(no_args_is_help=True, help="Look at playbooks, and run one by hand.")
 app.add_typer(playbook_app, name="playbook")
 alerts_app = typer.Typer(no_args_is_help=True, help="See how alerts are read; nothing is kept.")
 app.add_typer(alerts_app, name="alerts")
 
-DocumentKind = Literal["runbook", "postmortem", "note"]
 LogFormat = Literal["text", "json"]
-Lang = Annotated[Language | None, typer.Option("--lang", help="Language of the answer.")]
-
-
-@dataclass(frozen=True, slots=True)
-class Flags:
-    """What was said before the command's name; None leaves the setting as it is."""
-
-    config: Path | None
-    data_dir: Path | None
-    server: str | None
-
-
-def _call(context: typer.Context, command: str, **arguments: object) -> None:
-    commands = importlib.import_module("copilot.surfaces.commands")
-    code: int = commands.call(command, context.obj, arguments)
-    raise typer.Exit(code)
 
 
 def _version(wanted: bool) -> None:
@@ -321,57 +303,6 @@ def playbook_run(
         yes=yes,
         lang=lang,
     )
-
-
-@kb_app.command("search")
-def kb_search(
-    context: typer.Context,
-    question: Annotated[str, typer.Argument(help="Symptom, error or name, in any words.")],
-    limit: Annotated[int, typer.Option(min=1, max=50, help="How many.")] = 3,
-    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
-    lang: Lang = None,
-) -> None:
-    """Find the runbooks and postmortems that answer; says so where none does."""
-    _call(context, "kb_search", question=question, limit=limit, as_json=as_json, lang=lang)
-
-
-@kb_app.command("index")
-def kb_index(
-    context: typer.Context,
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="Throw the index away first.")] = False,
-) -> None:
-    """Embed what is new or changed, for search by meaning; goes on where it was interrupted."""
-    _call(context, "kb_index", rebuild=rebuild)
-
-
-@kb_app.command("list")
-def kb_list(
-    context: typer.Context,
-    kind: Annotated[DocumentKind | None, typer.Option(help="Only this kind.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
-    lang: Lang = None,
-) -> None:
-    """List every document with its trust and the causes it is about."""
-    _call(context, "kb_list", kind=kind, as_json=as_json, lang=lang)
-
-
-@kb_app.command("add")
-def kb_add(
-    context: typer.Context,
-    files: Annotated[list[Path], typer.Argument(help="Markdown files with front matter.")],
-    replace: Annotated[bool, typer.Option("--replace", help="Replace one of the same id.")] = False,
-) -> None:
-    """Check documents and take them into the knowledge base."""
-    _call(context, "kb_add", files=files, replace=replace)
-
-
-@kb_app.command("remove")
-def kb_remove(
-    context: typer.Context,
-    document: Annotated[str, typer.Argument(metavar="ID", help="A document that was added.")],
-) -> None:
-    """Take an added document out again; shipped ones stay."""
-    _call(context, "kb_remove", document=document)
 
 
 @alerts_app.command("explain")

@@ -104,7 +104,8 @@ Agreement = Literal["symptoms and cause", "cause", "symptoms"]
 class RecalledDocument(FrozenModel):
     """A document recalled for this incident: why, from where, of when, and how far to trust it.
 
-    `playbooks` is empty unless the located cause is one the document is about.
+    `playbooks` is empty unless the located cause is one the document is about; `elsewhere` marks
+    what happened to others.
     """
 
     document: str
@@ -115,6 +116,7 @@ class RecalledDocument(FrozenModel):
     source: str = ""
     date: str = ""
     playbooks: tuple[str, ...] = ()
+    elsewhere: bool = False
 
 
 FollowUpKind = Literal[

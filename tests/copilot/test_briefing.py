@@ -7,7 +7,14 @@ import pytest
 
 from copilot.case.briefing import render
 from copilot.case.state import GatherProgress, IncidentState
-from copilot.types.incident import ApprovalCount, Clocks, Incident, MeasuredFrom, PlanTerms
+from copilot.types.incident import (
+    ApprovalCount,
+    Clocks,
+    Incident,
+    MeasuredFrom,
+    PlanTerms,
+    RecalledDocument,
+)
 from prompts import LANGUAGES, Language
 from tools.detector import Onset
 from tools.types import (
@@ -23,6 +30,7 @@ from tools.types import (
     StepResult,
     Subject,
     Term,
+    Text,
     Topology,
     VerificationOutcome,
     Window,
@@ -344,3 +352,53 @@ def test_after_the_steps_the_next_line_says_what_came_of_them(case: str) -> None
     given = IncidentState(**state(DOOR, OWN), results=[result])
     assert english in line("Next", brief("en", given, PLAN, agreed(), outcome=outcome))
     assert chinese in line("下一步", brief("zh", given, PLAN, agreed(), outcome=outcome))
+
+
+def document(id_: str, **more: object) -> RecalledDocument:
+    fields = {
+        "document": id_,
+        "kind": "runbook",
+        "title": Text(en="Disk full", zh="磁盘写满"),
+        "trust": "reviewed",
+        "agreement": "cause",
+    }
+    return RecalledDocument.model_validate(fields | more)
+
+
+THEIRS = document(
+    "shop-2015-01-02",
+    kind="postmortem",
+    trust="reported",
+    source="https://shop.example/pm",
+    date="2015-01-02",
+    elsewhere=True,
+)
+
+
+@pytest.mark.parametrize(
+    ("language", "recalled", "says"),
+    [
+        pytest.param(
+            "en", document("disk-full"), "**Seen before**: runbook “Disk full”", id="ours"
+        ),
+        pytest.param("zh", document("disk-full"), "**曾见过**:运行手册“磁盘写满”", id="ours, zh"),
+        pytest.param(
+            "en", THEIRS, "**Seen elsewhere, not here**: postmortem “Disk full”", id="theirs"
+        ),
+        pytest.param("zh", THEIRS, "**他处见过,并非本系统**:复盘“磁盘写满”", id="theirs, zh"),
+    ],
+)
+def test_what_was_seen_before_says_whose_it_is_and_how_to_open_it(
+    language: Language, recalled: RecalledDocument, says: str
+) -> None:
+    text = brief(language, state(DOOR, OWN), recalled=(recalled,))
+    assert says in text
+    assert f"`copilot kb show {recalled.document}`" in text
+    assert ("https://shop.example/pm" in text) is recalled.elsewhere
+
+
+def test_the_id_of_an_incident_of_ours_is_no_address() -> None:
+    ours = document("pm-inc-1", kind="postmortem", trust="reported", source="incident:inc-1")
+    text = brief("en", state(DOOR, OWN), recalled=(ours,))
+    assert "incident:inc-1" not in text
+    assert "`copilot kb show pm-inc-1`" in text

@@ -66,7 +66,7 @@ def test_a_hit_shows_the_section_that_says_it_and_why_it_was_found() -> None:
     hit = KNOWLEDGE.search("never delete files in pg_wal, no space left on device")[0]
     assert hit.document.id == "disk-full"
     assert "pg_wal" in hit.section.text
-    assert hit.reason.startswith("matches ")
+    assert hit.reason.startswith("matched on ")
     assert hit.trust == "reviewed"
 
 
@@ -171,3 +171,52 @@ def test_a_cause_is_recalled_even_when_no_symptom_is_shared() -> None:
     found = KNOWLEDGE.recall("zzz", Cause(fault_kind="clock_skew"))
     assert found[0].hit.document.id == "clock-skew"
     assert found[0].agreement == "cause"
+
+
+def shipped(id_: str) -> Document:
+    return next(one for one in documents() if one.id == id_)
+
+
+PUBLIC = [one for one in documents() if one.kind == "postmortem"]
+WRAPAROUND = "database is not accepting commands to avoid wraparound data loss"
+
+
+@pytest.mark.parametrize(
+    ("ours", "symptoms", "told"),
+    [
+        pytest.param([], WRAPAROUND, ["sentry-2015-07-20"], id="nothing of ours, and strong"),
+        pytest.param([], "writes refused", [], id="nothing of ours, and weak"),
+        pytest.param(
+            [shipped("database-lock-contention")],
+            WRAPAROUND,
+            ["database-lock-contention"],
+            id="a runbook of ours fits the cause",
+        ),
+        pytest.param(
+            [
+                written(
+                    "our-own",
+                    "postmortem",
+                    "lock_contention",
+                    origin='{url: "https://wiki.corp.example/pm/7", date: 2026-01-02}',
+                ),
+            ],
+            WRAPAROUND,
+            ["our-own"],
+            id="a postmortem that was added here is ours, whatever its address",
+        ),
+    ],
+)
+def test_what_happened_elsewhere_is_told_only_where_nothing_of_ours_fits(
+    ours: list[Document], symptoms: str, told: list[str]
+) -> None:
+    found = Knowledge([*PUBLIC, *ours]).recall(symptoms, Cause(fault_kind="lock_contention"))
+    assert [one.hit.document.id for one in found] == told
+    assert all(one.elsewhere is not bool(ours) for one in found)
+
+
+def test_a_located_cause_recalls_no_incident_of_another_company() -> None:
+    for kind in ("bad_deploy", "disk_io", "certificate_expired", "errors"):
+        found = KNOWLEDGE.recall("error rate rose after the rollout", Cause(fault_kind=kind))
+        assert found
+        assert {one.hit.document.kind for one in found} == {"runbook"}

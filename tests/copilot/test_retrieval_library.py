@@ -9,6 +9,7 @@ from typer.testing import CliRunner, Result
 from copilot.knowledge import Library, LibraryError
 from copilot.surfaces.cli import app
 from copilot.testing.ollama import LazyPolicy, ollama_server
+from knowledge_base import documents
 
 NOTE = """---
 id: zebra-lease
@@ -80,7 +81,7 @@ def test_search_as_json_says_source_reason_and_playbooks() -> None:
     (hit,) = json.loads(shown.stdout)
     assert hit["id"] == "oom-killed"
     assert hit["playbooks"] == ["restart", "rollback"]
-    assert hit["reason"].startswith("matches")
+    assert hit["reason"].startswith("matched on ")
 
 
 def test_search_says_by_what_it_searched() -> None:
@@ -120,3 +121,45 @@ def test_auto_finds_ollama_indexes_with_it_and_searches_both_ways() -> None:
         found = CliRunner().invoke(app, ["kb", "search", "OOMKilled", "--limit", "1"], env=env)
     assert "words and meaning, by ollama:qwen3-embedding:0.6b" in found.output
     assert "not indexed" not in found.output
+
+
+def test_show_prints_a_document_whole_with_its_source_and_trust() -> None:
+    shown = run("kb", "show", "gitlab-2017-01-31")
+    assert shown.exit_code == 0
+    for part in ("postmortem, reported", "2017-01-31, https://", "GitLab.com: data directory"):
+        assert part in shown.output
+    shipped = next(one for one in documents() if one.id == "gitlab-2017-01-31")
+    assert all(section.heading in shown.output for section in shipped.sections)
+
+
+def test_show_in_chinese_and_as_json() -> None:
+    assert "磁盘写满" in run("kb", "show", "disk-full", "--lang", "zh").output
+    row = json.loads(run("kb", "show", "disk-full", "--json").stdout)
+    assert [one["heading"] for one in row["sections"]] == [
+        "Confirm",
+        "Causes",
+        "Safe actions",
+        "Do not",
+    ]
+    assert "clean-disk" in row["playbooks"]
+
+
+def test_show_reads_a_document_of_our_own(note: Path) -> None:
+    run("kb", "add", str(note))
+    assert "note, unreviewed" in run("kb", "show", "zebra-lease").output
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        pytest.param("disk-ful", "nearest: disk-full", id="mistyped"),
+        pytest.param("Knight", "nearest: knight-capital-2012-08-01", id="a part of it"),
+        pytest.param("qqqq", "no document 'qqqq'; see: copilot kb list", id="nothing like it"),
+        pytest.param("x" * 5000, "see: copilot kb list", id="endless"),
+    ],
+)
+def test_an_unknown_id_is_answered_with_the_nearest(asked: str, says: str) -> None:
+    shown = run("kb", "show", asked)
+    assert shown.exit_code == 2
+    assert says in shown.stderr
+    assert len(shown.stderr) < 300

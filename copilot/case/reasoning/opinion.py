@@ -218,6 +218,7 @@ def remembered(recalled: Sequence[RecallHit]) -> tuple[RecalledDocument, ...]:
             source=sanitize(one.hit.document.origin.url, 200) if one.hit.document.origin else "",
             date=str(one.hit.document.origin.date) if one.hit.document.origin else "",
             playbooks=one.playbooks if one.hit.trust != "unreviewed" else (),
+            elsewhere=one.elsewhere,
         )
         for one in recalled
     )

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from copilot import settings
-from copilot.surfaces.cli import Flags
+from copilot.surfaces.cli_options import Flags
 from copilot.types.errors import OperatorError
 from knowledge_base import DocumentError
 from tools.playbook_executor import ParameterError
@@ -30,6 +30,7 @@ COMMANDS = {
     "kb_list": "kb",
     "kb_remove": "kb",
     "kb_search": "kb",
+    "kb_show": "kb",
     "playbook_list": "playbook",
     "playbook_render": "playbook",
     "playbook_run": "by_hand",

@@ -1,4 +1,4 @@
-"""`copilot kb index|search|list|add|remove`: runbooks and postmortems at hand, and one's own."""
+"""`copilot kb search|show|list|index|add|remove`: runbooks and postmortems, and one's own."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from rich.text import Text
 from copilot import wiring
 from copilot.knowledge import DocumentHit
 from copilot.settings import Settings
-from knowledge_base import Document, Kind
+from knowledge_base import Document, Kind, Section
 
 
 def kb_search(settings: Settings, *, question: str, limit: int, as_json: bool) -> int:
@@ -30,6 +30,23 @@ def kb_search(settings: Settings, *, question: str, limit: int, as_json: bool) -
     for hit in hits:
         _print(console, hit, settings.language)
     console.print(Text(f"searched by {in_force}", style="dim"))
+    return 0
+
+
+def kb_show(settings: Settings, *, document: str, as_json: bool) -> int:
+    """Print one document whole: title, trust, source, symptoms, every section."""
+    one = wiring.library(settings).document(document)
+    console = Console()
+    if as_json:
+        sections = [section.model_dump() for section in one.sections]
+        row = {**_identity(one, settings.language), "sections": sections}
+        console.print_json(json.dumps(row | {"playbooks": one.playbooks}, ensure_ascii=False))
+        return 0
+    _print_head(console, one, settings.language, "about " + ", ".join(one.fault_kinds))
+    for section in one.sections:
+        console.print()
+        _print_section(console, section)
+    _print_playbooks(console, one)
     return 0
 
 
@@ -117,16 +134,28 @@ def _shown(hit: DocumentHit) -> dict[str, str | float | list[str]]:
 
 
 def _print(console: Console, hit: DocumentHit, language: str) -> None:
-    document = hit.document
+    _print_head(console, hit.document, language, hit.reason)
+    _print_section(console, hit.section)
+    _print_playbooks(console, hit.document)
+    console.print(Text(f"whole: copilot kb show {hit.document.id}", style="dim"))
+    console.print()
+
+
+def _print_head(console: Console, document: Document, language: str, why: str) -> None:
     title = document.title.zh if language == "zh" else document.title.en
     symptoms = document.symptoms.zh if language == "zh" else document.symptoms.en
     console.print(Text.assemble((document.id, "bold"), f"  {title}"))
-    said = f"  {document.kind}, {document.trust}; {hit.reason}"
+    console.print(Text(f"  {document.kind}, {document.trust}; {why}", style="dim"))
     if document.origin is not None:
-        said += f"; {document.origin.date.isoformat()}, {document.origin.url}"
-    console.print(Text(said, style="dim"))
+        source = f"  {document.origin.date.isoformat()}, {document.origin.url}"
+        console.print(Text(source, style="dim"), soft_wrap=True)
     console.print(Text(f"  {symptoms}"))
-    console.print(Markdown(f"**{hit.section.heading}**\n\n{hit.section.text}", hyperlinks=False))
+
+
+def _print_section(console: Console, section: Section) -> None:
+    console.print(Markdown(f"**{section.heading}**\n\n{section.text}", hyperlinks=False))
+
+
+def _print_playbooks(console: Console, document: Document) -> None:
     if document.playbooks:
         console.print(Text(f"playbooks: {', '.join(document.playbooks)}", style="bold"))
-    console.print()

@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from copilot.surfaces.chat.calls import ToolRequest
 from copilot.surfaces.chat.scope import ToolContext
 from copilot.surfaces.chat.understand.entities import Entities, entities
+from copilot.surfaces.chat.understand.remedy import asks_how, fault_to_mend
 from prompts import Language
 from tools.types import FrozenModel
 
@@ -132,6 +133,12 @@ def understood(
     """Intents, entities and the calls that answer them, each once."""
     named = entities(question, scope, recent)
     wanted = intents(question)
+    orders = "approve" in wanted and not asks_how(question)
+    fault = "" if orders or "help" in wanted else fault_to_mend(question, named, scope)
+    if fault:
+        language = language_of(question, default)
+        call = _call("knowledge", question=fault[:500], fix=True)
+        return Understanding(language, ("knowledge",), named, (call,))
     calls = [call for intent in wanted for call in _CALLS[intent](question, named, scope)]
     if named.evidence:
         calls.insert(0, ToolRequest(tool="evidence", arguments={"ids": [*named.evidence]}))
