@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from copilot.ports import SourceError
 from copilot.sources.json_api import AnswerError, JsonApi, TooLargeError
 from copilot.sources.otlp.records import spans
-from copilot.sources.prometheus.promql import quoted
+from copilot.sources.prometheus.matchers import quoted
 from copilot.sources.traces.trace_store import StoredTrace, TraceQuestion, misdirected
 from tools.types import Timestamp, Window
 
