@@ -31,7 +31,8 @@ Document = Mapping[str, Any]
 _READ = (
     *("Pod", "Service", "Endpoints", "Node", "Deployment", "StatefulSet", "DaemonSet"),
     *("ReplicaSet", "Job", "PersistentVolumeClaim", "PersistentVolume", "ResourceQuota"),
-    *("Ingress", "NetworkPolicy", "HTTPRoute"),
+    *("Ingress", "NetworkPolicy", "HTTPRoute", "EndpointSlice", "ReplicationController", "Event"),
+    *("Secret", "IngressClass", "StorageClass", "Gateway", "GatewayClass"),
 )
 _UNSCOPED = ("Node", "PersistentVolume", "GatewayClass", "IngressClass", "StorageClass")
 _SAME = ("Service", "Endpoints", "EndpointSlice")
@@ -152,15 +153,28 @@ def state_of(documents: Sequence[Document], home: str) -> ClusterState:
 
     Pods are the exception: a workload alone, without one pod beside it, is a listing without pods.
     """
-    ours = [one for one in documents if _namespace(one) in ("", home)]
     at = max(_times(list(documents)), default=None)
     now = None if at is None else at + _SETTLED_S
+    spaces = sorted({home, *map(_namespace, documents)} - {""})
+    read = objects(documents, now, home)
+    others = {
+        name: read.others.get(name, ClusterState()).plus(_listing(documents, name))
+        for name in spaces
+        if name != home
+    }
+    listed = _listing(documents, home).plus(ClusterState(listed={"Namespace": tuple(spaces)}))
+    return read.plus(listed).plus(ClusterState(at=now, others=others))
+
+
+def _listing(documents: Sequence[Document], namespace: str) -> ClusterState:
+    """The names of all objects that are to be seen from the namespace, by kind."""
+    ours = [one for one in documents if _namespace(one) in ("", namespace)]
     listed: dict[str, tuple[str, ...]] = {}
     for kind in _READ:
         found = tuple(_name(one) for one in ours if one["kind"] == kind)
         if found or kind != "Pod":
             listed[kind] = found
-    return objects(ours, now).plus(ClusterState(namespace=home, at=now, listed=listed))
+    return ClusterState(namespace=namespace, listed=listed)
 
 
 def _judged(case: Document) -> Iterator[ObjectRow]:
@@ -236,7 +250,7 @@ def _row(one: ObjectRow) -> dict[str, JsonValue]:
     return {
         "id": f"{one.case}: {one.verdict.kind}/{one.verdict.name}",
         "outcome": one.outcome,
-        "what": sorted(one.verdict.what),
+        "what": ", ".join(sorted(one.verdict.what)),
         "findings": [_line(found) for found in one.said],
     }
 
