@@ -20,7 +20,7 @@ from tools.cluster_inspector.analyzers import (
 from tools.cluster_inspector.analyzers.performance import kind_of
 from tools.cluster_inspector.config import InspectorConfig
 from tools.cluster_inspector.findings import ClusterDiagnosis, ClusterFinding
-from tools.cluster_inspector.rules import broken
+from tools.cluster_inspector.rules import SYMPTOM, broken
 from tools.cluster_inspector.view import View, serves
 from tools.types import ClusterState, KubeEvent, Pod
 
@@ -56,7 +56,10 @@ def _rule_by_status(pod: Pod) -> str:
 
 
 def unexplained_pods(view: View) -> Iterator[ClusterFinding]:
-    """Every pod that does not serve, with the event that says most about it."""
+    """Every pod that does not serve, with the event that says most about it.
+
+    Told only of applications that no other rule explains: `inspect` sees to that.
+    """
     for pod in view.unready:
         event = _most_specific(view.events.get(pod.name, ()))
         ready = f"{pod.ready[0]}/{pod.ready[1]} ready" if pod.ready else ""
@@ -150,7 +153,6 @@ ANALYZERS: tuple[Analyzer, ...] = (
     scheduling.node_services,
     scheduling.node_conditions,
     scheduling.unattended_nodes,
-    unexplained_pods,
     unexplained_endpoints,
     unexplained_requests,
 )
@@ -172,6 +174,10 @@ def inspect(state: ClusterState) -> tuple[ClusterFinding, ...]:
             key = (found.object, found.rule.id)
             if key not in best or found.score > best[key].score:
                 best[key] = found
+    told = {found.object for found in best.values() if found.score > SYMPTOM}
+    for found in unexplained_pods(view):
+        if found.object not in told:
+            best[(found.object, found.rule.id)] = found
     return tuple(sorted(best.values(), key=lambda found: -found.score))
 
 
