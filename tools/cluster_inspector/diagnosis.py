@@ -41,11 +41,11 @@ def _most_specific(events: tuple[KubeEvent, ...]) -> KubeEvent | None:
     )
 
 
-def _rule_by_status(pod: Pod) -> str:
+def _rule_by_status(pod: Pod, unschedulable: bool) -> str:
     if serves(pod):
         return "container-exits"  # it serves again: what is left to tell is that it restarted
     if not pod.node and pod.status in ("Pending", ""):
-        return "pod-not-running"
+        return "unschedulable" if unschedulable else "pod-not-running"
     if pod.status.startswith(("ContainerCreating", "Init:", "PodInitializing", "Create")):
         return "container-not-created"
     if "Image" in pod.status:
@@ -60,11 +60,12 @@ def unexplained_pods(view: View) -> Iterator[ClusterFinding]:
 
     Told only of applications that no other rule explains: `inspect` sees to that.
     """
+    waiting = {pod.name for _, pod, _ in scheduling.pending(view)}
     for pod in view.unready:
         event = _most_specific(view.events.get(pod.name, ()))
         ready = f"{pod.ready[0]}/{pod.ready[1]} ready" if pod.ready else ""
         yield broken(
-            _rule_by_status(pod),
+            _rule_by_status(pod, pod.name in waiting),
             f"app/{view.application(pod.name)}",
             on=f"Pod/{pod.name}",
             field="status",
