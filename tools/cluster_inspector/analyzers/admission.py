@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from tools.cluster_inspector.findings import ClusterFinding
-from tools.cluster_inspector.rules import LIKELY, PROVEN, broken
+from tools.cluster_inspector.findings import LIKELY, PROVEN, ClusterFinding
+from tools.cluster_inspector.rules import broken
 from tools.cluster_inspector.view import View
 from tools.types import KubeEvent, Quota, Workload
 

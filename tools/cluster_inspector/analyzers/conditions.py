@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tools.cluster_inspector.findings import ClusterFinding
-from tools.cluster_inspector.rules import HINT, INFERRED, LIKELY, NOTE, broken
+from tools.cluster_inspector.findings import HINT, INFERRED, LIKELY, NOTE, ClusterFinding
+from tools.cluster_inspector.rules import broken
 from tools.cluster_inspector.view import View
 from tools.types import ApiResource, Autoscaler, Condition, KubeObject, Workload
 

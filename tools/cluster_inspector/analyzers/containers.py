@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 
 from tools.cluster_inspector.constraints import readable
-from tools.cluster_inspector.findings import ClusterFinding
-from tools.cluster_inspector.rules import HINT, LIKELY, PROVEN, SYMPTOM, broken
+from tools.cluster_inspector.findings import HINT, LIKELY, PROVEN, SYMPTOM, ClusterFinding
+from tools.cluster_inspector.rules import broken
 from tools.cluster_inspector.view import View, ended_for_good, serves
 from tools.types import Container, ContainerState, KubeEvent, Pod
 

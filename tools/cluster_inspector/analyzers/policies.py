@@ -3,8 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from tools.cluster_inspector.findings import ClusterFinding
-from tools.cluster_inspector.rules import HINT, NOTE, broken
+from tools.cluster_inspector.findings import HINT, NOTE, ClusterFinding
+from tools.cluster_inspector.rules import broken
 from tools.cluster_inspector.view import View
 from tools.types import NetworkPolicy, PolicyPeer, PolicyRule
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from tools.cluster_inspector.addresses import Address, addresses, similar
 from tools.cluster_inspector.analyzers.database import stores
 from tools.cluster_inspector.analyzers.gateway import is_gateway
-from tools.cluster_inspector.findings import ClusterFinding
-from tools.cluster_inspector.rules import INFERRED, NOTE, SYMPTOM, broken
+from tools.cluster_inspector.findings import INFERRED, NOTE, SYMPTOM, ClusterFinding
+from tools.cluster_inspector.rules import broken
 from tools.cluster_inspector.view import View, matches, serves
 from tools.types import Container, Endpoints, LogExcerpt, Pod, Requirement, Service, ServicePort
 

@@ -11,8 +11,8 @@ from tools.cluster_inspector.constraints import (
     selected,
     tolerated,
 )
-from tools.cluster_inspector.findings import ClusterFinding
-from tools.cluster_inspector.rules import HINT, PROVEN, broken
+from tools.cluster_inspector.findings import HINT, PROVEN, ClusterFinding
+from tools.cluster_inspector.rules import broken
 from tools.cluster_inspector.view import View
 from tools.types import Node, NodeService, Pod, PodSpec
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from tools.cluster_inspector.analyzers.scheduling import SchedulingDiagnosis, pending
 from tools.cluster_inspector.constraints import readable
-from tools.cluster_inspector.findings import ClusterFinding
-from tools.cluster_inspector.rules import HINT, INFERRED, LIKELY, NOTE, PROVEN, broken
+from tools.cluster_inspector.findings import HINT, INFERRED, LIKELY, NOTE, PROVEN, ClusterFinding
+from tools.cluster_inspector.rules import broken
 from tools.cluster_inspector.view import View, matches, serves
 from tools.types import Claim, KubeEvent, Pod, Volume
 
