@@ -215,6 +215,14 @@ CASES = yaml.safe_load(
   healthy:
   - *old
 
+- id: a pull secret that is not there
+  says: [pull-secret-missing, Deployment/till]
+  faulty:
+  - {<<: *till, spec: {template: {spec: {imagePullSecrets: [{name: key}]}}}}
+  healthy:
+  - {<<: *till, spec: {template: {spec: {imagePullSecrets: [{name: key}]}}}}
+  - {kind: Secret, metadata: {name: key}}
+
 - id: a node with a dead disk
   says: [node-problem, Node/w]
   faulty:

@@ -136,6 +136,22 @@ CASES = yaml.safe_load(
   - {kind: EndpointSlice, metadata: {name: api-1, labels: {kubernetes.io/service-name: api}},
      ports: [{port: 80}], endpoints: [{addresses: [10.0.0.1]}]}
 
+- id: a leftover service beside a worker that no service needs
+  says: [service-selector-unmet, Service/api]
+  base: &api {kind: Service, metadata: {name: api}, spec: {selector: {app: a}, ports: [{port: 80}]}}
+  faulty:
+  - *api
+  - {kind: Endpoints, metadata: {name: api}}
+  - {kind: Service, metadata: {name: web}, spec: {selector: {app: other}}}
+  - {kind: Endpoints, metadata: {name: web}}
+  healthy:
+  - *api
+  - {kind: Endpoints, metadata: {name: api}}
+  - {kind: Deployment, metadata: {name: mill}, spec: {replicas: 1, selector: {
+      matchLabels: {app: mill}}}, status: {readyReplicas: 1}}
+  - {kind: Pod, metadata: {name: mill-1, labels: {app: mill}}, spec: {nodeName: w1},
+     status: {phase: Running, containerStatuses: [{name: c, ready: true}]}}
+
 - id: a service without a pod
   says: [no-endpoints, Service/api]
   faulty:

@@ -90,7 +90,8 @@ def _shareless(view: View, item: Autoscaler) -> Iterator[ClusterFinding]:
     """
     name = target(item)
     pods = view.pods_by_application.get(name, ())
-    specs = [pod.spec for pod in pods if pod.spec.containers] or [view.spec(name)]
+    templates = [one.template for one in view.state.workloads if one.name == name]
+    specs = [pod.spec for pod in pods if pod.spec.containers] or templates
     for resource in item.utilization:
         bare = sorted({name for spec in specs for name in _without(spec, resource)})
         if bare:

@@ -25,6 +25,8 @@ _WEBHOOKS = ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration")
 _ROUTES = ("HTTPRoute", "GRPCRoute")
 _SCALED = ("Deployment", "StatefulSet", "ReplicaSet", "ReplicationController")
 
+_PODS = (*_SCALED, "DaemonSet", "Job")
+
 REFERENCES: tuple[ReferenceRule, ...] = (
     # Source: https://kubernetes.io/docs/concepts/services-networking/ingress/
     ReferenceRule(("Ingress",), ("Service",), "ingress-backend-missing", INFERRED),
@@ -39,6 +41,9 @@ REFERENCES: tuple[ReferenceRule, ...] = (
     # Source: https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#components
     ReferenceRule(("StatefulSet",), ("Service",), "service-missing", HINT),
     ReferenceRule(("StatefulSet",), ("StorageClass",), "claim-class-unmet", LIKELY),
+    # Source: https://kubernetes.io/docs/tasks/configure-pod-container/pull-image-private-registry/
+    # A public or cached image is pulled all the same, so this alone stops nothing.
+    ReferenceRule(_PODS, ("Secret",), "pull-secret-missing", HINT),
     # Source: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/
     ReferenceRule(_WEBHOOKS, ("Service",), "webhook-dead", INFERRED),
 )
