@@ -127,6 +127,15 @@ CASES = yaml.safe_load(
   - {<<: *hpa, spec: *scales, status: {conditions: [
       {type: ScalingActive, status: 'False', reason: ScalingDisabled, message: scaled to zero}]}}
 
+- id: an autoscaler that may not scale
+  says: [hpa-unable, HorizontalPodAutoscaler/web]
+  faulty:
+  - {<<: *hpa, spec: *scales, status: {conditions: [
+      {type: AbleToScale, status: 'False', reason: FailedUpdateScale}]}}
+  healthy:
+  - {<<: *hpa, spec: *scales, status: {conditions: [
+      {type: AbleToScale, status: 'True', reason: ReadyForNewScale}]}}
+
 - id: an autoscaler of nobody
   says: [hpa-target-missing, HorizontalPodAutoscaler/web]
   faulty:

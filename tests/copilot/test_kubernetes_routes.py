@@ -85,6 +85,15 @@ CASES = yaml.safe_load(
   - {kind: HTTPRoute, metadata: {name: way}, status: {parents: [{conditions: [
       {type: Accepted, status: 'True'}]}]}}
 
+- id: a route whose target may not be used
+  says: [route-backend, HTTPRoute/way]
+  faulty:
+  - {kind: HTTPRoute, metadata: {name: way}, status: {parents: [{conditions: [
+      {type: ResolvedRefs, status: 'False', reason: RefNotPermitted}]}]}}
+  healthy:
+  - {kind: HTTPRoute, metadata: {name: way}, status: {parents: [{conditions: [
+      {type: ResolvedRefs, status: 'True'}]}]}}
+
 - id: a route to a gateway of a closed namespace
   says: [route-parent, HTTPRoute/way]
   faulty:
@@ -278,6 +287,16 @@ def test_a_fault_is_named_and_its_healthy_twin_is_not(case: dict[str, list[objec
 
     assert wanted in faulty
     assert wanted not in healthy
+
+
+def test_a_claim_that_the_scheduler_never_saw_comes_before_the_mount_that_waits_for_it() -> None:
+    case = next(case for case in CASES if "beside the scheduler" in case["id"])
+    waiting = {"kind": "Event", "type": "Warning", "reason": "FailedMount",
+               "involvedObject": {"kind": "Pod", "name": "late-1"},
+               "message": "Unable to attach or mount volumes: timed out"}  # fmt: skip
+    first = diagnose(look([*case["faulty"], waiting])).predictions[0]
+
+    assert (first.rule.id, first.name) == ("claim-unbound", "disk")
 
 
 def test_a_nearly_right_name_is_offered() -> None:
