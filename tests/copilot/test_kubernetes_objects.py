@@ -232,6 +232,16 @@ CASES = yaml.safe_load(
   - {<<: *till, spec: {template: {spec: {imagePullSecrets: [{name: key}]}}}}
   - {kind: Secret, metadata: {name: key}}
 
+- id: a pod that is being taken away
+  says: [readiness-failed, Pod/web-5f4dcc3b5a-old01]
+  base: &leaving {status: {phase: Running, containerStatuses: [{name: c, ready: false}]}}
+  faulty:
+  - {<<: *leaving, kind: Pod, metadata: {name: web-5f4dcc3b5a-old01, labels: {app: web},
+     deletionTimestamp: '2026-03-01T02:00:00Z'}}
+  healthy:
+  - {<<: *leaving, kind: Pod, metadata: {name: web-5f4dcc3b5a-old01, labels: {app: web},
+     deletionTimestamp: '2026-03-01T03:00:20Z'}}
+
 - id: a node with a dead disk
   says: [node-problem, Node/w]
   faulty:

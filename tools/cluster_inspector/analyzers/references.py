@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from tools.cluster_inspector.addresses import similar
 from tools.cluster_inspector.analyzers.conditions import Judged, target
-from tools.cluster_inspector.findings import HINT, INFERRED, LIKELY, ClusterFinding
+from tools.cluster_inspector.findings import HINT, INFERRED, LIKELY, NOTE, ClusterFinding
 from tools.cluster_inspector.rules import broken
 from tools.cluster_inspector.view import View, serves
-from tools.types import ApiResource, Reference
+from tools.types import ApiResource, Reference, Workload
 
 
 @dataclass(frozen=True)
@@ -134,10 +134,11 @@ def _broken(
     known = there.state.listed.get(reference.kind, ()) if there is not None else ()
     close = similar(reference.name, list(known)) if wrong == "does not exist" else ""
     named = "/".join(part for part in (reference.namespace, reference.name) if part)
+    whole = isinstance(item, Workload) and (item.ready or 0) >= (item.desired or 1)
     port = f":{reference.port}" if reference.port else ""
     return broken(
         rule.rule, f"app/{application}", on=f"{item.kind}/{item.name}", field=reference.field,
         observed=f"{reference.kind} {named}{port} {wrong}",
-        expected=close or f"an existing {reference.kind}", score=rule.score,
+        expected=close or f"an existing {reference.kind}", score=NOTE if whole else rule.score,
         evidence=f"{item.kind} {item.name} names {reference.kind} {named}, which {wrong}",
     )  # fmt: skip
