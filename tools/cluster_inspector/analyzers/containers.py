@@ -258,12 +258,11 @@ def exits(view: View) -> Iterator[ClusterFinding]:
             state = _ended(container)
             if state is None or (container.ready and container.restarts == 0):
                 continue
-            code = "" if state.exit_code is None else f"{state.exit_code} "
             own = state.exit_code not in KILLED
             yield broken(
                 "container-exits", f"app/{view.application(pod.name)}", on=f"Pod/{pod.name}",
                 field=f"status.containerStatuses[{container.name}].lastState.exitCode",
-                observed=f"{code}({state.reason})", expected="a container that runs",
+                observed=f"{state.exit_code} ({state.reason})", expected="a container that runs",
                 score=0.45 if own else 0.35, evidence=_last_words(view, pod),
             )  # fmt: skip
 
