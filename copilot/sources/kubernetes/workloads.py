@@ -255,5 +255,5 @@ READERS: dict[str, Callable[[Json, Timestamp | None], ClusterState]] = {
     "PodDisruptionBudget": _budget,
     "CronJob": _cron,
     **dict.fromkeys(("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"), _webhooks),
-    **dict.fromkeys(("Certificate", "Namespace", "StorageClass"), _conditioned),
+    **dict.fromkeys(("Certificate", "StorageClass"), _conditioned),
 }
