@@ -137,7 +137,7 @@ class Sources:
 
         def findings() -> list[Finding]:
             state = survey(self.cluster.look)
-            return [found.as_finding(window) for found in inspect(state)]
+            return [one.as_finding(window) for one in inspect(state) if not one.is_note]
 
         return _ask(missing, "cluster", findings, may_be_empty=True)
 

@@ -4,18 +4,22 @@ from collections.abc import Callable, Iterator
 
 from tools.cluster_inspector.analyzers import (
     admission,
+    conditions,
     containers,
+    counts,
     database,
     gateway,
     performance,
+    policies,
     probes,
+    references,
     routing,
     scheduling,
     storage,
 )
 from tools.cluster_inspector.analyzers.performance import kind_of
 from tools.cluster_inspector.config import InspectorConfig
-from tools.cluster_inspector.findings import ClusterDiagnosis, ClusterFinding
+from tools.cluster_inspector.findings import SYMPTOM, ClusterDiagnosis, ClusterFinding
 from tools.cluster_inspector.rules import broken
 from tools.cluster_inspector.view import View, serves
 from tools.types import ClusterState, KubeEvent, Pod
@@ -37,25 +41,31 @@ def _most_specific(events: tuple[KubeEvent, ...]) -> KubeEvent | None:
     )
 
 
-def _rule_by_status(pod: Pod) -> str:
-    if not pod.node and pod.status in ("Pending", ""):
-        return "unschedulable"
+def _rule_by_status(pod: Pod, unschedulable: bool) -> str:
+    if serves(pod):
+        return "container-exits"  # it serves again: what is left to tell is that it restarted
+    if pod.status in ("Failed", "Unknown") or (not pod.node and pod.status in ("Pending", "")):
+        return "unschedulable" if unschedulable else "pod-not-running"
     if pod.status.startswith(("ContainerCreating", "Init:", "PodInitializing", "Create")):
         return "container-not-created"
     if "Image" in pod.status:
-        return "image-not-found"
+        return "image-unpulled"
     if pod.status == "Running":
         return "readiness-failed"
     return "container-exits"
 
 
 def unexplained_pods(view: View) -> Iterator[ClusterFinding]:
-    """Every pod that does not serve, with the event that says most about it."""
+    """Every pod that does not serve, with the event that says most about it.
+
+    Told only of applications that no other rule explains: `inspect` sees to that.
+    """
+    waiting = {pod.name for _, pod, _ in scheduling.pending(view)}
     for pod in view.unready:
         event = _most_specific(view.events.get(pod.name, ()))
         ready = f"{pod.ready[0]}/{pod.ready[1]} ready" if pod.ready else ""
         yield broken(
-            _rule_by_status(pod),
+            _rule_by_status(pod, pod.name in waiting),
             f"app/{view.application(pod.name)}",
             on=f"Pod/{pod.name}",
             field="status",
@@ -64,18 +74,6 @@ def unexplained_pods(view: View) -> Iterator[ClusterFinding]:
             score=0.3 if event is None else 0.34,
             evidence=event.message if event else pod.status,
         )
-
-
-def unexplained_workloads(view: View) -> Iterator[ClusterFinding]:
-    """Workloads without the pods they should have, and no word why."""
-    for name, workload in view.workloads.items():
-        pods_of = view.pods_by_application.get(name, ())
-        if workload.desired and not pods_of:
-            yield broken(
-                "admission-refused", f"app/{name}", on=f"{workload.kind}/{name}",
-                field="status.replicas", observed="no pod", expected=f"{workload.desired}",
-                score=0.4, evidence=f"{workload.kind.lower()} {name} has no pods",
-            )  # fmt: skip
 
 
 def unexplained_endpoints(view: View) -> Iterator[ClusterFinding]:
@@ -113,7 +111,11 @@ ANALYZERS: tuple[Analyzer, ...] = (
     admission.missing_services,
     admission.full_quotas,
     scheduling.unscheduled,
+    scheduling.gated,
     storage.unbound,
+    storage.bypassed,
+    storage.claims,
+    storage.volumes,
     containers.images,
     containers.references,
     containers.mounts,
@@ -123,6 +125,7 @@ ANALYZERS: tuple[Analyzer, ...] = (
     containers.ports,
     containers.evictions,
     containers.exits,
+    containers.forbidden,
     probes.probes,
     database.clients,
     database.servers,
@@ -133,17 +136,24 @@ ANALYZERS: tuple[Analyzer, ...] = (
     routing.ports,
     routing.environment,
     routing.resolution,
-    routing.isolation,
+    routing.endpoints,
+    policies.isolation,
     gateway.routes,
     gateway.complaints,
     gateway.lost_requests,
+    conditions.conditions,
+    conditions.held_deletions,
+    references.references,
+    counts.jobs,
+    counts.autoscalers,
+    counts.budgets,
+    counts.schedules,
+    counts.replicas,
     performance.saturation,
     performance.slowness,
     scheduling.node_services,
     scheduling.node_conditions,
     scheduling.unattended_nodes,
-    unexplained_pods,
-    unexplained_workloads,
     unexplained_endpoints,
     unexplained_requests,
 )
@@ -165,6 +175,10 @@ def inspect(state: ClusterState) -> tuple[ClusterFinding, ...]:
             key = (found.object, found.rule.id)
             if key not in best or found.score > best[key].score:
                 best[key] = found
+    told = {found.object for found in best.values() if found.score > SYMPTOM}
+    for found in unexplained_pods(view):
+        if found.object not in told:
+            best[(found.object, found.rule.id)] = found
     return tuple(sorted(best.values(), key=lambda found: -found.score))
 
 
