@@ -15,9 +15,9 @@ from copilot.ports import (
     TopologySource,
     TraceSource,
 )
-from tools.cluster_inspector import inspect, survey
+from copilot.sources.inspection import inspection
 from tools.playbook_executor import known
-from tools.types import Fact, Finding, Series, Telemetry, Timestamp, Topology, Window
+from tools.types import Fact, Finding, Series, Subject, Telemetry, Timestamp, Topology, Window
 
 QueryResultT = TypeVar("QueryResultT")
 
@@ -34,7 +34,8 @@ class UnconfiguredSource:
     def _refuse(self, _when: object = None) -> NoReturn:
         raise SourceError(self.name, "not configured", recoverable=False)
 
-    series = baseline = lines = baseline_lines = spans = changes = topology = facts = look = _refuse
+    series = baseline = lines = baseline_lines = spans = changes = topology = facts = _refuse
+    reading = remotes = _refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +110,21 @@ class Sources:
         except SourceError:
             return Topology()
 
-    def inspect(self, window: Window, missing: list[str]) -> tuple[Finding, ...]:
-        """What is wrong with the cluster's objects; where no cluster answers, `missing` says so."""
+    def inspect(
+        self, window: Window, missing: list[str], first: Sequence[Subject] = ()
+    ) -> tuple[Finding, ...]:
+        """What is wrong with the clusters' objects; `missing` says what of them was not read.
 
-        def findings() -> list[Finding]:
-            state = survey(self.cluster.look)
-            return [found.as_finding(window) for found in inspect(state)]
+        Objects of the subjects in `first` are looked at before all others.
+        """
+
+        def findings() -> Sequence[Finding]:
+            reading = self.cluster.reading()
+            several = len(reading.namespaces) > 1
+            named = {*self.topology().nodes, *(one.name for one in first)} if several else set()
+            inspected = inspection(reading, window, first, named)
+            missing.extend(f"cluster: {line}" for line in inspected.missing)
+            return inspected.findings
 
         return _ask(missing, "cluster", findings, may_be_empty=True)
 

@@ -49,7 +49,7 @@ class ReceivedRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpReply:
-    """What a server answers."""
+    """What a server answers: a document as JSON, or bytes as they are."""
 
     status: int
     document: object
@@ -67,6 +67,7 @@ class StrictServer(ThreadingHTTPServer):
         self.asked: list[ReceivedRequest] = []
         self.failures: deque[ServerFailure] = deque()
         self.closing = threading.Event()
+        self.sent: list[int] = []  # bytes of each body
 
     @property
     def url(self) -> str:
@@ -122,7 +123,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._fail(self.server.failures.popleft(), asked)
         else:
             reply = self.server.reply(asked)
-            self._send(reply.status, json.dumps(reply.document).encode(), reply.headers)
+            document = reply.document
+            body = document if isinstance(document, bytes) else json.dumps(document).encode()
+            self._send(reply.status, body, reply.headers)
 
     def _fail(self, failure: ServerFailure, asked: ReceivedRequest) -> None:
         if failure == "silent":
@@ -143,6 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         self.end_headers()
+        self.server.sent.append(len(body))
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:

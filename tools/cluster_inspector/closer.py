@@ -6,11 +6,34 @@ from tools.cluster_inspector.analyzers.scheduling import pending
 from tools.cluster_inspector.analyzers.storage import waits_for_volume
 from tools.cluster_inspector.config import InspectorConfig
 from tools.cluster_inspector.constraints import is_control_plane
+from tools.cluster_inspector.ownership import pods_of
 from tools.cluster_inspector.view import View, serves
-from tools.types import ClusterQuery, Pod
+from tools.types import ClusterQuery, Pod, Subject
+from tools.types.telemetry import SubjectKind
+
+_ALERTED_KINDS: dict[SubjectKind, str] = {
+    "node": "Node",
+    "claim": "PersistentVolumeClaim",
+    "volume": "PersistentVolume",
+    "job": "Job",
+    "ingress": "Ingress",
+    "certificate": "Certificate",
+    "quota": "ResourceQuota",
+}
+"""Object kinds that an alert may be about without any pod."""
 
 FIRST = ("Pod", "Deployment", "Service", "Endpoints", "Node")
 """What every survey lists: it shows which objects are worth a closer look."""
+
+OTHERS = (
+    *("StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job", "CronJob"),
+    *("HorizontalPodAutoscaler", "PodDisruptionBudget", "ResourceQuota", "LimitRange"),
+    *("PersistentVolumeClaim", "PersistentVolume", "StorageClass", "ServiceAccount", "Event"),
+    *("EndpointSlice", "Ingress", "IngressClass", "NetworkPolicy", "Namespace"),
+    *("GatewayClass", "Gateway", "HTTPRoute", "GRPCRoute", "VirtualService", "Certificate"),
+    *("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"),
+)
+"""What a survey lists when the first lists name no sure cause."""
 
 
 def listings(*kinds: str) -> Iterator[ClusterQuery]:
@@ -23,10 +46,53 @@ def overview(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
     return listings(*FIRST)
 
 
+def _here(view: View, config: InspectorConfig) -> Iterator[Subject]:
+    """The first of the alerted subjects that may be in this namespace."""
+    for subject in config.first[: 2 * config.per_kind]:
+        if subject.name and subject.namespace in ("", view.state.namespace):
+            yield subject
+
+
+def _pods_of(view: View, subject: Subject) -> tuple[Pod, ...]:
+    """The pods an alert is about: of an application, or all that have a container of that name."""
+    found = pods_of(subject.name, view.state.pods)
+    if not found and subject.kind == "container":
+        return tuple(
+            pod
+            for pod in view.state.pods
+            if any(container.name == subject.name for container in pod.spec.containers)
+        )
+    return found
+
+
+def alerted_objects(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
+    """Describe what the alerts are about, whatever else is broken, and read its logs."""
+    unready = {pod.name for pod in view.unready}
+    for subject in _here(view, config):
+        if subject.kind in _ALERTED_KINDS:
+            kind = _ALERTED_KINDS[subject.kind]
+            yield from listings(kind)
+            yield ClusterQuery(verb="describe", kind=kind, name=subject.name)
+            continue
+        workload = view.workloads.get(subject.name)
+        if workload is not None:
+            yield ClusterQuery(verb="describe", kind=workload.kind, name=workload.name)
+        pods = sorted(_pods_of(view, subject), key=lambda pod: (pod.name not in unready, pod.name))
+        for pod in pods[: config.per_kind]:
+            yield ClusterQuery(verb="describe", kind="Pod", name=pod.name)
+        for name in dict.fromkeys(view.application(pod.name) for pod in pods if pod.node):
+            yield ClusterQuery(verb="errors", name=name)
+
+
 def _one_each(view: View, config: InspectorConfig) -> list[Pod]:
-    """One pod that does not work per application and status, the worst off first."""
+    """One pod that does not work per application and status, alerted and worst off first."""
+    alerted = {pod.name for one in _here(view, config) for pod in _pods_of(view, one)}
+    worst = sorted(
+        view.unready,
+        key=lambda pod: (pod.name not in alerted, serves(pod), -pod.restarts, pod.name),
+    )
     chosen: dict[str, Pod] = {}
-    for pod in sorted(view.unready, key=lambda pod: (serves(pod), -(pod.restarts), pod.name)):
+    for pod in worst:
         chosen.setdefault(view.application(pod.name), pod)
     statuses: dict[tuple[str, str], int] = {}
     kept = []
@@ -116,10 +182,20 @@ def stuck_nodes(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
                 yield ClusterQuery(verb="node_service", name=pod.node, detail=service)
 
 
+def _has_written(pod: Pod) -> bool:
+    """Some container of the pod has run, so that there may be a log; init containers count."""
+    if any(
+        "terminated" in (container.state.status, container.last_state.status)
+        for container in pod.spec.containers
+    ):
+        return True
+    return not pod.status.startswith(("Pending", "ContainerCreating", "Init"))
+
+
 def crashed_pods(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """The error lines and the manifest of what starts and fails."""
     for pod in _one_each(view, config):
-        if pod.node and not pod.status.startswith(("Pending", "ContainerCreating", "Init")):
+        if pod.node and _has_written(pod):
             yield ClusterQuery(verb="errors", name=view.application(pod.name))
     for pod in _one_each(view, config):
         if pod.node:

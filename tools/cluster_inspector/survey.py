@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from tools.cluster_inspector.analyzers.performance import signals
 from tools.cluster_inspector.closer import (
+    OTHERS,
+    alerted_objects,
     broken_pods,
     crashed_pods,
     idle_scheduler,
@@ -54,7 +56,8 @@ def _entries(view: View, config: InspectorConfig) -> list[str]:
     """Applications with alerts, and those that users reach from outside."""
     open_ = [s for s in view.state.services if s.type in ("NodePort", "LoadBalancer")]
     reached = [n for service in open_ for n in view.workloads if service in view.services_of(n)]
-    alerted = [alert.service for alert in view.state.alerts if alert.service in view.workloads]
+    told = [*(one.name for one in config.first), *(alert.service for alert in view.state.alerts)]
+    alerted = [name for name in told if name in view.workloads]
     most = config.per_kind
     return list(dict.fromkeys([*list(dict.fromkeys(alerted))[:most], *reached[:most]]))
 
@@ -136,9 +139,9 @@ def clients_of_databases(view: View, config: InspectorConfig) -> Iterator[Cluste
                 yield ClusterQuery(verb="manifest", name=component)
 
 
-def other_workloads(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
-    """Stateful sets, quotas and policies."""
-    return listings("StatefulSet", "ResourceQuota", "NetworkPolicy")
+def other_kinds(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
+    """Everything else that a rule judges, when no pod told what is wrong."""
+    return listings(*OTHERS)
 
 
 def node_services(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
@@ -182,7 +185,7 @@ STEPS: tuple[SurveyStep, ...] = (
     callers,
     callees,
     clients_of_databases,
-    other_workloads,
+    other_kinds,
     node_services,
     everybody,
 )
@@ -199,6 +202,9 @@ def next_queries(
     """
     config = config or InspectorConfig()
     view, asked = View(state), set(state.looked)
+    alerted = tuple(one for one in dict.fromkeys(alerted_objects(view, config)) if one not in asked)
+    if alerted and asked.issuperset(overview(view, config)):
+        return alerted
     findings = inspect(state)
     if findings and findings[0].score >= config.enough:
         return ()

@@ -21,6 +21,8 @@ from tools.types.cluster import (
     ClusterState,
     Connection,
     KubeEvent,
+    ListingGap,
+    ListingGapReason,
     LogExcerpt,
     NodeService,
 )
@@ -138,6 +140,8 @@ __all__ = [
     "Judgement",
     "KubeEvent",
     "KubeObject",
+    "ListingGap",
+    "ListingGapReason",
     "LogExcerpt",
     "LogLine",
     "ClusterQuery",

@@ -78,13 +78,34 @@ class NodeService(FrozenModel):
 
 
 class LogExcerpt(FrozenModel):
-    """Lines of one kind that an application wrote; `count` of them in the window. Untrusted."""
+    """Lines of one kind that an application wrote; `count` of them in the window. Untrusted.
+
+    With `last` it holds the last lines of a run that ended, joined by line breaks, whatever they
+    say.
+    """
 
     component: str
     container: str = ""
     message: str
     count: int = 1
     previous: bool = False
+    last: bool = False
+
+
+ListingGapReason = Literal[
+    "forbidden",  # 403: the role does not allow it
+    "not-served",  # 404: the API server does not know the kind (no such CRD)
+    "truncated",  # more objects than are read, or the list changed while it was read
+    "failed",  # another answer, or none before the deadline
+]
+
+
+class ListingGap(FrozenModel):
+    """Why the objects of a kind (`kind` "Pod", or "logs") are not all known."""
+
+    kind: str
+    reason: ListingGapReason
+    detail: str = ""
 
 
 _Named = TypeVar("_Named", bound=KubeObject)
@@ -101,8 +122,9 @@ def _merge(before: Iterable[_Named], after: Iterable[_Named]) -> tuple[_Named, .
 class ClusterState(FrozenModel, arbitrary_types_allowed=True):
     """What is known of one namespace and the nodes under it.
 
-    `listed` maps an object kind to the names of all its objects; a kind that is missing there was
-    not asked for, so nothing follows from an absent object. `looked` are the questions asked.
+    `listed` maps an object kind to the names of all its objects. A kind that is missing there was
+    not asked for or not read completely (`gaps` say why), so nothing follows from an absent object.
+    `looked` are the questions asked.
     """
 
     namespace: str = ""
@@ -119,6 +141,7 @@ class ClusterState(FrozenModel, arbitrary_types_allowed=True):
     routes: tuple[Route, ...] = ()
     nodes: tuple[Node, ...] = ()
     listed: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    gaps: tuple[ListingGap, ...] = ()
     declared: tuple[str, ...] = ()  # "Kind/name" of every object the manifests declare
     events: tuple[KubeEvent, ...] = ()
     connections: tuple[Connection, ...] = ()
@@ -140,7 +163,15 @@ class ClusterState(FrozenModel, arbitrary_types_allowed=True):
             update[name] = _merge(getattr(self, name), getattr(found, name))
         for name in ("quotas", "policies", "settings", "nodes"):
             update[name] = _merge(getattr(self, name), getattr(found, name))
-        for name in ("routes", "declared", "events", "connections", "node_services", "logs"):
+        for name in (
+            "gaps",
+            "routes",
+            "declared",
+            "events",
+            "connections",
+            "node_services",
+            "logs",
+        ):
             update[name] = tuple(dict.fromkeys((*getattr(self, name), *getattr(found, name))))
         for name in ("alerts", "edges", "series", "looked"):
             update[name] = (*getattr(self, name), *getattr(found, name))

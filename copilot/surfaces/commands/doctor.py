@@ -36,7 +36,7 @@ ADVICE = {
     "traces": "while serving, exporters post them to /v1/traces (OTLP)",
     "changes": "while serving, pipelines post them to /changes",
     "facts": "COPILOT_FACTS_FILE or COPILOT_FACTS_URL tells what is configured of components",
-    "cluster": "COPILOT_KUBERNETES_NAMESPACE names the namespace to inspect, read-only",
+    "cluster": "COPILOT_KUBERNETES_NAMESPACE names the namespaces to inspect, read-only",
     "alerts": "COPILOT_ALERTMANAGER_URL is asked for open alerts; webhooks work without it",
 }
 SOURCES = {
@@ -190,7 +190,8 @@ def _sources(sources: Sources, received: ReceivedTelemetry | None) -> Iterator[C
         elif isinstance(source, UnconfiguredSource):
             yield Check(name, "missing", "not configured", ADVICE[name])
         else:
-            yield _source(name, source)
+            parts = sources.cluster.remotes() if name == "cluster" else [source]
+            yield from (_source(name, one) for one in parts)
     topology = sources.topology()
     if topology.edges:
         found = f"{len(topology.nodes)} services, {len(topology.edges)} edges"

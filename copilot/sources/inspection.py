@@ -1,0 +1,123 @@
+"""One inspection of all namespaces that can be read: what is wrong, and what was not read."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from copilot.ports import ClusterReading, NamespaceSource
+from tools.cluster_inspector import ClusterFinding, inspect, survey
+from tools.cluster_inspector.config import InspectorConfig
+from tools.types import ClusterState, Finding, ListingGap, Subject, Window
+
+_WORDS = {"forbidden": "may not be read", "truncated": "not all", "failed": "no answer"}
+SHOWN = 6
+"""Kinds of a gap named one by one; the rest is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterInspection:
+    """What was found in all namespaces, and a line for each place of which not all was read."""
+
+    findings: tuple[Finding, ...]
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InspectedPlace:
+    """What a survey of one namespace found; `at` is where, empty parts where there is one only."""
+
+    source: NamespaceSource
+    state: ClusterState
+    found: tuple[ClusterFinding, ...]
+
+
+def inspection(
+    reading: ClusterReading,
+    window: Window,
+    first: Sequence[Subject] = (),
+    named: Collection[str] = frozenset(),
+) -> ClusterInspection:
+    """Survey the namespaces one after the other, those of the subjects in `first` before all.
+
+    `named` are the names that other telemetry uses: a finding about `cart` keeps that name where
+    it can only be this one, so that it meets the metrics of `cart`. Else, of several namespaces
+    the owner is `NAMESPACE/NAME`, of several clusters `CLUSTER/NAMESPACE/NAME`.
+    """
+    config = InspectorConfig(first=tuple(first))
+    places = []
+    for source in sorted(reading.namespaces, key=lambda one: not _is_named(one, first)):
+        state = survey(source.look, ClusterState(namespace=source.namespace), config)
+        places.append(InspectedPlace(source, state, inspect(state)))
+    homes: dict[str, set[tuple[str, str]]] = {}
+    for place in places:
+        for name in _applications(place.state):
+            homes.setdefault(name, set()).add((place.source.cluster, place.source.namespace))
+    alone = {name for name in named if len(homes.get(name, ())) == 1}
+    findings: dict[tuple[str, str, str], Finding] = {}
+    for place in places:
+        for one in place.found:
+            finding = _placed(one, place.source, window, len(places) > 1, alone)
+            findings.setdefault((finding.subject, finding.name, finding.query), finding)
+    unread = [line for place in places for line in _unread(place)]
+    return ClusterInspection(
+        tuple(sorted(findings.values(), key=lambda one: -one.strength)),
+        (*reading.missing, *unread),
+    )
+
+
+def _is_named(source: NamespaceSource, first: Sequence[Subject]) -> bool:
+    return any(
+        source.namespace in (one.namespace, one.name if one.kind == "namespace" else "")
+        for one in first
+    )
+
+
+def _applications(state: ClusterState) -> set[str]:
+    """What stands in the namespace under a name of its own."""
+    return {item.name for held in (state.workloads, state.services) for item in held}
+
+
+def _placed(
+    found: ClusterFinding,
+    source: NamespaceSource,
+    window: Window,
+    several: bool,
+    alone: Collection[str],
+) -> Finding:
+    """The finding under the name that tells it apart from those of other places."""
+    finding = found.as_finding(window)
+    scope, _, name = found.object.partition("/")
+    parts = [source.cluster, source.namespace if several and scope == "app" else ""]
+    before = "".join(f"{part}/" for part in parts if part)
+    if not before:
+        return finding
+    update = {"query": f"{before}{finding.query}"}
+    if scope != "app" or name not in alone:
+        told = finding.statement.removeprefix(name)
+        mark = "node:" if scope == "node" else ""
+        update |= {"subject": f"{mark}{before}{name}", "statement": f"{before}{name}{told}"}
+    return finding.model_copy(update=update)
+
+
+def _unread(place: InspectedPlace) -> Iterator[str]:
+    """What of a namespace was not read, in a line; a kind that no add-on serves is no gap."""
+    source = place.source
+    at = "/".join(part for part in (source.cluster, source.namespace) if part)
+    gaps = {gap.kind: gap for gap in place.state.gaps if gap.reason != "not-served"}
+    pods = gaps.get("Pod")
+    if pods is not None and pods.reason != "truncated":
+        yield f"namespace {at} was not read: {_WORDS[pods.reason]}: {pods.detail}"
+        return
+    if gaps:
+        yield f"namespace {at} was not read whole: {_grouped(tuple(gaps.values()))}"
+
+
+def _grouped(gaps: Sequence[ListingGap]) -> str:
+    """Kinds by why they were not read, and the words of the first of each."""
+    told = []
+    for reason, words in _WORDS.items():
+        of_it = [gap for gap in gaps if gap.reason == reason]
+        if of_it:
+            kinds = ", ".join(gap.kind for gap in of_it[:SHOWN])
+            more = f" and {len(of_it) - SHOWN} more" if len(of_it) > SHOWN else ""
+            told.append(f"{words}: {kinds}{more} ({of_it[0].detail})")
+    return "; ".join(told)
