@@ -142,10 +142,14 @@ class NamespaceSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ClusterReading:
-    """The namespaces that can be read now; `missing` says which of the configured cannot."""
+    """The namespaces that can be read now; `missing` says which of the configured cannot.
+
+    `several` says whether more than one is configured, so that a name has to say where it is.
+    """
 
     namespaces: tuple[NamespaceSource, ...]
     missing: tuple[str, ...] = ()
+    several: bool = False
 
 
 class ClusterSource(Protocol):

@@ -120,8 +120,9 @@ class Sources:
 
         def findings() -> Sequence[Finding]:
             reading = self.cluster.reading()
-            several = len(reading.namespaces) > 1
-            named = {*self.topology().nodes, *(one.name for one in first)} if several else set()
+            named = {one.name for one in first}
+            if reading.several:
+                named |= set(self.topology().nodes)
             inspected = inspection(reading, window, first, named)
             missing.extend(f"cluster: {line}" for line in inspected.missing)
             return inspected.findings

@@ -55,7 +55,7 @@ def inspection(
     findings: dict[tuple[str, str, str], Finding] = {}
     for place in places:
         for one in place.found:
-            finding = _placed(one, place.source, window, len(places) > 1, alone)
+            finding = _placed(one, place.source, window, reading.several, alone)
             findings.setdefault((finding.subject, finding.name, finding.query), finding)
     unread = [line for place in places for line in _unread(place)]
     return ClusterInspection(

@@ -118,3 +118,12 @@ def pending() -> tuple[list[Json], Logs]:
     del bad["spec"]["nodeName"]
     said = "0/1 nodes are available: 1 node(s) had untolerated taint {team: x}."
     return [*healthy(), deployment("cart"), bad, event(bad, "FailedScheduling", said)], {}
+
+
+def moved(held: list[Json], namespace: str) -> list[Json]:
+    """The objects of a namespace, as they would be in another; nodes stay."""
+    return [
+        item | {"metadata": item["metadata"] | {"namespace": namespace}}
+        for item in held
+        if item["kind"] != "Node"
+    ]

@@ -58,6 +58,11 @@ class KubernetesCluster:
     def _everywhere(self) -> bool:
         return EVERYWHERE in self._namespaces
 
+    @property
+    def several(self) -> bool:
+        """Whether more than one namespace is configured."""
+        return self._everywhere or len(self._namespaces) > 1
+
     def opened(self) -> OpenedNamespaces:
         """The namespaces, each to be read within this inspection; raises SourceError."""
         reader, now = self._reader(), self._clock.now()
@@ -154,6 +159,7 @@ class KubernetesSource:
                 *map(_told, failed),
                 *(f"there is no namespace {name}" for name in absent if name not in names),
             ),
+            several=len(self._clusters) > 1 or self._clusters[0].several,
         )
 
     def remotes(self) -> Sequence[RemoteSource]:
