@@ -35,6 +35,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         *(f"all.{figure}" for figure in ("a1", "a3", "object_cause1", "object1")),
         *("calls.mean", "seconds.p50", "seconds.p95"),
     ),
+    "objects": ("faults.detected", "faults.wrong_reason", "healthy.false", "twins.detected"),
     "detection": (
         *("detected_within_60_s", "detected_within_300_s"),
         *("detect_delay_s.p50", "false_alarms_per_quiet_hour"),

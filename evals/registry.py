@@ -18,6 +18,7 @@ from evals.alerts import suite as alerts
 from evals.detection import kpi, metrics, mts
 from evals.detection import suite as detection
 from evals.knowledge import suite as knowledge
+from evals.kubernetes import objects
 from evals.kubernetes import suite as cloud_opsbench
 from evals.localization import bench as locate
 from evals.localization import suite as incidents
@@ -78,6 +79,13 @@ def _archive(data: Path | None) -> Path | str:
     if not place.is_dir():
         return "no cloud-opsbench/ in --data"
     return next(iter(sorted(place.glob("*.tar*"))), place)
+
+
+def _objects(data: Path | None) -> Path | str:
+    if data is None:
+        return NO_DATA
+    place = data / "objects"
+    return place if (place / "analyzers.json").is_file() else "no objects/analyzers.json in --data"
 
 
 def _whole_with(part: str) -> Callable[[Path | None], Path | str]:
@@ -143,6 +151,13 @@ SUITES: Mapping[str, Suite[Any]] = {
         "recorded Kubernetes faults: object and root cause",
         ("rules",),
         _archive,
+    ),
+    "objects": Suite(
+        objects.run,
+        Options,
+        "Kubernetes objects of every kind: faulty ones named for their reason, healthy ones not",
+        ("rules",),
+        _objects,
     ),
     "reasoning": Suite(
         reasoning.run,

@@ -4,11 +4,13 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from copilot.ports import ClusterReading, NamespaceSource
+from copilot.sources.kubernetes.kinds import KINDS
 from tools.cluster_inspector import ClusterFinding, inspect, survey
 from tools.cluster_inspector.config import InspectorConfig
 from tools.types import ClusterState, Finding, ListingGap, Subject, Window
 
 _WORDS = {"forbidden": "may not be read", "truncated": "not all", "failed": "no answer"}
+_OF_CLUSTER = frozenset(kind.name for kind in KINDS.values() if not kind.namespaced)
 SHOWN = 6
 """Kinds of a gap named one by one; the rest is counted."""
 
@@ -86,7 +88,8 @@ def _placed(
     """The finding under the name that tells it apart from those of other places."""
     finding = found.as_finding(window)
     scope, _, name = found.object.partition("/")
-    parts = [source.cluster, source.namespace if several and scope == "app" else ""]
+    of_namespace = scope == "app" and found.kind not in _OF_CLUSTER
+    parts = [source.cluster, source.namespace if several and of_namespace else ""]
     before = "".join(f"{part}/" for part in parts if part)
     if not before:
         return finding

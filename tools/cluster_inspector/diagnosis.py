@@ -4,11 +4,15 @@ from collections.abc import Callable, Iterator
 
 from tools.cluster_inspector.analyzers import (
     admission,
+    conditions,
     containers,
+    counts,
     database,
     gateway,
     performance,
+    policies,
     probes,
+    references,
     routing,
     scheduling,
     storage,
@@ -38,12 +42,14 @@ def _most_specific(events: tuple[KubeEvent, ...]) -> KubeEvent | None:
 
 
 def _rule_by_status(pod: Pod) -> str:
+    if serves(pod):
+        return "container-exits"  # it serves again: what is left to tell is that it restarted
     if not pod.node and pod.status in ("Pending", ""):
-        return "unschedulable"
+        return "pod-not-running"
     if pod.status.startswith(("ContainerCreating", "Init:", "PodInitializing", "Create")):
         return "container-not-created"
     if "Image" in pod.status:
-        return "image-not-found"
+        return "image-unpulled"
     if pod.status == "Running":
         return "readiness-failed"
     return "container-exits"
@@ -64,18 +70,6 @@ def unexplained_pods(view: View) -> Iterator[ClusterFinding]:
             score=0.3 if event is None else 0.34,
             evidence=event.message if event else pod.status,
         )
-
-
-def unexplained_workloads(view: View) -> Iterator[ClusterFinding]:
-    """Workloads without the pods they should have, and no word why."""
-    for name, workload in view.workloads.items():
-        pods_of = view.pods_by_application.get(name, ())
-        if workload.desired and not pods_of:
-            yield broken(
-                "admission-refused", f"app/{name}", on=f"{workload.kind}/{name}",
-                field="status.replicas", observed="no pod", expected=f"{workload.desired}",
-                score=0.4, evidence=f"{workload.kind.lower()} {name} has no pods",
-            )  # fmt: skip
 
 
 def unexplained_endpoints(view: View) -> Iterator[ClusterFinding]:
@@ -113,7 +107,11 @@ ANALYZERS: tuple[Analyzer, ...] = (
     admission.missing_services,
     admission.full_quotas,
     scheduling.unscheduled,
+    scheduling.gated,
     storage.unbound,
+    storage.bypassed,
+    storage.claims,
+    storage.volumes,
     containers.images,
     containers.references,
     containers.mounts,
@@ -123,6 +121,7 @@ ANALYZERS: tuple[Analyzer, ...] = (
     containers.ports,
     containers.evictions,
     containers.exits,
+    containers.forbidden,
     probes.probes,
     database.clients,
     database.servers,
@@ -133,17 +132,25 @@ ANALYZERS: tuple[Analyzer, ...] = (
     routing.ports,
     routing.environment,
     routing.resolution,
-    routing.isolation,
+    routing.endpoints,
+    policies.isolation,
     gateway.routes,
     gateway.complaints,
     gateway.lost_requests,
+    conditions.conditions,
+    conditions.held_deletions,
+    references.references,
+    counts.jobs,
+    counts.autoscalers,
+    counts.budgets,
+    counts.schedules,
+    counts.replicas,
     performance.saturation,
     performance.slowness,
     scheduling.node_services,
     scheduling.node_conditions,
     scheduling.unattended_nodes,
     unexplained_pods,
-    unexplained_workloads,
     unexplained_endpoints,
     unexplained_requests,
 )

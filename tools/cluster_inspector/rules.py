@@ -17,6 +17,11 @@ def _stage(stage: Stage, kind: FaultKind, **titles: str) -> dict[str, InspectorR
     }
 
 
+PROVEN, INFERRED, LIKELY, HINT, SYMPTOM, NOTE = 0.92, 0.8, 0.7, 0.45, 0.32, 0.25
+"""Bands of a score (docs/decisions/cluster-inspector.md): shown by its own evidence and stops what
+is served; inferred; stated by a controller, but of what may not be served; a hint; a symptom that
+says less than what the pods say; worth a line, never a cause of an outage by itself."""
+
 RULES: dict[str, InspectorRule] = {
     **_stage(
         "admission",
@@ -27,6 +32,9 @@ RULES: dict[str, InspectorRule] = {
         quota_services="the namespace's service quota is used up",
         quota_storage="the namespace's storage quota is used up",
         quota_other="another quota of the namespace is used up",
+        quota_unspecified="the quota asks for a request or limit that the pod does not state",
+        limit_range="the namespace's limit range does not allow what the pod asks for",
+        webhook_dead="an admission webhook's service does not answer",
         service_account_missing="the service account does not exist",
         admission_refused="the API server refused the pod",
     ),
@@ -50,12 +58,18 @@ RULES: dict[str, InspectorRule] = {
         claim_missing="the claim does not exist",
         claim_unbound="the claim is not bound",
         volume_elsewhere="the volume is tied to nodes it may not run on",
+        claim_lost="the claim's volume is gone",
+        volume_failed="the volume could not be reclaimed",
+        pod_limit="the nodes hold as many pods as they may",
+        scheduling_gated="a scheduling gate holds the pod back",
         unschedulable="the scheduler finds no node",
     ),
     **_stage(
         "startup",
         "startup",
         image_not_found="the image or its tag does not exist",
+        image_unpulled="the image cannot be pulled, for a reason not seen",
+        pull_rate_limited="the registry limits pulls: credentials or a mirror are needed",
         registry_unresolvable="the registry's name does not resolve",
         registry_unreachable="the registry does not answer",
         pull_secret_missing="the registry asks for credentials that are missing",
@@ -64,6 +78,7 @@ RULES: dict[str, InspectorRule] = {
         volume_permission_denied="a mounted volume may not be read or written",
         volume_not_mounted="a volume cannot be mounted",
         container_not_created="the container cannot be created",
+        pod_not_running="the pod does not run, and nothing says why",
     ),
     **_stage(
         "runtime",
@@ -85,7 +100,18 @@ RULES: dict[str, InspectorRule] = {
         port_in_use="two containers of the pod want one port",
         database_credentials="the database refuses the user or the password",
         database_port="the database is asked at a port it does not listen on",
+        rbac_forbidden="its service account may not do what it tries",
+        schedule_invalid="the cron job's schedule is not one",
+        schedule_missed="the cron job misses its starts",
+        schedule_suspended="the cron job is suspended",
+        hpa_target_missing="what the autoscaler should scale does not exist",
+        hpa_no_resources="the autoscaler needs requests that the containers do not state",
+        hpa_unable="the autoscaler cannot read its metrics or cannot scale",
+        disruption_blocked="the disruption budget lets no pod be evicted",
+        deletion_held="a finalizer holds its deletion",
     ),
+    **_stage("runtime", "bad_deploy", rollout_stuck="the rollout does not come to its end"),
+    **_stage("runtime", "cpu_saturation", hpa_limited="the autoscaler is held at its limit"),
     **_stage("runtime", "dependency_down", database_down="the database does not answer"),
     **_stage(
         "runtime",
@@ -102,6 +128,8 @@ RULES: dict[str, InspectorRule] = {
         zero_replicas="the workload is scaled to zero",
         container_exits="a container exits again and again",
         pod_evicted="the pod was evicted",
+        replicas_unavailable="fewer pods are ready than wanted",
+        job_failed="the job failed",
     ),
     **_stage(
         "routing",
@@ -113,6 +141,18 @@ RULES: dict[str, InspectorRule] = {
         environment_address="an address in the environment leads nowhere",
         gateway_route="the gateway routes to the wrong place",
         policy_isolates="a network policy isolates the pods",
+        no_endpoints="no pod stands behind the service",
+        endpoints_not_ready="no pod behind the service is ready",
+        ingress_backend_missing="the ingress sends to a service or port that does not exist",
+        ingress_class_missing="no controller serves the ingress's class",
+        tls_secret_missing="the secret with the certificate does not exist",
+        gateway_class_missing="the gateway's class does not exist",
+        gateway_not_ready="the gateway is not accepted or not programmed",
+        route_backend="the route sends to a service or port that does not exist",
+        route_parent="no gateway carries the route",
+    ),
+    **_stage(
+        "routing", "certificate_expired", certificate_not_ready="the certificate is not issued"
     ),
     **_stage("routing", "dns_failure", name_resolution="its names do not resolve"),
     **_stage("performance", "cpu_saturation", cpu_saturated="it is throttled or burns its CPU"),
@@ -133,6 +173,7 @@ RULES: dict[str, InspectorRule] = {
         node_service_down="a service of the node is down",
         node_not_ready="the node is not ready",
         node_pressure="the node runs out of a resource",
+        node_problem="the node reports a problem of its own",
     ),
 }
 

@@ -2,6 +2,7 @@
 
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -32,6 +33,25 @@ def matches(selector: dict[str, str], labels: dict[str, str]) -> bool:
     return all(labels.get(key) == value for key, value in selector.items())
 
 
+def has(workload: Workload, condition: str) -> bool:
+    """The workload's controller says that the condition holds."""
+    return any(one.type == condition and one.status == "True" for one in workload.conditions)
+
+
+def _after(later: Workload, job: Workload) -> bool:
+    """A later job of the same controller."""
+    if not job.owner or later.owner != job.owner or later.age is None or job.age is None:
+        return False
+    return later.age < job.age
+
+
+def _may_own(workload: Workload, pod: Pod) -> bool:
+    """Nothing known speaks against the pod being the workload's."""
+    if not workload.selector or not pod.labels:
+        return True
+    return matches(workload.selector, pod.labels)
+
+
 @dataclass(frozen=True)
 class View:
     """Indexes over one state; everything is computed once, on first use."""
@@ -53,7 +73,17 @@ class View:
 
     @cached_property
     def endpoints(self) -> dict[str, Endpoints]:
-        return {item.name: item for item in self.state.endpoints}
+        """Endpoints by service, the slices of one joined."""
+        found: dict[str, Endpoints] = {}
+        for item in self.state.endpoints:
+            both = found.get(item.name)
+            found[item.name] = item if both is None else both.model_copy(
+                update={
+                    "ready": tuple(dict.fromkeys((*both.ready, *item.ready))),
+                    "not_ready": tuple(dict.fromkeys((*both.not_ready, *item.not_ready))),
+                }
+            )  # fmt: skip
+        return found
 
     @cached_property
     def nodes(self) -> dict[str, Node]:
@@ -64,12 +94,18 @@ class View:
         return {item.name: item for item in self.state.pods}
 
     def application(self, name: str) -> str:
-        """The application that a pod or a replica set of that generated name belongs to."""
-        owners = (item for item in self.workloads if name.startswith(f"{item}-") or name == item)
-        owner = max(owners, key=len, default="")
-        if owner:
-            return owner
+        """The application that a pod or a replica set of that generated name belongs to.
+
+        The workload with the longest name that begins the pod's, unless its selector is known not
+        to match: `web-shell` is no pod of `web` by its name alone.
+        """
         pod = self.pods.get(name)
+        stem = name
+        while stem:
+            workload = self.workloads.get(stem)
+            if workload is not None and (pod is None or _may_own(workload, pod)):
+                return stem
+            stem = stem.rpartition("-")[0]
         if pod is not None:
             labelled = (pod.labels[key] for key in APP_LABELS if key in pod.labels)
             found = next(labelled, "")
@@ -79,11 +115,76 @@ class View:
         return generated["name"] if generated else name
 
     @cached_property
-    def pods_by_application(self) -> dict[str, tuple[Pod, ...]]:
-        found: dict[str, list[Pod]] = defaultdict(list)
+    def current(self) -> tuple[Pod, ...]:
+        """All pods but what is left over of an earlier time."""
+        beside: dict[str, list[Pod]] = defaultdict(list)
         for pod in self.state.pods:
+            beside[self.application(pod.name)].append(pod)
+        past = {
+            pod.name for name, pods in beside.items() for pod in pods if self._past(name, pod, pods)
+        }
+        return tuple(pod for pod in self.state.pods if pod.name not in past)
+
+    @cached_property
+    def pods_by_application(self) -> dict[str, tuple[Pod, ...]]:
+        """The current pods by their application."""
+        found: dict[str, list[Pod]] = defaultdict(list)
+        for pod in self.current:
             found[self.application(pod.name)].append(pod)
         return {name: tuple(pods) for name, pods in found.items()}
+
+    def _past(self, application: str, pod: Pod, beside: list[Pod]) -> bool:
+        """A pod that ended for good while its application is served, or its job was done, since.
+
+        A controller replaces a failed pod and leaves it to the garbage collection. Source:
+        https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-garbage-collection
+        """
+        if not ended_for_good(pod):
+            return False
+        workload = self.workloads.get(application)
+        if workload is None:
+            return any(serves(one) for one in beside if one is not pod and one.owner == pod.owner)
+        if workload.kind == "Job":
+            return workload.name in self.done_jobs
+        return bool(workload.desired) and (workload.ready or 0) >= (workload.desired or 0)
+
+    @cached_property
+    def done_jobs(self) -> frozenset[str]:
+        """Jobs that completed, and those whose controller has completed a later one."""
+        jobs = [item for item in self.state.workloads if item.kind == "Job"]
+        complete = [job for job in jobs if job.succeeded and has(job, "Complete")]
+        return frozenset(
+            job.name
+            for job in jobs
+            if job in complete or any(_after(later, job) for later in complete)
+        )
+
+    def selected(self, selector: dict[str, str]) -> tuple[Pod, ...]:
+        """The pods whose labels carry the selector."""
+        return tuple(pod for pod in self.current if matches(selector, pod.labels))
+
+    def complete(self, kind: str) -> bool:
+        """All objects of that kind are known: what is not among them does not exist."""
+        return kind in self.state.listed
+
+    def heard(self, kind: str, name: str) -> bool:
+        """What the cluster said of that object is known: no event means that none was written."""
+        if any(gap.kind == "Event" for gap in self.state.gaps):
+            return False
+        return "Event" in self.state.listed or any(
+            (one.verb, one.kind, one.name) == ("describe", kind, name) for one in self.state.looked
+        )
+
+    def at(self, namespace: str) -> "View | None":
+        """The view of another namespace, as far as it was read."""
+        if namespace in ("", self.state.namespace):
+            return self
+        found = self.state.others.get(namespace)
+        return None if found is None else View(found)
+
+    def events_of(self, kind: str, name: str) -> Iterator[KubeEvent]:
+        """Events about the object of that kind."""
+        return (one for one in self.events.get(name, ()) if one.kind in ("", kind.lower()))
 
     @cached_property
     def events(self) -> dict[str, tuple[KubeEvent, ...]]:
@@ -128,7 +229,7 @@ class View:
     @cached_property
     def unready(self) -> tuple[Pod, ...]:
         """Pods that do not serve now, or that were restarted while they should serve."""
-        return tuple(pod for pod in self.state.pods if not serves(pod) or keeps_restarting(pod))
+        return tuple(pod for pod in self.current if not serves(pod) or keeps_restarting(pod))
 
     @cached_property
     def _logs(self) -> dict[str, tuple[LogExcerpt, ...]]:
@@ -154,6 +255,15 @@ def serves(pod: Pod) -> bool:
     if pod.status not in ("Running", ""):
         return False
     return pod.ready is None or pod.ready[0] == pod.ready[1]
+
+
+_ENDED = ("Evicted", "OutOf", "UnexpectedAdmissionError", "NodeShutdown", "Terminated", "Failed",
+          "Error", "NodeAffinity", "Preempting", "ContainerStatusUnknown")  # fmt: skip
+
+
+def ended_for_good(pod: Pod) -> bool:
+    """The pod failed as a whole; its containers are not started again."""
+    return pod.phase == "Failed" or (pod.phase == "" and pod.status.startswith(_ENDED))
 
 
 def keeps_restarting(pod: Pod) -> bool:

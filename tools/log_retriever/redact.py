@@ -73,8 +73,10 @@ def _always(text: str) -> bool:
 
 # What is said of a secret that is not there or not right: "apiKey is undefined" hides nothing.
 _ABSENT = frozenset(
-    "undefined null none nil missing empty blank unset absent required not invalid expired wrong "
-    "incorrect mandatory unknown no".split()
+    {
+        *("undefined", "null", "none", "nil", "missing", "empty", "blank", "unset", "absent"),
+        *("not", "no", "required", "mandatory", "invalid", "expired", "wrong", "incorrect"),
+    }
 )
 
 

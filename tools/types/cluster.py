@@ -7,8 +7,12 @@ from pydantic import Field
 
 from tools.types.base import FrozenModel, Timestamp
 from tools.types.cluster_objects import (
+    ApiResource,
+    Autoscaler,
     Claim,
     ConfigValues,
+    CronSchedule,
+    DisruptionBudget,
     Endpoints,
     KubeObject,
     NetworkPolicy,
@@ -111,10 +115,10 @@ class ListingGap(FrozenModel):
 _Named = TypeVar("_Named", bound=KubeObject)
 
 
-def _merge(before: Iterable[_Named], after: Iterable[_Named]) -> tuple[_Named, ...]:
-    kept: dict[tuple[str, str], _Named] = {}
-    for item in (*before, *after):
-        key = (getattr(item, "kind", ""), item.name)
+def _merge(items: Iterable[_Named]) -> tuple[_Named, ...]:
+    kept: dict[tuple[str, str, str], _Named] = {}
+    for item in items:
+        key = (getattr(item, "kind", ""), item.name, getattr(item, "slice", ""))
         kept[key] = kept[key].merged(item) if key in kept else item
     return tuple(kept.values())
 
@@ -122,8 +126,9 @@ def _merge(before: Iterable[_Named], after: Iterable[_Named]) -> tuple[_Named, .
 class ClusterState(FrozenModel, arbitrary_types_allowed=True):
     """What is known of one namespace and the nodes under it.
 
-    `listed` maps an object kind to the names of all its objects. A kind that is missing there was
-    not asked for or not read completely (`gaps` say why), so nothing follows from an absent object.
+    `listed` maps an object kind to the names of all its objects, where it was read to the end; a
+    kind that is missing there was not asked for, or is in `gaps` with the reason, so nothing
+    follows from an absent object. `others` holds what was read of other namespaces, by their name.
     `looked` are the questions asked.
     """
 
@@ -139,9 +144,11 @@ class ClusterState(FrozenModel, arbitrary_types_allowed=True):
     policies: tuple[NetworkPolicy, ...] = ()
     settings: tuple[ConfigValues, ...] = ()
     routes: tuple[Route, ...] = ()
+    resources: tuple[Autoscaler | DisruptionBudget | CronSchedule | ApiResource, ...] = ()
     nodes: tuple[Node, ...] = ()
     listed: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     gaps: tuple[ListingGap, ...] = ()
+    others: dict[str, "ClusterState"] = Field(default_factory=dict)
     declared: tuple[str, ...] = ()  # "Kind/name" of every object the manifests declare
     events: tuple[KubeEvent, ...] = ()
     connections: tuple[Connection, ...] = ()
@@ -154,25 +161,38 @@ class ClusterState(FrozenModel, arbitrary_types_allowed=True):
 
     def plus(self, found: "ClusterState") -> "ClusterState":
         """This state and what one more look found; where both know a field, `found` wins."""
+        return ClusterState.of((self, found))
+
+    @classmethod
+    def of(cls, states: Iterable["ClusterState"]) -> "ClusterState":
+        """All states as one, in time linear in their objects; where two know a field, later wins.
+
+        >>> ClusterState.of(()) == ClusterState()
+        True
+        """
+        parts = tuple(states)
         update: dict[str, object] = {
-            "namespace": found.namespace or self.namespace,
-            "at": self.at if found.at is None else found.at,
-            "listed": {**self.listed, **found.listed},
+            "namespace": next((one.namespace for one in reversed(parts) if one.namespace), ""),
+            "at": next((one.at for one in reversed(parts) if one.at is not None), None),
+            "listed": {kind: names for one in parts for kind, names in one.listed.items()},
+            "others": {
+                name: cls.of(one.others[name] for one in parts if name in one.others)
+                for name in dict.fromkeys(name for one in parts for name in one.others)
+            },
         }
-        for name in ("pods", "workloads", "services", "endpoints", "claims", "volumes"):
-            update[name] = _merge(getattr(self, name), getattr(found, name))
-        for name in ("quotas", "policies", "settings", "nodes"):
-            update[name] = _merge(getattr(self, name), getattr(found, name))
-        for name in (
-            "gaps",
-            "routes",
-            "declared",
-            "events",
-            "connections",
-            "node_services",
-            "logs",
-        ):
-            update[name] = tuple(dict.fromkeys((*getattr(self, name), *getattr(found, name))))
-        for name in ("alerts", "edges", "series", "looked"):
-            update[name] = (*getattr(self, name), *getattr(found, name))
-        return self.model_copy(update=update)
+        for field in _OBJECTS:
+            update[field] = _merge(item for one in parts for item in getattr(one, field))
+        for field in _VALUES:
+            items = (item for one in parts for item in getattr(one, field))
+            update[field] = tuple(dict.fromkeys(items))
+        for field in _SEQUENCES:
+            update[field] = tuple(item for one in parts for item in getattr(one, field))
+        return cls().model_copy(update=update)
+
+
+_OBJECTS = (
+    *("pods", "workloads", "services", "endpoints", "claims", "volumes"),
+    *("quotas", "policies", "settings", "nodes", "resources"),
+)
+_VALUES = ("routes", "declared", "events", "connections", "node_services", "logs", "gaps")
+_SEQUENCES = ("alerts", "edges", "series", "looked")

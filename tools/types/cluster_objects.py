@@ -12,10 +12,12 @@ from tools.types.base import FrozenModel
 
 
 class KubeObject(FrozenModel):
-    """What every object has."""
+    """What every object has; `deleting` is seconds since its deletion was asked for."""
 
     name: str
     labels: dict[str, str] = Field(default_factory=dict)
+    finalizers: tuple[str, ...] = ()
+    deleting: float | None = None
 
     def merged(self, later: Self) -> Self:
         """This object with every field that `later` set."""
@@ -23,12 +25,23 @@ class KubeObject(FrozenModel):
 
 
 class Condition(FrozenModel):
-    """A status condition of an object, as its controller wrote it."""
+    """A status condition of an object, as its controller wrote it; `age` is seconds since then."""
 
     type: str
     status: str
     reason: str = ""
     message: str = ""
+    age: float | None = None
+
+
+class Reference(FrozenModel):
+    """Another object that an object names in `field`; its own namespace where none is written."""
+
+    field: str
+    kind: str
+    name: str
+    namespace: str = ""
+    port: str = ""  # number or name of a port of the service
 
 
 ProbeKind = Literal["liveness", "readiness", "startup"]
@@ -171,12 +184,21 @@ class Pod(KubeObject):
 
 
 class Workload(KubeObject):
-    """A deployment, stateful set, daemon set, replica set or job, with its pod template."""
+    """A deployment, stateful set, daemon set, replica set or job, with its pod template.
+
+    Counts are pods: `desired` by the specification (a job that has ended wants none), the others
+    by the status. `failed`, `succeeded` and `active` are a job's.
+    """
 
     kind: str
     desired: int | None = None
     current: int | None = None
     ready: int | None = None
+    failed: int = 0
+    succeeded: int = 0
+    active: int = 0
+    suspended: bool = False
+    references: tuple[Reference, ...] = ()
     selector: dict[str, str] = Field(default_factory=dict)
     template: PodSpec = PodSpec()
     owner: str = ""
@@ -221,10 +243,15 @@ class Service(KubeObject):
 
 
 class Endpoints(KubeObject):
-    """The addresses (`ip:port`) behind a service."""
+    """The addresses (`ip:port`) behind a service; one of several where `slice` names it.
+
+    `lock`: an old way of leader election keeps its mark here, and no address ever.
+    """
 
     ready: tuple[str, ...] = ()
     not_ready: tuple[str, ...] = ()
+    slice: str = ""
+    lock: bool = False
 
 
 class Claim(KubeObject):
@@ -277,13 +304,69 @@ class Node(KubeObject):
     conditions: tuple[Condition, ...] = ()
 
 
-class NetworkPolicy(KubeObject):
-    """A network policy: whom it selects, which directions it closes and how many rules open."""
+class PolicyPeer(FrozenModel):
+    """Whom a rule of a network policy lets through; `pods` None means all pods.
 
-    selector: dict[str, str] = Field(default_factory=dict)
+    `elsewhere`: other namespaces or addresses outside are meant, which are not seen from here.
+    """
+
+    pods: tuple[Requirement, ...] | None = None
+    elsewhere: bool = False
+
+
+class PolicyRule(FrozenModel):
+    """One opening of a network policy; without peers it is open to everybody."""
+
+    peers: tuple[PolicyPeer, ...] = ()
+
+
+class NetworkPolicy(KubeObject):
+    """A network policy: whom it selects (all pods where nothing is required), what it opens."""
+
+    selector: tuple[Requirement, ...] = ()
     directions: tuple[str, ...] = ()
-    ingress_rules: int = 0
-    egress_rules: int = 0
+    ingress: tuple[PolicyRule, ...] = ()
+    egress: tuple[PolicyRule, ...] = ()
+
+
+class ApiResource(KubeObject):
+    """An object that is judged by its conditions and by the objects it names."""
+
+    kind: str
+    conditions: tuple[Condition, ...] = ()
+    references: tuple[Reference, ...] = ()
+    served: bool = False  # a controller has given it an address
+    own_namespace_only: bool = False  # of a gateway: routes elsewhere may not attach
+
+
+class Autoscaler(ApiResource):
+    """A horizontal pod autoscaler; `utilization` are resources it scales on as a share of requests.
+
+    A count is None where it was not written.
+    """
+
+    minimum: int = 1
+    maximum: int | None = None
+    current: int | None = None
+    wanted: int | None = None
+    utilization: tuple[str, ...] = ()
+
+
+class DisruptionBudget(ApiResource):
+    """A pod disruption budget: pods that are healthy, must be, exist; and may be evicted now."""
+
+    healthy: int | None = None
+    required: int | None = None
+    expected: int | None = None
+    allowed: int | None = None
+
+
+class CronSchedule(ApiResource):
+    """A cron job: when it starts jobs, and how late (seconds) it still may."""
+
+    schedule: str = ""
+    suspended: bool = False
+    deadline: int | None = None
 
 
 class ConfigValues(KubeObject):

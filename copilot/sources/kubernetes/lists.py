@@ -1,6 +1,6 @@
 """The lists of one cluster, each read once: namespace by namespace, or all namespaces together."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
 from threading import RLock
 
@@ -54,7 +54,7 @@ class ClusterLists:
         with self._turn:
             if key not in self._states:
                 found = self._reader.listing(KINDS["Pod"], SYSTEM, labelSelector=selector)
-                self._states[key] = joined(objects([_typed("Pod", item)]) for item in found.items)
+                self._states[key] = objects([_typed("Pod", item) for item in found.items])
             return self._states[key]
 
     def _key(self, kind: KubeKind, namespace: str) -> tuple[str, str]:
@@ -65,20 +65,11 @@ class ClusterLists:
         items = listing.items
         if kind.namespaced and self._everywhere:
             items = [item for item in items if _meta(item, "namespace") == namespace]
-        found = joined(objects([_typed(kind.name, item)], self._now) for item in items)
+        found = objects([_typed(kind.name, item) for item in items], self._now)
         if listing.gap is not None:
             return found.plus(ClusterState(gaps=(listing.gap,)))
         names = tuple(_meta(item, "name") for item in items)
         return found.model_copy(update={"listed": {kind.name: names}})
-
-
-def joined(states: Iterable[ClusterState]) -> ClusterState:
-    """All states as one, each merged a few times only, however many there are."""
-    kept: Sequence[ClusterState] = list(states) or [ClusterState()]
-    while len(kept) > 1:
-        last = kept[-1:] if len(kept) % 2 else []
-        kept = [a.plus(b) for a, b in zip(kept[::2], kept[1::2], strict=False)] + list(last)
-    return kept[0]
 
 
 def _typed(kind: str, item: Json) -> Json:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from copilot.ports import SourceError
 from copilot.sources.kubernetes.kinds import KINDS, WORKLOADS
-from copilot.sources.kubernetes.lists import ClusterLists, joined
+from copilot.sources.kubernetes.lists import ClusterLists
 from copilot.sources.kubernetes.logs import (
     LogRun,
     excerpts,
@@ -42,6 +42,11 @@ PODS_READ = 3
 MOST_LOGS = 60
 """Logs read in one inspection of a namespace: half a second of a usual kubelet, 8 at a time."""
 
+MOST_ELSEWHERE = 10
+"""Other namespaces that are looked into for what objects of this one name."""
+
+_NAMED_ELSEWHERE = {"Service": ("Service", "Endpoints"), "Gateway": ("Gateway",)}
+"""Lists that are needed to judge a reference to that kind."""
 _SYSTEM_LABELS = {
     "kube-proxy": "k8s-app=kube-proxy",
     "kube-scheduler": "component=kube-scheduler",
@@ -84,7 +89,23 @@ class KubernetesNamespace:
         answered = self._reader.side_by_side(
             question for look in looks for question in self._questions(look)
         )
-        return ClusterState(namespace=self.namespace).plus(joined(answered))
+        state = ClusterState.of((ClusterState(namespace=self.namespace), *answered))
+        return state.plus(self._elsewhere(state))
+
+    def _elsewhere(self, state: ClusterState) -> ClusterState:
+        """What objects name in other namespaces: the service of a webhook, a route's gateway."""
+        named: dict[str, set[str]] = {}
+        for item in state.resources:
+            for one in item.references:
+                if one.namespace not in ("", self.namespace) and one.kind in _NAMED_ELSEWHERE:
+                    named.setdefault(one.namespace, set()).update(_NAMED_ELSEWHERE[one.kind])
+        others = {}
+        for place in sorted(named)[:MOST_ELSEWHERE]:
+            if _NAME.fullmatch(place):
+                self._lists.fetch(sorted(named[place]), place)
+                held = [self._lists.of(kind, place) for kind in sorted(named[place])]
+                others[place] = ClusterState.of((ClusterState(namespace=place), *held))
+        return ClusterState(others=others)
 
     def _questions(self, look: ClusterQuery) -> Iterator[Question]:
         match look.verb:
@@ -123,7 +144,7 @@ class KubernetesNamespace:
         own = KINDS[look.kind].namespaced
         place = self.namespace if own else _WITHOUT_NAMESPACE
         events = self._reader.listing(KINDS["Event"], place, fieldSelector=about)
-        state = joined(objects([{"kind": "Event", **item}], self._now) for item in events.items)
+        state = objects([{"kind": "Event", **item} for item in events.items], self._now)
         if events.gap is not None and own:
             state = state.plus(ClusterState(gaps=(events.gap,)))
         return self._named(look.kind, look.name).plus(state)
@@ -131,7 +152,7 @@ class KubernetesNamespace:
     def _manifest(self, look: ClusterQuery) -> ClusterState:
         """The application's workload and service, and the config maps of the namespace."""
         named = [self._named(kind, look.name) for kind in (*WORKLOADS, "Service")]
-        return joined([*named, ClusterState(settings=self._list("ConfigMap").settings)])
+        return ClusterState.of([*named, ClusterState(settings=self._list("ConfigMap").settings)])
 
     def _log_questions(self, look: ClusterQuery) -> Iterator[Question]:
         """The logs of the application's pods, those first that do not serve."""

@@ -1,8 +1,7 @@
 """API objects (a manifest's YAML, `kubectl get -o yaml`, the API's JSON) as typed objects."""
 
 import base64
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator
 
 import yaml
 
@@ -11,101 +10,36 @@ from copilot.sources.kubernetes.network import READERS as NETWORK_READERS
 from copilot.sources.kubernetes.pod_spec import (
     Json,
     base,
+    conditions,
     integer,
     items,
     mapping,
     name_of,
     node_terms,
-    pod_spec,
     strings,
     texts,
 )
-from copilot.sources.kubernetes.quantities import amount, amounts
+from copilot.sources.kubernetes.quantities import amount, amounts, since
 from copilot.sources.kubernetes.redaction import addresses, harmless
+from copilot.sources.kubernetes.workloads import READERS as WORKLOAD_READERS
 from tools.types import (
     Claim,
     ClusterState,
-    Condition,
     ConfigValues,
     KubeEvent,
     Node,
-    Pod,
     Quota,
     Taint,
     Timestamp,
     Volume,
-    Workload,
 )
 
 
-def _owner(document: Json) -> str:
-    owners = items(mapping(document.get("metadata")).get("ownerReferences"))
-    return f"{owners[0].get('kind')}/{owners[0].get('name')}" if owners else ""
-
-
-def _conditions(status: Json) -> tuple[Condition, ...]:
-    return tuple(
-        Condition(
-            type=str(item.get("type", "")),
-            status=str(item.get("status", "")),
-            reason=str(item.get("reason") or ""),
-            message=str(item.get("message") or ""),
-        )
-        for item in items(status.get("conditions"))
-    )
-
-
-def _pod(document: Json) -> ClusterState:
-    status = mapping(document.get("status"))
-    spec = pod_spec(document.get("metadata"), document.get("spec"), status)
-    running = [container for container in spec.containers if not container.init]
-    waiting = next((c.state.reason for c in spec.containers if c.state.status == "waiting"), "")
-    phase = str(status.get("phase") or "")
-    pod = Pod.model_validate(
-        {
-            **base(document),
-            "phase": phase,
-            "status": waiting or str(status.get("reason") or "") or phase,
-            "reason": str(status.get("reason") or ""),
-            "message": str(status.get("message") or ""),
-            "node": str(mapping(document.get("spec")).get("nodeName") or ""),
-            "ip": str(status.get("podIP") or ""),
-            "ready": (sum(container.ready is True for container in running), len(running)),
-            "restarts": sum(container.restarts for container in running),
-            "owner": _owner(document),
-            "spec": spec,
-            "conditions": _conditions(status),
-        }
-    )
-    return ClusterState(pods=(pod,))
-
-
-def _workload(document: Json) -> ClusterState:
-    spec, status = mapping(document.get("spec")), mapping(document.get("status"))
-    template = mapping(spec.get("template"))
-    known = {
-        **base(document),
-        "kind": str(document.get("kind")),
-        "selector": strings(mapping(spec.get("selector")).get("matchLabels")),
-        "template": pod_spec(template.get("metadata"), template.get("spec")),
-    }
-    if _owner(document):
-        known["owner"] = _owner(document)
-    desired = integer(spec.get("replicas"))
-    if desired is not None:
-        known["desired"] = desired
-    if status:
-        known["current"] = integer(status.get("replicas")) or 0
-        known["ready"] = integer(status.get("readyReplicas")) or 0
-        known["conditions"] = _conditions(status)
-    return ClusterState(workloads=(Workload.model_validate(known),))
-
-
-def _claim(document: Json) -> ClusterState:
+def _claim(document: Json, now: Timestamp | None) -> ClusterState:
     spec, status = mapping(document.get("spec")), mapping(document.get("status"))
     selector = mapping(spec.get("selector"))
     known = {
-        **base(document),
+        **base(document, now),
         "access_modes": texts(spec.get("accessModes")),
         "selector": strings(selector.get("matchLabels")),
         "capacity": amount(mapping(mapping(spec.get("resources")).get("requests")).get("storage")),
@@ -120,11 +54,11 @@ def _claim(document: Json) -> ClusterState:
     return ClusterState(claims=(Claim.model_validate(known),))
 
 
-def _volume(document: Json) -> ClusterState:
+def _volume(document: Json, now: Timestamp | None) -> ClusterState:
     spec, status = mapping(document.get("spec")), mapping(document.get("status"))
     holder = mapping(spec.get("claimRef"))
     known = {
-        **base(document),
+        **base(document, now),
         "capacity": amount(mapping(spec.get("capacity")).get("storage")),
         "access_modes": texts(spec.get("accessModes")),
         "node_affinity": node_terms(mapping(spec.get("nodeAffinity")).get("required")),
@@ -138,21 +72,21 @@ def _volume(document: Json) -> ClusterState:
     return ClusterState(volumes=(Volume.model_validate(known),))
 
 
-def _quota(document: Json) -> ClusterState:
+def _quota(document: Json, now: Timestamp | None) -> ClusterState:
     spec, status = mapping(document.get("spec")), mapping(document.get("status"))
-    known = {**base(document), "hard": amounts(status.get("hard") or spec.get("hard"))}
+    known = {**base(document, now), "hard": amounts(status.get("hard") or spec.get("hard"))}
     if status:
         known["used"] = amounts(status.get("used"))
     return ClusterState(quotas=(Quota.model_validate(known),))
 
 
-def _node(document: Json) -> ClusterState:
+def _node(document: Json, now: Timestamp | None) -> ClusterState:
     spec, status = mapping(document.get("spec")), mapping(document.get("status"))
-    conditions = _conditions(status)
-    ready = next((item.status == "True" for item in conditions if item.type == "Ready"), None)
+    said = conditions(status, now)
+    ready = next((item.status == "True" for item in said if item.type == "Ready"), None)
     found = Node.model_validate(
         {
-            **base(document),
+            **base(document, now),
             "ready": ready,
             "unschedulable": bool(spec.get("unschedulable", False)),
             "addresses": tuple(str(a.get("address")) for a in items(status.get("addresses"))),
@@ -165,13 +99,13 @@ def _node(document: Json) -> ClusterState:
                 for taint in items(spec.get("taints"))
             ),
             "allocatable": amounts(status.get("allocatable")),
-            "conditions": conditions,
+            "conditions": said,
         }
     )
     return ClusterState(nodes=(found,))
 
 
-def _config_map(document: Json) -> ClusterState:
+def _config_map(document: Json, now: Timestamp | None) -> ClusterState:
     written = strings(document.get("data"))
     values = {name: harmless(name, value) for name, value in written.items()}
     return ClusterState(settings=(ConfigValues(name=name_of(document), values=values),))
@@ -184,7 +118,7 @@ def _decoded(value: str) -> str:
         return ""
 
 
-def _secret(document: Json) -> ClusterState:
+def _secret(document: Json, now: Timestamp | None) -> ClusterState:
     encoded = {name: _decoded(value) for name, value in strings(document.get("data")).items()}
     values = addresses(encoded | strings(document.get("stringData")))
     return ClusterState(
@@ -192,27 +126,33 @@ def _secret(document: Json) -> ClusterState:
     )
 
 
-def _event(document: Json) -> ClusterState:
-    about = mapping(document.get("involvedObject"))
+def _event(document: Json, now: Timestamp | None) -> ClusterState:
+    """An event of the core API, or of events.k8s.io, which renames what it is about and says.
+
+    Source: https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/
+    """
+    about = mapping(document.get("involvedObject") or document.get("regarding"))
+    series = mapping(document.get("series"))
+    times = (
+        *(document.get("lastTimestamp"), series.get("lastObservedTime")),
+        *(document.get("deprecatedLastTimestamp"), document.get("eventTime")),
+    )
+    counts = (document.get("count"), series.get("count"), document.get("deprecatedCount"))
+    source = mapping(document.get("source") or document.get("deprecatedSource"))
     found = KubeEvent(
         kind=str(about.get("kind", "")).lower(),
         object=str(about.get("name", "")),
         type=str(document.get("type") or "Normal"),
         reason=str(document.get("reason") or ""),
-        message=str(document.get("message") or ""),
-        source=str(mapping(document.get("source")).get("component") or ""),
-        count=integer(document.get("count")) or 1,
+        message=str(document.get("message") or document.get("note") or ""),
+        source=str(source.get("component") or document.get("reportingController") or ""),
+        count=next((number for one in counts if (number := integer(one))), 1),
+        age=since(next((time for time in times if time), None), now),
     )
     return ClusterState(events=(found,))
 
 
-_READERS: dict[str, Callable[[Json], ClusterState]] = {
-    "Pod": _pod,
-    "Deployment": _workload,
-    "StatefulSet": _workload,
-    "DaemonSet": _workload,
-    "ReplicaSet": _workload,
-    "Job": _workload,
+_READERS: dict[str, Callable[[Json, Timestamp | None], ClusterState]] = {
     "PersistentVolumeClaim": _claim,
     "PersistentVolume": _volume,
     "ResourceQuota": _quota,
@@ -220,64 +160,50 @@ _READERS: dict[str, Callable[[Json], ClusterState]] = {
     "ConfigMap": _config_map,
     "Secret": _secret,
     "Event": _event,
+    **WORKLOAD_READERS,
     **NETWORK_READERS,
 }
+_UNSCOPED = frozenset(
+    {
+        *("Node", "PersistentVolume", "StorageClass", "IngressClass", "GatewayClass", "Namespace"),
+        *("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"),
+    }
+)
+"""Kinds that belong to no namespace, whatever an object says of itself."""
 
 
-def _since(text: object, now: Timestamp) -> float | None:
-    """Seconds from an RFC 3339 time to now."""
-    if isinstance(text, datetime):  # YAML reads times by itself
-        moment = text
-    else:
-        try:
-            moment = datetime.fromisoformat(str(text))
-        except ValueError:
-            return None
-    zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(now - zoned.timestamp(), 0.0)
-
-
-def _aged(found: ClusterState, document: Json, now: Timestamp) -> ClusterState:
-    """Ages that only the moment of reading gives: of a pod, its last restart, an event."""
-    meta, status = mapping(document.get("metadata")), mapping(document.get("status"))
-    ended = [
-        mapping(mapping(item.get("lastState")).get("terminated")).get("finishedAt")
-        for item in items(status.get("containerStatuses"))
-    ]
-    ago = [since for since in (_since(end, now) for end in ended if end) if since is not None]
-    seen = next((document[k] for k in ("lastTimestamp", "eventTime") if document.get(k)), None)
-    born = _since(meta.get("creationTimestamp"), now)
-    return found.model_copy(
-        update={
-            "pods": tuple(
-                pod.merged(Pod(name=pod.name, age=born, restarted_ago=min(ago, default=None)))
-                for pod in found.pods
-            ),
-            "events": tuple(
-                event.model_copy(update={"age": _since(seen, now)}) for event in found.events
-            ),
-        }
-    )
-
-
-def objects(documents: Iterable[object], now: Timestamp | None = None) -> ClusterState:
-    """What API objects say; a `List` is opened, an unknown kind is passed over.
-
-    `now` turns times of creation and of restarts into ages.
-    """
-    state = ClusterState()
+def _opened(documents: Iterable[object]) -> Iterator[Json]:
+    """Each document; a `List` is opened."""
     for document in documents:
         body = mapping(document)
+        if str(body.get("kind", "")).endswith("List") or "items" in body:
+            yield from _opened(items(body.get("items")))
+        else:
+            yield body
+
+
+def objects(
+    documents: Iterable[object], now: Timestamp | None = None, namespace: str = ""
+) -> ClusterState:
+    """What API objects say; a `List` is opened, an unknown kind is passed over.
+
+    `now` turns times into ages. With `namespace`, what stands in another one is read into
+    `others`; without, all is taken for one namespace.
+    """
+    found: list[ClusterState] = []
+    for body in _opened(documents):
         kind = str(body.get("kind", ""))
-        if kind.endswith("List") or "items" in body:
-            state = state.plus(objects(items(body.get("items")), now))
-        elif kind in _READERS:
-            found = _READERS[kind](body)
-            state = state.plus(found if now is None else _aged(found, body, now))
-    return state
+        if kind not in _READERS:
+            continue
+        read = _READERS[kind](body, now)
+        where = str(mapping(body.get("metadata")).get("namespace") or "")
+        if namespace and where not in ("", namespace) and kind not in _UNSCOPED:
+            read = ClusterState(others={where: read})
+        found.append(read)
+    return ClusterState.of(found)
 
 
-def manifest(text: str, now: Timestamp | None = None) -> ClusterState:
+def manifest(text: str, now: Timestamp | None = None, namespace: str = "") -> ClusterState:
     """What a file of YAML documents declares, with the names of all it declares.
 
     >>> manifest("kind: Service\nmetadata: {name: web}\nspec: {selector: {app: web}}").declared
@@ -289,7 +215,7 @@ def manifest(text: str, now: Timestamp | None = None) -> ClusterState:
             f"{mapping(document).get('kind')}/{name_of(mapping(document))}"
             for document in documents
         )
-        return objects(documents, now).plus(ClusterState(declared=names))
+        return objects(documents, now, namespace).plus(ClusterState(declared=names))
     except (yaml.YAMLError, RecursionError) as error:
         raise SourceError(
             "kubernetes", f"the manifest is not YAML: {error}", recoverable=False

@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from copilot.sources.kubernetes.quantities import amounts
+from copilot.sources.kubernetes.quantities import amounts, since
 from copilot.sources.kubernetes.redaction import harmless
 from tools.types import (
+    Condition,
     Container,
     ContainerPort,
     ContainerState,
@@ -15,6 +16,7 @@ from tools.types import (
     PodSpec,
     Probe,
     Requirement,
+    Timestamp,
     Toleration,
     VolumeSource,
 )
@@ -57,10 +59,28 @@ def name_of(document: Json) -> str:
     return str(mapping(document.get("metadata")).get("name", ""))
 
 
-def base(document: Json) -> dict[str, object]:
-    """Name and labels of an object."""
-    labels = strings(mapping(document.get("metadata")).get("labels"))
-    return {"name": name_of(document), "labels": labels}
+def base(document: Json, now: Timestamp | None = None) -> dict[str, object]:
+    """Name and labels of an object, and what holds its deletion where that was asked for."""
+    meta = mapping(document.get("metadata"))
+    known: dict[str, object] = {"name": name_of(document), "labels": strings(meta.get("labels"))}
+    if meta.get("deletionTimestamp"):
+        known["finalizers"] = texts(meta.get("finalizers"))
+        known["deleting"] = since(meta["deletionTimestamp"], now)
+    return known
+
+
+def conditions(status: Json, now: Timestamp | None = None) -> tuple[Condition, ...]:
+    """The status conditions, as the controllers wrote them."""
+    return tuple(
+        Condition(
+            type=str(item.get("type", "")),
+            status=str(item.get("status", "")),
+            reason=str(item.get("reason") or ""),
+            message=str(item.get("message") or ""),
+            age=since(item.get("lastTransitionTime"), now),
+        )
+        for item in items(status.get("conditions"))
+    )
 
 
 def integer(value: object) -> int | None:
@@ -227,7 +247,9 @@ def _containers(spec: Json, status: Json) -> Iterable[Container]:
         ("containers", "containerStatuses", False),
     ):
         states = {str(item.get("name")): item for item in items(status.get(reported))}
-        for value in items(spec.get(field)):
+        # A projection may leave the specification out: a reported container is one all the same.
+        unwritten = [] if spec.get(field) else [{"name": name} for name in states]
+        for value in (*items(spec.get(field)), *unwritten):
             yield _container(value, states.get(str(value.get("name")), {}), init=init)
 
 

@@ -1,6 +1,9 @@
-"""Kubernetes' written amounts and ages as numbers."""
+"""Kubernetes' written amounts, ages and times as numbers."""
 
 import re
+from datetime import UTC, datetime
+
+from tools.types import Timestamp
 
 _SUFFIX = {
     "n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12,
@@ -40,3 +43,16 @@ def amounts(written: object) -> dict[str, float]:
         return {}
     found = {str(name): amount(value) for name, value in written.items()}
     return {name: value for name, value in found.items() if value is not None}
+
+
+def since(written: object, now: Timestamp | None) -> float | None:
+    """Seconds from an RFC 3339 time to now; None without one of them."""
+    if isinstance(written, datetime):  # YAML reads times by itself
+        moment = written
+    else:
+        try:
+            moment = datetime.fromisoformat(str(written))
+        except ValueError:
+            return None
+    zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return None if now is None else max(now - zoned.timestamp(), 0.0)

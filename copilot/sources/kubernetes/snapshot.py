@@ -79,7 +79,7 @@ class RecordedSnapshot:
         return found
 
     def _of(self, kind: str) -> ClusterState:
-        return objects(self._documents.get(kind, ()), self._at)
+        return objects(self._documents.get(kind, ()), self._at, self.namespace)
 
     def _list(self, kind: str) -> ClusterState:
         """The objects of that kind; a kind that was not recorded is not known to be empty."""
@@ -102,7 +102,7 @@ class RecordedSnapshot:
             for document in self._documents.get(kind, ())
             if _name(document) == look.name
         ]
-        state = objects(named, self._at)
+        state = objects(named, self._at, self.namespace)
         for kind in ("ConfigMap", "Secret", "Ingress", "HTTPRoute", "VirtualService"):
             state = state.plus(self._of(kind))
         return state

@@ -27,62 +27,128 @@ def quota_rule(resource: str) -> str:
     return next((rule for part, rule in _RESOURCES if part in resource), "quota-other")
 
 
+_WEBHOOK = re.compile(r"failed calling webhook \"(?P<hook>[^\"]+)\"")
+_ANSWERER = re.compile(r"https?://(?P<service>[a-z0-9-]+)\.(?P<namespace>[a-z0-9-]+)\.svc")
+_UNSPECIFIED = re.compile(r"must specify (?P<what>[\w./, -]+)")
+_RANGE = re.compile(
+    r"(?:(?:maximum|minimum) \S+ usage per (?:Pod|Container)|max limit to request ratio).*"
+)
+
+
 def _refusals(view: View) -> Iterator[tuple[str, KubeEvent]]:
-    """Applications that still lack pods, with the latest refusal of each of their controllers."""
+    """Applications that still lack pods, with the latest refusal of each of their controllers.
+
+    A controller writes what the API server answered into an event, and, for an hour and longer,
+    into its condition. Source:
+    https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#failed-deployment
+    """
     for name, workload in view.workloads.items():
         pods = view.pods_by_application.get(name, ())
         if not workload.desired or len(pods) >= workload.desired:
             continue
-        for holder in (name, *(item.name for item in view.replica_sets_of(name))):
+        for holder in (workload, *view.replica_sets_of(name)):
             refusals = [
                 event
-                for event in view.events.get(holder, ())
+                for event in view.events.get(holder.name, ())
                 if event.type == "Warning" and event.reason.startswith("FailedCreate")
-            ]
+            ] or [
+                KubeEvent(
+                    kind=holder.kind.lower(), object=holder.name, type="Warning",
+                    reason=said.reason, message=said.message, age=said.age,
+                )
+                for said in holder.conditions
+                if (said.type, said.status) == ("ReplicaFailure", "True")
+            ]  # fmt: skip
             if refusals:
                 yield name, min(refusals, key=lambda event: event.age or 0.0)
 
 
 def refused(view: View) -> Iterator[ClusterFinding]:
-    """Pods that were not created: quota, service account, or another admission control."""
+    """Pods that were not created: quota, service account, webhook, or another control."""
     for application, event in _refusals(view):
-        quota, account = _QUOTA.search(event.message), _ACCOUNT.search(event.message)
-        on = f"{event.kind.title()}/{event.object}"
-        if quota is not None:
-            asked = _ASKED.search(quota["rest"])
-            resource = asked["asked"].split("=")[0] if asked else quota["rest"]
-            yield broken(
-                quota_rule(resource),
-                f"namespace/{view.state.namespace}",
-                on=f"ResourceQuota/{quota['quota']}",
-                field=f"spec.hard[{resource}]" if asked else "spec.hard",
-                observed=f"used {asked['used']}" if asked else quota["rest"],
-                expected=f"room for {asked['asked']} under {asked['hard']}" if asked else "room",
-                score=0.97,
-                evidence=event.message,
-            )
-        elif account is not None:
-            yield broken(
-                "service-account-missing",
+        yield (
+            _quota(view, event)
+            or _account(application, event)
+            or _unanswered(application, event)
+            or broken(
+                "limit-range" if _RANGE.search(event.message) else "admission-refused",
                 f"app/{application}",
-                on=on,
-                field="spec.template.spec.serviceAccountName",
-                observed=account["account"],
-                expected="a service account of the namespace",
-                score=0.96,
-                evidence=event.message,
-            )
-        else:
-            yield broken(
-                "admission-refused",
-                f"app/{application}",
-                on=on,
+                on=_holder(event),
                 field="spec.template",
                 observed=event.message,
                 expected="a pod that admission accepts",
-                score=0.7,
+                score=0.93 if _RANGE.search(event.message) else 0.7,
                 evidence=event.message,
             )
+        )
+
+
+_KINDS = {kind.lower(): kind for kind in ("ReplicaSet", "StatefulSet", "DaemonSet")}
+
+
+def _holder(event: KubeEvent) -> str:
+    return f"{_KINDS.get(event.kind, event.kind.title())}/{event.object}"
+
+
+def _quota(view: View, event: KubeEvent) -> ClusterFinding | None:
+    """A quota that is used up; or that asks for what the pod does not state, which is another."""
+    quota = _QUOTA.search(event.message)
+    if quota is None:
+        return None
+    asked, unsaid = _ASKED.search(quota["rest"]), _UNSPECIFIED.search(quota["rest"])
+    if unsaid is not None:
+        return broken(
+            "quota-unspecified", f"app/{view.application(event.object)}", on=_holder(event),
+            field="spec.template.spec.containers[*].resources",
+            observed=f"no {unsaid['what']} (quota {quota['quota']})",
+            expected=f"{unsaid['what']} of every container, or defaults by a LimitRange",
+            score=0.95, evidence=event.message,
+        )  # fmt: skip
+    resource = asked["asked"].split("=")[0] if asked else quota["rest"]
+    return broken(
+        quota_rule(resource),
+        f"namespace/{view.state.namespace}",
+        on=f"ResourceQuota/{quota['quota']}",
+        field=f"spec.hard[{resource}]" if asked else "spec.hard",
+        observed=f"used {asked['used']}" if asked else quota["rest"],
+        expected=f"room for {asked['asked']} under {asked['hard']}" if asked else "room",
+        score=0.97,
+        evidence=event.message,
+    )
+
+
+def _account(application: str, event: KubeEvent) -> ClusterFinding | None:
+    account = _ACCOUNT.search(event.message)
+    if account is None:
+        return None
+    return broken(
+        "service-account-missing",
+        f"app/{application}",
+        on=_holder(event),
+        field="spec.template.spec.serviceAccountName",
+        observed=account["account"],
+        expected="a service account of the namespace",
+        score=0.96,
+        evidence=event.message,
+    )
+
+
+def _unanswered(application: str, event: KubeEvent) -> ClusterFinding | None:
+    """A webhook that should have judged the pod and could not be called."""
+    hook, service = _WEBHOOK.search(event.message), _ANSWERER.search(event.message)
+    if hook is None:
+        return None
+    who = f"service {service['service']} in {service['namespace']}" if service else hook["hook"]
+    return broken(
+        "admission-refused",
+        f"app/{application}",
+        on=_holder(event),
+        field=f"webhook {hook['hook']}",
+        observed=f"{who} does not answer: {event.message.rpartition(': ')[2]}",
+        expected=f"an answer of {who}",
+        score=0.93,
+        evidence=event.message,
+    )
 
 
 def _full(quotas: tuple[Quota, ...], part: str) -> Iterator[tuple[Quota, str]]:

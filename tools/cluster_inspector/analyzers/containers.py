@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from tools.cluster_inspector.findings import ClusterFinding
 from tools.cluster_inspector.last_words import quote
-from tools.cluster_inspector.rules import broken
-from tools.cluster_inspector.view import View, serves
+from tools.cluster_inspector.rules import HINT, SYMPTOM, broken
+from tools.cluster_inspector.view import View, ended_for_good, serves
 from tools.types import Container, ContainerState, KubeEvent, Pod
 
 _PULL = re.compile(r"[Ff]ailed to pull|ErrImagePull|ImagePullBackOff|InvalidImageName|pull image")
@@ -17,6 +17,9 @@ _IMAGE = re.compile(r"image \"(?P<image>[^\"]+)\"")
 # The first that matches names the cause; a registry that refuses to hand out a token hides whether
 # the image exists, so authorisation comes before "not found".
 _PULL_CAUSES: tuple[tuple[str, str, str, float], ...] = (
+    # Source: https://docs.docker.com/docker-hub/usage/ (status and error code of the limit)
+    (r"\b429\b|toomanyrequests|[Tt]oo [Mm]any [Rr]equests|pull rate limit",
+     "pull-rate-limited", "credentials with a higher limit, or a mirror", 0.95),
     (r"no such host|server misbehaving|name resolution|lookup \S+ on \S+: .*timeout",
      "registry-unresolvable", "a registry name that resolves", 0.95),
     (r"failed to authorize|anonymous token|401|[Uu]nauthorized|authentication required|"
@@ -33,7 +36,7 @@ _CAUSES = tuple((re.compile(cause), rule, want, score) for cause, rule, want, sc
 
 def starting(view: View) -> Iterator[tuple[str, Pod, tuple[KubeEvent, ...]]]:
     """Pods with a node that do not serve, with their warnings."""
-    for pod in view.state.pods:
+    for pod in view.current:
         if pod.node and not serves(pod):
             events = (e for e in view.events.get(pod.name, ()) if e.type == "Warning")
             yield view.application(pod.name), pod, tuple(events)
@@ -222,14 +225,21 @@ def ports(view: View) -> Iterator[ClusterFinding]:
 
 
 def evictions(view: View) -> Iterator[ClusterFinding]:
-    """Pods the kubelet put out because the node ran short."""
-    for pod in view.state.pods:
-        if "Evicted" in (pod.reason, pod.status):
-            yield broken(
-                "pod-evicted", f"app/{view.application(pod.name)}", on=f"Pod/{pod.name}",
-                field="status.reason", observed="Evicted", expected="Running", score=0.7,
-                evidence=pod.message or "Evicted",
-            )  # fmt: skip
+    """Pods the kubelet put out because the node ran short; one replaced since is a hint only."""
+    for pod in view.current:
+        if "Evicted" not in (pod.reason, pod.status):
+            continue
+        application = view.application(pod.name)
+        replaced = any(
+            pod.age is not None and other.age is not None and other.age < pod.age
+            for other in view.pods_by_application[application]
+            if not ended_for_good(other)
+        )
+        yield broken(
+            "pod-evicted", f"app/{application}", on=f"Pod/{pod.name}",
+            field="status.reason", observed="Evicted", expected="Running",
+            score=SYMPTOM if replaced else 0.7, evidence=pod.message or "Evicted",
+        )  # fmt: skip
 
 
 def _ended(container: Container) -> ContainerState | None:
@@ -255,11 +265,47 @@ def exits(view: View) -> Iterator[ClusterFinding]:
             )  # fmt: skip
 
 
+_FORBIDDEN = re.compile(
+    r"User \"system:serviceaccount:(?P<account>[^\"\s]{1,127})\" "
+    r"cannot (?P<verb>\w{1,20}) resource \"(?P<resource>[^\"\s]{1,127})\""
+)
+
+
+def forbidden(view: View) -> Iterator[ClusterFinding]:
+    """Applications whose service account the API server refused, as their log or events say.
+
+    Source: https://kubernetes.io/docs/reference/access-authn-authz/rbac/
+    """
+    said = [(line.component, line.message) for line in view.state.logs]
+    said += [(view.application(e.object), e.message) for e in view.state.events]
+    said += [
+        (view.application(pod.name), state.message)
+        for pod in view.unready
+        for container in pod.spec.containers
+        for state in (container.state, container.last_state)
+    ]
+    for application, text in said:
+        refused = _FORBIDDEN.search(text)
+        if refused is not None:
+            may = f"{refused['verb']} {refused['resource']}"
+            yield broken(
+                "rbac-forbidden", f"app/{application}", on=f"ServiceAccount/{refused['account']}",
+                field="roleRef.rules", observed=f"may not {may}",
+                expected=f"a role that allows: {may}",
+                score=HINT if view.healthy(application) else 0.9, evidence=text,
+            )  # fmt: skip
+
+
 def _last_words(view: View, pod: Pod, container: Container) -> str:
     """What the container said last; else what its application complains of, or an event says."""
     logs = view.logs(view.application(pod.name))
     its = ("", container.name)  # a recording may not say whose lines they are
     last = [quote(line.message) for line in logs if line.last and line.container in its]
     lines = [line.message for line in logs if not line.last]
+    ends = [
+        quote(state.message)
+        for state in (container.last_state, container.state)
+        if state.status == "terminated" and state.message
+    ]
     events = [event.message for event in view.events.get(pod.name, ()) if event.type == "Warning"]
-    return (last or lines or events or [pod.status])[-1]
+    return (last or ends or lines or events or [pod.status])[-1]

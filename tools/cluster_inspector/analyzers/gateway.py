@@ -131,10 +131,16 @@ def routes(view: View) -> Iterator[ClusterFinding]:
                 yield found
 
 
+_REFERRING = ("Ingress/", "HTTPRoute/", "GRPCRoute/")
+
+
 def _wrong(view: View, application: str, route: Route, known: list[str]) -> ClusterFinding | None:
     service = view.services.get(route.service)
     wanted = meant(route.path, known)
     offered = [port.port for port in service.ports] if service else []
+    judged = route.source.startswith(_REFERRING)
+    if judged and (route.service not in known or route.port not in (None, *offered)):
+        return None  # an object that names none is told by the rules of references
     if route.service not in known:
         expected, score = ", ".join(wanted) or "a service of the namespace", 0.94
     elif offered and route.port is not None and route.port not in offered:

@@ -7,9 +7,9 @@ from tools.cluster_inspector.addresses import Address, addresses, similar
 from tools.cluster_inspector.analyzers.database import stores
 from tools.cluster_inspector.analyzers.gateway import is_gateway
 from tools.cluster_inspector.findings import ClusterFinding
-from tools.cluster_inspector.rules import broken
+from tools.cluster_inspector.rules import INFERRED, SYMPTOM, broken
 from tools.cluster_inspector.view import View, matches, serves
-from tools.types import Container, LogExcerpt, Pod, Service, ServicePort
+from tools.types import Container, Endpoints, LogExcerpt, Pod, Service, ServicePort
 
 _UNRESOLVED = re.compile(
     r"no such host|UnknownHost|name resolution|Name or service not known|ENOTFOUND|EAI_AGAIN|"
@@ -18,19 +18,34 @@ _UNRESOLVED = re.compile(
 )
 
 
-def selectors(view: View) -> Iterator[ClusterFinding]:
-    """Services that select no pod although the pods meant for them run."""
+def _unanswered(view: View) -> Iterator[tuple[Service, Endpoints | None]]:
+    """Services that choose pods and have no ready address, as far as their endpoints were read."""
     for service in view.state.services:
-        endpoints = view.endpoints.get(service.name)
-        if not service.selector or (endpoints and (endpoints.ready or endpoints.not_ready)):
+        found = view.endpoints.get(service.name)
+        if not service.selector or (found is not None and (found.ready or found.lock)):
             continue
-        if endpoints is None and "Endpoints" not in view.state.listed:
+        if found is not None or view.complete("Endpoints") or view.complete("EndpointSlice"):
+            yield service, found
+
+
+def selectors(view: View) -> Iterator[ClusterFinding]:
+    """Services that select no pod although the pods meant for them run.
+
+    Meant are the pods of the application of the service's name; or, where the service is called
+    otherwise and all pods are known, those that serve behind no service at all.
+    """
+    for service, endpoints in _unanswered(view):
+        if endpoints is not None and endpoints.not_ready:
             continue
         pods = view.pods_by_application.get(service.name, ())
         serving = [pod for pod in pods if serves(pod) and _attended(view, pod)]
+        named = bool(serving)
+        if not named and view.complete("Pod") and not _awaited(view, service):
+            serving = [pod for pod in _unreached(view) if _attended(view, pod)]
         if not serving:
             continue
-        labels = view.labels(service.name)
+        application = service.name if named else view.application(serving[0].name)
+        labels = view.labels(application)
         if labels and matches(service.selector, labels):
             continue
         yield broken(
@@ -38,12 +53,65 @@ def selectors(view: View) -> Iterator[ClusterFinding]:
             f"app/{service.name}",
             on=f"Service/{service.name}",
             field="spec.selector",
-            observed=", ".join(f"{key}={value}" for key, value in service.selector.items()),
-            expected=", ".join(f"{key}={value}" for key, value in labels.items())
-            or f"labels of {serving[0].name}",
-            score=0.95 if labels else 0.8,
-            evidence=f"service {service.name} has no endpoints, {len(serving)} of its pods serve",
+            observed=_pairs(service.selector),
+            expected=_pairs(labels) or f"labels of {serving[0].name}",
+            score=(0.95 if labels else 0.8) if named else INFERRED,
+            evidence=f"service {service.name} has no endpoints, {len(serving)} of its pods serve"
+            if named
+            else f"service {service.name} selects no pod; {serving[0].name} serves behind none",
         )
+
+
+def _pairs(labels: dict[str, str]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in labels.items())
+
+
+def _awaited(view: View, service: Service) -> bool:
+    """Pods or a workload carry the selector: the service chooses well, its pods do not answer."""
+    templates = (view.spec(name).labels for name in view.workloads)
+    return bool(view.selected(service.selector)) or any(
+        matches(service.selector, labels) for labels in templates if labels
+    )
+
+
+def _unreached(view: View) -> list[Pod]:
+    """Pods of workloads that serve and that no service selects."""
+    chosen = [service.selector for service in view.state.services if service.selector]
+    return [
+        pod
+        for pod in view.current
+        if serves(pod)
+        and pod.labels
+        and view.application(pod.name) in view.workloads
+        and not any(matches(selector, pod.labels) for selector in chosen)
+    ]
+
+
+def endpoints(view: View) -> Iterator[ClusterFinding]:
+    """Services that nobody answers for, where their pods do not tell more."""
+    for service, found in _unanswered(view):
+        waiting = found is not None and bool(found.not_ready)
+        if any(not serves(pod) for pod in view.selected(service.selector)):
+            continue
+        if not waiting and (view.selected(service.selector) or _idle(view, service)):
+            continue
+        yield broken(
+            "endpoints-not-ready" if waiting else "no-endpoints", f"app/{service.name}",
+            on=f"Service/{service.name}", field="endpoints",
+            observed=f"{len(found.not_ready) if found else 0} addresses, none ready",
+            expected=f"a ready pod with {_pairs(service.selector)}", score=SYMPTOM,
+            evidence=f"service {service.name} has no ready endpoint",
+        )  # fmt: skip
+
+
+def _idle(view: View, service: Service) -> bool:
+    """The workload behind the service was scaled to zero: another rule tells that."""
+    return any(
+        item.desired == 0 and item.template.labels and matches(
+            service.selector, item.template.labels
+        )
+        for item in view.workloads.values()
+    )  # fmt: skip
 
 
 def _attended(view: View, pod: Pod) -> bool:
@@ -229,17 +297,3 @@ def _aliases(view: View, application: str) -> Iterator[ClusterFinding]:
 def _exists(view: View, line: LogExcerpt) -> bool:
     """The line is about a name that does exist in the cluster."""
     return any(_names(line, name) for name in view.services) or ".svc" in line.message
-
-
-def isolation(view: View) -> Iterator[ClusterFinding]:
-    """Network policies that leave a selected application without any allowed caller."""
-    for policy in view.state.policies:
-        for application in view.pods_by_application:
-            if "Ingress" not in policy.directions or policy.ingress_rules:
-                continue
-            if policy.selector and matches(policy.selector, view.labels(application)):
-                yield broken(
-                    "policy-isolates", f"app/{application}", on=f"NetworkPolicy/{policy.name}",
-                    field="spec.ingress", observed="no rule", expected="a rule for its callers",
-                    score=0.5, evidence=f"policy {policy.name} selects {application}",
-                )  # fmt: skip

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from tools.cluster_inspector.constraints import is_control_plane, near, selected, tolerated
 from tools.cluster_inspector.findings import ClusterFinding
-from tools.cluster_inspector.rules import broken
+from tools.cluster_inspector.rules import HINT, broken
 from tools.cluster_inspector.view import View
 from tools.types import Node, NodeService, Pod, PodSpec
 
 _PART = re.compile(r", (?=\d+ )")
 _COUNTED = re.compile(r"(?:\d+/\d+ nodes are available: )?(?P<count>\d+) (?P<why>.+)")
-_TAINT = re.compile(r"untolerated taint \{(?P<key>[^:}]*)")
+_TAINT = re.compile(r"(?:untolerated|had) taint \{(?P<key>[^:}]*)")
 _INSUFFICIENT = re.compile(r"Insufficient (?P<resource>\S+)")
 
 
@@ -56,14 +56,28 @@ def verdict(message: str) -> SchedulingDiagnosis:
 
 
 def pending(view: View) -> Iterator[tuple[str, Pod, SchedulingDiagnosis]]:
-    """Pods without a node, with the scheduler's latest word on them."""
+    """Pods without a node, with the scheduler's latest word on them.
+
+    An event ages out after an hour; the pod's condition keeps the last word. Source:
+    https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-conditions
+    """
     for pod in view.state.pods:
         if pod.node or pod.status not in ("Pending", ""):
             continue
         events = [e for e in view.events.get(pod.name, ()) if e.reason == "FailedScheduling"]
-        if events:
-            latest = min(events, key=lambda event: event.age if event.age is not None else 0.0)
-            yield view.application(pod.name), pod, verdict(latest.message)
+        latest = min(events, key=lambda event: event.age or 0.0, default=None)
+        said = latest.message if latest is not None else _unscheduled(pod, "Unschedulable")
+        if said:
+            yield view.application(pod.name), pod, verdict(said)
+
+
+def _unscheduled(pod: Pod, reason: str) -> str:
+    """What the pod's own condition says of a scheduling that failed for that reason."""
+    return next(
+        (c.message or c.reason for c in pod.conditions
+         if (c.type, c.status, c.reason) == ("PodScheduled", "False", reason)),
+        "",
+    )  # fmt: skip
 
 
 def _candidates(view: View, spec: PodSpec) -> list[Node] | None:
@@ -89,6 +103,21 @@ def unscheduled(view: View) -> Iterator[ClusterFinding]:
             yield _no_candidate(view, subject, pod, spec, said)
             continue
         yield from _by_reason(view, subject, pod, said, candidates)
+
+
+def gated(view: View) -> Iterator[ClusterFinding]:
+    """Pods that the scheduler leaves aside until their gates are taken away.
+
+    Source: https://kubernetes.io/docs/concepts/scheduling-eviction/pod-scheduling-readiness/
+    """
+    for pod in view.current:
+        said = _unscheduled(pod, "SchedulingGated")
+        if said:
+            yield broken(
+                "scheduling-gated", f"app/{view.application(pod.name)}", on=f"Pod/{pod.name}",
+                field="spec.schedulingGates", observed=said,
+                expected="no gate: its controller takes them away", score=0.9, evidence=said,
+            )  # fmt: skip
 
 
 def _no_candidate(
@@ -145,6 +174,12 @@ def _by_reason(
             observed=", ".join(cordoned), expected="a schedulable node among those it may use",
             score=0.93, evidence=said.message,
         )  # fmt: skip
+    if said.count("Too many pods"):
+        yield broken(
+            "pod-limit", subject, on=on, field="node.status.allocatable.pods",
+            observed=f"{said.count('Too many pods')} nodes are full",
+            expected="room for one more pod", score=0.93, evidence=said.message,
+        )  # fmt: skip
     if said.count("node affinity/selector") and candidates is None:
         rule = "node-selector-unmet" if spec.node_selector else "node-affinity-unmet"
         yield broken(
@@ -199,6 +234,14 @@ _SERVICES = (
     (re.compile(r"kube-apiserver|kube-controller-manager|etcd"), "control-plane-down"),
 )
 _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
+_PROBLEMS = frozenset(
+    {
+        *("KernelDeadlock", "ReadonlyFilesystem", "FrequentKubeletRestart"),
+        *("FrequentContainerdRestart", "FrequentDockerRestart", "FrequentUnregisterNetDevice"),
+    }
+)
+"""What the node problem detector reports. Source:
+https://github.com/kubernetes/node-problem-detector/tree/master/config"""
 _RUNTIME_SOCKET = re.compile(r"containerd\.sock|crio\.sock|container runtime (?:is )?(?:down|not)")
 
 
@@ -232,9 +275,10 @@ def node_conditions(view: View) -> Iterator[ClusterFinding]:
     """Nodes that are not ready or run short, with what their kubelet says of it."""
     for node in view.state.nodes:
         for condition in node.conditions:
-            if condition.type in _PRESSURES and condition.status == "True":
+            if condition.type in (*_PRESSURES, *_PROBLEMS) and condition.status == "True":
                 yield broken(
-                    "node-pressure", f"node/{node.name}", on=f"Node/{node.name}",
+                    "node-problem" if condition.type in _PROBLEMS else "node-pressure",
+                    f"node/{node.name}", on=f"Node/{node.name}",
                     field=f"status.conditions[{condition.type}]", observed=condition.status,
                     expected="False", score=0.7, evidence=condition.message,
                 )  # fmt: skip
@@ -255,16 +299,25 @@ def node_conditions(view: View) -> Iterator[ClusterFinding]:
 
 
 def unattended_nodes(view: View) -> Iterator[ClusterFinding]:
-    """Pods nobody scheduled and no scheduler spoke of: the scheduler is not at work."""
+    """Pods that were looked at closely and that no scheduler spoke of: it is not at work.
+
+    A pod whose events are not known, or whose condition holds a word of the scheduler, says
+    nothing of it; nor does any pod where the scheduler is known to run.
+    """
     masters = [node.name for node in view.state.nodes if is_control_plane(node)]
-    for pod in view.state.pods:
-        if pod.node or pod.status != "Pending" or not pod.conditions and not pod.spec.containers:
+    running = any(
+        item.active and _service_rule(item) == "scheduler-down" for item in view.state.node_services
+    )
+    for pod in view.current:
+        if pod.node or pod.status != "Pending" or running or not view.heard("Pod", pod.name):
             continue
-        if any(event.reason == "FailedScheduling" for event in view.events.get(pod.name, ())):
+        spoken = any(one.type == "PodScheduled" and one.reason for one in pod.conditions)
+        if spoken or any(e.reason == "FailedScheduling" for e in view.events.get(pod.name, ())):
             continue
         subject = f"node/{masters[0]}" if masters else f"app/{view.application(pod.name)}"
         yield broken(
-            "scheduler-down" if masters else "unschedulable", subject, on=f"Pod/{pod.name}",
+            "scheduler-down" if masters else "pod-not-running", subject, on=f"Pod/{pod.name}",
             field="spec.nodeName", observed="no node, and no word of the scheduler",
-            expected="a decision of the scheduler", score=0.6, evidence="no event",
+            expected="a decision of the scheduler", score=0.6 if masters else HINT,
+            evidence="no event",
         )  # fmt: skip

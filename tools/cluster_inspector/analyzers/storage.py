@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 from tools.cluster_inspector.analyzers.scheduling import SchedulingDiagnosis, pending
 from tools.cluster_inspector.findings import ClusterFinding
-from tools.cluster_inspector.rules import broken
-from tools.cluster_inspector.view import View, matches
-from tools.types import Claim, Pod, Volume
+from tools.cluster_inspector.rules import HINT, INFERRED, LIKELY, broken
+from tools.cluster_inspector.view import View, matches, serves
+from tools.types import Claim, KubeEvent, Pod, Volume
 
 _ABSENT = re.compile(r"persistentvolumeclaims? \"(?P<claim>[^\"]+)\" not found")
 _NO_CLASS = re.compile(r"storageclass\S* \"(?P<name>[^\"]+)\" not found")
@@ -37,6 +37,97 @@ def unbound(view: View) -> Iterator[ClusterFinding]:
             )  # fmt: skip
         for claim in _claims(view, pod, application):
             yield from _why(view, application, claim, said)
+
+
+def bypassed(view: View) -> Iterator[ClusterFinding]:
+    """Pods that were given a node and wait there for a claim that is not bound.
+
+    A claim that waits for its first consumer is bound by the scheduler, which `spec.nodeName` goes
+    past. Source: https://kubernetes.io/docs/concepts/storage/storage-classes/#volume-binding-mode
+    """
+    claims = {claim.name: claim for claim in view.state.claims}
+    for pod in view.current:
+        if not pod.node or serves(pod):
+            continue
+        for volume in pod.spec.volumes:
+            claim = claims.get(volume.source) if volume.kind == "claim" else None
+            if claim is None or claim.status not in ("Pending", "Lost"):
+                continue
+            said = _said(view, claim)
+            yield broken(
+                "claim-lost" if claim.status == "Lost" else "claim-unbound",
+                f"app/{view.application(pod.name)}", on=f"PersistentVolumeClaim/{claim.name}",
+                field="status.phase", observed=f"{claim.status}, on node {pod.node} already",
+                expected="Bound; a pod with spec.nodeName goes past the scheduler that binds it",
+                score=0.91, evidence=said.message if said else claim.status,
+            )  # fmt: skip
+
+
+def _said(view: View, claim: Claim) -> KubeEvent | None:
+    """The latest event about a claim, a warning before another."""
+    about = view.events_of("PersistentVolumeClaim", claim.name)
+    return min(about, key=lambda one: (one.type != "Warning", one.age or 0.0), default=None)
+
+
+def _user(view: View, claim: Claim) -> str:
+    """The application that mounts the claim; empty where none is known."""
+    for name in (*view.pods_by_application, *view.workloads):
+        specs = [pod.spec for pod in view.pods_by_application.get(name, ())]
+        volumes = (volume for spec in (*specs, view.spec(name)) for volume in spec.volumes)
+        if any((one.kind, one.source) == ("claim", claim.name) for one in volumes):
+            return name
+    return ""
+
+
+def claims(view: View) -> Iterator[ClusterFinding]:
+    """Claims that are lost, or wait although nothing they wait for is to come."""
+    for claim in view.state.claims:
+        if claim.status not in ("Lost", "Pending"):
+            continue
+        user, said = _user(view, claim), _said(view, claim)
+        rule, score = _judged(view, claim, said, bool(user))
+        if not rule:
+            continue
+        classless = rule == "claim-class-unmet"
+        yield broken(
+            rule, f"app/{user or view.application(claim.name)}",
+            on=f"PersistentVolumeClaim/{claim.name}",
+            field="spec.storageClassName" if classless else "status.phase",
+            observed=(claim.storage_class or "no class") if classless else claim.status,
+            expected="an existing class" if classless else "Bound", score=score,
+            evidence=said.message if said else f"claim {claim.name} is {claim.status}",
+        )  # fmt: skip
+
+
+def _judged(view: View, claim: Claim, said: KubeEvent | None, used: bool) -> tuple[str, float]:
+    """Rule and score of a claim that is not bound; no rule where it only waits for a pod."""
+    if claim.status == "Lost":
+        return "claim-lost", INFERRED
+    classes = view.state.listed.get("StorageClass")
+    named = claim.storage_class
+    unknown = classes is not None and named and named not in classes and not view.state.volumes
+    if unknown or (said is not None and _NO_CLASS.search(said.message)):
+        return "claim-class-unmet", INFERRED
+    if said is not None and said.type == "Warning":
+        return "claim-unbound", LIKELY
+    if not used and said is not None and said.reason == "WaitForFirstConsumer":
+        return "", 0.0
+    return "claim-unbound", HINT
+
+
+def volumes(view: View) -> Iterator[ClusterFinding]:
+    """Volumes whose reclaiming failed: a person must clean up before they serve again.
+
+    Source: https://kubernetes.io/docs/concepts/storage/persistent-volumes/#phase
+    """
+    for volume in view.state.volumes:
+        if volume.status == "Failed":
+            holder = volume.claim.partition("/")[2] or volume.name
+            yield broken(
+                "volume-failed", f"app/{holder}", on=f"PersistentVolume/{volume.name}",
+                field="status.phase", observed="Failed", expected="Available or Bound",
+                score=HINT, evidence=f"volume {volume.name} Failed",
+            )  # fmt: skip
 
 
 def _absent(
