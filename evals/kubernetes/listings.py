@@ -13,6 +13,7 @@ from tools.types import (
     Node,
     Pod,
     Quota,
+    Requirement,
     Service,
     ServicePort,
     Volume,
@@ -210,7 +211,13 @@ def _nodes(table: list[ListingRow]) -> ClusterState:
 
 def _policies(table: list[ListingRow]) -> ClusterState:
     found = (
-        NetworkPolicy(name=row["NAME"], selector=labels(row.get("POD-SELECTOR", "")))
+        NetworkPolicy(
+            name=row["NAME"],
+            selector=tuple(
+                Requirement(key=key, values=(value,))
+                for key, value in labels(row.get("POD-SELECTOR", "")).items()
+            ),
+        )
         for row in table
     )
     return ClusterState(policies=tuple(found))

@@ -32,6 +32,14 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "service-account-missing": ("replica-failure",),
     "service-selector-unmet": ("no-endpoints",),
     "scheduling-gated": ("unschedulable",),
+    "pull-secret-missing": ("pull-secret-missing", "container-error"),
+    **dict.fromkeys(
+        (
+            *("image-not-found", "image-unpulled", "pull-rate-limited", "registry-unresolvable"),
+            *("registry-unreachable", "secret-missing", "config-map-missing"),
+        ),
+        ("container-error",),
+    ),
     **dict.fromkeys(
         (
             *("node-cordoned", "node-selector-unmet", "node-affinity-unmet", "pod-affinity-unmet"),

@@ -306,7 +306,7 @@ status:
 
     assert manifest(deployment).workloads[0].desired is None
     assert manifest(pod).pods[0].spec.containers[0].probes[0].period == 10.0
-    assert manifest(policy).policies[0].ingress_rules == 0
+    assert manifest(policy).policies[0].ingress == ()
 
 
 @pytest.mark.parametrize(

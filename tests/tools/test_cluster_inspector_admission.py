@@ -57,7 +57,14 @@ def refusing(message: str) -> ClusterState:
             "quota-other", "namespace/shop", id="another resource"),
         pytest.param(
             f"{REFUSED}failed quota: q: must specify requests.cpu for: server",
-            "quota-cpu", "namespace/shop", id="no request where a quota asks for one"),
+            "quota-unspecified", "app/cart", id="no request where a quota asks for one"),
+        pytest.param(
+            f"{REFUSED}maximum memory usage per Container is 1Gi, but limit is 2Gi",
+            "limit-range", "app/cart", id="more than the limit range allows"),
+        pytest.param(
+            'Internal error occurred: failed calling webhook "pods.guard.io": Post '
+            '"https://guard.policy.svc:443/check": context deadline exceeded',
+            "admission-refused", "app/cart", id="a webhook that does not answer"),
         pytest.param(
             f'{REFUSED}error looking up service account: serviceaccount "buyer" not found',
             "service-account-missing", "app/cart", id="service account"),

@@ -11,6 +11,7 @@ from tools.types import (
     ClusterState,
     Condition,
     Edge,
+    ListingGap,
     Node,
     NodeService,
     Series,
@@ -197,10 +198,30 @@ def test_a_node_under_pressure() -> None:
 
 
 def test_a_pending_pod_nobody_spoke_of_points_at_the_scheduler() -> None:
-    cart = pending("cart").model_copy(update={"conditions": (Condition(type="X", status="True"),)})
-    state = shop(pods=(pod("web"), cart), nodes=nodes())
+    cart = pending("cart")
+    looked = (ClusterQuery(verb="describe", kind="Pod", name=cart.name),)
+    state = shop(pods=(pod("web"), cart), nodes=nodes(), looked=looked)
 
     assert first(state) == ("scheduler-down", "node/master")
+
+
+SCHEDULER = NodeService(node="master", service="kube-scheduler", active=True)
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        pytest.param({}, id="the pod was not described"),
+        pytest.param({"gaps": (ListingGap(kind="Event", reason="forbidden"),)}, id="no events"),
+        pytest.param({"node_services": (SCHEDULER,), "listed": {"Event": ()}}, id="it runs"),
+    ],
+)
+def test_silence_that_has_another_reason_is_no_word_against_the_scheduler(
+    known: dict[str, object],
+) -> None:
+    state = shop(pods=(pod("web"), pending("cart")), nodes=nodes(), **known)
+
+    assert first(state) == ("pod-not-running", "app/cart")
 
 
 def test_a_graph_that_was_asked_for_and_has_no_edge_is_known_as_well() -> None:

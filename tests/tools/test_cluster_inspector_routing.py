@@ -152,7 +152,9 @@ def test_names_that_did_not_resolve_while_a_healthy_pod_started_are_forgotten() 
 
 
 def test_a_policy_that_lets_nobody_in() -> None:
-    policy = NetworkPolicy(name="closed", selector={"app": "cart"}, directions=("Ingress",))
+    policy = NetworkPolicy(
+        name="closed", selector=(Requirement(key="app", values=("cart",)),), directions=("Ingress",)
+    )
 
     assert first(shop(policies=(policy,))) == ("policy-isolates", "app/cart")
 
@@ -206,8 +208,9 @@ SPRING = """
             '{"id":"c","uri":"lb://web","predicates":["Path=/cart/**"]}]}'),)), id="in JSON"),
         pytest.param(gatewayed(EnvVar(name="CART_URL", value="http://cart:8099")),
                      id="an address of its environment"),
-        pytest.param(gatewayed(routes=(Route(source="Ingress/i", path="/cart", service="carts"),)),
-                     id="in an ingress"),
+        pytest.param(gatewayed(
+            routes=(Route(source="VirtualService/i", path="/cart", service="carts"),)),
+                     id="in a mesh's routes"),
         pytest.param(gatewayed(logs=(LogExcerpt(
             component="gateway", message="503 Unable to find instance for carts"),)),
             id="said by the gateway's log"),

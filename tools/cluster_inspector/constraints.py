@@ -9,6 +9,23 @@ _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _ROLE_LABELS = ("node-role.kubernetes.io/", "kubernetes.io/role")
 
 
+def readable(resource: str, amount: float) -> str:
+    """An amount of a resource as a person reads it: bytes in a binary unit, others as they are.
+
+    >>> readable("memory", 8 * 2.0**30), readable("cpu", 0.5)
+    ('8Gi', '0.5')
+    """
+    if not any(word in resource for word in ("memory", "storage")):
+        return f"{amount:g}"
+    for power, unit in enumerate(_UNITS):
+        if amount < 1024.0 ** (power + 1) or unit == _UNITS[-1]:
+            return f"{amount / 1024.0**power:.3g}{unit}"
+    return f"{amount:g}"
+
+
+_UNITS = ("", "Ki", "Mi", "Gi", "Ti")
+
+
 def is_control_plane(node: Node) -> bool:
     """True for a node that is kept for the control plane."""
     labelled = {

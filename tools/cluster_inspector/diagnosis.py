@@ -20,7 +20,7 @@ from tools.cluster_inspector.analyzers import (
 from tools.cluster_inspector.analyzers.performance import kind_of
 from tools.cluster_inspector.config import InspectorConfig
 from tools.cluster_inspector.findings import ClusterDiagnosis, ClusterFinding
-from tools.cluster_inspector.rules import broken
+from tools.cluster_inspector.rules import SYMPTOM, broken
 from tools.cluster_inspector.view import View, serves
 from tools.types import ClusterState, KubeEvent, Pod
 
@@ -41,11 +41,11 @@ def _most_specific(events: tuple[KubeEvent, ...]) -> KubeEvent | None:
     )
 
 
-def _rule_by_status(pod: Pod) -> str:
+def _rule_by_status(pod: Pod, unschedulable: bool) -> str:
     if serves(pod):
         return "container-exits"  # it serves again: what is left to tell is that it restarted
     if not pod.node and pod.status in ("Pending", ""):
-        return "pod-not-running"
+        return "unschedulable" if unschedulable else "pod-not-running"
     if pod.status.startswith(("ContainerCreating", "Init:", "PodInitializing", "Create")):
         return "container-not-created"
     if "Image" in pod.status:
@@ -56,12 +56,16 @@ def _rule_by_status(pod: Pod) -> str:
 
 
 def unexplained_pods(view: View) -> Iterator[ClusterFinding]:
-    """Every pod that does not serve, with the event that says most about it."""
+    """Every pod that does not serve, with the event that says most about it.
+
+    Told only of applications that no other rule explains: `inspect` sees to that.
+    """
+    waiting = {pod.name for _, pod, _ in scheduling.pending(view)}
     for pod in view.unready:
         event = _most_specific(view.events.get(pod.name, ()))
         ready = f"{pod.ready[0]}/{pod.ready[1]} ready" if pod.ready else ""
         yield broken(
-            _rule_by_status(pod),
+            _rule_by_status(pod, pod.name in waiting),
             f"app/{view.application(pod.name)}",
             on=f"Pod/{pod.name}",
             field="status",
@@ -150,7 +154,6 @@ ANALYZERS: tuple[Analyzer, ...] = (
     scheduling.node_services,
     scheduling.node_conditions,
     scheduling.unattended_nodes,
-    unexplained_pods,
     unexplained_endpoints,
     unexplained_requests,
 )
@@ -172,6 +175,10 @@ def inspect(state: ClusterState) -> tuple[ClusterFinding, ...]:
             key = (found.object, found.rule.id)
             if key not in best or found.score > best[key].score:
                 best[key] = found
+    told = {found.object for found in best.values() if found.score > SYMPTOM}
+    for found in unexplained_pods(view):
+        if found.object not in told:
+            best[(found.object, found.rule.id)] = found
     return tuple(sorted(best.values(), key=lambda found: -found.score))
 
 

@@ -113,7 +113,11 @@ def _workload(document: Json, now: Timestamp | None) -> ClusterState:
         known["desired"] = desired
     if status:
         known["current"] = integer(status.get("replicas")) or 0
-        known["ready"] = integer(status.get("readyReplicas")) or 0
+        # What is available has been ready for a while, so it counts where only that is written.
+        ready = (
+            integer(status.get(field)) or 0 for field in ("readyReplicas", "availableReplicas")
+        )
+        known["ready"] = max(ready)
         known["conditions"] = conditions(status, now)
     if document.get("kind") == "DaemonSet" and status:
         known["desired"] = integer(status.get("desiredNumberScheduled")) or 0

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from tools.cluster_inspector.findings import ClusterFinding
 from tools.cluster_inspector.rules import broken
 from tools.cluster_inspector.view import View
-from tools.types import KubeEvent, Quota
+from tools.types import KubeEvent, Quota, Workload
 
 _QUOTA = re.compile(r"(?:exceeded|failed) quota: (?P<quota>[\w.-]+)[,:]? ?(?P<rest>.*)")
 _ASKED = re.compile(r"requested: (?P<asked>\S+?),? used: (?P<used>\S+?),? limited: (?P<hard>\S+)")
@@ -42,25 +42,32 @@ def _refusals(view: View) -> Iterator[tuple[str, KubeEvent]]:
     into its condition. Source:
     https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#failed-deployment
     """
-    for name, workload in view.workloads.items():
+    for holder in view.state.workloads:
+        name = view.application(holder.name)
+        workload = view.workloads.get(name, holder)
         pods = view.pods_by_application.get(name, ())
-        if not workload.desired or len(pods) >= workload.desired:
+        wanted = workload.desired
+        if holder.desired == 0 or (wanted is not None and len(pods) >= wanted):
             continue
-        for holder in (workload, *view.replica_sets_of(name)):
-            refusals = [
-                event
-                for event in view.events.get(holder.name, ())
-                if event.type == "Warning" and event.reason.startswith("FailedCreate")
-            ] or [
-                KubeEvent(
-                    kind=holder.kind.lower(), object=holder.name, type="Warning",
-                    reason=said.reason, message=said.message, age=said.age,
-                )
-                for said in holder.conditions
-                if (said.type, said.status) == ("ReplicaFailure", "True")
-            ]  # fmt: skip
-            if refusals:
-                yield name, min(refusals, key=lambda event: event.age or 0.0)
+        refusals = [*_written(view, holder)]
+        if refusals:
+            yield name, min(refusals, key=lambda event: event.age or 0.0)
+
+
+def _written(view: View, holder: Workload) -> Iterator[KubeEvent]:
+    """The refusals among a controller's events; without one, that in its condition."""
+    events = [
+        event
+        for event in view.events.get(holder.name, ())
+        if event.type == "Warning" and event.reason.startswith("FailedCreate")
+    ]
+    yield from events
+    for said in holder.conditions if not events else ():
+        if (said.type, said.status) == ("ReplicaFailure", "True"):
+            yield KubeEvent(
+                kind=holder.kind.lower(), object=holder.name, type="Warning",
+                reason=said.reason, message=said.message, age=said.age,
+            )  # fmt: skip
 
 
 def refused(view: View) -> Iterator[ClusterFinding]:

@@ -80,6 +80,10 @@ CONDITIONS: tuple[ConditionRule, ...] = (
 """Condition to rule; a rule of scheduling or admission reads its own conditions."""
 
 
+Judged = ApiResource | Workload
+"""What is judged by its conditions and references."""
+
+
 def target(resource: ApiResource) -> str:
     """The application a resource is about: what an autoscaler scales, else its own name."""
     if isinstance(resource, Autoscaler):
@@ -89,7 +93,7 @@ def target(resource: ApiResource) -> str:
 
 def conditions(view: View) -> Iterator[ClusterFinding]:
     """Every condition of a workload or another resource that breaks a rule of the table."""
-    owned: list[tuple[str, ApiResource | Workload]] = [
+    owned: list[tuple[str, Judged]] = [
         *((target(one), one) for one in view.state.resources),
         *((view.application(one.name), one) for one in view.state.workloads),
     ]
@@ -103,13 +107,14 @@ def conditions(view: View) -> Iterator[ClusterFinding]:
 
 
 def _broken(
-    rule: ConditionRule, application: str, item: ApiResource | Workload, condition: Condition
+    rule: ConditionRule, application: str, item: Judged, condition: Condition
 ) -> ClusterFinding:
     said = ", ".join(part for part in (condition.reason, condition.message) if part)
     return broken(
         rule.rule, f"app/{application}", on=f"{item.kind}/{item.name}",
         field=f"status.conditions[{condition.type}]", observed=said or condition.status,
-        expected="False" if rule.status is _TRUE else "True", score=rule.score,
+        expected=f"{condition.type} {'False' if rule.status is _TRUE else 'True'}",
+        score=rule.score,
         evidence=condition.message or f"{condition.type} is {condition.status}",
     )  # fmt: skip
 
@@ -120,12 +125,13 @@ def held_deletions(view: View) -> Iterator[ClusterFinding]:
     Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/finalizers/
     """
     state = view.state
+    owned: list[Judged] = [*state.resources, *state.workloads]
     named: tuple[tuple[str, KubeObject], ...] = (
         *(("PersistentVolumeClaim", one) for one in state.claims),
         *(("PersistentVolume", one) for one in state.volumes),
         *(("Pod", one) for one in state.pods),
         *(("Service", one) for one in state.services),
-        *((one.kind, one) for one in (*state.resources, *state.workloads)),
+        *((one.kind, one) for one in owned),
     )
     for kind, item in named:
         if item.finalizers and item.deleting is not None and item.deleting > HELD_S:
@@ -138,6 +144,6 @@ def held_deletions(view: View) -> Iterator[ClusterFinding]:
 
 
 HELD_S = 600.0
-"""A deletion that takes this long (seconds) is held: twice what a drain of a node gives a pod by
-default in managed clusters is not reached by an ordinary grace period of 30 s. Source:
+"""A deletion that takes this long (seconds) is held: 20 times the grace that a pod is given where
+nobody said otherwise (30 s). Source:
 https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination"""

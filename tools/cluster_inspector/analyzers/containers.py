@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from tools.cluster_inspector.constraints import readable
 from tools.cluster_inspector.findings import ClusterFinding
 from tools.cluster_inspector.last_words import quote
 from tools.cluster_inspector.rules import HINT, SYMPTOM, broken
@@ -35,9 +36,10 @@ _CAUSES = tuple((re.compile(cause), rule, want, score) for cause, rule, want, sc
 
 
 def starting(view: View) -> Iterator[tuple[str, Pod, tuple[KubeEvent, ...]]]:
-    """Pods with a node that do not serve, with their warnings."""
+    """Pods that a kubelet has taken and that do not serve, with their warnings."""
     for pod in view.current:
-        if pod.node and not serves(pod):
+        taken = pod.node or any(c.state.status != "unknown" for c in pod.spec.containers)
+        if taken and not serves(pod):
             events = (e for e in view.events.get(pod.name, ()) if e.type == "Warning")
             yield view.application(pod.name), pod, tuple(events)
 
@@ -166,7 +168,7 @@ def creation(view: View) -> Iterator[ClusterFinding]:
 
 def _limits(view: View, application: str) -> str:
     limits = [c.limits["memory"] for c in view.spec(application).containers if "memory" in c.limits]
-    return f"memory limit {min(limits):g} bytes" if limits else "a memory limit too low"
+    return f"memory limit {readable('memory', min(limits))}" if limits else "a memory limit too low"
 
 
 _IN_USE = re.compile(
@@ -181,12 +183,13 @@ def memory(view: View) -> Iterator[ClusterFinding]:
     """Containers killed at their memory limit."""
     for pod in view.unready:
         for container in pod.spec.containers:
+            limit = readable("memory", container.limits.get("memory", 0.0))
             for state in (container.state, container.last_state):
                 if state.reason == "OOMKilled":
                     yield broken(
                         "out-of-memory", f"app/{view.application(pod.name)}", on=f"Pod/{pod.name}",
                         field=f"spec.containers[{container.name}].resources.limits.memory",
-                        observed=f"{container.limits.get('memory', 0):g} bytes, OOMKilled",
+                        observed=f"limit {limit}, OOMKilled",
                         expected="a limit above what it uses", score=0.96,
                         evidence=f"{container.name} {state.status}: {state.reason}",
                     )  # fmt: skip

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tools.cluster_inspector.addresses import similar
-from tools.cluster_inspector.analyzers.conditions import target
+from tools.cluster_inspector.analyzers.conditions import Judged, target
 from tools.cluster_inspector.findings import ClusterFinding
 from tools.cluster_inspector.rules import HINT, INFERRED, LIKELY, broken
 from tools.cluster_inspector.view import View, serves
-from tools.types import ApiResource, Reference, Workload
+from tools.types import ApiResource, Reference
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ https://cloud.google.com/kubernetes-engine/docs/concepts/ingress#ingress_control
 
 def references(view: View) -> Iterator[ClusterFinding]:
     """Every named object that is not there, where all of its kind were read."""
-    owned: list[tuple[str, ApiResource | Workload]] = [
+    owned: list[tuple[str, Judged]] = [
         *((target(one), one) for one in view.state.resources),
         *((view.application(one.name), one) for one in view.state.workloads),
     ]
@@ -64,7 +64,7 @@ def references(view: View) -> Iterator[ClusterFinding]:
                         yield _broken(view, rule, application, item, reference, wrong)
 
 
-def _wrong(view: View, item: ApiResource | Workload, reference: Reference) -> str | None:
+def _wrong(view: View, item: Judged, reference: Reference) -> str | None:
     """What is wrong with the named object; None where nothing is, or it is not known."""
     if isinstance(item, ApiResource) and item.served and reference.kind == "IngressClass":
         return None  # an address was given: some controller serves the class
@@ -97,9 +97,7 @@ def _closed(view: View, there: View, reference: Reference) -> str | None:
     return None
 
 
-def _unserved(
-    view: View, there: View, item: ApiResource | Workload, reference: Reference
-) -> str | None:
+def _unserved(view: View, there: View, item: Judged, reference: Reference) -> str | None:
     """A service without the named port; of a webhook, one that no pod stands behind."""
     service = there.services.get(reference.name)
     if service is None:
@@ -123,7 +121,7 @@ def _broken(
     view: View,
     rule: ReferenceRule,
     application: str,
-    item: ApiResource | Workload,
+    item: Judged,
     reference: Reference,
     wrong: str,
 ) -> ClusterFinding:

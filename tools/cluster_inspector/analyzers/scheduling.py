@@ -4,7 +4,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tools.cluster_inspector.constraints import is_control_plane, near, selected, tolerated
+from tools.cluster_inspector.constraints import (
+    is_control_plane,
+    near,
+    readable,
+    selected,
+    tolerated,
+)
 from tools.cluster_inspector.findings import ClusterFinding
 from tools.cluster_inspector.rules import HINT, broken
 from tools.cluster_inspector.view import View
@@ -199,8 +205,8 @@ def _insufficient(
     return broken(
         rules.get(resource, "resource-insufficient"), subject, on=on,
         field=f"spec.containers[*].resources.requests.{resource}",
-        observed=f"{asked:g} requested" if asked else "more than is free",
-        expected=f"at most what a node has free (largest node: {largest:g})",
+        observed=f"{readable(resource, asked)} requested" if asked else "more than is free",
+        expected=f"at most what a node has free (largest node: {readable(resource, largest)})",
         score=score, evidence=said.message,
     )  # fmt: skip
 
@@ -283,6 +289,7 @@ def node_conditions(view: View) -> Iterator[ClusterFinding]:
                     expected="False", score=0.7, evidence=condition.message,
                 )  # fmt: skip
         if node.ready is not False:
+            yield from _silent(node)
             continue
         said = next((c for c in node.conditions if c.type == "Ready"), None)
         silent = said is not None and said.status == "Unknown"
@@ -296,6 +303,20 @@ def node_conditions(view: View) -> Iterator[ClusterFinding]:
             score=0.9 if rule != "node-not-ready" else 0.8,
             evidence=said.message if said else f"node {node.name} is NotReady",
         )  # fmt: skip
+
+
+def _silent(node: Node) -> Iterator[ClusterFinding]:
+    """A node whose pressures nobody knows: its kubelet does not post its status.
+
+    Source: https://kubernetes.io/docs/reference/node/node-status/#condition
+    """
+    for condition in node.conditions:
+        if condition.type in _PRESSURES and condition.status == "Unknown":
+            yield broken(
+                "kubelet-down", f"node/{node.name}", on=f"Node/{node.name}",
+                field=f"status.conditions[{condition.type}]", observed="Unknown",
+                expected="False", score=HINT, evidence=condition.message or condition.reason,
+            )  # fmt: skip
 
 
 def unattended_nodes(view: View) -> Iterator[ClusterFinding]:

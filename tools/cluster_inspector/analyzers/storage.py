@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from tools.cluster_inspector.analyzers.scheduling import SchedulingDiagnosis, pending
+from tools.cluster_inspector.constraints import readable
 from tools.cluster_inspector.findings import ClusterFinding
 from tools.cluster_inspector.rules import HINT, INFERRED, LIKELY, broken
 from tools.cluster_inspector.view import View, matches, serves
@@ -144,7 +145,8 @@ def _absent(
                 yield broken(
                     "quota-storage", f"namespace/{view.state.namespace}",
                     on=f"ResourceQuota/{quota.name}", field=f"spec.hard[{resource}]",
-                    observed=f"{used:g} of {hard:g} used", score=0.95,
+                    observed=f"{readable(resource, used)} of {readable(resource, hard)} used",
+                    score=0.95,
                     expected=f"room for claim {claim}", evidence=said.message,
                 )  # fmt: skip
     yield broken(
@@ -183,8 +185,8 @@ def mismatches(claim: Claim, volume: Volume) -> list[tuple[str, str, str, str]]:
         )  # fmt: skip
     if claim.capacity and volume.capacity and claim.capacity > volume.capacity:
         found.append(
-            ("claim-capacity-unmet", "spec.resources.requests.storage", f"{claim.capacity:g}",
-             f"{volume.capacity:g}")
+            ("claim-capacity-unmet", "spec.resources.requests.storage",
+             readable("storage", claim.capacity), readable("storage", volume.capacity))
         )  # fmt: skip
     return found
 
