@@ -73,8 +73,12 @@ class ClusterLists:
 
 
 def _typed(kind: str, item: Json) -> Json:
-    """The items of a list carry no kind of their own."""
-    return {"kind": kind, **item}
+    """The items of a list carry no kind of their own; a replica set's template is its owner's."""
+    typed = {"kind": kind, **item}
+    spec = item.get("spec")
+    if kind == "ReplicaSet" and isinstance(spec, dict):
+        typed["spec"] = {key: value for key, value in spec.items() if key != "template"}
+    return typed
 
 
 def _meta(item: Json, field: str) -> str:
