@@ -102,16 +102,21 @@ def _placed(
 
 
 def _unread(place: InspectedPlace) -> Iterator[str]:
-    """What of a namespace was not read, in a line; a kind that no add-on serves is no gap."""
+    """What of a namespace was not read, in a line."""
     source = place.source
     at = "/".join(part for part in (source.cluster, source.namespace) if part)
-    gaps = {gap.kind: gap for gap in place.state.gaps if gap.reason != "not-served"}
+    gaps = {gap.kind: gap for gap in place.state.gaps if not _is_expected(gap)}
     pods = gaps.get("Pod")
     if pods is not None and pods.reason != "truncated":
         yield f"namespace {at} was not read: {_WORDS[pods.reason]}: {pods.detail}"
         return
     if gaps:
         yield f"namespace {at} was not read whole: {_grouped(tuple(gaps.values()))}"
+
+
+def _is_expected(gap: ListingGap) -> bool:
+    """A kind that the cluster does not have; of logs, those are read first that matter."""
+    return gap.reason == "not-served" or (gap.kind, gap.reason) == ("logs", "truncated")
 
 
 def _grouped(gaps: Sequence[ListingGap]) -> str:

@@ -1,12 +1,16 @@
 """Closer looks at objects that do not work: pods, their controllers, nodes, services."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 
 from tools.cluster_inspector.analyzers.scheduling import pending
 from tools.cluster_inspector.analyzers.storage import waits_for_volume
 from tools.cluster_inspector.config import InspectorConfig
 from tools.cluster_inspector.constraints import is_control_plane
-from tools.cluster_inspector.ownership import pods_of
+from tools.cluster_inspector.diagnosis import inspect
+from tools.cluster_inspector.findings import ClusterFinding
+from tools.cluster_inspector.ownership import PodIndex
 from tools.cluster_inspector.view import View, serves
 from tools.types import ClusterQuery, Pod, Subject
 from tools.types.telemetry import SubjectKind
@@ -46,6 +50,21 @@ def overview(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
     return listings(*FIRST)
 
 
+@dataclass(frozen=True)
+class InspectedView(View):
+    """A state with what every analyzer found in it, and whose pods are whose."""
+
+    @cached_property
+    def findings(self) -> tuple[ClusterFinding, ...]:
+        """The findings, the surest first."""
+        return inspect(self.state)
+
+    @cached_property
+    def owned(self) -> PodIndex:
+        """The pods by their application."""
+        return PodIndex(self.state.pods)
+
+
 def _here(view: View, config: InspectorConfig) -> Iterator[Subject]:
     """The first of the alerted subjects that may be in this namespace."""
     for subject in config.first[: 2 * config.per_kind]:
@@ -53,9 +72,9 @@ def _here(view: View, config: InspectorConfig) -> Iterator[Subject]:
             yield subject
 
 
-def _pods_of(view: View, subject: Subject) -> tuple[Pod, ...]:
+def _pods_of(view: InspectedView, subject: Subject) -> tuple[Pod, ...]:
     """The pods an alert is about: of an application, or all that have a container of that name."""
-    found = pods_of(subject.name, view.state.pods)
+    found = view.owned.of(subject.name)
     if not found and subject.kind == "container":
         return tuple(
             pod
@@ -65,7 +84,7 @@ def _pods_of(view: View, subject: Subject) -> tuple[Pod, ...]:
     return found
 
 
-def alerted_objects(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
+def alerted_objects(view: InspectedView, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """Describe what the alerts are about, whatever else is broken, and read its logs."""
     unready = {pod.name for pod in view.unready}
     for subject in _here(view, config):
@@ -84,7 +103,7 @@ def alerted_objects(view: View, config: InspectorConfig) -> Iterator[ClusterQuer
             yield ClusterQuery(verb="errors", name=name)
 
 
-def _one_each(view: View, config: InspectorConfig) -> list[Pod]:
+def _one_each(view: InspectedView, config: InspectorConfig) -> list[Pod]:
     """One pod that does not work per application and status, alerted and worst off first."""
     alerted = {pod.name for one in _here(view, config) for pod in _pods_of(view, one)}
     worst = sorted(
@@ -104,7 +123,7 @@ def _one_each(view: View, config: InspectorConfig) -> list[Pod]:
     return kept[: 2 * config.per_kind]
 
 
-def broken_pods(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
+def broken_pods(view: InspectedView, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """Describe pods that do not work: their events name most faults."""
     for pod in _one_each(view, config):
         yield ClusterQuery(verb="describe", kind="Pod", name=pod.name)
@@ -125,7 +144,7 @@ def silent_nodes(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
             yield ClusterQuery(verb="describe", kind="Node", name=node.name)
 
 
-def unspoken_pods(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
+def unspoken_pods(view: InspectedView, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """All events, where the description of a pod that does not work brought none."""
     for pod in _one_each(view, config):
         if pod.phase == "" and pod.name not in view.events:
@@ -192,7 +211,7 @@ def _has_written(pod: Pod) -> bool:
     return not pod.status.startswith(("Pending", "ContainerCreating", "Init"))
 
 
-def crashed_pods(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
+def crashed_pods(view: InspectedView, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """The error lines and the manifest of what starts and fails."""
     for pod in _one_each(view, config):
         if pod.node and _has_written(pod):
@@ -202,7 +221,7 @@ def crashed_pods(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
             yield ClusterQuery(verb="manifest", name=view.application(pod.name))
 
 
-def probed_pods(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
+def probed_pods(view: InspectedView, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """The declared probes and ports of what is called unhealthy."""
     for pod in _one_each(view, config):
         if any(event.reason == "Unhealthy" for event in view.events.get(pod.name, ())):
@@ -215,7 +234,7 @@ def odd_services(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
         endpoints = view.endpoints.get(service.name)
         if not service.selector or endpoints is None:
             continue
-        offered = {str(port.port) for port in service.ports}
+        offered = {name for port in service.ports for name in (str(port.port), port.target)}
         reached = {address.partition(":")[2] for address in endpoints.ready}
         plain = all(port.protocol == "TCP" for port in service.ports)
         if not endpoints.ready or reached - offered or not plain:

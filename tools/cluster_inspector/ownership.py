@@ -32,15 +32,30 @@ def controllers(pod: Pod) -> Iterator[str]:
         yield scheduled["cron_job"]
 
 
-def pods_of(application: str, pods: Sequence[Pod]) -> tuple[Pod, ...]:
-    """The pods of an application: those its controller keeps, else that carry its label or name."""
-    ways = (
-        lambda pod: application in controllers(pod),
-        lambda pod: application in (pod.labels.get(key) for key in APP_LABELS),
-        lambda pod: pod.name == application or pod.name.startswith(f"{application}-"),
-    )
-    for is_its in ways:
-        found = tuple(pod for pod in pods if is_its(pod))
-        if found:
-            return found
-    return ()
+class PodIndex:
+    """Pods by their application: whose controller keeps them, else whose label or name they bear.
+
+    >>> kept = Pod(name="web-0", owner="StatefulSet/web")
+    >>> [pod.name for pod in PodIndex([kept, Pod(name="web-db-0")]).of("web")]
+    ['web-0']
+    """
+
+    def __init__(self, pods: Sequence[Pod]) -> None:
+        self._ways: tuple[dict[str, list[Pod]], ...] = ({}, {}, {})
+        for pod in pods:
+            labelled = (pod.labels.get(key, "") for key in APP_LABELS)
+            names = (controllers(pod), labelled, _beginnings(pod.name))
+            for way, found in zip(self._ways, names, strict=True):
+                for name in dict.fromkeys(found):
+                    way.setdefault(name, []).append(pod)
+
+    def of(self, application: str) -> tuple[Pod, ...]:
+        """The pods of an application."""
+        return next((tuple(way[application]) for way in self._ways if application in way), ())
+
+
+def _beginnings(name: str) -> Iterator[str]:
+    """A name, and what stands before each of its dashes."""
+    while name:
+        yield name
+        name = name.rpartition("-")[0]

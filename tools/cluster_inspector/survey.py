@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 
 from tools.cluster_inspector.analyzers.performance import signals
 from tools.cluster_inspector.closer import (
     OTHERS,
+    InspectedView,
     alerted_objects,
     broken_pods,
     crashed_pods,
@@ -25,20 +24,8 @@ from tools.cluster_inspector.closer import (
 )
 from tools.cluster_inspector.config import InspectorConfig
 from tools.cluster_inspector.constraints import is_control_plane
-from tools.cluster_inspector.diagnosis import inspect
-from tools.cluster_inspector.findings import ClusterFinding
 from tools.cluster_inspector.view import View
 from tools.types import ClusterQuery, ClusterState, LogExcerpt, Service
-
-
-@dataclass(frozen=True)
-class InspectedView(View):
-    """A state with what every analyzer found in it."""
-
-    @cached_property
-    def findings(self) -> tuple[ClusterFinding, ...]:
-        """The findings, the surest first."""
-        return inspect(self.state)
 
 
 def alarms(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:

@@ -6,7 +6,7 @@ in `clusterrole.yaml` beside it. Secrets are never read.
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from urllib.parse import quote
 
 from copilot.ports import SourceError
@@ -21,7 +21,7 @@ from copilot.sources.kubernetes.logs import (
 )
 from copilot.sources.kubernetes.manifests import objects
 from copilot.sources.kubernetes.reader import ApiReader
-from tools.cluster_inspector.ownership import pods_of
+from tools.cluster_inspector.ownership import PodIndex
 from tools.cluster_inspector.view import serves
 from tools.types import (
     ClusterQuery,
@@ -84,11 +84,16 @@ class KubernetesNamespace:
         self._logs_left = MOST_LOGS
 
     def look(self, looks: Sequence[ClusterQuery]) -> ClusterState:
-        """What the API says to these questions; metrics, alerts and calls are others' business."""
+        """What the API says to these questions; metrics, alerts and calls are others' business.
+
+        The config maps of the namespace come with the first manifest: any may be an application's.
+        """
         self._lists.fetch({kind for look in looks for kind in _kinds(look)}, self.namespace)
         answered = self._reader.side_by_side(
             question for look in looks for question in self._questions(look)
         )
+        if any(look.verb == "manifest" for look in looks):
+            answered.append(ClusterState(settings=self._list("ConfigMap").settings))
         state = ClusterState.of((ClusterState(namespace=self.namespace), *answered))
         return state.plus(self._elsewhere(state))
 
@@ -127,6 +132,10 @@ class KubernetesNamespace:
     def _list(self, kind: str) -> ClusterState:
         return self._lists.of(kind, self.namespace)
 
+    @cached_property
+    def _owned(self) -> PodIndex:
+        return PodIndex(self._list("Pod").pods)
+
     def _named(self, kind: str, name: str) -> ClusterState:
         """The object of that name, out of the list of its kind."""
         field = KINDS[kind].field
@@ -150,13 +159,12 @@ class KubernetesNamespace:
         return self._named(look.kind, look.name).plus(state)
 
     def _manifest(self, look: ClusterQuery) -> ClusterState:
-        """The application's workload and service, and the config maps of the namespace."""
-        named = [self._named(kind, look.name) for kind in (*WORKLOADS, "Service")]
-        return ClusterState.of([*named, ClusterState(settings=self._list("ConfigMap").settings)])
+        """The application's workload and service."""
+        return ClusterState.of(self._named(kind, look.name) for kind in (*WORKLOADS, "Service"))
 
     def _log_questions(self, look: ClusterQuery) -> Iterator[Question]:
         """The logs of the application's pods, those first that do not serve."""
-        pods = pods_of(look.name, self._list("Pod").pods)
+        pods = self._owned.of(look.name)
         chosen = sorted(pods, key=lambda pod: (serves(pod), -pod.restarts, pod.name))[:PODS_READ]
         for pod in chosen:
             for container in pod.spec.containers:

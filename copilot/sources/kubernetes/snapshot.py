@@ -16,7 +16,7 @@ from copilot.ports import SourceError
 from copilot.sources.kubernetes.kinds import KINDS, WORKLOADS
 from copilot.sources.kubernetes.logs import excerpts, last_words, termination_messages
 from copilot.sources.kubernetes.manifests import objects
-from tools.cluster_inspector.ownership import pods_of
+from tools.cluster_inspector.ownership import PodIndex
 from tools.types import (
     ClusterQuery,
     ClusterState,
@@ -109,7 +109,7 @@ class RecordedSnapshot:
 
     def _logs(self, look: ClusterQuery) -> ClusterState:
         """What complains; of the run before, and where no container runs, also what came last."""
-        pods = pods_of(look.name, self._of("Pod").pods)
+        pods = PodIndex(self._of("Pod").pods).of(look.name)
         found: tuple[LogExcerpt, ...] = tuple(
             one
             for pod in pods
