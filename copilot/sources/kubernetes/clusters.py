@@ -34,9 +34,9 @@ class OpenedNamespaces(NamedTuple):
 
 
 class KubernetesCluster:
-    """One cluster; `api` carries address and credentials, `name` is empty where it is the only one.
+    """One cluster; `api` carries address and credentials, `name` is how a person calls it.
 
-    `namespaces` are names, or `*` for all of them.
+    `namespaces` are names, or `*` for all of them. Owners carry the name where it is `one_of_many`.
     """
 
     def __init__(
@@ -46,8 +46,11 @@ class KubernetesCluster:
         clock: Clock,
         name: str = "",
         limits: ReadingLimits | None = None,
+        *,
+        one_of_many: bool = True,
     ) -> None:
         self.name = name
+        self._qualifier = name if one_of_many else ""
         self._api = api
         self._namespaces = tuple(dict.fromkeys(namespaces))
         self._clock = clock
@@ -68,33 +71,34 @@ class KubernetesCluster:
         reader, now = self._reader(), self._clock.now()
         lists = ClusterLists(reader, now, everywhere=self._everywhere)
         names, absent = self._found(reader)
-        there = (KubernetesNamespace(reader, lists, one, now, self.name) for one in names)
+        there = (KubernetesNamespace(reader, lists, one, now, self._qualifier) for one in names)
         return OpenedNamespaces(tuple(there), absent)
 
     def describe(self) -> str:
         """Version and pods of each namespace, in one line; raises SourceError.
 
-        A namespace that is configured and cannot be read is an error, whatever the others tell.
+        A namespace that cannot be read is an error, whatever the others tell. One that is not
+        there is, too, unless another cluster may have it.
         """
         reader = self._reader()
         names, absent = self._found(reader)
-        if absent:
-            problem = f"there is no namespace {', '.join(absent)}"
-            raise SourceError(self._shown, problem, recoverable=False)
-        version = reader.object("/version").get("gitVersion") or "unknown version"
+        if absent and not (names and self._qualifier):
+            raise self._error(f"there is no namespace {', '.join(absent)}")
+        version = reader.object("/version").get("gitVersion") or "of unknown version"
         places = [""] if self._everywhere else list(names)
-        counted = reader.side_by_side(
-            partial(_count, reader, KINDS["Pod"], place) for place in places
-        )
+        asked = [partial(_count, reader, KINDS["Pod"], place) for place in places]
         told = []
-        for place, answer in zip(places, counted, strict=True):
+        for place, answer in zip(places, reader.side_by_side(asked), strict=True):
             if answer.status == 403:
-                problem = f"pods of {place or 'all namespaces'} may not be listed: {_ROLE}"
-                raise SourceError(self._shown, problem, recoverable=False)
+                raise self._error(f"pods of {place or EVERYWHERE} may not be listed: {_ROLE}")
             reader.require(answer)
-            told.append(f"{place or f'all {len(names)} namespaces'} {_counted(answer)} pods")
+            told.append(f"{place or f'all {len(names)} namespaces'} {_counted(answer)}")
+        told += [f"{name} is not there" for name in absent]
         self._problems = _unreadable(reader, places[0])
-        return f"{self._shown}: Kubernetes {version}; {', '.join(told)}"
+        return f"{self._shown}: Kubernetes {version}; pods: {', '.join(told)}"
+
+    def _error(self, problem: str) -> SourceError:
+        return SourceError(self._shown, problem, recoverable=False)
 
     def problems(self) -> Sequence[str]:
         """The kinds that may not be read, as the last description found."""
@@ -105,7 +109,7 @@ class KubernetesCluster:
         return self.name or "kubernetes"
 
     def _reader(self) -> ApiReader:
-        return ApiReader(self._api, self._clock, self._limits)
+        return ApiReader(self._api, self._clock, self._limits, self._shown)
 
     def _found(self, reader: ApiReader) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Names of the namespaces that exist, and of those that do not.
@@ -128,8 +132,7 @@ class KubernetesCluster:
         listing = reader.listing(KINDS["Namespace"])
         if listing.gap is not None:
             advice = f"; {_ROLE} to the whole cluster, or name the namespaces"
-            problem = f"namespaces cannot be listed ({listing.gap.detail}){advice}"
-            raise SourceError(self._shown, problem, recoverable=listing.gap.reason == "failed")
+            raise self._error(f"namespaces cannot be listed ({listing.gap.detail}){advice}")
         metas = (item.get("metadata") for item in listing.items)
         return tuple(
             str(meta["name"]) for meta in metas if isinstance(meta, dict) and "name" in meta
@@ -150,13 +153,13 @@ class KubernetesSource:
         failed = [one for one in opened if isinstance(one, SourceError)]
         if not there:
             again = any(one.recoverable for one in failed)
-            raise SourceError("kubernetes", "; ".join(map(_told, failed)), recoverable=again)
+            raise SourceError("kubernetes", "; ".join(map(str, failed)), recoverable=again)
         names = {one.namespace for reading in there for one in reading.there}
         absent = dict.fromkeys(name for reading in there for name in reading.absent)
         return ClusterReading(
             namespaces=tuple(one for reading in there for one in reading.there),
             missing=(
-                *map(_told, failed),
+                *map(str, failed),
                 *(f"there is no namespace {name}" for name in absent if name not in names),
             ),
             several=len(self._clusters) > 1 or self._clusters[0].several,
@@ -187,7 +190,7 @@ def connected(
     return KubernetesSource(
         [
             KubernetesCluster(
-                api_client(context), wanted, clock, context if several else "", limits
+                api_client(context), wanted, clock, context, limits, one_of_many=several
             )
             for context in places
         ]
@@ -202,13 +205,7 @@ def _opened(cluster: KubernetesCluster) -> OpenedNamespaces | SourceError:
     try:
         return cluster.opened()
     except SourceError as error:
-        if not cluster.name:
-            return error
-        return SourceError(cluster.name, error.problem, recoverable=error.recoverable)
-
-
-def _told(error: SourceError) -> str:
-    return error.problem if error.source == "kubernetes" else str(error)
+        return error
 
 
 def _count(reader: ApiReader, kind: KubeKind, namespace: str) -> ApiAnswer:

@@ -69,9 +69,15 @@ class ReadingLimits:
 
 
 class ApiReader:
-    """One API server, read for one inspection. `api` carries address and credentials."""
+    """One API server, read for one inspection. `api` carries address and credentials.
 
-    def __init__(self, api: client.ApiClient, clock: Clock, limits: ReadingLimits) -> None:
+    Errors are told under `name`.
+    """
+
+    def __init__(
+        self, api: client.ApiClient, clock: Clock, limits: ReadingLimits, name: str = "kubernetes"
+    ) -> None:
+        self._name = name
         self._api = api
         self._clock = clock
         self._limits = limits
@@ -82,7 +88,7 @@ class ApiReader:
         left = self._until - self._clock.now()
         if left <= 0:
             problem = f"the {self._limits.inspection_s:g} s of an inspection are over"
-            raise SourceError("kubernetes", problem, recoverable=True)
+            raise SourceError(self._name, problem, recoverable=True)
         request = self._api.param_serialize(
             "GET",
             path,
@@ -95,10 +101,11 @@ class ApiReader:
             response = self._api.call_api(*request, _request_timeout=waits)
             body = _read(response.response)
         except (ApiException, HTTPError) as error:
-            raise SourceError("kubernetes", f"GET {path}: {error}", recoverable=True) from error
+            problem = f"{self._api.configuration.host} does not answer: {_reason(error)}"
+            raise SourceError(self._name, problem, recoverable=True) from error
         if len(body) > MOST_BYTES:
             problem = f"GET {path}: more than {MOST_BYTES} bytes"
-            raise SourceError("kubernetes", problem, recoverable=False)
+            raise SourceError(self._name, problem, recoverable=False)
         return ApiAnswer(response.status, body, f"GET {path}: {response.status} {response.reason}")
 
     def object(self, path: str) -> Json:
@@ -113,7 +120,7 @@ class ApiReader:
         """Raise SourceError unless the answer is one of success."""
         if answer.status != 200:
             again = answer.status in _ASK_AGAIN
-            raise SourceError("kubernetes", answer.problem, recoverable=again)
+            raise SourceError(self._name, answer.problem, recoverable=again)
 
     def listing(self, kind: KubeKind, namespace: str = "", **query: str) -> KindListing:
         """All objects of a kind, page by page; what is missing is told and never raised."""
@@ -162,6 +169,12 @@ def _read(response: BaseHTTPResponse) -> bytes:
         return response.read(MOST_BYTES + 1, decode_content=True)
     finally:
         response.release_conn()
+
+
+def _reason(error: Exception) -> str:
+    """The end of the chain of reasons: the client puts all of its calls before it."""
+    cause = getattr(error, "reason", None) or error
+    return str(cause).rpartition(": ")[2]
 
 
 def _gap(kind: KubeKind, answer: ApiAnswer) -> ListingGap:

@@ -49,6 +49,9 @@ SOURCES = {
 }
 """What a person calls a source, and what we do."""
 
+_FIXES = {"cluster": "namespaces, contexts and roles: docs/decisions/cluster-inspector.md"}
+"""What to do about a source that refuses, where it is not its address, token or queries."""
+
 STYLE = {"ok": "green", "missing": "yellow", "broken": "red"}
 
 
@@ -213,8 +216,8 @@ def _source(name: str, source: object) -> Check:
     try:
         return Check(name, "ok", source.describe(), "; ".join(source.problems()))
     except SourceError as error:
-        advice = "try again" if error.recoverable else "check its address, token and queries"
-        return Check(name, "broken", str(error), advice)
+        fixed = _FIXES.get(name, "check its address, token and queries")
+        return Check(name, "broken", str(error), "try again" if error.recoverable else fixed)
 
 
 def _catalogue(settings: Settings) -> Check:
