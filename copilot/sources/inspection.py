@@ -49,11 +49,7 @@ def inspection(
     for source in sorted(reading.namespaces, key=lambda one: not _is_named(one, first)):
         state = survey(source.look, ClusterState(namespace=source.namespace), config)
         places.append(InspectedPlace(source, state, inspect(state)))
-    homes: dict[str, set[tuple[str, str]]] = {}
-    for place in places:
-        for name in _applications(place.state):
-            homes.setdefault(name, set()).add((place.source.cluster, place.source.namespace))
-    alone = {name for name in named if len(homes.get(name, ())) == 1}
+    alone = set(_alone(places, first, named))
     findings: dict[tuple[str, str, str], Finding] = {}
     for place in places:
         for one in place.found:
@@ -73,9 +69,23 @@ def _is_named(source: NamespaceSource, first: Sequence[Subject]) -> bool:
     )
 
 
-def _applications(state: ClusterState) -> set[str]:
-    """What stands in the namespace under a name of its own."""
-    return {item.name for held in (state.workloads, state.services) for item in held}
+def _alone(
+    places: Sequence[InspectedPlace], first: Sequence[Subject], named: Collection[str]
+) -> Iterator[tuple[str, str, str]]:
+    """Cluster, namespace and name of what can only be meant by one of the names.
+
+    Where an alert about that name says a namespace, it is the one of there or none.
+    """
+    homes: dict[str, list[tuple[str, str]]] = {}
+    for place in places:
+        state = place.state
+        for name in {item.name for held in (state.workloads, state.services) for item in held}:
+            homes.setdefault(name, []).append((place.source.cluster, place.source.namespace))
+    for name in named:
+        said = {one.namespace for one in first if one.name == name and one.namespace}
+        meant = [home for home in homes.get(name, ()) if len(said) != 1 or home[1] in said]
+        if len(meant) == 1:
+            yield (*meant[0], name)
 
 
 def _placed(
@@ -83,7 +93,7 @@ def _placed(
     source: NamespaceSource,
     window: Window,
     several: bool,
-    alone: Collection[str],
+    alone: Collection[tuple[str, str, str]],
 ) -> Finding:
     """The finding under the name that tells it apart from those of other places."""
     finding = found.as_finding(window)
@@ -94,7 +104,7 @@ def _placed(
     if not before:
         return finding
     update = {"query": f"{before}{finding.query}"}
-    if scope != "app" or name not in alone:
+    if scope != "app" or (source.cluster, source.namespace, name) not in alone:
         told = finding.statement.removeprefix(name)
         mark = "node:" if scope == "node" else ""
         update |= {"subject": f"{mark}{before}{name}", "statement": f"{before}{name}{told}"}

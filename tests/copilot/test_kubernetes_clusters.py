@@ -335,6 +335,25 @@ def test_a_name_that_other_telemetry_uses_is_kept_where_it_is_unique(
     assert subjects(found) == expected
 
 
+@pytest.mark.parametrize(
+    ("alerted", "expected"),
+    [
+        pytest.param([("cart", "pay")], {"shop/cart", "cart"}, id="the alert says which"),
+        pytest.param([("cart", "shop"), ("cart", "pay")], {"shop/cart", "pay/cart"}, id="both"),
+        pytest.param([("cart", "")], {"shop/cart", "pay/cart"}, id="the alert does not say which"),
+        pytest.param([("cart", "zoo")], {"shop/cart", "pay/cart"}, id="one that is not read"),
+    ],
+)
+def test_the_alerted_one_of_two_of_a_name_is_called_as_the_alert_calls_it(
+    alerted: list[tuple[str, str]], expected: set[str], running: ExitStack
+) -> None:
+    server = running.enter_context(serving(KubernetesServer(two_shops())))
+    first = [Subject(kind="workload", name=name, namespace=where) for name, where in alerted]
+    found, _ = inspected(cluster(server, ["shop", "pay"]), first=first)
+
+    assert subjects(found) == expected
+
+
 def test_all_namespaces_are_read_with_one_list_of_each_kind(running: ExitStack) -> None:
     server = running.enter_context(serving(KubernetesServer(two_shops())))
     found, _ = inspected(cluster(server, ["*"]))
