@@ -48,7 +48,8 @@ def inspection(
     places = []
     for source in sorted(reading.namespaces, key=lambda one: not _is_named(one, first)):
         state = survey(source.look, ClusterState(namespace=source.namespace), config)
-        places.append(InspectedPlace(source, state, inspect(state)))
+        found = tuple(one for one in inspect(state) if not one.is_note)
+        places.append(InspectedPlace(source, state, found))
     alone = set(_alone(places, first, named))
     findings: dict[tuple[str, str, str], Finding] = {}
     for place in places:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from tools.cluster_inspector import ClusterFinding
+from tools.cluster_inspector.rules import RULES
 
 WORDS: Mapping[str, tuple[str, ...]] = {
     "claim-class-unmet": ("claim-pending", "storage-class-missing"),
@@ -73,9 +74,17 @@ _TWINS: tuple[tuple[str, str], ...] = (
     (r"image|pull", r"image-.*|pull-.*|registry-.*"),
     (r"evict", r"pod-evicted"),
     (r"node", r"node-.*|kubelet-down"),
+    (r"gate", r"scheduling-gated"),
+    (r"forbidden|RBAC", r"rbac-forbidden"),
+    (r"must specify|request", r"quota-unspecified|limit-range"),
+    (r"too many pods|pod limit", r"pod-limit"),
+    (r"[Ll]ost", r"claim-lost"),
+    (r"[Dd]aemon|ready|replicas", r"replicas-unavailable|readiness-.*"),
+    (r"restart", r"container-exits|out-of-memory|liveness-.*"),
 )
 """What a twin's want says, and the rules that say it too; written before any result was seen."""
 
+_NOTHING = re.compile(r"(?i)^(?:nothing|none|quiet|healthy|no (?:finding|fault|cause))\b")
 _NEGATED = re.compile(r",?\s*\bnot (?:the )?(?P<what>[\w-]+)")
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 
@@ -87,7 +96,9 @@ def wanted(want: str) -> str:
     'memory-insufficient'
     """
     asked = _NEGATED.sub("", want)
-    return "|".join(rules for said, rules in _TWINS if re.search(said, asked))
+    named = [rule for rule in RULES if re.search(rf"(?<![\w-]){rule}(?![\w-])", asked)]
+    also = [rules for said, rules in _TWINS if re.search(said, asked)]
+    return "|".join(dict.fromkeys((*named, *also)))
 
 
 def names(want: str, known: Iterable[str]) -> frozenset[str]:
@@ -101,7 +112,12 @@ def names(want: str, known: Iterable[str]) -> frozenset[str]:
 
 
 def fulfilled(want: str, known: Iterable[str], said: Iterable[ClusterFinding]) -> bool:
-    """Return whether a finding is of the wanted rules at the wanted names, and none negated."""
+    """Return whether a finding is of the wanted rules at the wanted names, and none negated.
+
+    Where nothing is wanted, nothing above a note may be said.
+    """
+    if _NOTHING.search(want):
+        return all(one.is_note for one in said)
     pattern, spoken, told = wanted(want), names(_NEGATED.sub("", want), known), tuple(said)
     refused = [found["what"] for found in _NEGATED.finditer(want)]
     if any(word in one.rule.id for word in refused for one in told):

@@ -19,8 +19,8 @@ from tools.cluster_inspector.analyzers import (
 )
 from tools.cluster_inspector.analyzers.performance import kind_of
 from tools.cluster_inspector.config import InspectorConfig
-from tools.cluster_inspector.findings import ClusterDiagnosis, ClusterFinding
-from tools.cluster_inspector.rules import SYMPTOM, broken
+from tools.cluster_inspector.findings import SYMPTOM, ClusterDiagnosis, ClusterFinding
+from tools.cluster_inspector.rules import broken
 from tools.cluster_inspector.view import View, serves
 from tools.types import ClusterState, KubeEvent, Pod
 

@@ -18,6 +18,12 @@ Stage = Literal[
 """Where on its way from manifest to serving an application is stopped."""
 
 
+PROVEN, INFERRED, LIKELY, HINT, SYMPTOM, NOTE = 0.92, 0.8, 0.7, 0.45, 0.32, 0.25
+"""Bands of a score (docs/decisions/cluster-inspector.md): shown by its own evidence and stops what
+is served; inferred; stated by a controller, but of what may not be served; a hint; a symptom that
+says less than what the pods say; worth a line, never a cause of an outage by itself."""
+
+
 class InspectorRule(FrozenModel):
     """One rule of the inspector: its id, the stage it belongs to and the fault it names."""
 
@@ -57,6 +63,11 @@ class ClusterFinding(FrozenModel):
         """The owner string for the common ranker: the service, or `node:NAME`."""
         scope, _, name = self.object.partition("/")
         return f"node:{name}" if scope == "node" else name
+
+    @property
+    def is_note(self) -> bool:
+        """Worth a line to a reader, and no evidence of a cause: a cron job that rests."""
+        return self.score <= NOTE
 
     def as_finding(self, window: Window) -> Finding:
         """This as evidence of kind `cluster` for the ranker that weighs all instruments."""

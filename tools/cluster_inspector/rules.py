@@ -17,11 +17,6 @@ def _stage(stage: Stage, kind: FaultKind, **titles: str) -> dict[str, InspectorR
     }
 
 
-PROVEN, INFERRED, LIKELY, HINT, SYMPTOM, NOTE = 0.92, 0.8, 0.7, 0.45, 0.32, 0.25
-"""Bands of a score (docs/decisions/cluster-inspector.md): shown by its own evidence and stops what
-is served; inferred; stated by a controller, but of what may not be served; a hint; a symptom that
-says less than what the pods say; worth a line, never a cause of an outage by itself."""
-
 RULES: dict[str, InspectorRule] = {
     **_stage(
         "admission",

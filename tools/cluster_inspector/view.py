@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from tools.cluster_inspector.constraints import requirement_matches
 from tools.types import (
     ClusterState,
     Endpoints,
@@ -14,6 +15,7 @@ from tools.types import (
     Node,
     Pod,
     PodSpec,
+    Requirement,
     Service,
     Workload,
 )
@@ -164,9 +166,18 @@ class View:
             if job in complete or any(_after(later, job) for later in complete)
         )
 
+    @cached_property
+    def _labelled(self) -> dict[tuple[str, str], list[Pod]]:
+        found: dict[tuple[str, str], list[Pod]] = defaultdict(list)
+        for pod in self.current:
+            for pair in pod.labels.items():
+                found[pair].append(pod)
+        return found
+
     def selected(self, selector: dict[str, str]) -> tuple[Pod, ...]:
-        """The pods whose labels carry the selector."""
-        return tuple(pod for pod in self.current if matches(selector, pod.labels))
+        """The pods whose labels carry the selector; none for an empty one, as of a service."""
+        pair = min(selector.items(), default=("", ""))
+        return tuple(pod for pod in self._labelled.get(pair, ()) if matches(selector, pod.labels))
 
     def complete(self, kind: str) -> bool:
         """All objects of that kind are known: what is not among them does not exist."""
@@ -217,12 +228,66 @@ class View:
     def services_of(self, application: str) -> tuple[Service, ...]:
         """The services meant for the application: that select it, or carry its name."""
         labels = self.labels(application)
-        return tuple(
-            service
-            for service in self.state.services
-            if service.name == application
-            or (service.selector and labels and matches(service.selector, labels))
+        by_pair = [self._by_pair.get(pair, ()) for pair in labels.items()]
+        found = {
+            place
+            for places in by_pair
+            for place in places
+            if matches(self.state.services[place].selector, labels)
+        }
+        named = self._places.get(application)
+        places = sorted(found if named is None else found | {named})
+        return tuple(self.state.services[place] for place in places)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {service.name: place for place, service in enumerate(self.state.services)}
+
+    @cached_property
+    def _by_pair(self) -> dict[tuple[str, str], list[int]]:
+        """Places of services by one pair of their selector: the others need not be looked at."""
+        found: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for place, service in enumerate(self.state.services):
+            for pair in sorted(service.selector.items())[:1]:
+                found[pair].append(place)
+        return found
+
+    @cached_property
+    def _carriers(self) -> dict[tuple[str, str], list[str]]:
+        """Applications by each label of their pods."""
+        found: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for application in self.pods_by_application:
+            for pair in self.labels(application).items():
+                found[pair].append(application)
+        return found
+
+    def carriers(self, selector: tuple[Requirement, ...]) -> list[str]:
+        """The applications whose pods' labels satisfy all requirements."""
+        sure = next((one for one in selector if one.operator == "In"), None)
+        candidates = (
+            list(self.pods_by_application)
+            if sure is None
+            else [
+                name for value in sure.values for name in self._carriers.get((sure.key, value), ())
+            ]
         )
+        return [
+            name
+            for name in candidates
+            if all(requirement_matches(one, self.labels(name)) for one in selector)
+        ]
+
+    @cached_property
+    def users(self) -> dict[str, str]:
+        """The application that mounts a claim, by the claim's name."""
+        found: dict[str, str] = {}
+        for name in dict.fromkeys((*self.pods_by_application, *self.workloads)):
+            specs = [pod.spec for pod in self.pods_by_application.get(name, ())]
+            for spec in (*specs, self.spec(name)):
+                for volume in spec.volumes:
+                    if volume.kind == "claim":
+                        found.setdefault(volume.source, name)
+        return found
 
     def labels(self, application: str) -> dict[str, str]:
         """The labels on the application's pods."""

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from tools.cluster_inspector.findings import ClusterFinding
+from tools.cluster_inspector.findings import LIKELY, PROVEN, ClusterFinding
 from tools.cluster_inspector.rules import broken
 from tools.cluster_inspector.view import View
 from tools.types import KubeEvent, Quota, Workload
@@ -84,7 +84,7 @@ def refused(view: View) -> Iterator[ClusterFinding]:
                 field="spec.template",
                 observed=event.message,
                 expected="a pod that admission accepts",
-                score=0.93 if _RANGE.search(event.message) else 0.7,
+                score=PROVEN if _RANGE.search(event.message) else LIKELY,
                 evidence=event.message,
             )
         )
@@ -109,7 +109,7 @@ def _quota(view: View, event: KubeEvent) -> ClusterFinding | None:
             field="spec.template.spec.containers[*].resources",
             observed=f"no {unsaid['what']} (quota {quota['quota']})",
             expected=f"{unsaid['what']} of every container, or defaults by a LimitRange",
-            score=0.95, evidence=event.message,
+            score=PROVEN, evidence=event.message,
         )  # fmt: skip
     resource = asked["asked"].split("=")[0] if asked else quota["rest"]
     return broken(
@@ -153,7 +153,7 @@ def _unanswered(application: str, event: KubeEvent) -> ClusterFinding | None:
         field=f"webhook {hook['hook']}",
         observed=f"{who} does not answer: {event.message.rpartition(': ')[2]}",
         expected=f"an answer of {who}",
-        score=0.93,
+        score=PROVEN,
         evidence=event.message,
     )
 

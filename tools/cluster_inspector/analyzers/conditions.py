@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tools.cluster_inspector.findings import ClusterFinding
-from tools.cluster_inspector.rules import HINT, INFERRED, LIKELY, SYMPTOM, broken
+from tools.cluster_inspector.findings import HINT, INFERRED, LIKELY, NOTE, ClusterFinding
+from tools.cluster_inspector.rules import broken
 from tools.cluster_inspector.view import View
 from tools.types import ApiResource, Autoscaler, Condition, KubeObject, Workload
 
@@ -84,6 +84,10 @@ Judged = ApiResource | Workload
 """What is judged by its conditions and references."""
 
 
+CHRONIC_S = 86_400.0
+"""What a controller has said for longer than a day is not what has just begun (seconds)."""
+
+
 def target(resource: ApiResource) -> str:
     """The application a resource is about: what an autoscaler scales, else its own name."""
     if isinstance(resource, Autoscaler):
@@ -110,11 +114,12 @@ def _broken(
     rule: ConditionRule, application: str, item: Judged, condition: Condition
 ) -> ClusterFinding:
     said = ", ".join(part for part in (condition.reason, condition.message) if part)
+    lasting = condition.age is not None and condition.age > CHRONIC_S
     return broken(
         rule.rule, f"app/{application}", on=f"{item.kind}/{item.name}",
         field=f"status.conditions[{condition.type}]", observed=said or condition.status,
         expected=f"{condition.type} {'False' if rule.status is _TRUE else 'True'}",
-        score=rule.score,
+        score=NOTE if lasting else rule.score,
         evidence=condition.message or f"{condition.type} is {condition.status}",
     )  # fmt: skip
 
@@ -138,7 +143,7 @@ def held_deletions(view: View) -> Iterator[ClusterFinding]:
             yield broken(
                 "deletion-held", f"app/{view.application(item.name)}", on=f"{kind}/{item.name}",
                 field="metadata.finalizers", observed=", ".join(item.finalizers),
-                expected="removed by its controller", score=SYMPTOM,
+                expected="removed by its controller", score=NOTE,
                 evidence=f"deletion asked for {item.deleting:.0f} s ago",
             )  # fmt: skip
 

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 
 from tools.cluster_inspector.constraints import readable
-from tools.cluster_inspector.findings import ClusterFinding
+from tools.cluster_inspector.findings import HINT, LIKELY, PROVEN, SYMPTOM, ClusterFinding
 from tools.cluster_inspector.last_words import quote
-from tools.cluster_inspector.rules import HINT, SYMPTOM, broken
+from tools.cluster_inspector.rules import broken
 from tools.cluster_inspector.view import View, ended_for_good, serves
 from tools.types import Container, ContainerState, KubeEvent, Pod
 
@@ -241,7 +241,7 @@ def evictions(view: View) -> Iterator[ClusterFinding]:
         yield broken(
             "pod-evicted", f"app/{application}", on=f"Pod/{pod.name}",
             field="status.reason", observed="Evicted", expected="Running",
-            score=SYMPTOM if replaced else 0.7, evidence=pod.message or "Evicted",
+            score=SYMPTOM if replaced else LIKELY, evidence=pod.message or "Evicted",
         )  # fmt: skip
 
 
@@ -295,7 +295,7 @@ def forbidden(view: View) -> Iterator[ClusterFinding]:
                 "rbac-forbidden", f"app/{application}", on=f"ServiceAccount/{refused['account']}",
                 field="roleRef.rules", observed=f"may not {may}",
                 expected=f"a role that allows: {may}",
-                score=HINT if view.healthy(application) else 0.9, evidence=text,
+                score=HINT if view.healthy(application) else PROVEN, evidence=text,
             )  # fmt: skip
 
 

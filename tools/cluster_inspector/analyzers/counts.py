@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 
 from tools.cluster_inspector.analyzers.conditions import target
-from tools.cluster_inspector.findings import ClusterFinding
-from tools.cluster_inspector.rules import HINT, LIKELY, NOTE, SYMPTOM, broken
+from tools.cluster_inspector.findings import HINT, LIKELY, NOTE, SYMPTOM, ClusterFinding
+from tools.cluster_inspector.rules import broken
 from tools.cluster_inspector.view import View, has, serves
 from tools.types import Autoscaler, CronSchedule, DisruptionBudget, PodSpec, Workload
 

@@ -1,10 +1,10 @@
 """Network policies: pods that may not be reached, or may reach nobody."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 
-from tools.cluster_inspector.constraints import requirement_matches
-from tools.cluster_inspector.findings import ClusterFinding
-from tools.cluster_inspector.rules import HINT, SYMPTOM, broken
+from tools.cluster_inspector.findings import HINT, NOTE, ClusterFinding
+from tools.cluster_inspector.rules import broken
 from tools.cluster_inspector.view import View
 from tools.types import NetworkPolicy, PolicyPeer, PolicyRule
 
@@ -15,23 +15,21 @@ def isolation(view: View) -> Iterator[ClusterFinding]:
     Policies add up: one that opens a direction is enough, and an empty selector selects all pods.
     Source: https://kubernetes.io/docs/concepts/services-networking/network-policies/
     """
-    for application in view.pods_by_application:
+    chosen: dict[str, list[NetworkPolicy]] = defaultdict(list)
+    for policy in view.state.policies:
+        for application in view.carriers(policy.selector):
+            chosen[application].append(policy)
+    for application, policies in chosen.items():
+        # A policy that a listing names may open what the others close.
+        if any("directions" not in one.model_fields_set for one in policies):
+            continue
         for direction in ("Ingress", "Egress"):
-            chosen = [one for one in view.state.policies if _selects(view, one, application)]
-            # A policy that a listing names may open what the others close.
-            if any("directions" not in one.model_fields_set for one in chosen):
-                continue
-            closing = [one for one in chosen if direction in one.directions]
+            closing = [one for one in policies if direction in one.directions]
             if not closing or (direction == "Ingress" and not view.services_of(application)):
                 continue
             rules = [rule for one in closing for rule in _rules(one, direction)]
             if not any(_opens(view, rule) for rule in rules):
                 yield _isolated(application, closing[0], direction, rules)
-
-
-def _selects(view: View, policy: NetworkPolicy, application: str) -> bool:
-    labels = view.labels(application)
-    return all(requirement_matches(one, labels) for one in policy.selector)
 
 
 def _rules(policy: NetworkPolicy, direction: str) -> tuple[PolicyRule, ...]:
@@ -46,9 +44,7 @@ def _opens(view: View, rule: PolicyRule) -> bool:
 def _exists(view: View, peer: PolicyPeer) -> bool:
     if peer.elsewhere or peer.pods is None or not view.complete("Pod"):
         return True
-    return any(
-        all(requirement_matches(one, pod.labels) for one in peer.pods) for pod in view.current
-    )
+    return bool(view.carriers(peer.pods))
 
 
 def _isolated(
@@ -57,7 +53,7 @@ def _isolated(
     way = "callers" if direction == "Ingress" else "callees"
     observed = "rules that match no pod" if rules else "no rule"
     # Without a rule nothing passes; a peer that is not there may only not have been started.
-    score = SYMPTOM if rules else HINT if direction == "Egress" else 0.5
+    score = NOTE if rules else HINT if direction == "Egress" else 0.5
     return broken(
         "policy-isolates", f"app/{application}", on=f"NetworkPolicy/{policy.name}",
         field=f"spec.{direction.lower()}", observed=observed,

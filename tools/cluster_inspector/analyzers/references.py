@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from tools.cluster_inspector.addresses import similar
 from tools.cluster_inspector.analyzers.conditions import Judged, target
-from tools.cluster_inspector.findings import ClusterFinding
-from tools.cluster_inspector.rules import HINT, INFERRED, LIKELY, broken
+from tools.cluster_inspector.findings import HINT, INFERRED, LIKELY, ClusterFinding
+from tools.cluster_inspector.rules import broken
 from tools.cluster_inspector.view import View, serves
 from tools.types import ApiResource, Reference
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from tools.cluster_inspector.addresses import Address, addresses, similar
 from tools.cluster_inspector.analyzers.database import stores
 from tools.cluster_inspector.analyzers.gateway import is_gateway
-from tools.cluster_inspector.findings import ClusterFinding
-from tools.cluster_inspector.rules import INFERRED, SYMPTOM, broken
+from tools.cluster_inspector.findings import INFERRED, NOTE, SYMPTOM, ClusterFinding
+from tools.cluster_inspector.rules import broken
 from tools.cluster_inspector.view import View, matches, serves
-from tools.types import Container, Endpoints, LogExcerpt, Pod, Service, ServicePort
+from tools.types import Container, Endpoints, LogExcerpt, Pod, Requirement, Service, ServicePort
 
 _UNRESOLVED = re.compile(
     r"no such host|UnknownHost|name resolution|Name or service not known|ENOTFOUND|EAI_AGAIN|"
@@ -99,7 +99,8 @@ def endpoints(view: View) -> Iterator[ClusterFinding]:
             "endpoints-not-ready" if waiting else "no-endpoints", f"app/{service.name}",
             on=f"Service/{service.name}", field="endpoints",
             observed=f"{len(found.not_ready) if found else 0} addresses, none ready",
-            expected=f"a ready pod with {_pairs(service.selector)}", score=SYMPTOM,
+            expected=f"a ready pod with {_pairs(service.selector)}",
+            score=SYMPTOM if waiting else NOTE,
             evidence=f"service {service.name} has no ready endpoint",
         )  # fmt: skip
 
@@ -122,7 +123,8 @@ def _attended(view: View, pod: Pod) -> bool:
 
 def _containers(view: View, service: Service) -> tuple[str, list[Container]]:
     """The application behind a service and its containers."""
-    for application in (service.name, *view.pods_by_application):
+    pairs = tuple(Requirement(key=k, values=(v,)) for k, v in service.selector.items())
+    for application in (service.name, *(view.carriers(pairs) if pairs else ())):
         labels = view.labels(application)
         if service.selector and labels and matches(service.selector, labels):
             containers = [c for c in view.spec(application).containers if not c.init]

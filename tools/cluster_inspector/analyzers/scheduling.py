@@ -11,8 +11,8 @@ from tools.cluster_inspector.constraints import (
     selected,
     tolerated,
 )
-from tools.cluster_inspector.findings import ClusterFinding
-from tools.cluster_inspector.rules import HINT, broken
+from tools.cluster_inspector.findings import HINT, PROVEN, ClusterFinding
+from tools.cluster_inspector.rules import broken
 from tools.cluster_inspector.view import View
 from tools.types import Node, NodeService, Pod, PodSpec
 
@@ -122,7 +122,7 @@ def gated(view: View) -> Iterator[ClusterFinding]:
             yield broken(
                 "scheduling-gated", f"app/{view.application(pod.name)}", on=f"Pod/{pod.name}",
                 field="spec.schedulingGates", observed=said,
-                expected="no gate: its controller takes them away", score=0.9, evidence=said,
+                expected="no gate: its controller takes them away", score=PROVEN, evidence=said,
             )  # fmt: skip
 
 
@@ -184,7 +184,7 @@ def _by_reason(
         yield broken(
             "pod-limit", subject, on=on, field="node.status.allocatable.pods",
             observed=f"{said.count('Too many pods')} nodes are full",
-            expected="room for one more pod", score=0.93, evidence=said.message,
+            expected="room for one more pod", score=PROVEN, evidence=said.message,
         )  # fmt: skip
     if said.count("node affinity/selector") and candidates is None:
         rule = "node-selector-unmet" if spec.node_selector else "node-affinity-unmet"

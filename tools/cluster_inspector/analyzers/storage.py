@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from tools.cluster_inspector.analyzers.scheduling import SchedulingDiagnosis, pending
 from tools.cluster_inspector.constraints import readable
-from tools.cluster_inspector.findings import ClusterFinding
-from tools.cluster_inspector.rules import HINT, INFERRED, LIKELY, broken
+from tools.cluster_inspector.findings import HINT, INFERRED, LIKELY, NOTE, PROVEN, ClusterFinding
+from tools.cluster_inspector.rules import broken
 from tools.cluster_inspector.view import View, matches, serves
 from tools.types import Claim, KubeEvent, Pod, Volume
 
@@ -60,7 +60,7 @@ def bypassed(view: View) -> Iterator[ClusterFinding]:
                 f"app/{view.application(pod.name)}", on=f"PersistentVolumeClaim/{claim.name}",
                 field="status.phase", observed=f"{claim.status}, on node {pod.node} already",
                 expected="Bound; a pod with spec.nodeName goes past the scheduler that binds it",
-                score=0.91, evidence=said.message if said else claim.status,
+                score=PROVEN, evidence=said.message if said else claim.status,
             )  # fmt: skip
 
 
@@ -70,22 +70,12 @@ def _said(view: View, claim: Claim) -> KubeEvent | None:
     return min(about, key=lambda one: (one.type != "Warning", one.age or 0.0), default=None)
 
 
-def _user(view: View, claim: Claim) -> str:
-    """The application that mounts the claim; empty where none is known."""
-    for name in (*view.pods_by_application, *view.workloads):
-        specs = [pod.spec for pod in view.pods_by_application.get(name, ())]
-        volumes = (volume for spec in (*specs, view.spec(name)) for volume in spec.volumes)
-        if any((one.kind, one.source) == ("claim", claim.name) for one in volumes):
-            return name
-    return ""
-
-
 def claims(view: View) -> Iterator[ClusterFinding]:
     """Claims that are lost, or wait although nothing they wait for is to come."""
     for claim in view.state.claims:
         if claim.status not in ("Lost", "Pending"):
             continue
-        user, said = _user(view, claim), _said(view, claim)
+        user, said = view.users.get(claim.name, ""), _said(view, claim)
         rule, score = _judged(view, claim, said, bool(user))
         if not rule:
             continue
@@ -113,7 +103,7 @@ def _judged(view: View, claim: Claim, said: KubeEvent | None, used: bool) -> tup
         return "claim-unbound", LIKELY
     if not used and said is not None and said.reason == "WaitForFirstConsumer":
         return "", 0.0
-    return "claim-unbound", HINT
+    return "claim-unbound", HINT if used else NOTE
 
 
 def volumes(view: View) -> Iterator[ClusterFinding]:
