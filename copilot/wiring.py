@@ -106,12 +106,10 @@ def open_alerts(settings: Settings) -> AlertmanagerSource | None:
 
 def _cluster(settings: Settings) -> ClusterSource:
     try:
-        from copilot.sources.kubernetes import clusters, reader  # noqa: PLC0415 - an extra
+        from copilot.sources.kubernetes.clusters import connected  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
         raise SettingsError(f"kubernetes_namespace is set, {_NO_CLIENT}") from error
-    limits = reader.ReadingLimits(settings.telemetry_timeout_s, settings.kubernetes_inspection_s)
-    places = settings.kubernetes_namespace, settings.kubernetes_context
-    return clusters.connected(*places, SystemClock(), limits)
+    return connected(settings, SystemClock())
 
 
 def limits(settings: Settings) -> Limits:

@@ -10,7 +10,7 @@ import yaml
 from kubernetes import client
 
 from copilot.ports import NamespaceSource, SourceError
-from copilot.sources.kubernetes.clusters import KubernetesCluster
+from copilot.sources.kubernetes.clusters import ReadableCluster
 from copilot.sources.kubernetes.snapshot import RecordedSnapshot
 from copilot.testing.kubernetes import KubernetesServer
 from copilot.testing.strict_http import serving
@@ -43,7 +43,7 @@ def recorded(held: list[Json], logs: Logs, folder: Path) -> RecordedSnapshot:
 
 def live(server: KubernetesServer) -> NamespaceSource:
     api = client.ApiClient(client.Configuration(host=server.url))
-    return KubernetesCluster(api, ["shop"], Standing(NOW)).opened().there[0]
+    return ReadableCluster(api, ["shop"], Standing(NOW)).opened().there[0]
 
 
 @pytest.fixture(params=["live", "snapshot"])

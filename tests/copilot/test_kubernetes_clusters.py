@@ -11,10 +11,10 @@ import yaml
 from kubernetes import client
 
 from copilot.ports import SourceError
-from copilot.settings import SettingsError
+from copilot.settings import SettingsError, load
 from copilot.sources import kubernetes as adapters
 from copilot.sources.deployment import Sources
-from copilot.sources.kubernetes.clusters import KubernetesCluster, KubernetesSource, connected
+from copilot.sources.kubernetes.clusters import ReadableCluster, KubernetesSource, connected
 from copilot.sources.kubernetes.kinds import KINDS
 from copilot.sources.kubernetes.reader import MOST_OBJECTS, PAGE, ReadingLimits
 from copilot.testing.kubernetes import KubernetesServer, RoleBindingRules
@@ -49,13 +49,13 @@ def running() -> Iterator[ExitStack]:
 
 def cluster(
     server: KubernetesServer, namespaces: Sequence[str] = ("shop",), name: str = "", **more: Any
-) -> KubernetesCluster:
+) -> ReadableCluster:
     api = client.ApiClient(client.Configuration(host=server.url))
-    return KubernetesCluster(api, namespaces, Standing(NOW), name, **more)
+    return ReadableCluster(api, namespaces, Standing(NOW), name, **more)
 
 
 def inspected(
-    *clusters: KubernetesCluster, first: Sequence[Subject] = (), graph: Any = None
+    *clusters: ReadableCluster, first: Sequence[Subject] = (), graph: Any = None
 ) -> tuple[tuple[Finding, ...], list[str]]:
     missing: list[str] = []
     sources = Sources(cluster=KubernetesSource(clusters))
@@ -249,7 +249,7 @@ class Hasty:
 def test_what_was_not_read_before_the_deadline_is_told(running: ExitStack) -> None:
     server = running.enter_context(serving(KubernetesServer([*healthy(), namespace("shop")])))
     api = client.ApiClient(client.Configuration(host=server.url))
-    slow = KubernetesCluster(api, ["shop"], Hasty(), limits=ReadingLimits(10, 12))
+    slow = ReadableCluster(api, ["shop"], Hasty(), limits=ReadingLimits(10, 12))
     found, missing = inspected(slow)
 
     assert found == ()
@@ -274,7 +274,7 @@ def test_a_cluster_that_does_not_answer_says_whether_asking_again_may_help(
 def test_an_api_nobody_listens_on_is_told() -> None:
     settings = client.Configuration(host="http://127.0.0.1:1")
     settings.retries = False
-    nobody = KubernetesCluster(client.ApiClient(settings), ["shop"], Standing(NOW))
+    nobody = ReadableCluster(client.ApiClient(settings), ["shop"], Standing(NOW))
     found, missing = inspected(nobody)
 
     assert found == ()
@@ -411,7 +411,7 @@ def test_a_cluster_that_is_down_is_named_and_the_others_are_read(running: ExitSt
     east = running.enter_context(serving(KubernetesServer(two_shops())))
     settings = client.Configuration(host="http://127.0.0.1:1")
     settings.retries = False
-    down = KubernetesCluster(client.ApiClient(settings), ["shop"], Standing(NOW), "west")
+    down = ReadableCluster(client.ApiClient(settings), ["shop"], Standing(NOW), "west")
     found, missing = inspected(cluster(east, ["shop"], "east"), down)
 
     assert subjects(found) == {"east/shop/cart"}
@@ -449,13 +449,15 @@ def test_settings_that_cannot_be_met_are_named(
 ) -> None:
     kubeconfig_at(kubeconfig(tmp_path, "east", "west"))
     with pytest.raises(SettingsError, match=told.replace("(", r"\(")):
-        connected(namespaces, contexts, Standing(NOW), ReadingLimits())
+        connected(load(kubernetes_namespace=namespaces, kubernetes_context=contexts), Standing(NOW))
 
 
 def test_each_context_is_a_cluster(tmp_path: Path, kubeconfig_at: Any) -> None:
     kubeconfig_at(kubeconfig(tmp_path, "east", "west"))
-    several = connected("shop, pay", "east, west", Standing(NOW), ReadingLimits())
-    one = connected("shop", "west", Standing(NOW), ReadingLimits())
+    several = connected(
+        load(kubernetes_namespace="shop, pay", kubernetes_context="east, west"), Standing(NOW)
+    )
+    one = connected(load(kubernetes_namespace="shop", kubernetes_context="west"), Standing(NOW))
 
     names = [[cluster.name for cluster in source.remotes()] for source in (several, one)]  # type: ignore[attr-defined]
     assert names == [["east", "west"], ["west"]]

@@ -7,7 +7,7 @@ import pytest
 from kubernetes import client
 
 from copilot.sources.deployment import Sources
-from copilot.sources.kubernetes.clusters import KubernetesCluster, KubernetesSource
+from copilot.sources.kubernetes.clusters import ReadableCluster, KubernetesSource
 from copilot.sources.kubernetes.kinds import KINDS
 from copilot.sources.kubernetes.live import MOST_LOGS
 from copilot.testing.kubernetes import KubernetesServer
@@ -32,7 +32,7 @@ def test_an_inspection_asks_each_list_once_and_a_bounded_number_of_logs(
     server: KubernetesServer,
 ) -> None:
     api = client.ApiClient(client.Configuration(host=server.url))
-    source = KubernetesSource([KubernetesCluster(api, ["shop"], Standing(NOW))])
+    source = KubernetesSource([ReadableCluster(api, ["shop"], Standing(NOW))])
     missing: list[str] = []
     alerted = Subject(kind="workload", name="service-0100", namespace="shop")
     found = Sources(cluster=source).inspect(Window(start=NOW - 60, end=NOW), missing, [alerted])

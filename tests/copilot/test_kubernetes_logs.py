@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from copilot.sources.kubernetes.clusters import KubernetesCluster
+from copilot.sources.kubernetes.clusters import ReadableCluster
 from copilot.sources.kubernetes.live import MOST_LOGS, KubernetesNamespace
 from copilot.sources.kubernetes.logs import LAST_BYTES, LAST_LINES, last_words
 from copilot.testing.kubernetes import ContainerLog, KubernetesServer
@@ -43,7 +43,7 @@ def running() -> Iterator[ExitStack]:
 def opened(running: ExitStack, held: Sequence[Json], logs: Logs) -> KubernetesNamespace:
     server = running.enter_context(serving(KubernetesServer([*held, SHOP], logs)))
     api = client.ApiClient(client.Configuration(host=server.url))
-    return KubernetesCluster(api, ["shop"], Standing(NOW)).opened().there[0]
+    return ReadableCluster(api, ["shop"], Standing(NOW)).opened().there[0]
 
 
 def surveyed(source: KubernetesNamespace, *first: Subject) -> ClusterState:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from kubernetes import client
 
 from copilot.ports import Clock, ClusterReading, RemoteSource, SourceError
-from copilot.settings import SettingsError
+from copilot.settings import Settings, SettingsError
 from copilot.sources.kubernetes.credentials import api_client
 from copilot.sources.kubernetes.kinds import KINDS, KubeKind
 from copilot.sources.kubernetes.lists import ClusterLists
@@ -33,7 +33,7 @@ class OpenedNamespaces(NamedTuple):
     absent: tuple[str, ...]
 
 
-class KubernetesCluster:
+class ReadableCluster:
     """One cluster; `api` carries address and credentials, `name` is how a person calls it.
 
     `namespaces` are names, or `*` for all of them. Owners carry the name where it is `one_of_many`.
@@ -142,7 +142,7 @@ class KubernetesCluster:
 class KubernetesSource:
     """All clusters that are configured, as one source."""
 
-    def __init__(self, clusters: Sequence[KubernetesCluster]) -> None:
+    def __init__(self, clusters: Sequence[ReadableCluster]) -> None:
         self._clusters = tuple(clusters)
 
     def reading(self) -> ClusterReading:
@@ -170,29 +170,26 @@ class KubernetesSource:
         return self._clusters
 
 
-def connected(
-    namespaces: str, contexts: str, clock: Clock, limits: ReadingLimits
-) -> KubernetesSource:
-    """The clusters of these contexts; both are names with commas between.
+def connected(settings: Settings, clock: Clock) -> KubernetesSource:
+    """The clusters that the settings name.
 
     Raises `SettingsError` for a name that cannot be one and a context that is not there,
     `SourceError` where no credentials are found.
     """
-    wanted = _names(namespaces)
+    wanted = _names(settings.kubernetes_namespace)
     for name in wanted:
         if name != EVERYWHERE and not _LABEL.fullmatch(name):
             raise SettingsError(
                 f"kubernetes_namespace {name!r} is no name of a namespace: lower-case letters, "
                 "digits and dashes; several with commas between, or * for all"
             )
-    places = _names(contexts) or [""]
-    several = len(places) > 1
+    contexts = _names(settings.kubernetes_context) or [""]
+    limits = ReadingLimits(settings.telemetry_timeout_s, settings.kubernetes_inspection_s)
+    several = len(contexts) > 1
     return KubernetesSource(
         [
-            KubernetesCluster(
-                api_client(context), wanted, clock, context, limits, one_of_many=several
-            )
-            for context in places
+            ReadableCluster(api_client(one), wanted, clock, one, limits, one_of_many=several)
+            for one in contexts
         ]
     )
 
@@ -201,7 +198,7 @@ def _names(text: str) -> list[str]:
     return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
-def _opened(cluster: KubernetesCluster) -> OpenedNamespaces | SourceError:
+def _opened(cluster: ReadableCluster) -> OpenedNamespaces | SourceError:
     try:
         return cluster.opened()
     except SourceError as error:
