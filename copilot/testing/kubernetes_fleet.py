@@ -61,7 +61,9 @@ def _object(kind: str, name: str, namespace: str, **body: Any) -> KubeObjectJson
 
 def _managed() -> list[dict[str, Any]]:
     """Who manages which field, as server-side apply keeps it."""
-    fields = {f"f:field{index}": {".": {}, "f:name": {}, "f:value": {}} for index in range(32)}
+    fields: dict[str, Any] = {
+        f"f:field{index}": {".": {}, "f:name": {}, "f:value": {}} for index in range(32)
+    }
     return [
         {"manager": manager, "operation": "Update", "apiVersion": "v1", "time": _BORN,
          "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": fields}}

@@ -14,7 +14,7 @@ from copilot.ports import SourceError
 from copilot.settings import SettingsError, load
 from copilot.sources import kubernetes as adapters
 from copilot.sources.deployment import Sources
-from copilot.sources.kubernetes.clusters import ReadableCluster, KubernetesSource, connected
+from copilot.sources.kubernetes.clusters import KubernetesSource, ReadableCluster, connected
 from copilot.sources.kubernetes.kinds import KINDS
 from copilot.sources.kubernetes.reader import MOST_OBJECTS, PAGE, ReadingLimits
 from copilot.testing.kubernetes import KubernetesServer, RoleBindingRules

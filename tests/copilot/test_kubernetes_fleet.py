@@ -7,7 +7,7 @@ import pytest
 from kubernetes import client
 
 from copilot.sources.deployment import Sources
-from copilot.sources.kubernetes.clusters import ReadableCluster, KubernetesSource
+from copilot.sources.kubernetes.clusters import KubernetesSource, ReadableCluster
 from copilot.sources.kubernetes.kinds import KINDS
 from copilot.sources.kubernetes.live import MOST_LOGS
 from copilot.testing.kubernetes import KubernetesServer

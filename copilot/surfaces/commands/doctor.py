@@ -49,7 +49,7 @@ SOURCES = {
 }
 """What a person calls a source, and what we do."""
 
-_FIXES = {"cluster": "namespaces, contexts and roles: docs/decisions/cluster-inspector.md"}
+_FIXES = {"cluster": "namespaces, contexts and roles: docs/decisions/kubernetes-live.md"}
 """What to do about a source that refuses, where it is not its address, token or queries."""
 
 STYLE = {"ok": "green", "missing": "yellow", "broken": "red"}
