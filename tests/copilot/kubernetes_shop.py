@@ -72,7 +72,7 @@ def look(more: Iterable[Any]) -> ClusterState:
 def _listing(every: Iterable[Document], namespace: str) -> ClusterState:
     names: dict[str, list[str]] = defaultdict(list)
     for one in _in(every, namespace):
-        names[one["kind"]].append(one["metadata"].get("name", ""))
+        names[one["kind"]].append(str(one.get("metadata", {}).get("name", "")))
     listed = {kind: tuple(names[kind]) for kind in READ}
     return ClusterState(namespace=namespace, at=NOW, listed=listed)
 

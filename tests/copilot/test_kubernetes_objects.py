@@ -127,6 +127,15 @@ CASES = yaml.safe_load(
   - {<<: *hpa, spec: *scales, status: {conditions: [
       {type: ScalingActive, status: 'False', reason: ScalingDisabled, message: scaled to zero}]}}
 
+- id: an autoscaler that may not scale
+  says: [hpa-unable, HorizontalPodAutoscaler/web]
+  faulty:
+  - {<<: *hpa, spec: *scales, status: {conditions: [
+      {type: AbleToScale, status: 'False', reason: FailedUpdateScale}]}}
+  healthy:
+  - {<<: *hpa, spec: *scales, status: {conditions: [
+      {type: AbleToScale, status: 'True', reason: ReadyForNewScale}]}}
+
 - id: an autoscaler of nobody
   says: [hpa-target-missing, HorizontalPodAutoscaler/web]
   faulty:
@@ -214,6 +223,24 @@ CASES = yaml.safe_load(
      status: {replicas: 2, readyReplicas: 1}}
   healthy:
   - *old
+
+- id: a pull secret that is not there
+  says: [pull-secret-missing, Deployment/till]
+  faulty:
+  - {<<: *till, spec: {template: {spec: {imagePullSecrets: [{name: key}]}}}}
+  healthy:
+  - {<<: *till, spec: {template: {spec: {imagePullSecrets: [{name: key}]}}}}
+  - {kind: Secret, metadata: {name: key}}
+
+- id: a pod that is being taken away
+  says: [readiness-failed, Pod/web-5f4dcc3b5a-old01]
+  base: &leaving {status: {phase: Running, containerStatuses: [{name: c, ready: false}]}}
+  faulty:
+  - {<<: *leaving, kind: Pod, metadata: {name: web-5f4dcc3b5a-old01, labels: {app: web},
+     deletionTimestamp: '2026-03-01T02:00:00Z'}}
+  healthy:
+  - {<<: *leaving, kind: Pod, metadata: {name: web-5f4dcc3b5a-old01, labels: {app: web},
+     deletionTimestamp: '2026-03-01T03:00:20Z'}}
 
 - id: a node with a dead disk
   says: [node-problem, Node/w]

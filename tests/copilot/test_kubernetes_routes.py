@@ -85,6 +85,15 @@ CASES = yaml.safe_load(
   - {kind: HTTPRoute, metadata: {name: way}, status: {parents: [{conditions: [
       {type: Accepted, status: 'True'}]}]}}
 
+- id: a route whose target may not be used
+  says: [route-backend, HTTPRoute/way]
+  faulty:
+  - {kind: HTTPRoute, metadata: {name: way}, status: {parents: [{conditions: [
+      {type: ResolvedRefs, status: 'False', reason: RefNotPermitted}]}]}}
+  healthy:
+  - {kind: HTTPRoute, metadata: {name: way}, status: {parents: [{conditions: [
+      {type: ResolvedRefs, status: 'True'}]}]}}
+
 - id: a route to a gateway of a closed namespace
   says: [route-parent, HTTPRoute/way]
   faulty:
@@ -135,6 +144,22 @@ CASES = yaml.safe_load(
   - {kind: Service, metadata: {name: api}, spec: {selector: {app: web}, ports: [{port: 80}]}}
   - {kind: EndpointSlice, metadata: {name: api-1, labels: {kubernetes.io/service-name: api}},
      ports: [{port: 80}], endpoints: [{addresses: [10.0.0.1]}]}
+
+- id: a leftover service beside a worker that no service needs
+  says: [service-selector-unmet, Service/api]
+  base: &api {kind: Service, metadata: {name: api}, spec: {selector: {app: a}, ports: [{port: 80}]}}
+  faulty:
+  - *api
+  - {kind: Endpoints, metadata: {name: api}}
+  - {kind: Service, metadata: {name: web}, spec: {selector: {app: other}}}
+  - {kind: Endpoints, metadata: {name: web}}
+  healthy:
+  - *api
+  - {kind: Endpoints, metadata: {name: api}}
+  - {kind: Deployment, metadata: {name: mill}, spec: {replicas: 1, selector: {
+      matchLabels: {app: mill}}}, status: {readyReplicas: 1}}
+  - {kind: Pod, metadata: {name: mill-1, labels: {app: mill}}, spec: {nodeName: w1},
+     status: {phase: Running, containerStatuses: [{name: c, ready: true}]}}
 
 - id: a service without a pod
   says: [no-endpoints, Service/api]
@@ -262,6 +287,16 @@ def test_a_fault_is_named_and_its_healthy_twin_is_not(case: dict[str, list[objec
 
     assert wanted in faulty
     assert wanted not in healthy
+
+
+def test_a_claim_that_the_scheduler_never_saw_comes_before_the_mount_that_waits_for_it() -> None:
+    case = next(case for case in CASES if "beside the scheduler" in case["id"])
+    waiting = {"kind": "Event", "type": "Warning", "reason": "FailedMount",
+               "involvedObject": {"kind": "Pod", "name": "late-1"},
+               "message": "Unable to attach or mount volumes: timed out"}  # fmt: skip
+    first = diagnose(look([*case["faulty"], waiting])).predictions[0]
+
+    assert (first.rule.id, first.name) == ("claim-unbound", "disk")
 
 
 def test_a_nearly_right_name_is_offered() -> None:

@@ -18,7 +18,7 @@ from evals.report import Options, Result
 HOUSE = Path(evals.__file__).parent
 OURS = ("evals", "copilot", "tools", "prompts", "knowledge_base")
 PUBLISHED = ("demo", "incidents", "cloud-opsbench", "metrics", "kpi", "mts", "alerts", "logs",
-             "recovery", "knowledge", "reasoning", "detection")  # fmt: skip
+             "recovery", "knowledge", "reasoning", "detection", "objects")  # fmt: skip
 
 
 def refused(*given: str) -> str:

@@ -3,13 +3,14 @@
 import pytest
 
 from tests.tools.shop_cluster import deployment, ended, pod, service, shop, spec, warning
-from tools.cluster_inspector import diagnose
+from tools.cluster_inspector import diagnose, inspect
 from tools.types import (
     ClusterQuery,
     ClusterState,
     ConfigValues,
     Container,
     ContainerPort,
+    ContainerState,
     EnvVar,
     LogExcerpt,
     Probe,
@@ -330,3 +331,28 @@ def test_a_container_the_kubelet_killed_for_its_probe_does_not_end_by_itself() -
     )
 
     assert first(before.plus(ClusterState(events=events))) == ("liveness-protocol", "app/cart")
+
+
+def test_a_pod_that_serves_again_is_told_as_restarted_not_as_unready() -> None:
+    again = pod("cart", restarts=1, restarted_ago=100.0)
+    rules = {found.rule.id for found in inspect(shop(pods=(pod("web"), again)))}
+
+    assert rules == {"container-exits"}
+
+
+def test_a_pull_that_the_registry_limits_is_not_called_a_missing_image() -> None:
+    waiting = ContainerState(
+        status="waiting", reason="ImagePullBackOff", message="429 Too Many Requests"
+    )
+    slow = pod("cart", status="ImagePullBackOff", ready=(0, 1), spec=spec("cart", containers=(
+        Container(name="server", state=waiting),)))  # fmt: skip
+
+    assert [found.rule.id for found in inspect(shop(pods=(pod("web"), slow)))][0] == (
+        "pull-rate-limited"
+    )
+
+
+def test_a_pull_that_nobody_explains_does_not_say_that_the_image_is_missing() -> None:
+    slow = pod("cart", status="ImagePullBackOff", ready=(0, 1))
+
+    assert [found.rule.id for found in inspect(shop(pods=(pod("web"), slow)))] == ["image-unpulled"]

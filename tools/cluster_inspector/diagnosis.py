@@ -44,7 +44,7 @@ def _most_specific(events: tuple[KubeEvent, ...]) -> KubeEvent | None:
 def _rule_by_status(pod: Pod, unschedulable: bool) -> str:
     if serves(pod):
         return "container-exits"  # it serves again: what is left to tell is that it restarted
-    if not pod.node and pod.status in ("Pending", ""):
+    if pod.status in ("Failed", "Unknown") or (not pod.node and pod.status in ("Pending", "")):
         return "unschedulable" if unschedulable else "pod-not-running"
     if pod.status.startswith(("ContainerCreating", "Init:", "PodInitializing", "Create")):
         return "container-not-created"

@@ -27,6 +27,11 @@ TOP_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
 RECENT_RESTART_S = 600.0
 """A restart longer ago than this says nothing about now."""
 
+HELD_S = 600.0
+"""A deletion that takes this long (seconds) is held: 20 times the grace that a pod is given where
+nobody said otherwise (30 s). Source:
+https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination"""
+
 _GENERATED = re.compile(r"(?P<name>.+?)(?:-[a-z0-9]{5,10}-[a-z0-9]{5}|-[a-z0-9]{5}|-\d+)")
 
 
@@ -141,11 +146,14 @@ class View:
         return {name: tuple(pods) for name, pods in found.items()}
 
     def _past(self, application: str, pod: Pod, beside: list[Pod]) -> bool:
-        """A pod that ended for good while its application is served, or its job was done, since.
+        """A pod that ended for good while its application is served, or its job was done, since;
+        and one that is being taken away.
 
         A controller replaces a failed pod and leaves it to the garbage collection. Source:
         https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-garbage-collection
         """
+        if pod.deleting is not None and pod.deleting <= HELD_S:
+            return True
         if not ended_for_good(pod):
             return False
         workload = self.workloads.get(application)

@@ -69,8 +69,8 @@ def _pod(document: Json, now: Timestamp | None) -> ClusterState:
     return ClusterState(pods=(Pod.model_validate(known),))
 
 
-def _claimed(spec: Json) -> tuple[Reference, ...]:
-    """What a stateful set names beside its pods: its headless service, its claims' class."""
+def _named(spec: Json) -> tuple[Reference, ...]:
+    """What a workload names: a service and classes of claims (a stateful set), pull secrets."""
     service = str(spec.get("serviceName") or "")
     classes = [
         str(mapping(claim.get("spec")).get("storageClassName") or "")
@@ -80,6 +80,16 @@ def _claimed(spec: Json) -> tuple[Reference, ...]:
     return (
         *((Reference(field="spec.serviceName", kind="Service", name=service),) if service else ()),
         *(Reference(field=field, kind="StorageClass", name=name) for name in classes if name),
+        *_pulled("spec.template.spec", mapping(mapping(spec.get("template")).get("spec"))),
+    )
+
+
+def _pulled(where: str, spec: Json) -> tuple[Reference, ...]:
+    """The secrets that a pod's images are pulled with."""
+    return tuple(
+        Reference(field=f"{where}.imagePullSecrets", kind="Secret", name=str(item["name"]))
+        for item in items(spec.get("imagePullSecrets"))
+        if item.get("name")
     )
 
 
@@ -101,7 +111,7 @@ def _workload(document: Json, now: Timestamp | None) -> ClusterState:
         "kind": str(document.get("kind")),
         "selector": _selector(mapping(spec.get("selector"))),
         "template": pod_spec(template.get("metadata"), template.get("spec")),
-        "references": _claimed(spec),
+        "references": _named(spec),
     }
     if _owner(document):
         known["owner"] = _owner(document)

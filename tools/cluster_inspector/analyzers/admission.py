@@ -63,7 +63,7 @@ def _written(view: View, holder: Workload) -> Iterator[KubeEvent]:
     ]
     yield from events
     for said in holder.conditions if not events else ():
-        if (said.type, said.status) == ("ReplicaFailure", "True"):
+        if said.type == "ReplicaFailure" and said.status not in ("False", "Unknown"):
             yield KubeEvent(
                 kind=holder.kind.lower(), object=holder.name, type="Warning",
                 reason=said.reason, message=said.message, age=said.age,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tools.cluster_inspector.findings import HINT, INFERRED, LIKELY, NOTE, ClusterFinding
 from tools.cluster_inspector.rules import broken
-from tools.cluster_inspector.view import View
+from tools.cluster_inspector.view import HELD_S, View
 from tools.types import ApiResource, Autoscaler, Condition, KubeObject, Workload
 
 _FALSE, _TRUE, _NOT_TRUE = re.compile("False"), re.compile("True"), re.compile("(?!True$).*")
@@ -49,12 +49,8 @@ CONDITIONS: tuple[ConditionRule, ...] = (
     # /horizontal-pod-autoscale-walkthrough/#appendix-horizontal-pod-autoscaler-status-conditions
     # A target that a person scaled to zero switches the autoscaler off: that is no fault.
     ConditionRule(
-        ("HorizontalPodAutoscaler",), "ScalingActive", _FALSE, "hpa-no-resources", LIKELY,
-        said="missing request for",
-    ),
-    ConditionRule(
         ("HorizontalPodAutoscaler",), "ScalingActive", _FALSE, "hpa-unable", LIKELY,
-        unless="ScalingDisabled|missing request for",
+        unless="ScalingDisabled",
     ),
     ConditionRule(("HorizontalPodAutoscaler",), "AbleToScale", _FALSE, "hpa-unable", LIKELY),
     # Source: https://gateway-api.sigs.k8s.io/reference/spec/#gatewayconditiontype: each is to be
@@ -71,11 +67,6 @@ CONDITIONS: tuple[ConditionRule, ...] = (
     # Source: https://cert-manager.io/docs/usage/certificate/#certificate-status: Ready is False
     # also while the first one is being issued, and then the old secret is missing, too.
     ConditionRule(("Certificate",), "Ready", _FALSE, "certificate-not-ready", LIKELY),
-    # Source: https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/namespace-v1/
-    ConditionRule(
-        ("Namespace",), "NamespaceFinalizersRemaining", _TRUE, "deletion-held", HINT
-    ),
-    ConditionRule(("Namespace",), "NamespaceDeletionContentFailure", _TRUE, "deletion-held", HINT),
 )  # fmt: skip
 """Condition to rule; a rule of scheduling or admission reads its own conditions."""
 
@@ -146,9 +137,3 @@ def held_deletions(view: View) -> Iterator[ClusterFinding]:
                 expected="removed by its controller", score=NOTE,
                 evidence=f"deletion asked for {item.deleting:.0f} s ago",
             )  # fmt: skip
-
-
-HELD_S = 600.0
-"""A deletion that takes this long (seconds) is held: 20 times the grace that a pod is given where
-nobody said otherwise (30 s). Source:
-https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination"""

@@ -15,7 +15,8 @@ _SERVED = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationC
 def replicas(view: View) -> Iterator[ClusterFinding]:
     """Workloads with fewer ready pods than wanted, where no pod of theirs tells more."""
     for item in view.state.workloads:
-        if item.kind not in _SERVED or item.owner or not item.desired:
+        revision = item.kind == "ReplicaSet" and item.owner  # its deployment counts for it
+        if item.kind not in _SERVED or revision or not item.desired:
             continue
         ready = _ready(view, item)
         pods = view.pods_by_application.get(view.application(item.name), ())
@@ -89,8 +90,11 @@ def _shareless(view: View, item: Autoscaler) -> Iterator[ClusterFinding]:
     https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#algorithm-details
     """
     name = target(item)
+    # It counts all the same, for now: a container without the request was left out, or is new.
+    scales = any((c.type, c.status) == ("ScalingActive", "True") for c in item.conditions)
     pods = view.pods_by_application.get(name, ())
-    specs = [pod.spec for pod in pods if pod.spec.containers] or [view.spec(name)]
+    templates = [one.template for one in view.state.workloads if one.name == name]
+    specs = [pod.spec for pod in pods if pod.spec.containers] or templates
     for resource in item.utilization:
         bare = sorted({name for spec in specs for name in _without(spec, resource)})
         if bare:
@@ -98,7 +102,7 @@ def _shareless(view: View, item: Autoscaler) -> Iterator[ClusterFinding]:
                 "hpa-no-resources", f"app/{name}", on=f"{item.kind}/{item.name}",
                 field=f"spec.metrics[{resource}]",
                 observed=f"no {resource} request of {', '.join(bare)}",
-                expected="a request of each container", score=HINT,
+                expected="a request of each container", score=NOTE if scales else HINT,
                 evidence=f"{item.kind} {item.name} scales on a share of requested {resource}",
             )  # fmt: skip
 
@@ -122,16 +126,13 @@ def budgets(view: View) -> Iterator[ClusterFinding]:
     for item in view.state.resources:
         if not isinstance(item, DisruptionBudget) or not _blocks(item):
             continue
-        refused = next(
-            (e for e in view.state.events if "disruption budget" in e.message.lower()), None
-        )
         yield broken(
             "disruption-blocked", f"app/{item.name}", on=f"{item.kind}/{item.name}",
             field="status.disruptionsAllowed",
             observed=f"0 of {_count(item.expected)} pods may go, {_count(item.healthy)} healthy, "
             f"{_count(item.required)} must be",
-            expected="at least 1", score=LIKELY if refused else NOTE,
-            evidence=refused.message if refused else f"budget {item.name} allows no disruption",
+            expected="at least 1", score=NOTE,
+            evidence=f"budget {item.name} allows no disruption",
         )  # fmt: skip
 
 

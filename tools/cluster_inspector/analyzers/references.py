@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from tools.cluster_inspector.addresses import similar
 from tools.cluster_inspector.analyzers.conditions import Judged, target
-from tools.cluster_inspector.findings import HINT, INFERRED, LIKELY, ClusterFinding
+from tools.cluster_inspector.findings import HINT, INFERRED, LIKELY, NOTE, ClusterFinding
 from tools.cluster_inspector.rules import broken
 from tools.cluster_inspector.view import View, serves
-from tools.types import ApiResource, Reference
+from tools.types import ApiResource, Reference, Workload
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ _WEBHOOKS = ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration")
 _ROUTES = ("HTTPRoute", "GRPCRoute")
 _SCALED = ("Deployment", "StatefulSet", "ReplicaSet", "ReplicationController")
 
+_PODS = (*_SCALED, "DaemonSet", "Job")
+
 REFERENCES: tuple[ReferenceRule, ...] = (
     # Source: https://kubernetes.io/docs/concepts/services-networking/ingress/
     ReferenceRule(("Ingress",), ("Service",), "ingress-backend-missing", INFERRED),
@@ -39,6 +41,9 @@ REFERENCES: tuple[ReferenceRule, ...] = (
     # Source: https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#components
     ReferenceRule(("StatefulSet",), ("Service",), "service-missing", HINT),
     ReferenceRule(("StatefulSet",), ("StorageClass",), "claim-class-unmet", LIKELY),
+    # Source: https://kubernetes.io/docs/tasks/configure-pod-container/pull-image-private-registry/
+    # A public or cached image is pulled all the same, so this alone stops nothing.
+    ReferenceRule(_PODS, ("Secret",), "pull-secret-missing", HINT),
     # Source: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/
     ReferenceRule(_WEBHOOKS, ("Service",), "webhook-dead", INFERRED),
 )
@@ -129,10 +134,11 @@ def _broken(
     known = there.state.listed.get(reference.kind, ()) if there is not None else ()
     close = similar(reference.name, list(known)) if wrong == "does not exist" else ""
     named = "/".join(part for part in (reference.namespace, reference.name) if part)
+    whole = isinstance(item, Workload) and (item.ready or 0) >= (item.desired or 1)
     port = f":{reference.port}" if reference.port else ""
     return broken(
         rule.rule, f"app/{application}", on=f"{item.kind}/{item.name}", field=reference.field,
         observed=f"{reference.kind} {named}{port} {wrong}",
-        expected=close or f"an existing {reference.kind}", score=rule.score,
+        expected=close or f"an existing {reference.kind}", score=NOTE if whole else rule.score,
         evidence=f"{item.kind} {item.name} names {reference.kind} {named}, which {wrong}",
     )  # fmt: skip

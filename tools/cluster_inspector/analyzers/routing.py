@@ -41,7 +41,7 @@ def selectors(view: View) -> Iterator[ClusterFinding]:
         serving = [pod for pod in pods if serves(pod) and _attended(view, pod)]
         named = bool(serving)
         if not named and view.complete("Pod") and not _awaited(view, service):
-            serving = [pod for pod in _unreached(view) if _attended(view, pod)]
+            serving = [pod for pod in _unreached(view, service) if _attended(view, pod)]
         if not serving:
             continue
         application = service.name if named else view.application(serving[0].name)
@@ -74,14 +74,16 @@ def _awaited(view: View, service: Service) -> bool:
     )
 
 
-def _unreached(view: View) -> list[Pod]:
-    """Pods of workloads that serve and that no service selects."""
+def _unreached(view: View, service: Service) -> list[Pod]:
+    """Pods of workloads that serve, that no service selects, and that offer what this one asks."""
+    asked = {port.target or str(port.port) for port in service.ports}
     chosen = [service.selector for service in view.state.services if service.selector]
     return [
         pod
         for pod in view.current
         if serves(pod)
         and pod.labels
+        and any({str(p.port), p.name} & asked for c in pod.spec.containers for p in c.ports)
         and view.application(pod.name) in view.workloads
         and not any(matches(selector, pod.labels) for selector in chosen)
     ]
