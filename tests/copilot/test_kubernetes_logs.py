@@ -276,6 +276,16 @@ def test_the_alerted_pod_is_described_among_many_that_are_broken(
     assert any("stripes are out of stock" in one for one in said)
 
 
+@pytest.mark.parametrize(("namespace", "read"), [("shop", True), ("", True), ("zoo", False)])
+def test_everybodys_logs_are_read_only_where_an_alert_may_be_about(
+    namespace: str, read: bool, running: ExitStack
+) -> None:
+    alerted = Subject(kind="node", name="n9", namespace=namespace)
+    state = surveyed(opened(running, healthy(), {}), alerted)
+
+    assert any(look.verb == "errors" for look in state.looked) is read
+
+
 def test_an_alert_of_another_namespace_is_not_looked_for_here(running: ExitStack) -> None:
     alerted = Subject(kind="workload", name="zebra", namespace="zoo")
     state = surveyed(opened(running, many_broken(), {}), alerted)

@@ -65,7 +65,7 @@ class InspectedView(View):
         return PodIndex(self.state.pods)
 
 
-def _here(view: View, config: InspectorConfig) -> Iterator[Subject]:
+def alerted_here(view: View, config: InspectorConfig) -> Iterator[Subject]:
     """The first of the alerted subjects that may be in this namespace."""
     for subject in config.first[: 2 * config.per_kind]:
         if subject.name and subject.namespace in ("", view.state.namespace):
@@ -87,7 +87,7 @@ def _pods_of(view: InspectedView, subject: Subject) -> tuple[Pod, ...]:
 def alerted_objects(view: InspectedView, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """Describe what the alerts are about, whatever else is broken, and read its logs."""
     unready = {pod.name for pod in view.unready}
-    for subject in _here(view, config):
+    for subject in alerted_here(view, config):
         if subject.kind in _ALERTED_KINDS:
             kind = _ALERTED_KINDS[subject.kind]
             yield from listings(kind)
@@ -105,7 +105,7 @@ def alerted_objects(view: InspectedView, config: InspectorConfig) -> Iterator[Cl
 
 def _one_each(view: InspectedView, config: InspectorConfig) -> list[Pod]:
     """One pod that does not work per application and status, alerted and worst off first."""
-    alerted = {pod.name for one in _here(view, config) for pod in _pods_of(view, one)}
+    alerted = {pod.name for one in alerted_here(view, config) for pod in _pods_of(view, one)}
     worst = sorted(
         view.unready,
         key=lambda pod: (pod.name not in alerted, serves(pod), -pod.restarts, pod.name),

@@ -7,6 +7,7 @@ from tools.cluster_inspector.analyzers.performance import signals
 from tools.cluster_inspector.closer import (
     OTHERS,
     InspectedView,
+    alerted_here,
     alerted_objects,
     broken_pods,
     crashed_pods,
@@ -56,7 +57,10 @@ def _entries(view: View, config: InspectorConfig) -> list[str]:
     """Applications with alerts, and those that users reach from outside."""
     open_ = [s for s in view.state.services if s.type in ("NodePort", "LoadBalancer")]
     reached = [n for service in open_ for n in view.workloads if service in view.services_of(n)]
-    told = [*(one.name for one in config.first), *(alert.service for alert in view.state.alerts)]
+    told = [
+        *(one.name for one in alerted_here(view, config)),
+        *(alert.service for alert in view.state.alerts),
+    ]
     alerted = [name for name in told if name in view.workloads]
     most = config.per_kind
     return list(dict.fromkeys([*list(dict.fromkeys(alerted))[:most], *reached[:most]]))
@@ -153,7 +157,12 @@ def node_services(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]
 
 
 def everybody(view: InspectedView, config: InspectorConfig) -> Iterator[ClusterQuery]:
-    """The errors of every application, when nothing else gave as much as a hint."""
+    """The errors of every application, when nothing else gave as much as a hint.
+
+    Where all alerts are about other namespaces, nobody's are read just in case.
+    """
+    if config.first and next(alerted_here(view, config), None) is None:
+        return
     if view.findings and view.findings[0].score >= config.hint:
         return
     for name in view.workloads:
