@@ -47,7 +47,7 @@ def jobs(view: View) -> Iterator[ClusterFinding]:
             continue
         yield broken(
             "job-failed", f"app/{item.name}", on=f"Job/{item.name}", field="status.failed",
-            observed=f"{item.failed} pods failed, none succeeded", expected="a pod that succeeds",
+            observed=f"failed pods: {item.failed}, succeeded: none", expected="a pod that succeeds",
             score=HINT, evidence=f"job {item.name}: {item.failed} failed, 0 succeeded, 0 active",
         )  # fmt: skip
 

@@ -77,8 +77,8 @@ def _wrong(view: View, item: Judged, reference: Reference) -> str | None:
         return None
     there = view.at(reference.namespace)
     if there is None:
-        spaces = view.state.listed.get("Namespace")
-        return "its namespace does not exist" if spaces and _absent(reference, spaces) else None
+        spaces = view.state.listed.get("Namespace", (reference.namespace,))
+        return None if reference.namespace in spaces else "is in a namespace that does not exist"
     if not there.complete(reference.kind):
         return None
     if reference.name not in there.state.listed[reference.kind]:
@@ -88,10 +88,6 @@ def _wrong(view: View, item: Judged, reference: Reference) -> str | None:
     if reference.kind == "Service":
         return _unserved(view, there, item, reference)
     return None
-
-
-def _absent(reference: Reference, spaces: tuple[str, ...]) -> bool:
-    return reference.namespace not in spaces
 
 
 def _closed(view: View, there: View, reference: Reference) -> str | None:
@@ -135,10 +131,9 @@ def _broken(
     close = similar(reference.name, list(known)) if wrong == "does not exist" else ""
     named = "/".join(part for part in (reference.namespace, reference.name) if part)
     whole = isinstance(item, Workload) and (item.ready or 0) >= (item.desired or 1)
-    port = f":{reference.port}" if reference.port else ""
     return broken(
         rule.rule, f"app/{application}", on=f"{item.kind}/{item.name}", field=reference.field,
-        observed=f"{reference.kind} {named}{port} {wrong}",
+        observed=f"{reference.kind} {named} {wrong}",
         expected=close or f"an existing {reference.kind}", score=NOTE if whole else rule.score,
         evidence=f"{item.kind} {item.name} names {reference.kind} {named}, which {wrong}",
     )  # fmt: skip

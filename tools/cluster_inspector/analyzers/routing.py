@@ -92,7 +92,7 @@ def _unreached(view: View, service: Service) -> list[Pod]:
 def endpoints(view: View) -> Iterator[ClusterFinding]:
     """Services that nobody answers for, where their pods do not tell more."""
     for service, found in _unanswered(view):
-        waiting = found is not None and bool(found.not_ready)
+        waiting = found.not_ready if found is not None else ()
         if any(not serves(pod) for pod in view.selected(service.selector)):
             continue
         if not waiting and (view.selected(service.selector) or _idle(view, service)):
@@ -100,7 +100,7 @@ def endpoints(view: View) -> Iterator[ClusterFinding]:
         yield broken(
             "endpoints-not-ready" if waiting else "no-endpoints", f"app/{service.name}",
             on=f"Service/{service.name}", field="endpoints",
-            observed=f"{len(found.not_ready) if found else 0} addresses, none ready",
+            observed=f"addresses not ready: {len(waiting)}, ready: none",
             expected=f"a ready pod with {_pairs(service.selector)}",
             score=SYMPTOM if waiting else NOTE,
             evidence=f"service {service.name} has no ready endpoint",
