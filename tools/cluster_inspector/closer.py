@@ -67,7 +67,7 @@ class InspectedView(View):
 
 def alerted_here(view: View, config: InspectorConfig) -> Iterator[Subject]:
     """The first of the alerted subjects that may be in this namespace."""
-    for subject in config.first[: 2 * config.per_kind]:
+    for subject in config.first[: config.subjects]:
         if subject.name and subject.namespace in ("", view.state.namespace):
             yield subject
 
