@@ -5,6 +5,7 @@ the real adapter. A source answers for a window and never returns a point later 
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 from copilot.types.checks import Check
@@ -147,11 +148,41 @@ class ExaminedSource(Protocol):
         ...
 
 
-class ClusterSource(Protocol):
-    """A Kubernetes namespace and the nodes under it; reads only, and only what is asked."""
+class NamespaceSource(Protocol):
+    """A Kubernetes namespace and the nodes under it; reads only, and only what is asked.
+
+    `cluster` is its name, empty where one cluster only is inspected.
+    """
+
+    cluster: str
+    namespace: str
 
     def look(self, looks: Sequence[ClusterQuery]) -> ClusterState:
         """What these questions find; a question it cannot answer finds nothing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterReading:
+    """The namespaces that can be read now; `missing` says which of the configured cannot.
+
+    `several` says whether more than one is configured, so that a name has to say where it is.
+    """
+
+    namespaces: tuple[NamespaceSource, ...]
+    missing: tuple[str, ...] = ()
+    several: bool = False
+
+
+class ClusterSource(Protocol):
+    """The Kubernetes namespaces that are inspected, of one or several clusters."""
+
+    def reading(self) -> ClusterReading:
+        """The namespaces, opened for one inspection; raises SourceError where none answers."""
+        ...
+
+    def remotes(self) -> Sequence[RemoteSource]:
+        """Each cluster, for whoever asks whether it answers."""
         ...
 
 

@@ -148,11 +148,19 @@ class Settings(TraceSettings):
     )
     kubernetes_namespace: str = Field(
         default="",
-        description="Namespace whose objects are inspected, read-only; needs the kubernetes extra.",
+        description="Namespaces whose objects are inspected, read-only, with commas between, or * "
+        "for all; needs the kubernetes extra.",
     )
     kubernetes_context: str = Field(
         default="",
-        description="Context of the kubeconfig; empty: the service account of the pod, or current.",
+        description="Contexts of the kubeconfig with commas between, a cluster each; empty: the "
+        "service account of the pod, or the current context.",
+    )
+    kubernetes_inspection_s: float = Field(
+        default=20,
+        gt=0,
+        le=300,
+        description="Longest time of one inspection of a cluster; what was not read then is told.",
     )
     topology_file: Path | None = Field(
         default=None,

@@ -106,10 +106,10 @@ def open_alerts(settings: Settings) -> AlertmanagerSource | None:
 
 def _cluster(settings: Settings) -> ClusterSource:
     try:
-        from copilot.sources.kubernetes.live import connected  # noqa: PLC0415 - an extra
+        from copilot.sources.kubernetes.clusters import connected  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
         raise SettingsError(f"kubernetes_namespace is set, {_NO_CLIENT}") from error
-    return connected(settings.kubernetes_namespace, settings.kubernetes_context, SystemClock())
+    return connected(settings, SystemClock())
 
 
 def limits(settings: Settings) -> Limits:

@@ -24,7 +24,7 @@ def accused(alerts: Sequence[Alert], language: Language) -> AccusedSubjects:
     tellers: dict[Subject, dict[str, None]] = {}
     silent: set[str] = set()
     for alert in alerts:
-        subject = _subject(alert)
+        subject = subject_of(alert)
         if not subject.name:
             silent.add(alert.fingerprint)
             continue
@@ -39,8 +39,8 @@ def accused(alerts: Sequence[Alert], language: Language) -> AccusedSubjects:
     return AccusedSubjects(tuple(lines[:SHOWN]), max(0, len(lines) - SHOWN), len(silent))
 
 
-def _subject(alert: Alert) -> Subject:
-    """What it is about; the component of the call graph where only that is known."""
+def subject_of(alert: Alert) -> Subject:
+    """What an alert is about; the component of the call graph where only that is known."""
     if alert.subject.name or not alert.service:
         return alert.subject
     return Subject(kind="service", name=alert.service)

@@ -13,7 +13,7 @@ from urllib3.exceptions import HTTPError
 
 from copilot.hands.kubernetes import LAST_STEP, Deployment, Patch, PodOnNode, Revision
 from copilot.ports import SourceError
-from copilot.sources.kubernetes.live import api_client
+from copilot.sources.kubernetes.credentials import api_client
 
 _REVISION = "deployment.kubernetes.io/revision"
 _MIRROR = "kubernetes.io/config.mirror"

@@ -16,7 +16,7 @@ from copilot.ports import (
     TopologySource,
     TraceSource,
 )
-from tools.cluster_inspector import inspect, survey
+from copilot.sources.inspection import inspection
 from tools.playbook_executor import known
 from tools.types import (
     Change,
@@ -24,6 +24,7 @@ from tools.types import (
     Fact,
     Finding,
     Series,
+    Subject,
     Telemetry,
     Timestamp,
     Topology,
@@ -45,8 +46,8 @@ class UnconfiguredSource:
     def _refuse(self, *_when: object) -> NoReturn:
         raise SourceError(self.name, "not configured", recoverable=False)
 
-    series = baseline = lines = baseline_lines = spans = changes = topology = facts = look = _refuse
-    commits = _refuse
+    series = baseline = lines = baseline_lines = spans = changes = topology = facts = _refuse
+    reading = remotes = commits = _refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +133,22 @@ class Sources:
         before = Window(start=onset - CHANGES_S, end=onset)
         return _ask([], "changes", lambda: self.changes.changes(before))
 
-    def inspect(self, window: Window, missing: list[str]) -> tuple[Finding, ...]:
-        """What is wrong with the cluster's objects; where no cluster answers, `missing` says so."""
+    def inspect(
+        self, window: Window, missing: list[str], first: Sequence[Subject] = ()
+    ) -> tuple[Finding, ...]:
+        """What is wrong with the clusters' objects; `missing` says what of them was not read.
 
-        def findings() -> list[Finding]:
-            state = survey(self.cluster.look)
-            return [one.as_finding(window) for one in inspect(state) if not one.is_note]
+        Objects of the subjects in `first` are looked at before all others.
+        """
+
+        def findings() -> Sequence[Finding]:
+            reading = self.cluster.reading()
+            named = {one.name for one in first}
+            if reading.several:
+                named |= set(self.topology().nodes)
+            inspected = inspection(reading, window, first, named)
+            missing.extend(f"cluster: {line}" for line in inspected.missing)
+            return inspected.findings
 
         return _ask(missing, "cluster", findings, may_be_empty=True)
 

@@ -74,6 +74,7 @@ class StrictServer(ThreadingHTTPServer):
         self.asked: list[ReceivedRequest] = []
         self.failures: deque[ServerFailure] = deque()
         self.closing = threading.Event()
+        self.sent: list[int] = []  # bytes of each body
 
     @property
     def url(self) -> str:
@@ -152,6 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         self.end_headers()
+        self.server.sent.append(len(body))
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:

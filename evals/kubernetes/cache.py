@@ -272,7 +272,7 @@ class ToolCache:
 
     def _list(self, item: ClusterQuery) -> ClusterState:
         """The wide form where there is one: it costs the same call."""
-        plural = _PLURALS[item.kind]
+        plural = _PLURALS.get(item.kind, item.kind)
         for extra in ({"output_wide": True}, {}):
             wanted = {"resource_type": plural, "name": "", **extra}
             if ("GetResources", frozenset(wanted.items())) in self._keys:

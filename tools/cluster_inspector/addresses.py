@@ -37,7 +37,7 @@ class Address:
 
 def settings(view: View, application: str) -> dict[str, tuple[str, str]]:
     """The application's environment: name to (value, origin), config maps and secrets resolved."""
-    sources = {f"{item.kind}/{item.name}": item.values for item in view.state.settings}
+    sources = view.settings
     found: dict[str, tuple[str, str]] = {}
     for container in view.spec(application).containers:
         for source in container.env_from:

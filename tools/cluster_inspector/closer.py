@@ -1,16 +1,43 @@
 """Closer looks at objects that do not work: pods, their controllers, nodes, services."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 
 from tools.cluster_inspector.analyzers.scheduling import pending
 from tools.cluster_inspector.analyzers.storage import waits_for_volume
 from tools.cluster_inspector.config import InspectorConfig
 from tools.cluster_inspector.constraints import is_control_plane
+from tools.cluster_inspector.diagnosis import inspect
+from tools.cluster_inspector.findings import ClusterFinding
+from tools.cluster_inspector.ownership import PodIndex
 from tools.cluster_inspector.view import View, serves
-from tools.types import ClusterQuery, Pod
+from tools.types import ClusterQuery, Pod, Subject
+from tools.types.telemetry import SubjectKind
+
+_ALERTED_KINDS: dict[SubjectKind, str] = {
+    "node": "Node",
+    "claim": "PersistentVolumeClaim",
+    "volume": "PersistentVolume",
+    "job": "Job",
+    "ingress": "Ingress",
+    "certificate": "Certificate",
+    "quota": "ResourceQuota",
+}
+"""Object kinds that an alert may be about without any pod."""
 
 FIRST = ("Pod", "Deployment", "Service", "Endpoints", "Node")
 """What every survey lists: it shows which objects are worth a closer look."""
+
+OTHERS = (
+    *("StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job", "CronJob"),
+    *("HorizontalPodAutoscaler", "PodDisruptionBudget", "ResourceQuota", "LimitRange"),
+    *("PersistentVolumeClaim", "PersistentVolume", "StorageClass", "ServiceAccount", "Event"),
+    *("EndpointSlice", "Ingress", "IngressClass", "NetworkPolicy", "Namespace"),
+    *("GatewayClass", "Gateway", "HTTPRoute", "GRPCRoute", "VirtualService", "Certificate"),
+    *("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"),
+)
+"""What a survey lists when the first lists name no sure cause."""
 
 
 def listings(*kinds: str) -> Iterator[ClusterQuery]:
@@ -23,10 +50,68 @@ def overview(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
     return listings(*FIRST)
 
 
-def _one_each(view: View, config: InspectorConfig) -> list[Pod]:
-    """One pod that does not work per application and status, the worst off first."""
+@dataclass(frozen=True)
+class InspectedView(View):
+    """A state with what every analyzer found in it, and whose pods are whose."""
+
+    @cached_property
+    def findings(self) -> tuple[ClusterFinding, ...]:
+        """The findings, the surest first."""
+        return inspect(self.state)
+
+    @cached_property
+    def owned(self) -> PodIndex:
+        """The pods by their application."""
+        return PodIndex(self.state.pods)
+
+
+def alerted_here(view: View, config: InspectorConfig) -> Iterator[Subject]:
+    """The first of the alerted subjects that may be in this namespace."""
+    for subject in config.first[: config.subjects]:
+        if subject.name and subject.namespace in ("", view.state.namespace):
+            yield subject
+
+
+def _pods_of(view: InspectedView, subject: Subject) -> tuple[Pod, ...]:
+    """The pods an alert is about: of an application, or all that have a container of that name."""
+    found = view.owned.of(subject.name)
+    if not found and subject.kind == "container":
+        return tuple(
+            pod
+            for pod in view.state.pods
+            if any(container.name == subject.name for container in pod.spec.containers)
+        )
+    return found
+
+
+def alerted_objects(view: InspectedView, config: InspectorConfig) -> Iterator[ClusterQuery]:
+    """Describe what the alerts are about, whatever else is broken, and read its logs."""
+    unready = {pod.name for pod in view.unready}
+    for subject in alerted_here(view, config):
+        if subject.kind in _ALERTED_KINDS:
+            kind = _ALERTED_KINDS[subject.kind]
+            yield from listings(kind)
+            yield ClusterQuery(verb="describe", kind=kind, name=subject.name)
+            continue
+        workload = view.workloads.get(subject.name)
+        if workload is not None:
+            yield ClusterQuery(verb="describe", kind=workload.kind, name=workload.name)
+        pods = sorted(_pods_of(view, subject), key=lambda pod: (pod.name not in unready, pod.name))
+        for pod in pods[: config.per_kind]:
+            yield ClusterQuery(verb="describe", kind="Pod", name=pod.name)
+        for name in dict.fromkeys(view.application(pod.name) for pod in pods if pod.node):
+            yield ClusterQuery(verb="errors", name=name)
+
+
+def _one_each(view: InspectedView, config: InspectorConfig) -> list[Pod]:
+    """One pod that does not work per application and status, alerted and worst off first."""
+    alerted = {pod.name for one in alerted_here(view, config) for pod in _pods_of(view, one)}
+    worst = sorted(
+        view.unready,
+        key=lambda pod: (pod.name not in alerted, serves(pod), -pod.restarts, pod.name),
+    )
     chosen: dict[str, Pod] = {}
-    for pod in sorted(view.unready, key=lambda pod: (serves(pod), -(pod.restarts), pod.name)):
+    for pod in worst:
         chosen.setdefault(view.application(pod.name), pod)
     statuses: dict[tuple[str, str], int] = {}
     kept = []
@@ -38,7 +123,7 @@ def _one_each(view: View, config: InspectorConfig) -> list[Pod]:
     return kept[: 2 * config.per_kind]
 
 
-def broken_pods(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
+def broken_pods(view: InspectedView, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """Describe pods that do not work: their events name most faults."""
     for pod in _one_each(view, config):
         yield ClusterQuery(verb="describe", kind="Pod", name=pod.name)
@@ -59,7 +144,7 @@ def silent_nodes(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
             yield ClusterQuery(verb="describe", kind="Node", name=node.name)
 
 
-def unspoken_pods(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
+def unspoken_pods(view: InspectedView, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """All events, where the description of a pod that does not work brought none."""
     for pod in _one_each(view, config):
         if pod.phase == "" and pod.name not in view.events:
@@ -116,17 +201,27 @@ def stuck_nodes(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
                 yield ClusterQuery(verb="node_service", name=pod.node, detail=service)
 
 
-def crashed_pods(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
+def _has_written(pod: Pod) -> bool:
+    """Some container of the pod has run, so that there may be a log; init containers count."""
+    if any(
+        "terminated" in (container.state.status, container.last_state.status)
+        for container in pod.spec.containers
+    ):
+        return True
+    return not pod.status.startswith(("Pending", "ContainerCreating", "Init"))
+
+
+def crashed_pods(view: InspectedView, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """The error lines and the manifest of what starts and fails."""
     for pod in _one_each(view, config):
-        if pod.node and not pod.status.startswith(("Pending", "ContainerCreating", "Init")):
+        if pod.node and _has_written(pod):
             yield ClusterQuery(verb="errors", name=view.application(pod.name))
     for pod in _one_each(view, config):
         if pod.node:
             yield ClusterQuery(verb="manifest", name=view.application(pod.name))
 
 
-def probed_pods(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
+def probed_pods(view: InspectedView, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """The declared probes and ports of what is called unhealthy."""
     for pod in _one_each(view, config):
         if any(event.reason == "Unhealthy" for event in view.events.get(pod.name, ())):
@@ -139,7 +234,7 @@ def odd_services(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
         endpoints = view.endpoints.get(service.name)
         if not service.selector or endpoints is None:
             continue
-        offered = {str(port.port) for port in service.ports}
+        offered = {name for port in service.ports for name in (str(port.port), port.target)}
         reached = {address.partition(":")[2] for address in endpoints.ready}
         plain = all(port.protocol == "TCP" for port in service.ports)
         if not endpoints.ready or reached - offered or not plain:

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from tools.types import FrozenModel
+from tools.types import FrozenModel, Subject
 
 
 class InspectorConfig(FrozenModel):
@@ -16,3 +16,7 @@ class InspectorConfig(FrozenModel):
     """Objects of one symptom that are looked at more closely."""
     hint: float = Field(default=0.45, gt=0, le=1)
     """With a finding that sure, not every application is asked for its errors."""
+    subjects: int = Field(default=6, ge=1)
+    """Alerted subjects that are looked for before all others; of a storm the first."""
+    first: tuple[Subject, ...] = ()
+    """Whom the alerts are about: looked at before all others."""

@@ -5,6 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 from tools.cluster_inspector.analyzers.performance import signals
 from tools.cluster_inspector.closer import (
+    OTHERS,
+    InspectedView,
+    alerted_here,
+    alerted_objects,
     broken_pods,
     crashed_pods,
     idle_scheduler,
@@ -21,7 +25,6 @@ from tools.cluster_inspector.closer import (
 )
 from tools.cluster_inspector.config import InspectorConfig
 from tools.cluster_inspector.constraints import is_control_plane
-from tools.cluster_inspector.diagnosis import inspect
 from tools.cluster_inspector.view import View
 from tools.types import ClusterQuery, ClusterState, LogExcerpt, Service
 
@@ -54,7 +57,11 @@ def _entries(view: View, config: InspectorConfig) -> list[str]:
     """Applications with alerts, and those that users reach from outside."""
     open_ = [s for s in view.state.services if s.type in ("NodePort", "LoadBalancer")]
     reached = [n for service in open_ for n in view.workloads if service in view.services_of(n)]
-    alerted = [alert.service for alert in view.state.alerts if alert.service in view.workloads]
+    told = [
+        *(one.name for one in alerted_here(view, config)),
+        *(alert.service for alert in view.state.alerts),
+    ]
+    alerted = [name for name in told if name in view.workloads]
     most = config.per_kind
     return list(dict.fromkeys([*list(dict.fromkeys(alerted))[:most], *reached[:most]]))
 
@@ -128,17 +135,17 @@ def callees(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
             yield ClusterQuery(verb="errors", name=edge.callee)
 
 
-def clients_of_databases(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
+def clients_of_databases(view: InspectedView, config: InspectorConfig) -> Iterator[ClusterQuery]:
     """Whose log speaks of a database, but not of which one: its settings say."""
-    for found in inspect(view.state):
+    for found in view.findings:
         if found.rule.id.startswith("database-"):
             for component in dict.fromkeys(line.component for line in view.state.logs):
                 yield ClusterQuery(verb="manifest", name=component)
 
 
-def other_workloads(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
-    """Stateful sets, quotas and policies."""
-    return listings("StatefulSet", "ResourceQuota", "NetworkPolicy")
+def other_kinds(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
+    """Everything else that a rule judges, when no pod told what is wrong."""
+    return listings(*OTHERS)
 
 
 def node_services(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
@@ -149,16 +156,20 @@ def node_services(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]
                 yield ClusterQuery(verb="node_service", name=node.name, detail=service)
 
 
-def everybody(view: View, config: InspectorConfig) -> Iterator[ClusterQuery]:
-    """The errors of every application, when nothing else gave as much as a hint."""
-    findings = inspect(view.state)
-    if findings and findings[0].score >= config.hint:
+def everybody(view: InspectedView, config: InspectorConfig) -> Iterator[ClusterQuery]:
+    """The errors of every application, when nothing else gave as much as a hint.
+
+    Where all alerts are about other namespaces, nobody's are read just in case.
+    """
+    if config.first and next(alerted_here(view, config), None) is None:
+        return
+    if view.findings and view.findings[0].score >= config.hint:
         return
     for name in view.workloads:
         yield ClusterQuery(verb="errors", name=name)
 
 
-SurveyStep = Callable[[View, InspectorConfig], Iterator[ClusterQuery]]
+SurveyStep = Callable[[InspectedView, InspectorConfig], Iterator[ClusterQuery]]
 
 STEPS: tuple[SurveyStep, ...] = (
     overview,
@@ -182,7 +193,7 @@ STEPS: tuple[SurveyStep, ...] = (
     callers,
     callees,
     clients_of_databases,
-    other_workloads,
+    other_kinds,
     node_services,
     everybody,
 )
@@ -194,13 +205,22 @@ def next_queries(
 ) -> tuple[ClusterQuery, ...]:
     """The questions whose answers may change the diagnosis; empty when enough is known.
 
+    What the alerts are about comes first, however sure another cause may be.
+
     >>> next_queries(ClusterState(namespace="shop"))[0]
     Look(verb='list', kind='Pod', name='', detail='')
     """
-    config = config or InspectorConfig()
-    view, asked = View(state), set(state.looked)
-    findings = inspect(state)
-    if findings and findings[0].score >= config.enough:
+    return _next(InspectedView(state), state.looked, config or InspectorConfig())
+
+
+def _next(
+    view: InspectedView, looked: Sequence[ClusterQuery], config: InspectorConfig
+) -> tuple[ClusterQuery, ...]:
+    asked = set(looked)
+    alerted = tuple(one for one in dict.fromkeys(alerted_objects(view, config)) if one not in asked)
+    if alerted and asked.issuperset(overview(view, config)):
+        return alerted
+    if view.findings and view.findings[0].score >= config.enough:
         return ()
     for step in STEPS:
         wanted = [look for look in dict.fromkeys(step(view, config)) if look not in asked]
@@ -218,13 +238,19 @@ def survey(
 
     What a manifest declares never overrides what was seen in the cluster.
     """
+    config = config or InspectorConfig()
     state = start or ClusterState()
-    while looks := next_queries(state, config):
+    nothing = (ClusterState(), ClusterState(namespace=state.namespace))
+    view = InspectedView(state)
+    while looks := _next(view, state.looked, config):
+        news = any(item.verb == "describe" for item in looks)  # that nothing is said is news, too
         for declared in (True, False):
             asked = tuple(item for item in looks if (item.verb == "manifest") is declared)
             if not asked:
                 continue
             found = look(asked)
+            news = news or found not in nothing
             state = found.plus(state) if declared else state.plus(found)
         state = state.plus(ClusterState(looked=looks))
+        view = InspectedView(state) if news else view
     return state

@@ -93,6 +93,11 @@ class View:
         return found
 
     @cached_property
+    def settings(self) -> dict[str, dict[str, str]]:
+        """The values of config maps and secrets, by `configmap/NAME` and `secret/NAME`."""
+        return {f"{item.kind}/{item.name}": item.values for item in self.state.settings}
+
+    @cached_property
     def nodes(self) -> dict[str, Node]:
         return {item.name: item for item in self.state.nodes}
 

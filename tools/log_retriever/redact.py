@@ -71,6 +71,19 @@ def _always(text: str) -> bool:
     return bool(text)
 
 
+# What is said of a secret that is not there or not right: "apiKey is undefined" hides nothing.
+_ABSENT = frozenset(
+    {
+        *("undefined", "null", "none", "nil", "missing", "empty", "blank", "unset", "absent"),
+        *("not", "no", "required", "mandatory", "invalid", "expired", "wrong", "incorrect"),
+    }
+)
+
+
+def _present(text: str) -> bool:
+    return bool(text) and text.strip(".!").lower() not in _ABSENT
+
+
 _SECRET_NAME = (
     r"(?:[\w.-]{0,32}(?:passw(?:or)?d|passphrase|pwd|secret|token|api[_-]?key|apikey|access[_-]?key"
     r"|private[_-]?key|auth[_-]?key|encryption[_-]?key|credential|session[_-]?id|sessid|set-cookie"
@@ -115,7 +128,7 @@ _RULES: tuple[_Rule, ...] = (
             rf"(?i)(?<![\w.-]){_SECRET_NAME}[\"']?\s{{0,4}}(?::=|=>|[=:：]|\bis\b)\s{{0,4}}"
             r"(?:\"([^\"]{1,1024})\"|'([^']{1,1024})'|([^\s\"',;&)\]}]{1,1024}))"
         ),
-        _always,
+        _present,
     ),
     (
         "PASSWORD",

@@ -22,6 +22,7 @@ from tools.types.cluster import (
     Connection,
     KubeEvent,
     ListingGap,
+    ListingGapReason,
     LogExcerpt,
     NodeService,
 )
@@ -156,6 +157,7 @@ __all__ = [
     "KubeEvent",
     "KubeObject",
     "ListingGap",
+    "ListingGapReason",
     "LogExcerpt",
     "LogLine",
     "MetricCheck",

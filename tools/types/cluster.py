@@ -82,13 +82,18 @@ class NodeService(FrozenModel):
 
 
 class LogExcerpt(FrozenModel):
-    """Lines of one kind that an application wrote; `count` of them in the window. Untrusted."""
+    """Lines of one kind that an application wrote; `count` of them in the window. Untrusted.
+
+    With `last` it holds the last lines of a run that ended, joined by line breaks, whatever they
+    say.
+    """
 
     component: str
     container: str = ""
     message: str
     count: int = 1
     previous: bool = False
+    last: bool = False
 
 
 ListingGapReason = Literal[

@@ -8,6 +8,7 @@ from langgraph.runtime import Runtime
 
 from copilot.case.reasoning.follow_ups import answers
 from copilot.case.state import Diagnosis, GatherProgress, IncidentState
+from copilot.case.subjects import subject_of
 from copilot.deps import Deps, Limits
 from copilot.hands.recovery import WIDER
 from copilot.store import Store
@@ -74,7 +75,7 @@ def _gather_evidence(state: IncidentState, deps: Deps) -> GatherUpdate:
     findings = [
         *observe(telemetry, onset),
         *novelty(telemetry.logs, telemetry.baseline_logs, onset),
-        *deps.sources.inspect(window, missing),
+        *deps.sources.inspect(window, missing, [subject_of(one) for one in alerts]),
     ]
     # Also what an earlier run numbered: people and reports have cited it.
     known = state.get("evidence") or deps.store.incidents.require(incident_id).evidence

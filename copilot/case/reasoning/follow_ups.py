@@ -16,7 +16,7 @@ from copilot.sources.deployment import CHANGES_S
 from copilot.types.incident import FollowUp, FollowUpKind
 from tools.log_retriever import Miner, excerpt, novelty, sanitize
 from tools.topology_walker import observe
-from tools.types import Evidence, Finding, Owner, Series, Telemetry, Window
+from tools.types import Evidence, Finding, Owner, Series, Subject, Telemetry, Window
 
 PER_LOOK = 8
 """Most notes of one look."""
@@ -104,9 +104,10 @@ def _changes(deps: Deps, state: IncidentState, seen: Telemetry, component: str) 
 
 def _objects(deps: Deps, state: IncidentState, seen: Telemetry, component: str) -> list[Finding]:
     missing: list[str] = []
+    about = Subject(kind="service", name=component)
     found = [
         one.model_copy(update={"kind": "note", "strength": 0.0})
-        for one in deps.sources.inspect(seen.window, missing)
+        for one in deps.sources.inspect(seen.window, missing, [about])
         if Owner.parse(one.subject).service == component
     ]
     said = missing[0] if missing else f"nothing is wrong with the objects of {component}."

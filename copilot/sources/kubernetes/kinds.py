@@ -5,48 +5,77 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class KubeKind:
-    """An object kind: API group (empty for the core), plural, scope, and the state's field."""
+    """An object kind: API group (empty for the core), plural, the state's field, and scope."""
 
     name: str
     group: str
     version: str
     plural: str
-    namespaced: bool = True
     field: str = ""
+    namespaced: bool = True
+    selector: str = ""  # the field selector of its list
 
-    @property
-    def path(self) -> str:
-        """The collection's path under the API server, with a hole for the namespace."""
+    def path(self, namespace: str = "") -> str:
+        """The collection's path under the API server; without a namespace that of all of them."""
         root = f"/apis/{self.group}" if self.group else "/api"
-        scope = "/namespaces/{namespace}" if self.namespaced else ""
+        scope = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
         return f"{root}/{self.version}{scope}/{self.plural}"
 
 
-KINDS: dict[str, KubeKind] = {
-    kind.name: kind
-    for kind in (
-        KubeKind("Pod", "", "v1", "pods", field="pods"),
-        KubeKind("Service", "", "v1", "services", field="services"),
-        KubeKind("Endpoints", "", "v1", "endpoints", field="endpoints"),
-        KubeKind("Event", "", "v1", "events", field="events"),
-        KubeKind("ConfigMap", "", "v1", "configmaps", field="settings"),
-        KubeKind("ServiceAccount", "", "v1", "serviceaccounts"),
-        KubeKind("PersistentVolumeClaim", "", "v1", "persistentvolumeclaims", field="claims"),
+_NET = "networking.k8s.io"
+_GATEWAY = "gateway.networking.k8s.io"
+_OF_NAMESPACES = (
+    KubeKind("Pod", "", "v1", "pods", "pods"),
+    KubeKind("Service", "", "v1", "services", "services"),
+    KubeKind("Endpoints", "", "v1", "endpoints", "endpoints"),
+    KubeKind("EndpointSlice", "discovery.k8s.io", "v1", "endpointslices", "endpoints"),
+    # Rules judge by warnings; what is normal is read of the objects that are described.
+    KubeKind("Event", "", "v1", "events", "events", selector="type!=Normal"),
+    KubeKind("ConfigMap", "", "v1", "configmaps", "settings"),
+    KubeKind("ServiceAccount", "", "v1", "serviceaccounts"),
+    KubeKind("PersistentVolumeClaim", "", "v1", "persistentvolumeclaims", "claims"),
+    KubeKind("ResourceQuota", "", "v1", "resourcequotas", "quotas"),
+    KubeKind("LimitRange", "", "v1", "limitranges", "resources"),
+    KubeKind("Deployment", "apps", "v1", "deployments", "workloads"),
+    KubeKind("StatefulSet", "apps", "v1", "statefulsets", "workloads"),
+    KubeKind("DaemonSet", "apps", "v1", "daemonsets", "workloads"),
+    KubeKind("ReplicaSet", "apps", "v1", "replicasets", "workloads"),
+    KubeKind("ReplicationController", "", "v1", "replicationcontrollers", "workloads"),
+    KubeKind("Job", "batch", "v1", "jobs", "workloads"),
+    KubeKind("CronJob", "batch", "v1", "cronjobs", "resources"),
+    KubeKind(
+        "HorizontalPodAutoscaler", "autoscaling", "v2", "horizontalpodautoscalers", "resources"
+    ),
+    KubeKind("PodDisruptionBudget", "policy", "v1", "poddisruptionbudgets", "resources"),
+    KubeKind("Ingress", _NET, "v1", "ingresses", "resources"),
+    KubeKind("NetworkPolicy", _NET, "v1", "networkpolicies", "policies"),
+    KubeKind("Gateway", _GATEWAY, "v1", "gateways", "resources"),
+    KubeKind("HTTPRoute", _GATEWAY, "v1", "httproutes", "resources"),
+    KubeKind("GRPCRoute", _GATEWAY, "v1", "grpcroutes", "resources"),
+    KubeKind("VirtualService", "networking.istio.io", "v1", "virtualservices", "routes"),
+    KubeKind("Certificate", "cert-manager.io", "v1", "certificates", "resources"),
+)
+_OF_CLUSTERS = (
+    KubeKind("Node", "", "v1", "nodes", "nodes", False),
+    KubeKind("Namespace", "", "v1", "namespaces", "resources", False),
+    KubeKind("PersistentVolume", "", "v1", "persistentvolumes", "volumes", False),
+    KubeKind("StorageClass", "storage.k8s.io", "v1", "storageclasses", "resources", False),
+    KubeKind("IngressClass", _NET, "v1", "ingressclasses", "resources", False),
+    KubeKind("GatewayClass", _GATEWAY, "v1", "gatewayclasses", "resources", False),
+    *(
         KubeKind(
-            "PersistentVolume", "", "v1", "persistentvolumes", namespaced=False, field="volumes"
-        ),
-        KubeKind("ResourceQuota", "", "v1", "resourcequotas", field="quotas"),
-        KubeKind("Node", "", "v1", "nodes", namespaced=False, field="nodes"),
-        KubeKind("Deployment", "apps", "v1", "deployments", field="workloads"),
-        KubeKind("StatefulSet", "apps", "v1", "statefulsets", field="workloads"),
-        KubeKind("DaemonSet", "apps", "v1", "daemonsets", field="workloads"),
-        KubeKind("ReplicaSet", "apps", "v1", "replicasets", field="workloads"),
-        KubeKind("Job", "batch", "v1", "jobs", field="workloads"),
-        KubeKind("Ingress", "networking.k8s.io", "v1", "ingresses", field="routes"),
-        KubeKind("NetworkPolicy", "networking.k8s.io", "v1", "networkpolicies", field="policies"),
-        KubeKind("StorageClass", "storage.k8s.io", "v1", "storageclasses", namespaced=False),
-    )
-}
+            f"{way}WebhookConfiguration",
+            "admissionregistration.k8s.io",
+            "v1",
+            f"{way.lower()}webhookconfigurations",
+            "resources",
+            False,
+        )
+        for way in ("Validating", "Mutating")
+    ),
+)
+
+KINDS: dict[str, KubeKind] = {kind.name: kind for kind in (*_OF_NAMESPACES, *_OF_CLUSTERS)}
 """Every kind that is ever read. Secrets are not among them: their values are nobody's business."""
 
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")

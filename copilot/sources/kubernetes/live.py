@@ -1,184 +1,218 @@
-"""A live Kubernetes API, read with the official client: `get` and `list`, never anything else.
+"""Namespaces of live clusters, read with the official client: `get` and `list`, nothing else.
 
 Importing this module needs the optional extra `kubernetes`. The rights it needs, and no more, are
 in `clusterrole.yaml` beside it. Secrets are never read.
 """
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from urllib.parse import quote
 
-from kubernetes import client, config
-from kubernetes.client.exceptions import ApiException
-from kubernetes.config.config_exception import ConfigException
-from pydantic import JsonValue
-from urllib3.exceptions import HTTPError
-
-from copilot.ports import Clock, SourceError
+from copilot.ports import SourceError
 from copilot.sources.kubernetes.kinds import KINDS, WORKLOADS
-from copilot.sources.kubernetes.logs import excerpts
+from copilot.sources.kubernetes.lists import ClusterLists
+from copilot.sources.kubernetes.logs import (
+    LogRun,
+    excerpts,
+    last_words,
+    runs,
+    termination_messages,
+)
 from copilot.sources.kubernetes.manifests import objects
-from tools.types import ClusterQuery, ClusterQueryVerb, ClusterState, NodeService
+from copilot.sources.kubernetes.reader import ApiReader
+from tools.cluster_inspector.ownership import PodIndex
+from tools.cluster_inspector.view import serves
+from tools.types import (
+    ClusterQuery,
+    ClusterQueryVerb,
+    ClusterState,
+    Container,
+    KubeObject,
+    ListingGap,
+    NodeService,
+    Pod,
+    Timestamp,
+)
 
-_ASK_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
-_PAGE = 500
-_LOG_LINES = 400
-_SYSTEM = "kube-system"
+TAIL = 400
+"""Log lines read of a container."""
+PODS_READ = 3
+"""Pods of one application whose logs are read: replicas fail alike."""
+MOST_LOGS = 60
+"""Logs read in one inspection of a namespace: half a second of a usual kubelet, 8 at a time."""
+
+MOST_ELSEWHERE = 10
+"""Other namespaces that are looked into for what objects of this one name."""
+
+_NAMED_ELSEWHERE = {"Service": ("Service", "Endpoints"), "Gateway": ("Gateway",)}
+"""Lists that are needed to judge a reference to that kind."""
 _SYSTEM_LABELS = {
     "kube-proxy": "k8s-app=kube-proxy",
     "kube-scheduler": "component=kube-scheduler",
 }
+_WITHOUT_NAMESPACE = "default"
+"""The namespace of events about nodes and other objects that have none."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,252}")
+"""Names come from alerts and models too: one must not lead to another object."""
+_LISTED: Mapping[ClusterQueryVerb, tuple[str, ...]] = {
+    "manifest": (*WORKLOADS, "Service", "ConfigMap"),
+    "configuration": ("Node",),
+    "errors": ("Pod",),
+    "logs": ("Pod",),
+}
+"""The lists from which a question of that verb is answered."""
+
+Question = Callable[[], ClusterState]
 
 
-class KubernetesApi:
-    """One namespace of a live cluster. `api` carries address and credentials."""
+class KubernetesNamespace:
+    """One namespace of a live cluster and the nodes under it, for one inspection.
+
+    `cluster` is empty where only one is configured. What could not be read is among the gaps of the
+    states; nothing is raised.
+    """
 
     def __init__(
-        self, api: client.ApiClient, namespace: str, clock: Clock, timeout_s: float = 10.0
+        self, reader: ApiReader, lists: ClusterLists, namespace: str, now: Timestamp, cluster: str
     ) -> None:
-        self._api = api
-        self._clock = clock
-        self._namespace = namespace
-        self._timeout_s = timeout_s
+        self.cluster = cluster
+        self.namespace = namespace
+        self._reader = reader
+        self._lists = lists
+        self._now = now
+        self._logs_left = MOST_LOGS
 
     def look(self, looks: Sequence[ClusterQuery]) -> ClusterState:
-        """What the API says to these questions; metrics, alerts and calls are others' business."""
-        answers: dict[ClusterQueryVerb, Callable[[ClusterQuery], ClusterState]] = {
-            "list": lambda look: self._list(look.kind),
-            "describe": self._describe,
-            "manifest": self._manifest,
-            "configuration": lambda _: self._list("Node"),
-            "errors": self._logs,
-            "logs": self._logs,
-            "node_service": self._node_service,
-        }
-        state = ClusterState(namespace=self._namespace)
-        for look in looks:
-            if look.verb in answers:
-                state = state.plus(answers[look.verb](look))
-        return state
+        """What the API says to these questions; metrics, alerts and calls are others' business.
 
-    def _get(self, path: str, **query: str) -> str | None:
-        """The body of one GET; None when there is no such object."""
-        request = self._api.param_serialize(
-            "GET",
-            path,
-            query_params=list(query.items()),
-            header_params={"Accept": "application/json"},
-            auth_settings=["BearerToken"],
+        The config maps of the namespace come with the first manifest: any may be an application's.
+        """
+        self._lists.fetch({kind for look in looks for kind in _kinds(look)}, self.namespace)
+        answered = self._reader.side_by_side(
+            question for look in looks for question in self._questions(look)
         )
-        try:
-            response = self._api.call_api(*request, _request_timeout=self._timeout_s)
-            body: bytes = response.read() or b""  # type: ignore[no-untyped-call]
-        except (ApiException, HTTPError) as error:
-            raise SourceError("kubernetes", f"GET {path}: {error}", recoverable=True) from error
-        if response.status == 404:
-            return None
-        if response.status != 200:
-            problem = f"GET {path}: {response.status} {response.reason}"
-            again = response.status in _ASK_AGAIN
-            raise SourceError("kubernetes", problem, recoverable=again)
-        return body.decode("utf-8", errors="replace")
+        if any(look.verb == "manifest" for look in looks):
+            answered.append(ClusterState(settings=self._list("ConfigMap").settings))
+        state = ClusterState.of((ClusterState(namespace=self.namespace), *answered))
+        return state.plus(self._elsewhere(state))
 
-    def _json(self, path: str, **query: str) -> Mapping[str, JsonValue]:
-        body = self._get(path, **query)
-        if body is None:
-            return {}
-        try:
-            found = json.loads(body)
-        except ValueError as error:
-            problem = f"GET {path}: the answer is not JSON: {error}"
-            raise SourceError("kubernetes", problem, recoverable=True) from error
-        return found if isinstance(found, dict) else {}
+    def _elsewhere(self, state: ClusterState) -> ClusterState:
+        """What objects name in other namespaces: the service of a webhook, a route's gateway."""
+        named: dict[str, set[str]] = {}
+        for item in state.resources:
+            for one in item.references:
+                if one.namespace not in ("", self.namespace) and one.kind in _NAMED_ELSEWHERE:
+                    named.setdefault(one.namespace, set()).update(_NAMED_ELSEWHERE[one.kind])
+        others = {}
+        for place in sorted(named)[:MOST_ELSEWHERE]:
+            if _NAME.fullmatch(place):
+                self._lists.fetch(sorted(named[place]), place)
+                held = [self._lists.of(kind, place) for kind in sorted(named[place])]
+                others[place] = ClusterState.of((ClusterState(namespace=place), *held))
+        return ClusterState(others=others)
 
-    def _path(self, kind: str, name: str = "", namespace: str = "") -> str:
-        path = KINDS[kind].path.format(namespace=namespace or self._namespace)
-        # Names come from alerts and models too: one must not lead to another object.
-        return f"{path}/{quote(name, safe='')}" if name else path
-
-    def _items(self, kind: str, namespace: str = "", **query: str) -> list[dict[str, JsonValue]]:
-        """All objects of a kind, page by page; the items of a list carry no kind of their own."""
-        found: list[dict[str, JsonValue]] = []
-        query["limit"] = str(_PAGE)
-        while True:
-            page = self._json(self._path(kind, namespace=namespace), **query)
-            items = page.get("items")
-            for item in items if isinstance(items, list) else ():
-                if isinstance(item, dict):
-                    found.append({"kind": kind, **item})
-            meta = page.get("metadata")
-            mark = meta.get("continue") if isinstance(meta, dict) else None
-            if not isinstance(mark, str) or not mark:
-                return found
-            query["continue"] = mark
+    def _questions(self, look: ClusterQuery) -> Iterator[Question]:
+        match look.verb:
+            case "list":
+                yield partial(self._list, look.kind)
+            case "describe":
+                yield partial(self._describe, look)
+            case "manifest":
+                yield partial(self._manifest, look)
+            case "configuration":
+                yield partial(self._list, "Node")
+            case "errors" | "logs":
+                yield from self._log_questions(look)
+            case "node_service":
+                yield partial(self._node_service, look)
+            case _:
+                return
 
     def _list(self, kind: str) -> ClusterState:
-        if kind not in KINDS:
+        return self._lists.of(kind, self.namespace)
+
+    @cached_property
+    def _owned(self) -> PodIndex:
+        return PodIndex(self._list("Pod").pods)
+
+    def _named(self, kind: str, name: str) -> ClusterState:
+        """The object of that name, out of the list of its kind."""
+        field = KINDS[kind].field
+        if not field:
             return ClusterState()
-        found = self._items(kind)
-        state = objects(found, self._clock.now())
-        return state.plus(ClusterState(listed={kind: tuple(map(_name, found))}))
+        held: Sequence[KubeObject] = getattr(self._list(kind), field)
+        found = [item for item in held if getattr(item, "name", "") == name]
+        return ClusterState.model_validate({field: found})
 
     def _describe(self, look: ClusterQuery) -> ClusterState:
         """The object and the events about it."""
-        if look.kind not in KINDS:
+        if look.kind not in KINDS or not _NAME.fullmatch(look.name):
             return ClusterState()
         about = f"involvedObject.name={look.name},involvedObject.kind={look.kind}"
-        found = self._json(self._path(look.kind, look.name))
-        events = self._items("Event", fieldSelector=about)
-        both = [{"kind": look.kind, **found}, *events] if found else events
-        return objects(both, self._clock.now())
+        own = KINDS[look.kind].namespaced
+        place = self.namespace if own else _WITHOUT_NAMESPACE
+        events = self._reader.listing(KINDS["Event"], place, fieldSelector=about)
+        state = objects([{"kind": "Event", **item} for item in events.items], self._now)
+        if events.gap is not None and own:
+            state = state.plus(ClusterState(gaps=(events.gap,)))
+        return self._named(look.kind, look.name).plus(state)
 
     def _manifest(self, look: ClusterQuery) -> ClusterState:
-        """The application's workload and service, and the config maps of the namespace."""
-        found = []
-        for kind in (*WORKLOADS, "Service"):
-            one = self._json(self._path(kind, look.name))
-            if one:
-                found.append({"kind": kind, **one})
-        return objects([*found, *self._items("ConfigMap")])
+        """The application's workload and service."""
+        return ClusterState.of(self._named(kind, look.name) for kind in (*WORKLOADS, "Service"))
 
-    def _logs(self, look: ClusterQuery) -> ClusterState:
-        """The tail of every container of the application's pods, of this run and the one before."""
-        state = ClusterState()
-        for pod in self._items("Pod"):
-            name = _name(pod)
-            if not name.startswith(f"{look.name}-"):
-                continue
-            for container in objects([pod]).pods[0].spec.containers:
-                for previous in (False, container.restarts > 0):
-                    text = self._log(name, container.name, previous) if not container.init else ""
-                    found = excerpts(
-                        look.name, text, container=container.name, previous=previous,
-                        all_=look.verb == "logs",
-                    )  # fmt: skip
-                    state = state.plus(ClusterState(logs=found))
-        return state
+    def _log_questions(self, look: ClusterQuery) -> Iterator[Question]:
+        """The logs of the application's pods, those first that do not serve."""
+        pods = self._owned.of(look.name)
+        chosen = sorted(pods, key=lambda pod: (serves(pod), -pod.restarts, pod.name))[:PODS_READ]
+        for pod in chosen:
+            for container in pod.spec.containers:
+                left = termination_messages(look.name, container)
+                if left:
+                    yield partial(ClusterState, logs=left)
+                for run in runs(container):
+                    if self._logs_left <= 0:
+                        told = f"of {MOST_LOGS} containers only"
+                        gap = ListingGap(kind="logs", reason="truncated", detail=told)
+                        yield partial(ClusterState, gaps=(gap,))
+                        return
+                    self._logs_left -= 1
+                    yield partial(self._log, look, pod, container, run)
 
-    def _log(self, pod: str, container: str, previous: bool) -> str:
-        query = {"container": container, "tailLines": str(_LOG_LINES)}
-        if previous:
-            query["previous"] = "true"
+    def _log(self, look: ClusterQuery, pod: Pod, container: Container, run: LogRun) -> ClusterState:
+        """One log: of a container that runs what complains, of a run that ended also its end."""
+        path = f"{KINDS['Pod'].path(self.namespace)}/{quote(pod.name, safe='')}/log"
+        before = {"previous": "true"} if run == "previous" else {}
         try:
-            return self._get(f"{self._path('Pod', pod)}/log", **query) or ""
+            answer = self._reader.get(path, container=container.name, tailLines=str(TAIL), **before)
+            if answer.status in (400, 404):  # not started, or gone since: there is no log
+                return ClusterState()
+            self._reader.require(answer)
         except SourceError as error:
-            if error.recoverable:
-                raise
-            return ""  # a container that has not started has no log, and says 400
+            reason = "failed" if error.recoverable else "forbidden"
+            gap = ListingGap(kind="logs", reason=reason, detail=error.problem)
+            return ClusterState(gaps=(gap,))
+        text = answer.body.decode(errors="replace")
+        previous = run == "previous"
+        found = excerpts(
+            look.name, text, container=container.name, previous=previous, all_=look.verb == "logs"
+        )
+        if run != "running":
+            found += last_words(look.name, text, container=container.name, previous=previous)
+        return ClusterState(logs=found)
 
     def _node_service(self, look: ClusterQuery) -> ClusterState:
         """As far as the API knows: the kubelet by its node, others by their pods."""
         if look.detail in _SYSTEM_LABELS:
-            pods = objects(
-                self._items("Pod", _SYSTEM, labelSelector=_SYSTEM_LABELS[look.detail])
-            ).pods
+            pods = self._lists.system_pods(_SYSTEM_LABELS[look.detail]).pods
             here = [pod for pod in pods if pod.node == look.name]
             if not here:
                 return ClusterState()
             active = any(pod.ready and pod.ready[0] == pod.ready[1] for pod in here)
             detail = ", ".join(f"{pod.name} {pod.status}" for pod in here)
         elif look.detail == "kubelet":
-            nodes = objects([{"kind": "Node", **self._json(self._path("Node", look.name))}]).nodes
+            nodes = self._named("Node", look.name).nodes
             said = [c for node in nodes for c in node.conditions if c.type == "Ready"]
             if not said:
                 return ClusterState()
@@ -189,38 +223,10 @@ class KubernetesApi:
         return ClusterState(node_services=(found,))
 
 
-def _name(item: Mapping[str, JsonValue]) -> str:
-    meta = item.get("metadata")
-    return str(meta.get("name", "")) if isinstance(meta, dict) else ""
-
-
-def connected(namespace: str, context: str, clock: Clock) -> KubernetesApi:
-    """Read-only eyes on one namespace; raises `SourceError` where no credentials are found."""
-    return KubernetesApi(api_client(context), namespace, clock)
-
-
-def api_client(context: str) -> client.ApiClient:
-    """A client with the credentials of `context`, or of the pod this runs in where it is empty.
-
-    Raises `SourceError` where no credentials are found.
-    """
-    settings = client.Configuration()
-    try:
-        if context:
-            config.load_kube_config(  # type: ignore[no-untyped-call]
-                context=context, client_configuration=settings
-            )
-        else:
-            _here(settings)
-    except (ConfigException, OSError) as error:
-        raise SourceError("kubernetes", f"no usable credentials: {error}", recoverable=False) from (
-            error
-        )
-    return client.ApiClient(settings)
-
-
-def _here(settings: client.Configuration) -> None:
-    try:
-        config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
-    except ConfigException:
-        config.load_kube_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+def _kinds(look: ClusterQuery) -> tuple[str, ...]:
+    """The kinds whose lists a question needs."""
+    if look.verb in ("list", "describe"):
+        return (look.kind,) if look.kind in KINDS else ()
+    if look.verb == "node_service":
+        return ("Node",) if look.detail == "kubelet" else ()
+    return _LISTED.get(look.verb, ())

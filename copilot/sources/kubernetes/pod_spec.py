@@ -1,7 +1,9 @@
 """The pod part of an API object (camelCase mapping, from YAML or the API) as a typed value."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from copilot.sources.kubernetes.quantities import amounts, since
@@ -159,6 +161,12 @@ def _env(value: Json) -> EnvVar:
     return EnvVar(name=name, value=harmless(name, str(value.get("value") or "")), source=origin)
 
 
+@lru_cache(maxsize=1024)
+def _environment(written: str) -> tuple[EnvVar, ...]:
+    """The variables of a container; replicas write the same, so that it is read once for all."""
+    return tuple(_env(item) for item in items(json.loads(written)))
+
+
 def _env_from(value: Json) -> str:
     if "secretRef" in value:
         return f"secret/{mapping(value['secretRef']).get('name', '')}"
@@ -201,7 +209,7 @@ def _container(value: Json, status: Json, *, init: bool) -> Container:
         requests=amounts(resources.get("requests")),
         limits=amounts(resources.get("limits")),
         probes=tuple(probe for probe in probes if probe),
-        env=tuple(_env(item) for item in items(value.get("env"))),
+        env=_environment(json.dumps(value.get("env"), default=str)),
         env_from=tuple(_env_from(item) for item in items(value.get("envFrom"))),
         command=(*texts(value.get("command")), *texts(value.get("args"))),
         init=init,

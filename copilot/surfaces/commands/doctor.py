@@ -37,7 +37,7 @@ ADVICE = {
     "/v1/traces (OTLP)",
     "changes": "while serving, pipelines post them to /changes",
     "facts": "COPILOT_FACTS_FILE or COPILOT_FACTS_URL tells what is configured of components",
-    "cluster": "COPILOT_KUBERNETES_NAMESPACE names the namespace to inspect, read-only",
+    "cluster": "COPILOT_KUBERNETES_NAMESPACE names the namespaces to inspect, read-only",
     "alerts": "COPILOT_ALERTMANAGER_URL is asked for open alerts; webhooks work without it",
 }
 SOURCES = {
@@ -49,6 +49,9 @@ SOURCES = {
     "cluster": "cluster",
 }
 """What a person calls a source, and what we do."""
+
+_FIXES = {"cluster": "namespaces, contexts and roles: docs/decisions/kubernetes-live.md"}
+"""What to do about a source that refuses, where it is not its address, token or queries."""
 
 STYLE = {"ok": "green", "missing": "yellow", "broken": "red"}
 
@@ -191,7 +194,9 @@ def _sources(sources: Sources, received: ReceivedTelemetry | None) -> Iterator[C
         elif isinstance(source, UnconfiguredSource):
             yield Check(name, "missing", "not configured", ADVICE[name])
         else:
-            yield from _source(name, source)
+            parts = sources.cluster.remotes() if name == "cluster" else [source]
+            for one in parts:
+                yield from _source(name, one)
     topology = sources.topology()
     if topology.edges:
         found = f"{len(topology.nodes)} services, {len(topology.edges)} edges"
@@ -218,8 +223,8 @@ def _source(name: str, source: object) -> Iterator[Check]:
         else:
             yield Check(name, "ok", type(source).__name__)
     except SourceError as error:
-        advice = "try again" if error.recoverable else "check its address, token and queries"
-        yield Check(name, "broken", str(error), advice)
+        fixed = _FIXES.get(name, "check its address, token and queries")
+        yield Check(name, "broken", str(error), "try again" if error.recoverable else fixed)
 
 
 def _catalogue(settings: Settings) -> Check:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from tools.cluster_inspector.constraints import readable
 from tools.cluster_inspector.findings import HINT, LIKELY, PROVEN, SYMPTOM, ClusterFinding
+from tools.cluster_inspector.last_words import quote
 from tools.cluster_inspector.rules import broken
 from tools.cluster_inspector.view import View, ended_for_good, serves
 from tools.types import Container, ContainerState, KubeEvent, Pod
@@ -263,7 +264,7 @@ def exits(view: View) -> Iterator[ClusterFinding]:
                 "container-exits", f"app/{view.application(pod.name)}", on=f"Pod/{pod.name}",
                 field=f"status.containerStatuses[{container.name}].lastState.exitCode",
                 observed=f"{state.exit_code} ({state.reason})", expected="a container that runs",
-                score=0.45 if own else 0.35, evidence=_last_words(view, pod),
+                score=0.45 if own else 0.35, evidence=_last_words(view, pod, container),
             )  # fmt: skip
 
 
@@ -298,13 +299,16 @@ def forbidden(view: View) -> Iterator[ClusterFinding]:
             )  # fmt: skip
 
 
-def _last_words(view: View, pod: Pod) -> str:
-    lines = [line.message for line in view.logs(view.application(pod.name))]
-    events = [event.message for event in view.events.get(pod.name, ()) if event.type == "Warning"]
+def _last_words(view: View, pod: Pod, container: Container) -> str:
+    """What the container said last; else what its application complains of, or an event says."""
+    logs = view.logs(view.application(pod.name))
+    its = ("", container.name)  # a recording may not say whose lines they are
+    last = [quote(line.message) for line in logs if line.last and line.container in its]
+    lines = [line.message for line in logs if not line.last]
     ends = [
-        state.message
-        for container in pod.spec.containers
+        quote(state.message)
         for state in (container.last_state, container.state)
         if state.status == "terminated" and state.message
     ]
-    return (lines or ends or events or [pod.status])[-1]
+    events = [event.message for event in view.events.get(pod.name, ()) if event.type == "Warning"]
+    return (last or ends or lines or events or [pod.status])[-1]

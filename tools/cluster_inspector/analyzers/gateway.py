@@ -40,9 +40,8 @@ def _texts(view: View, application: str) -> list[str]:
     texts += [word for container in spec.containers for word in container.command]
     texts += [
         value
-        for item in view.state.settings
-        if item.kind == "configmap" and item.name in volumes
-        for value in item.values.values()
+        for name in sorted(volumes)
+        for value in view.settings.get(f"configmap/{name}", {}).values()
     ]
     return texts
 

@@ -12,7 +12,7 @@ from copilot.surfaces.chat.tool_result import Statement, ToolResult, capped, not
 from copilot.surfaces.chat.tools.tool import MOST_ROWS, ServiceArguments, Tool, ToolArguments
 from copilot.types.time_format import clock_time
 from tools.detector import detect
-from tools.types import ENTRY, Anomaly, Evidence, EvidenceKind, Finding, Series, Window
+from tools.types import ENTRY, Anomaly, Evidence, EvidenceKind, Finding, Series, Subject, Window
 
 
 class EvidenceArguments(ToolArguments):
@@ -74,9 +74,10 @@ def _whole(item: Evidence) -> Statement:
 def cluster(given: ServiceArguments, scope: ToolContext) -> ToolResult:
     """What is wrong with the objects of the cluster now."""
     missing: list[str] = []
+    about = [Subject(kind="service", name=given.service)] if given.service else []
     findings = [
         one
-        for one in scope.sources.inspect(scope.recent(), missing)
+        for one in scope.sources.inspect(scope.recent(), missing, about)
         if not given.service or given.service in one.subject
     ]
     if missing and not findings:
