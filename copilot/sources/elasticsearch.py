@@ -3,6 +3,7 @@
 The query is a typed document, filters and a range of time; nothing of it is text to be parsed.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,8 +15,8 @@ from copilot.alerts.formats.fields import moment
 from copilot.ports import Clock, SourceError
 from copilot.settings import SettingsError
 from copilot.sources.json_api import JsonApi
-from copilot.sources.log_slices import DEFAULT_BOUNDS, Bounds, sliced
-from tools.types import LogLine, Timestamp, Window
+from copilot.sources.log_slices import DEFAULT_BOUNDS, Bounds, LogPage, history, sliced
+from tools.types import LogLine, LogReading, Timestamp, Window
 
 PAGE = 10_000
 """Documents per request; the default `index.max_result_window`."""
@@ -71,10 +72,13 @@ class Documents:
             )
 
     def search(self, window: Window, size: int) -> dict[str, Any]:
-        """The body of the search for the first documents of a time, its end excluded."""
+        """The body of the search for the first documents of a time, its end excluded.
+
+        An index keeps milliseconds, rounded down: a document may be found that is a little early.
+        """
         span = {
-            "gte": _milliseconds(window.start),
-            "lt": _milliseconds(window.end),
+            "gte": math.floor(window.start * 1000),
+            "lt": math.ceil(window.end * 1000),
             "format": "epoch_millis",
         }
         terms = [{"term": {name: {"value": value}}} for name, value in sorted(self.terms.items())]
@@ -103,19 +107,17 @@ class ElasticsearchSource:
         self._most = bounds.most_lines
         self._problems: tuple[str, ...] = ()
 
-    def lines(self, window: Window) -> Sequence[LogLine]:
+    def lines(self, window: Window) -> LogReading:
         """Log lines inside the window, in order of time."""
         now = self._clock.now()
         if window.start > now:
-            return ()
-        asked = Window(start=window.start, end=min(window.end, now))
-        found, self._problems = self._sliced(asked)
-        return tuple(line for line in found if line.at in asked)
+            return LogReading()
+        found, self._problems = self._sliced(Window(start=window.start, end=min(window.end, now)))
+        return found
 
-    def baseline_lines(self, before: Timestamp) -> Sequence[LogLine]:
+    def baseline_lines(self, before: Timestamp) -> LogReading:
         """The history that ends before `before`."""
-        found, _ = self._sliced(Window(start=before - self._history_s, end=before))
-        return tuple(line for line in found if line.at < before)
+        return self._sliced(history(before, self._history_s))[0]
 
     def describe(self) -> str:
         """Where it is, and how many lines of how many services the last minutes have."""
@@ -128,18 +130,21 @@ class ElasticsearchSource:
         """What the last look left out, and which parts of the cluster were silent."""
         return self._problems
 
-    def _sliced(self, window: Window) -> tuple[tuple[LogLine, ...], tuple[str, ...]]:
+    def _sliced(self, window: Window) -> tuple[LogReading, tuple[str, ...]]:
         partial: dict[str, None] = {}
 
-        def ask(slice_: Window, most: int) -> Sequence[LogLine]:
-            body = self._documents.search(slice_, min(most, PAGE))
+        def ask(slice_: Window, most: int) -> LogPage:
+            size = min(most, PAGE)
+            body = self._documents.search(slice_, size)
             path = f"/{self._documents.index}/_search"
             found = self._valid(self._api.post(path, body))
             partial.update(dict.fromkeys(_partial(found)))
-            return [line for hit in found.hits.hits if (line := self._line(hit)) is not None]
+            hits = found.hits.hits
+            lines = [line for hit in hits if (line := self._line(hit)) is not None]
+            return LogPage(lines, complete=len(hits) < size)
 
-        lines, left_out = sliced(ask, window, self._most)
-        return lines, (*partial, *([left_out] if left_out else []))
+        read, left_out = sliced(ask, window, self._most)
+        return read, (*partial, *([left_out] if left_out else []))
 
     def _valid(self, document: object) -> _Found:
         try:
@@ -195,8 +200,3 @@ def _inside(source: Mapping[str, Any], name: str) -> Any:
         more, dot, rest = rest.partition(".")
         head = f"{head}.{more}"
     return None
-
-
-def _milliseconds(at: Timestamp) -> int:
-    """Rounded up: a document of the same millisecond but earlier belongs before."""
-    return -int(-at * 1000 // 1)

@@ -14,14 +14,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from copilot.ports import Clock, SourceError
 from copilot.settings import SettingsError
 from copilot.sources.json_api import AnswerError, JsonApi
-from copilot.sources.log_slices import DEFAULT_BOUNDS, Bounds, sliced
+from copilot.sources.log_slices import DEFAULT_BOUNDS, Bounds, LogPage, history, sliced
 from copilot.sources.prometheus.promql import quoted
-from tools.types import LogLine, Timestamp, Window
+from tools.types import LogLine, LogReading, Timestamp, Window
 
 PAGE = 5000
 """Lines per request; Loki's default `max_entries_limit_per_query`."""
 
 LEAST_PAGE = 100
+_ROUNDING_NS = 1000
+"""More than the 256 ns by which Unix seconds times 1e9 are rounded in binary64."""
+
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,199}")
 _LEVELS = ("level", "detected_level", "severity", "severity_text")
 _TRACES = ("trace_id", "traceid", "traceID", "traceId")
@@ -85,21 +88,18 @@ class LokiSource:
         self._page = PAGE
         self._left_out = ""
 
-    def lines(self, window: Window) -> Sequence[LogLine]:
+    def lines(self, window: Window) -> LogReading:
         """Log lines inside the window, in order of time."""
         now = self._clock.now()
         if window.start > now:
-            return ()
+            return LogReading()
         asked = Window(start=window.start, end=min(window.end, now))
         found, self._left_out = sliced(self._slice, asked, self._most)
         return found
 
-    def baseline_lines(self, before: Timestamp) -> Sequence[LogLine]:
+    def baseline_lines(self, before: Timestamp) -> LogReading:
         """The history that ends before `before`."""
-        found, _ = sliced(
-            self._slice, Window(start=before - self._history_s, end=before), self._most
-        )
-        return tuple(line for line in found if line.at < before)
+        return sliced(self._slice, history(before, self._history_s), self._most)[0]
 
     def describe(self) -> str:
         """Where it is, and how many lines of how many services the last minutes have."""
@@ -112,23 +112,28 @@ class LokiSource:
         """What the last look left out."""
         return (self._left_out,) if self._left_out else ()
 
-    def _slice(self, window: Window, most: int) -> Sequence[LogLine]:
+    def _slice(self, window: Window, most: int) -> LogPage:
         """Page after page, forward; a page begins where the last one ended."""
         found: list[LogLine] = []
+        complete = False
         seen: set[tuple[str, str, str]] = set()
-        start, end = _nanoseconds(window.start), _nanoseconds(window.end)
+        # Seconds are not exact to the nanosecond: which slice a line belongs to, its own `at` says.
+        start = _nanoseconds(window.start) - _ROUNDING_NS
+        end = _nanoseconds(window.end) + _ROUNDING_NS
         while len(found) < most and start < end:
             page = self._ask(start, end, min(self._page, most))
             fresh = [entry for entry in page if entry.key not in seen]
             found += [entry.line for entry in fresh]
             seen |= {entry.key for entry in fresh}
             if len(page) < min(self._page, most):
+                complete = True
                 break
             # Lines of the last moment may be cut apart: it is asked for again, and known ones
             # are passed over. A moment that fills a page by itself is left behind.
             last = max(entry.at for entry in page)
             start = last if last > start else last + 1
-        return found[:most]
+            complete = start >= end
+        return LogPage(found[:most], complete and len(found) <= most)
 
     def _ask(self, start: int, end: int, limit: int) -> list["_Entry"]:
         asked = {

@@ -1,73 +1,364 @@
-"""Join the lines of one log record: a stack trace belongs to the message that raised it."""
+"""Join the lines of one log record: a stack trace belongs to the message that raised it.
 
+Collectors hand over a line each, of many streams at once. Lines of one stream (pod, container,
+file) are joined where a grammar of traces says so, never because a line merely has no header:
+Java and its kin, Python, Go, Node, .NET, Rust, PHP, Ruby, and whatever is indented; also where a
+logger or a runtime put a header before every line. `gist` is what a record says without frames.
+"""
+
+import json
 import re
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
-from tools.log_retriever.headers import split_header
+from tools.log_retriever.fields import level_name
+from tools.log_retriever.headers import Header, split_header
+from tools.log_retriever.traces import (
+    CARETS,
+    CAUSED,
+    CONTINUES,
+    FRAME,
+    GO_DUMP,
+    GO_LINE,
+    HINT,
+    OPENS,
+    PANICKED,
+    PYTHON_CHAIN,
+    PYTHON_FRAME,
+    PYTHON_OPENS,
+    RAISED,
+)
+from tools.types import LogLine, Timestamp
 
-_MAX_LINES = 200
-_MAX_CHARACTERS = 65_536
+MOST_SECONDS = 5.0
+"""Between two lines of a record; Filebeat's `multiline.timeout`."""
+
+MOST_LINES = 500
+"""Lines kept of a record; Filebeat's `multiline.max_lines`. Frames beyond it are passed over."""
+
+MOST_CHARACTERS = 65_536
+"""Kept of a record: four of the parts into which Docker splits a line."""
+
+DOCKER_PART = 16_384
+"""Bytes after which Docker and containerd split a line (`16 KiB`, moby `copier.go`)."""
+
 _LOOK = 1024
-# What continues a record: indented text, Java's frames and causes, Python's last line (an exception
-# class and its message after a traceback), Go's goroutine dumps, closing brackets.
-_CONTINUES = re.compile(
-    r"[ \t]+\S|\t|(?:Caused by|Suppressed): |\.{3} \d+ more|at [\w.$<>/@]{1,256}\("
-    r"|Traceback \(most recent call last\)|goroutine \d+ \[|created by \S|[)}\]]+[;,]?$|\s*$"
-)
-_FRAME = re.compile(
-    r"[ \t]|\.{3} \d+ more|at [\w.$<>/@]{1,256}\(|Traceback \(most recent call last\)|\s*$"
-)
-_OPENS = re.compile(r"Traceback \(most recent call last\):|goroutine \d+ \[|panic: ")
-_RAISED = re.compile(r"[A-Za-z_][\w.]{0,255}(?:Error|Exception|Warning|Interrupt|Exit)\b[: ]?")
-_CHAINED = re.compile(r"(?:During handling of|The above exception was) ")
+_LOOK_BACK = 20
+"""Lines without header that a message may have between its first line and its first frame."""
+
+_MOST_SAID = 4
+"""Lines of a record that its gist keeps, besides a cause."""
+
+_CRI = re.compile(r"(\d{4}-\d\d-\d\dT\S{8,40} std(?:out|err)) ([PF])(?: |$)")
+_CAUSED_BY = " Caused by: "
+_PACKAGE = re.compile(r"(?:[\w$]{1,200}\.){1,20}(?=[A-Z])")
+_QUIET = frozenset(("INFO", "DEBUG", "TRACE"))
+_ALARMING = frozenset(("WARN", "ERROR", "FATAL"))
 
 
-def join_records(lines: Iterable[str]) -> Iterator[str]:
-    r"""Records of a stream of lines, the lines of each separated by `\n`.
+def join_records(lines: Iterable[LogLine]) -> tuple[LogLine, ...]:
+    r"""Return the records that these lines are, ascending by time, the lines of each after `\n`.
 
-    After a line with a timestamp all lines without header belong to it, as log shippers have it.
-    Where lines have no timestamps, those continue a record that are indented, a stack frame, a
-    cause, the end of a traceback, or blank. A record is cut off after 200 lines or 64 Ki
-    characters, so that nothing is held without bound.
+    A line goes on with the record before it in its stream if it is a frame, a cause, indented, or
+    the exception that frames follow, and came within `MOST_SECONDS`. A trace of which no line names
+    a level is an ERROR. Lines that a runtime cut are put together first.
 
-    >>> list(join_records(["10:00:00 ERROR boom", "java.lang.Error: x", "  at a.B(C.java:1)"]))
-    ['10:00:00 ERROR boom\njava.lang.Error: x\n  at a.B(C.java:1)']
+    >>> told = ("boom", "java.lang.Error: x", "\tat a.B(C.java:1)", "next")
+    >>> [r.message for r in join_records(LogLine(n, "web", "", t) for n, t in enumerate(told))]
+    ['boom\njava.lang.Error: x\n\tat a.B(C.java:1)', 'next']
     """
-    record: list[str] = []
-    size, stamped, in_trace = 0, False, False
-    for line in lines:
-        line = line.rstrip("\r\n")[:_MAX_CHARACTERS]
-        start = line[:_LOOK]
-        header, _ = split_header(start)
-        has_header = bool(header.stamp or header.level)
-        belongs = not has_header and (stamped or _continues(start, in_trace))
-        full = len(record) >= _MAX_LINES or size + len(line) > _MAX_CHARACTERS
-        if record and (not belongs or full):
-            yield "\n".join(record).rstrip()
-            record, size = [], 0
-        if not belongs:
-            stamped, in_trace = bool(header.stamp), False
-        if record or start.strip():
-            record.append(line)
-            size += len(line) + 1
-        in_trace = in_trace or bool(_OPENS.search(start))
-    if record:
-        yield "\n".join(record).rstrip()
+    streams: dict[tuple[str, str], list[LogLine]] = defaultdict(list)
+    for line in sorted(lines, key=lambda line: line.at):
+        streams[line.service, line.stream].append(line)
+    found = [record for stream in streams.values() for record in _joined(_uncut(stream))]
+    found.sort(key=lambda record: record.at)
+    return tuple(found)
+
+
+def is_cut(message: str) -> bool:
+    """Whether a runtime cut the line here: a CRI part marked `P`, or a full part of Docker.
+
+    >>> is_cut("2026-05-01T10:00:00.123456789Z stdout P half a li")
+    True
+    """
+    cri = _CRI.match(message)
+    if cri:
+        return cri[2] == "P"
+    if message.startswith('{"log":'):
+        return _docker(message).get("log", "\n")[-1:] != "\n"
+    letters = len(message)
+    if not DOCKER_PART // 4 <= letters <= DOCKER_PART:
+        return False
+    # A letter of several bytes at the end may itself have been cut.
+    return DOCKER_PART - 3 <= len(message.encode("utf-8", "replace")) <= DOCKER_PART
+
+
+def _docker(message: str) -> dict[str, str]:
+    try:
+        told = json.loads(message)
+    except (ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) and isinstance(told.get("log"), str) else {}
+
+
+def _uncut(stream: Sequence[LogLine]) -> list[LogLine]:
+    found: list[LogLine] = []
+    last: Timestamp = 0.0
+    for line in stream:
+        goes_on = bool(found) and found[-1].cut and line.at - last <= MOST_SECONDS
+        cut = line.cut or is_cut(line.message)
+        if goes_on and len(found[-1].message) < MOST_CHARACTERS:
+            message = _spliced(found[-1].message, line.message)
+            found[-1] = replace(found[-1], message=message[:MOST_CHARACTERS], cut=cut)
+        elif not goes_on:
+            found.append(replace(line, cut=True) if cut else line)
+        last = line.at
+    return found
+
+
+def _spliced(head: str, rest: str) -> str:
+    """Two parts of one line, with the first one's wrapping."""
+    if head.startswith('{"log":'):
+        told = _docker(head)
+        return json.dumps(told | {"log": told.get("log", "") + _docker(rest).get("log", rest)})
+    cri, goes_on = _CRI.match(head), _CRI.match(rest)
+    rest = rest[goes_on.end() :] if goes_on else rest
+    return f"{cri[1]} F {head[cri.end() :]}{rest}" if cri else head + rest
+
+
+@dataclass
+class _Row:
+    """A line without what a runtime wrapped it in; its header is read only if it is asked for."""
+
+    line: LogLine
+
+    @cached_property
+    def text(self) -> str:
+        message = self.line.message
+        cri = _CRI.match(message)
+        if cri:
+            return message[cri.end() :]
+        if message.startswith('{"log":'):
+            return _docker(message).get("log", message).rstrip("\r\n")
+        return message
+
+    @cached_property
+    def hinted(self) -> bool:
+        return HINT.search(self.text[:_LOOK]) is not None
+
+    @cached_property
+    def header(self) -> Header:
+        start = self.text[:_LOOK]
+        if RAISED.match(start) or FRAME.match(start):
+            return Header()
+        return split_header(start)[0]
+
+    @property
+    def headed(self) -> bool:
+        return bool(self.header.stamp or self.header.level)
+
+    @cached_property
+    def said(self) -> str:
+        """The line without its header."""
+        return split_header(self.text[:MOST_CHARACTERS])[1] if self.headed else self.text
+
+    @property
+    def level(self) -> str:
+        return level_name(self.line.level) or self.header.level
+
+
+@dataclass
+class _Record:
+    """Rows that belong together, as far as they are kept, and what may still come."""
+
+    rows: list[_Row]
+    until: Timestamp
+    trace: bool = False
+    ended: bool = False
+    dump: bool = False
+    python: bool = False
+    code: bool = False
+    named: bool = True
+    size: int = 0
+
+    @classmethod
+    def begun(cls, row: _Row) -> "_Record":
+        record = cls([], row.line.at)
+        record.add(row)
+        return record
+
+    def add(self, row: _Row) -> None:
+        """Take a row as part of this record."""
+        said = row.said if row.hinted or self.open else row.text
+        self._note(said)
+        self.until = row.line.at
+        framed = len(self.rows) >= MOST_LINES and FRAME.match(said[:_LOOK])
+        if not self.rows or (not framed and self.size + len(said) <= MOST_CHARACTERS):
+            self.rows.append(row)
+            self.size += len(said) + 1
+
+    def _note(self, said: str) -> None:
+        start = said[:_LOOK]
+        if PYTHON_OPENS.match(start):
+            self.trace = self.python = True
+            self.ended = self.code = False
+        elif self.python:
+            self._note_python(start)
+        elif self.trace and PYTHON_CHAIN.match(start):
+            self.ended = False
+        if GO_DUMP.match(start):
+            self.trace = self.dump = True
+        if FRAME.match(start) or OPENS.match(start):
+            self.trace = True
+        self.named = not PANICKED.match(start)
+
+    def _note_python(self, start: str) -> None:
+        framed = PYTHON_FRAME.match(start) is not None
+        code = self.code and not RAISED.match(start)
+        if not (framed or code or CONTINUES.match(start) or CARETS.match(start)):
+            self.python, self.ended = False, True
+        self.code = framed
+
+    @property
+    def open(self) -> bool:
+        """Whether lines belong to it that look like any other."""
+        return self.python or self.dump or not self.named
+
+    def goes_on(self, row: _Row) -> bool:
+        """Whether the row is part of this record, too."""
+        if row.line.at - self.until > MOST_SECONDS or not (row.hinted or self.open):
+            return False
+        if row.headed and not self.headed_like(row):
+            return False
+        start = row.said[:_LOOK]
+        if PYTHON_OPENS.match(start):
+            return self._takes_traceback(row)
+        if FRAME.match(start) or (not row.headed and CONTINUES.match(start)):
+            return True
+        if self.python or not self.named:
+            return True
+        return self.dump and GO_LINE.match(start) is not None
+
+    def headed_like(self, row: _Row) -> bool:
+        """Whether a logger or a runtime put the same header before this record and the row."""
+        first = self.rows[0]
+        if not (row.headed and first.headed):
+            return False
+        return first.header.level == row.header.level
+
+    def _takes_traceback(self, row: _Row) -> bool:
+        if self.trace:
+            return not self.ended and not self.python
+        return self.attachable(row)
+
+    def attachable(self, row: _Row) -> bool:
+        """Whether what was raised at `row` may be what this record tells of."""
+        near = row.line.at - self.until <= MOST_SECONDS
+        return near and not self.trace and self.rows[0].level not in _QUIET
+
+    def joined(self) -> LogLine:
+        """The record as one line."""
+        first = self.rows[0]
+        if len(self.rows) == 1 and not self.trace:
+            return first.line
+        # Text after a JSON object or pairs would keep both from being read as such.
+        structured = first.headed and (first.text.startswith("{") or "=" in first.text[:24])
+        texts = (first.said if structured else first.text, *(row.said for row in self.rows[1:]))
+        return replace(
+            first.line,
+            message="\n".join(texts).rstrip(),
+            level=first.line.level if level_name(first.line.level) else self._level(first),
+            trace=next((row.line.trace for row in self.rows if row.line.trace), ""),
+        )
+
+    def _level(self, first: _Row) -> str:
+        return first.header.level or ("ERROR" if self.trace else first.line.level)
+
+
+def _joined(stream: Sequence[LogLine]) -> Sequence[LogLine]:
+    rows = [_Row(line) for line in stream]
+    if not any(row.hinted for row in rows):
+        return stream
+    records: list[_Record] = []
+    for row in rows:
+        last = records[-1] if records else None
+        if last is None or not last.goes_on(row):
+            records.append(_Record.begun(row))
+            continue
+        raised = not last.trace and FRAME.match(row.said[:_LOOK])
+        last.add(row)
+        if raised:
+            _reach_back(records)
+    return [record.joined() for record in records]
+
+
+def _reach_back(records: list[_Record]) -> None:
+    """Join with the last record, whose first frame just came, what its frames belong to."""
+    last = len(records) - 1
+    head = records[last].rows[0]
+    raised = RAISED.match(head.said[:_LOOK]) is not None
+    if last == 0 or OPENS.match(head.said[:_LOOK]):
+        return
+    if not head.headed:
+        reached = _complaint(records)
+        first = last - 1 if reached is None and raised else reached
+    else:
+        first = last - 1 if raised and records[last - 1].headed_like(head) else None
+    if first is not None and records[first].attachable(records[first + 1].rows[0]):
+        _merge(records, first)
+
+
+def _complaint(records: Sequence[_Record]) -> int | None:
+    """Where the last line with an alarming header stands, if only lines without one came since."""
+    last = len(records) - 1
+    for place in range(last - 1, max(-1, last - 1 - _LOOK_BACK), -1):
+        record = records[place]
+        if not record.attachable(records[place + 1].rows[0]):
+            return None
+        if record.rows[0].headed:
+            return place if record.rows[0].level in _ALARMING else None
+    return None
+
+
+def _merge(records: list[_Record], first: int) -> None:
+    for record in records[first + 1 :]:
+        for row in record.rows:
+            records[first].add(row)
+    del records[first + 1 :]
+
+
+def shortened(said: str, limit: int) -> str:
+    """Return what a record says within `limit`, its innermost cause rather than the middle.
+
+    >>> shortened("order failed a.b.StoreError: no row Caused by: a.b.RangeError: too large", 48)
+    'order failed a… Caused by: RangeError: too large'
+    """
+    head, mark, cause = said.rpartition(_CAUSED_BY)
+    if len(said) <= limit or not mark:
+        return said
+    cause = _PACKAGE.sub("", cause, count=1)
+    room = max(limit - len(mark) - len(cause) - 1, limit // 5)
+    return f"{head[:room]}…{mark}{cause}"
 
 
 def gist(record: str) -> str:
     """What a record of several lines says, without its stack frames, on one line.
 
-    >>> gist("boom\\njava.lang.Error: x\\n\\tat a.B(C.java:1)\\nCaused by: y")
-    'boom java.lang.Error: x Caused by: y'
+    Of several causes the innermost is kept, which was raised first.
+
+    >>> gist("boom\\njava.lang.Error: x\\n\\tat a.B(C.java:1)\\nCaused by: y\\nCaused by: z")
+    'boom java.lang.Error: x Caused by: z'
     """
-    first, *rest = record.splitlines()[:_MAX_LINES] or [""]
-    said = [line for line in rest if not _FRAME.match(line[:_LOOK])]
-    return " ".join((first, *said))
-
-
-def _continues(line: str, in_trace: bool) -> bool:
-    """Whether a line without header goes on with a record that has no timestamp."""
-    if in_trace and (_RAISED.match(line) or _CHAINED.match(line)):
-        return True
-    return bool(_CONTINUES.match(line))
+    first, *rest = record.splitlines() or [""]
+    said, cause, framed = [first], "", False
+    for line in rest:
+        start = line[:_LOOK]
+        if CAUSED.match(start):
+            cause = line.strip()
+        elif FRAME.match(start) or PYTHON_OPENS.match(start):
+            framed = True
+        elif start.strip() and not (framed and start[0] in " \t") and not GO_LINE.match(start):
+            said.append(line.strip())
+    return " ".join((*said[:_MOST_SAID], *filter(None, [cause])))

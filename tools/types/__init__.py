@@ -64,6 +64,7 @@ from tools.types.findings import (
     Ranking,
     Term,
 )
+from tools.types.logs import LogGap, LogLine, LogReading, SplitLog
 from tools.types.playbook import (
     Applicability,
     BlastRadius,
@@ -88,7 +89,6 @@ from tools.types.telemetry import (
     ChangeKind,
     Edge,
     FloatArray,
-    LogLine,
     Owner,
     Series,
     Severity,
@@ -139,7 +139,9 @@ __all__ = [
     "KubeEvent",
     "KubeObject",
     "LogExcerpt",
+    "LogGap",
     "LogLine",
+    "LogReading",
     "ClusterQuery",
     "ClusterQueryVerb",
     "MetricCheck",
@@ -171,6 +173,7 @@ __all__ = [
     "ConfigValues",
     "Severity",
     "Span",
+    "SplitLog",
     "Subject",
     "SubjectKind",
     "StepAction",

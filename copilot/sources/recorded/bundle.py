@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tools.types import (
     Alert,
     Change,
     LogLine,
+    LogReading,
     Series,
     Span,
     Timestamp,
@@ -107,18 +109,18 @@ class RecordedBundle(ReplayClock):
         merged = (_join(parts) for parts in joined.values())
         return tuple(one for one in merged if one.times.size)
 
-    def lines(self, window: Window) -> Sequence[LogLine]:
+    def lines(self, window: Window) -> LogReading:
         """Log lines inside the window."""
         seen = self._seen(window)
         if seen is None:
-            return ()
-        return tuple(line for line in self._logs if seen.start <= line.at <= seen.end)
+            return LogReading()
+        return LogReading(tuple(x for x in self._logs if seen.start <= x.at <= seen.end))
 
-    def baseline_lines(self, before: Timestamp) -> Sequence[LogLine]:
+    def baseline_lines(self, before: Timestamp) -> LogReading:
         """Lines of the history, then of the quiet part of the window."""
         limit = min(before, self._now)
         quiet = (line for line in self._logs if not self._excluded(line.at))
-        return tuple(line for line in (*self._past_logs, *quiet) if line.at < limit)
+        return LogReading(tuple(x for x in (*self._past_logs, *quiet) if x.at < limit))
 
     def spans(self, window: Window) -> Sequence[Span]:
         """Spans that began inside the window and have ended by now; none of earlier incidents."""
@@ -224,7 +226,7 @@ class RecordedBundle(ReplayClock):
         shift = _whole_days(found[-1].at if found else 0.0, self.window.start)
         if not shift:
             return found
-        return tuple(LogLine(x.at - shift, x.service, x.level, x.message, x.trace) for x in found)
+        return tuple(replace(line, at=line.at - shift) for line in found)
 
     @cached_property
     def _spans(self) -> tuple[Span, ...]:
