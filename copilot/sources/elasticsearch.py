@@ -3,6 +3,7 @@
 The query is a typed document, filters and a range of time; nothing of it is text to be parsed.
 """
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -16,13 +17,15 @@ from copilot.ports import Clock, SourceError
 from copilot.settings import SettingsError
 from copilot.sources.json_api import JsonApi
 from copilot.sources.log_slices import DEFAULT_BOUNDS, Bounds, LogPage, history, sliced
+from tools.log_retriever import with_exception
 from tools.types import LogLine, LogReading, Timestamp, Window
 
 PAGE = 10_000
 """Documents per request; the default `index.max_result_window`."""
 
 _INDEX = re.compile(r"[a-z0-9_*][a-z0-9_.*,\-]{0,250}")
-_MESSAGES = ("message", "log", "body", "event.original", "msg")
+_MESSAGES = ("message", "log", "body", "body.text", "event.original", "msg")
+_OBJECTS = ("body.structured", "body", "message", "log")
 _SERVICES = (
     "service.name",
     "resource.attributes.service.name",
@@ -33,6 +36,24 @@ _SERVICES = (
     "app",
 )
 _LEVELS = ("log.level", "severity_text", "level", "severity")
+_STREAM_OF = (
+    "kubernetes.pod.name",
+    "kubernetes.pod_name",
+    "kubernetes.container.name",
+    "container.id",
+    "resource.attributes.k8s.pod.name",
+    "log.file.path",
+    "host.name",
+    "stream",
+)
+"""What wrote a line, as far as a shipper says; lines of one writer are joined to records."""
+
+_OFFSET = ("log.offset", "offset")
+_EXCEPTION = (
+    ("error.type", "exception.type", "attributes.exception.type"),
+    ("error.message", "exception.message", "attributes.exception.message"),
+    ("error.stack_trace", "stack_trace", "attributes.exception.stacktrace"),
+)
 _TRACES = ("trace.id", "trace_id", "traceId")
 
 
@@ -140,8 +161,14 @@ class ElasticsearchSource:
             found = self._valid(self._api.post(path, body))
             partial.update(dict.fromkeys(_partial(found)))
             hits = found.hits.hits
-            lines = [line for hit in hits if (line := self._line(hit)) is not None]
-            return LogPage(lines, complete=len(hits) < size)
+            dated = [
+                (line.at, _offset(hit), line)
+                for hit in hits
+                if (line := self._line(hit)) is not None
+            ]
+            # Lines of one millisecond come in no order; a file's offset has it.
+            dated.sort(key=lambda one: one[:2])
+            return LogPage([line for *_, line in dated], complete=len(hits) < size)
 
         read, left_out = sliced(ask, window, self._most)
         return read, (*partial, *([left_out] if left_out else []))
@@ -166,9 +193,34 @@ class ElasticsearchSource:
             at=at,
             service=_first(hit.source, _SERVICES),
             level=_first(hit.source, _LEVELS),
-            message=_first(hit.source, _MESSAGES),
+            message=with_exception(
+                _first(hit.source, _MESSAGES) or _object(hit.source),
+                *(_first(hit.source, one) for one in _EXCEPTION),
+            ),
             trace=_first(hit.source, _TRACES),
+            stream=" ".join(filter(None, (_first(hit.source, (n,)) for n in _STREAM_OF))),
+            cut=_is_part(hit.source),
         )
+
+
+def _object(source: Mapping[str, Any]) -> str:
+    """A message that is an object, as JSON."""
+    found = (_inside(source, name) for name in _OBJECTS)
+    told = next((one for one in found if isinstance(one, dict | list) and one), None)
+    return "" if told is None else json.dumps(told, ensure_ascii=False, default=str)
+
+
+def _offset(hit: _Hit) -> float:
+    told = _first(hit.source, _OFFSET)
+    return float(told) if told.isdecimal() else 0.0
+
+
+def _is_part(source: Mapping[str, Any]) -> bool:
+    """Whether a runtime cut the line and the shipper kept its mark: of CRI, or of Docker."""
+    parted = _first(source, ("partial_message",)).lower() == "true"
+    return _first(source, ("logtag",)) == "P" or (
+        parted and _first(source, ("partial_last",)).lower() != "true"
+    )
 
 
 def _partial(found: _Found) -> Sequence[str]:

@@ -16,6 +16,7 @@ from copilot.settings import SettingsError
 from copilot.sources.json_api import AnswerError, JsonApi
 from copilot.sources.log_slices import DEFAULT_BOUNDS, Bounds, LogPage, history, sliced
 from copilot.sources.prometheus.promql import quoted
+from tools.log_retriever import with_exception
 from tools.types import LogLine, LogReading, Timestamp, Window
 
 PAGE = 5000
@@ -27,6 +28,13 @@ _ROUNDING_NS = 1000
 
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,199}")
 _LEVELS = ("level", "detected_level", "severity", "severity_text")
+_STREAM_OF = ("k8s_pod_name", "k8s_container_name", "log_file_path", "log_iostream")
+"""Structured metadata that tells what wrote a line, where the labels of its stream do not."""
+
+_EXCEPTION = ("type", "message", "stacktrace")
+_PASSING = frozenset({*_LEVELS, "logtag"})
+"""Labels that tell lines of one writer apart: a trace has lines of several."""
+
 _TRACES = ("trace_id", "traceid", "traceID", "traceId")
 
 
@@ -158,8 +166,9 @@ class LokiSource:
             if answer.status != "success" or answer.data.result_type != "streams":
                 raise ValueError(f"it is {answer.status} of {answer.data.result_type}")
             return [
-                self._entry(one.stream, *value)
+                self._entry(one.stream, name, *value)
                 for one in answer.data.result
+                for name in [repr(sorted(one.stream.items()))]
                 for value in one.values
             ]
         except (ValidationError, ValueError) as error:
@@ -168,18 +177,26 @@ class LokiSource:
             raise SourceError(self._api.source, problem, recoverable=False) from error
 
     def _entry(
-        self, stream: Mapping[str, str], at: str, text: str, more: Mapping[str, Any] | None = None
+        self,
+        stream: Mapping[str, str],
+        name: str,
+        at: str,
+        text: str,
+        more: Mapping[str, Any] | None = None,
     ) -> "_Entry":
         inner = (more or {}).get("structuredMetadata", more or {})
         labels = {**stream, **(inner if isinstance(inner, dict) else {})}
+        raised = (_first(labels, (f"exception_{part}",)) for part in _EXCEPTION)
         line = LogLine(
             at=int(at) / 1e9,
             service=stream.get(self._selector.service_label, ""),
             level=_first(labels, _LEVELS),
-            message=text,
+            message=with_exception(text, *raised),
             trace=_first(labels, _TRACES),
+            stream=_writer(stream, labels),
+            cut=labels.get("logtag") == "P",
         )
-        return _Entry(int(at), (at, repr(sorted(stream.items())), text), line)
+        return _Entry(int(at), (at, name, text), line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +210,15 @@ class _Entry:
 
 def _first(labels: Mapping[str, Any], names: Sequence[str]) -> str:
     return next((str(labels[name]) for name in names if labels.get(name)), "")
+
+
+def _writer(stream: Mapping[str, str], labels: Mapping[str, Any]) -> str:
+    """What wrote a line: its stream, without labels that lines of one writer may differ in."""
+    own = [f"{name}={stream[name]}" for name in sorted(stream.keys() - _PASSING)]
+    more = [
+        f"{name}={labels[name]}" for name in _STREAM_OF if name in labels.keys() - stream.keys()
+    ]
+    return " ".join((*own, *more))
 
 
 def _nanoseconds(moment: Timestamp) -> int:

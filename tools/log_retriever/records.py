@@ -29,6 +29,7 @@ from tools.log_retriever.traces import (
     PYTHON_FRAME,
     PYTHON_OPENS,
     RAISED,
+    WITHIN,
 )
 from tools.types import LogLine, Timestamp
 
@@ -51,6 +52,7 @@ _LOOK_BACK = 20
 _MOST_SAID = 4
 """Lines of a record that its gist keeps, besides a cause."""
 
+_DIGITS = str.maketrans("123456789", "000000000")
 _CRI = re.compile(r"(\d{4}-\d\d-\d\dT\S{8,40} std(?:out|err)) ([PF])(?: |$)")
 _CAUSED_BY = " Caused by: "
 _PACKAGE = re.compile(r"(?:[\w$]{1,200}\.){1,20}(?=[A-Z])")
@@ -75,6 +77,16 @@ def join_records(lines: Iterable[LogLine]) -> tuple[LogLine, ...]:
     found = [record for stream in streams.values() for record in _joined(_uncut(stream))]
     found.sort(key=lambda record: record.at)
     return tuple(found)
+
+
+def with_exception(message: str, kind: str, said: str, trace: str) -> str:
+    r"""Return a message with the exception that its record carries beside it, once.
+
+    >>> with_exception("order failed", "a.b.StoreError", "no row", "")
+    'order failed\na.b.StoreError: no row'
+    """
+    raised = trace or ": ".join(filter(None, (kind, said)))
+    return message if raised in message else f"{message}\n{raised}".lstrip("\n")
 
 
 def is_cut(message: str) -> bool:
@@ -149,32 +161,41 @@ class _Row:
         return HINT.search(self.text[:_LOOK]) is not None
 
     @cached_property
+    def inside(self) -> re.Match[str] | None:
+        """Where a part of a trace stands in the line, behind whatever a logger put before it."""
+        return WITHIN.search(self.text[:_LOOK]) if self.hinted else None
+
+    @cached_property
     def header(self) -> Header:
         start = self.text[:_LOOK]
-        if RAISED.match(start) or FRAME.match(start):
-            return Header()
-        return split_header(start)[0]
+        return Header() if RAISED.match(start) or FRAME.match(start) else split_header(start)[0]
 
     @property
     def headed(self) -> bool:
         return bool(self.header.stamp or self.header.level)
 
-    @cached_property
-    def said(self) -> str:
-        """The line without its header."""
-        return split_header(self.text[:MOST_CHARACTERS])[1] if self.headed else self.text
-
     @property
     def level(self) -> str:
         return level_name(self.line.level) or self.header.level
 
+    def behind(self, prefix: str) -> str | None:
+        """The line without a prefix that it begins with, whatever digits; None if it does not."""
+        if self.text[: len(prefix)].translate(_DIGITS) != prefix:
+            return None
+        return self.text[len(prefix) :].removeprefix(" ") if prefix else self.text
+
 
 @dataclass
 class _Record:
-    """Rows that belong together, as far as they are kept, and what may still come."""
+    """Rows that belong together, as far as they are kept, and what may still come.
+
+    `prefix` is what a logger put before every row. `python` and `dump` say that a traceback, or a
+    Go dump, is not over: lines belong to it that look like any other.
+    """
 
     rows: list[_Row]
     until: Timestamp
+    prefix: str = ""
     trace: bool = False
     ended: bool = False
     dump: bool = False
@@ -186,21 +207,37 @@ class _Record:
     @classmethod
     def begun(cls, row: _Row) -> "_Record":
         record = cls([], row.line.at)
+        if row.inside:
+            record.prefix = _prefix(row.inside)
         record.add(row)
         return record
 
     def add(self, row: _Row) -> None:
         """Take a row as part of this record."""
-        said = row.said if row.hinted or self.open else row.text
-        self._note(said)
+        said = self._said(row) or ""
+        start = said[:_LOOK]
+        self._note(start)
         self.until = row.line.at
-        framed = len(self.rows) >= MOST_LINES and FRAME.match(said[:_LOOK])
-        if not self.rows or (not framed and self.size + len(said) <= MOST_CHARACTERS):
+        over = len(self.rows) >= MOST_LINES and FRAME.match(start) and not CAUSED.match(start)
+        if not self.rows or (not over and self.size + len(said) <= MOST_CHARACTERS):
             self.rows.append(row)
             self.size += len(said) + 1
 
-    def _note(self, said: str) -> None:
-        start = said[:_LOOK]
+    def _said(self, row: _Row) -> str | None:
+        """What the row says if it may belong here: no header stands before it, or this record's."""
+        if self.prefix:
+            said = row.behind(self.prefix)
+            if said is not None:
+                return said
+        if self.rows and row.inside:
+            prefix = _prefix(row.inside)
+            if prefix and self.rows[0].behind(prefix) is not None:
+                self.prefix = prefix
+                return row.behind(prefix)
+        return row.text if not self.rows or not row.headed else None
+
+    def _note(self, start: str) -> None:
+        self.named = not PANICKED.match(start)
         if PYTHON_OPENS.match(start):
             self.trace = self.python = True
             self.ended = self.code = False
@@ -212,7 +249,6 @@ class _Record:
             self.trace = self.dump = True
         if FRAME.match(start) or OPENS.match(start):
             self.trace = True
-        self.named = not PANICKED.match(start)
 
     def _note_python(self, start: str) -> None:
         framed = PYTHON_FRAME.match(start) is not None
@@ -228,30 +264,19 @@ class _Record:
 
     def goes_on(self, row: _Row) -> bool:
         """Whether the row is part of this record, too."""
-        if row.line.at - self.until > MOST_SECONDS or not (row.hinted or self.open):
+        if row.line.at - self.until > MOST_SECONDS or not (row.hinted or self.open or self.prefix):
             return False
-        if row.headed and not self.headed_like(row):
+        said = self._said(row)
+        if said is None:
             return False
-        start = row.said[:_LOOK]
+        start = said[:_LOOK]
         if PYTHON_OPENS.match(start):
-            return self._takes_traceback(row)
-        if FRAME.match(start) or (not row.headed and CONTINUES.match(start)):
+            return not self.ended and not self.python if self.trace else self.attachable(row)
+        if FRAME.match(start) or self.python or not self.named:
             return True
-        if self.python or not self.named:
-            return True
+        if CONTINUES.match(start):
+            return self.trace or not self.prefix
         return self.dump and GO_LINE.match(start) is not None
-
-    def headed_like(self, row: _Row) -> bool:
-        """Whether a logger or a runtime put the same header before this record and the row."""
-        first = self.rows[0]
-        if not (row.headed and first.headed):
-            return False
-        return first.header.level == row.header.level
-
-    def _takes_traceback(self, row: _Row) -> bool:
-        if self.trace:
-            return not self.ended and not self.python
-        return self.attachable(row)
 
     def attachable(self, row: _Row) -> bool:
         """Whether what was raised at `row` may be what this record tells of."""
@@ -263,18 +288,25 @@ class _Record:
         first = self.rows[0]
         if len(self.rows) == 1 and not self.trace:
             return first.line
-        # Text after a JSON object or pairs would keep both from being read as such.
-        structured = first.headed and (first.text.startswith("{") or "=" in first.text[:24])
-        texts = (first.said if structured else first.text, *(row.said for row in self.rows[1:]))
+        head = first.text
+        if first.headed and (head.startswith("{") or "=" in head[:24]):
+            # Text after a JSON object or pairs would keep both from being read as such.
+            head = split_header(head)[1]
+        rest = (self._said(row) or "" for row in self.rows[1:])
+        silent = not level_name(first.line.level)
         return replace(
             first.line,
-            message="\n".join(texts).rstrip(),
-            level=first.line.level if level_name(first.line.level) else self._level(first),
+            message="\n".join((head, *rest)).rstrip(),
+            level=self._level(first) if silent else first.line.level,
             trace=next((row.line.trace for row in self.rows if row.line.trace), ""),
         )
 
     def _level(self, first: _Row) -> str:
         return first.header.level or ("ERROR" if self.trace else first.line.level)
+
+
+def _prefix(inside: re.Match[str]) -> str:
+    return inside.string[: inside.start("part")].rstrip().translate(_DIGITS)
 
 
 def _joined(stream: Sequence[LogLine]) -> Sequence[LogLine]:
@@ -287,9 +319,9 @@ def _joined(stream: Sequence[LogLine]) -> Sequence[LogLine]:
         if last is None or not last.goes_on(row):
             records.append(_Record.begun(row))
             continue
-        raised = not last.trace and FRAME.match(row.said[:_LOOK])
+        unframed = not last.trace
         last.add(row)
-        if raised:
+        if unframed and last.trace:
             _reach_back(records)
     return [record.joined() for record in records]
 
@@ -297,15 +329,19 @@ def _joined(stream: Sequence[LogLine]) -> Sequence[LogLine]:
 def _reach_back(records: list[_Record]) -> None:
     """Join with the last record, whose first frame just came, what its frames belong to."""
     last = len(records) - 1
-    head = records[last].rows[0]
-    raised = RAISED.match(head.said[:_LOOK]) is not None
-    if last == 0 or OPENS.match(head.said[:_LOOK]):
+    prefix, head = records[last].prefix, records[last].rows[0]
+    start = (head.behind(prefix) or "").lstrip()[:_LOOK]
+    if last == 0 or OPENS.match(start):
         return
-    if not head.headed:
+    raised = RAISED.match(start) is not None
+    first = None
+    if prefix:
+        before = records[last - 1].rows[0].behind(prefix)
+        blank = not start and before is not None and RAISED.match(before[:_LOOK])
+        first = last - 1 if blank or (raised and before is not None) else None
+    elif not head.headed:
         reached = _complaint(records)
         first = last - 1 if reached is None and raised else reached
-    else:
-        first = last - 1 if raised and records[last - 1].headed_like(head) else None
     if first is not None and records[first].attachable(records[first + 1].rows[0]):
         _merge(records, first)
 
@@ -323,6 +359,7 @@ def _complaint(records: Sequence[_Record]) -> int | None:
 
 
 def _merge(records: list[_Record], first: int) -> None:
+    records[first].prefix = records[-1].prefix
     for record in records[first + 1 :]:
         for row in record.rows:
             records[first].add(row)

@@ -25,8 +25,8 @@ GO_LINE = re.compile(
     r"[\w./\-%*$]{1,300}[\w.()*\[\]{}·$,/\-]{0,300}\(.{0,1000}\)$"
     r"|r\w{1,6} {1,8}0x[0-9a-f]+$|exit status \d+$|\[signal |\[originating from |runtime stack:$"
 )
-FRAME = re.compile(
-    rf"\s*(?:{_AT}|{_CAUSE}|\.{{3}} \d+ (?:more|common frames)|--- End of (?:inner|stack)"
+_FRAME = (
+    rf"(?:{_AT}|{_CAUSE}|\.{{3}} \d+ (?:more|common frames)|--- End of (?:inner|stack)"
     r"|File \"[^\"\n]{1,500}\", line \d+"
     r"|(?:During handling of the above|The above exception was the direct)"
     r"|goroutine \d{1,12} (?:[^\[\n]{0,80})\[|created by \S{1,300}(?: in goroutine \d+)?$"
@@ -37,6 +37,7 @@ FRAME = re.compile(
     r"|(?:from )?[^\s:]{1,500}\.rb:\d+:in [`'][^'\n]{0,300}'$"
     r"|Node\.js v\d+\.)"
 )
+FRAME = re.compile(rf"\s*{_FRAME}")
 """A line that belongs to a trace wherever it stands, and to the line before it."""
 
 CAUSED = re.compile(r"Caused by: |\s*---> |\s*\[cause\]: ")
@@ -63,6 +64,12 @@ OPENS = re.compile(
 
 PANICKED = re.compile(r"thread '[^'\n]{0,200}' (?:\(\d+\) )?panicked at \S{1,500}:$")
 """Rust: the next line says why."""
+
+WITHIN = re.compile(
+    rf"(?<=[\s:|\]>-])(?P<part>{_FRAME}|(?:Exception Group )?Traceback \(most recent call last\)"
+    rf"|panic: |fatal error: |{OPENS.pattern})"
+)
+"""A part of a trace behind what a logger, a runtime or a shipper put before the line."""
 
 HINT = re.compile(
     rf"^(?:\s|$|[)}}\]]{{1,8}}[;,]?$)|(?:^|[\s:|\]])(?:{_AT}|{_CAUSE}"

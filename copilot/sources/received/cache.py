@@ -10,6 +10,7 @@ from typing import TypeVar
 from copilot.ports import Clock, SourceError
 from copilot.sources.received.measures import DataPoint, Measures
 from copilot.sources.received.rings import RingEntry, Rings, RingUsage
+from tools.log_retriever import is_cut
 from tools.types import (
     Edge,
     LogGap,
@@ -22,8 +23,8 @@ from tools.types import (
     Window,
 )
 
-MOST_LETTERS = 4096
-"""A log message beyond this is cut: one line must not be the whole room."""
+MOST_LETTERS = 16_384
+"""A log message beyond this is cut: one line must not be the whole room. Runtimes split there."""
 
 KNOWN_SPANS = 200_000
 """Spans whose service is remembered, so that a child that comes later finds its parent."""
@@ -136,7 +137,7 @@ class ReceivedTelemetry:
 
 def _entry(line: LogLine) -> RingEntry[LogLine]:
     message = line.message[:MOST_LETTERS]
-    kept = replace(line, message=message)
+    kept = replace(line, message=message, cut=line.cut or is_cut(line.message))
     return RingEntry(line.at, line.service, kept, RECORD + 2 * len(message))
 
 

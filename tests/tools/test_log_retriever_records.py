@@ -1,0 +1,348 @@
+"""Records of several lines: traces of every runtime are joined, whatever stands before a line."""
+
+import json
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tools.log_retriever import join_records
+from tools.log_retriever.records import MOST_CHARACTERS, MOST_LINES, gist, is_cut, shortened
+from tools.types import LogLine
+
+T0 = 1_780_000_000.0
+
+
+def lines(*texts: str, stream: str = "a", start: float = T0, level: str = "") -> list[LogLine]:
+    """A line every millisecond."""
+    return [
+        LogLine(start + 0.001 * n, "shop", level, text, stream=stream)
+        for n, text in enumerate(texts)
+    ]
+
+
+def messages(given_lines: list[LogLine]) -> list[str]:
+    return [record.message for record in join_records(given_lines)]
+
+
+# name: (trace, what its gist must say, what it must not say)
+TRACES: dict[str, tuple[str, list[str], list[str]]] = {
+    "java with causes": (
+        """java.lang.IllegalStateException: basket is closed
+\tat shop.Basket.add(Basket.java:41) ~[app.jar!/:1.0]
+\tat java.base/java.lang.Thread.run(Thread.java:840)
+Caused by: shop.StoreException: cannot write
+\tat shop.Store$$Lambda/0x00007f.write(Unknown Source)
+\t... 12 more
+Caused by: java.sql.SQLTransientConnectionException: pool main is empty
+\tat shop.Pool.take(Pool.java:9)
+\t... 13 common frames omitted""",
+        ["basket is closed", "pool main is empty"],
+        ["cannot write", "Basket.java", "more"],
+    ),
+    "java, uncaught": (
+        """Exception in thread "main" java.lang.OutOfMemoryError: Java heap space
+\tat shop.Cache.fill(Cache.java:77)
+\tat shop.Main.main(Main.java:5)""",
+        ["OutOfMemoryError: Java heap space"],
+        ["Cache.java"],
+    ),
+    "java, frames with spaces": (
+        """shop.OutOfStock: none left
+        at shop.Basket.add(Basket.java:41)
+        at shop.Main.main(Main.java:5)""",
+        ["shop.OutOfStock: none left"],
+        ["Basket.java"],
+    ),
+    "python": (
+        """Traceback (most recent call last):
+  File "/app/basket.py", line 41, in add
+    store.write(item)
+    ~~~~~~~~~~~^^^^^^
+  File "/app/store.py", line 7, in write
+    raise OutOfStock(item)
+shop.OutOfStock: none left""",
+        ["shop.OutOfStock: none left"],
+        ["basket.py", "raise"],
+    ),
+    "python, chained": (
+        """Traceback (most recent call last):
+  File "/app/store.py", line 7, in write
+    return known[item]
+KeyError: 'tea'
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "/app/basket.py", line 41, in add
+    store.write(item)
+ValueError: no such item""",
+        ["KeyError: 'tea'", "ValueError: no such item"],
+        ["basket.py", "During"],
+    ),
+    "go panic": (
+        """panic: runtime error: invalid memory address or nil pointer dereference
+[signal SIGSEGV: segmentation violation code=0x1 addr=0x0 pc=0x47c2a5]
+
+goroutine 18 [running]:
+main.(*Basket).Add(0x0, {0x4a1b2c, 0x3})
+\t/src/basket.go:41 +0x1d
+created by main.serve in goroutine 1
+\t/src/main.go:12 +0x9a
+exit status 2""",
+        ["panic: runtime error: invalid memory address"],
+        ["basket.go", "goroutine"],
+    ),
+    "go fatal error": (
+        """fatal error: all goroutines are asleep - deadlock!
+
+goroutine 1 [chan receive]:
+main.main()
+\t/src/main.go:8 +0x28""",
+        ["all goroutines are asleep"],
+        ["main.go"],
+    ),
+    "node": (
+        """TypeError: Cannot read properties of undefined (reading 'price')
+    at Basket.add (/app/basket.js:41:19)
+    at async Promise.all (index 0)
+    at /app/server.js:7:3
+    at node:internal/process/task_queues:95:5""",
+        ["Cannot read properties of undefined"],
+        ["basket.js"],
+    ),
+    ".net": (
+        """System.InvalidOperationException: Basket is closed
+ ---> System.TimeoutException: The store did not answer
+   at Shop.Store.Write(Item item) in /src/Store.cs:line 7
+   --- End of inner exception stack trace ---
+   at Shop.Basket.Add[T](T item) in /src/Basket.cs:line 41
+--- End of stack trace from previous location ---
+   at Shop.Program.<Main>$(String[] args) in /src/Program.cs:line 3""",
+        ["Basket is closed", "The store did not answer"],
+        ["Basket.cs", "End of"],
+    ),
+    "rust": (
+        """thread 'main' panicked at src/basket.rs:41:9:
+index out of bounds: the len is 3 but the index is 7
+stack backtrace:
+   0: rust_begin_unwind
+             at /rustc/9fc6b4312/library/std/src/panicking.rs:652:5
+   1: shop::basket::add
+             at ./src/basket.rs:41:9
+note: run with `RUST_BACKTRACE=full` environment variable to display a verbose backtrace""",
+        ["panicked at", "index out of bounds"],
+        ["unwind", "RUST_BACKTRACE"],
+    ),
+    "php": (
+        """PHP Fatal error:  Uncaught RuntimeException: basket is closed in /app/basket.php:41
+Stack trace:
+#0 /app/shop.php(7): Basket->add()
+#1 {main}
+  thrown in /app/basket.php on line 41""",
+        ["Uncaught RuntimeException: basket is closed"],
+        ["shop.php", "thrown"],
+    ),
+    "ruby": (
+        """/app/basket.rb:41:in 'Basket#add': basket is closed (RuntimeError)
+\tfrom /app/shop.rb:7:in 'block in <main>'
+\tfrom /app/shop.rb:3:in '<main>'""",
+        ["basket is closed (RuntimeError)"],
+        ["shop.rb"],
+    ),
+    "rails": (
+        """NoMethodError (undefined method `price' for nil:NilClass):
+
+app/models/basket.rb:41:in `add'
+app/controllers/shop_controller.rb:7:in `create'""",
+        ["undefined method `price'"],
+        ["shop_controller"],
+    ),
+}
+
+STARTS_ALONE = ("java, uncaught", "go panic", "go fatal error", "rust", "php", "ruby")
+"""What a runtime writes by itself: nothing that was logged before belongs to it."""
+
+WRAPPINGS = {
+    "as written": "{}",
+    "by containerd": "2026-05-28T10:00:01.123456789Z stderr F {}",
+    "by syslog": "May 28 10:00:01 host-1 shop[311]: {}",
+    "by a logger": "2026-05-28 10:00:01,123 ERROR [main] shop.Log - {}",
+}
+
+
+@pytest.mark.parametrize("wrapping", WRAPPINGS.values(), ids=WRAPPINGS)
+@pytest.mark.parametrize("name", TRACES)
+def test_a_trace_is_one_record_that_says_what_was_raised(name: str, wrapping: str) -> None:
+    trace, told, untold = TRACES[name]
+    wrapped = [wrapping.format(text) for text in trace.splitlines()]
+    (record,) = join_records(lines(*wrapped))
+    said = gist(record.message)
+    assert [text for text in told if text not in said] == []
+    assert [text for text in untold if text in said] == []
+
+
+@pytest.mark.parametrize("name", TRACES)
+def test_what_was_logged_before_and_after_a_trace_keeps_its_place(name: str) -> None:
+    before = "2026-05-28 10:00:01 ERROR shop - order 7 failed"
+    after = "2026-05-28 10:00:01 INFO shop - order 8 placed"
+    found = messages(lines(before, *TRACES[name][0].splitlines(), after))
+    alone = name in STARTS_ALONE
+    assert len(found) == 2 + alone
+    assert found[0].startswith(before)
+    assert found[-1] == after
+    assert ("\n" in found[0]) != alone
+
+
+@pytest.mark.parametrize("name", TRACES)
+def test_a_trace_after_an_ordinary_line_is_a_record_of_its_own_and_an_error(name: str) -> None:
+    before = "2026-05-28 10:00:01 INFO shop - order 7 placed"
+    first, second = join_records(lines(before, *TRACES[name][0].splitlines()))
+    assert first.message == before
+    assert (first.level, second.level) == ("", "ERROR")
+
+
+@pytest.mark.parametrize("name", TRACES)
+def test_streams_that_interleave_are_joined_apart(name: str) -> None:
+    texts = TRACES[name][0].splitlines()
+    told = [line for stream in "abc" for line in lines(*texts, stream=stream)]
+    assert messages(told) == [TRACES[name][0]] * 3
+
+
+@pytest.mark.parametrize("name", TRACES)
+def test_the_same_trace_again_is_another_record(name: str) -> None:
+    texts = TRACES[name][0].splitlines()
+    told = [*lines(*texts), *lines(*texts, start=T0 + 60)]
+    assert messages(told) == [TRACES[name][0]] * 2
+
+
+ORDINARY = {
+    "plain": ["one", "two", "three"],
+    "errors without frames": ["TimeoutError: 3 s", "TimeoutError: 4 s", "ValueError: no"],
+    "logged errors": [f"2026-05-28 10:00:0{n} ERROR shop - a.b.XError: no" for n in range(3)],
+    "prose with at": ["at startup we wait", "at 10:00 (UTC) it began", "2026 ERROR at last"],
+    "numbered": ["# 1 of 3", "#2 is done", "(3)"],
+    "json": ['{"level":"error","msg":"boom"}', '{"level":"info","msg":"at a.b(c)"}'],
+    "calls": ["placed(7)", "main.placed(8)", "shop.placed(9)"],
+    "padded": ["  2026-05-28 10:00:01 INFO a", "  2026-05-28 10:00:02 INFO b"],
+}
+
+
+@pytest.mark.parametrize("texts", ORDINARY.values(), ids=ORDINARY)
+def test_lines_that_are_no_trace_stay_apart(texts: list[str]) -> None:
+    assert messages(lines(*texts)) == texts
+
+
+def test_a_json_line_keeps_its_message_and_level_with_the_trace_behind_it() -> None:
+    (record,) = join_records(
+        lines('{"level":"error","msg":"order 7 failed"}', "a.b.XError: no", "\tat a.b(C.java:1)")
+    )
+    assert record.message == "order 7 failed\na.b.XError: no\n\tat a.b(C.java:1)"
+    assert record.level == "ERROR"
+
+
+def test_a_long_message_stands_between_the_line_and_its_frames() -> None:
+    texts = ["2026-05-28 10:00:01 ERROR shop - failed", "### Error: bad grammar", "### SQL: x"]
+    texts += ["a.b.SqlException: bad", "\tat a.b(C.java:1)"]
+    assert messages(lines("2026-05-28 10:00:00 INFO shop - up", *texts))[1:] == ["\n".join(texts)]
+
+
+# --- cut lines ---------------------------------------------------------------------------------
+
+CRI = "2026-05-28T10:00:01.12345678{}Z stdout {} {}"
+LONG = "x" * 16_384
+
+CUTS = {
+    "cri": ([CRI.format(1, "P", "order 7 "), CRI.format(2, "F", "placed")], "order 7 placed"),
+    "cri, three parts": (
+        [CRI.format(1, "P", "a"), CRI.format(2, "P", "b"), CRI.format(3, "F", "c")],
+        " abc",
+    ),
+    "docker": ([LONG, "end"], LONG + "end"),
+    "docker, letters of three bytes": (["日" * 5461 + "x", "完"], "日" * 5461 + "x完"),
+    "docker's files": (
+        [json.dumps({"log": "order 7 "}), json.dumps({"log": "placed\n"})],
+        json.dumps({"log": "order 7 placed\n"}),
+    ),
+}
+
+
+@pytest.mark.parametrize(("parts", "whole"), CUTS.values(), ids=CUTS)
+def test_parts_of_a_line_are_put_together(parts: list[str], whole: str) -> None:
+    (found,) = messages(lines(*parts))
+    assert found.endswith(whole)
+    assert not is_cut(found)
+    assert len(messages(lines(*parts, parts[-1]))) == 2
+
+
+def test_a_part_whose_end_never_came_stays_alone() -> None:
+    later = [LogLine(T0 + 60, "shop", "", "next", stream="a")]
+    assert len(messages([*lines(CRI.format(1, "P", "order 7 ")), *later])) == 2
+
+
+def test_a_source_can_say_that_a_line_goes_on() -> None:
+    first = LogLine(T0, "shop", "INFO", "order 7 ", cut=True)
+    assert messages([first, LogLine(T0, "shop", "INFO", "placed")]) == ["order 7 placed"]
+
+
+# --- hostile -----------------------------------------------------------------------------------
+
+
+def test_a_trace_of_a_hundred_thousand_lines_is_one_record_within_its_bounds() -> None:
+    texts = ["boom", *["\tat a.b(C.java:1)"] * 100_000, "Caused by: a.StackOverflowError"]
+    told = [LogLine(T0, "shop", "", text) for text in texts]
+    began = time.process_time()
+    (record,) = join_records(told)
+    assert time.process_time() - began < 20
+    assert record.message.count("\n") <= MOST_LINES + 1
+    assert len(record.message) <= MOST_CHARACTERS
+    assert gist(record.message) == "boom Caused by: a.StackOverflowError"
+
+
+def test_lines_that_come_too_late_are_no_part_of_a_record() -> None:
+    told = [*lines("boom"), *lines("\tat a.b(C.java:1)", start=T0 + 6)]
+    assert len(messages(told)) == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "at " * 400,
+        "at a " * 300 + "(",
+        "a." * 600,
+        "[" * 1000,
+        "File " * 300,
+        "#1 " * 400,
+        "(" * 9999,
+    ],
+)
+def test_no_text_takes_long_to_read(text: str) -> None:
+    began = time.process_time()
+    join_records(lines(*[text] * 100))
+    assert time.process_time() - began < 2
+
+
+texts = st.text(max_size=40) | st.sampled_from(
+    [text for trace, *_ in TRACES.values() for text in trace.splitlines()]
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(texts, st.floats(0, 20), st.sampled_from("ab")), max_size=40))
+def test_any_lines_are_joined_without_loss_of_text_in_order(
+    told: list[tuple[str, float, str]],
+) -> None:
+    given_lines = [LogLine(T0 + at, "shop", "", text, stream=s) for text, at, s in told]
+    found = join_records(given_lines)
+    assert [one.at for one in found] == sorted(one.at for one in found)
+    letters = "".join(sorted("".join(line.message for line in given_lines).split()))
+    assert sorted("".join("".join(one.message for one in found).split())) == sorted(
+        "".join(letters.split())
+    )
+
+
+def test_a_long_gist_is_shortened_in_its_middle() -> None:
+    said = "order failed a.b.StoreError: no row Caused by: a.b.RangeError: too large"
+    assert shortened(said, 200) == said
+    assert shortened(said, 48) == "order failed a… Caused by: RangeError: too large"
