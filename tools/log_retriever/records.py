@@ -22,7 +22,6 @@ from tools.log_retriever.traces import (
     FRAME,
     GO_DUMP,
     GO_LINE,
-    HINT,
     OPENS,
     PANICKED,
     PYTHON_CHAIN,
@@ -30,6 +29,7 @@ from tools.log_retriever.traces import (
     PYTHON_OPENS,
     RAISED,
     WITHIN,
+    hinted,
 )
 from tools.types import LogLine, Timestamp
 
@@ -158,7 +158,7 @@ class _Row:
 
     @cached_property
     def hinted(self) -> bool:
-        return HINT.search(self.text[:_LOOK]) is not None
+        return hinted(self.text[:_LOOK])
 
     @cached_property
     def inside(self) -> re.Match[str] | None:

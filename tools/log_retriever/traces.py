@@ -71,11 +71,27 @@ WITHIN = re.compile(
 )
 """A part of a trace behind what a logger, a runtime or a shipper put before the line."""
 
-HINT = re.compile(
-    rf"^(?:\s|$|[)}}\]]{{1,8}}[;,]?$)|(?:^|[\s:|\]])(?:{_AT}|{_CAUSE}"
+_WORDS = (
+    *("at ", "Caused by: ", "Suppressed: ", "Wrapped by: ", "---> ", "[cause]: ", "... "),
+    *('File "', "Traceback (", "During handling", "The above exc", "goroutine ", "created by "),
+    *("panic: ", "atal error: ", "panicked at ", "note: run with", "stack backtrace:"),
+    *("Stack trace:", "#", "PHP  ", "thrown in ", ".rb:", "--- End of", "Node.js v", ".go:", ".s:"),
+    *("Unhandled exception", "Uncaught ", "Exception in thread"),
+)
+_CONTINUING = tuple(" \t)}]")
+
+
+def hinted(start: str) -> bool:
+    """Whether a line may be part of a trace; a stream without any such line is left alone."""
+    if not start or start.startswith(_CONTINUING):
+        return True
+    return any(map(start.__contains__, _WORDS)) and _HINT.search(start) is not None
+
+
+_HINT = re.compile(
+    rf"(?:^|[\s:|\]])(?:{_AT}|{_CAUSE}"
     r"|\.{3} \d+ (?:more|common)|File \"|Traceback \(most|During handling of|The above exception"
     r"|goroutine \d|created by |panic: |fatal error: |panicked at |note: run with|stack backtrace:"
     r"|Stack trace:|#\d{1,4} |PHP  |thrown in |from \S+:\d+:in|--- End of|Node\.js v)"
     r"|\.(?:go|s|rb):\d+"
 )
-"""Cheap: whether a line may be part of a trace; a stream without any such line is left alone."""

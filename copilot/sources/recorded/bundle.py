@@ -117,10 +117,13 @@ class RecordedBundle(ReplayClock):
         return LogReading(tuple(x for x in self._logs if seen.start <= x.at <= seen.end))
 
     def baseline_lines(self, before: Timestamp) -> LogReading:
-        """Lines of the history, then of the quiet part of the window."""
+        """Lines of the history, moved back to end before, then of the quiet part of the window."""
         limit = min(before, self._now)
-        quiet = (line for line in self._logs if not self._excluded(line.at))
-        return LogReading(tuple(x for x in (*self._past_logs, *quiet) if x.at < limit))
+        past = self._past_logs
+        shift = _whole_days(past[-1].at if past else 0.0, min(limit, self.window.start))
+        moved = (replace(line, at=line.at - shift) for line in past)
+        quiet = (x for x in self._logs if x.at < limit and not self._excluded(x.at))
+        return LogReading((*moved, *quiet))
 
     def spans(self, window: Window) -> Sequence[Span]:
         """Spans that began inside the window and have ended by now; none of earlier incidents."""
@@ -222,11 +225,7 @@ class RecordedBundle(ReplayClock):
             if self.description.history
             else None
         )
-        found = records.log_lines(path) if path else ()
-        shift = _whole_days(found[-1].at if found else 0.0, self.window.start)
-        if not shift:
-            return found
-        return tuple(replace(line, at=line.at - shift) for line in found)
+        return records.log_lines(path) if path else ()
 
     @cached_property
     def _spans(self) -> tuple[Span, ...]:
