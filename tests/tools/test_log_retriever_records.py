@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.log_retriever import join_records
-from tools.log_retriever.records import MOST_CHARACTERS, MOST_LINES, gist, is_cut, shortened
+from tools.log_retriever import is_cut, join_records
+from tools.log_retriever.cut_lines import MOST_CHARACTERS
+from tools.log_retriever.records import MOST_LINES, gist, shortened
 from tools.types import LogLine
 
 T0 = 1_780_000_000.0
@@ -224,6 +225,7 @@ ORDINARY = {
     "prose with at": ["at startup we wait", "at 10:00 (UTC) it began", "2026 ERROR at last"],
     "numbered": ["# 1 of 3", "#2 is done", "(3)"],
     "json": ['{"level":"error","msg":"boom"}', '{"level":"info","msg":"at a.b(c)"}'],
+    "objects of a field log": ['{"log":"order 7"}', '{"log":"order 8"}'],
     "calls": ["placed(7)", "main.placed(8)", "shop.placed(9)"],
     "padded": ["  2026-05-28 10:00:01 INFO a", "  2026-05-28 10:00:02 INFO b"],
 }
@@ -252,18 +254,19 @@ def test_a_long_message_stands_between_the_line_and_its_frames() -> None:
 
 CRI = "2026-05-28T10:00:01.12345678{}Z stdout {} {}"
 LONG = "x" * 16_384
+FILE = {"stream": "stdout", "time": "2026-05-28T10:00:01.123456789Z"}
 
 CUTS = {
     "cri": ([CRI.format(1, "P", "order 7 "), CRI.format(2, "F", "placed")], "order 7 placed"),
     "cri, three parts": (
         [CRI.format(1, "P", "a"), CRI.format(2, "P", "b"), CRI.format(3, "F", "c")],
-        " abc",
+        "abc",
     ),
     "docker": ([LONG, "end"], LONG + "end"),
     "docker, letters of three bytes": (["日" * 5461 + "x", "完"], "日" * 5461 + "x完"),
     "docker's files": (
-        [json.dumps({"log": "order 7 "}), json.dumps({"log": "placed\n"})],
-        json.dumps({"log": "order 7 placed\n"}),
+        [json.dumps({"log": text, **FILE}) for text in ("order 7 ", "placed\n")],
+        "order 7 placed",
     ),
 }
 
@@ -271,7 +274,7 @@ CUTS = {
 @pytest.mark.parametrize(("parts", "whole"), CUTS.values(), ids=CUTS)
 def test_parts_of_a_line_are_put_together(parts: list[str], whole: str) -> None:
     (found,) = messages(lines(*parts))
-    assert found.endswith(whole)
+    assert found == whole
     assert not is_cut(found)
     assert len(messages(lines(*parts, parts[-1]))) == 2
 

@@ -6,13 +6,13 @@ Java and its kin, Python, Go, Node, .NET, Rust, PHP, Ruby, and whatever is inden
 logger or a runtime put a header before every line. `gist` is what a record says without frames.
 """
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from tools.log_retriever.cut_lines import MOST_CHARACTERS, MOST_SECONDS, uncut, unwrapped
 from tools.log_retriever.fields import level_name
 from tools.log_retriever.headers import Header, split_header
 from tools.log_retriever.traces import (
@@ -30,20 +30,13 @@ from tools.log_retriever.traces import (
     RAISED,
     WITHIN,
     hinted,
+    traced,
 )
 from tools.types import LogLine, Timestamp
 
-MOST_SECONDS = 5.0
-"""Between two lines of a record; Filebeat's `multiline.timeout`."""
-
 MOST_LINES = 500
-"""Lines kept of a record; Filebeat's `multiline.max_lines`. Frames beyond it are passed over."""
-
-MOST_CHARACTERS = 65_536
-"""Kept of a record: four of the parts into which Docker splits a line."""
-
-DOCKER_PART = 16_384
-"""Bytes after which Docker and containerd split a line (`16 KiB`, moby `copier.go`)."""
+"""Lines kept of a record; frames beyond it are passed over. Source: Filebeat's default of
+`multiline.max_lines`."""
 
 _LOOK = 1024
 _LOOK_BACK = 20
@@ -53,7 +46,6 @@ _MOST_SAID = 4
 """Lines of a record that its gist keeps, besides a cause."""
 
 _DIGITS = str.maketrans("123456789", "000000000")
-_CRI = re.compile(r"(\d{4}-\d\d-\d\dT\S{8,40} std(?:out|err)) ([PF])(?: |$)")
 _CAUSED_BY = " Caused by: "
 _PACKAGE = re.compile(r"(?:[\w$]{1,200}\.){1,20}(?=[A-Z])")
 _QUIET = frozenset(("INFO", "DEBUG", "TRACE"))
@@ -74,7 +66,7 @@ def join_records(lines: Iterable[LogLine]) -> tuple[LogLine, ...]:
     streams: dict[tuple[str, str], list[LogLine]] = defaultdict(list)
     for line in sorted(lines, key=lambda line: line.at):
         streams[line.service, line.stream].append(line)
-    found = [record for stream in streams.values() for record in _joined(_uncut(stream))]
+    found = [record for stream in streams.values() for record in _joined(uncut(stream))]
     found.sort(key=lambda record: record.at)
     return tuple(found)
 
@@ -89,57 +81,6 @@ def with_exception(message: str, kind: str, said: str, trace: str) -> str:
     return message if raised in message else f"{message}\n{raised}".lstrip("\n")
 
 
-def is_cut(message: str) -> bool:
-    """Whether a runtime cut the line here: a CRI part marked `P`, or a full part of Docker.
-
-    >>> is_cut("2026-05-01T10:00:00.123456789Z stdout P half a li")
-    True
-    """
-    cri = _CRI.match(message)
-    if cri:
-        return cri[2] == "P"
-    if message.startswith('{"log":'):
-        return _docker(message).get("log", "\n")[-1:] != "\n"
-    letters = len(message)
-    if not DOCKER_PART // 4 <= letters <= DOCKER_PART:
-        return False
-    # A letter of several bytes at the end may itself have been cut.
-    return DOCKER_PART - 3 <= len(message.encode("utf-8", "replace")) <= DOCKER_PART
-
-
-def _docker(message: str) -> dict[str, str]:
-    try:
-        told = json.loads(message)
-    except (ValueError, RecursionError):
-        return {}
-    return told if isinstance(told, dict) and isinstance(told.get("log"), str) else {}
-
-
-def _uncut(stream: Sequence[LogLine]) -> list[LogLine]:
-    found: list[LogLine] = []
-    last: Timestamp = 0.0
-    for line in stream:
-        goes_on = bool(found) and found[-1].cut and line.at - last <= MOST_SECONDS
-        cut = line.cut or is_cut(line.message)
-        if goes_on and len(found[-1].message) < MOST_CHARACTERS:
-            message = _spliced(found[-1].message, line.message)
-            found[-1] = replace(found[-1], message=message[:MOST_CHARACTERS], cut=cut)
-        elif not goes_on:
-            found.append(replace(line, cut=True) if cut else line)
-        last = line.at
-    return found
-
-
-def _spliced(head: str, rest: str) -> str:
-    """Two parts of one line, with the first one's wrapping."""
-    if head.startswith('{"log":'):
-        told = _docker(head)
-        return json.dumps(told | {"log": told.get("log", "") + _docker(rest).get("log", rest)})
-    cri, goes_on = _CRI.match(head), _CRI.match(rest)
-    rest = rest[goes_on.end() :] if goes_on else rest
-    return f"{cri[1]} F {head[cri.end() :]}{rest}" if cri else head + rest
-
-
 @dataclass
 class _Row:
     """A line without what a runtime wrapped it in; its header is read only if it is asked for."""
@@ -148,13 +89,7 @@ class _Row:
 
     @cached_property
     def text(self) -> str:
-        message = self.line.message
-        cri = _CRI.match(message)
-        if cri:
-            return message[cri.end() :]
-        if message.startswith('{"log":'):
-            return _docker(message).get("log", message).rstrip("\r\n")
-        return message
+        return unwrapped(self.line.message)
 
     @cached_property
     def hinted(self) -> bool:
@@ -309,10 +244,12 @@ def _prefix(inside: re.Match[str]) -> str:
     return inside.string[: inside.start("part")].rstrip().translate(_DIGITS)
 
 
-def _joined(stream: Sequence[LogLine]) -> Sequence[LogLine]:
-    rows = [_Row(line) for line in stream]
-    if not any(row.hinted for row in rows):
-        return stream
+def _joined(stream: Iterable[LogLine]) -> Sequence[LogLine]:
+    whole = list(stream)
+    texts = (unwrapped(line.message) for line in whole)
+    if not any(traced(text) for text in texts):
+        return whole
+    rows = [_Row(line) for line in whole]
     records: list[_Record] = []
     for row in rows:
         last = records[-1] if records else None

@@ -81,8 +81,22 @@ _WORDS = (
 _CONTINUING = tuple(" \t)}]")
 
 
+def traced(text: str) -> bool:
+    """Whether a stream with this line may hold a trace; cheap: a word of each language's frames."""
+    return (
+        not text
+        or text.startswith(_CONTINUING)
+        or ("at " in text and ("(" in text or ":" in text))
+        or 'File "' in text
+        or "goroutine " in text
+        or "#0 " in text
+        or ".rb:" in text
+        or "note: run with" in text
+    )
+
+
 def hinted(start: str) -> bool:
-    """Whether a line may be part of a trace; a stream without any such line is left alone."""
+    """Whether a line may be part of a trace."""
     if not start or start.startswith(_CONTINUING):
         return True
     return any(map(start.__contains__, _WORDS)) and _HINT.search(start) is not None
