@@ -1,6 +1,7 @@
 """What is cited of a log is what was sent, once, whatever store it was read from."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -258,3 +259,11 @@ def test_a_past_that_cannot_be_read_is_unknown_and_a_window_that_cannot_is_said(
     assert not any(told.startswith("logs") for told in look.missing)
     quiet = Sources(logs=_Overlapping(every(60, "placed", BEGIN, LOOK.start))).look(LOOK, ONSET)
     assert "logs: nothing recorded in this window" in quiet.missing
+
+
+@pytest.mark.parametrize("at", [math.nan, math.inf, -math.inf, 1.7e18])
+def test_a_line_of_no_time_is_left_out_and_breaks_nothing(at: float) -> None:
+    lines = [*every(60, "placed", BEGIN, NOW), LogLine(at, "cart", "", "of no time")]
+    seen = Sources(logs=_Overlapping(lines)).look(LOOK, ONSET).telemetry
+    assert [line.at for line in seen.logs if math.isfinite(line.at)] == [x.at for x in lines[:-1]]
+    assert novelty(seen.split_log(ONSET)) == []

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.tools.written_traces import LOGS, TRACES
 from tools.log_retriever import is_cut, join_records
 from tools.log_retriever.cut_lines import MOST_CHARACTERS
 from tools.log_retriever.records import MOST_LINES, gist, shortened
@@ -26,141 +27,6 @@ def lines(*texts: str, stream: str = "a", start: float = T0, level: str = "") ->
 def messages(given_lines: list[LogLine]) -> list[str]:
     return [record.message for record in join_records(given_lines)]
 
-
-# name: (trace, what its gist must say, what it must not say)
-TRACES: dict[str, tuple[str, list[str], list[str]]] = {
-    "java with causes": (
-        """java.lang.IllegalStateException: basket is closed
-\tat shop.Basket.add(Basket.java:41) ~[app.jar!/:1.0]
-\tat java.base/java.lang.Thread.run(Thread.java:840)
-Caused by: shop.StoreException: cannot write
-\tat shop.Store$$Lambda/0x00007f.write(Unknown Source)
-\t... 12 more
-Caused by: java.sql.SQLTransientConnectionException: pool main is empty
-\tat shop.Pool.take(Pool.java:9)
-\t... 13 common frames omitted""",
-        ["basket is closed", "pool main is empty"],
-        ["cannot write", "Basket.java", "more"],
-    ),
-    "java, uncaught": (
-        """Exception in thread "main" java.lang.OutOfMemoryError: Java heap space
-\tat shop.Cache.fill(Cache.java:77)
-\tat shop.Main.main(Main.java:5)""",
-        ["OutOfMemoryError: Java heap space"],
-        ["Cache.java"],
-    ),
-    "java, frames with spaces": (
-        """shop.OutOfStock: none left
-        at shop.Basket.add(Basket.java:41)
-        at shop.Main.main(Main.java:5)""",
-        ["shop.OutOfStock: none left"],
-        ["Basket.java"],
-    ),
-    "python": (
-        """Traceback (most recent call last):
-  File "/app/basket.py", line 41, in add
-    store.write(item)
-    ~~~~~~~~~~~^^^^^^
-  File "/app/store.py", line 7, in write
-    raise OutOfStock(item)
-shop.OutOfStock: none left""",
-        ["shop.OutOfStock: none left"],
-        ["basket.py", "raise"],
-    ),
-    "python, chained": (
-        """Traceback (most recent call last):
-  File "/app/store.py", line 7, in write
-    return known[item]
-KeyError: 'tea'
-
-During handling of the above exception, another exception occurred:
-
-Traceback (most recent call last):
-  File "/app/basket.py", line 41, in add
-    store.write(item)
-ValueError: no such item""",
-        ["KeyError: 'tea'", "ValueError: no such item"],
-        ["basket.py", "During"],
-    ),
-    "go panic": (
-        """panic: runtime error: invalid memory address or nil pointer dereference
-[signal SIGSEGV: segmentation violation code=0x1 addr=0x0 pc=0x47c2a5]
-
-goroutine 18 [running]:
-main.(*Basket).Add(0x0, {0x4a1b2c, 0x3})
-\t/src/basket.go:41 +0x1d
-created by main.serve in goroutine 1
-\t/src/main.go:12 +0x9a
-exit status 2""",
-        ["panic: runtime error: invalid memory address"],
-        ["basket.go", "goroutine"],
-    ),
-    "go fatal error": (
-        """fatal error: all goroutines are asleep - deadlock!
-
-goroutine 1 [chan receive]:
-main.main()
-\t/src/main.go:8 +0x28""",
-        ["all goroutines are asleep"],
-        ["main.go"],
-    ),
-    "node": (
-        """TypeError: Cannot read properties of undefined (reading 'price')
-    at Basket.add (/app/basket.js:41:19)
-    at async Promise.all (index 0)
-    at /app/server.js:7:3
-    at node:internal/process/task_queues:95:5""",
-        ["Cannot read properties of undefined"],
-        ["basket.js"],
-    ),
-    ".net": (
-        """System.InvalidOperationException: Basket is closed
- ---> System.TimeoutException: The store did not answer
-   at Shop.Store.Write(Item item) in /src/Store.cs:line 7
-   --- End of inner exception stack trace ---
-   at Shop.Basket.Add[T](T item) in /src/Basket.cs:line 41
---- End of stack trace from previous location ---
-   at Shop.Program.<Main>$(String[] args) in /src/Program.cs:line 3""",
-        ["Basket is closed", "The store did not answer"],
-        ["Basket.cs", "End of"],
-    ),
-    "rust": (
-        """thread 'main' panicked at src/basket.rs:41:9:
-index out of bounds: the len is 3 but the index is 7
-stack backtrace:
-   0: rust_begin_unwind
-             at /rustc/9fc6b4312/library/std/src/panicking.rs:652:5
-   1: shop::basket::add
-             at ./src/basket.rs:41:9
-note: run with `RUST_BACKTRACE=full` environment variable to display a verbose backtrace""",
-        ["panicked at", "index out of bounds"],
-        ["unwind", "RUST_BACKTRACE"],
-    ),
-    "php": (
-        """PHP Fatal error:  Uncaught RuntimeException: basket is closed in /app/basket.php:41
-Stack trace:
-#0 /app/shop.php(7): Basket->add()
-#1 {main}
-  thrown in /app/basket.php on line 41""",
-        ["Uncaught RuntimeException: basket is closed"],
-        ["shop.php", "thrown"],
-    ),
-    "ruby": (
-        """/app/basket.rb:41:in 'Basket#add': basket is closed (RuntimeError)
-\tfrom /app/shop.rb:7:in 'block in <main>'
-\tfrom /app/shop.rb:3:in '<main>'""",
-        ["basket is closed (RuntimeError)"],
-        ["shop.rb"],
-    ),
-    "rails": (
-        """NoMethodError (undefined method `price' for nil:NilClass):
-
-app/models/basket.rb:41:in `add'
-app/controllers/shop_controller.rb:7:in `create'""",
-        ["undefined method `price'"],
-        ["shop_controller"],
-    ),
-}
 
 STARTS_ALONE = ("java, uncaught", "go panic", "go fatal error", "rust", "php", "ruby")
 """What a runtime writes by itself: nothing that was logged before belongs to it."""
@@ -216,6 +82,11 @@ def test_the_same_trace_again_is_another_record(name: str) -> None:
     texts = TRACES[name][0].splitlines()
     told = [*lines(*texts), *lines(*texts, start=T0 + 60)]
     assert messages(told) == [TRACES[name][0]] * 2
+
+
+@pytest.mark.parametrize(("text", "gists"), LOGS.values(), ids=LOGS)
+def test_logs_as_loggers_write_them_are_read_in_records(text: str, gists: list[str]) -> None:
+    assert [gist(record) for record in messages(lines(*text.splitlines()))] == gists
 
 
 ORDINARY = {

@@ -27,6 +27,7 @@ from tools.log_retriever.traces import (
     PYTHON_CHAIN,
     PYTHON_FRAME,
     PYTHON_OPENS,
+    RAIL,
     RAISED,
     WITHIN,
     hinted,
@@ -241,7 +242,9 @@ class _Record:
 
 
 def _prefix(inside: re.Match[str]) -> str:
-    return inside.string[: inside.start("part")].rstrip().translate(_DIGITS)
+    before = inside.string[: inside.start("part")].rstrip()
+    # The rail of a group of exceptions is no header.
+    return before.translate(_DIGITS) if any(map(str.isalnum, before)) else ""
 
 
 def _joined(stream: Iterable[LogLine]) -> Sequence[LogLine]:
@@ -328,6 +331,7 @@ def gist(record: str) -> str:
     first, *rest = record.splitlines() or [""]
     said, cause, framed = [first], "", False
     for line in rest:
+        line = RAIL.sub("", line, count=1)
         start = line[:_LOOK]
         if CAUSED.match(start):
             cause = line.strip()

@@ -18,6 +18,9 @@ _CAUSE = r"(?:Caused by|Suppressed|Wrapped by): |---> |\[cause\]: "
 PYTHON_FRAME = re.compile(r"[\s|+]*File \"[^\"\n]{1,500}\", line \d+")
 PYTHON_OPENS = re.compile(r"[\s|+]*(?:Exception Group )?Traceback \(most recent call last\)")
 PYTHON_CHAIN = re.compile(r"\s*(?:During handling of the above|The above exception was the direct)")
+RAIL = re.compile(r"^ +[|+](?:[-+]{2,80}(?: \d+ -+)?$| ?)")
+"""What stands before the lines of an exception group."""
+
 GO_DUMP = re.compile(
     r"\s*(?:panic: |fatal error: |goroutine \d{1,12} (?:[^\[\n]{0,80})\[|runtime stack:$)"
 )
