@@ -86,10 +86,11 @@ class Sources:
     def look(self, window: Window, normal_before: Timestamp) -> TelemetrySnapshot:
         """Ask every source for `window`, and for normal operation before `normal_before`."""
         missing: list[str] = []
+        series = _ask(missing, "metrics", lambda: self.metrics.series(window))
         log = self._log(window, missing)
         telemetry = Telemetry(
             window=window,
-            series=_ask(missing, "metrics", lambda: self.metrics.series(window)),
+            series=series,
             baseline=_ask([], "metrics", lambda: self.metrics.baseline(normal_before)),
             logs=log.lines,
             log_gaps=log.gaps,

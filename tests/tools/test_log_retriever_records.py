@@ -97,6 +97,27 @@ ORDINARY = {
     "numbered": ["# 1 of 3", "#2 is done", "(3)"],
     "json": ['{"level":"error","msg":"boom"}', '{"level":"info","msg":"at a.b(c)"}'],
     "objects of a field log": ['{"log":"order 7"}', '{"log":"order 8"}'],
+    "places of the code": [
+        "2026-05-28 10:00:01 ERROR shop - job 1 failed: no",
+        "2026-05-28 10:00:01 ERROR shop - job 2 failed after 3 s",
+        "2026-05-28 10:00:02 ERROR shop - job 3 failed at Stage.run(Stage.java:7)",
+        "2026-05-28 10:00:03 ERROR shop - job 4 failed at Stage.run(Stage.java:7)",
+        "2026-05-28 10:00:04 ERROR shop - job 5 failed at main.go:12",
+    ],
+    "arrows": [
+        "2026-05-28 10:00:01 DEBUG shop.Client - [get] ---> GET http://pay HTTP/1.1",
+        "2026-05-28 10:00:02 DEBUG shop.Client - [get] <--- HTTP/1.1 200 (7ms)",
+        "2026-05-28 10:00:03 DEBUG shop.Client - [get] ---> END HTTP (0-byte body)",
+    ],
+    "makers": [
+        "2026-05-28 10:00:01 INFO shop - order 7",
+        "2026-05-28 10:00:02 INFO shop - created by ann",
+        "2026-05-28 10:00:03 INFO shop - Node.js v20.1.0",
+    ],
+    "json that quotes a trace": [
+        '{"level":"info","msg":"again: panic: x, Traceback (most recent call last): no"}',
+        '{"level":"info","msg":"again: next"}',
+    ],
     "calls": ["placed(7)", "main.placed(8)", "shop.placed(9)"],
     "padded": ["  2026-05-28 10:00:01 INFO a", "  2026-05-28 10:00:02 INFO b"],
 }

@@ -99,7 +99,8 @@ class _Row:
     @cached_property
     def inside(self) -> re.Match[str] | None:
         """Where a part of a trace stands in the line, behind whatever a logger put before it."""
-        return WITHIN.search(self.text[:_LOOK]) if self.hinted else None
+        whole = not self.hinted or self.text.startswith("{")
+        return None if whole else WITHIN.search(self.text[:_LOOK])
 
     @cached_property
     def header(self) -> Header:
@@ -143,7 +144,7 @@ class _Record:
     @classmethod
     def begun(cls, row: _Row) -> "_Record":
         record = cls([], row.line.at)
-        if row.inside:
+        if row.inside and not FRAME.match(row.inside["part"]):
             record.prefix = _prefix(row.inside)
         record.add(row)
         return record
@@ -166,8 +167,10 @@ class _Record:
             if said is not None:
                 return said
         if self.rows and row.inside:
-            prefix = _prefix(row.inside)
-            if prefix and self.rows[0].behind(prefix) is not None:
+            prefix, first = _prefix(row.inside), self.rows[0]
+            # A message that itself ends in a place of the code, again, is another message.
+            same = first.inside and FRAME.match(first.inside["part"])
+            if prefix and not same and first.behind(prefix) is not None:
                 self.prefix = prefix
                 return row.behind(prefix)
         return row.text if not self.rows or not row.headed else None
@@ -222,14 +225,15 @@ class _Record:
     def joined(self) -> LogLine:
         """The record as one line."""
         first = self.rows[0]
-        if len(self.rows) == 1 and not self.trace:
-            return first.line
+        silent = not level_name(first.line.level)
+        if len(self.rows) == 1:
+            raised = silent and OPENS.match(first.text[:_LOOK])
+            return replace(first.line, level="ERROR") if raised else first.line
         head = first.text
         if first.headed and (head.startswith("{") or "=" in head[:24]):
             # Text after a JSON object or pairs would keep both from being read as such.
             head = split_header(head)[1]
         rest = (self._said(row) or "" for row in self.rows[1:])
-        silent = not level_name(first.line.level)
         return replace(
             first.line,
             message="\n".join((head, *rest)).rstrip(),
@@ -242,9 +246,13 @@ class _Record:
 
 
 def _prefix(inside: re.Match[str]) -> str:
+    """What stands before a part of a trace, digits alike, if a header ends there; else nothing."""
     before = inside.string[: inside.start("part")].rstrip()
-    # The rail of a group of exceptions is no header.
-    return before.translate(_DIGITS) if any(map(str.isalnum, before)) else ""
+    if not any(map(str.isalnum, before)):
+        return ""  # the rail of a group of exceptions
+    last = before.split()[-1]
+    ends = not last[-1].isalnum() or ":" in last or level_name(last)
+    return before.translate(_DIGITS) if ends else ""
 
 
 def _joined(stream: Iterable[LogLine]) -> Sequence[LogLine]:

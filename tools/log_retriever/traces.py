@@ -14,7 +14,10 @@ _AT = (
     r"\((?:[^()\n]{0,300}:\d+|<anonymous>|native|index \d+)\)"
     r"|(?=[^\s()]{0,300}[/.\\])(?:async )?[^\s()]{1,300}:\d+(?::\d+)?\)?$)"  # at /a/b.js:1:2
 )
-_CAUSE = r"(?:Caused by|Suppressed|Wrapped by): |---> |\[cause\]: "
+_CAUSE = (
+    r"(?:Caused by|Suppressed|Wrapped by): |\[cause\]: "
+    r"|---> (?:\(Inner Exception #\d+\) )?[A-Za-z_][\w.+`]{0,300}: "
+)
 PYTHON_FRAME = re.compile(r"[\s|+]*File \"[^\"\n]{1,500}\", line \d+")
 PYTHON_OPENS = re.compile(r"[\s|+]*(?:Exception Group )?Traceback \(most recent call last\)")
 PYTHON_CHAIN = re.compile(r"\s*(?:During handling of the above|The above exception was the direct)")
@@ -26,19 +29,18 @@ GO_DUMP = re.compile(
 )
 GO_LINE = re.compile(
     r"[\w./\-%*$]{1,300}[\w.()*\[\]{}·$,/\-]{0,300}\(.{0,1000}\)$"
+    r"|created by \S{1,300}(?: in goroutine \d+)?$"
     r"|r\w{1,6} {1,8}0x[0-9a-f]+$|exit status \d+$|\[signal |\[originating from |runtime stack:$"
 )
 _FRAME = (
     rf"(?:{_AT}|{_CAUSE}|\.{{3}} \d+ (?:more|common frames)|--- End of (?:inner|stack)"
     r"|File \"[^\"\n]{1,500}\", line \d+"
     r"|(?:During handling of the above|The above exception was the direct)"
-    r"|goroutine \d{1,12} (?:[^\[\n]{0,80})\[|created by \S{1,300}(?: in goroutine \d+)?$"
-    r"|[^\s:]{1,500}\.(?:go|s):\d+(?: \+0x[0-9a-f]+)?$"
+    r"|goroutine \d{1,12} (?:[^\[\n]{0,80})\["
     r"|note: run with `RUST_BACKTRACE|stack backtrace:$"
     r"|(?:PHP )?Stack trace:$|#\d{1,4} (?:\S{1,500}\(\d+\): |\{main\}|\[internal function\])"
     r"|PHP {1,8}\d{1,4}\. |thrown in .{1,500} on line \d+$"
-    r"|(?:from )?[^\s:]{1,500}\.rb:\d+:in [`'][^'\n]{0,300}'$"
-    r"|Node\.js v\d+\.)"
+    r"|(?:from )?[^\s:]{1,500}\.rb:\d+:in [`'][^'\n]{0,300}'$)"
 )
 FRAME = re.compile(rf"\s*{_FRAME}")
 """A line that belongs to a trace wherever it stands, and to the line before it."""
@@ -47,7 +49,7 @@ CAUSED = re.compile(r"Caused by: |\s*---> |\s*\[cause\]: ")
 """A cause of the exception itself; those of suppressed ones are indented."""
 
 CARETS = re.compile(r"[\^~ ]+$")
-CONTINUES = re.compile(r"[ \t]+\S|\s*$|[)}\]]{1,8}[;,]?$")
+CONTINUES = re.compile(r"[ \t]+\S|\s*$|[)}\]]{1,8}[;,]?$|Node\.js v[\d.]+$")
 """A line without header that goes on with the one before it."""
 
 RAISED = re.compile(
