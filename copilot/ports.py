@@ -20,7 +20,7 @@ from tools.types import (
     Commit,
     Fact,
     FloatArray,
-    LogLine,
+    LogReading,
     PlanStep,
     Series,
     Span,
@@ -82,9 +82,15 @@ class MetricSource(Protocol):
 
 
 class LogSource(Protocol):
-    def lines(self, window: Window) -> Sequence[LogLine]: ...
+    """Lines as they were written, each once; `Sources.whole_log` joins them to records."""
 
-    def baseline_lines(self, before: Timestamp) -> Sequence[LogLine]: ...
+    def lines(self, window: Window) -> LogReading:
+        """Lines of the window, ascending by time, and what of it was not read."""
+        ...
+
+    def baseline_lines(self, before: Timestamp) -> LogReading:
+        """Normal operation to compare with, strictly before `before`: the start of the look."""
+        ...
 
 
 class TraceSource(Protocol):

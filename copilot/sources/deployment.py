@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import NoReturn, TypeVar
 
 from copilot.ports import (
@@ -17,12 +18,14 @@ from copilot.ports import (
     TraceSource,
 )
 from copilot.sources.inspection import inspection
+from tools.log_retriever import join_records
 from tools.playbook_executor import known
 from tools.types import (
     Change,
     Commit,
     Fact,
     Finding,
+    LogReading,
     Series,
     Subject,
     Telemetry,
@@ -89,12 +92,14 @@ class Sources:
     def look(self, window: Window, normal_before: Timestamp) -> TelemetrySnapshot:
         """Ask every source for `window`, and for normal operation before `normal_before`."""
         missing: list[str] = []
+        series = _ask(missing, "metrics", lambda: self.metrics.series(window))
+        log = self._log(window, missing)
         telemetry = Telemetry(
             window=window,
-            series=_ask(missing, "metrics", lambda: self.metrics.series(window)),
+            series=series,
             baseline=_ask([], "metrics", lambda: self.metrics.baseline(normal_before)),
-            logs=_ask(missing, "logs", lambda: self.logs.lines(window)),
-            baseline_logs=_ask([], "logs", lambda: self.logs.baseline_lines(normal_before)),
+            logs=log.lines,
+            log_gaps=log.gaps,
             spans=_ask(missing, "traces", lambda: self.traces.spans(window, normal_before)),
             changes=_ask(
                 missing, "changes", lambda: self.changes.changes(window), may_be_empty=True
@@ -105,6 +110,36 @@ class Sources:
             missing.append("topology: not configured")
         missing += self._lacking()
         return TelemetrySnapshot(telemetry, tuple(missing))
+
+    def recent_log(self, window: Window) -> LogReading:
+        """Return the log records of `window`; raises SourceError."""
+        recent = self.logs.lines(window)
+        return LogReading(join_records(line for line in recent if line.at in window), recent.gaps)
+
+    def whole_log(self, window: Window) -> LogReading:
+        """Return the log records of `window` and of normal operation before it, each once.
+
+        The one place where the two meet: what is told of normal operation ends where the window
+        begins. Raises SourceError where the window cannot be read; the past may be unknown.
+        """
+        recent = self.logs.lines(window)
+        try:
+            past = self.logs.baseline_lines(window.start)
+        except SourceError:
+            past = LogReading()
+        earlier = (line for line in past if line.at < window.start)
+        later = (line for line in recent if line.at in window)
+        return LogReading(join_records(chain(earlier, later)), (*past.gaps, *recent.gaps))
+
+    def _log(self, window: Window, missing: list[str]) -> LogReading:
+        try:
+            log = self.whole_log(window)
+        except SourceError as error:
+            missing.append(f"logs: {error.problem}")
+            return LogReading()
+        if not any(line.at in window for line in log):
+            missing.append("logs: nothing recorded in this window")
+        return log
 
     def _lacking(self) -> list[str]:
         """What sources that did answer could not tell."""

@@ -3,6 +3,8 @@
 The query is a typed document, filters and a range of time; nothing of it is text to be parsed.
 """
 
+import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,14 +16,16 @@ from copilot.alerts.formats.fields import moment
 from copilot.ports import Clock, SourceError
 from copilot.settings import SettingsError
 from copilot.sources.json_api import JsonApi
-from copilot.sources.log_slices import DEFAULT_BOUNDS, Bounds, sliced
-from tools.types import LogLine, Timestamp, Window
+from copilot.sources.log_slices import DEFAULT_BOUNDS, Bounds, LogPage, history, sliced
+from tools.log_retriever import with_exception
+from tools.types import LogLine, LogReading, Timestamp, Window
 
 PAGE = 10_000
 """Documents per request; the default `index.max_result_window`."""
 
 _INDEX = re.compile(r"[a-z0-9_*][a-z0-9_.*,\-]{0,250}")
-_MESSAGES = ("message", "log", "body", "event.original", "msg")
+_MESSAGES = ("message", "log", "body", "body.text", "event.original", "msg")
+_OBJECTS = ("body.structured", "body", "message", "log")
 _SERVICES = (
     "service.name",
     "resource.attributes.service.name",
@@ -32,6 +36,24 @@ _SERVICES = (
     "app",
 )
 _LEVELS = ("log.level", "severity_text", "level", "severity")
+_STREAM_OF = (
+    "kubernetes.pod.name",
+    "kubernetes.pod_name",
+    "kubernetes.container.name",
+    "container.id",
+    "resource.attributes.k8s.pod.name",
+    "log.file.path",
+    "host.name",
+    "stream",
+)
+"""What wrote a line, as far as a shipper says; lines of one writer are joined to records."""
+
+_OFFSET = ("log.offset", "offset")
+_EXCEPTION = (
+    ("error.type", "exception.type", "attributes.exception.type"),
+    ("error.message", "exception.message", "attributes.exception.message"),
+    ("error.stack_trace", "stack_trace", "attributes.exception.stacktrace"),
+)
 _TRACES = ("trace.id", "trace_id", "traceId")
 
 
@@ -71,10 +93,13 @@ class Documents:
             )
 
     def search(self, window: Window, size: int) -> dict[str, Any]:
-        """The body of the search for the first documents of a time, its end excluded."""
+        """The body of the search for the first documents of a time, its end excluded.
+
+        An index keeps milliseconds, rounded down: a document may be found that is a little early.
+        """
         span = {
-            "gte": _milliseconds(window.start),
-            "lt": _milliseconds(window.end),
+            "gte": math.floor(window.start * 1000),
+            "lt": math.ceil(window.end * 1000),
             "format": "epoch_millis",
         }
         terms = [{"term": {name: {"value": value}}} for name, value in sorted(self.terms.items())]
@@ -103,19 +128,17 @@ class ElasticsearchSource:
         self._most = bounds.most_lines
         self._problems: tuple[str, ...] = ()
 
-    def lines(self, window: Window) -> Sequence[LogLine]:
+    def lines(self, window: Window) -> LogReading:
         """Log lines inside the window, in order of time."""
         now = self._clock.now()
         if window.start > now:
-            return ()
-        asked = Window(start=window.start, end=min(window.end, now))
-        found, self._problems = self._sliced(asked)
-        return tuple(line for line in found if line.at in asked)
+            return LogReading()
+        found, self._problems = self._sliced(Window(start=window.start, end=min(window.end, now)))
+        return found
 
-    def baseline_lines(self, before: Timestamp) -> Sequence[LogLine]:
+    def baseline_lines(self, before: Timestamp) -> LogReading:
         """The history that ends before `before`."""
-        found, _ = self._sliced(Window(start=before - self._history_s, end=before))
-        return tuple(line for line in found if line.at < before)
+        return self._sliced(history(before, self._history_s))[0]
 
     def describe(self) -> str:
         """Where it is, and how many lines of how many services the last minutes have."""
@@ -128,18 +151,27 @@ class ElasticsearchSource:
         """What the last look left out, and which parts of the cluster were silent."""
         return self._problems
 
-    def _sliced(self, window: Window) -> tuple[tuple[LogLine, ...], tuple[str, ...]]:
+    def _sliced(self, window: Window) -> tuple[LogReading, tuple[str, ...]]:
         partial: dict[str, None] = {}
 
-        def ask(slice_: Window, most: int) -> Sequence[LogLine]:
-            body = self._documents.search(slice_, min(most, PAGE))
+        def ask(slice_: Window, most: int) -> LogPage:
+            size = min(most, PAGE)
+            body = self._documents.search(slice_, size)
             path = f"/{self._documents.index}/_search"
             found = self._valid(self._api.post(path, body))
             partial.update(dict.fromkeys(_partial(found)))
-            return [line for hit in found.hits.hits if (line := self._line(hit)) is not None]
+            hits = found.hits.hits
+            dated = [
+                (line.at, _offset(hit), line)
+                for hit in hits
+                if (line := self._line(hit)) is not None
+            ]
+            # Lines of one millisecond come in no order; a file's offset has it.
+            dated.sort(key=lambda one: one[:2])
+            return LogPage([line for *_, line in dated], complete=len(hits) < size)
 
-        lines, left_out = sliced(ask, window, self._most)
-        return lines, (*partial, *([left_out] if left_out else []))
+        read, left_out = sliced(ask, window, self._most)
+        return read, (*partial, *([left_out] if left_out else []))
 
     def _valid(self, document: object) -> _Found:
         try:
@@ -161,9 +193,34 @@ class ElasticsearchSource:
             at=at,
             service=_first(hit.source, _SERVICES),
             level=_first(hit.source, _LEVELS),
-            message=_first(hit.source, _MESSAGES),
+            message=with_exception(
+                _first(hit.source, _MESSAGES) or _object(hit.source),
+                *(_first(hit.source, one) for one in _EXCEPTION),
+            ),
             trace=_first(hit.source, _TRACES),
+            stream=" ".join(filter(None, (_first(hit.source, (n,)) for n in _STREAM_OF))),
+            cut=_is_part(hit.source),
         )
+
+
+def _object(source: Mapping[str, Any]) -> str:
+    """A message that is an object, as JSON."""
+    found = (_inside(source, name) for name in _OBJECTS)
+    told = next((one for one in found if isinstance(one, dict | list) and one), None)
+    return "" if told is None else json.dumps(told, ensure_ascii=False, default=str)
+
+
+def _offset(hit: _Hit) -> float:
+    told = _first(hit.source, _OFFSET)
+    return float(told) if told.isdecimal() else 0.0
+
+
+def _is_part(source: Mapping[str, Any]) -> bool:
+    """Whether a runtime cut the line and the shipper kept its mark: of CRI, or of Docker."""
+    parted = _first(source, ("partial_message",)).lower() == "true"
+    return _first(source, ("logtag",)) == "P" or (
+        parted and _first(source, ("partial_last",)).lower() != "true"
+    )
 
 
 def _partial(found: _Found) -> Sequence[str]:
@@ -195,8 +252,3 @@ def _inside(source: Mapping[str, Any], name: str) -> Any:
         more, dot, rest = rest.partition(".")
         head = f"{head}.{more}"
     return None
-
-
-def _milliseconds(at: Timestamp) -> int:
-    """Rounded up: a document of the same millisecond but earlier belongs before."""
-    return -int(-at * 1000 // 1)

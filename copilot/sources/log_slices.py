@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tools.types import LogLine, Window
+from tools.types import LogGap, LogLine, LogReading, Timestamp, Window
 
 SLICES = 12
 LEAST_S = 30.0
@@ -25,33 +25,51 @@ class Bounds:
 
 DEFAULT_BOUNDS = Bounds()
 
-LineFetcher = Callable[[Window, int], Sequence[LogLine]]
-"""The first lines of a slice (its end excluded), at most so many."""
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """The first lines of a slice, ascending by time, and whether they are all it has."""
+
+    lines: Sequence[LogLine]
+    complete: bool
 
 
-def sliced(ask: LineFetcher, window: Window, most: int) -> tuple[tuple[LogLine, ...], str]:
-    """The lines in order, at most `most`, and what was left out, if anything was."""
+PageFetcher = Callable[[Window, int], LogPage]
+"""Asks for a slice (its end excluded), at most so many lines."""
+
+
+def history(before: Timestamp, seconds: float) -> Window:
+    """Return the window of `seconds` that ends strictly before `before`."""
+    start = before - seconds
+    return Window(start=start, end=max(start, math.nextafter(before, -math.inf)))
+
+
+def sliced(ask: PageFetcher, window: Window, most: int) -> tuple[LogReading, str]:
+    """Return the lines of `window`, at most `most`, with its gaps, and a sentence on the gaps."""
     count = max(1, min(SLICES, math.floor(window.seconds / LEAST_S)))
     room = max(1, most // count)
     found: list[LogLine] = []
-    full = 0
+    gaps: list[LogGap] = []
     for number in range(count):
         start = window.start + window.seconds * number / count
         end = window.start + window.seconds * (number + 1) / count
         last = number + 1 == count
         # The end of a window belongs to it, that of a slice to the next.
         end = math.nextafter(end, math.inf) if last else end
-        lines = ask(Window(start=start, end=end), room)
-        full += len(lines) >= room
-        found += lines[:room]
+        page = ask(Window(start=start, end=end), room)
+        inside = [line for line in page.lines if start <= line.at < end][:room]
+        if not page.complete:
+            read_until = inside[-1].at if inside else start
+            gaps.append(LogGap(window=Window(start=read_until, end=end)))
+        found += inside
     found.sort(key=lambda line: line.at)
-    return tuple(found), _left_out(full, count, room, window)
+    return LogReading(tuple(found), tuple(gaps)), _left_out(len(gaps), count, room, window)
 
 
-def _left_out(full: int, count: int, room: int, window: Window) -> str:
-    if not full:
+def _left_out(cut: int, count: int, room: int, window: Window) -> str:
+    if not cut:
         return ""
     return (
-        f"in {full} of {count} parts of {window.seconds / count:.0f} s "
+        f"in {cut} of {count} parts of {window.seconds / count:.0f} s "
         f"only the first {room} lines were read"
     )

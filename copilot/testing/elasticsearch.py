@@ -58,9 +58,13 @@ class ElasticsearchServer(StrictServer):
     def __init__(self, index: str, documents: list[dict[str, Any]]) -> None:
         super().__init__()
         self.index = index
-        self._dated = sorted(((_at(one), one) for one in documents), key=lambda dated: dated[0])
         self.failed = 0
         self.late = False
+        self.hold(documents)
+
+    def hold(self, documents: list[dict[str, Any]]) -> None:
+        """Hold these documents instead."""
+        self._dated = sorted(((_at(one), one) for one in documents), key=lambda dated: dated[0])
 
     def reply(self, asked: ReceivedRequest) -> HttpReply:
         if asked.method != "POST" or asked.path != f"/{self.index}/_search":

@@ -30,8 +30,12 @@ class LokiServer(StrictServer):
 
     def __init__(self, written: list[PushedLine], most: int = 5000) -> None:
         super().__init__()
-        self.written = sorted(written, key=lambda one: one.nanoseconds)
         self.most = most
+        self.hold(written)
+
+    def hold(self, written: list[PushedLine]) -> None:
+        """Hold these lines instead."""
+        self.written = sorted(written, key=lambda one: one.nanoseconds)
 
     def reply(self, asked: ReceivedRequest) -> HttpReply:
         if asked.method != "GET" or asked.path != "/loki/api/v1/query_range":

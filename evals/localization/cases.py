@@ -120,7 +120,7 @@ def perturb(seen: Telemetry, kind: Perturbation, onset: float, seed: int) -> Tel
     rng = np.random.default_rng(seed)
     without = {
         "no_metrics": lambda: replace(seen, series=(), baseline=()),
-        "no_logs": lambda: replace(seen, logs=(), baseline_logs=()),
+        "no_logs": lambda: replace(seen, logs=()),
         "no_traces": lambda: replace(seen, spans=()),
         "no_changes": lambda: replace(seen, changes=()),
         "no_topology": lambda: replace(seen, topology=Topology(entry=seen.topology.entry)),
@@ -159,9 +159,6 @@ def _renamed(seen: Telemetry) -> Telemetry:
         series=tuple(map(series, seen.series)),
         baseline=tuple(map(series, seen.baseline)),
         logs=tuple(replace(line, service=anonymous(line.service)) for line in seen.logs),
-        baseline_logs=tuple(
-            replace(line, service=anonymous(line.service)) for line in seen.baseline_logs
-        ),
         spans=tuple(replace(span, service=anonymous(span.service)) for span in seen.spans),
         changes=tuple(
             change.model_copy(update={"service": anonymous(change.service)})
@@ -207,7 +204,6 @@ def _skewed(seen: Telemetry, rng: np.random.Generator) -> Telemetry:
         series=tuple(map(series, seen.series)),
         baseline=tuple(map(series, seen.baseline)),
         logs=tuple(replace(line, at=line.at + logs_s) for line in seen.logs),
-        baseline_logs=tuple(replace(line, at=line.at + logs_s) for line in seen.baseline_logs),
         spans=tuple(map(span, seen.spans)),
         changes=tuple(map(change, seen.changes)),
     )
@@ -227,7 +223,6 @@ def _dropped(seen: Telemetry, rng: np.random.Generator) -> Telemetry:
         series=tuple(map(series, seen.series)),
         baseline=tuple(map(series, seen.baseline)),
         logs=rows(seen.logs),
-        baseline_logs=rows(seen.baseline_logs),
         spans=rows(seen.spans),
     )
 

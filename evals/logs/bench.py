@@ -14,7 +14,7 @@ from evals.logs import peers
 from evals.logs.files import AnnotatedLog, read_logs
 from evals.report import Options, Result, Table, number
 from tools.log_retriever import Index, Miner, novelty
-from tools.types import LogLine, Window
+from tools.types import LogLine, SplitLog, Window
 
 _SIZES = (2_000, 20_000, 200_000)
 _ROUNDS = 3
@@ -187,7 +187,7 @@ def _milliseconds(ask: Callable[[], object]) -> float:
 
 def _novelty(log: Sequence[LogLine], summary: dict[str, float]) -> tuple[str, ...]:
     started = time.process_time()
-    found = novelty(log, (), onset=log[len(log) * 3 // 4].at)
+    found = novelty(SplitLog(tuple(log), log[len(log) * 3 // 4].at))
     took = time.process_time() - started
     summary["novelty.seconds"] = took
     return (f"novelty over {len(log):,} lines", f"{took:.2f} CPU s, {len(found)} findings")

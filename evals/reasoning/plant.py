@@ -104,7 +104,8 @@ def _lines(hostile: HostileText, text: str, door: str, onset: Timestamp) -> list
 
 def _logged(seen: Telemetry, lines: Sequence[LogLine]) -> Telemetry:
     near = tuple(line for line in lines if line.at in seen.window)
-    return replace(seen, logs=(*seen.logs, *near))
+    logs = sorted((*seen.logs, *near), key=lambda line: line.at)
+    return replace(seen, logs=tuple(logs))
 
 
 def _changed(seen: Telemetry, text: str) -> Telemetry:

@@ -27,7 +27,7 @@ from tools.types import (
     Alert,
     Change,
     Fact,
-    LogLine,
+    LogReading,
     PlanStep,
     Series,
     Span,
@@ -81,13 +81,14 @@ class SimulatedSource:
         recent = {s.name: s for s in self._world.series(_until(before))}
         return tuple(_join(s, recent[s.name]) for s in past)
 
-    def lines(self, window: Window) -> Sequence[LogLine]:
+    def lines(self, window: Window) -> LogReading:
         """Log lines of the window."""
-        return self._world.logs(window)
+        return LogReading(tuple(self._world.logs(window)))
 
-    def baseline_lines(self, before: Timestamp) -> Sequence[LogLine]:
+    def baseline_lines(self, before: Timestamp) -> LogReading:
         """Log lines of the same hour of the day before, then of this world's own past."""
-        return (*self._history().logs(ALWAYS), *self._world.logs(_until(before)))
+        past = (*self._history().logs(ALWAYS), *self._world.logs(_until(before)))
+        return LogReading(past)
 
     def spans(self, window: Window, split: Timestamp | None = None) -> Sequence[Span]:
         """Spans of the sampled traces."""

@@ -216,12 +216,13 @@ def test_a_label_that_is_none_is_refused(name: str) -> None:
 )
 @given(text=st.text(alphabet=st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30))
 def test_no_value_can_leave_its_quotes(text: str) -> None:
-    server = LokiServer([PushedLine(1, "x", {"service_name": "cart", "namespace": text})])
+    line = "a line that is longer than any namespace"
+    server = LokiServer([PushedLine(1, line, {"service_name": "cart", "namespace": text})])
     try:
         query = Selector("service_name", {"namespace": text}).render()
         asked = {"query": query, "start": "0", "end": "9", "limit": "5", "direction": "forward"}
         reply = server.reply(_asked(asked))
-        assert json.dumps(reply.document).count('"x"') == 1, (query, reply)
+        assert json.dumps(reply.document).count(line) == 1, (query, reply)
     finally:
         server.server_close()
 
@@ -238,3 +239,67 @@ def test_a_line_without_anything_is_still_a_line() -> None:
         found = ElasticsearchSource(api, Documents(), Standing(NOW)).lines(HOUR)
         assert list(found) == [LogLine(NOW - 5, "", "", "", "")]
         api.close()
+
+
+def test_lines_of_one_writer_are_one_stream_whatever_labels_their_levels_are() -> None:
+    pod = {"service_name": "cart", "pod": "cart-1"}
+    pushed = [
+        PushedLine(round((NOW - 9) * 1e9), "order failed", {**pod, "level": "error"}),
+        PushedLine(round((NOW - 8) * 1e9), "a part", pod, {"logtag": "P"}),
+        PushedLine(round((NOW - 7) * 1e9), "x", pod, {"exception_message": "no row"}),
+        PushedLine(round((NOW - 6) * 1e9), "y", pod, {"k8s_container_name": "proxy"}),
+    ]
+    with serving(LokiServer(pushed)) as server:
+        api = JsonApi("Loki", ApiEndpoint(server.url))
+        found = LokiSource(api, Selector(), Standing(NOW)).lines(HOUR)
+        api.close()
+    assert [line.cut for line in found] == [False, True, False, False]
+    assert found[2].message == "x\nno row"
+    assert found[0].stream == found[1].stream == found[2].stream != found[3].stream
+
+
+DOCUMENTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "a pod's container": (
+        {"kubernetes": {"pod": {"name": "cart-1"}, "container": {"name": "app"}}},
+        {"stream": "cart-1 app", "service": "app"},
+    ),
+    "a file": ({"log.file.path": "/var/log/a.log"}, {"stream": "/var/log/a.log"}),
+    "a part, by containerd": ({"logtag": "P"}, {"cut": True}),
+    "a part, by Docker": ({"partial_message": True, "partial_last": "false"}, {"cut": True}),
+    "the last part": ({"partial_message": "true", "partial_last": "true"}, {"cut": False}),
+    "an exception beside it": (
+        {"message": "failed", "error": {"type": "a.XError", "message": "no row"}},
+        {"message": "failed\na.XError: no row"},
+    ),
+    "a body that is an object": (
+        {"body": {"structured": {"Message": "no row"}}},
+        {"message": '{"Message": "no row"}'},
+    ),
+    "a body of OpenTelemetry": ({"body": {"text": "no row"}}, {"message": "no row"}),
+}
+
+
+@pytest.mark.parametrize(("fields", "told"), DOCUMENTS.values(), ids=DOCUMENTS)
+def test_what_shippers_write_beside_a_message_is_read(
+    fields: dict[str, Any], told: dict[str, Any]
+) -> None:
+    document = {"@timestamp": datetime.fromtimestamp(NOW - 5, UTC).isoformat(), **fields}
+    with serving(ElasticsearchServer("logs-*", [document])) as server:
+        api = JsonApi("Elasticsearch", ApiEndpoint(server.url))
+        (line,) = ElasticsearchSource(api, Documents(), Standing(NOW)).lines(HOUR)
+        api.close()
+    assert {name: getattr(line, name) for name in told} == told
+
+
+def test_lines_of_one_millisecond_stand_in_the_order_of_their_file() -> None:
+    at = datetime.fromtimestamp(NOW - 5, UTC).isoformat()
+    texts = ["failed", "a.XError: no row", "\tat a.B(C.java:1)"]
+    written = [
+        {"@timestamp": at, "message": text, "log": {"offset": 900 + 99 * n}}
+        for n, text in enumerate(texts)
+    ]
+    with serving(ElasticsearchServer("logs-*", written[::-1])) as server:
+        api = JsonApi("Elasticsearch", ApiEndpoint(server.url))
+        found = ElasticsearchSource(api, Documents(), Standing(NOW)).lines(HOUR)
+        api.close()
+    assert [line.message for line in found] == texts

@@ -101,6 +101,10 @@ def logs(*records: dict[str, Any]) -> dict[str, Any]:
     return {"resourceLogs": [{"resource": resource("cart"), **scope}]}
 
 
+def attribute(name: str, text: str) -> dict[str, Any]:
+    return {"key": name, "value": {"stringValue": text}}
+
+
 def in_protobuf(document: dict[str, Any], kind: Any) -> bytes:
     """The same request in protobuf, whose JSON has ids in base64 and not in hexadecimal."""
     text = json.dumps(document)
@@ -197,6 +201,51 @@ def test_a_child_may_come_before_its_parent(
             {"body": {"kvlistValue": {"values": [{"key": "a", "value": {"boolValue": True}}]}}},
             LogLine(NOW - 60, "cart", "", '{"a": true}'),
         ),
+        (
+            {
+                "body": {
+                    "kvlistValue": {
+                        "values": [
+                            {"key": "Message", "value": {"stringValue": "no"}},
+                            {
+                                "key": "tags",
+                                "value": {"arrayValue": {"values": [{"intValue": "7"}]}},
+                            },
+                        ]
+                    }
+                }
+            },
+            LogLine(NOW - 60, "cart", "", '{"Message": "no", "tags": [7]}'),
+        ),
+        (
+            {
+                "body": {"stringValue": "order failed"},
+                "attributes": [
+                    attribute("exception.type", "shop.StoreError"),
+                    attribute("exception.message", "no row"),
+                    attribute("log.file.path", "/var/log/cart.log"),
+                    attribute("logtag", "P"),
+                ],
+            },
+            LogLine(
+                NOW - 60,
+                "cart",
+                "",
+                "order failed\nshop.StoreError: no row",
+                stream="/var/log/cart.log",
+                cut=True,
+            ),
+        ),
+        (
+            {
+                "body": {"stringValue": "failed"},
+                "attributes": [
+                    attribute("exception.message", "no row"),
+                    attribute("exception.stacktrace", "a.XError: no row\n\tat a.B(C.java:1)"),
+                ],
+            },
+            LogLine(NOW - 60, "cart", "", "failed\na.XError: no row\n\tat a.B(C.java:1)"),
+        ),
         ({}, LogLine(NOW - 60, "cart", "", "")),
     ],
 )
@@ -205,7 +254,7 @@ def test_log_records_become_lines(
 ) -> None:
     sent = logs({"observedTimeUnixNano": nanos(60), **record})
     assert client.post("/v1/logs", json=sent).json() == {}
-    assert received.lines(WINDOW) == (line,)
+    assert received.lines(WINDOW).lines == (line,)
 
 
 def test_log_records_in_protobuf_are_the_same(
@@ -215,7 +264,19 @@ def test_log_records_in_protobuf_are_the_same(
     body = gzip.compress(in_protobuf(sent, ExportLogsServiceRequest))
     headers = {"content-type": "application/x-protobuf", "content-encoding": "gzip"}
     assert client.post("/v1/logs", content=body, headers=headers).status_code == 200
-    assert received.lines(WINDOW) == (LogLine(NOW - 60, "cart", "ERROR", "x"),)
+    assert received.lines(WINDOW).lines == (LogLine(NOW - 60, "cart", "ERROR", "x"),)
+
+
+def test_pods_and_containers_of_a_service_are_streams_of_their_own(
+    client: TestClient, received: ReceivedTelemetry
+) -> None:
+    record = {"timeUnixNano": nanos(60), "body": {"stringValue": "x"}}
+    for pod in ("cart-1", "cart-2"):
+        sent = logs(record)
+        named = (attribute("k8s.pod.name", pod), attribute("k8s.container.name", "app"))
+        sent["resourceLogs"][0]["resource"]["attributes"] += named
+        assert client.post("/v1/logs", json=sent).status_code == 200
+    assert {line.stream for line in received.lines(WINDOW)} == {"cart-1 app", "cart-2 app"}
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {

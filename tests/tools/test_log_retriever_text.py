@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.log_retriever import Vault, excerpt, join_records, redact, sanitize
-from tools.log_retriever.records import gist
+from tools.log_retriever import Vault, excerpt, redact, sanitize
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl"
 KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\n-----END RSA PRIVATE KEY-----"
@@ -136,70 +135,6 @@ def test_a_secret_split_by_invisible_characters_is_still_found() -> None:
 
 def test_an_excerpt_of_a_megabyte_is_short() -> None:
     assert len(excerpt("password=" + "x" * 1_000_000)) <= 300
-
-
-def joined(text: str) -> list[str]:
-    """The first words of each record."""
-    return [record.split("\n", 1)[0] for record in join_records(text.splitlines())]
-
-
-JAVA = """\
-2024-05-01 10:00:00 INFO ready
-2024-05-01 10:00:01 ERROR order failed
-java.lang.IllegalStateException: no stock
-\tat a.b.Cart.add(Cart.java:10)
-\t... 3 more
-Caused by: java.io.IOException: gone
-
-2024-05-01 10:00:02 INFO next"""
-
-PYTHON = """\
-order failed
-Traceback (most recent call last):
-  File "cart.py", line 3, in add
-    raise StockError("none")
-shop.StockError: none
-next order"""
-
-
-def test_a_stack_trace_belongs_to_the_line_that_raised_it() -> None:
-    assert joined(JAVA) == [
-        "2024-05-01 10:00:00 INFO ready",
-        "2024-05-01 10:00:01 ERROR order failed",
-        "2024-05-01 10:00:02 INFO next",
-    ]
-
-
-def test_a_traceback_without_timestamps_ends_with_its_exception() -> None:
-    assert joined(PYTHON) == ["order failed", "next order"]
-
-
-def test_plain_lines_are_records_of_their_own() -> None:
-    assert joined("one\ntwo\nthree") == ["one", "two", "three"]
-
-
-def test_a_record_without_end_is_cut_off() -> None:
-    records = list(join_records(["boom", *(["  frame"] * 1000)]))
-    assert max(record.count("\n") for record in records) < 200
-
-
-def test_no_line_of_a_record_is_lost() -> None:
-    assert "\n".join(join_records(JAVA.splitlines())).split() == JAVA.split()
-
-
-def test_the_gist_of_a_trace_names_its_exceptions_without_frames() -> None:
-    record = list(join_records(JAVA.splitlines()))[1]
-    assert gist(record) == (
-        "2024-05-01 10:00:01 ERROR order failed java.lang.IllegalStateException: no stock "
-        "Caused by: java.io.IOException: gone"
-    )
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.text(max_size=30), max_size=30))
-def test_any_lines_are_joined_without_loss_of_text(lines: list[str]) -> None:
-    kept = "".join("".join(join_records(lines)).split())
-    assert kept == "".join("".join(lines).split())
 
 
 def test_a_secret_that_the_cap_cuts_in_two_is_not_shown() -> None:

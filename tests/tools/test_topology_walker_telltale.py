@@ -34,7 +34,7 @@ def world(*faulty: Series, logs: tuple[LogLine, ...] = ()) -> Telemetry:
 
 
 def located(telemetry: Telemetry) -> Ranking:
-    found = [*observe(telemetry, ONSET), *novelty(telemetry.logs, (), ONSET)]
+    found = [*observe(telemetry, ONSET), *novelty(telemetry.split_log(ONSET))]
     return rank(number(found), telemetry.topology, ONSET)
 
 
@@ -145,7 +145,7 @@ def test_a_sign_names_its_component_and_its_kind(case: str) -> None:
 def test_the_learned_arm_keeps_the_weight_of_a_sign_nobody_recorded(case: str) -> None:
     make, component, _ = FAULTS[case]
     telemetry = make()
-    found = [*observe(telemetry, ONSET), *novelty(telemetry.logs, (), ONSET)]
+    found = [*observe(telemetry, ONSET), *novelty(telemetry.split_log(ONSET))]
     assert rank(number(found), SHOP, ONSET, arm="ml").candidates[0].component == component
 
 

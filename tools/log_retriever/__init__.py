@@ -6,10 +6,11 @@
 """
 
 from tools.log_retriever.changes import NoveltyConfig
+from tools.log_retriever.cut_lines import is_cut
 from tools.log_retriever.index import Index, IndexSize, LogHit
 from tools.log_retriever.miner import Miner, MinerConfig, ParsedLine, Template, Variable
 from tools.log_retriever.novelty import novelty
-from tools.log_retriever.records import join_records
+from tools.log_retriever.records import join_records, with_exception
 from tools.log_retriever.redact import RedactedText, Vault, excerpt, redact
 from tools.log_retriever.sanitize import sanitize
 
@@ -26,8 +27,10 @@ __all__ = [
     "Variable",
     "Vault",
     "excerpt",
+    "is_cut",
     "join_records",
     "novelty",
     "redact",
     "sanitize",
+    "with_exception",
 ]

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,7 +12,7 @@ from pydantic import Field
 from tools.log_retriever.fields import level_name
 from tools.log_retriever.miner import Miner, MinerConfig
 from tools.log_retriever.significance import RateChange, dispersion_of, rate_change
-from tools.types import FrozenModel, LogLine, Timestamp, Window
+from tools.types import FloatArray, FrozenModel, LogLine, SplitLog, Timestamp, Window
 
 _LONG_SILENCE_S = 60.0
 
@@ -35,11 +35,11 @@ class Tally:
         self.example = self.example or other.example
 
 
-def tally(before: Sequence[LogLine], after: Sequence[LogLine], config: MinerConfig) -> list[Tally]:
+def tally(log: SplitLog, config: MinerConfig) -> list[Tally]:
     """One tally per service and template; templates are those known after the last line."""
     miner = Miner(config)
     raw: dict[tuple[str, str], Tally] = {}
-    for lines, is_after in ((before, False), (after, True)):
+    for lines, is_after in ((log.before, False), (log.after, True)):
         for line in lines:
             parsed = miner.add(line.message)
             key = (line.service, parsed.template_id)
@@ -63,16 +63,27 @@ def _resolved(miner: Miner, raw: dict[tuple[str, str], Tally]) -> list[Tally]:
     return list(final.values())
 
 
-def exposure(times: Sequence[Timestamp]) -> float:
-    """Return the seconds that lines at `times` cover, without gaps much longer than usual.
+def exposure(times: Sequence[Timestamp], unread: Sequence[Window] = ()) -> float:
+    """Return the seconds that lines at `times` cover, without silences much longer than usual.
 
-    Recordings of several stretches are so many stretches, not the time between them.
+    Recordings of several stretches are so many stretches, not the time between them. Of a stretch
+    that was not read nobody knows whether it was silent: it is no part of the seconds.
     """
     if len(times) < 2:
         return 1.0
-    gaps = np.diff(np.sort(np.asarray(times, dtype=np.float64)))
-    usual = max(_LONG_SILENCE_S, 20.0 * float(np.median(gaps)))
-    return max(1.0, float(gaps[gaps <= usual].sum()))
+    silences = np.diff(_read_until(np.sort(np.asarray(times, dtype=np.float64)), unread))
+    usual = max(_LONG_SILENCE_S, 20.0 * float(np.median(silences)))
+    return max(1.0, float(silences[silences <= usual].sum()))
+
+
+def _read_until(moments: FloatArray, unread: Sequence[Window]) -> FloatArray:
+    """The moments on a clock that stands still in the disjoint, ascending stretches `unread`."""
+    if not unread:
+        return moments
+    ends = [moment for window in unread for moment in (window.start, window.end)]
+    lost = np.cumsum([part for window in unread for part in (0.0, window.seconds)])
+    known: FloatArray = moments - np.interp(moments, ends, lost)
+    return known
 
 
 def active_bins(times: Sequence[Timestamp], width: float) -> tuple[int, ...]:
@@ -119,15 +130,30 @@ class NoveltyConfig(FrozenModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Periods:
-    """The two stretches compared: seconds observed, lines per service, bins with any line."""
+class ObservedSeconds:
+    """For how long the log was read before the onset and since."""
 
     before_s: float
     after_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """The two stretches compared: seconds observed, lines per service, bins with any line.
+
+    `partly` are the seconds of services of which less was read than of the others (`whole`).
+    """
+
+    whole: ObservedSeconds
+    partly: Mapping[str, ObservedSeconds]
     lines_before: Counter[str]
     lines_after: Counter[str]
     bins_before: tuple[int, ...]
     window: Window
+
+    def of(self, service: str) -> ObservedSeconds:
+        """Return for how long the log of a service was read."""
+        return self.partly.get(service, self.whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,16 +167,21 @@ class TemplateChange:
     peak: int = 0
 
 
-def periods_of(
-    before: Sequence[LogLine], after: Sequence[LogLine], onset: Timestamp, config: NoveltyConfig
-) -> Periods:
-    """Return the two stretches that are compared: the lines before `onset` and those since."""
-    end = max((onset, config.until or onset, *(line.at for line in after)))
-    earlier = [line.at for line in before]
+def periods_of(log: SplitLog, config: NoveltyConfig) -> Periods:
+    """Return the two stretches that are compared: before the onset and since."""
+    after, onset = log.after, log.onset
+    end = max(onset, config.until or onset, after[-1].at if after else onset)
+    earlier = [line.at for line in log.before]
+
+    def observed(service: str) -> ObservedSeconds:
+        unread = log.gaps_of(service)
+        began, ended = _read_until(np.array([onset, end]), unread)
+        return ObservedSeconds(exposure(earlier, unread), max(1.0, float(ended - began)))
+
     return Periods(
-        before_s=exposure(earlier),
-        after_s=max(1.0, end - onset),
-        lines_before=Counter(line.service for line in before),
+        whole=observed(""),
+        partly={name: observed(name) for name in {gap.service for gap in log.gaps} - {""}},
+        lines_before=Counter(line.service for line in log.before),
         lines_after=Counter(line.service for line in after),
         bins_before=active_bins(earlier, config.bin_s),
         window=Window(start=onset, end=end),
@@ -172,7 +203,8 @@ def _template_change(
     if service not in periods.lines_after:
         return None
     a, b = len(counted.after), len(counted.before)
-    test = rate = rate_change(b, a, periods.before_s, periods.after_s, 1.0)
+    seconds = periods.of(service)
+    test = rate = rate_change(b, a, seconds.before_s, seconds.after_s, 1.0)
     if service in periods.lines_before:
         test = rate_change(b, a, periods.lines_before[service], periods.lines_after[service], 1.0)
         if test.statistic * rate.statistic < 0:
@@ -182,7 +214,7 @@ def _template_change(
         return TemplateChange(counted, "new_template", test, min(counted.after))
     if not a:
         return TemplateChange(counted, "vanished", test, start)
-    ratio = (a / periods.after_s) / (b / periods.before_s)
+    ratio = (a / seconds.after_s) / (b / seconds.before_s)
     burst = _burst(counted, periods, config)
     if max(ratio, 1 / ratio) < config.min_ratio or (burst and burst.test.p_value < test.p_value):
         return burst
@@ -192,16 +224,17 @@ def _template_change(
 def _burst(counted: Tally, periods: Periods, config: NoveltyConfig) -> TemplateChange | None:
     """A short peak of a template, against its rate before and against its rate around the peak."""
     width, start = config.bin_s, periods.window.start
+    after_s = periods.of(counted.service).after_s
     after = Counter(math.floor((at - start) / width) for at in counted.after)
     first, peak = max(after.items(), key=lambda item: (item[1], -item[0]))
     usual = in_bins(counted.before, periods.bins_before, width)
     if peak < config.min_burst or peak <= max(usual):
         return None
     before = float(len(counted.before)), len(usual) * width
-    around = float(len(counted.after) - peak), max(width, periods.after_s - width)
+    around = float(len(counted.after) - peak), max(width, after_s - width)
     count, seconds = max(before, around, key=lambda rate: rate[0] / rate[1])
     test = rate_change(count, peak, seconds, width, dispersion_of(usual))
-    looks = max(1.0, periods.after_s / width)
+    looks = max(1.0, after_s / width)
     corrected = RateChange(test.statistic, min(1.0, test.p_value * looks))
     return TemplateChange(counted, "burst", corrected, start + first * width, peak)
 
@@ -219,8 +252,9 @@ def _volume_changes(
             continue
         spread = dispersion_of(in_bins(total.before, periods.bins_before, config.bin_s))
         a, b = len(total.after), len(total.before)
-        test = rate_change(b, a, periods.before_s, periods.after_s, spread)
-        ratio = (a / periods.after_s) / (b / periods.before_s)
+        seconds = periods.of(service)
+        test = rate_change(b, a, seconds.before_s, seconds.after_s, spread)
+        ratio = (a / seconds.after_s) / (b / seconds.before_s)
         if config.min_ratio > ratio > 1 / config.min_ratio:
             continue
         name: NoveltyName = "frequency" if a else "vanished"

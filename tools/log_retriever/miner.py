@@ -217,9 +217,9 @@ class Miner:
         return sorted(found, key=lambda t: (-t.count, t.text))
 
     def _clean(self, text: str) -> str:
-        text = text[: self._config.max_line]
         if "\n" in text:
             text = gist(text)
+        text = text[: self._config.max_line]
         return text if text.isprintable() else strip_controls(text)
 
     def _parse(self, header: Header, content: str) -> ParsedLine:

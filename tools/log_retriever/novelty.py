@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tools.log_retriever.changes import (
     NoveltyConfig,
@@ -15,41 +16,32 @@ from tools.log_retriever.changes import (
 )
 from tools.log_retriever.fields import level_name
 from tools.log_retriever.miner import template_id
+from tools.log_retriever.records import gist, shortened
 from tools.log_retriever.redact import Vault, excerpt
 from tools.log_retriever.significance import RateChange, discoveries
-from tools.types import Finding, LogLine, Timestamp
+from tools.types import Finding, SplitLog
 
 _ALARMING = frozenset(("ERROR", "FATAL"))
 
 
-def novelty(
-    lines: Sequence[LogLine],
-    baseline: Sequence[LogLine],
-    onset: Timestamp,
-    config: NoveltyConfig | None = None,
-) -> list[Finding]:
+def novelty(log: SplitLog, config: NoveltyConfig | None = None) -> list[Finding]:
     """Findings about templates that appear, grow, burst, shrink or vanish at the onset.
 
-    Compared are `lines` from the onset on with `baseline` and what of `lines` precedes the onset.
+    Compared are the lines since the onset with those before it, over the seconds that were read.
     A template's share of its service's lines is tested (so that more traffic alone is no news) and
     must agree with its rate per second; the service's own rate is tested apart.
     Benjamini-Hochberg bounds the false discoveries; errors never seen before are always told.
     `value` and `baseline` are lines per minute, `strength` is -log10 p times a weight. Without any
-    earlier line only error lines are told, with low strength. Lines without a finite time are left
-    out. Findings come strongest first.
+    earlier line only error lines are told, with low strength. Findings come strongest first.
     """
     config = config or NoveltyConfig()
-    dated = [line for line in lines if math.isfinite(line.at)]
-    after = [line for line in dated if line.at >= onset]
-    before = [line for line in baseline if math.isfinite(line.at)]
-    before += [line for line in dated if line.at < onset]
-    if not after and not before:
+    if not log.lines:
         return []
-    if not before:
-        alarming = [line for line in after if level_name(line.level) in _ALARMING]
-        return _errors_only(alarming, onset, config)
-    tallies = tally(before, after, config.miner)
-    periods = periods_of(before, after, onset, config)
+    if not log.before:
+        alarming = tuple(line for line in log.after if level_name(line.level) in _ALARMING)
+        return _errors_only(replace(log, lines=alarming), config)
+    tallies = tally(log, config.miner)
+    periods = periods_of(log, config)
     tests = len(tallies) + len(periods.lines_before)
     kept = _discovered(changes_of(tallies, periods, config), tests, config)
     vault = Vault()
@@ -95,13 +87,14 @@ def _finding(
 ) -> Finding:
     counted = change.tally
     a, b = len(counted.after), len(counted.before)
-    rate_after, rate_before = 60 * a / periods.after_s, 60 * b / periods.before_s
+    observed = periods.of(counted.service)
+    rate_after, rate_before = 60 * a / observed.after_s, 60 * b / observed.before_s
     up = change.test.statistic >= 0
     figures = {
         "after": float(a),
         "before": float(b),
-        "after_s": periods.after_s,
-        "before_s": periods.before_s,
+        "after_s": observed.after_s,
+        "before_s": observed.before_s,
         "service_lines_after": float(periods.lines_after[counted.service]),
         "service_lines_before": float(periods.lines_before[counted.service]),
         "statistic": change.test.statistic,
@@ -125,9 +118,13 @@ def _finding(
         direction="up" if up else "down",
         strength=_strength(change, config),
         figures=figures,
-        excerpt=excerpt(example.message, vault, config.excerpt) if example else "",
+        excerpt=_quoted(gist(example.message), vault, config.excerpt) if example else "",
         statement=_statement(change, periods, vault, config),
     )
+
+
+def _quoted(said: str, vault: Vault, limit: int) -> str:
+    return excerpt(shortened(said, limit), vault, limit)
 
 
 def _query(counted: Tally) -> str:
@@ -141,26 +138,25 @@ def _statement(
     change: TemplateChange, periods: Periods, vault: Vault, config: NoveltyConfig
 ) -> str:
     counted = change.tally
-    said = f'"{excerpt(counted.template, vault, 120)}"' if counted.template else "lines of any kind"
+    said = f'"{_quoted(counted.template, vault, 120)}"' if counted.template else "lines of any kind"
     level = f" at {counted.level}" if counted.level else ""
     a, b = len(counted.after), len(counted.before)
-    after = f"{a} times in {periods.after_s / 60:.1f} min after the onset"
-    before = f"{b} times in {periods.before_s / 60:.1f} min before"
+    observed = periods.of(counted.service)
+    after = f"{a} times in {observed.after_s / 60:.1f} min after the onset"
+    before = f"{b} times in {observed.before_s / 60:.1f} min before"
     if change.peak:
         after = f"{change.peak} times within {config.bin_s:.0f} s after the onset"
     return f"{counted.service} logged {said}{level} {after}, {before}."
 
 
-def _errors_only(
-    lines: Sequence[LogLine], onset: Timestamp, config: NoveltyConfig
-) -> list[Finding]:
-    if not lines:
+def _errors_only(errors: SplitLog, config: NoveltyConfig) -> list[Finding]:
+    if not errors.lines:
         return []
-    periods = periods_of([], lines, onset, config)
+    periods = periods_of(errors, config)
     vault = Vault()
     changes = [
         TemplateChange(counted, "new_template", RateChange(0.0, 1.0), min(counted.after))
-        for counted in tally([], lines, config.miner)
+        for counted in tally(errors, config.miner)
     ]
     ranked = sorted(changes, key=lambda c: (-len(c.tally.after), c.tally.service, c.tally.template))
     findings = []

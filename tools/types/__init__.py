@@ -73,6 +73,7 @@ from tools.types.findings import (
     Ranking,
     Term,
 )
+from tools.types.logs import LogGap, LogLine, LogReading, SplitLog
 from tools.types.playbook import (
     Applicability,
     BlastRadius,
@@ -98,7 +99,6 @@ from tools.types.telemetry import (
     Commit,
     Edge,
     FloatArray,
-    LogLine,
     Owner,
     Series,
     Severity,
@@ -159,7 +159,9 @@ __all__ = [
     "ListingGap",
     "ListingGapReason",
     "LogExcerpt",
+    "LogGap",
     "LogLine",
+    "LogReading",
     "MetricCheck",
     "NetworkPolicy",
     "Node",
@@ -191,6 +193,7 @@ __all__ = [
     "ServicePort",
     "Severity",
     "Span",
+    "SplitLog",
     "StepAction",
     "StepResult",
     "Subject",

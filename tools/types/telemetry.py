@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from tools.types.base import FrozenModel, Timestamp, Window
+from tools.types.logs import LogGap, LogLine, SplitLog
 
 FloatArray = NDArray[np.float64]
 
@@ -72,17 +73,6 @@ class Series:
         return Series(
             self.owner, self.metric, self.times[first:last], self.values[first:last], self.unit
         )
-
-
-@dataclass(frozen=True, slots=True)
-class LogLine:
-    """One log record; `message` is untrusted text as it was read."""
-
-    at: Timestamp
-    service: str
-    level: str
-    message: str
-    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,15 +219,25 @@ class Telemetry:
     """All that one look at the sources returned, for the instruments to work on.
 
     `baseline` holds series of the same names from normal operation (they may lie at other times);
-    `logs` and `spans` cover `window` only as far as the sources kept them.
+    `logs` are those of `window` and of normal operation before it, each once, ascending by time,
+    without what lies in `log_gaps`; `spans` cover `window`. Both only as far as sources kept them.
     """
 
     window: Window
     series: tuple[Series, ...] = ()
     baseline: tuple[Series, ...] = ()
     logs: tuple[LogLine, ...] = ()
-    baseline_logs: tuple[LogLine, ...] = ()
+    log_gaps: tuple[LogGap, ...] = ()
     spans: tuple[Span, ...] = ()
     changes: tuple[Change, ...] = ()
     alerts: tuple[Alert, ...] = ()
     topology: Topology = field(default_factory=Topology)
+
+    @property
+    def recent_logs(self) -> tuple[LogLine, ...]:
+        """Log lines of the window, without those of normal operation before it."""
+        return tuple(line for line in self.logs if line.at in self.window)
+
+    def split_log(self, onset: Timestamp) -> SplitLog:
+        """Return the log as it was before `onset` and since."""
+        return SplitLog(self.logs, onset, self.log_gaps)

@@ -74,7 +74,7 @@ def _gather_evidence(state: IncidentState, deps: Deps) -> GatherUpdate:
     telemetry = replace(look.telemetry, alerts=alerts, changes=changes)
     findings = [
         *observe(telemetry, onset),
-        *novelty(telemetry.logs, telemetry.baseline_logs, onset),
+        *novelty(telemetry.split_log(onset)),
         *deps.sources.inspect(window, missing, [subject_of(one) for one in alerts]),
     ]
     # Also what an earlier run numbered: people and reports have cited it.
@@ -83,8 +83,9 @@ def _gather_evidence(state: IncidentState, deps: Deps) -> GatherUpdate:
     deps.note(
         incident_id,
         "gathered",
-        f"{len(findings)} findings from {len(telemetry.series)} series, {len(telemetry.logs)} log "
-        f"lines, {len(telemetry.spans)} spans, {len(changes)} changes",
+        f"{len(findings)} findings from {len(telemetry.series)} series, "
+        f"{len(telemetry.recent_logs)} log lines, {len(telemetry.spans)} spans, "
+        f"{len(changes)} changes",
         kept=float(len(evidence)),
     )
     return {

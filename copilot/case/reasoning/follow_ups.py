@@ -61,7 +61,7 @@ def _edges(deps: Deps, state: IncidentState, seen: Telemetry, component: str) ->
 def _logs(deps: Deps, state: IncidentState, seen: Telemetry, component: str) -> list[Finding]:
     """The commonest templates after the onset, with how often each came before."""
     onset, miner = state["onset"].at, Miner()
-    own = [line for line in seen.logs if line.service == component]
+    own = [line for line in seen.recent_logs if line.service == component]
     for line in own:
         miner.add(line.message)
     # A template is settled only when every line of it was seen.
@@ -123,7 +123,7 @@ def _wider(deps: Deps, state: IncidentState, seen: Telemetry, component: str) ->
     known = {_about(one) for one in state["evidence"]}
     findings = [
         *observe(telemetry, onset),
-        *novelty(telemetry.logs, telemetry.baseline_logs, onset),
+        *novelty(telemetry.split_log(onset)),
     ]
     new = [one for one in findings if _about(one) not in known]
     new.sort(key=lambda one: -one.strength)

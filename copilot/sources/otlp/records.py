@@ -14,8 +14,10 @@ from copilot.sources.otlp.reading import (
     integer,
     moment,
     nanoseconds,
+    objects,
     text,
 )
+from tools.log_retriever import with_exception
 from tools.types import LogLine, Span, Timestamp
 
 _ERROR = 2
@@ -82,26 +84,47 @@ _LEVELS = ((21, "FATAL"), (17, "ERROR"), (13, "WARN"), (9, "INFO"), (5, "DEBUG")
 
 
 def lines(document: Mapping[str, Any], now: Timestamp) -> DecodeResult[LogLine]:
-    """The lines; a body that is no text is written as JSON."""
+    """The lines; a body that is no text is written as JSON, an exception beside it follows it."""
     found: list[LogLine] = []
     rejected, reason = 0, ""
-    for service, record in each(document, "resourceLogs", "scopeLogs", "logRecords"):
-        try:
-            found.append(_line(service, record, now))
-        except RecordError as error:
-            rejected, reason = rejected + 1, reason or str(error)
+    for resource in objects(document.get("resourceLogs")):
+        writer = _writer(resource.get("resource"))
+        alone = {"resourceLogs": [resource]}
+        for service, record in each(alone, "resourceLogs", "scopeLogs", "logRecords"):
+            try:
+                found.append(_line(service, writer, record, now))
+            except RecordError as error:
+                rejected, reason = rejected + 1, reason or str(error)
     return DecodeResult(tuple(found), rejected, reason)
 
 
-def _line(service: str, record: Mapping[str, Any], now: Timestamp) -> LogLine:
+_WRITER = ("k8s.pod.name", "k8s.container.name", "container.id", "service.instance.id", "host.name")
+
+
+def _writer(resource: object) -> str:
+    known = attributes(resource.get("attributes")) if isinstance(resource, dict) else {}
+    return " ".join(clean(str(known[name]), NAME_LIMIT) for name in _WRITER if known.get(name))
+
+
+def _line(service: str, writer: str, record: Mapping[str, Any], now: Timestamp) -> LogLine:
     at = moment(nanoseconds(record, "timeUnixNano", "observedTimeUnixNano"), now)
+    known = attributes(record.get("attributes"))
+    raised = (_text_of(known, f"exception.{part}") for part in ("type", "message", "stacktrace"))
+    places = (writer, _text_of(known, "log.file.path"), _text_of(known, "log.iostream"))
     return LogLine(
         at=at,
         service=service,
         level=_level(record),
-        message=text(record.get("body")),
+        message=with_exception(text(record.get("body")), *raised),
         trace=identifier(record.get("traceId"), 16),
+        stream=" ".join(filter(None, places)),
+        cut=_text_of(known, "logtag") == "P",
     )
+
+
+def _text_of(known: Mapping[str, Any], name: str) -> str:
+    told = known.get(name)
+    return told if isinstance(told, str) else ""
 
 
 def _level(record: Mapping[str, Any]) -> str:

@@ -4,16 +4,28 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from copilot.ports import Clock, SourceError
 from copilot.sources.received.measures import REQUEST_RATE, DataPoint, Measures
 from copilot.sources.received.rings import RingEntry, Rings, RingUsage
 from copilot.types.checks import Check, requests_of
-from tools.types import Edge, LogLine, Series, Span, Timestamp, Topology, Window
+from tools.log_retriever import is_cut
+from tools.types import (
+    Edge,
+    LogGap,
+    LogLine,
+    LogReading,
+    Series,
+    Span,
+    Timestamp,
+    Topology,
+    Window,
+)
 
-MOST_LETTERS = 4096
-"""A log message beyond this is cut: one line must not be the whole room."""
+MOST_LETTERS = 16_384
+"""A log message beyond this is cut: one line must not be the whole room. Runtimes split there."""
 
 KNOWN_SPANS = 200_000
 """Spans whose service is remembered, so that a child that comes later finds its parent."""
@@ -72,20 +84,29 @@ class ReceivedTelemetry:
         self._demand(self._spans, "traces")
         return tuple(span for span in found if span.at + span.seconds <= now)
 
-    def lines(self, window: Window) -> Sequence[LogLine]:
+    def lines(self, window: Window) -> LogReading:
         """Log lines inside the window."""
         self._demand(self._lines, "logs")
-        if window.start > self._clock.now():
-            return ()
-        return self._lines.between(
-            Window(start=window.start, end=min(window.end, self._clock.now()))
-        )
+        now = self._clock.now()
+        if window.start > now:
+            return LogReading()
+        return self._held_lines(Window(start=window.start, end=min(window.end, now)))
 
-    def baseline_lines(self, before: Timestamp) -> Sequence[LogLine]:
+    def baseline_lines(self, before: Timestamp) -> LogReading:
         """All that is still held of the time before."""
         self._demand(self._lines, "logs")
         end = math.nextafter(min(before, self._clock.now()), -math.inf)
-        return self._lines.between(Window(start=0.0, end=max(end, 0.0)))
+        return self._held_lines(Window(start=0.0, end=max(end, 0.0)))
+
+    def _held_lines(self, window: Window) -> LogReading:
+        """Lines of the window; where a service was let go to make place, that is a gap."""
+        let_go = self._lines.evicted_until()
+        gaps = (
+            LogGap(window=Window(start=window.start, end=min(until, window.end)), service=service)
+            for service, until in let_go.items()
+            if until >= window.start
+        )
+        return LogReading(self._lines.between(window), tuple(gaps))
 
     def topology(self) -> Topology:
         """Who calls whom, by parent and child of spans."""
@@ -124,7 +145,7 @@ class ReceivedTelemetry:
 
 def _entry(line: LogLine) -> RingEntry[LogLine]:
     message = line.message[:MOST_LETTERS]
-    kept = LogLine(line.at, line.service, line.level, message, line.trace)
+    kept = replace(line, message=message, cut=line.cut or is_cut(line.message))
     return RingEntry(line.at, line.service, kept, RECORD + 2 * len(message))
 
 

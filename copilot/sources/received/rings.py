@@ -49,6 +49,7 @@ class Rings(Generic[ItemT]):
         self._rings: dict[str, deque[RingEntry[ItemT]]] = {}
         self._sizes: dict[str, int] = {}
         self._taken = self._evicted = self._expired = 0
+        self._evicted_until: dict[str, Timestamp] = {}
 
     def take(self, entries: Iterable[RingEntry[ItemT]], now: Timestamp) -> None:
         """Hold the records; what is too old or too much is let go."""
@@ -74,6 +75,11 @@ class Rings(Generic[ItemT]):
         found.sort(key=lambda entry: entry.at)
         return tuple(entry.item for entry in found)
 
+    def evicted_until(self) -> dict[str, Timestamp]:
+        """Return, of services whose records made place for others, the newest that is gone."""
+        with self._lock:
+            return dict(self._evicted_until)
+
     def held(self) -> RingUsage:
         """What is held now."""
         with self._lock:
@@ -89,6 +95,7 @@ class Rings(Generic[ItemT]):
                 self._expired += 1
             if not ring:
                 del self._rings[name], self._sizes[name]
+                self._evicted_until.pop(name, None)
 
     def _make_place(self) -> None:
         total = sum(self._sizes.values())
@@ -101,7 +108,9 @@ class Rings(Generic[ItemT]):
             # Down to what a fair share would be, or as far as is needed.
             fair = max(room // len(self._rings), self._sizes[fullest] - (total - room))
             while ring and self._sizes[fullest] > fair:
-                size = ring.popleft().bytes
-                self._sizes[fullest] -= size
-                total -= size
+                gone = ring.popleft()
+                self._sizes[fullest] -= gone.bytes
+                total -= gone.bytes
                 self._evicted += 1
+                until = self._evicted_until.get(fullest, gone.at)
+                self._evicted_until[fullest] = max(until, gone.at)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tools.types import (
     Change,
     Commit,
     LogLine,
+    LogReading,
     Series,
     Span,
     Timestamp,
@@ -108,18 +110,21 @@ class RecordedBundle(ReplayClock):
         merged = (_join(parts) for parts in joined.values())
         return tuple(one for one in merged if one.times.size)
 
-    def lines(self, window: Window) -> Sequence[LogLine]:
+    def lines(self, window: Window) -> LogReading:
         """Log lines inside the window."""
         seen = self._seen(window)
         if seen is None:
-            return ()
-        return tuple(line for line in self._logs if seen.start <= line.at <= seen.end)
+            return LogReading()
+        return LogReading(tuple(x for x in self._logs if seen.start <= x.at <= seen.end))
 
-    def baseline_lines(self, before: Timestamp) -> Sequence[LogLine]:
-        """Lines of the history, then of the quiet part of the window."""
+    def baseline_lines(self, before: Timestamp) -> LogReading:
+        """Lines of the history, moved back to end before, then of the quiet part of the window."""
         limit = min(before, self._now)
-        quiet = (line for line in self._logs if not self._excluded(line.at))
-        return tuple(line for line in (*self._past_logs, *quiet) if line.at < limit)
+        past = self._past_logs
+        shift = _whole_days(past[-1].at if past else 0.0, min(limit, self.window.start))
+        moved = (replace(line, at=line.at - shift) for line in past)
+        quiet = (x for x in self._logs if x.at < limit and not self._excluded(x.at))
+        return LogReading((*moved, *quiet))
 
     def spans(self, window: Window, split: Timestamp | None = None) -> Sequence[Span]:
         """Spans that began inside the window and have ended by now; none of earlier incidents."""
@@ -226,11 +231,7 @@ class RecordedBundle(ReplayClock):
             if self.description.history
             else None
         )
-        found = records.log_lines(path) if path else ()
-        shift = _whole_days(found[-1].at if found else 0.0, self.window.start)
-        if not shift:
-            return found
-        return tuple(LogLine(x.at - shift, x.service, x.level, x.message, x.trace) for x in found)
+        return records.log_lines(path) if path else ()
 
     @cached_property
     def _spans(self) -> tuple[Span, ...]:

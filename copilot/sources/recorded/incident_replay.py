@@ -22,6 +22,7 @@ from tools.types import (
     Fact,
     FrozenModel,
     LogLine,
+    LogReading,
     PlanStep,
     Series,
     Span,
@@ -173,13 +174,13 @@ class IncidentReplay(ReplayClock):
         """Normal operation that was recorded before the incident, and up to `before` in it."""
         return self.bundle.baseline(min(before, self.mend.at))
 
-    def lines(self, window: Window) -> Sequence[LogLine]:
+    def lines(self, window: Window) -> LogReading:
         """Log lines inside the window, as far as it has come."""
         seen = self._seen(window)
         shown = self._reel().lines(self.bundle.lines(self.bundle.window))
-        return tuple(line for line in shown if line.at in seen)
+        return LogReading(tuple(line for line in shown if line.at in seen))
 
-    def baseline_lines(self, before: Timestamp) -> Sequence[LogLine]:
+    def baseline_lines(self, before: Timestamp) -> LogReading:
         """Lines of normal operation."""
         return self.bundle.baseline_lines(min(before, self.mend.at))
 

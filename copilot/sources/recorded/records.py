@@ -156,6 +156,7 @@ def log_lines(path: Path) -> tuple[LogLine, ...]:
                     level=str(row.get("level") or ""),
                     message=str(row["msg"]),
                     trace=str(row.get("trace") or ""),
+                    stream=str(row.get("stream") or ""),
                 )
             )
         except (KeyError, TypeError, ValueError) as error:

@@ -9,7 +9,6 @@ orders of fault-free and faulty periods is the idea of Yu et al., "Nezha", ESEC/
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -62,8 +61,8 @@ class _Visit:
 
 def flow_findings(telemetry: Telemetry, onset: Timestamp, config: WalkerConfig) -> list[Finding]:
     """Return each component's most telling missing step and its most telling new step."""
-    visits = _visits(telemetry, onset)
-    lines = [line.at for line in telemetry.logs]
+    visits = _visits(telemetry)
+    lines = [line.at for line in telemetry.recent_logs]
     logged = Window(start=min(lines), end=max(lines)) if lines else None
     window = Window(start=onset, end=max(telemetry.window.end, onset))
     found = []
@@ -81,9 +80,9 @@ def flow_findings(telemetry: Telemetry, onset: Timestamp, config: WalkerConfig) 
     return [one for one in best.values() if one.figures["z"] >= config.min_strength / 1.5]
 
 
-def _visits(telemetry: Telemetry, onset: Timestamp) -> dict[str, list[_Visit]]:
+def _visits(telemetry: Telemetry) -> dict[str, list[_Visit]]:
     known: dict[tuple[str, str], _Visit] = {}
-    for line in _lines(telemetry, onset):
+    for line in telemetry.logs:
         if line.trace:
             key = (line.service, line.trace)
             visit = known.setdefault(key, _Visit(line.at))
@@ -99,12 +98,6 @@ def _visits(telemetry: Telemetry, onset: Timestamp) -> dict[str, list[_Visit]]:
         if logged:
             visit.steps[_START] = min(logged) - 1e-6
     return found
-
-
-def _lines(telemetry: Telemetry, onset: Timestamp) -> Iterable[LogLine]:
-    seen = {id(line) for line in telemetry.logs}
-    yield from (line for line in telemetry.baseline_logs if id(line) not in seen)
-    yield from telemetry.logs
 
 
 def _level(line: LogLine) -> str:

@@ -10,7 +10,7 @@ from copilot.surfaces.chat.tools.tool import ServiceArguments, Tool, ToolArgumen
 from copilot.types.time_format import clock_time, date_time
 from prompts import word
 from tools.log_retriever import Index, excerpt, novelty
-from tools.types import Finding, LogLine, Window
+from tools.types import Finding, LogLine, SplitLog, Window
 
 MOST_LINES = 200_000
 """Lines that are searched for one answer: the newest."""
@@ -32,15 +32,16 @@ class LogSearchArguments(ToolArguments):
 def logs(given: LogSearchArguments, scope: ToolContext) -> ToolResult:
     """New messages, or the lines that match, newest first."""
     window = scope.recent()
-    lines = [
-        line
-        for line in scope.sources.logs.lines(window)
-        if not given.service or line.service == given.service
-    ][-MOST_LINES:]
+    log = scope.sources.whole_log(window) if given.new_only else scope.sources.recent_log(window)
+    about_it = [line for line in log if not given.service or line.service == given.service]
+    lines = [line for line in about_it if line.at in window][-MOST_LINES:]
     if not lines:
         about = f" of {given.service}" if given.service else ""
         return ToolResult(missing=(f"logs: no line{about} in the last while",))
-    return _new(given, scope, lines) if given.new_only else _matching(given, lines, window)
+    if not given.new_only:
+        return _matching(given, lines, window)
+    split = SplitLog(tuple(about_it[-MOST_LINES:]), scope.normal_before(), log.gaps)
+    return _new(given, scope, split)
 
 
 def alerts(given: ServiceArguments, scope: ToolContext) -> ToolResult:
@@ -76,14 +77,8 @@ def alerts(given: ServiceArguments, scope: ToolContext) -> ToolResult:
     return ToolResult(lead=(lead,), rows=rows, more=more, services=tuple(names)[:6])
 
 
-def _new(given: LogSearchArguments, scope: ToolContext, lines: list[LogLine]) -> ToolResult:
-    onset = scope.normal_before()
-    past = [
-        line
-        for line in scope.sources.logs.baseline_lines(onset)
-        if not given.service or line.service == given.service
-    ]
-    findings = novelty(lines, past[-MOST_LINES:], onset)
+def _new(given: LogSearchArguments, scope: ToolContext, log: SplitLog) -> ToolResult:
+    lines, findings = log.lines, novelty(log)
     findings = [one for one in findings if one.name == "new_template"] or findings
     if not findings:
         about = given.service or "any service"
@@ -98,14 +93,14 @@ def _new(given: LogSearchArguments, scope: ToolContext, lines: list[LogLine]) ->
             figures={"lines": float(len(lines))},
         )
         nothing = Statement(
-            f"No new message: {len(lines)} lines of {about} were compared with those before.",
+            f"No new message: {len(lines)} lines of {about} were compared, before and since.",
             f"没有新日志:已比较 {given.service or '各服务'} 的 {len(lines)} 行日志。",
             (fact,),
         )
         return ToolResult(lead=(nothing,))
     rows, more = capped([own(_known(one, scope)) for one in findings], SHOWN)
     names = dict.fromkeys(one.subject for one in findings)
-    lead = _how_many(len(findings), given.service, onset)
+    lead = _how_many(len(findings), given.service, log.onset)
     return ToolResult(lead=(lead,), rows=rows, more=more, services=tuple(names)[:4])
 
 
