@@ -138,6 +138,7 @@ def recorded(incident: LogOnlyIncident, folder: Path) -> RecordedBundle:
             "schema": "incident-bundle/1",
             "window": list(window),
             "services": list(services),
+            "modalities": ["logs", "topology", "alerts"],
         },
         "topology.json": {"nodes": list(services), "edges": [list(edge) for edge in edges]},
         "alerts.json": [_alert(told) for told in incident.alerts],

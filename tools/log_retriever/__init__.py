@@ -6,6 +6,7 @@
 """
 
 from tools.log_retriever.changes import NoveltyConfig
+from tools.log_retriever.error_onset import error_onset
 from tools.log_retriever.index import Index, IndexSize, LogHit
 from tools.log_retriever.miner import Miner, MinerConfig, ParsedLine, Template, Variable
 from tools.log_retriever.novelty import novelty
@@ -25,6 +26,7 @@ __all__ = [
     "Template",
     "Variable",
     "Vault",
+    "error_onset",
     "excerpt",
     "join_records",
     "novelty",

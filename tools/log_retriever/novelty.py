@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 
+from tools.log_retriever.causes import telling
 from tools.log_retriever.changes import (
     NoveltyConfig,
     Periods,
@@ -20,6 +21,7 @@ from tools.log_retriever.significance import RateChange, discoveries
 from tools.types import Finding, LogLine, Timestamp
 
 _ALARMING = frozenset(("ERROR", "FATAL"))
+_CALM = frozenset(("TRACE", "DEBUG", "INFO", "NOTICE"))
 
 
 def novelty(
@@ -107,6 +109,7 @@ def _finding(
         "statistic": change.test.statistic,
         "p_value": change.test.p_value,
         "alarming": float(counted.level in _ALARMING),
+        "calm": float(counted.level in _CALM),
     }
     if change.peak:
         figures["peak"] = float(change.peak)
@@ -125,7 +128,9 @@ def _finding(
         direction="up" if up else "down",
         strength=_strength(change, config),
         figures=figures,
-        excerpt=excerpt(example.message, vault, config.excerpt) if example else "",
+        excerpt=excerpt(telling(example.message, config.excerpt), vault, config.excerpt)
+        if example
+        else "",
         statement=_statement(change, periods, vault, config),
     )
 

@@ -85,7 +85,7 @@ def rank(
     """
     model = RULES if arm == "rules" else learned()
     found = rows(evidence, topology, onset)
-    told = signs(evidence)
+    told = signs(evidence, topology)
     candidates = [
         _candidate(name, row, evidence, told, model.weights) for name, row in found.items()
     ]

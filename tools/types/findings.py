@@ -28,6 +28,11 @@ FaultKind = Literal[
     "certificate_expired",
     "dns_failure",
     "clock_skew",
+    "rate_limited",  # refused for too many requests, or for a quota used up
+    "credentials",  # a password, token or permission is refused
+    "schema_mismatch",  # the code wants a column or table that the store does not have
+    "read_only",  # a store that takes no writes
+    "replication_lag",
     "noisy_neighbour",
     "admission",  # Kubernetes refused to create it
     "scheduling",  # Kubernetes found no node or volume for it

@@ -9,10 +9,12 @@ from langgraph.runtime import Runtime
 from copilot.case.briefing import UNSURE
 from copilot.case.state import IncidentState
 from copilot.deps import Deps
-from copilot.sources.deployment import MetricSnapshot
+from copilot.ports import SourceError
+from copilot.sources.deployment import MetricSnapshot, Sources
 from copilot.types.incident import FILE, Incident, MeasuredFrom, little
 from tools.clusterer import Clusterer
 from tools.detector import Onset, onset
+from tools.log_retriever import error_onset
 from tools.types import AlertGroup, Timestamp, Window
 
 
@@ -36,6 +38,8 @@ def triage(state: IncidentState, runtime: Runtime[Deps]) -> TriageUpdate:
     measured = deps.sources.measure(window, normal_before=alerted_at)
     incident = deps.store.incidents.require(incident_id)
     found = onset(measured.series, measured.baseline, alerted_at)
+    if found.confidence < UNSURE:
+        found = _from_logs(deps.sources, window, alerted_at) or found
     began = _no_later(found, incident.clocks.onset)
     history_s = _history_s(measured, began.at)
     deps.store.incidents.update(
@@ -50,6 +54,23 @@ def triage(state: IncidentState, runtime: Runtime[Deps]) -> TriageUpdate:
     )
     deps.note(incident_id, "triaged", began.reason, alerts=float(len(alerts)), onset=began.at)
     return {"group": group, "onset": began}
+
+
+ERRORS_SINCE = 0.5
+"""Confidence of an onset that only error lines show: they may lag behind what users felt."""
+
+
+def _from_logs(sources: Sources, window: Window, alerted_at: Timestamp) -> Onset | None:
+    """Since when error lines come more often; None where they do not, or no log answers."""
+    try:
+        lines = sources.logs.lines(Window(start=window.start, end=alerted_at))
+    except SourceError:
+        return None
+    at = error_onset(lines, alerted_at)
+    if at is None:
+        return None
+    reason = f"error lines come more often since {alerted_at - at:.0f} s before the alert"
+    return Onset(at=at, confidence=ERRORS_SINCE, reason=reason)
 
 
 def _history_s(measured: MetricSnapshot, began: Timestamp) -> float | None:

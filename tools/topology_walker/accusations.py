@@ -1,0 +1,120 @@
+"""What log lines say of causes, and whom they accuse: the writer, its peer, or its client.
+
+The signatures stand in `tools/log_retriever/causes.yaml`; here their peers are looked up in the
+service graph, and who is accused only for what its own callee does to it is let go.
+
+Why these numbers: docs/decisions/telltale-signs.md.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tools.log_retriever.causes import LogSignature, signature_of
+from tools.log_retriever.peers import component_of, hosts, is_outside, named
+from tools.topology_walker.graph import callees_of, callers_of, components
+from tools.types import Evidence, FaultKind, Owner, Topology
+
+_GUESSED = 0.5
+"""A line that names nobody accuses the only callee half as surely."""
+
+_TIMES = 3.0
+"""A line that is written this many times as often as before has surely come with the fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accusation:
+    """A writer's line accuses a component of a kind of fault, this surely, in [0, 1]."""
+
+    writer: str
+    component: str
+    kind: FaultKind
+    sure: float
+    signature: LogSignature
+    evidence: str
+
+
+def accusations(
+    evidence: Sequence[Evidence], topology: Topology, failing: Mapping[str, Sequence[str]]
+) -> tuple[Accusation, ...]:
+    """Every accusation by a line that came with the fault, less what the accused suffer themselves.
+
+    `failing` maps callers to the callees whose calls fail, by measurement, the worst first.
+    """
+    scope = _Scope(evidence, topology, failing)
+    found = [
+        Accusation(writer, accused, row.kind_at(outside), row.sure * guess * rise, row, item.id)
+        for item in evidence
+        if (rise := _rise(item)) > 0
+        and (row := signature_of(f"{item.excerpt} {item.statement}")) is not None
+        for writer in (Owner.parse(item.subject).service,)
+        for accused, outside, guess in (scope.accused(writer, row, item.excerpt),)
+    ]
+    return tuple(_passed_on(scope.without_servers(found)))
+
+
+def _rise(item: Evidence) -> float:
+    """How surely a line came with the fault: from as often as before (0) to three times (1)."""
+    if item.kind != "log" or item.direction != "up" or item.figures.get("calm"):
+        return 0.0
+    usual = item.baseline or 0.0
+    return min(max(((item.value or 0.0) - usual) / ((_TIMES - 1.0) * usual + 1e-9), 0.0), 1.0)
+
+
+class _Scope:
+    """Who is known, and who calls whom."""
+
+    def __init__(
+        self,
+        evidence: Sequence[Evidence],
+        topology: Topology,
+        failing: Mapping[str, Sequence[str]],
+    ) -> None:
+        subjects = (Owner.parse(item.subject) for item in evidence)
+        told = (owner.service for owner in subjects if owner.kind == "service")
+        self._known = tuple(dict.fromkeys((*components(topology), *told)))
+        self._callees, self._callers = callees_of(topology), callers_of(topology)
+        self._failing = failing
+
+    def accused(self, writer: str, row: LogSignature, text: str) -> tuple[str, bool, float]:
+        """Whom the line accuses, whether that is outside of the system, and how sure that is."""
+        if row.accused != "peer":
+            return writer, False, 1.0
+        mentioned = hosts(text)
+        inside = [component_of(host, self._known) for host in mentioned]
+        peers = [name for name in (*inside, *named(text, self._known)) if name and name != writer]
+        callees = self._callees.get(writer, ())
+        for name in (*(peer for peer in peers if peer in callees), *peers):
+            return name, False, 1.0
+        strangers = [host for host, name in zip(mentioned, inside, strict=True) if not name]
+        for host in strangers:
+            return host if is_outside(host) else host.partition(".")[0], is_outside(host), 1.0
+        worst = self._failing.get(writer, ())
+        if worst:
+            return worst[0], False, 1.0
+        return (callees[0] if len(callees) == 1 else writer), False, _GUESSED
+
+    def without_servers(self, found: Sequence[Accusation]) -> list[Accusation]:
+        """Leave out servers that log a mistake of a client which the client itself logs, too."""
+        own = {(one.writer, one.signature.name) for one in found}
+        return [
+            one
+            for one in found
+            if one.signature.accused != "client"
+            or not any(
+                (caller, one.signature.name) in own for caller in self._callers.get(one.writer, ())
+            )
+        ]
+
+
+def _passed_on(found: Iterable[Accusation]) -> Iterable[Accusation]:
+    """Whoever accuses a peer is accused the less by others: it hands on what it suffers."""
+    kept = tuple(found)
+    blames: dict[str, float] = {}
+    for one in kept:
+        if one.component != one.writer:
+            blames[one.writer] = max(blames.get(one.writer, 0.0), one.sure)
+    for one in kept:
+        left = 1.0 if one.component == one.writer else 1.0 - blames.get(one.component, 0.0)
+        yield Accusation(
+            one.writer, one.component, one.kind, left * one.sure, one.signature, one.evidence
+        )
