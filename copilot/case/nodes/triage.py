@@ -1,4 +1,4 @@
-"""triage: one group out of the incident's alerts, and its onset in the metrics."""
+"""triage: one group out of the incident's alerts, and its onset in the metrics or the log."""
 
 from math import inf
 from statistics import median
@@ -24,7 +24,9 @@ class TriageUpdate(TypedDict):
 
 
 def triage(state: IncidentState, runtime: Runtime[Deps]) -> TriageUpdate:
-    """Summarise the storm and find when it began; the alerts' own time where no metric says."""
+    """Summarise the storm and find when it began: by the metrics, else the error lines, else the
+    alerts' own time.
+    """
     deps, incident_id = runtime.context, state["incident_id"]
     alerts = deps.store.alerts.of(incident_id)
     storm = Clusterer(deps.sources.topology())
@@ -38,8 +40,10 @@ def triage(state: IncidentState, runtime: Runtime[Deps]) -> TriageUpdate:
     measured = deps.sources.measure(window, normal_before=alerted_at)
     incident = deps.store.incidents.require(incident_id)
     found = onset(measured.series, measured.baseline, alerted_at)
+    shown_by: MeasuredFrom = "metrics"
     if found.confidence < UNSURE:
-        found = _from_logs(deps.sources, window, alerted_at) or found
+        logged = _from_logs(deps.sources, window, alerted_at)
+        found, shown_by = (logged, "logs") if logged else (found, "alert")
     began = _no_later(found, incident.clocks.onset)
     history_s = _history_s(measured, began.at)
     deps.store.incidents.update(
@@ -49,7 +53,10 @@ def triage(state: IncidentState, runtime: Runtime[Deps]) -> TriageUpdate:
         title=group.title,
         services=group.services,
         clocks=incident.clocks.model_copy(
-            update={"onset": began.at, "measured_from": _measured_from(incident, found, history_s)}
+            update={
+                "onset": began.at,
+                "measured_from": _measured_from(incident, found, shown_by, history_s),
+            }
         ),
     )
     deps.note(incident_id, "triaged", began.reason, alerts=float(len(alerts)), onset=began.at)
@@ -85,7 +92,9 @@ def _history_s(measured: MetricSnapshot, began: Timestamp) -> float | None:
     return max(0.0, began - median(firsts.values())) if firsts else None
 
 
-def _measured_from(incident: Incident, found: Onset, history_s: float | None) -> MeasuredFrom:
+def _measured_from(
+    incident: Incident, found: Onset, shown_by: MeasuredFrom, history_s: float | None
+) -> MeasuredFrom:
     if incident.origin.startswith(FILE):
         return "file"
     if little(history_s):
@@ -93,7 +102,7 @@ def _measured_from(incident: Incident, found: Onset, history_s: float | None) ->
     known = incident.clocks
     if known.onset is not None and known.onset < found.at:
         return known.measured_from
-    return "alert" if found.confidence < UNSURE else "metrics"
+    return shown_by
 
 
 def _no_later(found: Onset, known: Timestamp | None) -> Onset:
