@@ -15,6 +15,7 @@ from itertools import cycle
 from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import yaml
 from pydantic import Field, JsonValue
@@ -38,7 +39,7 @@ _Told = tuple[float | str, ...]
 
 
 class LogOnlyIncident(FrozenModel):
-    """One incident of `causes.yaml`, as written there."""
+    """One incident, as written down; `later` ones were written when the catalogue stood."""
 
     id: str
     source: str
@@ -48,6 +49,7 @@ class LogOnlyIncident(FrozenModel):
     before_s: float = Field(ge=0)
     normal: dict[str, _Told]
     failing: dict[str, _Told]
+    later: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +81,11 @@ class CauseCase:
         return named and not self.abstained
 
     @property
-    def kept_aside(self) -> bool:
-        """Whether nothing may be tuned on it."""
-        return kept_aside(self.incident.id)
+    def half(self) -> str:
+        """Whether the catalogue was tuned on it, kept from it, or written before it."""
+        if self.incident.later:
+            return "later"
+        return "kept_aside" if kept_aside(self.incident.id) else "tuned_on"
 
 
 def kept_aside(name: str) -> bool:
@@ -91,11 +95,17 @@ def kept_aside(name: str) -> bool:
 
 def incidents() -> tuple[tuple[LogOnlyIncident, CauseAnswer], ...]:
     """Every incident with its answer, which only the score reads."""
-    folder = files("evals.logs")
-    written_down = yaml.safe_load((folder / "causes.yaml").read_text(encoding="utf-8"))
-    truth = yaml.safe_load((folder / "causes_truth.yaml").read_text(encoding="utf-8"))
-    found = tuple(LogOnlyIncident.model_validate(row) for row in written_down)
-    return tuple((one, _answer(truth[one.id])) for one in found)
+    truth = _read("causes_truth")
+    return tuple(
+        (one, _answer(truth[one.id]))
+        for name in ("causes", "causes_later")
+        for row in _read(name)
+        for one in (LogOnlyIncident(**row, later=name == "causes_later"),)
+    )
+
+
+def _read(name: str) -> Any:
+    return yaml.safe_load((files("evals.logs") / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
 def _answer(row: str | Sequence[str]) -> CauseAnswer:
@@ -185,15 +195,13 @@ def _lines(
 
 
 def summary(cases: Sequence[CauseCase]) -> dict[str, float]:
-    """Share of cases with component and kind first and right: over all, and of either half."""
-    halves = {
-        "causes.right": cases,
-        "causes.right.kept_aside": [case for case in cases if case.kept_aside],
-        "causes.right.tuned_on": [case for case in cases if not case.kept_aside],
-    }
+    """Share of cases with component and kind first and right: over all, and of each part."""
+    parts = {"causes.right": list(cases)}
+    for case in cases:
+        parts.setdefault(f"causes.right.{case.half}", []).append(case)
     return {
-        name: fmean([case.right for case in half]) if half else float("nan")
-        for name, half in halves.items()
+        name: fmean([case.right for case in part]) if part else float("nan")
+        for name, part in parts.items()
     }
 
 
@@ -201,7 +209,7 @@ def row_of(case: CauseCase) -> dict[str, JsonValue]:
     """One case of the published JSON."""
     return {
         "id": f"causes/{case.incident.id}",
-        "kept_aside": case.kept_aside,
+        "half": case.half,
         "right": case.right,
         "component": case.component,
         "kind": case.kind,
@@ -220,13 +228,13 @@ def table(cases: Sequence[CauseCase]) -> Table:
         rows=tuple(
             (
                 case.incident.id,
-                "kept aside" if case.kept_aside else "tuned on",
+                case.half.replace("_", " "),
                 "yes" if case.right else "NO",
                 f"{'/'.join(case.answer.components)} {'/'.join(case.answer.kinds)}".strip() or "–",
                 f"{case.component} {case.kind}" + (" (undecided)" if case.abstained else ""),
                 number(case.probability),
                 number(case.onset_off_s, 0),
             )
-            for case in sorted(cases, key=lambda case: (case.kept_aside, case.incident.id))
+            for case in sorted(cases, key=lambda case: (case.half, case.incident.id))
         ),
     )
