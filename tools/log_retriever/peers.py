@@ -18,6 +18,13 @@ _MENTIONED = re.compile(
     rf"|[Cc]onnection to (?P<to>{_NAME})\b"
 )
 _FILE = re.compile(r"\.(?:java|kt|scala|py|go|js|ts|rb|rs|c|cc|cpp|cs|php|ex|erl)$")
+_LED_BY = 24
+_READING = re.compile(
+    r"(?:see|visit|go to|more about|information|details|error at|limits)\W{1,3}$", re.I
+)
+_MANUAL = re.compile(r"(?:docs?|support|help|learn|wiki)\.")
+"""What leads to a page to read, and the first label of such pages."""
+
 _ADDRESS = re.compile(r"[0-9.]+$")
 _WORDS = frozenset({"host", "name", "port", "server", "node", "localhost", "at", "failed", "for"})
 
@@ -46,7 +53,8 @@ def hosts(text: str) -> tuple[str, ...]:
 def _hosts(text: str) -> Iterator[str]:
     for match in _MENTIONED.finditer(text):
         name = next(part for part in match.group("url", "told", "port", "to") if part)
-        if match["path"] or name.startswith("docs.") or _FILE.search(name):
+        before = text[max(0, match.start() - _LED_BY) : match.start()]
+        if match["path"] or _FILE.search(name) or _READING.search(before) or _MANUAL.match(name):
             continue
         if not _ADDRESS.fullmatch(name) and name not in _WORDS:
             yield name

@@ -7,15 +7,17 @@ Why these numbers: docs/decisions/telltale-signs.md.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tools.log_retriever.causes import LogSignature, signature_of
 from tools.log_retriever.peers import component_of, hosts, is_outside, named
 from tools.topology_walker.graph import callees_of, callers_of, components
 from tools.types import Evidence, FaultKind, Owner, Topology
 
-_GUESSED = 0.5
-"""A line that names nobody accuses the only callee half as surely."""
+_ONLY_CALLEE, _UNNAMED = 0.75, 0.5
+"""A line that names nobody means the only callee, if there is but one; else the writer tells of
+something that nobody sees from here.
+"""
 
 _TIMES = 3.0
 """A line that is written this many times as often as before has surely come with the fault."""
@@ -91,7 +93,7 @@ class _Scope:
         worst = self._failing.get(writer, ())
         if worst:
             return worst[0], False, 1.0
-        return (callees[0] if len(callees) == 1 else writer), False, _GUESSED
+        return (callees[0], False, _ONLY_CALLEE) if len(callees) == 1 else (writer, True, _UNNAMED)
 
     def without_servers(self, found: Sequence[Accusation]) -> list[Accusation]:
         """Leave out servers that log a mistake of a client which the client itself logs, too."""
@@ -106,15 +108,18 @@ class _Scope:
         ]
 
 
-def _passed_on(found: Iterable[Accusation]) -> Iterable[Accusation]:
-    """Whoever accuses a peer is accused the less by others: it hands on what it suffers."""
-    kept = tuple(found)
+def handing_on(found: Iterable[Accusation]) -> dict[str, float]:
+    """Map writers to how surely, in [0, 1], they accuse somebody else."""
     blames: dict[str, float] = {}
-    for one in kept:
+    for one in found:
         if one.component != one.writer:
             blames[one.writer] = max(blames.get(one.writer, 0.0), one.sure)
-    for one in kept:
-        left = 1.0 if one.component == one.writer else 1.0 - blames.get(one.component, 0.0)
-        yield Accusation(
-            one.writer, one.component, one.kind, left * one.sure, one.signature, one.evidence
-        )
+    return blames
+
+
+def _passed_on(found: Sequence[Accusation]) -> Iterable[Accusation]:
+    """Whoever accuses a peer is accused the less by others: it hands on what it suffers."""
+    blames = handing_on(found)
+    for one in found:
+        told = one.component == one.writer
+        yield replace(one, sure=one.sure * (1.0 if told else 1.0 - blames.get(one.component, 0.0)))

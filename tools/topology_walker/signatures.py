@@ -5,12 +5,12 @@ Each sign names the component it speaks of, the kind of fault and how sure it is
 Why these numbers: docs/decisions/telltale-signs.md.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from tools.topology_walker.accusations import accusations
+from tools.topology_walker.accusations import accusations, handing_on
 from tools.topology_walker.scene import Figures, Scene, keep
 from tools.topology_walker.signals import read, seconds_per, stated
 from tools.types import Evidence, FaultKind, Owner, Topology
@@ -61,27 +61,28 @@ _UNSEEN_SURE = 0.6
 def signs(evidence: Sequence[Evidence], topology: Topology) -> tuple[SignatureMatch, ...]:
     """Return every fault signature that an item of the evidence matches, with how sure it is."""
     calls = _Calls(evidence)
-    told = (
-        SignatureMatch(one.component, one.kind, one.sure, _NAMED, one.evidence)
-        for one in accusations(evidence, topology, calls.failing())
-        if one.sure > 0
+    told = accusations(evidence, topology, calls.failing())
+    matches = (
+        *(SignatureMatch(o.component, o.kind, o.sure, _NAMED, o.evidence) for o in told),
+        *_measured(evidence, calls, handing_on(told)),
     )
-    return (*told, *_measured(evidence, calls))
+    return tuple(one for one in matches if one.sure > 0)
 
 
-def _measured(evidence: Sequence[Evidence], calls: "_Calls") -> tuple[SignatureMatch, ...]:
-    return tuple(
+def _measured(
+    evidence: Sequence[Evidence], calls: "_Calls", alive: Mapping[str, float]
+) -> Iterator[SignatureMatch]:
+    return (
         sign
         for item in evidence
         for sign in (
             *_readings(item),
-            *_stated(item),
+            *_stated(item, alive),
             *_instances(item, calls),
             *_misses(item, evidence),
             *_repeats(item),
             *_outside(item, calls),
         )
-        if sign.sure > 0
     )
 
 
@@ -164,12 +165,16 @@ def stated_by(item: Evidence) -> FaultKind | None:
     return stated(item.name) if item.figures["first_s"] >= -_STATED_SINCE_S else None
 
 
-def _stated(item: Evidence) -> Iterator[SignatureMatch]:
-    """A rule that somebody wrote for one kind of fault, and named after it, holds."""
-    kind = stated_by(item)
+def _stated(item: Evidence, alive: Mapping[str, float]) -> Iterator[SignatureMatch]:
+    """A rule that somebody wrote for one kind of fault, and named after it, holds.
+
+    But whoever writes that a peer fails (`alive`, how surely) is not down itself.
+    """
+    kind, service = stated_by(item), Owner.parse(item.subject).service
     if kind in _STATED:
         sure, vote = _STATED[kind]
-        yield SignatureMatch(Owner.parse(item.subject).service, kind, sure, vote, item.id)
+        left = 1.0 - alive.get(service, 0.0) if kind == "process_down" else 1.0
+        yield SignatureMatch(service, kind, left * sure, vote, item.id)
 
 
 def _instances(item: Evidence, calls: _Calls) -> Iterator[SignatureMatch]:
