@@ -7,7 +7,7 @@ than the first 8,192 characters of it, so that the cost is bounded by how many t
 import re
 from functools import lru_cache
 from importlib.resources import files
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import yaml
 from pydantic import Field
@@ -24,7 +24,7 @@ Accused = Literal["writer", "peer", "client"]
 
 
 class LogSignature(FrozenModel):
-    """One row: what is searched for, the kind of fault it tells of, and who is accused."""
+    """One row: what it says (one of several), the kind of fault it tells of, and who is accused."""
 
     name: str
     family: str
@@ -32,7 +32,8 @@ class LogSignature(FrozenModel):
     outside: FaultKind | None = None
     accused: Accused
     sure: float = Field(gt=0, le=1)
-    pattern: str
+    says: tuple[str, ...] = Field(min_length=1)
+    spelled: tuple[str, ...] = ()
     example: str
     source: str
 
@@ -48,9 +49,31 @@ def catalogue() -> tuple[LogSignature, ...]:
     return tuple(LogSignature.model_validate(row) for row in yaml.safe_load(text))
 
 
+class _Patterns(NamedTuple):
+    row: LogSignature
+    lowered: re.Pattern[str]
+    spelled: re.Pattern[str] | None
+
+
 @lru_cache(maxsize=1)
-def _patterns() -> tuple[tuple[LogSignature, re.Pattern[str]], ...]:
-    return tuple((row, re.compile(row.pattern, re.IGNORECASE)) for row in catalogue())
+def _patterns() -> tuple[_Patterns, ...]:
+    """The rows compiled: small letters are sought in lowered text, four times as fast as any."""
+    return tuple(
+        _Patterns(
+            row,
+            re.compile("|".join(map(_lowered, row.says))),
+            re.compile("|".join(row.spelled)) if row.spelled else None,
+        )
+        for row in catalogue()
+    )
+
+
+_LETTER = re.compile(r"\\.|[A-Z]")
+
+
+def _lowered(pattern: str) -> str:
+    """The pattern in small letters but for its escapes, of which the case tells them apart."""
+    return _LETTER.sub(lambda one: one[0] if len(one[0]) > 1 else one[0].lower(), pattern)
 
 
 @lru_cache(maxsize=4096)
@@ -68,8 +91,9 @@ def signature_of(text: str) -> LogSignature | None:
 
 def _match(text: str) -> tuple[LogSignature, re.Match[str]] | None:
     head = text[:_MOST]
-    for row, pattern in _patterns():
-        match = pattern.search(head)
+    low = head.lower()
+    for row, lowered, spelled in _patterns():
+        match = lowered.search(low) or (spelled.search(head) if spelled else None)
         if match:
             return row, match
     return None

@@ -24,6 +24,9 @@ _TIMES = 2.0
 _CHANCE = 1e-3
 """A rise is at least twice the usual rate, and less likely than this to come by chance."""
 
+_TEMPLATES = 1000
+"""Templates without a level that are read for a cause: under a second of work."""
+
 _ALARMING = frozenset(("ERROR", "FATAL"))
 _CALM = frozenset(("TRACE", "DEBUG", "INFO", "NOTICE"))
 
@@ -66,9 +69,11 @@ def _errors(lines: Sequence[LogLine]) -> list[LogLine]:
     for line in lines:
         parsed = miner.add(line.message)
         level = level_name(line.level) or parsed.level
-        telling = known.get(parsed.template_id)
-        if telling is None:
-            telling = known[parsed.template_id] = signature_of(line.message) is not None
-        if level in _ALARMING or (telling and level not in _CALM):
+        if level not in _ALARMING and level not in _CALM:
+            telling = known.get(parsed.template_id)
+            if telling is None and len(known) < _TEMPLATES:
+                telling = known[parsed.template_id] = signature_of(line.message) is not None
+            level = "ERROR" if telling else level
+        if level in _ALARMING:
             found.append(line)
     return found
