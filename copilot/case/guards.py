@@ -6,7 +6,6 @@ What may be proposed at all: docs/decisions/playbooks.md.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tools.log_retriever.peers import is_outside
 from tools.topology_walker.signals import read
 from tools.types import Evidence, FaultKind, Owner, Ranking, Text
 
@@ -41,15 +40,6 @@ def weak_cause_objection(ranking: Ranking, evidence: Sequence[Evidence]) -> Obje
         return None
     first, kinds = ranking.candidates[0], {item.id: item.kind for item in evidence}
     cited = {kinds.get(number) for term in first.terms for number in term.evidence}
-    if is_outside(first.component):
-        return Objection(
-            f"{first.component} is outside of this system: nothing here mends it",
-            Text(
-                en="Look at the provider's status; until it is back, call it less, "
-                "answer without it, or use another.",
-                zh="查看服务商的状态页；恢复之前减少调用、降级应答，或切换到其他服务商。",
-            ),
-        )
     if cited == {"alert"}:
         return Objection(
             f"only its own alerts speak for {first.component}; nothing was measured",

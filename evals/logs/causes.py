@@ -128,7 +128,7 @@ def judged(incident: LogOnlyIncident, answer: CauseAnswer) -> CauseCase:
     return CauseCase(
         incident,
         answer,
-        first.component if first else "",
+        (first.peer or first.component) if first else "",
         (first and first.fault_kind) or "",
         first.probability if first else 0.0,
         ranking.abstained,

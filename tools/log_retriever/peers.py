@@ -28,14 +28,6 @@ _MANUAL = re.compile(r"(?:docs?|support|help|learn|wiki)\.")
 _ADDRESS = re.compile(r"[0-9.]+$")
 _WORDS = frozenset({"host", "name", "port", "server", "node", "localhost", "at", "failed", "for"})
 
-_INSIDE = re.compile(r"\.(?:local|internal|lan|corp|home|svc|consul|arpa)$")
-"""What is not of the public name space: RFC 6762, RFC 8375, ICANN's `internal`, Kubernetes."""
-
-_PUBLIC = re.compile(
-    r"\.(?:com|net|org|io|dev|app|ai|cloud|co|gov|edu|info|biz|me|us|eu|cn|de|uk)$"
-)
-"""What a provider's host ends in; `service.namespace` of Kubernetes ends in none of them."""
-
 _ORDINAL = re.compile(r"-\d{1,4}$")
 _POD = re.compile(r"-[0-9a-f]{6,10}-[0-9a-z]{5}$")
 """What a StatefulSet and a Deployment add to their names to name a pod."""
@@ -58,15 +50,6 @@ def _hosts(text: str) -> Iterator[str]:
             continue
         if not _ADDRESS.fullmatch(name) and name not in _WORDS:
             yield name
-
-
-def is_outside(host: str) -> bool:
-    """Whether a host is a provider's: a public name.
-
-    >>> is_outside("api.stripe.com"), is_outside("cart.shop.svc.cluster.local")
-    (True, False)
-    """
-    return not _INSIDE.search(host) and bool(_PUBLIC.search(host))
 
 
 def component_of(host: str, known: Collection[str]) -> str:

@@ -8,15 +8,16 @@ Why these numbers: docs/decisions/telltale-signs.md.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from tools.log_retriever.causes import LogSignature, signature_of
-from tools.log_retriever.peers import component_of, hosts, is_outside, named
+from tools.log_retriever.peers import component_of, hosts, named
 from tools.topology_walker.graph import callees_of, callers_of, components
 from tools.types import Evidence, FaultKind, Owner, Topology
 
 _ONLY_CALLEE, _UNNAMED = 0.75, 0.5
-"""A line that names nobody means the only callee, if there is but one; else the writer tells of
-something that nobody sees from here.
+"""A line that names nobody means the only callee, if there is but one; else something that nobody
+sees from here.
 """
 
 _TIMES = 3.0
@@ -25,14 +26,26 @@ _TIMES = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Accusation:
-    """A writer's line accuses a component of a kind of fault, this surely, in [0, 1]."""
+    """A writer's line accuses a component of a kind of fault, this surely, in [0, 1].
+
+    `told` is how surely the line tells of that kind, whoever has it. `peer` is the host that is
+    accused where nothing here watches it: then the component is the writer, who can act.
+    """
 
     writer: str
     component: str
     kind: FaultKind
     sure: float
+    told: float
+    peer: str
     signature: LogSignature
     evidence: str
+
+
+class _Accused(NamedTuple):
+    component: str
+    peer: str = ""
+    sure: float = 1.0
 
 
 def accusations(
@@ -43,14 +56,27 @@ def accusations(
     `failing` maps callers to the callees whose calls fail, by measurement, the worst first.
     """
     scope = _Scope(evidence, topology, failing)
-    found = [
-        Accusation(writer, accused, row.kind_at(outside), row.sure * guess * rise, row, item.id)
-        for item in evidence
-        if (rise := _rise(item)) > 0
-        and (row := signature_of(f"{item.excerpt} {item.statement}")) is not None
-        for writer in (Owner.parse(item.subject).service,)
-        for accused, outside, guess in (scope.accused(writer, row, item.excerpt),)
-    ]
+    found = []
+    for item in evidence:
+        rise, row = _rise(item), signature_of(f"{item.excerpt} {item.statement}")
+        if rise <= 0 or row is None:
+            continue
+        writer = Owner.parse(item.subject).service
+        accused = scope.accused(writer, row, item.excerpt)
+        kind = row.kind_at(row.accused == "peer" and accused.component == writer)
+        told = row.sure * rise
+        found.append(
+            Accusation(
+                writer,
+                accused.component,
+                kind,
+                accused.sure * told,
+                told,
+                accused.peer,
+                row,
+                item.id,
+            )
+        )
     return tuple(_passed_on(scope.without_servers(found)))
 
 
@@ -77,23 +103,24 @@ class _Scope:
         self._callees, self._callers = callees_of(topology), callers_of(topology)
         self._failing = failing
 
-    def accused(self, writer: str, row: LogSignature, text: str) -> tuple[str, bool, float]:
-        """Whom the line accuses, whether that is outside of the system, and how sure that is."""
+    def accused(self, writer: str, row: LogSignature, text: str) -> _Accused:
+        """Whom the line accuses: a known peer that it names, or the writer for an unknown one."""
         if row.accused != "peer":
-            return writer, False, 1.0
-        mentioned = hosts(text)
-        inside = [component_of(host, self._known) for host in mentioned]
-        peers = [name for name in (*inside, *named(text, self._known)) if name and name != writer]
+            return _Accused(writer)
+        mentioned = {host: component_of(host, self._known) for host in hosts(text)}
+        peers = [*mentioned.values(), *named(text, self._known)]
+        peers = [name for name in peers if name and name != writer]
         callees = self._callees.get(writer, ())
         for name in (*(peer for peer in peers if peer in callees), *peers):
-            return name, False, 1.0
-        strangers = [host for host, name in zip(mentioned, inside, strict=True) if not name]
-        for host in strangers:
-            return host if is_outside(host) else host.partition(".")[0], is_outside(host), 1.0
-        worst = self._failing.get(writer, ())
-        if worst:
-            return worst[0], False, 1.0
-        return (callees[0], False, _ONLY_CALLEE) if len(callees) == 1 else (writer, True, _UNNAMED)
+            return _Accused(name)
+        for host, name in mentioned.items():
+            if not name:
+                return _Accused(writer, peer=host)
+        for name in self._failing.get(writer, ()):
+            return _Accused(name)
+        if len(callees) == 1:
+            return _Accused(callees[0], sure=_ONLY_CALLEE)
+        return _Accused(writer, sure=_UNNAMED)
 
     def without_servers(self, found: Sequence[Accusation]) -> list[Accusation]:
         """Leave out servers that log a mistake of a client which the client itself logs, too."""
@@ -112,7 +139,7 @@ def handing_on(found: Iterable[Accusation]) -> dict[str, float]:
     """Map writers to how surely, in [0, 1], they accuse somebody else."""
     blames: dict[str, float] = {}
     for one in found:
-        if one.component != one.writer:
+        if one.signature.accused == "peer":
             blames[one.writer] = max(blames.get(one.writer, 0.0), one.sure)
     return blames
 

@@ -20,7 +20,7 @@ from tools.topology_walker.reported import (
 )
 from tools.topology_walker.scene import Feature, FeatureRow, Figure, Figures, Scene, keep, level
 from tools.topology_walker.signals import read
-from tools.topology_walker.signatures import measured, signs, telltale
+from tools.topology_walker.signatures import measured, telltale
 from tools.types import Evidence, Owner, Timestamp, Topology
 
 
@@ -96,13 +96,12 @@ def _pages(evidence: Iterable[Evidence], topology: Topology) -> dict[str, frozen
     return found
 
 
-def _names(evidence: Sequence[Evidence], topology: Topology) -> tuple[str, ...]:
+def _names(evidence: Iterable[Evidence], topology: Topology) -> tuple[str, ...]:
     found = dict.fromkeys(components(topology))
     for item in evidence:
         owner = Owner.parse(item.subject)
         if owner.kind in ("service", "version", "edge"):
             found |= dict.fromkeys(name for name in (owner.service, owner.caller) if name)
-    found |= dict.fromkeys(sign.component for sign in signs(evidence, topology))
     return tuple(found)
 
 

@@ -25,6 +25,7 @@ from tools.types import (
     Candidate,
     Evidence,
     EvidenceKind,
+    FaultKind,
     FrozenModel,
     Ranking,
     Term,
@@ -139,13 +140,21 @@ def _candidate(
         for feature, figure in row.items()
     ]
     terms.sort(key=lambda term: -term.weight)
+    kind = fault_kind(name, row, evidence, told) if terms else None
     return Candidate(
         component=name,
         score=sum(term.weight for term in terms),
-        fault_kind=fault_kind(name, row, evidence, told) if terms else None,
+        fault_kind=kind,
         instance=_instance(name, evidence),
+        peer=_peer(name, kind, told),
         terms=tuple(terms),
     )
+
+
+def _peer(name: str, kind: FaultKind | None, told: Sequence[SignatureMatch]) -> str:
+    """The host that the component's lines accuse most of that kind, if nothing watches it."""
+    accused = [one for one in told if (one.component, one.kind) == (name, kind)]
+    return max(accused, key=lambda one: one.sure).peer if accused else ""
 
 
 def _instance(name: str, evidence: Sequence[Evidence]) -> str:

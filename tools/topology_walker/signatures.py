@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tools.topology_walker.accusations import accusations, handing_on
+from tools.topology_walker.accusations import Accusation, accusations, handing_on
 from tools.topology_walker.scene import Figures, Scene, keep
 from tools.topology_walker.signals import read, seconds_per, stated
 from tools.types import Evidence, FaultKind, Owner, Topology
@@ -24,6 +24,8 @@ class SignatureMatch(NamedTuple):
     sure: float
     vote: float
     evidence: str
+    peer: str = ""
+    """A host that is accused and that nothing here watches: a provider, for one."""
 
 
 _MEASURED, _NAMED, _AMPLIFIED, _CALLED, _SLOW = 2.0, 1.3, 1.7, 1.2, 1.7
@@ -63,10 +65,16 @@ def signs(evidence: Sequence[Evidence], topology: Topology) -> tuple[SignatureMa
     calls = _Calls(evidence)
     told = accusations(evidence, topology, calls.failing())
     matches = (
-        *(SignatureMatch(o.component, o.kind, o.sure, _NAMED, o.evidence) for o in told),
+        *map(_in_words, told),
         *_measured(evidence, calls, handing_on(told)),
     )
     return tuple(one for one in matches if one.sure > 0)
+
+
+def _in_words(one: Accusation) -> SignatureMatch:
+    """Of whom it is said may be a guess; what is said is none, so it votes in full."""
+    vote = _NAMED * one.told / one.sure if one.sure else 0.0
+    return SignatureMatch(one.component, one.kind, one.sure, vote, one.evidence, one.peer)
 
 
 def _measured(

@@ -133,12 +133,16 @@ class Term(FrozenModel):
 
 
 class Candidate(FrozenModel):
-    """A component that may be the root cause. `score` is the sum of the terms' weights."""
+    """A component that may be the root cause. `score` is the sum of the terms' weights.
+
+    `peer` is a host that its lines accuse and that nothing here watches, such as a provider's.
+    """
 
     component: str
     score: float
     fault_kind: FaultKind | None = None
     instance: str = ""
+    peer: str = ""
     probability: float = Field(default=0.0, ge=0, le=1)
     terms: tuple[Term, ...] = ()
 
