@@ -149,4 +149,5 @@ def _passed_on(found: Sequence[Accusation]) -> Iterable[Accusation]:
     blames = handing_on(found)
     for one in found:
         told = one.component == one.writer
-        yield replace(one, sure=one.sure * (1.0 if told else 1.0 - blames.get(one.component, 0.0)))
+        left = 1.0 if told else 1.0 - blames.get(one.component, 0.0)
+        yield replace(one, sure=left * one.sure, told=left * one.told)
