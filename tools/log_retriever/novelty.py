@@ -109,7 +109,7 @@ def _finding(
         "statistic": change.test.statistic,
         "p_value": change.test.p_value,
         "alarming": float(counted.level in _ALARMING),
-        "calm": float(counted.level in _CALM),
+        "calm": float(counted.level in _CALM or not counted.template),
     }
     if change.peak:
         figures["peak"] = float(change.peak)

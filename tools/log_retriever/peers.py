@@ -12,8 +12,9 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,62})"
 _NAME = rf"{_LABEL}(?:\.{_LABEL}){{0,8}}"
 _MENTIONED = re.compile(
     rf"[a-z][a-z0-9+.-]{{1,20}}://(?:[^\s/@\"']{{1,256}}@)?(?P<url>{_NAME})(?P<path>/docs)?"
-    rf"|\b(?:lookup|host(?: ?name)?|server at|resolve|ENOTFOUND|EAI_AGAIN|UnknownHostException:)"
-    rf"[ =]{{1,2}}[\"'(]?(?P<told>{_NAME})"
+    r"|\b(?:lookup|host(?: ?name)?|(?:[Cc]onnection to )?server at|resolve"
+    r"|ENOTFOUND|EAI_AGAIN|UnknownHostException:)"
+    rf"[ =]{{1,2}}\\{{0,2}}[\"'(]?(?P<told>{_NAME})"
     rf"|(?P<port>{_NAME})(?:/[0-9.]{{7,15}})?:\d{{2,5}}\b"
     rf"|[Cc]onnection to (?P<to>{_NAME})\b"
 )
