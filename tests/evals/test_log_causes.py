@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from evals.logs import causes
-from evals.logs.layouts import LAYOUTS, written
+from evals.logs.causes import LAYOUTS, written
 from tools.types import FaultKind, Window
 
 INCIDENTS = causes.incidents()

@@ -4,8 +4,15 @@ import re
 
 import pytest
 
-from tools.log_retriever.causes import LogSignature, catalogue, signature_of, telling
-from tools.log_retriever.peers import component_of, hosts, named
+from tools.log_retriever.causes import (
+    LogSignature,
+    catalogue,
+    component_of,
+    hosts,
+    named,
+    signature_of,
+    telling,
+)
 
 
 @pytest.mark.parametrize("row", catalogue(), ids=lambda row: row.name)

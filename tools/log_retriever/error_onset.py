@@ -15,14 +15,20 @@ from tools.log_retriever.significance import rate_change
 from tools.types import LogLine, Timestamp
 
 EARLIEST_S = 1200.0
-"""How long before its alert a fault is taken to have begun at most, as in `detector.onset`."""
+"""How long before its alert a fault is taken to have begun at most.
+
+Source: `FARTHEST_S` of `tools/detector/onset.py`.
+"""
 
 _LEAST = 3
 """Fewer error lines than this are no sustained rise."""
 
 _TIMES = 2.0
 _CHANCE = 1e-3
-"""A rise is at least twice the usual rate, and less likely than this to come by chance."""
+"""A rise is at least twice the usual rate, and less likely than this to come by chance.
+
+Source: `min_ratio` of `NoveltyConfig`; one alert of a thousand without a rise.
+"""
 
 _TEMPLATES = 1000
 """Templates without a level that are read for a cause: under a second of work."""

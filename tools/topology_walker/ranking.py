@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from tools.topology_walker.accusations import most_said
 from tools.topology_walker.features import rows
 from tools.topology_walker.kinds import fault_kind
 from tools.topology_walker.scene import Feature, FeatureRow
@@ -24,7 +25,6 @@ from tools.topology_walker.signatures import SignatureMatch, signs
 from tools.types import (
     Candidate,
     Evidence,
-    EvidenceKind,
     FaultKind,
     FrozenModel,
     Ranking,
@@ -103,27 +103,13 @@ def rank(
     chances = _chances([one.score for one in candidates], model.temperature)
     told_by = {item.id: item.kind for item in evidence}
     ranked = tuple(
-        one.model_copy(update={"probability": min(chance, _most(one, told_by))})
+        one.model_copy(update={"probability": min(chance, most_said(one, told_by))})
         for one, chance in zip(candidates, chances, strict=True)
     )
     reason = _abstention_reason(ranked, model.abstain_below)
     return Ranking(
         candidates=ranked, abstained=bool(reason), reason=reason or _decided(ranked[0]), arm=arm
     )
-
-
-_MEASURED: frozenset[EvidenceKind] = frozenset({"metric", "edge", "trace", "cluster", "change"})
-LOGS_ALONE = 0.7
-"""The most that is said of a cause of which nothing but log lines tell.
-
-The share of such incidents named rightly, 18 of 20 kept aside (`evals run logs`), is above 0.72
-with a probability of 95 % (Beta(19, 3)).
-"""
-
-
-def _most(candidate: Candidate, told_by: Mapping[str, EvidenceKind]) -> float:
-    kinds = {told_by[one] for term in candidate.terms for one in term.evidence}
-    return LOGS_ALONE if "log" in kinds and not kinds & _MEASURED else 1.0
 
 
 def _candidate(

@@ -14,7 +14,7 @@ from copilot.sources.deployment import MetricSnapshot, Sources
 from copilot.types.incident import FILE, Incident, MeasuredFrom, little
 from tools.clusterer import Clusterer
 from tools.detector import Onset, onset
-from tools.log_retriever import error_onset
+from tools.log_retriever.error_onset import error_onset
 from tools.types import AlertGroup, Timestamp, Window
 
 
