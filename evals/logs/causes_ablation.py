@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,7 +16,7 @@ from rich.console import Console
 
 from copilot.sources.recorded import RecordedBundle
 from copilot.wiring import recorded_sources
-from evals.localization.cases import RECORDINGS, read
+from evals.localization.cases import RECORDINGS, TruthRecord, read
 from evals.localization.look import locate_bundle
 from evals.localization.score import accepted
 from evals.logs import causes
@@ -54,17 +55,13 @@ def cases(folders: Sequence[Path]) -> Iterator[AblationCase]:
                 continue
             bundle = RecordedBundle(case.folder)
             found, truth = locate_bundle(bundle, case.answer), case.answer
-            yield AblationCase(
-                truth.system,
-                found.evidence,
-                bundle.topology(),
-                found.onset,
-                lambda first, truth=truth: (
-                    first.component in truth.right
-                    and first.fault_kind
-                    in (accepted(truth.fault_type, released=False) | set(truth.also_right_kinds))
-                ),
-            )
+            judge = partial(_names_it, truth)
+            yield AblationCase(truth.system, found.evidence, bundle.topology(), found.onset, judge)
+
+
+def _names_it(truth: TruthRecord, first: Candidate) -> bool:
+    kinds = accepted(truth.fault_type, released=False) | set(truth.also_right_kinds)
+    return first.component in truth.right and first.fault_kind in kinds
 
 
 def _of_incident(incident: causes.LogOnlyIncident, answer: causes.CauseAnswer) -> AblationCase:
