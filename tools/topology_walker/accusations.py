@@ -57,8 +57,9 @@ def accusations(
     scope = _Scope(evidence, topology, failing)
     found = []
     for item in evidence:
-        rise, row = _rise(item), signature_of(f"{item.excerpt} {item.statement}")
-        if rise <= 0 or row is None:
+        rise = _rise(item)
+        row = signature_of(f"{item.excerpt} {item.statement}") if rise > 0 else None
+        if row is None:
             continue
         writer = Owner.parse(item.subject).service
         accused = scope.accused(writer, row, item.excerpt)
