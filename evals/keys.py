@@ -59,7 +59,10 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         *(f"STREAM.{figure}" for figure in _STREAM),
         *("ait.v", "ait.clusters", "subjects.right", "subjects.rules", "unrelated.merged_pct"),
     ),
-    "logs": ("content.ga", "content.fga", "content.pa", "content.fta", "raw.ga", "raw.fga"),
+    "logs": (
+        *("content.ga", "content.fga", "content.pa", "content.fta", "raw.ga", "raw.fga"),
+        "causes.right",
+    ),
     "recovery": (
         *("right_playbook", "wrong_actions", "recovered"),
         *("minutes_to_recover.p50", "minutes_to_recover.p90", "refused_attacks", "attacks"),

@@ -57,6 +57,7 @@ class ClockLine:
 class CandidateLine:
     component: str
     kind: str
+    peer: str
     confidence: str
     percent: str
     cites: str
@@ -273,6 +274,7 @@ def _candidate(
     return CandidateLine(
         component=candidate.component,
         kind=word("fault_kind", candidate.fault_kind or "unknown", language),
+        peer=plain(candidate.peer, 80),
         confidence=word("confidence", sure, language),
         percent=percent(candidate.probability, incident.history_s),
         cites="".join(f"[{e}]" for e in list(cited)[:5]),

@@ -38,6 +38,7 @@ CLOSED: frozenset[IncidentStatus] = frozenset({"recovered", "resolved"})
 
 MeasuredFrom = Literal[
     "metrics",  # the onset seen in the metrics
+    "logs",  # no metric shows the onset, but since when error lines come more often
     "alert",  # no metric shows the onset: the alert's own start, so nothing is measured
     "file",  # the alerts came in a file: when it was typed measures nobody
     "history",  # the metrics reach back too little for what is normal: the onset is a guess

@@ -1,4 +1,4 @@
-"""Log parsing on annotated logs: templates from the message and from the raw line."""
+"""Log parsing on annotated logs, from the message and the raw line; causes that only logs tell."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from rich.progress import Progress
 
 import copilot
-from evals.logs import peers
+from evals.logs import causes, peers
 from evals.logs.files import AnnotatedLog, read_logs
 from evals.logs.score import LogScore, mean, normalise, score
 from evals.page import pictures
@@ -41,13 +41,19 @@ def run(options: Options, progress: Progress) -> Result:
     logs = _logs(options)
     arm = ml_or_rules(options, "logs")
     methods = _methods(arm)
-    task = progress.add_task("logs", total=len(logs) * len(methods))
+    told = causes.incidents()[: options.limit]
+    task = progress.add_task("logs", total=len(logs) * len(methods) + len(told))
     rows: list[LogRow] = []
     for log in logs:
         for method, content, raw in methods:
             rows.append(_row(log, method, "content", content))
             rows.append(_row(log, method, "raw", raw))
             progress.advance(task)
+    cases = []
+    for incident, answer in told:
+        cases.append(causes.judged(incident, answer))
+        progress.advance(task)
+    named = causes.summary(cases)
     if options.plot is not None:
         _plot(options.plot, rows)
     return Result(
@@ -56,9 +62,14 @@ def run(options: Options, progress: Progress) -> Result:
         version=copilot.__version__,
         data=str(options.data),
         seconds=time.perf_counter() - started,
-        cases=tuple(map(_case, rows)),
-        summary=_summary(rows),
-        tables=(*(_table(rows, source) for source in ("content", "raw")), _means(rows)),
+        cases=(*map(_case, rows), *map(causes.row_of, cases)),
+        summary={**_summary(rows), "causes.right": named["causes.right"]},
+        more={name: value for name, value in named.items() if name != "causes.right"},
+        tables=(
+            *(_table(rows, source) for source in ("content", "raw")),
+            _means(rows),
+            causes.table(cases),
+        ),
     )
 
 

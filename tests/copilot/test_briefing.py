@@ -247,6 +247,19 @@ def test_a_cause_nobody_should_look_at_is_not_named_and_none_is_certain() -> Non
     assert "ads" not in text
 
 
+def test_a_host_that_nothing_watches_stands_in_the_line_of_the_cause() -> None:
+    told = Candidate(
+        component="cart",
+        score=1,
+        fault_kind="rate_limited",
+        peer="api.stripe.com",
+        probability=0.7,
+    )
+    text = brief("en", state(DOOR, ranking=Ranking(candidates=(told,))))
+    assert line("Cause", text).startswith("**Cause**: possibly **cart**, rate limit")
+    assert "at api.stripe.com, outside of what is watched (70 %)" in line("Cause", text)
+
+
 def test_little_history_is_said_and_lowers_what_is_said() -> None:
     enough, little = (brief("en", state(DOOR, OWN), history_s=s) for s in (301.0, 180.0))
     assert "likely **cart**, bad deployment (80 %)" in line("Cause", enough)

@@ -193,6 +193,23 @@ def test_what_a_client_says_of_its_database(line: str, rule: str, subject: str) 
     assert first(with_database(line)) == (rule, subject)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "order 71045 refused",
+        "user_1045: Authentication failed",
+        "starting with max_connections=200",
+    ],
+)
+def test_an_id_a_setting_or_a_users_mistake_accuses_no_database(line: str) -> None:
+    rules = {found.rule.id for found in diagnose(with_database(line)).predictions}
+    assert not rules & {"database-connections", "database-read-only"}
+    assert not any(
+        found.rule.id == "database-credentials" and found.score > 0.5
+        for found in diagnose(with_database(line)).predictions
+    )
+
+
 def test_a_database_asked_at_a_port_it_does_not_offer() -> None:
     state = with_database("Communications link failure: Connection refused", port="3307")
     found = diagnose(state).predictions[0]

@@ -7,6 +7,7 @@
 
 from tools.log_retriever.changes import NoveltyConfig
 from tools.log_retriever.cut_lines import is_cut
+from tools.log_retriever.error_onset import error_onset
 from tools.log_retriever.index import Index, IndexSize, LogHit
 from tools.log_retriever.miner import Miner, MinerConfig, ParsedLine, Template, Variable
 from tools.log_retriever.novelty import novelty
@@ -26,6 +27,7 @@ __all__ = [
     "Template",
     "Variable",
     "Vault",
+    "error_onset",
     "excerpt",
     "is_cut",
     "join_records",

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
+from tools.log_retriever.causes import telling
 from tools.log_retriever.changes import (
     NoveltyConfig,
     Periods,
@@ -22,6 +23,7 @@ from tools.log_retriever.significance import RateChange, discoveries
 from tools.types import Finding, SplitLog
 
 _ALARMING = frozenset(("ERROR", "FATAL"))
+_CALM = frozenset(("TRACE", "DEBUG", "INFO", "NOTICE"))
 
 
 def novelty(log: SplitLog, config: NoveltyConfig | None = None) -> list[Finding]:
@@ -100,6 +102,7 @@ def _finding(
         "statistic": change.test.statistic,
         "p_value": change.test.p_value,
         "alarming": float(counted.level in _ALARMING),
+        "calm": float(counted.level in _CALM or not counted.template),
     }
     if change.peak:
         figures["peak"] = float(change.peak)
@@ -118,13 +121,18 @@ def _finding(
         direction="up" if up else "down",
         strength=_strength(change, config),
         figures=figures,
-        excerpt=_quoted(gist(example.message), vault, config.excerpt) if example else "",
+        excerpt=_excerpt(example.message, vault, config.excerpt) if example else "",
         statement=_statement(change, periods, vault, config),
     )
 
 
 def _quoted(said: str, vault: Vault, limit: int) -> str:
     return excerpt(shortened(said, limit), vault, limit)
+
+
+def _excerpt(message: str, vault: Vault, limit: int) -> str:
+    """What a record says; of a long one its innermost cause, else the words that name one."""
+    return excerpt(telling(shortened(gist(message), limit), limit), vault, limit)
 
 
 def _query(counted: Tally) -> str:

@@ -52,6 +52,26 @@ _BY_KIND: dict[FaultKind, Text] = {
         en="Compare the instances' clocks with the time source; look at the time service.",
         zh="将实例时钟与时间源对比；检查时间同步服务状态。",
     ),
+    "rate_limited": Text(
+        en="Read the limit in the answer and who calls most; slow it down, or ask for more.",
+        zh="查看应答中的限额与调用最多的一方；降低调用频率，或申请提高限额。",
+    ),
+    "credentials": Text(
+        en="Find which secret the caller uses and what changed it last; compare with the store's.",
+        zh="确认调用方使用的密钥及其最近变更；与服务端的凭据对比。",
+    ),
+    "schema_mismatch": Text(
+        en="Compare the migrations that ran with those of the release; run them or roll it back.",
+        zh="对比已执行与发布所需的数据库迁移；补执行迁移或回滚发布。",
+    ),
+    "read_only": Text(
+        en="Find which node is the primary, who made it read-only, and where clients write to.",
+        zh="确认哪个节点是主节点、谁将其设为只读，以及客户端写向何处。",
+    ),
+    "replication_lag": Text(
+        en="Look at what the replica applies and who writes; send reads to the primary meanwhile.",
+        zh="查看副本正在应用的内容与写入来源；期间将读请求转到主节点。",
+    ),
     "noisy_neighbour": Text(
         en="Look at which other workload on the node took the resource, and at its limits.",
         zh="查看同一节点上占用资源的其他负载及其限制。",

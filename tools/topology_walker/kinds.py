@@ -112,10 +112,13 @@ def fault_kind(
     if "missing step" not in row or told_why or surge or exhausted:
         votes["errors"] = min(votes["errors"], _SYMPTOMS_OF_ERRORS)
     told_of = [(sign.kind, sign.vote * sign.sure) for sign in here]
-    for kind, weight in (*_outside(component, evidence), *_surge(row), *told_of):
+    for kind, weight in (*_outside(component, evidence), *_surge(row)):
         votes[kind] = max(votes[kind], weight)
     for kind, weight in seen:
         votes[kind] += weight
+    # What is told and measured is one thing: a lock that is waited for may be held by a slow disk.
+    for kind, weight in told_of:
+        votes[kind] = max(votes[kind], weight)
     best = max(votes.items(), key=lambda vote: vote[1], default=None)
     return best[0] if best and best[1] > 0 else None
 

@@ -17,11 +17,21 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from tools.topology_walker.accusations import most_said
 from tools.topology_walker.features import rows
 from tools.topology_walker.kinds import fault_kind
 from tools.topology_walker.scene import Feature, FeatureRow
 from tools.topology_walker.signatures import SignatureMatch, signs
-from tools.types import Candidate, Evidence, FrozenModel, Ranking, Term, Timestamp, Topology
+from tools.types import (
+    Candidate,
+    Evidence,
+    FaultKind,
+    FrozenModel,
+    Ranking,
+    Term,
+    Timestamp,
+    Topology,
+)
 
 
 class RankingModel(FrozenModel):
@@ -85,14 +95,15 @@ def rank(
     """
     model = RULES if arm == "rules" else learned()
     found = rows(evidence, topology, onset)
-    told = signs(evidence)
+    told = signs(evidence, topology)
     candidates = [
         _candidate(name, row, evidence, told, model.weights) for name, row in found.items()
     ]
     candidates.sort(key=_order)
     chances = _chances([one.score for one in candidates], model.temperature)
+    told_by = {item.id: item.kind for item in evidence}
     ranked = tuple(
-        one.model_copy(update={"probability": chance})
+        one.model_copy(update={"probability": min(chance, most_said(one, told_by))})
         for one, chance in zip(candidates, chances, strict=True)
     )
     reason = _abstention_reason(ranked, model.abstain_below)
@@ -115,13 +126,21 @@ def _candidate(
         for feature, figure in row.items()
     ]
     terms.sort(key=lambda term: -term.weight)
+    kind = fault_kind(name, row, evidence, told) if terms else None
     return Candidate(
         component=name,
         score=sum(term.weight for term in terms),
-        fault_kind=fault_kind(name, row, evidence, told) if terms else None,
+        fault_kind=kind,
         instance=_instance(name, evidence),
+        peer=_peer(name, kind, told),
         terms=tuple(terms),
     )
+
+
+def _peer(name: str, kind: FaultKind | None, told: Sequence[SignatureMatch]) -> str:
+    """The host that the component's lines accuse most of that kind, if nothing watches it."""
+    accused = [one for one in told if (one.component, one.kind) == (name, kind)]
+    return max(accused, key=lambda one: one.sure).peer if accused else ""
 
 
 def _instance(name: str, evidence: Sequence[Evidence]) -> str:

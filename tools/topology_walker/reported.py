@@ -11,11 +11,16 @@ from tools.types import Owner
 
 
 def log_lines(scene: Scene) -> Figures:
-    """Score components by the strength of their new log templates, relative to the strongest."""
+    """Score components by the strength of their new log templates, relative to the strongest.
+
+    More lines that the program itself calls information are no sign of an error.
+    """
     new = [
         item
         for item in scene.evidence
-        if item.kind == "log" and item.name not in ("missing_step", "new_step")
+        if item.kind == "log"
+        and item.name not in ("missing_step", "new_step")
+        and not (item.direction == "up" and item.figures.get("calm"))
     ]
     most = max((item.strength for item in new), default=0.0)
     found: Figures = {}

@@ -5,15 +5,15 @@ Each sign names the component it speaks of, the kind of fault and how sure it is
 Why these numbers: docs/decisions/telltale-signs.md.
 """
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from tools.topology_walker.accusations import Accusation, accusations, handing_on
 from tools.topology_walker.scene import Figures, Scene, keep
 from tools.topology_walker.signals import read, seconds_per, stated
-from tools.types import Evidence, FaultKind, Owner
+from tools.types import Evidence, FaultKind, Owner, Topology
 
 
 class SignatureMatch(NamedTuple):
@@ -24,6 +24,8 @@ class SignatureMatch(NamedTuple):
     sure: float
     vote: float
     evidence: str
+    peer: str = ""
+    """A host that is accused and that nothing here watches: a provider, for one."""
 
 
 _MEASURED, _NAMED, _AMPLIFIED, _CALLED, _SLOW = 2.0, 1.3, 1.7, 1.2, 1.7
@@ -31,22 +33,6 @@ _MEASURED, _NAMED, _AMPLIFIED, _CALLED, _SLOW = 2.0, 1.3, 1.7, 1.2, 1.7
 
 Slow calls out of the system fill the pool of whoever waits for them, which votes up to 1.
 """
-
-_CERTIFICATE = re.compile(
-    r"certificate.{0,60}(?:expired|not yet valid|refused|verify failed|unknown authority|invalid)"
-    r"|certificate_verify_failed|x509|(?:ssl|tls).{0,20}handshake",
-    re.IGNORECASE,
-)
-_CLOCK = re.compile(
-    r"clock.{0,5}skew|clock (?:is )?.{0,10}(?:ahead|behind)|requesttimetooskewed"
-    r"|(?:token|request|message|timestamp|issued).{0,40}in the future",
-    re.IGNORECASE,
-)
-_NAME = re.compile(
-    r"could not (?:be resolved|resolve)|no such host|name or service not known|nxdomain|servfail"
-    r"|name resolution|getaddrinfo|enotfound|eai_again|unknownhost|nodename nor servname",
-    re.IGNORECASE,
-)
 
 _OFF_S, _FAR_OFF_S = 0.1, 1.0
 """A clock this far off is doubtful (0) and surely wrong (1): NTP holds it within a few ms."""
@@ -74,29 +60,44 @@ _STATED_SINCE_S = 300.0
 _UNSEEN_SURE = 0.6
 
 
-def signs(evidence: Sequence[Evidence]) -> tuple[SignatureMatch, ...]:
+def signs(evidence: Sequence[Evidence], topology: Topology) -> tuple[SignatureMatch, ...]:
     """Return every fault signature that an item of the evidence matches, with how sure it is."""
     calls = _Calls(evidence)
-    return tuple(
+    told = accusations(evidence, topology, calls.failing())
+    matches = (
+        *map(_in_words, told),
+        *_measured(evidence, calls, handing_on(told)),
+    )
+    return tuple(one for one in matches if one.sure > 0)
+
+
+def _in_words(one: Accusation) -> SignatureMatch:
+    """Of whom it is said may be a guess; what is said is none, so it votes in full."""
+    vote = _NAMED * one.told / one.sure if one.sure else 0.0
+    return SignatureMatch(one.component, one.kind, one.sure, vote, one.evidence, one.peer)
+
+
+def _measured(
+    evidence: Sequence[Evidence], calls: "_Calls", alive: Mapping[str, float]
+) -> Iterator[SignatureMatch]:
+    return (
         sign
         for item in evidence
         for sign in (
             *_readings(item),
-            *_stated(item),
-            *_lines(item, calls),
+            *_stated(item, alive),
             *_instances(item, calls),
             *_misses(item, evidence),
             *_repeats(item),
             *_outside(item, calls),
         )
-        if sign.sure > 0
     )
 
 
 def telltale(scene: Scene) -> Figures:
     """Score each component by its surest fault signature, in [0, 1]."""
     found: Figures = {}
-    for sign in signs(scene.evidence):
+    for sign in signs(scene.evidence, scene.topology):
         keep(found, sign.component, "telltale sign", sign.sure, sign.evidence)
     return found
 
@@ -133,10 +134,13 @@ class _Calls:
         """How much of the calls to a component fail, per caller."""
         return [share for (_, callee), share in self.errors.items() if callee == name]
 
-    def failing(self, caller: str) -> list[str]:
-        """Callees whose calls fail, most first."""
-        found = [(share, callee) for (one, callee), share in self.errors.items() if one == caller]
-        return [callee for share, callee in sorted(found, reverse=True) if share > 0]
+    def failing(self) -> dict[str, list[str]]:
+        """Map callers to the callees whose calls fail, most first."""
+        found: dict[str, list[str]] = {}
+        for (caller, callee), share in sorted(self.errors.items(), key=lambda call: -call[1]):
+            if share > 0:
+                found.setdefault(caller, []).append(callee)
+        return found
 
 
 def _between(value: float, nothing: float, certain: float) -> float:
@@ -169,35 +173,16 @@ def stated_by(item: Evidence) -> FaultKind | None:
     return stated(item.name) if item.figures["first_s"] >= -_STATED_SINCE_S else None
 
 
-def _stated(item: Evidence) -> Iterator[SignatureMatch]:
-    """A rule that somebody wrote for one kind of fault, and named after it, holds."""
-    kind = stated_by(item)
+def _stated(item: Evidence, alive: Mapping[str, float]) -> Iterator[SignatureMatch]:
+    """A rule that somebody wrote for one kind of fault, and named after it, holds.
+
+    But whoever writes that a peer fails (`alive`, how surely) is not down itself.
+    """
+    kind, service = stated_by(item), Owner.parse(item.subject).service
     if kind in _STATED:
         sure, vote = _STATED[kind]
-        yield SignatureMatch(Owner.parse(item.subject).service, kind, sure, vote, item.id)
-
-
-def _lines(item: Evidence, calls: _Calls) -> Iterator[SignatureMatch]:
-    """A line about a certificate speaks of the peer's, one about names or clocks of its own."""
-    if item.kind != "log" or item.direction != "up" or not item.figures.get("alarming", 0.0):
-        return
-    service, text = Owner.parse(item.subject).service, f"{item.excerpt} {item.statement}"
-    sure = _between(item.value or 0.0, item.baseline or 0.0, 3.0 * (item.baseline or 0.0) + 1e-9)
-    if _CERTIFICATE.search(text):
-        yield SignatureMatch(
-            _peer(service, text, calls), "certificate_expired", sure, _NAMED, item.id
-        )
-    elif _NAME.search(text):
-        yield SignatureMatch(service, "dns_failure", sure, _NAMED, item.id)
-    elif _CLOCK.search(text):
-        yield SignatureMatch(service, "clock_skew", 0.5 * sure, _NAMED, item.id)
-
-
-def _peer(service: str, text: str, calls: _Calls) -> str:
-    """Of the callees whose calls fail the one that the line names, or else the worst."""
-    failing = calls.failing(service)
-    named = [one for one in failing if re.search(rf"(?<!\w){re.escape(one)}(?!\w)", text)]
-    return next(iter((*named, *failing)), service)
+        left = 1.0 - alive.get(service, 0.0) if kind == "process_down" else 1.0
+        yield SignatureMatch(service, kind, left * sure, vote, item.id)
 
 
 def _instances(item: Evidence, calls: _Calls) -> Iterator[SignatureMatch]:

@@ -28,6 +28,11 @@ FaultKind = Literal[
     "certificate_expired",
     "dns_failure",
     "clock_skew",
+    "rate_limited",  # refused for too many requests, or for a quota used up
+    "credentials",  # a password, token or permission is refused
+    "schema_mismatch",  # the code wants a column or table that the store does not have
+    "read_only",  # a store that takes no writes
+    "replication_lag",
     "noisy_neighbour",
     "admission",  # Kubernetes refused to create it
     "scheduling",  # Kubernetes found no node or volume for it
@@ -128,12 +133,16 @@ class Term(FrozenModel):
 
 
 class Candidate(FrozenModel):
-    """A component that may be the root cause. `score` is the sum of the terms' weights."""
+    """A component that may be the root cause. `score` is the sum of the terms' weights.
+
+    `peer` is a host that its lines accuse and that nothing here watches, such as a provider's.
+    """
 
     component: str
     score: float
     fault_kind: FaultKind | None = None
     instance: str = ""
+    peer: str = ""
     probability: float = Field(default=0.0, ge=0, le=1)
     terms: tuple[Term, ...] = ()
 

@@ -1,4 +1,4 @@
-"""triage: one group out of the incident's alerts, and its onset in the metrics."""
+"""triage: one group out of the incident's alerts, and its onset in the metrics or the log."""
 
 from math import inf
 from statistics import median
@@ -9,10 +9,12 @@ from langgraph.runtime import Runtime
 from copilot.case.briefing import UNSURE
 from copilot.case.state import IncidentState
 from copilot.deps import Deps
-from copilot.sources.deployment import MetricSnapshot
+from copilot.ports import SourceError
+from copilot.sources.deployment import MetricSnapshot, Sources
 from copilot.types.incident import FILE, Incident, MeasuredFrom, little
 from tools.clusterer import Clusterer
 from tools.detector import Onset, onset
+from tools.log_retriever.error_onset import error_onset
 from tools.types import AlertGroup, Timestamp, Window
 
 
@@ -22,7 +24,9 @@ class TriageUpdate(TypedDict):
 
 
 def triage(state: IncidentState, runtime: Runtime[Deps]) -> TriageUpdate:
-    """Summarise the storm and find when it began; the alerts' own time where no metric says."""
+    """Summarise the storm and find when it began: by the metrics, else the error lines, else the
+    alerts' own time.
+    """
     deps, incident_id = runtime.context, state["incident_id"]
     alerts = deps.store.alerts.of(incident_id)
     storm = Clusterer(deps.sources.topology())
@@ -36,6 +40,10 @@ def triage(state: IncidentState, runtime: Runtime[Deps]) -> TriageUpdate:
     measured = deps.sources.measure(window, normal_before=alerted_at)
     incident = deps.store.incidents.require(incident_id)
     found = onset(measured.series, measured.baseline, alerted_at)
+    shown_by: MeasuredFrom = "metrics"
+    if found.confidence < UNSURE:
+        logged = _from_logs(deps.sources, window, alerted_at)
+        found, shown_by = (logged, "logs") if logged else (found, "alert")
     began = _no_later(found, incident.clocks.onset)
     history_s = _history_s(measured, began.at)
     deps.store.incidents.update(
@@ -45,11 +53,31 @@ def triage(state: IncidentState, runtime: Runtime[Deps]) -> TriageUpdate:
         title=group.title,
         services=group.services,
         clocks=incident.clocks.model_copy(
-            update={"onset": began.at, "measured_from": _measured_from(incident, found, history_s)}
+            update={
+                "onset": began.at,
+                "measured_from": _measured_from(incident, found, shown_by, history_s),
+            }
         ),
     )
     deps.note(incident_id, "triaged", began.reason, alerts=float(len(alerts)), onset=began.at)
     return {"group": group, "onset": began}
+
+
+ERRORS_SINCE = 0.5
+"""Confidence of an onset that only error lines show: they may lag behind what users felt."""
+
+
+def _from_logs(sources: Sources, window: Window, alerted_at: Timestamp) -> Onset | None:
+    """Since when error lines come more often; None where they do not, or no log answers."""
+    try:
+        lines = sources.logs.lines(Window(start=window.start, end=alerted_at))
+    except SourceError:
+        return None
+    at = error_onset(lines, alerted_at)
+    if at is None:
+        return None
+    reason = f"error lines come more often since {alerted_at - at:.0f} s before the alert"
+    return Onset(at=at, confidence=ERRORS_SINCE, reason=reason)
 
 
 def _history_s(measured: MetricSnapshot, began: Timestamp) -> float | None:
@@ -64,7 +92,9 @@ def _history_s(measured: MetricSnapshot, began: Timestamp) -> float | None:
     return max(0.0, began - median(firsts.values())) if firsts else None
 
 
-def _measured_from(incident: Incident, found: Onset, history_s: float | None) -> MeasuredFrom:
+def _measured_from(
+    incident: Incident, found: Onset, shown_by: MeasuredFrom, history_s: float | None
+) -> MeasuredFrom:
     if incident.origin.startswith(FILE):
         return "file"
     if little(history_s):
@@ -72,7 +102,7 @@ def _measured_from(incident: Incident, found: Onset, history_s: float | None) ->
     known = incident.clocks
     if known.onset is not None and known.onset < found.at:
         return known.measured_from
-    return "alert" if found.confidence < UNSURE else "metrics"
+    return shown_by
 
 
 def _no_later(found: Onset, known: Timestamp | None) -> Onset:

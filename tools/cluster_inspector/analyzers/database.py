@@ -7,25 +7,14 @@ from tools.cluster_inspector.addresses import Address, addresses
 from tools.cluster_inspector.findings import ClusterFinding
 from tools.cluster_inspector.rules import broken
 from tools.cluster_inspector.view import View, matches
+from tools.log_retriever.causes import signature_of
 from tools.types import LogExcerpt
 
-_REFUSED = re.compile(
-    r"Access denied for user|password authentication failed|Authentication failed|"
-    r"authentication required|NOAUTH|WRONGPASS|Login failed for user|SQLSTATE\[?28000|"
-    r"role \"[^\"]*\" does not exist|1045",
-    re.IGNORECASE,
-)
-_FULL = re.compile(
-    r"Too many connections|too many clients|max number of clients|connection slots are reserved|"
-    r"ERROR 1040|SQL Error: 1040|max_connections",
-    re.IGNORECASE,
-)
-_READ_ONLY = re.compile(
-    r"read[- _]only option|--(?:super-)?read-only|super[-_]read[-_]only|READONLY You can't write|"
-    r"read-only (?:transaction|mode|database|replica)|Connection is read-only|"
-    r"database is (?:in )?read[- ]only|SQL Error: 1290|ERROR 1290|cannot execute .* in a read-only",
-    re.IGNORECASE,
-)
+_REFUSED = "store refuses the credentials"
+_FULL = "server takes no more clients"
+_READ_ONLY = "store takes no writes"
+"""Rows of the catalogue of log signatures (`tools/log_retriever/causes.yaml`)."""
+
 _NO_ANSWER = re.compile(
     r"Communications link failure|Connection refused|ECONNREFUSED|Can't connect to (?:MySQL|local)|"
     r"could not connect to server|No connection could be made|Connection timed out",
@@ -65,6 +54,15 @@ def _first(lines: tuple[LogExcerpt, ...], pattern: re.Pattern[str]) -> LogExcerp
     return next((line for line in lines if pattern.search(line.message)), None)
 
 
+def _first_saying(lines: tuple[LogExcerpt, ...], signature: str) -> LogExcerpt | None:
+    return next((line for line in lines if _says(line.message, signature)), None)
+
+
+def _says(text: str, signature: str) -> bool:
+    row = signature_of(text)
+    return row is not None and row.name == signature
+
+
 def _database_of(view: View, application: str) -> str:
     """The database application behind the first store; the application itself when unknown."""
     told = stores(view, application)
@@ -75,8 +73,8 @@ def clients(view: View) -> Iterator[ClusterFinding]:
     """What the logs of a client say of its database."""
     for application in {line.component: None for line in view.state.logs}:
         lines = view.logs(application)
-        refused, full = _first(lines, _REFUSED), _first(lines, _FULL)
-        sealed = _first(lines, _READ_ONLY)
+        refused, full = _first_saying(lines, _REFUSED), _first_saying(lines, _FULL)
+        sealed = _first_saying(lines, _READ_ONLY)
         database = _database_of(view, application) or _only_database(view)
         if refused and not view.healthy(application):
             yield broken(
@@ -112,11 +110,11 @@ def servers(view: View) -> Iterator[ClusterFinding]:
     for event in view.state.events:
         if event.type != "Warning" or event.kind != "pod":
             continue
-        for pattern, rule, field, want in (
+        for signature, rule, field, want in (
             (_FULL, "database-connections", "max_connections", "a free connection"),
             (_READ_ONLY, "database-read-only", "read_only", "a database that takes writes"),
         ):
-            if pattern.search(event.message):
+            if _says(event.message, signature):
                 yield broken(
                     rule, f"app/{view.application(event.object)}", on=f"Pod/{event.object}",
                     field=field, observed=event.message, expected=want, score=0.97,

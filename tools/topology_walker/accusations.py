@@ -1,0 +1,167 @@
+"""What log lines say of causes, and whom they accuse: the writer, its peer, or its client.
+
+The signatures stand in `tools/log_retriever/causes.yaml`; here their peers are looked up in the
+service graph, and who is accused only for what its own callee does to it is let go.
+
+Why these numbers: docs/decisions/telltale-signs.md.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from tools.log_retriever.causes import LogSignature, component_of, hosts, named, signature_of
+from tools.topology_walker.graph import callees_of, callers_of, components
+from tools.types import Candidate, Evidence, EvidenceKind, FaultKind, Owner, Topology
+
+_ONLY_CALLEE, _UNNAMED = 0.75, 0.5
+"""A line that names nobody means the only callee, if there is but one; else something that nobody
+sees from here. Source: docs/decisions/telltale-signs.md.
+"""
+
+_TIMES = 3.0
+"""A line that is written this many times as often as before has surely come with the fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accusation:
+    """A writer's line accuses a component of a kind of fault, this surely, in [0, 1].
+
+    `told` is how surely the line tells of that kind, whoever has it. `peer` is the host that is
+    accused where nothing here watches it: then the component is the writer, who can act.
+    """
+
+    writer: str
+    component: str
+    kind: FaultKind
+    sure: float
+    told: float
+    peer: str
+    signature: LogSignature
+    evidence: str
+
+
+class _Accused(NamedTuple):
+    component: str
+    peer: str = ""
+    sure: float = 1.0
+
+
+def accusations(
+    evidence: Sequence[Evidence], topology: Topology, failing: Mapping[str, Sequence[str]]
+) -> tuple[Accusation, ...]:
+    """Every accusation by a line that came with the fault, less what the accused suffer themselves.
+
+    `failing` maps callers to the callees whose calls fail, by measurement, the worst first.
+    """
+    scope = _Scope(evidence, topology, failing)
+    found = []
+    for item in evidence:
+        rise = _rise(item)
+        row = signature_of(f"{item.excerpt} {item.statement}") if rise > 0 else None
+        if row is None:
+            continue
+        writer = Owner.parse(item.subject).service
+        accused = scope.accused(writer, row, item.excerpt)
+        kind = row.kind_at(row.accused == "peer" and accused.component == writer)
+        told = row.sure * rise
+        found.append(
+            Accusation(
+                writer,
+                accused.component,
+                kind,
+                accused.sure * told,
+                told,
+                accused.peer,
+                row,
+                item.id,
+            )
+        )
+    return tuple(_passed_on(scope.without_servers(found)))
+
+
+def _rise(item: Evidence) -> float:
+    """How surely a line came with the fault: from as often as before (0) to three times (1)."""
+    if item.kind != "log" or item.direction != "up" or item.figures.get("calm"):
+        return 0.0
+    usual = item.baseline or 0.0
+    return min(max(((item.value or 0.0) - usual) / ((_TIMES - 1.0) * usual + 1e-9), 0.0), 1.0)
+
+
+class _Scope:
+    """Who is known, and who calls whom."""
+
+    def __init__(
+        self,
+        evidence: Sequence[Evidence],
+        topology: Topology,
+        failing: Mapping[str, Sequence[str]],
+    ) -> None:
+        subjects = (Owner.parse(item.subject) for item in evidence)
+        told = (owner.service for owner in subjects if owner.kind == "service")
+        self._known = tuple(dict.fromkeys((*components(topology), *told)))
+        self._callees, self._callers = callees_of(topology), callers_of(topology)
+        self._failing = failing
+
+    def accused(self, writer: str, row: LogSignature, text: str) -> _Accused:
+        """Whom the line accuses: a known peer that it names, or the writer for an unknown one."""
+        if row.accused != "peer":
+            return _Accused(writer)
+        mentioned = {host: component_of(host, self._known) for host in hosts(text)}
+        peers = [*mentioned.values(), *named(text, self._known)]
+        peers = [name for name in peers if name and name != writer]
+        callees = self._callees.get(writer, ())
+        for name in (*(peer for peer in peers if peer in callees), *peers):
+            return _Accused(name)
+        for host, name in mentioned.items():
+            if not name:
+                return _Accused(writer, peer=host)
+        for name in self._failing.get(writer, ()):
+            return _Accused(name)
+        if len(callees) == 1:
+            return _Accused(callees[0], sure=_ONLY_CALLEE)
+        return _Accused(writer, sure=_UNNAMED)
+
+    def without_servers(self, found: Sequence[Accusation]) -> list[Accusation]:
+        """Leave out servers that log a mistake of a client which the client itself logs, too."""
+        own = {(one.writer, one.signature.name) for one in found}
+        return [
+            one
+            for one in found
+            if one.signature.accused != "client"
+            or not any(
+                (caller, one.signature.name) in own for caller in self._callers.get(one.writer, ())
+            )
+        ]
+
+
+def handing_on(found: Iterable[Accusation]) -> dict[str, float]:
+    """Map writers to how surely, in [0, 1], they accuse somebody else."""
+    blames: dict[str, float] = {}
+    for one in found:
+        if one.signature.accused == "peer":
+            blames[one.writer] = max(blames.get(one.writer, 0.0), one.sure)
+    return blames
+
+
+def _passed_on(found: Sequence[Accusation]) -> Iterable[Accusation]:
+    """Whoever accuses a peer is accused the less by others: it hands on what it suffers."""
+    blames = handing_on(found)
+    for one in found:
+        told = one.component == one.writer
+        left = 1.0 if told else 1.0 - blames.get(one.component, 0.0)
+        yield replace(one, sure=left * one.sure, told=left * one.told)
+
+
+_MEASURED: frozenset[EvidenceKind] = frozenset({"metric", "edge", "trace", "cluster", "change"})
+LOGS_ALONE = 0.7
+"""The most that is said of a cause of which nothing but log lines tell: what of such incidents that
+were kept aside is named rightly (18 of 20 at first) is above 0.72 with a probability of 95 %,
+Beta(19, 3). Source: docs/decisions/telltale-signs.md.
+"""
+
+
+def most_said(candidate: Candidate, told_by: Mapping[str, EvidenceKind]) -> float:
+    """The highest probability that may be stated, by the kinds of evidence under its terms."""
+    kinds = {told_by[one] for term in candidate.terms for one in term.evidence}
+    return LOGS_ALONE if "log" in kinds and not kinds & _MEASURED else 1.0
