@@ -2,6 +2,7 @@
 
 import calendar
 import re
+from typing import Literal
 
 from tools.types import Timestamp
 
@@ -112,9 +113,54 @@ SYNONYMS = {
     "E": "ERROR", "ERR": "ERROR", "SEVERE": "ERROR", "FAILURE": "ERROR", "F": "FATAL",
     "C": "FATAL", "CRIT": "FATAL", "CRITICAL": "FATAL", "ALERT": "FATAL", "EMERG": "FATAL",
     "EMERGENCY": "FATAL", "PANIC": "FATAL",
+    # In four letters: .NET's console, logrus on a terminal, log15. Of databases: MySQL.
+    "TRCE": "TRACE", "TRAC": "TRACE", "DBUG": "DEBUG", "DEBU": "DEBUG", "EROR": "ERROR",
+    "ERRO": "ERROR", "FATA": "FATAL", "PANI": "FATAL", "DPANIC": "FATAL", "NOTE": "INFO",
 }  # fmt: skip
+ABROAD = {
+    **dict.fromkeys(("跟踪", "追踪"), "TRACE"),
+    **dict.fromkeys(("详细", "调试", "除錯"), "DEBUG"),
+    **dict.fromkeys(("信息", "資訊", "提示", "日志", "情報", "정보"), "INFO"),
+    **dict.fromkeys(("通知", "注意"), "NOTICE"),
+    **dict.fromkeys(("警告", "告警", "경고", "WARNUNG", "AVERTISSEMENT", "ADVERTENCIA"), "WARN"),
+    **dict.fromkeys(("错误", "錯誤", "异常", "異常", "严重", "嚴重", "エラー", "오류"), "ERROR"),
+    **dict.fromkeys(("FEHLER", "SCHWERWIEGEND", "ERREUR", "GRAVE"), "ERROR"),
+    **dict.fromkeys(("致命", "致命错误", "紧急", "致命的"), "FATAL"),
+}
+"""What Chinese loggers, and the catalogues of the JDK and of PostgreSQL, write instead."""
 
-_BY_NAME = SYNONYMS | {name: name for name in LEVELS}
+_BY_NAME = SYNONYMS | ABROAD | {name: name for name in LEVELS}
+
+NumberScale = Literal["level", "syslog", "cloud", "otel", "python", "dotnet", "azure"]
+_SCALES: dict[NumberScale, tuple[tuple[int, str], ...]] = {
+    # Source: pino and bunyan in tens, Monolog in hundreds, java.util.logging to 1000, log4j beyond.
+    "level": (
+        (10, "TRACE"), (20, "DEBUG"), (30, "INFO"), (40, "WARN"), (50, "ERROR"), (60, "FATAL"),
+        (100, "DEBUG"), (200, "INFO"), (250, "NOTICE"), (300, "WARN"), (400, "ERROR"),
+        (500, "FATAL"), (700, "INFO"), (900, "WARN"), (1000, "ERROR"), (5000, "TRACE"),
+        (10_000, "DEBUG"), (20_000, "INFO"), (30_000, "WARN"), (40_000, "ERROR"), (50_000, "FATAL"),
+    ),  # source: the loggers' own constants
+    "syslog": (
+        (0, "FATAL"), (3, "ERROR"), (4, "WARN"), (5, "NOTICE"), (6, "INFO"), (7, "DEBUG")
+    ),  # RFC 5424, table 2
+    "cloud": (
+        (100, "DEBUG"), (200, "INFO"), (300, "NOTICE"), (400, "WARN"), (500, "ERROR"),
+        (600, "FATAL"),
+    ),  # source: LogSeverity of Google Cloud Logging
+    "otel": (
+        (1, "TRACE"), (5, "DEBUG"), (9, "INFO"), (13, "WARN"), (17, "ERROR"), (21, "FATAL")
+    ),  # source: OpenTelemetry, logs data model, SeverityNumber
+    "python": (
+        (10, "DEBUG"), (20, "INFO"), (30, "WARN"), (40, "ERROR"), (50, "FATAL")
+    ),  # source: Python, module logging
+    "dotnet": (
+        (0, "TRACE"), (1, "DEBUG"), (2, "INFO"), (3, "WARN"), (4, "ERROR"), (5, "FATAL")
+    ),  # source: Microsoft.Extensions.Logging.LogLevel
+    "azure": ((0, "DEBUG"), (1, "INFO"), (2, "WARN"), (3, "ERROR"), (4, "FATAL")),
+}  # fmt: skip
+_LEAST_OF_A_LOGGER = 10
+_LEVEL_NUMBER = re.compile(r"\d{1,5}(?:\.0)?")
+_WORD = re.compile(r"[^\W\d_]{1,16}")
 
 
 def level_name(text: str) -> str:
@@ -124,3 +170,19 @@ def level_name(text: str) -> str:
     ('WARN', 'ERROR', '')
     """
     return _BY_NAME.get(text) or _BY_NAME.get(text.strip().upper(), "")
+
+
+def level_value(text: str, scale: NumberScale = "level") -> str:
+    """The level that the value of a field stands for: a word, what begins with one, or a number.
+
+    >>> level_value("WARN+2"), level_value("50"), level_value("17", "otel"), level_value("null")
+    ('WARN', 'ERROR', 'ERROR', '')
+    """
+    if not _LEVEL_NUMBER.fullmatch(text):
+        word = _WORD.match(text.strip())
+        return level_name(text) or (level_name(word[0]) if word else "")
+    number = int(float(text))
+    if number < _LEAST_OF_A_LOGGER and scale in ("level", "cloud"):
+        scale = "syslog"
+    reached = [name for least, name in _SCALES[scale] if number >= least]
+    return reached[-1] if reached else ""

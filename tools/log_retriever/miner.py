@@ -8,11 +8,12 @@ from typing import NamedTuple
 from pydantic import Field
 
 from tools.log_retriever.groups import MessageGroup, MessageGroups
-from tools.log_retriever.headers import Header, split_header
+from tools.log_retriever.headers import Header, level_beside, outer_header, settled, split_header
 from tools.log_retriever.masks import VARIABLE, TokenMasks, VariableKind, kind_of, mask_phrases
 from tools.log_retriever.records import gist
 from tools.log_retriever.sanitize import strip_controls
 from tools.log_retriever.shapes import shape_of
+from tools.log_retriever.structured import may_be_record
 from tools.types import FrozenModel, Timestamp
 
 _MOST_LAYOUTS = 20_000
@@ -54,15 +55,14 @@ class Layouts:
         if layout is not None:
             message = text[end:].lstrip(_BLANKS)
             if message and not message.startswith(_GOES_ON):
-                return Header(text[layout.stamp], layout.level, text[layout.component]), message
-        header, message = split_header(text)
-        if (
-            layout is None
-            and end >= len(_HEADER_END)
-            and _header_is_decided(header, message, text, end)
-        ):
+                header = Header(text[layout.stamp], layout.level, text[layout.component])
+                return settled(header, message)
+        if layout is not None or end < len(_HEADER_END) or may_be_record(text):
+            return split_header(text)
+        header, message = outer_header(text)
+        if _header_is_decided(header, message, text, end):
             self._remember(prefix, header, text[:end])
-        return header, message
+        return settled(header, message)
 
     def _remember(self, prefix: str, header: Header, text: str) -> None:
         if len(self._known) >= _MOST_LAYOUTS:
@@ -77,13 +77,17 @@ class Layouts:
 
 def _header_is_decided(header: Header, message: str, text: str, end: int) -> bool:
     """Whether the header ends where the first colon is, whatever message follows."""
-    if not (header.stamp and header.component) or text.startswith("{"):
+    if not (header.stamp and header.component):
         return False
     if text[end:].lstrip(_BLANKS) != message or message.startswith(_GOES_ON):
         return False
-    return all(split_header(text[:end] + each) == (header, each) for each in _TEMPTING_MESSAGES)
+    return all(outer_header(text[:end] + each) == (header, each) for each in _TEMPTING_MESSAGES)
 
 
+_COLUMN = "  "
+_LONGEST_RECORD = 65_536  # source: four times the 16 KiB at which container runtimes cut a line
+# .NET's console writes the message on the line below its head.
+_HEAD_ALONE = re.compile(r"\A((?:trce|dbug|info|warn|fail|crit): \S{1,256}\[-?\d+\])\r?\n\s*")
 PLACEHOLDER = "<*>"
 _SPACES = re.compile(r"\s+")
 
@@ -199,12 +203,18 @@ class Miner:
 
     def add(self, text: str) -> ParsedLine:
         """Take one raw line: its header is recognised and set aside, the message is mined."""
-        header, content = self._layouts.split(self._clean(text))
+        text = self._clean(text)
+        header, content = self._layouts.split(text)
+        if not content.isprintable() or len(content) > self._config.max_line:
+            content = self._clean(content)[: self._config.max_line]
+        if not header.level:
+            level = level_beside(text, content)
+            header = header._replace(level=level) if level else header
         return self._parse(header, content)
 
     def add_content(self, content: str) -> ParsedLine:
         """Take one message that has no header."""
-        return self._parse(Header(), self._clean(content))
+        return self._parse(Header(), self._clean(content)[: self._config.max_line])
 
     def resolve(self, former_id: str) -> Template:
         """The present template of an id that `add` once returned; KeyError if it is unknown."""
@@ -217,10 +227,13 @@ class Miner:
         return sorted(found, key=lambda t: (-t.count, t.text))
 
     def _clean(self, text: str) -> str:
-        text = text[: self._config.max_line]
+        most = self._config.max_line
+        if len(text) > most:
+            # The message may stand at the end of a record, and a cut one says less.
+            text = text[: max(most, _LONGEST_RECORD) if "{" in text[:most] else most]
         if "\n" in text:
-            text = gist(text)
-        return text if text.isprintable() else strip_controls(text)
+            text = gist(_HEAD_ALONE.sub(r"\1 ", text))
+        return text if text.isprintable() else strip_controls(text.replace("\t", _COLUMN))
 
     def _parse(self, header: Header, content: str) -> ParsedLine:
         masks = self._masks
