@@ -158,6 +158,9 @@ _SCALES: dict[NumberScale, tuple[tuple[int, str], ...]] = {
     ),  # source: Microsoft.Extensions.Logging.LogLevel
     "azure": ((0, "DEBUG"), (1, "INFO"), (2, "WARN"), (3, "ERROR"), (4, "FATAL")),
 }  # fmt: skip
+ALARMING = frozenset(("ERROR", "FATAL"))
+"""Levels at which a line is a sign of a fault by itself."""
+
 _LEAST_OF_A_LOGGER = 10
 _LEVEL_NUMBER = re.compile(r"\d{1,5}(?:\.0)?")
 _WORD = re.compile(r"[^\W\d_]{1,16}")

@@ -10,6 +10,7 @@ and logfmt are read as such (`structured`), also behind the head of who collecte
 import re
 from typing import NamedTuple
 
+from tools.log_retriever.access import Request, request_in
 from tools.log_retriever.dialects import (
     ANYCASE,
     EPOCHS,
@@ -28,11 +29,15 @@ _MOST_WRAPS = 4
 
 
 class Header(NamedTuple):
-    """What stands before the message. `level` is one of LEVELS or empty."""
+    """What stands before the message. `level` is one of LEVELS or empty.
+
+    `request` is what the fields of a record tell of one, in whatever order they stand.
+    """
 
     stamp: str = ""
     level: str = ""
     component: str = ""
+    request: Request | None = None
 
     def timestamp(self, year: int) -> Timestamp | None:
         """Unix seconds of the stamp; `year` completes stamps that have none."""
@@ -160,14 +165,20 @@ def _opened(header: Header, record: StructuredLine, depth: int) -> tuple[Header,
     """The header of a record within another line, and its message, opened where it is a line."""
     stamp = record.stamp if not header.stamp or header.stamp[:1].isalpha() else header.stamp
     own = Header(
-        stamp or header.stamp, record.level or header.level, record.component or header.component
+        stamp or header.stamp,
+        record.level or header.level,
+        record.component or header.component,
+        request_in(record.fields),
     )
     message = record.message
     if depth >= _MOST_WRAPS or not (record.wrapped or not own.level or message.startswith("{")):
         return own, message
     inner, rest = _split(message, depth + 1)
     merged = Header(
-        own.stamp or inner.stamp, inner.level or own.level, inner.component or own.component
+        own.stamp or inner.stamp,
+        inner.level or own.level,
+        inner.component or own.component,
+        inner.request or own.request,
     )
     return merged, rest
 

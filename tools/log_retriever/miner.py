@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from pydantic import Field
 
+from tools.log_retriever.access import Request, may_be_request, read_request
+from tools.log_retriever.fields import ALARMING
 from tools.log_retriever.groups import MessageGroup, MessageGroups
 from tools.log_retriever.headers import Header, level_beside, outer_header, settled, split_header
 from tools.log_retriever.masks import VARIABLE, TokenMasks, VariableKind, kind_of, mask_phrases
@@ -203,18 +205,40 @@ class Miner:
 
     def add(self, text: str) -> ParsedLine:
         """Take one raw line: its header is recognised and set aside, the message is mined."""
-        text = self._clean(text)
+        header, content, request = self._read(self._clean(text))
+        if request is not None:
+            return self._add_request(request, header, content)
+        return self._parse(header, self._masked(content), content)
+
+    def request(self, text: str) -> Request | None:
+        """The request that a raw line of an access log tells of; nothing is mined."""
+        return self._read(self._clean(text))[2] if may_be_request(text) else None
+
+    def _read(self, text: str) -> tuple[Header, str, Request | None]:
         header, content = self._layouts.split(text)
         if not content.isprintable() or len(content) > self._config.max_line:
             content = self._clean(content)[: self._config.max_line]
         if not header.level:
             level = level_beside(text, content)
             header = header._replace(level=level) if level else header
-        return self._parse(header, content)
+        request = header.request
+        if request is None and header.level not in ALARMING and may_be_request(text):
+            request = read_request(content) or read_request(text)
+        return header, content, request
+
+    def _add_request(self, request: Request, header: Header, content: str) -> ParsedLine:
+        """Mine a request with its status, and what the message of its record says beyond that."""
+        told, masked, level = request.told, request.masked, header.level
+        if header.request is not None and request.path not in content:
+            told, masked = f"{told}: {content}", f"{masked}: {self._masked(content)}"
+        if request.failed and (not level or told == request.told):
+            level = "ERROR"
+        return self._parse(header._replace(level=level, request=request), masked, told)
 
     def add_content(self, content: str) -> ParsedLine:
         """Take one message that has no header."""
-        return self._parse(Header(), self._clean(content)[: self._config.max_line])
+        content = self._clean(content)[: self._config.max_line]
+        return self._parse(Header(), self._masked(content), content)
 
     def resolve(self, former_id: str) -> Template:
         """The present template of an id that `add` once returned; KeyError if it is unknown."""
@@ -235,9 +259,11 @@ class Miner:
             text = gist(_HEAD_ALONE.sub(r"\1 ", text))
         return text if text.isprintable() else strip_controls(text.replace("\t", _COLUMN))
 
-    def _parse(self, header: Header, content: str) -> ParsedLine:
+    def _masked(self, content: str) -> str:
         masks = self._masks
-        masked = " ".join([masks[token] for token in content.split()])
+        return " ".join([masks[token] for token in content.split()])
+
+    def _parse(self, header: Header, masked: str, content: str) -> ParsedLine:
         group = self._lines.get(masked)
         if group is None:
             group = self._place(masked)

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
+from tools.log_retriever.access import request_in
 from tools.log_retriever.fields import NumberScale, level_value
 
 _MESSAGES = (
@@ -115,13 +116,11 @@ def read_logfmt(text: str) -> StructuredLine | None:
         ((_spelt(key),), _unquoted(value)) for key, value in _PAIRS.findall(text)
     ]
     fields = _by_name(leaves)
-    if not _level(fields) and not {"status", "code", "level", "lvl"} & set(fields):
-        return None
-    return _from_fields(fields, journal=False) or (
-        StructuredLine(_first(fields, _TIMES), _level(fields), "", text, False, fields)
-        if {"method", "path"} <= set(fields)
-        else None
-    )
+    level, asked = _level(fields), request_in(fields) is not None
+    found = _from_fields(fields, journal=False) if level or asked else None
+    if found is None and asked:
+        return _unnamed(leaves, fields)
+    return found
 
 
 def _from_fields(fields: Mapping[str, str], journal: bool) -> StructuredLine | None:
@@ -144,7 +143,10 @@ def _unnamed(leaves: "list[_Leaf]", fields: Mapping[str, str]) -> StructuredLine
         if not any(map(_ASIDE.search, path))
     ]
     words, message = max(spoken, key=lambda one: one[0], default=(0, ""))
-    if words < 2:
+    request = request_in(fields)
+    if words < 2 and request is not None:
+        message = request.told
+    elif words < 2:
         message = " ".join(
             f"{path[-1]}={value if _PLAIN_VALUE.fullmatch(value) else json.dumps(value)}"
             for path, value in leaves[:_SHOWN]
