@@ -73,7 +73,7 @@ def test_a_record_is_read_in_the_record_of_who_collected_it(line: str, level: st
     [
         ('{"a": "x9", "why": "the bank said no", "b": "y"}', "the bank said no"),
         ('{"user_agent": "Mozilla on a very old machine", "why": "no stock"}', "no stock"),
-        ('{"labels": {"a": "one two three"}, "order": 7}', 'order=<*> a="<*>"'),
+        ('{"labels": {"a": "one two three"}, "order": 7}', 'order=<*> labels.a="<*>"'),
         ('{"order": 7, "state": "lost"}', "order=<*> state=lost"),
         ('{"result": {"order": 7, "note": "not found in store"}}', "not found in store"),
         ('{"说明": "支付网关超时", "code": 7}', "支付网关超时"),

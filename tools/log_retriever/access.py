@@ -20,27 +20,28 @@ _FORMS = tuple(
         re.compile,
         (
             # AWS: three durations, the balancer's status, the target's, bytes, the request
-            r"(?:-1|\d+\.\d+) (?P<took>-1|\d+\.\d+) (?:-1|\d+\.\d+) "
+            r"(?:-1|\d{1,9}\.\d{1,9}) (?P<took>-1|\d{1,9}\.\d{1,9}) (?:-1|\d{1,9}\.\d{1,9}) "
             rf"(?P<status>{_STATUS}) (?:{_STATUS}|-) \d+ \d+ "
             rf"\"(?P<method>[A-Z]+) (?P<path>{_PATH})",
             # HAProxy: TR/Tw/Tc/Tr/Ta, status, bytes, cookies, states, queues, the request
-            rf"-?\d+/-?\d+/-?\d+/-?\d+/\+?(?P<took>\d+) (?P<status>{_STATUS}) "
+            rf"(?<![\d/])(?:-?\d{{1,9}}/){{4}}\+?(?P<took>\d{{1,9}}) (?P<status>{_STATUS}) "
             rf"\+?\d+ \S+ \S+ \S{{4}} [^\"]{{0,512}}\"(?P<method>[A-Z]+) (?P<path>{_PATH})",
             # common log format and its many heirs
             rf"\"(?P<method>{_METHODS}) (?P<path>{_PATH})(?: HTTP/\d(?:\.\d)?)?\"(?: from \S+ -)? "
-            rf"(?P<status>{_STATUS})(?P<rest>(?: .{{0,1024}})?)$",
+            rf"(?P<status>{_STATUS})(?P<rest>(?: .*)?)$",
             # IIS: date, time, server, method, path, query, port, user, client, agent, …, status
             rf"(?:^|\s)(?P<method>{_METHODS}) (?P<path>{_PATH}) \S+ \d{{1,5}} (?:\S+ ){{2,4}}"
             rf"(?P<status>{_STATUS}) \d+ \d+(?: (?P<took>\d+))?$",
             # gin and fiber: columns
-            rf"\| +(?P<status>{_STATUS}) \| +(?P<took>[\d.]+\S{{1,2}}) \| +\S+ +\| +"
+            rf"\| +(?P<status>{_STATUS}) \| +(?P<took>[\d.]{{1,16}}\S{{1,2}}) \| +\S+ +\| +"
             rf"(?P<method>{_METHODS}) +(?:\| +)?\"?(?P<path>{_PATH})",
             # morgan
             rf"^(?P<method>{_METHODS}) (?P<path>{_PATH}) (?P<status>{_STATUS})\b"
             r"(?: (?P<took>[\d.]+ ms))?",
             # Serilog and ASP.NET
             rf"HTTP(?:/\d(?:\.\d)?)? (?P<method>{_METHODS}) (?P<path>{_PATH}) "
-            rf"(?:responded|\S+ \S+ -|-) (?P<status>{_STATUS})\b.{{0,64}}? (?P<took>[\d.]+ ?ms)",
+            rf"(?:responded|\S+ \S+ -|-) (?P<status>{_STATUS})\b.{{0,64}}? "
+            r"(?P<took>[\d.]{1,16} ?ms)",
         ),
     )
 )

@@ -226,6 +226,7 @@ def _finding(change: RouteChange, periods: Periods, vault: Vault, config: Novelt
         "statistic": change.test.statistic,
         "p_value": change.test.p_value,
         "alarming": float(change.name == "requests_failed"),
+        "calm": float(change.name == "requests_slow"),
     }
     if change.name == "requests_slow" and change.limit is not None:
         figures["limit"] = change.limit

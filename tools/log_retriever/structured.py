@@ -148,7 +148,7 @@ def _unnamed(leaves: "list[_Leaf]", fields: Mapping[str, str]) -> StructuredLine
         message = request.told
     elif words < 2:
         message = " ".join(
-            f"{path[-1]}={value if _PLAIN_VALUE.fullmatch(value) else json.dumps(value)}"
+            f"{'.'.join(path)}={value if _PLAIN_VALUE.fullmatch(value) else json.dumps(value)}"
             for path, value in leaves[:_SHOWN]
         )
     stamp = _first(fields, _TIMES)
@@ -182,7 +182,8 @@ def _leaves(record: dict[str, object]) -> list[_Leaf]:
         if isinstance(value, dict) and len(path) < _DEPTH:
             for key, inner in list(value.items())[:_LEAVES]:
                 name = _spelt(str(key))
-                waiting.append((path if path and name in _WRAPPER else (*path, name), inner))
+                below = path if path and name in _WRAPPER else (*path, *name.split("."))
+                waiting.append((below, inner))
         elif isinstance(value, list):
             waiting.extend(_listed(path, value[:_LISTED]))
         elif isinstance(value, str | int | float) and not isinstance(value, bool) and path:

@@ -17,6 +17,9 @@ MOST_LINES = 200_000
 
 SHOWN = 10
 
+_NEWS = ("new_template", "requests_failed")
+"""What an answer about new messages tells, where there is any."""
+
 
 class LogSearchArguments(ToolArguments):
     """Which lines."""
@@ -84,7 +87,7 @@ def _new(given: LogSearchArguments, scope: ToolContext, lines: list[LogLine]) ->
         if not given.service or line.service == given.service
     ]
     findings = novelty(lines, past[-MOST_LINES:], onset)
-    findings = [one for one in findings if one.name == "new_template"] or findings
+    findings = [one for one in findings if one.name in _NEWS] or findings
     if not findings:
         about = given.service or "any service"
         fact = noted(
