@@ -35,9 +35,10 @@ _FORMS = tuple(
             # gin and fiber: columns
             rf"\| +(?P<status>{_STATUS}) \| +(?P<took>[\d.]{{1,16}}\S{{1,2}}) \| +\S+ +\| +"
             rf"(?P<method>{_METHODS}) +(?:\| +)?\"?(?P<path>{_PATH})",
-            # morgan
+            # morgan, and programs that say the same in their own words
             rf"^(?P<method>{_METHODS}) (?P<path>{_PATH}) (?P<status>{_STATUS})\b"
-            r"(?: (?P<took>[\d.]+ ms))?",
+            r"(?: (?P<took>[\d.]{1,16} ?ms))?(?: (?:\d+|-)(?= |$)){0,3}"
+            r"(?: (?P<later>[\d.]{1,16} ?ms)(?= |$))?(?: (?P<message>\S.*))?$",
             # Serilog and ASP.NET
             rf"HTTP(?:/\d(?:\.\d)?)? (?P<method>{_METHODS}) (?P<path>{_PATH}) "
             rf"(?:responded|\S+ \S+ -|-) (?P<status>{_STATUS})\b.{{0,64}}? "
@@ -79,7 +80,7 @@ _MOST_SEGMENTS = 8
 class Request(NamedTuple):
     """One request and its answer; `took` in a unit that its log uses throughout, None: untold.
 
-    `route` is `path` with ids as `VARIABLE`.
+    `route` is `path` with ids as `VARIABLE`; `message` is what else a program said in the line.
     """
 
     method: str
@@ -87,6 +88,7 @@ class Request(NamedTuple):
     route: str
     status: int
     took: float | None
+    message: str = ""
 
     @property
     def told(self) -> str:
@@ -125,8 +127,9 @@ def read_request(text: str) -> Request | None:
         found = form.search(text)
         if found:
             parts = found.groupdict()
-            took = parts.get("took") or _later(parts.get("rest") or "")
-            return _request(found["method"], found["path"], found["status"], took)
+            took = parts.get("took") or parts.get("later") or _later(parts.get("rest") or "")
+            request = _request(found["method"], found["path"], found["status"], took)
+            return request._replace(message=parts.get("message") or "")
     return None
 
 

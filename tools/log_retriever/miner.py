@@ -229,8 +229,9 @@ class Miner:
     def _add_request(self, request: Request, header: Header, content: str) -> ParsedLine:
         """Mine a request with its status, and what the message of its record says beyond that."""
         told, masked, level = request.told, request.masked, header.level
-        if header.request is not None and request.path not in content:
-            told, masked = f"{told}: {content}", f"{masked}: {self._masked(content)}"
+        message = content if header.request is not None else request.message
+        if message and request.path not in message:
+            told, masked = f"{told}: {message}", f"{masked}: {self._masked(message)}"
         if request.failed and (not level or told == request.told):
             level = "ERROR"
         return self._parse(header._replace(level=level, request=request), masked, told)
