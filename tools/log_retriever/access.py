@@ -54,6 +54,7 @@ _TOOK_LATER = re.compile(
     r"|\" (?P<last>\d+(?:\.\d+)?(?:ms|s)?)$"
 )
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "": 1.0}
+"""Source: the prefixes of the SI."""
 _DURATION = re.compile(r"(\d{1,18}(?:\.\d{1,18})?)\s?(ns|us|µs|ms|s|m|)")
 
 _METHOD_KEYS = (
@@ -74,7 +75,7 @@ _TOOK_KEYS = (
     "duration", "latency", "responsetime", "requesttime", "elapsed", "elapsedmilliseconds",
     "durationms", "latencyms", "took", "timetaken", "event.duration",
 )  # fmt: skip
-_MOST_SEGMENTS = 8
+_MOST_SEGMENTS, _LONGEST = 8, 64  # source: a route of a program's own is seldom as long
 
 
 class Request(NamedTuple):
@@ -151,8 +152,12 @@ def route_of(path: str) -> str:
     '/cart/<*>/items'
     """
     segments = _own_path(path).split("/")[1:]
-    masked = [VARIABLE if VARIABLE in mask_token(part[:256]) else part[:64] for part in segments]
-    return "/" + "/".join(masked[:_MOST_SEGMENTS])
+    return "/" + "/".join(map(_without_id, segments[:_MOST_SEGMENTS]))
+
+
+def _without_id(segment: str) -> str:
+    segment = segment[:_LONGEST]
+    return VARIABLE if VARIABLE in mask_token(segment) else segment
 
 
 def _request(method: str, path: str, status: str, took: str) -> Request:

@@ -7,7 +7,16 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from tools.log_retriever.fields import ABROAD, CLOCK, EPOCH, FULL, LEVELS, SYNONYMS, level_name
+from tools.log_retriever.fields import (
+    ABROAD,
+    CLOCK,
+    EPOCH,
+    FULL,
+    LEVELS,
+    SYNONYMS,
+    level_name,
+    level_value,
+)
 
 NAMES = sorted({*LEVELS, *(name for name in SYNONYMS if len(name) > 1)}, key=len, reverse=True)
 UPPER = "|".join(NAMES)
@@ -144,7 +153,9 @@ _TELLING_WORD = re.compile(
     r"(?i:fatal|panic|error|warn|segm)|thread|termi|PHP|Unhandled|\*{3}|SIG|致命|E:|npm|Traceback"
     r"|Exception|Uncaught|\[error|.*(?:Error|Exception):? |.*: "
 )
-_LONGEST_WORD = 64
+_LONGEST_WORD = 64  # source: longer than any class name that a message begins with
+_MOST_WORDS = 4096  # source: as many as one page holds, some 200 KB
+_PRIORITY = re.compile(r"<(\d{1,3})>")
 _LEVEL_TOLD = {"fatal": "FATAL", "error": "ERROR", "warn": "WARN"}
 
 
@@ -162,7 +173,14 @@ def level_told(message: str) -> str:
     return _LEVEL_TOLD.get(found.lastgroup or "") or level_name(found["other"] or "")
 
 
-@lru_cache(maxsize=4096)
+def level_beside(text: str, message: str) -> str:
+    """The level of a line whose header has none: as its message's words tell, or its priority."""
+    level = level_told(message)
+    number = _PRIORITY.match(text) if not level and text.startswith("<") else None
+    return level_value(str(int(number[1]) % 8), "syslog") if number else level  # RFC 5424
+
+
+@lru_cache(maxsize=_MOST_WORDS)
 def _may_tell(first: str) -> bool:
     """Whether the first word of a message leaves it open that it tells a level."""
     return not first or _TELLING_WORD.match(first) is not None

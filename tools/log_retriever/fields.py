@@ -133,31 +133,34 @@ _BY_NAME = SYNONYMS | ABROAD | {name: name for name in LEVELS}
 
 NumberScale = Literal["level", "syslog", "cloud", "otel", "python", "dotnet", "azure"]
 _SCALES: dict[NumberScale, tuple[tuple[int, str], ...]] = {
-    # Source: pino and bunyan in tens, Monolog in hundreds, java.util.logging to 1000, log4j beyond.
     "level": (
         (10, "TRACE"), (20, "DEBUG"), (30, "INFO"), (40, "WARN"), (50, "ERROR"), (60, "FATAL"),
         (100, "DEBUG"), (200, "INFO"), (250, "NOTICE"), (300, "WARN"), (400, "ERROR"),
         (500, "FATAL"), (700, "INFO"), (900, "WARN"), (1000, "ERROR"), (5000, "TRACE"),
         (10_000, "DEBUG"), (20_000, "INFO"), (30_000, "WARN"), (40_000, "ERROR"), (50_000, "FATAL"),
-    ),  # source: the loggers' own constants
+    ),
     "syslog": (
         (0, "FATAL"), (3, "ERROR"), (4, "WARN"), (5, "NOTICE"), (6, "INFO"), (7, "DEBUG")
-    ),  # RFC 5424, table 2
+    ),
     "cloud": (
         (100, "DEBUG"), (200, "INFO"), (300, "NOTICE"), (400, "WARN"), (500, "ERROR"),
         (600, "FATAL"),
-    ),  # source: LogSeverity of Google Cloud Logging
+    ),
     "otel": (
         (1, "TRACE"), (5, "DEBUG"), (9, "INFO"), (13, "WARN"), (17, "ERROR"), (21, "FATAL")
-    ),  # source: OpenTelemetry, logs data model, SeverityNumber
+    ),
     "python": (
         (10, "DEBUG"), (20, "INFO"), (30, "WARN"), (40, "ERROR"), (50, "FATAL")
-    ),  # source: Python, module logging
+    ),
     "dotnet": (
         (0, "TRACE"), (1, "DEBUG"), (2, "INFO"), (3, "WARN"), (4, "ERROR"), (5, "FATAL")
-    ),  # source: Microsoft.Extensions.Logging.LogLevel
+    ),
     "azure": ((0, "DEBUG"), (1, "INFO"), (2, "WARN"), (3, "ERROR"), (4, "FATAL")),
 }  # fmt: skip
+"""The least number of each level. Source: the constants of pino and bunyan (tens), Monolog
+(hundreds), java.util.logging (to 1000) and log4j (beyond); RFC 5424, table 2; LogSeverity of Google
+Cloud; the logs data model of OpenTelemetry; Python's logging; .NET's LogLevel; Azure's
+SeverityLevel."""
 ALARMING = frozenset(("ERROR", "FATAL"))
 """Levels at which a line is a sign of a fault by itself."""
 

@@ -19,9 +19,8 @@ from tools.log_retriever.dialects import (
     head_after_stamp,
     head_at_start,
     head_of_words,
-    level_told,
 )
-from tools.log_retriever.fields import CLOCK, FULL, level_name, level_value, read_stamp
+from tools.log_retriever.fields import CLOCK, FULL, level_name, read_stamp
 from tools.log_retriever.structured import LONGEST_KEY, StructuredLine, read_record
 from tools.types import Timestamp
 
@@ -46,7 +45,7 @@ class Header(NamedTuple):
 
 _END = r"(?=[\s|:,;\])]|$)"
 
-_PRIORITY = re.compile(r"<(\d{1,3})>(?:\d )?")
+_PRIORITY = re.compile(r"<\d{1,3}>(?:\d )?")
 _STAMP = re.compile(rf"[\[(\"]?({FULL}|{EPOCHS}|{CLOCK})(?: #\d{{1,10}})?[\])\"]?")
 _UPTIME = re.compile(r"\[ {0,8}\d{1,9}\.\d{6}\] ")
 _KLOG = re.compile(
@@ -137,14 +136,6 @@ def settled(header: Header, message: str, depth: int = 0) -> tuple[Header, str]:
         if inner is not None:
             return inner
     return header, message
-
-
-def level_beside(text: str, message: str) -> str:
-    """The level of a line whose header has none: as its message's words tell, or its priority."""
-    level = level_told(message)
-    number = _PRIORITY.match(text) if not level and text.startswith("<") else None
-    # RFC 5424: priority = 8 * facility + severity.
-    return level_value(str(int(number[1]) % 8), "syslog") if number else level
 
 
 def _inner(header: Header, message: str, depth: int) -> tuple[Header, str] | None:

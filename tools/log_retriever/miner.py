@@ -8,9 +8,10 @@ from typing import NamedTuple
 from pydantic import Field
 
 from tools.log_retriever.access import Request, may_be_request, read_request
+from tools.log_retriever.dialects import level_beside
 from tools.log_retriever.fields import ALARMING
 from tools.log_retriever.groups import MessageGroup, MessageGroups
-from tools.log_retriever.headers import Header, level_beside, outer_header, settled, split_header
+from tools.log_retriever.headers import Header, outer_header, settled, split_header
 from tools.log_retriever.masks import VARIABLE, TokenMasks, VariableKind, kind_of, mask_phrases
 from tools.log_retriever.records import gist
 from tools.log_retriever.sanitize import strip_controls

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from tools.log_retriever.access import Request
 from tools.log_retriever.changes import NoveltyConfig, Periods
@@ -19,7 +20,7 @@ from tools.log_retriever.masks import VARIABLE
 from tools.log_retriever.miner import PLACEHOLDER, Miner
 from tools.log_retriever.redact import Vault, excerpt
 from tools.log_retriever.significance import RateChange, discoveries, rate_change
-from tools.types import Finding, LogLine, Timestamp
+from tools.types import Finding, FrozenModel, LogLine, Timestamp
 
 RequestFault = Literal["requests_failed", "requests_rejected", "requests_slow"]
 _SAID: dict[RequestFault, str] = {
@@ -28,16 +29,27 @@ _SAID: dict[RequestFault, str] = {
     "requests_slow": "was slow for",
 }
 _ALL = "all routes"
-_MOST_SIBLINGS = 16
-"""More names than this in one place of a path are values (`/product/red-shoes`), not routes."""
-_MOST_ROUTES = 3
-"""More routes of one service that change alike are told as one."""
-_LEAST_TIMED = 20
-"""Requests of a route that a 95th percentile needs: one in twenty lies above it."""
-_SLOW = 95
-_UNCOMPARED = 0.1
-"""Strength where there is no earlier log, as `novelty` gives it to errors."""
 _TOLD = re.compile(r"[A-Z]{3,8} \S+ [1-5]\d\d")
+
+
+class RequestConfig(FrozenModel):
+    """How routes are told apart and what is slow.
+
+    More than `most_siblings` names in one place of a path are values (`/product/red-shoes`), not
+    routes; more than `most_routes` routes of a service that change alike are told as one. Slow is
+    above the percentile `slow` of at least `least_timed` earlier requests. `uncompared` is the
+    strength where there is no earlier log; `quoted` bounds a route in a statement.
+    """
+
+    most_siblings: int = Field(default=16, ge=2)
+    most_routes: int = Field(default=3, ge=1)
+    slow: float = Field(default=95.0, gt=50, lt=100)
+    least_timed: int = Field(default=20, ge=2)
+    uncompared: float = Field(default=0.1, gt=0)
+    quoted: int = Field(default=120, ge=16)
+
+
+_LIMITS = RequestConfig()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +150,10 @@ def _routes(answered: Iterable[AnsweredRequest]) -> Mapping[str, dict[str, str]]
                     beside["/".join(parts[:depth])].add(parts[depth])
             for route, told in known.items():
                 parts = told.split("/")
-                if len(beside["/".join(parts[:depth])]) > _MOST_SIBLINGS and len(parts) > depth:
+                if (
+                    len(beside["/".join(parts[:depth])]) > _LIMITS.most_siblings
+                    and len(parts) > depth
+                ):
                     known[route] = "/".join((*parts[:depth], VARIABLE, *parts[depth + 1 :]))
     return routes
 
@@ -182,9 +197,12 @@ def _slow_from(counted: RouteTally, config: NoveltyConfig) -> float | None:
         [one.request.took for one in period if one.request.took is not None]
         for period in (counted.before, counted.after)
     )
-    if len(before) < _LEAST_TIMED or not after:
+    if len(before) < _LIMITS.least_timed or not after:
         return None
-    usual, now = float(np.percentile(before, _SLOW)), float(np.percentile(after, _SLOW))
+    usual, now = (
+        float(np.percentile(before, _LIMITS.slow)),
+        float(np.percentile(after, _LIMITS.slow)),
+    )
     return usual if now >= config.min_ratio * usual and now > 0 else None
 
 
@@ -197,14 +215,14 @@ def _folded(found: Sequence[RouteChange], config: NoveltyConfig) -> list[RouteCh
     for members in groups.values():
         routes = [change for change in members if change.tally.route != _ALL]
         whole = [change for change in members if change.tally.route == _ALL]
-        many = len(routes) > _MOST_ROUTES and whole
-        kept += whole if many or not routes else routes[:_MOST_ROUTES]
+        many = len(routes) > _LIMITS.most_routes and whole
+        kept += whole if many or not routes else routes[: _LIMITS.most_routes]
     return kept
 
 
 def _strength(change: RouteChange, config: NoveltyConfig) -> float:
     if not change.usual:
-        return _UNCOMPARED
+        return _LIMITS.uncompared
     failed = change.name == "requests_failed"
     weight = config.error_appears if failed else config.line_appears
     return weight * -math.log10(change.test.p_value)
@@ -212,8 +230,7 @@ def _strength(change: RouteChange, config: NoveltyConfig) -> float:
 
 def _finding(change: RouteChange, periods: Periods, vault: Vault, config: NoveltyConfig) -> Finding:
     counted, count = change.tally, len(change.since)
-    seconds = periods
-    after_s, before_s = seconds.after_s, seconds.before_s
+    after_s, before_s = periods.after_s, periods.before_s
     figures = {
         "after": float(count),
         "before": float(change.past),
@@ -230,7 +247,7 @@ def _finding(change: RouteChange, periods: Periods, vault: Vault, config: Novelt
     }
     if change.name == "requests_slow" and change.limit is not None:
         figures["limit"] = change.limit
-    route = excerpt(counted.route.replace(VARIABLE, PLACEHOLDER), vault, 120)
+    route = excerpt(counted.route.replace(VARIABLE, PLACEHOLDER), vault, _LIMITS.quoted)
     status = {"requests_failed": " status=5xx", "requests_rejected": " status=4xx"}
     return Finding(
         kind="log",
@@ -254,7 +271,7 @@ def _finding(change: RouteChange, periods: Periods, vault: Vault, config: Novelt
 def _statement(change: RouteChange, route: str, after_s: float, before_s: float) -> str:
     counted = change.tally
     codes = Counter(one.request.status for one in change.since)
-    which = ", ".join(str(code) for code, _ in codes.most_common(_MOST_ROUTES))
+    which = ", ".join(str(code) for code, _ in codes.most_common(_LIMITS.most_routes))
     about = f'requests of "{route}"' if counted.route != _ALL else "requests of any route"
     if change.name != "requests_slow":
         about += f" ({which})"
@@ -263,5 +280,7 @@ def _statement(change: RouteChange, route: str, after_s: float, before_s: float)
     if not change.usual:
         before = "there is no earlier log to compare with"
     if change.name == "requests_slow":
-        before += f"; slow is longer than {change.limit:.4g}, which 95 of 100 were not"
+        before += (
+            f"; slow is longer than {change.limit:.4g}, which {_LIMITS.slow:.0f} of 100 were not"
+        )
     return f"{counted.service} {_SAID[change.name]} {after} after the onset, {before}."

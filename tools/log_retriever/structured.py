@@ -48,7 +48,9 @@ _WRAPPER = frozenset(
     ("stringvalue", "intvalue", "kvlistvalue", "values", "arrayvalue", "jsonpayload")
 )
 _DEPTH, _LEAVES, _SHOWN, _LISTED = 8, 256, 24, 64  # source: what json.dumps of real records holds
-_MOST = 65_536
+_MOST = 65_536  # source: four times the 16 KiB at which container runtimes cut a line
+_MOST_KEYS, _LONGEST = 4096, 64  # source: a program has some hundred keys, of a few words
+_BYTE = range(256)
 _OBJECTS = ("{", "[{")
 LONGEST_KEY = 24
 """A line whose first `=` comes later is no `key=value` record."""
@@ -195,7 +197,7 @@ def _listed(
     path: tuple[str, ...], values: list[object]
 ) -> Iterator[tuple[tuple[str, ...], object]]:
     """What a list holds: words of one text, the bytes of one, pairs of key and value, objects."""
-    if values and all(isinstance(one, int) and 0 <= one < 256 for one in values):
+    if values and all(isinstance(one, int) and one in _BYTE for one in values):
         yield path, bytes(one for one in values if isinstance(one, int)).decode("utf-8", "replace")
     elif values and all(isinstance(one, str) for one in values):
         yield path, " ".join(map(str, values))
@@ -217,12 +219,12 @@ def _by_name(leaves: list[_Leaf]) -> dict[str, str]:
     return found
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=_MOST_KEYS)
 def _spelt(key: str) -> str:
     """A key in the spelling that keys are compared in."""
     if key == "PRIORITY":
         return "journalpriority"
-    return key.lower().replace("_", "").replace("-", "").replace(" ", "")[:64]
+    return key.lower().replace("_", "").replace("-", "").replace(" ", "")[:_LONGEST]
 
 
 def _unquoted(value: str) -> str:
