@@ -143,19 +143,20 @@ def _routes(answered: Iterable[AnsweredRequest]) -> Mapping[str, dict[str, str]]
         routes[one.line.service][one.request.route] = one.request.route
     for known in routes.values():
         for depth in range(1, max(route.count("/") for route in known) + 1):
-            beside: dict[str, set[str]] = defaultdict(set)
-            for told in known.values():
-                parts = told.split("/")
-                if len(parts) > depth:
-                    beside["/".join(parts[:depth])].add(parts[depth])
-            for route, told in known.items():
-                parts = told.split("/")
-                if (
-                    len(beside["/".join(parts[:depth])]) > _LIMITS.most_siblings
-                    and len(parts) > depth
-                ):
-                    known[route] = "/".join((*parts[:depth], VARIABLE, *parts[depth + 1 :]))
+            _fold_siblings(known, depth)
     return routes
+
+
+def _fold_siblings(told: dict[str, str], depth: int) -> None:
+    """Take the names at one depth of the paths for values where one place has too many."""
+    split = {route: told[route].split("/") for route in told}
+    deep = {route: parts for route, parts in split.items() if len(parts) > depth}
+    beside: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for parts in deep.values():
+        beside[tuple(parts[:depth])].add(parts[depth])
+    for route, parts in deep.items():
+        if len(beside[tuple(parts[:depth])]) > _LIMITS.most_siblings:
+            told[route] = "/".join((*parts[:depth], VARIABLE, *parts[depth + 1 :]))
 
 
 def _changes(
