@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from tools.log_retriever.access import request_in
 from tools.log_retriever.fields import NumberScale, level_value
+from tools.log_retriever.masks import VARIABLE, mask_token
 
 _MESSAGES = (
     "msg", "message", "@m", "@message", "renderedmessage", "shortmessage", "log", "textpayload",
@@ -47,7 +48,7 @@ _ASIDE = re.compile(r"agent|header|label|annotation|tags?$|stack|trace|query|sql
 _WRAPPER = frozenset(
     ("stringvalue", "intvalue", "kvlistvalue", "values", "arrayvalue", "jsonpayload")
 )
-_DEPTH, _LEAVES, _SHOWN, _LISTED = 8, 256, 24, 64  # source: what json.dumps of real records holds
+_DEPTH, _LEAVES, _SHOWN, _LISTED = 8, 256, 24, 64  # RFC 8259, section 9: a reader may set limits
 _MOST = 65_536  # source: four times the 16 KiB at which container runtimes cut a line
 _MOST_KEYS, _LONGEST = 4096, 64  # source: a program has some hundred keys, of a few words
 _BYTE = range(256)
@@ -107,7 +108,9 @@ def read_json(text: str) -> StructuredLine | None:
     leaves = _leaves(record)
     fields = _by_name(leaves)
     found = _from_fields(fields, "MESSAGE" in record)
-    return found or _unnamed(leaves, fields)
+    if found is None or (not found.wrapped and _is_value(found.message)):
+        return _unnamed(leaves, fields)
+    return found
 
 
 def read_logfmt(text: str) -> StructuredLine | None:
@@ -149,12 +152,20 @@ def _unnamed(leaves: "list[_Leaf]", fields: Mapping[str, str]) -> StructuredLine
     if words < 2 and request is not None:
         message = request.told
     elif words < 2:
-        message = " ".join(
-            f"{'.'.join(path)}={value if _PLAIN_VALUE.fullmatch(value) else json.dumps(value)}"
-            for path, value in leaves[:_SHOWN]
-        )
+        message = " ".join(f"{'.'.join(path)}={_shown(value)}" for path, value in leaves[:_SHOWN])
     stamp = _first(fields, _TIMES)
     return StructuredLine(stamp, _level(fields), _first(fields, _NAMES), message, False, fields)
+
+
+def _shown(value: str) -> str:
+    return value if _PLAIN_VALUE.fullmatch(value) else json.dumps(value[:_LONGEST])
+
+
+def _is_value(message: str) -> bool:
+    """Whether a message is one value (a number, an address, a blob): then it says nothing alone."""
+    if " " in message:
+        return False
+    return len(message) > _MOST_ERROR or mask_token(message) == VARIABLE
 
 
 def _error(fields: Mapping[str, str]) -> str:
