@@ -129,6 +129,13 @@ LEVELS_IN_TEXT = [
         "FATAL",
         "no slot",
     ),
+    (
+        "PostgreSQL, CSV",
+        '2026-05-01 10:00:00.1 UTC,"app","shop",7,"10.0.0.1:5",6.1,3,"SELECT",2026-05-01 UTC,3/1,0,'
+        'ERROR,40P01,"no lock",,,',
+        "ERROR",
+        None,
+    ),
     ("PostgreSQL, Chinese", "2026-05-01 10:00:00 CST [7] 错误:  没有锁", "ERROR", "没有锁"),
     ("MySQL 8", "2026-05-01T10:00:00.000000Z 12 [ERROR] [MY-010119] [Server] Aborting", "ERROR",
      None),
@@ -215,6 +222,8 @@ LEVELS_IN_TEXT = [
     ("php-fpm", "[01-May-2026 10:00:00] WARNING: [pool www] busy", "WARN", None),
     ("Laravel", "[2026-05-01 10:00:00] production.ERROR: no stock", "ERROR", "no stock"),
     ("Ruby", "F, [2026-05-01T10:00:00.1 #7] FATAL -- : no stock", "FATAL", "no stock"),
+    ("Sidekiq", "2026-05-01T10:00:00.1Z pid=1 tid=abc class=A WARN: slow", "WARN", "slow"),
+    ("Node, warning", "(node:7) DeprecationWarning: old", "WARN", None),
     ("Rust, env_logger", "[2026-05-01T10:00:00Z ERROR shop::db] no stock", "ERROR", "no stock"),
     ("Rust, tracing", "2026-05-01T10:00:00.123456Z ERROR shop::db: no stock", "ERROR", "no stock"),
     ("Rust, panic", "thread 'main' panicked at src/main.rs:7:5:", "FATAL", None),
@@ -251,6 +260,9 @@ LEVELS_IN_JSON = [
     ("Serilog, compact", '{"@t":"2026-05-01T10:00:00Z","@mt":"no stock","@l":"Error"}', "ERROR"),
     ("Serilog, compact and rendered",
      '{"@t":"2026-05-01T10:00:00Z","@m":"no stock","@i":"7f","@l":"Fatal"}', "FATAL"),
+    ("Serilog, compact, no level", '{"@t":"2026-05-01T10:00:00Z","@mt":"no stock"}', "INFO"),
+    ("PostgreSQL", '{"pid":7,"error_severity":"FATAL","message":"no stock"}', "FATAL"),
+    ("MySQL", '{"prio":1,"err_code":13,"msg":"no stock","label":"Error"}', "ERROR"),
     ("Serilog, full", '{"Timestamp":"2026-05-01T10:00:00Z","Level":"Warning",'
      '"MessageTemplate":"no {What}","RenderedMessage":"no stock"}', "WARN"),
     ("NLog", '{"time":"2026-05-01 10:00:00","level":"ERROR","nested":{},"message":"no stock"}',

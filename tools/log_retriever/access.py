@@ -32,6 +32,10 @@ _FORMS = tuple(
             # IIS: date, time, server, method, path, query, port, user, client, agent, …, status
             rf"(?:^|\s)(?P<method>{_METHODS}) (?P<path>{_PATH}) \S+ \d{{1,5}} (?:\S+ ){{2,4}}"
             rf"(?P<status>{_STATUS}) \d+ \d+(?: (?P<took>\d+))?$",
+            # CloudFront; Squid
+            rf"\s(?P<method>{_METHODS})\s+[\w.-]{{1,255}}\s+(?P<path>/\S*)\s+(?P<status>{_STATUS})\s",
+            rf"\s(?P<took>\d{{1,9}}) \S+ [A-Z_]{{3,32}}/(?P<status>{_STATUS}) \d+ "
+            rf"(?P<method>{_METHODS}) (?P<path>{_PATH})",
             # gin and fiber: columns
             rf"\| +(?P<status>{_STATUS}) \| +(?P<took>[\d.]{{1,16}}\S{{1,2}}) \| +\S+ +\| +"
             rf"(?P<method>{_METHODS}) +(?:\| +)?\"?(?P<path>{_PATH})",
@@ -58,22 +62,23 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0
 _DURATION = re.compile(r"(\d{1,18}(?:\.\d{1,18})?)\s?(ns|us|µs|ms|s|m|)")
 
 _METHOD_KEYS = (
-    "method", "requestmethod", "http.method", "httprequest.requestmethod", "verb", "csmethod",
-    "request.method", "req.method",
+    "method", "requestmethod", "http.method", "httpmethod", "httprequest.requestmethod", "verb",
+    "csmethod", "request.method", "req.method", "clientrequestmethod",
 )  # fmt: skip
 _PATH_KEYS = (
     "http.route", "route", "path", "url.path", "requestpath", "requesturi", "uri", "req.url",
     "request.uri", "http.target", "http.url", "url.full", "requesturl", "url", "csuristem",
-    "xenvoyoriginalpath",
+    "xenvoyoriginalpath", "resourcepath", "clientrequesturi",
 )  # fmt: skip
 _STATUS_KEYS = (
     "status", "statuscode", "responsecode", "http.statuscode", "response.statuscode",
     "http.status", "downstreamstatus", "res.statuscode", "scstatus", "response.status",
-    "elbstatuscode",
+    "elbstatuscode", "httpstatus", "edgeresponsestatus",
 )  # fmt: skip
 _TOOK_KEYS = (
     "duration", "latency", "responsetime", "requesttime", "elapsed", "elapsedmilliseconds",
     "durationms", "latencyms", "took", "timetaken", "event.duration",
+    "latencies.request", "responselatency",
 )  # fmt: skip
 _MOST_SEGMENTS, _LONGEST = 8, 64  # source: a route of a program's own is seldom as long
 
@@ -140,6 +145,9 @@ def request_in(fields: Mapping[str, str]) -> Request | None:
     if not status:
         return None
     method, path = _first(fields, _METHOD_KEYS).upper(), _first(fields, _PATH_KEYS)
+    line = fields.get("request", "").split(" ")
+    if not (method and path) and len(line) > 1:
+        method, path = line[:2]
     if not (re.fullmatch(_STATUS, status) and _METHOD.fullmatch(method) and re.match(_PATH, path)):
         return None
     return _request(method, path, status, _first(fields, _TOOK_KEYS))

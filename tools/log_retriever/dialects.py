@@ -81,7 +81,7 @@ _WORD_FIRST = _heads(
 )
 _AFTER_STAMP = _heads(
     # etcd (capnslog); MongoDB before 4.4; PostgreSQL on RDS, then anywhere; Envoy; Apache 2.4;
-    # Monolog; logback of itself; words of other languages
+    # Monolog; Sidekiq; PostgreSQL's CSV; logback of itself; words of other languages
     r" (?P<level>[CEWNIDT]) \| (?:(?P<name>[\w/-]{1,64}): )?",
     r" (?P<level>[FEWID])[1-5]? {1,4}(?P<name>[A-Z_]{2,16}|-) +(?=\[)",
     r"(?: ?[A-Z]{3,4})?:[^\s:]{0,64}(?:\(\d{1,5}\))?:[^\s@:]{0,64}@[^\s:]{0,64}:\[\d{1,10}\]:"
@@ -91,6 +91,9 @@ _AFTER_STAMP = _heads(
     rf"(?:\[[^\[\]]{{0,64}}\]){{1,2}}\[(?P<level>{ANYCASE})\](?:\[(?P<name>[^\[\]]{{0,64}})\])?\s?",
     rf" \[(?P<name>\w{{1,32}}):(?P<level>{ANYCASE})\](?: \[pid [^\]]{{1,40}}\])?\s?",
     rf" (?P<name>[\w-]{{1,64}})\.(?P<level>{UPPER}): ",
+    rf"(?: [\w.]{{1,32}}=[^\s=]{{1,64}}){{1,8}} (?P<level>{UPPER}): ",
+    r"(?: [A-Z]{3,4})?(?:,(?:\"[^\"]{0,256}\"|[^\",]{0,64})){8,14}?,"
+    rf"(?P<level>{UPPER}|LOG),[0-9A-Z]{{5}},",
     rf" ?\|-(?P<level>{UPPER}) in ",
     rf" (?:\[[^\[\]]{{1,64}}\] )?[\[【]?(?P<level>{_ABROAD})(?:[\]】:：]\s?|\s)",
 )
@@ -145,13 +148,13 @@ _TOLD = re.compile(
     r"|npm ERR! |Traceback \(most recent|Exception in thread |Uncaught |\[?error\]? "
     r"|(?:[A-Za-z_$][\w$]{0,64}[.:]{1,2}){0,12}[A-Z]\w{0,64}(?:Error|Exception)(?:: |$))"
     r"|(?P<warn>(?:PHP )?[Ww]arning: |WARN(?:ING)?\b"
-    r"|(?:[a-z_]\w{0,64}\.){0,8}[A-Z]\w{0,64}Warning: )"
+    r"|(?:\(node:\d{1,9}\) )?(?:[a-z_]\w{0,64}\.){0,8}[A-Z]\w{0,64}Warning: )"
     rf"|[\w.-]{{1,32}}: \[(?P<other>{ANYCASE})\] "
 )
 # What a first word must look like for the pattern to be worth a try.
 _TELLING_WORD = re.compile(
     r"(?i:fatal|panic|error|warn|segm)|thread|termi|PHP|Unhandled|\*{3}|SIG|致命|E:|npm|Traceback"
-    r"|Exception|Uncaught|\[error|.*(?:Error|Exception):? |.*: "
+    r"|Exception|Uncaught|\[error|\(node|.*(?:Error|Exception):? |.*: "
 )
 _LONGEST_WORD = 64  # source: longer than any class name that a message begins with
 _MOST_WORDS = 4096  # source: as many as one page holds, some 200 KB

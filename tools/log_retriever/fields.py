@@ -125,7 +125,7 @@ ABROAD = {
     **dict.fromkeys(("警告", "告警", "경고", "WARNUNG", "AVERTISSEMENT", "ADVERTENCIA"), "WARN"),
     **dict.fromkeys(("错误", "錯誤", "异常", "異常", "严重", "嚴重", "エラー", "오류"), "ERROR"),
     **dict.fromkeys(("FEHLER", "SCHWERWIEGEND", "ERREUR", "GRAVE"), "ERROR"),
-    **dict.fromkeys(("致命", "致命错误", "紧急", "致命的"), "FATAL"),
+    **dict.fromkeys(("致命", "致命错误", "严重错误", "紧急", "致命的"), "FATAL"),
 }
 """What Chinese loggers, and the catalogues of the JDK and of PostgreSQL, write instead."""
 

@@ -25,10 +25,10 @@ _MESSAGES = (
 _LEVELS: tuple[tuple[str, NumberScale], ...] = (
     ("level", "level"), ("lvl", "level"), ("severity", "cloud"), ("severitytext", "level"),
     ("loglevel", "dotnet"), ("log.level", "level"), ("@level", "level"), ("@l", "level"),
-    ("levelname", "level"), ("level.name", "level"), ("levelstr", "level"),
-    ("severitynumber", "otel"), ("levelno", "python"), ("levelvalue", "level"),
+    ("errorseverity", "level"), ("levelname", "level"), ("level.name", "level"),
+    ("levelstr", "level"), ("severitynumber", "otel"), ("levelno", "python"), ("levelvalue", "level"),
     ("journalpriority", "syslog"), ("severitylevel", "azure"), ("l", "level"), ("s", "level"),
-    ("级别", "level"), ("等级", "level"),
+    ("label", "level"), ("级别", "level"), ("等级", "level"),
 )  # fmt: skip
 _TIMES = (
     "ts", "time", "timestamp", "@timestamp", "datetime", "t", "@t", "asctime", "date", "t.$date",
@@ -176,7 +176,9 @@ def _error(fields: Mapping[str, str]) -> str:
 
 def _level(fields: Mapping[str, str]) -> str:
     values = ((fields[key], scale) for key, scale in _LEVELS if key in fields)
-    return next((name for value, scale in values if (name := level_value(value, scale))), "")
+    found = next((name for value, scale in values if (name := level_value(value, scale))), "")
+    # Serilog's compact form leaves the level out where it is Information.
+    return found or ("INFO" if "@t" in fields and {"@m", "@mt"} & fields.keys() else "")
 
 
 def _first(fields: Mapping[str, str], keys: tuple[str, ...]) -> str:
