@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from tools.log_retriever.fields import (
     ABROAD,
-    CLOCK,
     EPOCH,
     FULL,
     LEVELS,
@@ -51,10 +50,9 @@ def _heads(*forms: str) -> HeadForms:
 
 _AT_START: dict[str, HeadForms] = {
     "[": _heads(
-        # GlassFish; Serilog's console and env_logger; NestJS; level words of other languages
+        # GlassFish; NestJS; level words of other languages
         r"\[#\|(?P<stamp>[^|]{1,40})\|(?P<level>\w{1,16})\|[^|]{0,128}\|(?P<name>[^|]{0,256})"
         r"\|[^|]{0,512}\|",
-        rf"\[(?P<stamp>{FULL}|{CLOCK})  ?(?P<level>{ANYCASE})(?: (?P<name>[\w:.-]{{1,128}}))?\] ?",
         rf"\[Nest\] \d+ +- (?P<stamp>[^A-Z]{{8,32}}[AP]M) +(?P<level>{UPPER}) "
         r"(?:\[(?P<name>[^\]]{1,64})\] )?",
         rf"\[(?P<level>{_ABROAD})\]\s?(?P<stamp>{FULL})?\s?",
@@ -79,6 +77,8 @@ _WORD_FIRST = _heads(
     rf"(?P<name>\S{{1,256}}) \S{{1,128}} (?P<level>{UPPER}): ",
     rf"(?P<level>{_ABROAD})[:：]\s{{0,4}}",
 )
+# Serilog's console and env_logger: the stamp, the level and the module in one bracket.
+_IN_BRACKETS = _heads(rf"  ?(?P<level>{ANYCASE})(?: (?P<name>[\w:.-]{{1,128}}))?\] ?")
 _AFTER_STAMP = _heads(
     # etcd (capnslog); MongoDB before 4.4; PostgreSQL on RDS, then anywhere; Envoy; Apache 2.4;
     # Monolog; Sidekiq; PostgreSQL's CSV; logback of itself; words of other languages
@@ -113,6 +113,11 @@ def head_at_start(text: str) -> LineHead | None:
     if first.isdigit() and ":" in text[1:10]:
         return _head(_DIGIT_FIRST, text, 0)
     return None
+
+
+def head_in_brackets(text: str, position: int) -> LineHead | None:
+    """The rest of a head whose bracket does not close behind its stamp."""
+    return _head(_IN_BRACKETS, text, position)
 
 
 def head_of_words(text: str) -> LineHead | None:

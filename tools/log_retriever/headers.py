@@ -18,6 +18,7 @@ from tools.log_retriever.dialects import (
     LineHead,
     head_after_stamp,
     head_at_start,
+    head_in_brackets,
     head_of_words,
 )
 from tools.log_retriever.fields import CLOCK, FULL, level_name, read_stamp
@@ -92,7 +93,8 @@ _REQUEST = re.compile(r"\[(?=[^\]]{0,256}\d|-?\])[^\[\]]{0,256}\](?=[ \t])[ \t]*
 _COLLECTOR = re.compile(
     r"<\d{1,3}>(?=\D)|[\w.-]{1,64} {1,40}\| |\[(?:pod|container)/[\w./-]{1,256}\] "
 )
-_OPENERS = frozenset("{[0123456789IWEF")
+# What a line within a line begins with: always, or where a digit follows (a time, klog's head).
+_OPENERS = dict.fromkeys("{[", "always") | dict.fromkeys("0123456789IWEF", "digit")
 _KLOG_LETTERS = ("I", "W", "E", "F")
 _THREAD = re.compile(r"\[[^\[\]]{1,64}\] ")
 _FLAG = re.compile(r"-?\d{1,3}[ \t]+")
@@ -131,7 +133,10 @@ def _split(text: str, depth: int) -> tuple[Header, str]:
 
 def settled(header: Header, message: str, depth: int = 0) -> tuple[Header, str]:
     """Header and message of a line, the line that its message may be opened."""
-    if message[:1] in _OPENERS or "=" in message[:LONGEST_KEY]:
+    opener = _OPENERS.get(message[:1])
+    if (opener and (opener == "always" or message[1:2].isdigit())) or (
+        message.find("=", 0, LONGEST_KEY) >= 0
+    ):
         inner = _inner(header, message, depth) if any(header) else None
         if inner is not None:
             return inner
@@ -247,6 +252,10 @@ def _after_syslog(text: str, stamp: str, position: int) -> tuple[Header, int]:
 
 def _after_stamp(text: str, stamp: str, level: str, start: int) -> tuple[Header, int]:
     position = start
+    if text.startswith("[") and text.startswith(" ", start):
+        head = head_in_brackets(text, start)
+        if head is not None:
+            return Header(stamp, head.level, head.component), head.end
     if text.startswith("|", position):
         pipes = _PIPES.match(text, position + 1)
         parts = pipes[0].split("|") if pipes else [""]

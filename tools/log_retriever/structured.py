@@ -26,9 +26,9 @@ _LEVELS: tuple[tuple[str, NumberScale], ...] = (
     ("level", "level"), ("lvl", "level"), ("severity", "cloud"), ("severitytext", "level"),
     ("loglevel", "dotnet"), ("log.level", "level"), ("@level", "level"), ("@l", "level"),
     ("errorseverity", "level"), ("levelname", "level"), ("level.name", "level"),
-    ("levelstr", "level"), ("severitynumber", "otel"), ("levelno", "python"), ("levelvalue", "level"),
-    ("journalpriority", "syslog"), ("severitylevel", "azure"), ("l", "level"), ("s", "level"),
-    ("label", "level"), ("级别", "level"), ("等级", "level"),
+    ("levelstr", "level"), ("severitynumber", "otel"), ("levelno", "python"),
+    ("levelvalue", "level"), ("journalpriority", "syslog"), ("severitylevel", "azure"),
+    ("l", "level"), ("s", "level"), ("label", "level"), ("级别", "level"), ("等级", "level"),
 )  # fmt: skip
 _TIMES = (
     "ts", "time", "timestamp", "@timestamp", "datetime", "t", "@t", "asctime", "date", "t.$date",
