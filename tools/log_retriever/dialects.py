@@ -181,11 +181,10 @@ def level_told(message: str) -> str:
     return _LEVEL_TOLD.get(found.lastgroup or "") or level_name(found["other"] or "")
 
 
-def level_beside(text: str, message: str) -> str:
-    """The level of a line whose header has none: as its message's words tell, or its priority."""
-    level = level_told(message)
-    number = _PRIORITY.match(text) if not level and text.startswith("<") else None
-    return level_value(str(int(number[1]) % 8), "syslog") if number else level  # RFC 5424
+def level_of_priority(text: str) -> str:
+    """The severity in the priority of a syslog line, `""` where it has none."""
+    number = _PRIORITY.match(text) if text.startswith("<") else None
+    return level_value(str(int(number[1]) % 8), "syslog") if number else ""  # RFC 5424
 
 
 @lru_cache(maxsize=_MOST_WORDS)

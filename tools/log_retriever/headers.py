@@ -94,7 +94,7 @@ _COLLECTOR = re.compile(
     r"<\d{1,3}>(?=\D)|[\w.-]{1,64} {1,40}\| |\[(?:pod|container)/[\w./-]{1,256}\] "
 )
 # What a line within a line begins with: always, or where a digit follows (a time, klog's head).
-_OPENERS = dict.fromkeys("{[", "always") | dict.fromkeys("0123456789IWEF", "digit")
+_OPENERS = dict.fromkeys("{[", True) | dict.fromkeys("0123456789IWEF", False)
 _KLOG_LETTERS = ("I", "W", "E", "F")
 _THREAD = re.compile(r"\[[^\[\]]{1,64}\] ")
 _FLAG = re.compile(r"-?\d{1,3}[ \t]+")
@@ -133,14 +133,16 @@ def _split(text: str, depth: int) -> tuple[Header, str]:
 
 def settled(header: Header, message: str, depth: int = 0) -> tuple[Header, str]:
     """Header and message of a line, the line that its message may be opened."""
+    inner = _inner(header, message, depth) if may_open(message) and any(header) else None
+    return inner or (header, message)
+
+
+def may_open(message: str) -> bool:
+    """Whether a message may be a line of its own: looking is cheaper than reading."""
     opener = _OPENERS.get(message[:1])
-    if (opener and (opener == "always" or message[1:2].isdigit())) or (
-        message.find("=", 0, LONGEST_KEY) >= 0
-    ):
-        inner = _inner(header, message, depth) if any(header) else None
-        if inner is not None:
-            return inner
-    return header, message
+    if opener is None:
+        return message.find("=", 0, LONGEST_KEY) >= 0
+    return opener or message[1:2].isdigit() or message.find("=", 0, LONGEST_KEY) >= 0
 
 
 def _inner(header: Header, message: str, depth: int) -> tuple[Header, str] | None:

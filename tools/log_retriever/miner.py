@@ -8,10 +8,10 @@ from typing import NamedTuple
 from pydantic import Field
 
 from tools.log_retriever.access import Request, may_be_request, read_request
-from tools.log_retriever.dialects import level_beside
+from tools.log_retriever.dialects import level_of_priority, level_told
 from tools.log_retriever.fields import ALARMING
 from tools.log_retriever.groups import MessageGroup, MessageGroups
-from tools.log_retriever.headers import Header, outer_header, settled, split_header
+from tools.log_retriever.headers import Header, may_open, outer_header, settled, split_header
 from tools.log_retriever.masks import VARIABLE, TokenMasks, VariableKind, kind_of, mask_phrases
 from tools.log_retriever.records import gist
 from tools.log_retriever.sanitize import strip_controls
@@ -59,7 +59,7 @@ class Layouts:
             message = text[end:].lstrip(_BLANKS)
             if message and not message.startswith(_GOES_ON):
                 header = Header(text[layout.stamp], layout.level, text[layout.component])
-                return settled(header, message)
+                return settled(header, message) if may_open(message) else (header, message)
         if layout is not None or end < len(_HEADER_END) or may_be_record(text):
             return split_header(text)
         header, message = outer_header(text)
@@ -201,31 +201,53 @@ class Miner:
         self._groups = MessageGroups(self._config.siblings, self._config.max_templates)
         self._masks = TokenMasks(self._config.cache, self._config.max_token)
         self._layouts = Layouts()
+        self._most = self._config.max_line
         self._lines: dict[str, MessageGroup] = {}
+        self._told: dict[str, str] = {}
         self._by_id: dict[str, MessageGroup] = {}
 
     def add(self, text: str) -> ParsedLine:
         """Take one raw line: its header is recognised and set aside, the message is mined."""
-        header, content, request = self._read(self._clean(text))
-        if request is not None:
-            return self._add_request(request, header, content)
-        return self._parse(header, self._masked(content), content)
+        text = self._clean(text)
+        header, content = self._layouts.split(text)
+        if header.request is None and content.isprintable() and len(content) <= self._most:
+            masks = self._masks
+            masked = " ".join([masks[token] for token in content.split()])
+            group = self._lines.get(masked)
+            # Lines of access logs are filed by what is told of them: this one is none.
+            if group is not None:
+                if not header.level and (
+                    level := self._told.get(masked) or level_of_priority(text)
+                ):
+                    header = header._replace(level=level)
+                return self._parsed(header, masked, content, group)
+        return self._add_new(text, header, content)
 
     def request(self, text: str) -> Request | None:
         """The request that a raw line of an access log tells of; nothing is mined."""
-        return self._read(self._clean(text))[2] if may_be_request(text) else None
-
-    def _read(self, text: str) -> tuple[Header, str, Request | None]:
+        if not may_be_request(text):
+            return None
+        text = self._clean(text)
         header, content = self._layouts.split(text)
-        if not content.isprintable() or len(content) > self._config.max_line:
-            content = self._clean(content)[: self._config.max_line]
+        return self._request(text, header, content)
+
+    def _request(self, text: str, header: Header, content: str) -> Request | None:
+        if header.request is None and header.level not in ALARMING and may_be_request(text):
+            return read_request(content) or read_request(text)
+        return header.request
+
+    def _add_new(self, text: str, header: Header, content: str) -> ParsedLine:
+        """Mine a line whose like has not been seen, or which tells of a request."""
+        content = self._clean(content)[: self._most]
+        masked, told = self._masked(content), level_told(content)
         if not header.level:
-            level = level_beside(text, content)
-            header = header._replace(level=level) if level else header
-        request = header.request
-        if request is None and header.level not in ALARMING and may_be_request(text):
-            request = read_request(content) or read_request(text)
-        return header, content, request
+            header = header._replace(level=told or level_of_priority(text))
+        request = self._request(text, header, content)
+        if request is not None:
+            return self._add_request(request, header, content)
+        if told:
+            self._told[masked] = told
+        return self._parse(header, masked, content)
 
     def _add_request(self, request: Request, header: Header, content: str) -> ParsedLine:
         """Mine a request with its status, and what the message of its record says beyond that."""
@@ -266,10 +288,11 @@ class Miner:
         return " ".join([masks[token] for token in content.split()])
 
     def _parse(self, header: Header, masked: str, content: str) -> ParsedLine:
-        group = self._lines.get(masked)
-        if group is None:
-            group = self._place(masked)
-        elif group.into is not None:
+        group = self._lines.get(masked) or self._place(masked)
+        return self._parsed(header, masked, content, group)
+
+    def _parsed(self, header: Header, masked: str, content: str, group: MessageGroup) -> ParsedLine:
+        if group.into is not None:
             group = self._lines[masked] = group.current()
         group.count += 1
         identity = group.identity or self._identity(group)
@@ -278,6 +301,7 @@ class Miner:
     def _place(self, masked: str) -> MessageGroup:
         if len(self._lines) >= self._config.cache:
             self._lines.clear()
+            self._told.clear()
         if self._groups.full():
             self._forget()
         group = self._lines[masked] = self._groups.place(shape_of(mask_phrases(masked)))
@@ -286,6 +310,7 @@ class Miner:
     def _forget(self) -> None:
         kept = self._groups.forget()
         self._lines.clear()
+        self._told.clear()
         self._by_id = {self._identity(group)[0]: group for group in kept}
 
     def _identity(self, group: MessageGroup) -> tuple[str, str]:
