@@ -72,7 +72,7 @@ _DIGIT_FIRST = _heads(
 _WORD_FIRST = _heads(
     # .NET's console; logrus on a terminal; log15; java.util.logging; words of other languages
     r"(?P<level>trce|dbug|info|warn|fail|crit): (?P<name>[\w.+`<>$/-]{1,256})\[-?\d+\]\s*",
-    rf"(?P<level>{UPPER})\[(?:\d{{4,10}}|(?P<stamp>\d\d-\d\d\|\d\d:\d\d:\d\d(?:\.\d+)?))\]\s*",
+    r"(?P<level>[A-Z]{4,5})\[(?:\d{4,10}|(?P<stamp>\d\d-\d\d\|\d\d:\d\d:\d\d(?:\.\d+)?))\]\s*",
     rf"(?P<stamp>{_MONTH} \d{{1,2}}, \d{{4}},? \d{{1,2}}:\d\d:\d\d [AP]M) "
     rf"(?P<name>\S{{1,256}}) \S{{1,128}} (?P<level>{UPPER}): ",
     rf"(?P<level>{_ABROAD})[:：]\s{{0,4}}",

@@ -112,11 +112,13 @@ SYNONYMS = {
     "INFORMATIONAL": "INFO", "CONFIG": "INFO", "W": "WARN", "WRN": "WARN", "WARNING": "WARN",
     "E": "ERROR", "ERR": "ERROR", "SEVERE": "ERROR", "FAILURE": "ERROR", "F": "FATAL",
     "C": "FATAL", "CRIT": "FATAL", "CRITICAL": "FATAL", "ALERT": "FATAL", "EMERG": "FATAL",
-    "EMERGENCY": "FATAL", "PANIC": "FATAL",
-    # In four letters: .NET's console, logrus on a terminal, log15. Of databases: MySQL.
-    "TRCE": "TRACE", "TRAC": "TRACE", "DBUG": "DEBUG", "DEBU": "DEBUG", "EROR": "ERROR",
-    "ERRO": "ERROR", "FATA": "FATAL", "PANI": "FATAL", "DPANIC": "FATAL", "NOTE": "INFO",
+    "EMERGENCY": "FATAL", "PANIC": "FATAL", "NOTE": "INFO",
 }  # fmt: skip
+TERSE = {
+    "TRCE": "TRACE", "TRAC": "TRACE", "DBUG": "DEBUG", "DEBU": "DEBUG", "EROR": "ERROR",
+    "ERRO": "ERROR", "FATA": "FATAL", "PANI": "FATAL", "DPANIC": "FATAL",
+}  # fmt: skip
+"""Of .NET's console, logrus on a terminal, log15 and zap: words of no other logger's lines."""
 ABROAD = {
     **dict.fromkeys(("跟踪", "追踪"), "TRACE"),
     **dict.fromkeys(("详细", "调试", "除錯"), "DEBUG"),
@@ -129,7 +131,7 @@ ABROAD = {
 }
 """What Chinese loggers, and the catalogues of the JDK and of PostgreSQL, write instead."""
 
-_BY_NAME = SYNONYMS | ABROAD | {name: name for name in LEVELS}
+_BY_NAME = SYNONYMS | TERSE | ABROAD | {name: name for name in LEVELS}
 
 NumberScale = Literal["level", "syslog", "cloud", "otel", "python", "dotnet", "azure"]
 _SCALES: dict[NumberScale, tuple[tuple[int, str], ...]] = {
