@@ -228,7 +228,8 @@ def _find_stamp(text: str) -> tuple[str, str, int]:
         skipped = field.match(text, position)
         if not skipped:
             return "", "", 0
-        level = level or level_name(skipped[1].strip(":,"))
+        if not level and (word := skipped[1].strip(":,")).isalpha():
+            level = level_name(word)
         position = skipped.end()
     else:
         return "", "", 0

@@ -11,7 +11,7 @@ from tools.log_retriever.access import Request, may_be_request, read_request
 from tools.log_retriever.dialects import level_of_priority, level_told
 from tools.log_retriever.fields import ALARMING
 from tools.log_retriever.groups import MessageGroup, MessageGroups
-from tools.log_retriever.headers import Header, may_open, outer_header, settled, split_header
+from tools.log_retriever.headers import Header, outer_header, settled, split_header
 from tools.log_retriever.masks import VARIABLE, TokenMasks, VariableKind, kind_of, mask_phrases
 from tools.log_retriever.records import gist
 from tools.log_retriever.sanitize import strip_controls
@@ -24,6 +24,7 @@ _HEADER_END = ": "
 _BLANKS = " \t"
 _ZEROS = str.maketrans("123456789", "000000000")
 # What the grammar may still take for a part of the header.
+_MAY_OPEN = frozenset("{IWEF")
 _GOES_ON = tuple("0123456789,|;:-[")
 
 
@@ -59,7 +60,10 @@ class Layouts:
             message = text[end:].lstrip(_BLANKS)
             if message and not message.startswith(_GOES_ON):
                 header = Header(text[layout.stamp], layout.level, text[layout.component])
-                return settled(header, message) if may_open(message) else (header, message)
+                # The first character alone settles it for nearly all: then nothing more is asked.
+                if message[0] in _MAY_OPEN or "=" in message:
+                    return settled(header, message)
+                return header, message
         if layout is not None or end < len(_HEADER_END) or may_be_record(text):
             return split_header(text)
         header, message = outer_header(text)
