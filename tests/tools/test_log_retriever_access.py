@@ -286,6 +286,15 @@ def test_a_route_not_asked_for_before_is_compared_with_the_others() -> None:
     assert found.figures["requests_before"] == 600
 
 
+def test_a_first_failure_of_a_quiet_service_is_told_though_chance_could_explain_it() -> None:
+    lines = served(lambda n: ("/cart", 200, 0.05), ONSET - 4, ONSET)
+    (found,) = novelty(
+        [*lines, *served(lambda n: ("/cart", 503, 0.05), ONSET, ONSET + 1)], [], ONSET
+    )
+    assert (found.name, found.figures["after"]) == ("requests_failed", 1)
+    assert found.figures["p_value"] > 0.01
+
+
 def test_without_an_earlier_log_failing_requests_are_told_weakly() -> None:
     lines = served(lambda n: ("/cart", 500 if n % 2 else 200, 0.05), ONSET, ONSET + 20)
     (found,) = novelty(lines, [], ONSET)

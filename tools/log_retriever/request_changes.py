@@ -99,8 +99,9 @@ def request_findings(
     """Findings about requests that more often fail (5xx), are rejected (4xx) or slow since then.
 
     `value` and `baseline` are such requests per minute; the shares of all requests of the route are
-    in `figures`. Slow is what took longer than 95 of 100 did before. Without an earlier request of
-    the route the service's others are compared with. Strongest first.
+    in `figures`. Failures never seen before are always told. Slow is what took longer than 95 of
+    100 did before. Without an earlier request of the route the service's others are compared with.
+    Strongest first.
     """
     tallies = _tallies(before, after, config)
     earlier: dict[str, list[AnsweredRequest]] = {
@@ -109,7 +110,9 @@ def request_findings(
     changes = [c for one in tallies for c in _changes(one, earlier[one.service], config)]
     tests = max(1, len(tallies) * len(_SAID))
     kept = discoveries([c.test.p_value for c in changes], tests, config.false_discovery_rate)
-    found = [c for c, sure in zip(changes, kept, strict=True) if sure or not c.usual]
+    # As with error lines: what failed and never did before is told whatever chance says.
+    new = [c.name == "requests_failed" and not c.past for c in changes]
+    found = [c for c, sure, first in zip(changes, kept, new, strict=True) if sure or first]
     vault = Vault()
     findings = [_finding(change, periods, vault, config) for change in _folded(found, config)]
     return sorted(findings, key=lambda one: (-one.strength, one.subject, one.query))
