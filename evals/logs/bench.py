@@ -13,7 +13,9 @@ import copilot
 from evals.logs import peers
 from evals.logs.files import AnnotatedLog, read_logs
 from evals.report import Options, Result, Table, number
-from tools.log_retriever import Index, Miner, novelty
+from tools.log_retriever import Index, Miner, NoveltyConfig, novelty
+from tools.log_retriever.changes import periods_of
+from tools.log_retriever.request_changes import request_findings
 from tools.types import LogLine, SplitLog, Window
 
 _SIZES = (2_000, 20_000, 200_000)
@@ -40,6 +42,7 @@ def run(options: Options, progress: Progress) -> Result:
     search = _index(log, summary)
     progress.advance(task)
     search.append(_novelty(log[:_NOVELTY], summary))
+    search.append(_requests(options.seed, summary))
     progress.advance(task)
     return Result(
         suite="bench-logs",
@@ -193,6 +196,29 @@ def _novelty(log: Sequence[LogLine], summary: dict[str, float]) -> tuple[str, ..
     return (f"novelty over {len(log):,} lines", f"{took:.2f} CPU s, {len(found)} findings")
 
 
+def _requests(seed: int, summary: dict[str, float]) -> tuple[str, ...]:
+    """What counting the requests of an access log costs beside mining its lines."""
+    rng = random.Random(seed)
+    log = [
+        LogLine(float(i) / 100, f"service-{i % 20}", "", _ACCESS.format(
+            ip=i % 250, n=rng.randrange(10_000), status=rng.choice((200, 200, 404, 504)), took=i % 9
+        ))
+        for i in range(_NOVELTY)
+    ]  # fmt: skip
+    split = SplitLog(tuple(log), log[_NOVELTY // 2].at)
+    periods = periods_of(split, _TOLD)
+    started = time.process_time()
+    request_findings(split, periods, _TOLD)
+    took = time.process_time() - started
+    summary["requests.seconds"] = took
+    return (f"requests of {len(log):,} lines of an access log", f"{took:.2f} CPU s")
+
+
+_TOLD = NoveltyConfig()
+_ACCESS = (
+    '10.0.0.{ip} - - [01/May/2024:10:00:00 +0000] "GET /api/orders/{n} HTTP/1.1" {status} 52 "-" '
+    '"curl/8" 0.{took}'
+)
 _USERS = ("ann", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy")
 _MESSAGES = (
     ("INFO", "Received block blk_{big} of size {big} from /{ip}:{port}"),

@@ -32,6 +32,14 @@ SECRETS = [
     ("random string", f"value {MIXED} stored", MIXED),
     ("email", "mail ann.lee+x@mail.example.org bounced", "ann.lee+x@mail.example.org"),
     ("card", "paid with 4111 1111 1111 1111 today", "4111 1111 1111 1111"),
+    ("card, dashes", "card 5555-5555-5555-4444 declined", "5555-5555-5555-4444"),
+    ("card, one piece", '{"pan":"4111111111111111"}', "4111111111111111"),
+    ("card behind a number", "sold 2 4111 1111 1111 1111 now", "4111 1111 1111 1111"),
+    ("card, American Express", "amex 3782 822463 10005 ok", "3782 822463 10005"),
+    ("card, thirteen digits", "old visa 4222222222222", "4222222222222"),
+    ("card, UnionPay", "卡号 6200000000000005 无效", "6200000000000005"),
+    ("card, JCB", "jcb 3566002020360505.", "3566002020360505"),
+    ("card, Mastercard's newer range", "mc 2223003122003222", "2223003122003222"),
     ("IBAN", "to DE89 3704 0044 0532 0130 00 sent", "DE89 3704 0044 0532 0130 00"),
     ("resident id", "证件 11010519491231002X 无效", "11010519491231002X"),
     ("phone", "phone: +1 202-555-0143 busy", "+1 202-555-0143"),
@@ -59,9 +67,21 @@ def test_a_secret_is_replaced_and_can_be_put_back(text: str, secret: str) -> Non
         "Failed password for invalid user webmaster from 173.234.31.186 port 38926 ssh2",
         "tokens used: many",
         "started at 1714557600000, trace 143b8be8143b8be8",
+        "dd.trace_id=4611686018427387909 dd.span_id=4111111111111111",
+        '{"traceId":"4111111111111111","requestId": 4111111111111111}',
+        "9999999999999995 is of no issuer",
+        "took 4111 1111 1111 11 11 ms",
+        "rows 4111-11-11 11-11-1111",
     ],
 )
 def test_what_is_no_secret_stays(text: str) -> None:
+    assert redact(text).text == text
+
+
+@pytest.mark.parametrize("digits", [13, 16, 19], ids=["ms", "µs", "ns"])
+def test_no_moment_since_1970_is_a_card(digits: int) -> None:
+    first = 1_795_960_001 * 10 ** (digits - 10)
+    text = " ".join(str(first + n) for n in range(100))
     assert redact(text).text == text
 
 

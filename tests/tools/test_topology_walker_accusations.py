@@ -6,7 +6,7 @@ import pytest
 from tools.evidence import number
 from tools.log_retriever import novelty
 from tools.topology_walker import rank
-from tools.types import Candidate, Edge, LogLine, Ranking, Topology
+from tools.types import Candidate, Edge, LogLine, Ranking, SplitLog, Topology
 
 ONSET, END = 1000.0, 1300.0
 CALLS = (("web", "cart"), ("cart", "stock"), ("cart", "cart-redis"), ("stock", "stock-db"))
@@ -22,7 +22,7 @@ def lines(service: str, text: str, level: str = "ERROR") -> list[LogLine]:
 
 def ranked(*told: tuple[str, str], topology: Topology = SHOP, level: str = "ERROR") -> Ranking:
     logs = [line for service, text in told for line in lines(service, text, level)]
-    return rank(number(novelty(logs, (), ONSET)), topology, ONSET)
+    return rank(number(novelty(SplitLog(tuple(logs), ONSET))), topology, ONSET)
 
 
 def first(*told: tuple[str, str], topology: Topology = SHOP) -> Candidate:

@@ -2,6 +2,7 @@
 
 import calendar
 import re
+from typing import Literal
 
 from tools.types import Timestamp
 
@@ -111,10 +112,63 @@ SYNONYMS = {
     "INFORMATIONAL": "INFO", "CONFIG": "INFO", "W": "WARN", "WRN": "WARN", "WARNING": "WARN",
     "E": "ERROR", "ERR": "ERROR", "SEVERE": "ERROR", "FAILURE": "ERROR", "F": "FATAL",
     "C": "FATAL", "CRIT": "FATAL", "CRITICAL": "FATAL", "ALERT": "FATAL", "EMERG": "FATAL",
-    "EMERGENCY": "FATAL", "PANIC": "FATAL",
+    "EMERGENCY": "FATAL", "PANIC": "FATAL", "NOTE": "INFO",
 }  # fmt: skip
+TERSE = {
+    "TRCE": "TRACE", "TRAC": "TRACE", "DBUG": "DEBUG", "DEBU": "DEBUG", "EROR": "ERROR",
+    "ERRO": "ERROR", "FATA": "FATAL", "PANI": "FATAL", "DPANIC": "FATAL",
+}  # fmt: skip
+"""Of .NET's console, logrus on a terminal, log15 and zap: words of no other logger's lines."""
+ABROAD = {
+    **dict.fromkeys(("跟踪", "追踪"), "TRACE"),
+    **dict.fromkeys(("详细", "调试", "除錯"), "DEBUG"),
+    **dict.fromkeys(("信息", "資訊", "提示", "日志", "情報", "정보"), "INFO"),
+    **dict.fromkeys(("通知", "注意"), "NOTICE"),
+    **dict.fromkeys(("警告", "告警", "경고", "WARNUNG", "AVERTISSEMENT", "ADVERTENCIA"), "WARN"),
+    **dict.fromkeys(("错误", "錯誤", "异常", "異常", "严重", "嚴重", "エラー", "오류"), "ERROR"),
+    **dict.fromkeys(("FEHLER", "SCHWERWIEGEND", "ERREUR", "GRAVE"), "ERROR"),
+    **dict.fromkeys(("致命", "致命错误", "严重错误", "紧急", "致命的"), "FATAL"),
+}
+"""What Chinese loggers, and the catalogues of the JDK and of PostgreSQL, write instead."""
 
-_BY_NAME = SYNONYMS | {name: name for name in LEVELS}
+_BY_NAME = SYNONYMS | TERSE | ABROAD | {name: name for name in LEVELS}
+
+NumberScale = Literal["level", "syslog", "cloud", "otel", "python", "dotnet", "azure"]
+_SCALES: dict[NumberScale, tuple[tuple[int, str], ...]] = {
+    "level": (
+        (10, "TRACE"), (20, "DEBUG"), (30, "INFO"), (40, "WARN"), (50, "ERROR"), (60, "FATAL"),
+        (100, "DEBUG"), (200, "INFO"), (250, "NOTICE"), (300, "WARN"), (400, "ERROR"),
+        (500, "FATAL"), (700, "INFO"), (900, "WARN"), (1000, "ERROR"), (5000, "TRACE"),
+        (10_000, "DEBUG"), (20_000, "INFO"), (30_000, "WARN"), (40_000, "ERROR"), (50_000, "FATAL"),
+    ),
+    "syslog": (
+        (0, "FATAL"), (3, "ERROR"), (4, "WARN"), (5, "NOTICE"), (6, "INFO"), (7, "DEBUG")
+    ),
+    "cloud": (
+        (100, "DEBUG"), (200, "INFO"), (300, "NOTICE"), (400, "WARN"), (500, "ERROR"),
+        (600, "FATAL"),
+    ),
+    "otel": (
+        (1, "TRACE"), (5, "DEBUG"), (9, "INFO"), (13, "WARN"), (17, "ERROR"), (21, "FATAL")
+    ),
+    "python": (
+        (10, "DEBUG"), (20, "INFO"), (30, "WARN"), (40, "ERROR"), (50, "FATAL")
+    ),
+    "dotnet": (
+        (0, "TRACE"), (1, "DEBUG"), (2, "INFO"), (3, "WARN"), (4, "ERROR"), (5, "FATAL")
+    ),
+    "azure": ((0, "DEBUG"), (1, "INFO"), (2, "WARN"), (3, "ERROR"), (4, "FATAL")),
+}  # fmt: skip
+"""The least number of each level. Source: the constants of pino and bunyan (tens), Monolog
+(hundreds), java.util.logging (to 1000) and log4j (beyond); RFC 5424, table 2; LogSeverity of Google
+Cloud; the logs data model of OpenTelemetry; Python's logging; .NET's LogLevel; Azure's
+SeverityLevel."""
+ALARMING = frozenset(("ERROR", "FATAL"))
+"""Levels at which a line is a sign of a fault by itself."""
+
+_LEAST_OF_A_LOGGER = 10
+_LEVEL_NUMBER = re.compile(r"\d{1,5}(?:\.0)?")
+_WORD = re.compile(r"[^\W\d_]{1,16}")
 
 
 def level_name(text: str) -> str:
@@ -124,3 +178,19 @@ def level_name(text: str) -> str:
     ('WARN', 'ERROR', '')
     """
     return _BY_NAME.get(text) or _BY_NAME.get(text.strip().upper(), "")
+
+
+def level_value(text: str, scale: NumberScale = "level") -> str:
+    """The level that the value of a field stands for: a word, what begins with one, or a number.
+
+    >>> level_value("WARN+2"), level_value("50"), level_value("17", "otel"), level_value("null")
+    ('WARN', 'ERROR', 'ERROR', '')
+    """
+    if not _LEVEL_NUMBER.fullmatch(text):
+        word = _WORD.match(text.strip())
+        return level_name(text) or (level_name(word[0]) if word else "")
+    number = int(float(text))
+    if number < _LEAST_OF_A_LOGGER and scale in ("level", "cloud"):
+        scale = "syslog"
+    reached = [name for least, name in _SCALES[scale] if number >= least]
+    return reached[-1] if reached else ""

@@ -7,12 +7,16 @@ from typing import NamedTuple
 
 from pydantic import Field
 
+from tools.log_retriever.access import Request, may_be_request, read_request
+from tools.log_retriever.dialects import level_of_priority, level_told
+from tools.log_retriever.fields import ALARMING
 from tools.log_retriever.groups import MessageGroup, MessageGroups
-from tools.log_retriever.headers import Header, split_header
+from tools.log_retriever.headers import Header, outer_header, settled, split_header
 from tools.log_retriever.masks import VARIABLE, TokenMasks, VariableKind, kind_of, mask_phrases
 from tools.log_retriever.records import gist
 from tools.log_retriever.sanitize import strip_controls
 from tools.log_retriever.shapes import shape_of
+from tools.log_retriever.structured import may_be_record
 from tools.types import FrozenModel, Timestamp
 
 _MOST_LAYOUTS = 20_000
@@ -20,6 +24,7 @@ _HEADER_END = ": "
 _BLANKS = " \t"
 _ZEROS = str.maketrans("123456789", "000000000")
 # What the grammar may still take for a part of the header.
+_MAY_OPEN = frozenset("{IWEF")
 _GOES_ON = tuple("0123456789,|;:-[")
 
 
@@ -54,15 +59,17 @@ class Layouts:
         if layout is not None:
             message = text[end:].lstrip(_BLANKS)
             if message and not message.startswith(_GOES_ON):
-                return Header(text[layout.stamp], layout.level, text[layout.component]), message
-        header, message = split_header(text)
-        if (
-            layout is None
-            and end >= len(_HEADER_END)
-            and _header_is_decided(header, message, text, end)
-        ):
+                header = Header(text[layout.stamp], layout.level, text[layout.component])
+                # The first character alone settles it for nearly all: then nothing more is asked.
+                if message[0] in _MAY_OPEN or "=" in message:
+                    return settled(header, message)
+                return header, message
+        if layout is not None or end < len(_HEADER_END) or may_be_record(text):
+            return split_header(text)
+        header, message = outer_header(text)
+        if _header_is_decided(header, message, text, end):
             self._remember(prefix, header, text[:end])
-        return header, message
+        return settled(header, message)
 
     def _remember(self, prefix: str, header: Header, text: str) -> None:
         if len(self._known) >= _MOST_LAYOUTS:
@@ -77,13 +84,17 @@ class Layouts:
 
 def _header_is_decided(header: Header, message: str, text: str, end: int) -> bool:
     """Whether the header ends where the first colon is, whatever message follows."""
-    if not (header.stamp and header.component) or text.startswith("{"):
+    if not (header.stamp and header.component):
         return False
     if text[end:].lstrip(_BLANKS) != message or message.startswith(_GOES_ON):
         return False
-    return all(split_header(text[:end] + each) == (header, each) for each in _TEMPTING_MESSAGES)
+    return all(outer_header(text[:end] + each) == (header, each) for each in _TEMPTING_MESSAGES)
 
 
+_COLUMN = "  "
+_LONGEST_RECORD = 65_536  # source: four times the 16 KiB at which container runtimes cut a line
+# .NET's console writes the message on the line below its head.
+_HEAD_ALONE = re.compile(r"\A((?:trce|dbug|info|warn|fail|crit): \S{1,256}\[-?\d+\])\r?\n\s*")
 PLACEHOLDER = "<*>"
 _SPACES = re.compile(r"\s+")
 
@@ -194,17 +205,68 @@ class Miner:
         self._groups = MessageGroups(self._config.siblings, self._config.max_templates)
         self._masks = TokenMasks(self._config.cache, self._config.max_token)
         self._layouts = Layouts()
+        self._most = self._config.max_line
         self._lines: dict[str, MessageGroup] = {}
+        self._told: dict[str, str] = {}
         self._by_id: dict[str, MessageGroup] = {}
 
     def add(self, text: str) -> ParsedLine:
         """Take one raw line: its header is recognised and set aside, the message is mined."""
-        header, content = self._layouts.split(self._clean(text))
-        return self._parse(header, content)
+        text = self._clean(text)
+        header, content = self._layouts.split(text)
+        if header.request is None and content.isprintable() and len(content) <= self._most:
+            masks = self._masks
+            masked = " ".join([masks[token] for token in content.split()])
+            group = self._lines.get(masked)
+            # Lines of access logs are filed by what is told of them: this one is none.
+            if group is not None:
+                if not header.level and (
+                    level := self._told.get(masked) or level_of_priority(text)
+                ):
+                    header = header._replace(level=level)
+                return self._parsed(header, masked, content, group)
+        return self._add_new(text, header, content)
+
+    def request(self, text: str) -> Request | None:
+        """The request that a raw line of an access log tells of; nothing is mined."""
+        if not may_be_request(text):
+            return None
+        text = self._clean(text)
+        header, content = self._layouts.split(text)
+        return self._request(text, header, content)
+
+    def _request(self, text: str, header: Header, content: str) -> Request | None:
+        if header.request is None and header.level not in ALARMING and may_be_request(text):
+            return read_request(content) or read_request(text)
+        return header.request
+
+    def _add_new(self, text: str, header: Header, content: str) -> ParsedLine:
+        """Mine a line whose like has not been seen, or which tells of a request."""
+        content = self._clean(content)[: self._most]
+        masked, told = self._masked(content), level_told(content)
+        if not header.level:
+            header = header._replace(level=told or level_of_priority(text))
+        request = self._request(text, header, content)
+        if request is not None:
+            return self._add_request(request, header, content)
+        if told:
+            self._told[masked] = told
+        return self._parse(header, masked, content)
+
+    def _add_request(self, request: Request, header: Header, content: str) -> ParsedLine:
+        """Mine a request with its status, and what the message of its record says beyond that."""
+        told, masked, level = request.told, request.masked, header.level
+        message = content if header.request is not None else request.message
+        if message and request.path not in message:
+            told, masked = f"{told}: {message}", f"{masked}: {self._masked(message)}"
+        if request.failed and (not level or told == request.told):
+            level = "ERROR"
+        return self._parse(header._replace(level=level, request=request), masked, told)
 
     def add_content(self, content: str) -> ParsedLine:
         """Take one message that has no header."""
-        return self._parse(Header(), self._clean(content))
+        content = self._clean(content)[: self._config.max_line]
+        return self._parse(Header(), self._masked(content), content)
 
     def resolve(self, former_id: str) -> Template:
         """The present template of an id that `add` once returned; KeyError if it is unknown."""
@@ -217,18 +279,24 @@ class Miner:
         return sorted(found, key=lambda t: (-t.count, t.text))
 
     def _clean(self, text: str) -> str:
+        most = self._config.max_line
         if "\n" in text:
-            text = gist(text)
-        text = text[: self._config.max_line]
-        return text if text.isprintable() else strip_controls(text)
+            text = gist(_HEAD_ALONE.sub(r"\1 ", text))
+        if len(text) > most:
+            # The message may stand at the end of a record, and a cut one says less.
+            text = text[: max(most, _LONGEST_RECORD) if "{" in text[:most] else most]
+        return text if text.isprintable() else strip_controls(text.replace("\t", _COLUMN))
 
-    def _parse(self, header: Header, content: str) -> ParsedLine:
+    def _masked(self, content: str) -> str:
         masks = self._masks
-        masked = " ".join([masks[token] for token in content.split()])
-        group = self._lines.get(masked)
-        if group is None:
-            group = self._place(masked)
-        elif group.into is not None:
+        return " ".join([masks[token] for token in content.split()])
+
+    def _parse(self, header: Header, masked: str, content: str) -> ParsedLine:
+        group = self._lines.get(masked) or self._place(masked)
+        return self._parsed(header, masked, content, group)
+
+    def _parsed(self, header: Header, masked: str, content: str, group: MessageGroup) -> ParsedLine:
+        if group.into is not None:
             group = self._lines[masked] = group.current()
         group.count += 1
         identity = group.identity or self._identity(group)
@@ -237,6 +305,7 @@ class Miner:
     def _place(self, masked: str) -> MessageGroup:
         if len(self._lines) >= self._config.cache:
             self._lines.clear()
+            self._told.clear()
         if self._groups.full():
             self._forget()
         group = self._lines[masked] = self._groups.place(shape_of(mask_phrases(masked)))
@@ -245,6 +314,7 @@ class Miner:
     def _forget(self) -> None:
         kept = self._groups.forget()
         self._lines.clear()
+        self._told.clear()
         self._by_id = {self._identity(group)[0]: group for group in kept}
 
     def _identity(self, group: MessageGroup) -> tuple[str, str]:

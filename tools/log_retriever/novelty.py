@@ -19,6 +19,7 @@ from tools.log_retriever.fields import level_name
 from tools.log_retriever.miner import template_id
 from tools.log_retriever.records import gist, shortened
 from tools.log_retriever.redact import Vault, excerpt
+from tools.log_retriever.request_changes import request_findings, told_as_requests
 from tools.log_retriever.significance import RateChange, discoveries
 from tools.types import Finding, SplitLog
 
@@ -41,15 +42,23 @@ def novelty(log: SplitLog, config: NoveltyConfig | None = None) -> list[Finding]
         return []
     if not log.before:
         alarming = tuple(line for line in log.after if level_name(line.level) in _ALARMING)
-        return _errors_only(replace(log, lines=alarming), config)
+        alone = periods_of(log, config)
+        return [
+            *_errors_only(replace(log, lines=alarming), config),
+            *request_findings(log, alone, config),
+        ]
     tallies = tally(log, config.miner)
     periods = periods_of(log, config)
     tests = len(tallies) + len(periods.lines_before)
-    kept = _discovered(changes_of(tallies, periods, config), tests, config)
+    changes = changes_of(tallies, periods, config)
+    changes = [change for change in changes if not told_as_requests(change.tally.template)]
+    kept = _discovered(changes, tests, config)
     vault = Vault()
     ranked = sorted(kept, key=lambda c: (-_strength(c, config), c.tally.service, c.tally.template))
     chosen = _capped(ranked, config)
-    return [_finding(change, periods, vault, config) for change in chosen]
+    findings = [_finding(change, periods, vault, config) for change in chosen]
+    findings += request_findings(log, periods, config)
+    return sorted(findings, key=lambda one: -one.strength)[: config.limit]
 
 
 def _discovered(

@@ -17,6 +17,9 @@ MOST_LINES = 200_000
 
 SHOWN = 10
 
+_NEWS = ("new_template", "requests_failed")
+"""What an answer about new messages tells, where there is any."""
+
 
 class LogSearchArguments(ToolArguments):
     """Which lines."""
@@ -79,7 +82,7 @@ def alerts(given: ServiceArguments, scope: ToolContext) -> ToolResult:
 
 def _new(given: LogSearchArguments, scope: ToolContext, log: SplitLog) -> ToolResult:
     lines, findings = log.lines, novelty(log)
-    findings = [one for one in findings if one.name == "new_template"] or findings
+    findings = [one for one in findings if one.name in _NEWS] or findings
     if not findings:
         about = given.service or "any service"
         fact = noted(
