@@ -6,7 +6,8 @@ import pytest
 from tools.evidence import number
 from tools.log_retriever import novelty
 from tools.topology_walker import rank
-from tools.types import Candidate, Edge, LogLine, Ranking, SplitLog, Topology
+from tools.topology_walker.accusations import most_said
+from tools.types import Candidate, Edge, EvidenceKind, LogLine, Ranking, SplitLog, Term, Topology
 
 ONSET, END = 1000.0, 1300.0
 CALLS = (("web", "cart"), ("cart", "stock"), ("cart", "cart-redis"), ("stock", "stock-db"))
@@ -89,6 +90,28 @@ def test_without_a_service_graph_peers_are_named_all_the_same() -> None:
 
 def test_of_logs_alone_nothing_is_said_to_be_sure() -> None:
     assert first(("stock", "OutOfMemoryError: heap")).probability == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize(
+    ("told_by", "most"),
+    [
+        (("alert",), 0.5),
+        (("alert", "change"), 0.5),
+        (("change",), 0.5),
+        (("log", "alert"), 0.7),
+        (("metric", "alert"), 1.0),
+        (("cluster",), 1.0),
+    ],
+    ids=lambda given: "+".join(given) if isinstance(given, tuple) else "",
+)
+def test_what_nobody_measured_is_never_said_to_be_sure(
+    told_by: tuple[EvidenceKind, ...], most: float
+) -> None:
+    ids = tuple(f"E{n}" for n in range(1, len(told_by) + 1))
+    candidate = Candidate(
+        component="cart", score=9.0, terms=(Term(name="x", weight=9.0, evidence=ids),)
+    )
+    assert most_said(candidate, dict(zip(ids, told_by, strict=True))) == most
 
 
 def test_more_lines_of_information_are_no_cause() -> None:
