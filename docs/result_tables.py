@@ -182,7 +182,16 @@ def logs() -> str:
     for peer in peers("logs"):
         printed = (shown(peer["figures"].get(key), 3) for key in keys)
         rows.append((peer["method"], *printed, peer["source"]))
-    return table((head(run), "GA", "FGA", "PA", "FTA", "source"), rows)
+    halves = (
+        f"{name.removeprefix('causes.right.')} {shown(value)}"
+        for name, value in run["more"].items()
+        if name.startswith("causes.right.")
+    )
+    return (
+        f"{table((head(run), 'GA', 'FGA', 'PA', 'FTA', 'source'), rows)}\n\n"
+        "Incidents that only logs tell, of ours, component and kind right first: "
+        f"{shown(run['summary']['causes.right'])} ({', '.join(halves)})."
+    )
 
 
 def recovery() -> str:
@@ -226,6 +235,7 @@ def knowledge() -> str:
     ]
     return (
         f"{table((head(run), 'questions', 'Recall@1', 'Recall@5', 'MRR'), rows)}\n\n"
+        f"Queries of the field, right first by words: {shown(found['field.recall1'], 3)}. "
         "Says rightly that nothing fits (both, all questions): precision "
         f"{shown(found['no_answer_precision'])}, recall {shown(found['no_answer_recall'])}."
     )

@@ -53,6 +53,26 @@ SHEETS: Mapping[str, Sheet] = {
             Column("seconds a case, p50", "seconds.p50"),
         ),
     ),
+    "objects": Sheet(
+        (("**ours, cluster inspector**", "objects"),),
+        "objects",
+        (
+            Column("faults named", "faults.detected"),
+            Column("named for a wrong reason", "faults.wrong_reason"),
+            Column("healthy objects accused", "healthy.false", 0),
+            Column("twins", "twins.detected"),
+        ),
+    ),
+    "changes": Sheet(
+        (("**ours, no model**", "changes"),),
+        "changes",
+        (
+            Column("commit or none right", "commit.right"),
+            Column("innocent blamed", "commit.innocent_blamed", 0),
+            Column("component first", "component.ac1"),
+            Column("ECE", "calibration.ece"),
+        ),
+    ),
     "metrics": Sheet(
         (("**ours, ml**", "metrics"), ("ours, rules", "metrics-rules")),
         "metrics",

@@ -123,11 +123,11 @@ def test_a_lie_that_is_mended_when_sent_back_is_shown_mended(
         opened,
         "why?",
         NOTHING_MORE,
-        claims(("The pool of cart is waited for 42 ms.", number)),
+        claims(("The pool of cart is waited for 4242 ms.", number)),
         claims(("The pool of cart is waited for 1950 ms.", number)),
     )
     assert answer.by == "model"
-    assert "42" not in answer.text.partition("Rests on")[0]
+    assert "4242" not in answer.text.partition("Rests on")[0]
 
 
 def test_the_same_wish_again_and_again_ends_in_an_answer(
