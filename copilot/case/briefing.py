@@ -348,8 +348,9 @@ def _statement(one: Evidence, language: Language) -> str:
         count = one.figures.get("count", 1.0)
         return f"{subject}:{count:.0f} 条告警,最强的是 {name}"
     if one.kind == "change":
-        ago = duration(one.figures.get("ago_s", 0.0))
-        return f"{subject}:{word('change', one.name, 'zh')},在起始前 {ago}"
+        ago = one.figures.get("ago_s", 0.0)
+        when = "前" if ago >= 0 else "后"
+        return f"{subject}:{word('change', one.name, 'zh')},在起始{when} {duration(abs(ago))}"
     if one.value is None:
         return plain(one.statement, 240)
     normal = f",平时 {one.baseline:.4g} {one.unit}".rstrip() if one.baseline is not None else ""

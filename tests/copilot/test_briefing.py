@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from copilot.case.briefing import render
+from copilot.case.briefing import evidence_line, render
 from copilot.case.state import GatherProgress, IncidentState
 from copilot.types.incident import (
     ApprovalCount,
@@ -415,3 +415,13 @@ def test_the_id_of_an_incident_of_ours_is_no_address() -> None:
     text = brief("en", state(DOOR, OWN), recalled=(ours,))
     assert "incident:inc-1" not in text
     assert "`copilot kb show pm-inc-1`" in text
+
+
+@pytest.mark.parametrize(
+    ("ago_s", "said"), [(60.0, "在起始前 1 min"), (-80.0, "在起始后 1 min 20 s")]
+)
+def test_a_change_is_told_on_its_side_of_the_onset_in_chinese(ago_s: float, said: str) -> None:
+    change = evidence(
+        3, "change", "cart", "-", name="deploy", onset=ONSET - ago_s, figures={"ago_s": ago_s}
+    )
+    assert f"cart:发布,{said}" in evidence_line(change, "zh").statement

@@ -400,3 +400,9 @@ def test_any_series_can_be_looked_at(rows: list[tuple[str, str, list[float]]]) -
     evidence: tuple[Evidence, ...] = number(observe(telemetry, ONSET))
     for candidate in rank(evidence, SHOP, ONSET).candidates:
         assert 0.0 <= candidate.probability <= 1.0
+
+
+def test_a_release_is_told_with_the_versions_that_are_known() -> None:
+    said = {one.subject: one.statement for one in observe(world(changes=RELEASES), ONSET)}
+    assert said["search"] == "search: deploy to v9 300 s before the onset."
+    assert said["cart"] == "cart: canary from v1 to v2 90 s before the onset."

@@ -159,7 +159,8 @@ def change_findings(telemetry: Telemetry, onset: Timestamp, config: WalkerConfig
 
 def _changed(change: Change, later: int, onset: Timestamp) -> Finding:
     ago = onset - change.at
-    step = f" from {change.from_version} to {change.to_version}" if change.to_version else ""
+    since = f" from {change.from_version}" if change.from_version else ""
+    step = f"{since} to {change.to_version}" if change.to_version else ""
     when = f"{ago:.0f} s before" if ago >= 0 else f"{-ago:.0f} s after"
     return Finding(
         kind="change",
