@@ -41,13 +41,25 @@ def commit_answer(
     return _answer(judge(case), len(commits))
 
 
+def without_blame(ranking: Ranking, answer: CommitAnswer | None) -> Ranking:
+    """Take back "bad deployment" where no commit is convicted and a cause outside is said."""
+    kind = answer.outside_kind if answer is not None else None
+    if kind is None:
+        return ranking
+    candidates = tuple(
+        one.model_copy(update={"fault_kind": kind}) if one.fault_kind == "bad_deploy" else one
+        for one in ranking.candidates
+    )
+    return ranking.model_copy(update={"candidates": candidates})
+
+
 def _words(one: Evidence) -> str:
     return f"{one.name} {one.excerpt or one.statement}"
 
 
 def _answer(verdict: CommitVerdict, looked_at: int) -> CommitAnswer:
     newest = sorted(verdict.innocent, key=lambda one: -one.commit.at)[:NAMED]
-    guilty = verdict.commit
+    guilty, outside = verdict.commit, verdict.outside if verdict.commit is None else None
     return CommitAnswer(
         sha=guilty.sha if guilty else "",
         author=sanitize(guilty.author, 80) if guilty else "",
@@ -56,7 +68,8 @@ def _answer(verdict: CommitVerdict, looked_at: int) -> CommitAnswer:
         url=sanitize(guilty.url, 300) if guilty else "",
         reason=_redacted(verdict.reason) if guilty else None,
         looked_at=looked_at,
-        outside=verdict.outside.title if verdict.outside and guilty is None else None,
+        outside=outside.title if outside else None,
+        outside_kind=outside.kind if outside else None,
         innocent=tuple(
             CommitLooked(
                 sha=one.commit.sha,

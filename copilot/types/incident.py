@@ -148,8 +148,8 @@ class CommitLooked(FrozenModel):
 class CommitAnswer(FrozenModel):
     """Which commit the evidence convicts; `sha` is empty where it convicts none of `looked_at`.
 
-    `outside` names a cause that no change of ours has, where the evidence says one; `innocent` are
-    the newest of the others.
+    `outside` names a cause that no change of ours has and its kind, where the evidence says one;
+    `innocent` are the newest of the others.
     """
 
     sha: str = ""
@@ -160,6 +160,7 @@ class CommitAnswer(FrozenModel):
     reason: Text | None = None
     looked_at: int = Field(ge=1)
     outside: Text | None = None
+    outside_kind: FaultKind | None = None
     innocent: tuple[CommitLooked, ...] = ()
 
 

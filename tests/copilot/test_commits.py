@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from copilot.case.commits import without_blame
 from copilot.sources.recorded import RecordedBundle
 from copilot.sources.recorded.tables import BundleError
+from copilot.types.incident import CommitAnswer
 from evals.localization.cases import RECORDINGS, TruthRecord
 from evals.localization.look import LocalizationResult, locate_bundle
+from tools.types import Candidate, Ranking
 
 POOL = "lab-851d38"  # cart: its connection pool is exhausted
 SECRET = "hunter2hunter2hunter2"
@@ -73,3 +76,15 @@ def test_a_commit_that_cannot_be_read_is_told_with_its_field(
     bundle = with_commits(tmp_path, [row])
     with pytest.raises(BundleError, match="commits.json"):
         bundle.commits(bundle.window)
+
+
+def test_a_release_is_not_blamed_where_a_cause_outside_is_said() -> None:
+    blamed = Candidate(component="cart", score=1.0, fault_kind="bad_deploy")
+    other = Candidate(component="web", score=0.5, fault_kind="errors")
+    ranking = Ranking(candidates=(blamed, other))
+    provider = CommitAnswer(looked_at=3, outside_kind="dependency_down")
+    kinds = [one.fault_kind for one in without_blame(ranking, provider).candidates]
+    assert kinds == ["dependency_down", "errors"]
+    assert without_blame(ranking, None) == ranking
+    assert without_blame(ranking, CommitAnswer(looked_at=3)) == ranking
+    assert without_blame(ranking, CommitAnswer(sha="0a1b", looked_at=3)) == ranking

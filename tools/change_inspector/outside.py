@@ -4,21 +4,22 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tools.types import Text
+from tools.types import FaultKind, Text
 
 
 @dataclass(frozen=True, slots=True)
 class OutsideCause:
-    """A cause outside of our changes: its name, what says so in the evidence, and an example."""
+    """A cause outside of our changes: its name and kind, what says so, and an example."""
 
     name: str
+    kind: FaultKind
     says: re.Pattern[str]
     title: Text
     example: str
 
 
-def _row(name: str, says: str, en: str, zh: str, example: str) -> OutsideCause:
-    return OutsideCause(name, re.compile(says, re.IGNORECASE), Text(en=en, zh=zh), example)
+def _row(name: str, kind: FaultKind, says: str, en: str, zh: str, example: str) -> OutsideCause:
+    return OutsideCause(name, kind, re.compile(says, re.IGNORECASE), Text(en=en, zh=zh), example)
 
 
 _PUBLIC = r"[\w\-.]+\.(?:com|net|org|io|cloud|cn|dev)\b"
@@ -27,6 +28,7 @@ _FAILS = r"(?:\b5\d\d\b|unavailable|internal ?error|slow ?down|throttl|timed? ?o
 OUTSIDE: tuple[OutsideCause, ...] = (
     _row(
         "certificate",
+        "certificate_expired",
         r"certificate (?:has |is )?expired|expired certificate|x509: .{0,40}expired"
         r"|CERT_HAS_EXPIRED|not(?:After| after).{0,60}expired|证书.{0,6}过期",
         "a certificate ran out",
@@ -35,6 +37,7 @@ OUTSIDE: tuple[OutsideCause, ...] = (
     ),
     _row(
         "provider",
+        "dependency_down",
         rf"{_FAILS}.{{0,160}}\b(?!\S*\.(?:svc|local|internal)\b){_PUBLIC}"
         rf"|\b(?!\S*\.(?:svc|local|internal)\b){_PUBLIC}.{{0,80}}{_FAILS}",
         "a provider outside fails",
@@ -43,6 +46,7 @@ OUTSIDE: tuple[OutsideCause, ...] = (
     ),
     _row(
         "neighbour",
+        "noisy_neighbour",
         r"co-?tenant|noisy neighbou?r|cpu contended|node ?under ?pressure|\bsteal\b"
         r"|(?:memory|disk|pid) ?pressure.{0,80}\bnode\b"
         r"|\bnode\b.{0,80}(?:memory|disk|pid) ?pressure",
@@ -52,6 +56,7 @@ OUTSIDE: tuple[OutsideCause, ...] = (
     ),
     _row(
         "node",
+        "node_fault",
         r"node (?:\S+ )?(?:is )?not ?ready|i/o error|hardware error|\bmce\b|kernel panic"
         r"|link (?:is )?down|ecc error",
         "a machine or its hardware fails",
@@ -60,6 +65,7 @@ OUTSIDE: tuple[OutsideCause, ...] = (
     ),
     _row(
         "data",
+        "errors",
         r"poison(?:ed)? (?:message|record|pill)|(?:malformed|corrupt(?:ed)?|invalid) "
         r"(?:record|message|payload|input|row|event)"
         r"|(?:validation|parse|decode)[ _]error"
@@ -71,6 +77,7 @@ OUTSIDE: tuple[OutsideCause, ...] = (
     ),
     _row(
         "name resolution",
+        "dns_failure",
         r"\bSERVFAIL\b|\bNXDOMAIN\b|no such host|temporary failure in name resolution"
         r"|could not resolve host|getaddrinfo|EAI_AGAIN",
         "names are not resolved",
@@ -79,6 +86,7 @@ OUTSIDE: tuple[OutsideCause, ...] = (
     ),
     _row(
         "traffic",
+        "traffic_surge",
         r"(?:request|traffic|connection|login|signup|order)s?(?: \w+)? ?(?:rate|volume|rps|qps)?"
         r".{0,30}(?:surg|spik|flood|[x×] (?:the )?(?:usual|normal|baseline))|flash (?:crowd|sale)"
         r"|load ?shed|\bddos\b|\bscrap(?:er|ing)\b|credential stuffing|crawler",
@@ -88,6 +96,7 @@ OUTSIDE: tuple[OutsideCause, ...] = (
     ),
     _row(
         "quota",
+        "rate_limited",
         r"quota ?(?:has been )?exceeded|exceeded (?:your|the).{0,40}quota|billing|account suspended"
         r"|license (?:has )?expired|subscription (?:has )?expired",
         "a quota or a contract with a provider ran out",
@@ -96,6 +105,7 @@ OUTSIDE: tuple[OutsideCause, ...] = (
     ),
     _row(
         "network",
+        "network_loss",
         r"packet loss|\bbgp\b|network (?:is )?unreachable|no route to host|availability zone"
         r"|fib(?:re|er) cut|peering",
         "the network fails",
