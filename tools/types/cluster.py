@@ -118,7 +118,8 @@ _Named = TypeVar("_Named", bound=KubeObject)
 def _merge(items: Iterable[_Named]) -> tuple[_Named, ...]:
     kept: dict[tuple[str, str, str], _Named] = {}
     for item in items:
-        key = (getattr(item, "kind", ""), item.name, getattr(item, "slice", ""))
+        fields = vars(item)  # a field that a model lacks is looked for at length by getattr
+        key = (fields.get("kind", ""), item.name, fields.get("slice", ""))
         kept[key] = kept[key].merged(item) if key in kept else item
     return tuple(kept.values())
 

@@ -43,12 +43,12 @@ _PROBES: dict[str, ProbeKind] = {
 
 def mapping(value: object) -> Json:
     """The value if it is a mapping, else an empty one."""
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def items(value: object) -> list[Json]:
     """The mappings of a list."""
-    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def strings(value: object) -> dict[str, str]:
