@@ -7,7 +7,19 @@ from tools.evidence import number
 from tools.log_retriever import novelty
 from tools.topology_walker import rank
 from tools.topology_walker.accusations import most_said
-from tools.types import Candidate, Edge, EvidenceKind, LogLine, Ranking, SplitLog, Term, Topology
+from tools.types import (
+    Candidate,
+    Edge,
+    EvidenceKind,
+    FaultKind,
+    Finding,
+    LogLine,
+    Ranking,
+    SplitLog,
+    Term,
+    Topology,
+    Window,
+)
 
 ONSET, END = 1000.0, 1300.0
 CALLS = (("web", "cart"), ("cart", "stock"), ("cart", "cart-redis"), ("stock", "stock-db"))
@@ -117,3 +129,35 @@ def test_what_nobody_measured_is_never_said_to_be_sure(
 def test_more_lines_of_information_are_no_cause() -> None:
     assert ranked(("cart", "cache warmed"), level="INFO").abstained
     assert ranked(("cart", REDIS_REFUSED), level="INFO").abstained
+
+
+POOL_EMPTY = "HikariPool-1 - Connection is not available, request timed out after 1580ms"
+LATE_CARRIER = Finding(
+    kind="edge",
+    subject="cart->carrier-api",
+    name="caller_latency",
+    source="metrics",
+    query="cart->carrier-api|latency_p90_ms",
+    window=Window(start=ONSET, end=END),
+    value=1800.0,
+    baseline=100.0,
+    unit="ms",
+    direction="up",
+    strength=9.0,
+    figures={"z": 50.0, "delta": 1.7, "steady": 1.0, "fresh": 1.0, "outside": 1.0}
+    | {"caller_edges": 1.0, "callee_edges": 1.0},
+    statement="cart->carrier-api latency_p90_ms rose to 1800 ms, normally 100 ms.",
+)
+
+
+@pytest.mark.parametrize(
+    ("measured", "kind"),
+    [((), "pool_exhaustion"), ((LATE_CARRIER,), "slow_dependency")],
+    ids=["nothing else", "an outside that answers late"],
+)
+def test_a_pool_is_empty_by_itself_or_because_its_holders_wait(
+    measured: tuple[Finding, ...], kind: FaultKind
+) -> None:
+    log = SplitLog(tuple(lines("cart", POOL_EMPTY)), ONSET)
+    first_one = rank(number([*measured, *novelty(log)]), SHOP, ONSET).candidates[0]
+    assert (first_one.component, first_one.fault_kind) == ("cart", kind)

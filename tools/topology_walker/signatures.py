@@ -64,17 +64,25 @@ def signs(evidence: Sequence[Evidence], topology: Topology) -> tuple[SignatureMa
     """Return every fault signature that an item of the evidence matches, with how sure it is."""
     calls = _Calls(evidence)
     told = accusations(evidence, topology, calls.failing())
-    matches = (
-        *map(_in_words, told),
-        *_measured(evidence, calls, handing_on(told)),
-    )
+    readings = tuple(_measured(evidence, calls, handing_on(told)))
+    late = {
+        one.component: one.sure
+        for one in readings
+        if one.kind == "slow_dependency" and one.vote == _SLOW
+    }
+    matches = (*(_in_words(one, late) for one in told), *readings)
     return tuple(one for one in matches if one.sure > 0)
 
 
-def _in_words(one: Accusation) -> SignatureMatch:
-    """Of whom it is said may be a guess; what is said is none, so it votes in full."""
+def _in_words(one: Accusation, late: Mapping[str, float]) -> SignatureMatch:
+    """Of whom it is said may be a guess; what is said is none, so it votes in full.
+
+    A pool is empty where each of its holders waits for an outside that is measured to answer late.
+    """
     vote = _NAMED * one.told / one.sure if one.sure else 0.0
-    return SignatureMatch(one.component, one.kind, one.sure, vote, one.evidence, one.peer)
+    waits = late.get(one.component, 0.0) if one.kind == "pool_exhaustion" else 0.0
+    sure = (1.0 - waits) * one.sure
+    return SignatureMatch(one.component, one.kind, sure, vote, one.evidence, one.peer)
 
 
 def _measured(
