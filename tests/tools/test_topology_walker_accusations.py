@@ -8,6 +8,7 @@ from tools.log_retriever import novelty
 from tools.topology_walker import rank
 from tools.topology_walker.accusations import most_said
 from tools.types import (
+    ENTRY,
     Candidate,
     Edge,
     EvidenceKind,
@@ -161,3 +162,18 @@ def test_a_pool_is_empty_by_itself_or_because_its_holders_wait(
     log = SplitLog(tuple(lines("cart", POOL_EMPTY)), ONSET)
     first_one = rank(number([*measured, *novelty(log)]), SHOP, ONSET).candidates[0]
     assert (first_one.component, first_one.fault_kind) == ("cart", kind)
+
+
+def test_a_pool_that_more_requests_emptied_is_not_the_cause() -> None:
+    surge = LATE_CARRIER.model_copy(
+        update={
+            "kind": "metric",
+            "subject": ENTRY,
+            "name": "request_rate",
+            "figures": {"z": 50.0, "ratio": 3.0, "steady": 1.0, "fresh": 1.0, "share": 1.0},
+        }
+    )
+    log = SplitLog(tuple(lines("cart", POOL_EMPTY)), ONSET)
+    shop = SHOP.model_copy(update={"entry": "web"})
+    found = rank(number([surge, *novelty(log)]), shop, ONSET).candidates[0]
+    assert (found.component, found.fault_kind) == ("web", "traffic_surge")

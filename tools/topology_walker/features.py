@@ -20,7 +20,7 @@ from tools.topology_walker.reported import (
 )
 from tools.topology_walker.scene import Feature, FeatureRow, Figure, Figures, Scene, keep, level
 from tools.topology_walker.signals import read
-from tools.topology_walker.signatures import measured, telltale
+from tools.topology_walker.signatures import SURGE_FROM, SURGE_SURE, measured, telltale
 from tools.types import Evidence, Owner, Timestamp, Topology
 
 
@@ -134,7 +134,6 @@ def _resources(scene: Scene) -> Figures:
     return found
 
 
-_SURGE_FROM, _SURGE_SURE = 1.3, 2.3
 _MOST_TRIES = 3.0
 """Who asks again after an error gives up after the second time, or so."""
 
@@ -152,7 +151,7 @@ def _traffic(scene: Scene) -> Figures:
         at_door = owner.kind == "entry" or owner.service == scene.topology.entry
         if item.kind != "metric" or not at_door or read(item.name).family != "traffic":
             continue
-        sure = (item.figures["ratio"] / again - _SURGE_FROM) / (_SURGE_SURE - _SURGE_FROM)
+        sure = (item.figures["ratio"] / again - SURGE_FROM) / (SURGE_SURE - SURGE_FROM)
         value = float(np.clip(sure, 0.0, 1.0)) * item.figures["fresh"] * item.figures["steady"]
         keep(found, scene.topology.entry, "more traffic", value, item.id)
     return found

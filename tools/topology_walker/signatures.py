@@ -13,7 +13,7 @@ import numpy as np
 from tools.topology_walker.accusations import Accusation, accusations, handing_on
 from tools.topology_walker.scene import Figures, Scene, keep
 from tools.topology_walker.signals import read, seconds_per, stated
-from tools.types import Evidence, FaultKind, Owner, Topology
+from tools.types import ENTRY, Evidence, FaultKind, Owner, Topology
 
 
 class SignatureMatch(NamedTuple):
@@ -55,6 +55,9 @@ _STATED: dict[FaultKind, tuple[float, float]] = {
 }
 """How sure an alert is that states its fault, and its vote; what spreads to callers is no sign."""
 
+SURGE_FROM, SURGE_SURE = 1.3, 2.3
+"""Times the usual rate at the front door: from nothing to a surge, surely."""
+
 _STATED_SINCE_S = 300.0
 """An alert that fired long before the onset tells of something else."""
 _UNSEEN_SURE = 0.6
@@ -70,18 +73,38 @@ def signs(evidence: Sequence[Evidence], topology: Topology) -> tuple[SignatureMa
         for one in readings
         if one.kind == "slow_dependency" and one.vote == _SLOW
     }
-    matches = (*(_in_words(one, late) for one in told), *readings)
+    surge = _surge(evidence, topology)
+    matches = (
+        *(_in_words(one, max(late.get(one.component, 0.0), surge)) for one in told),
+        *readings,
+    )
     return tuple(one for one in matches if one.sure > 0)
 
 
-def _in_words(one: Accusation, late: Mapping[str, float]) -> SignatureMatch:
+def _surge(evidence: Sequence[Evidence], topology: Topology) -> float:
+    """How surely more requests come in at the front door, in [0, 1]."""
+    doors = {ENTRY, topology.entry} - {""}
+    return max(
+        (
+            _between(item.figures["ratio"], SURGE_FROM, SURGE_SURE) * item.figures["steady"]
+            for item in evidence
+            if item.kind == "metric"
+            and item.subject in doors
+            and read(item.name).family == "traffic"
+            and "ratio" in item.figures
+        ),
+        default=0.0,
+    )
+
+
+def _in_words(one: Accusation, explained: float) -> SignatureMatch:
     """Of whom it is said may be a guess; what is said is none, so it votes in full.
 
-    A pool is empty where each of its holders waits for an outside that is measured to answer late.
+    A pool is empty where each of its holders waits for an outside that is measured to answer late,
+    or where more requests come in than it was made for: `explained` is how surely, in [0, 1].
     """
     vote = _NAMED * one.told / one.sure if one.sure else 0.0
-    waits = late.get(one.component, 0.0) if one.kind == "pool_exhaustion" else 0.0
-    sure = (1.0 - waits) * one.sure
+    sure = (1.0 - explained if one.kind == "pool_exhaustion" else 1.0) * one.sure
     return SignatureMatch(one.component, one.kind, sure, vote, one.evidence, one.peer)
 
 
