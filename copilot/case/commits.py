@@ -7,10 +7,14 @@ from copilot.types.incident import CommitAnswer, CommitLooked
 from tools.change_inspector import CommitCase, CommitVerdict, judge
 from tools.log_retriever import sanitize
 from tools.log_retriever.redact import Vault, excerpt
-from tools.types import Evidence, EvidenceKind, Owner, Ranking, Text, Timestamp, Topology
+from tools.types import Evidence, EvidenceKind, Ranking, Text, Timestamp, Topology
 
-SAYING: frozenset[EvidenceKind] = frozenset({"alert", "log", "metric", "edge", "cluster"})
+REPORTS: frozenset[EvidenceKind] = frozenset({"alert", "log", "cluster"})
+READINGS: frozenset[EvidenceKind] = frozenset({"metric", "edge"})
 """Evidence whose words a commit is held against; a change says nothing of what went wrong."""
+
+MOST = 500
+"""The newest commits that are judged: a day of a large team, and seconds of work."""
 
 SUSPECTS = 2
 """Candidates whose surroundings are looked at: the first may be the victim of the second."""
@@ -27,13 +31,16 @@ def commit_answer(
     onset: Timestamp,
 ) -> CommitAnswer | None:
     """Judge the commits of the day before the onset; None where no repository told of any."""
-    commits = sources.commits(onset)
+    commits = sources.commits(onset)[-MOST:]
     if not commits:
         return None
+    # What is no longer logged says nothing of what went wrong.
+    said = [one for one in evidence if one.kind != "log" or one.direction == "up"]
     case = CommitCase(
         commits,
         sources.recent_changes(onset),
-        [(Owner.parse(one.subject).service, _words(one)) for one in evidence if one.kind in SAYING],
+        [_words(one) for one in said if one.kind in REPORTS],
+        [_words(one) for one in said if one.kind in READINGS],
         [one.component for one in ranking.candidates[:SUSPECTS]],
         topology,
         onset,

@@ -2,9 +2,10 @@
 
 import pytest
 
-from tools.change_inspector import OUTSIDE, CommitCase, CommitVerdict, OutsideCause, external, judge
+from tools.change_inspector import CommitCase, CommitVerdict, judge
 from tools.change_inspector.diff import files_of
 from tools.change_inspector.forms import FormRow, table
+from tools.change_inspector.outside import OUTSIDE, OutsideCause, external
 from tools.types import Change, Commit, Edge, Timestamp, Topology
 
 ONSET = 10_000.0
@@ -24,8 +25,7 @@ def commit(
 def judged(
     made: Commit, *said: str, changes: tuple[Change, ...] = (), suspect: str = "cart-service"
 ) -> CommitVerdict:
-    texts = [(suspect, one) for one in said]
-    return judge(CommitCase([made], changes, texts, [suspect], SHOP, ONSET))
+    return judge(CommitCase([made], changes, said, (), [suspect], SHOP, ONSET))
 
 
 def released(service: str, ago: float) -> Change:
@@ -53,6 +53,21 @@ def test_no_form_convicts_where_it_is_undone(row: FormRow) -> None:
 def test_each_outside_cause_is_read_from_its_example(cause: OutsideCause) -> None:
     assert external([cause.example]) == cause
     assert external([QUIET]) is None
+
+
+@pytest.mark.parametrize(
+    "ordinary",
+    [
+        "billing: pool of connections exhausted",
+        "java.net.ConnectException: Connection refused",
+        "java.io.IOException: Connection reset by peer",
+        "GET https://ledger.shop.svc.cluster.local/charge: 503 service unavailable",
+        "failed scraping target web:9090",
+        "peering into the cart",
+    ],
+)
+def test_ordinary_words_of_ours_are_no_cause_outside(ordinary: str) -> None:
+    assert external([ordinary]) is None
 
 
 POOL = "-max_conns: 40\n+max_conns: 4"
@@ -116,6 +131,22 @@ def test_a_name_on_both_sides_of_a_diff_is_no_name_of_its_own() -> None:
     brought = commit('+  q("SELECT note FROM carts")', "dao.py")
     assert judged(kept, error).commit is None
     assert judged(brought, error).commit == brought
+
+
+@pytest.mark.parametrize(
+    ("diff", "error", "guilty"),
+    [
+        ("-host: ledger\n+host: ledgr", "dial tcp: lookup ledgr on 10.0.0.2: no such host", True),
+        ("+host: mail", "dial tcp: lookup ledger on 10.0.0.2: no such host", False),
+        ("+open(file)", "open /etc/cart.toml: no such file or directory", False),
+        ("-  note(a)\n+  note(a, note)", 'column "note" does not exist', False),
+    ],
+    ids=["a host it brings in", "another host", "plain English", "a name used once more"],
+)
+def test_the_name_that_an_error_does_not_find_has_to_be_the_commits_own(
+    diff: str, error: str, guilty: bool
+) -> None:
+    assert (judged(commit(diff, "app.yaml"), error).commit is not None) == guilty
 
 
 DIALECTS = {

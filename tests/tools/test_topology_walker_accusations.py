@@ -6,7 +6,7 @@ import pytest
 from tools.evidence import number
 from tools.log_retriever import novelty
 from tools.topology_walker import rank
-from tools.topology_walker.accusations import most_said
+from tools.topology_walker.ranking import most_said
 from tools.types import (
     ENTRY,
     Candidate,

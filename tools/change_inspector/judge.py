@@ -15,7 +15,7 @@ from functools import cached_property
 from itertools import islice
 
 from tools.change_inspector.diff import FileDiff, files_of, words
-from tools.change_inspector.forms import forms
+from tools.change_inspector.forms import Form, forms
 from tools.change_inspector.outside import OutsideCause, external
 from tools.types import Change, Commit, Text, Timestamp, Topology
 
@@ -32,11 +32,13 @@ SHARED = 0.6
 _MISSING = re.compile(
     r"""(?:does not exist|not found|no such|unknown|undefined|missing|no mapping found|unexpected"""
     r"""|unrecognized|invalid (?:column|field|key)|has no attribute|cannot find|not defined)"""
-    r"""[^"'\[`(]{0,40}["'\[`(]?(?P<after>[A-Za-z_][\w.\-]{2,60})"""
+    r"""[^"'\[`]{0,40}["'\[`](?P<quoted>[A-Za-z_][\w.\-]{2,60})["'\]`]"""
     r"""|["'\[`](?P<before>[A-Za-z_][\w.\-]{2,60})["'\]`][^"']{0,30}"""
-    r"""(?:does not exist|not found|is not defined|is missing|undefined|unknown)""",
+    r"""(?:does not exist|not found|is not defined|is missing|undefined|unknown)"""
+    r"""|(?:lookup|ENOTFOUND|could not resolve host:?) (?P<host>[\w.\-]{3,80})""",
     re.IGNORECASE,
 )
+"""A quoted name on either side of the complaint, or a host: bare words there are plain English."""
 _FRAME = re.compile(
     r"\b([\w\-]+\.(?:go|py|java|kt|rb|php|js|jsx|ts|tsx|cs|rs|c|cc|cpp|scala|swift))\b"
 )
@@ -50,20 +52,21 @@ _LOCKFILE = re.compile(
     r"(?:^|/)(?:go\.(?:mod|sum)|package(?:-lock)?\.json|yarn\.lock|poetry\.lock"
     r"|requirements[\w.\-]*\.txt|Cargo\.(?:toml|lock)|Gemfile(?:\.lock)?|pom\.xml)$"
 )
-_PLAIN = frozenset(["service", "svc", "server", "api", "app", "srv", "backend", "worker", "the"])
+_PLAIN = frozenset(["service", "svc", "server", "api", "app", "srv", "backend", "worker"])
 
 
 @dataclass(frozen=True)
 class CommitCase:
     """What is known of an incident when its commits are judged.
 
-    `texts` are what alerts, log findings and readings say, each once, with the component it is of;
-    `suspects` the components located, first first; `onset` in Unix seconds.
+    `reports` are what alerts, log lines and objects say, `readings` what was measured, each once;
+    `suspects` are the components located, first first; `onset` is in Unix seconds.
     """
 
     commits: Sequence[Commit]
     changes: Sequence[Change]
-    texts: Sequence[tuple[str, str]]
+    reports: Sequence[str]
+    readings: Sequence[str]
     suspects: Sequence[str]
     topology: Topology
     onset: Timestamp
@@ -80,7 +83,28 @@ class CommitCase:
     @cached_property
     def said(self) -> str:
         """Everything the evidence says, a line each."""
-        return "\n".join(text for _, text in self.texts)
+        return "\n".join((*self.reports, *self.readings))
+
+    @cached_property
+    def said_words(self) -> frozenset[str]:
+        """The words of it."""
+        return frozenset(words([self.said]))
+
+    @cached_property
+    def harms(self) -> tuple[Form, ...]:
+        """Forms whose harm it says."""
+        return tuple(form for form in forms() if form.says.search(self.said))
+
+    @cached_property
+    def frames(self) -> frozenset[str]:
+        """Source files that its stack traces name."""
+        return frozenset(_FRAME.findall(self.said))
+
+    @cached_property
+    def missed(self) -> tuple[str, ...]:
+        """Names that its errors do not find, in small letters."""
+        groups = (match.groups() for match in _MISSING.finditer(self.said))
+        return tuple(dict.fromkeys(name.lower() for found in groups for name in found if name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +119,10 @@ class InnocentCommit:
 class CommitVerdict:
     """The convicted commit, why, and in which file; or none, with the outside cause if one is said.
 
-    `score` is that of the commit that most speaks against; `innocent` are all others.
+    `innocent` are all others.
     """
 
     commit: Commit | None
-    score: float
     reason: Text
     file: str = ""
     outside: OutsideCause | None = None
@@ -146,7 +169,7 @@ _WORDS = Text(en="words in common with the evidence", zh="与证据有相同词�
 
 def judge(case: CommitCase) -> CommitVerdict:
     """Return the commit that the evidence convicts, or none with the reason."""
-    outside = external(text for _, text in case.texts)
+    outside = external(case.reports)
     rare = _rarity(case.commits)
     accused: list[_Accused] = []
     innocent: list[InnocentCommit] = []
@@ -167,7 +190,6 @@ def judge(case: CommitCase) -> CommitVerdict:
     ]
     return CommitVerdict(
         commit=guilty.commit if guilty else None,
-        score=first.score if first else 0.0,
         reason=_joined(guilty.charges[:2]) if guilty else outside.title if outside else _UNSEEN,
         file=guilty.charges[0].file if guilty else "",
         outside=outside,
@@ -256,42 +278,38 @@ def _charges(commit: Commit, case: CommitCase, rare: dict[str, float]) -> Iterat
 
 
 def _named(file: FileDiff, case: CommitCase) -> Iterator[CommitCharge]:
-    if file.name and file.name in set(_FRAME.findall(case.said)):
+    if file.name in case.frames:
         yield CommitCharge(NAMED, _worded(_TRACE, file.name), file.path, own=True)
-    for match in _MISSING.finditer(case.said):
-        name = (match["after"] or match["before"] or "").lower()
-        if name and _only_here(name, file):
-            yield CommitCharge(MISSING, _worded(_ABOUT, repr(name)), file.path, own=True)
-            return
+    name = next((name for name in case.missed if _only_on_one_side(name, file)), "")
+    if name:
+        yield CommitCharge(MISSING, _worded(_ABOUT, repr(name)), file.path, own=True)
 
 
-def _only_here(name: str, file: FileDiff) -> bool:
+def _only_on_one_side(name: str, file: FileDiff) -> bool:
     """Whether the diff takes a name away or brings it in, rather than keeping it."""
-    parts = [part for part in re.split(r"[.\-]", name) if part]
-    changed = set(file.gone) | set(file.new)
-    return bool(parts) and parts[-1] in changed
+    pattern = re.compile(rf"(?<![\w\-]){re.escape(name)}(?![\w\-])", re.IGNORECASE)
+    before, now = (any(map(pattern.search, side)) for side in (file.removed, file.added))
+    return before != now
 
 
 def _forms(file: FileDiff, case: CommitCase) -> Iterator[CommitCharge]:
-    for form in forms():
-        if form.says.search(case.said):
-            for what in islice(form.shows(file), 1):
-                yield CommitCharge(FORM, _worded(form.title, what), file.path)
+    for form in case.harms:
+        for what in islice(form.shows(file), 1):
+            yield CommitCharge(FORM, _worded(form.title, what), file.path)
 
 
 def _shared(file: FileDiff, case: CommitCase, rare: dict[str, float]) -> Iterator[CommitCharge]:
     """Rare words of the changed lines that the evidence says, too."""
-    said = words([case.said])
-    changed = (set(file.gone) | set(file.new)) & set(said)
-    found = sorted((word for word in changed if len(word) > 3), key=lambda w: -rare.get(w, 0.0))
-    worth = sum(rare.get(word, 0.0) for word in found[:4])
-    if worth > 0:
+    changed = (set(file.gone) | set(file.new)) & case.said_words
+    found = sorted((word for word in changed if len(word) > 3), key=lambda w: (-rare[w], w))
+    if found:
+        worth = sum(rare[word] for word in found[:4])
         weight = SHARED * (1.0 - math.exp(-worth))
         yield CommitCharge(weight, _worded(_WORDS, ", ".join(found[:4])), file.path)
 
 
 def _rarity(commits: Sequence[Commit]) -> dict[str, float]:
-    """How rare a word is among the commits: 1 / number of commits that have it, less one's own."""
+    """How rare a word is: 1 / number of commits that have it in their diff."""
     counts: Counter[str] = Counter()
     for commit in commits:
         counts.update(set(words([commit.diff])))

@@ -1,9 +1,11 @@
 """What the evidence says that no change of ours can have done: answers of their own."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from tools.log_retriever.causes import hosts
 from tools.types import FaultKind, Text
 
 
@@ -22,8 +24,10 @@ def _row(name: str, kind: FaultKind, says: str, en: str, zh: str, example: str) 
     return OutsideCause(name, kind, re.compile(says, re.IGNORECASE), Text(en=en, zh=zh), example)
 
 
-_PUBLIC = r"[\w\-.]+\.(?:com|net|org|io|cloud|cn|dev)\b"
-_FAILS = r"(?:\b5\d\d\b|unavailable|internal ?error|slow ?down|throttl|timed? ?out|refused|reset)"
+PROVIDER = "provider"
+_FAILS = r"\b5\d\d\b|unavailable|internal ?error|slow ?down|throttl|timed? ?out|refused|reset"
+_OURS = re.compile(r"(?:^|\.)(?:svc|local|internal|lan|localdomain|cluster)(?:\.|$)")
+"""Labels of names that are not of the public network: RFC 6762, RFC 9476, Kubernetes' services."""
 
 OUTSIDE: tuple[OutsideCause, ...] = (
     _row(
@@ -36,10 +40,9 @@ OUTSIDE: tuple[OutsideCause, ...] = (
         "x509: certificate has expired or is not yet valid",
     ),
     _row(
-        "provider",
+        PROVIDER,
         "dependency_down",
-        rf"{_FAILS}.{{0,160}}\b(?!\S*\.(?:svc|local|internal)\b){_PUBLIC}"
-        rf"|\b(?!\S*\.(?:svc|local|internal)\b){_PUBLIC}.{{0,80}}{_FAILS}",
+        _FAILS,
         "a provider outside fails",
         "外部服务商故障",
         "GetObject failed: ServiceUnavailable (503) host=bucket.s3.eu-west-1.amazonaws.com",
@@ -47,7 +50,7 @@ OUTSIDE: tuple[OutsideCause, ...] = (
     _row(
         "neighbour",
         "noisy_neighbour",
-        r"co-?tenant|noisy neighbou?r|cpu contended|node ?under ?pressure|\bsteal\b"
+        r"co-?tenant|noisy neighbou?r|cpu contended|node ?under ?pressure"
         r"|(?:memory|disk|pid) ?pressure.{0,80}\bnode\b"
         r"|\bnode\b.{0,80}(?:memory|disk|pid) ?pressure",
         "the machine is taken by somebody else",
@@ -89,7 +92,7 @@ OUTSIDE: tuple[OutsideCause, ...] = (
         "traffic_surge",
         r"(?:request|traffic|connection|login|signup|order)s?(?: \w+)? ?(?:rate|volume|rps|qps)?"
         r".{0,30}(?:surg|spik|flood|[x×] (?:the )?(?:usual|normal|baseline))|flash (?:crowd|sale)"
-        r"|load ?shed|\bddos\b|\bscrap(?:er|ing)\b|credential stuffing|crawler",
+        r"|load ?shed|\bddos\b|credential stuffing",
         "more requests came than usual",
         "流量突增",
         "shedding load: request rate 12x normal",
@@ -97,7 +100,7 @@ OUTSIDE: tuple[OutsideCause, ...] = (
     _row(
         "quota",
         "rate_limited",
-        r"quota ?(?:has been )?exceeded|exceeded (?:your|the).{0,40}quota|billing|account suspended"
+        r"quota ?(?:has been )?exceeded|exceeded (?:your|the).{0,40}quota|account suspended"
         r"|license (?:has )?expired|subscription (?:has )?expired",
         "a quota or a contract with a provider ran out",
         "服务商配额或许可已用尽",
@@ -106,8 +109,7 @@ OUTSIDE: tuple[OutsideCause, ...] = (
     _row(
         "network",
         "network_loss",
-        r"packet loss|\bbgp\b|network (?:is )?unreachable|no route to host|availability zone"
-        r"|fib(?:re|er) cut|peering",
+        r"packet loss|\bbgp\b|network (?:is )?unreachable|no route to host|fib(?:re|er) cut",
         "the network fails",
         "网络故障",
         "connect: no route to host",
@@ -117,12 +119,19 @@ OUTSIDE: tuple[OutsideCause, ...] = (
 
 def external(texts: Iterable[str]) -> OutsideCause | None:
     """Return the outside cause that most of `texts` name; None where none does."""
-    counts: dict[str, int] = {}
-    for text in texts:
-        for one in OUTSIDE:
-            if one.says.search(text):
-                counts[one.name] = counts.get(one.name, 0) + 1
+    counts = Counter(one.name for text in texts for one in OUTSIDE if _says(one, text))
     if not counts:
         return None
     most = max(counts.values())
-    return next(one for one in OUTSIDE if counts.get(one.name) == most)
+    return next(one for one in OUTSIDE if counts[one.name] == most)
+
+
+def _says(cause: OutsideCause, text: str) -> bool:
+    """A failure is a provider's where the text names a host of the public network."""
+    if not cause.says.search(text):
+        return False
+    return cause.name != PROVIDER or any(map(_public, hosts(text)))
+
+
+def _public(host: str) -> bool:
+    return host.count(".") > 1 and not _OURS.search(host)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from tools.log_retriever.causes import LogSignature, component_of, hosts, named, signature_of
 from tools.topology_walker.graph import callees_of, callers_of, components
-from tools.types import Candidate, Evidence, EvidenceKind, FaultKind, Owner, Topology
+from tools.types import Evidence, FaultKind, Owner, Topology
 
 _ONLY_CALLEE, _UNNAMED = 0.75, 0.5
 """A line that names nobody means the only callee, if there is but one; else something that nobody
@@ -151,23 +151,3 @@ def _passed_on(found: Sequence[Accusation]) -> Iterable[Accusation]:
         told = one.component == one.writer
         left = 1.0 if told else 1.0 - blames.get(one.component, 0.0)
         yield replace(one, sure=left * one.sure, told=left * one.told)
-
-
-_MEASURED: frozenset[EvidenceKind] = frozenset({"metric", "edge", "trace", "cluster"})
-LOGS_ALONE, REPORTS_ALONE = 0.7, 0.5
-"""The most that is said of a cause of which nothing but log lines tell, and of one that only alerts
-or changes speak of.
-
-Log lines: what of such incidents that were kept aside is named rightly (18 of 20 at first) is above
-0.72 with a probability of 95 %, Beta(19, 3). Alerts alone: of the 57 recorded incidents with
-nothing else (`ae` of `evals run incidents`) 0.86 was said on average and 0.57 were right on their
-unseen half. Source: docs/decisions/telltale-signs.md.
-"""
-
-
-def most_said(candidate: Candidate, told_by: Mapping[str, EvidenceKind]) -> float:
-    """The highest probability that may be stated, by the kinds of evidence under its terms."""
-    kinds = {told_by[one] for term in candidate.terms for one in term.evidence}
-    if not kinds or kinds & _MEASURED:
-        return 1.0
-    return LOGS_ALONE if "log" in kinds else REPORTS_ALONE

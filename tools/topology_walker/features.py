@@ -20,7 +20,7 @@ from tools.topology_walker.reported import (
 )
 from tools.topology_walker.scene import Feature, FeatureRow, Figure, Figures, Scene, keep, level
 from tools.topology_walker.signals import read
-from tools.topology_walker.signatures import SURGE_FROM, SURGE_SURE, measured, telltale
+from tools.topology_walker.signatures import measured, surges, telltale
 from tools.types import Evidence, Owner, Timestamp, Topology
 
 
@@ -134,41 +134,12 @@ def _resources(scene: Scene) -> Figures:
     return found
 
 
-_MOST_TRIES = 3.0
-"""Who asks again after an error gives up after the second time, or so."""
-
-
 def _traffic(scene: Scene) -> Figures:
-    """Times the usual rate at the front door: from 1.3 (nothing) to 2.3 (a surge, surely).
-
-    Behind the door more calls are a consequence; only there do they come from outside. Where calls
-    from the door fail, 1 / (1 - share of errors) times the rate may be those who ask again.
-    """
+    """Score the front door by the surge that comes in; elsewhere more calls are a consequence."""
     found: Figures = {}
-    again = _asked_again(scene)
-    for item in scene.evidence:
-        owner = Owner.parse(item.subject)
-        at_door = owner.kind == "entry" or owner.service == scene.topology.entry
-        if item.kind != "metric" or not at_door or read(item.name).family != "traffic":
-            continue
-        sure = (item.figures["ratio"] / again - SURGE_FROM) / (SURGE_SURE - SURGE_FROM)
-        value = float(np.clip(sure, 0.0, 1.0)) * item.figures["fresh"] * item.figures["steady"]
-        keep(found, scene.topology.entry, "more traffic", value, item.id)
+    for sure, id_ in surges(scene.evidence, scene.topology):
+        keep(found, scene.topology.entry, "more traffic", sure, id_)
     return found
-
-
-def _asked_again(scene: Scene) -> float:
-    """Requests per first request at the front door, if each that failed below it is repeated."""
-    failing = [
-        item.figures["delta"]
-        for item in scene.evidence
-        if item.kind == "edge"
-        and item.name == "caller_errors"
-        and item.direction == "up"
-        and Owner.parse(item.subject).caller == scene.topology.entry
-    ]
-    answered = 1.0 - max(failing, default=0.0)
-    return min(1.0 / max(answered, 1.0 / _MOST_TRIES), _MOST_TRIES)
 
 
 def own_time(scene: Scene) -> Figures:

@@ -13,7 +13,7 @@ import numpy as np
 from tools.topology_walker.accusations import Accusation, accusations, handing_on
 from tools.topology_walker.scene import Figures, Scene, keep
 from tools.topology_walker.signals import read, seconds_per, stated
-from tools.types import ENTRY, Evidence, FaultKind, Owner, Topology
+from tools.types import Evidence, FaultKind, Owner, Topology
 
 
 class SignatureMatch(NamedTuple):
@@ -55,8 +55,9 @@ _STATED: dict[FaultKind, tuple[float, float]] = {
 }
 """How sure an alert is that states its fault, and its vote; what spreads to callers is no sign."""
 
-SURGE_FROM, SURGE_SURE = 1.3, 2.3
-"""Times the usual rate at the front door: from nothing to a surge, surely."""
+_SURGE_FROM, _SURGE_SURE = 1.3, 2.3
+_MOST_TRIES = 3.0
+"""Who asks again after an error gives up after the second time, or so."""
 
 _STATED_SINCE_S = 300.0
 """An alert that fired long before the onset tells of something else."""
@@ -67,34 +68,44 @@ def signs(evidence: Sequence[Evidence], topology: Topology) -> tuple[SignatureMa
     """Return every fault signature that an item of the evidence matches, with how sure it is."""
     calls = _Calls(evidence)
     told = accusations(evidence, topology, calls.failing())
-    readings = tuple(_measured(evidence, calls, handing_on(told)))
-    late = {
-        one.component: one.sure
-        for one in readings
-        if one.kind == "slow_dependency" and one.vote == _SLOW
-    }
-    surge = _surge(evidence, topology)
+    outside = [sign for item in evidence for sign in _outside(item, calls)]
+    late = {one.component: one.sure for one in outside if one.kind == "slow_dependency"}
+    surge = max((sure for sure, _ in surges(evidence, topology)), default=0.0)
     matches = (
         *(_in_words(one, max(late.get(one.component, 0.0), surge)) for one in told),
-        *readings,
+        *_measured(evidence, calls, handing_on(told)),
+        *outside,
     )
     return tuple(one for one in matches if one.sure > 0)
 
 
-def _surge(evidence: Sequence[Evidence], topology: Topology) -> float:
-    """How surely more requests come in at the front door, in [0, 1]."""
-    doors = {ENTRY, topology.entry} - {""}
-    return max(
-        (
-            _between(item.figures["ratio"], SURGE_FROM, SURGE_SURE) * item.figures["steady"]
-            for item in evidence
-            if item.kind == "metric"
-            and item.subject in doors
-            and read(item.name).family == "traffic"
-            and "ratio" in item.figures
-        ),
-        default=0.0,
-    )
+def surges(evidence: Sequence[Evidence], topology: Topology) -> Iterator[tuple[float, str]]:
+    """How surely more requests come in at the front door, in [0, 1], and the item that shows it.
+
+    Times the usual rate, from 1.3 (nothing) to 2.3 (a surge, surely). Where calls from the door
+    fail, 1 / (1 - share of errors) times the rate may be those who ask again.
+    """
+    again = _asked_again(evidence, topology)
+    for item in evidence:
+        owner = Owner.parse(item.subject)
+        at_door = owner.kind == "entry" or owner.service == topology.entry
+        if item.kind == "metric" and at_door and read(item.name).family == "traffic":
+            sure = _between(item.figures["ratio"] / again, _SURGE_FROM, _SURGE_SURE)
+            yield sure * item.figures["fresh"] * item.figures["steady"], item.id
+
+
+def _asked_again(evidence: Sequence[Evidence], topology: Topology) -> float:
+    """Requests per first request at the front door, if each that failed below it is repeated."""
+    failing = [
+        item.figures["delta"]
+        for item in evidence
+        if item.kind == "edge"
+        and item.name == "caller_errors"
+        and item.direction == "up"
+        and Owner.parse(item.subject).caller == topology.entry
+    ]
+    answered = 1.0 - max(failing, default=0.0)
+    return min(1.0 / max(answered, 1.0 / _MOST_TRIES), _MOST_TRIES)
 
 
 def _in_words(one: Accusation, explained: float) -> SignatureMatch:
@@ -120,7 +131,6 @@ def _measured(
             *_instances(item, calls),
             *_misses(item, evidence),
             *_repeats(item),
-            *_outside(item, calls),
         )
     )
 
