@@ -20,7 +20,7 @@ from tools.topology_walker.reported import (
 )
 from tools.topology_walker.scene import Feature, FeatureRow, Figure, Figures, Scene, keep, level
 from tools.topology_walker.signals import read
-from tools.topology_walker.signatures import measured, surges, telltale
+from tools.topology_walker.signatures import asked_again, measured, surges, telltale
 from tools.types import Evidence, Owner, Timestamp, Topology
 
 
@@ -137,7 +137,8 @@ def _resources(scene: Scene) -> Figures:
 def _traffic(scene: Scene) -> Figures:
     """Score the front door by the surge that comes in; elsewhere more calls are a consequence."""
     found: Figures = {}
-    for sure, id_ in surges(scene.evidence, scene.topology):
+    repeats = asked_again(scene.evidence, scene.topology)
+    for sure, id_ in surges(scene.evidence, scene.topology, repeats):
         keep(found, scene.topology.entry, "more traffic", sure, id_)
     return found
 

@@ -70,7 +70,8 @@ def signs(evidence: Sequence[Evidence], topology: Topology) -> tuple[SignatureMa
     told = accusations(evidence, topology, calls.failing())
     outside = [sign for item in evidence for sign in _outside(item, calls)]
     late = {one.component: one.sure for one in outside if one.kind == "slow_dependency"}
-    surge = max((sure for sure, _ in surges(evidence, topology)), default=0.0)
+    # New requests or repeated ones: an empty pool behind such a door proves nothing by itself.
+    surge = max((sure for sure, _ in surges(evidence, topology, repeats=1.0)), default=0.0)
     matches = (
         *(_in_words(one, max(late.get(one.component, 0.0), surge)) for one in told),
         *_measured(evidence, calls, handing_on(told)),
@@ -79,22 +80,23 @@ def signs(evidence: Sequence[Evidence], topology: Topology) -> tuple[SignatureMa
     return tuple(one for one in matches if one.sure > 0)
 
 
-def surges(evidence: Sequence[Evidence], topology: Topology) -> Iterator[tuple[float, str]]:
+def surges(
+    evidence: Sequence[Evidence], topology: Topology, repeats: float
+) -> Iterator[tuple[float, str]]:
     """How surely more requests come in at the front door, in [0, 1], and the item that shows it.
 
-    Times the usual rate, from 1.3 (nothing) to 2.3 (a surge, surely). Where calls from the door
-    fail, 1 / (1 - share of errors) times the rate may be those who ask again.
+    Times the usual rate, from 1.3 (nothing) to 2.3 (a surge, surely); `repeats` are the requests
+    per first request (`asked_again`).
     """
-    again = _asked_again(evidence, topology)
     for item in evidence:
         owner = Owner.parse(item.subject)
         at_door = owner.kind == "entry" or owner.service == topology.entry
         if item.kind == "metric" and at_door and read(item.name).family == "traffic":
-            sure = _between(item.figures["ratio"] / again, _SURGE_FROM, _SURGE_SURE)
+            sure = _between(item.figures["ratio"] / repeats, _SURGE_FROM, _SURGE_SURE)
             yield sure * item.figures["fresh"] * item.figures["steady"], item.id
 
 
-def _asked_again(evidence: Sequence[Evidence], topology: Topology) -> float:
+def asked_again(evidence: Sequence[Evidence], topology: Topology) -> float:
     """Requests per first request at the front door, if each that failed below it is repeated."""
     failing = [
         item.figures["delta"]
