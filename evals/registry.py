@@ -21,9 +21,9 @@ from evals.detection import suite as detection
 from evals.knowledge import suite as knowledge
 from evals.kubernetes import objects
 from evals.kubernetes import suite as cloud_opsbench
+from evals.localization import ablate, train
 from evals.localization import bench as locate
 from evals.localization import suite as incidents
-from evals.localization import train
 from evals.logs import bench as log_mining
 from evals.logs import suite as logs
 from evals.reasoning import suite as reasoning
@@ -212,6 +212,8 @@ BENCHMARKS: Mapping[str, RegistryEntry[Any]] = {
 TRAININGS: Mapping[str, RegistryEntry[Any]] = {
     "ranker": RegistryEntry(train.run, Options, "weights of the ranking's arm `ml`"),
 }
+
+ABLATION = RegistryEntry(ablate.run, Options, "what is lost without each fault signature")
 
 
 def own_options() -> dict[str, tuple[FieldInfo, list[str]]]:

@@ -1,6 +1,6 @@
-"""The evidence of recorded incidents, gathered once and kept, so that ranking it again takes seconds.
+"""The evidence of recorded incidents, gathered once, so that ranking it anew takes seconds.
 
-It is kept below `CACHE`, by the code that gathers it and the place of the incident: a change of that
+It is kept below `CACHE`, by the code that gathers and the place of the incident: a change of that
 code gathers anew, a change of the ranking does not.
 """
 
@@ -9,16 +9,16 @@ import pickle
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from rich.progress import Progress
 
 from copilot.sources.recorded import RecordedBundle
 from copilot.wiring import recorded_sources
-from evals.localization.cases import RECORDINGS, BundleCase, read
+from evals.localization.cases import RECORDINGS, BundleCase, CaseSetError, read
 from evals.localization.look import locate_bundle
-from evals.localization.score import accepted
+from evals.localization.score import AnswerRank, accepted, place
 from evals.logs import causes
 from evals.reasoning.investigate import Page, investigate
 from tools.types import Evidence, Ranking, Timestamp, Topology
@@ -30,6 +30,7 @@ GATHERS = (
     "detector",
     "log_retriever",
     "cluster_inspector",
+    "normal.py",
     "topology_walker/observe",
     "topology_walker/signals.py",
 )
@@ -51,28 +52,55 @@ class GatheredCase:
     components: tuple[str, ...]
     kinds: frozenset[str]
 
-    def place(self, ranking: Ranking) -> list[tuple[str, float]]:
-        """Names and scores as they are held against the answer; a host that is accused counts."""
-        return [(one.peer or one.component, one.score) for one in ranking.candidates]
+    def place(self, ranking: Ranking) -> AnswerRank:
+        """Where the right component stands; a host that is accused stands for its caller."""
+        named = ((one.peer, one.component, one.score) for one in ranking.candidates)
+        scored = [(p if p in self.components else name, score) for p, name, score in named]
+        return place(scored, *self.components)
+
+    def kind_right(self, ranking: Ranking) -> bool | None:
+        """Whether the kind is right where the component is; None where that says nothing."""
+        first = next(iter(ranking.candidates), None)
+        if (
+            first is None
+            or not self.kinds
+            or not {first.component, first.peer} & {*self.components}
+        ):
+            return None
+        return first.fault_kind in self.kinds
+
+
+def bundle_sets(data: Path) -> list[Path]:
+    """The bundle sets of a folder: itself, or those that lie in it; there must be one."""
+    found = [
+        one for one in (data, *sorted(data.iterdir())) if (one / "truth/truth.jsonl").is_file()
+    ]
+    if not found:
+        raise CaseSetError(f"{str(data)!r} and its folders hold no truth/truth.jsonl")
+    return found
 
 
 def gathered(folders: Sequence[Path], progress: Progress) -> Iterator[GatheredCase]:
-    """Every case of the bundle sets `folders`, of the shipped recordings and of the log-only ones."""
-    sets = [(folder, read(folder)) for folder in (*folders, RECORDINGS)]
-    logs = causes.incidents()
-    task = progress.add_task("gathering", total=sum(len(s) for _, s in sets) + len(logs))
-    for _, cases in sets:
-        for case in cases:
-            yield _kept(case.folder.resolve().as_posix(), lambda case=case: of_bundle(case))
-            progress.advance(task)
+    """Every case of the bundle sets, of the recordings that ship, and of the log-only incidents."""
+    for folder in (*folders, RECORDINGS):
+        yield from gathered_bundles(read(folder), progress)
+    logs = [told for told in causes.incidents() if told[1].components]
+    task = progress.add_task("gathering log-only incidents", total=len(logs))
     for incident, answer in logs:
-        text = f"{incident.model_dump_json()} {answer}"
-        yield _kept(text, lambda told=(incident, answer): of_lines(*told))
+        yield _kept(incident.model_dump_json(), partial(of_lines, incident, answer))
+        progress.advance(task)
+
+
+def gathered_bundles(cases: Sequence[BundleCase], progress: Progress) -> Iterator[GatheredCase]:
+    """Every one of these bundles, gathered before or now."""
+    task = progress.add_task("gathering", total=len(cases))
+    for case in cases:
+        yield _kept(case.folder.resolve().as_posix(), partial(of_bundle, case))
         progress.advance(task)
 
 
 def of_bundle(case: BundleCase) -> GatheredCase:
-    """Gather by the graph's own nodes; the onset is found where commits are judged by it."""
+    """Gather by the graph's own nodes; where commits are judged, the onset is found, too."""
     bundle, answer = RecordedBundle(case.folder), case.answer
     judged = (case.folder / "commits.json").is_file()
     found = locate_bundle(bundle, answer, mode="detected" if judged else "oracle")
@@ -95,26 +123,24 @@ def of_lines(incident: causes.LogOnlyIncident, answer: causes.CauseAnswer) -> Ga
         alerts = bundle.alerts(bundle.window)
         page = Page(alerts[0], tuple(alerts))
         ran = investigate(recorded_sources(bundle), bundle, page, onsets="detected")
-        topology = bundle.topology()
-    evidence = tuple(one for one in ran.incident.evidence if one.kind != "note")
-    return GatheredCase(
-        "causes",
-        incident.id,
-        evidence,
-        topology,
-        ran.onset.at,
-        answer.components,
-        frozenset(answer.kinds),
-    )
+        return GatheredCase(
+            "causes",
+            incident.id,
+            tuple(one for one in ran.incident.evidence if one.kind != "note"),
+            bundle.topology(),
+            ran.onset.at,
+            answer.components,
+            frozenset(answer.kinds),
+        )
 
 
 def _kept(place: str, gather: Callable[[], GatheredCase]) -> GatheredCase:
     file = CACHE / f"{hashlib.sha256(f'{_code()} {place}'.encode()).hexdigest()[:24]}.pickle"
     if file.is_file():
-        found: GatheredCase = pickle.loads(file.read_bytes())  # noqa: S301  (our own file)
+        found: GatheredCase = pickle.loads(file.read_bytes())
         return found
     found = gather()
-    CACHE.mkdir(parents=True, exist_ok=True)
+    CACHE.mkdir(mode=0o700, parents=True, exist_ok=True)
     file.write_bytes(pickle.dumps(found))
     return found
 
@@ -124,7 +150,7 @@ def _code() -> str:
     """A hash of the source that gathers."""
     digest = hashlib.sha256()
     for part in GATHERS:
-        place = TOOLS / part
-        for path in [place] if place.is_file() else sorted(place.rglob("*.py")):
+        source = TOOLS / part
+        for path in [source] if source.is_file() else sorted(source.rglob("*.py")):
             digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -48,7 +48,7 @@ class _Accused(NamedTuple):
 
 
 def accusations(scene: Scene) -> tuple[Accusation, ...]:
-    """Every accusation by a line that came with the fault, less what the accused suffer themselves."""
+    """Every accusation by a line that came with the fault, less what the accused only hand on."""
     scope, found = _Scope(scene), []
     for line in scene.of(LineNew):
         rise = _rise(line)

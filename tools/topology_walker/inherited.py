@@ -1,15 +1,22 @@
 """What of a component's slowness, errors, waiting and missing steps its callees do not explain."""
 
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-from tools.topology_walker.graph import downstream
-from tools.topology_walker.readings import Changed, EdgeMoved, MetricMoved, OwnTime, Reading, StepMissed, StepNew
+from tools.topology_walker.readings import (
+    Changed,
+    EdgeMoved,
+    MetricMoved,
+    OwnTime,
+    Reading,
+    StepMissed,
+    StepNew,
+)
 from tools.topology_walker.scene import Scene, between, level
 
-Symptom = Literal["latency", "errors", "own time", "wire", "missing step", "new step"]
+Symptom = Literal["latency", "errors", "fed", "own time", "wire", "missing step", "new step"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +26,11 @@ class Unexplained(Reading):
     what: Symptom
     left: float
     ids: tuple[str, ...]
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """All items that the symptom rests on."""
+        return self.ids
 
 
 def unexplained(scene: Scene) -> list[Unexplained]:
@@ -54,9 +66,9 @@ def _latency(scene: Scene) -> Iterator[Unexplained]:
             calls.append(_rise(f"{one.caller}->{one.service}", one, one.delta, one.z))
             if what == "callee_latency":
                 at.append(_rise(one.service, one, one.delta, one.z))
-    for one in _left(scene, at, calls, "latency"):
+    for left in _left(scene, at, calls, "latency"):
         # Traces say where the time went; a percentile of a histogram then adds little.
-        yield _of("latency", one.service, 0.35 * one.left if scene.traced else one.left, one.id)
+        yield replace(left, left=(TRACED if scene.traced else 1.0) * left.left)
 
 
 def _errors(scene: Scene) -> Iterator[Unexplained]:
@@ -72,10 +84,20 @@ def _errors(scene: Scene) -> Iterator[Unexplained]:
         else:
             at.append(_rise(edge.service, edge, edge.delta, edge.z))
             calls.append(_rise(f"{edge.caller}->{edge.service}", edge, edge.delta, edge.z))
-    changed = {one.service for one in scene.of(Changed)}
-    for one in _left(scene, at, calls, "errors"):
-        fed = one.service not in changed and changed & set(scene.callees.get(one.service, ()))
-        yield _of("errors", one.service, 0.7 * one.left if fed else one.left, one.id)
+    changed = {one.service: one.id for one in scene.of(Changed)}
+    for left in _left(scene, at, calls, "errors"):
+        # Who errs without an erring callee may have been fed wrong values by one that was changed.
+        callees = scene.callees.get(left.service, ()) if left.service not in changed else ()
+        fed_by = [name for name in callees if name in changed]
+        yield replace(left, left=FED * left.left) if fed_by else left
+        for name in set(fed_by) - scene.starved:
+            yield _of("fed", name, left.left, changed[name], left.id)
+
+
+TRACED, FED = 0.35, 0.7
+"""What slowness counts beside traces, and errors where a changed callee may have fed them.
+Source: docs/decisions/fault-signatures.md.
+"""
 
 
 # Without request rates one call of the caller may stand for several of the callee.
@@ -86,7 +108,9 @@ def _highest(rises: list[_Rise]) -> dict[str, _Rise]:
     return {one.at: one for one in sorted(rises, key=lambda one: one.amount)}
 
 
-def _left(scene: Scene, at: list[_Rise], calls: list[_Rise], what: Symptom) -> Iterator[Unexplained]:
+def _left(
+    scene: Scene, at: list[_Rise], calls: list[_Rise], what: Symptom
+) -> Iterator[Unexplained]:
     """What is left of each rise when that of the callees is taken off, beside the most left.
 
     Where all rates are known, amounts are totals (rise x rate), so that a slow component that is
@@ -103,7 +127,9 @@ def _left(scene: Scene, at: list[_Rise], calls: list[_Rise], what: Symptom) -> I
         explained = 0.0
         for callee in scene.callees.get(name, ()):
             edge = edges.get(f"{name}->{callee}")
-            on_edge = edge.amount * min(weight.get(callee, weight[name]), weight[name]) if edge else 0.0
+            on_edge = (
+                edge.amount * min(weight.get(callee, weight[name]), weight[name]) if edge else 0.0
+            )
             explained = max(explained, total.get(callee, 0.0), on_edge)
         own = total[name] - explained * (1.0 if rated else _CALLS_PER_CALL)
         if own > 0:
@@ -146,7 +172,10 @@ def _wire(scene: Scene) -> Iterator[Unexplained]:
         yield _of("wire", name, strongest * (hit / total) * (0.4 + 0.6 * purity), *told)
 
 
-_CALLER_FAILING = 0.3
+CALLER_FAILING, CHANCE_Z, CERTAIN_Z, BELOW = 0.3, 1.5, 5.0, 0.75
+"""The share of failing calls that explains a step; the z of a step that is chance, and certain; how
+telling a callee's like finding is to explain it. Source: docs/decisions/fault-signatures.md.
+"""
 
 
 def _steps(scene: Scene) -> Iterator[Unexplained]:
@@ -154,15 +183,17 @@ def _steps(scene: Scene) -> Iterator[Unexplained]:
 
     Callees explain them by a like finding or by failing calls.
     """
-    failed = {caller for (caller, _), share in scene.failing.items() if share >= _CALLER_FAILING}
-    missed = [(one, between(one.z, 1.5, 5.0)) for one in scene.of(StepMissed)]
-    new = [(one, between(one.z, 1.5, 5.0) * (1.0 if one.error else 0.5)) for one in scene.of(StepNew)]
-    kinds: tuple[tuple[Symptom, list[tuple[Reading, float]]], ...]
-    kinds = (("missing step", missed), ("new step", new))
-    for what, found in kinds:
-        telling = {one.service: value for one, value in found}
-        for one, value in found:
-            below = downstream(scene.topology, one.service)
-            deepest = max((telling.get(name, 0.0) for name in below), default=0.0)
-            explained = deepest >= 0.75 * value or one.service in failed
-            yield _of(what, one.service, 0.5 * value if explained else value, one.id)
+    failed = {caller for (caller, _), share in scene.failing.items() if share >= CALLER_FAILING}
+    # A new step that is no error by its name says half as much.
+    new = [(one, 1.0 if one.error else 0.5) for one in scene.of(StepNew)]
+    missed = [(one, 1.0) for one in scene.of(StepMissed)]
+    told: dict[Symptom, Sequence[tuple[StepMissed | StepNew, float]]]
+    told = {"missing step": missed, "new step": new}
+    for what, steps in told.items():
+        found = {
+            one.service: (sure * between(one.z, CHANCE_Z, CERTAIN_Z), one.id) for one, sure in steps
+        }
+        for service, (value, number) in found.items():
+            deepest = max((found[n][0] for n in scene.below(service) if n in found), default=0.0)
+            explained = deepest >= BELOW * value or service in failed
+            yield _of(what, service, 0.5 * value if explained else value, number)

@@ -10,8 +10,7 @@ broken by the strongest single term, then by a hash of the name, never by the or
 
 import hashlib
 import json
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from typing import Literal, NamedTuple
@@ -19,14 +18,14 @@ from typing import Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from tools.topology_walker.readings import AnomalyAlert
-from tools.topology_walker.signatures import SIGNATURES, FaultSignature
+from tools.topology_walker.inherited import Unexplained
+from tools.topology_walker.readings import AnomalyAlert, LineNew, Reading
+from tools.topology_walker.signatures import SIGN, SIGNATURES, FaultSignature
 from tools.topology_walker.strengths import Inquiry
 from tools.types import (
     Candidate,
     Evidence,
     EvidenceKind,
-    FaultKind,
     FrozenModel,
     Ranking,
     Term,
@@ -75,14 +74,11 @@ def learned() -> RankingModel:
 
 
 class SignatureMatch(NamedTuple):
-    """A signature that holds for a reading, with its strength: whom and what it accuses."""
+    """A signature that holds for a reading, with its strength in [0, 1]."""
 
     row: FaultSignature
-    component: str
-    kind: FaultKind | None
+    reading: Reading
     strength: float
-    evidence: tuple[str, ...]
-    peer: str
 
 
 def matches(evidence: Sequence[Evidence], topology: Topology) -> dict[str, list[SignatureMatch]]:
@@ -90,60 +86,65 @@ def matches(evidence: Sequence[Evidence], topology: Topology) -> dict[str, list[
     scene = Inquiry(evidence, topology)
     found: dict[str, list[SignatureMatch]] = {name: [] for name in scene.names}
     for reading in scene.all_readings:
-        for row in _BY_TYPE[type(reading)]:
-            strength = row.strength(reading, scene)
-            accused = found.get(row.accused(reading, scene)) if strength > 0 else None
-            if accused is not None:
-                ids = getattr(reading, "ids", (reading.id,))
-                peer = getattr(reading, "peer", "")
-                name, kind = row.accused(reading, scene), row.kind_of(reading)
-                accused.append(SignatureMatch(row, name, kind, strength, ids, peer))
-    return {name: _less_explained(name, found, scene) for name in found}
+        for row in _READING.get(type(reading), ()):
+            strength, accused = row.strength(reading, scene), row.accused(reading, scene)
+            if strength > 0 and accused in found:
+                found[accused].append(SignatureMatch(row, reading, strength))
+    sure = {name: max(map(_sure, here), default=0.0) for name, here in found.items()}
+    return {
+        name: [_own(one, max((sure[n] for n in scene.below(name)), default=0.0)) for one in here]
+        for name, here in found.items()
+    }
 
 
-def _less_explained(name, found, scene):
-    below = (found[callee] for callee in downstream(scene.topology, name))
-    signs = (m.strength for here in below for m in here if m.row.term == SIGN and m.row.weight and m.row.name in EXPL)
-    left = 1.0 - max(signs, default=0.0)
-    if left >= 1: return found[name]
-    return [m._replace(strength=left * m.strength) if m.row.reads in SUFF else m for m in found[name]]
+def _sure(one: SignatureMatch) -> float:
+    """How surely a telltale sign explains what its component's callers suffer."""
+    return one.strength * min(one.row.weight, 1.0) if one.row.term == SIGN else 0.0
 
-import os
-from tools.topology_walker.inherited import Unexplained
-from tools.topology_walker.readings import LineNew
-from tools.topology_walker.graph import downstream
-from tools.topology_walker.signatures import SIGN
-SUFF=(Unexplained, LineNew)
-EXPL={"certificate lapsed","clock off"} if os.environ.get('EX')=='2' else {r.name for r in SIGNATURES}-set(os.environ.get('NOT','').split(','))
 
-_BY_TYPE: Mapping[type, list[FaultSignature]] = defaultdict(list)
+def _own(one: SignatureMatch, explained: float) -> SignatureMatch:
+    """Take off a symptom what a telltale sign at a callee explains."""
+    suffered = isinstance(one.reading, Unexplained | LineNew)
+    return one._replace(strength=one.strength * (1.0 - explained)) if suffered else one
+
+
+_READING: dict[type[Reading], list[FaultSignature]] = {}
 for _row in SIGNATURES:
-    _BY_TYPE[_row.reads].append(_row)
+    _READING.setdefault(_row.reads, []).append(_row)
 
 
-def candidate(name: str, accused: Iterable[SignatureMatch], model: RankingModel) -> Candidate:
+def ordered(
+    found: Mapping[str, Sequence[SignatureMatch]], model: RankingModel
+) -> tuple[Candidate, ...]:
+    """Return every component as a candidate, the highest score first."""
+    candidates = (_candidate(name, accused, model) for name, accused in found.items())
+    return tuple(sorted(candidates, key=_order))
+
+
+def _candidate(name: str, accused: Sequence[SignatureMatch], model: RankingModel) -> Candidate:
     """Score a component by its best kind; the vote is part of the term that it comes with."""
     terms: dict[str, Term] = {}
-    best, voted = None, 0.0
-    for one in accused:
-        weight = model.weights[one.row.name] * one.strength
-        known = terms.get(one.row.term)
-        if weight > 0 and (known is None or weight > known.weight):
-            terms[one.row.term] = Term(name=one.row.term, weight=weight, evidence=one.evidence)
-        vote = model.votes[one.row.name] * one.strength
-        if one.kind is not None and vote > voted:
-            best, voted = one, vote
+    best, kind, voted = None, None, 0.0
+    for row, reading, strength in accused:
+        weight, vote = model.weights[row.name] * strength, model.votes[row.name] * strength
+        if weight > 0 and (row.term not in terms or weight > terms[row.term].weight):
+            terms[row.term] = Term(name=row.term, weight=weight, evidence=reading.evidence)
+        if vote > voted and row.kind_of(reading):
+            best, kind, voted = (row, reading), row.kind_of(reading), vote
     if best is not None:
-        known = terms.get(best.row.term, Term(name=best.row.term, weight=0.0))
-        ids = tuple(dict.fromkeys((*known.evidence, *best.evidence)))
-        more = {"weight": known.weight + KIND * voted, "evidence": ids}
-        terms[best.row.term] = known.model_copy(update=more)
+        row, reading = best
+        known = terms.get(row.term, Term(name=row.term, weight=0.0))
+        ids = tuple(dict.fromkeys((*known.evidence, *reading.evidence)))
+        terms[row.term] = Term(name=row.term, weight=known.weight + KIND * voted, evidence=ids)
+    loud = [one.reading for one in accused if isinstance(one.reading, AnomalyAlert)]
+    loud = [one for one in loud if one.on == "metric"]
     ordered = tuple(sorted(terms.values(), key=lambda term: -term.weight))
     return Candidate(
         component=name,
         score=sum(term.weight for term in ordered),
-        fault_kind=best.kind if best else None,
-        peer=best.peer if best else "",
+        fault_kind=kind,
+        peer=getattr(best[1], "peer", "") if best else "",
+        instance=max(loud, key=lambda one: one.score).instance if loud else "",
         terms=ordered,
     )
 
@@ -159,9 +160,7 @@ def rank(
     Abstains, with its reason, where no evidence points anywhere or the first is not likely enough.
     """
     model = RULES if arm == "rules" else learned()
-    found = matches(evidence, topology)
-    candidates = [candidate(name, accused, model) for name, accused in found.items()]
-    candidates.sort(key=_order)
+    candidates = ordered(matches(evidence, topology), model)
     chances = _chances([one.score for one in candidates], model.temperature)
     told_by = {item.id: item.kind for item in evidence}
     ranked = tuple(

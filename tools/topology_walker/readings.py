@@ -18,6 +18,11 @@ class Reading:
     id: str
     service: str
 
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """The numbers of the items it was read from."""
+        return (self.id,)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricMoved(Reading):
@@ -230,9 +235,7 @@ def _metric(item: Evidence) -> Reading | None:
         return None
     signal, at_entry = read(item.name), owner.kind == "entry"
     kind = None if signal.per_node else resource(item.name)
-    return _filled(
-        MetricMoved, item, name=item.name, signal=signal, kind=kind, at_entry=at_entry
-    )
+    return _filled(MetricMoved, item, name=item.name, signal=signal, kind=kind, at_entry=at_entry)
 
 
 def _edge(item: Evidence) -> Reading | None:

@@ -43,10 +43,17 @@ class Scene:
             if owner.kind in ("service", "version", "edge"):
                 found |= dict.fromkeys(name for name in (owner.service, owner.caller) if name)
         self.names = tuple(found)
+        self._below: dict[str, tuple[str, ...]] = {}
 
     def of(self, kind: type[ReadingT]) -> list[ReadingT]:
         """Return the readings of one type."""
         return [one for one in self.readings if isinstance(one, kind)]
+
+    def below(self, name: str) -> tuple[str, ...]:
+        """Return the direct and indirect callees of a component."""
+        if name not in self._below:
+            self._below[name] = downstream(self.topology, name)
+        return self._below[name]
 
     def rose(self, what: CallSide) -> list[EdgeMoved]:
         """Return the calls that got worse on this side; more errors are fewer successes, too."""
@@ -118,7 +125,5 @@ class Scene:
             return 1.0
         about = frozenset.union(*self.pages.values())
         fits = 1.0 if family in about or not about & {"latency", "errors"} else 0.4
-        below = name in self.pages or any(
-            name in downstream(self.topology, paged) for paged in self.pages
-        )
+        below = name in self.pages or any(name in self.below(paged) for paged in self.pages)
         return fits * (1.0 if below else 0.5)

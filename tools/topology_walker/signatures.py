@@ -161,6 +161,8 @@ SIGNATURES: tuple[FaultSignature, ...] = (
          example="cart answers 900 ms later, and what it calls does not"),
     _Row("fails itself", "own errors", Unexplained, left("errors"), 0.8, 0.6, "errors",
          example="40 % of the calls to db fail, and db calls nobody"),
+    _Row("fed wrong values", "change below errors", Unexplained, left("fed"), 0.6, 1, "bad_deploy",
+         example="checkout fails, what it calls does not, and currency was changed"),
     _Row("own code slower", "own time in traces", Unexplained, left("own time"), 0.3, 0.1,
          "cpu_saturation", example="cart spends itself 0.8 s more in 'get' than before"),
     _Row("wire slower", "time on the wire", Unexplained, left("wire"), 1, 1, "network_delay",

@@ -310,7 +310,7 @@ def failing_outside(one: EdgeMoved, scene: Inquiry) -> float:
 
 
 def slow_outside(one: EdgeMoved, scene: Inquiry) -> float:
-    """Calls out of the system are three times as slow, and no other call of the caller nearly so."""
+    """Calls out of the system are three times as slow, no other call of the caller nearly so."""
     if one.what != "caller_latency" or not one.outside or not one.up:
         return 0.0
     if scene.failing.get(one.edge, 0.0) >= 0.5 or one.value < TIMES_SLOWER * one.usual:
@@ -354,9 +354,7 @@ def _own_pool(one: Accusation, scene: Inquiry) -> float:
     """A pool is empty where its holders wait for a late outside, or where more requests come."""
     if one.kind != "pool_exhaustion":
         return 1.0
-    late = [
-        slow_outside(edge, scene) for edge in scene.of(EdgeMoved) if edge.caller == one.service
-    ]
+    late = [slow_outside(edge, scene) for edge in scene.of(EdgeMoved) if edge.caller == one.service]
     return 1.0 - max((*late, scene.surge(1.0)))
 
 
