@@ -32,6 +32,11 @@ class Unexplained(Reading):
         """All items that the symptom rests on."""
         return self.ids
 
+    @property
+    def topic(self) -> str:
+        """The symptom."""
+        return self.what
+
 
 def unexplained(scene: Scene) -> list[Unexplained]:
     """Every symptom of every component, less what it inherits from what it calls."""
@@ -89,15 +94,13 @@ def _errors(scene: Scene) -> Iterator[Unexplained]:
         # Who errs without an erring callee may have been fed wrong values by one that was changed.
         callees = scene.callees.get(left.service, ()) if left.service not in changed else ()
         fed_by = [name for name in callees if name in changed]
-        yield replace(left, left=FED * left.left) if fed_by else left
-        for name in set(fed_by) - scene.starved:
+        yield left
+        for name in fed_by:
             yield _of("fed", name, left.left, changed[name], left.id)
 
 
-TRACED, FED = 0.35, 0.7
-"""What slowness counts beside traces, and errors where a changed callee may have fed them.
-Source: docs/decisions/fault-signatures.md.
-"""
+TRACED = 0.5
+"""What slowness counts beside traces, which say where the time went."""
 
 
 # Without request rates one call of the caller may stand for several of the callee.
@@ -165,7 +168,7 @@ def _wire(scene: Scene) -> Iterator[Unexplained]:
     total = sum(weight.values())
     for name in degree if total > 0 else ():
         touching = [edge for edge in weight if name in edge]
-        hit = sum(weight[edge] * (1.0 if edge[1] == name else 0.8) for edge in touching)
+        hit = sum(weight[edge] for edge in touching)
         strongest = max(weight[edge] for edge in touching)
         purity = min(hit / max(degree[name] * strongest, 1e-9), 1.0)
         told = (number for edge in touching for number in ids[edge][:2])

@@ -87,7 +87,7 @@ def matches(evidence: Sequence[Evidence], topology: Topology) -> dict[str, list[
     found: dict[str, list[SignatureMatch]] = {name: [] for name in scene.names}
     for reading in scene.all_readings:
         for row in _READING.get(type(reading), ()):
-            strength, accused = row.strength(reading, scene), row.accused(reading, scene)
+            strength, accused = row.strength_of(reading, scene), row.accused(reading, scene)
             if strength > 0 and accused in found:
                 found[accused].append(SignatureMatch(row, reading, strength))
     sure = {name: max(map(_sure, here), default=0.0) for name, here in found.items()}

@@ -23,6 +23,11 @@ class Reading:
         """The numbers of the items it was read from."""
         return (self.id,)
 
+    @property
+    def topic(self) -> str:
+        """What it is about, among the readings of its type."""
+        return ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricMoved(Reading):
@@ -49,6 +54,12 @@ class MetricMoved(Reading):
     steady: float = 1.0
     fresh: float = 1.0
     rate: float | None = None
+
+    @property
+    def topic(self) -> str:
+        """Family and direction: `cpu up`, `instances down`; `node cpu up`, `entry traffic up`."""
+        whose = "entry " if self.at_entry else "node " if self.signal.per_node else ""
+        return f"{whose}{self.signal.family} {'up' if self.up else 'down'}"
 
     @property
     def rise(self) -> float:
@@ -99,6 +110,11 @@ class EdgeMoved(Reading):
     outside: float = 0.0
     caller_edges: float = 1.0
     callee_edges: float = 1.0
+
+    @property
+    def topic(self) -> str:
+        """The side that got worse: `caller_errors`, `outside caller_latency`."""
+        return f"outside {self.what}" if self.outside else self.what
 
     @property
     def edge(self) -> tuple[str, str]:
@@ -155,14 +171,23 @@ class LineNew(Reading):
     strength: float
     calm: float = 0.0
 
+    @property
+    def topic(self) -> str:
+        """`information` where more lines are told as such, else `news`."""
+        return "information" if self.up and self.calm else "news"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changed(Reading):
-    """The component was changed `ago_s` seconds before the onset; `later_changes` followed."""
+    """The component was changed `ago_s` seconds before the onset."""
 
     what: str
     ago_s: float
-    later_changes: float
+
+    @property
+    def topic(self) -> str:
+        """The kind of change: `deploy`, `config`, `flag`, …"""
+        return self.what
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +197,11 @@ class Paged(Reading):
     family: str
     kind: FaultKind | None
     first_s: float
+
+    @property
+    def topic(self) -> str:
+        """The fault that its rule states; empty for a symptom."""
+        return self.kind or ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +220,11 @@ class AnomalyAlert(Reading):
     total: float
     signals: float
     apart: float
+
+    @property
+    def topic(self) -> str:
+        """What was strange."""
+        return self.on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,8 +268,7 @@ def _metric(item: Evidence) -> Reading | None:
         return _filled(CallsRepeated, item)
     if owner.kind not in ("service", "entry") or item.value is None:
         return None
-    signal, at_entry = read(item.name), owner.kind == "entry"
-    kind = None if signal.per_node else resource(item.name)
+    signal, kind, at_entry = read(item.name), resource(item.name), owner.kind == "entry"
     return _filled(MetricMoved, item, name=item.name, signal=signal, kind=kind, at_entry=at_entry)
 
 

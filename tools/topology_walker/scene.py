@@ -108,13 +108,6 @@ class Scene:
                 found[one.service] = found.get(one.service, frozenset()) | {about}
         return found
 
-    @cached_property
-    def starved(self) -> frozenset[str]:
-        """Components that nobody calls any more."""
-        stopped = {(one.caller, one.service) for one in self.of(CallsStopped)}
-        calling = {(e.caller, e.callee) for e in self.topology.edges} - stopped
-        return frozenset({callee for _, callee in stopped} - {callee for _, callee in calling})
-
     def beside_page(self, name: str, family: str) -> float:
         """Return a factor in [0, 1]: how well a rise of `family` at `name` fits the pages.
 

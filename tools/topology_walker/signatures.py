@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from tools.topology_walker import strengths as by
 from tools.topology_walker.accusations import Accusation
 from tools.topology_walker.inherited import Unexplained
 from tools.topology_walker.readings import (
@@ -18,33 +19,6 @@ from tools.topology_walker.readings import (
     VersionApart,
 )
 from tools.topology_walker.scene import Scene
-from tools.topology_walker.strengths import (
-    Strength,
-    accuses,
-    beside,
-    broken,
-    cache_missed,
-    changed,
-    failing_outside,
-    fewer,
-    lapsed,
-    left,
-    lost_packets,
-    loud,
-    louder,
-    more,
-    new_line,
-    nobody_up,
-    repeated,
-    skewed,
-    slow_outside,
-    states,
-    surge,
-    tells,
-    used_up,
-    version_apart,
-    waited_for,
-)
 from tools.types import FaultKind
 
 Accused = Literal["service", "caller", "entry"]
@@ -52,7 +26,7 @@ Accused = Literal["service", "caller", "entry"]
 
 @dataclass(frozen=True, slots=True)
 class FaultSignature:
-    """One row: a reading of the type `reads` that holds with some strength accuses a component.
+    """One row: a reading of type `reads` about one of the topics `of` accuses a component.
 
     `weight` counts for the component, whatever its fault is; of the rows of one `term` the
     strongest. `vote` counts for the kind of fault; of the rows of one kind the strongest. Without
@@ -63,12 +37,18 @@ class FaultSignature:
     name: str
     term: str
     reads: type[Reading]
-    strength: Strength
+    of: str
+    strength: by.Strength
     weight: float
     vote: float
     kind: FaultKind | None = None
     accuses: Accused = "service"
     example: str = ""
+
+    def strength_of(self, reading: Reading, scene: by.Inquiry) -> float:
+        """Return the strength, in [0, 1], with which the row holds for a reading of its type."""
+        about = not self.of or reading.topic in self.of.split(", ")
+        return self.strength(reading, scene) if about else 0.0
 
     def kind_of(self, reading: Reading) -> FaultKind | None:
         """Return the kind of fault that the row votes for, given this reading."""
@@ -88,97 +68,102 @@ SIGN = "telltale sign"
 _Row = FaultSignature
 # fmt: off
 SIGNATURES: tuple[FaultSignature, ...] = (
-    _Row("certificate lapsed", SIGN, MetricMoved, lapsed, 1.5, 2, "certificate_expired",
+    _Row("certificate lapsed", SIGN, MetricMoved, "certificate down", by.lapsed, 1.5,
+         2, "certificate_expired",
          example="db certificate_left_s fell to -86400 s, normally 2e6 s"),
-    _Row("clock off", SIGN, MetricMoved, skewed, 1.5, 2, "clock_skew",
+    _Row("clock off", SIGN, MetricMoved, "clock up, clock down", by.skewed, 1.5, 2, "clock_skew",
          example="db time_offset_ms rose to 6e5 ms, normally 2 ms"),
-    _Row("nobody up", SIGN, MetricMoved, nobody_up, 1.5, 1.4, "process_down",
+    _Row("nobody up", SIGN, MetricMoved, "instances down", by.nobody_up, 1.5, 1.4, "process_down",
          example="db instances_up fell to 0, normally 1; all calls to it fail"),
-    _Row("cache misses", SIGN, MetricMoved, cache_missed, 1.5, 1.5, "cache_stampede",
+    _Row("cache misses", SIGN, MetricMoved, "cache up", by.cache_missed, 1.5, 1.5, "cache_stampede",
          example="cart cache_misses rose to 45/s, normally 4/s; its calls to db are slow"),
-    _Row("calls repeated", SIGN, CallsRepeated, repeated, 1.5, 1.5, "retry_storm",
+    _Row("calls repeated", SIGN, CallsRepeated, "", by.repeated, 1.5, 1.5, "retry_storm",
          example="cart->db repeats each call 8.0 times, normally 0.0"),
-    _Row("outside fails", SIGN, EdgeMoved, failing_outside, 1, 1, "dependency_down", "caller",
+    _Row("outside fails", SIGN, EdgeMoved, "outside caller_errors", by.failing_outside, 1,
+         1, "dependency_down", "caller",
          example="cart->bank errors rose to 100 %; nothing at bank is measured"),
-    _Row("outside slow", SIGN, EdgeMoved, slow_outside, 1, 1, "slow_dependency", "caller",
+    _Row("outside slow", SIGN, EdgeMoved, "outside caller_latency", by.slow_outside, 1,
+         1, "slow_dependency", "caller",
          example="cart->bank latency rose to 900 ms, normally 20 ms; cart->db did not"),
-    _Row("line accuses", SIGN, Accusation, accuses, 1.5, 0,
+    _Row("line accuses", SIGN, Accusation, "", by.accuses, 1.5, 0,
          example="cart writes: connect ECONNREFUSED cart-redis:6379"),
-    _Row("line tells", SIGN, Accusation, tells, 0, 1,
+    _Row("line tells", SIGN, Accusation, "", by.tells, 0, 1,
          example="the same; of the kind it is as sure as the row of causes.yaml"),
-    _Row("rule states a reading", SIGN, Paged, states("certificate_expired", "clock_skew"), 1.5, 2,
+    _Row("rule states a reading", SIGN, Paged, "certificate_expired, clock_skew", by.states, 1.5, 2,
          example="TLSCertificateExpired fires at db"),
-    _Row("rule states a fault", SIGN, Paged, states("dns_failure", "disk_full", "process_down"),
-         1, 0.5, example="InstanceDown fires at cart"),
-    _Row("rule states a resource", "alerts on resources", Paged, states(
-            "disk_io", "memory_pressure", "cpu_saturation", "lock_contention", "queue_backlog",
-            "pool_exhaustion", "network_loss", "retry_storm"), 0, 0.2,
+    _Row("rule states a fault", SIGN, Paged, "dns_failure, disk_full, process_down", by.states, 1,
+         0.5, example="InstanceDown fires at cart"),
+    _Row("rule states a resource", "alerts on resources", Paged,
+         "disk_io, memory_pressure, cpu_saturation, lock_contention, "
+         "queue_backlog, pool_exhaustion, network_loss, retry_storm", by.states, 0, 0.2,
          example="PoolSaturated fires at cart; what waits for the cause fills up, too"),
-    _Row("more processor", "own cpu", MetricMoved, more("cpu"), 1, 1,
+    _Row("more processor", "own cpu", MetricMoved, "cpu up", by.more, 1, 1,
          example="search cpu_pct rose to 60 %, normally 20 %"),
-    _Row("processor used up", "own cpu", MetricMoved, used_up("cpu"), 0, 1.2,
+    _Row("processor used up", "own cpu", MetricMoved, "cpu up", by.used_up, 0, 1.2,
          example="search cpu_pct rose to 97 %, normally 20 %"),
-    _Row("more memory", "own memory", MetricMoved, more("memory"), 1, 0.5,
+    _Row("more memory", "own memory", MetricMoved, "memory up", by.more, 1, 0.5,
          example="search mem_bytes rose to 8e8, normally 5e8"),
-    _Row("memory used up", "own memory", MetricMoved, used_up("memory"), 0, 1.5,
+    _Row("memory used up", "own memory", MetricMoved, "memory up", by.used_up, 0, 1.5,
          example="search mem_bytes rose to 3e9, normally 5e8"),
-    _Row("more disk", "own disk", MetricMoved, more("disk"), 0.2, 0.5,
+    _Row("more disk", "own disk", MetricMoved, "disk up", by.more, 0.2, 0.5,
          example="db fs_writes rose to 90/s, normally 40/s"),
-    _Row("disk used up", "own disk", MetricMoved, used_up("disk"), 0, 1.5,
+    _Row("disk used up", "own disk", MetricMoved, "disk up", by.used_up, 0, 1.5,
          example="db disk_used_pct rose to 100 %, normally 60 %"),
-    _Row("disk waited for", "own disk", MetricMoved, waited_for("disk"), 0, 2,
+    _Row("disk waited for", "own disk", MetricMoved, "disk up", by.waited_for, 0, 2,
          example="db disk_write_ms rose to 400 ms, normally 1.3 ms; db answers 600 ms later"),
-    _Row("more held", "own saturation", MetricMoved, more("saturation"), 1, 1,
+    _Row("more held", "own saturation", MetricMoved, "saturation up", by.more, 1, 1,
          example="cart pool_used_pct rose to 70 %, normally 20 %"),
-    _Row("all held", "own saturation", MetricMoved, used_up("saturation"), 0, 1,
+    _Row("all held", "own saturation", MetricMoved, "saturation up", by.used_up, 0, 1,
          example="cart pool_used_pct rose to 100 %, normally 20 %"),
-    _Row("waited for", "own saturation", MetricMoved, waited_for("saturation"), 0, 1.5,
+    _Row("waited for", "own saturation", MetricMoved, "saturation up", by.waited_for, 0, 1.5,
          example="cart pool_wait_ms rose to 1900 ms, normally 1 ms; cart answers 1980 ms later"),
-    _Row("packets lost", "time on the wire", MetricMoved, lost_packets, 0, 1.5,
+    _Row("packets lost", "time on the wire", MetricMoved, "network up", by.lost_packets, 0, 1.5,
          example="cart retransmits rose to 60/s, normally 5/s"),
-    _Row("surge", "more traffic", MetricMoved, surge, 1, 2, "traffic_surge", "entry",
+    _Row("surge", "more traffic", MetricMoved, "traffic up, entry traffic up", by.surge, 1,
+         2, "traffic_surge", "entry",
          example="web request_rate rose to 36/s, normally 12/s, and its calls succeed"),
-    _Row("fewer instances", "fewer instances", MetricMoved, fewer, 1, 1, "process_down",
-         example="search replicas fell to 1, normally 4"),
-    _Row("slower itself", "own latency", Unexplained, left("latency"), 1, 0.5, "slow_dependency",
+    _Row("fewer instances", "fewer instances", MetricMoved, "instances down", by.fewer, 1,
+         1, "process_down", example="search replicas fell to 1, normally 4"),
+    _Row("slower itself", "own latency", Unexplained, "latency", by.left, 1, 0.5, "slow_dependency",
          example="cart answers 900 ms later, and what it calls does not"),
-    _Row("fails itself", "own errors", Unexplained, left("errors"), 1, 0.5, "errors",
+    _Row("fails itself", "own errors", Unexplained, "errors", by.left, 1, 0.5, "errors",
          example="40 % of the calls to db fail, and db calls nobody"),
-    _Row("fed wrong values", "change below errors", Unexplained, left("fed"), 1, 1, "bad_deploy",
+    _Row("fed wrong values", "change below errors", Unexplained, "fed", by.left, 1, 1, "bad_deploy",
          example="checkout fails, what it calls does not, and currency was changed"),
-    _Row("own code slower", "own time in traces", Unexplained, left("own time"), 0.2, 0.2,
-         "cpu_saturation", example="cart spends itself 0.8 s more in 'get' than before"),
-    _Row("wire slower", "time on the wire", Unexplained, left("wire"), 1, 1, "network_delay",
+    _Row("own code slower", "own time in traces", Unexplained, "own time", by.left, 0.2,
+         0.2, "cpu_saturation", example="cart spends itself 0.8 s more in 'get' than before"),
+    _Row("wire slower", "time on the wire", Unexplained, "wire", by.left, 1, 1, "network_delay",
          example="all calls to and from search take 400 ms on the wire, normally 2 ms"),
-    _Row("step missed", "missing step", Unexplained, left("missing step"), 1, 1, "errors",
+    _Row("step missed", "missing step", Unexplained, "missing step", by.left, 1, 1, "errors",
          example="cart no longer reaches 'priced' after 'got request'"),
-    _Row("new step", "new error path", Unexplained, left("new step"), 0.5, 1, "errors",
+    _Row("new step", "new error path", Unexplained, "new step", by.left, 0.5, 1, "errors",
          example="cart now reaches 'failed: boom' after 'got request'"),
-    _Row("new lines", "new log template", LineNew, new_line, 0.2, 0.2, "errors",
+    _Row("new lines", "new log template", LineNew, "news", by.new_line, 0.2, 0.2, "errors",
          example="cart writes 'failed: boom' 12 times a minute, before never"),
-    _Row("released", "recent change", Changed, changed("deploy", "canary"), 0, 1.5, "bad_deploy",
+    _Row("released", "recent change", Changed, "deploy, canary", by.changed, 0, 1.5, "bad_deploy",
          example="cart: deploy to v2 90 s before the onset"),
-    _Row("configured", "recent change", Changed, changed("config"), 0, 1.5, "bad_config",
+    _Row("configured", "recent change", Changed, "config", by.changed, 0, 1.5, "bad_config",
          example="cart: config 90 s before the onset"),
-    _Row("flag turned", "recent change", Changed, changed("flag"), 0, 1, "errors",
+    _Row("flag turned", "recent change", Changed, "flag", by.changed, 0, 1, "errors",
          example="cart: flag 90 s before the onset; the feature behind it can be turned off"),
-    _Row("changed", "recent change", Changed, changed(), 0.2, 0,
+    _Row("changed", "recent change", Changed, "", by.changed, 0.2, 0,
          example="cart: scale 90 s before the onset"),
-    _Row("version apart", "canary differs", VersionApart, version_apart, 1, 1.5, "bad_deploy",
-         example="cart v2 has cpu_pct 95, v1 30"),
-    _Row("metrics loud", "alerts on resources", AnomalyAlert, loud, 1.5, 0,
+    _Row("version apart", "canary differs", VersionApart, "", by.version_apart, 1,
+         1.5, "bad_deploy", example="cart v2 has cpu_pct 95, v1 30"),
+    _Row("metrics loud", "alerts on resources", AnomalyAlert, "metric", by.loud, 1.5, 0,
          example="db: 4 anomaly events, the strongest of 7 sigma"),
-    _Row("resource loudest", "alerts on resources", AnomalyAlert, louder, 0, 1,
+    _Row("resource loudest", "alerts on resources", AnomalyAlert, "metric", by.louder, 0, 1,
          example="of db's anomaly events those of cpu_usage add up to most"),
-    _Row("calls loud", "alerts on calls", AnomalyAlert, beside("trace", "score"), 0.2, 0.2,
-         "network_delay", example="db: anomaly events of calls to it"),
-    _Row("one instance loud", "alerts on one instance", AnomalyAlert, beside("trace", "apart"),
-         0.2, 0.2, "network_delay", example="db-1 is louder than db-0"),
-    _Row("spans loud", "alerts on own spans", AnomalyAlert, beside("spans", "score"), 0.5, 0,
-         example="db: anomaly events of its own spans"),
-    _Row("logs loud", "alerts in logs", AnomalyAlert, beside("log", "count"), 0.1, 0,
-         example="db: anomaly events of its lines"),
-    _Row("object broken", "cluster finding", ObjectBroken, broken, 1, 2,
+    _Row("calls loud", "alerts on calls", AnomalyAlert, "trace", by.beside(lambda one: one.score),
+         0.2, 0.2, "network_delay", example="db: anomaly events of calls to it"),
+    _Row("one instance loud", "alerts on one instance", AnomalyAlert, "trace",
+         by.beside(lambda one: one.apart), 0.2, 0.2, "network_delay",
+         example="db-1 is louder than db-0"),
+    _Row("spans loud", "alerts on own spans", AnomalyAlert, "spans",
+         by.beside(lambda one: one.score), 0.5, 0, example="db: anomaly events of its own spans"),
+    _Row("logs loud", "alerts in logs", AnomalyAlert, "log", by.beside(lambda one: one.count), 0.1,
+         0, example="db: anomaly events of its lines"),
+    _Row("object broken", "cluster finding", ObjectBroken, "", by.broken, 1, 2,
          example="Pod cart-0: no node fits"),
 )
 # fmt: on

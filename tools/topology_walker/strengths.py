@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from tools.topology_walker.accusations import Accusation, accusations, handing_on
-from tools.topology_walker.inherited import Symptom, Unexplained, unexplained
+from tools.topology_walker.inherited import Unexplained, unexplained
 from tools.topology_walker.readings import (
     AnomalyAlert,
     CallsRepeated,
@@ -23,8 +23,7 @@ from tools.topology_walker.readings import (
     VersionApart,
 )
 from tools.topology_walker.scene import Scene, between, level
-from tools.topology_walker.signals import SECONDS, MetricCategory, seconds_per
-from tools.types import FaultKind
+from tools.topology_walker.signals import SECONDS, seconds_per
 
 
 class Inquiry(Scene):
@@ -88,20 +87,10 @@ def pressure(one: MetricMoved, scene: Scene) -> float:
     return counts * (HELD_LONGER if held and pooled else 1.0)
 
 
-def _is_resource(one: MetricMoved, family: MetricCategory) -> bool:
-    return one.signal.family == family and one.kind is not None and one.up and not one.at_entry
-
-
-def more(family: MetricCategory) -> Strength:
-    def strength(one: MetricMoved, scene: Inquiry) -> float:
-        """More of the resource is used since the onset, most of it here."""
-        if not _is_resource(one, family):
-            return 0.0
-        lasting = between(one.steady, 0.0, LASTING) if family == "cpu" else 1.0
-        share = 0.25 + 0.75 * one.share  # source: docs/decisions/fault-signatures.md
-        return level(one.z) * share * one.fresh * lasting * pressure(one, scene)
-
-    return strength
+def more(one: MetricMoved, scene: Inquiry) -> float:
+    """More of the resource is used since the onset, most of it here."""
+    lasting = between(one.steady, 0.0, LASTING) if one.signal.family == "cpu" else 1.0
+    return level(one.z) * one.share * one.fresh * lasting * pressure(one, scene)
 
 
 LASTING = 0.7
@@ -110,40 +99,32 @@ Source: docs/decisions/fault-signatures.md.
 """
 
 
-def used_up(family: MetricCategory) -> Strength:
-    def strength(one: MetricMoved, scene: Inquiry) -> float:
-        """The resource is at its limit, by percent or by how memory grew."""
-        if not _is_resource(one, family):
-            return 0.0
-        full = NEAR_LIMIT if family == "cpu" else AT_LIMIT
-        if one.unit == "%" and one.value >= full and one.ratio >= ROSE:
-            return pressure(one, scene)
-        if family == "memory" and (one.unit != "%" or one.value >= NEAR_LIMIT):
-            steady = one.ratio >= FILLED and one.z >= FILLED_Z
-            return one.fresh if steady or one.ratio >= GREW else 0.0
+def used_up(one: MetricMoved, scene: Inquiry) -> float:
+    """The resource is at its limit, by percent or by how memory grew."""
+    family = one.signal.family
+    full = NEAR_LIMIT if family == "cpu" else AT_LIMIT
+    if one.unit == "%" and one.value >= full and one.ratio >= ROSE:
+        return pressure(one, scene)
+    if family != "memory" or (one.unit == "%" and one.value < NEAR_LIMIT):
         return 0.0
+    steady = one.ratio >= FILLED and one.z >= FILLED_Z
+    return one.fresh if steady or one.ratio >= GREW else 0.0
 
-    return strength
 
-
-def waited_for(family: MetricCategory) -> Strength:
-    def strength(one: MetricMoved, scene: Inquiry) -> float:
-        """It is waited for ten times as long, and the wait is what the component is slower by."""
-        long = one.unit in SECONDS and one.ratio >= LONG_WAIT and pressure(one, scene) >= 1
-        return one.fresh if _is_resource(one, family) and long else 0.0
-
-    return strength
+def waited_for(one: MetricMoved, scene: Inquiry) -> float:
+    """It is waited for ten times as long, and the wait is what the component is slower by."""
+    long = one.unit in SECONDS and one.ratio >= LONG_WAIT
+    return one.fresh if long and pressure(one, scene) >= 1 else 0.0
 
 
 def lost_packets(one: MetricMoved, scene: Inquiry) -> float:
     """Three times as many packets are lost."""
-    return one.fresh if one.kind == "network_loss" and one.up and one.ratio >= 3 else 0.0
+    return one.fresh if one.kind == "network_loss" and one.ratio >= 3 else 0.0
 
 
 def fewer(one: MetricMoved, scene: Inquiry) -> float:
     """Fewer instances run."""
-    down = one.signal.family == "instances" and not one.up and not one.at_entry
-    return level(-one.z) if down else 0.0
+    return level(-one.z)
 
 
 SURGE, CERTAIN_SURGE, MOST_TRIES = 1.3, 2.3, 3.0
@@ -154,9 +135,8 @@ error gives up after the second time, or so. Source: docs/decisions/fault-signat
 
 def _surge(one: MetricMoved, scene: Scene, repeats: float) -> float:
     at_door = one.at_entry or one.service == scene.topology.entry
-    if not at_door or one.signal.family != "traffic":
-        return 0.0
-    return between(one.ratio / repeats, SURGE, CERTAIN_SURGE) * one.fresh * one.steady
+    more_come = between(one.ratio / repeats, SURGE, CERTAIN_SURGE) * one.fresh * one.steady
+    return more_come if at_door and one.signal.family == "traffic" else 0.0
 
 
 def surge(one: MetricMoved, scene: Inquiry) -> float:
@@ -165,43 +145,31 @@ def surge(one: MetricMoved, scene: Inquiry) -> float:
     return _surge(one, scene, 1.0 / answered)
 
 
-def left(what: Symptom) -> Strength:
-    def strength(one: Unexplained, scene: Inquiry) -> float:
-        """What of the symptom the callees do not explain."""
-        return one.left if one.what == what else 0.0
-
-    return strength
+def left(one: Unexplained, scene: Inquiry) -> float:
+    """What of the symptom the callees do not explain."""
+    return one.left
 
 
 def new_line(one: LineNew, scene: Inquiry) -> float:
     """New lines that the program itself does not call information, beside the strongest."""
-    if one.up and one.calm:
-        return 0.0
-    news = (line.strength for line in scene.of(LineNew) if not (line.up and line.calm))
-    return one.strength / max(*news, one.strength, 1e-9)
+    most = max(line.strength for line in scene.of(LineNew) if line.topic == one.topic)
+    return one.strength / most if most > 0 else 0.0
 
 
-CHANGE_S, STARVED, LATER = 900.0, 0.3, 0.5
-"""A change this many seconds before the onset counts half, less by half for each change after it;
-what nobody calls any more does little. Source: docs/decisions/fault-signatures.md.
+CHANGE_S = 900.0
+"""A change this many seconds before the onset counts half.
+Source: docs/decisions/fault-signatures.md.
 """
 
 
-def changed(*kinds: str) -> Strength:
-    def strength(one: Changed, scene: Inquiry) -> float:
-        """It was changed shortly before the onset, and little else was after it."""
-        if kinds and one.what not in kinds:
-            return 0.0
-        called = STARVED if one.service in scene.starved else 1.0
-        fresh = 1.0 / (1.0 + max(one.ago_s, 0.0) / CHANGE_S)
-        return called * fresh / (1.0 + LATER * one.later_changes)
-
-    return strength
+def changed(one: Changed, scene: Inquiry) -> float:
+    """It was changed shortly before the onset."""
+    return 1.0 / (1.0 + max(one.ago_s, 0.0) / CHANGE_S)
 
 
 def version_apart(one: VersionApart, scene: Inquiry) -> float:
     """The new version does otherwise than the old one at the same time, or nothing at all."""
-    return level(one.z) * (STARVED if one.service in scene.starved else 1.0)
+    return level(one.z)
 
 
 COMMON_SCORE, RARE_SCORE, MANY = 2.5, 6.5, 5.0
@@ -213,29 +181,28 @@ one instance. Source: docs/decisions/fault-signatures.md.
 def loud(one: AnomalyAlert, scene: Inquiry) -> float:
     """A metric, or several of one instance, is far out of its band."""
     score = between(one.score, COMMON_SCORE, RARE_SCORE)
-    many = min(one.signals / MANY, 1.0)
-    return (2.0 * score + many) / 3.0 if one.on == "metric" else 0.0
+    return (2.0 * score + min(one.signals / MANY, 1.0)) / 3.0
 
 
 def louder(one: AnomalyAlert, scene: Inquiry) -> float:
     """Of the component's strange metrics, that of this resource is the loudest."""
-    same = (other for other in scene.of(AnomalyAlert) if other.service == one.service)
-    most = max((other.total for other in same if other.on == "metric"), default=0.0)
-    return abs(one.total) / max(most, 1e-9) if one.on == "metric" else 0.0
+    same = (o for o in scene.of(AnomalyAlert) if (o.service, o.on) == (one.service, one.on))
+    most = max(other.total for other in same)
+    return abs(one.total) / max(most, 1e-9)
 
 
-def beside(on: str, figure: str) -> Strength:
+def beside(figure: Callable[[AnomalyAlert], float]) -> Strength:
     def strength(one: AnomalyAlert, scene: Inquiry) -> float:
         """Loud beside the loudest of its kind."""
-        most = max((getattr(o, figure) for o in scene.of(AnomalyAlert) if o.on == on), default=0.0)
-        return getattr(one, figure) / most if one.on == on and most > 0 else 0.0
+        most = max(figure(other) for other in scene.of(AnomalyAlert) if other.on == one.on)
+        return figure(one) / most if most > 0 else 0.0
 
     return strength
 
 
 def lapsed(one: MetricMoved, scene: Inquiry) -> float:
     """A certificate's time left is at or below zero, before above."""
-    return float(one.signal.family == "certificate" and one.value <= 0.0 < one.usual)
+    return float(one.value <= 0.0 < one.usual)
 
 
 OFF_S, FAR_OFF_S = 0.1, 1.0
@@ -246,19 +213,8 @@ Source: RFC 5905.
 
 def skewed(one: MetricMoved, scene: Inquiry) -> float:
     """A clock is off by 0.1 s (doubtful) to 1 s (sure), and twice as far as usual."""
-    far = one.signal.family == "clock" and abs(one.value) > 2.0 * abs(one.usual)
-    return between(abs(one.value) * seconds_per(one.unit), OFF_S, FAR_OFF_S) if far else 0.0
-
-
-def unresolved(one: MetricMoved, scene: Inquiry) -> float:
-    """More names cannot be resolved."""
-    dns = one.signal.family == "errors" and "dns" in one.name.lower()
-    return one.fresh if dns and one.up else 0.0
-
-
-def restarted(one: MetricMoved, scene: Inquiry) -> float:
-    """It restarts; half as sure, as most restarts are harmless."""
-    return 0.5 * one.fresh if one.signal.family == "restarts" and one.up else 0.0
+    off = abs(one.value) * seconds_per(one.unit)
+    return between(off, OFF_S, FAR_OFF_S) if abs(one.value) > 2.0 * abs(one.usual) else 0.0
 
 
 GONE, UNSEEN = 0.01, 0.6
@@ -269,7 +225,7 @@ Source: docs/decisions/fault-signatures.md.
 
 def nobody_up(one: MetricMoved, scene: Inquiry) -> float:
     """No instance is up, and half of some caller's calls fail; less sure where none is measured."""
-    if one.signal.family != "instances" or one.value > GONE or one.usual < 0.5:
+    if one.value > GONE or one.usual < 0.5:
         return 0.0
     seen = [share for (_, callee), share in scene.failing.items() if callee == one.service]
     return float(max(seen) >= 0.5) if seen else UNSEEN
@@ -283,8 +239,6 @@ Source: docs/decisions/fault-signatures.md.
 
 def cache_missed(one: MetricMoved, scene: Inquiry) -> float:
     """The cache misses more than its requests explain, and what stands behind it is loaded."""
-    if one.signal.family != "cache" or not one.up:
-        return 0.0
     if not any(edge.caller == one.service and edge.up for edge in scene.of(EdgeMoved)):
         return 0.0
     same = (other for other in scene.of(MetricMoved) if other.service == one.service)
@@ -305,14 +259,11 @@ TIMES_SLOWER = 3.0
 
 def failing_outside(one: EdgeMoved, scene: Inquiry) -> float:
     """Half or more of the calls out of the system fail."""
-    outside = one.what == "caller_errors" and one.outside and one.delta >= 0.5
-    return min(one.delta * one.fresh, 1.0) if outside else 0.0
+    return min(one.delta * one.fresh, 1.0) if one.delta >= 0.5 else 0.0
 
 
 def slow_outside(one: EdgeMoved, scene: Inquiry) -> float:
     """Calls out of the system are three times as slow, no other call of the caller nearly so."""
-    if one.what != "caller_latency" or not one.outside or not one.up:
-        return 0.0
     if scene.failing.get(one.edge, 0.0) >= 0.5 or one.value < TIMES_SLOWER * one.usual:
         return 0.0
     others = (
@@ -321,40 +272,29 @@ def slow_outside(one: EdgeMoved, scene: Inquiry) -> float:
     return one.fresh if one.delta >= TIMES_SLOWER * max(others, default=0.0) else 0.0
 
 
-def worse_outside(what: str) -> Strength:
-    def strength(one: EdgeMoved, scene: Inquiry) -> float:
-        """Calls out of the system got worse: all that is known of what nobody measures within."""
-        worse = one.outside and one.what == what and (one.up or what == "caller_errors")
-        return level(one.z) if worse else 0.0
-
-    return strength
-
-
 STATED_SINCE_S = 300.0
 """An alert that fired long before the onset tells of something else.
 Source: the longest `for:` of usual rules, five minutes.
 """
 
 
-def states(*kinds: FaultKind) -> Strength:
-    def strength(one: Paged, scene: Inquiry) -> float:
-        """A rule named after its fault began to fire about the onset."""
-        if one.kind not in kinds or one.first_s < -STATED_SINCE_S:
-            return 0.0
-        if one.kind == "process_down":
-            # Whoever writes that a peer fails is not down itself.
-            return 1.0 - scene.handing_on.get(one.service, 0.0)
-        held = one.kind == "pool_exhaustion" and one.service in scene.waits_for_callees
-        return HELD_LONGER if held else 1.0
-
-    return strength
+def states(one: Paged, scene: Inquiry) -> float:
+    """A rule named after its fault began to fire about the onset."""
+    if one.first_s < -STATED_SINCE_S:
+        return 0.0
+    if one.kind == "process_down":
+        # Whoever writes that a peer fails is not down itself.
+        return 1.0 - scene.handing_on.get(one.service, 0.0)
+    held = one.kind == "pool_exhaustion" and one.service in scene.waits_for_callees
+    return HELD_LONGER if held else 1.0
 
 
 def _own_pool(one: Accusation, scene: Inquiry) -> float:
     """A pool is empty where its holders wait for a late outside, or where more requests come."""
     if one.kind != "pool_exhaustion":
         return 1.0
-    late = [slow_outside(edge, scene) for edge in scene.of(EdgeMoved) if edge.caller == one.service]
+    outside = (edge for edge in scene.rose("caller_latency") if edge.outside)
+    late = [slow_outside(edge, scene) for edge in outside if edge.caller == one.service]
     return 1.0 - max((*late, scene.surge(1.0)))
 
 
