@@ -128,16 +128,16 @@ def _candidate(name: str, accused: Sequence[SignatureMatch], model: RankingModel
     for row, reading, strength in accused:
         weight, vote = model.weights[row.name] * strength, model.votes[row.name] * strength
         if weight > 0 and (row.term not in terms or weight > terms[row.term].weight):
-            terms[row.term] = Term(name=row.term, weight=weight, evidence=reading.evidence)
+            terms[row.term] = Term(name=row.term, weight=weight, evidence=reading.ids)
         if vote > voted and row.kind_of(reading):
             best, kind, voted = (row, reading), row.kind_of(reading), vote
     if best is not None:
         row, reading = best
         known = terms.get(row.term, Term(name=row.term, weight=0.0))
-        ids = tuple(dict.fromkeys((*known.evidence, *reading.evidence)))
+        ids = tuple(dict.fromkeys((*known.evidence, *reading.ids)))
         terms[row.term] = Term(name=row.term, weight=known.weight + KIND * voted, evidence=ids)
     loud = [one.reading for one in accused if isinstance(one.reading, AnomalyAlert)]
-    loud = [one for one in loud if one.on == "metric"]
+    loud = [one for one in loud if one.topic == "metric"]
     ordered = tuple(sorted(terms.values(), key=lambda term: -term.weight))
     return Candidate(
         component=name,
