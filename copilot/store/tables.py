@@ -151,7 +151,17 @@ changes = Table(
     Column("to_version", Text, nullable=False, default=""),
     Column("summary", Text, nullable=False, default=""),
     Column("accepted_at", Double, nullable=False),
+    Column("document", Text, nullable=False, default="", server_default=""),
     Index("changes_newest", "at"),
+)
+
+commits = Table(
+    "commits",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("document", Text, nullable=False),
+    Index("commits_newest", "at"),
 )
 
 halt = Table(
