@@ -135,6 +135,10 @@ def test_what_has_changed_nothing_yet_is_told_and_not_kept(
     assert engine.store.changes.count() == 0
 
 
+def test_nothing_is_told_by_an_empty_list(client: TestClient) -> None:
+    assert client.post("/changes", json=[]).json()["recorded"] == 0
+
+
 def test_another_event_of_a_forge_is_no_change(client: TestClient) -> None:
     answer = client.post("/changes", json={"zen": "…"}, headers={"X-GitHub-Event": "ping"})
     assert answer.status_code == 202
@@ -156,6 +160,11 @@ REFUSED = [
      | {"notifications": [{"run_status": "applied", "run_updated_at": "soon"}]}, "/changes", "at"),
     ("no project", {"object_kind": "push", "project": {}}, "/changes", "path_with_namespace"),
     ("an event without data", {"specversion": "1.0", "id": "1", "data": 3}, "/changes", "data"),
+    ("no service", {"kind": "deploy"}, "/changes", "service"),
+    ("a kind that is none", {"service": "cart", "kind": "magic"}, "/changes", "one of deploy"),
+    ("no moment", {"service": "cart", "at": "soon"}, "/changes", "at"),
+    ("the future", {"service": "cart", "at": NOW + 7200}, "/changes", "not in the future"),
+    ("a number", 7, "/changes", "[1]"),
     ("a commit without its name", {"service": "cart", "commits": [{}]}, "/changes", "sha"),
     ("a file that is a number", {"service": "a", "commits": [{"sha": "1", "files": [3]}]},
      "/changes", "files"),
@@ -172,6 +181,11 @@ def test_what_is_wrong_is_refused_whole_and_told(
     assert answer.status_code == 422
     assert said in answer.json()["detail"]
     assert engine.store.changes.count() == 0
+
+
+def test_more_than_a_thousand_at_once_are_refused(client: TestClient) -> None:
+    many = [{"service": "cart", "id": f"{number}"} for number in range(1001)]
+    assert "at most 1000" in client.post("/changes", json=many).json()["detail"]
 
 
 def test_an_unknown_sender_is_told_who_is_known(client: TestClient) -> None:
