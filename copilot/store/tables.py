@@ -140,6 +140,20 @@ outcomes = Table(
     Index("outcomes_newest", "at"),
 )
 
+# No foreign key: what was learned of an incident outlives the incident.
+causes = Table(
+    "causes",
+    metadata,
+    Column("incident_id", Text, primary_key=True),
+    Column("component", Text, nullable=False),
+    Column("fault_kind", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("lesson", Text, nullable=False, default=""),
+    Column("forgotten", Integer, nullable=False, default=0),
+    Index("causes_newest", "at"),
+)
+
 changes = Table(
     "changes",
     metadata,
