@@ -18,6 +18,8 @@ COMMANDS = {
     "approve": "decide",
     "cause": "learn",
     "chat": "chat",
+    "db_check": "db",
+    "db_upgrade": "db",
     "demo": "demo",
     "doctor": "doctor",
     "edit": "decide",
