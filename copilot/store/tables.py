@@ -151,11 +151,7 @@ outcomes = Table(
     Index("outcomes_newest", "at"),
 )
 
-<<<<<<< HEAD
-# No foreign key: what was learned of an incident outlives the incident.
-=======
 # No foreign key: what people confirmed outlives the incident's retention.
->>>>>>> wip-merge
 causes = Table(
     "causes",
     metadata,
