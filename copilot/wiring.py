@@ -60,13 +60,7 @@ from knowledge_base import playbooks
 from tools.playbook_executor import PlaybookError, Policy
 from tools.types import Playbook
 
-RECORDED_AS = {
-    "metrics": "metrics",
-    "logs": "logs",
-    "traces": "spans",
-    "changes": "changes",
-    "cluster": "findings",
-}
+RECORDED_AS = {"metrics": "metrics", "logs": "logs", "traces": "spans", "changes": "changes"}
 """What a bundle calls the recordings of our sources."""
 
 _NO_CLIENT = "but the client is missing: pip install 'incident-copilot[kubernetes]'"

@@ -5,12 +5,12 @@ Everything that the site learns rests on this: docs/learning.md.
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator
 
-from copilot.alerts.formats.fields import CleanName, CleanText
 from copilot.case.engine import RESERVED
 from copilot.store import NoRightError, PolicyRefusedError, Store, StoredCause
 from copilot.types.incident import CLOSED, ConfirmedCause, Incident
+from tools.log_retriever import sanitize
 from tools.playbook_executor import Policy
 from tools.types import FaultKind, FrozenModel, Owner, Timestamp
 
@@ -48,16 +48,27 @@ class NothingConfirmedError(PolicyRefusedError):
         super().__init__(f"nobody has confirmed a cause of incident {incident_id!r}")
 
 
+def _named(text: str) -> str:
+    clean = sanitize(text, 256).strip()
+    if not clean:
+        raise ValueError("a name, and it is empty")
+    return clean
+
+
+CleanName = Annotated[str, AfterValidator(_named)]
+"""One short line without control characters; empty is no name."""
+
+
 class CauseStatement(FrozenModel):
     """Who says what was at fault and how; `force` where the incident has not heard of it.
 
     `close` also ends an incident that nobody works on any more but a person.
     """
 
-    component: Annotated[CleanName, Field(min_length=1)]
+    component: CleanName
     fault_kind: FaultKind
-    by: Annotated[CleanName, Field(min_length=1)]
-    note: CleanText = ""
+    by: CleanName
+    note: Annotated[str, AfterValidator(lambda text: sanitize(text, 1024))] = ""
     force: bool = False
     close: bool = False
 

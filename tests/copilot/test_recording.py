@@ -18,7 +18,6 @@ from typer.testing import CliRunner, Result
 
 from copilot import wiring
 from copilot.case.confirming import CauseStatement, confirm
-from copilot.case.recording import answer, recorded
 from copilot.settings import Settings, load
 from copilot.sources.clock import SystemClock
 from copilot.sources.deployment import Sources
@@ -30,6 +29,7 @@ from copilot.sources.recorded.bundle_set import put
 from copilot.sources.recorded.writer import RecordedIncident
 from copilot.sources.recordings import recordings
 from copilot.surfaces.cli import app
+from copilot.surfaces.commands.recording import answer, recorded
 from copilot.testing.kubernetes import KubernetesServer
 from copilot.testing.loki import LokiServer, PushedLine
 from copilot.testing.strict_http import serving

@@ -10,7 +10,7 @@ import numpy as np
 
 import copilot.sources.recorded.records as records
 import copilot.sources.recorded.tables as tables
-from copilot.ports import ClusterReading, RemoteSource
+from copilot.ports import ClusterReading, RemoteSource, SourceError
 from copilot.sources.recorded.tables import BundleError
 from tools.types import (
     Alert,
@@ -170,8 +170,10 @@ class RecordedBundle(ReplayClock):
 
     def reading(self) -> ClusterReading:
         """No objects were kept, but what was found wrong with them at the time."""
-        path = _first(self.folder, "findings.json")
-        return ClusterReading((), findings=records.findings(path) if path else ())
+        path = self.folder / "findings.json"
+        if not path.exists():
+            raise SourceError("cluster", "not configured", recoverable=False)
+        return ClusterReading((), findings=records.findings(path))
 
     def remotes(self) -> Sequence[RemoteSource]:
         """None: a recording asks no cluster."""

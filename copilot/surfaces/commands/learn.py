@@ -17,11 +17,11 @@ from copilot.case.confirming import (
     confirm,
     withdraw,
 )
-from copilot.case.recording import NotConfirmedError, answer, recorded
 from copilot.settings import Settings, SettingsError
 from copilot.sources.clock import SystemClock
 from copilot.sources.recorded.bundle_set import check_set, put
 from copilot.store import Store
+from copilot.surfaces.commands.recording import NotConfirmedError, answer, recorded
 from copilot.types.incident import Incident
 from copilot.types.time_format import date_time
 from prompts import Language, word
