@@ -257,6 +257,9 @@ _ESCAPE = re.compile(
     rf"(?:%[0-9A-Fa-f]{{2}})+|\\u[0-9A-Fa-f]{{4}}|\\[nrtbf\"'\\/]|&(?:quot|amp|lt|gt|#3[49]);"
     rf"|{INVISIBLE.pattern}"
 )
+_CODED = re2.compile(r"%[0-9A-Fa-f]{2}|\\[nrtbfu\"'\\/]|&(?:quot|amp|lt|gt|#3[49]);")
+"""The same without what no ASCII text has: a first look that costs little."""
+
 _MEANT = {"n": "\n", "r": "\r", "t": "\t", "b": " ", "f": " "}
 _ENTITIES = {"&quot;": '"', "&amp;": "&", "&lt;": "<", "&gt;": ">", "&#34;": '"', "&#39;": "'"}
 _WIDE = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)} | {0x3000: 0x20}
@@ -274,7 +277,7 @@ def _views(text: str) -> Iterator[tuple[str, Sequence[int] | None]]:
     view, places = _narrow(text), None
     yield view, places
     for _ in range(LEVELS):
-        if not _ESCAPE.search(view):
+        if view.isascii() and not _CODED.search(view) or not _ESCAPE.search(view):
             return
         coded = "%" in view
         plain, places = _unescaped(view, places)
