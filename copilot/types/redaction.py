@@ -13,8 +13,8 @@ from tools.log_retriever import Vault, redact
 ModelT = TypeVar("ModelT", bound=BaseModel)
 JsonT = TypeVar("JsonT")
 
-IDENTITY = frozenset({"fingerprint", "id", "digest", "sha"})
-"""Fields that tell things apart and are hashes or our own ids: never shown in place of a secret."""
+IDENTITY = frozenset({"fingerprint", "id", "digest", "sha", "created_by", "approver", "by"})
+"""Fields that stay: hashes and ids of our own, and who answers for something."""
 
 _OBJECT = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 """A name of a Kubernetes object. Source: RFC 1123, as `kube_secret_info{secret="..."}` has it."""
@@ -77,7 +77,7 @@ class Redactor:
         return value.model_copy(update=changed) if changed else value
 
     def models(self, values: Sequence[ModelT]) -> list[ModelT]:
-        """Return many values redacted; where none has a secret that costs one look at their JSON."""
+        """Return many values redacted; without a secret that costs one look at their JSON."""
         told = "\n".join(one.model_dump_json(exclude_defaults=True) for one in values)
         return list(values) if self.text(told) == told else [self.model(one) for one in values]
 
@@ -89,10 +89,13 @@ class Redactor:
         elif isinstance(held, BaseModel):
             shown = self.model(held)
         elif isinstance(held, dict):
-            if all(isinstance(one, str) for one in held.values()):
-                shown = self.pairs(held)
-            else:
-                shown = {name: self.document(one) for name, one in held.items()}
+            texts = {k: v for k, v in held.items() if isinstance(v, str) and k not in IDENTITY}
+            rest = {k: self.document(v) for k, v in held.items() if not isinstance(v, str)}
+            pairs = dict(zip(texts, self.pairs(texts).items(), strict=True))
+            shown = {
+                pairs[k][0] if k in pairs else k: pairs[k][1] if k in pairs else rest.get(k, v)
+                for k, v in held.items()
+            }
         elif isinstance(held, list | tuple) and not hasattr(held, "_fields"):
             shown = type(held)(self.document(one) for one in held)
         return shown  # type: ignore[no-any-return]

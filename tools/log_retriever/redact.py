@@ -128,11 +128,16 @@ def _password_word(text: str) -> bool:
 
 
 _REFERENCE = re.compile(
-    r"(?i)\$[\w({]|\{|%[\w({]|[*x.•_-]+$|\[|vault:|arn:aws|/run/secrets|/var/run|/etc/|file:|\\|"
+    r"(?i)`|\$[\w({]|\{|%[\w({]|[*x.•_-]+$|\[|vault:|arn:aws|/run/secrets|/var/run|/etc/|file:|\\|"
     r"[0-9]{1,2}$|0x0+$|ref\+|secretref|sops:|ENC\[|env\.|os\.|process\.env"
 )
 """What stands for a secret that is kept elsewhere: `${DB_PASSWORD}`, `/run/secrets/db`, `***`."""
 
+
+_VARIABLE = re.compile(
+    r"[A-Z]{2,}(?:_[A-Z]+)+|[A-Z_]*(?:KEY|NAME|PASSWORD|SECRET|TOKEN|PASS|PWD|PW)"
+)
+"""The name of a variable, as manuals write it in the place of its value."""
 
 _ENDED = re.compile(r"[|\\<>\])\"'.,!:;]")
 
@@ -140,7 +145,8 @@ _ENDED = re.compile(r"[|\\<>\])\"'.,!:;]")
 def _present(text: str) -> bool:
     """Something is said that may be a secret, not that there is none, or where it is kept."""
     word = _ENDED.split(text, maxsplit=1)[0].lower()
-    return bool(word) and word not in _data()["absent"] and not _REFERENCE.match(text)
+    named = _REFERENCE.match(text) or _VARIABLE.fullmatch(text)
+    return bool(word) and word not in _data()["absent"] and not named
 
 
 def _worded(text: str) -> bool:
