@@ -2,11 +2,11 @@
 
 Brier (1950): mean (p - y)^2. Expected calibration error: the bins' |mean p - mean y|, weighed by
 how many cases each holds (Naeini, Cooper and Hauskrecht, 2015), over ten bins of equal mass. With
-N cases a bin holds N / 10: an honest forecaster of 25 cases still shows an error of about 0.15, so
-an interval stands beside every figure.
+few cases chance alone makes an error (`honest_error`), so it and an interval stand beside it.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from math import isfinite, nan
 from statistics import fmean
 from typing import NamedTuple
@@ -21,7 +21,7 @@ BINS = 10
 SURE = 0.95
 """What is said with more than this is believed without looking."""
 
-RESAMPLES = 1000
+RESAMPLES, HONEST = 1000, 200
 
 
 class AnswerClaim(NamedTuple):
@@ -67,11 +67,13 @@ def calibration(said: Sequence[tuple[float, float]]) -> CalibrationScore:
     >>> calibration([(1.0, 1.0), (0.6, 0.0)]).brier
     0.18
     """
-    known = sorted((p, y) for p, y in said if isfinite(p) and isfinite(y))
+    known = sorted((pair for pair in said if all(map(isfinite, pair))), key=lambda pair: pair[0])
     if not known:
         return CalibrationScore(count=0, brier=nan, error=nan, bins=())
     count = len(known)
-    cut = [known[count * n // BINS : count * (n + 1) // BINS] for n in range(BINS)]
+    # What was said alike belongs into one bin: its order says nothing.
+    ends = [_after_ties(known, count * (n + 1) // BINS) for n in range(BINS)]
+    cut = [known[start:end] for start, end in pairwise([0, *ends])]
     bins = tuple(
         Bin(
             low=inside[0][0],
@@ -89,6 +91,12 @@ def calibration(said: Sequence[tuple[float, float]]) -> CalibrationScore:
         error=sum(one.count * abs(one.said - one.came_true) for one in bins) / count,
         bins=bins,
     )
+
+
+def _after_ties(known: Sequence[tuple[float, float]], end: int) -> int:
+    while 0 < end < len(known) and known[end][0] == known[end - 1][0]:
+        end += 1
+    return end
 
 
 def calibration_keys(said: Sequence[AnswerClaim], cases: int) -> dict[str, float]:
@@ -118,6 +126,16 @@ def error_interval(said: Sequence[AnswerClaim], seed: int = 0) -> tuple[float, f
     return float(low), float(high)
 
 
+def honest_error(said: Sequence[AnswerClaim], seed: int = 0) -> float:
+    """The calibration error that chance alone makes where every stated probability is true."""
+    if not said:
+        return nan
+    rng = np.random.default_rng(seed)
+    chances = [one.chance for one in said]
+    drawn = (rng.random((HONEST, len(said))) < np.array(chances)).astype(float)
+    return fmean(calibration(list(zip(chances, row, strict=True))).error for row in drawn.tolist())
+
+
 def calibration_table(groups: Mapping[str, tuple[Sequence[AnswerClaim], int]]) -> Table:
     """A row per system, and one over all: `groups` holds what was said, and of how many cases."""
     whole = [one for said, _ in groups.values() for one in said]
@@ -128,8 +146,10 @@ def calibration_table(groups: Mapping[str, tuple[Sequence[AnswerClaim], int]]) -
             ("all", (whole, sum(cases for _, cases in groups.values()))),
         )
     ]
-    columns = ("system", "cases", "said", "right", "ECE", "95 %", "Brier", "answered", "sure",
-               "wrong at 0.95")  # fmt: skip
+    columns = (
+        *("system", "cases", "said", "right", "ECE", "95 %", "by chance", "Brier"),
+        *("answered", "sure", "wrong at 0.95"),
+    )
     return Table(title="Said and right: the first component", columns=columns, rows=tuple(rows))
 
 
@@ -145,6 +165,7 @@ def _row(name: str, said: Sequence[AnswerClaim], cases: int) -> tuple[str, ...]:
         number(fmean(one.right for one in said) if said else None),
         number(keys["calibration.ece"]),
         f"{number(low)}–{number(high)}",
+        number(honest_error(said)),
         number(keys["calibration.brier"]),
         number(len(said) / cases if cases else None),
         number(keys["calibration.coverage"]),

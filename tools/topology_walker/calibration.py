@@ -17,8 +17,7 @@ from typing import Literal, get_args
 
 from pydantic import Field
 
-from tools.topology_walker.graph import downstream
-from tools.types import Candidate, Evidence, EvidenceKind, FrozenModel, Owner, Topology
+from tools.types import Candidate, Evidence, EvidenceKind, FrozenModel, Topology
 
 Modality = Literal["metrics", "traces", "logs", "alerts", "changes", "cluster"]
 """Kinds of evidence that come about independently of each other."""
@@ -79,17 +78,6 @@ class RankedEvidence:
         return found
 
     @cached_property
-    def explained(self) -> float:
-        """Share of the components with alerts that are the first one or depend on it."""
-        alerted = {Owner.parse(one.subject).service for one in self.evidence if one.kind == "alert"}
-        alerted -= {""}
-        if not alerted:
-            return 1.0
-        name = self.first.component
-        below = [one == name or name in downstream(self.topology, one) for one in alerted]
-        return sum(below) / len(below)
-
-    @cached_property
     def cited(self) -> tuple[Evidence, ...]:
         """The items under the terms of the first candidate."""
         wanted = {number for term in self.first.terms for number in term.evidence}
@@ -105,20 +93,16 @@ def _votes(one: Candidate, kinds: Mapping[str, Modality | None]) -> Mapping[Moda
     return found
 
 
-Figure = Literal["margin", "strength", "agreeing", "against", "explained", "rivals"]
+Figure = Literal["margin", "strength"]
 
 
 def figures(ranked: RankedEvidence) -> dict[Figure, float]:
-    """What the model looks at, each about 0 to 3; what is meant stands beside it."""
+    """What the model looks at; what is meant stands beside it."""
     first = ranked.first.score
-    scores = [max(one.score, 0.0) for one in ranked.candidates[1:]]
+    second = max((one.score for one in ranked.candidates[1:]), default=0.0)
     return {
-        "margin": 1.0 - max(scores, default=0.0) / first,  # how far the second is behind
+        "margin": 1.0 - max(second, 0.0) / first,  # how far the second is behind
         "strength": math.log1p(first),  # how much speaks for the first at all
-        "agreeing": float(len(ranked.agreeing)),  # modalities that speak for the first
-        "against": float(len(ranked.against)),  # modalities that speak more for another
-        "explained": ranked.explained,  # share of the alerts that the first explains
-        "rivals": math.log1p(sum(one >= first / 2 for one in scores)),  # others half as strong
     }
 
 
