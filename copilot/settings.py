@@ -12,6 +12,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from copilot.types.change_settings import ChangeSettings
 from copilot.types.errors import OperatorError
 from copilot.types.trace_settings import TraceSettings
 from prompts import Language
@@ -21,7 +22,7 @@ class SettingsError(OperatorError):
     """The operator has to change a setting; the message says which and how."""
 
 
-class Settings(TraceSettings):
+class Settings(TraceSettings, ChangeSettings):
     """Everything that can be set. Read once at the start; frozen from then on."""
 
     model_config = SettingsConfigDict(env_prefix="COPILOT_", frozen=True, extra="forbid")
@@ -108,9 +109,7 @@ class Settings(TraceSettings):
     elasticsearch_url: str = Field(
         default="", description="Elasticsearch or OpenSearch whose log documents are read."
     )
-    elasticsearch_index: str = Field(
-        default="logs-*", description="Index, or indices, that hold them."
-    )
+    elasticsearch_index: str = Field(default="logs-*", description="Index, or indices, of them.")
     elasticsearch_match: dict[str, str] = Field(
         default={}, description="Fields that documents must have, as JSON."
     )
