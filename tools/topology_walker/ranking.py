@@ -15,9 +15,10 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Literal, NamedTuple
 
-import numpy as np
 from pydantic import Field
 
+from tools.topology_walker.calibration import CalibrationModel, RankedEvidence
+from tools.topology_walker.certainty import NOTHING_KNOWN, Surroundings, decide
 from tools.topology_walker.inherited import Unexplained
 from tools.topology_walker.readings import AnomalyAlert, LineNew, Reading
 from tools.topology_walker.signatures import SIGN, SIGNATURES, FaultSignature
@@ -25,7 +26,6 @@ from tools.topology_walker.strengths import Inquiry
 from tools.types import (
     Candidate,
     Evidence,
-    EvidenceKind,
     FrozenModel,
     Ranking,
     Term,
@@ -40,22 +40,16 @@ more evidence is first. Source: docs/decisions/fault-signatures.md.
 
 
 class RankingModel(FrozenModel):
-    """Weight and vote of each signature, the temperature that turns scores into chances, and the
-    threshold below which nothing is decided.
-    """
+    """Weight and vote of each signature, by its name."""
 
     weights: dict[str, float]
     votes: dict[str, float]
-    temperature: float = Field(gt=0)
-    abstain_below: float = Field(ge=0, le=1)
     about: dict[str, str] = Field(default_factory=dict)
 
 
 RULES = RankingModel(
     weights={row.name: row.weight for row in SIGNATURES},
     votes={row.name: row.vote for row in SIGNATURES},
-    temperature=0.1,
-    abstain_below=0.4,
 )
 
 
@@ -113,7 +107,7 @@ for _row in SIGNATURES:
     _READING.setdefault(_row.reads, []).append(_row)
 
 
-def ordered(
+def scored(
     found: Mapping[str, Sequence[SignatureMatch]], model: RankingModel
 ) -> tuple[Candidate, ...]:
     """Return every component as a candidate, the highest score first."""
@@ -154,71 +148,27 @@ def rank(
     topology: Topology,
     onset: Timestamp,
     arm: Literal["rules", "ml"] = "rules",
+    around: Surroundings = NOTHING_KNOWN,
+    calibration: CalibrationModel | None = None,
 ) -> Ranking:
     """Components, most likely cause first, each with the terms of its score and a fault kind.
 
-    Abstains, with its reason, where no evidence points anywhere or the first is not likely enough.
+    How sure the first is, and why, is said with it (`certainty`).
     """
-    model = RULES if arm == "rules" else learned()
-    candidates = ordered(matches(evidence, topology), model)
-    chances = _chances([one.score for one in candidates], model.temperature)
-    told_by = {item.id: item.kind for item in evidence}
-    ranked = tuple(
-        one.model_copy(update={"probability": min(chance, most_said(one, told_by))})
-        for one, chance in zip(candidates, chances, strict=True)
-    )
-    reason = _abstention_reason(ranked, model.abstain_below)
-    return Ranking(
-        candidates=ranked, abstained=bool(reason), reason=reason or _decided(ranked[0]), arm=arm
-    )
+    return decide(ordered(evidence, topology, onset, arm), around, arm, calibration)
 
 
-_MEASURED: frozenset[EvidenceKind] = frozenset({"metric", "edge", "trace", "cluster"})
-LOGS_ALONE, REPORTS_ALONE = 0.7, 0.5
-"""The most that is said of a cause of which nothing but log lines tell, and of one that only alerts
-or changes speak of.
-
-Log lines: what of such incidents that were kept aside is named rightly (18 of 20 at first) is above
-0.72 with a probability of 95 %, Beta(19, 3). Alerts alone: of the 57 recorded incidents with
-nothing else (`ae` of `evals run incidents`) 0.86 was said on average and 0.57 were right on their
-unseen half. Source: docs/decisions/telltale-signs.md.
-"""
-
-
-def most_said(candidate: Candidate, told_by: Mapping[str, EvidenceKind]) -> float:
-    """The highest probability that may be stated, by the kinds of evidence under its terms."""
-    kinds = {told_by[one] for term in candidate.terms for one in term.evidence}
-    if not kinds or kinds & _MEASURED:
-        return 1.0
-    return LOGS_ALONE if "log" in kinds else REPORTS_ALONE
+def ordered(
+    evidence: Sequence[Evidence],
+    topology: Topology,
+    onset: Timestamp,
+    arm: Literal["rules", "ml"] = "rules",
+) -> RankedEvidence:
+    """Return every component with its score and kind of fault, the highest score first."""
+    found = matches(evidence, topology)
+    return RankedEvidence(scored(found, RULES if arm == "rules" else learned()), evidence, topology)
 
 
 def _order(candidate: Candidate) -> tuple[float, float, str]:
     strongest = candidate.terms[0].weight if candidate.terms else 0.0
     return (-candidate.score, -strongest, hashlib.sha256(candidate.component.encode()).hexdigest())
-
-
-def _chances(scores: Sequence[float], temperature: float) -> list[float]:
-    if not scores:
-        return []
-    powers = np.exp((np.asarray(scores) - max(scores)) / temperature)
-    return [float(p) for p in powers / powers.sum()]
-
-
-def _abstention_reason(ranked: Sequence[Candidate], threshold: float) -> str:
-    """Why not to decide; empty where the evidence decides."""
-    if not ranked or ranked[0].score <= 0:
-        return "no evidence points at any component"
-    first = ranked[0]
-    if first.probability >= threshold:
-        return ""
-    rivals = ", ".join(f"{one.component} {one.probability:.0%}" for one in ranked[:3])
-    return f"the evidence does not decide between {rivals}"
-
-
-def _decided(first: Candidate) -> str:
-    parts = " + ".join(
-        f"{term.name} {term.weight:.2f} [{', '.join(term.evidence[:2])}]"
-        for term in first.terms[:3]
-    )
-    return f"{first.component}: {first.score:.2f} = {parts}"
