@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from tools.topology_walker.readings import (
-    Changed,
+    ChangeMade,
     EdgeMoved,
     MetricMoved,
     OwnTime,
-    Reading,
     StepMissed,
     StepNew,
+    TypedReading,
 )
 from tools.topology_walker.scene import Scene, between, level
 
@@ -20,7 +20,7 @@ Symptom = Literal["latency", "errors", "fed", "own time", "wire", "missing step"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unexplained(Reading):
+class Unexplained(TypedReading):
     """What is left of the symptom `topic`, in [0, 1], when that of the callees is taken off."""
 
     left: float
@@ -77,7 +77,7 @@ def _errors(scene: Scene) -> Iterator[Unexplained]:
         else:
             at.append(_rise(edge.service, edge, edge.delta, edge.z))
             calls.append(_rise(f"{edge.caller}->{edge.service}", edge, edge.delta, edge.z))
-    changed = {one.service: one.ids for one in scene.of(Changed)}
+    changed = {one.service: one.ids for one in scene.of(ChangeMade)}
     for left in _left(scene, at, calls, "errors"):
         # Who errs without an erring callee may have been fed wrong values by one that was changed.
         callees = scene.callees.get(left.service, ()) if left.service not in changed else ()

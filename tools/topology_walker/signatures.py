@@ -7,15 +7,15 @@ from tools.topology_walker import strengths as by
 from tools.topology_walker.accusations import Accusation
 from tools.topology_walker.inherited import Unexplained
 from tools.topology_walker.readings import (
+    AlertFired,
     AnomalyAlert,
     CallsRepeated,
-    Changed,
+    ChangeMade,
     EdgeMoved,
     LineNew,
     MetricMoved,
     ObjectBroken,
-    Paged,
-    Reading,
+    TypedReading,
     VersionApart,
 )
 from tools.topology_walker.scene import Scene
@@ -36,7 +36,7 @@ class FaultSignature:
 
     name: str
     term: str
-    reads: type[Reading]
+    reads: type[TypedReading]
     of: str
     strength: by.Strength
     weight: float
@@ -45,16 +45,16 @@ class FaultSignature:
     accuses: Accused = "service"
     example: str = ""
 
-    def strength_of(self, reading: Reading, scene: by.Inquiry) -> float:
+    def strength_of(self, reading: TypedReading, scene: by.Inquiry) -> float:
         """Return the strength, in [0, 1], with which the row holds for a reading of its type."""
         about = not self.of or reading.topic in self.of.split(", ")
         return self.strength(reading, scene) if about else 0.0
 
-    def kind_of(self, reading: Reading) -> FaultKind | None:
+    def kind_of(self, reading: TypedReading) -> FaultKind | None:
         """Return the kind of fault that the row votes for, given this reading."""
         return self.kind or getattr(reading, "kind", None)
 
-    def accused(self, reading: Reading, scene: Scene) -> str:
+    def accused(self, reading: TypedReading, scene: Scene) -> str:
         """Return the component that the row accuses; empty where it is none of the scene."""
         if self.accuses == "entry":
             return scene.topology.entry
@@ -89,11 +89,11 @@ SIGNATURES: tuple[FaultSignature, ...] = (
          example="cart writes: connect ECONNREFUSED cart-redis:6379"),
     _Row("line tells", SIGN, Accusation, "", by.tells, 0, 1,
          example="the same; of the kind it is as sure as the row of causes.yaml"),
-    _Row("rule states a reading", SIGN, Paged, "certificate_expired, clock_skew", by.states, 1.5, 2,
+    _Row("rule states a reading", SIGN, AlertFired, "certificate_expired, clock_skew", by.states, 1.5, 2,
          example="TLSCertificateExpired fires at db"),
-    _Row("rule states a fault", SIGN, Paged, "dns_failure, disk_full, process_down", by.states, 1,
+    _Row("rule states a fault", SIGN, AlertFired, "dns_failure, disk_full, process_down", by.states, 1,
          0.5, example="InstanceDown fires at cart"),
-    _Row("rule states a resource", "alerts on resources", Paged,
+    _Row("rule states a resource", "alerts on resources", AlertFired,
          "disk_io, memory_pressure, cpu_saturation, lock_contention, "
          "queue_backlog, pool_exhaustion, network_loss, retry_storm", by.states, 0, 0.2,
          example="PoolSaturated fires at cart; what waits for the cause fills up, too"),
@@ -140,13 +140,13 @@ SIGNATURES: tuple[FaultSignature, ...] = (
          example="cart now reaches 'failed: boom' after 'got request'"),
     _Row("new lines", "new log template", LineNew, "news", by.new_line, 0.2, 0.2, "errors",
          example="cart writes 'failed: boom' 12 times a minute, before never"),
-    _Row("released", "recent change", Changed, "deploy, canary", by.changed, 0, 1.5, "bad_deploy",
+    _Row("released", "recent change", ChangeMade, "deploy, canary", by.changed, 0, 1.5, "bad_deploy",
          example="cart: deploy to v2 90 s before the onset"),
-    _Row("configured", "recent change", Changed, "config", by.changed, 0, 1.5, "bad_config",
+    _Row("configured", "recent change", ChangeMade, "config", by.changed, 0, 1.5, "bad_config",
          example="cart: config 90 s before the onset"),
-    _Row("flag turned", "recent change", Changed, "flag", by.changed, 0, 1, "errors",
+    _Row("flag turned", "recent change", ChangeMade, "flag", by.changed, 0, 1, "errors",
          example="cart: flag 90 s before the onset; the feature behind it can be turned off"),
-    _Row("changed", "recent change", Changed, "", by.changed, 0.2, 0,
+    _Row("changed", "recent change", ChangeMade, "", by.changed, 0.2, 0,
          example="cart: scale 90 s before the onset"),
     _Row("version apart", "canary differs", VersionApart, "", by.version_apart, 1,
          1.5, "bad_deploy", example="cart v2 has cpu_pct 95, v1 30"),
