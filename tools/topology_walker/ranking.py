@@ -19,7 +19,7 @@ from pydantic import Field
 
 from tools.topology_walker.calibration import CalibrationModel, RankedEvidence
 from tools.topology_walker.certainty import NOTHING_KNOWN, Surroundings, decide
-from tools.topology_walker.inherited import Unexplained
+from tools.topology_walker.inherited import OwnSymptom
 from tools.topology_walker.readings import AnomalyAlert, LineNew, TypedReading
 from tools.topology_walker.signatures import SIGN, SIGNATURES, FaultSignature
 from tools.topology_walker.strengths import Inquiry
@@ -98,7 +98,7 @@ def _sure(one: SignatureMatch) -> float:
 
 def _own(one: SignatureMatch, explained: float) -> SignatureMatch:
     """Take off a symptom what a telltale sign at a callee explains."""
-    suffered = isinstance(one.reading, Unexplained | LineNew)
+    suffered = isinstance(one.reading, OwnSymptom | LineNew)
     return one._replace(strength=one.strength * (1.0 - explained)) if suffered else one
 
 

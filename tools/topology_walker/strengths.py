@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from tools.topology_walker.accusations import Accusation, accusations, handing_on
-from tools.topology_walker.inherited import Unexplained, unexplained
+from tools.topology_walker.inherited import OwnSymptom, unexplained
 from tools.topology_walker.readings import (
     AlertFired,
     AnomalyAlert,
@@ -145,7 +145,7 @@ def surge(one: MetricMoved, scene: Inquiry) -> float:
     return _surge(one, scene, 1.0 / answered)
 
 
-def left(one: Unexplained, scene: Inquiry) -> float:
+def left(one: OwnSymptom, scene: Inquiry) -> float:
     """What of the symptom the callees do not explain."""
     return one.left
 
