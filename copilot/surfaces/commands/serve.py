@@ -76,6 +76,8 @@ def serve(settings: Settings) -> int:
                     mappings=mappings,
                     subscriptions=SubscriptionDesk(settings.sns_confirm_hosts),
                     examine=partial(report_of, settings, engine, received),
+                    fetch_commits=lambda: engine.deps.sources.commits(engine.now()),
+                    change_secrets=settings.change_secrets,
                 )
                 config = uvicorn.Config(
                     app, log_level="warning", timeout_graceful_shutdown=STOP_S, access_log=False
