@@ -3,7 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from copilot.case.briefing import brief_evidence, clock_lines, evidence_line, plain
+from copilot.case.briefing import (
+    brief_evidence,
+    clock_lines,
+    commit_lines,
+    evidence_line,
+    plain,
+)
 from copilot.case.reasoning.narrative import Narrative
 from copilot.case.state import IncidentState
 from copilot.types.incident import Event, Incident
@@ -57,6 +63,7 @@ def render(
         kind=word("fault_kind", (first and first.fault_kind) or "unknown", language),
         confidence=word("confidence", first.confidence if first else "low", language),
         cites="".join(f"[{one}]" for one in first.evidence[:8]) if first else "",
+        commit=commit_lines(incident.commit, language, everything=True),
         abstained=incident.ranking.abstained,
         plan=incident.plan,
         results=incident.results,

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from unidiff import PatchedFile, PatchSet
+from unidiff.patch import PatchedFile, PatchSet
 
 MOST_LINES = 4_000
 """Lines of one diff that are read; more is a rewrite, of which no line convicts anybody."""
@@ -129,8 +129,8 @@ def _lines(patched: PatchedFile) -> Iterator[DiffLine]:
     for hunk in patched:
         numbered = hunk.source_start or hunk.target_start
         for line in hunk:
-            number = (line.target_line_no or line.source_line_no) if numbered else 0
-            yield DiffLine(line.line_type, line.value.rstrip("\n"), number)
+            number = line.target_line_no or line.source_line_no if numbered else 0
+            yield DiffLine(line.line_type, line.value.rstrip("\n"), number or 0)
 
 
 _HUNK = re.compile(r"@@ -(\d{1,9})(?:,\d{1,9})? \+(\d{1,9})(?:,\d{1,9})? @@")

@@ -93,6 +93,11 @@ def _listed(document: object, name: str, source: str) -> list[Mapping[str, Any]]
     return found
 
 
+def _mapping(given: object) -> Mapping[str, Any]:
+    """An object as it is; empty for anything else."""
+    return given if isinstance(given, dict) else {}
+
+
 class GitHubForge:
     """GitHub, or GitHub Enterprise Server under /api/v3."""
 
@@ -125,12 +130,12 @@ class GitHubForge:
         basehead = f"{quote(base, safe='')}...{quote(head, safe='')}"
         query = {"per_page": MOST_COMMITS, "page": page}
         found = self._api.get(f"/repos/{path}/compare/{basehead}", query)
-        return found if isinstance(found, dict) else {}
+        return dict(_mapping(found))
 
     def _read(self, row: Mapping[str, Any]) -> PostedCommit:
-        made = row.get("commit") if isinstance(row.get("commit"), dict) else {}
-        author = row.get("author") if isinstance(row.get("author"), dict) else {}
-        written, committed = (made.get(name) or {} for name in ("author", "committer"))
+        made = _mapping(row.get("commit"))
+        author = _mapping(row.get("author"))
+        written, committed = _mapping(made.get("author")), _mapping(made.get("committer"))
         fields = {
             "sha": row.get("sha"),
             "at": committed.get("date") or written.get("date"),
