@@ -14,7 +14,7 @@ from copilot.sources.facts import ConfiguredFacts, from_file, from_url
 from copilot.sources.json_api import ApiEndpoint, JsonApi
 from copilot.sources.log_slices import Bounds
 from copilot.sources.loki import LokiSource, Selector
-from copilot.sources.merged import MergedMetrics, MergedTopology
+from copilot.sources.merged import MergedChanges, MergedMetrics, MergedTopology
 from copilot.sources.prometheus import PrometheusClient, PrometheusSource, queries
 from copilot.sources.received import ReceivedTelemetry
 from copilot.sources.traces import SampledTraces
@@ -54,10 +54,11 @@ def with_changes(
         ForgeAddress(settings.gitlab_url, settings.gitlab_token) if settings.gitlab_token else None
     )
     repository = repositories.connected(stored, clock, settings.forge_s, github, gitlab)
+    merged = MergedChanges(stored, repository, sources.cluster)
     return replace(
         sources,
-        changes=_unless(sources.changes, stored),
-        repository=_unless(sources.repository, repository),
+        changes=_unless(sources.changes, merged),
+        repository=_unless(sources.repository, merged),
     )
 
 

@@ -265,7 +265,7 @@ def _carried_at(commit: Commit, case: CommitCase) -> Timestamp | None:
     after = [
         one.at
         for one in releases
-        if (one.gap or not one.commits)
+        if (one.gap or all(known.repository != commit.repository for known in one.commits))
         and one.service in places
         and commit.at <= one.at + _CLOCK_S
         and one.at < case.onset
