@@ -29,7 +29,7 @@ def template(image: str = "r.example/cart:1.3", pool: str = "40", memory: str = 
         {"name": "DB_PASSWORD", "value": SECRET},
         {"name": "DB_HOST", "valueFrom": {"configMapKeyRef": {"name": "db", "key": "host"}}},
     ]
-    container = {"name": "server", "image": image, "env": env}
+    container: Json = {"name": "server", "image": image, "env": env}
     container["resources"] = {"limits": {"memory": memory}}
     return {"metadata": {"labels": {"app": "cart"}}, "spec": {"containers": [container]}}
 
