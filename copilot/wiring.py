@@ -68,12 +68,12 @@ _NO_CLIENT = "but the client is missing: pip install 'incident-copilot[kubernete
 
 def recorded_sources(bundle: RecordedBundle) -> Sources:
     """A recorded incident as every source it recorded; the others are not configured."""
-    full = Sources(metrics=bundle, logs=bundle, traces=bundle, graph=bundle, changes=bundle)
+    full = Sources(bundle, bundle, bundle, bundle, bundle, cluster=bundle, repository=bundle)
     recorded = frozenset(bundle.description.modalities)
     absent = {
         name: UnconfiguredSource(name) for name, kind in RECORDED_AS.items() if kind not in recorded
     }
-    return replace(full, repository=bundle, **absent)
+    return replace(full, **absent)
 
 
 def configured_sources(settings: Settings, received: ReceivedTelemetry | None = None) -> Sources:

@@ -26,6 +26,7 @@ from copilot.store.approvals import (
     UnknownPlanError,
     WrongDigestError,
 )
+from copilot.store.causes import Causes, StoredCause
 from copilot.store.changes import Changes
 from copilot.store.conversations import Conversations, UnknownConversationError
 from copilot.store.database import Database, StoreError
@@ -57,6 +58,7 @@ __all__ = [
     "ApprovalStatus",
     "Approvals",
     "Assignment",
+    "Causes",
     "Changes",
     "Conversations",
     "ApprovalExpiredError",
@@ -85,6 +87,7 @@ __all__ = [
     "Store",
     "StoreError",
     "StoredAlert",
+    "StoredCause",
     "StoredSilence",
     "TargetBusyError",
     "UnknownConversationError",
@@ -109,6 +112,7 @@ class Store:
         self.approvals = Approvals(self._database)
         self.outbox = Outbox(self._database)
         self.outcomes = Outcomes(self._database)
+        self.causes = Causes(self._database)
         self.changes = Changes(self._database)
         self.locks = Locks(self._database)
         self.halt = Halt(self._database)

@@ -17,6 +17,7 @@ from copilot.types.incident import (
     ApprovalCount,
     Clocks,
     CommitAnswer,
+    ConfirmedCause,
     Hypothesis,
     Incident,
     IncidentStatus,
@@ -130,6 +131,7 @@ class IncidentView(IncidentLine):
     approval: ApprovalView | None
     results: tuple[StepResult, ...]
     outcome: VerificationOutcome | None
+    cause: ConfirmedCause | None
     report: str
     alerts: tuple[AlertView, ...]
 
@@ -168,6 +170,7 @@ def incident_view(
         approval=approval,
         results=incident.results,
         outcome=incident.outcome,
+        cause=incident.cause,
         report=spoken(incident.report, language),
         alerts=tuple(map(alert_view, alerts)),
     )
