@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 from unidiff.patch import PatchedFile, PatchSet
 
+from tools.change_inspector.table import comment
+
 MOST_LINES = 4_000
 """Lines of one diff that are read; more is a rewrite, of which no line convicts anybody."""
 
@@ -33,7 +35,6 @@ _UNITS = {
     "hour": 3600.0, "hours": 3600.0, "d": 86_400.0, "day": 86_400.0, "k": 1e3, "kb": 1e3,
     "ki": 1024.0, "mb": 1e6, "mi": 1024.0**2, "gb": 1e9, "gi": 1024.0**3, "us": 1e-6,
 }  # fmt: skip
-_COMMENT = re.compile(r"^\s*(//|#(?!include|\w+\s*[:=])|\*|/\*|--\s|<!--)")
 
 
 class DiffLine(NamedTuple):
@@ -54,16 +55,12 @@ class FileDiff:
     @cached_property
     def removed(self) -> tuple[str, ...]:
         """Lines taken away."""
-        return tuple(
-            one.text for one in self.lines if one.mark == "-" and not _COMMENT.match(one.text)
-        )
+        return self._side("-")
 
     @cached_property
     def added(self) -> tuple[str, ...]:
         """Lines added."""
-        return tuple(
-            one.text for one in self.lines if one.mark == "+" and not _COMMENT.match(one.text)
-        )
+        return self._side("+")
 
     @cached_property
     def gone(self) -> Counter[str]:
@@ -94,6 +91,12 @@ class FileDiff:
         before, now = dict(_choices(self.removed)), dict(_choices(self.added))
         both = {name: (before[name], now[name]) for name in before.keys() & now.keys()}
         return {name: pair for name, pair in both.items() if pair[0] != pair[1]}
+
+    def _side(self, mark: str) -> tuple[str, ...]:
+        says_nothing = comment(PurePosixPath(self.path).suffix.removeprefix("."))
+        return tuple(
+            one.text for one in self.lines if one.mark == mark and not says_nothing.match(one.text)
+        )
 
     def line_of(self, shown: str) -> int:
         """Number of the first changed line that has this text, added ones first; 0: unknown."""

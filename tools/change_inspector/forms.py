@@ -4,44 +4,17 @@ A row convicts where both sides agree: the diff shows the form, and the evidence
 """
 
 import re
-import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
-from typing import Literal, NamedTuple
-
-from pydantic import Field
+from typing import NamedTuple
 
 from tools.change_inspector.diff import FileDiff
-from tools.types import FrozenModel, Text
+from tools.change_inspector.table import FormRow, table
+from tools.types import Text
 
 MUCH = 2.0
 """A setting that moved by less than half or double is tuning; docs/decisions/commits.md."""
-
-FormReader = Literal["setting", "choice", "gone", "new", "call in loop"]
-
-
-class FormRow(FrozenModel):
-    """A row of the table as it is written; `diff` and `evidence` are an example that convicts."""
-
-    name: str
-    zh: str
-    reader: FormReader
-    pattern: str = ""
-    worse: Literal["", "up", "down"] = ""
-    values: str = ""
-    but: str = ""
-    says: str
-    diff: str
-    evidence: str
-
-
-class FormTable(FrozenModel):
-    """The whole table: words that more than one row says, and the rows."""
-
-    words: dict[str, str]
-    form: tuple[FormRow, ...] = Field(min_length=1)
 
 
 class ShownForm(NamedTuple):
@@ -58,12 +31,6 @@ class Form:
     title: Text
     shows: Callable[[FileDiff], Iterator[ShownForm]]
     says: re.Pattern[str]
-
-
-def table() -> FormTable:
-    """Read the shipped table."""
-    text = (files("tools.change_inspector") / "forms.toml").read_text(encoding="utf-8")
-    return FormTable.model_validate(tomllib.loads(text))
 
 
 @cache

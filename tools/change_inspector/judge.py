@@ -17,6 +17,7 @@ from itertools import islice
 from tools.change_inspector.diff import FileDiff, files_of, words
 from tools.change_inspector.forms import Form, forms
 from tools.change_inspector.outside import OutsideCause, external
+from tools.change_inspector.table import file_kind, traced
 from tools.types import Change, Commit, Text, Timestamp, Topology
 
 FORM = CONVICTED = 1.0
@@ -39,19 +40,6 @@ _MISSING = re.compile(
     re.IGNORECASE,
 )
 """A quoted name on either side of the complaint, or a host: bare words there are plain English."""
-_FRAME = re.compile(
-    r"\b([\w\-]+\.(?:go|py|java|kt|rb|php|js|jsx|ts|tsx|cs|rs|c|cc|cpp|scala|swift))\b"
-)
-_HARMLESS = re.compile(
-    r"(?:^|/)(?:docs?|documentation|tests?|__tests__|spec|testdata|examples?|\.github)/"
-    r"|\.(?:md|rst|txt|adoc|css|scss|less|svg|png|jpe?g|gif|ico|snap)$|_test\.\w+$|(?:^|/)test_\w+\.py$"
-    r"|\.(?:spec|test)\.\w+$|(?:^|/)(?:readme|changelog|licen[cs]e|codeowners)\b",
-    re.IGNORECASE,
-)
-_LOCKFILE = re.compile(
-    r"(?:^|/)(?:go\.(?:mod|sum)|package(?:-lock)?\.json|yarn\.lock|poetry\.lock"
-    r"|requirements[\w.\-]*\.txt|Cargo\.(?:toml|lock)|Gemfile(?:\.lock)?|pom\.xml)$"
-)
 _PLAIN = frozenset(["service", "svc", "server", "api", "app", "srv", "backend", "worker"])
 
 
@@ -107,7 +95,7 @@ class CommitCase:
     @cached_property
     def frames(self) -> frozenset[str]:
         """Source files that its stack traces name."""
-        return frozenset(_FRAME.findall(self.said))
+        return frozenset(traced().findall(self.said))
 
     @cached_property
     def missed(self) -> tuple[str, ...]:
@@ -238,7 +226,7 @@ def _exonerated(commit: Commit, case: CommitCase) -> Text | None:
         return _ELSEWHERE
     if reached >= case.onset:
         return _TOO_LATE
-    if commit.files and all(_HARMLESS.search(path) for path in commit.files):
+    if commit.files and all(file_kind(path) == "harmless" for path in commit.files):
         return _HARMLESS_FILES
     if not commit.diff:
         return _NO_DIFF
@@ -307,9 +295,9 @@ def _stem(name: str) -> str:
 
 def _charges(commit: Commit, case: CommitCase, rare: dict[str, float]) -> Iterator[CommitCharge]:
     for file in files_of(commit.diff, commit.files):
-        if _HARMLESS.search(file.path):
+        if file_kind(file.path) == "harmless":
             continue
-        if not _LOCKFILE.search(file.path):
+        if not file_kind(file.path):
             yield from _named(file, case)
             yield from _forms(file, case)
         yield from _shared(file, case, rare)
