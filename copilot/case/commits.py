@@ -81,7 +81,7 @@ def _answer(verdict: CommitVerdict, looked_at: int) -> CommitAnswer:
     return CommitAnswer(
         sha=guilty.sha if guilty else "",
         author=sanitize(guilty.author, 80) if guilty else "",
-        message=sanitize(guilty.message, 160) if guilty else "",
+        message=excerpt(guilty.message, Vault(), 160) if guilty else "",
         file=sanitize(verdict.file, 160),
         line=verdict.line,
         url=sanitize(guilty.url, 300) if guilty else "",
@@ -92,7 +92,7 @@ def _answer(verdict: CommitVerdict, looked_at: int) -> CommitAnswer:
         innocent=tuple(
             CommitLooked(
                 sha=one.commit.sha,
-                message=sanitize(one.commit.message, 120),
+                message=excerpt(one.commit.message, Vault(), 120),
                 why=_redacted(one.why),
             )
             for one in newest
