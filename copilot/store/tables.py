@@ -87,8 +87,10 @@ runs = Table(
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
     Column("error", Text, nullable=False, default=""),
+    Column("due_at", Double, nullable=False, default=0.0, server_default="0"),
+    Column("place", Text, nullable=False, default="", server_default=""),
     UniqueConstraint("incident_id", "number", name="runs_number"),
-    Index("runs_queue", "status", "created_at"),
+    Index("runs_queue", "status", "due_at", "created_at"),
 )
 # The lock of an incident: the database itself refuses a second running row.
 Index(
