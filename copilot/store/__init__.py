@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import select
 
+from copilot.store import migrations
 from copilot.store.alert_leases import AlertLeases, DueAlert
 from copilot.store.alerts import AcceptedAlerts, Alerts, Assignment, StoredAlert
 from copilot.store.approvals import (
@@ -42,10 +43,11 @@ from copilot.store.outbox import (
 )
 from copilot.store.runs import LeaseLostError, Run, Runs, RunStatus
 from copilot.store.silences import Silences, SilenceState, StoredSilence, UnknownSilenceError
-from copilot.store.tables import SCHEMA_VERSION, journal_head, metadata, schema
+from copilot.store.tables import SCHEMA_VERSION, schema
 
 __all__ = [
     "GENESIS",
+    "SCHEMA_VERSION",
     "AcceptedAlerts",
     "AlertLeases",
     "Alerts",
@@ -115,20 +117,16 @@ class Store:
         self.conversations = Conversations(self._database)
 
     def create(self) -> None:
-        """Make what is missing; refuses a database that a newer version wrote."""
-        with self._database.write() as connection:
-            schema.create(connection, checkfirst=True)
-            written = connection.execute(select(schema.c.version)).scalar()
-            if written not in (None, SCHEMA_VERSION):
-                raise StoreError(
-                    f"the database has schema version {written}, this program knows version "
-                    f"{SCHEMA_VERSION}; use the program that wrote it or another database"
-                )
-            # Also where a version is written: a table that a later build added is made.
-            metadata.create_all(connection)
-            if written is None:
-                connection.execute(schema.insert(), {"id": 1, "version": SCHEMA_VERSION})
-                connection.execute(journal_head.insert(), {"id": 1, "seq": 0, "digest": GENESIS})
+        """Make what is missing; an older SQLite file is upgraded, a newer schema refused."""
+        migrations.prepare(self._database)
+
+    def upgrade(self) -> tuple[int | None, int]:
+        """Bring an older database forward; the schema version before (None: new) and now."""
+        return migrations.upgrade(self._database)
+
+    def schema_version(self) -> int | None:
+        """The schema version of the database; None where there is no store in it yet."""
+        return migrations.version(self._database)
 
     def close(self) -> None:
         """Give the connections back."""

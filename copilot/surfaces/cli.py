@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from copilot import __version__
+from copilot.surfaces.cli_db import db_app
 from copilot.surfaces.cli_kb import kb_app
 from copilot.surfaces.cli_options import Flags, Lang
 from copilot.surfaces.cli_options import call as _call
@@ -24,6 +25,7 @@ app = typer.Typer(
 journal_app = typer.Typer(no_args_is_help=True, help="Look at the hash-chained journal.")
 app.add_typer(journal_app, name="journal")
 app.add_typer(kb_app, name="kb")
+app.add_typer(db_app, name="db")
 playbook_app = typer.Typer(no_args_is_help=True, help="Look at playbooks, and run one by hand.")
 app.add_typer(playbook_app, name="playbook")
 alerts_app = typer.Typer(no_args_is_help=True, help="See how alerts are read; nothing is kept.")

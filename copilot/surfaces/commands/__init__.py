@@ -17,6 +17,8 @@ COMMANDS = {
     "alerts_severities": "alerts",
     "approve": "decide",
     "chat": "chat",
+    "db_check": "db",
+    "db_upgrade": "db",
     "demo": "demo",
     "doctor": "doctor",
     "edit": "decide",
