@@ -38,8 +38,9 @@ DEATHS = 5
 TRIES = 3
 """A run that broke this often at the same place is set aside."""
 
-LONGEST_WAIT_S = 600.0
-"""No node has to wait longer: what `timeout_s` of a step allows, and a recovery takes less."""
+SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.01, 600.0
+"""A Unix time in a double is exact to 0.2 µs, so that a shorter wait might be none; and no node
+waits longer than a step may take (`timeout_s`)."""
 
 PAUSE_S, LONGEST_PAUSE_S = 1.0, 300.0
 """Before the next try of a run that broke; doubled each time, up to the longest."""
@@ -159,7 +160,7 @@ class Worker:
                     given, config, context=self._deps, durability="sync", control=control
                 )
         except DueLaterError as later:
-            wait = min(max(later.at - self._deps.clock.now(), 0.0), LONGEST_WAIT_S)
+            wait = min(max(later.at - self._deps.clock.now(), SHORTEST_WAIT_S), LONGEST_WAIT_S)
             self._store.runs.postpone(run, self._wall.now() + wait, self._wall.now())
             return "waiting"
         except PersonNeededError as needed:

@@ -83,7 +83,9 @@ def _run(
     ended = deps.unwritten.pop(key, None)
     if ended is not None:
         return _finish(deps, ended)
-    if intent is not None and not repeatable(step):
+    request = deps.store.approvals.get(plan.id)
+    ours = request is not None and request.consumed_by == state["run_id"]
+    if intent is not None and ours and not repeatable(step):
         raise ask_whether_it_ran(deps, state, plan, step, intent)
     try:
         _check_guards(state, deps, plan, due, begun=intent is not None)
