@@ -352,9 +352,8 @@ def engine(
 ) -> Iterator[Engine]:
     """An engine over the data folder, which it owns until it is done; not started.
 
-    `clock` is the time of the telemetry, `wall` that of processes: leases and waiting. One that is
-    `lasting` looks again for a model that is away; `received` is what exporters post to a service.
-    Alerts of an `origin` are grouped apart, and what is normal is not learned from them.
+    `clock` is the telemetry's time, `wall` that of processes. A `lasting` one looks again for a
+    model that is away; exporters post `received`. Alerts of an `origin` stay apart; none is noise.
     """
     wall = wall or SystemClock()
     with (
@@ -396,5 +395,6 @@ def engine(
             memory=None if origin else home / "noise.json",
             judge=deps.doubts,
             resolve_timeouts=settings.resolve_timeouts,
+            skew_s=settings.clock_skew_s,
             origin=origin,
         )

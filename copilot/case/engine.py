@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from copilot.alerts.admission import Intake, leased
+from copilot.alerts.admission import Intake
+from copilot.alerts.arrival import arrived
 from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.case.answers import RetryWish, StepAnswer, decide, retry, settle
 from copilot.case.briefing import publish
@@ -70,8 +71,8 @@ class Engine:
         memory: Path | None = None,
         judge: TieBreaker | None = None,
         resolve_timeouts: Mapping[str, float] | None = None,
+        skew_s: float = 5.0,
         origin: str = "",
-        longest_pause_s: float = LONGEST_PAUSE_S,
     ) -> None:
         self.deps = deps
         self.store = deps.store
@@ -82,6 +83,7 @@ class Engine:
         self._worker = Worker(deps, graph, wall, owner)
         self._watch = watch
         self._resolve_timeouts = resolve_timeouts or {}
+        self._skew_s = skew_s
         self._blind = ""
         self._intake = Intake(
             deps.store,
@@ -98,7 +100,7 @@ class Engine:
         self._arrived = threading.Event()
         self._queued = threading.Condition()
         self._due: dict[str, tuple[float, str]] = {}
-        self._longest_pause_s = longest_pause_s
+        self.longest_pause_s = LONGEST_PAUSE_S
         self.loops: tuple[Loop, ...] = ()
 
     def recover(self) -> None:
@@ -116,7 +118,7 @@ class Engine:
             *[("workers", self._work)] * self._workers,
         ]
         self.loops = tuple(
-            Loop(name, work, self._stopping, self._longest_pause_s) for name, work in works
+            Loop(name, work, self._stopping, self.longest_pause_s) for name, work in works
         )
         for loop in self.loops:
             loop.start()
@@ -154,7 +156,8 @@ class Engine:
 
     def accept(self, alerts: Sequence[Alert], now: Timestamp) -> AcceptedAlerts:
         """Write alerts read at `now`; on disk on return. Deciding happens behind the door."""
-        read = leased(self._intake.recognised(alerts), self._resolve_timeouts, now)
+        known = self._intake.recognised(alerts)
+        read = arrived(known, now, self._skew_s, self._resolve_timeouts)
         accepted = self.store.alerts.accept(read, now)
         self._intake.renew(alerts)
         self.counters.heard(alerts, now)
