@@ -15,7 +15,7 @@ from pathlib import Path
 from copilot.alerts.admission import Intake
 from copilot.alerts.arrival import arrived
 from copilot.alerts.maintenance import MaintenanceSchedule
-from copilot.case.answers import RetryWish, StepAnswer, decide, retry, settle
+from copilot.case.answers import RetryWish, StepAnswer, decide, expire, retry, settle
 from copilot.case.briefing import publish
 from copilot.case.counters import Counters
 from copilot.case.editing import Edit, edit
@@ -30,6 +30,7 @@ from copilot.sources.watch import Watch
 from copilot.store import AcceptedAlerts, ApprovalRequest, Run, StoreError
 from copilot.types.incident import CLOSED, Incident, PlanTerms
 from tools.clusterer import Silence, TieBreaker
+from tools.playbook_executor import Policy
 from tools.types import Alert, Approval, Plan, Timestamp
 
 log = logging.getLogger(__name__)
@@ -150,12 +151,18 @@ class Engine:
         """What asking the model came to; None without one."""
         return self.deps.model.usage if isinstance(self.deps.model, MeteredModel) else None
 
+    @property
+    def policy(self) -> Policy:
+        """Who may decide."""
+        return self.deps.policy
+
     def now(self) -> Timestamp:
         """The engine's time: the wall clock, or where a replay stands."""
         return self.deps.clock.now()
 
     def accept(self, alerts: Sequence[Alert], now: Timestamp) -> AcceptedAlerts:
         """Write alerts read at `now`; on disk on return. Deciding happens behind the door."""
+        alerts = self.store.redactor.models(alerts)
         known = self._intake.recognised(alerts)
         read = arrived(known, now, self._skew_s, self._resolve_timeouts)
         accepted = self.store.alerts.accept(read, now)
@@ -176,7 +183,7 @@ class Engine:
     def silence(self, silences: Sequence[Silence]) -> None:
         """What people asked another Alertmanager; it keeps them, so nothing is on our disk."""
         with self._intake_lock:
-            self.deps.announced.silence(silences)
+            self.deps.announced.silence(self.store.redactor.models(silences))
             self._intake.heed()
 
     def heed(self) -> None:
@@ -247,7 +254,8 @@ class Engine:
     def upkeep(self) -> None:
         """What time brings: incidents that grew are looked at again, leases and plans expire."""
         self._refresh_due()
-        self._expire()
+        if expire(self.deps, self.deps.clock.now()):
+            self._wake()
         with self._intake_lock:
             self._intake.expire()
 
@@ -383,15 +391,6 @@ class Engine:
             self.store.runs.accept(incident_id, now)
             self.store.journal.append(incident_id, "refreshed", "copilot", {"reason": reason}, now)
         self._wake()
-
-    def _expire(self) -> None:
-        now = self.deps.clock.now()
-        for request in self.store.approvals.expire(now):
-            reason = "nobody answered before the plan expired; no answer is no"
-            detail = {"plan": request.plan.id, "reason": reason}
-            self.store.journal.append(request.plan.incident_id, "expired", "copilot", detail, now)
-            self.store.runs.resume(request.run_id, now)
-            self._wake()
 
     def _wake(self) -> None:
         with self._queued:

@@ -16,6 +16,7 @@ from copilot.types.incident import (
     LIMITS_S,
     ApprovalCount,
     Clocks,
+    ConfirmedCause,
     Hypothesis,
     Incident,
     IncidentStatus,
@@ -130,6 +131,7 @@ class IncidentView(IncidentLine):
     results: tuple[StepResult, ...]
     unsettled: UnsettledStep | None
     outcome: VerificationOutcome | None
+    cause: ConfirmedCause | None
     report: str
     alerts: tuple[AlertView, ...]
 
@@ -168,6 +170,7 @@ def incident_view(
         results=incident.results,
         unsettled=incident.unsettled,
         outcome=incident.outcome,
+        cause=incident.cause,
         report=spoken(incident.report, language),
         alerts=tuple(map(alert_view, alerts)),
     )

@@ -12,6 +12,7 @@ from copilot.model import Usage
 from copilot.store import AcceptedAlerts, ApprovalRequest, Store
 from copilot.types.incident import Incident, PlanTerms
 from tools.clusterer import Silence
+from tools.playbook_executor import Policy
 from tools.types import Alert, Approval, FrozenModel, Plan, Timestamp
 
 
@@ -67,6 +68,11 @@ class ServiceEngine(Protocol):
     @property
     def loops(self) -> Sequence[ServiceLoop]:
         """Its threads."""
+        ...
+
+    @property
+    def policy(self) -> Policy:
+        """Who may decide."""
         ...
 
     def now(self) -> Timestamp:
