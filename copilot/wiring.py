@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
@@ -68,12 +69,11 @@ _NO_CLIENT = "but the client is missing: pip install 'incident-copilot[kubernete
 
 def recorded_sources(bundle: RecordedBundle) -> Sources:
     """A recorded incident as every source it recorded; the others are not configured."""
-    full = Sources(metrics=bundle, logs=bundle, traces=bundle, graph=bundle, changes=bundle)
+    full = Sources(bundle, bundle, bundle, bundle, bundle, repository=bundle)
     recorded = frozenset(bundle.description.modalities)
-    absent = {
-        name: UnconfiguredSource(name) for name, kind in RECORDED_AS.items() if kind not in recorded
-    }
-    return replace(full, repository=bundle, **absent)
+    silent = (name for name, kind in RECORDED_AS.items() if kind not in recorded)
+    absent: dict[str, Any] = {name: UnconfiguredSource(name) for name in silent}
+    return replace(full, **absent)
 
 
 def configured_sources(settings: Settings, received: ReceivedTelemetry | None = None) -> Sources:
@@ -363,7 +363,8 @@ def engine(
         checkpointer(home / "checkpoints.sqlite") as saver,
         model(settings, lasting=lasting) as (asked, _how),
     ):
-        seen = sources or configured_sources(settings, received)
+        found = sources or configured_sources(settings, received)
+        seen = replace(found, redactor=opened.redactor)
         if received is not None and isinstance(seen.changes, UnconfiguredSource):
             seen = replace(seen, changes=opened.changes)
         known, time = catalogue(settings), clock or time_of(seen, wall)

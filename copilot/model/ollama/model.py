@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import tenacity
 from pydantic import JsonValue
 
-from copilot.model.ollama.admission import Admission, Breaker
+from copilot.model.ollama.admission import Admission
 from copilot.model.ollama.client import Client, LeakError, ReplyLine, ThinkingSplitter, Timeouts
 from copilot.model.ollama.faults import TransientError
 from copilot.model.ollama.request import MESSAGE_TOKENS, Estimate, OllamaOptions
 from copilot.ports import ModelError
+from copilot.types.breaker import Breaker
 from copilot.types.model_io import ModelEvent, ModelRequest, Piece, ReplyEnd, Thought
 
 ATTEMPTS = 3
