@@ -69,7 +69,7 @@ _NO_CLIENT = "but the client is missing: pip install 'incident-copilot[kubernete
 
 def recorded_sources(bundle: RecordedBundle) -> Sources:
     """A recorded incident as every source it recorded; the others are not configured."""
-    full = Sources(bundle, bundle, bundle, bundle, bundle, repository=bundle)
+    full = Sources(bundle, bundle, bundle, bundle, bundle, cluster=bundle, repository=bundle)
     recorded = frozenset(bundle.description.modalities)
     silent = (name for name, kind in RECORDED_AS.items() if kind not in recorded)
     absent: dict[str, Any] = {name: UnconfiguredSource(name) for name in silent}

@@ -128,6 +128,11 @@ class Engine:
         """What asking the model came to; None without one."""
         return self.deps.model.usage if isinstance(self.deps.model, MeteredModel) else None
 
+    @property
+    def policy(self) -> Policy:
+        """Who may decide."""
+        return self.deps.policy
+
     def now(self) -> Timestamp:
         """The engine's time: the wall clock, or where a replay stands."""
         return self.deps.clock.now()

@@ -266,7 +266,8 @@ class Sources:
             named = {one.name for one in first}
             if reading.several:
                 named |= set(self.topology().nodes)
-            return inspection(reading, window, first, named)
+            found = inspection(reading, window, first, named)
+            return replace(found, findings=(*reading.findings, *found.findings))
 
         return SourceQuestion("cluster", self.cluster, inspected)
 

@@ -26,6 +26,7 @@ from copilot.store.approvals import (
     UnknownPlanError,
     WrongDigestError,
 )
+from copilot.store.causes import Causes, StoredCause
 from copilot.store.changes import Changes
 from copilot.store.conversations import Conversations, UnknownConversationError
 from copilot.store.database import Database, StoreError
@@ -58,6 +59,7 @@ __all__ = [
     "ApprovalStatus",
     "Approvals",
     "Assignment",
+    "Causes",
     "Changes",
     "Conversations",
     "ApprovalExpiredError",
@@ -87,6 +89,7 @@ __all__ = [
     "Store",
     "StoreError",
     "StoredAlert",
+    "StoredCause",
     "StoredSilence",
     "TargetBusyError",
     "UnknownConversationError",
@@ -115,6 +118,7 @@ class Store:
         self.approvals = Approvals(self._database)
         self.outbox = Outbox(self._database)
         self.outcomes = Outcomes(self._database)
+        self.causes = Causes(self._database)
         self.changes = Changes(self._database)
         self.locks = Locks(self._database)
         self.halt = Halt(self._database)

@@ -18,7 +18,9 @@ from tools.types import (
     ChangeKind,
     Commit,
     Edge,
+    Finding,
     LogLine,
+    Severity,
     Subject,
     Timestamp,
     Topology,
@@ -52,6 +54,7 @@ class Description(_Recorded):
     history: str | None = None
     reference: str | None = None
     reference_excluded: tuple[tuple[Timestamp, Timestamp], ...] = ()
+    units: dict[str, str] = Field(default_factory=dict)
 
 
 class _TopologyRow(_Recorded):
@@ -103,6 +106,19 @@ class _EventRow(_Recorded):
     score: float | None = None
 
 
+class _ReadAlert(_Recorded):
+    """How an alert was read that another sender than Alertmanager had sent."""
+
+    name: str
+    severity: Severity
+    service: str = ""
+    subject: Subject = Subject()
+    told_by: str = ""
+    why: str = ""
+    heartbeat: bool = False
+    source: str
+
+
 class _FiringRow(_Recorded):
     """An alert as Alertmanager posts it; times as RFC 3339 text or Unix seconds."""
 
@@ -114,6 +130,7 @@ class _FiringRow(_Recorded):
     fingerprint: str = ""
     generatorURL: str = ""
     value: float | None = None
+    read: _ReadAlert | None = None
 
 
 _CHANGE_WORDS: tuple[tuple[str, ChangeKind], ...] = (
@@ -164,6 +181,7 @@ def log_lines(path: Path) -> tuple[LogLine, ...]:
                     message=str(row["msg"]),
                     trace=str(row.get("trace") or ""),
                     stream=str(row.get("stream") or ""),
+                    cut=row.get("cut") is True,
                 )
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -188,6 +206,14 @@ def commits(path: Path) -> tuple[Commit, ...]:
     except ValidationError as error:
         raise _malformed(path, error) from error
     return tuple(sorted((_commit(row) for row in rows), key=lambda commit: commit.at))
+
+
+def findings(path: Path) -> tuple[Finding, ...]:
+    """What was found at the time and no recorded telemetry tells."""
+    try:
+        return tuple(map(Finding.model_validate, _objects(path)))
+    except ValidationError as error:
+        raise _malformed(path, error) from error
 
 
 def _commit(row: _CommitRow) -> Commit:
@@ -283,6 +309,8 @@ def _fired(row: _FiringRow) -> Alert:
         generator_url=row.generatorURL,
         value=row.value,
     )
+    if row.read is not None:
+        posted = posted.model_copy(update=dict(row.read))
     # Alertmanager writes year 1 for "has not ended".
     if row.endsAt is None or row.endsAt.year <= 1:
         return posted

@@ -25,6 +25,7 @@ LogFormat = Literal["text", "json"]
 TOLD = frozenset(
     {
         *("opened", "reopened", "merged", "resolved", "failed", "reported"),
+        *("confirmed", "withdrawn"),
         *("briefed", "planned", "abstained", "edited"),
         *("approved", "rejected", "expired", "stopped", "resumed"),
         *("acted", "verified"),
