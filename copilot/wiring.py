@@ -363,8 +363,7 @@ def engine(
         checkpointer(home / "checkpoints.sqlite") as saver,
         model(settings, lasting=lasting) as (asked, _how),
     ):
-        found = sources or configured_sources(settings, received)
-        seen = replace(found, redactor=opened.redactor)
+        seen = replace(sources or configured_sources(settings, received), redactor=opened.redactor)
         if received is not None and isinstance(seen.changes, UnconfiguredSource):
             seen = replace(seen, changes=opened.changes)
         known, time = catalogue(settings), clock or time_of(seen, wall)

@@ -1,4 +1,4 @@
-"""Sources that hang, fail and come back: the brief comes at its deadline and says who was silent."""
+"""Sources that hang, fail and come back: the brief comes in time and names them."""
 
 import threading
 import time
@@ -41,9 +41,7 @@ class _Source:
 def test_sources_are_asked_side_by_side_and_the_late_one_is_named() -> None:
     late, soon = _Source(hangs=True), _Source()
     started = time.monotonic()
-    told = Patience(0.2).together(
-        {"late": late.question("metrics"), "soon": soon.question("logs")}
-    )
+    told = Patience(0.2).together({"late": late.question("metrics"), "soon": soon.question("logs")})
     assert time.monotonic() - started < 5
     assert told["soon"] == "told"
     assert str(told["late"]) == "metrics: no answer within 0.2 s"

@@ -26,6 +26,10 @@ NOT_ITS_FAULT = frozenset({"missing", "refused", "truncated"})
 """Faults that say nothing of a server's health."""
 
 
+SLACK = 64
+"""Lines of a stream beside those with a token: a line holds one token or more."""
+
+
 @dataclass(slots=True)
 class Endpoint:
     """A server, how it has been, and whether its model was seen to think aloud (None: unknown)."""
@@ -197,7 +201,7 @@ class OllamaModel:
 
     def _reply(self, begun: _Begun, most: int) -> Iterator[ModelEvent]:
         unthink = ThinkingSplitter(hold=self._may_leak(begun.endpoint))
-        line = begun.first
+        line, lines = begun.first, 0
         while True:
             self._in_time(begun)
             try:
@@ -206,6 +210,9 @@ class OllamaModel:
             except LeakError as error:
                 begun.endpoint.thinks_aloud = True
                 raise ModelError("broken", "it thought aloud in the middle of a reply") from error
+            lines += 1
+            if lines > 2 * most + SLACK:
+                raise ModelError("broken", f"it wrote on past the {most} tokens of its reply")
             if line.message.thinking:
                 events = [Thought(text=line.message.thinking), *events]
             yield from self._noted(begun, events)

@@ -27,6 +27,7 @@ from copilot.surfaces.commands import journal_log
 from copilot.surfaces.commands.chat_wiring import build_chat_service
 from copilot.surfaces.commands.doctor import report_of
 from copilot.surfaces.service import create_app
+from copilot.surfaces.service.connection import BoundedConnection
 from copilot.surfaces.service.ports import ServiceEngine
 from copilot.surfaces.service.subscriptions import SubscriptionDesk
 from tools.types import Window
@@ -78,7 +79,11 @@ def serve(settings: Settings) -> int:
                     examine=partial(report_of, settings, engine, received),
                 )
                 config = uvicorn.Config(
-                    app, log_level="warning", timeout_graceful_shutdown=STOP_S, access_log=False
+                    app,
+                    http=BoundedConnection,
+                    log_level="warning",
+                    timeout_graceful_shutdown=STOP_S,
+                    access_log=False,
                 )
                 with pulled(engine, alerts, settings.alertmanager_every_s):
                     uvicorn.Server(config).run(sockets=[listener])
