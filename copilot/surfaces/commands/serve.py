@@ -31,6 +31,7 @@ from copilot.surfaces.commands import journal_log
 from copilot.surfaces.commands.chat_wiring import build_chat_service
 from copilot.surfaces.commands.doctor import report_of
 from copilot.surfaces.service import create_app
+from copilot.surfaces.service.connection import BoundedConnection
 from copilot.surfaces.service.ports import ServiceEngine
 from copilot.surfaces.service.subscriptions import SubscriptionDesk
 from tools.types import Window
@@ -115,7 +116,11 @@ def serve(settings: Settings) -> int:
                     change_secrets=settings.change_secrets,
                 )
                 config = uvicorn.Config(
-                    app, log_level="warning", timeout_graceful_shutdown=STOP_S, access_log=False
+                    app,
+                    http=BoundedConnection,
+                    log_level="warning",
+                    timeout_graceful_shutdown=STOP_S,
+                    access_log=False,
                 )
                 with (
                     _signals_end_quietly(),
