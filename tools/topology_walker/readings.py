@@ -1,0 +1,329 @@
+"""Typed readings: each item of evidence is parsed once into what it says, and of which component.
+
+Evidence is stored and shown with `figures` by name; this is the one place that reads those names.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, TypeVar, get_args
+
+from tools.topology_walker.signals import MetricSemantics, read, resource, seconds_per, stated
+from tools.types import Evidence, EvidenceKind, FaultKind, Owner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What one item of evidence says of `service`; of a call, that is the one which is called."""
+
+    id: str
+    service: str
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """The numbers of the items it was read from."""
+        return (self.id,)
+
+    @property
+    def topic(self) -> str:
+        """What it is about, among the readings of its type."""
+        return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricMoved(Reading):
+    """A metric of the component itself left its past; `usual` is what it was before.
+
+    `z` is in robust standard deviations, `worse` the same in the direction that is bad. `share` is
+    the component's part of the change among all that have the metric, `fresh` the part that came
+    with the onset, `steady` the part of the time since. `rate` is requests per second, if known.
+    `kind` is the fault that a rise of this resource is; None where it is no resource.
+    """
+
+    name: str
+    signal: MetricSemantics
+    kind: FaultKind | None
+    unit: str
+    up: bool
+    value: float
+    usual: float
+    at_entry: bool
+    z: float = 0.0
+    worse: float = 0.0
+    share: float = 0.0
+    ratio: float = 1.0
+    steady: float = 1.0
+    fresh: float = 1.0
+    rate: float | None = None
+
+    @property
+    def topic(self) -> str:
+        """Family and direction: `cpu up`, `instances down`; `node cpu up`, `entry traffic up`."""
+        whose = "entry " if self.at_entry else "node " if self.signal.per_node else ""
+        return f"{whose}{self.signal.family} {'up' if self.up else 'down'}"
+
+    @property
+    def rise(self) -> float:
+        """By how much it rose; a time in seconds."""
+        return (self.value - self.usual) * seconds_per(self.unit)
+
+    @property
+    def is_own_latency(self) -> bool:
+        """Whether it is the time that the component itself takes to answer."""
+        own = self.signal.family == "latency" and self.signal.side == "own"
+        return own and not self.at_entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionApart(Reading):
+    """A new version is `z` standard deviations from the old one, or reports nothing."""
+
+    z: float
+
+
+CallSide = Literal[
+    "caller_latency",
+    "callee_latency",
+    "wire_latency",
+    "wire_time",
+    "caller_errors",
+    "callee_errors",
+    "calls",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeMoved(Reading):
+    """Calls from `caller` got slower, fail, or lose time on the wire.
+
+    `delta` is seconds, or a share of the calls. `outside`: the callee is no part of the system.
+    `caller_edges` and `callee_edges` count the measured edges of either.
+    """
+
+    caller: str
+    what: CallSide
+    up: bool
+    value: float
+    usual: float
+    z: float
+    delta: float
+    fresh: float = 1.0
+    outside: float = 0.0
+    caller_edges: float = 1.0
+    callee_edges: float = 1.0
+
+    @property
+    def topic(self) -> str:
+        """The side that got worse: `caller_errors`, `outside caller_latency`."""
+        return f"outside {self.what}" if self.outside else self.what
+
+    @property
+    def edge(self) -> tuple[str, str]:
+        """Who calls whom."""
+        return self.caller, self.service
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallsStopped(Reading):
+    """`caller` no longer calls the component."""
+
+    caller: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallsRepeated(Reading):
+    """The component repeats each of its calls `per_call` times."""
+
+    per_call: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnTime(Reading):
+    """The component's own code takes `per_trace` seconds more of each trace."""
+
+    z: float
+    per_trace: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepMissed(Reading):
+    """The component's code no longer reaches a step that it always reached."""
+
+    z: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepNew(Reading):
+    """The component's code takes a step that it never took; an `error` by the step's name."""
+
+    z: float
+    error: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineNew(Reading):
+    """A log template became more or less, by lines per minute; `calm`: told as information."""
+
+    text: str
+    excerpt: str
+    up: bool
+    value: float
+    usual: float
+    strength: float
+    calm: float = 0.0
+
+    @property
+    def topic(self) -> str:
+        """`information` where more lines are told as such, else `news`."""
+        return "information" if self.up and self.calm else "news"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changed(Reading):
+    """The component was changed `ago_s` seconds before the onset."""
+
+    what: str
+    ago_s: float
+
+    @property
+    def topic(self) -> str:
+        """The kind of change: `deploy`, `config`, `flag`, …"""
+        return self.what
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paged(Reading):
+    """An alert fired `first_s` seconds after the onset; `kind` is the fault its rule states."""
+
+    family: str
+    kind: FaultKind | None
+    first_s: float
+
+    @property
+    def topic(self) -> str:
+        """The fault that its rule states; empty for a symptom."""
+        return self.kind or ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnomalyAlert(Reading):
+    """Recorded anomaly events about a metric, calls from others, own spans or lines.
+
+    `score` is the loudest of `count`, `total` their sum; `signals` are the strange metrics of one
+    instance, `apart` how much one instance exceeds its siblings.
+    """
+
+    on: Literal["metric", "trace", "spans", "log"]
+    kind: FaultKind | None
+    instance: str
+    score: float
+    count: float
+    total: float
+    signals: float
+    apart: float
+
+    @property
+    def topic(self) -> str:
+        """What was strange."""
+        return self.on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectBroken(Reading):
+    """An object of the cluster is at fault; `service` is its name there."""
+
+    kind: FaultKind | None
+    strength: float
+
+
+ReadingT = TypeVar("ReadingT", bound=Reading)
+
+
+def readings(evidence: Iterable[Evidence]) -> tuple[Reading, ...]:
+    """Parse every item that the ranking can read."""
+    found = (_PARSE[item.kind](item) for item in evidence if item.kind in _PARSE)
+    return tuple(one for one in found if one is not None)
+
+
+def _filled(reads: type[ReadingT], item: Evidence, **known: Any) -> ReadingT:
+    """Build a reading of what is `known`, and else of the figures named like its fields."""
+    given: Mapping[str, Any] = {
+        "service": Owner.parse(item.subject).service,
+        "up": item.direction == "up",
+        "value": item.value or 0.0,
+        "usual": item.baseline or 0.0,
+        "unit": item.unit,
+        "strength": item.strength,
+        **item.figures,
+        **known,
+    }
+    names = {field.name for field in fields(reads)}
+    return reads(id=item.id, **{name: value for name, value in given.items() if name in names})
+
+
+def _metric(item: Evidence) -> Reading | None:
+    owner = Owner.parse(item.subject)
+    if "canary" in item.figures:
+        return _filled(VersionApart, item)
+    if "per_call" in item.figures:
+        return _filled(CallsRepeated, item)
+    if owner.kind not in ("service", "entry") or item.value is None:
+        return None
+    signal, kind, at_entry = read(item.name), resource(item.name), owner.kind == "entry"
+    return _filled(MetricMoved, item, name=item.name, signal=signal, kind=kind, at_entry=at_entry)
+
+
+def _edge(item: Evidence) -> Reading | None:
+    owner = Owner.parse(item.subject)
+    if item.name == "no_calls":
+        return _filled(CallsStopped, item, caller=owner.caller)
+    if "per_call" in item.figures:
+        return _filled(CallsRepeated, item, service=owner.caller)
+    if item.name not in _SIDES:
+        return None
+    return _filled(EdgeMoved, item, caller=owner.caller, what=item.name)
+
+
+def _trace(item: Evidence) -> Reading | None:
+    return _filled(OwnTime, item) if item.name == "self_time" else _step(item) or _edge(item)
+
+
+def _step(item: Evidence) -> Reading | None:
+    if item.name == "missing_step":
+        return _filled(StepMissed, item)
+    return _filled(StepNew, item) if item.name == "new_step" else None
+
+
+def _line(item: Evidence) -> Reading:
+    text = f"{item.excerpt} {item.statement}"
+    return _step(item) or _filled(LineNew, item, text=text, excerpt=item.excerpt)
+
+
+def _change(item: Evidence) -> Reading:
+    return _filled(Changed, item, what=item.name)
+
+
+def _alert(item: Evidence) -> Reading | None:
+    figures = item.figures
+    if "page" in figures:
+        kind = stated(item.name) if "rule" in figures else None
+        return _filled(Paged, item, family=read(item.name).family, kind=kind)
+    on = next((one for one in ("metric", "trace", "spans", "log") if one in figures), None)
+    kind = resource(item.name) if on == "metric" else None
+    return _filled(AnomalyAlert, item, on=on, kind=kind, instance=item.excerpt) if on else None
+
+
+def _object(item: Evidence) -> Reading:
+    kind = item.name if item.name in _FAULTS else None
+    return _filled(ObjectBroken, item, service=item.subject, kind=kind)
+
+
+_SIDES, _FAULTS = frozenset(get_args(CallSide)), frozenset(get_args(FaultKind))
+_PARSE: dict[EvidenceKind, Callable[[Evidence], Reading | None]] = {
+    "metric": _metric,
+    "edge": _edge,
+    "trace": _trace,
+    "log": _line,
+    "change": _change,
+    "alert": _alert,
+    "cluster": _object,
+}
