@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from copilot.ports import Model, ModelError, ModelFault
 from copilot.types.model_io import Message, ModelRequest, Piece, ReplyEnd
 from prompts import Language, load
+from tools.log_retriever import redact
 
 ReplyT = TypeVar("ReplyT", bound=BaseModel)
 
@@ -102,7 +103,7 @@ def _whole(model: Model, request: ModelRequest) -> tuple[str, ReplyEnd]:
         if isinstance(event, Piece):
             pieces.append(event.text)
         elif isinstance(event, ReplyEnd):
-            return "".join(pieces), event
+            return redact("".join(pieces)), event
     raise ModelError("broken", "the reply ended without its last word")
 
 

@@ -17,7 +17,7 @@ import copilot
 from evals.localization.cases import CaseSetError
 from evals.localization.gathered import GatheredCase, bundle_sets, gathered
 from evals.report import Options, Result, Table
-from tools.topology_walker.ranking import RULES, RankingModel, SignatureMatch, matches, ordered
+from tools.topology_walker.ranking import RULES, RankingModel, SignatureMatch, matches, scored
 from tools.topology_walker.signatures import SIGNATURES
 from tools.types import Ranking
 
@@ -38,7 +38,7 @@ class MatchedCase:
 
     def figures(self, model: RankingModel) -> tuple[float, float, float]:
         """Component first, Avg@5, and component and kind first, under these weights and votes."""
-        ranking = Ranking(candidates=ordered(self.accused, model))
+        ranking = Ranking(candidates=scored(self.accused, model))
         place = self.case.place(ranking)
         first, kind = place.within(1), self.case.kind_right(ranking)
         five = sum(place.within(k) for k in range(1, 6)) / 5

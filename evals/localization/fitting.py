@@ -46,7 +46,7 @@ from tools.topology_walker.calibration import (
     figures,
 )
 from tools.topology_walker.certainty import NOTHING_KNOWN, bound_of, decide
-from tools.topology_walker.ranking import ranked
+from tools.topology_walker.ranking import ordered
 from tools.types import FloatArray, Ranking, Topology
 
 FIGURES: tuple[Figure, ...] = get_args(Figure)
@@ -83,7 +83,7 @@ class CalibrationSample:
 
 def sample(one: GatheredCase, arm: RankingArm) -> CalibrationSample:
     """The ranking of one incident, beside its answer."""
-    found = ranked(one.evidence, one.topology, arm)
+    found = ordered(one.evidence, one.topology, one.onset, arm)
     names = [candidate.component for candidate in found.candidates[:LEADING]]
     right = one.place(Ranking(candidates=tuple(found.candidates))).within(1)
     return CalibrationSample(

@@ -1,6 +1,6 @@
 """Fit the `ml` arm: a softmax over the pairs (component, kind of fault) of each incident.
 
-Maximises the mean over systems of log p(right pairs), p(c, k) = softmax(score(c, k) / temperature)
+Maximises the mean over systems of log p(right pairs), p(c, k) = softmax(score(c, k) / TEMPERATURE)
 by the weights and votes of the signatures, none below 0, with a Gaussian prior around those of the
 rules, so that a row no training system shows keeps what an engineer gave it. Which row of a term or
 kind is the strongest is decided by the rules. Validated leaving one system out.
@@ -29,6 +29,9 @@ from tools.types import FloatArray
 NAMES = tuple(row.name for row in SIGNATURES)
 AT = {name: place for place, name in enumerate(NAMES)}
 LEARNED = Path(topology_walker.__file__).parent / "learned.json"
+TEMPERATURE = 0.1
+"""What scores are divided by before the softmax."""
+
 STRENGTH, STEP, ROUNDS = 0.01, 1.0, 500
 """Precision of the prior, step and rounds of projected gradient ascent."""
 
@@ -45,18 +48,16 @@ class Example:
 def prior() -> FloatArray:
     """Weights, then votes, of the rules, over their temperature."""
     votes = [KIND * RULES.votes[name] for name in NAMES]
-    return np.array([*(RULES.weights[name] for name in NAMES), *votes]) / RULES.temperature
+    return np.array([*(RULES.weights[name] for name in NAMES), *votes]) / TEMPERATURE
 
 
 def model_of(weights: FloatArray, **about: str) -> RankingModel:
     """The ranking that these weights and votes make."""
-    scaled = weights * RULES.temperature
+    scaled = weights * TEMPERATURE
     half = len(NAMES)
     return RankingModel(
         weights={name: round(float(scaled[i]), 3) for i, name in enumerate(NAMES)},
         votes={name: round(float(scaled[half + i] / KIND), 3) for i, name in enumerate(NAMES)},
-        temperature=RULES.temperature,
-        abstain_below=RULES.abstain_below,
         about=about,
     )
 

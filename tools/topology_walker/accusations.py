@@ -60,7 +60,7 @@ def accusations(scene: Scene) -> tuple[Accusation, ...]:
         told = row.sure * rise
         found.append(
             Accusation(
-                id=line.id,
+                ids=line.ids,
                 writer=line.service,
                 service=accused.component,
                 kind=kind,
@@ -75,7 +75,7 @@ def accusations(scene: Scene) -> tuple[Accusation, ...]:
 
 def _rise(line: LineNew) -> float:
     """How surely a line came with the fault: from as often as before (0) to three times (1)."""
-    if not line.up or line.calm:
+    if not line.up or line.topic == "information":
         return 0.0
     return min(max((line.value - line.usual) / ((_TIMES - 1.0) * line.usual + 1e-9), 0.0), 1.0)
 

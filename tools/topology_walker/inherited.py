@@ -21,21 +21,9 @@ Symptom = Literal["latency", "errors", "fed", "own time", "wire", "missing step"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unexplained(Reading):
-    """What is left of a symptom, in [0, 1], when that of the callees is taken off."""
+    """What is left of the symptom `topic`, in [0, 1], when that of the callees is taken off."""
 
-    what: Symptom
     left: float
-    ids: tuple[str, ...]
-
-    @property
-    def evidence(self) -> tuple[str, ...]:
-        """All items that the symptom rests on."""
-        return self.ids
-
-    @property
-    def topic(self) -> str:
-        """The symptom."""
-        return self.what
 
 
 def unexplained(scene: Scene) -> list[Unexplained]:
@@ -44,7 +32,7 @@ def unexplained(scene: Scene) -> list[Unexplained]:
 
 
 def _of(what: Symptom, service: str, left: float, *ids: str) -> Unexplained:
-    return Unexplained(id=ids[0], service=service, what=what, left=min(left, 1.0), ids=ids)
+    return Unexplained(ids=ids, service=service, topic=what, left=min(left, 1.0))
 
 
 class _Rise(NamedTuple):
@@ -54,12 +42,12 @@ class _Rise(NamedTuple):
     amount: float
     rate: float | None
     level: float
-    id: str
+    ids: tuple[str, ...]
 
 
 def _rise(at: str, one: MetricMoved | EdgeMoved, amount: float, z: float) -> _Rise:
     rate = one.rate if isinstance(one, MetricMoved) else None
-    return _Rise(at, amount * one.fresh, rate, level(z) * one.fresh, one.id)
+    return _Rise(at, amount * one.fresh, rate, level(z) * one.fresh, one.ids)
 
 
 def _latency(scene: Scene) -> Iterator[Unexplained]:
@@ -89,14 +77,14 @@ def _errors(scene: Scene) -> Iterator[Unexplained]:
         else:
             at.append(_rise(edge.service, edge, edge.delta, edge.z))
             calls.append(_rise(f"{edge.caller}->{edge.service}", edge, edge.delta, edge.z))
-    changed = {one.service: one.id for one in scene.of(Changed)}
+    changed = {one.service: one.ids for one in scene.of(Changed)}
     for left in _left(scene, at, calls, "errors"):
         # Who errs without an erring callee may have been fed wrong values by one that was changed.
         callees = scene.callees.get(left.service, ()) if left.service not in changed else ()
         fed_by = [name for name in callees if name in changed]
         yield left
         for name in fed_by:
-            yield _of("fed", name, left.left, changed[name], left.id)
+            yield _of("fed", name, left.left, *changed[name], *left.ids)
 
 
 TRACED = 0.5
@@ -137,7 +125,7 @@ def _left(
         own = total[name] - explained * (1.0 if rated else _CALLS_PER_CALL)
         if own > 0:
             share = (own / total[name]) * (own / most) ** (1.0 if rated else 0.5)
-            yield _of(what, name, rise.level * share * scene.beside_page(name, what), rise.id)
+            yield _of(what, name, rise.level * share * scene.beside_page(name, what), *rise.ids)
 
 
 def _own_time(scene: Scene) -> Iterator[Unexplained]:
@@ -146,7 +134,7 @@ def _own_time(scene: Scene) -> Iterator[Unexplained]:
     most = max((one.per_trace for one in own), default=0.0)
     for one in own:
         share = one.per_trace / most if most > 0 else 0.0
-        yield _of("own time", one.service, level(one.z) * share**0.5, one.id)
+        yield _of("own time", one.service, level(one.z) * share**0.5, *one.ids)
 
 
 def _wire(scene: Scene) -> Iterator[Unexplained]:
@@ -162,7 +150,7 @@ def _wire(scene: Scene) -> Iterator[Unexplained]:
     for one in lost:
         value = level(one.z) * (max(one.delta, 0.0) / most) ** 0.5
         weight[one.edge] = max(weight.get(one.edge, 0.0), value)
-        ids[one.edge].append(one.id)
+        ids[one.edge] += one.ids
         degree[one.caller] = max(degree[one.caller], one.caller_edges)
         degree[one.service] = max(degree[one.service], one.callee_edges)
     total = sum(weight.values())
@@ -175,10 +163,8 @@ def _wire(scene: Scene) -> Iterator[Unexplained]:
         yield _of("wire", name, strongest * (hit / total) * (0.4 + 0.6 * purity), *told)
 
 
-CALLER_FAILING, CHANCE_Z, CERTAIN_Z, BELOW = 0.3, 1.5, 5.0, 0.75
-"""The share of failing calls that explains a step; the z of a step that is chance, and certain; how
-telling a callee's like finding is to explain it. Source: docs/decisions/fault-signatures.md.
-"""
+CHANCE_Z, CERTAIN_Z = 2.0, 4.0
+"""The z of a step that may be chance, and of one that is certain: 5 % and 1 in 16,000."""
 
 
 def _steps(scene: Scene) -> Iterator[Unexplained]:
@@ -186,7 +172,7 @@ def _steps(scene: Scene) -> Iterator[Unexplained]:
 
     Callees explain them by a like finding or by failing calls.
     """
-    failed = {caller for (caller, _), share in scene.failing.items() if share >= CALLER_FAILING}
+    failed = {caller for (caller, _), share in scene.failing.items() if share >= 0.5}
     # A new step that is no error by its name says half as much.
     new = [(one, 1.0 if one.error else 0.5) for one in scene.of(StepNew)]
     missed = [(one, 1.0) for one in scene.of(StepMissed)]
@@ -194,9 +180,10 @@ def _steps(scene: Scene) -> Iterator[Unexplained]:
     told = {"missing step": missed, "new step": new}
     for what, steps in told.items():
         found = {
-            one.service: (sure * between(one.z, CHANCE_Z, CERTAIN_Z), one.id) for one, sure in steps
+            one.service: (sure * between(one.z, CHANCE_Z, CERTAIN_Z), one.ids)
+            for one, sure in steps
         }
-        for service, (value, number) in found.items():
+        for service, (value, ids) in found.items():
             deepest = max((found[n][0] for n in scene.below(service) if n in found), default=0.0)
-            explained = deepest >= BELOW * value or service in failed
-            yield _of(what, service, 0.5 * value if explained else value, number)
+            explained = deepest >= 0.5 * value or service in failed
+            yield _of(what, service, 0.5 * value if explained else value, *ids)

@@ -40,22 +40,16 @@ more evidence is first. Source: docs/decisions/fault-signatures.md.
 
 
 class RankingModel(FrozenModel):
-    """Weight and vote of each signature, the temperature that turns scores into chances, and the
-    threshold below which nothing is decided.
-    """
+    """Weight and vote of each signature, by its name."""
 
     weights: dict[str, float]
     votes: dict[str, float]
-    temperature: float = Field(gt=0)
-    abstain_below: float = Field(ge=0, le=1)
     about: dict[str, str] = Field(default_factory=dict)
 
 
 RULES = RankingModel(
     weights={row.name: row.weight for row in SIGNATURES},
     votes={row.name: row.vote for row in SIGNATURES},
-    temperature=0.1,
-    abstain_below=0.4,
 )
 
 
@@ -113,7 +107,7 @@ for _row in SIGNATURES:
     _READING.setdefault(_row.reads, []).append(_row)
 
 
-def ordered(
+def scored(
     found: Mapping[str, Sequence[SignatureMatch]], model: RankingModel
 ) -> tuple[Candidate, ...]:
     """Return every component as a candidate, the highest score first."""
@@ -128,16 +122,16 @@ def _candidate(name: str, accused: Sequence[SignatureMatch], model: RankingModel
     for row, reading, strength in accused:
         weight, vote = model.weights[row.name] * strength, model.votes[row.name] * strength
         if weight > 0 and (row.term not in terms or weight > terms[row.term].weight):
-            terms[row.term] = Term(name=row.term, weight=weight, evidence=reading.evidence)
+            terms[row.term] = Term(name=row.term, weight=weight, evidence=reading.ids)
         if vote > voted and row.kind_of(reading):
             best, kind, voted = (row, reading), row.kind_of(reading), vote
     if best is not None:
         row, reading = best
         known = terms.get(row.term, Term(name=row.term, weight=0.0))
-        ids = tuple(dict.fromkeys((*known.evidence, *reading.evidence)))
+        ids = tuple(dict.fromkeys((*known.evidence, *reading.ids)))
         terms[row.term] = Term(name=row.term, weight=known.weight + KIND * voted, evidence=ids)
     loud = [one.reading for one in accused if isinstance(one.reading, AnomalyAlert)]
-    loud = [one for one in loud if one.on == "metric"]
+    loud = [one for one in loud if one.topic == "metric"]
     ordered = tuple(sorted(terms.values(), key=lambda term: -term.weight))
     return Candidate(
         component=name,
@@ -147,14 +141,6 @@ def _candidate(name: str, accused: Sequence[SignatureMatch], model: RankingModel
         instance=max(loud, key=lambda one: one.score).instance if loud else "",
         terms=ordered,
     )
-
-
-def ranked(
-    evidence: Sequence[Evidence], topology: Topology, arm: Literal["rules", "ml"] = "rules"
-) -> RankedEvidence:
-    """Return every component with its score and kind of fault, the highest score first."""
-    model = RULES if arm == "rules" else learned()
-    return RankedEvidence(ordered(matches(evidence, topology), model), evidence, topology)
 
 
 def rank(
@@ -169,7 +155,18 @@ def rank(
 
     How sure the first is, and why, is said with it (`certainty`).
     """
-    return decide(ranked(evidence, topology, arm), around, arm, calibration)
+    return decide(ordered(evidence, topology, onset, arm), around, arm, calibration)
+
+
+def ordered(
+    evidence: Sequence[Evidence],
+    topology: Topology,
+    onset: Timestamp,
+    arm: Literal["rules", "ml"] = "rules",
+) -> RankedEvidence:
+    """Return every component with its score and kind of fault, the highest score first."""
+    found = matches(evidence, topology)
+    return RankedEvidence(scored(found, RULES if arm == "rules" else learned()), evidence, topology)
 
 
 def _order(candidate: Candidate) -> tuple[float, float, str]:

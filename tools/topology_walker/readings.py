@@ -13,20 +13,14 @@ from tools.types import Evidence, EvidenceKind, FaultKind, Owner
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What one item of evidence says of `service`; of a call, that is the one which is called."""
+    """What items of evidence, by their numbers, say of `service`; of a call, of the one called.
 
-    id: str
+    `topic` is what it is about among the readings of its type, as `signatures.py` asks for it.
+    """
+
+    ids: tuple[str, ...]
     service: str
-
-    @property
-    def evidence(self) -> tuple[str, ...]:
-        """The numbers of the items it was read from."""
-        return (self.id,)
-
-    @property
-    def topic(self) -> str:
-        """What it is about, among the readings of its type."""
-        return ""
+    topic: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +48,6 @@ class MetricMoved(Reading):
     steady: float = 1.0
     fresh: float = 1.0
     rate: float | None = None
-
-    @property
-    def topic(self) -> str:
-        """Family and direction: `cpu up`, `instances down`; `node cpu up`, `entry traffic up`."""
-        whose = "entry " if self.at_entry else "node " if self.signal.per_node else ""
-        return f"{whose}{self.signal.family} {'up' if self.up else 'down'}"
 
     @property
     def rise(self) -> float:
@@ -112,11 +100,6 @@ class EdgeMoved(Reading):
     callee_edges: float = 1.0
 
     @property
-    def topic(self) -> str:
-        """The side that got worse: `caller_errors`, `outside caller_latency`."""
-        return f"outside {self.what}" if self.outside else self.what
-
-    @property
     def edge(self) -> tuple[str, str]:
         """Who calls whom."""
         return self.caller, self.service
@@ -161,7 +144,7 @@ class StepNew(Reading):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineNew(Reading):
-    """A log template became more or less, by lines per minute; `calm`: told as information."""
+    """A log template became more or less, by lines per minute: `news`, or mere `information`."""
 
     text: str
     excerpt: str
@@ -169,25 +152,13 @@ class LineNew(Reading):
     value: float
     usual: float
     strength: float
-    calm: float = 0.0
-
-    @property
-    def topic(self) -> str:
-        """`information` where more lines are told as such, else `news`."""
-        return "information" if self.up and self.calm else "news"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changed(Reading):
-    """The component was changed `ago_s` seconds before the onset."""
+    """The component was changed `ago_s` seconds before the onset; `topic` says how."""
 
-    what: str
     ago_s: float
-
-    @property
-    def topic(self) -> str:
-        """The kind of change: `deploy`, `config`, `flag`, …"""
-        return self.what
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,21 +169,15 @@ class Paged(Reading):
     kind: FaultKind | None
     first_s: float
 
-    @property
-    def topic(self) -> str:
-        """The fault that its rule states; empty for a symptom."""
-        return self.kind or ""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnomalyAlert(Reading):
-    """Recorded anomaly events about a metric, calls from others, own spans or lines.
+    """Recorded anomaly events about a `metric`, calls from others (`trace`), own `spans` or `log`.
 
     `score` is the loudest of `count`, `total` their sum; `signals` are the strange metrics of one
     instance, `apart` how much one instance exceeds its siblings.
     """
 
-    on: Literal["metric", "trace", "spans", "log"]
     kind: FaultKind | None
     instance: str
     score: float
@@ -220,11 +185,6 @@ class AnomalyAlert(Reading):
     total: float
     signals: float
     apart: float
-
-    @property
-    def topic(self) -> str:
-        """What was strange."""
-        return self.on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,7 +217,7 @@ def _filled(reads: type[ReadingT], item: Evidence, **known: Any) -> ReadingT:
         **known,
     }
     names = {field.name for field in fields(reads)}
-    return reads(id=item.id, **{name: value for name, value in given.items() if name in names})
+    return reads(ids=(item.id,), **{name: value for name, value in given.items() if name in names})
 
 
 def _metric(item: Evidence) -> Reading | None:
@@ -269,7 +229,10 @@ def _metric(item: Evidence) -> Reading | None:
     if owner.kind not in ("service", "entry") or item.value is None:
         return None
     signal, kind, at_entry = read(item.name), resource(item.name), owner.kind == "entry"
-    return _filled(MetricMoved, item, name=item.name, signal=signal, kind=kind, at_entry=at_entry)
+    whose = "entry " if at_entry else "node " if signal.per_node else ""
+    told = {"name": item.name, "signal": signal, "kind": kind, "at_entry": at_entry}
+    topic = f"{whose}{signal.family} {'up' if item.direction == 'up' else 'down'}"
+    return _filled(MetricMoved, item, topic=topic, **told)
 
 
 def _edge(item: Evidence) -> Reading | None:
@@ -280,7 +243,8 @@ def _edge(item: Evidence) -> Reading | None:
         return _filled(CallsRepeated, item, service=owner.caller)
     if item.name not in _SIDES:
         return None
-    return _filled(EdgeMoved, item, caller=owner.caller, what=item.name)
+    topic = f"outside {item.name}" if item.figures.get("outside") else item.name
+    return _filled(EdgeMoved, item, topic=topic, caller=owner.caller, what=item.name)
 
 
 def _trace(item: Evidence) -> Reading | None:
@@ -294,22 +258,24 @@ def _step(item: Evidence) -> Reading | None:
 
 
 def _line(item: Evidence) -> Reading:
-    text = f"{item.excerpt} {item.statement}"
-    return _step(item) or _filled(LineNew, item, text=text, excerpt=item.excerpt)
+    text, calm = f"{item.excerpt} {item.statement}", item.figures.get("calm")
+    topic = "information" if calm and item.direction == "up" else "news"
+    return _step(item) or _filled(LineNew, item, topic=topic, text=text, excerpt=item.excerpt)
 
 
 def _change(item: Evidence) -> Reading:
-    return _filled(Changed, item, what=item.name)
+    return _filled(Changed, item, topic=item.name)
 
 
 def _alert(item: Evidence) -> Reading | None:
     figures = item.figures
     if "page" in figures:
         kind = stated(item.name) if "rule" in figures else None
-        return _filled(Paged, item, family=read(item.name).family, kind=kind)
+        family = read(item.name).family
+        return _filled(Paged, item, topic=kind or "", family=family, kind=kind)
     on = next((one for one in ("metric", "trace", "spans", "log") if one in figures), None)
     kind = resource(item.name) if on == "metric" else None
-    return _filled(AnomalyAlert, item, on=on, kind=kind, instance=item.excerpt) if on else None
+    return _filled(AnomalyAlert, item, topic=on, kind=kind, instance=item.excerpt) if on else None
 
 
 def _object(item: Evidence) -> Reading:

@@ -117,6 +117,6 @@ class Scene:
         if not self.pages:
             return 1.0
         about = frozenset.union(*self.pages.values())
-        fits = 1.0 if family in about or not about & {"latency", "errors"} else 0.4
+        fits = 1.0 if family in about or not about & {"latency", "errors"} else 0.5
         below = name in self.pages or any(name in self.below(paged) for paged in self.pages)
         return fits * (1.0 if below else 0.5)

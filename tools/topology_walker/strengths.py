@@ -172,7 +172,7 @@ def version_apart(one: VersionApart, scene: Inquiry) -> float:
     return level(one.z)
 
 
-COMMON_SCORE, RARE_SCORE, MANY = 2.5, 6.5, 5.0
+COMMON_SCORE, RARE_SCORE, MANY = 3.0, 7.0, 5.0
 """A score of 3 on a metric is common in a storm, one of 7 is not, nor are five strange metrics of
 one instance. Source: docs/decisions/fault-signatures.md.
 """
@@ -186,7 +186,7 @@ def loud(one: AnomalyAlert, scene: Inquiry) -> float:
 
 def louder(one: AnomalyAlert, scene: Inquiry) -> float:
     """Of the component's strange metrics, that of this resource is the loudest."""
-    same = (o for o in scene.of(AnomalyAlert) if (o.service, o.on) == (one.service, one.on))
+    same = (o for o in scene.of(AnomalyAlert) if (o.service, o.topic) == (one.service, one.topic))
     most = max(other.total for other in same)
     return abs(one.total) / max(most, 1e-9)
 
@@ -194,7 +194,7 @@ def louder(one: AnomalyAlert, scene: Inquiry) -> float:
 def beside(figure: Callable[[AnomalyAlert], float]) -> Strength:
     def strength(one: AnomalyAlert, scene: Inquiry) -> float:
         """Loud beside the loudest of its kind."""
-        most = max(figure(other) for other in scene.of(AnomalyAlert) if other.on == one.on)
+        most = max(figure(other) for other in scene.of(AnomalyAlert) if other.topic == one.topic)
         return figure(one) / most if most > 0 else 0.0
 
     return strength

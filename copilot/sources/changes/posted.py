@@ -186,7 +186,7 @@ def safe(text: str, vault: Vault, limit: int) -> str:
 def safe_lines(text: str, vault: Vault, limit: int) -> str:
     """Lines without secrets and control characters; what is too long ends after a whole line."""
     cut = "\n".join(map(strip_controls, text[:MOST_READ].splitlines()))
-    shown = redact(cut[: 2 * limit], vault).text if cut else ""
+    shown = redact(cut[: 2 * limit], vault) if cut else ""
     return shown if len(shown) <= limit else shown[:limit].rpartition("\n")[0]
 
 
