@@ -14,6 +14,7 @@ from tools.types import (
     Plan,
     Ranking,
     Severity,
+    StepAction,
     StepResult,
     Text,
     Timestamp,
@@ -146,20 +147,23 @@ class CommitLooked(FrozenModel):
 class CommitAnswer(FrozenModel):
     """Which commit the evidence convicts; `sha` is empty where it convicts none of `looked_at`.
 
-    `outside` names a cause that no change of ours has and its kind, where the evidence says one;
-    `innocent` are the newest of the others.
+    `line` is its number in `file`, 0 where unknown. `outside` names a cause that no change of ours
+    has and its kind, where the evidence says one; `innocent` are the newest of the others; `gap`
+    says what of the commits is not known, and why.
     """
 
     sha: str = ""
     author: str = ""
     message: str = ""
     file: str = ""
+    line: int = 0
     url: str = ""
     reason: Text | None = None
-    looked_at: int = Field(ge=1)
+    looked_at: int = Field(ge=0)
     outside: Text | None = None
     outside_kind: FaultKind | None = None
     innocent: tuple[CommitLooked, ...] = ()
+    gap: str = ""
 
 
 class ConfirmedCause(FrozenModel):
@@ -191,6 +195,18 @@ class PlanTerms(FrozenModel):
     only_shown: tuple[int, ...] = ()
 
 
+class UnsettledStep(FrozenModel):
+    """A step that began and whose end nobody saw: a person says whether it ran."""
+
+    key: str
+    title: str
+    title_zh: str
+    action: StepAction
+    target: str
+    began_at: Timestamp
+    look_at: Text
+
+
 FILE = "file:"
 """How the origin of an incident begins whose alerts came in a file, and not from a recording."""
 
@@ -218,6 +234,7 @@ class Incident(FrozenModel):
     recalled: tuple[RecalledDocument, ...] = ()
     plan: Plan | None = None
     results: tuple[StepResult, ...] = ()
+    unsettled: UnsettledStep | None = None  # waits for a person's word
     outcome: VerificationOutcome | None = None
     cause: ConfirmedCause | None = None  # None: nobody has said what it was
     report: dict[str, str] = Field(default_factory=dict)  # language -> Markdown
