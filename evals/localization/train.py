@@ -95,18 +95,21 @@ def _pairs(accused: Sequence[SignatureMatch]) -> Iterator[tuple[str, FloatArray]
 def fit(data: Sequence[Example]) -> FloatArray:
     """Weights that make the right pairs likely, each system counting the same."""
     start = prior()
-    weights = start.copy()
     known = [one for one in data if one.right.any()]
     sizes = Counter(one.case.case.system for one in known)
+    share = np.array([1.0 / (sizes[one.case.case.system] * len(sizes)) for one in known])
+    pairs = np.concatenate([one.pairs for one in known])
+    right = np.concatenate([one.right for one in known])
+    lengths = [len(one.right) for one in known]
+    first = np.concatenate(([0], np.cumsum(lengths)[:-1]))
+    of = np.repeat(np.arange(len(known)), lengths)
+    weights = start.copy()
     for _ in range(ROUNDS):
-        slope = -STRENGTH * (weights - start)
-        for one in known:
-            scores = one.pairs @ weights
-            chances = np.exp(scores - scores.max())
-            chances /= chances.sum()
-            among = chances * one.right
-            share = 1.0 / (sizes[one.case.case.system] * len(sizes))
-            slope += share * (among / among.sum() - chances) @ one.pairs
+        scores = pairs @ weights
+        powers = np.exp(scores - np.maximum.reduceat(scores, first)[of])
+        all_of, right_of = (np.add.reduceat(p, first)[of] for p in (powers, powers * right))
+        pull = share[of] * (powers * right / right_of - powers / all_of)
+        slope = pull @ pairs - STRENGTH * (weights - start)
         weights = np.maximum(weights + STEP * slope, 0.0)
     return weights
 

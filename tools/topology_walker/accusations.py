@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from tools.log_retriever.causes import LogSignature, component_of, hosts, named, signature_of
 from tools.topology_walker.graph import callers_of
-from tools.topology_walker.readings import LineNew, Reading
+from tools.topology_walker.readings import LineNew, TypedReading
 from tools.topology_walker.scene import Scene
 from tools.types import FaultKind
 
@@ -26,7 +26,7 @@ _TIMES = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Accusation(Reading):
+class Accusation(TypedReading):
     """A writer's line accuses the component of a kind of fault, this surely, in [0, 1].
 
     `told` is how surely the line tells of that kind, whoever has it. `peer` is the host that is

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from tools.topology_walker.readings import (
-    Changed,
+    ChangeMade,
     EdgeMoved,
     MetricMoved,
     OwnTime,
-    Reading,
     StepMissed,
     StepNew,
+    TypedReading,
 )
 from tools.topology_walker.scene import Scene, between, level
 
@@ -20,19 +20,19 @@ Symptom = Literal["latency", "errors", "fed", "own time", "wire", "missing step"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unexplained(Reading):
+class OwnSymptom(TypedReading):
     """What is left of the symptom `topic`, in [0, 1], when that of the callees is taken off."""
 
     left: float
 
 
-def unexplained(scene: Scene) -> list[Unexplained]:
+def unexplained(scene: Scene) -> list[OwnSymptom]:
     """Every symptom of every component, less what it inherits from what it calls."""
     return [*_latency(scene), *_errors(scene), *_own_time(scene), *_wire(scene), *_steps(scene)]
 
 
-def _of(what: Symptom, service: str, left: float, *ids: str) -> Unexplained:
-    return Unexplained(ids=ids, service=service, topic=what, left=min(left, 1.0))
+def _of(what: Symptom, service: str, left: float, *ids: str) -> OwnSymptom:
+    return OwnSymptom(ids=ids, service=service, topic=what, left=min(left, 1.0))
 
 
 class _Rise(NamedTuple):
@@ -50,7 +50,7 @@ def _rise(at: str, one: MetricMoved | EdgeMoved, amount: float, z: float) -> _Ri
     return _Rise(at, amount * one.fresh, rate, level(z) * one.fresh, one.ids)
 
 
-def _latency(scene: Scene) -> Iterator[Unexplained]:
+def _latency(scene: Scene) -> Iterator[OwnSymptom]:
     own = (m for m in scene.of(MetricMoved) if m.is_own_latency and m.up)
     at = [_rise(one.service, one, one.rise, one.z) for one in own]
     calls = []
@@ -64,7 +64,7 @@ def _latency(scene: Scene) -> Iterator[Unexplained]:
         yield replace(left, left=(TRACED if scene.traced else 1.0) * left.left)
 
 
-def _errors(scene: Scene) -> Iterator[Unexplained]:
+def _errors(scene: Scene) -> Iterator[OwnSymptom]:
     at, calls = [], []
     for one in scene.of(MetricMoved):
         if one.signal.family in ("success", "errors") and one.worse > 0 and not one.at_entry:
@@ -77,7 +77,7 @@ def _errors(scene: Scene) -> Iterator[Unexplained]:
         else:
             at.append(_rise(edge.service, edge, edge.delta, edge.z))
             calls.append(_rise(f"{edge.caller}->{edge.service}", edge, edge.delta, edge.z))
-    changed = {one.service: one.ids for one in scene.of(Changed)}
+    changed = {one.service: one.ids for one in scene.of(ChangeMade)}
     for left in _left(scene, at, calls, "errors"):
         # Who errs without an erring callee may have been fed wrong values by one that was changed.
         callees = scene.callees.get(left.service, ()) if left.service not in changed else ()
@@ -99,9 +99,7 @@ def _highest(rises: list[_Rise]) -> dict[str, _Rise]:
     return {one.at: one for one in sorted(rises, key=lambda one: one.amount)}
 
 
-def _left(
-    scene: Scene, at: list[_Rise], calls: list[_Rise], what: Symptom
-) -> Iterator[Unexplained]:
+def _left(scene: Scene, at: list[_Rise], calls: list[_Rise], what: Symptom) -> Iterator[OwnSymptom]:
     """What is left of each rise when that of the callees is taken off, beside the most left.
 
     Where all rates are known, amounts are totals (rise x rate), so that a slow component that is
@@ -128,7 +126,7 @@ def _left(
             yield _of(what, name, rise.level * share * scene.beside_page(name, what), *rise.ids)
 
 
-def _own_time(scene: Scene) -> Iterator[Unexplained]:
+def _own_time(scene: Scene) -> Iterator[OwnSymptom]:
     """Seconds per trace that a component's own code takes longer, beside the most of any."""
     own = scene.of(OwnTime)
     most = max((one.per_trace for one in own), default=0.0)
@@ -137,7 +135,7 @@ def _own_time(scene: Scene) -> Iterator[Unexplained]:
         yield _of("own time", one.service, level(one.z) * share**0.5, *one.ids)
 
 
-def _wire(scene: Scene) -> Iterator[Unexplained]:
+def _wire(scene: Scene) -> Iterator[OwnSymptom]:
     """Score components by the time, in seconds, that is lost on the wire of their call edges.
 
     A component behind the trouble has it on all its edges, mostly as the one that is called.
@@ -167,7 +165,7 @@ CHANCE_Z, CERTAIN_Z = 2.0, 4.0
 """The z of a step that may be chance, and of one that is certain: 5 % and 1 in 16,000."""
 
 
-def _steps(scene: Scene) -> Iterator[Unexplained]:
+def _steps(scene: Scene) -> Iterator[OwnSymptom]:
     """Missing and new steps; a component keeps half if one of its callees explains them.
 
     Callees explain them by a like finding or by failing calls.

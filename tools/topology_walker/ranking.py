@@ -19,8 +19,8 @@ from pydantic import Field
 
 from tools.topology_walker.calibration import CalibrationModel, RankedEvidence
 from tools.topology_walker.certainty import NOTHING_KNOWN, Surroundings, decide
-from tools.topology_walker.inherited import Unexplained
-from tools.topology_walker.readings import AnomalyAlert, LineNew, Reading
+from tools.topology_walker.inherited import OwnSymptom
+from tools.topology_walker.readings import AnomalyAlert, LineNew, TypedReading
 from tools.topology_walker.signatures import SIGN, SIGNATURES, FaultSignature
 from tools.topology_walker.strengths import Inquiry
 from tools.types import (
@@ -71,7 +71,7 @@ class SignatureMatch(NamedTuple):
     """A signature that holds for a reading, with its strength in [0, 1]."""
 
     row: FaultSignature
-    reading: Reading
+    reading: TypedReading
     strength: float
 
 
@@ -98,11 +98,11 @@ def _sure(one: SignatureMatch) -> float:
 
 def _own(one: SignatureMatch, explained: float) -> SignatureMatch:
     """Take off a symptom what a telltale sign at a callee explains."""
-    suffered = isinstance(one.reading, Unexplained | LineNew)
+    suffered = isinstance(one.reading, OwnSymptom | LineNew)
     return one._replace(strength=one.strength * (1.0 - explained)) if suffered else one
 
 
-_READING: dict[type[Reading], list[FaultSignature]] = {}
+_READING: dict[type[TypedReading], list[FaultSignature]] = {}
 for _row in SIGNATURES:
     _READING.setdefault(_row.reads, []).append(_row)
 

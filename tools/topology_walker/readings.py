@@ -12,7 +12,7 @@ from tools.types import Evidence, EvidenceKind, FaultKind, Owner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class TypedReading:
     """What items of evidence, by their numbers, say of `service`; of a call, of the one called.
 
     `topic` is what it is about among the readings of its type, as `signatures.py` asks for it.
@@ -24,7 +24,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MetricMoved(Reading):
+class MetricMoved(TypedReading):
     """A metric of the component itself left its past; `usual` is what it was before.
 
     `z` is in robust standard deviations, `worse` the same in the direction that is bad. `share` is
@@ -62,7 +62,7 @@ class MetricMoved(Reading):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VersionApart(Reading):
+class VersionApart(TypedReading):
     """A new version is `z` standard deviations from the old one, or reports nothing."""
 
     z: float
@@ -80,7 +80,7 @@ CallSide = Literal[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EdgeMoved(Reading):
+class EdgeMoved(TypedReading):
     """Calls from `caller` got slower, fail, or lose time on the wire.
 
     `delta` is seconds, or a share of the calls. `outside`: the callee is no part of the system.
@@ -106,21 +106,21 @@ class EdgeMoved(Reading):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallsStopped(Reading):
+class CallsStopped(TypedReading):
     """`caller` no longer calls the component."""
 
     caller: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallsRepeated(Reading):
+class CallsRepeated(TypedReading):
     """The component repeats each of its calls `per_call` times."""
 
     per_call: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OwnTime(Reading):
+class OwnTime(TypedReading):
     """The component's own code takes `per_trace` seconds more of each trace."""
 
     z: float
@@ -128,14 +128,14 @@ class OwnTime(Reading):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StepMissed(Reading):
+class StepMissed(TypedReading):
     """The component's code no longer reaches a step that it always reached."""
 
     z: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StepNew(Reading):
+class StepNew(TypedReading):
     """The component's code takes a step that it never took; an `error` by the step's name."""
 
     z: float
@@ -143,7 +143,7 @@ class StepNew(Reading):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LineNew(Reading):
+class LineNew(TypedReading):
     """A log template became more or less, by lines per minute: `news`, or mere `information`."""
 
     text: str
@@ -155,14 +155,14 @@ class LineNew(Reading):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Changed(Reading):
+class ChangeMade(TypedReading):
     """The component was changed `ago_s` seconds before the onset; `topic` says how."""
 
     ago_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Paged(Reading):
+class AlertFired(TypedReading):
     """An alert fired `first_s` seconds after the onset; `kind` is the fault its rule states."""
 
     family: str
@@ -171,7 +171,7 @@ class Paged(Reading):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AnomalyAlert(Reading):
+class AnomalyAlert(TypedReading):
     """Recorded anomaly events about a `metric`, calls from others (`trace`), own `spans` or `log`.
 
     `score` is the loudest of `count`, `total` their sum; `signals` are the strange metrics of one
@@ -188,17 +188,17 @@ class AnomalyAlert(Reading):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ObjectBroken(Reading):
+class ObjectBroken(TypedReading):
     """An object of the cluster is at fault; `service` is its name there."""
 
     kind: FaultKind | None
     strength: float
 
 
-ReadingT = TypeVar("ReadingT", bound=Reading)
+ReadingT = TypeVar("ReadingT", bound=TypedReading)
 
 
-def readings(evidence: Iterable[Evidence]) -> tuple[Reading, ...]:
+def readings(evidence: Iterable[Evidence]) -> tuple[TypedReading, ...]:
     """Parse every item that the ranking can read."""
     found = (_PARSE[item.kind](item) for item in evidence if item.kind in _PARSE)
     return tuple(one for one in found if one is not None)
@@ -220,7 +220,7 @@ def _filled(reads: type[ReadingT], item: Evidence, **known: Any) -> ReadingT:
     return reads(ids=(item.id,), **{name: value for name, value in given.items() if name in names})
 
 
-def _metric(item: Evidence) -> Reading | None:
+def _metric(item: Evidence) -> TypedReading | None:
     owner = Owner.parse(item.subject)
     if "canary" in item.figures:
         return _filled(VersionApart, item)
@@ -235,7 +235,7 @@ def _metric(item: Evidence) -> Reading | None:
     return _filled(MetricMoved, item, topic=topic, **told)
 
 
-def _edge(item: Evidence) -> Reading | None:
+def _edge(item: Evidence) -> TypedReading | None:
     owner = Owner.parse(item.subject)
     if item.name == "no_calls":
         return _filled(CallsStopped, item, caller=owner.caller)
@@ -247,44 +247,44 @@ def _edge(item: Evidence) -> Reading | None:
     return _filled(EdgeMoved, item, topic=topic, caller=owner.caller, what=item.name)
 
 
-def _trace(item: Evidence) -> Reading | None:
+def _trace(item: Evidence) -> TypedReading | None:
     return _filled(OwnTime, item) if item.name == "self_time" else _step(item) or _edge(item)
 
 
-def _step(item: Evidence) -> Reading | None:
+def _step(item: Evidence) -> TypedReading | None:
     if item.name == "missing_step":
         return _filled(StepMissed, item)
     return _filled(StepNew, item) if item.name == "new_step" else None
 
 
-def _line(item: Evidence) -> Reading:
+def _line(item: Evidence) -> TypedReading:
     text, calm = f"{item.excerpt} {item.statement}", item.figures.get("calm")
     topic = "information" if calm and item.direction == "up" else "news"
     return _step(item) or _filled(LineNew, item, topic=topic, text=text, excerpt=item.excerpt)
 
 
-def _change(item: Evidence) -> Reading:
-    return _filled(Changed, item, topic=item.name)
+def _change(item: Evidence) -> TypedReading:
+    return _filled(ChangeMade, item, topic=item.name)
 
 
-def _alert(item: Evidence) -> Reading | None:
+def _alert(item: Evidence) -> TypedReading | None:
     figures = item.figures
     if "page" in figures:
         kind = stated(item.name) if "rule" in figures else None
         family = read(item.name).family
-        return _filled(Paged, item, topic=kind or "", family=family, kind=kind)
+        return _filled(AlertFired, item, topic=kind or "", family=family, kind=kind)
     on = next((one for one in ("metric", "trace", "spans", "log") if one in figures), None)
     kind = resource(item.name) if on == "metric" else None
     return _filled(AnomalyAlert, item, topic=on, kind=kind, instance=item.excerpt) if on else None
 
 
-def _object(item: Evidence) -> Reading:
+def _object(item: Evidence) -> TypedReading:
     kind = item.name if item.name in _FAULTS else None
     return _filled(ObjectBroken, item, service=item.subject, kind=kind)
 
 
 _SIDES, _FAULTS = frozenset(get_args(CallSide)), frozenset(get_args(FaultKind))
-_PARSE: dict[EvidenceKind, Callable[[Evidence], Reading | None]] = {
+_PARSE: dict[EvidenceKind, Callable[[Evidence], TypedReading | None]] = {
     "metric": _metric,
     "edge": _edge,
     "trace": _trace,

@@ -7,11 +7,11 @@ import numpy as np
 
 from tools.topology_walker.graph import callees_of, components, downstream
 from tools.topology_walker.readings import (
+    AlertFired,
     CallSide,
     CallsStopped,
     EdgeMoved,
     MetricMoved,
-    Paged,
     ReadingT,
     readings,
 )
@@ -104,7 +104,7 @@ class Scene:
         """The paged components the topology knows, and the families of what they were paged for."""
         known = components(self.topology)
         found: dict[str, frozenset[str]] = {}
-        for one in self.of(Paged):
+        for one in self.of(AlertFired):
             if one.service in known:
                 about = "errors" if one.family == "success" else one.family
                 found[one.service] = found.get(one.service, frozenset()) | {about}

@@ -5,17 +5,17 @@ from typing import Literal
 
 from tools.topology_walker import strengths as by
 from tools.topology_walker.accusations import Accusation
-from tools.topology_walker.inherited import Unexplained
+from tools.topology_walker.inherited import OwnSymptom
 from tools.topology_walker.readings import (
+    AlertFired,
     AnomalyAlert,
     CallsRepeated,
-    Changed,
+    ChangeMade,
     EdgeMoved,
     LineNew,
     MetricMoved,
     ObjectBroken,
-    Paged,
-    Reading,
+    TypedReading,
     VersionApart,
 )
 from tools.topology_walker.scene import Scene
@@ -36,7 +36,7 @@ class FaultSignature:
 
     name: str
     term: str
-    reads: type[Reading]
+    reads: type[TypedReading]
     of: str
     strength: by.Strength
     weight: float
@@ -45,16 +45,16 @@ class FaultSignature:
     accuses: Accused = "service"
     example: str = ""
 
-    def strength_of(self, reading: Reading, scene: by.Inquiry) -> float:
+    def strength_of(self, reading: TypedReading, scene: by.Inquiry) -> float:
         """Return the strength, in [0, 1], with which the row holds for a reading of its type."""
         about = not self.of or reading.topic in self.of.split(", ")
         return self.strength(reading, scene) if about else 0.0
 
-    def kind_of(self, reading: Reading) -> FaultKind | None:
+    def kind_of(self, reading: TypedReading) -> FaultKind | None:
         """Return the kind of fault that the row votes for, given this reading."""
         return self.kind or getattr(reading, "kind", None)
 
-    def accused(self, reading: Reading, scene: Scene) -> str:
+    def accused(self, reading: TypedReading, scene: Scene) -> str:
         """Return the component that the row accuses; empty where it is none of the scene."""
         if self.accuses == "entry":
             return scene.topology.entry
@@ -89,11 +89,11 @@ SIGNATURES: tuple[FaultSignature, ...] = (
          example="cart writes: connect ECONNREFUSED cart-redis:6379"),
     _Row("line tells", SIGN, Accusation, "", by.tells, 0, 1,
          example="the same; of the kind it is as sure as the row of causes.yaml"),
-    _Row("rule states a reading", SIGN, Paged, "certificate_expired, clock_skew", by.states, 1.5, 2,
-         example="TLSCertificateExpired fires at db"),
-    _Row("rule states a fault", SIGN, Paged, "dns_failure, disk_full, process_down", by.states, 1,
-         0.5, example="InstanceDown fires at cart"),
-    _Row("rule states a resource", "alerts on resources", Paged,
+    _Row("rule states a reading", SIGN, AlertFired, "certificate_expired, clock_skew", by.states,
+         1.5, 2, example="TLSCertificateExpired fires at db"),
+    _Row("rule states a fault", SIGN, AlertFired, "dns_failure, disk_full, process_down", by.states,
+         1, 0.5, example="InstanceDown fires at cart"),
+    _Row("rule states a resource", "alerts on resources", AlertFired,
          "disk_io, memory_pressure, cpu_saturation, lock_contention, "
          "queue_backlog, pool_exhaustion, network_loss, retry_storm", by.states, 0, 0.2,
          example="PoolSaturated fires at cart; what waits for the cause fills up, too"),
@@ -124,29 +124,29 @@ SIGNATURES: tuple[FaultSignature, ...] = (
          example="web request_rate rose to 36/s, normally 12/s, and its calls succeed"),
     _Row("fewer instances", "fewer instances", MetricMoved, "instances down", by.fewer, 1,
          1, "process_down", example="search replicas fell to 1, normally 4"),
-    _Row("slower itself", "own latency", Unexplained, "latency", by.left, 1, 0.5, "slow_dependency",
+    _Row("slower itself", "own latency", OwnSymptom, "latency", by.left, 1, 0.5, "slow_dependency",
          example="cart answers 900 ms later, and what it calls does not"),
-    _Row("fails itself", "own errors", Unexplained, "errors", by.left, 1, 0.5, "errors",
+    _Row("fails itself", "own errors", OwnSymptom, "errors", by.left, 1, 0.5, "errors",
          example="40 % of the calls to db fail, and db calls nobody"),
-    _Row("fed wrong values", "change below errors", Unexplained, "fed", by.left, 1, 1, "bad_deploy",
+    _Row("fed wrong values", "change below errors", OwnSymptom, "fed", by.left, 1, 1, "bad_deploy",
          example="checkout fails, what it calls does not, and currency was changed"),
-    _Row("own code slower", "own time in traces", Unexplained, "own time", by.left, 0.2,
+    _Row("own code slower", "own time in traces", OwnSymptom, "own time", by.left, 0.2,
          0.2, "cpu_saturation", example="cart spends itself 0.8 s more in 'get' than before"),
-    _Row("wire slower", "time on the wire", Unexplained, "wire", by.left, 1, 1, "network_delay",
+    _Row("wire slower", "time on the wire", OwnSymptom, "wire", by.left, 1, 1, "network_delay",
          example="all calls to and from search take 400 ms on the wire, normally 2 ms"),
-    _Row("step missed", "missing step", Unexplained, "missing step", by.left, 1, 1, "errors",
+    _Row("step missed", "missing step", OwnSymptom, "missing step", by.left, 1, 1, "errors",
          example="cart no longer reaches 'priced' after 'got request'"),
-    _Row("new step", "new error path", Unexplained, "new step", by.left, 0.5, 1, "errors",
+    _Row("new step", "new error path", OwnSymptom, "new step", by.left, 0.5, 1, "errors",
          example="cart now reaches 'failed: boom' after 'got request'"),
     _Row("new lines", "new log template", LineNew, "news", by.new_line, 0.2, 0.2, "errors",
          example="cart writes 'failed: boom' 12 times a minute, before never"),
-    _Row("released", "recent change", Changed, "deploy, canary", by.changed, 0, 1.5, "bad_deploy",
-         example="cart: deploy to v2 90 s before the onset"),
-    _Row("configured", "recent change", Changed, "config", by.changed, 0, 1.5, "bad_config",
+    _Row("released", "recent change", ChangeMade, "deploy, canary", by.changed, 0, 1.5,
+         "bad_deploy", example="cart: deploy to v2 90 s before the onset"),
+    _Row("configured", "recent change", ChangeMade, "config", by.changed, 0, 1.5, "bad_config",
          example="cart: config 90 s before the onset"),
-    _Row("flag turned", "recent change", Changed, "flag", by.changed, 0, 1, "errors",
+    _Row("flag turned", "recent change", ChangeMade, "flag", by.changed, 0, 1, "errors",
          example="cart: flag 90 s before the onset; the feature behind it can be turned off"),
-    _Row("changed", "recent change", Changed, "", by.changed, 0.2, 0,
+    _Row("changed", "recent change", ChangeMade, "", by.changed, 0.2, 0,
          example="cart: scale 90 s before the onset"),
     _Row("version apart", "canary differs", VersionApart, "", by.version_apart, 1,
          1.5, "bad_deploy", example="cart v2 has cpu_pct 95, v1 30"),

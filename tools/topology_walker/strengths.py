@@ -9,17 +9,17 @@ from functools import cached_property
 from typing import Any
 
 from tools.topology_walker.accusations import Accusation, accusations, handing_on
-from tools.topology_walker.inherited import Unexplained, unexplained
+from tools.topology_walker.inherited import OwnSymptom, unexplained
 from tools.topology_walker.readings import (
+    AlertFired,
     AnomalyAlert,
     CallsRepeated,
-    Changed,
+    ChangeMade,
     EdgeMoved,
     LineNew,
     MetricMoved,
     ObjectBroken,
-    Paged,
-    Reading,
+    TypedReading,
     VersionApart,
 )
 from tools.topology_walker.scene import Scene, between, level
@@ -40,7 +40,7 @@ class Inquiry(Scene):
         return handing_on(self.accusations)
 
     @cached_property
-    def all_readings(self) -> tuple[Reading, ...]:
+    def all_readings(self) -> tuple[TypedReading, ...]:
         """Readings of the evidence, and those that follow from several of them."""
         return (*self.readings, *self.accusations, *unexplained(self))
 
@@ -145,7 +145,7 @@ def surge(one: MetricMoved, scene: Inquiry) -> float:
     return _surge(one, scene, 1.0 / answered)
 
 
-def left(one: Unexplained, scene: Inquiry) -> float:
+def left(one: OwnSymptom, scene: Inquiry) -> float:
     """What of the symptom the callees do not explain."""
     return one.left
 
@@ -162,7 +162,7 @@ Source: docs/decisions/fault-signatures.md.
 """
 
 
-def changed(one: Changed, scene: Inquiry) -> float:
+def changed(one: ChangeMade, scene: Inquiry) -> float:
     """It was changed shortly before the onset."""
     return 1.0 / (1.0 + max(one.ago_s, 0.0) / CHANGE_S)
 
@@ -278,7 +278,7 @@ Source: the longest `for:` of usual rules, five minutes.
 """
 
 
-def states(one: Paged, scene: Inquiry) -> float:
+def states(one: AlertFired, scene: Inquiry) -> float:
     """A rule named after its fault began to fire about the onset."""
     if one.first_s < -STATED_SINCE_S:
         return 0.0
