@@ -6,25 +6,25 @@ transaction with the incident and the run it opens; a process killed in between 
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from copilot.alerts import subjects
+from copilot.alerts.leases import all_ended, missed
 from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.ports import Clock
 from copilot.store import Assignment, DueAlert, Store, StoredAlert
-from copilot.types.incident import OURS, Clocks, Incident, IncidentStatus
+from copilot.types.incident import Clocks, Incident, IncidentStatus
 from tools.clusterer import (
     Action,
     Clusterer,
     Decision,
     NoiseModel,
     TieBreaker,
-    fingerprint,
     matching_labels,
 )
-from tools.types import Alert, AlertStatus, Timestamp, Topology
+from tools.types import Alert, Timestamp, Topology
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +37,6 @@ GRACE_S = 300.0
 
 ORIGIN_LABEL = "copilot_origin"
 """Names the file or recording that alerts were read from; live ones do not carry it."""
-
-MISSED = "HeartbeatMissed"
-"""Our own alert on a heartbeat that stopped: its sender, or the way from it, is broken."""
 
 AGAIN: frozenset[Action] = frozenset({"reopened", "flapping"})
 """Decisions on alerts that go on in the incident they were in."""
@@ -55,25 +52,12 @@ class IntakeResult:
     ended: tuple[str, ...] = ()
 
 
-def leased(
-    alerts: Sequence[Alert], timeouts: Mapping[str, float], now: Timestamp
-) -> Sequence[Alert]:
-    """Give what a repeating sender told a lease of `timeouts[source]` seconds, as Alertmanager's
-    `resolve_timeout` does, where the alert brought none.
-    """
-    return [
-        alert.model_copy(update={"lease": now + timeouts[alert.source]})
-        if alert.lease is None and alert.status != "resolved" and alert.source in timeouts
-        else alert
-        for alert in alerts
-    ]
-
-
 class Intake:
     """Decides on accepted alerts, one batch at a time; its memory is rebuilt from the store.
 
     Alerts of one `origin` (a file, a recording; empty: what is sent to us) are grouped apart: they
-    join no incident of another, and end none.
+    join no incident of another, and end none. Where others work on the database, too, `fence`
+    raises within the transaction that writes decisions unless they are still this process's.
     """
 
     def __init__(
@@ -86,8 +70,13 @@ class Intake:
         judge: TieBreaker | None = None,
         announced: MaintenanceSchedule | None = None,
         origin: str = "",
+        *,
+        fence: Callable[[], None] | None = None,
     ) -> None:
         self._origin = origin
+        self._fence = fence
+        self._open: frozenset[str] = frozenset()
+        self._followed = clock.now()
         self._announced = announced or MaintenanceSchedule()
         self._store = store
         self._judge = judge
@@ -121,6 +110,7 @@ class Intake:
         waiting = self._store.alerts.unassigned(limit)
         if not waiting:
             return IntakeResult()
+        self._follow()
         if self._clock.now() - self._remembered_at > REMEMBER_S:
             self.remember()
         try:
@@ -129,6 +119,21 @@ class Intake:
             # What the clusterer remembers of this batch was not written: forget it.
             self._clusterer = self._rebuilt()
             raise
+
+    def take_over(self) -> None:
+        """Go on where another process on this database decided until now."""
+        self._listening_since = self._clock.now()
+        self._clusterer = self._rebuilt()
+
+    def _follow(self) -> None:
+        """Take up what other processes, and people, did meanwhile: incidents that are over."""
+        going = self._store.incidents.open_ids()
+        for incident_id in self._open - going:
+            self._clusterer.close(incident_id, self._clock.now())
+        self._open = going
+        if self._fence is not None and self._announced.inhibitions:
+            since, self._followed = self._followed, self._clock.now()
+            self.renew(self._store.alert_leases.renewed(since))
 
     def remember(self) -> None:
         """Write down what was learned of noise, so that a restart need not learn it again."""
@@ -177,7 +182,7 @@ class Intake:
         for beat in self._store.alert_leases.heard_again():
             with self._store.transaction():
                 self._store.alert_leases.hear(beat.fingerprint)
-                self._store.alerts.accept([_missed(beat, now, now, status="resolved")], now)
+                self._store.alerts.accept([missed(beat, now, now, status="resolved")], now)
         settled = [name for name in self._held if not self._clusterer.flapping(name, now)]
         self._held.difference_update(settled)
         self._end(settled, now)
@@ -187,7 +192,7 @@ class Intake:
         with self._store.transaction():
             if due.alert.heartbeat:
                 self._store.alert_leases.miss(due.alert.fingerprint)
-                self._store.alerts.accept([_missed(due.alert, due.seen_at, now)], now)
+                self._store.alerts.accept([missed(due.alert, due.seen_at, now)], now)
             else:
                 ended = {"status": "resolved", "ends_at": due.until, "lease": None}
                 self._store.alerts.accept([due.alert.model_copy(update=ended)], now)
@@ -196,12 +201,12 @@ class Intake:
         """A heartbeat that its source ends is missed; one that begins anew ends that alert."""
         for alert in (stored.alert for stored in waiting if stored.alert.heartbeat):
             if alert.status == "resolved":
-                missed = _missed(alert, alert.ends_at or now, now)
+                news = missed(alert, alert.ends_at or now, now)
             else:
-                missed = _missed(alert, now, now, status="resolved")
-                if not self._store.alerts.firing(missed.fingerprint):
+                news = missed(alert, now, now, status="resolved")
+                if not self._store.alerts.firing(news.fingerprint):
                     continue
-            self._store.alerts.accept([missed], now)
+            self._store.alerts.accept([news], now)
 
     def _record(self, waiting: Sequence[StoredAlert]) -> IntakeResult:
         now = self._clock.now()
@@ -218,14 +223,16 @@ class Intake:
             )
         )
         with self._store.transaction():
+            if self._fence is not None:
+                self._fence()
             for stored, decision in pairs:
                 if decision.action == "opened":
-                    self._open(stored.alert, decision, now)
+                    self._begin(stored.alert, decision, now)
             for decision in decisions:
                 if decision.action in AGAIN:
                     self._reopen(decision, now)
             self._beat(waiting, now)
-            known = {i.id for i in self._store.incidents.active()} | set(opened)
+            known = self._store.incidents.open_ids()
             self._store.alerts.assign_all(
                 [
                     # A held group has an id before it is an incident, and may never become one.
@@ -250,7 +257,7 @@ class Intake:
             decided=len(pairs), opened=opened, grown=grown, ended=self._end(sorted(ended), now)
         )
 
-    def _open(self, alert: Alert, decision: Decision, now: Timestamp) -> None:
+    def _begin(self, alert: Alert, decision: Decision, now: Timestamp) -> None:
         self._store.incidents.open(
             Incident(
                 id=decision.group_id,
@@ -310,7 +317,7 @@ class Intake:
             incident = self._store.incidents.get(incident_id)
             if incident is None or incident.status == "acting":
                 continue
-            if not _ended(self._store.alerts.of(incident_id)):
+            if not all_ended(self._store.alerts.of(incident_id)):
                 continue
             if self._clusterer.flapping(incident_id, now):
                 self._held.add(incident_id)
@@ -358,27 +365,6 @@ def _components(topology: Topology) -> frozenset[str]:
     return frozenset((*topology.nodes, *ends))
 
 
-def _missed(beat: Alert, since: Timestamp, now: Timestamp, status: AlertStatus = "firing") -> Alert:
-    """Our alert on a heartbeat: not heard since `since`, or (resolved) heard again."""
-    labels = {**beat.labels, "alertname": MISSED, "heartbeat": beat.name, "severity": "critical"}
-    age = max(0.0, now - since)
-    return Alert(
-        fingerprint=fingerprint(labels),
-        name=MISSED,
-        status=status,
-        severity="critical",
-        starts_at=now,
-        ends_at=now if status == "resolved" else None,
-        labels=labels,
-        annotations={
-            "summary": f"{beat.name} was not heard for {age:.0f} s: its sender, or what lies "
-            "between, may be down, and then no other alert of it arrives either."
-        },
-        why="the heartbeat stopped; whom it concerns is not known",
-        source=OURS,
-    )
-
-
 def _remembered(memory: Path | None) -> NoiseModel:
     """What was written down; a file that cannot be read is learned anew, and said so."""
     if memory is None or not memory.exists():
@@ -388,10 +374,3 @@ def _remembered(memory: Path | None) -> NoiseModel:
     except (OSError, ValueError, KeyError, TypeError) as problem:
         log.warning("what was learned of noise is lost, %s: %s", memory, problem)
         return NoiseModel()
-
-
-def _ended(alerts: Sequence[Alert]) -> bool:
-    """True if each firing alert of an incident has its resolution."""
-    firing = {(a.fingerprint, a.starts_at) for a in alerts if a.status != "resolved"}
-    ended = {(a.fingerprint, a.starts_at) for a in alerts if a.status == "resolved"}
-    return bool(firing) and firing <= ended

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from copilot.alerts.admission import Intake, leased
+from copilot.alerts.admission import Intake
+from copilot.alerts.leases import leased
 from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.case.briefing import publish
 from copilot.case.counters import Counters
