@@ -37,9 +37,8 @@ from copilot.surfaces.service.alertmanager.routes import alertmanager
 from copilot.surfaces.service.chat import chat
 from copilot.surfaces.service.deliveries import deliveries
 from copilot.surfaces.service.events import events
-from copilot.surfaces.service.examination import doctor
 from copilot.surfaces.service.gate import Gate
-from copilot.surfaces.service.health import Boundary, Meters, health
+from copilot.surfaces.service.health import Boundary, Meters, doctor, health
 from copilot.surfaces.service.incidents import incidents
 from copilot.surfaces.service.openai.routes import openai
 from copilot.surfaces.service.plans import approval, editing
