@@ -13,6 +13,7 @@ from pydantic_settings import (
 )
 
 from copilot.types.errors import OperatorError
+from copilot.types.scale_settings import ScaleSettings
 from copilot.types.trace_settings import TraceSettings
 from prompts import Language
 
@@ -21,7 +22,7 @@ class SettingsError(OperatorError):
     """The operator has to change a setting; the message says which and how."""
 
 
-class Settings(TraceSettings):
+class Settings(TraceSettings, ScaleSettings):
     """Everything that can be set. Read once at the start; frozen from then on."""
 
     model_config = SettingsConfigDict(env_prefix="COPILOT_", frozen=True, extra="forbid")
@@ -38,13 +39,12 @@ class Settings(TraceSettings):
         default="en", description="Language of briefs and reports on the terminal."
     )
     arm: Literal["rules", "ml", "llm"] = Field(
-        default="rules",
-        description="Which way decides; llm: the rules, and a model that may add to them.",
+        "rules", description="Which way decides; llm: the rules, and a model that may add to them."
     )
     host: str = Field(default="127.0.0.1", description="Address the service listens on.")
     port: int = Field(default=8383, ge=0, le=65535, description="Port of the service; 0: any.")
     log_format: Literal["text", "json"] = Field(
-        default="text", description="How `copilot serve` writes its lines on stderr."
+        "text", description="How `copilot serve` writes its lines on stderr."
     )
     api_key: SecretStr | None = Field(
         default=None,
@@ -144,7 +144,7 @@ class Settings(TraceSettings):
         default=128 * 1024 * 1024, ge=2**20, description="Most memory it may take, roughly."
     )
     telemetry_timeout_s: float = Field(
-        default=20, gt=0, le=300, description="Longest wait for one answer of a telemetry server."
+        20, gt=0, le=300, description="Longest wait for one answer of a telemetry server."
     )
     kubernetes_namespace: str = Field(
         default="",

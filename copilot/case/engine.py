@@ -8,8 +8,9 @@ claims what it had accepted, and repeats at most the node it was in.
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from copilot.alerts.admission import Intake
 from copilot.alerts.leases import leased
@@ -22,8 +23,8 @@ from copilot.case.terms import terms_in
 from copilot.case.worker import LEASE_S, Worker
 from copilot.deps import Deps
 from copilot.model import MeteredModel, Usage
-from copilot.ports import Clock, SourceError
-from copilot.sources.watch import Watch
+from copilot.ports import Clock, RunQueue, SourceError
+from copilot.sources.watch import Watch, WatchShards
 from copilot.store import AcceptedAlerts, ApprovalRequest, NoRightError, Run
 from copilot.types.incident import CLOSED, PlanTerms
 from tools.clusterer import Silence, TieBreaker
@@ -36,6 +37,10 @@ WorkT = TypeVar("WorkT")
 
 RESERVED = frozenset({AUTOMATON, "nobody", "copilot"})
 """Names the journal uses for what no person did."""
+
+Role = Literal["intake", "work", "watch"]
+EVERY_ROLE: frozenset[Role] = frozenset(("intake", "work", "watch"))
+"""What one process does alone; on PostgreSQL each may be a process of its own."""
 
 AGAIN_S = 60.0
 """After this long an incident whose evidence did not decide is looked at again."""
@@ -63,12 +68,19 @@ class Engine:
         owner: str,
         workers: int = 2,
         refresh_s: float = 30.0,
-        watch: Watch | None = None,
+        watch: Watch | WatchShards | None = None,
         memory: Path | None = None,
         judge: TieBreaker | None = None,
         resolve_timeouts: Mapping[str, float] | None = None,
         origin: str = "",
+        roles: frozenset[Role] = EVERY_ROLE,
+        queue: RunQueue | None = None,
     ) -> None:
+        self._roles = roles
+        self._queue = queue
+        self._scope = f"intake {origin}"
+        self._leading = not deps.store.shared
+        self._heeded = (0, 0.0)
         self.deps = deps
         self.store = deps.store
         self.counters = Counters()
@@ -88,6 +100,7 @@ class Engine:
             judge,
             deps.announced,
             origin,
+            fence=partial(deps.store.leadership.check, self._scope) if deps.store.shared else None,
         )
         self._intake_lock = threading.Lock()
         self._stopping = threading.Event()
@@ -103,11 +116,14 @@ class Engine:
     def start(self) -> None:
         """Take back what a killed process left, and begin to work."""
         self.recover()
+        workers = [self._work_forever] * self._workers
+        by_role: dict[Role, list[Callable[[], None]]] = {
+            "intake": [self._decide_forever],
+            "work": [self._keep_leases, *([self._hand_out] if self._queue else workers)],
+            "watch": [self._watch_forever],
+        }
         loops = [
-            self._decide_forever,
-            self._keep_leases,
-            self._watch_forever,
-            *[self._work_forever] * self._workers,
+            loop for role, several in by_role.items() if role in self._roles for loop in several
         ]
         self._threads = [threading.Thread(target=loop, daemon=True) for loop in loops]
         for thread in self._threads:
@@ -123,6 +139,7 @@ class Engine:
             thread.join(timeout_s)
         self._intake.remember()
         self._worker.release()
+        self.store.leadership.close()
 
     @property
     def usage(self) -> Usage | None:
@@ -218,9 +235,10 @@ class Engine:
     def upkeep(self) -> None:
         """What time brings: incidents that grew are looked at again, leases and plans expire."""
         self._refresh_due()
-        self._expire()
-        with self._intake_lock:
-            self._intake.expire()
+        if self.leading:
+            self._expire()
+            with self._intake_lock:
+                self._intake.expire()
 
     def settled(self, timeout_s: float) -> bool:
         """Wait until started threads have nothing left to do; False where time ran out."""
@@ -256,6 +274,17 @@ class Engine:
             with self._queued:
                 self._queued.wait(IDLE_S)
 
+    def _hand_out(self) -> None:
+        queue = self._queue
+        while queue is not None and not self._stopping.is_set():
+            self._guarded(lambda: queue.work(self._handle, self._stopping))
+            self._stopping.wait(IDLE_S)
+
+    def _handle(self, run_id: str) -> None:
+        run = self._worker.claim(only=run_id)
+        if run is not None:
+            self._advance(run)
+
     def _watch_forever(self) -> None:
         watch = self._watch
         while watch is not None and not self._stopping.is_set():
@@ -266,7 +295,7 @@ class Engine:
             self._stopping.wait(watch.interval_s)
         self._stopping.wait()
 
-    def _looked(self, watch: Watch) -> list[Alert]:
+    def _looked(self, watch: Watch | WatchShards) -> list[Alert]:
         """A source that does not answer is said once, and once when it does again."""
         try:
             alerts = watch.look(self.now())
@@ -313,8 +342,28 @@ class Engine:
         while self._decide_once():
             pass
 
+    @property
+    def leading(self) -> bool:
+        """Whether this process decides on alerts; of several on one database, one does."""
+        with self._intake_lock:
+            leads = self.store.leadership.leads(self._scope)
+            if leads and not self._leading:
+                log.info("this process decides on alerts from now on")
+                self._intake.take_over()
+            self._leading = leads
+        return leads
+
+    def _follow_silences(self) -> None:
+        """Other processes take silences, too."""
+        if self.store.shared and (stamp := self.store.silences.stamp()) != self._heeded:
+            self.heed()
+            self._heeded = stamp
+
     def _decide_once(self) -> int:
         """Decide on one batch; returns how many alerts it was."""
+        if not self.leading:
+            return 0
+        self._follow_silences()
         with self._intake_lock:
             changed = self._intake.decide()
         self.counters.add(incidents_opened=len(changed.opened))

@@ -51,9 +51,9 @@ class Worker:
         """Hand back what this owner had when its process ended."""
         self._store.runs.release_all(self._owner, self._wall.now())
 
-    def claim(self) -> Run | None:
-        """The next run that nobody works on, leased to this owner."""
-        return self._store.runs.claim(self._owner, self._wall.now(), LEASE_S)
+    def claim(self, only: str = "") -> Run | None:
+        """The next run that nobody works on, leased to this owner; `only` that one."""
+        return self._store.runs.claim(self._owner, self._wall.now(), LEASE_S, only)
 
     def state(self, run_id: str) -> IncidentState:
         """What a run has concluded so far."""

@@ -82,14 +82,18 @@ class Runs:
             id=f"{incident_id}.{number}", incident_id=incident_id, status="accepted", created_at=now
         )
 
-    def claim(self, owner: str, now: Timestamp, lease_s: float) -> Run | None:
-        """Take the oldest run that waits for a worker or whose worker has gone silent."""
+    def claim(self, owner: str, now: Timestamp, lease_s: float, only: str = "") -> Run | None:
+        """Take the oldest run that waits for a worker or whose worker has gone silent.
+
+        `only` names the one run that is asked for.
+        """
         # Workers ask often and mostly in vain: asking must not take anybody's turn to write.
         with self._database.read() as connection:
             if connection.execute(_ANYTHING, {"now": now}).first() is None:
                 return None
         with self._database.write() as connection:
-            for run in _query(connection, _CLAIMABLE, limit=_CANDIDATES, lock=True, now=now):
+            wanted = and_(_CLAIMABLE, runs.c.id == only) if only else _CLAIMABLE
+            for run in _query(connection, wanted, limit=_CANDIDATES, lock=True, now=now):
                 if _take(connection, run, owner, now, lease_s):
                     return run.model_copy(
                         update={
@@ -176,7 +180,12 @@ def _query(
     lock: bool = False,
     **values: object,
 ) -> tuple[Run, ...]:
-    query = select(*_COLUMNS).where(where).order_by(runs.c.created_at, runs.c.number).limit(limit)
+    query = (
+        select(*_COLUMNS)
+        .where(where)
+        .order_by(runs.c.priority, runs.c.created_at, runs.c.number)
+        .limit(limit)
+    )
     if lock:
         query = query.with_for_update(skip_locked=True)
     rows = connection.execute(query, values)

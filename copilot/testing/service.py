@@ -35,6 +35,7 @@ class CountedEngine:
     runs_failed: int = 0
     approvals_decided: int = 0
     usage: Usage | None = None
+    leading: bool = True
 
     @property
     def counters(self) -> "CountedEngine":

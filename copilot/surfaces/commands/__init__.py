@@ -43,6 +43,8 @@ COMMANDS = {
     "resume": "decide",
     "serve": "serve",
     "stop": "decide",
+    "watch": "serve",
+    "worker": "serve",
 }
 """The module of each command; only the one that is run is loaded, and with it what it needs."""
 

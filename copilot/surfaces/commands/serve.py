@@ -6,6 +6,7 @@ our own watch must not tell what people asked not to be told of.
 """
 
 import logging
+import signal
 import socket
 import sys
 import threading
@@ -16,9 +17,11 @@ from typing import Protocol
 
 import uvicorn
 from rich.console import Console
+from sqlalchemy.engine import make_url
 
 from copilot import wiring
 from copilot.alerts.formats import mapped
+from copilot.case.engine import EVERY_ROLE, Role
 from copilot.ports import AlertSource, SilenceSource, SourceError
 from copilot.settings import Settings, SettingsError
 from copilot.sources.alertmanager import SUPPRESSED_BY
@@ -42,8 +45,11 @@ STOP_S = 10
 """How long open requests may take to end at shutdown."""
 
 
-def serve(settings: Settings) -> int:
-    """Listen, work, and stop cleanly on SIGINT or SIGTERM."""
+def serve(settings: Settings, *, apart: bool = False) -> int:
+    """Listen, work, and stop cleanly on SIGINT or SIGTERM; `apart`: others work and watch."""
+    roles = frozenset[Role](("intake",)) if apart else EVERY_ROLE
+    if apart:
+        _needs_postgresql(settings, "serve --apart")
     mappings = mapped.read(settings.alert_mappings_file)
     with _listening(settings) as listener:
         host, port = listener.getsockname()[:2]
@@ -51,7 +57,9 @@ def serve(settings: Settings) -> int:
         received, alerts = wiring.received(settings), wiring.open_alerts(settings)
         purpose = f"service at {address}"
         with (
-            wiring.engine(settings, purpose, lasting=True, received=received) as engine,
+            wiring.engine(
+                settings, purpose, lasting=True, received=received, roles=roles
+            ) as engine,
             journal_log.told(engine.store, settings.log_format, _said),
         ):
             sys.setswitchinterval(SWITCH_S)
@@ -85,6 +93,47 @@ def serve(settings: Settings) -> int:
             finally:
                 engine.stop()
     return 0
+
+
+def worker(settings: Settings) -> int:
+    """Work on incidents until stopped."""
+    return _beside(settings, "work", "worker")
+
+
+def watch(settings: Settings) -> int:
+    """Scan the series until stopped."""
+    if not settings.watch_every_s:
+        raise SettingsError("watch_every_s is 0: the watch is switched off (COPILOT_WATCH_EVERY_S)")
+    return _beside(settings, "watch", "watch")
+
+
+def _beside(settings: Settings, role: Role, command: str) -> int:
+    """One role in a process of its own, until SIGINT or SIGTERM."""
+    _needs_postgresql(settings, command)
+    stopping = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stopping.set())
+    with wiring.engine(settings, command, lasting=True, roles=frozenset((role,))) as engine:
+        engine.start()
+        where = make_url(settings.store_url).render_as_string()
+        _said(f"copilot {command} works on {where}\n")
+        try:
+            # Woken now and then: a signal is only seen between two steps of the interpreter.
+            while not stopping.wait(1.0):
+                pass
+        finally:
+            engine.stop()
+    return 0
+
+
+def _needs_postgresql(settings: Settings, command: str) -> None:
+    """Two processes on one file would wait for each other at every write, and lock each other."""
+    if make_url(settings.store_url).get_backend_name() == "sqlite":
+        raise SettingsError(
+            f"`copilot {command}` shares its work with other processes, and an SQLite file has one "
+            "writer: set COPILOT_DATABASE_URL to a PostgreSQL, or run `copilot serve`, which does "
+            "everything in one process"
+        )
 
 
 def _said(line: str) -> None:
@@ -137,7 +186,8 @@ def pulled(engine: ServiceEngine, source: Pager | None, every_s: float) -> Itera
     def loop() -> None:
         complaint = ""
         while not stopping.is_set():
-            complaint = _pull_once(engine, source, complaint)
+            if engine.leading:
+                complaint = _pull_once(engine, source, complaint)
             stopping.wait(every_s)
 
     thread = threading.Thread(target=loop, name="pull alerts", daemon=True)

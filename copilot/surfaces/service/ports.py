@@ -50,6 +50,11 @@ class ServiceEngine(Protocol):
         """What asking the model came to; None without one."""
         ...
 
+    @property
+    def leading(self) -> bool:
+        """Whether this process decides on alerts; of several on one database, one does."""
+        ...
+
     def now(self) -> Timestamp:
         """The engine's time: the wall clock, or where a replay stands."""
         ...
