@@ -13,6 +13,7 @@ from pydantic_settings import (
 )
 
 from copilot.types.errors import OperatorError
+from copilot.types.run_settings import RunSettings
 from copilot.types.scale_settings import ScaleSettings
 from copilot.types.trace_settings import TraceSettings
 from prompts import Language
@@ -22,7 +23,7 @@ class SettingsError(OperatorError):
     """The operator has to change a setting; the message says which and how."""
 
 
-class Settings(TraceSettings, ScaleSettings):
+class Settings(TraceSettings, RunSettings, ScaleSettings):
     """Everything that can be set. Read once at the start; frozen from then on."""
 
     model_config = SettingsConfigDict(env_prefix="COPILOT_", frozen=True, extra="forbid")
@@ -39,12 +40,13 @@ class Settings(TraceSettings, ScaleSettings):
         default="en", description="Language of briefs and reports on the terminal."
     )
     arm: Literal["rules", "ml", "llm"] = Field(
-        "rules", description="Which way decides; llm: the rules, and a model that may add to them."
+        default="rules",
+        description="Which way decides; llm: the rules, and a model that may add to them.",
     )
     host: str = Field(default="127.0.0.1", description="Address the service listens on.")
     port: int = Field(default=8383, ge=0, le=65535, description="Port of the service; 0: any.")
     log_format: Literal["text", "json"] = Field(
-        "text", description="How `copilot serve` writes its lines on stderr."
+        default="text", description="How `copilot serve` writes its lines on stderr."
     )
     api_key: SecretStr | None = Field(
         default=None,
@@ -144,7 +146,7 @@ class Settings(TraceSettings, ScaleSettings):
         default=128 * 1024 * 1024, ge=2**20, description="Most memory it may take, roughly."
     )
     telemetry_timeout_s: float = Field(
-        20, gt=0, le=300, description="Longest wait for one answer of a telemetry server."
+        default=20, gt=0, le=300, description="Longest wait for one answer of a telemetry server."
     )
     kubernetes_namespace: str = Field(
         default="",
@@ -273,17 +275,6 @@ class Settings(TraceSettings, ScaleSettings):
     model_s: float = Field(
         default=180, ge=0, description="Most seconds of the model for one incident, over all runs."
     )
-    plan_ttl_s: float = Field(
-        default=900, gt=0, description="How long a proposed plan may be approved, in seconds."
-    )
-    plans_limit: int = Field(
-        default=3, ge=1, le=10, description="Most plans proposed in one run of an incident."
-    )
-    refresh_s: float = Field(
-        default=30,
-        ge=0,
-        description="Least time between two investigations of one incident when alerts join it.",
-    )
     watch_every_s: float = Field(
         default=15,
         ge=0,
@@ -291,15 +282,6 @@ class Settings(TraceSettings, ScaleSettings):
     )
     watch_learn_s: float = Field(
         default=86_400, gt=0, description="How far back the scan learns what is normal, at start."
-    )
-    verify_limit_s: float = Field(
-        default=300, gt=0, description="How long a recovery is waited for before the next plan."
-    )
-    settle_s: float = Field(
-        default=30,
-        ge=0,
-        description="No plan rests on what was seen sooner than this after the first alert; the "
-        "brief does not wait.",
     )
     alerting_file: Path | None = Field(
         default=None,

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.case import wiring as case_wiring
-from copilot.case.engine import EVERY_ROLE, Engine, Role
+from copilot.case.engine import Engine
 from copilot.case.graph import NODES, NodeFunction, build
+from copilot.case.loops import EVERY_ROLE, Role
 from copilot.deps import Deps, Limits
 from copilot.hands import (
     ActionRunner,
@@ -115,15 +116,15 @@ def _cluster(settings: Settings) -> ClusterSource:
     return connected(settings, SystemClock())
 
 
-def limits(settings: Settings) -> Limits:
-    """The bounds of a run, from the settings."""
+def limits(settings: Settings, sources: Sources) -> Limits:
+    """The bounds of a run, from the settings; where nothing measures there is no waiting for it."""
     return Limits(
         lookback_s=settings.lookback_s,
         evidence=settings.evidence_limit,
         plans=settings.plans_limit,
         plan_ttl_s=settings.plan_ttl_s,
         verify_limit_s=settings.verify_limit_s,
-        settle_s=settings.settle_s,
+        settle_s=settings.settle_s if sources.measured else 0.0,
         model_calls=settings.model_calls,
         model_s=settings.model_s,
     )
@@ -371,7 +372,7 @@ def engine(
             runner=runner or configured_runner(settings, seen, wall, time),
             playbooks=known,
             unrunnable={} if runner else unrunnable(settings, known),
-            limits=limits(settings),
+            limits=limits(settings, seen),
             arm=settings.arm,
             policy=policy(settings),
             model=asked,

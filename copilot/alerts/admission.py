@@ -35,6 +35,9 @@ GRACE_S = 300.0
 """Leases that ran out while nobody listened last so long after a start: senders repeat within it
 (`resolve_timeout` of Alertmanager's default configuration)."""
 
+URGENCY: dict[str, int] = {"critical": 0, "high": 1, "warning": 2, "info": 3, "low": 4}
+"""Whose first look comes first; the least number is the most urgent."""
+
 ORIGIN_LABEL = "copilot_origin"
 """Names the file or recording that alerts were read from; live ones do not carry it."""
 
@@ -56,8 +59,7 @@ class Intake:
     """Decides on accepted alerts, one batch at a time; its memory is rebuilt from the store.
 
     Alerts of one `origin` (a file, a recording; empty: what is sent to us) are grouped apart: they
-    join no incident of another, and end none. Where others work on the database, too, `fence`
-    raises within the transaction that writes decisions unless they are still this process's.
+    join no incident of another, and end none. Of several processes on one database one decides.
     """
 
     def __init__(
@@ -70,11 +72,11 @@ class Intake:
         judge: TieBreaker | None = None,
         announced: MaintenanceSchedule | None = None,
         origin: str = "",
-        *,
-        fence: Callable[[], None] | None = None,
     ) -> None:
         self._origin = origin
-        self._fence = fence
+        self._scope = f"intake {origin}"
+        self._leading = not store.shared
+        self._silences = (0, 0.0)
         self._open: frozenset[str] = frozenset()
         self._followed = clock.now()
         self._announced = announced or MaintenanceSchedule()
@@ -91,7 +93,8 @@ class Intake:
         self._held: set[str] = set()
         self._renewed: dict[str, Alert] = {}
         self._renewing = threading.Lock()
-        self._clusterer = self._rebuilt()
+        # Who does not lead has nothing to go on with, and may never.
+        self._clusterer = self._rebuilt() if self._leading else Clusterer()
 
     def renew(self, delivered: Sequence[Alert]) -> None:
         """A repeated source of inhibition inhibits on: repetitions are not decided on again."""
@@ -107,7 +110,7 @@ class Intake:
 
     def decide(self, limit: int = 1000) -> IntakeResult:
         """Decide on the next undecided alerts; nothing to do is an empty `IntakeResult`."""
-        waiting = self._store.alerts.unassigned(limit)
+        waiting = self._store.alerts.unassigned(limit) if self.leads() else ()
         if not waiting:
             return IntakeResult()
         self._follow()
@@ -120,20 +123,29 @@ class Intake:
             self._clusterer = self._rebuilt()
             raise
 
-    def take_over(self) -> None:
-        """Go on where another process on this database decided until now."""
-        self._listening_since = self._clock.now()
-        self._clusterer = self._rebuilt()
+    def leads(self) -> bool:
+        """Whether this process decides; who takes over goes on with the groups of the store."""
+        leads = self._store.leadership.leads(self._scope)
+        if leads and not self._leading:
+            log.info("this process decides on alerts from now on")
+            self._listening_since = self._clock.now()
+            self._clusterer = self._rebuilt()
+        self._leading = leads
+        return leads
 
     def _follow(self) -> None:
-        """Take up what other processes, and people, did meanwhile: incidents that are over."""
-        going = self._store.incidents.open_ids()
+        """Take up what other processes, and people, did meanwhile."""
+        now, going = self._clock.now(), self._store.incidents.open_ids()
         for incident_id in self._open - going:
-            self._clusterer.close(incident_id, self._clock.now())
+            self._clusterer.close(incident_id, now)
         self._open = going
-        if self._fence is not None and self._announced.inhibitions:
-            since, self._followed = self._followed, self._clock.now()
+        if self._store.shared and self._announced.inhibitions:
+            since, self._followed = self._followed, now
             self.renew(self._store.alert_leases.renewed(since))
+        if self._store.shared and (stamp := self._store.silences.stamp()) != self._silences:
+            self._announced.keep(self._store.silences.standing(now))
+            self.heed()
+            self._silences = stamp
 
     def remember(self) -> None:
         """Write down what was learned of noise, so that a restart need not learn it again."""
@@ -174,6 +186,8 @@ class Intake:
 
     def expire(self) -> None:
         """What time alone ends: leases nobody renewed, heartbeats nobody heard, flapping."""
+        if not self.leads():
+            return
         now = self._clock.now()
         for due in self._store.alert_leases.due(now):
             if due.seen_at < self._listening_since and now - self._listening_since < GRACE_S:
@@ -223,8 +237,7 @@ class Intake:
             )
         )
         with self._store.transaction():
-            if self._fence is not None:
-                self._fence()
+            self._store.leadership.check(self._scope)
             for stored, decision in pairs:
                 if decision.action == "opened":
                     self._begin(stored.alert, decision, now)
@@ -251,7 +264,8 @@ class Intake:
                     self._grow(incident_id)
             for incident_id in opened:
                 if incident_id not in merged:
-                    self._store.runs.accept(incident_id, now)
+                    urgency = URGENCY[self._clusterer.group(incident_id).severity]
+                    self._store.runs.accept(incident_id, now, urgency)
         ended = {d.group_id for d in decisions if d.action == "resolved" and d.group_id}
         return IntakeResult(
             decided=len(pairs), opened=opened, grown=grown, ended=self._end(sorted(ended), now)
@@ -283,7 +297,7 @@ class Intake:
         reason = {"reason": decision.reason}
         self._store.journal.append(incident.id, "reopened", "copilot", {**reason}, now)
         if decision.action == "reopened":
-            self._store.runs.accept(incident.id, now)
+            self._store.runs.accept(incident.id, now, URGENCY[incident.severity])
 
     def _join_merged(self, now: Timestamp) -> dict[str, str]:
         """Close the incidents whose alerts an alert showed to be of another one; old to new."""

@@ -1,46 +1,39 @@
 """The engine: accepted alerts in, incidents worked through the graph, nothing lost in between.
 
-Threads live here and at no other place: one for the intake, some for runs, one that keeps leases.
-Everything they do is written down first, so that a process killed at any instruction comes back,
-claims what it had accepted, and repeats at most the node it was in.
+Threads live here and at no other place: one for the intake, some for runs, one that keeps leases,
+one for what time brings, one for the watch. None of them waits for an incident: what is due later
+has a due time in the store. Everything they do is written down first, so that a process killed at
+any instruction comes back, claims what it had accepted, and repeats at most the node it was in.
 """
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar
 
-from copilot.alerts.admission import Intake
+from copilot.alerts.admission import URGENCY, Intake
 from copilot.alerts.leases import leased
 from copilot.alerts.maintenance import MaintenanceSchedule
+from copilot.case.answers import RetryWish, StepAnswer, decide, retry, settle
 from copilot.case.briefing import publish
 from copilot.case.counters import Counters
-from copilot.case.editing import Edit, check_four_eyes, edit
+from copilot.case.editing import Edit, edit
 from copilot.case.graph import IncidentGraph
+from copilot.case.loops import EVERY_ROLE, LONGEST_PAUSE_S, Loop, Role, problem_of
 from copilot.case.terms import terms_in
 from copilot.case.worker import LEASE_S, Worker
 from copilot.deps import Deps
 from copilot.model import MeteredModel, Usage
 from copilot.ports import Clock, RunQueue, SourceError
 from copilot.sources.watch import Watch, WatchShards
-from copilot.store import AcceptedAlerts, ApprovalRequest, NoRightError, Run
-from copilot.types.incident import CLOSED, PlanTerms
+from copilot.store import AcceptedAlerts, ApprovalRequest, Run, StoreError
+from copilot.types.incident import CLOSED, Incident, PlanTerms
 from tools.clusterer import Silence, TieBreaker
-from tools.playbook_executor import AUTOMATON, Policy
 from tools.types import Alert, Approval, Plan, Timestamp
 
 log = logging.getLogger(__name__)
-
-WorkT = TypeVar("WorkT")
-
-RESERVED = frozenset({AUTOMATON, "nobody", "copilot"})
-"""Names the journal uses for what no person did."""
-
-Role = Literal["intake", "work", "watch"]
-EVERY_ROLE: frozenset[Role] = frozenset(("intake", "work", "watch"))
-"""What one process does alone; on PostgreSQL each may be a process of its own."""
 
 AGAIN_S = 60.0
 """After this long an incident whose evidence did not decide is looked at again."""
@@ -50,6 +43,13 @@ LOOKS = 4
 
 IDLE_S = 1.0
 """How often an idle thread looks by itself; work that arrives wakes it at once."""
+
+PATIENCE_S = 60.0
+"""Whoever drains waits this long for what is due later; the rest is left to the next command."""
+
+GRACE_S = 25.0
+"""How long a running step may take to end at shutdown; Kubernetes kills 30 s after its SIGTERM
+(`terminationGracePeriodSeconds`)."""
 
 GATHER_S = 0.1
 """How long a burst may collect before it is decided on: one decision for many deliveries."""
@@ -73,14 +73,11 @@ class Engine:
         judge: TieBreaker | None = None,
         resolve_timeouts: Mapping[str, float] | None = None,
         origin: str = "",
+        longest_pause_s: float = LONGEST_PAUSE_S,
         roles: frozenset[Role] = EVERY_ROLE,
         queue: RunQueue | None = None,
     ) -> None:
-        self._roles = roles
-        self._queue = queue
-        self._scope = f"intake {origin}"
-        self._leading = not deps.store.shared
-        self._heeded = (0, 0.0)
+        self._roles, self._queue = roles, queue
         self.deps = deps
         self.store = deps.store
         self.counters = Counters()
@@ -91,60 +88,74 @@ class Engine:
         self._watch = watch
         self._resolve_timeouts = resolve_timeouts or {}
         self._blind = ""
+        topology = deps.sources.topology()
         self._intake = Intake(
-            deps.store,
-            deps.clock,
-            deps.sources.topology(),
-            new_id,
-            memory,
-            judge,
-            deps.announced,
-            origin,
-            fence=partial(deps.store.leadership.check, self._scope) if deps.store.shared else None,
+            deps.store, deps.clock, topology, new_id, memory, judge, deps.announced, origin
         )
         self._intake_lock = threading.Lock()
         self._stopping = threading.Event()
         self._arrived = threading.Event()
         self._queued = threading.Condition()
         self._due: dict[str, tuple[float, str]] = {}
-        self._threads: list[threading.Thread] = []
+        self._longest_pause_s = longest_pause_s
+        self.loops: tuple[Loop, ...] = ()
 
     def recover(self) -> None:
         """Take back what a killed process of this data folder had claimed."""
-        self._worker.release()
+        self._worker.release(ended=True)
 
     def start(self) -> None:
         """Take back what a killed process left, and begin to work."""
         self.recover()
-        workers = [self._work_forever] * self._workers
-        by_role: dict[Role, list[Callable[[], None]]] = {
-            "intake": [self._decide_forever],
-            "work": [self._keep_leases, *([self._hand_out] if self._queue else workers)],
-            "watch": [self._watch_forever],
+        works: dict[Role, list[tuple[str, Callable[[], None]]]] = {
+            "intake": [("intake", self._decide)],
+            "work": [("leases", self._keep_leases), ("workers", self._work)],
+            "watch": [("watch", self._look_around)],
         }
-        loops = [
-            loop for role, several in by_role.items() if role in self._roles for loop in several
-        ]
-        self._threads = [threading.Thread(target=loop, daemon=True) for loop in loops]
-        for thread in self._threads:
-            thread.start()
+        if self._queue is not None:
+            works["work"][1] = ("queue", partial(self._queue.work, self._work, self._stopping))
+        else:
+            works["work"] += [("workers", self._work)] * (self._workers - 1)
+        mine = [("upkeep", self._keep_up), *(one for role in self._roles for one in works[role])]
+        self.loops = tuple(
+            Loop(name, work, self._stopping, self._longest_pause_s) for name, work in mine
+        )
+        for loop in self.loops:
+            loop.start()
 
-    def stop(self, timeout_s: float = 10.0) -> None:
-        """Stop between nodes; what is unfinished is taken up at the next start."""
+    def halt(self) -> None:
+        """Begin no node and no step any more; what runs now goes on to its end."""
         self._stopping.set()
-        self._arrived.set()
         self._worker.stop()
+        self._arrived.set()
         self._wake()
-        for thread in self._threads:
-            thread.join(timeout_s)
+
+    def stop(self, grace_s: float = GRACE_S) -> None:
+        """Stop between nodes, after `grace_s` anyway; what is unfinished is taken up at the next
+        start. A step that still runs then is cut off, and a person will be asked whether it ran.
+        """
+        self.halt()
+        deadline = time.monotonic() + grace_s
+        late = [one for one in self.loops if not one.join(max(0.0, deadline - time.monotonic()))]
+        if late:
+            log.warning("%d threads did not end within %.0f s", len(late), grace_s)
         self._intake.remember()
-        self._worker.release()
+        try:
+            self._worker.release(ended=False)
+        except StoreError as problem:
+            log.warning("runs are not handed back, their leases end: %s", problem)
         self.store.leadership.close()
 
     @property
     def usage(self) -> Usage | None:
         """What asking the model came to; None without one."""
         return self.deps.model.usage if isinstance(self.deps.model, MeteredModel) else None
+
+    @property
+    def leading(self) -> bool:
+        """Whether this process decides on alerts; of several on one database, one does."""
+        with self._intake_lock:
+            return self._intake.leads()
 
     def now(self) -> Timestamp:
         """The engine's time: the wall clock, or where a replay stands."""
@@ -182,27 +193,7 @@ class Engine:
 
     def decide(self, approval: Approval) -> ApprovalRequest:
         """Record a person's answer and let its run go on; raises `RefusedError` with the reason."""
-        now, policy = self.deps.clock.now(), self.deps.policy
-        _check_right(approval, policy)
-        check_four_eyes(self.deps, approval)
-        with self.store.transaction():
-            asked = self.store.approvals.get(approval.plan_id)
-            needed = policy.needed[asked.plan.risk] if asked else 1
-            request = self.store.approvals.decide(approval, now, needed)
-            agreed = self.terms(request.plan)
-            dry = ", dry run" if agreed.dry_run else ""
-            detail = {
-                "plan": approval.plan_id,
-                "digest": approval.digest,
-                "reason": approval.reason
-                or f"approved as shown ({agreed.approvals.given} of {needed}{dry})",
-            }
-            kind = "approved" if approval.decision == "approve" else "rejected"
-            self.store.journal.append(
-                request.plan.incident_id, kind, approval.approver, detail, now
-            )
-            if request.status != "pending":
-                self.store.runs.resume(request.run_id, now)
+        request = decide(self.deps, approval, self.terms, self.deps.clock.now())
         if request.status == "pending" and "ranking" in (
             state := self._worker.state(request.run_id)
         ):
@@ -221,24 +212,46 @@ class Engine:
         self._wake()
         return request
 
-    def group(self) -> None:
-        """Decide on every accepted alert, in this thread."""
-        self._decide_all()
+    def settle(self, answer: StepAnswer) -> Incident:
+        """Take a person's word on a step whose end nobody saw; raises `RefusedError`."""
+        incident = settle(self.deps, answer, self.deps.clock.now())
+        self._wake()
+        return incident
+
+    def retry(self, wish: RetryWish) -> Incident:
+        """Work again on an incident that was set aside; raises `RefusedError`."""
+        incident = retry(self.deps, wish, self.deps.clock.now())
+        self._wake()
+        return incident
 
     def drain(self) -> None:
-        """Decide and work in this thread until only people or new alerts could change anything."""
-        self._decide_all()
-        while (run := self._worker.claim()) is not None:
+        """Decide and work in this thread until only people or new alerts could change anything.
+
+        What is due soon is waited for, by the engine's time.
+        """
+        self.group()
+        while (run := self._worker.claim() or self._next_due()) is not None:
             self._advance(run)
-            self._decide_all()
+            self.group()
+
+    def _next_due(self) -> Run | None:
+        next_one = self.store.runs.next_due()
+        if next_one is None:
+            return None
+        # A world or a recording stands still while we look; on the machine's clock time passes.
+        real = self.deps.clock is self._wall
+        wait = next_one.due_at - (self._wall.now() if real else next_one.updated_at)
+        if wait > PATIENCE_S:
+            return None
+        self.deps.clock.sleep(max(0.0, wait))
+        return self._worker.claim(at=next_one.due_at)
 
     def upkeep(self) -> None:
         """What time brings: incidents that grew are looked at again, leases and plans expire."""
         self._refresh_due()
-        if self.leading:
-            self._expire()
-            with self._intake_lock:
-                self._intake.expire()
+        self._expire()
+        with self._intake_lock:
+            self._intake.expire()
 
     def settled(self, timeout_s: float) -> bool:
         """Wait until started threads have nothing left to do; False where time ran out."""
@@ -253,47 +266,36 @@ class Engine:
     def ready(self) -> dict[str, str]:
         """What a readiness probe asks: each check with `ok` or what is wrong."""
         self.store.ping()
-        alive = bool(self._threads) and all(thread.is_alive() for thread in self._threads)
-        return {"store": "ok", "workers": "ok" if alive else "not running"}
+        return {"store": "ok", "workers": problem_of(self.loops) or "ok"}
 
-    def _decide_forever(self) -> None:
-        while not self._stopping.is_set():
-            if self._arrived.wait(IDLE_S):
-                self._stopping.wait(GATHER_S)
-            self._arrived.clear()
-            if self._guarded(self._decide_once):
-                self._arrived.set()
-            self._guarded(self.upkeep)
+    def _decide(self) -> None:
+        if self._arrived.wait(IDLE_S):
+            self._stopping.wait(GATHER_S)
+        self._arrived.clear()
+        if self._decide_once():
+            self._arrived.set()
 
-    def _work_forever(self) -> None:
-        while not self._stopping.is_set():
-            run = self._guarded(self._worker.claim)
-            if run is not None:
-                self._advance(run)
-                continue
+    def _keep_up(self) -> None:
+        self._stopping.wait(IDLE_S)
+        self.upkeep()
+
+    def _work(self, only: str = "") -> None:
+        run = self._worker.claim(only=only)
+        if run is not None:
+            self._advance(run)
+        elif not only:
             with self._queued:
                 self._queued.wait(IDLE_S)
 
-    def _hand_out(self) -> None:
-        queue = self._queue
-        while queue is not None and not self._stopping.is_set():
-            self._guarded(lambda: queue.work(self._handle, self._stopping))
-            self._stopping.wait(IDLE_S)
-
-    def _handle(self, run_id: str) -> None:
-        run = self._worker.claim(only=run_id)
-        if run is not None:
-            self._advance(run)
-
-    def _watch_forever(self) -> None:
-        watch = self._watch
-        while watch is not None and not self._stopping.is_set():
-            alerts = self._guarded(lambda: self._looked(watch))
-            if alerts:
-                self.accept(alerts, self.now())
-            self._guarded(self._learn_graph)
-            self._stopping.wait(watch.interval_s)
-        self._stopping.wait()
+    def _look_around(self) -> None:
+        if self._watch is None:
+            self._stopping.wait()
+            return
+        alerts = self._looked(self._watch)
+        if alerts:
+            self.accept(alerts, self.now())
+        self._learn_graph()
+        self._stopping.wait(self._watch.interval_s)
 
     def _looked(self, watch: Watch | WatchShards) -> list[Alert]:
         """A source that does not answer is said once, and once when it does again."""
@@ -317,8 +319,8 @@ class Engine:
                 self._intake.learn(graph)
 
     def _keep_leases(self) -> None:
-        while not self._stopping.wait(LEASE_S / 3):
-            self._guarded(self._worker.keep_leases)
+        self._stopping.wait(LEASE_S / 3)
+        self._worker.keep_leases()
 
     def _advance(self, run: Run) -> None:
         outcome = self._worker.advance(run)
@@ -338,32 +340,13 @@ class Engine:
             due = self._wall.now() + max(self._refresh_s, AGAIN_S)
             self._due.setdefault(incident_id, (due, "the evidence did not decide yet"))
 
-    def _decide_all(self) -> None:
+    def group(self) -> None:
+        """Decide on every accepted alert, in this thread."""
         while self._decide_once():
             pass
 
-    @property
-    def leading(self) -> bool:
-        """Whether this process decides on alerts; of several on one database, one does."""
-        with self._intake_lock:
-            leads = self.store.leadership.leads(self._scope)
-            if leads and not self._leading:
-                log.info("this process decides on alerts from now on")
-                self._intake.take_over()
-            self._leading = leads
-        return leads
-
-    def _follow_silences(self) -> None:
-        """Other processes take silences, too."""
-        if self.store.shared and (stamp := self.store.silences.stamp()) != self._heeded:
-            self.heed()
-            self._heeded = stamp
-
     def _decide_once(self) -> int:
         """Decide on one batch; returns how many alerts it was."""
-        if not self.leading:
-            return 0
-        self._follow_silences()
         with self._intake_lock:
             changed = self._intake.decide()
         self.counters.add(incidents_opened=len(changed.opened))
@@ -378,13 +361,15 @@ class Engine:
         """Look again at what grew or was not decided, but not at every alert of a storm."""
         now = self._wall.now()
         for incident_id, (at, reason) in list(self._due.items()):
-            if at > now:
+            # A wall clock that was set back does not hold it: nothing is put off for longer.
+            if now < at <= now + max(self._refresh_s, AGAIN_S):
                 continue
             incident = self.store.incidents.get(incident_id)
             busy = any(
                 run.status in ("accepted", "running") for run in self.store.runs.of(incident_id)
             )
-            if incident is None or incident.status in CLOSED or incident.status == "acting":
+            settled = incident is not None and incident.unsettled is None
+            if incident is None or incident.status in (*CLOSED, "acting") or not settled:
                 self._due.pop(incident_id)
             elif not busy:
                 self._due.pop(incident_id)
@@ -398,7 +383,8 @@ class Engine:
                 if run.status == "waiting":
                     self.store.runs.finish(run.id, "superseded", now)
             self.store.incidents.update(incident_id, now, status="investigating", plan=None)
-            self.store.runs.accept(incident_id, now)
+            # After the first looks of all others.
+            self.store.runs.accept(incident_id, now, len(URGENCY))
             self.store.journal.append(incident_id, "refreshed", "copilot", {"reason": reason}, now)
         self._wake()
 
@@ -411,25 +397,6 @@ class Engine:
             self.store.runs.resume(request.run_id, now)
             self._wake()
 
-    def _guarded(self, work: Callable[[], WorkT]) -> WorkT | None:
-        """A thread of the service outlives what it meets; what it met is in the log."""
-        try:
-            return work()
-        except Exception:
-            log.exception("the engine could not %s", work.__name__)
-            return None
-
     def _wake(self) -> None:
         with self._queued:
             self._queued.notify_all()
-
-
-def _check_right(approval: Approval, policy: Policy) -> None:
-    who = approval.approver
-    if who.strip().casefold() in RESERVED:
-        raise NoRightError(f"{who!r} is a name of the copilot's own; answer under yours")
-    may = policy.may_approve if approval.decision == "approve" else policy.may_reject
-    if not may(who):
-        raise NoRightError(
-            f"{who!r} may not {approval.decision}; see COPILOT_APPROVERS and COPILOT_RESPONDERS"
-        )

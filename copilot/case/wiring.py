@@ -13,7 +13,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
 
-from copilot.case.engine import Role
+from copilot.case.loops import Role
 from copilot.case.state import STATE_TYPES
 from copilot.ports import RunQueue
 from copilot.settings import Settings

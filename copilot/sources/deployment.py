@@ -82,6 +82,12 @@ class Sources:
     cluster: ClusterSource = UnconfiguredSource("cluster")
     repository: CommitSource = UnconfiguredSource("commits")
 
+    @property
+    def measured(self) -> bool:
+        """Whether any source measures, so that waiting may show more than there is now."""
+        told = (self.metrics, self.logs, self.traces, self.cluster)
+        return not all(isinstance(one, UnconfiguredSource) for one in told)
+
     def measure(self, window: Window, normal_before: Timestamp) -> MetricSnapshot:
         """Only the metrics, for what needs no more; empty where no source answers."""
         return MetricSnapshot(

@@ -14,7 +14,8 @@ import psycopg
 import pytest
 
 from copilot import wiring
-from copilot.case.engine import Engine, Role
+from copilot.case.engine import Engine
+from copilot.case.loops import Role
 from copilot.settings import Settings, SettingsError, load
 from copilot.store import LeadershipLostError, Run, Store
 from copilot.surfaces.commands import serve as commands

@@ -9,6 +9,7 @@ from langgraph.runtime import Runtime
 from copilot.case.reasoning.follow_ups import answers
 from copilot.case.state import Diagnosis, GatherProgress, IncidentState
 from copilot.case.subjects import subject_of
+from copilot.case.waiting import DueLaterError
 from copilot.deps import Deps, Limits
 from copilot.hands.recovery import WIDER
 from copilot.store import Store
@@ -62,8 +63,8 @@ def _gather_evidence(state: IncidentState, deps: Deps) -> GatherUpdate:
     incident_id, onset = state["incident_id"], state["onset"].at
     rounds, limits = state.get("gathered", GatherProgress()).rounds, deps.limits
     settled = _settled(state, limits)
-    if young(state, limits):
-        deps.clock.sleep(max(settled - deps.clock.now(), 0.0))
+    if young(state, limits) and deps.clock.now() < settled:
+        raise DueLaterError(settled)
     lookback = limits.lookback_s * WIDER ** min(rounds, limits.rounds - 1)
     now = max(deps.clock.now(), onset)
     window = Window(start=onset - lookback, end=now)

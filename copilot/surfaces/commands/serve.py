@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from types import FrameType
 from typing import Protocol
 
 import uvicorn
@@ -21,7 +22,8 @@ from sqlalchemy.engine import make_url
 
 from copilot import wiring
 from copilot.alerts.formats import mapped
-from copilot.case.engine import EVERY_ROLE, Role
+from copilot.case.engine import Engine
+from copilot.case.loops import EVERY_ROLE, Loop, Role
 from copilot.ports import AlertSource, SilenceSource, SourceError
 from copilot.settings import Settings, SettingsError
 from copilot.sources.alertmanager import SUPPRESSED_BY
@@ -45,8 +47,41 @@ STOP_S = 10
 """How long open requests may take to end at shutdown."""
 
 
+class _Server(uvicorn.Server):
+    """Tells the engine of a signal at once: open requests may take their time to end."""
+
+    def __init__(self, config: uvicorn.Config, engine: Engine) -> None:
+        super().__init__(config)
+        self._engine = engine
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop; in a thread, since the one that was interrupted may hold a lock."""
+        threading.Thread(target=self._engine.halt, daemon=True).start()
+        super().handle_exit(sig, frame)
+
+
+@contextmanager
+def _signals_end_quietly() -> Iterator[None]:
+    """Uvicorn raises the signal that stopped it again when it is done: that must not end us, too.
+
+    Only the main thread may say what signals do.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {one: signal.signal(one, lambda *_: None) for one in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
 def serve(settings: Settings, *, apart: bool = False) -> int:
-    """Listen, work, and stop cleanly on SIGINT or SIGTERM; `apart`: others work and watch."""
+    """Listen, work, and stop cleanly on SIGINT or SIGTERM: no new step, the running one ends.
+
+    `apart`: it takes alerts and decides on them; others work and watch.
+    """
     roles = frozenset[Role](("intake",)) if apart else EVERY_ROLE
     if apart:
         _needs_postgresql(settings, "serve --apart")
@@ -88,10 +123,13 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
                 config = uvicorn.Config(
                     app, log_level="warning", timeout_graceful_shutdown=STOP_S, access_log=False
                 )
-                with pulled(engine, alerts, settings.alertmanager_every_s):
-                    uvicorn.Server(config).run(sockets=[listener])
+                with (
+                    _signals_end_quietly(),
+                    pulled(engine, alerts, settings.alertmanager_every_s),
+                ):
+                    _Server(config, engine).run(sockets=[listener])
             finally:
-                engine.stop()
+                engine.stop(settings.stop_grace_s)
     return 0
 
 
@@ -122,7 +160,7 @@ def _beside(settings: Settings, role: Role, command: str) -> int:
             while not stopping.wait(1.0):
                 pass
         finally:
-            engine.stop()
+            engine.stop(settings.stop_grace_s)
     return 0
 
 
@@ -183,20 +221,21 @@ def pulled(engine: ServiceEngine, source: Pager | None, every_s: float) -> Itera
         return
     stopping = threading.Event()
 
-    def loop() -> None:
-        complaint = ""
-        while not stopping.is_set():
-            if engine.leading:
-                complaint = _pull_once(engine, source, complaint)
-            stopping.wait(every_s)
+    complaint = ""
 
-    thread = threading.Thread(target=loop, name="pull alerts", daemon=True)
-    thread.start()
+    def pull() -> None:
+        nonlocal complaint
+        if engine.leading:
+            complaint = _pull_once(engine, source, complaint)
+        stopping.wait(every_s)
+
+    loop = Loop("pull", pull, stopping)
+    loop.start()
     try:
         yield
     finally:
         stopping.set()
-        thread.join(PULL_ENDS_S)
+        loop.join(PULL_ENDS_S)
 
 
 def _pull_once(engine: ServiceEngine, source: Pager, complaint: str) -> str:

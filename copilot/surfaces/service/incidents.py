@@ -23,6 +23,7 @@ from copilot.types.incident import (
     Opinion,
     PlanTerms,
     RecalledDocument,
+    UnsettledStep,
 )
 from copilot.types.time_format import iso
 from prompts import Language, word
@@ -127,6 +128,7 @@ class IncidentView(IncidentLine):
     plan: Plan | None
     approval: ApprovalView | None
     results: tuple[StepResult, ...]
+    unsettled: UnsettledStep | None
     outcome: VerificationOutcome | None
     report: str
     alerts: tuple[AlertView, ...]
@@ -164,6 +166,7 @@ def incident_view(
         plan=incident.plan,
         approval=approval,
         results=incident.results,
+        unsettled=incident.unsettled,
         outcome=incident.outcome,
         report=spoken(incident.report, language),
         alerts=tuple(map(alert_view, alerts)),

@@ -1,9 +1,10 @@
-"""What people do to a plan that waits: approve or reject its digest, or edit its values.
+"""What people say of a plan and its run: approve or reject its digest, edit its values, whether a
+step ran whose end nobody saw, try again what was set aside.
 
 An edited plan is another plan, with a digest of its own, and has to be approved anew.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from fastapi import APIRouter, Depends
 from pydantic import Field, JsonValue, ValidationError
@@ -12,11 +13,14 @@ from starlette.responses import JSONResponse
 from copilot.alerts.formats.document import decoded
 from copilot.alerts.formats.errors import from_validation
 from copilot.alerts.formats.fields import CleanName, CleanText
+from copilot.case.answers import RetryWish, StepAnswer
 from copilot.case.editing import Edit
 from copilot.store import UnknownPlanError
 from copilot.surfaces.service.body import body
 from copilot.surfaces.service.ports import ServiceEngine
 from tools.types import Approval, FrozenModel, Plan
+
+ReadT = TypeVar("ReadT", bound=FrozenModel)
 
 
 class ApprovalDecision(FrozenModel):
@@ -35,7 +39,7 @@ def approval(engine: ServiceEngine) -> APIRouter:
 
     @router.post("/incidents/{incident_id}/approval", summary="Approve or reject a plan")
     def answer(incident_id: str, content: Annotated[bytes, Depends(body)]) -> JSONResponse:
-        said = _read(content)
+        said = _read(content, ApprovalDecision)
         engine.store.incidents.require(incident_id)
         request = engine.store.approvals.get(said.plan_id)
         if request is None or request.plan.incident_id != incident_id:
@@ -59,9 +63,9 @@ def _terms(engine: ServiceEngine, plan: Plan) -> dict[str, JsonValue]:
     return engine.terms(plan).model_dump(mode="json", exclude={"only_shown"})
 
 
-def _read(content: bytes) -> ApprovalDecision:
+def _read(content: bytes, shape: type[ReadT]) -> ReadT:
     try:
-        return ApprovalDecision.model_validate(decoded(content))
+        return shape.model_validate(decoded(content))
     except ValidationError as problem:
         raise from_validation(problem) from problem
 
@@ -72,7 +76,7 @@ def editing(engine: ServiceEngine) -> APIRouter:
 
     @router.post("/incidents/{incident_id}/plan", summary="Edit the values of a waiting plan")
     def edit(incident_id: str, content: Annotated[bytes, Depends(body)]) -> JSONResponse:
-        wanted = _read_edit(content)
+        wanted = _read(content, Edit)
         engine.store.incidents.require(incident_id)
         asked = engine.store.approvals.get(wanted.plan_id)
         if asked is None or asked.plan.incident_id != incident_id:
@@ -91,8 +95,36 @@ def editing(engine: ServiceEngine) -> APIRouter:
     return router
 
 
-def _read_edit(content: bytes) -> Edit:
-    try:
-        return Edit.model_validate(decoded(content))
-    except ValidationError as problem:
-        raise from_validation(problem) from problem
+class StepWord(FrozenModel):
+    """Whether the step ran, who says so, and how they know; `key` as the incident shows it."""
+
+    ran: bool
+    by: Annotated[CleanName, Field(min_length=1)]
+    reason: CleanText = ""
+    key: CleanName = ""
+
+
+class RetryOrder(FrozenModel):
+    """Who wants it tried again, and why."""
+
+    by: Annotated[CleanName, Field(min_length=1)]
+    reason: CleanText = ""
+
+
+def settling(engine: ServiceEngine) -> APIRouter:
+    """`POST /incidents/{id}/step` and `/retry`; what nobody asked for is refused with 409."""
+    router = APIRouter(tags=["approvals"])
+
+    @router.post("/incidents/{incident_id}/step", summary="Say whether a step ran")
+    def step(incident_id: str, content: Annotated[bytes, Depends(body)]) -> JSONResponse:
+        said = _read(content, StepWord)
+        incident = engine.settle(StepAnswer(incident_id=incident_id, **dict(said)))
+        return JSONResponse({"status": "recorded", "incident_status": incident.status})
+
+    @router.post("/incidents/{incident_id}/retry", summary="Work again on what was set aside")
+    def retry(incident_id: str, content: Annotated[bytes, Depends(body)]) -> JSONResponse:
+        said = _read(content, RetryOrder)
+        incident = engine.retry(RetryWish(incident_id=incident_id, **dict(said)))
+        return JSONResponse({"status": "recorded", "incident_status": incident.status})
+
+    return router
