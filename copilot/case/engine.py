@@ -77,7 +77,7 @@ class Engine:
         roles: frozenset[Role] = EVERY_ROLE,
         queue: RunQueue | None = None,
     ) -> None:
-        self._roles, self._queue = roles, queue
+        self._roles, self._queue, self._longest_pause_s = roles, queue, longest_pause_s
         self.deps = deps
         self.store = deps.store
         self.counters = Counters()
@@ -88,16 +88,14 @@ class Engine:
         self._watch = watch
         self._resolve_timeouts = resolve_timeouts or {}
         self._blind = ""
-        topology = deps.sources.topology()
+        graph, announced = deps.sources.topology(), deps.announced
         self._intake = Intake(
-            deps.store, deps.clock, topology, new_id, memory, judge, deps.announced, origin
+            deps.store, deps.clock, graph, new_id, memory, judge, announced, origin
         )
         self._intake_lock = threading.Lock()
-        self._stopping = threading.Event()
-        self._arrived = threading.Event()
+        self._stopping, self._arrived = threading.Event(), threading.Event()
         self._queued = threading.Condition()
         self._due: dict[str, tuple[float, str]] = {}
-        self._longest_pause_s = longest_pause_s
         self.loops: tuple[Loop, ...] = ()
 
     def recover(self) -> None:
