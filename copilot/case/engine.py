@@ -88,9 +88,9 @@ class Engine:
         self._watch = watch
         self._resolve_timeouts = resolve_timeouts or {}
         self._blind = ""
-        graph, announced = deps.sources.topology(), deps.announced
+        services, announced = deps.sources.topology(), deps.announced
         self._intake = Intake(
-            deps.store, deps.clock, graph, new_id, memory, judge, announced, origin
+            deps.store, deps.clock, services, new_id, memory, judge, announced, origin
         )
         self._intake_lock = threading.Lock()
         self._stopping, self._arrived = threading.Event(), threading.Event()
