@@ -19,6 +19,7 @@ from copilot.ports import RunQueue
 from copilot.settings import Settings
 from copilot.store import Store, StoreError
 from copilot.store.home import made, owned
+from copilot.store.retention import Retention, RetentionLimits
 
 
 def _state_types() -> JsonPlusSerializer:
@@ -73,3 +74,35 @@ def owner(settings: Settings, opened: Store) -> str:
     """Who has a run: of a file the one process there is, else each process by itself."""
     name = f"{socket.gethostname()}:{settings.home}"
     return f"{name}:{os.getpid()}:{secrets.token_hex(4)}" if opened.shared else name
+
+
+def retention(settings: Settings, opened: Store) -> tuple[Retention, RetentionLimits]:
+    """What takes out of the store what is too old, and what is."""
+    limits = RetentionLimits(
+        settings.keep_incidents_days,
+        settings.keep_evidence_days,
+        settings.keep_alerts_days,
+        settings.keep_journal_days,
+        settings.keep_bytes,
+    )
+    return Retention(opened.database, settings.home / "journal-archive"), limits
+
+
+def sweep_checkpoints(settings: Settings, opened: Store, *, dry_run: bool = False) -> int:
+    """Drop the checkpoints of runs that ended, or are no more; how many runs.
+
+    A run drops its own when it ends: these are of processes that were ended just before, and of
+    versions that kept them.
+    """
+    with working(settings, opened, settings.home) as (saver, _queue):
+        query = "SELECT DISTINCT thread_id FROM checkpoints"
+        if isinstance(saver, SqliteSaver):
+            saver.setup()
+            threads = {row[0] for row in saver.conn.execute(query)}
+        else:
+            with opened.database.read() as connection:
+                threads = set(connection.exec_driver_sql(query).scalars())
+        over = threads - opened.runs.going()
+        for thread in () if dry_run else over:
+            saver.delete_thread(thread)
+    return len(over)

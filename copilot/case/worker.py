@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.errors import GraphDrained
 from langgraph.runtime import RunControl
 from langgraph.types import Command, Interrupt, StateSnapshot
@@ -173,6 +174,9 @@ class Worker:
         now = self._wall.now()
         if not self._graph.get_state(config).next:
             self._store.runs.finish(run.id, "done", now, owner=self._owner)
+            # What it concluded stands in the incident; its checkpoints were most of the disk.
+            if isinstance(self._graph.checkpointer, BaseCheckpointSaver):
+                self._graph.checkpointer.delete_thread(run.id)
             return "done"
         self._store.runs.finish(run.id, "waiting", now, owner=self._owner)
         # A decision made between the interrupt and this line found no waiting run to resume.

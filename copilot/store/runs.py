@@ -209,6 +209,14 @@ class Runs:
         with self._database.read() as connection:
             return _query(connection, runs.c.incident_id == incident_id)
 
+    def going(self) -> frozenset[str]:
+        """Ids of the runs that may go on from where they stood; a failed one may be retried."""
+        ended = ("done", "superseded")
+        with self._database.read() as connection:
+            return frozenset(
+                connection.scalars(select(runs.c.id).where(runs.c.status.not_in(ended)))
+            )
+
     def unfinished(self) -> tuple[Run, ...]:
         """Runs a worker has or should take; those that wait for a person are not among them."""
         with self._database.read() as connection:

@@ -22,6 +22,7 @@ from sqlalchemy.engine import make_url
 
 from copilot import wiring
 from copilot.alerts.formats import mapped
+from copilot.case import wiring as case_wiring
 from copilot.case.engine import Engine
 from copilot.case.loops import EVERY_ROLE, Loop, Role
 from copilot.ports import AlertSource, SilenceSource, SourceError
@@ -126,6 +127,7 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
                 with (
                     _signals_end_quietly(),
                     pulled(engine, alerts, settings.alertmanager_every_s),
+                    pruned(engine, settings),
                 ):
                     _Server(config, engine).run(sockets=[listener])
             finally:
@@ -230,6 +232,28 @@ def pulled(engine: ServiceEngine, source: Pager | None, every_s: float) -> Itera
         stopping.wait(every_s)
 
     loop = Loop("pull", pull, stopping)
+    loop.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        loop.join(PULL_ENDS_S)
+
+
+@contextmanager
+def pruned(engine: Engine, settings: Settings) -> Iterator[None]:
+    """While inside, what is too old is taken out every so often, by whoever leads."""
+    stopping = threading.Event()
+
+    def prune() -> None:
+        stopping.wait(settings.prune_every_s)
+        if not stopping.is_set() and engine.leading:
+            retention, limits = case_wiring.retention(settings, engine.store)
+            report = retention.prune(limits, engine.now())
+            if any(report.values()):
+                log.warning("too old, taken out: %s", report)
+
+    loop = Loop("retention", prune, stopping)
     loop.start()
     try:
         yield
