@@ -209,11 +209,12 @@ def used_bytes(database: Database) -> int:
             free = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
             size = connection.exec_driver_sql("PRAGMA page_size").scalar_one()
             return int((pages - free) * size)
-        total = text(
-            "SELECT sum(pg_total_relation_size(to_regclass(name))) FROM unnest(CAST(:names AS text[])) name"
+        sizes = (
+            "SELECT sum(pg_total_relation_size(to_regclass(name)))"
+            " FROM unnest(CAST(:names AS text[])) name"
         )
         names = [table.name for table in metadata.sorted_tables]
-        return int(connection.execute(total, {"names": names}).scalar_one() or 0)
+        return int(connection.execute(text(sizes), {"names": names}).scalar_one() or 0)
 
 
 def _closed_before(at: Timestamp) -> ColumnElement[bool]:
