@@ -8,7 +8,7 @@ costs a lease at most.
 from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from copilot.store.database import Database, StoreError
@@ -208,6 +208,17 @@ class Runs:
         """The runs of an incident, oldest first."""
         with self._database.read() as connection:
             return _query(connection, runs.c.incident_id == incident_id)
+
+    def backlog(self, now: Timestamp) -> tuple[dict[RunStatus, int], float]:
+        """How many runs are in each status, and for how long the longest has been due."""
+        counts = select(runs.c.status, func.count()).group_by(runs.c.status)
+        # Whoever waits for its time has not waited since before it.
+        ripe = func.min(case((runs.c.due_at > 0, runs.c.due_at), else_=runs.c.updated_at))
+        due = select(ripe).where(runs.c.status == "accepted", runs.c.due_at <= now)
+        with self._database.read() as connection:
+            numbers = {status: number for status, number in connection.execute(counts)}
+            since = connection.execute(due).scalar()
+        return numbers, 0.0 if since is None else max(0.0, now - since)
 
     def going(self) -> frozenset[str]:
         """Ids of the runs that may go on from where they stood; a failed one may be retried."""

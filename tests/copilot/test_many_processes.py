@@ -21,6 +21,8 @@ from copilot.store import LeadershipLostError, Run, Store
 from copilot.surfaces.commands import serve as commands
 from tools.types import Alert
 
+pytestmark = pytest.mark.integration
+
 ROOT = Path(__file__).parents[2]
 INTAKE: frozenset[Role] = frozenset(("intake",))
 WORK: frozenset[Role] = frozenset(("work",))
