@@ -20,6 +20,7 @@ from tools.types import (
     ClusterState,
     Commit,
     Fact,
+    Finding,
     FloatArray,
     LogReading,
     PlanStep,
@@ -173,12 +174,14 @@ class NamespaceSource(Protocol):
 class ClusterReading:
     """The namespaces that can be read now; `missing` says which of the configured cannot.
 
-    `several` says whether more than one is configured, so that a name has to say where it is.
+    `several` says whether more than one is configured, so that a name has to say where it is;
+    `findings` are those of a recording, which has no namespace to read any more.
     """
 
     namespaces: tuple[NamespaceSource, ...]
     missing: tuple[str, ...] = ()
     several: bool = False
+    findings: tuple[Finding, ...] = ()
 
 
 class ClusterSource(Protocol):
@@ -186,6 +189,10 @@ class ClusterSource(Protocol):
 
     def reading(self) -> ClusterReading:
         """The namespaces, opened for one inspection; raises SourceError where none answers."""
+        ...
+
+    def changes(self, window: Window) -> Sequence[Change]:
+        """Rollouts of workloads, with the lines of the pod template that each changed."""
         ...
 
     def remotes(self) -> Sequence[RemoteSource]:

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.case import wiring as case_wiring
@@ -56,8 +57,8 @@ from copilot.sources.merged import DeclaredTopology
 from copilot.sources.received import ReceivedTelemetry
 from copilot.sources.recorded import RecordedBundle
 from copilot.sources.watch import Watch, WatchShards
-from copilot.store import Store
-from copilot.store.home import made
+from copilot.store import Redactor, Store
+from copilot.store.home import key, made
 from copilot.types.checks import Check
 from copilot.types.incident import Incident
 from knowledge_base import playbooks
@@ -72,12 +73,11 @@ _NO_CLIENT = "but the client is missing: pip install 'incident-copilot[kubernete
 
 def recorded_sources(bundle: RecordedBundle) -> Sources:
     """A recorded incident as every source it recorded; the others are not configured."""
-    full = Sources(metrics=bundle, logs=bundle, traces=bundle, graph=bundle, changes=bundle)
+    full = Sources(bundle, bundle, bundle, bundle, bundle, cluster=bundle, repository=bundle)
     recorded = frozenset(bundle.description.modalities)
-    absent = {
-        name: UnconfiguredSource(name) for name, kind in RECORDED_AS.items() if kind not in recorded
-    }
-    return replace(full, repository=bundle, **absent)
+    silent = (name for name, kind in RECORDED_AS.items() if kind not in recorded)
+    absent: dict[str, Any] = {name: UnconfiguredSource(name) for name in silent}
+    return replace(full, **absent)
 
 
 def configured_sources(settings: Settings, received: ReceivedTelemetry | None = None) -> Sources:
@@ -239,8 +239,7 @@ def _embedder(settings: Settings, chosen: EmbedderChoice) -> Embedder | None:
 @contextmanager
 def dense(settings: Settings, *, anew: bool = False) -> Iterator[tuple[DenseIndex | None, str]]:
     """Search by meaning, with why it is this embedder; None where none is in force."""
-    chosen = _chosen(settings)
-    embedder = _embedder(settings, chosen)
+    embedder = _embedder(settings, chosen := _chosen(settings))
     if embedder is None:
         yield None, chosen.reason
         return
@@ -317,7 +316,8 @@ def model_checks(settings: Settings) -> Sequence[Check]:
 def store(settings: Settings) -> Iterator[Store]:
     """The store of the settings, its tables made."""
     made(settings.home)
-    opened = Store(settings.store_url)
+    door = Redactor(key(settings.home / "redaction.key", settings.redaction_key))
+    opened = Store(settings.store_url, door)
     try:
         opened.create()
         yield opened
@@ -349,10 +349,9 @@ def engine(
 ) -> Iterator[Engine]:
     """An engine over the data folder, which it owns until it is done; not started.
 
-    `clock` is the time of the telemetry, `wall` that of processes: leases and waiting. One that is
-    `lasting` looks again for a model that is away; `received` is what exporters post to a service.
-    Alerts of an `origin` are grouped apart, and what is normal is not learned from them. With
-    fewer `roles`, other processes on the same PostgreSQL have the others.
+    `clock` is the telemetry's time, `wall` that of processes. A `lasting` one looks again for a
+    model that is away; exporters post `received`. Alerts of an `origin` stay apart; none is noise.
+    With fewer `roles`, other processes on the same PostgreSQL have the others.
     """
     wall = wall or SystemClock()
     with (
@@ -361,9 +360,9 @@ def engine(
         case_wiring.working(settings, opened, home) as (saver, queue),
         model(settings, lasting=lasting) as (asked, _how),
     ):
-        seen = sources or configured_sources(settings, received)
-        if received is not None and isinstance(seen.changes, UnconfiguredSource):
-            seen = replace(seen, changes=opened.changes)
+        seen = replace(sources or configured_sources(settings, received), redactor=opened.redactor)
+        if received is not None:
+            seen = live.with_changes(settings, wall, seen, opened.changes)
         known, time = catalogue(settings), clock or time_of(seen, wall)
         deps = Deps(
             store=opened,
@@ -394,6 +393,7 @@ def engine(
             memory=None if origin else home / "noise.json",
             judge=deps.doubts,
             resolve_timeouts=settings.resolve_timeouts,
+            skew_s=settings.clock_skew_s,
             origin=origin,
             roles=roles,
             queue=queue,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from copilot.alerts import subjects
-from copilot.alerts.leases import all_ended, missed
+from copilot.alerts.arrival import all_ended, missed
 from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.ports import Clock
 from copilot.store import Assignment, DueAlert, Store, StoredAlert

@@ -50,6 +50,7 @@ def decide(
     deps: Deps, approval: Approval, terms: Callable[[Plan], PlanTerms], now: Timestamp
 ) -> ApprovalRequest:
     """Record an answer to a plan and queue its run again; raises `PolicyRefusedError`."""
+    approval = deps.store.redactor.model(approval)
     check_right(deps, approval.approver, approval.decision)
     check_four_eyes(deps, approval)
     with deps.store.transaction():
@@ -72,11 +73,23 @@ def decide(
     return request
 
 
+def expire(deps: Deps, now: Timestamp) -> int:
+    """Take no answer for a no, where a plan is too old by now; returns how many those were."""
+    expired = deps.store.approvals.expire(now)
+    for request in expired:
+        reason = "nobody answered before the plan expired; no answer is no"
+        detail = {"plan": request.plan.id, "reason": reason}
+        deps.store.journal.append(request.plan.incident_id, "expired", "copilot", {**detail}, now)
+        deps.store.runs.resume(request.run_id, now)
+    return len(expired)
+
+
 def settle(deps: Deps, answer: StepAnswer, now: Timestamp) -> Incident:
     """Take a person's word on a step that began: it ran, or it did not and is due once more.
 
     A result that was written meanwhile stands. Raises `PolicyRefusedError` where nothing is asked.
     """
+    answer = deps.store.redactor.model(answer)
     check_right(deps, answer.by)
     with deps.store.transaction():
         incident = deps.store.incidents.require(answer.incident_id)
@@ -110,6 +123,7 @@ def settle(deps: Deps, answer: StepAnswer, now: Timestamp) -> Incident:
 
 def retry(deps: Deps, wish: RetryWish, now: Timestamp) -> Incident:
     """Let the run of a failed incident go on where it stood; raises `PolicyRefusedError`."""
+    wish = deps.store.redactor.model(wish)
     check_right(deps, wish.by, "reject")
     with deps.store.transaction():
         incident = deps.store.incidents.require(wish.incident_id)

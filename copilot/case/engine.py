@@ -14,9 +14,9 @@ from functools import partial
 from pathlib import Path
 
 from copilot.alerts.admission import URGENCY, Intake
-from copilot.alerts.leases import leased
+from copilot.alerts.arrival import arrived
 from copilot.alerts.maintenance import MaintenanceSchedule
-from copilot.case.answers import RetryWish, StepAnswer, decide, retry, settle
+from copilot.case.answers import RetryWish, StepAnswer, decide, expire, retry, settle
 from copilot.case.briefing import publish
 from copilot.case.counters import Counters
 from copilot.case.editing import Edit, edit
@@ -31,6 +31,7 @@ from copilot.sources.watch import Watch, WatchShards
 from copilot.store import AcceptedAlerts, ApprovalRequest, Run, StoreError
 from copilot.types.incident import CLOSED, Incident, PlanTerms
 from tools.clusterer import Silence, TieBreaker
+from tools.playbook_executor import Policy
 from tools.types import Alert, Approval, Plan, Timestamp
 
 log = logging.getLogger(__name__)
@@ -72,14 +73,13 @@ class Engine:
         memory: Path | None = None,
         judge: TieBreaker | None = None,
         resolve_timeouts: Mapping[str, float] | None = None,
+        skew_s: float = 5.0,
         origin: str = "",
-        longest_pause_s: float = LONGEST_PAUSE_S,
         roles: frozenset[Role] = EVERY_ROLE,
         queue: RunQueue | None = None,
     ) -> None:
-        self._roles, self._queue, self._longest_pause_s = roles, queue, longest_pause_s
-        self.deps = deps
-        self.store = deps.store
+        self._roles, self._queue = roles, queue
+        self.deps, self.store = deps, deps.store
         self.counters = Counters()
         self._wall = wall
         self._workers = workers
@@ -87,7 +87,7 @@ class Engine:
         self._worker = Worker(deps, graph, wall, owner)
         self._watch = watch
         self._resolve_timeouts = resolve_timeouts or {}
-        self._blind = ""
+        self._skew_s, self._blind = skew_s, ""
         services, announced = deps.sources.topology(), deps.announced
         self._intake = Intake(
             deps.store, deps.clock, services, new_id, memory, judge, announced, origin
@@ -96,6 +96,7 @@ class Engine:
         self._stopping, self._arrived = threading.Event(), threading.Event()
         self._queued = threading.Condition()
         self._due: dict[str, tuple[float, str]] = {}
+        self.longest_pause_s = LONGEST_PAUSE_S
         self.loops: tuple[Loop, ...] = ()
 
     def recover(self) -> None:
@@ -116,7 +117,7 @@ class Engine:
             works["work"] += [("workers", self._work)] * (self._workers - 1)
         mine = [("upkeep", self._keep_up), *(one for role in self._roles for one in works[role])]
         self.loops = tuple(
-            Loop(name, work, self._stopping, self._longest_pause_s) for name, work in mine
+            Loop(name, work, self._stopping, self.longest_pause_s) for name, work in mine
         )
         for loop in self.loops:
             loop.start()
@@ -155,13 +156,20 @@ class Engine:
         with self._intake_lock:
             return self._intake.leads()
 
+    @property
+    def policy(self) -> Policy:
+        """Who may decide."""
+        return self.deps.policy
+
     def now(self) -> Timestamp:
         """The engine's time: the wall clock, or where a replay stands."""
         return self.deps.clock.now()
 
     def accept(self, alerts: Sequence[Alert], now: Timestamp) -> AcceptedAlerts:
         """Write alerts read at `now`; on disk on return. Deciding happens behind the door."""
-        read = leased(self._intake.recognised(alerts), self._resolve_timeouts, now)
+        alerts = self.store.redactor.models(alerts)
+        known = self._intake.recognised(alerts)
+        read = arrived(known, now, self._skew_s, self._resolve_timeouts)
         accepted = self.store.alerts.accept(read, now)
         self._intake.renew(alerts)
         self.counters.heard(alerts, now)
@@ -180,7 +188,7 @@ class Engine:
     def silence(self, silences: Sequence[Silence]) -> None:
         """What people asked another Alertmanager; it keeps them, so nothing is on our disk."""
         with self._intake_lock:
-            self.deps.announced.silence(silences)
+            self.deps.announced.silence(self.store.redactor.models(silences))
             self._intake.heed()
 
     def heed(self) -> None:
@@ -247,7 +255,8 @@ class Engine:
     def upkeep(self) -> None:
         """What time brings: incidents that grew are looked at again, leases and plans expire."""
         self._refresh_due()
-        self._expire()
+        if expire(self.deps, self.deps.clock.now()):
+            self._wake()
         with self._intake_lock:
             self._intake.expire()
 
@@ -385,15 +394,6 @@ class Engine:
             self.store.runs.accept(incident_id, now, len(URGENCY))
             self.store.journal.append(incident_id, "refreshed", "copilot", {"reason": reason}, now)
         self._wake()
-
-    def _expire(self) -> None:
-        now = self.deps.clock.now()
-        for request in self.store.approvals.expire(now):
-            reason = "nobody answered before the plan expired; no answer is no"
-            detail = {"plan": request.plan.id, "reason": reason}
-            self.store.journal.append(request.plan.incident_id, "expired", "copilot", detail, now)
-            self.store.runs.resume(request.run_id, now)
-            self._wake()
 
     def _wake(self) -> None:
         with self._queued:

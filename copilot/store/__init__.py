@@ -26,6 +26,7 @@ from copilot.store.approvals import (
     UnknownPlanError,
     WrongDigestError,
 )
+from copilot.store.causes import Causes, StoredCause
 from copilot.store.changes import Changes
 from copilot.store.conversations import Conversations, UnknownConversationError
 from copilot.store.database import Database, StoreError
@@ -45,6 +46,7 @@ from copilot.store.outbox import (
 from copilot.store.runs import LeaseLostError, Run, Runs, RunStatus
 from copilot.store.silences import Silences, SilenceState, StoredSilence, UnknownSilenceError
 from copilot.store.tables import SCHEMA_VERSION, schema
+from copilot.types.redaction import Redactor
 
 __all__ = [
     "GENESIS",
@@ -58,6 +60,7 @@ __all__ = [
     "ApprovalStatus",
     "Approvals",
     "Assignment",
+    "Causes",
     "Changes",
     "Conversations",
     "ApprovalExpiredError",
@@ -68,6 +71,7 @@ __all__ = [
     "HaltRecord",
     "Incidents",
     "OutboxEntry",
+    "Redactor",
     "Journal",
     "JournalCheck",
     "Leadership",
@@ -88,6 +92,7 @@ __all__ = [
     "Store",
     "StoreError",
     "StoredAlert",
+    "StoredCause",
     "StoredSilence",
     "TargetBusyError",
     "UnknownConversationError",
@@ -101,8 +106,12 @@ __all__ = [
 class Store:
     """One database, in its parts; safe to use from many threads and processes."""
 
-    def __init__(self, url: str) -> None:
-        """Name the database, `sqlite:///PATH` or `postgresql://USER@HOST/NAME`; opens nothing."""
+    def __init__(self, url: str, redactor: Redactor | None = None) -> None:
+        """Name the database, `sqlite:///PATH` or `postgresql://USER@HOST/NAME`; opens nothing.
+
+        `redactor` is the door for text from outside; what is written goes through it before.
+        """
+        self.redactor = redactor or Redactor()
         self._database = Database(url)
         self.leadership = Leadership(self._database)
         self.alerts = Alerts(self._database)
@@ -113,11 +122,12 @@ class Store:
         self.approvals = Approvals(self._database)
         self.outbox = Outbox(self._database)
         self.outcomes = Outcomes(self._database)
+        self.causes = Causes(self._database)
         self.changes = Changes(self._database)
         self.locks = Locks(self._database)
         self.halt = Halt(self._database)
-        self.journal = Journal(self._database)
-        self.silences = Silences(self._database, self.journal)
+        self.journal = Journal(self._database, self.redactor)
+        self.silences = Silences(self._database, self.journal, self.redactor)
         self.conversations = Conversations(self._database)
 
     def create(self) -> None:

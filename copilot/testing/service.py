@@ -17,6 +17,7 @@ from copilot.store import (
 )
 from copilot.types.incident import ApprovalCount, Incident, PlanTerms
 from tools.clusterer import Silence
+from tools.playbook_executor import Policy
 from tools.types import Alert, Approval, Plan, Timestamp
 
 
@@ -45,6 +46,7 @@ class CountedEngine:
     usage: Usage | None = None
     leading: bool = True
     loops: tuple[Loop, ...] = ()
+    policy: Policy = field(default_factory=Policy)
 
     @property
     def counters(self) -> "CountedEngine":
@@ -60,7 +62,7 @@ class CountedEngine:
         if self.broken is not None:
             broken, self.broken = self.broken, None
             raise broken
-        accepted = self.store.alerts.accept(alerts, now)
+        accepted = self.store.alerts.accept(self.store.redactor.models(alerts), now)
         self.alerts_accepted += len(accepted.new) + len(accepted.resolved)
         self.alerts_repeated += accepted.repeated
         return accepted

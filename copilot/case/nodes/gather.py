@@ -39,17 +39,21 @@ def gather(state: IncidentState, runtime: Runtime[Deps]) -> GatherUpdate:
     )
 
 
-def young(state: IncidentState, limits: Limits) -> bool:
+def young(state: IncidentState) -> bool:
     """Return whether the last look came before `settle_s` had passed: too soon to plan on."""
     seen = state.get("gathered", GatherProgress())
-    return 0 < seen.until < _settled(state, limits)
+    return seen.until > 0 and seen.rounds == 0
 
 
-def _settled(state: IncidentState, limits: Limits) -> Timestamp:
-    """When there is enough to see; without alerts it is their own time that counts, the onset."""
+def _settles_at(state: IncidentState, limits: Limits, now: Timestamp) -> Timestamp:
+    """When there is enough to see, `now` at the earliest; without alerts the onset counts.
+
+    A clock that was set back puts nothing off: nobody waits for longer than alerts may ask for.
+    """
     group = state.get("group")
     began: Timestamp = group.started_at if group else state["onset"].at
-    return began + limits.settle_s
+    due = began + limits.settle_s
+    return due if now < due <= now + 2 * limits.settle_s else now
 
 
 def pending(state: IncidentState) -> tuple[FollowUp, ...]:
@@ -62,22 +66,22 @@ def pending(state: IncidentState) -> tuple[FollowUp, ...]:
 def _gather_evidence(state: IncidentState, deps: Deps) -> GatherUpdate:
     incident_id, onset = state["incident_id"], state["onset"].at
     rounds, limits = state.get("gathered", GatherProgress()).rounds, deps.limits
-    settled = _settled(state, limits)
-    if young(state, limits) and deps.clock.now() < settled:
-        raise DueLaterError(settled)
+    settles_at = _settles_at(state, limits, deps.clock.now())
+    if young(state) and deps.clock.now() < settles_at:
+        raise DueLaterError(settles_at)
     lookback = limits.lookback_s * WIDER ** min(rounds, limits.rounds - 1)
     now = max(deps.clock.now(), onset)
     window = Window(start=onset - lookback, end=now)
-    look = deps.sources.look(window, normal_before=onset)
-    missing = list(look.missing)
-    changes = without_own_changes(look.telemetry.changes, deps.store, window)
     alerts = deps.store.alerts.of(incident_id)
+    look = deps.sources.look(window, onset, [subject_of(one) for one in alerts])
+    changes = without_own_changes(look.telemetry.changes, deps.store, window)
     telemetry = replace(look.telemetry, alerts=alerts, changes=changes)
     findings = [
         *observe(telemetry, onset),
         *novelty(telemetry.split_log(onset)),
-        *deps.sources.inspect(window, missing, [subject_of(one) for one in alerts]),
+        *look.findings,
     ]
+    findings = deps.store.redactor.models(findings)
     # Also what an earlier run numbered: people and reports have cited it.
     known = state.get("evidence") or deps.store.incidents.require(incident_id).evidence
     evidence = list(renumber(findings, known)[: deps.limits.evidence])
@@ -92,10 +96,10 @@ def _gather_evidence(state: IncidentState, deps: Deps) -> GatherUpdate:
     return {
         "evidence": evidence,
         "gathered": GatherProgress(
-            rounds=rounds + (now >= settled),
+            rounds=rounds + (now >= settles_at),
             lookback_s=lookback,
             until=now,
-            missing=tuple(missing),
+            missing=look.missing,
         ),
     }
 
@@ -104,7 +108,9 @@ def _follow_up(state: IncidentState, deps: Deps, wanted: tuple[FollowUp, ...]) -
     gathered, onset = state["gathered"], state["onset"].at
     window = Window(start=onset - gathered.lookback_s, end=max(deps.clock.now(), onset))
     known = state["evidence"]
-    numbered = renumber([*known, *answers(deps, state, wanted, window)], known)
+    numbered = renumber(
+        [*known, *deps.store.redactor.models(answers(deps, state, wanted, window))], known
+    )
     new = [one for one in numbered if one.id not in {old.id for old in known}]
     looks = ", ".join(f"{one.kind} {one.component}".strip() for one in wanted)
     deps.note(state["incident_id"], "gathered", f"looked further: {looks}", notes=float(len(new)))

@@ -12,21 +12,20 @@ from copilot.case.reasoning.consult import consult
 from copilot.case.state import IncidentState
 from copilot.deps import Deps
 from copilot.knowledge import Cause, RecallHit
+from copilot.model import ReplyCheck
 from copilot.model.claims import PROBLEM_CHARS, ClaimScope, problems_of, style
 from copilot.model.fence import Fence
 from copilot.model.replies import FAULT_KINDS, WANTED, DiagnosisReply, HypothesisReply
 from copilot.model.table import by_use
 from copilot.types.incident import (
-    Confidence,
     FollowUp,
     Hypothesis,
     Opinion,
     RecalledDocument,
-    in_words,
 )
 from tools.log_retriever import sanitize
 from tools.playbook_executor import PlaybookSubject
-from tools.types import EvidenceKind, FaultKind, Ranking
+from tools.types import Certainty, EvidenceKind, FaultKind, Ranking
 
 MEASURED: frozenset[EvidenceKind] = frozenset({"metric", "edge", "trace", "cluster"})
 """Kinds that no text of a stranger can bring about."""
@@ -63,7 +62,7 @@ def advise(deps: Deps, state: IncidentState, recalled: Sequence[RecallHit]) -> A
         state["incident_id"],
         case.request,
         DiagnosisReply,
-        lambda reply: _problems(reply, case, deps, left),
+        lambda reply: _checked(reply, case, deps, left),
         case.prompts,
     )
     if asked.fault == "absent":
@@ -109,22 +108,36 @@ def _hypothesis(reply: HypothesisReply) -> Hypothesis:
     )
 
 
-def _problems(reply: DiagnosisReply, case: DiagnosisQuestion, deps: Deps, left: int) -> list[str]:
+def _checked(
+    reply: DiagnosisReply, case: DiagnosisQuestion, deps: Deps, left: int
+) -> ReplyCheck[DiagnosisReply]:
+    """Keep the hypotheses that hold, one per component, and the looks that are possible."""
     known = ClaimScope(case.shown, frozenset(case.components), deps.language)
+    kept: dict[str, HypothesisReply] = {}
     found = []
     for place, one in enumerate(reply.hypotheses, start=1):
-        found += [f"hypothesis {place}: {said}" for said in _flaws(one, known)]
-    named = [one.component for one in reply.hypotheses]
-    if len(set(named)) < len(named):
-        found.append("one hypothesis per component")
-    if len(reply.follow_ups) > (WANTED if left else 0):
+        flaws = _flaws(one, known)
+        if one.component in kept:
+            flaws = ["one hypothesis per component"]
+        found += [f"hypothesis {place}: {said}" for said in flaws]
+        if not flaws:
+            kept[one.component] = one
+    looks = reply.follow_ups[: WANTED if left else 0]
+    if len(looks) < len(reply.follow_ups):
         found.append("no further looks are possible; leave follow_ups empty")
+    possible = tuple(
+        one for one in looks if one.kind == "wider_window" or one.component in known.components
+    )
     found += [
         f"follow-up: there is no component {one.component!r}"
-        for one in reply.follow_ups
-        if one.kind != "wider_window" and one.component not in known.components
+        for one in looks
+        if one not in possible
     ]
-    return [said[:PROBLEM_CHARS] for said in found]
+    held = {"hypotheses": tuple(kept.values()), "follow_ups": possible}
+    return ReplyCheck(
+        reply.model_copy(update=held) if kept else None,
+        tuple(said[:PROBLEM_CHARS] for said in found),
+    )
 
 
 def _flaws(one: HypothesisReply, known: ClaimScope) -> list[str]:
@@ -147,32 +160,16 @@ def _flaws(one: HypothesisReply, known: ClaimScope) -> list[str]:
     return found
 
 
-_STEPS: tuple[Confidence, ...] = ("low", "medium", "high")
+def agreed(ranking: Ranking, opinion: Opinion | None) -> Certainty:
+    """Return the certainty of the leading candidate, given what the model holds.
 
-
-def agreed(
-    ranking: Ranking, recalled: Sequence[RecalledDocument], opinion: Opinion | None
-) -> Confidence:
-    """Return the confidence of the leading candidate, given what the model and documents say.
-
-    The instruments' probability says where it begins. A model that holds another component for the
-    cause, and cites something measured there, takes one step off. A model that agrees adds one only
-    if a trusted document about the located cause fits the symptoms as well. Where the instruments
-    abstain nothing lifts it.
+    A model that holds another component for the cause, and cites something measured there, is one
+    that contradicts: then nothing is proven. Its agreement is no measurement, and lifts nothing.
     """
-    if not ranking.candidates:
-        return "low"
-    word = in_words(ranking.candidates[0].probability, ranking.abstained)
-    if ranking.abstained or opinion is None or not opinion.hypotheses:
-        return word
-    if not opinion.agrees:
-        if not opinion.measured:
-            return word
-        return _STEPS[max(0, _STEPS.index(word) - 1)]
-    fits = any(
-        one.agreement == "symptoms and cause" and one.trust != "unreviewed" for one in recalled
-    )
-    return _STEPS[min(2, _STEPS.index(word) + 1)] if fits else word
+    dissents = opinion is not None and opinion.hypotheses and not opinion.agrees
+    if ranking.certainty == "proven" and dissents and opinion is not None and opinion.measured:
+        return "likely"
+    return ranking.certainty
 
 
 ITEMS = 12

@@ -16,6 +16,8 @@ from copilot.types.incident import (
     LIMITS_S,
     ApprovalCount,
     Clocks,
+    CommitAnswer,
+    ConfirmedCause,
     Hypothesis,
     Incident,
     IncidentStatus,
@@ -122,6 +124,7 @@ class IncidentView(IncidentLine):
     brief: str
     evidence: tuple[Evidence, ...]
     ranking: Ranking
+    commit: CommitAnswer | None
     hypotheses: tuple[Hypothesis, ...]
     opinion: Opinion | None
     recalled: tuple[RecalledDocument, ...]
@@ -130,6 +133,7 @@ class IncidentView(IncidentLine):
     results: tuple[StepResult, ...]
     unsettled: UnsettledStep | None
     outcome: VerificationOutcome | None
+    cause: ConfirmedCause | None
     report: str
     alerts: tuple[AlertView, ...]
 
@@ -160,6 +164,7 @@ def incident_view(
         brief=spoken(incident.brief, language),
         evidence=incident.evidence,
         ranking=incident.ranking,
+        commit=incident.commit,
         hypotheses=incident.hypotheses,
         opinion=incident.opinion,
         recalled=incident.recalled,
@@ -168,6 +173,7 @@ def incident_view(
         results=incident.results,
         unsettled=incident.unsettled,
         outcome=incident.outcome,
+        cause=incident.cause,
         report=spoken(incident.report, language),
         alerts=tuple(map(alert_view, alerts)),
     )

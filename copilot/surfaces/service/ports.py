@@ -12,6 +12,7 @@ from copilot.model import Usage
 from copilot.store import AcceptedAlerts, ApprovalRequest, Store
 from copilot.types.incident import Incident, PlanTerms
 from tools.clusterer import Silence
+from tools.playbook_executor import Policy
 from tools.types import Alert, Approval, FrozenModel, Plan, Timestamp
 
 
@@ -72,6 +73,11 @@ class ServiceEngine(Protocol):
     @property
     def leading(self) -> bool:
         """Whether this process decides on alerts; of several on one database, one does."""
+        ...
+
+    @property
+    def policy(self) -> Policy:
+        """Who may decide."""
         ...
 
     def now(self) -> Timestamp:

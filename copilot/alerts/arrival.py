@@ -1,4 +1,5 @@
-"""How long an alert counts as firing: leases of who repeats, heartbeats, ends."""
+"""Arrival: what is settled of an alert before it is written, by our clock and our settings; and what
+is told when a heartbeat does not arrive."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,18 +11,23 @@ MISSED = "HeartbeatMissed"
 """Our own alert on a heartbeat that stopped: its sender, or the way from it, is broken."""
 
 
-def leased(
-    alerts: Sequence[Alert], timeouts: Mapping[str, float], now: Timestamp
+def arrived(
+    alerts: Sequence[Alert], now: Timestamp, skew_s: float, timeouts: Mapping[str, float]
 ) -> Sequence[Alert]:
-    """Give what a repeating sender told a lease of `timeouts[source]` seconds, as Alertmanager's
-    `resolve_timeout` does, where the alert brought none.
+    """Let an alert that is dated more than `skew_s` ahead begin when it arrived, and give what a
+    repeating sender told a lease of `timeouts[source]` seconds, as Alertmanager's
+    `resolve_timeout` does, where the alert brought none. Past starts and ends stay as they came.
     """
-    return [
-        alert.model_copy(update={"lease": now + timeouts[alert.source]})
-        if alert.lease is None and alert.status != "resolved" and alert.source in timeouts
-        else alert
-        for alert in alerts
-    ]
+    read = []
+    for alert in alerts:
+        changes: dict[str, Timestamp] = {}
+        if alert.starts_at > now + skew_s:
+            changes |= {"starts_at": now, "dated": alert.starts_at}
+        open_ended = alert.lease is None and alert.status != "resolved"
+        if open_ended and alert.source in timeouts:
+            changes["lease"] = now + timeouts[alert.source]
+        read.append(alert.model_copy(update=changes) if changes else alert)
+    return read
 
 
 def missed(beat: Alert, since: Timestamp, now: Timestamp, status: AlertStatus = "firing") -> Alert:
