@@ -1,5 +1,4 @@
-"""Arrival: what is settled of an alert before it is written, by our clock and our settings; and what
-is told when a heartbeat does not arrive."""
+"""Arrival: an alert before it is written, by our clock and settings; a heartbeat that does not."""
 
 from collections.abc import Mapping, Sequence
 
