@@ -11,9 +11,10 @@ Why these numbers: docs/decisions/watch.md.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import exp, lgamma, log
+from zlib import crc32
 
 import numpy as np
 
@@ -283,6 +284,61 @@ def _alert(service: str, found: Sequence[Anomaly], at: Timestamp) -> Alert:
         annotations={"summary": reasons},
         source=OURS,
     )
+
+
+class WatchShards:
+    """The watch where several processes share it: each looks at the owners of its own shards.
+
+    `share` says which shards are this process's now. A shard that comes over learns from the past.
+    """
+
+    def __init__(
+        self,
+        source: MetricSource,
+        interval_s: float,
+        learn_s: float,
+        shards: int,
+        share: Callable[[], frozenset[int]],
+    ) -> None:
+        self.interval_s = interval_s
+        self._source = source
+        self._learn_s = learn_s
+        self._shards = shards
+        self._share = share
+        self._watches: dict[int, Watch] = {}
+
+    @property
+    def series(self) -> int:
+        """How many series this process watches."""
+        return sum(one.series for one in self._watches.values())
+
+    def look(self, now: Timestamp) -> list[Alert]:
+        """What each of its shards raises or ends."""
+        mine = self._share()
+        for shard in self._watches.keys() - mine:
+            del self._watches[shard]
+        for shard in mine - self._watches.keys():
+            part = _OwnersOf(self._source, shard, self._shards)
+            self._watches[shard] = Watch(part, self.interval_s, self._learn_s)
+        return [alert for shard in sorted(mine) for alert in self._watches[shard].look(now)]
+
+
+class _OwnersOf:
+    """The series of the owners that fall to one shard."""
+
+    def __init__(self, source: MetricSource, shard: int, shards: int) -> None:
+        self._source = source
+        self._shard = shard
+        self._shards = shards
+
+    def series(self, window: Window) -> Sequence[Series]:
+        return self._own(self._source.series(window))
+
+    def baseline(self, before: Timestamp) -> Sequence[Series]:
+        return self._own(self._source.baseline(before))
+
+    def _own(self, series: Sequence[Series]) -> Sequence[Series]:
+        return [one for one in series if crc32(one.owner.encode()) % self._shards == self._shard]
 
 
 def own_alert(sources: Sources, now: Timestamp, lookback_s: float) -> Alert | None:

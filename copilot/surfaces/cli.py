@@ -88,9 +88,25 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0: any free one.")] = None,
     bundle: Annotated[Path | None, typer.Option(help="Recording to use as telemetry.")] = None,
     log_format: Annotated[LogFormat | None, typer.Option(help="Lines on stderr.")] = None,
+    apart: Annotated[
+        bool,
+        typer.Option("--apart", help="API and intake only; `worker` and `watch` do the rest."),
+    ] = False,
 ) -> None:
     """Take alerts by HTTP and work on incidents until stopped."""
-    _call(context, "serve", host=host, port=port, bundle=bundle, log_format=log_format)
+    _call(context, "serve", host=host, port=port, bundle=bundle, log_format=log_format, apart=apart)
+
+
+@app.command()
+def worker(context: typer.Context) -> None:
+    """Work on incidents beside `serve --apart` until stopped; as many as wanted (PostgreSQL)."""
+    _call(context, "worker")
+
+
+@app.command()
+def watch(context: typer.Context) -> None:
+    """Scan the series beside `serve --apart` until stopped; several share them (PostgreSQL)."""
+    _call(context, "watch")
 
 
 @app.command()
