@@ -1,0 +1,77 @@
+"""What is normal for a quantity: one robust estimate of its level, its scale and its band.
+
+The copilot's instruments ask this module, except a detector with a fitted model of its own
+(`tools/detector/model.py` and what it scores) and what a forecast leaves over (`trend.py`).
+Measured with other estimators in its place: docs/decisions/normal-and-impact.md.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from tools.types import FloatArray
+
+QUARTILES, TAILS = 1.349, 4.653
+"""Distances between the quartiles, and the 1st and 99th percentile, of a normal distribution of
+deviation 1. source: tables of the normal distribution; Hoaglin, Mosteller, Tukey (1983), ch. 12."""
+
+FLOOR = 0.05
+"""Least scale, as a share of the level: a series that hardly moves has none of its own, and one
+more open file would leave it. source: docs/decisions/normal-and-impact.md, measured."""
+
+SHARE_FLOOR = 0.005
+"""That of a share of calls that succeed, which stands at 100 % for hours: half a point."""
+
+DEPARTS = 4.0
+"""Scales from its level at which a point has departed: in a normal distribution one point of
+16,000 does. source: Hampel's identifier, as in Davies and Gather (1993), at a wider limit."""
+
+FEWEST = 3
+"""Points without which nothing is said of a scale."""
+
+
+@dataclass(frozen=True, slots=True)
+class Normal:
+    """A past in four figures, in its own unit.
+
+    `level` is the median. `spread` is the wider of IQR / 1.349 and (99th − 1st percentile) /
+    4.653: both are the standard deviation of normal noise, the first is not moved by a fault
+    inside the past, the second knows of rare but usual bursts. `scale` is `spread`, at least a
+    share of the level. `low` and `high` are the 1st and the 99th percentile.
+
+    >>> Normal.of(np.array([9.0, 10.0, 11.0, 10.0, 10.0])).departs(14.0)
+    True
+    """
+
+    level: float
+    spread: float
+    scale: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, past: FloatArray, floor: float = FLOOR, least: float = 0.0) -> Self | None:
+        """Estimate from finite points, in any order; None where they are fewer than three.
+
+        `floor` is the least scale as a share of the level, `least` in the unit of the points.
+        """
+        if past.size < FEWEST:
+            return None
+        low, first, level, third, high = np.percentile(past, [1, 25, 50, 75, 99]).tolist()
+        spread = max((third - first) / QUARTILES, (high - low) / TAILS)
+        return cls(level, spread, max(spread, floor * abs(level), least, 1e-9), low, high)
+
+    def z(self, value: float) -> float:
+        """How many scales the value lies above the level; negative below."""
+        return (value - self.level) / self.scale
+
+    def departs(self, value: float) -> bool:
+        """Whether the value is too far from the level to be of the same kind as the past."""
+        return abs(self.z(value)) > DEPARTS
+
+    @property
+    def band(self) -> tuple[float, float]:
+        """Where the past itself may lie: its percentiles, and `DEPARTS` spreads on either side."""
+        reach = DEPARTS * self.spread
+        return min(self.low, self.level - reach), max(self.high, self.level + reach)
