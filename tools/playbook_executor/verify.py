@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from tools.impact import impact
 from tools.normal import Normal
 from tools.topology_walker.signals import read
 from tools.types import (
@@ -28,7 +29,6 @@ from tools.types import (
 _ENOUGH_NORMAL = 8  # points; with fewer, the anomaly's own expected band is taken
 _HEALED = 0.1  # of the incident's deviation may be left
 _GREW = 1.5
-_MATERIAL = 0.1  # of the normal level: what moves by less since the act hurts nobody more
 _QUORUM = 0.8
 _WORD = re.compile(r"[a-z0-9]+")
 
@@ -192,8 +192,8 @@ def _state(
     left, was = _away(fresh, middle, anomaly), _away(before, middle, anomaly)
     if low <= fresh <= high or left <= _HEALED * was:
         return "normal"
-    grew = left >= _GREW * was and left - was >= _MATERIAL * abs(middle)
-    return "worse" if grew else "still"
+    hurts = impact(anomaly.metric, before, fresh).level != "none"
+    return "worse" if left >= _GREW * was and hurts else "still"
 
 
 def _holds(check: MetricCheck, series: Sequence[Series], window: Window) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from copilot.case.guards.objection import Objection, worded
-from tools.topology_walker.signals import read
+from tools.impact import impact_of
 from tools.types import Evidence, FaultKind, Owner, Ranking, Text
 
 PASSING: frozenset[FaultKind] = frozenset({"cpu_saturation"})
@@ -13,10 +13,6 @@ FORESEEN: frozenset[FaultKind] = frozenset(
     {"disk_full", "memory_pressure", "certificate_expired", "process_down"}
 )
 """What is mended before anybody suffers, though no rule of a person has fired."""
-
-SLOWER, FAILING, LASTING = 1.5, 0.01, 0.4
-"""Calls that take half as long again, or one of a hundred that fails, are felt: for this share of
-the time since, at least. A few errors while instances are replaced are over before anybody acts."""
 
 
 def weak_cause_objection(ranking: Ranking, evidence: Sequence[Evidence]) -> Objection | None:
@@ -71,7 +67,7 @@ def no_impact_objection(ranking: Ranking, evidence: Sequence[Evidence]) -> Objec
     first = ranking.candidates[0]
     named = {"telltale sign", "cluster finding"} & {term.name for term in first.terms}
     here = (item for item in evidence if _at(item, first.component))
-    if named or first.fault_kind in FORESEEN or any(map(_has_user_impact, here)):
+    if named or first.fault_kind in FORESEEN or any(map(_felt, here)):
         return None
     return worded(
         f"no rule accuses {first.component}, and no call at it fails or is much slower",
@@ -88,18 +84,6 @@ def _at(item: Evidence, component: str) -> bool:
     return component in (owner.service, owner.caller)
 
 
-def _has_user_impact(item: Evidence) -> bool:
-    family = read(item.name).family
-    if item.kind not in ("edge", "metric") or item.value is None or item.baseline is None:
-        return False
-    if item.figures.get("steady", 1.0) < LASTING:
-        return False
-    if family == "latency":
-        return item.direction == "up" and item.value >= SLOWER * item.baseline
-    if family not in ("errors", "success"):
-        return False
-    if item.kind == "edge":
-        return item.figures["delta"] >= FAILING
-    whole = 100.0 if item.unit == "%" else 1.0
-    worse = item.figures.get("worse", 0.0) > 0.0
-    return worse and abs(item.value - item.baseline) >= FAILING * whole
+def _felt(item: Evidence) -> bool:
+    hurts = impact_of(item)
+    return hurts is not None and hurts.felt
