@@ -12,9 +12,10 @@ import numpy as np
 
 from tools.types import FloatArray
 
-QUARTILES, TAILS = 1.349, 4.653
-"""Distances between the quartiles, and the 1st and 99th percentile, of a normal distribution of
-deviation 1. source: tables of the normal distribution; Hoaglin, Mosteller, Tukey (1983), ch. 12."""
+MAD, TAIL = 1.4826, 1.645
+"""Factors from the median and from the 90th percentile of the distances to a normal distribution's
+deviation: 1 / 0.6745, and what the second is divided by. source: Hampel, The influence curve and
+its role in robust estimation (1974); tables of the normal distribution."""
 
 FLOOR = 0.05
 """Least scale, as a share of the level: a series that hardly moves has none of its own, and one
@@ -35,10 +36,10 @@ FEWEST = 3
 class Normal:
     """A past in four figures, in its own unit.
 
-    `level` is the median. `spread` is the wider of IQR / 1.349 and (99th − 1st percentile) /
-    4.653: both are the standard deviation of normal noise, the first is not moved by a fault
-    inside the past, the second knows of rare but usual bursts. `scale` is `spread`, at least a
-    share of the level. `low` and `high` are the 1st and the 99th percentile.
+    `level` is the median. `spread` is the wider of 1.4826 × the median and 1 / 1.645 × the 90th
+    percentile of the distances from it: both are the standard deviation of normal noise; the first
+    is not moved by a fault inside the past, the second knows of usual bursts. `scale` is `spread`,
+    at least a share of the level. `low` and `high` are the 1st and the 99th percentile.
 
     >>> Normal.of(np.array([9.0, 10.0, 11.0, 10.0, 10.0])).departs(14.0)
     True
@@ -58,8 +59,9 @@ class Normal:
         """
         if past.size < FEWEST:
             return None
-        low, first, level, third, high = np.percentile(past, [1, 25, 50, 75, 99]).tolist()
-        spread = max((third - first) / QUARTILES, (high - low) / TAILS)
+        low, level, high = np.percentile(past, [1, 50, 99]).tolist()
+        usual, rare = np.percentile(np.abs(past - level), [50, 90]).tolist()
+        spread = max(MAD * usual, rare / TAIL)
         return cls(level, spread, max(spread, floor * abs(level), least, 1e-9), low, high)
 
     def z(self, value: float) -> float:
