@@ -19,6 +19,7 @@ from tools.types import (
     ClusterState,
     Commit,
     Fact,
+    Finding,
     FloatArray,
     LogReading,
     PlanStep,
@@ -172,12 +173,14 @@ class NamespaceSource(Protocol):
 class ClusterReading:
     """The namespaces that can be read now; `missing` says which of the configured cannot.
 
-    `several` says whether more than one is configured, so that a name has to say where it is.
+    `several` says whether more than one is configured, so that a name has to say where it is;
+    `findings` are those of a recording, which has no namespace to read any more.
     """
 
     namespaces: tuple[NamespaceSource, ...]
     missing: tuple[str, ...] = ()
     several: bool = False
+    findings: tuple[Finding, ...] = ()
 
 
 class ClusterSource(Protocol):

@@ -12,7 +12,7 @@ from evals.house.measures import House, summary
 ROOT = Path(__file__).parent.parent
 
 MOST = {
-    "lines.tools+copilot": 63_020,
+    "lines.tools+copilot": 62_900,
     "modules.one_importer": 166,
     "homonyms": 0,
     "participles": 0,

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 import yaml
 
 from copilot.case.briefing import EvidenceLine, brief_evidence, evidence_line
+from copilot.case.confirming import answer_of
 from copilot.case.reporting import timeline
 from copilot.types.errors import OperatorError
 from copilot.types.incident import CLOSED, Event, Incident
 from copilot.types.time_format import date_of
 from prompts import Language, load, word
 from tools.log_retriever import redact
-from tools.types import Evidence, Owner, StepResult
+from tools.types import Evidence, StepResult
 
 TITLE, SYMPTOMS = 160, 300
 """Longest title and symptom line, in characters; the knowledge base takes no more."""
@@ -75,12 +76,10 @@ def _took_effect(result: StepResult) -> bool:
 
 
 def _cause(incident: Incident) -> tuple[str, str]:
-    """Component and kind of fault as located; empty where the evidence did not decide."""
-    ranking = incident.ranking
-    if ranking.abstained or not ranking.candidates:
-        return "", ""
-    first = ranking.candidates[0]
-    return Owner.parse(first.component).service, first.fault_kind or ""
+    """Component and kind: what a person says it was, else as located; empty where undecided."""
+    if incident.cause is not None:
+        return incident.cause.component, incident.cause.fault_kind
+    return answer_of(incident)
 
 
 def _title(component: str, kind: str, language: Language) -> str:
@@ -106,8 +105,9 @@ def _evidence(incident: Incident, language: Language) -> list[EvidenceLine]:
 
 def _body(incident: Incident, events: Sequence[Event], language: Language) -> str:
     component, kind = _cause(incident)
-    first = incident.ranking.candidates[0] if component else None
-    cites = dict.fromkeys(e for term in first.terms for e in term.evidence) if first else {}
+    located = [one for one in incident.ranking.candidates if component]
+    terms = next((one.terms for one in located if one.component == component), ())
+    cites = dict.fromkeys(e for term in terms for e in term.evidence)
     text = load("postmortem", language).render(
         incident=incident.id,
         title=_clean(incident.title),
@@ -120,8 +120,8 @@ def _body(incident: Incident, events: Sequence[Event], language: Language) -> st
         cured=cured(incident),
         evidence=_evidence(incident, language),
     )
-    return "\n".join(redact(line).text for line in text.splitlines()) + "\n"
+    return "\n".join(redact(line) for line in text.splitlines()) + "\n"
 
 
 def _clean(text: str) -> str:
-    return redact(" ".join(text.split())).text
+    return redact(" ".join(text.split()))

@@ -183,7 +183,7 @@ class Sources:
                 named |= set(self.topology().nodes)
             inspected = inspection(reading, window, first, named)
             missing.extend(f"cluster: {line}" for line in inspected.missing)
-            return inspected.findings
+            return (*reading.findings, *inspected.findings)
 
         return _ask(missing, "cluster", findings, may_be_empty=True)
 

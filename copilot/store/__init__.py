@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import select
 
+from copilot.store import migrations
 from copilot.store.alert_leases import AlertLeases, DueAlert
 from copilot.store.alerts import AcceptedAlerts, Alerts, Assignment, StoredAlert
 from copilot.store.approvals import (
@@ -25,6 +26,7 @@ from copilot.store.approvals import (
     UnknownPlanError,
     WrongDigestError,
 )
+from copilot.store.causes import Causes, StoredCause
 from copilot.store.changes import Changes
 from copilot.store.conversations import Conversations, UnknownConversationError
 from copilot.store.database import Database, StoreError
@@ -42,10 +44,12 @@ from copilot.store.outbox import (
 )
 from copilot.store.runs import LeaseLostError, Run, Runs, RunStatus
 from copilot.store.silences import Silences, SilenceState, StoredSilence, UnknownSilenceError
-from copilot.store.tables import SCHEMA_VERSION, journal_head, metadata, schema
+from copilot.store.tables import SCHEMA_VERSION, schema
+from copilot.types.redaction import Redactor
 
 __all__ = [
     "GENESIS",
+    "SCHEMA_VERSION",
     "AcceptedAlerts",
     "AlertLeases",
     "Alerts",
@@ -55,6 +59,7 @@ __all__ = [
     "ApprovalStatus",
     "Approvals",
     "Assignment",
+    "Causes",
     "Changes",
     "Conversations",
     "ApprovalExpiredError",
@@ -65,6 +70,7 @@ __all__ = [
     "HaltRecord",
     "Incidents",
     "OutboxEntry",
+    "Redactor",
     "Journal",
     "JournalCheck",
     "LeaseLostError",
@@ -83,6 +89,7 @@ __all__ = [
     "Store",
     "StoreError",
     "StoredAlert",
+    "StoredCause",
     "StoredSilence",
     "TargetBusyError",
     "UnknownConversationError",
@@ -96,8 +103,12 @@ __all__ = [
 class Store:
     """One database, in its parts; safe to use from many threads and processes."""
 
-    def __init__(self, url: str) -> None:
-        """Name the database, `sqlite:///PATH` or `postgresql://USER@HOST/NAME`; opens nothing."""
+    def __init__(self, url: str, redactor: Redactor | None = None) -> None:
+        """Name the database, `sqlite:///PATH` or `postgresql://USER@HOST/NAME`; opens nothing.
+
+        `redactor` is the door for text from outside; what is written goes through it before.
+        """
+        self.redactor = redactor or Redactor()
         self._database = Database(url)
         self.alerts = Alerts(self._database)
         self.firing = FiringAlerts(self._database)
@@ -107,28 +118,25 @@ class Store:
         self.approvals = Approvals(self._database)
         self.outbox = Outbox(self._database)
         self.outcomes = Outcomes(self._database)
+        self.causes = Causes(self._database)
         self.changes = Changes(self._database)
         self.locks = Locks(self._database)
         self.halt = Halt(self._database)
-        self.journal = Journal(self._database)
-        self.silences = Silences(self._database, self.journal)
+        self.journal = Journal(self._database, self.redactor)
+        self.silences = Silences(self._database, self.journal, self.redactor)
         self.conversations = Conversations(self._database)
 
     def create(self) -> None:
-        """Make what is missing; refuses a database that a newer version wrote."""
-        with self._database.write() as connection:
-            schema.create(connection, checkfirst=True)
-            written = connection.execute(select(schema.c.version)).scalar()
-            if written not in (None, SCHEMA_VERSION):
-                raise StoreError(
-                    f"the database has schema version {written}, this program knows version "
-                    f"{SCHEMA_VERSION}; use the program that wrote it or another database"
-                )
-            # Also where a version is written: a table that a later build added is made.
-            metadata.create_all(connection)
-            if written is None:
-                connection.execute(schema.insert(), {"id": 1, "version": SCHEMA_VERSION})
-                connection.execute(journal_head.insert(), {"id": 1, "seq": 0, "digest": GENESIS})
+        """Make what is missing; an older SQLite file is upgraded, a newer schema refused."""
+        migrations.prepare(self._database)
+
+    def upgrade(self) -> tuple[int | None, int]:
+        """Bring an older database forward; the schema version before (None: new) and now."""
+        return migrations.upgrade(self._database)
+
+    def schema_version(self) -> int | None:
+        """The schema version of the database; None where there is no store in it yet."""
+        return migrations.version(self._database)
 
     def close(self) -> None:
         """Give the connections back."""

@@ -8,12 +8,15 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    String,
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 3
+"""The number of the last file in `migrations`; builds before those compare it, too."""
 
 metadata = MetaData()
 
@@ -25,6 +28,11 @@ schema = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("version", Integer, nullable=False),
+)
+
+# Alembic's own, in its shape.
+alembic_version = Table(
+    "alembic_version", metadata, Column("version_num", String(32), primary_key=True)
 )
 
 incidents = Table(
@@ -87,8 +95,11 @@ runs = Table(
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
     Column("error", Text, nullable=False, default=""),
+    Column("due_at", Double, nullable=False, server_default=text("0")),
+    Column("place", Text, nullable=False, server_default=text("''")),
+    Column("priority", Integer, nullable=False, server_default=text("0")),
     UniqueConstraint("incident_id", "number", name="runs_number"),
-    Index("runs_queue", "status", "created_at"),
+    Index("runs_queue", "status", "priority", "created_at"),
 )
 # The lock of an incident: the database itself refuses a second running row.
 Index(
@@ -140,6 +151,19 @@ outcomes = Table(
     Index("outcomes_newest", "at"),
 )
 
+# No foreign key: what people confirmed outlives the incident's retention.
+causes = Table(
+    "causes",
+    metadata,
+    Column("incident_id", Text, primary_key=True),
+    Column("component", Text, nullable=False),
+    Column("fault_kind", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("lesson", Text, nullable=False, default=""),
+    Column("forgotten", Integer, nullable=False, default=0),
+)
+
 changes = Table(
     "changes",
     metadata,
@@ -151,7 +175,17 @@ changes = Table(
     Column("to_version", Text, nullable=False, default=""),
     Column("summary", Text, nullable=False, default=""),
     Column("accepted_at", Double, nullable=False),
+    Column("document", Text, nullable=False, default="", server_default=text("''")),
     Index("changes_newest", "at"),
+)
+
+commits = Table(
+    "commits",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("document", Text, nullable=False),
+    Index("commits_newest", "at"),
 )
 
 halt = Table(
@@ -230,4 +264,14 @@ journal_head = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("seq", BigInteger, nullable=False),
     Column("digest", Text, nullable=False),
+)
+
+# What was taken out of the journal: up to which row, and the digest the next row follows.
+journal_archives = Table(
+    "journal_archives",
+    metadata,
+    Column("last_seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("digest", Text, nullable=False),
+    Column("file", Text, nullable=False),
+    Column("at", Double, nullable=False),
 )

@@ -9,6 +9,7 @@ from copilot.model import Usage
 from copilot.store import AcceptedAlerts, ApprovalRequest, Store, UnknownPlanError
 from copilot.types.incident import ApprovalCount, PlanTerms
 from tools.clusterer import Silence
+from tools.playbook_executor import Policy
 from tools.types import Alert, Approval, Plan, Timestamp
 
 
@@ -35,6 +36,7 @@ class CountedEngine:
     runs_failed: int = 0
     approvals_decided: int = 0
     usage: Usage | None = None
+    policy: Policy = field(default_factory=Policy)
 
     @property
     def counters(self) -> "CountedEngine":
@@ -50,7 +52,7 @@ class CountedEngine:
         if self.broken is not None:
             broken, self.broken = self.broken, None
             raise broken
-        accepted = self.store.alerts.accept(alerts, now)
+        accepted = self.store.alerts.accept(self.store.redactor.models(alerts), now)
         self.alerts_accepted += len(accepted.new) + len(accepted.resolved)
         self.alerts_repeated += accepted.repeated
         return accepted

@@ -164,6 +164,16 @@ class CommitAnswer(FrozenModel):
     innocent: tuple[CommitLooked, ...] = ()
 
 
+class ConfirmedCause(FrozenModel):
+    """What a person says was the cause, who and when; the journal keeps what was said before."""
+
+    component: str
+    fault_kind: FaultKind
+    by: str
+    at: Timestamp
+    note: str = ""
+
+
 class ApprovalCount(FrozenModel):
     """How many people have approved a plan, and how many have to."""
 
@@ -211,6 +221,7 @@ class Incident(FrozenModel):
     plan: Plan | None = None
     results: tuple[StepResult, ...] = ()
     outcome: VerificationOutcome | None = None
+    cause: ConfirmedCause | None = None  # None: nobody has said what it was
     report: dict[str, str] = Field(default_factory=dict)  # language -> Markdown
 
     @property

@@ -1,8 +1,9 @@
 """What a language model is asked, and what it streams back."""
 
+import re
 from typing import Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, field_validator
 
 from tools.types import FrozenModel
 
@@ -10,24 +11,53 @@ Priority = Literal["chat", "responder", "eval"]
 """Who is let in first: a person who waits, then the first responder, then evals."""
 
 
+_ANGLE = re.compile(r"[<＜﹤](?!<?(?:data|end) )(?=[^\s=])")
+_BRACKET = re.compile(r"\[(?=[/@]?\w*[A-Z]{2}\w*@?\])")
+_TILDE = re.compile(r"(?<=\])~(?=b\])|(?<=\[e)~(?=\[)")
+"""How control tokens of chat templates are written: `<|im_end|>`, `</think>`, `<start_of_turn>`,
+`<0x0A>`, DeepSeek's wide bars; `[INST]`, `[gMASK]`, `[@BOS@]`; MiniMax's `]~b]`.
+
+The marks of our own fence, `<<data …>>` and `<<end …>>`, are in no vocabulary and stay.
+"""
+
+
+def without_control_tokens(text: str) -> str:
+    """Return the text with every control token of a chat template broken, readable as before.
+
+    Servers tokenize a rendered prompt as one string, special tokens of the content included: who
+    writes `<|im_end|>` into a log would close the user's turn. Source: ollama issue 15931.
+
+    >>> without_control_tokens("a < b <|im_end|> [INST] </think>")
+    'a < b ‹|im_end|> ‹INST] ‹/think>'
+    """
+    return _TILDE.sub("-", _BRACKET.sub("‹", _ANGLE.sub("‹", text)))
+
+
 class Message(FrozenModel):
-    """One turn of a conversation; text only, because our tools are asked for by schema."""
+    """One turn of a conversation; text only, because our tools are asked for by schema.
+
+    Whoever wrote the text, nothing in it is a control token to the server.
+    """
 
     role: Literal["system", "user", "assistant"]
     content: str
+
+    _break_control_tokens = field_validator("content")(without_control_tokens)
 
 
 class ModelRequest(FrozenModel):
     """One question to a model. With `reply_schema` (JSON Schema) the reply is one JSON value.
 
-    `max_tokens` bounds the reply, thinking included. Sampling, context length and whether the model
-    thinks are the adapter's: one constant set, because another set makes a server load it anew.
+    `max_tokens` bounds the reply, thinking included. A second `attempt` has another seed, or it
+    would be the first again. Sampling, context length and whether the model thinks are the
+    adapter's: one constant set, because another set makes a server load it anew.
     """
 
     messages: tuple[Message, ...] = Field(min_length=1)
     reply_schema: dict[str, JsonValue] | None = None
     max_tokens: int = Field(default=2048, gt=0)
     priority: Priority = "responder"
+    attempt: int = Field(default=0, ge=0)
 
 
 class Thought(FrozenModel):

@@ -11,8 +11,8 @@ from copilot.sources.kubernetes.clusters import KubernetesSource, ReadableCluste
 from copilot.sources.kubernetes.kinds import KINDS
 from copilot.sources.kubernetes.live import MOST_LOGS
 from copilot.testing.kubernetes import KubernetesServer
-from copilot.testing.kubernetes_fleet import fleet
 from copilot.testing.strict_http import serving
+from evals.kubernetes.fleet import fleet
 from tests.contracts.clocks import Standing
 from tests.copilot.kubernetes_objects import NOW
 from tools.types import Subject, Window

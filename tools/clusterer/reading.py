@@ -1,13 +1,21 @@
 """Read what placing an alert needs: its time, its scope, and whom it accuses."""
 
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from tools.clusterer.call_paths import CallPaths
 from tools.clusterer.config import ClustererConfig
 from tools.clusterer.group import GroupScope
-from tools.clusterer.wording import accused, names_cause
 from tools.log_retriever.sanitize import sanitize
 from tools.types import Alert, Timestamp
+
+# Cause-based alerting names a saturated or broken resource; symptom-based alerting names what
+# users feel (Google, Site Reliability Engineering, ch. 6: "symptoms versus causes").
+_CAUSE = re.compile(
+    r"cpu|memory|oom|heap|disk|filesystem|inode|throttl|crash|restart|evict|notready|quota"
+    r"|certificate|deadlock|pool"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +119,20 @@ def subject_key(alert: Alert) -> str:
 def momentary(alert: Alert) -> bool:
     """Whether the alert is over in the moment it starts."""
     return alert.ends_at is not None and alert.ends_at <= alert.starts_at
+
+
+def names_cause(alert: Alert) -> bool:
+    """Whether the alert's name speaks of a resource rather than of what callers feel."""
+    return _CAUSE.search(alert.name[:200].lower()) is not None
+
+
+def accused(alert: Alert, callee_labels: Sequence[str], known: Collection[str]) -> tuple[str, bool]:
+    """What the alert points at, and whether it points past its own service at a callee.
+
+    A label only counts if the topology knows its value: `target` may as well be a URL.
+    """
+    for name in callee_labels:
+        callee = alert.labels.get(name)
+        if callee is not None and callee in known and callee != alert.service:
+            return callee, True
+    return alert.service or alert.subject.shown, False

@@ -10,6 +10,7 @@ import numpy as np
 
 import copilot.sources.recorded.records as records
 import copilot.sources.recorded.tables as tables
+from copilot.ports import ClusterReading, RemoteSource, SourceError
 from copilot.sources.recorded.tables import BundleError
 from tools.types import (
     Alert,
@@ -167,6 +168,17 @@ class RecordedBundle(ReplayClock):
             return ()
         return tuple(self._as_of_now(alert) for alert in self._alerts if alert.starts_at in seen)
 
+    def reading(self) -> ClusterReading:
+        """No objects were kept, but what was found wrong with them at the time."""
+        path = self.folder / "findings.json"
+        if not path.exists():
+            raise SourceError("cluster", "not configured", recoverable=False)
+        return ClusterReading((), findings=records.findings(path))
+
+    def remotes(self) -> Sequence[RemoteSource]:
+        """None: a recording asks no cluster."""
+        return ()
+
     def _as_of_now(self, alert: Alert) -> Alert:
         if alert.ends_at is None or alert.ends_at <= self._now:
             return alert
@@ -188,7 +200,10 @@ class RecordedBundle(ReplayClock):
 
     @cached_property
     def _metrics(self) -> tuple[Series, ...]:
-        return series_in(self.folder)
+        return tuple(map(self._with_unit, series_in(self.folder)))
+
+    def _with_unit(self, one: Series) -> Series:
+        return replace(one, unit=self.description.units.get(one.metric, one.unit))
 
     @cached_property
     def _past(self) -> tuple[Series, ...]:
@@ -196,7 +211,7 @@ class RecordedBundle(ReplayClock):
         if self.description.reference:
             found += tables.wide_series(self.folder / self.description.reference)
         if self.description.history:
-            found += series_in(self._history)
+            found += tuple(map(self._with_unit, series_in(self._history)))
         last = max((float(one.times[-1]) for one in found), default=0.0)
         shift = _whole_days(last, self.window.start)
         return tuple(
@@ -246,7 +261,9 @@ class RecordedBundle(ReplayClock):
     @cached_property
     def _commits(self) -> tuple[Commit, ...]:
         path = _first(self.folder, "commits.json")
-        return records.commits(path) if path else ()
+        brought = (one for change in self._changes for one in change.commits)
+        known = {one.sha: one for one in (*brought, *(records.commits(path) if path else ()))}
+        return tuple(sorted(known.values(), key=lambda one: one.at))
 
     @cached_property
     def _alerts(self) -> tuple[Alert, ...]:

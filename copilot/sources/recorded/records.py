@@ -18,7 +18,9 @@ from tools.types import (
     ChangeKind,
     Commit,
     Edge,
+    Finding,
     LogLine,
+    Severity,
     Subject,
     Timestamp,
     Topology,
@@ -52,6 +54,7 @@ class Description(_Recorded):
     history: str | None = None
     reference: str | None = None
     reference_excluded: tuple[tuple[Timestamp, Timestamp], ...] = ()
+    units: dict[str, str] = Field(default_factory=dict)
 
 
 class _TopologyRow(_Recorded):
@@ -68,6 +71,13 @@ class _ChangeRow(_Recorded):
     to_version: str = ""
     summary: str = ""
     replicas: dict[str, int] = Field(default_factory=dict)
+    author: str = ""
+    url: str = ""
+    repository: str = ""
+    from_revision: str = ""
+    revision: str = ""
+    commits: tuple[Commit, ...] = ()
+    gap: str = ""
 
 
 class _CommitRow(_Recorded):
@@ -96,6 +106,19 @@ class _EventRow(_Recorded):
     score: float | None = None
 
 
+class _ReadAlert(_Recorded):
+    """How an alert was read that another sender than Alertmanager had sent."""
+
+    name: str
+    severity: Severity
+    service: str = ""
+    subject: Subject = Subject()
+    told_by: str = ""
+    why: str = ""
+    heartbeat: bool = False
+    source: str
+
+
 class _FiringRow(_Recorded):
     """An alert as Alertmanager posts it; times as RFC 3339 text or Unix seconds."""
 
@@ -107,6 +130,7 @@ class _FiringRow(_Recorded):
     fingerprint: str = ""
     generatorURL: str = ""
     value: float | None = None
+    read: _ReadAlert | None = None
 
 
 _CHANGE_WORDS: tuple[tuple[str, ChangeKind], ...] = (
@@ -157,6 +181,7 @@ def log_lines(path: Path) -> tuple[LogLine, ...]:
                     message=str(row["msg"]),
                     trace=str(row.get("trace") or ""),
                     stream=str(row.get("stream") or ""),
+                    cut=row.get("cut") is True,
                 )
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -181,6 +206,14 @@ def commits(path: Path) -> tuple[Commit, ...]:
     except ValidationError as error:
         raise _malformed(path, error) from error
     return tuple(sorted((_commit(row) for row in rows), key=lambda commit: commit.at))
+
+
+def findings(path: Path) -> tuple[Finding, ...]:
+    """What was found at the time and no recorded telemetry tells."""
+    try:
+        return tuple(map(Finding.model_validate, _objects(path)))
+    except ValidationError as error:
+        raise _malformed(path, error) from error
 
 
 def _commit(row: _CommitRow) -> Commit:
@@ -233,14 +266,9 @@ def _malformed(path: Path, error: ValidationError) -> BundleError:
 def _change(row: _ChangeRow) -> Change:
     kind = next((kind for word, kind in _CHANGE_WORDS if word in row.kind), "other")
     replicas = ", ".join(f"{version}: {count}" for version, count in row.replicas.items())
-    return Change(
-        at=row.ts,
-        service=row.service,
-        kind=kind,
-        from_version=row.from_version,
-        to_version=row.to_version,
-        summary=row.summary or (f"replicas {replicas}" if replicas else ""),
-    )
+    told = row.model_dump(exclude={"ts", "kind", "summary", "replicas", "commits"})
+    summary = row.summary or (f"replicas {replicas}" if replicas else "")
+    return Change(at=row.ts, kind=kind, summary=summary, commits=row.commits, **told)
 
 
 def _event(row: _EventRow) -> Alert:
@@ -281,6 +309,8 @@ def _fired(row: _FiringRow) -> Alert:
         generator_url=row.generatorURL,
         value=row.value,
     )
+    if row.read is not None:
+        posted = posted.model_copy(update=dict(row.read))
     # Alertmanager writes year 1 for "has not ended".
     if row.endsAt is None or row.endsAt.year <= 1:
         return posted

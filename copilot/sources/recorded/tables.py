@@ -101,7 +101,9 @@ def spans(path: Path) -> tuple[Span, ...]:
                 service=row[4],
                 operation=row[5],
                 seconds=float(row[6]) / 1e6,
-                error=None if status is None else row[status] in ("1", "true", "True"),
+                error=None
+                if status is None or not row[status]
+                else row[status] in ("1", "true", "True"),
             )
             for row in rows
         ]

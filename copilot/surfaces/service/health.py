@@ -5,7 +5,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from fastapi import APIRouter
 from prometheus_client import (
@@ -29,6 +29,7 @@ from copilot.model import Usage
 from copilot.sources.received import ReceivedTelemetry
 from copilot.store import StoreError
 from copilot.surfaces.service.ports import ServiceCounters, ServiceEngine
+from copilot.types.checks import CheckReport
 
 _COUNTED = {
     "alerts_accepted": "Alerts written that were not known before.",
@@ -209,3 +210,14 @@ class Boundary:
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._meters.requests.labels(route, method, str(status)).inc()
             self._meters.seconds.labels(route).observe(time.perf_counter() - started)
+
+
+def doctor(report: Callable[[], CheckReport]) -> APIRouter:
+    """The checks of `copilot doctor`, run here; looking takes as long as the slowest source."""
+    router = APIRouter(tags=["health"])
+
+    @router.get("/doctor", summary="What is configured, reachable or missing")
+    def examine() -> CheckReport:
+        return report()
+
+    return router

@@ -16,6 +16,7 @@ from copilot.types.incident import (
     LIMITS_S,
     ApprovalCount,
     Clocks,
+    ConfirmedCause,
     Hypothesis,
     Incident,
     IncidentStatus,
@@ -128,6 +129,7 @@ class IncidentView(IncidentLine):
     approval: ApprovalView | None
     results: tuple[StepResult, ...]
     outcome: VerificationOutcome | None
+    cause: ConfirmedCause | None
     report: str
     alerts: tuple[AlertView, ...]
 
@@ -165,6 +167,7 @@ def incident_view(
         approval=approval,
         results=incident.results,
         outcome=incident.outcome,
+        cause=incident.cause,
         report=spoken(incident.report, language),
         alerts=tuple(map(alert_view, alerts)),
     )

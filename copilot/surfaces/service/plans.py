@@ -1,21 +1,23 @@
-"""What people do to a plan that waits: approve or reject its digest, or edit its values.
+"""What people decide: on a plan that waits (approve, reject, edit), and what a cause was.
 
 An edited plan is another plan, with a digest of its own, and has to be approved anew.
 """
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from pydantic import Field, JsonValue, ValidationError
 from starlette.responses import JSONResponse
 
 from copilot.alerts.formats.document import decoded
 from copilot.alerts.formats.errors import from_validation
 from copilot.alerts.formats.fields import CleanName, CleanText
+from copilot.case.confirming import CauseStatement, answer_of, confirm, withdraw
 from copilot.case.editing import Edit
 from copilot.store import UnknownPlanError
 from copilot.surfaces.service.body import body
 from copilot.surfaces.service.ports import ServiceEngine
+from copilot.types.incident import Incident
 from tools.types import Approval, FrozenModel, Plan
 
 
@@ -89,6 +91,39 @@ def editing(engine: ServiceEngine) -> APIRouter:
         )
 
     return router
+
+
+def confirming(engine: ServiceEngine) -> APIRouter:
+    """`POST /incidents/{id}/cause`: what a person says it was; `DELETE` takes it back."""
+    router = APIRouter(tags=["incidents"])
+
+    @router.post("/incidents/{incident_id}/cause", summary="Say what the cause was")
+    def say(incident_id: str, content: Annotated[bytes, Depends(body)]) -> JSONResponse:
+        try:
+            said = CauseStatement.model_validate(decoded(content))
+        except ValidationError as problem:
+            raise from_validation(problem) from problem
+        found = confirm(engine.store, engine.policy, incident_id, said, engine.now())
+        return _told(found, "confirmed")
+
+    @router.delete("/incidents/{incident_id}/cause", summary="Take the confirmed cause back")
+    def take_back(
+        incident_id: str,
+        by: Annotated[CleanName, Query(min_length=1)],
+        reason: Annotated[CleanText, Query()] = "",
+    ) -> JSONResponse:
+        found = withdraw(engine.store, engine.policy, incident_id, by, reason, engine.now())
+        return _told(found, "withdrawn")
+
+    return router
+
+
+def _told(incident: Incident, status: str) -> JSONResponse:
+    """What was recorded, and beside it what the copilot had said."""
+    component, kind = answer_of(incident)
+    cause = incident.cause.model_dump(mode="json") if incident.cause else None
+    said = {"component": component, "fault_kind": kind}
+    return JSONResponse({"status": status, "cause": cause, "copilot_said": said})
 
 
 def _read_edit(content: bytes) -> Edit:

@@ -11,6 +11,7 @@ from copilot.model import Usage
 from copilot.store import AcceptedAlerts, ApprovalRequest, Store
 from copilot.types.incident import PlanTerms
 from tools.clusterer import Silence
+from tools.playbook_executor import Policy
 from tools.types import Alert, Approval, FrozenModel, Plan, Timestamp
 
 
@@ -48,6 +49,11 @@ class ServiceEngine(Protocol):
     @property
     def usage(self) -> Usage | None:
         """What asking the model came to; None without one."""
+        ...
+
+    @property
+    def policy(self) -> Policy:
+        """Who may decide."""
         ...
 
     def now(self) -> Timestamp:
