@@ -21,7 +21,7 @@ source: Google, The Site Reliability Workbook (2018), ch. 5, table 5-8."""
 
 SLOWER = 1.5
 """Times its normal duration from which on a call is felt to be slow.
-source: docs/decisions/normal-and-impact.md, quiet hours of the recordings stay below."""
+source: docs/decisions/normal-and-impact.md, quiet stretches of the recordings."""
 
 MOMENT_S = 0.005
 """Seconds more below which no duration matters, whatever its normal one is.
@@ -37,7 +37,7 @@ source: docs/decisions/watch.md, measured by `python -m evals run detection`."""
 
 LASTING = 0.4
 """Share of the time since the onset for which it has to hold: a few errors while instances are
-replaced are over before anybody acts. source: docs/decisions/watch.md, live trials of the lab."""
+replaced are over before anybody acts. source: docs/decisions/normal-and-impact.md, quiet stretches of the recordings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,7 @@ def impact_of(item: Evidence) -> Impact | None:
 
 
 _PERCENT = 100.0
+_MOST = 300  # source: the bound of `Text` (tools/types)
 _TOO_LITTLE = ("it moved by too little to matter", "变化太小，没有影响")
 
 
@@ -136,4 +137,4 @@ def _lasting(enough: bool, en: str, zh: str, lasting: float) -> Impact:
 
 
 def _impact(level: ImpactLevel, en: str, zh: str) -> Impact:
-    return Impact(level, Text(en=en[:300], zh=zh[:300]))
+    return Impact(level, Text(en=en[:_MOST], zh=zh[:_MOST]))

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
 from tools.types import FloatArray
+
+BoolArray = npt.NDArray[np.bool_]
 
 MAD, TAIL = 1.4826, 1.645
 """Factors from the median and from the 90th percentile of the distances to a normal distribution's
@@ -21,15 +24,20 @@ FLOOR = 0.05
 """Least scale, as a share of the level: a series that hardly moves has none of its own, and one
 more open file would leave it. source: docs/decisions/normal-and-impact.md, measured."""
 
-SHARE_FLOOR = 0.005
-"""That of a share of calls that succeed, which stands at 100 % for hours: half a point."""
-
 DEPARTS = 4.0
 """Scales from its level at which a point has departed: in a normal distribution one point of
 16,000 does. source: Hampel's identifier, as in Davies and Gather (1993), at a wider limit."""
 
-FEWEST = 3
-"""Points without which nothing is said of a scale."""
+FEWEST, ENOUGH = 3, 8
+"""Points without which nothing is said, and those from which on a past needs no other beside it:
+from eight on the 90th percentile is none of the two largest. source: by definition."""
+
+SMALLEST = 1e-9
+"""Scale of what never moved and stands at 0. source: far below the step of any counter."""
+
+LOW, MIDDLE, HIGH, RARE = 1, 50, 99, 90
+"""Percentiles: the ends of the band, the median, and the distance of `TAIL`.
+source: two of a hundred points lie outside the band by definition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +49,8 @@ class Normal:
     is not moved by a fault inside the past, the second knows of usual bursts. `scale` is `spread`,
     at least a share of the level. `low` and `high` are the 1st and the 99th percentile.
 
-    >>> Normal.of(np.array([9.0, 10.0, 11.0, 10.0, 10.0])).departs(14.0)
-    True
+    >>> Normal.of(np.array([9.0, 10.0, 11.0, 10.0, 10.0])).departs(np.array([10.5, 14.0]))
+    array([False,  True])
     """
 
     level: float
@@ -59,18 +67,18 @@ class Normal:
         """
         if past.size < FEWEST:
             return None
-        low, level, high = np.percentile(past, [1, 50, 99]).tolist()
-        usual, rare = np.percentile(np.abs(past - level), [50, 90]).tolist()
+        low, level, high = np.percentile(past, [LOW, MIDDLE, HIGH]).tolist()
+        usual, rare = np.percentile(np.abs(past - level), [MIDDLE, RARE]).tolist()
         spread = max(MAD * usual, rare / TAIL)
-        return cls(level, spread, max(spread, floor * abs(level), least, 1e-9), low, high)
+        return cls(level, spread, max(spread, floor * abs(level), least, SMALLEST), low, high)
 
-    def z(self, value: float) -> float:
-        """How many scales the value lies above the level; negative below."""
-        return (value - self.level) / self.scale
+    def z(self, values: FloatArray) -> FloatArray:
+        """How many scales each value lies above the level; negative below."""
+        return (values - self.level) / self.scale
 
-    def departs(self, value: float) -> bool:
-        """Whether the value is too far from the level to be of the same kind as the past."""
-        return abs(self.z(value)) > DEPARTS
+    def departs(self, values: FloatArray) -> BoolArray:
+        """Which values are too far from the level to be of the same kind as the past."""
+        return np.asarray(np.abs(self.z(values)) > DEPARTS, dtype=np.bool_)
 
     @property
     def band(self) -> tuple[float, float]:

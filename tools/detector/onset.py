@@ -17,15 +17,13 @@ import numpy as np
 
 from tools.detector.clean import gauge, ordered
 from tools.detector.model import Onset
-from tools.detector.residuals import BoolArray
-from tools.normal import DEPARTS, Normal
+from tools.normal import DEPARTS, ENOUGH, BoolArray, Normal
 from tools.types import Anomaly, FloatArray, Series, Timestamp
 
 LOOKBACK_S = 1800.0
 FINEST_S = 0.1
 AFTER_SAMPLES = 5.0
 GUARD_S = 300.0
-ENOUGH = 8
 CAP = 8.0
 LEAST = 1.0
 BEFORE_S, BEFORE_LEAST = 300.0, 6
@@ -120,7 +118,7 @@ def _departure(
     normal = Normal.of(quiet)
     if normal is None:
         return None
-    return _Departure(one, times, values, (values - normal.level) / normal.scale, normal)
+    return _Departure(one, times, values, normal.z(values), normal)
 
 
 def _lay(
@@ -207,7 +205,7 @@ def _place(change: FloatArray) -> int:
 
 def _departs(one: _Departure, start: Timestamp, end: Timestamp) -> bool:
     inside = (one.times >= start) & (one.times <= end)
-    return bool((np.abs(one.z[inside]) > DEPARTS).any())
+    return bool(one.normal.departs(one.values[inside]).any())
 
 
 def _strongest(
@@ -218,7 +216,7 @@ def _strongest(
     found = []
     for one in departures:
         inside = np.flatnonzero((one.times >= at) & (one.times <= end))
-        far = inside[np.abs(one.z[inside]) > DEPARTS]
+        far = inside[one.normal.departs(one.values[inside])]
         if len(far) == 0:
             continue
         worst = int(far[np.argmax(np.abs(one.z[far]))])

@@ -9,8 +9,8 @@ from tools.detector.counters import CounterRates, CounterTracker
 from tools.detector.episodes import Episode, ScoredPoint, threshold
 from tools.detector.judge import ColumnScores, Judge, RowIndices
 from tools.detector.model import DEFAULT, SETTINGS, DetectorConfig
-from tools.detector.residuals import BoolArray
 from tools.detector.staleness import StalenessTracker
+from tools.normal import BoolArray
 from tools.types import Anomaly, FloatArray, Timestamp
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from tools.impact import impact
-from tools.normal import Normal
+from tools.normal import ENOUGH, Normal
 from tools.topology_walker.signals import read
 from tools.types import (
     Anomaly,
@@ -26,7 +26,6 @@ from tools.types import (
     Window,
 )
 
-_ENOUGH_NORMAL = 8  # points; with fewer, the anomaly's own expected band is taken
 _HEALED = 0.1  # of the incident's deviation may be left
 _GREW = 1.5
 _QUORUM = 0.8
@@ -170,8 +169,8 @@ def _normal(
             _points(series, anomaly.owner, anomaly.metric, quiet),
         ]
     )
-    normal = Normal.of(points) if points.size >= _ENOUGH_NORMAL else None
-    if normal is None:
+    normal = Normal.of(points) if points.size >= ENOUGH else None
+    if normal is None:  # what the anomaly itself expected
         return anomaly.low, (anomaly.low + anomaly.high) / 2, anomaly.high
     low, high = normal.band
     return low, normal.level, high
