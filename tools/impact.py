@@ -37,7 +37,7 @@ source: docs/decisions/watch.md, measured by `python -m evals run detection`."""
 
 LASTING = 0.4
 """Share of the time since the onset for which it has to hold: a few errors while instances are
-replaced are over before anybody acts. source: docs/decisions/normal-and-impact.md, quiet stretches of the recordings."""
+replaced are over before anybody acts. source: docs/decisions/normal-and-impact.md, as above."""
 
 
 @dataclass(frozen=True, slots=True)
