@@ -8,12 +8,19 @@ from tools.normal import FLOOR, Normal
 from tools.types import FloatArray, Series, Timestamp
 
 
+TAILS = 4.653
+"""Distance between the 1st and 99th percentile of a normal distribution of deviation 1.
+source: tables of the normal distribution."""
+
+
 @dataclass(frozen=True, slots=True)
 class Deviation:
     """`z` = (value - baseline) / scale, positive upwards.
 
     `value` is the mean of the fifth of the points since the onset that moved furthest to its
-    side, `baseline` and `scale` are of what was normal before (`tools.normal`). `steady` is the
+    side, `baseline` the level of what was normal before (`tools.normal`), `scale` the wider of its
+    scale and its band / 4.653: who is accused has to stand out of the rarest of the past, too (without
+    it a case of `bi` and one of `ps` are lost: docs/decisions/normal-and-impact.md). `steady` is the
     share of points since the onset that lie outside all but 2 % of the past, `fresh` the share of
     the change that came with the onset: 0 where the series already stood there just before.
     """
@@ -61,7 +68,8 @@ def deviation(
     normal = Normal.of(before, relative, floor)
     if normal is None or after.size == 0:
         return None
-    middle, margin = normal.level, 0.5 * normal.scale
+    scale = max(normal.scale, (normal.high - normal.low) / TAILS)
+    middle, margin = normal.level, 0.5 * scale
     count = max(1, -(-after.size // 5))
     ordered = np.sort(after)
     up, down = float(ordered[-count:].mean()), float(ordered[:count].mean())
@@ -71,4 +79,4 @@ def deviation(
     fresh = 1.0
     if just_before is not None and just_before.size and value != middle:
         fresh = float(np.clip((value - np.median(just_before)) / (value - middle), 0.0, 1.0))
-    return Deviation(value, middle, normal.scale, float(out.mean()), first, fresh)
+    return Deviation(value, middle, scale, float(out.mean()), first, fresh)
