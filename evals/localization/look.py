@@ -24,7 +24,8 @@ from copilot.types.incident import CommitAnswer, Incident
 from copilot.wiring import recorded_sources
 from evals.localization.cases import TruthRecord
 from tools.detector import Onset
-from tools.types import Alert, Evidence, Ranking, Telemetry, Timestamp, Topology, Window
+from tools.topology_walker import Surroundings
+from tools.types import Alert, Evidence, Ranking, Subject, Telemetry, Timestamp, Topology, Window
 
 LOOKBACK_S = 3600.0
 HANDED_OVER = "evals"
@@ -47,6 +48,7 @@ class LocalizationResult:
     commit: CommitAnswer | None
     page_recorded: bool
     """The page was recorded with the incident, not made of the handed-over onset."""
+    around: Surroundings = Surroundings()
 
 
 def page_of(bundle: RecordedBundle, answer: TruthRecord) -> Alert:
@@ -74,9 +76,11 @@ class _Seen(Sources):
 
     worse: Perturber = lambda seen: seen
 
-    def look(self, window: Window, normal_before: Timestamp) -> TelemetrySnapshot:
-        look = Sources.look(self, window, normal_before)
-        return TelemetrySnapshot(self.worse(look.telemetry), look.missing)
+    def look(
+        self, window: Window, normal_before: Timestamp, first: Sequence[Subject] | None = None
+    ) -> TelemetrySnapshot:
+        look = Sources.look(self, window, normal_before, first)
+        return replace(look, telemetry=self.worse(look.telemetry))
 
     def topology(self) -> Topology:
         moment = Window(start=0.0, end=0.0)
@@ -131,6 +135,7 @@ def locate_bundle(
         stages={name: at - before for (_, before), (name, at) in pairwise(marks)},
         brief=published.brief,
         commit=published.commit,
+        around=Surroundings(published.history_s, state["gathered"].missing),
         page_recorded=page.source != HANDED_OVER,
     )
 

@@ -52,7 +52,8 @@ BUSY = Evidence(
 def ranking(kind: FaultKind = "lock_contention") -> Ranking:
     term = Term(name="own saturation", weight=0.3, evidence=("E1",))
     return Ranking(
-        candidates=(Candidate(component="store", score=0.3, fault_kind=kind, terms=(term,)),)
+        certainty="likely",
+        candidates=(Candidate(component="store", score=0.3, fault_kind=kind, terms=(term,)),),
     )
 
 
@@ -134,9 +135,13 @@ def test_what_depends_on_the_cause_suffers_only_where_a_rule_of_a_person_says_so
 def test_a_sign_alone_hurts_nobody_and_an_object_of_a_cluster_speaks_for_itself() -> None:
     sign = Term(name="telltale sign", weight=1.5, evidence=("E1",))
     first = ranking("clock_skew").candidates[0].model_copy(update={"terms": (sign,)})
-    assert unfelt(Ranking(candidates=(first,)), BUSY)
+    assert unfelt(Ranking(certainty="likely", candidates=(first,)), BUSY)
     broken = BUSY.model_copy(update={"kind": "cluster", "name": "CrashLoopBackOff"})
-    assert not unfelt(Ranking(candidates=(first,)), broken, BUSY.model_copy(update={"id": "E2"}))
+    assert not unfelt(
+        Ranking(certainty="likely", candidates=(first,)),
+        broken,
+        BUSY.model_copy(update={"id": "E2"}),
+    )
 
 
 def test_without_any_measurement_nobody_can_say_who_suffers() -> None:
@@ -192,7 +197,7 @@ def test_a_cause_that_only_repeats_the_alert_brings_no_plan(
     ]
     term = Term(name="any", weight=1.0, evidence=tuple(item.id for item in items))
     first = ranking().candidates[0].model_copy(update={"terms": (term,)})
-    found = weak_cause_objection(Ranking(candidates=(first,)), items)
+    found = weak_cause_objection(Ranking(certainty="likely", candidates=(first,)), items)
     assert (found is not None) == objected
 
 

@@ -27,6 +27,7 @@ from tools.types import (
     Owner,
     Plan,
     Ranking,
+    Text,
     Timestamp,
     Topology,
 )
@@ -146,10 +147,28 @@ def weak_cause(case: PlanCase) -> Objection | None:
     return weak_cause_objection(case.ranking, case.evidence)
 
 
+def uncertain(case: PlanCase) -> Objection | None:
+    """The cause is neither proven nor likely: what would decide comes before any step."""
+    ranking = case.ranking
+    if not ranking.abstained:
+        return None
+    look = ranking.look or CHECK_FIRST
+    first = ranking.candidates[0].component if ranking.candidates else ""
+    en, zh = (f"the cause {first} is", f"原因 {first} ") if first else ("the cause is", "原因")
+    why = ranking.why or Text(en="the evidence does not decide", zh="证据不足以判定")
+    return worded(
+        f"{en} not sure enough to act on: {why.en}", f"{zh}尚不足以采取行动:{why.zh}", look
+    )
+
+
+CHECK_FIRST = Text(
+    en="Look at the alerting services: their own metrics, errors and last changes.",
+    zh="先查看正在告警的服务:其自身的指标、错误与最近变更。",
+)
+
+
 def no_impact(case: PlanCase) -> Objection | None:
     """Nobody is seen to suffer from the cause, and it is none that is met before."""
-    if case.ranking.abstained:
-        return None
     # What the copilot's own watch raised says that a series is strange, not that users suffer.
     ruled = any(alert.source != OURS for alert in case.alerts)
     return no_impact_objection(case.ranking, case.evidence, case.topology, ruled=ruled)
@@ -157,7 +176,7 @@ def no_impact(case: PlanCase) -> Objection | None:
 
 def no_subject(case: PlanCase) -> Objection | None:
     """The cause is nothing that a step could act on."""
-    if case.ranking.abstained or not case.ranking.candidates:
+    if not case.ranking.candidates:
         return None
     known = {key.rpartition(":")[2] for key in case.facts} | set(components(case.topology))
     measured = (Owner.parse(one.subject) for one in case.evidence if one.kind not in UNMEASURED)
@@ -226,6 +245,7 @@ def _told(en: str, zh: str) -> Objection:
 BEFORE_PROPOSING: tuple[Callable[[PlanCase], Objection | None], ...] = (
     given_up,
     weak_cause,
+    uncertain,
     no_impact,
     no_subject,
     nothing_offered,

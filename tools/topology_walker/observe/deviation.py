@@ -7,7 +7,6 @@ import numpy as np
 from tools.normal import FLOOR, Normal
 from tools.types import FloatArray, Series, Timestamp
 
-
 TAILS = 4.653
 """Distance between the 1st and 99th percentile of a normal distribution of deviation 1.
 source: tables of the normal distribution."""
@@ -18,11 +17,12 @@ class Deviation:
     """`z` = (value - baseline) / scale, positive upwards.
 
     `value` is the mean of the fifth of the points since the onset that moved furthest to its
-    side, `baseline` the level of what was normal before (`tools.normal`), `scale` the wider of its
-    scale and its band / 4.653: who is accused has to stand out of the rarest of the past, too (without
-    it a case of `bi` and one of `ps` are lost: docs/decisions/normal-and-impact.md). `steady` is the
-    share of points since the onset that lie outside all but 2 % of the past, `fresh` the share of
-    the change that came with the onset: 0 where the series already stood there just before.
+    side, `baseline` the level of what was normal before (`tools.normal`). `scale` is the wider of
+    its scale and its band / 4.653: who is accused has to stand out of the rarest of the past, too.
+    Without that a case of `bi` and one of `ps` are lost (docs/decisions/normal-and-impact.md).
+    `steady` is the share of points since the onset that lie outside all but 2 % of the past,
+    `fresh` the share of the change that came with the onset: 0 where the series already stood there
+    just before.
     """
 
     value: float
