@@ -11,6 +11,8 @@ from typing import Literal
 from tools.topology_walker.calibration import (
     MEASURED,
     MODALITY,
+    PROVING,
+    RIVAL,
     CalibrationModel,
     Modality,
     RankedEvidence,
@@ -29,9 +31,6 @@ from tools.types import (
 
 LIKELY = 0.5
 """From here on the first candidate is more likely the cause than not."""
-
-RIVAL = 0.5
-"""A second hypothesis is one where its chance is at least this share of the first one's."""
 
 LOGS_ALONE, REPORTS_ALONE, LITTLE_HISTORY = 0.7, 0.5, 0.7
 """The most that is said of a cause of which nothing but log lines tell, of one that a single alert
@@ -205,14 +204,17 @@ def _certainty(
 
 
 def is_proven(ranked: RankedEvidence) -> bool:
-    """Whether two kinds of evidence agree, one measured at the component, and none contradicts."""
+    """Whether two kinds of evidence agree, one measured at the component, and none contradicts.
+
+    A change and an alert are no such kinds: most changes are harmless, and a rule may be wrong.
+    """
     name = ranked.first.component
     here = any(
         MODALITY.get(one.kind) in MEASURED
         and name in (Owner.parse(one.subject).service, Owner.parse(one.subject).caller)
         for one in ranked.cited
     )
-    return here and len(ranked.agreeing) >= SEVERAL and not ranked.against
+    return here and len(PROVING.intersection(ranked.agreeing)) >= SEVERAL and not ranked.against
 
 
 def _heard(ranked: RankedEvidence) -> Text:
