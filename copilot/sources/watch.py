@@ -23,7 +23,8 @@ from copilot.sources.deployment import Sources
 from copilot.types.incident import OURS
 from tools.clusterer import fingerprint
 from tools.detector import DetectorConfig, Stream, onset
-from tools.topology_walker.signals import SECONDS, MetricCategory, read
+from tools.impact import impact
+from tools.topology_walker.signals import MetricCategory, read
 from tools.types import Alert, Anomaly, FloatArray, Owner, Series, Subject, Timestamp, Window
 
 WATCHED: frozenset[MetricCategory] = frozenset(
@@ -48,13 +49,6 @@ APART_S = 300.0
 
 RECENT_S = 7200.0
 """The last of the past, which is learned in full."""
-
-MATERIAL, POINT, MOMENT_S = 0.1, 1.0, 0.005
-"""What moved by less than a tenth of its level, a share by less than a point, or a time by less
-than five milliseconds, hurts nobody.
-
-A series that hardly ever moves has a band of no width, and one more open file leaves it.
-"""
 
 CALM_S = 300.0
 """An alarm ends when none of its series was out of its band for this long."""
@@ -238,23 +232,15 @@ def _at_least(count: int, expected: float) -> float:
 
 
 def _worse(found: Anomaly) -> bool:
-    """Whether the series moved where it hurts, and enough to.
+    """Whether the series left its band where it hurts, and by enough to matter.
 
+    A series that hardly ever moves has a band of no width, and one more open file leaves it.
     Coming back to normal is no alarm; nor is silence, which many series keep when nobody calls.
     """
-    return found.direction == read(found.metric).bad and _material(found)
-
-
-def _material(found: Anomaly) -> bool:
-    away = max(found.observed - found.high, found.low - found.observed)
-    # 94 of 100 succeeding instead of all is no small move, though it is less than a tenth.
-    share = read(found.metric).family in ("success", "errors")
-    if found.metric.endswith("used_pct" if not share else "_pct"):
-        return away >= POINT
-    seconds = SECONDS.get(found.metric.rpartition("_")[2].replace("seconds", "s"))
-    if seconds is not None and away * seconds < MOMENT_S:
-        return False
-    return away >= MATERIAL * max(abs(found.low), abs(found.high))
+    bad = read(found.metric).bad
+    edge = found.high if bad == "up" else found.low
+    worse = found.direction == bad
+    return worse and impact(found.metric, edge, found.observed).level != "none"
 
 
 def _most_of(found: Sequence[Anomaly]) -> str:
