@@ -1,4 +1,4 @@
-"""`copilot db ...`: the options of the commands about the database."""
+"""`copilot db ...` and `copilot journal ...`: their options."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +7,7 @@ import typer
 
 from copilot.surfaces.cli_options import call
 
+journal_app = typer.Typer(no_args_is_help=True, help="Look at the hash-chained journal.")
 db_app = typer.Typer(
     no_args_is_help=True, help="Check, upgrade, prune, back up and restore the database."
 )
@@ -53,3 +54,18 @@ def db_restore(
 ) -> None:
     """Put a backup in place; the service must be stopped. What was there is kept beside it."""
     call(context, "db_restore", path=path, yes=yes)
+
+
+@journal_app.command("verify")
+def journal_verify(context: typer.Context) -> None:
+    """Check the hash chain: finds an edited, removed or reordered row."""
+    call(context, "journal_verify")
+
+
+@journal_app.command("export")
+def journal_export(
+    context: typer.Context,
+    path: Annotated[Path | None, typer.Argument(help="File; empty: standard output.")] = None,
+) -> None:
+    """Write the journal as JSON lines."""
+    call(context, "journal_export", path=path)
