@@ -14,8 +14,7 @@ from copilot.alerts import maintenance as alerting
 from copilot.case.graph import drawing
 from copilot.hands import declared
 from copilot.settings import Settings
-from copilot.surfaces.cli import alerts_app, app, journal_app, playbook_app
-from copilot.surfaces.cli_kb import kb_app
+from copilot.surfaces.cli import app
 from docs.result_tables import TABLES
 from docs.sheets import result
 from evals.house.measures import House
@@ -77,13 +76,8 @@ def settings_page() -> str:
 def cli_page() -> str:
     """Every command with its arguments and options, read from the functions themselves."""
     parts = ["# Commands", "", "Written by `make docs` from `copilot/surfaces/cli.py`.", ""]
-    groups = (
-        ("copilot", app),
-        ("copilot alerts", alerts_app),
-        ("copilot journal", journal_app),
-        ("copilot kb", kb_app),
-        ("copilot playbook", playbook_app),
-    )
+    named = {f"copilot {one.name}": one.typer_instance for one in app.registered_groups}
+    groups = [("copilot", app), *sorted((name, group) for name, group in named.items() if group)]
     for prefix, group in groups:
         for command in group.registered_commands:
             function = command.callback
