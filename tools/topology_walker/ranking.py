@@ -21,6 +21,7 @@ from tools.topology_walker.features import rows
 from tools.topology_walker.kinds import fault_kind
 from tools.topology_walker.scene import Feature, FeatureRow
 from tools.topology_walker.signatures import SignatureMatch, signs
+from tools.topology_walker.site import SiteMemory
 from tools.types import (
     Candidate,
     Evidence,
@@ -88,10 +89,12 @@ def rank(
     topology: Topology,
     onset: Timestamp,
     arm: Literal["rules", "ml"] = "rules",
+    site: SiteMemory | None = None,
 ) -> Ranking:
     """Components, most likely cause first, each with the terms of its score and a fault kind.
 
-    Abstains, with its reason, where no evidence points anywhere or the first is not likely enough.
+    What was learned at a `site` is added. Abstains, with its reason, where no evidence points
+    anywhere or the first is not likely enough.
     """
     model = RULES if arm == "rules" else learned()
     found = rows(evidence, topology, onset)
@@ -100,6 +103,7 @@ def rank(
         _candidate(name, row, evidence, told, model.weights) for name, row in found.items()
     ]
     candidates.sort(key=_order)
+    candidates = [*site.ordered(candidates, evidence)] if site else candidates
     chances = _chances([one.score for one in candidates], model.temperature)
     told_by = {item.id: item.kind for item in evidence}
     ranked = tuple(

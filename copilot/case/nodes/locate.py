@@ -5,6 +5,7 @@ from typing import TypedDict
 from langgraph.runtime import Runtime
 
 from copilot.case.commits import commit_answer, without_blame
+from copilot.case.learning import as_shipped, memory
 from copilot.case.state import IncidentState
 from copilot.deps import Deps
 from tools.topology_walker import explain_tree, rank
@@ -22,6 +23,10 @@ def locate(state: IncidentState, runtime: Runtime[Deps]) -> LocateUpdate:
     # Notes were asked for by somebody who may be wrong: they are read, but weigh nothing.
     measured = [one for one in evidence if one.kind != "note"]
     ranking = rank(measured, topology, state["onset"].at, deps.instruments)
+    site, shipped = memory(deps.store), None
+    if site.lessons:
+        shipped = as_shipped(ranking)
+        ranking = rank(measured, topology, state["onset"].at, deps.instruments, site)
     commit = commit_answer(deps.sources, measured, ranking, topology, state["onset"].at)
     ranking = without_blame(ranking, commit)
     incident = deps.store.incidents.require(incident_id)
@@ -36,6 +41,7 @@ def locate(state: IncidentState, runtime: Runtime[Deps]) -> LocateUpdate:
         **stale,
         evidence=tuple(evidence),
         ranking=ranking,
+        shipped=shipped,
         commit=commit,
         walk=explain_tree(ranking, evidence, topology),
         clocks=clocks,
