@@ -22,8 +22,8 @@ from evals.knowledge import suite as knowledge
 from evals.kubernetes import objects
 from evals.kubernetes import suite as cloud_opsbench
 from evals.localization import bench as locate
+from evals.localization import site, train
 from evals.localization import suite as incidents
-from evals.localization import train
 from evals.logs import bench as log_mining
 from evals.logs import suite as logs
 from evals.reasoning import suite as reasoning
@@ -206,6 +206,7 @@ BENCHMARKS: Mapping[str, RegistryEntry[Any]] = {
     "logs": RegistryEntry(log_mining.run, Options, "lines mined and searched per second"),
     "locate": RegistryEntry(locate.run, Options, "seconds per incident as the system grows"),
     "ingest": RegistryEntry(ingest.run, Options, "alerts accepted per second, written to disk"),
+    "site": RegistryEntry(site.run, Options, "what a site's own confirmed incidents teach it"),
     "brief": RegistryEntry(locate.run_brief, Options, "seconds from the alert to the brief"),
 }
 

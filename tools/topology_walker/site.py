@@ -8,7 +8,7 @@ those of the components that were innocent. Support of a candidate c by the less
 sim is the weighted Jaccard index of the signs, weights by inverse document frequency over every
 component seen (Sparck Jones, 1972). M is the m of the m-estimate (Cestnik, 1990): M lessons that
 show nothing stand beside what was seen, so that one incident counts for little. What is measured
-of it: docs/learning.md, `python -m evals run site --data DIR`.
+of it: docs/learning.md, `python -m evals bench site --data DIR`.
 """
 
 import math
@@ -21,12 +21,12 @@ import numpy as np
 from pydantic import Field
 
 from tools.topology_walker.signals import read
-from tools.types import Candidate, Evidence, FaultKind, FrozenModel, Owner, Term
+from tools.types import Candidate, Evidence, FaultKind, FloatArray, FrozenModel, Owner, Term
 
 WEIGHT = 0.5
 """The most that lessons add to a score, about half of one telltale sign of the shipped rules.
 By 1.0 the mean of AC@1 over seven systems falls from 0.884 to 0.875 where 0.5 raises it to 0.890
-(`python -m evals run site --data DIR`)."""
+(`python -m evals bench site --data DIR`)."""
 
 M = 5.0
 """Lessons that show nothing, beside those of a kind: one incident alone counts a sixth."""
@@ -36,6 +36,9 @@ MAJORITY = 2.0 / 3.0
 
 ALIKE = 0.5
 """Lessons at least this similar are named to the reader, and correct a kind."""
+
+LITTLE = 0.01
+"""A term below this is shown to nobody, since two digits of it are none; it is left out."""
 
 LEAST = 20
 """Confirmed incidents below which the shipped calibration stands."""
@@ -139,23 +142,34 @@ _ROUNDS, _FLATTEST = 50, 0.1
 
 
 def calibration(lessons: Sequence[Lesson]) -> SiteCalibration | None:
-    """Fit slope and shift by Newton's method as the mode of the posterior; None below `LEAST`."""
+    """Fit slope and shift as the mode of the posterior; None below `LEAST` incidents."""
     known = [(log_odds(one.chance), one.right) for one in lessons if one.chance is not None]
     if len(known) < LEAST:
         return None
     figures = np.array([(odds, 1.0) for odds, _ in known])
     right = np.array([float(one) for _, one in known])
-    prior, mode = np.array([1.0, 0.0]), np.array([1.0, 0.0])
+    prior = np.array([1.0, 0.0])
+
+    def loss(at: FloatArray) -> float:
+        odds, off = figures @ at, at - prior
+        return float(np.sum(np.logaddexp(0.0, odds) - right * odds) + _PRECISION / 2 * off @ off)
+
+    mode = prior
     for _ in range(_ROUNDS):
         said = 1.0 / (1.0 + np.exp(-figures @ mode))
-        slope = figures.T @ (right - said) - _PRECISION * (mode - prior)
+        uphill = figures.T @ (said - right) + _PRECISION * (mode - prior)
         bend = (figures.T * (said * (1.0 - said))) @ figures + _PRECISION * np.eye(2)
-        mode = mode + np.linalg.solve(bend, slope)
+        step = np.linalg.solve(bend, uphill)
+        # Newton's method may overshoot; half the step until it leads down.
+        while loss(mode - step) > loss(mode) and np.abs(step).max() > _SMALLEST:
+            step = step / 2.0
+        mode = mode - step
     return SiteCalibration(
         slope=max(float(mode[0]), _FLATTEST), shift=float(mode[1]), incidents=len(known)
     )
 
 
+_SMALLEST = 1e-9
 _SUREST = 0.999
 
 
@@ -195,7 +209,7 @@ class SiteMemory:
         for one, alike in near:
             support[one.fault_kind] += alike / (self._of_kind[one.fault_kind] + M)
         weight = WEIGHT * max(support.values(), default=0.0)
-        if weight <= 0:
+        if weight < LITTLE:
             return candidate
         kind = self._corrected(candidate.fault_kind, [one for one, a in near if a >= ALIKE])
         like = sorted(((a, one) for one, a in near if a >= ALIKE), key=lambda pair: -pair[0])
