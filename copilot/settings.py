@@ -12,16 +12,19 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from copilot.types.change_settings import ChangeSettings
 from copilot.types.errors import OperatorError
+from copilot.types.safety_settings import SafetySettings
 from copilot.types.trace_settings import TraceSettings
 from prompts import Language
+from tools.log_retriever import redact
 
 
 class SettingsError(OperatorError):
     """The operator has to change a setting; the message says which and how."""
 
 
-class Settings(TraceSettings):
+class Settings(TraceSettings, ChangeSettings, SafetySettings):
     """Everything that can be set. Read once at the start; frozen from then on."""
 
     model_config = SettingsConfigDict(env_prefix="COPILOT_", frozen=True, extra="forbid")
@@ -49,12 +52,6 @@ class Settings(TraceSettings):
     api_key: SecretStr | None = Field(
         default=None,
         description="Key that requests must carry; required to listen beyond this machine.",
-    )
-    max_body_bytes: int = Field(
-        default=8 * 1024 * 1024, ge=1024, description="Largest request body accepted."
-    )
-    max_alerts: int = Field(
-        default=10_000, ge=1, description="Largest number of alerts accepted in one request."
     )
     chat_origins: tuple[str, ...] = Field(
         default=(),
@@ -108,9 +105,7 @@ class Settings(TraceSettings):
     elasticsearch_url: str = Field(
         default="", description="Elasticsearch or OpenSearch whose log documents are read."
     )
-    elasticsearch_index: str = Field(
-        default="logs-*", description="Index, or indices, that hold them."
-    )
+    elasticsearch_index: str = Field(default="logs-*", description="Index, or indices, of them.")
     elasticsearch_match: dict[str, str] = Field(
         default={}, description="Fields that documents must have, as JSON."
     )
@@ -142,9 +137,6 @@ class Settings(TraceSettings):
     )
     otlp_most_bytes: int = Field(
         default=128 * 1024 * 1024, ge=2**20, description="Most memory it may take, roughly."
-    )
-    telemetry_timeout_s: float = Field(
-        default=20, gt=0, le=300, description="Longest wait for one answer of a telemetry server."
     )
     kubernetes_namespace: str = Field(
         default="",
@@ -396,5 +388,9 @@ def load(config: Path | None = None, **flags: Any) -> Settings:
 
 
 def _problem(error: Any) -> str:
-    where = ".".join(map(str, error["loc"])) or "settings"
-    return f"{where} = {error['input']!r}: {error['msg']}" if error["loc"] else str(error["msg"])
+    if not error["loc"]:
+        return redact(str(error["msg"]))
+    where, field = ".".join(map(str, error["loc"])), Settings.model_fields.get(str(error["loc"][0]))
+    if field is None or "SecretStr" in str(field.annotation):
+        return f"{where}: {redact(str(error['msg']))}"  # what was given may be the secret
+    return redact(f"{where} = {error['input']!r}: {error['msg']}")

@@ -52,8 +52,8 @@ from copilot.sources.merged import DeclaredTopology
 from copilot.sources.received import ReceivedTelemetry
 from copilot.sources.recorded import RecordedBundle
 from copilot.sources.watch import Watch
-from copilot.store import Store
-from copilot.store.home import made, owned
+from copilot.store import Redactor, Store
+from copilot.store.home import key, made, owned
 from copilot.types.checks import Check
 from copilot.types.incident import Incident
 from knowledge_base import playbooks
@@ -243,8 +243,7 @@ def _embedder(settings: Settings, chosen: EmbedderChoice) -> Embedder | None:
 @contextmanager
 def dense(settings: Settings, *, anew: bool = False) -> Iterator[tuple[DenseIndex | None, str]]:
     """Search by meaning, with why it is this embedder; None where none is in force."""
-    chosen = _chosen(settings)
-    embedder = _embedder(settings, chosen)
+    embedder = _embedder(settings, chosen := _chosen(settings))
     if embedder is None:
         yield None, chosen.reason
         return
@@ -321,7 +320,8 @@ def model_checks(settings: Settings) -> Sequence[Check]:
 def store(settings: Settings) -> Iterator[Store]:
     """The store of the settings, its tables made."""
     made(settings.home)
-    opened = Store(settings.store_url)
+    door = Redactor(key(settings.home / "redaction.key", settings.redaction_key))
+    opened = Store(settings.store_url, door)
     try:
         opened.create()
         yield opened

@@ -25,6 +25,7 @@ from evals.localization import bench as locate
 from evals.localization import site, train
 from evals.localization import suite as incidents
 from evals.logs import bench as log_mining
+from evals.logs import redaction
 from evals.logs import suite as logs
 from evals.reasoning import suite as reasoning
 from evals.recovery import suite as recovery
@@ -204,6 +205,7 @@ BENCHMARKS: Mapping[str, RegistryEntry[Any]] = {
     "detector": RegistryEntry(detection.run_bench, Options, "points per second, bytes per series"),
     "clusterer": RegistryEntry(clusterer.run, Options, "alerts per second as a storm grows"),
     "logs": RegistryEntry(log_mining.run, Options, "lines mined and searched per second"),
+    "redaction": RegistryEntry(redaction.run, Options, "secrets found, ordinary lines left"),
     "locate": RegistryEntry(locate.run, Options, "seconds per incident as the system grows"),
     "ingest": RegistryEntry(ingest.run, Options, "alerts accepted per second, written to disk"),
     "site": RegistryEntry(site.run, Options, "what a site's own confirmed incidents teach it"),

@@ -10,6 +10,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from knowledge_base.catalogue import playbooks
+from tools.log_retriever import redact
 from tools.log_retriever.sanitize import strip_controls
 from tools.types import ComponentKind, FaultKind, FrozenModel, Text
 
@@ -125,7 +126,7 @@ def parse_document(text: str, name: str, playbook_ids: frozenset[str]) -> Docume
     """
     if len(text) > MAX_CHARS:
         raise DocumentError(name, f"has {len(text)} characters; {MAX_CHARS} is the limit, split it")
-    front, body = _halves(text, name)
+    front, body = _halves(redact(text), name)
     for kind, most in MOST_TRUST.items():
         if front.get("kind") == kind:
             front.setdefault("trust", most)

@@ -139,6 +139,7 @@ class Engine:
 
     def accept(self, alerts: Sequence[Alert], now: Timestamp) -> AcceptedAlerts:
         """Write alerts read at `now`; on disk on return. Deciding happens behind the door."""
+        alerts = self.store.redactor.models(alerts)
         read = leased(self._intake.recognised(alerts), self._resolve_timeouts, now)
         accepted = self.store.alerts.accept(read, now)
         self._intake.renew(alerts)
@@ -158,7 +159,7 @@ class Engine:
     def silence(self, silences: Sequence[Silence]) -> None:
         """What people asked another Alertmanager; it keeps them, so nothing is on our disk."""
         with self._intake_lock:
-            self.deps.announced.silence(silences)
+            self.deps.announced.silence(self.store.redactor.models(silences))
             self._intake.heed()
 
     def heed(self) -> None:
@@ -170,6 +171,7 @@ class Engine:
     def decide(self, approval: Approval) -> ApprovalRequest:
         """Record a person's answer and let its run go on; raises `RefusedError` with the reason."""
         now, policy = self.deps.clock.now(), self.deps.policy
+        approval = self.store.redactor.model(approval)
         _check_right(approval, policy)
         check_four_eyes(self.deps, approval)
         with self.store.transaction():

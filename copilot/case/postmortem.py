@@ -120,8 +120,8 @@ def _body(incident: Incident, events: Sequence[Event], language: Language) -> st
         cured=cured(incident),
         evidence=_evidence(incident, language),
     )
-    return "\n".join(redact(line).text for line in text.splitlines()) + "\n"
+    return "\n".join(redact(line) for line in text.splitlines()) + "\n"
 
 
 def _clean(text: str) -> str:
-    return redact(" ".join(text.split())).text
+    return redact(" ".join(text.split()))

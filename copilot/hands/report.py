@@ -27,7 +27,7 @@ def shown(text: str) -> str:
     'ok\\npassword=<SECRET_1>'
     """
     lines = text[: 4 * CHARACTERS].splitlines()
-    kept = [sanitize(redact(line).text) for line in lines[:LINES]]
+    kept = [sanitize(redact(line)) for line in lines[:LINES]]
     joined = "\n".join(kept)
     cut = len(text) > 4 * CHARACTERS or len(lines) > LINES or len(joined) > CHARACTERS
     return f"{joined[:CHARACTERS]}\n… cut" if cut else joined

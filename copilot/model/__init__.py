@@ -4,7 +4,15 @@ A reply that does not hold is repaired once; what fails is answered without a mo
 the ports; the adapter is `ollama`, which only wiring imports.
 """
 
-from copilot.model.ask import ModelCall, ModelResult, ask
+from copilot.model.ask import ModelCall, ModelResult, ReplyCheck, all_or_nothing, ask
 from copilot.model.budget import MeteredModel, Usage
 
-__all__ = ["ModelResult", "ModelCall", "MeteredModel", "Usage", "ask"]
+__all__ = [
+    "MeteredModel",
+    "ModelCall",
+    "ModelResult",
+    "ReplyCheck",
+    "Usage",
+    "all_or_nothing",
+    "ask",
+]

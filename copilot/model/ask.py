@@ -1,7 +1,7 @@
-"""Ask a model for one value: parse it, check it against the facts, repair once, or go without.
+"""Ask a model for one value: parse it, keep what holds of it, ask once more, or go without.
 
-A reply is a claim. It counts when it fits its schema and `check` finds nothing wrong with it; else
-the model is shown what was wrong, once. Whoever asked has the deterministic answer at hand.
+A reply is a claim. It counts as far as it fits its schema and the facts; where nothing of it holds
+the model is told what was wrong, once. Whoever asked has the deterministic answer at hand.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from copilot.ports import Model, ModelError, ModelFault
 from copilot.types.model_io import Message, ModelRequest, Piece, ReplyEnd
 from prompts import Language, load
+from tools.log_retriever import redact
 
 ReplyT = TypeVar("ReplyT", bound=BaseModel)
 
@@ -21,8 +22,28 @@ SHOWN_PROBLEMS = 12
 
 
 @dataclass(frozen=True, slots=True)
+class ReplyCheck(Generic[ReplyT]):
+    """What holds of a reply, None if nothing does, and every problem of the rest."""
+
+    kept: ReplyT | None
+    problems: tuple[str, ...] = ()
+
+
+def all_or_nothing(
+    problems: Callable[[ReplyT], Sequence[str]],
+) -> Callable[[ReplyT], ReplyCheck[ReplyT]]:
+    """Return a check that keeps a reply only if nothing is wrong with it."""
+
+    def check(reply: ReplyT) -> ReplyCheck[ReplyT]:
+        found = tuple(problems(reply))
+        return ReplyCheck(None if found else reply, found)
+
+    return check
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCall:
-    """One request as it went: the reply as it came, what was wrong with it, and what it cost."""
+    """One request as it went: the reply as it came, what was wrong in it, and what it cost."""
 
     reply: str
     problems: tuple[str, ...]
@@ -43,7 +64,7 @@ class ModelResult(Generic[ReplyT]):
 
     @property
     def repaired(self) -> bool:
-        """Whether the first reply was wrong and the second was not."""
+        """Whether nothing of the first reply held, and something of the second did."""
         return self.value is not None and len(self.calls) > 1
 
 
@@ -51,10 +72,10 @@ def ask(
     model: Model,
     request: ModelRequest,
     shape: type[ReplyT],
-    check: Callable[[ReplyT], Sequence[str]],
+    check: Callable[[ReplyT], ReplyCheck[ReplyT]],
     language: Language = "en",
 ) -> ModelResult[ReplyT]:
-    """One value of `shape` for which `check` returns no problem, after one repair at most.
+    """What `check` keeps of a value of `shape`, after one repair at most.
 
     A request may bring a narrower schema than that of `shape`.
     """
@@ -67,11 +88,11 @@ def ask(
         except ModelError as error:
             tried = (*calls, ModelCall("", (error.problem,), None))
             return ModelResult(None, str(error), tried, error.fault)
-        value, problems = _judged(text, shape, check, done)
-        calls.append(ModelCall(text, problems, done))
-        if value is not None and not problems:
-            return ModelResult(value, "", tuple(calls))
-        request = _again(request, text, problems, language)
+        found = _judged(text, shape, check, done)
+        calls.append(ModelCall(text, found.problems, done))
+        if found.kept is not None:
+            return ModelResult(found.kept, "", tuple(calls))
+        request = _again(request, found.problems, language)
     said = "; ".join(calls[-1].problems)
     return ModelResult(None, f"the model's reply did not hold: {said}", tuple(calls))
 
@@ -82,21 +103,26 @@ def _whole(model: Model, request: ModelRequest) -> tuple[str, ReplyEnd]:
         if isinstance(event, Piece):
             pieces.append(event.text)
         elif isinstance(event, ReplyEnd):
-            return "".join(pieces), event
+            return redact("".join(pieces)), event
     raise ModelError("broken", "the reply ended without its last word")
 
 
 def _judged(
-    text: str, shape: type[ReplyT], check: Callable[[ReplyT], Sequence[str]], done: ReplyEnd
-) -> tuple[ReplyT | None, tuple[str, ...]]:
+    text: str,
+    shape: type[ReplyT],
+    check: Callable[[ReplyT], ReplyCheck[ReplyT]],
+    done: ReplyEnd,
+) -> ReplyCheck[ReplyT]:
     if not text.strip():
-        return None, ("the reply is empty",)
+        return ReplyCheck(None, ("the reply is empty",))
     try:
         value = shape.model_validate_json(_unfenced(text))
     except ValidationError as error:
         cut = ("the reply was cut at its longest; say less",) if done.reason == "length" else ()
-        return None, cut + tuple(map(_validation_problem, error.errors()[:SHOWN_PROBLEMS]))
-    return value, tuple(check(value))[:SHOWN_PROBLEMS]
+        wrong = tuple(map(_validation_problem, error.errors()[:SHOWN_PROBLEMS]))
+        return ReplyCheck(None, cut + wrong)
+    found = check(value)
+    return ReplyCheck(found.kept, found.problems[:SHOWN_PROBLEMS])
 
 
 def _validation_problem(error: object) -> str:
@@ -113,12 +139,9 @@ def _unfenced(text: str) -> str:
     return stripped
 
 
-def _again(
-    request: ModelRequest, reply: str, problems: Sequence[str], language: Language
-) -> ModelRequest:
+def _again(request: ModelRequest, problems: Sequence[str], language: Language) -> ModelRequest:
+    """Ask afresh, with what to avoid: a model that is shown its own reply repeats it."""
     told = load("repair", language).render(problems=list(problems))
-    more = (
-        Message(role="assistant", content=reply[:4000] or "(empty)"),
-        Message(role="user", content=told),
-    )
-    return request.model_copy(update={"messages": (*request.messages, *more)})
+    *before, question = request.messages
+    asked = Message(role=question.role, content=f"{question.content}\n\n{told}")
+    return request.model_copy(update={"messages": (*before, asked), "attempt": request.attempt + 1})

@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from copilot.model.ask import ReplyCheck
+from copilot.model.replies import NarrativeReply
 from prompts import Language
 from tools.evidence import check, cited
 from tools.types import Evidence
@@ -65,7 +67,27 @@ def problems_of(text: str, cites: Iterable[str], known: ClaimScope) -> list[str]
         return ["a claim cites no evidence; name the ids it rests on, or leave it out"]
     found = [flaw.reason for flaw in check(text, known.evidence, also=rests_on)]
     items = [one for one in known.evidence if one.id in rests_on]
-    return [*found, *_times(text, items), *_services(text, items, known), *style(text, known)]
+    return [
+        *found,
+        *_times(text, items),
+        *_services(text, items, known),
+        *_strangers(text, items, known),
+        *style(text, known),
+    ]
+
+
+def holding(
+    reply: NarrativeReply, known: ClaimScope, fewest: int = 1
+) -> ReplyCheck[NarrativeReply]:
+    """Keep the sentences that hold, if there are at least `fewest` of them."""
+    kept, found = [], []
+    for place, one in enumerate(reply.sentences, start=1):
+        flaws = problems_of(one.text, one.cites, known)
+        found += [f"sentence {place}: {said}"[:PROBLEM_CHARS] for said in flaws]
+        if not flaws:
+            kept.append(one)
+    held = reply.model_copy(update={"sentences": tuple(kept)})
+    return ReplyCheck(held if len(kept) >= fewest else None, tuple(found))
 
 
 def style(text: str, known: ClaimScope) -> list[str]:
@@ -127,3 +149,17 @@ def _services(text: str, items: Sequence[Evidence], known: ClaimScope) -> list[s
         for name in dict.fromkeys(_SERVICE.findall(text))
         if name not in known.components and name not in said
     ]
+
+
+def _strangers(text: str, items: Sequence[Evidence], known: ClaimScope) -> list[str]:
+    """A component may be named where the cited evidence names it, and nowhere else."""
+    said = " ".join(f"{one.subject} {one.statement} {one.excerpt}" for one in items).lower()
+    return [
+        f"{name!r} is not in the cited evidence"
+        for name in sorted(known.components)
+        if len(name) > 2 and _names(text.lower(), name.lower()) and name.lower() not in said
+    ]
+
+
+def _names(text: str, name: str) -> bool:
+    return re.search(rf"(?<![a-z0-9_-]){re.escape(name)}(?![a-z0-9_-])", text) is not None

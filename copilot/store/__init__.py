@@ -45,6 +45,7 @@ from copilot.store.outbox import (
 from copilot.store.runs import LeaseLostError, Run, Runs, RunStatus
 from copilot.store.silences import Silences, SilenceState, StoredSilence, UnknownSilenceError
 from copilot.store.tables import SCHEMA_VERSION, schema
+from copilot.types.redaction import Redactor
 
 __all__ = [
     "GENESIS",
@@ -69,6 +70,7 @@ __all__ = [
     "HaltRecord",
     "Incidents",
     "OutboxEntry",
+    "Redactor",
     "Journal",
     "JournalCheck",
     "LeaseLostError",
@@ -101,8 +103,12 @@ __all__ = [
 class Store:
     """One database, in its parts; safe to use from many threads and processes."""
 
-    def __init__(self, url: str) -> None:
-        """Name the database, `sqlite:///PATH` or `postgresql://USER@HOST/NAME`; opens nothing."""
+    def __init__(self, url: str, redactor: Redactor | None = None) -> None:
+        """Name the database, `sqlite:///PATH` or `postgresql://USER@HOST/NAME`; opens nothing.
+
+        `redactor` is the door for text from outside; what is written goes through it before.
+        """
+        self.redactor = redactor or Redactor()
         self._database = Database(url)
         self.alerts = Alerts(self._database)
         self.firing = FiringAlerts(self._database)
@@ -116,8 +122,8 @@ class Store:
         self.changes = Changes(self._database)
         self.locks = Locks(self._database)
         self.halt = Halt(self._database)
-        self.journal = Journal(self._database)
-        self.silences = Silences(self._database, self.journal)
+        self.journal = Journal(self._database, self.redactor)
+        self.silences = Silences(self._database, self.journal, self.redactor)
         self.conversations = Conversations(self._database)
 
     def create(self) -> None:

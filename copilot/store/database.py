@@ -19,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import PoolProxiedConnection
 
 from copilot.types.errors import OperatorError
+from tools.log_retriever import redact
 
 BUSY_SECONDS = 30.0
 """How long a write waits for another process before it gives up."""
@@ -123,12 +124,17 @@ def _transient(problem: DBAPIError) -> bool:
     return any(word in words for word in ("locked", "busy", "deadlock", "connection", "timeout"))
 
 
+def _shown(url: str) -> str:
+    """What is no address may still hold a password: before the last @ nothing is shown."""
+    return repr(redact(f"…{url[url.rfind('@') :]}" if "@" in url else url))
+
+
 def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)
     except ArgumentError as problem:
         raise StoreError(
-            f"{url!r} is not a database URL; use sqlite:///PATH or postgresql://USER@HOST/NAME"
+            f"{_shown(url)} is not a database URL; use sqlite:///PATH or postgresql://USER@HOST/NAME"
         ) from problem
     if parsed.get_backend_name() not in ("sqlite", "postgresql"):
         raise StoreError(
@@ -137,7 +143,7 @@ def _parsed(url: str) -> URL:
         )
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise StoreError(
-            f"{url!r} keeps nothing on disk; name a file: sqlite:///PATH (nothing may be lost)"
+            f"{_shown(url)} keeps nothing on disk; name a file: sqlite:///PATH"
         )
     return parsed
 

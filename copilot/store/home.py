@@ -3,9 +3,12 @@
 import fcntl
 import os
 import re
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from pydantic import SecretStr
 
 from copilot.types.errors import OperatorError
 
@@ -32,6 +35,21 @@ class HomeError(OperatorError):
         )
 
 
+SHORTEST_KEY = 32
+"""Characters of a key. Source: NIST SP 800-107, a key of HMAC has the strength of its length."""
+
+
+LONGEST_KEY = 64
+"""Bytes of a key that count. Source: RFC 7693, the longest of BLAKE2b."""
+
+
+class KeyFileError(OperatorError):
+    """A file with a key of ours is not as it must be; the message says what to do."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"key file {str(path)!r} {problem}")
+
+
 def made(home: Path) -> Path:
     """The folder, made where it is missing; raises `HomeError` where it cannot be."""
     try:
@@ -39,6 +57,37 @@ def made(home: Path) -> Path:
     except OSError as error:
         raise HomeError(home, error) from error
     return home
+
+
+def key(path: Path, told: SecretStr | None = None) -> bytes:
+    """The key that was `told`, or the one in a file of its owner's only, made where it is missing.
+
+    Raises `KeyFileError`.
+    """
+    if told is not None:
+        return told.get_secret_value().encode()[:LONGEST_KEY]
+    try:
+        made(path.parent)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return _kept(path)
+    except OSError as error:
+        raise HomeError(path.parent, error) from error
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(secrets.token_hex(32))
+    return _kept(path)
+
+
+def _kept(path: Path) -> bytes:
+    try:
+        mode, text = path.stat().st_mode, path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise KeyFileError(path, f"cannot be read: {error}") from error
+    if mode & 0o077:
+        raise KeyFileError(path, f"can be read by others: chmod 600 {path}")
+    if len(text) < SHORTEST_KEY:
+        raise KeyFileError(path, f"holds no key: put {SHORTEST_KEY} characters or more into it")
+    return text.encode()[:LONGEST_KEY]
 
 
 @contextmanager

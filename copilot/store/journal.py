@@ -11,6 +11,7 @@ from copilot.store.canonical import canonical, sayable
 from copilot.store.database import Database
 from copilot.store.tables import journal, journal_head
 from copilot.types.incident import Event
+from copilot.types.redaction import Redactor
 from tools.types import FrozenModel, Timestamp
 
 GENESIS = "0" * 64
@@ -36,8 +37,9 @@ class JournalCheck(FrozenModel):
 class Journal:
     """What happened, by whom, in one order; rows are added and read, never changed."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, redactor: Redactor) -> None:
         self._database = database
+        self._redactor = redactor
 
     def append(
         self, incident_id: str, kind: str, by: str, detail: Mapping[str, JsonValue], now: Timestamp
@@ -52,7 +54,7 @@ class Journal:
                 "incident_id": sayable(incident_id),
                 "kind": sayable(kind),
                 "by": sayable(by),
-                "detail": json.loads(canonical(detail)),
+                "detail": self._redactor.document(json.loads(canonical(detail))),
                 "previous": previous,
             }
             event = Event.model_validate({**row, "digest": _digest(row)})

@@ -12,6 +12,7 @@ from sqlalchemy import RowMapping, delete, select
 from copilot.store.database import Database, StoreError
 from copilot.store.journal import Journal
 from copilot.store.tables import silences
+from copilot.types.redaction import Redactor
 from tools.clusterer import Silence
 from tools.types import FrozenModel, Timestamp
 
@@ -41,12 +42,14 @@ class StoredSilence(FrozenModel):
 class Silences:
     """One row per silence; `id` of a silence to set is empty for a new one."""
 
-    def __init__(self, database: Database, journal: Journal) -> None:
+    def __init__(self, database: Database, journal: Journal, redactor: Redactor) -> None:
         self._database = database
+        self._redactor = redactor
         self._journal = journal
 
     def set(self, wanted: Silence, now: Timestamp) -> StoredSilence:
         """Declare a silence, or change the one of that id; the answer may have another id."""
+        wanted = self._redactor.model(wanted)
         with self._database.write():
             before = self.require(wanted.id) if wanted.id else None
             if before is not None and _keeps_the_past(before, wanted, now):

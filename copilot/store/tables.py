@@ -15,7 +15,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """The number of the last file in `migrations`; builds before those compare it, too."""
 
 metadata = MetaData()
@@ -175,7 +175,17 @@ changes = Table(
     Column("to_version", Text, nullable=False, default=""),
     Column("summary", Text, nullable=False, default=""),
     Column("accepted_at", Double, nullable=False),
+    Column("document", Text, nullable=False, default="", server_default=text("''")),
     Index("changes_newest", "at"),
+)
+
+commits = Table(
+    "commits",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("document", Text, nullable=False),
+    Index("commits_newest", "at"),
 )
 
 halt = Table(

@@ -18,6 +18,7 @@ from pydantic import JsonValue
 from copilot.ports import ModelError
 from copilot.testing.ollama import ChatRequest, OllamaReply
 from copilot.types.model_io import ModelEvent, ModelRequest, Piece, ReplyEnd
+from prompts import LANGUAGES, load
 
 ReplySchema = dict[str, JsonValue]
 
@@ -26,6 +27,9 @@ _RANKED = re.compile(r"^(.+?) \| (\w+) \| \d+% \| ?(.*)$", re.MULTILINE)
 _OFFERED = re.compile(r"^([a-z][a-z-]+) \| .*? \| .*? \| (.*?) \| ?(.*)$", re.MULTILINE)
 _DATA = re.compile(r"<<data (\w+) from=(\w+)>>\n(.*?)\n<<end \1>>", re.DOTALL)
 _BURIED = re.compile(r"[A-Za-z0-9+/]{24,}={0,2}")
+_REPAIRS = tuple(load("repair", one).body.strip().splitlines()[0] for one in LANGUAGES)
+"""How a question begins its last part that is asked for the second time."""
+
 _ORDERS = re.compile(
     r"(?i)ignore|disregard|forget|override|approve|execute|must|instruction|system:|root cause is|"
     r"you are|operator|roll ?back|restart|drain|delete|failover|playbook|"
@@ -58,7 +62,7 @@ class RequestView:
             ranked=ranked,
             data="\n".join(body for _, _, body in _DATA.findall(shown)),
             chinese="\u4f60" in texts[0],
-            repairing=len(texts) > 2,
+            repairing=any(opening in shown for opening in _REPAIRS),
             schema=schema,
         )
 

@@ -52,7 +52,7 @@ class CountedEngine:
         if self.broken is not None:
             broken, self.broken = self.broken, None
             raise broken
-        accepted = self.store.alerts.accept(alerts, now)
+        accepted = self.store.alerts.accept(self.store.redactor.models(alerts), now)
         self.alerts_accepted += len(accepted.new) + len(accepted.resolved)
         self.alerts_repeated += accepted.repeated
         return accepted

@@ -48,14 +48,16 @@ class Message(FrozenModel):
 class ModelRequest(FrozenModel):
     """One question to a model. With `reply_schema` (JSON Schema) the reply is one JSON value.
 
-    `max_tokens` bounds the reply, thinking included. Sampling, context length and whether the model
-    thinks are the adapter's: one constant set, because another set makes a server load it anew.
+    `max_tokens` bounds the reply, thinking included. A second `attempt` has another seed, or it
+    would be the first again. Sampling, context length and whether the model thinks are the
+    adapter's: one constant set, because another set makes a server load it anew.
     """
 
     messages: tuple[Message, ...] = Field(min_length=1)
     reply_schema: dict[str, JsonValue] | None = None
     max_tokens: int = Field(default=2048, gt=0)
     priority: Priority = "responder"
+    attempt: int = Field(default=0, ge=0)
 
 
 class Thought(FrozenModel):

@@ -74,7 +74,7 @@ def judge(
         made_at=made_at,
         machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, "
         f"Python {platform.python_version()}",
-        command=redact(command).text,  # an address may carry a password
+        command=redact(command),  # an address may carry a password
         seconds=seconds,
     )
     found = None if baseline is None else differences(baseline, runs)

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
-from copilot.model import ask
+from copilot.model import ReplyCheck, ask
 from copilot.model.ollama import Access, Breaker, Client, Endpoint, OllamaModel, Timeouts
 from copilot.ports import Model, ModelError
 from copilot.testing.model import ScriptedModel
@@ -105,7 +105,7 @@ def test_a_reply_that_is_not_read_to_its_end_leaves_the_model_usable(made: Made)
 @every
 def test_a_value_is_asked_for_by_its_schema(made: Made) -> None:
     with made('{"component": "payment"}') as model:
-        answer = ask(model, asked("who?"), Verdict, lambda _verdict: [])
+        answer = ask(model, asked("who?"), Verdict, ReplyCheck)
     assert answer.value == Verdict(component="payment")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from copilot.model import ModelResult, ask
+from copilot.model import ModelResult, ReplyCheck, all_or_nothing, ask
 from copilot.ports import ModelError
 from copilot.testing.model import ScriptedModel
 from copilot.types.model_io import Message, ModelRequest
@@ -27,7 +27,7 @@ def known(verdict: Verdict) -> Sequence[str]:
 
 def asked(*replies: str | ModelError) -> tuple[ModelResult[Verdict], ScriptedModel]:
     model = ScriptedModel(list(replies))
-    return ask(model, REQUEST, Verdict, known), model
+    return ask(model, REQUEST, Verdict, all_or_nothing(known)), model
 
 
 def test_a_reply_that_holds_is_taken_at_once() -> None:
@@ -47,7 +47,7 @@ def test_a_reply_that_holds_is_taken_at_once() -> None:
         ('{"component": "payment", "command": "rm -rf /"}', "Extra inputs"),
     ],
 )
-def test_a_reply_that_does_not_hold_is_sent_back_once_with_what_is_wrong(
+def test_a_reply_that_does_not_hold_is_asked_for_once_more_with_what_was_wrong(
     first: str, told: str
 ) -> None:
     answer, model = asked(first, GOOD)
@@ -73,3 +73,22 @@ def test_a_model_that_cannot_answer_is_not_asked_again() -> None:
 def test_json_in_a_fence_is_read() -> None:
     answer, _ = asked(f"```json\n{GOOD}\n```")
     assert answer.value == Verdict(component="payment")
+
+
+def test_a_second_attempt_has_another_seed_and_does_not_show_the_first_reply() -> None:
+    _, model = asked(LIE, GOOD)
+    first, second = model.requests
+    assert (first.attempt, second.attempt) == (0, 1)
+    assert [one.role for one in second.messages] == ["user"]
+    assert LIE not in second.messages[0].content
+    assert second.messages[0].content.startswith("who?")
+
+
+def test_what_holds_of_a_reply_is_kept_and_the_rest_is_told() -> None:
+    model = ScriptedModel([LIE, GOOD])
+    kept = Verdict(component="payment")
+    answer = ask(model, REQUEST, Verdict, lambda _said: ReplyCheck(kept, ("one too many",)))
+    assert answer.value == kept
+    assert not answer.repaired
+    assert answer.calls[0].problems == ("one too many",)
+    assert len(model.requests) == 1

@@ -1,11 +1,14 @@
 """Text that leaves the tool: secrets replaced, hostile characters gone, records kept whole."""
 
 import random
+import time
+from itertools import islice
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evals.logs.redaction import WRAPPINGS, leaks, ordinary, shapes
 from tools.log_retriever import Vault, excerpt, redact, sanitize
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl"
@@ -50,11 +53,8 @@ SECRETS = [
 @pytest.mark.parametrize(
     ("text", "secret"), [row[1:] for row in SECRETS], ids=[row[0] for row in SECRETS]
 )
-def test_a_secret_is_replaced_and_can_be_put_back(text: str, secret: str) -> None:
-    found = redact(text)
-    assert secret not in found.text
-    assert secret not in repr(found)
-    assert found.restore() == text
+def test_a_secret_is_replaced(text: str, secret: str) -> None:
+    assert secret not in redact(text)
 
 
 @pytest.mark.parametrize(
@@ -75,41 +75,73 @@ def test_a_secret_is_replaced_and_can_be_put_back(text: str, secret: str) -> Non
     ],
 )
 def test_what_is_no_secret_stays(text: str) -> None:
-    assert redact(text).text == text
+    assert redact(text) == text
 
 
 @pytest.mark.parametrize("digits", [13, 16, 19], ids=["ms", "µs", "ns"])
 def test_no_moment_since_1970_is_a_card(digits: int) -> None:
     first = 1_795_960_001 * 10 ** (digits - 10)
     text = " ".join(str(first + n) for n in range(100))
-    assert redact(text).text == text
+    assert redact(text) == text
 
 
 def test_one_secret_is_one_token_across_texts() -> None:
     vault = Vault()
-    first = redact("ann@example.org logged in", vault).text
-    other = redact("bob@example.org and ann@example.org left", vault).text
+    first = redact("ann@example.org logged in", vault)
+    other = redact("bob@example.org and ann@example.org left", vault)
     assert first == "<EMAIL_1> logged in"
     assert other == "<EMAIL_2> and <EMAIL_1> left"
 
 
-def test_a_token_written_by_an_attacker_is_not_restored_to_a_secret() -> None:
-    text = "ann@example.org says <EMAIL_1> and <TOKEN_TEXT_2>"
-    found = redact(text)
-    assert found.text.count("<EMAIL_1>") == 1
-    assert found.restore() == text
+def test_with_a_key_a_secret_is_one_token_in_every_process_and_nobody_else_can_try() -> None:
+    one, again, other = Vault(b"key"), Vault(b"key"), Vault(b"another")
+    text = "password=hunter2"
+    assert redact(text, one) == redact(text, again) != redact(text, other)
+    assert redact("password=hunter3", one) != redact(text, one)
+    assert redact(redact(text, one), other) == redact(text, one)
 
 
 def test_what_is_redacted_already_stays_readable() -> None:
-    once = redact("password=hunter2 of ann@example.org").text
-    assert redact(once).text == once
+    once = redact("password=hunter2 of ann@example.org")
+    assert redact(once) == once
+
+
+FOUND = list(shapes(random.Random(7)))
+
+
+def test_the_table_of_shapes_is_wide() -> None:
+    assert len({one.name for one in FOUND}) == len(FOUND) >= 150
+
+
+@pytest.mark.parametrize("wrapping", WRAPPINGS)
+def test_of_the_shapes_of_secrets_at_least_95_in_100_are_hidden(wrapping: str) -> None:
+    missed = [one.name for one in FOUND if leaks(one, wrapping)]
+    assert len(missed) <= 0.05 * len(FOUND), missed
+
+
+def test_of_ordinary_lines_at_most_one_in_a_thousand_is_touched() -> None:
+    lines = list(islice(ordinary(random.Random(7)), 5_000))
+    touched = [shown for line in lines if (shown := redact(line)) != line]
+    assert len(touched) <= 0.001 * len(lines), touched[:5]
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.sampled_from([r[1] for r in SECRETS]) | st.text(max_size=40), max_size=6))
-def test_redaction_can_always_be_undone(parts: list[str]) -> None:
-    text = " ".join(parts)
-    assert redact(text).restore() == text
+def test_what_is_redacted_twice_is_as_after_the_first_time(parts: list[str]) -> None:
+    once = redact(" ".join(parts))
+    assert redact(once) == once
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    ["password" * 20_000, "eyJ" * 50_000, "://a:" * 30_000, "%70%61" * 30_000, "\\" * 60_000,
+     "mysql -p" * 20_000, "4111 " * 30_000, "-----BEGIN PRIVATE KEY-----" * 5_000, "a@" * 60_000],
+    ids=lambda text: text[:12],
+)  # fmt: skip
+def test_a_hostile_text_takes_time_by_its_length(hostile: str) -> None:
+    started = time.process_time()
+    redact(hostile)
+    assert time.process_time() - started < 5.0
 
 
 @pytest.mark.parametrize(

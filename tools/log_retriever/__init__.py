@@ -12,7 +12,7 @@ from tools.log_retriever.index import Index, IndexSize, LogHit
 from tools.log_retriever.miner import Miner, MinerConfig, ParsedLine, Template, Variable
 from tools.log_retriever.novelty import novelty
 from tools.log_retriever.records import join_records, with_exception
-from tools.log_retriever.redact import RedactedText, Vault, excerpt, redact
+from tools.log_retriever.redact import Vault, excerpt, redact
 from tools.log_retriever.sanitize import sanitize
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "MinerConfig",
     "NoveltyConfig",
     "ParsedLine",
-    "RedactedText",
     "Template",
     "Variable",
     "Vault",

@@ -11,7 +11,7 @@ _ANSI = re.compile(
 _BREAKS = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
 # Controls, soft hyphen, zero width, bidi marks and overrides, isolates, fillers, byte order mark,
 # interlinear annotation, lone surrogates, private-use tags.
-_INVISIBLE = re.compile(
+INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
     "\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e0fff]"
@@ -21,7 +21,7 @@ _ELLIPSIS = "…"
 
 def strip_controls(text: str) -> str:
     """The text without escape sequences and invisible characters; breaks and tabs become blanks."""
-    return _INVISIBLE.sub("", _BREAKS.sub(" ", _ANSI.sub("", text)))
+    return INVISIBLE.sub("", _BREAKS.sub(" ", _ANSI.sub("", text)))
 
 
 def sanitize(text: str, limit: int = 300) -> str:

@@ -107,7 +107,11 @@ class Topology(FrozenModel):
 
 
 class Commit(FrozenModel):
-    """A commit as a repository tells it; `diff` is empty where nobody sent it, and untrusted."""
+    """A commit as a repository tells it; `diff` is empty where nobody sent it, and untrusted.
+
+    `files` are paths; `repository` is `host/path`, empty where only one is known. What is no
+    commit but has lines (a pod template, a flag) is told as one, with its own name as `sha`.
+    """
 
     sha: str
     at: Timestamp
@@ -116,13 +120,18 @@ class Commit(FrozenModel):
     files: tuple[str, ...] = ()
     diff: str = ""
     url: str = ""
+    repository: str = ""
 
 
 ChangeKind = Literal["deploy", "canary", "config", "scale", "flag", "infrastructure", "other"]
 
 
 class Change(FrozenModel):
-    """Something a person or a pipeline changed."""
+    """Something a person or a pipeline changed.
+
+    `revision` replaced `from_revision` of `repository` (`host/path`) and brought `commits`; `gap`
+    says what of them is not known and why. All text is untrusted, and redacted where it came in.
+    """
 
     at: Timestamp
     service: str
@@ -130,6 +139,13 @@ class Change(FrozenModel):
     from_version: str = ""
     to_version: str = ""
     summary: str = ""
+    author: str = ""
+    url: str = ""
+    repository: str = ""
+    from_revision: str = ""
+    revision: str = ""
+    commits: tuple[Commit, ...] = ()
+    gap: str = ""
 
 
 Severity = Literal["critical", "high", "warning", "info", "low"]

@@ -11,6 +11,7 @@ from copilot.case.reasoning.consult import consult
 from copilot.case.reasoning.opinion import Advice, advise, agreed, recollect, remembered
 from copilot.case.state import Diagnosis, IncidentState
 from copilot.deps import Deps, Limits
+from copilot.model import all_or_nothing
 from copilot.model.fence import Fence
 from copilot.model.replies import PairReply
 from copilot.model.tie_break import pair_summary, problems, question
@@ -163,7 +164,7 @@ def suggest(deps: Deps, incident_id: str) -> None:
             incident_id,
             request,
             PairReply,
-            lambda reply: problems(reply, deps.language),
+            all_or_nothing(lambda reply: problems(reply, deps.language)),
             (prompt,),
         )
         if asked.value is not None:

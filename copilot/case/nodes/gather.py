@@ -77,6 +77,7 @@ def _gather_evidence(state: IncidentState, deps: Deps) -> GatherUpdate:
         *novelty(telemetry.split_log(onset)),
         *deps.sources.inspect(window, missing, [subject_of(one) for one in alerts]),
     ]
+    findings = deps.store.redactor.models(findings)
     # Also what an earlier run numbered: people and reports have cited it.
     known = state.get("evidence") or deps.store.incidents.require(incident_id).evidence
     evidence = list(renumber(findings, known)[: deps.limits.evidence])
@@ -103,7 +104,9 @@ def _follow_up(state: IncidentState, deps: Deps, wanted: tuple[FollowUp, ...]) -
     gathered, onset = state["gathered"], state["onset"].at
     window = Window(start=onset - gathered.lookback_s, end=max(deps.clock.now(), onset))
     known = state["evidence"]
-    numbered = renumber([*known, *answers(deps, state, wanted, window)], known)
+    numbered = renumber(
+        [*known, *deps.store.redactor.models(answers(deps, state, wanted, window))], known
+    )
     new = [one for one in numbered if one.id not in {old.id for old in known}]
     looks = ", ".join(f"{one.kind} {one.component}".strip() for one in wanted)
     deps.note(state["incident_id"], "gathered", f"looked further: {looks}", notes=float(len(new)))

@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel
 
 from copilot.deps import Deps
-from copilot.model import ModelResult, ask
+from copilot.model import ModelResult, ReplyCheck, ask
 from copilot.model.budget import BudgetedModel
 from copilot.ports import Model
 from copilot.types.model_io import ModelRequest
@@ -47,10 +47,10 @@ def consult(
     incident_id: str,
     request: ModelRequest,
     shape: type[ConsultReplyT],
-    check: Callable[[ConsultReplyT], Sequence[str]],
+    check: Callable[[ConsultReplyT], ReplyCheck[ConsultReplyT]],
     prompts: Sequence[Prompt],
 ) -> ModelResult[ConsultReplyT]:
-    """The checked value, or None with the reason; either way it is in the journal."""
+    """What held of the reply, or None with the reason; either way it is in the journal."""
     before, began = spent(deps, incident_id), deps.stopwatch()
     bounded = BudgetedModel(
         model,
@@ -92,14 +92,15 @@ def _outcome(asked: ModelResult[ConsultReplyT]) -> ConsultOutcome:
 def _how(asked: ModelResult[ConsultReplyT]) -> str:
     """What came of it, in our own words: what the model said does not belong in a timeline."""
     if asked.value is not None:
-        return "the reply was repaired and held" if asked.repaired else "the reply held"
+        how = "a second reply held" if asked.repaired else "the reply held"
+        return f"{how} in part" if asked.calls[-1].problems else how
     if not asked.calls:
         return "not asked, " + asked.reason
     if asked.fault == "absent":
         return "not asked, there is no model"
     if asked.calls[-1].done is None:
         return "no whole reply; the rules answer"
-    return "the reply did not hold, nor did its repair; the rules answer"
+    return "nothing of the reply held, nor of a second one; the rules answer"
 
 
 def _problems(asked: ModelResult[ConsultReplyT]) -> list[str]:

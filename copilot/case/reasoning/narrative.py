@@ -1,13 +1,12 @@
 """What happened, told in sentences that cite evidence: by a model where it holds, else by rule."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from copilot.case.reasoning.case import PROBLEMS, components_of, reply_tokens
 from copilot.case.reasoning.consult import consult
 from copilot.case.state import IncidentState
 from copilot.deps import Deps
-from copilot.model.claims import PROBLEM_CHARS, ClaimScope, problems_of
+from copilot.model.claims import ClaimScope, holding
 from copilot.model.fence import Fence
 from copilot.model.replies import NarrativeReply, Sentence, narrative_schema
 from copilot.model.table import EvidenceTable, fitted
@@ -45,7 +44,7 @@ def narrate(deps: Deps, state: IncidentState) -> Narrative | None:
         state["incident_id"],
         request,
         NarrativeReply,
-        lambda reply: _problems(reply, known),
+        lambda reply: holding(reply, known),
         prompts,
     )
     return Narrative(asked.value.sentences, model.name) if asked.value is not None else None
@@ -80,11 +79,3 @@ def _question(
         max_tokens=reply_tokens(model),
     )
     return request, table
-
-
-def _problems(reply: NarrativeReply, known: ClaimScope) -> Sequence[str]:
-    return [
-        f"sentence {place}: {said}"[:PROBLEM_CHARS]
-        for place, one in enumerate(reply.sentences, start=1)
-        for said in problems_of(one.text, one.cites, known)
-    ]

@@ -12,6 +12,7 @@ from copilot.case.reasoning.consult import consult
 from copilot.case.state import IncidentState
 from copilot.deps import Deps
 from copilot.knowledge import Cause, RecallHit
+from copilot.model import ReplyCheck
 from copilot.model.claims import PROBLEM_CHARS, ClaimScope, problems_of, style
 from copilot.model.fence import Fence
 from copilot.model.replies import FAULT_KINDS, WANTED, DiagnosisReply, HypothesisReply
@@ -63,7 +64,7 @@ def advise(deps: Deps, state: IncidentState, recalled: Sequence[RecallHit]) -> A
         state["incident_id"],
         case.request,
         DiagnosisReply,
-        lambda reply: _problems(reply, case, deps, left),
+        lambda reply: _checked(reply, case, deps, left),
         case.prompts,
     )
     if asked.fault == "absent":
@@ -109,22 +110,36 @@ def _hypothesis(reply: HypothesisReply) -> Hypothesis:
     )
 
 
-def _problems(reply: DiagnosisReply, case: DiagnosisQuestion, deps: Deps, left: int) -> list[str]:
+def _checked(
+    reply: DiagnosisReply, case: DiagnosisQuestion, deps: Deps, left: int
+) -> ReplyCheck[DiagnosisReply]:
+    """Keep the hypotheses that hold, one per component, and the looks that are possible."""
     known = ClaimScope(case.shown, frozenset(case.components), deps.language)
+    kept: dict[str, HypothesisReply] = {}
     found = []
     for place, one in enumerate(reply.hypotheses, start=1):
-        found += [f"hypothesis {place}: {said}" for said in _flaws(one, known)]
-    named = [one.component for one in reply.hypotheses]
-    if len(set(named)) < len(named):
-        found.append("one hypothesis per component")
-    if len(reply.follow_ups) > (WANTED if left else 0):
+        flaws = _flaws(one, known)
+        if one.component in kept:
+            flaws = ["one hypothesis per component"]
+        found += [f"hypothesis {place}: {said}" for said in flaws]
+        if not flaws:
+            kept[one.component] = one
+    looks = reply.follow_ups[: WANTED if left else 0]
+    if len(looks) < len(reply.follow_ups):
         found.append("no further looks are possible; leave follow_ups empty")
+    possible = tuple(
+        one for one in looks if one.kind == "wider_window" or one.component in known.components
+    )
     found += [
         f"follow-up: there is no component {one.component!r}"
-        for one in reply.follow_ups
-        if one.kind != "wider_window" and one.component not in known.components
+        for one in looks
+        if one not in possible
     ]
-    return [said[:PROBLEM_CHARS] for said in found]
+    held = {"hypotheses": tuple(kept.values()), "follow_ups": possible}
+    return ReplyCheck(
+        reply.model_copy(update=held) if kept else None,
+        tuple(said[:PROBLEM_CHARS] for said in found),
+    )
 
 
 def _flaws(one: HypothesisReply, known: ClaimScope) -> list[str]:

@@ -12,6 +12,7 @@ from copilot.case.reasoning.opinion import cause_of, symptoms_of
 from copilot.case.state import IncidentState
 from copilot.deps import Deps
 from copilot.knowledge import RecallHit
+from copilot.model import all_or_nothing
 from copilot.model.claims import ClaimScope, problems_of
 from copilot.model.fence import Fence
 from copilot.model.replies import PlanReply, plan_schema
@@ -54,7 +55,7 @@ def propose(deps: Deps, state: IncidentState, facts: Mapping[str, Fact]) -> Prop
         state["incident_id"],
         question.request,
         PlanReply,
-        lambda reply: _problems(reply, question, deps),
+        all_or_nothing(lambda reply: _problems(reply, question, deps)),
         question.prompts,
     )
     if asked.value is None:

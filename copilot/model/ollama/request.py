@@ -46,7 +46,11 @@ class OllamaOptions:
             **self._constant(model),
             "messages": _messages(request.messages),
             "stream": True,
-            "options": {**self._options(), "num_predict": most},
+            "options": {
+                **self._options(),
+                "seed": self.seed + request.attempt,
+                "num_predict": most,
+            },
         }
         if request.reply_schema is not None:
             body["format"] = request.reply_schema

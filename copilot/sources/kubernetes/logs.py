@@ -65,7 +65,7 @@ def last_words(
     """
     lines = [line[:LINE_LIMIT] for line in text.splitlines() if line.strip()][-LAST_LINES:]
     # Secrets go before the cut, or half of one would be left that nothing tells any more.
-    told = redact("\n".join(lines)).text.encode()
+    told = redact("\n".join(lines)).encode()
     if len(told) > LAST_BYTES:
         tail = told[-LAST_BYTES:]
         told = tail.partition(b"\n")[2] or tail  # no half line, where there is a whole one

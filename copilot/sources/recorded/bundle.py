@@ -261,7 +261,9 @@ class RecordedBundle(ReplayClock):
     @cached_property
     def _commits(self) -> tuple[Commit, ...]:
         path = _first(self.folder, "commits.json")
-        return records.commits(path) if path else ()
+        brought = (one for change in self._changes for one in change.commits)
+        known = {one.sha: one for one in (*brought, *(records.commits(path) if path else ()))}
+        return tuple(sorted(known.values(), key=lambda one: one.at))
 
     @cached_property
     def _alerts(self) -> tuple[Alert, ...]:

@@ -71,6 +71,13 @@ class _ChangeRow(_Recorded):
     to_version: str = ""
     summary: str = ""
     replicas: dict[str, int] = Field(default_factory=dict)
+    author: str = ""
+    url: str = ""
+    repository: str = ""
+    from_revision: str = ""
+    revision: str = ""
+    commits: tuple[Commit, ...] = ()
+    gap: str = ""
 
 
 class _CommitRow(_Recorded):
@@ -259,14 +266,9 @@ def _malformed(path: Path, error: ValidationError) -> BundleError:
 def _change(row: _ChangeRow) -> Change:
     kind = next((kind for word, kind in _CHANGE_WORDS if word in row.kind), "other")
     replicas = ", ".join(f"{version}: {count}" for version, count in row.replicas.items())
-    return Change(
-        at=row.ts,
-        service=row.service,
-        kind=kind,
-        from_version=row.from_version,
-        to_version=row.to_version,
-        summary=row.summary or (f"replicas {replicas}" if replicas else ""),
-    )
+    told = row.model_dump(exclude={"ts", "kind", "summary", "replicas", "commits"})
+    summary = row.summary or (f"replicas {replicas}" if replicas else "")
+    return Change(at=row.ts, kind=kind, summary=summary, commits=row.commits, **told)
 
 
 def _event(row: _EventRow) -> Alert:

@@ -81,7 +81,7 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """A text without its secrets, at most as long as is kept."""
-        return redact(text[:MOST_TEXT], self._vault).text
+        return redact(text[:MOST_TEXT], self._vault)
 
     def name(self, name: str) -> str:
         """The name of a component or operation, of which there are few."""

@@ -78,6 +78,7 @@ class ChatService:
             raise QuestionError(
                 f"the question has {len(text)} characters; {MOST_QUESTION} is the limit"
             )
+        text = self.store.redactor.text(text)
         now = self._wall.now()
         known = self.store.conversations.get(question.conversation_id)
         language = language_of(

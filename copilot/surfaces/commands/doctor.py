@@ -108,8 +108,7 @@ def report_of(
         pid=os.getpid(),
         data_folder=str(settings.home),
         checks=tuple(
-            Check(one.name, one.state, redact(one.found).text, redact(one.advice).text)
-            for one in checks
+            Check(one.name, one.state, redact(one.found), redact(one.advice)) for one in checks
         ),
     )
 

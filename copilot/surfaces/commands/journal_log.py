@@ -99,7 +99,7 @@ def _component(event: Event, incident: Incident | None) -> str:
 
 
 def _clean(text: str) -> str:
-    return sanitize(redact(text).text, LONGEST)
+    return sanitize(redact(text), LONGEST)
 
 
 def _as_json(fields: dict[str, JsonValue]) -> str:

@@ -3,12 +3,12 @@
 Errors of ours become a status and one sentence in `detail`, never what was sent.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import cast
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from pydantic import JsonValue
+from pydantic import JsonValue, SecretStr
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -34,6 +34,7 @@ from copilot.surfaces.service.alertmanager.errors import (
     wrapped,
 )
 from copilot.surfaces.service.alertmanager.routes import alertmanager
+from copilot.surfaces.service.changes import changes
 from copilot.surfaces.service.chat import chat
 from copilot.surfaces.service.deliveries import deliveries
 from copilot.surfaces.service.events import events
@@ -44,7 +45,8 @@ from copilot.surfaces.service.openai.routes import openai
 from copilot.surfaces.service.plans import approval, confirming, editing
 from copilot.surfaces.service.ports import ServiceCounters, ServiceEngine, ServiceSettings, Streams
 from copilot.surfaces.service.subscriptions import SubscriptionDesk
-from copilot.surfaces.service.telemetry import changes, otlp
+from copilot.surfaces.service.telemetry import otlp
+from copilot.types.change_settings import SignedSender
 from copilot.types.checks import CheckReport
 from tools.playbook_executor import ParameterError
 
@@ -53,6 +55,7 @@ __all__ = ["ServiceCounters", "ServiceEngine", "ServiceSettings", "Streams", "cr
 DEFAULT_STREAMS = Streams()
 NO_MAPPINGS = MappingsFile()
 NOBODY_CONFIRMED = SubscriptionDesk()
+NO_SECRETS: Mapping[SignedSender, SecretStr] = {}
 
 
 def create_app(
@@ -65,6 +68,8 @@ def create_app(
     mappings: MappingsFile = NO_MAPPINGS,
     subscriptions: SubscriptionDesk = NOBODY_CONFIRMED,
     examine: Callable[[], CheckReport] | None = None,
+    fetch_commits: Callable[[], object] | None = None,
+    change_secrets: Mapping[SignedSender, SecretStr] = NO_SECRETS,
 ) -> FastAPI:
     """The app over an engine that somebody else starts and stops; it holds no state of its own.
 
@@ -72,7 +77,8 @@ def create_app(
     only this machine is answered. With `received`, exporters may post telemetry to it; with
     `desk`, people may ask. Pages of `origins` may do so from a browser. `mappings` read alerts of
     senders that have no format of their own; `subscriptions` answers topics that want to send;
-    `examine` answers `copilot doctor`.
+    `examine` answers `copilot doctor`; `fetch_commits` is called when changes were told;
+    senders of changes with a secret are believed by their signature.
     """
     # The interactive pages load their scripts from elsewhere; the schema itself stays.
     app = FastAPI(
@@ -81,7 +87,7 @@ def create_app(
     meters = Meters(engine, received)
     app.include_router(alertmanager(engine, settings))
     app.include_router(deliveries(engine, settings, mappings, subscriptions))
-    app.include_router(changes(engine))
+    app.include_router(changes(engine, change_secrets, fetch_commits))
     if received is not None:
         app.include_router(otlp(engine, received))
     app.include_router(incidents(engine))
@@ -96,7 +102,9 @@ def create_app(
         app.include_router(chat(desk))
         app.include_router(openai(desk, engine.now))
     refusals(app)
-    app.add_middleware(Gate, settings=settings)
+    app.add_middleware(
+        Gate, settings=settings, signed=[f"/changes/{sender}" for sender in change_secrets]
+    )
     if origins:
         # Outside of the gate: a browser asks whether it may before it sends the key.
         app.add_middleware(

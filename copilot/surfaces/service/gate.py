@@ -8,6 +8,7 @@ import hmac
 import zlib
 from base64 import b64decode
 from binascii import Error as Base64Error
+from collections.abc import Iterable
 from ipaddress import ip_address
 
 from pydantic import JsonValue
@@ -59,12 +60,16 @@ class RequestRefusedError(Exception):
 
 
 class Gate:
-    """Checks host, key, type and size of a request, then hands on its whole body."""
+    """Checks host, key, type and size of a request, then hands on its whole body.
 
-    def __init__(self, app: ASGIApp, settings: ServiceSettings) -> None:
+    Paths that are `signed` need no key: what is posted there is checked against its signature.
+    """
+
+    def __init__(self, app: ASGIApp, settings: ServiceSettings, signed: Iterable[str] = ()) -> None:
         self._app = app
         self._key = settings.api_key.get_secret_value() if settings.api_key else ""
         self._limit = settings.max_body_bytes
+        self._signed = frozenset(signed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -83,7 +88,9 @@ class Gate:
     def _admit(self, path: str, headers: Headers) -> None:
         if not self._key:
             _check_host(headers.get("host", ""))
-        elif path not in OPEN and not _authorized(headers.get("authorization", ""), self._key):
+        elif path in OPEN or path in self._signed:
+            return
+        elif not _authorized(headers.get("authorization", ""), self._key):
             raise RequestRefusedError(
                 401,
                 "this service needs its API key, as a Bearer token or a Basic password",

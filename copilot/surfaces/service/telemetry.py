@@ -1,16 +1,11 @@
-"""Where telemetry is posted: OTLP over HTTP, and the changes that people and pipelines made.
-
-OTLP answered with 200 is in the cache, not on disk; a change answered with 202 is on disk.
-"""
+"""Where telemetry is posted: OTLP over HTTP. What is answered with 200 is in the cache only."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from copilot.alerts.formats.document import decoded as json_of
-from copilot.sources.change_events import changes as changes_in
 from copilot.sources.otlp import (
     DecodeResult,
     OtlpError,
@@ -75,18 +70,3 @@ def _answer(
     except OtlpError as error:
         return Response(problem(media, str(error)), 400, media_type=media)
     return Response(answered(signal, media, read.rejected, read.reason), media_type=media)
-
-
-def changes(engine: ServiceEngine) -> APIRouter:
-    """`POST /changes`: deploys, configuration, scaling, flags, by whoever makes them."""
-    router = APIRouter(tags=["telemetry"])
-
-    @router.post("/changes", status_code=202, summary="Say what was changed")
-    def told(content: Annotated[bytes, Depends(body)]) -> JSONResponse:
-        now = engine.now()
-        found = changes_in(json_of(content), now)
-        new = engine.store.changes.record(found, now)
-        receipt = {"status": "success", "recorded": new, "repeated": len(found) - new}
-        return JSONResponse(receipt, status_code=202)
-
-    return router

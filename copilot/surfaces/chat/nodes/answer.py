@@ -1,14 +1,13 @@
 """answer: claims over what was found, or the statements; check: the last word on either."""
 
-import re
 from collections.abc import Sequence
 from typing import TypedDict
 
 from langgraph.runtime import Runtime
 
 from copilot.model import ask
-from copilot.model.claims import ClaimScope, problems_of
-from copilot.model.replies import NarrativeReply, Sentence, narrative_schema
+from copilot.model.claims import ClaimScope, holding
+from copilot.model.replies import NarrativeReply, narrative_schema
 from copilot.surfaces.chat.ledger import Ledger, opened
 from copilot.surfaces.chat.nodes.understand import asks_model
 from copilot.surfaces.chat.report import AnswerPart, rendered
@@ -60,7 +59,7 @@ def write(
         update={"reply_schema": narrative_schema([item.id for item in evidence])}
     )
     known = ClaimScope(evidence, frozenset(session.scope.services()), language)
-    asked = ask(model, narrowed, NarrativeReply, lambda reply: problems(reply, known), language)
+    asked = ask(model, narrowed, NarrativeReply, lambda reply: holding(reply, known), language)
     if asked.value is None:
         return "", asked.reason
     return spoken(asked.value), ""
@@ -87,33 +86,6 @@ def quotable(parts: Sequence[AnswerPart], ledger: Ledger) -> tuple[Evidence, ...
         for item in ledger.items
         if item.id in sentences
     )
-
-
-def problems(reply: NarrativeReply, known: ClaimScope) -> list[str]:
-    """Return every problem of a reply, worded so that the model can repair it."""
-    return [
-        f"sentence {number}: {problem}"
-        for number, one in enumerate(reply.sentences, start=1)
-        for problem in (*problems_of(one.text, one.cites, known), *_strangers(one, known))
-    ]
-
-
-def _strangers(one: Sentence, known: ClaimScope) -> list[str]:
-    """A component may be named where the cited evidence names it, and nowhere else."""
-    cited = " ".join(
-        f"{item.subject} {item.statement} {item.excerpt}"
-        for item in known.evidence
-        if item.id in one.cites
-    ).lower()
-    return [
-        f"{name!r} is not in the cited evidence"
-        for name in sorted(known.components)
-        if len(name) > 2 and _names(one.text.lower(), name.lower()) and name.lower() not in cited
-    ]
-
-
-def _names(text: str, name: str) -> bool:
-    return re.search(rf"(?<![a-z0-9_-]){re.escape(name)}(?![a-z0-9_-])", text) is not None
 
 
 class CheckUpdate(TypedDict):

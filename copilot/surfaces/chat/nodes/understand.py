@@ -7,7 +7,7 @@ from typing import Any, Literal, TypedDict, Union
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field, JsonValue, create_model
 
-from copilot.model import ask
+from copilot.model import ReplyCheck, ask
 from copilot.surfaces.chat.calls import ToolExecution, ToolRequest, execute_request
 from copilot.surfaces.chat.ledger import Ledger, opened
 from copilot.surfaces.chat.report import AnswerPart
@@ -75,7 +75,7 @@ def requested_tools(
     )
     request = answer_request(session, question, parts, ledger, language, system)
     request = request.model_copy(update={"reply_schema": tool_request_schema()})
-    asked = ask(model, request, tool_request_model(), lambda _wanted: (), language)
+    asked = ask(model, request, tool_request_model(), ReplyCheck, language)
     if asked.value is None:
         return [], asked.reason
     return [
