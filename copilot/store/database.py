@@ -142,9 +142,7 @@ def _parsed(url: str) -> URL:
             "use sqlite:///PATH or postgresql://USER@HOST/NAME"
         )
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
-        raise StoreError(
-            f"{_shown(url)} keeps nothing on disk; name a file: sqlite:///PATH"
-        )
+        raise StoreError(f"{_shown(url)} keeps nothing on disk; name a file: sqlite:///PATH")
     return parsed
 
 

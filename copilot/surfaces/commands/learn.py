@@ -88,7 +88,7 @@ def record(
             found = confirm(store, wiring.policy(settings), incident, spoken, now)
         sources, _ = wiring.recorded_in(found) or (wiring.configured_sources(settings), None)
         bundle = recorded(store, sources, found, settings.lookback_s, system)
-        place = put(bundle, answer(found, bundle.alerts), out)
+        place = put(bundle, answer(found, bundle.alerts), out, store.redactor)
     for line in bundle.missing:
         console.print(f"not in it: {line}", soft_wrap=True)
     size = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
