@@ -22,7 +22,7 @@ from evals.knowledge import suite as knowledge
 from evals.kubernetes import objects
 from evals.kubernetes import suite as cloud_opsbench
 from evals.localization import bench as locate
-from evals.localization import site, train
+from evals.localization import fitting, site, train
 from evals.localization import suite as incidents
 from evals.logs import bench as log_mining
 from evals.logs import redaction
@@ -214,6 +214,7 @@ BENCHMARKS: Mapping[str, RegistryEntry[Any]] = {
 
 TRAININGS: Mapping[str, RegistryEntry[Any]] = {
     "ranker": RegistryEntry(train.run, Options, "weights of the ranking's arm `ml`"),
+    "calibration": RegistryEntry(fitting.run, Options, "how sure a ranking is, of both arms"),
 }
 
 

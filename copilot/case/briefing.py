@@ -18,14 +18,24 @@ from copilot.types.incident import (
     Opinion,
     PlanTerms,
     RecalledDocument,
-    in_words,
-    little,
     percent,
 )
 from copilot.types.time_format import clock_time, date_time, duration
 from prompts import LANGUAGES, Language, load, word
 from tools.log_retriever import sanitize
-from tools.types import ENTRY, Alert, Candidate, Evidence, Plan, Ranking, Topology, Window
+from tools.topology_walker import is_little
+from tools.types import (
+    ENTRY,
+    Alert,
+    Candidate,
+    Certainty,
+    Evidence,
+    Plan,
+    Ranking,
+    Text,
+    Topology,
+    Window,
+)
 
 SHOWN = 14
 """Evidence lines under a brief; the rest is one request away."""
@@ -58,7 +68,6 @@ class CandidateLine:
     component: str
     kind: str
     peer: str
-    confidence: str
     percent: str
     cites: str
 
@@ -168,9 +177,11 @@ def render(
         more_affected=about.more,
         nobody=about.nobody,
         entry=topology.entry,
-        causes=[_candidate(one, ranking, incident, language) for one in _named(ranking)],
-        abstained=ranking.abstained,
-        reason=ranking.reason,
+        causes=[_candidate(one, ranking, language) for one in _named(ranking)],
+        certainty=certainty_of(incident, ranking),
+        sure=word("certainty", certainty_of(incident, ranking), language),
+        why=in_language(ranking.why, language),
+        look=in_language(ranking.look, language),
         changes=[evidence_line(one, language) for one in changes[:4]],
         changes_known=not any(line.startswith("changes: ") for line in missing),
         commit=_commit(incident.commit, language),
@@ -183,7 +194,7 @@ def render(
         ended=_ended(incident, plan, state),
         advice=advice,
         missing=[_missing(one, language) for one in missing],
-        history=duration(incident.history_s or 0) if little(incident.history_s) else "",
+        history=duration(incident.history_s or 0) if is_little(incident.history_s) else "",
         unsure_onset=onset.confidence < UNSURE,
         clocks=clock_lines(incident.clocks),
         measured_from=word("measured_from", incident.clocks.measured_from, language),
@@ -262,21 +273,26 @@ def plain(text: str, limit: int) -> str:
 _INERT = str.maketrans({"`": "'", "<": "‹", "*": "∗"})
 
 
-def _candidate(
-    candidate: Candidate, ranking: Ranking, incident: Incident, language: Language
-) -> CandidateLine:
-    sure = in_words(candidate.probability, ranking.abstained, incident.history_s)
-    if candidate is ranking.candidates[0] and incident.hypotheses:
-        held = incident.hypotheses[0]
-        # Instruments, knowledge and model were held against each other since.
-        sure = held.confidence if held.component == candidate.component else sure
+def certainty_of(incident: Incident, ranking: Ranking) -> Certainty:
+    """Return how sure the cause is, once a model was asked with what it holds against it."""
+    first, held = ranking.candidates[:1], incident.hypotheses[:1]
+    if first and held and held[0].component == first[0].component:
+        return held[0].certainty
+    return ranking.certainty
+
+
+def in_language(text: Text | None, language: Language) -> str:
+    """Return a sentence of ours in one language, names in it made harmless; empty without one."""
+    return plain(getattr(text, language), 300) if text is not None else ""
+
+
+def _candidate(candidate: Candidate, ranking: Ranking, language: Language) -> CandidateLine:
     cited = dict.fromkeys(e for term in candidate.terms for e in term.evidence)
     return CandidateLine(
         component=candidate.component,
         kind=word("fault_kind", candidate.fault_kind or "unknown", language),
         peer=plain(candidate.peer, 80),
-        confidence=word("confidence", sure, language),
-        percent=percent(candidate.probability, incident.history_s),
+        percent=percent(ranking, candidate.probability),
         cites="".join(f"[{e}]" for e in list(cited)[:5]),
     )
 

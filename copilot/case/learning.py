@@ -72,10 +72,8 @@ def lesson_of(incident: Incident, component: str, kind: FaultKind) -> str:
 
 def as_shipped(ranking: Ranking) -> ShippedAnswer:
     """The part of a ranking that the shipped rules are judged by; nothing learned is in it."""
-    first = next(iter(ranking.candidates), None)
-    return ShippedAnswer(
-        candidates=ranking.candidates[:KEPT], chance=first.probability if first else None
-    )
+    chances = [one.probability for one in ranking.candidates[:1] if ranking.calibrated]
+    return ShippedAnswer(candidates=ranking.candidates[:KEPT], chance=next(iter(chances), None))
 
 
 KEPT = 12

@@ -113,7 +113,7 @@ def _looked_at(case: BundleCase) -> SiteCase:
     first = next(iter(located.ranking.candidates), None)
     # A person names a kind; where an observer cannot, any kind stands for "not nameable".
     kind: FaultKind = kinds[0] if kinds else "errors"
-    chance = first.probability if first else None
+    chance = first.probability if first and located.ranking.calibrated else None
     taught = lesson(
         case.answer.id, (cause, kind), located.ranking.candidates, located.evidence, chance
     )

@@ -81,7 +81,7 @@ def test_a_commit_that_cannot_be_read_is_told_with_its_field(
 def test_a_release_is_not_blamed_where_a_cause_outside_is_said() -> None:
     blamed = Candidate(component="cart", score=1.0, fault_kind="bad_deploy")
     other = Candidate(component="web", score=0.5, fault_kind="errors")
-    ranking = Ranking(candidates=(blamed, other))
+    ranking = Ranking(certainty="likely", candidates=(blamed, other))
     provider = CommitAnswer(looked_at=3, outside_kind="dependency_down")
     kinds = [one.fault_kind for one in without_blame(ranking, provider).candidates]
     assert kinds == ["dependency_down", "errors"]

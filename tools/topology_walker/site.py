@@ -20,6 +20,7 @@ from functools import cached_property
 import numpy as np
 from pydantic import Field
 
+from tools.topology_walker.calibration import CalibrationModel
 from tools.topology_walker.signals import read
 from tools.types import Candidate, Evidence, FaultKind, FloatArray, FrozenModel, Owner, Term
 
@@ -188,6 +189,15 @@ class SiteMemory:
         counts = Counter(sign for shown in seen for sign in shown)
         self._rare = {s: math.log((len(seen) + 1) / (n + 0.5)) for s, n in counts.items()}
         self._of_kind = Counter(one.fault_kind for one in lessons)
+
+    def calibrated(self, model: CalibrationModel) -> CalibrationModel:
+        """The model with this site's slope and shift on its log-odds; as it is without them."""
+        here = self.calibration
+        if here is None:
+            return model
+        weights = {name: here.slope * weight for name, weight in model.weights.items()}
+        bias = here.slope * model.bias + here.shift
+        return model.model_copy(update={"weights": weights, "bias": bias})
 
     @cached_property
     def calibration(self) -> SiteCalibration | None:

@@ -11,7 +11,7 @@ from tools.types.action import (
     Verification,
     VerificationOutcome,
 )
-from tools.types.base import FrozenModel, Timestamp
+from tools.types.base import FrozenModel, Text, Timestamp
 from tools.types.findings import FaultKind
 
 ComponentKind = Literal[
@@ -19,13 +19,6 @@ ComponentKind = Literal[
 ]
 
 Scalar = str | int | float | bool
-
-
-class Text(FrozenModel):
-    """One sentence in the two languages of every surface."""
-
-    en: str = Field(min_length=1, max_length=300)
-    zh: str = Field(min_length=1, max_length=300)
 
 
 class Parameter(FrozenModel):

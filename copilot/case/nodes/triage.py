@@ -11,10 +11,11 @@ from copilot.case.state import IncidentState
 from copilot.deps import Deps
 from copilot.ports import SourceError
 from copilot.sources.deployment import MetricSnapshot, Sources
-from copilot.types.incident import FILE, Incident, MeasuredFrom, little
+from copilot.types.incident import FILE, Incident, MeasuredFrom
 from tools.clusterer import Clusterer
 from tools.detector import Onset, onset
 from tools.log_retriever.error_onset import error_onset
+from tools.topology_walker import is_little
 from tools.types import AlertGroup, Timestamp, Window
 
 
@@ -97,7 +98,7 @@ def _measured_from(
 ) -> MeasuredFrom:
     if incident.origin.startswith(FILE):
         return "file"
-    if little(history_s):
+    if is_little(history_s):
         return "history"
     known = incident.clocks
     if known.onset is not None and known.onset < found.at:
