@@ -364,8 +364,8 @@ def engine(
         model(settings, lasting=lasting) as (asked, _how),
     ):
         seen = sources or configured_sources(settings, received)
-        if received is not None and isinstance(seen.changes, UnconfiguredSource):
-            seen = replace(seen, changes=opened.changes)
+        if received is not None:
+            seen = live.with_changes(settings, wall, seen, opened.changes)
         known, time = catalogue(settings), clock or time_of(seen, wall)
         deps = Deps(
             store=opened,

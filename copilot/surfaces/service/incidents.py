@@ -16,6 +16,7 @@ from copilot.types.incident import (
     LIMITS_S,
     ApprovalCount,
     Clocks,
+    CommitAnswer,
     ConfirmedCause,
     Hypothesis,
     Incident,
@@ -122,6 +123,7 @@ class IncidentView(IncidentLine):
     brief: str
     evidence: tuple[Evidence, ...]
     ranking: Ranking
+    commit: CommitAnswer | None
     hypotheses: tuple[Hypothesis, ...]
     opinion: Opinion | None
     recalled: tuple[RecalledDocument, ...]
@@ -160,6 +162,7 @@ def incident_view(
         brief=spoken(incident.brief, language),
         evidence=incident.evidence,
         ranking=incident.ranking,
+        commit=incident.commit,
         hypotheses=incident.hypotheses,
         opinion=incident.opinion,
         recalled=incident.recalled,
