@@ -184,6 +184,7 @@ def render(
         advice=advice,
         missing=[_missing(one, language) for one in missing],
         history=duration(incident.history_s or 0) if is_little(incident.history_s) else "",
+        ahead=_ahead(alerts),
         unsure_onset=onset.confidence < UNSURE,
         clocks=clock_lines(incident.clocks),
         measured_from=word("measured_from", incident.clocks.measured_from, language),
@@ -235,6 +236,12 @@ def symptom(evidence: list[Evidence], topology: Topology) -> Evidence | None:
         if pool:
             return max(pool, key=lambda one: one.strength)
     return None
+
+
+def _ahead(alerts: Sequence[Alert]) -> str:
+    """By how much alerts were dated ahead of their arrival, at most; empty where none was."""
+    ahead = [one.dated - one.starts_at for one in alerts if one.dated is not None]
+    return duration(max(ahead)) if ahead else ""
 
 
 def _ended(incident: Incident, plan: Plan | None, state: IncidentState) -> str:

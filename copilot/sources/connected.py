@@ -15,6 +15,7 @@ from copilot.sources.json_api import ApiEndpoint, JsonApi
 from copilot.sources.log_slices import Bounds
 from copilot.sources.loki import LokiSource, Selector
 from copilot.sources.merged import MergedChanges, MergedMetrics, MergedTopology
+from copilot.sources.patience import Patience
 from copilot.sources.prometheus import PrometheusClient, PrometheusSource, queries
 from copilot.sources.received import ReceivedTelemetry
 from copilot.sources.traces import SampledTraces
@@ -25,6 +26,9 @@ from copilot.types.trace_settings import TraceSettings
 
 SourceT = TypeVar("SourceT")
 
+GRAPH_S = 1.0
+"""A service waits no longer for the call graph: it starts without, and goes by the last one."""
+
 
 def connected(
     settings: Settings, clock: Clock, sources: Sources, received: ReceivedTelemetry | None = None
@@ -33,8 +37,11 @@ def connected(
     metrics = _prometheus(settings, clock) if settings.prometheus_url else None
     traces = _traces(settings, clock, settings.telemetry_timeout_s)
     told: list[TopologySource] = [one for one in (received, traces, metrics) if one is not None]
+    if settings.bundle is None:
+        sources = replace(sources, patience=Patience(settings.gather_s))
     return replace(
         sources,
+        graph_s=GRAPH_S if received is not None else None,
         metrics=_unless(sources.metrics, _measured(metrics, received)),
         logs=_unless(sources.logs, _logs(settings, clock) or received),
         traces=_unless(sources.traces, traces or received),

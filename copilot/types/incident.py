@@ -15,6 +15,7 @@ from tools.types import (
     Plan,
     Ranking,
     Severity,
+    StepAction,
     StepResult,
     Text,
     Timestamp,
@@ -205,6 +206,18 @@ class PlanTerms(FrozenModel):
     only_shown: tuple[int, ...] = ()
 
 
+class UnsettledStep(FrozenModel):
+    """A step that began and whose end nobody saw: a person says whether it ran."""
+
+    key: str
+    title: str
+    title_zh: str
+    action: StepAction
+    target: str
+    began_at: Timestamp
+    look_at: Text
+
+
 FILE = "file:"
 """How the origin of an incident begins whose alerts came in a file, and not from a recording."""
 
@@ -233,6 +246,7 @@ class Incident(FrozenModel):
     recalled: tuple[RecalledDocument, ...] = ()
     plan: Plan | None = None
     results: tuple[StepResult, ...] = ()
+    unsettled: UnsettledStep | None = None  # waits for a person's word
     outcome: VerificationOutcome | None = None
     cause: ConfirmedCause | None = None  # None: nobody has said what it was
     report: dict[str, str] = Field(default_factory=dict)  # language -> Markdown

@@ -57,13 +57,17 @@ class Parameter(FrozenModel):
 
 
 class PlaybookStep(FrozenModel):
-    """One step before filling: `${name}` stands for a parameter in its arguments and title."""
+    """One step before filling: `${name}` stands for a parameter in its arguments and title.
+
+    `idempotent` as in `PlanStep`; a step that only reads need not say so.
+    """
 
     title: Text
     action: StepAction
     target: str = ""
     arguments: dict[str, JsonValue] = Field(default_factory=dict)
     timeout_s: float = Field(default=30.0, gt=0, le=600)
+    idempotent: bool = False
 
 
 class Applicability(FrozenModel):

@@ -38,7 +38,7 @@ def diagnose(state: IncidentState, runtime: Runtime[Deps]) -> DiagnoseUpdate:
     recalled = recollect(deps, state)
     shown = remembered(recalled)
     # Another look comes first where the rules want one: what it finds may answer the question.
-    again = young(state, deps.limits) or _undecided(state, deps.limits)
+    again = young(state) or _undecided(state, deps.limits)
     advice = None if again else advise(deps, state, recalled)
     diagnosis = _diagnosis(state, advice)
     deps.store.incidents.update(
@@ -59,7 +59,7 @@ def diagnose(state: IncidentState, runtime: Runtime[Deps]) -> DiagnoseUpdate:
 
 def wants_more(state: IncidentState, limits: Limits) -> bool:
     """Return whether the graph should look again: too early, undecided, or a look was asked for."""
-    if young(state, limits) or _undecided(state, limits):
+    if young(state) or _undecided(state, limits):
         return True
     return bool(pending(state)) and state["gathered"].follow_ups < limits.follow_ups
 

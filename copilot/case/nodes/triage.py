@@ -18,6 +18,10 @@ from tools.log_retriever.error_onset import error_onset
 from tools.topology_walker import is_little
 from tools.types import AlertGroup, Timestamp, Window
 
+LONGEST_LOOK_S = 15 * 86_400.0
+"""No look goes further back, whatever start an alert names: Prometheus keeps that much by default
+(`--storage.tsdb.retention.time`)."""
+
 
 class TriageUpdate(TypedDict):
     group: AlertGroup
@@ -34,7 +38,7 @@ def triage(state: IncidentState, runtime: Runtime[Deps]) -> TriageUpdate:
     again = deps.store.alerts.restarts(incident_id)
     storm.restore([(alert, incident_id) for alert in (*alerts, *again)])
     group = storm.group(incident_id)
-    alerted_at = min(alert.starts_at for alert in alerts)
+    alerted_at = max(min(one.starts_at for one in alerts), deps.clock.now() - LONGEST_LOOK_S)
     window = Window(
         start=alerted_at - deps.limits.lookback_s, end=max(alerted_at, deps.clock.now())
     )
@@ -71,7 +75,7 @@ ERRORS_SINCE = 0.5
 def _from_logs(sources: Sources, window: Window, alerted_at: Timestamp) -> Onset | None:
     """Since when error lines come more often; None where they do not, or no log answers."""
     try:
-        lines = sources.logs.lines(Window(start=window.start, end=alerted_at))
+        lines = sources.log_lines(Window(start=window.start, end=alerted_at))
     except SourceError:
         return None
     at = error_onset(lines, alerted_at)

@@ -25,6 +25,7 @@ from copilot.types.incident import (
     Opinion,
     PlanTerms,
     RecalledDocument,
+    UnsettledStep,
 )
 from copilot.types.time_format import iso
 from prompts import Language, word
@@ -130,6 +131,7 @@ class IncidentView(IncidentLine):
     plan: Plan | None
     approval: ApprovalView | None
     results: tuple[StepResult, ...]
+    unsettled: UnsettledStep | None
     outcome: VerificationOutcome | None
     cause: ConfirmedCause | None
     report: str
@@ -169,6 +171,7 @@ def incident_view(
         plan=incident.plan,
         approval=approval,
         results=incident.results,
+        unsettled=incident.unsettled,
         outcome=incident.outcome,
         cause=incident.cause,
         report=spoken(incident.report, language),
