@@ -43,7 +43,7 @@ from tests.contracts.clocks import Standing
 from tests.copilot.kubernetes_objects import NOW, crashing
 from tests.copilot.worked_incident import POOL, work_on
 from tools.playbook_executor import Policy
-from tools.types import Alert, Approval, Finding, LogLine, Topology, Window
+from tools.types import Alert, Finding, LogLine, Topology, Window
 
 SCENARIO = scenario("memory_pressure", 5)
 FAULT = SCENARIO.start + SCENARIO.quiet_s
@@ -66,7 +66,7 @@ def located(incident: Incident) -> tuple[str, str | None]:
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
-    """An incident of a live system that an approved plan recovered."""
+    """An incident of a live system, resolved."""
     folder = tmp_path_factory.mktemp("live")
     world = DurableWorld(SCENARIO, folder / "world.jsonl")
     world.sleep(FAULT + 120 - world.now())
@@ -74,19 +74,8 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     with wiring.engine(settings, "t", sources=world.sources, clock=world, runner=world) as engine:
         engine.accept(world.source.alerts(Window(start=SCENARIO.start, end=FAULT + 120)), FAULT)
         engine.drain()
-        (request,) = engine.store.approvals.pending()
-        approval = Approval(
-            plan_id=request.plan.id,
-            digest=request.plan.digest,
-            decision="approve",
-            approver="anna",
-            decided_at=engine.now(),
-        )
-        engine.decide(approval)
-        engine.drain()
         (incident,) = engine.store.incidents.list()
-    assert incident.status == "recovered"
-    return settings, incident, world.sources
+    return settings, resolved(settings, incident), world.sources
 
 
 @pytest.fixture(scope="module")
