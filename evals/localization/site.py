@@ -1,53 +1,44 @@
 """What a site's own lessons are worth: each system as a site, each incident judged by the others.
 
 Leave one incident out within its system: the lessons of all other incidents of it, each confirmed
-as its recording says, are added to the ranking of the one. Without them stands beside it.
+as its recording says, join the ranking of the one. Without them stands beside it.
 """
 
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import get_args
 
 from rich.progress import Progress
 
 import copilot
-from copilot.sources.recorded import RecordedBundle
+from copilot.case.learning import as_shipped
 from evals.localization.calibration import calibration
-from evals.localization.cases import BundleCase, CaseSetError, read
-from evals.localization.look import LocalizationResult, locate_bundle
-from evals.localization.score import AnswerRank, accepted, place
+from evals.localization.cases import CaseSetError, read
+from evals.localization.gathered import GatheredCase, gathered_bundles
 from evals.report import Options, Result, Table, number
 from tools.topology_walker import rank
 from tools.topology_walker.site import Lesson, SiteMemory, lesson
 from tools.types import FaultKind, Ranking
 
+KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
+
+FIGURES = ("off.ac1", "on.ac1", "off.kind", "on.kind", "off.ece", "on.ece", "off.brier", "on.brier")
+
 
 @dataclass(frozen=True, slots=True)
 class SiteCase:
-    """An incident as it was located, the lesson it leaves, and the kinds that are right."""
+    """An incident with its evidence, what shipped says of it, and the lesson it leaves."""
 
-    case: BundleCase
-    located: LocalizationResult
-    kinds: tuple[FaultKind, ...]
+    case: GatheredCase
+    shipped: Ranking
     lesson: Lesson
 
-    def ranked(self, site: SiteMemory) -> Ranking:
-        """The ranking with what the site knows."""
-        measured = [one for one in self.located.evidence if one.kind != "note"]
-        return rank(measured, self.located.telemetry.topology, self.located.onset, site=site)
-
-    def place(self, ranking: Ranking) -> AnswerRank:
-        """Where the cause stands."""
-        scored = [(one.component, one.score) for one in ranking.candidates]
-        return place(scored, *self.case.answer.right)
-
-    def kind_right(self, ranking: Ranking) -> bool | None:
-        """Whether the kind is right where the component is; None where that says nothing."""
-        first = next(iter(ranking.candidates), None)
-        if not self.kinds or first is None or first.component not in self.case.answer.right:
-            return None
-        return first.fault_kind in self.kinds
+    def taught_by(self, lessons: Sequence[Lesson]) -> Ranking:
+        """The ranking with what these lessons teach."""
+        case = self.case
+        return rank(case.evidence, case.topology, case.onset, site=SiteMemory(lessons))
 
 
 def run(options: Options, progress: Progress) -> Result:
@@ -59,20 +50,17 @@ def run(options: Options, progress: Progress) -> Result:
         cases = read(options.data, options.limit)
     except CaseSetError as error:
         raise SystemExit(str(error)) from error
-    task = progress.add_task("site", total=len(cases))
-    found = []
-    for case in cases:
-        found.append(_looked_at(case))
-        progress.advance(task)
+    found = [_site_case(case) for case in gathered_bundles(cases, progress)]
     systems = {
-        system: [one for one in found if one.case.answer.system == system]
-        for system in sorted({one.case.answer.system for one in found})
+        system: [one for one in found if one.case.system == system]
+        for system in sorted({one.case.system for one in found})
     }
+    task = progress.add_task("ranking", total=len(systems))
     summary: dict[str, float] = {}
     for system, group in systems.items():
         summary |= {f"{system}.{key}": value for key, value in measured(group).items()}
-    for key in ("off.ac1", "on.ac1", "off.kind", "on.kind", "off.brier", "on.brier"):
-        summary[f"mean.{key}"] = fmean(summary[f"{system}.{key}"] for system in systems)
+        progress.advance(task)
+    summary |= {f"mean.{key}": fmean(summary[f"{one}.{key}"] for one in systems) for key in FIGURES}
     return Result(
         suite="site",
         version=copilot.__version__,
@@ -84,51 +72,44 @@ def run(options: Options, progress: Progress) -> Result:
 
 
 def measured(group: Sequence[SiteCase]) -> dict[str, float]:
-    """AC@1, kinds and Brier score of one system without (`off`) and with (`on`) its lessons."""
+    """What one system scores without (`off`) and with (`on`) the lessons of its other incidents."""
+    taught = [one.taught_by([other.lesson for other in group if other is not one]) for one in group]
     found: dict[str, float] = {}
-    for name in ("off", "on"):
-        places, kinds, said = [], [], []
-        for one in group:
-            others = [other.lesson for other in group if other is not one]
-            ranking = one.ranked(SiteMemory(others if name == "on" else ()))
-            places.append(one.place(ranking).within(1))
-            right = one.kind_right(ranking)
-            kinds += [] if right is None else [float(right)]
-            first = next(iter(ranking.candidates), None)
-            said.append((first.probability if first else 0.0, places[-1]))
-        found |= {
-            f"{name}.ac1": fmean(places),
-            f"{name}.kind": fmean(kinds) if kinds else float("nan"),
-            f"{name}.brier": calibration(said).brier,
-        }
+    for name, rankings in (("off", [one.shipped for one in group]), ("on", taught)):
+        pairs = list(zip(group, rankings, strict=True))
+        places = [one.case.place(ranking).within(1) for one, ranking in pairs]
+        kinds = [one.case.kind_right(ranking) for one, ranking in pairs]
+        named = [float(right) for right in kinds if right is not None]
+        first = [next(iter(ranking.candidates), None) for ranking in rankings]
+        chances = [one.probability if one else 0.0 for one in first]
+        sure = calibration(list(zip(chances, places, strict=True)))
+        values = (fmean(places), fmean(named) if named else 0.0, sure.error, sure.brier)
+        found |= dict(zip((f"{name}.{key}" for key in _MEASURED), values, strict=True))
     return found
 
 
-def _looked_at(case: BundleCase) -> SiteCase:
-    located = locate_bundle(RecordedBundle(case.folder), case.answer)
-    released = bool(located.telemetry.changes)
-    kinds = tuple(sorted(accepted(case.answer.fault_type, released=released)))
-    shown = {one.component for one in located.ranking.candidates}
-    cause = next((one for one in case.answer.right if one in shown), case.answer.root_cause)
-    first = next(iter(located.ranking.candidates), None)
-    # A person names a kind; where an observer cannot, any kind stands for "not nameable".
-    kind: FaultKind = kinds[0] if kinds else "errors"
-    chance = first.probability if first and located.ranking.calibrated else None
-    taught = lesson(
-        case.answer.id, (cause, kind), located.ranking.candidates, located.evidence, chance
-    )
-    return SiteCase(case, located, kinds, taught)
+_MEASURED = ("ac1", "kind", "ece", "brier")
+
+
+def _site_case(case: GatheredCase) -> SiteCase:
+    shipped = rank(case.evidence, case.topology, case.onset)
+    shown = {one.component for one in shipped.candidates}
+    cause = next((one for one in case.components if one in shown), case.components[0])
+    # A person names a kind; where an observer cannot, this one stands for "not nameable".
+    kind: FaultKind = next((one for one in KINDS if one in case.kinds), "errors")
+    answer = as_shipped(shipped)
+    taught = lesson(case.id, (cause, kind), answer.candidates, case.evidence, answer.chance)
+    return SiteCase(case, shipped, taught)
 
 
 def _table(summary: Mapping[str, float], systems: Mapping[str, Sequence[SiteCase]]) -> Table:
-    keys = ("off.ac1", "on.ac1", "off.kind", "on.kind", "off.brier", "on.brier")
     rows = tuple(
-        (name, str(len(systems.get(name, ()))) if name in systems else "–")
-        + tuple(number(summary[f"{name}.{key}"], 3) for key in keys)
+        (name, str(len(systems.get(name, ()))) or "–")
+        + tuple(number(summary[f"{name}.{key}"], 3) for key in FIGURES)
         for name in (*systems, "mean")
     )
     return Table(
         title="Lessons of the same system, leaving the incident out",
-        columns=("system", "cases", "AC@1", "with", "kind", "with", "Brier", "with"),
+        columns=("system", "cases", "AC@1", "with", "kind", "with", "ECE", "with", "Brier", "with"),
         rows=rows,
     )
