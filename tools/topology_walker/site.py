@@ -183,6 +183,21 @@ def log_odds(chance: float) -> float:
     return math.log(cut / (1.0 - cut))
 
 
+class _Shown:
+    """Signs with their weights."""
+
+    def __init__(self, weights: Mapping[str, float]) -> None:
+        self.weights = weights
+        self.whole = sum(weights.values())
+
+
+def _alike(one: _Shown, other: _Shown) -> float:
+    """Weighted Jaccard index, in [0, 1]."""
+    both = sum(one.weights[sign] for sign in one.weights.keys() & other.weights.keys())
+    whole = one.whole + other.whole - both
+    return both / whole if whole > 0 else 0.0
+
+
 class SiteMemory:
     """The lessons of one site, ready to be held against new incidents."""
 
@@ -227,8 +242,8 @@ class SiteMemory:
             for one, known in zip(self.lessons, self._causes, strict=True)
         ]
         support: dict[FaultKind, float] = defaultdict(float)
-        for one, alike in near:
-            support[one.fault_kind] += alike / (self._of_kind[one.fault_kind] + M)
+        for one, a in near:
+            support[one.fault_kind] += a / (self._of_kind[one.fault_kind] + M)
         weight = WEIGHT * (max(support.values(), default=0.0) - self._innocence(here))
         kind = self._corrected(candidate.fault_kind, [one for one, a in near if a >= ALIKE])
         if weight < LITTLE:
@@ -243,14 +258,14 @@ class SiteMemory:
             }
         )
 
-    def _innocence(self, here: "_Shown") -> float:
+    def _innocence(self, here: _Shown) -> float:
         """How much the signs are those of components that were innocent here, in [0, 1)."""
         most = [
             max((_alike(here, one) for one in others), default=0.0) for others in self._innocent
         ]
         return sum(most) / (len(most) + M)
 
-    def _weighed(self, shown: Iterable[str]) -> "_Shown":
+    def _weighed(self, shown: Iterable[str]) -> _Shown:
         """The signs that somebody has shown here, and the sum of their weights."""
         known = frozenset(shown) & self._rare.keys()
         return _Shown({sign: self._rare[sign] for sign in known})
@@ -268,21 +283,6 @@ class SiteMemory:
         known = {sign for _, one in like for sign in one.signs} or {*self._rare}
         both = sorted(known & {*shown}, key=lambda sign: (-self._rare.get(sign, 0.0), sign))
         return tuple(dict.fromkeys(shown[sign] for sign in both))[:NAMED]
-
-
-class _Shown:
-    """Signs with their weights."""
-
-    def __init__(self, weights: Mapping[str, float]) -> None:
-        self.weights = weights
-        self.whole = sum(weights.values())
-
-
-def _alike(one: _Shown, other: _Shown) -> float:
-    """Weighted Jaccard index, in [0, 1]."""
-    both = sum(one.weights[sign] for sign in one.weights.keys() & other.weights.keys())
-    whole = one.whole + other.whole - both
-    return both / whole if whole > 0 else 0.0
 
 
 def _name(like: Sequence[tuple[float, Lesson]]) -> str:
