@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, select, update
 
 from copilot.store.canonical import canonical, sayable
 from copilot.store.database import Database
-from copilot.store.tables import journal, journal_head
+from copilot.store.tables import journal, journal_archives, journal_head
 from copilot.types.incident import Event
 from copilot.types.redaction import Redactor
 from tools.types import FrozenModel, Timestamp
@@ -80,8 +80,8 @@ class Journal:
 
     def verify(self) -> JournalCheck:
         """Recompute the chain: finds rows edited, removed, inserted or moved, and a cut end."""
-        previous, seq = GENESIS, 0
         with self._database.read() as connection:
+            seq, previous = _archived(connection)
             for row in _all(connection):
                 problem = _fault(row, seq + 1, previous)
                 if problem:
@@ -98,6 +98,14 @@ class Journal:
             )
         return JournalCheck(ok=True, rows=seq, head=previous)
 
+    @staticmethod
+    def rows(connection: Connection, until: int) -> Iterator[Event]:
+        """The rows up to a number, in order."""
+        for row in _all(connection):
+            if row["seq"] > until:
+                return
+            yield _event(row)
+
     def export(self, write: Callable[[str], object]) -> int:
         """Hand over every row as one line of JSON; returns how many.
 
@@ -109,6 +117,13 @@ class Journal:
                 write(canonical(_event(row).model_dump()) + "\n")
                 rows += 1
         return rows
+
+
+def _archived(connection: Connection) -> tuple[int, str]:
+    """The last row that was archived to a file, and its digest."""
+    query = select(journal_archives.c.last_seq, journal_archives.c.digest)
+    row = connection.execute(query.order_by(journal_archives.c.last_seq.desc()).limit(1)).first()
+    return (0, GENESIS) if row is None else (row.last_seq, row.digest)
 
 
 def _digest(row: Mapping[str, JsonValue]) -> str:

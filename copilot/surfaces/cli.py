@@ -10,11 +10,12 @@ from typing import Annotated, Literal
 import typer
 
 from copilot import __version__
-from copilot.surfaces.cli_db import db_app
+from copilot.surfaces.cli_db import db_app, journal_app
 from copilot.surfaces.cli_kb import kb_app
 from copilot.surfaces.cli_learn import cause, learned_app, record
 from copilot.surfaces.cli_options import Flags, Lang
 from copilot.surfaces.cli_options import call as _call
+from copilot.surfaces.cli_playbook import alerts_app, playbook_app
 
 app = typer.Typer(
     name="copilot",
@@ -23,16 +24,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-journal_app = typer.Typer(no_args_is_help=True, help="Look at the hash-chained journal.")
 app.add_typer(journal_app, name="journal")
 app.add_typer(kb_app, name="kb")
 app.add_typer(db_app, name="db")
+app.add_typer(learned_app, name="learned")
 app.command()(cause)
 app.command()(record)
-app.add_typer(learned_app, name="learned")
-playbook_app = typer.Typer(no_args_is_help=True, help="Look at playbooks, and run one by hand.")
 app.add_typer(playbook_app, name="playbook")
-alerts_app = typer.Typer(no_args_is_help=True, help="See how alerts are read; nothing is kept.")
 app.add_typer(alerts_app, name="alerts")
 
 LogFormat = Literal["text", "json"]
@@ -92,9 +90,25 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0: any free one.")] = None,
     bundle: Annotated[Path | None, typer.Option(help="Recording to use as telemetry.")] = None,
     log_format: Annotated[LogFormat | None, typer.Option(help="Lines on stderr.")] = None,
+    apart: Annotated[
+        bool,
+        typer.Option("--apart", help="API and intake only; `worker` and `watch` do the rest."),
+    ] = False,
 ) -> None:
     """Take alerts by HTTP and work on incidents until stopped."""
-    _call(context, "serve", host=host, port=port, bundle=bundle, log_format=log_format)
+    _call(context, "serve", host=host, port=port, bundle=bundle, log_format=log_format, apart=apart)
+
+
+@app.command()
+def worker(context: typer.Context) -> None:
+    """Work on incidents beside `serve --apart` until stopped; as many as wanted (PostgreSQL)."""
+    _call(context, "worker")
+
+
+@app.command()
+def watch(context: typer.Context) -> None:
+    """Scan the series beside `serve --apart` until stopped; several share them (PostgreSQL)."""
+    _call(context, "watch")
 
 
 @app.command()
@@ -222,21 +236,6 @@ def graph(context: typer.Context) -> None:
     _call(context, "graph")
 
 
-@journal_app.command("verify")
-def journal_verify(context: typer.Context) -> None:
-    """Check the hash chain: finds an edited, removed or reordered row."""
-    _call(context, "journal_verify")
-
-
-@journal_app.command("export")
-def journal_export(
-    context: typer.Context,
-    path: Annotated[Path | None, typer.Argument(help="File; empty: standard output.")] = None,
-) -> None:
-    """Write the journal as JSON lines."""
-    _call(context, "journal_export", path=path)
-
-
 @app.command()
 def stop(
     context: typer.Context,
@@ -254,106 +253,6 @@ def resume(
 ) -> None:
     """Lift the emergency stop."""
     _call(context, "resume", by=by)
-
-
-PlaybookId = Annotated[str, typer.Argument(metavar="ID", help="Playbook; see `playbook list`.")]
-Component = Annotated[str, typer.Argument(help="What the plan acts on.")]
-ParameterOptions = Annotated[
-    list[str] | None, typer.Option("--set", help="Parameter, as name=value.")
-]
-
-
-@playbook_app.command("list")
-def playbook_list(context: typer.Context, lang: Lang = None) -> None:
-    """The catalogue: risk, the faults each is for, its title."""
-    _call(context, "playbook_list", lang=lang)
-
-
-@playbook_app.command("show")
-def playbook_show(context: typer.Context, playbook: PlaybookId) -> None:
-    """Print one playbook with its parameters, steps, verification and roll-back."""
-    _call(context, "playbook_show", playbook=playbook)
-
-
-@playbook_app.command("validate")
-def playbook_validate(
-    context: typer.Context,
-    paths: Annotated[
-        list[Path] | None, typer.Argument(help="YAML files; none: the catalogue.")
-    ] = None,
-) -> None:
-    """Check playbook files as strictly as the catalogue's; says file, line and what is wrong."""
-    _call(context, "playbook_validate", paths=paths or [])
-
-
-@playbook_app.command("render")
-def playbook_render(
-    context: typer.Context,
-    playbook: PlaybookId,
-    component: Component,
-    given: ParameterOptions = None,
-    lang: Lang = None,
-) -> None:
-    """Fill a playbook and show the plan as an approver would see it; nothing is run."""
-    _call(
-        context,
-        "playbook_render",
-        playbook=playbook,
-        component=component,
-        given=given or [],
-        lang=lang,
-    )
-
-
-@playbook_app.command("run")
-def playbook_run(
-    context: typer.Context,
-    playbook: PlaybookId,
-    component: Component,
-    given: ParameterOptions = None,
-    known: Annotated[
-        list[str] | None,
-        typer.Option("--fact", help="What no source can tell of the component, as name=value."),
-    ] = None,
-    by: Annotated[
-        list[str] | None,
-        typer.Option(help="Who approves; twice for class C. The first fills in.", envvar="USER"),
-    ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="The plan was read; do not ask.")] = False,
-    lang: Lang = None,
-) -> None:
-    """Fill a playbook by hand, show it, ask, and run it; a dry run unless a runner is wired."""
-    _call(
-        context,
-        "playbook_run",
-        playbook=playbook,
-        component=component,
-        given=given or [],
-        known=known or [],
-        by=by or [],
-        yes=yes,
-        lang=lang,
-    )
-
-
-@alerts_app.command("explain")
-def alerts_explain(
-    context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="Webhook body or dump (JSON); -: standard input.")],
-    kind: Annotated[
-        str, typer.Option("--format", help="Sender, as its route names it; empty: recognised.")
-    ] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
-    lang: Lang = None,
-) -> None:
-    """Print sender, state, severity, subject and times of each alert, and why."""
-    _call(context, "alerts_explain", file=file, kind=kind, as_json=as_json, lang=lang)
-
-
-@alerts_app.command("severities")
-def alerts_severities(context: typer.Context, lang: Lang = None) -> None:
-    """Print which words of which sender mean which severity and which state."""
-    _call(context, "alerts_severities", lang=lang)
 
 
 def main() -> None:
