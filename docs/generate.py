@@ -14,8 +14,11 @@ from copilot.alerts import maintenance as alerting
 from copilot.case.graph import drawing
 from copilot.hands import declared
 from copilot.settings import Settings
-from copilot.surfaces.cli import alerts_app, app, journal_app, playbook_app
+from copilot.surfaces.cli import app
+from copilot.surfaces.cli_db import db_app, journal_app
 from copilot.surfaces.cli_kb import kb_app
+from copilot.surfaces.cli_learn import learned_app
+from copilot.surfaces.cli_playbook import alerts_app, playbook_app
 from docs.result_tables import TABLES
 from docs.sheets import result
 from evals.house.measures import House
@@ -80,8 +83,10 @@ def cli_page() -> str:
     groups = (
         ("copilot", app),
         ("copilot alerts", alerts_app),
+        ("copilot db", db_app),
         ("copilot journal", journal_app),
         ("copilot kb", kb_app),
+        ("copilot learned", learned_app),
         ("copilot playbook", playbook_app),
     )
     for prefix, group in groups:
