@@ -21,7 +21,7 @@ from evals.detection import suite as detection
 from evals.knowledge import suite as knowledge
 from evals.kubernetes import objects
 from evals.kubernetes import suite as cloud_opsbench
-from evals.localization import ablate, fitting, train
+from evals.localization import ablate, fitting, site, train
 from evals.localization import bench as locate
 from evals.localization import suite as incidents
 from evals.logs import bench as log_mining
@@ -208,6 +208,7 @@ BENCHMARKS: Mapping[str, RegistryEntry[Any]] = {
     "redaction": RegistryEntry(redaction.run, Options, "secrets found, ordinary lines left"),
     "locate": RegistryEntry(locate.run, Options, "seconds per incident as the system grows"),
     "ingest": RegistryEntry(ingest.run, Options, "alerts accepted per second, written to disk"),
+    "site": RegistryEntry(site.run, Options, "what a site's own confirmed incidents teach it"),
     "brief": RegistryEntry(locate.run_brief, Options, "seconds from the alert to the brief"),
 }
 

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from copilot.case.answers import RESERVED
+from copilot.case.learning import lesson_of
 from copilot.store import NoRightError, PolicyRefusedError, Store, StoredCause
 from copilot.types.incident import CLOSED, ConfirmedCause, Incident
 from tools.log_retriever import sanitize
@@ -101,6 +102,7 @@ def confirm(
                 fault_kind=cause.fault_kind,
                 by=cause.by,
                 at=now,
+                lesson=lesson_of(incident, cause.component, cause.fault_kind),
             )
         )
         before = f", no longer {old.component}, {old.fault_kind}, said by {old.by}" if old else ""
@@ -130,6 +132,16 @@ def withdraw(
         said = f"no longer {old.component}, {old.fault_kind}, said by {old.by}{why}"
         store.journal.append(incident_id, "withdrawn", by, {"reason": said}, now)
         return store.incidents.update(incident_id, now, cause=None)
+
+
+def forget(store: Store, policy: Policy, by: str, now: Timestamp) -> int:
+    """Learn nothing more of what was confirmed so far; returns of how many incidents."""
+    _check_right(by, policy)
+    with store.transaction():
+        count = store.causes.forget()
+        reason = f"forgot what {count} confirmed incidents taught"
+        store.journal.append("", "forgotten", by, {"reason": reason}, now)
+    return count
 
 
 def check_over(incident: Incident) -> None:

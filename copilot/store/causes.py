@@ -8,8 +8,9 @@ from copilot.store.database import Database
 from copilot.store.tables import causes
 from tools.types import FrozenModel, Timestamp
 
-MOST = 1_000
-"""The newest ones are read: a system of years ago teaches nothing of today's."""
+MOST = 300
+"""The newest ones are read: a system of years ago teaches nothing of today's, and each is held
+against every leading candidate."""
 
 
 class StoredCause(FrozenModel):

@@ -12,6 +12,7 @@ import typer
 from copilot import __version__
 from copilot.surfaces.cli_db import db_app, journal_app
 from copilot.surfaces.cli_kb import kb_app
+from copilot.surfaces.cli_learn import cause, learned_app, record
 from copilot.surfaces.cli_options import Flags, Lang
 from copilot.surfaces.cli_options import call as _call
 from copilot.surfaces.cli_playbook import alerts_app, playbook_app
@@ -26,6 +27,9 @@ app = typer.Typer(
 app.add_typer(journal_app, name="journal")
 app.add_typer(kb_app, name="kb")
 app.add_typer(db_app, name="db")
+app.add_typer(learned_app, name="learned")
+app.command()(cause)
+app.command()(record)
 app.add_typer(playbook_app, name="playbook")
 app.add_typer(alerts_app, name="alerts")
 
@@ -217,72 +221,6 @@ def postmortem(
     """Draft the postmortem of a closed incident; once accepted, the next one like it recalls it."""
     _call(
         context, "postmortem", incident=incident, accept=accept, out=out, by=by, yes=yes, lang=lang
-    )
-
-
-@app.command()
-def cause(
-    context: typer.Context,
-    incident: Annotated[str, typer.Argument(help="A closed incident.")],
-    component: Annotated[str, typer.Argument(help="What was at fault; empty: show it.")] = "",
-    kind: Annotated[str, typer.Argument(help="The kind of fault, e.g. pool_exhaustion.")] = "",
-    by: Annotated[str, typer.Option(help="Who says it.", envvar="USER")] = "",
-    note: Annotated[str, typer.Option(help="Why, for the journal.")] = "",
-    force: Annotated[
-        bool, typer.Option("--force", help="The incident has not heard of it, and yet.")
-    ] = False,
-    close: Annotated[
-        bool, typer.Option("--close", help="Also end an incident that was handed over or failed.")
-    ] = False,
-    take_back: Annotated[
-        bool, typer.Option("--take-back", help="Nobody knows after all; nothing is learned of it.")
-    ] = False,
-    lang: Lang = None,
-) -> None:
-    """Say what the cause was, once it is over; the copilot learns from it (docs/learning.md)."""
-    _call(
-        context,
-        "cause",
-        incident=incident,
-        component=component,
-        kind=kind,
-        by=by,
-        note=note,
-        force=force,
-        close=close,
-        take_back=take_back,
-        lang=lang,
-    )
-
-
-@app.command()
-def record(
-    context: typer.Context,
-    incident: Annotated[str, typer.Argument(help="A closed incident.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="A bundle set; made where missing.")],
-    cause: Annotated[str, typer.Option(help="What was at fault.")] = "",
-    kind: Annotated[str, typer.Option(help="The kind of fault.")] = "",
-    by: Annotated[str, typer.Option(help="Who says so.", envvar="USER")] = "",
-    force: Annotated[
-        bool, typer.Option("--force", help="The incident has not heard of it, and yet.")
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="It was confirmed; do not ask.")] = False,
-    system: Annotated[str, typer.Option(help="What the incidents of this site are.")] = "site",
-    lang: Lang = None,
-) -> None:
-    """Turn a closed incident into a redacted recording with its answer, to be replayed."""
-    _call(
-        context,
-        "record",
-        incident=incident,
-        out=out,
-        cause=cause,
-        kind=kind,
-        by=by,
-        force=force,
-        yes=yes,
-        system=system,
-        lang=lang,
     )
 
 

@@ -7,6 +7,7 @@ from pydantic import Field, JsonValue
 from knowledge_base import Kind, Trust
 from tools.topology_walker import WalkNode
 from tools.types import (
+    Candidate,
     Certainty,
     Evidence,
     FaultKind,
@@ -176,6 +177,16 @@ class ConfirmedCause(FrozenModel):
     note: str = ""
 
 
+class ShippedAnswer(FrozenModel):
+    """What the shipped rules said, before anything learned here was added; for judging them.
+
+    `chance` is how likely they held the first, None where thin evidence bounded it.
+    """
+
+    candidates: tuple[Candidate, ...] = ()
+    chance: float | None = None
+
+
 class ApprovalCount(FrozenModel):
     """How many people have approved a plan, and how many have to."""
 
@@ -227,6 +238,7 @@ class Incident(FrozenModel):
     brief: dict[str, str] = Field(default_factory=dict)  # language -> text
     evidence: tuple[Evidence, ...] = ()
     ranking: Ranking = Ranking()
+    shipped: ShippedAnswer | None = None  # None: nothing learned is in the ranking
     walk: WalkNode | None = None  # from the symptom to the leading candidates
     commit: CommitAnswer | None = None  # None: no repository told of any
     hypotheses: tuple[Hypothesis, ...] = ()

@@ -11,8 +11,15 @@ from typer.testing import CliRunner, Result
 from copilot import wiring
 from copilot.case.confirming import CauseStatement, confirm, withdraw
 from copilot.case.postmortem import draft
+from copilot.deps import Deps
+from copilot.hands import DryRunRunner
 from copilot.settings import Settings, load
+from copilot.sources.clock import SystemClock
+from copilot.sources.deployment import Sources
 from copilot.store import NoRightError, PolicyRefusedError, Store
+from copilot.surfaces.chat import ToolContext
+from copilot.surfaces.chat.tools import TOOLS
+from copilot.surfaces.chat.understand import intents, understood
 from copilot.surfaces.cli import app
 from copilot.surfaces.service import create_app
 from copilot.testing.service import CountedEngine
@@ -213,3 +220,35 @@ def test_the_postmortem_names_what_a_person_confirmed(store: Store) -> None:
     text = draft(found, store.journal.events("inc-1"))
     assert "fault_kinds: [bad_deploy]" in text
     assert "services: [checkout]" in text
+
+
+@pytest.mark.parametrize(
+    ("said_in_chat", "wanted"),
+    [
+        ("it was checkout, pool exhaustion", ("checkout", "pool_exhaustion")),
+        ("so the root cause turned out to be a bad config in cart", ("cart", "bad_config")),
+        ("confirm the cause", ("COMPONENT", "KIND")),
+        ("原因是 checkout 连接池耗尽", ("checkout", "pool_exhaustion")),
+        ("最后确认是 cart 发布导致的", ("cart", "KIND")),
+    ],
+)
+def test_chat_writes_nothing_and_says_how_it_is_confirmed(
+    said_in_chat: str, wanted: tuple[str, str], store: Store
+) -> None:
+    clock = SystemClock()
+    deps = Deps(store, Sources(), clock, DryRunRunner(clock), ())
+    scope = ToolContext(deps, store.incidents.require("inc-1"))
+    understanding = understood(said_in_chat, scope, "en")
+    (call,) = understanding.calls
+    tool = TOOLS[call.tool]
+    result = tool.look(tool.arguments.model_validate(call.arguments), scope)
+    assert f"copilot cause inc-1 {' '.join(wanted)}" in result.lead[1].en
+    assert told(store) == []
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["was it checkout?", "what was the cause?", "原因是什么", "根因是不是 cart?", "it was slow?"],
+)
+def test_a_question_is_no_confirmation(question: str) -> None:
+    assert "confirm" not in intents(question)

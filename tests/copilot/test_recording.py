@@ -34,6 +34,7 @@ from copilot.testing.kubernetes import KubernetesServer
 from copilot.testing.loki import LokiServer, PushedLine
 from copilot.testing.strict_http import serving
 from copilot.types.incident import Incident
+from copilot.types.redaction import Redactor
 from evals.localization.cases import read
 from evals.localization.look import locate_bundle
 from evals.simulator import scenario
@@ -42,11 +43,13 @@ from tests.contracts.clocks import Standing
 from tests.copilot.kubernetes_objects import NOW, crashing
 from tests.copilot.worked_incident import POOL, work_on
 from tools.playbook_executor import Policy
-from tools.types import Alert, Approval, Finding, LogLine, Topology, Window
+from tools.types import Alert, Finding, LogLine, Topology, Window
 
 SCENARIO = scenario("memory_pressure", 5)
 FAULT = SCENARIO.start + SCENARIO.quiet_s
 LOOKBACK_S = 3600.0
+
+REDACTOR = Redactor(b"one site's key")
 
 Recorded = tuple[Settings, Incident, Sources]
 
@@ -63,7 +66,7 @@ def located(incident: Incident) -> tuple[str, str | None]:
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
-    """An incident of a live system that an approved plan recovered."""
+    """An incident of a live system, resolved."""
     folder = tmp_path_factory.mktemp("live")
     world = DurableWorld(SCENARIO, folder / "world.jsonl")
     world.sleep(FAULT + 120 - world.now())
@@ -71,19 +74,8 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     with wiring.engine(settings, "t", sources=world.sources, clock=world, runner=world) as engine:
         engine.accept(world.source.alerts(Window(start=SCENARIO.start, end=FAULT + 120)), FAULT)
         engine.drain()
-        (request,) = engine.store.approvals.pending()
-        approval = Approval(
-            plan_id=request.plan.id,
-            digest=request.plan.digest,
-            decision="approve",
-            approver="anna",
-            decided_at=engine.now(),
-        )
-        engine.decide(approval)
-        engine.drain()
         (incident,) = engine.store.incidents.list()
-    assert incident.status == "recovered"
-    return settings, incident, world.sources
+    return settings, resolved(settings, incident), world.sources
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +117,8 @@ def keep(folder: Path, case: Recorded, sources: Sources | None = None) -> tuple[
     with wiring.store(settings) as store:
         confirmed = confirm(store, Policy(), incident.id, said, incident.updated_at)
         bundle = recorded(store, sources or told, confirmed, LOOKBACK_S, "site")
-    return put(bundle, answer(confirmed, bundle.alerts), folder), confirmed
+        place = put(bundle, answer(confirmed, bundle.alerts), folder, store.redactor)
+    return place, confirmed
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -301,15 +294,14 @@ def secretive(**more: object) -> RecordedIncident:
 
 
 def test_no_secret_is_written_anywhere(tmp_path: Path) -> None:
-    place = put(
-        secretive(), {"root_cause": "cart", "note": "password=hunter2secret"}, tmp_path / "s"
-    )
+    told = {"root_cause": "cart", "note": "password=hunter2secret"}
+    place = put(secretive(), {**told}, tmp_path / "s", REDACTOR)
     for name, content in files(tmp_path / "s").items():
         text = (gzip.decompress(content) if name.endswith(".gz") else content).decode()
         assert not [secret for secret in SECRETS if secret in text], name
     bundle = RecordedBundle(place)
     (line,), (found,) = bundle.lines(bundle.window).lines, bundle.reading().findings
-    assert re.fullmatch(r"login of <EMAIL_\d> failed password=<PASSWORD_\d>", line.message)
+    assert re.fullmatch(r"login of <EMAIL_\w+> failed password=<PASSWORD_\w+>", line.message)
     assert found.statement == line.message  # one secret, one token
 
 
@@ -321,7 +313,7 @@ def test_too_much_is_thinned_evenly_and_said(
         LogLine(1_000.0 + n, "cart", "INFO", f"request {n * 7919 % 10007} took {n} ms")
         for n in range(3_600)
     )
-    place = put(secretive(logs=lines), {"root_cause": "cart"}, tmp_path / "s")
+    place = put(secretive(logs=lines), {"root_cause": "cart"}, tmp_path / "s", REDACTOR)
     assert sum(p.stat().st_size for p in place.rglob("*") if p.is_file()) <= 20_000
     kept = RecordedBundle(place).lines(Window(start=0.0, end=1e9))
     assert len(kept) > 100
@@ -335,7 +327,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from copilot.sources.recorded import bundle_set
-from tests.copilot.test_recording import secretive
+from tests.copilot.test_recording import REDACTOR, secretive
 calls = 0
 write = bundle_set._written
 def mortal(path, content):
@@ -346,7 +338,7 @@ def mortal(path, content):
         os.kill(os.getpid(), signal.SIGKILL)
     write(path, content)
 bundle_set._written = mortal
-bundle_set.put(secretive(), {"root_cause": "cart"}, Path(sys.argv[1]))
+bundle_set.put(secretive(), {"root_cause": "cart"}, Path(sys.argv[1]), REDACTOR)
 """
 
 
@@ -355,13 +347,13 @@ def test_killed_in_the_middle_it_leaves_whole_answers_and_the_next_run_mends_it(
     after: int, tmp_path: Path
 ) -> None:
     folder = tmp_path / "set"
-    put(secretive(id="inc-0"), {"root_cause": "cart"}, folder)
+    put(secretive(id="inc-0"), {"root_cause": "cart"}, folder, REDACTOR)
     ended = subprocess.run(
         [sys.executable, "-c", KILLED, str(folder), str(after)], check=False, capture_output=True
     )
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     assert [one.answer.id for one in read(folder)] == ["inc-0"]
-    put(secretive(), {"root_cause": "cart"}, folder)
+    put(secretive(), {"root_cause": "cart"}, folder, REDACTOR)
     assert [one.answer.id for one in read(folder)] == ["inc-0", "inc-1"]
     assert names(folder / "incidents") == ["inc-0", "inc-1"]
 

@@ -33,7 +33,8 @@ def test_every_suite_has_a_published_name_and_published_keys() -> None:
 
 
 def test_benchmarks_and_trainings_have_their_published_names() -> None:
-    assert set(BENCHMARKS) == {"detector", "clusterer", "logs", "locate", "ingest", "brief"}
+    benches = {"detector", "clusterer", "logs", "locate", "ingest", "brief", "redaction", "site"}
+    assert set(BENCHMARKS) == benches
     assert set(TRAININGS) == {"ranker"}
 
 

@@ -11,17 +11,19 @@ broken by the strongest single term, then by a hash of the name, never by the or
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from importlib.resources import files
 from typing import Literal, NamedTuple
 
 from pydantic import Field
 
-from tools.topology_walker.calibration import CalibrationModel, RankedEvidence
+from tools.topology_walker.calibration import CalibrationModel, RankedEvidence, shipped
 from tools.topology_walker.certainty import NOTHING_KNOWN, Surroundings, decide
 from tools.topology_walker.inherited import OwnSymptom
 from tools.topology_walker.readings import AnomalyAlert, LineNew, TypedReading
 from tools.topology_walker.signatures import SIGN, SIGNATURES, FaultSignature
+from tools.topology_walker.site import SiteMemory
 from tools.topology_walker.strengths import Inquiry
 from tools.types import (
     Candidate,
@@ -150,12 +152,18 @@ def rank(
     arm: Literal["rules", "ml"] = "rules",
     around: Surroundings = NOTHING_KNOWN,
     calibration: CalibrationModel | None = None,
+    site: SiteMemory | None = None,
 ) -> Ranking:
     """Components, most likely cause first, each with the terms of its score and a fault kind.
 
-    How sure the first is, and why, is said with it (`certainty`).
+    How sure the first is, and why, is said with it (`certainty`). What was learned at a `site`
+    joins the scores and the calibration.
     """
-    return decide(ordered(evidence, topology, onset, arm), around, arm, calibration)
+    ranked = ordered(evidence, topology, onset, arm)
+    if site is not None:
+        ranked = replace(ranked, candidates=site.ordered(ranked.candidates, evidence))
+        calibration = site.calibrated(calibration or shipped()[arm])
+    return decide(ranked, around, arm, calibration)
 
 
 def ordered(

@@ -5,6 +5,7 @@ from typing import TypedDict
 from langgraph.runtime import Runtime
 
 from copilot.case.commits import commit_answer, without_blame
+from copilot.case.learning import as_shipped, memory
 from copilot.case.state import GatherProgress, IncidentState
 from copilot.deps import Deps
 from tools.topology_walker import Surroundings, explain_tree, rank
@@ -24,7 +25,11 @@ def locate(state: IncidentState, runtime: Runtime[Deps]) -> LocateUpdate:
     incident = deps.store.incidents.require(incident_id)
     gathered = state.get("gathered", GatherProgress())
     around = Surroundings(incident.history_s, gathered.missing)
-    ranking = rank(measured, topology, state["onset"].at, deps.instruments, around)
+    given = measured, topology, state["onset"].at, deps.instruments, around
+    ranking, site = rank(*given), memory(deps.store)
+    shipped = as_shipped(ranking) if site.lessons else None
+    if shipped is not None:
+        ranking = rank(*given, site=site)
     commit = commit_answer(deps.sources, measured, ranking, topology, state["onset"].at)
     ranking = without_blame(ranking, commit)
     clocks = incident.clocks
@@ -38,6 +43,7 @@ def locate(state: IncidentState, runtime: Runtime[Deps]) -> LocateUpdate:
         **stale,
         evidence=tuple(evidence),
         ranking=ranking,
+        shipped=shipped,
         commit=commit,
         walk=explain_tree(ranking, evidence, topology),
         clocks=clocks,

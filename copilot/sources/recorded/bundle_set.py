@@ -12,7 +12,8 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from copilot.sources.recorded.tables import BundleError, text_of
-from copilot.sources.recorded.writer import RecordedIncident, Redactor, bundle_files, json_line
+from copilot.sources.recorded.writer import RecordedIncident, bundle_files, json_line
+from copilot.types.redaction import Redactor
 
 _ENTRIES = frozenset(
     ("incidents", "history", "truth", "mends", "timelines", "alert_streams", "licences")
@@ -22,7 +23,12 @@ _BEGUN = ".recording-"
 """How the name of a folder begins that is not whole yet; one that a kill left is removed."""
 
 
-def put(incident: RecordedIncident, answer: Mapping[str, JsonValue], folder: Path) -> Path:
+def put(
+    incident: RecordedIncident,
+    answer: Mapping[str, JsonValue],
+    folder: Path,
+    redactor: Redactor,
+) -> Path:
     """Put a bundle into the set at `folder` and its answer apart from it; returns its place.
 
     What was recorded of it before is replaced; the same again gives the same bytes. Killed at any
@@ -36,9 +42,10 @@ def put(incident: RecordedIncident, answer: Mapping[str, JsonValue], folder: Pat
             parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with _held(folder):
             known = _answers(answers)
-            clean = Redactor()
-            files = bundle_files(incident, clean)
-            row = clean.document({"id": incident.id, "system": incident.system, **answer})
+            files = bundle_files(incident, redactor)
+            row: JsonValue = redactor.document(
+                {"id": incident.id, "system": incident.system, **answer}
+            )
             known[incident.id] = json_line(row)
             _clear(place.parent)
             _placed(place, files)

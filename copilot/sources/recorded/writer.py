@@ -17,8 +17,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from copilot.sources.recorded.tables import unit_of
-from tools.log_retriever import redact
-from tools.log_retriever.redact import Vault
+from copilot.types.redaction import Redactor
 from tools.types import (
     Alert,
     Change,
@@ -72,40 +71,38 @@ class RecordedIncident:
     missing: tuple[str, ...] = ()
 
 
-class Redactor:
-    """Takes secrets and personal data out of everything that is written; one secret, one token."""
+@dataclass(frozen=True, slots=True)
+class _Wording:
+    """Texts without their secrets; names, of which there are few, are looked at once."""
 
-    def __init__(self) -> None:
-        self._vault = Vault()
-        self._names: dict[str, str] = {}
+    redactor: Redactor
+    names: Mapping[str, str]
 
     def text(self, text: str) -> str:
-        """A text without its secrets, at most as long as is kept."""
-        return redact(text[:MOST_TEXT], self._vault)
+        """A text, at most as long as is kept; cut last, since half a secret looks like none."""
+        return self.redactor.text(text)[:MOST_TEXT]
 
     def name(self, name: str) -> str:
-        """The name of a component or operation, of which there are few."""
-        if name not in self._names:
-            self._names[name] = self.text(name)
-        return self._names[name]
+        """The name of a component, stream or operation."""
+        return self.names.get(name, name)
 
     def document(self, value: JsonValue) -> JsonValue:
-        """A document without the secrets of its texts; a label is read with its name before it."""
-        if isinstance(value, dict):
-            return {self.name(key): self._labelled(key, one) for key, one in value.items()}
-        if isinstance(value, list):
-            return [self.document(one) for one in value]
-        return self.text(value) if isinstance(value, str) else value
-
-    def _labelled(self, key: str, value: JsonValue) -> JsonValue:
-        if not isinstance(value, str):
-            return self.document(value)
-        told = self.text(f"{key}={value}")
-        return told.removeprefix(f"{key}=") if told.startswith(f"{key}=") else self.text(value)
+        """A document with all its texts."""
+        return self.redactor.document(value)
 
 
-def bundle_files(incident: RecordedIncident, clean: Redactor) -> dict[str, bytes]:
+def _names_of(incident: RecordedIncident) -> set[str]:
+    series = {one.owner for one in (*incident.series, *incident.normal)}
+    lines = (*incident.logs, *incident.normal_logs)
+    streams = {name for line in lines for name in (line.service, line.stream)}
+    return (
+        series | streams | {name for one in incident.spans for name in (one.service, one.operation)}
+    )
+
+
+def bundle_files(incident: RecordedIncident, redactor: Redactor) -> dict[str, bytes]:
     """The files; of too much, fewer lines and spans, evenly over the time, and it is said so."""
+    clean = _Wording(redactor, redactor.names(_names_of(incident)))
     most_lines, most_spans = MOST_LINES, MOST_SPANS
     tables = _tables(incident, clean)
     while True:
@@ -127,7 +124,7 @@ def bundle_files(incident: RecordedIncident, clean: Redactor) -> dict[str, bytes
         most_lines, most_spans = int(most_lines * _THINNER), int(most_spans * _THINNER)
 
 
-def _tables(incident: RecordedIncident, clean: Redactor) -> dict[str, bytes]:
+def _tables(incident: RecordedIncident, clean: _Wording) -> dict[str, bytes]:
     """Everything but log lines and spans."""
 
     def documents(rows: Sequence[JsonValue]) -> bytes:
@@ -216,7 +213,7 @@ def _cut_series(incident: RecordedIncident) -> list[str]:
     ]
 
 
-def _metric_rows(series: Sequence[Series], clean: Redactor) -> bytes:
+def _metric_rows(series: Sequence[Series], clean: _Wording) -> bytes:
     """Wide: `ts`, then one column for each series on the union of their times."""
     kept = _kept(series)
     if not kept:
@@ -231,7 +228,7 @@ def _metric_rows(series: Sequence[Series], clean: Redactor) -> bytes:
     return _csv(header, rows)
 
 
-def _span_rows(spans: Iterable[Span], clean: Redactor) -> bytes:
+def _span_rows(spans: Iterable[Span], clean: _Wording) -> bytes:
     rows = (
         [
             f"{one.at:.6f}",
@@ -248,7 +245,7 @@ def _span_rows(spans: Iterable[Span], clean: Redactor) -> bytes:
     return _csv(("ts", "trace", "span", "parent", "service", "op", "dur_us", "error"), rows)
 
 
-def _log(line: LogLine, clean: Redactor) -> JsonValue:
+def _log(line: LogLine, clean: _Wording) -> JsonValue:
     row: dict[str, JsonValue] = {
         "ts": line.at,
         "service": clean.name(line.service),

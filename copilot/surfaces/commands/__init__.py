@@ -37,6 +37,8 @@ COMMANDS = {
     "kb_remove": "kb",
     "kb_search": "kb",
     "kb_show": "kb",
+    "learned_reset": "learn",
+    "learned_show": "learn",
     "playbook_list": "playbook",
     "playbook_render": "playbook",
     "playbook_run": "by_hand",

@@ -14,6 +14,7 @@ from rich.text import Text
 from copilot import wiring
 from copilot.alerts import maintenance as alerting
 from copilot.case.engine import Engine
+from copilot.case.learning import summary
 from copilot.hands import described
 from copilot.ports import ExaminedSource, RemoteSource, SourceError
 from copilot.settings import Settings
@@ -118,6 +119,7 @@ def _examined(
     return [
         _data_folder(settings),
         _store(settings),
+        _learned(settings),
         *_sources(sources, received),
         *_alerts(settings),
         *_alerting(settings),
@@ -183,6 +185,21 @@ def _store(settings: Settings) -> Check:
     return Check(
         "store", "ok", f"{sum(counts.values())} incidents, {chain.rows} journal rows, intact"
     )
+
+
+def _learned(settings: Settings) -> Check:
+    """What the site's own confirmed incidents taught."""
+    try:
+        with wiring.store(settings) as store:
+            found = summary(store)
+    except StoreError as error:
+        return Check("learned", "broken", str(error), "check COPILOT_DATABASE_URL")
+    if found.until is None:
+        advice = "when one is over, say what it was: copilot cause (docs/learning.md)"
+        return Check("learned", "missing", f"nothing yet; {found.sure}", advice)
+    kinds = ", ".join(f"{kind} {len(of)}" for kind, of in found.kinds.items())
+    until = date_time(found.until)
+    return Check("learned", "ok", f"{found.sure}; signatures of {kinds}; until {until}")
 
 
 def _sources(sources: Sources, received: ReceivedTelemetry | None) -> Iterator[Check]:

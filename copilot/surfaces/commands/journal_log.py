@@ -25,7 +25,7 @@ LogFormat = Literal["text", "json"]
 TOLD = frozenset(
     {
         *("opened", "reopened", "merged", "resolved", "failed", "reported"),
-        *("confirmed", "withdrawn"),
+        *("confirmed", "withdrawn", "forgotten"),
         *("briefed", "planned", "abstained", "edited"),
         *("approved", "rejected", "expired", "stopped", "resumed"),
         *("acted", "verified"),

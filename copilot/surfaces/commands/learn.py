@@ -1,6 +1,7 @@
 """`copilot cause` and `record`: a person says what it was; what is closed becomes a recording."""
 
 import difflib
+import json
 from pathlib import Path
 from typing import get_args
 
@@ -15,8 +16,10 @@ from copilot.case.confirming import (
     answer_of,
     check_over,
     confirm,
+    forget,
     withdraw,
 )
+from copilot.case.learning import memory, summary
 from copilot.settings import Settings, SettingsError
 from copilot.sources.clock import SystemClock
 from copilot.sources.recorded.bundle_set import check_set, put
@@ -85,13 +88,47 @@ def record(
             found = confirm(store, wiring.policy(settings), incident, spoken, now)
         sources, _ = wiring.recorded_in(found) or (wiring.configured_sources(settings), None)
         bundle = recorded(store, sources, found, settings.lookback_s, system)
-        place = put(bundle, answer(found, bundle.alerts), out)
+        place = put(bundle, answer(found, bundle.alerts), out, store.redactor)
     for line in bundle.missing:
         console.print(f"not in it: {line}", soft_wrap=True)
     size = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
     console.print(f"recorded {place} ({size / 1024:.0f} kB, redacted)", soft_wrap=True)
     console.print(f"look at it: copilot investigate {place}", soft_wrap=True)
     console.print(f"guard it:   python -m evals run incidents --data {out}", soft_wrap=True)
+    return 0
+
+
+def learned_show(settings: Settings, *, as_json: bool) -> int:
+    """Print what was learned and of which incidents; exit code 1 where that is nothing."""
+    console = Console(markup=False, highlight=False)
+    with wiring.store(settings) as store:
+        found = summary(store)
+        lessons = memory(store).lessons
+    if as_json:
+        console.out(json.dumps([one.model_dump(mode="json") for one in lessons], indent=1))
+        return 0 if lessons else 1
+    if not lessons or found.until is None:
+        console.print("nothing was learned yet; say what it was: copilot cause", soft_wrap=True)
+        return 1
+    until = date_time(found.until)
+    console.print(f"{found.incidents} confirmed incidents, the last {until}", soft_wrap=True)
+    console.print(found.sure, soft_wrap=True)
+    for kind, incidents in found.kinds.items():
+        name = word("fault_kind", kind, settings.language)
+        console.print(f"  {name}: {', '.join(incidents)}", soft_wrap=True)
+    return 0
+
+
+def learned_reset(settings: Settings, *, by: str, yes: bool) -> int:
+    """Learn nothing more of what was confirmed so far, and say so in the journal."""
+    console = Console(markup=False, highlight=False)
+    who, question = _named(by), "Throw away what was learned of confirmed incidents?"
+    if not yes and not Confirm.ask(question, default=False):
+        console.print("Nothing was thrown away.")
+        return 1
+    with wiring.store(settings) as store:
+        count = forget(store, wiring.policy(settings), who, SystemClock().now())
+    console.print(f"forgotten: what {count} confirmed incidents taught; they stay confirmed")
     return 0
 
 

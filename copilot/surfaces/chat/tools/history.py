@@ -1,18 +1,21 @@
 """timeline, compare: what happened to the incident, and in the most alike one before it."""
 
+import re
 from collections.abc import Sequence
+from typing import get_args
 
 from pydantic import Field
 
 from copilot.case.briefing import plain
+from copilot.case.confirming import open_by_hand
 from copilot.surfaces.chat.scope import ToolContext
 from copilot.surfaces.chat.times import moment
 from copilot.surfaces.chat.tool_result import Statement, ToolResult, noted
 from copilot.surfaces.chat.tools.tool import MOST_ROWS, Tool, ToolArguments
-from copilot.types.incident import Event, Incident
+from copilot.types.incident import CLOSED, Event, Incident
 from copilot.types.time_format import clock_time, date_time, duration
 from prompts import word
-from tools.types import Finding
+from tools.types import FaultKind, Finding
 
 
 class JournalArguments(ToolArguments):
@@ -223,7 +226,64 @@ def _nothing_earlier(this: Incident, scope: ToolContext) -> Statement:
     return Statement("No earlier incident is stored.", "没有存储更早的事件。", (fact,))
 
 
+class CauseArguments(ToolArguments):
+    """What somebody says it was."""
+
+    component: str = Field(default="", max_length=200, description="What was at fault.")
+    words: str = Field(default="", max_length=500, description="How, in any words.")
+
+
+def confirmation(given: CauseArguments, scope: ToolContext) -> ToolResult:
+    """Who confirmed which cause, and the command that confirms this one: chat writes nothing."""
+    incident = scope.incident
+    if incident is None:
+        return ToolResult(missing=("incident: none is stored",))
+    fact, one = _fact(incident), incident.cause
+    confirmed = Statement("Nobody has confirmed a cause yet.", "尚无人确认原因。", (fact,))
+    if one is not None:
+        by = f"{one.component}, {one.fault_kind} ({plain(one.by, 60)})"
+        confirmed = Statement(f"Confirmed: {by}.", f"已确认:{by}。", (fact,))
+    close = " --close" if open_by_hand(incident) else ""
+    component, kind = given.component or "COMPONENT", kind_in(given.words) or "KIND"
+    command = f"copilot cause {incident.id} {plain(component, 120)} {kind}{close}"
+    told = Statement(
+        f"Chat writes nothing down; to confirm it: {command}",
+        f"对话不做任何记录;要确认请执行:{command}",
+        (fact,),
+    )
+    over = incident.status in CLOSED or bool(close)
+    late = Statement(
+        f"It is {incident.status}; its cause is confirmed once it is over.",
+        f"当前状态为{word('status', incident.status, 'zh')};结束后才能确认原因。",
+        (fact,),
+    )
+    return ToolResult(lead=(confirmed, told if over else late))
+
+
+_STEM = 5
+"""Letters in which `exhausted` and `exhaustion` agree."""
+
+
+def kind_in(text: str) -> FaultKind | None:
+    """The kind of fault that a text names by most of its words, in either language."""
+    said = {one[:_STEM] for one in re.findall(r"[a-z0-9]+", text.lower())}
+    found: dict[FaultKind, float] = {}
+    for kind in get_args(FaultKind):
+        for name in (kind, word("fault_kind", kind, "en").lower()):
+            stems = {one[:_STEM] for one in re.findall(r"[a-z0-9]{2,}", name)}
+            found[kind] = max(found.get(kind, 0.0), len(stems & said) / len(stems))
+        if word("fault_kind", kind, "zh") in text:
+            found[kind] = 1.0
+    best = max(found, key=lambda kind: found[kind])
+    return best if found[best] > MOSTLY else None
+
+
+MOSTLY = 0.5
+"""More than half of the words of a kind have to be said: one of two names nothing."""
+
+
 TOOLS = (
+    Tool("confirmation", "Who confirmed which cause, and how to.", CauseArguments, confirmation),
     Tool("timeline", "What happened, by whom: the journal in order.", JournalArguments, timeline),
     Tool(
         "compare",

@@ -55,6 +55,7 @@ def language_of(text: str, default: Language) -> Language:
 Intent = Literal[
     "approve",  # wants something decided or run: not here
     "help",
+    "confirm",  # says what the cause was: confirmed elsewhere
     "why_not",
     "cause",
     "changes",
@@ -185,6 +186,11 @@ def _suspected(_question: str, named: Entities, _scope: ToolContext) -> list[Too
     return [_call("why_not", component=one) for one in suspects]
 
 
+def _said(question: str, named: Entities, _scope: ToolContext) -> list[ToolRequest]:
+    component = named.services[0] if named.services else ""
+    return [_call("confirmation", component=component, words=question[:500])]
+
+
 def _changed(_question: str, named: Entities, _scope: ToolContext) -> list[ToolRequest]:
     services = named.services[:MOST_SERVICES] or ("",)
     return [
@@ -231,6 +237,7 @@ def _earlier(_question: str, named: Entities, scope: ToolContext) -> list[ToolRe
 _CALLS: dict[Intent, Callable[[str, Entities, ToolContext], list[ToolRequest]]] = {
     "approve": _planned,
     "help": lambda _question, _named, _scope: [],
+    "confirm": _said,
     "why_not": _suspected,
     "cause": _plain("cause"),
     "changes": _changed,
