@@ -5,8 +5,8 @@ which people and NTP set: one that was set back must not hold a run, and one tha
 costs a lease at most.
 """
 
-from collections.abc import Collection, Sequence
-from typing import Any, Literal
+from collections.abc import Collection
+from typing import Literal
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -43,7 +43,6 @@ class Run(FrozenModel):
     attempt: int = 0
     created_at: Timestamp
     error: str = ""
-    updated_at: Timestamp = 0.0
     due_at: Timestamp = 0.0
     place: str = ""
 
@@ -181,11 +180,12 @@ class Runs:
             connection.execute(update(runs).where(runs.c.id == run.id).values(**values))
         return run.model_copy(update=values)
 
-    def next_due(self) -> Run | None:
-        """The first run of those that wait for their time."""
-        waits = and_(runs.c.status == "accepted", ~_BUSY)
+    def next_due(self) -> Timestamp | None:
+        """When the first run of those that wait for their time may be claimed."""
+        query = select(func.min(runs.c.due_at)).where(runs.c.status == "accepted", ~_BUSY)
         with self._database.read() as connection:
-            return next(iter(_query(connection, waits, order=(runs.c.due_at,), limit=1)), None)
+            due: Timestamp | None = connection.execute(query).scalar()
+        return due
 
     def held(self, owner: str) -> tuple[Run, ...]:
         """What this worker runs, or ran when its process ended."""
@@ -228,10 +228,9 @@ def _query(
     *,
     limit: int | None = None,
     lock: bool = False,
-    order: Sequence[ColumnElement[Any]] = (runs.c.created_at, runs.c.number),
     **values: object,
 ) -> tuple[Run, ...]:
-    query = select(*_COLUMNS).where(where).order_by(*order).limit(limit)
+    query = select(*_COLUMNS).where(where).order_by(runs.c.created_at, runs.c.number).limit(limit)
     if lock:
         query = query.with_for_update(skip_locked=True)
     rows = connection.execute(query, values)
