@@ -1,4 +1,4 @@
-"""The databases that are tortured, each with the way it fails: SQLite's disk, PostgreSQL's server."""
+"""The databases that are tortured, and how each fails: SQLite's disk, PostgreSQL's server."""
 
 import os
 import shutil

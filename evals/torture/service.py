@@ -26,7 +26,7 @@ class TortureError(Exception):
 
 
 class Nursery:
-    """The process that services are forked from; `asked` counts answers by kind over all of them."""
+    """The process that services are forked from."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -69,6 +69,7 @@ class Service:
     environment: Mapping[str, str]
     fivexx: int = 0
     refused: int = 0
+    first_fault: str = ""
     accepted: set[str] = field(default_factory=set)
     pid: int = 0
 
@@ -124,7 +125,9 @@ class Service:
         if answer.status_code >= 500:
             patient = answer.status_code == 503 and "retry-after" in answer.headers
             self.refused += patient
-            self.fivexx += not patient and path != "/readyz"
+            if not patient and path != "/readyz":
+                self.fivexx += 1
+                self.first_fault = self.first_fault or f"{method} {path}: {answer.text[:200]}"
         if not answer.is_success:
             return None
         return answer.json() if "json" in answer.headers.get("content-type", "") else answer.text

@@ -1,8 +1,8 @@
 """Torture: a real service is killed, stopped, starved and lied to, and its answers are counted.
 
 Each round gets a fresh data folder (and schema). What is counted is read as a user reads it, over
-HTTP, after the faults are over: accepted alerts that are nowhere, alerts kept twice, programs of one
-step started twice, incidents that do not move on, innocent incidents given up, answers of 5xx.
+HTTP, after the faults are over: accepted alerts that are nowhere, alerts kept twice, programs of
+one step started twice, incidents that do not move on, innocent incidents given up, answers of 5xx.
 """
 
 import json
@@ -29,7 +29,6 @@ from copilot.types.time_format import iso
 from evals.report import Options, Result, Table, number
 from evals.torture.databases import Databases, databases
 from evals.torture.service import Nursery, Service, TortureError
-from knowledge_base import __file__ as knowledge
 from tools.types import Window
 
 COUNTS = ("lost", "doubled", "steps_twice", "stuck", "failed_innocent", "fivexx")
@@ -39,7 +38,8 @@ MOVES_S = 60.0
 BRIEFED_S = 30.0
 """As long may a brief take where sources or the model do not answer, on a machine that is busy."""
 
-RECORDING = Path(__file__).parents[2] / "copilot/sources/recordings/incidents/lab-789e1d"
+RECORDING = Path(__file__).parents[1] / "incidents/incidents/lab-a47290"
+"""A full disk, for which the catalogue has a step that runs a program."""
 OPEN = ("investigating", "acting")
 
 
@@ -114,6 +114,9 @@ class Round:
         statuses = Counter(one["status"] for one in service.incidents())
         self.counts["failed_innocent"] += statuses["failed"]
         self.counts["fivexx"] += service.fivexx
+        if service.first_fault:
+            tail = (service.folder / "log").read_text("utf-8", "replace")
+            self.notes |= {"first_fault": service.first_fault, "log": _first_trace(tail)}
         self.notes |= {"alerts": len(service.accepted), "incidents": sum(statuses.values())}
 
     def _missing(self, told: Sequence[Mapping[str, Any]]) -> int:
@@ -122,6 +125,12 @@ class Round:
     def _moving(self) -> list[str]:
         listed = self.service.ask("GET", "/incidents?limit=500") or []
         return [one["id"] for one in listed if one["status"] in OPEN]
+
+
+def _first_trace(log: str) -> str:
+    """The first traceback's end, which is what a person needs to find the fault."""
+    found = log.partition("Traceback (most recent call last)")[2]
+    return found[:4000][-1200:]
 
 
 # --- the kinds of fault --------------------------------------------------------------------------
@@ -148,7 +157,7 @@ def killed_in_a_step(at: Round) -> None:
 
 
 def stopped_in_a_step(at: Round) -> None:
-    """SIGTERM in the same span: exit code 0, and whoever is asked afterwards is asked for nothing."""
+    """SIGTERM in the same span: exit code 0, and nobody has to be asked afterwards."""
     _approved(at)
     time.sleep(at.chance.uniform(0.0, 1.2))
     code = at.service.end(signal.SIGTERM)
@@ -258,13 +267,10 @@ def _approved(at: Round) -> None:
     if not at.service.until(waiting, MOVES_S):
         raise TortureError("the recording that ships led to no plan")
     incident = waiting()[0]
-    answer = {
-        "plan_id": incident["plan"]["id"],
-        "digest": incident["plan"]["digest"],
-        "decision": "approve",
-        "approver": "anna",
-    }
-    at.service.ask("POST", f"/incidents/{incident['id']}/approval", answer)
+    plan = {"plan_id": incident["plan"]["id"], "digest": incident["plan"]["digest"]}
+    for person in ("anna", "bob"):
+        answer = {**plan, "decision": "approve", "approver": person}
+        at.service.ask("POST", f"/incidents/{incident['id']}/approval", answer)
 
 
 def _told_what_ran(at: Round) -> None:
@@ -403,7 +409,7 @@ def _environment(folder: Path, kind: str, deaf: int) -> dict[str, str]:
 
 
 def _hands(folder: Path) -> dict[str, str]:
-    """A program that notes each start and end by its step's key, and a playbook that runs it."""
+    """A program that notes each start and end by its step's key."""
     program = folder / "program"
     program.write_text(
         f'#!/bin/sh\necho "start:$COPILOT_STEP_KEY" >> {folder}/ledger\nsleep 0.6\n'
@@ -412,20 +418,9 @@ def _hands(folder: Path) -> dict[str, str]:
     )
     program.chmod(0o700)
     runners = folder / "runners.toml"
-    runners.write_text(f'[command]\nroll-back = "{program}"\n', encoding="utf-8")
+    runners.write_text(f'[command]\ndisk-cleanup = "{program}"\n', encoding="utf-8")
     runners.chmod(0o600)
-    books = folder / "playbooks"
-    books.mkdir()
-    shipped = Path(knowledge).parent / "playbooks"
-    for book in sorted(shipped.glob("*.yaml")):
-        text = book.read_text("utf-8")
-        if book.stem == "rollback":
-            text = text.replace("    action: kubernetes\n", "    action: command\n")
-            text = text.replace("    idempotent: true\n", "")
-            verb = '{verb: rollout_undo, kind: deployment, name: "${service}"}'
-            text = text.replace(verb, '{argv: [roll-back, --service, "${service}"]}')
-        (books / book.name).write_text(text, encoding="utf-8")
-    return {"COPILOT_RUNNERS_FILE": str(runners), "COPILOT_PLAYBOOKS_DIR": str(books)}
+    return {"COPILOT_RUNNERS_FILE": str(runners)}
 
 
 def _result(
