@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
@@ -70,9 +71,8 @@ def recorded_sources(bundle: RecordedBundle) -> Sources:
     """A recorded incident as every source it recorded; the others are not configured."""
     full = Sources(bundle, bundle, bundle, bundle, bundle, cluster=bundle, repository=bundle)
     recorded = frozenset(bundle.description.modalities)
-    absent = {
-        name: UnconfiguredSource(name) for name, kind in RECORDED_AS.items() if kind not in recorded
-    }
+    silent = (name for name, kind in RECORDED_AS.items() if kind not in recorded)
+    absent: dict[str, Any] = {name: UnconfiguredSource(name) for name in silent}
     return replace(full, **absent)
 
 
@@ -362,9 +362,9 @@ def engine(
         checkpointer(home / "checkpoints.sqlite") as saver,
         model(settings, lasting=lasting) as (asked, _how),
     ):
-        seen = sources or configured_sources(settings, received)
-        if received is not None and isinstance(seen.changes, UnconfiguredSource):
-            seen = replace(seen, changes=opened.changes)
+        seen = replace(sources or configured_sources(settings, received), redactor=opened.redactor)
+        if received is not None:
+            seen = live.with_changes(settings, wall, seen, opened.changes)
         known, time = catalogue(settings), clock or time_of(seen, wall)
         deps = Deps(
             store=opened,

@@ -3,6 +3,7 @@
 The facts are chosen here, once; the words are in `prompts/templates/brief.<language>.md`.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -70,18 +71,6 @@ class CandidateLine:
     peer: str
     percent: str
     cites: str
-
-
-@dataclass(frozen=True, slots=True)
-class CommitLine:
-    """The commit that did it, with its file and reason; `sha` is empty where none is convicted."""
-
-    sha: str
-    author: str
-    file: str
-    reason: str
-    outside: str
-    looked_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +173,7 @@ def render(
         look=in_language(ranking.look, language),
         changes=[evidence_line(one, language) for one in changes[:4]],
         changes_known=not any(line.startswith("changes: ") for line in missing),
-        commit=_commit(incident.commit, language),
+        commit=commit_lines(incident.commit, language),
         opinion=_opinion(incident.opinion, language),
         recalled=[_recollection(one, language) for one in incident.recalled[:RECALLED]],
         elsewhere=any(one.elsewhere for one in incident.recalled[:RECALLED]),
@@ -304,18 +293,45 @@ def _candidate(candidate: Candidate, ranking: Ranking, language: Language) -> Ca
     )
 
 
-def _commit(answer: CommitAnswer | None, language: Language) -> CommitLine | None:
-    """The convicted commit, or that none of those looked at is; None where nobody told of any."""
+LOOKED_AT = 3
+"""Innocent commits that are told one by one; the others are counted."""
+
+_HASH = re.compile(r"[0-9a-f]{12,64}")
+
+
+def commit_lines(
+    answer: CommitAnswer | None, language: Language, *, everything: bool = False
+) -> list[str]:
+    """Which commit did it; where none did, those looked at and why they are innocent, a line each.
+
+    With `everything` they are told beside a convicted one, too. Empty where nobody told of any.
+    """
     if answer is None:
-        return None
-    return CommitLine(
-        sha=plain(answer.sha, 40),
+        return []
+    shown = [
+        (_short(one.sha), plain(one.message, 100), plain(getattr(one.why, language), 160))
+        for one in answer.innocent[: LOOKED_AT if everything or not answer.sha else 0]
+    ]
+    text = load("commit", language).render(
+        sha=_short(answer.sha),
         author=plain(answer.author, 60),
+        message=plain(answer.message, 120),
         file=plain(answer.file, 120),
+        line=answer.line,
+        url=plain(answer.url, 300),
         reason=plain(getattr(answer.reason, language), 240) if answer.reason else "",
         outside=getattr(answer.outside, language) if answer.outside else "",
         looked_at=answer.looked_at,
+        innocent=shown,
+        more=answer.looked_at - len(shown) - bool(answer.sha),
+        gap="" if answer.sha else plain(answer.gap, 240),
     )
+    return [line for line in text.splitlines() if line]
+
+
+def _short(sha: str) -> str:
+    """A hash as people write it; the name of what is no commit stays whole."""
+    return sha[:10] if _HASH.fullmatch(sha) else plain(sha, 80)
 
 
 def _opinion(opinion: Opinion | None, language: Language) -> OpinionLine | None:

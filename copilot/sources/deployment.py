@@ -1,9 +1,9 @@
 """All configured telemetry sources, asked together; what does not answer is named, not hidden."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from copilot.ports import (
     ChangeSource,
@@ -17,7 +17,9 @@ from copilot.ports import (
     TopologySource,
     TraceSource,
 )
-from copilot.sources.inspection import inspection
+from copilot.sources.inspection import ClusterInspection, inspection
+from copilot.sources.patience import Patience, SourceQuestion
+from copilot.types.redaction import Redactor
 from tools.log_retriever import join_records
 from tools.playbook_executor import known
 from tools.types import (
@@ -27,6 +29,7 @@ from tools.types import (
     Finding,
     LogReading,
     Series,
+    Span,
     Subject,
     Telemetry,
     Timestamp,
@@ -34,7 +37,7 @@ from tools.types import (
     Window,
 )
 
-QueryResultT = TypeVar("QueryResultT")
+ValueT = TypeVar("ValueT", Change, Commit)
 
 CHANGES_S = 86_400.0
 """A change older than a day is no longer what just happened."""
@@ -63,15 +66,23 @@ class MetricSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class TelemetrySnapshot:
-    """What the sources returned for one window, and which of them had nothing to say and why."""
+    """What the sources returned for one window, and which of them had nothing to say and why.
+
+    `findings` are those about the clusters' objects.
+    """
 
     telemetry: Telemetry
     missing: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The telemetry sources of one deployment."""
+    """The telemetry sources of one deployment, asked side by side within `patience`.
+
+    What they tell is redacted by `redactor`; log lines are where they are shown, by `excerpt`.
+    `graph_s` is the longest wait for the call graph, which is then as it was told last.
+    """
 
     metrics: MetricSource = UnconfiguredSource("metrics")
     logs: LogSource = UnconfiguredSource("logs")
@@ -81,6 +92,10 @@ class Sources:
     configuration: FactSource = UnconfiguredSource("configuration")
     cluster: ClusterSource = UnconfiguredSource("cluster")
     repository: CommitSource = UnconfiguredSource("commits")
+    patience: Patience = field(default_factory=Patience, compare=False)
+    redactor: Redactor = field(default_factory=Redactor, compare=False)
+    graph_s: float | None = None
+    _last_graph: list[Topology] = field(default_factory=list, compare=False)
 
     @property
     def measured(self) -> bool:
@@ -90,36 +105,88 @@ class Sources:
 
     def measure(self, window: Window, normal_before: Timestamp) -> MetricSnapshot:
         """Only the metrics, for what needs no more; empty where no source answers."""
+        told = self.patience.together(self._metrics(window, normal_before))
         return MetricSnapshot(
-            series=_ask([], "metrics", lambda: self.metrics.series(window)),
-            baseline=_ask([], "metrics", lambda: self.metrics.baseline(normal_before)),
+            series=self._named(_answer([], "metrics", told["series"])),
+            baseline=self._named(_answer([], "metrics", told["baseline"])),
         )
 
-    def look(self, window: Window, normal_before: Timestamp) -> TelemetrySnapshot:
-        """Ask every source for `window`, and for normal operation before `normal_before`."""
+    def look(
+        self, window: Window, normal_before: Timestamp, first: Sequence[Subject] | None = None
+    ) -> TelemetrySnapshot:
+        """Ask every source for `window`, and for normal operation before `normal_before`.
+
+        The clusters are inspected with them, objects of the subjects in `first` before all others,
+        unless that is None.
+        """
         missing: list[str] = []
-        series = _ask(missing, "metrics", lambda: self.metrics.series(window))
-        log = self._log(window, missing)
+        questions = self._metrics(window, normal_before) | {
+            "logs": SourceQuestion("logs", self.logs, lambda: self.whole_log(window)),
+            "traces": SourceQuestion(
+                "traces", self.traces, lambda: self.traces.spans(window, normal_before)
+            ),
+            "changes": SourceQuestion(
+                "changes", self.changes, lambda: self.changes.changes(window)
+            ),
+        }
+        if first is not None:
+            questions["cluster"] = self._inspection(window, first)
+        told = self.patience.together(questions)
+        series = _answer(missing, "metrics", told["series"])
+        log = self._log(told["logs"], window, missing)
+        spans = _answer(missing, "traces", told["traces"])
+        changes = _answer(missing, "changes", told["changes"], may_be_empty=True)
         telemetry = Telemetry(
             window=window,
-            series=series,
-            baseline=_ask([], "metrics", lambda: self.metrics.baseline(normal_before)),
+            series=self._named(series),
+            baseline=self._named(_answer([], "metrics", told["baseline"])),
             logs=log.lines,
             log_gaps=log.gaps,
-            spans=_ask(missing, "traces", lambda: self.traces.spans(window, normal_before)),
-            changes=_ask(
-                missing, "changes", lambda: self.changes.changes(window), may_be_empty=True
-            ),
+            spans=self._unspoken(spans),
+            changes=tuple(self.redactor.models(changes)),
             topology=self.topology(),
         )
         if not telemetry.topology.edges:
             missing.append("topology: not configured")
+        findings = self._inspected(told["cluster"], missing) if first is not None else ()
         missing += self._lacking()
-        return TelemetrySnapshot(telemetry, tuple(missing))
+        return TelemetrySnapshot(telemetry, tuple(missing), findings)
+
+    def _metrics(self, window: Window, before: Timestamp) -> dict[str, SourceQuestion]:
+        return {
+            "series": SourceQuestion("metrics", self.metrics, lambda: self.metrics.series(window)),
+            "baseline": SourceQuestion(
+                "metrics", self.metrics, lambda: self.metrics.baseline(before)
+            ),
+        }
+
+    def _named(self, series: tuple[Series, ...]) -> tuple[Series, ...]:
+        """Series whose names hold no secret, as the address in a label may."""
+        secret = self.redactor.names(one.owner for one in series)
+        if not secret:
+            return series
+        return tuple(replace(one, owner=secret.get(one.owner, one.owner)) for one in series)
+
+    def _unspoken(self, spans: tuple[Span, ...]) -> tuple[Span, ...]:
+        """Spans whose operations hold no secret, as the query of an address may."""
+        secret = self.redactor.names(one.operation for one in spans)
+        if not secret:
+            return spans
+        return tuple(
+            replace(one, operation=secret.get(one.operation, one.operation)) for one in spans
+        )
+
+    def log_lines(self, window: Window) -> LogReading:
+        """Return the lines of `window` as they were written; raises SourceError."""
+        told: LogReading = self._asked("logs", self.logs, lambda: self.logs.lines(window))
+        return told
+
+    def _asked(self, name: str, source: object, question: Callable[[], Any]) -> Any:
+        return self.patience.ask(SourceQuestion(name, source, question))
 
     def recent_log(self, window: Window) -> LogReading:
         """Return the log records of `window`; raises SourceError."""
-        recent = self.logs.lines(window)
+        recent = self.log_lines(window)
         return LogReading(join_records(line for line in recent if line.at in window), recent.gaps)
 
     def whole_log(self, window: Window) -> LogReading:
@@ -137,12 +204,11 @@ class Sources:
         later = (line for line in recent if line.at in window)
         return LogReading(join_records(chain(earlier, later)), (*past.gaps, *recent.gaps))
 
-    def _log(self, window: Window, missing: list[str]) -> LogReading:
-        try:
-            log = self.whole_log(window)
-        except SourceError as error:
-            missing.append(f"logs: {error.problem}")
+    def _log(self, told: Any, window: Window, missing: list[str]) -> LogReading:
+        if isinstance(told, SourceError):
+            missing.append(f"logs: {told.problem}")
             return LogReading()
+        log: LogReading = told
         if not any(line.at in window for line in log):
             missing.append("logs: nothing recorded in this window")
         return log
@@ -158,21 +224,37 @@ class Sources:
         ]
 
     def topology(self) -> Topology:
-        """The service graph, empty where none is known."""
+        """The service graph, empty where none is known; the last one where none answers in time."""
+
+        def told() -> Topology:
+            graph = self.redactor.model(self.graph.topology())
+            self._last_graph[:] = [graph]
+            return graph
+
+        question = SourceQuestion("topology", self.graph, told)
         try:
-            return self.graph.topology()
+            answer: Topology = self.patience.ask(question, self.graph_s)
         except SourceError:
-            return Topology()
+            return self._last_graph[0] if self._last_graph else Topology()
+        return answer
 
     def commits(self, onset: Timestamp) -> tuple[Commit, ...]:
         """Commits of the day before `onset`; empty where no repository is read."""
         before = Window(start=onset - CHANGES_S, end=onset)
-        return _ask([], "commits", lambda: self.repository.commits(before))
+        return self._redacted("commits", self.repository, lambda: self.repository.commits(before))
 
     def recent_changes(self, onset: Timestamp) -> tuple[Change, ...]:
         """Changes of the day before `onset`; empty where nobody tells of any."""
         before = Window(start=onset - CHANGES_S, end=onset)
-        return _ask([], "changes", lambda: self.changes.changes(before))
+        return self._redacted("changes", self.changes, lambda: self.changes.changes(before))
+
+    def _redacted(
+        self, name: str, source: object, question: Callable[[], Sequence[ValueT]]
+    ) -> tuple[ValueT, ...]:
+        try:
+            return tuple(self.redactor.models(self._asked(name, source, question)))
+        except SourceError:
+            return ()
 
     def inspect(
         self, window: Window, missing: list[str], first: Sequence[Subject] = ()
@@ -181,44 +263,53 @@ class Sources:
 
         Objects of the subjects in `first` are looked at before all others.
         """
+        told = self.patience.together({"cluster": self._inspection(window, first)})["cluster"]
+        return self._inspected(told, missing)
 
-        def findings() -> Sequence[Finding]:
+    def _inspection(self, window: Window, first: Sequence[Subject]) -> SourceQuestion:
+        def inspected() -> ClusterInspection:
             reading = self.cluster.reading()
             named = {one.name for one in first}
             if reading.several:
                 named |= set(self.topology().nodes)
-            inspected = inspection(reading, window, first, named)
-            missing.extend(f"cluster: {line}" for line in inspected.missing)
-            return (*reading.findings, *inspected.findings)
+            found = inspection(reading, window, first, named)
+            return replace(found, findings=(*reading.findings, *found.findings))
 
-        return _ask(missing, "cluster", findings, may_be_empty=True)
+        return SourceQuestion("cluster", self.cluster, inspected)
+
+    def _inspected(self, told: Any, missing: list[str]) -> tuple[Finding, ...]:
+        if isinstance(told, SourceError):
+            missing.append(f"cluster: {told.problem}")
+            return ()
+        missing.extend(f"cluster: {line}" for line in told.missing)
+        return tuple(self.redactor.models(told.findings))
 
     def facts(self, onset: Timestamp) -> dict[str, Fact]:
         """Return facts about components at `onset`; configured facts replace derived ones."""
-        found = known(
-            self.topology(),
-            self.recent_changes(onset),
-            _ask([], "metrics", lambda: self.metrics.baseline(onset)),
-            onset,
+        told = self.patience.together(
+            {
+                "baseline": SourceQuestion(
+                    "metrics", self.metrics, lambda: self.metrics.baseline(onset)
+                ),
+                "facts": SourceQuestion(
+                    "configuration", self.configuration, self.configuration.facts
+                ),
+            }
         )
-        try:
-            return found | dict(self.configuration.facts())
-        except SourceError:
+        baseline = self._named(_answer([], "metrics", told["baseline"]))
+        found = known(self.topology(), self.recent_changes(onset), baseline, onset)
+        if isinstance(told["facts"], SourceError):
             return found
+        return found | self.redactor.document(dict(told["facts"]))
 
 
-def _ask(
-    missing: list[str],
-    name: str,
-    question: Callable[[], Sequence[QueryResultT]],
-    may_be_empty: bool = False,
-) -> tuple[QueryResultT, ...]:
+def _answer(
+    missing: list[str], name: str, told: Any, may_be_empty: bool = False
+) -> tuple[Any, ...]:
     """The answer, or nothing and a line in `missing` that says why."""
-    try:
-        answer = tuple(question())
-    except SourceError as error:
-        missing.append(f"{name}: {error.problem}")
+    if isinstance(told, SourceError):
+        missing.append(f"{name}: {told.problem}")
         return ()
-    if not answer and not may_be_empty:
+    if not told and not may_be_empty:
         missing.append(f"{name}: nothing recorded in this window")
-    return answer
+    return tuple(told)

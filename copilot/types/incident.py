@@ -147,20 +147,23 @@ class CommitLooked(FrozenModel):
 class CommitAnswer(FrozenModel):
     """Which commit the evidence convicts; `sha` is empty where it convicts none of `looked_at`.
 
-    `outside` names a cause that no change of ours has and its kind, where the evidence says one;
-    `innocent` are the newest of the others.
+    `line` is its number in `file`, 0 where unknown. `outside` names a cause that no change of ours
+    has and its kind, where the evidence says one; `innocent` are the newest of the others; `gap`
+    says what of the commits is not known, and why.
     """
 
     sha: str = ""
     author: str = ""
     message: str = ""
     file: str = ""
+    line: int = 0
     url: str = ""
     reason: Text | None = None
-    looked_at: int = Field(ge=1)
+    looked_at: int = Field(ge=0)
     outside: Text | None = None
     outside_kind: FaultKind | None = None
     innocent: tuple[CommitLooked, ...] = ()
+    gap: str = ""
 
 
 class ConfirmedCause(FrozenModel):

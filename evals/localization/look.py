@@ -25,7 +25,7 @@ from copilot.wiring import recorded_sources
 from evals.localization.cases import TruthRecord
 from tools.detector import Onset
 from tools.topology_walker import Surroundings
-from tools.types import Alert, Evidence, Ranking, Telemetry, Timestamp, Topology, Window
+from tools.types import Alert, Evidence, Ranking, Subject, Telemetry, Timestamp, Topology, Window
 
 LOOKBACK_S = 3600.0
 HANDED_OVER = "evals"
@@ -76,9 +76,11 @@ class _Seen(Sources):
 
     worse: Perturber = lambda seen: seen
 
-    def look(self, window: Window, normal_before: Timestamp) -> TelemetrySnapshot:
-        look = Sources.look(self, window, normal_before)
-        return TelemetrySnapshot(self.worse(look.telemetry), look.missing)
+    def look(
+        self, window: Window, normal_before: Timestamp, first: Sequence[Subject] | None = None
+    ) -> TelemetrySnapshot:
+        look = Sources.look(self, window, normal_before, first)
+        return replace(look, telemetry=self.worse(look.telemetry))
 
     def topology(self) -> Topology:
         moment = Window(start=0.0, end=0.0)

@@ -7,7 +7,18 @@ from typing import TypeVar, cast
 from copilot.sources.deployment import MetricSnapshot, Sources, TelemetrySnapshot
 from evals.reasoning.hostile import HostileText
 from knowledge_base import Document, Section
-from tools.types import Alert, Change, Fact, FaultKind, LogLine, Telemetry, Text, Timestamp, Window
+from tools.types import (
+    Alert,
+    Change,
+    Fact,
+    FaultKind,
+    LogLine,
+    Subject,
+    Telemetry,
+    Text,
+    Timestamp,
+    Window,
+)
 
 TIMES = 12
 """How often a planted line is logged after the onset, enough to be new and frequent."""
@@ -27,12 +38,15 @@ class PlantedSources(Sources):
     worse: TelemetryEdit = _as_it_is
     answers: dict[object, object] = field(default_factory=dict)
 
-    def look(self, window: Window, normal_before: Timestamp) -> TelemetrySnapshot:
+    def look(
+        self, window: Window, normal_before: Timestamp, first: Sequence[Subject] | None = None
+    ) -> TelemetrySnapshot:
         """The look, with what is planted."""
         kept = self._once(
-            ("look", window, normal_before), lambda: Sources.look(self, window, normal_before)
+            ("look", window, normal_before, *(first or ())),
+            lambda: Sources.look(self, window, normal_before, first),
         )
-        return TelemetrySnapshot(self.worse(kept.telemetry), kept.missing)
+        return replace(kept, telemetry=self.worse(kept.telemetry))
 
     def measure(self, window: Window, normal_before: Timestamp) -> MetricSnapshot:
         """The metrics, in which nothing can be written."""

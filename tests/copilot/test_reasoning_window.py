@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from copilot.model.fence import Fence
-from copilot.model.ollama.admission import Breaker
 from copilot.model.ollama.client import Access, Client, Timeouts
 from copilot.model.ollama.model import Endpoint, OllamaModel
 from copilot.model.ollama.request import OllamaOptions
@@ -19,6 +18,7 @@ from copilot.testing.policies import (
     PolicyModel,
     ServedPolicy,
 )
+from copilot.types.breaker import Breaker
 from prompts import LANGUAGES, Language, load
 from tests.copilot.reasoning_case import RANKING, desk, diagnosed, item, state
 from tools.types import Evidence

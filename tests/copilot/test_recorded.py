@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from copilot.alerts.formats import parse
 from copilot.sources.recorded import BundleError, RecordedBundle
+from copilot.sources.recorded.tables import MOST_PACKED, MOST_UNPACKED
 from tools.types import Window
 
 T0 = 1_700_000_000.0
@@ -297,3 +299,61 @@ def test_nothing_is_read_before_it_is_asked_for(folder: Path) -> None:
     assert bundle.series(ALL)
     with pytest.raises(BundleError):
         bundle.spans(ALL)
+
+
+# --- hostile folders -----------------------------------------------------------------------------
+
+
+def _linked(folder: Path) -> None:
+    (folder / "metrics.csv").symlink_to("/etc/passwd")
+
+
+def _device(folder: Path) -> None:
+    (folder / "metrics.csv").symlink_to("/dev/zero")
+
+
+def _fifo(folder: Path) -> None:
+    os.mkfifo(folder / "metrics.csv")
+
+
+def _bomb(folder: Path) -> None:
+    mebibyte = gzip.compress(bytes(2**20))
+    (folder / "metrics.csv.gz").write_bytes(mebibyte * (1 + (MOST_UNPACKED >> 20)))
+
+
+def _large(folder: Path) -> None:
+    with (folder / "metrics.csv").open("wb") as file:
+        file.truncate(MOST_PACKED + 1)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (_linked, "link out of the bundle"),
+        (_device, "link out of the bundle"),
+        (_fifo, "is no file"),
+        (_bomb, "holds more than"),
+        (_large, "holds more than"),
+    ],
+)
+def test_what_is_no_bounded_file_of_the_bundle_is_refused(
+    folder: Path, spoil: Callable[[Path], None], said: str
+) -> None:
+    (folder / "metrics.csv.gz").unlink()
+    spoil(folder)
+    with pytest.raises(BundleError, match=said):
+        RecordedBundle(folder).series(ALL)
+
+
+@pytest.mark.parametrize("window", [[0, 1e300], [0, 1e12], [-1e9, 0], [5, float("nan")]])
+def test_a_window_of_no_possible_recording_is_refused(tmp_path: Path, window: list[float]) -> None:
+    describe(tmp_path / "xx", window=window)
+    with pytest.raises(BundleError, match="window"):
+        RecordedBundle(tmp_path / "xx")
+
+
+@pytest.mark.parametrize("field", ["history", "reference"])
+def test_a_bundle_names_no_file_outside_of_it(folder: Path, field: str) -> None:
+    describe(folder, **{field: "../../../../etc/passwd"})
+    with pytest.raises(BundleError, match="leads out of the bundle"):
+        RecordedBundle(folder).baseline(T0)

@@ -72,15 +72,14 @@ def _gather_evidence(state: IncidentState, deps: Deps) -> GatherUpdate:
     lookback = limits.lookback_s * WIDER ** min(rounds, limits.rounds - 1)
     now = max(deps.clock.now(), onset)
     window = Window(start=onset - lookback, end=now)
-    look = deps.sources.look(window, normal_before=onset)
-    missing = list(look.missing)
-    changes = without_own_changes(look.telemetry.changes, deps.store, window)
     alerts = deps.store.alerts.of(incident_id)
+    look = deps.sources.look(window, onset, [subject_of(one) for one in alerts])
+    changes = without_own_changes(look.telemetry.changes, deps.store, window)
     telemetry = replace(look.telemetry, alerts=alerts, changes=changes)
     findings = [
         *observe(telemetry, onset),
         *novelty(telemetry.split_log(onset)),
-        *deps.sources.inspect(window, missing, [subject_of(one) for one in alerts]),
+        *look.findings,
     ]
     findings = deps.store.redactor.models(findings)
     # Also what an earlier run numbered: people and reports have cited it.
@@ -100,7 +99,7 @@ def _gather_evidence(state: IncidentState, deps: Deps) -> GatherUpdate:
             rounds=rounds + (now >= settles_at),
             lookback_s=lookback,
             until=now,
-            missing=tuple(missing),
+            missing=look.missing,
         ),
     }
 

@@ -75,7 +75,7 @@ ERRORS_SINCE = 0.5
 def _from_logs(sources: Sources, window: Window, alerted_at: Timestamp) -> Onset | None:
     """Since when error lines come more often; None where they do not, or no log answers."""
     try:
-        lines = sources.logs.lines(Window(start=window.start, end=alerted_at))
+        lines = sources.log_lines(Window(start=window.start, end=alerted_at))
     except SourceError:
         return None
     at = error_onset(lines, alerted_at)

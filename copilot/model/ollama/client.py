@@ -23,6 +23,11 @@ LONGEST_LINE = 8 * 1024 * 1024
 """Bytes of one line of a stream; a server that sends more without an end is broken."""
 
 
+MOST_BYTES = 32 * 1024 * 1024
+"""Bytes of a whole reply. A line holds a token in about 120 bytes of JSON, so that this is more
+than the longest context of a model we know, 262,144 tokens; source: its model card, Qwen3-2507."""
+
+
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """How long each phase may take, in seconds. The first token waits for a model to be loaded."""
@@ -143,7 +148,7 @@ class Client(ollama.Client):
             response.close()
 
     def _parsed(self, response: httpx.Response, started: float) -> Iterator[ReplyLine]:
-        rest = b""
+        rest, told = b"", 0
         silence = f"nothing for {self._timeouts.between_tokens_s:g} s between tokens"
         blocks = response.iter_bytes()
         while True:
@@ -152,6 +157,9 @@ class Client(ollama.Client):
             if block is None:
                 break
             self._in_time(started)
+            told += len(block)
+            if told > MOST_BYTES:
+                raise ModelError("broken", f"a reply of more than {MOST_BYTES} bytes")
             *whole, rest = (rest + block).split(b"\n")
             if len(rest) > LONGEST_LINE:
                 raise ModelError("broken", f"a line of more than {LONGEST_LINE} bytes")

@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 
 import ollama
 
-from copilot.model.ollama.admission import Breaker
 from copilot.model.ollama.client import Access, Client, Timeouts
 from copilot.model.ollama.model import Endpoint, OllamaModel
 from copilot.model.ollama.request import OllamaOptions
 from copilot.ports import ModelError
 from copilot.settings import Settings, SettingsError
+from copilot.types.breaker import Breaker
 from copilot.types.checks import Check
 
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import tenacity
 from pydantic import JsonValue
 
-from copilot.model.ollama.admission import Admission, Breaker
+from copilot.model.ollama.admission import Admission
 from copilot.model.ollama.client import Client, LeakError, ReplyLine, ThinkingSplitter, Timeouts
 from copilot.model.ollama.faults import TransientError
 from copilot.model.ollama.request import MESSAGE_TOKENS, Estimate, OllamaOptions
 from copilot.ports import ModelError
+from copilot.types.breaker import Breaker
 from copilot.types.model_io import ModelEvent, ModelRequest, Piece, ReplyEnd, Thought
 
 ATTEMPTS = 3
@@ -23,6 +24,10 @@ TIMEOUT_WEIGHT = 3
 """A timeout costs minutes of an incident, so two of them are enough to go without the model."""
 NOT_ITS_FAULT = frozenset({"missing", "refused", "truncated"})
 """Faults that say nothing of a server's health."""
+
+
+SLACK = 64
+"""Lines of a stream beside those with a token: a line holds one token or more."""
 
 
 @dataclass(slots=True)
@@ -196,7 +201,7 @@ class OllamaModel:
 
     def _reply(self, begun: _Begun, most: int) -> Iterator[ModelEvent]:
         unthink = ThinkingSplitter(hold=self._may_leak(begun.endpoint))
-        line = begun.first
+        line, lines = begun.first, 0
         while True:
             self._in_time(begun)
             try:
@@ -205,6 +210,9 @@ class OllamaModel:
             except LeakError as error:
                 begun.endpoint.thinks_aloud = True
                 raise ModelError("broken", "it thought aloud in the middle of a reply") from error
+            lines += 1
+            if lines > 2 * most + SLACK:
+                raise ModelError("broken", f"it wrote on past the {most} tokens of its reply")
             if line.message.thinking:
                 events = [Thought(text=line.message.thinking), *events]
             yield from self._noted(begun, events)

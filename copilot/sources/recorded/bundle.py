@@ -209,7 +209,9 @@ class RecordedBundle(ReplayClock):
     def _past(self) -> tuple[Series, ...]:
         found: tuple[Series, ...] = ()
         if self.description.reference:
-            found += tables.wide_series(self.folder / self.description.reference)
+            found += tables.wide_series(
+                self.folder / _inside(self.folder, self.description.reference)
+            )
         if self.description.history:
             found += tuple(map(self._with_unit, series_in(self._history)))
         last = max((float(one.times[-1]) for one in found), default=0.0)
@@ -221,7 +223,7 @@ class RecordedBundle(ReplayClock):
     @cached_property
     def _history(self) -> Path:
         """`history/<name>` beside the bundles, or inside the bundle itself."""
-        name = self.description.history or ""
+        name = _inside(self.folder, self.description.history or "")
         roots = (self.folder, *self.folder.resolve().parents[:2])
         found = next(
             (root / "history" / name for root in roots if (root / "history" / name).is_dir()), None
@@ -304,3 +306,10 @@ def _join(parts: Sequence[Series]) -> Series:
     times = np.concatenate([part.times for part in parts])
     values = np.concatenate([part.values for part in parts])
     return Series(parts[0].owner, parts[0].metric, times, values, parts[0].unit)
+
+
+def _inside(folder: Path, name: str) -> str:
+    """A name without a way out of its folder."""
+    if name != Path(name).name and name:
+        raise BundleError(folder, f"{name!r} leads out of the bundle", "give a name, no path")
+    return name

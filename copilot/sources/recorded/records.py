@@ -40,6 +40,13 @@ class _Recorded(BaseModel):
         return {name: value for name, value in row.items() if value is not None}
 
 
+LAST_MOMENT = 253_402_300_799.0
+"""The end of the year 9999: no date lies after it. Source: `datetime.MAXYEAR`."""
+
+LONGEST_S = 366 * 86_400.0
+"""Nobody records an incident of more than a year."""
+
+
 class Description(_Recorded):
     """`incident.json` (or `timeline.json` of a replayed day): what the bundle holds."""
 
@@ -153,6 +160,10 @@ def description(path: Path) -> Description:
         raise _malformed(path, error) from error
     if not found.schema_.startswith("incident-") or not found.schema_.endswith("/1"):
         raise BundleError(path, f"schema is {found.schema_!r}", "only incident-bundle/1 is read")
+    first, last = found.window
+    if not (first >= 0 and last <= LAST_MOMENT and last - first <= LONGEST_S):
+        problem = f"window {found.window!r} is no time of a recording"
+        raise BundleError(path, problem, "give Unix seconds, a year at most")
     if found.window[1] < found.window[0]:
         raise BundleError(path, f"window {found.window!r} ends first", "give [first, last]")
     return found

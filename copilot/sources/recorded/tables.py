@@ -3,10 +3,13 @@
 import csv
 import gzip
 import io
+import os
+import stat
 import zlib
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -28,13 +31,42 @@ _EDGE_KEY = ["ts", "caller", "callee"]
 _SPAN_COLUMNS = ["ts", "trace", "span", "parent", "service", "op", "dur_us"]
 
 
+MOST_PACKED = 64 * 2**20
+MOST_UNPACKED = 256 * 2**20
+MOST_ROWS = 2_000_000
+"""Bytes and lines of one file of a bundle: a day of 500 series every 15 s is 60 MiB of them."""
+
+
 def text_of(path: Path) -> str:
-    """The whole file, unpacked if its name ends in `.gz`."""
+    """The whole file, unpacked if its name ends in `.gz`; raises `BundleError`.
+
+    It has to be a file, in its folder and of bounded size: whoever made a bundle may have put a
+    link, a device or a bomb into it.
+    """
     try:
-        packed = path.read_bytes()
-        return (gzip.decompress(packed) if path.suffix == ".gz" else packed).decode("utf-8")
+        if not path.resolve().is_relative_to(path.parent.resolve()):
+            raise BundleError(path, "is a link out of the bundle", "put the file itself there")
+        # Not waiting for a writer, as opening a FIFO would.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise BundleError(path, "is no file", "put a regular file there")
+            packed = _bounded(path, file, MOST_PACKED)
+        if path.suffix == ".gz":
+            packed = _bounded(path, gzip.GzipFile(fileobj=io.BytesIO(packed)), MOST_UNPACKED)
+        text = packed.decode("utf-8")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise BundleError(path, f"cannot be read: {error}", "fetch the bundle again") from error
+    if text.count("\n") > MOST_ROWS:
+        raise BundleError(path, f"has more than {MOST_ROWS:,} lines", "cut the recording shorter")
+    return text
+
+
+def _bounded(path: Path, file: IO[bytes] | gzip.GzipFile, most: int) -> bytes:
+    content = file.read(most + 1)
+    if len(content) > most:
+        raise BundleError(path, f"holds more than {most >> 20} MiB", "cut the recording shorter")
+    return content
 
 
 def unit_of(metric: str) -> str:

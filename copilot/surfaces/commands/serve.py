@@ -31,6 +31,7 @@ from copilot.surfaces.commands import journal_log
 from copilot.surfaces.commands.chat_wiring import build_chat_service
 from copilot.surfaces.commands.doctor import report_of
 from copilot.surfaces.service import create_app
+from copilot.surfaces.service.connection import BoundedConnection
 from copilot.surfaces.service.ports import ServiceEngine
 from copilot.surfaces.service.subscriptions import SubscriptionDesk
 from tools.types import Window
@@ -95,7 +96,8 @@ def serve(settings: Settings) -> int:
                 f"alerts: POST {address}/api/v2/alerts, {address}/webhooks/auto or one "
                 f"of docs/alert-formats.md\n"
                 f"telemetry: POST {address}/v1/traces, {address}/v1/logs, "
-                f"{address}/v1/metrics, {address}/changes\n"
+                f"{address}/v1/metrics\n"
+                f"changes: POST {address}/changes or one of docs/changes.md\n"
                 f"incidents: GET {address}/incidents\n"
                 f"chat: copilot chat, POST {address}/chat, {address}/v1 (OpenAI-compatible)",
                 soft_wrap=True,
@@ -110,9 +112,15 @@ def serve(settings: Settings) -> int:
                     mappings=mappings,
                     subscriptions=SubscriptionDesk(settings.sns_confirm_hosts),
                     examine=partial(report_of, settings, engine, received),
+                    fetch_commits=lambda: engine.deps.sources.commits(engine.now()),
+                    change_secrets=settings.change_secrets,
                 )
                 config = uvicorn.Config(
-                    app, log_level="warning", timeout_graceful_shutdown=STOP_S, access_log=False
+                    app,
+                    http=BoundedConnection,
+                    log_level="warning",
+                    timeout_graceful_shutdown=STOP_S,
+                    access_log=False,
                 )
                 with (
                     _signals_end_quietly(),

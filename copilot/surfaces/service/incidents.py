@@ -16,6 +16,7 @@ from copilot.types.incident import (
     LIMITS_S,
     ApprovalCount,
     Clocks,
+    CommitAnswer,
     ConfirmedCause,
     Hypothesis,
     Incident,
@@ -91,6 +92,7 @@ class AlertView(FrozenModel):
     heartbeat: bool
     lease: str | None
     starts_at: str | None
+    dated: str | None
     ends_at: str | None
     accepted_at: str | None
     labels: dict[str, str]
@@ -123,6 +125,7 @@ class IncidentView(IncidentLine):
     brief: str
     evidence: tuple[Evidence, ...]
     ranking: Ranking
+    commit: CommitAnswer | None
     hypotheses: tuple[Hypothesis, ...]
     opinion: Opinion | None
     recalled: tuple[RecalledDocument, ...]
@@ -162,6 +165,7 @@ def incident_view(
         brief=spoken(incident.brief, language),
         evidence=incident.evidence,
         ranking=incident.ranking,
+        commit=incident.commit,
         hypotheses=incident.hypotheses,
         opinion=incident.opinion,
         recalled=incident.recalled,
@@ -199,13 +203,16 @@ def clock_views(read: Clocks) -> ClocksView:
 
 def alert_view(stored: StoredAlert) -> AlertView:
     """A stored alert with the decision on it."""
-    fields = stored.alert.model_dump(exclude={"subject", "starts_at", "ends_at", "lease", "value"})
+    fields = stored.alert.model_dump(
+        exclude={"subject", "starts_at", "dated", "ends_at", "lease", "value"}
+    )
     return AlertView(
         **fields,
         key=stored.key,
         subject=stored.alert.subject,
         lease=iso(stored.alert.lease),
         starts_at=iso(stored.alert.starts_at),
+        dated=iso(stored.alert.dated),
         ends_at=iso(stored.alert.ends_at),
         accepted_at=iso(stored.accepted_at),
         incident_id=stored.incident_id,

@@ -1,0 +1,151 @@
+"""Sources asked side by side, within one deadline, and left alone while they do not answer."""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from copilot.ports import SourceError
+from copilot.types.breaker import Breaker
+
+FAILURES = 3
+"""Failures in a row after which a source is not asked for a while. Source: as for the model's
+servers, `copilot/types/breaker.py`; `docs/decisions/budgets.md`."""
+
+COOL_DOWN_S = 30.0
+"""How long it is then left alone before one question tries it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceQuestion:
+    """What is asked, of which source; `name` is what the brief calls it."""
+
+    name: str
+    source: object
+    ask: Callable[[], Any]
+
+
+class Patience:
+    """Waits `seconds` for all questions together; with no limit they are asked one by one.
+
+    A question that is not answered then is given up: its thread ends with the time limit of its
+    own connection, and until it has ended its source is asked nothing more, so that no more than
+    one thread per source and caller waits. A source that fails again and again is not asked at all,
+    but for one question now and then.
+    """
+
+    def __init__(
+        self, seconds: float = math.inf, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.seconds = seconds
+        self._now = now
+        self._guard = threading.Lock()
+        self._breakers: dict[int, Breaker] = {}
+        self._overdue: dict[int, int] = {}
+
+    def together(
+        self, questions: Mapping[str, SourceQuestion], within_s: float | None = None
+    ) -> dict[str, Any]:
+        """The answer to each question, or the `SourceError` why there is none."""
+        if math.isinf(self.seconds):
+            return {key: _tried(one) for key, one in questions.items()}
+        answers: dict[str, Any] = {}
+        told: SimpleQueue[tuple[str, Any]] = SimpleQueue()
+        asked = {}
+        for key, one in questions.items():
+            if problem := self._not_now(one):
+                answers[key] = SourceError(one.name, problem, recoverable=True)
+            else:
+                asked[key] = self._begun(key, one, told)
+        limit = min(self.seconds, within_s or math.inf)
+        deadline = self._now() + limit
+        while len(answers) < len(questions):
+            try:
+                key, answer = told.get(timeout=max(deadline - self._now(), 0.0))
+            except Empty:
+                break
+            answers[key] = answer
+        for key in asked.keys() - answers.keys():
+            asked[key].set()
+            one = questions[key]
+            self._breaker(one.source).failed(f"no answer within {limit:g} s")
+            problem = f"no answer within {limit:g} s"
+            answers[key] = SourceError(one.name, problem, recoverable=True)
+        return answers
+
+    def ask(self, question: SourceQuestion, within_s: float | None = None) -> Any:
+        """The answer to one question; raises `SourceError`."""
+        answer = self.together({question.name: question}, within_s)[question.name]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def _breaker(self, source: object) -> Breaker:
+        with self._guard:
+            return self._breakers.setdefault(id(source), Breaker(self._now, FAILURES, COOL_DOWN_S))
+
+    def _not_now(self, question: SourceQuestion) -> str:
+        """Why the source is not asked now; empty where it is."""
+        with self._guard:
+            if self._overdue.get(id(question.source)):
+                return "not asked: it has not answered the question before"
+        breaker = self._breaker(question.source)
+        if breaker.is_open and not breaker.due():
+            return f"not asked for a while: {breaker.problem}"
+        return ""
+
+    def _begun(
+        self, key: str, question: SourceQuestion, told: SimpleQueue[tuple[str, Any]]
+    ) -> "_Abandonment":
+        given_up = _Abandonment(self._overdue, self._guard, id(question.source))
+
+        def work() -> None:
+            answer = _tried(question)
+            if given_up.ended():
+                return
+            breaker = self._breaker(question.source)
+            if not isinstance(answer, Exception):
+                breaker.succeeded()
+            elif isinstance(answer, SourceError) and answer.recoverable:
+                breaker.failed(answer.problem)
+            told.put((key, answer))
+
+        # Not of a pool: at exit nobody waits for a thread that waits for a server.
+        threading.Thread(target=work, name=f"ask {question.name}", daemon=True).start()
+        return given_up
+
+
+class _Abandonment:
+    """Whether the asker still waits for a thread; while one is given up its source is overdue."""
+
+    def __init__(self, overdue: dict[int, int], guard: threading.Lock, source: int) -> None:
+        self._overdue = overdue
+        self._guard = guard
+        self._source = source
+        self._over = False
+        self._given_up = False
+
+    def set(self) -> None:
+        """The asker goes on without the answer."""
+        with self._guard:
+            if not self._over:
+                self._given_up = True
+                self._overdue[self._source] = self._overdue.get(self._source, 0) + 1
+
+    def ended(self) -> bool:
+        """The thread is done; returns whether nobody waits for it any more."""
+        with self._guard:
+            self._over = True
+            if self._given_up:
+                self._overdue[self._source] -= 1
+            return self._given_up
+
+
+def _tried(question: SourceQuestion) -> Any:
+    try:
+        return question.ask()
+    except SourceError as error:
+        return error
