@@ -203,9 +203,8 @@ def clock_views(read: Clocks) -> ClocksView:
 
 def alert_view(stored: StoredAlert) -> AlertView:
     """A stored alert with the decision on it."""
-    fields = stored.alert.model_dump(
-        exclude={"subject", "starts_at", "dated", "ends_at", "lease", "value"}
-    )
+    apart = {"subject", "starts_at", "dated", "ends_at", "lease", "value"}
+    fields = stored.alert.model_dump(exclude=apart)
     return AlertView(
         **fields,
         key=stored.key,
