@@ -391,6 +391,7 @@ def _environment(folder: Path, kind: str, deaf: int) -> dict[str, str]:
         "COPILOT_EMBEDDER": "none",
         "COPILOT_WATCH_EVERY_S": "0",
         "COPILOT_VERIFY_LIMIT_S": "5",
+        "COPILOT_SETTLE_S": "2",
         "COPILOT_HOST": "127.0.0.1",
     }
     if kind == "sources":
@@ -405,7 +406,7 @@ def _environment(folder: Path, kind: str, deaf: int) -> dict[str, str]:
         }
     if kind not in ACTING:
         return common
-    return common | {"COPILOT_BUNDLE": str(RECORDING), "COPILOT_SETTLE_S": "0"} | _hands(folder)
+    return common | {"COPILOT_BUNDLE": str(RECORDING)} | _hands(folder)
 
 
 def _hands(folder: Path) -> dict[str, str]:
