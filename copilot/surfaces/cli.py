@@ -11,6 +11,7 @@ import typer
 
 from copilot import __version__
 from copilot.surfaces.cli_db import db_app
+from copilot.surfaces.cli_decide import decide_app
 from copilot.surfaces.cli_kb import kb_app
 from copilot.surfaces.cli_options import Flags, Lang
 from copilot.surfaces.cli_options import call as _call
@@ -25,6 +26,7 @@ app = typer.Typer(
 journal_app = typer.Typer(no_args_is_help=True, help="Look at the hash-chained journal.")
 app.add_typer(journal_app, name="journal")
 app.add_typer(kb_app, name="kb")
+app.add_typer(decide_app)
 app.add_typer(db_app, name="db")
 playbook_app = typer.Typer(no_args_is_help=True, help="Look at playbooks, and run one by hand.")
 app.add_typer(playbook_app, name="playbook")
@@ -124,68 +126,6 @@ def chat(
 ) -> None:
     """Ask about an incident; answered from evidence. It reads only, and approves nothing."""
     _call(context, "chat", incident=incident, once=once, conversation=conversation, lang=lang)
-
-
-@app.command()
-def approve(
-    context: typer.Context,
-    plan: Annotated[str, typer.Argument(metavar="ID", help="Plan or incident.")],
-    by: Annotated[str, typer.Option(help="Who approves.", envvar="USER")] = "",
-    digest: Annotated[
-        str, typer.Option(help="The digest that was shown; asked for where it is missing.")
-    ] = "",
-    yes: Annotated[bool, typer.Option("--yes", help="The plan was read; do not ask.")] = False,
-) -> None:
-    """Approve a plan by its digest and run it."""
-    _call(context, "approve", plan=plan, by=by, digest=digest, yes=yes)
-
-
-@app.command()
-def reject(
-    context: typer.Context,
-    plan: Annotated[str, typer.Argument(metavar="ID", help="Plan or incident.")],
-    reason: Annotated[str, typer.Option(help="Why; the next plan heeds it.")],
-    by: Annotated[str, typer.Option(help="Who rejects.", envvar="USER")] = "",
-) -> None:
-    """Reject a plan with a reason."""
-    _call(context, "reject", plan=plan, by=by, reason=reason)
-
-
-@app.command()
-def edit(
-    context: typer.Context,
-    plan: Annotated[str, typer.Argument(metavar="ID", help="Plan or incident.")],
-    given: Annotated[list[str], typer.Option("--set", help="A value, as name=value.")],
-    by: Annotated[str, typer.Option(help="Who edits.", envvar="USER")] = "",
-    reason: Annotated[str, typer.Option(help="Why, for the journal.")] = "",
-) -> None:
-    """Change values of a waiting plan; it gets a new digest and has to be approved anew."""
-    _call(context, "edit", plan=plan, given=given, by=by, reason=reason)
-
-
-@app.command()
-def step(
-    context: typer.Context,
-    incident: Annotated[str, typer.Argument(help="The incident that asks.")],
-    ran: Annotated[
-        bool, typer.Option("--ran/--not-ran", help="Whether its target shows that it ran.")
-    ],
-    by: Annotated[str, typer.Option(help="Who says so.", envvar="USER")] = "",
-    reason: Annotated[str, typer.Option(help="How you know, for the journal.")] = "",
-) -> None:
-    """Say whether a step ran whose end nobody saw; its plan then goes on."""
-    _call(context, "step", incident=incident, ran=ran, by=by, reason=reason)
-
-
-@app.command()
-def retry(
-    context: typer.Context,
-    incident: Annotated[str, typer.Argument(help="A failed incident.")],
-    by: Annotated[str, typer.Option(help="Who wants it.", envvar="USER")] = "",
-    reason: Annotated[str, typer.Option(help="Why, for the journal.")] = "",
-) -> None:
-    """Work again on an incident whose run was set aside, from where it stood."""
-    _call(context, "retry", incident=incident, by=by, reason=reason)
 
 
 @app.command()
@@ -297,25 +237,6 @@ def journal_export(
 ) -> None:
     """Write the journal as JSON lines."""
     _call(context, "journal_export", path=path)
-
-
-@app.command()
-def stop(
-    context: typer.Context,
-    reason: Annotated[str, typer.Option(help="Why; everybody is told.")],
-    by: Annotated[str, typer.Option(help="Who stops.", envvar="USER")] = "",
-) -> None:
-    """Emergency stop: no step of any plan is run until `resume`."""
-    _call(context, "stop", by=by, reason=reason)
-
-
-@app.command()
-def resume(
-    context: typer.Context,
-    by: Annotated[str, typer.Option(help="Who lifts the stop.", envvar="USER")] = "",
-) -> None:
-    """Lift the emergency stop."""
-    _call(context, "resume", by=by)
 
 
 PlaybookId = Annotated[str, typer.Argument(metavar="ID", help="Playbook; see `playbook list`.")]
