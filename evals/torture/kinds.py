@@ -285,7 +285,8 @@ def _recorded() -> Sequence[Any]:
 def _hostile_bodies() -> list[bytes]:
     nested = b"[" * 20_000
     shapes: list[Any] = [None, 1, "x", [], {}, [None], [[]], [{}], {"alerts": 3}, [{"labels": 1}]]
-    shapes += [[{"labels": {"alertname": value}}] for value in (1, None, [], {}, "", "\x00", "🚨")]
+    names: list[Any] = [1, None, [], {}, "", "\x00", "🚨"]
+    shapes += [[{"labels": {"alertname": one}}] for one in names]
     shapes += [[{"labels": {f"l{i}": "v" for i in range(3_000)}, "startsAt": "yesterday"}]]
     shapes += [[{"labels": {"alertname": "a" * 300_000}, "startsAt": 1e308}]]
     raw = [b"", b"\xff\xfe", b"{", b"NaN", b'{"a":1e999}', nested, b"1" * 200_000]
