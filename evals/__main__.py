@@ -25,6 +25,7 @@ from evals.page import tracking, whole
 from evals.page.jobs import ARMS, OverviewOptions
 from evals.registry import ABLATION, BENCHMARKS, SUITES, TRAININGS, RegistryEntry, own_options
 from evals.report import EvalArm, Options, Result, Table, show
+from evals.torture import suite as torture
 
 EVERYTHING = "all"
 
@@ -250,6 +251,28 @@ def train(
         raise typer.BadParameter(f"--data {str(data)!r} does not exist")
     asked = {"data": data, "arm": "ml", "limit": limit}
     _finish(_run(TRAININGS[name], asked), json_path, None)
+
+
+@app.command("torture")
+def tortured(
+    minutes: Annotated[float, typer.Option(min=0.1, help="About how long.")] = 3.0,
+    database: Annotated[
+        str,
+        typer.Option(help="sqlite, postgresql (a server of its own), or a URL; empty: both."),
+    ] = "",
+    json_path: Annotated[
+        Path | None, typer.Option("--json", help="Write the result as JSON.")
+    ] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(help="Exit 1 if a figure is worse than in this JSON.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 0,
+) -> None:
+    """Kill, stop, starve and lie to a real service, and count what was lost or done twice."""
+    asked = torture.TortureOptions(minutes=minutes, database=database, seed=seed)
+    with _progress(Console(stderr=True)) as progress:
+        result = torture.run(asked, progress)
+    _finish(result, json_path, baseline)
 
 
 @app.command()

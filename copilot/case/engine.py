@@ -241,16 +241,12 @@ class Engine:
             self.group()
 
     def _next_due(self) -> Run | None:
-        next_one = self.store.runs.next_due()
-        if next_one is None:
+        due = self.store.runs.next_due()
+        wait = PATIENCE_S if due is None else due - self._wall.now()
+        if due is None or wait >= PATIENCE_S:
             return None
-        # A world or a recording stands still while we look; on the machine's clock time passes.
-        real = self.deps.clock is self._wall
-        wait = next_one.due_at - (self._wall.now() if real else next_one.updated_at)
-        if wait > PATIENCE_S:
-            return None
-        self.deps.clock.sleep(max(0.0, wait))
-        return self._worker.claim(at=next_one.due_at)
+        self._wall.sleep(max(0.0, wait))
+        return self._worker.claim(at=due)
 
     def upkeep(self) -> None:
         """What time brings: incidents that grew are looked at again, leases and plans expire."""

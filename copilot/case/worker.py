@@ -164,8 +164,7 @@ class Worker:
                     given, config, context=self._deps, durability="sync", control=control
                 )
         except DueLaterError as later:
-            wait = min(max(later.at - self._deps.clock.now(), SHORTEST_WAIT_S), LONGEST_WAIT_S)
-            self._store.runs.postpone(run, self._wall.now() + wait, self._wall.now())
+            self._store.runs.postpone(run, self._due(later.at), self._wall.now())
             return "waiting"
         except PersonNeededError as needed:
             log.info("run %s waits: %s", run.id, needed)
@@ -183,6 +182,18 @@ class Worker:
         if not isinstance(self._next_input(run, config), PendingInterrupt):
             self._store.runs.resume(run.id, now)
         return "waiting"
+
+    def _due(self, at: Timestamp) -> Timestamp:
+        """When a run that waits for `at` of the engine's time is due by the wall clock.
+
+        A world or a recording is moved on at once: it stands still while nobody sleeps on it.
+        """
+        clock = self._deps.clock
+        wait = min(max(at - clock.now(), SHORTEST_WAIT_S), LONGEST_WAIT_S)
+        if clock is self._wall:
+            return self._wall.now() + wait
+        clock.sleep(wait)
+        return self._wall.now()
 
     def _next_input(
         self, run: Run, config: RunnableConfig

@@ -5,8 +5,8 @@ which people and NTP set: one that was set back must not hold a run, and one tha
 costs a lease at most.
 """
 
-from collections.abc import Collection, Sequence
-from typing import Any, Literal
+from collections.abc import Collection
+from typing import Literal
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -43,7 +43,6 @@ class Run(FrozenModel):
     attempt: int = 0
     created_at: Timestamp
     error: str = ""
-    updated_at: Timestamp = 0.0
     due_at: Timestamp = 0.0
     place: str = ""
 
@@ -119,7 +118,7 @@ class Runs:
         free = and_(_CLAIMABLE, runs.c.id.not_in(mine))
         free = and_(free, runs.c.id == only) if only else free
         with self._database.write() as connection:
-            for run in _query(connection, free, limit=_CANDIDATES, lock=True, now=now):
+            for run in _query(connection, free, limit=_CANDIDATES, lock=True, urgent=True, now=now):
                 if _take(connection, run, owner, now, lease_s):
                     return run.model_copy(
                         update={
@@ -188,11 +187,12 @@ class Runs:
             connection.execute(update(runs).where(runs.c.id == run.id).values(**values))
         return run.model_copy(update=values)
 
-    def next_due(self) -> Run | None:
-        """The first run of those that wait for their time."""
-        waits = and_(runs.c.status == "accepted", ~_BUSY)
+    def next_due(self) -> Timestamp | None:
+        """When the first run of those that wait for their time may be claimed."""
+        query = select(func.min(runs.c.due_at)).where(runs.c.status == "accepted", ~_BUSY)
         with self._database.read() as connection:
-            return next(iter(_query(connection, waits, order=(runs.c.due_at,), limit=1)), None)
+            due: Timestamp | None = connection.execute(query).scalar()
+        return due
 
     def held(self, owner: str) -> tuple[Run, ...]:
         """What this worker runs, or ran when its process ended."""
@@ -254,13 +254,11 @@ def _query(
     *,
     limit: int | None = None,
     lock: bool = False,
-    order: Sequence[ColumnElement[Any]] = (
-        runs.c.priority,
-        runs.c.created_at,
-        runs.c.number,
-    ),
+    urgent: bool = False,
     **values: object,
 ) -> tuple[Run, ...]:
+    age = (runs.c.created_at, runs.c.number)
+    order = (runs.c.priority, *age) if urgent else age
     query = select(*_COLUMNS).where(where).order_by(*order).limit(limit)
     if lock:
         query = query.with_for_update(skip_locked=True)

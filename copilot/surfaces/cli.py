@@ -11,6 +11,7 @@ import typer
 
 from copilot import __version__
 from copilot.surfaces.cli_db import db_app, journal_app
+from copilot.surfaces.cli_decide import decide_app
 from copilot.surfaces.cli_kb import kb_app
 from copilot.surfaces.cli_learn import cause, learned_app, record
 from copilot.surfaces.cli_options import Flags, Lang
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.add_typer(journal_app, name="journal")
 app.add_typer(kb_app, name="kb")
+app.add_typer(decide_app)
 app.add_typer(db_app, name="db")
 app.add_typer(learned_app, name="learned")
 app.command()(cause)
@@ -145,68 +147,6 @@ def chat(
 
 
 @app.command()
-def approve(
-    context: typer.Context,
-    plan: Annotated[str, typer.Argument(metavar="ID", help="Plan or incident.")],
-    by: Annotated[str, typer.Option(help="Who approves.", envvar="USER")] = "",
-    digest: Annotated[
-        str, typer.Option(help="The digest that was shown; asked for where it is missing.")
-    ] = "",
-    yes: Annotated[bool, typer.Option("--yes", help="The plan was read; do not ask.")] = False,
-) -> None:
-    """Approve a plan by its digest and run it."""
-    _call(context, "approve", plan=plan, by=by, digest=digest, yes=yes)
-
-
-@app.command()
-def reject(
-    context: typer.Context,
-    plan: Annotated[str, typer.Argument(metavar="ID", help="Plan or incident.")],
-    reason: Annotated[str, typer.Option(help="Why; the next plan heeds it.")],
-    by: Annotated[str, typer.Option(help="Who rejects.", envvar="USER")] = "",
-) -> None:
-    """Reject a plan with a reason."""
-    _call(context, "reject", plan=plan, by=by, reason=reason)
-
-
-@app.command()
-def edit(
-    context: typer.Context,
-    plan: Annotated[str, typer.Argument(metavar="ID", help="Plan or incident.")],
-    given: Annotated[list[str], typer.Option("--set", help="A value, as name=value.")],
-    by: Annotated[str, typer.Option(help="Who edits.", envvar="USER")] = "",
-    reason: Annotated[str, typer.Option(help="Why, for the journal.")] = "",
-) -> None:
-    """Change values of a waiting plan; it gets a new digest and has to be approved anew."""
-    _call(context, "edit", plan=plan, given=given, by=by, reason=reason)
-
-
-@app.command()
-def step(
-    context: typer.Context,
-    incident: Annotated[str, typer.Argument(help="The incident that asks.")],
-    ran: Annotated[
-        bool, typer.Option("--ran/--not-ran", help="Whether its target shows that it ran.")
-    ],
-    by: Annotated[str, typer.Option(help="Who says so.", envvar="USER")] = "",
-    reason: Annotated[str, typer.Option(help="How you know, for the journal.")] = "",
-) -> None:
-    """Say whether a step ran whose end nobody saw; its plan then goes on."""
-    _call(context, "step", incident=incident, ran=ran, by=by, reason=reason)
-
-
-@app.command()
-def retry(
-    context: typer.Context,
-    incident: Annotated[str, typer.Argument(help="A failed incident.")],
-    by: Annotated[str, typer.Option(help="Who wants it.", envvar="USER")] = "",
-    reason: Annotated[str, typer.Option(help="Why, for the journal.")] = "",
-) -> None:
-    """Work again on an incident whose run was set aside, from where it stood."""
-    _call(context, "retry", incident=incident, by=by, reason=reason)
-
-
-@app.command()
 def postmortem(
     context: typer.Context,
     incident: Annotated[str, typer.Argument(help="A closed incident.")],
@@ -234,25 +174,6 @@ def doctor(context: typer.Context) -> None:
 def graph(context: typer.Context) -> None:
     """Draw the state machine as Mermaid."""
     _call(context, "graph")
-
-
-@app.command()
-def stop(
-    context: typer.Context,
-    reason: Annotated[str, typer.Option(help="Why; everybody is told.")],
-    by: Annotated[str, typer.Option(help="Who stops.", envvar="USER")] = "",
-) -> None:
-    """Emergency stop: no step of any plan is run until `resume`."""
-    _call(context, "stop", by=by, reason=reason)
-
-
-@app.command()
-def resume(
-    context: typer.Context,
-    by: Annotated[str, typer.Option(help="Who lifts the stop.", envvar="USER")] = "",
-) -> None:
-    """Lift the emergency stop."""
-    _call(context, "resume", by=by)
 
 
 def main() -> None:

@@ -1,0 +1,90 @@
+"""The commands by which people decide: on a plan, on a step, on what is stopped or set aside."""
+
+from typing import Annotated
+
+import typer
+
+from copilot.surfaces.cli_options import call as _call
+
+decide_app = typer.Typer()
+
+
+@decide_app.command()
+def approve(
+    context: typer.Context,
+    plan: Annotated[str, typer.Argument(metavar="ID", help="Plan or incident.")],
+    by: Annotated[str, typer.Option(help="Who approves.", envvar="USER")] = "",
+    digest: Annotated[
+        str, typer.Option(help="The digest that was shown; asked for where it is missing.")
+    ] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="The plan was read; do not ask.")] = False,
+) -> None:
+    """Approve a plan by its digest and run it."""
+    _call(context, "approve", plan=plan, by=by, digest=digest, yes=yes)
+
+
+@decide_app.command()
+def reject(
+    context: typer.Context,
+    plan: Annotated[str, typer.Argument(metavar="ID", help="Plan or incident.")],
+    reason: Annotated[str, typer.Option(help="Why; the next plan heeds it.")],
+    by: Annotated[str, typer.Option(help="Who rejects.", envvar="USER")] = "",
+) -> None:
+    """Reject a plan with a reason."""
+    _call(context, "reject", plan=plan, by=by, reason=reason)
+
+
+@decide_app.command()
+def edit(
+    context: typer.Context,
+    plan: Annotated[str, typer.Argument(metavar="ID", help="Plan or incident.")],
+    given: Annotated[list[str], typer.Option("--set", help="A value, as name=value.")],
+    by: Annotated[str, typer.Option(help="Who edits.", envvar="USER")] = "",
+    reason: Annotated[str, typer.Option(help="Why, for the journal.")] = "",
+) -> None:
+    """Change values of a waiting plan; it gets a new digest and has to be approved anew."""
+    _call(context, "edit", plan=plan, given=given, by=by, reason=reason)
+
+
+@decide_app.command()
+def step(
+    context: typer.Context,
+    incident: Annotated[str, typer.Argument(help="The incident that asks.")],
+    ran: Annotated[
+        bool, typer.Option("--ran/--not-ran", help="Whether its target shows that it ran.")
+    ],
+    by: Annotated[str, typer.Option(help="Who says so.", envvar="USER")] = "",
+    reason: Annotated[str, typer.Option(help="How you know, for the journal.")] = "",
+) -> None:
+    """Say whether a step ran whose end nobody saw; its plan then goes on."""
+    _call(context, "step", incident=incident, ran=ran, by=by, reason=reason)
+
+
+@decide_app.command()
+def retry(
+    context: typer.Context,
+    incident: Annotated[str, typer.Argument(help="A failed incident.")],
+    by: Annotated[str, typer.Option(help="Who wants it.", envvar="USER")] = "",
+    reason: Annotated[str, typer.Option(help="Why, for the journal.")] = "",
+) -> None:
+    """Work again on an incident whose run was set aside, from where it stood."""
+    _call(context, "retry", incident=incident, by=by, reason=reason)
+
+
+@decide_app.command()
+def stop(
+    context: typer.Context,
+    reason: Annotated[str, typer.Option(help="Why; everybody is told.")],
+    by: Annotated[str, typer.Option(help="Who stops.", envvar="USER")] = "",
+) -> None:
+    """Emergency stop: no step of any plan is run until `resume`."""
+    _call(context, "stop", by=by, reason=reason)
+
+
+@decide_app.command()
+def resume(
+    context: typer.Context,
+    by: Annotated[str, typer.Option(help="Who lifts the stop.", envvar="USER")] = "",
+) -> None:
+    """Lift the emergency stop."""
+    _call(context, "resume", by=by)

@@ -1,0 +1,128 @@
+"""The databases that are tortured, and how each fails: SQLite's disk, PostgreSQL's server."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Protocol
+
+import psycopg
+
+from evals.torture.service import Service, TortureError
+
+
+class Databases(Protocol):
+    """Fresh databases of one kind, and an outage of them."""
+
+    name: str
+
+    def fresh(self) -> str:
+        """The URL of an empty one; empty: SQLite in the data folder."""
+        ...
+
+    def outage(self, service: Service) -> AbstractContextManager[None]:
+        """While inside, nothing can be written."""
+        ...
+
+
+class Files:
+    """SQLite in the data folder."""
+
+    name = "sqlite"
+
+    def fresh(self) -> str:
+        return ""
+
+    @contextmanager
+    def outage(self, service: Service) -> Iterator[None]:
+        with service.full_disk():
+            yield
+
+
+class Server:
+    """A PostgreSQL of our own, killed and started again as an outage."""
+
+    name = "postgresql"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._numbers = folder, count(1)
+        programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+        found = shutil.which("initdb") or (programs[-1] if programs else None)
+        if found is None:
+            raise TortureError("PostgreSQL is not installed: no initdb on the path")
+        self._bin = Path(found).resolve().parent
+        self._root = os.geteuid() == 0
+        if self._root:
+            shutil.chown(folder, "postgres")
+        self._run("initdb", "-U", "copilot", "-A", "trust", "-N")
+        self.start()
+
+    def _run(self, program: str, *arguments: str) -> None:
+        as_user = ["runuser", "-u", "postgres", "--"] if self._root else []
+        full = [*as_user, str(self._bin / program), "-D", f"{self._folder}/db", *arguments]
+        subprocess.run(full, check=True, cwd="/", stdout=subprocess.DEVNULL)
+
+    def start(self) -> None:
+        """Let it serve on a socket in its folder."""
+        options = f"-c listen_addresses='' -c unix_socket_directories={self._folder}"
+        self._run("pg_ctl", "-w", "-o", options, "-l", f"{self._folder}/log", "start")
+
+    def stop(self) -> None:
+        """As kill -9 would: it recovers from its log at the next start."""
+        self._run("pg_ctl", "-w", "-m", "immediate", "stop")
+
+    def fresh(self) -> str:
+        """A schema of its own."""
+        name = f"t{next(self._numbers)}"
+        host = str(self._folder)
+        with psycopg.connect(host=host, user="copilot", dbname="postgres", autocommit=True) as one:
+            one.execute(f"CREATE SCHEMA {name}".encode())
+        return f"postgresql://copilot@/postgres?host={host}&options=-csearch_path%3D{name}"
+
+    @contextmanager
+    def outage(self, service: Service) -> Iterator[None]:
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+
+
+class Foreign:
+    """A database somebody named: used as it is, and never taken away."""
+
+    name = "named"
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def fresh(self) -> str:
+        return self._url
+
+    @contextmanager
+    def outage(self, service: Service) -> Iterator[None]:
+        yield
+
+
+@contextmanager
+def databases(wanted: str) -> Iterator[Sequence[Databases]]:
+    """Those of a name or a URL; empty: SQLite, and PostgreSQL where it is installed."""
+    with ExitStack() as stack:
+        found: list[Databases] = []
+        if wanted in ("", "sqlite"):
+            found.append(Files())
+        if wanted in ("", "postgresql"):
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pg")))
+            try:
+                server = Server(folder)
+            except TortureError:
+                if wanted:
+                    raise
+            else:
+                stack.callback(server.stop)
+                found.append(server)
+        yield found or [Foreign(wanted)]
