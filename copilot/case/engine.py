@@ -26,7 +26,7 @@ from copilot.sources.watch import Watch
 from copilot.store import AcceptedAlerts, ApprovalRequest, NoRightError, Run
 from copilot.types.incident import CLOSED, PlanTerms
 from tools.clusterer import Silence, TieBreaker
-from tools.playbook_executor import AUTOMATON, Policy
+from tools.playbook_executor import AUTOMATON, Policy, one_person
 from tools.types import Alert, Approval, Plan, Timestamp
 
 log = logging.getLogger(__name__)
@@ -383,7 +383,7 @@ class Engine:
 
 def _check_right(approval: Approval, policy: Policy) -> None:
     who = approval.approver
-    if who.strip().casefold() in RESERVED:
+    if one_person(who) in map(one_person, RESERVED):
         raise NoRightError(f"{who!r} is a name of the copilot's own; answer under yours")
     may = policy.may_approve if approval.decision == "approve" else policy.may_reject
     if not may(who):

@@ -11,6 +11,7 @@ import typer
 
 from copilot import __version__
 from copilot.surfaces.cli_db import db_app
+from copilot.surfaces.cli_journal import journal_app
 from copilot.surfaces.cli_kb import kb_app
 from copilot.surfaces.cli_options import Flags, Lang
 from copilot.surfaces.cli_options import call as _call
@@ -22,7 +23,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-journal_app = typer.Typer(no_args_is_help=True, help="Look at the hash-chained journal.")
 app.add_typer(journal_app, name="journal")
 app.add_typer(kb_app, name="kb")
 app.add_typer(db_app, name="db")
@@ -257,21 +257,6 @@ def doctor(context: typer.Context) -> None:
 def graph(context: typer.Context) -> None:
     """Draw the state machine as Mermaid."""
     _call(context, "graph")
-
-
-@journal_app.command("verify")
-def journal_verify(context: typer.Context) -> None:
-    """Check the hash chain: finds an edited, removed or reordered row."""
-    _call(context, "journal_verify")
-
-
-@journal_app.command("export")
-def journal_export(
-    context: typer.Context,
-    path: Annotated[Path | None, typer.Argument(help="File; empty: standard output.")] = None,
-) -> None:
-    """Write the journal as JSON lines."""
-    _call(context, "journal_export", path=path)
 
 
 @app.command()

@@ -23,7 +23,7 @@ from copilot.ports import AlertSource, SilenceSource, SourceError
 from copilot.settings import Settings, SettingsError
 from copilot.sources.alertmanager import SUPPRESSED_BY
 from copilot.store import StoreError
-from copilot.surfaces.commands import journal_log
+from copilot.surfaces.commands import journal_head, journal_log
 from copilot.surfaces.commands.chat_wiring import build_chat_service
 from copilot.surfaces.commands.doctor import report_of
 from copilot.surfaces.service import create_app
@@ -54,6 +54,7 @@ def serve(settings: Settings) -> int:
         with (
             wiring.engine(settings, purpose, lasting=True, received=received) as engine,
             journal_log.told(engine.store, settings.log_format, _said),
+            journal_head.noted(engine.store, settings),
         ):
             sys.setswitchinterval(SWITCH_S)
             engine.start()
