@@ -14,7 +14,7 @@ from copilot.sources.deployment import Sources
 from copilot.store import Store
 from prompts import Language
 from tools.playbook_executor import Policy
-from tools.types import Playbook
+from tools.types import Playbook, StepResult
 
 
 def _nonce() -> str:
@@ -45,7 +45,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    """Given to every node by `Runtime[Deps]`."""
+    """Given to every node by `Runtime[Deps]`.
+
+    `unwritten` are results of steps that the store did not take yet: this process saw them end.
+    """
 
     store: Store
     sources: Sources
@@ -63,6 +66,7 @@ class Deps:
     language: Language = "en"
     stopwatch: Callable[[], float] = time.monotonic
     nonce: Callable[[], str] = _nonce
+    unwritten: dict[str, StepResult] = field(default_factory=dict)
 
     @property
     def instruments(self) -> Literal["rules", "ml"]:

@@ -190,6 +190,10 @@ class ClusterSource(Protocol):
         """The namespaces, opened for one inspection; raises SourceError where none answers."""
         ...
 
+    def changes(self, window: Window) -> Sequence[Change]:
+        """Rollouts of workloads, with the lines of the pod template that each changed."""
+        ...
+
     def remotes(self) -> Sequence[RemoteSource]:
         """Each cluster, for whoever asks whether it answers."""
         ...

@@ -14,6 +14,7 @@ from pydantic_settings import (
 
 from copilot.types.change_settings import ChangeSettings
 from copilot.types.errors import OperatorError
+from copilot.types.run_settings import RunSettings
 from copilot.types.safety_settings import SafetySettings
 from copilot.types.trace_settings import TraceSettings
 from prompts import Language
@@ -24,7 +25,7 @@ class SettingsError(OperatorError):
     """The operator has to change a setting; the message says which and how."""
 
 
-class Settings(TraceSettings, ChangeSettings, SafetySettings):
+class Settings(TraceSettings, ChangeSettings, RunSettings, SafetySettings):
     """Everything that can be set. Read once at the start; frozen from then on."""
 
     model_config = SettingsConfigDict(env_prefix="COPILOT_", frozen=True, extra="forbid")
@@ -265,17 +266,6 @@ class Settings(TraceSettings, ChangeSettings, SafetySettings):
     model_s: float = Field(
         default=180, ge=0, description="Most seconds of the model for one incident, over all runs."
     )
-    plan_ttl_s: float = Field(
-        default=900, gt=0, description="How long a proposed plan may be approved, in seconds."
-    )
-    plans_limit: int = Field(
-        default=3, ge=1, le=10, description="Most plans proposed in one run of an incident."
-    )
-    refresh_s: float = Field(
-        default=30,
-        ge=0,
-        description="Least time between two investigations of one incident when alerts join it.",
-    )
     watch_every_s: float = Field(
         default=15,
         ge=0,
@@ -283,15 +273,6 @@ class Settings(TraceSettings, ChangeSettings, SafetySettings):
     )
     watch_learn_s: float = Field(
         default=86_400, gt=0, description="How far back the scan learns what is normal, at start."
-    )
-    verify_limit_s: float = Field(
-        default=300, gt=0, description="How long a recovery is waited for before the next plan."
-    )
-    settle_s: float = Field(
-        default=30,
-        ge=0,
-        description="No plan rests on what was seen sooner than this after the first alert; the "
-        "brief does not wait.",
     )
     alerting_file: Path | None = Field(
         default=None,

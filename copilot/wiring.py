@@ -112,15 +112,15 @@ def _cluster(settings: Settings) -> ClusterSource:
     return connected(settings, SystemClock())
 
 
-def limits(settings: Settings) -> Limits:
-    """The bounds of a run, from the settings."""
+def limits(settings: Settings, sources: Sources) -> Limits:
+    """The bounds of a run, from the settings; where nothing measures there is no waiting for it."""
     return Limits(
         lookback_s=settings.lookback_s,
         evidence=settings.evidence_limit,
         plans=settings.plans_limit,
         plan_ttl_s=settings.plan_ttl_s,
         verify_limit_s=settings.verify_limit_s,
-        settle_s=settings.settle_s,
+        settle_s=settings.settle_s if sources.measured else 0.0,
         model_calls=settings.model_calls,
         model_s=settings.model_s,
     )
@@ -352,9 +352,8 @@ def engine(
 ) -> Iterator[Engine]:
     """An engine over the data folder, which it owns until it is done; not started.
 
-    `clock` is the time of the telemetry, `wall` that of processes: leases and waiting. One that is
-    `lasting` looks again for a model that is away; `received` is what exporters post to a service.
-    Alerts of an `origin` are grouped apart, and what is normal is not learned from them.
+    `clock` is the telemetry's time, `wall` that of processes. A `lasting` one looks again for a
+    model that is away; exporters post `received`. Alerts of an `origin` stay apart; none is noise.
     """
     wall = wall or SystemClock()
     with (
@@ -364,8 +363,8 @@ def engine(
         model(settings, lasting=lasting) as (asked, _how),
     ):
         seen = replace(sources or configured_sources(settings, received), redactor=opened.redactor)
-        if received is not None and isinstance(seen.changes, UnconfiguredSource):
-            seen = replace(seen, changes=opened.changes)
+        if received is not None:
+            seen = live.with_changes(settings, wall, seen, opened.changes)
         known, time = catalogue(settings), clock or time_of(seen, wall)
         deps = Deps(
             store=opened,
@@ -374,7 +373,7 @@ def engine(
             runner=runner or configured_runner(settings, seen, wall, time),
             playbooks=known,
             unrunnable={} if runner else unrunnable(settings, known),
-            limits=limits(settings),
+            limits=limits(settings, seen),
             arm=settings.arm,
             policy=policy(settings),
             model=asked,
@@ -396,5 +395,6 @@ def engine(
             memory=None if origin else home / "noise.json",
             judge=deps.doubts,
             resolve_timeouts=settings.resolve_timeouts,
+            skew_s=settings.clock_skew_s,
             origin=origin,
         )

@@ -11,6 +11,7 @@ from evals.report import Result
 LOWER_IS_BETTER = (
     *("seconds", "delay", "false_alarms", "merged", "clusters", "wrong", "surfaced", "minutes"),
     *("tokens", "repairs", "fallbacks", "repeated_calls", "calls.mean", "injected", "fooled"),
+    *("ece", "brier"),
 )
 """Parts of a key's name that say a smaller figure is the better one."""
 

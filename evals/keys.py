@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 
 from evals.report import Result
 
+_CALIBRATION = tuple(
+    f"calibration.{figure}" for figure in ("ece", "brier", "wrong_at_95", "coverage")
+)
 _INCIDENTS = (
     *(f"SYSTEM.{figure}" for figure in ("ac1", "ac3", "ac5", "avg5", "mrr")),
     *(f"mean.{figure}" for figure in ("ac1", "ac3", "ac5", "avg5", "mrr")),
@@ -18,6 +21,7 @@ _INCIDENTS = (
     "false_alarms_per_quiet_hour",
     "brief_seconds.p50",
     "brief_seconds.p95",
+    *_CALIBRATION,
 )
 _STREAM = ("ari", "v", "ap", "merged_pct", "surfaced_per_week", "incident_recall", "added_delay_s")
 _SEARCH = ("recall1", "recall5", "mrr")
@@ -32,12 +36,13 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     ),
     "changes": (
         *("commit.right", "commit.innocent_blamed", "component.ac1"),
-        *("calibration.ece", "calibration.wrong_at_95", "calibration.coverage"),
+        *_CALIBRATION,
     ),
     "cloud-opsbench": (
         *(f"SYSTEM.{figure}" for figure in ("a1", "a3", "object_cause1", "object1")),
         *(f"all.{figure}" for figure in ("a1", "a3", "object_cause1", "object1")),
         *("calls.mean", "seconds.p50", "seconds.p95"),
+        *_CALIBRATION,
     ),
     "objects": ("faults.detected", "faults.wrong_reason", "healthy.false", "twins.detected"),
     "detection": (

@@ -22,8 +22,8 @@ from evals.knowledge import suite as knowledge
 from evals.kubernetes import objects
 from evals.kubernetes import suite as cloud_opsbench
 from evals.localization import bench as locate
+from evals.localization import fitting, train
 from evals.localization import suite as incidents
-from evals.localization import train
 from evals.logs import bench as log_mining
 from evals.logs import redaction
 from evals.logs import suite as logs
@@ -213,6 +213,7 @@ BENCHMARKS: Mapping[str, RegistryEntry[Any]] = {
 
 TRAININGS: Mapping[str, RegistryEntry[Any]] = {
     "ranker": RegistryEntry(train.run, Options, "weights of the ranking's arm `ml`"),
+    "calibration": RegistryEntry(fitting.run, Options, "how sure a ranking is, of both arms"),
 }
 
 

@@ -6,7 +6,7 @@ transaction with the incident and the run it opens; a process killed in between 
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,20 +53,6 @@ class IntakeResult:
     opened: tuple[str, ...] = ()
     grown: tuple[str, ...] = ()
     ended: tuple[str, ...] = ()
-
-
-def leased(
-    alerts: Sequence[Alert], timeouts: Mapping[str, float], now: Timestamp
-) -> Sequence[Alert]:
-    """Give what a repeating sender told a lease of `timeouts[source]` seconds, as Alertmanager's
-    `resolve_timeout` does, where the alert brought none.
-    """
-    return [
-        alert.model_copy(update={"lease": now + timeouts[alert.source]})
-        if alert.lease is None and alert.status != "resolved" and alert.source in timeouts
-        else alert
-        for alert in alerts
-    ]
 
 
 class Intake:

@@ -3,6 +3,7 @@
 The facts are chosen here, once; the words are in `prompts/templates/brief.<language>.md`.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,14 +19,24 @@ from copilot.types.incident import (
     Opinion,
     PlanTerms,
     RecalledDocument,
-    in_words,
-    little,
     percent,
 )
 from copilot.types.time_format import clock_time, date_time, duration
 from prompts import LANGUAGES, Language, load, word
 from tools.log_retriever import sanitize
-from tools.types import ENTRY, Alert, Candidate, Evidence, Plan, Ranking, Topology, Window
+from tools.topology_walker import is_little
+from tools.types import (
+    ENTRY,
+    Alert,
+    Candidate,
+    Certainty,
+    Evidence,
+    Plan,
+    Ranking,
+    Text,
+    Topology,
+    Window,
+)
 
 SHOWN = 14
 """Evidence lines under a brief; the rest is one request away."""
@@ -58,21 +69,8 @@ class CandidateLine:
     component: str
     kind: str
     peer: str
-    confidence: str
     percent: str
     cites: str
-
-
-@dataclass(frozen=True, slots=True)
-class CommitLine:
-    """The commit that did it, with its file and reason; `sha` is empty where none is convicted."""
-
-    sha: str
-    author: str
-    file: str
-    reason: str
-    outside: str
-    looked_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,12 +166,14 @@ def render(
         more_affected=about.more,
         nobody=about.nobody,
         entry=topology.entry,
-        causes=[_candidate(one, ranking, incident, language) for one in _named(ranking)],
-        abstained=ranking.abstained,
-        reason=ranking.reason,
+        causes=[_candidate(one, ranking, language) for one in _named(ranking)],
+        certainty=certainty_of(incident, ranking),
+        sure=word("certainty", certainty_of(incident, ranking), language),
+        why=in_language(ranking.why, language),
+        look=in_language(ranking.look, language),
         changes=[evidence_line(one, language) for one in changes[:4]],
         changes_known=not any(line.startswith("changes: ") for line in missing),
-        commit=_commit(incident.commit, language),
+        commit=commit_lines(incident.commit, language),
         opinion=_opinion(incident.opinion, language),
         recalled=[_recollection(one, language) for one in incident.recalled[:RECALLED]],
         elsewhere=any(one.elsewhere for one in incident.recalled[:RECALLED]),
@@ -183,7 +183,8 @@ def render(
         ended=_ended(incident, plan, state),
         advice=advice,
         missing=[_missing(one, language) for one in missing],
-        history=duration(incident.history_s or 0) if little(incident.history_s) else "",
+        history=duration(incident.history_s or 0) if is_little(incident.history_s) else "",
+        ahead=_ahead(alerts),
         unsure_onset=onset.confidence < UNSURE,
         clocks=clock_lines(incident.clocks),
         measured_from=word("measured_from", incident.clocks.measured_from, language),
@@ -237,6 +238,12 @@ def symptom(evidence: list[Evidence], topology: Topology) -> Evidence | None:
     return None
 
 
+def _ahead(alerts: Sequence[Alert]) -> str:
+    """By how much alerts were dated ahead of their arrival, at most; empty where none was."""
+    ahead = [one.dated - one.starts_at for one in alerts if one.dated is not None]
+    return duration(max(ahead)) if ahead else ""
+
+
 def _ended(incident: Incident, plan: Plan | None, state: IncidentState) -> str:
     """How the plan ended, once its steps were run or shown; empty before."""
     if plan is None:
@@ -262,37 +269,69 @@ def plain(text: str, limit: int) -> str:
 _INERT = str.maketrans({"`": "'", "<": "‹", "*": "∗"})
 
 
-def _candidate(
-    candidate: Candidate, ranking: Ranking, incident: Incident, language: Language
-) -> CandidateLine:
-    sure = in_words(candidate.probability, ranking.abstained, incident.history_s)
-    if candidate is ranking.candidates[0] and incident.hypotheses:
-        held = incident.hypotheses[0]
-        # Instruments, knowledge and model were held against each other since.
-        sure = held.confidence if held.component == candidate.component else sure
+def certainty_of(incident: Incident, ranking: Ranking) -> Certainty:
+    """Return how sure the cause is, once a model was asked with what it holds against it."""
+    first, held = ranking.candidates[:1], incident.hypotheses[:1]
+    if first and held and held[0].component == first[0].component:
+        return held[0].certainty
+    return ranking.certainty
+
+
+def in_language(text: Text | None, language: Language) -> str:
+    """Return a sentence of ours in one language, names in it made harmless; empty without one."""
+    return plain(getattr(text, language), 300) if text is not None else ""
+
+
+def _candidate(candidate: Candidate, ranking: Ranking, language: Language) -> CandidateLine:
     cited = dict.fromkeys(e for term in candidate.terms for e in term.evidence)
     return CandidateLine(
         component=candidate.component,
         kind=word("fault_kind", candidate.fault_kind or "unknown", language),
         peer=plain(candidate.peer, 80),
-        confidence=word("confidence", sure, language),
-        percent=percent(candidate.probability, incident.history_s),
+        percent=percent(ranking, candidate.probability),
         cites="".join(f"[{e}]" for e in list(cited)[:5]),
     )
 
 
-def _commit(answer: CommitAnswer | None, language: Language) -> CommitLine | None:
-    """The convicted commit, or that none of those looked at is; None where nobody told of any."""
+LOOKED_AT = 3
+"""Innocent commits that are told one by one; the others are counted."""
+
+_HASH = re.compile(r"[0-9a-f]{12,64}")
+
+
+def commit_lines(
+    answer: CommitAnswer | None, language: Language, *, everything: bool = False
+) -> list[str]:
+    """Which commit did it; where none did, those looked at and why they are innocent, a line each.
+
+    With `everything` they are told beside a convicted one, too. Empty where nobody told of any.
+    """
     if answer is None:
-        return None
-    return CommitLine(
-        sha=plain(answer.sha, 40),
+        return []
+    shown = [
+        (_short(one.sha), plain(one.message, 100), plain(getattr(one.why, language), 160))
+        for one in answer.innocent[: LOOKED_AT if everything or not answer.sha else 0]
+    ]
+    text = load("commit", language).render(
+        sha=_short(answer.sha),
         author=plain(answer.author, 60),
+        message=plain(answer.message, 120),
         file=plain(answer.file, 120),
+        line=answer.line,
+        url=plain(answer.url, 300),
         reason=plain(getattr(answer.reason, language), 240) if answer.reason else "",
         outside=getattr(answer.outside, language) if answer.outside else "",
         looked_at=answer.looked_at,
+        innocent=shown,
+        more=answer.looked_at - len(shown) - bool(answer.sha),
+        gap="" if answer.sha else plain(answer.gap, 240),
     )
+    return [line for line in text.splitlines() if line]
+
+
+def _short(sha: str) -> str:
+    """A hash as people write it; the name of what is no commit stays whole."""
+    return sha[:10] if _HASH.fullmatch(sha) else plain(sha, 80)
 
 
 def _opinion(opinion: Opinion | None, language: Language) -> OpinionLine | None:

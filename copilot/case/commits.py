@@ -7,7 +7,7 @@ from copilot.types.incident import CommitAnswer, CommitLooked
 from tools.change_inspector import CommitCase, CommitVerdict, judge
 from tools.log_retriever import sanitize
 from tools.log_retriever.redact import Vault, excerpt
-from tools.types import Evidence, EvidenceKind, Ranking, Text, Timestamp, Topology
+from tools.types import Change, Evidence, EvidenceKind, Ranking, Text, Timestamp, Topology
 
 REPORTS: frozenset[EvidenceKind] = frozenset({"alert", "log", "cluster"})
 READINGS: frozenset[EvidenceKind] = frozenset({"metric", "edge"})
@@ -30,22 +30,24 @@ def commit_answer(
     topology: Topology,
     onset: Timestamp,
 ) -> CommitAnswer | None:
-    """Judge the commits of the day before the onset; None where no repository told of any."""
+    """Judge the commits of the day before the onset; None where nobody told of any."""
     commits = sources.commits(onset)[-MOST:]
+    changes = sources.recent_changes(onset)
+    gap = _gap(changes)
     if not commits:
-        return None
+        return CommitAnswer(looked_at=0, gap=gap) if gap else None
     # What is no longer logged says nothing of what went wrong.
     said = [one for one in evidence if one.kind != "log" or one.direction == "up"]
     case = CommitCase(
         commits,
-        sources.recent_changes(onset),
+        changes,
         [_words(one) for one in said if one.kind in REPORTS],
         [_words(one) for one in said if one.kind in READINGS],
         [one.component for one in ranking.candidates[:SUSPECTS]],
         topology,
         onset,
     )
-    return _answer(judge(case), len(commits))
+    return _answer(judge(case), len(commits)).model_copy(update={"gap": gap})
 
 
 def without_blame(ranking: Ranking, answer: CommitAnswer | None) -> Ranking:
@@ -60,6 +62,15 @@ def without_blame(ranking: Ranking, answer: CommitAnswer | None) -> Ranking:
     return ranking.model_copy(update={"candidates": candidates})
 
 
+def _gap(changes: Sequence[Change]) -> str:
+    """What of the changes' commits is not known: the newest by its words, the others counted."""
+    unknown = [one for one in reversed(changes) if one.gap]
+    if not unknown:
+        return ""
+    more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
+    return sanitize(f"{unknown[0].service}: {unknown[0].gap}", 200) + more
+
+
 def _words(one: Evidence) -> str:
     return f"{one.name} {one.excerpt or one.statement}"
 
@@ -70,8 +81,9 @@ def _answer(verdict: CommitVerdict, looked_at: int) -> CommitAnswer:
     return CommitAnswer(
         sha=guilty.sha if guilty else "",
         author=sanitize(guilty.author, 80) if guilty else "",
-        message=sanitize(guilty.message, 160) if guilty else "",
+        message=excerpt(guilty.message, Vault(), 160) if guilty else "",
         file=sanitize(verdict.file, 160),
+        line=verdict.line,
         url=sanitize(guilty.url, 300) if guilty else "",
         reason=_redacted(verdict.reason) if guilty else None,
         looked_at=looked_at,
@@ -80,7 +92,7 @@ def _answer(verdict: CommitVerdict, looked_at: int) -> CommitAnswer:
         innocent=tuple(
             CommitLooked(
                 sha=one.commit.sha,
-                message=sanitize(one.commit.message, 120),
+                message=excerpt(one.commit.message, Vault(), 120),
                 why=_redacted(one.why),
             )
             for one in newest

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from copilot.case.engine import RESERVED
+from copilot.case.answers import RESERVED
 from copilot.store import NoRightError, PolicyRefusedError, Store, StoredCause
 from copilot.types.incident import CLOSED, ConfirmedCause, Incident
 from tools.log_retriever import sanitize

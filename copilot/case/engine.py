@@ -1,40 +1,39 @@
 """The engine: accepted alerts in, incidents worked through the graph, nothing lost in between.
 
-Threads live here and at no other place: one for the intake, some for runs, one that keeps leases.
-Everything they do is written down first, so that a process killed at any instruction comes back,
-claims what it had accepted, and repeats at most the node it was in.
+Threads live here and at no other place: one for the intake, some for runs, one that keeps leases,
+one for what time brings, one for the watch. None of them waits for an incident: what is due later
+has a due time in the store. Everything they do is written down first, so that a process killed at
+any instruction comes back, claims what it had accepted, and repeats at most the node it was in.
 """
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
-from copilot.alerts.admission import Intake, leased
+from copilot.alerts.admission import Intake
+from copilot.alerts.arrival import arrived
 from copilot.alerts.maintenance import MaintenanceSchedule
+from copilot.case.answers import RetryWish, StepAnswer, decide, expire, retry, settle
 from copilot.case.briefing import publish
 from copilot.case.counters import Counters
-from copilot.case.editing import Edit, check_four_eyes, edit
+from copilot.case.editing import Edit, edit
 from copilot.case.graph import IncidentGraph
+from copilot.case.loops import LONGEST_PAUSE_S, Loop, problem_of
 from copilot.case.terms import terms_in
 from copilot.case.worker import LEASE_S, Worker
 from copilot.deps import Deps
 from copilot.model import MeteredModel, Usage
 from copilot.ports import Clock, SourceError
 from copilot.sources.watch import Watch
-from copilot.store import AcceptedAlerts, ApprovalRequest, NoRightError, Run
-from copilot.types.incident import CLOSED, PlanTerms
+from copilot.store import AcceptedAlerts, ApprovalRequest, Run, StoreError
+from copilot.types.incident import CLOSED, Incident, PlanTerms
 from tools.clusterer import Silence, TieBreaker
-from tools.playbook_executor import AUTOMATON, Policy, one_person
+from tools.playbook_executor import Policy
 from tools.types import Alert, Approval, Plan, Timestamp
 
 log = logging.getLogger(__name__)
-
-WorkT = TypeVar("WorkT")
-
-RESERVED = frozenset({AUTOMATON, "nobody", "copilot"})
-"""Names the journal uses for what no person did."""
 
 AGAIN_S = 60.0
 """After this long an incident whose evidence did not decide is looked at again."""
@@ -44,6 +43,13 @@ LOOKS = 4
 
 IDLE_S = 1.0
 """How often an idle thread looks by itself; work that arrives wakes it at once."""
+
+PATIENCE_S = 60.0
+"""Whoever drains waits this long for what is due later; the rest is left to the next command."""
+
+GRACE_S = 25.0
+"""How long a running step may take to end at shutdown; Kubernetes kills 30 s after its SIGTERM
+(`terminationGracePeriodSeconds`)."""
 
 GATHER_S = 0.1
 """How long a burst may collect before it is decided on: one decision for many deliveries."""
@@ -66,6 +72,7 @@ class Engine:
         memory: Path | None = None,
         judge: TieBreaker | None = None,
         resolve_timeouts: Mapping[str, float] | None = None,
+        skew_s: float = 5.0,
         origin: str = "",
     ) -> None:
         self.deps = deps
@@ -77,6 +84,7 @@ class Engine:
         self._worker = Worker(deps, graph, wall, owner)
         self._watch = watch
         self._resolve_timeouts = resolve_timeouts or {}
+        self._skew_s = skew_s
         self._blind = ""
         self._intake = Intake(
             deps.store,
@@ -93,35 +101,50 @@ class Engine:
         self._arrived = threading.Event()
         self._queued = threading.Condition()
         self._due: dict[str, tuple[float, str]] = {}
-        self._threads: list[threading.Thread] = []
+        self.longest_pause_s = LONGEST_PAUSE_S
+        self.loops: tuple[Loop, ...] = ()
 
     def recover(self) -> None:
         """Take back what a killed process of this data folder had claimed."""
-        self._worker.release()
+        self._worker.release(ended=True)
 
     def start(self) -> None:
         """Take back what a killed process left, and begin to work."""
         self.recover()
-        loops = [
-            self._decide_forever,
-            self._keep_leases,
-            self._watch_forever,
-            *[self._work_forever] * self._workers,
+        works = [
+            ("intake", self._decide),
+            ("upkeep", self._keep_up),
+            ("leases", self._keep_leases),
+            ("watch", self._look_around),
+            *[("workers", self._work)] * self._workers,
         ]
-        self._threads = [threading.Thread(target=loop, daemon=True) for loop in loops]
-        for thread in self._threads:
-            thread.start()
+        self.loops = tuple(
+            Loop(name, work, self._stopping, self.longest_pause_s) for name, work in works
+        )
+        for loop in self.loops:
+            loop.start()
 
-    def stop(self, timeout_s: float = 10.0) -> None:
-        """Stop between nodes; what is unfinished is taken up at the next start."""
+    def halt(self) -> None:
+        """Begin no node and no step any more; what runs now goes on to its end."""
         self._stopping.set()
-        self._arrived.set()
         self._worker.stop()
+        self._arrived.set()
         self._wake()
-        for thread in self._threads:
-            thread.join(timeout_s)
+
+    def stop(self, grace_s: float = GRACE_S) -> None:
+        """Stop between nodes, after `grace_s` anyway; what is unfinished is taken up at the next
+        start. A step that still runs then is cut off, and a person will be asked whether it ran.
+        """
+        self.halt()
+        deadline = time.monotonic() + grace_s
+        late = [one for one in self.loops if not one.join(max(0.0, deadline - time.monotonic()))]
+        if late:
+            log.warning("%d threads did not end within %.0f s", len(late), grace_s)
         self._intake.remember()
-        self._worker.release()
+        try:
+            self._worker.release(ended=False)
+        except StoreError as problem:
+            log.warning("runs are not handed back, their leases end: %s", problem)
 
     @property
     def usage(self) -> Usage | None:
@@ -140,7 +163,8 @@ class Engine:
     def accept(self, alerts: Sequence[Alert], now: Timestamp) -> AcceptedAlerts:
         """Write alerts read at `now`; on disk on return. Deciding happens behind the door."""
         alerts = self.store.redactor.models(alerts)
-        read = leased(self._intake.recognised(alerts), self._resolve_timeouts, now)
+        known = self._intake.recognised(alerts)
+        read = arrived(known, now, self._skew_s, self._resolve_timeouts)
         accepted = self.store.alerts.accept(read, now)
         self._intake.renew(alerts)
         self.counters.heard(alerts, now)
@@ -170,28 +194,7 @@ class Engine:
 
     def decide(self, approval: Approval) -> ApprovalRequest:
         """Record a person's answer and let its run go on; raises `RefusedError` with the reason."""
-        now, policy = self.deps.clock.now(), self.deps.policy
-        approval = self.store.redactor.model(approval)
-        _check_right(approval, policy)
-        check_four_eyes(self.deps, approval)
-        with self.store.transaction():
-            asked = self.store.approvals.get(approval.plan_id)
-            needed = policy.needed[asked.plan.risk] if asked else 1
-            request = self.store.approvals.decide(approval, now, needed)
-            agreed = self.terms(request.plan)
-            dry = ", dry run" if agreed.dry_run else ""
-            detail = {
-                "plan": approval.plan_id,
-                "digest": approval.digest,
-                "reason": approval.reason
-                or f"approved as shown ({agreed.approvals.given} of {needed}{dry})",
-            }
-            kind = "approved" if approval.decision == "approve" else "rejected"
-            self.store.journal.append(
-                request.plan.incident_id, kind, approval.approver, detail, now
-            )
-            if request.status != "pending":
-                self.store.runs.resume(request.run_id, now)
+        request = decide(self.deps, approval, self.terms, self.deps.clock.now())
         if request.status == "pending" and "ranking" in (
             state := self._worker.state(request.run_id)
         ):
@@ -210,21 +213,49 @@ class Engine:
         self._wake()
         return request
 
+    def settle(self, answer: StepAnswer) -> Incident:
+        """Take a person's word on a step whose end nobody saw; raises `RefusedError`."""
+        incident = settle(self.deps, answer, self.deps.clock.now())
+        self._wake()
+        return incident
+
+    def retry(self, wish: RetryWish) -> Incident:
+        """Work again on an incident that was set aside; raises `RefusedError`."""
+        incident = retry(self.deps, wish, self.deps.clock.now())
+        self._wake()
+        return incident
+
     def group(self) -> None:
         """Decide on every accepted alert, in this thread."""
         self._decide_all()
 
     def drain(self) -> None:
-        """Decide and work in this thread until only people or new alerts could change anything."""
+        """Decide and work in this thread until only people or new alerts could change anything.
+
+        What is due soon is waited for, by the engine's time.
+        """
         self._decide_all()
-        while (run := self._worker.claim()) is not None:
+        while (run := self._worker.claim() or self._next_due()) is not None:
             self._advance(run)
             self._decide_all()
+
+    def _next_due(self) -> Run | None:
+        next_one = self.store.runs.next_due()
+        if next_one is None:
+            return None
+        # A world or a recording stands still while we look; on the machine's clock time passes.
+        real = self.deps.clock is self._wall
+        wait = next_one.due_at - (self._wall.now() if real else next_one.updated_at)
+        if wait > PATIENCE_S:
+            return None
+        self.deps.clock.sleep(max(0.0, wait))
+        return self._worker.claim(at=next_one.due_at)
 
     def upkeep(self) -> None:
         """What time brings: incidents that grew are looked at again, leases and plans expire."""
         self._refresh_due()
-        self._expire()
+        if expire(self.deps, self.deps.clock.now()):
+            self._wake()
         with self._intake_lock:
             self._intake.expire()
 
@@ -241,36 +272,36 @@ class Engine:
     def ready(self) -> dict[str, str]:
         """What a readiness probe asks: each check with `ok` or what is wrong."""
         self.store.ping()
-        alive = bool(self._threads) and all(thread.is_alive() for thread in self._threads)
-        return {"store": "ok", "workers": "ok" if alive else "not running"}
+        return {"store": "ok", "workers": problem_of(self.loops) or "ok"}
 
-    def _decide_forever(self) -> None:
-        while not self._stopping.is_set():
-            if self._arrived.wait(IDLE_S):
-                self._stopping.wait(GATHER_S)
-            self._arrived.clear()
-            if self._guarded(self._decide_once):
-                self._arrived.set()
-            self._guarded(self.upkeep)
+    def _decide(self) -> None:
+        if self._arrived.wait(IDLE_S):
+            self._stopping.wait(GATHER_S)
+        self._arrived.clear()
+        if self._decide_once():
+            self._arrived.set()
 
-    def _work_forever(self) -> None:
-        while not self._stopping.is_set():
-            run = self._guarded(self._worker.claim)
-            if run is not None:
-                self._advance(run)
-                continue
-            with self._queued:
-                self._queued.wait(IDLE_S)
+    def _keep_up(self) -> None:
+        self._stopping.wait(IDLE_S)
+        self.upkeep()
 
-    def _watch_forever(self) -> None:
-        watch = self._watch
-        while watch is not None and not self._stopping.is_set():
-            alerts = self._guarded(lambda: self._looked(watch))
-            if alerts:
-                self.accept(alerts, self.now())
-            self._guarded(self._learn_graph)
-            self._stopping.wait(watch.interval_s)
-        self._stopping.wait()
+    def _work(self) -> None:
+        run = self._worker.claim()
+        if run is not None:
+            self._advance(run)
+            return
+        with self._queued:
+            self._queued.wait(IDLE_S)
+
+    def _look_around(self) -> None:
+        if self._watch is None:
+            self._stopping.wait()
+            return
+        alerts = self._looked(self._watch)
+        if alerts:
+            self.accept(alerts, self.now())
+        self._learn_graph()
+        self._stopping.wait(self._watch.interval_s)
 
     def _looked(self, watch: Watch) -> list[Alert]:
         """A source that does not answer is said once, and once when it does again."""
@@ -294,8 +325,8 @@ class Engine:
                 self._intake.learn(graph)
 
     def _keep_leases(self) -> None:
-        while not self._stopping.wait(LEASE_S / 3):
-            self._guarded(self._worker.keep_leases)
+        self._stopping.wait(LEASE_S / 3)
+        self._worker.keep_leases()
 
     def _advance(self, run: Run) -> None:
         outcome = self._worker.advance(run)
@@ -335,13 +366,15 @@ class Engine:
         """Look again at what grew or was not decided, but not at every alert of a storm."""
         now = self._wall.now()
         for incident_id, (at, reason) in list(self._due.items()):
-            if at > now:
+            # A wall clock that was set back does not hold it: nothing is put off for longer.
+            if now < at <= now + max(self._refresh_s, AGAIN_S):
                 continue
             incident = self.store.incidents.get(incident_id)
             busy = any(
                 run.status in ("accepted", "running") for run in self.store.runs.of(incident_id)
             )
-            if incident is None or incident.status in CLOSED or incident.status == "acting":
+            settled = incident is not None and incident.unsettled is None
+            if incident is None or incident.status in (*CLOSED, "acting") or not settled:
                 self._due.pop(incident_id)
             elif not busy:
                 self._due.pop(incident_id)
@@ -359,34 +392,6 @@ class Engine:
             self.store.journal.append(incident_id, "refreshed", "copilot", {"reason": reason}, now)
         self._wake()
 
-    def _expire(self) -> None:
-        now = self.deps.clock.now()
-        for request in self.store.approvals.expire(now):
-            reason = "nobody answered before the plan expired; no answer is no"
-            detail = {"plan": request.plan.id, "reason": reason}
-            self.store.journal.append(request.plan.incident_id, "expired", "copilot", detail, now)
-            self.store.runs.resume(request.run_id, now)
-            self._wake()
-
-    def _guarded(self, work: Callable[[], WorkT]) -> WorkT | None:
-        """A thread of the service outlives what it meets; what it met is in the log."""
-        try:
-            return work()
-        except Exception:
-            log.exception("the engine could not %s", work.__name__)
-            return None
-
     def _wake(self) -> None:
         with self._queued:
             self._queued.notify_all()
-
-
-def _check_right(approval: Approval, policy: Policy) -> None:
-    who = approval.approver
-    if one_person(who) in map(one_person, RESERVED):
-        raise NoRightError(f"{who!r} is a name of the copilot's own; answer under yours")
-    may = policy.may_approve if approval.decision == "approve" else policy.may_reject
-    if not may(who):
-        raise NoRightError(
-            f"{who!r} may not {approval.decision}; see COPILOT_APPROVERS and COPILOT_RESPONDERS"
-        )

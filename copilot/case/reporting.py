@@ -3,7 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from copilot.case.briefing import brief_evidence, clock_lines, evidence_line, plain
+from copilot.case.briefing import (
+    brief_evidence,
+    certainty_of,
+    clock_lines,
+    commit_lines,
+    evidence_line,
+    in_language,
+    plain,
+)
 from copilot.case.reasoning.narrative import Narrative
 from copilot.case.state import IncidentState
 from copilot.types.incident import Event, Incident
@@ -55,9 +63,12 @@ def render(
         told_by=plain(told.by, 60) if told else "",
         cause=first,
         kind=word("fault_kind", (first and first.fault_kind) or "unknown", language),
-        confidence=word("confidence", first.confidence if first else "low", language),
+        certainty=incident.ranking.certainty,
+        sure=word("certainty", certainty_of(incident, incident.ranking), language),
+        why=in_language(incident.ranking.why, language),
+        look=in_language(incident.ranking.look, language),
         cites="".join(f"[{one}]" for one in first.evidence[:8]) if first else "",
-        abstained=incident.ranking.abstained,
+        commit=commit_lines(incident.commit, language, everything=True),
         plan=incident.plan,
         results=incident.results,
         outcome=word("outcome", incident.outcome or "unknown", language),

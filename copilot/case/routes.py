@@ -31,12 +31,14 @@ def after_act(state: IncidentState) -> Literal["act", "verify"]:
     return "verify" if remaining(state) is None else "act"
 
 
-def after_verify(state: IncidentState) -> Literal["act", "gather", "report"]:
-    """Recovered: report. Worse: roll back, as approved. Else look anew, then the next plan.
+def after_verify(state: IncidentState) -> Literal["act", "gather", "report", "verify"]:
+    """Not over: verify again. Recovered: report. Worse: roll back, as approved. Else look anew.
 
     By now there is more to see than there was; the first cause named may have been the wrong one.
     """
     verified = state.get("verified")
+    if verified is not None and not verified.over:
+        return "verify"
     if verified is None or verified.outcome in ("recovered", "unknown"):
         return "report"
     return "gather" if remaining(state) is None else "act"

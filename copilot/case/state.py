@@ -15,6 +15,7 @@ from tools.types import (
     Plan,
     Ranking,
     StepResult,
+    Timestamp,
     VerificationOutcome,
 )
 
@@ -46,11 +47,17 @@ class Diagnosis(FrozenModel):
 
 
 class PlanVerification(FrozenModel):
-    """What fresh data say of one plan that ran."""
+    """What fresh data say of one plan that ran.
+
+    Until it is `over` it is looked at again at `next_at`; no look up to `sound` said "worse".
+    """
 
     plan_id: str
     outcome: VerificationOutcome
     reason: str
+    over: bool = True
+    next_at: Timestamp = 0.0
+    sound: Timestamp = 0.0
 
 
 class IncidentState(TypedDict, total=False):

@@ -1,5 +1,12 @@
-"""Takes one run at a time through the graph, as far as it goes without a person."""
+"""Takes one run at a time through the graph, as far as it goes without a person.
 
+What goes wrong is of three kinds. The store did not answer: the run is not to blame, and is put
+back once the store answers again. A node broke, or ended the process: the run is tried again later,
+so many times at the same place, then it is set aside until a person lifts it. The run's time has
+not come, or a person has to speak: it is laid down.
+"""
+
+import contextlib
 import logging
 import threading
 from collections.abc import Mapping
@@ -9,22 +16,34 @@ from typing import Any, Literal, cast
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphDrained
 from langgraph.runtime import RunControl
-from langgraph.types import Command, Interrupt
+from langgraph.types import Command, Interrupt, StateSnapshot
 
 from copilot.case.graph import RECURSION_LIMIT, IncidentGraph
 from copilot.case.state import IncidentState
+from copilot.case.waiting import DueLaterError, PersonNeededError
 from copilot.deps import Deps
 from copilot.ports import Clock
-from copilot.store import LeaseLostError, Run
+from copilot.store import LeaseLostError, Run, StoreError
 from copilot.types.incident import CLOSED
+from tools.types import Timestamp
 
 log = logging.getLogger(__name__)
 
 LEASE_S = 60.0
 """A worker that is silent for this long is taken for dead and its run for free."""
 
-ATTEMPTS = 5
-"""A run that took its process down this often is not tried again; a person looks at it."""
+DEATHS = 5
+"""A run whose process ended this often, each time at the same place, is set aside."""
+
+TRIES = 3
+"""A run that broke this often at the same place is set aside."""
+
+SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.01, 600.0
+"""A Unix time in a double is exact to 0.2 µs, so that a shorter wait might be none; and no node
+waits longer than a step may take (`timeout_s`)."""
+
+PAUSE_S, LONGEST_PAUSE_S = 1.0, 300.0
+"""Before the next try of a run that broke; doubled each time, up to the longest."""
 
 
 RunOutcome = Literal["done", "waiting", "failed", "stopped"]
@@ -45,15 +64,31 @@ class Worker:
         self._wall = wall
         self._owner = owner
         self._active: dict[str, RunControl] = {}
+        self._unwritten: dict[str, Run] = {}
+        self._stopping = False
         self._lock = threading.Lock()
 
-    def release(self) -> None:
-        """Hand back what this owner had when its process ended."""
-        self._store.runs.release_all(self._owner, self._wall.now())
+    def release(self, *, ended: bool) -> None:
+        """Hand back what this owner has; `ended`: its process was ended over it, not stopped."""
+        now = self._wall.now()
+        for run in self._store.runs.held(self._owner):
+            later = pause_s(run.attempt - 1) if ended else 0.0
+            attempt = run.attempt if ended else 0
+            self._store.runs.postpone(run, now + later, now, attempt=attempt)
 
-    def claim(self) -> Run | None:
-        """The next run that nobody works on, leased to this owner."""
-        return self._store.runs.claim(self._owner, self._wall.now(), LEASE_S)
+    def claim(self, at: Timestamp = 0.0) -> Run | None:
+        """The next run that nobody works on, leased to this owner; also one that is due `at`."""
+        self._give_back()
+        now = max(self._wall.now(), at)
+        return self._store.runs.claim(self._owner, now, LEASE_S, tuple(self._controls()))
+
+    def _give_back(self) -> None:
+        """Put back what could not be written when the store did not answer; it is not to blame."""
+        for run in list(self._unwritten.values()):
+            now = self._wall.now()
+            with contextlib.suppress(LeaseLostError):
+                self._store.runs.postpone(run, now, now, attempt=run.attempt - 1)
+            self._unwritten.pop(run.id, None)
 
     def state(self, run_id: str) -> IncidentState:
         """What a run has concluded so far."""
@@ -70,21 +105,31 @@ class Worker:
 
     def stop(self) -> None:
         """Ask every run of this process to stop before its next node."""
+        self._stopping = True
         for control in self._controls().values():
             control.request_drain("shutdown")
 
     def advance(self, run: Run) -> RunOutcome:
-        """Invoke the graph until the run ends, waits for a person, breaks or is stopped."""
+        """Invoke the graph until the run ends, waits, breaks or is stopped.
+
+        Raises what the store raised where it did not answer.
+        """
         control = RunControl()
         with self._lock:
             self._active[run.id] = control
+        if self._stopping:
+            control.request_drain("shutdown")
         try:
             return self._invoke(run, control)
-        except (GraphDrained, LeaseLostError) as stopped:
+        except GraphDrained:
+            self._store.runs.postpone(run, 0.0, self._wall.now())
+        except LeaseLostError as stopped:
             log.info("run %s stopped: %s", run.id, stopped)
-        except Exception as error:  # noqa: BLE001 - the boundary: a run may break, the service not
-            self._fail(run, error)
-            return "failed"
+        except Exception as error:
+            if _of_the_store(error):
+                self._unwritten[run.id] = run
+                raise
+            return self._broke(run, error)
         finally:
             with self._lock:
                 self._active.pop(run.id, None)
@@ -99,16 +144,29 @@ class Worker:
             "configurable": {"thread_id": run.id},
             "recursion_limit": RECURSION_LIMIT,
         }
-        if run.attempt > ATTEMPTS:
-            raise RuntimeError(f"run {run.id!r} ended its process {ATTEMPTS} times; given up")
-        if foreign(self._graph.get_state(config).values):
+        snapshot = self._graph.get_state(config)
+        if run.attempt > 1:
+            run = self._store.runs.stands(run, _place(snapshot))
+            if run.attempt > DEATHS:
+                why = f"its process ended {DEATHS} times in {', '.join(snapshot.next) or 'triage'}"
+                return self._set_aside(run, why)
+        if foreign(snapshot.values):
             self._begin_anew(run)
             return "done"
         given = self._next_input(run, config)
-        if not isinstance(given, PendingInterrupt):
-            self._graph.invoke(
-                given, config, context=self._deps, durability="sync", control=control
-            )
+        try:
+            if not isinstance(given, PendingInterrupt):
+                self._graph.invoke(
+                    given, config, context=self._deps, durability="sync", control=control
+                )
+        except DueLaterError as later:
+            wait = min(max(later.at - self._deps.clock.now(), SHORTEST_WAIT_S), LONGEST_WAIT_S)
+            self._store.runs.postpone(run, self._wall.now() + wait, self._wall.now())
+            return "waiting"
+        except PersonNeededError as needed:
+            log.info("run %s waits: %s", run.id, needed)
+            self._store.runs.finish(run.id, "waiting", self._wall.now(), owner=self._owner)
+            return "waiting"
         now = self._wall.now()
         if not self._graph.get_state(config).next:
             self._store.runs.finish(run.id, "done", now, owner=self._owner)
@@ -154,20 +212,51 @@ class Worker:
             reason = "an earlier version of the copilot left its run; looked at anew"
             store.journal.append(run.incident_id, "refreshed", "copilot", {"reason": reason}, now)
 
-    def _fail(self, run: Run, error: Exception) -> None:
-        log.exception("run %s failed", run.id)
-        now, problem = self._deps.clock.now(), f"{type(error).__name__}: {error}"
-        incident = self._store.incidents.get(run.incident_id)
+    def _broke(self, run: Run, error: Exception) -> RunOutcome:
+        """Try the run again later, or set it aside where it broke too often at this place."""
+        problem = f"{type(error).__name__}: {error}"
+        config: RunnableConfig = {"configurable": {"thread_id": run.id}}
+        run = self._store.runs.stands(run, _place(self._graph.get_state(config)))
+        if run.attempt >= TRIES:
+            log.exception("run %s is set aside", run.id)
+            return self._set_aside(run, problem)
+        log.warning("run %s broke and is tried again: %s", run.id, problem, exc_info=error)
+        now = self._wall.now()
+        due = now + pause_s(run.attempt)
+        self._store.runs.postpone(run, due, now, attempt=run.attempt, error=problem)
+        return "waiting"
+
+    def _set_aside(self, run: Run, problem: str) -> RunOutcome:
+        now = self._deps.clock.now()
         with self._store.transaction():
+            incident = self._store.incidents.get(run.incident_id)
             if incident is not None and incident.status in CLOSED:
                 # Merged or ended under its hands: there was nothing left to work on.
                 self._store.runs.finish(run.id, "superseded", self._wall.now(), error=problem)
-                return
+                return "failed"
             self._store.runs.finish(run.id, "failed", self._wall.now(), error=problem)
             self._store.incidents.update(run.incident_id, now, status="failed")
-            self._store.journal.append(
-                run.incident_id, "failed", "copilot", {"reason": problem, "run": run.id}, now
-            )
+            lift = f"to try it again: copilot retry {run.incident_id}"
+            detail = {"reason": f"{problem}; {lift}", "run": run.id}
+            self._store.journal.append(run.incident_id, "failed", "copilot", {**detail}, now)
+        return "failed"
+
+
+def pause_s(times: int) -> float:
+    """Seconds before the next try after `times` that failed; none before the first repetition."""
+    return min(PAUSE_S * 2.0 ** (times - 1), LONGEST_PAUSE_S) if times > 0 else 0.0
+
+
+def _place(snapshot: StateSnapshot) -> str:
+    """Node and input: which node comes next, on which checkpoint."""
+    found = snapshot.config.get("configurable", {}).get("checkpoint_id", "start")
+    return f"{','.join(snapshot.next)}@{found}"
+
+
+def _of_the_store(error: Exception) -> bool:
+    """Whether the store or the checkpoints did not answer: the run is not to blame for it."""
+    drivers = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
+    return isinstance(error, StoreError) or bool(drivers & {"sqlite3", "psycopg", "psycopg_pool"})
 
 
 def foreign(values: Mapping[str, Any]) -> bool:

@@ -5,10 +5,12 @@ import os
 import selectors
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from copilot.hands import keeper
 from copilot.hands.report import StepFailedError, of_type, reported
 from copilot.ports import Clock
 from tools.playbook_executor.vocabulary import CommandArguments
@@ -16,14 +18,19 @@ from tools.types import PlanStep, StepResult
 
 MAX_OUTPUT = 65_536
 CLEAN = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/nonexistent"}
+KEY = "COPILOT_STEP_KEY"
+"""Variable with the step's idempotency key: what a program that was asked before knows it by."""
+
 _LOOK_EVERY_S = 0.05
+_KEPT = (sys.executable, "-I", "-S", keeper.__file__)
 
 
 class CommandRunner:
     """Runs programs by the names an operator gave them; `binaries` maps each to its path.
 
-    The program gets a clean environment, no input, its own session and the step's timeout; what
-    it starts is killed with it. Output beyond 64 KiB is read and dropped.
+    The program gets a clean environment with the step's key (`COPILOT_STEP_KEY`), no input, its own
+    session and the step's timeout; what it starts is killed with it, and it is killed with us.
+    Output beyond 64 KiB is read and dropped.
     """
 
     def __init__(
@@ -42,24 +49,24 @@ class CommandRunner:
     def run(self, step: PlanStep, key: str) -> StepResult:
         """Run the program to its end; ok if it exits with 0 in time."""
         return reported(
-            self._clock, key, lambda: self._execute(of_type(step, CommandArguments), step)
+            self._clock, key, lambda: self._execute(of_type(step, CommandArguments), step, key)
         )
 
     def touches(self, step: PlanStep) -> bool:
         """The program is run."""
         return True
 
-    def _execute(self, command: CommandArguments, step: PlanStep) -> str:
+    def _execute(self, command: CommandArguments, step: PlanStep, key: str) -> str:
         path = self._binaries.get(command.binary)
         if path is None:
             raise StepFailedError(f"command {command.binary!r} is not on the allow-list")
         try:
             process = subprocess.Popen(
-                [str(path), *command.argv[1:]],
-                stdin=subprocess.DEVNULL,
+                [*_KEPT, str(path), *command.argv[1:]],
+                stdin=subprocess.PIPE,  # never written to: its end is ours
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                env=self._environment,
+                env={**self._environment, KEY: key},
                 cwd="/",
                 start_new_session=True,
             )

@@ -25,13 +25,14 @@ LAST_STEP = "incident-copilot/last-step"
 
 @dataclass(frozen=True)
 class Deployment:
-    """A deployment as far as a step needs it."""
+    """A deployment as far as a step needs it; `version` is its `resourceVersion`."""
 
     name: str
     replicas: int
     ready: int
     revision: int
     last_step: str = ""
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,14 @@ class Revision:
 
 
 @dataclass(frozen=True)
+class NodeState:
+    """Whether a node takes new pods; `version` is its `resourceVersion`."""
+
+    schedulable: bool
+    version: str = ""
+
+
+@dataclass(frozen=True)
 class PodOnNode:
     """A pod on a node; one of a daemon set or static pod is not evicted."""
 
@@ -51,9 +60,19 @@ class PodOnNode:
     stays: bool
 
 
+class ConflictError(SourceError):
+    """The object was changed by somebody else between our look and our patch."""
+
+
+TRIES = 5
+"""Looks and patches of one object, as client-go's `retry.DefaultRetry` has them."""
+
+
 class Cluster(Protocol):
     """What the runner asks of a cluster; a failure is a `SourceError`.
 
+    A patch that carries a `resourceVersion` is refused (`ConflictError`) by an object that has
+    another one by now.
     A patch that is a list is a JSON patch, one that is a mapping a strategic merge patch.
     """
 
@@ -63,7 +82,7 @@ class Cluster(Protocol):
 
     def patch_deployment(self, name: str, patch: Patch, dry_run: bool) -> None: ...
 
-    def schedulable(self, node: str) -> bool: ...
+    def node(self, name: str) -> NodeState: ...
 
     def patch_node(self, node: str, patch: Patch, dry_run: bool) -> None: ...
 
@@ -76,7 +95,8 @@ class KubernetesRunner:
     """Runs `kubernetes` steps; with `dry_run` the server itself checks and changes nothing.
 
     Each verb looks at the target first, and a target that is already as wanted is left alone: a
-    step repeated after a crash does no harm. Evictions respect disruption budgets; a pod that may
+    step repeated after a crash does no harm. A patch holds for the object that was looked at; one
+    that changed meanwhile is looked at again. Evictions respect disruption budgets; a pod that may
     not go fails the step, and the node stays cordoned.
     """
 
@@ -94,24 +114,34 @@ class KubernetesRunner:
         return not self._dry_run
 
     def _act(self, step: PlanStep, key: str) -> str:
-        try:
-            match step.arguments.get("verb"):
-                case "scale":
-                    return self._scale(of_type(step, ScaleArguments))
-                case "rollout_undo" | "rollout_restart":
-                    return self._rollout(of_type(step, RolloutArguments), key)
-                case "get":
-                    return self._get(of_type(step, GetArguments))
-                case _:
-                    return self._node(of_type(step, NodeArguments))
-        except SourceError as error:
-            raise StepFailedError(str(error)) from error
+        for attempt in range(1, TRIES + 1):
+            try:
+                return self._verb(step, key)
+            except SourceError as error:
+                if not isinstance(error, ConflictError) or attempt == TRIES:
+                    raise StepFailedError(str(error)) from error
+        raise AssertionError("the last attempt returns or raises")
+
+    def _verb(self, step: PlanStep, key: str) -> str:
+        match step.arguments.get("verb"):
+            case "scale":
+                return self._scale(of_type(step, ScaleArguments))
+            case "rollout_undo" | "rollout_restart":
+                return self._rollout(of_type(step, RolloutArguments), key)
+            case "get":
+                return self._get(of_type(step, GetArguments))
+            case _:
+                return self._node(of_type(step, NodeArguments))
 
     def _scale(self, wanted: ScaleArguments) -> str:
-        before = self._cluster.deployment(wanted.name).replicas
+        found = self._cluster.deployment(wanted.name)
+        before = found.replicas
         if before == wanted.replicas:
             return f"deployment {wanted.name} has {before} replicas already"
-        patch: Patch = {"spec": {"replicas": wanted.replicas}}
+        patch: Patch = {
+            "metadata": {"resourceVersion": found.version},
+            "spec": {"replicas": wanted.replicas},
+        }
         self._cluster.patch_deployment(wanted.name, patch, self._dry_run)
         return f"deployment {wanted.name} scaled from {before} to {wanted.replicas} replicas"
 
@@ -127,6 +157,7 @@ class KubernetesRunner:
             raise StepFailedError(f"deployment {wanted.name} {problem}")
         target = max(earlier, key=lambda revision: revision.number)
         patch: Patch = [
+            {"op": "add", "path": "/metadata/resourceVersion", "value": deployment.version},
             {"op": "replace", "path": "/spec/template", "value": target.template},
             {"op": "add", "path": f"/metadata/annotations/{_pointer(LAST_STEP)}", "value": key},
         ]
@@ -140,11 +171,12 @@ class KubernetesRunner:
         )
 
     def _again(self, wanted: RolloutArguments, key: str) -> str:
-        if self._cluster.deployment(wanted.name).last_step == key:
+        found = self._cluster.deployment(wanted.name)
+        if found.last_step == key:
             return f"deployment {wanted.name} was restarted by this step already"
         at = datetime.fromtimestamp(self._clock.now(), UTC).isoformat()
         patch: Patch = {
-            "metadata": {"annotations": {LAST_STEP: key}},
+            "metadata": {"annotations": {LAST_STEP: key}, "resourceVersion": found.version},
             "spec": {"template": {"metadata": {"annotations": {RESTARTED_AT: at}}}},
         }
         self._cluster.patch_deployment(wanted.name, patch, self._dry_run)
@@ -152,7 +184,7 @@ class KubernetesRunner:
 
     def _get(self, wanted: GetArguments) -> str:
         if wanted.kind == "node":
-            state = "schedulable" if self._cluster.schedulable(wanted.name) else "cordoned"
+            state = "schedulable" if self._cluster.node(wanted.name).schedulable else "cordoned"
             return f"node {wanted.name} is {state}, {len(self._cluster.pods_on(wanted.name))} pods"
         found = self._cluster.deployment(wanted.name)
         return (
@@ -163,8 +195,12 @@ class KubernetesRunner:
     def _node(self, wanted: NodeArguments) -> str:
         open_to_work = wanted.verb == "uncordon"
         said = f"node {wanted.name} is {'schedulable' if open_to_work else 'cordoned'}"
-        if self._cluster.schedulable(wanted.name) != open_to_work:
-            patch: Patch = {"spec": {"unschedulable": not open_to_work}}
+        found = self._cluster.node(wanted.name)
+        if found.schedulable != open_to_work:
+            patch: Patch = {
+                "metadata": {"resourceVersion": found.version},
+                "spec": {"unschedulable": not open_to_work},
+            }
             self._cluster.patch_node(wanted.name, patch, self._dry_run)
         return f"{said}\n{self._evict_all(wanted.name)}" if wanted.verb == "drain" else said
 

@@ -11,7 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic.alias_generators import to_camel
 from urllib3.exceptions import HTTPError
 
-from copilot.hands.kubernetes import LAST_STEP, Deployment, Patch, PodOnNode, Revision
+from copilot.hands.kubernetes import (
+    LAST_STEP,
+    ConflictError,
+    Deployment,
+    NodeState,
+    Patch,
+    PodOnNode,
+    Revision,
+)
 from copilot.ports import SourceError
 from copilot.sources.kubernetes.credentials import api_client
 
@@ -38,6 +46,7 @@ class _Metadata(_Read):
     name: str
     namespace: str = ""
     uid: str = ""
+    resource_version: str = ""
     annotations: dict[str, str] = Field(default_factory=dict)
     owner_references: tuple[_OwnerReference, ...] = ()
 
@@ -82,6 +91,7 @@ class KubernetesCluster:
             ready=found.status.ready_replicas,
             revision=_revision(found),
             last_step=found.metadata.annotations.get(LAST_STEP, ""),
+            version=found.metadata.resource_version,
         )
 
     def revisions(self, name: str) -> Sequence[Revision]:
@@ -111,10 +121,11 @@ class KubernetesCluster:
             )
         )
 
-    def schedulable(self, node: str) -> bool:
-        """Whether the node takes new pods."""
-        answer = self._ask(lambda: self._core.read_node(node, _request_timeout=self._timeout_s))
-        return not _Object.model_validate(answer).spec.unschedulable
+    def node(self, name: str) -> NodeState:
+        """Whether the node takes new pods, and the version that says so."""
+        answer = self._ask(lambda: self._core.read_node(name, _request_timeout=self._timeout_s))
+        found = _Object.model_validate(answer)
+        return NodeState(not found.spec.unschedulable, found.metadata.resource_version)
 
     def patch_node(self, node: str, patch: Patch, dry_run: bool) -> None:
         """Patch a node; with `dry_run` the server only checks."""
@@ -167,6 +178,8 @@ class KubernetesCluster:
             return self._api.sanitize_for_serialization(question())  # type: ignore[no-untyped-call]
         except ApiException as error:
             problem = f"{error.status} {error.reason}"
+            if error.status == 409:
+                raise ConflictError("kubernetes", problem, recoverable=True) from error
             again = error.status in _ASK_AGAIN
             raise SourceError("kubernetes", problem, recoverable=again) from error
         except HTTPError as error:

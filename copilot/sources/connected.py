@@ -6,13 +6,15 @@ from typing import TypeVar
 from copilot.ports import Clock, LogSource, MetricSource, TopologySource
 from copilot.settings import Settings, SettingsError
 from copilot.sources.alertmanager import AlertmanagerSource
+from copilot.sources.changes import repositories
+from copilot.sources.changes.repositories import ForgeAddress, StoredChanges
 from copilot.sources.deployment import Sources, UnconfiguredSource
 from copilot.sources.elasticsearch import Documents, ElasticsearchSource
 from copilot.sources.facts import ConfiguredFacts, from_file, from_url
 from copilot.sources.json_api import ApiEndpoint, JsonApi
 from copilot.sources.log_slices import Bounds
 from copilot.sources.loki import LokiSource, Selector
-from copilot.sources.merged import MergedMetrics, MergedTopology
+from copilot.sources.merged import MergedChanges, MergedMetrics, MergedTopology
 from copilot.sources.patience import Patience
 from copilot.sources.prometheus import PrometheusClient, PrometheusSource, queries
 from copilot.sources.received import ReceivedTelemetry
@@ -45,6 +47,25 @@ def connected(
         traces=_unless(sources.traces, traces or received),
         graph=_unless(sources.graph, MergedTopology(told) if told else None),
         configuration=_unless(sources.configuration, _facts(settings)),
+    )
+
+
+def with_changes(
+    settings: Settings, clock: Clock, sources: Sources, stored: StoredChanges
+) -> Sources:
+    """`sources` with the changes that are posted to a service, and the commits they brought."""
+    github = (
+        ForgeAddress(settings.github_url, settings.github_token) if settings.github_token else None
+    )
+    gitlab = (
+        ForgeAddress(settings.gitlab_url, settings.gitlab_token) if settings.gitlab_token else None
+    )
+    repository = repositories.connected(stored, clock, settings.forge_s, github, gitlab)
+    merged = MergedChanges(stored, repository, sources.cluster)
+    return replace(
+        sources,
+        changes=_unless(sources.changes, merged),
+        repository=_unless(sources.repository, merged),
     )
 
 

@@ -97,6 +97,12 @@ class Sources:
     graph_s: float | None = None
     _last_graph: list[Topology] = field(default_factory=list, compare=False)
 
+    @property
+    def measured(self) -> bool:
+        """Whether any source measures, so that waiting may show more than there is now."""
+        told = (self.metrics, self.logs, self.traces, self.cluster)
+        return not all(isinstance(one, UnconfiguredSource) for one in told)
+
     def measure(self, window: Window, normal_before: Timestamp) -> MetricSnapshot:
         """Only the metrics, for what needs no more; empty where no source answers."""
         told = self.patience.together(self._metrics(window, normal_before))

@@ -1,4 +1,4 @@
-"""Metrics of two sources, as one source of them."""
+"""Metrics, topologies or changes of several sources, as one source of them."""
 
 import json
 import math
@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from copilot.ports import (
+    ChangeSource,
+    CommitSource,
     ExaminedSource,
     MetricSource,
     RemoteSource,
@@ -15,7 +17,7 @@ from copilot.ports import (
 from copilot.settings import SettingsError
 from copilot.sources.received import REQUEST_RATE
 from copilot.types.checks import Check
-from tools.types import Edge, FrozenModel, Series, Timestamp, Topology, Window
+from tools.types import Change, Commit, Edge, FrozenModel, Series, Timestamp, Topology, Window
 
 
 class MergedMetrics:
@@ -132,3 +134,48 @@ class MergedTopology:
             edges=tuple(edges.values()),
             entry=next((one.entry for one in told if one.entry), ""),
         )
+
+
+ONE_ROLLOUT_S = 600.0
+"""A rollout is of the release that was told so shortly before: the `progressDeadlineSeconds` that
+Kubernetes gives one."""
+
+
+class MergedChanges:
+    """Changes and commits that were told, and rollouts as the cluster shows them.
+
+    A rollout of what was told as released is no second change: its lines join that one's.
+    """
+
+    def __init__(self, told: ChangeSource, repository: CommitSource, cluster: ChangeSource) -> None:
+        self._told = told
+        self._repository = repository
+        self._cluster = cluster
+
+    def changes(self, window: Window) -> Sequence[Change]:
+        """All changes inside the window, oldest first."""
+        found = list(self._told.changes(window))
+        for rollout in self._rollouts(window):
+            place = next((n for n, one in enumerate(found) if _is_of(rollout, one)), None)
+            if place is None:
+                found.append(rollout)
+            else:
+                joined = (*found[place].commits, *rollout.commits)
+                found[place] = found[place].model_copy(update={"commits": joined})
+        return tuple(sorted(found, key=lambda one: one.at))
+
+    def commits(self, window: Window) -> Sequence[Commit]:
+        """The commits of the repositories, and what each rollout changed as one more."""
+        shown = [one for change in self._rollouts(window) for one in change.commits]
+        return tuple(sorted([*self._repository.commits(window), *shown], key=lambda one: one.at))
+
+    def _rollouts(self, window: Window) -> Sequence[Change]:
+        try:
+            return self._cluster.changes(window)
+        except SourceError:
+            return ()  # its inspection says so; what was told is not lost for that
+
+
+def _is_of(rollout: Change, told: Change) -> bool:
+    released = told.service == rollout.service and told.kind in ("deploy", "canary", "config")
+    return released and -60.0 <= rollout.at - told.at <= ONE_ROLLOUT_S

@@ -1,6 +1,6 @@
 """Incidents: one document each, changed by reading, validating and writing in one transaction."""
 
-from typing import get_args
+from typing import Any, get_args
 
 from pydantic_core import from_json
 from sqlalchemy import Connection, func, select, tuple_, update
@@ -106,13 +106,21 @@ def _read(connection: Connection, incident_id: str, *, lock: bool = False) -> In
 
 
 def _incident(text: str) -> Incident:
-    # Documents of earlier builds call the outcome `verdict`, a field an incident would refuse.
-    if '"verdict":' in text:
-        old = from_json(text)
-        if "verdict" in old:
-            old["outcome"] = old.pop("verdict")
-            return Incident.model_validate(old)
+    # Documents of earlier builds hold fields that an incident of today would refuse.
+    if '"verdict":' in text or '"abstained":' in text:
+        return Incident.model_validate(_of_earlier_build(from_json(text)))
     return Incident.model_validate_json(text)
+
+
+def _of_earlier_build(old: dict[str, Any]) -> dict[str, Any]:
+    if "verdict" in old:
+        old["outcome"] = old.pop("verdict")
+    ranking = old.get("ranking", {})
+    if "abstained" in ranking:
+        ranking["certainty"] = "insufficient" if ranking.pop("abstained") else "likely"
+    for one in (*old.get("hypotheses", ()), *(old.get("opinion") or {}).get("hypotheses", ())):
+        one.pop("confidence", None)
+    return old
 
 
 def _row(incident: Incident) -> dict[str, object]:

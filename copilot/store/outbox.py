@@ -122,6 +122,12 @@ class Outbox:
             recorded = _read(connection, key).result
         return result if recorded is None else recorded
 
+    def forget(self, key: str) -> None:
+        """Take back that a side effect was begun: a person says that it was not done."""
+        unfinished = (outbox.c.key == key) & outbox.c.finished_at.is_(None)
+        with self._database.write() as connection:
+            connection.execute(delete(outbox).where(unfinished))
+
     def get(self, key: str) -> OutboxEntry | None:
         """What is recorded under a key."""
         with self._database.read() as connection:

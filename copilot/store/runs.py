@@ -1,6 +1,12 @@
-"""Runs: each pass of the graph over an incident, written before it starts, leased to one worker."""
+"""Runs: each pass of the graph over an incident, written before it starts, leased to one worker.
 
-from typing import Literal
+What a run has to wait for is a due time here, so that no worker waits. Times are of the wall clock,
+which people and NTP set: one that was set back must not hold a run, and one that was set ahead
+costs a lease at most.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -23,7 +29,11 @@ _CANDIDATES = 16
 
 
 class Run(FrozenModel):
-    """One pass of the graph over one incident."""
+    """One pass of the graph over one incident.
+
+    `attempt` counts how often it was begun and not laid down, at `place`, the checkpoint it stood
+    at then; it is not claimed before `due_at`.
+    """
 
     id: str
     incident_id: str
@@ -33,6 +43,9 @@ class Run(FrozenModel):
     attempt: int = 0
     created_at: Timestamp
     error: str = ""
+    updated_at: Timestamp = 0.0
+    due_at: Timestamp = 0.0
+    place: str = ""
 
 
 _COLUMNS = [runs.c[name] for name in Run.model_fields]
@@ -44,7 +57,10 @@ _BUSY = (
     .exists()
 )
 _SILENT = and_(runs.c.status == "running", runs.c.lease_until < bindparam("now"))
-_CLAIMABLE = or_(and_(runs.c.status == "accepted", ~_BUSY), _SILENT)
+_SET_BACK = runs.c.updated_at > bindparam("now") + 5.0
+"""Written later than now: the clock was set back, by more than clocks of two machines differ."""
+_DUE = or_(runs.c.due_at <= bindparam("now"), _SET_BACK)
+_CLAIMABLE = or_(and_(runs.c.status == "accepted", _DUE, ~_BUSY), _SILENT)
 _ANYTHING = select(runs.c.id).where(_CLAIMABLE).limit(1)
 
 
@@ -82,14 +98,21 @@ class Runs:
             id=f"{incident_id}.{number}", incident_id=incident_id, status="accepted", created_at=now
         )
 
-    def claim(self, owner: str, now: Timestamp, lease_s: float) -> Run | None:
-        """Take the oldest run that waits for a worker or whose worker has gone silent."""
+    def claim(
+        self, owner: str, now: Timestamp, lease_s: float, mine: Collection[str] = ()
+    ) -> Run | None:
+        """Take the oldest run that is due, or whose worker has gone silent; none of `mine`.
+
+        `mine` are those that this process works on, however old a clock that was set ahead makes
+        their leases.
+        """
         # Workers ask often and mostly in vain: asking must not take anybody's turn to write.
         with self._database.read() as connection:
             if connection.execute(_ANYTHING, {"now": now}).first() is None:
                 return None
+        free = and_(_CLAIMABLE, runs.c.id.not_in(mine))
         with self._database.write() as connection:
-            for run in _query(connection, _CLAIMABLE, limit=_CANDIDATES, lock=True, now=now):
+            for run in _query(connection, free, limit=_CANDIDATES, lock=True, now=now):
                 if _take(connection, run, owner, now, lease_s):
                     return run.model_copy(
                         update={
@@ -129,23 +152,45 @@ class Runs:
                     else StoreError(f"there is no run {run_id!r}")
                 )
 
-    def resume(self, run_id: str, now: Timestamp) -> bool:
-        """Queue a waiting run again; False when it does not wait (any more)."""
-        where = and_(runs.c.id == run_id, runs.c.status == "waiting")
-        statement = update(runs).where(where).values(status="accepted", updated_at=now)
+    def resume(self, run_id: str, now: Timestamp, status: RunStatus = "waiting") -> bool:
+        """Queue a run again that waits, or (`failed`) that was given up; False when it does not."""
+        where = and_(runs.c.id == run_id, runs.c.status == status)
+        statement = (
+            update(runs).where(where).values(**_AT_ONCE, attempt=0, place="", updated_at=now)
+        )
         with self._database.write() as connection:
             return connection.execute(statement).rowcount == 1
 
-    def release_all(self, owner: str, now: Timestamp) -> int:
-        """Hand back what this worker runs, at shutdown or when it comes back after a crash."""
-        where = and_(runs.c.owner == owner, runs.c.status == "running")
-        statement = (
-            update(runs)
-            .where(where)
-            .values(status="accepted", owner="", lease_until=0.0, updated_at=now)
-        )
+    def postpone(
+        self, run: Run, due_at: Timestamp, now: Timestamp, *, attempt: int = 0, error: str = ""
+    ) -> None:
+        """Put a run back that its owner has, to be taken again at `due_at`."""
+        held = and_(runs.c.id == run.id, runs.c.owner == run.owner, runs.c.status == "running")
+        values = {**_AT_ONCE, "due_at": due_at, "attempt": attempt, "error": error}
         with self._database.write() as connection:
-            return connection.execute(statement).rowcount
+            done = connection.execute(update(runs).where(held).values(**values, updated_at=now))
+            if done.rowcount != 1:
+                raise LeaseLostError(run.id, run.owner)
+
+    def stands(self, run: Run, place: str) -> Run:
+        """Note where a run begins; attempts at another place do not count against this one."""
+        if run.place == place:
+            return run
+        values = {"place": place, "attempt": 1}
+        with self._database.write() as connection:
+            connection.execute(update(runs).where(runs.c.id == run.id).values(**values))
+        return run.model_copy(update=values)
+
+    def next_due(self) -> Run | None:
+        """The first run of those that wait for their time."""
+        waits = and_(runs.c.status == "accepted", ~_BUSY)
+        with self._database.read() as connection:
+            return next(iter(_query(connection, waits, order=(runs.c.due_at,), limit=1)), None)
+
+    def held(self, owner: str) -> tuple[Run, ...]:
+        """What this worker runs, or ran when its process ended."""
+        with self._database.read() as connection:
+            return _query(connection, and_(runs.c.owner == owner, runs.c.status == "running"))
 
     def get(self, run_id: str) -> Run | None:
         """The run as it is now."""
@@ -168,15 +213,25 @@ class Runs:
             return _query(connection, _CLAIMABLE, now=now)
 
 
+_AT_ONCE = {
+    "status": "accepted",
+    "owner": "",
+    "lease_until": 0.0,
+    "due_at": 0.0,
+}
+"""Of a run that anybody may take."""
+
+
 def _query(
     connection: Connection,
     where: ColumnElement[bool],
     *,
     limit: int | None = None,
     lock: bool = False,
+    order: Sequence[ColumnElement[Any]] = (runs.c.created_at, runs.c.number),
     **values: object,
 ) -> tuple[Run, ...]:
-    query = select(*_COLUMNS).where(where).order_by(runs.c.created_at, runs.c.number).limit(limit)
+    query = select(*_COLUMNS).where(where).order_by(*order).limit(limit)
     if lock:
         query = query.with_for_update(skip_locked=True)
     rows = connection.execute(query, values)

@@ -164,6 +164,31 @@ def edit(
 
 
 @app.command()
+def step(
+    context: typer.Context,
+    incident: Annotated[str, typer.Argument(help="The incident that asks.")],
+    ran: Annotated[
+        bool, typer.Option("--ran/--not-ran", help="Whether its target shows that it ran.")
+    ],
+    by: Annotated[str, typer.Option(help="Who says so.", envvar="USER")] = "",
+    reason: Annotated[str, typer.Option(help="How you know, for the journal.")] = "",
+) -> None:
+    """Say whether a step ran whose end nobody saw; its plan then goes on."""
+    _call(context, "step", incident=incident, ran=ran, by=by, reason=reason)
+
+
+@app.command()
+def retry(
+    context: typer.Context,
+    incident: Annotated[str, typer.Argument(help="A failed incident.")],
+    by: Annotated[str, typer.Option(help="Who wants it.", envvar="USER")] = "",
+    reason: Annotated[str, typer.Option(help="Why, for the journal.")] = "",
+) -> None:
+    """Work again on an incident whose run was set aside, from where it stood."""
+    _call(context, "retry", incident=incident, by=by, reason=reason)
+
+
+@app.command()
 def postmortem(
     context: typer.Context,
     incident: Annotated[str, typer.Argument(help="A closed incident.")],

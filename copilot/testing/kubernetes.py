@@ -36,7 +36,7 @@ SERVED: Mapping[str, Mapping[str, str]] = {
     },
     "apps/v1": {
         "deployments": "Deployment", "statefulsets": "StatefulSet", "daemonsets": "DaemonSet",
-        "replicasets": "ReplicaSet",
+        "replicasets": "ReplicaSet", "controllerrevisions": "ControllerRevision",
     },
     "batch/v1": {"jobs": "Job", "cronjobs": "CronJob"},
     "autoscaling/v2": {"horizontalpodautoscalers": "HorizontalPodAutoscaler"},

@@ -4,10 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from copilot.alerts.maintenance import MaintenanceSchedule
+from copilot.case.answers import RetryWish, StepAnswer
 from copilot.case.editing import Edit
+from copilot.case.loops import Loop
 from copilot.model import Usage
-from copilot.store import AcceptedAlerts, ApprovalRequest, Store, UnknownPlanError
-from copilot.types.incident import ApprovalCount, PlanTerms
+from copilot.store import (
+    AcceptedAlerts,
+    ApprovalRequest,
+    PolicyRefusedError,
+    Store,
+    UnknownPlanError,
+)
+from copilot.types.incident import ApprovalCount, Incident, PlanTerms
 from tools.clusterer import Silence
 from tools.playbook_executor import Policy
 from tools.types import Alert, Approval, Plan, Timestamp
@@ -36,6 +44,7 @@ class CountedEngine:
     runs_failed: int = 0
     approvals_decided: int = 0
     usage: Usage | None = None
+    loops: tuple[Loop, ...] = ()
     policy: Policy = field(default_factory=Policy)
 
     @property
@@ -82,6 +91,14 @@ class CountedEngine:
         request = self.store.approvals.decide(approval, self.time, self.needed)
         self.approvals_decided += 1
         return request
+
+    def settle(self, answer: StepAnswer) -> Incident:
+        """Refuse: no step ever runs here."""
+        raise PolicyRefusedError(f"incident {answer.incident_id!r} has no step to be told about")
+
+    def retry(self, wish: RetryWish) -> Incident:
+        """Refuse: no run ever breaks here."""
+        raise PolicyRefusedError(f"incident {wish.incident_id!r} did not fail")
 
     def ready(self) -> Mapping[str, str]:
         """The checks that were set."""

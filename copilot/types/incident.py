@@ -7,12 +7,14 @@ from pydantic import Field, JsonValue
 from knowledge_base import Kind, Trust
 from tools.topology_walker import WalkNode
 from tools.types import (
+    Certainty,
     Evidence,
     FaultKind,
     FrozenModel,
     Plan,
     Ranking,
     Severity,
+    StepAction,
     StepResult,
     Text,
     Timestamp,
@@ -65,9 +67,6 @@ LIMITS_S = {"detected": 60.0, "located": 300.0, "recovered": 600.0}
 """1-5-10: the most seconds that may pass between the onset and each clock."""
 
 
-Confidence = Literal["high", "medium", "low"]
-
-
 class Hypothesis(FrozenModel):
     """A cause somebody holds for likely, with the evidence for and against it.
 
@@ -81,7 +80,7 @@ class Hypothesis(FrozenModel):
     contradicts: tuple[str, ...] = ()
     falsified_by: str = ""
     missing: str = ""
-    confidence: Confidence = "low"
+    certainty: Certainty = "insufficient"
     by: Literal["rules", "ml", "llm"] = "rules"
 
 
@@ -148,20 +147,23 @@ class CommitLooked(FrozenModel):
 class CommitAnswer(FrozenModel):
     """Which commit the evidence convicts; `sha` is empty where it convicts none of `looked_at`.
 
-    `outside` names a cause that no change of ours has and its kind, where the evidence says one;
-    `innocent` are the newest of the others.
+    `line` is its number in `file`, 0 where unknown. `outside` names a cause that no change of ours
+    has and its kind, where the evidence says one; `innocent` are the newest of the others; `gap`
+    says what of the commits is not known, and why.
     """
 
     sha: str = ""
     author: str = ""
     message: str = ""
     file: str = ""
+    line: int = 0
     url: str = ""
     reason: Text | None = None
-    looked_at: int = Field(ge=1)
+    looked_at: int = Field(ge=0)
     outside: Text | None = None
     outside_kind: FaultKind | None = None
     innocent: tuple[CommitLooked, ...] = ()
+    gap: str = ""
 
 
 class ConfirmedCause(FrozenModel):
@@ -193,6 +195,18 @@ class PlanTerms(FrozenModel):
     only_shown: tuple[int, ...] = ()
 
 
+class UnsettledStep(FrozenModel):
+    """A step that began and whose end nobody saw: a person says whether it ran."""
+
+    key: str
+    title: str
+    title_zh: str
+    action: StepAction
+    target: str
+    began_at: Timestamp
+    look_at: Text
+
+
 FILE = "file:"
 """How the origin of an incident begins whose alerts came in a file, and not from a recording."""
 
@@ -220,6 +234,7 @@ class Incident(FrozenModel):
     recalled: tuple[RecalledDocument, ...] = ()
     plan: Plan | None = None
     results: tuple[StepResult, ...] = ()
+    unsettled: UnsettledStep | None = None  # waits for a person's word
     outcome: VerificationOutcome | None = None
     cause: ConfirmedCause | None = None  # None: nobody has said what it was
     report: dict[str, str] = Field(default_factory=dict)  # language -> Markdown
@@ -243,39 +258,10 @@ class Event(FrozenModel):
     digest: str
 
 
-HIGH, MEDIUM = 0.75, 0.45
-"""Lower bounds; an abstained ranking is never more than `low`."""
-
-
-LITTLE_S = 300.0
-"""With less history the onset itself is not known: it is the moment that differs from the five
-minutes before it (`BEFORE_S` in `tools/detector/onset.py`)."""
-
 SUREST = 99
 """Percent; nothing measured is certain."""
 
 
-def little(history_s: float | None) -> bool:
-    """Whether the metrics reach back too little to know what is normal; None: there are none."""
-    return history_s is not None and history_s < LITTLE_S
-
-
-def in_words(
-    probability: float, abstained: bool = False, history_s: float | None = None
-) -> Confidence:
-    """`high`, `medium` or `low`; by little history never `high`."""
-    if abstained or probability < MEDIUM:
-        return "low"
-    return bounded("high" if probability >= HIGH else "medium", history_s)
-
-
-def bounded(sure: Confidence, history_s: float | None) -> Confidence:
-    """The word that this much history allows."""
-    return "medium" if sure == "high" and little(history_s) else sure
-
-
-def percent(probability: float, history_s: float | None = None) -> str:
-    """`84 %`, as shown; `? %` where little history allows no figure."""
-    if little(history_s):
-        return "? %"
-    return f"{min(SUREST, round(100 * probability))} %"
+def percent(ranking: Ranking, probability: float) -> str:
+    """`84 %`, as shown; empty where the chances of a ranking are not calibrated."""
+    return f"{min(SUREST, round(100 * probability))} %" if ranking.calibrated else ""

@@ -12,8 +12,7 @@ from rich.progress import Progress
 
 import copilot
 from copilot.sources.recorded import RecordedBundle
-from copilot.types.incident import HIGH
-from evals.localization.calibration import calibration_keys
+from evals.localization.calibration import calibration_keys, calibration_table, claims
 from evals.localization.cases import BundleCase, CaseSetError, read
 from evals.localization.look import LocalizationResult, locate_bundle
 from evals.localization.score import place
@@ -96,7 +95,7 @@ def run(options: Options, progress: Progress) -> Result:
         seconds=time.perf_counter() - started,
         cases=tuple(_row(one) for one in scored),
         summary=_summary(scored),
-        tables=(_table(scored), _peer_table(scored)),
+        tables=(_table(scored), _peer_table(scored), _said_table(scored)),
     )
 
 
@@ -134,19 +133,20 @@ def _score(case: BundleCase, wanted: str) -> CommitScore:
 
 
 def _summary(scored: Sequence[CommitScore]) -> dict[str, float]:
-    said = [
-        (one.located.ranking.candidates[0].probability, one.ac1)
-        for one in scored
-        if one.located.ranking.candidates
-    ]
+    said = claims([(one.located.ranking, one.ac1) for one in scored])
     return {
         "commit.right": fmean(float(one.said == one.wanted) for one in scored),
         "commit.innocent_blamed": float(
             sum(one.wanted == NONE and one.said != NONE for one in scored)
         ),
         "component.ac1": fmean(one.ac1 for one in scored),
-        **calibration_keys(said, HIGH),
+        **calibration_keys(said, len(scored)),
     }
+
+
+def _said_table(scored: Sequence[CommitScore]) -> Table:
+    said = claims([(one.located.ranking, one.ac1) for one in scored])
+    return calibration_table({"changes": (said, len(scored))})
 
 
 def _row(one: CommitScore) -> dict[str, object]:
@@ -160,6 +160,8 @@ def _row(one: CommitScore) -> dict[str, object]:
         "outside": answer.outside.en if answer and answer.outside else "",
         "component": one.case.answer.root_cause,
         "ac1": one.ac1,
+        "certainty": one.located.ranking.certainty,
+        "probability": max((c.probability for c in one.located.ranking.candidates), default=0.0),
     }
 
 

@@ -23,9 +23,17 @@ from evals.kubernetes.cases import (
     means,
     score,
 )
+from evals.localization.calibration import (
+    AnswerClaim,
+    calibration_keys,
+    calibration_table,
+    claims,
+)
 from evals.report import Options, Result, Table, number
 from tools.cluster_inspector import ClusterDiagnosis, diagnose, survey
-from tools.types import ClusterState
+from tools.evidence import number as numbered
+from tools.topology_walker import rank
+from tools.types import ClusterState, Evidence, Topology, Window
 
 _NOTE = (
     "The authors' prompt names two causes otherwise than their answers (db_readonly_mode, "
@@ -66,7 +74,7 @@ def run(options: Options, progress: Progress) -> Result:
         for case in cases(options.data):
             if options.limit is not None and len(scored) >= options.limit:
                 break
-            scored.append(_solve(case))
+            scored.append(solve(case))
             progress.advance(task)
     except SourceError as error:
         raise SystemExit(str(error)) from error
@@ -78,12 +86,17 @@ def run(options: Options, progress: Progress) -> Result:
         seconds=time.perf_counter() - started,
         cases=tuple(_row(one) for one in scored),
         summary=_summary(scored),
-        tables=(_against_peers(scored), _by("taxonomy", scored), _by("cause", scored)),
+        tables=(
+            _against_peers(scored),
+            _by("taxonomy", scored),
+            _by("cause", scored),
+            calibration_table({system: _said(scored, system) for system in _systems(scored)}),
+        ),
         notes={"peers": _NOTE},
     )
 
 
-def _solve(case: OpsBenchCase) -> OpsBenchRow:
+def solve(case: OpsBenchCase) -> OpsBenchRow:
     started = time.perf_counter()
     cache = ToolCache(case)
     state = survey(cache.look, ClusterState(namespace=case.namespace))
@@ -127,15 +140,43 @@ def _row(one: OpsBenchRow) -> dict[str, JsonValue]:
 
 def _summary(scored: list[OpsBenchRow]) -> dict[str, float]:
     summary: dict[str, float] = {}
-    for system in ("all", *sorted({one.system for one in scored})):
+    for system in ("all", *_systems(scored)):
         taken = [one.score for one in scored if system in ("all", one.system)]
         summary |= {f"{system}.{name}": value for name, value in means(taken).items()}
+    summary |= calibration_keys(*_said(scored, "all"))
     if scored:
         seconds = [one.seconds for one in scored]
         summary["calls.mean"] = fmean(len(one.calls) for one in scored)
         summary["seconds.p50"] = float(np.percentile(seconds, 50))
         summary["seconds.p95"] = float(np.percentile(seconds, 95))
     return summary
+
+
+def _systems(scored: list[OpsBenchRow]) -> list[str]:
+    return sorted({one.system for one in scored})
+
+
+def evidence_of(diagnosis: ClusterDiagnosis) -> tuple[Evidence, ...]:
+    """The findings as the evidence that the ranking would read."""
+    moment = Window(start=0.0, end=0.0)
+    return numbered(one.as_finding(moment) for one in diagnosis.predictions)
+
+
+def names_of(truth: Label) -> tuple[str, ...]:
+    """The component of the answer as the ranking would name it."""
+    scope, _, name = truth.object.partition("/")
+    return (f"node:{name}",) if scope == "node" else (name,)
+
+
+def _said(scored: list[OpsBenchRow], system: str) -> tuple[list[AnswerClaim], int]:
+    """How sure the ranking is of the object, and of how many cases."""
+    taken = [one for one in scored if system in ("all", one.system)]
+    answers = []
+    for one in taken:
+        ranking = rank(evidence_of(one.diagnosis), Topology(), 0.0)
+        right = any(c.component in names_of(one.truth) for c in ranking.candidates[:1])
+        answers.append((ranking, float(right)))
+    return claims(answers), len(taken)
 
 
 def _against_peers(scored: list[OpsBenchRow]) -> Table:

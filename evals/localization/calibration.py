@@ -1,42 +1,49 @@
-"""Does a stated probability come true as often as it says: Brier score, calibration error, bins.
+"""Does a stated probability come true as often as it says, and how often is anything said at all.
 
 Brier (1950): mean (p - y)^2. Expected calibration error: the bins' |mean p - mean y|, weighed by
-how many cases each holds (Naeini, Cooper and Hauskrecht, 2015).
+how many cases each holds (Naeini, Cooper and Hauskrecht, 2015), over ten bins of equal mass. With
+few cases chance alone makes an error (`honest_error`), so it and an interval stand beside it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from math import isfinite, nan
 from statistics import fmean
+from typing import NamedTuple
 
-from tools.types import FrozenModel
+import numpy as np
+
+from evals.report import Table, number
+from tools.types import FrozenModel, Ranking
 
 BINS = 10
-
 
 SURE = 0.95
 """What is said with more than this is believed without looking."""
 
+RESAMPLES, HONEST = 1000, 200
 
-def calibration_keys(said: Sequence[tuple[float, float]], likely: float) -> dict[str, float]:
-    """The published figures of pairs (probability, right): `ece` over ten bins of equal mass,
-    `wrong_at_95` (0.0 where nothing is said so high), and `coverage`, the share said with at least
-    the probability `likely`.
-    """
-    if not said:
-        return {f"calibration.{key}": nan for key in ("ece", "wrong_at_95", "coverage")}
-    ordered = sorted(said)
-    bins = [ordered[len(said) * n // BINS : len(said) * (n + 1) // BINS] for n in range(BINS)]
-    gaps = [len(b) * abs(fmean(p for p, _ in b) - fmean(y for _, y in b)) for b in bins if b]
-    high = [y for p, y in said if p >= SURE]
-    return {
-        "calibration.ece": sum(gaps) / len(said),
-        "calibration.wrong_at_95": 1.0 - fmean(high) if high else 0.0,
-        "calibration.coverage": fmean(float(p >= likely) for p, _ in said),
-    }
+
+class AnswerClaim(NamedTuple):
+    """What was said of one case: the chance of the first component, whether it is right (a share
+    where it ties), and whether it was called proven or likely."""
+
+    chance: float
+    right: float
+    sure: bool
+
+
+def claims(answers: Sequence[tuple[Ranking, float]]) -> list[AnswerClaim]:
+    """What rankings say, each with whether its first component is right; nothing where none is."""
+    return [
+        AnswerClaim(ranking.candidates[0].probability, right, not ranking.abstained)
+        for ranking, right in answers
+        if ranking.candidates and ranking.candidates[0].score > 0
+    ]
 
 
 class Bin(FrozenModel):
-    """Cases whose probability lies between two bounds: how many, what was said, what came true."""
+    """Cases of neighbouring probabilities: how many, what was said, what came true."""
 
     low: float
     high: float
@@ -60,25 +67,107 @@ def calibration(said: Sequence[tuple[float, float]]) -> CalibrationScore:
     >>> calibration([(1.0, 1.0), (0.6, 0.0)]).brier
     0.18
     """
-    known = [(p, y) for p, y in said if isfinite(p) and isfinite(y)]
-    bins = []
-    for number in range(BINS):
-        inside = [(p, y) for p, y in known if min(int(p * BINS), BINS - 1) == number]
-        if inside:
-            bins.append(
-                Bin(
-                    low=number / BINS,
-                    high=(number + 1) / BINS,
-                    count=len(inside),
-                    said=fmean(p for p, _ in inside),
-                    came_true=fmean(y for _, y in inside),
-                )
-            )
+    known = sorted((pair for pair in said if all(map(isfinite, pair))), key=lambda pair: pair[0])
     if not known:
-        return CalibrationScore(count=0, brier=float("nan"), error=float("nan"), bins=())
+        return CalibrationScore(count=0, brier=nan, error=nan, bins=())
+    count = len(known)
+    # What was said alike belongs into one bin: its order says nothing.
+    ends = [_after_ties(known, count * (n + 1) // BINS) for n in range(BINS)]
+    cut = [known[start:end] for start, end in pairwise([0, *ends])]
+    bins = tuple(
+        Bin(
+            low=inside[0][0],
+            high=inside[-1][0],
+            count=len(inside),
+            said=fmean(p for p, _ in inside),
+            came_true=fmean(y for _, y in inside),
+        )
+        for inside in cut
+        if inside
+    )
     return CalibrationScore(
-        count=len(known),
+        count=count,
         brier=fmean((p - y) ** 2 for p, y in known),
-        error=sum(one.count * abs(one.said - one.came_true) for one in bins) / len(known),
-        bins=tuple(bins),
+        error=sum(one.count * abs(one.said - one.came_true) for one in bins) / count,
+        bins=bins,
+    )
+
+
+def _after_ties(known: Sequence[tuple[float, float]], end: int) -> int:
+    while 0 < end < len(known) and known[end][0] == known[end - 1][0]:
+        end += 1
+    return end
+
+
+def calibration_keys(said: Sequence[AnswerClaim], cases: int) -> dict[str, float]:
+    """The published figures: `ece`, `brier`, `wrong_at_95` (0.0 where nothing is said so high), and
+    `coverage`, the share of all cases that is called proven or likely."""
+    found = calibration([(one.chance, one.right) for one in said])
+    high = [one.right for one in said if one.chance >= SURE]
+    return {
+        "calibration.ece": found.error,
+        "calibration.brier": found.brier,
+        "calibration.wrong_at_95": 1.0 - fmean(high) if high else 0.0,
+        "calibration.coverage": sum(one.sure for one in said) / cases if cases else nan,
+    }
+
+
+def error_interval(said: Sequence[AnswerClaim], seed: int = 0) -> tuple[float, float]:
+    """The 95 % bootstrap interval of the calibration error (percentiles, 1000 resamples)."""
+    if not said:
+        return nan, nan
+    rng = np.random.default_rng(seed)
+    pairs = [(one.chance, one.right) for one in said]
+    errors = [
+        calibration([pairs[at] for at in rng.integers(len(pairs), size=len(pairs))]).error
+        for _ in range(RESAMPLES)
+    ]
+    low, high = np.percentile(errors, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def honest_error(said: Sequence[AnswerClaim], seed: int = 0) -> float:
+    """The calibration error that chance alone makes where every stated probability is true."""
+    if not said:
+        return nan
+    rng = np.random.default_rng(seed)
+    chances = [one.chance for one in said]
+    drawn = (rng.random((HONEST, len(said))) < np.array(chances)).astype(float)
+    return fmean(calibration(list(zip(chances, row, strict=True))).error for row in drawn.tolist())
+
+
+def calibration_table(groups: Mapping[str, tuple[Sequence[AnswerClaim], int]]) -> Table:
+    """A row per system, and one over all: `groups` holds what was said, and of how many cases."""
+    whole = [one for said, _ in groups.values() for one in said]
+    rows = [
+        _row(name, said, cases)
+        for name, (said, cases) in (
+            *groups.items(),
+            ("all", (whole, sum(cases for _, cases in groups.values()))),
+        )
+    ]
+    columns = (
+        *("system", "cases", "said", "right", "ECE", "95 %", "by chance", "Brier"),
+        *("answered", "sure", "wrong at 0.95"),
+    )
+    return Table(title="Said and right: the first component", columns=columns, rows=tuple(rows))
+
+
+def _row(name: str, said: Sequence[AnswerClaim], cases: int) -> tuple[str, ...]:
+    keys = calibration_keys(said, cases)
+    low, high = error_interval(said)
+    surest = [one for one in said if one.chance >= SURE]
+    wrong = len(surest) - sum(one.right for one in surest)
+    return (
+        name,
+        str(cases),
+        number(fmean(one.chance for one in said) if said else None),
+        number(fmean(one.right for one in said) if said else None),
+        number(keys["calibration.ece"]),
+        f"{number(low)}–{number(high)}",
+        number(honest_error(said)),
+        number(keys["calibration.brier"]),
+        number(len(said) / cases if cases else None),
+        number(keys["calibration.coverage"]),
+        f"{wrong:.0f} of {len(surest)}",
     )

@@ -19,6 +19,7 @@ from evals.localization.cases import (
     perturb,
     read,
 )
+from evals.localization.fitting import cross_validated
 from evals.localization.look import LocalizationResult, locate_bundle
 from evals.localization.peers import PEERS, PeerMethod, label_prior
 from evals.localization.score import AnswerRank, accepted, place, score
@@ -31,6 +32,7 @@ from evals.localization.tables import (
     peer_table,
     robustness_table,
     row,
+    said_table,
     summary,
 )
 from evals.page import pictures
@@ -53,6 +55,10 @@ class IncidentOptions(LocalizationOptions):
     perturb: Perturbation = Field(
         default="none",
         description="Make the recorded telemetry worse first; all: one table of every way.",
+    )
+    cv: bool = Field(
+        default=False,
+        description="Judge how sure it is by a model that never saw the system (more looks).",
     )
 
 
@@ -96,9 +102,16 @@ def score_set(
     for case in cases:
         scored.append(_score_case(case, cases, options))
         progress.advance(task)
+    if options.cv:
+        scored = cross_validated(scored, "ml" if options.arm == "ml" else "rules", progress)
     # A replayed day has the history a running copilot would have; else the bundles have to do.
     best = next((one for one in detected.values() if one.incidents), Detection())
-    tables = [own_table(scored, options.split_by), peer_table(scored), overall_table(scored)]
+    tables = [
+        own_table(scored, options.split_by),
+        peer_table(scored),
+        said_table(scored),
+        overall_table(scored),
+    ]
     if best.incidents:
         tables.append(detection_table(detected))
     result = Result(
@@ -114,11 +127,13 @@ def score_set(
             "onset": options.onset,
             "split_by": options.split_by,
             "perturb": options.perturb,
+            "cv": options.cv,
             "detection": {name: one.model_dump() for name, one in detected.items()},
         },
     )
     if options.plot is not None:
         pictures.save(result, options.plot)
+        pictures.save_reliability(result, options.plot)
     return result
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from evals.detection.replay import Detection
+from evals.localization.calibration import calibration_keys, calibration_table, claims
 from evals.localization.cases import BundleCase
 from evals.localization.look import LocalizationResult
 from evals.localization.score import AnswerRank, RankingScore, score
@@ -67,6 +68,8 @@ def summary(scored: Sequence[CaseScore], detection: Detection) -> dict[str, floa
     found["false_alarms_per_quiet_hour"] = (
         detection.false_alarms / detection.quiet_hours if detection.quiet_hours else nan
     )
+    said = claims([(one.located.ranking, one.place.within(1)) for one in scored])
+    found |= calibration_keys(said, len(scored))
     found["brief_seconds.p50"] = float(np.percentile(seconds, 50))
     found["brief_seconds.p95"] = float(np.percentile(seconds, 95))
     return found
@@ -102,6 +105,19 @@ def overall_table(scored: Sequence[CaseScore]) -> Table:
         ("seconds per case, p95", number(figures["brief_seconds.p95"])),
     )
     return Table(title="Over all cases", columns=("what", "figure"), rows=rows)
+
+
+def said_table(scored: Sequence[CaseScore]) -> Table:
+    """How sure it was, and how right, per system."""
+    return calibration_table(
+        {
+            system: (
+                claims([(one.located.ranking, one.place.within(1)) for one in group]),
+                len(group),
+            )
+            for system, group in by(scored, "system").items()
+        }
+    )
 
 
 def peer_table(scored: Sequence[CaseScore]) -> Table:
@@ -188,6 +204,8 @@ def row(one: CaseScore, seen_s: float | None = None) -> dict[str, JsonValue]:
         "tied": one.place.tied,
         "kind_right": one.kind_right,
         "abstained": ranking.abstained,
+        "certainty": ranking.certainty,
+        "none_of_these": ranking.none_of_these,
         "reason": ranking.reason,
         "onset": one.located.onset,
         "injected": answer.inject_ts,

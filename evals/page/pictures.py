@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from copilot.sources.recorded import BundleError, RecordedBundle
+from evals.localization.calibration import CalibrationScore, calibration
 from evals.localization.cases import RECORDINGS
 from evals.page import drawing
 from evals.page.outcomes import CaseRow, figure, text
@@ -131,6 +132,27 @@ def save_bars(
     _needs_matplotlib()
     with drawing.styled():
         _write(drawing.bars(figures, label, suite, title), folder, suite)
+
+
+def save_reliability(result: Result, folder: Path) -> None:
+    """What was said against what came true, in one file."""
+    _needs_matplotlib()
+    with drawing.styled():
+        drawn = drawing.reliability([(result.arm, stated(result))], f"reliability-{result.suite}")
+        _write(drawn, folder, f"reliability-{result.suite}")
+
+
+def stated(result: Result) -> CalibrationScore:
+    """The probability of the first candidate of each case, held against the truth."""
+    pairs = []
+    for row in result.cases:
+        ranked = row.get("candidates")
+        first = ranked[0] if isinstance(ranked, list | tuple) and ranked else None
+        said = figure(first.get("probability")) if isinstance(first, dict) else None
+        true = figure(row.get("ac1"))
+        if said is not None and true is not None:
+            pairs.append((min(max(said, 0.0), 1.0), true))
+    return calibration(pairs)
 
 
 def _needs_matplotlib() -> None:

@@ -6,7 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from evals.localization.calibration import CalibrationScore, calibration
+from evals.localization.calibration import CalibrationScore
+from evals.page import pictures
 from evals.page.clocks import CLOCKS, TARGETS, ClockRecord, grouped, share
 from evals.page.difference import Difference
 from evals.page.jobs import ARMS, JobRun
@@ -220,15 +221,7 @@ def calibrations(runs: Sequence[JobRun]) -> tuple[tuple[str, EvalArm, Calibratio
     for run in runs:
         if run.suite not in ("demo", "incidents", "reasoning") or run.result is None:
             continue
-        pairs = []
-        for row in run.result.cases:
-            ranked = row.get("candidates")
-            first = ranked[0] if isinstance(ranked, list) and ranked else None
-            said = figure(first.get("probability")) if isinstance(first, dict) else None
-            true = figure(row.get("ac1"))
-            if said is not None and true is not None:
-                pairs.append((min(max(said, 0.0), 1.0), true))
-        found.append((run.suite, run.arm, calibration(pairs)))
+        found.append((run.suite, run.arm, pictures.stated(run.result)))
     return tuple(found)
 
 

@@ -16,7 +16,7 @@ from tools.types import Evidence
 SLACK_S = 120.0
 """Seconds a whole run may take beside the model's budget: the instruments, on a busy machine."""
 
-_CONFIDENCE = re.compile(r"^(\*\*Cause\*\*: )(likely|possibly|not sure) ", re.MULTILINE)
+_CONFIDENCE = re.compile(r"^(\*\*Cause\*\*: )(proven|likely): ", re.MULTILINE)
 _ITS_OWN = ("**Model**", "**Seen before**")
 
 

@@ -207,7 +207,6 @@ class SimulatedRunner:
             case CommandArguments():
                 return self._command(wanted.argv)
             case WaitArguments():
-                world.advance(world.now + wanted.seconds)
                 return f"waited {wanted.seconds:g} s"
             case CheckArguments():
                 return self._check(wanted)

@@ -73,7 +73,7 @@ WEB = Candidate(
     probability=0.3,
     terms=(Term(name="own errors", weight=0.5, evidence=("E3",)),),
 )
-RANKING = Ranking(candidates=(CART, WEB), reason="cart: 2.00")
+RANKING = Ranking(certainty="likely", candidates=(CART, WEB), reason="cart: 2.00")
 
 
 def state(evidence: Sequence[Evidence] = EVIDENCE, ranking: Ranking = RANKING) -> IncidentState:

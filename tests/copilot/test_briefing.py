@@ -90,7 +90,7 @@ def state(
         onset=Onset(at=ONSET, confidence=0.9, reason="3 series left their band"),
         evidence=list(found),
         gathered=GatherProgress(rounds=1, missing=missing),
-        ranking=ranking or Ranking(candidates=(cart,)),
+        ranking=ranking or Ranking(certainty="likely", calibrated=True, candidates=(cart,)),
     )
 
 
@@ -136,7 +136,7 @@ def agreed(given: int = 0, needed: int = 1, *, dry_run: bool = True) -> PlanTerm
 def test_the_answer_stands_above_the_evidence_and_cites_it() -> None:
     text = brief("en", state(DOOR, OWN, DEPLOY))
     answer, _, below = text.partition("## Evidence")
-    assert "likely **cart**, bad deployment (80 %) [E2][E3]" in answer
+    assert "likely: **cart**, bad deployment (80 %) [E2][E3]" in answer
     assert "the front door answers in 2.1 s, normally 0.2 s [E1]" in answer
     assert "users of web" in answer
     assert "2026-03-23 12:20:00 UTC" in answer
@@ -146,7 +146,7 @@ def test_the_answer_stands_above_the_evidence_and_cites_it() -> None:
 
 def test_the_same_brief_in_chinese() -> None:
     text = brief("zh", state(DOOR, OWN, DEPLOY))
-    assert "很可能是 **cart**,发布有缺陷(80 %)[E2][E3]" in text
+    assert "很可能:**cart**,发布有缺陷(80 %)[E2][E3]" in text
     assert "cart 的 latency 为 1.9 s,平时 0.1 s" in text
     assert "## 证据" in text
 
@@ -197,19 +197,41 @@ def test_what_no_source_told_is_said() -> None:
     assert "日志: 未配置" in brief("zh", state(DOOR, OWN, missing=missing))
 
 
-def test_an_abstention_names_no_cause() -> None:
-    undecided = Ranking(
-        candidates=(Candidate(component="cart", score=0.1, probability=0.9),),
-        abstained=True,
-        reason="two components are alike",
+UNDECIDED = (
+    Candidate(component="cart", score=0.3, fault_kind="errors", probability=0.4),
+    Candidate(component="db", score=0.2, fault_kind="lock_contention", probability=0.3),
+)
+
+
+def test_two_hypotheses_stand_beside_the_look_that_tells_them_apart() -> None:
+    ranking = Ranking(
+        candidates=UNDECIDED,
+        certainty="ambiguous",
+        look=Text(en="compare the calls cart → db", zh="对比 cart → db 的调用"),
     )
-    text = brief("en", state(DOOR, ranking=undecided))
-    assert "not decided by the evidence (two components are alike)" in text
+    text = brief("en", state(DOOR, ranking=ranking))
+    assert line("Cause", text).startswith("**Cause**: ambiguous: **cart**, errors in its own code")
+    assert "or **db**, lock contention" in line("Cause", text)
+    assert "To tell them apart: compare the calls cart → db" in line("Cause", text)
+    assert "%" not in line("Cause", text)
+    assert "区分方法:对比 cart → db 的调用" in brief("zh", state(DOOR, ranking=ranking))
+
+
+def test_too_little_evidence_names_no_cause_and_says_what_is_missing() -> None:
+    ranking = Ranking(
+        candidates=UNDECIDED[:1],
+        why=Text(en="too little speaks for cart", zh="支持 cart 的证据太少"),
+        look=Text(en="no source of traces", zh="没有数据源:链路"),
+    )
+    text = brief("en", state(DOOR, ranking=ranking))
+    assert "**Cause**: insufficient evidence: too little speaks for cart" in text
+    assert "(no source of traces). First to look at: cart" in text
     assert "likely" not in text
+    assert "**原因**:证据不足:支持 cart 的证据太少" in brief("zh", state(DOOR, ranking=ranking))
 
 
 def test_nothing_at_all_is_a_brief_too() -> None:
-    text = brief("en", state(ranking=Ranking(abstained=True, reason="no evidence")))
+    text = brief("en", state(ranking=Ranking(reason="no evidence")))
     assert "no metric of the front door shows it" in text
     assert "None: no source returned anything to measure." in text
 
@@ -242,7 +264,10 @@ def test_hostile_excerpts_are_shown_as_text(hostile: str) -> None:
 def test_a_cause_nobody_should_look_at_is_not_named_and_none_is_certain() -> None:
     sure = Candidate(component="cart", score=9, fault_kind="errors", probability=1.0)
     other = Candidate(component="ads", score=0.1, fault_kind="errors", probability=0.001)
-    text = brief("en", state(DOOR, ranking=Ranking(candidates=(sure, other))))
+    text = brief(
+        "en",
+        state(DOOR, ranking=Ranking(certainty="proven", calibrated=True, candidates=(sure, other))),
+    )
     assert "(99 %)" in text
     assert "ads" not in text
 
@@ -255,15 +280,14 @@ def test_a_host_that_nothing_watches_stands_in_the_line_of_the_cause() -> None:
         peer="api.stripe.com",
         probability=0.7,
     )
-    text = brief("en", state(DOOR, ranking=Ranking(candidates=(told,))))
-    assert line("Cause", text).startswith("**Cause**: possibly **cart**, rate limit")
-    assert "at api.stripe.com, outside of what is watched (70 %)" in line("Cause", text)
+    text = brief("en", state(DOOR, ranking=Ranking(certainty="likely", candidates=(told,))))
+    assert line("Cause", text).startswith("**Cause**: likely: **cart**, rate limit")
+    assert "at api.stripe.com, outside of what is watched" in line("Cause", text)
 
 
-def test_little_history_is_said_and_lowers_what_is_said() -> None:
+def test_little_history_is_said() -> None:
     enough, little = (brief("en", state(DOOR, OWN), history_s=s) for s in (301.0, 180.0))
-    assert "likely **cart**, bad deployment (80 %)" in line("Cause", enough)
-    assert "possibly **cart**, bad deployment (? %)" in line("Cause", little)
+    assert "likely: **cart**, bad deployment (80 %)" in line("Cause", enough)
     assert "what is normal, with only 3 min of metrics before the onset" in line(
         "Not known", little
     )

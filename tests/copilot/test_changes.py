@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -347,3 +348,13 @@ def test_a_sender_with_a_secret_is_believed_by_its_signature_alone(
     assert post("/changes", **key, **{header: right}) == 202
     assert post("/changes", **key, **{header: "wrong"}) == 401
     assert post("/changes/unleash" if sender != "unleash" else "/changes/argocd") == 401
+
+
+def test_the_examples_of_the_page_are_accepted(client: TestClient, engine: CountedEngine) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "changes.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```json\n(.+?)```", page, re.DOTALL)
+    engine.time = 1_800_000_000.0  # after the moments of the examples
+    assert len(examples) == 3
+    for text in examples:
+        answer = client.post("/changes", json=json.loads(text))
+        assert answer.json() == {"status": "success", "recorded": 1, "repeated": 0}

@@ -77,7 +77,7 @@ def incident() -> Incident:
         opened_at=NOW,
         updated_at=NOW,
         evidence=(evidence,),
-        ranking=Ranking(candidates=(leading,)),
+        ranking=Ranking(certainty="likely", candidates=(leading,)),
         plan=Plan(
             id="P1",
             incident_id="inc-00aa",

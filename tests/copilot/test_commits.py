@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from copilot.case.briefing import commit_lines
 from copilot.case.commits import without_blame
 from copilot.sources.recorded import RecordedBundle
 from copilot.sources.recorded.tables import BundleError
@@ -57,6 +58,36 @@ def test_the_brief_says_that_none_of_those_looked_at_did_it(tmp_path: Path) -> N
     assert found.commit.sha == ""
     assert found.commit.innocent[0].sha == "0a1b2c3d4e5f"
     assert "**Commit**: none convicted" in found.brief["en"]
+    innocent_line = "- innocent: `0a1b2c3d4e` “tidy”: nothing that it does is seen in the evidence"
+    assert innocent_line in found.brief["en"]
+    assert "- 排除:`0a1b2c3d4e` “tidy”:证据中未见其所为" in found.brief["zh"]
+
+
+def test_of_many_innocent_commits_a_few_are_told_and_the_others_counted(tmp_path: Path) -> None:
+    plain = {"diff": "-colour: red\n+colour: blue", "files_changed": ["web/theme.yaml"]}
+    many = [made(EARLY, sha=f"{number:012x}", **plain) for number in range(8)]
+    found = located(with_commits(tmp_path, many))
+    assert found.brief["en"].count("- innocent: ") == 3
+    assert "- 5 others were looked at, too" in found.brief["en"]
+
+
+def test_the_brief_names_the_line_and_hides_the_secret_of_a_message(tmp_path: Path) -> None:
+    diff = "@@ -40,2 +40,2 @@ pool:\n host: db\n-maximum_pool_size: 20\n+maximum_pool_size: 2"
+    found = located(with_commits(tmp_path, [made(EARLY, diff=diff, message=f"password={SECRET}")]))
+    assert "by lin, pkg/db/pool.yaml:41: a smaller pool" in found.brief["en"]
+    assert SECRET not in "".join(found.brief.values())
+
+
+def test_what_is_not_known_of_the_commits_is_told_where_none_is_convicted() -> None:
+    answer = CommitAnswer(looked_at=0, gap="cart: its commits could not be read: 403 Forbidden")
+    assert commit_lines(answer, "en") == [
+        "not known",
+        "not known: cart: its commits could not be read: 403 Forbidden",
+    ]
+    assert commit_lines(answer.model_copy(update={"sha": "0a", "file": "a.py"}), "en")[-1] != (
+        "not known: cart: its commits could not be read: 403 Forbidden"
+    )
+    assert commit_lines(None, "en") == []
 
 
 def test_without_commits_the_brief_does_not_speak_of_any(tmp_path: Path) -> None:
@@ -81,7 +112,7 @@ def test_a_commit_that_cannot_be_read_is_told_with_its_field(
 def test_a_release_is_not_blamed_where_a_cause_outside_is_said() -> None:
     blamed = Candidate(component="cart", score=1.0, fault_kind="bad_deploy")
     other = Candidate(component="web", score=0.5, fault_kind="errors")
-    ranking = Ranking(candidates=(blamed, other))
+    ranking = Ranking(certainty="likely", candidates=(blamed, other))
     provider = CommitAnswer(looked_at=3, outside_kind="dependency_down")
     kinds = [one.fault_kind for one in without_blame(ranking, provider).candidates]
     assert kinds == ["dependency_down", "errors"]

@@ -45,7 +45,7 @@ def incident(status: IncidentStatus = "resolved", name: str = "inc-1") -> Incide
         services=("checkout", "cart"),
         opened_at=NOW,
         updated_at=NOW,
-        ranking=Ranking(candidates=(cart,)),
+        ranking=Ranking(certainty="likely", candidates=(cart,)),
     )
 
 

@@ -76,23 +76,27 @@ def test_a_model_that_agrees_explains_the_located_cause(tmp_path: Path) -> None:
     assert "**模型**(scripted):同意:cart" in incident.brief["zh"]
 
 
-def test_a_dissent_is_shown_and_lowers_the_confidence_but_moves_nothing(tmp_path: Path) -> None:
+PROVEN = RANKING.model_copy(update={"certainty": "proven"})
+
+
+def test_a_dissent_is_shown_and_nothing_is_proven_then_but_it_moves_nothing(tmp_path: Path) -> None:
     dissent = hypothesis("web", fault_kind="errors", supports=["E3"])
-    given, incident = after(scripted(reply(dissent)), tmp_path)
-    assert given["ranking"] == RANKING
+    with desk(tmp_path, scripted(reply(dissent))) as deps:
+        given, incident = diagnosed(deps, state(ranking=PROVEN))
+    assert given["ranking"] == PROVEN
     assert incident.hypotheses[0].component == "cart"
-    assert incident.hypotheses[0].confidence == "low"  # medium without the dissent
+    assert incident.hypotheses[0].certainty == "likely"
     assert incident.opinion is not None
     assert not incident.opinion.agrees
     assert "holds **web** for likelier" in incident.brief["en"]
-    assert "**Cause**: not sure **cart**" in incident.brief["en"]
+    assert "**Cause**: likely: **cart**" in incident.brief["en"]
 
 
 def test_a_dissent_that_rests_on_text_alone_lowers_nothing(tmp_path: Path) -> None:
     planted = item(6, "web", 'web logged "the cause is web" 3 times.', kind="log")
     with desk(tmp_path, scripted(reply(hypothesis("web", supports=["E6"])))) as deps:
-        _, incident = diagnosed(deps, state((*EVIDENCE, planted)))
-    assert incident.hypotheses[0].confidence == "medium"
+        _, incident = diagnosed(deps, state((*EVIDENCE, planted), PROVEN))
+    assert incident.hypotheses[0].certainty == "proven"
     assert incident.opinion is not None
     assert not incident.opinion.measured
 
@@ -226,7 +230,7 @@ def test_whatever_the_model_is_like_the_cause_stays_where_it_was_located(
     assert "ignore all" not in above
 
 
-def test_agreement_with_a_fitting_runbook_as_well_makes_it_surer(tmp_path: Path) -> None:
+def test_agreement_is_no_measurement_and_makes_nothing_surer(tmp_path: Path) -> None:
     pool = item(
         7,
         "cart",
@@ -236,7 +240,7 @@ def test_agreement_with_a_fitting_runbook_as_well_makes_it_surer(tmp_path: Path)
     with desk(tmp_path, scripted(reply(hypothesis())), remember=True) as deps:
         _, incident = diagnosed(deps, state((*EVIDENCE, pool)))
     assert incident.recalled[0].agreement == "symptoms and cause"
-    assert incident.hypotheses[0].confidence == "high"  # medium without the two of them
+    assert incident.hypotheses[0].certainty == "likely"
 
 
 def test_knowledge_is_recalled_without_a_model_and_offers_a_fix_only_for_the_cause(

@@ -9,10 +9,11 @@ from copilot import wiring
 from copilot.ports import MetricSource
 from copilot.settings import load
 from copilot.sources.deployment import Sources
-from copilot.types.incident import LITTLE_S, Incident
+from copilot.types.incident import Incident
 from evals.simulator import scenario
 from evals.torture.survival import DurableWorld
 from tools.detector.onset import BEFORE_S
+from tools.topology_walker.certainty import LITTLE_S
 from tools.types import Series, Window
 
 SCENARIO = scenario("pool_exhaustion", 3)
@@ -60,7 +61,7 @@ def test_a_young_source_of_metrics_lowers_what_is_said(tmp_path: Path) -> None:
     assert incident.history_s is not None
     assert incident.history_s < LITTLE_S
     assert incident.clocks.measured_from == "history"
-    assert {one.confidence for one in incident.hypotheses} <= {"low", "medium"}
+    assert incident.ranking.certainty != "proven"
     assert "of metrics before the onset" in incident.brief["en"]
     assert not re.search(r"\d %\)", incident.brief["en"])
 

@@ -34,7 +34,8 @@ BUSY = Evidence(
 def ranking(kind: FaultKind = "lock_contention") -> Ranking:
     term = Term(name="own saturation", weight=0.3, evidence=("E1",))
     return Ranking(
-        candidates=(Candidate(component="store", score=0.3, fault_kind=kind, terms=(term,)),)
+        certainty="likely",
+        candidates=(Candidate(component="store", score=0.3, fault_kind=kind, terms=(term,)),),
     )
 
 
@@ -81,7 +82,7 @@ def test_calls_that_fail_or_are_much_slower_are_felt(felt: bool, item: Evidence)
 def test_a_sign_and_a_system_without_metrics_are_not_asked_who_suffers() -> None:
     sign = Term(name="telltale sign", weight=1.5, evidence=("E1",))
     first = ranking("clock_skew").candidates[0].model_copy(update={"terms": (sign,)})
-    assert no_impact_objection(Ranking(candidates=(first,)), [BUSY]) is None
+    assert no_impact_objection(Ranking(certainty="likely", candidates=(first,)), [BUSY]) is None
     assert no_impact_objection(ranking(), [BUSY.model_copy(update={"kind": "log"})]) is None
 
 

@@ -25,7 +25,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
             title="HighErrorRate on web",
             opened_at=NOW,
             updated_at=NOW,
-            ranking=Ranking(candidates=(cart,)),
+            ranking=Ranking(certainty="likely", candidates=(cart,)),
         )
     )
     yield opened

@@ -130,7 +130,12 @@ def test_the_shipped_roles_grant_what_is_read_and_no_more(roles: list[Json]) -> 
     }
     read = {("list", kind.group, kind.plural, not kind.namespaced) for kind in KINDS.values()}
 
-    assert granted == read | {("get", "", "pods/log", False), ("get", "", "namespaces", False)}
+    revisions = ("list", "apps", "controllerrevisions", False)
+    assert granted == read | {
+        ("get", "", "pods/log", False),
+        ("get", "", "namespaces", False),
+        revisions,
+    }
 
 
 def test_with_the_shipped_roles_nothing_is_refused(running: ExitStack, roles: list[Json]) -> None:

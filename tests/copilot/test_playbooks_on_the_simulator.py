@@ -47,7 +47,9 @@ class Incident:
         before = self.source.changes(Window(start=self.start, end=self.onset))
         facts = known(self.world.topology(), before, self.baseline, self.onset)
         self.facts = {**facts, **self.source.facts()}
-        return choose(tuple(BY_ID.values()), Ranking(candidates=(first,)), self.facts)
+        return choose(
+            tuple(BY_ID.values()), Ranking(certainty="likely", candidates=(first,)), self.facts
+        )
 
     def plan(self, choice: Choice) -> Plan:
         playbook = BY_ID[choice.playbook_id]

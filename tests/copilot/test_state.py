@@ -108,6 +108,7 @@ VALUES: dict[type, BaseModel] = {
         digest="0" * 64,
     ),
     Ranking: Ranking(
+        certainty="likely",
         candidates=(
             Candidate(
                 component="cart",

@@ -1,7 +1,6 @@
 """The suite `changes`: which commit, or none, scored on incidents that the tests put together."""
 
 import json
-import math
 import shutil
 from pathlib import Path
 
@@ -10,7 +9,6 @@ from rich.progress import Progress
 
 from evals.changes import suite
 from evals.keys import differences
-from evals.localization.calibration import calibration_keys
 from evals.localization.cases import RECORDINGS
 from evals.report import Options, Result
 
@@ -58,13 +56,3 @@ def test_the_answer_is_held_against_the_truth(
 def test_a_set_without_commits_says_what_it_lacks(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"no bundle of it has a commits\.json"):
         suite.run(Options(data=RECORDINGS, limit=1), Progress())
-
-
-def test_calibration_has_bins_of_equal_mass_and_counts_only_what_was_said_so_high() -> None:
-    said = [(0.99, 1.0)] * 8 + [(0.97, 0.0)] * 2 + [(0.5, 1.0)] * 5 + [(0.5, 0.0)] * 5
-    found = calibration_keys(said, likely=0.75)
-    assert found["calibration.wrong_at_95"] == pytest.approx(0.2)
-    assert found["calibration.coverage"] == 0.5
-    assert 0.0 < found["calibration.ece"] < 0.35
-    assert calibration_keys([(0.5, 1.0)], 0.75)["calibration.wrong_at_95"] == 0.0
-    assert all(math.isnan(value) for value in calibration_keys([], 0.75).values())

@@ -4,8 +4,8 @@ import pytest
 
 from tools.change_inspector import CommitCase, CommitVerdict, judge
 from tools.change_inspector.diff import files_of
-from tools.change_inspector.forms import FormRow, table
 from tools.change_inspector.outside import OUTSIDE, OutsideCause, external
+from tools.change_inspector.table import FormRow, table
 from tools.types import Change, Commit, Edge, Timestamp, Topology
 
 ONSET = 10_000.0

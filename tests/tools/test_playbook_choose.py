@@ -39,7 +39,7 @@ FACTS: dict[str, Fact] = {
 def located(component: str, kind: FaultKind | None) -> Ranking:
     term = Term(name="metrics", weight=1.0, evidence=("E2", "E1", "E2"))
     first = Candidate(component=component, score=1.0, fault_kind=kind, terms=(term,))
-    return Ranking(candidates=(first, Candidate(component="other", score=0.1)))
+    return Ranking(certainty="likely", candidates=(first, Candidate(component="other", score=0.1)))
 
 
 def chosen(kind: FaultKind, facts: Mapping[str, Fact] = FACTS, component: str = "pay") -> Choice:
@@ -153,7 +153,8 @@ def test_a_located_node_is_drained_itself() -> None:
     [
         pytest.param(Ranking(), id="no candidate"),
         pytest.param(
-            located("pay", "errors").model_copy(update={"abstained": True}), id="not decided"
+            located("pay", "errors").model_copy(update={"certainty": "insufficient"}),
+            id="not decided",
         ),
         pytest.param(located("pay", None), id="kind not known"),
         pytest.param(located("pay", "clock_skew"), id="fault outside of an empty catalogue"),

@@ -51,7 +51,7 @@ EVIDENCE = (
 def located(kind: FaultKind | None = "errors", component: str = "pay") -> Ranking:
     term = Term(name="metrics", weight=1.0, evidence=("E1",))
     first = Candidate(component=component, score=1.0, fault_kind=kind, terms=(term,))
-    return Ranking(candidates=(first,))
+    return Ranking(certainty="likely", candidates=(first,))
 
 
 def proposed(
@@ -119,7 +119,7 @@ def test_what_nothing_else_confirms_takes_no_effect(given: dict[str, Any], said:
     assert said in choice.reason
 
 
-@pytest.mark.parametrize("ranking", [located(None), Ranking(abstained=True)], ids=["kind", "none"])
+@pytest.mark.parametrize("ranking", [located(None), Ranking()], ids=["kind", "none"])
 def test_what_is_not_located_is_not_acted_on_whatever_is_proposed(ranking: Ranking) -> None:
     assert proposed(flag="one-tap", ranking=ranking).abstained
 

@@ -89,11 +89,12 @@ def leaves(node: WalkNode) -> list[WalkNode]:
 
 def test_the_tree_has_the_symptom_at_its_root_and_marks_the_cause() -> None:
     ranking = Ranking(
+        certainty="likely",
         candidates=(
             Candidate(component="db", score=2.0, probability=0.8),
             Candidate(component="cache", score=1.0, probability=0.1),
             Candidate(component="web", score=0.0),
-        )
+        ),
     )
     evidence = number([on_edge("cart->db"), on_edge("web->cart")])
     tree = explain_tree(ranking, evidence, SHOP)
@@ -111,7 +112,7 @@ def test_the_tree_has_the_symptom_at_its_root_and_marks_the_cause() -> None:
 
 
 def test_a_ranking_that_abstained_marks_no_cause() -> None:
-    ranking = Ranking(candidates=(Candidate(component="db", score=1.0),), abstained=True)
+    ranking = Ranking(candidates=(Candidate(component="db", score=1.0),))
     marks = {node.mark for node in leaves(explain_tree(ranking, (), SHOP))}
     assert "cause" not in marks
 

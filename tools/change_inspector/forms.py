@@ -4,44 +4,24 @@ A row convicts where both sides agree: the diff shows the form, and the evidence
 """
 
 import re
-import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
-from typing import Literal
-
-from pydantic import Field
+from typing import NamedTuple
 
 from tools.change_inspector.diff import FileDiff
-from tools.types import FrozenModel, Text
+from tools.change_inspector.table import FormRow, table
+from tools.types import Text
 
 MUCH = 2.0
 """A setting that moved by less than half or double is tuning; docs/decisions/commits.md."""
 
-FormReader = Literal["setting", "choice", "gone", "new", "call in loop"]
 
+class ShownForm(NamedTuple):
+    """What of a form a file shows, in words, and the text of the line that shows it."""
 
-class FormRow(FrozenModel):
-    """A row of the table as it is written; `diff` and `evidence` are an example that convicts."""
-
-    name: str
-    zh: str
-    reader: FormReader
-    pattern: str = ""
-    worse: Literal["", "up", "down"] = ""
-    values: str = ""
-    but: str = ""
-    says: str
-    diff: str
-    evidence: str
-
-
-class FormTable(FrozenModel):
-    """The whole table: words that more than one row says, and the rows."""
-
-    words: dict[str, str]
-    form: tuple[FormRow, ...] = Field(min_length=1)
+    what: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +29,8 @@ class Form:
     """A row made ready: `shows` yields what of it a file shows, `says` finds its harm."""
 
     title: Text
-    shows: Callable[[FileDiff], Iterator[str]]
+    shows: Callable[[FileDiff], Iterator[ShownForm]]
     says: re.Pattern[str]
-
-
-def table() -> FormTable:
-    """Read the shipped table."""
-    text = (files("tools.change_inspector") / "forms.toml").read_text(encoding="utf-8")
-    return FormTable.model_validate(tomllib.loads(text))
 
 
 @cache
@@ -70,7 +44,7 @@ def _form(row: FormRow, known: dict[str, str]) -> Form:
     says = re.sub(r"\{([a-z]+)\}", lambda match: known[match[1]], row.says)
     pattern = re.compile(row.pattern, re.IGNORECASE)
 
-    def shows(file: FileDiff) -> Iterator[str]:
+    def shows(file: FileDiff) -> Iterator[ShownForm]:
         match row.reader:
             case "setting":
                 return _settings(file, pattern, row.worse)
@@ -86,33 +60,33 @@ def _form(row: FormRow, known: dict[str, str]) -> Form:
     return Form(Text(en=row.name, zh=row.zh), shows, re.compile(says, re.IGNORECASE))
 
 
-def _settings(file: FileDiff, named: re.Pattern[str], worse: str) -> Iterator[str]:
+def _settings(file: FileDiff, named: re.Pattern[str], worse: str) -> Iterator[ShownForm]:
     """Numbers of that name that moved at least `MUCH` times in the direction that does harm."""
     for name, (before, now) in file.settings.items():
         low, high = sorted((abs(before), abs(now)))
         much = low == 0 or high / low >= MUCH
         if much and named.search(name) and worse == ("down" if now < before else "up"):
-            yield f"{name} {before:g} -> {now:g}"
+            yield ShownForm(f"{name} {before:g} -> {now:g}", name)
 
 
-def _choices(file: FileDiff, named: re.Pattern[str], wrong: re.Pattern[str]) -> Iterator[str]:
+def _choices(file: FileDiff, named: re.Pattern[str], wrong: re.Pattern[str]) -> Iterator[ShownForm]:
     for name, (before, now) in file.choices.items():
         if named.search(name) and wrong.fullmatch(now):
-            yield f"{name} {before} -> {now}"
+            yield ShownForm(f"{name} {before} -> {now}", name)
 
 
 def _fewer(
     these: tuple[str, ...], others: tuple[str, ...], wanted: re.Pattern[str], how: str
-) -> Iterator[str]:
+) -> Iterator[ShownForm]:
     """The first of `these` lines with what `others` have in fewer lines."""
     here = [line for line in these if wanted.search(line)]
     if len(here) > sum(1 for line in others if wanted.search(line)):
-        yield f"{how} {here[0].strip()[:80]!r}"
+        yield ShownForm(f"{how} {here[0].strip()[:80]!r}", here[0])
 
 
-def _unless(file: FileDiff, but: str, shown: Iterator[str]) -> Iterator[str]:
+def _unless(file: FileDiff, but: str, shown: Iterator[ShownForm]) -> Iterator[ShownForm]:
     kept = re.compile(but, re.IGNORECASE) if but else None
-    if kept is None or not any(kept.search(text) for _, text in file.lines):
+    if kept is None or not any(kept.search(text) for _, text, _ in file.lines):
         yield from shown
 
 
@@ -124,17 +98,18 @@ _CALL = re.compile(
 )
 
 
-def _call_in_loop(file: FileDiff) -> Iterator[str]:
+def _call_in_loop(file: FileDiff) -> Iterator[ShownForm]:
     """A call that may leave the process, inside a loop where there was none before."""
     if not _calls_in_loops(file, "-"):
-        yield from (repr(text.strip()[:80]) for text in _calls_in_loops(file, "+")[:1])
+        for text in _calls_in_loops(file, "+")[:1]:
+            yield ShownForm(repr(text.strip()[:80]), text)
 
 
 def _calls_in_loops(file: FileDiff, side: str) -> list[str]:
     """Lines with a call, deeper than a loop above them, as the file stood on that side."""
     found: list[str] = []
     loops: list[int] = []
-    for mark, text in file.lines:
+    for mark, text, _ in file.lines:
         if mark not in (side, " ") or not text.strip():
             continue
         depth = len(text) - len(text.lstrip())

@@ -17,6 +17,7 @@ from itertools import islice
 from tools.change_inspector.diff import FileDiff, files_of, words
 from tools.change_inspector.forms import Form, forms
 from tools.change_inspector.outside import OutsideCause, external
+from tools.change_inspector.table import file_kind, traced
 from tools.types import Change, Commit, Text, Timestamp, Topology
 
 FORM = CONVICTED = 1.0
@@ -39,19 +40,6 @@ _MISSING = re.compile(
     re.IGNORECASE,
 )
 """A quoted name on either side of the complaint, or a host: bare words there are plain English."""
-_FRAME = re.compile(
-    r"\b([\w\-]+\.(?:go|py|java|kt|rb|php|js|jsx|ts|tsx|cs|rs|c|cc|cpp|scala|swift))\b"
-)
-_HARMLESS = re.compile(
-    r"(?:^|/)(?:docs?|documentation|tests?|__tests__|spec|testdata|examples?|\.github)/"
-    r"|\.(?:md|rst|txt|adoc|css|scss|less|svg|png|jpe?g|gif|ico|snap)$|_test\.\w+$|(?:^|/)test_\w+\.py$"
-    r"|\.(?:spec|test)\.\w+$|(?:^|/)(?:readme|changelog|licen[cs]e|codeowners)\b",
-    re.IGNORECASE,
-)
-_LOCKFILE = re.compile(
-    r"(?:^|/)(?:go\.(?:mod|sum)|package(?:-lock)?\.json|yarn\.lock|poetry\.lock"
-    r"|requirements[\w.\-]*\.txt|Cargo\.(?:toml|lock)|Gemfile(?:\.lock)?|pom\.xml)$"
-)
 _PLAIN = frozenset(["service", "svc", "server", "api", "app", "srv", "backend", "worker"])
 
 
@@ -81,6 +69,15 @@ class CommitCase:
         return frozenset(near)
 
     @cached_property
+    def brought(self) -> dict[tuple[str, str], list[Change]]:
+        """The changes that are known to have brought a commit, by its repository and name."""
+        found: dict[tuple[str, str], list[Change]] = {}
+        for change in self.changes:
+            for commit in change.commits:
+                found.setdefault((commit.repository, commit.sha), []).append(change)
+        return found
+
+    @cached_property
     def said(self) -> str:
         """Everything the evidence says, a line each."""
         return "\n".join((*self.reports, *self.readings))
@@ -98,7 +95,7 @@ class CommitCase:
     @cached_property
     def frames(self) -> frozenset[str]:
         """Source files that its stack traces name."""
-        return frozenset(_FRAME.findall(self.said))
+        return frozenset(traced().findall(self.said))
 
     @cached_property
     def missed(self) -> tuple[str, ...]:
@@ -119,23 +116,25 @@ class InnocentCommit:
 class CommitVerdict:
     """The convicted commit, why, and in which file; or none, with the outside cause if one is said.
 
-    `innocent` are all others.
+    `line` is its number in that file, 0 where the diff does not say; `innocent` are all others.
     """
 
     commit: Commit | None
     reason: Text
     file: str = ""
+    line: int = 0
     outside: OutsideCause | None = None
     innocent: tuple[InnocentCommit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class CommitCharge:
-    """One thing that speaks against a commit, in which file; `own`: the evidence names it."""
+    """One thing that speaks against a commit, and where; `own`: the evidence names it."""
 
     weight: float
     what: Text
     file: str
+    line: int = 0
     own: bool = False
 
 
@@ -155,6 +154,9 @@ class _Accused:
 
 _UNSEEN = Text(en="nothing that it does is seen in the evidence", zh="证据中未见其所为")
 _LATER = Text(en="it was made after the onset", zh="提交于故障开始之后")
+_TOO_LATE = Text(
+    en="it reached the component after what is wrong had begun", zh="到达该组件时故障已经开始"
+)
 _ELSEWHERE = Text(
     en="it had not reached any component on the way before the onset",
     zh="故障开始前未发布到相关组件",
@@ -192,6 +194,7 @@ def judge(case: CommitCase) -> CommitVerdict:
         commit=guilty.commit if guilty else None,
         reason=_joined(guilty.charges[:2]) if guilty else outside.title if outside else _UNSEEN,
         file=guilty.charges[0].file if guilty else "",
+        line=guilty.charges[0].line if guilty else 0,
         outside=outside,
         innocent=tuple(innocent),
     )
@@ -218,9 +221,12 @@ def _exonerated(commit: Commit, case: CommitCase) -> Text | None:
     """Why time, place or form clear a commit before its lines are read; None where they do not."""
     if commit.at >= case.onset:
         return _LATER
-    if _carried_at(commit, case) is None:
+    reached = _carried_at(commit, case)
+    if reached is None:
         return _ELSEWHERE
-    if commit.files and all(_HARMLESS.search(path) for path in commit.files):
+    if reached >= case.onset:
+        return _TOO_LATE
+    if commit.files and all(file_kind(path) == "harmless" for path in commit.files):
         return _HARMLESS_FILES
     if not commit.diff:
         return _NO_DIFF
@@ -229,23 +235,43 @@ def _exonerated(commit: Commit, case: CommitCase) -> Text | None:
 
 
 def _carried_at(commit: Commit, case: CommitCase) -> Timestamp | None:
-    """When a release took it to a component on the way; its own time where none is recorded.
+    """When a change took it to a component on the way; its own time where no change is recorded.
 
-    A path that names another component belongs to that one; what names none is shared by all.
+    A path that names another component belongs to that one; what names none is shared by all. Which
+    commits a change brought is known of some; the others bring what was made before them.
     """
     owners = _owners(commit, case)
     places = (owners & case.on_the_way) if owners else case.on_the_way
     if not places:
         return None
-    releases = [one for one in case.changes if one.kind in ("deploy", "canary", "config")]
+    brought = case.brought.get((commit.repository, commit.sha))
+    if brought:
+        return min((one.at for one in brought if _concerns(one, places, case)), default=None)
+    releases = [one for one in case.changes if one.kind in _RELEASES]
     if not releases:
         return commit.at
     after = [
         one.at
         for one in releases
-        if one.service in places and commit.at <= one.at + _CLOCK_S and one.at < case.onset
+        if (one.gap or all(known.repository != commit.repository for known in one.commits))
+        and one.service in places
+        and commit.at <= one.at + _CLOCK_S
+        and one.at < case.onset
     ]
     return min(after, default=None)
+
+
+_RELEASES = frozenset({"deploy", "canary", "config"})
+
+
+def _concerns(change: Change, places: frozenset[str], case: CommitCase) -> bool:
+    """Whether a change reached one of the places; a flag's project may be no component at all."""
+    named = _stem(change.service)
+    if any(one == change.service or (named and _stem(one) == named) for one in places):
+        return True
+    return change.kind not in ("deploy", "canary", "scale") and not any(
+        _stem(one) == named for one in case.topology.nodes
+    )
 
 
 _CLOCK_S = 120.0
@@ -269,9 +295,9 @@ def _stem(name: str) -> str:
 
 def _charges(commit: Commit, case: CommitCase, rare: dict[str, float]) -> Iterator[CommitCharge]:
     for file in files_of(commit.diff, commit.files):
-        if _HARMLESS.search(file.path):
+        if file_kind(file.path) == "harmless":
             continue
-        if not _LOCKFILE.search(file.path):
+        if not file_kind(file.path):
             yield from _named(file, case)
             yield from _forms(file, case)
         yield from _shared(file, case, rare)
@@ -279,10 +305,12 @@ def _charges(commit: Commit, case: CommitCase, rare: dict[str, float]) -> Iterat
 
 def _named(file: FileDiff, case: CommitCase) -> Iterator[CommitCharge]:
     if file.name in case.frames:
-        yield CommitCharge(NAMED, _worded(_TRACE, file.name), file.path, own=True)
+        first = next((one.number for one in file.lines if one.mark != " "), 0)
+        yield CommitCharge(NAMED, _worded(_TRACE, file.name), file.path, first, own=True)
     name = next((name for name in case.missed if _only_on_one_side(name, file)), "")
     if name:
-        yield CommitCharge(MISSING, _worded(_ABOUT, repr(name)), file.path, own=True)
+        where = file.line_of(name)
+        yield CommitCharge(MISSING, _worded(_ABOUT, repr(name)), file.path, where, own=True)
 
 
 def _only_on_one_side(name: str, file: FileDiff) -> bool:
@@ -294,8 +322,9 @@ def _only_on_one_side(name: str, file: FileDiff) -> bool:
 
 def _forms(file: FileDiff, case: CommitCase) -> Iterator[CommitCharge]:
     for form in case.harms:
-        for what in islice(form.shows(file), 1):
-            yield CommitCharge(FORM, _worded(form.title, what), file.path)
+        for shown in islice(form.shows(file), 1):
+            where = file.line_of(shown.text)
+            yield CommitCharge(FORM, _worded(form.title, shown.what), file.path, where)
 
 
 def _shared(file: FileDiff, case: CommitCase, rare: dict[str, float]) -> Iterator[CommitCharge]:

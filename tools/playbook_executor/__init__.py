@@ -26,7 +26,7 @@ from tools.playbook_executor.run import (
 )
 from tools.playbook_executor.subject import PlaybookSubject, known
 from tools.playbook_executor.verify import verify
-from tools.playbook_executor.vocabulary import ArgumentsError, arguments
+from tools.playbook_executor.vocabulary import ArgumentsError, arguments, pause_s, repeatable
 
 __all__ = [
     "AUTOMATON",
@@ -52,6 +52,8 @@ __all__ = [
     "known",
     "offers_for",
     "parse",
+    "pause_s",
+    "repeatable",
     "run_step",
     "schema",
     "one_person",

@@ -124,6 +124,7 @@ def _step(
         target=text(step.target, values),
         arguments=_arguments(step, values),
         timeout_s=step.timeout_s,
+        idempotent=step.idempotent,
     )
     try:
         arguments(filled)

@@ -214,3 +214,18 @@ def arguments(step: PlanStep) -> StepArguments:
     except ValueError as error:
         raise ArgumentsError(f"{step.action} step: {error}") from error
     return found
+
+
+def repeatable(step: PlanStep) -> bool:
+    """Whether a step that began may be run again: it only reads, or its playbook says so.
+
+    A GET is safe by RFC 9110, section 9.2.1; that a PUT is idempotent, its target has to keep.
+    """
+    reads = step.action in ("wait", "check") or step.arguments.get("verb") == "get"
+    return reads or step.arguments.get("method") == "GET" or step.idempotent
+
+
+def pause_s(step: PlanStep) -> float:
+    """Seconds that a `wait` step lets pass before it is done; 0 for every other step."""
+    found = arguments(step) if step.action == "wait" else None
+    return found.seconds if isinstance(found, WaitArguments) else 0.0

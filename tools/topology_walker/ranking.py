@@ -1,6 +1,6 @@
 """Rank components by a weighted sum of figures, each term with the evidence it rests on.
 
-score(c) = sum over features f of weight(f) x figure(c, f); p(c) = exp(score(c) / T), normalised.
+score(c) = sum over features f of weight(f) x figure(c, f); how sure the first is: `certainty`.
 `rules` uses the weights below, set by hand; `ml` those of `learned.json`, fitted by
 `python -m evals train ranker --data DIR` as the mode of a softmax model over the candidates of each
 incident, with the rules' weights as prior mean. Ties are broken by the strongest single term, then
@@ -14,9 +14,10 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Literal
 
-import numpy as np
 from pydantic import Field
 
+from tools.topology_walker.calibration import CalibrationModel, RankedEvidence
+from tools.topology_walker.certainty import NOTHING_KNOWN, Surroundings, decide
 from tools.topology_walker.features import rows
 from tools.topology_walker.kinds import fault_kind
 from tools.topology_walker.scene import Feature, FeatureRow
@@ -24,7 +25,6 @@ from tools.topology_walker.signatures import SignatureMatch, signs
 from tools.types import (
     Candidate,
     Evidence,
-    EvidenceKind,
     FaultKind,
     FrozenModel,
     Ranking,
@@ -88,11 +88,23 @@ def rank(
     topology: Topology,
     onset: Timestamp,
     arm: Literal["rules", "ml"] = "rules",
+    around: Surroundings = NOTHING_KNOWN,
+    calibration: CalibrationModel | None = None,
 ) -> Ranking:
     """Components, most likely cause first, each with the terms of its score and a fault kind.
 
-    Abstains, with its reason, where no evidence points anywhere or the first is not likely enough.
+    How sure the first is, and why, is said with it (`certainty`).
     """
+    return decide(ordered(evidence, topology, onset, arm), around, arm, calibration)
+
+
+def ordered(
+    evidence: Sequence[Evidence],
+    topology: Topology,
+    onset: Timestamp,
+    arm: Literal["rules", "ml"] = "rules",
+) -> RankedEvidence:
+    """Return every component with its score and kind of fault, the highest score first."""
     model = RULES if arm == "rules" else learned()
     found = rows(evidence, topology, onset)
     told = signs(evidence, topology)
@@ -100,36 +112,7 @@ def rank(
         _candidate(name, row, evidence, told, model.weights) for name, row in found.items()
     ]
     candidates.sort(key=_order)
-    chances = _chances([one.score for one in candidates], model.temperature)
-    told_by = {item.id: item.kind for item in evidence}
-    ranked = tuple(
-        one.model_copy(update={"probability": min(chance, most_said(one, told_by))})
-        for one, chance in zip(candidates, chances, strict=True)
-    )
-    reason = _abstention_reason(ranked, model.abstain_below)
-    return Ranking(
-        candidates=ranked, abstained=bool(reason), reason=reason or _decided(ranked[0]), arm=arm
-    )
-
-
-_MEASURED: frozenset[EvidenceKind] = frozenset({"metric", "edge", "trace", "cluster"})
-LOGS_ALONE, REPORTS_ALONE = 0.7, 0.5
-"""The most that is said of a cause of which nothing but log lines tell, and of one that only alerts
-or changes speak of.
-
-Log lines: what of such incidents that were kept aside is named rightly (18 of 20 at first) is above
-0.72 with a probability of 95 %, Beta(19, 3). Alerts alone: of the 57 recorded incidents with
-nothing else (`ae` of `evals run incidents`) 0.86 was said on average and 0.57 were right on their
-unseen half. Source: docs/decisions/telltale-signs.md.
-"""
-
-
-def most_said(candidate: Candidate, told_by: Mapping[str, EvidenceKind]) -> float:
-    """The highest probability that may be stated, by the kinds of evidence under its terms."""
-    kinds = {told_by[one] for term in candidate.terms for one in term.evidence}
-    if not kinds or kinds & _MEASURED:
-        return 1.0
-    return LOGS_ALONE if "log" in kinds else REPORTS_ALONE
+    return RankedEvidence(tuple(candidates), evidence, topology)
 
 
 def _candidate(
@@ -174,29 +157,3 @@ def _instance(name: str, evidence: Sequence[Evidence]) -> str:
 def _order(candidate: Candidate) -> tuple[float, float, str]:
     strongest = candidate.terms[0].weight if candidate.terms else 0.0
     return (-candidate.score, -strongest, hashlib.sha256(candidate.component.encode()).hexdigest())
-
-
-def _chances(scores: Sequence[float], temperature: float) -> list[float]:
-    if not scores:
-        return []
-    powers = np.exp((np.asarray(scores) - max(scores)) / temperature)
-    return [float(p) for p in powers / powers.sum()]
-
-
-def _abstention_reason(ranked: Sequence[Candidate], threshold: float) -> str:
-    """Why not to decide; empty where the evidence decides."""
-    if not ranked or ranked[0].score <= 0:
-        return "no evidence points at any component"
-    first = ranked[0]
-    if first.probability >= threshold:
-        return ""
-    rivals = ", ".join(f"{one.component} {one.probability:.0%}" for one in ranked[:3])
-    return f"the evidence does not decide between {rivals}"
-
-
-def _decided(first: Candidate) -> str:
-    parts = " + ".join(
-        f"{term.name} {term.weight:.2f} [{', '.join(term.evidence[:2])}]"
-        for term in first.terms[:3]
-    )
-    return f"{first.component}: {first.score:.2f} = {parts}"

@@ -14,7 +14,7 @@ from tools.types.action import (
     Verification,
     VerificationOutcome,
 )
-from tools.types.base import FrozenModel, Timestamp, Window
+from tools.types.base import FrozenModel, Text, Timestamp, Window
 from tools.types.cluster import (
     ClusterQuery,
     ClusterQueryVerb,
@@ -65,6 +65,7 @@ from tools.types.findings import (
     Anomaly,
     AnomalyKind,
     Candidate,
+    Certainty,
     Direction,
     Evidence,
     EvidenceKind,
@@ -87,7 +88,6 @@ from tools.types.playbook import (
     PlaybookStep,
     Proposal,
     Scalar,
-    Text,
 )
 from tools.types.telemetry import (
     ENTRY,
@@ -123,6 +123,7 @@ __all__ = [
     "Autoscaler",
     "BlastRadius",
     "Candidate",
+    "Certainty",
     "Change",
     "ChangeKind",
     "Choice",

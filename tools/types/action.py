@@ -56,7 +56,11 @@ StepAction = Literal[
 
 
 class PlanStep(FrozenModel):
-    """One step as it will be run: every parameter filled in, nothing left to substitute."""
+    """One step as it will be run: every parameter filled in, nothing left to substitute.
+
+    `idempotent`: the playbook says that its target recognises the step's key, or that asking
+    twice does no more than asking once; only such a step is repeated after a crash.
+    """
 
     index: int = Field(ge=0)
     title: str
@@ -65,6 +69,7 @@ class PlanStep(FrozenModel):
     target: str = ""
     arguments: dict[str, JsonValue] = Field(default_factory=dict)
     timeout_s: float = Field(default=30.0, gt=0, le=600)
+    idempotent: bool = False
 
 
 class Plan(FrozenModel):

@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 type_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -14,6 +14,13 @@ class FrozenModel(BaseModel):
     """A value: immutable, compared by content, refusing fields it does not know."""
 
     model_config = type_config
+
+
+class Text(FrozenModel):
+    """One sentence in the two languages of every surface."""
+
+    en: str = Field(min_length=1, max_length=300)
+    zh: str = Field(min_length=1, max_length=300)
 
 
 class Window(FrozenModel):

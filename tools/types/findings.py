@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tools.types.base import FrozenModel, Timestamp, Window
+from tools.types.base import FrozenModel, Text, Timestamp, Window
 
 FaultKind = Literal[
     "cpu_saturation",  # the component burns or is throttled on CPU
@@ -147,10 +147,33 @@ class Candidate(FrozenModel):
     terms: tuple[Term, ...] = ()
 
 
+Certainty = Literal[
+    "proven",  # independent kinds of evidence agree, one measured there, none contradicts
+    "likely",
+    "ambiguous",  # two hypotheses; a further look would tell them apart
+    "insufficient",  # the evidence names nothing, or too little of it is there
+]
+
+
 class Ranking(FrozenModel):
-    """Candidates, most likely first. `abstained` means: the evidence does not decide."""
+    """Candidates, most likely first, and how sure the first is.
+
+    `none_of_these` is the chance that the cause is none of the candidates; with theirs it sums to
+    1. `calibrated`: the chances come true as often as they say, so they may be shown. `why` is the
+    reason for the certainty; `look` what would tell two hypotheses apart, or what is missing.
+    `reason` is the sum behind the first, for the journal.
+    """
 
     candidates: tuple[Candidate, ...] = ()
-    abstained: bool = False
+    certainty: Certainty = "insufficient"
+    none_of_these: float = Field(default=1.0, ge=0, le=1)
+    calibrated: bool = False
+    why: Text | None = None
+    look: Text | None = None
     reason: str = ""
     arm: Literal["rules", "ml", "llm"] = "rules"
+
+    @property
+    def abstained(self) -> bool:
+        """Whether the evidence does not decide."""
+        return self.certainty in ("ambiguous", "insufficient")

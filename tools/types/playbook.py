@@ -11,7 +11,7 @@ from tools.types.action import (
     Verification,
     VerificationOutcome,
 )
-from tools.types.base import FrozenModel, Timestamp
+from tools.types.base import FrozenModel, Text, Timestamp
 from tools.types.findings import FaultKind
 
 ComponentKind = Literal[
@@ -19,13 +19,6 @@ ComponentKind = Literal[
 ]
 
 Scalar = str | int | float | bool
-
-
-class Text(FrozenModel):
-    """One sentence in the two languages of every surface."""
-
-    en: str = Field(min_length=1, max_length=300)
-    zh: str = Field(min_length=1, max_length=300)
 
 
 class Parameter(FrozenModel):
@@ -64,13 +57,17 @@ class Parameter(FrozenModel):
 
 
 class PlaybookStep(FrozenModel):
-    """One step before filling: `${name}` stands for a parameter in its arguments and title."""
+    """One step before filling: `${name}` stands for a parameter in its arguments and title.
+
+    `idempotent` as in `PlanStep`; a step that only reads need not say so.
+    """
 
     title: Text
     action: StepAction
     target: str = ""
     arguments: dict[str, JsonValue] = Field(default_factory=dict)
     timeout_s: float = Field(default=30.0, gt=0, le=600)
+    idempotent: bool = False
 
 
 class Applicability(FrozenModel):

@@ -208,7 +208,8 @@ class Alert(FrozenModel):
     where the subject tells of itself), `why` how that was read. `service` is the component of the
     call graph that the subject is, empty for nodes, volumes and the like. A firing alert without
     repetition counts as resolved at `lease` (Unix seconds; None: its source says when it ends).
-    A `heartbeat` fires while all is well. Labels and annotations are untrusted.
+    A `heartbeat` fires while all is well. Labels and annotations are untrusted. `dated` is the
+    start that was sent, where it lay ahead of the arrival, which then stands as `starts_at`.
     """
 
     fingerprint: str
@@ -221,6 +222,7 @@ class Alert(FrozenModel):
     why: str = ""
     heartbeat: bool = False
     starts_at: Timestamp
+    dated: Timestamp | None = None
     ends_at: Timestamp | None = None
     lease: Timestamp | None = None
     labels: dict[str, str] = Field(default_factory=dict)

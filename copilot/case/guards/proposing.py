@@ -13,7 +13,7 @@ from copilot.store import ApprovalRequest
 from copilot.types.incident import OURS
 from tools.log_retriever import sanitize
 from tools.playbook_executor import ParameterError, ProposalContext, choose, fill
-from tools.types import Choice, Evidence, Fact, Owner, Plan, Ranking, Timestamp
+from tools.types import Choice, Evidence, Fact, Owner, Plan, Ranking, Text, Timestamp
 
 Consultation = Callable[[Mapping[str, Fact]], ProposalContext | None]
 """Asks a model which playbook it would take, given the facts."""
@@ -126,6 +126,26 @@ def weak_cause(case: PlanCase) -> Objection | None:
     return weak_cause_objection(case.ranking, case.evidence)
 
 
+def uncertain(case: PlanCase) -> Objection | None:
+    """The cause is neither proven nor likely: what would decide comes before any step."""
+    ranking = case.ranking
+    if not ranking.abstained:
+        return None
+    look = ranking.look or CHECK_FIRST
+    first = ranking.candidates[0].component if ranking.candidates else ""
+    en, zh = (f"the cause {first} is", f"原因 {first} ") if first else ("the cause is", "原因")
+    why = ranking.why or Text(en="the evidence does not decide", zh="证据不足以判定")
+    return worded(
+        f"{en} not sure enough to act on: {why.en}", f"{zh}尚不足以采取行动:{why.zh}", look
+    )
+
+
+CHECK_FIRST = Text(
+    en="Look at the alerting services: their own metrics, errors and last changes.",
+    zh="先查看正在告警的服务:其自身的指标、错误与最近变更。",
+)
+
+
 def no_impact(case: PlanCase) -> Objection | None:
     """No rule accuses the component, and nobody is seen to suffer from it."""
     if case.ranking.abstained or case.accused:
@@ -190,6 +210,7 @@ def _told(en: str, zh: str) -> Objection:
 BEFORE_PROPOSING: tuple[Callable[[PlanCase], Objection | None], ...] = (
     given_up,
     weak_cause,
+    uncertain,
     no_impact,
     nothing_offered,
     worked_on,

@@ -1,4 +1,8 @@
-"""act: run one approved step. Written down before, recorded after, never run twice."""
+"""act: run one approved step. Written down before, recorded after, never run twice.
+
+A step that began before and has no result is only repeated where that does no harm (`repeatable`);
+otherwise a person says whether it ran.
+"""
 
 from typing import NamedTuple, TypedDict
 
@@ -7,11 +11,13 @@ from langgraph.runtime import Runtime
 from copilot.case.guards import RunCase, objection_to_running
 from copilot.case.state import IncidentState
 from copilot.case.terms import runner_for
+from copilot.case.waiting import DueLaterError, ask_whether_it_ran
 from copilot.deps import Deps
 from copilot.hands.recovery import RecoveryJudge
 from copilot.store import PolicyRefusedError as NotAllowedError
-from tools.playbook_executor import StepRefusedError, run_step, step_key
-from tools.types import Plan, StepResult, Timestamp
+from copilot.store import StoreError
+from tools.playbook_executor import StepRefusedError, pause_s, repeatable, run_step, step_key
+from tools.types import Plan, PlanStep, StepResult, Timestamp
 
 
 class ActUpdate(TypedDict):
@@ -38,7 +44,7 @@ def act(state: IncidentState, runtime: Runtime[Deps]) -> ActUpdate:
     key = step_key(plan, due.step, rollback=due.rollback)
     step = (plan.rollback if due.rollback else plan.steps)[due.step]
     deps.store.incidents.update(incident_id, deps.clock.now(), status="acting")
-    recorded = _run(state, deps, plan, due, key)
+    recorded = _run(state, deps, plan, due, step, key)
     results = [*state.get("results", []), recorded]
     deps.store.incidents.update(incident_id, deps.clock.now(), results=tuple(results))
     said = recorded.error or recorded.output or "done"
@@ -63,7 +69,9 @@ def remaining(state: IncidentState) -> DueStep | None:
     return None
 
 
-def _run(state: IncidentState, deps: Deps, plan: Plan, due: DueStep, key: str) -> StepResult:
+def _run(
+    state: IncidentState, deps: Deps, plan: Plan, due: DueStep, step: PlanStep, key: str
+) -> StepResult:
     """The step's result: the recorded one, or that of running it now, or why it was refused.
 
     A refusal of the approval is not written to the outbox: the row belongs to whoever holds it.
@@ -72,6 +80,13 @@ def _run(state: IncidentState, deps: Deps, plan: Plan, due: DueStep, key: str) -
     intent = outbox.get(key)
     if intent is not None and intent.result is not None:
         return intent.result
+    ended = deps.unwritten.pop(key, None)
+    if ended is not None:
+        return _finish(deps, ended)
+    request = deps.store.approvals.get(plan.id)
+    ours = request is not None and request.consumed_by == state["run_id"]
+    if intent is not None and ours and not repeatable(step):
+        raise ask_whether_it_ran(deps, state, plan, step, intent)
     try:
         _check_guards(state, deps, plan, due, begun=intent is not None)
         deps.store.locks.take(plan.lock, holder, now, longest_s(plan))
@@ -80,7 +95,23 @@ def _run(state: IncidentState, deps: Deps, plan: Plan, due: DueStep, key: str) -
         deps.store.locks.release(holder)
         return _refused(key, refusal, now)
     done = outbox.begin(key, "step", {"plan": plan.id, "digest": plan.digest}, now)
-    return done or outbox.finish(key, _attempt(state, deps, plan, due), deps.clock.now())
+    if done is not None:
+        return done
+    over = (now if intent is None else intent.started_at) + pause_s(step)
+    if now < over and runner_for(deps, deps.store.incidents.get(state["incident_id"])).touches(
+        step
+    ):
+        raise DueLaterError(over)
+    return _finish(deps, _attempt(state, deps, plan, due))
+
+
+def _finish(deps: Deps, result: StepResult) -> StepResult:
+    """Write the result down; where the store does not take it, it is kept for the next try."""
+    try:
+        return deps.store.outbox.finish(result.key, result, deps.clock.now())
+    except StoreError:
+        deps.unwritten[result.key] = result
+        raise
 
 
 def _check_guards(

@@ -1,6 +1,5 @@
 """diagnose: hypotheses that cite evidence. The instruments decide, a model explains or dissents."""
 
-from collections.abc import Sequence
 from typing import TypedDict
 
 from langgraph.runtime import Runtime
@@ -16,15 +15,11 @@ from copilot.model.fence import Fence
 from copilot.model.replies import PairReply
 from copilot.model.tie_break import pair_summary, problems, question
 from copilot.types.incident import (
-    Confidence,
     Hypothesis,
     Opinion,
-    RecalledDocument,
-    bounded,
-    in_words,
 )
 from prompts import word
-from tools.types import Candidate, Ranking
+from tools.types import Candidate, Certainty, Ranking
 
 CANDIDATES = 3
 """More than three causes are no help to a tired person."""
@@ -43,10 +38,9 @@ def diagnose(state: IncidentState, runtime: Runtime[Deps]) -> DiagnoseUpdate:
     recalled = recollect(deps, state)
     shown = remembered(recalled)
     # Another look comes first where the rules want one: what it finds may answer the question.
-    again = young(state, deps.limits) or _undecided(state, deps.limits)
+    again = young(state) or _undecided(state, deps.limits)
     advice = None if again else advise(deps, state, recalled)
-    history_s = deps.store.incidents.require(incident_id).history_s
-    diagnosis = _diagnosis(state, shown, advice, history_s)
+    diagnosis = _diagnosis(state, advice)
     deps.store.incidents.update(
         incident_id,
         deps.clock.now(),
@@ -65,7 +59,7 @@ def diagnose(state: IncidentState, runtime: Runtime[Deps]) -> DiagnoseUpdate:
 
 def wants_more(state: IncidentState, limits: Limits) -> bool:
     """Return whether the graph should look again: too early, undecided, or a look was asked for."""
-    if young(state, limits) or _undecided(state, limits):
+    if young(state) or _undecided(state, limits):
         return True
     return bool(pending(state)) and state["gathered"].follow_ups < limits.follow_ups
 
@@ -74,40 +68,33 @@ def _undecided(state: IncidentState, limits: Limits) -> bool:
     return state["ranking"].abstained and state["gathered"].rounds < limits.rounds
 
 
-def _diagnosis(
-    state: IncidentState,
-    recalled: Sequence[RecalledDocument],
-    advice: Advice | None,
-    history_s: float | None,
-) -> Diagnosis:
+def _diagnosis(state: IncidentState, advice: Advice | None) -> Diagnosis:
     before, ranking = state.get("diagnosis", Diagnosis()), state["ranking"]
     opinion = advice.opinion if advice else None
     if opinion is not None and opinion.failed and before.opinion and not before.opinion.failed:
         opinion = before.opinion
-    leading = bounded(agreed(ranking, recalled, opinion), history_s)
     return Diagnosis(
-        hypotheses=_hypotheses(ranking, opinion, leading, history_s),
+        hypotheses=_hypotheses(ranking, opinion),
         opinion=opinion,
         wanted=(*before.wanted, *(advice.wanted if advice else ())),
         repeated=before.repeated + (advice.repeated if advice else 0),
     )
 
 
-def _hypotheses(
-    ranking: Ranking, opinion: Opinion | None, leading: Confidence, history_s: float | None
-) -> tuple[Hypothesis, ...]:
+def _hypotheses(ranking: Ranking, opinion: Opinion | None) -> tuple[Hypothesis, ...]:
     """The candidates in their order, in the model's words where it has any; then its own."""
+    rival: Certainty = "ambiguous" if ranking.certainty == "ambiguous" else "insufficient"
     said = {one.component: one for one in opinion.hypotheses} if opinion else {}
     found = []
     for place, candidate in enumerate(ranking.candidates[:CANDIDATES]):
-        word_of = in_words(candidate.probability, ranking.abstained, history_s)
-        own = _hypothesis(candidate, leading if place == 0 else word_of)
+        held = (agreed(ranking, opinion), rival, "insufficient")[place]
+        own = _hypothesis(candidate, held)
         found.append(_explained(own, said.get(candidate.component)))
     listed = {one.component for one in found}
     return (*found, *(one for name, one in said.items() if name not in listed))
 
 
-def _hypothesis(candidate: Candidate, confidence: Confidence) -> Hypothesis:
+def _hypothesis(candidate: Candidate, certainty: Certainty) -> Hypothesis:
     cited = tuple(dict.fromkeys(e for term in candidate.terms for e in term.evidence))
     kind = word("fault_kind", candidate.fault_kind or "unknown", "en")
     terms = ", ".join(f"{term.name} {term.weight:+.2f}" for term in candidate.terms[:4])
@@ -116,12 +103,12 @@ def _hypothesis(candidate: Candidate, confidence: Confidence) -> Hypothesis:
         fault_kind=candidate.fault_kind,
         statement=f"{candidate.component}: {kind} ({terms})",
         evidence=cited,
-        confidence=confidence,
+        certainty=certainty,
     )
 
 
 def _explained(own: Hypothesis, said: Hypothesis | None) -> Hypothesis:
-    """The candidate as the model explains it; component, kind and confidence stay ours."""
+    """The candidate as the model explains it; component, kind and certainty stay ours."""
     if said is None:
         return own
     return own.model_copy(

@@ -9,6 +9,7 @@ from langgraph.runtime import Runtime
 from copilot.case.reasoning.follow_ups import answers
 from copilot.case.state import Diagnosis, GatherProgress, IncidentState
 from copilot.case.subjects import subject_of
+from copilot.case.waiting import DueLaterError
 from copilot.deps import Deps, Limits
 from copilot.hands.recovery import WIDER
 from copilot.store import Store
@@ -38,17 +39,21 @@ def gather(state: IncidentState, runtime: Runtime[Deps]) -> GatherUpdate:
     )
 
 
-def young(state: IncidentState, limits: Limits) -> bool:
+def young(state: IncidentState) -> bool:
     """Return whether the last look came before `settle_s` had passed: too soon to plan on."""
     seen = state.get("gathered", GatherProgress())
-    return 0 < seen.until < _settled(state, limits)
+    return seen.until > 0 and seen.rounds == 0
 
 
-def _settled(state: IncidentState, limits: Limits) -> Timestamp:
-    """When there is enough to see; without alerts it is their own time that counts, the onset."""
+def _settles_at(state: IncidentState, limits: Limits, now: Timestamp) -> Timestamp:
+    """When there is enough to see, `now` at the earliest; without alerts the onset counts.
+
+    A clock that was set back puts nothing off: nobody waits for longer than alerts may ask for.
+    """
     group = state.get("group")
     began: Timestamp = group.started_at if group else state["onset"].at
-    return began + limits.settle_s
+    due = began + limits.settle_s
+    return due if now < due <= now + 2 * limits.settle_s else now
 
 
 def pending(state: IncidentState) -> tuple[FollowUp, ...]:
@@ -61,9 +66,9 @@ def pending(state: IncidentState) -> tuple[FollowUp, ...]:
 def _gather_evidence(state: IncidentState, deps: Deps) -> GatherUpdate:
     incident_id, onset = state["incident_id"], state["onset"].at
     rounds, limits = state.get("gathered", GatherProgress()).rounds, deps.limits
-    settled = _settled(state, limits)
-    if young(state, limits):
-        deps.clock.sleep(max(settled - deps.clock.now(), 0.0))
+    settles_at = _settles_at(state, limits, deps.clock.now())
+    if young(state) and deps.clock.now() < settles_at:
+        raise DueLaterError(settles_at)
     lookback = limits.lookback_s * WIDER ** min(rounds, limits.rounds - 1)
     now = max(deps.clock.now(), onset)
     window = Window(start=onset - lookback, end=now)
@@ -91,7 +96,7 @@ def _gather_evidence(state: IncidentState, deps: Deps) -> GatherUpdate:
     return {
         "evidence": evidence,
         "gathered": GatherProgress(
-            rounds=rounds + (now >= settled),
+            rounds=rounds + (now >= settles_at),
             lookback_s=lookback,
             until=now,
             missing=look.missing,

@@ -5,9 +5,9 @@ from typing import TypedDict
 from langgraph.runtime import Runtime
 
 from copilot.case.commits import commit_answer, without_blame
-from copilot.case.state import IncidentState
+from copilot.case.state import GatherProgress, IncidentState
 from copilot.deps import Deps
-from tools.topology_walker import explain_tree, rank
+from tools.topology_walker import Surroundings, explain_tree, rank
 from tools.types import Ranking
 
 
@@ -21,10 +21,12 @@ def locate(state: IncidentState, runtime: Runtime[Deps]) -> LocateUpdate:
     evidence, topology = state["evidence"], deps.sources.topology()
     # Notes were asked for by somebody who may be wrong: they are read, but weigh nothing.
     measured = [one for one in evidence if one.kind != "note"]
-    ranking = rank(measured, topology, state["onset"].at, deps.instruments)
+    incident = deps.store.incidents.require(incident_id)
+    gathered = state.get("gathered", GatherProgress())
+    around = Surroundings(incident.history_s, gathered.missing)
+    ranking = rank(measured, topology, state["onset"].at, deps.instruments, around)
     commit = commit_answer(deps.sources, measured, ranking, topology, state["onset"].at)
     ranking = without_blame(ranking, commit)
-    incident = deps.store.incidents.require(incident_id)
     clocks = incident.clocks
     if not ranking.abstained and clocks.located is None:
         clocks = clocks.model_copy(update={"located": deps.clock.now()})
@@ -44,6 +46,7 @@ def locate(state: IncidentState, runtime: Runtime[Deps]) -> LocateUpdate:
         incident_id,
         "located",
         ranking.reason,
+        certainty=ranking.certainty,
         candidates=", ".join(f"{c.component} {c.score:.2f}" for c in ranking.candidates[:3]),
     )
     return {"ranking": ranking}

@@ -11,11 +11,16 @@ from copilot.case.state import IncidentState
 from copilot.deps import Deps
 from copilot.ports import SourceError
 from copilot.sources.deployment import MetricSnapshot, Sources
-from copilot.types.incident import FILE, Incident, MeasuredFrom, little
+from copilot.types.incident import FILE, Incident, MeasuredFrom
 from tools.clusterer import Clusterer
 from tools.detector import Onset, onset
 from tools.log_retriever.error_onset import error_onset
+from tools.topology_walker import is_little
 from tools.types import AlertGroup, Timestamp, Window
+
+LONGEST_LOOK_S = 15 * 86_400.0
+"""No look goes further back, whatever start an alert names: Prometheus keeps that much by default
+(`--storage.tsdb.retention.time`)."""
 
 
 class TriageUpdate(TypedDict):
@@ -33,7 +38,7 @@ def triage(state: IncidentState, runtime: Runtime[Deps]) -> TriageUpdate:
     again = deps.store.alerts.restarts(incident_id)
     storm.restore([(alert, incident_id) for alert in (*alerts, *again)])
     group = storm.group(incident_id)
-    alerted_at = min(alert.starts_at for alert in alerts)
+    alerted_at = max(min(one.starts_at for one in alerts), deps.clock.now() - LONGEST_LOOK_S)
     window = Window(
         start=alerted_at - deps.limits.lookback_s, end=max(alerted_at, deps.clock.now())
     )
@@ -97,7 +102,7 @@ def _measured_from(
 ) -> MeasuredFrom:
     if incident.origin.startswith(FILE):
         return "file"
-    if little(history_s):
+    if is_little(history_s):
         return "history"
     known = incident.clocks
     if known.onset is not None and known.onset < found.at:

@@ -1,4 +1,4 @@
-"""verify: judge the plan by the same detector on fresh data; wait as long as the plan allows."""
+"""verify: judge the plan by the same detector on fresh data, as long as the plan allows."""
 
 from collections.abc import Sequence
 from typing import TypedDict
@@ -7,6 +7,7 @@ from langgraph.runtime import Runtime
 
 from copilot.case.nodes.act import holder_of, remaining
 from copilot.case.state import IncidentState, PlanVerification
+from copilot.case.waiting import DueLaterError
 from copilot.deps import Deps
 from copilot.hands.recovery import RecoveryJudge
 from tools.playbook_executor import PlaybookSubject
@@ -21,13 +22,22 @@ class VerifyUpdate(TypedDict):
 
 
 def verify(state: IncidentState, runtime: Runtime[Deps]) -> VerifyUpdate:
-    """Recovered, unchanged, worse, or unknown where nothing was really run or can be seen."""
+    """Recovered, unchanged, worse, or unknown where nothing was really run or can be seen.
+
+    One look a pass; until they decide, the next one is due a while later.
+    """
     deps, incident_id, plan = runtime.context, state["incident_id"], state["plan"]
     if plan is None:
         raise ValueError("verify was reached without a plan; see routes")
+    before, wait = state.get("verified"), deps.limits.verify_every_s
+    # A clock that was set back does not put the next look off.
+    if before is not None and not before.over and 0 < before.next_at - deps.clock.now() <= wait:
+        raise DueLaterError(before.next_at)
     ran = [r for r in state.get("results", []) if plan.digest in r.key]
-    outcome, reason = _without_looking(ran) or _watch(deps, state, plan, ran)
-    now = deps.clock.now()
+    verified = _without_looking(plan, ran) or _look(deps, state, plan, ran)
+    if not verified.over:
+        return {"verified": verified}
+    outcome, reason, now = verified.outcome, verified.reason, deps.clock.now()
     changes: dict[str, object] = {"outcome": outcome}
     if outcome == "recovered":
         clocks = deps.store.incidents.require(incident_id).clocks
@@ -35,20 +45,20 @@ def verify(state: IncidentState, runtime: Runtime[Deps]) -> VerifyUpdate:
     deps.store.incidents.update(incident_id, now, **changes)
     deps.note(incident_id, "verified", reason, outcome=outcome, plan=plan.id)
     _remember(deps, state, plan, outcome, ran)
-    verified = PlanVerification(plan_id=plan.id, outcome=outcome, reason=reason)
     if remaining({**state, "verified": verified}) is None:
         deps.store.locks.release(holder_of(state, plan))
     return {"verified": verified}
 
 
-def _without_looking(ran: Sequence[StepResult]) -> tuple[VerificationOutcome, str] | None:
+def _without_looking(plan: Plan, ran: Sequence[StepResult]) -> PlanVerification | None:
     """The outcome where the world was not touched, with the reason; None if a step took effect."""
     done = [result for result in ran if result.ok]
     if any(result.dry_run for result in done):
-        return "unknown", "dry run: the steps were shown, nothing was changed"
+        reason = "dry run: the steps were shown, nothing was changed"
+        return PlanVerification(plan_id=plan.id, outcome="unknown", reason=reason)
     if not done:
-        problem = ran[-1].error if ran else "no step was run"
-        return "unchanged", f"no step took effect: {problem}"
+        problem = f"no step took effect: {ran[-1].error if ran else 'no step was run'}"
+        return PlanVerification(plan_id=plan.id, outcome="unchanged", reason=problem)
     return None
 
 
@@ -77,24 +87,31 @@ def _remember(
     deps.store.outcomes.record(plan.id, ended)
 
 
-def _watch(
+def _look(
     deps: Deps, state: IncidentState, plan: Plan, ran: Sequence[StepResult]
-) -> tuple[VerificationOutcome, str]:
-    """Look again until it is recovered, surely worse, or the time for it is over."""
-    since = max(result.ended_at for result in ran)
+) -> PlanVerification:
+    """Judge once: recovered, surely worse, the time for it is over, or to be looked at again."""
+    since, now = max(result.ended_at for result in ran), deps.clock.now()
     until = since + min(plan.verification.within_s, deps.limits.verify_limit_s)
-    sound = since
+    before = state.get("verified")
+    known = before is not None and before.plan_id == plan.id and not before.over
+    sound = before.sound if before is not None and known else since
     judge = RecoveryJudge(deps.sources, state["onset"].at, deps.limits.lookback_s)
-    while True:
-        now = deps.clock.now()
-        judgement = judge.after(plan, since, now)
-        if judgement.outcome != "worse":
-            sound = now
-        if judgement.outcome == "recovered" or now - sound >= CONFIRMED_S:
-            return judgement.outcome, judgement.statement
-        if now >= until:
-            outcome: VerificationOutcome = (
-                "unchanged" if judgement.outcome == "worse" else judgement.outcome
-            )
-            return outcome, judgement.statement
-        deps.clock.sleep(deps.limits.verify_every_s)
+    judgement = judge.after(plan, since, now)
+    outcome, said = judgement.outcome, judgement.statement
+    if outcome != "worse":
+        sound = now
+    if outcome == "recovered" or now - sound >= CONFIRMED_S:
+        return PlanVerification(plan_id=plan.id, outcome=outcome, reason=said)
+    # A clock that was set back must not keep it open: then the time for it is over, too.
+    if now >= until or now < since:
+        ended: VerificationOutcome = "unchanged" if outcome == "worse" else outcome
+        return PlanVerification(plan_id=plan.id, outcome=ended, reason=said)
+    return PlanVerification(
+        plan_id=plan.id,
+        outcome="unknown",
+        reason=said,
+        over=False,
+        next_at=now + deps.limits.verify_every_s,
+        sound=sound,
+    )

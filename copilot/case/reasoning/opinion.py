@@ -18,16 +18,14 @@ from copilot.model.fence import Fence
 from copilot.model.replies import FAULT_KINDS, WANTED, DiagnosisReply, HypothesisReply
 from copilot.model.table import by_use
 from copilot.types.incident import (
-    Confidence,
     FollowUp,
     Hypothesis,
     Opinion,
     RecalledDocument,
-    in_words,
 )
 from tools.log_retriever import sanitize
 from tools.playbook_executor import PlaybookSubject
-from tools.types import EvidenceKind, FaultKind, Ranking
+from tools.types import Certainty, EvidenceKind, FaultKind, Ranking
 
 MEASURED: frozenset[EvidenceKind] = frozenset({"metric", "edge", "trace", "cluster"})
 """Kinds that no text of a stranger can bring about."""
@@ -162,32 +160,16 @@ def _flaws(one: HypothesisReply, known: ClaimScope) -> list[str]:
     return found
 
 
-_STEPS: tuple[Confidence, ...] = ("low", "medium", "high")
+def agreed(ranking: Ranking, opinion: Opinion | None) -> Certainty:
+    """Return the certainty of the leading candidate, given what the model holds.
 
-
-def agreed(
-    ranking: Ranking, recalled: Sequence[RecalledDocument], opinion: Opinion | None
-) -> Confidence:
-    """Return the confidence of the leading candidate, given what the model and documents say.
-
-    The instruments' probability says where it begins. A model that holds another component for the
-    cause, and cites something measured there, takes one step off. A model that agrees adds one only
-    if a trusted document about the located cause fits the symptoms as well. Where the instruments
-    abstain nothing lifts it.
+    A model that holds another component for the cause, and cites something measured there, is one
+    that contradicts: then nothing is proven. Its agreement is no measurement, and lifts nothing.
     """
-    if not ranking.candidates:
-        return "low"
-    word = in_words(ranking.candidates[0].probability, ranking.abstained)
-    if ranking.abstained or opinion is None or not opinion.hypotheses:
-        return word
-    if not opinion.agrees:
-        if not opinion.measured:
-            return word
-        return _STEPS[max(0, _STEPS.index(word) - 1)]
-    fits = any(
-        one.agreement == "symptoms and cause" and one.trust != "unreviewed" for one in recalled
-    )
-    return _STEPS[min(2, _STEPS.index(word) + 1)] if fits else word
+    dissents = opinion is not None and opinion.hypotheses and not opinion.agrees
+    if ranking.certainty == "proven" and dissents and opinion is not None and opinion.measured:
+        return "likely"
+    return ranking.certainty
 
 
 ITEMS = 12

@@ -11,6 +11,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, ValidationError
 
 from copilot.alerts.formats.errors import PayloadError, from_validation
 from copilot.alerts.formats.fields import Moment, Payload, Word
+from tools.change_inspector.diff import files_of
 from tools.log_retriever import Vault, excerpt, redact
 from tools.log_retriever.sanitize import strip_controls
 from tools.types import Change, ChangeKind, Commit, Timestamp
@@ -166,12 +167,13 @@ def commit(one: PostedCommit, repository: str, now: Timestamp, vault: Vault) -> 
     """A commit without secrets, cut to what is kept of one."""
     lines = [_headed(file.path, file.diff) for file in one.files if file.diff]
     diff = "\n".join([*lines, one.diff] if one.diff else lines)
+    named = [file.path for file in one.files] or [file.path for file in files_of(diff, ())]
     return Commit(
         sha=one.sha,
         at=now if one.at is None else min(one.at, now),
         author=safe(one.author, vault, 80),
         message=safe(one.message, vault, 400),
-        files=tuple(safe(file.path, vault, 300) for file in one.files[:MOST_FILES]),
+        files=tuple(safe(path, vault, 300) for path in named[:MOST_FILES] if path),
         diff=safe_lines(diff, vault, MOST_DIFF),
         url=address(one.url, vault),
         repository=repository,

@@ -17,12 +17,18 @@ from copilot.sources.kubernetes.credentials import api_client
 from copilot.sources.kubernetes.kinds import KINDS, KubeKind
 from copilot.sources.kubernetes.lists import ClusterLists
 from copilot.sources.kubernetes.live import KubernetesNamespace
-from copilot.sources.kubernetes.reader import ApiAnswer, ApiReader, ReadingLimits
+from copilot.sources.kubernetes.reader import ApiAnswer, ApiReader, Json, ReadingLimits
+from copilot.sources.kubernetes.rollouts import rollouts
+from tools.types import Change, Timestamp, Window
 
 EVERYWHERE = "*"
 """Stands for all namespaces of a cluster."""
 
+KEPT_S = 30.0
+"""One run asks for changes some five times; rollouts of half a minute ago are new enough."""
+
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+_REVISIONS = KubeKind("ControllerRevision", "apps", "v1", "controllerrevisions")
 _ROLE = "bind the role of clusterrole.yaml"
 
 
@@ -56,6 +62,7 @@ class ReadableCluster:
         self._clock = clock
         self._limits = limits or ReadingLimits()
         self._problems: tuple[str, ...] = ()
+        self._rollouts: tuple[Timestamp, Window, Sequence[Change]] | None = None
 
     @property
     def _everywhere(self) -> bool:
@@ -73,6 +80,30 @@ class ReadableCluster:
         names, absent = self._found(reader)
         there = (KubernetesNamespace(reader, lists, one, now, self._qualifier) for one in names)
         return OpenedNamespaces(tuple(there), absent)
+
+    def rollouts(self, window: Window) -> Sequence[Change]:
+        """Rollouts of deployments, stateful and daemon sets; raises SourceError."""
+        now, kept = self._clock.now(), self._rollouts
+        if kept is None or now - kept[0] >= KEPT_S or not _covers(kept[1], window):
+            kept = self._rollouts = (now, window, self._rolled_out(window))
+        return [one for one in kept[2] if one.at in window]
+
+    def _rolled_out(self, window: Window) -> Sequence[Change]:
+        """Who may not list the revisions of stateful sets still learns of the deployments'."""
+        reader = self._reader()
+        places = ("",) if self._everywhere else self._found(reader)[0]
+        kinds = (KINDS["ReplicaSet"], _REVISIONS, KINDS["Deployment"])
+        told: list[list[Json]] = []
+        for kind in kinds:
+            listings = reader.side_by_side(
+                [partial(reader.listing, kind, place) for place in places]
+            )
+            gap = next((one.gap for one in listings if one.gap is not None), None)
+            if gap is not None and kind is kinds[0]:
+                raise self._error(f"replica sets: {gap.detail}")
+            told.append([item for one in listings for item in one.items])
+        replica_sets, revisions, deployments = told
+        return rollouts(replica_sets, revisions, deployments, window)
 
     def describe(self) -> str:
         """Version and pods of each namespace, in one line; raises SourceError.
@@ -165,9 +196,23 @@ class KubernetesSource:
             several=len(self._clusters) > 1 or self._clusters[0].several,
         )
 
+    def changes(self, window: Window) -> Sequence[Change]:
+        """Rollouts of every cluster that answers."""
+        with ThreadPoolExecutor(len(self._clusters)) as threads:
+            told = threads.map(lambda one: _rolled_out(one, window), self._clusters)
+            return [change for changes in told for change in changes]
+
     def remotes(self) -> Sequence[RemoteSource]:
         """Each cluster, for whoever asks whether it answers."""
         return self._clusters
+
+
+def _rolled_out(cluster: ReadableCluster, window: Window) -> Sequence[Change]:
+    """What a cluster tells; that it does not answer is said by its inspection."""
+    try:
+        return cluster.rollouts(window)
+    except SourceError:
+        return ()
 
 
 def connected(settings: Settings, clock: Clock) -> KubernetesSource:
@@ -196,6 +241,10 @@ def connected(settings: Settings, clock: Clock) -> KubernetesSource:
 
 def _names(text: str) -> list[str]:
     return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def _covers(wide: Window, window: Window) -> bool:
+    return wide.start <= window.start and window.end <= wide.end
 
 
 def _opened(cluster: ReadableCluster) -> OpenedNamespaces | SourceError:

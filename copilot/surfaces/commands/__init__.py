@@ -44,7 +44,9 @@ COMMANDS = {
     "record": "learn",
     "reject": "decide",
     "resume": "decide",
+    "retry": "decide",
     "serve": "serve",
+    "step": "decide",
     "stop": "decide",
 }
 """The module of each command; only the one that is run is loaded, and with it what it needs."""

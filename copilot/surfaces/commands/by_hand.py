@@ -24,7 +24,7 @@ from copilot.store import Store
 from copilot.surfaces.commands import screen
 from copilot.surfaces.commands.playbook import fact, filled, pairs
 from tools.log_retriever import sanitize
-from tools.playbook_executor import Policy, StepRefusedError, run_step, step_key
+from tools.playbook_executor import Policy, StepRefusedError, pause_s, run_step, step_key
 from tools.types import Approval, Fact, Plan, StepResult
 
 
@@ -111,6 +111,8 @@ class _Hand:
             if no is not None:
                 raise ObjectionError(no.reason.en)
             self._store.locks.take(plan.lock, plan.id, now, longest_s(plan))
+            if self._runner.touches(plan.steps[index]):
+                self._clock.sleep(pause_s(plan.steps[index]))
             return run_step(
                 plan,
                 index,

@@ -54,7 +54,7 @@ def local_chat_service(settings: Settings) -> Iterator[ChatService]:
                 runner=wiring.dry_runner(wall),
                 playbooks=books,
                 unrunnable=wiring.unrunnable(settings, books),
-                limits=wiring.limits(settings),
+                limits=wiring.limits(settings, seen),
                 arm=settings.arm,
                 policy=wiring.policy(settings),
                 model=asked,

@@ -1,12 +1,15 @@
-"""`copilot approve`, `reject`, `edit`, `stop` and `resume`: what people decide about plans."""
+"""`copilot approve`, `reject`, `edit`, `step`, `retry`, `stop`, `resume`: what people decide."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from pydantic import JsonValue
 from rich.console import Console
 from rich.prompt import Confirm
 
 from copilot import wiring
+from copilot.case.answers import RetryWish, StepAnswer
 from copilot.case.editing import Edit
+from copilot.case.engine import Engine
 from copilot.settings import Settings, SettingsError
 from copilot.sources.clock import SystemClock
 from copilot.store import ApprovalRequest, HaltRecord, NoRightError, Store, UnknownPlanError
@@ -67,14 +70,7 @@ def _answer(settings: Settings, plan: Plan, decision: str, by: str, reason: str)
 
 
 def _here(settings: Settings, plan: Plan, decision: str, by: str, reason: str) -> int:
-    console = Console()
-    with wiring.store(settings) as store:
-        incident = store.incidents.require(plan.incident_id)
-    sources, clock = wiring.recorded_in(incident) or (None, None)
-    # What is over is shown again from its recording: nothing real may be touched for it.
-    runner = wiring.dry_runner(clock) if clock else None
-    with wiring.engine(settings, decision, sources=sources, clock=clock, runner=runner) as engine:
-        seen = engine.store.journal.events(plan.incident_id, limit=10_000)
+    def answer(engine: Engine) -> None:
         engine.decide(
             Approval(
                 plan_id=plan.id,
@@ -88,11 +84,60 @@ def _here(settings: Settings, plan: Plan, decision: str, by: str, reason: str) -
         if decision == "approve":
             said = outcome_line(by, engine.terms(plan), "copilot", settings.language)
             Console(markup=False).print(said, soft_wrap=True)
+
+    return _worked_on(settings, plan.incident_id, decision, answer)
+
+
+def _worked_on(
+    settings: Settings, incident_id: str, purpose: str, say: Callable[[Engine], object]
+) -> int:
+    """Say it to an engine of this process, work on, and show what came of it."""
+    console = Console()
+    with wiring.store(settings) as store:
+        incident = store.incidents.require(incident_id)
+    sources, clock = wiring.recorded_in(incident) or (None, None)
+    # What is over is shown again from its recording: nothing real may be touched for it.
+    runner = wiring.dry_runner(clock) if clock else None
+    with wiring.engine(settings, purpose, sources=sources, clock=clock, runner=runner) as engine:
+        seen = engine.store.journal.events(incident_id, limit=10_000)
+        say(engine)
         engine.drain()
         after = seen[-1].seq if seen else 0
-        for event in engine.store.journal.events(plan.incident_id, after=after):
+        for event in engine.store.journal.events(incident_id, after=after):
             screen.event(console, event, settings.language)
-        screen.clocks(console, engine.store.incidents.require(plan.incident_id), settings.language)
+        screen.clocks(console, engine.store.incidents.require(incident_id), settings.language)
+    return 0
+
+
+def step(settings: Settings, *, incident: str, ran: bool, by: str, reason: str) -> int:
+    """Say whether a step ran whose end nobody saw; its plan then goes on."""
+    name = _named(by)
+    content: dict[str, JsonValue] = {"ran": ran, "by": name, "reason": reason}
+    answer = StepAnswer(incident_id=incident, ran=ran, by=name, reason=reason)
+    return _said(settings, incident, "step", content, lambda engine: engine.settle(answer))
+
+
+def retry(settings: Settings, *, incident: str, by: str, reason: str) -> int:
+    """Work again on an incident whose run was set aside, from where it stood."""
+    name = _named(by)
+    wish = RetryWish(incident_id=incident, by=name, reason=reason)
+    content: dict[str, JsonValue] = {"by": name, "reason": reason}
+    return _said(settings, incident, "retry", content, lambda engine: engine.retry(wish))
+
+
+def _said(
+    settings: Settings,
+    incident: str,
+    verb: str,
+    content: Mapping[str, JsonValue],
+    say: Callable[[Engine], object],
+) -> int:
+    address = service(settings)
+    if not address:
+        return _worked_on(settings, incident, verb, say)
+    told = posted(settings, address, f"/incidents/{incident}/{verb}", content)
+    status = f"recorded; incident {incident} is {told.get('incident_status', 'worked on')}"
+    Console(markup=False).print(status, soft_wrap=True)
     return 0
 
 

@@ -35,7 +35,7 @@ ADVICE = {
     "them to /v1/logs (OTLP)",
     "traces": "COPILOT_TEMPO_URL or COPILOT_JAEGER_URL; while serving, exporters may post them to "
     "/v1/traces (OTLP)",
-    "changes": "while serving, pipelines post them to /changes",
+    "changes": "while serving, pipelines post them to /changes (docs/changes.md)",
     "facts": "COPILOT_FACTS_FILE or COPILOT_FACTS_URL tells what is configured of components",
     "cluster": "COPILOT_KUBERNETES_NAMESPACE names the namespaces to inspect, read-only",
     "alerts": "COPILOT_ALERTMANAGER_URL is asked for open alerts; webhooks work without it",

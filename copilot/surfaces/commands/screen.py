@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from copilot.case.briefing import clock_lines
+from copilot.case.briefing import certainty_of, clock_lines
 from copilot.types.incident import Event, Incident, PlanTerms, percent
 from copilot.types.time_format import clock_time, date_time
 from prompts import Language, word
@@ -66,8 +66,12 @@ def _walked(node: WalkNode, incident: Incident, language: Language) -> Text:
         line.append(f"[{' '.join(node.edge_evidence)}] ", style="dim")
     line.append(node.component, style=MARKED[node.mark])
     if node.mark in ("cause", "suspect"):
-        sure = percent(node.probability, incident.history_s)
-        line.append(f"  ◀ {word('mark', node.mark, language)}, {sure}", style=MARKED[node.mark])
+        sure = percent(incident.ranking, node.probability)
+        if node.mark == "cause":
+            named = word("certainty", certainty_of(incident, incident.ranking), language)
+            sure = f"{named} {sure}".rstrip()
+        said = ", ".join(filter(None, (word("mark", node.mark, language), sure)))
+        line.append(f"  ◀ {said}", style=MARKED[node.mark])
     if node.evidence:
         line.append(f"  {' '.join(node.evidence)}", style="dim")
     return line

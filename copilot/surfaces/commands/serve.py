@@ -6,12 +6,14 @@ our own watch must not tell what people asked not to be told of.
 """
 
 import logging
+import signal
 import socket
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from types import FrameType
 from typing import Protocol
 
 import uvicorn
@@ -19,6 +21,8 @@ from rich.console import Console
 
 from copilot import wiring
 from copilot.alerts.formats import mapped
+from copilot.case.engine import Engine
+from copilot.case.loops import Loop
 from copilot.ports import AlertSource, SilenceSource, SourceError
 from copilot.settings import Settings, SettingsError
 from copilot.sources.alertmanager import SUPPRESSED_BY
@@ -43,8 +47,38 @@ STOP_S = 10
 """How long open requests may take to end at shutdown."""
 
 
+class _Server(uvicorn.Server):
+    """Tells the engine of a signal at once: open requests may take their time to end."""
+
+    def __init__(self, config: uvicorn.Config, engine: Engine) -> None:
+        super().__init__(config)
+        self._engine = engine
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop; in a thread, since the one that was interrupted may hold a lock."""
+        threading.Thread(target=self._engine.halt, daemon=True).start()
+        super().handle_exit(sig, frame)
+
+
+@contextmanager
+def _signals_end_quietly() -> Iterator[None]:
+    """Uvicorn raises the signal that stopped it again when it is done: that must not end us, too.
+
+    Only the main thread may say what signals do.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {one: signal.signal(one, lambda *_: None) for one in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
 def serve(settings: Settings) -> int:
-    """Listen, work, and stop cleanly on SIGINT or SIGTERM."""
+    """Listen, work, and stop cleanly on SIGINT or SIGTERM: no new step, the running one ends."""
     mappings = mapped.read(settings.alert_mappings_file)
     with _listening(settings) as listener:
         host, port = listener.getsockname()[:2]
@@ -63,7 +97,8 @@ def serve(settings: Settings) -> int:
                 f"alerts: POST {address}/api/v2/alerts, {address}/webhooks/auto or one "
                 f"of docs/alert-formats.md\n"
                 f"telemetry: POST {address}/v1/traces, {address}/v1/logs, "
-                f"{address}/v1/metrics, {address}/changes\n"
+                f"{address}/v1/metrics\n"
+                f"changes: POST {address}/changes or one of docs/changes.md\n"
                 f"incidents: GET {address}/incidents\n"
                 f"chat: copilot chat, POST {address}/chat, {address}/v1 (OpenAI-compatible)",
                 soft_wrap=True,
@@ -78,6 +113,8 @@ def serve(settings: Settings) -> int:
                     mappings=mappings,
                     subscriptions=SubscriptionDesk(settings.sns_confirm_hosts),
                     examine=partial(report_of, settings, engine, received),
+                    fetch_commits=lambda: engine.deps.sources.commits(engine.now()),
+                    change_secrets=settings.change_secrets,
                 )
                 config = uvicorn.Config(
                     app,
@@ -86,10 +123,13 @@ def serve(settings: Settings) -> int:
                     timeout_graceful_shutdown=STOP_S,
                     access_log=False,
                 )
-                with pulled(engine, alerts, settings.alertmanager_every_s):
-                    uvicorn.Server(config).run(sockets=[listener])
+                with (
+                    _signals_end_quietly(),
+                    pulled(engine, alerts, settings.alertmanager_every_s),
+                ):
+                    _Server(config, engine).run(sockets=[listener])
             finally:
-                engine.stop()
+                engine.stop(settings.stop_grace_s)
     return 0
 
 
@@ -140,19 +180,20 @@ def pulled(engine: ServiceEngine, source: Pager | None, every_s: float) -> Itera
         return
     stopping = threading.Event()
 
-    def loop() -> None:
-        complaint = ""
-        while not stopping.is_set():
-            complaint = _pull_once(engine, source, complaint)
-            stopping.wait(every_s)
+    complaint = ""
 
-    thread = threading.Thread(target=loop, name="pull alerts", daemon=True)
-    thread.start()
+    def pull() -> None:
+        nonlocal complaint
+        complaint = _pull_once(engine, source, complaint)
+        stopping.wait(every_s)
+
+    loop = Loop("pull", pull, stopping)
+    loop.start()
     try:
         yield
     finally:
         stopping.set()
-        thread.join(PULL_ENDS_S)
+        loop.join(PULL_ENDS_S)
 
 
 def _pull_once(engine: ServiceEngine, source: Pager, complaint: str) -> str:

@@ -43,7 +43,7 @@ from copilot.surfaces.service.gate import Gate
 from copilot.surfaces.service.health import Boundary, Meters, doctor, health
 from copilot.surfaces.service.incidents import incidents
 from copilot.surfaces.service.openai.routes import openai
-from copilot.surfaces.service.plans import approval, confirming, editing
+from copilot.surfaces.service.plans import approval, confirming, editing, settling
 from copilot.surfaces.service.ports import ServiceCounters, ServiceEngine, ServiceSettings, Streams
 from copilot.surfaces.service.subscriptions import SubscriptionDesk
 from copilot.surfaces.service.telemetry import otlp
@@ -118,6 +118,7 @@ def create_app(
     app.include_router(events(engine.store, streams))
     app.include_router(approval(engine))
     app.include_router(editing(engine))
+    app.include_router(settling(engine))
     app.include_router(confirming(engine))
     app.include_router(health(engine, meters))
     if examine is not None:

@@ -5,7 +5,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from fastapi import APIRouter
 from prometheus_client import (
@@ -28,7 +28,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from copilot.model import Usage
 from copilot.sources.received import ReceivedTelemetry
 from copilot.store import StoreError
-from copilot.surfaces.service.ports import ServiceCounters, ServiceEngine
+from copilot.surfaces.service.ports import ServiceCounters, ServiceEngine, ServiceLoop
 from copilot.types.checks import CheckReport
 
 _COUNTED = {
@@ -119,6 +119,21 @@ def _model(usage: Usage) -> Iterator[Metric]:
         yield SummaryMetricFamily(metric, meaning, count_value=usage.replies, sum_value=total)
 
 
+def _loops(loops: Sequence[ServiceLoop]) -> Iterator[Metric]:
+    failures = CounterMetricFamily(
+        "copilot_loop_failures", "Passes of a thread that failed; it goes on.", labels=["loop"]
+    )
+    failing = GaugeMetricFamily(
+        "copilot_loops_failing", "Threads whose last pass failed.", labels=["loop"]
+    )
+    for name in dict.fromkeys(one.name for one in loops):
+        named = [one for one in loops if one.name == name]
+        failures.add_metric([name], sum(one.failures for one in named))
+        failing.add_metric([name], sum(bool(one.failing) for one in named))
+    yield failures
+    yield failing
+
+
 class _Behind(Collector):
     def __init__(self, engine: ServiceEngine) -> None:
         self._engine = engine
@@ -130,14 +145,24 @@ class _Behind(Collector):
         counters: ServiceCounters = self._engine.counters
         for name, meaning in _COUNTED.items():
             yield CounterMetricFamily(f"copilot_{name}", meaning, value=getattr(counters, name))
+        yield from _loops(self._engine.loops)
+        try:
+            stored = list(self._stored())
+        except StoreError:
+            stored = []
+        up = float(bool(stored))
+        yield GaugeMetricFamily("copilot_store_up", "1 while the store answers.", value=up)
+        yield from stored
+        if (usage := self._engine.usage) is not None:
+            yield from _model(usage)
+
+    def _stored(self) -> Iterator[Metric]:
         incidents = GaugeMetricFamily(
             "copilot_incidents", "Incidents by status.", labels=["status"]
         )
         for status, count in self._engine.store.incidents.count().items():
             incidents.add_metric([status], count)
         yield incidents
-        if (usage := self._engine.usage) is not None:
-            yield from _model(usage)
         pending = len(self._engine.store.approvals.pending())
         yield GaugeMetricFamily("copilot_approvals_pending", "Plans that wait.", value=pending)
         stopped = self._engine.store.halt.get() is not None

@@ -16,6 +16,7 @@ from copilot.types.incident import (
     LIMITS_S,
     ApprovalCount,
     Clocks,
+    CommitAnswer,
     ConfirmedCause,
     Hypothesis,
     Incident,
@@ -24,6 +25,7 @@ from copilot.types.incident import (
     Opinion,
     PlanTerms,
     RecalledDocument,
+    UnsettledStep,
 )
 from copilot.types.time_format import iso
 from prompts import Language, word
@@ -122,12 +124,14 @@ class IncidentView(IncidentLine):
     brief: str
     evidence: tuple[Evidence, ...]
     ranking: Ranking
+    commit: CommitAnswer | None
     hypotheses: tuple[Hypothesis, ...]
     opinion: Opinion | None
     recalled: tuple[RecalledDocument, ...]
     plan: Plan | None
     approval: ApprovalView | None
     results: tuple[StepResult, ...]
+    unsettled: UnsettledStep | None
     outcome: VerificationOutcome | None
     cause: ConfirmedCause | None
     report: str
@@ -160,12 +164,14 @@ def incident_view(
         brief=spoken(incident.brief, language),
         evidence=incident.evidence,
         ranking=incident.ranking,
+        commit=incident.commit,
         hypotheses=incident.hypotheses,
         opinion=incident.opinion,
         recalled=incident.recalled,
         plan=incident.plan,
         approval=approval,
         results=incident.results,
+        unsettled=incident.unsettled,
         outcome=incident.outcome,
         cause=incident.cause,
         report=spoken(incident.report, language),

@@ -1,9 +1,10 @@
-"""What people decide: on a plan that waits (approve, reject, edit), and what a cause was.
+"""What people decide: on a plan that waits (approve, reject, edit), what a cause was, whether a
+step ran whose end nobody saw, and that what was set aside be tried again.
 
 An edited plan is another plan, with a digest of its own, and has to be approved anew.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import Field, JsonValue, ValidationError
@@ -12,6 +13,7 @@ from starlette.responses import JSONResponse
 from copilot.alerts.formats.document import decoded
 from copilot.alerts.formats.errors import from_validation
 from copilot.alerts.formats.fields import CleanName, CleanText
+from copilot.case.answers import RetryWish, StepAnswer
 from copilot.case.confirming import CauseStatement, answer_of, confirm, withdraw
 from copilot.case.editing import Edit
 from copilot.store import UnknownPlanError
@@ -19,6 +21,8 @@ from copilot.surfaces.service.body import body
 from copilot.surfaces.service.ports import ServiceEngine
 from copilot.types.incident import Incident
 from tools.types import Approval, FrozenModel, Plan
+
+ReadT = TypeVar("ReadT", bound=FrozenModel)
 
 
 class ApprovalDecision(FrozenModel):
@@ -37,7 +41,7 @@ def approval(engine: ServiceEngine) -> APIRouter:
 
     @router.post("/incidents/{incident_id}/approval", summary="Approve or reject a plan")
     def answer(incident_id: str, content: Annotated[bytes, Depends(body)]) -> JSONResponse:
-        said = _read(content)
+        said = _read(content, ApprovalDecision)
         engine.store.incidents.require(incident_id)
         request = engine.store.approvals.get(said.plan_id)
         if request is None or request.plan.incident_id != incident_id:
@@ -61,9 +65,9 @@ def _terms(engine: ServiceEngine, plan: Plan) -> dict[str, JsonValue]:
     return engine.terms(plan).model_dump(mode="json", exclude={"only_shown"})
 
 
-def _read(content: bytes) -> ApprovalDecision:
+def _read(content: bytes, shape: type[ReadT]) -> ReadT:
     try:
-        return ApprovalDecision.model_validate(decoded(content))
+        return shape.model_validate(decoded(content))
     except ValidationError as problem:
         raise from_validation(problem) from problem
 
@@ -74,7 +78,7 @@ def editing(engine: ServiceEngine) -> APIRouter:
 
     @router.post("/incidents/{incident_id}/plan", summary="Edit the values of a waiting plan")
     def edit(incident_id: str, content: Annotated[bytes, Depends(body)]) -> JSONResponse:
-        wanted = _read_edit(content)
+        wanted = _read(content, Edit)
         engine.store.incidents.require(incident_id)
         asked = engine.store.approvals.get(wanted.plan_id)
         if asked is None or asked.plan.incident_id != incident_id:
@@ -93,16 +97,48 @@ def editing(engine: ServiceEngine) -> APIRouter:
     return router
 
 
+class StepWord(FrozenModel):
+    """Whether the step ran, who says so, and how they know; `key` as the incident shows it."""
+
+    ran: bool
+    by: Annotated[CleanName, Field(min_length=1)]
+    reason: CleanText = ""
+    key: CleanName = ""
+
+
+class RetryOrder(FrozenModel):
+    """Who wants it tried again, and why."""
+
+    by: Annotated[CleanName, Field(min_length=1)]
+    reason: CleanText = ""
+
+
+def settling(engine: ServiceEngine) -> APIRouter:
+    """`POST /incidents/{id}/step` and `/retry`; what nobody asked for is refused with 409."""
+    router = APIRouter(tags=["approvals"])
+
+    @router.post("/incidents/{incident_id}/step", summary="Say whether a step ran")
+    def step(incident_id: str, content: Annotated[bytes, Depends(body)]) -> JSONResponse:
+        said = _read(content, StepWord)
+        incident = engine.settle(StepAnswer(incident_id=incident_id, **dict(said)))
+        return JSONResponse({"status": "recorded", "incident_status": incident.status})
+
+    @router.post("/incidents/{incident_id}/retry", summary="Work again on what was set aside")
+    def retry(incident_id: str, content: Annotated[bytes, Depends(body)]) -> JSONResponse:
+        said = _read(content, RetryOrder)
+        incident = engine.retry(RetryWish(incident_id=incident_id, **dict(said)))
+        return JSONResponse({"status": "recorded", "incident_status": incident.status})
+
+    return router
+
+
 def confirming(engine: ServiceEngine) -> APIRouter:
     """`POST /incidents/{id}/cause`: what a person says it was; `DELETE` takes it back."""
     router = APIRouter(tags=["incidents"])
 
     @router.post("/incidents/{incident_id}/cause", summary="Say what the cause was")
     def say(incident_id: str, content: Annotated[bytes, Depends(body)]) -> JSONResponse:
-        try:
-            said = CauseStatement.model_validate(decoded(content))
-        except ValidationError as problem:
-            raise from_validation(problem) from problem
+        said = _read(content, CauseStatement)
         found = confirm(engine.store, engine.policy, incident_id, said, engine.now())
         return _told(found, "confirmed")
 
@@ -124,10 +160,3 @@ def _told(incident: Incident, status: str) -> JSONResponse:
     cause = incident.cause.model_dump(mode="json") if incident.cause else None
     said = {"component": component, "fault_kind": kind}
     return JSONResponse({"status": status, "cause": cause, "copilot_said": said})
-
-
-def _read_edit(content: bytes) -> Edit:
-    try:
-        return Edit.model_validate(decoded(content))
-    except ValidationError as problem:
-        raise from_validation(problem) from problem

@@ -6,10 +6,11 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from copilot.alerts.maintenance import MaintenanceSchedule
+from copilot.case.answers import RetryWish, StepAnswer
 from copilot.case.editing import Edit
 from copilot.model import Usage
 from copilot.store import AcceptedAlerts, ApprovalRequest, Store
-from copilot.types.incident import PlanTerms
+from copilot.types.incident import Incident, PlanTerms
 from tools.clusterer import Silence
 from tools.playbook_executor import Policy
 from tools.types import Alert, Approval, FrozenModel, Plan, Timestamp
@@ -37,6 +38,19 @@ class ServiceCounters(Protocol):
     def approvals_decided(self) -> int: ...
 
 
+class ServiceLoop(Protocol):
+    """A thread of the engine: how often it failed since the start, and since it last worked."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def failures(self) -> int: ...
+
+    @property
+    def failing(self) -> int: ...
+
+
 class ServiceEngine(Protocol):
     """Takes alerts and decisions; everything else the service reads from the store."""
 
@@ -49,6 +63,11 @@ class ServiceEngine(Protocol):
     @property
     def usage(self) -> Usage | None:
         """What asking the model came to; None without one."""
+        ...
+
+    @property
+    def loops(self) -> Sequence[ServiceLoop]:
+        """Its threads."""
         ...
 
     @property
@@ -87,6 +106,14 @@ class ServiceEngine(Protocol):
 
     def edit(self, wanted: Edit) -> ApprovalRequest:
         """Put another plan in place of one that waits; raises `RefusedError` with the reason."""
+        ...
+
+    def settle(self, answer: StepAnswer) -> Incident:
+        """Take a person's word on a step whose end nobody saw; raises `RefusedError`."""
+        ...
+
+    def retry(self, wish: RetryWish) -> Incident:
+        """Work again on an incident that was set aside; raises `RefusedError`."""
         ...
 
     def ready(self) -> Mapping[str, str]:

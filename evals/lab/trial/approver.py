@@ -78,11 +78,12 @@ class Approver:
             one.briefed.append(now)
         ranking = incident["ranking"]
         first = next(iter(ranking["candidates"]), None)
-        if first is not None and not ranking["abstained"]:
+        decided = ranking["certainty"] in ("proven", "likely")
+        if first is not None and decided:
             found = (first["component"], first.get("fault_kind") or "")
             if not one.ranked or one.ranked[-1][1:] != found:
                 one.ranked.append((now, *found))
-        one.abstained = ranking["reason"] if ranking["abstained"] else ""
+        one.abstained = "" if decided else ranking["reason"]
         one.verdict = incident["outcome"] or one.verdict
         one.status = incident["status"]
         one.over_at = (one.over_at or now) if one.status in _OVER else None

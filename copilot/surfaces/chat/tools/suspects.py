@@ -2,12 +2,12 @@
 
 from pydantic import Field
 
-from copilot.case.briefing import WORTH_NAMING, evidence_line
+from copilot.case.briefing import WORTH_NAMING, certainty_of, evidence_line, in_language
 from copilot.surfaces.chat.scope import ToolContext, concerns
 from copilot.surfaces.chat.tool_result import Statement, ToolResult, noted
 from copilot.surfaces.chat.tools.tool import Tool, ToolArguments
-from copilot.types.incident import Incident, in_words, percent
-from prompts import Language, word
+from copilot.types.incident import Incident, percent
+from prompts import LANGUAGES, Language, word
 from tools.types import Candidate, Evidence, Finding, Term
 
 SHOWN_TERMS = 6
@@ -15,6 +15,7 @@ SLIGHT = 0.05
 """A candidate with a lower score is not worth a place in a list."""
 
 SPOKEN: tuple[tuple[Language, str], ...] = (("en", ": "), ("zh", ":"))
+COMMAS: tuple[tuple[Language, str], ...] = (("en", ", "), ("zh", ","))
 
 
 class SuspectArguments(ToolArguments):
@@ -30,27 +31,42 @@ def the_cause(incident: Incident) -> list[Statement]:
         return []
     first, fact = ranking.candidates[0], _ranked(incident)
     cites = (*_evidence(incident, first)[:5], fact)
+    sure = certainty_of(incident, ranking)
     if ranking.abstained:
         rivals = ", ".join(one.component for one in ranking.candidates[:3])
+        (why, look), (why_zh, look_zh) = (
+            [in_language(text, language) for text in (ranking.why, ranking.look)]
+            for language in LANGUAGES
+        )
         return [
             Statement(
-                f"The cause is not decided by the evidence; first to look at: {rivals}.",
-                f"证据不足以判定原因;建议先看:{rivals}。",
+                f"Cause: {word('certainty', sure, 'en')}{_after(': ', why)}{_after('; ', look)}. "
+                f"First to look at: {rivals}.",
+                f"原因:{word('certainty', sure, 'zh')}{_after(':', why_zh)}{_after(';', look_zh)}。"
+                f"建议先看:{rivals}。",
                 cites,
             )
         ]
-    shown = percent(first.probability, incident.history_s)
-    sure = in_words(first.probability, history_s=incident.history_s)
-    kind = first.fault_kind or "unknown"
+    named, named_zh = (
+        f"{first.component}{comma}{word('fault_kind', first.fault_kind or 'unknown', language)}"
+        for language, comma in COMMAS
+    )
+    shown = percent(ranking, first.probability)
     return [
         Statement(
-            f"Cause: {word('confidence', sure, 'en')} {first.component}, "
-            f"{word('fault_kind', kind, 'en')} ({shown}).",
-            f"原因:{word('confidence', sure, 'zh')}是 {first.component},"
-            f"{word('fault_kind', kind, 'zh')}({shown})。",
+            f"Cause: {word('certainty', sure, 'en')}: {named}{_in(' (', shown, ')')}.",
+            f"原因:{word('certainty', sure, 'zh')}:{named_zh}{_in('(', shown, ')')}。",
             cites,
         )
     ]
+
+
+def _after(mark: str, text: str) -> str:
+    return mark + text if text else ""
+
+
+def _in(opened: str, text: str, closed: str) -> str:
+    return opened + text + closed if text else ""
 
 
 def cause(_: ToolArguments, scope: ToolContext) -> ToolResult:
@@ -106,10 +122,12 @@ def _ranked(incident: Incident) -> Finding:
     """The ranking itself, so that a percentage has something to cite."""
     shown = [one for one in incident.ranking.candidates[:8] if one.score > SLIGHT]
     said = ", ".join(
-        f"{one.component} {percent(one.probability, incident.history_s)} (score {one.score:.2f})"
+        f"{one.component}{_after(' ', percent(incident.ranking, one.probability))} "
+        f"(score {one.score:.2f})"
         for one in shown
     )
-    figures = {f"probability {one.component}": one.probability for one in shown}
+    chances = shown if incident.ranking.calibrated else []
+    figures = {f"probability {one.component}": one.probability for one in chances}
     figures |= {f"score {one.component}": one.score for one in shown}
     return noted(
         incident.id,
@@ -146,11 +164,11 @@ def _term(incident: Incident, term: Term) -> Statement:
 
 
 def _rival(incident: Incident, one: Candidate) -> Statement:
-    shown = percent(one.probability, incident.history_s)
+    shown = percent(incident.ranking, one.probability)
     kind = one.fault_kind or "unknown"
     return Statement(
-        f"Else {one.component}, {word('fault_kind', kind, 'en')} ({shown}).",
-        f"其次 {one.component},{word('fault_kind', kind, 'zh')}({shown})。",
+        f"Else {one.component}, {word('fault_kind', kind, 'en')}{_in(' (', shown, ')')}.",
+        f"其次 {one.component},{word('fault_kind', kind, 'zh')}{_in('(', shown, ')')}。",
         (*_evidence(incident, one)[:3], _ranked(incident)),
     )
 

@@ -1,12 +1,13 @@
-"""changes, topology: what was changed before a moment, and who calls whom."""
+"""changes, commit, topology: what was changed, which commit did it, and who calls whom."""
 
 from pydantic import Field
 
-from copilot.case.briefing import plain
+from copilot.case.briefing import commit_lines, plain
 from copilot.surfaces.chat.scope import ToolContext
 from copilot.surfaces.chat.times import moment
 from copilot.surfaces.chat.tool_result import CitedItem, Statement, ToolResult, capped, noted
 from copilot.surfaces.chat.tools.tool import MOST_ROWS, Tool, ToolArguments
+from copilot.types.incident import Incident
 from copilot.types.time_format import date_time, duration
 from prompts import word
 from tools.log_retriever import sanitize
@@ -89,14 +90,15 @@ def _row(change: Change, scope: ToolContext) -> Statement:
     known = _in_evidence(change, scope)
     cited: CitedItem = known if known is not None else _finding(change)
     step = f" {change.from_version} → {change.to_version}" if change.to_version else ""
-    summary = plain(change.summary, 160)
+    summary, author = plain(change.summary, 160), plain(change.author, 60)
     tail = f" ({summary})" if summary else ""
+    by_en, by_zh = (f" by {author}", f",{author} 操作") if author else ("", "")
     away_en, away_zh = _distance(change, scope)
     return Statement(
         f"{date_time(change.at)} {change.service}: {word('change', change.kind, 'en')}"
-        f"{step}{away_en}{tail}.",
+        f"{step}{by_en}{away_en}{tail}.",
         f"{date_time(change.at)} {change.service}:{word('change', change.kind, 'zh')}"
-        f"{step}{away_zh}{tail}。",
+        f"{step}{by_zh}{away_zh}{tail}。",
         (cited,),
     )
 
@@ -136,6 +138,30 @@ def _finding(change: Change) -> Finding:
         excerpt=sanitize(change.summary, 200) if change.summary else "",
         statement=f"{change.service}: {change.kind}{step} at {date_time(change.at)}.",
     )
+
+
+def commit(_: ToolArguments, scope: ToolContext) -> ToolResult:
+    """The commit that did it, or those that were looked at and why they are innocent."""
+    incident = scope.incident
+    answer = incident.commit if incident is not None else None
+    if incident is None or answer is None:
+        return ToolResult(missing=("commits: nobody told of any (docs/changes.md)",))
+    told = [
+        Statement(en, zh, (_said(incident, en),))
+        for en, zh in zip(
+            commit_lines(answer, "en", everything=True),
+            commit_lines(answer, "zh", everything=True),
+            strict=True,
+        )
+    ]
+    first = Statement(f"Commit: {told[0].en}", f"提交:{told[0].zh}", told[0].cites)
+    return ToolResult(lead=(first,), rows=tuple(told[1:]))
+
+
+def _said(incident: Incident, line: str) -> Finding:
+    query = f"incident={incident.id}"
+    at = incident.updated_at
+    return noted(incident.id, "commit", line, at, source="commits", query=query, excerpt=line)
 
 
 SHOWN = 15
@@ -190,6 +216,9 @@ def _listed(
 TOOLS = (
     Tool(
         "changes", "Deploys, configuration and scaling before a moment.", ChangesArguments, changes
+    ),
+    Tool(
+        "commit", "Which commit did it, or why those looked at are innocent.", ToolArguments, commit
     ),
     Tool(
         "topology",

@@ -1,0 +1,338 @@
+"""Fit how sure a ranking is: a logistic model of its figures, judged on systems it never saw.
+
+Maximises the log-likelihood of "the first component is right" over recorded incidents and worse
+copies of them, every system counting the same, less a ridge penalty: Platt scaling (1999) with
+more than one figure, by Newton's method (iteratively reweighted least squares; Hastie, Tibshirani
+and Friedman, 2009, section 4.4.1). Weights are rounded to two digits.
+"""
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from statistics import fmean
+from typing import Literal, get_args
+
+import numpy as np
+from rich.progress import Progress
+
+import copilot
+from copilot.sources.recorded import RecordedBundle
+from evals.kubernetes.cases import cases
+from evals.kubernetes.suite import evidence_of, names_of, solve
+from evals.localization.calibration import (
+    AnswerClaim,
+    calibration_keys,
+    calibration_table,
+    claims,
+)
+from evals.localization.cases import RECORDINGS, BundleCase, Perturbation, perturb, read
+from evals.localization.look import LocalizationResult, locate_bundle
+from evals.localization.score import place
+from evals.localization.tables import CaseScore
+from evals.report import Options, Result, Table
+from tools import topology_walker
+from tools.topology_walker.calibration import (
+    LEADING,
+    CalibrationModel,
+    Figure,
+    RankedEvidence,
+    figures,
+)
+from tools.topology_walker.certainty import Surroundings, bound_of, decide
+from tools.topology_walker.ranking import ordered
+from tools.types import Evidence, FloatArray, Ranking, Telemetry, Timestamp, Topology
+
+FIGURES: tuple[Figure, ...] = get_args(Figure)
+SHIPPED = Path(topology_walker.__file__).parent / "calibration.json"
+RankingArm = Literal["rules", "ml"]
+OnsetMode = Literal["oracle", "detected"]
+
+RIDGE = 1.0
+"""Precision of the Gaussian prior around zero, in cases: a dozen of them outweigh it."""
+
+ROUNDS = 50
+"""Steps of Newton's method; it converges in fewer than ten."""
+
+WORSE: tuple[Perturbation, ...] = (
+    "no_metrics",
+    "no_logs",
+    "no_traces",
+    "no_changes",
+    "no_alerts",
+    "no_topology",
+)
+"""Each incident is also seen with one kind of telemetry taken away, drawn by its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenIncident:
+    """What the instruments found of one incident, and the components that are right."""
+
+    system: str
+    id: str
+    evidence: tuple[Evidence, ...]
+    topology: Topology
+    onset: Timestamp
+    around: Surroundings
+    right: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationSample:
+    """One ranking before it is called likely or not, and how right its first component is.
+
+    `among`: a right component is among the leading candidates.
+    """
+
+    system: str
+    id: str
+    ranked: RankedEvidence
+    around: Surroundings
+    right: float
+    among: bool
+
+    @property
+    def counts(self) -> bool:
+        """Whether the model decides about it: thin evidence has a bound of its own."""
+        ranked = self.ranked
+        named = bool(ranked.candidates) and ranked.first.score > 0
+        return named and bound_of(ranked, self.around) is None
+
+
+def seen(located: LocalizationResult, case: BundleCase, worse: str = "") -> SeenIncident:
+    """What is kept of a located incident."""
+    return SeenIncident(
+        case.answer.system,
+        f"{case.answer.id} {worse}".strip(),
+        tuple(one for one in located.evidence if one.kind != "note"),
+        located.telemetry.topology,
+        located.onset,
+        located.around,
+        case.answer.right,
+    )
+
+
+def sample(one: SeenIncident, arm: RankingArm) -> CalibrationSample:
+    """The ranking of one incident, beside its answer."""
+    ranked = ordered(one.evidence, one.topology, one.onset, arm)
+    names = [(candidate.component, candidate.score) for candidate in ranked.candidates]
+    return CalibrationSample(
+        one.system,
+        one.id,
+        ranked,
+        one.around,
+        place(names, *one.right).within(1),
+        any(name in one.right for name, _ in names[:LEADING]),
+    )
+
+
+def fit(samples: Sequence[CalibrationSample]) -> CalibrationModel:
+    """The model that makes what came true most likely, each system counting the same."""
+    data = [one for one in samples if one.counts]
+    sizes = Counter(one.system for one in data)
+    found = [figures(one.ranked) for one in data]
+    x = np.array([[1.0, *(row[name] for name in FIGURES)] for row in found])
+    y = np.array([one.right for one in data])
+    share = np.array([len(data) / (sizes[one.system] * len(sizes)) for one in data])
+    weights = newton(x, y, share)
+    missed = [one for one in data if one.right < 1.0]
+    return CalibrationModel(
+        bias=two_digits(weights[0]),
+        weights={name: two_digits(w) for name, w in zip(FIGURES, weights[1:], strict=True)},
+        others=two_digits(fmean(one.among for one in missed) if missed else 0.5),
+    )
+
+
+def newton(x: FloatArray, y: FloatArray, share: FloatArray) -> FloatArray:
+    """Weights of a logistic model, the first column its bias, which the ridge leaves alone."""
+    weights = np.zeros(x.shape[1])
+    ridge = RIDGE * np.eye(x.shape[1])
+    ridge[0, 0] = 1e-6
+    for _ in range(ROUNDS):
+        chance = 1.0 / (1.0 + np.exp(-x @ weights))
+        slope = x.T @ (share * (y - chance)) - ridge @ weights
+        curve = (x * (share * chance * (1.0 - chance))[:, None]).T @ x + ridge
+        weights = weights + np.linalg.solve(curve, slope)
+    return weights
+
+
+def two_digits(value: float) -> float:
+    """The value with two significant digits.
+
+    >>> two_digits(-1.2345)
+    -1.2
+    """
+    return float(f"{value:.2g}")
+
+
+def leave_one_out(
+    samples: Sequence[CalibrationSample], judged: Sequence[CalibrationSample], arm: RankingArm
+) -> dict[str, Ranking]:
+    """The ranking of each judged incident by a model that never saw its system, by id."""
+    found = {}
+    for system in sorted({one.system for one in judged}):
+        model = fit([one for one in samples if one.system != system])
+        for one in judged:
+            if one.system == system:
+                found[one.id] = decide(one.ranked, one.around, arm, model)
+    return found
+
+
+def worse_way(name: str) -> Perturbation:
+    """Which telemetry is taken away in the worse copy of an incident, by its id."""
+    return WORSE[int(hashlib.sha256(name.encode()).hexdigest(), 16) % len(WORSE)]
+
+
+def seen_worse(case: BundleCase, mode: OnsetMode = "oracle") -> SeenIncident:
+    """The same incident with one kind of telemetry taken away."""
+    bundle, way = RecordedBundle(case.folder), worse_way(case.answer.id)
+    at = case.answer.alert_ts or case.answer.inject_ts or bundle.window.start
+
+    def worse(found: Telemetry) -> Telemetry:
+        return perturb(found, way, at, seed=0)
+
+    return seen(locate_bundle(bundle, case.answer, mode=mode, perturb=worse), case, way)
+
+
+def own_recordings() -> tuple[BundleCase, ...]:
+    """The project's recordings of its lab: those that ship, and those kept aside."""
+    return (*read(RECORDINGS), *read(RECORDINGS.parent / "held_out"))
+
+
+def seen_twice(
+    found: Sequence[BundleCase], progress: Progress, mode: OnsetMode = "oracle"
+) -> Iterator[SeenIncident]:
+    """Every incident as recorded, and its worse copy."""
+    task = progress.add_task("looking", total=len(found))
+    for case in found:
+        yield seen(locate_bundle(RecordedBundle(case.folder), case.answer, mode=mode), case)
+        yield seen_worse(case, mode)
+        progress.advance(task)
+
+
+def cross_validated(
+    scored: Sequence[CaseScore], arm: RankingArm, progress: Progress
+) -> list[CaseScore]:
+    """The same answers, as sure as a model is that never saw their system.
+
+    It is fitted on the other systems, on worse copies of their incidents, and on the project's own
+    recordings. Raises `SystemExit` where there is but one system.
+    """
+    judged = [sample(seen(one.located, one.case), arm) for one in scored]
+    if len({one.system for one in judged}) < 2:
+        raise SystemExit("--cv leaves one system out: it needs incidents of two systems or more")
+    task = progress.add_task("worse copies", total=len(scored))
+    others = list(judged)
+    for one in scored:
+        others.append(sample(seen_worse(one.case), arm))
+        progress.advance(task)
+    others += [sample(one, arm) for one in seen_twice(own_recordings(), progress)]
+    rankings = leave_one_out(others, judged, arm)
+    return [_as_sure(one, rankings[one.case.answer.id]) for one in scored]
+
+
+def _as_sure(one: CaseScore, judged: Ranking) -> CaseScore:
+    """The answer as it was, with another chance and certainty."""
+    was = one.located.ranking
+    candidates = tuple(
+        old.model_copy(update={"probability": new.probability})
+        for old, new in zip(was.candidates, judged.candidates, strict=True)
+    )
+    ranking = judged.model_copy(update={"candidates": candidates})
+    return replace(one, located=replace(one.located, ranking=ranking))
+
+
+def run(options: Options, progress: Progress) -> Result:
+    """Judge held-out systems, fit on all, and write `tools/topology_walker/calibration.json`."""
+    if options.data is None:
+        raise SystemExit("train calibration needs --data DIR with incidents/, changes/ or others")
+    started = time.perf_counter()
+    looked = [*_recorded(options, progress), *_of_clusters(options, progress)]
+    tables: list[Table] = []
+    summary: dict[str, float] = {}
+    models: dict[RankingArm, CalibrationModel] = {}
+    for arm in get_args(RankingArm):
+        samples = [sample(one, arm) for one in looked]
+        models[arm] = fit(samples).model_copy(update={"about": _about(samples)})
+        judged = [one for one in samples if " " not in one.id]
+        rankings = leave_one_out(samples, judged, arm)
+        groups = _grouped(judged, rankings)
+        tables.append(calibration_table(groups).model_copy(update={"title": f"Held out, {arm}"}))
+        whole = [one for said, _ in groups.values() for one in said]
+        keys = calibration_keys(whole, len(judged))
+        summary |= {f"{arm}.{name.partition('.')[2]}": value for name, value in keys.items()}
+    document = {arm: model.model_dump() for arm, model in models.items()}
+    SHIPPED.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    return Result(
+        suite="train-calibration",
+        arm="ml",
+        version=copilot.__version__,
+        data=str(options.data),
+        seconds=time.perf_counter() - started,
+        summary=summary,
+        tables=(*tables, _weights(models)),
+        notes={"wrote": str(SHIPPED)},
+    )
+
+
+def _recorded(options: Options, progress: Progress) -> Iterator[SeenIncident]:
+    """Incidents and changes under the data, and the project's own recordings, each also worse."""
+    assert options.data is not None
+    sets: tuple[tuple[str, OnsetMode], ...] = (("incidents", "oracle"), ("changes", "detected"))
+    for name, mode in sets:
+        if (options.data / name / "truth").is_dir():
+            yield from seen_twice(read(options.data / name, options.limit), progress, mode)
+    yield from seen_twice(own_recordings()[: options.limit], progress)
+
+
+def _of_clusters(options: Options, progress: Progress) -> Iterator[SeenIncident]:
+    """Recorded Kubernetes faults, of which only the cluster's objects speak."""
+    assert options.data is not None
+    folder = options.data / "cloud-opsbench"
+    if not folder.is_dir():
+        return
+    task = progress.add_task("clusters", total=None)
+    for case in islice(cases(next(iter(sorted(folder.glob("*.tar*"))), folder)), options.limit):
+        row = solve(case)
+        yield SeenIncident(
+            f"cloud-opsbench-{row.system}",
+            row.case,
+            evidence_of(row.diagnosis),
+            Topology(),
+            0.0,
+            Surroundings(),
+            names_of(row.truth),
+        )
+        progress.advance(task)
+
+
+def _about(samples: Sequence[CalibrationSample]) -> dict[str, str]:
+    counted = [one for one in samples if one.counts]
+    return {
+        "command": "python -m evals train calibration --data DIR",
+        "incidents": str(len(counted)),
+        "systems": ", ".join(sorted({one.system for one in counted})),
+    }
+
+
+def _grouped(
+    judged: Sequence[CalibrationSample], rankings: Mapping[str, Ranking]
+) -> dict[str, tuple[list[AnswerClaim], int]]:
+    found = {}
+    for system in sorted({one.system for one in judged}):
+        group = [one for one in judged if one.system == system]
+        said = claims([(rankings[one.id], one.right) for one in group])
+        found[system] = (said, len(group))
+    return found
+
+
+def _weights(models: Mapping[RankingArm, CalibrationModel]) -> Table:
+    rows = [("bias", *(str(one.bias) for one in models.values()))]
+    rows += [(name, *(str(one.weights[name]) for one in models.values())) for name in FIGURES]
+    rows += [("others", *(str(one.others) for one in models.values()))]
+    return Table(title="Fitted on all", columns=("figure", *models), rows=tuple(rows))
