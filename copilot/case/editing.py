@@ -91,6 +91,7 @@ def _filled(deps: Deps, plan: Plan, values: Mapping[str, Scalar], now: Timestamp
         plan.evidence,
         now,
         deps.limits.plan_ttl_s,
+        deps.stands_for,
     )
     if changed.parameters == plan.parameters:
         raise NothingChangedError(f"plan {plan.id!r} has these values already")
