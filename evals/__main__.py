@@ -23,7 +23,7 @@ from evals.house.way import ROOT, way, way_summary
 from evals.lab.cli import lab
 from evals.page import tracking, whole
 from evals.page.jobs import ARMS, OverviewOptions
-from evals.registry import BENCHMARKS, SUITES, TRAININGS, RegistryEntry, own_options
+from evals.registry import ABLATION, BENCHMARKS, SUITES, TRAININGS, RegistryEntry, own_options
 from evals.report import EvalArm, Options, Result, Table, show
 
 EVERYTHING = "all"
@@ -250,6 +250,19 @@ def train(
         raise typer.BadParameter(f"--data {str(data)!r} does not exist")
     asked = {"data": data, "arm": "ml", "limit": limit}
     _finish(_run(TRAININGS[name], asked), json_path, None)
+
+
+@app.command()
+def ablate(
+    data: Annotated[Path, typer.Option(help="A bundle set, or a folder of bundle sets.")],
+    json_path: Annotated[
+        Path | None, typer.Option("--json", help="Write the result as JSON.")
+    ] = None,
+) -> None:
+    """Leave out each fault signature of the ranking in turn, and count what is lost without it."""
+    if not data.is_dir():
+        raise typer.BadParameter(f"--data {str(data)!r} is no folder")
+    _finish(_run(ABLATION, {"data": data}), json_path, None)
 
 
 @app.command("house")

@@ -21,8 +21,8 @@ from evals.detection import suite as detection
 from evals.knowledge import suite as knowledge
 from evals.kubernetes import objects
 from evals.kubernetes import suite as cloud_opsbench
+from evals.localization import ablate, fitting, train
 from evals.localization import bench as locate
-from evals.localization import fitting, train
 from evals.localization import suite as incidents
 from evals.logs import bench as log_mining
 from evals.logs import redaction
@@ -215,6 +215,8 @@ TRAININGS: Mapping[str, RegistryEntry[Any]] = {
     "ranker": RegistryEntry(train.run, Options, "weights of the ranking's arm `ml`"),
     "calibration": RegistryEntry(fitting.run, Options, "how sure a ranking is, of both arms"),
 }
+
+ABLATION = RegistryEntry(ablate.run, Options, "what is lost without each fault signature")
 
 
 def own_options() -> dict[str, tuple[FieldInfo, list[str]]]:

@@ -15,6 +15,7 @@ from copilot.sources.recorded import RecordedBundle
 from evals.localization.calibration import calibration_keys, calibration_table, claims
 from evals.localization.cases import BundleCase, CaseSetError, read
 from evals.localization.look import LocalizationResult, locate_bundle
+from evals.localization.peers import PEERS as COMPONENT_PEERS
 from evals.localization.score import place
 from evals.report import Options, Result, Table, number
 from tools.types import Change, Commit
@@ -44,6 +45,7 @@ class CommitScore:
     said: str
     ac1: float
     peers: Mapping[str, str]
+    component_peers: Mapping[str, float]
 
 
 def always_none(_commits: Sequence[Commit], _changes: Sequence[Change], _service: str) -> str:
@@ -95,7 +97,12 @@ def run(options: Options, progress: Progress) -> Result:
         seconds=time.perf_counter() - started,
         cases=tuple(_row(one) for one in scored),
         summary=_summary(scored),
-        tables=(_table(scored), _peer_table(scored), _said_table(scored)),
+        tables=(
+            _table(scored),
+            _peer_table(scored),
+            _component_table(scored),
+            _said_table(scored),
+        ),
     )
 
 
@@ -129,6 +136,12 @@ def _score(case: BundleCase, wanted: str) -> CommitScore:
         (located.commit.sha if located.commit else "") or NONE,
         place(names, *case.answer.right).within(1),
         {name: peer(before, changes, service) for name, peer in PEERS.items()},
+        {
+            name: place(
+                [*peer(located.telemetry, located.onset).items()], *case.answer.right
+            ).within(1)
+            for name, peer in COMPONENT_PEERS.items()
+        },
     )
 
 
@@ -191,3 +204,11 @@ def _peer_table(scored: Sequence[CommitScore]) -> Table:
         right = fmean(float(one.peers[name] == one.wanted) for one in scored)
         rows.append((f"{name}, measured", number(right)))
     return Table(title="Beside simple guesses", columns=("method", "right"), rows=tuple(rows))
+
+
+def _component_table(scored: Sequence[CommitScore]) -> Table:
+    rows = [("ours", number(fmean(one.ac1 for one in scored)))]
+    for name in COMPONENT_PEERS:
+        right = fmean(one.component_peers[name] for one in scored)
+        rows.append((f"{name}, measured", number(right)))
+    return Table(title="Which component", columns=("method", "AC@1"), rows=tuple(rows))

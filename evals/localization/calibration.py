@@ -138,19 +138,16 @@ def honest_error(said: Sequence[AnswerClaim], seed: int = 0) -> float:
 
 def calibration_table(groups: Mapping[str, tuple[Sequence[AnswerClaim], int]]) -> Table:
     """A row per system, and one over all: `groups` holds what was said, and of how many cases."""
-    whole = [one for said, _ in groups.values() for one in said]
-    rows = [
-        _row(name, said, cases)
-        for name, (said, cases) in (
-            *groups.items(),
-            ("all", (whole, sum(cases for _, cases in groups.values()))),
-        )
-    ]
+    shown = dict(groups)
+    if len(groups) > 1:
+        whole = [one for said, _ in groups.values() for one in said]
+        shown["all"] = (whole, sum(cases for _, cases in groups.values()))
     columns = (
-        *("system", "cases", "said", "right", "ECE", "95 %", "by chance", "Brier"),
-        *("answered", "sure", "wrong at 0.95"),
+        *("system", "cases", "said / right", "ECE (95 %; by chance)", "Brier"),
+        *("answered / sure", "wrong at 0.95"),
     )
-    return Table(title="Said and right: the first component", columns=columns, rows=tuple(rows))
+    rows = tuple(_row(name, said, cases) for name, (said, cases) in shown.items())
+    return Table(title="Said and right: the first component", columns=columns, rows=rows)
 
 
 def _row(name: str, said: Sequence[AnswerClaim], cases: int) -> tuple[str, ...]:
@@ -158,16 +155,14 @@ def _row(name: str, said: Sequence[AnswerClaim], cases: int) -> tuple[str, ...]:
     low, high = error_interval(said)
     surest = [one for one in said if one.chance >= SURE]
     wrong = len(surest) - sum(one.right for one in surest)
+    means = [number(fmean(one[at] for one in said) if said else None) for at in (0, 1)]
+    error, chance = keys["calibration.ece"], honest_error(said)
     return (
         name,
         str(cases),
-        number(fmean(one.chance for one in said) if said else None),
-        number(fmean(one.right for one in said) if said else None),
-        number(keys["calibration.ece"]),
-        f"{number(low)}–{number(high)}",
-        number(honest_error(said)),
+        " / ".join(means),
+        f"{number(error)} ({number(low)}–{number(high)}; {number(chance)})",
         number(keys["calibration.brier"]),
-        number(len(said) / cases if cases else None),
-        number(keys["calibration.coverage"]),
+        f"{number(len(said) / cases if cases else None)} / {number(keys['calibration.coverage'])}",
         f"{wrong:.0f} of {len(surest)}",
     )

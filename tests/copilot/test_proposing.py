@@ -21,7 +21,7 @@ from tests.copilot.test_runners import StandingClock
 from tests.tools.test_playbook_proposal import EVIDENCE, located
 from tools.detector import Onset
 from tools.playbook_executor import DigestError
-from tools.types import AlertGroup, Fact, Plan
+from tools.types import AlertGroup, Certainty, Fact, Plan
 
 CLOCK = StandingClock()
 NOW = CLOCK.now()
@@ -54,7 +54,12 @@ class Desk:
         self.facts: dict[str, Fact] = {}
         self.limits = Limits()
 
-    def plans(self, reply: dict[str, Any], arm: Literal["rules", "llm"] = "llm") -> Plan | None:
+    def plans(
+        self,
+        reply: dict[str, Any],
+        arm: Literal["rules", "llm"] = "llm",
+        certainty: Certainty = "likely",
+    ) -> Plan | None:
         self.model.say = lambda _texts, _schema: json.dumps(reply)
         deps = Deps(
             store=self.store,
@@ -74,7 +79,7 @@ class Desk:
             onset=Onset(at=NOW - 60, confidence=0.9, reason="given"),
             evidence=list(EVIDENCE),
             gathered=GatherProgress(rounds=1),
-            ranking=located(),
+            ranking=located().model_copy(update={"certainty": certainty}),
         )
         return plan(state, Runtime(context=deps))["plan"]
 
@@ -121,6 +126,15 @@ def test_it_fills_what_the_rules_lack_and_a_person_is_asked(desk: Desk) -> None:
     assert "E3 shows that" in str(planned.detail["reason"])
     (asked,) = desk.journal("asked")
     assert "plan.en@" in str(asked.detail["prompt"])
+
+
+@pytest.mark.parametrize("certainty", ["ambiguous", "insufficient"])
+def test_nothing_is_proposed_where_the_cause_is_neither_proven_nor_likely(
+    desk: Desk, certainty: Certainty
+) -> None:
+    assert desk.plans(FILLS, certainty=certainty) is None
+    (said,) = desk.journal("abstained")
+    assert "not sure enough to act on" in str(said.detail)
 
 
 @pytest.mark.parametrize(

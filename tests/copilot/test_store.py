@@ -1,5 +1,6 @@
 """The store as a whole: transactions, coming back, databases it refuses."""
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -13,8 +14,8 @@ from sqlalchemy import Connection
 
 from copilot.store import Store, StoreError
 from copilot.store.database import Database, GroupCommit
-from copilot.types.incident import Incident
-from tools.types import Alert, AlertStatus
+from copilot.types.incident import Hypothesis, Incident
+from tools.types import Alert, AlertStatus, Candidate, Ranking
 
 NOW = 1_700_000_000.0
 
@@ -119,6 +120,28 @@ def test_an_incident_of_an_earlier_build_is_read_with_its_outcome(tmp_path: Path
     raw.close()
     assert store.incidents.require("I1").outcome == "recovered"
     assert store.incidents.update("I1", NOW, status="recovered").outcome == "recovered"
+    store.close()
+
+
+def test_an_incident_of_a_build_without_certainty_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    store = Store(f"sqlite:///{path}")
+    store.create()
+    opened(store)
+    ranking = Ranking(candidates=(Candidate(component="cart", score=1.0),), certainty="likely")
+    held = Hypothesis(component="cart", statement="cart: errors", certainty="likely")
+    store.incidents.update("I1", NOW, ranking=ranking, hypotheses=(held,))
+    with sqlite3.connect(path) as raw:
+        (text,) = raw.execute("SELECT document FROM incidents").fetchone()
+        old = json.loads(text)
+        for field in ("certainty", "none_of_these", "calibrated", "why", "look"):
+            old["ranking"].pop(field, None)
+        old["ranking"]["abstained"] = False
+        old["hypotheses"][0].pop("certainty", None)
+        old["hypotheses"][0]["confidence"] = "high"
+        raw.execute("UPDATE incidents SET document = ?", (json.dumps(old),))
+    raw.close()
+    assert store.incidents.require("I1").ranking.certainty == "likely"
     store.close()
 
 

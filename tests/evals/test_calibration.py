@@ -13,8 +13,10 @@ from evals.localization.calibration import (
     claims,
     error_interval,
 )
-from evals.localization.fitting import newton, worse_way
-from tools.types import Candidate, Ranking
+from evals.localization.fitting import CalibrationSample, fit, leave_one_out, newton, worse_way
+from tools.topology_walker.calibration import RankedEvidence
+from tools.topology_walker.certainty import NOTHING_KNOWN
+from tools.types import Candidate, Evidence, Ranking, Term, Topology, Window
 
 SAID = [
     *[AnswerClaim(0.99, 1.0, sure=True)] * 8,
@@ -81,3 +83,31 @@ def test_outcomes_that_are_all_alike_fit_too() -> None:
 def test_which_telemetry_is_taken_away_depends_on_the_name_alone() -> None:
     assert worse_way("lab-1") == worse_way("lab-1")
     assert len({worse_way(f"lab-{n}") for n in range(60)}) == 6
+
+
+READING = Evidence(
+    id="E1", kind="metric", subject="cart", name="latency", source="s", query="q",
+    window=Window(start=0.0, end=1.0), statement="cart latency rose.",
+)  # fmt: skip
+
+
+def judged(system: str, name: str, right: float) -> CalibrationSample:
+    """An incident whose ranking looks as every other."""
+    term = Term(name="own latency", weight=1.0, evidence=("E1",))
+    candidates = (Candidate(component="cart", score=1.0, terms=(term,)),)
+    ranked = RankedEvidence(candidates, (READING,), Topology())
+    return CalibrationSample(system, name, ranked, NOTHING_KNOWN, right, among=False)
+
+
+def test_a_system_is_judged_by_a_model_that_never_saw_it() -> None:
+    good = [judged("good", f"g{n}", 1.0) for n in range(20)]
+    bad = [judged("bad", f"b{n}", 0.0) for n in range(20)]
+    found = leave_one_out([*good, *bad], [*good, *bad], "rules")
+    assert found["b0"].candidates[0].probability > 0.9
+    assert found["g0"].candidates[0].probability < 0.1
+
+
+def test_every_system_counts_the_same_however_many_incidents_it_has() -> None:
+    many = [judged("many", f"m{n}", 1.0) for n in range(40)]
+    few = [judged("few", f"f{n}", 0.0) for n in range(4)]
+    assert fit([*many, *few]).chance(many[0].ranked) == pytest.approx(0.5, abs=0.1)

@@ -99,6 +99,13 @@ def test_a_kind_of_evidence_that_speaks_for_another_proves_nothing() -> None:
     assert "traces speak more for db" in found.why.en
 
 
+def test_that_it_was_released_or_alerted_proves_nothing() -> None:
+    evidence = [finding("metric", "cart"), finding("change", "cart"), finding("alert", "cart")]
+    cited = [(1.0, "E1"), (0.5, "E2"), (0.5, "E3")]
+    found = answer(ranked(evidence, candidate("cart", "bad_deploy", *cited)))
+    assert found.certainty == "likely"
+
+
 def test_what_was_measured_elsewhere_proves_nothing() -> None:
     evidence = [finding("metric", "web"), finding("log", "cart", "refused")]
     found = answer(ranked(evidence, candidate("cart", "errors", (1.0, "E1"), (0.5, "E2"))))

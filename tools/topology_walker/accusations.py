@@ -6,13 +6,15 @@ service graph, and who is accused only for what its own callee does to it is let
 Why these numbers: docs/decisions/telltale-signs.md.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from tools.log_retriever.causes import LogSignature, component_of, hosts, named, signature_of
-from tools.topology_walker.graph import callees_of, callers_of, components
-from tools.types import Evidence, FaultKind, Owner, Topology
+from tools.topology_walker.graph import callers_of
+from tools.topology_walker.readings import LineNew, TypedReading
+from tools.topology_walker.scene import Scene
+from tools.types import FaultKind
 
 _ONLY_CALLEE, _UNNAMED = 0.75, 0.5
 """A line that names nobody means the only callee, if there is but one; else something that nobody
@@ -23,22 +25,20 @@ _TIMES = 3.0
 """A line that is written this many times as often as before has surely come with the fault."""
 
 
-@dataclass(frozen=True, slots=True)
-class Accusation:
-    """A writer's line accuses a component of a kind of fault, this surely, in [0, 1].
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accusation(TypedReading):
+    """A writer's line accuses the component of a kind of fault, this surely, in [0, 1].
 
     `told` is how surely the line tells of that kind, whoever has it. `peer` is the host that is
     accused where nothing here watches it: then the component is the writer, who can act.
     """
 
     writer: str
-    component: str
     kind: FaultKind
     sure: float
     told: float
     peer: str
     signature: LogSignature
-    evidence: str
 
 
 class _Accused(NamedTuple):
@@ -47,61 +47,46 @@ class _Accused(NamedTuple):
     sure: float = 1.0
 
 
-def accusations(
-    evidence: Sequence[Evidence], topology: Topology, failing: Mapping[str, Sequence[str]]
-) -> tuple[Accusation, ...]:
-    """Every accusation by a line that came with the fault, less what the accused suffer themselves.
-
-    `failing` maps callers to the callees whose calls fail, by measurement, the worst first.
-    """
-    scope = _Scope(evidence, topology, failing)
-    found = []
-    for item in evidence:
-        rise = _rise(item)
-        row = signature_of(f"{item.excerpt} {item.statement}") if rise > 0 else None
+def accusations(scene: Scene) -> tuple[Accusation, ...]:
+    """Every accusation by a line that came with the fault, less what the accused only hand on."""
+    scope, found = _Scope(scene), []
+    for line in scene.of(LineNew):
+        rise = _rise(line)
+        row = signature_of(line.text) if rise > 0 else None
         if row is None:
             continue
-        writer = Owner.parse(item.subject).service
-        accused = scope.accused(writer, row, item.excerpt)
-        kind = row.kind_at(row.accused == "peer" and accused.component == writer)
+        accused = scope.accused(line.service, row, line.excerpt)
+        kind = row.kind_at(row.accused == "peer" and accused.component == line.service)
         told = row.sure * rise
         found.append(
             Accusation(
-                writer,
-                accused.component,
-                kind,
-                accused.sure * told,
-                told,
-                accused.peer,
-                row,
-                item.id,
+                ids=line.ids,
+                writer=line.service,
+                service=accused.component,
+                kind=kind,
+                sure=accused.sure * told,
+                told=told,
+                peer=accused.peer,
+                signature=row,
             )
         )
     return tuple(_passed_on(scope.without_servers(found)))
 
 
-def _rise(item: Evidence) -> float:
+def _rise(line: LineNew) -> float:
     """How surely a line came with the fault: from as often as before (0) to three times (1)."""
-    if item.kind != "log" or item.direction != "up" or item.figures.get("calm"):
+    if not line.up or line.topic == "information":
         return 0.0
-    usual = item.baseline or 0.0
-    return min(max(((item.value or 0.0) - usual) / ((_TIMES - 1.0) * usual + 1e-9), 0.0), 1.0)
+    return min(max((line.value - line.usual) / ((_TIMES - 1.0) * line.usual + 1e-9), 0.0), 1.0)
 
 
 class _Scope:
     """Who is known, and who calls whom."""
 
-    def __init__(
-        self,
-        evidence: Sequence[Evidence],
-        topology: Topology,
-        failing: Mapping[str, Sequence[str]],
-    ) -> None:
-        subjects = (Owner.parse(item.subject) for item in evidence)
-        told = (owner.service for owner in subjects if owner.kind == "service")
-        self._known = tuple(dict.fromkeys((*components(topology), *told)))
-        self._callees, self._callers = callees_of(topology), callers_of(topology)
-        self._failing = failing
+    def __init__(self, scene: Scene) -> None:
+        self._known, self._callees = scene.names, scene.callees
+        self._callers = callers_of(scene.topology)
+        self._failing = sorted(scene.failing.items(), key=lambda call: -call[1])
 
     def accused(self, writer: str, row: LogSignature, text: str) -> _Accused:
         """Whom the line accuses: a known peer that it names, or the writer for an unknown one."""
@@ -116,8 +101,9 @@ class _Scope:
         for host, name in mentioned.items():
             if not name:
                 return _Accused(writer, peer=host)
-        for name in self._failing.get(writer, ()):
-            return _Accused(name)
+        for (caller, callee), share in self._failing:
+            if caller == writer and share > 0:
+                return _Accused(callee)
         if len(callees) == 1:
             return _Accused(callees[0], sure=_ONLY_CALLEE)
         return _Accused(writer, sure=_UNNAMED)
@@ -148,6 +134,6 @@ def _passed_on(found: Sequence[Accusation]) -> Iterable[Accusation]:
     """Whoever accuses a peer is accused the less by others: it hands on what it suffers."""
     blames = handing_on(found)
     for one in found:
-        told = one.component == one.writer
-        left = 1.0 if told else 1.0 - blames.get(one.component, 0.0)
+        told = one.service == one.writer
+        left = 1.0 if told else 1.0 - blames.get(one.service, 0.0)
         yield replace(one, sure=left * one.sure, told=left * one.told)

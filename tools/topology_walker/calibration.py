@@ -34,6 +34,9 @@ MODALITY: Mapping[EvidenceKind, Modality] = {
 MEASURED: frozenset[Modality] = frozenset({"metrics", "traces", "cluster"})
 """What is measured; the others are texts that somebody wrote, or rules that somebody set."""
 
+PROVING: frozenset[Modality] = MEASURED | {"logs"}
+"""What bears a measurement out; that a release is the latest, or that a rule fired, does not."""
+
 LEADING = 8
 """Candidates that are looked at."""
 

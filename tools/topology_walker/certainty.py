@@ -11,6 +11,7 @@ from typing import Literal
 from tools.topology_walker.calibration import (
     MEASURED,
     MODALITY,
+    PROVING,
     CalibrationModel,
     Modality,
     RankedEvidence,
@@ -205,14 +206,17 @@ def _certainty(
 
 
 def is_proven(ranked: RankedEvidence) -> bool:
-    """Whether two kinds of evidence agree, one measured at the component, and none contradicts."""
+    """Whether two kinds of evidence agree, one measured at the component, and none contradicts.
+
+    A change and an alert are no such kinds: most changes are harmless, and a rule may be wrong.
+    """
     name = ranked.first.component
     here = any(
         MODALITY.get(one.kind) in MEASURED
         and name in (Owner.parse(one.subject).service, Owner.parse(one.subject).caller)
         for one in ranked.cited
     )
-    return here and len(ranked.agreeing) >= SEVERAL and not ranked.against
+    return here and len(PROVING.intersection(ranked.agreeing)) >= SEVERAL and not ranked.against
 
 
 def _heard(ranked: RankedEvidence) -> Text:

@@ -1,10 +1,11 @@
-"""Rank components by a weighted sum of figures, each term with the evidence it rests on.
+"""Rank components by one score over (component, kind of fault), each term with its evidence.
 
-score(c) = sum over features f of weight(f) x figure(c, f); how sure the first is: `certainty`.
-`rules` uses the weights below, set by hand; `ml` those of `learned.json`, fitted by
-`python -m evals train ranker --data DIR` as the mode of a softmax model over the candidates of each
-incident, with the rules' weights as prior mean. Ties are broken by the strongest single term, then
-by a hash of the name, never by the order of names.
+score(c, k) = sum over terms t of the strongest weight x strength of a row of t that accuses c
+            + KIND x the strongest vote x strength of a row that accuses c of k.
+
+A component's score is that of its best kind; rows and weights stand in `signatures.py`. `ml` takes
+weights and votes from `learned.json`, fitted by `python -m evals train ranker --data DIR`. Ties are
+broken by the strongest single term, then by a hash of the name, never by the order of names.
 """
 
 import hashlib
@@ -12,20 +13,19 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
 from tools.topology_walker.calibration import CalibrationModel, RankedEvidence
 from tools.topology_walker.certainty import NOTHING_KNOWN, Surroundings, decide
-from tools.topology_walker.features import rows
-from tools.topology_walker.kinds import fault_kind
-from tools.topology_walker.scene import Feature, FeatureRow
-from tools.topology_walker.signatures import SignatureMatch, signs
+from tools.topology_walker.inherited import OwnSymptom
+from tools.topology_walker.readings import AnomalyAlert, LineNew, TypedReading
+from tools.topology_walker.signatures import SIGN, SIGNATURES, FaultSignature
+from tools.topology_walker.strengths import Inquiry
 from tools.types import (
     Candidate,
     Evidence,
-    FaultKind,
     FrozenModel,
     Ranking,
     Term,
@@ -33,44 +33,23 @@ from tools.types import (
     Topology,
 )
 
+KIND = 0.05
+"""What the kind's own evidence adds to a component: so little that of two components the one with
+more evidence is first. Source: docs/decisions/fault-signatures.md.
+"""
+
 
 class RankingModel(FrozenModel):
-    """Weights of the figures, the temperature that turns scores into chances, and the threshold."""
+    """Weight and vote of each signature, by its name."""
 
-    weights: dict[Feature, float]
-    temperature: float = Field(gt=0)
-    abstain_below: float = Field(ge=0, le=1)
+    weights: dict[str, float]
+    votes: dict[str, float]
     about: dict[str, str] = Field(default_factory=dict)
 
 
 RULES = RankingModel(
-    weights={
-        "telltale sign": 1.5,
-        "own cpu": 1.0,
-        "own memory": 0.8,
-        "own disk": 0.2,
-        "own saturation": 0.8,
-        "fewer instances": 0.8,
-        "own latency": 0.8,
-        "own time in traces": 0.3,
-        "time on the wire": 1.0,
-        "own errors": 0.8,
-        "missing step": 0.9,
-        "new error path": 0.4,
-        "new log template": 0.2,
-        "more traffic": 1.2,
-        "recent change": 0.4,
-        "canary differs": 0.9,
-        "change below errors": 0.6,
-        "alerts on resources": 1.5,
-        "alerts on calls": 0.2,
-        "alerts on one instance": 0.2,
-        "alerts on own spans": 0.4,
-        "alerts in logs": 0.1,
-        "cluster finding": 1.0,
-    },
-    temperature=0.1,
-    abstain_below=0.4,
+    weights={row.name: row.weight for row in SIGNATURES},
+    votes={row.name: row.vote for row in SIGNATURES},
 )
 
 
@@ -79,8 +58,89 @@ def learned() -> RankingModel:
     """The shipped weights of the `ml` arm."""
     text = (files("tools.topology_walker") / "learned.json").read_text(encoding="utf-8")
     model = RankingModel.model_validate(json.loads(text))
-    # A figure no recorded incident showed keeps its prior, which is the weight set by hand.
-    return model.model_copy(update={"weights": {**RULES.weights, **model.weights}})
+    # A row no recorded incident showed keeps its prior, which is what was set by hand.
+    return model.model_copy(
+        update={
+            "weights": {**RULES.weights, **model.weights},
+            "votes": {**RULES.votes, **model.votes},
+        }
+    )
+
+
+class SignatureMatch(NamedTuple):
+    """A signature that holds for a reading, with its strength in [0, 1]."""
+
+    row: FaultSignature
+    reading: TypedReading
+    strength: float
+
+
+def matches(evidence: Sequence[Evidence], topology: Topology) -> dict[str, list[SignatureMatch]]:
+    """Map every component of the topology or the evidence to the signatures that accuse it."""
+    scene = Inquiry(evidence, topology)
+    found: dict[str, list[SignatureMatch]] = {name: [] for name in scene.names}
+    for reading in scene.all_readings:
+        for row in _READING.get(type(reading), ()):
+            strength, accused = row.strength_of(reading, scene), row.accused(reading, scene)
+            if strength > 0 and accused in found:
+                found[accused].append(SignatureMatch(row, reading, strength))
+    sure = {name: max(map(_sure, here), default=0.0) for name, here in found.items()}
+    return {
+        name: [_own(one, max((sure[n] for n in scene.below(name)), default=0.0)) for one in here]
+        for name, here in found.items()
+    }
+
+
+def _sure(one: SignatureMatch) -> float:
+    """How surely a telltale sign explains what its component's callers suffer."""
+    return one.strength * min(one.row.weight, 1.0) if one.row.term == SIGN else 0.0
+
+
+def _own(one: SignatureMatch, explained: float) -> SignatureMatch:
+    """Take off a symptom what a telltale sign at a callee explains."""
+    suffered = isinstance(one.reading, OwnSymptom | LineNew)
+    return one._replace(strength=one.strength * (1.0 - explained)) if suffered else one
+
+
+_READING: dict[type[TypedReading], list[FaultSignature]] = {}
+for _row in SIGNATURES:
+    _READING.setdefault(_row.reads, []).append(_row)
+
+
+def scored(
+    found: Mapping[str, Sequence[SignatureMatch]], model: RankingModel
+) -> tuple[Candidate, ...]:
+    """Return every component as a candidate, the highest score first."""
+    candidates = (_candidate(name, accused, model) for name, accused in found.items())
+    return tuple(sorted(candidates, key=_order))
+
+
+def _candidate(name: str, accused: Sequence[SignatureMatch], model: RankingModel) -> Candidate:
+    """Score a component by its best kind; the vote is part of the term that it comes with."""
+    terms: dict[str, Term] = {}
+    best, kind, voted = None, None, 0.0
+    for row, reading, strength in accused:
+        weight, vote = model.weights[row.name] * strength, model.votes[row.name] * strength
+        if weight > 0 and (row.term not in terms or weight > terms[row.term].weight):
+            terms[row.term] = Term(name=row.term, weight=weight, evidence=reading.ids)
+        if vote > voted and row.kind_of(reading):
+            best, kind, voted = (row, reading), row.kind_of(reading), vote
+    if best is not None:
+        row, reading = best
+        known = terms.get(row.term, Term(name=row.term, weight=0.0))
+        ids = tuple(dict.fromkeys((*known.evidence, *reading.ids)))
+        terms[row.term] = Term(name=row.term, weight=known.weight + KIND * voted, evidence=ids)
+    loud = [one.reading for one in accused if isinstance(one.reading, AnomalyAlert)]
+    loud = [one for one in loud if one.topic == "metric"]
+    ordered = tuple(sorted(terms.values(), key=lambda term: -term.weight))
+    return Candidate(
+        component=name,
+        score=sum(term.weight for term in ordered),
+        fault_kind=kind,
+        peer=getattr(best[1], "peer", "") if best else "",
+        instance=max(loud, key=lambda one: one.score).instance if loud else "",
+        terms=ordered,
+    )
 
 
 def rank(
@@ -105,53 +165,8 @@ def ordered(
     arm: Literal["rules", "ml"] = "rules",
 ) -> RankedEvidence:
     """Return every component with its score and kind of fault, the highest score first."""
-    model = RULES if arm == "rules" else learned()
-    found = rows(evidence, topology, onset)
-    told = signs(evidence, topology)
-    candidates = [
-        _candidate(name, row, evidence, told, model.weights) for name, row in found.items()
-    ]
-    candidates.sort(key=_order)
-    return RankedEvidence(tuple(candidates), evidence, topology)
-
-
-def _candidate(
-    name: str,
-    row: FeatureRow,
-    evidence: Sequence[Evidence],
-    told: Sequence[SignatureMatch],
-    weights: Mapping[Feature, float],
-) -> Candidate:
-    terms = [
-        Term(
-            name=feature, weight=weights.get(feature, 0.0) * figure.value, evidence=figure.evidence
-        )
-        for feature, figure in row.items()
-    ]
-    terms.sort(key=lambda term: -term.weight)
-    kind = fault_kind(name, row, evidence, told) if terms else None
-    return Candidate(
-        component=name,
-        score=sum(term.weight for term in terms),
-        fault_kind=kind,
-        instance=_instance(name, evidence),
-        peer=_peer(name, kind, told),
-        terms=tuple(terms),
-    )
-
-
-def _peer(name: str, kind: FaultKind | None, told: Sequence[SignatureMatch]) -> str:
-    """The host that the component's lines accuse most of that kind, if nothing watches it."""
-    accused = [one for one in told if (one.component, one.kind) == (name, kind)]
-    return max(accused, key=lambda one: one.sure).peer if accused else ""
-
-
-def _instance(name: str, evidence: Sequence[Evidence]) -> str:
-    """The pod that the loudest scored alert about the component names."""
-    loud = [
-        i for i in evidence if i.kind == "alert" and i.subject == name and "metric" in i.figures
-    ]
-    return max(loud, key=lambda item: item.figures["score"]).excerpt if loud else ""
+    found = matches(evidence, topology)
+    return RankedEvidence(scored(found, RULES if arm == "rules" else learned()), evidence, topology)
 
 
 def _order(candidate: Candidate) -> tuple[float, float, str]:

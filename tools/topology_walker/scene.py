@@ -1,50 +1,22 @@
-"""The evidence as the figures are computed from it, and what a figure is."""
+"""The readings of one incident beside each other: who calls whom, who waits, who fails."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
 
 import numpy as np
 
-from tools.topology_walker.graph import downstream
-from tools.types import Evidence, Timestamp, Topology
-
-Feature = Literal[
-    "telltale sign",
-    "own cpu",
-    "own memory",
-    "own disk",
-    "own saturation",
-    "fewer instances",
-    "own latency",
-    "own time in traces",
-    "time on the wire",
-    "own errors",
-    "missing step",
-    "new error path",
-    "new log template",
-    "more traffic",
-    "recent change",
-    "canary differs",
-    "change below errors",
-    "alerts on resources",
-    "alerts on calls",
-    "alerts on one instance",
-    "alerts on own spans",
-    "alerts in logs",
-    "cluster finding",
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A feature's value for one component and the evidence it rests on."""
-
-    value: float
-    evidence: tuple[str, ...]
-
-
-FeatureRow = dict[Feature, Figure]
+from tools.topology_walker.graph import callees_of, components, downstream
+from tools.topology_walker.readings import (
+    AlertFired,
+    CallSide,
+    CallsStopped,
+    EdgeMoved,
+    MetricMoved,
+    ReadingT,
+    readings,
+)
+from tools.topology_walker.signals import SECONDS
+from tools.types import Evidence, Owner, Topology
 
 
 def level(z: float) -> float:
@@ -52,17 +24,89 @@ def level(z: float) -> float:
     return float(np.clip(np.log1p(max(z, 0.0)) / np.log(101.0), 0.0, 1.0))
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """All evidence of an incident, with the topology and the pages, as the figures read it."""
+def between(value: float, nothing: float, certain: float) -> float:
+    """0 at `nothing` and below, 1 at `certain` and above, a straight line between."""
+    return float(np.clip((value - nothing) / (certain - nothing), 0.0, 1.0))
 
-    evidence: Sequence[Evidence]
-    topology: Topology
-    names: tuple[str, ...]
-    callees: Mapping[str, Sequence[str]]
-    onset: Timestamp
-    traced: bool
-    pages: Mapping[str, frozenset[str]]
+
+class Scene:
+    """All readings of an incident with its service graph; what several signatures ask, once."""
+
+    def __init__(self, evidence: Sequence[Evidence], topology: Topology) -> None:
+        self.evidence, self.topology = evidence, topology
+        self.readings = readings(evidence)
+        self.callees: Mapping[str, Sequence[str]] = callees_of(topology)
+        self.traced = any(item.name in ("self_time", "wire_time") for item in evidence)
+        found = dict.fromkeys(components(topology))
+        for item in evidence:
+            owner = Owner.parse(item.subject)
+            if owner.kind in ("service", "version", "edge"):
+                found |= dict.fromkeys(name for name in (owner.service, owner.caller) if name)
+        self.names = tuple(found)
+        self._below: dict[str, tuple[str, ...]] = {}
+
+    def of(self, kind: type[ReadingT]) -> list[ReadingT]:
+        """Return the readings of one type."""
+        return [one for one in self.readings if isinstance(one, kind)]
+
+    def below(self, name: str) -> tuple[str, ...]:
+        """Return the direct and indirect callees of a component."""
+        if name not in self._below:
+            self._below[name] = downstream(self.topology, name)
+        return self._below[name]
+
+    def rose(self, what: CallSide) -> list[EdgeMoved]:
+        """Return the calls that got worse on this side; more errors are fewer successes, too."""
+        worse = (one for one in self.of(EdgeMoved) if one.what == what)
+        return [one for one in worse if one.up or what.endswith("errors")]
+
+    @cached_property
+    def failing(self) -> dict[tuple[str, str], float]:
+        """The share of the calls of each watched edge that fails, in the caller's eyes."""
+        found = {(one.caller, one.service): 0.0 for one in self.of(CallsStopped)}
+        for one in self.rose("caller_errors"):
+            found[one.edge] = max(found.get(one.edge, 0.0), one.delta)
+        return found
+
+    @cached_property
+    def slower(self) -> dict[tuple[str, str], float]:
+        """The seconds that the calls of each edge take longer, in the caller's eyes."""
+        found: dict[tuple[str, str], float] = {}
+        for one in self.rose("caller_latency"):
+            found[one.edge] = max(found.get(one.edge, 0.0), one.delta)
+        return found
+
+    @cached_property
+    def waits_for_callees(self) -> frozenset[str]:
+        """Who holds what it holds longer (Little's law): its calls take twice as long or more."""
+        late = (one for one in self.rose("caller_latency") if one.value >= 2.0 * one.usual)
+        return frozenset(one.caller for one in late)
+
+    @cached_property
+    def own_latency(self) -> dict[str, float]:
+        """The seconds by which the latency of each component itself rose, the most of any."""
+        found: dict[str, float] = {}
+        for one in self.of(MetricMoved):
+            if one.is_own_latency and one.up and one.unit in SECONDS:
+                found[one.service] = max(found.get(one.service, 0.0), one.rise)
+        return found
+
+    @cached_property
+    def door_errors(self) -> float:
+        """The largest share of the calls behind the front door that fails."""
+        at_door = (s for (caller, _), s in self.failing.items() if caller == self.topology.entry)
+        return max(at_door, default=0.0)
+
+    @cached_property
+    def pages(self) -> dict[str, frozenset[str]]:
+        """The paged components the topology knows, and the families of what they were paged for."""
+        known = components(self.topology)
+        found: dict[str, frozenset[str]] = {}
+        for one in self.of(AlertFired):
+            if one.service in known:
+                about = "errors" if one.family == "success" else one.family
+                found[one.service] = found.get(one.service, frozenset()) | {about}
+        return found
 
     def beside_page(self, name: str, family: str) -> float:
         """Return a factor in [0, 1]: how well a rise of `family` at `name` fits the pages.
@@ -73,18 +117,6 @@ class Scene:
         if not self.pages:
             return 1.0
         about = frozenset.union(*self.pages.values())
-        fits = 1.0 if family in about or not about & {"latency", "errors"} else 0.4
-        below = name in self.pages or any(name in self._below(paged) for paged in self.pages)
+        fits = 1.0 if family in about or not about & {"latency", "errors"} else 0.5
+        below = name in self.pages or any(name in self.below(paged) for paged in self.pages)
         return fits * (1.0 if below else 0.5)
-
-    def _below(self, name: str) -> frozenset[str]:
-        return frozenset(downstream(self.topology, name))
-
-
-Figures = dict[tuple[str, Feature], Figure]
-
-
-def keep(found: Figures, name: str, feature: Feature, value: float, *ids: str) -> None:
-    known = found.get((name, feature))
-    if known is None or value > known.value:
-        found[name, feature] = Figure(min(value, 1.0), tuple(dict.fromkeys(ids)))

@@ -131,6 +131,32 @@ def stated(alert: str) -> FaultKind | None:
     return next((kind for kind, words in _STATED if re.search(words, name)), None)
 
 
+# What a resource's rise is, if it is the cause; the first row that matches decides.
+_RESOURCES: dict[MetricCategory, tuple[tuple[str, FaultKind], ...]] = {
+    "cpu": (("", "cpu_saturation"),),
+    "memory": (("", "memory_pressure"),),
+    "disk": ((r"used|usage|full|free|avail|inode", "disk_full"), ("", "disk_io")),
+    "network": ((r"retrans|loss|drop|corrupt|out_of_order|dup", "network_loss"),),
+    "saturation": (
+        ("lock", "lock_contention"),
+        (r"queue|backlog|lag", "queue_backlog"),
+        ("", "pool_exhaustion"),
+    ),
+    "traffic": (("", "traffic_surge"),),
+}
+
+
+@lru_cache(maxsize=4096)
+def resource(metric: str) -> FaultKind | None:
+    """The kind of fault that a rise of this resource is; None where the metric is no resource.
+
+    >>> resource("lock_wait_ms"), resource("latency_p99_ms")
+    ('lock_contention', None)
+    """
+    rows = _RESOURCES.get(read(metric).family, ())
+    return next((kind for words, kind in rows if re.search(words, metric)), None)
+
+
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 
 

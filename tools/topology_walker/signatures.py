@@ -1,302 +1,172 @@
-"""Signs that only one kind of fault leaves: a lapsed certificate, a clock gone wrong, nobody up.
+"""The table of fault signatures: what a reading shows, of whom, of which fault, how it weighs."""
 
-Each sign names the component it speaks of, the kind of fault and how sure it is, in [0, 1].
+from dataclasses import dataclass
+from typing import Literal
 
-Why these numbers: docs/decisions/telltale-signs.md.
-"""
+from tools.topology_walker import strengths as by
+from tools.topology_walker.accusations import Accusation
+from tools.topology_walker.inherited import OwnSymptom
+from tools.topology_walker.readings import (
+    AlertFired,
+    AnomalyAlert,
+    CallsRepeated,
+    ChangeMade,
+    EdgeMoved,
+    LineNew,
+    MetricMoved,
+    ObjectBroken,
+    TypedReading,
+    VersionApart,
+)
+from tools.topology_walker.scene import Scene
+from tools.types import FaultKind
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
-
-import numpy as np
-
-from tools.topology_walker.accusations import Accusation, accusations, handing_on
-from tools.topology_walker.scene import Figures, Scene, keep
-from tools.topology_walker.signals import read, seconds_per, stated
-from tools.types import Evidence, FaultKind, Owner, Topology
+Accused = Literal["service", "caller", "entry"]
 
 
-class SignatureMatch(NamedTuple):
-    """What one piece of evidence says about one component, and how much it votes for the kind."""
+@dataclass(frozen=True, slots=True)
+class FaultSignature:
+    """One row: a reading of type `reads` about one of the topics `of` accuses a component.
 
-    component: str
-    kind: FaultKind
-    sure: float
+    `weight` counts for the component, whatever its fault is; of the rows of one `term` the
+    strongest. `vote` counts for the kind of fault; of the rows of one kind the strongest. Without
+    a `kind` the reading brings its own, or tells of none. `accuses` is whose component it is: the
+    reading's own, the caller's of its edge, or the front door.
+    """
+
+    name: str
+    term: str
+    reads: type[TypedReading]
+    of: str
+    strength: by.Strength
+    weight: float
     vote: float
-    evidence: str
-    peer: str = ""
-    """A host that is accused and that nothing here watches: a provider, for one."""
+    kind: FaultKind | None = None
+    accuses: Accused = "service"
+    example: str = ""
+
+    def strength_of(self, reading: TypedReading, scene: by.Inquiry) -> float:
+        """Return the strength, in [0, 1], with which the row holds for a reading of its type."""
+        about = not self.of or reading.topic in self.of.split(", ")
+        return self.strength(reading, scene) if about else 0.0
+
+    def kind_of(self, reading: TypedReading) -> FaultKind | None:
+        """Return the kind of fault that the row votes for, given this reading."""
+        return self.kind or getattr(reading, "kind", None)
+
+    def accused(self, reading: TypedReading, scene: Scene) -> str:
+        """Return the component that the row accuses; empty where it is none of the scene."""
+        if self.accuses == "entry":
+            return scene.topology.entry
+        name: str = getattr(reading, self.accuses)
+        if isinstance(reading, ObjectBroken):
+            return next((one for one in scene.names if one and one in name), "")
+        return name
 
 
-_MEASURED, _NAMED, _AMPLIFIED, _CALLED, _SLOW = 2.0, 1.3, 1.7, 1.2, 1.7
-"""Votes of a reading that is wrong by itself, of a line, of a ratio, and of how calls end.
-
-Slow calls out of the system fill the pool of whoever waits for them, which votes up to 1.
+SIGN = "telltale sign"
+_Row = FaultSignature
+# fmt: off
+SIGNATURES: tuple[FaultSignature, ...] = (
+    _Row("certificate lapsed", SIGN, MetricMoved, "certificate down", by.lapsed, 1.5,
+         2, "certificate_expired",
+         example="db certificate_left_s fell to -86400 s, normally 2e6 s"),
+    _Row("clock off", SIGN, MetricMoved, "clock up, clock down", by.skewed, 1.5, 2, "clock_skew",
+         example="db time_offset_ms rose to 6e5 ms, normally 2 ms"),
+    _Row("nobody up", SIGN, MetricMoved, "instances down", by.nobody_up, 1.5, 1.4, "process_down",
+         example="db instances_up fell to 0, normally 1; all calls to it fail"),
+    _Row("cache misses", SIGN, MetricMoved, "cache up", by.cache_missed, 1.5, 1.5, "cache_stampede",
+         example="cart cache_misses rose to 45/s, normally 4/s; its calls to db are slow"),
+    _Row("calls repeated", SIGN, CallsRepeated, "", by.repeated, 1.5, 1.5, "retry_storm",
+         example="cart->db repeats each call 8.0 times, normally 0.0"),
+    _Row("outside fails", SIGN, EdgeMoved, "outside caller_errors", by.failing_outside, 1,
+         1, "dependency_down", "caller",
+         example="cart->bank errors rose to 100 %; nothing at bank is measured"),
+    _Row("outside slow", SIGN, EdgeMoved, "outside caller_latency", by.slow_outside, 1,
+         1, "slow_dependency", "caller",
+         example="cart->bank latency rose to 900 ms, normally 20 ms; cart->db did not"),
+    _Row("line accuses", SIGN, Accusation, "", by.accuses, 1.5, 0,
+         example="cart writes: connect ECONNREFUSED cart-redis:6379"),
+    _Row("line tells", SIGN, Accusation, "", by.tells, 0, 1,
+         example="the same; of the kind it is as sure as the row of causes.yaml"),
+    _Row("rule states a reading", SIGN, AlertFired, "certificate_expired, clock_skew", by.states,
+         1.5, 2, example="TLSCertificateExpired fires at db"),
+    _Row("rule states a fault", SIGN, AlertFired, "dns_failure, disk_full, process_down", by.states,
+         1, 0.5, example="InstanceDown fires at cart"),
+    _Row("rule states a resource", "alerts on resources", AlertFired,
+         "disk_io, memory_pressure, cpu_saturation, lock_contention, "
+         "queue_backlog, pool_exhaustion, network_loss, retry_storm", by.states, 0, 0.2,
+         example="PoolSaturated fires at cart; what waits for the cause fills up, too"),
+    _Row("more processor", "own cpu", MetricMoved, "cpu up", by.more, 1, 1,
+         example="search cpu_pct rose to 60 %, normally 20 %"),
+    _Row("processor used up", "own cpu", MetricMoved, "cpu up", by.used_up, 0, 1.2,
+         example="search cpu_pct rose to 97 %, normally 20 %"),
+    _Row("more memory", "own memory", MetricMoved, "memory up", by.more, 1, 0.5,
+         example="search mem_bytes rose to 8e8, normally 5e8"),
+    _Row("memory used up", "own memory", MetricMoved, "memory up", by.used_up, 0, 1.5,
+         example="search mem_bytes rose to 3e9, normally 5e8"),
+    _Row("more disk", "own disk", MetricMoved, "disk up", by.more, 0.2, 0.5,
+         example="db fs_writes rose to 90/s, normally 40/s"),
+    _Row("disk used up", "own disk", MetricMoved, "disk up", by.used_up, 0, 1.5,
+         example="db disk_used_pct rose to 100 %, normally 60 %"),
+    _Row("disk waited for", "own disk", MetricMoved, "disk up", by.waited_for, 0, 2,
+         example="db disk_write_ms rose to 400 ms, normally 1.3 ms; db answers 600 ms later"),
+    _Row("more held", "own saturation", MetricMoved, "saturation up", by.more, 1, 1,
+         example="cart pool_used_pct rose to 70 %, normally 20 %"),
+    _Row("all held", "own saturation", MetricMoved, "saturation up", by.used_up, 0, 1,
+         example="cart pool_used_pct rose to 100 %, normally 20 %"),
+    _Row("waited for", "own saturation", MetricMoved, "saturation up", by.waited_for, 0, 1.5,
+         example="cart pool_wait_ms rose to 1900 ms, normally 1 ms; cart answers 1980 ms later"),
+    _Row("packets lost", "time on the wire", MetricMoved, "network up", by.lost_packets, 0, 1.5,
+         example="cart retransmits rose to 60/s, normally 5/s"),
+    _Row("surge", "more traffic", MetricMoved, "traffic up, entry traffic up", by.surge, 1,
+         2, "traffic_surge", "entry",
+         example="web request_rate rose to 36/s, normally 12/s, and its calls succeed"),
+    _Row("fewer instances", "fewer instances", MetricMoved, "instances down", by.fewer, 1,
+         1, "process_down", example="search replicas fell to 1, normally 4"),
+    _Row("slower itself", "own latency", OwnSymptom, "latency", by.left, 1, 0.5, "slow_dependency",
+         example="cart answers 900 ms later, and what it calls does not"),
+    _Row("fails itself", "own errors", OwnSymptom, "errors", by.left, 1, 0.5, "errors",
+         example="40 % of the calls to db fail, and db calls nobody"),
+    _Row("fed wrong values", "change below errors", OwnSymptom, "fed", by.left, 1, 1, "bad_deploy",
+         example="checkout fails, what it calls does not, and currency was changed"),
+    _Row("own code slower", "own time in traces", OwnSymptom, "own time", by.left, 0.2,
+         0.2, "cpu_saturation", example="cart spends itself 0.8 s more in 'get' than before"),
+    _Row("wire slower", "time on the wire", OwnSymptom, "wire", by.left, 1, 1, "network_delay",
+         example="all calls to and from search take 400 ms on the wire, normally 2 ms"),
+    _Row("step missed", "missing step", OwnSymptom, "missing step", by.left, 1, 1, "errors",
+         example="cart no longer reaches 'priced' after 'got request'"),
+    _Row("new step", "new error path", OwnSymptom, "new step", by.left, 0.5, 1, "errors",
+         example="cart now reaches 'failed: boom' after 'got request'"),
+    _Row("new lines", "new log template", LineNew, "news", by.new_line, 0.2, 0.2, "errors",
+         example="cart writes 'failed: boom' 12 times a minute, before never"),
+    _Row("released", "recent change", ChangeMade, "deploy, canary", by.changed, 0, 1.5,
+         "bad_deploy", example="cart: deploy to v2 90 s before the onset"),
+    _Row("configured", "recent change", ChangeMade, "config", by.changed, 0, 1.5, "bad_config",
+         example="cart: config 90 s before the onset"),
+    _Row("flag turned", "recent change", ChangeMade, "flag", by.changed, 0, 1, "errors",
+         example="cart: flag 90 s before the onset; the feature behind it can be turned off"),
+    _Row("changed", "recent change", ChangeMade, "", by.changed, 0.2, 0,
+         example="cart: scale 90 s before the onset"),
+    _Row("version apart", "canary differs", VersionApart, "", by.version_apart, 1,
+         1.5, "bad_deploy", example="cart v2 has cpu_pct 95, v1 30"),
+    _Row("metrics loud", "alerts on resources", AnomalyAlert, "metric", by.loud, 1.5, 0,
+         example="db: 4 anomaly events, the strongest of 7 sigma"),
+    _Row("resource loudest", "alerts on resources", AnomalyAlert, "metric", by.louder, 0, 1,
+         example="of db's anomaly events those of cpu_usage add up to most"),
+    _Row("calls loud", "alerts on calls", AnomalyAlert, "trace", by.beside(lambda one: one.score),
+         0.2, 0.2, "network_delay", example="db: anomaly events of calls to it"),
+    _Row("one instance loud", "alerts on one instance", AnomalyAlert, "trace",
+         by.beside(lambda one: one.apart), 0.2, 0.2, "network_delay",
+         example="db-1 is louder than db-0"),
+    _Row("spans loud", "alerts on own spans", AnomalyAlert, "spans",
+         by.beside(lambda one: one.score), 0.5, 0, example="db: anomaly events of its own spans"),
+    _Row("logs loud", "alerts in logs", AnomalyAlert, "log", by.beside(lambda one: one.count), 0.1,
+         0, example="db: anomaly events of its lines"),
+    _Row("object broken", "cluster finding", ObjectBroken, "", by.broken, 1, 2,
+         example="Pod cart-0: no node fits"),
+)
+# fmt: on
+"""Weights and votes are set by hand and judged by `python -m evals ablate`, leaving out each row.
+Source: docs/decisions/fault-signatures.md.
 """
-
-_OFF_S, _FAR_OFF_S = 0.1, 1.0
-"""A clock this far off is doubtful (0) and surely wrong (1): NTP holds it within a few ms."""
-
-_AGAIN, _STORM = 2.0, 4.0
-"""Repeats per first call: a callee that fails is tried again once or twice; a storm is more."""
-
-_MISSES, _STAMPEDE = 1.5, 3.0
-"""Times the usual misses, beyond what more requests explain."""
-
-_FAILING, _GONE = 0.5, 0.01
-_TIMES_SLOWER, _FAR_SLOWER = 3.0, 3.0
-_OUTSIDE_SURE = 0.7
-_STATED: dict[FaultKind, tuple[float, float]] = {
-    "certificate_expired": (1.0, _MEASURED),
-    "clock_skew": (1.0, _MEASURED),
-    "dns_failure": (0.8, _NAMED),
-    "disk_full": (0.8, _NAMED),
-    "process_down": (0.6, _CALLED),
-}
-"""How sure an alert is that states its fault, and its vote; what spreads to callers is no sign."""
-
-_SURGE_FROM, _SURGE_SURE = 1.3, 2.3
-_MOST_TRIES = 3.0
-"""Who asks again after an error gives up after the second time, or so."""
-
-_STATED_SINCE_S = 300.0
-"""An alert that fired long before the onset tells of something else."""
-_UNSEEN_SURE = 0.6
-
-
-def signs(evidence: Sequence[Evidence], topology: Topology) -> tuple[SignatureMatch, ...]:
-    """Return every fault signature that an item of the evidence matches, with how sure it is."""
-    calls = _Calls(evidence)
-    told = accusations(evidence, topology, calls.failing())
-    outside = [sign for item in evidence for sign in _outside(item, calls)]
-    late = {one.component: one.sure for one in outside if one.kind == "slow_dependency"}
-    # New requests or repeated ones: an empty pool behind such a door proves nothing by itself.
-    surge = max((sure for sure, _ in surges(evidence, topology, repeats=1.0)), default=0.0)
-    matches = (
-        *(_in_words(one, max(late.get(one.component, 0.0), surge)) for one in told),
-        *_measured(evidence, calls, handing_on(told)),
-        *outside,
-    )
-    return tuple(one for one in matches if one.sure > 0)
-
-
-def surges(
-    evidence: Sequence[Evidence], topology: Topology, repeats: float
-) -> Iterator[tuple[float, str]]:
-    """How surely more requests come in at the front door, in [0, 1], and the item that shows it.
-
-    Times the usual rate, from 1.3 (nothing) to 2.3 (a surge, surely); `repeats` are the requests
-    per first request (`asked_again`).
-    """
-    for item in evidence:
-        owner = Owner.parse(item.subject)
-        at_door = owner.kind == "entry" or owner.service == topology.entry
-        if item.kind == "metric" and at_door and read(item.name).family == "traffic":
-            sure = _between(item.figures["ratio"] / repeats, _SURGE_FROM, _SURGE_SURE)
-            yield sure * item.figures["fresh"] * item.figures["steady"], item.id
-
-
-def asked_again(evidence: Sequence[Evidence], topology: Topology) -> float:
-    """Requests per first request at the front door, if each that failed below it is repeated."""
-    failing = [
-        item.figures["delta"]
-        for item in evidence
-        if item.kind == "edge"
-        and item.name == "caller_errors"
-        and item.direction == "up"
-        and Owner.parse(item.subject).caller == topology.entry
-    ]
-    answered = 1.0 - max(failing, default=0.0)
-    return min(1.0 / max(answered, 1.0 / _MOST_TRIES), _MOST_TRIES)
-
-
-def _in_words(one: Accusation, explained: float) -> SignatureMatch:
-    """Of whom it is said may be a guess; what is said is none, so it votes in full.
-
-    A pool is empty where each of its holders waits for an outside that is measured to answer late,
-    or where more requests come in than it was made for: `explained` is how surely, in [0, 1].
-    """
-    vote = _NAMED * one.told / one.sure if one.sure else 0.0
-    sure = (1.0 - explained if one.kind == "pool_exhaustion" else 1.0) * one.sure
-    return SignatureMatch(one.component, one.kind, sure, vote, one.evidence, one.peer)
-
-
-def _measured(
-    evidence: Sequence[Evidence], calls: "_Calls", alive: Mapping[str, float]
-) -> Iterator[SignatureMatch]:
-    return (
-        sign
-        for item in evidence
-        for sign in (
-            *_readings(item),
-            *_stated(item, alive),
-            *_instances(item, calls),
-            *_misses(item, evidence),
-            *_repeats(item),
-        )
-    )
-
-
-def telltale(scene: Scene) -> Figures:
-    """Score each component by its surest fault signature, in [0, 1]."""
-    found: Figures = {}
-    for sign in signs(scene.evidence, scene.topology):
-        keep(found, sign.component, "telltale sign", sign.sure, sign.evidence)
-    return found
-
-
-def measured(evidence: Sequence[Evidence]) -> dict[str, float]:
-    """Map components to how sure it is, in [0, 1], that one of their own readings is wrong."""
-    found: dict[str, float] = {}
-    for item in evidence:
-        for sign in _readings(item):
-            if sign.vote >= _MEASURED and sign.sure > found.get(sign.component, 0.0):
-                found[sign.component] = sign.sure
-    return found
-
-
-class _Calls:
-    """What the evidence says of the calls between components."""
-
-    def __init__(self, evidence: Sequence[Evidence]) -> None:
-        self.errors: dict[tuple[str, str], float] = {}
-        self.slower: dict[tuple[str, str], float] = {}
-        for item in evidence:
-            owner = Owner.parse(item.subject)
-            if item.kind != "edge":
-                continue
-            edge = owner.caller, owner.service
-            if item.name == "no_calls":
-                self.errors.setdefault(edge, 0.0)
-            elif item.name == "caller_errors" and item.direction == "up":
-                self.errors[edge] = max(self.errors.get(edge, 0.0), item.figures["delta"])
-            elif item.name == "caller_latency" and item.direction == "up":
-                self.slower[edge] = max(self.slower.get(edge, 0.0), item.figures["delta"])
-
-    def into(self, name: str) -> list[float]:
-        """How much of the calls to a component fail, per caller."""
-        return [share for (_, callee), share in self.errors.items() if callee == name]
-
-    def failing(self) -> dict[str, list[str]]:
-        """Map callers to the callees whose calls fail, most first."""
-        found: dict[str, list[str]] = {}
-        for (caller, callee), share in sorted(self.errors.items(), key=lambda call: -call[1]):
-            if share > 0:
-                found.setdefault(caller, []).append(callee)
-        return found
-
-
-def _between(value: float, nothing: float, certain: float) -> float:
-    return float(np.clip((value - nothing) / (certain - nothing), 0.0, 1.0))
-
-
-def _readings(item: Evidence) -> Iterator[SignatureMatch]:
-    """A certificate with no time left; a clock that is off by more than a clock may be."""
-    owner, family = Owner.parse(item.subject), read(item.name).family
-    if item.kind != "metric" or owner.kind != "service" or item.value is None:
-        return
-    usual = item.baseline or 0.0
-    if family == "certificate" and item.value <= 0.0 < usual:
-        yield SignatureMatch(owner.service, "certificate_expired", 1.0, _MEASURED, item.id)
-    elif family == "clock" and abs(item.value) > 2.0 * abs(usual):
-        off = abs(item.value) * seconds_per(item.unit)
-        yield SignatureMatch(
-            owner.service, "clock_skew", _between(off, _OFF_S, _FAR_OFF_S), _MEASURED, item.id
-        )
-    elif family == "errors" and "dns" in item.name.lower() and item.direction == "up":
-        yield SignatureMatch(
-            owner.service, "dns_failure", item.figures.get("fresh", 1.0), _NAMED, item.id
-        )
-
-
-def stated_by(item: Evidence) -> FaultKind | None:
-    """Return the fault kind that an alert rule names, if it began to fire about the onset."""
-    if item.kind != "alert" or "rule" not in item.figures:
-        return None
-    return stated(item.name) if item.figures["first_s"] >= -_STATED_SINCE_S else None
-
-
-def _stated(item: Evidence, alive: Mapping[str, float]) -> Iterator[SignatureMatch]:
-    """A rule that somebody wrote for one kind of fault, and named after it, holds.
-
-    But whoever writes that a peer fails (`alive`, how surely) is not down itself.
-    """
-    kind, service = stated_by(item), Owner.parse(item.subject).service
-    if kind in _STATED:
-        sure, vote = _STATED[kind]
-        left = 1.0 - alive.get(service, 0.0) if kind == "process_down" else 1.0
-        yield SignatureMatch(service, kind, left * sure, vote, item.id)
-
-
-def _instances(item: Evidence, calls: _Calls) -> Iterator[SignatureMatch]:
-    """Nobody of a component is up and its callers find it failing: what waits for it is result."""
-    owner = Owner.parse(item.subject)
-    if item.kind != "metric" or owner.kind != "service" or item.value is None:
-        return
-    family = read(item.name).family
-    if family == "restarts" and item.direction == "up":
-        yield SignatureMatch(
-            owner.service, "process_down", 0.5 * item.figures["fresh"], 0.6, item.id
-        )
-    if family != "instances" or item.value > _GONE or (item.baseline or 0.0) < 0.5:
-        return
-    seen = calls.into(owner.service)
-    failing = not seen or max(seen) >= _FAILING
-    sure = (1.0 if seen else _UNSEEN_SURE) if failing else 0.0
-    yield SignatureMatch(owner.service, "process_down", sure, _CALLED, item.id)
-
-
-def _misses(item: Evidence, evidence: Sequence[Evidence]) -> Iterator[SignatureMatch]:
-    """A cache misses more than its requests explain, and what stands behind it is loaded."""
-    owner = Owner.parse(item.subject)
-    if read(item.name).family != "cache" or item.direction != "up" or owner.kind != "service":
-        return
-    more = [
-        one.figures["ratio"]
-        for one in evidence
-        if one.kind == "metric"
-        and one.subject == item.subject
-        and read(one.name).family == "traffic"
-    ]
-    times = item.figures["ratio"] / (1.0 if item.unit == "%" else max((1.0, *more)))
-    loaded = any(
-        one.direction == "up"
-        and one.kind == "edge"
-        and one.subject.startswith(f"{owner.service}->")
-        for one in evidence
-    )
-    sure = _between(times, _MISSES, _STAMPEDE) * item.figures["fresh"]
-    yield SignatureMatch(
-        owner.service, "cache_stampede", sure if loaded else 0.0, _AMPLIFIED, item.id
-    )
-
-
-def _repeats(item: Evidence) -> Iterator[SignatureMatch]:
-    """Whoever repeats each call many times keeps down what could not answer once."""
-    if "per_call" in item.figures:
-        owner = Owner.parse(item.subject)
-        sure = _between(item.figures["per_call"], _AGAIN, _STORM)
-        yield SignatureMatch(
-            owner.caller or owner.service, "retry_storm", sure, _AMPLIFIED, item.id
-        )
-
-
-def _outside(item: Evidence, calls: _Calls) -> Iterator[SignatureMatch]:
-    """A call out of the system fails or takes several times as long, and no other call does.
-
-    Errors that callers further up inherit from it weigh less than this.
-    """
-    if item.kind != "edge" or not item.figures.get("outside") or item.direction != "up":
-        return
-    owner = Owner.parse(item.subject)
-    edge = owner.caller, owner.service
-    if item.name == "caller_errors" and item.figures["delta"] >= _FAILING:
-        sure = _OUTSIDE_SURE * item.figures["delta"] * item.figures["fresh"]
-        yield SignatureMatch(owner.caller, "dependency_down", min(sure, 1.0), _CALLED, item.id)
-    elif item.name == "caller_latency" and calls.errors.get(edge, 0.0) < _FAILING:
-        usual = max(item.baseline or 0.0, 1e-9)
-        others = [s for one, s in calls.slower.items() if one[0] == owner.caller and one != edge]
-        slower = (item.value or 0.0) / usual >= _TIMES_SLOWER
-        if slower and item.figures["delta"] >= _FAR_SLOWER * max(others, default=0.0):
-            sure = _OUTSIDE_SURE * item.figures["fresh"]
-            yield SignatureMatch(owner.caller, "slow_dependency", sure, _SLOW, item.id)
