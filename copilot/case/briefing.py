@@ -23,7 +23,7 @@ from copilot.types.incident import (
 )
 from copilot.types.time_format import clock_time, date_time, duration
 from prompts import LANGUAGES, Language, load, word
-from tools.log_retriever import sanitize
+from tools.log_retriever.sanitize import plain as plain
 from tools.topology_walker import is_little
 from tools.types import (
     ENTRY,
@@ -258,15 +258,6 @@ def _named(ranking: Ranking) -> list[Candidate]:
     first, *others = ranking.candidates[:3] or (None,)
     likely = [one for one in others if one.probability >= WORTH_NAMING or ranking.abstained]
     return [first, *likely] if first is not None else []
-
-
-def plain(text: str, limit: int) -> str:
-    """Untrusted text as text: no control characters, and nothing that Markdown would act on."""
-    clean = sanitize(text, limit).replace("<*>", "…")
-    return clean.translate(_INERT).replace("](", "] (")
-
-
-_INERT = str.maketrans({"`": "'", "<": "‹", "*": "∗"})
 
 
 def certainty_of(incident: Incident, ranking: Ranking) -> Certainty:

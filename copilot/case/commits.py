@@ -7,7 +7,7 @@ from copilot.types.incident import CommitAnswer, CommitLooked
 from tools.change_inspector import CommitCase, CommitVerdict, judge
 from tools.log_retriever import sanitize
 from tools.log_retriever.redact import Vault, excerpt
-from tools.types import Change, Evidence, EvidenceKind, Ranking, Text, Timestamp, Topology
+from tools.types import Change, Commit, Evidence, EvidenceKind, Ranking, Text, Timestamp, Topology
 
 REPORTS: frozenset[EvidenceKind] = frozenset({"alert", "log", "cluster"})
 READINGS: frozenset[EvidenceKind] = frozenset({"metric", "edge"})
@@ -15,6 +15,9 @@ READINGS: frozenset[EvidenceKind] = frozenset({"metric", "edge"})
 
 MOST = 500
 """The newest commits that are judged: a day of a large team, and seconds of work."""
+
+MOST_DIFFS = 2 * 1024 * 1024
+"""Characters of diffs that are judged, the newest first: some 50,000 lines, 2 s on one core."""
 
 SUSPECTS = 2
 """Candidates whose surroundings are looked at: the first may be the victim of the second."""
@@ -31,7 +34,7 @@ def commit_answer(
     onset: Timestamp,
 ) -> CommitAnswer | None:
     """Judge the commits of the day before the onset; None where nobody told of any."""
-    commits = sources.commits(onset)[-MOST:]
+    commits = _bounded(sources.commits(onset)[-MOST:])
     changes = sources.recent_changes(onset)
     gap = _gap(changes)
     if not commits:
@@ -60,6 +63,16 @@ def without_blame(ranking: Ranking, answer: CommitAnswer | None) -> Ranking:
         for one in ranking.candidates
     )
     return ranking.model_copy(update={"candidates": candidates})
+
+
+def _bounded(commits: Sequence[Commit]) -> list[Commit]:
+    """The commits, those too far back without their lines: then nothing convicts them."""
+    left = MOST_DIFFS
+    kept: list[Commit] = []
+    for one in reversed(commits):
+        left -= len(one.diff)
+        kept.append(one if left >= 0 else one.model_copy(update={"diff": ""}))
+    return kept[::-1]
 
 
 def _gap(changes: Sequence[Change]) -> str:

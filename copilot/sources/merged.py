@@ -169,6 +169,16 @@ class MergedChanges:
         shown = [one for change in self._rollouts(window) for one in change.commits]
         return tuple(sorted([*self._repository.commits(window), *shown], key=lambda one: one.at))
 
+    def describe(self) -> str:
+        """That changes are taken, and who is asked for their commits; raises SourceError."""
+        asked = self._repository.describe() if isinstance(self._repository, RemoteSource) else ""
+        return "posted to /changes" + (f"; commits asked of {asked}" if asked else "")
+
+    def problems(self) -> Sequence[str]:
+        """What of the commits nobody can tell."""
+        here = self._repository
+        return here.problems() if isinstance(here, RemoteSource) else ()
+
     def _rollouts(self, window: Window) -> Sequence[Change]:
         try:
             return self._cluster.changes(window)

@@ -111,7 +111,7 @@ class Changes:
 
 
 def _with_former(connection: Connection, change: Change) -> Change:
-    """The change with the revision of its component that it replaces, where it does not say."""
+    """The change with revision and version of its component that it replaces, if it says none."""
     if not change.revision or change.from_revision or not change.repository:
         return change
     query = _newest_of(change.service).where(changes.c.at <= change.at)
@@ -119,7 +119,8 @@ def _with_former(connection: Connection, change: Change) -> Change:
         former = json.loads(row.document or "{}")
         revision, repository = former.get("revision"), former.get("repository")
         if revision and revision != change.revision and repository == change.repository:
-            return change.model_copy(update={"from_revision": revision})
+            version = change.from_version or row.to_version
+            return change.model_copy(update={"from_revision": revision, "from_version": version})
     return change
 
 
@@ -127,8 +128,8 @@ FORMER = 20
 """Changes of a component that are looked through for the revision that ran before."""
 
 
-def _newest_of(service: str) -> "Select[tuple[str]]":
-    query = select(changes.c.document).where(changes.c.service == service)
+def _newest_of(service: str) -> "Select[tuple[str, str]]":
+    query = select(changes.c.document, changes.c.to_version).where(changes.c.service == service)
     return query.order_by(changes.c.at.desc()).limit(FORMER)
 
 

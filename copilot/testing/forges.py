@@ -54,6 +54,9 @@ class GitHubServer(ForgeServer):
     name = "GitHub"
 
     def answer(self, asked: ReceivedRequest) -> HttpReply:
+        if asked.path == "/rate_limit":
+            core = {"limit": 5000, "used": 1, "remaining": 4999, "reset": 1767225600}
+            return HttpReply(200, {"resources": {"core": core}, "rate": core})
         compared = re.fullmatch(rf"/repos/{PATH}/compare/(\w+)\.\.\.(\w+)", asked.path)
         if compared:
             return self._compare(asked, *map(self.place, compared.groups()))
@@ -108,6 +111,8 @@ class GitLabServer(ForgeServer):
     name = "GitLab"
 
     def answer(self, asked: ReceivedRequest) -> HttpReply:
+        if asked.path == "/version":
+            return HttpReply(200, {"version": "17.6.1", "revision": "deadbeef"})
         root, _, rest = asked.path.partition("/repository/")
         if unquote(root) != f"/projects/{PATH}" or "%2F" not in root:
             return HttpReply(404, {"message": "404 Project Not Found"})

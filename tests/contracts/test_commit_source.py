@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from copilot.ports import CommitSource
+from copilot.ports import CommitSource, RemoteSource, SourceError
 from copilot.sources.changes.repositories import ForgeAddress, RepositoryCommits, connected
 from copilot.sources.recorded import RecordedBundle
 from copilot.store import Store
@@ -263,3 +263,18 @@ def test_the_seconds_of_a_look_are_kept_and_the_next_look_goes_on(
     assert "6 s for commits are used up" in told(store).gap
     clock.time = NOW
     assert all(one.diff for one in source.commits(DAY))
+
+
+def test_doctor_learns_who_is_asked_and_that_a_token_is_wrong(
+    store: Store, server: ForgeServer, asked: Asking
+) -> None:
+    told = asked(server, Settable())
+    assert isinstance(told, RemoteSource)
+    assert server.url in told.describe()
+    assert told.problems() == ()
+    wrong = ForgeAddress(server.url, SecretStr("stale"))
+    source = connected(store.changes, Settable(), 6.0, github=wrong, gitlab=None)
+    with pytest.raises(SourceError, match="401"):
+        source.describe()
+    source.close()
+    assert "COPILOT_GITHUB_TOKEN" in connected(store.changes, Settable(), 6.0).problems()[0]

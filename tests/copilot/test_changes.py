@@ -264,6 +264,7 @@ def test_a_deployment_replaces_the_revision_that_ran_before(
     client.post("/changes", json=deployed(1, posts.BEFORE, "2025-12-31T20:00:00Z"))
     client.post("/changes", json=deployed(2, posts.SHA, "2025-12-31T23:58:20Z"))
     assert (one(engine).from_revision, one(engine).revision) == (posts.BEFORE, posts.SHA)
+    assert one(engine).from_version == posts.BEFORE[:12]
 
 
 def test_very_much_is_cut_and_what_was_left_out_is_said(

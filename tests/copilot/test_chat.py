@@ -9,10 +9,10 @@ import pytest
 from copilot.settings import Settings
 from copilot.surfaces.chat import ChatService, Question, QuestionError
 from copilot.types.conversation import MOST_QUESTION, Answer
-from copilot.types.incident import Incident
+from copilot.types.incident import CommitAnswer, CommitLooked, Incident
 from tests.copilot.worked_incident import DOWN, POOL, desk_over, work_on
 from tools.evidence import cited
-from tools.types import Approval
+from tools.types import Approval, Text
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,38 @@ def test_it_is_the_subject_of_the_turn_before(desk: ChatService, shop: Shop) -> 
     first = desk.ask(Question(text="is cart ok?", incident_id=shop.pool.id))
     answer = asked(desk, shop.pool, "who calls it?", first.conversation_id)
     assert answer.uses[0].arguments == {"service": "cart"}
+
+
+WHO = [
+    ("which commit did it?", "`0a1b2c3d4e` by lin, pool.yaml:41: a smaller pool"),
+    ("which change broke it?", "`0a1b2c3d4e` by lin"),
+    ("who changed this?", "`0a1b2c3d4e` by lin"),
+    ("谁改的?", "`0a1b2c3d4e`,作者 lin,pool.yaml:41:连接池变小"),
+    ("哪个提交引起的?", "作者 lin"),
+    ("哪行代码?", "pool.yaml:41"),
+]
+
+
+@pytest.mark.parametrize(("question", "said"), WHO, ids=[q for q, _ in WHO])
+def test_who_changed_it_is_answered_with_the_commit_and_why_others_are_innocent(
+    desk: ChatService, shop: Shop, question: str, said: str
+) -> None:
+    other = CommitLooked(sha="b1" * 20, message="docs", why=Text(en="documents", zh="文档"))
+    guilty = CommitAnswer(
+        sha="0a1b2c3d4e5f" + "0" * 28,
+        author="lin",
+        file="pool.yaml",
+        line=41,
+        reason=Text(en="a smaller pool", zh="连接池变小"),
+        looked_at=2,
+        innocent=(other,),
+    )
+    desk.store.incidents.update(shop.down.id, shop.down.updated_at, commit=guilty)
+    answer = asked(desk, shop.down, question)
+    assert "commit" in [use.tool for use in answer.uses]
+    assert said in answer.text
+    assert "`b1b1b1b1b1`" in answer.text
+    assert "nobody told of any" in asked(desk, shop.pool, "which commit did it?").text
 
 
 def test_a_question_that_is_not_understood_gets_what_can_be_asked(

@@ -159,7 +159,7 @@ DIALECTS = {
 
 @pytest.mark.parametrize("diff", DIALECTS.values(), ids=DIALECTS.keys())
 def test_every_dialect_of_diffs_is_read_alike(diff: str) -> None:
-    (file,) = files_of(diff, ["a.py"])
+    (file,) = files_of(diff, ("a.py",))
     assert (file.path, file.settings) == ("a.py", {"x": (1.0, 9.0)})
 
 

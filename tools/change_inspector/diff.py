@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -116,12 +116,16 @@ class FileDiff:
 
 def words(lines: Iterable[str]) -> Counter[str]:
     """Identifiers and numbers with their counts, in lower case."""
-    return Counter(match[0].lower() for line in lines for match in _WORD.finditer(line))
+    return Counter(_WORD.findall("\n".join(lines).lower()))
 
 
-def files_of(diff: str, paths: Iterable[str]) -> tuple[FileDiff, ...]:
-    """Split a diff by file; `paths` are the files a commit names, for hunks that do not say it."""
-    hunks = _hunks(diff.splitlines()[:MOST_LINES], tuple(paths))
+@lru_cache(maxsize=8)
+def files_of(diff: str, paths: tuple[str, ...]) -> tuple[FileDiff, ...]:
+    """Split a diff by file; `paths` are the files a commit names, for hunks that do not say it.
+
+    Whoever judges a commit asks twice in a row, so the last few are kept.
+    """
+    hunks = _hunks(diff.splitlines()[:MOST_LINES], paths)
     whole = "".join(
         f"--- a/{path}\n+++ b/{path}\n{''.join(of_it)}" for path, of_it in hunks.items()
     )

@@ -47,3 +47,12 @@ def sanitize(text: str, limit: int = 300) -> str:
     if len(shown) > limit or len(head) < len(text):
         return shown[: limit - 1].rstrip() + _ELLIPSIS
     return shown
+
+
+def plain(text: str, limit: int) -> str:
+    """Untrusted text as text: one safe line, and nothing in it that Markdown would act on."""
+    clean = sanitize(text, limit).replace("<*>", "…")
+    return clean.translate(_INERT).replace("](", "] (")
+
+
+_INERT = str.maketrans({"`": "'", "<": "‹", "*": "∗"})

@@ -14,7 +14,7 @@ from pydantic import SecretStr, ValidationError
 
 from copilot.ports import Clock, SourceError
 from copilot.sources.changes.posted import MOST_COMMITS, PostedCommit, commit, safe
-from copilot.sources.json_api import ApiEndpoint, JsonApi
+from copilot.sources.json_api import AnswerError, ApiEndpoint, JsonApi
 from tools.log_retriever import Vault
 from tools.types import Change, Commit, Timestamp, Window
 
@@ -68,6 +68,10 @@ class Forge(Protocol):
         """The commit with its files and their lines; raises SourceError."""
         ...
 
+    def describe(self) -> str:
+        """Where it is and that its token opens it; raises SourceError."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -105,6 +109,16 @@ class GitHubForge:
         self._api = api
         self.close = api.close
         self.host = _host_of(api.url)
+
+    def describe(self) -> str:
+        try:
+            core = _mapping(_mapping(self._api.get("/rate_limit")).get("resources")).get("core")
+        except AnswerError as error:
+            if error.status != 404:  # a server of one's own may count nothing
+                raise
+            core = None
+        left = _mapping(core).get("remaining")
+        return f"{self._api.source}" + (f", {left} requests left" if left is not None else "")
 
     def between(self, path: str, base: str, head: str) -> RevisionRange:
         if not base:
@@ -154,6 +168,11 @@ class GitLabForge:
         self._api = api
         self.close = api.close
         self.host = _host_of(api.url)
+
+    def describe(self) -> str:
+        return (
+            f"{self._api.source} {_mapping(self._api.get('/version')).get('version', '')}".strip()
+        )
 
     def between(self, path: str, base: str, head: str) -> RevisionRange:
         root = self._root(path)
@@ -249,6 +268,15 @@ class RepositoryCommits:
                 if forge is not None and self._left_alone.get(host, 0.0) <= self._clock.now():
                     self._ask(forge, path, key, change)
 
+    def describe(self) -> str:
+        """The forges that are asked, each with what it says; raises SourceError."""
+        self._budget.begin()
+        return ", ".join(one.describe() for one in self._forges.values())
+
+    def problems(self) -> Sequence[str]:
+        """That the lines of commits are asked of nobody, where no forge has a token."""
+        return () if self._forges else (_NOBODY,)
+
     def close(self) -> None:
         """Give the connections to the forges back."""
         for forge in self._forges.values():
@@ -298,6 +326,9 @@ class RepositoryCommits:
 
 
 _LACKING = "the lines"
+_NOBODY = (
+    "COPILOT_GITHUB_TOKEN or COPILOT_GITLAB_TOKEN tells the lines of commits (docs/changes.md)"
+)
 
 
 def _amended(change: Change, commits: tuple[Commit, ...], gap: str) -> Change:

@@ -92,6 +92,7 @@ class AlertView(FrozenModel):
     heartbeat: bool
     lease: str | None
     starts_at: str | None
+    dated: str | None
     ends_at: str | None
     accepted_at: str | None
     labels: dict[str, str]
@@ -202,13 +203,15 @@ def clock_views(read: Clocks) -> ClocksView:
 
 def alert_view(stored: StoredAlert) -> AlertView:
     """A stored alert with the decision on it."""
-    fields = stored.alert.model_dump(exclude={"subject", "starts_at", "ends_at", "lease", "value"})
+    apart = {"subject", "starts_at", "dated", "ends_at", "lease", "value"}
+    fields = stored.alert.model_dump(exclude=apart)
     return AlertView(
         **fields,
         key=stored.key,
         subject=stored.alert.subject,
         lease=iso(stored.alert.lease),
         starts_at=iso(stored.alert.starts_at),
+        dated=iso(stored.alert.dated),
         ends_at=iso(stored.alert.ends_at),
         accepted_at=iso(stored.accepted_at),
         incident_id=stored.incident_id,
