@@ -11,7 +11,7 @@ import typer
 
 from copilot import __version__
 from copilot.surfaces.cli_db import db_app
-from copilot.surfaces.cli_journal import journal_app
+from copilot.surfaces.cli_groups import alerts_app, journal_app, playbook_app
 from copilot.surfaces.cli_kb import kb_app
 from copilot.surfaces.cli_options import Flags, Lang
 from copilot.surfaces.cli_options import call as _call
@@ -26,9 +26,7 @@ app = typer.Typer(
 app.add_typer(journal_app, name="journal")
 app.add_typer(kb_app, name="kb")
 app.add_typer(db_app, name="db")
-playbook_app = typer.Typer(no_args_is_help=True, help="Look at playbooks, and run one by hand.")
 app.add_typer(playbook_app, name="playbook")
-alerts_app = typer.Typer(no_args_is_help=True, help="See how alerts are read; nothing is kept.")
 app.add_typer(alerts_app, name="alerts")
 
 LogFormat = Literal["text", "json"]
@@ -301,106 +299,6 @@ def resume(
 ) -> None:
     """Lift the emergency stop."""
     _call(context, "resume", by=by)
-
-
-PlaybookId = Annotated[str, typer.Argument(metavar="ID", help="Playbook; see `playbook list`.")]
-Component = Annotated[str, typer.Argument(help="What the plan acts on.")]
-ParameterOptions = Annotated[
-    list[str] | None, typer.Option("--set", help="Parameter, as name=value.")
-]
-
-
-@playbook_app.command("list")
-def playbook_list(context: typer.Context, lang: Lang = None) -> None:
-    """The catalogue: risk, the faults each is for, its title."""
-    _call(context, "playbook_list", lang=lang)
-
-
-@playbook_app.command("show")
-def playbook_show(context: typer.Context, playbook: PlaybookId) -> None:
-    """Print one playbook with its parameters, steps, verification and roll-back."""
-    _call(context, "playbook_show", playbook=playbook)
-
-
-@playbook_app.command("validate")
-def playbook_validate(
-    context: typer.Context,
-    paths: Annotated[
-        list[Path] | None, typer.Argument(help="YAML files; none: the catalogue.")
-    ] = None,
-) -> None:
-    """Check playbook files as strictly as the catalogue's; says file, line and what is wrong."""
-    _call(context, "playbook_validate", paths=paths or [])
-
-
-@playbook_app.command("render")
-def playbook_render(
-    context: typer.Context,
-    playbook: PlaybookId,
-    component: Component,
-    given: ParameterOptions = None,
-    lang: Lang = None,
-) -> None:
-    """Fill a playbook and show the plan as an approver would see it; nothing is run."""
-    _call(
-        context,
-        "playbook_render",
-        playbook=playbook,
-        component=component,
-        given=given or [],
-        lang=lang,
-    )
-
-
-@playbook_app.command("run")
-def playbook_run(
-    context: typer.Context,
-    playbook: PlaybookId,
-    component: Component,
-    given: ParameterOptions = None,
-    known: Annotated[
-        list[str] | None,
-        typer.Option("--fact", help="What no source can tell of the component, as name=value."),
-    ] = None,
-    by: Annotated[
-        list[str] | None,
-        typer.Option(help="Who approves; twice for class C. The first fills in.", envvar="USER"),
-    ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="The plan was read; do not ask.")] = False,
-    lang: Lang = None,
-) -> None:
-    """Fill a playbook by hand, show it, ask, and run it; a dry run unless a runner is wired."""
-    _call(
-        context,
-        "playbook_run",
-        playbook=playbook,
-        component=component,
-        given=given or [],
-        known=known or [],
-        by=by or [],
-        yes=yes,
-        lang=lang,
-    )
-
-
-@alerts_app.command("explain")
-def alerts_explain(
-    context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="Webhook body or dump (JSON); -: standard input.")],
-    kind: Annotated[
-        str, typer.Option("--format", help="Sender, as its route names it; empty: recognised.")
-    ] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
-    lang: Lang = None,
-) -> None:
-    """Print sender, state, severity, subject and times of each alert, and why."""
-    _call(context, "alerts_explain", file=file, kind=kind, as_json=as_json, lang=lang)
-
-
-@alerts_app.command("severities")
-def alerts_severities(context: typer.Context, lang: Lang = None) -> None:
-    """Print which words of which sender mean which severity and which state."""
-    _call(context, "alerts_severities", lang=lang)
 
 
 def main() -> None:
