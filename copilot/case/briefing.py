@@ -19,6 +19,7 @@ from copilot.types.incident import (
     Opinion,
     PlanTerms,
     RecalledDocument,
+    certainty_of,
     percent,
 )
 from copilot.types.time_format import clock_time, date_time, duration
@@ -29,7 +30,6 @@ from tools.types import (
     ENTRY,
     Alert,
     Candidate,
-    Certainty,
     Evidence,
     Plan,
     Ranking,
@@ -258,14 +258,6 @@ def _named(ranking: Ranking) -> list[Candidate]:
     first, *others = ranking.candidates[:3] or (None,)
     likely = [one for one in others if one.probability >= WORTH_NAMING or ranking.abstained]
     return [first, *likely] if first is not None else []
-
-
-def certainty_of(incident: Incident, ranking: Ranking) -> Certainty:
-    """Return how sure the cause is, once a model was asked with what it holds against it."""
-    first, held = ranking.candidates[:1], incident.hypotheses[:1]
-    if first and held and held[0].component == first[0].component:
-        return held[0].certainty
-    return ranking.certainty
 
 
 def in_language(text: Text | None, language: Language) -> str:

@@ -258,6 +258,14 @@ class Event(FrozenModel):
     digest: str
 
 
+def certainty_of(incident: Incident, ranking: Ranking) -> Certainty:
+    """Return how sure the cause is, once a model was asked with what it holds against it."""
+    first, held = ranking.candidates[:1], incident.hypotheses[:1]
+    if first and held and held[0].component == first[0].component:
+        return held[0].certainty
+    return ranking.certainty
+
+
 SUREST = 99
 """Percent; nothing measured is certain."""
 

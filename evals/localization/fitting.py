@@ -6,7 +6,6 @@ more than one figure, by Newton's method (iteratively reweighted least squares; 
 and Friedman, 2009, section 4.4.1). Weights are rounded to two digits.
 """
 
-import hashlib
 import json
 import time
 from collections import Counter
@@ -21,7 +20,6 @@ import numpy as np
 from rich.progress import Progress
 
 import copilot
-from copilot.sources.recorded import RecordedBundle
 from evals.kubernetes.cases import cases
 from evals.kubernetes.suite import evidence_of, names_of, solve
 from evals.localization.calibration import (
@@ -30,9 +28,13 @@ from evals.localization.calibration import (
     calibration_table,
     claims,
 )
-from evals.localization.cases import RECORDINGS, BundleCase, Perturbation, perturb, read
-from evals.localization.look import LocalizationResult, locate_bundle
-from evals.localization.score import place
+from evals.localization.cases import RECORDINGS, BundleCase, read
+from evals.localization.gathered import (
+    GatheredCase,
+    bundle_sets,
+    gathered_bundles,
+    gathered_logs,
+)
 from evals.localization.tables import CaseScore
 from evals.report import Options, Result, Table
 from tools import topology_walker
@@ -43,43 +45,20 @@ from tools.topology_walker.calibration import (
     RankedEvidence,
     figures,
 )
-from tools.topology_walker.certainty import Surroundings, bound_of, decide
+from tools.topology_walker.certainty import NOTHING_KNOWN, bound_of, decide
 from tools.topology_walker.ranking import ordered
-from tools.types import Evidence, FloatArray, Ranking, Telemetry, Timestamp, Topology
+from tools.types import FloatArray, Ranking, Topology
 
 FIGURES: tuple[Figure, ...] = get_args(Figure)
 SHIPPED = Path(topology_walker.__file__).parent / "calibration.json"
 RankingArm = Literal["rules", "ml"]
-OnsetMode = Literal["oracle", "detected"]
+HELD_OUT = RECORDINGS.parent / "held_out"
 
 RIDGE = 1.0
 """Precision of the Gaussian prior around zero, in cases: a dozen of them outweigh it."""
 
 ROUNDS = 50
 """Steps of Newton's method; it converges in fewer than ten."""
-
-WORSE: tuple[Perturbation, ...] = (
-    "no_metrics",
-    "no_logs",
-    "no_traces",
-    "no_changes",
-    "no_alerts",
-    "no_topology",
-)
-"""Each incident is also seen with one kind of telemetry taken away, drawn by its id."""
-
-
-@dataclass(frozen=True, slots=True)
-class SeenIncident:
-    """What the instruments found of one incident, and the components that are right."""
-
-    system: str
-    id: str
-    evidence: tuple[Evidence, ...]
-    topology: Topology
-    onset: Timestamp
-    around: Surroundings
-    right: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,42 +71,23 @@ class CalibrationSample:
     system: str
     id: str
     ranked: RankedEvidence
-    around: Surroundings
     right: float
     among: bool
 
     @property
     def counts(self) -> bool:
         """Whether the model decides about it: thin evidence has a bound of its own."""
-        ranked = self.ranked
-        named = bool(ranked.candidates) and ranked.first.score > 0
-        return named and bound_of(ranked, self.around) is None
+        named = bool(self.ranked.candidates) and self.ranked.first.score > 0
+        return named and bound_of(self.ranked) is None
 
 
-def seen(located: LocalizationResult, case: BundleCase, worse: str = "") -> SeenIncident:
-    """What is kept of a located incident."""
-    return SeenIncident(
-        case.answer.system,
-        f"{case.answer.id} {worse}".strip(),
-        tuple(one for one in located.evidence if one.kind != "note"),
-        located.telemetry.topology,
-        located.onset,
-        located.around,
-        case.answer.right,
-    )
-
-
-def sample(one: SeenIncident, arm: RankingArm) -> CalibrationSample:
+def sample(one: GatheredCase, arm: RankingArm) -> CalibrationSample:
     """The ranking of one incident, beside its answer."""
-    ranked = ordered(one.evidence, one.topology, one.onset, arm)
-    names = [(candidate.component, candidate.score) for candidate in ranked.candidates]
+    found = ordered(one.evidence, one.topology, one.onset, arm)
+    names = [candidate.component for candidate in found.candidates[:LEADING]]
+    right = one.place(Ranking(candidates=tuple(found.candidates))).within(1)
     return CalibrationSample(
-        one.system,
-        one.id,
-        ranked,
-        one.around,
-        place(names, *one.right).within(1),
-        any(name in one.right for name, _ in names[:LEADING]),
+        one.system, one.id, found, right, among=any(name in one.components for name in names)
     )
 
 
@@ -179,40 +139,13 @@ def leave_one_out(
         model = fit([one for one in samples if one.system != system])
         for one in judged:
             if one.system == system:
-                found[one.id] = decide(one.ranked, one.around, arm, model)
+                found[one.id] = decide(one.ranked, NOTHING_KNOWN, arm, model)
     return found
-
-
-def worse_way(name: str) -> Perturbation:
-    """Which telemetry is taken away in the worse copy of an incident, by its id."""
-    return WORSE[int(hashlib.sha256(name.encode()).hexdigest(), 16) % len(WORSE)]
-
-
-def seen_worse(case: BundleCase, mode: OnsetMode = "oracle") -> SeenIncident:
-    """The same incident with one kind of telemetry taken away."""
-    bundle, way = RecordedBundle(case.folder), worse_way(case.answer.id)
-    at = case.answer.alert_ts or case.answer.inject_ts or bundle.window.start
-
-    def worse(found: Telemetry) -> Telemetry:
-        return perturb(found, way, at, seed=0)
-
-    return seen(locate_bundle(bundle, case.answer, mode=mode, perturb=worse), case, way)
 
 
 def own_recordings() -> tuple[BundleCase, ...]:
     """The project's recordings of its lab: those that ship, and those kept aside."""
-    return (*read(RECORDINGS), *read(RECORDINGS.parent / "held_out"))
-
-
-def seen_twice(
-    found: Sequence[BundleCase], progress: Progress, mode: OnsetMode = "oracle"
-) -> Iterator[SeenIncident]:
-    """Every incident as recorded, and its worse copy."""
-    task = progress.add_task("looking", total=len(found))
-    for case in found:
-        yield seen(locate_bundle(RecordedBundle(case.folder), case.answer, mode=mode), case)
-        yield seen_worse(case, mode)
-        progress.advance(task)
+    return (*read(RECORDINGS), *read(HELD_OUT))
 
 
 def cross_validated(
@@ -223,17 +156,32 @@ def cross_validated(
     It is fitted on the other systems, on worse copies of their incidents, and on the project's own
     recordings. Raises `SystemExit` where there is but one system.
     """
-    judged = [sample(seen(one.located, one.case), arm) for one in scored]
+    judged = [sample(_as_gathered(one), arm) for one in scored]
     if len({one.system for one in judged}) < 2:
         raise SystemExit("--cv leaves one system out: it needs incidents of two systems or more")
-    task = progress.add_task("worse copies", total=len(scored))
-    others = list(judged)
-    for one in scored:
-        others.append(sample(seen_worse(one.case), arm))
-        progress.advance(task)
-    others += [sample(one, arm) for one in seen_twice(own_recordings(), progress)]
-    rankings = leave_one_out(others, judged, arm)
+    cases, own = [one.case for one in scored], own_recordings()
+    others = [
+        *gathered_bundles(cases, progress, worse=True),
+        *gathered_bundles(own, progress),
+        *gathered_bundles(own, progress, worse=True),
+    ]
+    samples = [*judged, *(sample(one, arm) for one in others)]
+    rankings = leave_one_out(samples, judged, arm)
     return [_as_sure(one, rankings[one.case.answer.id]) for one in scored]
+
+
+def _as_gathered(one: CaseScore) -> GatheredCase:
+    located, answer = one.located, one.case.answer
+    evidence = tuple(item for item in located.evidence if item.kind != "note")
+    return GatheredCase(
+        answer.system,
+        answer.id,
+        evidence,
+        located.telemetry.topology,
+        located.onset,
+        answer.right,
+        frozenset(),
+    )
 
 
 def _as_sure(one: CaseScore, judged: Ranking) -> CaseScore:
@@ -252,7 +200,7 @@ def run(options: Options, progress: Progress) -> Result:
     if options.data is None:
         raise SystemExit("train calibration needs --data DIR with incidents/, changes/ or others")
     started = time.perf_counter()
-    looked = [*_recorded(options, progress), *_of_clusters(options, progress)]
+    looked = list(_gathered(options, progress))
     tables: list[Table] = []
     summary: dict[str, float] = {}
     models: dict[RankingArm, CalibrationModel] = {}
@@ -280,33 +228,30 @@ def run(options: Options, progress: Progress) -> Result:
     )
 
 
-def _recorded(options: Options, progress: Progress) -> Iterator[SeenIncident]:
-    """Incidents and changes under the data, and the project's own recordings, each also worse."""
+def _gathered(options: Options, progress: Progress) -> Iterator[GatheredCase]:
+    """Bundle sets under the data and the project's own recordings, each also worse; what only logs
+    tell of; and recorded Kubernetes faults, of which only the cluster's objects speak.
+    """
     assert options.data is not None
-    sets: tuple[tuple[str, OnsetMode], ...] = (("incidents", "oracle"), ("changes", "detected"))
-    for name, mode in sets:
-        if (options.data / name / "truth").is_dir():
-            yield from seen_twice(read(options.data / name, options.limit), progress, mode)
-    yield from seen_twice(own_recordings()[: options.limit], progress)
-
-
-def _of_clusters(options: Options, progress: Progress) -> Iterator[SeenIncident]:
-    """Recorded Kubernetes faults, of which only the cluster's objects speak."""
-    assert options.data is not None
+    for folder in (*bundle_sets(options.data), RECORDINGS, HELD_OUT):
+        found = read(folder, options.limit)
+        yield from gathered_bundles(found, progress)
+        yield from gathered_bundles(found, progress, worse=True)
+    yield from gathered_logs(progress)
     folder = options.data / "cloud-opsbench"
     if not folder.is_dir():
         return
     task = progress.add_task("clusters", total=None)
     for case in islice(cases(next(iter(sorted(folder.glob("*.tar*"))), folder)), options.limit):
         row = solve(case)
-        yield SeenIncident(
+        yield GatheredCase(
             f"cloud-opsbench-{row.system}",
             row.case,
             evidence_of(row.diagnosis),
             Topology(),
             0.0,
-            Surroundings(),
             names_of(row.truth),
+            frozenset(),
         )
         progress.advance(task)
 

@@ -16,12 +16,19 @@ from rich.progress import Progress
 
 from copilot.sources.recorded import RecordedBundle
 from copilot.wiring import recorded_sources
-from evals.localization.cases import RECORDINGS, BundleCase, CaseSetError, read
+from evals.localization.cases import (
+    RECORDINGS,
+    BundleCase,
+    CaseSetError,
+    Perturbation,
+    perturb,
+    read,
+)
 from evals.localization.look import locate_bundle
 from evals.localization.score import AnswerRank, accepted, place
 from evals.logs import causes
 from evals.reasoning.investigate import Page, investigate
-from tools.types import Evidence, Ranking, Timestamp, Topology
+from tools.types import Evidence, Ranking, Telemetry, Timestamp, Topology
 
 TOOLS = Path(__file__).parents[2] / "tools"
 CACHE = Path(tempfile.gettempdir()) / "incident-copilot-gathered"
@@ -84,6 +91,11 @@ def gathered(folders: Sequence[Path], progress: Progress) -> Iterator[GatheredCa
     """Every case of the bundle sets, of the recordings that ship, and of the log-only incidents."""
     for folder in (*folders, RECORDINGS):
         yield from gathered_bundles(read(folder), progress)
+    yield from gathered_logs(progress)
+
+
+def gathered_logs(progress: Progress) -> Iterator[GatheredCase]:
+    """The incidents that only logs tell of."""
     logs = [told for told in causes.incidents() if told[1].components]
     task = progress.add_task("gathering log-only incidents", total=len(logs))
     for incident, answer in logs:
@@ -91,25 +103,50 @@ def gathered(folders: Sequence[Path], progress: Progress) -> Iterator[GatheredCa
         progress.advance(task)
 
 
-def gathered_bundles(cases: Sequence[BundleCase], progress: Progress) -> Iterator[GatheredCase]:
-    """Every one of these bundles, gathered before or now."""
+WORSE: tuple[Perturbation, ...] = (
+    "no_metrics",
+    "no_logs",
+    "no_traces",
+    "no_changes",
+    "no_alerts",
+    "no_topology",
+)
+"""What is taken away in the worse copy of an incident; which, is drawn by its id."""
+
+
+def worse_way(name: str) -> Perturbation:
+    """Which telemetry is taken away in the worse copy of this incident."""
+    return WORSE[int(hashlib.sha256(name.encode()).hexdigest(), 16) % len(WORSE)]
+
+
+def gathered_bundles(
+    cases: Sequence[BundleCase], progress: Progress, *, worse: bool = False
+) -> Iterator[GatheredCase]:
+    """Every one of these bundles, gathered before or now; `worse`: less some of its telemetry."""
     task = progress.add_task("gathering", total=len(cases))
     for case in cases:
-        yield _kept(case.folder.resolve().as_posix(), partial(of_bundle, case))
+        way: Perturbation = worse_way(case.answer.id) if worse else "none"
+        place = f"{case.folder.resolve().as_posix()} {way}".removesuffix(" none")
+        yield _kept(place, partial(of_bundle, case, way))
         progress.advance(task)
 
 
-def of_bundle(case: BundleCase) -> GatheredCase:
+def of_bundle(case: BundleCase, way: Perturbation = "none") -> GatheredCase:
     """Gather by the graph's own nodes; where commits are judged, the onset is found, too."""
     bundle, answer = RecordedBundle(case.folder), case.answer
     judged = (case.folder / "commits.json").is_file()
-    found = locate_bundle(bundle, answer, mode="detected" if judged else "oracle")
+    at = answer.alert_ts or answer.inject_ts or bundle.window.start
+
+    def worse(seen: Telemetry) -> Telemetry:
+        return perturb(seen, way, at, seed=0)
+
+    found = locate_bundle(bundle, answer, mode="detected" if judged else "oracle", perturb=worse)
     kinds = accepted(answer.fault_type, released=bool(found.telemetry.changes))
     return GatheredCase(
         answer.system,
-        answer.id,
+        f"{answer.id} {way}".removesuffix(" none"),
         tuple(one for one in found.evidence if one.kind != "note"),
-        bundle.topology(),
+        found.telemetry.topology,
         found.onset,
         answer.right,
         kinds | set(answer.also_right_kinds) if kinds else kinds,

@@ -24,7 +24,6 @@ from copilot.types.incident import CommitAnswer, Incident
 from copilot.wiring import recorded_sources
 from evals.localization.cases import TruthRecord
 from tools.detector import Onset
-from tools.topology_walker import Surroundings
 from tools.types import Alert, Evidence, Ranking, Subject, Telemetry, Timestamp, Topology, Window
 
 LOOKBACK_S = 3600.0
@@ -48,7 +47,6 @@ class LocalizationResult:
     commit: CommitAnswer | None
     page_recorded: bool
     """The page was recorded with the incident, not made of the handed-over onset."""
-    around: Surroundings = Surroundings()
 
 
 def page_of(bundle: RecordedBundle, answer: TruthRecord) -> Alert:
@@ -135,7 +133,6 @@ def locate_bundle(
         stages={name: at - before for (_, before), (name, at) in pairwise(marks)},
         brief=published.brief,
         commit=published.commit,
-        around=Surroundings(published.history_s, state["gathered"].missing),
         page_recorded=page.source != HANDED_OVER,
     )
 

@@ -13,9 +13,9 @@ from evals.localization.calibration import (
     claims,
     error_interval,
 )
-from evals.localization.fitting import CalibrationSample, fit, leave_one_out, newton, worse_way
+from evals.localization.fitting import CalibrationSample, fit, leave_one_out, newton
+from evals.localization.gathered import worse_way
 from tools.topology_walker.calibration import RankedEvidence
-from tools.topology_walker.certainty import NOTHING_KNOWN
 from tools.types import Candidate, Evidence, Ranking, Term, Topology, Window
 
 SAID = [
@@ -96,7 +96,7 @@ def judged(system: str, name: str, right: float) -> CalibrationSample:
     term = Term(name="own latency", weight=1.0, evidence=("E1",))
     candidates = (Candidate(component="cart", score=1.0, terms=(term,)),)
     ranked = RankedEvidence(candidates, (READING,), Topology())
-    return CalibrationSample(system, name, ranked, NOTHING_KNOWN, right, among=False)
+    return CalibrationSample(system, name, ranked, right, among=False)
 
 
 def test_a_system_is_judged_by_a_model_that_never_saw_it() -> None:

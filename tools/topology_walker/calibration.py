@@ -96,16 +96,21 @@ def _votes(one: Candidate, kinds: Mapping[str, Modality | None]) -> Mapping[Moda
     return found
 
 
-Figure = Literal["margin", "strength"]
+Figure = Literal["lead", "rivals", "against", "objects"]
+
+RIVAL = 0.5
+"""A candidate with this share of the first one's score or more is a second hypothesis."""
 
 
 def figures(ranked: RankedEvidence) -> dict[Figure, float]:
     """What the model looks at; what is meant stands beside it."""
     first = ranked.first.score
-    second = max((one.score for one in ranked.candidates[1:]), default=0.0)
+    others = [max(one.score, 0.0) for one in ranked.candidates[1:]]
     return {
-        "margin": 1.0 - max(second, 0.0) / first,  # how far the second is behind
-        "strength": math.log1p(first),  # how much speaks for the first at all
+        "lead": math.log1p(first - max(others, default=0.0)),  # how far the second is behind
+        "rivals": math.log1p(sum(one >= RIVAL * first for one in others)),  # second hypotheses
+        "against": float(len(ranked.against)),  # modalities that speak more for another
+        "objects": ranked.votes[0].get("cluster", 0.0) / first,  # share of the cluster's objects
     }
 
 

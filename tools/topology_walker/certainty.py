@@ -12,6 +12,7 @@ from tools.topology_walker.calibration import (
     MEASURED,
     MODALITY,
     PROVING,
+    RIVAL,
     CalibrationModel,
     Modality,
     RankedEvidence,
@@ -30,9 +31,6 @@ from tools.types import (
 
 LIKELY = 0.5
 """From here on the first candidate is more likely the cause than not."""
-
-RIVAL = 0.5
-"""A second hypothesis is one where its chance is at least this share of the first one's."""
 
 LOGS_ALONE, REPORTS_ALONE, LITTLE_HISTORY = 0.7, 0.5, 0.7
 """The most that is said of a cause of which nothing but log lines tell, of one that a single alert

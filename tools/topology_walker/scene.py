@@ -42,6 +42,8 @@ class Scene:
             owner = Owner.parse(item.subject)
             if owner.kind in ("service", "version", "edge"):
                 found |= dict.fromkeys(name for name in (owner.service, owner.caller) if name)
+            elif owner.kind == "node" and item.kind == "cluster":
+                found[item.subject] = None
         self.names = tuple(found)
         self._below: dict[str, tuple[str, ...]] = {}
 

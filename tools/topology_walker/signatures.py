@@ -59,7 +59,7 @@ class FaultSignature:
         if self.accuses == "entry":
             return scene.topology.entry
         name: str = getattr(reading, self.accuses)
-        if isinstance(reading, ObjectBroken):
+        if isinstance(reading, ObjectBroken) and name not in scene.names:
             return next((one for one in scene.names if one and one in name), "")
         return name
 

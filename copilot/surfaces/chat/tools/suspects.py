@@ -2,11 +2,11 @@
 
 from pydantic import Field
 
-from copilot.case.briefing import WORTH_NAMING, certainty_of, evidence_line, in_language
+from copilot.case.briefing import WORTH_NAMING, evidence_line, in_language
 from copilot.surfaces.chat.scope import ToolContext, concerns
 from copilot.surfaces.chat.tool_result import Statement, ToolResult, noted
 from copilot.surfaces.chat.tools.tool import Tool, ToolArguments
-from copilot.types.incident import Incident, percent
+from copilot.types.incident import Incident, certainty_of, percent
 from prompts import LANGUAGES, Language, word
 from tools.types import Candidate, Evidence, Finding, Term
 
