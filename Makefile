@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test integration lint docs clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.installed
@@ -11,6 +11,11 @@ demo: .venv/.installed
 test: .venv/.installed-test
 	$(BIN)/python -m pytest -n auto
 	$(BIN)/python -m evals run demo --baseline evals/incidents/baseline.json
+
+# Needs PostgreSQL, Prometheus, Alertmanager and Chromium; what is not there skips and says so.
+integration: .venv/.installed-test
+	$(BIN)/python -m pytest -n 2 -m integration --durations=10
+	$(BIN)/python -m evals torture --minutes 3
 
 lint: .venv/.installed-test
 	$(BIN)/ruff check .

@@ -4,7 +4,8 @@ Adapters implement these; `wiring` chooses them; one contract suite per port run
 the real adapter. A source answers for a window and never returns a point later than its clock.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -271,4 +272,12 @@ class VectorIndex(Protocol):
 
     def nearest(self, vector: FloatArray, limit: int) -> Sequence[tuple[str, float]]:
         """Ids with their cosine, nearest first."""
+        ...
+
+
+class RunQueue(Protocol):
+    """Hands out runs of the store as they fall due, where other processes take some of them."""
+
+    def work(self, handle: Callable[[str], None], stopping: threading.Event) -> None:
+        """Give run ids to `handle`, each in a thread, until `stopping`."""
         ...

@@ -16,6 +16,7 @@ from copilot.types.change_settings import ChangeSettings
 from copilot.types.errors import OperatorError
 from copilot.types.run_settings import RunSettings
 from copilot.types.safety_settings import SafetySettings
+from copilot.types.scale_settings import ScaleSettings
 from copilot.types.trace_settings import TraceSettings
 from prompts import Language
 from tools.log_retriever import redact
@@ -25,7 +26,7 @@ class SettingsError(OperatorError):
     """The operator has to change a setting; the message says which and how."""
 
 
-class Settings(TraceSettings, ChangeSettings, RunSettings, SafetySettings):
+class Settings(TraceSettings, ChangeSettings, RunSettings, SafetySettings, ScaleSettings):
     """Everything that can be set. Read once at the start; frozen from then on."""
 
     model_config = SettingsConfigDict(env_prefix="COPILOT_", frozen=True, extra="forbid")

@@ -2,22 +2,19 @@
 
 import os
 import secrets
-import socket
-import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
-from langgraph.checkpoint.sqlite import SqliteSaver
-
 from copilot.alerts.maintenance import MaintenanceSchedule
+from copilot.case import wiring as case_wiring
 from copilot.case.engine import Engine
 from copilot.case.graph import NODES, NodeFunction, build
-from copilot.case.state import STATE_TYPES
+from copilot.case.loops import EVERY_ROLE, Role
 from copilot.deps import Deps, Limits
 from copilot.hands import (
     ActionRunner,
@@ -43,7 +40,14 @@ from copilot.knowledge import (
 )
 from copilot.model import MeteredModel
 from copilot.model.tie_break import RecordingTieBreaker
-from copilot.ports import Clock, ClusterSource, Embedder, Reranker, Runner, SourceError
+from copilot.ports import (
+    Clock,
+    ClusterSource,
+    Embedder,
+    Reranker,
+    Runner,
+    SourceError,
+)
 from copilot.settings import Settings, SettingsError
 from copilot.sources import connected as live
 from copilot.sources.alertmanager import AlertmanagerSource
@@ -52,9 +56,9 @@ from copilot.sources.deployment import Sources, UnconfiguredSource
 from copilot.sources.merged import DeclaredTopology
 from copilot.sources.received import ReceivedTelemetry
 from copilot.sources.recorded import RecordedBundle
-from copilot.sources.watch import Watch
+from copilot.sources.watch import Watch, WatchShards
 from copilot.store import Redactor, Store
-from copilot.store.home import key, made, owned
+from copilot.store.home import key, made
 from copilot.types.checks import Check
 from copilot.types.incident import Incident
 from knowledge_base import playbooks
@@ -131,11 +135,16 @@ def time_of(sources: Sources, wall: Clock) -> Clock:
     return sources.metrics if isinstance(sources.metrics, RecordedBundle) else wall
 
 
-def _watch(sources: Sources, settings: Settings) -> Watch | None:
+def _watch(sources: Sources, settings: Settings, opened: Store) -> Watch | WatchShards | None:
     """The copilot's own eyes, where there is anything to look at."""
     if isinstance(sources.metrics, UnconfiguredSource) or not settings.watch_every_s:
         return None
-    return Watch(sources.metrics, settings.watch_every_s, settings.watch_learn_s)
+    metrics, every, learn = sources.metrics, settings.watch_every_s, settings.watch_learn_s
+    if not opened.shared:
+        return Watch(metrics, every, learn)
+    number = settings.watch_shards
+    share = partial(opened.leadership.shards, "watch", number)
+    return WatchShards(metrics, every, learn, number, share)
 
 
 def policy(settings: Settings) -> Policy:
@@ -198,19 +207,6 @@ def _acting(target: KubernetesTarget) -> Cluster:
     except ModuleNotFoundError as error:
         raise SettingsError(f"runners_file has [kubernetes], {_NO_CLIENT}") from error
     return acting(target.namespace, target.context)
-
-
-@contextmanager
-def checkpointer(path: Path) -> Iterator[SqliteSaver]:
-    """The one saver of this process; it reads back the state's types and no others."""
-    connection = sqlite3.connect(path, check_same_thread=False, timeout=30)
-    serde = JsonPlusSerializer(
-        allowed_msgpack_modules=[(one.__module__, one.__name__) for one in STATE_TYPES]
-    )
-    try:
-        yield SqliteSaver(connection, serde=serde)
-    finally:
-        connection.close()
 
 
 def library(settings: Settings) -> Library:
@@ -349,17 +345,19 @@ def engine(
     lasting: bool = False,
     received: ReceivedTelemetry | None = None,
     origin: str = "",
+    roles: frozenset[Role] = EVERY_ROLE,
 ) -> Iterator[Engine]:
     """An engine over the data folder, which it owns until it is done; not started.
 
     `clock` is the telemetry's time, `wall` that of processes. A `lasting` one looks again for a
     model that is away; exporters post `received`. Alerts of an `origin` stay apart; none is noise.
+    With fewer `roles`, other processes on the same PostgreSQL have the others.
     """
     wall = wall or SystemClock()
     with (
-        owned(settings.home, purpose) as home,
+        case_wiring.folder(settings, purpose, roles) as home,
         store(settings) as opened,
-        checkpointer(home / "checkpoints.sqlite") as saver,
+        case_wiring.working(settings, opened, home) as (saver, queue),
         model(settings, lasting=lasting) as (asked, _how),
     ):
         seen = replace(sources or configured_sources(settings, received), redactor=opened.redactor)
@@ -388,13 +386,15 @@ def engine(
             wall=wall,
             # Short enough to say aloud, too long to guess or to meet twice.
             new_id=lambda: f"inc-{secrets.token_hex(4)}",
-            owner=f"{socket.gethostname()}:{settings.home}",
+            owner=case_wiring.owner(settings, opened),
             workers=settings.workers,
             refresh_s=settings.refresh_s,
-            watch=_watch(deps.sources, settings),
+            watch=_watch(deps.sources, settings, opened),
             memory=None if origin else home / "noise.json",
             judge=deps.doubts,
             resolve_timeouts=settings.resolve_timeouts,
             skew_s=settings.clock_skew_s,
             origin=origin,
+            roles=roles,
+            queue=queue,
         )

@@ -14,14 +14,14 @@ from copilot.alerts import maintenance as alerting
 from copilot.case.graph import drawing
 from copilot.hands import declared
 from copilot.settings import Settings
-from copilot.surfaces.cli import app
-from copilot.surfaces.cli_groups import alerts_app, journal_app, playbook_app
+from copilot.surfaces.cli import alerts_app, app, journal_app, playbook_app
 from copilot.surfaces.cli_kb import kb_app
 from docs.result_tables import TABLES
 from docs.sheets import result
 from evals.house.measures import House
 from evals.house.pages import house_page, way_page
 from evals.house.way import way
+from tools.topology_walker.signatures import SIGNATURES
 
 ROOT = Path(__file__).parent.parent
 
@@ -155,9 +155,25 @@ def _between(text: str, mark: str, content: str) -> str:
     return re.sub(rf"<!-- {mark} -->.*?<!-- /{mark} -->", lambda _: block, text, flags=re.DOTALL)
 
 
+def signatures() -> str:
+    """The table of fault signatures, a line per row of the code."""
+    rows = [
+        f"| {row.name} | {row.term} | {row.reads.__name__}{f' of {row.of}' if row.of else ''} "
+        f"| {' '.join((inspect.getdoc(row.strength) or '').split())} | {_ACCUSED[row.accuses]} "
+        f"| {row.kind or 'as read'} | {row.weight:g} | {row.vote:g} | {row.example} |"
+        for row in SIGNATURES
+    ]
+    head = "| signature | term | reads | holds where | accuses | kind | weight | vote | example |"
+    return "\n".join([head, "|---|---|---|---|---|---|---|---|---|", *rows])
+
+
+_ACCUSED = {"service": "it", "caller": "the caller", "entry": "the front door"}
+
+
 def pages() -> dict[Path, str]:
     """Every generated file with what it should hold."""
     front, measured = ROOT / "README.md", ROOT / "docs" / "benchmarks.md"
+    told = ROOT / "docs" / "decisions" / "fault-signatures.md"
     return {
         ROOT / "docs" / "settings.md": settings_page(),
         ROOT / "docs" / "cli.md": cli_page(),
@@ -165,6 +181,7 @@ def pages() -> dict[Path, str]:
         ROOT / "docs" / "house.md": house_page(House(ROOT)),
         front: _between(front.read_text(encoding="utf-8"), "located", located()),
         measured: benchmarks(measured.read_text(encoding="utf-8")),
+        told: _between(told.read_text(encoding="utf-8"), "signatures", signatures()),
     }
 
 

@@ -11,20 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from copilot.alerts import subjects
+from copilot.alerts.arrival import all_ended, missed
 from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.ports import Clock
 from copilot.store import Assignment, DueAlert, Store, StoredAlert
-from copilot.types.incident import OURS, Clocks, Incident, IncidentStatus
+from copilot.types.incident import Clocks, Incident, IncidentStatus
 from tools.clusterer import (
     Action,
     Clusterer,
     Decision,
     NoiseModel,
     TieBreaker,
-    fingerprint,
     matching_labels,
 )
-from tools.types import Alert, AlertStatus, Timestamp, Topology
+from tools.types import Alert, Timestamp, Topology
 
 log = logging.getLogger(__name__)
 
@@ -35,11 +35,11 @@ GRACE_S = 300.0
 """Leases that ran out while nobody listened last so long after a start: senders repeat within it
 (`resolve_timeout` of Alertmanager's default configuration)."""
 
+URGENCY: dict[str, int] = {"critical": 0, "high": 1, "warning": 2, "info": 3, "low": 4}
+"""Whose first look comes first; the least number is the most urgent."""
+
 ORIGIN_LABEL = "copilot_origin"
 """Names the file or recording that alerts were read from; live ones do not carry it."""
-
-MISSED = "HeartbeatMissed"
-"""Our own alert on a heartbeat that stopped: its sender, or the way from it, is broken."""
 
 AGAIN: frozenset[Action] = frozenset({"reopened", "flapping"})
 """Decisions on alerts that go on in the incident they were in."""
@@ -59,7 +59,7 @@ class Intake:
     """Decides on accepted alerts, one batch at a time; its memory is rebuilt from the store.
 
     Alerts of one `origin` (a file, a recording; empty: what is sent to us) are grouped apart: they
-    join no incident of another, and end none.
+    join no incident of another, and end none. Of several processes on one database one decides.
     """
 
     def __init__(
@@ -74,6 +74,11 @@ class Intake:
         origin: str = "",
     ) -> None:
         self._origin = origin
+        self._scope = f"intake {origin}"
+        self._leading = not store.shared
+        self._silences = (0, 0.0)
+        self._open: frozenset[str] = frozenset()
+        self._followed = clock.now()
         self._announced = announced or MaintenanceSchedule()
         self._store = store
         self._judge = judge
@@ -88,7 +93,8 @@ class Intake:
         self._held: set[str] = set()
         self._renewed: dict[str, Alert] = {}
         self._renewing = threading.Lock()
-        self._clusterer = self._rebuilt()
+        # Who does not lead has nothing to go on with, and may never.
+        self._clusterer = self._rebuilt() if self._leading else Clusterer()
 
     def renew(self, delivered: Sequence[Alert]) -> None:
         """A repeated source of inhibition inhibits on: repetitions are not decided on again."""
@@ -104,9 +110,10 @@ class Intake:
 
     def decide(self, limit: int = 1000) -> IntakeResult:
         """Decide on the next undecided alerts; nothing to do is an empty `IntakeResult`."""
-        waiting = self._store.alerts.unassigned(limit)
+        waiting = self._store.alerts.unassigned(limit) if self.leads() else ()
         if not waiting:
             return IntakeResult()
+        self._follow()
         if self._clock.now() - self._remembered_at > REMEMBER_S:
             self.remember()
         try:
@@ -115,6 +122,30 @@ class Intake:
             # What the clusterer remembers of this batch was not written: forget it.
             self._clusterer = self._rebuilt()
             raise
+
+    def leads(self) -> bool:
+        """Whether this process decides; who takes over goes on with the groups of the store."""
+        leads = self._store.leadership.leads(self._scope)
+        if leads and not self._leading:
+            log.info("this process decides on alerts from now on")
+            self._listening_since = self._clock.now()
+            self._clusterer = self._rebuilt()
+        self._leading = leads
+        return leads
+
+    def _follow(self) -> None:
+        """Take up what other processes, and people, did meanwhile."""
+        now, going = self._clock.now(), self._store.incidents.open_ids()
+        for incident_id in self._open - going:
+            self._clusterer.close(incident_id, now)
+        self._open = going
+        if self._store.shared and self._announced.inhibitions:
+            since, self._followed = self._followed, now
+            self.renew(self._store.alert_leases.renewed(since))
+        if self._store.shared and (stamp := self._store.silences.stamp()) != self._silences:
+            self._announced.keep(self._store.silences.standing(now))
+            self.heed()
+            self._silences = stamp
 
     def remember(self) -> None:
         """Write down what was learned of noise, so that a restart need not learn it again."""
@@ -155,6 +186,8 @@ class Intake:
 
     def expire(self) -> None:
         """What time alone ends: leases nobody renewed, heartbeats nobody heard, flapping."""
+        if not self.leads():
+            return
         now = self._clock.now()
         for due in self._store.alert_leases.due(now):
             if due.seen_at < self._listening_since and now - self._listening_since < GRACE_S:
@@ -163,7 +196,7 @@ class Intake:
         for beat in self._store.alert_leases.heard_again():
             with self._store.transaction():
                 self._store.alert_leases.hear(beat.fingerprint)
-                self._store.alerts.accept([_missed(beat, now, now, status="resolved")], now)
+                self._store.alerts.accept([missed(beat, now, now, status="resolved")], now)
         settled = [name for name in self._held if not self._clusterer.flapping(name, now)]
         self._held.difference_update(settled)
         self._end(settled, now)
@@ -173,7 +206,7 @@ class Intake:
         with self._store.transaction():
             if due.alert.heartbeat:
                 self._store.alert_leases.miss(due.alert.fingerprint)
-                self._store.alerts.accept([_missed(due.alert, due.seen_at, now)], now)
+                self._store.alerts.accept([missed(due.alert, due.seen_at, now)], now)
             else:
                 ended = {"status": "resolved", "ends_at": due.until, "lease": None}
                 self._store.alerts.accept([due.alert.model_copy(update=ended)], now)
@@ -182,12 +215,12 @@ class Intake:
         """A heartbeat that its source ends is missed; one that begins anew ends that alert."""
         for alert in (stored.alert for stored in waiting if stored.alert.heartbeat):
             if alert.status == "resolved":
-                missed = _missed(alert, alert.ends_at or now, now)
+                news = missed(alert, alert.ends_at or now, now)
             else:
-                missed = _missed(alert, now, now, status="resolved")
-                if not self._store.alerts.firing(missed.fingerprint):
+                news = missed(alert, now, now, status="resolved")
+                if not self._store.alerts.firing(news.fingerprint):
                     continue
-            self._store.alerts.accept([missed], now)
+            self._store.alerts.accept([news], now)
 
     def _record(self, waiting: Sequence[StoredAlert]) -> IntakeResult:
         now = self._clock.now()
@@ -204,14 +237,15 @@ class Intake:
             )
         )
         with self._store.transaction():
+            self._store.leadership.check(self._scope)
             for stored, decision in pairs:
                 if decision.action == "opened":
-                    self._open(stored.alert, decision, now)
+                    self._begin(stored.alert, decision, now)
             for decision in decisions:
                 if decision.action in AGAIN:
                     self._reopen(decision, now)
             self._beat(waiting, now)
-            known = {i.id for i in self._store.incidents.active()} | set(opened)
+            known = self._store.incidents.open_ids()
             self._store.alerts.assign_all(
                 [
                     # A held group has an id before it is an incident, and may never become one.
@@ -230,13 +264,14 @@ class Intake:
                     self._grow(incident_id)
             for incident_id in opened:
                 if incident_id not in merged:
-                    self._store.runs.accept(incident_id, now)
+                    urgency = URGENCY[self._clusterer.group(incident_id).severity]
+                    self._store.runs.accept(incident_id, now, urgency)
         ended = {d.group_id for d in decisions if d.action == "resolved" and d.group_id}
         return IntakeResult(
             decided=len(pairs), opened=opened, grown=grown, ended=self._end(sorted(ended), now)
         )
 
-    def _open(self, alert: Alert, decision: Decision, now: Timestamp) -> None:
+    def _begin(self, alert: Alert, decision: Decision, now: Timestamp) -> None:
         self._store.incidents.open(
             Incident(
                 id=decision.group_id,
@@ -262,7 +297,7 @@ class Intake:
         reason = {"reason": decision.reason}
         self._store.journal.append(incident.id, "reopened", "copilot", {**reason}, now)
         if decision.action == "reopened":
-            self._store.runs.accept(incident.id, now)
+            self._store.runs.accept(incident.id, now, URGENCY[incident.severity])
 
     def _join_merged(self, now: Timestamp) -> dict[str, str]:
         """Close the incidents whose alerts an alert showed to be of another one; old to new."""
@@ -296,7 +331,7 @@ class Intake:
             incident = self._store.incidents.get(incident_id)
             if incident is None or incident.status == "acting":
                 continue
-            if not _ended(self._store.alerts.of(incident_id)):
+            if not all_ended(self._store.alerts.of(incident_id)):
                 continue
             if self._clusterer.flapping(incident_id, now):
                 self._held.add(incident_id)
@@ -344,27 +379,6 @@ def _components(topology: Topology) -> frozenset[str]:
     return frozenset((*topology.nodes, *ends))
 
 
-def _missed(beat: Alert, since: Timestamp, now: Timestamp, status: AlertStatus = "firing") -> Alert:
-    """Our alert on a heartbeat: not heard since `since`, or (resolved) heard again."""
-    labels = {**beat.labels, "alertname": MISSED, "heartbeat": beat.name, "severity": "critical"}
-    age = max(0.0, now - since)
-    return Alert(
-        fingerprint=fingerprint(labels),
-        name=MISSED,
-        status=status,
-        severity="critical",
-        starts_at=now,
-        ends_at=now if status == "resolved" else None,
-        labels=labels,
-        annotations={
-            "summary": f"{beat.name} was not heard for {age:.0f} s: its sender, or what lies "
-            "between, may be down, and then no other alert of it arrives either."
-        },
-        why="the heartbeat stopped; whom it concerns is not known",
-        source=OURS,
-    )
-
-
 def _remembered(memory: Path | None) -> NoiseModel:
     """What was written down; a file that cannot be read is learned anew, and said so."""
     if memory is None or not memory.exists():
@@ -374,10 +388,3 @@ def _remembered(memory: Path | None) -> NoiseModel:
     except (OSError, ValueError, KeyError, TypeError) as problem:
         log.warning("what was learned of noise is lost, %s: %s", memory, problem)
         return NoiseModel()
-
-
-def _ended(alerts: Sequence[Alert]) -> bool:
-    """True if each firing alert of an incident has its resolution."""
-    firing = {(a.fingerprint, a.starts_at) for a in alerts if a.status != "resolved"}
-    ended = {(a.fingerprint, a.starts_at) for a in alerts if a.status == "resolved"}
-    return bool(firing) and firing <= ended

@@ -1,8 +1,13 @@
-"""Arrival: what is settled of an alert before it is written, by our clock and our settings."""
+"""Arrival: an alert before it is written, by our clock and settings; a heartbeat that does not."""
 
 from collections.abc import Mapping, Sequence
 
-from tools.types import Alert, Timestamp
+from copilot.types.incident import OURS
+from tools.clusterer import fingerprint
+from tools.types import Alert, AlertStatus, Timestamp
+
+MISSED = "HeartbeatMissed"
+"""Our own alert on a heartbeat that stopped: its sender, or the way from it, is broken."""
 
 
 def arrived(
@@ -22,3 +27,31 @@ def arrived(
             changes["lease"] = now + timeouts[alert.source]
         read.append(alert.model_copy(update=changes) if changes else alert)
     return read
+
+
+def missed(beat: Alert, since: Timestamp, now: Timestamp, status: AlertStatus = "firing") -> Alert:
+    """Our alert on a heartbeat: not heard since `since`, or (resolved) heard again."""
+    labels = {**beat.labels, "alertname": MISSED, "heartbeat": beat.name, "severity": "critical"}
+    age = max(0.0, now - since)
+    return Alert(
+        fingerprint=fingerprint(labels),
+        name=MISSED,
+        status=status,
+        severity="critical",
+        starts_at=now,
+        ends_at=now if status == "resolved" else None,
+        labels=labels,
+        annotations={
+            "summary": f"{beat.name} was not heard for {age:.0f} s: its sender, or what lies "
+            "between, may be down, and then no other alert of it arrives either."
+        },
+        why="the heartbeat stopped; whom it concerns is not known",
+        source=OURS,
+    )
+
+
+def all_ended(alerts: Sequence[Alert]) -> bool:
+    """True if each firing alert of an incident has its resolution."""
+    firing = {(a.fingerprint, a.starts_at) for a in alerts if a.status != "resolved"}
+    ended = {(a.fingerprint, a.starts_at) for a in alerts if a.status == "resolved"}
+    return bool(firing) and firing <= ended

@@ -10,9 +10,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-from copilot.alerts.admission import Intake
+from copilot.alerts.admission import URGENCY, Intake
 from copilot.alerts.arrival import arrived
 from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.case.answers import RetryWish, StepAnswer, decide, expire, retry, settle
@@ -20,13 +21,13 @@ from copilot.case.briefing import publish
 from copilot.case.counters import Counters
 from copilot.case.editing import Edit, edit
 from copilot.case.graph import IncidentGraph
-from copilot.case.loops import LONGEST_PAUSE_S, Loop, problem_of
+from copilot.case.loops import EVERY_ROLE, LONGEST_PAUSE_S, Loop, Role, problem_of
 from copilot.case.terms import terms_in
 from copilot.case.worker import LEASE_S, Worker
 from copilot.deps import Deps
 from copilot.model import MeteredModel, Usage
-from copilot.ports import Clock, SourceError
-from copilot.sources.watch import Watch
+from copilot.ports import Clock, RunQueue, SourceError
+from copilot.sources.watch import Watch, WatchShards
 from copilot.store import AcceptedAlerts, ApprovalRequest, Run, StoreError
 from copilot.types.incident import CLOSED, Incident, PlanTerms
 from tools.clusterer import Silence, TieBreaker
@@ -68,15 +69,17 @@ class Engine:
         owner: str,
         workers: int = 2,
         refresh_s: float = 30.0,
-        watch: Watch | None = None,
+        watch: Watch | WatchShards | None = None,
         memory: Path | None = None,
         judge: TieBreaker | None = None,
         resolve_timeouts: Mapping[str, float] | None = None,
         skew_s: float = 5.0,
         origin: str = "",
+        roles: frozenset[Role] = EVERY_ROLE,
+        queue: RunQueue | None = None,
     ) -> None:
-        self.deps = deps
-        self.store = deps.store
+        self._roles, self._queue = roles, queue
+        self.deps, self.store = deps, deps.store
         self.counters = Counters()
         self._wall = wall
         self._workers = workers
@@ -84,21 +87,13 @@ class Engine:
         self._worker = Worker(deps, graph, wall, owner)
         self._watch = watch
         self._resolve_timeouts = resolve_timeouts or {}
-        self._skew_s = skew_s
-        self._blind = ""
+        self._skew_s, self._blind = skew_s, ""
+        services, announced = deps.sources.topology(), deps.announced
         self._intake = Intake(
-            deps.store,
-            deps.clock,
-            deps.sources.topology(),
-            new_id,
-            memory,
-            judge,
-            deps.announced,
-            origin,
+            deps.store, deps.clock, services, new_id, memory, judge, announced, origin
         )
         self._intake_lock = threading.Lock()
-        self._stopping = threading.Event()
-        self._arrived = threading.Event()
+        self._stopping, self._arrived = threading.Event(), threading.Event()
         self._queued = threading.Condition()
         self._due: dict[str, tuple[float, str]] = {}
         self.longest_pause_s = LONGEST_PAUSE_S
@@ -111,15 +106,18 @@ class Engine:
     def start(self) -> None:
         """Take back what a killed process left, and begin to work."""
         self.recover()
-        works = [
-            ("intake", self._decide),
-            ("upkeep", self._keep_up),
-            ("leases", self._keep_leases),
-            ("watch", self._look_around),
-            *[("workers", self._work)] * self._workers,
-        ]
+        works: dict[Role, list[tuple[str, Callable[[], None]]]] = {
+            "intake": [("intake", self._decide)],
+            "work": [("leases", self._keep_leases), ("workers", self._work)],
+            "watch": [("watch", self._look_around)],
+        }
+        if self._queue is not None:
+            works["work"][1] = ("queue", partial(self._queue.work, self._work, self._stopping))
+        else:
+            works["work"] += [("workers", self._work)] * (self._workers - 1)
+        mine = [("upkeep", self._keep_up), *(one for role in self._roles for one in works[role])]
         self.loops = tuple(
-            Loop(name, work, self._stopping, self.longest_pause_s) for name, work in works
+            Loop(name, work, self._stopping, self.longest_pause_s) for name, work in mine
         )
         for loop in self.loops:
             loop.start()
@@ -145,11 +143,18 @@ class Engine:
             self._worker.release(ended=False)
         except StoreError as problem:
             log.warning("runs are not handed back, their leases end: %s", problem)
+        self.store.leadership.close()
 
     @property
     def usage(self) -> Usage | None:
         """What asking the model came to; None without one."""
         return self.deps.model.usage if isinstance(self.deps.model, MeteredModel) else None
+
+    @property
+    def leading(self) -> bool:
+        """Whether this process decides on alerts; of several on one database, one does."""
+        with self._intake_lock:
+            return self._intake.leads()
 
     @property
     def policy(self) -> Policy:
@@ -225,19 +230,15 @@ class Engine:
         self._wake()
         return incident
 
-    def group(self) -> None:
-        """Decide on every accepted alert, in this thread."""
-        self._decide_all()
-
     def drain(self) -> None:
         """Decide and work in this thread until only people or new alerts could change anything.
 
         What is due soon is waited for, by the engine's time.
         """
-        self._decide_all()
+        self.group()
         while (run := self._worker.claim() or self._next_due()) is not None:
             self._advance(run)
-            self._decide_all()
+            self.group()
 
     def _next_due(self) -> Run | None:
         next_one = self.store.runs.next_due()
@@ -285,13 +286,13 @@ class Engine:
         self._stopping.wait(IDLE_S)
         self.upkeep()
 
-    def _work(self) -> None:
-        run = self._worker.claim()
+    def _work(self, only: str = "") -> None:
+        run = self._worker.claim(only=only)
         if run is not None:
             self._advance(run)
-            return
-        with self._queued:
-            self._queued.wait(IDLE_S)
+        elif not only:
+            with self._queued:
+                self._queued.wait(IDLE_S)
 
     def _look_around(self) -> None:
         if self._watch is None:
@@ -303,7 +304,7 @@ class Engine:
         self._learn_graph()
         self._stopping.wait(self._watch.interval_s)
 
-    def _looked(self, watch: Watch) -> list[Alert]:
+    def _looked(self, watch: Watch | WatchShards) -> list[Alert]:
         """A source that does not answer is said once, and once when it does again."""
         try:
             alerts = watch.look(self.now())
@@ -346,7 +347,8 @@ class Engine:
             due = self._wall.now() + max(self._refresh_s, AGAIN_S)
             self._due.setdefault(incident_id, (due, "the evidence did not decide yet"))
 
-    def _decide_all(self) -> None:
+    def group(self) -> None:
+        """Decide on every accepted alert, in this thread."""
         while self._decide_once():
             pass
 
@@ -388,7 +390,8 @@ class Engine:
                 if run.status == "waiting":
                     self.store.runs.finish(run.id, "superseded", now)
             self.store.incidents.update(incident_id, now, status="investigating", plan=None)
-            self.store.runs.accept(incident_id, now)
+            # After the first looks of all others.
+            self.store.runs.accept(incident_id, now, len(URGENCY))
             self.store.journal.append(incident_id, "refreshed", "copilot", {"reason": reason}, now)
         self._wake()
 

@@ -5,6 +5,11 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Literal
+
+Role = Literal["intake", "work", "watch"]
+EVERY_ROLE: frozenset[Role] = frozenset(("intake", "work", "watch"))
+"""What one process does alone; on PostgreSQL each may be a process of its own."""
 
 log = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.errors import GraphDrained
 from langgraph.runtime import RunControl
 from langgraph.types import Command, Interrupt, StateSnapshot
@@ -76,11 +77,14 @@ class Worker:
             attempt = run.attempt if ended else 0
             self._store.runs.postpone(run, now + later, now, attempt=attempt)
 
-    def claim(self, at: Timestamp = 0.0) -> Run | None:
-        """The next run that nobody works on, leased to this owner; also one that is due `at`."""
+    def claim(self, at: Timestamp = 0.0, only: str = "") -> Run | None:
+        """The next run that nobody works on, leased to this owner; also one that is due `at`.
+
+        `only` names the one that is asked for.
+        """
         self._give_back()
         now = max(self._wall.now(), at)
-        return self._store.runs.claim(self._owner, now, LEASE_S, tuple(self._controls()))
+        return self._store.runs.claim(self._owner, now, LEASE_S, tuple(self._controls()), only)
 
     def _give_back(self) -> None:
         """Put back what could not be written when the store did not answer; it is not to blame."""
@@ -170,6 +174,9 @@ class Worker:
         now = self._wall.now()
         if not self._graph.get_state(config).next:
             self._store.runs.finish(run.id, "done", now, owner=self._owner)
+            # What it concluded stands in the incident; its checkpoints were most of the disk.
+            if isinstance(self._graph.checkpointer, BaseCheckpointSaver):
+                self._graph.checkpointer.delete_thread(run.id)
             return "done"
         self._store.runs.finish(run.id, "waiting", now, owner=self._owner)
         # A decision made between the interrupt and this line found no waiting run to resume.

@@ -11,9 +11,10 @@ Why these numbers: docs/decisions/watch.md.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import exp, lgamma, log
+from zlib import crc32
 
 import numpy as np
 
@@ -22,7 +23,8 @@ from copilot.sources.deployment import Sources
 from copilot.types.incident import OURS
 from tools.clusterer import fingerprint
 from tools.detector import DetectorConfig, Stream, onset
-from tools.topology_walker.signals import SECONDS, MetricCategory, read
+from tools.impact import impact
+from tools.topology_walker.signals import MetricCategory, read
 from tools.types import Alert, Anomaly, FloatArray, Owner, Series, Subject, Timestamp, Window
 
 WATCHED: frozenset[MetricCategory] = frozenset(
@@ -47,13 +49,6 @@ APART_S = 300.0
 
 RECENT_S = 7200.0
 """The last of the past, which is learned in full."""
-
-MATERIAL, POINT, MOMENT_S = 0.1, 1.0, 0.005
-"""What moved by less than a tenth of its level, a share by less than a point, or a time by less
-than five milliseconds, hurts nobody.
-
-A series that hardly ever moves has a band of no width, and one more open file leaves it.
-"""
 
 CALM_S = 300.0
 """An alarm ends when none of its series was out of its band for this long."""
@@ -237,23 +232,15 @@ def _at_least(count: int, expected: float) -> float:
 
 
 def _worse(found: Anomaly) -> bool:
-    """Whether the series moved where it hurts, and enough to.
+    """Whether the series left its band where it hurts, and by enough to matter.
 
+    A series that hardly ever moves has a band of no width, and one more open file leaves it.
     Coming back to normal is no alarm; nor is silence, which many series keep when nobody calls.
     """
-    return found.direction == read(found.metric).bad and _material(found)
-
-
-def _material(found: Anomaly) -> bool:
-    away = max(found.observed - found.high, found.low - found.observed)
-    # 94 of 100 succeeding instead of all is no small move, though it is less than a tenth.
-    share = read(found.metric).family in ("success", "errors")
-    if found.metric.endswith("used_pct" if not share else "_pct"):
-        return away >= POINT
-    seconds = SECONDS.get(found.metric.rpartition("_")[2].replace("seconds", "s"))
-    if seconds is not None and away * seconds < MOMENT_S:
-        return False
-    return away >= MATERIAL * max(abs(found.low), abs(found.high))
+    bad = read(found.metric).bad
+    edge = found.high if bad == "up" else found.low
+    worse = found.direction == bad
+    return worse and impact(found.metric, edge, found.observed).level != "none"
 
 
 def _most_of(found: Sequence[Anomaly]) -> str:
@@ -283,6 +270,61 @@ def _alert(service: str, found: Sequence[Anomaly], at: Timestamp) -> Alert:
         annotations={"summary": reasons},
         source=OURS,
     )
+
+
+class WatchShards:
+    """The watch where several processes share it: each looks at the owners of its own shards.
+
+    `share` says which shards are this process's now. A shard that comes over learns from the past.
+    """
+
+    def __init__(
+        self,
+        source: MetricSource,
+        interval_s: float,
+        learn_s: float,
+        shards: int,
+        share: Callable[[], frozenset[int]],
+    ) -> None:
+        self.interval_s = interval_s
+        self._source = source
+        self._learn_s = learn_s
+        self._shards = shards
+        self._share = share
+        self._watches: dict[int, Watch] = {}
+
+    @property
+    def series(self) -> int:
+        """How many series this process watches."""
+        return sum(one.series for one in self._watches.values())
+
+    def look(self, now: Timestamp) -> list[Alert]:
+        """What each of its shards raises or ends."""
+        mine = self._share()
+        for shard in self._watches.keys() - mine:
+            del self._watches[shard]
+        for shard in mine - self._watches.keys():
+            part = _OwnersOf(self._source, shard, self._shards)
+            self._watches[shard] = Watch(part, self.interval_s, self._learn_s)
+        return [alert for shard in sorted(mine) for alert in self._watches[shard].look(now)]
+
+
+class _OwnersOf:
+    """The series of the owners that fall to one shard."""
+
+    def __init__(self, source: MetricSource, shard: int, shards: int) -> None:
+        self._source = source
+        self._shard = shard
+        self._shards = shards
+
+    def series(self, window: Window) -> Sequence[Series]:
+        return self._own(self._source.series(window))
+
+    def baseline(self, before: Timestamp) -> Sequence[Series]:
+        return self._own(self._source.baseline(before))
+
+    def _own(self, series: Sequence[Series]) -> Sequence[Series]:
+        return [one for one in series if crc32(one.owner.encode()) % self._shards == self._shard]
 
 
 def own_alert(sources: Sources, now: Timestamp, lookback_s: float) -> Alert | None:

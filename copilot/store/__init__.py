@@ -33,6 +33,7 @@ from copilot.store.database import Database, StoreError
 from copilot.store.firing import FiringAlert, FiringAlerts
 from copilot.store.incidents import Incidents, UnknownIncidentError
 from copilot.store.journal import GENESIS, Journal, JournalCheck, SignedHead
+from copilot.store.leadership import Leadership, LeadershipLostError
 from copilot.store.outbox import (
     Halt,
     HaltRecord,
@@ -73,6 +74,8 @@ __all__ = [
     "Redactor",
     "Journal",
     "JournalCheck",
+    "Leadership",
+    "LeadershipLostError",
     "LeaseLostError",
     "Locks",
     "NoRightError",
@@ -111,6 +114,7 @@ class Store:
         """
         self.redactor = redactor or Redactor()
         self._database = Database(url)
+        self.leadership = Leadership(self._database)
         self.alerts = Alerts(self._database)
         self.firing = FiringAlerts(self._database)
         self.alert_leases = AlertLeases(self._database)
@@ -139,8 +143,19 @@ class Store:
         """The schema version of the database; None where there is no store in it yet."""
         return migrations.version(self._database)
 
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may work on the database at the same time."""
+        return not self._database.sqlite
+
+    @property
+    def database(self) -> Database:
+        """What is under it: for what only PostgreSQL gives, and upkeep."""
+        return self._database
+
     def close(self) -> None:
-        """Give the connections back."""
+        """Give the connections back; whatever this process led is free."""
+        self.leadership.close()
         self._database.close()
 
     @contextmanager

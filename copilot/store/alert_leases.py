@@ -55,6 +55,24 @@ class AlertLeases:
                 for document, until, seen_at in connection.execute(query)
             )
 
+    def renewed(self, since: Timestamp) -> tuple[Alert, ...]:
+        """Firing alerts whose lease somebody renewed at `since` or later."""
+        same = and_(
+            alerts.c.fingerprint == alert_leases.c.fingerprint,
+            alerts.c.starts_at == alert_leases.c.starts_at,
+            alerts.c.status == "firing",
+        )
+        query = (
+            select(alerts.c.document, alert_leases.c.until)
+            .select_from(alert_leases.join(alerts, same))
+            .where(alert_leases.c.seen_at >= since)
+        )
+        with self._database.read() as connection:
+            return tuple(
+                Alert.model_validate_json(document).model_copy(update={"lease": until})
+                for document, until in connection.execute(query)
+            )
+
     def miss(self, fingerprint: str) -> None:
         """That a heartbeat stopped has been told; nothing of it is due until it is heard again."""
         self._mark(fingerprint, missed=1, until=None)

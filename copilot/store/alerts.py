@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, func, or_, select, update
 
 from copilot.store.alert_leases import renew
 from copilot.store.database import Database, GroupCommit
@@ -88,6 +88,13 @@ class Alerts:
         query = select(alerts).where(alerts.c.action == "").order_by(alerts.c.key).limit(limit)
         with self._database.read() as connection:
             return tuple(stored_alert(row) for row in connection.execute(query))
+
+    def undecided(self, now: Timestamp) -> tuple[int, float]:
+        """How many alerts wait for a decision, and for how long the first has."""
+        query = select(func.count(), func.min(alerts.c.accepted_at)).where(alerts.c.action == "")
+        with self._database.read() as connection:
+            number, since = connection.execute(query).one()
+        return number, 0.0 if since is None else max(0.0, now - since)
 
     def assign(
         self,

@@ -6,7 +6,7 @@ they take the turn at the start, where waiting for it cannot deadlock, on both d
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Generic, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, text
@@ -65,6 +65,20 @@ class Database:
     def close(self) -> None:
         """Give all connections back; the database can be opened again."""
         self._engine.dispose()
+
+    def outside(self, *statements: str) -> None:
+        """Run what no transaction may hold, such as VACUUM."""
+        with self._translated(), closing(self._engine.raw_connection()) as raw:
+            if not self.sqlite:
+                raw.driver_connection.autocommit = True  # type: ignore[union-attr]
+            cursor = raw.cursor()
+            for statement in statements:
+                cursor.execute(statement)
+                if cursor.description:
+                    cursor.fetchall()
+            cursor.close()
+            if not self.sqlite:
+                raw.driver_connection.autocommit = False  # type: ignore[union-attr]
 
     def insert(self, table: Table) -> SqliteInsert | PostgresqlInsert:
         """An INSERT that knows `on_conflict_do_nothing` in this database's dialect."""
@@ -160,6 +174,7 @@ def _sqlite(url: URL) -> Engine:
         connection.isolation_level = None  # type: ignore[attr-defined]
         cursor = connection.cursor()
         for pragma in (
+            "auto_vacuum=INCREMENTAL",  # of a new file only: what is pruned can be given back
             "journal_mode=WAL",
             "synchronous=FULL",  # a commit is on disk before its 202 is sent, power cut included
             "foreign_keys=ON",

@@ -74,6 +74,12 @@ class Incidents:
         with self._database.read() as connection:
             return tuple(_incident(row.document) for row in connection.execute(query))
 
+    def open_ids(self) -> frozenset[str]:
+        """The ids of `active`, without reading their documents."""
+        query = select(incidents.c.id).where(incidents.c.status.in_(_OPEN))
+        with self._database.read() as connection:
+            return frozenset(connection.scalars(query))
+
     def resolved_since(self, at: Timestamp) -> tuple[Incident, ...]:
         """Incidents that their sources ended after `at`, oldest first."""
         found = self.list(status="resolved")

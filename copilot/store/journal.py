@@ -11,7 +11,7 @@ from sqlalchemy import Connection, RowMapping, select, update
 
 from copilot.store.canonical import canonical, sayable
 from copilot.store.database import Database
-from copilot.store.tables import journal, journal_head
+from copilot.store.tables import journal, journal_archives, journal_head
 from copilot.types.incident import Event
 from copilot.types.redaction import Redactor
 from tools.types import FrozenModel, Timestamp
@@ -138,12 +138,14 @@ class Journal:
             return check
         told = {head.seq: head for head in sorted(noted, key=lambda head: head.at)}
         with self._database.read() as connection:
+            last, digest = _archived(connection)
             query = select(journal.c.seq, journal.c.digest).order_by(journal.c.seq)
             held = {row.seq: row.digest for row in connection.execute(query) if row.seq in told}
-        first = min(held, default=0)
+        held[last] = digest
         for seq, head in sorted(told.items()):
-            if seq and held.get(seq) != head.digest and (seq > check.rows or seq >= first):
-                what = "is gone" if seq not in held else "is another one: the chain was made anew"
+            # What was archived lies in its file; only its end is known here.
+            if seq >= max(last, 1) and held.get(seq) != head.digest:
+                what = "is another one: the chain was made anew" if seq in held else "is gone"
                 problem = f"row {seq}, the head that was noted at {head.at:.0f}, {what}"
                 return check.model_copy(
                     update={"ok": False, "first_bad_seq": seq, "problem": problem}
@@ -151,8 +153,8 @@ class Journal:
         return check
 
     def _verified(self) -> JournalCheck:
-        previous, seq = GENESIS, 0
         with self._database.read() as connection:
+            seq, previous = _archived(connection)
             for row in _all(connection):
                 problem = _fault(row, seq + 1, previous)
                 if problem:
@@ -169,6 +171,14 @@ class Journal:
             )
         return JournalCheck(ok=True, rows=seq, head=previous)
 
+    @staticmethod
+    def rows(connection: Connection, until: int) -> Iterator[Event]:
+        """The rows up to a number, in order."""
+        for row in _all(connection):
+            if row["seq"] > until:
+                return
+            yield _event(row)
+
     def export(self, write: Callable[[str], object]) -> int:
         """Hand over every row as one line of JSON; returns how many.
 
@@ -180,6 +190,13 @@ class Journal:
                 write(canonical(_event(row).model_dump()) + "\n")
                 rows += 1
         return rows
+
+
+def _archived(connection: Connection) -> tuple[int, str]:
+    """The last row that was archived to a file, and its digest."""
+    query = select(journal_archives.c.last_seq, journal_archives.c.digest)
+    row = connection.execute(query.order_by(journal_archives.c.last_seq.desc()).limit(1)).first()
+    return (0, GENESIS) if row is None else (row.last_seq, row.digest)
 
 
 def _digest(row: Mapping[str, JsonValue]) -> str:

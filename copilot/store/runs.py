@@ -8,7 +8,7 @@ costs a lease at most.
 from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from copilot.store.database import Database, StoreError
@@ -77,8 +77,8 @@ class Runs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def accept(self, incident_id: str, now: Timestamp) -> Run:
-        """Write a run before anything is started for it."""
+    def accept(self, incident_id: str, now: Timestamp, priority: int = 0) -> Run:
+        """Write a run before anything is started for it; the least `priority` is taken first."""
         with self._database.write() as connection:
             query = select(incidents.c.id).where(incidents.c.id == incident_id).with_for_update()
             if connection.execute(query).scalar() is None:
@@ -92,6 +92,7 @@ class Runs:
                 "status": "accepted",
                 "created_at": now,
                 "updated_at": now,
+                "priority": priority,
             }
             connection.execute(self._database.insert(runs), [row])
         return Run(
@@ -99,18 +100,24 @@ class Runs:
         )
 
     def claim(
-        self, owner: str, now: Timestamp, lease_s: float, mine: Collection[str] = ()
+        self,
+        owner: str,
+        now: Timestamp,
+        lease_s: float,
+        mine: Collection[str] = (),
+        only: str = "",
     ) -> Run | None:
-        """Take the oldest run that is due, or whose worker has gone silent; none of `mine`.
+        """Take the most urgent run that is due, or whose worker has gone silent; none of `mine`.
 
         `mine` are those that this process works on, however old a clock that was set ahead makes
-        their leases.
+        their leases; `only` names the one that is asked for.
         """
         # Workers ask often and mostly in vain: asking must not take anybody's turn to write.
         with self._database.read() as connection:
             if connection.execute(_ANYTHING, {"now": now}).first() is None:
                 return None
         free = and_(_CLAIMABLE, runs.c.id.not_in(mine))
+        free = and_(free, runs.c.id == only) if only else free
         with self._database.write() as connection:
             for run in _query(connection, free, limit=_CANDIDATES, lock=True, now=now):
                 if _take(connection, run, owner, now, lease_s):
@@ -202,6 +209,25 @@ class Runs:
         with self._database.read() as connection:
             return _query(connection, runs.c.incident_id == incident_id)
 
+    def backlog(self, now: Timestamp) -> tuple[dict[RunStatus, int], float]:
+        """How many runs are in each status, and for how long the longest has been due."""
+        counts = select(runs.c.status, func.count()).group_by(runs.c.status)
+        # Whoever waits for its time has not waited since before it.
+        ripe = func.min(case((runs.c.due_at > 0, runs.c.due_at), else_=runs.c.updated_at))
+        due = select(ripe).where(runs.c.status == "accepted", runs.c.due_at <= now)
+        with self._database.read() as connection:
+            numbers = {status: number for status, number in connection.execute(counts)}
+            since = connection.execute(due).scalar()
+        return numbers, 0.0 if since is None else max(0.0, now - since)
+
+    def going(self) -> frozenset[str]:
+        """Ids of the runs that may go on from where they stood; a failed one may be retried."""
+        ended = ("done", "superseded")
+        with self._database.read() as connection:
+            return frozenset(
+                connection.scalars(select(runs.c.id).where(runs.c.status.not_in(ended)))
+            )
+
     def unfinished(self) -> tuple[Run, ...]:
         """Runs a worker has or should take; those that wait for a person are not among them."""
         with self._database.read() as connection:
@@ -228,7 +254,11 @@ def _query(
     *,
     limit: int | None = None,
     lock: bool = False,
-    order: Sequence[ColumnElement[Any]] = (runs.c.created_at, runs.c.number),
+    order: Sequence[ColumnElement[Any]] = (
+        runs.c.priority,
+        runs.c.created_at,
+        runs.c.number,
+    ),
     **values: object,
 ) -> tuple[Run, ...]:
     query = select(*_COLUMNS).where(where).order_by(*order).limit(limit)

@@ -7,7 +7,7 @@ stays as it was, so a change that would rewrite the past ends the silence and ma
 from typing import Literal
 from uuid import uuid4
 
-from sqlalchemy import RowMapping, delete, select
+from sqlalchemy import RowMapping, delete, func, select
 
 from copilot.store.database import Database, StoreError
 from copilot.store.journal import Journal
@@ -95,6 +95,13 @@ class Silences:
         query = select(silences).where(silences.c.ends_at > now).order_by(silences.c.id)
         with self._database.read() as connection:
             return tuple(_kept(row._mapping).silence for row in connection.execute(query))
+
+    def stamp(self) -> tuple[int, Timestamp]:
+        """Another value after each change: how many there are, and when the last one changed."""
+        query = select(func.count(), func.max(silences.c.updated_at)).select_from(silences)
+        with self._database.read() as connection:
+            number, latest = connection.execute(query).one()
+        return number, latest or 0.0
 
     def _end(self, kept: StoredSilence, by: str, now: Timestamp) -> StoredSilence:
         if kept.state(now) == "expired":

@@ -10,11 +10,11 @@ from typing import Annotated, Literal
 import typer
 
 from copilot import __version__
-from copilot.surfaces.cli_db import db_app
-from copilot.surfaces.cli_groups import alerts_app, journal_app, playbook_app
+from copilot.surfaces.cli_db import db_app, journal_app
 from copilot.surfaces.cli_kb import kb_app
 from copilot.surfaces.cli_options import Flags, Lang
 from copilot.surfaces.cli_options import call as _call
+from copilot.surfaces.cli_playbook import alerts_app, playbook_app
 
 app = typer.Typer(
     name="copilot",
@@ -86,9 +86,25 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0: any free one.")] = None,
     bundle: Annotated[Path | None, typer.Option(help="Recording to use as telemetry.")] = None,
     log_format: Annotated[LogFormat | None, typer.Option(help="Lines on stderr.")] = None,
+    apart: Annotated[
+        bool,
+        typer.Option("--apart", help="API and intake only; `worker` and `watch` do the rest."),
+    ] = False,
 ) -> None:
     """Take alerts by HTTP and work on incidents until stopped."""
-    _call(context, "serve", host=host, port=port, bundle=bundle, log_format=log_format)
+    _call(context, "serve", host=host, port=port, bundle=bundle, log_format=log_format, apart=apart)
+
+
+@app.command()
+def worker(context: typer.Context) -> None:
+    """Work on incidents beside `serve --apart` until stopped; as many as wanted (PostgreSQL)."""
+    _call(context, "worker")
+
+
+@app.command()
+def watch(context: typer.Context) -> None:
+    """Scan the series beside `serve --apart` until stopped; several share them (PostgreSQL)."""
+    _call(context, "watch")
 
 
 @app.command()

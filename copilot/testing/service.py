@@ -44,6 +44,7 @@ class CountedEngine:
     runs_failed: int = 0
     approvals_decided: int = 0
     usage: Usage | None = None
+    leading: bool = True
     loops: tuple[Loop, ...] = ()
     policy: Policy = field(default_factory=Policy)
 

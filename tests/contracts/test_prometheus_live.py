@@ -15,6 +15,8 @@ from copilot.sources.prometheus import PrometheusClient, PrometheusSource, queri
 from copilot.testing import servers
 from tools.types import Series, Window
 
+pytestmark = pytest.mark.integration
+
 PATIENCE_S = 60.0
 
 

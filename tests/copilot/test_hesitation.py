@@ -1,4 +1,4 @@
-"""No plan where nobody is seen to suffer, and none where somebody has announced to be at work."""
+"""No plan where nobody suffers, nothing can be acted on, or somebody is at work already."""
 
 from pathlib import Path
 
@@ -6,12 +6,30 @@ import pytest
 
 from copilot import wiring
 from copilot.alerts.maintenance import MaintenanceSchedule
-from copilot.case.guards.cause import no_impact_objection
+from copilot.case.guards.cause import (
+    no_impact_objection,
+    no_subject_objection,
+    weak_cause_objection,
+)
 from copilot.settings import Settings
 from copilot.sources.recorded import RecordedBundle
 from evals.localization.cases import RECORDINGS
 from tools.clusterer import Matcher, Silence
-from tools.types import Candidate, Evidence, FaultKind, Ranking, Term, Window
+from tools.types import (
+    ENTRY,
+    Alert,
+    Candidate,
+    Edge,
+    Evidence,
+    EvidenceKind,
+    FaultKind,
+    Ranking,
+    Subject,
+    SubjectKind,
+    Term,
+    Topology,
+    Window,
+)
 
 NOW = 1_795_000_000.0
 BUSY = Evidence(
@@ -46,10 +64,26 @@ def seen(subject: str, name: str, value: float, baseline: float, **figures: floa
     return BUSY.model_copy(update=update | amounts)
 
 
-def test_a_reading_out_of_its_band_that_nobody_feels_brings_no_plan() -> None:
-    found = no_impact_objection(ranking(), [BUSY])
+SHOP = Topology(
+    nodes=("gateway", "cart", "catalog", "store"),
+    edges=(
+        Edge(caller="gateway", callee="cart"),
+        Edge(caller="gateway", callee="catalog"),
+        Edge(caller="cart", callee="store"),
+    ),
+)
+
+
+def unfelt(found: Ranking, *items: Evidence, ruled: bool = False) -> bool:
+    """Whether a plan is objected to because nobody suffers."""
+    return no_impact_objection(found, items, SHOP, ruled=ruled) is not None
+
+
+@pytest.mark.parametrize("ruled", [False, True])
+def test_a_reading_out_of_its_band_that_nobody_feels_brings_no_plan(ruled: bool) -> None:
+    found = no_impact_objection(ranking(), [BUSY], SHOP, ruled=ruled)
     assert found is not None
-    assert "no rule accuses store" in found.reason.en
+    assert "nobody is seen to suffer from store" in found.reason.en
 
 
 @pytest.mark.parametrize(
@@ -75,19 +109,96 @@ def test_a_reading_out_of_its_band_that_nobody_feels_brings_no_plan() -> None:
         "better",
     ],
 )
-def test_calls_that_fail_or_are_much_slower_are_felt(felt: bool, item: Evidence) -> None:
-    assert (no_impact_objection(ranking(), [BUSY, item]) is None) == felt
+@pytest.mark.parametrize("ruled", [False, True])
+def test_calls_that_fail_or_are_much_slower_are_felt(
+    felt: bool, item: Evidence, ruled: bool
+) -> None:
+    assert unfelt(ranking(), BUSY, item, ruled=ruled) != felt
 
 
-def test_a_sign_and_a_system_without_metrics_are_not_asked_who_suffers() -> None:
+@pytest.mark.parametrize(
+    "item",
+    [
+        seen("gateway->cart", "caller_errors", 4.0, 0.0, delta=0.04),
+        seen("cart", "latency_ms", 90.0, 30.0),
+        seen(ENTRY, "error_pct", 4.0, 0.0),
+    ],
+    ids=["calls of a caller", "a caller", "the front door"],
+)
+def test_what_depends_on_the_cause_suffers_only_where_a_rule_of_a_person_says_so(
+    item: Evidence,
+) -> None:
+    assert not unfelt(ranking(), BUSY, item, ruled=True)
+    assert unfelt(ranking(), BUSY, item, ruled=False)
+
+
+def test_a_sign_alone_hurts_nobody_and_an_object_of_a_cluster_speaks_for_itself() -> None:
     sign = Term(name="telltale sign", weight=1.5, evidence=("E1",))
     first = ranking("clock_skew").candidates[0].model_copy(update={"terms": (sign,)})
-    assert no_impact_objection(Ranking(certainty="likely", candidates=(first,)), [BUSY]) is None
-    assert no_impact_objection(ranking(), [BUSY.model_copy(update={"kind": "log"})]) is None
+    assert unfelt(Ranking(certainty="likely", candidates=(first,)), BUSY)
+    broken = BUSY.model_copy(update={"kind": "cluster", "name": "CrashLoopBackOff"})
+    assert not unfelt(
+        Ranking(certainty="likely", candidates=(first,)),
+        broken,
+        BUSY.model_copy(update={"id": "E2"}),
+    )
 
 
-def test_a_disk_that_fills_is_met_before_anybody_suffers() -> None:
-    assert no_impact_objection(ranking("disk_full"), [BUSY]) is None
+def test_without_any_measurement_nobody_can_say_who_suffers() -> None:
+    assert not unfelt(ranking(), BUSY.model_copy(update={"kind": "log"}))
+
+
+@pytest.mark.parametrize("kind", ["disk_full", "certificate_expired", "queue_backlog"])
+def test_what_ends_in_an_outage_is_met_before_anybody_suffers(kind: FaultKind) -> None:
+    assert not unfelt(ranking(kind), BUSY)
+
+
+def about(kind: SubjectKind, service: str = "edge-switch") -> Alert:
+    subject = Subject(kind=kind, name=service if kind != "nobody" else "")
+    return Alert(fingerprint=kind, name="A", service=service, starts_at=NOW, subject=subject)
+
+
+@pytest.mark.parametrize(
+    ("component", "alerts", "actionable"),
+    [
+        ("store", [], True),
+        ("node:worker-3", [], True),
+        ("edge-switch", [], False),
+        ("edge-switch", [about("device")], False),
+        ("edge-switch", [about("target"), about("nobody")], False),
+        ("edge-switch", [about("device"), about("workload")], True),
+        ("edge-switch", [about("workload", "other")], False),
+    ],
+    ids=["known", "a node", "unknown", "a device", "a scrape", "a workload", "of another"],
+)
+def test_a_plan_needs_something_that_a_step_can_act_on(
+    component: str, alerts: list[Alert], actionable: bool
+) -> None:
+    found = no_subject_objection(component, {"store", "worker-3"}, alerts)
+    assert (found is None) == actionable
+
+
+@pytest.mark.parametrize(
+    ("kinds", "objected"),
+    [
+        (("alert",), True),
+        (("change",), True),
+        (("alert", "change"), True),
+        (("alert", "metric"), False),
+        (("log",), False),
+    ],
+)
+def test_a_cause_that_only_repeats_the_alert_brings_no_plan(
+    kinds: tuple[EvidenceKind, ...], objected: bool
+) -> None:
+    items = [
+        BUSY.model_copy(update={"id": f"E{number}", "kind": kind})
+        for number, kind in enumerate(kinds, 1)
+    ]
+    term = Term(name="any", weight=1.0, evidence=tuple(item.id for item in items))
+    first = ranking().candidates[0].model_copy(update={"terms": (term,)})
+    found = weak_cause_objection(Ranking(certainty="likely", candidates=(first,)), items)
+    assert (found is not None) == objected
 
 
 def silence(**labels: str) -> Silence:

@@ -286,6 +286,7 @@ def test_pictures_are_also_written_as_files_that_stand_alone(tmp_path: Path) -> 
     assert "--ink: #" in text
 
 
+@pytest.mark.integration
 @pytest.mark.skipif(chromium.BINARY is None, reason="no chromium; Debian's package has it")
 def test_a_browser_opens_the_page_without_complaint_request_or_overflow(
     page: Path, tmp_path: Path

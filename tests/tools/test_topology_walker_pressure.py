@@ -90,6 +90,52 @@ WAITING = (
 )
 
 FAULTS: dict[str, tuple[Callable[[], Telemetry], str, FaultKind]] = {
+    "a pool is full and its calls end on a new path": (
+        lambda: replace(
+            world(series("cart", "pool_used_pct", 20.0, 100.0)), logs=unpaid_orders("cart")
+        ),
+        "cart",
+        "pool_exhaustion",
+    ),
+    "a disk is full and the calls that write to it end on a new path": (
+        lambda: replace(
+            world(series("cart", "disk_used_pct", 60.0, 100.0)), logs=unpaid_orders("cart")
+        ),
+        "cart",
+        "disk_full",
+    ),
+    "a disk is written more and nothing else is seen": (
+        lambda: world(series("db", "disk_writes", 40.0, 90.0)),
+        "db",
+        "disk_io",
+    ),
+    "many packets are lost and the calls are late": (
+        lambda: world(
+            series("search", "net_retransmit_pct", 0.1, 20.0),
+            series("search", "latency_avg_ms", 20.0, 400.0),
+            series("web->search", "latency_avg_ms", 20.0, 600.0),
+        ),
+        "search",
+        "network_loss",
+    ),
+    "a flag that was turned a minute before burns the processor": (
+        lambda: world(
+            series("cart", "cpu_pct", 20.0, 60.0),
+            changes=(Change(at=ONSET - 60.0, service="cart", kind="flag"),),
+        ),
+        "cart",
+        "errors",
+    ),
+    "nothing but a rule that states a busy processor": (
+        lambda: world(alerts=(rule("CpuHigh", "search"),)),
+        "search",
+        "cpu_saturation",
+    ),
+    "nothing but a rule that states a full disk": (
+        lambda: world(alerts=(rule("DiskAlmostFull", "db"), rule("HighErrorRate", "web"))),
+        "db",
+        "disk_full",
+    ),
     "locks are waited for because the disk is slow": (
         lambda: world(
             series("db", "disk_write_ms", 1.3, 400.0),

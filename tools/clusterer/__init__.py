@@ -5,8 +5,15 @@ from tools.clusterer.config import ClustererConfig
 from tools.clusterer.decision import DECLARED_RULE, SUPPRESSED, Action, Decision
 from tools.clusterer.fingerprint import fingerprint
 from tools.clusterer.inhibition import InhibitionSource, Inhibitor
-from tools.clusterer.matcher import Matcher, expression_fault
-from tools.clusterer.mute import LABELLED, Inhibition, MaintenanceWindow, Silence, matching_labels
+from tools.clusterer.mute import (
+    LABELLED,
+    Inhibition,
+    MaintenanceWindow,
+    Matcher,
+    Silence,
+    expression_fault,
+    matching_labels,
+)
 from tools.clusterer.noise import NoiseModel
 from tools.clusterer.tie_break import PairDecision, TieBreaker, UncertainPair
 

@@ -8,8 +8,7 @@ from tools.clusterer.admission_stage import AdmissionStage
 from tools.clusterer.call_paths import CallPaths
 from tools.clusterer.config import ClustererConfig
 from tools.clusterer.decision import Action, Decision
-from tools.clusterer.group import SEVERITIES, Group, Member
-from tools.clusterer.group_store import GroupStore
+from tools.clusterer.group import SEVERITIES, Group, GroupStore, Member
 from tools.clusterer.grouping import BurstGrouper, GroupAssignment
 from tools.clusterer.mute import Inhibition, MaintenanceWindow, Silence
 from tools.clusterer.noise import NoiseModel

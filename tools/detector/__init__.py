@@ -14,12 +14,10 @@ from tools.detector.model import (
 from tools.detector.onset import onset
 from tools.detector.scan import detect, scores
 from tools.detector.stream import Stream
-from tools.detector.together import Commotion, together
 from tools.detector.trend import forecast
 
 __all__ = [
     "WATCH",
-    "Commotion",
     "DetectorArm",
     "DetectorConfig",
     "Forecast",
@@ -36,5 +34,4 @@ __all__ = [
     "onset",
     "rates",
     "scores",
-    "together",
 ]

@@ -10,7 +10,7 @@ Modelling Extremal Events, 1997).
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.detector.residuals import BoolArray
+from tools.normal import BoolArray
 from tools.types import FloatArray
 
 IntArray = NDArray[np.int64]

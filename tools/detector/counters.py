@@ -13,7 +13,7 @@ import numpy as np
 from tools.detector.clean import COUNTED, MOVING, RESET, RESETS, RESETS_PER_STEP
 from tools.detector.judge import ColumnScores, Judge, RowIndices
 from tools.detector.model import ArmSetting
-from tools.detector.residuals import BoolArray
+from tools.normal import BoolArray
 from tools.types import FloatArray, Timestamp
 
 

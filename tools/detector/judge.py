@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from tools.detector.calibration import Calibration
 from tools.detector.model import ArmSetting
-from tools.detector.residuals import FLOOR, TINY, BoolArray, Residuals
+from tools.detector.residuals import FLOOR, TINY, Residuals
+from tools.normal import BoolArray
 from tools.types import FloatArray
 
 RowIndices = NDArray[np.int64]

@@ -1,7 +1,7 @@
 """When did this incident begin? Searched across many series around the alert.
 
-Each series is compared with its own normal level (median, and 1.4826 times the median absolute
-deviation, of the quiet time before, or of the baseline where there is none). At every sample the
+Each series is compared with what is normal for it (`tools.normal`, of the quiet time before, or of
+the baseline where there is none). At every sample the
 mean of the minute after is compared with that of the five minutes before, in the tenth of the
 series that change most; the first of the largest changes is the onset, where as many series leave
 their normal levels: what a gap in the data shifts is not what breaks, and where a gap begins there
@@ -17,15 +17,13 @@ import numpy as np
 
 from tools.detector.clean import gauge, ordered
 from tools.detector.model import Onset
-from tools.detector.residuals import BoolArray
+from tools.normal import DEPARTS, ENOUGH, BoolArray, Normal
 from tools.types import Anomaly, FloatArray, Series, Timestamp
 
 LOOKBACK_S = 1800.0
 FINEST_S = 0.1
 AFTER_SAMPLES = 5.0
 GUARD_S = 300.0
-ENOUGH = 8
-DEPARTED = 4.0
 CAP = 8.0
 LEAST = 1.0
 BEFORE_S, BEFORE_LEAST = 300.0, 6
@@ -34,20 +32,17 @@ MOST, MOST_LEAST = 0.1, 3
 USUAL_S, FADE_S, EARLY_S, FARTHEST_S = 200.0, 300.0, 60.0, 1200.0
 NEARLY = 0.9
 STRONGEST = 10
-MAD_TO_SIGMA = 1.4826
-RELATIVE_FLOOR = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class _Departure:
-    """One series as departures from its normal level, in deviations."""
+    """One series as departures from its normal level, in scales."""
 
     series: Series
     times: FloatArray
     values: FloatArray
     z: FloatArray
-    level: float
-    deviation: float
+    normal: Normal
 
 
 def onset(
@@ -120,13 +115,10 @@ def _departure(
         quiet = np.concatenate((quiet, past[np.isfinite(past)]))
     if len(quiet) < ENOUGH:
         quiet = values[times < alerted_at]
-    if len(quiet) < 3:
+    normal = Normal.of(quiet)
+    if normal is None:
         return None
-    level = float(np.median(quiet))
-    spread = MAD_TO_SIGMA * float(np.median(np.abs(quiet - level)))
-    wide = float(np.percentile(np.abs(quiet - level), 90)) / 1.645
-    deviation = max(spread, wide) + RELATIVE_FLOOR * abs(level) + 1e-12
-    return _Departure(one, times, values, (values - level) / deviation, level, deviation)
+    return _Departure(one, times, values, normal.z(values), normal)
 
 
 def _lay(
@@ -184,7 +176,7 @@ def _credible(grid: FloatArray, alerted_at: Timestamp, step: float) -> FloatArra
 
 def _left(rows: FloatArray) -> FloatArray:
     """How many series are out of their normal levels soon after; half of the most is enough."""
-    out: BoolArray = np.asarray(np.abs(rows) > DEPARTED)
+    out: BoolArray = np.asarray(np.abs(rows) > DEPARTS)
     soon = out.copy()
     for ahead in range(1, int(AFTER_SAMPLES) + 1):
         soon[:, :-ahead] |= out[:, ahead:]
@@ -213,7 +205,7 @@ def _place(change: FloatArray) -> int:
 
 def _departs(one: _Departure, start: Timestamp, end: Timestamp) -> bool:
     inside = (one.times >= start) & (one.times <= end)
-    return bool((np.abs(one.z[inside]) > DEPARTED).any())
+    return bool(one.normal.departs(one.values[inside]).any())
 
 
 def _strongest(
@@ -224,7 +216,7 @@ def _strongest(
     found = []
     for one in departures:
         inside = np.flatnonzero((one.times >= at) & (one.times <= end))
-        far = inside[np.abs(one.z[inside]) > DEPARTED]
+        far = inside[one.normal.departs(one.values[inside])]
         if len(far) == 0:
             continue
         worst = int(far[np.argmax(np.abs(one.z[far]))])
@@ -235,7 +227,7 @@ def _strongest(
 
 def _anomaly(one: _Departure, first: int, worst: int) -> Anomaly:
     z = float(one.z[worst])
-    low, high = one.level - DEPARTED * one.deviation, one.level + DEPARTED * one.deviation
+    level, reach = one.normal.level, DEPARTS * one.normal.scale
     return Anomaly(
         owner=one.series.owner,
         metric=one.series.metric,
@@ -246,7 +238,7 @@ def _anomaly(one: _Departure, first: int, worst: int) -> Anomaly:
         # Chebyshev's bound: true of any distribution, so it does not overstate a short baseline.
         score=min(1.0, 1.0 / (z * z)),
         observed=float(one.values[worst]),
-        low=low,
-        high=high,
-        reason=f"{one.values[worst]:.5g}, {abs(z):.1f} deviations from its normal {one.level:.5g}",
+        low=level - reach,
+        high=level + reach,
+        reason=f"{one.values[worst]:.5g}, {abs(z):.1f} deviations from its normal {level:.5g}",
     )

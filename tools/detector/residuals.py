@@ -8,6 +8,7 @@ the mean. The result has no unit: it does not change when a series is scaled or 
 import numpy as np
 from numpy.typing import NDArray
 
+from tools.normal import BoolArray
 from tools.types import FloatArray
 
 SCALE_MEMORY = 2e-5
@@ -20,8 +21,6 @@ LIMIT = 1e6
 DAY = 86400.0
 HOURS = 24
 HOUR_RATE = 0.05
-
-BoolArray = NDArray[np.bool_]
 
 
 def hour_of_day(times: FloatArray) -> NDArray[np.int64]:

@@ -9,9 +9,9 @@ from tools.detector.counters import paced
 from tools.detector.episodes import Episode, ScoredPoint, threshold
 from tools.detector.model import DEFAULT, SETTINGS, DetectorConfig, PointScores
 from tools.detector.novelty import latest, novelties
-from tools.detector.residuals import BoolArray
 from tools.detector.series_scorer import SeriesScorer, SeriesScores
 from tools.detector.staleness import FLAT_LEAST, StalenessTracker
+from tools.normal import BoolArray
 from tools.types import Anomaly, FloatArray, Series
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tools.detector.model import DetectorConfig
-from tools.detector.residuals import BoolArray
+from tools.normal import BoolArray
 from tools.types import Anomaly, FloatArray, Timestamp
 
 STEP_RATE = 0.05

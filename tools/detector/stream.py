@@ -9,8 +9,8 @@ from tools.detector.counters import CounterRates, CounterTracker
 from tools.detector.episodes import Episode, ScoredPoint, threshold
 from tools.detector.judge import ColumnScores, Judge, RowIndices
 from tools.detector.model import DEFAULT, SETTINGS, DetectorConfig
-from tools.detector.residuals import BoolArray
 from tools.detector.staleness import StalenessTracker
+from tools.normal import BoolArray
 from tools.types import Anomaly, FloatArray, Timestamp
 
 
@@ -48,8 +48,6 @@ class Stream:
         self._counters = CounterTracker(arm)
         self._counters.extend(0, n)
         self._silence = StalenessTracker(n, config)
-        self.sizes = np.zeros(n)
-        """The departures of the last column, without unit; what `Commotion` takes."""
         self._open: dict[int, Episode] = {}
         self._missing: dict[int, Anomaly] = {}
         self._flat: dict[int, Anomaly] = {}
@@ -94,15 +92,12 @@ class Stream:
         out = self._voids(t, values, there)
         levels = self._levels.step(values if there is None else np.nan_to_num(values), there)
         paces = self._counters.step(t, values)
-        self.sizes = levels.size
         strange = self._strange(levels)
         if there is not None:
             strange &= there
         points: dict[int, ScoredPoint] = {}
         if paces is not None:
             points = self._paced(t, paces)
-            self.sizes = levels.size.copy()
-            self.sizes[paces.at] = paces.judged.size
             strange[paces.at] = False
         touched = {*np.flatnonzero(strange).tolist(), *self._open}
         if paces is not None:

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pydantic import JsonValue
 
 from tools.playbook_executor.errors import ParameterError
-from tools.playbook_executor.parameters import validated
-from tools.playbook_executor.substitute import substitute, text
+from tools.playbook_executor.parameters import substitute, text, validated
 from tools.playbook_executor.vocabulary import ArgumentsError, arguments, owner
 from tools.types import (
     MetricCheck,

@@ -15,8 +15,7 @@ from pydantic import JsonValue, ValidationError
 
 from tools.playbook_executor.errors import ParameterError, PlaybookError
 from tools.playbook_executor.fill import filled_steps
-from tools.playbook_executor.parameters import checked
-from tools.playbook_executor.substitute import holes
+from tools.playbook_executor.parameters import checked, holes
 from tools.types import Parameter, Playbook, Scalar
 
 MAX_CHARACTERS = 65_536

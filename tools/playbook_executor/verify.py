@@ -10,6 +10,8 @@ from typing import Literal
 
 import numpy as np
 
+from tools.impact import impact
+from tools.normal import ENOUGH, Normal
 from tools.topology_walker.signals import read
 from tools.types import (
     Anomaly,
@@ -24,11 +26,8 @@ from tools.types import (
     Window,
 )
 
-_ENOUGH_NORMAL = 8  # points; with fewer, the anomaly's own expected band is taken
-_BAND = 4.0  # robust standard deviations
 _HEALED = 0.1  # of the incident's deviation may be left
 _GREW = 1.5
-_MATERIAL = 0.1  # of the normal level: what moves by less since the act hurts nobody more
 _QUORUM = 0.8
 _WORD = re.compile(r"[a-z0-9]+")
 
@@ -58,13 +57,12 @@ def verify(
 ) -> Judgement:
     """Judge a plan whose last step ended at `since`, on series that reach up to `now`.
 
-    For each watched anomalous series: normal is the median of the baseline and of the points
-    before the onset, with the wider of 4 robust standard deviations (1.4826 MAD) and the 1 % and
-    99 % quantiles as band; before and fresh are the medians of the last `hold_s` seconds before
-    `since` and before `now`. A series is normal inside the band (beyond it on the other side than
-    the anomaly counts as inside) or with at most a tenth of its deviation left; it is worse with
-    one and a half times the deviation, if that is a tenth of the normal level more. `recovered`:
-    four fifths are normal, no calls fail more than before the act, and all checks hold. `worse`: a
+    For each watched anomalous series: normal is `tools.normal` of the baseline and of the points
+    before the onset, with its band; before and fresh are the medians of the last `hold_s` seconds
+    before `since` and before `now`. A series is normal inside the band (beyond it on the other side
+    than the anomaly counts as inside) or with at most a tenth of its deviation left; it is worse
+    with one and a half times the deviation, if that hurts more (`tools.impact`). `recovered`: four
+    fifths are normal, no calls fail more than before the act, and all checks hold. `worse`: a
     quarter or more are worse, or one of the front door is, and more than are normal (what is at
     its limit cannot grow worse, the users' errors can). `unknown`: too early, nothing to watch, or
     fewer than half of the watched have fresh points. Else `unchanged`.
@@ -171,12 +169,11 @@ def _normal(
             _points(series, anomaly.owner, anomaly.metric, quiet),
         ]
     )
-    if points.size < _ENOUGH_NORMAL:
+    normal = Normal.of(points) if points.size >= ENOUGH else None
+    if normal is None:  # what the anomaly itself expected
         return anomaly.low, (anomaly.low + anomaly.high) / 2, anomaly.high
-    middle = float(np.median(points))
-    spread = _BAND * 1.4826 * float(np.median(np.abs(points - middle)))
-    low, high = np.quantile(points, (0.01, 0.99))
-    return min(float(low), middle - spread), middle, max(float(high), middle + spread)
+    low, high = normal.band
+    return low, normal.level, high
 
 
 def _away(value: float, middle: float, anomaly: Anomaly) -> float:
@@ -194,8 +191,8 @@ def _state(
     left, was = _away(fresh, middle, anomaly), _away(before, middle, anomaly)
     if low <= fresh <= high or left <= _HEALED * was:
         return "normal"
-    grew = left >= _GREW * was and left - was >= _MATERIAL * abs(middle)
-    return "worse" if grew else "still"
+    hurts = impact(anomaly.metric, before, fresh).level != "none"
+    return "worse" if left >= _GREW * was and hurts else "still"
 
 
 def _holds(check: MetricCheck, series: Sequence[Series], window: Window) -> bool:

@@ -3,7 +3,7 @@
 The signatures stand in `tools/log_retriever/causes.yaml`; here their peers are looked up in the
 service graph, and who is accused only for what its own callee does to it is let go.
 
-Why these numbers: docs/decisions/telltale-signs.md.
+Why these numbers: docs/decisions/fault-signatures.md.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ from tools.types import FaultKind
 
 _ONLY_CALLEE, _UNNAMED = 0.75, 0.5
 """A line that names nobody means the only callee, if there is but one; else something that nobody
-sees from here. Source: docs/decisions/telltale-signs.md.
+sees from here. Source: docs/decisions/fault-signatures.md.
 """
 
 _TIMES = 3.0

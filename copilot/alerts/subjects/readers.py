@@ -5,8 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from copilot.alerts.subjects.families import FAMILIES, RANK
-from copilot.alerts.subjects.label_set import LabelSet
-from copilot.alerts.subjects.messengers import MessengerKind, messenger_of
+from copilot.alerts.subjects.messengers import LabelSet, MessengerKind, messenger_of
 from copilot.alerts.subjects.names import (
     LOOPBACKS,
     cluster_name,

@@ -4,8 +4,13 @@ import re
 from collections.abc import Iterator, Mapping
 
 from copilot.alerts.subjects.families import DESCRIBING, FAMILIES, RANK
-from copilot.alerts.subjects.label_set import LabelSet
-from copilot.alerts.subjects.messengers import MessengerKind, messenger, messenger_of, told_about
+from copilot.alerts.subjects.messengers import (
+    LabelSet,
+    MessengerKind,
+    messenger,
+    messenger_of,
+    told_about,
+)
 from copilot.alerts.subjects.names import alert_name, host, workload
 from copilot.alerts.subjects.readers import (
     NamedThing,

@@ -1,22 +1,31 @@
-"""When a located cause is not enough to propose anything: nobody is seen to suffer from it."""
+"""When a located cause is not enough to propose anything: it says no more than the alert, nobody
+suffers from it, or it is nothing that can be acted on.
+"""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from copilot.case.guards.objection import Objection, worded
-from tools.topology_walker.signals import read
-from tools.types import Evidence, FaultKind, Owner, Ranking, Text
+from tools.impact import impact_of
+from tools.topology_walker import blast_radius
+from tools.types import (
+    Alert,
+    Evidence,
+    FaultKind,
+    Owner,
+    Ranking,
+    SubjectKind,
+    Text,
+    Topology,
+)
 
 PASSING: frozenset[FaultKind] = frozenset({"cpu_saturation"})
 """Pressure that passes by itself; a disk or a leak does not, and is met before anybody suffers."""
 
 FORESEEN: frozenset[FaultKind] = frozenset(
-    {"disk_full", "memory_pressure", "certificate_expired", "process_down"}
+    {"disk_full", "memory_pressure", "certificate_expired", "process_down", "queue_backlog"}
 )
-"""What is mended before anybody suffers, though no rule of a person has fired."""
-
-SLOWER, FAILING, LASTING = 1.5, 0.01, 0.4
-"""Calls that take half as long again, or one of a hundred that fails, are felt: for this share of
-the time since, at least. A few errors while instances are replaced are over before anybody acts."""
+"""What is mended before a caller suffers: it ends in an outage, or nobody calls who could feel it
+(a replica of several is gone, work waits in a queue)."""
 
 
 def weak_cause_objection(ranking: Ranking, evidence: Sequence[Evidence]) -> Objection | None:
@@ -29,16 +38,6 @@ def weak_cause_objection(ranking: Ranking, evidence: Sequence[Evidence]) -> Obje
         return None
     first, kinds = ranking.candidates[0], {item.id: item.kind for item in evidence}
     cited = {kinds.get(number) for term in first.terms for number in term.evidence}
-    if cited == {"alert"}:
-        return worded(
-            f"only its own alerts speak for {first.component}; nothing was measured",
-            f"只有告警本身指向 {first.component}，没有任何测量证据",
-            Text(
-                en="Look at what the alert is about before anything is done to it; "
-                "connect metrics or logs, so that more than the alert can speak.",
-                zh="在采取任何操作之前，先查看告警所指的对象；请接入指标或日志，使告警之外还有证据。",
-            ),
-        )
     if cited == {"change"}:
         return worded(
             f"only a change speaks for {first.component}; nothing measured is wrong with it",
@@ -46,6 +45,16 @@ def weak_cause_objection(ranking: Ranking, evidence: Sequence[Evidence]) -> Obje
             Text(
                 en="See whether anybody suffers from it at all before taking a change back.",
                 zh="在撤销变更之前，先确认是否真的有人受到影响。",
+            ),
+        )
+    if cited and cited <= {"alert", "change"}:
+        return worded(
+            f"{first.component} is only what the alerts say again; nothing was measured",
+            f"{first.component} 只是告警内容的重复，没有任何测量证据",
+            Text(
+                en="Look at what the alert is about before anything is done to it; "
+                "connect metrics or logs, so that more than the alert can speak.",
+                zh="在采取任何操作之前，先查看告警所指的对象；请接入指标或日志，使告警之外还有证据。",
             ),
         )
     if first.fault_kind in PASSING and len(first.terms) == 1:
@@ -60,22 +69,28 @@ def weak_cause_objection(ranking: Ranking, evidence: Sequence[Evidence]) -> Obje
     return None
 
 
-def no_impact_objection(ranking: Ranking, evidence: Sequence[Evidence]) -> Objection | None:
-    """For a component that no rule accuses: a reading out of its band is no harm, where no call at
-    it fails or is much slower. Not asked where a sign or a cluster's object names the fault, where
-    its kind is foreseen, or where nothing is measured.
+def no_impact_objection(
+    ranking: Ranking, evidence: Sequence[Evidence], topology: Topology, *, ruled: bool
+) -> Objection | None:
+    """Object where no caller is measured to feel it (`tools.impact`).
+
+    Felt it has to be at the component; where a rule that somebody wrote has fired (`ruled`), at
+    whoever depends on it is enough. Not asked where the kind is foreseen, where an object of a
+    cluster shows the fault, or where nothing is measured.
     """
-    measured = any(item.kind in ("edge", "metric") for item in evidence)
-    if not ranking.candidates or not measured:
+    readings = [(one, hurts.felt) for one in evidence if (hurts := impact_of(one)) is not None]
+    if not ranking.candidates or not readings:
         return None
     first = ranking.candidates[0]
-    named = {"telltale sign", "cluster finding"} & {term.name for term in first.terms}
-    here = (item for item in evidence if _at(item, first.component))
-    if named or first.fault_kind in FORESEEN or any(map(_has_user_impact, here)):
+    cited = {number for term in first.terms for number in term.evidence}
+    shown = any(item.kind == "cluster" and item.id in cited for item in evidence)
+    near = _near(first.component, topology, ruled=ruled)
+    suffering = any(felt and near(one) for one, felt in readings)
+    if shown or suffering or first.fault_kind in FORESEEN:
         return None
     return worded(
-        f"no rule accuses {first.component}, and no call at it fails or is much slower",
-        f"没有规则指向 {first.component}，其调用也未明显失败或变慢",
+        f"nobody is seen to suffer from {first.component}: no call of it fails or is much slower",
+        f"未见有人受 {first.component} 影响：其调用未明显失败或变慢",
         Text(
             en="Watch the series that left their bands; act when somebody suffers from it.",
             zh="继续观察越界的指标；在有人受到影响时再采取行动。",
@@ -83,23 +98,43 @@ def no_impact_objection(ranking: Ranking, evidence: Sequence[Evidence]) -> Objec
     )
 
 
-def _at(item: Evidence, component: str) -> bool:
-    owner = Owner.parse(item.subject)
-    return component in (owner.service, owner.caller)
+def _near(component: str, topology: Topology, *, ruled: bool) -> Callable[[Evidence], bool]:
+    """Whether a reading is of the component or, where `ruled`, of what depends on it."""
+    subject = Owner.parse(component)
+    around = set(blast_radius(topology, subject.service)) if ruled else {subject.service}
+
+    def near(item: Evidence) -> bool:
+        owner = Owner.parse(item.subject)
+        if ruled and (owner.kind == "entry" or subject.kind == "node"):
+            return True
+        return owner.service in around or owner.caller == subject.service
+
+    return near
 
 
-def _has_user_impact(item: Evidence) -> bool:
-    family = read(item.name).family
-    if item.kind not in ("edge", "metric") or item.value is None or item.baseline is None:
-        return False
-    if item.figures.get("steady", 1.0) < LASTING:
-        return False
-    if family == "latency":
-        return item.direction == "up" and item.value >= SLOWER * item.baseline
-    if family not in ("errors", "success"):
-        return False
-    if item.kind == "edge":
-        return item.figures["delta"] >= FAILING
-    whole = 100.0 if item.unit == "%" else 1.0
-    worse = item.figures.get("worse", 0.0) > 0.0
-    return worse and abs(item.value - item.baseline) >= FAILING * whole
+ACTED_ON: frozenset[SubjectKind] = frozenset(
+    {
+        *("service", "workload", "container", "pod", "ingress"),
+        *("node", "host", "job", "queue", "topic"),
+        *("database", "claim", "volume", "certificate"),
+    }
+)
+"""What a step of a playbook can be about; nobody restarts a namespace, a device or a scrape."""
+
+
+def no_subject_objection(
+    component: str, known: Iterable[str], alerts: Sequence[Alert]
+) -> Objection | None:
+    """Object to a component that is none of the `known` and that alerts name as no such thing."""
+    service = Owner.parse(component).service
+    about = {alert.subject.kind for alert in alerts if alert.service in (service, component)}
+    if service in known or about & ACTED_ON:
+        return None
+    return worded(
+        f"{component} is nothing that a step could act on: no component of that name is known",
+        f"{component} 不是可以操作的对象：没有已知的同名组件",
+        Text(
+            en="Find which component of ours stands behind that name, and look at it first.",
+            zh="先确认该名称对应的是哪个组件，并从它开始查看。",
+        ),
+    )

@@ -4,7 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from copilot.case.guards.cause import no_impact_objection, weak_cause_objection
+from copilot.case.guards.cause import (
+    no_impact_objection,
+    no_subject_objection,
+    weak_cause_objection,
+)
 from copilot.case.guards.objection import Objection, worded
 from copilot.case.guards.running import RunCase, subsided
 from copilot.deps import Deps
@@ -13,7 +17,20 @@ from copilot.store import ApprovalRequest
 from copilot.types.incident import OURS
 from tools.log_retriever import sanitize
 from tools.playbook_executor import ParameterError, ProposalContext, choose, fill
-from tools.types import Choice, Evidence, Fact, Owner, Plan, Ranking, Text, Timestamp
+from tools.topology_walker.graph import components
+from tools.types import (
+    Alert,
+    Choice,
+    Evidence,
+    EvidenceKind,
+    Fact,
+    Owner,
+    Plan,
+    Ranking,
+    Text,
+    Timestamp,
+    Topology,
+)
 
 Consultation = Callable[[Mapping[str, Fact]], ProposalContext | None]
 """Asks a model which playbook it would take, given the facts."""
@@ -23,8 +40,7 @@ Consultation = Callable[[Mapping[str, Fact]], ProposalContext | None]
 class PlanCase:
     """One located incident; what would be chosen and filled in is worked out when first asked.
 
-    `run_id` is the run whose plans count as tried, `services` are those that alerted; `consult` is
-    None where no model is asked.
+    `run_id` is the run whose plans count as tried; `consult` is None where no model is asked.
     """
 
     deps: Deps
@@ -33,7 +49,6 @@ class PlanCase:
     ranking: Ranking
     evidence: Sequence[Evidence]
     onset: Timestamp
-    services: Sequence[str]
     consult: Consultation | None = None
 
     @cached_property
@@ -46,19 +61,25 @@ class PlanCase:
         """Those of this run."""
         return [request for request in self.ever if request.run_id == self.run_id]
 
-    @property
-    def accused(self) -> bool:
-        """Whether a rule that somebody wrote, and not only our own watch, is about the cause."""
-        alerts = self.deps.store.alerts.of(self.incident_id)
-        told = {alert.service for alert in alerts if alert.source != OURS}
-        only_ours = {alert.service for alert in alerts} - told
-        accused = set(self.services) - only_ours
-        return any(one.component in accused for one in self.ranking.candidates[:1])
+    @cached_property
+    def alerts(self) -> Sequence[Alert]:
+        """The alerts of the incident, resolved ones too."""
+        return self.deps.store.alerts.of(self.incident_id)
+
+    @cached_property
+    def topology(self) -> Topology:
+        """Who calls whom."""
+        return self.deps.sources.topology()
+
+    @cached_property
+    def facts(self) -> Mapping[str, Fact]:
+        """What is known of the components, under keys `<fact>:<component>`."""
+        return self.deps.sources.facts(self.onset)
 
     @cached_property
     def choice(self) -> Choice:
         """What the catalogue offers for the first candidate, or why it offers nothing."""
-        deps, facts = self.deps, self.deps.sources.facts(self.onset)
+        deps, facts = self.deps, self.facts
         return choose(
             deps.playbooks,
             self.ranking,
@@ -121,7 +142,7 @@ def given_up(case: PlanCase) -> Objection | None:
 
 
 def weak_cause(case: PlanCase) -> Objection | None:
-    """The cause rests on its own alerts, on a change or on a busy processor alone."""
+    """The cause says no more than its alerts, a change or a busy processor."""
     if case.ranking.abstained:
         return None
     return weak_cause_objection(case.ranking, case.evidence)
@@ -148,10 +169,24 @@ CHECK_FIRST = Text(
 
 
 def no_impact(case: PlanCase) -> Objection | None:
-    """No rule accuses the component, and nobody is seen to suffer from it."""
-    if case.ranking.abstained or case.accused:
+    """Nobody is seen to suffer from the cause, and it is none that is met before."""
+    # What the copilot's own watch raised says that a series is strange, not that users suffer.
+    ruled = any(alert.source != OURS for alert in case.alerts)
+    return no_impact_objection(case.ranking, case.evidence, case.topology, ruled=ruled)
+
+
+def no_subject(case: PlanCase) -> Objection | None:
+    """The cause is nothing that a step could act on."""
+    if not case.ranking.candidates:
         return None
-    return no_impact_objection(case.ranking, case.evidence)
+    known = {key.rpartition(":")[2] for key in case.facts} | set(components(case.topology))
+    measured = (Owner.parse(one.subject) for one in case.evidence if one.kind not in UNMEASURED)
+    known |= {name for owner in measured for name in (owner.service, owner.caller) if name}
+    return no_subject_objection(case.ranking.candidates[0].component, known, case.alerts)
+
+
+UNMEASURED: frozenset[EvidenceKind] = frozenset({"alert", "change", "note"})
+"""What names a component without having seen anything of it."""
 
 
 def nothing_offered(case: PlanCase) -> Objection | None:
@@ -213,6 +248,7 @@ BEFORE_PROPOSING: tuple[Callable[[PlanCase], Objection | None], ...] = (
     weak_cause,
     uncertain,
     no_impact,
+    no_subject,
     nothing_offered,
     worked_on,
     announced,

@@ -38,7 +38,6 @@ def plan(state: IncidentState, runtime: Runtime[Deps]) -> PlanUpdate:
         state["ranking"],
         state["evidence"],
         state["onset"].at,
-        state["group"].services,
         lambda facts: propose(deps, state, facts),
     )
     no = objection_to_proposing(case)

@@ -61,7 +61,7 @@ def upgrade(database: Database) -> tuple[int | None, int]:
         return written, written
     if database.sqlite:
         kept = f"{database.url.database}.schema-{written}"
-        snapshot(database, Path(kept))
+        copied(Path(str(database.url.database)), Path(kept))
         log.warning("the database as it was before its upgrade is kept in %s", kept)
     with database.write() as connection:
         # Looked up again inside: another process may have been faster.
@@ -73,16 +73,16 @@ def upgrade(database: Database) -> tuple[int | None, int]:
     return written, SCHEMA_VERSION
 
 
-def snapshot(database: Database, to: Path) -> None:
+def copied(file: Path, to: Path) -> None:
     """Copy an SQLite database while others use it; the copy is whole, or is not there."""
     beside = to.with_name(to.name + ".part")
     beside.unlink(missing_ok=True)
     try:
         with (
-            closing(sqlite3.connect(str(database.url.database), timeout=30)) as source,
+            closing(sqlite3.connect(file, timeout=30)) as source,
             closing(sqlite3.connect(beside)) as target,
         ):
-            source.backup(target, pages=2048)
+            source.backup(target)
         beside.replace(to)
     except (sqlite3.Error, OSError) as problem:
         beside.unlink(missing_ok=True)

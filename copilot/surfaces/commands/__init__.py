@@ -18,7 +18,10 @@ COMMANDS = {
     "approve": "decide",
     "cause": "learn",
     "chat": "chat",
+    "db_backup": "db",
     "db_check": "db",
+    "db_prune": "db",
+    "db_restore": "db",
     "db_upgrade": "db",
     "demo": "demo",
     "doctor": "doctor",
@@ -48,6 +51,8 @@ COMMANDS = {
     "serve": "serve",
     "step": "decide",
     "stop": "decide",
+    "watch": "serve",
+    "worker": "serve",
 }
 """The module of each command; only the one that is run is loaded, and with it what it needs."""
 

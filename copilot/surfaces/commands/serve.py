@@ -18,11 +18,13 @@ from typing import Protocol
 
 import uvicorn
 from rich.console import Console
+from sqlalchemy.engine import make_url
 
 from copilot import wiring
 from copilot.alerts.formats import mapped
+from copilot.case import wiring as case_wiring
 from copilot.case.engine import Engine
-from copilot.case.loops import Loop
+from copilot.case.loops import EVERY_ROLE, Loop, Role
 from copilot.ports import AlertSource, SilenceSource, SourceError
 from copilot.settings import Settings, SettingsError
 from copilot.sources.alertmanager import SUPPRESSED_BY
@@ -77,8 +79,14 @@ def _signals_end_quietly() -> Iterator[None]:
             signal.signal(one, handler)
 
 
-def serve(settings: Settings) -> int:
-    """Listen, work, and stop cleanly on SIGINT or SIGTERM: no new step, the running one ends."""
+def serve(settings: Settings, *, apart: bool = False) -> int:
+    """Listen, work, and stop cleanly on SIGINT or SIGTERM: no new step, the running one ends.
+
+    `apart`: it takes alerts and decides on them; others work and watch.
+    """
+    roles = frozenset[Role](("intake",)) if apart else EVERY_ROLE
+    if apart:
+        _needs_postgresql(settings, "serve --apart")
     mappings = mapped.read(settings.alert_mappings_file)
     with _listening(settings) as listener:
         host, port = listener.getsockname()[:2]
@@ -86,7 +94,9 @@ def serve(settings: Settings) -> int:
         received, alerts = wiring.received(settings), wiring.open_alerts(settings)
         purpose = f"service at {address}"
         with (
-            wiring.engine(settings, purpose, lasting=True, received=received) as engine,
+            wiring.engine(
+                settings, purpose, lasting=True, received=received, roles=roles
+            ) as engine,
             journal_log.told(engine.store, settings.log_format, _said),
             journal_head.noted(engine.store, settings),
         ):
@@ -126,11 +136,53 @@ def serve(settings: Settings) -> int:
                 with (
                     _signals_end_quietly(),
                     pulled(engine, alerts, settings.alertmanager_every_s),
+                    pruned(engine, settings),
                 ):
                     _Server(config, engine).run(sockets=[listener])
             finally:
                 engine.stop(settings.stop_grace_s)
     return 0
+
+
+def worker(settings: Settings) -> int:
+    """Work on incidents until stopped."""
+    return _beside(settings, "work", "worker")
+
+
+def watch(settings: Settings) -> int:
+    """Scan the series until stopped."""
+    if not settings.watch_every_s:
+        raise SettingsError("watch_every_s is 0: the watch is switched off (COPILOT_WATCH_EVERY_S)")
+    return _beside(settings, "watch", "watch")
+
+
+def _beside(settings: Settings, role: Role, command: str) -> int:
+    """One role in a process of its own, until SIGINT or SIGTERM."""
+    _needs_postgresql(settings, command)
+    stopping = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stopping.set())
+    with wiring.engine(settings, command, lasting=True, roles=frozenset((role,))) as engine:
+        engine.start()
+        where = make_url(settings.store_url).render_as_string()
+        _said(f"copilot {command} works on {where}\n")
+        try:
+            # Woken now and then: a signal is only seen between two steps of the interpreter.
+            while not stopping.wait(1.0):
+                pass
+        finally:
+            engine.stop(settings.stop_grace_s)
+    return 0
+
+
+def _needs_postgresql(settings: Settings, command: str) -> None:
+    """Two processes on one file would wait for each other at every write, and lock each other."""
+    if make_url(settings.store_url).get_backend_name() == "sqlite":
+        raise SettingsError(
+            f"`copilot {command}` shares its work with other processes, and an SQLite file has one "
+            "writer: set COPILOT_DATABASE_URL to a PostgreSQL, or run `copilot serve`, which does "
+            "everything in one process"
+        )
 
 
 def _said(line: str) -> None:
@@ -184,10 +236,33 @@ def pulled(engine: ServiceEngine, source: Pager | None, every_s: float) -> Itera
 
     def pull() -> None:
         nonlocal complaint
-        complaint = _pull_once(engine, source, complaint)
+        if engine.leading:
+            complaint = _pull_once(engine, source, complaint)
         stopping.wait(every_s)
 
     loop = Loop("pull", pull, stopping)
+    loop.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        loop.join(PULL_ENDS_S)
+
+
+@contextmanager
+def pruned(engine: Engine, settings: Settings) -> Iterator[None]:
+    """While inside, what is too old is taken out every so often, by whoever leads."""
+    stopping = threading.Event()
+
+    def prune() -> None:
+        stopping.wait(settings.prune_every_s)
+        if not stopping.is_set() and engine.leading:
+            retention, limits = case_wiring.retention(settings, engine.store)
+            report = retention.prune(limits, engine.now())
+            if any(report.values()):
+                log.warning("too old, taken out: %s", report)
+
+    loop = Loop("retention", prune, stopping)
     loop.start()
     try:
         yield

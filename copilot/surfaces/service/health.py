@@ -28,6 +28,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from copilot.model import Usage
 from copilot.sources.received import ReceivedTelemetry
 from copilot.store import StoreError
+from copilot.store.retention import used_bytes
 from copilot.surfaces.service.ports import ServiceCounters, ServiceEngine, ServiceLoop
 from copilot.types.checks import CheckReport
 
@@ -134,6 +135,24 @@ def _loops(loops: Sequence[ServiceLoop]) -> Iterator[Metric]:
     yield failing
 
 
+def _backlog(engine: ServiceEngine) -> Iterator[Metric]:
+    """What waits, for how long, and who decides."""
+    numbers, oldest = engine.store.runs.backlog(engine.now())
+    by_status = GaugeMetricFamily("copilot_runs", "Runs by status.", labels=["status"])
+    for status, count in numbers.items():
+        by_status.add_metric([status], count)
+    yield by_status
+    undecided, waited = engine.store.alerts.undecided(engine.now())
+    for name, meaning, value in (
+        ("queue_oldest_seconds", "For how long the first due run has waited.", oldest),
+        ("alerts_undecided", "Accepted alerts on which nothing was decided yet.", undecided),
+        ("alerts_undecided_oldest_seconds", "For how long the first of them has waited.", waited),
+        ("leading", "1 where this process decides on alerts.", int(engine.leading)),
+        ("store_bytes", "What the store takes on disk.", used_bytes(engine.store.database)),
+    ):
+        yield GaugeMetricFamily(f"copilot_{name}", meaning, value=value)
+
+
 class _Behind(Collector):
     def __init__(self, engine: ServiceEngine) -> None:
         self._engine = engine
@@ -163,6 +182,7 @@ class _Behind(Collector):
         for status, count in self._engine.store.incidents.count().items():
             incidents.add_metric([status], count)
         yield incidents
+        yield from _backlog(self._engine)
         pending = len(self._engine.store.approvals.pending())
         yield GaugeMetricFamily("copilot_approvals_pending", "Plans that wait.", value=pending)
         stopped = self._engine.store.halt.get() is not None

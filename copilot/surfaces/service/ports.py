@@ -71,6 +71,11 @@ class ServiceEngine(Protocol):
         ...
 
     @property
+    def leading(self) -> bool:
+        """Whether this process decides on alerts; of several on one database, one does."""
+        ...
+
+    @property
     def policy(self) -> Policy:
         """Who may decide."""
         ...

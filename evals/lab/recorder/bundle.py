@@ -16,7 +16,7 @@ from evals.lab.faults.scenario import LabScenario
 from evals.lab.live import Lab
 from evals.lab.recorder.tables import SAMPLING_S, lines, span_rows, spans, table
 from knowledge_base import playbooks
-from tools.playbook_executor.substitute import holes, substitute
+from tools.playbook_executor.parameters import holes, substitute
 from tools.types import LogLine, Scalar, StepAction, Timestamp, Window
 
 SYSTEM = "lab"

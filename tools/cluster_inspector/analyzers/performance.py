@@ -11,6 +11,7 @@ import numpy as np
 from tools.cluster_inspector.findings import ClusterFinding
 from tools.cluster_inspector.rules import broken
 from tools.cluster_inspector.view import View
+from tools.impact import SLOWER
 from tools.types import Alert, Series
 
 ClusterSignalKind = Literal["latency", "throttled", "cpu", "memory", "loss", "errors", "silence"]
@@ -99,10 +100,6 @@ def _series(view: View) -> Iterator[ClusterSignal]:
             yield ClusterSignal(
                 series.owner, "latency", series.metric, normal, current, text.strip()
             )
-
-
-SLOWER = 1.5
-"""A latency this many times its usual one, and above its usual noise, is slow."""
 
 
 def shift(series: Series, quiet: float = 0.25) -> tuple[float, float, float] | None:

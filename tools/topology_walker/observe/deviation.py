@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tools.normal import FLOOR, Normal
 from tools.types import FloatArray, Series, Timestamp
 
-_MIN_BEFORE = 3
-_MAD_TO_SIGMA = 1.349
-_REL_FLOOR = 0.05
+TAILS = 4.653
+"""Distance between the 1st and 99th percentile of a normal distribution of deviation 1.
+source: tables of the normal distribution."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +17,12 @@ class Deviation:
     """`z` = (value - baseline) / scale, positive upwards.
 
     `value` is the mean of the fifth of the points since the onset that moved furthest to its
-    side, `baseline` the median before, `scale` the wider of IQR / 1.349, half the range from the
-    1st to the 99th percentile / 2.33 and 5 % of the baseline. `steady` is the share of points
-    since the onset that lie outside all but 2 % of the past, `fresh` the share of the change that
-    came with the onset: 0 where the series already stood there just before.
+    side, `baseline` the level of what was normal before (`tools.normal`). `scale` is the wider of
+    its scale and its band / 4.653: who is accused has to stand out of the rarest of the past, too.
+    Without that a case of `bi` and one of `ps` are lost (docs/decisions/normal-and-impact.md).
+    `steady` is the share of points since the onset that lie outside all but 2 % of the past,
+    `fresh` the share of the change that came with the onset: 0 where the series already stood there
+    just before.
     """
 
     value: float
@@ -59,27 +62,21 @@ def deviation(
     after: FloatArray,
     floor: float = 0.0,
     just_before: FloatArray | None = None,
-    relative: float = _REL_FLOOR,
+    relative: float = FLOOR,
 ) -> Deviation | None:
     """Compare `after` (at `times`) with `before`; None where there is too little of either."""
-    if before.size < _MIN_BEFORE or after.size == 0:
+    normal = Normal.of(before, relative, floor)
+    if normal is None or after.size == 0:
         return None
-    low, q1, middle, q3, high = np.percentile(before, [1, 25, 50, 75, 99])
-    scale = max(
-        float(q3 - q1) / _MAD_TO_SIGMA,
-        float(high - low) / 4.66,
-        relative * abs(float(middle)),
-        floor,
-        1e-9,
-    )
+    scale = max(normal.scale, (normal.high - normal.low) / TAILS)
+    middle, margin = normal.level, 0.5 * scale
     count = max(1, -(-after.size // 5))
     ordered = np.sort(after)
     up, down = float(ordered[-count:].mean()), float(ordered[:count].mean())
     value = up if up - middle >= middle - down else down
-    margin = 0.5 * scale
-    out = (after > high + margin) if value >= middle else (after < low - margin)
+    out = (after > normal.high + margin) if value >= middle else (after < normal.low - margin)
     first = float(times[int(np.argmax(out))]) if out.any() else None
     fresh = 1.0
     if just_before is not None and just_before.size and value != middle:
         fresh = float(np.clip((value - np.median(just_before)) / (value - middle), 0.0, 1.0))
-    return Deviation(value, float(middle), scale, float(out.mean()), first, fresh)
+    return Deviation(value, middle, scale, float(out.mean()), first, fresh)

@@ -239,7 +239,6 @@ def _proposed(scope: ToolContext, incident: Incident) -> ToolResult:
         incident.ranking,
         incident.evidence,
         scope.onset or scope.now,
-        incident.services,
     )
     no = objection_to_proposing(case)
     if no is not None:

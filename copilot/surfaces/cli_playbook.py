@@ -1,4 +1,4 @@
-"""`copilot journal`, `playbook`, `alerts`: the options of commands about one thing."""
+"""`copilot playbook ...` and `copilot alerts ...`: their options."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,34 +7,8 @@ import typer
 
 from copilot.surfaces.cli_options import Lang, call
 
-journal_app = typer.Typer(no_args_is_help=True, help="Look at the hash-chained journal.")
 playbook_app = typer.Typer(no_args_is_help=True, help="Look at playbooks, and run one by hand.")
 alerts_app = typer.Typer(no_args_is_help=True, help="See how alerts are read; nothing is kept.")
-
-
-@journal_app.command("verify")
-def journal_verify(
-    context: typer.Context,
-    head: Annotated[Path | None, typer.Option(help="Heads noted elsewhere.")] = None,
-) -> None:
-    """Check the hash chain, and hold it against the heads that were noted."""
-    call(context, "journal_verify", head=head)
-
-
-@journal_app.command("head")
-def journal_head(context: typer.Context) -> None:
-    """Print the signed head, to be kept elsewhere."""
-    call(context, "journal_head")
-
-
-@journal_app.command("export")
-def journal_export(
-    context: typer.Context,
-    path: Annotated[Path | None, typer.Argument(help="File; empty: standard output.")] = None,
-) -> None:
-    """Write the journal as JSON lines."""
-    call(context, "journal_export", path=path)
-
 
 PlaybookId = Annotated[str, typer.Argument(metavar="ID", help="Playbook; see `playbook list`.")]
 Component = Annotated[str, typer.Argument(help="What the plan acts on.")]
