@@ -14,8 +14,10 @@ from copilot.alerts import maintenance as alerting
 from copilot.case.graph import drawing
 from copilot.hands import declared
 from copilot.settings import Settings
-from copilot.surfaces.cli import alerts_app, app, journal_app, playbook_app
+from copilot.surfaces.cli import app
+from copilot.surfaces.cli_db import journal_app
 from copilot.surfaces.cli_kb import kb_app
+from copilot.surfaces.cli_playbook import alerts_app, playbook_app
 from docs.result_tables import TABLES
 from docs.sheets import result
 from evals.house.measures import House

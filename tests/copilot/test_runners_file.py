@@ -108,7 +108,7 @@ def test_an_own_playbook_stands_in_for_the_shipped_one(tmp_path: Path) -> None:
 
 
 OWN_WRONG = {
-    "an unknown key": ("restart.yaml", OWN_RESTART + "surprise: 1\n", ":29: surprise: Extra"),
+    "an unknown key": ("restart.yaml", OWN_RESTART + "surprise: 1\n", ":30: surprise: Extra"),
     "another name": ("reboot.yaml", OWN_RESTART, "reboot.yaml:1: holds the playbook 'restart'"),
     "not text": ("restart.yaml", "id: \x00", "restart.yaml:1: "),
 }
