@@ -9,12 +9,12 @@ from typing import Literal
 from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.knowledge import Memory
 from copilot.model.tie_break import RecordingTieBreaker
-from copilot.ports import Clock, Model, Runner
+from copilot.ports import Clock, Model, NamingRunner, Runner
 from copilot.sources.deployment import Sources
 from copilot.store import Store
 from prompts import Language
 from tools.playbook_executor import Policy
-from tools.types import Playbook, StepResult
+from tools.types import PlanStep, Playbook, StepResult
 
 
 def _nonce() -> str:
@@ -72,6 +72,10 @@ class Deps:
     def instruments(self) -> Literal["rules", "ml"]:
         """The arm of what has no model in it: with `llm` the model stands on top of the rules."""
         return "rules" if self.arm == "llm" else self.arm
+
+    def stands_for(self, step: PlanStep) -> str:
+        """What the names in a step mean to the runner; empty where nothing is really touched."""
+        return self.runner.stands_for(step) if isinstance(self.runner, NamingRunner) else ""
 
     def note(self, incident_id: str, kind: str, reason: str, **figures: float | str) -> None:
         """Write down what a node decided and why."""

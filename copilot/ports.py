@@ -210,6 +210,15 @@ class Runner(Protocol):
         ...
 
 
+@runtime_checkable
+class NamingRunner(Protocol):
+    """A runner whose steps name things that an operator declared."""
+
+    def stands_for(self, step: PlanStep) -> str:
+        """What the names in the step mean now: a program and its hash, an address, a namespace."""
+        ...
+
+
 class Model(Protocol):
     """A language model. It writes text; what becomes of that is decided elsewhere."""
 

@@ -190,7 +190,7 @@ def configured_runner(
     if declared is None or path is None:
         return DryRunRunner(wall)
     around = Surroundings(wall, seen, sources.metrics, confirm, _acting, dict(os.environ))
-    return ActionRunner(runners(declared, path, around), wall)
+    return ActionRunner(runners(declared, path, around), wall, declared)
 
 
 def unrunnable(settings: Settings, known: tuple[Playbook, ...]) -> Mapping[str, str]:

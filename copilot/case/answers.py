@@ -10,7 +10,7 @@ from copilot.case.editing import check_four_eyes
 from copilot.deps import Deps
 from copilot.store import ApprovalRequest, NoRightError, PolicyRefusedError
 from copilot.types.incident import CLOSED, Incident, PlanTerms
-from tools.playbook_executor import AUTOMATON
+from tools.playbook_executor import AUTOMATON, one_person
 from tools.types import Approval, FrozenModel, Plan, StepResult, Timestamp
 
 RESERVED = frozenset({AUTOMATON, "nobody", "copilot"})
@@ -37,7 +37,7 @@ class RetryWish(FrozenModel):
 
 def check_right(deps: Deps, who: str, decision: str = "approve") -> None:
     """Raise `NoRightError` unless this person may decide so."""
-    if who.strip().casefold() in RESERVED:
+    if one_person(who) in map(one_person, RESERVED):
         raise NoRightError(f"{who!r} is a name of the copilot's own; answer under yours")
     may = deps.policy.may_approve if decision == "approve" else deps.policy.may_reject
     if not may(who):

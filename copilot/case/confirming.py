@@ -12,7 +12,7 @@ from copilot.case.learning import lesson_of
 from copilot.store import NoRightError, PolicyRefusedError, Store, StoredCause
 from copilot.types.incident import CLOSED, ConfirmedCause, Incident
 from tools.log_retriever import sanitize
-from tools.playbook_executor import Policy
+from tools.playbook_executor import Policy, one_person
 from tools.types import FaultKind, FrozenModel, Owner, Timestamp
 
 NAMED = 8
@@ -179,7 +179,7 @@ def _closed(store: Store, incident: Incident, said: CauseStatement, now: Timesta
 
 
 def _check_right(by: str, policy: Policy) -> None:
-    if by.strip().casefold() in RESERVED:
+    if one_person(by) in map(one_person, RESERVED):
         raise NoRightError(f"{by!r} is a name of the copilot's own; say it under yours")
     if not policy.may_reject(by):
         raise NoRightError(

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from copilot.deps import Deps
 from copilot.store import ApprovalRequest, NoRightError, PolicyRefusedError, UnknownPlanError
-from tools.playbook_executor import fill
+from tools.playbook_executor import fill, one_person
 from tools.types import Approval, FrozenModel, Plan, Playbook, Scalar, Timestamp
 
 EDITED = "edited"
@@ -70,7 +70,7 @@ def check_four_eyes(deps: Deps, approval: Approval) -> None:
         return
     for row in deps.store.journal.events(asked.plan.incident_id, limit=10_000):
         mine = row.kind == EDITED and row.detail.get("plan") == approval.plan_id
-        if mine and row.by.casefold() == approval.approver.strip().casefold():
+        if mine and one_person(row.by) == one_person(approval.approver):
             raise NoRightError(
                 f"{approval.approver!r} edited plan {approval.plan_id!r}; with four_eyes somebody "
                 "else has to approve it"
@@ -91,6 +91,7 @@ def _filled(deps: Deps, plan: Plan, values: Mapping[str, Scalar], now: Timestamp
         plan.evidence,
         now,
         deps.limits.plan_ttl_s,
+        deps.stands_for,
     )
     if changed.parameters == plan.parameters:
         raise NothingChangedError(f"plan {plan.id!r} has these values already")

@@ -15,6 +15,7 @@ from copilot.hands.declared import (
     Surroundings,
     described,
     lacking,
+    meaning,
     runners,
     turned_on,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "WaitRunner",
     "described",
     "lacking",
+    "meaning",
     "nobody_confirms",
     "read_runners",
     "runners",

@@ -20,6 +20,9 @@ context = ""                     # empty: the service account of the pod, or cur
 dry_run = false                  # true: the server checks and changes nothing
 """
 
+import hashlib
+import os
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,8 +100,29 @@ class Surroundings:
 
 
 def read(path: Path) -> RunnersFile:
-    """The file, or `RunnersFileError` with the key that is wrong; a value is never repeated."""
-    return strict_toml.read(path, RunnersFile, RunnersFileError)
+    """The file, or `RunnersFileError` with the key that is wrong; a value is never repeated.
+
+    It and the programs it names are refused where others may write them: they would decide what an
+    approval runs.
+    """
+    declared = strict_toml.read(path, RunnersFile, RunnersFileError)
+    for key, one in (("", path), *((f"command.{k}", p) for k, p in declared.command.items())):
+        for place in (one, one.parent):
+            if place.exists() and _open_to_others(place.stat()):
+                problem = f"{str(place)!r} can be written by others; run: chmod go-w {place}"
+                raise RunnersFileError(path, key, problem)
+    return declared
+
+
+def _open_to_others(found: os.stat_result) -> bool:
+    """Whether somebody else may write: anybody, or a group that is not the user's own.
+
+    In a folder with the sticky bit nobody replaces another one's file. Source: chmod(1).
+    """
+    if stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX:
+        return False
+    group = bool(found.st_mode & stat.S_IWGRP) and found.st_gid != os.getgid()
+    return group or bool(found.st_mode & stat.S_IWOTH)
 
 
 def runners(declared: RunnersFile, path: Path, around: Surroundings) -> dict[StepAction, Runner]:
@@ -214,20 +238,65 @@ def described(declared: RunnersFile) -> Iterator[tuple[str, str]]:
             yield name, said
 
 
-class ActionRunner:
-    """Hands a step to its action's runner; an action without one fails and says so."""
+def meaning(declared: RunnersFile | None, step: PlanStep) -> str:
+    """What the names in a step stand for here; empty where it has none, or a wrong one."""
+    if declared is None:
+        return ""
+    if step.action == "command":
+        argv = step.arguments.get("argv")
+        path = declared.command.get(str(argv[0])) if isinstance(argv, list) and argv else None
+        return f"{path} sha256:{_hash(path)}" if path else ""
+    if step.action == "http":
+        base = declared.http.get(str(step.arguments.get("base")))
+        return base.url if base else ""
+    if step.action in ("config", "feature_flag") and declared.settings_files is not None:
+        return str(declared.settings_files.folder)
+    if step.action == "kubernetes" and declared.kubernetes is not None:
+        target = declared.kubernetes
+        return f"namespace {target.namespace}, context {target.context or 'current'}"
+    return ""
 
-    def __init__(self, runners: Mapping[StepAction, Runner], clock: Clock) -> None:
+
+def _hash(program: Path) -> str:
+    try:
+        with program.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return "unreadable"
+
+
+class ActionRunner:
+    """Hands a step to its action's runner; an action without one fails and says so.
+
+    A step whose names meant something else when it was approved is not run.
+    """
+
+    def __init__(
+        self,
+        runners: Mapping[StepAction, Runner],
+        clock: Clock,
+        declared: RunnersFile | None = None,
+    ) -> None:
         self._runners = dict(runners)
         self._clock = clock
+        self._declared = declared
+
+    def stands_for(self, step: PlanStep) -> str:
+        """What its names mean now."""
+        return meaning(self._declared, step)
 
     def run(self, step: PlanStep, key: str) -> StepResult:
         """Run the step where it belongs."""
-        runner = self._runners.get(step.action)
-        if runner is not None:
+        runner, now = self._runners.get(step.action), self.stands_for(step)
+        if runner is not None and now == step.stands_for:
             return runner.run(step, key)
 
         def refuse() -> str:
+            if runner is not None:
+                raise StepFailedError(
+                    "its program or the runners file was changed since it was approved, so have it "
+                    f"planned again; approved: {step.stands_for or 'nothing'}, now: {now}"
+                )
             configured = ", ".join(sorted(self._runners)) or "none"
             raise StepFailedError(f"no runner for {step.action!r}; configured: {configured}")
 

@@ -32,7 +32,7 @@ from copilot.store.conversations import Conversations, UnknownConversationError
 from copilot.store.database import Database, StoreError
 from copilot.store.firing import FiringAlert, FiringAlerts
 from copilot.store.incidents import Incidents, UnknownIncidentError
-from copilot.store.journal import GENESIS, Journal, JournalCheck
+from copilot.store.journal import GENESIS, Journal, JournalCheck, SignedHead
 from copilot.store.leadership import Leadership, LeadershipLostError
 from copilot.store.outbox import (
     Halt,
@@ -88,6 +88,7 @@ __all__ = [
     "RunStatus",
     "Runs",
     "SilenceState",
+    "SignedHead",
     "Silences",
     "Store",
     "StoreError",

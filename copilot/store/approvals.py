@@ -12,6 +12,7 @@ from copilot.store.canonical import document
 from copilot.store.database import Database
 from copilot.store.tables import approvals
 from copilot.types.errors import OperatorError
+from tools.playbook_executor import one_person
 from tools.types import Approval, FrozenModel, Plan, Timestamp
 
 ApprovalStatus = Literal[
@@ -264,7 +265,7 @@ def _check_open(found: ApprovalRequest, approval: Approval, now: Timestamp) -> N
         raise AlreadyDecidedError(f"plan {plan.id!r} was {found.status} before, by {by!r}")
     if now > plan.expires_at:
         raise ApprovalExpiredError(f"plan {plan.id!r} expired {now - plan.expires_at:.0f} s ago")
-    if approval.approver in {one.approver for one in found.given}:
+    if one_person(approval.approver) in {one_person(one.approver) for one in found.given}:
         raise AlreadyDecidedError(
             f"{approval.approver!r} approved plan {plan.id!r} already; it needs another person"
         )

@@ -1,10 +1,12 @@
 """Journal: append-only, every row chained by SHA-256 to the row before it, with a stored head."""
 
 import hashlib
+import hmac
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Self
 
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 from sqlalchemy import Connection, RowMapping, select, update
 
 from copilot.store.canonical import canonical, sayable
@@ -32,6 +34,47 @@ class JournalCheck(FrozenModel):
     head: str = GENESIS
     first_bad_seq: int | None = None
     problem: str = ""
+
+
+class SignedHead(FrozenModel):
+    """How far the journal reached at a moment; kept elsewhere, it shows what was rewritten since.
+
+    The signature is the HMAC-SHA256 of the other fields, written canonically, under a key that is
+    not in the database: whoever may write the database but not read the key can neither shorten
+    the journal nor compute its chain anew without a noted head showing it. Who holds the key, too,
+    can; then only a copy out of their reach helps.
+    """
+
+    seq: int
+    digest: str
+    at: Timestamp
+    signature: str
+
+    @classmethod
+    def sign(cls, seq: int, digest: str, at: Timestamp, key: bytes) -> Self:
+        """Sign a head."""
+        return cls(seq=seq, digest=digest, at=at, signature=_signature(seq, digest, at, key))
+
+    @classmethod
+    def read(cls, text: str) -> tuple[Self, ...]:
+        """Read heads, one line of JSON each; raises `ValueError` with the number of a bad line."""
+        found = []
+        for number, line in enumerate(text.splitlines(), 1):
+            try:
+                found += [cls.model_validate_json(line)] if line.strip() else []
+            except ValidationError as error:
+                raise ValueError(f"line {number} is no head of a journal") from error
+        return tuple(found)
+
+    def holds(self, key: bytes) -> bool:
+        """Whether the key signed it and nothing of it was changed."""
+        expected = _signature(self.seq, self.digest, self.at, key)
+        return hmac.compare_digest(expected, self.signature)
+
+
+def _signature(seq: int, digest: str, at: Timestamp, key: bytes) -> str:
+    said = canonical({"seq": seq, "digest": digest, "at": at})
+    return hmac.new(key, said.encode(), hashlib.sha256).hexdigest()
 
 
 class Journal:
@@ -78,8 +121,38 @@ class Journal:
         with self._database.read() as connection:
             return tuple(_event(row._mapping) for row in connection.execute(query))
 
-    def verify(self) -> JournalCheck:
-        """Recompute the chain: finds rows edited, removed, inserted or moved, and a cut end."""
+    def head(self, key: bytes, now: Timestamp) -> SignedHead:
+        """How far the journal reaches now, signed, to be kept elsewhere."""
+        with self._database.read() as connection:
+            row = connection.execute(select(journal_head.c.seq, journal_head.c.digest)).one()
+        return SignedHead.sign(row.seq, row.digest, now, key)
+
+    def verify(self, noted: Iterable[SignedHead] = ()) -> JournalCheck:
+        """Recompute the chain: finds rows edited, removed, inserted or moved, and a cut end.
+
+        Against heads `noted` elsewhere it also finds an end that was cut with the stored head set
+        back, a table that was emptied, and a chain that was computed anew.
+        """
+        check = self._verified()
+        if not check.ok:
+            return check
+        told = {head.seq: head for head in sorted(noted, key=lambda head: head.at)}
+        with self._database.read() as connection:
+            last, digest = _archived(connection)
+            query = select(journal.c.seq, journal.c.digest).order_by(journal.c.seq)
+            held = {row.seq: row.digest for row in connection.execute(query) if row.seq in told}
+        held[last] = digest
+        for seq, head in sorted(told.items()):
+            # What was archived lies in its file; only its end is known here.
+            if seq >= max(last, 1) and held.get(seq) != head.digest:
+                what = "is another one: the chain was made anew" if seq in held else "is gone"
+                problem = f"row {seq}, the head that was noted at {head.at:.0f}, {what}"
+                return check.model_copy(
+                    update={"ok": False, "first_bad_seq": seq, "problem": problem}
+                )
+        return check
+
+    def _verified(self) -> JournalCheck:
         with self._database.read() as connection:
             seq, previous = _archived(connection)
             for row in _all(connection):

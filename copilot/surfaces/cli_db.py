@@ -57,9 +57,18 @@ def db_restore(
 
 
 @journal_app.command("verify")
-def journal_verify(context: typer.Context) -> None:
-    """Check the hash chain: finds an edited, removed or reordered row."""
-    call(context, "journal_verify")
+def journal_verify(
+    context: typer.Context,
+    head: Annotated[Path | None, typer.Option(help="Heads noted elsewhere.")] = None,
+) -> None:
+    """Check the hash chain, and hold it against the heads that were noted."""
+    call(context, "journal_verify", head=head)
+
+
+@journal_app.command("head")
+def journal_head(context: typer.Context) -> None:
+    """Print the signed head, to be kept elsewhere."""
+    call(context, "journal_head")
 
 
 @journal_app.command("export")

@@ -369,3 +369,28 @@ def test_the_command_goes_to_the_service_that_owns_the_folder(address: str) -> N
     assert told[-1].conversation_id == line.conversation_id
     with pytest.raises(QuestionError, match="API key"):
         list(RemoteChat(Settings(), address, "").asked(Question(text="why?")).events(1.0))
+
+
+@pytest.mark.parametrize(
+    ("path", "opened"),
+    [
+        ("/chat", True),
+        ("/chat/chat-1", True),
+        ("/v1/models", True),
+        ("/v1/chat/completions", True),
+        ("/incidents/inc-1/approval", False),
+        ("/incidents/inc-1/plan", False),
+        ("/api/v2/alerts", False),
+        ("/v1/logs", False),
+        ("/changes", False),
+        ("/chatter", False),
+    ],
+)
+def test_pages_of_others_may_ask_and_nothing_else(
+    client: TestClient, path: str, opened: bool
+) -> None:
+    asks = {"origin": ORIGIN, "access-control-request-method": "POST"}
+    told = client.options(path, headers=asks)
+    plain = client.get(path, headers={"origin": ORIGIN})
+    assert ("access-control-allow-origin" in told.headers) is opened
+    assert ("access-control-allow-origin" in plain.headers) is opened

@@ -192,3 +192,62 @@ def test_any_detail_can_be_written_read_and_verified(
     assert list(store.journal.events()) == kept
     assert store.journal.verify().ok
     store.close()
+
+
+# --- against heads noted elsewhere ---------------------------------------------------------------
+
+KEY = b"k" * 32
+
+REWRITTEN: dict[str, tuple[str, ...]] = {
+    "the tail cut and the head set back": (
+        "DELETE FROM journal WHERE seq > 5",
+        "UPDATE journal_head SET seq = 5, digest = (SELECT digest FROM journal WHERE seq = 5)",
+    ),
+    "the table emptied and the head at its beginning": (
+        "DELETE FROM journal",
+        f"UPDATE journal_head SET seq = 0, digest = '{GENESIS}'",
+    ),
+}
+
+
+@pytest.mark.parametrize("statements", REWRITTEN.values(), ids=REWRITTEN)
+def test_what_is_rewritten_with_its_head_is_found_against_a_noted_head(
+    written: Store, path: Path, statements: tuple[str, ...]
+) -> None:
+    noted = written.journal.head(KEY, NOW)
+    tamper(path, *statements)
+    assert written.journal.verify().ok
+    check = written.journal.verify([noted])
+    assert (check.ok, check.first_bad_seq) == (False, 10)
+    assert "is gone" in check.problem
+
+
+def test_a_chain_that_was_computed_anew_is_found_against_a_noted_head(
+    written: Store, path: Path
+) -> None:
+    noted = written.journal.head(KEY, NOW)
+    events = written.journal.events()
+    tamper(path, "DELETE FROM journal", f"UPDATE journal_head SET seq = 0, digest = '{GENESIS}'")
+    for event in events:
+        by = "eve" if event.seq == 4 else event.by
+        written.journal.append(event.incident_id, event.kind, by, event.detail, event.at)
+    assert written.journal.verify().ok
+    assert "made anew" in written.journal.verify([noted]).problem
+
+
+def test_a_journal_that_grew_holds_against_every_head_noted_before(written: Store) -> None:
+    noted = []
+    for number in range(5):
+        noted.append(written.journal.head(KEY, NOW + number))
+        written.journal.append("I1", "noted", "copilot", {"n": number}, NOW)
+    assert written.journal.verify(noted).ok
+
+
+@pytest.mark.parametrize("change", [{"seq": 9}, {"digest": "0" * 64}, {"at": NOW + 1}])
+def test_a_noted_head_that_was_changed_does_not_hold(
+    written: Store, change: dict[str, object]
+) -> None:
+    head = written.journal.head(KEY, NOW)
+    assert head.holds(KEY)
+    assert not head.holds(b"another key of the same length..")
+    assert not head.model_copy(update=change).holds(KEY)

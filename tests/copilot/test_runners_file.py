@@ -17,16 +17,20 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from copilot import wiring
-from copilot.hands import RunnersFileError, read_runners
+from copilot.hands import ActionRunner, CommandRunner, RunnersFileError, meaning, read_runners
 from copilot.settings import SettingsError, load
+from copilot.sources.clock import SystemClock
 from copilot.sources.recorded import RecordedBundle
 from copilot.surfaces.cli import app
 from copilot.testing.runners import EchoServer
 from evals.localization.cases import RECORDINGS
 from knowledge_base import playbooks
+from tools.playbook_executor import fill
+from tools.types import PlanStep, StepAction
 
 SHIPPED = {one.id for one in playbooks()}
 MEMORY = RECORDINGS / "incidents" / "lab-aaabb5"
+CLOCK = SystemClock()
 SECRET = "sesame-open-4711"
 OWN_RESTART = (Path(__file__).parent / "own_restart.yaml").read_text(encoding="utf-8")
 
@@ -104,7 +108,7 @@ def test_an_own_playbook_stands_in_for_the_shipped_one(tmp_path: Path) -> None:
 
 
 OWN_WRONG = {
-    "an unknown key": ("restart.yaml", OWN_RESTART + "surprise: 1\n", ":29: surprise: Extra"),
+    "an unknown key": ("restart.yaml", OWN_RESTART + "surprise: 1\n", ":30: surprise: Extra"),
     "another name": ("reboot.yaml", OWN_RESTART, "reboot.yaml:1: holds the playbook 'restart'"),
     "not text": ("restart.yaml", "id: \x00", "restart.yaml:1: "),
 }
@@ -124,6 +128,82 @@ def test_a_broken_own_playbook_stops_the_start_with_file_and_line(
 def test_a_folder_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="is not a folder"):
         wiring.catalogue(load(playbooks_dir=tmp_path / "none"))
+
+
+# --- what names stand for ------------------------------------------------------------------------
+
+
+def _program(path: Path, said: str = "hello") -> Path:
+    path.write_text(f"#!/bin/sh\necho {said}\n")
+    path.chmod(0o755)
+    return path
+
+
+def _step(**changes: object) -> PlanStep:
+    arguments = {"argv": ["greet"]}
+    step = PlanStep(index=0, title="Greet", action="command", arguments=arguments)
+    return step.model_copy(update=changes)
+
+
+def test_a_step_names_its_program_and_its_hash_and_another_program_is_not_run(
+    tmp_path: Path,
+) -> None:
+    program = _program(tmp_path / "greet")
+    declared = read_runners(written(tmp_path, f'[command]\ngreet = "{program}"\n'))
+    runner = ActionRunner({"command": CommandRunner(declared.command, CLOCK)}, CLOCK, declared)
+    approved = _step(stands_for=runner.stands_for(_step()))
+    assert approved.stands_for.startswith(f"{program} sha256:")
+    assert runner.run(approved, "k").ok
+    _program(program, "gone")
+    refused = runner.run(approved, "k")
+    assert not refused.ok
+    assert "planned again" in refused.error
+    assert not runner.run(_step(), "k").ok
+
+
+@pytest.mark.parametrize(
+    ("text", "action", "arguments", "said"),
+    [
+        ('[http.ops]\nurl = "https://a/v1"', "http", {"base": "ops"}, "https://a/v1"),
+        ('[kubernetes]\nnamespace = "shop"', "kubernetes", {}, "namespace shop, context current"),
+        ('[settings_files]\nfolder = "/etc/services"', "config", {}, "/etc/services"),
+        ("wait = true", "wait", {}, ""),
+    ],
+)
+def test_a_step_names_what_it_acts_on(
+    tmp_path: Path, text: str, action: StepAction, arguments: dict[str, object], said: str
+) -> None:
+    declared = read_runners(written(tmp_path, text))
+    assert meaning(declared, _step(action=action, arguments=arguments)) == said
+
+
+def test_the_digest_covers_what_a_name_stands_for() -> None:
+    (playbook,) = (one for one in playbooks() if one.id == "restart")
+    values = {"service": "cart"}
+    digests = set()
+    for said in ("namespace shop", "namespace other"):
+
+        def stands_for(_step: PlanStep, told: str = said) -> str:
+            return told
+
+        plan = fill(playbook, values, "I1", "cart", (), 1.0, 60.0, stands_for)
+        digests.add(plan.digest)
+    assert len(digests) == 2
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o646], ids=oct)
+def test_a_runners_file_or_program_that_others_may_write_is_refused(
+    tmp_path: Path, mode: int
+) -> None:
+    program = _program(tmp_path / "greet")
+    path = written(tmp_path, f'[command]\ngreet = "{program}"\n')
+    path.chmod(mode)
+    with pytest.raises(RunnersFileError, match=f"chmod go-w {path}"):
+        read_runners(path)
+    path.chmod(0o644)
+    program.chmod(mode | 0o111)
+    with pytest.raises(RunnersFileError, match=f"command.greet: .*chmod go-w {program}"):
+        read_runners(path)
 
 
 # --- as a person types it, against a target on the loopback -------------------------------------

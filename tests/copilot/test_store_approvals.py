@@ -195,6 +195,16 @@ def test_a_risky_plan_waits_for_a_second_person(store: Store) -> None:
     assert [one.approver for one in second.given] == ["ann", "bob"]
 
 
+@pytest.mark.parametrize("again", ["Anna", "\u0430nna", "\uff41\uff4e\uff4e\uff41", "anna "])
+def test_one_person_of_two_spellings_is_not_two(store: Store, again: str) -> None:
+    opened(store)
+    store.approvals.request(plan(), "R1", NOW)
+    anna, spelt = (answer().model_copy(update={"approver": name}) for name in ("anna", again))
+    store.approvals.decide(anna, NOW, needed=2)
+    with pytest.raises(AlreadyDecidedError, match="needs another person"):
+        store.approvals.decide(spelt, NOW, needed=2)
+
+
 def test_one_rejection_decides_whoever_approved_before(store: Store) -> None:
     opened(store)
     store.approvals.request(plan(), "R1", NOW)

@@ -14,6 +14,7 @@ from tools.playbook_executor import (
     StepError,
     digest,
     fill,
+    one_person,
     run_step,
     step_key,
 )
@@ -208,3 +209,38 @@ def test_later_steps_do_not_check_what_the_first_has_changed() -> None:
 def test_a_plan_without_an_end_is_not_made(ttl: float) -> None:
     with pytest.raises(ValueError, match="positive validity"):
         fill(BY_ID["restart"], {"service": "cart"}, "inc-1", "cart", (), NOW, ttl)
+
+
+LOOKALIKES = {
+    "capital": "Anna",
+    "Cyrillic": "\u0430nna",
+    "Greek": "\u03b1nn\u03b1",
+    "full width": "\uff41\uff4e\uff4e\uff41",
+    "mathematical": "\U0001d41a\U0001d427\U0001d427\U0001d41a",
+    "invisible": "an\u200bna",
+    "blank": "  anna ",
+}
+
+
+@pytest.mark.parametrize("name", LOOKALIKES.values(), ids=LOOKALIKES)
+def test_a_second_spelling_is_no_second_person(name: str) -> None:
+    plan = drain()
+    assert plan.risk == "C"
+    with pytest.raises(ApprovalError, match="2 different approvers, got 1"):
+        run_step(plan, 0, [approval(plan, "anna"), approval(plan, name)], Recorder(), NOW + 20)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("Ren\u00e9 Roy", "Rene\u0301  roy", True),
+        ("bob", "b0b", True),
+        ("l\u0456am", "liam", True),
+        ("anna", "hanna", False),
+        ("ren\u00e9", "rene", False),
+        ("\u738b\u82b3", "\u738b\u65b9", False),
+        ("ann", "anna", False),
+    ],
+)
+def test_names_are_compared_as_people_read_them(one: str, other: str, same: bool) -> None:
+    assert (one_person(one) == one_person(other)) is same

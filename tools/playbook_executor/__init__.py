@@ -20,6 +20,7 @@ from tools.playbook_executor.run import (
     Policy,
     StepRunner,
     check_approval,
+    one_person,
     run_step,
     step_key,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "repeatable",
     "run_step",
     "schema",
+    "one_person",
     "step_key",
     "verify",
 ]

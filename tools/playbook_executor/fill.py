@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pydantic import JsonValue
 
@@ -32,8 +32,11 @@ def fill(
     evidence: Sequence[str],
     now: Timestamp,
     ttl_s: float,
+    stands_for: Callable[[PlanStep], str] = lambda _step: "",
 ) -> Plan:
     """The plan of a playbook for one component of one incident, valid for `ttl_s` seconds.
+
+    `stands_for` says what the names in a step mean here; the digest covers it.
 
     Raises `ParameterError` if a value is unknown, missing, of another type, out of bounds, or
     would make a step that is not in the vocabulary, and `ValueError` for times that are not.
@@ -54,8 +57,8 @@ def fill(
         risk=playbook.risk,
         component=component,
         parameters=dict(values),
-        steps=filled_steps(playbook, playbook.steps, values),
-        rollback=filled_steps(playbook, playbook.rollback, values),
+        steps=_meant(filled_steps(playbook, playbook.steps, values), stands_for),
+        rollback=_meant(filled_steps(playbook, playbook.rollback, values), stands_for),
         preconditions=playbook.preconditions,
         verification=_verification(playbook.verification, values),
         lock=text(playbook.lock, values),
@@ -71,6 +74,12 @@ def fill(
     )
     signature = digest(draft)
     return draft.model_copy(update={"digest": signature, "id": plan_id(draft, signature)})
+
+
+def _meant(
+    steps: Sequence[PlanStep], stands_for: Callable[[PlanStep], str]
+) -> tuple[PlanStep, ...]:
+    return tuple(one.model_copy(update={"stands_for": stands_for(one)}) for one in steps)
 
 
 def digest(plan: Plan) -> str:

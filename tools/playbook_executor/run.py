@@ -1,7 +1,11 @@
 """Run exactly one step of a plan, if what was approved is what would run, now, here."""
 
 import math
+import tomllib
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
 from typing import Protocol
 
 from tools.playbook_executor.errors import (
@@ -67,6 +71,28 @@ class Policy(FrozenModel):
         return self.automatic and risk == "A"
 
 
+@cache
+def _lookalikes() -> dict[int, str]:
+    text = files("tools.playbook_executor").joinpath("confusables.toml").read_text("utf-8")
+    told = {ord(one): plain for plain, all_ in tomllib.loads(text).items() for one in all_}
+    return told | {ord("0"): "o", ord("1"): "l", ord("|"): "l", ord("m"): "rn"}
+
+
+def one_person(name: str) -> str:
+    """What names of one person have in common, however they are written: for comparing only.
+
+    NFKC, case folding, look-alike letters as Latin ones, nothing invisible, one blank between
+    words. Source: Unicode UTS #39, section 4, and its data in `confusables.toml`.
+
+    >>> one_person("Anna") == one_person("\u0430nn\u0430 ") != one_person("Bob")
+    True
+    """
+    plain = unicodedata.normalize("NFKC", name).casefold()
+    seen = "".join(c for c in plain if unicodedata.category(c) not in ("Cf", "Cc", "Cn"))
+    folded = unicodedata.normalize("NFKC", seen).translate(_lookalikes())
+    return " ".join(folded.split())
+
+
 def step_key(plan: Plan, index: int, *, rollback: bool = False) -> str:
     """`incident:digest:step`: the idempotency key of one step; a roll-back step has an `r`."""
     return f"{plan.incident_id}:{plan.digest}:{'r' if rollback else ''}{index}"
@@ -85,7 +111,7 @@ def check_approval(
     given = (approval,) if isinstance(approval, Approval) else tuple(approval)
     for one in given:
         _check_one(plan, one, now, policy)
-    approvers = {one.approver.strip().casefold() for one in given}
+    approvers = {one_person(one.approver) for one in given}
     needed = policy.needed.get(plan.risk, 2)
     if len(approvers) < max(1, needed):
         problem = f"class {plan.risk} needs {needed} different approvers, got {len(approvers)}"
@@ -101,7 +127,7 @@ def _check_one(plan: Plan, approval: Approval, now: Timestamp, policy: Policy) -
         raise ApprovalError(f"{approval.approver!r} rejected the plan: {approval.reason!r}")
     if not approval.approver.strip():
         raise ApprovalError("the approval names no approver")
-    by_itself = approval.approver.strip().casefold() == AUTOMATON
+    by_itself = one_person(approval.approver) == one_person(AUTOMATON)
     if not (policy.approves(plan.risk) if by_itself else policy.may_approve(approval.approver)):
         raise ApprovalError(f"{approval.approver!r} has no right to approve")
     decided = approval.decided_at

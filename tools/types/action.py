@@ -59,7 +59,8 @@ class PlanStep(FrozenModel):
     """One step as it will be run: every parameter filled in, nothing left to substitute.
 
     `idempotent`: the playbook says that its target recognises the step's key, or that asking
-    twice does no more than asking once; only such a step is repeated after a crash.
+    twice does no more than asking once; only such a step is repeated after a crash. `stands_for` is
+    what the names in it mean here: the program's path and hash, the address, the namespace.
     """
 
     index: int = Field(ge=0)
@@ -70,6 +71,7 @@ class PlanStep(FrozenModel):
     arguments: dict[str, JsonValue] = Field(default_factory=dict)
     timeout_s: float = Field(default=30.0, gt=0, le=600)
     idempotent: bool = False
+    stands_for: str = ""
 
 
 class Plan(FrozenModel):

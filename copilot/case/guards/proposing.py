@@ -104,6 +104,7 @@ class PlanCase:
             self.choice.evidence,
             self.deps.clock.now(),
             self.deps.limits.plan_ttl_s,
+            self.deps.stands_for,
         )
 
 

@@ -79,18 +79,6 @@ def _written(path: Path, text: str) -> None:
         raise SettingsError(f"{str(path)!r} cannot be written: {error.strerror}") from error
 
 
-def journal_verify(settings: Settings) -> int:
-    """Recompute the chain; exit code 1 and the first bad row if it does not hold."""
-    console = Console(markup=False, highlight=False)
-    with wiring.store(settings) as store:
-        check = store.journal.verify()
-    if check.ok:
-        console.print(f"ok: {check.rows} rows, head {check.head}", soft_wrap=True)
-        return 0
-    console.print(f"BROKEN at row {check.first_bad_seq}: {check.problem}", soft_wrap=True)
-    return 1
-
-
 def journal_export(settings: Settings, *, path: Path | None) -> int:
     """Write every row as a line of JSON."""
     with wiring.store(settings) as store:

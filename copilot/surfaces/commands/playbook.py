@@ -1,6 +1,7 @@
 """`copilot playbook list|show|validate|render`: look at the catalogue; nothing is run."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -8,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from copilot import wiring
+from copilot.hands import meaning
 from copilot.settings import Settings, SettingsError
 from copilot.sources.clock import SystemClock
 from copilot.surfaces.commands import screen
@@ -101,7 +103,8 @@ def filled(
         for name, text in said.items()
     }
     now = SystemClock().now()
-    return fill(found, values, incident_id, component, (), now, settings.plan_ttl_s)
+    named = partial(meaning, wiring.declared_runners(settings))
+    return fill(found, values, incident_id, component, (), now, settings.plan_ttl_s, named)
 
 
 def pairs(given: Sequence[str], option: str) -> Mapping[str, str]:

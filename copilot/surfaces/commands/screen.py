@@ -147,6 +147,8 @@ def _steps(
         body.append(f"  {step.index + 1}. {title}{dry}\n")
         shown = ", ".join(f"{key}={value}" for key, value in step.arguments.items())
         body.append(f"     {step.action}: {sanitize(shown, 300)}\n", style="dim")
+        if step.stands_for:
+            body.append(f"     = {sanitize(step.stands_for, 300)}\n", style="dim")
 
 
 def event(console: Console, one: Event, language: Language = "en") -> None:

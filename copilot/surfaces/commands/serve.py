@@ -29,7 +29,7 @@ from copilot.ports import AlertSource, SilenceSource, SourceError
 from copilot.settings import Settings, SettingsError
 from copilot.sources.alertmanager import SUPPRESSED_BY
 from copilot.store import StoreError
-from copilot.surfaces.commands import journal_log
+from copilot.surfaces.commands import journal_head, journal_log
 from copilot.surfaces.commands.chat_wiring import build_chat_service
 from copilot.surfaces.commands.doctor import report_of
 from copilot.surfaces.service import create_app
@@ -98,6 +98,7 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
                 settings, purpose, lasting=True, received=received, roles=roles
             ) as engine,
             journal_log.told(engine.store, settings.log_format, _said),
+            journal_head.noted(engine.store, settings),
         ):
             sys.setswitchinterval(SWITCH_S)
             engine.start()

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 import copilot
 from copilot.alerts.formats import MalformedError, PayloadError, TooManyAlertsError
@@ -51,6 +52,29 @@ from copilot.types.checks import CheckReport
 from tools.playbook_executor import ParameterError
 
 __all__ = ["ServiceCounters", "ServiceEngine", "ServiceSettings", "Streams", "create_app"]
+
+CHAT = ("/chat", "/v1/models", "/v1/chat")
+"""Where a person asks; everything else, plans and alerts above all, no other page may call."""
+
+
+class ChatOrigins:
+    """Lets pages of some origins ask from a browser, and nothing more."""
+
+    def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
+        self._app = app
+        self._opened = CORSMiddleware(
+            app,
+            allow_origins=list(origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type", "x-conversation-id"],
+            expose_headers=["x-conversation-id"],
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        asks = any(path == one or path.startswith(f"{one}/") for one in CHAT)
+        await (self._opened if asks else self._app)(scope, receive, send)
+
 
 DEFAULT_STREAMS = Streams()
 NO_MAPPINGS = MappingsFile()
@@ -108,13 +132,7 @@ def create_app(
     )
     if origins:
         # Outside of the gate: a browser asks whether it may before it sends the key.
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(origins),
-            allow_methods=["GET", "POST"],
-            allow_headers=["authorization", "content-type", "x-conversation-id"],
-            expose_headers=["x-conversation-id"],
-        )
+        app.add_middleware(ChatOrigins, origins=origins)
     app.add_middleware(Boundary, meters=meters)
     return app
 
