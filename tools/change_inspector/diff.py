@@ -119,11 +119,11 @@ def words(lines: Iterable[str]) -> Counter[str]:
     return Counter(_WORD.findall("\n".join(lines).lower()))
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=1)
 def files_of(diff: str, paths: tuple[str, ...]) -> tuple[FileDiff, ...]:
     """Split a diff by file; `paths` are the files a commit names, for hunks that do not say it.
 
-    Whoever judges a commit asks twice in a row, so the last few are kept.
+    Whoever judges a commit asks twice in a row, so the last answer is kept.
     """
     hunks = _hunks(diff.splitlines()[:MOST_LINES], paths)
     whole = "".join(

@@ -64,7 +64,7 @@ def table() -> FormTable:
     return FormTable.model_validate(tomllib.loads(text))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache
 def file_kind(path: str) -> Literal["harmless", "lockfile", ""]:
     """What the table says of a file; empty for code and configuration.
 
@@ -75,7 +75,7 @@ def file_kind(path: str) -> Literal["harmless", "lockfile", ""]:
     return next((one.kind for one in rows if re.search(one.pattern, path, re.IGNORECASE)), "")
 
 
-@lru_cache(maxsize=256)
+@lru_cache
 def comment(suffix: str) -> re.Pattern[str]:
     """What a line of a file of that suffix begins with where it is a comment."""
     known = table().language
