@@ -15,10 +15,6 @@ from copilot.case.graph import drawing
 from copilot.hands import declared
 from copilot.settings import Settings
 from copilot.surfaces.cli import app
-from copilot.surfaces.cli_db import db_app, journal_app
-from copilot.surfaces.cli_kb import kb_app
-from copilot.surfaces.cli_learn import learned_app
-from copilot.surfaces.cli_playbook import alerts_app, playbook_app
 from docs.result_tables import TABLES
 from docs.sheets import result
 from evals.house.measures import House
@@ -80,15 +76,8 @@ def settings_page() -> str:
 def cli_page() -> str:
     """Every command with its arguments and options, read from the functions themselves."""
     parts = ["# Commands", "", "Written by `make docs` from `copilot/surfaces/cli.py`.", ""]
-    groups = (
-        ("copilot", app),
-        ("copilot alerts", alerts_app),
-        ("copilot db", db_app),
-        ("copilot journal", journal_app),
-        ("copilot kb", kb_app),
-        ("copilot learned", learned_app),
-        ("copilot playbook", playbook_app),
-    )
+    named = {f"copilot {one.name}": one.typer_instance for one in app.registered_groups}
+    groups = [("copilot", app), *sorted((name, group) for name, group in named.items() if group)]
     for prefix, group in groups:
         for command in group.registered_commands:
             function = command.callback

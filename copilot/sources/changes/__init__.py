@@ -27,9 +27,9 @@ from copilot.sources.changes.posted import (
     ChangeReading,
     PostedChange,
     PostedPush,
-    made,
+    change_of,
+    commits_of,
     posted,
-    pushed,
 )
 from tools.log_retriever import Vault
 from tools.types import Change, Commit, Timestamp
@@ -122,13 +122,13 @@ def read(
             continue
         for one in reading:
             if isinstance(one, PostedPush):
-                commits += pushed(one, now, vault)
+                commits += commits_of(one, now, vault)
             elif environment and one.environment and one.environment != environment:
                 ignored.append(
                     f"it was made in {one.environment[:60]!r}, not in {environment[:60]!r}"
                 )
             else:
-                key, change = made(one, now, vault)
+                key, change = change_of(one, now, vault)
                 found[key] = change
     return ChangeDelivery(found, tuple(commits), tuple(ignored))
 

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field
 from copilot.alerts.formats.errors import PayloadError
 from copilot.alerts.formats.fields import Payload, Word, as_object
 from copilot.alerts.formats.sender import read_as
-from copilot.sources.changes.posted import NO_SERVICE, ChangeReading, Raw, told
+from copilot.sources.changes.posted import NO_SERVICE, ChangeReading, Raw, one_change
 
 Object = Mapping[str, Any]
 
@@ -58,7 +58,7 @@ def launchdarkly(document: Object, service: str) -> ChangeReading:
     where = entry.accesses[0].resource if entry.accesses else ""
     parts = dict(part.split("/", 1) for part in where.split(":") if "/" in part)
     flag = parts.get(entry.kind, entry.name).partition(";")[0]
-    return told(
+    return one_change(
         id=f"launchdarkly {entry.id}" if entry.id else "",
         at=entry.date,
         service=service or parts.get("proj", "").partition(";")[0] or flag,
@@ -97,7 +97,7 @@ def unleash(document: Object, service: str) -> ChangeReading:
     if not event.type.startswith(("feature-environment-", "feature-strategy-", "feature-archived")):
         return f"{event.type[:60]!r} does not change what a feature does"
     before, now = _TURNED.get(event.type, (event.preData, event.data))
-    return told(
+    return one_change(
         id=f"unleash {event.id}" if event.id else "",
         at=event.createdAt,
         service=service or event.project or event.featureName,
@@ -149,7 +149,7 @@ def openfeature(document: Object, service: str) -> ChangeReading:
     name = service or event.domain or event.providerName
     if not name:
         raise PayloadError("domain", NO_SERVICE)
-    return told(
+    return one_change(
         at=event.timestamp,
         service=name,
         kind="flag",

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field
 
 from copilot.alerts.formats.fields import Payload, Word, as_object
 from copilot.alerts.formats.sender import read_as
-from copilot.sources.changes.posted import ChangeReading, PostedPush, Raw, posted, told
+from copilot.sources.changes.posted import ChangeReading, PostedPush, Raw, one_change, posted
 
 _ADDRESS = re.compile(
     r"(?:(?:https?|ssh|git)://(?:[^@/\s]*@)?|[\w.-]+@)(?P<host>[\w.-]+)(?::\d+)?[:/]"
@@ -140,7 +140,7 @@ def _github_deployment(document: Mapping[str, Any], service: str) -> ChangeReadi
         state = status.state if status is not None else "created"
         return f"the deployment is {state[:40]!r}: nothing has changed before it is 'success'"
     named = made.payload.get("service") if isinstance(made.payload, dict) else None
-    return told(
+    return one_change(
         id=f"github {made.id}",
         at=status.updated_at or status.created_at,
         service=service or named or event.repository.name,
@@ -178,7 +178,7 @@ def _github_release(document: Mapping[str, Any], service: str) -> ChangeReading:
     if event.action not in ("published", "released"):
         return f"the release was {event.action[:40]!r}, not published"
     made = event.release
-    return told(
+    return one_change(
         id=f"github release {made.tag_name}",
         at=made.published_at,
         service=service or event.repository.name,
@@ -222,7 +222,7 @@ def _github_run(document: Mapping[str, Any], service: str) -> ChangeReading:
         return f"the run is {run.conclusion[:40] or event.action[:40]!r}: it has changed nothing"
     if run.event.startswith("pull_request") or not _DEPLOYS.search(f"{run.name} {run.path}"):
         return f"the workflow {run.name[:60]!r} deploys nothing, as far as its name says"
-    return told(
+    return one_change(
         id=f"github run {run.id}",
         at=run.updated_at,
         service=service or event.repository.name,
@@ -313,7 +313,7 @@ def _gitlab_deployment(document: Mapping[str, Any], service: str) -> ChangeReadi
     if event.status != "success":
         return f"the deployment is {event.status[:40]!r}: nothing has changed before 'success'"
     sha = event.commit_url.rpartition("/")[2]
-    return told(
+    return one_change(
         id=f"gitlab {event.deployment_id}",
         at=event.status_changed_at,
         service=service or event.project.service,
@@ -331,7 +331,7 @@ def _gitlab_release(document: Mapping[str, Any], service: str) -> ChangeReading:
     event = read_as(GitLabEvent, document)
     if event.action != "create":
         return f"the release was {event.action[:40]!r}, not created"
-    return told(
+    return one_change(
         id=f"gitlab release {event.tag}",
         at=event.released_at,
         service=service or event.project.service,

@@ -19,10 +19,10 @@ from copilot.sources.changes.posted import (
     NO_SERVICE,
     ChangeReading,
     PostedChange,
+    PostedItem,
     Raw,
-    Told,
+    one_change,
     posted,
-    told,
 )
 
 Object = Mapping[str, Any]
@@ -99,7 +99,7 @@ def argo(document: Object, service: str) -> ChangeReading:
     revision = operation.syncResult.revision
     before = [one.revision for one in app.status.history if one.revision != revision]
     who = operation.operation.initiatedBy
-    return told(
+    return one_change(
         id=f"argo {operation.finishedAt} {revision}",
         at=operation.finishedAt,
         service=service or app.metadata.name,
@@ -155,7 +155,7 @@ def flux(document: Object, service: str) -> ChangeReading:
         return f"{event.reason[:60]!r} ({event.severity[:20]}) tells of nothing that was applied"
     commit = event.revision.rpartition(":")[2] if "sha" in event.revision else ""
     about = event.involvedObject
-    return told(
+    return one_change(
         id=f"flux {about.kind}/{about.namespace}/{about.name} {event.revision or event.timestamp}",
         at=event.timestamp,
         service=service or about.name,
@@ -189,7 +189,7 @@ def helm(document: Object, service: str) -> ChangeReading:
     name = service or history.release
     if not name:
         raise PayloadError("release", NO_SERVICE)
-    found: list[Told] = []
+    found: list[PostedItem] = []
     before = ""
     for one in history.history:
         if one.status in ("deployed", "superseded"):
@@ -233,7 +233,7 @@ def terraform(document: Object, service: str) -> ChangeReading:
     if not applied or not run.workspace_name:
         states = ", ".join(one.run_status[:40] for one in run.notifications[:3]) or "a test"
         return f"the run is {states!r}: nothing has changed before it is 'applied'"
-    return told(
+    return one_change(
         id=f"terraform {run.run_id}",
         at=applied[-1].run_updated_at,
         service=service or run.workspace_name,
@@ -292,7 +292,7 @@ def ansible(document: Object, service: str) -> ChangeReading:
     if not service:
         raise PayloadError("service", NO_SERVICE)
     title = next((play.play.name for play in run.plays if play.play.name), "a play")
-    return told(
+    return one_change(
         at=run.plays[-1].play.duration.get("end"),
         service=service,
         kind="infrastructure",
@@ -327,7 +327,7 @@ def flyway(document: Object, service: str) -> ChangeReading:
     if not name:
         raise PayloadError("database", NO_SERVICE)
     said = ", ".join(f"V{one.version} {one.description}" for one in run.migrations[:8])
-    return told(
+    return one_change(
         id=f"flyway {name} {run.targetSchemaVersion}" if run.targetSchemaVersion else "",
         service=name,
         kind="infrastructure",
@@ -391,4 +391,4 @@ def cdevents(document: Object, service: str) -> ChangeReading:
         "summary": f"{name} {artifact}".strip(),
         "environment": str(where.get("id") or "") if isinstance(where, dict) else "",
     }
-    return told("customData", **{**own, **{k: v for k, v in fields.items() if v}})
+    return one_change("customData", **{**own, **{k: v for k, v in fields.items() if v}})

@@ -121,7 +121,7 @@ def posted(shape: type[Payload], document: Mapping[str, Any], path: str) -> Any:
         raise from_validation(problem, path) from problem
 
 
-def made(one: PostedChange, now: Timestamp, vault: Vault) -> tuple[str, Change]:
+def change_of(one: PostedChange, now: Timestamp, vault: Vault) -> tuple[str, Change]:
     """The change, and the key that tells it from all others. Without a moment it is now.
 
     Raises `PayloadError` where it lies in the future.
@@ -157,7 +157,7 @@ def made(one: PostedChange, now: Timestamp, vault: Vault) -> tuple[str, Change]:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32], change
 
 
-def pushed(one: PostedPush, now: Timestamp, vault: Vault) -> tuple[Commit, ...]:
+def commits_of(one: PostedPush, now: Timestamp, vault: Vault) -> tuple[Commit, ...]:
     """The commits of a push, the newest ones of very many."""
     kept, _ = _newest(one.commits)
     return tuple(commit(given, one.repository, now, vault) for given in kept)
@@ -218,11 +218,11 @@ def _with_environment(one: PostedChange) -> str:
 
 NO_SERVICE = "a service; say which in the address: /changes?service=NAME"
 
-Told = PostedChange | PostedPush
-ChangeReading = tuple[Told, ...] | str
+PostedItem = PostedChange | PostedPush
+ChangeReading = tuple[PostedItem, ...] | str
 """What a document tells; or, as text, why nothing has changed by it."""
 
 
-def told(path: str = "", **fields: Any) -> ChangeReading:
+def one_change(path: str = "", **fields: Any) -> ChangeReading:
     """One change of these fields; `path` is where they stand in the sender's document."""
     return (posted(PostedChange, fields, path),)
