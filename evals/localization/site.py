@@ -104,7 +104,7 @@ def _site_case(case: GatheredCase) -> SiteCase:
 
 def _table(summary: Mapping[str, float], systems: Mapping[str, Sequence[SiteCase]]) -> Table:
     rows = tuple(
-        (name, str(len(systems.get(name, ()))) or "–")
+        (name, str(len(systems[name])) if name in systems else "–")
         + tuple(number(summary[f"{name}.{key}"], 3) for key in FIGURES)
         for name in (*systems, "mean")
     )
