@@ -14,9 +14,7 @@ from pydantic_settings import (
 
 from copilot.types.change_settings import ChangeSettings
 from copilot.types.errors import OperatorError
-from copilot.types.run_settings import RunSettings
-from copilot.types.safety_settings import SafetySettings
-from copilot.types.scale_settings import ScaleSettings
+from copilot.types.service_settings import RunSettings, SafetySettings, ScaleSettings
 from copilot.types.trace_settings import TraceSettings
 from prompts import Language
 from tools.log_retriever import redact

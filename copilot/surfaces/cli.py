@@ -12,8 +12,7 @@ import typer
 from copilot import __version__
 from copilot.surfaces.cli_db import db_app, journal_app
 from copilot.surfaces.cli_decide import decide_app
-from copilot.surfaces.cli_kb import kb_app
-from copilot.surfaces.cli_learn import cause, learned_app, record
+from copilot.surfaces.cli_kb import cause, kb_app, learned_app, record
 from copilot.surfaces.cli_options import Flags, Lang
 from copilot.surfaces.cli_options import call as _call
 from copilot.surfaces.cli_playbook import alerts_app, playbook_app

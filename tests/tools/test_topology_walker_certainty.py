@@ -7,7 +7,7 @@ import pytest
 from tools.topology_walker.calibration import CalibrationModel, RankedEvidence, shipped
 from tools.topology_walker.certainty import (
     NOTHING_KNOWN,
-    Surroundings,
+    EvidenceScope,
     bound_of,
     decide,
     is_forecast,
@@ -69,7 +69,7 @@ DB = candidate("db", "lock_contention", (0.4, "E3"))
 
 
 def answer(
-    given: RankedEvidence, model: CalibrationModel = SURE, around: Surroundings = NOTHING_KNOWN
+    given: RankedEvidence, model: CalibrationModel = SURE, around: EvidenceScope = NOTHING_KNOWN
 ) -> Ranking:
     return decide(given, around, model=model)
 
@@ -131,7 +131,7 @@ def test_of_two_that_do_not_call_each_other_each_has_its_look() -> None:
 
 
 def test_too_little_evidence_says_which_kinds_are_silent_and_which_have_no_source() -> None:
-    around = Surroundings(missing=("changes: not configured",))
+    around = EvidenceScope(missing=("changes: not configured",))
     found = answer(ranked(MEASURED_AND_LOGGED, CART), UNSURE, around)
     assert found.certainty == "insufficient"
     assert found.look is not None
@@ -174,10 +174,10 @@ def test_thin_evidence_bounds_what_is_said_and_shows_no_percentage(case: str) ->
 
 def test_minutes_of_history_bound_what_is_said() -> None:
     given = ranked(MEASURED_AND_LOGGED, CART, DB)
-    young = answer(given, around=Surroundings(history_s=180.0))
+    young = answer(given, around=EvidenceScope(history_s=180.0))
     assert young.candidates[0].probability <= 0.7
     assert (young.certainty, young.calibrated) == ("likely", False)
-    assert answer(given, around=Surroundings(history_s=3600.0)).certainty == "proven"
+    assert answer(given, around=EvidenceScope(history_s=3600.0)).certainty == "proven"
 
 
 @pytest.mark.parametrize(

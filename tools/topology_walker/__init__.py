@@ -5,14 +5,14 @@ reasons, `explain_tree` draws the way from the symptom to the causes; `upstream`
 `blast_radius` answer questions about the service graph alone.
 """
 
-from tools.topology_walker.certainty import Surroundings, is_little
+from tools.topology_walker.certainty import EvidenceScope, is_little
 from tools.topology_walker.config import WalkerConfig
 from tools.topology_walker.graph import WalkNode, blast_radius, downstream, explain_tree, upstream
 from tools.topology_walker.observe import observe
 from tools.topology_walker.ranking import rank
 
 __all__ = [
-    "Surroundings",
+    "EvidenceScope",
     "WalkNode",
     "WalkerConfig",
     "blast_radius",

@@ -66,7 +66,7 @@ def is_little(history_s: float | None) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class EvidenceScope:
     """What is known beside the evidence.
 
     `history_s`: seconds of metrics before the onset, None where there are none; `missing`: what no
@@ -77,7 +77,7 @@ class Surroundings:
     missing: tuple[str, ...] = ()
 
 
-NOTHING_KNOWN = Surroundings()
+NOTHING_KNOWN = EvidenceScope()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class EvidenceBound:
 
 def decide(
     ranked: RankedEvidence,
-    around: Surroundings = NOTHING_KNOWN,
+    around: EvidenceScope = NOTHING_KNOWN,
     arm: Literal["rules", "ml"] = "rules",
     model: CalibrationModel | None = None,
 ) -> Ranking:
@@ -124,7 +124,7 @@ def decide(
     )
 
 
-def bound_of(ranked: RankedEvidence, around: Surroundings = NOTHING_KNOWN) -> EvidenceBound | None:
+def bound_of(ranked: RankedEvidence, around: EvidenceScope = NOTHING_KNOWN) -> EvidenceBound | None:
     """What thin evidence allows at most; None where it is not thin."""
     name, cited = ranked.first.component, ranked.cited
     kinds = {one.kind for one in cited}
@@ -185,7 +185,7 @@ def _shared(
 
 
 def _certainty(
-    ranked: RankedEvidence, said: float, bound: EvidenceBound | None, around: Surroundings
+    ranked: RankedEvidence, said: float, bound: EvidenceBound | None, around: EvidenceScope
 ) -> tuple[Certainty, Text, Text | None]:
     """The certainty, its reason, and the look that would decide or what is missing."""
     if bound is not None and bound.most <= REPORTS_ALONE:
@@ -236,7 +236,7 @@ def _alike(first: Candidate, second: Candidate) -> Text:
     )
 
 
-def missing_evidence(evidence: Sequence[Evidence], around: Surroundings) -> Text | None:
+def missing_evidence(evidence: Sequence[Evidence], around: EvidenceScope) -> Text | None:
     """What no source told, and which kinds of evidence are silent; None where nothing is."""
     absent = {line.partition(":")[0] for line in around.missing}
     heard = {MODALITY.get(one.kind) for one in evidence}

@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 from pydantic import Field
 
 from tools.topology_walker.calibration import CalibrationModel, RankedEvidence, shipped
-from tools.topology_walker.certainty import NOTHING_KNOWN, Surroundings, decide
+from tools.topology_walker.certainty import NOTHING_KNOWN, EvidenceScope, decide
 from tools.topology_walker.inherited import OwnSymptom
 from tools.topology_walker.readings import AnomalyAlert, LineNew, TypedReading
 from tools.topology_walker.signatures import SIGN, SIGNATURES, FaultSignature
@@ -150,7 +150,7 @@ def rank(
     topology: Topology,
     onset: Timestamp,
     arm: Literal["rules", "ml"] = "rules",
-    around: Surroundings = NOTHING_KNOWN,
+    around: EvidenceScope = NOTHING_KNOWN,
     calibration: CalibrationModel | None = None,
     site: SiteMemory | None = None,
 ) -> Ranking:

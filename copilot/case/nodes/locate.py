@@ -8,7 +8,7 @@ from copilot.case.commits import commit_answer, without_blame
 from copilot.case.learning import as_shipped, memory
 from copilot.case.state import GatherProgress, IncidentState
 from copilot.deps import Deps
-from tools.topology_walker import Surroundings, explain_tree, rank
+from tools.topology_walker import EvidenceScope, explain_tree, rank
 from tools.types import Ranking
 
 
@@ -24,7 +24,7 @@ def locate(state: IncidentState, runtime: Runtime[Deps]) -> LocateUpdate:
     measured = [one for one in evidence if one.kind != "note"]
     incident = deps.store.incidents.require(incident_id)
     gathered = state.get("gathered", GatherProgress())
-    around = Surroundings(incident.history_s, gathered.missing)
+    around = EvidenceScope(incident.history_s, gathered.missing)
     given = measured, topology, state["onset"].at, deps.instruments, around
     ranking, site = rank(*given), memory(deps.store)
     shipped = as_shipped(ranking) if site.lessons else None
