@@ -172,10 +172,10 @@ def test_output_is_made_safe_and_capped() -> None:
 # Plain actions
 
 
-def test_waiting_moves_the_clock_it_was_given() -> None:
-    clock = StandingClock()
-    result = WaitRunner(clock).run(step("wait", seconds=30), KEY)
-    assert result.ended_at - result.started_at == 30
+def test_a_wait_holds_nobody_up_the_run_was_put_off_for_it_before() -> None:
+    result = WaitRunner(StandingClock()).run(step("wait", seconds=30), KEY)
+    assert (result.ok, result.output) == (True, "waited 30 s")
+    assert result.ended_at == result.started_at
 
 
 @pytest.mark.parametrize(
@@ -364,6 +364,7 @@ def test_the_environment_is_clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ok, output, _ = run_program(tmp_path, "env | sort")
     assert ok
     assert {line.partition("=")[0] for line in output.splitlines()} <= {
+        "COPILOT_STEP_KEY",
         "HOME",
         "LC_ALL",
         "PATH",
