@@ -12,20 +12,20 @@ from evals.house.measures import House, summary
 ROOT = Path(__file__).parent.parent
 
 MOST = {
-    "lines.tools+copilot": 62_900,
-    "modules.one_importer": 166,
+    "lines.tools+copilot": 71_760,
+    "modules.one_importer": 181,
     "homonyms": 0,
     "participles": 0,
-    "imports_in_functions": 8,
-    "copilot.entries": 18,
+    "imports_in_functions": 9,
+    "copilot.entries": 14,
     "copilot.floors": 8,
-    "literals.tools.topology_walker": 159,
-    "literals.tools.cluster_inspector": 124,
+    "literals.tools.topology_walker": 72,
+    "literals.tools.cluster_inspector": 123,
     "literals.tools.change_inspector": 20,
-    "literals.tools.detector": 91,
-    "literals.tools.log_retriever": 61,
+    "literals.tools.detector": 76,
+    "literals.tools.log_retriever": 59,
     "literals.tools.clusterer": 36,
-    "literals.tools.playbook_executor": 32,
+    "literals.tools.playbook_executor": 27,
     "literals.tools.evidence": 11,
 }
 """Lower a figure here when the code has lowered it; a raise needs a reason in the commit."""

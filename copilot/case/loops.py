@@ -17,6 +17,9 @@ PAUSE_S, LONGEST_PAUSE_S = 0.2, 30.0
 """Before the next try after a failure: doubled each time up to the longest, less up to a half by
 chance, so that threads that failed together do not come back together."""
 
+_JITTER = random.Random()
+"""Of its own: a thread must not draw from the generator that others seed."""
+
 
 class Loop:
     """Does one piece of work again and again until `stopping`; an error makes it pause, not end.
@@ -30,7 +33,7 @@ class Loop:
         work: Callable[[], None],
         stopping: threading.Event,
         longest_pause_s: float = LONGEST_PAUSE_S,
-        chance: Callable[[], float] = random.random,
+        chance: Callable[[], float] = _JITTER.random,
     ) -> None:
         self.name = name
         self.failures = self.failing = 0
