@@ -24,6 +24,7 @@ from copilot.types.incident import (
 )
 from copilot.types.time_format import clock_time, date_time, duration
 from prompts import LANGUAGES, Language, load, word
+from tools.impact import impact_of
 from tools.log_retriever.sanitize import plain as plain
 from tools.topology_walker import is_little
 from tools.types import (
@@ -155,13 +156,14 @@ def render(
         if one.kind == "change" and one.onset is not None and onset.at - one.onset <= RECENT_S
     ]
     felt, about = symptom(evidence, topology), accused(alerts, language)
-    shown = brief_evidence(evidence, ranking, felt)
+    shown, hurts = brief_evidence(evidence, ranking, felt), felt and impact_of(felt)
     return load("brief", language).render(
         title=plain(incident.title, 160),
         severity=incident.severity,
         since=date_time(onset.at),
         symptom=_statement(felt, language) if felt else "",
         symptom_id=felt.id if felt else "",
+        impact=in_language(hurts.reason if hurts else None, language),
         affected=("、" if language == "zh" else ", ").join(plain(one, 120) for one in about.named),
         more_affected=about.more,
         nobody=about.nobody,
@@ -225,7 +227,7 @@ def clock_lines(clocks: Clocks) -> list[ClockLine]:
 
 
 def symptom(evidence: list[Evidence], topology: Topology) -> Evidence | None:
-    """Return what users feel: the entry's strongest metric, else its alert, else any alert."""
+    """Return what users feel most: a metric of the entry, else its alert, else any alert."""
     doors = {ENTRY, topology.entry} - {""}
     at_door = [one for one in evidence if one.subject in doors]
     for pool in (
@@ -234,7 +236,13 @@ def symptom(evidence: list[Evidence], topology: Topology) -> Evidence | None:
         [one for one in evidence if one.kind == "alert"],
     ):
         if pool:
-            return max(pool, key=lambda one: one.strength)
+            return max(
+                pool,
+                key=lambda one: (
+                    (hurts := impact_of(one)) is not None and hurts.felt,
+                    one.strength,
+                ),
+            )
     return None
 
 
