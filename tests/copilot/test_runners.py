@@ -329,7 +329,7 @@ def test_an_answer_that_drips_runs_into_the_timeout() -> None:
                 yield b"."
 
     transport = httpx.MockTransport(lambda request: httpx.Response(200, stream=Drip()))
-    runner = HttpRunner({"ops": Base("http://ops.example")}, clock, transport)
+    runner = HttpRunner({"ops": Base("http://ops.example")}, clock, transport, clock.now)
     result = runner.run(step("http", base="ops", method="GET", path="/"), KEY)
     assert not result.ok
     assert "took too long" in result.error

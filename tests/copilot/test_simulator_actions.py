@@ -129,12 +129,17 @@ def test_a_restart_costs_capacity_for_a_moment() -> None:
 def test_a_key_acts_once_and_answers_the_same_again() -> None:
     world = World(WorldScenario())
     runner = SimulatedRunner(world)
-    first = runner.run(step("wait", seconds=60), "incident:digest:0")
-    again = runner.run(step("wait", seconds=60), "incident:digest:0")
-    assert again == first
-    assert world.now == world.first + 60.0
-    runner.run(step("wait", seconds=60), "incident:digest:1")
-    assert world.now == world.first + 120.0
+    service = world.graph.visible[0].name
+    first = runner.run(scaled(service, 5), "incident:digest:0")
+    assert runner.run(scaled(service, 2), "incident:digest:1").ok
+    assert runner.run(scaled(service, 5), "incident:digest:0") == first
+    assert world.state.desired[0] == 2
+    assert runner.run(scaled(service, 5), "incident:digest:2").ok
+    assert world.state.desired[0] == 5
+
+
+def scaled(service: str, replicas: int) -> PlanStep:
+    return step("kubernetes", verb="scale", kind="deployment", name=service, replicas=replicas)
 
 
 def test_a_world_built_anew_can_be_brought_to_where_recorded_steps_left_it() -> None:

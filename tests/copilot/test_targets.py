@@ -60,7 +60,13 @@ def test_a_second_incident_waits_until_the_first_one_is_judged(
     first.finish()
     with pytest.raises(TargetBusyError):
         second.store.locks.take(FIRST.lock, "somebody", first.place.time, 1.0)
-    verify(first.state, Runtime(context=first.deps))
+    looked = verify(first.state, Runtime(context=first.deps))["verified"]
+    assert not looked.over  # it is looked at again later, and holds its target until then
+    with pytest.raises(TargetBusyError):
+        second.store.locks.take(FIRST.lock, "somebody", first.place.time, 1.0)
+    first.state["verified"] = looked
+    first.place.sleep(FIRST.verification.within_s)
+    assert verify(first.state, Runtime(context=first.deps))["verified"].over
     second.store.locks.take(FIRST.lock, "somebody", first.place.time, 1.0)
 
 

@@ -26,6 +26,7 @@ SECRETS = [
     ("api key", "x-api-key: 0a1b2c3d4e5f", "0a1b2c3d4e5f"),
     ("session", "Cookie: sid-998877", "sid-998877"),
     ("bearer", "Authorization: Bearer abc.def-ghi", "abc.def-ghi"),
+    ("bearer, letters", "sent Bearer abcdefghijklmnop again", "abcdefghijklmnop"),
     ("basic", "authorization=Basic dXNlcjpwYXNz", "dXNlcjpwYXNz"),
     ("JWT", f"got {JWT} back", JWT),
     ("private key", f"loaded {KEY} twice", "MIIEow"),
@@ -60,6 +61,7 @@ def test_a_secret_is_replaced(text: str, secret: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "Bearer authentication failed: send a bearer token, not basic; use bearer authentication.",
         "blk_38865049064139660 is at 10.251.73.220:50010",
         "order 1f0c6a2e-5c1d-4b7e-9a53-0123456789ab took 4111111111111112 ns",
         "commit 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b",

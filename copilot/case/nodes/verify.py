@@ -103,8 +103,9 @@ def _look(
         sound = now
     if outcome == "recovered" or now - sound >= CONFIRMED_S:
         return PlanVerification(plan_id=plan.id, outcome=outcome, reason=said)
-    # A clock that was set back must not keep it open: then the time for it is over, too.
-    if now >= until or now < since:
+    # A clock that was set back must not keep it open: then the time for it is over, too. A target
+    # whose clock is a little ahead ended its step in our future; a look later it is past.
+    if now >= until or now < since - deps.limits.verify_every_s:
         ended: VerificationOutcome = "unchanged" if outcome == "worse" else outcome
         return PlanVerification(plan_id=plan.id, outcome=ended, reason=said)
     return PlanVerification(
