@@ -173,8 +173,11 @@ def _sqlite(url: URL) -> Engine:
         # The driver would begin transactions itself, and deferred; ours begin in `_begin`.
         connection.isolation_level = None  # type: ignore[attr-defined]
         cursor = connection.cursor()
+        if cursor.execute("PRAGMA page_count").fetchone() == (0,):
+            # So that what is pruned can be given back. Of a new file only: elsewhere it changes
+            # nothing, but waits for whoever writes, and so would each reader's new connection.
+            cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
         for pragma in (
-            "auto_vacuum=INCREMENTAL",  # of a new file only: what is pruned can be given back
             "journal_mode=WAL",
             "synchronous=FULL",  # a commit is on disk before its 202 is sent, power cut included
             "foreign_keys=ON",
