@@ -34,7 +34,8 @@ class RecoveryJudge:
         """Return by what the incident is over without the plan; None where it is not.
 
         Judged as a recovery is, on the series of the component and of the front door, as if the
-        last step had been at the onset.
+        last step had been at the onset; but every watched series has to be normal again. Blips make
+        up four fifths beside the one series that a slow fault moves, and nothing has been done.
         """
         start = self.onset - self.lookback_s
         measured = self._measured(start, now)
@@ -45,7 +46,8 @@ class RecoveryJudge:
         within = Window(start=start, end=max(now, self.onset))
         found = _anomalies(near, within, self.onset)
         judgement = _judged(near, found, plan, since=self.onset, now=now)
-        return judgement if judgement.outcome == "recovered" else None
+        whole = judgement.figures.get("normal") == judgement.figures.get("watched")
+        return judgement if judgement.outcome == "recovered" and whole else None
 
     def _measured(self, start: Timestamp, now: Timestamp) -> MetricSnapshot:
         """Counters as rates: their levels would never be back in any band."""
