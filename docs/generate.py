@@ -76,8 +76,13 @@ def settings_page() -> str:
 def cli_page() -> str:
     """Every command with its arguments and options, read from the functions themselves."""
     parts = ["# Commands", "", "Written by `make docs` from `copilot/surfaces/cli.py`.", ""]
-    named = {f"copilot {one.name}": one.typer_instance for one in app.registered_groups}
-    groups = [("copilot", app), *sorted((name, group) for name, group in named.items() if group)]
+    # A group without a name of its own adds its commands to the program's.
+    named = [(one.name, one.typer_instance) for one in app.registered_groups]
+    groups = [("copilot", app)]
+    groups += [("copilot", group) for name, group in named if not isinstance(name, str) and group]
+    groups += sorted(
+        (f"copilot {name}", group) for name, group in named if isinstance(name, str) and group
+    )
     for prefix, group in groups:
         for command in group.registered_commands:
             function = command.callback
