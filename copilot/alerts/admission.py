@@ -269,10 +269,10 @@ class Intake:
                 if incident_id not in merged:
                     urgency = URGENCY[self._clusterer.group(incident_id).severity]
                     self._store.runs.accept(incident_id, now, urgency)
-        ended = {d.group_id for d in decisions if d.action == "resolved" and d.group_id}
-        return IntakeResult(
-            decided=len(pairs), opened=opened, grown=grown, ended=self._end(sorted(ended), now)
-        )
+            # With their alerts, which are not decided on again.
+            ended = {d.group_id for d in decisions if d.action == "resolved" and d.group_id}
+            over = self._end(sorted(ended), now)
+        return IntakeResult(decided=len(pairs), opened=opened, grown=grown, ended=over)
 
     def _begin(self, alert: Alert, decision: Decision, now: Timestamp) -> None:
         self._store.incidents.open(
