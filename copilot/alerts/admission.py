@@ -93,6 +93,7 @@ class Intake:
         self._held: set[str] = set()
         self._renewed: dict[str, Alert] = {}
         self._renewing = threading.Lock()
+        self._stale = False
         # Who does not lead has nothing to go on with, and may never.
         self._clusterer = self._rebuilt() if self._leading else Clusterer()
 
@@ -116,12 +117,12 @@ class Intake:
         self._follow()
         if self._clock.now() - self._remembered_at > REMEMBER_S:
             self.remember()
-        try:
-            return self._record(waiting)
-        except BaseException:
-            # What the clusterer remembers of this batch was not written: forget it.
-            self._clusterer = self._rebuilt()
-            raise
+        self._recall()
+        # Until this batch is written, what the clusterer remembers of it may have to be forgotten.
+        self._stale = True
+        result = self._record(waiting)
+        self._stale = False
+        return result
 
     def leads(self) -> bool:
         """Whether this process decides; who takes over goes on with the groups of the store."""
@@ -178,7 +179,8 @@ class Intake:
         if set(topology.edges) != set(self._topology.edges):
             self._topology = topology
             self._components = _components(topology)
-            self._clusterer = self._rebuilt()
+            self._stale = True
+            self._recall()
 
     def close(self, incident_id: str) -> None:
         """The incident is over: no alert joins it any more."""
@@ -188,6 +190,7 @@ class Intake:
         """What time alone ends: leases nobody renewed, heartbeats nobody heard, flapping."""
         if not self.leads():
             return
+        self._recall()
         now = self._clock.now()
         for due in self._store.alert_leases.due(now):
             if due.seen_at < self._listening_since and now - self._listening_since < GRACE_S:
@@ -266,10 +269,10 @@ class Intake:
                 if incident_id not in merged:
                     urgency = URGENCY[self._clusterer.group(incident_id).severity]
                     self._store.runs.accept(incident_id, now, urgency)
-        ended = {d.group_id for d in decisions if d.action == "resolved" and d.group_id}
-        return IntakeResult(
-            decided=len(pairs), opened=opened, grown=grown, ended=self._end(sorted(ended), now)
-        )
+            # With their alerts, which are not decided on again.
+            ended = {d.group_id for d in decisions if d.action == "resolved" and d.group_id}
+            over = self._end(sorted(ended), now)
+        return IntakeResult(decided=len(pairs), opened=opened, grown=grown, ended=over)
 
     def _begin(self, alert: Alert, decision: Decision, now: Timestamp) -> None:
         self._store.incidents.open(
@@ -346,6 +349,12 @@ class Intake:
             self._clusterer.close(incident_id, now)
             over.append(incident_id)
         return tuple(over)
+
+    def _recall(self) -> None:
+        """Go by what is written; raises, and is due still, while the store does not answer."""
+        if self._stale:
+            self._clusterer = self._rebuilt()
+            self._stale = False
 
     def _rebuilt(self) -> Clusterer:
         clusterer = Clusterer(

@@ -275,7 +275,13 @@ class Engine:
         if self._arrived.wait(IDLE_S):
             self._stopping.wait(GATHER_S)
         self._arrived.clear()
-        if self._decide_once():
+        try:
+            again = self._decide_once() > 0
+        except BaseException:
+            # What was to be decided still is: after the loop's pause, and no later.
+            self._arrived.set()
+            raise
+        if again:
             self._arrived.set()
 
     def _keep_up(self) -> None:

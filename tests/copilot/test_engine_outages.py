@@ -63,7 +63,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
         settings = load(data_dir=tmp_path, workers=2)
         engine = stack.enter_context(wiring.engine(settings, "test", sources=Sources()))
         faults = StoreFaults(engine.store, LOOPS)
-        engine.longest_pause_s = 0.3
+        engine.longest_pause_s = 0.02
         engine.start()
         stack.callback(engine.stop)
         yield Desk(engine, faults)

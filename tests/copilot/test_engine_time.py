@@ -110,7 +110,7 @@ def test_alerts_of_any_date_leave_the_workers_free(tmp_path: Path) -> None:
 @pytest.mark.parametrize("step", [-3600.0, 172_800.0], ids=["back an hour", "ahead two days"])
 def test_a_host_whose_clock_is_set_goes_on_working(step: float, tmp_path: Path) -> None:
     with ExitStack() as stack:
-        engine, clock = started(tmp_path, stack, settle_s=5)
+        engine, clock = started(tmp_path, stack, settle_s=2)
         engine.accept([alert(engine.now(), "before")], engine.now())
         assert briefed(engine, "before")
         clock.ahead = step

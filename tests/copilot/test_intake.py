@@ -1,12 +1,15 @@
 """The intake as timetables: which incident an alert is filed under, also after a restart."""
 
+import contextlib
+import threading
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
 from copilot.alerts.admission import Intake
 from copilot.alerts.maintenance import MaintenanceSchedule
-from copilot.store import Store
+from copilot.store import Store, StoreError
+from copilot.testing.store_faults import StoreFaults
 from tools.clusterer import Matcher, PairDecision, Silence, TieBreaker, UncertainPair
 from tools.types import Alert, Edge, Subject, Topology
 
@@ -312,3 +315,24 @@ def test_an_incident_of_many_alerts_that_goes_into_another_stops_no_intake(tmp_p
     assert desk.store.alerts.unassigned() == ()
     ((_, members),) = desk.filed().items()
     assert members == ["Down api", "Down job", "Full api", "Slow job"]
+
+
+def test_what_was_not_written_is_forgotten_also_where_reading_fails_next(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    at = NOW - 0.5
+    desk.store.alerts.accept(
+        [Alert(fingerprint="f", name="Slow", service="web", starts_at=at)], NOW
+    )
+    StoreFaults(desk.store, {"intake"}).each_once()
+    opened: list[str] = []
+
+    def decide() -> None:
+        for _ in range(100):
+            with contextlib.suppress(StoreError):
+                opened.extend(desk.intake.decide().opened)
+
+    thread = threading.Thread(target=decide, name="intake")
+    thread.start()
+    thread.join()
+    assert len(opened) == 1
+    assert opened == [one.id for one in desk.store.incidents.list()]
