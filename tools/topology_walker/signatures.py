@@ -113,7 +113,7 @@ SIGNATURES: tuple[FaultSignature, ...] = (
          example="db disk_write_ms rose to 400 ms, normally 1.3 ms; db answers 600 ms later"),
     _Row("more held", "own saturation", MetricMoved, "saturation up", by.more, 1, 1,
          example="cart pool_used_pct rose to 70 %, normally 20 %"),
-    _Row("all held", "own saturation", MetricMoved, "saturation up", by.used_up, 0, 1.2,
+    _Row("all held", "own saturation", MetricMoved, "saturation up", by.used_up, 0, 1,
          example="cart pool_used_pct rose to 100 %, normally 20 %"),
     _Row("waited for", "own saturation", MetricMoved, "saturation up", by.waited_for, 0, 1.5,
          example="cart pool_wait_ms rose to 1900 ms, normally 1 ms; cart answers 1980 ms later"),
