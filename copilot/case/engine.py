@@ -275,14 +275,12 @@ class Engine:
         if self._arrived.wait(IDLE_S):
             self._stopping.wait(GATHER_S)
         self._arrived.clear()
+        again = True  # what fails still has to be decided: after the loop's pause, and no later
         try:
             again = self._decide_once() > 0
-        except BaseException:
-            # What was to be decided still is: after the loop's pause, and no later.
-            self._arrived.set()
-            raise
-        if again:
-            self._arrived.set()
+        finally:
+            if again:
+                self._arrived.set()
 
     def _keep_up(self) -> None:
         self._stopping.wait(IDLE_S)
