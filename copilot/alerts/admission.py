@@ -201,8 +201,8 @@ class Intake:
                 self._store.alert_leases.hear(beat.fingerprint)
                 self._store.alerts.accept([missed(beat, now, now, status="resolved")], now)
         settled = [name for name in self._held if not self._clusterer.flapping(name, now)]
-        self._held.difference_update(settled)
         self._end(settled, now)
+        self._held.difference_update(settled)
 
     def _expired(self, due: DueAlert, now: Timestamp) -> None:
         """An ended lease is an end as any other; of a heartbeat it is an alert of our own."""

@@ -10,7 +10,7 @@ from copilot.case.editing import check_four_eyes
 from copilot.deps import Deps
 from copilot.store import ApprovalRequest, NoRightError, PolicyRefusedError
 from copilot.types.incident import CLOSED, Incident, PlanTerms
-from tools.playbook_executor import AUTOMATON, one_person
+from tools.playbook_executor import AUTOMATON, Policy, one_person
 from tools.types import Approval, FrozenModel, Plan, StepResult, Timestamp
 
 RESERVED = frozenset({AUTOMATON, "nobody", "copilot"})
@@ -35,15 +35,15 @@ class RetryWish(FrozenModel):
     reason: str = ""
 
 
-def check_right(deps: Deps, who: str, decision: str = "approve") -> None:
-    """Raise `NoRightError` unless this person may decide so."""
+def check_right(policy: Policy, who: str, wish: str = "approve") -> None:
+    """Raise `NoRightError` unless this person may do so; what is no approval takes no more right
+    than a rejection.
+    """
     if one_person(who) in map(one_person, RESERVED):
         raise NoRightError(f"{who!r} is a name of the copilot's own; answer under yours")
-    may = deps.policy.may_approve if decision == "approve" else deps.policy.may_reject
+    may = policy.may_approve if wish == "approve" else policy.may_reject
     if not may(who):
-        raise NoRightError(
-            f"{who!r} may not {decision}; see COPILOT_APPROVERS and COPILOT_RESPONDERS"
-        )
+        raise NoRightError(f"{who!r} may not {wish}; see COPILOT_APPROVERS and COPILOT_RESPONDERS")
 
 
 def decide(
@@ -51,7 +51,7 @@ def decide(
 ) -> ApprovalRequest:
     """Record an answer to a plan and queue its run again; raises `PolicyRefusedError`."""
     approval = deps.store.redactor.model(approval)
-    check_right(deps, approval.approver, approval.decision)
+    check_right(deps.policy, approval.approver, approval.decision)
     check_four_eyes(deps, approval)
     with deps.store.transaction():
         asked = deps.store.approvals.get(approval.plan_id)
@@ -90,7 +90,7 @@ def settle(deps: Deps, answer: StepAnswer, now: Timestamp) -> Incident:
     A result that was written meanwhile stands. Raises `PolicyRefusedError` where nothing is asked.
     """
     answer = deps.store.redactor.model(answer)
-    check_right(deps, answer.by)
+    check_right(deps.policy, answer.by)
     with deps.store.transaction():
         incident = deps.store.incidents.require(answer.incident_id)
         asked = incident.unsettled
@@ -124,7 +124,7 @@ def settle(deps: Deps, answer: StepAnswer, now: Timestamp) -> Incident:
 def retry(deps: Deps, wish: RetryWish, now: Timestamp) -> Incident:
     """Let the run of a failed incident go on where it stood; raises `PolicyRefusedError`."""
     wish = deps.store.redactor.model(wish)
-    check_right(deps, wish.by, "reject")
+    check_right(deps.policy, wish.by, "reject")
     with deps.store.transaction():
         incident = deps.store.incidents.require(wish.incident_id)
         runs = deps.store.runs.of(incident.id)

@@ -7,16 +7,19 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from copilot.case.answers import RESERVED
+from copilot.case.answers import check_right
 from copilot.case.learning import lesson_of
-from copilot.store import NoRightError, PolicyRefusedError, Store, StoredCause
+from copilot.store import PolicyRefusedError, Store, StoredCause
 from copilot.types.incident import CLOSED, ConfirmedCause, Incident
 from tools.log_retriever import sanitize
-from tools.playbook_executor import Policy, one_person
+from tools.playbook_executor import Policy
 from tools.types import FaultKind, FrozenModel, Owner, Timestamp
 
 NAMED = 8
 """Components named in a refusal; a person looks for one, not for all."""
+
+
+SAYING = "say what the cause was"
 
 
 class NotOverError(PolicyRefusedError):
@@ -81,7 +84,7 @@ def confirm(
 
     Saying the same again changes nothing. Raises `PolicyRefusedError` with the reason for a no.
     """
-    _check_right(said.by, policy)
+    check_right(policy, said.by, SAYING)
     with store.transaction():
         incident = store.incidents.require(incident_id)
         old = incident.cause
@@ -121,7 +124,7 @@ def withdraw(
     store: Store, policy: Policy, incident_id: str, by: str, reason: str, now: Timestamp
 ) -> Incident:
     """Take a confirmed cause back: nothing is learned from it any more."""
-    _check_right(by, policy)
+    check_right(policy, by, SAYING)
     with store.transaction():
         incident = store.incidents.require(incident_id)
         if incident.cause is None:
@@ -136,7 +139,7 @@ def withdraw(
 
 def forget(store: Store, policy: Policy, by: str, now: Timestamp) -> int:
     """Learn nothing more of what was confirmed so far; returns of how many incidents."""
-    _check_right(by, policy)
+    check_right(policy, by, SAYING)
     with store.transaction():
         count = store.causes.forget()
         reason = f"forgot what {count} confirmed incidents taught"
@@ -176,12 +179,3 @@ def _closed(store: Store, incident: Incident, said: CauseStatement, now: Timesta
         raise NotOverError(incident)
     store.journal.append(incident.id, "resolved", said.by, {"reason": "closed by a person"}, now)
     return store.incidents.update(incident.id, now, status="resolved")
-
-
-def _check_right(by: str, policy: Policy) -> None:
-    if one_person(by) in map(one_person, RESERVED):
-        raise NoRightError(f"{by!r} is a name of the copilot's own; say it under yours")
-    if not policy.may_reject(by):
-        raise NoRightError(
-            f"{by!r} may not say what the cause was; see COPILOT_APPROVERS and COPILOT_RESPONDERS"
-        )

@@ -49,7 +49,7 @@ class Patience:
     def together(
         self, questions: Mapping[str, SourceQuestion], within_s: float | None = None
     ) -> dict[str, Any]:
-        """The answer to each question, or the `SourceError` why there is none."""
+        """The answer to each question, or the `SourceError` why there is none; raises any other."""
         if math.isinf(self.seconds):
             return {key: _tried(one) for key, one in questions.items()}
         answers: dict[str, Any] = {}
@@ -67,6 +67,8 @@ class Patience:
                 key, answer = told.get(timeout=max(deadline - self._now(), 0.0))
             except Empty:
                 break
+            if isinstance(answer, Exception) and not isinstance(answer, SourceError):
+                raise answer
             answers[key] = answer
         for key in asked.keys() - answers.keys():
             asked[key].set()
@@ -103,7 +105,10 @@ class Patience:
         given_up = _Abandonment(self._overdue, self._guard, id(question.source))
 
         def work() -> None:
-            answer = _tried(question)
+            try:
+                answer = _tried(question)
+            except Exception as error:  # noqa: BLE001 - raised where it was asked
+                answer = error
             if given_up.ended():
                 return
             breaker = self._breaker(question.source)

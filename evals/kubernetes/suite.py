@@ -173,7 +173,7 @@ def _said(scored: list[OpsBenchRow], system: str) -> tuple[list[AnswerClaim], in
     taken = [one for one in scored if system in ("all", one.system)]
     answers = []
     for one in taken:
-        ranking = rank(evidence_of(one.diagnosis), Topology(), 0.0)
+        ranking = rank(evidence_of(one.diagnosis), Topology())
         right = any(c.component in names_of(one.truth) for c in ranking.candidates[:1])
         answers.append((ranking, float(right)))
     return claims(answers), len(taken)

@@ -98,7 +98,7 @@ def run(options: Options, progress: Progress) -> Result:
 def _cost(size: int, seed: int) -> LocateCost:
     seen, cause, onset = _system(size, np.random.default_rng((seed, size)))
     look, findings = _timed(lambda: observe(seen, onset))
-    ranking_s, ranking = _timed(lambda: rank(numbered(findings)[:400], seen.topology, onset))
+    ranking_s, ranking = _timed(lambda: rank(numbered(findings)[:400], seen.topology))
     sigma, _ = _timed(lambda: n_sigma(seen, onset))
     walk, _ = _timed(lambda: page_rank(seen, onset))
     right = ranking.candidates[0].component == cause

@@ -83,7 +83,7 @@ class CalibrationSample:
 
 def sample(one: GatheredCase, arm: RankingArm) -> CalibrationSample:
     """The ranking of one incident, beside its answer."""
-    found = ordered(one.evidence, one.topology, one.onset, arm)
+    found = ordered(one.evidence, one.topology, arm)
     names = [candidate.component for candidate in found.candidates[:LEADING]]
     right = one.place(Ranking(candidates=tuple(found.candidates))).within(1)
     return CalibrationSample(

@@ -38,7 +38,7 @@ class SiteCase:
     def taught_by(self, lessons: Sequence[Lesson]) -> Ranking:
         """The ranking with what these lessons teach."""
         case = self.case
-        return rank(case.evidence, case.topology, case.onset, site=SiteMemory(lessons))
+        return rank(case.evidence, case.topology, site=SiteMemory(lessons))
 
 
 def run(options: Options, progress: Progress) -> Result:
@@ -92,7 +92,7 @@ _MEASURED = ("ac1", "kind", "ece", "brier")
 
 
 def _site_case(case: GatheredCase) -> SiteCase:
-    shipped = rank(case.evidence, case.topology, case.onset)
+    shipped = rank(case.evidence, case.topology)
     shown = {one.component for one in shipped.candidates}
     cause = next((one for one in case.components if one in shown), case.components[0])
     # A person names a kind; where an observer cannot, this one stands for "not nameable".

@@ -39,7 +39,7 @@ class AblationCase:
 
     def holds(self) -> bool:
         """Whether the ranking of this evidence is right first, and decided."""
-        ranking = rank(self.evidence, self.topology, self.onset)
+        ranking = rank(self.evidence, self.topology)
         first = ranking.candidates[0] if ranking.candidates and not ranking.abstained else None
         return first is not None and self.right(first)
 

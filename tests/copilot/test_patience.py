@@ -81,6 +81,21 @@ def test_a_question_that_the_source_refuses_opens_nothing() -> None:
             patience.ask(source.question())
 
 
+def test_an_error_of_ours_is_raised_at_once_and_leaves_the_source_open() -> None:
+    source, patience = _Source(KeyError("ours"), hangs=True), Patience(0.05)
+    with pytest.raises(SourceError, match="no answer"):
+        patience.ask(source.question())
+    source.let_go.set()
+    wait_until = time.monotonic() + 30
+    while time.monotonic() < wait_until:
+        with pytest.raises((KeyError, SourceError)) as raised:
+            patience.ask(source.question(), within_s=30)
+        if raised.type is KeyError:
+            return
+        time.sleep(0.01)
+    pytest.fail("the source is held for one that still owes an answer")
+
+
 @contextmanager
 def silent_server() -> Iterator[str]:
     """It takes connections and never says a word."""

@@ -54,7 +54,7 @@ def world(*faulty: Series, **more: object) -> Telemetry:
 
 def located(telemetry: Telemetry) -> Ranking:
     evidence = number(observe(telemetry, ONSET))
-    return rank(evidence, telemetry.topology, ONSET)
+    return rank(evidence, telemetry.topology)
 
 
 def spans(cart_s: float, wire_s: float, at: float, trace: str) -> list[Span]:
@@ -195,7 +195,7 @@ def test_every_term_names_its_evidence_and_the_score_is_their_sum(case: str) -> 
     telemetry = FAULTS[case][0]()
     evidence = number(observe(telemetry, ONSET))
     known = {item.id for item in evidence}
-    for candidate in rank(evidence, telemetry.topology, ONSET).candidates:
+    for candidate in rank(evidence, telemetry.topology).candidates:
         assert candidate.score == pytest.approx(sum(term.weight for term in candidate.terms))
         for term in candidate.terms:
             assert term.evidence
@@ -206,7 +206,7 @@ def test_every_term_names_its_evidence_and_the_score_is_their_sum(case: str) -> 
 def test_the_learned_arm_agrees_on_plain_cases(case: str) -> None:
     make, component, _ = FAULTS[case]
     telemetry = make()
-    ranking = rank(number(observe(telemetry, ONSET)), telemetry.topology, ONSET, arm="ml")
+    ranking = rank(number(observe(telemetry, ONSET)), telemetry.topology, arm="ml")
     assert (ranking.arm, ranking.candidates[0].component) == ("ml", component)
 
 
@@ -219,7 +219,7 @@ def test_a_healthy_world_is_no_verdict() -> None:
 def test_no_telemetry_at_all_is_no_verdict() -> None:
     empty = Telemetry(window=Window(start=0.0, end=END))
     assert observe(empty, ONSET) == []
-    assert rank((), Topology(), ONSET).abstained
+    assert rank((), Topology()).abstained
 
 
 def test_what_already_stood_there_before_the_onset_is_no_cause() -> None:
@@ -318,7 +318,7 @@ def test_cluster_findings_are_weighed_like_any_other() -> None:
         strength=5.0,
         statement="no node fits.",
     )
-    first = rank(number([finding]), SHOP, ONSET).candidates[0]
+    first = rank(number([finding]), SHOP).candidates[0]
     assert (first.component, first.fault_kind) == ("cart", "scheduling")
 
 
@@ -375,7 +375,7 @@ def test_a_tie_is_not_won_by_the_order_of_names() -> None:
     wins = 0
     for i in range(200):
         names = (f"a{i}", f"b{i}")
-        ranking = rank((), Topology(nodes=names), ONSET)
+        ranking = rank((), Topology(nodes=names))
         wins += order(ranking)[0] == names[0]
     assert 70 <= wins <= 130
 
@@ -398,7 +398,7 @@ def test_any_series_can_be_looked_at(rows: list[tuple[str, str, list[float]]]) -
     )
     telemetry = Telemetry(window=Window(start=0.0, end=END), series=found, topology=SHOP)
     evidence: tuple[Evidence, ...] = number(observe(telemetry, ONSET))
-    for candidate in rank(evidence, SHOP, ONSET).candidates:
+    for candidate in rank(evidence, SHOP).candidates:
         assert 0.0 <= candidate.probability <= 1.0
 
 

@@ -33,7 +33,7 @@ def lines(service: str, text: str, level: str = "ERROR") -> list[LogLine]:
 
 def ranked(*told: tuple[str, str], topology: Topology = SHOP, level: str = "ERROR") -> Ranking:
     logs = [line for service, text in told for line in lines(service, text, level)]
-    return rank(number(novelty(SplitLog(tuple(logs), ONSET))), topology, ONSET)
+    return rank(number(novelty(SplitLog(tuple(logs), ONSET))), topology)
 
 
 def first(*told: tuple[str, str], topology: Topology = SHOP) -> Candidate:
@@ -137,7 +137,7 @@ def test_a_pool_is_empty_by_itself_or_because_its_holders_wait(
     measured: tuple[Finding, ...], kind: FaultKind
 ) -> None:
     log = SplitLog(tuple(lines("cart", POOL_EMPTY)), ONSET)
-    first_one = rank(number([*measured, *novelty(log)]), SHOP, ONSET).candidates[0]
+    first_one = rank(number([*measured, *novelty(log)]), SHOP).candidates[0]
     assert (first_one.component, first_one.fault_kind) == ("cart", kind)
 
 
@@ -152,5 +152,5 @@ def test_a_pool_that_more_requests_emptied_is_not_the_cause() -> None:
     )
     log = SplitLog(tuple(lines("cart", POOL_EMPTY)), ONSET)
     shop = SHOP.model_copy(update={"entry": "web"})
-    found = rank(number([surge, *novelty(log)]), shop, ONSET).candidates[0]
+    found = rank(number([surge, *novelty(log)]), shop).candidates[0]
     assert (found.component, found.fault_kind) == ("web", "traffic_surge")

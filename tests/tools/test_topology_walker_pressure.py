@@ -49,7 +49,7 @@ def world(
 
 
 def located(telemetry: Telemetry) -> Ranking:
-    return rank(number(observe(telemetry, ONSET)), telemetry.topology, ONSET)
+    return rank(number(observe(telemetry, ONSET)), telemetry.topology)
 
 
 def rule(name: str, service: str, at: float = ONSET + 10.0) -> Alert:

@@ -140,8 +140,8 @@ FAILING = finding("metric", "web", "error_pct", 40.0, **MOVED)
 def test_a_sign_at_a_callee_explains_what_its_callers_suffer() -> None:
     lapsed = finding("metric", "db", "certificate_left_s", -5.0, usual=9e5, z=-20.0)
     lapsed = lapsed.model_copy(update={"direction": "down"})
-    alone = rank(number([FAILING]), CHAIN, 0.0).candidates[0]
-    both = rank(number([FAILING, lapsed]), CHAIN, 0.0).candidates
+    alone = rank(number([FAILING]), CHAIN).candidates[0]
+    both = rank(number([FAILING, lapsed]), CHAIN).candidates
     assert alone.component == "web"
     assert (both[0].component, both[0].fault_kind) == ("db", "certificate_expired")
     assert [one.terms for one in both if one.component == "web"] == [()]
@@ -151,13 +151,13 @@ def test_a_sign_at_a_caller_explains_nothing_of_its_callees() -> None:
     lapsed = finding("metric", "web", "certificate_left_s", -5.0, usual=9e5, z=-20.0)
     lapsed = lapsed.model_copy(update={"direction": "down"})
     failing = FAILING.model_copy(update={"subject": "db"})
-    both = rank(number([failing, lapsed]), CHAIN, 0.0).candidates
+    both = rank(number([failing, lapsed]), CHAIN).candidates
     assert next(one for one in both if one.component == "db").terms
 
 
 def test_of_two_rows_of_one_kind_the_stronger_counts_once() -> None:
     used = finding("metric", "cart", "cpu_pct", 97.0, usual=20.0, **MOVED)
     more = finding("metric", "cart", "cpu_pct", 60.0, usual=20.0, **MOVED)
-    one = rank(number([used]), CHAIN, 0.0).candidates[0]
-    two = rank(number([used, more]), CHAIN, 0.0).candidates[0]
+    one = rank(number([used]), CHAIN).candidates[0]
+    two = rank(number([used, more]), CHAIN).candidates[0]
     assert two.score == pytest.approx(one.score)

@@ -35,7 +35,7 @@ def world(*faulty: Series, logs: tuple[LogLine, ...] = ()) -> Telemetry:
 
 def located(telemetry: Telemetry) -> Ranking:
     found = [*observe(telemetry, ONSET), *novelty(telemetry.split_log(ONSET))]
-    return rank(number(found), telemetry.topology, ONSET)
+    return rank(number(found), telemetry.topology)
 
 
 def said(service: str, text: str) -> tuple[LogLine, ...]:
@@ -146,7 +146,7 @@ def test_the_learned_arm_keeps_the_weight_of_a_sign_nobody_recorded(case: str) -
     make, component, _ = FAULTS[case]
     telemetry = make()
     found = [*observe(telemetry, ONSET), *novelty(telemetry.split_log(ONSET))]
-    assert rank(number(found), SHOP, ONSET, arm="ml").candidates[0].component == component
+    assert rank(number(found), SHOP, arm="ml").candidates[0].component == component
 
 
 CALM: dict[str, Callable[[], Telemetry]] = {

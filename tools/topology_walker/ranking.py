@@ -31,7 +31,6 @@ from tools.types import (
     FrozenModel,
     Ranking,
     Term,
-    Timestamp,
     Topology,
 )
 
@@ -148,7 +147,6 @@ def _candidate(name: str, accused: Sequence[SignatureMatch], model: RankingModel
 def rank(
     evidence: Sequence[Evidence],
     topology: Topology,
-    onset: Timestamp,
     arm: Literal["rules", "ml"] = "rules",
     around: EvidenceScope = NOTHING_KNOWN,
     calibration: CalibrationModel | None = None,
@@ -159,7 +157,7 @@ def rank(
     How sure the first is, and why, is said with it (`certainty`). What was learned at a `site`
     joins the scores and the calibration.
     """
-    ranked = ordered(evidence, topology, onset, arm)
+    ranked = ordered(evidence, topology, arm)
     if site is not None:
         ranked = replace(ranked, candidates=site.ordered(ranked.candidates, evidence))
         calibration = site.calibrated(calibration or shipped()[arm])
@@ -169,7 +167,6 @@ def rank(
 def ordered(
     evidence: Sequence[Evidence],
     topology: Topology,
-    onset: Timestamp,
     arm: Literal["rules", "ml"] = "rules",
 ) -> RankedEvidence:
     """Return every component with its score and kind of fault, the highest score first."""

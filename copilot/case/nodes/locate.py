@@ -25,7 +25,7 @@ def locate(state: IncidentState, runtime: Runtime[Deps]) -> LocateUpdate:
     incident = deps.store.incidents.require(incident_id)
     gathered = state.get("gathered", GatherProgress())
     around = EvidenceScope(incident.history_s, gathered.missing)
-    given = measured, topology, state["onset"].at, deps.instruments, around
+    given = measured, topology, deps.instruments, around
     ranking, site = rank(*given), memory(deps.store)
     shipped = as_shipped(ranking) if site.lessons else None
     if shipped is not None:

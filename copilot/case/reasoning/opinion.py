@@ -25,10 +25,8 @@ from copilot.types.incident import (
 )
 from tools.log_retriever import sanitize
 from tools.playbook_executor import PlaybookSubject
-from tools.types import Certainty, EvidenceKind, FaultKind, Ranking
-
-MEASURED: frozenset[EvidenceKind] = frozenset({"metric", "edge", "trace", "cluster"})
-"""Kinds that no text of a stranger can bring about."""
+from tools.topology_walker.calibration import MEASURED, MODALITY
+from tools.types import Certainty, FaultKind, Ranking
 
 _KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
 
@@ -81,12 +79,13 @@ def _advice(reply: DiagnosisReply, name: str, state: IncidentState) -> Advice:
     known = set(state["gathered"].answered)
     new = tuple(one for one in asked if one not in known)
     repeated = len(reply.follow_ups) - len(new)
-    first, kinds = hypotheses[0], {one.id: one.kind for one in state["evidence"]}
+    first = hypotheses[0]
+    cited = [one for one in state["evidence"] if one.id in first.evidence]
     opinion = Opinion(
         model=name,
         hypotheses=hypotheses,
         agrees=first.component == _located(state["ranking"]),
-        measured=any(kinds.get(number) in MEASURED for number in first.evidence),
+        measured=any(MODALITY.get(one.kind) in MEASURED for one in cited),
     )
     return Advice(opinion, new, repeated)
 

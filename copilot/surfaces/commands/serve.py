@@ -102,17 +102,7 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
         ):
             sys.setswitchinterval(SWITCH_S)
             engine.start()
-            Console(stderr=True, markup=False, highlight=False).print(
-                f"copilot listens at {address}\n"
-                f"alerts: POST {address}/api/v2/alerts, {address}/webhooks/auto or one "
-                f"of docs/alert-formats.md\n"
-                f"telemetry: POST {address}/v1/traces, {address}/v1/logs, "
-                f"{address}/v1/metrics\n"
-                f"changes: POST {address}/changes or one of docs/changes.md\n"
-                f"incidents: GET {address}/incidents\n"
-                f"chat: copilot chat, POST {address}/chat, {address}/v1 (OpenAI-compatible)",
-                soft_wrap=True,
-            )
+            _greet(address)
             try:
                 app = create_app(
                     engine,
@@ -142,6 +132,20 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
             finally:
                 engine.stop(settings.stop_grace_s)
     return 0
+
+
+def _greet(address: str) -> None:
+    """Say where what is sent and asked; standard output stays free."""
+    Console(stderr=True, markup=False, highlight=False).print(
+        f"copilot listens at {address}\n"
+        f"alerts: POST {address}/api/v2/alerts, {address}/webhooks/auto or one "
+        f"of docs/alert-formats.md\n"
+        f"telemetry: POST {address}/v1/traces, {address}/v1/logs, {address}/v1/metrics\n"
+        f"changes: POST {address}/changes or one of docs/changes.md\n"
+        f"incidents: GET {address}/incidents\n"
+        f"chat: copilot chat, POST {address}/chat, {address}/v1 (OpenAI-compatible)",
+        soft_wrap=True,
+    )
 
 
 def worker(settings: Settings) -> int:
