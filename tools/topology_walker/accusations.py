@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from tools.log_retriever.causes import LogSignature, component_of, hosts, named, signature_of
 from tools.topology_walker.graph import callers_of
-from tools.topology_walker.readings import LineNew, TypedReading
+from tools.topology_walker.readings import EdgeMoved, LineNew, TypedReading
 from tools.topology_walker.scene import Scene
 from tools.types import FaultKind
 
@@ -87,11 +87,16 @@ class _Scope:
         self._known, self._callees = scene.names, scene.callees
         self._callers = callers_of(scene.topology)
         self._failing = sorted(scene.failing.items(), key=lambda call: -call[1])
+        self._outside = {one.service for one in scene.of(EdgeMoved) if one.outside}
 
     def accused(self, writer: str, row: LogSignature, text: str) -> _Accused:
-        """Whom the line accuses: a known peer that it names, or the writer for an unknown one."""
+        """Whom the line accuses: a watched peer that it names, or the writer for another one."""
         if row.accused != "peer":
             return _Accused(writer)
+        one = self._peer(writer, text)
+        return _Accused(writer, peer=one.component) if one.component in self._outside else one
+
+    def _peer(self, writer: str, text: str) -> _Accused:
         mentioned = {host: component_of(host, self._known) for host in hosts(text)}
         peers = [*mentioned.values(), *named(text, self._known)]
         peers = [name for name in peers if name and name != writer]

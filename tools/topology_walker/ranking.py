@@ -86,10 +86,12 @@ def matches(evidence: Sequence[Evidence], topology: Topology) -> dict[str, list[
             if strength > 0 and accused in found:
                 found[accused].append(SignatureMatch(row, reading, strength))
     sure = {name: max(map(_sure, here), default=0.0) for name, here in found.items()}
-    return {
-        name: [_own(one, max((sure[n] for n in scene.below(name)), default=0.0)) for one in here]
-        for name, here in found.items()
+    crowd = dict.fromkeys(scene.below(topology.entry), scene.crowd)
+    explained = {
+        name: max((crowd.get(name, 0.0), *(sure[one] for one in scene.below(name))))
+        for name in found
     }
+    return {name: [_own(one, explained[name]) for one in here] for name, here in found.items()}
 
 
 def _sure(one: SignatureMatch) -> float:
@@ -98,7 +100,7 @@ def _sure(one: SignatureMatch) -> float:
 
 
 def _own(one: SignatureMatch, explained: float) -> SignatureMatch:
-    """Take off a symptom what a telltale sign at a callee explains."""
+    """Take off a symptom what a telltale sign at a callee, or a crowd, explains."""
     suffered = isinstance(one.reading, OwnSymptom | LineNew)
     return one._replace(strength=one.strength * (1.0 - explained)) if suffered else one
 

@@ -104,6 +104,11 @@ class EdgeMoved(TypedReading):
         """Who calls whom."""
         return self.caller, self.service
 
+    @property
+    def peer(self) -> str:
+        """The one called, where it is no part of the system; else nobody."""
+        return self.service if self.outside else ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallsStopped(TypedReading):

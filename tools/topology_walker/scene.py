@@ -100,6 +100,18 @@ class Scene:
         return max(at_door, default=0.0)
 
     @cached_property
+    def asked_for_all(self) -> float:
+        """How many times the usual requests even the least asked callee of the front door gets.
+
+        Less what asking again explains: who asks again asks for what failed, a crowd for all.
+        """
+        entry, rose = self.topology.entry, self.of(MetricMoved)
+        ratios = {one.service: one.ratio for one in rose if one.topic == "traffic up"}
+        callees = self.callees.get(entry, ())
+        answered = 1.0 - min((self.failing.get((entry, one), 0.0) for one in callees), default=0.0)
+        return answered * min((ratios.get(one, 1.0) for one in callees), default=1.0)
+
+    @cached_property
     def pages(self) -> dict[str, frozenset[str]]:
         """The paged components the topology knows, and the families of what they were paged for."""
         known = components(self.topology)

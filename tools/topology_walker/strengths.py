@@ -24,6 +24,7 @@ from tools.topology_walker.readings import (
 )
 from tools.topology_walker.scene import Scene, between, level
 from tools.topology_walker.signals import SECONDS, seconds_per
+from tools.types import FaultKind
 
 
 class Inquiry(Scene):
@@ -44,9 +45,15 @@ class Inquiry(Scene):
         """Readings of the evidence, and those that follow from several of them."""
         return (*self.readings, *self.accusations, *unexplained(self))
 
-    def surge(self, repeats: float) -> float:
-        """How surely more requests come in than `repeats` per first request explain, in [0, 1]."""
-        return max((_surge(one, self, repeats) for one in self.of(MetricMoved)), default=0.0)
+    @cached_property
+    def surge(self) -> float:
+        """How surely more requests come in than people who ask again explain, in [0, 1]."""
+        return max((surge(one, self) for one in self.of(MetricMoved)), default=0.0)
+
+    @cached_property
+    def crowd(self) -> float:
+        """How surely a surge reaches all that stands behind the front door, in [0, 1]."""
+        return self.surge if self.asked_for_all >= ROSE else 0.0
 
 
 Strength = Callable[[Any, Inquiry], float]
@@ -133,16 +140,14 @@ error gives up after the second time, or so. Source: docs/decisions/fault-signat
 """
 
 
-def _surge(one: MetricMoved, scene: Scene, repeats: float) -> float:
-    at_door = one.at_entry or one.service == scene.topology.entry
-    more_come = between(one.ratio / repeats, SURGE, CERTAIN_SURGE) * one.fresh * one.steady
-    return more_come if at_door and one.signal.family == "traffic" else 0.0
-
-
 def surge(one: MetricMoved, scene: Inquiry) -> float:
     """More requests come in at the front door than people who ask again explain."""
+    at_door = one.at_entry or one.service == scene.topology.entry
+    if not at_door or one.signal.family != "traffic":
+        return 0.0
     answered = max(1.0 - scene.door_errors, 1.0 / MOST_TRIES)
-    return _surge(one, scene, 1.0 / answered)
+    new = one.ratio * (1.0 if scene.asked_for_all >= ROSE else answered)
+    return between(new, SURGE, CERTAIN_SURGE) * one.fresh * one.steady
 
 
 def left(one: OwnSymptom, scene: Inquiry) -> float:
@@ -289,23 +294,32 @@ def states(one: AlertFired, scene: Inquiry) -> float:
     return HELD_LONGER if held else 1.0
 
 
-def _own_pool(one: Accusation, scene: Inquiry) -> float:
-    """A pool is empty where its holders wait for a late outside, or where more requests come."""
-    if one.kind != "pool_exhaustion":
+WAITED_FOR: frozenset[FaultKind] = frozenset(
+    {"pool_exhaustion", "slow_dependency", "queue_backlog"}
+)
+"""Kinds of which a line tells no more than that something is waited for (Kleinrock, 1975)."""
+
+
+def _own_wait(one: Accusation, scene: Inquiry) -> float:
+    """More requests make everything wait; holders of a pool wait for a late outside, too."""
+    if one.kind not in WAITED_FOR:
         return 1.0
-    outside = (edge for edge in scene.rose("caller_latency") if edge.outside)
-    late = [slow_outside(edge, scene) for edge in outside if edge.caller == one.service]
-    return 1.0 - max((*late, scene.surge(1.0)))
+    late = 0.0
+    if one.kind == "pool_exhaustion":
+        calls = (edge for edge in scene.rose("caller_latency") if edge.outside)
+        slow = (slow_outside(edge, scene) for edge in calls if edge.caller == one.service)
+        late = max(slow, default=0.0)
+    return 1.0 - max(late, scene.surge)
 
 
 def accuses(one: Accusation, scene: Inquiry) -> float:
     """A log line that names a cause accuses its writer, the peer it names, or its client."""
-    return one.sure * _own_pool(one, scene)
+    return one.sure * _own_wait(one, scene)
 
 
 def tells(one: Accusation, scene: Inquiry) -> float:
     """What the line says is no guess, though whom it means may be one."""
-    return one.told * _own_pool(one, scene)
+    return one.told * _own_wait(one, scene)
 
 
 def broken(one: ObjectBroken, scene: Inquiry) -> float:
