@@ -278,6 +278,11 @@ def look_at(one: Candidate, language: Literal["en", "zh"]) -> str:
     return f"{one.component}: {en}" if language == "en" else f"{one.component}:{zh}"
 
 
+def first_look(one: Candidate) -> Text:
+    """The look that comes first where nobody is accused for sure."""
+    return _text(f"look at {look_at(one, 'en')}", f"先查看 {look_at(one, 'zh')}")
+
+
 _NAMES: Mapping[str, str] = {
     "metrics": "指标",
     "traces": "链路",

@@ -17,6 +17,7 @@ from copilot.store import ApprovalRequest
 from copilot.types.incident import OURS
 from tools.log_retriever import sanitize
 from tools.playbook_executor import ParameterError, ProposalContext, choose, fill
+from tools.topology_walker.certainty import first_look
 from tools.topology_walker.graph import components
 from tools.types import (
     Alert,
@@ -153,8 +154,10 @@ def uncertain(case: PlanCase) -> Objection | None:
     ranking = case.ranking
     if not ranking.abstained:
         return None
-    look = ranking.look or CHECK_FIRST
     first = ranking.candidates[0].component if ranking.candidates else ""
+    look = ranking.look if ranking.certainty == "ambiguous" else None
+    if look is None:
+        look = first_look(ranking.candidates[0]) if first else CHECK_FIRST
     en, zh = (f"the cause {first} is", f"原因 {first} ") if first else ("the cause is", "原因")
     why = ranking.why or Text(en="the evidence does not decide", zh="证据不足以判定")
     return worded(
