@@ -42,6 +42,9 @@ ValueT = TypeVar("ValueT", Change, Commit)
 CHANGES_S = 86_400.0
 """A change older than a day is no longer what just happened."""
 
+NEWEST_S = 120.0
+"""What is newest of a series: two points of the slowest usual scrape, once a minute."""
+
 
 @dataclass(frozen=True, slots=True)
 class UnconfiguredSource:
@@ -284,20 +287,25 @@ class Sources:
         missing.extend(f"cluster: {line}" for line in told.missing)
         return tuple(self.redactor.models(told.findings))
 
-    def facts(self, onset: Timestamp) -> dict[str, Fact]:
-        """Return facts about components at `onset`; configured facts replace derived ones."""
+    def facts(self, onset: Timestamp, now: Timestamp | None = None) -> dict[str, Fact]:
+        """Return facts about components at `onset`, and where asked at `now`.
+
+        Configured facts replace derived ones.
+        """
+        newest = Window(start=(now or onset) - NEWEST_S, end=now or onset)
+        asked = self._metrics(newest, onset)
         told = self.patience.together(
             {
-                "baseline": SourceQuestion(
-                    "metrics", self.metrics, lambda: self.metrics.baseline(onset)
-                ),
+                **(asked if now is not None else {"baseline": asked["baseline"]}),
                 "facts": SourceQuestion(
                     "configuration", self.configuration, self.configuration.facts
                 ),
             }
         )
-        baseline = self._named(_answer([], "metrics", told["baseline"]))
-        found = known(self.topology(), self.recent_changes(onset), baseline, onset)
+        baseline, recent = (
+            self._named(_answer([], "metrics", told.get(one, ()))) for one in ("baseline", "series")
+        )
+        found = known(self.topology(), self.recent_changes(onset), baseline, onset, recent)
         if isinstance(told["facts"], SourceError):
             return found
         return found | self.redactor.document(dict(told["facts"]))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from evals.localization.calibration import CalibrationScore
+from evals.localization.paired import interval
 from tools.types import FloatArray, Timestamp
 
 Axes = Any
@@ -229,20 +230,36 @@ def _few_ticks(place: Axes) -> None:
 
 
 def reliability(found: Sequence[tuple[str, CalibrationScore]], name: str) -> str:
-    """What was said against what came true, a line an arm; the dotted diagonal is honesty."""
+    """What was said against what came true, a point a bin; the dotted diagonal is honesty.
+
+    A bar is the 95 % interval of the share: where it meets the diagonal, chance may explain the
+    distance. Beside it stands how many incidents it holds; bins that touch are counted together.
+    """
     figure, (axes,) = sheet(1, 3.6)
-    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1.0, linestyle=":")
+    low = 1.0
     for arm, one in found:
-        said, true = [b.said for b in one.bins], [b.came_true for b in one.bins]
-        colour = ARM_COLOURS[arm]
-        axes.plot(said, true, color=colour, linewidth=1.2, label=f"{arm}, {one.count} incidents")
-        sizes = [18.0 + 160.0 * b.count / one.count for b in one.bins]
-        axes.scatter(said, true, s=sizes, color=colour, alpha=0.65, linewidths=0)
-    axes.set(xlim=(-0.03, 1.05), ylim=(-0.05, 1.08))
+        colour, held = ARM_COLOURS[arm], 0
+        axes.scatter([b.said for b in one.bins], [b.came_true for b in one.bins], s=24.0,
+                     color=colour, label=f"{arm}, {one.count} incidents")  # fmt: skip
+        for b, following in zip(one.bins, [*one.bins[1:], None], strict=True):
+            ends = interval(b.came_true * b.count, b.count)
+            axes.plot([b.said, b.said], ends, color=colour, linewidth=1.2, alpha=0.45)
+            low, held = min(low, b.said, *ends), held + b.count
+            if following is None or following.said - b.said > APART:
+                axes.annotate(str(held), (b.said, b.came_true), (5, -9), color=MUTED,
+                              textcoords="offset points", fontsize=7.0)  # fmt: skip
+                held = 0
+    start = np.floor(10.0 * low) / 10.0
+    axes.plot([start, 1], [start, 1], color=MUTED, linewidth=1.0, linestyle=":", zorder=0)
+    axes.set(xlim=(start - 0.02, 1.06), ylim=(start - 0.02, 1.04))
     axes.set_xlabel("said: probability of the first candidate")
     axes.set_ylabel("came true: share right")
     _legend(axes)
     return svg(figure, name, "Reliability of the located probability")
+
+
+APART = 0.03
+"""Bins nearer than this touch in a picture of this width."""
 
 
 def spread(

@@ -218,7 +218,8 @@ def _reliability(
         arms = [(arm, one) for name, arm, one in found if name == suite and one.count >= ENOUGH]
         if arms and drawn:
             svg = drawing.reliability(arms, f"reliability-{suite}")
-            charts.append(Chart(svg=svg, caption=f"{suite}: on the dotted line, 0.8 means 8 of 10"))
+            told = "on the dotted line, 0.8 means 8 of 10; a bar that meets it may be chance"
+            charts.append(Chart(svg=svg, caption=f"{suite}: {told}"))
     return charts
 
 

@@ -55,9 +55,9 @@ class PlantedSources(Sources):
             lambda: Sources.measure(self, window, normal_before),
         )
 
-    def facts(self, onset: Timestamp) -> dict[str, Fact]:
+    def facts(self, onset: Timestamp, now: Timestamp | None = None) -> dict[str, Fact]:
         """What is known of the components."""
-        return self._once(("facts", onset), lambda: Sources.facts(self, onset))
+        return self._once(("facts", onset, now), lambda: Sources.facts(self, onset, now))
 
     def _once(self, key: object, ask: Callable[[], AnswerT]) -> AnswerT:
         if key not in self.answers:

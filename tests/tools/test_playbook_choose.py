@@ -106,6 +106,13 @@ def test_a_missing_fact_is_named_and_nothing_is_proposed(kind: FaultKind, missin
     assert any(missing in other.reason for other in choice.considered)
 
 
+@pytest.mark.parametrize(("ratio", "proposed"), [(2.5, "rate-limit"), (1.1, "")])
+def test_what_comes_no_more_is_not_limited(ratio: float, proposed: str) -> None:
+    choice = chosen("traffic_surge", {**FACTS, "rps_ratio:pay": ratio})
+    assert choice.playbook_id == proposed
+    assert proposed or any("rps_ratio" in other.reason for other in choice.considered)
+
+
 def test_errors_right_after_a_deploy_of_the_same_component_are_rolled_back() -> None:
     assert chosen("errors", {**FACTS, "deploy_age_s:pay": 300.0}).playbook_id == "rollback"
     assert chosen("errors", {**FACTS, "deploy_age_s:pay": 7200.0}).playbook_id == "disable-feature"
@@ -258,7 +265,9 @@ def test_facts_follow_from_what_was_observed() -> None:
         Change(at=200.0, service="pay", kind="deploy"),
         Change(at=90.0, service="pay", kind="scale"),
     ]
-    facts = known(topology, changes, [errors, rate], onset=100.0)
+    newest = Series("pay", "request_rate", np.arange(3.0), np.array([300.0, 250.0, np.nan]))
+    facts = known(topology, changes, [errors, rate], onset=100.0, newest=[newest])
     assert facts["normal_rps:pay"] == 100.0
+    assert facts["rps_ratio:pay"] == 2.5
     assert facts["deploy_age_s:pay"] == 30.0
     assert "dependency:pay" not in facts

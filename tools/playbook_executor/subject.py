@@ -10,6 +10,7 @@ from tools.types import (
     Change,
     ComponentKind,
     Fact,
+    FloatArray,
     Owner,
     Precondition,
     Series,
@@ -105,20 +106,26 @@ def known(
     changes: Sequence[Change] = (),
     baseline: Sequence[Series] = (),
     onset: Timestamp | None = None,
+    newest: Sequence[Series] = (),
 ) -> dict[str, Fact]:
     """What topology, changes and normal operation say, under keys `<fact>:<component>`.
 
     `kind` (`external` for what is called but is none of our nodes), `caller` and `dependency` (only
     where there is exactly one; a dependency is an external callee), `deploy_age_s` (seconds from
-    the last deploy, canary or configuration change to the onset) and `normal_rps` (median of the
-    request rate in normal operation).
+    the last deploy, canary or configuration change to the onset), `normal_rps` (median of the
+    request rate in normal operation) and `rps_ratio` (how many times that the last point of
+    `newest` is: a limit above what comes cuts nothing).
 
     >>> from tools.types import Edge
     >>> known(Topology(nodes=("pay",), edges=(Edge(caller="pay", callee="bank"),)))
     {'kind:bank': 'external', 'caller:bank': 'pay', 'dependency:pay': 'bank'}
     """
     found = _of_topology(topology)
-    found |= {f"normal_rps:{service}": rate for service, rate in _rates(baseline).items()}
+    normal = {name: float(np.median(values)) for name, values in _rates(baseline).items()}
+    found |= {f"normal_rps:{name}": rate for name, rate in normal.items()}
+    for name, values in _rates(newest).items():
+        if normal.get(name, 0.0) > 0.0:
+            found[f"rps_ratio:{name}"] = round(float(values[-1]) / normal[name], 2)
     if onset is not None:
         for change in changes:
             age, key = onset - change.at, f"deploy_age_s:{change.service}"
@@ -142,11 +149,11 @@ def _of_topology(topology: Topology) -> dict[str, Fact]:
     return found
 
 
-def _rates(baseline: Sequence[Series]) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for series in baseline:
+def _rates(measured: Sequence[Series]) -> dict[str, FloatArray]:
+    found: dict[str, FloatArray] = {}
+    for series in measured:
         owner = Owner.parse(series.owner)
         values = series.values[np.isfinite(series.values)]
         if owner.kind == "service" and values.size and _RATE.search(series.metric.lower()):
-            found.setdefault(owner.service, float(np.median(values)))
+            found.setdefault(owner.service, values)
     return found

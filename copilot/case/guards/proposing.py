@@ -75,7 +75,7 @@ class PlanCase:
     @cached_property
     def facts(self) -> Mapping[str, Fact]:
         """What is known of the components, under keys `<fact>:<component>`."""
-        return self.deps.sources.facts(self.onset)
+        return self.deps.sources.facts(self.onset, self.deps.clock.now())
 
     @cached_property
     def choice(self) -> Choice:

@@ -145,7 +145,7 @@ def _attempt(state: IncidentState, deps: Deps, plan: Plan, due: DueStep) -> Step
             state.get("approvals", []),
             runner_for(deps, incident),
             now,
-            facts=lambda: deps.sources.facts(state["onset"].at),
+            facts=lambda: deps.sources.facts(state["onset"].at, deps.clock.now()),
             results=state.get("results", []),
             rollback=due.rollback,
             policy=deps.policy,
