@@ -134,7 +134,7 @@ def killed(at: Round) -> None:
 
 def killed_in_a_step(at: Round) -> None:
     """kill -9 between the approval of a step and a moment after its program would have ended."""
-    _approved(at)
+    approved(at)
     _somewhere_in_the_step(at)
     at.service.end(signal.SIGKILL)
     at.service.start()
@@ -143,7 +143,7 @@ def killed_in_a_step(at: Round) -> None:
 
 def stopped_in_a_step(at: Round) -> None:
     """SIGTERM in the same span: exit code 0, and nobody has to be asked afterwards."""
-    _approved(at)
+    approved(at)
     _somewhere_in_the_step(at)
     code = at.service.end(signal.SIGTERM)
     at.notes["exit_code"] = code
@@ -245,7 +245,7 @@ def _briefed(at: Round, name: str) -> bool:
     return so
 
 
-def _approved(at: Round) -> None:
+def approved(at: Round) -> None:
     """Post the alerts of the recording and approve the plan they lead to."""
     alerts = [
         {"labels": {**one.labels, "alertname": one.name}, "startsAt": iso(one.starts_at)}
