@@ -26,6 +26,7 @@ from evals.page.jobs import ARMS, OverviewOptions
 from evals.registry import ABLATION, BENCHMARKS, SUITES, TRAININGS, RegistryEntry, own_options
 from evals.report import EvalArm, Options, Result, Table, show
 from evals.torture import suite as torture
+from evals.torture.service import TortureError
 
 EVERYTHING = "all"
 
@@ -270,9 +271,19 @@ def tortured(
 ) -> None:
     """Kill, stop, starve and lie to a real service, and count what was lost or done twice."""
     asked = torture.TortureOptions(minutes=minutes, database=database, seed=seed)
-    with _progress(Console(stderr=True)) as progress:
-        result = torture.run(asked, progress)
+    console = Console()
+    try:
+        with _progress(Console(stderr=True)) as progress:
+            result = torture.run(asked, progress)
+    except TortureError as error:
+        raise typer.BadParameter(str(error)) from error
     _finish(result, json_path, baseline)
+    if left := result.notes.get("left_out"):
+        console.print(f"left out, since time was over: {left}", markup=False)
+    for line in torture.failures(result):
+        console.print(f"broken: {line}", style="red", markup=False)
+    if torture.failures(result):
+        raise typer.Exit(1)
 
 
 @app.command()

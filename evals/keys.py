@@ -81,6 +81,15 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         *(f"{way}.mrr" for way in ("lexical", "dense", "fused")),
         *("no_answer_precision", "field.recall1"),
     ),
+    "torture": (
+        "lost",
+        "doubled",
+        "steps_twice",
+        "stuck",
+        "failed_innocent",
+        "fivexx",
+        "rss_growth",
+    ),
 }
 
 _NAMED = re.compile(r"^(SYSTEM|STREAM)\.(.+)$")

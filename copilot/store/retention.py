@@ -4,6 +4,7 @@ Each step is a transaction of its own, small enough that an alert does not wait 
 """
 
 import json
+import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -75,6 +76,7 @@ class Retention:
     def __init__(self, database: Database, archive: Path) -> None:
         self._database = database
         self._archive = archive
+        self._thinned_to, self._thinned_at = -math.inf, -math.inf
 
     def prune(
         self, limits: RetentionLimits, now: Timestamp, *, dry_run: bool = False
@@ -95,7 +97,8 @@ class Retention:
 
     def _once(self, limits: RetentionLimits, now: Timestamp, dry_run: bool) -> PruneReport:
         old = _closed_before(now - limits.incident_days * DAY_S)
-        lean = _closed_before(now - limits.evidence_days * DAY_S)
+        lean_before = now - limits.evidence_days * DAY_S
+        lean = _closed_before(lean_before)
         lone = _lone_before(now - limits.alert_days * DAY_S, now)
         talked = conversations.c.updated_at < now - limits.incident_days * DAY_S
         journaled = journal.c.at < now - limits.journal_days * DAY_S
@@ -110,7 +113,7 @@ class Retention:
             return {**counts, "journal": archived}
         return {
             "incidents": self._in_batches(incidents, old, self._forget),
-            "evidence": self._thin(lean),
+            "evidence": self._thin(lean, lean_before, now),
             "alerts": self._in_batches(alerts, lone, self._delete(alerts)),
             "conversations": self._in_batches(conversations, talked, self._silence),
             "journal": self._archived(journaled) if limits.journal_days else 0,
@@ -158,8 +161,16 @@ class Retention:
         connection.execute(delete(turns).where(turns.c.conversation_id.in_(ids)))
         self._delete(conversations)(connection, ids)
 
-    def _thin(self, where: ColumnElement[bool]) -> int:
-        """Of old incidents, the telemetry that nothing cites goes."""
+    def _thin(self, where: ColumnElement[bool], before: Timestamp, now: Timestamp) -> int:
+        """Of old incidents, the telemetry that nothing cites goes.
+
+        Those that were old at the last pass are not read again, but once a day for what was closed
+        late: a pass costs what became old since, not all that is kept.
+        """
+        if not 0.0 <= now - self._thinned_at < DAY_S:
+            self._thinned_to, self._thinned_at = -math.inf, now
+        where = and_(where, incidents.c.opened_at >= self._thinned_to)
+        self._thinned_to = max(self._thinned_to, before)
         thinned, last = 0, ""
         page = select(incidents.c.id, incidents.c.document).order_by(incidents.c.id).limit(_BATCH)
         while True:

@@ -1,6 +1,7 @@
 """The databases that are tortured, and how each fails: SQLite's disk, PostgreSQL's server."""
 
 import os
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 import psycopg
+from sqlalchemy.engine import make_url
 
 from evals.torture.service import Service, TortureError
 
@@ -77,11 +79,8 @@ class Server:
 
     def fresh(self) -> str:
         """A schema of its own."""
-        name = f"t{next(self._numbers)}"
-        host = str(self._folder)
-        with psycopg.connect(host=host, user="copilot", dbname="postgres", autocommit=True) as one:
-            one.execute(f"CREATE SCHEMA {name}".encode())
-        return f"postgresql://copilot@/postgres?host={host}&options=-csearch_path%3D{name}"
+        url = f"postgresql://copilot@/postgres?host={self._folder}"
+        return _in_schema(url, f"t{next(self._numbers)}")
 
     @contextmanager
     def outage(self, service: Service) -> Iterator[None]:
@@ -93,19 +92,46 @@ class Server:
 
 
 class Foreign:
-    """A database somebody named: used as it is, and never taken away."""
+    """A PostgreSQL somebody named: each round has a schema of its own, which is taken away."""
 
     name = "named"
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        if not make_url(url).get_backend_name().startswith("postgresql"):
+            raise TortureError("--database: sqlite, postgresql, or the URL of a PostgreSQL")
+        self._url, self._made, self._run = url, 0, secrets.token_hex(4)
 
     def fresh(self) -> str:
-        return self._url
+        """A schema of a name that nobody else has."""
+        self._made += 1
+        return _in_schema(self._url, f"copilot_torture_{self._run}_{self._made}")
 
     @contextmanager
     def outage(self, service: Service) -> Iterator[None]:
+        """None: the server is not ours to kill."""
         yield
+
+    def close(self) -> None:
+        """Take the schemas away."""
+        for number in range(1, self._made + 1):
+            schema = f"copilot_torture_{self._run}_{number}"
+            _tell(self._url, f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+
+
+def _tell(url: str, statement: str) -> None:
+    try:
+        with psycopg.connect(url, autocommit=True, connect_timeout=10) as server:
+            server.execute(statement.encode())
+    except psycopg.Error as error:
+        raise TortureError(f"the database does not answer: {error}") from error
+
+
+def _in_schema(url: str, name: str) -> str:
+    _tell(url, f"CREATE SCHEMA {name}")
+    given = make_url(url)
+    asked = f"{given.query.get('options', '')} -csearch_path={name}".strip()
+    told = given.update_query_dict({"options": asked})
+    return told.render_as_string(hide_password=False)
 
 
 @contextmanager
@@ -125,4 +151,8 @@ def databases(wanted: str) -> Iterator[Sequence[Databases]]:
             else:
                 stack.callback(server.stop)
                 found.append(server)
-        yield found or [Foreign(wanted)]
+        if not found:
+            foreign = Foreign(wanted)
+            stack.callback(foreign.close)
+            found.append(foreign)
+        yield found

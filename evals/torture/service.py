@@ -9,7 +9,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ import httpx
 
 from evals.alerts.ingest import _free_port as free_port
 
-START_S = 60.0
+START_S = 180.0
+"""For how long a service may start on a machine that is busy; one that cannot ends."""
 
 
 class TortureError(Exception):
@@ -54,6 +55,8 @@ class Nursery:
         if self._process.stdin is not None:
             self._process.stdin.close()
         self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
 
 @dataclass
@@ -90,19 +93,24 @@ class Service:
         self.pid = (
             self.nursery.ask({"serve": variables, "log": log, "clock": str(self._clock)}) or 0
         )
-        if not self.until(self.ready, START_S):
+        ended = self.until(lambda: self.ready() or self._ended() is not None, START_S)
+        if not ended or self.pid == 0:
             tail = Path(log).read_text("utf-8", "replace")[-600:]
             raise TortureError(f"a service did not come up within {START_S:.0f} s: {tail}")
 
-    def end(self, how: signal.Signals, within_s: float = 60.0) -> int | None:
+    def _ended(self) -> int | None:
+        """The exit code of a process that is over; it is asked for no more."""
+        code = self.nursery.ask({"ended": self.pid})
+        if code is not None:
+            self.pid = 0
+        return code
+
+    def end(self, how: signal.Signals, within_s: float = 120.0) -> int | None:
         """Send a signal and wait for the end; its exit code, None where it did not end."""
         os.kill(self.pid, how)
         deadline = time.monotonic() + within_s
-        while (code := self.nursery.ask({"ended": self.pid})) is None:
-            if time.monotonic() > deadline:
-                return None
+        while (code := self._ended()) is None and time.monotonic() < deadline:
             time.sleep(0.02)
-        self.pid = 0
         return code
 
     def close(self) -> None:
@@ -162,6 +170,17 @@ class Service:
         while not (so := bool(what())) and time.monotonic() < deadline:
             time.sleep(0.05)
         return so
+
+    @staticmethod
+    def until_none(left: Callable[[], set[Any]], still_s: float) -> set[Any]:
+        """What is left: nothing, or what has not changed for so long."""
+        seen, since = left(), time.monotonic()
+        while seen and time.monotonic() < since + still_s:
+            time.sleep(0.1)
+            now = left()
+            if now != seen:
+                seen, since = now, time.monotonic()
+        return seen
 
     # what is done to it
 

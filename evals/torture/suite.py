@@ -47,11 +47,23 @@ def run(options: TortureOptions, progress: Progress) -> Result:
             kind, database = plan[turn % len(plan)]
             turn += 1
             # A first turn that takes longer than it may is cut, and what was left out is said.
-            if turn <= len(plan) and time.monotonic() > until + 60.0:
+            if turn <= len(plan) and time.monotonic() > until + 60.0 * options.minutes:
+                turn -= 1
                 break
             cases.append(_round(nursery, kind, database, chance))
             progress.update(task, completed=time.monotonic() - started)
-    return _result(options, cases, time.monotonic() - started)
+    left_out = [f"{kind}, {database.name}" for kind, database in plan[turn:]]
+    return result_of(options, cases, left_out, time.monotonic() - started)
+
+
+def failures(result: Result) -> list[str]:
+    """One line per count that is not 0, with the rounds where it was counted."""
+    said = []
+    for name in COUNTS:
+        where = ", ".join(str(one["id"]) for one in result.cases if _figure(one, name))
+        if where:
+            said.append(f"{name}: {result.summary[name]:.0f} ({where})")
+    return said
 
 
 @contextmanager
@@ -83,23 +95,31 @@ def _round(
             at.notes["problem"] = str(error)
     counts: dict[str, JsonValue] = {name: at.counts[name] for name in COUNTS}
     seconds = round(time.monotonic() - began, 1)
-    return {"id": f"{kind}, {database.name}", **counts, "seconds": seconds, **at.notes}
+    name = f"{kind}, {database.name}"
+    return {"id": name, "database": database.name, **counts, "seconds": seconds, **at.notes}
 
 
-def _result(
-    options: TortureOptions, cases: Sequence[dict[str, JsonValue]], seconds: float
+def result_of(
+    options: TortureOptions,
+    cases: Sequence[dict[str, JsonValue]],
+    left_out: Sequence[JsonValue],
+    seconds: float,
 ) -> Result:
+    """Sum the rounds up; `left_out` names those for which there was no time."""
     summary = {name: float(sum(_figure(one, name) for one in cases)) for name in COUNTS}
     summary["rss_growth"] = max((_figure(one, "rss_growth") for one in cases), default=0.0)
     return Result(
         suite="torture",
         version=__version__,
-        data=options.database or "sqlite, postgresql",
+        data=", ".join(dict.fromkeys(str(one["database"]) for one in cases)),
         seconds=seconds,
         cases=tuple(cases),
         summary=summary,
         tables=(_table(cases, summary),),
-        notes={"at": datetime.now(UTC).isoformat(timespec="seconds")},
+        notes={
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            **({"left_out": list(left_out)} if left_out else {}),
+        },
     )
 
 

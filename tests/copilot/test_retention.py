@@ -88,6 +88,19 @@ def test_what_is_over_and_old_goes_and_the_rest_stays(filled: Store, tmp_path: P
     assert sum(retention.prune(limits, NOW).values()) == 0
 
 
+def test_a_pass_reads_what_became_old_since_the_last_and_once_a_day_all(
+    filled: Store, tmp_path: Path
+) -> None:
+    retention, hour = Retention(filled.database, tmp_path), 3600.0
+    assert retention.prune(RetentionLimits(), NOW)["evidence"] == 1
+    incident(filled, "closed late", 35, "recovered")
+    incident(filled, "old by now", 30 - 0.5 / 24, "recovered")
+    assert retention.prune(RetentionLimits(), NOW + hour)["evidence"] == 1
+    assert [e.id for e in filled.incidents.require("old by now").evidence] == ["E2"]
+    assert retention.prune(RetentionLimits(), NOW + DAY_S)["evidence"] == 1
+    assert [e.id for e in filled.incidents.require("closed late").evidence] == ["E2"]
+
+
 def test_the_journal_goes_to_a_file_and_its_chain_goes_on(filled: Store, tmp_path: Path) -> None:
     before = filled.journal.verify()
     report = Retention(filled.database, tmp_path).prune(RetentionLimits(journal_days=30), NOW)

@@ -3,7 +3,7 @@
 import copy
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from kubernetes import client
 
-from copilot.hands.kubernetes import LAST_STEP, RESTARTED_AT, KubernetesRunner
+from copilot.hands.kubernetes import LAST_STEP, RESTARTED_AT, TRIES, KubernetesRunner
 from copilot.hands.kubernetes_client import KubernetesCluster
 from tools.types import PlanStep, StepResult, Timestamp
 
@@ -58,7 +58,12 @@ class World:
 
     def __init__(self) -> None:
         self.deployment: dict[str, Any] = {
-            "metadata": {"name": "cart", "uid": "u1", "annotations": {REVISION: "3"}},
+            "metadata": {
+                "name": "cart",
+                "uid": "u1",
+                "resourceVersion": "1",
+                "annotations": {REVISION: "3"},
+            },
             "spec": {
                 "replicas": 3,
                 "selector": {"matchLabels": {"app": "cart"}},
@@ -72,7 +77,10 @@ class World:
             replica_set(2, "cart:2"),
             replica_set(9, "web:9", owner="u2"),
         ]
-        self.node: dict[str, Any] = {"metadata": {"name": "n1"}, "spec": {}}
+        self.node: dict[str, Any] = {
+            "metadata": {"name": "n1", "resourceVersion": "1"},
+            "spec": {},
+        }
         self.pods = [
             pod("cart-a"),
             pod("cart-b"),
@@ -82,6 +90,8 @@ class World:
         self.guarded: set[str] = set()
         self.evicted: list[str] = []
         self.asked: list[str] = []
+        self.others: list[Callable[[dict[str, Any]], None]] = []
+        """What somebody else does to the object before each patch that comes."""
 
     def patched(self, target: dict[str, Any], patch: Any, kind: str) -> dict[str, Any]:
         changed = copy.deepcopy(target)
@@ -95,6 +105,11 @@ class World:
             assert kind == "application/strategic-merge-patch+json"
             _merge(changed, patch)
         return changed
+
+
+def _written(target: dict[str, Any]) -> None:
+    version = target["metadata"]
+    version["resourceVersion"] = str(int(version["resourceVersion"]) + 1)
 
 
 def _pointer(path: str) -> list[str]:
@@ -144,8 +159,16 @@ class Api(BaseHTTPRequestHandler):
         path, dry = self.look()
         name = "node" if "/nodes/" in path else "deployment"
         kind = self.headers["Content-Type"]
-        changed = self.world.patched(getattr(self.world, name), self.body(), kind)
+        target = getattr(self.world, name)
+        if self.world.others:
+            self.world.others.pop(0)(target)
+            _written(target)
+        changed = self.world.patched(target, self.body(), kind)
+        if changed["metadata"]["resourceVersion"] != target["metadata"]["resourceVersion"]:
+            self.answer(409, {"reason": "Conflict", "message": "the object has been modified"})
+            return
         if not dry:
+            _written(changed)
             setattr(self.world, name, changed)
         self.answer(200, changed)
 
@@ -272,6 +295,51 @@ def test_a_pod_that_may_not_go_fails_the_step(cluster: KubernetesCluster, world:
     assert not result.ok
     assert "shop/cart-a: 429" in result.error
     assert "evicted 1 pods: shop/cart-b" in result.output
+
+
+def labelled(target: dict[str, Any]) -> None:
+    target["metadata"].setdefault("labels", {})["team"] = "shop"
+
+
+CHANGES: list[tuple[str, dict[str, Any]]] = [
+    ("scale", {"replicas": 9}),
+    ("rollout_undo", {}),
+    ("rollout_restart", {}),
+    ("cordon", {"kind": "node", "name": "n1"}),
+]
+
+
+@pytest.mark.parametrize(("verb", "arguments"), CHANGES)
+def test_what_somebody_else_changed_meanwhile_is_looked_at_again_and_kept(
+    cluster: KubernetesCluster, world: World, verb: str, arguments: dict[str, Any]
+) -> None:
+    world.others = [labelled, labelled]
+    assert run(cluster, verb, **arguments).ok
+    changed = world.node if verb == "cordon" else world.deployment
+    assert changed["metadata"]["labels"] == {"team": "shop"}
+    assert sum(asked.startswith("PATCH") for asked in world.asked) == 3
+
+
+@pytest.mark.parametrize(("verb", "arguments"), CHANGES)
+def test_an_object_that_never_rests_is_left_alone_after_some_tries(
+    cluster: KubernetesCluster, world: World, verb: str, arguments: dict[str, Any]
+) -> None:
+    world.others = [labelled] * 99
+    result = run(cluster, verb, **arguments)
+    assert not result.ok
+    assert "409" in result.error
+    assert sum(asked.startswith("PATCH") for asked in world.asked) == TRIES
+    assert world.deployment["spec"]["replicas"] == 3
+    assert image(world) == "cart:3"
+    assert world.node["spec"] == {}
+
+
+def test_what_somebody_else_did_already_is_not_done_again(
+    cluster: KubernetesCluster, world: World
+) -> None:
+    world.others = [lambda target: target["spec"].update(replicas=5)]
+    assert "has 5 replicas already" in run(cluster, "scale", replicas=5).output
+    assert sum(asked.startswith("PATCH") for asked in world.asked) == 1
 
 
 @pytest.mark.parametrize(

@@ -257,11 +257,11 @@ def pulled(engine: ServiceEngine, source: Pager | None, every_s: float) -> Itera
 def pruned(engine: Engine, settings: Settings) -> Iterator[None]:
     """While inside, what is too old is taken out every so often, by whoever leads."""
     stopping = threading.Event()
+    retention, limits = case_wiring.retention(settings, engine.store)
 
     def prune() -> None:
         stopping.wait(settings.prune_every_s)
         if not stopping.is_set() and engine.leading:
-            retention, limits = case_wiring.retention(settings, engine.store)
             report = retention.prune(limits, engine.now())
             if any(report.values()):
                 log.warning("too old, taken out: %s", report)
