@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from copilot.case.reasoning.case import fault_kinds
 from copilot.model.fence import Fence
 from copilot.model.ollama import Client
 from copilot.model.served import Endpoint, ServedModel
@@ -99,5 +100,4 @@ def test_rows_are_whole_or_absent() -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_instructions_are_short(language: Language) -> None:
     tokens = PolicyModel(GoodPolicy()).tokens
-    for name in ("diagnose",):
-        assert tokens(load(name, language).render()) <= 4_000
+    assert tokens(load("diagnose", language).render(kinds=fault_kinds(language))) <= 4_000
