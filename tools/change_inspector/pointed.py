@@ -44,22 +44,26 @@ class ReadableLine:
 
 
 def readable(case: CommitCase) -> tuple[ReadableLine, ...]:
-    """Lines that a reader may point at, newest commit first; none where the rules know enough.
+    """Lines that a reader may point at, newest commit first; none where no answer could matter.
 
-    They do where a commit is convicted, or where the evidence names a cause outside.
+    That is where a commit is convicted, where the evidence names a cause outside, and where not
+    exactly one commit is left in which a form shows.
     """
     verdict = judge(case)
     if verdict.commit is not None or verdict.outside is not None or not case.suspects:
         return ()
-    here = [one for one in left_over(case) if case.suspects[0] in _places(one, case)]
-    return tuple(line for one in sorted(here, key=lambda one: -one.at) for line in _lines(one))
+    left = {one: tuple(_lines(one)) for one in sorted(left_over(case), key=lambda one: -one.at)}
+    here = [one for one in left if case.suspects[0] in _places(one, case)]
+    formed = [one for one, lines in left.items() if any(line.form for line in lines)]
+    if len(formed) != 1 or formed[0] not in here:
+        return ()
+    return tuple(line for one in here for line in left[one])
 
 
 def convicted(case: CommitCase, pointed: ReadableLine) -> CommitVerdict | None:
     """The verdict that the pointed line makes whole; None where the rules do not agree with it."""
     form = pointed.form if pointed in readable(case) else None
-    formed = (one for one in left_over(case) if any(line.form for line in _lines(one)))
-    if form is None or any(one != pointed.commit for one in formed):
+    if form is None:
         return None
     innocent = tuple(one for one in judge(case).innocent if one.commit != pointed.commit)
     return CommitVerdict(
