@@ -58,6 +58,8 @@ class ReadComparison:
 def compared(what: str, rules: str, model: str, seconds: float) -> ReadComparison:
     """Hold what is read with a model against what is read without, line by line and in order.
 
+    A line may go on, as where it says of the model that its reply did not hold.
+
     >>> compared("x", "a\\nb", "a\\n(m) hm\\nb", 1.0).gone
     ()
     >>> compared("x", "a\\nb", "b\\na", 1.0).gone
@@ -66,7 +68,7 @@ def compared(what: str, rules: str, model: str, seconds: float) -> ReadCompariso
     before, now = _lines(rules), _lines(model)
     gone, added, place = [], [], 0
     for line in before:
-        found = next((n for n in range(place, len(now)) if now[n] == line), None)
+        found = next((n for n in range(place, len(now)) if now[n].startswith(line)), None)
         if found is None:
             gone.append(line)
             continue
