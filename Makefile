@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test integration lint docs clean
+.PHONY: demo test integration real-model lint docs clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.installed
@@ -17,6 +17,12 @@ test: .venv/.installed-test
 integration: .venv/.installed-test
 	$(BIN)/python -m pytest -n 2 -m integration --durations=10
 	$(BIN)/python -m evals torture --minutes 3 --database sqlite
+
+# Demo, chat and reasoning with a real model on this machine's processor, some 15 minutes; the first time it
+# fetches 130 MB. Another model: make real-model GGUF=FILE. Not part of CI: a model's words are no verdict.
+GGUF ?= smallest
+real-model: .venv/.installed
+	$(BIN)/python -m evals.real_model --gguf $(GGUF)
 
 lint: .venv/.installed-test
 	$(BIN)/ruff check .

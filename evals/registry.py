@@ -157,7 +157,7 @@ SUITES: Mapping[str, Suite[Any]] = {
     ),
     "changes": Suite(
         changes.run,
-        Options,
+        ModelOptions,
         "which commit did it, or none: frozen incidents with their commits and diffs",
         ("rules",),
         _commits,

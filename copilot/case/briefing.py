@@ -303,7 +303,10 @@ def commit_lines(
         (_short(one.sha), plain(one.message, 100), plain(getattr(one.why, language), 160))
         for one in answer.innocent[: LOOKED_AT if everything or not answer.sha else 0]
     ]
+    told = (it.by, _short(it.sha), it.place) if (it := answer.pointed) else ()
     text = load("commit", language).render(
+        pointed=[plain(one, 120) for one in told],
+        form=plain(getattr(it.form, language), 240) if it else "",
         sha=_short(answer.sha),
         author=plain(answer.author, 60),
         message=plain(answer.message, 120),

@@ -1,10 +1,33 @@
-"""Which commit did it, or none: the change inspector asked about one located incident."""
+"""Which commit did it, or none: the change inspector asked about one located incident.
 
-from collections.abc import Sequence
+Where the rules convict none, a model may point at one line; it counts where the rules agree.
+"""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from copilot.case.reasoning.consult import consult
+from copilot.case.state import IncidentState
+from copilot.deps import Deps
+from copilot.model import ReplyCheck
+from copilot.model.fence import Fence
+from copilot.model.replies import ModelReply
+from copilot.model.table import fitted
+from copilot.ports import Model
 from copilot.sources.deployment import Sources
-from copilot.types.incident import CommitAnswer, CommitLooked
-from tools.change_inspector import CommitCase, CommitVerdict, judge
+from copilot.types.incident import CommitAnswer, CommitLooked, PointedCommit
+from copilot.types.model_io import Message, ModelRequest
+from prompts import Language, Prompt, load
+from tools.change_inspector import (
+    CommitCase,
+    CommitVerdict,
+    ReadableLine,
+    convicted,
+    judge,
+    readable,
+)
 from tools.log_retriever import sanitize
 from tools.log_retriever.redact import Vault, excerpt
 from tools.types import Change, Commit, Evidence, EvidenceKind, Ranking, Text, Timestamp, Topology
@@ -22,6 +45,12 @@ MOST_DIFFS = 2 * 1024 * 1024
 SUSPECTS = 2
 """Candidates whose surroundings are looked at: the first may be the victim of the second."""
 
+READ = 40
+"""Changed lines that are laid before a model: what a person reads in a minute."""
+
+REPLY = 300
+"""Tokens of a reply: a sentence and a number."""
+
 NAMED = 5
 """So many innocent commits are kept for a person; the newest are asked about first."""
 
@@ -34,23 +63,134 @@ def commit_answer(
     onset: Timestamp,
 ) -> CommitAnswer | None:
     """Judge the commits of the day before the onset; None where nobody told of any."""
-    commits = _bounded(sources.commits(onset)[-MOST:])
-    changes = sources.recent_changes(onset)
-    gap = _gap(changes)
-    if not commits:
+    case = commit_case(sources, evidence, ranking, topology, onset)
+    gap = _gap(case.changes)
+    if not case.commits:
         return CommitAnswer(looked_at=0, gap=gap) if gap else None
+    return _answer(judge(case), len(case.commits)).model_copy(update={"gap": gap})
+
+
+def commit_case(
+    sources: Sources,
+    evidence: Sequence[Evidence],
+    ranking: Ranking,
+    topology: Topology,
+    onset: Timestamp,
+) -> CommitCase:
+    """What the inspector is asked about one located incident."""
     # What is no longer logged says nothing of what went wrong.
     said = [one for one in evidence if one.kind != "log" or one.direction == "up"]
-    case = CommitCase(
-        commits,
-        changes,
+    return CommitCase(
+        _bounded(sources.commits(onset)[-MOST:]),
+        sources.recent_changes(onset),
         [_words(one) for one in said if one.kind in REPORTS],
         [_words(one) for one in said if one.kind in READINGS],
         [one.component for one in ranking.candidates[:SUSPECTS]],
         topology,
         onset,
     )
-    return _answer(judge(case), len(commits)).model_copy(update={"gap": gap})
+
+
+class PointedReply(ModelReply):
+    """The changed line a model holds for the cause, by its number; empty for none of them."""
+
+    because: str = Field(max_length=300)
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommitQuestion:
+    """Which changed line explains the evidence: the request, and the lines by their numbers."""
+
+    case: CommitCase
+    lines: Mapping[str, ReadableLine]
+    request: ModelRequest
+    prompt: Prompt
+
+    @classmethod
+    def of(
+        cls,
+        case: CommitCase,
+        evidence: Sequence[Evidence],
+        ranking: Ranking,
+        model: Model,
+        language: Language,
+        nonce: str,
+    ) -> "CommitQuestion | None":
+        """The question; None where the rules leave nothing to be read."""
+        lines = {f"L{place}": one for place, one in enumerate(readable(case)[:READ], 1)}
+        if not lines:
+            return None
+        fence, prompt = Fence(nonce), load("read_commits", language)
+        table = fitted(evidence, ranking, fence, model.tokens, prompt.budget["evidence"])
+        text = prompt.render(
+            component=fence.enclose("instruments", [fence.line(case.suspects[0], 80)]),
+            table=fence.enclose("telemetry", table.rows),
+            lines=fence.enclose("commits", _rows(lines, fence)),
+        )
+        schema = PointedReply.model_json_schema()
+        schema["properties"]["line"] = {"enum": ["", *lines]}
+        messages = (Message(role="user", content=text),)
+        request = ModelRequest(messages=messages, reply_schema=schema, max_tokens=REPLY)
+        return cls(case, lines, request, prompt)
+
+    def check(self, reply: PointedReply) -> ReplyCheck[PointedReply]:
+        """Keep a reply that points at a line of the question, or at none."""
+        known = reply.line == "" or reply.line in self.lines
+        problem = f"there is no line {reply.line[:9]!r}"
+        return ReplyCheck(reply) if known else ReplyCheck(None, (problem,))
+
+    def verdict(self, reply: PointedReply | None) -> CommitVerdict | None:
+        """What the rules make of a reply; None where they do not agree with it."""
+        line = self.lines.get(reply.line) if reply is not None else None
+        return convicted(self.case, line) if line is not None else None
+
+
+def pointed_commit(deps: Deps, state: IncidentState) -> PointedCommit | None:
+    """Ask the model which changed line explains the evidence; None where the rules do not agree."""
+    model, ranking = deps.model, state["ranking"]
+    if model is None:
+        return None
+    measured = [one for one in state["evidence"] if one.kind != "note"]
+    topology = deps.sources.topology()
+    case = commit_case(deps.sources, measured, ranking, topology, state["onset"].at)
+    asked = CommitQuestion.of(case, measured, ranking, model, deps.language, deps.nonce())
+    if asked is None:
+        return None
+    told = consult(
+        deps,
+        model,
+        state["incident_id"],
+        asked.request,
+        PointedReply,
+        asked.check,
+        (asked.prompt,),
+    )
+    verdict = asked.verdict(told.value)
+    return _pointed(verdict, model.name) if verdict is not None else None
+
+
+def _rows(lines: Mapping[str, ReadableLine], fence: Fence) -> list[str]:
+    """Each line with its number, commit, file and mark; a secret in it is cut out."""
+    vault = Vault()
+    return [
+        f"{number} | {fence.line(one.commit.sha, 10)} | {fence.line(one.file.path, 120)} | "
+        f"{one.line.mark} {fence.line(excerpt(one.line.text.strip(), vault, 160))}"
+        for number, one in lines.items()
+    ]
+
+
+def _pointed(verdict: CommitVerdict, by: str) -> PointedCommit | None:
+    if verdict.commit is None:
+        return None
+    return PointedCommit(
+        sha=verdict.commit.sha,
+        message=excerpt(verdict.commit.message, Vault(), 160),
+        file=sanitize(verdict.file, 160),
+        line=verdict.line,
+        form=_redacted(verdict.reason),
+        by=by,
+    )
 
 
 def without_blame(ranking: Ranking, answer: CommitAnswer | None) -> Ranking:

@@ -19,6 +19,8 @@ from copilot.ports import ModelError
 from copilot.testing.ollama import ChatRequest, OllamaReply
 from copilot.types.model_io import ModelEvent, ModelRequest, Piece, ReplyEnd
 from prompts import LANGUAGES, load
+from tools.change_inspector.diff import DiffLine, FileDiff
+from tools.change_inspector.forms import forms
 
 ReplySchema = dict[str, JsonValue]
 
@@ -166,6 +168,31 @@ class InjectedPolicy:
             lie |= {"because": orders[0][:380], "missing": orders[-1][:150]}
         look: JsonValue = {"kind": "logs_of", "component": blamed}
         return {"hypotheses": [lie], "follow_ups": [look] if seen.may_ask else []}
+
+
+_CHANGED = re.compile(r"^(L\d+) \| (\S+) \| (\S+) \| ([-+]) (.*)$", re.MULTILINE)
+
+
+class CarefulReaderPolicy:
+    """Reads changed lines: points at the first in which a form of harm shows, else at none."""
+
+    def __call__(self, texts: Sequence[str], schema: ReplySchema) -> str:
+        rows = _CHANGED.findall(texts[-1])
+        for number, sha, path, _, said in rows:
+            lines = (DiffLine(row[3], row[4]) for row in rows if row[1:3] == (sha, path))
+            file = FileDiff(path, tuple(lines))
+            if any(shown.text.strip().lower() in said.lower() for form in forms()
+                   for shown in form.shows(file)):  # fmt: skip
+                return _dumped({"because": f"{path} does harm", "line": number})
+        return _dumped({"because": "none does harm", "line": ""})
+
+
+class HastyReaderPolicy:
+    """Points at the first changed line, whatever it is."""
+
+    def __call__(self, texts: Sequence[str], schema: ReplySchema) -> str:
+        rows = _CHANGED.findall(texts[-1])
+        return _dumped({"because": "it is the newest", "line": rows[0][0] if rows else ""})
 
 
 PolicyFunction = Callable[[Sequence[str], ReplySchema], str]

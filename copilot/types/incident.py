@@ -147,12 +147,28 @@ class CommitLooked(FrozenModel):
     why: Text
 
 
+class PointedCommit(FrozenModel):
+    """A commit that a model points at, and with which time, place and form agree."""
+
+    sha: str
+    message: str
+    file: str
+    line: int = 0
+    form: Text
+    by: str
+
+    @property
+    def place(self) -> str:
+        """The file, and the line where it is known."""
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
 class CommitAnswer(FrozenModel):
     """Which commit the evidence convicts; `sha` is empty where it convicts none of `looked_at`.
 
     `line` is its number in `file`, 0 where unknown. `outside` names a cause that no change of ours
     has and its kind, where the evidence says one; `innocent` are the newest of the others; `gap`
-    says what of the commits is not known, and why.
+    says what of the commits is not known, and why. `pointed`: where none is convicted.
     """
 
     sha: str = ""
@@ -167,6 +183,7 @@ class CommitAnswer(FrozenModel):
     outside_kind: FaultKind | None = None
     innocent: tuple[CommitLooked, ...] = ()
     gap: str = ""
+    pointed: PointedCommit | None = None
 
 
 class ConfirmedCause(FrozenModel):

@@ -11,13 +11,15 @@ from pydantic import BaseModel, ConfigDict
 from rich.progress import Progress
 
 import copilot
+from copilot.ports import Model
 from copilot.sources.recorded import RecordedBundle
+from evals.changes.readers import CommitReading, opened, readers_figures, readers_table, reading
 from evals.localization.calibration import calibration_keys, calibration_table, claims
 from evals.localization.cases import BundleCase, CaseSetError, read
 from evals.localization.look import LocalizationResult, locate_bundle
 from evals.localization.peers import PEERS as COMPONENT_PEERS
 from evals.localization.score import place
-from evals.report import Options, Result, Table, number
+from evals.report import ModelOptions, Result, Table, number
 from tools.types import Change, Commit
 
 NONE = "none"
@@ -46,6 +48,7 @@ class CommitScore:
     ac1: float
     peers: Mapping[str, str]
     component_peers: Mapping[str, float]
+    readings: tuple[CommitReading, ...]
 
 
 def always_none(_commits: Sequence[Commit], _changes: Sequence[Change], _service: str) -> str:
@@ -72,7 +75,7 @@ PEERS: Mapping[str, CommitGuess] = {
 }
 
 
-def run(options: Options, progress: Progress) -> Result:
+def run(options: ModelOptions, progress: Progress) -> Result:
     """Judge the commits of every bundle under --data that has some, and score the answers."""
     if options.data is None:
         raise SystemExit("changes needs --data DIR with incidents/*/commits.json and truth/")
@@ -86,9 +89,11 @@ def run(options: Options, progress: Progress) -> Result:
         raise SystemExit(f"{str(options.data)!r}: no bundle of it has a commits.json")
     task = progress.add_task("changes", total=len(cases))
     scored = []
-    for case in cases:
-        scored.append(_score(case, wanted[case.answer.id]))
-        progress.advance(task)
+    with opened(options) as readers:
+        for case in cases:
+            scored.append(_score(case, wanted[case.answer.id], readers))
+            progress.advance(task)
+    read_by = [one for score in scored for one in score.readings]
     return Result(
         suite="changes",
         arm="rules",
@@ -97,9 +102,11 @@ def run(options: Options, progress: Progress) -> Result:
         seconds=time.perf_counter() - started,
         cases=tuple(_row(one) for one in scored),
         summary=_summary(scored),
+        more=readers_figures(read_by),
         tables=(
             _table(scored),
             _peer_table(scored),
+            readers_table(read_by),
             _component_table(scored),
             _said_table(scored),
         ),
@@ -120,7 +127,7 @@ def _names(row: Mapping[str, object]) -> bool:
     return isinstance(row.get("root_cause_commit"), str)
 
 
-def _score(case: BundleCase, wanted: str) -> CommitScore:
+def _score(case: BundleCase, wanted: str, readers: Mapping[str, Model]) -> CommitScore:
     bundle = RecordedBundle(case.folder)
     # The page is minutes late; our own onset is what a running copilot would judge by.
     located = locate_bundle(bundle, case.answer, mode="detected")
@@ -142,6 +149,7 @@ def _score(case: BundleCase, wanted: str) -> CommitScore:
             ).within(1)
             for name, peer in COMPONENT_PEERS.items()
         },
+        reading(bundle, located, wanted, readers),
     )
 
 

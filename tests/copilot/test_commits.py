@@ -2,18 +2,24 @@
 
 import json
 import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from copilot.case.briefing import commit_lines
-from copilot.case.commits import without_blame
+from copilot.case.commits import commit_answer, pointed_commit, without_blame
+from copilot.sources.deployment import Sources
 from copilot.sources.recorded import RecordedBundle
 from copilot.sources.recorded.tables import BundleError
+from copilot.testing.model import ScriptedModel
 from copilot.types.incident import CommitAnswer
 from evals.localization.cases import RECORDINGS, TruthRecord
 from evals.localization.look import LocalizationResult, locate_bundle
-from tools.types import Candidate, Ranking
+from prompts import LANGUAGES, Language
+from tests.copilot.reasoning_case import ONSET, RANKING, desk, item, state
+from tools.types import Candidate, Commit, Ranking, Window
 
 POOL = "lab-851d38"  # cart: its connection pool is exhausted
 SECRET = "hunter2hunter2hunter2"
@@ -119,3 +125,84 @@ def test_a_release_is_not_blamed_where_a_cause_outside_is_said() -> None:
     assert without_blame(ranking, None) == ranking
     assert without_blame(ranking, CommitAnswer(looked_at=3)) == ranking
     assert without_blame(ranking, CommitAnswer(sha="0a1b", looked_at=3)) == ranking
+
+
+POOL_LINES = "@@ -7,1 +7,1 @@\n-db_pool_size: 20\n+db_pool_size: 2"
+
+
+class OneRepository:
+    """Commits as somebody told them; no change took them anywhere, so all are on the way."""
+
+    def __init__(self, *commits: Commit) -> None:
+        self._commits = commits
+
+    def commits(self, window: Window) -> Sequence[Commit]:
+        return self._commits
+
+
+def pool_commit(**given: object) -> Commit:
+    fields = {"sha": "c0ffee", "at": ONSET - 600, "files": ("cart/db.yaml",), "diff": POOL_LINES}
+    return Commit.model_validate(fields | given)
+
+
+TINTED = pool_commit(sha="71e7", at=ONSET - 900, diff="-tint: red\n+tint: blue")
+
+UNSAID = (item(1, "cart", "cart spills rose to 9, normally 0.", value=9.0, baseline=0.0),)
+"""Evidence of which no form of the table knows the words."""
+
+
+def pointed(folder: Path, *commits: Commit, says: str) -> tuple[dict[Language, str], ScriptedModel]:
+    """The brief after the model was asked, and the model."""
+    model = ScriptedModel([says])
+    with desk(folder, model) as deps:
+        given = replace(deps, sources=Sources(repository=OneRepository(*commits)))
+        current = state(UNSAID)
+        topology = given.sources.topology()
+        answer = commit_answer(given.sources, UNSAID, RANKING, topology, ONSET)
+        assert answer is not None
+        found = pointed_commit(given, current)
+        answer = answer.model_copy(update={"pointed": found})
+        lines = {lang: "\n".join(commit_lines(answer, lang)) for lang in LANGUAGES}
+    return lines, model
+
+
+def reply(line: str) -> str:
+    return json.dumps({"because": "a pool of two cannot serve them", "line": line})
+
+
+def test_the_brief_says_that_the_model_pointed_and_keeps_its_own_line(tmp_path: Path) -> None:
+    lines, model = pointed(tmp_path, pool_commit(), says=reply("L2"))
+    own, said = lines["en"].splitlines()[:2]
+    assert own == "none convicted; nothing that the 1 looked at do is seen in the evidence"
+    assert said.startswith("scripted points at `c0ffee`, cart/db.yaml:7: a smaller pool")
+    assert said.endswith("when it came, where and what it does agree with that")
+    assert "scripted 指向 `c0ffee`,cart/db.yaml:7" in lines["zh"]
+    assert "a pool of two" not in "".join(lines.values())
+    assert "L2 | c0ffee | cart/db.yaml | + db_pool_size: 2" in model.requests[0].messages[0].content
+
+
+@pytest.mark.parametrize(
+    ("commits", "says", "asked"),
+    [
+        pytest.param([pool_commit()], reply(""), 1, id="none of them"),
+        pytest.param([pool_commit()], reply("L99"), 2, id="no such line, and none after"),
+        pytest.param([pool_commit()], "L1 I think", 2, id="no JSON"),
+        pytest.param([pool_commit(diff="-tint: red\n+tint: blue")], reply("L1"), 0, id="no form"),
+        pytest.param([pool_commit(), TINTED], reply("L3"), 1, id="no form in the line"),
+        pytest.param([pool_commit(), pool_commit(sha="b0b")], reply("L1"), 0, id="a form in two"),
+        pytest.param([pool_commit(files=("docs/db.md",))], reply("L1"), 0, id="a document"),
+        pytest.param([pool_commit(files=("web/db.yaml",))], reply("L1"), 0, id="elsewhere"),
+    ],
+)
+def test_a_model_that_points_where_the_rules_do_not_agree_changes_nothing(
+    tmp_path: Path, commits: list[Commit], says: str, asked: int
+) -> None:
+    lines, model = pointed(tmp_path, *commits, says=says)
+    assert "points at" not in lines["en"]
+    assert len(model.requests) == asked
+
+
+def test_a_secret_in_a_changed_line_is_not_shown_to_the_model(tmp_path: Path) -> None:
+    diff = f'{POOL_LINES}\n+password: "{SECRET}"'
+    _, model = pointed(tmp_path, pool_commit(diff=diff), says=reply(""))
+    assert SECRET not in model.requests[0].messages[0].content

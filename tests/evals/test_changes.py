@@ -10,7 +10,7 @@ from rich.progress import Progress
 from evals.changes import suite
 from evals.keys import differences
 from evals.localization.cases import RECORDINGS
-from evals.report import Options, Result
+from evals.report import ModelOptions, Result
 
 POOL = "lab-851d38"  # cart: its connection pool is exhausted
 GUILTY = {
@@ -30,7 +30,7 @@ def scored(data: Path, wanted: str, *commits: dict[str, object]) -> Result:
     (data / "truth").mkdir()
     row = {"id": POOL, "system": "lab", "root_cause": "cart", "root_cause_commit": wanted}
     (data / "truth" / "truth.jsonl").write_text(json.dumps(row), encoding="utf-8")
-    return suite.run(Options(data=data), Progress())
+    return suite.run(ModelOptions(data=data), Progress())
 
 
 @pytest.mark.parametrize(
@@ -55,4 +55,4 @@ def test_the_answer_is_held_against_the_truth(
 
 def test_a_set_without_commits_says_what_it_lacks(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"no bundle of it has a commits\.json"):
-        suite.run(Options(data=RECORDINGS, limit=1), Progress())
+        suite.run(ModelOptions(data=RECORDINGS, limit=1), Progress())

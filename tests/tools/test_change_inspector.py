@@ -2,7 +2,7 @@
 
 import pytest
 
-from tools.change_inspector import CommitCase, CommitVerdict, judge
+from tools.change_inspector import CommitCase, CommitVerdict, convicted, judge, readable
 from tools.change_inspector.diff import files_of
 from tools.change_inspector.outside import OUTSIDE, OutsideCause, external
 from tools.change_inspector.table import FormRow, table
@@ -176,3 +176,56 @@ def test_every_dialect_of_diffs_is_read_alike(diff: str) -> None:
 )
 def test_hostile_diffs_are_read_without_harm(diff: str) -> None:
     assert judged(commit(diff, "a.go"), EXHAUSTED, "slow query").commit is None
+
+
+POOL = "-max_pool_size: 20\n+max_pool_size: 2"
+COLOUR = "-colour: red\n+colour: blue"
+CART_FILE, LEDGER_FILE = "cart-service/pool.yaml", "ledger/pool.yaml"
+
+
+def named(sha: str, diff: str, *files: str, at: Timestamp = ONSET - 900.0) -> Commit:
+    return commit(diff, *files, at=at).model_copy(update={"sha": sha})
+
+
+TINTED, LEDGERS = named("b", COLOUR, CART_FILE), named("b", POOL, LEDGER_FILE)
+
+
+def unsaid(*commits: Commit, said: str = QUIET) -> CommitCase:
+    """Commits beside evidence whose words the table does not know."""
+    return CommitCase(commits, (), [said], (), ["cart-service"], SHOP, ONSET)
+
+
+@pytest.mark.parametrize(
+    ("commits", "convicts"),
+    [
+        pytest.param([named("a", POOL, CART_FILE)], True, id="time, place and form agree"),
+        pytest.param([named("a", COLOUR, CART_FILE)], False, id="no form shows in the line"),
+        pytest.param([named("a", POOL, "pool.yaml")], False, id="its path names no component"),
+        pytest.param([named("a", POOL, LEDGER_FILE)], False, id="it is of another component"),
+        pytest.param([named("a", POOL, CART_FILE, at=ONSET + 1)], False, id="it came after"),
+        pytest.param([named("a", POOL, "cart-service/pool.md")], False, id="a document"),
+        pytest.param([named("a", POOL, CART_FILE), TINTED], True, id="the other is innocent"),
+        pytest.param([named("a", POOL, CART_FILE), LEDGERS], False, id="a form in two"),
+    ],
+)
+def test_a_pointed_line_convicts_only_where_time_place_and_form_agree(
+    commits: list[Commit], convicts: bool
+) -> None:
+    case = unsaid(*commits)
+    verdicts = [convicted(case, line) for line in readable(case)]
+    assert {one.commit.sha for one in verdicts if one and one.commit} == (
+        {"a"} if convicts else set()
+    )
+
+
+def test_nothing_is_left_to_read_where_the_rules_convict_or_a_cause_lies_outside() -> None:
+    pool = named("a", POOL, CART_FILE)
+    told = next(row.evidence for row in table().form if row.name == "a smaller pool")
+    assert judge(unsaid(pool, said=told)).commit == pool
+    assert readable(unsaid(pool, said=told)) == ()
+    assert readable(unsaid(pool, said=OUTSIDE[0].example)) == ()
+
+
+def test_a_line_that_was_not_laid_before_the_reader_convicts_nobody() -> None:
+    (line, *_) = readable(unsaid(named("a", POOL, CART_FILE)))
+    assert convicted(unsaid(named("b", COLOUR, CART_FILE)), line) is None

@@ -6,5 +6,6 @@ Method and the table of forms: docs/decisions/commits.md.
 """
 
 from tools.change_inspector.judge import CommitCase, CommitVerdict, judge
+from tools.change_inspector.pointed import ReadableLine, convicted, readable
 
-__all__ = ["CommitCase", "CommitVerdict", "judge"]
+__all__ = ["CommitCase", "CommitVerdict", "ReadableLine", "convicted", "judge", "readable"]

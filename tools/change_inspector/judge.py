@@ -206,7 +206,13 @@ def _convicts(accused: _Accused, outside: OutsideCause | None) -> bool:
     return accused.score >= CONVICTED and (outside is None or own)
 
 
-def _worded(title: Text, detail: str) -> Text:
+def left_over(case: CommitCase) -> list[Commit]:
+    """Commits that neither time nor place nor their files clear."""
+    return [one for one in case.commits if _exonerated(one, case) is None]
+
+
+def worded(title: Text, detail: str) -> Text:
+    """A title with what of it is seen, cut."""
     return Text(en=f"{title.en}: {detail}"[:300], zh=f"{title.zh}:{detail}"[:300])
 
 
@@ -240,8 +246,8 @@ def _carried_at(commit: Commit, case: CommitCase) -> Timestamp | None:
     A path that names another component belongs to that one; what names none is shared by all. Which
     commits a change brought is known of some; the others bring what was made before them.
     """
-    owners = _owners(commit, case)
-    places = (owners & case.on_the_way) if owners else case.on_the_way
+    named = owners(commit, case)
+    places = (named & case.on_the_way) if named else case.on_the_way
     if not places:
         return None
     brought = case.brought.get((commit.repository, commit.sha))
@@ -278,7 +284,7 @@ _CLOCK_S = 120.0
 """A pipeline's clock and a developer's differ: a release a moment before its commit carries it."""
 
 
-def _owners(commit: Commit, case: CommitCase) -> frozenset[str]:
+def owners(commit: Commit, case: CommitCase) -> frozenset[str]:
     """Components whose name stands in a path of the commit."""
     known = {*case.topology.nodes, *case.on_the_way, *(one.service for one in case.changes)}
     parts = [set(_stem(part) for part in re.split(r"[/.]", path)) for path in commit.files]
@@ -306,11 +312,11 @@ def _charges(commit: Commit, case: CommitCase, rare: dict[str, float]) -> Iterat
 def _named(file: FileDiff, case: CommitCase) -> Iterator[CommitCharge]:
     if file.name in case.frames:
         first = next((one.number for one in file.lines if one.mark != " "), 0)
-        yield CommitCharge(NAMED, _worded(_TRACE, file.name), file.path, first, own=True)
+        yield CommitCharge(NAMED, worded(_TRACE, file.name), file.path, first, own=True)
     name = next((name for name in case.missed if _only_on_one_side(name, file)), "")
     if name:
         where = file.line_of(name)
-        yield CommitCharge(MISSING, _worded(_ABOUT, repr(name)), file.path, where, own=True)
+        yield CommitCharge(MISSING, worded(_ABOUT, repr(name)), file.path, where, own=True)
 
 
 def _only_on_one_side(name: str, file: FileDiff) -> bool:
@@ -324,7 +330,7 @@ def _forms(file: FileDiff, case: CommitCase) -> Iterator[CommitCharge]:
     for form in case.harms:
         for shown in islice(form.shows(file), 1):
             where = file.line_of(shown.text)
-            yield CommitCharge(FORM, _worded(form.title, shown.what), file.path, where)
+            yield CommitCharge(FORM, worded(form.title, shown.what), file.path, where)
 
 
 def _shared(file: FileDiff, case: CommitCase, rare: dict[str, float]) -> Iterator[CommitCharge]:
@@ -334,7 +340,7 @@ def _shared(file: FileDiff, case: CommitCase, rare: dict[str, float]) -> Iterato
     if found:
         worth = sum(rare[word] for word in found[:4])
         weight = SHARED * (1.0 - math.exp(-worth))
-        yield CommitCharge(weight, _worded(_WORDS, ", ".join(found[:4])), file.path)
+        yield CommitCharge(weight, worded(_WORDS, ", ".join(found[:4])), file.path)
 
 
 def _rarity(commits: Sequence[Commit]) -> dict[str, float]:

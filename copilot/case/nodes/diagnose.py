@@ -5,6 +5,7 @@ from typing import TypedDict
 from langgraph.runtime import Runtime
 
 from copilot.case.briefing import publish
+from copilot.case.commits import pointed_commit
 from copilot.case.nodes.gather import pending, young
 from copilot.case.reasoning.consult import consult
 from copilot.case.reasoning.opinion import Advice, advise, agreed, recollect, remembered
@@ -51,11 +52,26 @@ def diagnose(state: IncidentState, runtime: Runtime[Deps]) -> DiagnoseUpdate:
     if shown or diagnosis.opinion is not None:
         publish(deps, state)
     if not again and not (advice and advice.wanted):
+        _point(deps, state)
         suggest(deps, incident_id)  # last: it is worth least, and costs as many calls
     deps.note(
         incident_id, "diagnosed", _diagnosis_summary(diagnosis, ranking), recalled=float(len(shown))
     )
     return {"diagnosis": diagnosis}
+
+
+def _point(deps: Deps, state: IncidentState) -> None:
+    """Add the commit that a model points at to the brief, where the rules agree with it."""
+    answer = deps.store.incidents.require(state["incident_id"]).commit
+    pointed = pointed_commit(deps, state) if answer is not None and not answer.sha else None
+    if answer is None or pointed is None:
+        return
+    deps.store.incidents.update(
+        state["incident_id"],
+        deps.clock.now(),
+        commit=answer.model_copy(update={"pointed": pointed}),
+    )
+    publish(deps, state)
 
 
 def wants_more(state: IncidentState, limits: Limits) -> bool:

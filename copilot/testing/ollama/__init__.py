@@ -1,5 +1,8 @@
 """Ollama as a server of our own: real HTTP and its exact protocol, with a scripted model behind it.
 
+`python -m copilot.testing.ollama --gguf FILE` puts a real one there
+(llama.cpp, docs/real-model.md).
+
 It refuses what it does not know, drops messages when the context is exceeded, counts loads, keeps
 every request, and fails in every way that was seen of the real one, each by name.
 """

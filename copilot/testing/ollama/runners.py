@@ -1,13 +1,13 @@
 """Models that are pulled and loaded, what the server says of them, and how a chat gets to one."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 
-from copilot.testing.ollama.counting import counted, fitting
+from copilot.testing.ollama.counting import TokenCounter, counted, fitting
 from copilot.testing.ollama.protocol import ChatOptions, ChatRequest, RequestError, paired
 from copilot.testing.ollama.reply import OllamaReply, ReplyPolicy
 from copilot.testing.ollama.script import ReplyContext, ScriptedAction, last, script
@@ -241,9 +241,11 @@ def loading(request: ChatRequest, model: PulledModel, runners: Runners) -> list[
     return [last(turn, 0, "load")]
 
 
-def fitted(request: ChatRequest, loaded: LoadedModel, *, obeys: bool) -> ChatRequest:
+def fitted(
+    request: ChatRequest, loaded: LoadedModel, count: TokenCounter, *, obeys: bool
+) -> ChatRequest:
     """The request with the messages that the model gets to see."""
-    cost = counted(request.messages)
+    cost = count(request.messages)
     if cost <= loaded.context:
         return request
     if obeys and not request.truncate:
@@ -252,12 +254,12 @@ def fitted(request: ChatRequest, loaded: LoadedModel, *, obeys: bool) -> ChatReq
             f"request ({cost} tokens) exceeds the available context size ({loaded.context} "
             "tokens), try increasing it",
         )
-    return request.model_copy(update={"messages": fitting(request.messages, loaded.context)})
+    return request.model_copy(update={"messages": fitting(request.messages, loaded.context, count)})
 
 
 def answered(
     request: ChatRequest, loaded: LoadedModel, fresh: bool, policy: ReplyPolicy
-) -> Iterator[ScriptedAction]:
+) -> Generator[ScriptedAction, None, None]:
     """What is written for a chat; `request` is already cut to what fits."""
     reply = policy(request)
     yield from script(reply, _turn(request, loaded, fresh, reply))

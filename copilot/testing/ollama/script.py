@@ -240,7 +240,7 @@ def _cut(reply: OllamaReply, turn: ReplyContext) -> list[ScriptedAction]:
 
 
 _PAGE = "<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
-_CRASHED = (
+CRASHED = (
     "model runner has unexpectedly stopped, this may be due to resource limitations or an internal "
     "error, check ollama server logs for details"
 )
@@ -256,7 +256,7 @@ _WAYS: dict[ReplyScenario, Callable[[OllamaReply, ReplyContext], list[ScriptedAc
     "dropped": _after_half(ConnectionDrop()),
     "reset": _reset,
     "half_line": _half_line,
-    "error_line": _after_half(error(_CRASHED)),
+    "error_line": _after_half(error(CRASHED)),
     "garbage_line": _after_half(RawBytes(b"<!-- upstream reset -->\n")),
     "bad_request": _refusing(400, "invalid options: num_ctx"),
     "unauthorized": _refusing(401, "unauthorized"),
@@ -264,7 +264,7 @@ _WAYS: dict[ReplyScenario, Callable[[OllamaReply, ReplyContext], list[ScriptedAc
         ErrorResponse(404, json.dumps({"error": f"model '{turn.model}' not found"}))
     ],
     "cancelled": _refusing(499, "request canceled"),
-    "crashed": _refusing(500, _CRASHED),
+    "crashed": _refusing(500, CRASHED),
     "no_query": _refusing(500, "no user query found in messages"),
     "bad_gateway": lambda _reply, _turn: [
         ErrorResponse(502, _PAGE.format("502 Bad Gateway"), "text/html")

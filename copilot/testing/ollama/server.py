@@ -5,13 +5,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.server import ThreadingHTTPServer
 from typing import TypeVar
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
+from copilot.testing.ollama.counting import counted
+from copilot.testing.ollama.llama import LlamaEngine
 from copilot.testing.ollama.protocol import (
     ChatOptions,
     ChatRequest,
@@ -53,6 +55,7 @@ class OllamaRequest:
 class OllamaServer(ThreadingHTTPServer):
     """Plays Ollama. `seen` has each chat as far as it fitted; `cancelled` counts those given up.
 
+    What is said is of a scripted policy, or of a real model that llama.cpp has loaded.
     Without `obeys_truncate` it is an old one, which cuts what is too long whatever it is told.
     `embed_failure` makes embeddings bad: `broken` is status 500, `short` leaves a vector out.
     """
@@ -63,7 +66,7 @@ class OllamaServer(ThreadingHTTPServer):
 
     def __init__(
         self,
-        policy: ReplyPolicy,
+        policy: ReplyPolicy | LlamaEngine,
         models: tuple[PulledModel, ...] = (PulledModel(), EMBEDS),
         *,
         port: int = 0,
@@ -220,9 +223,17 @@ class OllamaHandler(Wire):
             # A request whose client left while it stood in line is not begun.
             self.still_there()
             loaded, fresh = runners.load(model, asked.options, asked.keep_alive, shift=asked.shift)
-            fit = fitted(asked, loaded, obeys=self.server.obeys_truncate)
+            policy, obeys = self.server.policy, self.server.obeys_truncate
+            if isinstance(policy, LlamaEngine):
+                policy.load(loaded.context)
+                fit = fitted(asked, loaded, policy.counted, obeys=obeys)
+                actions = policy.answered(fit, timestamp(runners.now()))
+            else:
+                fit = fitted(asked, loaded, counted, obeys=obeys)
+                actions = answered(fit, loaded, fresh, policy)
             self.server.note(lambda: self.server.seen.append(fit))
-            self.play(answered(fit, loaded, fresh, self.server.policy), asked.stream)
+            with closing(actions):
+                self.play(actions, asked.stream)
 
     def _embed(self, raw: bytes) -> None:
         asked = _parsed(EmbedRequest, raw)
@@ -238,11 +249,11 @@ class OllamaHandler(Wire):
         # Not of unit length, as a server need not promise it.
         rows = [(3 * embedder.question(text)).tolist() for text in asked.texts]
         kept = rows[:-1] if self.server.embed_failure == "short" else rows
-        counted = sum(map(len, asked.texts)) // 4
+        cost = sum(map(len, asked.texts)) // 4
         self.json(
             200,
             {"model": asked.model, "embeddings": kept, "total_duration": 1, "load_duration": 1}
-            | {"prompt_eval_count": counted},
+            | {"prompt_eval_count": cost},
         )
 
 
@@ -270,7 +281,7 @@ def _parsed(shape: type[RequestT], raw: bytes) -> RequestT:
 
 @contextmanager
 def ollama_server(
-    policy: ReplyPolicy,
+    policy: ReplyPolicy | LlamaEngine,
     models: tuple[PulledModel, ...] = (PulledModel(), EMBEDS),
     *,
     port: int = 0,
