@@ -1,6 +1,7 @@
 """The commands as a person types them."""
 
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -68,6 +69,72 @@ def test_demo_ends_in_a_verified_recovery() -> None:
         "recovered after",
     ):
         assert part in shown.output
+
+
+def test_after_a_demo_its_incident_can_be_asked_about() -> None:
+    assert run("demo", "--yes").exit_code == 0
+    listed = run("incidents", "--json")
+    (incident,) = json.loads(listed.stdout)
+    assert "this is the newest demo" in listed.stderr
+    assert incident["status"] == "recovered"
+    assert "cart" in run("incidents", incident["id"], "--report").stdout
+    asked = run("chat", "--once", "error_pct of cart?")
+    assert asked.exit_code == 0
+    assert "error_pct is 0 %" in asked.stdout  # as the demo left it: after the rollback
+    assert run("journal", "verify").stdout.startswith("ok: ")
+
+
+def test_a_demo_that_nobody_approved_is_kept_as_it_broke() -> None:
+    assert run("demo", answer="n\n").exit_code == 1
+    (incident,) = json.loads(run("incidents", "--json").stdout)
+    assert incident["status"] == "awaiting_approval"
+    assert "error_pct is 33" in run("chat", "--once", "error_pct of cart?").stdout
+
+
+def test_a_second_demo_leaves_the_first_where_it_was() -> None:
+    run("demo", answer="n\n")
+    (first,) = json.loads(run("incidents", "--json").stdout)
+    run("demo", "--yes")
+    (second,) = json.loads(run("incidents", "--json").stdout)
+    assert (first["id"] == second["id"], second["status"]) == (False, "recovered")
+    kept = Path(os.environ["COPILOT_DATA_DIR"]) / "demo" / "1"
+    assert [first] == json.loads(run("--data-dir", kept, "incidents", "--json").stdout)
+
+
+def test_a_demo_never_stands_among_or_before_real_incidents(bundle: Path) -> None:
+    run("demo", "--yes")
+    (shown,) = json.loads(run("incidents", "--json").stdout)
+    run("investigate", bundle)
+    real = run("incidents", "--json")
+    assert "newest demo" not in real.stderr
+    assert shown["id"] not in real.stdout
+    again = run("demo", "--yes")
+    assert "copilot --data-dir" in again.output  # how it is found all the same
+    assert run("incidents", "--json").stdout == real.stdout
+
+
+@pytest.mark.parametrize(
+    "told", [{"COPILOT_DATABASE_URL": "sqlite:///own.sqlite"}, {"COPILOT_BUNDLE": "one"}]
+)
+def test_what_is_configured_is_read_rather_than_a_demo(
+    told: dict[str, str], bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("demo", answer="n\n")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "one").symlink_to(bundle)
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    assert json.loads(run("incidents", "--json").stdout) == []
+
+
+def test_a_demo_is_shown_where_nothing_can_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("COPILOT_DATA_DIR", str(tmp_path / "file" / "data"))
+    shown = run("demo", "--yes")
+    assert "recovered after" in shown.output
+    assert "Kept" not in shown.output
 
 
 def test_demo_speaks_chinese() -> None:

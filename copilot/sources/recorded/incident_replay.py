@@ -134,16 +134,32 @@ def recorded_fix(folder: Path) -> RecordedFix:
         raise BundleError(path, f"{where}: {first['msg']}", "record it again") from error
 
 
+class ReplayPosition(FrozenModel):
+    """How far a re-enactment came: the time it shows, and when the right step was run, if it was.
+
+    With it another process shows the incident as it was left.
+    """
+
+    at: Timestamp
+    mended_at: Timestamp | None = None
+
+
 class IncidentReplay(ReplayClock):
     """Every telemetry source, the facts, the clock and the runner of one recorded incident."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, left_at: ReplayPosition | None = None) -> None:
         self.bundle = RecordedBundle(folder)
         self.mend = recorded_fix(folder)
         self._facts = from_file(folder / "facts.json")
-        super().__init__(min((one.starts_at for one in self.alerts()), default=self.mend.at))
-        self._mended_at: Timestamp | None = None
+        begins = min((one.starts_at for one in self.alerts()), default=self.mend.at)
+        super().__init__(begins if left_at is None else left_at.at)
+        self._mended_at = None if left_at is None else left_at.mended_at
         self._done: dict[str, StepResult] = {}
+
+    @property
+    def position(self) -> ReplayPosition:
+        """Where it stands now."""
+        return ReplayPosition(at=self._now, mended_at=self._mended_at)
 
     @property
     def mended(self) -> bool:

@@ -58,6 +58,9 @@ COMMANDS = {
 }
 """The module of each command; only the one that is run is loaded, and with it what it needs."""
 
+OF_A_DEMO = frozenset({"chat", "incidents", "journal_export", "journal_verify", "postmortem"})
+"""What reads the newest demo as long as there is no other incident."""
+
 AS_SETTINGS = {
     "host": "host",
     "port": "port",
@@ -74,6 +77,8 @@ def call(command: str, flags: Flags, arguments: Mapping[str, Any]) -> int:
     rest = {k: v for k, v in arguments.items() if k not in AS_SETTINGS}
     try:
         loaded = settings.load(flags.config, data_dir=flags.data_dir, server=flags.server, **given)
+        if command in OF_A_DEMO and (loaded.home / "demo").is_dir():
+            loaded = _or_demo(loaded)
         module = import_module(f"copilot.surfaces.commands.{COMMANDS[command]}")
         code: int = getattr(module, command)(loaded, **rest)
         return code
@@ -85,3 +90,18 @@ def call(command: str, flags: Flags, arguments: Mapping[str, Any]) -> int:
     except KeyboardInterrupt:
         Console(stderr=True, markup=False).print("stopped")
         return 130
+
+
+def _or_demo(loaded: settings.Settings) -> settings.Settings:
+    """The settings of the newest demo where there is nothing else to read, and says so."""
+    demo = import_module("copilot.surfaces.commands.demo")
+    shown: settings.Settings | None = demo.shown_instead(loaded)
+    if shown is None:
+        return loaded
+    said = (
+        f"没有其他事件:显示最近一次演示 ({shown.home})"
+        if loaded.language == "zh"
+        else f"no incident of your own yet: this is the newest demo ({shown.home})"
+    )
+    Console(stderr=True, markup=False, highlight=False).print(said, style="dim", soft_wrap=True)
+    return shown

@@ -13,6 +13,7 @@ from copilot.knowledge import Knowledge
 from copilot.settings import Settings
 from copilot.sources.clock import SystemClock
 from copilot.surfaces.chat import ChatService, ToolContext
+from copilot.surfaces.commands.demo import replay_of, replayed
 from copilot.types.incident import Incident
 
 
@@ -41,10 +42,10 @@ def build_chat_service(settings: Settings, deps: Deps) -> ChatService:
 @contextmanager
 def local_chat_service(settings: Settings) -> Iterator[ChatService]:
     """A desk of this process, where no service owns the data folder; it works on no incident."""
-    wall = SystemClock()
+    wall, books, replay = SystemClock(), wiring.catalogue(settings), replay_of(settings)
+    seen = wiring.configured_sources(settings) if replay is None else replayed(replay)
+    clock = wiring.time_of(seen, wall) if replay is None else replay
     with wiring.store(settings) as opened, wiring.model(settings) as (asked, _how):
-        seen, books = wiring.configured_sources(settings), wiring.catalogue(settings)
-        clock = wiring.time_of(seen, wall)
         yield build_chat_service(
             settings,
             Deps(

@@ -1,10 +1,17 @@
-"""`copilot demo`: a recorded incident, from its alerts to a verified recovery, before your eyes."""
+"""`copilot demo`: a recorded incident, from its alerts to a verified recovery, before your eyes.
+
+Each demo keeps its incident in a folder of its own below the data folder, `demo/<number>`, so that
+it can be asked about and never stands among real ones. `shown_instead` finds the newest of them
+for a command that reads, as long as there is nothing else to read.
+"""
 
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from pydantic import ValidationError
 from rich.console import Console
 from rich.prompt import Confirm
 from rich.text import Text
@@ -13,13 +20,15 @@ from copilot import wiring
 from copilot.case.engine import Engine
 from copilot.settings import Settings, SettingsError
 from copilot.sources.deployment import Sources
-from copilot.sources.recorded import IncidentReplay
+from copilot.sources.recorded import IncidentReplay, ReplayPosition
 from copilot.sources.recordings import recordings
+from copilot.store import home
+from copilot.store.home import HomeError, made
 from copilot.surfaces.commands import screen
 from copilot.types.incident import Incident
 from copilot.types.time_format import clock_time, duration
 from prompts import Language, word
-from tools.types import Alert, Approval, Severity
+from tools.types import Alert, Approval, FrozenModel, Severity
 
 POLL_S = 0.05
 
@@ -48,18 +57,99 @@ def demo(settings: Settings, *, incident: str, yes: bool) -> int:
         "what followed it then.",
         style="dim",
     )
-    sources = Sources(shown, shown, shown, shown, shown, shown)
-    with tempfile.TemporaryDirectory(prefix="copilot-demo-") as home:
-        apart = settings.model_copy(update={"data_dir": Path(home), "database_url": ""})
-        with wiring.engine(apart, "demo", sources=sources, clock=shown) as engine:
+    with _room(settings) as (apart, kept):
+        with wiring.engine(apart, "demo", sources=replayed(shown), clock=shown) as engine:
             _receive(console, engine, shown, alerts)
             seen = _work(console, engine, settings.language, after=0)
             found = engine.store.incidents.list(limit=1)[0]
         console.print()
         screen.answer(console, found, settings.language)
         screen.walk(console, found, settings.language)
-        with wiring.engine(apart, "demo", sources=sources, clock=shown, runner=shown) as engine:
-            return _decide(console, engine, found, settings, seen, yes=yes)
+        try:
+            with wiring.engine(
+                apart, "demo", sources=replayed(shown), clock=shown, runner=shown
+            ) as engine:
+                return _decide(console, engine, found, settings, seen, yes=yes)
+        finally:
+            if kept:
+                left = KeptDemo(recording=folder.name, position=shown.position)
+                (apart.home / KEPT).write_text(left.model_dump_json(), encoding="utf-8")
+                _tell_kept(console, settings, apart, found.id)
+
+
+KEPT = "demo.json"
+
+
+class KeptDemo(FrozenModel):
+    """Which recording a demo showed, and how far it came; beside its store, in `KEPT`."""
+
+    recording: str
+    position: ReplayPosition
+
+
+def replayed(shown: IncidentReplay) -> Sources:
+    """A re-enactment as every source."""
+    return Sources(shown, shown, shown, shown, shown, shown)
+
+
+@contextmanager
+def _room(settings: Settings) -> Iterator[tuple[Settings, bool]]:
+    """A store of its own below the data folder, and whether it stays: where that can be written."""
+    try:
+        folder = made(settings.home / "demo")
+    except HomeError:
+        with tempfile.TemporaryDirectory(prefix="copilot-demo-") as passing:
+            yield _apart(settings, Path(passing)), False
+        return
+    yield _apart(settings, made(folder / str(max(_numbers(folder), default=0) + 1))), True
+
+
+def _numbers(folder: Path) -> list[int]:
+    return [int(one.name) for one in folder.iterdir() if one.name.isdecimal()]
+
+
+def _apart(settings: Settings, folder: Path) -> Settings:
+    """The settings with a store in this folder, and nothing that could really be touched."""
+    changed = {"data_dir": folder, "database_url": "", "runners_file": None}
+    return settings.model_copy(update=changed)
+
+
+def _tell_kept(console: Console, settings: Settings, apart: Settings, incident_id: str) -> None:
+    found = shown_instead(settings) is not None
+    program = "copilot" if found else f"copilot --data-dir {apart.home}"
+    said = "留作提问" if settings.language == "zh" else "Kept to be asked about"
+    shown = (f"{program} chat", f"{program} incidents {incident_id} --report")
+    console.print(Text(f"{said}: {' · '.join(shown)}", style="dim"), soft_wrap=True)
+
+
+def shown_instead(settings: Settings) -> Settings | None:
+    """The settings of the newest demo, while the data folder has no incident and nothing is asked.
+
+    A service, a database or a source of telemetry that is named is what somebody means to read.
+    """
+    folder = settings.home / "demo"
+    if settings.database_url or settings.server or not folder.is_dir():
+        return None
+    kept = [number for number in _numbers(folder) if (folder / str(number) / KEPT).exists()]
+    if not kept or home.holder(settings.home) or wiring.configured_sources(settings).measured:
+        return None
+    with wiring.store(settings) as store:
+        if store.incidents.list(limit=1):
+            return None
+    return _apart(settings, folder / str(max(kept)))
+
+
+def replay_of(settings: Settings) -> IncidentReplay | None:
+    """The re-enactment that a demo left in this data folder; None where it is no demo's."""
+    path = settings.home / KEPT
+    if not path.exists():
+        return None
+    try:
+        left = KeptDemo.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValidationError) as error:
+        problem = f"{str(path)!r} cannot be read: {type(error).__name__}"
+        raise SettingsError(f"{problem}; run: copilot demo") from error
+    return IncidentReplay(_folder(left.recording), left.position)
 
 
 def _folder(name: str) -> Path:
