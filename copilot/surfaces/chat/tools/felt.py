@@ -199,7 +199,7 @@ def sureness(_: ToolArguments, scope: ToolContext) -> ToolResult:
             f"反对或存疑:{why_zh or '没有测量结果'};得分其次:{rivals}。",
         ),
         Statement(
-            "The chance is calibrated on recorded incidents: of causes as sure, so many were right.",
+            "The chance is calibrated on recorded incidents: of such causes so many were right.",
             "该概率按已记录的事件校准:同样把握的结论中有这么多是对的。",
         ),
     )

@@ -273,9 +273,7 @@ def _moved(question: str, named: Entities, _scope: ToolContext) -> list[ToolRequ
 
 
 def _updated(question: str, _named: Entities, _scope: ToolContext) -> list[ToolRequest]:
-    customers = re.search(
-        r"customer|user|public|status page|客户|用户|对外", question, re.IGNORECASE
-    )
+    customers = re.search(r"customer|user|public|客户|用户|对外", question, re.IGNORECASE)
     return [_call("update", customers=bool(customers))]
 
 
