@@ -216,7 +216,8 @@ def _worked(settings: Settings, facts: RecordedFacts) -> str:
             engine.group()
         bundle.advance(bundle.window.end)
         engine.drain()
-        found = max(engine.store.incidents.list(limit=9), key=lambda one: one.updated_at)
+        opened = [one for one in engine.store.incidents.list(limit=9) if not one.origin]
+        found = next(one for one in opened if facts.cause in one.services)
         incident = engine.store.incidents.update(found.id, engine.now(), origin=str(folder))
         if facts.state == "recovered":
             _approved(engine.store, incident, engine.now())
