@@ -16,6 +16,7 @@ from evals.alerts import bench as clusterer
 from evals.alerts import ingest
 from evals.alerts import suite as alerts
 from evals.changes import suite as changes
+from evals.chat import suite as chat
 from evals.detection import kpi, metrics, mts
 from evals.detection import suite as detection
 from evals.knowledge import suite as knowledge
@@ -96,6 +97,15 @@ def _objects(data: Path | None) -> Path | str:
         return NO_DATA
     place = data / "objects"
     return place if (place / "analyzers.json").is_file() else "no objects/analyzers.json in --data"
+
+
+def _chat(data: Path | None) -> Path | str:
+    if data is None:
+        return NO_DATA
+    for place in (data / "chat", data):
+        if (place / "questions.jsonl").is_file():
+            return place
+    return "no chat/questions.jsonl in --data"
 
 
 def _whole_with(part: str) -> Callable[[Path | None], Path | str]:
@@ -197,6 +207,13 @@ SUITES: Mapping[str, Suite[Any]] = {
         "search of the knowledge base by words and by meaning",
         ("rules",),
         _no_place,
+    ),
+    "chat": Suite(
+        chat.run,
+        Options,
+        "questions of on-call engineers in two languages, against a key of patterns",
+        ("rules",),
+        _chat,
     ),
 }
 """In the order of the stages."""

@@ -58,7 +58,7 @@ def understand(state: ChatState, runtime: Runtime[Session]) -> UnderstandUpdate:
 
 def asks_model(session: Session, known: Understanding) -> bool:
     """Whether a model has anything to add: not to a greeting, and never to a wish to act."""
-    return session.model is not None and not {"help", "approve"} & {*known.intents}
+    return session.model is not None and not {"help", "approve", "thanks"} & {*known.intents}
 
 
 MOST_WISHES = 4

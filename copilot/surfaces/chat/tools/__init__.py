@@ -1,11 +1,20 @@
 """The tools of a conversation: typed, bounded, reading only."""
 
-from copilot.surfaces.chat.tools import advice, history, logs, measured, summary, suspects, system
+from copilot.surfaces.chat.tools import (
+    advice,
+    felt,
+    history,
+    logs,
+    measured,
+    summary,
+    suspects,
+    system,
+)
 from copilot.surfaces.chat.tools.tool import AnyTool, Tool, ToolArguments
 
 TOOLS: dict[str, AnyTool] = {
     tool.name: tool
-    for module in (summary, suspects, measured, logs, system, history, advice)
+    for module in (summary, suspects, measured, logs, system, history, advice, felt)
     for tool in module.TOOLS
 }
 """Every tool by its name: the closed list a model may ask from."""

@@ -83,10 +83,6 @@ LOOKED_AT = 300
 """Earlier incidents that are held beside this one: the newest."""
 
 
-SAME_EVENT_S = 3600.0
-"""What opened within the hour before is not the last time but this time."""
-
-
 class EarlierIncidentArguments(ToolArguments):
     """Which earlier incident."""
 
@@ -101,11 +97,7 @@ def compare(given: EarlierIncidentArguments, scope: ToolContext) -> ToolResult:
     if given.incident:
         other: Incident | None = scope.store.incidents.require(given.incident)
     else:
-        earlier = [
-            one
-            for one in scope.store.incidents.list(limit=LOOKED_AT)
-            if one.id != this.id and one.opened_at <= this.opened_at - SAME_EVENT_S
-        ]
+        earlier = [one for one in scope.store.incidents.list(limit=LOOKED_AT) if one.id != this.id]
         other = max(earlier, key=lambda one: (likeness(this, one), one.opened_at), default=None)
     if other is None:
         return ToolResult(lead=(_nothing_earlier(this, scope),))

@@ -145,7 +145,7 @@ def _matching(given: LogSearchArguments, lines: list[LogLine], window: Window) -
     index = Index()
     try:
         index.add(lines)
-        hits = index.search(given.query, level=given.level or None, limit=SHOWN)
+        hits = index.search(given.query.replace("…", " "), level=given.level or None, limit=SHOWN)
     finally:
         index.close()
     asked = " ".join(part for part in (given.level, given.query, given.service) if part) or "*"

@@ -12,6 +12,7 @@ from copilot.surfaces.chat.tool_result import Statement, ToolResult, capped, not
 from copilot.surfaces.chat.tools.tool import MOST_ROWS, ServiceArguments, Tool, ToolArguments
 from copilot.types.time_format import clock_time
 from tools.detector import detect
+from tools.impact import impact
 from tools.types import ENTRY, Anomaly, Evidence, EvidenceKind, Finding, Series, Subject, Window
 
 
@@ -137,7 +138,7 @@ def health(given: ServiceArguments, scope: ToolContext) -> ToolResult:
         about = given.service or "any service"
         return ToolResult(missing=(f"metrics: no series of {about} in the last while",))
     lead = [_health_of(name, found, window) for name, found in seen.items()]
-    wrong = [(one, name) for name, found in seen.items() for one in found if one.open]
+    wrong = [(one, name) for name, found in seen.items() for one in found if _is_felt(one)]
     wrong.sort(key=lambda pair: -_distance(pair[0]))
     rows, more = capped([own(_finding(one, window)) for one, _ in wrong], 8)
     unseen = tuple(f"{name}: no series" for name in names if name not in seen)
@@ -190,14 +191,31 @@ def _of(owner: str, service: str) -> bool:
     return callee == service if arrow else concerns(caller, service)
 
 
+def _is_felt(one: SeriesHealth) -> bool:
+    """Whether callers feel it: a busier processor or another pool is no illness."""
+    normal = _normal(one)
+    if one.open is None or normal is None:
+        return False
+    return impact(one.series.metric, normal, _last(one.series), one.series.unit).felt
+
+
 def _health_of(name: str, found: list[SeriesHealth], window: Window) -> Statement:
-    wrong = [one for one in found if one.open]
+    wrong = [one for one in found if _is_felt(one)]
+    callers = {one.series.owner.partition("->")[0] for one in found if "->" in one.series.owner}
+    if wrong and all("->" in one.series.owner for one in found):
+        seen = ", ".join(sorted(callers)[:3])
+        return Statement(
+            f"{name} is not known to be ill: it has no telemetry of its own; {seen} sees its calls "
+            "fail or wait, which may be a timeout of the caller.",
+            f"{name} 没有自身的遥测,状态未知;调用方 {seen} 看到对它的调用失败或变慢,"
+            "也可能是调用方自己的超时。",
+        )
     count, of = len(wrong), len(found)
     at = clock_time(window.end)
     fact = noted(
         name,
         "health",
-        f"{count} of {of} series of {name} are out of their normal band at {at}",
+        f"{count} of {of} series of {name} show what its callers feel at {at}",
         window.end,
         source="detector",
         query=f"owner={name}",
@@ -206,13 +224,13 @@ def _health_of(name: str, found: list[SeriesHealth], window: Window) -> Statemen
     )
     if not wrong:
         return Statement(
-            f"{name} is healthy: all {of} series are within their normal band at {at}.",
-            f"{name} 正常:截至 {at},全部 {of} 条指标都在正常范围内。",
+            f"{name} is healthy: none of its {of} series shows harm that its callers feel at {at}.",
+            f"{name} 正常:截至 {at},{of} 条指标中没有调用方能感受到的异常。",
             (fact,),
         )
     return Statement(
-        f"{name} is not healthy: {count} of its {of} series are out of their normal band at {at}.",
-        f"{name} 不正常:截至 {at},{of} 条指标中有 {count} 条超出正常范围。",
+        f"{name} is not healthy: {count} of its {of} series show harm its callers feel at {at}.",
+        f"{name} 不正常:截至 {at},{of} 条指标中有 {count} 条是调用方能感受到的异常。",
         (fact,),
     )
 

@@ -110,6 +110,7 @@ def incidents(given: IncidentListArguments, scope: ToolContext) -> ToolResult:
 def _status(incident: Incident) -> Statement:
     title, services = plain(incident.title, 160), ", ".join(incident.services[:6])
     said = f"{title}: {incident.status}, {incident.severity}"
+    since = date_time(incident.clocks.onset or incident.opened_at)
     fact = noted(
         incident.id,
         "status",
@@ -121,8 +122,8 @@ def _status(incident: Incident) -> Statement:
     en_status, zh_status = (word("status", incident.status, lang) for lang in ("en", "zh"))
     return Statement(
         f"{title} ({incident.id}): {en_status}, severity {incident.severity}; "
-        f"services with alerts: {plain(services, 200) or 'none named'}.",
-        f"{title}({incident.id}):{zh_status},级别 {incident.severity};"
+        f"since {since}; services with alerts: {plain(services, 200) or 'none named'}.",
+        f"{title}({incident.id}):{zh_status},级别 {incident.severity};始于 {since};"
         f"有告警的服务:{plain(services, 200) or '未指明'}。",
         (fact,),
     )

@@ -55,6 +55,16 @@ def language_of(text: str, default: Language) -> Language:
 Intent = Literal[
     "approve",  # wants something decided or run: not here
     "help",
+    "thanks",
+    "advise",  # whether a remedy is right, or what it would do
+    "update",
+    "owners",
+    "decisions",
+    "sureness",
+    "brief",
+    "impact",
+    "trend",
+    "postmortem",
     "confirm",  # says what the cause was: confirmed elsewhere
     "why_not",
     "cause",
@@ -76,6 +86,21 @@ Intent = Literal[
 ]
 
 MOST_INTENTS = 3
+
+_DIRECT: frozenset[Intent] = frozenset(
+    {
+        "thanks",
+        "update",
+        "owners",
+        "decisions",
+        "sureness",
+        "brief",
+        "impact",
+        "trend",
+        "postmortem",
+    }
+)
+"""What is asked of the incident itself, never of a fault that is described."""
 
 
 class IntentRule(FrozenModel):
@@ -135,7 +160,7 @@ def understood(
     """Intents, entities and the calls that answer them, each once."""
     named = entities(question, scope, recent)
     wanted = intents(question)
-    orders = "approve" in wanted and not asks_how(question)
+    orders = bool({"approve", "advise", *_DIRECT} & {*wanted}) and not asks_how(question)
     fault = "" if orders or "help" in wanted else fault_to_mend(question, named, scope)
     if fault:
         language = language_of(question, default)
@@ -234,9 +259,37 @@ def _earlier(_question: str, named: Entities, scope: ToolContext) -> list[ToolRe
     return [_call("compare", incident=named.incident if named.incident != this else "")]
 
 
+_FAMILIES = (
+    ("latency", r"latenc|slow|延迟|时延|耗时|慢"),
+    ("traffic", r"traffic|load|rps|qps|throughput|流量|请求量|访问量"),
+)
+
+
+def _moved(question: str, named: Entities, _scope: ToolContext) -> list[ToolRequest]:
+    family = next(
+        (name for name, said in _FAMILIES if re.search(said, question, re.IGNORECASE)), "errors"
+    )
+    return [_call("trend", service=named.services[0] if named.services else "", family=family)]
+
+
+def _updated(question: str, _named: Entities, _scope: ToolContext) -> list[ToolRequest]:
+    customers = re.search(r"customer|user|public|客户|用户|对外", question, re.IGNORECASE)
+    return [_call("update", customers=bool(customers))]
+
+
 _CALLS: dict[Intent, Callable[[str, Entities, ToolContext], list[ToolRequest]]] = {
     "approve": _planned,
     "help": lambda _question, _named, _scope: [],
+    "thanks": _plain("thanks"),
+    "advise": _planned,
+    "update": _updated,
+    "owners": _each("owners"),
+    "decisions": _plain("decisions"),
+    "sureness": lambda _question, _named, _scope: [_call("sureness"), _call("cluster")],
+    "brief": _plain("one_line"),
+    "impact": _plain("impact"),
+    "trend": _moved,
+    "postmortem": _plain("postmortem"),
     "confirm": _said,
     "why_not": _suspected,
     "cause": _plain("cause"),
