@@ -12,16 +12,16 @@ from evals.house.measures import House, summary
 ROOT = Path(__file__).parent.parent
 
 MOST = {
-    "lines.tools+copilot": 71_760,
-    "modules.one_importer": 181,
+    "lines.tools+copilot": 75_500,
+    "modules.one_importer": 190,
     "homonyms": 0,
     "participles": 0,
-    "imports_in_functions": 9,
+    "imports_in_functions": 10,
     "copilot.entries": 14,
     "copilot.floors": 8,
     "literals.tools.topology_walker": 72,
     "literals.tools.cluster_inspector": 123,
-    "literals.tools.change_inspector": 20,
+    "literals.tools.change_inspector": 21,
     "literals.tools.detector": 76,
     "literals.tools.log_retriever": 59,
     "literals.tools.clusterer": 36,
