@@ -110,7 +110,7 @@ def questions(path: Path) -> list[AskedQuestion]:
 def graded(asked: AskedQuestion, text: str, key: AnswerPattern, facts: RecordedFacts) -> Grade:
     """How good one answer is."""
     body = text.split("Rests on:")[0].split("依据:")[0].split("Records:")[0].split("记录:")[0]
-    lines = [line for line in body.splitlines() if line.strip() and not line.startswith("*")]
+    lines = [line for line in body.splitlines() if line.strip() and not re.match(r"\*[^*]", line)]
     filled = _filled(asked.named, facts)
     if any(re.search(_in(one, filled), "\n".join(lines)) for one in key.never):
         return "wrong"

@@ -195,8 +195,8 @@ def sureness(_: ToolArguments, scope: ToolContext) -> ToolResult:
             f"For {first.component}: {names}.", f"支持 {first.component}:{names_zh}。", cited
         ),
         Statement(
-            f"Against it: {why or 'nothing measured'}; next in score: {rivals}.",
-            f"反对或存疑:{why_zh or '没有测量结果'};得分其次:{rivals}。",
+            f"The sources: {why or 'not compared'}. Against it: next in score are {rivals}.",
+            f"各数据源:{why_zh or '未比较'}。反对它的:得分其次为 {rivals}。",
         ),
         Statement(
             "The chance is calibrated on recorded incidents: of such causes so many were right.",
