@@ -50,7 +50,7 @@ _ORDER = re.compile(
     r"|\b(?:ignore|disregard|forget|override)\s+(?:all|any|the|these|those|previous|prior|above|your|every)"
     r"|\b(?:you|operators?|on-?call|engineers?|responders?|everybody|everyone|anyone|someone|we)\s+"
     r"(?:must|should|need\s+to|have\s+to|shall|are\s+to|can\s+safely)"
-    rf"|\b(?:must|should|needs?\s+to|has\s+to|have\s+to)\s+(?:be\s+)?(?:\w+ly\s+)?(?:{_ACTS})\w*"
+    rf"|\b(?:must|should|needs?\s+to|has\s+to|have\s+to)\s+(?:be\s+)?(?:\w+ly\s+)?(?:{_ACTS}|rolled)\w*"
     r"|\b(?:system|developer|assistant)\s*(?:prompt|message|:)|\bas\s+an\s+ai\b"
     r"|忽略|无视|务必|点击|访问链接"
     r"|(?:请|立即|马上|必须|应当|应该|需要|快点?)(?:[^\s的,，]{0,6})?"

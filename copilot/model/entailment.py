@@ -102,8 +102,8 @@ _CLAUSE = re.compile(
     r"|因为|因此|所以|而"
 )
 _STEP = re.compile(
-    r"(?i)(?:\bfrom|从)\s*(?P<a>\d[\d.]*)\s*\S{0,6}?\s*"
-    r"(?:to|变为|改为|降[到至]|升[到至]|增加到|减少到|涨[到至]|到)\s*(?P<b>\d[\d.]*)"
+    r"(?i)(?:\bfrom|从)\s*(?P<a>\d+(?:\.\d+)?)(?!\.?\d)\s*\S{0,6}?\s*"
+    r"(?:to|变为|改为|降[到至]|升[到至]|增加到|减少到|涨[到至]|到)\s*(?P<b>\d+(?:\.\d+)?)(?!\.?\d)"
 )
 _WORD = re.compile(r"[a-z0-9]+|[\u3400-\u9fff]")
 _ARTICLES = frozenset({"the", "a", "an", "is", "are", "of", "一", "直", "的", "了"})
@@ -242,14 +242,14 @@ def _denials(clause: str, claim: CitedSentence) -> Iterator[str]:
 def _steps(claim: CitedSentence) -> Iterator[str]:
     """A step from one figure to another is from the baseline to the value, or as stated."""
     for found in _STEP.finditer(claim.text):
-        first, last = (float(found[side].rstrip(".")) for side in ("a", "b"))
+        first, last = (float(found[side]) for side in ("a", "b"))
         if not any(_is_step(one, first, last) for one in claim.items):
             yield f"{found[0]!r} is not the step that is cited"
 
 
 def _is_step(item: Evidence, first: float, last: float) -> bool:
     for stated in _STEP.finditer(item.statement):
-        if (float(stated["a"].rstrip(".")), float(stated["b"].rstrip("."))) == (first, last):
+        if (float(stated["a"]), float(stated["b"])) == (first, last):
             return True
     if item.value is None or item.baseline is None:
         return item.kind == "change" and f"{first:g}" in item.statement

@@ -137,7 +137,7 @@ def test_figures_times_and_names_of_the_cited_evidence_may_be_quoted(tmp_path: P
     model = scripted(reply(hypothesis(because=said, supports=["E1", "E6"])))
     with desk(tmp_path, model) as deps:
         _, incident = diagnosed(deps, state((*EVIDENCE, shown)))
-    assert incident.hypotheses[0].statement == said
+    assert incident.hypotheses[0].explanation == said
 
 
 def test_further_looks_are_taken_and_old_numbers_keep_their_meaning(tmp_path: Path) -> None:
