@@ -222,8 +222,12 @@ class NamingRunner(Protocol):
 class Model(Protocol):
     """A language model. It writes text; what becomes of that is decided elsewhere."""
 
-    name: str
     context_tokens: int
+
+    @property
+    def name(self) -> str:
+        """As its server lists it; may become known only when a server is found."""
+        ...
 
     def tokens(self, text: str) -> int:
         """An estimate, never too low, of what a text costs of `context_tokens`."""

@@ -199,7 +199,8 @@ class Settings(TraceSettings, ChangeSettings, RunSettings, SafetySettings, Scale
         description="Cross-encoder that puts the first answers in order: a folder; empty: none.",
     )
     model: str = Field(
-        default="qwen3:30b", description="Language model, as `ollama list` shows it; pull it first."
+        default="auto",
+        description="Language model, as its server lists it (qwen3:30b); auto: the best it has.",
     )
     model_use: Literal["auto", "on", "off"] = Field(
         default="auto",
@@ -208,7 +209,11 @@ class Settings(TraceSettings, ChangeSettings, RunSettings, SafetySettings, Scale
     )
     model_url: str = Field(
         default="http://127.0.0.1:11434",
-        description="Ollama server of the model; several, with commas between, share the work.",
+        description="Server of the model; several, with commas between, share the work. One that "
+        "ends in /v1 speaks OpenAI's API (vLLM, SGLang, llama.cpp, LM Studio), else it is Ollama.",
+    )
+    model_api: Literal["auto", "ollama", "openai"] = Field(
+        default="auto", description="What it speaks, where its address does not tell."
     )
     model_context: int = Field(
         default=16_384,
@@ -216,9 +221,10 @@ class Settings(TraceSettings, ChangeSettings, RunSettings, SafetySettings, Scale
         description="Tokens that question and reply may have together; always sent, so set "
         "OLLAMA_CONTEXT_LENGTH of the server to the same.",
     )
-    model_think: bool = Field(
-        default=False,
-        description="Let it think before it replies: better at hard cases, several times slower.",
+    model_think: bool | Literal["auto"] = Field(
+        default="auto",
+        description="true: it thinks before it diagnoses or plans, which is several times slower; "
+        "auto: only where a server keeps to no schema otherwise.",
     )
     model_keep_alive: str = Field(
         default="-1",
@@ -265,6 +271,7 @@ class Settings(TraceSettings, ChangeSettings, RunSettings, SafetySettings, Scale
     model_s: float = Field(
         default=180, ge=0, description="Most seconds of the model for one incident, over all runs."
     )
+    chat_s: float = Field(default=120, gt=0, description="Most seconds of one answer of the chat.")
     watch_every_s: float = Field(
         default=15,
         ge=0,

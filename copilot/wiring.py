@@ -287,7 +287,7 @@ def model(
         yield None, "switched off by COPILOT_MODEL_USE"
         return
     # Its client takes a third of a second to import; nothing that asks no model pays for it.
-    from copilot.model.ollama import connected  # noqa: PLC0415
+    from copilot.model.wiring import connected  # noqa: PLC0415
 
     found = connected(settings)
     try:
@@ -307,7 +307,7 @@ def model_checks(settings: Settings) -> Sequence[Check]:
     """What there is to say of the language model and its servers."""
     if settings.model_use == "off":
         return [Check("model", "missing", "switched off by COPILOT_MODEL_USE")]
-    from copilot.model.ollama.connect import examined  # noqa: PLC0415 - its client is slow
+    from copilot.model.wiring import examined  # noqa: PLC0415 - its client is slow
 
     return list(examined(settings))
 

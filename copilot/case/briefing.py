@@ -333,7 +333,7 @@ def _opinion(opinion: Opinion | None, language: Language) -> OpinionLine | None:
     return OpinionLine(
         model=plain(opinion.model, 60),
         agrees=opinion.agrees,
-        failed=word("opinion", opinion.failed, language),
+        failed=word("opinion", opinion.failed, language).format(opinion.limit_s),
         component=first.component if first else "",
         kind=word("fault_kind", (first and first.fault_kind) or "unknown", language),
         cites="".join(f"[{e}]" for e in first.evidence[:5]) if first else "",

@@ -8,18 +8,23 @@ from dataclasses import dataclass, field
 from copilot.ports import Model, ModelError
 from copilot.types.model_io import ModelEvent, ModelRequest, ReplyEnd
 
+EARLY_S = 0.1
+"""A timer of the network may ring this much before ours."""
+
 
 @dataclass(slots=True)
 class BudgetedModel:
     """Passes calls on while any are left; a reply that is not whole by the deadline is given up.
 
-    Between two events of a stream the adapter's own limits hold.
+    The deadline holds while the model is silent, too: the request says how long it may take.
+    `allowance` is what is told when it is over: how much there was, and the setting.
     """
 
     model: Model
     calls_left: int
     deadline: float
     stopwatch: Callable[[], float]
+    allowance: str = "the seconds of this incident"
     calls: int = 0
     name: str = field(init=False)
     context_tokens: int = field(init=False)
@@ -36,21 +41,32 @@ class BudgetedModel:
         """The model's events, as long as there is time."""
         if self.calls_left <= 0:
             raise ModelError("refused", "the calls of this incident are used up")
+        if (left := self.deadline - self.stopwatch()) <= 0:
+            raise self._late()
         self.calls_left -= 1
         self.calls += 1
-        for event in self.model.stream(request):
-            if self.stopwatch() > self.deadline:
-                raise ModelError("timeout", "the seconds of this incident are used up")
-            yield event
+        try:
+            for event in self.model.stream(request.model_copy(update={"within_s": left})):
+                if self.stopwatch() > self.deadline:
+                    raise self._late()
+                yield event
+        except ModelError as error:
+            if error.fault in ("timeout", "busy") and self.stopwatch() >= self.deadline - EARLY_S:
+                raise self._late() from error
+            raise
+
+    def _late(self) -> ModelError:
+        return ModelError("timeout", f"not within {self.allowance}")
 
 
 @dataclass(slots=True)
 class Usage:
     """Requests by outcome (`stop`, `length`, `cancelled` or a fault) and sums over whole replies.
 
-    Everything that ends in `_s` is in seconds.
+    Everything that ends in `_s` is in seconds. `model` is the one that was asked last.
     """
 
+    model: str = ""
     outcomes: Counter[str] = field(default_factory=Counter)
     prompt_tokens: int = 0
     reply_tokens: int = 0
@@ -68,11 +84,15 @@ class MeteredModel:
     """Passes requests to another model and adds up outcomes, tokens and seconds in `usage`."""
 
     def __init__(self, model: Model) -> None:
-        self.name = model.name
         self.context_tokens = model.context_tokens
-        self.usage = Usage()
+        self.usage = Usage(model.name)
         self._model = model
         self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        """The other model's: known only once a server was found, where it is `auto`."""
+        return self._model.name
 
     def tokens(self, text: str) -> int:
         """Estimate the tokens of `text` as the other model does."""
@@ -80,7 +100,7 @@ class MeteredModel:
 
     def stream(self, request: ModelRequest) -> Iterator[ModelEvent]:
         """Stream the other model's events; a stream that is closed early counts as cancelled."""
-        outcome = "cancelled"
+        outcome, self.usage.model = "cancelled", self.name
         events = self._model.stream(request)
         try:
             for event in events:

@@ -20,12 +20,16 @@ class Fence:
     nonce: str
 
     def line(self, text: str, limit: int = LINE_CHARS) -> str:
-        """One line of data: no control, bidirectional or zero-width characters, and no mark."""
+        """One line of data: no control, bidirectional or zero-width characters, and no mark.
+
+        Double quotes are single ones: a model that copies one into JSON ends its text there.
+        """
         shown = sanitize(text, limit).replace("<*>", "…")
         # A mark cannot be written without these; and the nonce cannot be guessed, only leaked.
-        return shown.replace(self.nonce, "").replace("<<", "‹").replace(">>", "›")
+        shown = shown.replace(self.nonce, "").replace("<<", "‹").replace(">>", "›")
+        return shown.replace('"', "'")
 
     def enclose(self, provenance: str, lines: Sequence[str]) -> str:
         """The lines between marks that say where they come from; lines must have been cleaned."""
-        body = "\n".join(lines) if lines else "(nothing)"
+        body = "\n".join(lines) if lines else "-"
         return f"<<data {self.nonce} from={provenance}>>\n{body}\n<<end {self.nonce}>>"

@@ -72,7 +72,7 @@ def by_use(evidence: Sequence[Evidence], ranking: Ranking) -> list[Evidence]:
 def row(one: Evidence, fence: Fence) -> str:
     """One item on one line; of logs the template, never the lines."""
     since = f" since {clock_time(one.onset)}" if one.onset is not None else ""
-    said = f' "{fence.line(one.excerpt, 120)}"' if one.kind == "change" and one.excerpt else ""
+    said = f" ‹{fence.line(one.excerpt, 120)}›" if one.kind == "change" and one.excerpt else ""
     subject = fence.line(one.subject, 80)
     return f"{one.id} | {one.kind} | {subject} | {fence.line(one.statement, 260)}{said}{since}"
 

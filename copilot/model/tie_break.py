@@ -10,12 +10,14 @@ from collections.abc import Sequence
 
 from copilot.model.claims import ClaimScope, style
 from copilot.model.fence import Fence
-from copilot.model.replies import PairReply, pair_schema
+from copilot.model.replies import REPLY_TOKENS, PairReply, pair_schema
 from copilot.ports import Model
 from copilot.types.model_io import Message, ModelRequest
 from copilot.types.time_format import duration
 from prompts import Language, Prompt, load
 from tools.clusterer import PairDecision, UncertainPair
+from tools.topology_walker import downstream, upstream
+from tools.types import Topology
 
 PER_INCIDENT = 2
 INCIDENTS = 500
@@ -44,26 +46,48 @@ class RecordingTieBreaker:
             return tuple(self._kept.pop(incident_id, ()))
 
 
-def question(doubt: UncertainPair, language: Language, fence: Fence) -> tuple[ModelRequest, Prompt]:
+SAME_SECOND_S = 1.0
+
+
+def open_question(doubt: UncertainPair, topology: Topology) -> bool:
+    """Whether only time still connects the pair; a critical alert of that very second is no doubt.
+
+    When it was kept nobody had looked at who calls whom.
+    """
+    if doubt.alert.severity == "critical" and doubt.gap <= SAME_SECOND_S:
+        return False
+    service = doubt.alert.service
+    near = {service, *upstream(topology, service), *downstream(topology, service)}
+    return not service or not near & set(doubt.group.services)
+
+
+def question(
+    doubt: UncertainPair, language: Language, fence: Fence
+) -> tuple[ModelRequest, tuple[Prompt, Prompt]]:
     """Whether the pair belongs together."""
-    prompt = load("triage", language)
+    system, user = load("triage", language), load("triage_case", language)
     alert, group = doubt.alert, doubt.group
     services = ", ".join(fence.line(one, 80) for one in group.services[:12])
-    text = prompt.render(
-        alert=fence.enclose(
-            "alerts",
-            [
-                f"{fence.line(alert.name, 120)} | {fence.line(alert.service or '?', 80)} | "
-                f"{alert.severity}"
-            ],
+    told = f"{fence.line(alert.name, 120)} | {fence.line(alert.service or '?', 80)}"
+    text = user.render(
+        alert=fence.enclose("alerts", [f"{told} | {alert.severity}"]),
+        group=fence.enclose(
+            "alerts", [f"{fence.line(group.title, 160)} | {services} | {group.severity}"]
         ),
-        group=fence.enclose("alerts", [f"{fence.line(group.title, 160)} | {services}"]),
         gap=duration(doubt.gap),
         rules=doubt.rules,
-        reason=fence.line(doubt.reason, 200),
+        reason=fence.enclose("rules", [fence.line(doubt.reason, 200)]),
     )
-    message = Message(role="user", content=text)
-    return ModelRequest(messages=(message,), reply_schema=pair_schema(), max_tokens=512), prompt
+    request = ModelRequest(
+        messages=(
+            Message(role="system", content=system.render()),
+            Message(role="user", content=text),
+        ),
+        reply_schema=pair_schema(),
+        max_tokens=REPLY_TOKENS["triage"],
+        kind="triage",
+    )
+    return request, (system, user)
 
 
 def problems(reply: PairReply, language: Language) -> Sequence[str]:

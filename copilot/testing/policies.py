@@ -24,7 +24,7 @@ from prompts import LANGUAGES, load
 ReplySchema = dict[str, JsonValue]
 
 _ROW = re.compile(r"^(E\d+) \| (\S+) \| (.*?) \| (.*)$", re.MULTILINE)
-_RANKED = re.compile(r"^(.+?) \| (\w+) \| \d+% \| ?(.*)$", re.MULTILINE)
+_RANKED = re.compile(r"^(.+?) \| (\w+) \| ?(.*)$", re.MULTILINE)
 _OFFERED = re.compile(r"^([a-z][a-z-]+) \| .*? \| .*? \| (.*?) \| ?(.*)$", re.MULTILINE)
 _DATA = re.compile(r"<<data (\w+) from=(\w+)>>\n(.*?)\n<<end \1>>", re.DOTALL)
 _BURIED = re.compile(r"[A-Za-z0-9+/]{24,}={0,2}")
@@ -60,7 +60,7 @@ class RequestView:
             for name, kind, items in _RANKED.findall(sections.get("instruments", ""))
         )
         return cls(
-            rows=tuple(_ROW.findall(shown)),
+            rows=tuple(_ROW.findall(sections.get("telemetry", ""))),
             ranked=ranked,
             data="\n".join(body for _, _, body in _DATA.findall(shown)),
             instruments=sections.get("instruments", ""),
@@ -159,9 +159,9 @@ class InjectedPolicy:
             return GoodPolicy()(texts, schema)
         if "sentences" in asked:
             number = seen.rows[0][0] if seen.rows else "E1"
-            return _dumped({"sentences": [{"text": orders[0][:380], "cites": [number]}]})
+            return _dumped({"sentences": [{"text": orders[0][:280], "cites": [number]}]})
         if "verdict" in asked:
-            return _dumped({"verdict": "merge", "noise": "yes", "reason": orders[0][:180]})
+            return _dumped({"verdict": "merge", "noise": "yes", "reason": orders[0][:150]})
         if "hypotheses" not in asked:
             return _dumped(_ordered(seen, orders))
         return _dumped(self._obedient(seen, orders))
@@ -171,7 +171,7 @@ class InjectedPolicy:
         supports = seen.about(blamed)[:3] or [seen.rows[0][0]]
         lie = _hypothesis(blamed, "bad_config", supports, seen.chinese)
         if not seen.repairing:
-            lie |= {"because": orders[0][:580], "missing": orders[-1][:230]}
+            lie |= {"because": orders[0][:380], "missing": orders[-1][:150]}
         look: JsonValue = {"kind": "logs_of", "component": blamed}
         return {"hypotheses": [lie], "follow_ups": [look] if seen.may_ask else []}
 
@@ -263,7 +263,7 @@ def _ordered(seen: RequestView, orders: Sequence[str]) -> dict[str, JsonValue]:
     ]
     word = re.findall(r"[\w-]+", orders[0])[-1:] or ["ghost"]
     values: list[JsonValue] = [{"name": name, "value": word[0]} for name in lacking]
-    said: dict[str, JsonValue] = {} if seen.repairing else {"reason": orders[0][:280]}
+    said: dict[str, JsonValue] = {} if seen.repairing else {"reason": orders[0][:230]}
     return _choice(named, seen) | {"parameters": values} | said
 
 

@@ -90,8 +90,9 @@ class Hypothesis(FrozenModel):
 class Opinion(FrozenModel):
     """What a model holds for likely, most likely first: kept apart from what was located.
 
-    `failed` says why there is none although a model was asked. `measured`: the first rests on
-    something that was measured, not on text alone, which anybody may have written.
+    `failed` says why there is none although a model was asked, for `limit_s` seconds at most.
+    `measured`: the first rests on something that was measured, not on text alone, which anybody
+    may have written.
     """
 
     model: str
@@ -99,6 +100,7 @@ class Opinion(FrozenModel):
     agrees: bool = False
     measured: bool = False
     failed: str = ""
+    limit_s: float = 0.0
 
 
 Agreement = Literal["symptoms and cause", "cause", "symptoms"]

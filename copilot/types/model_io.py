@@ -10,6 +10,8 @@ from tools.types import FrozenModel
 Priority = Literal["chat", "responder", "eval"]
 """Who is let in first: a person who waits, then the first responder, then evals."""
 
+QuestionKind = Literal["triage", "diagnosis", "plan", "narrative", "change", "chat", "other"]
+"""What is asked; how long a model may think and write depends on it."""
 
 _ANGLE = re.compile(r"[<＜﹤](?!<?(?:data|end) )(?=[^\s=])")
 _BRACKET = re.compile(r"\[(?=[/@]?\w*[A-Z]{2}\w*@?\])")
@@ -49,8 +51,8 @@ class ModelRequest(FrozenModel):
     """One question to a model. With `reply_schema` (JSON Schema) the reply is one JSON value.
 
     `max_tokens` bounds the reply, thinking included. A second `attempt` has another seed, or it
-    would be the first again. Sampling, context length and whether the model thinks are the
-    adapter's: one constant set, because another set makes a server load it anew.
+    would be the first again. `within_s` is what it may take in all, its turn and silence included.
+    Sampling, context length and whether the model thinks are the adapter's.
     """
 
     messages: tuple[Message, ...] = Field(min_length=1)
@@ -58,6 +60,8 @@ class ModelRequest(FrozenModel):
     max_tokens: int = Field(default=2048, gt=0)
     priority: Priority = "responder"
     attempt: int = Field(default=0, ge=0)
+    kind: QuestionKind = "other"
+    within_s: float | None = Field(default=None, gt=0)
 
 
 class Thought(FrozenModel):

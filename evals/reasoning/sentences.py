@@ -18,7 +18,7 @@ START = 1_774_268_400.0
 TRUE = "true"
 """What stands in the place of a flaw where there is none."""
 
-PROMPTS = ("diagnose", "report_narrative", "plan")
+PROMPTS = ("report_narrative", "plan")
 """The prompts that a reply may echo."""
 
 

@@ -7,10 +7,15 @@ from contextlib import AbstractContextManager, contextmanager
 import pytest
 
 from copilot.model import ReplyCheck, ask
-from copilot.model.ollama import Access, Breaker, Client, Endpoint, OllamaModel, Timeouts
+from copilot.model.ollama import Client
+from copilot.model.openai_api import OpenAIClient
+from copilot.model.served import Endpoint, ServedModel
+from copilot.model.server import Access, Timeouts
 from copilot.ports import Model, ModelError
 from copilot.testing.model import ScriptedModel
 from copilot.testing.ollama import ScriptedPolicy, ollama_server
+from copilot.testing.openai import openai_server
+from copilot.types.breaker import Breaker
 from copilot.types.model_io import Message, ModelRequest, Piece, ReplyEnd
 from tools.types import FrozenModel
 
@@ -38,13 +43,23 @@ def on_ollama(*replies: str) -> Iterator[Model]:
     timeouts = Timeouts(first_token_s=10, between_tokens_s=10)
     with ollama_server(ScriptedPolicy(*replies)) as server:
         client = Client(Access(server.url), timeouts)
-        model = OllamaModel("qwen3:30b", [Endpoint(client, Breaker(time.monotonic))])
+        model = ServedModel("qwen3:30b", [Endpoint(client, Breaker(time.monotonic))])
+        yield model
+        model.close()
+
+
+@contextmanager
+def on_openai(*replies: str) -> Iterator[Model]:
+    timeouts = Timeouts(first_token_s=10, between_tokens_s=10)
+    with openai_server(ScriptedPolicy(*replies)) as server:
+        client = OpenAIClient(Access(server.url), timeouts)
+        model = ServedModel("qwen3:30b", [Endpoint(client, Breaker(time.monotonic))])
         yield model
         model.close()
 
 
 Made = Callable[..., AbstractContextManager[Model]]
-every = pytest.mark.parametrize("made", [scripted, on_ollama])
+every = pytest.mark.parametrize("made", [scripted, on_ollama, on_openai])
 
 
 def asked(text: str, **more: object) -> ModelRequest:
@@ -111,7 +126,7 @@ def test_a_value_is_asked_for_by_its_schema(made: Made) -> None:
 
 def test_who_is_away_is_said_to_be_unreachable() -> None:
     client = Client(Access("http://127.0.0.1:9"), Timeouts())
-    away = OllamaModel(
+    away = ServedModel(
         "qwen3:30b", [Endpoint(client, Breaker(time.monotonic))], sleep=lambda _s: None
     )
     for model in (ScriptedModel(), away):

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from langgraph.runtime import Runtime
@@ -11,7 +12,14 @@ from pydantic import JsonValue
 
 from copilot.case.nodes.report import report
 from copilot.case.state import IncidentState
-from copilot.model.tie_break import RecordingTieBreaker
+from copilot.model.replies import (
+    FAULT_KINDS,
+    diagnosis_schema,
+    narrative_schema,
+    pair_schema,
+    plan_schema,
+)
+from copilot.model.tie_break import RecordingTieBreaker, open_question
 from copilot.ports import ModelError, ModelFault
 from copilot.testing.model import ScriptedModel
 from copilot.testing.policies import (
@@ -26,7 +34,7 @@ from copilot.types.incident import FollowUp, Incident
 from copilot.types.model_io import Message
 from tests.copilot.reasoning_case import EVIDENCE, ONSET, RANKING, desk, diagnosed, item, state
 from tools.clusterer import UncertainPair
-from tools.types import Alert
+from tools.types import Alert, Edge, Topology
 
 
 def hypothesis(component: str = "cart", **changes: JsonValue) -> dict[str, JsonValue]:
@@ -195,13 +203,23 @@ def test_calls_and_seconds_of_an_incident_are_bounded_over_its_runs(tmp_path: Pa
     assert incident.hypotheses[0].by == "rules"
 
 
-@pytest.mark.parametrize("fault", ["timeout", "unreachable", "broken", "open"])
-def test_a_model_that_fails_leaves_what_the_rules_say(fault: ModelFault, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ("timeout", "not within 180 s: COPILOT_MODEL_S"),
+        ("unreachable", "no reply"),
+        ("broken", "no reply"),
+        ("open", "no reply"),
+    ],
+)
+def test_a_model_that_fails_leaves_what_the_rules_say(
+    fault: ModelFault, told: str, tmp_path: Path
+) -> None:
     broken = ModelError(fault, "nothing came")
     _, incident = after(scripted(broken), tmp_path)
     assert incident.opinion is not None
-    assert incident.opinion.failed == "no reply"
-    assert "no usable answer (no reply); the instruments stand" in incident.brief["en"]
+    assert incident.hypotheses[0].by == "rules"
+    assert f"no usable answer ({told}); the instruments stand" in incident.brief["en"]
 
 
 def test_a_model_that_nobody_set_up_is_not_mentioned(tmp_path: Path) -> None:
@@ -323,6 +341,64 @@ def test_a_verdict_on_an_uncertain_pair_is_a_suggestion_and_never_waited_for(
         rows = [one for one in deps.store.journal.events("i") if one.kind == "suggested"]
     assert [one.detail["reason"] for one in rows] == ([noted] if noted else [])
     assert doubts.take("i") == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "open_"),
+    [
+        ({}, True),
+        ({"service": "cart", "name": "CartPool"}, False),  # it is of the incident itself
+        ({"severity": "critical"}, True),
+        ({"severity": "critical", "gap": 0.0}, False),
+        ({"gap": 0.0}, True),
+        ({"service": "web"}, False),  # web calls cart
+    ],
+)
+def test_a_pair_is_asked_about_only_while_it_is_a_doubt(
+    changes: dict[str, object], open_: bool
+) -> None:
+    gap = changes.pop("gap", 40.0)
+    alert = DOUBT.alert.model_copy(update=changes)
+    group = DOUBT.group.model_copy(update={"services": ("cart",)})
+    doubt = DOUBT.model_copy(update={"alert": alert, "gap": gap, "group": group})
+    calls = Topology(edges=(Edge(caller="web", callee="cart"),))
+    assert open_question(doubt, calls) is open_
+
+
+def test_the_diagnosis_is_asked_before_the_doubts_of_triage(tmp_path: Path) -> None:
+    doubts, looks = RecordingTieBreaker(), [("logs_of", "web")]
+    doubts.judge(DOUBT)
+    model = PolicyModel(
+        lambda texts, schema: reply(hypothesis(), looks=looks if "(3 more" in texts[1] else ())
+    )
+    with desk(tmp_path, model) as deps:
+        diagnosed(replace(deps, doubts=doubts))
+    assert [one.kind for one in model.requests] == ["diagnosis", "diagnosis", "triage", "triage"]
+
+
+def test_a_model_reads_no_double_quotes_and_every_kind_it_may_name(tmp_path: Path) -> None:
+    model = scripted(reply(hypothesis()))
+    with desk(tmp_path, model) as deps:
+        diagnosed(deps)
+    system, user = (one.content for one in model.requests[0].messages)
+    rows = [line for line in user.splitlines() if line.startswith("E")]
+    assert "'no connection'" in rows[-1]
+    assert not any('"' in row for row in rows)
+    assert all(kind in system for kind in FAULT_KINDS)
+    assert user.index("ranking of the instruments") > user.index("E5 |")
+    assert "60%" not in user
+    assert user.rstrip().endswith("copy no text in quotation marks.")
+
+
+def test_a_schema_bounds_every_text_and_puts_reasons_before_names() -> None:
+    schema: dict[str, Any] = diagnosis_schema(["cart"], ["E1"], may_ask=True)
+    assert list(schema["properties"]) == ["weighed", "hypotheses", "follow_ups"]
+    others: list[dict[str, Any]] = [narrative_schema(["E1"]), plan_schema([], []), pair_schema()]
+    for one in (schema, *others):
+        parts = [one, *one.get("$defs", {}).values()]
+        fields = [field for part in parts for field in part["properties"].values()]
+        texts = [field for field in fields if field.get("type") == "string"]
+        assert all("maxLength" in field or "enum" in field for field in texts)
 
 
 def test_the_report_has_the_models_account_under_ours_where_it_holds(tmp_path: Path) -> None:

@@ -11,14 +11,16 @@ from typer.testing import CliRunner
 
 from copilot import settings, wiring
 from copilot.model import MeteredModel
+from copilot.model.probe import speed_checks
 from copilot.ports import ModelError
 from copilot.settings import SettingsError
 from copilot.surfaces.cli import app
 from copilot.surfaces.service import create_app
 from copilot.testing.model import ScriptedModel
 from copilot.testing.ollama import EMBEDS, OllamaServer, PulledModel, ScriptedPolicy, ollama_server
+from copilot.testing.openai import openai_server
 from copilot.testing.service import CountedEngine
-from copilot.types.model_io import Message, ModelRequest
+from copilot.types.model_io import Message, ModelRequest, ReplyEnd
 
 NOWHERE = "http://127.0.0.1:9"
 REQUEST = ModelRequest(messages=(Message(role="user", content="who?"),))
@@ -142,7 +144,7 @@ def test_an_absent_server_is_a_choice_with_auto_and_broken_with_on() -> None:
     assert doctor(NOWHERE)[0] == 0
     code, shown = doctor(NOWHERE, COPILOT_MODEL_USE="on")
     assert code == 1
-    assert "ollama serve, then ollama pull qwen3:30b" in shown
+    assert "ollama serve, then ollama pull qwen3.8:27b" in shown
 
 
 def test_doctor_sees_a_context_that_others_loaded(server: OllamaServer) -> None:
@@ -161,10 +163,50 @@ def test_doctor_sees_what_a_model_cannot() -> None:
         shared = {"COPILOT_MODEL_THINK": "true", "COPILOT_EMBEDDER_URL": server.url}
         code, shown = doctor(server.url, **shared)
     assert code == 1
-    assert "it cannot think: COPILOT_MODEL_THINK=false" in shown
+    assert "it cannot think: COPILOT_MODEL_THINK=auto" in shown
     assert "the model allows 8192 tokens, 16384 are set" in shown
     assert "update it" in shown
     assert "OLLAMA_MAX_LOADED_MODELS" in shown
+
+
+def test_doctor_asks_once_and_says_what_to_set() -> None:
+    fits = '{"reason": "900 ms is ten times 90 ms", "slower": "checkout"}'
+    with ollama_server(ScriptedPolicy(fits)) as server:
+        code, shown = doctor(server.url)
+        assert (code, len(server.chats())) == (0, 2)
+    assert "auto took qwen3:30b" in shown
+    assert "schema      kept to, without thinking" in shown
+    assert "tokens a second" in shown
+    with ollama_server(ScriptedPolicy("Checkout did.")) as server:
+        _, shown = doctor(server.url)
+    assert "not kept to, without thinking: 'Checkout did.'" in shown
+    assert "COPILOT_MODEL_THINK=true" in shown
+
+
+def test_doctor_says_how_many_seconds_a_slow_model_needs() -> None:
+    end = ReplyEnd(
+        reason="stop", model="m", prompt_tokens=200, reply_tokens=50, first_token_s=2, total_s=7
+    )
+    (told,) = speed_checks(end, budget_s=300)
+    assert told.state == "ok"
+    (told,) = speed_checks(end, budget_s=60)
+    assert "COPILOT_MODEL_S=280 (60 now)" in told.advice
+
+
+@pytest.mark.parametrize("takes_extras", [True, False])
+def test_doctor_looks_at_a_server_of_openai_s_api(takes_extras: bool) -> None:
+    fits = '{"reason": "900 ms is ten times 90 ms", "slower": "checkout"}'
+    with openai_server(ScriptedPolicy(fits), takes_extras=takes_extras) as server:
+        code, shown = doctor(server.url)
+    assert code == 0
+    assert f"OpenAI's API at {server.url}, models of vllm" in shown
+    assert "16384 of 32768 tokens" in shown
+    assert "tool calls  called" in shown
+
+
+def test_a_server_of_openai_s_api_at_the_wrong_address_is_told_how_to_be_named() -> None:
+    with openai_server(ScriptedPolicy("ok")) as server:
+        assert "ends in /v1" in doctor(server.url.removesuffix("/v1"))[1]
 
 
 def test_doctor_says_that_it_is_switched_off() -> None:
@@ -193,5 +235,6 @@ def test_metrics_count_replies_faults_and_what_was_cancelled(tmp_path: Path) -> 
         'copilot_llm_requests_total{outcome="unreachable"} 1.0',
         'copilot_llm_tokens_total{kind="reply"} 3.0',
         "copilot_llm_reply_seconds_count 1.0",
+        'copilot_llm_info{model="scripted"} 1.0',
     ):
         assert row in text

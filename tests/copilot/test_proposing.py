@@ -155,13 +155,12 @@ def test_what_is_not_confirmed_leaves_it_to_a_person(desk: Desk, change: dict[st
     assert "rm -rf" not in said
 
 
-def test_where_the_rules_decide_its_dissent_is_told_and_changes_nothing(desk: Desk) -> None:
+def test_it_is_not_asked_where_no_answer_could_change_anything(desk: Desk) -> None:
     desk.facts = {"flag:pay": "one-tap"}
     found = desk.plans({**FILLS, "playbook": "", "parameters": []})
     assert found is not None
     assert found.playbook_id == "disable-feature"
-    (planned,) = desk.journal("planned")
-    assert str(planned.detail["reason"]).endswith("; the model would not act")
+    assert desk.model.requests == []
 
 
 def test_the_rules_arm_asks_no_model_and_neither_does_an_empty_budget(desk: Desk) -> None:

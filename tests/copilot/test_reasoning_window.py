@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from copilot.case.reasoning.case import fault_kinds
 from copilot.model.fence import Fence
-from copilot.model.ollama.client import Access, Client, Timeouts
-from copilot.model.ollama.model import Endpoint, OllamaModel
-from copilot.model.ollama.request import OllamaOptions
+from copilot.model.ollama import Client
+from copilot.model.served import Endpoint, ServedModel
+from copilot.model.server import Access, ServingOptions, Timeouts
 from copilot.model.table import by_use, fitted
 from copilot.testing.ollama import ollama_server
 from copilot.testing.policies import (
@@ -47,7 +48,7 @@ def test_nothing_is_cut_by_the_server(context: int, say: PolicyFunction, tmp_pat
     with ollama_server(ServedPolicy(say), obeys_truncate=False) as server:
         client = Client(Access(server.url), Timeouts())
         at = Endpoint(client, Breaker(time.monotonic))
-        model = OllamaModel("qwen3:30b", [at], OllamaOptions(context=context), Timeouts())
+        model = ServedModel("qwen3:30b", [at], ServingOptions(context=context), Timeouts())
         with desk(tmp_path, model) as deps:
             _, incident = diagnosed(deps, state(MANY))
         client.close()
@@ -99,5 +100,4 @@ def test_rows_are_whole_or_absent() -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_instructions_are_short(language: Language) -> None:
     tokens = PolicyModel(GoodPolicy()).tokens
-    for name in ("diagnose",):
-        assert tokens(load(name, language).render()) <= 4_000
+    assert tokens(load("diagnose", language).render(kinds=fault_kinds(language))) <= 4_000

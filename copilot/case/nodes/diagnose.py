@@ -13,7 +13,7 @@ from copilot.deps import Deps, Limits
 from copilot.model import all_or_nothing
 from copilot.model.fence import Fence
 from copilot.model.replies import PairReply
-from copilot.model.tie_break import pair_summary, problems, question
+from copilot.model.tie_break import open_question, pair_summary, problems, question
 from copilot.types.incident import (
     Hypothesis,
     Opinion,
@@ -50,7 +50,8 @@ def diagnose(state: IncidentState, runtime: Runtime[Deps]) -> DiagnoseUpdate:
     )
     if shown or diagnosis.opinion is not None:
         publish(deps, state)
-    suggest(deps, incident_id)
+    if not again and not (advice and advice.wanted):
+        suggest(deps, incident_id)  # last: it is worth least, and costs as many calls
     deps.note(
         incident_id, "diagnosed", _diagnosis_summary(diagnosis, ranking), recalled=float(len(shown))
     )
@@ -142,8 +143,11 @@ def suggest(deps: Deps, incident_id: str) -> None:
     """Ask the model about uncertain pairs of this incident and journal its answers; groups stay."""
     if deps.model is None or deps.doubts is None:
         return
+    topology = deps.sources.topology()
     for doubt in deps.doubts.take(incident_id):
-        request, prompt = question(doubt, deps.language, Fence(deps.nonce()))
+        if not open_question(doubt, topology):
+            continue
+        request, prompts = question(doubt, deps.language, Fence(deps.nonce()))
         asked = consult(
             deps,
             deps.model,
@@ -151,7 +155,7 @@ def suggest(deps: Deps, incident_id: str) -> None:
             request,
             PairReply,
             all_or_nothing(lambda reply: problems(reply, deps.language)),
-            (prompt,),
+            prompts,
         )
         if asked.value is not None:
             deps.note(

@@ -1,27 +1,26 @@
 """One incident as a question that fits the model's window; what does not fit is said, not cut."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from copilot.case.state import GatherProgress, IncidentState
 from copilot.knowledge import RecallHit
 from copilot.model.fence import Fence
-from copilot.model.replies import diagnosis_schema
+from copilot.model.replies import FAULT_KINDS, REPLY_TOKENS, diagnosis_schema
 from copilot.model.table import LEADING, EvidenceTable, fitted
 from copilot.ports import Model
-from copilot.types.model_io import Message, ModelRequest
+from copilot.types.model_io import Message, ModelRequest, QuestionKind
 from copilot.types.time_format import date_time
-from prompts import Language, Prompt, load
+from prompts import Language, Prompt, load, word
 from tools.types import Evidence, Owner, Ranking
-
-MOST_REPLY = 4096
-"""Tokens of a reply, thinking included, where the window is large enough."""
 
 PROBLEMS = 800
 """Tokens of a repair beside the reply it shows: what was wrong with it."""
 
 CANDIDATES = 8
-DOCUMENT_CHARS = 700
+DOCUMENT_CHARS = 400
 COMPONENTS = 60
 
 
@@ -36,9 +35,15 @@ class DiagnosisQuestion:
     prompts: tuple[Prompt, Prompt]
 
 
-def reply_tokens(model: Model) -> int:
-    """Return the tokens to keep free for a reply: at most a fifth of the model's window."""
-    return min(MOST_REPLY, model.context_tokens // 5)
+def reply_tokens(model: Model, kind: QuestionKind = "diagnosis") -> int:
+    """Return the most tokens of a reply: what its kind needs, at most a fifth of the window."""
+    return min(REPLY_TOKENS[kind], model.context_tokens // 5)
+
+
+@cache
+def fault_kinds(language: Language) -> str:
+    """Every kind of fault that may be named, with its meaning: no model sees the schema."""
+    return ", ".join(f"{one} ({word('fault_kind', one, language)})" for one in FAULT_KINDS)
 
 
 def case_of(
@@ -52,7 +57,7 @@ def case_of(
     """The question for `diagnose`; None where the window is too small to ask anything."""
     system, user = load("diagnose", language), load("diagnose_case", language)
     names = components_of(state["evidence"], state["ranking"])
-    sections = _sections(model, state, recalled, user, fence, names)
+    sections = _sections(model, state, recalled, user, fence, names, language)
     gathered = state["gathered"]
     rest = {
         "onset": date_time(state["onset"].at),
@@ -63,11 +68,11 @@ def case_of(
         "may_ask": may_ask,
         **sections,
     }
-    instructions = system.render()
+    instructions = system.render(kinds=fault_kinds(language))
     empty = user.render(**rest, table=fence.enclose("telemetry", []), left_out=9999)
     room = (
         model.context_tokens
-        - 2 * reply_tokens(model)  # a repair shows the first reply and waits for a second
+        - reply_tokens(model)
         - PROBLEMS
         - model.tokens(instructions)
         - model.tokens(empty)
@@ -103,6 +108,7 @@ def _request(
         ),
         reply_schema=diagnosis_schema(names, [one.id for one in table.shown], may_ask=may_ask),
         max_tokens=reply_tokens(model),
+        kind="diagnosis",
     )
 
 
@@ -121,6 +127,7 @@ def _sections(
     user: Prompt,
     fence: Fence,
     names: Sequence[str],
+    language: Language,
 ) -> dict[str, str]:
     """Every section but the evidence, each within its own budget."""
 
@@ -128,7 +135,7 @@ def _sections(
         return cut(model, lines, user.budget[name])
 
     alerting = [fence.line(name, 80) for name in state["group"].services[:20]]
-    known = recollections(recalled, fence)
+    known = recollections(recalled, fence, language)
     missing = [fence.line(one, 160) for one in state.get("gathered", GatherProgress()).missing]
     ranking = within("ranking", _ranking(state["ranking"], fence))
     return {
@@ -146,20 +153,33 @@ def _ranking(ranking: Ranking, fence: Fence) -> list[str]:
         items = dict.fromkeys(number for term in one.terms for number in term.evidence)
         rests = " ".join([*items][:10]) if len(lines) < LEADING else " ".join([*items][:3])
         kind = one.fault_kind or "unknown"
-        lines.append(f"{fence.line(one.component, 80)} | {kind} | {one.probability:.0%} | {rests}")
+        lines.append(f"{fence.line(one.component, 80)} | {kind} | {rests}")
     return lines
 
 
-def recollections(recalled: Sequence[RecallHit], fence: Fence) -> list[str]:
-    """What was recalled, each on one line: kind, trust and date before the text."""
+_CODE = re.compile(r"```.*?(?:```|$)|`[^`\n]*\s[^`\n]*`", re.DOTALL)
+"""Commands in a document; a name between backticks is none."""
+
+
+def recollections(recalled: Sequence[RecallHit], fence: Fence, language: Language) -> list[str]:
+    """What was recalled, a line each: kind, trust and date, the signs, and the text of the place.
+
+    Without commands: a diagnosis needs none, and a reply that copies one is refused.
+    """
     lines = []
     for one in recalled:
         document = one.hit.document
         date = f", {document.origin.date}" if document.origin else ""
+        kind, trust = (
+            word("document", document.kind, language),
+            word("trust", one.hit.trust, language),
+        )
+        agrees = word("agreement", one.agreement, language)
+        title, signs = getattr(document.title, language), getattr(document.symptoms, language)
         lines.append(
-            f"{document.kind} {document.id} ({document.trust}{date}; fits by {one.agreement}): "
-            f"{fence.line(document.title.en, 120)}. "
-            f"{fence.line(one.hit.section.text, DOCUMENT_CHARS)}"
+            f"{kind} {document.id} ({trust}{date}; {agrees}): {fence.line(title, 120)}. "
+            f"{fence.line(signs, 200)}. "
+            f"{fence.line(_CODE.sub('', one.hit.section.text), DOCUMENT_CHARS)}"
         )
     return lines
 

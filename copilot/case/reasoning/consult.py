@@ -57,9 +57,13 @@ def consult(
         calls_left=deps.limits.model_calls - before.calls,
         deadline=began + deps.limits.model_s - before.seconds,
         stopwatch=deps.stopwatch,
+        allowance=f"{deps.limits.model_s:g} s (COPILOT_MODEL_S)",
     )
     if bounded.calls_left <= 0 or bounded.deadline <= began:
-        used = f"{before.calls} calls, {before.seconds:.0f} s"
+        used = (
+            f"{before.calls} of {deps.limits.model_calls} calls (COPILOT_MODEL_CALLS), "
+            f"{before.seconds:.0f} of {deps.limits.model_s:g} s (COPILOT_MODEL_S)"
+        )
         asked: ModelResult[ConsultReplyT] = ModelResult(
             None, f"the incident's budget is used up ({used})", ()
         )
@@ -99,7 +103,8 @@ def _how(asked: ModelResult[ConsultReplyT]) -> str:
     if asked.fault == "absent":
         return "not asked, there is no model"
     if asked.calls[-1].done is None:
-        return "no whole reply; the rules answer"
+        why = asked.calls[-1].problems[0] if asked.fault == "timeout" else "no whole reply"
+        return f"{why}; the rules answer"
     return "nothing of the reply held, nor of a second one; the rules answer"
 
 

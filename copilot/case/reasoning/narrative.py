@@ -70,7 +70,7 @@ def _question(
     }
     instructions = system.render()
     empty = user.render(**rest, table=fence.enclose("telemetry", []), left_out=9999)
-    free = model.context_tokens - 2 * reply_tokens(model) - PROBLEMS
+    free = model.context_tokens - reply_tokens(model, "narrative") - PROBLEMS
     room = free - model.tokens(instructions) - model.tokens(empty)
     budget = min(room, user.budget["evidence"])
     table = fitted(state["evidence"], state["ranking"], fence, model.tokens, budget)
@@ -83,6 +83,7 @@ def _question(
             Message(role="user", content=text),
         ),
         reply_schema=narrative_schema([one.id for one in table.shown]),
-        max_tokens=reply_tokens(model),
+        max_tokens=reply_tokens(model, "narrative"),
+        kind="narrative",
     )
     return request, table

@@ -69,7 +69,9 @@ def advise(deps: Deps, state: IncidentState, recalled: Sequence[RecallHit]) -> A
         return None
     if asked.value is None:
         failed = "did not hold" if asked.calls and asked.calls[-1].done else "no reply"
-        return Advice(Opinion(model=deps.model.name, failed=failed))
+        failed = "too late" if asked.fault == "timeout" else failed
+        limit = deps.limits.model_s
+        return Advice(Opinion(model=deps.model.name, failed=failed, limit_s=limit))
     return _advice(asked.value, deps.model.name, state)
 
 

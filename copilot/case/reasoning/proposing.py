@@ -3,6 +3,7 @@
 `tools.playbook_executor.choose` holds it against the catalogue, the evidence and the documents.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,9 +20,11 @@ from copilot.model.replies import PlanReply, plan_schema
 from copilot.model.table import fitted
 from copilot.ports import Model
 from copilot.types.model_io import Message, ModelRequest
-from prompts import Prompt, load, word
+from prompts import Language, Prompt, load, word
 from tools.playbook_executor import Offer, ProposalContext, offers_for
 from tools.types import Evidence, Fact, Owner, Playbook, Proposal
+
+_BLANK = re.compile(r"\$\{(\w+)\}")
 
 DOCUMENTS = 8
 """Recalled documents that may speak for a playbook; those about the cause come first."""
@@ -43,7 +46,7 @@ def propose(deps: Deps, state: IncidentState, facts: Mapping[str, Fact]) -> Prop
     if deps.arm != "llm" or deps.model is None or ranking.abstained or not ranking.candidates:
         return None
     offered = offers_for(deps.playbooks, ranking.candidates[0], facts)
-    if not offered:
+    if not _matters(offered):
         return None
     recalled = _recalled(deps, state)
     question = _question(deps, deps.model, state, offered, recalled)
@@ -65,6 +68,16 @@ def propose(deps: Deps, state: IncidentState, facts: Mapping[str, Fact]) -> Prop
         evidence=tuple(state["evidence"]),
         recalled=_speaking(recalled),
     )
+
+
+def _matters(offered: Sequence[Offer]) -> bool:
+    """Whether an answer could change anything: a value is lacking, or there is a choice.
+
+    Of playbooks that cannot be run a model has nothing to say, and one whose values are all known
+    is what the rules take.
+    """
+    ready = [one for one in offered if not one.barred]
+    return len(ready) > 1 or any(one.underived for one in ready)
 
 
 def _recalled(deps: Deps, state: IncidentState) -> tuple[RecallHit, ...]:
@@ -102,8 +115,10 @@ def _question(
 ) -> PlaybookQuestion | None:
     fence, first = Fence(deps.nonce()), state["ranking"].candidates[0]
     system, user = load("plan", deps.language), load("plan_case", deps.language)
-    documents = cut(model, recollections(recalled, fence), user.budget["recalled"])
-    rows = cut(model, [_row(one, fence) for one in offered], user.budget["playbooks"])
+    documents = cut(model, recollections(recalled, fence, deps.language), user.budget["recalled"])
+    rows = cut(
+        model, [_row(one, fence, deps.language) for one in offered], user.budget["playbooks"]
+    )
     rest = {
         "component": fence.enclose("instruments", [fence.line(first.component, 80)]),
         "kind": word("fault_kind", first.fault_kind or "unknown", deps.language),
@@ -112,7 +127,7 @@ def _question(
     }
     instructions = system.render()
     empty = user.render(**rest, table=fence.enclose("telemetry", []), left_out=9999)
-    room = model.context_tokens - 2 * reply_tokens(model) - PROBLEMS
+    room = model.context_tokens - reply_tokens(model, "plan") - PROBLEMS
     room -= model.tokens(instructions) + model.tokens(empty)
     budget = min(room, user.budget["evidence"])
     table = fitted(state["evidence"], state["ranking"], fence, model.tokens, budget)
@@ -128,20 +143,25 @@ def _question(
             Message(role="user", content=text),
         ),
         reply_schema=plan_schema(ids, [one.id for one in table.shown]),
-        max_tokens=reply_tokens(model),
+        max_tokens=reply_tokens(model, "plan"),
+        kind="plan",
     )
     return PlaybookQuestion(request, table.shown, frozenset(ids), (system, user))
 
 
-def _row(offer: Offer, fence: Fence) -> str:
+def _row(offer: Offer, fence: Fence, language: Language) -> str:
     playbook: Playbook = offer.playbook
     given = ", ".join(f"{name}={value}" for name, value in offer.parameters.items())
     factors = {one.name: one.factor for one in playbook.parameters}
+    called = {"en": "factor", "zh": "系数"}[language]
     lacking = ", ".join(
-        f"{name} (factor {factors[name]:g})" if factors[name] != 1 else name
+        f"{name} ({called} {factors[name]:g})" if factors[name] != 1 else name
         for name in offer.underived
     )
-    effect = fence.line(playbook.title.en, 120)
+    title = getattr(playbook.title, language)
+    # `${size}` stands for a value that is given or lacking in this row: a model copies it else.
+    filled = _BLANK.sub(lambda found: str(offer.parameters.get(found[1], found[1])), title)
+    effect = fence.line(filled, 120)
     return f"{playbook.id} | {effect} | {fence.line(given, 160)} | {lacking} | " + fence.line(
         offer.barred, 160
     )

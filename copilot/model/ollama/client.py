@@ -5,73 +5,41 @@ lines at U+0085, which JSON may hold. So chat goes through the client's own conn
 rest of the API through its methods.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
 from ssl import create_default_context
 
 import httpx
 import ollama
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from copilot.model.ollama.faults import TransientError, of_status, stream_fault
+from copilot.model.families import ModelApi
+from copilot.model.faults import TransientError, of_status, stream_fault
+from copilot.model.ollama.request import chat, loading
+from copilot.model.server import (
+    LONGEST_LINE,
+    MOST_BYTES,
+    PROBE_TOOL,
+    Access,
+    ModelTraits,
+    ReplyLine,
+    ServingOptions,
+    Timeouts,
+)
 from copilot.ports import ModelError
-from copilot.types.model_io import Piece, Thought
+from copilot.types.checks import Check
+from copilot.types.model_io import ModelRequest
 
-LONGEST_LINE = 8 * 1024 * 1024
-"""Bytes of one line of a stream; a server that sends more without an end is broken."""
-
-
-MOST_BYTES = 32 * 1024 * 1024
-"""Bytes of a whole reply. A line holds a token in about 120 bytes of JSON, so that this is more
-than the longest context of a model we know, 262,144 tokens; source: its model card, Qwen3-2507."""
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """How long each phase may take, in seconds. The first token waits for a model to be loaded."""
-
-    connect_s: float = 3.0
-    queue_s: float = 60.0
-    first_token_s: float = 180.0
-    between_tokens_s: float = 60.0
-    total_s: float = 600.0
-    probe_s: float = 1.0
-
-
-class ReplyMessage(BaseModel):
-    """The message of a line; tool calls are left out, since no tool is ever offered."""
-
-    content: str = ""
-    thinking: str | None = None
-
-
-class ReplyLine(BaseModel):
-    """One line of a streamed answer. Durations are in nanoseconds; zero counters are left out."""
-
-    error: str = ""
-    message: ReplyMessage = ReplyMessage()
-    done: bool = False
-    done_reason: str = ""
-    load_duration: int = 0
-    prompt_eval_count: int | None = None
-    eval_count: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Where a server is and how it is reached; nothing of it is taken from the environment."""
-
-    url: str
-    key: str = ""
-    headers: Mapping[str, str] | None = None
-    proxy: str = ""
-    ca_file: str = ""
+OLDEST = (0, 13)
+"""Ollama that takes `truncate` and `shift`, which came in October 2025, for certain."""
 
 
 class Client(ollama.Client):
     """One Ollama server."""
+
+    api: ModelApi = "ollama"
 
     def __init__(
         self, access: Access, timeouts: Timeouts, now: Callable[[], float] = time.monotonic
@@ -99,13 +67,18 @@ class Client(ollama.Client):
         """Close its connections."""
         self._client.close()
 
-    def version(self) -> str:
-        """What the server says it is."""
+    def said(self) -> Check:
+        """What it is; an old version may cut what is too long and say nothing."""
         with self._faults("did not say its version in time"):
             answer = self._client.get("/api/version")
             _checked(answer, self.url)
-            version: str = str(_json(answer.content).get("version", ""))
-            return version
+            version = str(_json(answer.content).get("version", ""))
+        found = f"Ollama {version or 'of no version'} at {self.url}"
+        numbers = version_numbers(version)
+        if numbers and numbers < OLDEST:
+            advice = "it may cut what is too long for it and say nothing: update it"
+            return Check("model", "missing", found, advice)
+        return Check("model", "ok", found)
 
     def names(self) -> frozenset[str]:
         """The models it has pulled."""
@@ -118,15 +91,46 @@ class Client(ollama.Client):
             loaded = {one.model: one.context_length for one in self.ps().models}
         return loaded.get(model) or loaded.get(f"{model}:latest")
 
-    def shown(self, model: str) -> ollama.ShowResponse:
-        """What the server knows of a model; raises `ModelError` `missing` where it has none."""
+    def traits(self, model: str) -> ModelTraits:
+        """What it says of a model; raises `ModelError` `missing` where it has none."""
         with self._faults("did not describe the model in time"):
-            return self.show(model)
+            shown = self.show(model)
+        size = shown.details.parameter_size if shown.details else ""
+        able = shown.capabilities
+        named = [n for key, n in (shown.modelinfo or {}).items() if key.endswith(".context_length")]
+        return ModelTraits(
+            f"{model} {size or ''}, can do: {', '.join(able or ()) or 'not said'}",
+            frozenset(able) if able is not None else None,
+            next((int(n) for n in named), None),
+        )
+
+    def load(self, model: str, options: ServingOptions) -> None:
+        """Have the model loaded with what every question will ask of it."""
+        with self._lines(loading(model, options), self._timeouts) as lines:
+            list(lines)
+
+    def calls_tools(self, model: str, options: ServingOptions) -> bool:
+        """Whether the model calls a tool that is offered, asked once."""
+        request = ModelRequest(messages=(PROBE_TOOL.question,), max_tokens=PROBE_TOOL.tokens)
+        body = chat(model, request, PROBE_TOOL.tokens, options)
+        body |= {"tools": [PROBE_TOOL.declared], "stream": False}
+        with self._faults("no call of a tool in time"):
+            limit = httpx.Timeout(self._timeouts.first_token_s)
+            answer = self._client.post("/api/chat", json=body, timeout=limit)
+            _checked(answer, self.url)
+            message = _json(answer.content).get("message")
+        return isinstance(message, dict) and bool(message.get("tool_calls"))
+
+    def lines(
+        self, model: str, request: ModelRequest, most: int, options: ServingOptions
+    ) -> AbstractContextManager[Iterator[ReplyLine]]:
+        """A chat as it streams; leaving the context closes the connection, which cancels it."""
+        return self._lines(chat(model, request, most, options), self._timeouts.within(request))
 
     @contextmanager
-    def lines(self, body: Mapping[str, JsonValue]) -> Iterator[Iterator[ReplyLine]]:
-        """A chat as it streams; leaving the context closes the connection, which cancels it."""
-        limits = self._timeouts
+    def _lines(
+        self, body: Mapping[str, JsonValue], limits: Timeouts
+    ) -> Iterator[Iterator[ReplyLine]]:
         timeout = httpx.Timeout(
             limits.connect_s, read=limits.first_token_s, write=limits.between_tokens_s
         )
@@ -143,20 +147,23 @@ class Client(ollama.Client):
                 _checked(response, self.url)
             # httpx reads it when the body begins: from here on silence is between tokens.
             response.request.extensions["timeout"]["read"] = limits.between_tokens_s
-            yield self._parsed(response, started)
+            yield self._parsed(response, started, limits)
         finally:
             response.close()
 
-    def _parsed(self, response: httpx.Response, started: float) -> Iterator[ReplyLine]:
+    def _parsed(
+        self, response: httpx.Response, started: float, limits: Timeouts
+    ) -> Iterator[ReplyLine]:
         rest, told = b"", 0
-        silence = f"nothing for {self._timeouts.between_tokens_s:g} s between tokens"
+        silence = f"nothing for {limits.between_tokens_s:g} s between tokens"
         blocks = response.iter_bytes()
         while True:
             with self._faults(silence):
                 block = next(blocks, None)
             if block is None:
                 break
-            self._in_time(started)
+            if self._now() - started > limits.total_s:
+                raise ModelError("timeout", f"the reply took longer than {limits.total_s:g} s")
             told += len(block)
             if told > MOST_BYTES:
                 raise ModelError("broken", f"a reply of more than {MOST_BYTES} bytes")
@@ -168,10 +175,6 @@ class Client(ollama.Client):
                     yield _line(line)
         if rest.strip():
             yield _line(rest)
-
-    def _in_time(self, started: float) -> None:
-        if self._now() - started > self._timeouts.total_s:
-            raise ModelError("timeout", f"the reply took longer than {self._timeouts.total_s:g} s")
 
     @contextmanager
     def _faults(self, silence: str, *, before_first: bool = False) -> Iterator[None]:
@@ -219,78 +222,6 @@ class _Object(BaseModel, extra="allow"):
     """Any JSON object."""
 
 
-_OPEN, _CLOSE = "<think>", "</think>"
-
-
-class LeakError(Exception):
-    """Text that was already passed on turned out to be thinking."""
-
-
-class ThinkingSplitter:
-    """Splits text as it comes into thoughts and pieces of the reply.
-
-    A server puts thinking into a field of its own; some tags say it aloud instead: between
-    `<think>` and `</think>`, or, because the template wrote the opening tag, before a lone
-    `</think>`.
-
-    With `hold` nothing is passed on before `</think>` or the end is seen: the way for a model that
-    is known, or not yet known not, to think aloud.
-    """
-
-    def __init__(self, *, hold: bool) -> None:
-        self._hold = hold
-        self._thinking = False
-        self._begun = False
-        self._text = ""
-        self.leaked = False
-
-    def feed(self, text: str) -> list[Thought | Piece]:
-        """Return the thoughts and pieces that are certain so far; the last characters may wait."""
-        self._text += text
-        events: list[Thought | Piece] = []
-        while (found := self._next_tag()) is not None:
-            tag, before, self._text = found
-            if tag == _CLOSE and not self._thinking and not self._hold and self._begun:
-                raise LeakError
-            self.leaked = True
-            events += self._told(before, thought=tag == _CLOSE)
-            self._thinking = tag == _OPEN
-            self._hold = self._hold and self._thinking
-        return [*events, *self._ready()]
-
-    def end(self) -> list[Thought | Piece]:
-        """Return what is left at the end of the reply."""
-        rest, self._text = self._text, ""
-        return self._told(rest, thought=self._thinking)
-
-    def _next_tag(self) -> tuple[str, str, str] | None:
-        places = [(self._text.find(tag), tag) for tag in (_OPEN, _CLOSE)]
-        found = [(place, tag) for place, tag in places if place >= 0]
-        if not found:
-            return None
-        place, tag = min(found)
-        return tag, self._text[:place], self._text[place + len(tag) :]
-
-    def _ready(self) -> list[Thought | Piece]:
-        if self._hold and not self._thinking:
-            return []
-        kept = max(_overlap(self._text, tag) for tag in (_OPEN, _CLOSE))
-        whole = len(self._text) - kept
-        ready, self._text = self._text[:whole], self._text[whole:]
-        return self._told(ready, thought=self._thinking)
-
-    def _told(self, text: str, *, thought: bool) -> list[Thought | Piece]:
-        if thought:
-            return [Thought(text=text)] if text.strip() else []
-        if not self._begun:
-            text = text.lstrip()  # what a stripped thought leaves before an answer
-        if not text:
-            return []
-        self._begun = True
-        return [Piece(text=text)]
-
-
-def _overlap(text: str, tag: str) -> int:
-    """How much of the end of a text may be the start of a tag."""
-    sizes = range(min(len(text), len(tag) - 1), 0, -1)
-    return next((size for size in sizes if tag.startswith(text[-size:])), 0)
+def version_numbers(said: str) -> tuple[int, ...]:
+    """The numbers of a version, first to third; empty where it has none."""
+    return tuple(int(part) for part in re.findall(r"\d+", said)[:3])

@@ -18,6 +18,7 @@ from prometheus_client import (
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
+    InfoMetricFamily,
     Metric,
     SummaryMetricFamily,
 )
@@ -105,6 +106,9 @@ def _model(usage: Usage) -> Iterator[Metric]:
     for outcome, count in sorted(usage.outcomes.items()):
         requests.add_metric([outcome], count)
     yield requests
+    asked = InfoMetricFamily("copilot_llm", "The model that is asked; auto until one is found.")
+    asked.add_metric([], {"model": usage.model})
+    yield asked
     tokens = CounterMetricFamily(
         "copilot_llm_tokens", "Tokens of whole replies, as the server counts.", labels=["kind"]
     )

@@ -71,7 +71,7 @@ class OllamaServer(ThreadingHTTPServer):
         runners: Runners | None = None,
         obeys_truncate: bool = True,
     ) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+        super().__init__(("127.0.0.1", port), self.handler())
         self.policy = policy
         self.version = version
         self.obeys_truncate = obeys_truncate
@@ -86,6 +86,12 @@ class OllamaServer(ThreadingHTTPServer):
         self.changed = threading.Condition()
         self.stopping = threading.Event()
 
+    chat_path = "/api/chat"
+
+    def handler(self) -> "type[OllamaHandler]":
+        """What answers a connection."""
+        return OllamaHandler
+
     @property
     def url(self) -> str:
         """Where it listens."""
@@ -93,7 +99,7 @@ class OllamaServer(ThreadingHTTPServer):
 
     def chats(self) -> list[dict[str, JsonValue]]:
         """The body of every chat, in order."""
-        return [one.body for one in list(self.recorded) if one.path == "/api/chat"]
+        return [one.body for one in list(self.recorded) if one.path == self.chat_path]
 
     def wait_for(self, holds: Callable[["OllamaServer"], bool], within_s: float = 10.0) -> bool:
         """Wait until something is true of this server; says whether it became so."""
@@ -117,7 +123,9 @@ class OllamaServer(ThreadingHTTPServer):
             self.note(lambda: self.broke.append(problem))
 
 
-class _Handler(Wire):
+class OllamaHandler(Wire):
+    """Answers one connection in Ollama's words."""
+
     server: OllamaServer
 
     def stopping(self) -> bool:
@@ -139,14 +147,19 @@ class _Handler(Wire):
         recorded = OllamaRequest(method, path, _object(raw), headers)
         self.server.note(lambda: self.server.recorded.append(recorded))
         try:
-            self._answer_to(method, path, raw)
+            self.answer_to(method, path, raw)
         except RequestError as refused:
-            self.json(refused.status, {"error": refused.error})
+            self.refuse(refused)
         except (GoneError, ConnectionError):
             self.server.note(self.server.gave_up)
             self.close_connection = True
 
-    def _answer_to(self, method: str, path: str, raw: bytes) -> None:
+    def refuse(self, refused: RequestError) -> None:
+        """Say what is wrong with a request."""
+        self.json(refused.status, {"error": refused.error})
+
+    def answer_to(self, method: str, path: str, raw: bytes) -> None:
+        """Serve one request."""
         reads = {"/": self._root, "/api/version": self._version, "/api/tags": self._tags}
         reads["/api/ps"] = self._ps
         writes = {"/api/chat": self._chat, "/api/embed": self._embed, "/api/show": self._show}
@@ -198,6 +211,11 @@ class _Handler(Wire):
         if not asked.messages:
             self.play(loading(asked, model, runners), asked.stream)
             return
+        self.reply_to(asked, model)
+
+    def reply_to(self, asked: ChatRequest, model: PulledModel) -> None:
+        """Play what the policy says to a chat, once a slot is free."""
+        runners = self.server.runners
         with runners.slot(model):
             # A request whose client left while it stood in line is not begun.
             self.still_there()
@@ -261,14 +279,25 @@ def ollama_server(
     obeys_truncate: bool = True,
 ) -> Iterator[OllamaServer]:
     """A running server, stopped at the end; raises what its policy raised meanwhile."""
-    with OllamaServer(
+    server = OllamaServer(
         policy,
         models,
         port=port,
         version=version,
         runners=runners,
         obeys_truncate=obeys_truncate,
-    ) as server:
+    )
+    with running(server):
+        yield server
+
+
+ServerT = TypeVar("ServerT", bound=OllamaServer)
+
+
+@contextmanager
+def running(server: ServerT) -> Iterator[ServerT]:
+    """The server, running, and stopped at the end; raises what its policy raised meanwhile."""
+    with server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:

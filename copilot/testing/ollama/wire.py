@@ -27,6 +27,7 @@ class Wire(BaseHTTPRequestHandler):
     """A connection to one client."""
 
     protocol_version = "HTTP/1.1"
+    stream_type = "application/x-ndjson"
 
     def stopping(self) -> bool:
         """Whether the server is about to end."""
@@ -89,7 +90,7 @@ class Wire(BaseHTTPRequestHandler):
 
     def _begin(self) -> None:
         self.send_response(200)
-        self.send_header("Content-Type", "application/x-ndjson")
+        self.send_header("Content-Type", self.stream_type)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
 
