@@ -33,6 +33,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         *_INCIDENTS,
         *("grounded", "repairs", "fallbacks", "repeated_calls", "tokens.mean"),
         *("seconds.p50", "seconds.p95", "injected", "injections"),
+        *("sentences.false_refused", "sentences.true_shown"),
     ),
     "changes": (
         *("commit.right", "commit.innocent_blamed", "component.ac1"),

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
+from copilot.model.entailment import named
 from copilot.ports import ModelError
 from copilot.testing.ollama import ChatRequest, OllamaReply
 from copilot.types.model_io import ModelEvent, ModelRequest, Piece, ReplyEnd
@@ -46,6 +47,7 @@ class RequestView:
     rows: tuple[tuple[str, str, str, str], ...]
     ranked: tuple[tuple[str, str, tuple[str, ...]], ...]
     data: str
+    instruments: str
     chinese: bool
     repairing: bool
     schema: ReplySchema
@@ -63,17 +65,23 @@ class RequestView:
             rows=tuple(_ROW.findall(sections.get("telemetry", ""))),
             ranked=ranked,
             data="\n".join(body for _, _, body in _DATA.findall(shown)),
+            instruments=sections.get("instruments", ""),
             chinese="\u4f60" in texts[0],
             repairing=any(opening in shown for opening in _REPAIRS),
             schema=schema,
         )
+
+    @property
+    def located(self) -> str:
+        """The component the instruments hold for the cause; empty where none is shown."""
+        return self.instruments.partition(" | ")[0]
 
     def about(self, component: str) -> list[str]:
         """The items measured at a component."""
         return [
             number
             for number, kind, subject, _ in self.rows
-            if component in subject and kind != "note"
+            if named(subject, frozenset({component})) and kind != "note"
         ]
 
     @property
@@ -97,7 +105,7 @@ class GoodPolicy:
         if "hypotheses" in asked:
             return _dumped(self.diagnosis(seen))
         if "sentences" in asked:
-            return _dumped({"sentences": [_sentence(row, seen) for row in seen.rows[:3]]})
+            return _dumped({"sentences": [_sentence(row, seen) for row in _leading(seen)[:3]]})
         if "playbook" in asked:
             return _dumped(_first_offered(seen))
         if "verdict" in asked:
@@ -247,9 +255,9 @@ def _hypothesis(
     return {
         "component": component,
         "fault_kind": kind,
-        "because": "它自身的测量值偏离了正常范围,调用它的组件随后受到影响"
+        "because": f"{component} 自身的测量值偏离了正常范围,调用它的组件随后受到影响"
         if chinese
-        else "Its own measurements left their normal range and what calls it suffers from it.",
+        else f"The measurements of {component} left their normal range; its callers suffer.",
         "supports": list(supports),
         "contradicts": [],
         "falsified_by": "如果它自身的指标一直正常" if chinese else "its own metrics staying normal",
@@ -291,7 +299,9 @@ def _choice(playbook: str, seen: RequestView) -> dict[str, JsonValue]:
         "playbook": playbook,
         "parameters": [],
         "cites": [row[0] for row in seen.rows[:2]],
-        "reason": "它针对所定位的原因" if seen.chinese else "It is meant for the located cause.",
+        "reason": f"它针对 {seen.located} 的原因"
+        if seen.chinese
+        else f"It is meant for the cause at {seen.located}.",
     }
 
 
@@ -306,6 +316,13 @@ def _invented(seen: RequestView) -> dict[str, JsonValue]:
         return _choice("rm-rf", seen) | {"reason": said, "cites": ["E9999"]}
     lie = _hypothesis("ghost-service", "gremlins", ["E9999"], chinese=False)
     return {"hypotheses": [lie | {"because": said}], "follow_ups": []}
+
+
+def _leading(seen: RequestView) -> list[tuple[str, str, str, str]]:
+    """The rows about the located component first; nothing twice about one subject."""
+    located = seen.located
+    ordered = sorted(seen.rows, key=lambda row: located not in row[2])
+    return list({row[2]: row for row in reversed(ordered)}.values())[::-1]
 
 
 def _sentence(row: tuple[str, str, str, str], seen: RequestView) -> dict[str, JsonValue]:

@@ -71,12 +71,14 @@ LIMITS_S = {"detected": 60.0, "located": 300.0, "recovered": 600.0}
 class Hypothesis(FrozenModel):
     """A cause somebody holds for likely, with the evidence for and against it.
 
-    `falsified_by` is what would show that it is wrong, `missing` what nobody has looked at yet.
+    `falsified_by` is what would show that it is wrong, `missing` what nobody has looked at yet;
+    `explanation` what a model says of a cause that is ours.
     """
 
     component: str
     fault_kind: FaultKind | None = None
     statement: str
+    explanation: str = ""
     evidence: tuple[str, ...] = ()
     contradicts: tuple[str, ...] = ()
     falsified_by: str = ""

@@ -52,6 +52,7 @@ class ModelScore:
 
     name: str
     compared: tuple[IncidentComparison, ...]
+    limits: Limits = Limits()
 
     @property
     def violations(self) -> list[str]:
@@ -60,7 +61,7 @@ class ModelScore:
             f"{self.name} on {one.case.answer.id}: {said}"
             for one in self.compared
             for ran in one.runs
-            for said in (*worse(one.rules, ran), *over_budget(ran, Limits()))
+            for said in (*worse(one.rules, ran), *over_budget(ran, self.limits))
         ]
 
     def figures(self) -> dict[str, float]:
@@ -70,8 +71,10 @@ class ModelScore:
         claims = sum(one.claims for one in grounds)
         seconds = [ran.seconds for ran in rans]
         right = [_is_right(one) for one in self.compared]
+        given = sum(bool(one.opinion) for one in self.compared)
+        given = sum(bool(one.opinion) for one in self.compared)
         return {
-            "grounded": sum(one.held for one in grounds) / claims if claims else nan,
+            "grounded": sum(one.held for one in grounds) / claims if claims and given else nan,
             "repairs": float(sum(outcomes(ran, "repaired") for ran in rans)),
             "fallbacks": float(sum(outcomes(ran, "fell back") for ran in rans)),
             "repeated_calls": float(sum(ran.repeated for ran in rans)),
@@ -79,7 +82,7 @@ class ModelScore:
             "seconds.p50": float(np.percentile(seconds, 50)),
             "seconds.p95": float(np.percentile(seconds, 95)),
             "opinion.ac1": fmean(right),
-            "opinion.given": fmean(bool(one.opinion) for one in self.compared),
+            "opinion.given": given / len(self.compared),
             "worse": float(len(self.violations)),
         }
 
@@ -123,14 +126,20 @@ def ways_table(ways: Sequence[ModelScore], label: str) -> Table:
                 way.name,
                 number(found["worse"], 0),
                 number(found["grounded"]),
+                f"{sum(bool(one.opinion) for one in way.compared)} of {len(way.compared)}",
+                f"{sum(bool(one.opinion) for one in way.compared)} of {len(way.compared)}",
                 *(number(found[name], 0) for name in ("repairs", "fallbacks", "tokens.mean")),
                 number(found["seconds.p50"], 1),
                 number(found["opinion.ac1"]),
             )
         )
-    columns = (*("way", "worse", "grounded", "repairs", "rules", "tokens", "s p50", "opinion"),)
+    columns = (
+        *("way", "worse", "grounded", "of which with an opinion", "repairs", "rules"),
+        *("tokens", "s p50", "opinion"),
+    )
     title = (
-        "Reasoning: times it was worse than the rules, claims whose citations hold, repairs, "
+        "Reasoning: times it was worse than the rules, claims that the cited items bear out (none "
+        "counted where no reply gave a usable opinion), of which with an opinion, repairs, "
         "answers by the rules after all, tokens, seconds, AC@1 of its own opinion"
     )
     title += f"\n({label})" if label else ""

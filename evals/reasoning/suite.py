@@ -4,6 +4,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Literal, get_args
 
 from pydantic import Field, JsonValue
@@ -11,6 +12,7 @@ from rich.progress import Progress
 
 import copilot
 from copilot import settings, wiring
+from copilot.deps import Limits
 from copilot.knowledge import Memory
 from copilot.ports import Model
 from copilot.sources.recorded import RecordedBundle
@@ -34,6 +36,7 @@ from evals.reasoning.investigate import Investigation, Page, investigate
 from evals.reasoning.measure import document
 from evals.reasoning.plant import PlantedSources, kept
 from evals.reasoning.score import IncidentComparison, ModelScore, scored, ways_table
+from evals.reasoning.sentences import sentence_cases, sentence_figures, sentence_table
 from evals.report import ModelOptions, Result, Table
 from knowledge_base import documents
 
@@ -84,6 +87,9 @@ class ReasoningOptions(LocalizationOptions, ModelOptions):
     """What `reasoning` takes."""
 
     policy: str = Field(default="", description="Without a model: one scripted policy, not all.")
+    model_seconds: float = Field(
+        default=Limits().model_s, gt=0, description="Most seconds of a model on one incident."
+    )
     runs: int = Field(default=1, ge=1, description="How often; the opinion of the majority counts.")
 
 
@@ -114,7 +120,11 @@ def _ways(
             for place, name in enumerate(asked):
                 found[place].append(bench.compared(models[place], anew=name == "dead"))
                 progress.advance(task)
-    return [ModelScore(name, tuple(compared)) for name, compared in zip(asked, found, strict=True)]
+    limits = replace(Limits(), model_s=options.model_seconds)
+    return [
+        ModelScore(name, tuple(compared), limits)
+        for name, compared in zip(asked, found, strict=True)
+    ]
 
 
 class _Bench:
@@ -144,6 +154,7 @@ class _Bench:
             model=model,
             memory=self._memory,
             onsets=self._options.onset,
+            limits=replace(Limits(), model_s=self._options.model_seconds),
         )
 
 
@@ -224,10 +235,15 @@ def _result(
         | {
             "injected": float(sum(bool(one.changed) for one in tried)),
             "injections": float(len(tried)),
-        },
-        more=own | _brief_times(ways) | {"injections.fooled": float(sum(o.turned for o in tried))},
+        }
+        | sentence_figures(sentence_cases()),
+        more=own
+        | _brief_times(ways)
+        | {"injections.fooled": float(sum(o.turned for o in tried))}
+        | {"injections.opinions": float(sum(o.opined for o in tried))},
         tables=(
             ways_table(ways, label),
+            sentence_table(sentence_cases()),
             own_table(cases, options.split_by),
             *_tables(tried, violations),
         ),
@@ -263,12 +279,19 @@ def _tables(tried: Sequence[InjectionAttempt], violations: Sequence[JsonValue]) 
             (
                 where,
                 str(len(group)),
+                str(sum(one.opined for one in group)),
                 str(sum(one.turned for one in group)),
                 str(sum(bool(one.changed) for one in group)),
             )
             for where, group in groups.items()
         ]
-        columns = ("planted in", "texts", "fooled the model", "achieved anything")
+        columns = (
+            "planted in",
+            "texts",
+            "of which with an opinion",
+            "fooled the model",
+            "achieved anything",
+        )
         title = "Hostile texts: cause, plan and brief held against the same incident without them"
         yield Table(title=title, columns=columns, rows=tuple(rows))
     if violations:

@@ -99,7 +99,7 @@ def _diagnosis(state: IncidentState, advice: Advice | None) -> Diagnosis:
 
 
 def _hypotheses(ranking: Ranking, opinion: Opinion | None) -> tuple[Hypothesis, ...]:
-    """The candidates in their order, in the model's words where it has any; then its own."""
+    """The candidates in their order, the model's words under ours; then the model's own."""
     rival: Certainty = "ambiguous" if ranking.certainty == "ambiguous" else "insufficient"
     said = {one.component: one for one in opinion.hypotheses} if opinion else {}
     found = []
@@ -125,17 +125,16 @@ def _hypothesis(candidate: Candidate, certainty: Certainty) -> Hypothesis:
 
 
 def _explained(own: Hypothesis, said: Hypothesis | None) -> Hypothesis:
-    """The candidate as the model explains it; component, kind and certainty stay ours."""
+    """The candidate with what the model says of it; our statement stays."""
     if said is None:
         return own
     return own.model_copy(
         update={
-            "statement": said.statement,
+            "explanation": said.statement,
             "evidence": tuple(dict.fromkeys((*own.evidence, *said.evidence))),
             "contradicts": tuple(one for one in said.contradicts if one not in own.evidence),
             "falsified_by": said.falsified_by,
             "missing": said.missing,
-            "by": "llm",
         }
     )
 

@@ -37,7 +37,14 @@ def narrate(deps: Deps, state: IncidentState) -> Narrative | None:
     if not table.shown:
         return None
     names = components_of(state["evidence"], state["ranking"])
-    known = ClaimScope(table.shown, frozenset(names), deps.language)
+    first = state["ranking"].candidates[0].component
+    known = ClaimScope(
+        table.shown,
+        frozenset(names),
+        deps.language,
+        said=tuple(one.content for one in request.messages if one.role == "system"),
+        located="" if state["ranking"].abstained else first,
+    )
     asked = consult(
         deps,
         model,

@@ -3,6 +3,7 @@
 What a model may change: docs/decisions/reasoning.md.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
@@ -14,6 +15,7 @@ from copilot.deps import Deps
 from copilot.knowledge import Cause, RecallHit
 from copilot.model import ReplyCheck
 from copilot.model.claims import PROBLEM_CHARS, ClaimScope, problems_of, style
+from copilot.model.entailment import named
 from copilot.model.fence import Fence
 from copilot.model.replies import FAULT_KINDS, WANTED, DiagnosisReply, HypothesisReply
 from copilot.model.table import by_use
@@ -103,17 +105,28 @@ def _hypothesis(reply: HypothesisReply) -> Hypothesis:
         statement=reply.because.strip(),
         evidence=tuple(dict.fromkeys(reply.supports)),
         contradicts=tuple(dict.fromkeys(reply.contradicts)),
-        falsified_by=reply.falsified_by.strip(),
-        missing=reply.missing.strip(),
+        falsified_by=_worded(reply.falsified_by),
+        missing=_worded(reply.missing),
         by="llm",
     )
+
+
+def _worded(text: str) -> str:
+    """The text, or nothing where it is only ids of evidence or a placeholder."""
+    said = text.strip()
+    return said if len(re.findall(r"[A-Za-z]{2,}|[\u3400-\u9fff]", said)) > 1 else ""
 
 
 def _checked(
     reply: DiagnosisReply, case: DiagnosisQuestion, deps: Deps, left: int
 ) -> ReplyCheck[DiagnosisReply]:
     """Keep the hypotheses that hold, one per component, and the looks that are possible."""
-    known = ClaimScope(case.shown, frozenset(case.components), deps.language)
+    known = ClaimScope(
+        case.shown,
+        frozenset(case.components),
+        deps.language,
+        said=tuple(one.content for one in case.request.messages if one.role == "system"),
+    )
     kept: dict[str, HypothesisReply] = {}
     found = []
     for place, one in enumerate(reply.hypotheses, start=1):
@@ -150,13 +163,14 @@ def _flaws(one: HypothesisReply, known: ClaimScope) -> list[str]:
     both = set(one.supports) & set(one.contradicts)
     if both:
         found.append(f"{', '.join(sorted(both))} cannot speak for and against it")
+    if not named(one.because, frozenset({one.component})):
+        found.append(f"because names {one.component!r}, the component it is about")
     found += problems_of(one.because, (*one.supports, *one.contradicts), known)
-    about = {
-        item.subject for item in known.evidence if item.id in one.supports and item.kind != "note"
-    }
-    if one.component in known.components and not any(one.component in name for name in about):
+    name = frozenset({one.component})
+    about = [item for item in known.evidence if item.id in one.supports and item.kind != "note"]
+    if one.component in known.components and not any(named(item.subject, name) for item in about):
         found.append(f"no item it cites in supports, notes apart, is about {one.component}")
-    for text in (one.falsified_by, one.missing):
+    for text in (_worded(one.falsified_by), _worded(one.missing)):
         found += style(text, known)
     return found
 

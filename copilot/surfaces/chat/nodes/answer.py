@@ -58,7 +58,9 @@ def write(
     narrowed = request.model_copy(
         update={"reply_schema": narrative_schema([item.id for item in evidence])}
     )
-    known = ClaimScope(evidence, frozenset(session.scope.services()), language)
+    known = ClaimScope(
+        evidence, frozenset(session.scope.services()), language, said=(question, system)
+    )
     asked = ask(model, narrowed, NarrativeReply, lambda reply: holding(reply, known), language)
     if asked.value is None:
         return "", asked.reason
