@@ -41,6 +41,9 @@ BATCH = 64
 BATCHES = {1: 1_000, 16: 10_000, 1000: 10_000}
 """Other sizes of a request, and how many alerts are sent in them."""
 
+SERIES = 1_000
+"""Series of the row `repeated`, which alert again and again; all others are distinct."""
+
 CLIENTS = 4
 START_SECONDS = 60.0
 
@@ -57,6 +60,8 @@ class IngestTiming:
     seconds: float
     latencies_ms: Sequence[float]
     kept: int | None = None
+    cpu_seconds: float | None = None
+    """Processor time of the service between the first byte and the last answer."""
 
     @property
     def rate(self) -> float:
@@ -69,19 +74,23 @@ def run(options: Options, progress: Progress) -> Result:
     started = time.perf_counter()
     alertmanager = shutil.which("alertmanager") or shutil.which("prometheus-alertmanager")
     peers = {"bare SQLite": _bare} | ({"Alertmanager": _peer} if alertmanager else {})
-    plans = [(name, size, BATCH) for name, size in SIZES.items()]
-    plans += [(f"batch{batch}", size, batch) for batch, size in BATCHES.items()]
+    plans = [(name, size, BATCH, size) for name, size in SIZES.items()]
+    plans += [(f"batch{batch}", size, batch, size) for batch, size in BATCHES.items()]
+    plans += [("repeated", SIZES["x10"], BATCH, SERIES)]
     task = progress.add_task("ingest", total=len(plans) * (1 + len(peers)))
     rows, summary = [], dict[str, float]()
-    for name, size, batch in plans:
-        bodies = bodies_of(size, batch, options.seed)
+    for name, size, batch, series in plans:
+        bodies = bodies_of(size, batch, options.seed, series)
         for who, measure in {"copilot": service, **peers}.items():
             measured = measure(bodies, size)
-            rows.append(_row(who, batch, measured))
+            rows.append(_row(who, batch, series, measured))
             key = "" if who == "copilot" else f"{who.lower().replace(' ', '_')}."
             summary[f"{key}alerts_per_second.{name}"] = measured.rate
             if measured.kept is not None:
                 summary[f"{key}lost.{name}"] = measured.alerts - measured.kept
+            if measured.cpu_seconds is not None:
+                per_thousand = measured.cpu_seconds / measured.alerts * 1000
+                summary[f"{key}cpu_seconds_per_1000.{name}"] = per_thousand
             progress.advance(task)
     for name in SIZES:
         bare = summary[f"bare_sqlite.alerts_per_second.{name}"]
@@ -99,16 +108,19 @@ def run(options: Options, progress: Progress) -> Result:
 # --- the load ----------------------------------------------------------------------------------
 
 
-def bodies_of(size: int, batch: int, seed: int) -> list[bytes]:
-    """Requests of distinct alerts of 40 services, as Prometheus posts them."""
+def bodies_of(size: int, batch: int, seed: int, series: int | None = None) -> list[bytes]:
+    """Requests of alerts of 40 services, as Prometheus posts them; no two start at one time.
+
+    `series` label sets take turns; without it, each alert has its own.
+    """
     chance = random.Random(seed)
-    alerts = [_posted(position, chance) for position in range(size)]
+    labelled = [_posted(position, chance) for position in range(min(series or size, size))]
+    alerts = [{**labelled[i % len(labelled)], "startsAt": _started(chance)} for i in range(size)]
     return [json.dumps(alerts[i : i + batch]).encode() for i in range(0, size, batch)]
 
 
 def _posted(position: int, chance: random.Random) -> dict[str, object]:
     service = f"service-{chance.randrange(40):02d}"
-    began = datetime.fromtimestamp(time.time() - chance.uniform(0, 300), UTC)
     return {
         "labels": {
             "alertname": chance.choice(("HighLatency", "HighErrorRate", "HighCPU", "PodRestarts")),
@@ -123,9 +135,12 @@ def _posted(position: int, chance: random.Random) -> dict[str, object]:
             "summary": f"{service} has been out of its bounds for 5 minutes",
             "runbook_url": "https://runbooks.example/latency",
         },
-        "startsAt": began.isoformat(),
         "generatorURL": "http://prometheus:9090/graph?g0.expr=up&g0.tab=1",
     }
+
+
+def _started(chance: random.Random) -> str:
+    return datetime.fromtimestamp(time.time() - chance.uniform(0, 300), UTC).isoformat()
 
 
 def _flood(port: int, bodies: Sequence[bytes]) -> tuple[float, list[float]]:
@@ -162,10 +177,12 @@ def service(bodies: Sequence[bytes], size: int) -> IngestTiming:
         command = [sys.executable, "-m", "copilot", "--data-dir", folder, "serve"]
         command += ["--host", "127.0.0.1", "--port", str(port)]
         with _serving(command, port, "/readyz", COPILOT_DATABASE_URL=url) as process:
+            before = _cpu_seconds(process.pid)
             seconds, latencies = _flood(port, bodies)
+            used = _cpu_seconds(process.pid) - before
             process.send_signal(signal.SIGKILL)
             process.wait()
-        return IngestTiming(size, seconds, latencies, _kept(url))
+        return IngestTiming(size, seconds, latencies, _kept(url), used)
 
 
 def _kept(url: str) -> int:
@@ -188,9 +205,17 @@ def _peer(bodies: Sequence[bytes], size: int) -> IngestTiming:
         port = _free_port()
         command = [program, f"--config.file={config}", f"--storage.path={folder}"]
         command += [f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address="]
-        with _serving(command, port, "/-/ready"):
+        with _serving(command, port, "/-/ready") as process:
+            before = _cpu_seconds(process.pid)
             seconds, latencies = _flood(port, bodies)
-    return IngestTiming(size, seconds, latencies)
+            used = _cpu_seconds(process.pid) - before
+    return IngestTiming(size, seconds, latencies, cpu_seconds=used)
+
+
+def _cpu_seconds(pid: int) -> float:
+    """User and system time of a process: fields 14 and 15 of proc_pid_stat(5)."""
+    after_name = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _bare(bodies: Sequence[bytes], size: int) -> IngestTiming:
@@ -260,7 +285,7 @@ def _free_port() -> int:
 # --- the table ---------------------------------------------------------------------------------
 
 
-def _row(who: str, batch: int, measured: IngestTiming) -> tuple[str, ...]:
+def _row(who: str, batch: int, series: int, measured: IngestTiming) -> tuple[str, ...]:
     p50, p95, p99 = np.percentile(measured.latencies_ms, (50, 95, 99))
     names = {
         "copilot": "copilot",
@@ -270,11 +295,15 @@ def _row(who: str, batch: int, measured: IngestTiming) -> tuple[str, ...]:
     return (
         names[who],
         f"{measured.alerts:,}",
+        f"{series:,}",
         str(batch),
         f"{measured.rate:,.0f}",
         number(p50, 1),
         number(p95, 1),
         number(p99, 1),
+        "–"
+        if measured.cpu_seconds is None
+        else number(measured.cpu_seconds / measured.alerts * 1000, 3),
         "–" if measured.kept is None else f"{measured.kept:,}",
     )
 
@@ -283,11 +312,13 @@ def _table(rows: Sequence[tuple[str, ...]]) -> Table:
     columns = (
         "who",
         "alerts",
+        "series",
         "at once",
         "alerts/s",
         "p50 ms",
         "p95 ms",
         "p99 ms",
+        "CPU s/1000",
         "kept",
     )
     return Table(
