@@ -72,7 +72,6 @@ class ModelScore:
         seconds = [ran.seconds for ran in rans]
         right = [_is_right(one) for one in self.compared]
         given = sum(bool(one.opinion) for one in self.compared)
-        given = sum(bool(one.opinion) for one in self.compared)
         return {
             "grounded": sum(one.held for one in grounds) / claims if claims and given else nan,
             "repairs": float(sum(outcomes(ran, "repaired") for ran in rans)),
@@ -126,7 +125,6 @@ def ways_table(ways: Sequence[ModelScore], label: str) -> Table:
                 way.name,
                 number(found["worse"], 0),
                 number(found["grounded"]),
-                f"{sum(bool(one.opinion) for one in way.compared)} of {len(way.compared)}",
                 f"{sum(bool(one.opinion) for one in way.compared)} of {len(way.compared)}",
                 *(number(found[name], 0) for name in ("repairs", "fallbacks", "tokens.mean")),
                 number(found["seconds.p50"], 1),

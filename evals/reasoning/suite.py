@@ -173,7 +173,10 @@ def _models(name: str, options: ReasoningOptions) -> Iterator[list[Model]]:
     with ExitStack() as stack:
         if options.model_url:
             seeds = range(42, 42 + options.runs)
-            opened = [at(options.model_url, name, seed=seed) for seed in seeds]
+            patience = max(180.0, options.model_seconds)
+            opened = [
+                at(options.model_url, name, seed=seed, first_token_s=patience) for seed in seeds
+            ]
         else:
             (policy,) = (one for one in get_args(StandInName) if one == name)
             opened = [scripted(policy) for _turn in range(options.runs)]
