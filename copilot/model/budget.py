@@ -42,20 +42,21 @@ class BudgetedModel:
         if self.calls_left <= 0:
             raise ModelError("refused", "the calls of this incident are used up")
         if (left := self.deadline - self.stopwatch()) <= 0:
-            raise self._late()
+            raise self.late()
         self.calls_left -= 1
         self.calls += 1
         try:
             for event in self.model.stream(request.model_copy(update={"within_s": left})):
                 if self.stopwatch() > self.deadline:
-                    raise self._late()
+                    raise self.late()
                 yield event
         except ModelError as error:
             if error.fault in ("timeout", "busy") and self.stopwatch() >= self.deadline - EARLY_S:
-                raise self._late() from error
+                raise self.late() from error
             raise
 
-    def _late(self) -> ModelError:
+    def late(self) -> ModelError:
+        """What is raised where the deadline has passed."""
         return ModelError("timeout", f"not within {self.allowance}")
 
 

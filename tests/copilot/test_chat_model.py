@@ -269,3 +269,20 @@ def test_a_silent_model_is_left_and_the_next_question_of_the_conversation_is_ans
     finally:
         Silent.let_go.set()
         desk.model = None
+
+
+def test_a_silent_model_is_left_when_the_seconds_of_an_answer_are_over(
+    opened: tuple[ChatService, Incident], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, incident = opened
+    monkeypatch.setattr(Silent, "let_go", threading.Event())
+    before, desk.limits, desk.model = desk.limits, ChatLimits(total_s=0.3), Silent()
+    try:
+        turn = desk.ask(Question(text="why?", incident_id=incident.id))
+    finally:
+        Silent.let_go.set()
+        desk.limits, desk.model = before, None
+    assert turn.status == "answered"
+    assert turn.answer is not None
+    assert turn.answer.by == "rules"
+    assert "not within 0.3 s (COPILOT_CHAT_S)" in turn.answer.note

@@ -40,7 +40,7 @@ class CancellableModel:
         if self._cost.prompt_tokens + self._cost.reply_tokens >= self._tokens:
             return f"the {self._tokens} tokens of an answer are used up"
         late = self._model.stopwatch() > self._model.deadline
-        return "the time for an answer is over" if late else ""
+        return f"not within {self._model.allowance}" if late else ""
 
     def stream(self, request: ModelRequest) -> Iterator[ModelEvent]:
         """The pieces of a reply; the budget is looked at before it is paid for."""
@@ -68,6 +68,8 @@ class CancellableModel:
                 try:
                     event = told.get(timeout=TICK_S)
                 except Empty:
+                    if self._model.stopwatch() > self._model.deadline:
+                        raise self._model.late() from None
                     continue
                 if isinstance(event, ModelError):
                     raise event

@@ -155,7 +155,8 @@ class ChatService:
         if self.model is None:
             return None
         limits = self.limits
-        bounded = BudgetedModel(self.model, limits.model_calls, until, time.monotonic)
+        allowance = f"{limits.total_s:g} s (COPILOT_CHAT_S)"
+        bounded = BudgetedModel(self.model, limits.model_calls, until, time.monotonic, allowance)
         return CancellableModel(bounded, tokens=limits.model_tokens, cancelled=stop)
 
     def _scope(self, turn: Turn) -> ToolContext:

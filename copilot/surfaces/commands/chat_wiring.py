@@ -12,7 +12,7 @@ from copilot.deps import Deps
 from copilot.knowledge import Knowledge
 from copilot.settings import Settings
 from copilot.sources.clock import SystemClock
-from copilot.surfaces.chat import ChatService, ToolContext
+from copilot.surfaces.chat import ChatLimits, ChatService, ToolContext
 from copilot.surfaces.commands.demo import replay_of, replayed
 from copilot.types.incident import Incident
 
@@ -36,6 +36,7 @@ def build_chat_service(settings: Settings, deps: Deps) -> ChatService:
         lambda: secrets.token_hex(6),
         model=deps.model,
         language=settings.language,
+        limits=ChatLimits(total_s=settings.chat_s),
     )
 
 
