@@ -18,7 +18,8 @@ from evals.report import Options, Result
 HOUSE = Path(evals.__file__).parent
 OURS = ("evals", "copilot", "tools", "prompts", "knowledge_base")
 PUBLISHED = ("demo", "incidents", "cloud-opsbench", "metrics", "kpi", "mts", "alerts", "logs",
-             "recovery", "knowledge", "reasoning", "detection", "changes", "objects")  # fmt: skip
+             "recovery", "knowledge", "reasoning", "detection", "changes", "objects",
+             "chat")  # fmt: skip
 
 
 def refused(*given: str) -> str:
