@@ -12,7 +12,7 @@ test: .venv/.installed-test
 	$(BIN)/python -m pytest -n auto
 	$(BIN)/python -m evals run demo --baseline evals/incidents/baseline.json
 
-# Torture on PostgreSQL is left out: after a killed server one incident stays stuck (3 of 3 runs).
+# Torture on PostgreSQL is left out: after a killed server one incident stays stuck (4 of 4 runs).
 # Needs PostgreSQL, Prometheus, Alertmanager and Chromium; what is not there skips and says so.
 integration: .venv/.installed-test
 	$(BIN)/python -m pytest -n 2 -m integration --durations=10

@@ -48,7 +48,7 @@ QUESTIONS = [
     ("现在是什么情况?", "incident_summary", "cart,连接池耗尽"),
     ("why?", "cause", "own saturation"),
     ("根因是什么?", "cause", "自身饱和度"),
-    ("why not the database?", "why_not", "store scores"),
+    ("why not the database?", "why_not", "Nothing measured points at database"),
     ("为什么不是 recommendation?", "why_not", "recommendation"),
     ("is checkout the cause?", "why_not", "checkout"),
     ("what changed before 19:40?", "changes", "cart: deploy"),

@@ -21,7 +21,7 @@ _LEVEL = re.compile(r"\b(fatal|error|warn(?:ing)?|info|debug)s?\b", re.IGNORECAS
 _KINDS: tuple[tuple[str, str], ...] = (
     (
         r"\b(databases?|db)\b|数据库",
-        "db database store datastore postgres postgresql mysql mongo mongodb mariadb",
+        "db database datastore postgres postgresql mysql mongo mongodb mariadb",
     ),
     (r"\bcaches?\b|缓存", "cache redis memcached valkey"),
     (r"\b(queues?|broker)\b|队列", "queue kafka rabbitmq mq broker nats"),
