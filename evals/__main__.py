@@ -283,7 +283,7 @@ def tortured(
         raise typer.BadParameter(str(error)) from error
     _finish(result, json_path, baseline)
     if left := result.notes.get("left_out"):
-        console.print(f"left out, since time was over: {left}", markup=False)
+        console.print(f"left out, for want of time or of a server: {left}", markup=False)
     for line in torture.failures(result):
         console.print(f"broken: {line}", style="red", markup=False)
     if torture.failures(result):
