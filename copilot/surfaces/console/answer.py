@@ -20,7 +20,7 @@ MARKED: tuple[SpanKind, ...] = ("strong", "code", "cite")
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class AnswerSpan:
     """A piece of a line and how it is set; `cite` is the number of an item of evidence."""
 
     kind: SpanKind
@@ -33,7 +33,7 @@ class AnswerRow:
 
     key: str
     label: str
-    lines: tuple[tuple[Span, ...], ...]
+    lines: tuple[tuple[AnswerSpan, ...], ...]
 
     @property
     def cites(self) -> tuple[str, ...]:
@@ -63,16 +63,16 @@ def _longer(row: AnswerRow, text: str) -> AnswerRow:
     return AnswerRow(row.key, row.label, (*row.lines, *_lines(text)))
 
 
-def _lines(text: str) -> tuple[tuple[Span, ...], ...]:
+def _lines(text: str) -> tuple[tuple[AnswerSpan, ...], ...]:
     return tuple(spans(line.removeprefix("- ")) for line in text.splitlines() if line.strip())
 
 
-def spans(line: str) -> tuple[Span, ...]:
+def spans(line: str) -> tuple[AnswerSpan, ...]:
     """A line of a brief cut into its pieces."""
-    found: list[Span] = []
+    found: list[AnswerSpan] = []
     at = 0
     for match in _INLINE.finditer(line):
-        found += [Span("text", line[at : match.start()])] if match.start() > at else []
-        found += [Span(kind, match[kind]) for kind in MARKED if match[kind] is not None]
+        found += [AnswerSpan("text", line[at : match.start()])] if match.start() > at else []
+        found += [AnswerSpan(kind, match[kind]) for kind in MARKED if match[kind] is not None]
         at = match.end()
-    return (*found, Span("text", line[at:])) if at < len(line) else tuple(found)
+    return (*found, AnswerSpan("text", line[at:])) if at < len(line) else tuple(found)
