@@ -22,9 +22,9 @@ from copilot.settings import Settings
 from copilot.surfaces.chat import ChatService, Question
 from copilot.surfaces.chat.understand import language_of
 from copilot.surfaces.commands.chat_wiring import local_chat_service
-from copilot.testing.worked_incident import work_on
 from evals.localization.cases import RECORDINGS
 from evals.report import Options, Result, Table, number
+from evals.worked_incident import work_on
 from tools.types import FrozenModel
 
 Grade = Literal["right", "useful", "useless", "wrong"]

@@ -7,8 +7,8 @@ from copilot.ports import Model
 from copilot.settings import Settings
 from copilot.surfaces.chat import ChatService
 from copilot.surfaces.commands.chat_wiring import local_chat_service
-from copilot.testing import worked_incident
 from copilot.types.incident import Incident
+from evals import worked_incident
 from evals.localization.cases import RECORDINGS
 
 POOL = "lab-851d38"  # cart: its connection pool is exhausted

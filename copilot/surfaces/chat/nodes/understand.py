@@ -14,7 +14,7 @@ from copilot.surfaces.chat.report import AnswerPart
 from copilot.surfaces.chat.session import ChatState, Progress, Session
 from copilot.surfaces.chat.showing import answer_request
 from copilot.surfaces.chat.tools import TOOLS
-from copilot.surfaces.chat.understand import Scene, Understood
+from copilot.surfaces.chat.understand import ChatScene, Understood
 from copilot.types.conversation import ToolUse
 from prompts import Language, load
 from tools.types import FrozenModel
@@ -33,7 +33,7 @@ def understand(state: ChatState, runtime: Runtime[Session]) -> UnderstandUpdate:
     session.heed()
     known = state.get("understanding")
     if known is None:
-        scene = Scene.of(session.scope, session.language, session.turns)
+        scene = ChatScene.of(session.scope, session.language, session.turns)
         known = session.chain.understood(state["turn"].question, scene)
         if known.calls or not asks_model(session, known):
             return UnderstandUpdate(

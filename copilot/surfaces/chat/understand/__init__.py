@@ -9,13 +9,13 @@ from typing import Protocol
 from copilot.surfaces.chat.understand.entities import entities, incident_named
 from copilot.surfaces.chat.understand.nearest import NearestUnderstanding
 from copilot.surfaces.chat.understand.rules import RuleUnderstanding, intents, request
-from copilot.surfaces.chat.understand.scene import Entities, Scene, Understood, language_of
+from copilot.surfaces.chat.understand.scene import ChatScene, Entities, Understood, language_of
 
 __all__ = [
     "Entities",
     "NearestUnderstanding",
     "RuleUnderstanding",
-    "Scene",
+    "ChatScene",
     "Understanding",
     "Understood",
     "incident_named",
@@ -28,7 +28,7 @@ __all__ = [
 class Understanding(Protocol):
     """A way to understand a question; None: this way does not."""
 
-    def understand(self, question: str, scene: Scene) -> Understood | None: ...
+    def understand(self, question: str, scene: ChatScene) -> Understood | None: ...
 
 
 class UnderstandingChain:
@@ -38,7 +38,7 @@ class UnderstandingChain:
         self._nearest = nearest or NearestUnderstanding()
         self._ways = ways or (RuleUnderstanding(), self._nearest)
 
-    def understood(self, question: str, scene: Scene) -> Understood:
+    def understood(self, question: str, scene: ChatScene) -> Understood:
         """What is made of it; where all are silent, three questions like it, and the documents."""
         found = (way.understand(question, scene) for way in self._ways)
         known = next((one for one in found if one is not None), None)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from copilot.surfaces.chat.times import moment, span
-from copilot.surfaces.chat.understand.scene import Entities, Scene
+from copilot.surfaces.chat.understand.scene import ChatScene, Entities
 from copilot.types.time_format import iso
 from tools.evidence import cited
 
@@ -32,7 +32,7 @@ _KINDS: tuple[tuple[str, str], ...] = (
 """What people call a component by its kind, and the words its name then holds."""
 
 
-def entities(question: str, scene: Scene) -> Entities:
+def entities(question: str, scene: ChatScene) -> Entities:
     """What the question names; `it` is the subject of the turn before."""
     services = _services(question, scene.services)
     asked_for = ""
@@ -107,7 +107,7 @@ def _stem(name: str) -> set[str]:
     return set(_WORD.findall(name.lower())) - {"service", "svc", "server", "api", "app"}
 
 
-def _by_kind(question: str, scene: Scene) -> tuple[tuple[str, ...], str]:
+def _by_kind(question: str, scene: ChatScene) -> tuple[tuple[str, ...], str]:
     """The components of a kind, by name, or for a database by what it alone measures."""
     for kind, words in _KINDS:
         if found := re.search(kind, question, re.IGNORECASE):

@@ -20,7 +20,7 @@ import yaml
 from copilot.ports import Embedder
 from copilot.surfaces.chat.understand.entities import entities, without_names
 from copilot.surfaces.chat.understand.rules import CALLS, understood_as
-from copilot.surfaces.chat.understand.scene import Scene, Understood, language_of
+from copilot.surfaces.chat.understand.scene import ChatScene, Understood, language_of
 from prompts import Language
 from tools.types import FloatArray
 
@@ -131,7 +131,7 @@ class NearestUnderstanding:
         self._rows = self._embedder.passages(texts)
         self._enough = NEAR_ENOUGH.get(self._embedder.model, NEAR_ENOUGH_BY_MODEL)
 
-    def understand(self, question: str, scene: Scene) -> Understood | None:
+    def understand(self, question: str, scene: ChatScene) -> Understood | None:
         """Return what the nearest example wants, of what the question names."""
         near = self.nearest(question, scene)
         if not near or near[0].cosine < self._enough:
@@ -140,7 +140,7 @@ class NearestUnderstanding:
         found = understood_as((near[0].example.intent,), question, named, scene)
         return replace(found, arm="ml")
 
-    def nearest(self, question: str, scene: Scene, skipped: str = "") -> list[NearQuestion]:
+    def nearest(self, question: str, scene: ChatScene, skipped: str = "") -> list[NearQuestion]:
         """Return the nearest example of each intent, the nearest first."""
         language = language_of(question, scene.language)
         asked = without_names(question, scene.services, f" {SERVICE} ")
@@ -152,7 +152,7 @@ class NearestUnderstanding:
                 best.setdefault(one.intent, NearQuestion(one, float(cosines[at])))
         return list(best.values())
 
-    def offers(self, question: str, scene: Scene) -> tuple[str, ...]:
+    def offers(self, question: str, scene: ChatScene) -> tuple[str, ...]:
         """Return the three nearest intents, each as a question that can be typed as it stands."""
         language, named = language_of(question, scene.language), entities(question, scene)
         near = [one for one in self.nearest(question, scene) if one.cosine > LEAST_LIKE]

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from copilot.surfaces.chat.understand.scene import Entities, Scene
+from copilot.surfaces.chat.understand.scene import ChatScene, Entities
 
 _MEND = (
     r"(?:fix|solve|repair|resolve|handle|mitigate|remedy|cure|debug|troubleshoot|unblock|"
@@ -52,7 +52,7 @@ def asks_how(question: str) -> bool:
     return re.search(rf"\bhow\b|{_ZH_HOW}", question, re.IGNORECASE) is not None
 
 
-def fault_to_mend(question: str, named: Entities, scene: Scene) -> str:
+def fault_to_mend(question: str, named: Entities, scene: ChatScene) -> str:
     """What a question wants to know how to mend, as it says it; empty where it is the incident.
 
     It is the incident where the question points at it, names its id, its evidence or one of its
@@ -77,7 +77,7 @@ def _subjects(question: str) -> Iterator[str]:
             yield found[1]
 
 
-def _of_the_incident(question: str, scene: Scene) -> bool:
+def _of_the_incident(question: str, scene: ChatScene) -> bool:
     return any(
         re.search(
             rf"(?<![A-Za-z0-9_.-]){re.escape(name)}(?![A-Za-z0-9_-])", question, re.IGNORECASE

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from copilot.surfaces.chat.calls import ToolRequest
 from copilot.surfaces.chat.understand.entities import entities, without_names
 from copilot.surfaces.chat.understand.remedy import asks_how, fault_to_mend
-from copilot.surfaces.chat.understand.scene import Entities, Scene, Understood, language_of
+from copilot.surfaces.chat.understand.scene import ChatScene, Entities, Understood, language_of
 from tools.types import FrozenModel
 
 MOST_INTENTS = 3
@@ -83,18 +83,13 @@ def intents(question: str) -> tuple[str, ...]:
 class RuleUnderstanding:
     """Understands what its phrases know; everything else is not understood."""
 
-    def understand(self, question: str, scene: Scene) -> Understood | None:
+    def understand(self, question: str, scene: ChatScene) -> Understood | None:
         """Return intents, what is named, and the calls that answer, each once."""
         named, wanted = entities(question, scene), intents(question)
-        orders = any(rules()[one].direct or one == "approve" for one in wanted)
-        if (
-            not (orders and ("compare" in wanted or not asks_how(question)))
-            and "help" not in wanted
-        ):
-            fault = fault_to_mend(question, named, scene)
-            if fault:
-                call = request("knowledge", question=fault[:500], fix=True)
-                return _understood(question, scene, ("knowledge",), named, (call,))
+        fault = "" if _of_the_incident(wanted, question) else fault_to_mend(question, named, scene)
+        if fault:
+            call = request("knowledge", question=fault[:500], fix=True)
+            return _understood(question, scene, ("knowledge",), named, (call,))
         wanted = _about_its_subject(wanted, named) or _gone_on_with(question, named, scene)
         if not wanted and not named.evidence:
             return None
@@ -124,7 +119,7 @@ _FILLING = re.compile(
 """What may stand around a name in a question that goes on with the one before."""
 
 
-def _gone_on_with(question: str, named: Entities, scene: Scene) -> tuple[str, ...]:
+def _gone_on_with(question: str, named: Entities, scene: ChatScene) -> tuple[str, ...]:
     """A name and nothing else asks of it what was asked before, or how it is."""
     if not named.services or re.search(
         r"\w", _FILLING.sub(" ", without_names(question, scene.services))
@@ -136,7 +131,7 @@ def _gone_on_with(question: str, named: Entities, scene: Scene) -> tuple[str, ..
 
 
 def understood_as(
-    wanted: Iterable[str], question: str, named: Entities, scene: Scene
+    wanted: Iterable[str], question: str, named: Entities, scene: ChatScene
 ) -> Understood:
     """What answers these intents, whoever found them."""
     wanted = tuple(wanted)
@@ -148,7 +143,7 @@ def understood_as(
 
 def _understood(
     question: str,
-    scene: Scene,
+    scene: ChatScene,
     wanted: tuple[str, ...],
     named: Entities,
     calls: tuple[ToolRequest, ...],
@@ -158,7 +153,7 @@ def _understood(
     return Understood(language, wanted, named, tuple(once.values()))
 
 
-LookPlan = Callable[[str, Entities, Scene], list[ToolRequest]]
+LookPlan = Callable[[str, Entities, ChatScene], list[ToolRequest]]
 
 
 def request(tool: str, **arguments: JsonValue) -> ToolRequest:
@@ -179,18 +174,18 @@ def _plain(*tools: str) -> LookPlan:
     return lambda _question, _named, _scene: [request(one) for one in tools]
 
 
-def _suspected(_question: str, named: Entities, scene: Scene) -> list[ToolRequest]:
+def _suspected(_question: str, named: Entities, scene: ChatScene) -> list[ToolRequest]:
     suspects = [one for one in named.services if one != scene.leading] or [*named.services]
     suspects = suspects[:MOST_SERVICES] or ([named.asked_for] if named.asked_for else [])
     return [request("why_not", component=one) for one in suspects] or [request("cause")]
 
 
-def _said(question: str, named: Entities, _scene: Scene) -> list[ToolRequest]:
+def _said(question: str, named: Entities, _scene: ChatScene) -> list[ToolRequest]:
     component = named.services[0] if named.services else ""
     return [request("confirmation", component=component, words=question[:500])]
 
 
-def _changed(_question: str, named: Entities, _scene: Scene) -> list[ToolRequest]:
+def _changed(_question: str, named: Entities, _scene: ChatScene) -> list[ToolRequest]:
     services = named.services[:MOST_SERVICES] or ("",)
     return [
         request("changes", before=named.before, service=one, within_s=named.within_s)
@@ -198,11 +193,11 @@ def _changed(_question: str, named: Entities, _scene: Scene) -> list[ToolRequest
     ]
 
 
-def _authored(question: str, named: Entities, scene: Scene) -> list[ToolRequest]:
+def _authored(question: str, named: Entities, scene: ChatScene) -> list[ToolRequest]:
     return [request("commit"), *_changed(question, named, scene)]
 
 
-def _logged(question: str, named: Entities, _scene: Scene) -> list[ToolRequest]:
+def _logged(question: str, named: Entities, _scene: ChatScene) -> list[ToolRequest]:
     lower = question.lower()
     new = any(word in lower for word in ("new", "first seen", "unusual", "新", "没见过"))
     wrong = any(word in lower for word in ("error", "trace", "exception", "报错", "错", "堆栈"))
@@ -213,17 +208,17 @@ def _logged(question: str, named: Entities, _scene: Scene) -> list[ToolRequest]:
     return [request("logs", service=one, query=named.quoted, level=level) for one in services]
 
 
-def _looked_up(question: str, named: Entities, scene: Scene) -> list[ToolRequest]:
+def _looked_up(question: str, named: Entities, scene: ChatScene) -> list[ToolRequest]:
     by_cause = bool(scene.incident_id) and len(question) < 40 and not named.quoted
     return [request("knowledge", question="" if by_cause else named.quoted or question[:500])]
 
 
-def _depends(_question: str, named: Entities, scene: Scene) -> list[ToolRequest]:
+def _depends(_question: str, named: Entities, scene: ChatScene) -> list[ToolRequest]:
     about = named.services[:MOST_SERVICES] or ((scene.leading,) if scene.leading else ())
     return [request("topology", service=one) for one in about]
 
 
-def _earlier(_question: str, named: Entities, scene: Scene) -> list[ToolRequest]:
+def _earlier(_question: str, named: Entities, scene: ChatScene) -> list[ToolRequest]:
     other = named.incident if named.incident != scene.incident_id else ""
     return [request("compare", incident=other)]
 
@@ -248,7 +243,7 @@ _YESTERDAY = re.compile(
 )
 
 
-def _moved(question: str, named: Entities, _scene: Scene) -> list[ToolRequest]:
+def _moved(question: str, named: Entities, _scene: ChatScene) -> list[ToolRequest]:
     return [
         request(
             "trend",
@@ -259,25 +254,25 @@ def _moved(question: str, named: Entities, _scene: Scene) -> list[ToolRequest]:
     ]
 
 
-def _measured(question: str, named: Entities, _scene: Scene) -> list[ToolRequest]:
+def _measured(question: str, named: Entities, _scene: ChatScene) -> list[ToolRequest]:
     services = named.services[:MOST_SERVICES] or ("",)
     return [request("metrics", service=one, family=_family(question)) for one in services]
 
 
-def _updated(question: str, _named: Entities, _scene: Scene) -> list[ToolRequest]:
+def _updated(question: str, _named: Entities, _scene: ChatScene) -> list[ToolRequest]:
     customers = re.search(
         r"customer|user|public|status ?page|客户|用户|对外|公告", question, re.IGNORECASE
     )
     return [request("update", customers=bool(customers))]
 
 
-def _of_a_remedy(question: str, _named: Entities, _scene: Scene) -> list[ToolRequest]:
+def _of_a_remedy(question: str, _named: Entities, _scene: ChatScene) -> list[ToolRequest]:
     restarts = re.search(r"restart|boot|bounc|重启|重拉", question, re.IGNORECASE)
     scales = re.search(r"scal|扩容|缩容", question, re.IGNORECASE)
     return [request("advice", remedy="restart" if restarts else "scale" if scales else "rollback")]
 
 
-def _planned(_question: str, _named: Entities, _scene: Scene) -> list[ToolRequest]:
+def _planned(_question: str, _named: Entities, _scene: ChatScene) -> list[ToolRequest]:
     return [request("plan")]
 
 

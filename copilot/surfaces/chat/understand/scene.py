@@ -54,7 +54,7 @@ FOLLOWED = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class ChatScene:
     """What there is to be named, and what was said before.
 
     `involved` are the services of the incident and its located component, `leading` that one;
@@ -75,7 +75,7 @@ class Scene:
     databases: Callable[[], tuple[str, ...]] = field(default=tuple, compare=False)
 
     @classmethod
-    def of(cls, scope: ToolContext, language: Language, turns: Sequence[Turn] = ()) -> "Scene":
+    def of(cls, scope: ToolContext, language: Language, turns: Sequence[Turn] = ()) -> "ChatScene":
         """The scene of a conversation so far."""
         incident = scope.incident
         first = incident.ranking.candidates[:1] if incident is not None else ()
