@@ -71,10 +71,9 @@ def test_an_attribute_that_all_leaves_of_a_slice_share_belongs_to_its_name() -> 
 
 
 def cube(values: list[list[float]], counts: list[list[float]] | None = None) -> MetricCube:
-    return MetricCube(
-        ("isp",), (("a",), ("b",)), np.linspace(0.0, 60.0 * (len(values[0]) - 1), len(values[0])), np.array(values),
-        None if counts is None else np.array(counts),
-    )  # fmt: skip
+    times = np.linspace(0.0, 60.0 * (len(values[0]) - 1), len(values[0]))
+    tries = None if counts is None else np.array(counts)
+    return MetricCube(("isp",), (("a",), ("b",)), times, np.array(values), tries)
 
 
 def test_a_ratio_is_judged_by_its_tries_and_not_by_its_traffic() -> None:
