@@ -61,6 +61,7 @@ _REPORTS = frozenset(("log", "cluster", "alert", "note"))
 _SOFT = frozenset(("calls",))
 """Topics that a sentence may speak of in passing: whose calls is the matter of the names in it."""
 _TURNED = {"up": "down", "down": "up"}
+_WENT = re.compile(r"(?i)\b(?:rose|fell)\b")
 _ZERO = re.compile(r"(?<![\d.])0\s+(?:times|次)")
 _OVER = re.compile(r"(?i)(?:more than|over|above|超过|多于)\s*$")
 _N = "(" + "|".join(sorted(_NUMBERS, key=len, reverse=True)) + ")"
@@ -354,7 +355,8 @@ def is_full(item: Evidence) -> bool:
     """Whether an item says that something is at its limit."""
     if item.kind in _REPORTS:
         return moved(item) == "up"
-    return item.unit == "%" and item.value is not None and item.value >= AT_LIMIT_PCT
+    share = item.unit == "%" or f"{item.value:g}%" in item.statement if item.value else False
+    return share and item.value is not None and item.value >= AT_LIMIT_PCT
 
 
 def moved(item: Evidence) -> str:
@@ -364,9 +366,9 @@ def moved(item: Evidence) -> str:
         return "" if step is None else "up" if float(step["b"]) > float(step["a"]) else "down"
     if item.direction != "none":
         return item.direction
-    if item.kind in _REPORTS or item.value is None or item.baseline is None:
-        return "up"
-    return "flat"
+    if told := _WENT.search(item.statement):
+        return "up" if told[0].lower() == "rose" else "down"
+    return "up" if item.kind in _REPORTS or item.value is None or item.baseline is None else "flat"
 
 
 def masked(text: str, items: Sequence[Evidence]) -> str:
