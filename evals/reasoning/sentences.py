@@ -19,7 +19,7 @@ START = 1_774_268_400.0
 TRUE = "true"
 """What stands in the place of a flaw where there is none."""
 
-LATER = ("adversarial",)
+LATER = ("adversarial", "fresh")
 """Parts that were written after the checks, by somebody who had read them."""
 
 PROMPTS = ("report_narrative", "plan")
