@@ -138,6 +138,7 @@ def _greet(address: str) -> None:
     """Say where what is sent and asked; standard output stays free."""
     Console(stderr=True, markup=False, highlight=False).print(
         f"copilot listens at {address}\n"
+        f"console: {address}/\n"
         f"alerts: POST {address}/api/v2/alerts, {address}/webhooks/auto or one "
         f"of docs/alert-formats.md\n"
         f"telemetry: POST {address}/v1/traces, {address}/v1/logs, {address}/v1/metrics\n"
