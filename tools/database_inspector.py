@@ -144,7 +144,7 @@ class DatabaseDiagnosis(FrozenModel):
         )
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=4096)  # source: by definition, far more names than a server has
 def signal(metric: str) -> DatabaseSignal | None:
     """Read what a metric of a database or its host tells, by its name; None: nothing we know.
 
