@@ -51,6 +51,7 @@ COMMANDS = {
     "resume": "decide",
     "retry": "decide",
     "serve": "serve",
+    "slice_of": "slice",
     "step": "decide",
     "stop": "decide",
     "watch": "serve",
