@@ -32,6 +32,7 @@ from copilot.store import StoreError
 from copilot.surfaces.commands import journal_head, journal_log
 from copilot.surfaces.commands.chat_wiring import build_chat_service
 from copilot.surfaces.commands.doctor import report_of
+from copilot.surfaces.notify.wiring import notified
 from copilot.surfaces.service import create_app
 from copilot.surfaces.service.connection import BoundedConnection
 from copilot.surfaces.service.ports import ServiceEngine
@@ -127,6 +128,7 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
                     _signals_end_quietly(),
                     pulled(engine, alerts, settings.alertmanager_every_s),
                     pruned(engine, settings),
+                    notified(engine, settings),
                 ):
                     _Server(config, engine).run(sockets=[listener])
             finally:

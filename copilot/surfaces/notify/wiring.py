@@ -1,0 +1,112 @@
+"""Which sender each target has, and the threads that tell; only here Apprise is loaded."""
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import httpx
+
+from copilot.case.engine import Engine
+from copilot.case.loops import Loop
+from copilot.ports import NoticeSender
+from copilot.settings import Settings, SettingsError
+from copilot.sources.clock import SystemClock
+from copilot.surfaces.notify.channel_http import ChannelHttp
+from copilot.surfaces.notify.dispatch import NoticeCourier, NoticeRouter, Wakeup
+from copilot.surfaces.notify.routing import (
+    AnyChannel,
+    AppriseChannel,
+    ChannelSecretError,
+    NotifyFile,
+    read,
+)
+from copilot.surfaces.notify.webhook import WebhookSender
+from tools.types import Timestamp
+
+POLL_S = 1.0
+"""How often the journal is looked at: a change is told within about so long."""
+
+ENDS_S = 12.0
+"""How long a message that is being sent may take to end at shutdown; its time limit is shorter."""
+
+
+def routing(settings: Settings) -> NotifyFile | None:
+    """The routing file; None where nobody is to be told."""
+    return None if settings.notify_file is None else read(settings.notify_file)
+
+
+def sender(
+    channel: AnyChannel,
+    file: NotifyFile,
+    environment: Mapping[str, str],
+    wall: Callable[[], Timestamp],
+    transport: httpx.BaseTransport | None = None,
+) -> NoticeSender:
+    """The sender of a target; raises `SettingsError` with its name and what is wrong."""
+    # Their lines hold addresses, and those hold secrets.
+    for name in ("httpcore", "httpx", "urllib3"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        return _sender(channel, file, environment, wall, transport)
+    except ChannelSecretError as error:
+        raise SettingsError(f"target {channel.name!r} of notify_file: {error}") from None
+
+
+def _sender(
+    channel: AnyChannel,
+    file: NotifyFile,
+    environment: Mapping[str, str],
+    wall: Callable[[], Timestamp],
+    transport: httpx.BaseTransport | None,
+) -> NoticeSender:
+    url = channel.url.read(environment)
+    if isinstance(channel, AppriseChannel):
+        try:
+            from copilot.surfaces.notify.apprise_sender import AppriseSender  # noqa: PLC0415
+        except ModuleNotFoundError as error:
+            raise ChannelSecretError(
+                "it needs Apprise, which is missing: pip install 'incident-copilot[notify]'"
+            ) from error
+        return AppriseSender(url, file.hosts, channel.language)
+    http = ChannelHttp(file.hosts, transport)
+    return WebhookSender(http, url, channel.secret.read(environment), wall)
+
+
+@contextmanager
+def notified(engine: Engine, settings: Settings) -> Iterator[None]:
+    """While inside, targets are told what happens, by whoever leads; without a file nobody is."""
+    file = routing(settings)
+    if file is None:
+        yield
+        return
+    wall, stopping, bell = SystemClock().now, threading.Event(), Wakeup()
+    senders = {one.name: sender(one, file, os.environ, wall) for one in file.targets}
+    router = NoticeRouter(engine.store, file, engine.now, wall, settings.public_url)
+    leads = threading.Event()
+
+    def route() -> None:
+        (leads.set if engine.leading else leads.clear)()
+        if not leads.is_set() or not router.route():
+            stopping.wait(POLL_S)
+        else:
+            bell.ring()
+
+    def carry(courier: NoticeCourier) -> None:
+        if not leads.is_set() or not courier.deliver():
+            bell.wait(POLL_S)
+
+    loops = [Loop("notices", route, stopping)]
+    for one in file.targets:
+        courier = NoticeCourier(engine.store, one, senders[one.name], file.give_up_s, wall)
+        loops.append(Loop(f"notices to {one.name}", lambda c=courier: carry(c), stopping))  # type: ignore[misc]
+    for loop in loops:
+        loop.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        bell.ring()
+        for loop in loops:
+            loop.join(ENDS_S)
