@@ -12,11 +12,11 @@ from copilot.ports import NoticeError
 from copilot.store import Store, StoreError
 from copilot.surfaces.notify.dispatch import NoticeCourier, NoticeRouter
 from copilot.surfaces.notify.routing import NotifyFile
-from copilot.surfaces.notify.wording import _BRIEF, notice_of, summary
+from copilot.surfaces.notify.wording import BRIEF_LINES, notice_of, summary
 from copilot.testing.channels import ListedSender
 from copilot.testing.store_faults import StoreFaults
 from copilot.types.incident import Event, Incident, IncidentStatus
-from prompts import LANGUAGES, load
+from prompts import LANGUAGES, load, word
 from tools.types import Plan, PlanStep, Severity
 
 NOON = 1_700_049_600.0  # Wednesday 12:00 UTC
@@ -387,7 +387,8 @@ def test_text_from_outside_calls_nobody_and_formats_nothing(row: str) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_lines_that_are_told_are_those_of_the_brief(language: str) -> None:
     body = load("brief", language).body  # type: ignore[arg-type]
-    assert [one for one in _BRIEF[language] if f"**{one}**" not in body] == []  # type: ignore[index]
+    labels = [word("answer", one, language) for one in BRIEF_LINES]  # type: ignore[arg-type]
+    assert [one for one in labels if f"**{one}**" not in body] == []
 
 
 def test_a_long_line_is_cut_without_leaving_a_mark_open() -> None:

@@ -3,13 +3,12 @@
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import httpx
 
 from copilot.case.engine import Engine
-from copilot.case.loops import Loop
 from copilot.ports import NoticeSender
 from copilot.settings import Settings, SettingsError
 from copilot.sources.clock import SystemClock
@@ -27,9 +26,6 @@ from tools.types import Timestamp
 
 POLL_S = 1.0
 """How often the journal is looked at: a change is told within about so long."""
-
-ENDS_S = 12.0
-"""How long a message that is being sent may take to end at shutdown; its time limit is shorter."""
 
 
 def routing(settings: Settings) -> NotifyFile | None:
@@ -74,39 +70,28 @@ def _sender(
     return WebhookSender(http, url, channel.secret.read(environment), wall)
 
 
-@contextmanager
-def notified(engine: Engine, settings: Settings) -> Iterator[None]:
-    """While inside, targets are told what happens, by whoever leads; without a file nobody is."""
+def tell(engine: Engine, settings: Settings) -> None:
+    """Tell targets what happens, until the engine stops, by whoever leads; raises `SettingsError`.
+
+    Without a routing file nobody is told.
+    """
     file = routing(settings)
     if file is None:
-        yield
         return
-    wall, stopping, bell = SystemClock().now, threading.Event(), Wakeup()
+    wall, leads, bell = SystemClock().now, threading.Event(), Wakeup()
     senders = {one.name: sender(one, file, os.environ, wall) for one in file.targets}
     router = NoticeRouter(engine.store, file, engine.now, wall, settings.public_url)
-    leads = threading.Event()
 
     def route() -> None:
         (leads.set if engine.leading else leads.clear)()
-        if not leads.is_set() or not router.route():
-            stopping.wait(POLL_S)
-        else:
+        while leads.is_set() and router.route():
             bell.ring()
 
     def carry(courier: NoticeCourier) -> None:
         if not leads.is_set() or not courier.deliver():
             bell.wait(POLL_S)
 
-    loops = [Loop("notices", route, stopping)]
+    engine.every("notices", route, POLL_S)
     for one in file.targets:
         courier = NoticeCourier(engine.store, one, senders[one.name], file.give_up_s, wall)
-        loops.append(Loop(f"notices to {one.name}", lambda c=courier: carry(c), stopping))  # type: ignore[misc]
-    for loop in loops:
-        loop.start()
-    try:
-        yield
-    finally:
-        stopping.set()
-        bell.ring()
-        for loop in loops:
-            loop.join(ENDS_S)
+        engine.every(f"notices to {one.name}", partial(carry, courier))

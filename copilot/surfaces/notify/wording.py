@@ -44,13 +44,9 @@ _OUTCOMES: Mapping[str, Moment] = {
     "worse": "not_recovered",
 }
 
-_BRIEF: Mapping[Language, tuple[str, ...]] = {
-    "en": ("What", "Who", "Since", "Cause", "Changed just before", "Commit", "Next"),
-    "zh": ("现象", "影响", "开始时间", "原因", "此前变更", "提交", "下一步"),
-}
-"""How the lines of the brief begin that a channel is told; the last says what to do."""
+BRIEF_LINES = ("what", "who", "since", "cause", "before", "commit", "next")
+"""The lines of the brief that a channel is told, by their label in `words.yaml`."""
 
-_CAUSE = 3
 _WHOLE: frozenset[Moment] = frozenset({"located", "plan", "edited", "handed_over", "failed"})
 """Moments at which somebody has to do something, and so is told the whole summary."""
 
@@ -207,14 +203,15 @@ def probe(now: Timestamp, base: str) -> Notice:
 
 def summary(brief: str, moment: Moment, language: Language) -> tuple[str, ...]:
     """The lines of a published brief that are told at a moment, without citations."""
-    wanted = _BRIEF[language] if moment in _WHOLE else _BRIEF[language][_CAUSE : _CAUSE + 1]
+    names = BRIEF_LINES if moment in _WHOLE else ("cause",)
+    wanted = [word("answer", name, language) for name in names]
     found: dict[str, str] = {}
     for line in brief.partition("\n## ")[0].splitlines():
         begins = _LINE.match(line)
         if begins is not None and begins[1] in wanted:
             found.setdefault(begins[1], _shortened(_CITED.sub("", line)))
     if len(found) > 6:  # with the digest and what happened so far there are eight
-        found.pop(_BRIEF[language][2])
+        found.pop(word("answer", "since", language))
     return tuple(found[name] for name in wanted if name in found)
 
 
