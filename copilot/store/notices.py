@@ -27,6 +27,9 @@ NoticeState = Literal[
 STORM = "storm-"
 """How the id begins under which a storm is told; no incident's begins so."""
 
+REFUSED = "refused: "
+"""How the reason of a notice begins that was tried, and is due again."""
+
 MOST_COUNTED = 10_000
 """Rows of one storm that are read for its counts."""
 
@@ -46,11 +49,11 @@ class StoredNotice(FrozenModel):
 
 
 class TargetFigures(FrozenModel):
-    """How it stands with one target: notices by state, the oldest that waits, and for what."""
+    """How it stands with one target: notices by state; how often and why it refuses one now."""
 
     target: str
     by_state: dict[str, int]
-    oldest_pending: Timestamp | None = None
+    failing_since: Timestamp | None = None
     tried: int = 0
     problem: str = ""
 
@@ -164,35 +167,29 @@ class Notices:
 
     def figures(self) -> tuple[TargetFigures, ...]:
         """How it stands with every target that was ever told."""
-        query = select(
-            notices.c.target,
-            notices.c.status,
-            func.count(),
-            func.min(notices.c.created_at),
-            func.max(notices.c.attempts),
-        ).group_by(notices.c.target, notices.c.status)
-        last = (
-            select(notices.c.target, notices.c.reason)
-            .where(notices.c.status == "pending", notices.c.attempts > 0)
-            .order_by(notices.c.changed_at)
+        columns = notices.c
+        counts = select(columns.target, columns.status, func.count().label("number"))
+        refused = (
+            select(columns.target, columns.reason, columns.attempts, columns.created_at)
+            .where(columns.status == "pending", columns.reason.startswith(REFUSED))
+            .order_by(columns.changed_at)
         )
         with self._database.read() as connection:
-            rows = connection.execute(query).all()
-            problems = {row.target: row.reason for row in connection.execute(last)}
-        found = []
-        for target in sorted({row[0] for row in rows}):
-            mine = {row[1]: row for row in rows if row[0] == target}
-            waits = mine.get("pending")
-            found.append(
-                TargetFigures(
-                    target=target,
-                    by_state={state: row[2] for state, row in mine.items()},
-                    oldest_pending=waits[3] if waits else None,
-                    tried=waits[4] if waits else 0,
-                    problem=problems.get(target, ""),
-                )
+            rows = connection.execute(counts.group_by(columns.target, columns.status)).all()
+            failing = {row.target: row for row in connection.execute(refused)}
+        by_target: dict[str, dict[str, int]] = {}
+        for row in rows:
+            by_target.setdefault(row.target, {})[row.status] = row.number
+        return tuple(
+            TargetFigures(
+                target=target,
+                by_state=by_state,
+                failing_since=last.created_at if (last := failing.get(target)) else None,
+                tried=last.attempts if last else 0,
+                problem=last.reason.removeprefix(REFUSED) if last else "",
             )
-        return tuple(found)
+            for target, by_state in sorted(by_target.items())
+        )
 
 
 def _stored(row: RowMapping) -> StoredNotice:

@@ -22,8 +22,8 @@ from copilot.testing.strict_http import serving
 pytestmark = pytest.mark.integration
 
 SECRET = "a secret of the receiver, long enough"
-KILLS = 4
-INCIDENTS = 25
+KILLS = 3
+INCIDENTS = 12
 FILE = """
 hosts: [127.0.0.1]
 targets:

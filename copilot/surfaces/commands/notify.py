@@ -124,8 +124,8 @@ def _standing(name: str, told: TargetFigures | None, target: str) -> Check:
             "notify", "ok", f"{name}: told nothing yet", f"try: copilot notify test {target}"
         )
     counts = ", ".join(f"{number} {state}" for state, number in sorted(told.by_state.items()))
-    if told.tried and told.oldest_pending is not None:
-        since = duration(time.time() - told.oldest_pending)
+    if told.failing_since is not None:
+        since = duration(time.time() - told.failing_since)
         found = f"{name}: has taken nothing for {since}: {told.problem} ({counts})"
         return Check("notify", "broken", found, f"then: copilot notify test {target}")
     return Check("notify", "ok", f"{name}: {counts}")

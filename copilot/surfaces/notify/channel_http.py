@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Collection, Mapping
+from typing import Literal
 from urllib.parse import urlsplit
 
 import httpx
@@ -30,15 +31,26 @@ class ChannelHttp:
         self._transport = transport
         self._trusted = httpx.create_ssl_context(trust_env=False)
 
-    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> JsonValue:
-        """The JSON of the answer, None where it is none; raises `NoticeError`."""
+    def post(
+        self,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        method: Literal["POST", "PATCH"] = "POST",
+        coded: bool = False,
+    ) -> JsonValue:
+        """The JSON of the answer, None where it is none; raises `NoticeError`.
+
+        `coded`: a refusal that says `code` in its body is an answer, and the caller's to read.
+        """
         host = declared(url, self._hosts)
         sent = {"content-type": "application/json; charset=utf-8", **headers}
         deadline = time.monotonic() + TIMEOUT_S
         try:
             with (
                 self._client() as client,
-                client.stream("POST", url, content=body, headers=sent) as answer,
+                client.stream(method, url, content=body, headers=sent) as answer,
             ):
                 kept = bytearray()
                 for chunk in answer.iter_bytes():
@@ -48,13 +60,16 @@ class ChannelHttp:
         except httpx.HTTPError as error:
             # Its text may hold the address, and the address the secret.
             raise NoticeError("again", f"{host}: {type(error).__name__}") from None
+        found = _json(bytes(kept))
+        if coded and isinstance(found, dict) and "code" in found:
+            return found
         if not answer.is_success:
             raise NoticeError(
                 _fault(answer.status_code),
                 f"{host} answered {answer.status_code}: {said(bytes(kept))}".rstrip(": "),
                 retry_after(answer.headers.get("retry-after", "")),
             )
-        return _json(bytes(kept))
+        return found
 
     def _client(self) -> httpx.Client:
         # A connection for each message: a channel is told a few an hour.

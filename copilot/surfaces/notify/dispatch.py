@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copilot.case.briefing import plain
 from copilot.ports import NoticeError, NoticeSender
 from copilot.store import NoticeState, Store, StoredNotice
-from copilot.store.notices import STORM
+from copilot.store.notices import REFUSED, STORM
 from copilot.surfaces.notify.routing import AnyChannel, NotifyFile, facets
 from copilot.surfaces.notify.wording import moment_of, notice_of, storm_of
 from copilot.types.incident import Event, Incident
@@ -264,7 +264,7 @@ class NoticeCourier:
             pause = LONGEST_PAUSE_S if error.fault == "target" else longest
             pause *= 1.0 - 0.25 * self._chance()
             self._rests_until = now + max(pause, min(error.wait_s, LONGEST_WAIT_S))
-            self._mark([row], "pending", problem)
+            self._mark([row], "pending", f"{REFUSED}{problem}")
         if problem != self._complaint:
             log.warning("target %r does not take notices: %s", row.target, problem)
         self._complaint = problem

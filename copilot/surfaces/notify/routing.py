@@ -119,7 +119,44 @@ class WebhookChannel(Channel):
     secret: SecretPlace
 
 
-AnyChannel = Annotated[AppriseChannel | WebhookChannel, Field(discriminator="kind")]
+class SlackChannel(Channel):
+    """A Slack app with `chat:write`, in one channel; its messages are edited in place."""
+
+    kind: Literal["slack"]
+    token: SecretPlace
+    channel: str = Field(min_length=2)
+    api: str = "https://slack.com/api"
+
+
+class FeishuChannel(Channel):
+    """A Feishu or Lark app with a robot, in one chat; its cards are brought up to date."""
+
+    kind: Literal["feishu"]
+    app_id: str = Field(min_length=2)
+    app_secret: SecretPlace
+    chat_id: str = Field(min_length=2)
+    api: str = "https://open.feishu.cn/open-apis"
+
+
+class DingTalkChannel(Channel):
+    """A robot of a DingTalk group; `secret` where its addresses have to be signed."""
+
+    kind: Literal["dingtalk"]
+    url: SecretPlace
+    secret: SecretPlace | None = None
+
+
+class RobotChannel(Channel):
+    """A robot of a WeCom group, or a workflow of Teams."""
+
+    kind: Literal["wecom", "teams"]
+    url: SecretPlace
+
+
+AnyChannel = Annotated[
+    AppriseChannel | WebhookChannel | SlackChannel | FeishuChannel | DingTalkChannel | RobotChannel,
+    Field(discriminator="kind"),
+]
 
 
 class NotifyRoute(FrozenModel):

@@ -14,13 +14,20 @@ from copilot.settings import Settings, SettingsError
 from copilot.sources.clock import SystemClock
 from copilot.surfaces.notify.channel_http import ChannelHttp
 from copilot.surfaces.notify.dispatch import NoticeCourier, NoticeRouter, Wakeup
+from copilot.surfaces.notify.feishu import FeishuSender
+from copilot.surfaces.notify.robots import DINGTALK, TEAMS, WECOM, RobotSender
 from copilot.surfaces.notify.routing import (
     AnyChannel,
     AppriseChannel,
     ChannelSecretError,
+    DingTalkChannel,
+    FeishuChannel,
     NotifyFile,
+    SlackChannel,
+    WebhookChannel,
     read,
 )
+from copilot.surfaces.notify.slack import SlackSender
 from copilot.surfaces.notify.webhook import WebhookSender
 from tools.types import Timestamp
 
@@ -57,17 +64,36 @@ def _sender(
     wall: Callable[[], Timestamp],
     transport: httpx.BaseTransport | None,
 ) -> NoticeSender:
-    url = channel.url.read(environment)
     if isinstance(channel, AppriseChannel):
-        try:
-            from copilot.surfaces.notify.apprise_sender import AppriseSender  # noqa: PLC0415
-        except ModuleNotFoundError as error:
-            raise ChannelSecretError(
-                "it needs Apprise, which is missing: pip install 'incident-copilot[notify]'"
-            ) from error
-        return AppriseSender(url, file.hosts, channel.language)
-    http = ChannelHttp(file.hosts, transport)
-    return WebhookSender(http, url, channel.secret.read(environment), wall)
+        return _apprise(channel, file, environment)
+    http, language = ChannelHttp(file.hosts, transport), channel.language
+    if isinstance(channel, SlackChannel):
+        token = channel.token.read(environment)
+        return SlackSender(http, token, channel.channel, language, channel.api)
+    if isinstance(channel, FeishuChannel):
+        secret = channel.app_secret.read(environment)
+        app, chat = channel.app_id, channel.chat_id
+        return FeishuSender(http, app, secret, chat, language, wall, channel.api)
+    url = channel.url.read(environment)
+    if isinstance(channel, WebhookChannel):
+        return WebhookSender(http, url, channel.secret.read(environment), wall)
+    if isinstance(channel, DingTalkChannel):
+        signs = channel.secret.read(environment) if channel.secret else None
+        return RobotSender(http, DINGTALK, url, signs, language, wall)
+    robot = WECOM if channel.kind == "wecom" else TEAMS
+    return RobotSender(http, robot, url, None, language, wall)
+
+
+def _apprise(
+    channel: AppriseChannel, file: NotifyFile, environment: Mapping[str, str]
+) -> NoticeSender:
+    try:
+        from copilot.surfaces.notify.apprise_sender import AppriseSender  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise ChannelSecretError(
+            "it needs Apprise, which is missing: pip install 'incident-copilot[notify]'"
+        ) from error
+    return AppriseSender(channel.url.read(environment), file.hosts, channel.language)
 
 
 def tell(engine: Engine, settings: Settings) -> None:
