@@ -386,7 +386,7 @@ def test_text_from_outside_calls_nobody_and_formats_nothing(row: str) -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_lines_that_are_told_are_those_of_the_brief(language: str) -> None:
-    body = load("brief", language).body  # type: ignore[arg-type]
+    body = load("brief", language).body
     labels = [word("answer", one, language) for one in BRIEF_LINES]  # type: ignore[arg-type]
     assert [one for one in labels if f"**{one}**" not in body] == []
 

@@ -11,6 +11,8 @@ from pydantic import JsonValue
 
 from copilot.ports import NoticeError, NoticeFault
 
+Method = Literal["POST", "PATCH"]
+
 TIMEOUT_S = 10.0
 MOST_BYTES = 65_536
 """Of an answer; what a channel says of one message is a few hundred bytes."""
@@ -37,7 +39,7 @@ class ChannelHttp:
         body: bytes,
         headers: Mapping[str, str],
         *,
-        method: Literal["POST", "PATCH"] = "POST",
+        method: Method = "POST",
         coded: bool = False,
     ) -> JsonValue:
         """The JSON of the answer, None where it is none; raises `NoticeError`.

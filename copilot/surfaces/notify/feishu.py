@@ -11,7 +11,7 @@ from pydantic import JsonValue, SecretStr
 
 from copilot.ports import NoticeError, NoticeFault
 from copilot.store.canonical import canonical
-from copilot.surfaces.notify.channel_http import ChannelHttp
+from copilot.surfaces.notify.channel_http import ChannelHttp, Method
 from copilot.surfaces.notify.robots import READ_ON, Card
 from copilot.surfaces.notify.slack import LostMessageError
 from copilot.types.notice import Notice
@@ -80,7 +80,7 @@ class FeishuSender:
         data = told.get("data")
         return str(data.get("message_id", "")) if isinstance(data, dict) else ""
 
-    def _call(self, method: str, path: str, message: Card) -> Mapping[str, JsonValue]:
+    def _call(self, method: Method, path: str, message: Card) -> Mapping[str, JsonValue]:
         told = self._once(method, path, message, {"authorization": f"Bearer {self._known()}"})
         if told.get("code") in _EXPIRED:
             self._until = 0.0
@@ -88,7 +88,7 @@ class FeishuSender:
         return _taken(told)
 
     def _once(
-        self, method: str, path: str, message: Card, headers: Mapping[str, str]
+        self, method: Method, path: str, message: Card, headers: Mapping[str, str]
     ) -> Mapping[str, JsonValue]:
         url, body = f"{self._api}{path}", canonical(message).encode()
         told = self._http.post(url, body, headers, method=method, coded=True)
