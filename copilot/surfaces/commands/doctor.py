@@ -23,6 +23,7 @@ from copilot.sources.deployment import Sources, UnconfiguredSource
 from copilot.sources.received import ReceivedTelemetry
 from copilot.store import StoreError, home
 from copilot.store.home import HomeError
+from copilot.surfaces.commands import notify
 from copilot.surfaces.commands.remote import RemoteError, fetched, service
 from copilot.types.checks import Check, CheckReport
 from copilot.types.errors import OperatorError
@@ -125,6 +126,7 @@ def _examined(
         *_alerting(settings),
         _catalogue(settings),
         *_runners(settings),
+        *notify.checks(settings),
         *wiring.model_checks(settings),
         _executions(settings),
     ]
