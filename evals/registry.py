@@ -203,7 +203,7 @@ SUITES: Mapping[str, Suite[Any]] = {
     ),
     "knowledge": Suite(
         knowledge.run,
-        Options,
+        knowledge.KnowledgeOptions,
         "search of the knowledge base by words and by meaning",
         ("rules",),
         _no_place,
