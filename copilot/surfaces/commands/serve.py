@@ -28,11 +28,12 @@ from copilot.case.loops import EVERY_ROLE, Loop, Role
 from copilot.ports import AlertSource, SilenceSource, SourceError
 from copilot.settings import Settings, SettingsError
 from copilot.sources.alertmanager import SUPPRESSED_BY
-from copilot.store import StoreError
+from copilot.store import StoreError, home
 from copilot.surfaces.commands import journal_head, journal_log
 from copilot.surfaces.commands.chat_wiring import build_chat_service
 from copilot.surfaces.commands.doctor import report_of
 from copilot.surfaces.service import create_app
+from copilot.surfaces.service.access import AdminAccess
 from copilot.surfaces.service.connection import BoundedConnection
 from copilot.surfaces.service.ports import ServiceEngine
 from copilot.surfaces.service.subscriptions import SubscriptionDesk
@@ -102,7 +103,9 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
         ):
             sys.setswitchinterval(SWITCH_S)
             engine.start()
-            _greet(address)
+            key = [settings.api_key.get_secret_value()] if settings.api_key else []
+            access = AdminAccess(home.admin_token(settings.home), *key)
+            _greet(address, access, shared=bool(key))
             try:
                 app = create_app(
                     engine,
@@ -115,6 +118,7 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
                     examine=partial(report_of, settings, engine, received),
                     fetch_commits=lambda: engine.deps.sources.commits(engine.now()),
                     change_secrets=settings.change_secrets,
+                    access=access,
                 )
                 config = uvicorn.Config(
                     app,
@@ -134,17 +138,20 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
     return 0
 
 
-def _greet(address: str) -> None:
+def _greet(address: str, access: AdminAccess, *, shared: bool) -> None:
     """Say where what is sent and asked; standard output stays free."""
+    warning = "\nCOPILOT_API_KEY is one key for everybody: who decides is who they say they are"
     Console(stderr=True, markup=False, highlight=False).print(
         f"copilot listens at {address}\n"
         f"console: {address}/\n"
+        f"to decide there: {access.link(address)}\n"
         f"alerts: POST {address}/api/v2/alerts, {address}/webhooks/auto or one "
         f"of docs/alert-formats.md\n"
         f"telemetry: POST {address}/v1/traces, {address}/v1/logs, {address}/v1/metrics\n"
         f"changes: POST {address}/changes or one of docs/changes.md\n"
         f"incidents: GET {address}/incidents\n"
-        f"chat: copilot chat, POST {address}/chat, {address}/v1 (OpenAI-compatible)",
+        f"chat: copilot chat, POST {address}/chat, {address}/v1 (OpenAI-compatible)"
+        f"{warning if shared else ''}",
         soft_wrap=True,
     )
 

@@ -50,7 +50,8 @@ function content(element) {
 function replace(old, fresh) {
   const open = new Map();
   for (const one of old.querySelectorAll("details[data-key]")) open.set(one.dataset.key, one.open);
-  if (old.contains(document.activeElement) && document.activeElement.matches("input, textarea")) return false;
+  const typed = [...old.querySelectorAll("input:not([type=hidden])")].some((one) => one.value !== one.defaultValue);
+  if (typed) return false;
   if (old.querySelector(":popover-open")) return false;
   for (const one of fresh.querySelectorAll("details[data-key]")) {
     if (open.has(one.dataset.key)) one.open = open.get(one.dataset.key);
@@ -82,7 +83,8 @@ async function refresh() {
 }
 
 let waiting = 0;
-let stale = false;
+// A page opened by a link from elsewhere came without the session: it is asked for again.
+let stale = !("person" in body.dataset);
 
 function soon() {
   if (waiting) return;
