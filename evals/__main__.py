@@ -225,6 +225,9 @@ def _run(entry: RegistryEntry[Any], asked: Mapping[str, object]) -> Result:
 def bench(
     name: Annotated[str, typer.Argument(help=f"One of: {', '.join(BENCHMARKS)}.")],
     data: Annotated[Path | None, typer.Option(help="Recorded data, where it takes some.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only sizes up to N, where it grows.")
+    ] = None,
     json_path: Annotated[
         Path | None, typer.Option("--json", help="Write the result as JSON.")
     ] = None,
@@ -233,7 +236,7 @@ def bench(
     """Measure a cost: ratios to a peer in the same run, and growth at 1x, 10x, 100x input."""
     if name not in BENCHMARKS:
         raise typer.BadParameter(f"unknown benchmark {name!r}; choose {', '.join(BENCHMARKS)}")
-    _finish(_run(BENCHMARKS[name], {"data": data, "seed": seed}), json_path, None)
+    _finish(_run(BENCHMARKS[name], {"data": data, "limit": limit, "seed": seed}), json_path, None)
 
 
 @app.command(epilog=_measured(TRAININGS))

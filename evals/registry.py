@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from rich.progress import Progress
 
 from evals.alerts import bench as clusterer
-from evals.alerts import ingest
+from evals.alerts import ingest, storm
 from evals.alerts import suite as alerts
 from evals.changes import suite as changes
 from evals.chat import suite as chat
@@ -31,6 +31,7 @@ from evals.logs import suite as logs
 from evals.reasoning import suite as reasoning
 from evals.recovery import suite as recovery
 from evals.report import EvalArm, ModelOptions, Options, Result
+from evals.slices import suite as slices
 
 OptionsT = TypeVar("OptionsT", bound=Options)
 NO_DATA = "no data"
@@ -106,6 +107,15 @@ def _chat(data: Path | None) -> Path | str:
         if (place / "questions.jsonl").is_file():
             return place
     return "no chat/questions.jsonl in --data"
+
+
+def _slices(data: Path | None) -> Path | str:
+    if data is None:
+        return NO_DATA
+    for place in (data / "slices", data):
+        if (place / "truth.jsonl").is_file() and next(place.glob("*.csv*"), None):
+            return place
+    return "no slices/truth.jsonl in --data"
 
 
 def _whole_with(part: str) -> Callable[[Path | None], Path | str]:
@@ -215,6 +225,13 @@ SUITES: Mapping[str, Suite[Any]] = {
         ("rules",),
         _chat,
     ),
+    "slices": Suite(
+        slices.run,
+        Options,
+        "which slice of a business metric is to blame, by exact attribute combinations",
+        ("rules",),
+        _slices,
+    ),
 }
 """In the order of the stages."""
 
@@ -225,6 +242,7 @@ BENCHMARKS: Mapping[str, RegistryEntry[Any]] = {
     "redaction": RegistryEntry(redaction.run, Options, "secrets found, ordinary lines left"),
     "locate": RegistryEntry(locate.run, Options, "seconds per incident as the system grows"),
     "ingest": RegistryEntry(ingest.run, Options, "alerts accepted per second, written to disk"),
+    "storm": RegistryEntry(storm.run, Options, "seconds from opened to the brief in a storm"),
     "site": RegistryEntry(site.run, Options, "what a site's own confirmed incidents teach it"),
     "brief": RegistryEntry(locate.run_brief, Options, "seconds from the alert to the brief"),
 }

@@ -336,6 +336,7 @@ def approved(environment: dict[str, str], address: str, plan: dict[str, Any]) ->
     httpx.post(url, json=answer, headers=headers).raise_for_status()
 
 
+@pytest.mark.integration
 def test_killed_while_the_target_works_the_step_is_repeated_under_its_key_and_done_once(
     environment: dict[str, str], target: EchoServer
 ) -> None:
