@@ -103,17 +103,13 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
         ):
             sys.setswitchinterval(SWITCH_S)
             engine.start()
-<<<<<<< HEAD
-            key = [settings.api_key.get_secret_value()] if settings.api_key else []
-            access = AdminAccess(home.admin_token(settings.home), *key)
-            _greet(address, access, shared=bool(key))
-=======
             if alerts is not None:
                 engine.every("pull", partial(pull, engine, alerts), settings.alertmanager_every_s)
             rest_s = settings.prune_every_s
             engine.every("retention", partial(_prune, engine, settings), rest_s, rest_s)
-            _greet(address)
->>>>>>> wip-merge
+            key = [settings.api_key.get_secret_value()] if settings.api_key else []
+            access = AdminAccess(home.admin_token(settings.home), *key)
+            _greet(address, access, shared=bool(key))
             try:
                 app = create_app(
                     engine,
