@@ -19,6 +19,7 @@ from typing import Protocol
 import uvicorn
 from rich.console import Console
 from sqlalchemy.engine import make_url
+from starlette.types import ASGIApp
 
 from copilot import wiring
 from copilot.alerts.formats import mapped
@@ -89,9 +90,7 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
     if apart:
         _needs_postgresql(settings, "serve --apart")
     mappings = mapped.read(settings.alert_mappings_file)
-    with _listening(settings) as listener:
-        host, port = listener.getsockname()[:2]
-        address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    with listening(settings) as (listener, address):
         received, alerts = wiring.received(settings), wiring.open_alerts(settings)
         purpose = f"service at {address}"
         with (
@@ -107,9 +106,8 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
                 engine.every("pull", partial(pull, engine, alerts), settings.alertmanager_every_s)
             rest_s = settings.prune_every_s
             engine.every("retention", partial(_prune, engine, settings), rest_s, rest_s)
-            key = [settings.api_key.get_secret_value()] if settings.api_key else []
-            access = AdminAccess(home.admin_token(settings.home), *key)
-            _greet(address, access, shared=bool(key))
+            access = admin_access(settings)
+            _greet(address, access, shared=settings.api_key is not None)
             try:
                 app = create_app(
                     engine,
@@ -124,18 +122,29 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
                     change_secrets=settings.change_secrets,
                     access=access,
                 )
-                config = uvicorn.Config(
-                    app,
-                    http=BoundedConnection,
-                    log_level="warning",
-                    timeout_graceful_shutdown=STOP_S,
-                    access_log=False,
-                )
-                with _signals_end_quietly():
-                    _Server(config, engine).run(sockets=[listener])
+                answered(app, engine, listener)
             finally:
                 engine.stop(settings.stop_grace_s)
     return 0
+
+
+def answered(app: ASGIApp, engine: Engine, listener: socket.socket) -> None:
+    """Answer until a signal comes."""
+    config = uvicorn.Config(
+        app,
+        http=BoundedConnection,
+        log_level="warning",
+        timeout_graceful_shutdown=STOP_S,
+        access_log=False,
+    )
+    with _signals_end_quietly():
+        _Server(config, engine).run(sockets=[listener])
+
+
+def admin_access(settings: Settings) -> AdminAccess:
+    """The token of the data folder; an API key is one, too."""
+    key = [settings.api_key.get_secret_value()] if settings.api_key else []
+    return AdminAccess(home.admin_token(settings.home), *key)
 
 
 def _greet(address: str, access: AdminAccess, *, shared: bool) -> None:
@@ -204,8 +213,8 @@ def _said(line: str) -> None:
 
 
 @contextmanager
-def _listening(settings: Settings) -> Iterator[socket.socket]:
-    """Bind before anything is opened, so that a taken port is said at once and plainly."""
+def listening(settings: Settings) -> Iterator[tuple[socket.socket, str]]:
+    """Bind before anything is opened, so that a taken port is said at once; and the address."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     # Named TCP, or asyncio leaves Nagle's algorithm on, which holds every answer back by 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -219,7 +228,8 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
                 f"cannot listen on {settings.host}:{settings.port} ({error.strerror}); "
                 "choose another with --port"
             ) from error
-        yield listener
+        host, port = listener.getsockname()[:2]
+        yield listener, f"http://{f'[{host}]' if ':' in host else host}:{port}"
     finally:
         listener.close()
 

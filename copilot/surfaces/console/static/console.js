@@ -32,7 +32,7 @@ function lasting(seconds) {
 }
 
 // The server's time may be that of a replay: its distance from ours is kept.
-const skew = Number(body.dataset.now ?? NaN) * SECOND - Date.now();
+let skew = Number(body.dataset.now ?? NaN) * SECOND - Date.now();
 
 function tick() {
   if (Number.isNaN(skew)) return;
@@ -67,6 +67,7 @@ async function refresh() {
   if (!answer.ok) throw new Error(`status ${answer.status}`);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   document.title = page.title;
+  skew = Number(page.body.dataset.now) * SECOND - Date.now();
   const parts = new Map([...page.querySelectorAll("[data-live]")].map((one) => [one.dataset.live, one]));
   const shown = [...document.querySelectorAll("[data-live]")];
   if (shown.length !== parts.size || shown.some((one) => !parts.has(one.dataset.live))) {
