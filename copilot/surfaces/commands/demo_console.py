@@ -1,6 +1,7 @@
 """`copilot demo --console`: the re-enacted incident on the console's pages, until Ctrl-C."""
 
 import threading
+from functools import partial
 
 from rich.console import Console
 
@@ -10,7 +11,7 @@ from copilot.settings import Settings
 from copilot.sources.recorded import IncidentReplay
 from copilot.surfaces.commands.chat_wiring import build_chat_service
 from copilot.surfaces.commands.demo import folder_of, keep, replayed, room
-from copilot.surfaces.commands.serve import admin_access, answered, listening
+from copilot.surfaces.commands.serve import admin_access, answered, listening, measured
 from copilot.surfaces.service import create_app
 
 BETWEEN_ALERTS_S = 1.5
@@ -32,7 +33,8 @@ def demo_console(settings: Settings, *, incident: str) -> int:
     ):
         access = admin_access(apart)
         desk = build_chat_service(apart, engine.deps)
-        app = create_app(engine, apart, access=access, desk=desk)
+        measure = partial(measured, engine)
+        app = create_app(engine, apart, access=access, desk=desk, measure=measure)
         player = threading.Thread(target=_play, args=(engine, shown, stopping))
         player.start()
         Console(markup=False, highlight=False).print(

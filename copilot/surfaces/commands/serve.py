@@ -29,6 +29,7 @@ from copilot.case.loops import EVERY_ROLE, Role
 from copilot.ports import AlertSource, SilenceSource
 from copilot.settings import Settings, SettingsError
 from copilot.sources.alertmanager import SUPPRESSED_BY
+from copilot.sources.deployment import MetricSnapshot
 from copilot.store import home
 from copilot.store.retention import Retention, RetentionLimits
 from copilot.surfaces.commands import journal_head, journal_log
@@ -39,7 +40,8 @@ from copilot.surfaces.service.access import AdminAccess
 from copilot.surfaces.service.connection import BoundedConnection
 from copilot.surfaces.service.ports import ServiceEngine
 from copilot.surfaces.service.subscriptions import SubscriptionDesk
-from tools.types import Window
+from copilot.types.incident import Incident
+from tools.types import Timestamp, Window
 
 SWITCH_S = 0.001
 """How long a busy thread keeps the interpreter from the others: an answer waits for it at every
@@ -122,6 +124,7 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
                     fetch_commits=lambda: engine.deps.sources.commits(engine.now()),
                     change_secrets=settings.change_secrets,
                     access=access,
+                    measure=partial(measured, engine),
                 )
                 answered(app, engine, listener)
             finally:
@@ -140,6 +143,15 @@ def answered(app: ASGIApp, engine: Engine, listener: socket.socket) -> None:
     )
     with _signals_end_quietly():
         _Server(config, engine).run(sockets=[listener])
+
+
+def measured(
+    engine: Engine, incident: Incident, window: Window, before: Timestamp
+) -> MetricSnapshot:
+    """The metrics of an incident: of its recording, or as the sources tell them now."""
+    recorded = wiring.recorded_in(incident)
+    sources = recorded[0] if recorded else engine.deps.sources
+    return sources.measure(window, before)
 
 
 def admin_access(settings: Settings) -> AdminAccess:

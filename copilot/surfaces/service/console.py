@@ -6,6 +6,8 @@ sent along lets a browser run our own files and nothing that an alert, a log or 
 
 import gzip
 import hmac
+import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -18,15 +20,21 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from copilot.alerts.formats.fields import CleanName, CleanText
+from copilot.sources.deployment import MetricSnapshot
 from copilot.store import PolicyRefusedError, UnknownIncidentError, UnknownPlanError
 from copilot.surfaces.console import assets, rendered
+from copilot.surfaces.console.chart import Chart, chart
 from copilot.surfaces.console.pages import (
+    IncidentPage,
     PlanCard,
     by_urgency,
+    deciding_series,
+    drawn_window,
     foretold,
     incident_page,
     incident_row,
     quiet_since,
+    time_marks,
 )
 from copilot.surfaces.service.access import COOKIE, AdminAccess, Session, TooManyTriesError
 from copilot.surfaces.service.body import body
@@ -35,12 +43,18 @@ from copilot.surfaces.service.ports import ServiceEngine
 from copilot.types.incident import CLOSED, Incident
 from prompts import LANGUAGES, Language
 from tools.log_retriever.sanitize import plain
-from tools.types import Approval, FrozenModel
+from tools.types import Approval, FrozenModel, Timestamp, Window
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+
+PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+"""A picture's own style; it runs nothing and loads nothing."""
+
+KEPT_S = 15.0
+"""Seconds for which measured series are drawn again before the source is asked anew."""
 
 _HEADERS = {
     "content-security-policy": POLICY,
@@ -79,7 +93,45 @@ class Visit:
     cookie: str | None
 
 
-def console(engine: ServiceEngine, access: AdminAccess | None = None) -> APIRouter:
+Measuring = Callable[[Incident, Window, Timestamp], MetricSnapshot]
+"""The metrics of an incident in a window, and how they were before a moment."""
+
+
+class ChartDesk:
+    """Draws an incident's series, for many viewers no more often than every `KEPT_S`."""
+
+    def __init__(self, measure: Measuring) -> None:
+        self._measure = measure
+        self._lock = threading.Lock()
+        self._told: dict[str, tuple[float, MetricSnapshot]] = {}
+
+    def drawn(self, incident: Incident, page: IncidentPage, now: Timestamp) -> Chart | None:
+        """The chart; None where nothing that decides is a series, or no onset is known."""
+        onset, names = incident.clocks.onset, deciding_series(incident, page)
+        if onset is None or not names:
+            return None
+        window = drawn_window(incident, onset, now)
+        told = self._asked(incident, window)
+        held = {one.name: one for one in told.series}
+        shown = [held[name].between(window) for name in names if name in held]
+        marks = time_marks(incident, page, onset)
+        return chart(shown, told.baseline, window, onset, marks) if shown else None
+
+    def _asked(self, incident: Incident, window: Window) -> MetricSnapshot:
+        with self._lock:
+            at, told = self._told.get(incident.id, (0.0, None))
+            if told is None or time.monotonic() - at > KEPT_S:
+                told = self._measure(incident, window, window.start)
+                self._told = {
+                    **dict([*self._told.items()][-7:]),
+                    incident.id: (time.monotonic(), told),
+                }
+            return told
+
+
+def console(
+    engine: ServiceEngine, access: AdminAccess | None = None, measure: Measuring | None = None
+) -> APIRouter:
     """The pages; HTML, and so outside of the schema for programs. Without `access` nobody signs in
     and nothing is decided here."""
     router = APIRouter(include_in_schema=False)
@@ -105,15 +157,36 @@ def console(engine: ServiceEngine, access: AdminAccess | None = None) -> APIRout
 
     @router.get("/")
     def now(visit: Visiting) -> Response:
-        return _page("now", visit, _now(engine, visit.language))
+        return _page("now.html", visit, _now(engine, visit.language))
 
     @router.get("/console/incidents/{incident_id}")
     def one(incident_id: Annotated[str, Path(max_length=200)], visit: Visiting) -> Response:
         try:
             incident = engine.store.incidents.require(incident_id)
         except UnknownIncidentError:
-            return _page("missing", visit, {"wanted": incident_id}, 404)
-        return _page("incident", visit, _one(engine, incident, visit))
+            return _page("missing.html", visit, {"wanted": incident_id}, 404)
+        return _page(
+            "incident.html", visit, _one(engine, incident, visit, drawn=measure is not None)
+        )
+
+    charts = ChartDesk(measure) if measure is not None else None
+
+    @router.get("/console/incidents/{incident_id}/series.svg")
+    def series(incident_id: str, visit: Visiting) -> Response:
+        incident = engine.store.incidents.require(incident_id)
+        page = incident_page(
+            incident,
+            (),
+            None,
+            engine.store.alerts.decisions(incident_id, SHOWN_ALERTS),
+            visit.language,
+        )
+        picture = charts.drawn(incident, page, engine.now()) if charts else None
+        if picture is None:
+            return Response("nothing to draw", 404, media_type="text/plain")
+        text = rendered("chart.svg", visit.language, chart=picture)
+        headers = {**_HEADERS, "content-security-policy": PICTURE_POLICY}
+        return _sent(text.encode(), "image/svg+xml", visit, 200, headers)
 
     @router.get("/console/static/{name}")
     def static(name: str, visit: Visiting, v: str = "") -> Response:
@@ -141,7 +214,7 @@ def _deciding(
 
     @router.get(SIGN_IN)
     def door(visit: Visiting, token: str = "") -> Response:
-        return _page("sign_in", visit, {"token": token[:200], "problem": ""})
+        return _page("sign_in.html", visit, {"token": token[:200], "problem": ""})
 
     @router.post(SIGN_IN)
     def sign_in(request: Request, visit: Visiting, sent: Sent) -> Response:
@@ -157,7 +230,7 @@ def _deciding(
             if problem == "wrong token":
                 engine.store.journal.append(EVERYWHERE, "refused", name, _BY_LINK, engine.now())
             values = {"token": "", "problem": problem}
-            return _page("sign_in", visit, values, status)
+            return _page("sign_in.html", visit, values, status)
         engine.store.journal.append(EVERYWHERE, "signed_in", name, _BY_LINK, engine.now())
         answer = RedirectResponse("/", 303)
         _keep(answer, visit, cookie)
@@ -183,8 +256,8 @@ def _deciding(
             engine.decide(Approval(**dict(said), approver=session.name, decided_at=engine.now()))
         except (PolicyRefusedError, ValidationError) as refusal:
             problem = str(refusal) if isinstance(refusal, PolicyRefusedError) else "bad form"
-            values = _one(engine, incident, visit) | {"problem": problem}
-            return _page("incident", visit, values, 409)
+            values = _one(engine, incident, visit, drawn=False) | {"problem": problem}
+            return _page("incident.html", visit, values, 409)
         return RedirectResponse(f"/console/incidents/{quote(incident_id)}", 303)
 
 
@@ -242,7 +315,9 @@ def _now(engine: ServiceEngine, language: Language) -> dict[str, object]:
     }
 
 
-def _one(engine: ServiceEngine, incident: Incident, visit: Visit) -> dict[str, object]:
+def _one(
+    engine: ServiceEngine, incident: Incident, visit: Visit, *, drawn: bool
+) -> dict[str, object]:
     store = engine.store
     seq = store.journal.last()
     request = store.approvals.get(incident.plan.id) if incident.plan else None
@@ -255,6 +330,7 @@ def _one(engine: ServiceEngine, incident: Incident, visit: Visit) -> dict[str, o
         "now": engine.now(),
         "seq": seq,
         "page": page,
+        "drawn": drawn and bool(deciding_series(incident, page)),
         "problem": "",
         "may_approve": bool(name) and engine.policy.may_approve(name),
         "may_reject": bool(name) and engine.policy.may_reject(name),
