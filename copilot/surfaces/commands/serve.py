@@ -35,6 +35,7 @@ from copilot.store.retention import Retention, RetentionLimits
 from copilot.surfaces.commands import journal_head, journal_log
 from copilot.surfaces.commands.chat_wiring import build_chat_service
 from copilot.surfaces.commands.doctor import report_of
+from copilot.surfaces.notify.wiring import tell
 from copilot.surfaces.service import create_app
 from copilot.surfaces.service.access import AdminAccess
 from copilot.surfaces.service.connection import BoundedConnection
@@ -109,6 +110,7 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
                 engine.every("pull", partial(pull, engine, alerts), settings.alertmanager_every_s)
             prune = partial(_prune, engine, *case_wiring.retention(settings, engine.store))
             engine.every("retention", prune, settings.prune_every_s, settings.prune_every_s)
+            tell(engine, settings)
             access = admin_access(settings)
             _greet(address, access, shared=settings.api_key is not None)
             try:
