@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from copilot.alerts.formats.fields import CleanName, CleanText
 from copilot.store import PolicyRefusedError, UnknownPlanError
-from copilot.surfaces.service.access import COOKIE, AdminAccess, Session, TooManyTriesError
+from copilot.surfaces.service.access import COOKIE, AdminAccess, SignedSession, TooManyTriesError
 from copilot.surfaces.service.body import body
 from copilot.surfaces.service.console import incident_values
 from copilot.surfaces.service.gate import SIGN_IN
@@ -113,7 +113,7 @@ def _same_origin(request: Request, visit: Visit) -> None:
         raise HTTPException(403, "this form was sent from another page")
 
 
-def _meant(request: Request, visit: Visit, sent: Mapping[str, str]) -> Session:
+def _meant(request: Request, visit: Visit, sent: Mapping[str, str]) -> SignedSession:
     """Who sent the form, and meant to; raises 403 with what to do."""
     _same_origin(request, visit)
     if visit.session is None:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from copilot.surfaces.console import rendered
-from copilot.surfaces.service.access import COOKIE, AdminAccess, Session
+from copilot.surfaces.service.access import COOKIE, AdminAccess, SignedSession
 from prompts import LANGUAGES, Language
 
 POLICY = (
@@ -38,7 +38,7 @@ class Visit:
     packed: bool
     secure: bool
     origin: str
-    session: Session | None
+    session: SignedSession | None
     csrf: str
     cookie: str | None
 
