@@ -114,7 +114,7 @@ def compare(given: EarlierIncidentArguments, scope: ToolContext) -> ToolResult:
         earlier = [one for one in scope.store.incidents.list(limit=LOOKED_AT) if one.id != this.id]
         other = max(earlier, key=lambda one: (likeness(this, one), one.opened_at), default=None)
     if other is None:
-        return ToolResult(lead=(_nothing_earlier(this, scope),))
+        return ToolResult(lead=(NOTHING_EARLIER,))
     cites = (_fact(this), _fact(other))
     alike = given.incident or likeness(this, other) > 0
     title, when = plain(other.title, 120), date_time(other.opened_at)
@@ -220,16 +220,7 @@ def _fact(incident: Incident) -> Finding:
     )
 
 
-def _nothing_earlier(this: Incident, scope: ToolContext) -> Statement:
-    fact = noted(
-        this.id,
-        "no earlier incident",
-        "no earlier incident is stored",
-        scope.now,
-        source="store",
-        query=f"incidents before {this.id}",
-    )
-    return Statement("No earlier incident is stored.", "没有存储更早的事件。", (fact,))
+NOTHING_EARLIER = Statement("No earlier incident is stored.", "没有存储更早的事件。")
 
 
 class CauseArguments(ToolArguments):

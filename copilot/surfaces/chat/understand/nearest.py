@@ -131,6 +131,11 @@ class NearestUnderstanding:
         self._rows = self._embedder.passages(texts)
         self._enough = NEAR_ENOUGH.get(self._embedder.model, NEAR_ENOUGH_BY_MODEL)
 
+    @property
+    def model(self) -> str:
+        """What it embeds with."""
+        return self._embedder.model
+
     def understand(self, question: str, scene: ChatScene) -> Understood | None:
         """Return what the nearest example wants, of what the question names."""
         near = self.nearest(question, scene)
