@@ -30,11 +30,12 @@ def impact(_: ToolArguments, scope: ToolContext) -> ToolResult:
     doors = {ENTRY, scope.topology.entry}
     routes.sort(key=lambda one: one.subject not in doors)
     first = _counted(routes[0]) if routes else _passed(incident, scope)
+    users = [own(one) for one in incident.evidence if (one.kind, one.name) == ("note", "slice")]
     return ToolResult(
-        lead=(_felt(incident, scope), *([first] if first is not None else [])),
+        lead=(_felt(incident, scope), *users[:2], *([first] if first is not None else [])),
         rows=tuple(_counted(one) for one in routes[1:MOST_ROUTES]),
         more=max(0, len(routes) - MOST_ROUTES),
-        missing=("users: no source counts them, only requests",),
+        missing=() if users else ("users: no source counts them, only requests",),
     )
 
 
