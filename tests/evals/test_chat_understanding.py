@@ -12,7 +12,7 @@ from copilot.surfaces.chat.understand import (
 from copilot.surfaces.chat.understand.nearest import examples
 from evals.chat import understanding
 from evals.chat.understanding import SCENE, UnderstandingWay, graded, paraphrases, shares
-from prompts import LANGUAGES
+from prompts import LANGUAGES, Language
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_no_example_is_a_paraphrase_that_measures_it() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_what_is_offered_is_understood_as_it_stands(
-    chain: UnderstandingChain, language: str
+    chain: UnderstandingChain, language: Language
 ) -> None:
     scene = replace(SCENE, language=language)
     first: dict[str, str] = {}

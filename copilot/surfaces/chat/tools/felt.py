@@ -87,9 +87,17 @@ def _felt(incident: Incident, scope: ToolContext) -> Statement:
             f"入口没有测到调用方感受到的影响;故障始于 {since}。",
         )
     en, zh = (evidence_line(felt, language).statement for language in ("en", "zh"))
+    over, over_zh = (
+        (
+            f"; now it is {word('status', incident.status, 'en')}",
+            f";现{word('status', incident.status, 'zh')}",
+        )
+        if incident.status in CLOSED
+        else ("", "")
+    )
     return Statement(
-        f"{en.rstrip('.')}: {in_language(hurts.reason, 'en')}, since {since}.",
-        f"{zh}:{in_language(hurts.reason, 'zh')},始于 {since}。",
+        f"{en.rstrip('.')}: {in_language(hurts.reason, 'en')}, since {since}{over}.",
+        f"{zh}:{in_language(hurts.reason, 'zh')},始于 {since}{over_zh}。",
         (felt,),
     )
 

@@ -81,6 +81,8 @@ def _row(event: Event) -> Statement:
     who = "" if event.by == "copilot" else f" ({plain(event.by, 60)})"
     tail = f": {reason}" if reason else "."
     figures = [str(event.detail[name]) for name in _LANGUAGELESS if name in event.detail]
+    if "outcome" in event.detail:
+        figures.append(word("outcome", str(event.detail["outcome"]), "zh"))
     tail_zh = f":{plain(','.join(figures), 160)}" if figures else "。"
     return Statement(
         f"{clock_time(event.at)} {event.kind}{who}{tail}",
@@ -89,7 +91,7 @@ def _row(event: Event) -> Statement:
     )
 
 
-_LANGUAGELESS = ("alert", "candidates", "plan", "approver", "decision", "outcome")
+_LANGUAGELESS = ("alert", "candidates", "plan", "approver")
 """Names and figures of a journal row; its reason is written in English."""
 
 

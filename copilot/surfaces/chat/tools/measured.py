@@ -16,6 +16,8 @@ from tools.impact import impact
 from tools.topology_walker.signals import read
 from tools.types import ENTRY, Anomaly, Evidence, EvidenceKind, Finding, Series, Subject, Window
 
+NO_SUCH = "there is no such evidence; ask for a number that an answer shows"
+
 
 class EvidenceArguments(ToolArguments):
     """Which evidence; what is left empty does not narrow it."""
@@ -31,9 +33,7 @@ def evidence(given: EvidenceArguments, scope: ToolContext) -> ToolResult:
     if incident is None:
         return ToolResult(missing=("incident: none is stored",))
     known = {item.id: item for item in (*scope.cited, *incident.evidence)}
-    lost = tuple(
-        f"{number}: there is no such evidence" for number in given.ids if number not in known
-    )
+    lost = tuple(f"{number}: {NO_SUCH}" for number in given.ids if number not in known)
     found = [
         item
         for item in (known.values() if given.ids else incident.evidence)
