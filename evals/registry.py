@@ -232,7 +232,7 @@ SUITES: Mapping[str, Suite[Any]] = {
         chat.run,
         Options,
         "questions of on-call engineers in two languages, against a key of patterns",
-        ("rules",),
+        ("rules", "ml"),
         _chat,
     ),
     "slices": Suite(

@@ -20,10 +20,16 @@ from rich.progress import Progress
 import copilot
 from copilot.settings import Settings
 from copilot.surfaces.chat import ChatService, Question
-from copilot.surfaces.chat.understand import language_of
+from copilot.surfaces.chat.understand import (
+    NearestUnderstanding,
+    RuleUnderstanding,
+    UnderstandingChain,
+    language_of,
+)
 from copilot.surfaces.commands.chat_wiring import local_chat_service
+from evals.chat import understanding
 from evals.localization.cases import RECORDINGS
-from evals.report import Options, Result, Table, number
+from evals.report import EvalArm, Options, Result, Table, number
 from evals.worked_incident import work_on
 from tools.types import FrozenModel
 
@@ -148,6 +154,9 @@ def run(options: Options, progress: Progress) -> Result:
     if options.data is None:
         raise SystemExit("chat: --data is a folder with questions.jsonl")
     began, key = time.monotonic(), answer_key()
+    best = NearestUnderstanding()
+    tried = {way.name: [*understanding.graded(way)] for way in understanding.ways(best)}
+    chain = _chain(options.arm, best)
     asked = questions(options.data)[: options.limit]
     cases: list[dict[str, JsonValue]] = []
     with TemporaryDirectory() as folder:
@@ -155,6 +164,7 @@ def run(options: Options, progress: Progress) -> Result:
         ids = [_worked(settings, one) for one in key.recordings]
         task = progress.add_task("chat", total=len(asked) * len(ids))
         with local_chat_service(settings) as desk:
+            desk.chain = chain
             for facts, incident_id in zip(key.recordings, ids, strict=True):
                 for case in _conversation(desk, incident_id, facts, asked, key):
                     cases.append(case)
@@ -171,9 +181,23 @@ def run(options: Options, progress: Progress) -> Result:
             f"{language}.{grade}": share
             for language in ("en", "zh")
             for grade, share in _shares([c for c in cases if c["language"] == language]).items()
+        }
+        | {
+            f"paraphrases.{way}.{grade}": share
+            for way, graded_ in tried.items()
+            for grade, share in understanding.shares(graded_).items()
         },
-        tables=(_table(cases),),
+        tables=(_table(cases, options.arm), understanding.table(tried)),
     )
+
+
+def _chain(arm: EvalArm, best: NearestUnderstanding) -> UnderstandingChain:
+    """The rules, and in the arm `ml` the nearest question where they are silent."""
+    if arm == "llm":
+        raise SystemExit("chat has no llm arm yet: choose --arm rules or --arm ml")
+    if arm == "rules":
+        return UnderstandingChain(RuleUnderstanding(), nearest=best)
+    return UnderstandingChain(nearest=best)
 
 
 def _conversation(
@@ -213,12 +237,12 @@ def _shares(cases: Sequence[Mapping[str, JsonValue]]) -> dict[str, float]:
     }
 
 
-def _table(cases: Sequence[Mapping[str, JsonValue]]) -> Table:
+def _table(cases: Sequence[Mapping[str, JsonValue]], arm: EvalArm) -> Table:
     rows = []
     for name in ("en", "zh"):
         of = [one for one in cases if one["language"] == name]
-        rows.append((name, str(len(of)), *(number(one) for one in _shares(of).values())))
-    rows.append(("all", str(len(cases)), *(number(one) for one in _shares(cases).values())))
+        rows.append((arm, name, str(len(of)), *(number(one) for one in _shares(of).values())))
+    rows.append((arm, "all", str(len(cases)), *(number(one) for one in _shares(cases).values())))
     return Table(
-        title="Chat (measured)", columns=("language", "answers", *GRADES), rows=tuple(rows)
+        title="Chat (measured)", columns=("arm", "language", "answers", *GRADES), rows=tuple(rows)
     )

@@ -59,7 +59,7 @@ QUESTIONS = [
     ("is catalog ok?", "health", "catalog is healthy"),
     ("show me the new errors", "logs", "messages are new since"),
     ("cart 有什么新日志?", "logs", "自 2026-11-25 19:39:51 UTC 起新出现"),
-    ('find "Connection is not available" in the logs', "logs", "Connection is not available"),
+    ('find "request queue … (depth" in the logs', "logs", "request queue full"),
     ("give me the timeline", "timeline", "located"),
     ("时间线", "timeline", "定位"),
     ("which alerts are firing?", "alerts", "alerts"),

@@ -5,7 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 
 from copilot.model.budget import BudgetedModel
@@ -13,6 +13,7 @@ from copilot.ports import Clock, Model
 from copilot.store import Store
 from copilot.surfaces.chat.cancellable_model import CancellableModel
 from copilot.surfaces.chat.graph import RECURSION_LIMIT, ChatGraph, build
+from copilot.surfaces.chat.ledger import cited_in
 from copilot.surfaces.chat.scope import ToolContext
 from copilot.surfaces.chat.session import CancelledError, ChatLimits, Progress, Session
 from copilot.surfaces.chat.understand import (
@@ -145,7 +146,7 @@ class ChatService:
         ]
         until = time.monotonic() + self.limits.total_s
         return Session(
-            scope=self._scope(turn),
+            scope=replace(self._scope(turn), cited=cited_in(before)),
             conversation=conversation,
             turns=before,
             language=language or conversation.language,

@@ -1,7 +1,7 @@
 """Numbers for what a conversation finds: the incident's E1…En stay, new facts go on from there."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from copilot.case.briefing import evidence_line
 from copilot.surfaces.chat.tool_result import CitedItem, Statement
@@ -35,6 +35,7 @@ class Ledger:
 
     items: tuple[Evidence, ...] = ()
     after: int = 0
+    fixed: frozenset[str] = frozenset()  # the incident's own, which only it reads again
 
     def find(self, number: str) -> Evidence | None:
         """The item of that number."""
@@ -43,21 +44,28 @@ class Ledger:
     def written(
         self, statements: Iterable[Statement]
     ) -> "tuple[Ledger, tuple[CitedStatement, ...]]":
-        """Number what is new in these statements; the same fact keeps its number."""
+        """Number what is new in these statements; the same fact keeps its number.
+
+        So does what is read again: the newest reading of a series stands for those before it.
+        """
         known = {_fact(item): item for item in self.items}
+        read = {_series(item): item.id for item in self.items if item.id not in self.fixed}
         after, said = self.after, []
         for statement in statements:
             ids = []
             for cited in statement.cites:
                 item = known.get(_fact(cited))
                 if item is None:
-                    after += 1
-                    item = Evidence(**{**dict(cited), "id": f"E{after}"})
+                    number = read.get(_series(cited)) if _series(cited) else None
+                    after += number is None
+                    item = Evidence(**{**dict(cited), "id": number or f"E{after}"})
+                    known = {k: old for k, old in known.items() if old.id != item.id}
                     known[_fact(item)] = item
+                    read[_series(item)] = item.id
                 ids.append(item.id)
             numbers = tuple(dict.fromkeys(ids))
             said.append(_cited_statement(statement, numbers, known))
-        return Ledger(tuple(known.values()), after), tuple(said)
+        return replace(self, items=tuple(known.values()), after=after), tuple(said)
 
 
 def opened(incident: Incident | None, turns: Sequence[Turn] = ()) -> Ledger:
@@ -66,13 +74,24 @@ def opened(incident: Incident | None, turns: Sequence[Turn] = ()) -> Ledger:
     An incident that is looked at again numbers its evidence anew; a number that an earlier answer
     gave to something else is then not citable any more: that answer keeps its own copy.
     """
-    items = {item.id: item for item in (incident.evidence if incident is not None else ())}
+    own = incident.evidence if incident is not None else ()
+    items = {item.id: item for item in (*cited_in(turns), *own)}
     highest = max((int(number[1:]) for number in items), default=0)
-    for turn in turns:
-        for item in turn.answer.evidence if turn.answer is not None else ():
-            items.setdefault(item.id, item)
-            highest = max(highest, int(item.id[1:]))
-    return Ledger(tuple(items.values()), highest)
+    return Ledger(tuple(items.values()), highest, frozenset(item.id for item in own))
+
+
+def cited_in(turns: Iterable[Turn]) -> tuple[Evidence, ...]:
+    """What answers rest on, each number once, as it was read last."""
+    answers = (turn.answer for turn in turns if turn.answer is not None)
+    items = {item.id: item for answer in answers for item in answer.evidence}
+    return tuple(items.values())
+
+
+def _series(item: CitedItem) -> tuple[str, ...]:
+    """Which series a reading is of; empty for what is no reading."""
+    if item.kind not in ("metric", "edge"):
+        return ()
+    return (item.kind, item.subject, item.name, item.source, item.query)
 
 
 def _fact(item: CitedItem) -> tuple[object, ...]:

@@ -70,13 +70,14 @@ def rendered(
     quoted = {*before, *cited(written)}
     records = [item for item in sources if item.id not in quoted]
     measured = [item for item in sources if item.id in quoted]
+    looked = any(part.said for part in parts if part.tool != "knowledge")
     missing = [_missing(line, language) for part in parts for line in part.missing]
     told = load("chat_answer", language).render(
         about=plain(about, 160) if about else "",
         written=written,
         parts=shown,
         plan=_card(planned, language) if planned is not None else None,
-        near=list(understanding.near) if not written else [],
+        near=[] if written or looked else list(understanding.near),
         refuses="approve" in understanding.intents,
         helps="help" in understanding.intents,
         missing=[] if understanding.near else missing,

@@ -9,19 +9,21 @@ from copilot.knowledge import Knowledge
 from copilot.sources.deployment import Sources
 from copilot.store import Store
 from copilot.types.incident import Incident
-from tools.types import Owner, Playbook, Timestamp, Topology, Window
+from tools.types import Evidence, Owner, Playbook, Timestamp, Topology, Window
 
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
     """Given to every tool: what incidents are worked with, and which incident is talked about.
 
-    The clock of `deps` is the time of the telemetry: a replay's stands still.
+    The clock of `deps` is the time of the telemetry: a replay's stands still. `cited` is what
+    earlier answers of the conversation rest on, each number once, as it was read last.
     """
 
     deps: Deps
     incident: Incident | None = None
     knowledge: Callable[[], Knowledge] | None = None
+    cited: tuple[Evidence, ...] = ()
 
     @property
     def store(self) -> Store:

@@ -240,9 +240,18 @@ def _was_run(made: Plan, status: str) -> Statement:
         source="store",
         query=f"plan={made.id}",
     )
+    en, zh = word("status", status, "en"), word("status", status, "zh")
+    left, left_zh = (
+        (
+            " Left to do: see that it stays so, then `copilot postmortem`.",
+            "接下来:确认保持稳定,再执行 `copilot postmortem` 起草复盘。",
+        )
+        if status == "recovered"
+        else ("", "")
+    )
     return Statement(
-        f"The plan “{made.title}” was approved; the incident is now {status}.",
-        f"方案“{made.title_zh or made.title}”已获批准;事件现状:{status}。",
+        f"The plan “{made.title}” was approved; the incident is now {en}.{left}",
+        f"方案“{made.title_zh or made.title}”已获批准;事件现状:{zh}。{left_zh}",
         (fact,),
     )
 

@@ -131,7 +131,7 @@ def network(given: ServiceArguments, scope: ToolContext) -> ToolResult:
         shown = ", ".join(hit[:SHOWN]) or "–"
         lead.append(
             Statement(
-                f"Of {len(owners)} measured call paths {len(hit)} fail or are slow: {shown}. A "
+                f"Failing or slow are {len(hit)} of {len(owners)} measured call paths: {shown}. A "
                 "fault of the network would rather show on paths that share a host or a zone.",
                 f"已测量的 {len(owners)} 条调用路径中有 {len(hit)} 条失败或变慢:{shown}。"
                 "若是网络故障,同一主机或可用区的路径通常会一起出现异常。",
@@ -207,8 +207,8 @@ def restarts(given: ServiceArguments, scope: ToolContext) -> ToolResult:
         )
         if moved
         else Statement(
-            f"No restart of {who} is seen since {since}: {len(counted)} counters did not move.",
-            f"自 {since} 起未见 {who_zh} 重启:{len(counted)} 个计数没有变化。",
+            f"No restart of {who} is seen since {since}: what is counted of it did not move.",
+            f"自 {since} 起未见 {who_zh} 重启:相关计数没有变化。",
         )
     )
     rows = [_counter(one, scope) for one in (moved or counted)[:SHOWN]] + [

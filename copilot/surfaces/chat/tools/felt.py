@@ -30,11 +30,12 @@ def impact(_: ToolArguments, scope: ToolContext) -> ToolResult:
     doors = {ENTRY, scope.topology.entry}
     routes.sort(key=lambda one: one.subject not in doors)
     first = _counted(routes[0]) if routes else _passed(incident, scope)
+    users = [own(one) for one in incident.evidence if (one.kind, one.name) == ("note", "slice")]
     return ToolResult(
-        lead=(_felt(incident, scope), *([first] if first is not None else [])),
+        lead=(_felt(incident, scope), *users[:2], *([first] if first is not None else [])),
         rows=tuple(_counted(one) for one in routes[1:MOST_ROUTES]),
         more=max(0, len(routes) - MOST_ROUTES),
-        missing=("users: no source counts them, only requests",),
+        missing=() if users else ("users: no source counts them, only requests",),
     )
 
 
@@ -86,9 +87,17 @@ def _felt(incident: Incident, scope: ToolContext) -> Statement:
             f"入口没有测到调用方感受到的影响;故障始于 {since}。",
         )
     en, zh = (evidence_line(felt, language).statement for language in ("en", "zh"))
+    over, over_zh = (
+        (
+            f"; now it is {word('status', incident.status, 'en')}",
+            f";现{word('status', incident.status, 'zh')}",
+        )
+        if incident.status in CLOSED
+        else ("", "")
+    )
     return Statement(
-        f"{en.rstrip('.')}: {in_language(hurts.reason, 'en')}, since {since}.",
-        f"{zh}:{in_language(hurts.reason, 'zh')},始于 {since}。",
+        f"{en.rstrip('.')}: {in_language(hurts.reason, 'en')}, since {since}{over}.",
+        f"{zh}:{in_language(hurts.reason, 'zh')},始于 {since}{over_zh}。",
         (felt,),
     )
 

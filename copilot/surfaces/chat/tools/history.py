@@ -81,6 +81,8 @@ def _row(event: Event) -> Statement:
     who = "" if event.by == "copilot" else f" ({plain(event.by, 60)})"
     tail = f": {reason}" if reason else "."
     figures = [str(event.detail[name]) for name in _LANGUAGELESS if name in event.detail]
+    if "outcome" in event.detail:
+        figures.append(word("outcome", str(event.detail["outcome"]), "zh"))
     tail_zh = f":{plain(','.join(figures), 160)}" if figures else "。"
     return Statement(
         f"{clock_time(event.at)} {event.kind}{who}{tail}",
@@ -89,7 +91,7 @@ def _row(event: Event) -> Statement:
     )
 
 
-_LANGUAGELESS = ("alert", "candidates", "plan", "approver", "decision", "outcome")
+_LANGUAGELESS = ("alert", "candidates", "plan", "approver")
 """Names and figures of a journal row; its reason is written in English."""
 
 
@@ -114,7 +116,7 @@ def compare(given: EarlierIncidentArguments, scope: ToolContext) -> ToolResult:
         earlier = [one for one in scope.store.incidents.list(limit=LOOKED_AT) if one.id != this.id]
         other = max(earlier, key=lambda one: (likeness(this, one), one.opened_at), default=None)
     if other is None:
-        return ToolResult(lead=(_nothing_earlier(this, scope),))
+        return ToolResult(lead=(NOTHING_EARLIER,))
     cites = (_fact(this), _fact(other))
     alike = given.incident or likeness(this, other) > 0
     title, when = plain(other.title, 120), date_time(other.opened_at)
@@ -220,16 +222,7 @@ def _fact(incident: Incident) -> Finding:
     )
 
 
-def _nothing_earlier(this: Incident, scope: ToolContext) -> Statement:
-    fact = noted(
-        this.id,
-        "no earlier incident",
-        "no earlier incident is stored",
-        scope.now,
-        source="store",
-        query=f"incidents before {this.id}",
-    )
-    return Statement("No earlier incident is stored.", "没有存储更早的事件。", (fact,))
+NOTHING_EARLIER = Statement("No earlier incident is stored.", "没有存储更早的事件。")
 
 
 class CauseArguments(ToolArguments):

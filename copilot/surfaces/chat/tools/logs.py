@@ -89,20 +89,9 @@ def _new(given: LogSearchArguments, scope: ToolContext, log: SplitLog) -> ToolRe
     findings = [one for one in findings if one.name in _NEWS] or findings
     if not findings:
         about = given.service or "any service"
-        fact = noted(
-            about,
-            "no new message",
-            f"{len(lines)} lines of {about} were compared; no message is new",
-            scope.now,
-            source="logs",
-            query=f"service={given.service or '*'} new",
-            kind="log",
-            figures={"lines": float(len(lines))},
-        )
         nothing = Statement(
             f"No new message: {len(lines)} lines of {about} were compared, before and since.",
             f"没有新日志:已比较 {given.service or '各服务'} 的 {len(lines)} 行日志。",
-            (fact,),
         )
         return ToolResult(lead=(nothing,))
     rows, more = capped([own(_known(one, scope)) for one in findings], SHOWN)
@@ -217,20 +206,9 @@ def _matching(given: LogSearchArguments, lines: list[LogLine], window: Window) -
     asked = " ".join(part for part in (given.level, given.query, given.service) if part) or "*"
     shown = plain(asked, 120)
     if not hits:
-        fact = noted(
-            given.service or "logs",
-            "no line",
-            f"no line of {len(lines)} matches {shown}",
-            window.end,
-            source="logs",
-            query=asked[:200],
-            kind="log",
-            figures={"lines": float(len(lines))},
-        )
         nothing = Statement(
             f"No line of {len(lines)} matches “{shown}”.",
             f"{len(lines)} 行日志中没有匹配“{shown}”的行。",
-            (fact,),
         )
         return ToolResult(lead=(nothing,))
     rows = [_line(hit.line, asked) for hit in hits]

@@ -16,6 +16,8 @@ from tools.impact import impact
 from tools.topology_walker.signals import read
 from tools.types import ENTRY, Anomaly, Evidence, EvidenceKind, Finding, Series, Subject, Window
 
+NO_SUCH = "there is no such evidence; ask for a number that an answer shows"
+
 
 class EvidenceArguments(ToolArguments):
     """Which evidence; what is left empty does not narrow it."""
@@ -30,13 +32,11 @@ def evidence(given: EvidenceArguments, scope: ToolContext) -> ToolResult:
     incident = scope.incident
     if incident is None:
         return ToolResult(missing=("incident: none is stored",))
-    known = {item.id: item for item in incident.evidence}
-    lost = tuple(
-        f"{number}: there is no such evidence" for number in given.ids if number not in known
-    )
+    known = {item.id: item for item in (*scope.cited, *incident.evidence)}
+    lost = tuple(f"{number}: {NO_SUCH}" for number in given.ids if number not in known)
     found = [
         item
-        for item in incident.evidence
+        for item in (known.values() if given.ids else incident.evidence)
         if (not given.ids or item.id in given.ids)
         and (not given.service or concerns(item.subject, given.service))
         and (given.kind is None or item.kind == given.kind)
@@ -85,18 +85,9 @@ def cluster(given: ServiceArguments, scope: ToolContext) -> ToolResult:
     if missing and not findings:
         return ToolResult(missing=tuple(missing))
     if not findings:
-        fact = noted(
-            given.service or "cluster",
-            "inspected",
-            "the inspector found nothing wrong with the cluster's objects",
-            scope.now,
-            source="cluster",
-            query="inspect",
-        )
         nothing = Statement(
             "The cluster's objects were inspected and nothing is wrong with them.",
             "已检查集群对象,未发现异常。",
-            (fact,),
         )
         return ToolResult(lead=(nothing,))
     rows, more = capped([own(one) for one in findings], MOST_ROWS)

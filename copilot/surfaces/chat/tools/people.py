@@ -120,6 +120,14 @@ def advice(given: RemedyArguments, scope: ToolContext) -> ToolResult:
             f"建议:{title_zh},风险 {risk_zh}。由人决定:`copilot approve {plan.incident_id}`。",
             (fact,),
         )
+    elif done:
+        status = word("status", incident.status, "en"), word("status", incident.status, "zh")
+        first = Statement(
+            f"No {en.removeprefix('a ')} is needed: “{title}” was approved (risk {risk}); the "
+            f"incident is {status[0]}.",
+            f"不需要{zh}:“{title_zh}”已获批准(风险 {risk_zh}),事件{status[1]}。",
+            (fact,),
+        )
     else:
         first = Statement(
             f"Not {en}: the plan is “{title}”, risk {risk}; a person decides.",

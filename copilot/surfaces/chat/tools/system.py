@@ -70,19 +70,9 @@ def changes(given: ChangesArguments, scope: ToolContext) -> ToolResult:
 
 def _none(given: ChangesArguments, window: Window) -> Statement:
     back, until = duration(given.within_s), date_time(window.end)
-    fact = noted(
-        given.service or "all",
-        "changes",
-        f"no change is recorded in the {back} before {until}",
-        window.end,
-        source="changes",
-        query=f"service={given.service or '*'}",
-        figures={"within_s": given.within_s},
-    )
     return Statement(
         f"No change is recorded in the {back} before {until}.",
         f"{until} 之前 {back} 内没有变更记录。",
-        (fact,),
     )
 
 

@@ -112,8 +112,11 @@ def _about_its_subject(wanted: tuple[str, ...], named: Entities) -> tuple[str, .
 
 
 _FILLING = re.compile(
-    r"\b(and|so|what|how|about|the|for|same|question|thing|of|then|now|ok|please|too|also|is|it|"
-    r"service|again|but)\b|那么?|呢|怎么样|如何|现在|也|同样|一样|的|服务|再|看看|还有|问",
+    r"\b(and|so|what|how|about|the|for|same|question|thing|of|then|now|ok|okay|please|too|also|is|"
+    r"it|service|again|but|check|look|see|into|at|on|in|good|fine|well|still|alive|standing|there|"
+    r"right|doing|shape|trouble|problems?|issues?|with|does|do|if|confirm|any|all|s)\b|"
+    r"那么?|这边|那边|呢|怎么样|怎样|咋样|如何|现在|也|同样|一样|的|服务|再|还有|问题?|"
+    r"查|看|瞧|一下|下|确认|是否|还|好|着|吗|么|没|有|事|吧|啊|状态|情况|顶得住|扛得住|撑得住",
     re.IGNORECASE,
 )
 """What may stand around a name in a question that goes on with the one before."""

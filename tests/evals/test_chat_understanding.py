@@ -1,0 +1,121 @@
+"""What a question is understood as, by the phrases and by the nearest example."""
+
+from dataclasses import replace
+
+import pytest
+
+from copilot.surfaces.chat.understand import (
+    NearestUnderstanding,
+    RuleUnderstanding,
+    UnderstandingChain,
+)
+from copilot.surfaces.chat.understand.nearest import examples
+from evals.chat import understanding
+from evals.chat.understanding import SCENE, UnderstandingWay, graded, paraphrases, shares
+from prompts import LANGUAGES, Language
+
+
+@pytest.fixture(scope="module")
+def chain() -> UnderstandingChain:
+    return UnderstandingChain(RuleUnderstanding(), nearest=NearestUnderstanding())
+
+
+def test_most_paraphrases_are_understood_and_few_as_something_else(
+    chain: UnderstandingChain,
+) -> None:
+    found = shares([*graded(UnderstandingWay("rules", chain), every=4)])
+    assert found["right"] >= 0.8
+    assert found["wrong"] <= 0.04
+
+
+def test_no_example_is_a_paraphrase_that_measures_it() -> None:
+    measured = {one for asked in paraphrases() for one in (*asked.en, *asked.zh)}
+    assert not measured & {one.text for one in examples()}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_is_offered_is_understood_as_it_stands(
+    chain: UnderstandingChain, language: Language
+) -> None:
+    scene = replace(SCENE, language=language)
+    first: dict[str, str] = {}
+    for one in examples():
+        if one.language == language:
+            first.setdefault(one.intent, one.text.replace("X", "cart"))
+    for intent, question in first.items():
+        assert intent in chain.understood(question, scene).intents, question
+
+
+OFFERED = [
+    pytest.param("requests that are failing so far", "how many requests are failing?", id="en"),
+    pytest.param("gateway blorp the frobs", "what is going on?", id="nothing near: the usual"),
+]
+
+
+@pytest.mark.parametrize(("question", "near"), OFFERED)
+def test_a_miss_offers_three_questions(chain: UnderstandingChain, question: str, near: str) -> None:
+    found = chain.understood(question, SCENE)
+    assert (found.intents, len(found.near)) == ((), 3)
+    assert near in found.near
+
+
+FOLLOWED = [
+    pytest.param("why not payment?", "那 shipping 呢", "why_not", "shipping", id="zh, same again"),
+    pytest.param("payment 正常吗", "and catalog?", "health", "catalog", id="en after zh"),
+    pytest.param("who calls cart?", "and payment", "topology", "payment", id="callers of another"),
+    pytest.param("what changed?", "cart?", "changes", "cart", id="changes of one"),
+    pytest.param("写个通报", "cart 呢", "health", "cart", id="not of a service: its health"),
+]
+
+
+@pytest.mark.parametrize(("before", "question", "look", "service"), FOLLOWED)
+def test_a_name_alone_goes_on_with_the_question_before(
+    chain: UnderstandingChain, before: str, question: str, look: str, service: str
+) -> None:
+    (call,) = chain.understood(question, replace(SCENE, before=(before,))).calls
+    assert call.tool == look
+    assert service in call.arguments.values()
+
+
+PRONOUNS = [
+    "它的延迟呢",
+    "那它的延迟怎么样",
+    "这个服务延迟多少",
+    "what is its latency",
+    "how slow is it",
+]
+
+
+@pytest.mark.parametrize("question", PRONOUNS)
+def test_a_pronoun_is_the_subject_of_the_turn_before(
+    chain: UnderstandingChain, question: str
+) -> None:
+    (call,) = chain.understood(question, replace(SCENE, recent=("payment",))).calls
+    assert call.arguments == {"service": "payment", "family": "latency"}
+
+
+def test_a_database_is_known_by_what_it_measures_not_by_its_name(
+    chain: UnderstandingChain,
+) -> None:
+    (call,) = chain.understood("为什么不是数据库?", SCENE).calls
+    assert call.arguments == {"component": "store"}
+    nothing = replace(SCENE, databases=lambda: ())
+    (call,) = chain.understood("why not the database?", nothing).calls
+    assert call.arguments == {"component": "database"}
+
+
+def test_a_misspelt_question_is_taken_for_the_nearest_where_the_phrases_are_silent() -> None:
+    chain = UnderstandingChain()
+    found = chain.understood("how many reqeusts are failing", SCENE)
+    assert (found.arm, found.intents) == ("ml", ("impact",))
+
+
+def test_the_table_has_a_row_for_each_way_language_and_round() -> None:
+    cases = [
+        understanding.UnderstandingCase("why?", "en", 1, "right", False),
+        understanding.UnderstandingCase("eh?", "en", 1, "silent", True),
+        understanding.UnderstandingCase("谁?", "zh", 2, "wrong", False),
+    ]
+    rows = understanding.table({"rules": cases}).rows
+    assert rows[0] == ("rules", "en", "1", "2", "0.50", "0.50", "0.00", "1.00")
+    assert rows[-1] == ("rules", "zh", "2", "1", "0.00", "0.00", "1.00", "0.00")
