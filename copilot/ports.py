@@ -83,6 +83,12 @@ class MetricSource(Protocol):
         ...
 
 
+class BusinessSource(Protocol):
+    def slices(self, window: Window, onset: Timestamp) -> Sequence[Finding]:
+        """Which slice is to blame for each business metric that departed since the onset."""
+        ...
+
+
 class LogSource(Protocol):
     """Lines as they were written, each once; `Sources.whole_log` joins them to records."""
 
