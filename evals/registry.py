@@ -223,7 +223,7 @@ SUITES: Mapping[str, Suite[Any]] = {
     ),
     "knowledge": Suite(
         knowledge.run,
-        Options,
+        knowledge.KnowledgeOptions,
         "search of the knowledge base by words and by meaning",
         ("rules",),
         _no_place,

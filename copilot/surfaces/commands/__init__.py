@@ -40,6 +40,8 @@ COMMANDS = {
     "kb_show": "kb",
     "learned_reset": "learn",
     "learned_show": "learn",
+    "notify_explain": "notify",
+    "notify_test": "notify",
     "playbook_list": "playbook",
     "playbook_render": "playbook",
     "playbook_run": "by_hand",
