@@ -117,6 +117,10 @@ class BusinessSource(Protocol):
         """Which slice is to blame for each business metric that departed since the onset."""
         ...
 
+    def alerts(self, now: Timestamp) -> Sequence[Alert]:
+        """An alert for each that departs now, to be repeated while it does."""
+        ...
+
 
 class LogSource(Protocol):
     """Lines as they were written, each once; `Sources.whole_log` joins them to records."""

@@ -17,6 +17,7 @@ csv = "/var/lib/export/refunds.csv"
 dimensions = ["country", "method"]   # empty: all columns but time, value and count
 """
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,14 +30,28 @@ from copilot.sources import business_sql
 from copilot.sources.business import MetricColumns, read_csv
 from copilot.sources.prometheus import PrometheusClient
 from copilot.types import strict_toml
+from copilot.types.incident import OURS
+from tools.clusterer import fingerprint
 from tools.slice_finder import MetricCube, SliceError, find
-from tools.types import Finding, FrozenModel, Timestamp, Window
+from tools.types import Alert, Finding, FrozenModel, Subject, Timestamp, Window
 
 MOST_METRICS, MOST_SERIES = 50, 20_000
 """Of one file, and of one answer of Prometheus."""
 
 WAIT_S = 10.0
 """Longest question of a database: the brief waits for it."""
+
+
+PAST_S, RECENT_S = 3600.0, 600.0
+"""Normal is learned from the hour before what is recent; what departs is recent."""
+
+LONGEST_S = 6 * 3600.0
+
+EVERY_S = 60.0
+LEASE_S = 3 * EVERY_S
+"""Seconds between two looks; after three that nobody repeats, an alert is over."""
+
+log = logging.getLogger(__name__)
 
 
 class BusinessFileError(strict_toml.FileError):
@@ -46,7 +61,7 @@ class BusinessFileError(strict_toml.FileError):
 
 
 class BusinessMetric(MetricColumns):
-    """One metric, told by exactly one of `promql`, `sql` and `csv`; `step_s` is of `promql`."""
+    """One metric, told by one of `promql`, `sql` and `csv`; `step_s` is between two moments."""
 
     name: str = Field(min_length=1, max_length=60)
     promql: str = Field(default="", max_length=2000)
@@ -87,6 +102,7 @@ class BusinessMetrics:
         self._declared = tuple(declared)
         self._prometheus = prometheus
         self._problems: tuple[str, ...] = ()
+        self._began: dict[str, Timestamp] = {}
 
     def slices(self, window: Window, onset: Timestamp) -> Sequence[Finding]:
         """A finding for each metric that departed since the onset: which slice is to blame."""
@@ -101,6 +117,23 @@ class BusinessMetrics:
         self._problems = tuple(problems)
         return found
 
+    def alerts(self, now: Timestamp) -> Sequence[Alert]:
+        """An alert for each metric that departs now, repeated while it does; then it lapses."""
+        found = []
+        for one, url in self._declared:
+            since = self._began.pop(one.name, now - RECENT_S)
+            try:
+                past = Window(start=since - PAST_S, end=now)
+                began = self._read(one, url, past).departing(since)
+            except (SourceError, SliceError) as error:
+                log.warning("business metrics: %s", error)
+                continue
+            # What has lasted this long is how things are now, and is learned anew.
+            if began is not None and now - began < LONGEST_S:
+                self._began[one.name] = began
+                found.append(_alert(one, began, now + LEASE_S))
+        return found
+
     def describe(self) -> str:
         """How many metrics are declared, by name."""
         names = ", ".join(one.name for one, _ in self._declared)
@@ -111,12 +144,14 @@ class BusinessMetrics:
         return self._problems
 
     def _read(self, one: BusinessMetric, url: str, window: Window) -> MetricCube:
+        if one.promql:
+            return self._scraped(one, window)
+        # What is not over yet has not been counted to its end.
+        over = Window(start=window.start, end=max(window.start, window.end - one.step_s))
         if one.csv:
-            return read_csv(Path(one.csv), one).between(window)
-        if one.sql:
-            address = business_sql.address(url)
-            return business_sql.read_sql(one.name, address, one.sql, window, one, WAIT_S)
-        return self._scraped(one, window)
+            return read_csv(Path(one.csv), one).between(over)
+        address = business_sql.address(url)
+        return business_sql.read_sql(one.name, address, one.sql, over, one, WAIT_S).between(over)
 
     def _scraped(self, one: BusinessMetric, window: Window) -> MetricCube:
         if self._prometheus is None:
@@ -143,6 +178,21 @@ class BusinessMetrics:
             problem = "its answer has no labels; sum by (...) the attributes"
             raise SourceError(one.name, problem, recoverable=False)
         return MetricCube.of_rows(names, table)
+
+
+def _alert(one: BusinessMetric, began: Timestamp, lease: Timestamp) -> Alert:
+    labels = {"alertname": "BusinessMetricDeparted", "metric": one.name, "detector": "copilot"}
+    return Alert(
+        fingerprint=fingerprint(labels),
+        name="BusinessMetricDeparted",
+        subject=Subject(kind="other", name=one.name),
+        severity="warning",
+        starts_at=began,
+        lease=lease,
+        labels=labels,
+        annotations={"summary": f"{one.name} left what is normal for it"},
+        source=OURS,
+    )
 
 
 def _departed(

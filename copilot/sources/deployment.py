@@ -59,7 +59,7 @@ class UnconfiguredSource:
         raise SourceError(self.name, "not configured", recoverable=False)
 
     series = baseline = lines = baseline_lines = spans = changes = topology = facts = _refuse
-    reading = remotes = commits = slices = _refuse
+    reading = remotes = commits = slices = alerts = _refuse
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,9 +26,9 @@ LEAVES = tuple((isp, region) for isp in ("telecom", "mobile") for region in ("so
 
 
 def orders(minute: int, leaf: tuple[str, str]) -> int:
-    """Ten a minute, and none for telecom in the south from the onset on."""
+    """A hundred a minute, and none for telecom in the south from the onset on."""
     gone = leaf == ("telecom", "south") and minute * 60 >= ONSET
-    return 0 if gone else 10 + minute % 2
+    return 0 if gone else 100 + minute % 2
 
 
 def csv_file(folder: Path) -> str:
@@ -101,6 +101,21 @@ def test_a_metric_as_usual_says_nothing_and_a_broken_one_hides_no_other(tmp_path
     assert [one.name for one in look.findings] == ["slice"]
     assert any("business metrics: /none.csv: cannot be read" in one for one in look.missing)
     assert not any("business" in one for one in Sources().look(HOUR, ONSET).missing)
+
+
+def test_a_departure_of_two_moments_is_an_alert_that_keeps_its_start_and_lapses(
+    tmp_path: Path,
+) -> None:
+    source = told(tmp_path, csv_file(tmp_path))
+    assert source.alerts(ONSET + 60.0) == []
+    (first,) = source.alerts(ONSET + 120.0)
+    (again,) = source.alerts(ONSET + 240.0)
+    assert (first.starts_at, again.starts_at) == (ONSET, ONSET)
+    assert first.fingerprint == again.fingerprint
+    assert (first.name, first.subject.name) == ("BusinessMetricDeparted", "orders")
+    assert again.lease == ONSET + 240.0 + 180.0
+    broken = told(tmp_path, 'csv = "/none.csv"')
+    assert broken.alerts(ONSET) == []
 
 
 @pytest.mark.parametrize(

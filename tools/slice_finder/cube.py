@@ -69,6 +69,19 @@ class MetricCube:
         counts = None if self.counts is None else self.counts[:, kept]
         return replace(self, times=self.times[kept], values=self.values[:, kept], counts=counts)
 
+    def departing(self, since: Timestamp) -> Timestamp | None:
+        """Where the departures began in which the table ends, none before `since`.
+
+        None below two in a row: one may be chance.
+        """
+        total, first = self.total(), int(np.searchsorted(self.times, since))
+        normal = Normal.of(total[:first][np.isfinite(total[:first])])
+        if normal is None or first >= total.size:
+            return None
+        usual = np.flatnonzero(~normal.departs(np.nan_to_num(total[first:], nan=normal.level)))
+        began = first + (int(usual[-1]) + 1 if usual.size else 0)
+        return float(self.times[began]) if total.size - began > 1 else None
+
     def worst(self, since: Timestamp) -> tuple[Timestamp, bool]:
         """The moment from `since` on at which the whole metric left its past the furthest.
 
