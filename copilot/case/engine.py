@@ -27,6 +27,8 @@ from copilot.case.worker import LEASE_S, Worker
 from copilot.deps import Deps
 from copilot.model import MeteredModel, Usage
 from copilot.ports import Clock, RunQueue
+from copilot.sources.business_metrics import EVERY_S
+from copilot.sources.deployment import UnconfiguredSource
 from copilot.sources.watch import Watch, WatchShards
 from copilot.store import AcceptedAlerts, ApprovalRequest, Run, StoreError
 from copilot.types.incident import CLOSED, Incident, PlanTerms
@@ -123,6 +125,9 @@ class Engine:
                     vital("workers", self._work)
         if "watch" in self._roles and (watch := self._watch) is not None:
             self.every("watch", lambda: self._look_around(watch), watch.interval_s)
+        business = self.deps.sources.business
+        if "watch" in self._roles and not isinstance(business, UnconfiguredSource):
+            self.every("business", lambda: self._hear(business.alerts(self.now())), EVERY_S)
 
     def every(
         self,
@@ -310,10 +315,12 @@ class Engine:
             with self._queued:
                 self._queued.wait(IDLE_S)
 
-    def _look_around(self, watch: Watch | WatchShards) -> None:
-        alerts = watch.look(self.now())
+    def _hear(self, alerts: Sequence[Alert]) -> None:
         if alerts:
             self.accept(alerts, self.now())
+
+    def _look_around(self, watch: Watch | WatchShards) -> None:
+        self._hear(watch.look(self.now()))
         # A live system tells its graph bit by bit, and after we started.
         graph = self.deps.sources.topology()
         if graph.edges:

@@ -1,11 +1,14 @@
 """The live telemetry that the settings name, put in the place of what is not configured."""
 
+import os
 from dataclasses import replace
 from typing import TypeVar
 
 from copilot.ports import Clock, LogSource, MetricSource, TopologySource
 from copilot.settings import Settings, SettingsError
+from copilot.sources import business_metrics
 from copilot.sources.alertmanager import AlertmanagerSource
+from copilot.sources.business_metrics import BusinessMetrics
 from copilot.sources.changes import repositories
 from copilot.sources.changes.repositories import ForgeAddress, StoredChanges
 from copilot.sources.deployment import Sources, UnconfiguredSource
@@ -47,6 +50,7 @@ def connected(
         traces=_unless(sources.traces, traces or received),
         graph=_unless(sources.graph, MergedTopology(told) if told else None),
         configuration=_unless(sources.configuration, _facts(settings)),
+        business=_unless(sources.business, _business(settings)),
     )
 
 
@@ -158,6 +162,15 @@ def _elasticsearch(settings: Settings) -> ApiEndpoint:
         user=settings.elasticsearch_user,
         password=settings.elasticsearch_password,
     )
+
+
+def _business(settings: Settings) -> BusinessMetrics | None:
+    if settings.business_file is None:
+        return None
+    address = ApiEndpoint(settings.prometheus_url, settings.prometheus_token)
+    named = settings.prometheus_url
+    client = PrometheusClient(_api(settings, "Prometheus", address)) if named else None
+    return business_metrics.declared(settings.business_file, os.environ, client)
 
 
 def _facts(settings: Settings) -> ConfiguredFacts | None:

@@ -6,6 +6,7 @@ from itertools import chain
 from typing import Any, NoReturn, TypeVar
 
 from copilot.ports import (
+    BusinessSource,
     ChangeSource,
     ClusterSource,
     CommitSource,
@@ -42,6 +43,8 @@ ValueT = TypeVar("ValueT", Change, Commit)
 CHANGES_S = 86_400.0
 """A change older than a day is no longer what just happened."""
 
+BUSINESS = "business metrics"
+
 NEWEST_S = 120.0
 """What is newest of a series: two points of the slowest usual scrape, once a minute."""
 
@@ -56,7 +59,7 @@ class UnconfiguredSource:
         raise SourceError(self.name, "not configured", recoverable=False)
 
     series = baseline = lines = baseline_lines = spans = changes = topology = facts = _refuse
-    reading = remotes = commits = _refuse
+    reading = remotes = commits = slices = alerts = _refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ class MetricSnapshot:
 class TelemetrySnapshot:
     """What the sources returned for one window, and which of them had nothing to say and why.
 
-    `findings` are those about the clusters' objects.
+    `findings` are those about the clusters' objects, and slices of business metrics.
     """
 
     telemetry: Telemetry
@@ -95,6 +98,7 @@ class Sources:
     configuration: FactSource = UnconfiguredSource("configuration")
     cluster: ClusterSource = UnconfiguredSource("cluster")
     repository: CommitSource = UnconfiguredSource("commits")
+    business: BusinessSource = UnconfiguredSource("business metrics")
     patience: Patience = field(default_factory=Patience, compare=False)
     redactor: Redactor = field(default_factory=Redactor, compare=False)
     graph_s: float | None = None
@@ -134,6 +138,10 @@ class Sources:
         }
         if first is not None:
             questions["cluster"] = self._inspection(window, first)
+        if not isinstance(self.business, UnconfiguredSource):
+            questions["business"] = SourceQuestion(
+                BUSINESS, self.business, lambda: self.business.slices(window, normal_before)
+            )
         told = self.patience.together(questions)
         series = _answer(missing, "metrics", told["series"])
         log = self._log(told["logs"], window, missing)
@@ -152,8 +160,9 @@ class Sources:
         if not telemetry.topology.edges:
             missing.append("topology: not configured")
         findings = self._inspected(told["cluster"], missing) if first is not None else ()
+        slices = _answer(missing, BUSINESS, told.get("business", ()), may_be_empty=True)
         missing += self._lacking()
-        return TelemetrySnapshot(telemetry, tuple(missing), findings)
+        return TelemetrySnapshot(telemetry, tuple(missing), (*findings, *slices))
 
     def _metrics(self, window: Window, before: Timestamp) -> dict[str, SourceQuestion]:
         return {
@@ -218,7 +227,8 @@ class Sources:
 
     def _lacking(self) -> list[str]:
         """What sources that did answer could not tell."""
-        named = (("metrics", self.metrics), ("logs", self.logs), ("traces", self.traces))
+        named = (("metrics", self.metrics), ("logs", self.logs), ("traces", self.traces),
+                 (BUSINESS, self.business))  # fmt: skip
         return [
             f"{name}: {problem}"
             for name, source in named
