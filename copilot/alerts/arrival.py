@@ -48,10 +48,3 @@ def missed(beat: Alert, since: Timestamp, now: Timestamp, status: AlertStatus = 
         why="the heartbeat stopped; whom it concerns is not known",
         source=OURS,
     )
-
-
-def all_ended(alerts: Sequence[Alert]) -> bool:
-    """True if each firing alert of an incident has its resolution."""
-    firing = {(a.fingerprint, a.starts_at) for a in alerts if a.status != "resolved"}
-    ended = {(a.fingerprint, a.starts_at) for a in alerts if a.status == "resolved"}
-    return bool(firing) and firing <= ended

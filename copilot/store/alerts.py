@@ -186,6 +186,17 @@ class Alerts:
         decided = self.decisions(incident_id)
         return tuple(row.alert for row in decided if row.action not in SUPPRESSED)
 
+    def all_ended(self, incident_id: str) -> bool:
+        """Whether each firing that counts for the incident has its resolution; not without any."""
+        columns = (alerts.c.fingerprint, alerts.c.starts_at, alerts.c.status)
+        counts = (alerts.c.incident_id == incident_id, alerts.c.action.not_in(("", *SUPPRESSED)))
+        firing: set[tuple[str, Timestamp]] = set()
+        ended: set[tuple[str, Timestamp]] = set()
+        with self._database.read() as connection:
+            for fingerprint, at, status in connection.execute(select(*columns).where(*counts)):
+                (ended if status == "resolved" else firing).add((fingerprint, at))
+        return bool(firing) and firing <= ended
+
     def firing(self, fingerprint: str) -> bool:
         """Whether the last thing heard of a fingerprint is that it fires."""
         with self._database.read() as connection:
