@@ -282,6 +282,18 @@ class VectorIndex(Protocol):
 class RunQueue(Protocol):
     """Hands out runs of the store as they fall due, where other processes take some of them."""
 
-    def work(self, handle: Callable[[str], None], stopping: threading.Event) -> None:
-        """Give run ids to `handle`, each in a thread, until `stopping`."""
+    def work(
+        self,
+        handle: Callable[[str], None],
+        stopping: threading.Event,
+        works: Callable[[], None],
+    ) -> None:
+        """Give run ids to `handle`, each in a thread, until `stopping`; call `works` while it can.
+
+        Raises where it cannot go on.
+        """
+        ...
+
+    def sweep(self) -> None:
+        """Offer again what a process that died, or lost its connection, has left behind."""
         ...

@@ -1,5 +1,6 @@
 """Incidents: one document each, changed by reading, validating and writing in one transaction."""
 
+from collections.abc import Sequence
 from typing import Any, get_args
 
 from pydantic_core import from_json
@@ -64,12 +65,22 @@ class Incidents:
                 query = query.where(tuple_(*position) < tuple_(last.opened_at, last.id))
             return tuple(_incident(row.document) for row in connection.execute(query))
 
-    def active(self) -> tuple[Incident, ...]:
+    def active(self, limit: int | None = None) -> tuple[Incident, ...]:
         """The incidents an alert may still be attached to, newest first."""
+        return self._standing(_OPEN, limit)
+
+    def ended(self, limit: int) -> tuple[Incident, ...]:
+        """The incidents that are over, newest first."""
+        return self._standing(sorted(CLOSED), limit)
+
+    def _standing(
+        self, statuses: Sequence[IncidentStatus], limit: int | None
+    ) -> tuple[Incident, ...]:
         query = (
             select(incidents.c.document)
-            .where(incidents.c.status.in_(_OPEN))
+            .where(incidents.c.status.in_(statuses))
             .order_by(incidents.c.opened_at.desc(), incidents.c.id.desc())
+            .limit(limit)
         )
         with self._database.read() as connection:
             return tuple(_incident(row.document) for row in connection.execute(query))

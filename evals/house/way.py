@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,13 +21,13 @@ import httpx
 
 from copilot import wiring
 from copilot.case.engine import Engine
+from copilot.knowledge import Cause
 from copilot.settings import Settings
 from copilot.sources.deployment import Sources
 from copilot.sources.recorded import IncidentReplay
 from copilot.sources.recordings import recordings
 from copilot.surfaces.service import create_app
 from copilot.types.time_format import iso
-from knowledge_base import playbooks
 from tools.types import Alert
 
 ROOT = Path(__file__).parents[2]
@@ -57,8 +58,6 @@ def way() -> list[Passage]:
     The recording's helpers of this walk (`sources.recorded`) stand in for live telemetry and are
     left out, as is the code that only starts the process.
     """
-    # What is read once in the life of a process is on no alert's way.
-    playbooks()
     folder = sorted((recordings() / "incidents").iterdir())[0]
     shown = IncidentReplay(folder)
     sources = Sources(shown, shown, shown, shown, shown, shown)
@@ -66,6 +65,9 @@ def way() -> list[Passage]:
         settings = Settings(data_dir=Path(home), model_use="off", embedder="none")
         with wiring.engine(settings, "way", sources=sources, clock=shown, runner=shown) as engine:
             app = create_app(engine, settings)
+            # What is read once in the life of a process is on no alert's way.
+            if engine.deps.memory is not None:
+                engine.deps.memory.recall("", Cause(fault_kind=None))
             with _traced() as passed:
                 for alert in shown.alerts():
                     shown.advance(alert.starts_at)
@@ -129,25 +131,33 @@ def _traced() -> Iterator[Sequence[Passage]]:
     entered: set[str] = set()
     prefixes = tuple(f"{ROOT / package}/" for package in OURS)
 
-    def saw(frame: FrameType, event: str, _argument: object) -> None:
+    told: set[str] = set()
+
+    # Runs at every call in the process: a file that can tell nothing new is let go first. As no
+    # local trace is returned, lines, returns and calls into C are not told.
+    def saw(frame: FrameType, _event: str, _argument: object) -> None:
         code = frame.f_code
-        if event != "call" or not code.co_filename.startswith(prefixes):
+        name = code.co_filename
+        if name in told:
             return
-        if code.co_name == "<module>":
-            return
-        caller = _calling_file(frame.f_back, prefixes)
-        first.setdefault(code.co_filename, (code.co_name, caller))
-        if _room(caller) != _room(code.co_filename):
-            entered.add(code.co_filename)
+        if not name.startswith(prefixes):
+            told.add(name)
+        elif code.co_name != "<module>":
+            caller = _calling_file(frame.f_back, prefixes)
+            first.setdefault(name, (code.co_name, caller))
+            if _room(caller) != _room(name):
+                entered.add(name)
+                told.add(name)
 
     passed: list[Passage] = []
-    threading.setprofile(saw)
-    sys.setprofile(saw)
+    before = sys.gettrace(), threading.gettrace()
+    threading.settrace(saw)
+    sys.settrace(saw)
     try:
         yield passed
     finally:
-        sys.setprofile(None)
-        threading.setprofile(None)
+        sys.settrace(before[0])
+        threading.settrace(before[1])
         passed += [
             Passage(_relative(name), function, _relative(caller), name in entered)
             for name, (function, caller) in first.items()
@@ -161,6 +171,7 @@ def _calling_file(frame: FrameType | None, prefixes: tuple[str, ...]) -> str:
     return frame.f_code.co_filename if frame is not None else ""
 
 
+@cache
 def _room(path: str) -> str:
     """`tools/clusterer`, `copilot/case`, …"""
     return "/".join(Path(_relative(path)).parts[:2])

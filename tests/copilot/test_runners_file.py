@@ -333,6 +333,7 @@ def approved(address: str, plan: dict[str, Any]) -> None:
     httpx.post(url, json=answer).raise_for_status()
 
 
+@pytest.mark.integration
 def test_killed_while_the_target_works_the_step_is_repeated_under_its_key_and_done_once(
     environment: dict[str, str], target: EchoServer
 ) -> None:

@@ -24,11 +24,10 @@ from copilot import wiring
 from copilot.alerts.formats import mapped
 from copilot.case import wiring as case_wiring
 from copilot.case.engine import Engine
-from copilot.case.loops import EVERY_ROLE, Loop, Role
-from copilot.ports import AlertSource, SilenceSource, SourceError
+from copilot.case.loops import EVERY_ROLE, Role
+from copilot.ports import AlertSource, SilenceSource
 from copilot.settings import Settings, SettingsError
 from copilot.sources.alertmanager import SUPPRESSED_BY
-from copilot.store import StoreError
 from copilot.surfaces.commands import journal_head, journal_log
 from copilot.surfaces.commands.chat_wiring import build_chat_service
 from copilot.surfaces.commands.doctor import report_of
@@ -102,6 +101,10 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
         ):
             sys.setswitchinterval(SWITCH_S)
             engine.start()
+            if alerts is not None:
+                engine.every("pull", partial(pull, engine, alerts), settings.alertmanager_every_s)
+            rest_s = settings.prune_every_s
+            engine.every("retention", partial(_prune, engine, settings), rest_s, rest_s)
             _greet(address)
             try:
                 app = create_app(
@@ -123,11 +126,7 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
                     timeout_graceful_shutdown=STOP_S,
                     access_log=False,
                 )
-                with (
-                    _signals_end_quietly(),
-                    pulled(engine, alerts, settings.alertmanager_every_s),
-                    pruned(engine, settings),
-                ):
+                with _signals_end_quietly():
                     _Server(config, engine).run(sockets=[listener])
             finally:
                 engine.stop(settings.stop_grace_s)
@@ -138,6 +137,7 @@ def _greet(address: str) -> None:
     """Say where what is sent and asked; standard output stays free."""
     Console(stderr=True, markup=False, highlight=False).print(
         f"copilot listens at {address}\n"
+        f"console: {address}/\n"
         f"alerts: POST {address}/api/v2/alerts, {address}/webhooks/auto or one "
         f"of docs/alert-formats.md\n"
         f"telemetry: POST {address}/v1/traces, {address}/v1/logs, {address}/v1/metrics\n"
@@ -221,71 +221,26 @@ log = logging.getLogger(__name__)
 PULLED_LOOKBACK_S = 86_400.0
 """What has been firing for longer is no incident of today."""
 
-PULL_ENDS_S = 10.0
-
 
 class Pager(AlertSource, SilenceSource, Protocol):
     """Who knows what fires, and what nobody wants to hear of."""
 
 
-@contextmanager
-def pulled(engine: ServiceEngine, source: Pager | None, every_s: float) -> Iterator[None]:
-    """While inside, what `source` holds open is accepted every so often; None: nothing happens."""
-    if source is None:
-        yield
+def pull(engine: ServiceEngine, source: Pager) -> None:
+    """Accept what `source` holds open, and heed its silences, where this process decides."""
+    if not engine.leading:
         return
-    stopping = threading.Event()
-
-    complaint = ""
-
-    def pull() -> None:
-        nonlocal complaint
-        if engine.leading:
-            complaint = _pull_once(engine, source, complaint)
-        stopping.wait(every_s)
-
-    loop = Loop("pull", pull, stopping)
-    loop.start()
-    try:
-        yield
-    finally:
-        stopping.set()
-        loop.join(PULL_ENDS_S)
-
-
-@contextmanager
-def pruned(engine: Engine, settings: Settings) -> Iterator[None]:
-    """While inside, what is too old is taken out every so often, by whoever leads."""
-    stopping = threading.Event()
-    retention, limits = case_wiring.retention(settings, engine.store)
-
-    def prune() -> None:
-        stopping.wait(settings.prune_every_s)
-        if not stopping.is_set() and engine.leading:
-            report = retention.prune(limits, engine.now())
-            if any(report.values()):
-                log.warning("too old, taken out: %s", report)
-
-    loop = Loop("retention", prune, stopping)
-    loop.start()
-    try:
-        yield
-    finally:
-        stopping.set()
-        loop.join(PULL_ENDS_S)
-
-
-def _pull_once(engine: ServiceEngine, source: Pager, complaint: str) -> str:
-    """Fetch and accept; returns what went wrong, which is logged once and not every minute."""
     now = engine.now()
-    try:
-        engine.silence(source.silences())
-        held = source.alerts(Window(start=now - PULLED_LOOKBACK_S, end=now))
-        alerts = [alert for alert in held if SUPPRESSED_BY not in alert.annotations]
-        if alerts:
-            engine.accept(alerts, now)
-    except (SourceError, StoreError) as error:
-        if str(error) != complaint:
-            log.warning("open alerts could not be fetched: %s", error)
-        return str(error)
-    return ""
+    engine.silence(source.silences())
+    held = source.alerts(Window(start=now - PULLED_LOOKBACK_S, end=now))
+    alerts = [alert for alert in held if SUPPRESSED_BY not in alert.annotations]
+    if alerts:
+        engine.accept(alerts, now)
+
+
+def _prune(engine: Engine, settings: Settings) -> None:
+    """Take out what is too old, where this process decides."""
+    retention, limits = case_wiring.retention(settings, engine.store)
+    report = retention.prune(limits, engine.now()) if engine.leading else {}
+    if any(report.values()):
+        log.warning("too old, taken out: %s", report)

@@ -37,8 +37,9 @@ from copilot.surfaces.service.alertmanager.errors import (
 from copilot.surfaces.service.alertmanager.routes import alertmanager
 from copilot.surfaces.service.changes import changes
 from copilot.surfaces.service.chat import chat
+from copilot.surfaces.service.console import console
 from copilot.surfaces.service.deliveries import deliveries
-from copilot.surfaces.service.events import events
+from copilot.surfaces.service.events import events, feed
 from copilot.surfaces.service.gate import Gate
 from copilot.surfaces.service.health import Boundary, Meters, doctor, health
 from copilot.surfaces.service.incidents import incidents
@@ -116,6 +117,8 @@ def create_app(
         app.include_router(otlp(engine, received))
     app.include_router(incidents(engine))
     app.include_router(events(engine.store, streams))
+    app.include_router(feed(engine.store, streams))
+    app.include_router(console(engine))
     app.include_router(approval(engine))
     app.include_router(editing(engine))
     app.include_router(settling(engine))
