@@ -5,11 +5,20 @@ they take the turn at the start, where waiting for it cannot deadlock, on both d
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Generic, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy import (
+    Connection,
+    Engine,
+    PrimaryKeyConstraint,
+    Table,
+    UniqueConstraint,
+    create_engine,
+    event,
+    text,
+)
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.postgresql.dml import Insert as PostgresqlInsert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
@@ -83,6 +92,34 @@ class Database:
     def insert(self, table: Table) -> SqliteInsert | PostgresqlInsert:
         """An INSERT that knows `on_conflict_do_nothing` in this database's dialect."""
         return sqlite_insert(table) if self.sqlite else postgresql_insert(table)
+
+    def insert_many(
+        self,
+        connection: Connection,
+        table: Table,
+        columns: Sequence[str],
+        rows: Sequence[tuple[object, ...]],
+        on_conflict: str,
+    ) -> None:
+        """Insert rows; on a conflict of the first UNIQUE or PRIMARY KEY of `columns`, `DO …`.
+
+        A tenth of what SQLAlchemy's own way costs for each row, which an alert storm feels.
+        """
+        if not rows:
+            return
+        keys = [[one.name for one in rule.columns] for rule in table.constraints
+                if isinstance(rule, UniqueConstraint | PrimaryKeyConstraint)]  # fmt: skip
+        key = next(names for names in keys if names and set(names) <= set(columns))
+        into = f"INSERT INTO {table.name} ({', '.join(columns)})"
+        conflict = f"ON CONFLICT ({', '.join(key)}) {on_conflict}"
+        if self.sqlite:
+            marks = ", ".join("?" * len(columns))
+            connection.exec_driver_sql(f"{into} VALUES ({marks}) {conflict}", list(rows))
+            return
+        kinds = [table.c[name].type.compile(self._engine.dialect) for name in columns]
+        arrays = ", ".join(f"%s::{kind}[]" for kind in kinds)
+        values = tuple(list(column) for column in zip(*rows, strict=True))
+        connection.exec_driver_sql(f"{into} SELECT * FROM unnest({arrays}) {conflict}", values)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
