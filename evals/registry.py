@@ -31,6 +31,7 @@ from evals.logs import suite as logs
 from evals.reasoning import suite as reasoning
 from evals.recovery import suite as recovery
 from evals.report import EvalArm, ModelOptions, Options, Result
+from evals.slices import suite as slices
 
 OptionsT = TypeVar("OptionsT", bound=Options)
 NO_DATA = "no data"
@@ -106,6 +107,15 @@ def _chat(data: Path | None) -> Path | str:
         if (place / "questions.jsonl").is_file():
             return place
     return "no chat/questions.jsonl in --data"
+
+
+def _slices(data: Path | None) -> Path | str:
+    if data is None:
+        return NO_DATA
+    for place in (data / "slices", data):
+        if (place / "truth.jsonl").is_file() and next(place.glob("*.csv*"), None):
+            return place
+    return "no slices/truth.jsonl in --data"
 
 
 def _whole_with(part: str) -> Callable[[Path | None], Path | str]:
@@ -214,6 +224,13 @@ SUITES: Mapping[str, Suite[Any]] = {
         "questions of on-call engineers in two languages, against a key of patterns",
         ("rules",),
         _chat,
+    ),
+    "slices": Suite(
+        slices.run,
+        Options,
+        "which slice of a business metric is to blame, by exact attribute combinations",
+        ("rules",),
+        _slices,
     ),
 }
 """In the order of the stages."""

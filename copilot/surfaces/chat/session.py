@@ -11,7 +11,7 @@ from copilot.surfaces.chat.cancellable_model import CancellableModel
 from copilot.surfaces.chat.ledger import Ledger
 from copilot.surfaces.chat.report import AnswerPart
 from copilot.surfaces.chat.scope import ToolContext
-from copilot.surfaces.chat.understand import Understanding
+from copilot.surfaces.chat.understand import UnderstandingChain, Understood
 from copilot.types.conversation import Answer, Conversation, ToolUse, Turn
 from copilot.types.errors import OperatorError
 from prompts import Language
@@ -56,6 +56,7 @@ class Session:
     turns: Sequence[Turn]
     language: Language
     nonce: str
+    chain: UnderstandingChain
     model: CancellableModel | None = None
     limits: ChatLimits = ChatLimits()
     tell: Callable[[Progress], None] = lambda _progress: None
@@ -76,7 +77,7 @@ class ChatState(TypedDict, total=False):
     """Each key has one writer."""
 
     turn: Turn  # the caller
-    understanding: Understanding  # understand
+    understanding: Understood  # understand
     waiting: list[ToolRequest]  # understand
     rounds: int  # understand
     trouble: str  # understand

@@ -13,7 +13,7 @@ from copilot.surfaces.chat.nodes.understand import asks_model
 from copilot.surfaces.chat.report import AnswerPart, rendered
 from copilot.surfaces.chat.session import ChatState, Progress, Session
 from copilot.surfaces.chat.showing import answer_request
-from copilot.surfaces.chat.understand import Understanding
+from copilot.surfaces.chat.understand import Understood
 from copilot.types.conversation import MOST_ANSWER, Answer, Cost
 from copilot.types.time_format import date_time
 from prompts import Language, load
@@ -145,7 +145,7 @@ def _cut(text: str) -> str:
     return text[: MOST_ANSWER - 2].rpartition("\n")[0] + "\n…"
 
 
-def how_answered(session: Session, known: Understanding, *, written: bool, trouble: str) -> str:
+def how_answered(session: Session, known: Understood, *, written: bool, trouble: str) -> str:
     """Return one line: who wrote the answer, as of when, and why the model was not used."""
     chinese = known.language == "zh"
     at = date_time(session.scope.now)

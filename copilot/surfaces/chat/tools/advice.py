@@ -1,5 +1,6 @@
 """knowledge, playbooks, plan: what is written down, what could be done, what waits for a person."""
 
+import re
 from collections.abc import Sequence
 
 from pydantic import Field
@@ -16,6 +17,8 @@ from prompts import Language, word
 from tools.log_retriever import sanitize
 from tools.playbook_executor import PlaybookSubject
 from tools.types import FaultKind, Finding, Plan, Playbook
+
+_HAN = re.compile(r"[\u4e00-\u9fff]")
 
 PASSAGE = 420
 """Characters of a section where several documents answer."""
@@ -50,6 +53,8 @@ def knowledge(given: KnowledgeArguments, scope: ToolContext) -> ToolResult:
         return ToolResult(missing=("knowledge base: not at hand",))
     base = scope.knowledge()
     hits = base.search(given.question, 3) if given.question else _recalled(scope)
+    if not given.question:
+        hits = _for_the_kind(hits, scope)
     if not hits:
         asked = plain(given.question, 120) or "the located cause"
         return ToolResult(missing=(f"knowledge base: nothing answers “{asked}”",))
@@ -76,11 +81,24 @@ def plan(_: ToolArguments, scope: ToolContext) -> ToolResult:
     incident = scope.incident
     if incident is None:
         return ToolResult(missing=("incident: none is stored",))
-    if incident.plan is not None and incident.status == "awaiting_approval":
-        return ToolResult(plan=incident.plan, waits=True, lead=(_waiting(incident.plan),))
     if incident.plan is not None and incident.status in ("acting", "recovered"):
         return ToolResult(lead=(_was_run(incident.plan, incident.status),))
+    return plan_or_why_none(scope, incident)
+
+
+def plan_or_why_none(scope: ToolContext, incident: Incident) -> ToolResult:
+    """Return the plan that stands, or what the catalogue would propose, or why it proposes none."""
+    stands = incident.plan is not None and incident.status in ("acting", "recovered")
+    if incident.plan is not None and (stands or incident.status == "awaiting_approval"):
+        return ToolResult(plan=incident.plan, waits=not stands, lead=(_waiting(incident.plan),))
     return _proposed(scope, incident)
+
+
+def _for_the_kind(hits: Sequence[DocumentHit], scope: ToolContext) -> tuple[DocumentHit, ...]:
+    """Those about the located kind of fault before the others."""
+    first = scope.incident.ranking.candidates[:1] if scope.incident is not None else ()
+    kind = first[0].fault_kind if first else None
+    return tuple(sorted(hits, key=lambda hit: kind not in hit.document.fault_kinds))
 
 
 def _recalled(scope: ToolContext) -> tuple[DocumentHit, ...]:
@@ -173,7 +191,7 @@ def _document(hit: DocumentHit, scope: ToolContext) -> Statement:
     offers_zh = f" 预案:{books}。" if books else ""
     return Statement(
         f"{_named(document, 'en')}. {passage}{offers}",
-        f"{_named(document, 'zh')}。{passage}{offers_zh}",
+        f"{_named(document, 'zh')}。{passage if _HAN.search(passage) else ''}{offers_zh}",
         (_fact(hit, scope),),
     )
 
