@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from copilot.alerts.admission import URGENCY, Intake
+from copilot.alerts.admission import Intake
 from copilot.alerts.arrival import RightOfWay, arrived
 from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.case.answers import RetryWish, StepAnswer, decide, expire, retry, settle
@@ -276,6 +276,7 @@ class Engine:
     def upkeep(self) -> None:
         """What time brings: incidents that grew are looked at again, leases and plans expire."""
         self._refresh_due()
+        self.deps.sources.forget()
         if expire(self.deps, self.deps.clock.now()):
             self._wake()
         with self._intake_lock:
@@ -388,8 +389,7 @@ class Engine:
                 if run.status == "waiting":
                     self.store.runs.finish(run.id, "superseded", now)
             self.store.incidents.update(incident_id, now, status="investigating", plan=None)
-            # After the first looks of all others.
-            self.store.runs.accept(incident_id, now, len(URGENCY))
+            self.store.runs.accept(incident_id, now, Run.AFTER_FIRST_LOOKS)
             self.store.journal.append(incident_id, "refreshed", "copilot", {"reason": reason}, now)
         self._wake()
 

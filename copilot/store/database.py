@@ -4,6 +4,7 @@ Nearly every transaction ends in the journal, which is one chain: its writers ta
 they take the turn at the start, where waiting for it cannot deadlock, on both databases alike.
 """
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -59,6 +60,7 @@ class Database:
         self._engine = _sqlite(self.url) if self.sqlite else _postgresql(self.url)
         # SQLite polls for its write lock, unfairly; threads of one process queue here instead.
         self._writer = threading.RLock()
+        self._log = WriteAheadLog(f"{self.url.database}-wal")
         self._local = threading.local()
 
     @property
@@ -133,7 +135,13 @@ class Database:
                 yield connection
             return
         with self._writer, self._outermost() as connection:
+            before = _changes(connection)
             yield connection
+            wrote = _changes(connection) > before
+        # Not under the lock: who waited for it commits meanwhile, and shares the next sync.
+        if wrote:
+            with self._translated():
+                self._log.sync()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -168,6 +176,50 @@ class Database:
                 "check that it is reachable, writable and not full",
                 recoverable=problem.connection_invalidated or _transient(problem),
             ) from problem
+
+
+class WriteAheadLog:
+    """SQLite's log of commits; whoever syncs it does so for all who committed before.
+
+    What `synchronous=FULL` does at each commit, while nobody else may write, done for many. Who
+    acts on what another wrote and did not sync yet syncs that, too, with its own next commit.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._turn, self._count = threading.Lock(), threading.Lock()
+        self._committed = self._synced = 0
+
+    def sync(self) -> None:
+        """Return when what this thread committed is on disk; raises `StoreError`."""
+        with self._count:
+            self._committed += 1
+            mine = self._committed
+        with self._turn:
+            if self._synced >= mine:
+                return
+            until = self._committed
+            try:
+                self.flush()
+            except OSError as problem:
+                said = f"{self._path!r} cannot be synced: {problem.strerror}; is the disk full?"
+                raise StoreError(said, recoverable=True) from problem
+            self._synced = until
+
+    def flush(self) -> None:
+        """Write through to the disk what the log holds; raises OSError."""
+        try:
+            log = os.open(self._path, os.O_RDONLY)
+        except FileNotFoundError:
+            return  # its pages are in the database file, which SQLite synced before it took it away
+        try:
+            getattr(os, "fdatasync", os.fsync)(log)
+        finally:
+            os.close(log)
+
+
+def _changes(connection: Connection) -> int:
+    return connection.connection.driver_connection.total_changes  # type: ignore[union-attr,no-any-return]
 
 
 def _transient(problem: DBAPIError) -> bool:
@@ -214,9 +266,11 @@ def _sqlite(url: URL) -> Engine:
             # So that what is pruned can be given back. Of a new file only: elsewhere it changes
             # nothing, but waits for whoever writes, and so would each reader's new connection.
             cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        (mode,) = cursor.execute("PRAGMA journal_mode=WAL").fetchone()
         for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",  # a commit is on disk before its 202 is sent, power cut included
+            # A commit is on disk before its 202 is sent, power cut included: by `WriteAheadLog`,
+            # and where the file system knows no such log by SQLite itself.
+            f"synchronous={'NORMAL' if mode == 'wal' else 'FULL'}",
             "foreign_keys=ON",
             f"busy_timeout={int(BUSY_SECONDS * 1000)}",
         ):
