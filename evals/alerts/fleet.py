@@ -1,9 +1,9 @@
 """Fleet: how many incidents one, two and more workers finish, on one PostgreSQL.
 
-The server is our own, for the run. Alerts are accepted and decided on first, so that the queue is
-full; then `copilot worker` processes start, and the clock runs from the first of them ready to the
-last run done. Their only source answers after a delay, as a monitoring system does, and knows
-nothing. Beside it: alerts accepted per second on PostgreSQL against SQLite, in the same run.
+The server is our own, for the run. When all `copilot worker` processes are up, the alerts are
+accepted, and the clock runs until the last run is done. Their only source answers after a delay, as
+a monitoring system does, and knows nothing. Beside it: alerts accepted per second on PostgreSQL
+against SQLite, in the same run.
 """
 
 import os
@@ -22,6 +22,7 @@ from rich.progress import Progress
 import copilot
 from copilot import wiring
 from copilot.alerts.formats import parse
+from copilot.case.loops import Role
 from copilot.settings import load
 from evals.alerts.ingest import BenchmarkError, bodies_of, cpu_seconds, service
 from evals.alerts.storm import Briefs, apart, scripted, told
@@ -99,20 +100,20 @@ def finished(url: str, workers: int, size: int, seed: int) -> tuple[float, Brief
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fleet")))
         source = stack.enter_context(scripted(ANSWER_S))
-        settings = load(data_dir=home / "intake", database_url=url)
-        intake = frozenset(("intake",))
-        with wiring.engine(settings, "bench", roles=intake) as engine:  # type: ignore[arg-type]
-            now = engine.now()
-            engine.accept(parse(apart(size, seed), "alertmanager_v2", now=now), now)
-            engine.group()
         environment = {**os.environ, **told(source), "COPILOT_DATABASE_URL": url,
                        "COPILOT_SETTLE_S": "0", "COPILOT_WORKERS": str(THREADS)}  # fmt: skip
+        settings = load(data_dir=home / "intake", database_url=url)
+        intake: frozenset[Role] = frozenset(("intake",))
+        engine = stack.enter_context(wiring.engine(settings, "bench", roles=intake))
         processes = [
             stack.enter_context(_worker(home / f"worker{number_}", environment))
             for number_ in range(workers)
         ]
-        began, briefs = time.monotonic(), Briefs(url)
         before = [cpu_seconds(one.pid) for one in processes]
+        began, now = time.monotonic(), engine.now()
+        engine.accept(parse(apart(size, seed), "alertmanager_v2", now=now), now)
+        engine.group()
+        briefs = Briefs(url)
         briefs.wait(PATIENCE_S, whole=True)
         seconds = time.monotonic() - began
         used = sum(cpu_seconds(one.pid) for one in processes) - sum(before)
