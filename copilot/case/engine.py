@@ -279,8 +279,9 @@ class Engine:
         self.deps.sources.forget()
         if expire(self.deps, self.deps.clock.now()):
             self._wake()
-        with self._intake_lock:
-            self._intake.expire()
+        if "intake" in self._roles:  # a worker that began first must not lead what it never does
+            with self._intake_lock:
+                self._intake.expire()
 
     def settled(self, timeout_s: float) -> bool:
         """Wait until started threads have nothing left to do; False where time ran out."""

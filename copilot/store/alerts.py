@@ -19,7 +19,8 @@ from sqlalchemy import (
 )
 
 from copilot.store.alert_leases import renew
-from copilot.store.database import Database, GroupCommit
+from copilot.store.database import Database
+from copilot.store.group_commit import GroupCommit
 from copilot.store.tables import alerts, incidents
 from copilot.types.incident import CLOSED
 from tools.clusterer import DECLARED_RULE, SUPPRESSED, Action, Decision

@@ -1,4 +1,4 @@
-"""Connections, transactions and group commits: one writer at a time, on SQLite and PostgreSQL.
+"""Connections, transactions, and their way to the disk: one writer at a time, on both databases.
 
 Nearly every transaction ends in the journal, which is one chain: its writers take turns anyway. So
 they take the turn at the start, where waiting for it cannot deadlock, on both databases alike.
@@ -6,9 +6,8 @@ they take the turn at the start, where waiting for it cannot deadlock, on both d
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from typing import Generic, TypeVar
 
 from sqlalchemy import (
     Connection,
@@ -18,6 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
     create_engine,
     event,
+    inspect,
     text,
 )
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
@@ -39,6 +39,12 @@ _PATIENCE = (
     f"SET lock_timeout = {int(BUSY_SECONDS * 1000)}",
     # A process that hangs in a transaction gives the turn back.
     "SET idle_in_transaction_session_timeout = 60000",
+    # So that a restore sees who works here, by name and schema.
+    "SELECT set_config('application_name', 'copilot ' || current_schema(), false)",
+    # A machine that died says no goodbye: its locks are free after half a minute, not two hours.
+    "SET tcp_keepalives_idle = 10",
+    "SET tcp_keepalives_interval = 5",
+    "SET tcp_keepalives_count = 4",
 )
 _BEGIN = {True: "BEGIN IMMEDIATE", False: "BEGIN"}
 
@@ -90,6 +96,21 @@ class Database:
             cursor.close()
             if not self.sqlite:
                 raw.driver_connection.autocommit = False  # type: ignore[union-attr]
+
+    def sessions(self) -> tuple[int, str]:
+        """How many other processes' connections work in this PostgreSQL schema, and its name."""
+        query = (
+            "SELECT count(*), current_schema() FROM pg_stat_activity WHERE"
+            " application_name = current_setting('application_name') AND pid <> pg_backend_pid()"
+            " AND datname = current_database()"
+        )
+        with self.read() as connection:
+            count, schema = connection.exec_driver_sql(query).one()
+        return int(count), str(schema)
+
+    def tables(self) -> set[str]:
+        """The names of all tables beside ours, and ours."""
+        return set(inspect(self._engine).get_table_names())
 
     def insert(self, table: Table) -> SqliteInsert | PostgresqlInsert:
         """An INSERT that knows `on_conflict_do_nothing` in this database's dialect."""
@@ -303,92 +324,3 @@ def _postgresql(url: URL) -> Engine:
         connection.commit()
 
     return engine
-
-
-OutcomeT = TypeVar("OutcomeT")
-
-
-class _Call(Generic[OutcomeT]):
-    """One caller's work, and what came of it."""
-
-    def __init__(self, work: Callable[[Connection], OutcomeT]) -> None:
-        self._work = work
-        self._outcomes: list[OutcomeT] = []
-        self.problem: StoreError | None = None
-
-    @property
-    def over(self) -> bool:
-        return bool(self._outcomes) or self.problem is not None
-
-    def run(self, connection: Connection) -> OutcomeT:
-        return self._work(connection)
-
-    def end(self, outcome: OutcomeT) -> None:
-        self._outcomes.append(outcome)
-
-    def result(self) -> OutcomeT:
-        if self.problem is not None:
-            raise self.problem
-        return self._outcomes[0]
-
-
-class GroupCommit(Generic[OutcomeT]):
-    """Runs writes of many threads; whoever comes first writes for all who came meanwhile.
-
-    An fsync costs milliseconds, whatever it makes durable. The work may fail with `StoreError`
-    only; then each of the group is tried alone, so that nobody fails for another.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._turn = threading.Lock()
-        self._list = threading.Lock()
-        self._waiting: list[_Call[OutcomeT]] = []
-
-    def __len__(self) -> int:
-        """How many wait for the next transaction."""
-        return len(self._waiting)
-
-    def write(self, work: Callable[[Connection], OutcomeT]) -> OutcomeT:
-        """Run the work in a transaction; what it wrote is on disk on return.
-
-        Inside a transaction of this thread it joins that one, as every write does.
-        """
-        if self._database.joined:
-            with self._database.write() as connection:
-                return work(connection)
-        call = _Call(work)
-        with self._list:
-            self._waiting.append(call)
-        with self._turn:
-            if not call.over:
-                self._lead()
-        return call.result()
-
-    def _lead(self) -> None:
-        with self._list:
-            group, self._waiting = self._waiting, []
-        try:
-            self._together(group)
-        except StoreError:
-            for call in group:
-                self._alone(call)
-        finally:
-            for call in group:
-                if not call.over:  # this thread is being ended in the middle of it
-                    call.problem = StoreError("the write was interrupted", recoverable=True)
-
-    def _together(self, group: list[_Call[OutcomeT]]) -> None:
-        with self._database.write() as connection:
-            outcomes = [call.run(connection) for call in group]
-        for call, outcome in zip(group, outcomes, strict=True):
-            call.end(outcome)
-
-    def _alone(self, call: _Call[OutcomeT]) -> None:
-        try:
-            with self._database.write() as connection:
-                outcome = call.run(connection)
-        except StoreError as problem:
-            call.problem = problem
-        else:
-            call.end(outcome)

@@ -14,7 +14,8 @@ import pytest
 from sqlalchemy import Connection
 
 from copilot.store import Store, StoreError
-from copilot.store.database import Database, GroupCommit, WriteAheadLog
+from copilot.store.database import Database, WriteAheadLog
+from copilot.store.group_commit import GroupCommit
 from copilot.types.incident import Hypothesis, Incident
 from tools.types import Alert, AlertStatus, Candidate, Ranking
 
