@@ -120,7 +120,7 @@ def publish(
 ) -> None:
     """Render the brief in every language and store it with the incident."""
     incident = deps.store.incidents.require(state["incident_id"])
-    topology = deps.sources.topology()
+    topology, alerts = deps.sources.topology(), deps.store.alerts.of(incident.id)
     texts = {
         language: render(
             incident,
@@ -130,7 +130,7 @@ def publish(
             plan,
             (advice or {}).get(language, ""),
             terms_in(deps, plan) if plan is not None else None,
-            deps.store.alerts.of(incident.id),
+            alerts,
         )
         for language in LANGUAGES
     }

@@ -1,7 +1,9 @@
 """Whom an incident is about: the subjects of its alerts, and which users are hit."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from prompts import Language, word
 from tools.log_retriever.sanitize import plain
@@ -33,11 +35,12 @@ def accused(alerts: Sequence[Alert], language: Language) -> AccusedSubjects:
         if alert.told_by and alert.told_by != subject.name:
             told[alert.told_by] = None
     plain = [_shown(one, language) for one in tellers]
+    called = Counter(plain)
     lines = [
-        (_apart(one, shown) if plain.count(shown) > 1 else shown) + _by(told, language)
-        for shown, (one, told) in zip(plain, tellers.items(), strict=True)
+        (_apart(one, shown) if called[shown] > 1 else shown) + _by(told, language)
+        for shown, (one, told) in islice(zip(plain, tellers.items(), strict=True), SHOWN)
     ]
-    return AccusedSubjects(tuple(lines[:SHOWN]), max(0, len(lines) - SHOWN), len(silent))
+    return AccusedSubjects(tuple(lines), max(0, len(plain) - SHOWN), len(silent))
 
 
 def users_hit(evidence: Sequence[Evidence], language: Language) -> tuple[str, ...]:

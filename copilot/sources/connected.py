@@ -18,7 +18,7 @@ from copilot.sources.json_api import ApiEndpoint, JsonApi
 from copilot.sources.log_slices import Bounds
 from copilot.sources.loki import LokiSource, Selector
 from copilot.sources.merged import MergedChanges, MergedMetrics, MergedTopology
-from copilot.sources.patience import Patience
+from copilot.sources.patience import Patience, SharedAnswers
 from copilot.sources.prometheus import PrometheusClient, PrometheusSource, queries
 from copilot.sources.received import ReceivedTelemetry
 from copilot.sources.traces import SampledTraces
@@ -41,7 +41,8 @@ def connected(
     traces = _traces(settings, clock, settings.telemetry_timeout_s)
     told: list[TopologySource] = [one for one in (received, traces, metrics) if one is not None]
     if settings.bundle is None:
-        sources = replace(sources, patience=Patience(settings.gather_s))
+        patience = Patience(settings.gather_s)
+        sources = replace(sources, patience=patience, shared=SharedAnswers())
     return replace(
         sources,
         graph_s=GRAPH_S if received is not None else None,
