@@ -40,8 +40,8 @@ QUESTIONS = (
 )
 """Asked of the demo's recording; in the words of somebody who was woken."""
 
-_DRAWN = re.compile(r"\binc-[0-9a-f]{8}\b|\b[0-9a-f]{12,64}\b|[ ─]{2,}")
-"""What differs from run to run: names drawn at random, the digest over them, and its padding."""
+_DRAWN = re.compile(r"\binc-[0-9a-f]{8}\b|\b[0-9a-f]{12,64}\b|[ ─]{2,}|(?<=rows), [\d.]+ s$")
+"""What differs from run to run: names drawn at random, their digest, padding, a tool's seconds."""
 
 _SIGNED = re.compile("answered by intent, no model is used|未使用模型,按意图作答")
 """The signature of an answer that no model wrote: with one it would be false."""
@@ -73,7 +73,9 @@ def compared(what: str, rules: str, model: str, seconds: float) -> ReadCompariso
     now = _lines(model)
     gone, added, place = [], [], 0
     for line in before:
-        found = next((n for n in range(place, len(now)) if now[n].startswith(line)), None)
+        found = next(
+            (n for n in range(place, len(now)) if now[n].startswith(line.rstrip(".。"))), None
+        )
         if found is None:
             gone.append(line)
             continue
@@ -100,7 +102,7 @@ class CommandBench:
         `copilot chat` ends with 1 where it could not answer, which is an answer to be read.
         """
         environment = {k: v for k, v in os.environ.items() if not k.startswith("COPILOT_")}
-        environment |= {"COPILOT_DATA_DIR": str(self.folder / home), "COLUMNS": "200"}
+        environment |= {"COPILOT_DATA_DIR": str(self.folder / home), "COLUMNS": "10000"}
         environment |= self.model if with_model else {"COPILOT_MODEL_USE": "off"}
         began = time.perf_counter()
         run = subprocess.run(

@@ -179,6 +179,8 @@ def test_a_wheel_without_room_for_it_is_not_fetched(tmp_path: Path) -> None:
             ("written by m, checked by code · as of 12:00",),
             id="another signature",
         ),
+        pytest.param("✔ cause 7 rows, 0.12 s", "✔ cause 7 rows, 0.24 s", (), (), id="seconds"),
+        pytest.param("Not known: users.", "Not known: users; E7.", (), (), id="a line goes on"),
         pytest.param("inc-00000001 ok", "inc-ffffffff ok", (), (), id="drawn names"),
     ],
 )
