@@ -54,6 +54,7 @@ from copilot.sources.alertmanager import AlertmanagerSource
 from copilot.sources.clock import SystemClock
 from copilot.sources.deployment import Sources, UnconfiguredSource
 from copilot.sources.merged import DeclaredTopology
+from copilot.sources.patience import Patience
 from copilot.sources.received import ReceivedTelemetry
 from copilot.sources.recorded import RecordedBundle
 from copilot.sources.watch import Watch, WatchShards
@@ -359,8 +360,10 @@ def engine(
         store(settings) as opened,
         case_wiring.working(settings, opened, home) as (saver, queue),
         model(settings, lasting=lasting) as (asked, _how),
+        case_wiring.spans(settings) as span,
     ):
         seen = replace(sources or configured_sources(settings, received), redactor=opened.redactor)
+        seen = replace(seen, patience=Patience(seen.patience.seconds, span=span))
         if received is not None:
             seen = live.with_changes(settings, wall, seen, opened.changes)
         known, time = catalogue(settings), clock or time_of(seen, wall)
@@ -379,6 +382,7 @@ def engine(
             doubts=RecordingTieBreaker() if asked is not None else None,
             announced=MaintenanceSchedule.of(settings.alerting_file, opened.silences, time.now()),
             language=settings.language,
+            span=span,
         )
         yield Engine(
             deps,

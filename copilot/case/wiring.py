@@ -5,7 +5,7 @@ import secrets
 import socket
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 
 from copilot.case.loops import Role
 from copilot.case.state import STATE_TYPES
-from copilot.ports import RunQueue
-from copilot.settings import Settings
+from copilot.ports import RunQueue, Spans, no_spans
+from copilot.settings import Settings, SettingsError
 from copilot.store import Store, StoreError
 from copilot.store.home import made, owned
 from copilot.store.retention import Retention, RetentionLimits
@@ -58,6 +58,22 @@ def working(
     # A thread that works holds one connection at a time; a look at a run's state takes another.
     with postgresql.saver(opened.database, _state_types(), settings.workers + 2) as saver:
         yield saver, postgresql.ProcrastinateQueue(opened.database, settings.workers)
+
+
+@contextmanager
+def spans(settings: Settings) -> Iterator[Spans]:
+    """What traces our own runs; nothing where no receiver is set."""
+    if not settings.otlp_traces_url:
+        yield no_spans
+        return
+    try:
+        from copilot.case.tracing import SpanExport  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"COPILOT_OTLP_TRACES_URL needs {error.name}; install incident-copilot[otlp]"
+        ) from error
+    with closing(SpanExport(settings.otlp_traces_url)) as export:
+        yield export
 
 
 @contextmanager

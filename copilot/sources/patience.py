@@ -6,11 +6,12 @@ import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from copilot.ports import SourceError
+from copilot.ports import SourceError, Spans, no_spans
 from copilot.types.breaker import Breaker
 
 FAILURES = 3
@@ -57,9 +58,13 @@ class Patience:
     """
 
     def __init__(
-        self, seconds: float = math.inf, now: Callable[[], float] = time.monotonic
+        self,
+        seconds: float = math.inf,
+        now: Callable[[], float] = time.monotonic,
+        span: Spans = no_spans,
     ) -> None:
         self.seconds = seconds
+        self._span = span
         self._now = now
         self._guard = threading.Lock()
         self._breakers: dict[int, Breaker] = {}
@@ -71,7 +76,7 @@ class Patience:
     ) -> dict[str, Any]:
         """The answer to each question, or the `SourceError` why there is none; raises any other."""
         if math.isinf(self.seconds):
-            return {key: _tried(one) for key, one in questions.items()}
+            return {key: self._tried(one) for key, one in questions.items()}
         answers: dict[str, Any] = {}
         told: SimpleQueue[tuple[str, Any]] = SimpleQueue()
         asked = {}
@@ -115,6 +120,13 @@ class Patience:
                 tally.buckets[bisect_left(BUCKETS_S, seconds)] += 1
                 tally.total_s += seconds
 
+    def _tried(self, question: SourceQuestion) -> Any:
+        try:
+            with self._span("ask", source=question.name):
+                return question.ask()
+        except SourceError as error:
+            return error
+
     def _breaker(self, source: object) -> Breaker:
         with self._guard:
             return self._breakers.setdefault(id(source), Breaker(self._now, FAILURES, COOL_DOWN_S))
@@ -134,10 +146,12 @@ class Patience:
     ) -> "_Abandonment":
         given_up = _Abandonment(self._overdue, self._guard, id(question.source))
 
+        around = copy_context()  # so that what is traced there is of whom asked
+
         def work() -> None:
             began = self._now()
             try:
-                answer = _tried(question)
+                answer = around.run(self._tried, question)
             except Exception as error:  # noqa: BLE001 - raised where it was asked
                 answer = error
             if given_up.ended():
@@ -180,10 +194,3 @@ class _Abandonment:
             if self._given_up:
                 self._overdue[self._source] -= 1
             return self._given_up
-
-
-def _tried(question: SourceQuestion) -> Any:
-    try:
-        return question.ask()
-    except SourceError as error:
-        return error
