@@ -15,8 +15,10 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 
 from copilot.case.loops import Role
 from copilot.case.state import STATE_TYPES
+from copilot.deps import Limits
 from copilot.ports import RunQueue, Spans, no_spans
 from copilot.settings import Settings, SettingsError
+from copilot.sources.deployment import Sources
 from copilot.store import Store, StoreError
 from copilot.store.home import made, owned
 from copilot.store.retention import Retention, RetentionLimits
@@ -84,6 +86,20 @@ def folder(settings: Settings, purpose: str, roles: frozenset[Role]) -> Iterator
         return
     with owned(settings.home, purpose) as home:
         yield home
+
+
+def limits(settings: Settings, sources: Sources) -> Limits:
+    """The bounds of a run, from the settings; where nothing measures there is no waiting for it."""
+    return Limits(
+        lookback_s=settings.lookback_s,
+        evidence=settings.evidence_limit,
+        plans=settings.plans_limit,
+        plan_ttl_s=settings.plan_ttl_s,
+        verify_limit_s=settings.verify_limit_s,
+        settle_s=settings.settle_s if sources.measured else 0.0,
+        model_calls=settings.model_calls,
+        model_s=settings.model_s,
+    )
 
 
 def owner(settings: Settings, opened: Store) -> str:
