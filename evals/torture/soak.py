@@ -12,6 +12,7 @@ import signal
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,6 +55,8 @@ is sent in minutes must not become a storm that no week has."""
 WARM = 0.3
 """Share of the time after which memory and disk have to be flat: by then what is kept for a
 week of a month has been filled once."""
+
+MUST_NOT = ("lost", "stuck", "fivexx", "exit_code", "journal_broken")
 
 RETENTION = {
     "COPILOT_PRUNE_EVERY_S": "10",
@@ -282,11 +285,11 @@ def _result(
         "days": options.days,
         "services": float(options.services),
         "rss_mb": float(at["rss_mb"][-1]),
-        "rss_growth": _growth(at["day"][warm], at["rss_mb"][warm]),
+        "rss_growth": growth(at["day"][warm], at["rss_mb"][warm]),
         "disk_mb": float(at["disk_mb"][-1]),
         "disk_most_mb": float(at["disk_mb"].max()),
-        "disk_growth": _growth(at["day"][warm], at["disk_mb"][warm]),
-        "store_growth": _growth(at["day"][warm], at["store_mb"][warm]),
+        "disk_growth": growth(at["day"][warm], at["disk_mb"][warm]),
+        "store_growth": growth(at["day"][warm], at["store_mb"][warm]),
         "cpu_s_per_incident": float(at["cpu_s"][-1]) / max(counts["incidents"], 1),
         "open_most": float(at["open_incidents"].max()),
     }
@@ -305,12 +308,17 @@ def _result(
     )
 
 
-def _growth(days: FloatArray, values: FloatArray) -> float:
+def growth(days: FloatArray, values: FloatArray) -> float:
     """By which share the least-squares line rises from first to last; negative where it falls."""
     if len(days) < 3:
         return math.nan
     slope, start = np.polyfit(days - days[0], values, 1)
     return float(slope * (days[-1] - days[0]) / start)
+
+
+def failures(more: Mapping[str, float]) -> list[str]:
+    """One line per count that has to be 0 and is not."""
+    return [f"{name}: {more[name]:.0f}" for name in MUST_NOT if more.get(name)]
 
 
 def draw(result: Result, folder: Path) -> None:
