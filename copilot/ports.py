@@ -13,6 +13,7 @@ from typing import Literal, Protocol, runtime_checkable
 from copilot.types.checks import Check
 from copilot.types.errors import OperatorError
 from copilot.types.model_io import ModelEvent, ModelRequest
+from copilot.types.notice import Notice
 from tools.clusterer import Silence
 from tools.types import (
     Alert,
@@ -64,6 +65,34 @@ class ModelError(OperatorError):
         super().__init__(f"model: {problem}")
         self.fault = fault
         self.problem = problem
+
+
+NoticeFault = Literal[
+    "again",  # a passing fault: the network, a limit, the other side is ill
+    "target",  # nothing gets through: the address is gone, or the secret is refused
+    "message",  # this message is refused, others may not be
+]
+
+
+class NoticeError(OperatorError):
+    """A channel did not take a message; `wait_s` is how long it asked to be left alone."""
+
+    def __init__(self, fault: NoticeFault, problem: str, wait_s: float = 0.0) -> None:
+        super().__init__(problem)
+        self.fault = fault
+        self.problem = problem
+        self.wait_s = wait_s
+
+
+class NoticeSender(Protocol):
+    """One target of notices. It is called by one thread; what it raises is a `NoticeError`."""
+
+    def send(self, notice: Notice, key: str, before: str) -> str:
+        """Post it, or bring the message `before` up to date; returns what to call the message.
+
+        `key` is the same for every try; empty is returned where a message cannot be changed.
+        """
+        ...
 
 
 class Clock(Protocol):
