@@ -9,7 +9,7 @@ from typing import Literal
 from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.knowledge import Memory
 from copilot.model.tie_break import RecordingTieBreaker
-from copilot.ports import Clock, Model, NamingRunner, Runner
+from copilot.ports import Clock, Model, NamingRunner, Runner, Spans, no_spans
 from copilot.sources.deployment import Sources
 from copilot.store import Store
 from prompts import Language
@@ -65,6 +65,7 @@ class Deps:
     announced: MaintenanceSchedule = field(default_factory=MaintenanceSchedule)
     language: Language = "en"
     stopwatch: Callable[[], float] = time.monotonic
+    span: Spans = no_spans
     nonce: Callable[[], str] = _nonce
     unwritten: dict[str, StepResult] = field(default_factory=dict)
 

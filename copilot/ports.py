@@ -6,6 +6,7 @@ the real adapter. A source answers for a window and never returns a point later 
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -316,6 +317,19 @@ class VectorIndex(Protocol):
     def nearest(self, vector: FloatArray, limit: int) -> Sequence[tuple[str, float]]:
         """Ids with their cosine, nearest first."""
         ...
+
+
+class Spans(Protocol):
+    """Notes how long what took, for whoever traces the copilot itself."""
+
+    def __call__(self, name: str, **attributes: str | int) -> AbstractContextManager[object]:
+        """A span around a block; `attributes` say of whom it is, never what was said."""
+        ...
+
+
+def no_spans(name: str, **attributes: str | int) -> AbstractContextManager[object]:
+    """Nobody traces."""
+    return nullcontext()
 
 
 class RunQueue(Protocol):

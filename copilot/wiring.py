@@ -15,7 +15,7 @@ from copilot.case import wiring as case_wiring
 from copilot.case.engine import Engine
 from copilot.case.graph import NODES, NodeFunction, build
 from copilot.case.loops import EVERY_ROLE, Role
-from copilot.deps import Deps, Limits
+from copilot.deps import Deps
 from copilot.hands import (
     ActionRunner,
     ConfirmationPrompt,
@@ -45,6 +45,7 @@ from copilot.sources.alertmanager import AlertmanagerSource
 from copilot.sources.clock import SystemClock
 from copilot.sources.deployment import Sources, UnconfiguredSource
 from copilot.sources.merged import DeclaredTopology
+from copilot.sources.patience import Patience
 from copilot.sources.received import ReceivedTelemetry
 from copilot.sources.recorded import RecordedBundle
 from copilot.sources.watch import Watch, WatchShards
@@ -105,20 +106,6 @@ def _cluster(settings: Settings) -> ClusterSource:
     except ModuleNotFoundError as error:
         raise SettingsError(f"kubernetes_namespace is set, {_NO_CLIENT}") from error
     return connected(settings, SystemClock())
-
-
-def limits(settings: Settings, sources: Sources) -> Limits:
-    """The bounds of a run, from the settings; where nothing measures there is no waiting for it."""
-    return Limits(
-        lookback_s=settings.lookback_s,
-        evidence=settings.evidence_limit,
-        plans=settings.plans_limit,
-        plan_ttl_s=settings.plan_ttl_s,
-        verify_limit_s=settings.verify_limit_s,
-        settle_s=settings.settle_s if sources.measured else 0.0,
-        model_calls=settings.model_calls,
-        model_s=settings.model_s,
-    )
 
 
 def time_of(sources: Sources, wall: Clock) -> Clock:
@@ -305,8 +292,10 @@ def engine(
         store(settings) as opened,
         case_wiring.working(settings, opened, home) as (saver, queue),
         model(settings, lasting=lasting) as (asked, _how),
+        case_wiring.spans(settings) as span,
     ):
         seen = replace(sources or configured_sources(settings, received), redactor=opened.redactor)
+        seen = replace(seen, patience=Patience(seen.patience.seconds, span=span))
         if received is not None:
             seen = live.with_changes(settings, wall, seen, opened.changes)
         known, time = catalogue(settings), clock or time_of(seen, wall)
@@ -317,7 +306,7 @@ def engine(
             runner=runner or configured_runner(settings, seen, wall, time),
             playbooks=known,
             unrunnable={} if runner else unrunnable(settings, known),
-            limits=limits(settings, seen),
+            limits=case_wiring.limits(settings, seen),
             arm=settings.arm,
             policy=policy(settings),
             model=asked,
@@ -325,6 +314,7 @@ def engine(
             doubts=RecordingTieBreaker() if asked is not None else None,
             announced=MaintenanceSchedule.of(settings.alerting_file, opened.silences, time.now()),
             language=settings.language,
+            span=span,
         )
         yield Engine(
             deps,

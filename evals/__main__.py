@@ -314,6 +314,7 @@ def soaked(
         database=database,
         seed=seed,
     )
+    console = Console()
     try:
         with _progress(Console(stderr=True)) as progress:
             result = soak.run(asked, progress)
@@ -322,6 +323,10 @@ def soaked(
     _finish(result, json_path, None)
     if plot is not None:
         soak.draw(result, plot)
+    for line in (found := soak.failures(result.more)):
+        console.print(f"broken: {line}", style="red", markup=False)
+    if found:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -302,7 +302,7 @@ class Intake:
             return
         # A plan of before is superseded: it is looked at again, or a person has it.
         status: IncidentStatus = "investigating" if decision.action == "reopened" else "handed_over"
-        self._store.incidents.update(incident.id, now, status=status, plan=None)
+        self._store.incidents.reopen(incident.id, now, status=status, plan=None)
         reason = {"reason": decision.reason}
         self._store.journal.append(incident.id, "reopened", "copilot", {**reason}, now)
         if decision.action == "reopened":

@@ -29,6 +29,7 @@ from copilot.model import MeteredModel, Usage
 from copilot.ports import Clock, RunQueue
 from copilot.sources.business_metrics import EVERY_S
 from copilot.sources.deployment import UnconfiguredSource
+from copilot.sources.patience import SourceTally
 from copilot.sources.watch import Watch, WatchShards
 from copilot.store import AcceptedAlerts, ApprovalRequest, Run, StoreError
 from copilot.types.incident import CLOSED, Incident, PlanTerms
@@ -178,6 +179,11 @@ class Engine:
     def usage(self) -> Usage | None:
         """What asking the model came to; None without one."""
         return self.deps.model.usage if isinstance(self.deps.model, MeteredModel) else None
+
+    @property
+    def asked(self) -> Mapping[str, SourceTally]:
+        """How the sources answered since the start, by name."""
+        return self.deps.sources.patience.tallies
 
     @property
     def leading(self) -> bool:

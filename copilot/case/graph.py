@@ -1,11 +1,13 @@
 """The state machine: nodes and routes, wired; no judgement lives here."""
 
 from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import get_runtime
 
 from copilot.case import routes
 from copilot.case.nodes.act import act
@@ -49,7 +51,7 @@ def build(
         IncidentState, context_schema=Deps
     )
     for name, node in nodes.items():
-        graph.add_node(name, node)
+        graph.add_node(name, _traced(name, node))
     graph.add_edge(START, "triage")
     graph.add_edge("triage", "gather")
     graph.add_edge("gather", "locate")
@@ -62,6 +64,15 @@ def build(
     graph.add_conditional_edges("verify", routes.after_verify)
     graph.add_edge("report", END)
     return graph.compile(checkpointer=checkpointer)
+
+
+def _traced(name: str, node: NodeFunction) -> NodeFunction:
+    @wraps(node)
+    def traced(*given: Any, **named: Any) -> Any:
+        with get_runtime(Deps).context.span(name):
+            return node(*given, **named)
+
+    return traced
 
 
 def drawing() -> str:

@@ -27,7 +27,7 @@ class Loop:
     """Does one piece of work again and again until `stopping`; an error makes it pause, not end.
 
     `failures` counts since the start, `failing` those since it last worked, `error` is the last;
-    `worked_at` is when it last worked, in Unix seconds, 0 where it has not yet. It rests `rest_s`
+    `worked_at` is when it last worked, or began, in Unix seconds. It rests `rest_s`
     after work that succeeded, and `first_s` before the first; work that takes long, or does not
     return at all, says by `works` that all is well. Where it is not `vital`, alerts are taken and
     worked on without it, so that its failures take no process out of rotation.
@@ -49,7 +49,7 @@ class Loop:
         self.failures = self.failing = 0
         self.error = ""
         self.worked_at = 0.0
-        self._rest_s, self._first_s, self._vital = rest_s, first_s, vital
+        self.rest_s, self._first_s, self._vital = rest_s, first_s, vital
         self._work = work
         self._stopping = stopping
         self._longest_pause_s = longest_pause_s
@@ -59,6 +59,7 @@ class Loop:
 
     def start(self) -> None:
         """Begin to work."""
+        self.worked_at = time.time()
         self._thread.start()
 
     def join(self, timeout_s: float) -> bool:
@@ -87,7 +88,7 @@ class Loop:
                 wait = self._pause_s()
             else:
                 self.works()
-                wait = self._rest_s
+                wait = self.rest_s
 
     def _failed(self, error: BaseException) -> None:
         if not self.failing:

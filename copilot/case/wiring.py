@@ -5,7 +5,7 @@ import secrets
 import socket
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,10 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 
 from copilot.case.loops import Role
 from copilot.case.state import STATE_TYPES
-from copilot.ports import RunQueue
-from copilot.settings import Settings
+from copilot.deps import Limits
+from copilot.ports import RunQueue, Spans, no_spans
+from copilot.settings import Settings, SettingsError
+from copilot.sources.deployment import Sources
 from copilot.store import Store, StoreError
 from copilot.store.home import made, owned
 from copilot.store.retention import Retention, RetentionLimits
@@ -65,6 +67,22 @@ def working(
 
 
 @contextmanager
+def spans(settings: Settings) -> Iterator[Spans]:
+    """What traces our own runs; nothing where no receiver is set."""
+    if not settings.otlp_traces_url:
+        yield no_spans
+        return
+    try:
+        from copilot.case.tracing import SpanExport  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"COPILOT_OTLP_TRACES_URL needs {error.name}; install incident-copilot[otlp]"
+        ) from error
+    with closing(SpanExport(settings.otlp_traces_url)) as export:
+        yield export
+
+
+@contextmanager
 def folder(settings: Settings, purpose: str, roles: frozenset[Role]) -> Iterator[Path]:
     """The data folder: owned by whoever takes alerts in or works on a file."""
     if "intake" not in roles:
@@ -72,6 +90,20 @@ def folder(settings: Settings, purpose: str, roles: frozenset[Role]) -> Iterator
         return
     with owned(settings.home, purpose) as home:
         yield home
+
+
+def limits(settings: Settings, sources: Sources) -> Limits:
+    """The bounds of a run, from the settings; where nothing measures there is no waiting for it."""
+    return Limits(
+        lookback_s=settings.lookback_s,
+        evidence=settings.evidence_limit,
+        plans=settings.plans_limit,
+        plan_ttl_s=settings.plan_ttl_s,
+        verify_limit_s=settings.verify_limit_s,
+        settle_s=settings.settle_s if sources.measured else 0.0,
+        model_calls=settings.model_calls,
+        model_s=settings.model_s,
+    )
 
 
 def owner(settings: Settings, opened: Store) -> str:

@@ -130,8 +130,14 @@ class Worker:
             self._active[run.id] = control
         if self._stopping:
             control.request_drain("shutdown")
+        about: dict[str, str | int] = {
+            "incident": run.incident_id,
+            "run": run.id,
+            "attempt": run.attempt,
+        }
         try:
-            return self._invoke(run, control)
+            with self._deps.span("run", **about):
+                return self._invoke(run, control)
         except GraphDrained:
             self._store.runs.postpone(run, 0.0, self._wall.now())
         except LeaseLostError as stopped:

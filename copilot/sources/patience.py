@@ -3,12 +3,15 @@
 import math
 import threading
 import time
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from contextvars import copy_context
+from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from copilot.ports import SourceError
+from copilot.ports import SourceError, Spans, no_spans
 from copilot.types.breaker import Breaker
 
 AnswerT = TypeVar("AnswerT")
@@ -19,6 +22,23 @@ servers, `copilot/types/breaker.py`; `docs/decisions/budgets.md`."""
 
 COOL_DOWN_S = 30.0
 """How long it is then left alone before one question tries it again."""
+
+
+BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Upper edges of the histogram of answers, in seconds: those of Prometheus' clients from 50 ms on;
+the last is the limit of all questions of an incident by default."""
+
+
+@dataclass(slots=True)
+class SourceTally:
+    """How the questions to one source ended, and how long they took.
+
+    `outcomes`: `answered`, `failed`, `late` (given up), `left_alone` (not asked for a while).
+    """
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS_S) + 1))
+    total_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +60,31 @@ class Patience:
     """
 
     def __init__(
-        self, seconds: float = math.inf, now: Callable[[], float] = time.monotonic
+        self,
+        seconds: float = math.inf,
+        now: Callable[[], float] = time.monotonic,
+        span: Spans = no_spans,
     ) -> None:
         self.seconds = seconds
+        self._span = span
         self._now = now
         self._guard = threading.Lock()
         self._breakers: dict[int, Breaker] = {}
         self._overdue: dict[int, int] = {}
+        self.tallies: dict[str, SourceTally] = {}
 
     def together(
         self, questions: Mapping[str, SourceQuestion], within_s: float | None = None
     ) -> dict[str, Any]:
         """The answer to each question, or the `SourceError` why there is none; raises any other."""
         if math.isinf(self.seconds):
-            return {key: _tried(one) for key, one in questions.items()}
+            return {key: self._tried(one) for key, one in questions.items()}
         answers: dict[str, Any] = {}
         told: SimpleQueue[tuple[str, Any]] = SimpleQueue()
         asked = {}
         for key, one in questions.items():
             if problem := self._not_now(one):
+                self._count(one.name, "left_alone")
                 answers[key] = SourceError(one.name, problem, recoverable=True)
             else:
                 asked[key] = self._begun(key, one, told)
@@ -75,6 +101,7 @@ class Patience:
         for key in asked.keys() - answers.keys():
             asked[key].set()
             one = questions[key]
+            self._count(one.name, "late", limit)
             self._breaker(one.source).failed(f"no answer within {limit:g} s")
             problem = f"no answer within {limit:g} s"
             answers[key] = SourceError(one.name, problem, recoverable=True)
@@ -86,6 +113,21 @@ class Patience:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def _count(self, name: str, outcome: str, seconds: float | None = None) -> None:
+        with self._guard:
+            tally = self.tallies.setdefault(name, SourceTally())
+            tally.outcomes[outcome] += 1
+            if seconds is not None:
+                tally.buckets[bisect_left(BUCKETS_S, seconds)] += 1
+                tally.total_s += seconds
+
+    def _tried(self, question: SourceQuestion) -> Any:
+        try:
+            with self._span("ask", source=question.name):
+                return question.ask()
+        except SourceError as error:
+            return error
 
     def _breaker(self, source: object) -> Breaker:
         with self._guard:
@@ -106,13 +148,18 @@ class Patience:
     ) -> "_Abandonment":
         given_up = _Abandonment(self._overdue, self._guard, id(question.source))
 
+        around = copy_context()  # so that what is traced there is of whom asked
+
         def work() -> None:
+            began = self._now()
             try:
-                answer = _tried(question)
+                answer = around.run(self._tried, question)
             except Exception as error:  # noqa: BLE001 - raised where it was asked
                 answer = error
             if given_up.ended():
                 return
+            outcome = "failed" if isinstance(answer, Exception) else "answered"
+            self._count(question.name, outcome, self._now() - began)
             breaker = self._breaker(question.source)
             if not isinstance(answer, Exception):
                 breaker.succeeded()
@@ -210,10 +257,3 @@ class _Abandonment:
             if self._given_up:
                 self._overdue[self._source] -= 1
             return self._given_up
-
-
-def _tried(question: SourceQuestion) -> Any:
-    try:
-        return question.ask()
-    except SourceError as error:
-        return error

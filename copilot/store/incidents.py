@@ -1,6 +1,6 @@
 """Incidents: one document each, changed by reading, validating and writing in one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, get_args
 
@@ -102,7 +102,25 @@ class Incidents:
         return tuple(reversed([one for one in found if one.updated_at >= at]))
 
     def update(self, incident_id: str, now: Timestamp, **fields: object) -> Incident:
-        """Change some fields and leave the others as another writer may have left them."""
+        """Change some fields and leave the others as another writer may have left them.
+
+        One that is over stays over: it may have ended while a run, which looked before, was about
+        to say how far it is.
+        """
+        return self._changed(incident_id, now, fields)
+
+    def reopen(self, incident_id: str, now: Timestamp, **fields: object) -> Incident:
+        """Change it as `update` does, also one that is over: its alerts came back."""
+        return self._changed(incident_id, now, fields, reopen=True)
+
+    def _changed(
+        self,
+        incident_id: str,
+        now: Timestamp,
+        fields: Mapping[str, object],
+        *,
+        reopen: bool = False,
+    ) -> Incident:
         with self._database.write() as connection:
             old = _read(connection, incident_id, lock=True)
             if old is None:
@@ -110,6 +128,8 @@ class Incidents:
             changed = Incident.model_validate({**dict(old), **fields, "updated_at": now})
             if changed.id != incident_id:
                 raise StoreError(f"the id of incident {incident_id!r} cannot change")
+            if old.status in CLOSED and changed.status not in CLOSED and not reopen:
+                changed = changed.model_copy(update={"status": old.status})
             where = incidents.c.id == incident_id
             connection.execute(update(incidents).where(where).values(_row(changed)))
             return changed

@@ -8,6 +8,7 @@ from copilot.case.answers import RetryWish, StepAnswer
 from copilot.case.editing import Edit
 from copilot.case.loops import Loop
 from copilot.model import Usage
+from copilot.sources.patience import SourceTally
 from copilot.store import (
     AcceptedAlerts,
     ApprovalRequest,
@@ -44,6 +45,7 @@ class CountedEngine:
     runs_failed: int = 0
     approvals_decided: int = 0
     usage: Usage | None = None
+    asked: dict[str, SourceTally] = field(default_factory=dict)
     leading: bool = True
     loops: tuple[Loop, ...] = ()
     policy: Policy = field(default_factory=Policy)

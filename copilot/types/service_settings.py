@@ -84,6 +84,13 @@ class SafetySettings(BaseSettings):
         description="Longest wait for all telemetry sources together, asked side by side; the "
         "brief says which did not answer.",
     )
+    otlp_traces_url: str = Field(
+        default="",
+        pattern=r"^(https?://\S+)?$",
+        description="Where traces of our own runs are posted by OTLP over HTTP, such as "
+        "http://collector:4318/v1/traces; empty: nowhere. Needs the extra `otlp`; a credential "
+        "goes by OTEL_EXPORTER_OTLP_HEADERS.",
+    )
     journal_key: Path | None = Field(
         default=None,
         description="File with the key that signs the journal's head; best where the database's "

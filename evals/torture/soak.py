@@ -12,6 +12,7 @@ import signal
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +45,9 @@ BUSY, QUIET, WEEKEND = 3.0, 1.0, 0.5
 STORM = (2, 14)
 """Wednesday, 14 o'clock: a tenth of all services at once, each with as many alerts as any."""
 
+RULES = 40
+"""Alert rules of the system: what fires again has fired before, of another instance or time."""
+
 LATE_RUNS, LATE_S = 30, 60.0
 """Further behind than so many runs, the world waits for the service, so long at most: a week that
 is sent in minutes must not become a storm that no week has."""
@@ -51,6 +55,8 @@ is sent in minutes must not become a storm that no week has."""
 WARM = 0.3
 """Share of the time after which memory and disk have to be flat: by then what is kept for a
 week of a month has been filled once."""
+
+MUST_NOT = ("lost", "stuck", "fivexx", "exit_code", "journal_broken")
 
 RETENTION = {
     "COPILOT_PRUNE_EVERY_S": "10",
@@ -81,6 +87,7 @@ class Weather:
     chance: random.Random
     firing: dict[str, tuple[dict[str, Any], float, float]] = field(default_factory=dict)
     incidents: int = 0
+    last_day: set[tuple[str, ...]] = field(default_factory=set)
 
     def step(self, since: float, until: float) -> list[dict[str, Any]]:
         """What an Alertmanager sends between two times: new, repeated and ended alerts."""
@@ -118,8 +125,8 @@ class Weather:
         begins = self.chance.uniform(since, until)
         ends = begins + min(1800.0 * math.exp(self.chance.gauss(0.0, 1.0)), 6 * 3600.0)
         alerts = []
-        for number in range(self.chance.randint(3, 15)):
-            name = f"Soak{self.incidents}N{number}"
+        for number in self.chance.sample(range(RULES), self.chance.randint(3, 15)):
+            name = f"Rule{number}"
             labels = {
                 "alertname": name,
                 "service": f"service-{service}",
@@ -129,8 +136,9 @@ class Weather:
             }
             said = {"summary": f"{name}: requests of service-{service} take {number + 2} s"}
             alert = {"labels": labels, "annotations": said, "startsAt": iso(begins)}
-            self.firing[name] = (alert, ends, until)
-            alerts.append(alert)
+            if (key := f"{name} {service}") not in self.firing:
+                self.firing[key] = (alert, ends, until)
+                alerts.append(alert)
         return alerts
 
     def telemetry(self, until: float, most: int = 50) -> dict[str, Any]:
@@ -180,8 +188,7 @@ def run(options: SoakOptions, progress: Progress) -> Result:
         weather = Weather(options.services, options.incidents_a_day, chance)
         rows = _sent(service, weather, options, counts, progress)
         counts["stuck"] = len(service.until_none(lambda: _moving(service), MOVES_S))
-        told = {one["labels"].get("alertname") for one in service.alerts()}
-        counts["lost"] = len(service.accepted - told)
+        counts["lost"] = len(weather.last_day - {_identity(one) for one in service.alerts()})
         counts["fivexx"] = service.fivexx
         counts["exit_code"] = service.end(signal.SIGTERM) or 0
         store = Store(url or f"sqlite:///{folder / 'data' / 'copilot.sqlite'}")
@@ -194,6 +201,12 @@ def _moving(service: Service) -> set[tuple[str, str, str]]:
     """Which incidents are worked on, and where they stand."""
     listed = service.ask("GET", "/incidents?limit=500") or []
     return {(x["id"], x["status"], str(x["updated_at"])) for x in listed if x["status"] in OPEN}
+
+
+def _identity(alert: dict[str, Any]) -> tuple[str, ...]:
+    """What tells an alert from others, as it was sent and as the service lists it."""
+    labels, began = alert["labels"], alert.get("startsAt") or alert["starts_at"]
+    return (labels["alertname"], labels["service"], labels["instance"], str(began))
 
 
 def _sent(
@@ -210,10 +223,11 @@ def _sent(
         service.ask("POST", "/v1/metrics", weather.telemetry(now))
         alerts = weather.step(now - STEP_S, now)
         counts["alerts"] += len(alerts)
-        if step * STEP_S > (options.days - 1.0) * DAY_S:
-            counts["refused"] += not service.post(alerts)  # what retention must still have
-        elif alerts:
-            counts["refused"] += service.ask("POST", "/api/v2/alerts", alerts) is None
+        taken = service.post(alerts)
+        counts["refused"] += not taken
+        if taken and step * STEP_S > (options.days - 1.0) * DAY_S:  # retention must still have it
+            fresh = [one for one in alerts if one["startsAt"] >= iso(now - STEP_S)]
+            weather.last_day |= {_identity(one) for one in fresh}
         if step % round(DAY_S / 4 / STEP_S) == 0:
             rows.append(_looked(service, step * STEP_S / DAY_S))
         _caught_up(service, rows[-1] if rows else {})
@@ -271,11 +285,11 @@ def _result(
         "days": options.days,
         "services": float(options.services),
         "rss_mb": float(at["rss_mb"][-1]),
-        "rss_growth": _growth(at["day"][warm], at["rss_mb"][warm]),
+        "rss_growth": growth(at["day"][warm], at["rss_mb"][warm]),
         "disk_mb": float(at["disk_mb"][-1]),
         "disk_most_mb": float(at["disk_mb"].max()),
-        "disk_growth": _growth(at["day"][warm], at["disk_mb"][warm]),
-        "store_growth": _growth(at["day"][warm], at["store_mb"][warm]),
+        "disk_growth": growth(at["day"][warm], at["disk_mb"][warm]),
+        "store_growth": growth(at["day"][warm], at["store_mb"][warm]),
         "cpu_s_per_incident": float(at["cpu_s"][-1]) / max(counts["incidents"], 1),
         "open_most": float(at["open_incidents"].max()),
     }
@@ -294,12 +308,17 @@ def _result(
     )
 
 
-def _growth(days: FloatArray, values: FloatArray) -> float:
+def growth(days: FloatArray, values: FloatArray) -> float:
     """By which share the least-squares line rises from first to last; negative where it falls."""
     if len(days) < 3:
         return math.nan
     slope, start = np.polyfit(days - days[0], values, 1)
     return float(slope * (days[-1] - days[0]) / start)
+
+
+def failures(more: Mapping[str, float]) -> list[str]:
+    """One line per count that has to be 0 and is not."""
+    return [f"{name}: {more[name]:.0f}" for name in MUST_NOT if more.get(name)]
 
 
 def draw(result: Result, folder: Path) -> None:

@@ -358,11 +358,16 @@ def test_a_watch_that_sees_nothing_says_so_once_and_that_it_sees_again(
     metrics = Down()
     settings = load(data_dir=tmp_path, watch_every_s=0.01)
     with wiring.engine(settings, "test", sources=Sources(metrics=metrics)) as engine:
+        engine.longest_pause_s = 0.01
         engine.start()
         assert metrics.answered.wait(timeout=30)
         engine.stop()
-    said = [record.message for record in caplog.records if "the watch sees" in record.message]
-    assert said == ["the watch sees nothing: metrics: connection refused", "the watch sees again"]
+        assert set(engine.ready()) == {"store", "workers"}
+    records = [record for record in caplog.records if record.message.startswith("watch ")]
+    said = [record.message for record in records if record.levelname == "ERROR"]
+    assert said == ["watch failed and goes on: SourceError: metrics: connection refused"]
+    assert records[-1].message.startswith("watch works again after")
+    assert not [record for record in records if record.exc_info]
 
 
 def test_a_node_that_breaks_fails_its_incident_and_nothing_else(tmp_path: Path) -> None:

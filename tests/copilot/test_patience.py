@@ -175,3 +175,24 @@ def test_who_asks_meanwhile_waits_for_the_answer_and_an_error_is_kept_for_nobody
         thread.join()
     assert met == ["gone"] * 3
     assert shared.ask("a", lambda: 7) == 7
+
+
+def test_each_source_is_counted_by_how_it_ended_and_how_long_it_took() -> None:
+    late, patience = _Source(hangs=True), Patience(0.05)
+    broken = _Source(SourceError("logs", "500", recoverable=True))
+    for _ in range(2):
+        with pytest.raises(SourceError):
+            patience.ask(late.question())
+    for _ in range(3):
+        patience.ask(_Source().question("traces"), 30.0)
+    with pytest.raises(SourceError):
+        patience.ask(broken.question("logs"))
+    late.let_go.set()
+    told = {name: dict(tally.outcomes) for name, tally in patience.tallies.items()}
+    assert told == {
+        "metrics": {"late": 1, "left_alone": 1},
+        "traces": {"answered": 3},
+        "logs": {"failed": 1},
+    }
+    assert sum(patience.tallies["metrics"].buckets) == 1
+    assert patience.tallies["metrics"].total_s == pytest.approx(0.05)

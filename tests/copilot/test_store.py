@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from copilot.store import Store, StoreError
 from copilot.store.database import Database, WriteAheadLog
 from copilot.store.group_commit import GroupCommit
-from copilot.types.incident import Hypothesis, Incident
+from copilot.types.incident import Hypothesis, Incident, IncidentStatus
 from tools.types import Alert, AlertStatus, Candidate, Ranking
 
 NOW = 1_700_000_000.0
@@ -123,6 +123,28 @@ def test_an_incident_of_an_earlier_build_is_read_with_its_outcome(tmp_path: Path
     assert store.incidents.require("I1").outcome == "recovered"
     assert store.incidents.update("I1", NOW, status="recovered").outcome == "recovered"
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("before", "said", "reopen", "after"),
+    [
+        pytest.param("resolved", "handed_over", False, "resolved", id="a late report"),
+        pytest.param("resolved", "awaiting_approval", False, "resolved", id="a late plan"),
+        pytest.param("recovered", "failed", False, "recovered", id="a late failure"),
+        pytest.param("resolved", "recovered", False, "recovered", id="a better end"),
+        pytest.param("resolved", "investigating", True, "investigating", id="an alert came back"),
+        pytest.param("acting", "handed_over", False, "handed_over", id="it is still open"),
+    ],
+)
+def test_what_ended_while_it_was_worked_on_stays_over(
+    store: Store, before: IncidentStatus, said: IncidentStatus, reopen: bool, after: IncidentStatus
+) -> None:
+    store.incidents.open(Incident(id="I1", title="slow", opened_at=NOW, updated_at=NOW))
+    store.incidents.update("I1", NOW, status=before)
+    change = store.incidents.reopen if reopen else store.incidents.update
+    changed = change("I1", NOW, status=said, title="slower")
+    assert (changed.status, changed.title) == (after, "slower")
+    assert store.incidents.require("I1") == changed
 
 
 def test_an_incident_of_a_build_without_certainty_is_read(tmp_path: Path) -> None:

@@ -22,9 +22,7 @@ class PlanUpdate(TypedDict):
 def plan(state: IncidentState, runtime: Runtime[Deps]) -> PlanUpdate:
     """Lay the next plan before a person, with its digest; an asked one is not asked twice."""
     deps, incident_id = runtime.context, state["incident_id"]
-    status = deps.store.incidents.require(incident_id).status
-    if status in CLOSED:
-        deps.note(incident_id, "abstained", f"nothing is left to do: it was {status} meanwhile")
+    if _over(deps, incident_id):
         return {"plan": None}
     asked = deps.store.approvals.of(incident_id)
     mine = (one for one in asked if one.run_id == state["run_id"] and one.status == "pending")
@@ -50,12 +48,23 @@ def _ask(deps: Deps, state: IncidentState, filled: Plan, reason: str) -> PlanUpd
     incident_id, now = state["incident_id"], deps.clock.now()
     publish(deps, state, plan=filled)
     with deps.store.transaction():
+        # Looked up again: the facts of a plan may take a while.
+        if _over(deps, incident_id):
+            return {"plan": None}
         deps.store.approvals.request(filled, state["run_id"], now)
         deps.store.incidents.update(incident_id, now, plan=filled, status="awaiting_approval")
         deps.note(incident_id, "planned", reason, plan=filled.id, digest=filled.digest)
         if deps.policy.approves(filled.risk):
             _approve_by_policy(deps, filled)
     return {"plan": filled}
+
+
+def _over(deps: Deps, incident_id: str) -> bool:
+    """Whether the incident ended meanwhile, which is noted."""
+    status = deps.store.incidents.require(incident_id).status
+    if status in CLOSED:
+        deps.note(incident_id, "abstained", f"nothing is left to do: it was {status} meanwhile")
+    return status in CLOSED
 
 
 def _approve_by_policy(deps: Deps, filled: Plan) -> None:

@@ -8,6 +8,7 @@ from functools import cache
 
 from copilot import wiring
 from copilot.alerts.maintenance import MaintenanceSchedule
+from copilot.case import wiring as case_wiring
 from copilot.deps import Deps
 from copilot.knowledge import Knowledge
 from copilot.settings import Settings
@@ -56,7 +57,7 @@ def local_chat_service(settings: Settings) -> Iterator[ChatService]:
                 runner=wiring.dry_runner(wall),
                 playbooks=books,
                 unrunnable=wiring.unrunnable(settings, books),
-                limits=wiring.limits(settings, seen),
+                limits=case_wiring.limits(settings, seen),
                 arm=settings.arm,
                 policy=wiring.policy(settings),
                 model=asked,

@@ -5,7 +5,8 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
 
 from fastapi import APIRouter
 from prometheus_client import (
@@ -18,6 +19,7 @@ from prometheus_client import (
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
+    HistogramMetricFamily,
     InfoMetricFamily,
     Metric,
     SummaryMetricFamily,
@@ -27,6 +29,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from copilot.model import Usage
+from copilot.sources.patience import BUCKETS_S, SourceTally
 from copilot.sources.received import ReceivedTelemetry
 from copilot.store import StoreError
 from copilot.store.retention import used_bytes
@@ -131,12 +134,40 @@ def _loops(loops: Sequence[ServiceLoop]) -> Iterator[Metric]:
     failing = GaugeMetricFamily(
         "copilot_loops_failing", "Threads whose last pass failed.", labels=["loop"]
     )
+    worked = GaugeMetricFamily(
+        "copilot_loop_worked_timestamp_seconds", "When it last worked, or began.", labels=["loop"]
+    )
+    rests = GaugeMetricFamily(
+        "copilot_loop_rest_seconds", "How long it rests between two passes.", labels=["loop"]
+    )
     for name in dict.fromkeys(one.name for one in loops):
         named = [one for one in loops if one.name == name]
         failures.add_metric([name], sum(one.failures for one in named))
         failing.add_metric([name], sum(bool(one.failing) for one in named))
-    yield failures
-    yield failing
+        worked.add_metric([name], max(one.worked_at for one in named))
+        rests.add_metric([name], named[0].rest_s)
+    yield from (failures, failing, worked, rests)
+
+
+def _sources(asked: Mapping[str, SourceTally]) -> Iterator[Metric]:
+    questions = CounterMetricFamily(
+        "copilot_source_questions",
+        "Questions by outcome.",
+        labels=["source", "outcome"],
+    )
+    seconds = HistogramMetricFamily(
+        "copilot_source_seconds",
+        "Seconds until it answered or was given up.",
+        labels=["source"],
+    )
+    for name, tally in sorted(asked.items()):
+        for outcome, count in sorted(tally.outcomes.items()):
+            questions.add_metric([name, outcome], count)
+        edges = [*map(str, BUCKETS_S), "+Inf"]
+        counts = accumulate(tally.buckets)
+        seconds.add_metric([name], [*zip(edges, counts, strict=True)], tally.total_s)
+    yield questions
+    yield seconds
 
 
 def _backlog(engine: ServiceEngine) -> Iterator[Metric]:
@@ -188,6 +219,7 @@ class _Behind(Collector):
         for name, meaning in _COUNTED.items():
             yield CounterMetricFamily(f"copilot_{name}", meaning, value=getattr(counters, name))
         yield from _loops(self._engine.loops)
+        yield from _sources(self._engine.asked)
         try:
             stored = list(self._stored())
         except StoreError:

@@ -9,6 +9,7 @@ from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.case.answers import RetryWish, StepAnswer
 from copilot.case.editing import Edit
 from copilot.model import Usage
+from copilot.sources.patience import SourceTally
 from copilot.store import AcceptedAlerts, ApprovalRequest, Store
 from copilot.types.incident import Incident, PlanTerms
 from tools.clusterer import Silence
@@ -39,7 +40,10 @@ class ServiceCounters(Protocol):
 
 
 class ServiceLoop(Protocol):
-    """A thread of the engine: how often it failed since the start, and since it last worked."""
+    """A thread of the engine: how often it failed since the start, and since it last worked.
+
+    `rest_s` is how often it works at most, in seconds; `worked_at` when it last did, Unix seconds.
+    """
 
     @property
     def name(self) -> str: ...
@@ -49,6 +53,12 @@ class ServiceLoop(Protocol):
 
     @property
     def failing(self) -> int: ...
+
+    @property
+    def worked_at(self) -> float: ...
+
+    @property
+    def rest_s(self) -> float: ...
 
 
 class ServiceEngine(Protocol):
@@ -63,6 +73,11 @@ class ServiceEngine(Protocol):
     @property
     def usage(self) -> Usage | None:
         """What asking the model came to; None without one."""
+        ...
+
+    @property
+    def asked(self) -> Mapping[str, SourceTally]:
+        """How the sources answered since the start, by name."""
         ...
 
     @property
