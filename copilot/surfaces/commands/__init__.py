@@ -40,6 +40,7 @@ COMMANDS = {
     "kb_show": "kb",
     "learned_reset": "learn",
     "learned_show": "learn",
+    "mcp": "mcp",
     "notify_explain": "notify",
     "notify_test": "notify",
     "playbook_list": "playbook",

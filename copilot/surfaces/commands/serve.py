@@ -31,6 +31,8 @@ from copilot.sources.alertmanager import SUPPRESSED_BY
 from copilot.surfaces.commands import journal_head, journal_log
 from copilot.surfaces.commands.chat_wiring import build_chat_service
 from copilot.surfaces.commands.doctor import report_of
+from copilot.surfaces.commands.playbook import proposal
+from copilot.surfaces.mcp.wiring import served_at_mcp
 from copilot.surfaces.notify.wiring import tell
 from copilot.surfaces.service import create_app
 from copilot.surfaces.service.connection import BoundedConnection
@@ -106,20 +108,29 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
                 engine.every("pull", partial(pull, engine, alerts), settings.alertmanager_every_s)
             rest_s = settings.prune_every_s
             engine.every("retention", partial(_prune, engine, settings), rest_s, rest_s)
-            tell(engine, settings)
             _greet(address)
             try:
+                tell(engine, settings)
+                chat = build_chat_service(settings, engine.deps)
                 app = create_app(
                     engine,
                     settings,
                     received=received,
-                    desk=build_chat_service(settings, engine.deps),
+                    desk=chat,
                     origins=settings.chat_origins,
                     mappings=mappings,
                     subscriptions=SubscriptionDesk(settings.sns_confirm_hosts),
                     examine=partial(report_of, settings, engine, received),
                     fetch_commits=lambda: engine.deps.sources.commits(engine.now()),
                     change_secrets=settings.change_secrets,
+                )
+                served_at_mcp(
+                    app,
+                    chat,
+                    engine.heed,
+                    wiring.library(settings),
+                    partial(proposal, settings),
+                    declares=settings.api_key is not None,
                 )
                 config = uvicorn.Config(
                     app,
