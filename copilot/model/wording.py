@@ -64,19 +64,25 @@ _TURNED = {"up": "down", "down": "up"}
 _WENT = re.compile(r"(?i)\b(?:rose|fell)\b")
 _ZERO = re.compile(r"(?<![\d.])0\s+(?:times|次)")
 _OVER = re.compile(r"(?i)(?:more than|over|above|超过|多于)\s*$")
+_ORDINALS = ("second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+_ORDINAL = f"({'|'.join(_ORDINALS)})"
 _N = "(" + "|".join(sorted(_NUMBERS, key=len, reverse=True)) + ")"
 _LEVELS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(rf"(?i){said}"), kind)
     for said, kind in (
         (rf"\b{_N} orders? of magnitude|{_N}个数量级", "orders"),
         (rf"\b{_N} (?:out of|in|of) {_N}\b", "of"),
+        (rf"\bevery {_ORDINAL}\b", "every"),
+        (rf"每{_N}[次个条][^,，。]*?就?有{_N}[次个条]", "parts"),
         (rf"{_N}分之{_N}", "parts"),
         (rf"{_N}成(?!功)", "tenths"),
         (rf"\b(?:an?|{_N}) (half|thirds?|quarters?|fifths?|tenth)\b|\b(half)\b|一半|半数", "part"),
         (rf"{_N}十倍", "tens"),
         (rf"\b{_N} times(?= (?:the|as|its|more|what|than|higher))|\b{_N}-?fold|{_N}倍", "times"),
         (r"\b(?:twice|doubl\w+)|翻倍|翻番", "twice"),
+        (r"翻了一[倍番]", "twice"),
         (r"\btripl\w+", "thrice"),
+        (r"\bquadrupl\w+", "fourth"),
         (
             r"\b(?:(?<!in )all|every|everything|entirely|completely|fully)\b"
             r"|全部|全都|所有|完全",
@@ -346,6 +352,10 @@ def _wanted(kind: str, said: Sequence[str], numbers: Sequence[float]) -> float:
             return 1 / 2
         case "thrice":
             return 1 / 3
+        case "fourth":
+            return 1 / 4
+        case "every":
+            return 1 / (_ORDINALS.index(said[0].lower()) + 2)
         case _:
             part = next((_PARTS[one.lower()] for one in said if one.lower() in _PARTS), 1 / 2)
             return part * (numbers[0] or 1 if len(said) > 1 else 1)

@@ -166,6 +166,23 @@ def postmortem(
     )
 
 
+@app.command(name="slice")
+def slice_of(
+    context: typer.Context,
+    table: Annotated[Path, typer.Argument(help="CSV with a header; may be packed by gzip.")],
+    at: Annotated[str, typer.Option(help="The moment in question; empty: the last.")] = "",
+    time: Annotated[str, typer.Option(help="Column of the moment; empty: by its name.")] = "",
+    value: Annotated[str, typer.Option(help="Column of the amount.")] = "",
+    count: Annotated[str, typer.Option(help="Column of what was tried: then a ratio.")] = "",
+    by: Annotated[list[str] | None, typer.Option(help="Columns of attributes; all others.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    lang: Lang = None,
+) -> None:
+    """Find which attributes of a business metric are to blame for a change (isp, region, …)."""
+    columns = {"time": time, "value": value, "count": count, "dimensions": tuple(by or ())}
+    _call(context, "slice_of", table=table, at=at, columns=columns, as_json=as_json, lang=lang)
+
+
 @app.command()
 def doctor(context: typer.Context) -> None:
     """Say what is configured, reachable or missing, and what to do."""

@@ -134,7 +134,7 @@ def test_the_same_wish_again_and_again_ends_in_an_answer(
     opened: tuple[ChatService, Incident],
 ) -> None:
     again = wish("cause")
-    reply = claims(("cart waits for its pool.", symptom(opened[1])))
+    reply = claims(("cart waits for its pool, pool_wait_p95_ms is 1950 ms.", symptom(opened[1])))
     answer, model, told = asked(opened, "why?", again, again, reply)
     assert answer.by == "model"
     assert [use.tool for use in answer.uses] == ["cause"]
@@ -145,7 +145,7 @@ def test_the_same_wish_again_and_again_ends_in_an_answer(
 def test_ever_new_wishes_end_after_three_rounds(opened: tuple[ChatService, Incident]) -> None:
     services = ("gateway", "checkout", "cart", "search", "inventory")
     wishes = [wish("topology", service=name) for name in services]
-    reply = claims(("cart waits for its pool.", symptom(opened[1])))
+    reply = claims(("cart waits for its pool, pool_wait_p95_ms is 1950 ms.", symptom(opened[1])))
     answer, _, _ = asked(opened, "why?", *wishes[:3], reply)
     assert [use.tool for use in answer.uses] == ["cause", "topology", "topology", "topology"]
     assert answer.by == "model"

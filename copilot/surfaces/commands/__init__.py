@@ -54,6 +54,7 @@ COMMANDS = {
     "resume": "decide",
     "retry": "decide",
     "serve": "serve",
+    "slice_of": "slice",
     "step": "decide",
     "stop": "decide",
     "watch": "serve",

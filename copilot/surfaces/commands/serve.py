@@ -28,6 +28,7 @@ from copilot.case.loops import EVERY_ROLE, Role
 from copilot.ports import AlertSource, SilenceSource
 from copilot.settings import Settings, SettingsError
 from copilot.sources.alertmanager import SUPPRESSED_BY
+from copilot.store.retention import Retention, RetentionLimits
 from copilot.surfaces.commands import journal_head, journal_log
 from copilot.surfaces.commands.chat_wiring import build_chat_service
 from copilot.surfaces.commands.doctor import report_of
@@ -106,8 +107,8 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
             engine.start()
             if alerts is not None:
                 engine.every("pull", partial(pull, engine, alerts), settings.alertmanager_every_s)
-            rest_s = settings.prune_every_s
-            engine.every("retention", partial(_prune, engine, settings), rest_s, rest_s)
+            prune = partial(_prune, engine, *case_wiring.retention(settings, engine.store))
+            engine.every("retention", prune, settings.prune_every_s, settings.prune_every_s)
             _greet(address)
             try:
                 tell(engine, settings)
@@ -251,9 +252,8 @@ def pull(engine: ServiceEngine, source: Pager) -> None:
         engine.accept(alerts, now)
 
 
-def _prune(engine: Engine, settings: Settings) -> None:
+def _prune(engine: Engine, retention: Retention, limits: RetentionLimits) -> None:
     """Take out what is too old, where this process decides."""
-    retention, limits = case_wiring.retention(settings, engine.store)
     report = retention.prune(limits, engine.now()) if engine.leading else {}
     if any(report.values()):
         log.warning("too old, taken out: %s", report)
