@@ -1,6 +1,7 @@
 """Incidents: one document each, changed by reading, validating and writing in one transaction."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, get_args
 
 from pydantic_core import from_json
@@ -11,6 +12,10 @@ from copilot.store.database import Database, StoreError
 from copilot.store.tables import incidents
 from copilot.types.incident import CLOSED, Incident, IncidentStatus
 from tools.types import Timestamp
+
+READ = 128
+"""Documents whose reading is kept, 0.2 MB each: pages and alerts look at the same open incidents
+again and again, and reading one takes a millisecond and more."""
 
 _OPEN = sorted(set(get_args(IncidentStatus)) - CLOSED)
 
@@ -76,12 +81,12 @@ class Incidents:
     def _standing(
         self, statuses: Sequence[IncidentStatus], limit: int | None
     ) -> tuple[Incident, ...]:
-        query = (
-            select(incidents.c.document)
-            .where(incidents.c.status.in_(statuses))
-            .order_by(incidents.c.opened_at.desc(), incidents.c.id.desc())
-            .limit(limit)
-        )
+        order = (incidents.c.opened_at.desc(), incidents.c.id.desc())
+        # Documents are large: those that are shown are chosen before any is read.
+        chosen = (
+            select(incidents.c.id).where(incidents.c.status.in_(statuses)).order_by(*order)
+        ).limit(limit)
+        query = select(incidents.c.document).where(incidents.c.id.in_(chosen)).order_by(*order)
         with self._database.read() as connection:
             return tuple(_incident(row.document) for row in connection.execute(query))
 
@@ -122,6 +127,7 @@ def _read(connection: Connection, incident_id: str, *, lock: bool = False) -> In
     return None if found is None else _incident(found)
 
 
+@lru_cache(maxsize=READ)
 def _incident(text: str) -> Incident:
     # Documents of earlier builds hold fields that an incident of today would refuse.
     if '"verdict":' in text or '"abstained":' in text:

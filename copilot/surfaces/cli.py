@@ -70,10 +70,15 @@ def demo(
     context: typer.Context,
     incident: Annotated[str, typer.Argument(help="Which shipped incident; empty: the first.")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Approve without asking.")] = False,
+    console: Annotated[bool, typer.Option("--console", help="On a page; prints its link.")] = False,
+    port: Annotated[int | None, typer.Option(help="Port of that page; 0: any free one.")] = None,
     lang: Lang = None,
 ) -> None:
     """Replay a shipped incident from its alerts to a verified recovery."""
-    _call(context, "demo", incident=incident, yes=yes, lang=lang)
+    if console:
+        _call(context, "demo_console", incident=incident, port=port, lang=lang)
+    else:
+        _call(context, "demo", incident=incident, yes=yes, lang=lang)
 
 
 @app.command()

@@ -39,9 +39,12 @@ class ChatLimits(FrozenModel):
 
 
 class Progress(FrozenModel):
-    """What is being done, for whoever waits: a tool by name, or the model."""
+    """What is being done, for whoever waits: a tool by name, or the model.
 
-    step: Literal["tool", "model", "check"]
+    `text` is said once, before a model writes: the lines the answer begins with whatever it adds.
+    """
+
+    step: Literal["tool", "model", "text", "check"]
     state: Literal["running", "done", "failed", "repeated"] = "running"
     name: str = ""
     said: str = ""

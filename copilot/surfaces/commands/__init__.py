@@ -24,6 +24,7 @@ COMMANDS = {
     "db_restore": "db",
     "db_upgrade": "db",
     "demo": "demo",
+    "demo_console": "demo_console",
     "doctor": "doctor",
     "edit": "decide",
     "graph": "drawing",

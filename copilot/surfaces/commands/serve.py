@@ -19,6 +19,7 @@ from typing import Protocol
 import uvicorn
 from rich.console import Console
 from sqlalchemy.engine import make_url
+from starlette.types import ASGIApp
 
 from copilot import wiring
 from copilot.alerts.formats import mapped
@@ -28,6 +29,8 @@ from copilot.case.loops import EVERY_ROLE, Role
 from copilot.ports import AlertSource, SilenceSource
 from copilot.settings import Settings, SettingsError
 from copilot.sources.alertmanager import SUPPRESSED_BY
+from copilot.sources.deployment import MetricSnapshot
+from copilot.store import home
 from copilot.store.retention import Retention, RetentionLimits
 from copilot.surfaces.commands import journal_head, journal_log
 from copilot.surfaces.commands.chat_wiring import build_chat_service
@@ -36,10 +39,12 @@ from copilot.surfaces.commands.playbook import proposal
 from copilot.surfaces.mcp.wiring import served_at_mcp
 from copilot.surfaces.notify.wiring import tell
 from copilot.surfaces.service import create_app
+from copilot.surfaces.service.access import AdminAccess
 from copilot.surfaces.service.connection import BoundedConnection
 from copilot.surfaces.service.ports import ServiceEngine
 from copilot.surfaces.service.subscriptions import SubscriptionDesk
-from tools.types import Window
+from copilot.types.incident import Incident
+from tools.types import Timestamp, Window
 
 SWITCH_S = 0.001
 """How long a busy thread keeps the interpreter from the others: an answer waits for it at every
@@ -91,9 +96,7 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
     if apart:
         _needs_postgresql(settings, "serve --apart")
     mappings = mapped.read(settings.alert_mappings_file)
-    with _listening(settings) as listener:
-        host, port = listener.getsockname()[:2]
-        address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    with listening(settings) as (listener, address):
         received, alerts = wiring.received(settings), wiring.open_alerts(settings)
         purpose = f"service at {address}"
         with (
@@ -109,7 +112,8 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
                 engine.every("pull", partial(pull, engine, alerts), settings.alertmanager_every_s)
             prune = partial(_prune, engine, *case_wiring.retention(settings, engine.store))
             engine.every("retention", prune, settings.prune_every_s, settings.prune_every_s)
-            _greet(address)
+            access = admin_access(settings)
+            _greet(address, access, shared=settings.api_key is not None)
             try:
                 tell(engine, settings)
                 chat = build_chat_service(settings, engine.deps)
@@ -124,6 +128,8 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
                     examine=partial(report_of, settings, engine, received),
                     fetch_commits=lambda: engine.deps.sources.commits(engine.now()),
                     change_secrets=settings.change_secrets,
+                    access=access,
+                    measure=partial(measured, engine),
                 )
                 served_at_mcp(
                     app,
@@ -133,31 +139,54 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
                     partial(proposal, settings),
                     declares=settings.api_key is not None,
                 )
-                config = uvicorn.Config(
-                    app,
-                    http=BoundedConnection,
-                    log_level="warning",
-                    timeout_graceful_shutdown=STOP_S,
-                    access_log=False,
-                )
-                with _signals_end_quietly():
-                    _Server(config, engine).run(sockets=[listener])
+                answered(app, engine, listener)
             finally:
                 engine.stop(settings.stop_grace_s)
     return 0
 
 
-def _greet(address: str) -> None:
+def answered(app: ASGIApp, engine: Engine, listener: socket.socket) -> None:
+    """Answer until a signal comes."""
+    config = uvicorn.Config(
+        app,
+        http=BoundedConnection,
+        log_level="warning",
+        timeout_graceful_shutdown=STOP_S,
+        access_log=False,
+    )
+    with _signals_end_quietly():
+        _Server(config, engine).run(sockets=[listener])
+
+
+def measured(
+    engine: Engine, incident: Incident, window: Window, before: Timestamp
+) -> MetricSnapshot:
+    """The metrics of an incident: of its recording, or as the sources tell them now."""
+    recorded = wiring.recorded_in(incident)
+    sources = recorded[0] if recorded else engine.deps.sources
+    return sources.measure(window, before)
+
+
+def admin_access(settings: Settings) -> AdminAccess:
+    """The token of the data folder; an API key is one, too."""
+    key = [settings.api_key.get_secret_value()] if settings.api_key else []
+    return AdminAccess(home.admin_token(settings.home), *key)
+
+
+def _greet(address: str, access: AdminAccess, *, shared: bool) -> None:
     """Say where what is sent and asked; standard output stays free."""
+    warning = "\nCOPILOT_API_KEY is one key for everybody: who decides is who they say they are"
     Console(stderr=True, markup=False, highlight=False).print(
         f"copilot listens at {address}\n"
         f"console: {address}/\n"
+        f"to decide there: {access.link(address)}\n"
         f"alerts: POST {address}/api/v2/alerts, {address}/webhooks/auto or one "
         f"of docs/alert-formats.md\n"
         f"telemetry: POST {address}/v1/traces, {address}/v1/logs, {address}/v1/metrics\n"
         f"changes: POST {address}/changes or one of docs/changes.md\n"
         f"incidents: GET {address}/incidents\n"
-        f"chat: copilot chat, POST {address}/chat, {address}/v1 (OpenAI-compatible)",
+        f"chat: copilot chat, POST {address}/chat, {address}/v1 (OpenAI-compatible)"
+        f"{warning if shared else ''}",
         soft_wrap=True,
     )
 
@@ -210,8 +239,8 @@ def _said(line: str) -> None:
 
 
 @contextmanager
-def _listening(settings: Settings) -> Iterator[socket.socket]:
-    """Bind before anything is opened, so that a taken port is said at once and plainly."""
+def listening(settings: Settings) -> Iterator[tuple[socket.socket, str]]:
+    """Bind before anything is opened, so that a taken port is said at once; and the address."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     # Named TCP, or asyncio leaves Nagle's algorithm on, which holds every answer back by 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -225,7 +254,8 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
                 f"cannot listen on {settings.host}:{settings.port} ({error.strerror}); "
                 "choose another with --port"
             ) from error
-        yield listener
+        host, port = listener.getsockname()[:2]
+        yield listener, f"http://{f'[{host}]' if ':' in host else host}:{port}"
     finally:
         listener.close()
 

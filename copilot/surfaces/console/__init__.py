@@ -66,10 +66,10 @@ def _environment() -> Environment:
 
 
 def rendered(template: str, language: Language, **values: object) -> str:
-    """A page as HTML; `t` gives the console's own words, `word` those of closed sets."""
+    """A template filled in; `t` gives the console's own words, `word` those of closed sets."""
     return (
         _environment()
-        .get_template(f"{template}.html")
+        .get_template(template)
         .render(
             language=language,
             t=lambda key: word("console", key, language),

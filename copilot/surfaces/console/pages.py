@@ -12,7 +12,9 @@ from copilot.case.briefing import (
 from copilot.case.reporting import TimelineLine, timeline
 from copilot.store import ApprovalRequest, StoredAlert
 from copilot.surfaces.console.answer import AnswerRow, answer_rows
+from copilot.surfaces.console.chart import TimeMark
 from copilot.types.incident import (
+    CLOSED,
     ClockLine,
     Event,
     Incident,
@@ -23,10 +25,19 @@ from copilot.types.incident import (
 )
 from prompts import Language, word
 from tools.topology_walker import is_forecast
-from tools.types import Candidate, Severity, Timestamp
+from tools.types import Candidate, Severity, Timestamp, Window
+
+DRAWN = 4
+"""Series in a chart: the symptom's and those the first suspect rests on."""
+
+AROUND_S, DRAWN_S = 600.0, 10_800.0
+"""Seconds before the onset that are drawn, and at most after it."""
 
 SUSPECTS = 6
 """Candidates that are shown; whoever is less likely distracts."""
+
+CLOSE_S = 120.0
+"""Seconds drawn at least after the onset, and after the end."""
 
 SHOWN_FIRST = ("what", "who", "since", "cause", "before", "commit", "next", "unknown", "model")
 """Rows of the answer, what decides first; clocks and documents have places of their own."""
@@ -143,6 +154,34 @@ def incident_page(
         timeline=timeline(events, incident.clocks.onset),
         alerts=alerts,
     )
+
+
+def deciding_series(incident: Incident, page: IncidentPage) -> tuple[str, ...]:
+    """Names of the series that decide: what users feel, then what speaks for the first suspect."""
+    known = {one.id: one for one in incident.evidence if one.kind in ("metric", "edge")}
+    first = incident.ranking.candidates[:1]
+    cited = [one.id for one in page.cited]
+    cited += [number for one in first for term in one.terms for number in term.evidence]
+    # The query of such an item is its series' own name; the item may be named after what it means.
+    names = (known[one].query for one in cited if one in known)
+    return tuple(dict.fromkeys(names))[:DRAWN]
+
+
+def drawn_window(incident: Incident, onset: Timestamp, now: Timestamp) -> Window:
+    """What a chart shows of an incident: until now, or a little after its end."""
+    end = incident.updated_at + CLOSE_S if incident.status in CLOSED else now
+    return Window(start=onset - AROUND_S, end=min(max(end, onset + CLOSE_S), onset + DRAWN_S))
+
+
+def time_marks(incident: Incident, page: IncidentPage, onset: Timestamp) -> list[TimeMark]:
+    """Onset, alerts, changes and steps as moments of one axis."""
+    changes = [one.onset for one in incident.evidence if one.kind == "change"]
+    return [
+        TimeMark("onset", onset),
+        *(TimeMark("alert", one.alert.starts_at) for one in page.alerts),
+        *(TimeMark("change", at) for at in changes if at is not None),
+        *(TimeMark("step", one.started_at) for one in incident.results),
+    ]
 
 
 def _suspects(incident: Incident, language: Language) -> tuple[SuspectRow, ...]:

@@ -1,5 +1,6 @@
 """answer: claims over what was found, or the statements; check: the last word on either."""
 
+import os.path
 from collections.abc import Sequence
 from typing import TypedDict
 
@@ -35,12 +36,21 @@ def answer(state: ChatState, runtime: Runtime[Session]) -> AnswerUpdate:
         return AnswerUpdate(written="", note="")
     if not any(part.said for part in state.get("parts", [])):
         return AnswerUpdate(written="", note=state.get("trouble", ""))
+    session.tell(Progress(step="text", state="done", said=_beginning(state, session)))
     session.tell(Progress(step="model", name=session.model.name, said="answer"))
     text, trouble = write(
         session, state["turn"].question, known.language, state["parts"], state["ledger"]
     )
     session.heed()
     return AnswerUpdate(written=text, note=trouble)
+
+
+def _beginning(state: ChatState, session: Session) -> str:
+    """Our own whole lines that stand first with the model's under them and without; else none."""
+    told = [_rendered(state, session, state["ledger"], written, "") for written in ("", "\0")]
+    common = os.path.commonprefix(told)
+    lines = common[: common.rfind("\n") + 1]
+    return lines if len(lines) < MOST_ANSWER // 2 else ""
 
 
 MOST_SENTENCES = 8

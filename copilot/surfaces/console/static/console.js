@@ -32,7 +32,7 @@ function lasting(seconds) {
 }
 
 // The server's time may be that of a replay: its distance from ours is kept.
-const skew = Number(body.dataset.now ?? NaN) * SECOND - Date.now();
+let skew = Number(body.dataset.now ?? NaN) * SECOND - Date.now();
 
 function tick() {
   if (Number.isNaN(skew)) return;
@@ -50,7 +50,8 @@ function content(element) {
 function replace(old, fresh) {
   const open = new Map();
   for (const one of old.querySelectorAll("details[data-key]")) open.set(one.dataset.key, one.open);
-  if (old.contains(document.activeElement) && document.activeElement.matches("input, textarea")) return false;
+  const typed = [...old.querySelectorAll("input:not([type=hidden])")].some((one) => one.value !== one.defaultValue);
+  if (typed) return false;
   if (old.querySelector(":popover-open")) return false;
   for (const one of fresh.querySelectorAll("details[data-key]")) {
     if (open.has(one.dataset.key)) one.open = open.get(one.dataset.key);
@@ -66,6 +67,7 @@ async function refresh() {
   if (!answer.ok) throw new Error(`status ${answer.status}`);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   document.title = page.title;
+  skew = Number(page.body.dataset.now) * SECOND - Date.now();
   const parts = new Map([...page.querySelectorAll("[data-live]")].map((one) => [one.dataset.live, one]));
   const shown = [...document.querySelectorAll("[data-live]")];
   if (shown.length !== parts.size || shown.some((one) => !parts.has(one.dataset.live))) {
@@ -82,7 +84,8 @@ async function refresh() {
 }
 
 let waiting = 0;
-let stale = false;
+// A page opened by a link from elsewhere came without the session: it is asked for again.
+let stale = !("person" in body.dataset);
 
 function soon() {
   if (waiting) return;
