@@ -207,6 +207,7 @@ def test_a_silence_is_declared_in_a_persons_name_and_stands_in_the_journal(store
     assert row.by == "ann"
 
 
+@pytest.mark.integration
 def test_documents_resources_and_prompts_are_offered(store: Store) -> None:
     async def said(client: Client) -> None:
         whole = await client.read_resource("runbook://connection-pool-exhausted")

@@ -49,7 +49,7 @@ IncidentId = Annotated[str, Field(description="Id of an incident, as `incidents`
 Spoken = Annotated[Language, Field(description="Language of the text: en or zh.")]
 
 
-class IncidentPage(FrozenModel):
+class IncidentListing(FrozenModel):
     """Incidents, newest first."""
 
     incidents: tuple[IncidentLine, ...]
@@ -168,10 +168,10 @@ class McpTools:
         self,
         limit: Annotated[int, Field(ge=1, le=100)] = 10,
         status: IncidentStatus | None = None,
-    ) -> IncidentPage:
+    ) -> IncidentListing:
         """List incidents, newest first: id, status, severity, title, services, clocks."""
         with _refusing(), self.desk() as desk:
-            return IncidentPage(incidents=desk.incidents(limit, status))
+            return IncidentListing(incidents=desk.incidents(limit, status))
 
     def brief(self, incident: IncidentId, language: Spoken = "en") -> BriefText:
         """Say what happens, whom it hurts, since when, why and what to do next, of one incident."""
