@@ -4,7 +4,7 @@ import os
 import secrets
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -49,8 +49,8 @@ from copilot.sources.patience import Patience
 from copilot.sources.received import ReceivedTelemetry
 from copilot.sources.recorded import RecordedBundle
 from copilot.sources.watch import Watch, WatchShards
-from copilot.store import Redactor, Store
-from copilot.store.home import key, made
+from copilot.store import Store
+from copilot.store.home import opened
 from copilot.types.checks import Check
 from copilot.types.incident import Incident
 from knowledge_base import playbooks
@@ -245,17 +245,9 @@ def model_checks(settings: Settings) -> Sequence[Check]:
     return list(examined(settings))
 
 
-@contextmanager
-def store(settings: Settings) -> Iterator[Store]:
+def store(settings: Settings) -> AbstractContextManager[Store]:
     """The store of the settings, its tables made."""
-    made(settings.home)
-    door = Redactor(key(settings.home / "redaction.key", settings.redaction_key))
-    opened = Store(settings.store_url, door)
-    try:
-        opened.create()
-        yield opened
-    finally:
-        opened.close()
+    return opened(settings.home, settings.store_url, settings.redaction_key)
 
 
 def recorded_in(incident: Incident | None) -> tuple[Sources, Clock] | None:

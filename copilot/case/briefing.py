@@ -12,14 +12,13 @@ from copilot.case.subjects import accused, users_hit
 from copilot.case.terms import terms_in
 from copilot.deps import Deps
 from copilot.types.incident import (
-    LIMITS_S,
-    Clocks,
     CommitAnswer,
     Incident,
     Opinion,
     PlanTerms,
     RecalledDocument,
     certainty_of,
+    clock_lines,
     percent,
 )
 from copilot.types.time_format import clock_time, date_time, duration
@@ -53,16 +52,6 @@ UNSURE = 0.3
 
 RECENT_S = 3600.0
 """A change this long before the onset still belongs under "changed just before"."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClockLine:
-    """One of the three clocks, relative to the onset; `met` is None while it runs."""
-
-    name: str
-    after: str
-    limit: str
-    met: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,25 +195,6 @@ def brief_evidence(
     rest = [one for one in evidence if one.id not in cited]
     kept = {one.id for one in (leading + rest)[:SHOWN]}
     return [one for one in evidence if one.id in kept]
-
-
-def clock_lines(clocks: Clocks) -> list[ClockLine]:
-    """Return the three clocks as durations since the onset, each with its limit.
-
-    Empty where they are not measurable; `measured_from` says why.
-    """
-    if not clocks.measurable:
-        return []
-    lines = []
-    for name, limit in LIMITS_S.items():
-        moment = getattr(clocks, name)
-        if clocks.onset is None or moment is None:
-            lines.append(ClockLine(name, "–", duration(limit), None))
-        else:
-            # An alert can come before the metrics show it: then nothing was lost.
-            passed = max(0.0, moment - clocks.onset)
-            lines.append(ClockLine(name, duration(passed), duration(limit), passed <= limit))
-    return lines
 
 
 def symptom(evidence: list[Evidence], topology: Topology) -> Evidence | None:

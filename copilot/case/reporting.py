@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from copilot.case.briefing import (
     brief_evidence,
-    clock_lines,
     commit_lines,
     evidence_line,
     in_language,
@@ -13,7 +12,7 @@ from copilot.case.briefing import (
 )
 from copilot.case.reasoning.narrative import Narrative
 from copilot.case.state import IncidentState
-from copilot.types.incident import Event, Incident, certainty_of
+from copilot.types.incident import Event, Incident, certainty_of, clock_lines
 from copilot.types.time_format import clock_time, date_time, duration
 from prompts import Language, load, word
 from tools.log_retriever import sanitize

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from copilot.store import Redactor, Store
 from copilot.types.errors import OperatorError
 
 _ADDRESS = re.compile(r"https?://[^\s,]+")
@@ -115,6 +116,18 @@ def owned(home: Path, purpose: str) -> Iterator[Path]:
         finally:
             lock.seek(0)
             lock.truncate(0)
+
+
+@contextmanager
+def opened(home: Path, url: str, told: SecretStr | None) -> Iterator[Store]:
+    """The store at an address, its tables made; redacts by the key that was `told`, or `home`'s."""
+    made(home)
+    found = Store(url, Redactor(key(home / "redaction.key", told)))
+    try:
+        found.create()
+        yield found
+    finally:
+        found.close()
 
 
 def holder(home: Path) -> str:

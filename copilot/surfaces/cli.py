@@ -13,7 +13,7 @@ from copilot import __version__
 from copilot.surfaces.cli_db import db_app, journal_app
 from copilot.surfaces.cli_decide import decide_app
 from copilot.surfaces.cli_kb import cause, kb_app, learned_app, record
-from copilot.surfaces.cli_notify import notify_app
+from copilot.surfaces.cli_notify import mcp, notify_app
 from copilot.surfaces.cli_options import Flags, Lang
 from copilot.surfaces.cli_options import call as _call
 from copilot.surfaces.cli_playbook import alerts_app, playbook_app
@@ -32,6 +32,7 @@ app.add_typer(db_app, name="db")
 app.add_typer(learned_app, name="learned")
 app.add_typer(notify_app, name="notify")
 app.command()(cause)
+app.command()(mcp)
 app.command()(record)
 app.add_typer(playbook_app, name="playbook")
 app.add_typer(alerts_app, name="alerts")

@@ -1,4 +1,4 @@
-"""`copilot notify`: names, options and help."""
+"""`copilot notify` and `copilot mcp`: names, options and help."""
 
 from typing import Annotated
 
@@ -28,3 +28,8 @@ def notify_explain(
 ) -> None:
     """Say who was told of an incident, when and by which route, and who was not and why."""
     call(context, "notify_explain", incident=incident, as_json=as_json)
+
+
+def mcp(context: typer.Context) -> None:
+    """Answer an assistant by the Model Context Protocol, on standard input and output."""
+    call(context, "mcp")

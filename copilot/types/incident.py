@@ -1,9 +1,11 @@
 """The incident as every surface sees it: status, clocks, and what the nodes published of it."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import Field, JsonValue
 
+from copilot.types.time_format import duration
 from knowledge_base import Kind, Trust
 from tools.topology_walker import WalkNode
 from tools.types import (
@@ -306,3 +308,32 @@ SUREST = 99
 def percent(ranking: Ranking, probability: float) -> str:
     """`84 %`, as shown; empty where the chances of a ranking are not calibrated."""
     return f"{min(SUREST, round(100 * probability))} %" if ranking.calibrated else ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockLine:
+    """One of the three clocks, relative to the onset; `met` is None while it runs."""
+
+    name: str
+    after: str
+    limit: str
+    met: bool | None
+
+
+def clock_lines(clocks: Clocks) -> list[ClockLine]:
+    """Return the three clocks as durations since the onset, each with its limit.
+
+    Empty where they are not measurable; `measured_from` says why.
+    """
+    if not clocks.measurable:
+        return []
+    lines = []
+    for name, limit in LIMITS_S.items():
+        moment = getattr(clocks, name)
+        if clocks.onset is None or moment is None:
+            lines.append(ClockLine(name, "–", duration(limit), None))
+        else:
+            # An alert can come before the metrics show it: then nothing was lost.
+            passed = max(0.0, moment - clocks.onset)
+            lines.append(ClockLine(name, duration(passed), duration(limit), passed <= limit))
+    return lines

@@ -6,13 +6,10 @@ To add one: copy the last `v*.py` here, give it the next number, change `tables.
 
 import logging
 import sqlite3
-from collections.abc import Iterable
 from contextlib import closing
+from importlib import import_module
 from pathlib import Path
 
-from alembic.operations import Operations
-from alembic.runtime.migration import MigrationContext, MigrationStep
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, select, update
 
 from copilot.store.database import Database, StoreError
@@ -65,9 +62,8 @@ def upgrade(database: Database) -> tuple[int | None, int]:
         log.warning("the database as it was before its upgrade is kept in %s", kept)
     with database.write() as connection:
         # Looked up again inside: another process may have been faster.
-        context = MigrationContext.configure(connection, opts={"fn": _steps})
-        with Operations.context(context):
-            context.run_migrations()
+        # Its library takes longer to load than most commands run, and is wanted once a version.
+        import_module("copilot.store.alembic_steps").run(connection, HERE)
         connection.execute(update(schema).values(version=SCHEMA_VERSION))
     log.warning("the database was brought from schema %s to %s", written, SCHEMA_VERSION)
     return written, SCHEMA_VERSION
@@ -113,9 +109,3 @@ def _refuse_newer(written: int) -> None:
             f"{SCHEMA_VERSION}: a newer copilot wrote it; use that one, or the copy that its "
             "upgrade kept"
         )
-
-
-def _steps(heads: Iterable[str], _context: MigrationContext) -> Iterable[MigrationStep]:
-    scripts = ScriptDirectory(str(HERE), version_locations=[str(HERE)])
-    steps: Iterable[MigrationStep] = scripts._upgrade_revs("head", "".join(heads) or "base")
-    return steps

@@ -41,6 +41,7 @@ COMMANDS = {
     "kb_show": "kb",
     "learned_reset": "learn",
     "learned_show": "learn",
+    "mcp": "mcp",
     "notify_explain": "notify",
     "notify_test": "notify",
     "playbook_list": "playbook",
@@ -48,7 +49,7 @@ COMMANDS = {
     "playbook_run": "by_hand",
     "playbook_show": "playbook",
     "playbook_validate": "playbook",
-    "postmortem": "incidents",
+    "postmortem": "postmortem",
     "record": "learn",
     "reject": "decide",
     "resume": "decide",
@@ -56,7 +57,7 @@ COMMANDS = {
     "serve": "serve",
     "slice_of": "slice",
     "step": "decide",
-    "stop": "decide",
+    "stop": "halting",
     "watch": "serve",
     "worker": "serve",
 }
@@ -80,11 +81,11 @@ def call(command: str, flags: Flags, arguments: Mapping[str, Any]) -> int:
     given = {AS_SETTINGS[k]: v for k, v in arguments.items() if k in AS_SETTINGS}
     rest = {k: v for k, v in arguments.items() if k not in AS_SETTINGS}
     try:
-        loaded = settings.load(flags.config, data_dir=flags.data_dir, server=flags.server, **given)
-        if command in OF_A_DEMO and (loaded.home / "demo").is_dir():
-            loaded = _or_demo(loaded)
-        module = import_module(f"copilot.surfaces.commands.{COMMANDS[command]}")
-        code: int = getattr(module, command)(loaded, **rest)
+        read = settings.load(flags.config, data_dir=flags.data_dir, server=flags.server, **given)
+        if command in OF_A_DEMO and (read.home / "demo").is_dir():
+            read = _or_demo(read)
+        module = loaded(COMMANDS[command])
+        code: int = getattr(module, command)(read, **rest)
         return code
     except (OperatorError, DocumentError, ParameterError) as error:
         Console(stderr=True, markup=False, highlight=False).print(
@@ -96,15 +97,19 @@ def call(command: str, flags: Flags, arguments: Mapping[str, Any]) -> int:
         return 130
 
 
-def _or_demo(loaded: settings.Settings) -> settings.Settings:
+def loaded(name: str) -> Any:
+    """A module of commands, loaded now: what few runs need must not delay all others."""
+    return import_module(f"copilot.surfaces.commands.{name}")
+
+
+def _or_demo(read: settings.Settings) -> settings.Settings:
     """The settings of the newest demo where there is nothing else to read, and says so."""
-    demo = import_module("copilot.surfaces.commands.demo")
-    shown: settings.Settings | None = demo.shown_instead(loaded)
+    shown: settings.Settings | None = loaded("demo").shown_instead(read)
     if shown is None:
-        return loaded
+        return read
     said = (
         f"没有其他事件:显示最近一次演示 ({shown.home})"
-        if loaded.language == "zh"
+        if read.language == "zh"
         else f"no incident of your own yet: this is the newest demo ({shown.home})"
     )
     Console(stderr=True, markup=False, highlight=False).print(said, style="dim", soft_wrap=True)

@@ -12,9 +12,10 @@ from copilot.case.editing import Edit
 from copilot.case.engine import Engine
 from copilot.settings import Settings, SettingsError
 from copilot.sources.clock import SystemClock
-from copilot.store import ApprovalRequest, HaltRecord, NoRightError, Store, UnknownPlanError
+from copilot.store import ApprovalRequest, NoRightError, Store, UnknownPlanError
 from copilot.surfaces.commands import screen
 from copilot.surfaces.commands.consent import outcome_line, terms_here, terms_told
+from copilot.surfaces.commands.halting import EVERYWHERE, named
 from copilot.surfaces.commands.playbook import find, pairs, typed_value
 from copilot.surfaces.commands.remote import posted, service
 from copilot.types.incident import Incident
@@ -111,7 +112,7 @@ def _worked_on(
 
 def step(settings: Settings, *, incident: str, ran: bool, by: str, reason: str) -> int:
     """Say whether a step ran whose end nobody saw; its plan then goes on."""
-    name = _named(by)
+    name = named(by)
     content: dict[str, JsonValue] = {"ran": ran, "by": name, "reason": reason}
     answer = StepAnswer(incident_id=incident, ran=ran, by=name, reason=reason)
     return _said(settings, incident, "step", content, lambda engine: engine.settle(answer))
@@ -119,7 +120,7 @@ def step(settings: Settings, *, incident: str, ran: bool, by: str, reason: str) 
 
 def retry(settings: Settings, *, incident: str, by: str, reason: str) -> int:
     """Work again on an incident whose run was set aside, from where it stood."""
-    name = _named(by)
+    name = named(by)
     wish = RetryWish(incident_id=incident, by=name, reason=reason)
     content: dict[str, JsonValue] = {"by": name, "reason": reason}
     return _said(settings, incident, "retry", content, lambda engine: engine.retry(wish))
@@ -201,25 +202,9 @@ def _values(settings: Settings, plan: Plan, given: Sequence[str]) -> dict[str, s
     }
 
 
-EVERYWHERE = ""
-"""The journal's incident for what concerns all of them."""
-
-
-def stop(settings: Settings, *, by: str, reason: str) -> int:
-    """Stop every execution before its next step; what is running now ends first."""
-    name, now = _named(by), SystemClock().now()
-    with wiring.store(settings) as store, store.transaction():
-        halted = store.halt.set(HaltRecord(by=name, reason=reason, at=now))
-        store.journal.append(EVERYWHERE, "stopped", name, {"reason": reason}, now)
-    Console(markup=False).print(
-        f"Stopped by {halted.by}: {halted.reason}. No step is run until: copilot resume"
-    )
-    return 0
-
-
 def resume(settings: Settings, *, by: str) -> int:
     """Let executions go on; what was refused meanwhile needs a new plan and a new approval."""
-    name, now = _named(by), SystemClock().now()
+    name, now = named(by), SystemClock().now()
     console = Console(markup=False)
     if not wiring.policy(settings).may_approve(name):
         raise NoRightError(f"{name!r} may not resume executions; see COPILOT_APPROVERS")
@@ -233,9 +218,3 @@ def resume(settings: Settings, *, by: str) -> int:
         return 1
     console.print(f"Resumed: steps that are approved are run again (stopped by {lifted.by}).")
     return 0
-
-
-def _named(by: str) -> str:
-    if not by.strip():
-        raise SettingsError("who decides? name yourself with --by")
-    return by.strip()

@@ -107,6 +107,11 @@ def filled(
     return fill(found, values, incident_id, component, (), now, settings.plan_ttl_s, named)
 
 
+def proposal(settings: Settings, playbook: str, component: str, values: Mapping[str, str]) -> Plan:
+    """The plan of a playbook for an assistant that only suggests it."""
+    return filled(settings, playbook, component, [f"{k}={v}" for k, v in values.items()])
+
+
 def pairs(given: Sequence[str], option: str) -> Mapping[str, str]:
     """`name=value`, each, as a mapping."""
     split = [one.partition("=") for one in given]

@@ -24,19 +24,24 @@ def service(settings: Settings) -> str:
 
 def fetched(settings: Settings, address: str, path: str) -> dict[str, JsonValue]:
     """What the service tells at `path`; raises `RemoteError`."""
-    return _asked(settings, "GET", address, path, None)
+    return _document(_asked(settings, "GET", address, path, None), address)
+
+
+def text(settings: Settings, address: str, path: str) -> str:
+    """What the service tells at `path`, as it came; raises `RemoteError`."""
+    return _asked(settings, "GET", address, path, None).text
 
 
 def posted(
     settings: Settings, address: str, path: str, content: Mapping[str, JsonValue]
 ) -> dict[str, JsonValue]:
     """Hand something over and return the answer; raises `RemoteError` with the reason for a no."""
-    return _asked(settings, "POST", address, path, {**content})
+    return _document(_asked(settings, "POST", address, path, {**content}), address)
 
 
 def _asked(
     settings: Settings, method: str, address: str, path: str, content: dict[str, JsonValue] | None
-) -> dict[str, JsonValue]:
+) -> httpx.Response:
     key = settings.api_key.get_secret_value() if settings.api_key else ""
     if not key and not settings.server:
         # The service of this data folder: who may read the folder may decide.
@@ -53,6 +58,10 @@ def _asked(
         raise RemoteError(f"the service at {address} did not answer: {error}") from error
     if answer.is_error:
         raise RemoteError(f"the service at {address} refused: {answer.text[:500]}")
+    return answer
+
+
+def _document(answer: httpx.Response, address: str) -> dict[str, JsonValue]:
     try:
         told = answer.json()
     except ValueError as error:

@@ -10,8 +10,14 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from copilot.case.briefing import clock_lines
-from copilot.types.incident import Event, Incident, PlanTerms, certainty_of, percent
+from copilot.types.incident import (
+    Event,
+    Incident,
+    PlanTerms,
+    certainty_of,
+    clock_lines,
+    percent,
+)
 from copilot.types.time_format import clock_time, date_time
 from prompts import Language, word
 from tools.log_retriever import sanitize

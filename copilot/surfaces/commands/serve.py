@@ -35,6 +35,8 @@ from copilot.store.retention import Retention, RetentionLimits
 from copilot.surfaces.commands import journal_head, journal_log
 from copilot.surfaces.commands.chat_wiring import build_chat_service
 from copilot.surfaces.commands.doctor import report_of
+from copilot.surfaces.commands.playbook import proposal
+from copilot.surfaces.mcp.wiring import served_at_mcp
 from copilot.surfaces.notify.wiring import tell
 from copilot.surfaces.service import create_app
 from copilot.surfaces.service.access import AdminAccess
@@ -110,15 +112,16 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
                 engine.every("pull", partial(pull, engine, alerts), settings.alertmanager_every_s)
             prune = partial(_prune, engine, *case_wiring.retention(settings, engine.store))
             engine.every("retention", prune, settings.prune_every_s, settings.prune_every_s)
-            tell(engine, settings)
             access = admin_access(settings)
             _greet(address, access, shared=settings.api_key is not None)
             try:
+                tell(engine, settings)
+                chat = build_chat_service(settings, engine.deps)
                 app = create_app(
                     engine,
                     settings,
                     received=received,
-                    desk=build_chat_service(settings, engine.deps),
+                    desk=chat,
                     origins=settings.chat_origins,
                     mappings=mappings,
                     subscriptions=SubscriptionDesk(settings.sns_confirm_hosts),
@@ -127,6 +130,14 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
                     change_secrets=settings.change_secrets,
                     access=access,
                     measure=partial(measured, engine),
+                )
+                served_at_mcp(
+                    app,
+                    chat,
+                    engine.heed,
+                    wiring.library(settings),
+                    partial(proposal, settings),
+                    declares=settings.api_key is not None,
                 )
                 answered(app, engine, listener)
             finally:

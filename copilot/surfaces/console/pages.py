@@ -5,17 +5,24 @@ from dataclasses import dataclass
 from typing import get_args
 
 from copilot.case.briefing import (
-    ClockLine,
     EvidenceLine,
     brief_evidence,
-    clock_lines,
     evidence_line,
 )
 from copilot.case.reporting import TimelineLine, timeline
 from copilot.store import ApprovalRequest, StoredAlert
 from copilot.surfaces.console.answer import AnswerRow, answer_rows
 from copilot.surfaces.console.chart import TimeMark
-from copilot.types.incident import CLOSED, Event, Incident, PlanTerms, certainty_of, percent
+from copilot.types.incident import (
+    CLOSED,
+    ClockLine,
+    Event,
+    Incident,
+    PlanTerms,
+    certainty_of,
+    clock_lines,
+    percent,
+)
 from prompts import Language, word
 from tools.topology_walker import is_forecast
 from tools.types import Candidate, Severity, Timestamp, Window

@@ -2,12 +2,12 @@
 
 from pydantic import Field
 
-from copilot.case.briefing import clock_lines, plain, symptom
+from copilot.case.briefing import plain, symptom
 from copilot.surfaces.chat.scope import ToolContext
 from copilot.surfaces.chat.tool_result import NO_INCIDENT, Statement, ToolResult, capped, noted, own
 from copilot.surfaces.chat.tools.suspects import the_cause
 from copilot.surfaces.chat.tools.tool import MOST_ROWS, Tool, ToolArguments
-from copilot.types.incident import CLOSED, LIMITS_S, Incident
+from copilot.types.incident import CLOSED, LIMITS_S, Incident, clock_lines
 from copilot.types.time_format import date_time, duration
 from prompts import word
 from tools.types import Finding

@@ -1,0 +1,45 @@
+"""`copilot postmortem`: a draft; a person takes it into the knowledge base."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.prompt import Confirm
+
+from copilot import wiring
+from copilot.case.postmortem import document_id, draft
+from copilot.settings import Settings, SettingsError
+from copilot.sources.clock import SystemClock
+
+
+def postmortem(
+    settings: Settings, *, incident: str, accept: bool, out: Path | None, by: str, yes: bool
+) -> int:
+    """Print or write the draft; with `accept` a person takes it into the knowledge base."""
+    console = Console(markup=False, highlight=False)
+    with wiring.store(settings) as store:
+        found = store.incidents.require(incident)
+        text = draft(found, store.journal.events(incident, limit=10_000), settings.language)
+        if out is not None:
+            _written(out, text)
+            console.print(f"wrote {out}; edited, it is taken in by: copilot kb add {out}")
+        else:
+            console.print(text, soft_wrap=True)
+        if not accept:
+            return 0
+        if not by.strip():
+            raise SettingsError("who accepts it? name yourself with --by")
+        if not yes and not Confirm.ask("Take this into the knowledge base?", default=False):
+            console.print("Not taken in.")
+            return 1
+        document = wiring.library(settings).take(text, f"{document_id(found)}.md", replace=True)
+        detail = {"reason": f"postmortem {document.id} accepted into the knowledge base"}
+        store.journal.append(incident, "accepted", by.strip(), {**detail}, SystemClock().now())
+    console.print(f"accepted as {document.id} ({document.trust}); see: copilot kb list")
+    return 0
+
+
+def _written(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"{str(path)!r} cannot be written: {error.strerror}") from error
