@@ -112,6 +112,16 @@ class MetricSource(Protocol):
         ...
 
 
+class BusinessSource(Protocol):
+    def slices(self, window: Window, onset: Timestamp) -> Sequence[Finding]:
+        """Which slice is to blame for each business metric that departed since the onset."""
+        ...
+
+    def alerts(self, now: Timestamp) -> Sequence[Alert]:
+        """An alert for each that departs now, to be repeated while it does."""
+        ...
+
+
 class LogSource(Protocol):
     """Lines as they were written, each once; `Sources.whole_log` joins them to records."""
 

@@ -161,6 +161,11 @@ class Settings(
         le=300,
         description="Longest time of one inspection of a cluster; what was not read then is told.",
     )
+    business_file: Path | None = Field(
+        default=None,
+        description="TOML file of business metrics by attribute (PromQL, SQL or CSV), whose slice "
+        "to blame stands in the brief.",
+    )
     topology_file: Path | None = Field(
         default=None,
         description="JSON with `nodes` and `edges` ([caller, callee]) where no source knows them.",

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from rich.progress import Progress
 
 from evals.alerts import bench as clusterer
-from evals.alerts import ingest, storm
+from evals.alerts import fleet, ingest, storm
 from evals.alerts import suite as alerts
 from evals.changes import suite as changes
 from evals.chat import suite as chat
@@ -260,6 +260,7 @@ BENCHMARKS: Mapping[str, RegistryEntry[Any]] = {
     "locate": RegistryEntry(locate.run, Options, "seconds per incident as the system grows"),
     "ingest": RegistryEntry(ingest.run, Options, "alerts accepted per second, written to disk"),
     "storm": RegistryEntry(storm.run, Options, "seconds from opened to the brief in a storm"),
+    "fleet": RegistryEntry(fleet.run, Options, "incidents finished by one and two workers"),
     "site": RegistryEntry(site.run, Options, "what a site's own confirmed incidents teach it"),
     "brief": RegistryEntry(locate.run_brief, Options, "seconds from the alert to the brief"),
 }

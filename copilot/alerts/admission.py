@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from copilot.alerts import subjects
-from copilot.alerts.arrival import all_ended, missed
+from copilot.alerts.arrival import missed
 from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.ports import Clock
 from copilot.store import Assignment, DueAlert, Store, StoredAlert
@@ -259,12 +259,18 @@ class Intake:
                 ],
                 now,
             )
-            moved = self._store.alerts.move(self._clusterer.corrections(), now)
+            corrections = self._clusterer.corrections()
+            moved = self._store.alerts.move(corrections, now)
             merged = self._join_merged(now)
             touched = dict.fromkeys((*opened, *reopened, *grown, *moved, *merged.values()))
             for incident_id in touched:
                 if incident_id in known and incident_id not in merged:
                     self._grow(incident_id)
+            # What was held belongs to a group since it is told, or since it took another in.
+            homes = {*opened, *reopened, *(one.group_id for one in corrections), *merged.values()}
+            for incident_id in sorted(homes & known - merged.keys()):
+                group = self._clusterer.group(incident_id)
+                self._store.alerts.adopt(group.fingerprints, group.started_at, incident_id, now)
             for incident_id in opened:
                 if incident_id not in merged:
                     urgency = URGENCY[self._clusterer.group(incident_id).severity]
@@ -320,9 +326,8 @@ class Intake:
         return merged
 
     def _grow(self, incident_id: str) -> None:
-        """Bring the incident up to its group: alerts held before it was told belong to it, too."""
+        """Bring the incident up to its group."""
         now, group = self._clock.now(), self._clusterer.group(incident_id)
-        self._store.alerts.adopt(group.fingerprints, group.started_at, incident_id, now)
         self._store.incidents.update(
             incident_id, now, services=group.services, severity=group.severity, title=group.title
         )
@@ -334,7 +339,7 @@ class Intake:
             incident = self._store.incidents.get(incident_id)
             if incident is None or incident.status == "acting":
                 continue
-            if not all_ended(self._store.alerts.of(incident_id)):
+            if not self._store.alerts.all_ended(incident_id):
                 continue
             if self._clusterer.flapping(incident_id, now):
                 self._held.add(incident_id)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from copilot.case.state import GatherProgress, IncidentState
-from copilot.case.subjects import accused
+from copilot.case.subjects import accused, users_hit
 from copilot.case.terms import terms_in
 from copilot.deps import Deps
 from copilot.types.incident import (
@@ -120,7 +120,7 @@ def publish(
 ) -> None:
     """Render the brief in every language and store it with the incident."""
     incident = deps.store.incidents.require(state["incident_id"])
-    topology = deps.sources.topology()
+    topology, alerts = deps.sources.topology(), deps.store.alerts.of(incident.id)
     texts = {
         language: render(
             incident,
@@ -130,7 +130,7 @@ def publish(
             plan,
             (advice or {}).get(language, ""),
             terms_in(deps, plan) if plan is not None else None,
-            deps.store.alerts.of(incident.id),
+            alerts,
         )
         for language in LANGUAGES
     }
@@ -164,6 +164,7 @@ def render(
         symptom=_statement(felt, language) if felt else "",
         symptom_id=felt.id if felt else "",
         impact=in_language(hurts.reason if hurts else None, language),
+        hit=users_hit(evidence, language),
         affected=("、" if language == "zh" else ", ").join(plain(one, 120) for one in about.named),
         more_affected=about.more,
         nobody=about.nobody,
@@ -378,8 +379,7 @@ def _statement(one: Evidence, language: Language) -> str:
     subject, name = plain(one.subject, 80), plain(one.name, 60)
     since = f",自 {clock_time(one.onset)} 起" if one.onset is not None else ""
     if one.kind == "alert":
-        count = one.figures.get("count", 1.0)
-        return f"{subject}:{count:.0f} 条告警,最强的是 {name}"
+        return f"{subject}:{one.figures.get('count', 1.0):.0f} 条告警,最强的是 {name}"
     if one.kind == "change":
         ago = one.figures.get("ago_s", 0.0)
         when = "前" if ago >= 0 else "后"

@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from copilot.alerts.admission import URGENCY, Intake
-from copilot.alerts.arrival import arrived
+from copilot.alerts.admission import Intake
+from copilot.alerts.arrival import RightOfWay, arrived
 from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.case.answers import RetryWish, StepAnswer, decide, expire, retry, settle
 from copilot.case.briefing import publish
@@ -27,6 +27,8 @@ from copilot.case.worker import LEASE_S, Worker
 from copilot.deps import Deps
 from copilot.model import MeteredModel, Usage
 from copilot.ports import Clock, RunQueue
+from copilot.sources.business_metrics import EVERY_S
+from copilot.sources.deployment import UnconfiguredSource
 from copilot.sources.watch import Watch, WatchShards
 from copilot.store import AcceptedAlerts, ApprovalRequest, Run, StoreError
 from copilot.types.incident import CLOSED, Incident, PlanTerms
@@ -54,6 +56,10 @@ SWEEP_S = 15.0
 GRACE_S = 25.0
 """How long a running step may take to end at shutdown; Kubernetes kills 30 s after its SIGTERM
 (`terminationGracePeriodSeconds`)."""
+
+DECIDED_WITHIN_S, WORKED_WITHIN_S = 2.0, 4.0
+"""For how long a flood of deliveries may keep a batch from being decided on, and an incident from
+being worked on: together well within the minute in which an incident is to be known."""
 
 GATHER_S = 0.1
 """How long a burst may collect before it is decided on: one decision for many deliveries."""
@@ -95,7 +101,7 @@ class Engine:
         self._intake = Intake(
             deps.store, deps.clock, services, new_id, memory, judge, announced, origin
         )
-        self._intake_lock = threading.Lock()
+        self._intake_lock, self._road = threading.Lock(), RightOfWay()
         self._stopping, self._arrived = threading.Event(), threading.Event()
         self._queued = threading.Condition()
         self._due: dict[str, tuple[float, str]] = {}
@@ -123,6 +129,9 @@ class Engine:
                     vital("workers", self._work)
         if "watch" in self._roles and (watch := self._watch) is not None:
             self.every("watch", lambda: self._look_around(watch), watch.interval_s)
+        business = self.deps.sources.business
+        if "watch" in self._roles and not isinstance(business, UnconfiguredSource):
+            self.every("business", lambda: self._hear(business.alerts(self.now())), EVERY_S)
 
     def every(
         self,
@@ -187,11 +196,12 @@ class Engine:
 
     def accept(self, alerts: Sequence[Alert], now: Timestamp) -> AcceptedAlerts:
         """Write alerts read at `now`; on disk on return. Deciding happens behind the door."""
-        alerts = self.store.redactor.models(alerts)
-        known = self._intake.recognised(alerts)
-        read = arrived(known, now, self._skew_s, self._resolve_timeouts)
-        accepted = self.store.alerts.accept(read, now)
-        self._intake.renew(alerts)
+        with self._road:
+            alerts = self.store.redactor.models(alerts)
+            known = self._intake.recognised(alerts)
+            read = arrived(known, now, self._skew_s, self._resolve_timeouts)
+            accepted = self.store.alerts.accept(read, now)
+            self._intake.renew(alerts)
         self.counters.heard(alerts, now)
         self.counters.add(
             alerts_accepted=len(accepted.new) + len(accepted.resolved),
@@ -271,10 +281,12 @@ class Engine:
     def upkeep(self) -> None:
         """What time brings: incidents that grew are looked at again, leases and plans expire."""
         self._refresh_due()
+        self.deps.sources.forget()
         if expire(self.deps, self.deps.clock.now()):
             self._wake()
-        with self._intake_lock:
-            self._intake.expire()
+        if "intake" in self._roles:  # a worker that began first must not lead what it never does
+            with self._intake_lock:
+                self._intake.expire()
 
     def settled(self, timeout_s: float) -> bool:
         """Wait until started threads have nothing left to do; False where time ran out."""
@@ -295,6 +307,7 @@ class Engine:
         if self._arrived.wait(IDLE_S):
             self._stopping.wait(GATHER_S)
         self._arrived.clear()
+        self._road.give_way(DECIDED_WITHIN_S)
         again = True  # what fails still has to be decided: after the loop's pause, and no later
         try:
             again = self._decide_once() > 0
@@ -303,6 +316,7 @@ class Engine:
                 self._arrived.set()
 
     def _work(self, only: str = "") -> None:
+        self._road.give_way(WORKED_WITHIN_S)
         run = self._worker.claim(only=only)
         if run is not None:
             self._advance(run)
@@ -310,10 +324,12 @@ class Engine:
             with self._queued:
                 self._queued.wait(IDLE_S)
 
-    def _look_around(self, watch: Watch | WatchShards) -> None:
-        alerts = watch.look(self.now())
+    def _hear(self, alerts: Sequence[Alert]) -> None:
         if alerts:
             self.accept(alerts, self.now())
+
+    def _look_around(self, watch: Watch | WatchShards) -> None:
+        self._hear(watch.look(self.now()))
         # A live system tells its graph bit by bit, and after we started.
         graph = self.deps.sources.topology()
         if graph.edges:
@@ -381,8 +397,7 @@ class Engine:
                 if run.status == "waiting":
                     self.store.runs.finish(run.id, "superseded", now)
             self.store.incidents.update(incident_id, now, status="investigating", plan=None)
-            # After the first looks of all others.
-            self.store.runs.accept(incident_id, now, len(URGENCY))
+            self.store.runs.accept(incident_id, now, Run.AFTER_FIRST_LOOKS)
             self.store.journal.append(incident_id, "refreshed", "copilot", {"reason": reason}, now)
         self._wake()
 

@@ -1,10 +1,13 @@
-"""Whom the alerts of an incident are about: every subject once, and how many name nobody."""
+"""Whom an incident is about: the subjects of its alerts, and which users are hit."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from prompts import Language, word
-from tools.types import Alert, Subject
+from tools.log_retriever.sanitize import plain
+from tools.types import Alert, Evidence, Subject
 
 SHOWN = 20
 """Subjects named one by one; of a storm the rest is counted."""
@@ -32,11 +35,24 @@ def accused(alerts: Sequence[Alert], language: Language) -> AccusedSubjects:
         if alert.told_by and alert.told_by != subject.name:
             told[alert.told_by] = None
     plain = [_shown(one, language) for one in tellers]
+    called = Counter(plain)
     lines = [
-        (_apart(one, shown) if plain.count(shown) > 1 else shown) + _by(told, language)
-        for shown, (one, told) in zip(plain, tellers.items(), strict=True)
+        (_apart(one, shown) if called[shown] > 1 else shown) + _by(told, language)
+        for shown, (one, told) in islice(zip(plain, tellers.items(), strict=True), SHOWN)
     ]
-    return AccusedSubjects(tuple(lines[:SHOWN]), max(0, len(lines) - SHOWN), len(silent))
+    return AccusedSubjects(tuple(lines), max(0, len(plain) - SHOWN), len(silent))
+
+
+def users_hit(evidence: Sequence[Evidence], language: Language) -> tuple[str, ...]:
+    """Which users are hit: a sentence for each business metric that departed, with its item.
+
+    Empty where none is declared, or none departed.
+    """
+    return tuple(
+        f"{plain(one.statement_zh if language == 'zh' else one.statement, 240)} [{one.id}]"
+        for one in evidence
+        if one.kind == "note" and one.name == "slice"
+    )
 
 
 def subject_of(alert: Alert) -> Subject:

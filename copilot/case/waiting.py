@@ -15,11 +15,14 @@ from tools.types import Plan, PlanStep, StepAction, Text, Timestamp
 
 
 class DueLaterError(Exception):
-    """The node has nothing to do before `at`, in the engine's time."""
+    """The node has nothing to do before `at`, in the engine's time.
 
-    def __init__(self, at: Timestamp) -> None:
+    `behind`: people know of the incident, so that those they do not know of yet go first.
+    """
+
+    def __init__(self, at: Timestamp, *, behind: bool = False) -> None:
         super().__init__(f"nothing to do before {at:.0f}")
-        self.at = at
+        self.at, self.behind = at, behind
 
 
 class PersonNeededError(Exception):

@@ -33,6 +33,10 @@ def _state_types() -> JsonPlusSerializer:
 def checkpointer(path: Path) -> Iterator[SqliteSaver]:
     """The one saver of this process over a file."""
     connection = sqlite3.connect(path, check_same_thread=False, timeout=30)
+    # A checkpoint survives kill -9 so, and a power cut may take the last ones: then nodes are
+    # repeated. What must not be, a step, stands in the store, which is on disk at each commit.
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
     try:
         yield SqliteSaver(connection, serde=_state_types())
     finally:

@@ -171,7 +171,8 @@ class Worker:
                     given, config, context=self._deps, durability="sync", control=control
                 )
         except DueLaterError as later:
-            self._store.runs.postpone(run, self._due(later.at), self._wall.now())
+            due = self._due(later.at)
+            self._store.runs.postpone(run, due, self._wall.now(), behind=later.behind)
             return "waiting"
         except PersonNeededError as needed:
             log.info("run %s waits: %s", run.id, needed)

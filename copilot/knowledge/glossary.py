@@ -84,7 +84,7 @@ def _glossary() -> tuple[_Prepared, ...]:
 @cache
 def _rows() -> tuple[GlossaryEntry, ...]:
     path = files("copilot.knowledge").joinpath("glossary.yaml")
-    rows = yaml.safe_load(path.read_text(encoding="utf-8"))
+    rows = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     return tuple(GlossaryEntry.model_validate(row) for row in rows)
 
 

@@ -18,7 +18,11 @@ CAUSE_TOLERANCE_S = 15.0
 """A cause may seem to begin this much after its effect: one scrape, as in Prometheus's example."""
 
 NEAR_ECHO = 0.8
-"""Share of common words from which a sentence says what was said; 1 is word for word."""
+"""Share of common words from which a sentence says what was said; 1 is word for word.
+
+Over the corpus every value from 0.5 to 1.0 tells 15 of 16 echoes and takes none of 269 true
+sentences for one (`evals run reasoning`, 30 November 2026); 0.8 leaves room on both sides.
+"""
 
 _FORWARD = re.compile(
     r"(?i)\b(?:caus(?:ed|es|ing)(?! by)|led to|leads to|(?:mak(?:es?|ing)|made)(?! to\b)"

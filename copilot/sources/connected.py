@@ -1,11 +1,14 @@
 """The live telemetry that the settings name, put in the place of what is not configured."""
 
+import os
 from dataclasses import replace
 from typing import TypeVar
 
 from copilot.ports import Clock, LogSource, MetricSource, TopologySource
 from copilot.settings import Settings, SettingsError
+from copilot.sources import business_metrics
 from copilot.sources.alertmanager import AlertmanagerSource
+from copilot.sources.business_metrics import BusinessMetrics
 from copilot.sources.changes import repositories
 from copilot.sources.changes.repositories import ForgeAddress, StoredChanges
 from copilot.sources.deployment import Sources, UnconfiguredSource
@@ -15,7 +18,7 @@ from copilot.sources.json_api import ApiEndpoint, JsonApi
 from copilot.sources.log_slices import Bounds
 from copilot.sources.loki import LokiSource, Selector
 from copilot.sources.merged import MergedChanges, MergedMetrics, MergedTopology
-from copilot.sources.patience import Patience
+from copilot.sources.patience import Patience, SharedAnswers
 from copilot.sources.prometheus import PrometheusClient, PrometheusSource, queries
 from copilot.sources.received import ReceivedTelemetry
 from copilot.sources.traces import SampledTraces
@@ -38,7 +41,8 @@ def connected(
     traces = _traces(settings, clock, settings.telemetry_timeout_s)
     told: list[TopologySource] = [one for one in (received, traces, metrics) if one is not None]
     if settings.bundle is None:
-        sources = replace(sources, patience=Patience(settings.gather_s))
+        patience = Patience(settings.gather_s)
+        sources = replace(sources, patience=patience, shared=SharedAnswers())
     return replace(
         sources,
         graph_s=GRAPH_S if received is not None else None,
@@ -47,6 +51,7 @@ def connected(
         traces=_unless(sources.traces, traces or received),
         graph=_unless(sources.graph, MergedTopology(told) if told else None),
         configuration=_unless(sources.configuration, _facts(settings)),
+        business=_unless(sources.business, _business(settings)),
     )
 
 
@@ -158,6 +163,15 @@ def _elasticsearch(settings: Settings) -> ApiEndpoint:
         user=settings.elasticsearch_user,
         password=settings.elasticsearch_password,
     )
+
+
+def _business(settings: Settings) -> BusinessMetrics | None:
+    if settings.business_file is None:
+        return None
+    address = ApiEndpoint(settings.prometheus_url, settings.prometheus_token)
+    named = settings.prometheus_url
+    client = PrometheusClient(_api(settings, "Prometheus", address)) if named else None
+    return business_metrics.declared(settings.business_file, os.environ, client)
 
 
 def _facts(settings: Settings) -> ConfiguredFacts | None:

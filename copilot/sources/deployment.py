@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
 from copilot.ports import (
+    BusinessSource,
     ChangeSource,
     ClusterSource,
     CommitSource,
@@ -18,7 +19,7 @@ from copilot.ports import (
     TraceSource,
 )
 from copilot.sources.inspection import ClusterInspection, inspection
-from copilot.sources.patience import Patience, SourceQuestion
+from copilot.sources.patience import Patience, SharedAnswers, SourceQuestion
 from copilot.types.redaction import Redactor
 from tools.log_retriever import join_records
 from tools.playbook_executor import known
@@ -42,6 +43,13 @@ ValueT = TypeVar("ValueT", Change, Commit)
 CHANGES_S = 86_400.0
 """A change older than a day is no longer what just happened."""
 
+BUSINESS = "business metrics"
+
+Questions = Callable[[Window, Timestamp], dict[str, SourceQuestion]]
+
+SHARED_GRID_S = 60.0
+"""Looks that begin within one minute ask for one window: no slower scrape is usual."""
+
 NEWEST_S = 120.0
 """What is newest of a series: two points of the slowest usual scrape, once a minute."""
 
@@ -56,7 +64,7 @@ class UnconfiguredSource:
         raise SourceError(self.name, "not configured", recoverable=False)
 
     series = baseline = lines = baseline_lines = spans = changes = topology = facts = _refuse
-    reading = remotes = commits = _refuse
+    reading = remotes = commits = slices = alerts = _refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +79,7 @@ class MetricSnapshot:
 class TelemetrySnapshot:
     """What the sources returned for one window, and which of them had nothing to say and why.
 
-    `findings` are those about the clusters' objects.
+    `findings` are those about the clusters' objects, and slices of business metrics.
     """
 
     telemetry: Telemetry
@@ -84,7 +92,8 @@ class Sources:
     """The telemetry sources of one deployment, asked side by side within `patience`.
 
     What they tell is redacted by `redactor`; log lines are where they are shown, by `excerpt`.
-    `graph_s` is the longest wait for the call graph, which is then as it was told last.
+    `graph_s` is the longest wait for the call graph, which is then as it was told last. With
+    `shared`, incidents that are looked at together share the answers; a recording needs none.
     """
 
     metrics: MetricSource = UnconfiguredSource("metrics")
@@ -95,9 +104,12 @@ class Sources:
     configuration: FactSource = UnconfiguredSource("configuration")
     cluster: ClusterSource = UnconfiguredSource("cluster")
     repository: CommitSource = UnconfiguredSource("commits")
+    business: BusinessSource = UnconfiguredSource("business metrics")
     patience: Patience = field(default_factory=Patience, compare=False)
     redactor: Redactor = field(default_factory=Redactor, compare=False)
     graph_s: float | None = None
+    shared: SharedAnswers | None = field(default=None, compare=False)
+    common: bool = False
     _last_graph: list[Topology] = field(default_factory=list, compare=False)
 
     @property
@@ -106,9 +118,18 @@ class Sources:
         told = (self.metrics, self.logs, self.traces, self.cluster)
         return not all(isinstance(one, UnconfiguredSource) for one in told)
 
+    def in_common(self) -> Self:
+        """The same sources, where what another incident was told within `SHARED_S` will do."""
+        return self if self.shared is None else replace(self, common=True)
+
+    def forget(self) -> None:
+        """Keep no answer that is too old to serve another incident."""
+        if self.shared is not None:
+            self.shared.forget()
+
     def measure(self, window: Window, normal_before: Timestamp) -> MetricSnapshot:
         """Only the metrics, for what needs no more; empty where no source answers."""
-        told = self.patience.together(self._metrics(window, normal_before))
+        told = self.patience.together(self._questions(self._metrics, window, normal_before))
         return MetricSnapshot(
             series=self._named(_answer([], "metrics", told["series"])),
             baseline=self._named(_answer([], "metrics", told["baseline"])),
@@ -123,17 +144,13 @@ class Sources:
         unless that is None.
         """
         missing: list[str] = []
-        questions = self._metrics(window, normal_before) | {
-            "logs": SourceQuestion("logs", self.logs, lambda: self.whole_log(window)),
-            "traces": SourceQuestion(
-                "traces", self.traces, lambda: self.traces.spans(window, normal_before)
-            ),
-            "changes": SourceQuestion(
-                "changes", self.changes, lambda: self.changes.changes(window)
-            ),
-        }
+        questions = self._questions(self._telemetry, window, normal_before)
         if first is not None:
             questions["cluster"] = self._inspection(window, first)
+        if not isinstance(self.business, UnconfiguredSource):
+            questions["business"] = SourceQuestion(
+                BUSINESS, self.business, lambda: self.business.slices(window, normal_before)
+            )
         told = self.patience.together(questions)
         series = _answer(missing, "metrics", told["series"])
         log = self._log(told["logs"], window, missing)
@@ -152,8 +169,35 @@ class Sources:
         if not telemetry.topology.edges:
             missing.append("topology: not configured")
         findings = self._inspected(told["cluster"], missing) if first is not None else ()
+        slices = _answer(missing, BUSINESS, told.get("business", ()), may_be_empty=True)
         missing += self._lacking()
-        return TelemetrySnapshot(telemetry, tuple(missing), findings)
+        return TelemetrySnapshot(telemetry, tuple(missing), (*findings, *slices))
+
+    def _questions(
+        self, asked: Questions, window: Window, before: Timestamp
+    ) -> dict[str, SourceQuestion]:
+        """In common: each is asked once for all incidents that began within a minute."""
+        if self.shared is None or not self.common:
+            return asked(window, before)
+        shared, since = self.shared, window.start - window.start % SHARED_GRID_S
+        normal = before - before % SHARED_GRID_S
+        wide = Window(start=since, end=window.end)
+
+        def once(key: str, one: SourceQuestion) -> SourceQuestion:
+            return replace(one, ask=lambda: shared.ask((key, since, normal), one.ask))
+
+        return {key: once(key, one) for key, one in asked(wide, normal).items()}
+
+    def _telemetry(self, window: Window, before: Timestamp) -> dict[str, SourceQuestion]:
+        return self._metrics(window, before) | {
+            "logs": SourceQuestion("logs", self.logs, lambda: self.whole_log(window)),
+            "traces": SourceQuestion(
+                "traces", self.traces, lambda: self.traces.spans(window, before)
+            ),
+            "changes": SourceQuestion(
+                "changes", self.changes, lambda: self.changes.changes(window)
+            ),
+        }
 
     def _metrics(self, window: Window, before: Timestamp) -> dict[str, SourceQuestion]:
         return {
@@ -218,7 +262,8 @@ class Sources:
 
     def _lacking(self) -> list[str]:
         """What sources that did answer could not tell."""
-        named = (("metrics", self.metrics), ("logs", self.logs), ("traces", self.traces))
+        named = (("metrics", self.metrics), ("logs", self.logs), ("traces", self.traces),
+                 (BUSINESS, self.business))  # fmt: skip
         return [
             f"{name}: {problem}"
             for name, source in named

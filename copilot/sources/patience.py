@@ -3,13 +3,15 @@
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 from copilot.ports import SourceError
 from copilot.types.breaker import Breaker
+
+AnswerT = TypeVar("AnswerT")
 
 FAILURES = 3
 """Failures in a row after which a source is not asked for a while. Source: as for the model's
@@ -121,6 +123,67 @@ class Patience:
         # Not of a pool: at exit nobody waits for a thread that waits for a server.
         threading.Thread(target=work, name=f"ask {question.name}", daemon=True).start()
         return given_up
+
+
+SHARED_S = 5.0
+"""An answer this old serves another incident: scrapes come every 15 to 60 s (Prometheus' default
+`scrape_interval` is 1m), so that it lacks a point of each series at most."""
+
+
+class _SharedAnswer:
+    """What one asker gets for all who ask the same meanwhile."""
+
+    def __init__(self, asked_at: float) -> None:
+        self.asked_at = asked_at
+        self.done = threading.Event()
+        self.told: list[Any] = []
+        self.problem: Exception | None = None
+
+
+class SharedAnswers:
+    """Lets incidents that are looked at together share the answers of their sources.
+
+    The first asks; who asks the same before it is answered waits for it, and within `SHARED_S`
+    nobody asks again. An error is told to those who waited, and kept for nobody.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._lock = threading.Lock()
+        self._kept: dict[Hashable, _SharedAnswer] = {}
+
+    def ask(self, key: Hashable, question: Callable[[], AnswerT]) -> AnswerT:
+        """The answer to a question of this key, asked by us or by another."""
+        self.forget()
+        with self._lock:
+            shared = self._kept.get(key)
+            ours = shared is None
+            if shared is None:
+                shared = self._kept[key] = _SharedAnswer(self._now())
+        if ours:
+            self._ask(key, shared, question)
+        shared.done.wait()
+        if shared.problem is not None:
+            raise shared.problem
+        answer: AnswerT = shared.told[0]
+        return answer
+
+    def _ask(self, key: Hashable, shared: _SharedAnswer, question: Callable[[], Any]) -> None:
+        try:
+            shared.told.append(question())
+        except Exception as problem:  # noqa: BLE001 - raised where it was asked
+            shared.problem = problem
+            with self._lock:
+                self._kept.pop(key, None)
+        finally:
+            shared.done.set()
+
+    def forget(self) -> None:
+        """Keep nothing that is too old to serve anybody."""
+        oldest = self._now() - SHARED_S
+        with self._lock:
+            for key in [k for k, one in self._kept.items() if one.asked_at < oldest]:
+                del self._kept[key]
 
 
 class _Abandonment:

@@ -20,6 +20,12 @@ LEAST_BEAT_S, MOST_BEAT_S = 600.0, 46_800.0
 """But not before, and not later: Alertmanager's `group_interval` alone is 300 s, and one delivery
 may be lost; three times its `repeat_interval` of 4 h is 12 h. Source: its default configuration."""
 
+_GIVEN = ("fingerprint", "starts_at", "until", "seen_at", "missed")
+_RENEWED = (
+    "DO UPDATE SET starts_at = excluded.starts_at, until = excluded.until, "
+    "seen_at = excluded.seen_at"
+)
+
 
 class DueAlert(NamedTuple):
     """A firing alert whose lease ran out at `until`; `seen_at` is its last delivery."""
@@ -118,22 +124,16 @@ def renew(
         return
     beats = _seen(connection, [key for key, alert in leased.items() if alert.lease is None])
     rows = [
-        {
-            "fingerprint": key,
-            "starts_at": alert.starts_at,
-            "until": alert.lease if alert.lease is not None else _next_beat(beats.get(key), now),
-            "seen_at": now,
-        }
+        (
+            key,
+            alert.starts_at,
+            alert.lease if alert.lease is not None else _next_beat(beats.get(key), now),
+            now,
+            0,
+        )
         for key, alert in leased.items()
     ]
-    statement = database.insert(alert_leases)
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["fingerprint"],
-            set_={name: statement.excluded[name] for name in ("starts_at", "until", "seen_at")},
-        ),
-        rows,
-    )
+    database.insert_many(connection, alert_leases, _GIVEN, rows, _RENEWED)
 
 
 def _seen(connection: Connection, fingerprints: Sequence[str]) -> dict[str, Timestamp]:

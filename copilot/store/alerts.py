@@ -1,22 +1,37 @@
 """Accepted alerts: written before they are answered for, each with what became of it."""
 
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from copilot.store.alert_leases import renew
-from copilot.store.database import Database, GroupCommit
+from copilot.store.database import Database
+from copilot.store.group_commit import GroupCommit
 from copilot.store.tables import alerts, incidents
 from copilot.types.incident import CLOSED
 from tools.clusterer import DECLARED_RULE, SUPPRESSED, Action, Decision
 from tools.types import Alert, Timestamp
 
 _CHUNK = 500
+_GIVEN = ("fingerprint", "starts_at", "status", "accepted_at", "document", "action", "reason")
 _BEGUN = ("firing", "no_data")
 _Identity = tuple[str, float, str]
+_Start = tuple[str, float]
+ItemT = TypeVar("ItemT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,10 +201,21 @@ class Alerts:
         decided = self.decisions(incident_id)
         return tuple(row.alert for row in decided if row.action not in SUPPRESSED)
 
+    def all_ended(self, incident_id: str) -> bool:
+        """Whether each firing that counts for the incident has its resolution; not without any."""
+        columns = (alerts.c.fingerprint, alerts.c.starts_at, alerts.c.status)
+        counts = (alerts.c.incident_id == incident_id, alerts.c.action.not_in(("", *SUPPRESSED)))
+        firing: set[tuple[str, Timestamp]] = set()
+        ended: set[tuple[str, Timestamp]] = set()
+        with self._database.read() as connection:
+            for fingerprint, at, status in connection.execute(select(*columns).where(*counts)):
+                (ended if status == "resolved" else firing).add((fingerprint, at))
+        return bool(firing) and firing <= ended
+
     def firing(self, fingerprint: str) -> bool:
         """Whether the last thing heard of a fingerprint is that it fires."""
         with self._database.read() as connection:
-            last, _ = _known(connection, {fingerprint})
+            last = _last(connection, {fingerprint})
         return fingerprint in last and last[fingerprint].status in _BEGUN
 
     def give(self, incident_id: str, home: str, now: Timestamp) -> None:
@@ -231,33 +257,32 @@ class Alerts:
         documents: Sequence[str],
         now: Timestamp,
     ) -> list[StoredAlert]:
-        statement = (
-            self._database.insert(alerts)
-            .on_conflict_do_nothing(index_elements=["fingerprint", "starts_at", "status"])
-            .returning(alerts.c.key, alerts.c.fingerprint, alerts.c.starts_at, alerts.c.status)
-        )
         dated = _dated(connection, delivered, now)
         distinct = {_identity(alert): (alert, position) for position, alert in enumerate(dated)}
+        last = connection.execute(select(func.max(alerts.c.key))).scalar() or 0
         rows = [
-            {
-                "fingerprint": alert.fingerprint,
-                "starts_at": alert.starts_at,
-                "status": alert.status,
-                "accepted_at": now,
-                "document": documents[position]
-                if alert is delivered[position]
-                else alert.model_dump_json(),
-            }
-            for alert, position in distinct.values()
+            (
+                *identity,
+                now,
+                documents[position] if alert is delivered[position] else alert.model_dump_json(),
+                "",
+                "",
+            )
+            for identity, (alert, position) in distinct.items()
         ]
+        self._database.insert_many(connection, alerts, _GIVEN, rows, "DO NOTHING")
+        # Nobody else writes meanwhile: what has a higher key is new, and of this delivery.
+        new = select(alerts.c.key, alerts.c.fingerprint, alerts.c.starts_at, alerts.c.status)
         stored = [
             StoredAlert(key, distinct[(fingerprint, starts_at, status)][0], now)
-            for key, fingerprint, starts_at, status in connection.execute(statement, rows)
+            for key, fingerprint, starts_at, status in connection.execute(
+                new.where(alerts.c.key > last).order_by(alerts.c.key)
+            )
         ]
         renew(self._database, connection, dated, now)
         known = {_identity(row.alert) for row in stored}
         _reconsider(connection, [one for one in distinct if one not in known])
-        return sorted(stored, key=lambda row: row.key)
+        return stored
 
 
 def _identity(alert: Alert) -> _Identity:
@@ -269,25 +294,20 @@ def _reconsider(connection: Connection, repeated: Sequence[_Identity]) -> None:
 
     So do the alerts whose declared rule inhibits others.
     """
+    rows = list(_rows_at(connection, {(fingerprint, at) for fingerprint, at, _ in repeated}))
     wanted = set(repeated)
-    columns = (alerts.c.key, alerts.c.fingerprint, alerts.c.starts_at, alerts.c.status)
-    for chunk in _chunks(sorted({fingerprint for fingerprint, _, _ in repeated})):
-        query = select(*columns).where(
-            alerts.c.fingerprint.in_(chunk),
-            or_(_muted(), alerts.c.status == "resolved"),
-        )
-        rows = connection.execute(query).all()
-        over = {(fingerprint, at) for _, fingerprint, at, status in rows if status == "resolved"}
-        again = [
-            key
-            for key, fingerprint, at, status in rows
-            if status != "resolved"
-            and (fingerprint, at, status) in wanted
-            and (fingerprint, at) not in over
-        ]
-        if again:
-            undecided = update(alerts).where(alerts.c.key.in_(again))
-            connection.execute(undecided.values(action="", reason=""))
+    over = {(fingerprint, at) for _, fingerprint, at, status, _ in rows if status == "resolved"}
+    again = [
+        key
+        for key, fingerprint, at, status, muted in rows
+        if muted
+        and status != "resolved"
+        and (fingerprint, at, status) in wanted
+        and (fingerprint, at) not in over
+    ]
+    for chunk in _chunks(again):
+        undecided = update(alerts).where(alerts.c.key.in_(chunk))
+        connection.execute(undecided.values(action="", reason=""))
 
 
 def _muted() -> ColumnElement[bool]:
@@ -300,7 +320,9 @@ def _dated(connection: Connection, delivered: Sequence[Alert], now: Timestamp) -
     vague = [alert for alert in delivered if alert.starts_at == now or alert.status not in _BEGUN]
     if not vague:
         return list(delivered)
-    last, started = _known(connection, {alert.fingerprint for alert in vague})
+    last = _last(connection, {alert.fingerprint for alert in vague})
+    asked = {(a.fingerprint, a.starts_at) for a in vague if a.status not in _BEGUN}
+    started = {(row.fingerprint, row.starts_at) for row in _rows_at(connection, asked)}
     started |= {(a.fingerprint, a.starts_at) for a in delivered if a.status in _BEGUN}
     return [_continued(alert, last.get(alert.fingerprint), started, now) for alert in delivered]
 
@@ -319,41 +341,58 @@ def _continued(
     return alert.model_copy(update={"starts_at": last.starts_at})
 
 
-def _known(
-    connection: Connection, fingerprints: Set[str]
-) -> tuple[dict[str, _Open], set[tuple[str, Timestamp]]]:
-    """The last row of each fingerprint, and every start that is known of one."""
-    last: dict[str, _Open] = {}
-    started: set[tuple[str, Timestamp]] = set()
+def _last(connection: Connection, fingerprints: Iterable[str]) -> dict[str, _Open]:
+    """The newest row of each fingerprint, unless its incident is closed.
+
+    However often it fired before: only keys of the index are looked at for that.
+    """
+    found: dict[str, _Open] = {}
     columns = (alerts.c.fingerprint, alerts.c.starts_at, alerts.c.status, incidents.c.status)
     joined = alerts.outerjoin(incidents, alerts.c.incident_id == incidents.c.id)
     for chunk in _chunks(sorted(fingerprints)):
-        query = (
-            select(*columns)
-            .select_from(joined)
-            .where(alerts.c.fingerprint.in_(chunk))
-            .order_by(alerts.c.key)
-        )
+        of_chunk = alerts.c.fingerprint.in_(chunk)
+        newest = select(func.max(alerts.c.key)).where(of_chunk).group_by(alerts.c.fingerprint)
+        query = select(*columns).select_from(joined).where(alerts.c.key.in_(newest))
         for fingerprint, starts_at, status, incident_status in connection.execute(query):
-            started.add((fingerprint, starts_at))
-            last.pop(fingerprint, None)
             if incident_status not in CLOSED:
-                last[fingerprint] = _Open(starts_at, status)
-    return last, started
+                found[fingerprint] = _Open(starts_at, status)
+    return found
 
 
-def _chunks(items: list[str]) -> Iterator[list[str]]:
+def _rows_at(connection: Connection, starts: Collection[_Start]) -> Iterator[Any]:
+    """What is known of firings that began then: their beginnings and their ends.
+
+    Of what fired before the first of them nothing is read. A list of pairs would be exact, but
+    SQLite answers it by reading the whole table.
+    """
+    columns = (alerts.c.key, alerts.c.fingerprint, alerts.c.starts_at, alerts.c.status)
+    since = min((at for _, at in starts), default=0.0)
+    for chunk in _chunks(sorted({fingerprint for fingerprint, _ in starts})):
+        query = select(*columns, _muted().label("muted"))
+        query = query.where(alerts.c.fingerprint.in_(chunk), alerts.c.starts_at >= since)
+        for row in connection.execute(query):
+            if (row.fingerprint, row.starts_at) in starts:
+                yield row
+
+
+def _chunks(items: list[ItemT]) -> Iterator[list[ItemT]]:
     rest = iter(items)
     while chunk := list(islice(rest, _CHUNK)):
         yield chunk
 
 
+# The alerts of a storm are read for each look at its incident, and do not change; 100 MB at most.
+_read_again, _KEPT_CHARS = lru_cache(16_384)(Alert.model_validate_json), 2048
+
+
 def stored_alert(row: Row[tuple[object, ...]]) -> StoredAlert:
     """A row of the table as a value."""
     columns = row._mapping
+    document: str = columns["document"]
+    read = _read_again if len(document) <= _KEPT_CHARS else Alert.model_validate_json
     return StoredAlert(
         key=columns["key"],
-        alert=Alert.model_validate_json(columns["document"]),
+        alert=read(document),
         accepted_at=columns["accepted_at"],
         incident_id=columns["incident_id"],
         action=columns["action"],

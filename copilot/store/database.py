@@ -1,15 +1,25 @@
-"""Connections, transactions and group commits: one writer at a time, on SQLite and PostgreSQL.
+"""Connections, transactions, and their way to the disk: one writer at a time, on both databases.
 
 Nearly every transaction ends in the journal, which is one chain: its writers take turns anyway. So
 they take the turn at the start, where waiting for it cannot deadlock, on both databases alike.
 """
 
+import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from typing import Generic, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, text
+from sqlalchemy import (
+    Connection,
+    Engine,
+    PrimaryKeyConstraint,
+    Table,
+    UniqueConstraint,
+    create_engine,
+    event,
+    inspect,
+    text,
+)
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.postgresql.dml import Insert as PostgresqlInsert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
@@ -56,6 +66,7 @@ class Database:
         self._engine = _sqlite(self.url) if self.sqlite else _postgresql(self.url)
         # SQLite polls for its write lock, unfairly; threads of one process queue here instead.
         self._writer = threading.RLock()
+        self._log = WriteAheadLog(f"{self.url.database}-wal")
         self._local = threading.local()
 
     @property
@@ -105,6 +116,34 @@ class Database:
         """An INSERT that knows `on_conflict_do_nothing` in this database's dialect."""
         return sqlite_insert(table) if self.sqlite else postgresql_insert(table)
 
+    def insert_many(
+        self,
+        connection: Connection,
+        table: Table,
+        columns: Sequence[str],
+        rows: Sequence[tuple[object, ...]],
+        on_conflict: str,
+    ) -> None:
+        """Insert rows; on a conflict of the first UNIQUE or PRIMARY KEY of `columns`, `DO …`.
+
+        A tenth of what SQLAlchemy's own way costs for each row, which an alert storm feels.
+        """
+        if not rows:
+            return
+        keys = [[one.name for one in rule.columns] for rule in table.constraints
+                if isinstance(rule, UniqueConstraint | PrimaryKeyConstraint)]  # fmt: skip
+        key = next(names for names in keys if names and set(names) <= set(columns))
+        into = f"INSERT INTO {table.name} ({', '.join(columns)})"
+        conflict = f"ON CONFLICT ({', '.join(key)}) {on_conflict}"
+        if self.sqlite:
+            marks = ", ".join("?" * len(columns))
+            connection.exec_driver_sql(f"{into} VALUES ({marks}) {conflict}", list(rows))
+            return
+        kinds = [table.c[name].type.compile(self._engine.dialect) for name in columns]
+        arrays = ", ".join(f"%s::{kind}[]" for kind in kinds)
+        values = tuple(list(column) for column in zip(*rows, strict=True))
+        connection.exec_driver_sql(f"{into} SELECT * FROM unnest({arrays}) {conflict}", values)
+
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that may write: all of it or nothing, on disk when it ends."""
@@ -117,7 +156,13 @@ class Database:
                 yield connection
             return
         with self._writer, self._outermost() as connection:
+            before = _changes(connection)
             yield connection
+            wrote = _changes(connection) > before
+        # Not under the lock: who waited for it commits meanwhile, and shares the next sync.
+        if wrote:
+            with self._translated():
+                self._log.sync()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -152,6 +197,50 @@ class Database:
                 "check that it is reachable, writable and not full",
                 recoverable=problem.connection_invalidated or _transient(problem),
             ) from problem
+
+
+class WriteAheadLog:
+    """SQLite's log of commits; whoever syncs it does so for all who committed before.
+
+    What `synchronous=FULL` does at each commit, while nobody else may write, done for many. Who
+    acts on what another wrote and did not sync yet syncs that, too, with its own next commit.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._turn, self._count = threading.Lock(), threading.Lock()
+        self._committed = self._synced = 0
+
+    def sync(self) -> None:
+        """Return when what this thread committed is on disk; raises `StoreError`."""
+        with self._count:
+            self._committed += 1
+            mine = self._committed
+        with self._turn:
+            if self._synced >= mine:
+                return
+            until = self._committed
+            try:
+                self.flush()
+            except OSError as problem:
+                said = f"{self._path!r} cannot be synced: {problem.strerror}; is the disk full?"
+                raise StoreError(said, recoverable=True) from problem
+            self._synced = until
+
+    def flush(self) -> None:
+        """Write through to the disk what the log holds; raises OSError."""
+        try:
+            log = os.open(self._path, os.O_RDONLY)
+        except FileNotFoundError:
+            return  # its pages are in the database file, which SQLite synced before it took it away
+        try:
+            getattr(os, "fdatasync", os.fsync)(log)
+        finally:
+            os.close(log)
+
+
+def _changes(connection: Connection) -> int:
+    return connection.connection.driver_connection.total_changes  # type: ignore[union-attr,no-any-return]
 
 
 def _transient(problem: DBAPIError) -> bool:
@@ -198,9 +287,11 @@ def _sqlite(url: URL) -> Engine:
             # So that what is pruned can be given back. Of a new file only: elsewhere it changes
             # nothing, but waits for whoever writes, and so would each reader's new connection.
             cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        (mode,) = cursor.execute("PRAGMA journal_mode=WAL").fetchone()
         for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",  # a commit is on disk before its 202 is sent, power cut included
+            # A commit is on disk before its 202 is sent, power cut included: by `WriteAheadLog`,
+            # and where the file system knows no such log by SQLite itself.
+            f"synchronous={'NORMAL' if mode == 'wal' else 'FULL'}",
             "foreign_keys=ON",
             f"busy_timeout={int(BUSY_SECONDS * 1000)}",
         ):
@@ -233,92 +324,3 @@ def _postgresql(url: URL) -> Engine:
         connection.commit()
 
     return engine
-
-
-OutcomeT = TypeVar("OutcomeT")
-
-
-class _Call(Generic[OutcomeT]):
-    """One caller's work, and what came of it."""
-
-    def __init__(self, work: Callable[[Connection], OutcomeT]) -> None:
-        self._work = work
-        self._outcomes: list[OutcomeT] = []
-        self.problem: StoreError | None = None
-
-    @property
-    def over(self) -> bool:
-        return bool(self._outcomes) or self.problem is not None
-
-    def run(self, connection: Connection) -> OutcomeT:
-        return self._work(connection)
-
-    def end(self, outcome: OutcomeT) -> None:
-        self._outcomes.append(outcome)
-
-    def result(self) -> OutcomeT:
-        if self.problem is not None:
-            raise self.problem
-        return self._outcomes[0]
-
-
-class GroupCommit(Generic[OutcomeT]):
-    """Runs writes of many threads; whoever comes first writes for all who came meanwhile.
-
-    An fsync costs milliseconds, whatever it makes durable. The work may fail with `StoreError`
-    only; then each of the group is tried alone, so that nobody fails for another.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._turn = threading.Lock()
-        self._list = threading.Lock()
-        self._waiting: list[_Call[OutcomeT]] = []
-
-    def __len__(self) -> int:
-        """How many wait for the next transaction."""
-        return len(self._waiting)
-
-    def write(self, work: Callable[[Connection], OutcomeT]) -> OutcomeT:
-        """Run the work in a transaction; what it wrote is on disk on return.
-
-        Inside a transaction of this thread it joins that one, as every write does.
-        """
-        if self._database.joined:
-            with self._database.write() as connection:
-                return work(connection)
-        call = _Call(work)
-        with self._list:
-            self._waiting.append(call)
-        with self._turn:
-            if not call.over:
-                self._lead()
-        return call.result()
-
-    def _lead(self) -> None:
-        with self._list:
-            group, self._waiting = self._waiting, []
-        try:
-            self._together(group)
-        except StoreError:
-            for call in group:
-                self._alone(call)
-        finally:
-            for call in group:
-                if not call.over:  # this thread is being ended in the middle of it
-                    call.problem = StoreError("the write was interrupted", recoverable=True)
-
-    def _together(self, group: list[_Call[OutcomeT]]) -> None:
-        with self._database.write() as connection:
-            outcomes = [call.run(connection) for call in group]
-        for call, outcome in zip(group, outcomes, strict=True):
-            call.end(outcome)
-
-    def _alone(self, call: _Call[OutcomeT]) -> None:
-        try:
-            with self._database.write() as connection:
-                outcome = call.run(connection)
-        except StoreError as problem:
-            call.problem = problem
-        else:
-            call.end(outcome)

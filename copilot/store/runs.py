@@ -6,7 +6,7 @@ costs a lease at most.
 """
 
 from collections.abc import Collection
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -34,6 +34,9 @@ class Run(FrozenModel):
     `attempt` counts how often it was begun and not laid down, at `place`, the checkpoint it stood
     at then; it is not claimed before `due_at`.
     """
+
+    AFTER_FIRST_LOOKS: ClassVar[int] = 8
+    """Priority from which on a run waits for the first looks of all other incidents."""
 
     id: str
     incident_id: str
@@ -162,17 +165,32 @@ class Runs:
         """Queue a run again that waits, or (`failed`) that was given up; False when it does not."""
         where = and_(runs.c.id == run_id, runs.c.status == status)
         statement = (
-            update(runs).where(where).values(**_AT_ONCE, attempt=0, place="", updated_at=now)
+            update(runs)
+            .where(where)
+            # A person has spoken and waits: before every first look.
+            .values(**_AT_ONCE, attempt=0, place="", priority=0, updated_at=now)
         )
         with self._database.write() as connection:
             return connection.execute(statement).rowcount == 1
 
     def postpone(
-        self, run: Run, due_at: Timestamp, now: Timestamp, *, attempt: int = 0, error: str = ""
+        self,
+        run: Run,
+        due_at: Timestamp,
+        now: Timestamp,
+        *,
+        attempt: int = 0,
+        error: str = "",
+        behind: bool = False,
     ) -> None:
-        """Put a run back that its owner has, to be taken again at `due_at`."""
+        """Put a run back that its owner has, to be taken again at `due_at`.
+
+        With `behind`, its incident has its brief: then after the first looks of all others.
+        """
         held = and_(runs.c.id == run.id, runs.c.owner == run.owner, runs.c.status == "running")
-        values = {**_AT_ONCE, "due_at": due_at, "attempt": attempt, "error": error}
+        values: dict[str, Any] = {**_AT_ONCE, "due_at": due_at, "attempt": attempt, "error": error}
+        if behind:
+            values["priority"] = runs.c.priority % Run.AFTER_FIRST_LOOKS + Run.AFTER_FIRST_LOOKS
         with self._database.write() as connection:
             done = connection.execute(update(runs).where(held).values(**values, updated_at=now))
             if done.rowcount != 1:
@@ -193,6 +211,15 @@ class Runs:
         with self._database.read() as connection:
             due: Timestamp | None = connection.execute(query).scalar()
         return due
+
+    def crowded(self, run_id: str) -> bool:
+        """Whether first looks of other incidents wait, and this run has not let them go first."""
+        first = runs.c.priority < Run.AFTER_FIRST_LOOKS
+        mine = select(runs.c.id).where(runs.c.id == run_id, first)
+        others = select(runs.c.id).where(runs.c.status == "accepted", first, runs.c.due_at == 0)
+        with self._database.read() as connection:
+            waits = connection.execute(others.limit(1)).first() is not None
+            return waits and connection.execute(mine).first() is not None
 
     def held(self, owner: str) -> tuple[Run, ...]:
         """What this worker runs, or ran when its process ended."""

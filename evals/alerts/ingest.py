@@ -45,7 +45,7 @@ SERIES = 1_000
 """Series of the row `repeated`, which alert again and again; all others are distinct."""
 
 CLIENTS = 4
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 
 
 class BenchmarkError(Exception):
@@ -172,10 +172,10 @@ def _flood(port: int, bodies: Sequence[bytes]) -> tuple[float, list[float]]:
 # --- who is measured ---------------------------------------------------------------------------
 
 
-def service(bodies: Sequence[bytes], size: int) -> IngestTiming:
-    """Flood a fresh `copilot serve`, kill it, and count what it kept."""
+def service(bodies: Sequence[bytes], size: int, url: str = "") -> IngestTiming:
+    """Flood a fresh `copilot serve`, kill it, and count what it kept; no `url`: on SQLite."""
     with tempfile.TemporaryDirectory(prefix="ingest") as folder:
-        port, url = _free_port(), f"sqlite:///{folder}/store.sqlite"
+        port, url = _free_port(), url or f"sqlite:///{folder}/store.sqlite"
         command = [sys.executable, "-m", "copilot", "--data-dir", folder, "serve"]
         command += ["--host", "127.0.0.1", "--port", str(port)]
         with serving(command, port, "/readyz", COPILOT_DATABASE_URL=url) as process:

@@ -227,15 +227,17 @@ class Briefs:
         """Incidents that nobody has been told of, nor will be of another."""
         return self.opened.keys() - self.briefed.keys() - self.over
 
-    def wait(self, within_s: float) -> None:
-        """Wait until all that was accepted is decided on and told."""
+    def wait(self, within_s: float, *, whole: bool = False) -> None:
+        """Wait until all that was accepted is decided on and told; `whole`: and no run is left."""
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:
             self.look()
-            if not self.waiting() and not self._store.alerts.unassigned(limit=1):
-                self.look()
-                if not self.waiting():
-                    return
+            left = self._store.alerts.unassigned(limit=1) or (
+                whole and self._store.runs.unfinished()
+            )
+            self.look()
+            if not left and not self.waiting():
+                return
             time.sleep(0.5)
 
     def waits(self, severity: str = "") -> list[float]:

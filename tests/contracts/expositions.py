@@ -365,11 +365,26 @@ FRAGMENTS: dict[str, Fragment] = {
         'mysql_global_status_threads_connected{job="crm-mysql-exporter"} =90\n'
         'mysql_global_variables_max_connections{job="crm-mysql-exporter"} =100\n'
         'mysql_slave_status_seconds_behind_master{job="crm-mysql-exporter"} =12\n'
+        'mysql_global_status_innodb_row_lock_current_waits{job="crm-mysql-exporter"} =3\n'
+        'mysql_global_status_handlers_total{job="crm-mysql-exporter",handler="commit"} +9\n'
+        'mysql_global_status_handlers_total{job="crm-mysql-exporter",handler="read_rnd_next"} +70\n'
+        'mysql_global_status_innodb_row_ops_total{job="crm-mysql-exporter",operation="read"} +50\n'
+        "mysql_global_status_innodb_row_ops_total"
+        '{job="crm-mysql-exporter",operation="updated"} +5\n'
+        "mysql_global_status_innodb_row_ops_total"
+        '{job="crm-mysql-exporter",operation="deleted"} +1\n'
+        'mysql_global_status_buffer_pool_pages{job="crm-mysql-exporter",state="data"} =800\n'
+        'mysql_global_status_buffer_pool_pages{job="crm-mysql-exporter",state="dirty"} =80\n'
         'mysql_up{job="crm-mysql-exporter"} =1',
         {
             "crm-mysql|request_rate": 40.0,
             "crm-mysql|connections_used_pct": 90.0,
             "crm-mysql|replication_lag_s": 12.0,
+            "crm-mysql|locks_waiting": 3.0,
+            "crm-mysql|commits": 9.0,
+            "crm-mysql|rows_scanned": 70.0,
+            "crm-mysql|rows_changed": 6.0,
+            "crm-mysql|pages_dirty": 80.0,
             "crm-mysql|instances_up": 1.0,
         },
     ),
@@ -379,11 +394,15 @@ FRAGMENTS: dict[str, Fragment] = {
         'pg_stat_activity_count{job="books-postgres-exporter",datname="b",state="idle"} =40\n'
         'pg_settings_max_connections{job="books-postgres-exporter"} =100\n'
         'pg_stat_database_deadlocks{job="books-postgres-exporter",datname="b"} +2\n'
+        'pg_stat_database_numbackends{job="books-postgres-exporter",datname="b"} =7\n'
+        'pg_stat_database_tup_returned{job="books-postgres-exporter",datname="b"} +30\n'
         'pg_stat_database_blks_hit{job="books-postgres-exporter",datname="b"} +3\n'
         'pg_stat_database_blks_read{job="books-postgres-exporter",datname="b"} +1',
         {
             "books-postgres|connections_used_pct": 90.0,
             "books-postgres|lock_deadlocks": 2.0,
+            "books-postgres|numbackends": 7.0,
+            "books-postgres|rows_scanned": 30.0,
             "books-postgres|cache_miss_pct": 25.0,
         },
     ),

@@ -17,8 +17,9 @@ from pydantic import SecretStr
 from copilot.store import Assignment, Store
 from copilot.surfaces.console.answer import ANSWERS, answer_rows
 from copilot.surfaces.service import create_app
-from copilot.surfaces.service.console import chosen
+from copilot.surfaces.service.visit import chosen
 from copilot.testing.service import CountedEngine
+from copilot.types.checks import Check, CheckReport
 from copilot.types.incident import Clocks, Incident
 from prompts import LANGUAGES, Language, load, word
 from tools.types import Alert, Candidate, Evidence, Plan, PlanStep, Ranking, Term, Window
@@ -255,6 +256,35 @@ def test_an_unknown_incident_is_a_page_that_leads_back(client: TestClient) -> No
     answer = client.get("/console/incidents/<b>nope")
     assert answer.status_code == 404
     assert "There is no such incident <b>nope" in Page(answer.text).text
+
+
+# --- lists ---------------------------------------------------------------------------------------
+
+
+def test_the_journal_is_filtered_and_paged_newest_first(client: TestClient, store: Store) -> None:
+    with store.transaction():
+        for number in range(250):
+            kind = "acted" if number == 0 else "briefed"
+            store.journal.append(f"I{number % 2}", kind, "ann", {"reason": f"n{number}."}, NOW)
+    text = page(client, "/console/journal").text
+    assert text.index("n249.") < text.index("n50.")
+    assert "n49." not in text
+    assert "n249." not in page(client, "/console/journal?incident=I0").text
+    assert "n0." in page(client, "/console/journal?kind=acted").text
+    assert "n49." in page(client, "/console/journal?before=51").text
+
+
+def test_health_says_what_doctor_says(store: Store) -> None:
+    found = CheckReport(
+        pid=1, data_folder="/data", checks=(Check("metrics", "broken", "no answer", "see to it"),)
+    )
+    app = create_app(CountedEngine(store, NOW), Door(), examine=lambda: found)
+    text = page(TestClient(app, base_url="http://127.0.0.1"), "/console/health").text
+    assert "broken metrics no answer see to it" in text
+
+
+def test_what_nobody_examines_says_so(client: TestClient) -> None:
+    assert "Nothing is examined here." in page(client, "/console/health").text
 
 
 # --- words -------------------------------------------------------------------------------------

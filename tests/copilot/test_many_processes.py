@@ -139,6 +139,13 @@ def test_when_the_deciding_service_ends_another_goes_on_with_its_groups(
         ]
 
 
+def test_a_worker_that_began_first_leaves_deciding_to_a_service(url: str, tmp_path: Path) -> None:
+    with engine(url, tmp_path / "worker", WORK) as worker:
+        worker.upkeep()
+        with engine(url, tmp_path / "service", INTAKE) as service:
+            until(lambda: service.leading)
+
+
 def test_decisions_of_who_lost_the_lead_are_not_written(url: str, tmp_path: Path) -> None:
     with engine(url, tmp_path / "1", frozenset(("watch",))) as one:
         assert one.leading

@@ -12,7 +12,13 @@ import pytest
 
 from copilot.ports import SourceError
 from copilot.settings import load
-from copilot.sources.patience import FAILURES, Patience, SourceQuestion
+from copilot.sources.patience import (
+    FAILURES,
+    SHARED_S,
+    Patience,
+    SharedAnswers,
+    SourceQuestion,
+)
 from copilot.wiring import engine, received
 from tools.types import Alert
 
@@ -125,3 +131,47 @@ def test_behind_a_hanging_prometheus_the_service_starts_and_the_brief_names_it(
             (incident,) = running.store.incidents.active()
             assert time.monotonic() - started < 30
     assert "metrics: not asked: it has not answered" in incident.brief["en"]
+
+
+def test_incidents_looked_at_together_share_an_answer_for_a_while() -> None:
+    now, asked = [0.0], list[str]()
+    shared = SharedAnswers(lambda: now[0])
+
+    def ask(key: str) -> int:
+        def told() -> int:
+            asked.append(key)
+            return len(asked)
+
+        return shared.ask(key, told)
+
+    assert (ask("a"), ask("a"), ask("b")) == (1, 1, 2)
+    now[0] += SHARED_S + 1
+    assert ask("a") == 3
+    assert asked == ["a", "b", "a"]
+
+
+def test_who_asks_meanwhile_waits_for_the_answer_and_an_error_is_kept_for_nobody() -> None:
+    shared, begun, let_go = SharedAnswers(), threading.Event(), threading.Event()
+    met: list[str] = []
+
+    def fails() -> int:
+        begun.set()
+        let_go.wait(30)
+        raise SourceError("metrics", "gone", recoverable=True)
+
+    def ask() -> None:
+        try:
+            shared.ask("a", fails)
+        except SourceError as error:
+            met.append(error.problem)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    threads[0].start()
+    begun.wait(30)
+    for thread in threads[1:]:
+        thread.start()
+    let_go.set()
+    for thread in threads:
+        thread.join()
+    assert met == ["gone"] * 3
+    assert shared.ask("a", lambda: 7) == 7

@@ -1,19 +1,21 @@
 """The store as a whole: transactions, coming back, databases it refuses."""
 
+import errno
 import json
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection
 
 from copilot.store import Store, StoreError
-from copilot.store.database import Database, GroupCommit
+from copilot.store.database import Database, WriteAheadLog
+from copilot.store.group_commit import GroupCommit
 from copilot.types.incident import Hypothesis, Incident
 from tools.types import Alert, AlertStatus, Candidate, Ranking
 
@@ -211,3 +213,31 @@ def test_writes_that_come_together_share_a_transaction_and_none_fails_for_anothe
         assert [result.result() for result in results] == [0, 1, 2, -3, 4, 5, 6, 7]
     assert len({id(connection) for connection in connections}) < len(connections)
     database.close()
+
+
+def test_commits_of_many_threads_share_a_sync_and_none_returns_before_it(tmp_path: Path) -> None:
+    synced, let_go = list[int](), threading.Event()
+
+    class SlowLog(WriteAheadLog):
+        def flush(self) -> None:
+            synced.append(len(synced))
+            assert let_go.wait(30)
+
+    log = SlowLog(str(tmp_path / "store.sqlite-wal"))
+    with ThreadPoolExecutor(8) as pool:
+        returned = [pool.submit(log.sync) for _ in range(8)]
+        wait(returned, timeout=0.2)
+        assert not any(one.done() for one in returned)
+        let_go.set()
+        for one in returned:
+            one.result(30)
+    assert len(synced) < 8
+
+
+def test_a_log_that_cannot_be_synced_is_a_store_error(tmp_path: Path) -> None:
+    class BrokenLog(WriteAheadLog):
+        def flush(self) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(StoreError, match="cannot be synced: Input/output error"):
+        BrokenLog(str(tmp_path / "store.sqlite-wal")).sync()

@@ -161,3 +161,31 @@ def test_what_the_inbox_says_of_deliveries_adds_up(
     assert len(kept) == written
     assert len({(r.alert.fingerprint, r.alert.starts_at, r.alert.status) for r in kept}) == written
     store.close()
+
+
+def test_an_alert_without_a_start_goes_on_from_its_last_firing_of_many(store: Store) -> None:
+    for round_ in range(40):
+        began = NOW - 4000 + 100 * round_
+        store.alerts.accept([alert("a", began)], NOW)
+        store.alerts.accept([alert("a", began, "resolved")], NOW)
+    store.alerts.accept([alert("a", NOW - 10)], NOW)
+    assert store.alerts.accept([alert("a", NOW)], NOW).repeated == 1
+    assert store.alerts.accept([alert("a", NOW - 3000, "resolved")], NOW).repeated == 1
+    ended = store.alerts.accept([alert("a", NOW - 1, "resolved")], NOW).resolved
+    assert [row.alert.starts_at for row in ended] == [NOW - 10]
+
+
+def test_an_incident_has_ended_when_each_firing_that_counts_has_its_resolution(
+    store: Store,
+) -> None:
+    opened(store)
+    rows = store.alerts.accept([alert("a"), alert("b"), alert("c")], NOW).new
+    store.alerts.assign([row.key for row in rows[:2]], "I1", "of it", "attached", NOW)
+    store.alerts.assign([rows[2].key], "I1", "a mere symptom", "inhibited", NOW)
+    assert not store.alerts.all_ended("I1")
+    for name in ("a", "b"):
+        assert not store.alerts.all_ended("I1")
+        (end,) = store.alerts.accept([alert(name, status="resolved")], NOW).resolved
+        store.alerts.assign([end.key], "I1", "its end", "resolved", NOW)
+    assert store.alerts.all_ended("I1")
+    assert not store.alerts.all_ended("I2")

@@ -175,3 +175,32 @@ def test_figures_that_are_no_numbers_and_text_that_is_no_text_survive(store: Sto
     store.incidents.update("I1", NOW, title="half a \ud83d pair")
     found = store.incidents.require("I1")
     assert (found.title, found.evidence) == ("half a \ufffd pair", (evidence,))
+
+
+def test_an_incident_with_its_brief_lets_the_first_looks_of_others_go_first(store: Store) -> None:
+    for name, priority in (("I1", 0), ("I2", 2), ("I3", 1)):
+        opened(store, name)
+        store.runs.accept(name, NOW, priority)
+    first = store.runs.claim("w", NOW, 60)
+    assert first is not None
+    assert store.runs.crowded(first.id)
+    store.runs.postpone(first, NOW + 1, NOW, behind=True)
+    taken = [run.incident_id for _ in range(3) if (run := store.runs.claim("w", NOW + 2, 60))]
+    assert taken == ["I3", "I2", "I1"]
+    opened(store, "I4")
+    store.runs.accept("I4", NOW, 4)
+    assert not store.runs.crowded(first.id), "it has let them go first once"
+
+
+def test_a_run_that_a_person_let_go_on_goes_before_first_looks(store: Store) -> None:
+    opened(store, "I1")
+    store.runs.accept("I1", NOW, 3)
+    waits = store.runs.claim("w", NOW, 60)
+    assert waits is not None
+    store.runs.finish(waits.id, "waiting", NOW)
+    opened(store, "I2")
+    store.runs.accept("I2", NOW, 1)
+    store.runs.resume(waits.id, NOW)
+    claimed = store.runs.claim("w", NOW, 60)
+    assert claimed is not None
+    assert claimed.incident_id == "I1"

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from tools.database_inspector import DatabaseDiagnosis, database_findings, diagnose, signal
+from copilot.sources.prometheus import queries
+from tools.database_inspector import (
+    FEWEST_OWN,
+    OWN,
+    DatabaseDiagnosis,
+    database_findings,
+    diagnose,
+    signal,
+)
 from tools.evidence import number
 from tools.topology_walker.site import signs
 from tools.types import Candidate, FloatArray, Series, Telemetry, Window
@@ -43,6 +51,12 @@ MYSQL = (
 )
 def test_names_of_servers_and_exporters_become_signals(metric: str, told: str | None) -> None:
     assert signal(metric) == told
+
+
+def test_the_queries_that_ship_tell_a_database_by_its_own_signals() -> None:
+    for name in ("MySQL", "PostgreSQL"):
+        told = {signal(one.metric) for one in queries() if one.set == name}
+        assert len(told & OWN) >= FEWEST_OWN, name
 
 
 def around(level: float, count: int) -> FloatArray:

@@ -22,7 +22,11 @@ from tools.change_inspector.table import file_kind
 from tools.types import Commit, Text
 
 MOST_LINES = 8
-"""Changed lines of one file that are laid before a reader: a hunk as people write them."""
+"""Changed lines of one file that are laid before a reader.
+
+Of 5,067 changes of one file in two weeks of this repository 37 % have no more, 56 % no more than
+20 (`git log --numstat`): of a longer one a reader sees the beginning, and a prompt stays short.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,13 @@
 """A business metric by minute and leaf, and what is expected of each leaf at a moment."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 
 from tools.normal import Normal
-from tools.types import FloatArray, Timestamp
+from tools.types import FloatArray, Timestamp, Window
 
 MOST_LEAVES = 200_000
 """Bound of one table. source: by definition; so many leaves of six dimensions take two seconds."""
@@ -62,6 +62,25 @@ class MetricCube:
         ratio: FloatArray = np.full(tried.size, np.nan)
         np.divide(self.values.sum(axis=0), tried, out=ratio, where=tried > 0)
         return ratio
+
+    def between(self, window: Window) -> Self:
+        """The table with the moments inside the window alone."""
+        kept = (self.times >= window.start) & (self.times <= window.end)
+        counts = None if self.counts is None else self.counts[:, kept]
+        return replace(self, times=self.times[kept], values=self.values[:, kept], counts=counts)
+
+    def departing(self, since: Timestamp) -> Timestamp | None:
+        """Where the departures began in which the table ends, none before `since`.
+
+        None below two in a row: one may be chance.
+        """
+        total, first = self.total(), int(np.searchsorted(self.times, since))
+        normal = Normal.of(total[:first][np.isfinite(total[:first])])
+        if normal is None or first >= total.size:
+            return None
+        usual = np.flatnonzero(~normal.departs(np.nan_to_num(total[first:], nan=normal.level)))
+        began = first + (int(usual[-1]) + 1 if usual.size else 0)
+        return float(self.times[began]) if total.size - began > 1 else None
 
     def worst(self, since: Timestamp) -> tuple[Timestamp, bool]:
         """The moment from `since` on at which the whole metric left its past the furthest.

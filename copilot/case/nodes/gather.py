@@ -69,12 +69,13 @@ def _gather_evidence(state: IncidentState, deps: Deps) -> GatherUpdate:
     rounds, limits = state.get("gathered", GatherProgress()).rounds, deps.limits
     settles_at = _settles_at(state, limits, deps.clock.now())
     if young(state) and deps.clock.now() < settles_at:
-        raise DueLaterError(settles_at)
+        raise DueLaterError(settles_at, behind=True)
     lookback = limits.lookback_s * WIDER ** min(rounds, limits.rounds - 1)
     now = max(deps.clock.now(), onset)
     window = Window(start=onset - lookback, end=now)
     alerts = deps.store.alerts.of(incident_id)
-    look = deps.sources.look(window, onset, [subject_of(one) for one in alerts])
+    about = [subject_of(one) for one in alerts]
+    look = deps.sources.in_common().look(window, onset, about)
     changes = without_own_changes(look.telemetry.changes, deps.store, window)
     telemetry = replace(look.telemetry, alerts=alerts, changes=changes)
     findings = [

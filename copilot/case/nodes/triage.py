@@ -42,7 +42,7 @@ def triage(state: IncidentState, runtime: Runtime[Deps]) -> TriageUpdate:
     window = Window(
         start=alerted_at - deps.limits.lookback_s, end=max(alerted_at, deps.clock.now())
     )
-    measured = deps.sources.measure(window, normal_before=alerted_at)
+    measured = deps.sources.in_common().measure(window, normal_before=alerted_at)
     incident = deps.store.incidents.require(incident_id)
     found = onset(measured.series, measured.baseline, alerted_at)
     shown_by: MeasuredFrom = "metrics"

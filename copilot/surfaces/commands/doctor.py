@@ -41,6 +41,7 @@ ADVICE = {
     "changes": "while serving, pipelines post them to /changes (docs/changes.md)",
     "facts": "COPILOT_FACTS_FILE or COPILOT_FACTS_URL tells what is configured of components",
     "cluster": "COPILOT_KUBERNETES_NAMESPACE names the namespaces to inspect, read-only",
+    "business": "COPILOT_BUSINESS_FILE declares metrics by attribute (docs/metrics.md)",
     "alerts": "COPILOT_ALERTMANAGER_URL is asked for open alerts; webhooks work without it",
 }
 SOURCES = {
@@ -50,6 +51,7 @@ SOURCES = {
     "changes": "changes",
     "facts": "configuration",
     "cluster": "cluster",
+    "business": "business",
 }
 """What a person calls a source, and what we do."""
 

@@ -38,7 +38,8 @@ from copilot.surfaces.service.alertmanager.errors import (
 from copilot.surfaces.service.alertmanager.routes import alertmanager
 from copilot.surfaces.service.changes import changes
 from copilot.surfaces.service.chat import chat
-from copilot.surfaces.service.console import Measuring, console
+from copilot.surfaces.service.console import Measuring, console, listings
+from copilot.surfaces.service.deciding import deciding
 from copilot.surfaces.service.deliveries import deliveries
 from copilot.surfaces.service.events import events, feed
 from copilot.surfaces.service.gate import Gate
@@ -123,6 +124,9 @@ def create_app(
     app.include_router(events(engine.store, streams))
     app.include_router(feed(engine.store, streams))
     app.include_router(console(engine, access, measure))
+    app.include_router(listings(engine, access, examine))
+    if access is not None:
+        app.include_router(deciding(engine, access))
     app.include_router(approval(engine))
     app.include_router(editing(engine))
     app.include_router(settling(engine))

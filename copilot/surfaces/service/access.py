@@ -42,7 +42,7 @@ def decides(method: str, path: str) -> bool:
     return method not in ("GET", "HEAD", "OPTIONS") and bool(_DECISIONS.fullmatch(path))
 
 
-class Session(FrozenModel):
+class SignedSession(FrozenModel):
     """Somebody signed in, under the name they gave; times are in Unix seconds."""
 
     name: str
@@ -81,33 +81,35 @@ class AdminAccess:
         if not self.holds(token):
             self._failed.append(now)
             return None
-        return self._sealed(Session(name=name, began=now, seen=now, nonce=secrets.token_hex(16)))
+        return self._sealed(
+            SignedSession(name=name, began=now, seen=now, nonce=secrets.token_hex(16))
+        )
 
-    def session(self, cookie: str) -> Session | None:
+    def session(self, cookie: str) -> SignedSession | None:
         """Whose cookie it is; None where it is forged, or over."""
         content, _, signature = cookie.partition(".")
         if not hmac.compare_digest(signature.encode(), self._signature(content).encode()):
             return None
         try:
-            found = Session.model_validate(json.loads(base64.urlsafe_b64decode(content)))
+            found = SignedSession.model_validate(json.loads(base64.urlsafe_b64decode(content)))
         except (Base64Error, ValueError, ValidationError):
             return None
         now = self._clock()
         over = now - found.began > LONGEST_S or now - found.seen > IDLE_S
         return None if over else found
 
-    def renewed(self, session: Session) -> str | None:
+    def renewed(self, session: SignedSession) -> str | None:
         """The cookie that goes on with a session; None while the one that is there does."""
         now = self._clock()
         if now - session.seen < RENEWED_S:
             return None
         return self._sealed(session.model_copy(update={"seen": now}))
 
-    def csrf(self, session: Session) -> str:
+    def csrf(self, session: SignedSession) -> str:
         """What a form of this session carries: no other page knows it."""
         return self._signature(f"form {session.nonce}")
 
-    def _sealed(self, session: Session) -> str:
+    def _sealed(self, session: SignedSession) -> str:
         content = base64.urlsafe_b64encode(session.model_dump_json().encode()).decode()
         return f"{content}.{self._signature(content)}"
 

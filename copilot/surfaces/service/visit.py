@@ -1,0 +1,119 @@
+"""A visit of a page: who looks, in which language, and how the answer is sent."""
+
+import gzip
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Query
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from copilot.surfaces.console import rendered
+from copilot.surfaces.service.access import COOKIE, AdminAccess, SignedSession
+from prompts import LANGUAGES, Language
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cache-control": "no-store",
+}
+
+YEAR_S = 31_536_000
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Who asks for a page and how it is to be sent; without a session it can be read."""
+
+    language: Language
+    asked: Language | None
+    packed: bool
+    secure: bool
+    origin: str
+    session: SignedSession | None
+    csrf: str
+    cookie: str | None
+
+
+def visits(access: AdminAccess | None) -> Callable[..., Visit]:
+    """What reads a visit from a request; without `access` everybody only looks on."""
+
+    def visiting(
+        request: Request,
+        asked: Annotated[Language | None, Query(alias="lang")] = None,
+    ) -> Visit:
+        session = access.session(request.cookies.get(COOKIE, "")) if access else None
+        accepted = request.headers.get("accept-language", "")
+        return Visit(
+            language=chosen(asked, request.cookies.get("lang", ""), accepted),
+            asked=asked,
+            packed="gzip" in request.headers.get("accept-encoding", ""),
+            secure=request.url.scheme == "https",
+            origin=f"{request.url.scheme}://{request.headers.get('host', '')}",
+            session=session,
+            csrf=access.csrf(session) if access and session else "",
+            cookie=access.renewed(session) if access and session else None,
+        )
+
+    return visiting
+
+
+def chosen(asked: Language | None, kept: str, accepted: str) -> Language:
+    """The language asked for, else the one kept, else the first the browser accepts that we have.
+
+    >>> chosen(None, "", "fr;q=0.9, zh-CN, en;q=0.5"), chosen("en", "zh", "zh")
+    ('zh', 'en')
+    """
+    if asked is not None:
+        return asked
+    for language in LANGUAGES:
+        if kept == language:
+            return language
+    wanted = sorted(map(_weighed, accepted[:500].split(",")), key=lambda one: -one[1])
+    for name, _ in wanted:
+        for language in LANGUAGES:
+            if name.partition("-")[0] == language:
+                return language
+    return LANGUAGES[0]
+
+
+def _weighed(part: str) -> tuple[str, float]:
+    name, _, weight = part.strip().lower().partition(";q=")
+    try:
+        return name, float(weight or 1)
+    except ValueError:
+        return name, 0.0
+
+
+def page(name: str, visit: Visit, values: Mapping[str, object], status: int = 200) -> Response:
+    """A page as it is sent: with its policy, its language kept, its session going on."""
+    text = rendered(name, visit.language, visit=visit, **values)
+    answer = sent(text.encode(), HTMLResponse.media_type, visit, status, HEADERS)
+    if visit.asked is not None:
+        answer.set_cookie("lang", visit.asked, max_age=YEAR_S, samesite="strict", httponly=True)
+    if visit.cookie is not None:
+        keep_session(answer, visit, visit.cookie)
+    return answer
+
+
+def keep_session(answer: Response, visit: Visit, cookie: str) -> None:
+    """Of no other site's requests, of no script, and gone with the browser."""
+    answer.set_cookie(COOKIE, cookie, httponly=True, samesite="strict", secure=visit.secure)
+
+
+def sent(
+    content: bytes, media_type: str | None, visit: Visit, status: int, headers: dict[str, str]
+) -> Response:
+    """Packed where the browser says that it unpacks."""
+    if visit.packed and len(content) > 1024:
+        content = gzip.compress(content, compresslevel=5)
+        headers = {**headers, "content-encoding": "gzip", "vary": "accept-encoding"}
+    return Response(content, status, headers, media_type)
