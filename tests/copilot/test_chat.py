@@ -8,11 +8,14 @@ import pytest
 
 from copilot.settings import Settings
 from copilot.surfaces.chat import ChatService, Question, QuestionError
+from copilot.surfaces.chat.ledger import Ledger
+from copilot.surfaces.chat.tool_result import Statement
 from copilot.types.conversation import MOST_QUESTION, Answer
 from copilot.types.incident import CommitAnswer, CommitLooked, Incident
 from tests.copilot.worked_incident import DOWN, POOL, desk_over, work_on
 from tools.evidence import cited
-from tools.types import Approval, Text
+from tools.log_retriever.sanitize import plain
+from tools.types import Approval, Finding, Text, Window
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,48 @@ def test_the_same_fact_keeps_its_number_within_a_conversation(
     assert first.answer is not None
     assert again.answer is not None
     assert again.answer.evidence == first.answer.evidence
+
+
+def test_what_an_earlier_answer_found_can_be_asked_for_by_its_number(
+    desk: ChatService, shop: Shop
+) -> None:
+    first = desk.ask(Question(text="is cart healthy?", incident_id=shop.pool.id))
+    assert first.answer is not None
+    found = first.answer.evidence[0]
+    answer = asked(desk, shop.pool, f"{found.id}?", first.conversation_id)
+    assert plain(found.statement, 80)[:60] in answer.text
+    assert "no such evidence" in asked(desk, shop.pool, "E4711?").text
+
+
+def test_a_series_that_is_read_again_keeps_its_number_and_shows_the_newest() -> None:
+    def reading(value: float, at: float) -> Statement:
+        window = Window(start=at - 60, end=at)
+        said = f"cart latency_ms is {value:g} ms now."
+        return Statement(
+            "", "", (
+                Finding(
+                    kind="metric", subject="cart", name="latency_ms", source="metrics",
+                    query="latency_ms{cart}", window=window, value=value, statement=said,
+                ),
+            ),
+        )  # fmt: skip
+
+    ledger, (first,) = Ledger().written([reading(30.0, 100.0)])
+    ledger, (again,) = ledger.written([reading(45.0, 200.0)])
+    assert first.ids == again.ids == ("E1",)
+    assert [item.value for item in ledger.items] == [45.0]
+
+
+NOTHING = ['find "no such words at all" in the logs', "what changed before 2020-01-01 10:00?"]
+
+
+@pytest.mark.parametrize("question", NOTHING)
+def test_that_nothing_was_found_is_said_and_not_cited(
+    desk: ChatService, shop: Shop, question: str
+) -> None:
+    answer = asked(desk, shop.pool, question)
+    assert answer.text.startswith("No ")
+    assert answer.evidence == ()
 
 
 def test_it_is_the_subject_of_the_turn_before(desk: ChatService, shop: Shop) -> None:
