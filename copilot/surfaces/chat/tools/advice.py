@@ -76,10 +76,11 @@ def plan(_: ToolArguments, scope: ToolContext) -> ToolResult:
     incident = scope.incident
     if incident is None:
         return ToolResult(missing=("incident: none is stored",))
-    if incident.plan is not None and incident.status == "awaiting_approval":
-        return ToolResult(plan=incident.plan, waits=True, lead=(_waiting(incident.plan),))
-    if incident.plan is not None and incident.status in ("acting", "recovered"):
-        return ToolResult(lead=(_was_run(incident.plan, incident.status),))
+    laid = incident.plan and scope.store.approvals.get(incident.plan.id)
+    if laid and laid.status == "pending":
+        return ToolResult(plan=laid.plan, waits=True, lead=(_waiting(laid.plan),))
+    if laid and laid.status in ("approved", "consumed"):
+        return ToolResult(lead=(_was_run(laid.plan, incident.status),))
     return _proposed(scope, incident)
 
 
