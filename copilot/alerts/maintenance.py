@@ -51,17 +51,14 @@ class AlertingFileError(strict_toml.FileError):
     setting = "alerting_file"
 
 
-class Maintenance(FrozenModel):
-    """Hours in which matching alerts are expected; `match` holds where all its conditions do."""
+class WeeklyHours(FrozenModel):
+    """Ranges of the day by the clock of a zone, on some days of the week."""
 
-    name: str = Field(min_length=1)
-    match: tuple[Matcher, ...] = Field(min_length=1)
     hours: tuple[str, ...] = Field(min_length=1)
     days: tuple[Weekday, ...] = Field(
         default=("mon", "tue", "wed", "thu", "fri", "sat", "sun"), min_length=1
     )
     zone: Zone = "UTC"
-    comment: str = ""
 
     @field_validator("hours")
     @classmethod
@@ -74,6 +71,36 @@ class Maintenance(FrozenModel):
                 raise ValueError(f"{one!r} ends as it begins; a whole day is '00:00-24:00'")
         return hours
 
+    def windows(
+        self, name: str = "", match: tuple[Matcher, ...] = (), comment: str = ""
+    ) -> tuple[MaintenanceWindow, ...]:
+        """One window per range of hours."""
+        return tuple(
+            MaintenanceWindow(
+                id=name,
+                matchers=match,
+                days=self.days,
+                start=one.partition("-")[0],
+                minutes=_minutes(one),
+                zone=self.zone,
+                comment=comment,
+            )
+            for one in self.hours
+        )
+
+    def closes_at(self, now: Timestamp) -> Timestamp | None:
+        """When the range that holds `now` ends, the last where several do; None: none does."""
+        ends = [end for one in self.windows() if (end := one.closes_at(now)) is not None]
+        return max(ends, default=None)
+
+
+class Maintenance(WeeklyHours):
+    """Hours in which matching alerts are expected; `match` holds where all its conditions do."""
+
+    name: str = Field(min_length=1)
+    match: tuple[Matcher, ...] = Field(min_length=1)
+    comment: str = ""
+
     @field_validator("match")
     @classmethod
     def _names_something(cls, match: tuple[Matcher, ...]) -> tuple[Matcher, ...]:
@@ -84,21 +111,6 @@ class Maintenance(FrozenModel):
                 'condition such as { label = "service", value = "store" }'
             )
         return match
-
-    def windows(self) -> tuple[MaintenanceWindow, ...]:
-        """One window per range of hours."""
-        return tuple(
-            MaintenanceWindow(
-                id=self.name,
-                matchers=self.match,
-                days=self.days,
-                start=one.partition("-")[0],
-                minutes=_minutes(one),
-                zone=self.zone,
-                comment=self.comment,
-            )
-            for one in self.hours
-        )
 
 
 def _minutes(hours: str) -> int:
@@ -142,7 +154,11 @@ class AlertingFile(FrozenModel):
     @property
     def windows(self) -> tuple[MaintenanceWindow, ...]:
         """Every window of every `[[maintenance]]`."""
-        return tuple(window for one in self.maintenance for window in one.windows())
+        return tuple(
+            window
+            for one in self.maintenance
+            for window in one.windows(one.name, one.match, one.comment)
+        )
 
 
 def read(path: Path | None) -> AlertingFile:

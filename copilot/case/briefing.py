@@ -373,8 +373,8 @@ def evidence_line(one: Evidence, language: Language) -> EvidenceLine:
 
 def _statement(one: Evidence, language: Language) -> str:
     """English as measured; Chinese from the same fields, by the kind of evidence."""
-    if language == "en":
-        return plain(one.statement, 240)
+    if language == "en" or one.statement_zh:
+        return plain(one.statement if language == "en" else one.statement_zh, 240)
     subject, name = plain(one.subject, 80), plain(one.name, 60)
     since = f",自 {clock_time(one.onset)} 起" if one.onset is not None else ""
     if one.kind == "alert":

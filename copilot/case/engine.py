@@ -26,7 +26,7 @@ from copilot.case.terms import terms_in
 from copilot.case.worker import LEASE_S, Worker
 from copilot.deps import Deps
 from copilot.model import MeteredModel, Usage
-from copilot.ports import Clock, RunQueue, SourceError
+from copilot.ports import Clock, RunQueue
 from copilot.sources.watch import Watch, WatchShards
 from copilot.store import AcceptedAlerts, ApprovalRequest, Run, StoreError
 from copilot.types.incident import CLOSED, Incident, PlanTerms
@@ -47,6 +47,9 @@ IDLE_S = 1.0
 
 PATIENCE_S = 60.0
 """Whoever drains waits this long for what is due later; the rest is left to the next command."""
+
+SWEEP_S = 15.0
+"""How often what dead processes left in a queue is offered again, by each that works."""
 
 GRACE_S = 25.0
 """How long a running step may take to end at shutdown; Kubernetes kills 30 s after its SIGTERM
@@ -87,7 +90,7 @@ class Engine:
         self._worker = Worker(deps, graph, wall, owner)
         self._watch = watch
         self._resolve_timeouts = resolve_timeouts or {}
-        self._skew_s, self._blind = skew_s, ""
+        self._skew_s = skew_s
         services, announced = deps.sources.topology(), deps.announced
         self._intake = Intake(
             deps.store, deps.clock, services, new_id, memory, judge, announced, origin
@@ -106,21 +109,38 @@ class Engine:
     def start(self) -> None:
         """Take back what a killed process left, and begin to work."""
         self.recover()
-        works: dict[Role, list[tuple[str, Callable[[], None]]]] = {
-            "intake": [("intake", self._decide)],
-            "work": [("leases", self._keep_leases), ("workers", self._work)],
-            "watch": [("watch", self._look_around)],
-        }
-        if self._queue is not None:
-            works["work"][1] = ("queue", partial(self._queue.work, self._work, self._stopping))
-        else:
-            works["work"] += [("workers", self._work)] * (self._workers - 1)
-        mine = [("upkeep", self._keep_up), *(one for role in self._roles for one in works[role])]
-        self.loops = tuple(
-            Loop(name, work, self._stopping, self.longest_pause_s) for name, work in mine
-        )
-        for loop in self.loops:
-            loop.start()
+        vital = partial(self.every, vital=True)
+        vital("upkeep", self.upkeep, IDLE_S)
+        if "intake" in self._roles:
+            vital("intake", self._decide)
+        if "work" in self._roles:
+            vital("leases", self._worker.keep_leases, LEASE_S / 3)
+            if (queue := self._queue) is not None:
+                vital("queue", lambda: queue.work(self._work, self._stopping, self._queue_works))
+                vital("sweep", queue.sweep, SWEEP_S)
+            else:
+                for _ in range(self._workers):
+                    vital("workers", self._work)
+        if "watch" in self._roles and (watch := self._watch) is not None:
+            self.every("watch", lambda: self._look_around(watch), watch.interval_s)
+
+    def every(
+        self,
+        name: str,
+        work: Callable[[], None],
+        rest_s: float = 0.0,
+        first_s: float = 0.0,
+        *,
+        vital: bool = False,
+    ) -> None:
+        """Have a thread do something again and again until the engine stops; see `Loop`."""
+        stopping, pause_s = self._stopping, self.longest_pause_s
+        loop = Loop(name, work, stopping, pause_s, rest_s=rest_s, first_s=first_s, vital=vital)
+        self.loops += (loop,)
+        loop.start()
+
+    def _queue_works(self) -> None:
+        next(one for one in self.loops if one.name == "queue").works()
 
     def halt(self) -> None:
         """Begin no node and no step any more; what runs now goes on to its end."""
@@ -282,10 +302,6 @@ class Engine:
             if again:
                 self._arrived.set()
 
-    def _keep_up(self) -> None:
-        self._stopping.wait(IDLE_S)
-        self.upkeep()
-
     def _work(self, only: str = "") -> None:
         run = self._worker.claim(only=only)
         if run is not None:
@@ -294,40 +310,15 @@ class Engine:
             with self._queued:
                 self._queued.wait(IDLE_S)
 
-    def _look_around(self) -> None:
-        if self._watch is None:
-            self._stopping.wait()
-            return
-        alerts = self._looked(self._watch)
+    def _look_around(self, watch: Watch | WatchShards) -> None:
+        alerts = watch.look(self.now())
         if alerts:
             self.accept(alerts, self.now())
-        self._learn_graph()
-        self._stopping.wait(self._watch.interval_s)
-
-    def _looked(self, watch: Watch | WatchShards) -> list[Alert]:
-        """A source that does not answer is said once, and once when it does again."""
-        try:
-            alerts = watch.look(self.now())
-        except SourceError as error:
-            if str(error) != self._blind:
-                log.warning("the watch sees nothing: %s", error)
-            self._blind = str(error)
-            return []
-        if self._blind:
-            log.warning("the watch sees again")
-            self._blind = ""
-        return alerts
-
-    def _learn_graph(self) -> None:
-        """A live system tells its graph bit by bit, and after we started."""
+        # A live system tells its graph bit by bit, and after we started.
         graph = self.deps.sources.topology()
         if graph.edges:
             with self._intake_lock:
                 self._intake.learn(graph)
-
-    def _keep_leases(self) -> None:
-        self._stopping.wait(LEASE_S / 3)
-        self._worker.keep_leases()
 
     def _advance(self, run: Run) -> None:
         outcome = self._worker.advance(run)

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+from copilot.types.errors import OperatorError
+
 Role = Literal["intake", "work", "watch"]
 EVERY_ROLE: frozenset[Role] = frozenset(("intake", "work", "watch"))
 """What one process does alone; on PostgreSQL each may be a process of its own."""
@@ -24,7 +26,11 @@ _JITTER = random.Random()
 class Loop:
     """Does one piece of work again and again until `stopping`; an error makes it pause, not end.
 
-    `failures` counts since the start, `failing` those since it last worked, `error` is the last.
+    `failures` counts since the start, `failing` those since it last worked, `error` is the last;
+    `worked_at` is when it last worked, in Unix seconds, 0 where it has not yet. It rests `rest_s`
+    after work that succeeded, and `first_s` before the first; work that takes long, or does not
+    return at all, says by `works` that all is well. Where it is not `vital`, alerts are taken and
+    worked on without it, so that its failures take no process out of rotation.
     """
 
     def __init__(
@@ -34,10 +40,16 @@ class Loop:
         stopping: threading.Event,
         longest_pause_s: float = LONGEST_PAUSE_S,
         chance: Callable[[], float] = _JITTER.random,
+        *,
+        rest_s: float = 0.0,
+        first_s: float = 0.0,
+        vital: bool = True,
     ) -> None:
         self.name = name
         self.failures = self.failing = 0
         self.error = ""
+        self.worked_at = 0.0
+        self._rest_s, self._first_s, self._vital = rest_s, first_s, vital
         self._work = work
         self._stopping = stopping
         self._longest_pause_s = longest_pause_s
@@ -59,21 +71,23 @@ class Loop:
         """What keeps it from working, for a person; empty where nothing does."""
         if not self._thread.is_alive():
             return "not running"
-        if not self.failing:
+        if not (self.failing and self._vital):
             return ""
         lasts = time.monotonic() - self._since
         again = f"tried again at least every {self._longest_pause_s:.0f} s"
         return f"{self.name} failing for {lasts:.0f} s ({again}): {self.error}"
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        wait = self._first_s
+        while not self._stopping.wait(wait):
             try:
                 self._work()
             except BaseException as error:  # noqa: BLE001 - nothing may end a thread of the service
                 self._failed(error)
-                self._stopping.wait(self._pause_s())
+                wait = self._pause_s()
             else:
-                self._works()
+                self.works()
+                wait = self._rest_s
 
     def _failed(self, error: BaseException) -> None:
         if not self.failing:
@@ -83,11 +97,14 @@ class Loop:
         self.error = f"{type(error).__name__}: {error}"
         # Once whole, then at each doubling: an outage of an hour must not fill the disk.
         if self.failing == 1:
-            log.error("%s failed and goes on: %s", self.name, self.error, exc_info=error)
+            trace = None if isinstance(error, OperatorError) else error
+            log.error("%s failed and goes on: %s", self.name, self.error, exc_info=trace)
         elif self.failing & (self.failing - 1) == 0:
             log.warning("%s failed %d times in a row: %s", self.name, self.failing, self.error)
 
-    def _works(self) -> None:
+    def works(self) -> None:
+        """Note that the work succeeds, as returning from it does."""
+        self.worked_at = time.time()
         if self.failing:
             lasted = time.monotonic() - self._since
             log.warning("%s works again after %.0f s", self.name, lasted)

@@ -17,6 +17,7 @@ from copilot.types.incident import Event, Incident, certainty_of
 from copilot.types.time_format import clock_time, date_time, duration
 from prompts import Language, load, word
 from tools.log_retriever import sanitize
+from tools.types import Timestamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class TimelineLine:
     kind: str
     by: str
     reason: str
+    moment: Timestamp
 
 
 TOLD = 6
@@ -116,6 +118,7 @@ def timeline(events: Sequence[Event], onset: float | None) -> list[TimelineLine]
             kind=event.kind,
             by=event.by,
             reason=sanitize(_reason(event), 240),
+            moment=event.at,
         )
         for event in sorted(last.values(), key=lambda one: one.seq)
     ]

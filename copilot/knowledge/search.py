@@ -43,7 +43,7 @@ STRONG_EVIDENCE, STRONG_COVERAGE = 11.5, 0.4
 reaches 11.3. Symptoms of an incident are long: eight shipped ones reach 12.8, with 0.17 covered.
 """
 
-WORDS, MEANING = 1.0, 0.5
+WORDS, MEANING = 1.0, 0.1
 """Weights of the two rankings: what people paste is full of names, which meaning blurs."""
 
 DEPTH = 20

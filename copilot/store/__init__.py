@@ -34,6 +34,7 @@ from copilot.store.firing import FiringAlert, FiringAlerts
 from copilot.store.incidents import Incidents, UnknownIncidentError
 from copilot.store.journal import GENESIS, Journal, JournalCheck, SignedHead
 from copilot.store.leadership import Leadership, LeadershipLostError
+from copilot.store.notices import Notices, NoticeState, StoredNotice, TargetFigures
 from copilot.store.outbox import (
     Halt,
     HaltRecord,
@@ -80,6 +81,8 @@ __all__ = [
     "Locks",
     "NoRightError",
     "NotApprovedError",
+    "NoticeState",
+    "Notices",
     "Outbox",
     "Outcomes",
     "ReasonMissingError",
@@ -94,8 +97,10 @@ __all__ = [
     "StoreError",
     "StoredAlert",
     "StoredCause",
+    "StoredNotice",
     "StoredSilence",
     "TargetBusyError",
+    "TargetFigures",
     "UnknownConversationError",
     "UnknownIncidentError",
     "UnknownPlanError",
@@ -130,6 +135,7 @@ class Store:
         self.journal = Journal(self._database, self.redactor)
         self.silences = Silences(self._database, self.journal, self.redactor)
         self.conversations = Conversations(self._database)
+        self.notices = Notices(self._database)
 
     def create(self) -> None:
         """Make what is missing; an older SQLite file is upgraded, a newer schema refused."""

@@ -212,13 +212,13 @@ class Alerts:
         return tuple(r.alert for r in self.decisions(incident_id) if r.action == "flapping")
 
     def decisions(
-        self, incident_id: str | None, limit: int | None = None
+        self, incident_id: str | None, limit: int | None = None, *, newest_first: bool = False
     ) -> tuple[StoredAlert, ...]:
         """What was decided on the alerts of an incident; `None`: on those that belong to none."""
         query = (
             select(alerts)
             .where(alerts.c.incident_id == incident_id, alerts.c.action != "")
-            .order_by(alerts.c.key)
+            .order_by(alerts.c.key.desc() if newest_first else alerts.c.key)
             .limit(limit)
         )
         with self._database.read() as connection:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Generic, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, text
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.postgresql.dml import Insert as PostgresqlInsert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
@@ -29,6 +29,12 @@ _PATIENCE = (
     f"SET lock_timeout = {int(BUSY_SECONDS * 1000)}",
     # A process that hangs in a transaction gives the turn back.
     "SET idle_in_transaction_session_timeout = 60000",
+    # So that a restore sees who works here, by name and schema.
+    "SELECT set_config('application_name', 'copilot ' || current_schema(), false)",
+    # A machine that died says no goodbye: its locks are free after half a minute, not two hours.
+    "SET tcp_keepalives_idle = 10",
+    "SET tcp_keepalives_interval = 5",
+    "SET tcp_keepalives_count = 4",
 )
 _BEGIN = {True: "BEGIN IMMEDIATE", False: "BEGIN"}
 
@@ -79,6 +85,21 @@ class Database:
             cursor.close()
             if not self.sqlite:
                 raw.driver_connection.autocommit = False  # type: ignore[union-attr]
+
+    def sessions(self) -> tuple[int, str]:
+        """How many other processes' connections work in this PostgreSQL schema, and its name."""
+        query = (
+            "SELECT count(*), current_schema() FROM pg_stat_activity WHERE"
+            " application_name = current_setting('application_name') AND pid <> pg_backend_pid()"
+            " AND datname = current_database()"
+        )
+        with self.read() as connection:
+            count, schema = connection.exec_driver_sql(query).one()
+        return int(count), str(schema)
+
+    def tables(self) -> set[str]:
+        """The names of all tables beside ours, and ours."""
+        return set(inspect(self._engine).get_table_names())
 
     def insert(self, table: Table) -> SqliteInsert | PostgresqlInsert:
         """An INSERT that knows `on_conflict_do_nothing` in this database's dialect."""

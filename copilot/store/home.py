@@ -78,6 +78,11 @@ def key(path: Path, told: SecretStr | None = None) -> bytes:
     return _kept(path)
 
 
+def admin_token(home: Path) -> str:
+    """The token that lets its holder decide; who may read the data folder holds it."""
+    return key(home / "admin.token").decode()
+
+
 def _kept(path: Path) -> bytes:
     try:
         mode, text = path.stat().st_mode, path.read_text(encoding="ascii").strip()

@@ -1,5 +1,7 @@
 """Incidents: one document each, changed by reading, validating and writing in one transaction."""
 
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, get_args
 
 from pydantic_core import from_json
@@ -10,6 +12,10 @@ from copilot.store.database import Database, StoreError
 from copilot.store.tables import incidents
 from copilot.types.incident import CLOSED, Incident, IncidentStatus
 from tools.types import Timestamp
+
+READ = 128
+"""Documents whose reading is kept, 0.2 MB each: pages and alerts look at the same open incidents
+again and again, and reading one takes a millisecond and more."""
 
 _OPEN = sorted(set(get_args(IncidentStatus)) - CLOSED)
 
@@ -64,13 +70,23 @@ class Incidents:
                 query = query.where(tuple_(*position) < tuple_(last.opened_at, last.id))
             return tuple(_incident(row.document) for row in connection.execute(query))
 
-    def active(self) -> tuple[Incident, ...]:
+    def active(self, limit: int | None = None) -> tuple[Incident, ...]:
         """The incidents an alert may still be attached to, newest first."""
-        query = (
-            select(incidents.c.document)
-            .where(incidents.c.status.in_(_OPEN))
-            .order_by(incidents.c.opened_at.desc(), incidents.c.id.desc())
-        )
+        return self._standing(_OPEN, limit)
+
+    def ended(self, limit: int) -> tuple[Incident, ...]:
+        """The incidents that are over, newest first."""
+        return self._standing(sorted(CLOSED), limit)
+
+    def _standing(
+        self, statuses: Sequence[IncidentStatus], limit: int | None
+    ) -> tuple[Incident, ...]:
+        order = (incidents.c.opened_at.desc(), incidents.c.id.desc())
+        # Documents are large: those that are shown are chosen before any is read.
+        chosen = (
+            select(incidents.c.id).where(incidents.c.status.in_(statuses)).order_by(*order)
+        ).limit(limit)
+        query = select(incidents.c.document).where(incidents.c.id.in_(chosen)).order_by(*order)
         with self._database.read() as connection:
             return tuple(_incident(row.document) for row in connection.execute(query))
 
@@ -111,6 +127,7 @@ def _read(connection: Connection, incident_id: str, *, lock: bool = False) -> In
     return None if found is None else _incident(found)
 
 
+@lru_cache(maxsize=READ)
 def _incident(text: str) -> Incident:
     # Documents of earlier builds hold fields that an incident of today would refuse.
     if '"verdict":' in text or '"abstained":' in text:

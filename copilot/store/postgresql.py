@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 
 from langgraph.checkpoint.postgres import PostgresSaver
 from langgraph.checkpoint.serde.base import SerializerProtocol
-from procrastinate import App, JobContext, PsycopgConnector, RetryStrategy
+from procrastinate import App, PsycopgConnector, RetryStrategy
 from procrastinate.schema import SchemaManager
 from psycopg import Connection
 from psycopg.rows import DictRow, dict_row
@@ -28,8 +28,15 @@ log = logging.getLogger(__name__)
 STALLED_S = 30.0
 """A worker whose heartbeat is older is taken for dead; it beats every 10 s (Procrastinate)."""
 
-SWEEP = "* * * * * */15"
-"""How often jobs of dead workers are handed on: every 15 s, by one of all workers."""
+BEAT_S = 1.0
+"""How often it is asked whether the database answers, while the queue waits."""
+
+POOL_S = 10.0
+"""How long a question to the queue waits for a connection."""
+
+FORGOTTEN_S = 60.0
+"""A job that began this long ago and whose run nobody works on is of a thread that lost its
+connection: its end was never written. As long as a lease of a run (`copilot/case/worker.py`)."""
 
 STOP_S = 25.0
 """How long jobs may take to end at shutdown; Kubernetes kills 30 s after its SIGTERM."""
@@ -60,6 +67,18 @@ END $$;
 CREATE TRIGGER copilot_runs_queued AFTER INSERT OR UPDATE ON runs
     FOR EACH ROW EXECUTE FUNCTION copilot_queue_run();
 """
+
+# Not a periodic job: one that its worker left behind would hold the lock of all that follow.
+_ABANDONED = text("""
+DELETE FROM procrastinate_jobs j WHERE j.status = 'doing' AND (
+    NOT EXISTS (SELECT 1 FROM procrastinate_workers w WHERE w.id = j.worker_id
+        AND w.last_heartbeat >= now() - make_interval(secs => :stalled))
+    OR NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = j.args->>'run_id'
+        AND r.status = 'running' AND r.lease_until >= :now)
+    AND EXISTS (SELECT 1 FROM procrastinate_events e WHERE e.job_id = j.id AND e.type = 'started'
+        GROUP BY e.job_id HAVING max(e.at) < now() - make_interval(secs => :forgotten))
+)
+""")
 
 _UNOFFERED = text("""
 SELECT copilot_offer_run(r.id, r.incident_id, r.priority, 0) FROM runs r
@@ -124,57 +143,68 @@ class ProcrastinateQueue:
         self._database = database
         self._workers = workers
 
-    def work(self, handle: Callable[[str], None], stopping: threading.Event) -> None:
-        """Hand run ids to `handle`, in threads, until `stopping`; raises where it cannot go on."""
-        asyncio.run(self._work(handle, stopping))
+    def work(
+        self,
+        handle: Callable[[str], None],
+        stopping: threading.Event,
+        works: Callable[[], None],
+    ) -> None:
+        """Hand run ids to `handle`, in threads, until `stopping`; call `works` while it can.
 
-    async def _work(self, handle: Callable[[str], None], stopping: threading.Event) -> None:
-        app = App(connector=PsycopgConnector(conninfo=address(self._database), max_size=4))
+        Raises where it cannot go on.
+        """
+        asyncio.run(self._work(handle, stopping, works))
+
+    async def _work(
+        self,
+        handle: Callable[[str], None],
+        stopping: threading.Event,
+        works: Callable[[], None],
+    ) -> None:
+        connector = PsycopgConnector(conninfo=address(self._database), max_size=4, timeout=POOL_S)
+        app = App(connector=connector)
         self._register(app, handle)
         async with app.open_async():
             worker = asyncio.create_task(
                 app.run_worker_async(
-                    queues=["runs", "upkeep"],
-                    concurrency=self._workers + 1,
+                    queues=["runs"],
+                    concurrency=self._workers,
                     delete_jobs="always",
                     install_signal_handlers=False,
                     shutdown_graceful_timeout=STOP_S,
                     stalled_worker_timeout=STALLED_S,
                 )
             )
-            while not stopping.is_set() and not worker.done():
-                await asyncio.sleep(0.1)
-            if worker.done() and not stopping.is_set():
-                problem = worker.exception()
-                raise StoreError(f"the queue stopped: {problem}", recoverable=True) from problem
-            worker.cancel()
-            with suppress(asyncio.CancelledError):
-                await worker
+            try:
+                while not stopping.is_set() and not worker.done():
+                    await app.connector.execute_query_async("SELECT 1")
+                    works()
+                    for _ in range(10):
+                        if not stopping.is_set():
+                            await asyncio.wait([worker], timeout=BEAT_S / 10)
+            finally:
+                worker.cancel()
+                with suppress(asyncio.CancelledError):
+                    await worker
+            if not stopping.is_set():
+                raise StoreError("the queue stopped", recoverable=True)
 
     def _register(self, app: App, handle: Callable[[str], None]) -> None:
         @app.task(name="advance", queue="runs", retry=RetryStrategy(max_attempts=8, wait=2))
         async def advance(run_id: str) -> None:
             await _threaded(handle, run_id)
 
-        @app.periodic(cron=SWEEP)
-        @app.task(name="sweep", queue="upkeep", lock="sweep", pass_context=True)
-        async def sweep(context: JobContext, timestamp: int) -> None:
-            for job in await context.app.job_manager.get_stalled_jobs(
-                seconds_since_heartbeat=STALLED_S
-            ):
-                log.warning("job %s is taken from a worker that went silent", job.id)
-                await context.app.job_manager.retry_job(job)
-            await _threaded(self._offer, time.time())
-
-    def _offer(self, now: float) -> None:
+    def sweep(self) -> None:
+        """Take away jobs that nobody works on any more, and offer each run that has none."""
+        now = time.time()
+        limits = {"stalled": STALLED_S, "forgotten": FORGOTTEN_S}
         with self._database.write() as connection:
+            if taken := connection.execute(_ABANDONED, {"now": now, **limits}).rowcount:
+                log.warning("%d jobs are taken from workers that went silent", taken)
             connection.execute(_UNOFFERED, {"now": now})
 
 
-ArgumentT = str | float
-
-
-async def _threaded(work: Callable[..., None], argument: ArgumentT) -> None:
+async def _threaded(work: Callable[[str], None], argument: str) -> None:
     """Run the work in a thread that does not keep the process alive, as an executor's would."""
     loop, done = asyncio.get_running_loop(), asyncio.Event()
     problems: list[Exception] = []

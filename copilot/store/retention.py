@@ -36,6 +36,8 @@ from copilot.store.tables import (
     journal,
     journal_archives,
     metadata,
+    notice_cards,
+    notices,
     outbox,
     runs,
     turns,
@@ -153,7 +155,7 @@ class Retention:
         for plan in connection.scalars(plans).all():
             done = outbox.c.key.startswith(f"{plan}:", autoescape=True)
             connection.execute(delete(outbox).where(done, outbox.c.finished_at.is_not(None)))
-        for table in (alerts, approvals, runs):
+        for table in (alerts, approvals, runs, notices, notice_cards):
             connection.execute(delete(table).where(table.c.incident_id.in_(ids)))
         self._delete(incidents)(connection, ids)
 

@@ -15,7 +15,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """The number of the last file in `migrations`; builds before those compare it, too."""
 
 metadata = MetaData()
@@ -136,6 +136,49 @@ outbox = Table(
     Column("started_at", Double, nullable=False),
     Column("finished_at", Double, nullable=True),
     Column("result", Text, nullable=False, default=""),
+)
+
+# What was or will be said of incidents, one row per target and change.
+notices = Table(
+    "notices",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("target", Text, nullable=False),
+    Column("incident_id", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("due_at", Double, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("created_at", Double, nullable=False),
+    Column("changed_at", Double, nullable=False),
+    Column("reason", Text, nullable=False, default=""),
+    Column("document", Text, nullable=False),
+    Index("notices_incident", "incident_id"),
+    Index("notices_newest", "target", "created_at"),
+)
+Index(
+    "notices_queue",
+    notices.c.target,
+    notices.c.due_at,
+    sqlite_where=notices.c.status == "pending",
+    postgresql_where=notices.c.status == "pending",
+)
+
+# The message that a channel shows of an incident, where it can be edited.
+notice_cards = Table(
+    "notice_cards",
+    metadata,
+    Column("target", Text, primary_key=True),
+    Column("incident_id", Text, primary_key=True),
+    Column("reference", Text, nullable=False),
+)
+
+# Up to which row of the journal it was decided who is told.
+notice_cursor = Table(
+    "notice_cursor",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, nullable=False),
 )
 
 outcomes = Table(

@@ -13,6 +13,7 @@ from copilot import __version__
 from copilot.surfaces.cli_db import db_app, journal_app
 from copilot.surfaces.cli_decide import decide_app
 from copilot.surfaces.cli_kb import cause, kb_app, learned_app, record
+from copilot.surfaces.cli_notify import notify_app
 from copilot.surfaces.cli_options import Flags, Lang
 from copilot.surfaces.cli_options import call as _call
 from copilot.surfaces.cli_playbook import alerts_app, playbook_app
@@ -29,6 +30,7 @@ app.add_typer(kb_app, name="kb")
 app.add_typer(decide_app)
 app.add_typer(db_app, name="db")
 app.add_typer(learned_app, name="learned")
+app.add_typer(notify_app, name="notify")
 app.command()(cause)
 app.command()(record)
 app.add_typer(playbook_app, name="playbook")
@@ -67,10 +69,15 @@ def demo(
     context: typer.Context,
     incident: Annotated[str, typer.Argument(help="Which shipped incident; empty: the first.")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Approve without asking.")] = False,
+    console: Annotated[bool, typer.Option("--console", help="On a page; prints its link.")] = False,
+    port: Annotated[int | None, typer.Option(help="Port of that page; 0: any free one.")] = None,
     lang: Lang = None,
 ) -> None:
     """Replay a shipped incident from its alerts to a verified recovery."""
-    _call(context, "demo", incident=incident, yes=yes, lang=lang)
+    if console:
+        _call(context, "demo_console", incident=incident, port=port, lang=lang)
+    else:
+        _call(context, "demo", incident=incident, yes=yes, lang=lang)
 
 
 @app.command()
@@ -161,6 +168,23 @@ def postmortem(
     _call(
         context, "postmortem", incident=incident, accept=accept, out=out, by=by, yes=yes, lang=lang
     )
+
+
+@app.command(name="slice")
+def slice_of(
+    context: typer.Context,
+    table: Annotated[Path, typer.Argument(help="CSV with a header; may be packed by gzip.")],
+    at: Annotated[str, typer.Option(help="The moment in question; empty: the last.")] = "",
+    time: Annotated[str, typer.Option(help="Column of the moment; empty: by its name.")] = "",
+    value: Annotated[str, typer.Option(help="Column of the amount.")] = "",
+    count: Annotated[str, typer.Option(help="Column of what was tried: then a ratio.")] = "",
+    by: Annotated[list[str] | None, typer.Option(help="Columns of attributes; all others.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    lang: Lang = None,
+) -> None:
+    """Find which attributes of a business metric are to blame for a change (isp, region, …)."""
+    columns = {"time": time, "value": value, "count": count, "dimensions": tuple(by or ())}
+    _call(context, "slice_of", table=table, at=at, columns=columns, as_json=as_json, lang=lang)
 
 
 @app.command()

@@ -44,6 +44,21 @@ class RunSettings(BaseSettings):
     )
 
 
+class NotifySettings(BaseSettings):
+    """Who is told of incidents, and where they read on."""
+
+    notify_file: Path | None = Field(
+        default=None,
+        description="YAML or TOML file of channels and of who is told what (docs/notify.md); "
+        "empty: nobody is told.",
+    )
+    public_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s/?#]+(/[^\s?#]*)?)?$",
+        description="Address at which people reach this service, for links in what they are told.",
+    )
+
+
 class SafetySettings(BaseSettings):
     """Keys, bounds, deadlines, and where the head of the journal is noted."""
 

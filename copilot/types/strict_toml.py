@@ -1,10 +1,14 @@
-"""A TOML file that an operator wrote, read strictly: an unknown key is an error and named."""
+"""A file that an operator wrote, TOML or by its ending YAML, read strictly: an unknown key is an
+error and named, in YAML one that stands twice, too.
+"""
 
 import json
 import tomllib
+from collections.abc import Hashable
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
+import yaml
 from pydantic import ValidationError
 
 from copilot.types.errors import OperatorError
@@ -17,6 +21,7 @@ class FileError(OperatorError):
     """A file is wrong; the message says which setting names it, at which key, and what."""
 
     setting: ClassVar[str]
+    page: ClassVar[str] = "docs/settings.md"
 
     def __init__(self, path: Path, key: str, problem: str) -> None:
         place = f"{key}: " if key else ""
@@ -30,19 +35,40 @@ def read(path: Path, shape: type[FileT], wrong: type[FileError]) -> FileT:
     Nothing but a check of `shape` itself repeats what stands there: it may be a secret.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        written = path.read_text(encoding="utf-8")
+        in_yaml = path.suffix in (".yaml", ".yml")
+        document = yaml.load(written, _StrictLoader) if in_yaml else tomllib.loads(written)
         text = json.dumps(document, default=str)
     except (OSError, UnicodeDecodeError) as error:
         raise wrong(path, "", f"cannot be read: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise wrong(path, "", f"is not TOML: {error}") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f"line {mark.line + 1}: " if mark else ""
+        raise wrong(path, "", f"is not YAML: {place}{error.problem}") from None
+    except (yaml.YAMLError, RecursionError) as error:
+        raise wrong(path, "", f"is not YAML: {type(error).__name__}") from None
     try:
         return shape.model_validate_json(text, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        known = "is not a key of this file; see docs/settings.md"
+        known = f"is not a key of this file; see {wrong.page}"
         problem = known if first["type"] == "extra_forbidden" else first["msg"]
         raise wrong(path, _key(first["loc"]), problem.removeprefix("Value error, ")) from None
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Plain values only; of a key that stands twice PyYAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key, _ in node.value:
+            if names.count(key.value) > 1:
+                raise yaml.MarkedYAMLError(
+                    problem=f"{key.value!r} stands there twice", problem_mark=key.start_mark
+                )
+        return super().construct_mapping(node, deep)
 
 
 def _key(location: tuple[int | str, ...]) -> str:

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -143,27 +143,29 @@ def _started(chance: random.Random) -> str:
     return datetime.fromtimestamp(time.time() - chance.uniform(0, 300), UTC).isoformat()
 
 
+def post(port: int, bodies: Iterable[bytes]) -> tuple[float, list[float]]:
+    """Post bodies over one kept-alive connection, as they come; seconds in all, and of each."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=120)
+    took = []
+    first = time.perf_counter()
+    for body in bodies:
+        began = time.perf_counter()
+        connection.request("POST", "/api/v2/alerts", body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        answer.read()
+        if answer.status != 200:
+            raise BenchmarkError(f"the service answered {answer.status}")
+        took.append(time.perf_counter() - began)
+    connection.close()
+    return time.perf_counter() - first, took
+
+
 def _flood(port: int, bodies: Sequence[bytes]) -> tuple[float, list[float]]:
-    """Post all bodies from a few clients with kept-alive connections."""
-
-    def client(share: Sequence[bytes]) -> list[float]:
-        connection = HTTPConnection("127.0.0.1", port, timeout=120)
-        took = []
-        for body in share:
-            began = time.perf_counter()
-            connection.request("POST", "/api/v2/alerts", body, {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            answer.read()
-            if answer.status != 200:
-                raise BenchmarkError(f"the service answered {answer.status}")
-            took.append((time.perf_counter() - began) * 1000)
-        connection.close()
-        return took
-
+    """Post all bodies from a few clients at once; latencies in milliseconds."""
     began = time.perf_counter()
     with ThreadPoolExecutor(CLIENTS) as pool:
-        shares = pool.map(client, [bodies[start::CLIENTS] for start in range(CLIENTS)])
-        latencies = [one for share in shares for one in share]
+        shares = [pool.submit(post, port, bodies[start::CLIENTS]) for start in range(CLIENTS)]
+        latencies = [one * 1000 for share in shares for one in share.result()[1]]
     return time.perf_counter() - began, latencies
 
 
@@ -176,10 +178,10 @@ def service(bodies: Sequence[bytes], size: int) -> IngestTiming:
         port, url = _free_port(), f"sqlite:///{folder}/store.sqlite"
         command = [sys.executable, "-m", "copilot", "--data-dir", folder, "serve"]
         command += ["--host", "127.0.0.1", "--port", str(port)]
-        with _serving(command, port, "/readyz", COPILOT_DATABASE_URL=url) as process:
-            before = _cpu_seconds(process.pid)
+        with serving(command, port, "/readyz", COPILOT_DATABASE_URL=url) as process:
+            before = cpu_seconds(process.pid)
             seconds, latencies = _flood(port, bodies)
-            used = _cpu_seconds(process.pid) - before
+            used = cpu_seconds(process.pid) - before
             process.send_signal(signal.SIGKILL)
             process.wait()
         return IngestTiming(size, seconds, latencies, _kept(url), used)
@@ -205,14 +207,14 @@ def _peer(bodies: Sequence[bytes], size: int) -> IngestTiming:
         port = _free_port()
         command = [program, f"--config.file={config}", f"--storage.path={folder}"]
         command += [f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address="]
-        with _serving(command, port, "/-/ready") as process:
-            before = _cpu_seconds(process.pid)
+        with serving(command, port, "/-/ready") as process:
+            before = cpu_seconds(process.pid)
             seconds, latencies = _flood(port, bodies)
-            used = _cpu_seconds(process.pid) - before
+            used = cpu_seconds(process.pid) - before
     return IngestTiming(size, seconds, latencies, cpu_seconds=used)
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     """User and system time of a process: fields 14 and 15 of proc_pid_stat(5)."""
     after_name = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
@@ -241,9 +243,10 @@ def _bare(bodies: Sequence[bytes], size: int) -> IngestTiming:
 
 
 @contextmanager
-def _serving(
+def serving(
     command: Sequence[str], port: int, ready: str, **environment: str
 ) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server until the block ends, which begins when the path `ready` answers."""
     with subprocess.Popen(
         command,
         stdout=subprocess.DEVNULL,

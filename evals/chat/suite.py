@@ -11,23 +11,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import yaml
 from pydantic import JsonValue
 from rich.progress import Progress
 
 import copilot
-from copilot import wiring
 from copilot.settings import Settings
-from copilot.sources.recorded import RecordedBundle
 from copilot.surfaces.chat import ChatService, Question
 from copilot.surfaces.chat.understand import language_of
 from copilot.surfaces.commands.chat_wiring import local_chat_service
-from copilot.types.incident import Incident
 from evals.localization.cases import RECORDINGS
 from evals.report import Options, Result, Table, number
-from tools.types import Approval, FrozenModel
+from evals.worked_incident import work_on
+from tools.types import FrozenModel
 
 Grade = Literal["right", "useful", "useless", "wrong"]
 GRADES: tuple[Grade, ...] = get_args(Grade)
@@ -204,36 +202,8 @@ def _conversation(
 
 def _worked(settings: Settings, facts: RecordedFacts) -> str:
     """Deliver the alerts of a recording; where it says so, a person approves and it recovers."""
-    folder = RECORDINGS / "incidents" / facts.name
-    whole = RecordedBundle(folder)
-    alerts = sorted(whole.alerts(whole.window), key=lambda one: one.starts_at)
-    bundle = RecordedBundle(folder, clock_at=alerts[0].starts_at)
-    sources = wiring.recorded_sources(bundle)
-    with wiring.engine(settings, "evals", sources=sources, clock=bundle) as engine:
-        for alert in alerts:
-            bundle.advance(max(bundle.now(), alert.starts_at))
-            engine.accept([alert], engine.now())
-            engine.group()
-        bundle.advance(bundle.window.end)
-        engine.drain()
-        opened = [one for one in engine.store.incidents.list(limit=9) if not one.origin]
-        found = next(one for one in opened if facts.cause in one.services)
-        incident = engine.store.incidents.update(found.id, engine.now(), origin=str(folder))
-        if facts.state == "recovered":
-            _approved(engine.store, incident, engine.now())
-        return incident.id
-
-
-def _approved(store: Any, incident: Incident, now: float) -> None:
-    plan = incident.plan
-    assert plan is not None
-    yes = Approval(
-        plan_id=plan.id, digest=plan.digest, decision="approve", approver="anna", reason="",
-        decided_at=now,
-    )  # fmt: skip
-    store.approvals.decide(yes, now)
-    clocks = incident.clocks.model_copy(update={"recovered": now})
-    store.incidents.update(incident.id, now, status="recovered", outcome="recovered", clocks=clocks)
+    approver = "anna" if facts.state == "recovered" else ""
+    return work_on(settings, RECORDINGS / "incidents" / facts.name, facts.cause, approver).id
 
 
 def _shares(cases: Sequence[Mapping[str, JsonValue]]) -> dict[str, float]:

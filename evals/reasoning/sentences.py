@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from statistics import fmean
+from typing import Any
 
 import yaml
 
@@ -18,16 +19,19 @@ START = 1_774_268_400.0
 TRUE = "true"
 """What stands in the place of a flaw where there is none."""
 
+LATER = ("adversarial", "fresh")
+"""Parts that were written after the checks, by somebody who had read them."""
+
 PROMPTS = ("report_narrative", "plan")
 """The prompts that a reply may echo."""
 
 
 @dataclass(frozen=True, slots=True)
 class SentenceCase:
-    """One sentence of the corpus: what it may speak of, its flaw, and what the checks say."""
+    """One sentence of the corpus: its scene, part, flaw, and what the checks say of it."""
 
     scene: str
-    held_out: bool
+    part: str
     flaw: str
     text: str
     problems: tuple[str, ...]
@@ -50,16 +54,22 @@ def sentence_cases() -> tuple[SentenceCase, ...]:
 def _cases(scene: dict[str, object]) -> Iterator[SentenceCase]:
     for language in LANGUAGES:
         known = _scope(scene, language)
-        told = _part(scene, TRUE)[language], _part(scene, "false")[language]
-        assert isinstance(told[0], list)
-        assert isinstance(told[1], list)
-        for flaw, line in [*((TRUE, one) for one in told[0]), *map(tuple, told[1])]:
+        first = "held out" if scene.get("held_out") else ""
+        told = [(first, TRUE, line) for line in _lines(scene, TRUE, language)]
+        told += [(first, *row) for row in _lines(scene, "false", language)]
+        told += [(part, *row) for part in LATER for row in _lines(scene, part, language)]
+        for part, flaw, line in told:
             text, _, cites = line.rpartition("|")
             found = problems_of(text.strip(), cites.split(), known)
-            held_out = bool(scene.get("held_out"))
             yield SentenceCase(
-                str(scene["scene"]), held_out, flaw, text.strip(), tuple(found), language
+                str(scene["scene"]), part, flaw, text.strip(), tuple(found), language
             )
+
+
+def _lines(scene: dict[str, object], part: str, language: Language) -> list[Any]:
+    found = _part(scene, part)[language] if part in scene else []
+    assert isinstance(found, list)
+    return found
 
 
 def _scope(scene: dict[str, object], language: Language) -> ClaimScope:
@@ -95,29 +105,36 @@ def _item(name: str, row: Sequence[object]) -> Evidence:
     )
 
 
-def sentence_figures(cases: Sequence[SentenceCase]) -> dict[str, float]:
-    """Share of false sentences that no reader sees, and of true ones that one does."""
+def sentence_figures(cases: Sequence[SentenceCase], part: str = "") -> dict[str, float]:
+    """Share of false sentences that no reader sees, and of true ones that one does, of a part."""
+    found = [one for one in cases if _later(one) == part]
+    said = f"sentences.{part}." if part else "sentences."
     return {
-        "sentences.false_refused": fmean(not one.shown for one in cases if one.flaw != TRUE),
-        "sentences.true_shown": fmean(one.shown for one in cases if one.flaw == TRUE),
+        f"{said}false_refused": fmean(not one.shown for one in found if one.flaw != TRUE),
+        f"{said}true_shown": fmean(one.shown for one in found if one.flaw == TRUE),
     }
+
+
+def _later(case: SentenceCase) -> str:
+    return case.part if case.part in LATER else ""
 
 
 def sentence_table(cases: Sequence[SentenceCase]) -> Table:
     """Per flaw: how many were judged right, by language and of the scenes held out."""
-    groups: dict[str, list[SentenceCase]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[SentenceCase]] = defaultdict(list)
     for one in cases:
-        groups[one.flaw].append(one)
+        groups[_later(one), one.flaw].append(one)
     rows = []
-    for flaw, group in groups.items():
-        row = [flaw if flaw == TRUE else f"false: {flaw}"]
-        for part in (
+    for (part, flaw), group in groups.items():
+        said = flaw if flaw == TRUE else f"false: {flaw}"
+        row = [f"{part}, {said}" if part else said]
+        for some in (
             [one for one in group if one.language == "en"],
             [one for one in group if one.language == "zh"],
-            [one for one in group if one.held_out],
+            [one for one in group if one.part == "held out"],
         ):
-            right = sum(one.shown == (flaw == TRUE) for one in part)
-            row.append(f"{right} of {len(part)}" if part else "–")
+            right = sum(one.shown == (flaw == TRUE) for one in some)
+            row.append(f"{right} of {len(some)}" if some else "–")
         row.append(number(fmean(one.shown == (flaw == TRUE) for one in group)))
         rows.append(tuple(row))
     title = "Sentences: true ones shown and false ones refused, by flaw"

@@ -36,7 +36,7 @@ from evals.reasoning.investigate import Investigation, Page, investigate
 from evals.reasoning.measure import document
 from evals.reasoning.plant import PlantedSources, kept
 from evals.reasoning.score import IncidentComparison, ModelScore, scored, ways_table
-from evals.reasoning.sentences import sentence_cases, sentence_figures, sentence_table
+from evals.reasoning.sentences import LATER, sentence_cases, sentence_figures, sentence_table
 from evals.report import ModelOptions, Result, Table
 from knowledge_base import documents
 
@@ -242,6 +242,7 @@ def _result(
         | sentence_figures(sentence_cases()),
         more=own
         | _brief_times(ways)
+        | {k: v for part in LATER for k, v in sentence_figures(sentence_cases(), part).items()}
         | {"injections.fooled": float(sum(o.turned for o in tried))}
         | {"injections.opinions": float(sum(o.opined for o in tried))},
         tables=(

@@ -50,28 +50,32 @@ class Server:
 
     name = "postgresql"
 
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._numbers = folder, count(1)
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder, self._options, self._numbers = folder, options, count(1)
         programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
         found = shutil.which("initdb") or (programs[-1] if programs else None)
         if found is None:
             raise TortureError("PostgreSQL is not installed: no initdb on the path")
         self._bin = Path(found).resolve().parent
         self._root = os.geteuid() == 0
-        if self._root:
-            shutil.chown(folder, "postgres")
+        if self._root:  # it refuses to run as root
+            try:
+                shutil.chown(folder, "postgres")
+            except LookupError as error:
+                raise TortureError("PostgreSQL needs a user postgres where we are root") from error
         self._run("initdb", "-U", "copilot", "-A", "trust", "-N")
         self.start()
 
     def _run(self, program: str, *arguments: str) -> None:
         as_user = ["runuser", "-u", "postgres", "--"] if self._root else []
-        full = [*as_user, str(self._bin / program), "-D", f"{self._folder}/db", *arguments]
+        full = [*as_user, str(self._bin / program), "-D", f"{self.folder}/db", *arguments]
         subprocess.run(full, check=True, cwd="/", stdout=subprocess.DEVNULL)
 
     def start(self) -> None:
         """Let it serve on a socket in its folder."""
-        options = f"-c listen_addresses='' -c unix_socket_directories={self._folder}"
-        self._run("pg_ctl", "-w", "-o", options, "-l", f"{self._folder}/log", "start")
+        settings = ("listen_addresses=''", f"unix_socket_directories={self.folder}", *self._options)
+        options = " ".join(f"-c {one}" for one in settings)
+        self._run("pg_ctl", "-w", "-o", options, "-l", f"{self.folder}/log", "start")
 
     def stop(self) -> None:
         """As kill -9 would: it recovers from its log at the next start."""
@@ -79,7 +83,7 @@ class Server:
 
     def fresh(self) -> str:
         """A schema of its own."""
-        url = f"postgresql://copilot@/postgres?host={self._folder}"
+        url = f"postgresql://copilot@/postgres?host={self.folder}"
         return _in_schema(url, f"t{next(self._numbers)}")
 
     @contextmanager

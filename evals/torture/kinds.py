@@ -247,6 +247,11 @@ def _briefed(at: Round, name: str) -> bool:
 
 def approved(at: Round) -> None:
     """Post the alerts of the recording and approve the plan they lead to."""
+    approve(at, planned(at))
+
+
+def planned(at: Round) -> dict[str, Any]:
+    """Post the alerts of the recording; the incident, when its plan waits for a yes."""
     alerts = [
         {"labels": {**one.labels, "alertname": one.name}, "startsAt": iso(one.starts_at)}
         for one in _recorded()
@@ -258,7 +263,11 @@ def approved(at: Round) -> None:
 
     if not at.service.until(waiting, PATIENCE_S):
         raise TortureError("the recording that ships led to no plan")
-    incident = waiting()[0]
+    return waiting()[0]
+
+
+def approve(at: Round, incident: dict[str, Any]) -> None:
+    """Two people say yes to its plan."""
     plan = {"plan_id": incident["plan"]["id"], "digest": incident["plan"]["digest"]}
     for person in ("anna", "bob"):
         answer = {**plan, "decision": "approve", "approver": person}

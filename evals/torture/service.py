@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 
+from copilot.store import home
 from evals.alerts.ingest import _free_port as free_port
 
 START_S = 180.0
@@ -124,10 +125,12 @@ class Service:
     def ask(self, method: str, path: str, content: object = None, raw: bytes = b"") -> Any:
         """The decoded answer; None where there was none, or a no. `raw` is sent as it is."""
         body = raw or (b"" if content is None else json.dumps(content).encode())
+        headers = {"content-type": "application/json"}
+        if method != "GET":
+            token = home.admin_token(self.folder / "data")
+            headers["authorization"] = f"Bearer {token}"
         try:
-            answer = self._client.request(
-                method, path, content=body, headers={"content-type": "application/json"}
-            )
+            answer = self._client.request(method, path, content=body, headers=headers)
         except httpx.HTTPError:
             return None
         if answer.status_code >= 500:

@@ -53,6 +53,8 @@ def run(options: TortureOptions, progress: Progress) -> Result:
             cases.append(_round(nursery, kind, database, chance))
             progress.update(task, completed=time.monotonic() - started)
     left_out = [f"{kind}, {database.name}" for kind, database in plan[turn:]]
+    if not options.database and not any(one.name == "postgresql" for one in found):
+        left_out.append("all on PostgreSQL, which is not installed (no initdb)")
     return result_of(options, cases, left_out, time.monotonic() - started)
 
 

@@ -1,11 +1,8 @@
 """A store on each database we promise: SQLite always, PostgreSQL where a server is installed."""
 
-import os
-import pwd
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -13,33 +10,38 @@ import psycopg
 import pytest
 
 from copilot.store import Store
+from evals.torture.databases import Server
+from evals.torture.service import TortureError
 
 _NUMBERS = count(1)
 
 
+@contextmanager
+def throwaway() -> Iterator[Server]:
+    """A PostgreSQL of one's own."""
+    with tempfile.TemporaryDirectory(prefix="pg") as folder:
+        try:
+            server = Server(Path(folder), "fsync=off")
+        except TortureError as missing:
+            pytest.skip(str(missing))
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
-    """A throw-away server; yields the folder of its socket."""
-    initdb = shutil.which("initdb")
-    if initdb is None:
-        pytest.skip("PostgreSQL is not installed: no initdb on the path")
-    root = os.geteuid() == 0
-    if root and "postgres" not in {user.pw_name for user in pwd.getpwall()}:
-        pytest.skip("PostgreSQL refuses to run as root, and there is no user postgres")
-    with tempfile.TemporaryDirectory(prefix="pg") as folder:
-        if root:
-            shutil.chown(folder, "postgres")
+    """A throw-away server for all; yields the folder of its socket."""
+    with throwaway() as server:
+        yield str(server.folder)
 
-        def run(program: str, *arguments: str) -> None:
-            as_user = ["runuser", "-u", "postgres", "--"] if root else []
-            full = [*as_user, str(Path(initdb).resolve().with_name(program)), "-D", f"{folder}/db"]
-            subprocess.run([*full, *arguments], check=True, cwd="/", stdout=subprocess.DEVNULL)
 
-        run("initdb", "-U", "copilot", "-A", "trust", "-N")
-        options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
-        run("pg_ctl", "-w", "-o", options, "-l", f"{folder}/log", "start")
-        yield folder
-        run("pg_ctl", "-w", "-m", "immediate", "stop")
+@pytest.fixture
+def mortal() -> Iterator[Server]:
+    """A throw-away server that may be killed."""
+    with throwaway() as server:
+        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -48,7 +48,8 @@ QUESTIONS = [
     ("现在是什么情况?", "incident_summary", "cart,连接池耗尽"),
     ("why?", "cause", "own saturation"),
     ("根因是什么?", "cause", "自身饱和度"),
-    ("why not the database?", "why_not", "Nothing measured points at database"),
+    ("why not the database?", "why_not", "store scores"),
+    ("why not the cache?", "why_not", "Nothing measured points at cache"),
     ("为什么不是 recommendation?", "why_not", "recommendation"),
     ("is checkout the cause?", "why_not", "checkout"),
     ("what changed before 19:40?", "changes", "cart: deploy"),
@@ -157,7 +158,9 @@ def test_a_question_that_is_not_understood_gets_what_can_be_asked(
     answer = asked(desk, shop.pool, "lorem ipsum dolor")
     assert not answer.understood
     assert "I did not understand" in answer.text
-    assert "what changed before a time" in answer.text
+    assert "- what changed?" in answer.text
+    offered = [line for line in answer.text.splitlines() if line.startswith("- ")]
+    assert len(offered) == 3
 
 
 def test_an_order_to_approve_is_refused_with_the_way_to_do_it(

@@ -126,6 +126,7 @@ with local_chat_service(Settings(model_use="off")) as desk:
 """
 
 
+@pytest.mark.integration
 def test_a_question_whose_process_was_killed_is_answered_by_the_next(tmp_path: Path) -> None:
     environment = {**os.environ, "COPILOT_DATA_DIR": str(tmp_path / "home")}
     killed = subprocess.run(

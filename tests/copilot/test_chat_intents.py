@@ -28,8 +28,8 @@ SAID = [
     ("could we revert", "advise"),
     ("重启管用吗", "advise"),
     ("draft the postmortem", "postmortem"),
-    ("多谢", "thanks"),
-    ("thx", "thanks"),
+    ("多谢", "smalltalk"),
+    ("thx", "smalltalk"),
 ]
 
 

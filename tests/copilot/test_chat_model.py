@@ -70,7 +70,7 @@ def test_what_the_model_wrote_is_shown_when_every_claim_holds(
     opened: tuple[ChatService, Incident],
 ) -> None:
     number = symptom(opened[1])
-    reply = claims(("The pool of cart is full, pool_wait_p95_ms is 1950 ms.", number))
+    reply = claims(("cart waits for its pool, pool_wait_p95_ms is 1950 ms.", number))
     answer, model, _ = asked(opened, "why?", NOTHING_MORE, reply)
     assert answer.by == "model"
     assert f"pool_wait_p95_ms is 1950 ms. [{number}]" in answer.text
@@ -85,7 +85,7 @@ def test_the_model_asks_for_a_tool_and_cites_what_it_found(
     last = len(opened[1].evidence)
     reply = claims(("checkout is called by gateway.", f"E{last + 2}"))
     answer, _, told = asked(
-        opened, "tell me a story", wish("topology", service="checkout"), NOTHING_MORE, reply
+        opened, "lorem ipsum", wish("topology", service="checkout"), NOTHING_MORE, reply
     )
     assert [use.tool for use in answer.uses] == ["knowledge", "topology"]
     assert "topology" in [one.name for one in told if one.step == "tool"]
@@ -134,7 +134,7 @@ def test_the_same_wish_again_and_again_ends_in_an_answer(
     opened: tuple[ChatService, Incident],
 ) -> None:
     again = wish("cause")
-    reply = claims(("The pool of cart is full.", symptom(opened[1])))
+    reply = claims(("cart waits for its pool, pool_wait_p95_ms is 1950 ms.", symptom(opened[1])))
     answer, model, told = asked(opened, "why?", again, again, reply)
     assert answer.by == "model"
     assert [use.tool for use in answer.uses] == ["cause"]
@@ -145,7 +145,7 @@ def test_the_same_wish_again_and_again_ends_in_an_answer(
 def test_ever_new_wishes_end_after_three_rounds(opened: tuple[ChatService, Incident]) -> None:
     services = ("gateway", "checkout", "cart", "search", "inventory")
     wishes = [wish("topology", service=name) for name in services]
-    reply = claims(("The pool of cart is full.", symptom(opened[1])))
+    reply = claims(("cart waits for its pool, pool_wait_p95_ms is 1950 ms.", symptom(opened[1])))
     answer, _, _ = asked(opened, "why?", *wishes[:3], reply)
     assert [use.tool for use in answer.uses] == ["cause", "topology", "topology", "topology"]
     assert answer.by == "model"

@@ -19,7 +19,7 @@ from copilot.sources.deployment import Sources
 from copilot.store import NoRightError, PolicyRefusedError, Store
 from copilot.surfaces.chat import ToolContext
 from copilot.surfaces.chat.tools import TOOLS
-from copilot.surfaces.chat.understand import intents, understood
+from copilot.surfaces.chat.understand import ChatScene, RuleUnderstanding, intents
 from copilot.surfaces.cli import app
 from copilot.surfaces.service import create_app
 from copilot.testing.service import CountedEngine
@@ -238,7 +238,8 @@ def test_chat_writes_nothing_and_says_how_it_is_confirmed(
     clock = SystemClock()
     deps = Deps(store, Sources(), clock, DryRunRunner(clock), ())
     scope = ToolContext(deps, store.incidents.require("inc-1"))
-    understanding = understood(said_in_chat, scope, "en")
+    understanding = RuleUnderstanding().understand(said_in_chat, ChatScene.of(scope, "en"))
+    assert understanding is not None
     (call,) = understanding.calls
     tool = TOOLS[call.tool]
     result = tool.look(tool.arguments.model_validate(call.arguments), scope)

@@ -1,27 +1,33 @@
 """Connections of the service: half requests end, heads are bounded, whole ones are answered."""
 
+import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
 import uvicorn
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from copilot.surfaces.service.connection import MOST_HEAD, BoundedConnection
 
 WHOLE = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 
+HELLO = PlainTextResponse("hello")
+
 
 class HastyConnection(BoundedConnection):
-    head_s = 0.3
+    head_s, take_s = 0.3, 0.3
 
 
 @contextmanager
-def served(kind: type[BoundedConnection] = BoundedConnection) -> Iterator[int]:
+def served(
+    kind: type[BoundedConnection] = BoundedConnection, app: ASGIApp = HELLO
+) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
-        config = uvicorn.Config(PlainTextResponse("hello"), http=kind, lifespan="off")
+        config = uvicorn.Config(app, http=kind, lifespan="off")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
@@ -82,3 +88,30 @@ def test_many_requests_of_one_connection_are_answered_and_counted_apart() -> Non
             found = b""
             while b"hello" not in found:
                 found += peer.recv(65536)
+
+
+def test_a_reader_that_takes_nothing_is_dropped_and_hurts_nobody() -> None:
+    ended = threading.Event()
+
+    async def endless() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"x" * 65536
+                await asyncio.sleep(0)
+        finally:
+            ended.set()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        answer = HELLO if scope["path"] == "/" else StreamingResponse(endless())
+        await answer(scope, receive, send)
+
+    with (
+        served(HastyConnection, app) as port,
+        socket.create_connection(("127.0.0.1", port)) as slow,
+        socket.create_connection(("127.0.0.1", port)) as peer,
+    ):
+        slow.sendall(b"GET /feed HTTP/1.1\r\nhost: x\r\n\r\n")
+        peer.sendall(WHOLE)
+        assert b"hello" in _read(peer)
+        assert ended.wait(20)
+        assert not _read(slow).endswith(b"0\r\n\r\n")

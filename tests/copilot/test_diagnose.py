@@ -89,7 +89,8 @@ PROVEN = RANKING.model_copy(update={"certainty": "proven"})
 
 
 def test_a_dissent_is_shown_and_nothing_is_proven_then_but_it_moves_nothing(tmp_path: Path) -> None:
-    dissent = hypothesis("web", fault_kind="errors", supports=["E3"])
+    because = "Errors of web rose to 12%."
+    dissent = hypothesis("web", fault_kind="errors", supports=["E3"], because=because)
     with desk(tmp_path, scripted(reply(dissent))) as deps:
         given, incident = diagnosed(deps, state(ranking=PROVEN))
     assert given["ranking"] == PROVEN

@@ -219,7 +219,7 @@ def test_a_loop_pauses_longer_each_time_and_says_little(caplog: pytest.LogCaptur
     class Stopping(Event):
         def wait(self, timeout: float | None = None) -> bool:
             pauses.append(timeout)
-            if len(pauses) == 9:
+            if len(pauses) == 10:
                 self.set()
             return self.is_set()
 
@@ -231,7 +231,7 @@ def test_a_loop_pauses_longer_each_time_and_says_little(caplog: pytest.LogCaptur
         loop = Loop("intake", work, stopping, longest_pause_s=5.0, chance=lambda: 0.0)
         loop.start()
         assert loop.join(SOON_S)
-    assert pauses == pytest.approx([0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0, 5.0])
+    assert pauses == pytest.approx([0.0, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0, 5.0])
     assert (loop.failures, loop.failing, loop.error) == (9, 9, "MemoryError: no room")
     assert len(caplog.records) == 4
     assert problem_of([loop]) == "not running"

@@ -236,6 +236,7 @@ def test_of_threads_that_race_for_one_plan_one_runs_it(executor: Executor, tmp_p
     assert len(ended) == len(RACERS)
 
 
+@pytest.mark.integration
 def test_of_processes_that_race_for_one_plan_one_runs_it(
     executor: Executor, tmp_path: Path
 ) -> None:

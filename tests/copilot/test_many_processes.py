@@ -15,10 +15,12 @@ import pytest
 
 from copilot import wiring
 from copilot.case.engine import Engine
-from copilot.case.loops import Role
+from copilot.case.loops import EVERY_ROLE, Role, problem_of
 from copilot.settings import Settings, SettingsError, load
 from copilot.store import LeadershipLostError, Run, Store
+from copilot.store.postgresql import ProcrastinateQueue
 from copilot.surfaces.commands import serve as commands
+from evals.torture.databases import Server
 from tools.types import Alert
 
 pytestmark = pytest.mark.integration
@@ -252,3 +254,58 @@ def test_the_runs_of_a_killed_worker_are_taken_by_another(
         with engine(url, tmp_path / "2", WORK):
             until(lambda: settled(intake.store), 60)
         assert [run.status for run in every_run(intake.store)] == ["done"] * 8
+
+
+def test_a_killed_server_that_comes_back_leaves_nothing_stuck_and_nothing_unwell(
+    mortal: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("copilot.store.postgresql.POOL_S", 1.0)
+    monkeypatch.setattr("copilot.store.postgresql.STOP_S", 1.0)
+    with engine(mortal.fresh(), tmp_path, EVERY_ROLE) as one:
+        one.longest_pause_s = 1.0
+        one.accept(alerts(groups=8, each=1), time.time())
+        until(lambda: any(run.status != "accepted" for run in every_run(one.store)))
+        mortal.stop()
+        until(lambda: "queue failing" in problem_of(one.loops))
+        mortal.start()
+        until(lambda: settled(one.store), 120)
+        until(lambda: set(one.ready().values()) == {"ok"}, 20)
+        assert [run.status for run in every_run(one.store)] == ["done"] * 8
+        one.accept(alerts(groups=9, each=1), time.time())
+        until(lambda: len(every_run(one.store)) == 9 and settled(one.store))
+
+
+LEFT_BEHIND = (
+    """INSERT INTO procrastinate_jobs (queue_name, task_name, lock, args, worker_id)
+    SELECT '{queue}', 'advance', '{lock}', '{{"run_id": "{run}"}}', {worker}
+    FROM procrastinate_workers LIMIT 1""",
+    "UPDATE procrastinate_jobs SET status = 'doing'",
+    "UPDATE procrastinate_events SET at = now() - interval '{age} s' WHERE type = 'started'",
+)
+"""A job that began `age` seconds ago."""
+
+
+@pytest.mark.parametrize(
+    ("queue", "worker", "age", "left"),
+    [
+        pytest.param("runs", "NULL", 0, 0, id="of a worker that is gone"),
+        pytest.param("runs", "id", 90, 0, id="of a living worker, its end was not written"),
+        pytest.param("upkeep", "NULL", 0, 0, id="the sweep of an earlier version"),
+        pytest.param("runs", "id", 5, 1, id="of a living worker, just begun"),
+    ],
+)
+def test_a_job_that_nobody_works_on_holds_its_incident_no_longer(
+    url: str, tmp_path: Path, queue: str, worker: str, age: int, left: int
+) -> None:
+    with engine(url, tmp_path, EVERY_ROLE) as one:
+        one.accept(alerts(groups=1, each=1), time.time())
+        until(lambda: len(every_run(one.store)) == 1 and settled(one.store))
+        (run,) = every_run(one.store)
+        given = {"queue": queue, "worker": worker, "lock": run.incident_id, "run": run.id}
+        with one.store.database.write() as connection:
+            for statement in LEFT_BEHIND:
+                connection.exec_driver_sql(statement.format(age=age, **given))
+        ProcrastinateQueue(one.store.database, 1).sweep()
+        with one.store.database.read() as connection:
+            jobs = connection.exec_driver_sql("SELECT count(*) FROM procrastinate_jobs").scalar()
+        assert jobs == left

@@ -172,6 +172,13 @@ def test_a_wheel_without_room_for_it_is_not_fetched(tmp_path: Path) -> None:
         pytest.param("a\nb", "a\n(model) hm\nb", (), ("(model) hm",), id="added under ours"),
         pytest.param("a\nb", "a", ("b",), (), id="ours is gone"),
         pytest.param("a\nb", "b\na", ("b",), ("b",), id="another order"),
+        pytest.param(
+            "a\nanswered by intent, no model is used · as of 12:00",
+            "a\nwritten by m, checked by code · as of 12:00",
+            (),
+            ("written by m, checked by code · as of 12:00",),
+            id="another signature",
+        ),
         pytest.param("inc-00000001 ok", "inc-ffffffff ok", (), (), id="drawn names"),
     ],
 )

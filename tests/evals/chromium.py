@@ -42,8 +42,10 @@ class Tab:
                 return found
             self.events.append(message)
 
-    def open(self, page: Path, width: int, scheme: Literal["light", "dark"] = "light") -> None:
-        """Load a file at a width and wait until it is there."""
+    def open(
+        self, page: Path | str, width: int, scheme: Literal["light", "dark"] = "light"
+    ) -> None:
+        """Load a file or an address at a width and wait until it is there."""
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.ask(f"{domain}.enable")
         self.ask(
@@ -55,7 +57,7 @@ class Tab:
             features=[{"name": "prefers-color-scheme", "value": scheme}],
         )
         self.events.clear()
-        self.ask("Page.navigate", url=page.as_uri())
+        self.ask("Page.navigate", url=page.as_uri() if isinstance(page, Path) else page)
         while not any(one.get("method") == "Page.loadEventFired" for one in self.events):
             self.events.append(json.loads(self._socket.recv()))
 

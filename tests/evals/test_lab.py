@@ -46,6 +46,7 @@ def until(seconds: float, true: Callable[[], bool]) -> bool:
     return False
 
 
+@pytest.mark.integration
 def test_a_killed_service_is_alerted_mended_and_everything_ends_with_a_killed_parent(
     process: subprocess.Popen[bytes],
 ) -> None:

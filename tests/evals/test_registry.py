@@ -19,7 +19,7 @@ HOUSE = Path(evals.__file__).parent
 OURS = ("evals", "copilot", "tools", "prompts", "knowledge_base")
 PUBLISHED = ("demo", "incidents", "cloud-opsbench", "metrics", "kpi", "mts", "alerts", "logs",
              "recovery", "knowledge", "reasoning", "detection", "changes", "objects",
-             "chat")  # fmt: skip
+             "chat", "slices", "database")  # fmt: skip
 
 
 def refused(*given: str) -> str:
@@ -35,6 +35,7 @@ def test_every_suite_has_a_published_name_and_published_keys() -> None:
 
 def test_benchmarks_and_trainings_have_their_published_names() -> None:
     benches = {"detector", "clusterer", "logs", "locate", "ingest", "brief", "redaction", "site"}
+    benches |= {"storm"}
     assert set(BENCHMARKS) == benches
     assert set(TRAININGS) == {"calibration", "ranker"}
 

@@ -247,6 +247,10 @@ class MaintenanceWindow(FrozenModel):
 
     def is_open(self, now: Timestamp) -> bool:
         """Whether `now` lies in an occurrence that began within the last `minutes`."""
+        return self.closes_at(now) is not None
+
+    def closes_at(self, now: Timestamp) -> Timestamp | None:
+        """When the occurrence that holds `now` ends; None where none does."""
         zone = ZoneInfo(self.zone)
         today = datetime.fromtimestamp(now, zone).date()
         opens_at = time.fromisoformat(self.start)
@@ -254,8 +258,8 @@ class MaintenanceWindow(FrozenModel):
             day = today - timedelta(days=back)
             opened = datetime.combine(day, opens_at, tzinfo=zone).timestamp()
             if _DAYS[day.weekday()] in self.days and opened <= now < opened + self.minutes * 60:
-                return True
-        return False
+                return opened + self.minutes * 60
+        return None
 
     @property
     def reason(self) -> str:

@@ -5,7 +5,7 @@ reasons, `explain_tree` draws the way from the symptom to the causes; `upstream`
 `blast_radius` answer questions about the service graph alone.
 """
 
-from tools.topology_walker.certainty import EvidenceScope, is_little
+from tools.topology_walker.certainty import EvidenceScope, is_forecast, is_little
 from tools.topology_walker.config import WalkerConfig
 from tools.topology_walker.graph import WalkNode, blast_radius, downstream, explain_tree, upstream
 from tools.topology_walker.observe import observe
@@ -18,6 +18,7 @@ __all__ = [
     "blast_radius",
     "downstream",
     "explain_tree",
+    "is_forecast",
     "is_little",
     "observe",
     "rank",

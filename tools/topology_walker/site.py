@@ -92,9 +92,9 @@ def signs(candidate: Candidate, evidence: Sequence[Evidence]) -> dict[str, str]:
     """What a component shows, strongest first, each with the number of the item that shows it."""
     found: dict[str, Evidence] = {}
     for item in evidence:
-        sign = _sign(candidate.component, item)
-        if sign and (sign not in found or item.strength > found[sign].strength):
-            found[sign] = item
+        for sign in _signs(candidate.component, item):
+            if sign not in found or item.strength > found[sign].strength:
+                found[sign] = item
     terms = [one for one in candidate.terms if one.evidence][:_TERMS]
     told = {f"term {one.name}"[:MOST_TEXT]: one.evidence[0] for one in terms}
     strongest = sorted(found, key=lambda sign: (-found[sign].strength, sign))
@@ -107,8 +107,15 @@ def signs(candidate: Candidate, evidence: Sequence[Evidence]) -> dict[str, str]:
 MOST_TEXT = 120
 
 
+def _signs(component: str, item: Evidence) -> Sequence[str]:
+    """What an item says of the component, without its name; nothing where it is of another."""
+    if item.kind == "note" and item.name == "database" and item.subject == component:
+        return [f"database {s} {'up' if move > 0 else 'down'}" for s, move in item.figures.items()]
+    sign = _sign(component, item)
+    return [sign] if sign else []
+
+
 def _sign(component: str, item: Evidence) -> str:
-    """What an item says of the component, without its name; empty where it says nothing of it."""
     owner = Owner.parse(item.subject)
     if owner.kind == "edge":
         role = {owner.service: "as callee", owner.caller: "as caller"}.get(component)
@@ -209,6 +216,13 @@ class SiteMemory:
         self._innocent = [[self._weighed(other) for other in one.others] for one in lessons]
         self._of_kind = Counter(one.fault_kind for one in lessons)
 
+    def like(self, shown: Iterable[str]) -> list[tuple[float, Lesson]]:
+        """The lessons by how alike their cause's signs are to these, the likest first."""
+        here = self._weighed(shown)
+        found = [(_alike(here, known), one)
+                 for one, known in zip(self.lessons, self._causes, strict=True)]  # fmt: skip
+        return sorted(found, key=lambda pair: -pair[0])
+
     def calibrated(self, model: CalibrationModel) -> CalibrationModel:
         """The model with this site's slope and shift on its log-odds; as it is without them."""
         here = self.calibration
@@ -235,19 +249,17 @@ class SiteMemory:
         return tuple(sorted((*taught, *rest), key=lambda one: -one.score))
 
     def _taught(self, candidate: Candidate, shown: Mapping[str, str]) -> Candidate:
-        here = self._weighed(shown)
-        near = [
-            (one, _alike(here, known))
-            for one, known in zip(self.lessons, self._causes, strict=True)
-        ]
+        near = self.like(shown)
         support: dict[FaultKind, float] = defaultdict(float)
-        for one, a in near:
+        for a, one in near:
             support[one.fault_kind] += a / (self._of_kind[one.fault_kind] + M)
-        weight = WEIGHT * (max(support.values(), default=0.0) - self._innocence(here))
-        kind = self._corrected(candidate.fault_kind, [one for one, a in near if a >= ALIKE])
+        weight = WEIGHT * (
+            max(support.values(), default=0.0) - self._innocence(self._weighed(shown))
+        )
+        kind = self._corrected(candidate.fault_kind, [one for a, one in near if a >= ALIKE])
         if weight < LITTLE:
             return candidate.model_copy(update={"fault_kind": kind})
-        like = sorted(((a, one) for one, a in near if a >= ALIKE), key=lambda pair: -pair[0])
+        like = [(a, one) for a, one in near if a >= ALIKE]
         term = Term(name=_name(like), weight=weight, evidence=self._telling(shown, like))
         return candidate.model_copy(
             update={

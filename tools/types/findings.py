@@ -98,7 +98,8 @@ class Finding(FrozenModel):
     `subject` is an owner string (see `Owner`). `value` is the headline figure in `unit` and
     `baseline` what it normally is; further figures a scorer needs are in `figures`, by name.
     `statement` is one English sentence made of these figures only; surfaces in another language
-    render from the fields. `source` and `query` let a person repeat the look.
+    render from the fields, or show `statement_zh` where the fields do not tell. `source` and
+    `query` let a person repeat the look.
     """
 
     kind: EvidenceKind
@@ -116,6 +117,7 @@ class Finding(FrozenModel):
     figures: dict[str, float] = Field(default_factory=dict)
     excerpt: str = ""
     statement: str
+    statement_zh: str = ""
 
 
 class Evidence(Finding):

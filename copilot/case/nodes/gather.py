@@ -14,6 +14,7 @@ from copilot.deps import Deps, Limits
 from copilot.hands.recovery import WIDER
 from copilot.store import Store
 from copilot.types.incident import FollowUp
+from tools.database_inspector import database_findings
 from tools.evidence import renumber
 from tools.log_retriever import novelty
 from tools.topology_walker import observe
@@ -79,6 +80,7 @@ def _gather_evidence(state: IncidentState, deps: Deps) -> GatherUpdate:
     findings = [
         *observe(telemetry, onset),
         *novelty(telemetry.split_log(onset)),
+        *database_findings(telemetry, onset),
         *look.findings,
     ]
     findings = deps.store.redactor.models(findings)

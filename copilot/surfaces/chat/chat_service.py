@@ -15,7 +15,11 @@ from copilot.surfaces.chat.cancellable_model import CancellableModel
 from copilot.surfaces.chat.graph import RECURSION_LIMIT, ChatGraph, build
 from copilot.surfaces.chat.scope import ToolContext
 from copilot.surfaces.chat.session import CancelledError, ChatLimits, Progress, Session
-from copilot.surfaces.chat.understand import entities, language_of
+from copilot.surfaces.chat.understand import (
+    UnderstandingChain,
+    incident_named,
+    language_of,
+)
 from copilot.types.conversation import MOST_QUESTION, Answer, Turn, TurnStatus
 from copilot.types.errors import OperatorError
 from copilot.types.incident import CLOSED, Incident
@@ -57,6 +61,7 @@ class ChatService:
         model: Model | None = None,
         language: Language = "en",
         limits: ChatLimits = ChatLimits(),  # noqa: B008 - frozen
+        chain: UnderstandingChain | None = None,
     ) -> None:
         self.store = store
         self.model = model
@@ -65,6 +70,7 @@ class ChatService:
         self._wall = wall
         self._new_id = new_id
         self._language: Language = language
+        self.chain = chain or UnderstandingChain()
         self._graph: ChatGraph = build()
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._guard = threading.Lock()
@@ -144,6 +150,7 @@ class ChatService:
             turns=before,
             language=language or conversation.language,
             nonce=self._new_id(),
+            chain=self.chain,
             model=self._watched(until, stop),
             limits=self.limits,
             tell=tell,
@@ -161,7 +168,7 @@ class ChatService:
 
     def _scope(self, turn: Turn) -> ToolContext:
         """The incident the question names, else the conversation's, else the newest open one."""
-        named = entities(turn.question, self.scope_of(None)).incident
+        named = incident_named(turn.question)
         incident = self.store.incidents.get(named) if named else None
         if incident is None and turn.incident_id:
             incident = self.store.incidents.require(turn.incident_id)

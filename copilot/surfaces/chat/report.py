@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from copilot.case.briefing import evidence_line, plain
 from copilot.surfaces.chat.ledger import CitedStatement, Ledger
-from copilot.surfaces.chat.understand import Understanding
+from copilot.surfaces.chat.understand import Understood
 from copilot.types.time_format import date_time
 from prompts import Language, load, word
 from tools.evidence import cited
@@ -46,7 +46,7 @@ class RenderedPart:
 
 def rendered(
     parts: Sequence[AnswerPart],
-    understanding: Understanding,
+    understanding: Understood,
     ledger: Ledger,
     *,
     about: str,
@@ -70,15 +70,16 @@ def rendered(
     quoted = {*before, *cited(written)}
     records = [item for item in sources if item.id not in quoted]
     measured = [item for item in sources if item.id in quoted]
+    missing = [_missing(line, language) for part in parts for line in part.missing]
     told = load("chat_answer", language).render(
         about=plain(about, 160) if about else "",
         written=written,
         parts=shown,
         plan=_card(planned, language) if planned is not None else None,
-        unclear=not understanding.intents and not (shown or written),
+        near=list(understanding.near) if not written else [],
         refuses="approve" in understanding.intents,
-        helps="help" in understanding.intents or not (shown or written or planned),
-        missing=[_missing(line, language) for part in parts for line in part.missing],
+        helps="help" in understanding.intents,
+        missing=[] if understanding.near else missing,
         sources=[_source(item, language) for item in measured[:SHOWN_SOURCES]],
         hidden=max(0, len(measured) - SHOWN_SOURCES),
         records=[_record(item) for item in records[: 2 * SHOWN_SOURCES]],

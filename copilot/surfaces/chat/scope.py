@@ -1,5 +1,6 @@
 """What the tools of a conversation may look at: one incident, the sources, the store; read only."""
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -67,6 +68,16 @@ class ToolContext:
         """Before this moment all was normal, as far as is known."""
         return self.onset if self.onset is not None else self.now - self.deps.limits.lookback_s
 
+    def databases(self) -> tuple[str, ...]:
+        """Components that act as a database: they measure the waits for their own locks.
+
+        Names are no evidence; a lock that transactions wait for is what only a database reports.
+        source: MySQL and PostgreSQL manuals, "InnoDB row lock waits" and "pg_locks".
+        """
+        measured = self.sources.measure(self.recent(), normal_before=self.normal_before())
+        locking = [one.owner for one in measured.series if _LOCK.search(one.metric.lower())]
+        return tuple(dict.fromkeys(name for name in locking if "->" not in name))
+
     def services(self) -> tuple[str, ...]:
         """Every component that the topology, the incident or its evidence names."""
         topology, found = self.topology, dict.fromkeys(self.topology.nodes)
@@ -76,6 +87,9 @@ class ToolContext:
             found |= dict.fromkeys(_named(item.subject for item in self.incident.evidence))
             found |= dict.fromkeys(one.component for one in self.incident.ranking.candidates)
         return tuple(name for name in found if name)
+
+
+_LOCK = re.compile(r"(?:^|_)(?:dead)?locks?(?:_|$)")
 
 
 def _named(subjects: Iterable[str]) -> list[str]:

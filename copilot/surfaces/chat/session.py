@@ -11,7 +11,7 @@ from copilot.surfaces.chat.cancellable_model import CancellableModel
 from copilot.surfaces.chat.ledger import Ledger
 from copilot.surfaces.chat.report import AnswerPart
 from copilot.surfaces.chat.scope import ToolContext
-from copilot.surfaces.chat.understand import Understanding
+from copilot.surfaces.chat.understand import UnderstandingChain, Understood
 from copilot.types.conversation import Answer, Conversation, ToolUse, Turn
 from copilot.types.errors import OperatorError
 from prompts import Language
@@ -39,9 +39,12 @@ class ChatLimits(FrozenModel):
 
 
 class Progress(FrozenModel):
-    """What is being done, for whoever waits: a tool by name, or the model."""
+    """What is being done, for whoever waits: a tool by name, or the model.
 
-    step: Literal["tool", "model", "check"]
+    `text` is said once, before a model writes: the lines the answer begins with whatever it adds.
+    """
+
+    step: Literal["tool", "model", "text", "check"]
     state: Literal["running", "done", "failed", "repeated"] = "running"
     name: str = ""
     said: str = ""
@@ -56,6 +59,7 @@ class Session:
     turns: Sequence[Turn]
     language: Language
     nonce: str
+    chain: UnderstandingChain
     model: CancellableModel | None = None
     limits: ChatLimits = ChatLimits()
     tell: Callable[[Progress], None] = lambda _progress: None
@@ -76,7 +80,7 @@ class ChatState(TypedDict, total=False):
     """Each key has one writer."""
 
     turn: Turn  # the caller
-    understanding: Understanding  # understand
+    understanding: Understood  # understand
     waiting: list[ToolRequest]  # understand
     rounds: int  # understand
     trouble: str  # understand

@@ -43,6 +43,9 @@ class ToolResult:
         return self.lead + self.rows
 
 
+NO_INCIDENT = ToolResult(missing=("incident: none is stored",))
+
+
 def own(cited: CitedItem) -> Statement:
     """What the evidence says of itself."""
     return Statement("", "", (cited,))

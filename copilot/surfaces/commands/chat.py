@@ -141,7 +141,7 @@ class TerminalChat:
             for event in waiting.events(TICK_S):
                 if isinstance(event, Turn):
                     return event
-                if isinstance(event, Heartbeat):
+                if isinstance(event, Heartbeat) or event.step == "text":
                     continue
                 status.update(Text(_doing(event), style="dim"))
                 if event.state in ("done", "failed", "repeated"):

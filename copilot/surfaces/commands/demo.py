@@ -48,7 +48,7 @@ def demo(settings: Settings, *, incident: str, yes: bool) -> int:
     a new process: it finds the incident waiting in the data folder and goes on.
     """
     console = Console()
-    folder = _folder(incident)
+    folder = folder_of(incident)
     shown = IncidentReplay(folder)
     alerts = shown.alerts()
     console.print(
@@ -57,7 +57,7 @@ def demo(settings: Settings, *, incident: str, yes: bool) -> int:
         "what followed it then.",
         style="dim",
     )
-    with _room(settings) as (apart, kept):
+    with room(settings) as (apart, kept):
         with wiring.engine(apart, "demo", sources=replayed(shown), clock=shown) as engine:
             _receive(console, engine, shown, alerts)
             seen = _work(console, engine, settings.language, after=0)
@@ -72,8 +72,7 @@ def demo(settings: Settings, *, incident: str, yes: bool) -> int:
                 return _decide(console, engine, found, settings, seen, yes=yes)
         finally:
             if kept:
-                left = KeptDemo(recording=folder.name, position=shown.position)
-                (apart.home / KEPT).write_text(left.model_dump_json(), encoding="utf-8")
+                keep(apart, folder.name, shown)
                 _tell_kept(console, settings, apart, found.id)
 
 
@@ -87,13 +86,19 @@ class KeptDemo(FrozenModel):
     position: ReplayPosition
 
 
+def keep(apart: Settings, recording: str, shown: IncidentReplay) -> None:
+    """Write down where the re-enactment stands, so that it can be asked about."""
+    left = KeptDemo(recording=recording, position=shown.position)
+    (apart.home / KEPT).write_text(left.model_dump_json(), encoding="utf-8")
+
+
 def replayed(shown: IncidentReplay) -> Sources:
     """A re-enactment as every source."""
     return Sources(shown, shown, shown, shown, shown, shown)
 
 
 @contextmanager
-def _room(settings: Settings) -> Iterator[tuple[Settings, bool]]:
+def room(settings: Settings) -> Iterator[tuple[Settings, bool]]:
     """A store of its own below the data folder, and whether it stays: where that can be written."""
     try:
         folder = made(settings.home / "demo")
@@ -149,10 +154,11 @@ def replay_of(settings: Settings) -> IncidentReplay | None:
     except (OSError, UnicodeDecodeError, ValidationError) as error:
         problem = f"{str(path)!r} cannot be read: {type(error).__name__}"
         raise SettingsError(f"{problem}; run: copilot demo") from error
-    return IncidentReplay(_folder(left.recording), left.position)
+    return IncidentReplay(folder_of(left.recording), left.position)
 
 
-def _folder(name: str) -> Path:
+def folder_of(name: str) -> Path:
+    """The shipped incident whose name begins so; empty: the first."""
     folders = sorted((recordings() / "incidents").iterdir())
     found = [folder for folder in folders if folder.name.startswith(name)]
     if not found:

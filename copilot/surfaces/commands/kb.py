@@ -11,6 +11,7 @@ from rich.text import Text
 
 from copilot import wiring
 from copilot.knowledge import DocumentHit
+from copilot.knowledge import wiring as knowledge_wiring
 from copilot.settings import Settings
 from knowledge_base import Document, Kind, Section
 
@@ -54,7 +55,7 @@ def kb_index(settings: Settings, *, rebuild: bool) -> int:
     """Embed what is new or changed; exit code 1 where no embedder is in force."""
     console = Console()
     documents = wiring.library(settings).documents()
-    with wiring.dense(settings, anew=rebuild) as (by_meaning, why):
+    with knowledge_wiring.dense(settings, anew=rebuild) as (by_meaning, why):
         if by_meaning is None:
             console.print(Text(f"nothing to index: {why}; `copilot kb search` needs no index"))
             return 1

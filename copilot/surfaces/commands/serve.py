@@ -19,24 +19,30 @@ from typing import Protocol
 import uvicorn
 from rich.console import Console
 from sqlalchemy.engine import make_url
+from starlette.types import ASGIApp
 
 from copilot import wiring
 from copilot.alerts.formats import mapped
 from copilot.case import wiring as case_wiring
 from copilot.case.engine import Engine
-from copilot.case.loops import EVERY_ROLE, Loop, Role
-from copilot.ports import AlertSource, SilenceSource, SourceError
+from copilot.case.loops import EVERY_ROLE, Role
+from copilot.ports import AlertSource, SilenceSource
 from copilot.settings import Settings, SettingsError
 from copilot.sources.alertmanager import SUPPRESSED_BY
-from copilot.store import StoreError
+from copilot.sources.deployment import MetricSnapshot
+from copilot.store import home
+from copilot.store.retention import Retention, RetentionLimits
 from copilot.surfaces.commands import journal_head, journal_log
 from copilot.surfaces.commands.chat_wiring import build_chat_service
 from copilot.surfaces.commands.doctor import report_of
+from copilot.surfaces.notify.wiring import tell
 from copilot.surfaces.service import create_app
+from copilot.surfaces.service.access import AdminAccess
 from copilot.surfaces.service.connection import BoundedConnection
 from copilot.surfaces.service.ports import ServiceEngine
 from copilot.surfaces.service.subscriptions import SubscriptionDesk
-from tools.types import Window
+from copilot.types.incident import Incident
+from tools.types import Timestamp, Window
 
 SWITCH_S = 0.001
 """How long a busy thread keeps the interpreter from the others: an answer waits for it at every
@@ -88,9 +94,7 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
     if apart:
         _needs_postgresql(settings, "serve --apart")
     mappings = mapped.read(settings.alert_mappings_file)
-    with _listening(settings) as listener:
-        host, port = listener.getsockname()[:2]
-        address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    with listening(settings) as (listener, address):
         received, alerts = wiring.received(settings), wiring.open_alerts(settings)
         purpose = f"service at {address}"
         with (
@@ -102,7 +106,13 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
         ):
             sys.setswitchinterval(SWITCH_S)
             engine.start()
-            _greet(address)
+            if alerts is not None:
+                engine.every("pull", partial(pull, engine, alerts), settings.alertmanager_every_s)
+            prune = partial(_prune, engine, *case_wiring.retention(settings, engine.store))
+            engine.every("retention", prune, settings.prune_every_s, settings.prune_every_s)
+            tell(engine, settings)
+            access = admin_access(settings)
+            _greet(address, access, shared=settings.api_key is not None)
             try:
                 app = create_app(
                     engine,
@@ -115,35 +125,57 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
                     examine=partial(report_of, settings, engine, received),
                     fetch_commits=lambda: engine.deps.sources.commits(engine.now()),
                     change_secrets=settings.change_secrets,
+                    access=access,
+                    measure=partial(measured, engine),
                 )
-                config = uvicorn.Config(
-                    app,
-                    http=BoundedConnection,
-                    log_level="warning",
-                    timeout_graceful_shutdown=STOP_S,
-                    access_log=False,
-                )
-                with (
-                    _signals_end_quietly(),
-                    pulled(engine, alerts, settings.alertmanager_every_s),
-                    pruned(engine, settings),
-                ):
-                    _Server(config, engine).run(sockets=[listener])
+                answered(app, engine, listener)
             finally:
                 engine.stop(settings.stop_grace_s)
     return 0
 
 
-def _greet(address: str) -> None:
+def answered(app: ASGIApp, engine: Engine, listener: socket.socket) -> None:
+    """Answer until a signal comes."""
+    config = uvicorn.Config(
+        app,
+        http=BoundedConnection,
+        log_level="warning",
+        timeout_graceful_shutdown=STOP_S,
+        access_log=False,
+    )
+    with _signals_end_quietly():
+        _Server(config, engine).run(sockets=[listener])
+
+
+def measured(
+    engine: Engine, incident: Incident, window: Window, before: Timestamp
+) -> MetricSnapshot:
+    """The metrics of an incident: of its recording, or as the sources tell them now."""
+    recorded = wiring.recorded_in(incident)
+    sources = recorded[0] if recorded else engine.deps.sources
+    return sources.measure(window, before)
+
+
+def admin_access(settings: Settings) -> AdminAccess:
+    """The token of the data folder; an API key is one, too."""
+    key = [settings.api_key.get_secret_value()] if settings.api_key else []
+    return AdminAccess(home.admin_token(settings.home), *key)
+
+
+def _greet(address: str, access: AdminAccess, *, shared: bool) -> None:
     """Say where what is sent and asked; standard output stays free."""
+    warning = "\nCOPILOT_API_KEY is one key for everybody: who decides is who they say they are"
     Console(stderr=True, markup=False, highlight=False).print(
         f"copilot listens at {address}\n"
+        f"console: {address}/\n"
+        f"to decide there: {access.link(address)}\n"
         f"alerts: POST {address}/api/v2/alerts, {address}/webhooks/auto or one "
         f"of docs/alert-formats.md\n"
         f"telemetry: POST {address}/v1/traces, {address}/v1/logs, {address}/v1/metrics\n"
         f"changes: POST {address}/changes or one of docs/changes.md\n"
         f"incidents: GET {address}/incidents\n"
-        f"chat: copilot chat, POST {address}/chat, {address}/v1 (OpenAI-compatible)",
+        f"chat: copilot chat, POST {address}/chat, {address}/v1 (OpenAI-compatible)"
+        f"{warning if shared else ''}",
         soft_wrap=True,
     )
 
@@ -196,8 +228,8 @@ def _said(line: str) -> None:
 
 
 @contextmanager
-def _listening(settings: Settings) -> Iterator[socket.socket]:
-    """Bind before anything is opened, so that a taken port is said at once and plainly."""
+def listening(settings: Settings) -> Iterator[tuple[socket.socket, str]]:
+    """Bind before anything is opened, so that a taken port is said at once; and the address."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     # Named TCP, or asyncio leaves Nagle's algorithm on, which holds every answer back by 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -211,7 +243,8 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
                 f"cannot listen on {settings.host}:{settings.port} ({error.strerror}); "
                 "choose another with --port"
             ) from error
-        yield listener
+        host, port = listener.getsockname()[:2]
+        yield listener, f"http://{f'[{host}]' if ':' in host else host}:{port}"
     finally:
         listener.close()
 
@@ -221,71 +254,25 @@ log = logging.getLogger(__name__)
 PULLED_LOOKBACK_S = 86_400.0
 """What has been firing for longer is no incident of today."""
 
-PULL_ENDS_S = 10.0
-
 
 class Pager(AlertSource, SilenceSource, Protocol):
     """Who knows what fires, and what nobody wants to hear of."""
 
 
-@contextmanager
-def pulled(engine: ServiceEngine, source: Pager | None, every_s: float) -> Iterator[None]:
-    """While inside, what `source` holds open is accepted every so often; None: nothing happens."""
-    if source is None:
-        yield
+def pull(engine: ServiceEngine, source: Pager) -> None:
+    """Accept what `source` holds open, and heed its silences, where this process decides."""
+    if not engine.leading:
         return
-    stopping = threading.Event()
-
-    complaint = ""
-
-    def pull() -> None:
-        nonlocal complaint
-        if engine.leading:
-            complaint = _pull_once(engine, source, complaint)
-        stopping.wait(every_s)
-
-    loop = Loop("pull", pull, stopping)
-    loop.start()
-    try:
-        yield
-    finally:
-        stopping.set()
-        loop.join(PULL_ENDS_S)
-
-
-@contextmanager
-def pruned(engine: Engine, settings: Settings) -> Iterator[None]:
-    """While inside, what is too old is taken out every so often, by whoever leads."""
-    stopping = threading.Event()
-    retention, limits = case_wiring.retention(settings, engine.store)
-
-    def prune() -> None:
-        stopping.wait(settings.prune_every_s)
-        if not stopping.is_set() and engine.leading:
-            report = retention.prune(limits, engine.now())
-            if any(report.values()):
-                log.warning("too old, taken out: %s", report)
-
-    loop = Loop("retention", prune, stopping)
-    loop.start()
-    try:
-        yield
-    finally:
-        stopping.set()
-        loop.join(PULL_ENDS_S)
-
-
-def _pull_once(engine: ServiceEngine, source: Pager, complaint: str) -> str:
-    """Fetch and accept; returns what went wrong, which is logged once and not every minute."""
     now = engine.now()
-    try:
-        engine.silence(source.silences())
-        held = source.alerts(Window(start=now - PULLED_LOOKBACK_S, end=now))
-        alerts = [alert for alert in held if SUPPRESSED_BY not in alert.annotations]
-        if alerts:
-            engine.accept(alerts, now)
-    except (SourceError, StoreError) as error:
-        if str(error) != complaint:
-            log.warning("open alerts could not be fetched: %s", error)
-        return str(error)
-    return ""
+    engine.silence(source.silences())
+    held = source.alerts(Window(start=now - PULLED_LOOKBACK_S, end=now))
+    alerts = [alert for alert in held if SUPPRESSED_BY not in alert.annotations]
+    if alerts:
+        engine.accept(alerts, now)
+
+
+def _prune(engine: Engine, retention: Retention, limits: RetentionLimits) -> None:
+    """Take out what is too old, where this process decides."""
+    report = retention.prune(limits, engine.now()) if engine.leading else {}
+    if any(report.values()):
+        log.warning("too old, taken out: %s", report)

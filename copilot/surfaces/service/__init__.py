@@ -27,6 +27,7 @@ from copilot.store import (
     UnknownIncidentError,
 )
 from copilot.surfaces.chat import ChatService, QuestionError
+from copilot.surfaces.service.access import AdminAccess
 from copilot.surfaces.service.alertmanager.errors import (
     ApiRefusalError,
     api_refusal,
@@ -37,8 +38,9 @@ from copilot.surfaces.service.alertmanager.errors import (
 from copilot.surfaces.service.alertmanager.routes import alertmanager
 from copilot.surfaces.service.changes import changes
 from copilot.surfaces.service.chat import chat
+from copilot.surfaces.service.console import Measuring, console
 from copilot.surfaces.service.deliveries import deliveries
-from copilot.surfaces.service.events import events
+from copilot.surfaces.service.events import events, feed
 from copilot.surfaces.service.gate import Gate
 from copilot.surfaces.service.health import Boundary, Meters, doctor, health
 from copilot.surfaces.service.incidents import incidents
@@ -94,6 +96,8 @@ def create_app(
     examine: Callable[[], CheckReport] | None = None,
     fetch_commits: Callable[[], object] | None = None,
     change_secrets: Mapping[SignedSender, SecretStr] = NO_SECRETS,
+    access: AdminAccess | None = None,
+    measure: Measuring | None = None,
 ) -> FastAPI:
     """The app over an engine that somebody else starts and stops; it holds no state of its own.
 
@@ -102,7 +106,8 @@ def create_app(
     `desk`, people may ask. Pages of `origins` may do so from a browser. `mappings` read alerts of
     senders that have no format of their own; `subscriptions` answers topics that want to send;
     `examine` answers `copilot doctor`; `fetch_commits` is called when changes were told;
-    senders of changes with a secret are believed by their signature.
+    senders of changes with a secret are believed by their signature. With `access` whoever decides
+    holds its token; without, whoever is let in. `measure` gives the series that pages draw.
     """
     # The interactive pages load their scripts from elsewhere; the schema itself stays.
     app = FastAPI(
@@ -116,6 +121,8 @@ def create_app(
         app.include_router(otlp(engine, received))
     app.include_router(incidents(engine))
     app.include_router(events(engine.store, streams))
+    app.include_router(feed(engine.store, streams))
+    app.include_router(console(engine, access, measure))
     app.include_router(approval(engine))
     app.include_router(editing(engine))
     app.include_router(settling(engine))
@@ -127,9 +134,8 @@ def create_app(
         app.include_router(chat(desk))
         app.include_router(openai(desk, engine.now))
     refusals(app)
-    app.add_middleware(
-        Gate, settings=settings, signed=[f"/changes/{sender}" for sender in change_secrets]
-    )
+    signed = [f"/changes/{sender}" for sender in change_secrets]
+    app.add_middleware(Gate, settings=settings, signed=signed, access=access)
     if origins:
         # Outside of the gate: a browser asks whether it may before it sends the key.
         app.add_middleware(ChatOrigins, origins=origins)

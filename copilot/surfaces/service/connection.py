@@ -12,14 +12,21 @@ HEAD_S = 10.0
 waits 60 s (`client_header_timeout`), Apache's mod_reqtimeout 20 s; our senders are machines."""
 
 
-class BoundedConnection(HttpToolsProtocol):
-    """uvicorn's protocol, which itself waits for ever for the end of a request's headers.
+TAKE_S = 30.0
+"""Seconds in which a reader takes what waits for it, 48 KiB, or is dropped. Source: nginx waits
+60 s between two reads (`send_timeout`); a live page comes back by itself."""
 
-    Bodies have their limits behind it, in `body`; answers are ended by whoever reads them.
+
+class BoundedConnection(HttpToolsProtocol):
+    """uvicorn's protocol, which itself waits for ever for the end of a request's headers, and for
+    a reader that takes nothing of its answer.
+
+    Bodies have their limits behind it, in `body`.
     """
 
-    head_s = HEAD_S
+    head_s, take_s = HEAD_S, TAKE_S
     _waiting: TimerHandle | None = None
+    _untaken: TimerHandle | None = None
     _read = 0
     _in_head = True
 
@@ -31,6 +38,7 @@ class BoundedConnection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
         self._stop_waiting()
+        self._stop_untaken()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -58,6 +66,21 @@ class BoundedConnection(HttpToolsProtocol):
         """The next request of the connection begins with a head again."""
         super().on_message_complete()
         self._in_head = True
+
+    def pause_writing(self) -> None:
+        """The reader is behind: wait for it, but not for ever."""
+        super().pause_writing()
+        self._untaken = self.loop.call_later(self.take_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The reader goes on."""
+        self._stop_untaken()
+        super().resume_writing()
+
+    def _stop_untaken(self) -> None:
+        if self._untaken is not None:
+            self._untaken.cancel()
+            self._untaken = None
 
     def _expect_head(self) -> None:
         self._waiting = self.loop.call_later(self.head_s, self._too_slow)

@@ -13,9 +13,11 @@ from ipaddress import ip_address
 
 from pydantic import JsonValue
 from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from copilot.surfaces.service.access import COOKIE, AdminAccess, decides
 from copilot.surfaces.service.alertmanager.errors import speaks_alertmanager, wrapped
 from copilot.surfaces.service.openai.shapes import openai_error, speaks_openai
 from copilot.surfaces.service.ports import ServiceSettings
@@ -23,12 +25,18 @@ from copilot.surfaces.service.ports import ServiceSettings
 OPEN = frozenset({"/healthz", "/readyz", "/-/healthy", "/-/ready"})
 """Paths a probe may ask without the key; they tell nothing of incidents."""
 
+SIGN_IN = "/console/sign-in"
+PAGES = "/console/"
+"""Below it a form is read, which a page of ours sends: the handlers check where it came from."""
+
 OTLP = frozenset({"/v1/traces", "/v1/logs", "/v1/metrics"})
 """Where exporters post, in JSON or in protobuf."""
 
+FORM = "application/x-www-form-urlencoded"
+
 OTHER_TYPES = {
-    "/webhooks/aliyun": frozenset({"application/x-www-form-urlencoded"}),
-    "/webhooks/auto": frozenset({"application/x-www-form-urlencoded", "text/plain"}),
+    "/webhooks/aliyun": frozenset({FORM}),
+    "/webhooks/auto": frozenset({FORM, "text/plain"}),
     "/webhooks/huawei": frozenset({"text/plain"}),
     "/webhooks/sns": frozenset({"text/plain"}),
     "/webhooks/tencent": frozenset({"text/plain"}),
@@ -63,13 +71,22 @@ class Gate:
     """Checks host, key, type and size of a request, then hands on its whole body.
 
     Paths that are `signed` need no key: what is posted there is checked against its signature.
+    With `access` whoever decides has to hold the admin token; a session opens pages and what they
+    read, and decides by their forms alone.
     """
 
-    def __init__(self, app: ASGIApp, settings: ServiceSettings, signed: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: ServiceSettings,
+        signed: Iterable[str] = (),
+        access: AdminAccess | None = None,
+    ) -> None:
         self._app = app
         self._key = settings.api_key.get_secret_value() if settings.api_key else ""
         self._limit = settings.max_body_bytes
         self._signed = frozenset(signed)
+        self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -77,7 +94,7 @@ class Gate:
             return
         headers = Headers(scope=scope)
         try:
-            self._admit(scope["path"], headers)
+            self._admit(scope, headers)
             if scope["method"] in _CARRYING:
                 receive = await self._carried(scope, headers, receive)
         except RequestRefusedError as refusal:
@@ -85,17 +102,42 @@ class Gate:
             return
         await self._app(scope, receive, send)
 
-    def _admit(self, path: str, headers: Headers) -> None:
+    def _admit(self, scope: Scope, headers: Headers) -> None:
+        path, method = scope["path"], scope["method"]
+        given = _credentials(headers.get("authorization", ""))
+        holds = self._access is not None and self._access.holds(given)
         if not self._key:
             _check_host(headers.get("host", ""))
-        elif path in OPEN or path in self._signed:
-            return
-        elif not _authorized(headers.get("authorization", ""), self._key):
+        elif not (
+            path in OPEN
+            or path in self._signed
+            or holds
+            or hmac.compare_digest(given.encode(), self._key.encode())
+            or self._open_to_session(scope)
+        ):
             raise RequestRefusedError(
                 401,
                 "this service needs its API key, as a Bearer token or a Basic password",
                 **{"www-authenticate": 'Bearer, Basic realm="incident-copilot"'},
             )
+        if self._access is not None and not (self._key or holds) and decides(method, path):
+            raise RequestRefusedError(
+                401,
+                "to decide, open the admin link that `copilot serve` printed, or send what stands "
+                "in admin.token of its data folder as a Bearer token",
+                **{"www-authenticate": "Bearer"},
+            )
+
+    def _open_to_session(self, scope: Scope) -> bool:
+        """Whether the path needs no more than a session, or is where one begins."""
+        if self._access is None:
+            return False
+        path: str = scope["path"]
+        if path == SIGN_IN or path.startswith("/console/static/"):
+            return True
+        reads = scope["method"] in ("GET", "HEAD") or path.startswith(PAGES)
+        cookie = HTTPConnection(scope).cookies.get(COOKIE, "")
+        return reads and self._access.session(cookie) is not None
 
     async def _carried(self, scope: Scope, headers: Headers, receive: Receive) -> Receive:
         in_browser = "origin" in headers or "sec-fetch-site" in headers
@@ -177,6 +219,8 @@ def _check_type(content_type: str, path: str, *, in_browser: bool) -> None:
     media = content_type.partition(";")[0].strip().lower()
     if media in OTHER_TYPES.get(path, ()) and not in_browser:
         return
+    if media == FORM and path.startswith(PAGES):
+        return
     if media == "application/x-protobuf" and path in OTLP:
         return
     if media not in ("application/json", "text/json") and not (
@@ -202,14 +246,14 @@ def _check_host(host: str) -> None:
         )
 
 
-def _authorized(authorization: str, key: str) -> bool:
-    scheme, _, credentials = authorization.partition(" ")
-    given = credentials.strip()
-    if scheme.lower() == "basic":
-        try:
-            given = b64decode(given, validate=True).decode().partition(":")[2]
-        except (Base64Error, UnicodeDecodeError):
-            return False
-    elif scheme.lower() != "bearer":
-        return False
-    return hmac.compare_digest(given.encode(), key.encode())
+def _credentials(authorization: str) -> str:
+    """The Bearer token or the Basic password; empty where there is neither."""
+    scheme, _, given = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return given.strip()
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        return b64decode(given.strip(), validate=True).decode().partition(":")[2]
+    except (Base64Error, UnicodeDecodeError):
+        return ""

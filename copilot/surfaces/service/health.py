@@ -157,6 +157,25 @@ def _backlog(engine: ServiceEngine) -> Iterator[Metric]:
         yield GaugeMetricFamily(f"copilot_{name}", meaning, value=value)
 
 
+def _notices(engine: ServiceEngine) -> Iterator[Metric]:
+    """What channels were told; a target is dead while what it has to be told is refused."""
+    labels = ["target", "state"]
+    told = GaugeMetricFamily(
+        "copilot_notices", "Notices kept, by what became of them.", labels=labels
+    )
+    dead = GaugeMetricFamily(
+        "copilot_notice_target_failing",
+        "Tries since a target last took a notice.",
+        labels=["target"],
+    )
+    for one in engine.store.notices.figures():
+        for state, number in sorted(one.by_state.items()):
+            told.add_metric([one.target, state], number)
+        dead.add_metric([one.target], one.tried)
+    yield told
+    yield dead
+
+
 class _Behind(Collector):
     def __init__(self, engine: ServiceEngine) -> None:
         self._engine = engine
@@ -187,6 +206,7 @@ class _Behind(Collector):
             incidents.add_metric([status], count)
         yield incidents
         yield from _backlog(self._engine)
+        yield from _notices(self._engine)
         pending = len(self._engine.store.approvals.pending())
         yield GaugeMetricFamily("copilot_approvals_pending", "Plans that wait.", value=pending)
         stopped = self._engine.store.halt.get() is not None

@@ -146,3 +146,4 @@ class Streams(FrozenModel):
     heartbeat_s: float = 15.0
     longest_s: float = 600.0  # then the client comes back with Last-Event-ID; nothing hangs forever
     most: int = 64
+    viewers: int = 500  # of the feed over all incidents, which is read once for all of them

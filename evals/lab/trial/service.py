@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from copilot.store import home
 from evals.lab.blueprint import topology
 from evals.lab.live import Lab
 from evals.lab.places import write_json
@@ -26,8 +27,8 @@ class CopilotServiceError(Exception):
 class CopilotClient:
     """What a person or a program can ask the copilot over HTTP."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, data: Path) -> None:
+        self.url, self._data = url, data
         self._client = httpx.Client(base_url=url, timeout=20.0, trust_env=False)
 
     def incidents(self) -> list[dict[str, Any]]:
@@ -44,7 +45,8 @@ class CopilotClient:
             "approver": approver,
             "reason": "",
         }
-        response = self._client.post(f"/incidents/{incident}/approval", json=body)
+        token = {"authorization": f"Bearer {home.admin_token(self._data)}"}
+        response = self._client.post(f"/incidents/{incident}/approval", json=body, headers=token)
         return f"{response.status_code} {response.text[:200]}"
 
     def ready(self) -> bool:
@@ -81,7 +83,7 @@ def serving(lab: Lab, port: int, folder: Path, extra: dict[str, Any]) -> Iterato
     log = folder / "copilot.log"
     secrets = {_TOKEN: lab.operator_token, "COPILOT_FACTS_TOKEN": lab.operator_token}
     process = spawn([*program, "serve", "--port", str(port)], output=log, env=secrets)
-    door = CopilotClient(f"http://127.0.0.1:{port}")
+    door = CopilotClient(f"http://127.0.0.1:{port}", folder / "data")
     try:
         until = time.monotonic() + _STARTS_S
         while not door.ready():

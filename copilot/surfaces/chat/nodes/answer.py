@@ -1,5 +1,6 @@
 """answer: claims over what was found, or the statements; check: the last word on either."""
 
+import os.path
 from collections.abc import Sequence
 from typing import TypedDict
 
@@ -13,7 +14,7 @@ from copilot.surfaces.chat.nodes.understand import asks_model
 from copilot.surfaces.chat.report import AnswerPart, rendered
 from copilot.surfaces.chat.session import ChatState, Progress, Session
 from copilot.surfaces.chat.showing import answer_request
-from copilot.surfaces.chat.understand import Understanding
+from copilot.surfaces.chat.understand import Understood
 from copilot.types.conversation import MOST_ANSWER, Answer, Cost
 from copilot.types.time_format import date_time
 from prompts import Language, load
@@ -35,12 +36,21 @@ def answer(state: ChatState, runtime: Runtime[Session]) -> AnswerUpdate:
         return AnswerUpdate(written="", note="")
     if not any(part.said for part in state.get("parts", [])):
         return AnswerUpdate(written="", note=state.get("trouble", ""))
+    session.tell(Progress(step="text", state="done", said=_beginning(state, session)))
     session.tell(Progress(step="model", name=session.model.name, said="answer"))
     text, trouble = write(
         session, state["turn"].question, known.language, state["parts"], state["ledger"]
     )
     session.heed()
     return AnswerUpdate(written=text, note=trouble)
+
+
+def _beginning(state: ChatState, session: Session) -> str:
+    """Our own whole lines that stand first with the model's under them and without; else none."""
+    told = [_rendered(state, session, state["ledger"], written, "") for written in ("", "\0")]
+    common = os.path.commonprefix(told)
+    lines = common[: common.rfind("\n") + 1]
+    return lines if len(lines) < MOST_ANSWER // 2 else ""
 
 
 MOST_SENTENCES = 8
@@ -145,7 +155,7 @@ def _cut(text: str) -> str:
     return text[: MOST_ANSWER - 2].rpartition("\n")[0] + "\n…"
 
 
-def how_answered(session: Session, known: Understanding, *, written: bool, trouble: str) -> str:
+def how_answered(session: Session, known: Understood, *, written: bool, trouble: str) -> str:
     """Return one line: who wrote the answer, as of when, and why the model was not used."""
     chinese = known.language == "zh"
     at = date_time(session.scope.now)

@@ -14,14 +14,14 @@ from copilot.surfaces.chat.report import AnswerPart
 from copilot.surfaces.chat.session import ChatState, Progress, Session
 from copilot.surfaces.chat.showing import answer_request
 from copilot.surfaces.chat.tools import TOOLS
-from copilot.surfaces.chat.understand import Understanding, understood
+from copilot.surfaces.chat.understand import ChatScene, Understood
 from copilot.types.conversation import ToolUse
 from prompts import Language, load
 from tools.types import FrozenModel
 
 
 class UnderstandUpdate(TypedDict):
-    understanding: Understanding
+    understanding: Understood
     waiting: list[ToolRequest]
     rounds: int
     trouble: str
@@ -33,11 +33,8 @@ def understand(state: ChatState, runtime: Runtime[Session]) -> UnderstandUpdate:
     session.heed()
     known = state.get("understanding")
     if known is None:
-        recent = next(
-            (t.answer.services for t in reversed(session.turns) if t.answer and t.answer.services),
-            (),
-        )
-        known = understood(state["turn"].question, session.scope, session.language, recent)
+        scene = ChatScene.of(session.scope, session.language, session.turns)
+        known = session.chain.understood(state["turn"].question, scene)
         if known.calls or not asks_model(session, known):
             return UnderstandUpdate(
                 understanding=known, waiting=[*known.calls], rounds=0, trouble=""
@@ -56,9 +53,9 @@ def understand(state: ChatState, runtime: Runtime[Session]) -> UnderstandUpdate:
     )
 
 
-def asks_model(session: Session, known: Understanding) -> bool:
+def asks_model(session: Session, known: Understood) -> bool:
     """Whether a model has anything to add: not to a greeting, and never to a wish to act."""
-    return session.model is not None and not {"help", "approve", "thanks"} & {*known.intents}
+    return session.model is not None and not {"help", "approve", "smalltalk"} & {*known.intents}
 
 
 MOST_WISHES = 4

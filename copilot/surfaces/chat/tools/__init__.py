@@ -2,10 +2,12 @@
 
 from copilot.surfaces.chat.tools import (
     advice,
+    certainty,
     felt,
     history,
     logs,
     measured,
+    people,
     summary,
     suspects,
     system,
@@ -14,7 +16,18 @@ from copilot.surfaces.chat.tools.tool import AnyTool, Tool, ToolArguments
 
 TOOLS: dict[str, AnyTool] = {
     tool.name: tool
-    for module in (summary, suspects, measured, logs, system, history, advice, felt)
+    for module in (
+        summary,
+        suspects,
+        measured,
+        logs,
+        system,
+        history,
+        advice,
+        felt,
+        people,
+        certainty,
+    )
     for tool in module.TOOLS
 }
 """Every tool by its name: the closed list a model may ask from."""

@@ -1,5 +1,6 @@
 """knowledge, playbooks, plan: what is written down, what could be done, what waits for a person."""
 
+import re
 from collections.abc import Sequence
 
 from pydantic import Field
@@ -7,6 +8,7 @@ from pydantic import Field
 from copilot.case.briefing import plain
 from copilot.case.guards import Objection, PlanCase, objection_to_proposing
 from copilot.knowledge import Cause, DocumentHit
+from copilot.store import ApprovalRequest
 from copilot.surfaces.chat.scope import ToolContext
 from copilot.surfaces.chat.tool_result import Statement, ToolResult, capped, noted
 from copilot.surfaces.chat.tools.tool import MOST_ROWS, Tool, ToolArguments
@@ -16,6 +18,8 @@ from prompts import Language, word
 from tools.log_retriever import sanitize
 from tools.playbook_executor import PlaybookSubject
 from tools.types import FaultKind, Finding, Plan, Playbook
+
+_HAN = re.compile(r"[\u4e00-\u9fff]")
 
 PASSAGE = 420
 """Characters of a section where several documents answer."""
@@ -50,6 +54,8 @@ def knowledge(given: KnowledgeArguments, scope: ToolContext) -> ToolResult:
         return ToolResult(missing=("knowledge base: not at hand",))
     base = scope.knowledge()
     hits = base.search(given.question, 3) if given.question else _recalled(scope)
+    if not given.question:
+        hits = _for_the_kind(hits, scope)
     if not hits:
         asked = plain(given.question, 120) or "the located cause"
         return ToolResult(missing=(f"knowledge base: nothing answers “{asked}”",))
@@ -76,12 +82,31 @@ def plan(_: ToolArguments, scope: ToolContext) -> ToolResult:
     incident = scope.incident
     if incident is None:
         return ToolResult(missing=("incident: none is stored",))
-    laid = incident.plan and scope.store.approvals.get(incident.plan.id)
-    if laid and laid.status == "pending":
-        return ToolResult(plan=laid.plan, waits=True, lead=(_waiting(laid.plan),))
-    if laid and laid.status in ("approved", "consumed"):
+    laid = _laid(scope, incident)
+    if laid is not None and laid.status in ("approved", "consumed"):
         return ToolResult(lead=(_was_run(laid.plan, incident.status),))
+    return plan_or_why_none(scope, incident)
+
+
+def _laid(scope: ToolContext, incident: Incident) -> ApprovalRequest | None:
+    """The incident's plan, and what people have said to it so far."""
+    return scope.store.approvals.get(incident.plan.id) if incident.plan is not None else None
+
+
+def plan_or_why_none(scope: ToolContext, incident: Incident) -> ToolResult:
+    """Return the plan that stands, or what the catalogue would propose, or why it proposes none."""
+    laid = _laid(scope, incident)
+    if laid is not None and laid.status in ("pending", "approved", "consumed"):
+        waits = laid.status == "pending"
+        return ToolResult(plan=laid.plan, waits=waits, lead=(_waiting(laid.plan),))
     return _proposed(scope, incident)
+
+
+def _for_the_kind(hits: Sequence[DocumentHit], scope: ToolContext) -> tuple[DocumentHit, ...]:
+    """Those about the located kind of fault before the others."""
+    first = scope.incident.ranking.candidates[:1] if scope.incident is not None else ()
+    kind = first[0].fault_kind if first else None
+    return tuple(sorted(hits, key=lambda hit: kind not in hit.document.fault_kinds))
 
 
 def _recalled(scope: ToolContext) -> tuple[DocumentHit, ...]:
@@ -174,7 +199,7 @@ def _document(hit: DocumentHit, scope: ToolContext) -> Statement:
     offers_zh = f" 预案:{books}。" if books else ""
     return Statement(
         f"{_named(document, 'en')}. {passage}{offers}",
-        f"{_named(document, 'zh')}。{passage}{offers_zh}",
+        f"{_named(document, 'zh')}。{passage if _HAN.search(passage) else ''}{offers_zh}",
         (_fact(hit, scope),),
     )
 

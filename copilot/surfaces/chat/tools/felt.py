@@ -1,5 +1,6 @@
-"""impact, trend, decisions, sureness, update, owners: what people ask first of an incident."""
+"""impact, one_line, trend, update: what callers feel, how it moves, and how to tell others."""
 
+import re
 from typing import Literal
 
 import numpy as np
@@ -7,17 +8,16 @@ from pydantic import Field
 
 from copilot.case.briefing import evidence_line, in_language, plain, symptom
 from copilot.surfaces.chat.scope import ToolContext
-from copilot.surfaces.chat.tool_result import Statement, ToolResult, noted, own
+from copilot.surfaces.chat.tool_result import NO_INCIDENT, Statement, ToolResult, own
 from copilot.surfaces.chat.tools.suspects import the_cause
-from copilot.surfaces.chat.tools.tool import ServiceArguments, Tool, ToolArguments
+from copilot.surfaces.chat.tools.tool import Tool, ToolArguments
 from copilot.types.incident import CLOSED, Incident
-from copilot.types.time_format import date_time
+from copilot.types.time_format import date_time, duration
 from prompts import word
 from tools.impact import MOVED, impact_of
 from tools.topology_walker.signals import read
-from tools.types import ENTRY, Evidence, Finding, Series
+from tools.types import ENTRY, Evidence, Finding, Series, Window
 
-NO_INCIDENT = ToolResult(missing=("incident: none is stored",))
 MOST_ROUTES = 5
 
 
@@ -29,11 +29,50 @@ def impact(_: ToolArguments, scope: ToolContext) -> ToolResult:
     routes = [one for one in incident.evidence if one.name == "requests_failed"]
     doors = {ENTRY, scope.topology.entry}
     routes.sort(key=lambda one: one.subject not in doors)
+    first = _counted(routes[0]) if routes else _passed(incident, scope)
     return ToolResult(
-        lead=(_felt(incident, scope),),
-        rows=tuple(own(one) for one in routes[:MOST_ROUTES]),
+        lead=(_felt(incident, scope), *([first] if first is not None else [])),
+        rows=tuple(_counted(one) for one in routes[1:MOST_ROUTES]),
         more=max(0, len(routes) - MOST_ROUTES),
         missing=("users: no source counts them, only requests",),
+    )
+
+
+def _counted(route: Evidence) -> Statement:
+    """Failed requests of one route after the onset and before, as counts and share."""
+    told = route.figures
+    after, of = round(told.get("after", 0)), round(told.get("requests_after", 0))
+    before, of_before = round(told.get("before", 0)), round(told.get("requests_before", 0))
+    named = re.search(r'"[^"]{1,80}"', route.statement)
+    path = f" {named[0]}" if named else ""
+    if not of:
+        return own(route)
+    share = f"{after / of:.0%}"
+    return Statement(
+        f"{route.subject}{path}: {after} of {of} requests failed with 5xx since the onset "
+        f"({share}); {before} of {of_before} before.",
+        f"{route.subject}{path}:起始后 {of} 次请求中有 {after} 次失败(5xx,{share});"
+        f"此前 {of_before} 次中有 {before} 次。",
+        (route,),
+        states=True,
+    )
+
+
+def _passed(incident: Incident, scope: ToolContext) -> Statement | None:
+    """How many requests came to the entry since the onset, where its rate is measured."""
+    name, onset = scope.topology.entry or ENTRY, scope.onset or incident.opened_at
+    measured = scope.sources.measure(scope.recent(), normal_before=scope.normal_before())
+    rates = (one for one in measured.series if one.owner == name and one.metric == "request_rate")
+    rate = next(rates, None)
+    if rate is None or scope.now <= onset:
+        return None
+    values = rate.values[(rate.times >= onset) & np.isfinite(rate.values)]
+    if not values.size:
+        return None
+    count, lasted = float(np.mean(values)) * (scope.now - onset), duration(scope.now - onset)
+    return Statement(
+        f"About {count:.0f} of its requests came in the {lasted} since then ({name}).",
+        f"此后 {lasted} 内 {name} 约有 {count:.0f} 次请求。",
     )
 
 
@@ -65,9 +104,13 @@ class TrendArguments(ToolArguments):
     """Which figure of which service."""
 
     service: str = Field(default="", max_length=200, description="Empty: the entry.")
-    family: Literal["errors", "latency", "traffic"] = Field(
+    family: Literal["errors", "latency", "traffic", "cpu", "memory", "disk"] = Field(
         default="errors", description="What of it."
     )
+    yesterday: bool = Field(default=False, description="Beside the same time of the day before.")
+
+
+DAY_S = 86_400.0
 
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -88,8 +131,41 @@ def trend(given: TrendArguments, scope: ToolContext) -> ToolResult:
     if not found:
         return ToolResult(missing=(f"metrics: no {given.family} of {plain(name, 80)}",))
     baseline = {one.name: one for one in measured.baseline}
-    return ToolResult(
-        lead=(_moving(found[0], baseline.get(found[0].name), scope),), services=(name,)
+    moving = _moving(found[0], baseline.get(found[0].name), scope)
+    lead = (_day_before(found[0], scope), moving) if given.yesterday else (moving,)
+    return ToolResult(lead=lead, services=(name,))
+
+
+def _day_before(series: Series, scope: ToolContext) -> Statement:
+    """The median of the same series a day ago, or that there is none."""
+    window = scope.recent()
+    then = Window(start=window.start - DAY_S, end=window.end - DAY_S)
+    past = scope.sources.measure(then, normal_before=then.end).series
+    same = next((one for one in past if one.name == series.name), None)
+    what, unit = f"{series.owner} {series.metric}", f" {series.unit}" if series.unit else ""
+    if same is None or not np.isfinite(same.values).any():
+        return Statement(
+            f"Yesterday at this time: not known, the source has no {what} from then.",
+            f"昨天同一时间:未知,数据源没有当时的 {what}。",
+        )
+    usual = float(np.nanmedian(same.values))
+    now = float(series.values[np.isfinite(series.values)][-1])
+    fact = Finding(
+        kind="metric",
+        subject=series.owner,
+        name=series.metric,
+        source="metrics",
+        query=series.name,
+        window=then,
+        value=now,
+        baseline=usual,
+        unit=series.unit,
+        statement=plain(f"{what} was {usual:.4g}{unit} a day before, {now:.4g}{unit} now.", 300),
+    )
+    return Statement(
+        f"Yesterday at this time {what} was {usual:.4g}{unit}; it is {now:.4g}{unit} now.",
+        f"昨天同一时间 {what} 为 {usual:.4g}{unit},现在 {now:.4g}{unit}。",
+        (fact,),
     )
 
 
@@ -133,84 +209,6 @@ def _moving(series: Series, baseline: Series | None, scope: ToolContext) -> Stat
     )
 
 
-def decisions(_: ToolArguments, scope: ToolContext) -> ToolResult:
-    """Who decided what and when, and whether it helped."""
-    incident = scope.incident
-    if incident is None:
-        return NO_INCIDENT
-    given = [(asked, one) for asked in scope.store.approvals.of(incident.id) for one in asked.given]
-    lead = []
-    for asked, one in given:
-        said = f"{plain(one.approver, 60)} {one.decision}: {plain(asked.plan.title, 120)}"
-        fact = noted(
-            incident.id, "decision", said, one.decided_at, source="store",
-            query=f"plan={asked.plan.id}",
-        )  # fmt: skip
-        at, yes = date_time(one.decided_at), one.decision == "approve"
-        lead.append(
-            Statement(
-                f"{plain(one.approver, 60)} {'approved' if yes else 'rejected'} "
-                f"“{plain(asked.plan.title, 120)}” at {at}.",
-                f"{plain(one.approver, 60)} 于 {at} {'批准' if yes else '拒绝'}了"
-                f"“{plain(asked.plan.title_zh or asked.plan.title, 120)}”。",
-                (fact,),
-            )
-        )
-    if not lead:
-        lead.append(
-            Statement("Nobody has approved or rejected anything yet.", "尚无人批准或拒绝任何方案。")
-        )
-    return ToolResult(lead=(*lead, _outcome(incident)))
-
-
-def _outcome(incident: Incident) -> Statement:
-    if incident.outcome is None:
-        return Statement(
-            f"No outcome is verified: it is {word('status', incident.status, 'en')}.",
-            f"尚未验证任何结果:当前{word('status', incident.status, 'zh')}。",
-        )
-    en, zh = (word("outcome", incident.outcome, language) for language in ("en", "zh"))
-    fact = noted(
-        incident.id, "outcome", f"verified: {en}", incident.updated_at, source="store",
-        query=f"incident={incident.id}",
-    )  # fmt: skip
-    return Statement(f"Verified after it: {en}.", f"执行后的验证结果:{zh}。", (fact,))
-
-
-def sureness(_: ToolArguments, scope: ToolContext) -> ToolResult:
-    """How certain the cause is, what speaks for it and what against."""
-    incident = scope.incident
-    if incident is None:
-        return NO_INCIDENT
-    if not incident.ranking.candidates:
-        return ToolResult(missing=("cause: no component stands out yet",))
-    first, *others = incident.ranking.candidates
-    why, why_zh = (in_language(incident.ranking.why, language) for language in ("en", "zh"))
-    names = ", ".join(word("term", term.name, "en") for term in first.terms[:4])
-    names_zh = "、".join(word("term", term.name, "zh") for term in first.terms[:4])
-    rivals = ", ".join(f"{one.component} ({one.score:.2f})" for one in others[:3]) or "–"
-    cited = _cited(incident, tuple(n for term in first.terms[:4] for n in term.evidence))
-    rows = (
-        Statement(
-            f"For {first.component}: {names}.", f"支持 {first.component}:{names_zh}。", cited
-        ),
-        Statement(
-            f"The sources: {why or 'not compared'}. Against it: next in score are {rivals}.",
-            f"各数据源:{why_zh or '未比较'}。反对它的:得分其次为 {rivals}。",
-        ),
-        Statement(
-            "The chance is calibrated on recorded incidents: of such causes so many were right.",
-            "该概率按已记录的事件校准:同样把握的结论中有这么多是对的。",
-        ),
-    )
-    return ToolResult(lead=tuple(the_cause(incident)), rows=rows, services=(first.component,))
-
-
-def _cited(incident: Incident, numbers: tuple[str, ...]) -> tuple[Evidence, ...]:
-    known = {one.id: one for one in incident.evidence}
-    return tuple(known[one] for one in dict.fromkeys(numbers) if one in known)[:5]
-
-
 class UpdateArguments(ToolArguments):
     """For whom."""
 
@@ -246,46 +244,9 @@ def update(given: UpdateArguments, scope: ToolContext) -> ToolResult:
     )
 
 
-def owners(given: ServiceArguments, scope: ToolContext) -> ToolResult:
-    """Nothing here tells owners or rotas; said so."""
-    about = plain(given.service, 80)
-    of, of_zh = (f" of {about}", f"{about} 的") if about else ("", "")
-    return ToolResult(
-        lead=(
-            Statement(
-                f"The owner{of} and who is on call are not known: no source of the chat tells "
-                "them; nothing is configured for it.",
-                f"{of_zh}负责人、值班人和通知对象未知:对话没有这样的数据源,未配置。",
-            ),
-        )
-    )
-
-
-def postmortem(_: ToolArguments, scope: ToolContext) -> ToolResult:
-    """How to have one drafted."""
-    if scope.incident is None:
-        return NO_INCIDENT
-    command = f"`copilot postmortem {scope.incident.id}`"
-    return ToolResult(
-        lead=(
-            Statement(f"{command} drafts it from the journal.", f"{command} 会据日志簿起草复盘。"),
-        )
-    )
-
-
-def thanks(_: ToolArguments, _scope: ToolContext) -> ToolResult:
-    """A short answer."""
-    return ToolResult(lead=(Statement("You are welcome.", "不客气。"),))
-
-
 TOOLS = (
     Tool("impact", "What callers feel: share, routes, since when.", ToolArguments, impact),
     Tool("one_line", "What is felt and the cause, in two lines.", ToolArguments, one_line),
     Tool("trend", "One figure over time: errors, latency or traffic.", TrendArguments, trend),
-    Tool("decisions", "Who approved or rejected what; did it help.", ToolArguments, decisions),
-    Tool("sureness", "How certain the cause is; for and against.", ToolArguments, sureness),
     Tool("update", "A status update, for engineers or customers.", UpdateArguments, update),
-    Tool("owners", "Who owns a service, who is on call.", ServiceArguments, owners),
-    Tool("postmortem", "How to draft the postmortem.", ToolArguments, postmortem),
-    Tool("thanks", "Nothing is looked at.", ToolArguments, thanks),
 )

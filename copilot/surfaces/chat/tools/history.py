@@ -22,11 +22,11 @@ class JournalArguments(ToolArguments):
     """Which part of the journal."""
 
     before: str = Field(default="", max_length=40, description="Until this moment, as 14:02.")
-    most: int = Field(default=MOST_ROWS, ge=1, le=MOST_ROWS, description="Rows, the newest.")
+    most: int = Field(default=MOST_ROWS, ge=1, le=MOST_ROWS, description="Rows at most.")
 
 
 def timeline(given: JournalArguments, scope: ToolContext) -> ToolResult:
-    """Rows of the journal in order; of a long one, the newest."""
+    """Rows of the journal in order; of a long one, the first and the newest."""
     incident = scope.incident
     if incident is None:
         return ToolResult(missing=("incident: none is stored",))
@@ -39,9 +39,17 @@ def timeline(given: JournalArguments, scope: ToolContext) -> ToolResult:
     if not events:
         return ToolResult(missing=("journal: nothing is recorded of it by then",))
     onset = scope.onset
-    shown = events[-given.most :]
+    shown = _both_ends(events, given.most)
     began = () if onset is None else (_began(incident.id, onset),)
     return ToolResult(lead=began, rows=tuple(map(_row, shown)), more=len(events) - len(shown))
+
+
+def _both_ends(events: Sequence[Event], most: int) -> list[Event]:
+    """All, or of a long row the first quarter and the newest: how it opened is never left out."""
+    if len(events) <= most:
+        return [*events]
+    first = most // 4
+    return [*events[:first], *events[first - most :]]
 
 
 def _began(incident_id: str, onset: float) -> Statement:
@@ -72,11 +80,17 @@ def _row(event: Event) -> Statement:
     )
     who = "" if event.by == "copilot" else f" ({plain(event.by, 60)})"
     tail = f": {reason}" if reason else "."
+    figures = [str(event.detail[name]) for name in _LANGUAGELESS if name in event.detail]
+    tail_zh = f":{plain(','.join(figures), 160)}" if figures else "。"
     return Statement(
         f"{clock_time(event.at)} {event.kind}{who}{tail}",
-        f"{clock_time(event.at)} {word('event', event.kind, 'zh')}{who}{tail}",
+        f"{clock_time(event.at)} {word('event', event.kind, 'zh')}{who}{tail_zh}",
         (fact,),
     )
+
+
+_LANGUAGELESS = ("alert", "candidates", "plan", "approver", "decision", "outcome")
+"""Names and figures of a journal row; its reason is written in English."""
 
 
 LOOKED_AT = 300

@@ -1,5 +1,7 @@
 """logs, alerts: new messages and matching lines of a service; the alerts of the incident."""
 
+from collections import defaultdict
+
 from pydantic import Field
 
 from copilot.case.briefing import plain
@@ -7,9 +9,9 @@ from copilot.store import StoredAlert
 from copilot.surfaces.chat.scope import ToolContext, concerns
 from copilot.surfaces.chat.tool_result import CitedItem, Statement, ToolResult, capped, noted, own
 from copilot.surfaces.chat.tools.tool import ServiceArguments, Tool, ToolArguments
-from copilot.types.time_format import clock_time, date_time
+from copilot.types.time_format import clock_time, date_time, duration
 from prompts import word
-from tools.log_retriever import Index, excerpt, novelty
+from tools.log_retriever import Index, Miner, excerpt, novelty
 from tools.types import Finding, LogLine, SplitLog, Window
 
 MOST_LINES = 200_000
@@ -41,6 +43,8 @@ def logs(given: LogSearchArguments, scope: ToolContext) -> ToolResult:
     if not lines:
         about = f" of {given.service}" if given.service else ""
         return ToolResult(missing=(f"logs: no line{about} in the last while",))
+    if not given.new_only and given.level and not given.query:
+        return _by_message(given, lines, window)
     if not given.new_only:
         return _matching(given, lines, window)
     split = SplitLog(tuple(about_it[-MOST_LINES:]), scope.normal_before(), log.gaps)
@@ -138,6 +142,68 @@ def _same(one: Finding, other: Finding) -> bool:
         other.subject,
         other.name,
         other.query,
+    )
+
+
+MOST_MESSAGES = 6
+
+
+def _by_message(given: LogSearchArguments, lines: list[LogLine], window: Window) -> ToolResult:
+    """The lines of a level by what they say, each with its count, its last time and an excerpt."""
+    level = _LEVELS.get(given.level.lower(), given.level.lower())
+    fitting = [one for one in lines if one.level.lower().startswith(level)]
+    if not fitting:
+        return _matching(given, lines, window)
+    miner = Miner()
+    kinds: dict[str, list[LogLine]] = defaultdict(list)
+    for line in fitting:
+        kinds[miner.add_content(line.message).template_id].append(line)
+    groups = sorted(kinds.values(), key=lambda group: -len(group))
+    about = given.service or "all services"
+    named = plain(given.level.upper(), 12)
+    fact = noted(
+        about,
+        "lines",
+        f"{len(fitting)} {named} lines of {about} of {len(groups)} kinds",
+        window.end,
+        source="logs",
+        query=f"service={given.service or '*'} level={given.level}",
+        kind="log",
+        figures={"lines": float(len(fitting)), "kinds": float(len(groups))},
+    )
+    back = duration(window.end - window.start)
+    whose = given.service or "所有服务"
+    lead = Statement(
+        f"{about}: {len(fitting)} {named} lines of {len(groups)} kinds in the last {back}:",
+        f"{whose}:最近 {back} 内有 {len(fitting)} 行 {named},共 {len(groups)} 类:",
+        (fact,),
+    )
+    rows, more = capped([_group(group) for group in groups], MOST_MESSAGES)
+    services = (given.service,) if given.service else ()
+    return ToolResult(lead=(lead,), rows=rows, more=more, services=services)
+
+
+_LEVELS = {"warning": "warn", "errors": "error"}
+
+
+def _group(group: list[LogLine]) -> Statement:
+    last = group[-1]
+    said, at = plain(excerpt(last.message, limit=160), 180), clock_time(last.at)
+    fact = Finding(
+        kind="log",
+        subject=last.service,
+        name="message",
+        source="logs",
+        query=plain(f"service={last.service} level={last.level}", 160),
+        window=Window(start=group[0].at, end=last.at),
+        figures={"count": float(len(group))},
+        excerpt=said,
+        statement=f"{last.service} logged it {len(group)} times, the last at {at}: “{said}”",
+    )
+    return Statement(
+        f"{len(group)} times, last {at} {last.service}: “{said}”",
+        f"{len(group)} 次,最近 {at} {last.service}:“{said}”",
+        (fact,),
     )
 
 

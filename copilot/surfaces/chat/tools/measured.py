@@ -13,6 +13,7 @@ from copilot.surfaces.chat.tools.tool import MOST_ROWS, ServiceArguments, Tool, 
 from copilot.types.time_format import clock_time
 from tools.detector import detect
 from tools.impact import impact
+from tools.topology_walker.signals import read
 from tools.types import ENTRY, Anomaly, Evidence, EvidenceKind, Finding, Series, Subject, Window
 
 
@@ -108,6 +109,9 @@ STILL_S = 60.0
 MOST_SERIES = 400
 """Series that are judged for one answer; a service has tens, a system thousands."""
 
+MOST_FIGURES = 8
+"""Rows of figures that are read at once; who needs more names a metric."""
+
 NO_SERIES = ToolResult(missing=("metrics: no series is recorded",))
 
 
@@ -116,6 +120,9 @@ class SeriesArguments(ToolArguments):
 
     service: str = Field(default="", max_length=200, description="Name of a service.")
     metric: str = Field(default="", max_length=100, description="Part of the metric's name.")
+    family: str = Field(
+        default="", max_length=20, description="errors, latency, traffic, cpu, memory, disk."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +139,15 @@ def health(given: ServiceArguments, scope: ToolContext) -> ToolResult:
     window = scope.recent()
     measured = scope.sources.measure(window, normal_before=scope.normal_before())
     names = _asked(given.service, scope)
-    judged = {name: _judged(measured, name, scope.now) for name in names}
-    seen = {name: found for name, found in judged.items() if found}
+    by_name = {name: judged(measured, name, scope.now) for name in names}
+    seen = {name: found for name, found in by_name.items() if found}
     if not seen:
         about = given.service or "any service"
         return ToolResult(missing=(f"metrics: no series of {about} in the last while",))
     lead = [_health_of(name, found, window) for name, found in seen.items()]
-    wrong = [(one, name) for name, found in seen.items() for one in found if _is_felt(one)]
+    wrong = [(one, name) for name, found in seen.items() for one in found if is_felt(one)]
     wrong.sort(key=lambda pair: -_distance(pair[0]))
-    rows, more = capped([own(_finding(one, window)) for one, _ in wrong], 8)
+    rows, more = capped([own(present(one, window)) for one, _ in wrong], 8)
     unseen = tuple(f"{name}: no series" for name in names if name not in seen)
     return ToolResult(lead=tuple(lead), rows=rows, more=more, missing=unseen, services=tuple(seen))
 
@@ -152,13 +159,16 @@ def metrics(given: SeriesArguments, scope: ToolContext) -> ToolResult:
     wanted = given.metric.lower().replace(" ", "_")
     found = [
         one
-        for one in _judged(measured, given.service, scope.now)
+        for one in judged(measured, given.service, scope.now)
         if wanted in one.series.metric.lower()
+        and (not given.family or read(one.series.metric).family == given.family)
     ]
     if not found:
         return NO_SERIES
     found.sort(key=lambda one: -_distance(one))
-    rows, more = capped([own(_finding(one, window)) for one in found], MOST_ROWS)
+    # Its own series before those of the calls to it.
+    found.sort(key=lambda one: "->" in one.series.owner)
+    rows, more = capped([own(present(one, window)) for one in found], MOST_FIGURES)
     return ToolResult(rows=rows, more=more, services=(given.service,) if given.service else ())
 
 
@@ -170,7 +180,7 @@ def _asked(service: str, scope: ToolContext) -> tuple[str, ...]:
     return tuple(name for name in dict.fromkeys((entry or ENTRY, *involved[:6])) if name)
 
 
-def _judged(measured: MetricSnapshot, service: str, now: float) -> list[SeriesHealth]:
+def judged(measured: MetricSnapshot, service: str, now: float) -> list[SeriesHealth]:
     normal = {one.name: one for one in measured.baseline}
     found: list[SeriesHealth] = []
     for one in measured.series:
@@ -191,7 +201,7 @@ def _of(owner: str, service: str) -> bool:
     return callee == service if arrow else concerns(caller, service)
 
 
-def _is_felt(one: SeriesHealth) -> bool:
+def is_felt(one: SeriesHealth) -> bool:
     """Whether callers feel it: a busier processor or another pool is no illness."""
     normal = _normal(one)
     if one.open is None or normal is None:
@@ -200,10 +210,10 @@ def _is_felt(one: SeriesHealth) -> bool:
 
 
 def _health_of(name: str, found: list[SeriesHealth], window: Window) -> Statement:
-    wrong = [one for one in found if _is_felt(one)]
+    wrong = [one for one in found if is_felt(one)]
     callers = {one.series.owner.partition("->")[0] for one in found if "->" in one.series.owner}
-    if wrong and all("->" in one.series.owner for one in found):
-        seen = ", ".join(sorted(callers)[:3])
+    seen, outside = ", ".join(sorted(callers)[:3]), all("->" in one.series.owner for one in found)
+    if wrong and outside:
         return Statement(
             f"{name} is not known to be ill: it has no telemetry of its own; {seen} sees its calls "
             "fail or wait, which may be a timeout of the caller.",
@@ -224,8 +234,10 @@ def _health_of(name: str, found: list[SeriesHealth], window: Window) -> Statemen
     )
     if not wrong:
         return Statement(
-            f"{name} is healthy: none of its {of} series shows harm that its callers feel at {at}.",
-            f"{name} 正常:截至 {at},{of} 条指标中没有调用方能感受到的异常。",
+            f"{name} is healthy: none of its {of} series shows harm that its callers feel at {at}"
+            + (f"; it is seen only from {seen}." if outside else "."),
+            f"{name} 正常:截至 {at},{of} 条指标中没有调用方能感受到的异常"
+            + (f";只能从调用方 {seen} 看到它。" if outside else "。"),
             (fact,),
         )
     return Statement(
@@ -255,7 +267,7 @@ def _distance(one: SeriesHealth) -> float:
     return 1.0 + abs(_last(one.series) - 0.5 * (one.open.high + one.open.low)) / width
 
 
-def _finding(one: SeriesHealth, window: Window) -> Finding:
+def present(one: SeriesHealth, window: Window) -> Finding:
     value, normal = _last(one.series), _normal(one)
     unit = f" {one.series.unit}" if one.series.unit else ""
     usual = "" if normal is None else f", normally {normal:.4g}{unit}"

@@ -4,7 +4,7 @@ from pydantic import Field
 
 from copilot.case.briefing import clock_lines, plain, symptom
 from copilot.surfaces.chat.scope import ToolContext
-from copilot.surfaces.chat.tool_result import Statement, ToolResult, capped, noted, own
+from copilot.surfaces.chat.tool_result import NO_INCIDENT, Statement, ToolResult, capped, noted, own
 from copilot.surfaces.chat.tools.suspects import the_cause
 from copilot.surfaces.chat.tools.tool import MOST_ROWS, Tool, ToolArguments
 from copilot.types.incident import CLOSED, LIMITS_S, Incident
@@ -12,7 +12,6 @@ from copilot.types.time_format import date_time, duration
 from prompts import word
 from tools.types import Finding
 
-NO_INCIDENT = ToolResult(missing=("incident: none is stored",))
 RECENT_S = 3600.0
 
 
@@ -53,7 +52,7 @@ def clocks(_: ToolArguments, scope: ToolContext) -> ToolResult:
     if onset is None:
         return ToolResult(missing=("onset: not known yet",))
     fact = _clock_fact(incident, onset)
-    began = Statement(f"It began at {date_time(onset)}.", f"故障始于 {date_time(onset)}。", (fact,))
+    began = _began_and_lasts(incident, onset, scope.now, fact)
     if not incident.clocks.measurable:
         return ToolResult(lead=(began, _not_measurable(incident, fact)))
     rows = []
@@ -71,6 +70,29 @@ def clocks(_: ToolArguments, scope: ToolContext) -> ToolResult:
             )
         )
     return ToolResult(lead=(began,), rows=tuple(rows))
+
+
+def _began_and_lasts(incident: Incident, onset: float, now: float, fact: Finding) -> Statement:
+    """When it began, by which measure, and until when or that it goes on."""
+    by, by_zh = (
+        ("the metrics show", "据指标")
+        if incident.clocks.measured_from == "metrics"
+        else ("its alerts say", "据告警")
+    )
+    ended = incident.clocks.recovered
+    if ended is not None:
+        took = duration(max(0.0, ended - onset))
+        lasts, lasts_zh = f"it recovered after {took}", f"已恢复,历时 {took}"
+    elif incident.status in CLOSED:
+        lasts, lasts_zh = "it is closed, no recovery was measured", "已关闭,未测到恢复时刻"
+    else:
+        took = duration(max(0.0, now - onset))
+        lasts, lasts_zh = f"still going on after {took}", f"仍在持续,已 {took}"
+    return Statement(
+        f"It began at {date_time(onset)}, as {by}; {lasts}.",
+        f"故障始于 {date_time(onset)}({by_zh});{lasts_zh}。",
+        (fact,),
+    )
 
 
 def _not_measurable(incident: Incident, fact: Finding) -> Statement:

@@ -102,12 +102,29 @@ def why_not(given: SuspectArguments, scope: ToolContext) -> ToolResult:
         return cause(ToolArguments(), scope)
     lead = [_score_comparison(incident, first, other, given.component)]
     rows = [_term(incident, term) for term in (other.terms if other else ())[:SHOWN_TERMS]]
-    rows += [_lacks(incident, first, other, given.component)]
+    rows += [
+        _lacks(incident, first, other, given.component),
+        _apart(incident, first.component, given.component),
+    ]
     own_evidence = [one for one in incident.evidence if concerns(one.subject, given.component)]
     if not own_evidence:
         lead.append(_silent(incident, given.component))
     return ToolResult(
         lead=tuple(lead), rows=tuple(rows), services=(given.component, first.component)
+    )
+
+
+def _apart(incident: Incident, leading: str, other: str) -> Statement:
+    """Which look would tell the two apart: the ranking's own, or the other's own side."""
+    told = incident.ranking.look
+    if told is not None:
+        en, zh = (in_language(told, language) for language in LANGUAGES)
+        return Statement(f"To tell them apart: {en}.", f"如何区分:{zh}。")
+    return Statement(
+        f"To tell them apart, look at {other}'s own logs and metrics at the onset: faults that it "
+        f"sees itself speak for it, only those that {leading} sees do not.",
+        f"如何区分:查看 {other} 在起始时刻自己的日志和指标;它自身可见的故障支持它,"
+        f"只有 {leading} 看到的则不支持。",
     )
 
 

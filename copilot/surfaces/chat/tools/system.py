@@ -145,7 +145,7 @@ def commit(_: ToolArguments, scope: ToolContext) -> ToolResult:
     incident = scope.incident
     answer = incident.commit if incident is not None else None
     if incident is None or answer is None:
-        return ToolResult(missing=("commits: nobody told of any (docs/changes.md)",))
+        return _authors(scope)
     told = [
         Statement(en, zh, (_said(incident, en),))
         for en, zh in zip(
@@ -156,6 +156,26 @@ def commit(_: ToolArguments, scope: ToolContext) -> ToolResult:
     ]
     first = Statement(f"Commit: {told[0].en}", f"提交:{told[0].zh}", told[0].cites)
     return ToolResult(lead=(first,), rows=tuple(told[1:]))
+
+
+def _authors(scope: ToolContext) -> ToolResult:
+    """Who made the last changes, as far as the source of changes tells it."""
+    end = scope.now
+    made = scope.sources.changes.changes(Window(start=end - DAY_S, end=end))
+    known = [one for one in made if one.author]
+    missing = ("commits: nobody told of any (docs/changes.md)",)
+    if known:
+        said = ", ".join(f"{plain(one.author, 60)} ({one.service})" for one in known[-3:])
+        return ToolResult(lead=(Statement(f"Author: {said}.", f"作者:{said}。"),), missing=missing)
+    return ToolResult(
+        lead=(
+            Statement(
+                "Who did it is not known: the source of changes names no author.",
+                "谁改的未知:变更数据源没有作者信息。",
+            ),
+        ),
+        missing=missing,
+    )
 
 
 def _said(incident: Incident, line: str) -> Finding:

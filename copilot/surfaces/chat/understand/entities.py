@@ -2,17 +2,16 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from copilot.surfaces.chat.scope import ToolContext
 from copilot.surfaces.chat.times import moment, span
+from copilot.surfaces.chat.understand.scene import ChatScene, Entities
 from copilot.types.time_format import iso
 from tools.evidence import cited
 
 _INCIDENT = re.compile(r"\binc-[0-9a-f]{4,16}\b")
 _QUOTED = re.compile(r"[\"“”「『]([^\"“”「」『』]{2,200})[\"“”」』]|`([^`]{2,200})`")
 _IT = re.compile(
-    r"\b(it|its|that one|this one|this service|that service)\b|它|该服务|这个服务|那个服务",
+    r"\b(it|its|that one|this one|this service|that service)\b|它|[该这那]个?(服务|组件|玩意)儿?",
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[a-z0-9]+")
@@ -33,46 +32,50 @@ _KINDS: tuple[tuple[str, str], ...] = (
 """What people call a component by its kind, and the words its name then holds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entities:
-    """`asked_for` is a kind of component that was named and that nothing here is."""
-
-    services: tuple[str, ...] = ()
-    evidence: tuple[str, ...] = ()
-    incident: str = ""
-    before: str = ""  # ISO 8601
-    within_s: float | None = None
-    quoted: str = ""
-    level: str = ""
-    asked_for: str = ""
-
-
-def entities(question: str, scope: ToolContext, recent: Sequence[str] = ()) -> Entities:
-    """What the question names; `recent` is what "it" means: the subject of the turn before."""
-    services = _services(question, scope.services())
+def entities(question: str, scene: ChatScene) -> Entities:
+    """What the question names; `it` is the subject of the turn before."""
+    services = _services(question, scene.services)
     asked_for = ""
     if not services:
-        services, asked_for = _by_kind(question, scope.services())
-    if not services and _IT.search(question):
-        services = tuple(recent[:1])
-    incident = _INCIDENT.search(question)
+        services, asked_for = _by_kind(question, scene)
+    if not services and not asked_for and _IT.search(question):
+        services = scene.recent[:1]
     quoted = _QUOTED.search(question)
     level = _LEVEL.search(question)
-    before = moment(question, scope.now, scope.onset)
+    before = moment(question, scene.now, scene.onset)
     if before is None and re.search(
-        r"before (it|the (onset|incident|outage)|that)|故障前|事故前", question
+        r"before (it|the (onset|incident|outage)|that)|故障前|事故前|出事(之)?前", question
     ):
-        before = scope.onset
+        before = scene.onset
     return Entities(
         services=services,
         evidence=cited(question),
-        incident=incident[0] if incident else "",
+        incident=incident_named(question),
         before=(iso(before) or "") if before is not None else "",
         within_s=span(question),
         quoted=(quoted[1] or quoted[2] or "") if quoted else "",
         level=level[1].lower() if level else "",
         asked_for=asked_for,
     )
+
+
+def incident_named(question: str) -> str:
+    """The id of the incident that a question names; empty where it names none."""
+    found = _INCIDENT.search(question)
+    return found[0] if found else ""
+
+
+def without_names(question: str, known: Sequence[str], instead: str = " ") -> str:
+    """The question with what stands for the services it names, and for `it`, taken out."""
+    text = question
+    for name in sorted(known, key=len, reverse=True):
+        text = re.sub(
+            rf"(?<![A-Za-z0-9_.-]){re.escape(name)}(?![A-Za-z0-9_-])",
+            instead,
+            text,
+            flags=re.IGNORECASE,
+        )
+    return _IT.sub(instead, text)
 
 
 def _services(question: str, known: Sequence[str]) -> tuple[str, ...]:
@@ -104,10 +107,13 @@ def _stem(name: str) -> set[str]:
     return set(_WORD.findall(name.lower())) - {"service", "svc", "server", "api", "app"}
 
 
-def _by_kind(question: str, known: Sequence[str]) -> tuple[tuple[str, ...], str]:
+def _by_kind(question: str, scene: ChatScene) -> tuple[tuple[str, ...], str]:
+    """The components of a kind, by name, or for a database by what it alone measures."""
     for kind, words in _KINDS:
         if found := re.search(kind, question, re.IGNORECASE):
-            fitting = tuple(name for name in known if _named_like(name, words.split()))
+            fitting = tuple(name for name in scene.services if _named_like(name, words.split()))
+            if not fitting and words.startswith("db "):
+                fitting = scene.databases()
             return fitting, "" if fitting else found[0]
     return (), ""
 

@@ -3,8 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from copilot.surfaces.chat.scope import ToolContext
-from copilot.surfaces.chat.understand.entities import Entities
+from copilot.surfaces.chat.understand.scene import ChatScene, Entities
 
 _MEND = (
     r"(?:fix|solve|repair|resolve|handle|mitigate|remedy|cure|debug|troubleshoot|unblock|"
@@ -34,9 +33,9 @@ _POINTS = re.compile(
 
 _FILLING = re.compile(
     r"\b(?:it|this|that|the|an?|our|my|all|of|incident|problem|issue|outage|situation|alerts?|fault|"
-    r"error|thing|everything|mess|now|here|next|then|please|quickly|fast|asap|again|from|and|so|ok)\b"
+    r"error|thing|everything|mess|bleeding|services?|now|here|next|then|please|quickly|fast|asap|again|from|and|so|ok)\b"
     r"|现在|接下来|下一步|那么|那|我们?|咱们?|请问|应该|需要|可以|这种|情况|问题|故障|事件|告警|报警|事情|"
-    r"相关|有没有|有|没有|是否|里|先|再|又|快|[该要的了吗呢啊吧个]|\W|_",
+    r"相关|服务|系统|线上|业务|有没有|有|没有|是否|里|先|再|又|快|[该要的了吗呢啊吧个]|\W|_",
     re.IGNORECASE,
 )
 """What may stand around a subject without being one."""
@@ -53,7 +52,7 @@ def asks_how(question: str) -> bool:
     return re.search(rf"\bhow\b|{_ZH_HOW}", question, re.IGNORECASE) is not None
 
 
-def fault_to_mend(question: str, named: Entities, scope: ToolContext) -> str:
+def fault_to_mend(question: str, named: Entities, scene: ChatScene) -> str:
     """What a question wants to know how to mend, as it says it; empty where it is the incident.
 
     It is the incident where the question points at it, names its id, its evidence or one of its
@@ -68,7 +67,7 @@ def fault_to_mend(question: str, named: Entities, scope: ToolContext) -> str:
         words = _FILLING.sub("", _BY_KIND.sub("", subject))
         if _POINTS.search(subject) or len(words) < LEAST_SUBJECT:
             continue
-        return "" if _of_the_incident(question, scope) else subject.strip()
+        return "" if _of_the_incident(question, scene) else subject.strip()
     return ""
 
 
@@ -78,15 +77,11 @@ def _subjects(question: str) -> Iterator[str]:
             yield found[1]
 
 
-def _of_the_incident(question: str, scope: ToolContext) -> bool:
-    incident = scope.incident
-    if incident is None:
-        return False
-    located = [one.component for one in incident.ranking.candidates[:1]]
+def _of_the_incident(question: str, scene: ChatScene) -> bool:
     return any(
         re.search(
             rf"(?<![A-Za-z0-9_.-]){re.escape(name)}(?![A-Za-z0-9_-])", question, re.IGNORECASE
         )
-        for name in (*incident.services, *located)
+        for name in scene.involved
         if name
     )

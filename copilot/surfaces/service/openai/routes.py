@@ -122,18 +122,29 @@ async def _whole(answering: AnswerTask, envelope: Envelope, free: asyncio.Semaph
 async def _streamed(
     answering: AnswerTask, asked: CompletionRequest, envelope: Envelope, free: asyncio.Semaphore
 ) -> AsyncIterator[str]:
-    """The role first, tools as reasoning, the checked text, how it ended, what it cost."""
+    """The role first, tools as reasoning, the checked text, how it ended, what it cost.
+
+    What the tools found is told before a model writes; what it wrote comes under it, checked.
+    """
     async with free:
+        shown = ""
         yield envelope.chunk({"role": "assistant", "content": ""})
         async for told in heard(answering):
             if isinstance(told, Heartbeat):
                 yield ": ping\n\n"
+            elif isinstance(told, Progress) and told.step == "text":
+                shown = told.said
+                for piece in pieces(shown):
+                    yield envelope.chunk({"content": piece})
             elif isinstance(told, Progress):
                 if told.state != "running" and told.name:
                     line = f"{told.name}: {told.said or told.state}\n"
                     yield envelope.chunk({"reasoning_content": line})
             else:
-                for piece in pieces(told.answer.text if told.answer else ""):
+                text = told.answer.text if told.answer else ""
+                # An answer that broke after its beginning was told says so under it.
+                rest = text.removeprefix(shown) if text.startswith(shown) else f"\n{text}"
+                for piece in pieces(rest):
                     yield envelope.chunk({"content": piece})
                 yield envelope.chunk({}, "stop")
                 if asked.wants_usage:

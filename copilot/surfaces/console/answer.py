@@ -1,0 +1,78 @@
+"""The brief as rows of a page: what the terminal prints, in the same words, cut at its labels."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from prompts import Language, word
+
+ANSWERS = (
+    "what", "who", "since", "cause", "before", "commit", "model", "seen", "elsewhere", "next",
+    "unknown", "clocks",
+)  # fmt: skip
+"""Rows of a brief, in its order; `words.yaml` has the label of each under `answer`."""
+
+_LABEL = re.compile(r"\*\*([^*]+)\*\*")
+_INLINE = re.compile(r"\*\*(?P<strong>[^*]+)\*\*|`(?P<code>[^`]+)`|\[(?P<cite>E\d+)\]")
+
+SpanKind = Literal["text", "strong", "code", "cite"]
+MARKED: tuple[SpanKind, ...] = ("strong", "code", "cite")
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerSpan:
+    """A piece of a line and how it is set; `cite` is the number of an item of evidence."""
+
+    kind: SpanKind
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRow:
+    """One labelled row; `key` is empty for a label that the catalogue does not name."""
+
+    key: str
+    label: str
+    lines: tuple[tuple[AnswerSpan, ...], ...]
+
+    @property
+    def cites(self) -> tuple[str, ...]:
+        """The evidence it cites, each once."""
+        spans = (one.text for line in self.lines for one in line if one.kind == "cite")
+        return tuple(dict.fromkeys(spans))
+
+
+def answer_rows(brief: str, language: Language) -> tuple[AnswerRow, ...]:
+    """The rows above the evidence of a brief; none where there is no brief yet."""
+    keys = {word("answer", key, language): key for key in ANSWERS}
+    rows: list[AnswerRow] = []
+    for paragraph in brief.partition("\n## ")[0].split("\n\n"):
+        text = paragraph.strip()
+        if not text or text.startswith("# "):
+            continue
+        label = _LABEL.match(text)
+        if label is None and rows:
+            rows[-1] = _longer(rows[-1], text)
+        elif label is not None:
+            said = text[label.end() :].lstrip(":,：， ")
+            rows.append(AnswerRow(keys.get(label[1], ""), label[1], _lines(said)))
+    return tuple(rows)
+
+
+def _longer(row: AnswerRow, text: str) -> AnswerRow:
+    return AnswerRow(row.key, row.label, (*row.lines, *_lines(text)))
+
+
+def _lines(text: str) -> tuple[tuple[AnswerSpan, ...], ...]:
+    return tuple(spans(line.removeprefix("- ")) for line in text.splitlines() if line.strip())
+
+
+def spans(line: str) -> tuple[AnswerSpan, ...]:
+    """A line of a brief cut into its pieces."""
+    found: list[AnswerSpan] = []
+    at = 0
+    for match in _INLINE.finditer(line):
+        found += [AnswerSpan("text", line[at : match.start()])] if match.start() > at else []
+        found += [AnswerSpan(kind, match[kind]) for kind in MARKED if match[kind] is not None]
+        at = match.end()
+    return (*found, AnswerSpan("text", line[at:])) if at < len(line) else tuple(found)

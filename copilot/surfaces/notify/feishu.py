@@ -1,0 +1,136 @@
+"""Feishu (Lark): one interactive card for each incident, brought up to date in place.
+
+Source: open.feishu.cn/document/server-docs/im-v1/message/create and message-card/patch; a tenant's
+token lasts two hours. `uuid` makes a message that is sent again within the hour the same one.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+
+from pydantic import JsonValue, SecretStr
+
+from copilot.ports import NoticeError, NoticeFault
+from copilot.store.canonical import canonical
+from copilot.surfaces.notify.channel_http import ChannelHttp, Method
+from copilot.surfaces.notify.robots import READ_ON, Card
+from copilot.surfaces.notify.slack import LostMessageError
+from copilot.types.notice import Notice
+from prompts import Language
+from tools.types import Severity, Timestamp
+
+RENEW_S = 300.0
+"""A token is renewed when it has no longer than this to live."""
+
+_COLOURS: Mapping[Severity, str] = {
+    "critical": "red",
+    "high": "red",
+    "warning": "orange",
+    "info": "blue",
+    "low": "grey",
+}
+_FAULTS: Mapping[int, NoticeFault] = {
+    **dict.fromkeys((10003, 10014, 99991672, 230002, 230006, 230013, 230027, 230034), "target"),
+    **dict.fromkeys((230001, 230022, 230025, 230028, 230099), "message"),
+}
+"""Codes that do not pass by themselves; 230020 and 99991400 are limits of how often."""
+
+_EXPIRED = frozenset({99991661, 99991663, 99991664, 99991668})
+_GONE = frozenset({230011, 230031, 230110})
+"""Recalled, older than 14 days, deleted."""
+
+
+class FeishuSender:
+    """Sends as an app's robot into one chat."""
+
+    def __init__(
+        self,
+        http: ChannelHttp,
+        app_id: str,
+        app_secret: SecretStr,
+        chat_id: str,
+        language: Language,
+        wall: Callable[[], Timestamp],
+        api: str,
+    ) -> None:
+        self._http = http
+        self._app_id, self._app_secret = app_id, app_secret
+        self._chat_id = chat_id
+        self._language: Language = language
+        self._wall = wall
+        self._api = api
+        self._token, self._until = "", 0.0
+
+    def send(self, notice: Notice, key: str, before: str) -> str:
+        """Send the card, or bring the one that is there up to date."""
+        content = canonical(card(notice, self._language))
+        if before:
+            try:
+                self._call("PATCH", f"/im/v1/messages/{before}", {"content": content})
+            except LostMessageError:
+                before = ""
+            else:
+                return before
+        message: Card = {
+            "receive_id": self._chat_id,
+            "msg_type": "interactive",
+            "content": content,
+            "uuid": hashlib.sha256(key.encode()).hexdigest()[:50],
+        }
+        told = self._call("POST", "/im/v1/messages?receive_id_type=chat_id", message)
+        data = told.get("data")
+        return str(data.get("message_id", "")) if isinstance(data, dict) else ""
+
+    def _call(self, method: Method, path: str, message: Card) -> Mapping[str, JsonValue]:
+        told = self._once(method, path, message, {"authorization": f"Bearer {self._known()}"})
+        if told.get("code") in _EXPIRED:
+            self._until = 0.0
+            told = self._once(method, path, message, {"authorization": f"Bearer {self._known()}"})
+        return _taken(told)
+
+    def _once(
+        self, method: Method, path: str, message: Card, headers: Mapping[str, str]
+    ) -> Mapping[str, JsonValue]:
+        url, body = f"{self._api}{path}", canonical(message).encode()
+        told = self._http.post(url, body, headers, method=method, coded=True)
+        if not isinstance(told, dict):
+            raise NoticeError("again", "the answer is no JSON")
+        return told
+
+    def _known(self) -> str:
+        """The tenant's token, asked for anew before it ends."""
+        if self._wall() > self._until - RENEW_S:
+            secret = self._app_secret.get_secret_value()
+            asked: Card = {"app_id": self._app_id, "app_secret": secret}
+            told = _taken(self._once("POST", "/auth/v3/tenant_access_token/internal", asked, {}))
+            lasts = told.get("expire")
+            self._token = str(told.get("tenant_access_token", ""))
+            self._until = self._wall() + (lasts if isinstance(lasts, int) else 0)
+        return self._token
+
+
+def _taken(told: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+    code = told.get("code")
+    if code == 0:
+        return told
+    problem = f"it answered {code}: {told.get('msg', '')}"
+    if code in _GONE:
+        raise LostMessageError("message", problem)
+    raise NoticeError(_FAULTS.get(code, "again") if isinstance(code, int) else "again", problem)
+
+
+def card(notice: Notice, language: Language) -> Card:
+    """The card, shared by all who see it, as `update_multi` asks for."""
+    link = notice.links.get(language, "")
+    over = notice.moment in ("recovered", "resolved")
+    text: Card = {"tag": "lark_md", "content": "\n".join(notice.lines[language])}
+    elements: list[JsonValue] = [{"tag": "div", "text": text}]
+    if link:
+        label: Card = {"tag": "plain_text", "content": READ_ON[language]}
+        button: Card = {"tag": "button", "text": label, "type": "primary", "url": link}
+        elements.append({"tag": "action", "actions": [button]})
+    title: Card = {"tag": "plain_text", "content": notice.heads[language]}
+    return {
+        "config": {"wide_screen_mode": True, "update_multi": True},
+        "header": {"title": title, "template": "green" if over else _COLOURS[notice.severity]},
+        "elements": elements,
+    }

@@ -1,0 +1,298 @@
+"""Who is told: one strict file of targets and routes, and the decision it comes to for an incident.
+
+Routes are read from the top, as Alertmanager reads its own: the first whose conditions all hold for
+one alert of the incident decides, unless it says `continue`. Conditions are written as there, and
+hold of the labels of an alert and of what is known of the incident (`facets`).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
+
+from copilot.alerts.maintenance import WeeklyHours
+from copilot.types import strict_toml
+from copilot.types.errors import OperatorError
+from copilot.types.incident import Incident, certainty_of
+from copilot.types.notice import Moment
+from prompts import Language
+from tools.clusterer import Matcher
+from tools.clusterer.mute import all_match
+from tools.types import Alert, FrozenModel, Timestamp
+
+MOST_ALERTS = 500
+"""Alerts of one incident whose labels are looked at; the rest of a storm is more of the same."""
+
+TEAM_LABELS = ("team", "owner", "squad")
+
+
+class NotifyFileError(strict_toml.FileError):
+    """The file about channels is wrong; the message says in which file, at which key, and what."""
+
+    setting = "notify_file"
+    page = "docs/notify.md"
+
+
+class ChannelSecretError(OperatorError):
+    """What opens a channel is not where the file says; its value is never repeated."""
+
+
+def _condition(given: object) -> object:
+    return Matcher.parse(given) if isinstance(given, str) else given
+
+
+Condition = Annotated[Matcher, BeforeValidator(_condition)]
+
+
+class SecretPlace(FrozenModel):
+    """Where a secret is: a variable of the environment, or a file; never this file itself."""
+
+    env: str = Field(default="", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$|^$")
+    file: Path | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_no_secret(cls, given: object) -> object:
+        if not isinstance(given, dict):
+            raise ValueError(
+                "a secret does not stand in this file: write {env: NAME} or {file: PATH}"
+            )
+        return given
+
+    @model_validator(mode="after")
+    def _names_one_place(self) -> Self:
+        if bool(self.env) == (self.file is not None):
+            raise ValueError("name one place of the secret: {env: NAME} or {file: PATH}")
+        return self
+
+    def read(self, environment: Mapping[str, str]) -> SecretStr:
+        """The secret; raises `ChannelSecretError`."""
+        if self.file is None:
+            value = environment.get(self.env, "")
+        else:
+            try:
+                value = self.file.expanduser().read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                problem = getattr(error, "strerror", None) or "it is not text"
+                raise ChannelSecretError(f"file {str(self.file)!r}: {problem}") from None
+        if not value.strip():
+            where = f"file {str(self.file)!r}" if self.file else f"environment variable {self.env}"
+            raise ChannelSecretError(f"{where} is empty or not set")
+        return SecretStr(value.strip())
+
+
+class QuietHours(WeeklyHours):
+    """Hours in which a target is told nothing but what a condition of `but` holds for."""
+
+    but: tuple[Condition, ...] = ()
+
+
+class Channel(FrozenModel):
+    """What every target has; `most_per_incident` bounds messages, edits of one are not counted.
+
+    `each_change`: it is read by a program, which is told every change by itself and at once.
+    """
+
+    each_change: ClassVar[bool] = False
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+    language: Language = "en"
+    quiet: QuietHours | None = None
+    most_per_incident: int = Field(default=12, ge=2, le=100)
+
+
+class AppriseChannel(Channel):
+    """Anything that Apprise speaks, by its address."""
+
+    kind: Literal["apprise"]
+    url: SecretPlace
+
+
+class WebhookChannel(Channel):
+    """Anything of your own: JSON, signed with HMAC-SHA256."""
+
+    each_change: ClassVar[bool] = True
+
+    kind: Literal["webhook"]
+    url: SecretPlace
+    secret: SecretPlace
+
+
+class SlackChannel(Channel):
+    """A Slack app with `chat:write`, in one channel; its messages are edited in place."""
+
+    kind: Literal["slack"]
+    token: SecretPlace
+    channel: str = Field(min_length=2)
+    api: str = "https://slack.com/api"
+
+
+class FeishuChannel(Channel):
+    """A Feishu or Lark app with a robot, in one chat; its cards are brought up to date."""
+
+    kind: Literal["feishu"]
+    app_id: str = Field(min_length=2)
+    app_secret: SecretPlace
+    chat_id: str = Field(min_length=2)
+    api: str = "https://open.feishu.cn/open-apis"
+
+
+class DingTalkChannel(Channel):
+    """A robot of a DingTalk group; `secret` where its addresses have to be signed."""
+
+    kind: Literal["dingtalk"]
+    url: SecretPlace
+    secret: SecretPlace | None = None
+
+
+class RobotChannel(Channel):
+    """A robot of a WeCom group, or a workflow of Teams."""
+
+    kind: Literal["wecom", "teams"]
+    url: SecretPlace
+
+
+AnyChannel = Annotated[
+    AppriseChannel | WebhookChannel | SlackChannel | FeishuChannel | DingTalkChannel | RobotChannel,
+    Field(discriminator="kind"),
+]
+
+
+class NotifyRoute(FrozenModel):
+    """Targets, and for whom and when they are told."""
+
+    to: tuple[str, ...] = Field(min_length=1)
+    match: tuple[Condition, ...] = ()
+    moments: tuple[Moment, ...] = ()  # none: all
+    within: WeeklyHours | None = None
+    go_on: bool = Field(default=False, alias="continue")
+
+    def __str__(self) -> str:
+        """Its conditions, as a person would say which route it is."""
+        return ", ".join(map(str, self.match)) or "everything"
+
+    def refusal(self, facets: Sequence[Mapping[str, str]], moment: Moment, now: Timestamp) -> str:
+        """Why it does not hold; empty where it does."""
+        if self.moments and moment not in self.moments:
+            return f"it tells {', '.join(self.moments)} only, and this is {moment}"
+        if self.within is not None and self.within.closes_at(now) is None:
+            hours = f"{', '.join(self.within.hours)} {self.within.zone}"
+            return f"it holds {hours} on {', '.join(self.within.days)} only"
+        if any(all_match(self.match, {**one}) for one in facets):
+            return ""
+        return _missed(self.match, facets)
+
+
+def _missed(match: Sequence[Matcher], facets: Sequence[Mapping[str, str]]) -> str:
+    """Which condition no alert meets; where each is met by some, that no one meets all."""
+    for condition in match:
+        if not any(condition.matches({**one}) for one in facets):
+            values = sorted({one.get(condition.label, "") for one in facets})[:3]
+            return f"{condition} does not hold: it is {', '.join(map(repr, values))}"
+    return "no single alert of it meets all conditions"
+
+
+class StormLimit(FrozenModel):
+    """From `incidents` of one target within `within_s`, further ones share a message with counts.
+
+    It is brought up to date every `every_s` at most.
+    """
+
+    incidents: int = Field(default=10, ge=2)
+    within_s: float = Field(default=300, gt=0)
+    every_s: float = Field(default=120, ge=1)
+
+
+class NotifyFile(FrozenModel):
+    """The file, read. `hosts` are the only ones that anything is sent to."""
+
+    hosts: tuple[str, ...] = ()
+    targets: tuple[AnyChannel, ...] = Field(min_length=1)
+    routes: tuple[NotifyRoute, ...] = Field(min_length=1)
+    storm: StormLimit = StormLimit()
+    wait_s: float = Field(default=10, ge=0, le=300)
+    give_up_s: float = Field(default=6 * 3600, gt=0)
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        names = [one.name for one in self.targets]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two targets are named {name!r}")
+        for number, route in enumerate(self.routes):
+            for name in route.to:
+                if name not in names:
+                    known = ", ".join(names)
+                    raise ValueError(f"routes[{number}].to: no target {name!r}; there are: {known}")
+            always = not (route.match or route.moments or route.within or route.go_on)
+            if always and number + 1 < len(self.routes):
+                raise ValueError(
+                    f"routes[{number}] takes everything, so those after it are never reached; "
+                    "move it to the end, or let it say continue: true"
+                )
+        return self
+
+    def target(self, name: str) -> AnyChannel | None:
+        """The target of that name."""
+        return next((one for one in self.targets if one.name == name), None)
+
+    def decide(
+        self, facets: Sequence[Mapping[str, str]], moment: Moment, now: Timestamp
+    ) -> "RoutingDecision":
+        """Which targets are told, each with the route, and what became of every route."""
+        told: dict[str, str] = {}
+        lines = []
+        over = ""
+        for number, route in enumerate(self.routes, 1):
+            why = over or route.refusal(facets, moment, now)
+            name = f"route {number} ({route})"
+            lines.append(f"{name}: {why or 'holds: ' + ', '.join(route.to)}")
+            if why:
+                continue
+            told |= {target: name for target in route.to if target not in told}
+            over = "" if route.go_on else f"not reached: {name} decided"
+        return RoutingDecision(told=told, lines=tuple(lines))
+
+
+class RoutingDecision(FrozenModel):
+    """Target to the route that named it, and a line for each route."""
+
+    told: dict[str, str]
+    lines: tuple[str, ...]
+
+
+def read(path: Path) -> NotifyFile:
+    """The file, or `NotifyFileError` with the key that is wrong."""
+    return strict_toml.read(path, NotifyFile, NotifyFileError)
+
+
+def facets(incident: Incident, alerts: Iterable[Alert]) -> tuple[dict[str, str], ...]:
+    """The label sets that conditions are held against: one for each alert, or one for none.
+
+    Of the incident: severity, status, certainty, kind (of fault) and component of the first cause.
+    """
+    first = incident.ranking.candidates[0] if incident.ranking.candidates else None
+    known = {
+        "severity": incident.severity,
+        "status": incident.status,
+        "certainty": certainty_of(incident, incident.ranking) if first else "",
+        "kind": (first.fault_kind or "unknown") if first else "",
+        "component": first.component if first else "",
+    }
+    found = [{**_labels(one), **known} for one in list(alerts)[:MOST_ALERTS]]
+    services = [{"service": name, **known} for name in incident.services]
+    unique = {tuple(sorted(one.items())): one for one in (*found, *services)}
+    return tuple(unique.values()) or (known,)
+
+
+def _labels(alert: Alert) -> dict[str, str]:
+    team = next((alert.labels[name] for name in TEAM_LABELS if name in alert.labels), "")
+    return {
+        **alert.labels,
+        "alertname": alert.name,
+        "service": alert.service or alert.labels.get("service", "") or alert.subject.name,
+        "namespace": alert.subject.namespace or alert.labels.get("namespace", ""),
+        "team": team,
+        "source": alert.source,
+    }

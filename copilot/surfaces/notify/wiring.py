@@ -1,0 +1,123 @@
+"""Which sender each target has, and the threads that tell; only here Apprise is loaded."""
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import httpx
+
+from copilot.case.engine import Engine
+from copilot.ports import NoticeSender
+from copilot.settings import Settings, SettingsError
+from copilot.sources.clock import SystemClock
+from copilot.surfaces.notify.channel_http import ChannelHttp
+from copilot.surfaces.notify.dispatch import NoticeCourier, NoticeRouter, Wakeup
+from copilot.surfaces.notify.feishu import FeishuSender
+from copilot.surfaces.notify.robots import DINGTALK, TEAMS, WECOM, RobotSender
+from copilot.surfaces.notify.routing import (
+    AnyChannel,
+    AppriseChannel,
+    ChannelSecretError,
+    DingTalkChannel,
+    FeishuChannel,
+    NotifyFile,
+    SlackChannel,
+    WebhookChannel,
+    read,
+)
+from copilot.surfaces.notify.slack import SlackSender
+from copilot.surfaces.notify.webhook import WebhookSender
+from tools.types import Timestamp
+
+POLL_S = 1.0
+"""How often the journal is looked at: a change is told within about so long."""
+
+
+def routing(settings: Settings) -> NotifyFile | None:
+    """The routing file; None where nobody is to be told."""
+    return None if settings.notify_file is None else read(settings.notify_file)
+
+
+def sender(
+    channel: AnyChannel,
+    file: NotifyFile,
+    environment: Mapping[str, str],
+    wall: Callable[[], Timestamp],
+    transport: httpx.BaseTransport | None = None,
+) -> NoticeSender:
+    """The sender of a target; raises `SettingsError` with its name and what is wrong."""
+    # Their lines hold addresses, and those hold secrets.
+    for name in ("httpcore", "httpx", "urllib3"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        return _sender(channel, file, environment, wall, transport)
+    except ChannelSecretError as error:
+        raise SettingsError(f"target {channel.name!r} of notify_file: {error}") from None
+
+
+def _sender(
+    channel: AnyChannel,
+    file: NotifyFile,
+    environment: Mapping[str, str],
+    wall: Callable[[], Timestamp],
+    transport: httpx.BaseTransport | None,
+) -> NoticeSender:
+    if isinstance(channel, AppriseChannel):
+        return _apprise(channel, file, environment)
+    http, language = ChannelHttp(file.hosts, transport), channel.language
+    if isinstance(channel, SlackChannel):
+        token = channel.token.read(environment)
+        return SlackSender(http, token, channel.channel, language, channel.api)
+    if isinstance(channel, FeishuChannel):
+        secret = channel.app_secret.read(environment)
+        app, chat = channel.app_id, channel.chat_id
+        return FeishuSender(http, app, secret, chat, language, wall, channel.api)
+    url = channel.url.read(environment)
+    if isinstance(channel, WebhookChannel):
+        return WebhookSender(http, url, channel.secret.read(environment), wall)
+    if isinstance(channel, DingTalkChannel):
+        signs = channel.secret.read(environment) if channel.secret else None
+        return RobotSender(http, DINGTALK, url, signs, language, wall)
+    robot = WECOM if channel.kind == "wecom" else TEAMS
+    return RobotSender(http, robot, url, None, language, wall)
+
+
+def _apprise(
+    channel: AppriseChannel, file: NotifyFile, environment: Mapping[str, str]
+) -> NoticeSender:
+    try:
+        from copilot.surfaces.notify.apprise_sender import AppriseSender  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise ChannelSecretError(
+            "it needs Apprise, which is missing: pip install 'incident-copilot[notify]'"
+        ) from error
+    return AppriseSender(channel.url.read(environment), file.hosts, channel.language)
+
+
+def tell(engine: Engine, settings: Settings) -> None:
+    """Tell targets what happens, until the engine stops, by whoever leads; raises `SettingsError`.
+
+    Without a routing file nobody is told.
+    """
+    file = routing(settings)
+    if file is None:
+        return
+    wall, leads, bell = SystemClock().now, threading.Event(), Wakeup()
+    senders = {one.name: sender(one, file, os.environ, wall) for one in file.targets}
+    router = NoticeRouter(engine.store, file, engine.now, wall, settings.public_url)
+
+    def route() -> None:
+        (leads.set if engine.leading else leads.clear)()
+        while leads.is_set() and router.route():
+            bell.ring()
+
+    def carry(courier: NoticeCourier) -> None:
+        if not leads.is_set() or not courier.deliver():
+            bell.wait(POLL_S)
+
+    engine.every("notices", route, POLL_S)
+    for one in file.targets:
+        courier = NoticeCourier(engine.store, one, senders[one.name], file.give_up_s, wall)
+        engine.every(f"notices to {one.name}", partial(carry, courier))

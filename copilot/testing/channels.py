@@ -1,0 +1,256 @@
+"""Channels on the loopback that take messages as their documents say, and refuse what they do not.
+
+The real ones cannot be reached from where this is tested; each server names the page it was written
+from.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from copilot.ports import NoticeError
+from copilot.testing.strict_http import HttpReply, ReceivedRequest, StrictServer
+from copilot.types.notice import Notice
+
+FRESH_S = 300.0
+"""How old a signed request may be. Source: Standard Webhooks, "a few minutes"."""
+
+
+class WebhookReceiver(StrictServer):
+    """Takes signed webhooks, each id once, as https://www.standardwebhooks.com describes."""
+
+    name = "webhook"
+
+    def __init__(self, secret: bytes) -> None:
+        super().__init__()
+        self._secret = secret
+        self.clock: Callable[[], float] = time.time
+        self.ids: Counter[str] = Counter()
+        self.told: list[dict[str, Any]] = []
+
+    @property
+    def hook(self) -> str:
+        """The address to post to."""
+        return f"{self.url}/hook"
+
+    def reply(self, asked: ReceivedRequest) -> HttpReply:
+        """204 for a good signature; 401 for a bad or an old one."""
+        headers = asked.headers
+        identity, sent_at = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
+        content = f"{identity}.{sent_at}.".encode() + asked.body
+        seal = base64.b64encode(hmac.new(self._secret, content, hashlib.sha256).digest()).decode()
+        given = headers.get("webhook-signature", "").split(" ")
+        fresh = sent_at.isdigit() and abs(self.clock() - int(sent_at)) < FRESH_S
+        if not fresh or not any(hmac.compare_digest(f"v1,{seal}", one) for one in given):
+            return HttpReply(401, {"error": "signature or timestamp is not valid"})
+        if asked.method != "POST" or asked.path != "/hook":
+            return HttpReply(404, {"error": "no such hook"})
+        self.ids[identity] += 1
+        if self.ids[identity] == 1:
+            self.told.append(json.loads(asked.body))
+        return HttpReply(204, b"")
+
+
+@dataclass
+class ListedSender:
+    """Keeps what it was given; the next calls meet the `failures`; with `edits` it can edit."""
+
+    edits: bool = False
+    failures: deque[NoticeError] = field(default_factory=deque)
+    sent: list[tuple[str, Notice]] = field(default_factory=list)
+    edited: list[tuple[str, Notice]] = field(default_factory=list)
+
+    def send(self, notice: Notice, key: str, before: str) -> str:
+        """Take it, or fail as was asked for."""
+        if self.failures:
+            raise self.failures.popleft()
+        (self.edited if before else self.sent).append((key, notice))
+        return (before or f"message {len(self.sent)}") if self.edits else ""
+
+
+class ChatServer(StrictServer):
+    """A platform's API: `messages` by their id, each with every card it has shown.
+
+    `answers` are codes that the next calls are refused with, before anything else is looked at.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: dict[str, list[Any]] = {}
+        self.answers: deque[Any] = deque()
+        self.threads: dict[str, list[str]] = {}
+
+    def post(self, card: Any) -> str:
+        """Keep a new message; returns its id."""
+        name = f"message-{len(self.messages) + 1}"
+        self.messages[name] = [card]
+        return name
+
+
+class SlackServer(ChatServer):
+    """`chat.postMessage` and `chat.update`: docs.slack.dev/reference/methods."""
+
+    name = "slack"
+    token = "xoxb-fake-token"
+
+    def reply(self, asked: ReceivedRequest) -> HttpReply:
+        """200 with `ok`, or with `error`; 429 with `Retry-After` where it is asked too often."""
+        told = json.loads(asked.body)
+        if asked.headers.get("authorization") != f"Bearer {self.token}":
+            return HttpReply(200, {"ok": False, "error": "invalid_auth"})
+        if self.answers:
+            error = self.answers.popleft()
+            if error == "ratelimited":
+                return HttpReply(429, {"ok": False, "error": error}, {"Retry-After": "30"})
+            return HttpReply(200, {"ok": False, "error": error})
+        if problem := _wrong_blocks(told):
+            return HttpReply(200, {"ok": False, "error": problem})
+        if asked.path == "/chat.update":
+            return self._update(told)
+        if asked.path != "/chat.postMessage":
+            return HttpReply(200, {"ok": False, "error": "unknown_method"})
+        if told.get("channel") not in ("#sre", "C0SRE"):
+            return HttpReply(200, {"ok": False, "error": "channel_not_found"})
+        if "thread_ts" in told:
+            self.threads.setdefault(told["thread_ts"], []).append(told["text"])
+            return HttpReply(200, {"ok": True, "channel": "C0SRE", "ts": "in a thread"})
+        return HttpReply(200, {"ok": True, "channel": "C0SRE", "ts": self.post(told)})
+
+    def _update(self, told: dict[str, Any]) -> HttpReply:
+        # A name that `chat.postMessage` takes is no channel to `chat.update`.
+        if told.get("channel") != "C0SRE":
+            return HttpReply(200, {"ok": False, "error": "channel_not_found"})
+        if told.get("ts") not in self.messages:
+            return HttpReply(200, {"ok": False, "error": "message_not_found"})
+        self.messages[told["ts"]].append(told)
+        return HttpReply(200, {"ok": True, "channel": "C0SRE", "ts": told["ts"]})
+
+
+def _wrong_blocks(told: dict[str, Any]) -> str:
+    """What Block Kit refuses: docs.slack.dev/reference/block-kit/blocks."""
+    for block in told.get("blocks", ()):
+        text = block.get("text", {}).get("text", "x")
+        longest = {"header": 150, "section": 3000}.get(block["type"], 3000)
+        if not 0 < len(text) <= longest or block["type"] not in ("header", "section", "actions"):
+            return "invalid_blocks"
+    return "" if told.get("text") else "no_text"
+
+
+class FeishuServer(ChatServer):
+    """A tenant's token, messages, and their cards: open.feishu.cn/document/server-docs/im-v1."""
+
+    name = "feishu"
+    app = {"app_id": "cli_fake", "app_secret": "feishu-app-secret"}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens = 0
+        self._by_uuid: dict[str, str] = {}
+
+    def expire(self) -> None:
+        """No token of before counts any more."""
+        self.tokens += 1
+
+    def reply(self, asked: ReceivedRequest) -> HttpReply:
+        """200 with `code` 0, or a code with 200 or 400, as its pages list them."""
+        told = json.loads(asked.body)
+        if asked.path == "/auth/v3/tenant_access_token/internal":
+            if told != self.app:
+                return HttpReply(200, {"code": 10014, "msg": "app secret invalid"})
+            self.tokens += 1
+            token = {"tenant_access_token": f"t-{self.tokens}", "expire": 7200}
+            return HttpReply(200, {"code": 0, "msg": "ok", **token})
+        if asked.headers.get("authorization") != f"Bearer t-{self.tokens}":
+            return HttpReply(400, {"code": 99991663, "msg": "Invalid access token"})
+        if self.answers:
+            return HttpReply(400, {"code": self.answers.popleft(), "msg": "refused"})
+        card = json.loads(told["content"])
+        if not card["config"]["update_multi"] or len(told["content"].encode()) > 30 * 1024:
+            return HttpReply(400, {"code": 230099, "msg": "Failed to create card content"})
+        if asked.method == "PATCH":
+            return self._patch(asked.path.rpartition("/")[2], card)
+        if asked.one("receive_id_type") != "chat_id" or told["receive_id"] != "oc_sre":
+            return HttpReply(400, {"code": 230002, "msg": "The bot can not be outside the group."})
+        name = self._by_uuid.get(told["uuid"]) or self.post(card)
+        self._by_uuid[told["uuid"]] = name
+        return HttpReply(200, {"code": 0, "msg": "success", "data": {"message_id": name}})
+
+    def _patch(self, name: str, card: Any) -> HttpReply:
+        if name not in self.messages:
+            return HttpReply(400, {"code": 230011, "msg": "The message is recalled."})
+        self.messages[name].append(card)
+        return HttpReply(200, {"code": 0, "msg": "success", "data": {}})
+
+
+class DingTalkServer(ChatServer):
+    """A signed robot of a group: open.dingtalk.com/document/robots/custom-robot-access."""
+
+    name = "dingtalk"
+    secret = "SECdingtalk-robot-secret"
+    clock: Callable[[], float] = staticmethod(time.time)
+
+    def reply(self, asked: ReceivedRequest) -> HttpReply:
+        """200 always; `errcode` says what became of it."""
+        if asked.one("access_token") != "fake-token":
+            return HttpReply(200, {"errcode": 300005, "errmsg": "token is not exist"})
+        millis, sign = asked.one("timestamp"), asked.one("sign")
+        seal = hmac.new(
+            self.secret.encode(), f"{millis}\n{self.secret}".encode(), hashlib.sha256
+        ).digest()
+        late = not millis.isdigit() or abs(self.clock() - int(millis) / 1000) > 3600
+        if late or base64.b64encode(seal).decode() != sign:
+            return HttpReply(200, {"errcode": 310000, "errmsg": "sign not match"})
+        if self.answers:
+            return HttpReply(200, {"errcode": self.answers.popleft(), "errmsg": "refused"})
+        told = json.loads(asked.body)
+        card = told.get(told["msgtype"], {})
+        wanted = {"actionCard": ("title", "text", "singleTitle", "singleURL")}
+        if not all(card.get(one) for one in wanted.get(told["msgtype"], ("title", "text"))):
+            return HttpReply(200, {"errcode": 40035, "errmsg": "invalid parameter"})
+        self.post(told)
+        return HttpReply(200, {"errcode": 0, "errmsg": "ok"})
+
+
+class WeComServer(ChatServer):
+    """A robot of a group: developer.work.weixin.qq.com/document/path/91770."""
+
+    name = "wecom"
+
+    def reply(self, asked: ReceivedRequest) -> HttpReply:
+        """200 always; `errcode` says what became of it."""
+        if asked.one("key") != "fake-key":
+            return HttpReply(200, {"errcode": 93000, "errmsg": "invalid webhook url"})
+        if self.answers:
+            return HttpReply(200, {"errcode": self.answers.popleft(), "errmsg": "refused"})
+        told = json.loads(asked.body)
+        if not 0 < len(told["markdown"]["content"].encode()) <= 4096:
+            return HttpReply(200, {"errcode": 40058, "errmsg": "markdown.content is too long"})
+        self.post(told)
+        return HttpReply(200, {"errcode": 0, "errmsg": "ok"})
+
+
+class TeamsServer(ChatServer):
+    """A workflow that posts adaptive cards: learn.microsoft.com, "Create incoming webhooks"."""
+
+    name = "teams"
+
+    def reply(self, asked: ReceivedRequest) -> HttpReply:
+        """202 and nothing; 413 above 28 KB; 401 without the signature in the address."""
+        if asked.one("sig") != "fake-signature":
+            return HttpReply(401, {"error": {"code": "DirectApiAuthorizationRequired"}})
+        if self.answers:
+            return HttpReply(self.answers.popleft(), b"refused")
+        if len(asked.body) > 28 * 1024:
+            return HttpReply(413, b"too large")
+        (one,) = json.loads(asked.body)["attachments"]
+        right = one["contentType"] == "application/vnd.microsoft.card.adaptive"
+        if not right or one["content"]["type"] != "AdaptiveCard":
+            return HttpReply(400, {"error": {"code": "TriggerInputSchemaMismatch"}})
+        self.post(one["content"])
+        return HttpReply(202, b"")

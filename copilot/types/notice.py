@@ -1,0 +1,51 @@
+"""What a channel is told of one change of an incident, before it has the channel's own form."""
+
+from typing import Literal
+
+from copilot.types.incident import IncidentStatus
+from prompts import Language
+from tools.types import FrozenModel, Severity, Timestamp
+
+Moment = Literal[
+    "opened",  # alerts opened it
+    "reopened",  # it had ended, and fires again
+    "located",  # the brief is out, with the cause or with what is not known
+    "plan",  # a plan waits for a person
+    "approved",
+    "rejected",
+    "edited",  # another plan waits in place of it
+    "expired",  # nobody answered, which is a no
+    "step",  # a step was run, shown or refused
+    "recovered",  # verified: back to normal
+    "not_recovered",  # the plan was run and did not help, or nobody can see whether it did
+    "handed_over",  # a person has it from here
+    "resolved",  # ended by its source, a person, or joined to another incident
+    "failed",  # the run broke
+    "storm",  # many incidents at once, told together
+    "test",  # somebody asks whether this channel works
+]
+
+LAST_MOMENTS: frozenset[Moment] = frozenset({"recovered", "handed_over", "resolved", "failed"})
+"""After these the copilot does no more by itself: a limit on messages never swallows them."""
+
+
+class Notice(FrozenModel):
+    """One change of one incident in words, of both languages; the same however often it is sent.
+
+    `seq` is the row of the journal it tells of. `heads` is the first line and `lines` what stands
+    under it. `digest` is that of a plan that waits, `link` where a person reads on.
+    """
+
+    incident_id: str
+    seq: int
+    at: Timestamp
+    moment: Moment
+    by: str
+    status: IncidentStatus
+    severity: Severity
+    services: tuple[str, ...] = ()
+    heads: dict[Language, str]
+    lines: dict[Language, tuple[str, ...]]
+    plan_id: str = ""
+    digest: str = ""
+    links: dict[Language, str] = {}

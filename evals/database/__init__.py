@@ -1,0 +1,1 @@
+"""What ails one database server: zero-shot, after one closed incident per cause, and compounds."""

@@ -1,0 +1,1 @@
+"""Which slice of a business metric is to blame: suite and peers."""

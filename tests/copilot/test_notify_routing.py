@@ -1,0 +1,151 @@
+"""The routing file: read strictly, and who it comes to for an incident."""
+
+from pathlib import Path
+
+import pytest
+
+from copilot.surfaces.notify.routing import (
+    ChannelSecretError,
+    NotifyFile,
+    NotifyFileError,
+    SecretPlace,
+    facets,
+    read,
+)
+from copilot.types.incident import Incident
+from tools.types import Alert, Candidate, Ranking, Subject
+
+NOON, NIGHT = 1_700_049_600.0, 1_700_010_000.0  # Wednesday 12:00 and 01:00 UTC
+
+FILE = """
+hosts: [hooks.example.org]
+targets:
+  - {name: shop, kind: apprise, url: {env: SHOP}}
+  - {name: office, kind: apprise, url: {env: OFFICE}, language: zh}
+  - {name: log, kind: webhook, url: {env: LOG}, secret: {file: /run/secrets/log}}
+routes:
+  - {match: ['severity="critical"', team=payments], to: [shop], continue: true}
+  - {match: ['severity!="critical"'], within: {hours: ["09:00-18:00"]}, to: [office]}
+  - {match: [kind=bad_deploy, 'certainty=~"proven|likely"'], moments: [plan], to: [office]}
+  - {to: [log]}
+"""
+
+
+def of(text: str, tmp_path: Path) -> NotifyFile:
+    path = tmp_path / "notify.yaml"
+    path.write_text(text, encoding="utf-8")
+    return read(path)
+
+
+WRONG = {
+    "a key of nobody": ("wait: 3\n" + FILE, "wait: is not a key of this file; see docs/notify.md"),
+    "a key twice": (FILE + "hosts: [a]\n", "'hosts' stands there twice"),
+    "no YAML": ("targets: [", "is not YAML: line 1"),
+    "a secret in the file": (
+        FILE.replace("{env: SHOP}", "slack://a/b/c"),
+        "targets[0].apprise.url: a secret does not stand in this file",
+    ),
+    "two places of a secret": (
+        FILE.replace("{env: SHOP}", "{env: A, file: /b}"),
+        "name one place of the secret",
+    ),
+    "a target of nobody": (FILE.replace("[log]", "[lok]"), "routes[3].to: no target 'lok'"),
+    "two of one name": (FILE.replace("name: office", "name: shop"), "two targets are named 'shop'"),
+    "a kind of nobody": (FILE.replace("kind: webhook", "kind: pigeon"), "targets[2]: Input tag"),
+    "no condition": (FILE.replace("kind=bad_deploy", "bad_deploy"), "bad matcher format"),
+    "no expression": (FILE.replace("proven|likely", "(("), "is not a regular expression"),
+    "never reached": (FILE + "  - {to: [shop]}\n", "routes[3] takes everything"),
+    "no hours": (FILE.replace("09:00-18:00", "9-18"), "is no range of hours"),
+}
+
+
+@pytest.mark.parametrize("row", WRONG)
+def test_what_is_wrong_in_the_file_is_named_with_its_key(row: str, tmp_path: Path) -> None:
+    text, said = WRONG[row]
+    with pytest.raises(NotifyFileError) as caught:
+        of(text, tmp_path)
+    assert said in str(caught.value)
+    assert "slack://" not in str(caught.value)
+
+
+def incident(**fields: object) -> Incident:
+    given = {"id": "I1", "title": "cart", "opened_at": NOON, "updated_at": NOON, **fields}
+    return Incident.model_validate(given)
+
+
+def alert(service: str, **labels: str) -> Alert:
+    return Alert(
+        fingerprint=f"{service}{labels}", name="HighErrorRate", service=service, starts_at=NOON,
+        labels=labels, subject=Subject(kind="service", name=service, namespace="prod"),
+    )  # fmt: skip
+
+
+LOCATED = Ranking(
+    candidates=(Candidate(component="cart", score=1, probability=0.9, fault_kind="bad_deploy"),),
+    certainty="likely",
+)
+DECIDED = {
+    "critical, of the team": ("critical", ("payments",), "located", NOON, {"shop", "log"}),
+    "critical, of another team": ("critical", ("search",), "located", NOON, {"log"}),
+    "one alert of it is the team's": (
+        "critical",
+        ("a", "payments"),
+        "located",
+        NOON,
+        {"shop", "log"},
+    ),
+    "less, at noon": ("warning", ("payments",), "located", NOON, {"office"}),
+    "less, at night": ("warning", ("payments",), "located", NIGHT, {"log"}),
+    "less, at night, a plan of that kind": ("warning", (), "plan", NIGHT, {"office"}),
+}
+
+
+@pytest.mark.parametrize("row", DECIDED)
+def test_the_first_route_that_holds_decides_unless_it_goes_on(row: str, tmp_path: Path) -> None:
+    severity, teams, moment, now, told = DECIDED[row]
+    known = facets(
+        incident(severity=severity, ranking=LOCATED, services=("cart",)),
+        [alert("cart", team=team) for team in teams],
+    )
+    decision = of(FILE, tmp_path).decide(known, moment, now)  # type: ignore[arg-type]
+    assert set(decision.told) == told
+    assert len(decision.lines) == 4
+
+
+def test_a_route_says_why_it_does_not_hold(tmp_path: Path) -> None:
+    known = facets(incident(severity="critical"), [alert("cart", team="search")])
+    lines = of(FILE, tmp_path).decide(known, "located", NIGHT).lines
+    assert "team=\"payments\" does not hold: it is 'search'" in lines[0]
+    assert "09:00-18:00 UTC" in lines[1]
+    assert "tells plan only" in lines[2]
+    assert lines[3].endswith("holds: log")
+
+
+def test_conditions_see_the_alerts_and_what_is_known_of_the_incident() -> None:
+    found = facets(
+        incident(severity="high", ranking=LOCATED, services=("cart",)),
+        [alert("cart", owner="payments", severity="page")],
+    )
+    assert {
+        "service": "cart",
+        "namespace": "prod",
+        "team": "payments",
+        "severity": "high",
+        "kind": "bad_deploy",
+        "certainty": "likely",
+        "component": "cart",
+        "status": "investigating",
+        "alertname": "HighErrorRate",
+        "source": "generic",
+        "owner": "payments",
+    } in found
+
+
+def test_a_secret_is_read_where_it_is_and_its_absence_is_said(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("  s3cret\n")
+    assert SecretPlace(file=tmp_path / "key").read({}).get_secret_value() == "s3cret"
+    assert SecretPlace(env="A").read({"A": "x"}).get_secret_value() == "x"
+    with pytest.raises(ChannelSecretError, match="variable A is empty or not set"):
+        SecretPlace(env="A").read({"A": " "})
+    with pytest.raises(ChannelSecretError, match="No such file"):
+        SecretPlace(file=tmp_path / "gone").read({})
