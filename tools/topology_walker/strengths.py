@@ -78,8 +78,8 @@ POOLED = "pool", "connection", "thread", "handle", "descriptor"
 def pressure(one: MetricMoved, scene: Scene) -> float:
     """Return the share, in [0, 1], of a rise that counts against the component itself.
 
-    A wait counts by its part of the component's own rise in latency, a pool half where the
-    component's calls are slow: what waits for the cause fills up, too.
+    A wait counts by its part of the component's own rise in latency, a pool by how full it is, and
+    half where the component's calls are slow: what waits for the cause fills up, too.
     """
     family, counts = one.signal.family, 1.0
     if family not in ("saturation", "disk"):
@@ -87,6 +87,8 @@ def pressure(one: MetricMoved, scene: Scene) -> float:
     if one.unit in SECONDS:
         slower_by = scene.own_latency.get(one.service, 0.0)
         counts = between(one.rise, 0.0, max(EXPLAINS * slower_by, 1e-9))
+    elif one.unit == "%" and family == "saturation":
+        counts = between(one.value, 0.0, NEAR_LIMIT)
     held = one.service in scene.waits_for_callees
     pooled = any(word in one.name.lower() for word in POOLED)
     return counts * (HELD_LONGER if held and pooled else 1.0)
