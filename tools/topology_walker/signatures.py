@@ -90,7 +90,7 @@ SIGNATURES: tuple[FaultSignature, ...] = (
     _Row("line tells", SIGN, Accusation, "", by.tells, 0, 1,
          example="the same; of the kind it is as sure as the row of causes.yaml"),
     _Row("rule states a reading", SIGN, AlertFired, "certificate_expired, clock_skew", by.states,
-         1, 1, example="TLSCertificateExpired fires at db"),
+         1.5, 2, example="TLSCertificateExpired fires at db"),
     _Row("rule states a fault", SIGN, AlertFired, "dns_failure, disk_full, process_down", by.states,
          1, 0.5, example="InstanceDown fires at cart"),
     _Row("rule states a resource", "alerts on resources", AlertFired,
