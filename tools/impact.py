@@ -94,12 +94,6 @@ def impact_of(item: Evidence) -> Impact | None:
     return impact(item.name, item.baseline, item.value, item.unit, lasting)
 
 
-def is_felt(item: Evidence) -> bool:
-    """Whether a numbered measurement shows that who calls feels it."""
-    found = impact_of(item)
-    return found is not None and found.felt
-
-
 _PERCENT = 100.0
 _MOST = 300  # source: the bound of `Text` (tools/types)
 _TOO_LITTLE = ("it moved by too little to matter", "变化太小，没有影响")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pydantic import Field
 
 from copilot.case.editing import check_four_eyes
+from copilot.case.guards import RunCase, refuse_running
 from copilot.deps import Deps
 from copilot.store import ApprovalRequest, NoRightError, PolicyRefusedError
 from copilot.types.incident import CLOSED, Incident, PlanTerms
@@ -49,12 +50,17 @@ def check_right(policy: Policy, who: str, wish: str = "approve") -> None:
 def decide(
     deps: Deps, approval: Approval, terms: Callable[[Plan], PlanTerms], now: Timestamp
 ) -> ApprovalRequest:
-    """Record an answer to a plan and queue its run again; raises `PolicyRefusedError`."""
+    """Record an answer to a plan and queue its run again; raises `PolicyRefusedError`.
+
+    Where a guard objects to running it now, a yes does not count and the plan goes on waiting.
+    """
     approval = deps.store.redactor.model(approval)
     check_right(deps.policy, approval.approver, approval.decision)
     check_four_eyes(deps, approval)
+    asked = deps.store.approvals.get(approval.plan_id)
+    if asked is not None and approval.decision == "approve":
+        refuse_running(RunCase(deps.store, asked.plan, now, first=True))
     with deps.store.transaction():
-        asked = deps.store.approvals.get(approval.plan_id)
         needed = deps.policy.needed[asked.plan.risk] if asked else 1
         request = deps.store.approvals.decide(approval, now, needed)
         agreed = terms(request.plan)

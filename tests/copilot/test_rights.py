@@ -63,6 +63,10 @@ class Desk:
         return self.incident.plan
 
     def answer(self, who: str, decision: str = "approve") -> None:
+        self.say(who, decision)
+        self.engine.drain()
+
+    def say(self, who: str, decision: str = "approve") -> None:
         self.engine.decide(
             Approval.model_validate(
                 {
@@ -75,7 +79,6 @@ class Desk:
                 }
             )
         )
-        self.engine.drain()
 
     def said(self, kind: str) -> list[tuple[str, str]]:
         events = self.engine.store.journal.events(limit=1000)
@@ -203,8 +206,9 @@ def test_while_executions_are_stopped_nothing_is_run_and_a_person_takes_over(
 ) -> None:
     with desk(tmp_path, Policy()) as one:
         one.look()
+        one.say("anna")
         one.engine.store.halt.set(HaltRecord(by="bob", reason="peak sale", at=one.world.now()))
-        one.answer("anna")
+        one.engine.drain()
         assert one.world.actions() == []
         assert one.said("acted") == [
             ("copilot", "refused: 'bob' stopped all executions: peak sale")

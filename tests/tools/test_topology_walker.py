@@ -181,13 +181,17 @@ FAULTS: dict[str, tuple[Callable[[], Telemetry], str, FaultKind]] = {
 }
 
 
+FAINT_ALONE = {"spans show time in a component's own code"}
+"""Who waits spends its own time, too: with nothing else said of it, it is no answer to act on."""
+
+
 @pytest.mark.parametrize("case", FAULTS, ids=list(FAULTS))
 def test_the_faulty_component_is_first_and_its_fault_is_named(case: str) -> None:
     make, component, kind = FAULTS[case]
     ranking = located(make())
     first = ranking.candidates[0]
     assert (first.component, first.fault_kind) == (component, kind)
-    assert not ranking.abstained, ranking.reason
+    assert ranking.abstained == (case in FAINT_ALONE), ranking.reason
 
 
 @pytest.mark.parametrize("case", FAULTS, ids=list(FAULTS))

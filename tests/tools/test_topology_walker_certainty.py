@@ -90,6 +90,18 @@ def test_one_kind_of_evidence_makes_a_cause_likely_at_most() -> None:
     assert found.why.en == "metrics alone speak for it"
 
 
+def test_what_a_day_without_a_fault_shows_as_well_is_no_cause() -> None:
+    """Everything is a little slower on a busy machine; one term of 0.16 and one of 0.07."""
+    evidence = [finding("edge", "cart->db", "wire_latency"), finding("metric", "cart")]
+    faint = candidate("cart", "network_delay", (0.16, "E1"), (0.07, "E2"))
+    found = answer(ranked(evidence, faint))
+    assert found.certainty == "insufficient"
+    assert found.candidates[0].probability == 0.5
+    assert "hardly off its normal level" in found.reason
+    clear = candidate("cart", "network_delay", (0.5, "E1"), (0.07, "E2"))
+    assert answer(ranked(evidence, clear)).certainty == "likely"
+
+
 def test_a_kind_of_evidence_that_speaks_for_another_proves_nothing() -> None:
     evidence = [*MEASURED_AND_LOGGED, finding("trace", "db")]
     other = candidate("db", "lock_contention", (0.4, "E3"), (0.5, "E4"))

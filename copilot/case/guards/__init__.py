@@ -6,14 +6,22 @@ at all: docs/decisions/playbooks.md.
 
 from copilot.case.guards.objection import Objection
 from copilot.case.guards.proposing import BEFORE_PROPOSING, PlanCase, objection_to_proposing
-from copilot.case.guards.running import BEFORE_RUNNING, RunCase, objection_to_running
+from copilot.case.guards.running import (
+    BEFORE_RUNNING,
+    ObjectionError,
+    RunCase,
+    incident_over,
+    refuse_running,
+)
 
 __all__ = [
     "BEFORE_PROPOSING",
     "BEFORE_RUNNING",
     "Objection",
+    "ObjectionError",
     "PlanCase",
     "RunCase",
+    "incident_over",
     "objection_to_proposing",
-    "objection_to_running",
+    "refuse_running",
 ]

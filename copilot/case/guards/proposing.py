@@ -10,7 +10,7 @@ from copilot.case.guards.cause import (
     weak_cause_objection,
 )
 from copilot.case.guards.objection import Objection, worded
-from copilot.case.guards.running import RunCase, subsided
+from copilot.case.guards.running import RunCase, incident_over, subsided
 from copilot.deps import Deps
 from copilot.hands.recovery import RecoveryJudge
 from copilot.store import ApprovalRequest
@@ -120,6 +120,11 @@ def _rejected(ever: Sequence[ApprovalRequest]) -> dict[str, str]:
         for one in ever
         if one.status == "rejected" and (answer := one.approval) and answer.approver != "nobody"
     }
+
+
+def ended(case: PlanCase) -> Objection | None:
+    """The incident has ended."""
+    return incident_over(case.deps.store, case.incident_id)
 
 
 def given_up(case: PlanCase) -> Objection | None:
@@ -247,6 +252,7 @@ def _told(en: str, zh: str) -> Objection:
 
 
 BEFORE_PROPOSING: tuple[Callable[[PlanCase], Objection | None], ...] = (
+    ended,
     given_up,
     weak_cause,
     uncertain,

@@ -1,11 +1,14 @@
-"""Before a step runs: nothing is stopped, the target is not cooling down, and it still burns."""
+"""Before a step runs: its incident goes on, nothing is stopped, the target is not cooling down,
+and it still burns. Whoever approves a plan is told the same before the answer counts.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from copilot.case.guards.objection import Objection, worded
 from copilot.hands.recovery import RecoveryJudge
-from copilot.store import Store
+from copilot.store import PolicyRefusedError, Store
+from copilot.types.incident import CLOSED
 from tools.types import Owner, Plan, Timestamp
 
 
@@ -21,6 +24,26 @@ class RunCase:
     now: Timestamp
     first: bool
     judge: RecoveryJudge | None = None
+
+
+class ObjectionError(PolicyRefusedError):
+    """A guard objects to running a step."""
+
+
+def incident_over(store: Store, incident_id: str) -> Objection | None:
+    """The incident has ended; nothing is to be done for it any more."""
+    incident = store.incidents.get(incident_id)
+    if incident is None or incident.status not in CLOSED:
+        return None
+    return worded(
+        f"nothing is left to do: the incident is {incident.status}",
+        f"无需再做任何操作:该事件已是 {incident.status}",
+    )
+
+
+def ended(case: RunCase) -> Objection | None:
+    """The incident ended before anything was run; what has begun is brought to its end."""
+    return incident_over(case.store, case.plan.incident_id) if case.first else None
 
 
 def halted(case: RunCase) -> Objection | None:
@@ -65,12 +88,15 @@ def subsided(case: RunCase) -> Objection | None:
 
 
 BEFORE_RUNNING: tuple[Callable[[RunCase], Objection | None], ...] = (
+    ended,
     halted,
     cooling_down,
     subsided,
 )
 
 
-def objection_to_running(case: RunCase) -> Objection | None:
-    """Return the first reason not to run the due step."""
-    return next((no for guard in BEFORE_RUNNING if (no := guard(case)) is not None), None)
+def refuse_running(case: RunCase) -> None:
+    """Raise `ObjectionError` with the first reason not to run the due step."""
+    no = next((no for guard in BEFORE_RUNNING if (no := guard(case)) is not None), None)
+    if no is not None:
+        raise ObjectionError(no.reason.en)

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypedDict
 
 from langgraph.runtime import Runtime
 
-from copilot.case.guards import RunCase, objection_to_running
+from copilot.case.guards import RunCase, incident_over, refuse_running
 from copilot.case.state import IncidentState
 from copilot.case.terms import runner_for
 from copilot.case.waiting import DueLaterError, ask_whether_it_ran
@@ -22,10 +22,6 @@ from tools.types import Plan, PlanStep, StepResult, Timestamp
 
 class ActUpdate(TypedDict):
     results: list[StepResult]
-
-
-class ObjectionError(NotAllowedError):
-    """A guard objects to running the step: all is stopped, it cools down, or it is over."""
 
 
 class DueStep(NamedTuple):
@@ -43,7 +39,8 @@ def act(state: IncidentState, runtime: Runtime[Deps]) -> ActUpdate:
         raise ValueError("act was reached without a plan that has a step left; see routes")
     key = step_key(plan, due.step, rollback=due.rollback)
     step = (plan.rollback if due.rollback else plan.steps)[due.step]
-    deps.store.incidents.update(incident_id, deps.clock.now(), status="acting")
+    if incident_over(deps.store, incident_id) is None:
+        deps.store.incidents.update(incident_id, deps.clock.now(), status="acting")
     recorded = _run(state, deps, plan, due, step, key)
     results = [*state.get("results", []), recorded]
     deps.store.incidents.update(incident_id, deps.clock.now(), results=tuple(results))
@@ -119,9 +116,7 @@ def _check_guards(
 ) -> None:
     first = due.step == 0 and not due.rollback and not begun
     judge = RecoveryJudge(deps.sources, state["onset"].at, deps.limits.lookback_s)
-    no = objection_to_running(RunCase(deps.store, plan, deps.clock.now(), first, judge))
-    if no is not None:
-        raise ObjectionError(no.reason.en)
+    refuse_running(RunCase(deps.store, plan, deps.clock.now(), first, judge))
 
 
 def holder_of(state: IncidentState, plan: Plan) -> str:

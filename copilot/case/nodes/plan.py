@@ -5,11 +5,10 @@ from typing import TypedDict
 from langgraph.runtime import Runtime
 
 from copilot.case.briefing import publish
-from copilot.case.guards import Objection, PlanCase, objection_to_proposing
+from copilot.case.guards import Objection, PlanCase, incident_over, objection_to_proposing
 from copilot.case.reasoning.proposing import propose
 from copilot.case.state import IncidentState
 from copilot.deps import Deps
-from copilot.types.incident import CLOSED
 from prompts import LANGUAGES
 from tools.playbook_executor import AUTOMATON
 from tools.types import Approval, Plan
@@ -24,11 +23,6 @@ def plan(state: IncidentState, runtime: Runtime[Deps]) -> PlanUpdate:
     deps, incident_id = runtime.context, state["incident_id"]
     if _over(deps, incident_id):
         return {"plan": None}
-    asked = deps.store.approvals.of(incident_id)
-    mine = (one for one in asked if one.run_id == state["run_id"] and one.status == "pending")
-    waiting = next((one.plan for one in mine), None)
-    if waiting is not None:
-        return _ask(deps, state, waiting, "asked before and not answered yet")
     case = PlanCase(
         deps,
         incident_id,
@@ -38,6 +32,9 @@ def plan(state: IncidentState, runtime: Runtime[Deps]) -> PlanUpdate:
         state["onset"].at,
         lambda facts: propose(deps, state, facts),
     )
+    waiting = next((one.plan for one in case.asked if one.status == "pending"), None)
+    if waiting is not None:
+        return _ask(deps, state, waiting, "asked before and not answered yet")
     no = objection_to_proposing(case)
     if no is not None:
         return _hand_over(deps, state, no)
@@ -61,10 +58,10 @@ def _ask(deps: Deps, state: IncidentState, filled: Plan, reason: str) -> PlanUpd
 
 def _over(deps: Deps, incident_id: str) -> bool:
     """Whether the incident ended meanwhile, which is noted."""
-    status = deps.store.incidents.require(incident_id).status
-    if status in CLOSED:
-        deps.note(incident_id, "abstained", f"nothing is left to do: it was {status} meanwhile")
-    return status in CLOSED
+    over = incident_over(deps.store, incident_id)
+    if over is not None:
+        deps.note(incident_id, "abstained", over.reason.en)
+    return over is not None
 
 
 def _approve_by_policy(deps: Deps, filled: Plan) -> None:

@@ -12,8 +12,8 @@ from rich.prompt import Confirm as Ask
 from rich.text import Text
 
 from copilot import wiring
-from copilot.case.guards import RunCase, objection_to_running
-from copilot.case.nodes.act import ObjectionError, longest_s
+from copilot.case.guards import RunCase, refuse_running
+from copilot.case.nodes.act import longest_s
 from copilot.case.terms import terms
 from copilot.hands import ConfirmationPrompt
 from copilot.ports import Clock, Runner
@@ -60,14 +60,14 @@ def playbook_run(
     with wiring.store(settings) as store:
         for one in approvals:
             _note(store, plan, clock, "approved", one.approver, "filled in and approved by hand")
-        hand = _Hand(store, clock, runner, wiring.policy(settings), facts)
+        hand = HandRun(store, clock, runner, wiring.policy(settings), facts)
         results = hand.run(plan, approvals)
     for result in results:
         _show(console, result)
     return 0 if len(results) == len(plan.steps) and all(one.ok for one in results) else 1
 
 
-class _Hand:
+class HandRun:
     """What carries a plan out without a run of the graph."""
 
     def __init__(
@@ -107,9 +107,7 @@ class _Hand:
     ) -> StepResult:
         now = self._clock.now()
         try:
-            no = objection_to_running(RunCase(self._store, plan, now, first=index == 0))
-            if no is not None:
-                raise ObjectionError(no.reason.en)
+            refuse_running(RunCase(self._store, plan, now, first=index == 0))
             self._store.locks.take(plan.lock, plan.id, now, longest_s(plan))
             if self._runner.touches(plan.steps[index]):
                 self._clock.sleep(pause_s(plan.steps[index]))

@@ -8,6 +8,7 @@ from pydantic import Field
 from copilot.case.briefing import plain
 from copilot.case.guards import Objection, PlanCase, objection_to_proposing
 from copilot.knowledge import Cause, DocumentHit
+from copilot.store import ApprovalRequest
 from copilot.surfaces.chat.scope import ToolContext
 from copilot.surfaces.chat.tool_result import Statement, ToolResult, capped, noted
 from copilot.surfaces.chat.tools.tool import MOST_ROWS, Tool, ToolArguments
@@ -81,16 +82,23 @@ def plan(_: ToolArguments, scope: ToolContext) -> ToolResult:
     incident = scope.incident
     if incident is None:
         return ToolResult(missing=("incident: none is stored",))
-    if incident.plan is not None and incident.status in ("acting", "recovered"):
-        return ToolResult(lead=(_was_run(incident.plan, incident.status),))
+    laid = _laid(scope, incident)
+    if laid is not None and laid.status in ("approved", "consumed"):
+        return ToolResult(lead=(_was_run(laid.plan, incident.status),))
     return plan_or_why_none(scope, incident)
+
+
+def _laid(scope: ToolContext, incident: Incident) -> ApprovalRequest | None:
+    """The incident's plan, and what people have said to it so far."""
+    return scope.store.approvals.get(incident.plan.id) if incident.plan is not None else None
 
 
 def plan_or_why_none(scope: ToolContext, incident: Incident) -> ToolResult:
     """Return the plan that stands, or what the catalogue would propose, or why it proposes none."""
-    stands = incident.plan is not None and incident.status in ("acting", "recovered")
-    if incident.plan is not None and (stands or incident.status == "awaiting_approval"):
-        return ToolResult(plan=incident.plan, waits=not stands, lead=(_waiting(incident.plan),))
+    laid = _laid(scope, incident)
+    if laid is not None and laid.status in ("pending", "approved", "consumed"):
+        waits = laid.status == "pending"
+        return ToolResult(plan=laid.plan, waits=waits, lead=(_waiting(laid.plan),))
     return _proposed(scope, incident)
 
 
