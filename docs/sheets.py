@@ -73,6 +73,20 @@ SHEETS: Mapping[str, Sheet] = {
             Column("ECE", "calibration.ece"),
         ),
     ),
+    "slices": Sheet(
+        (("**ours**", "slices"),),
+        "slices",
+        (Column("F1", "f1", 3), Column("seconds a case, p95", "seconds.p95", 3)),
+    ),
+    "database": Sheet(
+        (("**ours**", "database"),),
+        "database",
+        (
+            Column("single cause first, no example", "zero_shot"),
+            Column("after one example a cause", "one_shot", 3),
+            Column("both of two causes", "compound"),
+        ),
+    ),
     "metrics": Sheet(
         (("**ours, ml**", "metrics"), ("ours, rules", "metrics-rules")),
         "metrics",
