@@ -234,11 +234,8 @@ class Intake:
         pairs = list(zip(waiting, decisions, strict=True))
         opened = tuple(d.group_id for d in decisions if d.action == "opened")
         reopened = tuple(dict.fromkeys(d.group_id for d in decisions if d.action in AGAIN))
-        grown = tuple(
-            dict.fromkeys(
-                d.group_id for d in decisions if d.action == "attached" and d.group_id not in opened
-            )
-        )
+        joined = (d.group_id for d in decisions if d.action == "attached")
+        grown = tuple(dict.fromkeys(one for one in joined if one not in opened))
         with self._store.transaction():
             self._store.leadership.check(self._scope)
             for stored, decision in pairs:
@@ -262,15 +259,11 @@ class Intake:
             corrections = self._clusterer.corrections()
             moved = self._store.alerts.move(corrections, now)
             merged = self._join_merged(now)
-            touched = dict.fromkeys((*opened, *reopened, *grown, *moved, *merged.values()))
-            for incident_id in touched:
-                if incident_id in known and incident_id not in merged:
-                    self._grow(incident_id)
             # What was held belongs to a group since it is told, or since it took another in.
             homes = {*opened, *reopened, *(one.group_id for one in corrections), *merged.values()}
-            for incident_id in sorted(homes & known - merged.keys()):
-                group = self._clusterer.group(incident_id)
-                self._store.alerts.adopt(group.fingerprints, group.started_at, incident_id, now)
+            for incident_id in dict.fromkeys((*opened, *reopened, *grown, *moved, *sorted(homes))):
+                if incident_id in known and incident_id not in merged:
+                    self._grow(incident_id, adopting=incident_id in homes)
             for incident_id in opened:
                 if incident_id not in merged:
                     urgency = URGENCY[self._clusterer.group(incident_id).severity]
@@ -325,9 +318,11 @@ class Intake:
             self._store.journal.append(old, "merged", "copilot", {"reason": reason}, now)
         return merged
 
-    def _grow(self, incident_id: str) -> None:
-        """Bring the incident up to its group."""
+    def _grow(self, incident_id: str, *, adopting: bool) -> None:
+        """Bring the incident up to its group, with what was held."""
         now, group = self._clock.now(), self._clusterer.group(incident_id)
+        if adopting:
+            self._store.alerts.adopt(group.fingerprints, group.started_at, incident_id, now)
         self._store.incidents.update(
             incident_id, now, services=group.services, severity=group.severity, title=group.title
         )

@@ -16,6 +16,10 @@ LULL_S = 0.05
 """Between the requests of one sender that posts as fast as it is answered: 64 alerts are read in
 less (`evals bench ingest`)."""
 
+DECIDED_WITHIN_S, WORKED_WITHIN_S = 2.0, 4.0
+"""For how long a flood of deliveries may keep a batch from being decided on, and an incident from
+being worked on: together well within the minute in which an incident is to be known."""
+
 
 class RightOfWay:
     """Deliveries go first: what they take of the interpreter nobody else has meanwhile.

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from copilot.alerts.admission import Intake
-from copilot.alerts.arrival import RightOfWay, arrived
+from copilot.alerts.arrival import DECIDED_WITHIN_S, WORKED_WITHIN_S, RightOfWay, arrived
 from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.case.answers import RetryWish, StepAnswer, decide, expire, retry, settle
 from copilot.case.briefing import publish
@@ -23,7 +23,7 @@ from copilot.case.editing import Edit, edit
 from copilot.case.graph import IncidentGraph
 from copilot.case.loops import EVERY_ROLE, LONGEST_PAUSE_S, Loop, Role, problem_of
 from copilot.case.terms import terms_in
-from copilot.case.worker import LEASE_S, Worker
+from copilot.case.worker import GRACE_S, LEASE_S, Worker
 from copilot.deps import Deps
 from copilot.model import MeteredModel, Usage
 from copilot.ports import Clock, RunQueue
@@ -53,14 +53,6 @@ PATIENCE_S = 60.0
 
 SWEEP_S = 15.0
 """How often what dead processes left in a queue is offered again, by each that works."""
-
-GRACE_S = 25.0
-"""How long a running step may take to end at shutdown; Kubernetes kills 30 s after its SIGTERM
-(`terminationGracePeriodSeconds`)."""
-
-DECIDED_WITHIN_S, WORKED_WITHIN_S = 2.0, 4.0
-"""For how long a flood of deliveries may keep a batch from being decided on, and an incident from
-being worked on: together well within the minute in which an incident is to be known."""
 
 GATHER_S = 0.1
 """How long a burst may collect before it is decided on: one decision for many deliveries."""
@@ -236,9 +228,8 @@ class Engine:
     def decide(self, approval: Approval) -> ApprovalRequest:
         """Record a person's answer and let its run go on; raises `RefusedError` with the reason."""
         request = decide(self.deps, approval, self.terms, self.deps.clock.now())
-        if request.status == "pending" and "ranking" in (
-            state := self._worker.state(request.run_id)
-        ):
+        state = self._worker.state(request.run_id) if request.status == "pending" else {}
+        if "ranking" in state:
             publish(self.deps, state, request.plan)
         self.counters.add(approvals_decided=1)
         self._wake()
@@ -344,9 +335,8 @@ class Engine:
 
     def _advance(self, run: Run) -> None:
         outcome = self._worker.advance(run)
-        self.counters.add(
-            runs_finished=int(outcome == "done"), runs_failed=int(outcome == "failed")
-        )
+        done, failed = int(outcome == "done"), int(outcome == "failed")
+        self.counters.add(runs_finished=done, runs_failed=failed)
         incident = self.store.incidents.get(run.incident_id)
         if incident is not None and incident.status in CLOSED:
             with self._intake_lock:
@@ -385,13 +375,11 @@ class Engine:
             if now < at <= now + max(self._refresh_s, AGAIN_S):
                 continue
             incident = self.store.incidents.get(incident_id)
-            busy = any(
-                run.status in ("accepted", "running") for run in self.store.runs.of(incident_id)
-            )
+            statuses = {run.status for run in self.store.runs.of(incident_id)}
             settled = incident is not None and incident.unsettled is None
             if incident is None or incident.status in (*CLOSED, "acting") or not settled:
                 self._due.pop(incident_id)
-            elif not busy:
+            elif not statuses & {"accepted", "running"}:
                 self._due.pop(incident_id)
                 self._look_again(incident_id, reason)
 

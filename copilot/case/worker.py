@@ -32,6 +32,10 @@ log = logging.getLogger(__name__)
 LEASE_S = 60.0
 """A worker that is silent for this long is taken for dead and its run for free."""
 
+GRACE_S = 25.0
+"""How long a running step may take to end at shutdown; Kubernetes kills 30 s after its SIGTERM
+(`terminationGracePeriodSeconds`)."""
+
 DEATHS = 5
 """A run whose process ended this often, each time at the same place, is set aside."""
 

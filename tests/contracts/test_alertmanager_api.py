@@ -50,22 +50,26 @@ def amtool() -> str:
 
 
 @pytest.fixture(scope="module", params=["alertmanager", "copilot"])
-def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, str]]:
+    """Its address, and the token that who declares a silence has to have."""
     folder = tmp_path_factory.mktemp(request.param)
     if request.param == "copilot":
         with servers.copilot(folder, OURS) as url:
-            yield url
+            yield url, (folder / "data" / "admin.token").read_text().strip()
         return
     if not servers.ALERTMANAGER:
         pytest.skip("prometheus-alertmanager is not installed (apt-get install it)")
     with servers.alertmanager(folder, REAL) as url:
-        yield url
+        yield url, ""
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_both_give_the_same_answers(
-    case: Transcript, url: str, amtool: str, tmp_path: Path
+    case: Transcript, server: tuple[str, str], amtool: str, tmp_path: Path
 ) -> None:
-    peer = Peer(url, amtool, tmp_path, label=f"Case{CASES.index(case):02d}")
+    url, token = server
+    peer = Peer(url, amtool, tmp_path, label=f"Case{CASES.index(case):02d}", token=token)
     for step in case.steps:
         assert (step.typed, peer.answer(step)) == (step.typed, step.answer)

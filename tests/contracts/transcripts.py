@@ -62,6 +62,7 @@ class Peer:
     amtool: str
     home: Path
     label: str = ""
+    token: str = ""
     ids: list[str] = field(default_factory=list)
 
     def answer(self, step: Step) -> str:
@@ -87,6 +88,10 @@ class Peer:
         given = (self.home / source).read_text() if source else None
         command, _, target = command.partition(" > ")
         arguments = [self.amtool, f"--alertmanager.url={self.url}", "--no-version-check"]
+        if self.token:
+            config = self.home / "http.yml"
+            config.write_text(f"authorization: {{credentials: {self.token}}}\n", encoding="utf-8")
+            arguments.append(f"--http.config.file={config}")
         run = subprocess.run(
             [*arguments, *shlex.split(command)[1:]],
             input=given,
@@ -106,6 +111,7 @@ class Peer:
         sent = body[0].encode() if body else None
         with httpx.Client(base_url=self.url, trust_env=False) as client:
             headers = {"content-type": "application/json"} if sent is not None else {}
+            headers |= {"authorization": f"Bearer {self.token}"} if self.token else {}
             got = client.request(method, path, content=sent, headers=headers)
         media = got.headers.get("content-type", "").partition(";")[0]
         text = got.text.strip()

@@ -97,7 +97,10 @@ def incident() -> Incident:
 def engine(tmp_path: Path) -> Iterator[CountedEngine]:
     store = Store(f"sqlite:///{tmp_path / 'store.sqlite'}")
     store.create()
-    store.incidents.open(incident())
+    laid = incident()
+    store.incidents.open(laid)
+    assert laid.plan is not None
+    store.approvals.request(laid.plan, "run-1", NOW)
     yield CountedEngine(store, time=NOW)
     store.close()
 

@@ -93,7 +93,7 @@ def test_what_is_said_is_kept_with_who_said_it_and_what_was_said_before(store: S
 def test_of_an_incident_that_goes_on_nobody_says_it_yet(
     status: IncidentStatus, store: Store
 ) -> None:
-    store.incidents.update("inc-1", NOW, status=status)
+    store.incidents.reopen("inc-1", NOW, status=status)
     with pytest.raises(PolicyRefusedError, match=f"is {status}; its cause is confirmed"):
         confirm(store, ANYBODY, "inc-1", said(close=True), NOW)
 
@@ -102,7 +102,7 @@ def test_of_an_incident_that_goes_on_nobody_says_it_yet(
 def test_what_only_a_person_works_on_is_closed_with_its_cause(
     status: IncidentStatus, store: Store
 ) -> None:
-    store.incidents.update("inc-1", NOW, status=status)
+    store.incidents.reopen("inc-1", NOW, status=status)
     with pytest.raises(PolicyRefusedError, match="close it with the cause"):
         confirm(store, ANYBODY, "inc-1", said(), NOW)
     assert confirm(store, ANYBODY, "inc-1", said(close=True), NOW).status == "resolved"

@@ -29,7 +29,7 @@ FILLS = {
     "playbook": "disable-feature",
     "parameters": [{"name": "flag", "value": "one-tap"}],
     "cites": ["E3"],
-    "reason": "The feature of pay that was turned on fails.",
+    "reason": "The flag of pay was turned on.",
 }
 
 

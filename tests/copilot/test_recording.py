@@ -233,7 +233,7 @@ def test_an_incident_that_goes_on_is_not_recorded(
 ) -> None:
     settings, incident, _ = shown_again
     with wiring.store(settings) as store:
-        store.incidents.update(incident.id, incident.updated_at, status=status)
+        store.incidents.reopen(incident.id, incident.updated_at, status=status)
     out = typed(settings, "record", incident.id, "-o", str(tmp_path / "set"), "--yes")
     resolved(settings, incident)
     assert out.exit_code == 2
