@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test integration real-model lint docs clean
+.PHONY: demo test integration real-model lint docs screenshots clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.installed
@@ -30,6 +30,10 @@ lint: .venv/.installed-test
 
 docs: .venv/.installed-test
 	$(BIN)/python -m docs.generate
+
+# Pictures of the console in Debian's Chromium: light, dark, phone, Chinese.
+screenshots: .venv/.installed-test
+	$(BIN)/python -m docs.screenshots build/screenshots
 
 clean:
 	rm -rf .venv dist build
