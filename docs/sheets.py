@@ -87,6 +87,16 @@ SHEETS: Mapping[str, Sheet] = {
             Column("both of two causes", "compound"),
         ),
     ),
+    "chat": Sheet(
+        (("**ours, no model**", "chat"),),
+        "chat",
+        (
+            Column("right", "right"),
+            Column("useful", "useful"),
+            Column("useless", "useless"),
+            Column("wrong", "wrong"),
+        ),
+    ),
     "metrics": Sheet(
         (("**ours, ml**", "metrics"), ("ours, rules", "metrics-rules")),
         "metrics",
