@@ -23,6 +23,9 @@ COUNTS = ("count", "cnt", "total")
 MILLISECONDS_FROM = 1e11
 """Numbers from here on are milliseconds: as seconds they lie past the year 5000."""
 
+_LONGEST = 200
+"""Characters of one attribute."""
+
 
 class MetricColumns(FrozenModel):
     """Which columns of a table mean what; empty: known by their usual names, the rest dimensions.
@@ -131,9 +134,6 @@ class _Places:
                 yield moment(row[self._time]), leaf, _figure(row[self._value]), count
             except (IndexError, ValueError, OverflowError) as error:
                 raise _wrong(self._source, f"row {number}: {error}") from error
-
-
-_LONGEST = 200
 
 
 def _column(source: str, known: Sequence[str], given: str, what: str, usual: Sequence[str]) -> str:

@@ -41,7 +41,6 @@ MOST_METRICS, MOST_SERIES = 50, 20_000
 WAIT_S = 10.0
 """Longest question of a database: the brief waits for it."""
 
-
 PAST_S, RECENT_S = 3600.0, 600.0
 """Normal is learned from the hour before what is recent; what departs is recent."""
 
@@ -50,6 +49,9 @@ LONGEST_S = 6 * 3600.0
 EVERY_S = 60.0
 LEASE_S = 3 * EVERY_S
 """Seconds between two looks; after three that nobody repeats, an alert is over."""
+
+SLICE, MOST_QUERY = "slice", 160
+"""The name of what is found, and characters of the question that stand with it."""
 
 log = logging.getLogger(__name__)
 
@@ -121,13 +123,14 @@ class BusinessMetrics:
         """An alert for each metric that departs now, repeated while it does; then it lapses."""
         found = []
         for one, url in self._declared:
-            since = self._began.pop(one.name, now - RECENT_S)
+            since = self._began.get(one.name, now - RECENT_S)
             try:
                 past = Window(start=since - PAST_S, end=now)
                 began = self._read(one, url, past).departing(since)
             except (SourceError, SliceError) as error:
                 log.warning("business metrics: %s", error)
                 continue
+            self._began.pop(one.name, None)
             # What has lasted this long is how things are now, and is learned anew.
             if began is not None and now - began < LONGEST_S:
                 self._began[one.name] = began
@@ -221,9 +224,6 @@ def _departed(
         statement=f"{one.name} {seen}, normally {usual}: {answer.reason.en}",
         statement_zh=f"{one.name} 为 {seen},平时 {usual}:{answer.reason.zh}",
     )
-
-
-SLICE, MOST_QUERY = "slice", 160
 
 
 def declared(

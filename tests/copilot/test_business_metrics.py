@@ -118,6 +118,16 @@ def test_a_departure_of_two_moments_is_an_alert_that_keeps_its_start_and_lapses(
     assert broken.alerts(ONSET) == []
 
 
+def test_a_source_that_fails_once_does_not_begin_the_alert_anew(tmp_path: Path) -> None:
+    source = told(tmp_path, csv_file(tmp_path))
+    path = next(tmp_path.glob("*.csv"))
+    assert [one.starts_at for one in source.alerts(ONSET + 120.0)] == [ONSET]
+    away = path.rename(tmp_path / "away")
+    assert source.alerts(ONSET + 900.0) == []
+    away.rename(path)
+    assert [one.starts_at for one in source.alerts(ONSET + 960.0)] == [ONSET]
+
+
 @pytest.mark.parametrize(
     ("written", "problem"),
     [

@@ -159,22 +159,30 @@ def _day_before(series: Series, scope: ToolContext) -> Statement:
         )
     usual = float(np.nanmedian(same.values))
     now = float(series.values[np.isfinite(series.values)][-1])
-    fact = Finding(
+    said = f"{what} was {usual:.4g}{unit} a day before, {now:.4g}{unit} now."
+    fact = _measured(series, then, now, usual, said)
+    return Statement(
+        f"Yesterday at this time {what} was {usual:.4g}{unit}; it is {now:.4g}{unit} now.",
+        f"昨天同一时间 {what} 为 {usual:.4g}{unit},现在 {now:.4g}{unit}。",
+        (fact,),
+    )
+
+
+def _measured(
+    series: Series, window: Window, value: float, usual: float | None, said: str
+) -> Finding:
+    """What was read of a series in a window, to be cited."""
+    return Finding(
         kind="metric",
         subject=series.owner,
         name=series.metric,
         source="metrics",
         query=series.name,
-        window=then,
-        value=now,
+        window=window,
+        value=value,
         baseline=usual,
         unit=series.unit,
-        statement=plain(f"{what} was {usual:.4g}{unit} a day before, {now:.4g}{unit} now.", 300),
-    )
-    return Statement(
-        f"Yesterday at this time {what} was {usual:.4g}{unit}; it is {now:.4g}{unit} now.",
-        f"昨天同一时间 {what} 为 {usual:.4g}{unit},现在 {now:.4g}{unit}。",
-        (fact,),
+        statement=plain(said, 300),
     )
 
 
@@ -197,19 +205,9 @@ def _moving(series: Series, baseline: Series | None, scope: ToolContext) -> Stat
     drawn = "".join(BARS[int(7 * (one - low) / ((high - low) or 1.0))] for one in values)
     usual = "" if np.isnan(normal) else f", normally {normal:.4g}{unit}"
     usual_zh = "" if np.isnan(normal) else f",平时 {normal:.4g}{unit}"
-    window = scope.recent()
-    fact = Finding(
-        kind="metric",
-        subject=series.owner,
-        name=series.metric,
-        source="metrics",
-        query=series.name,
-        window=window,
-        value=last,
-        baseline=None if np.isnan(normal) else normal,
-        unit=series.unit,
-        statement=plain(f"{series.owner} {series.metric} is {last:.4g}{unit}{usual}, {en}.", 300),
-    )
+    said = f"{series.owner} {series.metric} is {last:.4g}{unit}{usual}, {en}."
+    baseline_value = None if np.isnan(normal) else normal
+    fact = _measured(series, scope.recent(), last, baseline_value, said)
     step = f"{before:.4g} → {newest:.4g}{unit}"
     return Statement(
         f"{series.owner} {series.metric} is {last:.4g}{unit} now{usual}; {en} ({step}). {drawn}",
