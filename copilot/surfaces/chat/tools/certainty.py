@@ -16,6 +16,11 @@ from tools.types import Evidence, Series, Subject
 
 SHOWN = 6
 
+_CALIBRATED = Statement(
+    "The chance is calibrated on recorded incidents: of such causes so many were right.",
+    "该概率按已记录的事件校准:同样把握的结论中有这么多是对的。",
+)
+
 
 def sureness(_: ToolArguments, scope: ToolContext) -> ToolResult:
     """How certain the cause is, what speaks for it and against, and what was not looked at."""
@@ -39,10 +44,7 @@ def sureness(_: ToolArguments, scope: ToolContext) -> ToolResult:
             f"各数据源:{why_zh or '未比较'}。反对它的:得分其次为 {rivals}。",
         ),
         _unseen(scope),
-        Statement(
-            "The chance is calibrated on recorded incidents: of such causes so many were right.",
-            "该概率按已记录的事件校准:同样把握的结论中有这么多是对的。",
-        ),
+        *((_CALIBRATED,) if incident.ranking.calibrated else ()),
     )
     return ToolResult(lead=tuple(the_cause(incident)), rows=rows, services=(first.component,))
 
@@ -97,6 +99,11 @@ def _silent_components(scope: ToolContext) -> Statement:
     heard = {one.owner for one in measured.series}
     silent = [name for name in scope.topology.nodes if name not in heard]
     shown = ", ".join(silent[:SHOWN]) + (f" +{len(silent) - SHOWN}" if len(silent) > SHOWN else "")
+    if not scope.topology.nodes:
+        return Statement(
+            "Which components there are is not known: there is no call graph.",
+            "未知有哪些组件:没有调用关系图。",
+        )
     if not silent:
         return Statement("Every known component has metrics.", "所有已知组件都有指标。")
     return Statement(f"Without metrics of their own: {shown}.", f"没有自身指标的组件:{shown}。")
@@ -190,16 +197,16 @@ def restarts(given: ServiceArguments, scope: ToolContext) -> ToolResult:
         if not given.service or given.service in one.subject
     ]
     moved = [one for one in counted if _restarted(one)]
-    whose = given.service or "–"
-    if not counted and not found:
+    whose, whose_zh = given.service or "any component", given.service or "任何组件"
+    if not counted:
         said = Statement(
-            f"Not known: no restart counter, number of instances or cluster tells of {whose}.",
-            f"未知:{whose} 没有重启计数、实例数或集群数据。",
+            f"Not known: no restart counter or number of instances tells of {whose}.",
+            f"未知:{whose_zh} 没有重启计数或实例数。",
         )
-        return ToolResult(lead=(said,), missing=tuple(absent))
+        told = tuple(own(one) for one in found[:SHOWN])
+        return ToolResult(lead=(said,), rows=told, missing=tuple(absent))
     names = ", ".join(dict.fromkeys(one.owner for one in moved))
     since = clock_time(scope.recent().start)
-    who, who_zh = given.service or "any component", given.service or "任何组件"
     lead = (
         Statement(
             f"Yes: {names} restarted or lost instances since {since}.",
@@ -207,8 +214,8 @@ def restarts(given: ServiceArguments, scope: ToolContext) -> ToolResult:
         )
         if moved
         else Statement(
-            f"No restart of {who} is seen since {since}: what is counted of it did not move.",
-            f"自 {since} 起未见 {who_zh} 重启:相关计数没有变化。",
+            f"No restart of {whose} is seen since {since}: what is counted of it did not move.",
+            f"自 {since} 起未见 {whose_zh} 重启:相关计数没有变化。",
         )
     )
     rows = [_counter(one, scope) for one in (moved or counted)[:SHOWN]] + [

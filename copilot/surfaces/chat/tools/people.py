@@ -244,7 +244,8 @@ def _others_took(incident: Incident, scope: ToolContext) -> Statement:
     other = max(past, key=lambda one: (likeness(incident, one), one.opened_at), default=None)
     if other is None or other.clocks.onset is None or other.clocks.recovered is None:
         return Statement(
-            "No earlier incident that recovered is stored.", "没有存储已恢复的历史事件可供参考。"
+            f"None of the newest {LOOKED_BACK} incidents recovered, so none tells how long.",
+            f"最近 {LOOKED_BACK} 个事件中没有已恢复的,无从参考。",
         )
     took = duration(max(0.0, other.clocks.recovered - other.clocks.onset))
     return Statement(
@@ -256,14 +257,17 @@ def _others_took(incident: Incident, scope: ToolContext) -> Statement:
 def paging(given: ServiceArguments, scope: ToolContext) -> ToolResult:
     """Yes for the located cause; for another only to tell them, where their callers feel it."""
     incident = scope.incident
-    first = incident.ranking.candidates[:1] if incident is not None else ()
+    # What is not decided is no reason to wake anybody.
+    decided = incident is not None and not incident.ranking.abstained
+    first = incident.ranking.candidates[:1] if incident is not None and decided else ()
     leading = first[0].component if first else ""
     name = given.service or leading
     if not name:
         return ToolResult(missing=("cause: no component stands out yet",))
     window = scope.recent()
     measured = scope.sources.measure(window, normal_before=scope.normal_before())
-    felt = [one for one in judged(measured, name, scope.now) if is_felt(one)]
+    seen = judged(measured, name, scope.now)
+    felt = [one for one in seen if is_felt(one)]
     over = incident is not None and incident.status in CLOSED
     if name == leading and not over:
         said = Statement(
@@ -276,6 +280,13 @@ def paging(given: ServiceArguments, scope: ToolContext) -> ToolResult:
             f"{leading or 'not known'}, page for that one first.",
             f"{name}:应知会,调用方能感受到异常;但定位到的原因是 {leading or '未知'},"
             "应先通知它的负责人。",
+        )
+    elif not seen:
+        said = Statement(
+            f"{name}: not known, none of its series is measured"
+            + (f"; the located cause is {leading}." if leading else "."),
+            f"{name}:未知,没有测到它的任何指标"
+            + (f";定位到的原因是 {leading}。" if leading else "。"),
         )
     else:
         said = Statement(
