@@ -149,3 +149,16 @@ def test_a_secret_is_read_where_it_is_and_its_absence_is_said(tmp_path: Path) ->
         SecretPlace(env="A").read({"A": " "})
     with pytest.raises(ChannelSecretError, match="No such file"):
         SecretPlace(file=tmp_path / "gone").read({})
+
+
+@pytest.mark.parametrize("certainty", ["ambiguous", "insufficient"])
+def test_a_suspect_that_is_not_decided_routes_nothing(certainty: str) -> None:
+    undecided = LOCATED.model_copy(update={"certainty": certainty})
+    (known,) = facets(incident(ranking=undecided), [alert("cart")])
+    assert (known["certainty"], known["kind"], known["component"]) == (certainty, "", "")
+    (known,) = facets(incident(ranking=LOCATED), [alert("cart")])
+    assert (known["certainty"], known["kind"], known["component"]) == (
+        "likely",
+        "bad_deploy",
+        "cart",
+    )

@@ -179,3 +179,8 @@ class Ranking(FrozenModel):
     def abstained(self) -> bool:
         """Whether the evidence does not decide."""
         return self.certainty in ("ambiguous", "insufficient")
+
+    @property
+    def located(self) -> Candidate | None:
+        """The first candidate; None where the evidence does not decide."""
+        return self.candidates[0] if self.candidates and not self.abstained else None

@@ -94,8 +94,8 @@ def _component(event: Event, incident: Incident | None) -> str:
         return ""
     if incident.plan is not None:
         return _clean(incident.plan.component)
-    first = incident.ranking.candidates[:1]
-    return _clean(first[0].component) if first and not incident.ranking.abstained else ""
+    located = incident.ranking.located
+    return "" if located is None else _clean(located.component)
 
 
 def _clean(text: str) -> str:

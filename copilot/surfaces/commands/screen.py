@@ -174,13 +174,13 @@ def table(console: Console, listed: tuple[Incident, ...], language: Language) ->
     for column in ("ID", "STATUS", "OPENED", "SEVERITY", "CAUSE", "TITLE"):
         shown.add_column(column, no_wrap=column != "TITLE")
     for one in listed:
-        first = one.ranking.candidates[0].component if one.ranking.candidates else "–"
+        located = one.ranking.located
         shown.add_row(
             Text(one.id),
             word("status", one.status, language),
             date_time(one.opened_at),
             one.severity,
-            Text("?" if one.ranking.abstained else first),
+            Text("?" if located is None else located.component),
             Text(one.title),
         )
     console.print(shown)

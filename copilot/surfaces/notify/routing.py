@@ -270,15 +270,16 @@ def read(path: Path) -> NotifyFile:
 def facets(incident: Incident, alerts: Iterable[Alert]) -> tuple[dict[str, str], ...]:
     """The label sets that conditions are held against: one for each alert, or one for none.
 
-    Of the incident: severity, status, certainty, kind (of fault) and component of the first cause.
+    Of the incident: severity, status, certainty, and of a located cause kind (of fault) and
+    component.
     """
-    first = incident.ranking.candidates[0] if incident.ranking.candidates else None
+    ranking, located = incident.ranking, incident.ranking.located
     known = {
         "severity": incident.severity,
         "status": incident.status,
-        "certainty": certainty_of(incident, incident.ranking) if first else "",
-        "kind": (first.fault_kind or "unknown") if first else "",
-        "component": first.component if first else "",
+        "certainty": certainty_of(incident, ranking) if ranking.candidates else "",
+        "kind": "" if located is None else located.fault_kind or "unknown",
+        "component": "" if located is None else located.component,
     }
     found = [{**_labels(one), **known} for one in list(alerts)[:MOST_ALERTS]]
     services = [{"service": name, **known} for name in incident.services]

@@ -169,10 +169,10 @@ def _row_in(en: str, zh: str, both: list[list[str]], cites: Sequence[Finding]) -
 
 
 def _cause(incident: Incident) -> tuple[str, str]:
-    if not incident.ranking.candidates or incident.ranking.abstained:
-        return "", "unknown"
-    first = incident.ranking.candidates[0]
-    return first.component, first.fault_kind or "unknown"
+    located = incident.ranking.located
+    return (
+        ("", "unknown") if located is None else (located.component, located.fault_kind or "unknown")
+    )
 
 
 def _names(services: Sequence[str]) -> str:

@@ -258,9 +258,8 @@ def paging(given: ServiceArguments, scope: ToolContext) -> ToolResult:
     """Yes for the located cause; for another only to tell them, where their callers feel it."""
     incident = scope.incident
     # What is not decided is no reason to wake anybody.
-    decided = incident is not None and not incident.ranking.abstained
-    first = incident.ranking.candidates[:1] if incident is not None and decided else ()
-    leading = first[0].component if first else ""
+    located = incident.ranking.located if incident is not None else None
+    leading = located.component if located is not None else ""
     name = given.service or leading
     if not name:
         return ToolResult(missing=("cause: no component stands out yet",))

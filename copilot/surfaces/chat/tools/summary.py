@@ -191,9 +191,8 @@ def _clock_fact(incident: Incident, onset: float) -> Finding:
 
 
 def _listed(incident: Incident) -> Statement:
-    ranking = incident.ranking
-    cause = ranking.candidates[0].component if ranking.candidates else ""
-    shown = "?" if ranking.abstained or not cause else cause
+    located = incident.ranking.located
+    shown = "?" if located is None else located.component
     title = plain(incident.title, 120)
     fact = noted(
         incident.id,
