@@ -209,7 +209,7 @@ class WriteAheadLog:
     def __init__(self, path: str) -> None:
         self._path = path
         self._turn, self._count = threading.Lock(), threading.Lock()
-        self._committed = self._synced = 0
+        self._committed = self._synced = self._file = 0
 
     def sync(self) -> None:
         """Return when what this thread committed is on disk; raises `StoreError`."""
@@ -228,15 +228,25 @@ class WriteAheadLog:
             self._synced = until
 
     def flush(self) -> None:
-        """Write through to the disk what the log holds; raises OSError."""
+        """Write through to the disk what the log holds, and that it is there; raises OSError."""
         try:
             log = os.open(self._path, os.O_RDONLY)
         except FileNotFoundError:
             return  # its pages are in the database file, which SQLite synced before it took it away
         try:
             getattr(os, "fdatasync", os.fsync)(log)
+            file = os.fstat(log).st_ino
         finally:
             os.close(log)
+        if file != self._file and os.name == "posix":
+            # A new file may be gone after a power cut until its folder is synced, too; SQLite does
+            # so at its own first sync (os_unix.c, UNIXFILE_DIRSYNC).
+            folder = os.open(os.path.dirname(self._path) or ".", os.O_RDONLY)  # noqa: PTH120
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+            self._file = file
 
 
 def _changes(connection: Connection) -> int:

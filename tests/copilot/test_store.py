@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -254,6 +255,25 @@ def test_commits_of_many_threads_share_a_sync_and_none_returns_before_it(tmp_pat
         for one in returned:
             one.result(30)
     assert len(synced) < 8
+
+
+def test_a_new_log_is_found_after_a_power_cut_since_its_folder_is_synced_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = list[int]()
+    monkeypatch.setattr(os, "fsync", folders.append)
+    path = tmp_path / "store.sqlite-wal"
+    log = WriteAheadLog(str(path))
+    log.sync()
+    assert folders == []
+    path.write_bytes(b"one")
+    log.sync()
+    log.sync()
+    assert len(folders) == 1
+    path.rename(tmp_path / "old")
+    path.write_bytes(b"another")
+    log.sync()
+    assert len(folders) == 2
 
 
 def test_a_log_that_cannot_be_synced_is_a_store_error(tmp_path: Path) -> None:
