@@ -1,8 +1,10 @@
 """Charts of the console: what is normal, what happened and what was done, on one axis."""
 
 import shutil
+import threading
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from copilot.sources.deployment import MetricSnapshot
 from copilot.store import Store
 from copilot.surfaces.console.chart import TimeMark, chart
 from copilot.surfaces.service import create_app
+from copilot.surfaces.service.shared_look import MOST_LOOKING
 from copilot.testing.service import CountedEngine
 from copilot.types.incident import Clocks, Incident
 from tools.types import Candidate, Evidence, Ranking, Series, Term, Timestamp, Window
@@ -113,3 +116,26 @@ def test_the_picture_is_a_file_of_its_own_and_the_source_is_asked_once(store: St
 def test_without_a_source_no_chart_is_promised(store: Store) -> None:
     client = TestClient(create_app(CountedEngine(store, NOW), Door()), base_url="http://127.0.0.1")
     assert "series.svg" not in client.get("/console/incidents/I1").text
+
+
+def test_a_source_that_hangs_takes_no_more_threads_than_it_may(
+    store: Store,
+) -> None:
+    asked, let_go = threading.Semaphore(0), threading.Event()
+
+    def measure(incident: Incident, window: Window, before: Timestamp) -> MetricSnapshot:
+        asked.release()
+        assert let_go.wait(30)
+        return MetricSnapshot(series=(), baseline=())
+
+    app = create_app(CountedEngine(store, NOW), Door(), measure=measure)
+    client = TestClient(app, base_url="http://127.0.0.1")
+    address = "/console/incidents/I1/series.svg"
+    with ThreadPoolExecutor(MOST_LOOKING) as pool:
+        waiting = [pool.submit(client.get, address) for _ in range(MOST_LOOKING)]
+        for _ in range(MOST_LOOKING):
+            assert asked.acquire(timeout=30)
+        busy = client.get(address)
+        assert (busy.status_code, busy.headers["retry-after"]) == (503, "5")
+        let_go.set()
+        assert {one.result(30).status_code for one in waiting} == {404}

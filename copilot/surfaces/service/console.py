@@ -4,9 +4,8 @@ Nothing of a page is loaded from elsewhere and no script or style stands in it: 
 sent along lets a browser run our own files and nothing that an alert, a log or a model wrote.
 """
 
-import threading
-import time
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
@@ -30,6 +29,7 @@ from copilot.surfaces.console.pages import (
 )
 from copilot.surfaces.service.access import AdminAccess
 from copilot.surfaces.service.ports import ServiceEngine
+from copilot.surfaces.service.shared_look import SharedLooks, TooManyLooksError
 from copilot.surfaces.service.visit import HEADERS, YEAR_S, Visit, page, sent, visits
 from copilot.types.checks import CheckReport
 from copilot.types.incident import CLOSED, Incident
@@ -38,9 +38,6 @@ from tools.types import Timestamp, Window
 
 PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 """A picture's own style; it runs nothing and loads nothing."""
-
-KEPT_S = 15.0
-"""Seconds for which measured series are drawn again before the source is asked anew."""
 
 SHOWN_OPEN, SHOWN_ENDED, SHOWN_HELD = 100, 10, 20
 """Rows of the first page; the rest is counted and one request away."""
@@ -56,35 +53,27 @@ Measuring = Callable[[Incident, Window, Timestamp], MetricSnapshot]
 
 
 class ChartDesk:
-    """Draws an incident's series, for many viewers no more often than every `KEPT_S`."""
+    """Draws an incident's series, which many viewers share."""
 
     def __init__(self, measure: Measuring) -> None:
         self._measure = measure
-        self._lock = threading.Lock()
-        self._told: dict[str, tuple[float, MetricSnapshot]] = {}
+        self._looks: SharedLooks[MetricSnapshot] = SharedLooks()
 
     def drawn(self, incident: Incident, page: IncidentPage, now: Timestamp) -> Chart | None:
-        """The chart; None where nothing that decides is a series, or no onset is known."""
+        """The chart; None where nothing that decides is a series, or no onset is known.
+
+        Raises `TooManyLooksError`.
+        """
         onset, names = incident.clocks.onset, deciding_series(incident, page)
         if onset is None or not names:
             return None
         window = drawn_window(incident, onset, now)
-        told = self._asked(incident, window)
+        look = partial(self._measure, incident, window, window.start)
+        told = self._looks.take(incident.id, look)
         held = {one.name: one for one in told.series}
         shown = [held[name].between(window) for name in names if name in held]
         marks = time_marks(incident, page, onset)
         return chart(shown, told.baseline, window, onset, marks) if shown else None
-
-    def _asked(self, incident: Incident, window: Window) -> MetricSnapshot:
-        with self._lock:
-            at, told = self._told.get(incident.id, (0.0, None))
-            if told is None or time.monotonic() - at > KEPT_S:
-                told = self._measure(incident, window, window.start)
-                self._told = {
-                    **dict([*self._told.items()][-7:]),
-                    incident.id: (time.monotonic(), told),
-                }
-            return told
 
 
 def console(
@@ -125,7 +114,10 @@ def console(
             engine.store.alerts.decisions(incident_id, SHOWN_ALERTS),
             visit.language,
         )
-        picture = charts.drawn(incident, told, engine.now()) if charts else None
+        try:
+            picture = charts.drawn(incident, told, engine.now()) if charts else None
+        except TooManyLooksError:
+            return _busy()
         if picture is None:
             return Response("nothing to draw", 404, media_type="text/plain")
         text = rendered("chart.svg", visit.language, chart=picture)
@@ -144,6 +136,11 @@ def console(
     return router
 
 
+def _busy() -> Response:
+    said = "others wait for the same sources already; try again"
+    return Response(said, 503, {"retry-after": "5"}, media_type="text/plain")
+
+
 def listings(
     engine: ServiceEngine,
     access: AdminAccess | None = None,
@@ -151,6 +148,7 @@ def listings(
 ) -> APIRouter:
     """What is in the journal, what is held, and how the service is."""
     router = APIRouter(include_in_schema=False)
+    looks: SharedLooks[CheckReport] = SharedLooks()
     Visiting = Annotated[Visit, Depends(visits(access))]
 
     @router.get("/console/journal")
@@ -179,7 +177,11 @@ def listings(
 
     @router.get("/console/health")
     def health(visit: Visiting) -> Response:
-        return page("health.html", visit, {"report": examine() if examine else None})
+        try:
+            report = looks.take("health", examine) if examine else None
+        except TooManyLooksError:
+            return _busy()
+        return page("health.html", visit, {"report": report})
 
     return router
 
