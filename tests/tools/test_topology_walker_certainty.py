@@ -118,7 +118,11 @@ def test_what_did_not_last_is_said_with_less(arm: str) -> None:
     brief, lasting = slow_for(0.1), slow_for(0.9)
     assert (figures(brief)["passing"], figures(lasting)["passing"]) == (1.0, 0.0)
     assert answer(lasting, shipped()[arm]).certainty == "likely"
-    assert answer(brief, shipped()[arm]).certainty == "insufficient"
+    found = answer(brief, shipped()[arm])
+    assert found.certainty == "insufficient"
+    assert "cart held for 10% of the time since the onset" in found.reason
+    assert found.look is not None
+    assert "look again in five minutes" in found.look.en
 
 
 def test_of_the_terms_the_heavier_decides_whether_it_lasted_and_a_log_line_lasts() -> None:

@@ -115,7 +115,7 @@ def _votes(one: Candidate, kinds: Mapping[str, Modality | None]) -> Mapping[Moda
     return found
 
 
-Figure = Literal["lead", "rivals", "against", "objects", "passing"]
+Figure = Literal["lead", "rivals", "objects", "passing"]
 
 RIVAL = 0.5
 """A candidate with this share of the first one's score or more is a second hypothesis."""
@@ -128,7 +128,6 @@ def figures(ranked: RankedEvidence) -> dict[Figure, float]:
     return {
         "lead": math.log1p(first - max(others, default=0.0)),  # how far the second is behind
         "rivals": math.log1p(sum(one >= RIVAL * first for one in others)),  # second hypotheses
-        "against": float(len(ranked.against)),  # modalities that speak more for another
         "objects": ranked.votes[0].get("cluster", 0.0) / first,  # share of the cluster's objects
         "passing": float(ranked.lasting < LASTING),  # most of what was seen did not last
     }
