@@ -231,9 +231,9 @@ SUITES: Mapping[str, Suite[Any]] = {
     ),
     "chat": Suite(
         chat.run,
-        Options,
+        ModelOptions,
         "questions of on-call engineers in two languages, against a key of patterns",
-        ("rules", "ml"),
+        ("rules", "ml", "llm"),
         _chat,
     ),
     "slices": Suite(

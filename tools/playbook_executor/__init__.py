@@ -23,6 +23,7 @@ from tools.playbook_executor.run import (
     one_person,
     run_step,
     step_key,
+    undoes,
 )
 from tools.playbook_executor.subject import PlaybookSubject, known
 from tools.playbook_executor.verify import verify
@@ -58,5 +59,6 @@ __all__ = [
     "schema",
     "one_person",
     "step_key",
+    "undoes",
     "verify",
 ]
