@@ -11,12 +11,10 @@ tokens_app = typer.Typer(help="Tokens of programs.", no_args_is_help=True)
 
 # Said again, not imported: `--help` loads nothing that the commands need.
 Role = Literal["viewer", "responder", "approver", "admin"]
-Risk = Literal["A", "B", "C"]
-Scope = Literal["alerts", "read", "chat"]
 
 Name = Annotated[str, typer.Argument(help="Who; the name stands in the journal and stays.")]
 Risks = Annotated[
-    list[Risk] | None, typer.Option("--risk", help="Classes an approver approves; empty: all.")
+    list[str] | None, typer.Option("--risk", help="Classes (A, B, C) they approve; empty: all.")
 ]
 Services = Annotated[
     list[str] | None,
@@ -84,7 +82,7 @@ def tokens_add(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="For which program.")],
     scopes: Annotated[
-        list[Scope] | None, typer.Option("--scope", help="What it is for; once or more.")
+        list[str] | None, typer.Option("--scope", help="alerts, read or chat; once or more.")
     ] = None,
     days: Annotated[float | None, typer.Option(min=0.01, help="Valid so long; else for good.")] = (
         None

@@ -1,7 +1,7 @@
 """Who may decide: reading stays open, deciding needs the admin token or a session made with it."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -217,7 +217,11 @@ def test_signing_in_and_out_ends_the_session_before_wherever_its_cookie_went(
     client: TestClient, engine: CountedEngine
 ) -> None:
     access = Access(engine.store, TOKEN, clock=Clock())
-    for leave in (lambda: signed_in(client, "bob"), lambda: sign_out(client)):
+    leaves: list[Callable[[], Response]] = [
+        lambda: signed_in(client, "bob"),
+        lambda: sign_out(client),
+    ]
+    for leave in leaves:
         signed_in(client)
         stolen = client.cookies[COOKIE]
         assert access.session(stolen) is not None

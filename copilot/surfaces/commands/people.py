@@ -4,6 +4,7 @@ import getpass
 import sys
 import time
 from collections.abc import Callable, Sequence
+from typing import get_args
 from uuid import uuid4
 
 from rich.console import Console
@@ -17,7 +18,7 @@ from copilot.store import Store, home
 from copilot.surfaces.commands.halting import EVERYWHERE
 from copilot.surfaces.service.access import new_token
 from copilot.surfaces.service.passwords import Passwords
-from copilot.types.people import AccessToken, Account, Role, TokenScope
+from copilot.types.people import SCOPES, AccessToken, Account, Role
 from copilot.types.time_format import date_time
 from tools.log_retriever import sanitize
 from tools.playbook_executor import ApprovalScope, one_person
@@ -31,7 +32,7 @@ def users_add(
     *,
     name: str,
     role: Role,
-    risks: Sequence[RiskClass],
+    risks: Sequence[str],
     services: Sequence[str],
     namespaces: Sequence[str],
 ) -> int:
@@ -66,7 +67,7 @@ def users_set(
     *,
     name: str,
     role: Role | None,
-    risks: Sequence[RiskClass],
+    risks: Sequence[str],
     services: Sequence[str],
     namespaces: Sequence[str],
 ) -> int:
@@ -125,19 +126,18 @@ def users_passwd(settings: Settings, *, name: str) -> int:
     return _changed(settings, name, "password_set", changed)
 
 
-def tokens_add(
-    settings: Settings, *, name: str, scopes: Sequence[TokenScope], days: float | None
-) -> int:
+def tokens_add(settings: Settings, *, name: str, scopes: Sequence[str], days: float | None) -> int:
     """Make a token for a program and print it, once; only its digest is kept."""
     clean, now = _clean(name), time.time()
-    if not scopes:
+    known = tuple(one for one in SCOPES if one in scopes)
+    if not scopes or len(known) < len(set(scopes)):
         raise SettingsError("what is it for? --scope alerts, read or chat, once or more")
     token, digest = new_token()
     made = AccessToken(
         id=digest[:12],
         digest=digest,
         name=clean,
-        scopes=frozenset(scopes),
+        scopes=frozenset(known),
         created_at=now,
         ends_at=now + days * DAY_S if days else None,
     )
@@ -196,13 +196,16 @@ def _told(store: Store, settings: Settings, kind: str, account: Account) -> None
 
 
 def _scope(
-    role: Role, risks: Sequence[RiskClass], services: Sequence[str], namespaces: Sequence[str]
+    role: Role, risks: Sequence[str], services: Sequence[str], namespaces: Sequence[str]
 ) -> ApprovalScope:
     if role != "approver" and (risks or services or namespaces):
-        raise SettingsError(f"--risk, --service and --namespace are an approver's, not a {role}'s")
-    every = ApprovalScope()
+        raise SettingsError(f"--risk, --service, --namespace are an approver's, not of role {role}")
+    classes = get_args(RiskClass)
+    known = frozenset(one for one in classes if one in risks)
+    if len(known) < len(set(risks)):
+        raise SettingsError(f"--risk is one of {', '.join(classes)}")
     return ApprovalScope(
-        risks=frozenset(risks) or every.risks,
+        risks=known or frozenset(classes),
         services=tuple(services),
         namespaces=tuple(namespaces),
     )

@@ -52,7 +52,7 @@ def approval(engine: ServiceEngine) -> APIRouter:
         request = engine.store.approvals.get(said.plan_id)
         if request is None or request.plan.incident_id != incident_id:
             raise UnknownPlanError(f"incident {incident_id!r} has no plan {said.plan_id!r}")
-        fields = {**dict(said), "approver": caller.decider(said.approver)}
+        fields = {**dict(said), "approver": caller.decider(said.approver, "approver")}
         decided = engine.decide(Approval(**fields, decided_at=engine.now()))
         return JSONResponse(
             {
@@ -99,7 +99,7 @@ def editing(engine: ServiceEngine) -> APIRouter:
         incident_id: str, caller: Calling, content: Annotated[bytes, Depends(body)]
     ) -> JSONResponse:
         said = _read(content, PlanEdit)
-        wanted = Edit(**{**dict(said), "editor": caller.decider(said.editor)})
+        wanted = Edit(**{**dict(said), "editor": caller.decider(said.editor, "editor")})
         engine.store.incidents.require(incident_id)
         asked = engine.store.approvals.get(wanted.plan_id)
         if asked is None or asked.plan.incident_id != incident_id:

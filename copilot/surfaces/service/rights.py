@@ -139,14 +139,14 @@ class Caller(FrozenModel):
         """Whether they are of the role, or of one above."""
         return self.role is not None and ROLES.index(self.role) >= ROLES.index(role)
 
-    def decider(self, said: str) -> str:
+    def decider(self, said: str, field: str = "by") -> str:
         """Who decides: the caller; where nobody has an account, who a request says.
 
         Raises 403 where it says somebody else, 422 where it names nobody and has to.
         """
         if self.declared:
             if not said:
-                raise HTTPException(422, "who decides? nobody is named, and no account tells")
+                raise HTTPException(422, f"{field}: who decides? no account tells, so name them")
             return said
         if said and one_person(said) != one_person(self.name):
             raise HTTPException(
