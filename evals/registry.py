@@ -20,6 +20,7 @@ from evals.chat import suite as chat
 from evals.database import suite as database
 from evals.detection import kpi, metrics, mts
 from evals.detection import suite as detection
+from evals.forecast import suite as forecast
 from evals.knowledge import suite as knowledge
 from evals.kubernetes import objects
 from evals.kubernetes import suite as cloud_opsbench
@@ -230,10 +231,17 @@ SUITES: Mapping[str, Suite[Any]] = {
     ),
     "chat": Suite(
         chat.run,
-        Options,
+        ModelOptions,
         "questions of on-call engineers in two languages, against a key of patterns",
-        ("rules", "ml"),
+        ("rules", "ml", "llm"),
         _chat,
+    ),
+    "forecast": Suite(
+        forecast.run,
+        Options,
+        "what is coming: the next day of a series, and when a resource is full",
+        _TWO,
+        _whole_with("metrics/nab"),
     ),
     "slices": Suite(
         slices.run,

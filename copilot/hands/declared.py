@@ -14,6 +14,11 @@ flush-cache = "/usr/local/bin/flush-cache"
 [settings_files]                 # one JSON file per service: flags and configuration values
 folder = "/etc/services"
 
+[traffic.edge]                   # a step names the proxy `edge`; or address = "127.0.0.1:9999"
+socket = "/run/haproxy/admin.sock"
+groups.zone-a = ["a1", "a2"]     # what a step names as one server
+keep = 1                         # so many other servers of the pool serve after a step
+
 [kubernetes]
 namespace = "shop"
 context = ""                     # empty: the service account of the pod, or current
@@ -26,7 +31,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple, Protocol
 
 from pydantic import AfterValidator, Field, JsonValue, SecretStr
 
@@ -36,6 +41,7 @@ from copilot.hands.kubernetes import Cluster, KubernetesRunner
 from copilot.hands.plain import CheckRunner, ConfirmationPrompt, ManualRunner, WaitRunner
 from copilot.hands.report import StepFailedError, reported
 from copilot.hands.settings_file import SettingsFileRunner
+from copilot.hands.traffic import ProxyTarget, TrafficRunner
 from copilot.ports import Clock, MetricSource, Runner
 from copilot.types import strict_toml
 from tools.playbook_executor.vocabulary import ResourceName, binary
@@ -72,16 +78,42 @@ class KubernetesTarget(FrozenModel):
     dry_run: bool = False
 
 
+class NamedTarget(Protocol):
+    """What a step names by a word of the file."""
+
+    @property
+    def told(self) -> str:
+        """For a person; secrets are named, not shown."""
+        ...
+
+    def meaning(self, step: PlanStep) -> str:
+        """What the names of the step stand for here; a plan's digest covers it."""
+        ...
+
+
+class NamedTargets(NamedTuple):
+    """The targets of one action, and the argument of its steps that names one."""
+
+    argument: str
+    targets: Mapping[str, NamedTarget]
+
+
 class RunnersFile(FrozenModel):
     """The file, read."""
 
     http: dict[ResourceName, HttpBase] = Field(default_factory=dict)
     command: dict[Binary, Path] = Field(default_factory=dict)
     settings_files: SettingsFolder | None = None
+    traffic: dict[ResourceName, ProxyTarget] = Field(default_factory=dict)
     kubernetes: KubernetesTarget | None = None
     wait: bool = True
     check: bool = True
     manual: bool = True
+
+    @property
+    def named(self) -> Mapping[StepAction, NamedTargets]:
+        """The actions whose steps name a target of the file."""
+        return {"traffic": NamedTargets("proxy", self.traffic)}
 
 
 ClusterConnector = Callable[[KubernetesTarget], Cluster]
@@ -148,6 +180,7 @@ def runners(declared: RunnersFile, path: Path, around: Surroundings) -> dict[Ste
         target = declared.kubernetes
         cluster = around.connect(target)
         made["kubernetes"] = KubernetesRunner(cluster, clock, dry_run=target.dry_run)
+    made |= _named_runners(declared, clock)
     if declared.wait:
         made["wait"] = WaitRunner(clock)
     if declared.check:
@@ -155,6 +188,12 @@ def runners(declared: RunnersFile, path: Path, around: Surroundings) -> dict[Ste
     if declared.manual:
         made["manual"] = ManualRunner(around.confirm, clock)
     return made
+
+
+def _named_runners(declared: RunnersFile, clock: Clock) -> dict[StepAction, Runner]:
+    """The runners of targets that steps name; nothing is connected before a step needs it."""
+    made: dict[StepAction, Runner] = {"traffic": TrafficRunner(declared.traffic, clock)}
+    return {action: made[action] for action, among in declared.named.items() if among.targets}
 
 
 def _base(path: Path, name: str, declared: HttpBase, environment: Mapping[str, str]) -> Base:
@@ -192,6 +231,10 @@ def _lacking(declared: RunnersFile, step: PlaybookStep) -> str:
     base, argv = step.arguments.get("base"), step.arguments.get("argv")
     if step.action == "http" and _is_name(base) and base not in declared.http:
         return f"runners_file has no http base {base!r}"
+    if (among := declared.named.get(step.action)) is not None:
+        name = step.arguments.get(among.argument)
+        if _is_name(name) and name not in among.targets:
+            return f"runners_file has no [{step.action}.{name}]"
     program = argv[0] if isinstance(argv, list) and argv else None
     if step.action == "command" and _is_name(program) and program not in declared.command:
         return f"runners_file has no command {program!r}"
@@ -216,6 +259,7 @@ def turned_on(declared: RunnersFile) -> frozenset[StepAction]:
         "check": declared.check,
         "manual": declared.manual,
     }
+    found |= {action: bool(among.targets) for action, among in declared.named.items()}
     return frozenset(action for action, on in found.items() if on)
 
 
@@ -228,6 +272,9 @@ def described(declared: RunnersFile) -> Iterator[tuple[str, str]]:
         yield "command", f"{name}: {program}"
     if declared.settings_files is not None:
         yield "config", f"flags and values of {declared.settings_files.folder}/<service>.json"
+    for action, among in declared.named.items():
+        for name, one in among.targets.items():
+            yield action, f"{name}: {one.told}"
     if declared.kubernetes is not None:
         target = declared.kubernetes
         context = f", context {target.context}" if target.context else ""
@@ -251,6 +298,9 @@ def meaning(declared: RunnersFile | None, step: PlanStep) -> str:
         return base.url if base else ""
     if step.action in ("config", "feature_flag") and declared.settings_files is not None:
         return str(declared.settings_files.folder)
+    if (among := declared.named.get(step.action)) is not None:
+        named = among.targets.get(str(step.arguments.get(among.argument)))
+        return named.meaning(step) if named is not None else ""
     if step.action == "kubernetes" and declared.kubernetes is not None:
         target = declared.kubernetes
         return f"namespace {target.namespace}, context {target.context or 'current'}"

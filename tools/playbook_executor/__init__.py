@@ -25,7 +25,11 @@ from tools.playbook_executor.run import (
     one_person,
     run_step,
     step_key,
+<<<<<<< HEAD
     touched_services,
+=======
+    undoes,
+>>>>>>> wip-merge
 )
 from tools.playbook_executor.subject import PlaybookSubject, known
 from tools.playbook_executor.verify import verify
@@ -64,5 +68,6 @@ __all__ = [
     "schema",
     "one_person",
     "step_key",
+    "undoes",
     "verify",
 ]

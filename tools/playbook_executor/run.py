@@ -3,8 +3,12 @@
 import math
 import tomllib
 import unicodedata
+<<<<<<< HEAD
 from collections.abc import Callable, Mapping, Sequence, Set
 from fnmatch import fnmatchcase
+=======
+from collections.abc import Callable, Iterable, Mapping, Sequence
+>>>>>>> wip-merge
 from functools import cache
 from importlib.resources import files
 from typing import Literal, Protocol
@@ -18,7 +22,7 @@ from tools.playbook_executor.errors import (
 )
 from tools.playbook_executor.fill import digest, plan_id
 from tools.playbook_executor.subject import PlaybookSubject, broken
-from tools.playbook_executor.vocabulary import ArgumentsError, arguments
+from tools.playbook_executor.vocabulary import ArgumentsError, arguments, reads
 from tools.types import (
     Approval,
     Fact,
@@ -155,6 +159,18 @@ def touched_services(plan: Plan) -> frozenset[str]:
 def step_key(plan: Plan, index: int, *, rollback: bool = False) -> str:
     """`incident:digest:step`: the idempotency key of one step; a roll-back step has an `r`."""
     return f"{plan.incident_id}:{plan.digest}:{'r' if rollback else ''}{index}"
+
+
+def undoes(plan: Plan, results: Iterable[StepResult]) -> bool:
+    """Whether a step failed after one that changed something, and the plan says to roll back then.
+
+    Where nothing was changed there is nothing to undo: setting a value back would undo what a
+    person did before.
+    """
+    ok = {result.key: result.ok for result in results}
+    ran = [(step, ok[key]) for step in plan.steps if (key := step_key(plan, step.index)) in ok]
+    changed = any(done and not reads(step) for step, done in ran)
+    return plan.on_failure == "roll_back" and changed and not all(done for _, done in ran)
 
 
 def check_approval(

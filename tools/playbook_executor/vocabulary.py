@@ -125,6 +125,46 @@ class ConfigArguments(FrozenModel):
     value: Scalar | None
 
 
+class ShareArguments(FrozenModel):
+    """Give servers of a proxy's pool this share, in per cent, of their configured weight."""
+
+    verb: Literal["weigh"]
+    proxy: ResourceName
+    pool: ResourceName
+    server: ResourceName
+    share: int = Field(ge=1, le=100)
+
+
+class ServingArguments(FrozenModel):
+    """Send servers no new work (`drain`; what they began goes on), or their whole share again."""
+
+    verb: Literal["drain", "ready"]
+    proxy: ResourceName
+    pool: ResourceName
+    server: ResourceName
+
+
+class PoolCheckArguments(FrozenModel):
+    """Read how servers of the pool serve for `over_s` seconds; a failure stops the plan.
+
+    At most `failed_share` of the answers may be failures: those of all but `server`, which traffic
+    leaves, or those of `server` itself, to which it comes back.
+    """
+
+    verb: Literal["look"]
+    proxy: ResourceName
+    pool: ResourceName
+    server: ResourceName
+    at: Literal["others", "itself"] = "others"
+    over_s: float = Field(ge=1, le=60)
+    failed_share: float = Field(gt=0, le=0.5)
+
+
+TrafficArguments = Annotated[
+    ShareArguments | ServingArguments | PoolCheckArguments, Field(discriminator="verb")
+]
+
+
 class CommandArguments(FrozenModel):
     """Run one allowed binary with these arguments; there is no shell."""
 
@@ -173,6 +213,9 @@ StepArguments = (
     | GetArguments
     | FeatureFlagArguments
     | ConfigArguments
+    | ShareArguments
+    | ServingArguments
+    | PoolCheckArguments
     | CommandArguments
     | HttpArguments
     | WaitArguments
@@ -184,6 +227,7 @@ _SHAPES: dict[StepAction, TypeAdapter[StepArguments]] = {
     "kubernetes": TypeAdapter(KubernetesArguments),
     "feature_flag": TypeAdapter(FeatureFlagArguments),
     "config": TypeAdapter(ConfigArguments),
+    "traffic": TypeAdapter(TrafficArguments),
     "command": TypeAdapter(CommandArguments),
     "http": TypeAdapter(HttpArguments),
     "wait": TypeAdapter(WaitArguments),
@@ -216,13 +260,18 @@ def arguments(step: PlanStep) -> StepArguments:
     return found
 
 
+def reads(step: PlanStep) -> bool:
+    """Whether a step changes nothing. A GET is safe by RFC 9110, section 9.2.1."""
+    looks = step.action in ("wait", "check") or step.arguments.get("verb") in ("get", "look")
+    return looks or step.arguments.get("method") == "GET"
+
+
 def repeatable(step: PlanStep) -> bool:
     """Whether a step that began may be run again: it only reads, or its playbook says so.
 
-    A GET is safe by RFC 9110, section 9.2.1; that a PUT is idempotent, its target has to keep.
+    That a PUT is idempotent (RFC 9110, section 9.2.2), its target has to keep.
     """
-    reads = step.action in ("wait", "check") or step.arguments.get("verb") == "get"
-    return reads or step.arguments.get("method") == "GET" or step.idempotent
+    return reads(step) or step.idempotent
 
 
 def pause_s(step: PlanStep) -> float:
