@@ -17,13 +17,19 @@ from tools.playbook_executor.parse import parse, schema
 from tools.playbook_executor.proposal import ProposalContext
 from tools.playbook_executor.run import (
     AUTOMATON,
+    ApprovalScope,
     Policy,
     StepRunner,
+    Wish,
     check_approval,
     one_person,
     run_step,
     step_key,
+<<<<<<< HEAD
+    touched_services,
+=======
     undoes,
+>>>>>>> wip-merge
 )
 from tools.playbook_executor.subject import PlaybookSubject, known
 from tools.playbook_executor.verify import verify
@@ -39,7 +45,10 @@ __all__ = [
     "Offer",
     "ParameterError",
     "PlaybookError",
+    "ApprovalScope",
     "Policy",
+    "Wish",
+    "touched_services",
     "PreconditionError",
     "StepRefusedError",
     "StepError",
