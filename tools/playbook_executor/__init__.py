@@ -25,11 +25,8 @@ from tools.playbook_executor.run import (
     one_person,
     run_step,
     step_key,
-<<<<<<< HEAD
     touched_services,
-=======
     undoes,
->>>>>>> wip-merge
 )
 from tools.playbook_executor.subject import PlaybookSubject, known
 from tools.playbook_executor.verify import verify

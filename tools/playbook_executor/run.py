@@ -3,12 +3,8 @@
 import math
 import tomllib
 import unicodedata
-<<<<<<< HEAD
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from fnmatch import fnmatchcase
-=======
-from collections.abc import Callable, Iterable, Mapping, Sequence
->>>>>>> wip-merge
 from functools import cache
 from importlib.resources import files
 from typing import Literal, Protocol
