@@ -29,6 +29,8 @@ from copilot.hands import (
     read_runners,
     runners,
 )
+from copilot.hands.database import FactsWithSessions
+from copilot.hands.declared import with_passwords
 from copilot.hands.kubernetes import Cluster
 from copilot.knowledge import Knowledge, Library, Memory
 from copilot.knowledge import wiring as knowledge_wiring
@@ -86,6 +88,10 @@ def configured_sources(settings: Settings, received: ReceivedTelemetry | None = 
         sources = replace(sources, graph=DeclaredTopology(settings.topology_file))
     if settings.kubernetes_namespace:
         sources = replace(sources, cluster=_cluster(settings))
+    declared, path = declared_runners(settings), settings.runners_file
+    if declared is not None and path is not None and declared.database:
+        named = with_passwords(declared.database, path, os.environ)
+        sources = replace(sources, configuration=FactsWithSessions(sources.configuration, named))
     return sources
 
 
