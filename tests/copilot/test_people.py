@@ -557,3 +557,43 @@ def test_the_owner_and_the_key_may_everything_and_who_is_not_known_nothing(
     assert engine.policy.may_approve("api-key", PLAN)
     assert not engine.policy.may_approve("bob", PLAN)
     assert not engine.policy.may_reject("the viewer")
+
+
+# --- logging in on a command line --------------------------------------------------------------
+
+
+def test_a_command_line_acts_for_who_agrees_on_the_console(app: FastAPI, store: Store) -> None:
+    person, machine = browser(app), browser(app)
+    begun = machine.post("/login/device", json={"machine": "laptop"}).json()
+    wanted = {"device_code": begun["device_code"]}
+    pending = machine.post("/login/token", json=wanted)
+    assert (pending.status_code, pending.json()["error"]) == (400, "authorization_pending")
+    signed_in(person, "the approver")
+    said = person.get("/console/device", params={"code": begun["user_code"]}).text
+    assert begun["user_code"] in said
+    csrf = said.partition('name="csrf" value="')[2].partition('"')[0]
+    sent = {"csrf": csrf, "code": begun["user_code"].lower().replace("-", " ")}
+    assert person.post("/console/device", data={**sent, "csrf": ""}).status_code == 403
+    assert person.post("/console/device", data=sent).status_code == 200
+    assert person.post("/console/device", data=sent).status_code == 409  # once
+    given = machine.post("/login/token", json=wanted).json()
+    assert given["name"] == "the approver"
+    assert machine.post("/login/token", json=wanted).json()["error"] == "expired_token"
+    headers = {"authorization": f"Bearer {given['access_token']}"}
+    assert machine.post("/incidents/I1/approval", json=answer(), headers=headers).is_success
+    assert approvers(store) == ["the approver"]
+
+
+def test_codes_are_not_guessed_and_are_for_people_with_accounts(
+    app: FastAPI, client: TestClient
+) -> None:
+    for name, status, times in (("root", 409, 1), ("the viewer", 409, TRIES + 1)):
+        client.post("/console/sign-in", data={"token": TOKEN}) if name == "root" else signed_in(
+            client, name
+        )
+        csrf = client.get("/console/device").text.partition('name="csrf" value="')[2]
+        sent = {"csrf": csrf.partition('"')[0], "code": "BBBB-BBBB"}
+        for _ in range(times):
+            told = client.post("/console/device", data=sent)
+            assert told.status_code == status
+    assert "Too many" in told.text

@@ -41,6 +41,7 @@ COMMANDS = {
     "kb_show": "kb",
     "learned_reset": "learn",
     "learned_show": "learn",
+    "login": "login",
     "mcp": "mcp",
     "notify_explain": "notify",
     "notify_test": "notify",

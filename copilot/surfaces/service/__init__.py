@@ -41,6 +41,7 @@ from copilot.surfaces.service.chat import chat
 from copilot.surfaces.service.console import Measuring, console, listings
 from copilot.surfaces.service.deciding import deciding
 from copilot.surfaces.service.deliveries import deliveries
+from copilot.surfaces.service.device import device
 from copilot.surfaces.service.events import events, feed
 from copilot.surfaces.service.gate import Gate
 from copilot.surfaces.service.health import Boundary, Meters, doctor, health
@@ -129,6 +130,7 @@ def create_app(
     if access is not None:
         app.include_router(signing_in(engine, access))
         app.include_router(by_provider(engine, access))
+        app.include_router(device(engine, access))
         app.include_router(deciding(engine, access))
     app.include_router(approval(engine))
     app.include_router(editing(engine))

@@ -96,7 +96,8 @@ class OpenIdProvider:
         if not self._secret:
             sent["client_id"] = self._client_id
         # RFC 6749, 2.3.1: both are encoded as a form before they are joined.
-        auth = (quote_plus(self._client_id), quote_plus(self._secret)) if self._secret else None
+        name, secret = quote_plus(self._client_id), quote_plus(self._secret)
+        auth = httpx.BasicAuth(name, secret) if self._secret else httpx.USE_CLIENT_DEFAULT
         try:
             with self._client() as client:
                 told = client.post(self._metadata("token_endpoint"), data=sent, auth=auth)
