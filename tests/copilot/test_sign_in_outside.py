@@ -25,7 +25,7 @@ from copilot.surfaces.service.outside import OutsideWord, TrustedProxy
 from copilot.testing.oidc import ISSUER, LocalProvider, query
 from copilot.testing.service import CountedEngine
 from copilot.types.people import Role
-from tests.copilot.test_people import BASE, TOKEN, Clock, account
+from tests.copilot.people_world import BASE, TOKEN, Clock, account
 
 NOW = 1_700_000_000.0
 BACK = f"{BASE}/console/sign-in/back"

@@ -45,6 +45,7 @@ COMMANDS = {
     "mcp": "mcp",
     "notify_explain": "notify",
     "notify_test": "notify",
+    "on_call": "on_call",
     "playbook_list": "playbook",
     "playbook_render": "playbook",
     "playbook_run": "by_hand",
