@@ -51,6 +51,7 @@ COMMANDS = {
     "playbook_validate": "playbook",
     "postmortem": "postmortem",
     "record": "learn",
+    "rehearse": "rehearse",
     "reject": "decide",
     "resume": "decide",
     "retry": "decide",
