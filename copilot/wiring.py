@@ -15,6 +15,7 @@ from copilot.case import wiring as case_wiring
 from copilot.case.engine import Engine
 from copilot.case.graph import NODES, NodeFunction, build
 from copilot.case.loops import EVERY_ROLE, Role
+from copilot.case.rights import by_accounts
 from copilot.deps import Deps
 from copilot.hands import (
     ActionRunner,
@@ -52,7 +53,7 @@ from copilot.sources.received import ReceivedTelemetry
 from copilot.sources.recorded import RecordedBundle
 from copilot.sources.watch import Watch, WatchShards
 from copilot.store import Store
-from copilot.store.home import opened
+from copilot.store.home import opened, owner
 from copilot.types.checks import Check
 from copilot.types.incident import Incident
 from knowledge_base import playbooks
@@ -131,9 +132,10 @@ def _watch(sources: Sources, settings: Settings, opened: Store) -> Watch | Watch
     return WatchShards(metrics, every, learn, number, share)
 
 
-def policy(settings: Settings) -> Policy:
-    """Who may decide on plans, from the settings."""
+def policy(settings: Settings, opened: Store) -> Policy:
+    """Who may decide on plans: by the accounts of the store, else by the settings."""
     return Policy(
+        accounts=by_accounts(opened, owner(settings.home), outside=settings.signs_in_outside),
         approvers=None if settings.approvers is None else frozenset(settings.approvers),
         responders=frozenset(settings.responders),
         automatic=settings.auto_approve_reading,
@@ -306,7 +308,7 @@ def engine(
             unrunnable={} if runner else unrunnable(settings, known),
             limits=case_wiring.limits(settings, seen),
             arm=settings.arm,
-            policy=policy(settings),
+            policy=policy(settings, opened),
             model=asked,
             memory=Memory(library(settings).documents),
             doubts=RecordingTieBreaker() if asked is not None else None,

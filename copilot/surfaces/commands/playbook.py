@@ -15,7 +15,7 @@ from copilot.sources.clock import SystemClock
 from copilot.surfaces.commands import screen
 from copilot.surfaces.commands.card import PlaybookCard
 from prompts import word
-from tools.playbook_executor import PlaybookError, fill, parse
+from tools.playbook_executor import PlaybookError, Policy, fill, parse
 from tools.types import Fact, Parameter, Plan, Playbook
 from tools.types import Text as Message
 
@@ -51,7 +51,8 @@ def playbook_show(settings: Settings, *, playbook: str, as_json: bool) -> int:
         console.print_json(found.model_dump_json())
         return 0
     runs = _runs(settings, found)
-    console.print(PlaybookCard(found, wiring.policy(settings), runs, settings.language).panel())
+    policy = Policy(automatic=settings.auto_approve_reading)
+    console.print(PlaybookCard(found, policy, runs, settings.language).panel())
     return 0
 
 
