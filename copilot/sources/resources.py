@@ -116,8 +116,10 @@ class ComingLimit(FrozenModel):
 
     @property
     def resource(self) -> str:
-        """Owner and detail, as a person reads them."""
-        return f"{self.owner} {self.detail}".strip()
+        """Owner and detail, as a person reads them: `node worker-1 /data`."""
+        owner = Owner.parse(self.owner)
+        shown = f"node {owner.service}" if owner.kind == "node" else self.owner
+        return f"{shown} {self.detail}".strip()
 
     def said(self) -> Text:
         """When it is full, and what that rests on."""
@@ -126,9 +128,10 @@ class ComingLimit(FrozenModel):
         past = spell(self.now - self.since)
         peaks = (", by its peaks", "(按峰值)") if self.cycles else ("", "")
         return Text(
-            en=f"{words.en} of {self.resource} is full in {at} ({first} to {last}): "
-            f"{self.used:.0f} % used, {self.slope:+.2g} points an hour over {past}{peaks[0]}",
-            zh=f"{self.resource} 的{words.zh}将在 {at} 后用尽({first} 至 {last}):"
+            en=f"{words.en} of {self.resource} reaches its limit in {at} "
+            f"({first} to {last}): {self.used:.0f} % used, {self.slope:+.2g} points an hour "
+            f"over {past}{peaks[0]}",
+            zh=f"{self.resource} 的{words.zh}将在 {at} 后到达上限({first} 至 {last}):"
             f"已用 {self.used:.0f}%,近 {past} 每小时 {self.slope:+.2g} 个百分点{peaks[1]}",
         )
 
@@ -143,6 +146,7 @@ class ComingLimit(FrozenModel):
             "detector": "copilot",
         } | ({"detail": self.detail} if self.detail else {})
         said = self.said()
+        en, zh = f"{said.en}; in time: {words.act.en}", f"{said.zh};及时处理:{words.act.zh}"
         return Alert(
             fingerprint=fingerprint(labels),
             name=words.alert,
@@ -152,7 +156,7 @@ class ComingLimit(FrozenModel):
             starts_at=began,
             lease=lease,
             labels=labels,
-            annotations={"summary": said.en, "summary_zh": said.zh, "action": words.act.en},
+            annotations={"summary": en, "summary_zh": zh},
             source=OURS,
             value=self.used,
         )
@@ -203,14 +207,15 @@ def _limit(kind: ResourceKind, told: LimitForecast, detail: str) -> ComingLimit 
     # What is full is a fault of now, and others' to tell.
     if told.level >= FULL or told.now - told.since < LEAST_PAST_S:
         return None
+    exact = kind == "certificate"  # its last second is written in it
     return ComingLimit(
         kind=kind,
         owner=plain(told.owner, NAME),
         detail=plain(detail, NAME),
         used=told.level,
         at=told.at,
-        earliest=told.earliest,
-        latest=told.latest,
+        earliest=told.at if exact else told.earliest,
+        latest=told.at if exact else told.latest,
         now=told.now,
         since=told.since,
         points=told.points,
@@ -229,6 +234,7 @@ class ResourceOutlook:
     """Looks at all resources; what of it could not be asked is told by `problems`.
 
     `metrics` tells resources by their names, `client` is asked the queries of the table.
+    `full` are the keys of those that are full already.
     """
 
     def __init__(
@@ -236,6 +242,7 @@ class ResourceOutlook:
     ) -> None:
         self._metrics, self._client, self._past_s = metrics, client, past_s
         self.problems: tuple[str, ...] = ()
+        self.full: frozenset[str] = frozenset()
         self.looked_at = 0
 
     def coming(self, now: Timestamp) -> tuple[ComingLimit, ...]:
@@ -243,16 +250,25 @@ class ResourceOutlook:
         window = Window(start=now - self._past_s, end=now)
         found: dict[str, ComingLimit] = {}
         problems: list[str] = []
+        full: set[str] = set()
         seen = 0
         for part in self._parts(window, problems):
             for kind, one, detail in part:
                 seen += 1
+                last = _spent(one).values[-1:] if kind == "certificate" else one.values[-1:]
+                if (last >= FULL).any():
+                    full.add("|".join((kind, one.owner, detail)))
                 if (told := _coming(kind, one, detail)) is not None:
                     found.setdefault(told.key, told)
-        self.problems, self.looked_at = tuple(problems), seen
+        self.problems, self.full, self.looked_at = tuple(problems), frozenset(full), seen
         if problems and not seen:
             raise SourceError("forecast", problems[0], recoverable=True)
         return tuple(sorted(found.values(), key=lambda one: one.at))
+
+    def close(self) -> None:
+        """Give the connections back."""
+        if self._client is not None:
+            self._client.close()
 
     def _parts(
         self, window: Window, problems: list[str]

@@ -33,7 +33,10 @@ def forecast(settings: Settings, *, as_json: bool) -> int:
         )
     recorded = RecordedBundle(settings.bundle) if settings.bundle is not None else None
     now = (recorded or SystemClock()).now()
-    found = outlook.coming(now)
+    try:
+        found = outlook.coming(now)
+    finally:
+        outlook.close()
     console, language = Console(highlight=False), settings.language
     if as_json:
         told = [
