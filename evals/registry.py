@@ -20,6 +20,7 @@ from evals.chat import suite as chat
 from evals.database import suite as database
 from evals.detection import kpi, metrics, mts
 from evals.detection import suite as detection
+from evals.detection.folds import FoldOptions
 from evals.forecast import suite as forecast
 from evals.knowledge import suite as knowledge
 from evals.kubernetes import objects
@@ -152,18 +153,18 @@ SUITES: Mapping[str, Suite[Any]] = {
         _bundles,
     ),
     "metrics": Suite(
-        metrics.run, Options, "single series, by NAB's score", _TWO, _whole_with("metrics/nab")
+        metrics.run, FoldOptions, "single series, by NAB's score", _TWO, _whole_with("metrics/nab")
     ),
     "kpi": Suite(
         kpi.run,
-        Options,
+        FoldOptions,
         "single series, by the KPI contest's delay-adjusted F1",
         _TWO,
         _whole_with("metrics/kpi"),
     ),
     "mts": Suite(
         mts.run,
-        Options,
+        FoldOptions,
         "many dimensions at once: SMD and ASD, by event F1 and AUC-PR",
         _TWO,
         _whole_with("metrics/mts"),

@@ -31,7 +31,7 @@ from copilot.ports import AlertSource, SilenceSource
 from copilot.settings import Settings, SettingsError
 from copilot.sources.alertmanager import SUPPRESSED_BY
 from copilot.sources.deployment import MetricSnapshot
-from copilot.store import home
+from copilot.store import Store, home
 from copilot.store.retention import Retention, RetentionLimits
 from copilot.surfaces.commands import journal_head, journal_log
 from copilot.surfaces.commands.chat_wiring import build_chat_service
@@ -40,7 +40,7 @@ from copilot.surfaces.commands.playbook import proposal
 from copilot.surfaces.mcp.wiring import served_at_mcp
 from copilot.surfaces.notify.wiring import tell
 from copilot.surfaces.service import create_app
-from copilot.surfaces.service.access import AdminAccess
+from copilot.surfaces.service.access import Access
 from copilot.surfaces.service.connection import BoundedConnection
 from copilot.surfaces.service.ports import ServiceEngine
 from copilot.surfaces.service.subscriptions import SubscriptionDesk
@@ -118,7 +118,8 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
                 engine.every("forecast", told.look, every)
             prune = partial(_prune, engine, *case_wiring.retention(settings, engine.store))
             engine.every("retention", prune, settings.prune_every_s, settings.prune_every_s)
-            access = admin_access(settings)
+            access = access_of(settings, engine.store)
+            _refuse_an_open_door(settings, access)
             _greet(address, access, shared=settings.api_key is not None)
             try:
                 tell(engine, settings)
@@ -143,7 +144,7 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
                     engine.heed,
                     wiring.library(settings),
                     partial(proposal, settings),
-                    declares=settings.api_key is not None,
+                    declares=settings.api_key is not None and not access.shut,
                 )
                 answered(app, engine, listener)
             finally:
@@ -173,19 +174,34 @@ def measured(
     return sources.measure(window, before)
 
 
-def admin_access(settings: Settings) -> AdminAccess:
-    """The token of the data folder; an API key is one, too."""
-    key = [settings.api_key.get_secret_value()] if settings.api_key else []
-    return AdminAccess(home.admin_token(settings.home), *key)
+def access_of(settings: Settings, store: Store) -> Access:
+    """Who asks: by the token of the data folder, the API key, accounts and their tokens."""
+    key = settings.api_key.get_secret_value() if settings.api_key else ""
+    owner = home.owner(settings.home)
+    return Access(store, home.admin_token(settings.home), key, operator=owner)
 
 
-def _greet(address: str, access: AdminAccess, *, shared: bool) -> None:
+def _refuse_an_open_door(settings: Settings, access: Access) -> None:
+    """Raise where others reach the service and nothing asks who they are."""
+    if settings.open_to_others and settings.api_key is None and not access.shut:
+        raise SettingsError(
+            f"host {settings.host!r} is reachable by others, so people need accounts (`copilot "
+            "users add NAME --role admin`) or api_key must be set (COPILOT_API_KEY); or listen on "
+            "127.0.0.1"
+        )
+
+
+def _greet(address: str, access: Access, *, shared: bool) -> None:
     """Say where what is sent and asked; standard output stays free."""
-    warning = "\nCOPILOT_API_KEY is one key for everybody: who decides is who they say they are"
+    warning = (
+        "\nCOPILOT_API_KEY is one key for everybody, and may everything: `copilot tokens add` "
+    )
+    warning += "gives each program its own, `copilot users add` each person an account"
+    sign_in = f"{address}/console/sign-in, or as {access.operator}: {access.link(address)}"
     Console(stderr=True, markup=False, highlight=False).print(
         f"copilot listens at {address}\n"
         f"console: {address}/\n"
-        f"to decide there: {access.link(address)}\n"
+        f"to decide there: {sign_in if access.shut else access.link(address)}\n"
         f"alerts: POST {address}/api/v2/alerts, {address}/webhooks/auto or one "
         f"of docs/alert-formats.md\n"
         f"telemetry: POST {address}/v1/traces, {address}/v1/logs, {address}/v1/metrics\n"
