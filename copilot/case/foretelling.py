@@ -70,7 +70,7 @@ class Outlook(Protocol):
         ...
 
 
-class Teller(Protocol):
+class ForecastAudience(Protocol):
     """Who takes the alerts, and knows the incidents."""
 
     deps: Deps
@@ -90,10 +90,12 @@ class Teller(Protocol):
         ...
 
 
-class Foretelling:
+class ForecastTeller:
     """Looks, tells, and settles; kept in a file, so that a restart tells nothing twice."""
 
-    def __init__(self, engine: Teller, outlook: Outlook, path: Path, every_s: float) -> None:
+    def __init__(
+        self, engine: ForecastAudience, outlook: Outlook, path: Path, every_s: float
+    ) -> None:
         self._engine, self._outlook, self._path, self._every_s = engine, outlook, path, every_s
         self._kept = {one.told.key: one for one in _read(path)}
 

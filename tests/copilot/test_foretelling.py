@@ -9,7 +9,7 @@ import pytest
 
 from copilot import wiring
 from copilot.case.engine import Engine
-from copilot.case.foretelling import FORECASTS, Foretelling
+from copilot.case.foretelling import FORECASTS, ForecastTeller
 from copilot.settings import load
 from copilot.sources.clock import SystemClock
 from copilot.sources.deployment import Sources
@@ -121,8 +121,8 @@ class Duty:
         )  # fmt: skip
         self.foretelling = self.reopened()
 
-    def reopened(self) -> Foretelling:
-        return Foretelling(self.engine, self.outlook, self.path, 900.0)
+    def reopened(self) -> ForecastTeller:
+        return ForecastTeller(self.engine, self.outlook, self.path, 900.0)
 
     def looks(self, times: int) -> None:
         for _ in range(times):
@@ -148,7 +148,7 @@ def disk() -> tuple[ComingLimit, ...]:
 def test_two_looks_that_agree_are_told_and_no_plan_rests_on_them(duty: Duty) -> None:
     duty.outlook.found = disk()
     duty.looks(1)
-    assert duty.incidents == ()
+    assert len(duty.incidents) == 0
     duty.looks(3)
     (only,) = duty.incidents
     assert only.plan is None
@@ -223,7 +223,7 @@ def test_an_incident_that_was_foretold_is_told_so(duty: Duty, case: str) -> None
 
 
 def past(now: float) -> str:
-    gauges = {
+    gauges: dict[str, Callable[[float], float]] = {
         'node_filesystem_avail_bytes{instance="n1:9100",mountpoint="/data",fstype="ext4"}':
             lambda d: 60e9 - 10e9 * d,
         'node_filesystem_avail_bytes{instance="n1:9100",mountpoint="/",fstype="ext4"}':

@@ -25,7 +25,7 @@ from copilot import wiring
 from copilot.alerts.formats import mapped
 from copilot.case import wiring as case_wiring
 from copilot.case.engine import Engine
-from copilot.case.foretelling import FORECASTS, Foretelling
+from copilot.case.foretelling import FORECASTS, ForecastTeller
 from copilot.case.loops import EVERY_ROLE, Role
 from copilot.ports import AlertSource, SilenceSource
 from copilot.settings import Settings, SettingsError
@@ -114,7 +114,7 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
             outlook = wiring.outlook(settings, engine.deps.sources)
             if outlook is not None and settings.forecast_every_s and settings.bundle is None:
                 every = settings.forecast_every_s
-                told = Foretelling(engine, outlook, settings.home / FORECASTS, every)
+                told = ForecastTeller(engine, outlook, settings.home / FORECASTS, every)
                 engine.every("forecast", told.look, every)
             prune = partial(_prune, engine, *case_wiring.retention(settings, engine.store))
             engine.every("retention", prune, settings.prune_every_s, settings.prune_every_s)

@@ -141,8 +141,9 @@ def _stated(counted: str, loudest: Alert) -> dict[str, str]:
     said = loudest.annotations.get("summary", "")
     if not (said and is_forecast(loudest.name)):
         return {"statement": counted}
+    most = 240  # source: characters that the brief shows of a statement
     chinese = loudest.annotations.get("summary_zh", "")
-    return {"statement": sanitize(said, 240), "statement_zh": sanitize(chinese, 240)}
+    return {"statement": sanitize(said, most), "statement_zh": sanitize(chinese, most)}
 
 
 _AFTER_ONSET_S = 120.0
