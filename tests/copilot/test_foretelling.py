@@ -15,6 +15,10 @@ from copilot.sources.clock import SystemClock
 from copilot.sources.deployment import Sources
 from copilot.sources.recorded.bundle import ReplayClock
 from copilot.sources.resources import ComingLimit, coming, kind_of, table
+from copilot.surfaces.chat.scope import ToolContext
+from copilot.surfaces.chat.tools import TOOLS
+from copilot.surfaces.chat.tools.tool import ServiceArguments
+from copilot.surfaces.chat.understand import intents
 from copilot.surfaces.console.pages import foretold
 from copilot.testing.servers import PROMETHEUS, PROMTOOL, prometheus
 from copilot.types.incident import Incident
@@ -148,7 +152,7 @@ def disk() -> tuple[ComingLimit, ...]:
 def test_two_looks_that_agree_are_told_and_no_plan_rests_on_them(duty: Duty) -> None:
     duty.outlook.found = disk()
     duty.looks(1)
-    assert len(duty.incidents) == 0
+    assert not any(duty.incidents)
     duty.looks(3)
     (only,) = duty.incidents
     assert only.plan is None
@@ -262,3 +266,25 @@ def test_a_real_prometheus_is_asked_volume_by_volume(tmp_path: Path) -> None:
     ]
     assert found[0].at - now == pytest.approx(DAY, rel=0.1)
     assert outlook.looked_at == 3
+
+
+ASKED = (
+    "what is coming?", "how long will the disk last", "when is the volume full?",
+    "are we running out of disk space?", "does a certificate expire soon?", "any forecasts?",
+    "磁盘还能撑多久?", "证书什么时候到期", "内存会不会用完", "接下来有什么会满",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("question", ASKED)
+def test_what_is_coming_is_asked_in_both_languages(question: str) -> None:
+    assert intents(question) == ("forecasts",)
+
+
+def test_the_chat_tells_what_stands_and_what_the_series_say(duty: Duty) -> None:
+    nothing = TOOLS["forecasts"].look(ServiceArguments(), ToolContext(duty.engine.deps))
+    duty.outlook.found = disk()
+    duty.looks(3)
+    told = TOOLS["forecasts"].look(ServiceArguments(), ToolContext(duty.engine.deps))
+    assert nothing.lead[0].en == "No resource is foretold to reach its limit."
+    assert told.lead[0].en == "Foretold to reach their limit, no fault yet: 1."
+    assert told.rows[0].cites[0].statement.startswith("disk of db reaches its limit in 24 h")

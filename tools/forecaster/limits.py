@@ -22,7 +22,8 @@ Z90 = 1.645
 """Half width of a 90 % interval in standard errors of a normal distribution."""
 
 POINTS = 32
-"""A window is read as the medians of so many stretches: a million points cost as much as these (docs/decisions/forecast.md)."""
+"""A window is read as the medians of so many stretches: a million points cost as much
+(docs/decisions/forecast.md)."""
 
 FEWEST = 8
 """Points below which there is no line (docs/decisions/forecast.md)."""
