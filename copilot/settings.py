@@ -19,6 +19,7 @@ from copilot.types.service_settings import (
     RunSettings,
     SafetySettings,
     ScaleSettings,
+    SignInSettings,
 )
 from copilot.types.trace_settings import TraceSettings
 from prompts import Language
@@ -30,7 +31,13 @@ class SettingsError(OperatorError):
 
 
 class Settings(
-    TraceSettings, ChangeSettings, RunSettings, NotifySettings, SafetySettings, ScaleSettings
+    TraceSettings,
+    ChangeSettings,
+    RunSettings,
+    NotifySettings,
+    SignInSettings,
+    SafetySettings,
+    ScaleSettings,
 ):
     """Everything that can be set. Read once at the start; frozen from then on."""
 

@@ -147,7 +147,7 @@ def _watch(sources: Sources, settings: Settings, opened: Store) -> Watch | Watch
 def policy(settings: Settings, opened: Store) -> Policy:
     """Who may decide on plans: by the accounts of the store, else by the settings."""
     return Policy(
-        accounts=by_accounts(opened, owner(settings.home)),
+        accounts=by_accounts(opened, owner(settings.home), outside=settings.signs_in_outside),
         approvers=None if settings.approvers is None else frozenset(settings.approvers),
         responders=frozenset(settings.responders),
         automatic=settings.auto_approve_reading,

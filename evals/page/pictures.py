@@ -158,7 +158,7 @@ def stated(result: Result) -> CalibrationScore:
 
 def _needs_matplotlib() -> None:
     if not drawing.available():
-        raise SystemExit("--plot needs matplotlib: pip install 'incident-copilot[bench]'")
+        raise SystemExit("--plot needs matplotlib: pip install 'incident-copilot[plots]'")
 
 
 @contextmanager

@@ -48,7 +48,7 @@ from copilot.surfaces.service.incidents import incidents
 from copilot.surfaces.service.openai.routes import openai
 from copilot.surfaces.service.plans import approval, confirming, editing, settling
 from copilot.surfaces.service.ports import ServiceCounters, ServiceEngine, ServiceSettings, Streams
-from copilot.surfaces.service.signing_in import signing_in
+from copilot.surfaces.service.signing_in import by_provider, signing_in
 from copilot.surfaces.service.subscriptions import SubscriptionDesk
 from copilot.surfaces.service.telemetry import otlp
 from copilot.types.change_settings import SignedSender
@@ -128,6 +128,7 @@ def create_app(
     app.include_router(listings(engine, access, examine))
     if access is not None:
         app.include_router(signing_in(engine, access))
+        app.include_router(by_provider(engine, access))
         app.include_router(deciding(engine, access))
     app.include_router(approval(engine))
     app.include_router(editing(engine))

@@ -9,11 +9,12 @@ import hmac
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from urllib.parse import urlencode
 
 from copilot.case.rights import API_KEY
 from copilot.store import Store
+from copilot.surfaces.service.outside import OutsidePerson, OutsideWord, admitted
 from copilot.surfaces.service.passwords import Passwords
 from copilot.surfaces.service.rights import Caller
 from copilot.surfaces.service.throttle import Throttle
@@ -46,14 +47,14 @@ class Access:
         api_key: str = "",
         *,
         operator: str = "operator",
-        outside: bool = False,
+        outside: OutsideWord | None = None,
         clock: Callable[[], float] = time.time,
         passwords: Passwords | None = None,
     ) -> None:
         self._store, self._token, self._api_key = store, token, api_key
         # Who removes the token's file ends every session.
         self._key = hashlib.sha256(f"session\0{token}\0{api_key}".encode()).digest()
-        self.operator, self._outside, self.clock = operator, outside, clock
+        self.operator, self.outside, self.clock = operator, outside, clock
         self.passwords = passwords or Passwords()
         self.throttle = Throttle(clock)
         self._looked = (-BELIEVED_S, False)
@@ -80,7 +81,7 @@ class Access:
         at, known = self._looked
         # Accounts are never deleted: once known, always known.
         recent = known or time.monotonic() - at < BELIEVED_S
-        return True if self._outside else known if recent else None
+        return True if self.outside else known if recent else None
 
     def link(self, address: str) -> str:
         """Where the holder of the data folder's token signs in."""
@@ -117,7 +118,7 @@ class Access:
         """Whose cookie it is; None where it is nobody's, or over."""
         if not cookie or len(cookie) > 200:
             return None
-        found = self._store.sessions.get(self._digest(cookie))
+        found = self._store.sessions.get(self.digest(cookie))
         now = self.clock()
         if found is None or now - found.began_at > LONGEST_S or now - found.seen_at > IDLE_S:
             return None
@@ -164,11 +165,34 @@ class Access:
             return None
         return self.opened(account.name, account, "password")
 
+    def by_word(self, person: OutsidePerson) -> str:
+        """The cookie of who signs in by somebody else's word; raises `SignInRefusedError`."""
+        roles = self.outside.roles if self.outside else {}
+        account = admitted(self._store, person, roles, self.clock())
+        return self.opened(account.name, account, person.by)
+
+    def proxied(self, address: str, headers: Mapping[str, str]) -> OutsidePerson | None:
+        """Whom the trusted proxy names."""
+        proxy = self.outside.proxy if self.outside else None
+        return proxy.person(address, headers) if proxy else None
+
+    def behind(self, address: str) -> bool:
+        """Whether a connection is the trusted proxy's."""
+        proxy = self.outside.proxy if self.outside else None
+        return proxy is not None and proxy.trusts(address)
+
+    def fits(self, session: PersonSession, address: str, headers: Mapping[str, str]) -> bool:
+        """Whether a session by the proxy's word is still of whom it names."""
+        if session.via != "proxy":
+            return True
+        account, named = self._store.people.get(session.account_id), self.proxied(address, headers)
+        return bool(account and named and account.identity == named.identity)
+
     def opened(self, name: str, account: Account | None, via: str) -> str:
         """The cookie of a new session."""
         cookie, now = secrets.token_urlsafe(32), self.clock()
         session = PersonSession(
-            digest=self._digest(cookie),
+            digest=self.digest(cookie),
             name=name,
             account_id=account.id if account else "",
             generation=account.generation if account else 0,
@@ -181,7 +205,7 @@ class Access:
 
     def end(self, cookie: str) -> None:
         """End a session, wherever its cookie went."""
-        self._store.sessions.end(self._digest(cookie))
+        self._store.sessions.end(self.digest(cookie))
 
     def csrf(self, cookie: str) -> str:
         """What a form of this session carries: no other page knows it."""
@@ -207,7 +231,8 @@ class Access:
             return None
         return found
 
-    def _digest(self, cookie: str) -> str:
+    def digest(self, cookie: str) -> str:
+        """What is kept of a cookie."""
         return hmac.new(self._key, cookie.encode(), hashlib.sha256).hexdigest()
 
 

@@ -34,6 +34,8 @@ RIGHTS: tuple[tuple[str, str, Need], ...] = (
     ("GET", "/-/ready", "open"),
     ("GET", "/console/static/{name}", "open"),
     ("GET", "/console/sign-in", "open"),
+    ("GET", "/console/sign-in/oidc", "open"),
+    ("GET", "/console/sign-in/back", "open"),
     ("POST", "/console/sign-in", "form"),
     ("GET", "/", "read"),
     ("GET", "/console/{page}", "read"),

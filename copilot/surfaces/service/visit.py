@@ -45,6 +45,7 @@ class Visit:
     csrf: str
     cookie: str
     in_person: bool  # whether people have accounts
+    provider: bool  # whether they can sign in by one
 
 
 def visits(access: Access | None) -> Callable[..., Visit]:
@@ -55,21 +56,28 @@ def visits(access: Access | None) -> Callable[..., Visit]:
         asked: Annotated[Language | None, Query(alias="lang")] = None,
     ) -> Visit:
         cookie = request.cookies.get(COOKIE, "")
+        address = request.client.host if request.client else ""
         session = access.session(cookie) if access else None
+        if access and session and not access.fits(session, address, request.headers):
+            session = None
         caller = access.visitor(cookie) if access and session else None
+        scheme = request.url.scheme
+        if access and access.behind(address):
+            scheme = request.headers.get("x-forwarded-proto", scheme)
         accepted = request.headers.get("accept-language", "")
         return Visit(
             language=chosen(asked, request.cookies.get("lang", ""), accepted),
             asked=asked,
             packed="gzip" in request.headers.get("accept-encoding", ""),
-            secure=request.url.scheme == "https",
-            origin=f"{request.url.scheme}://{request.headers.get('host', '')}",
-            address=request.client.host if request.client else "",
+            secure=scheme == "https",
+            origin=f"{scheme}://{request.headers.get('host', '')}",
+            address=address,
             session=session,
             role=caller.role if caller else None,
             csrf=access.csrf(cookie) if access and session else "",
             cookie=cookie,
             in_person=access is not None and access.shut,
+            provider=bool(access and access.outside and access.outside.provider),
         )
 
     return visiting
