@@ -146,7 +146,8 @@ class LearnedIntents:
     def _rows(self, texts: Sequence[str]) -> FloatArray:
         """Both descriptions side by side, at the same weight."""
         rows: FloatArray = np.hstack([one.rows(texts) for one in self._described])
-        return rows / np.sqrt(2.0)
+        rows /= np.sqrt(2.0)
+        return rows
 
 
 def _grams(text: str) -> Iterator[str]:
