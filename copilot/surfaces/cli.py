@@ -17,7 +17,7 @@ from copilot.surfaces.cli_notify import mcp, notify_app
 from copilot.surfaces.cli_options import Flags, Lang
 from copilot.surfaces.cli_options import call as _call
 from copilot.surfaces.cli_people import login, tokens_app, users_app
-from copilot.surfaces.cli_playbook import alerts_app, playbook_app
+from copilot.surfaces.cli_playbook import alerts_app, playbook_app, rehearse
 
 app = typer.Typer(
     name="copilot",
@@ -39,6 +39,7 @@ app.command()(cause)
 app.command()(mcp)
 app.command()(record)
 app.add_typer(playbook_app, name="playbook")
+app.command()(rehearse)
 app.add_typer(alerts_app, name="alerts")
 
 LogFormat = Literal["text", "json"]

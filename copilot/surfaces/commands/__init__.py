@@ -53,6 +53,7 @@ COMMANDS = {
     "playbook_validate": "playbook",
     "postmortem": "postmortem",
     "record": "learn",
+    "rehearse": "rehearse",
     "reject": "decide",
     "resume": "decide",
     "retry": "decide",
