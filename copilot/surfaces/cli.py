@@ -194,6 +194,19 @@ def slice_of(
 
 
 @app.command()
+def forecast(
+    context: typer.Context,
+    bundle: Annotated[
+        Path | None, typer.Argument(help="A recording; empty: what the settings name.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    lang: Lang = None,
+) -> None:
+    """Say which resources will be full, when (with an interval), and what to do in time."""
+    _call(context, "forecast", bundle=bundle, as_json=as_json, lang=lang)
+
+
+@app.command()
 def doctor(context: typer.Context) -> None:
     """Say what is configured, reachable or missing, and what to do."""
     _call(context, "doctor")

@@ -27,6 +27,7 @@ COMMANDS = {
     "demo_console": "demo_console",
     "doctor": "doctor",
     "edit": "decide",
+    "forecast": "forecast",
     "graph": "drawing",
     "incidents": "incidents",
     "investigate": "investigate",

@@ -25,6 +25,7 @@ from copilot import wiring
 from copilot.alerts.formats import mapped
 from copilot.case import wiring as case_wiring
 from copilot.case.engine import Engine
+from copilot.case.foretelling import FORECASTS, ForecastTeller
 from copilot.case.loops import EVERY_ROLE, Role
 from copilot.ports import AlertSource, SilenceSource
 from copilot.settings import Settings, SettingsError
@@ -112,6 +113,11 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
             engine.start()
             if alerts is not None:
                 engine.every("pull", partial(pull, engine, alerts), settings.alertmanager_every_s)
+            outlook = wiring.outlook(settings, engine.deps.sources)
+            if outlook is not None and settings.forecast_every_s and settings.bundle is None:
+                every = settings.forecast_every_s
+                told = ForecastTeller(engine, outlook, settings.home / FORECASTS, every)
+                engine.every("forecast", told.look, every)
             prune = partial(_prune, engine, *case_wiring.retention(settings, engine.store))
             if settings.rehearse_every_s:
                 rehearse = partial(on_schedule, engine, settings)
