@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import pwd
 import re
 import secrets
 from collections.abc import Iterator
@@ -82,6 +83,15 @@ def key(path: Path, told: SecretStr | None = None) -> bytes:
 def admin_token(home: Path) -> str:
     """The token that lets its holder decide; who may read the data folder holds it."""
     return key(home / "admin.token").decode()
+
+
+def owner(home: Path) -> str:
+    """The user of the operating system who owns the folder, and so may do everything in it."""
+    uid = made(home).stat().st_uid
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:  # a container need not know its users
+        return f"uid-{uid}"
 
 
 def _kept(path: Path) -> bytes:

@@ -58,7 +58,7 @@ class IncidentOptions(LocalizationOptions):
     )
     cv: bool = Field(
         default=False,
-        description="Judge how sure it is by a model that never saw the system (more looks).",
+        description="Leave one system, series or machine out: what judges it never saw it.",
     )
 
 

@@ -27,7 +27,7 @@ from copilot.store import (
     UnknownIncidentError,
 )
 from copilot.surfaces.chat import ChatService, QuestionError
-from copilot.surfaces.service.access import AdminAccess
+from copilot.surfaces.service.access import Access
 from copilot.surfaces.service.alertmanager.errors import (
     ApiRefusalError,
     api_refusal,
@@ -48,6 +48,7 @@ from copilot.surfaces.service.incidents import incidents
 from copilot.surfaces.service.openai.routes import openai
 from copilot.surfaces.service.plans import approval, confirming, editing, settling
 from copilot.surfaces.service.ports import ServiceCounters, ServiceEngine, ServiceSettings, Streams
+from copilot.surfaces.service.signing_in import by_provider, signing_in
 from copilot.surfaces.service.subscriptions import SubscriptionDesk
 from copilot.surfaces.service.telemetry import otlp
 from copilot.types.change_settings import SignedSender
@@ -97,7 +98,7 @@ def create_app(
     examine: Callable[[], CheckReport] | None = None,
     fetch_commits: Callable[[], object] | None = None,
     change_secrets: Mapping[SignedSender, SecretStr] = NO_SECRETS,
-    access: AdminAccess | None = None,
+    access: Access | None = None,
     measure: Measuring | None = None,
 ) -> FastAPI:
     """The app over an engine that somebody else starts and stops; it holds no state of its own.
@@ -126,6 +127,8 @@ def create_app(
     app.include_router(console(engine, access, measure))
     app.include_router(listings(engine, access, examine))
     if access is not None:
+        app.include_router(signing_in(engine, access))
+        app.include_router(by_provider(engine, access))
         app.include_router(deciding(engine, access))
     app.include_router(approval(engine))
     app.include_router(editing(engine))

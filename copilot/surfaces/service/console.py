@@ -27,7 +27,7 @@ from copilot.surfaces.console.pages import (
     quiet_since,
     time_marks,
 )
-from copilot.surfaces.service.access import AdminAccess
+from copilot.surfaces.service.access import Access
 from copilot.surfaces.service.ports import ServiceEngine
 from copilot.surfaces.service.shared_look import SharedLooks, TooManyLooksError
 from copilot.surfaces.service.visit import HEADERS, YEAR_S, Visit, page, sent, visits
@@ -78,7 +78,7 @@ class ChartDesk:
 
 def console(
     engine: ServiceEngine,
-    access: AdminAccess | None = None,
+    access: Access | None = None,
     measure: Measuring | None = None,
 ) -> APIRouter:
     """The pages; HTML, and so outside of the schema for programs."""
@@ -143,7 +143,7 @@ def _busy() -> Response:
 
 def listings(
     engine: ServiceEngine,
-    access: AdminAccess | None = None,
+    access: Access | None = None,
     examine: Callable[[], CheckReport] | None = None,
 ) -> APIRouter:
     """What is in the journal, what is held, and how the service is."""
@@ -222,6 +222,6 @@ def incident_values(
         "page": told,
         "drawn": drawn and bool(deciding_series(incident, told)),
         "problem": "",
-        "may_approve": bool(name) and engine.policy.may_approve(name),
+        "may_approve": bool(name) and engine.policy.may_approve(name, incident.plan),
         "may_reject": bool(name) and engine.policy.may_reject(name),
     }
