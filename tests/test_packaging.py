@@ -112,8 +112,14 @@ def test_the_installed_wheel_runs_the_demo_from_the_root_folder_with_no_extra(
 
     def ran(*arguments: str) -> str:
         run = subprocess.run(
-            [tmp_path / "venv/bin/python", "-m", "copilot", "--data-dir", tmp_path / "d"]
-            + list(arguments),
+            [
+                tmp_path / "venv/bin/python",
+                "-m",
+                "copilot",
+                "--data-dir",
+                tmp_path / "d",
+                *arguments,
+            ],
             cwd="/",
             capture_output=True,
             text=True,
