@@ -73,7 +73,7 @@ def run(options: Options, progress: Progress) -> Result:
     for factor in sizes:
         costs.append(cost(SERIES * factor // SERIES_EACH))
         progress.advance(task)
-    summary = {}
+    summary: dict[str, float] = {}
     for factor, one in zip(sizes, costs, strict=True):
         summary |= {f"scan_s.{factor}x": one.scan_s, f"scan_cpu_s.{factor}x": one.scan_cpu_s}
         summary |= {f"learn_s.{factor}x": one.learn_s, f"rules_s.{factor}x": one.rules_s}

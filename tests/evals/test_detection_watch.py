@@ -64,7 +64,12 @@ def recording(data: Path, name: str, history: str) -> BundleCase:
     table = np.column_stack([times, broken, steady])
     head = "ts,svc-1|latency_ms,svc-2|latency_ms"
     np.savetxt(folder / "metrics.csv", table, delimiter=",", header=head, comments="", fmt="%.6f")
-    described = {"schema": "incident-bundle/1", "id": name, "system": "calm", "source": "a test"}
+    described: dict[str, object] = {
+        "schema": "incident-bundle/1",
+        "id": name,
+        "system": "calm",
+        "source": "a test",
+    }
     described |= {"history": history, "sampling_s": 5, "window": [50_000, 50_295]}
     (folder / "incident.json").write_text(json.dumps(described | {"licence": "CC0-1.0"}))
     truth = TruthRecord(id=name, system="calm", root_cause="svc-1", inject_ts=50_148.0)
