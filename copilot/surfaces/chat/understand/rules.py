@@ -291,6 +291,7 @@ CALLS: dict[str, LookPlan] = {
     "gaps": _plain("gaps"),
     "sureness": _plain("sureness"),
     "brief": _plain("one_line"),
+    "forecasts": _each("forecasts"),
     "outlook": _plain("outlook"),
     "impact": _plain("impact"),
     "network": _each("network"),
@@ -324,6 +325,7 @@ CALLS: dict[str, LookPlan] = {
 OF_A_SERVICE = frozenset(
     {
         "paging",
+        "forecasts",
         "owners",
         "network",
         "trend",
