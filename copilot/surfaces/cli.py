@@ -16,8 +16,8 @@ from copilot.surfaces.cli_kb import cause, kb_app, learned_app, record
 from copilot.surfaces.cli_notify import mcp, notify_app
 from copilot.surfaces.cli_options import Flags, Lang
 from copilot.surfaces.cli_options import call as _call
-from copilot.surfaces.cli_people import tokens_app, users_app
-from copilot.surfaces.cli_playbook import alerts_app, playbook_app
+from copilot.surfaces.cli_people import login, tokens_app, users_app
+from copilot.surfaces.cli_playbook import alerts_app, playbook_app, rehearse
 
 app = typer.Typer(
     name="copilot",
@@ -34,10 +34,12 @@ app.add_typer(learned_app, name="learned")
 app.add_typer(notify_app, name="notify")
 app.add_typer(users_app, name="users")
 app.add_typer(tokens_app, name="tokens")
+app.command()(login)
 app.command()(cause)
 app.command()(mcp)
 app.command()(record)
 app.add_typer(playbook_app, name="playbook")
+app.command()(rehearse)
 app.add_typer(alerts_app, name="alerts")
 
 LogFormat = Literal["text", "json"]

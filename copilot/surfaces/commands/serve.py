@@ -37,6 +37,7 @@ from copilot.surfaces.commands import journal_head, journal_log
 from copilot.surfaces.commands.chat_wiring import build_chat_service
 from copilot.surfaces.commands.doctor import report_of
 from copilot.surfaces.commands.playbook import proposal
+from copilot.surfaces.commands.rehearse import on_schedule
 from copilot.surfaces.mcp.wiring import served_at_mcp
 from copilot.surfaces.notify.wiring import tell
 from copilot.surfaces.service import create_app
@@ -118,6 +119,9 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
                 told = ForecastTeller(engine, outlook, settings.home / FORECASTS, every)
                 engine.every("forecast", told.look, every)
             prune = partial(_prune, engine, *case_wiring.retention(settings, engine.store))
+            if settings.rehearse_every_s:
+                rehearse = partial(on_schedule, engine, settings)
+                engine.every("rehearsal", rehearse, settings.rehearse_every_s)
             engine.every("retention", prune, settings.prune_every_s, settings.prune_every_s)
             access = access_of(settings, engine.store)
             _refuse_an_open_door(settings, access)
