@@ -199,7 +199,7 @@ def test_what_was_answered_for_survives_kill_9(tmp_path: Path) -> None:
     )
     with child:
         assert child.stdout is not None
-        answered = [int(line) for line, _ in zip(child.stdout, range(20), strict=False)]
+        answered = [int(line) for _, line in zip(range(20), child.stdout, strict=False)]
         child.kill()
         answered += [int(line) for line in child.stdout if line.strip().isdigit()]
     kept = [row.alert.fingerprint for row in store.alerts.unassigned(limit=1_000_000)]
