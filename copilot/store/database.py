@@ -4,6 +4,8 @@ Nearly every transaction ends in the journal, which is one chain: its writers ta
 they take the turn at the start, where waiting for it cannot deadlock, on both databases alike.
 """
 
+import json
+import math
 import os
 import sqlite3
 import threading
@@ -141,10 +143,11 @@ class Database:
             marks = ", ".join("?" * len(columns))
             connection.exec_driver_sql(f"{into} VALUES ({marks}) {conflict}", list(rows))
             return
-        kinds = [table.c[name].type.compile(self._engine.dialect) for name in columns]
-        arrays = ", ".join(f"%s::{kind}[]" for kind in kinds)
-        values = tuple(list(column) for column in zip(*rows, strict=True))
-        connection.exec_driver_sql(f"{into} SELECT * FROM unnest({arrays}) {conflict}", values)
+        # As JSON: psycopg takes ten times as long to write an array of texts.
+        kinds = (f"{name} {table.c[name].type.compile(self._engine.dialect)}" for name in columns)
+        given = f"json_to_recordset(%s::json) AS given({', '.join(kinds)})"
+        values = (_json(columns, rows),)
+        connection.exec_driver_sql(f"{into} SELECT * FROM {given} {conflict}", values)
 
     @contextmanager
     def write(self, *, lazily: bool = False) -> Iterator[Connection]:
@@ -274,6 +277,20 @@ class WriteAheadLog:
             finally:
                 os.close(folder)
             self._file = file
+
+
+def _json(columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> str:
+    """Rows as PostgreSQL reads them; infinities by name, since JSON has none."""
+    endless = {math.inf: "Infinity", -math.inf: "-Infinity"}
+    return json.dumps(
+        [
+            {
+                name: endless.get(one, one) if isinstance(one, float) else one
+                for name, one in zip(columns, row, strict=True)
+            }
+            for row in rows
+        ]
+    )
 
 
 def _changes(connection: Connection) -> int:
