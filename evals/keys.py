@@ -47,8 +47,9 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     ),
     "objects": ("faults.detected", "faults.wrong_reason", "healthy.false", "twins.detected"),
     "detection": (
-        *("detected_within_60_s", "detected_within_300_s"),
-        *("detect_delay_s.p50", "false_alarms_per_quiet_hour"),
+        *("detected_within_60_s", "watch.recall5", "watch.delay_s.p50"),
+        *("watch.false_per_quiet_hour", "normal.false_per_hour"),
+        *("short.recall5", "short.false_per_hour"),
     ),
     "metrics": tuple(
         f"nab.{figure}" for figure in ("standard", "low_fp", "low_fn", "default_threshold")
@@ -74,6 +75,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         *("minutes_to_recover.p50", "minutes_to_recover.p90", "refused_attacks", "attacks"),
     ),
     "database": ("zero_shot", "one_shot", "compound"),
+    "forecast": ("coverage90", "mase", "lead_time_h.p50", "false_per_week"),
     "slices": ("f1", "seconds.p95"),
     "chat": ("right", "useful", "useless", "wrong"),
     "knowledge": (

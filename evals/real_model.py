@@ -21,7 +21,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from copilot.testing.ollama.gguf import CACHE, gguf_server, sha256
+from copilot.testing.ollama.gguf import CACHE, gguf_server
 from copilot.types.errors import OperatorError
 from evals.localization.cases import RECORDINGS
 from evals.report import Table, show
@@ -177,9 +177,7 @@ def main(
                 f"{pulled.name}, {pulled.parameters}, {pulled.quantization}, {pulled.size} bytes"
             )
             name, context = pulled.name, min(pulled.context, context)
-            if file is None or file.is_file():
-                shown = file or next((cache.expanduser()).rglob("*SmolLM2*.gguf"))
-                about += f", sha256 {sha256(shown)}"
+            about += f", sha256 {pulled.digest}"
         else:
             url, name = model_url, model
         console.print(about, markup=False)

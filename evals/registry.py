@@ -20,6 +20,8 @@ from evals.chat import suite as chat
 from evals.database import suite as database
 from evals.detection import kpi, metrics, mts
 from evals.detection import suite as detection
+from evals.detection.folds import FoldOptions
+from evals.forecast import suite as forecast
 from evals.knowledge import suite as knowledge
 from evals.kubernetes import objects
 from evals.kubernetes import suite as cloud_opsbench
@@ -151,18 +153,18 @@ SUITES: Mapping[str, Suite[Any]] = {
         _bundles,
     ),
     "metrics": Suite(
-        metrics.run, Options, "single series, by NAB's score", _TWO, _whole_with("metrics/nab")
+        metrics.run, FoldOptions, "single series, by NAB's score", _TWO, _whole_with("metrics/nab")
     ),
     "kpi": Suite(
         kpi.run,
-        Options,
+        FoldOptions,
         "single series, by the KPI contest's delay-adjusted F1",
         _TWO,
         _whole_with("metrics/kpi"),
     ),
     "mts": Suite(
         mts.run,
-        Options,
+        FoldOptions,
         "many dimensions at once: SMD and ASD, by event F1 and AUC-PR",
         _TWO,
         _whole_with("metrics/mts"),
@@ -230,10 +232,17 @@ SUITES: Mapping[str, Suite[Any]] = {
     ),
     "chat": Suite(
         chat.run,
-        Options,
+        ModelOptions,
         "questions of on-call engineers in two languages, against a key of patterns",
-        ("rules", "ml"),
+        ("rules", "ml", "llm"),
         _chat,
+    ),
+    "forecast": Suite(
+        forecast.run,
+        Options,
+        "what is coming: the next day of a series, and when a resource is full",
+        _TWO,
+        _whole_with("metrics/nab"),
     ),
     "slices": Suite(
         slices.run,

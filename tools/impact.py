@@ -9,6 +9,7 @@ here: docs/decisions/normal-and-impact.md.
 from dataclasses import dataclass
 from typing import Literal
 
+from tools.topology_walker.calibration import LASTING
 from tools.topology_walker.signals import SECONDS, MetricCategory, read
 from tools.types import Evidence, Text
 
@@ -35,10 +36,6 @@ POINT = 1.0
 """The same in points of what is itself a share in percent, such as a disk that is 1 % used.
 source: docs/decisions/watch.md, measured by `python -m evals run detection`."""
 
-LASTING = 0.4
-"""Share of the time since the onset for which it has to hold: a few errors while instances are
-replaced are over before anybody acts. source: docs/decisions/normal-and-impact.md, as above."""
-
 
 @dataclass(frozen=True, slots=True)
 class Impact:
@@ -64,7 +61,7 @@ def impact(
     >>> impact("latency_ms", 20.0, 45.0).level, impact("cpu_pct", 20.0, 45.0).level
     ('felt', 'slight')
     """
-    semantics, unit = read(metric), unit or metric.rpartition("_")[2].replace("seconds", "s")
+    semantics, unit = read(metric), unit or _unit_of(metric)
     worse = value - normal if semantics.bad == "up" else normal - value
     if semantics.family in ("other", "traffic"):  # less of it may be the worse
         worse = abs(worse)
@@ -72,8 +69,8 @@ def impact(
         return _impact("none", "it moved for the better", "其变化是好转")
     if worse * SECONDS.get(unit, float("inf")) < MOMENT_S:
         return _impact("none", *_TOO_LITTLE)
-    if semantics.family in ("errors", "success") and (whole := _whole(metric, unit, normal)):
-        return _of_failing(worse / whole, lasting)
+    if semantics.family in ("errors", "success") and (all_of := whole(metric, unit, normal)):
+        return _of_failing(worse / all_of, lasting)
     if semantics.family in ("errors", "latency"):
         return _of_more(semantics.family, normal, value, lasting)
     if worse < (POINT if metric.endswith("used_pct") else MOVED * abs(normal)):
@@ -99,8 +96,13 @@ _MOST = 300  # source: the bound of `Text` (tools/types)
 _TOO_LITTLE = ("it moved by too little to matter", "变化太小，没有影响")
 
 
-def _whole(metric: str, unit: str, normal: float) -> float:
+def _unit_of(metric: str) -> str:
+    return metric.rpartition("_")[2].replace("seconds", "s")
+
+
+def whole(metric: str, unit: str, normal: float) -> float:
     """What all calls are in the reading's unit; 0 for a count of failures, which has no whole."""
+    unit = unit or _unit_of(metric)
     if unit in ("%", "pct", "percent"):
         return _PERCENT
     if read(metric).family == "success":

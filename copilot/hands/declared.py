@@ -14,6 +14,23 @@ flush-cache = "/usr/local/bin/flush-cache"
 [settings_files]                 # one JSON file per service: flags and configuration values
 folder = "/etc/services"
 
+[traffic.edge]                   # a step names the proxy `edge`; or address = "127.0.0.1:9999"
+socket = "/run/haproxy/admin.sock"
+groups.zone-a = ["a1", "a2"]     # what a step names as one server
+keep = 1                         # so many other servers of the pool serve after a step
+
+[database.orders]                # PostgreSQL; without users: of anybody but superusers
+url = "postgresql://copilot@db.internal/orders"
+password_env = "ORDERS_PASSWORD"
+users = ["shop"]                 # whose sessions may be ended
+component = "orders-db"          # its name in the topology: who blocks there becomes a fact
+
+[cache.sessions]                 # Redis
+host = "redis.internal"
+password_env = "REDIS_PASSWORD"
+keys.carts = "cart:*"            # what a step names `carts` and may flush
+queues.mail = "rq:suspended"     # the key that pauses what a step names the queue `mail`
+
 [kubernetes]
 namespace = "shop"
 context = ""                     # empty: the service account of the pod, or current
@@ -26,20 +43,22 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple, Protocol
 
 from pydantic import AfterValidator, Field, JsonValue, SecretStr
 
+from copilot.hands.cache import CacheRunner, RedisTarget
 from copilot.hands.command import CommandRunner
+from copilot.hands.database import DatabaseRunner, DatabaseTarget
 from copilot.hands.http import Base, HttpRunner
 from copilot.hands.kubernetes import Cluster, KubernetesRunner
 from copilot.hands.plain import CheckRunner, ConfirmationPrompt, ManualRunner, WaitRunner
-from copilot.hands.report import StepFailedError, reported
 from copilot.hands.settings_file import SettingsFileRunner
+from copilot.hands.traffic import ProxyTarget, TrafficRunner
 from copilot.ports import Clock, MetricSource, Runner
 from copilot.types import strict_toml
 from tools.playbook_executor.vocabulary import ResourceName, binary
-from tools.types import FrozenModel, PlanStep, Playbook, PlaybookStep, StepAction, StepResult
+from tools.types import FrozenModel, PlanStep, Playbook, PlaybookStep, StepAction
 
 Binary = Annotated[str, AfterValidator(binary)]
 
@@ -72,16 +91,48 @@ class KubernetesTarget(FrozenModel):
     dry_run: bool = False
 
 
+class NamedTarget(Protocol):
+    """What a step names by a word of the file."""
+
+    @property
+    def told(self) -> str:
+        """For a person; secrets are named, not shown."""
+        ...
+
+    def meaning(self, step: PlanStep) -> str:
+        """What the names of the step stand for here; a plan's digest covers it."""
+        ...
+
+
+class NamedTargets(NamedTuple):
+    """The targets of one action, and the argument of its steps that names one."""
+
+    argument: str
+    targets: Mapping[str, NamedTarget]
+
+
 class RunnersFile(FrozenModel):
     """The file, read."""
 
     http: dict[ResourceName, HttpBase] = Field(default_factory=dict)
     command: dict[Binary, Path] = Field(default_factory=dict)
     settings_files: SettingsFolder | None = None
+    traffic: dict[ResourceName, ProxyTarget] = Field(default_factory=dict)
+    database: dict[ResourceName, DatabaseTarget] = Field(default_factory=dict)
+    cache: dict[ResourceName, RedisTarget] = Field(default_factory=dict)
     kubernetes: KubernetesTarget | None = None
     wait: bool = True
     check: bool = True
     manual: bool = True
+
+    @property
+    def named(self) -> Mapping[StepAction, NamedTargets]:
+        """The actions whose steps name a target of the file."""
+        return {
+            "traffic": NamedTargets("proxy", self.traffic),
+            "database": NamedTargets("database", self.database),
+            "cache": NamedTargets("cache", self.cache),
+        }
 
 
 ClusterConnector = Callable[[KubernetesTarget], Cluster]
@@ -148,6 +199,7 @@ def runners(declared: RunnersFile, path: Path, around: Surroundings) -> dict[Ste
         target = declared.kubernetes
         cluster = around.connect(target)
         made["kubernetes"] = KubernetesRunner(cluster, clock, dry_run=target.dry_run)
+    made |= _named_runners(declared, path, around)
     if declared.wait:
         made["wait"] = WaitRunner(clock)
     if declared.check:
@@ -155,6 +207,47 @@ def runners(declared: RunnersFile, path: Path, around: Surroundings) -> dict[Ste
     if declared.manual:
         made["manual"] = ManualRunner(around.confirm, clock)
     return made
+
+
+def _named_runners(
+    declared: RunnersFile, path: Path, around: Surroundings
+) -> dict[StepAction, Runner]:
+    """The runners of targets that steps name; nothing is connected before a step needs it."""
+    clock = around.clock
+    databases = with_passwords(declared.database, path, around.environment)
+    caches = {
+        name: one.model_copy(update=_password(path, f"cache.{name}", one, around.environment))
+        for name, one in declared.cache.items()
+    }
+    made: dict[StepAction, Runner] = {
+        "traffic": TrafficRunner(declared.traffic, clock),
+        "database": DatabaseRunner(databases, clock),
+        "cache": CacheRunner(caches, clock),
+    }
+    return {action: made[action] for action, among in declared.named.items() if among.targets}
+
+
+def with_passwords(
+    declared: Mapping[str, DatabaseTarget], path: Path, environment: Mapping[str, str]
+) -> dict[str, DatabaseTarget]:
+    """The databases with the passwords their variables hold."""
+    return {
+        name: one.model_copy(update=_password(path, f"database.{name}", one, environment))
+        for name, one in declared.items()
+    }
+
+
+def _password(
+    path: Path, key: str, target: DatabaseTarget | RedisTarget, environment: Mapping[str, str]
+) -> dict[str, SecretStr]:
+    if target.password is not None:
+        raise RunnersFileError(path, f"{key}.password", "name a variable in password_env instead")
+    if not target.password_env:
+        return {}
+    if target.password_env not in environment:
+        problem = f"variable {target.password_env!r} is not set"
+        raise RunnersFileError(path, f"{key}.password_env", problem)
+    return {"password": SecretStr(environment[target.password_env])}
 
 
 def _base(path: Path, name: str, declared: HttpBase, environment: Mapping[str, str]) -> Base:
@@ -192,6 +285,10 @@ def _lacking(declared: RunnersFile, step: PlaybookStep) -> str:
     base, argv = step.arguments.get("base"), step.arguments.get("argv")
     if step.action == "http" and _is_name(base) and base not in declared.http:
         return f"runners_file has no http base {base!r}"
+    if (among := declared.named.get(step.action)) is not None:
+        name = step.arguments.get(among.argument)
+        if _is_name(name) and name not in among.targets:
+            return f"runners_file has no [{step.action}.{name}]"
     program = argv[0] if isinstance(argv, list) and argv else None
     if step.action == "command" and _is_name(program) and program not in declared.command:
         return f"runners_file has no command {program!r}"
@@ -216,6 +313,7 @@ def turned_on(declared: RunnersFile) -> frozenset[StepAction]:
         "check": declared.check,
         "manual": declared.manual,
     }
+    found |= {action: bool(among.targets) for action, among in declared.named.items()}
     return frozenset(action for action, on in found.items() if on)
 
 
@@ -228,6 +326,9 @@ def described(declared: RunnersFile) -> Iterator[tuple[str, str]]:
         yield "command", f"{name}: {program}"
     if declared.settings_files is not None:
         yield "config", f"flags and values of {declared.settings_files.folder}/<service>.json"
+    for action, among in declared.named.items():
+        for name, one in among.targets.items():
+            yield action, f"{name}: {one.told}"
     if declared.kubernetes is not None:
         target = declared.kubernetes
         context = f", context {target.context}" if target.context else ""
@@ -251,6 +352,9 @@ def meaning(declared: RunnersFile | None, step: PlanStep) -> str:
         return base.url if base else ""
     if step.action in ("config", "feature_flag") and declared.settings_files is not None:
         return str(declared.settings_files.folder)
+    if (among := declared.named.get(step.action)) is not None:
+        named = among.targets.get(str(step.arguments.get(among.argument)))
+        return named.meaning(step) if named is not None else ""
     if step.action == "kubernetes" and declared.kubernetes is not None:
         target = declared.kubernetes
         return f"namespace {target.namespace}, context {target.context or 'current'}"
@@ -263,46 +367,3 @@ def _hash(program: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return "unreadable"
-
-
-class ActionRunner:
-    """Hands a step to its action's runner; an action without one fails and says so.
-
-    A step whose names meant something else when it was approved is not run.
-    """
-
-    def __init__(
-        self,
-        runners: Mapping[StepAction, Runner],
-        clock: Clock,
-        declared: RunnersFile | None = None,
-    ) -> None:
-        self._runners = dict(runners)
-        self._clock = clock
-        self._declared = declared
-
-    def stands_for(self, step: PlanStep) -> str:
-        """What its names mean now."""
-        return meaning(self._declared, step)
-
-    def run(self, step: PlanStep, key: str) -> StepResult:
-        """Run the step where it belongs."""
-        runner, now = self._runners.get(step.action), self.stands_for(step)
-        if runner is not None and now == step.stands_for:
-            return runner.run(step, key)
-
-        def refuse() -> str:
-            if runner is not None:
-                raise StepFailedError(
-                    "its program or the runners file was changed since it was approved, so have it "
-                    f"planned again; approved: {step.stands_for or 'nothing'}, now: {now}"
-                )
-            configured = ", ".join(sorted(self._runners)) or "none"
-            raise StepFailedError(f"no runner for {step.action!r}; configured: {configured}")
-
-        return reported(self._clock, key, refuse)
-
-    def touches(self, step: PlanStep) -> bool:
-        """Whether there is a runner for it, and that one acts."""
-        runner = self._runners.get(step.action)
-        return runner is not None and runner.touches(step)

@@ -1,7 +1,7 @@
 """How every runner reads its arguments, and reports: timed, in output that is safe to show."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from copilot.ports import Clock
 from tools.log_retriever import redact, sanitize
@@ -10,6 +10,13 @@ from tools.types import FrozenModel, PlanStep, StepResult
 
 LINES = 60
 CHARACTERS = 4000
+
+
+class Rehearsal(NamedTuple):
+    """What a step met when it only read: what it saw, and why it would be refused, or nothing."""
+
+    seen: str
+    refused: str = ""
 
 
 class StepFailedError(Exception):

@@ -74,15 +74,16 @@ def ask(
     shape: type[ReplyT],
     check: Callable[[ReplyT], ReplyCheck[ReplyT]],
     language: Language = "en",
+    attempts: int = 2,
 ) -> ModelResult[ReplyT]:
-    """What `check` keeps of a value of `shape`, after one repair at most.
+    """What `check` keeps of a value of `shape`, after one repair at most; `attempts` 1: none.
 
     A request may bring a narrower schema than that of `shape`.
     """
     schema = request.reply_schema or shape.model_json_schema()
     request = request.model_copy(update={"reply_schema": schema})
     calls: list[ModelCall] = []
-    for _attempt in range(2):
+    for _attempt in range(attempts):
         try:
             text, done = _whole(model, request)
         except ModelError as error:

@@ -19,13 +19,12 @@ from zlib import crc32
 import numpy as np
 
 from copilot.ports import MetricSource
-from copilot.sources.deployment import Sources
-from copilot.types.incident import OURS
-from tools.clusterer import fingerprint
-from tools.detector import DetectorConfig, Stream, onset
-from tools.impact import impact
+from copilot.sources.own_alert import alert_of
+from tools.detector import DetectorConfig, Stream
+from tools.error_budget import SUDDEN, ErrorBudgets
+from tools.impact import impact, whole
 from tools.topology_walker.signals import MetricCategory, read
-from tools.types import Alert, Anomaly, FloatArray, Owner, Series, Subject, Timestamp, Window
+from tools.types import Alert, Anomaly, FloatArray, Owner, Series, Timestamp, Window
 
 WATCHED: frozenset[MetricCategory] = frozenset(
     {"latency", "success", "errors", "cpu", "memory", "saturation", "disk", "network"}
@@ -33,7 +32,6 @@ WATCHED: frozenset[MetricCategory] = frozenset(
 SENSITIVE = DetectorConfig(tail=1e-3)
 """Alone this opens an episode in 1000 points: what is weighed, not what is paged on."""
 
-EXPLAINED = 3
 SAMPLES_APART = 2.0
 FALSE_EVERY_S = 8 * 3600.0
 """How often an alarm may be false: by chance, and by what the past holds."""
@@ -81,10 +79,12 @@ class Watch:
         self._source = source
         self._learn_s = learn_s
         self._stream = Stream([], config or SENSITIVE)
+        self._shares = _Shares(interval_s)
         self._places: dict[str, int] = {}
         self._signals: set[tuple[str, MetricCategory]] = set()
         self._limit = interval_s / FALSE_EVERY_S
         self._heard = 0
+        self._learned = False
         self._began = float("inf")
         self._seen = float("-inf")
         self._last = float("-inf")
@@ -99,18 +99,20 @@ class Watch:
     @property
     def state_bytes(self) -> int:
         """Memory of the detector's state."""
-        return self._stream.state_bytes
+        return self._stream.state_bytes + self._shares.state_bytes
 
     def look(self, now: Timestamp) -> list[Alert]:
         """Learn without raising anything, from the past the first time; then scan."""
-        if self._heard >= LEARNT:
+        if self._learned:
             return self._scan(now)
         if np.isfinite(self._seen):
             self._feed(self._source.series(Window(start=self._seen, end=now)))
         else:
             self._remember(now)
         if self._heard >= LEARNT:
+            self._learned = True
             self._calibrate()
+            self._shares.settle()
             self._opened.clear()
         return []
 
@@ -158,15 +160,17 @@ class Watch:
             yield self._opened[first:place]
 
     def _feed(self, series: Sequence[Series]) -> None:
-        watched = [one for one in series if read(one.metric).family in WATCHED]
+        watched = [one for one in series if one.times.size and read(one.metric).family in WATCHED]
         new = [one for one in watched if one.name not in self._places]
         self._stream.extend([(one.owner, one.metric) for one in new])
         for one in new:
+            self._shares.add(one, len(self._places))
             self._places[one.name] = len(self._places)
             self._signals.add((one.owner, read(one.metric).family))
         for at, column in self._columns(watched):
-            found = self._stream.update_columns(at, column)
+            found = (*self._stream.update_columns(at, column), *self._stream.again)
             self._opened += [one for one in found if one.end is None and _worse(one)]
+            self._opened += self._shares.step(at, column, learning=not self._learned)
             self._heard += 1
             self._seen = at
             self._began = min(self._began, at)
@@ -192,9 +196,8 @@ class Watch:
         if self._by_chance(found) >= self._limit or at - self._last <= APART_S:
             return None
         self._last = at
-        service = _most_of(found)
-        alert = _alert(service, found, at)
-        self._alarms[service] = _Alarm(alert, at)
+        alert = alert_of(found, at)
+        self._alarms[alert.service] = _Alarm(alert, at)
         return alert
 
     def _by_chance(self, found: Sequence[Anomaly]) -> float:
@@ -211,6 +214,7 @@ class Watch:
 
     def _ended(self, now: Timestamp) -> list[Alert]:
         out = {Owner.parse(one.owner).service for one in self._stream.open}
+        out |= {Owner.parse(owner).service for owner in self._shares.burning}
         ended = []
         for service, alarm in list(self._alarms.items()):
             if service in out:
@@ -221,6 +225,71 @@ class Watch:
                     alarm.alert.model_copy(update={"status": "resolved", "ends_at": alarm.held})
                 )
         return ended
+
+
+class _Shares:
+    """The series that are shares of calls, and the error budgets they burn."""
+
+    def __init__(self, interval_s: float) -> None:
+        self._budgets = ErrorBudgets(0, interval_s)
+        self._names: list[tuple[str, str]] = []
+        self._places: list[int] = []
+        self._whole: list[float] = []
+        self._succeed: list[bool] = []
+
+    @property
+    def state_bytes(self) -> int:
+        """Memory of the budgets."""
+        return self._budgets.state_bytes
+
+    @property
+    def burning(self) -> list[str]:
+        """The owners whose budgets burn."""
+        return [self._names[i][0] for i in np.flatnonzero(self._budgets.burning)]
+
+    def add(self, one: Series, place: int) -> None:
+        """Take up a series that is told of at `place`, if it is a share of calls."""
+        family, usual = read(one.metric).family, float(np.fmax.reduce(one.values, initial=0.0))
+        of = whole(one.metric, one.unit, usual) if family in ("errors", "success") else 0.0
+        if of > 0.0:
+            self._names.append((one.owner, one.metric))
+            self._places.append(place)
+            self._whole.append(of)
+            self._succeed.append(family == "success")
+            self._budgets.extend(1)
+
+    def settle(self) -> None:
+        """Take for usual what burns at the end of the past."""
+        self._budgets.settle()
+
+    def step(self, at: Timestamp, column: FloatArray, *, learning: bool) -> list[Anomaly]:
+        """The budgets that begin to burn; certain, for it is no chance but what was agreed."""
+        values = column[self._places] / np.array(self._whole)
+        failing = np.where(self._succeed, 1.0 - values, values).clip(0.0, 1.0)
+        began = np.flatnonzero(self._budgets.step(failing, learning=learning))
+        return [] if learning else [self._anomaly(at, i) for i in began.tolist()]
+
+    def _anomaly(self, at: Timestamp, i: int) -> Anomaly:
+        owner, metric = self._names[i]
+        share, budget = float(self._budgets.recent[i]), float(self._budgets.budget[i])
+        allowed = min(SUDDEN.rate * budget, 1.0)
+        up, of = not self._succeed[i], self._whole[i]
+        return Anomaly(
+            owner=owner,
+            metric=metric,
+            onset=at,
+            end=None,
+            direction="up" if up else "down",
+            kind="level_shift",
+            score=0.0,
+            observed=of * (share if up else 1.0 - share),
+            low=0.0 if up else of * (1.0 - allowed),
+            high=of * allowed if up else of,
+            reason=(
+                f"{share:.2g} of the calls of 5 min failed, {share / budget:.0f} times what an "
+                f"objective of {1 - budget:.4g} allows"
+            ),
+        )
 
 
 def _at_least(count: int, expected: float) -> float:
@@ -241,35 +310,6 @@ def _worse(found: Anomaly) -> bool:
     edge = found.high if bad == "up" else found.low
     worse = found.direction == bad
     return worse and impact(found.metric, edge, found.observed).level != "none"
-
-
-def _most_of(found: Sequence[Anomaly]) -> str:
-    """The service most of the episodes are about; of equals, the one with the strangest."""
-    services = [Owner.parse(one.owner).service for one in found]
-    strangest = {
-        s: min(f.score for f, of in zip(found, services, strict=True) if of == s) for s in services
-    }
-    return max(strangest, key=lambda s: (services.count(s), -strangest[s]))
-
-
-def _alert(service: str, found: Sequence[Anomaly], at: Timestamp) -> Alert:
-    labels = {"alertname": "AnomalyDetected", "service": service, "detector": "copilot"}
-    own = [one for one in found if Owner.parse(one.owner).service == service]
-    reasons = "; ".join(
-        f"{one.owner} {one.metric}: {one.reason}"
-        for one in sorted(own, key=lambda one: one.score)[:EXPLAINED]
-    )
-    return Alert(
-        fingerprint=fingerprint(labels),
-        name="AnomalyDetected",
-        service=service,
-        subject=Subject(kind="service", name=service) if service else Subject(),
-        severity="warning",
-        starts_at=at,
-        labels=labels,
-        annotations={"summary": reasons},
-        source=OURS,
-    )
 
 
 class WatchShards:
@@ -325,26 +365,3 @@ class _OwnersOf:
 
     def _own(self, series: Sequence[Series]) -> Sequence[Series]:
         return [one for one in series if crc32(one.owner.encode()) % self._shards == self._shard]
-
-
-def own_alert(sources: Sources, now: Timestamp, lookback_s: float) -> Alert | None:
-    """An alert on the strongest anomaly of the last `lookback_s` seconds; None if all is quiet."""
-    window = Window(start=now - lookback_s, end=now)
-    measured = sources.measure(window, normal_before=window.start)
-    began = onset(measured.series, measured.baseline, now)
-    if not began.anomalies:
-        return None
-    strongest = began.anomalies[0]
-    entry = sources.topology().entry
-    labels = {"alertname": "AnomalyDetected", "service": entry, "detector": "copilot"}
-    return Alert(
-        fingerprint=fingerprint(labels),
-        name="AnomalyDetected",
-        service=entry,
-        subject=Subject(kind="service", name=entry) if entry else Subject(),
-        severity="warning",
-        starts_at=began.at,
-        labels=labels,
-        annotations={"summary": strongest.reason},
-        source=OURS,
-    )

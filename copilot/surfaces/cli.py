@@ -16,6 +16,7 @@ from copilot.surfaces.cli_kb import cause, kb_app, learned_app, record
 from copilot.surfaces.cli_notify import mcp, notify_app
 from copilot.surfaces.cli_options import Flags, Lang
 from copilot.surfaces.cli_options import call as _call
+from copilot.surfaces.cli_people import login, tokens_app, users_app
 from copilot.surfaces.cli_playbook import alerts_app, playbook_app
 
 app = typer.Typer(
@@ -31,6 +32,9 @@ app.add_typer(decide_app)
 app.add_typer(db_app, name="db")
 app.add_typer(learned_app, name="learned")
 app.add_typer(notify_app, name="notify")
+app.add_typer(users_app, name="users")
+app.add_typer(tokens_app, name="tokens")
+app.command()(login)
 app.command()(cause)
 app.command()(mcp)
 app.command()(record)

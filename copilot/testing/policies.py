@@ -203,6 +203,25 @@ class HastyReaderPolicy:
         return _dumped({"because": "it is the newest", "line": rows[0][0] if rows else ""})
 
 
+_ASKED = re.compile(r"^(\d+)\. (.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderPolicy:
+    """Takes each question for what `means` says of its text, of the service that `about` says."""
+
+    means: Callable[[str], str]
+    about: Callable[[str], str] = lambda _text: ""
+
+    def __call__(self, texts: Sequence[str], schema: ReplySchema) -> str:
+        """Return a reading of each question that is shown."""
+        read: list[JsonValue] = [
+            {"number": int(number), "service": self.about(text), "means": self.means(text)}
+            for number, text in _ASKED.findall(texts[-1])
+        ]
+        return _dumped({"read": read})
+
+
 PolicyFunction = Callable[[Sequence[str], ReplySchema], str]
 """What a stand-in says to the messages of a request, in order, under a schema."""
 

@@ -18,6 +18,7 @@ from pydantic import JsonValue
 from rich.progress import Progress
 
 import copilot
+from copilot.ports import Model
 from copilot.settings import Settings
 from copilot.surfaces.chat import ChatService, Question
 from copilot.surfaces.chat.understand import (
@@ -29,7 +30,7 @@ from copilot.surfaces.chat.understand import (
 from copilot.surfaces.commands.chat_wiring import local_chat_service
 from evals.chat import understanding
 from evals.localization.cases import RECORDINGS
-from evals.report import EvalArm, Options, Result, Table, number
+from evals.report import EvalArm, ModelOptions, Result, Table, number
 from evals.worked_incident import work_on
 from tools.types import FrozenModel
 
@@ -149,17 +150,19 @@ def _in(pattern: str, filled: Mapping[str, str]) -> str:
     return re.sub(r"\{([a-z]+)\}", lambda found: f"(?:{filled[found[1]]})", pattern)
 
 
-def run(options: Options, progress: Progress) -> Result:
+def run(options: ModelOptions, progress: Progress) -> Result:
     """Ask everything of every recording, in one conversation each."""
     if options.data is None:
         raise SystemExit("chat: --data is a folder with questions.jsonl")
     began, key = time.monotonic(), answer_key()
     best = NearestUnderstanding()
-    tried = {way.name: [*understanding.graded(way)] for way in understanding.ways(best)}
-    chain = _chain(options.arm, best)
     asked = questions(options.data)[: options.limit]
     cases: list[dict[str, JsonValue]] = []
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, understanding.opened(options) as models:
+        few = options.limit if options.model_url else None
+        ways = understanding.ways(best, models)
+        tried = {way.name: [*understanding.graded(way, few)] for way in ways}
+        chain = _chain(options.arm, best, models)
         settings = Settings(data_dir=Path(folder), model_use="off")
         ids = [_worked(settings, one) for one in key.recordings]
         task = progress.add_task("chat", total=len(asked) * len(ids))
@@ -191,13 +194,14 @@ def run(options: Options, progress: Progress) -> Result:
     )
 
 
-def _chain(arm: EvalArm, best: NearestUnderstanding) -> UnderstandingChain:
-    """The rules, and in the arm `ml` the nearest question where they are silent."""
-    if arm == "llm":
-        raise SystemExit("chat has no llm arm yet: choose --arm rules or --arm ml")
+def _chain(
+    arm: EvalArm, best: NearestUnderstanding, models: Mapping[str, Model]
+) -> UnderstandingChain:
+    """The rules; in `ml` the nearest question where they are silent, in `llm` a model before it."""
     if arm == "rules":
         return UnderstandingChain(RuleUnderstanding(), nearest=best)
-    return UnderstandingChain(nearest=best)
+    chain = UnderstandingChain(nearest=best)
+    return chain.read_by(understanding.reader(next(iter(models.values())))) if models else chain
 
 
 def _conversation(

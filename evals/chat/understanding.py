@@ -5,22 +5,34 @@ not understood; `wrong`: another look. `offered`: of those not right, the look i
 questions that are offered. Where nothing is to be understood, `silent` is right.
 """
 
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import resources
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
+import httpx
 import yaml
 from pydantic import Field
 
+from copilot.ports import Model
 from copilot.surfaces.chat.understand import (
     ChatScene,
+    Entities,
+    ModelUnderstanding,
     NearestUnderstanding,
     RuleUnderstanding,
     UnderstandingChain,
     Understood,
 )
-from evals.report import Table, number
+from copilot.surfaces.chat.understand.nearest import examples
+from copilot.surfaces.chat.understand.reader import NOTHING, UNRELATED, meanings
+from copilot.surfaces.chat.understand.rules import CALLS
+from copilot.testing.policies import PolicyModel, ReaderPolicy
+from evals.reasoning.suite import at
+from evals.report import ModelOptions, Table, number
 from prompts import LANGUAGES, Language
 from tools.types import FrozenModel
 
@@ -76,9 +88,10 @@ class UnderstandingWay:
     chain: UnderstandingChain
 
 
-def graded(way: UnderstandingWay, every: int = 1) -> Iterator[UnderstandingCase]:
-    """Each paraphrase in each language, or only every fourth set, for `every=4`."""
-    for asked in paraphrases()[::every]:
+def graded(way: UnderstandingWay, most: int | None = None) -> Iterator[UnderstandingCase]:
+    """Each paraphrase in each language, or those of `most` sets, spread over all."""
+    sets = paraphrases()
+    for asked in sets[:: max(1, len(sets) // most) if most else 1]:
         for language in LANGUAGES:
             for question in asked.zh if language == "zh" else asked.en:
                 scene = _scene(asked, language, way.chain)
@@ -91,6 +104,81 @@ def graded(way: UnderstandingWay, every: int = 1) -> Iterator[UnderstandingCase]
                     _grade(asked, found),
                     bool(offered & {*asked.looks}),
                 )
+
+
+BEST, WORST = "any reader, at best", "any reader, at worst"
+"""Bounds of what a reader can do: it has the key, or it reads the controls and lies of the rest."""
+
+LISTED_S = 5.0
+
+
+@contextmanager
+def opened(options: ModelOptions) -> Iterator[Mapping[str, Model]]:
+    """The model at hand by name, size and digest; else stand-ins, good and bad."""
+    if options.model_url:
+        with at(options.model_url, options.model or "qwen3:30b") as model:
+            yield {_listed(options.model_url, model.name): model}
+        return
+    known = meant()
+    yield {
+        BEST: PolicyModel(keyed_reader(known)),
+        WORST: PolicyModel(keyed_reader(known, lies=True)),
+        "scripted, guesses": PolicyModel(ReaderPolicy(guessing)),
+        "scripted, always the same": PolicyModel(ReaderPolicy(lambda _text: "status")),
+    }
+
+
+def _listed(url: str, name: str) -> str:
+    """As its server lists it; the name alone where a server tells no more, as of OpenAI's API.
+
+    source: Ollama, docs/api.md, `GET /api/tags`.
+    """
+    try:
+        told = httpx.get(f"{url.rstrip('/')}/api/tags", timeout=LISTED_S, trust_env=False).json()
+        models = told["models"]
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return name
+    found = next((one for one in models if name in (one.get("model"), one.get("name"))), None)
+    return f"{name}, {found.get('size')} bytes, {found.get('digest')}" if found else name
+
+
+def reader(model: Model) -> ModelUnderstanding:
+    """A model as a way to understand, alike in every run."""
+    return ModelUnderstanding(model, "5eed")
+
+
+def guessing(text: str) -> str:
+    """A meaning drawn by the text alone."""
+    names = [*meanings("en"), NOTHING]
+    return names[zlib.crc32(text.encode()[::-1]) % len(names)]
+
+
+def keyed_reader(known: Mapping[str, tuple[str, str]], *, lies: bool = False) -> ReaderPolicy:
+    """One that reads the controls rightly, and others by their meaning and service in `known`.
+
+    Where it lies it says anything but what is known.
+    """
+    ours = {one.text: one.intent for one in examples()}
+    ours |= {text: NOTHING for of in UNRELATED.values() for text in of}
+
+    def means(text: str) -> str:
+        if text in ours:
+            return ours[text]
+        right = known.get(text, (NOTHING, ""))[0]
+        return right if not lies else "timeline" if right != "timeline" else "paging"
+
+    return ReaderPolicy(means, lambda text: known.get(text, ("", ""))[1])
+
+
+def meant() -> dict[str, tuple[str, str]]:
+    """Of each paraphrase a meaning whose first look is right, and the service it names."""
+    looks = {name: plan("", Entities(), SCENE)[:1] for name, plan in CALLS.items()}
+    found: dict[str, tuple[str, str]] = {}
+    for asked in paraphrases():
+        fitting = (name for name, of in looks.items() if of and of[0].tool in asked.looks)
+        means = next((one for one in fitting if one in meanings("en")), NOTHING)
+        found |= dict.fromkeys((*asked.en, *asked.zh), (means, asked.names))
+    return found
 
 
 def _scene(asked: ParaphraseSet, language: Language, chain: UnderstandingChain) -> ChatScene:
@@ -118,13 +206,19 @@ def _grade(asked: ParaphraseSet, found: Understood) -> UnderstandingGrade:
     return "right" if look in asked.looks and named else "wrong"
 
 
-def ways(best: NearestUnderstanding) -> tuple[UnderstandingWay, ...]:
-    """Each way alone, and the rules before the nearest question."""
+def ways(
+    best: NearestUnderstanding, models: Mapping[str, Model] = MappingProxyType({})
+) -> tuple[UnderstandingWay, ...]:
+    """The rules, the nearest question, the rules before it, and each model between the two."""
     from_rules = UnderstandingChain(RuleUnderstanding(), nearest=best)
     return (
         UnderstandingWay("rules", from_rules),
         UnderstandingWay(f"ml alone ({best.model})", UnderstandingChain(best, nearest=best)),
         UnderstandingWay(f"rules, then ml ({best.model})", UnderstandingChain(nearest=best)),
+        *(
+            UnderstandingWay(f"rules, then llm ({name})", from_rules.read_by(reader(model)))
+            for name, model in models.items()
+        ),
     )
 
 

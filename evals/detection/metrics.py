@@ -1,7 +1,7 @@
 """The Numenta Anomaly Benchmark: our alerts beside published detectors', by its own score."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,18 +11,37 @@ from rich.progress import Progress
 import copilot
 from evals.detection import files as metric_files
 from evals.detection.files import MetricDataError, NabFile
+from evals.detection.folds import (
+    PEER_CONSTANTS,
+    FoldOptions,
+    Rules,
+    by_kind,
+    constants,
+    kind_of,
+    left_out,
+    spread,
+)
+from evals.detection.peers import (
+    ewma_z,
+    holt_winters,
+    seasonal_naive,
+    spectral_residual,
+    three_sigma,
+)
 from evals.detection.score import (
     PROFILES,
     STANDARD,
     LabelledScores,
     best_nab,
     nab_at,
+    nab_pay,
+    nab_scaled,
     probation,
 )
 from evals.page import pictures
 from evals.page.drawing import Track
-from evals.report import EvalArm, Options, Result, Table, ml_or_rules, number
-from tools.detector import DetectorConfig, scores
+from evals.report import EvalArm, Result, Table, ml_or_rules, number
+from tools.detector import DetectorConfig, novelty, residuals, scores
 from tools.detector.novelty import lookback
 from tools.types import FloatArray, Series
 
@@ -48,7 +67,7 @@ class FileScore:
     seconds: float
 
 
-def run(options: Options, progress: Progress) -> Result:
+def run(options: FoldOptions, progress: Progress) -> Result:
     """Score every file with points up to its moment only, and the corpus at one threshold."""
     started = time.perf_counter()
     try:
@@ -79,7 +98,11 @@ def run(options: Options, progress: Progress) -> Result:
         seconds=time.perf_counter() - started,
         cases=tuple(_case(one, default) for one in scored),
         summary=summary,
-        tables=(_files_table(scored, default), _peers_table(scored, summary, arm)),
+        tables=(
+            _files_table(scored, default),
+            *(_fold_tables(scored, default) if options.cv else ()),
+            _peers_table(scored, summary, arm),
+        ),
         notes={"default_threshold": default, "reference_check": _check(scored)},
     )
 
@@ -92,8 +115,7 @@ def default_threshold(arm: EvalArm) -> float:
 def _score(file: NabFile, arm: EvalArm) -> FileScore:
     """Rows are kept in the file's order: a clock set back an hour is part of the data."""
     started = time.perf_counter()
-    steady = np.maximum.accumulate(file.times) + np.arange(len(file.times)) * 1e-6
-    series = Series("", file.name, steady, file.values)
+    series = Series("", file.name, _steady(file.times), file.values)
     if arm == "ml":
         points = scores(series, DetectorConfig(alert_on="novel")).novelty
     else:
@@ -102,6 +124,11 @@ def _score(file: NabFile, arm: EvalArm) -> FileScore:
         points = np.where(far, strength, 0.0)
     alerts = np.flatnonzero(points >= default_threshold(arm)).astype(np.float64)
     return FileScore(file, points, alerts, time.perf_counter() - started)
+
+
+def _steady(times: FloatArray) -> FloatArray:
+    steady: FloatArray = np.maximum.accumulate(times) + np.arange(len(times)) * 1e-6
+    return steady
 
 
 def _track(one: FileScore) -> Track:
@@ -118,6 +145,64 @@ def _labelled(one: FileScore) -> LabelledScores:
 def _summary(files: Sequence[LabelledScores], default: float) -> dict[str, float]:
     figures = {f"nab.{profile.name}": best_nab(files, profile).score for profile in PROFILES}
     return figures | {"nab.default_threshold": nab_at(files, STANDARD, default)}
+
+
+PEERS: tuple[tuple[str, Callable[[NabFile], FloatArray]], ...] = (
+    ("EWMA z", lambda file: ewma_z(file.values)),
+    ("Holt-Winters", lambda file: holt_winters(_steady(file.times), file.values)),
+    ("three sigma", lambda file: three_sigma(file.values)),
+    ("seasonal naive", lambda file: seasonal_naive(_steady(file.times), file.values)),
+    ("spectral residual", lambda file: spectral_residual(file.values)),
+)
+"""Each with one alert per episode, as the anchor of two z-scores has it."""
+
+OTHER_CONSTANTS = 3
+"""Of ours, beyond the numbers named in its modules: the lengths of four memories and three reaches
+are two tuples there; and the spacing."""
+
+BY_STANDARD: Rules[LabelledScores, tuple[float, int]] = Rules(
+    lambda files: best_nab(files, STANDARD).threshold,
+    lambda file, threshold: nab_pay(file, STANDARD, threshold),
+    lambda pays: nab_scaled(pays, STANDARD),
+)
+
+
+def _fold_tables(scored: Sequence[FileScore], default: float) -> tuple[Table, Table]:
+    """Each file judged at the threshold that is best on the others, and the classes of files."""
+    methods = {"ours": [_labelled(one) for one in scored]}
+    for name, method in PEERS:
+        methods[name] = [_rare(one.file, method(one.file)) for one in scored]
+    for name in KNOWN:
+        if all(len(one.file.reference.get(name, ())) == len(one.scores) for one in scored):
+            methods[f"{name} (its published scores)"] = [
+                LabelledScores(one.file.reference[name], one.file.windows) for one in scored
+            ]
+    judged = left_out(methods, BY_STANDARD)
+    shipped = [BY_STANDARD.judge(file, default) for file in methods["ours"]]
+    written = {"ours": constants(residuals, novelty) + OTHER_CONSTANTS}
+    rows = [
+        (
+            name,
+            str(written.get(name, PEER_CONSTANTS.get(name, "–"))),
+            spread(BY_STANDARD.figure, pays).said(1),
+            spread(BY_STANDARD.figure, shipped).said(1) if name == "ours" else "–",
+        )
+        for name, pays in judged.items()
+    ]
+    folds = Table(
+        title="NAB, each file judged at the threshold chosen on the others (± jackknife)",
+        columns=("detector", "constants", "standard", "at default"),
+        rows=tuple(rows),
+    )
+    kinds = [kind_of(_steady(one.file.times), one.file.values) for one in scored]
+    simple = {name: judged[name] for name in ("ours", *(name for name, _ in PEERS))}
+    title = "NAB by class of file, standard, thresholds chosen on the other files"
+    return folds, by_kind(kinds, simple, BY_STANDARD.figure, title, digits=1)
+
+
+def _rare(file: NabFile, points: FloatArray) -> LabelledScores:
+    far = lookback(points) >= EPISODE * len(points)
+    return LabelledScores(np.where(far, points, 0.0), file.windows)
 
 
 def _hits(one: FileScore, threshold: float) -> tuple[int, int]:

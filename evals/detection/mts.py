@@ -11,12 +11,29 @@ from rich.progress import Progress
 import copilot
 from evals.detection import files as metric_files
 from evals.detection.files import Machine, MetricDataError
+from evals.detection.folds import (
+    PEER_CONSTANTS,
+    FoldOptions,
+    Rules,
+    constants,
+    left_out,
+    short,
+    spread,
+)
 from evals.detection.peers import kmeans_distance, top_z, var_residual
-from evals.detection.score import average_precision, event_f1, mean, point_adjusted_f1, segments
+from evals.detection.score import (
+    LabelArray,
+    average_precision,
+    event_f1,
+    event_f1_at,
+    mean,
+    point_adjusted_f1,
+    segments,
+)
 from evals.page import pictures
 from evals.page.drawing import Track
-from evals.report import EvalArm, Options, Result, Table, ml_or_rules, number
-from tools.detector import DetectorConfig
+from evals.report import EvalArm, Result, Table, ml_or_rules, number
+from tools.detector import DetectorConfig, joint
 from tools.detector.joint import JointModel, JointScores
 from tools.types import FloatArray
 
@@ -40,6 +57,8 @@ class MachineFigures:
     event_f1: float
     aucpr: float
     adjusted: float
+    at: tuple[float, ...] = ()
+    """Event F1 at each of `GRID`, for the folds."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +69,7 @@ class MachineScores:
     scores: JointScores
 
 
-def run(options: Options, progress: Progress) -> Result:
+def run(options: FoldOptions, progress: Progress) -> Result:
     """Learn each machine's fault-free stretch, judge the labelled one, peers beside us."""
     started = time.perf_counter()
     try:
@@ -67,7 +86,7 @@ def run(options: Options, progress: Progress) -> Result:
     for machine in machines:
         model = JointModel(machine.train, DetectorConfig(arm=arm), RESOLUTION)
         judged.append(MachineScores(machine, model.scores(machine.test)))
-        rows.extend(_figures(judged[-1], arm, options.seed))
+        rows.extend(_figures(judged[-1], arm, options))
         progress.advance(task)
     if options.plot is not None:
         title = "How ill each machine is (log10 of its state), over what is labelled"
@@ -81,7 +100,11 @@ def run(options: Options, progress: Progress) -> Result:
         seconds=time.perf_counter() - started,
         cases=tuple(map(_case, ours)),
         summary=_summary(ours),
-        tables=(_machines_table(ours), _peers_table(rows)),
+        tables=(
+            _machines_table(ours),
+            *(_fold_tables(rows) if options.cv else ()),
+            _peers_table(rows),
+        ),
     )
 
 
@@ -91,31 +114,72 @@ def _track(one: MachineScores) -> Track:
     return Track(one.machine.name, np.arange(float(len(state))), state, wrong)
 
 
-def _figures(one: MachineScores, arm: EvalArm, seed: int) -> list[MachineFigures]:
-    machine, labels = one.machine, one.machine.labels
-    ours = MachineFigures(
-        machine.name,
-        f"ours, {arm} (measured)",
-        event_f1(one.scores.alarm, labels),
-        average_precision(one.scores.state, labels),
-        point_adjusted_f1(one.scores.alarm, labels),
-    )
-    peers: list[tuple[str, FloatArray | None]] = [
-        ("top-3 z (measured)", top_z(machine.train, machine.test)),
-        ("ridge VAR(1) residual (measured)", var_residual(machine.train, machine.test)),
-        ("k-means, scikit-learn (measured)", kmeans_distance(machine.train, machine.test, seed)),
-    ]
-    return [ours] + [
+def _figures(one: MachineScores, arm: EvalArm, options: FoldOptions) -> list[MachineFigures]:
+    machine = one.machine
+    alike = {
+        "top-3 z (measured)": top_z(machine.train, machine.test),
+        "ridge VAR(1) residual (measured)": var_residual(machine.train, machine.test),
+        "k-means, scikit-learn (measured)": kmeans_distance(
+            machine.train, machine.test, options.seed
+        ),
+    }
+    pairs = {f"ours, {arm} (measured)": (one.scores.alarm, one.scores.state)}
+    pairs |= {name: (points, points) for name, points in alike.items() if points is not None}
+    return [
         MachineFigures(
             machine.name,
             name,
-            event_f1(scores, labels),
-            average_precision(scores, labels),
-            point_adjusted_f1(scores, labels),
+            event_f1(alarm, machine.labels),
+            average_precision(state, machine.labels),
+            point_adjusted_f1(alarm, machine.labels),
+            _on_grid(alarm, machine.labels) if options.cv else (),
         )
-        for name, scores in peers
-        if scores is not None
+        for name, (alarm, state) in pairs.items()
     ]
+
+
+GRID = tuple(np.geomspace(0.1, 1e4, 101).tolist())
+"""Thresholds among which the folds choose."""
+
+BY_EVENTS: Rules[MachineFigures, float] = Rules(
+    lambda known: float(np.argmax(np.mean([one.at for one in known], axis=0))),
+    lambda one, place: one.at[int(place)],
+    mean,
+)
+
+
+def _on_grid(alarm: FloatArray, labels: LabelArray) -> tuple[float, ...]:
+    return tuple(event_f1_at(alarm, labels, threshold) for threshold in GRID)
+
+
+def _fold_tables(rows: Sequence[MachineFigures]) -> list[Table]:
+    """Each machine judged by what was chosen on the others of its collection."""
+    tables = []
+    for collection, prefix in SETS.items():
+        mine = [row for row in rows if row.machine.startswith(prefix)]
+        methods = {name: [row for row in mine if row.method == name] for name in _methods(mine)}
+        if not methods:
+            continue
+        written = {next(iter(methods)): constants(joint)}
+        cells = []
+        for name, chosen in left_out(methods, BY_EVENTS).items():
+            own = methods.get(name)
+            swept = spread(mean, [row.event_f1 for row in own]).said() if own else "–"
+            area = spread(mean, [row.aucpr for row in own]).said() if own else "–"
+            known = written.get(name, PEER_CONSTANTS.get(short(name), "–"))
+            cells.append((short(name), str(known), swept, spread(mean, chosen).said(), area))
+        tables.append(
+            Table(
+                title=f"{collection.upper()}, each machine by the others of its set (± jackknife)",
+                columns=("detector", "constants", "event F1", "threshold of the others", "AUC-PR"),
+                rows=tuple(cells),
+            )
+        )
+    return tables
+
+
+def _methods(rows: Sequence[MachineFigures]) -> list[str]:
+    return list(dict.fromkeys(row.method for row in rows))
 
 
 def _of(rows: Sequence[MachineFigures], collection: str) -> list[MachineFigures]:
@@ -153,7 +217,7 @@ def _machines_table(ours: Sequence[MachineFigures]) -> Table:
 
 def _peers_table(rows: Sequence[MachineFigures]) -> Table:
     table = []
-    for method in dict.fromkeys(row.method for row in rows):
+    for method in _methods(rows):
         mine = [row for row in rows if row.method == method]
         cells = []
         for collection in SETS:

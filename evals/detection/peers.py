@@ -26,7 +26,7 @@ def ewma_z(values: FloatArray, alpha: float = 0.1) -> FloatArray:
 
 def holt_winters(times: FloatArray, values: FloatArray) -> FloatArray:
     """One-step residual of additive Holt-Winters with a daily season, over its EWMA deviation."""
-    step = float(np.min(np.diff(times)))
+    step = float(np.median(np.diff(times)))
     period = max(2, round(SEASON / step))
     season = np.zeros(period)
     level, deviation = float(values[0]), 0.0
@@ -39,6 +39,51 @@ def holt_winters(times: FloatArray, values: FloatArray) -> FloatArray:
         level += SHORT * residual
         season[slot] += 0.2 * residual
         deviation = (1.0 - LONG) * deviation + LONG * abs(residual)
+    return out
+
+
+def three_sigma(values: FloatArray) -> FloatArray:
+    """|x - mean| over the standard deviation of all values before."""
+    count = np.arange(1.0, len(values) + 1)
+    centred = values - values[0]
+    mean = np.cumsum(centred) / count
+    variance = np.maximum(np.cumsum(centred**2) / count - mean**2, 0.0)
+    out = np.zeros(len(values))
+    deviation = np.sqrt(variance[:-1])
+    np.divide(np.abs(centred[1:] - mean[:-1]), deviation, out=out[1:], where=deviation > 0)
+    return out
+
+
+def seasonal_naive(times: FloatArray, values: FloatArray) -> FloatArray:
+    """|x - the value of the day before| over the EWMA of that difference's deviation."""
+    step = float(np.median(np.diff(times)))
+    place = np.searchsorted(times, times - SEASON + step / 2.0) - 1
+    place[times - times[0] < SEASON] = 0
+    differences = np.where(times - times[0] < SEASON, 0.0, values - values[np.maximum(place, 0)])
+    deviation = 0.0
+    out = np.zeros(len(values))
+    for i, size in enumerate(np.abs(differences).tolist()):
+        if deviation > 0:
+            out[i] = size / deviation
+        deviation = (1.0 - LONG) * deviation + LONG * size
+    return out
+
+
+def spectral_residual(values: FloatArray, window: int = 64, chunk: int = 4096) -> FloatArray:
+    """Saliency of each window's last point over the window's mean (Ren et al. 2019)."""
+    out = np.zeros(len(values))
+    if len(values) < window:
+        return out
+    views = np.lib.stride_tricks.sliding_window_view(values, window)
+    for start in range(0, len(views), chunk):
+        spectrum = np.fft.fft(views[start : start + chunk], axis=1)
+        amplitude = np.log(np.abs(spectrum) + 1e-8)
+        usual = (np.roll(amplitude, 1, axis=1) + amplitude + np.roll(amplitude, -1, axis=1)) / 3.0
+        phase = np.exp(1j * np.angle(spectrum))
+        saliency = np.abs(np.fft.ifft(np.exp(amplitude - usual) * phase, axis=1))
+        mean = saliency.mean(axis=1)
+        first = start + window - 1
+        out[first : first + len(mean)] = saliency[:, -1] / np.maximum(mean, 1e-12)
     return out
 
 

@@ -6,6 +6,7 @@ Beside it the rule that everybody writes first: three standard deviations off th
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,16 @@ class Detection(FrozenModel):
     def incidents(self) -> int:
         """How many there were to detect."""
         return len(self.by_incident)
+
+    def recall(self, within_s: float = LIMIT_S) -> float:
+        """The share that was detected within so long; NaN where there was none to detect."""
+        soon = sum(delay <= within_s for delay in self.delays)
+        return soon / self.incidents if self.incidents else nan
+
+    @property
+    def false_per_hour(self) -> float:
+        """False alarms a quiet hour; NaN where no hour was quiet."""
+        return self.false_alarms / self.quiet_hours if self.quiet_hours else nan
 
 
 class _Incident(BaseModel):

@@ -131,10 +131,20 @@ def best_nab(files: Sequence[LabelledScores], profile: Profile) -> BestNabScore:
     )
 
 
+def nab_pay(one: LabelledScores, profile: Profile, threshold: float) -> tuple[float, int]:
+    """What one file adds to the raw score at a threshold, from nothing detected; its windows."""
+    thresholds, deltas, windows = _steps([one], profile)
+    return float(deltas[thresholds >= threshold].sum()), windows
+
+
+def nab_scaled(pays: Sequence[tuple[float, int]], profile: Profile) -> float:
+    """The score of the files that these pays are of."""
+    return _scaled(sum(raw for raw, _ in pays), sum(windows for _, windows in pays), profile)
+
+
 def nab_at(files: Sequence[LabelledScores], profile: Profile, threshold: float) -> float:
     """The corpus score when every point scoring at least `threshold` is a detection."""
-    thresholds, deltas, windows = _steps(files, profile)
-    return _scaled(float(deltas[thresholds >= threshold].sum()), windows, profile)
+    return nab_scaled([nab_pay(one, profile, threshold) for one in files], profile)
 
 
 DELAY = 7
@@ -238,6 +248,13 @@ def f1_at(curves: Sequence[Curve], threshold: float, delay: int = DELAY) -> floa
     return float(f1[flagged - 1]) if flagged else 0.0
 
 
+def counts_at(one: Curve, threshold: float, delay: int = DELAY) -> tuple[float, float, float]:
+    """Labelled points found, points flagged falsely, and all labelled points."""
+    height, weight = _events(one, delay)
+    wrong = np.count_nonzero(one.scores[~one.labels] >= threshold)
+    return float(weight[height >= threshold].sum()), float(wrong), float(weight.sum())
+
+
 def events(one: Curve, threshold: float, delay: int = DELAY) -> Events:
     """What one threshold finds in one curve, counted in episodes."""
     height, _ = _events(one, delay)
@@ -261,6 +278,23 @@ def recall_within(one: Curve, per_day: float = 1.0, delay: int = DELAY) -> Event
         if here.false_episodes <= per_day * one.days and here.found > best.found:
             best = here
     return best
+
+
+def threshold_within(curves: Sequence[Curve], per_day: float = 1.0, delay: int = DELAY) -> float:
+    """The least height of a segment at which the curves have `per_day` false episodes on average.
+
+    False episodes are taken to grow as the threshold falls, so that a bisection finds it.
+    """
+    heights = np.unique(np.concatenate([_events(one, delay)[0] for one in curves]))
+    low, high = 0, len(heights)
+    while low < high:
+        middle = (low + high) // 2
+        here = [events(one, float(heights[middle]), delay) for one in curves]
+        if mean([one.false_episodes / one.days for one in here]) <= per_day:
+            high = middle
+        else:
+            low = middle + 1
+    return float(heights[low]) if low < len(heights) else float("inf")
 
 
 def delays(one: Curve, threshold: float) -> list[int]:
@@ -303,6 +337,18 @@ def event_f1(scores: FloatArray, labels: LabelArray) -> float:
     found = np.searchsorted(-heights, -order[last], side="right")
     f1 = 2.0 * found / (found + false[last] + len(runs))
     return float(f1.max(initial=0.0))
+
+
+def event_f1_at(scores: FloatArray, labels: LabelArray, threshold: float) -> float:
+    """Event F1 of one threshold; 0 when it flags more than half of the points."""
+    flagged = scores >= threshold
+    if flagged.mean() > MOST_FLAGGED:
+        return 0.0
+    runs = segments(labels)
+    found = sum(bool(flagged[a:b].any()) for a, b in runs)
+    before = np.concatenate([[0], np.cumsum(labels)])
+    false = sum(1 for a, b in segments(flagged) if before[b] == before[a])
+    return 2.0 * found / (found + false + len(runs)) if runs else float("nan")
 
 
 def _false_runs(scores: FloatArray, labels: LabelArray) -> NDArray[np.int64]:

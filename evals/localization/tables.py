@@ -65,9 +65,7 @@ def summary(scored: Sequence[CaseScore], detection: Detection) -> dict[str, floa
     found["kind_accuracy"] = fmean(kinds) if kinds else nan
     found["abstained_right"] = fmean(1.0 - one.place.within(1) for one in unsure) if unsure else nan
     found["detect_delay_s.p50"] = median(detection.delays) if detection.delays else nan
-    found["false_alarms_per_quiet_hour"] = (
-        detection.false_alarms / detection.quiet_hours if detection.quiet_hours else nan
-    )
+    found["false_alarms_per_quiet_hour"] = detection.false_per_hour
     said = claims([(one.located.ranking, one.place.within(1)) for one in scored])
     found |= calibration_keys(said, len(scored))
     found["brief_seconds.p50"] = float(np.percentile(seconds, 50))
@@ -160,10 +158,10 @@ def detection_table(found: Mapping[str, Detection]) -> Table:
         (
             name,
             str(one.incidents),
-            number(len(one.delays) / one.incidents if one.incidents else None),
+            number(one.recall() if one.incidents else None),
             number(median(one.delays) if one.delays else None, 0),
             number(one.quiet_hours),
-            number(one.false_alarms / one.quiet_hours if one.quiet_hours else None),
+            number(one.false_per_hour if one.quiet_hours else None),
         )
         for name, one in found.items()
         if one.incidents or one.quiet_hours

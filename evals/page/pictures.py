@@ -157,7 +157,7 @@ def stated(result: Result) -> CalibrationScore:
 
 def _needs_matplotlib() -> None:
     if not drawing.available():
-        raise SystemExit("--plot needs matplotlib: pip install 'incident-copilot[bench]'")
+        raise SystemExit("--plot needs matplotlib: pip install 'incident-copilot[plots]'")
 
 
 def _write(drawn: str, folder: Path, name: str) -> None:

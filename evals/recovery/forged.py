@@ -107,6 +107,7 @@ def _edited() -> ForgedTable:
         "moved to another incident": (run(edited(incident_id="inc-2")), DigestError),
         "moved to another component": (run(edited(component="payment")), DigestError),
         "expiry put off": (run(edited(expires_at=NOW + 10**6), now=NOW + 10**5), DigestError),
+        "another end of a failed step": (run(edited(on_failure="roll_back")), DigestError),
         "lock removed": (run(edited(lock="")), DigestError),
         "plan id exchanged": (
             run(edited(id=other.id), approval(good, plan_id=other.id)),
@@ -229,6 +230,66 @@ VOCABULARY: dict[str, tuple[str, dict[str, object]]] = {
     ),
     "a path as a service": ("config", {"service": "../etc", "key": "pool_size", "value": 3}),
     "text for off": ("feature_flag", {"service": "cart", "flag": "f", "value": "false"}),
+    "a proxy's command in a name": (
+        "traffic",
+        {"verb": "drain", "proxy": "edge", "pool": "web", "server": "a1; disable frontend web"},
+    ),
+    "a proxy's line end in a name": (
+        "traffic",
+        {"verb": "drain", "proxy": "edge", "pool": "web\nshutdown frontend web", "server": "a1"},
+    ),
+    "a path for a pool": (
+        "traffic",
+        {"verb": "ready", "proxy": "edge", "pool": "web/a1", "server": "b1"},
+    ),
+    "a proxy's verb outside of the vocabulary": (
+        "traffic",
+        {"verb": "maint", "proxy": "edge", "pool": "web", "server": "a1"},
+    ),
+    "a share of nothing": (
+        "traffic",
+        {"verb": "weigh", "proxy": "edge", "pool": "web", "server": "a1", "share": 0},
+    ),
+    "more than the whole share": (
+        "traffic",
+        {"verb": "weigh", "proxy": "edge", "pool": "web", "server": "a1", "share": 10_000},
+    ),
+    "a look that passes whatever it sees": (
+        "traffic",
+        {
+            "verb": "look",
+            "proxy": "edge",
+            "pool": "web",
+            "server": "a1",
+            "over_s": 5,
+            "failed_share": 1.0,
+        },
+    ),
+    "a statement for a session": (
+        "database",
+        {"verb": "end_session", "database": "d", "session": "1 OR true", "blocks": 1, "for_s": 5},
+    ),
+    "sessions that nobody waits for, at once": (
+        "database",
+        {"verb": "end_session", "database": "d", "session": "1-1-a", "blocks": 0, "for_s": 0},
+    ),
+    "a database's address": (
+        "database",
+        {"verb": "end_session", "database": "db:5432/x", "session": "1-1-a", "blocks": 1},
+    ),
+    "SQL for a verb": ("database", {"verb": "drop", "database": "d", "session": "1-1-a"}),
+    "every key of a cache": ("cache", {"verb": "flush", "cache": "c", "keys": "*", "most": 9}),
+    "a flush without a bound": ("cache", {"verb": "flush", "cache": "c", "keys": "carts"}),
+    "a flush of all there is": (
+        "cache",
+        {"verb": "flush", "cache": "c", "keys": "carts", "most": 10**9},
+    ),
+    "a cache's command in a name": (
+        "cache",
+        {"verb": "pause", "cache": "c", "queue": "q\r\nFLUSHALL\r\n"},
+    ),
+    "a pause for ever": ("cache", {"verb": "pause", "cache": "c", "queue": "q", "for_s": 10**9}),
+    "a cache's verb outside of the vocabulary": ("cache", {"verb": "flushall", "cache": "c"}),
     "waiting for ever": ("wait", {"seconds": 1000000000}),
     "waiting backwards": ("wait", {"seconds": -1}),
 }

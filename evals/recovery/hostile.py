@@ -6,7 +6,7 @@ from functools import cache
 from evals.recovery.attack import NOW, Attack
 from knowledge_base import playbooks
 from tools.playbook_executor import ParameterError, fill
-from tools.types import Plan, Playbook
+from tools.types import Parameter, Plan, Playbook, Scalar
 
 
 @cache
@@ -70,7 +70,11 @@ NUMBERS: dict[str, object] = {
 }
 """What an attacker would write where a whole number is expected."""
 
-FOR_TYPE: dict[str, dict[str, object]] = {"name": {**HOSTILE}, "integer": NUMBERS}
+FOR_TYPE: dict[str, dict[str, object]] = {
+    "name": {**HOSTILE},
+    "integer": NUMBERS,
+    "number": NUMBERS,
+}
 
 SURPLUS: dict[str, object] = {
     "namespace": "kube-system",
@@ -83,10 +87,15 @@ SURPLUS: dict[str, object] = {
 
 def good_values(playbook_id: str) -> dict[str, object]:
     """Values that fit: what each attack changes one of."""
-    return {
-        parameter.name: 8 if parameter.type == "integer" else "cart"
-        for parameter in by_id()[playbook_id].parameters
-    }
+    return {one.name: _good(one) for one in by_id()[playbook_id].parameters}
+
+
+def _good(parameter: Parameter) -> Scalar:
+    if parameter.type == "name":
+        return "cart"
+    if parameter.type == "integer":
+        return max(8, int(parameter.minimum or 0))
+    return parameter.default if parameter.default is not None else parameter.minimum or 0.0
 
 
 def filled(playbook_id: str, values: dict[str, object], component: str = "cart") -> Plan:

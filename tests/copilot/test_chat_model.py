@@ -85,7 +85,7 @@ def test_the_model_asks_for_a_tool_and_cites_what_it_found(
     last = len(opened[1].evidence)
     reply = claims(("checkout is called by gateway.", f"E{last + 2}"))
     answer, _, told = asked(
-        opened, "lorem ipsum", wish("topology", service="checkout"), NOTHING_MORE, reply
+        opened, "lorem ipsum", "", wish("topology", service="checkout"), NOTHING_MORE, reply
     )
     assert [use.tool for use in answer.uses] == ["knowledge", "topology"]
     assert "topology" in [one.name for one in told if one.step == "tool"]

@@ -192,3 +192,26 @@ def test_the_state_is_bounded_by_the_number_of_series() -> None:
     for now in np.arange(3000.0, 6000.0, INTERVAL_S):
         watch.look(float(now))
     assert (watch.series, watch.state_bytes) == (1, before)
+
+
+def test_a_fault_in_the_wake_of_another_is_an_alarm_of_its_own() -> None:
+    broken = []
+    for name in ("error_rate", "cpu_pct", "pool_in_use", "latency_avg"):
+        one = noisy(name, 60.0)
+        again = (one.times >= 6735) & (one.times < 7000)
+        broken.append(Series(one.owner, name, one.times, one.values + np.where(again, 60.0, 0.0)))
+    watch = Watch(Recorded(*broken, *QUIET), INTERVAL_S)
+    assert heard(watch, 5900.0, 7000.0) == ["firing", "firing"]
+
+
+def test_a_few_calls_that_fail_burn_the_budget_of_a_past_in_which_more_failed_once() -> None:
+    times = np.arange(0.0, 9000.0, INTERVAL_S)
+    values = np.full(times.size, 100.0)
+    values[(times >= 3000) & (times < 3300)] = 50.0
+    values[times >= 6000] = 90.0
+    shop = Series("shop", "success_pct", times, values)
+    watch = Watch(Recorded(shop, *QUIET), INTERVAL_S)
+    watch.look(5900.0)
+    looks = np.arange(5900.0 + INTERVAL_S, 6200.0, INTERVAL_S)
+    (alert,) = [one for now in looks for one in watch.look(float(now))]
+    assert "an objective of 0.996 allows" in alert.annotations["summary"]

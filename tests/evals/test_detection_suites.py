@@ -11,8 +11,9 @@ import pytest
 from rich.progress import Progress
 
 from evals.detection import kpi, metrics, mts
+from evals.detection.folds import FoldOptions
 from evals.keys import differences
-from evals.report import Options, Result
+from evals.report import Result
 
 START = 1_400_000_000
 
@@ -63,7 +64,7 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def suite(name: str, options: Options) -> Result:
+def suite(name: str, options: FoldOptions) -> Result:
     module = {"metrics": metrics, "kpi": kpi, "mts": mts}[name]
     result: Result = module.run(options, Progress(disable=True))
     return result
@@ -77,20 +78,39 @@ def suite(name: str, options: Options) -> Result:
 def test_a_plain_break_is_found_by_every_suite_and_arm(
     data: Path, name: str, figure: str, arm: str
 ) -> None:
-    result = suite(name, Options.model_validate({"data": data, "arm": arm}))
+    result = suite(name, FoldOptions.model_validate({"data": data, "arm": arm}))
     best = 100.0 if name == "metrics" else 1.0
     assert result.summary[figure] > 0.8 * best
     assert result.tables[-1].rows[0][0] == f"ours, {arm} (measured)"
 
 
 def test_the_published_keys_are_there_and_only_they(data: Path) -> None:
-    results = [suite(name, Options(data=data)) for name in ("metrics", "kpi", "mts")]
+    results = [suite(name, FoldOptions(data=data)) for name in ("metrics", "kpi", "mts")]
     assert [line for result in results for line in differences(result)] == []
     assert json.loads(results[2].to_json())["summary"]["asd.aucpr"] is None
 
 
+@pytest.mark.parametrize("name", ["metrics", "kpi", "mts"])
+def test_left_out_each_series_is_shown_beside_the_peers(data: Path, name: str) -> None:
+    metrics_at = data / "metrics"
+    for kind, ending in (("kpi", "csv"), ("mts", "npz")):
+        (only,) = (metrics_at / kind).glob(f"*.{ending}")
+        only.with_stem(f"{only.stem}0").write_bytes(only.read_bytes())
+    plain, cv = (suite(name, FoldOptions(data=data, arm="ml", cv=flag)) for flag in (False, True))
+    np.testing.assert_equal(cv.summary, plain.summary)
+    (folds,) = [table for table in cv.tables if "jackknife" in table.title]
+    assert folds.rows[0][0] == "ours"
+    assert {"EWMA z", "Holt-Winters", "top-3 z"} & {row[0] for row in folds.rows}
+    assert folds.rows[-1][0] == "the best on the others"
+
+
+def test_one_curve_cannot_be_left_out(data: Path) -> None:
+    with pytest.raises(SystemExit, match="two series or machines"):
+        suite("kpi", FoldOptions(data=data, cv=True))
+
+
 def test_a_limit_takes_the_first_files(data: Path) -> None:
-    assert [case["id"] for case in suite("metrics", Options(data=data, limit=2)).cases] == [
+    assert [case["id"] for case in suite("metrics", FoldOptions(data=data, limit=2)).cases] == [
         "a/one.csv",
         "a/two.csv",
     ]
@@ -99,9 +119,9 @@ def test_a_limit_takes_the_first_files(data: Path) -> None:
 @pytest.mark.parametrize("name", ["metrics", "kpi", "mts"])
 def test_a_missing_folder_is_said_in_one_line(name: str, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=f"{name}: .*metrics.*does not exist"):
-        suite(name, Options(data=tmp_path))
+        suite(name, FoldOptions(data=tmp_path))
     with pytest.raises(SystemExit, match="needs --data"):
-        suite(name, Options())
+        suite(name, FoldOptions())
 
 
 def test_the_scorer_checks_itself_against_supplied_scores(data: Path) -> None:
@@ -109,7 +129,7 @@ def test_the_scorer_checks_itself_against_supplied_scores(data: Path) -> None:
     for name in ("one.csv", "two.csv"):
         rows = [(moment(i), 1.0 if i == 690 else 0.0) for i in range(1000)]
         write(reference / name, "timestamp,anomaly_score", rows)
-    result = suite("metrics", Options(data=data))
+    result = suite("metrics", FoldOptions(data=data))
     assert "not checked" in str(result.notes["reference_check"])
     (row,) = [row for row in result.tables[-1].rows if row[0].startswith("ARTime (measured")]
     assert row[1:4] == ("100.0", "100.0", "100.0")

@@ -21,7 +21,7 @@ each = pytest.mark.parametrize("playbook", CATALOGUE, ids=IDS)
 
 
 def test_the_catalogue_covers_the_seeds_of_the_field() -> None:
-    assert set(IDS) == {
+    assert set(IDS) >= {
         "cache-flush",
         "certificate-renewal",
         "clean-disk",
@@ -46,9 +46,10 @@ def test_the_schema_beside_the_playbooks_is_the_one_they_are_read_by() -> None:
 
 
 def values(playbook: Playbook) -> dict[str, Scalar]:
+    smallest = {"name": str, "integer": int, "number": float}
     return {
-        parameter.name: "cart" if parameter.type == "name" else int(parameter.minimum or 0)
-        for parameter in playbook.parameters
+        one.name: "cart" if one.type == "name" else smallest[one.type](one.minimum or 0)
+        for one in playbook.parameters
     }
 
 
@@ -88,7 +89,7 @@ def test_every_number_it_takes_is_bounded(playbook: Playbook) -> None:
 
 
 def test_only_class_a_reads_and_class_a_only_reads() -> None:
-    reads = {"get"}
+    reads = {"get", "look"}
     for playbook in CATALOGUE:
         verbs = {str(step.arguments.get("verb", step.action)) for step in playbook.steps}
         assert (playbook.risk == "A") == (verbs <= reads), playbook.id

@@ -113,6 +113,7 @@ OTHER = {
     "expected_effect_zh": "e",
     "blast_radius": "b",
     "blast_radius_zh": "b",
+    "on_failure": "roll_back",
     "created_at": NOW - 1,
     "expires_at": NOW + 9999,
 }

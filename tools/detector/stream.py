@@ -13,6 +13,10 @@ from tools.detector.staleness import StalenessTracker
 from tools.normal import BoolArray
 from tools.types import Anomaly, FloatArray, Timestamp
 
+AGAIN = 3
+"""Points that were not strange between two departures of one episode: as many as a strength rises
+above (`PointScores`)."""
+
 
 class Stream:
     """Detects in many series at once, one column of values per evaluation interval.
@@ -20,7 +24,8 @@ class Stream:
     `update_columns` returns what opened (`end` None) and what closed at this step; owner, metric
     and onset name the episode. NaN means no value arrived. Every step costs the same and the
     state does not grow with time (`state_bytes`). It says what `detect` says of the same points;
-    counters are judged by their pace, which costs twice.
+    counters are judged by their pace, which costs twice. An episode ends late, and a second fault
+    may come first: `again` has the episodes that departed anew at this step.
     Raises ValueError for `alert_on="novel"`, which needs a memory per series.
 
     >>> stream = Stream([("web", "latency"), ("web", "errors")])
@@ -51,6 +56,8 @@ class Stream:
         self._open: dict[int, Episode] = {}
         self._missing: dict[int, Anomaly] = {}
         self._flat: dict[int, Anomaly] = {}
+        self._ordinary = np.zeros(n, dtype=np.int32)
+        self.again: tuple[Anomaly, ...] = ()
 
     def extend(self, names: Sequence[tuple[str, str]]) -> None:
         """Add series; their values follow the present ones in the columns."""
@@ -59,6 +66,7 @@ class Stream:
         self.names.extend(names)
         self._levels.extend(n)
         self._silence.extend(n)
+        self._ordinary = np.append(self._ordinary, np.zeros(n, dtype=np.int32))
 
     @property
     def open(self) -> tuple[Anomaly, ...]:
@@ -72,6 +80,7 @@ class Stream:
         own = sum(
             value.nbytes for value in vars(self._silence).values() if isinstance(value, np.ndarray)
         )
+        own += self._ordinary.nbytes
         return own + self._levels.state_bytes + self._counters.state_bytes
 
     def update(self, t: Timestamp, v: float) -> tuple[Anomaly, ...]:
@@ -106,6 +115,13 @@ class Stream:
         if len(at):
             band = self._levels.band(at, levels.level[at])
             points |= _points(t, at, at, values, levels, strange, band, paced=False)
+        self.again = tuple(
+            Episode(*self.names[i], self.config, point).anomaly(None)
+            for i, point in sorted(points.items())
+            if point.fires and i in self._open and self._ordinary[i] >= AGAIN
+        )
+        self._ordinary += 1
+        self._ordinary[[i for i, point in points.items() if point.fires]] = 0
         for i in sorted(points):
             out.extend(self._advance(i, points[i]))
         return tuple(out)

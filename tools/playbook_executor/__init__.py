@@ -17,12 +17,16 @@ from tools.playbook_executor.parse import parse, schema
 from tools.playbook_executor.proposal import ProposalContext
 from tools.playbook_executor.run import (
     AUTOMATON,
+    ApprovalScope,
     Policy,
     StepRunner,
+    Wish,
     check_approval,
     one_person,
     run_step,
     step_key,
+    touched_services,
+    undoes,
 )
 from tools.playbook_executor.subject import PlaybookSubject, known
 from tools.playbook_executor.verify import verify
@@ -38,7 +42,10 @@ __all__ = [
     "Offer",
     "ParameterError",
     "PlaybookError",
+    "ApprovalScope",
     "Policy",
+    "Wish",
+    "touched_services",
     "PreconditionError",
     "StepRefusedError",
     "StepError",
@@ -58,5 +65,6 @@ __all__ = [
     "schema",
     "one_person",
     "step_key",
+    "undoes",
     "verify",
 ]

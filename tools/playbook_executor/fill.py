@@ -68,6 +68,7 @@ def fill(
         expected_effect_zh=text(playbook.expected_effect.zh, values),
         blast_radius=_blast_radius(playbook, values),
         blast_radius_zh=_blast_radius_zh(playbook, values),
+        on_failure=playbook.on_failure,
         created_at=now,
         expires_at=now + ttl_s,
         digest=_UNSIGNED,

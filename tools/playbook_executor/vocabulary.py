@@ -125,6 +125,81 @@ class ConfigArguments(FrozenModel):
     value: Scalar | None
 
 
+class ShareArguments(FrozenModel):
+    """Give servers of a proxy's pool this share, in per cent, of their configured weight."""
+
+    verb: Literal["weigh"]
+    proxy: ResourceName
+    pool: ResourceName
+    server: ResourceName
+    share: int = Field(ge=1, le=100)
+
+
+class ServingArguments(FrozenModel):
+    """Send servers no new work (`drain`; what they began goes on), or their whole share again."""
+
+    verb: Literal["drain", "ready"]
+    proxy: ResourceName
+    pool: ResourceName
+    server: ResourceName
+
+
+class PoolCheckArguments(FrozenModel):
+    """Read how servers of the pool serve for `over_s` seconds; a failure stops the plan.
+
+    At most `failed_share` of the answers may be failures: those of all but `server`, which traffic
+    leaves, or those of `server` itself, to which it comes back.
+    """
+
+    verb: Literal["look"]
+    proxy: ResourceName
+    pool: ResourceName
+    server: ResourceName
+    at: Literal["others", "itself"] = "others"
+    over_s: float = Field(ge=1, le=60)
+    failed_share: float = Field(gt=0, le=0.5)
+
+
+TrafficArguments = Annotated[
+    ShareArguments | ServingArguments | PoolCheckArguments, Field(discriminator="verb")
+]
+
+
+class SessionArguments(FrozenModel):
+    """End one session of a database, or cancel the query it runs, if it is still that session.
+
+    `session` is its process, its start in microseconds and the first twelve digits of its query's
+    MD5. At least `blocks` others wait for it, and it has run for `for_s` seconds, or it is left.
+    """
+
+    verb: Literal["end_session", "cancel_query"]
+    database: ResourceName
+    session: ResourceName
+    blocks: int = Field(ge=0, le=10_000)
+    for_s: float = Field(ge=1, le=86_400)
+
+
+class FlushArguments(FrozenModel):
+    """Delete the keys that a name of the runners file stands for, if there are at most so many."""
+
+    verb: Literal["flush"]
+    cache: ResourceName
+    keys: ResourceName
+    most: int = Field(ge=1, le=1_000_000)
+
+
+class QueueArguments(FrozenModel):
+    """Stop the consumers of a queue for at most `for_s` seconds, or let them go on."""
+
+    verb: Literal["pause", "resume"]
+    cache: ResourceName
+    queue: ResourceName
+    for_s: int = Field(default=900, ge=1, le=7200)
+
+
+CacheArguments = Annotated[FlushArguments | QueueArguments, Field(discriminator="verb")]
+
+
 class CommandArguments(FrozenModel):
     """Run one allowed binary with these arguments; there is no shell."""
 
@@ -173,6 +248,12 @@ StepArguments = (
     | GetArguments
     | FeatureFlagArguments
     | ConfigArguments
+    | ShareArguments
+    | ServingArguments
+    | PoolCheckArguments
+    | SessionArguments
+    | FlushArguments
+    | QueueArguments
     | CommandArguments
     | HttpArguments
     | WaitArguments
@@ -184,6 +265,9 @@ _SHAPES: dict[StepAction, TypeAdapter[StepArguments]] = {
     "kubernetes": TypeAdapter(KubernetesArguments),
     "feature_flag": TypeAdapter(FeatureFlagArguments),
     "config": TypeAdapter(ConfigArguments),
+    "traffic": TypeAdapter(TrafficArguments),
+    "database": TypeAdapter(SessionArguments),
+    "cache": TypeAdapter(CacheArguments),
     "command": TypeAdapter(CommandArguments),
     "http": TypeAdapter(HttpArguments),
     "wait": TypeAdapter(WaitArguments),
@@ -216,13 +300,18 @@ def arguments(step: PlanStep) -> StepArguments:
     return found
 
 
+def reads(step: PlanStep) -> bool:
+    """Whether a step changes nothing. A GET is safe by RFC 9110, section 9.2.1."""
+    looks = step.action in ("wait", "check") or step.arguments.get("verb") in ("get", "look")
+    return looks or step.arguments.get("method") == "GET"
+
+
 def repeatable(step: PlanStep) -> bool:
     """Whether a step that began may be run again: it only reads, or its playbook says so.
 
-    A GET is safe by RFC 9110, section 9.2.1; that a PUT is idempotent, its target has to keep.
+    That a PUT is idempotent (RFC 9110, section 9.2.2), its target has to keep.
     """
-    reads = step.action in ("wait", "check") or step.arguments.get("verb") == "get"
-    return reads or step.arguments.get("method") == "GET" or step.idempotent
+    return reads(step) or step.idempotent
 
 
 def pause_s(step: PlanStep) -> float:

@@ -51,8 +51,22 @@ RiskClass = Literal["A", "B", "C"]
 """A reads only · B is reversible · C is disruptive."""
 
 StepAction = Literal[
-    "http", "command", "kubernetes", "feature_flag", "config", "wait", "check", "manual"
+    "http",
+    "command",
+    "kubernetes",
+    "feature_flag",
+    "config",
+    "traffic",
+    "database",
+    "cache",
+    "wait",
+    "check",
+    "manual",
 ]
+
+
+OnFailure = Literal["stop", "roll_back"]
+"""What follows a step that failed: the plan stops there, or its roll-back steps run."""
 
 
 class PlanStep(FrozenModel):
@@ -99,6 +113,7 @@ class Plan(FrozenModel):
     expected_effect_zh: str = ""
     blast_radius: str = ""
     blast_radius_zh: str = ""
+    on_failure: OnFailure = "stop"
     created_at: Timestamp
     expires_at: Timestamp
     digest: str = Field(pattern=r"^[0-9a-f]{64}$")

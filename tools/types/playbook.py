@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, JsonValue, model_validator
 
 from tools.types.action import (
+    OnFailure,
     Precondition,
     RiskClass,
     StepAction,
@@ -90,6 +91,7 @@ class Playbook(FrozenModel):
     """A recovery that a person can approve, as it stands in the catalogue.
 
     A playbook that changes something has a rollback or says why there is none (`irreversible`).
+    With `on_failure: roll_back` a step that fails after one that acted has the roll-back run.
     """
 
     id: str = Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+){0,5}$", max_length=60)
@@ -101,6 +103,7 @@ class Playbook(FrozenModel):
     steps: tuple[PlaybookStep, ...] = Field(min_length=1, max_length=12)
     rollback: tuple[PlaybookStep, ...] = Field(default=(), max_length=12)
     irreversible: Text | None = None
+    on_failure: OnFailure = "stop"
     verification: Verification
     expected_effect: Text
     check: Text
@@ -112,6 +115,10 @@ class Playbook(FrozenModel):
     def _can_be_undone(self) -> Self:
         if self.risk != "A" and not self.rollback and self.irreversible is None:
             raise ValueError("class B and C need a rollback, or `irreversible` saying why none")
+        if self.on_failure == "roll_back" and not (
+            self.rollback and all(step.idempotent for step in self.rollback)
+        ):
+            raise ValueError("`on_failure: roll_back` needs a rollback whose steps are idempotent")
         return self
 
 

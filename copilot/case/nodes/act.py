@@ -16,7 +16,14 @@ from copilot.deps import Deps
 from copilot.hands.recovery import RecoveryJudge
 from copilot.store import PolicyRefusedError as NotAllowedError
 from copilot.store import StoreError
-from tools.playbook_executor import StepRefusedError, pause_s, repeatable, run_step, step_key
+from tools.playbook_executor import (
+    StepRefusedError,
+    pause_s,
+    repeatable,
+    run_step,
+    step_key,
+    undoes,
+)
 from tools.types import Plan, PlanStep, StepResult, Timestamp
 
 
@@ -50,17 +57,22 @@ def act(state: IncidentState, runtime: Runtime[Deps]) -> ActUpdate:
 
 
 def remaining(state: IncidentState) -> DueStep | None:
-    """Return the next step: of the plan until one fails, then of its roll-back if it did harm."""
+    """Return the next step: of the plan until one fails, then of its roll-back where that is due.
+
+    It is due where the plan did harm, and where the plan says so and a later step failed.
+    """
     plan, verified = state.get("plan"), state.get("verified")
     if plan is None:
         return None
-    ran = {result.key: result.ok for result in state.get("results", [])}
+    results = state.get("results", [])
+    ran = {result.key: result.ok for result in results}
     harmed = verified is not None and verified.plan_id == plan.id and verified.outcome == "worse"
-    steps = plan.rollback if harmed else plan.steps
+    back = harmed or undoes(plan, results)
+    steps = plan.rollback if back else plan.steps
     for index in range(len(steps)):
-        ok = ran.get(step_key(plan, index, rollback=harmed))
+        ok = ran.get(step_key(plan, index, rollback=back))
         if ok is None:
-            return DueStep(index, harmed)
+            return DueStep(index, back)
         if not ok:
             return None
     return None

@@ -10,7 +10,7 @@ from copilot.case.state import IncidentState, PlanVerification
 from copilot.case.waiting import DueLaterError
 from copilot.deps import Deps
 from copilot.hands.recovery import RecoveryJudge
-from tools.playbook_executor import PlaybookSubject
+from tools.playbook_executor import PlaybookSubject, undoes
 from tools.types import Plan, PlaybookOutcome, StepResult, VerificationOutcome
 
 CONFIRMED_S = 60.0
@@ -81,7 +81,7 @@ def _remember(
         fault_kind=kind,
         component=subject.service,
         component_kind=subject.kind,
-        recovered=outcome == "recovered",
+        recovered=outcome == "recovered" and not undoes(plan, ran),
         at=took_effect[-1].ended_at,
     )
     deps.store.outcomes.record(plan.id, ended)

@@ -17,6 +17,7 @@ from copilot.surfaces.chat.ledger import cited_in
 from copilot.surfaces.chat.scope import ToolContext
 from copilot.surfaces.chat.session import CancelledError, ChatLimits, Progress, Session
 from copilot.surfaces.chat.understand import (
+    ModelUnderstanding,
     UnderstandingChain,
     incident_named,
     language_of,
@@ -144,15 +145,18 @@ class ChatService:
             for one in self.store.conversations.turns(turn.conversation_id)
             if one.number < turn.number and one.incident_id == turn.incident_id
         ]
-        until = time.monotonic() + self.limits.total_s
+        until, nonce, chain = time.monotonic() + self.limits.total_s, self._new_id(), self.chain
+        if (model := self._watched(until, stop)) is not None:
+            asked = Progress(step="model", name=model.name, said="question")
+            chain = chain.read_by(ModelUnderstanding(model, nonce, lambda: tell(asked)))
         return Session(
             scope=replace(self._scope(turn), cited=cited_in(before)),
             conversation=conversation,
             turns=before,
             language=language or conversation.language,
-            nonce=self._new_id(),
-            chain=self.chain,
-            model=self._watched(until, stop),
+            nonce=nonce,
+            chain=chain,
+            model=model,
             limits=self.limits,
             tell=tell,
             cancelled=stop,

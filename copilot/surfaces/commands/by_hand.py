@@ -22,10 +22,11 @@ from copilot.sources.clock import SystemClock
 from copilot.store import PolicyRefusedError as NotAllowedError
 from copilot.store import Store
 from copilot.surfaces.commands import screen
+from copilot.surfaces.commands.halting import named
 from copilot.surfaces.commands.playbook import fact, filled, pairs
 from tools.log_retriever import sanitize
-from tools.playbook_executor import Policy, StepRefusedError, pause_s, run_step, step_key
-from tools.types import Approval, Fact, Plan, StepResult
+from tools.playbook_executor import Policy, StepRefusedError, pause_s, run_step, step_key, undoes
+from tools.types import Approval, Fact, Plan, PlanStep, StepResult
 
 
 def playbook_run(
@@ -40,13 +41,13 @@ def playbook_run(
 ) -> int:
     """Fill, show, ask, run; exit code 1 where it was not approved or a step did not succeed."""
     console, clock = Console(), SystemClock()
-    people = [one.strip() for one in by if one.strip()]
-    if not people:
-        raise SettingsError("who decides? name yourself with --by")
+    with wiring.store(settings) as store:
+        people = [named(store, settings, one) for one in filter(str.strip, by)]
+        people = people or [named(store, settings, "")]
     plan = filled(settings, playbook, component, given, f"by-hand-{secrets.token_hex(4)}")
     sources = wiring.configured_sources(settings)
     runner = wiring.configured_runner(settings, sources, clock, clock, _asked(console, people[0]))
-    agreed = terms(plan, (), runner, wiring.policy(settings))
+    agreed = terms(plan, (), runner, Policy())
     screen.plan(console, plan, settings.language, agreed)
     if not yes and not Ask.ask("Approve and run this?", default=False):
         console.print("Not approved; nothing was run.")
@@ -60,9 +61,11 @@ def playbook_run(
     with wiring.store(settings) as store:
         for one in approvals:
             _note(store, plan, clock, "approved", one.approver, "filled in and approved by hand")
-        hand = HandRun(store, clock, runner, wiring.policy(settings), facts)
+        hand = HandRun(store, clock, runner, wiring.policy(settings, store), facts)
         results = hand.run(plan, approvals)
     for result in results:
+        if result.key == step_key(plan, 0, rollback=True):
+            console.print("A later step failed, so the plan is rolled back:")
         _show(console, result)
     return 0 if len(results) == len(plan.steps) and all(one.ok for one in results) else 1
 
@@ -91,38 +94,62 @@ class HandRun:
     def _steps(self, plan: Plan, approvals: Sequence[Approval]) -> list[StepResult]:
         results: list[StepResult] = []
         for step in plan.steps:
-            key = step_key(plan, step.index)
-            payload = {"plan": plan.id, "digest": plan.digest}
-            self._store.outbox.begin(key, "step", {**payload}, self._clock.now())
-            result = self._step(plan, step.index, approvals, results)
-            results.append(self._store.outbox.finish(key, result, self._clock.now()))
-            said = result.error or result.output or "done"
-            _note(self._store, plan, self._clock, "acted", approvals[0].approver, said)
-            if not result.ok:
+            results.append(self._recorded(plan, step, approvals, results, rollback=False))
+            if not results[-1].ok:
                 break
+        if undoes(plan, results):
+            for step in plan.rollback:
+                results.append(self._recorded(plan, step, approvals, results, rollback=True))
+                if not results[-1].ok:
+                    break
         return results
 
+    def _recorded(
+        self,
+        plan: Plan,
+        step: PlanStep,
+        approvals: Sequence[Approval],
+        results: list[StepResult],
+        *,
+        rollback: bool,
+    ) -> StepResult:
+        key = step_key(plan, step.index, rollback=rollback)
+        payload = {"plan": plan.id, "digest": plan.digest}
+        self._store.outbox.begin(key, "step", {**payload}, self._clock.now())
+        result = self._step(plan, step, approvals, results, rollback=rollback)
+        recorded = self._store.outbox.finish(key, result, self._clock.now())
+        said = recorded.error or recorded.output or "done"
+        _note(self._store, plan, self._clock, "acted", approvals[0].approver, said)
+        return recorded
+
     def _step(
-        self, plan: Plan, index: int, approvals: Sequence[Approval], results: list[StepResult]
+        self,
+        plan: Plan,
+        step: PlanStep,
+        approvals: Sequence[Approval],
+        results: list[StepResult],
+        *,
+        rollback: bool,
     ) -> StepResult:
         now = self._clock.now()
         try:
-            refuse_running(RunCase(self._store, plan, now, first=index == 0))
+            refuse_running(RunCase(self._store, plan, now, first=step.index == 0 and not rollback))
             self._store.locks.take(plan.lock, plan.id, now, longest_s(plan))
-            if self._runner.touches(plan.steps[index]):
-                self._clock.sleep(pause_s(plan.steps[index]))
+            if self._runner.touches(step):
+                self._clock.sleep(pause_s(step))
             return run_step(
                 plan,
-                index,
+                step.index,
                 approvals,
                 self._runner,
                 now,
                 facts=self._facts,
                 results=results,
+                rollback=rollback,
                 policy=self._policy,
             )
         except (StepRefusedError, NotAllowedError) as refusal:
-            key = step_key(plan, index)
+            key = step_key(plan, step.index, rollback=rollback)
             error = f"refused: {refusal}"
             return StepResult(key=key, ok=False, error=error, started_at=now, ended_at=now)
 

@@ -19,8 +19,8 @@ from copilot.case.engine import Engine
 from copilot.ports import Clock
 from copilot.settings import Settings, SettingsError
 from copilot.sources.deployment import Sources
+from copilot.sources.own_alert import own_alert
 from copilot.sources.recorded import RecordedBundle
-from copilot.sources.watch import own_alert
 from copilot.surfaces.commands import screen
 from copilot.surfaces.commands.alerts import content_of
 from copilot.types.incident import FILE, Incident

@@ -8,13 +8,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from hashlib import file_digest
 from pathlib import Path
 from shutil import disk_usage
 from tempfile import TemporaryDirectory
 from zipfile import ZipFile
 
-from copilot.testing.ollama.llama import LlamaEngine, LlamaError
+from copilot.testing.ollama.llama import LlamaEngine, LlamaError, sha256
 from copilot.testing.ollama.server import OllamaServer, ollama_server
 
 CACHE = Path("~/.cache/incident-copilot/real-model")
@@ -121,9 +120,3 @@ def smollm2(cache: Path) -> Path:
     if file is None or sha256(file) != SMOLLM2_SHA256:
         raise LlamaError(f"the model in {str(folder)!r} is not the one expected; delete the folder")
     return file
-
-
-def sha256(file: Path) -> str:
-    """The digest of a file."""
-    with file.open("rb") as opened:
-        return file_digest(opened, "sha256").hexdigest()

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import file_digest
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -44,6 +45,12 @@ FIRST_CONTEXT = 4096
 _PASSED_ON = ("seed", "temperature", "top_k", "top_p", "min_p", "typical_p", "repeat_last_n",
               "repeat_penalty", "presence_penalty", "frequency_penalty", "stop")  # fmt: skip
 """Options that mean the same to llama.cpp, by the same name."""
+
+
+def sha256(path: Path) -> str:
+    """The digest of a file."""
+    with path.open("rb") as opened:
+        return file_digest(opened, "sha256").hexdigest()
 
 
 class LlamaError(OperatorError):
@@ -128,6 +135,7 @@ class LlamaEngine:
             parameters=f"{told['n_params'] / 1e6:.0f}M",
             quantization=str(told.get("ftype", "unknown")),
             size=self._file.stat().st_size,
+            digest=sha256(self._file),
         )
 
     def counted(self, messages: Sequence[ChatMessage]) -> int:

@@ -27,6 +27,7 @@ class PulledModel(FrozenModel):
     parameters: str = "30.5B"
     quantization: str = "Q4_K_M"
     size: int = 18_556_699_314
+    digest: str = ""
     thinks_always: bool = False
 
     @property
@@ -163,7 +164,7 @@ def listed_model(model: PulledModel) -> dict[str, object]:
         "model": model.full_name,
         "modified_at": "2026-08-01T00:00:00Z",
         "size": model.size,
-        "digest": sha256(model.full_name.encode()).hexdigest(),
+        "digest": model.digest or sha256(model.full_name.encode()).hexdigest(),
         "details": _details(model),
     }
 

@@ -15,6 +15,7 @@ from copilot.surfaces.chat.report import AnswerPart, rendered
 from copilot.surfaces.chat.session import ChatState, Progress, Session
 from copilot.surfaces.chat.showing import answer_request
 from copilot.surfaces.chat.understand import Understood
+from copilot.surfaces.chat.understand.reader import taken_for
 from copilot.types.conversation import MOST_ANSWER, Answer, Cost
 from copilot.types.time_format import date_time
 from prompts import Language, load
@@ -172,4 +173,6 @@ def how_answered(session: Session, known: Understood, *, written: bool, trouble:
         )
     else:
         how = "由工具直接作答" if chinese else "answered from the tools alone"
+    if taken := taken_for(known):
+        how += f",提问由模型理解为“{taken}”" if chinese else f", the question read as “{taken}”"
     return f"{how} · {'数据截至' if chinese else 'as of'} {at}"

@@ -8,11 +8,13 @@ from typing import Protocol
 
 from copilot.surfaces.chat.understand.entities import entities, incident_named
 from copilot.surfaces.chat.understand.nearest import NearestUnderstanding
+from copilot.surfaces.chat.understand.reader import ModelUnderstanding
 from copilot.surfaces.chat.understand.rules import RuleUnderstanding, intents, request
 from copilot.surfaces.chat.understand.scene import ChatScene, Entities, Understood, language_of
 
 __all__ = [
     "Entities",
+    "ModelUnderstanding",
     "NearestUnderstanding",
     "RuleUnderstanding",
     "ChatScene",
@@ -37,6 +39,11 @@ class UnderstandingChain:
     def __init__(self, *ways: Understanding, nearest: NearestUnderstanding | None = None) -> None:
         self._nearest = nearest or NearestUnderstanding()
         self._ways = ways or (RuleUnderstanding(), self._nearest)
+
+    def read_by(self, model: ModelUnderstanding) -> "UnderstandingChain":
+        """The same, with a model that is asked where the first way is silent."""
+        first, *others = self._ways
+        return UnderstandingChain(first, model, *others, nearest=self._nearest)
 
     def understood(self, question: str, scene: ChatScene) -> Understood:
         """What is made of it; where all are silent, three questions like it, and the documents."""

@@ -90,7 +90,7 @@ class RuleUnderstanding:
         if fault:
             call = request("knowledge", question=fault[:500], fix=True)
             return _understood(question, scene, ("knowledge",), named, (call,))
-        wanted = _about_its_subject(wanted, named) or _gone_on_with(question, named, scene)
+        wanted = about_its_subject(wanted, named) or _gone_on_with(question, named, scene)
         if not wanted and not named.evidence:
             return None
         return understood_as(wanted, question, named, scene)
@@ -104,7 +104,7 @@ def _of_the_incident(wanted: tuple[str, ...], question: str) -> bool:
     return orders and not asks_how(question)
 
 
-def _about_its_subject(wanted: tuple[str, ...], named: Entities) -> tuple[str, ...]:
+def about_its_subject(wanted: tuple[str, ...], named: Entities) -> tuple[str, ...]:
     """How things are, of a service, is its health."""
     if named.services and not named.incident:
         wanted = tuple("health" if one == "status" else one for one in wanted)
@@ -128,7 +128,7 @@ def _gone_on_with(question: str, named: Entities, scene: ChatScene) -> tuple[str
         r"\w", _FILLING.sub(" ", without_names(question, scene.services))
     ):
         return ()
-    earlier = (_about_its_subject(intents(one), named) for one in scene.before)
+    earlier = (about_its_subject(intents(one), named) for one in scene.before)
     asked = next(filter(None, earlier), ())
     return tuple(one for one in asked if one in OF_A_SERVICE) or ("health",)
 

@@ -1,0 +1,354 @@
+"""Move traffic between the servers of a pool: shares, drain and back, by HAProxy's runtime API.
+
+Source: HAProxy 2.6 management guide, sections 9.1 (columns of `show stat`) and 9.3 (commands).
+"""
+
+import csv
+import io
+import re
+import socket
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple, Protocol, Self
+
+from pydantic import Field, model_validator
+
+from copilot.hands.report import Rehearsal, StepFailedError, of_type, reported
+from copilot.ports import Clock
+from tools.playbook_executor.vocabulary import (
+    PoolCheckArguments,
+    ResourceName,
+    ServingArguments,
+    ShareArguments,
+)
+from tools.types import FrozenModel, PlanStep, StepResult
+
+MOST_BYTES = 4 * 1024 * 1024
+_WEIGHT = re.compile(r"(\d+) \(initial (\d+)\)")
+_ANSWERS = ("hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx")
+
+
+Members = Annotated[tuple[ResourceName, ...], Field(min_length=1, max_length=10)]
+"""The servers of a group: as many as the traffic playbooks tell a person who approves."""
+
+
+class PoolServer(NamedTuple):
+    """One server of a pool as its proxy has it; answers and failures are counted since start."""
+
+    name: str
+    state: Literal["serves", "down", "drained", "in maintenance"]
+    answers: int
+    failures: int
+
+
+class Proxy(Protocol):
+    """What traffic is moved by."""
+
+    def servers(self, pool: str) -> Sequence[PoolServer]:
+        """The servers of a pool; `StepFailedError` where there is no such pool."""
+        ...
+
+    def weight(self, pool: str, server: str) -> tuple[int, int]:
+        """The weight now, and the configured one."""
+        ...
+
+    def weigh(self, pool: str, server: str, share: int) -> None: ...
+
+    def drain(self, pool: str, server: str) -> None: ...
+
+    def ready(self, pool: str, server: str) -> None: ...
+
+    def forbidden(self) -> str:
+        """Why nothing may be changed here; empty where it may."""
+        ...
+
+
+class ProxyTarget(FrozenModel):
+    """A proxy of the runners file: HAProxy's socket or its address, and names for several servers.
+
+    After a step at least `keep` servers outside of the group still serve with their share.
+    """
+
+    socket: Path | None = None
+    address: str = Field(default="", pattern=r"^([A-Za-z0-9.-]{1,253}:[0-9]{1,5})?$")
+    groups: dict[ResourceName, Members] = Field(default_factory=dict)
+    keep: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.socket is None) == (not self.address):
+            raise ValueError("needs either socket or address")
+        if self.socket is not None and not self.socket.is_absolute():
+            raise ValueError(f"socket {str(self.socket)!r} is not an absolute path")
+        return self
+
+    def meaning(self, step: PlanStep) -> str:
+        """The proxy, and the servers that a group stands for."""
+        members = self.groups.get(str(step.arguments.get("server")), ())
+        return f"{self.told}{': ' if members else ''}{', '.join(members)}"
+
+    @property
+    def told(self) -> str:
+        """For a person."""
+        return f"HAProxy at {self.socket or self.address}"
+
+    def connect(self) -> Proxy:
+        """What speaks to it."""
+        return HaproxyRuntime(self.socket, self.address)
+
+
+class HaproxyRuntime:
+    """HAProxy's stats socket; each command is a connection of its own, which HAProxy closes."""
+
+    def __init__(self, path: Path | None, address: str, timeout_s: float = 5.0) -> None:
+        self._path, self._address, self._timeout_s = path, address, timeout_s
+
+    def servers(self, pool: str) -> Sequence[PoolServer]:
+        """The rows of the pool's servers in `show stat`."""
+        table = csv.DictReader(io.StringIO(self._ask(f"show stat {pool} 4 -1").lstrip("# ")))
+        found = tuple(_server(row) for row in table if row.get("pxname") == pool)
+        if not found:
+            raise StepFailedError(f"{self._place} has no pool {pool!r} with servers")
+        return found
+
+    def weight(self, pool: str, server: str) -> tuple[int, int]:
+        """Both numbers of `get weight`."""
+        said = self._ask(f"get weight {pool}/{server}")
+        match = _WEIGHT.search(said)
+        if match is None:
+            raise StepFailedError(f"{self._place}: {pool}/{server}: {said.strip()}")
+        return int(match[1]), int(match[2])
+
+    def weigh(self, pool: str, server: str, share: int) -> None:
+        """`set server … weight`, in per cent of the configured weight, and its state is ready."""
+        self._tell(f"set server {pool}/{server} weight {share}%")
+        self._tell(f"set server {pool}/{server} state ready")
+
+    def drain(self, pool: str, server: str) -> None:
+        """`set server … state drain`: no new work but that of sessions bound to it."""
+        self._tell(f"set server {pool}/{server} state drain")
+
+    def ready(self, pool: str, server: str) -> None:
+        """Its whole share again."""
+        self.weigh(pool, server, 100)
+
+    def forbidden(self) -> str:
+        """Setting needs the socket's level `admin`."""
+        level = self._ask("show cli level").strip()
+        return "" if level == "admin" else f"{self._place} has level {level!r}; it needs admin"
+
+    @property
+    def _place(self) -> str:
+        return f"HAProxy at {self._path or self._address}"
+
+    def _tell(self, command: str) -> None:
+        said = self._ask(command).strip()
+        if said:  # a command that sets something answers nothing unless it is refused
+            raise StepFailedError(f"{self._place} refused {command!r}: {said}")
+
+    def _ask(self, command: str) -> str:
+        kept, deadline = bytearray(), time.monotonic() + self._timeout_s
+        try:
+            with closing(self._connected()) as line:
+                line.sendall(f"{command}\n".encode("ascii"))
+                while chunk := line.recv(65_536):
+                    kept += chunk
+                    if len(kept) > MOST_BYTES or time.monotonic() > deadline:
+                        raise StepFailedError(f"{self._place}: {command!r} is answered at length")
+        except OSError as error:
+            raise StepFailedError(f"{self._place} is not reached: {error}") from error
+        return kept.decode("utf-8", errors="replace")
+
+    def _connected(self) -> socket.socket:
+        if self._path is not None:
+            line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            line.settimeout(self._timeout_s)
+            try:
+                line.connect(str(self._path))
+            except OSError:
+                line.close()
+                raise
+            return line
+        host, _, port = self._address.rpartition(":")
+        return socket.create_connection((host, int(port)), self._timeout_s)
+
+
+def _server(row: Mapping[str, str | None]) -> PoolServer:
+    failed = _number(row, "econ") + _number(row, "eresp")
+    answers = sum(_number(row, column) for column in _ANSWERS)
+    return PoolServer(
+        name=row.get("svname") or "",
+        state=_state(row.get("status") or "", _number(row, "weight")),
+        answers=max(answers + failed, _number(row, "stot")),  # in TCP mode only sessions count
+        failures=_number(row, "hrsp_5xx") + failed,
+    )
+
+
+def _state(status: str, weight: int) -> Literal["serves", "down", "drained", "in maintenance"]:
+    if status.startswith("MAINT"):
+        return "in maintenance"
+    if not status.startswith(("UP", "no check", "DRAIN")):
+        return "down"
+    return "drained" if status.startswith("DRAIN") or weight == 0 else "serves"
+
+
+def _number(row: Mapping[str, str | None], column: str) -> int:
+    text = row.get(column) or ""
+    return int(text) if text.isdecimal() else 0
+
+
+class TrafficRunner:
+    """Runs `traffic` steps on the proxies of the runners file.
+
+    Nothing is changed unless enough other servers serve, the servers exist, and none of them is in
+    maintenance, which only a person ends. What was set is read back.
+    """
+
+    def __init__(self, targets: Mapping[str, ProxyTarget], clock: Clock) -> None:
+        self._targets, self._clock = dict(targets), clock
+
+    def run(self, step: PlanStep, key: str) -> StepResult:
+        """Look, or move; values are set, so that asking twice does no more than asking once."""
+        return reported(self._clock, key, lambda: self._act(step))
+
+    def rehearse(self, step: PlanStep) -> Rehearsal:
+        """Read what `run` would read first, and whether the socket may change anything."""
+        target, proxy = self._proxy(step)
+        wanted = _wanted(step)
+        servers = proxy.servers(wanted.pool)
+        leaving = _leaving(target, servers, wanted)
+        seen = f"{wanted.pool}: {_standing(servers)}"
+        if isinstance(wanted, PoolCheckArguments):
+            return Rehearsal(seen)
+        _refuse_unsafe(target, proxy, wanted, leaving)
+        return Rehearsal(seen, proxy.forbidden())
+
+    def touches(self, step: PlanStep) -> bool:
+        """Traffic really moves."""
+        return True
+
+    def _proxy(self, step: PlanStep) -> tuple[ProxyTarget, Proxy]:
+        target = self._targets.get(str(step.arguments.get("proxy")))
+        if target is None:
+            raise StepFailedError(f"proxy {step.arguments.get('proxy')!r} is not declared")
+        return target, target.connect()
+
+    def _act(self, step: PlanStep) -> str:
+        target, proxy = self._proxy(step)
+        wanted = _wanted(step)
+        leaving = _leaving(target, proxy.servers(wanted.pool), wanted)
+        if isinstance(wanted, PoolCheckArguments):
+            return self._look(proxy, wanted, leaving)
+        _refuse_unsafe(target, proxy, wanted, leaving)
+        before = {name: proxy.weight(wanted.pool, name)[0] for name in leaving}
+        for name in leaving:
+            _move(proxy, wanted, name)
+        after = {one.name: one for one in proxy.servers(wanted.pool)}
+        for name in leaving:
+            _check_moved(wanted, after[name])
+        said = [
+            f"{wanted.pool}/{name}: weight {before[name]} -> {_weight_now(proxy, wanted, name)}"
+            for name in leaving
+        ]
+        return "; ".join([*said, _standing(after.values())])
+
+    def _look(self, proxy: Proxy, wanted: PoolCheckArguments, leaving: Sequence[str]) -> str:
+        before = {one.name: one for one in proxy.servers(wanted.pool)}
+        self._clock.sleep(wanted.over_s)
+        seen = [
+            one
+            for one in proxy.servers(wanted.pool)
+            if (one.name in leaving) == (wanted.at == "itself")
+        ]
+        whom = f"{wanted.server if wanted.at == 'itself' else 'the others'} of {wanted.pool}"
+        if not any(one.state == "serves" for one in seen):
+            raise StepFailedError(f"{whom}: none serves; {_standing(seen)}")
+        grown = [(one, before.get(one.name, one)) for one in seen]
+        answers = sum(now.answers - then.answers for now, then in grown)
+        failures = sum(now.failures - then.failures for now, then in grown)
+        said = f"{whom}: {failures} of {answers} answers failed in {wanted.over_s:g} s"
+        said += f"; at most {wanted.failed_share:.0%} may"
+        if answers < 0 or failures > wanted.failed_share * answers:
+            raise StepFailedError(said)
+        return f"{said}; {_standing(seen)}"
+
+
+TrafficStep = ShareArguments | ServingArguments | PoolCheckArguments
+
+
+def _wanted(step: PlanStep) -> TrafficStep:
+    match step.arguments.get("verb"):
+        case "weigh":
+            return of_type(step, ShareArguments)
+        case "look":
+            return of_type(step, PoolCheckArguments)
+        case _:
+            return of_type(step, ServingArguments)
+
+
+def _leaving(
+    target: ProxyTarget, servers: Sequence[PoolServer], wanted: TrafficStep
+) -> Sequence[str]:
+    """The servers that the step's name stands for; each has to be in the pool."""
+    names = target.groups.get(wanted.server, (wanted.server,))
+    there = {one.name for one in servers}
+    if absent := [name for name in names if name not in there]:
+        has = ", ".join(sorted(there))
+        raise StepFailedError(f"pool {wanted.pool} has no server {absent[0]!r}; it has {has}")
+    return names
+
+
+def _refuse_unsafe(
+    target: ProxyTarget,
+    proxy: Proxy,
+    wanted: ShareArguments | ServingArguments,
+    leaving: Sequence[str],
+) -> None:
+    servers = proxy.servers(wanted.pool)
+    if parked := [
+        one.name for one in servers if one.name in leaving and one.state == "in maintenance"
+    ]:
+        raise StepFailedError(f"{wanted.pool}/{parked[0]} is in maintenance: a person set that")
+    if isinstance(wanted, ServingArguments) and wanted.verb == "ready":
+        return
+    others = sum(one.state == "serves" and one.name not in leaving for one in servers)
+    if others < target.keep:
+        raise StepFailedError(
+            f"only {others} other servers of {wanted.pool} serve; {target.keep} have to be left"
+        )
+    if isinstance(wanted, ServingArguments):
+        return
+    for name in leaving:
+        configured = proxy.weight(wanted.pool, name)[1]
+        if configured * wanted.share < 100:
+            raise StepFailedError(
+                f"{wanted.pool}/{name} has the configured weight {configured}, of which "
+                f"{wanted.share} % is none; give the servers weight 100"
+            )
+
+
+def _move(proxy: Proxy, wanted: ShareArguments | ServingArguments, name: str) -> None:
+    if isinstance(wanted, ShareArguments):
+        proxy.weigh(wanted.pool, name, wanted.share)
+    elif wanted.verb == "drain":
+        proxy.drain(wanted.pool, name)
+    else:
+        proxy.ready(wanted.pool, name)
+
+
+def _check_moved(wanted: ShareArguments | ServingArguments, server: PoolServer) -> None:
+    """What is down is drained all the same, and gets its work back when it is up."""
+    if server.state != "down" and (server.state == "drained") != (wanted.verb == "drain"):
+        problem = f"is {server.state!r} after {wanted.verb!r}"
+        raise StepFailedError(f"{wanted.pool}/{server.name} {problem}")
+
+
+def _weight_now(proxy: Proxy, wanted: ShareArguments | ServingArguments, name: str) -> str:
+    now, configured = proxy.weight(wanted.pool, name)
+    return "drained" if wanted.verb == "drain" else f"{now} of {configured}"
+
+
+def _standing(servers: Iterable[PoolServer]) -> str:
+    return ", ".join(f"{one.name}: {one.state}" for one in servers)

@@ -1,0 +1,133 @@
+"""A real HAProxy on the loopback before real servers that can be made to fail."""
+
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import httpx
+
+from copilot.testing.servers import ServerError, free_port
+
+HAPROXY = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
+
+
+class BackendServer:
+    """A server that answers with its name, or with 500 while it is `broken`."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.broken, self.answered = name, False, 0
+        backend = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                backend.answered += 1
+                said = backend.name.encode()
+                self.send_response(500 if backend.broken else 200)
+                self.send_header("Content-Length", str(len(said)))
+                self.end_headers()
+                self.wfile.write(said)
+
+            def log_message(self, format: str, *arguments: object) -> None:
+                """Silent."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self._server.server_address[1]
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Serve while the block runs."""
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        try:
+            yield
+        finally:
+            self._server.shutdown()
+            self._server.server_close()
+
+
+@dataclass
+class BalancedPool:
+    """A pool `web` of HAProxy: its address, its socket, and the servers behind it."""
+
+    url: str
+    socket: Path
+    servers: dict[str, BackendServer] = field(default_factory=dict)
+
+    def shares(self, calls: int = 60) -> dict[str, int]:
+        """How many of so many calls each server answers."""
+        before = {name: one.answered for name, one in self.servers.items()}
+        with httpx.Client(trust_env=False) as client:
+            for _ in range(calls):
+                client.get(self.url, headers={"Connection": "close"})
+        return {name: one.answered - before[name] for name, one in self.servers.items()}
+
+    @contextmanager
+    def visited(self) -> Iterator[None]:
+        """Calls that go on while the block runs."""
+        stop = threading.Event()
+
+        def visit() -> None:
+            with httpx.Client(trust_env=False) as client:
+                while not stop.is_set():
+                    with suppress(httpx.HTTPError):
+                        client.get(self.url, headers={"Connection": "close"})
+                    stop.wait(0.01)
+
+        visitor = threading.Thread(target=visit, daemon=True)
+        visitor.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            visitor.join(5)
+
+
+@contextmanager
+def haproxy(
+    folder: Path, names: Sequence[str] = ("a1", "b1"), *, weight: int = 100, level: str = "admin"
+) -> Iterator[BalancedPool]:
+    """HAProxy before these servers, round robin, with its socket in `folder`."""
+    if HAPROXY is None:
+        raise ServerError("haproxy is not installed")
+    port, path = free_port(), folder / "admin.sock"
+    pool = BalancedPool(f"http://127.0.0.1:{port}/", path, {n: BackendServer(n) for n in names})
+    lines = [
+        f"global\n  stats socket {path} level {level}",
+        "defaults\n  mode http\n  timeout connect 2s\n  timeout client 5s\n  timeout server 5s",
+        f"listen web\n  bind 127.0.0.1:{port}\n  balance roundrobin",
+    ]
+    lines += [
+        f"  server {name} 127.0.0.1:{one.port} weight {weight} check inter 100"
+        for name, one in pool.servers.items()
+    ]
+    config = folder / "haproxy.cfg"
+    config.write_text("\n".join([*lines, ""]))
+    with ExitStack() as stack:
+        for one in pool.servers.values():
+            stack.enter_context(one.running())
+        process = subprocess.Popen(
+            [HAPROXY, "-db", "-f", str(config)], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+        )
+        try:
+            _wait_for(process, pool.url)
+            yield pool
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def _wait_for(process: subprocess.Popen[bytes], url: str) -> None:
+    until = time.monotonic() + 20.0
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            raise ServerError(f"haproxy ended: {process.communicate()[1].decode()[-500:]}")
+        with suppress(httpx.HTTPError):
+            if httpx.get(url, trust_env=False).status_code == 200:
+                return
+        time.sleep(0.05)
+    raise ServerError("haproxy does not answer")

@@ -1,0 +1,302 @@
+"""Traffic moves in steps, with a look between and a way back; nothing unsafe reaches the proxy."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from copilot.hands.report import StepFailedError
+from copilot.hands.traffic import ProxyTarget, TrafficRunner
+from copilot.sources.clock import SystemClock
+from copilot.store import Store
+from copilot.surfaces.commands.by_hand import HandRun
+from copilot.testing.proxies import BalancedPool, haproxy
+from knowledge_base import playbooks
+from tools.playbook_executor import Policy, fill, undoes
+from tools.types import Approval, Plan, PlanStep, StepResult
+
+HEADER = (
+    "# pxname,svname,stot,econ,eresp,status,weight,hrsp_1xx,hrsp_2xx,hrsp_3xx,hrsp_4xx,hrsp_5xx,\n"
+)
+
+
+class StandingClock:
+    """A clock that a sleep moves on."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+        self.slept: Callable[[], None] = lambda: None
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.time += seconds
+        self.slept()
+
+
+class ScriptedSocket:
+    """A stats socket with servers of these states; what changes something is kept in `told`."""
+
+    def __init__(self, path: Path, states: dict[str, str]) -> None:
+        self.path, self.states, self.told = path, states, list[str]()
+        self.weights = dict.fromkeys(states, 100)
+        self.answers = {name: [0, 0] for name in states}
+        self.level, self.refuses, self.configured = "admin", "", 100
+
+    def answer(self, command: str) -> str:
+        verb, *rest = command.split()
+        if verb == "show":
+            return (
+                self.level
+                if rest == ["cli", "level"]
+                else HEADER + "".join(map(self._row, self.states))
+            )
+        if verb == "get":
+            name = rest[1].partition("/")[2]
+            return f"{self.weights[name]} (initial {self.configured})\n\n"
+        if self.refuses:
+            return self.refuses
+        self.told.append(command)
+        name = rest[1].partition("/")[2]
+        if rest[2] == "weight":
+            self.weights[name] = self.configured * int(rest[3].rstrip("%")) // 100
+        elif self.states[name] in ("UP", "DRAIN"):
+            self.states[name] = {"drain": "DRAIN", "ready": "UP"}[rest[3]]
+        return "\n"
+
+    def _row(self, name: str) -> str:
+        good, bad = self.answers[name]
+        return f"web,{name},0,0,0,{self.states[name]},{self.weights[name]},0,{good},0,0,{bad},\n"
+
+    @contextmanager
+    def serving(self) -> Iterator["ScriptedSocket"]:
+        server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        server.bind(str(self.path))
+        server.listen()
+        threading.Thread(target=self._serve, args=(server,), daemon=True).start()
+        try:
+            yield self
+        finally:
+            server.close()
+
+    def _serve(self, server: socket.socket) -> None:
+        while True:
+            try:
+                line, _ = server.accept()
+            except OSError:
+                return
+            with line:
+                line.sendall(self.answer(line.recv(4096).decode().strip()).encode())
+
+
+@pytest.fixture
+def proxy(tmp_path: Path) -> Iterator[ScriptedSocket]:
+    states = {"a1": "UP", "a2": "UP", "b1": "UP"}
+    with ScriptedSocket(tmp_path / "s", states).serving() as one:
+        yield one
+
+
+def runner(
+    proxy: ScriptedSocket, clock: StandingClock | None = None, keep: int = 1
+) -> TrafficRunner:
+    target = ProxyTarget(socket=proxy.path, groups={"zone-a": ("a1", "a2")}, keep=keep)
+    return TrafficRunner({"edge": target}, clock or StandingClock())
+
+
+def step(verb: str, server: str = "a1", **more: object) -> PlanStep:
+    arguments = {"verb": verb, "proxy": "edge", "pool": "web", "server": server, **more}
+    return PlanStep.model_validate(
+        {"index": 0, "title": verb, "action": "traffic", "arguments": arguments}
+    )
+
+
+def test_a_share_a_drain_and_the_way_back_are_set_and_read_back(proxy: ScriptedSocket) -> None:
+    one = runner(proxy)
+    half = one.run(step("weigh", share=50), "k")
+    assert half.ok, half.error
+    assert "web/a1: weight 100 -> 50 of 100" in half.output
+    drained = one.run(step("drain"), "k")
+    assert "a1: drained" in drained.output
+    assert one.run(step("drain"), "k").ok  # asked twice
+    back = one.run(step("ready"), "k")
+    assert "web/a1: weight 50 -> 100 of 100" in back.output
+    assert proxy.states["a1"] == "UP"
+
+
+def test_a_group_is_moved_as_one(proxy: ScriptedSocket) -> None:
+    assert runner(proxy).run(step("drain", "zone-a"), "k").ok
+    assert proxy.states == {"a1": "DRAIN", "a2": "DRAIN", "b1": "UP"}
+
+
+UNSAFE = {
+    "the last that serves": ({"a2": "DOWN", "b1": "DRAIN"}, step("drain"), "only 0 other servers"),
+    "a share of the last": ({"a2": "DOWN", "b1": "MAINT"}, step("weigh", share=50), "only 0 other"),
+    "all of a pool": ({"b1": "DOWN 1/2"}, step("drain", "zone-a"), "only 0 other servers"),
+    "in maintenance": ({"a1": "MAINT"}, step("ready"), "in maintenance: a person set that"),
+    "in maintenance, to drain": ({"a1": "MAINT"}, step("drain"), "in maintenance"),
+    "no such server": ({}, step("drain", "zz"), "has no server 'zz'; it has a1, a2, b1"),
+    "not in the vocabulary": ({}, step("maint"), "traffic step: arguments: Input tag 'maint'"),
+    "a share above all": ({}, step("weigh", share=200), "share: Input should be less than"),
+    "a share of nothing": ({}, step("weigh", share=0), "share: Input should be greater than"),
+}
+
+
+@pytest.mark.parametrize(("states", "asked", "said"), UNSAFE.values(), ids=UNSAFE.keys())
+def test_what_is_unsafe_is_refused_and_nothing_is_set(
+    states: dict[str, str], asked: PlanStep, said: str, proxy: ScriptedSocket
+) -> None:
+    proxy.states |= states
+    result = runner(proxy).run(asked, "k")
+    assert not result.ok
+    assert said in result.error
+    with pytest.raises(StepFailedError) as refused:
+        runner(proxy).rehearse(asked)
+    assert said in str(refused.value)
+    assert proxy.told == []
+
+
+def test_a_weight_that_cannot_be_shared_is_refused(proxy: ScriptedSocket) -> None:
+    proxy.configured = 1
+    result = runner(proxy).run(step("weigh", share=50), "k")
+    assert "configured weight 1, of which 50 % is none; give the servers weight 100" in result.error
+
+
+def test_an_answer_to_a_setting_is_a_refusal(proxy: ScriptedSocket) -> None:
+    proxy.refuses = "Permission denied\n"
+    assert (
+        "refused 'set server web/a1 state drain': Permission denied"
+        in runner(proxy).run(step("drain"), "k").error
+    )
+
+
+def test_a_look_measures_the_failures_of_its_seconds_at_the_others(proxy: ScriptedSocket) -> None:
+    clock = StandingClock()
+    asked = step("look", over_s=5, failed_share=0.05)
+
+    def answered(name: str, good: int, bad: int) -> Callable[[], None]:
+        return lambda: proxy.answers.update({name: [good, bad]})
+
+    proxy.answers = {"a1": [0, 900], "a2": [0, 0], "b1": [100, 100]}
+    clock.slept = answered("b1", 200, 105)
+    good = runner(proxy, clock).run(asked, "k")
+    assert good.ok, good.error
+    assert "5 of 105 answers failed in 5 s" in good.output
+    clock.slept = answered("b1", 250, 120)
+    assert "15 of 65 answers failed" in runner(proxy, clock).run(asked, "k").error
+    clock.slept = answered("b1", 0, 0)  # the proxy was started anew
+    assert not runner(proxy, clock).run(asked, "k").ok
+    clock.slept = answered("a1", 10, 900)
+    itself = step("look", at="itself", over_s=5, failed_share=0.05)
+    assert runner(proxy, clock).run(itself, "k").ok
+
+
+def test_a_rehearsal_says_which_right_is_missing_and_sets_nothing(proxy: ScriptedSocket) -> None:
+    proxy.level = "operator"
+    found = runner(proxy).rehearse(step("drain"))
+    assert found.seen == "web: a1: serves, a2: serves, b1: serves"
+    assert found.refused.endswith("has level 'operator'; it needs admin")
+    assert proxy.told == []
+
+
+def test_a_proxy_that_is_away_is_an_error_with_its_place(tmp_path: Path) -> None:
+    target = ProxyTarget(socket=tmp_path / "none")
+    result = TrafficRunner({"edge": target}, StandingClock()).run(step("drain"), "k")
+    assert "HAProxy at" in result.error
+    assert "is not reached" in result.error
+
+
+WRONG_TARGETS = {
+    "no way": ({}, "needs either socket or address"),
+    "two ways": ({"socket": "/s", "address": "h:1"}, "needs either socket or address"),
+    "a relative socket": ({"socket": "s"}, "is not an absolute path"),
+    "an address with a path": ({"address": "h:1/x"}, "address"),
+    "nothing kept": ({"address": "h:1", "keep": 0}, "keep"),
+}
+
+
+@pytest.mark.parametrize(("fields", "said"), WRONG_TARGETS.values(), ids=WRONG_TARGETS.keys())
+def test_a_wrong_target_is_refused(fields: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        ProxyTarget.model_validate(fields)
+
+
+# --- through a real HAProxy ---------------------------------------------------------------------
+
+
+class HurriedClock(SystemClock):
+    """A clock whose sleeps are a tenth as long."""
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds / 10)
+
+
+def shift(server: str = "a1", playbook: str = "shift-traffic") -> Plan:
+    known = {one.id: one for one in playbooks()}[playbook]
+    values = {"proxy": "edge", "pool": "web", "server": server}
+    return fill(known, values, "inc-1", "web", (), SystemClock().now(), 900.0)
+
+
+def carried_out(plan: Plan, pool: BalancedPool, folder: Path) -> list[StepResult]:
+    store, clock = Store(f"sqlite:///{folder / 'store.sqlite'}"), SystemClock()
+    store.create()
+    yes = Approval(
+        plan_id=plan.id,
+        digest=plan.digest,
+        decision="approve",
+        approver="ann",
+        decided_at=clock.now(),
+    )
+    hands = TrafficRunner({"edge": ProxyTarget(socket=pool.socket)}, HurriedClock())
+    try:
+        return HandRun(store, clock, hands, Policy(), {}).run(plan, [yes])
+    finally:
+        store.close()
+
+
+@pytest.mark.integration
+def test_traffic_leaves_a_broken_server_in_steps_and_comes_back(tmp_path: Path) -> None:
+    with haproxy(tmp_path) as pool:
+        pool.servers["a1"].broken = True
+        assert pool.shares() == {"a1": 30, "b1": 30}
+        plan = shift()
+        with pool.visited():
+            results = carried_out(plan, pool, tmp_path)
+        assert [one.ok for one in results] == [True] * 5, results
+        assert pool.shares() == {"a1": 0, "b1": 60}
+        pool.servers["a1"].broken = False
+        with pool.visited():
+            back = carried_out(shift(playbook="return-traffic"), pool, tmp_path)
+        assert [one.ok for one in back] == [True] * 4, back
+        assert pool.shares() == {"a1": 30, "b1": 30}
+
+
+@pytest.mark.integration
+def test_traffic_goes_back_by_itself_where_the_others_do_not_carry_it(tmp_path: Path) -> None:
+    with haproxy(tmp_path) as pool:
+        plan = shift()
+        hurt = threading.Timer(0.7, lambda: setattr(pool.servers["b1"], "broken", True))
+        hurt.start()
+        with pool.visited():
+            results = carried_out(plan, pool, tmp_path)
+        hurt.join()
+        assert [one.ok for one in results] == [True, True, False, True]
+        assert undoes(plan, results)
+        assert pool.shares() == {"a1": 30, "b1": 30}
+
+
+@pytest.mark.integration
+def test_a_socket_without_the_right_is_known_before_the_night(tmp_path: Path) -> None:
+    with haproxy(tmp_path, level="operator") as pool:
+        hands = TrafficRunner({"edge": ProxyTarget(socket=pool.socket)}, SystemClock())
+        assert "needs admin" in hands.rehearse(step("drain")).refused
+        assert "Permission denied" in hands.run(step("drain"), "k").error
+        with pytest.raises(StepFailedError, match="has no pool 'nil'"):
+            hands.rehearse(
+                step("drain").model_copy(
+                    update={"arguments": step("drain").arguments | {"pool": "nil"}}
+                )
+            )
