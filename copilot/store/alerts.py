@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
 from typing import Any, Literal, TypeVar
 
 from sqlalchemy import (
@@ -27,11 +26,8 @@ from tools.clusterer import DECLARED_RULE, SUPPRESSED, Action, Decision
 from tools.types import Alert, Timestamp
 
 _CHUNK = 500
-_DECIDED = (
-    select(alerts)
-    .where(alerts.c.incident_id == bindparam("of_incident"), alerts.c.action != "")
-    .order_by(alerts.c.key)
-)
+_DECIDED = select(alerts).where(alerts.c.action != "").order_by(alerts.c.key)
+_OF_ONE = _DECIDED.where(alerts.c.incident_id == bindparam("this"))
 _GIVEN = ("fingerprint", "starts_at", "status", "accepted_at", "document", "action", "reason")
 _BEGUN = ("firing", "no_data")
 _Identity = tuple[str, float, str]
@@ -107,7 +103,7 @@ class Alerts:
         """Alerts and ends of alerts on which nothing was decided yet, in order of arrival."""
         query = select(alerts).where(alerts.c.action == "").order_by(alerts.c.key).limit(limit)
         with self._database.read() as connection:
-            return tuple(stored_alert(row) for row in connection.execute(query))
+            return tuple(map(stored_alert, connection.execute(query)))
 
     def undecided(self, now: Timestamp) -> tuple[int, float]:
         """How many alerts wait for a decision, and for how long the first has."""
@@ -141,13 +137,9 @@ class Alerts:
                 decided_at=now,
             )
         )
+        names = ("row_key", "row_incident", "row_action", "row_reason")
         rows = [
-            {
-                "row_key": a.key,
-                "row_incident": a.incident_id,
-                "row_action": a.action,
-                "row_reason": a.reason,
-            }
+            dict(zip(names, (a.key, a.incident_id, a.action, a.reason), strict=True))
             for a in assignments
         ]
         with self._database.write() as connection:
@@ -207,7 +199,8 @@ class Alerts:
 
     def with_restarts(self, incident_id: str) -> tuple[tuple[Alert, ...], tuple[Alert, ...]]:
         """What `of` returns, and those that fired again and again: one for each start held."""
-        decided = self.decisions(incident_id)
+        with self._database.read() as connection:
+            decided = [*map(stored_alert, connection.execute(_OF_ONE, {"this": incident_id}))]
         counted = tuple(row.alert for row in decided if row.action not in SUPPRESSED)
         return counted, tuple(row.alert for row in decided if row.action == "flapping")
 
@@ -247,19 +240,14 @@ class Alerts:
         self, incident_id: str | None, limit: int | None = None, *, newest_first: bool = False
     ) -> tuple[StoredAlert, ...]:
         """What was decided on the alerts of an incident; `None`: on those that belong to none."""
-        query, values = _DECIDED, {"of_incident": incident_id}
-        if incident_id is None or limit is not None or newest_first:
-            query, values = (
-                (
-                    select(alerts)
-                    .where(alerts.c.incident_id == incident_id, alerts.c.action != "")
-                    .order_by(alerts.c.key.desc() if newest_first else alerts.c.key)
-                    .limit(limit)
-                ),
-                {},
-            )
+        query = (
+            select(alerts)
+            .where(alerts.c.incident_id == incident_id, alerts.c.action != "")
+            .order_by(alerts.c.key.desc() if newest_first else alerts.c.key)
+            .limit(limit)
+        )
         with self._database.read() as connection:
-            return tuple(stored_alert(row) for row in connection.execute(query, values))
+            return tuple(stored_alert(row) for row in connection.execute(query))
 
     def _write(
         self,
@@ -387,9 +375,8 @@ def _rows_at(connection: Connection, starts: Collection[_Start]) -> Iterator[Any
 
 
 def _chunks(items: list[ItemT]) -> Iterator[list[ItemT]]:
-    rest = iter(items)
-    while chunk := list(islice(rest, _CHUNK)):
-        yield chunk
+    for start in range(0, len(items), _CHUNK):
+        yield items[start : start + _CHUNK]
 
 
 # Looks at an incident read its alerts again and again. Reading one takes 8 µs and keeping it 4 kB
