@@ -60,6 +60,8 @@ class ActionRunner:
         runner = self._runners.get(step.action)
         if runner is None:
             return Rehearsal("", f"the runners file turns no {step.action!r} steps on")
+        if self.stands_for(step) != step.stands_for:
+            return Rehearsal("", "its names mean something else than when it was planned")
         if not isinstance(runner, RehearsingRunner):
             return Rehearsal("nothing to read before it is run")
         try:

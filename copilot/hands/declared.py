@@ -31,6 +31,11 @@ password_env = "REDIS_PASSWORD"
 keys.carts = "cart:*"            # what a step names `carts` and may flush
 queues.mail = "rq:suspended"     # the key that pauses what a step names the queue `mail`
 
+[[rehearse]]                     # what `copilot rehearse` and rehearse_every_s try, in dry run
+playbook = "shift-traffic"
+component = "web"
+values = {proxy = "edge", pool = "web", server = "zone-a"}
+
 [kubernetes]
 namespace = "shop"
 context = ""                     # empty: the service account of the pod, or current
@@ -111,6 +116,14 @@ class NamedTargets(NamedTuple):
     targets: Mapping[str, NamedTarget]
 
 
+class RehearsalRequest(FrozenModel):
+    """A playbook that is tried in dry run on a component, with these values beside the facts."""
+
+    playbook: str
+    component: str
+    values: dict[str, str] = Field(default_factory=dict)
+
+
 class RunnersFile(FrozenModel):
     """The file, read."""
 
@@ -121,6 +134,7 @@ class RunnersFile(FrozenModel):
     database: dict[ResourceName, DatabaseTarget] = Field(default_factory=dict)
     cache: dict[ResourceName, RedisTarget] = Field(default_factory=dict)
     kubernetes: KubernetesTarget | None = None
+    rehearse: tuple[RehearsalRequest, ...] = Field(default=(), max_length=200)
     wait: bool = True
     check: bool = True
     manual: bool = True

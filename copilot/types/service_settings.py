@@ -143,6 +143,12 @@ class ScaleSettings(BaseSettings):
     prune_every_s: float = Field(
         default=3600, ge=10, description="Seconds between two looks at what is too old."
     )
+    rehearse_every_s: float = Field(
+        default=0,
+        ge=0,
+        description="Seconds between two rehearsals of what runners_file lists in [[rehearse]]; "
+        "what would be refused goes into the journal; 0: never.",
+    )
 
 
 class SignInSettings(BaseSettings):

@@ -12,7 +12,7 @@ from tools.playbook_executor.errors import (
     StepRefusedError,
 )
 from tools.playbook_executor.fill import digest, fill
-from tools.playbook_executor.offers import Offer, offers_for
+from tools.playbook_executor.offers import Offer, derived, offers_for
 from tools.playbook_executor.parse import parse, schema
 from tools.playbook_executor.proposal import ProposalContext
 from tools.playbook_executor.run import (
@@ -54,6 +54,7 @@ __all__ = [
     "arguments",
     "check_approval",
     "choose",
+    "derived",
     "digest",
     "fill",
     "known",

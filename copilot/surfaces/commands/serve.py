@@ -25,6 +25,7 @@ from copilot import wiring
 from copilot.alerts.formats import mapped
 from copilot.case import wiring as case_wiring
 from copilot.case.engine import Engine
+from copilot.case.foretelling import FORECASTS, ForecastTeller
 from copilot.case.loops import EVERY_ROLE, Role
 from copilot.ports import AlertSource, SilenceSource
 from copilot.settings import Settings, SettingsError
@@ -36,6 +37,7 @@ from copilot.surfaces.commands import journal_head, journal_log
 from copilot.surfaces.commands.chat_wiring import build_chat_service
 from copilot.surfaces.commands.doctor import report_of
 from copilot.surfaces.commands.playbook import proposal
+from copilot.surfaces.commands.rehearse import on_schedule
 from copilot.surfaces.mcp.wiring import served_at_mcp
 from copilot.surfaces.notify.wiring import tell
 from copilot.surfaces.service import create_app
@@ -111,7 +113,15 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
             engine.start()
             if alerts is not None:
                 engine.every("pull", partial(pull, engine, alerts), settings.alertmanager_every_s)
+            outlook = wiring.outlook(settings, engine.deps.sources)
+            if outlook is not None and settings.forecast_every_s and settings.bundle is None:
+                every = settings.forecast_every_s
+                told = ForecastTeller(engine, outlook, settings.home / FORECASTS, every)
+                engine.every("forecast", told.look, every)
             prune = partial(_prune, engine, *case_wiring.retention(settings, engine.store))
+            if settings.rehearse_every_s:
+                rehearse = partial(on_schedule, engine, settings)
+                engine.every("rehearsal", rehearse, settings.rehearse_every_s)
             engine.every("retention", prune, settings.prune_every_s, settings.prune_every_s)
             access = access_of(settings, engine.store)
             _refuse_an_open_door(settings, access)
