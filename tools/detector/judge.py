@@ -74,7 +74,7 @@ class Judge:
         signed = self._residuals.step(values, there).sum(axis=0)
         size, fires = self._rising(signed, there)
         level, gamma = self._tail.level.copy(), self._tail.gamma.copy()
-        ratio = self._tail.step(size, age, there) if self._arm.calibrated else size / level
+        ratio = self._tail.step(size, there) if self._arm.calibrated else size / level
         return ColumnScores(size, ratio, fires, signed, level, gamma, age)
 
     def _rising(self, signed: FloatArray, there: BoolArray | None) -> tuple[FloatArray, BoolArray]:
