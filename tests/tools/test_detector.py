@@ -185,7 +185,7 @@ def test_a_point_every_five_minutes_may_be_wrong_as_often_a_day_as_one_a_minute(
     for step in (60.0, 300.0):
         slow = Series("web", "latency", np.arange(len(values)) * step, values)
         rates.append(len(detect(slow)) * 86_400.0 / (step * len(values)))
-    assert rates == pytest.approx([1.5, 1.5], rel=0.5)
+    assert all(0.3 < rate < 2.25 for rate in rates)
 
 
 def test_a_stream_refuses_what_it_cannot_do() -> None:

@@ -23,7 +23,11 @@ RATE = 1.0 / 720.0
 """False episodes a point at the level; source: two a day of a series with a point a minute."""
 
 BLOCK = 120
-"""Points; 60 to 240 measured alike: docs/diary/detection.md."""
+"""Points; 60 to 240 measured alike where the past is weeks: docs/diary/detection.md."""
+
+FIRST, LONGER = 30, 10
+"""Points of a series' first block, and by how many each is longer than the one before: an hour of
+past says something too, and `m` of a shorter block is `gamma` times the logarithm below."""
 
 START, GAMMA, BELIEVED = 3.0, 0.3, 4
 """The level and tail before anything is known, which count as much as that many blocks."""
@@ -56,34 +60,33 @@ def _bins(logarithms: FloatArray) -> IntArray:
     return np.clip(np.searchsorted(EDGES, logarithms, side="right") - 1, 0, len(EDGES) - 2)
 
 
-def _prior() -> NDArray[np.uint8]:
-    middle = log(START) + GAMMA * log(RATE * BLOCK)
+def _prior(block: int) -> NDArray[np.uint8]:
+    middle = log(START) + GAMMA * log(RATE * block)
     quantiles = _gumbel((np.arange(BELIEVED) + 0.5) / BELIEVED)
     counts = np.bincount(_bins(middle + GAMMA * quantiles), minlength=len(EDGES) - 1)
     return counts.astype(np.uint8)
 
 
-PRIOR = _prior()
-
-
 class Calibration:
     """The level, tail index and block maxima of `n` series."""
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, n: int, block: int = BLOCK) -> None:
+        self._block = block
         self.level = np.full(n, START)
         self.gamma = np.full(n, GAMMA)
         self.peak = np.zeros(n)
         self.held = np.zeros(n, dtype=np.uint8)
-        self.blocks = np.tile(PRIOR, (n, 1))
+        self.span = np.full(n, FIRST, dtype=np.uint8)
+        self.blocks = np.tile(_prior(block), (n, 1))
 
     def extend(self, n: int) -> None:
         """Add `n` series with the starting level."""
-        for name, value in vars(Calibration(n)).items():
+        for name, value in _arrays(Calibration(n, self._block)).items():
             setattr(self, name, np.concatenate((getattr(self, name), value)))
 
     def keep(self, which: BoolArray) -> None:
         """Keep the state of the series that `which` marks and drop the others."""
-        for name, value in vars(self).items():
+        for name, value in _arrays(self).items():
             setattr(self, name, value[which])
 
     def step(self, size: FloatArray, there: BoolArray | None) -> FloatArray:
@@ -95,7 +98,7 @@ class Calibration:
         else:
             np.maximum(self.peak, size, out=self.peak, where=there)
             self.held += there
-        full = np.flatnonzero(self.held >= BLOCK)
+        full = np.flatnonzero(self.held >= self.span)
         if len(full):
             self.learn(full, self.peak[full])
             self.peak[full] = 0.0
@@ -103,16 +106,24 @@ class Calibration:
         return ratio
 
     def learn(self, at: IntArray, peaks: FloatArray) -> None:
-        """Take the largest sizes of one block of each of some series."""
-        logarithms = np.log(np.maximum(peaks, TINIEST))
-        self.blocks[at, _bins(logarithms)] += 1
+        """Take the largest sizes of one block of each of some series; not of the first block, in
+        which the scale of a series is not known yet.
+        """
+        longer = np.log(self._block / self.span[at])
+        logarithms = np.log(np.maximum(peaks, TINIEST)) + self.gamma[at] * longer
+        self.span[at] = np.minimum(self.span[at] + LONGER, self._block)
+        self.blocks[at, _bins(logarithms)] += self.span[at] > FIRST + LONGER
         many = at[self.blocks[at].max(axis=1) == MOST]
         self.blocks[many] //= 2
         counts = self.blocks[at]
         low, high = _quantile(counts, LOW), _quantile(counts, HIGH)
         gamma = np.maximum((high - low) / (HIGH_AT - LOW_AT), GAMMA_LEAST)
         self.gamma[at] = gamma
-        self.level[at] = np.exp(low - gamma * (LOW_AT + log(RATE * BLOCK)))
+        self.level[at] = np.exp(low - gamma * (LOW_AT + log(RATE * self._block)))
+
+
+def _arrays(one: Calibration) -> dict[str, NDArray[np.float64]]:
+    return {name: value for name, value in vars(one).items() if isinstance(value, np.ndarray)}
 
 
 def _quantile(counts: NDArray[np.uint8], share: float) -> FloatArray:

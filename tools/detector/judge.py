@@ -40,7 +40,7 @@ class Judge:
     def __init__(self, arm: ArmSetting, n: int) -> None:
         self._arm = arm
         self._residuals = Residuals(arm.alphas, n)
-        self._tail = Calibration(n)
+        self._tail = Calibration(n, arm.block)
         self._recent = [np.zeros(n), np.zeros(n), np.zeros(n)]
         self._fix()
 

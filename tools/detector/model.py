@@ -20,15 +20,18 @@ class DetectorConfig(FrozenModel):
     """One configuration for every series; the defaults are the measured ones.
 
     `false_per_day` is how many episodes a day of one series may be reported that are none; `tail`
-    says the same as a chance per point; `warmup` points are only learned from; `quiet` ordinary
-    points end an episode; `missing` usual intervals without a value, or `flat` times the longest
-    run of equal values, open one of those kinds. With `alert_on="novel"` at most about one episode
-    per `spacing * horizon` points is reported (`horizon` None: the length of the series).
+    says the same as a chance per point; `block` points hold one largest size to calibrate by (fewer
+    where the past is hours, or a fault comes every hour); `warmup` points are only learned from;
+    `quiet` ordinary points end an episode; `missing` usual intervals without a value, or `flat`
+    times the longest run of equal values, open one of those kinds. With `alert_on="novel"` at most
+    about one episode per `spacing * horizon` points is reported (`horizon` None: the length of the
+    series).
     """
 
     arm: DetectorArm = "ml"
     false_per_day: float = Field(default=1.5, gt=0)
     tail: float | None = Field(default=None, gt=0, lt=1)
+    block: int = Field(default=120, ge=30, le=240)
     warmup: int = Field(default=30, ge=3)
     quiet: int = Field(default=5, ge=1)
     missing: float = Field(default=5.0, gt=1)
@@ -107,11 +110,17 @@ class JointAnomaly(FrozenModel):
 
 
 class ArmSetting(NamedTuple):
-    """Memories of the residual, and whether the threshold calibrates itself."""
+    """Memories of the residual, whether the threshold calibrates itself, and by what blocks."""
 
     alphas: tuple[float, float]
     calibrated: bool
     fixed: float
+    block: int = 120
+
+
+def setting(config: DetectorConfig) -> ArmSetting:
+    """How the arm of a configuration judges."""
+    return SETTINGS[config.arm]._replace(block=config.block)
 
 
 SETTINGS: dict[DetectorArm, ArmSetting] = {

@@ -7,7 +7,7 @@ import numpy as np
 from tools.detector.clean import ordered
 from tools.detector.counters import paced
 from tools.detector.episodes import Episode, ScoredPoint, threshold
-from tools.detector.model import DEFAULT, SETTINGS, DetectorConfig, PointScores
+from tools.detector.model import DEFAULT, DetectorConfig, PointScores, setting
 from tools.detector.novelty import latest, novelties
 from tools.detector.series_scorer import SeriesScorer, SeriesScores
 from tools.detector.staleness import FLAT_LEAST, StalenessTracker
@@ -102,7 +102,7 @@ def _trace(
     past: FloatArray, values: FloatArray, config: DetectorConfig
 ) -> tuple[SeriesScores, FloatArray]:
     """Every point judged, and how many finite values came before it."""
-    state = SeriesScorer(SETTINGS[config.arm])
+    state = SeriesScorer(setting(config))
     state.run(past)
     trace = state.run(values)
     finite = np.isfinite(values)

@@ -36,7 +36,7 @@ class SeriesScorer:
         self._arm = arm
         self._memory = (0.0, 0.0, 0.0, 0.0, 0.0)
         self._recent = (0.0, 0.0, 0.0)
-        self._tail = cal.Calibration(1)
+        self._tail = cal.Calibration(1, arm.block)
         if not arm.calibrated:
             self._tail.level[:] = arm.fixed
         self._peak, self._held = 0.0, 0
@@ -54,8 +54,8 @@ class SeriesScorer:
         fast, slow, fast_scale, slow_scale, seen = self._memory
         third, second, last = self._recent
         alpha, beta = self._arm.alphas
-        calibrated, peak, held, block = self._arm.calibrated, self._peak, self._held, cal.BLOCK
-        level, gamma = float(self._tail.level[0]), float(self._tail.gamma[0])
+        calibrated, peak, held = self._arm.calibrated, self._peak, self._held
+        level, gamma, block = self._threshold()
         floor, tiny, limit, clip, memory = res.FLOOR, res.TINY, res.LIMIT, res.CLIP, 0.0
         unclipped, forget = res.UNCLIPPED, res.SCALE_MEMORY
         rows: list[tuple[float, float, float, float, float, float]] = []
@@ -102,7 +102,8 @@ class SeriesScorer:
                 if size > peak:
                     peak = size
                 if held == block:
-                    level, gamma = self._learn(peak)
+                    self._tail.learn(np.zeros(1, dtype=np.int64), np.array([peak]))
+                    level, gamma, block = self._threshold()
                     peak, held = 0.0, 0
             seen += 1.0
         self._memory = (fast, slow, fast_scale, slow_scale, seen)
@@ -110,6 +111,5 @@ class SeriesScorer:
         self._peak, self._held = peak, held
         return np.array(rows, dtype=np.float64).reshape(-1, 6)
 
-    def _learn(self, peak: float) -> tuple[float, float]:
-        self._tail.learn(np.zeros(1, dtype=np.int64), np.array([peak]))
-        return float(self._tail.level[0]), float(self._tail.gamma[0])
+    def _threshold(self) -> tuple[float, float, int]:
+        return float(self._tail.level[0]), float(self._tail.gamma[0]), int(self._tail.span[0])

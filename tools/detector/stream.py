@@ -8,7 +8,7 @@ from tools.detector.clean import LARGEST
 from tools.detector.counters import CounterRates, CounterTracker
 from tools.detector.episodes import Episode, ScoredPoint, threshold
 from tools.detector.judge import ColumnScores, Judge, RowIndices
-from tools.detector.model import DEFAULT, SETTINGS, DetectorConfig
+from tools.detector.model import DEFAULT, DetectorConfig, setting
 from tools.detector.staleness import StalenessTracker
 from tools.normal import BoolArray
 from tools.types import Anomaly, FloatArray, Timestamp
@@ -49,7 +49,7 @@ class Stream:
             )
         self.config = config = config.at(interval)
         self.names = list(names)
-        arm = SETTINGS[config.arm]
+        arm = setting(config)
         n = len(self.names)
         self._levels = Judge(arm, n)
         self._counters = CounterTracker(arm)
