@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test integration real-model lint docs screenshots clean
+.PHONY: demo test integration real-model lint docs lock screenshots clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.installed
@@ -34,6 +34,16 @@ docs: .venv/.installed-test
 # Pictures of the console in Debian's Chromium: light, dark, phone, Chinese.
 screenshots: .venv/.installed-test
 	$(BIN)/python -m docs.screenshots build/screenshots
+
+# What the container installs, each file by its hash, and what that is (CycloneDX).
+EXTRAS := mcp notify oidc otlp postgres
+LOCK = echo hatchling | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --custom-compile-command "make lock" $(foreach one,$(1),--extra $(one)) --output-file deploy/$(2) pyproject.toml -
+lock: .venv/.created
+	$(BIN)/python -m pip install --quiet uv cyclonedx-bom
+	$(call LOCK,$(EXTRAS),requirements.lock)
+	$(call LOCK,$(EXTRAS) kubernetes openai,requirements-full.lock)
+	mkdir -p dist && $(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-file dist/sbom.json deploy/requirements-full.lock
 
 clean:
 	rm -rf .venv dist build

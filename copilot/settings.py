@@ -2,9 +2,9 @@
 
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -19,6 +19,7 @@ from copilot.types.service_settings import (
     RunSettings,
     SafetySettings,
     ScaleSettings,
+    SignInSettings,
 )
 from copilot.types.trace_settings import TraceSettings
 from prompts import Language
@@ -30,7 +31,13 @@ class SettingsError(OperatorError):
 
 
 class Settings(
-    TraceSettings, ChangeSettings, RunSettings, NotifySettings, SafetySettings, ScaleSettings
+    TraceSettings,
+    ChangeSettings,
+    RunSettings,
+    NotifySettings,
+    SignInSettings,
+    SafetySettings,
+    ScaleSettings,
 ):
     """Everything that can be set. Read once at the start; frozen from then on."""
 
@@ -58,7 +65,8 @@ class Settings(
     )
     api_key: SecretStr | None = Field(
         default=None,
-        description="Key that requests must carry; required to listen beyond this machine.",
+        description="One key for everything, as an admin's; better are accounts and tokens "
+        "(`copilot users`, `copilot tokens`). One of these is needed beyond this machine.",
     )
     chat_origins: tuple[str, ...] = Field(
         default=(),
@@ -289,6 +297,9 @@ class Settings(
         ge=0,
         description="Seconds between two scans of all series by the copilot itself; 0: never.",
     )
+    forecast_every_s: float = Field(
+        default=900, ge=0, description="Seconds between two looks at what will be full; 0: never."
+    )
     watch_learn_s: float = Field(
         default=86_400, gt=0, description="How far back the scan learns what is normal, at start."
     )
@@ -338,14 +349,10 @@ class Settings(
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, TomlConfigSettingsSource(settings_cls), env_settings
 
-    @model_validator(mode="after")
-    def _refuses_an_open_door(self) -> Self:
-        if self.api_key is None and not _is_loopback(self.host):
-            raise ValueError(
-                f"host {self.host!r} is reachable by others, so api_key must be set "
-                "(COPILOT_API_KEY); or listen on 127.0.0.1"
-            )
-        return self
+    @property
+    def open_to_others(self) -> bool:
+        """Whether others than this machine reach the service."""
+        return not _is_loopback(self.host)
 
     @property
     def home(self) -> Path:

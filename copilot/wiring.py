@@ -15,6 +15,7 @@ from copilot.case import wiring as case_wiring
 from copilot.case.engine import Engine
 from copilot.case.graph import NODES, NodeFunction, build
 from copilot.case.loops import EVERY_ROLE, Role
+from copilot.case.rights import by_accounts
 from copilot.deps import Deps
 from copilot.hands import (
     ActionRunner,
@@ -28,6 +29,8 @@ from copilot.hands import (
     read_runners,
     runners,
 )
+from copilot.hands.database import FactsWithSessions
+from copilot.hands.declared import with_passwords
 from copilot.hands.kubernetes import Cluster
 from copilot.knowledge import Knowledge, Library, Memory
 from copilot.knowledge import wiring as knowledge_wiring
@@ -48,9 +51,10 @@ from copilot.sources.merged import DeclaredTopology
 from copilot.sources.patience import Patience
 from copilot.sources.received import ReceivedTelemetry
 from copilot.sources.recorded import RecordedBundle
+from copilot.sources.resources import ResourceOutlook
 from copilot.sources.watch import Watch, WatchShards
 from copilot.store import Store
-from copilot.store.home import opened
+from copilot.store.home import opened, owner
 from copilot.types.checks import Check
 from copilot.types.incident import Incident
 from knowledge_base import playbooks
@@ -85,7 +89,22 @@ def configured_sources(settings: Settings, received: ReceivedTelemetry | None = 
         sources = replace(sources, graph=DeclaredTopology(settings.topology_file))
     if settings.kubernetes_namespace:
         sources = replace(sources, cluster=_cluster(settings))
+    declared, path = declared_runners(settings), settings.runners_file
+    if declared is not None and path is not None and declared.database:
+        named = with_passwords(declared.database, path, os.environ)
+        sources = replace(sources, configuration=FactsWithSessions(sources.configuration, named))
     return sources
+
+
+def outlook(settings: Settings, sources: Sources | None = None) -> ResourceOutlook | None:
+    """What tells when resources are full: Prometheus, a recording, or what exporters post."""
+    if settings.bundle is not None:
+        return ResourceOutlook(RecordedBundle(settings.bundle), None)
+    clock = SystemClock()
+    if settings.prometheus_url:
+        return ResourceOutlook(*live.resources(settings, clock))
+    told = sources.metrics if sources is not None else UnconfiguredSource("metrics")
+    return None if isinstance(told, UnconfiguredSource) else ResourceOutlook(told, None)
 
 
 def received(settings: Settings) -> ReceivedTelemetry:
@@ -125,9 +144,10 @@ def _watch(sources: Sources, settings: Settings, opened: Store) -> Watch | Watch
     return WatchShards(metrics, every, learn, number, share)
 
 
-def policy(settings: Settings) -> Policy:
-    """Who may decide on plans, from the settings."""
+def policy(settings: Settings, opened: Store) -> Policy:
+    """Who may decide on plans: by the accounts of the store, else by the settings."""
     return Policy(
+        accounts=by_accounts(opened, owner(settings.home), outside=settings.signs_in_outside),
         approvers=None if settings.approvers is None else frozenset(settings.approvers),
         responders=frozenset(settings.responders),
         automatic=settings.auto_approve_reading,
@@ -300,7 +320,7 @@ def engine(
             unrunnable={} if runner else unrunnable(settings, known),
             limits=case_wiring.limits(settings, seen),
             arm=settings.arm,
-            policy=policy(settings),
+            policy=policy(settings, opened),
             model=asked,
             memory=Memory(library(settings).documents),
             doubts=RecordingTieBreaker() if asked is not None else None,

@@ -1,6 +1,7 @@
 """Writes the pages that follow from the code; `make docs` runs it, a test holds them against it."""
 
 import inspect
+import json
 import re
 import sys
 import textwrap
@@ -14,7 +15,18 @@ from copilot.alerts import maintenance as alerting
 from copilot.case.graph import drawing
 from copilot.hands import declared
 from copilot.settings import Settings
+from copilot.sources.clock import SystemClock
+from copilot.sources.received import ReceivedTelemetry
+from copilot.store import Store
+from copilot.surfaces.chat import ChatService
+from copilot.surfaces.chat.scope import ToolContext
 from copilot.surfaces.cli import app
+from copilot.surfaces.service import create_app
+from copilot.surfaces.service.rights import LEAST, RIGHTS, Need
+from copilot.testing.service import CountedEngine
+from copilot.types.checks import CheckReport
+from copilot.types.incident import Incident
+from copilot.types.people import SCOPES
 from docs.result_tables import TABLES
 from docs.sheets import result
 from evals.house.measures import House
@@ -173,6 +185,7 @@ def pages() -> dict[Path, str]:
     """Every generated file with what it should hold."""
     front, measured = ROOT / "README.md", ROOT / "docs" / "benchmarks.md"
     told = ROOT / "docs" / "decisions" / "fault-signatures.md"
+    rights = ROOT / "docs" / "decisions" / "rights.md"
     return {
         ROOT / "docs" / "settings.md": settings_page(),
         ROOT / "docs" / "cli.md": cli_page(),
@@ -181,7 +194,40 @@ def pages() -> dict[Path, str]:
         front: _between(front.read_text(encoding="utf-8"), "located", located()),
         measured: benchmarks(measured.read_text(encoding="utf-8")),
         told: _between(told.read_text(encoding="utf-8"), "signatures", signatures()),
+        rights: _between(rights.read_text(encoding="utf-8"), "routes", routes()),
+        ROOT / "docs" / "openapi.json": openapi(),
     }
+
+
+def routes() -> str:
+    """The table of routes and who may, from the one the gate goes by."""
+    grouped: dict[Need, list[str]] = {}
+    for method, path, need in RIGHTS:
+        grouped.setdefault(need, []).append(f"`{method} {path}`")
+    rows = [
+        f"| {need} | {LEAST[need] or 'anybody'} | {need if need in SCOPES else '–'} "
+        f"| {', '.join(listed)} |"
+        for need, listed in grouped.items()
+    ]
+    head = "| need | least role | token's scope | routes |"
+    return "\n".join([head, "|---|---|---|---|", *rows])
+
+
+def openapi() -> str:
+    """What programs may ask, as OpenAPI."""
+    store = Store("sqlite:///described.sqlite")  # and never opened
+    described = create_app(
+        CountedEngine(store),
+        Settings(),
+        received=ReceivedTelemetry(SystemClock()),
+        desk=ChatService(store, _unasked, SystemClock(), str),
+        examine=lambda: CheckReport(pid=0, data_folder="", checks=()),
+    )
+    return json.dumps(described.openapi(), indent=1, ensure_ascii=False) + "\n"
+
+
+def _unasked(_incident: Incident | None) -> ToolContext:
+    raise NotImplementedError  # nothing is asked of what is only described
 
 
 def traced() -> dict[Path, str]:

@@ -75,6 +75,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         *("minutes_to_recover.p50", "minutes_to_recover.p90", "refused_attacks", "attacks"),
     ),
     "database": ("zero_shot", "one_shot", "compound"),
+    "forecast": ("coverage90", "mase", "lead_time_h.p50", "false_per_week"),
     "slices": ("f1", "seconds.p95"),
     "chat": ("right", "useful", "useless", "wrong"),
     "knowledge": (

@@ -21,6 +21,7 @@ from evals.database import suite as database
 from evals.detection import kpi, metrics, mts
 from evals.detection import suite as detection
 from evals.detection.folds import FoldOptions
+from evals.forecast import suite as forecast
 from evals.knowledge import suite as knowledge
 from evals.kubernetes import objects
 from evals.kubernetes import suite as cloud_opsbench
@@ -235,6 +236,13 @@ SUITES: Mapping[str, Suite[Any]] = {
         "questions of on-call engineers in two languages, against a key of patterns",
         ("rules", "ml", "llm"),
         _chat,
+    ),
+    "forecast": Suite(
+        forecast.run,
+        Options,
+        "what is coming: the next day of a series, and when a resource is full",
+        _TWO,
+        _whole_with("metrics/nab"),
     ),
     "slices": Suite(
         slices.run,

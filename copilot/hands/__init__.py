@@ -6,9 +6,9 @@ on the sources. The runner for Kubernetes is in `kubernetes`; its client needs t
 `kubernetes`.
 """
 
+from copilot.hands.action import ActionRunner
 from copilot.hands.command import CommandRunner
 from copilot.hands.declared import (
-    ActionRunner,
     KubernetesTarget,
     RunnersFile,
     RunnersFileError,

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from copilot.hands import keeper
-from copilot.hands.report import StepFailedError, of_type, reported
+from copilot.hands.report import Rehearsal, StepFailedError, of_type, reported
 from copilot.ports import Clock
 from tools.playbook_executor.vocabulary import CommandArguments
 from tools.types import PlanStep, StepResult
@@ -52,14 +52,24 @@ class CommandRunner:
             self._clock, key, lambda: self._execute(of_type(step, CommandArguments), step, key)
         )
 
+    def rehearse(self, step: PlanStep) -> Rehearsal:
+        """Whether the program is there and can be run; it is not."""
+        path = self._path(of_type(step, CommandArguments))
+        runs = path.is_file() and os.access(path, os.X_OK)
+        return Rehearsal(str(path), "" if runs else f"{path} is no program that can be run")
+
     def touches(self, step: PlanStep) -> bool:
         """The program is run."""
         return True
 
-    def _execute(self, command: CommandArguments, step: PlanStep, key: str) -> str:
+    def _path(self, command: CommandArguments) -> Path:
         path = self._binaries.get(command.binary)
         if path is None:
             raise StepFailedError(f"command {command.binary!r} is not on the allow-list")
+        return path
+
+    def _execute(self, command: CommandArguments, step: PlanStep, key: str) -> str:
+        path = self._path(command)
         try:
             process = subprocess.Popen(
                 [*_KEPT, str(path), *command.argv[1:]],

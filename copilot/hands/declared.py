@@ -19,6 +19,23 @@ socket = "/run/haproxy/admin.sock"
 groups.zone-a = ["a1", "a2"]     # what a step names as one server
 keep = 1                         # so many other servers of the pool serve after a step
 
+[database.orders]                # PostgreSQL; without users: of anybody but superusers
+url = "postgresql://copilot@db.internal/orders"
+password_env = "ORDERS_PASSWORD"
+users = ["shop"]                 # whose sessions may be ended
+component = "orders-db"          # its name in the topology: who blocks there becomes a fact
+
+[cache.sessions]                 # Redis
+host = "redis.internal"
+password_env = "REDIS_PASSWORD"
+keys.carts = "cart:*"            # what a step names `carts` and may flush
+queues.mail = "rq:suspended"     # the key that pauses what a step names the queue `mail`
+
+[[rehearse]]                     # what `copilot rehearse` and rehearse_every_s try, in dry run
+playbook = "shift-traffic"
+component = "web"
+values = {proxy = "edge", pool = "web", server = "zone-a"}
+
 [kubernetes]
 namespace = "shop"
 context = ""                     # empty: the service account of the pod, or current
@@ -35,17 +52,18 @@ from typing import Annotated, NamedTuple, Protocol
 
 from pydantic import AfterValidator, Field, JsonValue, SecretStr
 
+from copilot.hands.cache import CacheRunner, RedisTarget
 from copilot.hands.command import CommandRunner
+from copilot.hands.database import DatabaseRunner, DatabaseTarget
 from copilot.hands.http import Base, HttpRunner
 from copilot.hands.kubernetes import Cluster, KubernetesRunner
 from copilot.hands.plain import CheckRunner, ConfirmationPrompt, ManualRunner, WaitRunner
-from copilot.hands.report import StepFailedError, reported
 from copilot.hands.settings_file import SettingsFileRunner
 from copilot.hands.traffic import ProxyTarget, TrafficRunner
 from copilot.ports import Clock, MetricSource, Runner
 from copilot.types import strict_toml
 from tools.playbook_executor.vocabulary import ResourceName, binary
-from tools.types import FrozenModel, PlanStep, Playbook, PlaybookStep, StepAction, StepResult
+from tools.types import FrozenModel, PlanStep, Playbook, PlaybookStep, StepAction
 
 Binary = Annotated[str, AfterValidator(binary)]
 
@@ -98,6 +116,14 @@ class NamedTargets(NamedTuple):
     targets: Mapping[str, NamedTarget]
 
 
+class RehearsalRequest(FrozenModel):
+    """A playbook that is tried in dry run on a component, with these values beside the facts."""
+
+    playbook: str
+    component: str
+    values: dict[str, str] = Field(default_factory=dict)
+
+
 class RunnersFile(FrozenModel):
     """The file, read."""
 
@@ -105,7 +131,10 @@ class RunnersFile(FrozenModel):
     command: dict[Binary, Path] = Field(default_factory=dict)
     settings_files: SettingsFolder | None = None
     traffic: dict[ResourceName, ProxyTarget] = Field(default_factory=dict)
+    database: dict[ResourceName, DatabaseTarget] = Field(default_factory=dict)
+    cache: dict[ResourceName, RedisTarget] = Field(default_factory=dict)
     kubernetes: KubernetesTarget | None = None
+    rehearse: tuple[RehearsalRequest, ...] = Field(default=(), max_length=200)
     wait: bool = True
     check: bool = True
     manual: bool = True
@@ -113,7 +142,11 @@ class RunnersFile(FrozenModel):
     @property
     def named(self) -> Mapping[StepAction, NamedTargets]:
         """The actions whose steps name a target of the file."""
-        return {"traffic": NamedTargets("proxy", self.traffic)}
+        return {
+            "traffic": NamedTargets("proxy", self.traffic),
+            "database": NamedTargets("database", self.database),
+            "cache": NamedTargets("cache", self.cache),
+        }
 
 
 ClusterConnector = Callable[[KubernetesTarget], Cluster]
@@ -180,7 +213,7 @@ def runners(declared: RunnersFile, path: Path, around: Surroundings) -> dict[Ste
         target = declared.kubernetes
         cluster = around.connect(target)
         made["kubernetes"] = KubernetesRunner(cluster, clock, dry_run=target.dry_run)
-    made |= _named_runners(declared, clock)
+    made |= _named_runners(declared, path, around)
     if declared.wait:
         made["wait"] = WaitRunner(clock)
     if declared.check:
@@ -190,10 +223,45 @@ def runners(declared: RunnersFile, path: Path, around: Surroundings) -> dict[Ste
     return made
 
 
-def _named_runners(declared: RunnersFile, clock: Clock) -> dict[StepAction, Runner]:
+def _named_runners(
+    declared: RunnersFile, path: Path, around: Surroundings
+) -> dict[StepAction, Runner]:
     """The runners of targets that steps name; nothing is connected before a step needs it."""
-    made: dict[StepAction, Runner] = {"traffic": TrafficRunner(declared.traffic, clock)}
+    clock = around.clock
+    databases = with_passwords(declared.database, path, around.environment)
+    caches = {
+        name: one.model_copy(update=_password(path, f"cache.{name}", one, around.environment))
+        for name, one in declared.cache.items()
+    }
+    made: dict[StepAction, Runner] = {
+        "traffic": TrafficRunner(declared.traffic, clock),
+        "database": DatabaseRunner(databases, clock),
+        "cache": CacheRunner(caches, clock),
+    }
     return {action: made[action] for action, among in declared.named.items() if among.targets}
+
+
+def with_passwords(
+    declared: Mapping[str, DatabaseTarget], path: Path, environment: Mapping[str, str]
+) -> dict[str, DatabaseTarget]:
+    """The databases with the passwords their variables hold."""
+    return {
+        name: one.model_copy(update=_password(path, f"database.{name}", one, environment))
+        for name, one in declared.items()
+    }
+
+
+def _password(
+    path: Path, key: str, target: DatabaseTarget | RedisTarget, environment: Mapping[str, str]
+) -> dict[str, SecretStr]:
+    if target.password is not None:
+        raise RunnersFileError(path, f"{key}.password", "name a variable in password_env instead")
+    if not target.password_env:
+        return {}
+    if target.password_env not in environment:
+        problem = f"variable {target.password_env!r} is not set"
+        raise RunnersFileError(path, f"{key}.password_env", problem)
+    return {"password": SecretStr(environment[target.password_env])}
 
 
 def _base(path: Path, name: str, declared: HttpBase, environment: Mapping[str, str]) -> Base:
@@ -313,46 +381,3 @@ def _hash(program: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return "unreadable"
-
-
-class ActionRunner:
-    """Hands a step to its action's runner; an action without one fails and says so.
-
-    A step whose names meant something else when it was approved is not run.
-    """
-
-    def __init__(
-        self,
-        runners: Mapping[StepAction, Runner],
-        clock: Clock,
-        declared: RunnersFile | None = None,
-    ) -> None:
-        self._runners = dict(runners)
-        self._clock = clock
-        self._declared = declared
-
-    def stands_for(self, step: PlanStep) -> str:
-        """What its names mean now."""
-        return meaning(self._declared, step)
-
-    def run(self, step: PlanStep, key: str) -> StepResult:
-        """Run the step where it belongs."""
-        runner, now = self._runners.get(step.action), self.stands_for(step)
-        if runner is not None and now == step.stands_for:
-            return runner.run(step, key)
-
-        def refuse() -> str:
-            if runner is not None:
-                raise StepFailedError(
-                    "its program or the runners file was changed since it was approved, so have it "
-                    f"planned again; approved: {step.stands_for or 'nothing'}, now: {now}"
-                )
-            configured = ", ".join(sorted(self._runners)) or "none"
-            raise StepFailedError(f"no runner for {step.action!r}; configured: {configured}")
-
-        return reported(self._clock, key, refuse)
-
-    def touches(self, step: PlanStep) -> bool:
-        """Whether there is a runner for it, and that one acts."""
-        runner = self._runners.get(step.action)
-        return runner is not None and runner.touches(step)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from copilot.hands.report import StepFailedError, of_type, reported
+from copilot.hands.report import Rehearsal, StepFailedError, of_type, reported
 from copilot.ports import Clock
 from tools.playbook_executor.vocabulary import HttpArguments
 from tools.types import PlanStep, StepResult
@@ -65,6 +65,25 @@ class HttpRunner:
         return reported(
             self._clock, key, lambda: self._call(of_type(step, HttpArguments), step, key)
         )
+
+    def rehearse(self, step: PlanStep) -> Rehearsal:
+        """Ask for the base with its token, by GET; the step itself is sent where it is a GET."""
+        call = of_type(step, HttpArguments)
+        if call.method == "GET":
+            return Rehearsal(self._call(call, step, "rehearsal"))
+        base = self._bases.get(call.base)
+        if base is None:
+            raise StepFailedError(f"base {call.base!r} is not on the allow-list")
+        _address(base, call)
+        request = self._client.build_request(
+            "GET", base.url, headers=base.headers, timeout=step.timeout_s
+        )
+        try:
+            status, _ = self._answer(request, self._stopwatch() + step.timeout_s)
+        except httpx.HTTPError as error:
+            raise StepFailedError(f"{base.url} is not reached: {error!r}") from error
+        refused = f"{base.url} answers {status} to the token" if status in (401, 403) else ""
+        return Rehearsal(f"GET {base.url} answered {status}; {call.method} was not sent", refused)
 
     def touches(self, step: PlanStep) -> bool:
         """The target is called."""

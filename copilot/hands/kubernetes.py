@@ -7,7 +7,7 @@ from typing import Protocol
 
 from pydantic import JsonValue
 
-from copilot.hands.report import StepFailedError, of_type, reported
+from copilot.hands.report import Rehearsal, StepFailedError, of_type, reported
 from copilot.ports import Clock, SourceError
 from tools.playbook_executor.vocabulary import (
     GetArguments,
@@ -108,6 +108,11 @@ class KubernetesRunner:
     def run(self, step: PlanStep, key: str) -> StepResult:
         """Run one verb on one object."""
         return reported(self._clock, key, lambda: self._act(step, key), dry_run=self._dry_run)
+
+    def rehearse(self, step: PlanStep) -> Rehearsal:
+        """Let the server check the step, its rights and its admission, and change nothing."""
+        trial = KubernetesRunner(self._cluster, self._clock, dry_run=True)
+        return Rehearsal(trial._act(step, "rehearsal"))
 
     def touches(self, step: PlanStep) -> bool:
         """Not where the server only checks."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from copilot.hands.report import StepFailedError, of_type, reported
+from copilot.hands.report import Rehearsal, StepFailedError, of_type, reported
 from copilot.ports import Clock, MetricSource, SourceError
 from tools.playbook_executor import ArgumentsError, arguments
 from tools.playbook_executor.vocabulary import CheckArguments, ManualArguments, WaitArguments
@@ -40,6 +40,12 @@ class CheckRunner:
     def run(self, step: PlanStep, key: str) -> StepResult:
         """Pass if the comparison holds; a series without a recent point does not pass."""
         return reported(self._clock, key, lambda: self._check(of_type(step, CheckArguments)))
+
+    def rehearse(self, step: PlanStep) -> Rehearsal:
+        """Read the value; whether the comparison holds is for the night of the incident."""
+        check, now = of_type(step, CheckArguments), self._clock.now()
+        value = self._latest(check, Window(start=now - self._lookback_s, end=now))
+        return Rehearsal(f"{check.owner}|{check.metric} is {value:g}")
 
     def touches(self, step: PlanStep) -> bool:
         """The series is really read."""

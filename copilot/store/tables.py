@@ -15,7 +15,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """The number of the last file in `migrations`; builds before those compare it, too."""
 
 metadata = MetaData()
@@ -257,6 +257,44 @@ silences = Table(
     Column("updated_at", Double, nullable=False),
     Column("document", Text, nullable=False),
     Index("silences_end", "ends_at"),
+)
+
+# `key` is what look-alike names have in common; `identity` is null where only a password is known.
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("key", Text, nullable=False, unique=True),
+    Column("identity", Text, nullable=True, unique=True),
+    Column("document", Text, nullable=False),
+)
+
+access_tokens = Table(
+    "access_tokens",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("used_at", Double, nullable=True),
+    Column("revoked_at", Double, nullable=True),
+    Column("document", Text, nullable=False),
+)
+
+person_sessions = Table(
+    "person_sessions",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("seen_at", Double, nullable=False),
+    Column("document", Text, nullable=False),
+    Index("person_sessions_seen", "seen_at"),
+)
+
+# What is given out once and taken back once: a sign-in on its way, a code of a device.
+sign_ins = Table(
+    "sign_ins",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("ends_at", Double, nullable=False),
+    Column("document", Text, nullable=False),
 )
 
 conversations = Table(

@@ -24,9 +24,14 @@ def playbook_list(context: typer.Context, lang: Lang = None) -> None:
 
 
 @playbook_app.command("show")
-def playbook_show(context: typer.Context, playbook: PlaybookId) -> None:
-    """Print one playbook with its parameters, steps, verification and roll-back."""
-    call(context, "playbook_show", playbook=playbook)
+def playbook_show(
+    context: typer.Context,
+    playbook: PlaybookId,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
+    lang: Lang = None,
+) -> None:
+    """Print the card: when, risk, who agrees, how long, how verified and undone, what to watch."""
+    call(context, "playbook_show", playbook=playbook, as_json=as_json, lang=lang)
 
 
 @playbook_app.command("validate")
@@ -86,6 +91,28 @@ def playbook_run(
         known=known or [],
         by=by or [],
         yes=yes,
+        lang=lang,
+    )
+
+
+def rehearse(
+    context: typer.Context,
+    name: Annotated[
+        str, typer.Argument(help="Playbook, or incident; empty: those of the runners file.")
+    ] = "",
+    component: Annotated[str, typer.Argument(help="What the playbook would act on.")] = "",
+    given: ParameterOptions = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    lang: Lang = None,
+) -> None:
+    """Read what a plan would meet now and what would be refused; exit code 1 if anything would."""
+    call(
+        context,
+        "rehearse",
+        name=name,
+        component=component,
+        given=given or [],
+        as_json=as_json,
         lang=lang,
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from copilot.alerts.maintenance import MaintenanceSchedule
-from copilot.case.answers import RetryWish, StepAnswer
+from copilot.case.answers import RetryWish, StepAnswer, check_right
 from copilot.case.editing import Edit
 from copilot.case.loops import Loop
 from copilot.model import Usage
@@ -44,6 +44,9 @@ class CountedEngine:
     runs_finished: int = 0
     runs_failed: int = 0
     approvals_decided: int = 0
+    forecasts_told: int = 0
+    forecasts_came_true: int = 0
+    forecasts_not_come: int = 0
     usage: Usage | None = None
     asked: dict[str, SourceTally] = field(default_factory=dict)
     leading: bool = True
@@ -90,7 +93,10 @@ class CountedEngine:
         raise UnknownPlanError(f"plan {wanted.plan_id!r} cannot be edited here")
 
     def decide(self, approval: Approval) -> ApprovalRequest:
-        """Record the answer in the store; raises what the store refuses with."""
+        """Record the answer in the store; raises what the policy or the store refuses with."""
+        asked = self.store.approvals.get(approval.plan_id)
+        plan = asked.plan if asked else None
+        check_right(self.policy, approval.approver, approval.decision, plan)
         request = self.store.approvals.decide(approval, self.time, self.needed)
         self.approvals_decided += 1
         return request

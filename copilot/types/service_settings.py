@@ -5,6 +5,8 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings
 
+from copilot.types.people import Role
+
 
 class RunSettings(BaseSettings):
     """How long what is waited for, how often it is looked at, and whose clock is believed."""
@@ -141,3 +143,50 @@ class ScaleSettings(BaseSettings):
     prune_every_s: float = Field(
         default=3600, ge=10, description="Seconds between two looks at what is too old."
     )
+    rehearse_every_s: float = Field(
+        default=0,
+        ge=0,
+        description="Seconds between two rehearsals of what runners_file lists in [[rehearse]]; "
+        "what would be refused goes into the journal; 0: never.",
+    )
+
+
+class SignInSettings(BaseSettings):
+    """By whose word people sign in, where it is not a password of ours."""
+
+    oidc_issuer: str = Field(
+        default="",
+        pattern=r"^(https://[^\s]+|http://(127\.0\.0\.1|localhost)(:\d+)?(/[^\s]*)?)?$",
+        description="OpenID provider by whose word people sign in, as it names itself (https); "
+        "needs public_url and the oidc extra.",
+    )
+    oidc_client_id: str = Field(default="", description="What the provider calls this service.")
+    oidc_client_secret: SecretStr | None = Field(
+        default=None, description="The secret it gave; empty: PKCE alone."
+    )
+    oidc_scopes: str = Field(default="openid profile email", description="Scopes asked for.")
+    oidc_name_claim: str = Field(
+        default="preferred_username", description="Claim of the name; else email, else sub."
+    )
+    oidc_groups_claim: str = Field(default="groups", description="Claim that lists the groups.")
+    group_roles: dict[str, Role] = Field(
+        default={},
+        description='Role of each group, as a JSON object ({"sre": "approver"}); the highest '
+        "counts, and who is in none is not let in. `*` is everybody.",
+    )
+    proxy_addresses: tuple[str, ...] = Field(
+        default=(),
+        description="Addresses or networks, as a JSON list, of the proxy whose word counts for who "
+        "somebody is; nobody else's headers are looked at.",
+    )
+    proxy_user_header: str = Field(
+        default="", description="Header in which that proxy names the person (Remote-User)."
+    )
+    proxy_groups_header: str = Field(
+        default="", description="Header in which it lists their groups, with commas between."
+    )
+
+    @property
+    def signs_in_outside(self) -> bool:
+        """Whether people sign in by a provider's or a proxy's word."""
+        return bool(self.oidc_issuer or self.proxy_user_header)

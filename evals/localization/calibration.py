@@ -166,3 +166,35 @@ def _row(name: str, said: Sequence[AnswerClaim], cases: int) -> tuple[str, ...]:
         f"{number(len(said) / cases if cases else None)} / {number(keys['calibration.coverage'])}",
         f"{wrong:.0f} of {len(surest)}",
     )
+
+
+class QuietCount(NamedTuple):
+    """Of how many quiet stretches (`quiet.py`) a component was called likely or proven."""
+
+    said: int
+    stretches: int
+
+    @classmethod
+    def of(cls, rankings: Sequence[Ranking]) -> "QuietCount":
+        """Count the answers to quiet stretches."""
+        return cls(sum(not one.abstained for one in rankings), len(rankings))
+
+
+def quiet_keys(counts: Mapping[str, QuietCount]) -> dict[str, float]:
+    """`quiet.said`, the share of all quiet stretches, and of each system; NaN where none is."""
+    whole = QuietCount(*(sum(column) for column in zip((0, 0), *counts.values(), strict=True)))
+    named = {"": whole, **{f"{system}.": count for system, count in counts.items()}}
+    return {
+        f"{name}quiet.said": said / stretches if stretches else nan
+        for name, (said, stretches) in named.items()
+    } | {"quiet.stretches": float(whole.stretches)}
+
+
+def quiet_table(counts: Mapping[str, QuietCount]) -> Table:
+    """A row per system: how often somebody was accused while nothing was wrong."""
+    rows = tuple((name, f"{said} of {count}") for name, (said, count) in counts.items())
+    return Table(
+        title="Nothing is wrong, and somebody is paged",
+        columns=("system", "called likely"),
+        rows=rows,
+    )

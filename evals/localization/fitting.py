@@ -1,9 +1,9 @@
 """Fit how sure a ranking is: a logistic model of its figures, judged on systems it never saw.
 
-Maximises the log-likelihood of "the first component is right" over recorded incidents and worse
-copies of them, every system counting the same, less a ridge penalty: Platt scaling (1999) with
-more than one figure, by Newton's method (iteratively reweighted least squares; Hastie, Tibshirani
-and Friedman, 2009, section 4.4.1). Weights are rounded to two digits.
+Maximises the log-likelihood of "the first component is right" over recorded incidents, worse copies
+of them, and quiet stretches, in which none is; every system counts the same, less a ridge penalty:
+Platt scaling (1999) with more than one figure, by Newton's method (iteratively reweighted least
+squares; Hastie, Tibshirani and Friedman, 2009, section 4.4.1). Weights have two digits.
 """
 
 import json
@@ -24,9 +24,12 @@ from evals.kubernetes.cases import cases
 from evals.kubernetes.suite import evidence_of, names_of, solve
 from evals.localization.calibration import (
     AnswerClaim,
+    QuietCount,
     calibration_keys,
     calibration_table,
     claims,
+    quiet_keys,
+    quiet_table,
 )
 from evals.localization.cases import RECORDINGS, BundleCase, read
 from evals.localization.gathered import (
@@ -35,6 +38,7 @@ from evals.localization.gathered import (
     gathered_bundles,
     gathered_logs,
 )
+from evals.localization.quiet import gathered_quiet
 from evals.localization.tables import CaseScore
 from evals.report import Options, Result, Table
 from tools import topology_walker
@@ -149,12 +153,13 @@ def own_recordings() -> tuple[BundleCase, ...]:
 
 
 def cross_validated(
-    scored: Sequence[CaseScore], arm: RankingArm, progress: Progress
-) -> list[CaseScore]:
-    """The same answers, as sure as a model is that never saw their system.
+    scored: Sequence[CaseScore], data: Path, arm: RankingArm, progress: Progress
+) -> tuple[list[CaseScore], dict[str, QuietCount]]:
+    """The same answers, as sure as a model is that never saw their system, and what such a model
+    says of the quiet stretches of each system.
 
-    It is fitted on the other systems, on worse copies of their incidents, and on the project's own
-    recordings. Raises `SystemExit` where there is but one system.
+    It is fitted on the other systems, on worse copies of their incidents, on their quiet stretches
+    and on the project's own recordings. Raises `SystemExit` where there is but one system.
     """
     judged = [sample(_as_gathered(one), arm) for one in scored]
     if len({one.system for one in judged}) < 2:
@@ -165,9 +170,27 @@ def cross_validated(
         *gathered_bundles(own, progress),
         *gathered_bundles(own, progress, worse=True),
     ]
-    samples = [*judged, *(sample(one, arm) for one in others)]
-    rankings = leave_one_out(samples, judged, arm)
-    return [_as_sure(one, rankings[one.case.answer.id]) for one in scored]
+    quiet = [sample(one, arm) for one in _quiet((data, RECORDINGS, HELD_OUT), progress)]
+    samples = [*judged, *quiet, *(sample(one, arm) for one in others)]
+    rankings = leave_one_out(samples, [*judged, *quiet], arm)
+    sure = [_as_sure(one, rankings[one.case.answer.id]) for one in scored]
+    return sure, quiet_counts(quiet, rankings)
+
+
+def _quiet(folders: Sequence[Path], progress: Progress) -> Iterator[GatheredCase]:
+    for folder in folders:
+        yield from gathered_quiet(folder, progress)
+
+
+def quiet_counts(
+    quiet: Sequence[CalibrationSample], rankings: Mapping[str, Ranking]
+) -> dict[str, QuietCount]:
+    """Count the quiet stretches of each system, by the rankings of their ids."""
+    systems = sorted({one.system for one in quiet})
+    return {
+        name: QuietCount.of([rankings[one.id] for one in quiet if one.system == name])
+        for name in systems
+    }
 
 
 def _as_gathered(one: CaseScore) -> GatheredCase:
@@ -200,20 +223,23 @@ def run(options: Options, progress: Progress) -> Result:
     if options.data is None:
         raise SystemExit("train calibration needs --data DIR with incidents/, changes/ or others")
     started = time.perf_counter()
-    looked = list(_gathered(options, progress))
+    looked, calm = list(_gathered(options, progress)), list(_calm(options, progress))
     tables: list[Table] = []
     summary: dict[str, float] = {}
     models: dict[RankingArm, CalibrationModel] = {}
     for arm in get_args(RankingArm):
-        samples = [sample(one, arm) for one in looked]
+        quiet = [sample(one, arm) for one in calm]
+        samples = [*(sample(one, arm) for one in looked), *quiet]
         models[arm] = fit(samples).model_copy(update={"about": _about(samples)})
         judged = [one for one in samples if " " not in one.id]
-        rankings = leave_one_out(samples, judged, arm)
-        groups = _grouped(judged, rankings)
+        rankings = leave_one_out(samples, [*judged, *quiet], arm)
+        groups, counts = _grouped(judged, rankings), quiet_counts(quiet, rankings)
         tables.append(calibration_table(groups).model_copy(update={"title": f"Held out, {arm}"}))
+        tables.append(quiet_table(counts))
         whole = [one for said, _ in groups.values() for one in said]
         keys = calibration_keys(whole, len(judged))
         summary |= {f"{arm}.{name.partition('.')[2]}": value for name, value in keys.items()}
+        summary |= {f"{arm}.{name}": value for name, value in quiet_keys(counts).items()}
     document = {arm: model.model_dump() for arm, model in models.items()}
     SHIPPED.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     return Result(
@@ -256,11 +282,19 @@ def _gathered(options: Options, progress: Progress) -> Iterator[GatheredCase]:
         progress.advance(task)
 
 
+def _calm(options: Options, progress: Progress) -> Iterator[GatheredCase]:
+    """Quiet stretches of the bundle sets under the data, and of the project's own recordings."""
+    assert options.data is not None
+    calm = _quiet((*bundle_sets(options.data), RECORDINGS, HELD_OUT), progress)
+    return islice(calm, options.limit)
+
+
 def _about(samples: Sequence[CalibrationSample]) -> dict[str, str]:
     counted = [one for one in samples if one.counts]
     return {
         "command": "python -m evals train calibration --data DIR",
-        "incidents": str(len(counted)),
+        "incidents": str(sum(" quiet " not in one.id for one in counted)),
+        "quiet": str(sum(" quiet " in one.id for one in counted)),
         "systems": ", ".join(sorted({one.system for one in counted})),
     }
 

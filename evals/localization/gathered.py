@@ -99,7 +99,7 @@ def gathered_logs(progress: Progress) -> Iterator[GatheredCase]:
     logs = [told for told in causes.incidents() if told[1].components]
     task = progress.add_task("gathering log-only incidents", total=len(logs))
     for incident, answer in logs:
-        yield _kept(incident.model_dump_json(), partial(of_lines, incident, answer))
+        yield kept(incident.model_dump_json(), partial(of_lines, incident, answer))
         progress.advance(task)
 
 
@@ -127,7 +127,7 @@ def gathered_bundles(
     for case in cases:
         way: Perturbation = worse_way(case.answer.id) if worse else "none"
         place = f"{case.folder.resolve().as_posix()} {way}".removesuffix(" none")
-        yield _kept(place, partial(of_bundle, case, way))
+        yield kept(place, partial(of_bundle, case, way))
         progress.advance(task)
 
 
@@ -171,7 +171,8 @@ def of_lines(incident: causes.LogOnlyIncident, answer: causes.CauseAnswer) -> Ga
         )
 
 
-def _kept(place: str, gather: Callable[[], GatheredCase]) -> GatheredCase:
+def kept(place: str, gather: Callable[[], GatheredCase]) -> GatheredCase:
+    """What was gathered at this place by this code, gathered now where it was not."""
     file = CACHE / f"{hashlib.sha256(f'{_code()} {place}'.encode()).hexdigest()[:24]}.pickle"
     if file.is_file():
         found: GatheredCase = pickle.loads(file.read_bytes())

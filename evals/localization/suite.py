@@ -10,6 +10,7 @@ from rich.progress import Progress
 import copilot
 from copilot.sources.recorded import RecordedBundle
 from evals.detection.replay import Detection, by_watch, of_cases, of_timelines, with_history
+from evals.localization.calibration import QuietCount, quiet_keys, quiet_table
 from evals.localization.cases import (
     RECORDINGS,
     BundleCase,
@@ -102,8 +103,10 @@ def score_set(
     for case in cases:
         scored.append(_score_case(case, cases, options))
         progress.advance(task)
+    counts: dict[str, QuietCount] = {}
     if options.cv:
-        scored = cross_validated(scored, "ml" if options.arm == "ml" else "rules", progress)
+        arm: Literal["rules", "ml"] = "ml" if options.arm == "ml" else "rules"
+        scored, counts = cross_validated(scored, options.data or RECORDINGS, arm, progress)
     # A replayed day has the history a running copilot would have; else the bundles have to do.
     best = next((one for one in detected.values() if one.incidents), Detection())
     tables = [
@@ -112,6 +115,8 @@ def score_set(
         said_table(scored),
         overall_table(scored),
     ]
+    if counts:
+        tables.append(quiet_table(counts))
     if best.incidents:
         tables.append(detection_table(detected))
     result = Result(
@@ -122,6 +127,7 @@ def score_set(
         seconds=time.perf_counter() - started,
         cases=tuple(row(one, best.by_incident.get(one.case.answer.id)) for one in scored),
         summary=summary(scored, best),
+        more=quiet_keys(counts) if counts else {},
         tables=tuple(tables),
         notes={
             "onset": options.onset,

@@ -265,6 +265,31 @@ VOCABULARY: dict[str, tuple[str, dict[str, object]]] = {
             "failed_share": 1.0,
         },
     ),
+    "a statement for a session": (
+        "database",
+        {"verb": "end_session", "database": "d", "session": "1 OR true", "blocks": 1, "for_s": 5},
+    ),
+    "sessions that nobody waits for, at once": (
+        "database",
+        {"verb": "end_session", "database": "d", "session": "1-1-a", "blocks": 0, "for_s": 0},
+    ),
+    "a database's address": (
+        "database",
+        {"verb": "end_session", "database": "db:5432/x", "session": "1-1-a", "blocks": 1},
+    ),
+    "SQL for a verb": ("database", {"verb": "drop", "database": "d", "session": "1-1-a"}),
+    "every key of a cache": ("cache", {"verb": "flush", "cache": "c", "keys": "*", "most": 9}),
+    "a flush without a bound": ("cache", {"verb": "flush", "cache": "c", "keys": "carts"}),
+    "a flush of all there is": (
+        "cache",
+        {"verb": "flush", "cache": "c", "keys": "carts", "most": 10**9},
+    ),
+    "a cache's command in a name": (
+        "cache",
+        {"verb": "pause", "cache": "c", "queue": "q\r\nFLUSHALL\r\n"},
+    ),
+    "a pause for ever": ("cache", {"verb": "pause", "cache": "c", "queue": "q", "for_s": 10**9}),
+    "a cache's verb outside of the vocabulary": ("cache", {"verb": "flushall", "cache": "c"}),
     "waiting for ever": ("wait", {"seconds": 1000000000}),
     "waiting backwards": ("wait", {"seconds": -1}),
 }

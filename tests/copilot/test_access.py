@@ -1,7 +1,7 @@
 """Who may decide: reading stays open, deciding needs the admin token or a session made with it."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ from pydantic import SecretStr
 
 from copilot.store import Store
 from copilot.surfaces.service import create_app
-from copilot.surfaces.service.access import COOKIE, IDLE_S, LONGEST_S, TRIES, AdminAccess, decides
+from copilot.surfaces.service.access import COOKIE, IDLE_S, LONGEST_S, Access
+from copilot.surfaces.service.rights import need_of
+from copilot.surfaces.service.throttle import TRIES
 from copilot.testing.service import CountedEngine
 from copilot.types.incident import Incident
 from tools.playbook_executor import Policy
@@ -76,10 +78,10 @@ def clock() -> Clock:
 
 @pytest.fixture
 def client(engine: CountedEngine, clock: Clock) -> TestClient:
-    return browser(engine, AdminAccess(TOKEN, clock=clock))
+    return browser(engine, Access(engine.store, TOKEN, clock=clock))
 
 
-def browser(engine: CountedEngine, access: AdminAccess, key: str = "") -> TestClient:
+def browser(engine: CountedEngine, access: Access, key: str = "") -> TestClient:
     door = Door(api_key=SecretStr(key) if key else None)
     return TestClient(
         create_app(engine, door, access=access), base_url=BASE, follow_redirects=False
@@ -136,12 +138,12 @@ def test_reading_and_what_senders_send_stay_open(client: TestClient) -> None:
     for path in ("/", "/incidents", "/incidents/I1", "/console/incidents/I1", "/openapi.json"):
         assert client.get(path).status_code == 200, path
     assert client.post("/webhooks/generic", json={"name": "a"}).status_code == 202
-    assert not decides("POST", "/incidents/I1/unknown")
-    assert not decides("GET", "/api/v2/silences")
+    assert need_of("POST", "/incidents/I1/unknown") == "admin"
+    assert need_of("GET", "/api/v2/silences") == "read"
 
 
 def test_with_an_api_key_it_is_an_admin_token_too(engine: CountedEngine) -> None:
-    client = browser(engine, AdminAccess(TOKEN, "k3y"), key="k3y")
+    client = browser(engine, Access(engine.store, TOKEN, "k3y"), key="k3y")
     assert client.get("/").status_code == 401
     assert client.get("/console/sign-in").status_code == 200
     for held in (TOKEN, "k3y"):
@@ -158,7 +160,7 @@ def test_with_an_api_key_it_is_an_admin_token_too(engine: CountedEngine) -> None
 
 
 def test_the_link_signs_in_and_the_journal_knows(client: TestClient, engine: CountedEngine) -> None:
-    link = AdminAccess(TOKEN).link(BASE)
+    link = Access(engine.store, TOKEN).link(BASE)
     assert TOKEN in client.get(link).text
     cookie = signed_in(client).headers["set-cookie"]
     assert all(mark in cookie for mark in ("HttpOnly", "SameSite=strict"))
@@ -189,7 +191,7 @@ def test_a_session_survives_a_restart_and_ends_in_time(
     client: TestClient, engine: CountedEngine, clock: Clock
 ) -> None:
     signed_in(client)
-    again = browser(engine, AdminAccess(TOKEN, clock=clock))
+    again = browser(engine, Access(engine.store, TOKEN, clock=clock))
     again.cookies = client.cookies
     assert "anna" in again.get("/").text
     for _ in range(int(LONGEST_S // IDLE_S) - 1):
@@ -199,18 +201,36 @@ def test_a_session_survives_a_restart_and_ends_in_time(
     assert "anna" not in again.get("/").text
 
 
-COOKIES = ["", ".", "x.y", "e30=." + "0" * 64, "\u00e9." + "0" * 64]
-
-
-def test_a_cookie_that_is_not_ours_is_nobody() -> None:
-    ours, other = AdminAccess(TOKEN), AdminAccess("b" * 64)
-    cookie = ours.sign_in("anna", TOKEN)
+def test_a_cookie_that_is_not_ours_is_nobody(engine: CountedEngine) -> None:
+    ours, other = Access(engine.store, TOKEN), Access(engine.store, "b" * 64)
+    cookie = ours.by_token("anna", TOKEN)
     assert cookie is not None
     found = ours.session(cookie)
     assert found is not None
     assert found.name == "anna"
-    forged = [other.sign_in("anna", "b" * 64) or "", cookie[:-1], cookie.swapcase(), *COOKIES]
+    assert other.session(cookie) is None  # another admin.token: every session is over
+    forged = [cookie[:-1], cookie.swapcase(), found.digest, "", ".", "\u00e9" * 43, "x" * 10_000]
     assert [one for one in forged if ours.session(one) is not None] == []
+
+
+def test_signing_in_and_out_ends_the_session_before_wherever_its_cookie_went(
+    client: TestClient, engine: CountedEngine
+) -> None:
+    access = Access(engine.store, TOKEN, clock=Clock())
+    leaves: list[Callable[[], Response]] = [
+        lambda: signed_in(client, "bob"),
+        lambda: sign_out(client),
+    ]
+    for leave in leaves:
+        signed_in(client)
+        stolen = client.cookies[COOKIE]
+        assert access.session(stolen) is not None
+        leave()
+        assert access.session(stolen) is None
+
+
+def sign_out(client: TestClient) -> Response:
+    return client.post("/console/sign-out", data={"csrf": form(client)["csrf"]})
 
 
 # --- deciding on a page ------------------------------------------------------------------------

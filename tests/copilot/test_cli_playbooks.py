@@ -35,7 +35,7 @@ def journal(run: Run) -> list[tuple[str, str]]:
 def test_the_list_has_every_playbook_and_show_prints_one_whole(run: Run) -> None:
     listed = run("playbook", "list").output
     assert all(one.id in listed for one in playbooks())
-    assert json.loads(run("playbook", "show", "restart").output)["id"] == "restart"
+    assert json.loads(run("playbook", "show", "restart", "--json").output)["id"] == "restart"
     assert "no playbook 'reboot'" in run("playbook", "show", "reboot").output
 
 
@@ -132,3 +132,26 @@ def test_stop_outlives_its_process_until_an_approver_resumes(run: Run) -> None:
         "approved",
         "acted",
     ]
+
+
+CARD = {
+    "en": ("who agrees 2 different approvers", "undone by itself where it made things worse"),
+    "zh": ("谁批准 2 位不同的批准人", "如何撤销 若情况变差则自动"),
+}
+
+
+@pytest.mark.parametrize("language", CARD)
+def test_the_card_says_what_a_person_decides_on_in_their_language(run: Run, language: str) -> None:
+    said = " ".join(run("playbook", "show", "drain-node", "--lang", language).output.split())
+    for part in CARD[language]:
+        assert part in said
+    assert "‹node›" in said
+    assert "${" not in said
+
+
+@pytest.mark.parametrize("playbook", [one.id for one in playbooks()])
+def test_every_playbook_has_a_card(run: Run, playbook: str) -> None:
+    for language in ("en", "zh"):
+        said = run("playbook", "show", playbook, "--lang", language)
+        assert said.exit_code == 0, said.output
+        assert "${" not in said.output

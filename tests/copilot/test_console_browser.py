@@ -13,7 +13,7 @@ import uvicorn
 
 from copilot.store import Store
 from copilot.surfaces.service import Streams, create_app
-from copilot.surfaces.service.access import AdminAccess
+from copilot.surfaces.service.access import Access
 from copilot.testing.service import CountedEngine
 from tests.copilot.test_console import HOSTILE, NOW, Door, hostile, incident, plan
 from tests.evals import chromium
@@ -43,7 +43,7 @@ def tab(tmp_path: Path) -> Iterator[chromium.Tab]:
 
 @contextmanager
 def served(store: Store, port: int = 0) -> Iterator[str]:
-    app = create_app(CountedEngine(store, NOW), Door(), QUICK, access=AdminAccess(TOKEN))
+    app = create_app(CountedEngine(store, NOW), Door(), QUICK, access=Access(store, TOKEN))
     config = uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=0)
     server = uvicorn.Server(config)
     listener = socket.socket()
@@ -136,7 +136,7 @@ def test_a_person_signs_in_and_approves_on_a_phone_in_two_taps(
     store.incidents.open(incident(plan=plan(), status="awaiting_approval"))
     store.approvals.request(plan(), "run-1", NOW)
     with served(store) as base:
-        tab.open(AdminAccess(TOKEN).link(base), 390)
+        tab.open(Access(store, TOKEN).link(base), 390)
         tab.value("document.querySelector('#name').value = 'anna'")
         tab.value("document.querySelector('form.sign-in button').click()")
         awaited(lambda: tab.value("document.querySelector('.person') !== null"))

@@ -39,6 +39,21 @@ def test_a_word_that_means_several_things_is_read_with_its_subject(
 
 
 @pytest.mark.parametrize(
+    ("question", "document"),
+    [
+        pytest.param("pods stuck in Pending", "pod-pending-no-resources", id="stuck"),
+        pytest.param("pod stays Pending", "pod-pending-no-resources", id="stays"),
+        pytest.param("pod keeps Pending", "pod-pending-no-resources", id="keeps"),
+        pytest.param("pods still Pending", "pod-pending-no-resources", id="still"),
+        pytest.param("pod 一直 Pending", "pod-pending-no-resources", id="一直"),
+        pytest.param("namespace stuck in Terminating", "pod-stuck-terminating", id="a title's"),
+    ],
+)
+def test_that_a_state_lasts_is_no_part_of_what_is_asked(question: str, document: str) -> None:
+    assert KNOWLEDGE.search(question)[0].document.id == document
+
+
+@pytest.mark.parametrize(
     "text",
     [
         pytest.param("100%", id="a bare share"),

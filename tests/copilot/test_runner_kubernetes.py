@@ -399,3 +399,14 @@ def test_what_is_not_in_the_vocabulary_is_not_asked(
 ) -> None:
     assert not run(cluster, verb, **arguments).ok
     assert world.asked == []
+
+
+def test_a_rehearsal_lets_the_server_check_and_changes_nothing(
+    cluster: KubernetesCluster, world: World
+) -> None:
+    before = copy.deepcopy(world.deployment)
+    arguments = {"verb": "scale", "kind": "deployment", "name": "cart", "replicas": 9}
+    step = PlanStep(index=0, title="t", action="kubernetes", arguments={**arguments})
+    seen = KubernetesRunner(cluster, StandingClock()).rehearse(step).seen
+    assert "to 9 replicas" in seen
+    assert world.deployment == before

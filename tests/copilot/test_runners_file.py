@@ -60,6 +60,21 @@ WRONG = {
     "a program that is not there": ('[command]\nflush = "/no/such"\n', "command: "),
     "a folder that is not there": ('[settings_files]\nfolder = "/no/such"\n', "settings_files.fol"),
     "a proxy without a way to it": ("[traffic.edge]\n", "traffic.edge: needs either"),
+    "a database's password in the file": (
+        '[database.d]\nurl = "postgresql://u:p@h/d"\n',
+        "database.d.url: holds a password",
+    ),
+    "a database of no kind we know": ('[database.d]\nurl = "oracle://u@h/d"\n', "database.d.url: "),
+    "a database's variable that is not set": (
+        '[database.d]\nurl = "postgresql://u@h/d"\npassword_env = "NOT_SET"\n',
+        "database.d.password_env: variable 'NOT_SET' is not set",
+    ),
+    "all keys of a cache": ('[cache.c]\nhost = "h"\nkeys.all = "*"\n', "cache.c.keys.all: "),
+    "a pattern of many": ('[cache.c]\nhost = "h"\nkeys.all = "[a-z]*"\n', "cache.c.keys.all: "),
+    "a password of a cache": (
+        '[cache.c]\nhost = "h"\npassword = "x"\n',
+        "cache.c.password: name a variable",
+    ),
     "no namespace": ("[kubernetes]\n", "kubernetes.namespace: Field required"),
 }
 

@@ -19,7 +19,7 @@ HOUSE = Path(evals.__file__).parent
 OURS = ("evals", "copilot", "tools", "prompts", "knowledge_base")
 PUBLISHED = ("demo", "incidents", "cloud-opsbench", "metrics", "kpi", "mts", "alerts", "logs",
              "recovery", "knowledge", "reasoning", "detection", "changes", "objects",
-             "chat", "slices", "database")  # fmt: skip
+             "chat", "slices", "database", "forecast")  # fmt: skip
 
 
 def refused(*given: str) -> str:

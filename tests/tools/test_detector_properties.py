@@ -11,7 +11,6 @@ from tools.detector import (
     Stream,
     detect,
     detect_joint,
-    forecast,
     onset,
     scores,
 )
@@ -111,18 +110,6 @@ def test_adding_series_later_changes_nothing_for_those_present(seed: int) -> Non
     for i, value in enumerate(values[80:], start=80):
         both = joined.update_columns(30.0 * i, np.array([value, 1.0]))
         assert tuple(a for a in both if a.metric == "m") == alone.update(30.0 * i, value)
-
-
-@few
-@given(seeds, st.floats(-5.0, 5.0), st.floats(0.01, 5.0))
-def test_a_forecast_of_a_line_is_the_line(seed: int, level: float, slope: float) -> None:
-    times = np.arange(60.0) * 60.0
-    noise = np.random.default_rng(seed).normal(0.0, 1e-6, 60)
-    one = forecast(Series("o", "m", times, level + slope * times / 3600.0 + noise), 3600.0)
-    assert one.low <= one.expected <= one.high
-    np.testing.assert_allclose(
-        one.expected, level + slope * (times[-1] + 3600.0) / 3600.0, atol=1e-3
-    )
 
 
 @few

@@ -4,7 +4,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from tools.topology_walker.calibration import CalibrationModel, RankedEvidence, shipped
+from tools.topology_walker.calibration import (
+    CalibrationModel,
+    RankedEvidence,
+    figures,
+    shipped,
+)
 from tools.topology_walker.certainty import (
     NOTHING_KNOWN,
     EvidenceScope,
@@ -100,6 +105,36 @@ def test_what_a_day_without_a_fault_shows_as_well_is_no_cause() -> None:
     assert "hardly off its normal level" in found.reason
     clear = candidate("cart", "network_delay", (0.5, "E1"), (0.07, "E2"))
     assert answer(ranked(evidence, clear)).certainty == "likely"
+
+
+@pytest.mark.parametrize("arm", ["rules", "ml"])
+def test_what_did_not_last_is_said_with_less(arm: str) -> None:
+    """One slow minute in ten is what quiet days show, a fault lasts."""
+
+    def slow_for(share: float) -> RankedEvidence:
+        held = finding("metric", "cart").model_copy(update={"figures": {"steady": share}})
+        return ranked([held], candidate("cart", "slow_dependency", (0.5, "E1")))
+
+    brief, lasting = slow_for(0.1), slow_for(0.9)
+    assert (figures(brief)["passing"], figures(lasting)["passing"]) == (1.0, 0.0)
+    assert answer(lasting, shipped()[arm]).certainty == "likely"
+    found = answer(brief, shipped()[arm])
+    assert found.certainty == "insufficient"
+    assert "cart held for 10% of the time since the onset" in found.reason
+    assert found.look is not None
+    assert "look again in five minutes" in found.look.en
+
+
+def test_a_state_holds_however_often_it_was_so_before() -> None:
+    down = finding("metric", "cart", "instances_up").model_copy(update={"figures": {"steady": 0.0}})
+    assert ranked([down], candidate("cart", "process_down", (1.0, "E1"))).lasting == 1.0
+
+
+def test_of_the_terms_the_heavier_decides_whether_it_lasted_and_a_log_line_lasts() -> None:
+    passed = finding("metric", "cart").model_copy(update={"figures": {"steady": 0.0}})
+    evidence = [passed, finding("log", "cart", "refused")]
+    found = ranked(evidence, candidate("cart", "errors", (0.2, "E1"), (0.6, "E2")))
+    assert found.lasting == pytest.approx(0.75)
 
 
 def test_a_kind_of_evidence_that_speaks_for_another_proves_nothing() -> None:

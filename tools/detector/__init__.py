@@ -6,7 +6,6 @@ from tools.detector.model import (
     WATCH,
     DetectorArm,
     DetectorConfig,
-    Forecast,
     JointAnomaly,
     Onset,
     PointScores,
@@ -14,13 +13,11 @@ from tools.detector.model import (
 from tools.detector.onset import onset
 from tools.detector.scan import detect, scores
 from tools.detector.stream import Stream
-from tools.detector.trend import forecast
 
 __all__ = [
     "WATCH",
     "DetectorArm",
     "DetectorConfig",
-    "Forecast",
     "JointModel",
     "JointAnomaly",
     "JointScores",
@@ -29,7 +26,6 @@ __all__ = [
     "Stream",
     "detect",
     "detect_joint",
-    "forecast",
     "gauge",
     "onset",
     "rates",

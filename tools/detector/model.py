@@ -79,26 +79,6 @@ class Onset(FrozenModel):
     reason: str
 
 
-class Forecast(FrozenModel):
-    """Where a series is heading: the expected value and its band at `at`, and the crossing.
-
-    `crosses_at` is when the middle of the forecast crosses the limit, `earliest` and `latest`
-    when the edges of the band do (None: not within the horizon).
-    """
-
-    owner: str
-    metric: str
-    at: Timestamp
-    expected: float
-    low: float
-    high: float
-    limit: float | None = None
-    crosses_at: Timestamp | None = None
-    earliest: Timestamp | None = None
-    latest: Timestamp | None = None
-    reason: str
-
-
 class JointAnomaly(FrozenModel):
     """An episode of many series at once; `shares` says which took part and how much each."""
 

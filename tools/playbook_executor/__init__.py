@@ -12,17 +12,20 @@ from tools.playbook_executor.errors import (
     StepRefusedError,
 )
 from tools.playbook_executor.fill import digest, fill
-from tools.playbook_executor.offers import Offer, offers_for
+from tools.playbook_executor.offers import Offer, derived, offers_for
 from tools.playbook_executor.parse import parse, schema
 from tools.playbook_executor.proposal import ProposalContext
 from tools.playbook_executor.run import (
     AUTOMATON,
+    ApprovalScope,
     Policy,
     StepRunner,
+    Wish,
     check_approval,
     one_person,
     run_step,
     step_key,
+    touched_services,
     undoes,
 )
 from tools.playbook_executor.subject import PlaybookSubject, known
@@ -39,7 +42,10 @@ __all__ = [
     "Offer",
     "ParameterError",
     "PlaybookError",
+    "ApprovalScope",
     "Policy",
+    "Wish",
+    "touched_services",
     "PreconditionError",
     "StepRefusedError",
     "StepError",
@@ -48,6 +54,7 @@ __all__ = [
     "arguments",
     "check_approval",
     "choose",
+    "derived",
     "digest",
     "fill",
     "known",

@@ -115,7 +115,7 @@ def _offer(playbook: Playbook, preference: int, subject: PlaybookSubject) -> Off
     underived: dict[str, str] = {}
     for parameter in playbook.parameters:
         try:
-            parameters[parameter.name] = _derived(parameter, subject)
+            parameters[parameter.name] = derived(parameter, subject)
         except ValueError as error:
             underived[parameter.name] = f"parameter {parameter.name!r}: {error}"
     barred = next(_obstacles(playbook, subject), "")
@@ -129,7 +129,7 @@ def _obstacles(playbook: Playbook, subject: PlaybookSubject) -> Iterator[str]:
             yield problem
 
 
-def _derived(parameter: Parameter, subject: PlaybookSubject) -> Scalar:
+def derived(parameter: Parameter, subject: PlaybookSubject) -> Scalar:
     """The parameter's value from where it is declared to come from; `ValueError` if unknown."""
     if parameter.source == "component":
         return checked(parameter, subject.service)

@@ -3,10 +3,11 @@
 import math
 import tomllib
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
-from typing import Protocol
+from typing import Literal, Protocol
 
 from tools.playbook_executor.errors import (
     ApprovalError,
@@ -22,6 +23,7 @@ from tools.types import (
     Approval,
     Fact,
     FrozenModel,
+    Owner,
     Plan,
     PlanStep,
     RiskClass,
@@ -44,13 +46,49 @@ AUTOMATON = "policy"
 """The name that an approval by the policy itself carries; no person may bear it."""
 
 
+Wish = Literal["approve", "reject"]
+
+
+class ApprovalScope(FrozenModel):
+    """The plans one may approve: of these classes, on services or in namespaces that fit a pattern.
+
+    Patterns are those of a shell; without any, everywhere.
+
+    >>> ApprovalScope(services=("shop-*",)).covers("A", {"shop-till"}, set())
+    True
+    >>> ApprovalScope(services=("shop-*",)).covers("A", {"shop-till", "bank"}, set())
+    False
+    """
+
+    risks: frozenset[RiskClass] = frozenset({"A", "B", "C"})
+    services: tuple[str, ...] = ()
+    namespaces: tuple[str, ...] = ()
+
+    def covers(self, risk: RiskClass, services: Set[str], namespaces: Set[str]) -> bool:
+        """Whether a plan is inside: all it touches fits, by its service or by its namespace."""
+        if risk not in self.risks:
+            return False
+        if not (self.services or self.namespaces):
+            return True
+        return _all_fit(services, self.services) or _all_fit(namespaces, self.namespaces)
+
+
+def _all_fit(names: Set[str], patterns: Sequence[str]) -> bool:
+    """Whether there are names, and each fits a pattern: what is not known is not inside."""
+    return bool(names) and all(any(fnmatchcase(n, one) for one in patterns) for n in names)
+
+
 class Policy(FrozenModel):
     """Who may approve, and how many it takes.
 
-    `approvers` None leaves the right to the caller, who has checked it; an empty set lets nobody.
-    `responders` may reject and not approve. With `automatic`, a plan of class A, which only reads,
-    is approved by the policy. With `four_eyes`, whoever changed a plan does not approve it.
+    `accounts` says whether a person may, by a name that is theirs alone; None: there are no
+    accounts, and the lists decide. `approvers` None leaves the right to the caller, who has checked
+    it; an empty set lets nobody. `responders` may reject and not approve. With `automatic`, a plan
+    of class A, which only reads, is approved by the policy. With `four_eyes`, whoever changed a
+    plan does not approve it.
     """
+
+    accounts: Callable[[str, Wish, Plan | None], bool | None] | None = None
 
     approvers: frozenset[str] | None = None
     responders: frozenset[str] = frozenset()
@@ -58,13 +96,17 @@ class Policy(FrozenModel):
     automatic: bool = False
     four_eyes: bool = False
 
-    def may_approve(self, person: str) -> bool:
-        """Whether this person's yes counts."""
+    def may_approve(self, person: str, plan: Plan | None = None) -> bool:
+        """Whether this person's yes counts: to this plan, or to any."""
+        known = self.accounts(person, "approve", plan) if self.accounts else None
+        if known is not None:
+            return known
         return self.approvers is None or person in self.approvers
 
     def may_reject(self, person: str) -> bool:
         """Whether this person's no counts: an approver's or a responder's."""
-        return self.may_approve(person) or person in self.responders
+        known = self.accounts(person, "reject", None) if self.accounts else None
+        return self.may_approve(person) or person in self.responders if known is None else known
 
     def approves(self, risk: RiskClass) -> bool:
         """Whether the policy itself says yes to plans of this class."""
@@ -91,6 +133,23 @@ def one_person(name: str) -> str:
     seen = "".join(c for c in plain if unicodedata.category(c) not in ("Cf", "Cc", "Cn"))
     folded = unicodedata.normalize("NFKC", seen).translate(_lookalikes())
     return " ".join(folded.split())
+
+
+def touched_services(plan: Plan) -> frozenset[str]:
+    """Services that a plan touches: its component's, and those its steps name.
+
+    A node is nobody's service: it stands under a name that no service has.
+    """
+    owner = Owner.parse(plan.component)
+    named = [plan.component if owner.kind == "node" else owner.service]
+    for one in (*plan.steps, *plan.rollback):
+        said = one.arguments
+        if "service" in said:
+            named.append(str(said["service"]))
+        elif one.action == "kubernetes":
+            kind = "" if said.get("kind") == "deployment" else f"{said.get('kind')}:"
+            named.append(f"{kind}{said.get('name')}")
+    return frozenset(named)
 
 
 def step_key(plan: Plan, index: int, *, rollback: bool = False) -> str:
@@ -140,8 +199,10 @@ def _check_one(plan: Plan, approval: Approval, now: Timestamp, policy: Policy) -
     if not approval.approver.strip():
         raise ApprovalError("the approval names no approver")
     by_itself = one_person(approval.approver) == one_person(AUTOMATON)
-    if not (policy.approves(plan.risk) if by_itself else policy.may_approve(approval.approver)):
-        raise ApprovalError(f"{approval.approver!r} has no right to approve")
+    if not (
+        policy.approves(plan.risk) if by_itself else policy.may_approve(approval.approver, plan)
+    ):
+        raise ApprovalError(f"{approval.approver!r} has no right to approve this plan")
     decided = approval.decided_at
     # Made, then approved, then run: with the expiry above, this bounds the clock on both sides.
     early = decided < plan.created_at - _CLOCK_SLACK_S

@@ -165,6 +165,41 @@ TrafficArguments = Annotated[
 ]
 
 
+class SessionArguments(FrozenModel):
+    """End one session of a database, or cancel the query it runs, if it is still that session.
+
+    `session` is its process, its start in microseconds and the first twelve digits of its query's
+    MD5. At least `blocks` others wait for it, and it has run for `for_s` seconds, or it is left.
+    """
+
+    verb: Literal["end_session", "cancel_query"]
+    database: ResourceName
+    session: ResourceName
+    blocks: int = Field(ge=0, le=10_000)
+    for_s: float = Field(ge=1, le=86_400)
+
+
+class FlushArguments(FrozenModel):
+    """Delete the keys that a name of the runners file stands for, if there are at most so many."""
+
+    verb: Literal["flush"]
+    cache: ResourceName
+    keys: ResourceName
+    most: int = Field(ge=1, le=1_000_000)
+
+
+class QueueArguments(FrozenModel):
+    """Stop the consumers of a queue for at most `for_s` seconds, or let them go on."""
+
+    verb: Literal["pause", "resume"]
+    cache: ResourceName
+    queue: ResourceName
+    for_s: int = Field(default=900, ge=1, le=7200)
+
+
+CacheArguments = Annotated[FlushArguments | QueueArguments, Field(discriminator="verb")]
+
+
 class CommandArguments(FrozenModel):
     """Run one allowed binary with these arguments; there is no shell."""
 
@@ -216,6 +251,9 @@ StepArguments = (
     | ShareArguments
     | ServingArguments
     | PoolCheckArguments
+    | SessionArguments
+    | FlushArguments
+    | QueueArguments
     | CommandArguments
     | HttpArguments
     | WaitArguments
@@ -228,6 +266,8 @@ _SHAPES: dict[StepAction, TypeAdapter[StepArguments]] = {
     "feature_flag": TypeAdapter(FeatureFlagArguments),
     "config": TypeAdapter(ConfigArguments),
     "traffic": TypeAdapter(TrafficArguments),
+    "database": TypeAdapter(SessionArguments),
+    "cache": TypeAdapter(CacheArguments),
     "command": TypeAdapter(CommandArguments),
     "http": TypeAdapter(HttpArguments),
     "wait": TypeAdapter(WaitArguments),

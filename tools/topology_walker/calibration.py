@@ -17,6 +17,7 @@ from typing import Literal, get_args
 
 from pydantic import Field
 
+from tools.topology_walker.signals import MetricCategory, read
 from tools.types import Candidate, Evidence, EvidenceKind, FrozenModel, Topology
 
 Modality = Literal["metrics", "traces", "logs", "alerts", "changes", "cluster"]
@@ -39,6 +40,11 @@ PROVING: frozenset[Modality] = MEASURED | {"logs"}
 
 LEADING = 8
 """Candidates that are looked at."""
+
+LASTING = 0.4
+"""Share of the time since the onset for which a reading has to hold: a few errors while instances
+are replaced, or one slow minute, are over before anybody acts.
+source: docs/decisions/normal-and-impact.md, quiet stretches of the recordings."""
 
 HEARD = 0.05
 """A modality that adds less than this share of the first score says nothing of it."""
@@ -81,10 +87,32 @@ class RankedEvidence:
         return found
 
     @cached_property
+    def lasting(self) -> float:
+        """For which share of the time since the onset the first candidate's readings held.
+
+        The mean over its terms, by their weights; what is a state or no series holds.
+        """
+        held = {one.id: _held(one) for one in self.cited}
+        said = [
+            (term.weight, max((held.get(one, 1.0) for one in term.evidence), default=1.0))
+            for term in self.first.terms
+        ]
+        whole = sum(weight for weight, _ in said)
+        return sum(weight * share for weight, share in said) / whole if whole > 0 else 1.0
+
+    @cached_property
     def cited(self) -> tuple[Evidence, ...]:
         """The items under the terms of the first candidate."""
         wanted = {number for term in self.first.terms for number in term.evidence}
         return tuple(one for one in self.evidence if one.id in wanted)
+
+
+STATES: frozenset[MetricCategory] = frozenset({"instances", "certificate", "clock"})
+"""What is a state and not a level: it holds until it is put right, whatever its past was."""
+
+
+def _held(one: Evidence) -> float:
+    return 1.0 if read(one.name).family in STATES else one.figures.get("steady", 1.0)
 
 
 def _votes(one: Candidate, kinds: Mapping[str, Modality | None]) -> Mapping[Modality, float]:
@@ -96,7 +124,7 @@ def _votes(one: Candidate, kinds: Mapping[str, Modality | None]) -> Mapping[Moda
     return found
 
 
-Figure = Literal["lead", "rivals", "against", "objects"]
+Figure = Literal["lead", "rivals", "objects", "passing"]
 
 RIVAL = 0.5
 """A candidate with this share of the first one's score or more is a second hypothesis."""
@@ -109,8 +137,8 @@ def figures(ranked: RankedEvidence) -> dict[Figure, float]:
     return {
         "lead": math.log1p(first - max(others, default=0.0)),  # how far the second is behind
         "rivals": math.log1p(sum(one >= RIVAL * first for one in others)),  # second hypotheses
-        "against": float(len(ranked.against)),  # modalities that speak more for another
         "objects": ranked.votes[0].get("cluster", 0.0) / first,  # share of the cluster's objects
+        "passing": float(ranked.lasting < LASTING),  # most of what was seen did not last
     }
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tools.topology_walker.calibration import (
+    LASTING,
     MEASURED,
     MODALITY,
     PROVING,
@@ -207,12 +208,11 @@ def _certainty(
         proven = bound is None and is_proven(ranked)
         return ("proven" if proven else "likely"), bound.why if bound else _heard(ranked), None
     first, *others = ranked.candidates
+    if ranked.lasting < LASTING:
+        return "insufficient", _passed(ranked), _LOOK_AGAIN
     if others and others[0].score >= RIVAL * first.score:
         return "ambiguous", _alike(first, others[0]), telling_look(ranked, first, others[0])
-    why = Text(
-        en=f"too little speaks for {first.component}",
-        zh=f"支持 {first.component} 的证据太少",
-    )
+    why = _text(f"too little speaks for {first.component}", f"支持 {first.component} 的证据太少")
     return "insufficient", why, missing_evidence(ranked.evidence, around)
 
 
@@ -240,6 +240,19 @@ def _heard(ranked: RankedEvidence) -> Text:
         en += f"; {modality} speak more for {other}"
         zh += f";{_NAMES[modality]}更指向 {other}"
     return _text(en, zh)
+
+
+def _passed(ranked: RankedEvidence) -> Text:
+    """That most of what speaks for the first candidate held for a part of the time only."""
+    name, share = ranked.first.component, f"{ranked.lasting:.0%}"
+    return _text(
+        f"what left its normal level at {name} held for {share} of the time since the onset: "
+        "days without a fault show as much",
+        f"{name} 的异常仅占起始以来时间的 {share}:没有故障的日子也会如此",
+    )
+
+
+_LOOK_AGAIN = Text(en="look again in five minutes: a fault lasts", zh="五分钟后再看:故障会持续")
 
 
 def _alike(first: Candidate, second: Candidate) -> Text:

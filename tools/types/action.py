@@ -57,6 +57,8 @@ StepAction = Literal[
     "feature_flag",
     "config",
     "traffic",
+    "database",
+    "cache",
     "wait",
     "check",
     "manual",

@@ -22,6 +22,7 @@ from copilot.sources.clock import SystemClock
 from copilot.store import PolicyRefusedError as NotAllowedError
 from copilot.store import Store
 from copilot.surfaces.commands import screen
+from copilot.surfaces.commands.halting import named
 from copilot.surfaces.commands.playbook import fact, filled, pairs
 from tools.log_retriever import sanitize
 from tools.playbook_executor import Policy, StepRefusedError, pause_s, run_step, step_key, undoes
@@ -40,13 +41,13 @@ def playbook_run(
 ) -> int:
     """Fill, show, ask, run; exit code 1 where it was not approved or a step did not succeed."""
     console, clock = Console(), SystemClock()
-    people = [one.strip() for one in by if one.strip()]
-    if not people:
-        raise SettingsError("who decides? name yourself with --by")
+    with wiring.store(settings) as store:
+        people = [named(store, settings, one) for one in filter(str.strip, by)]
+        people = people or [named(store, settings, "")]
     plan = filled(settings, playbook, component, given, f"by-hand-{secrets.token_hex(4)}")
     sources = wiring.configured_sources(settings)
     runner = wiring.configured_runner(settings, sources, clock, clock, _asked(console, people[0]))
-    agreed = terms(plan, (), runner, wiring.policy(settings))
+    agreed = terms(plan, (), runner, Policy())
     screen.plan(console, plan, settings.language, agreed)
     if not yes and not Ask.ask("Approve and run this?", default=False):
         console.print("Not approved; nothing was run.")
@@ -60,7 +61,7 @@ def playbook_run(
     with wiring.store(settings) as store:
         for one in approvals:
             _note(store, plan, clock, "approved", one.approver, "filled in and approved by hand")
-        hand = HandRun(store, clock, runner, wiring.policy(settings), facts)
+        hand = HandRun(store, clock, runner, wiring.policy(settings, store), facts)
         results = hand.run(plan, approvals)
     for result in results:
         if result.key == step_key(plan, 0, rollback=True):

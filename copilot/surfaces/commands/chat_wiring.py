@@ -59,7 +59,7 @@ def local_chat_service(settings: Settings) -> Iterator[ChatService]:
                 unrunnable=wiring.unrunnable(settings, books),
                 limits=case_wiring.limits(settings, seen),
                 arm=settings.arm,
-                policy=wiring.policy(settings),
+                policy=wiring.policy(settings, opened),
                 model=asked,
                 announced=MaintenanceSchedule.of(
                     settings.alerting_file, opened.silences, clock.now()

@@ -10,6 +10,7 @@ from copilot.store import ApprovalRequest
 from copilot.surfaces.commands.remote import RemoteError, fetched, service
 from copilot.types.incident import Incident, PlanTerms
 from prompts import Language
+from tools.playbook_executor import Policy
 
 
 def terms_here(settings: Settings, incident: Incident, request: ApprovalRequest) -> PlanTerms:
@@ -24,7 +25,7 @@ def terms_here(settings: Settings, incident: Incident, request: ApprovalRequest)
     else:
         sources = wiring.configured_sources(settings)
         runner = wiring.configured_runner(settings, sources, clock, clock)
-    return terms(request.plan, request.given, runner, wiring.policy(settings))
+    return terms(request.plan, request.given, runner, Policy())
 
 
 def terms_told(address: str, told: object) -> PlanTerms:

@@ -62,12 +62,15 @@ def _waiting(store: Store, incident_id: str) -> ApprovalRequest | None:
 
 
 def _answer(settings: Settings, plan: Plan, decision: str, by: str, reason: str) -> int:
-    if not by.strip():
-        raise SettingsError("who decides? name yourself with --by")
     address = service(settings)
     if address:
         return _remote(settings, address, plan, decision, by, reason)
-    return _here(settings, plan, decision, by, reason)
+    return _here(settings, plan, decision, _named_here(settings, by), reason)
+
+
+def _named_here(settings: Settings, by: str) -> str:
+    with wiring.store(settings) as store:
+        return named(store, settings, by)
 
 
 def _here(settings: Settings, plan: Plan, decision: str, by: str, reason: str) -> int:
@@ -112,18 +115,22 @@ def _worked_on(
 
 def step(settings: Settings, *, incident: str, ran: bool, by: str, reason: str) -> int:
     """Say whether a step ran whose end nobody saw; its plan then goes on."""
-    name = named(by)
-    content: dict[str, JsonValue] = {"ran": ran, "by": name, "reason": reason}
-    answer = StepAnswer(incident_id=incident, ran=ran, by=name, reason=reason)
-    return _said(settings, incident, "step", content, lambda engine: engine.settle(answer))
+    content: dict[str, JsonValue] = {"ran": ran, "by": by, "reason": reason}
+
+    def say(engine: Engine, who: str) -> object:
+        return engine.settle(StepAnswer(incident_id=incident, ran=ran, by=who, reason=reason))
+
+    return _said(settings, incident, "step", content, say)
 
 
 def retry(settings: Settings, *, incident: str, by: str, reason: str) -> int:
     """Work again on an incident whose run was set aside, from where it stood."""
-    name = named(by)
-    wish = RetryWish(incident_id=incident, by=name, reason=reason)
-    content: dict[str, JsonValue] = {"by": name, "reason": reason}
-    return _said(settings, incident, "retry", content, lambda engine: engine.retry(wish))
+    content: dict[str, JsonValue] = {"by": by, "reason": reason}
+
+    def say(engine: Engine, who: str) -> object:
+        return engine.retry(RetryWish(incident_id=incident, by=who, reason=reason))
+
+    return _said(settings, incident, "retry", content, say)
 
 
 def _said(
@@ -131,11 +138,12 @@ def _said(
     incident: str,
     verb: str,
     content: Mapping[str, JsonValue],
-    say: Callable[[Engine], object],
+    say: Callable[[Engine, str], object],
 ) -> int:
     address = service(settings)
     if not address:
-        return _worked_on(settings, incident, verb, say)
+        who = _named_here(settings, str(content["by"]))
+        return _worked_on(settings, incident, verb, lambda engine: say(engine, who))
     told = posted(settings, address, f"/incidents/{incident}/{verb}", content)
     status = f"recorded; incident {incident} is {told.get('incident_status', 'worked on')}"
     Console(markup=False).print(status, soft_wrap=True)
@@ -154,6 +162,7 @@ def _remote(
     }
     told = posted(settings, address, f"/incidents/{plan.incident_id}/approval", answer)
     runs = f"the service at {address}"
+    by = str(told.get("by") or by)
     said = f"rejected by {by}; {runs} goes on without {plan.id}"
     if decision == "approve":
         said = outcome_line(by, terms_told(address, told), runs, settings.language)
@@ -163,20 +172,18 @@ def _remote(
 
 def edit(settings: Settings, *, plan: str, given: Sequence[str], by: str, reason: str) -> int:
     """Change declared values; prints the new plan with its new digest."""
-    if not by.strip():
-        raise SettingsError("who edits? name yourself with --by")
-    found = waiting_plan(settings, plan)
+    found, address = waiting_plan(settings, plan), service(settings)
     wanted = Edit(
         plan_id=found.id,
         digest=found.digest,
         parameters=_values(settings, found, given),
-        editor=by.strip(),
+        editor=by.strip() or "?" if address else _named_here(settings, by),
         reason=reason,
     )
-    address = service(settings)
     if address:
         path = f"/incidents/{found.incident_id}/plan"
-        told = posted(settings, address, path, wanted.model_dump(mode="json"))
+        content = wanted.model_dump(mode="json") | {"editor": by.strip()}
+        told = posted(settings, address, path, content)
         dry = " (a dry run)" if terms_told(address, told).dry_run else ""
         said = f"edited; to be approved{dry}: copilot approve {found.incident_id}"
         Console(markup=False).print(said, soft_wrap=True)
@@ -204,11 +211,11 @@ def _values(settings: Settings, plan: Plan, given: Sequence[str]) -> dict[str, s
 
 def resume(settings: Settings, *, by: str) -> int:
     """Let executions go on; what was refused meanwhile needs a new plan and a new approval."""
-    name, now = named(by), SystemClock().now()
-    console = Console(markup=False)
-    if not wiring.policy(settings).may_approve(name):
-        raise NoRightError(f"{name!r} may not resume executions; see COPILOT_APPROVERS")
+    console, now = Console(markup=False), SystemClock().now()
     with wiring.store(settings) as store, store.transaction():
+        name = named(store, settings, by)
+        if not wiring.policy(settings, store).may_approve(name):
+            raise NoRightError(f"{name!r} may not resume executions; see COPILOT_APPROVERS")
         lifted = store.halt.lift()
         if lifted is not None:
             detail = {"reason": f"lifts the stop by {lifted.by}: {lifted.reason}"}

@@ -11,7 +11,7 @@ from copilot.settings import Settings
 from copilot.sources.recorded import IncidentReplay
 from copilot.surfaces.commands.chat_wiring import build_chat_service
 from copilot.surfaces.commands.demo import folder_of, keep, replayed, room
-from copilot.surfaces.commands.serve import admin_access, answered, listening, measured
+from copilot.surfaces.commands.serve import access_of, answered, listening, measured
 from copilot.surfaces.service import create_app
 
 BETWEEN_ALERTS_S = 1.5
@@ -31,7 +31,7 @@ def demo_console(settings: Settings, *, incident: str) -> int:
             apart, f"service at {address}", sources=replayed(shown), clock=shown, runner=shown
         ) as engine,
     ):
-        access = admin_access(apart)
+        access = access_of(apart, engine.store)
         desk = build_chat_service(apart, engine.deps)
         measure = partial(measured, engine)
         app = create_app(engine, apart, access=access, desk=desk, measure=measure)

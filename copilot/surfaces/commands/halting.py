@@ -5,8 +5,9 @@ import time
 from rich.console import Console
 
 from copilot.settings import Settings, SettingsError
-from copilot.store import HaltRecord
+from copilot.store import HaltRecord, Store, home
 from copilot.store.home import opened
+from tools.playbook_executor import one_person
 
 EVERYWHERE = ""
 """The journal's incident for what concerns all of them."""
@@ -14,21 +15,32 @@ EVERYWHERE = ""
 
 def stop(settings: Settings, *, by: str, reason: str) -> int:
     """Stop every execution before its next step; what is running now ends first."""
-    name, now = named(by), time.time()
-    with (
-        opened(settings.home, settings.store_url, settings.redaction_key) as store,
-        store.transaction(),
-    ):
-        halted = store.halt.set(HaltRecord(by=name, reason=reason, at=now))
-        store.journal.append(EVERYWHERE, "stopped", name, {"reason": reason}, now)
+    now = time.time()
+    with opened(settings.home, settings.store_url, settings.redaction_key) as store:
+        name = named(store, settings, by)
+        with store.transaction():
+            halted = store.halt.set(HaltRecord(by=name, reason=reason, at=now))
+            store.journal.append(EVERYWHERE, "stopped", name, {"reason": reason}, now)
     Console(markup=False).print(
         f"Stopped by {halted.by}: {halted.reason}. No step is run until: copilot resume"
     )
     return 0
 
 
-def named(by: str) -> str:
-    """Who does it; raises `SettingsError` where nobody is named."""
-    if not by.strip():
-        raise SettingsError("who decides? name yourself with --by")
-    return by.strip()
+def named(store: Store, settings: Settings, by: str) -> str:
+    """Who does it; where people have accounts, the owner of the data folder, whatever `by` says.
+
+    Raises `SettingsError` where nobody is named, or somebody else.
+    """
+    said, owner = by.strip(), home.owner(settings.home)
+    if not store.people.known():
+        if not said:
+            raise SettingsError("who decides? name yourself with --by")
+        return said
+    if said and one_person(said) != one_person(owner):
+        raise SettingsError(
+            f"people have accounts here, and on this machine you are {owner!r}, who owns the data "
+            f"folder: --by {said!r} is somebody else. They decide on the console, or by "
+            "`copilot login`"
+        )
+    return owner

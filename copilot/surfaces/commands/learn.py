@@ -24,6 +24,7 @@ from copilot.settings import Settings, SettingsError
 from copilot.sources.clock import SystemClock
 from copilot.sources.recorded.bundle_set import check_set, put
 from copilot.store import Store
+from copilot.surfaces.commands.halting import named
 from copilot.surfaces.commands.recording import NotConfirmedError, answer, recorded
 from copilot.types.incident import Incident
 from copilot.types.time_format import date_time
@@ -50,11 +51,12 @@ def cause(
     now, language = SystemClock().now(), settings.language
     with wiring.store(settings) as store:
         found = store.incidents.require(incident)
+        who = named(store, settings, by) if take_back or component or kind else ""
         if take_back:
-            found = withdraw(store, wiring.policy(settings), incident, _named(by), note, now)
+            found = withdraw(store, wiring.policy(settings, store), incident, who, note, now)
         elif component or kind:
-            said = _statement(component, kind, by, note=note, force=force, close=close)
-            found = confirm(store, wiring.policy(settings), incident, said, now)
+            said = _statement(component, kind, who, note=note, force=force, close=close)
+            found = confirm(store, wiring.policy(settings, store), incident, said, now)
         _show(console, store, found, language)
     return 0
 
@@ -83,9 +85,9 @@ def record(
             console.print("Not recorded.")
             return 1
         if said != _confirmed(found):
-            spoken = _statement(*said, by, force=force)
+            spoken = _statement(*said, named(store, settings, by), force=force)
             now = SystemClock().now()
-            found = confirm(store, wiring.policy(settings), incident, spoken, now)
+            found = confirm(store, wiring.policy(settings, store), incident, spoken, now)
         sources, _ = wiring.recorded_in(found) or (wiring.configured_sources(settings), None)
         bundle = recorded(store, sources, found, settings.lookback_s, system)
         place = put(bundle, answer(found, bundle.alerts), out, store.redactor)
@@ -122,12 +124,13 @@ def learned_show(settings: Settings, *, as_json: bool) -> int:
 def learned_reset(settings: Settings, *, by: str, yes: bool) -> int:
     """Learn nothing more of what was confirmed so far, and say so in the journal."""
     console = Console(markup=False, highlight=False)
-    who, question = _named(by), "Throw away what was learned of confirmed incidents?"
+    question = "Throw away what was learned of confirmed incidents?"
     if not yes and not Confirm.ask(question, default=False):
         console.print("Nothing was thrown away.")
         return 1
     with wiring.store(settings) as store:
-        count = forget(store, wiring.policy(settings), who, SystemClock().now())
+        who = named(store, settings, by)
+        count = forget(store, wiring.policy(settings, store), who, SystemClock().now())
     console.print(f"forgotten: what {count} confirmed incidents taught; they stay confirmed")
     return 0
 
@@ -169,17 +172,11 @@ def _statement(
     if kind not in KINDS:
         near = difflib.get_close_matches(kind, KINDS, 3, 0.4) or KINDS
         raise SettingsError(f"{kind!r} is no kind of fault; one of: {', '.join(near)}")
-    given = {"component": component, "fault_kind": kind, "by": _named(by), "note": note}
+    given = {"component": component, "fault_kind": kind, "by": by, "note": note}
     try:
         return CauseStatement.model_validate({**given, "force": force, "close": close})
     except ValidationError as error:
         raise from_validation(error) from error
-
-
-def _named(by: str) -> str:
-    if not by.strip():
-        raise SettingsError("who says it? name yourself with --by")
-    return by.strip()
 
 
 def _show(console: Console, store: Store, found: Incident, language: Language) -> None:

@@ -13,8 +13,11 @@ from copilot.hands import meaning
 from copilot.settings import Settings, SettingsError
 from copilot.sources.clock import SystemClock
 from copilot.surfaces.commands import screen
-from tools.playbook_executor import PlaybookError, fill, parse
+from copilot.surfaces.commands.card import PlaybookCard
+from prompts import word
+from tools.playbook_executor import PlaybookError, Policy, fill, parse
 from tools.types import Fact, Parameter, Plan, Playbook
+from tools.types import Text as Message
 
 BY_HAND = "by-hand"
 """Stands where a plan names its incident: a person filled it in, for none."""
@@ -28,7 +31,8 @@ def playbook_list(settings: Settings) -> int:
     for column in ("ID", "RISK", "RUNS", "FOR", "TITLE"):
         table.add_column(column, no_wrap=column in ("ID", "RISK", "RUNS"))
     for one in known:
-        faults = dict.fromkeys(fault for case in one.applies for fault in case.faults)
+        kinds = dict.fromkeys(fault for case in one.applies for fault in case.faults)
+        faults = [word("fault_kind", kind, settings.language) for kind in kinds]
         title = getattr(one.title, settings.language)
         runs = ("for real" if one.id not in cannot else "no") if real else "dry run"
         table.add_row(one.id, one.risk, runs, Text(", ".join(faults)), Text(title))
@@ -40,10 +44,26 @@ def playbook_list(settings: Settings) -> int:
     return 0
 
 
-def playbook_show(settings: Settings, *, playbook: str) -> int:
-    """One playbook with its parameters, as JSON."""
-    Console(markup=False, highlight=False).print_json(find(settings, playbook).model_dump_json())
+def playbook_show(settings: Settings, *, playbook: str, as_json: bool) -> int:
+    """The card of one playbook, or the whole of it as JSON."""
+    console, found = Console(markup=False, highlight=False), find(settings, playbook)
+    if as_json:
+        console.print_json(found.model_dump_json())
+        return 0
+    runs = _runs(settings, found)
+    policy = Policy(automatic=settings.auto_approve_reading)
+    console.print(PlaybookCard(found, policy, runs, settings.language).panel())
     return 0
+
+
+def _runs(settings: Settings, playbook: Playbook) -> Message:
+    """What would happen here on a yes."""
+    if settings.runners_file is None:
+        return Message(en="dry run: there is no runners file", zh="演练：没有 runners 文件")
+    problem = wiring.unrunnable(settings, (playbook,)).get(playbook.id, "")
+    if problem:
+        return Message(en=f"is not run: {problem}", zh=f"不会执行：{problem}")
+    return Message(en="runs for real", zh="真实执行")
 
 
 def playbook_validate(settings: Settings, *, paths: Sequence[Path]) -> int:

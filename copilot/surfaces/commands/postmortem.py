@@ -9,6 +9,7 @@ from copilot import wiring
 from copilot.case.postmortem import document_id, draft
 from copilot.settings import Settings, SettingsError
 from copilot.sources.clock import SystemClock
+from copilot.surfaces.commands.halting import named
 
 
 def postmortem(
@@ -26,14 +27,13 @@ def postmortem(
             console.print(text, soft_wrap=True)
         if not accept:
             return 0
-        if not by.strip():
-            raise SettingsError("who accepts it? name yourself with --by")
+        who = named(store, settings, by)
         if not yes and not Confirm.ask("Take this into the knowledge base?", default=False):
             console.print("Not taken in.")
             return 1
         document = wiring.library(settings).take(text, f"{document_id(found)}.md", replace=True)
         detail = {"reason": f"postmortem {document.id} accepted into the knowledge base"}
-        store.journal.append(incident, "accepted", by.strip(), {**detail}, SystemClock().now())
+        store.journal.append(incident, "accepted", who, {**detail}, SystemClock().now())
     console.print(f"accepted as {document.id} ({document.trust}); see: copilot kb list")
     return 0
 

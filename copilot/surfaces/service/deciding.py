@@ -1,9 +1,8 @@
-"""Signing in and out, and answering a plan: forms of our own pages, and of no others."""
+"""What people decide on the page of an incident: forms of our own pages, and of no others."""
 
-import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Literal
-from urllib.parse import parse_qs, quote
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends
 from pydantic import ValidationError
@@ -12,79 +11,107 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from copilot.alerts.formats.fields import CleanName, CleanText
+from copilot.case.answers import check_right
+from copilot.case.confirming import CauseStatement, confirm
+from copilot.case.on_call import OnCallWord, say
 from copilot.store import PolicyRefusedError, UnknownPlanError
-from copilot.surfaces.service.access import COOKIE, AdminAccess, SignedSession, TooManyTriesError
-from copilot.surfaces.service.body import body
+from copilot.surfaces.service.access import Access
 from copilot.surfaces.service.console import incident_values
-from copilot.surfaces.service.gate import SIGN_IN
+from copilot.surfaces.service.forms import Sent, meant
 from copilot.surfaces.service.ports import ServiceEngine
-from copilot.surfaces.service.visit import Visit, keep_session, page, visits
+from copilot.surfaces.service.visit import Visit, page, visits
+from copilot.types.incident import Incident
+from tools.clusterer import Matcher, Silence
 from tools.log_retriever.sanitize import plain
-from tools.types import Approval, FrozenModel
-
-LONGEST_NAME = 80
-
-EVERYWHERE = ""
-"""The journal's incident for what concerns all of them."""
-
-_BY_LINK = {"reason": "by the admin link"}
+from tools.types import Approval, FrozenModel, Timestamp
 
 
-def deciding(engine: ServiceEngine, access: AdminAccess) -> APIRouter:
+def deciding(engine: ServiceEngine, access: Access) -> APIRouter:
     """The forms; outside of the schema, since programs decide by the routes with a token."""
     router = APIRouter(include_in_schema=False)
     Visiting = Annotated[Visit, Depends(visits(access))]
-    Sent = Annotated[dict[str, str], Depends(_form)]
-
-    @router.get(SIGN_IN)
-    def door(visit: Visiting, token: str = "") -> Response:
-        return page("sign_in.html", visit, {"token": token[:200], "problem": ""})
-
-    @router.post(SIGN_IN)
-    def sign_in(request: Request, visit: Visiting, sent: Sent) -> Response:
-        _same_origin(request, visit)
-        name = plain(sent.get("name", ""), LONGEST_NAME)
-        problem, status = "", 403
-        try:
-            cookie = access.sign_in(name, sent.get("token", "")) if name else None
-            problem = "" if cookie else "wrong token" if name else "name missing"
-        except TooManyTriesError:
-            cookie, problem, status = None, "too many tries", 429
-        if cookie is None:
-            if problem == "wrong token":
-                engine.store.journal.append(EVERYWHERE, "refused", name, _BY_LINK, engine.now())
-            values = {"token": "", "problem": problem}
-            return page("sign_in.html", visit, values, status)
-        engine.store.journal.append(EVERYWHERE, "signed_in", name, _BY_LINK, engine.now())
-        answer = RedirectResponse("/", 303)
-        keep_session(answer, visit, cookie)
-        return answer
-
-    @router.post("/console/sign-out")
-    def sign_out(request: Request, visit: Visiting, sent: Sent) -> Response:
-        session = _meant(request, visit, sent)
-        engine.store.journal.append(EVERYWHERE, "signed_out", session.name, _BY_LINK, engine.now())
-        answer = RedirectResponse("/", 303)
-        answer.delete_cookie(COOKIE)
-        return answer
 
     @router.post("/console/incidents/{incident_id}/decision")
     def decide(incident_id: str, request: Request, visit: Visiting, sent: Sent) -> Response:
-        session = _meant(request, visit, sent)
-        incident = engine.store.incidents.require(incident_id)
-        try:
+        session = meant(request, visit, sent)
+
+        def work(_incident: Incident) -> None:
             said = PlanDecision.model_validate({k: v for k, v in sent.items() if k != "csrf"})
             request_of = engine.store.approvals.get(said.plan_id)
             if request_of is None or request_of.plan.incident_id != incident_id:
                 raise UnknownPlanError(f"incident {incident_id!r} has no plan {said.plan_id!r}")
             engine.decide(Approval(**dict(said), approver=session.name, decided_at=engine.now()))
+
+        return answered(incident_id, visit, work)
+
+    def answered(incident_id: str, visit: Visit, work: Callable[[Incident], object]) -> Response:
+        """Back to the page, or the page with what was wrong."""
+        incident = engine.store.incidents.require(incident_id)
+        try:
+            work(incident)
         except (PolicyRefusedError, ValidationError) as refusal:
             problem = str(refusal) if isinstance(refusal, PolicyRefusedError) else "bad form"
             values = incident_values(engine, incident, visit, drawn=False) | {"problem": problem}
             return page("incident.html", visit, values, 409)
         return RedirectResponse(f"/console/incidents/{quote(incident_id)}", 303)
 
+    @router.post("/console/incidents/{incident_id}/on-call")
+    def on_call(incident_id: str, request: Request, visit: Visiting, sent: Sent) -> Response:
+        who = meant(request, visit, sent).name
+
+        def work(_incident: Incident) -> object:
+            given = {k: v for k, v in sent.items() if k != "csrf"}
+            word = OnCallWord.model_validate({**given, "by": who})
+            return say(engine.store, engine.policy, incident_id, word, engine.now())
+
+        return answered(incident_id, visit, work)
+
+    @router.post("/console/incidents/{incident_id}/cause")
+    def cause(incident_id: str, request: Request, visit: Visiting, sent: Sent) -> Response:
+        who = meant(request, visit, sent).name
+
+        def work(_incident: Incident) -> object:
+            given = {k: v for k, v in sent.items() if k in ("component", "fault_kind", "note")}
+            said = CauseStatement.model_validate({**given, "by": who, "close": "close" in sent})
+            return confirm(engine.store, engine.policy, incident_id, said, engine.now())
+
+        return answered(incident_id, visit, work)
+
     return router
+
+
+def silencing(engine: ServiceEngine, access: Access) -> APIRouter:
+    """The form of the page of alerts."""
+    router = APIRouter(include_in_schema=False)
+    Visiting = Annotated[Visit, Depends(visits(access))]
+
+    @router.post("/console/silences")
+    def silence(request: Request, visit: Visiting, sent: Sent) -> Response:
+        who = meant(request, visit, sent).name
+        check_right(engine.policy, who, "silence")
+        engine.store.silences.set(_silence(sent, who, engine.now()), engine.now())
+        engine.heed()
+        return RedirectResponse("/console/alerts", 303)
+
+    return router
+
+
+def _silence(sent: Mapping[str, str], who: str, now: Timestamp) -> Silence:
+    """What a form of the page of alerts asks for; raises 422 for what no form of ours says."""
+    hours = {"1": 1.0, "4": 4.0, "24": 24.0}.get(sent.get("hours", ""))
+    name, service = sent.get("alertname", "")[:500], sent.get("service", "")[:500]
+    if hours is None or not name:
+        raise HTTPException(422, "which alert, and for how many hours (1, 4, 24)?")
+    matchers = [Matcher(label="alertname", value=name)]
+    matchers += [Matcher(label="service", value=service)] if service else []
+    return Silence(
+        id="",
+        matchers=tuple(matchers),
+        starts_at=now,
+        ends_at=now + hours * 3600,
+        created_by=who,
+        comment=plain(sent.get("comment", ""), 500) or "silenced from the console",
+    )
 
 
 class PlanDecision(FrozenModel):
@@ -94,30 +121,3 @@ class PlanDecision(FrozenModel):
     digest: CleanName
     decision: Literal["approve", "reject"]
     reason: CleanText = ""
-
-
-def _form(content: Annotated[bytes, Depends(body)]) -> dict[str, str]:
-    """The fields of a form, each once; empty where it is none."""
-    try:
-        read = parse_qs(content.decode(), max_num_fields=20)
-    except ValueError:
-        return {}
-    return {name: values[-1] for name, values in read.items()}
-
-
-def _same_origin(request: Request, visit: Visit) -> None:
-    """Raise unless a page of ours sent the form, as far as the browser tells."""
-    origin = request.headers.get("origin", visit.origin)
-    site = request.headers.get("sec-fetch-site", "same-origin")
-    if origin != visit.origin or site not in ("same-origin", "none"):
-        raise HTTPException(403, "this form was sent from another page")
-
-
-def _meant(request: Request, visit: Visit, sent: Mapping[str, str]) -> SignedSession:
-    """Who sent the form, and meant to; raises 403 with what to do."""
-    _same_origin(request, visit)
-    if visit.session is None:
-        raise HTTPException(403, "you are not signed in: open the admin link, then try again")
-    if not hmac.compare_digest(sent.get("csrf", "").encode(), visit.csrf.encode()):
-        raise HTTPException(403, "the form is of another session: open the page again")
-    return visit.session

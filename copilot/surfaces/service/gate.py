@@ -10,20 +10,20 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Iterable
 from ipaddress import ip_address
+from urllib.parse import urlencode
 
 from pydantic import JsonValue
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from copilot.surfaces.service.access import COOKIE, AdminAccess, decides
+from copilot.surfaces.service.access import COOKIE, EVERYBODY, NOBODY, TRUSTED, Access
 from copilot.surfaces.service.alertmanager.errors import speaks_alertmanager, wrapped
 from copilot.surfaces.service.openai.shapes import openai_error, speaks_openai
 from copilot.surfaces.service.ports import ServiceSettings
-
-OPEN = frozenset({"/healthz", "/readyz", "/-/healthy", "/-/ready"})
-"""Paths a probe may ask without the key; they tell nothing of incidents."""
+from copilot.surfaces.service.rights import CALLER, LEAST, Caller, need_of
 
 SIGN_IN = "/console/sign-in"
 PAGES = "/console/"
@@ -45,6 +45,11 @@ OTHER_TYPES = {
 
 BODY_SECONDS = 30.0
 """A body that takes longer to arrive is not waited for."""
+
+_TO_DECIDE = (
+    "to decide, open the admin link that `copilot serve` printed, or send what stands in "
+    "admin.token of its data folder as a Bearer token"
+)
 
 _DRAINED = 16
 _CARRYING = frozenset({"POST", "PUT", "PATCH"})
@@ -71,8 +76,8 @@ class Gate:
     """Checks host, key, type and size of a request, then hands on its whole body.
 
     Paths that are `signed` need no key: what is posted there is checked against its signature.
-    With `access` whoever decides has to hold the admin token; a session opens pages and what they
-    read, and decides by their forms alone.
+    Each other request needs the right that `rights` says; a session opens what is read, and decides
+    by the forms of pages alone. Without `access`, whoever is let in may do everything.
     """
 
     def __init__(
@@ -80,7 +85,7 @@ class Gate:
         app: ASGIApp,
         settings: ServiceSettings,
         signed: Iterable[str] = (),
-        access: AdminAccess | None = None,
+        access: Access | None = None,
     ) -> None:
         self._app = app
         self._key = settings.api_key.get_secret_value() if settings.api_key else ""
@@ -94,50 +99,41 @@ class Gate:
             return
         headers = Headers(scope=scope)
         try:
-            self._admit(scope, headers)
+            caller = await self._caller(scope, headers)
+            _admit(scope, caller, in_person=self._access is not None and self._access.shut)
+            scope.setdefault("state", {})[CALLER] = caller
             if scope["method"] in _CARRYING:
                 receive = await self._carried(scope, headers, receive)
         except RequestRefusedError as refusal:
-            await refusal.response(scope["path"])(scope, receive, send)
+            await _refused(refusal, scope, headers)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
-    def _admit(self, scope: Scope, headers: Headers) -> None:
-        path, method = scope["path"], scope["method"]
+    async def _caller(self, scope: Scope, headers: Headers) -> Caller:
+        """Who asks; raises where nobody may, or the host is not this machine's."""
         given = _credentials(headers.get("authorization", ""))
-        holds = self._access is not None and self._access.holds(given)
-        if not self._key:
-            _check_host(headers.get("host", ""))
-        elif not (
-            path in OPEN
-            or path in self._signed
-            or holds
-            or hmac.compare_digest(given.encode(), self._key.encode())
-            or self._open_to_session(scope)
-        ):
-            raise RequestRefusedError(
-                401,
-                "this service needs its API key, as a Bearer token or a Basic password",
-                **{"www-authenticate": 'Bearer, Basic realm="incident-copilot"'},
-            )
-        if self._access is not None and not (self._key or holds) and decides(method, path):
-            raise RequestRefusedError(
-                401,
-                "to decide, open the admin link that `copilot serve` printed, or send what stands "
-                "in admin.token of its data folder as a Bearer token",
-                **{"www-authenticate": "Bearer"},
-            )
-
-    def _open_to_session(self, scope: Scope) -> bool:
-        """Whether the path needs no more than a session, or is where one begins."""
         if self._access is None:
-            return False
-        path: str = scope["path"]
-        if path == SIGN_IN or path.startswith("/console/static/"):
-            return True
-        reads = scope["method"] in ("GET", "HEAD") or path.startswith(PAGES)
+            if not self._key:
+                _check_host(headers.get("host", ""))
+            trusted = not self._key or hmac.compare_digest(given.encode(), self._key.encode())
+            return TRUSTED if trusted else NOBODY
+        shut = self._access.settled_shut
+        if shut is None:
+            shut = await run_in_threadpool(lambda access: access.shut, self._access)
+        if not (shut or self._key):
+            _check_host(headers.get("host", ""))
+        if scope["path"] in self._signed or need_of(scope["method"], scope["path"]) == "open":
+            return TRUSTED
+        found = self._access.held(given) if given else None
+        if found is None and given:
+            found = await run_in_threadpool(self._access.bearer, given)
         cookie = HTTPConnection(scope).cookies.get(COOKIE, "")
-        return reads and self._access.session(cookie) is not None
+        if found is None and cookie:
+            found = await run_in_threadpool(self._access.visitor, cookie)
+        found = found or NOBODY
+        # While the house is open, a lesser credential gives no less than none.
+        lesser = found.looks_only or not found.reaches("responder")
+        return EVERYBODY if lesser and not (shut or self._key) else found
 
     async def _carried(self, scope: Scope, headers: Headers, receive: Receive) -> Receive:
         in_browser = "origin" in headers or "sec-fetch-site" in headers
@@ -203,6 +199,40 @@ class Gate:
             f"the body is larger than {self._limit} bytes; send less at once",
             connection="close",
         )
+
+
+def _admit(scope: Scope, caller: Caller, *, in_person: bool) -> None:
+    """Raise unless the caller may do what the request needs."""
+    need = need_of(scope["method"], scope["path"])
+    if caller.may(need):
+        return
+    if caller.looks_only:
+        detail = "a session decides by the forms of the console; a program shows a token"
+        raise RequestRefusedError(401, detail, **{"www-authenticate": "Bearer"})
+    if caller.role is not None or caller.scopes:
+        if not caller.via:  # open to everybody, but for this
+            raise RequestRefusedError(401, _TO_DECIDE, **{"www-authenticate": "Bearer"})
+        who = f"{caller.name!r}, by {caller.via}," if caller.name else "you"
+        raise RequestRefusedError(403, f"{who} may not do this: it needs {LEAST[need]} or above")
+    wanted = (
+        "a token (`copilot tokens add`, `copilot login`) or a session"
+        if in_person
+        else ("its API key")
+    )
+    raise RequestRefusedError(
+        401,
+        f"this service needs {wanted}, as a Bearer token or a Basic password",
+        **{"www-authenticate": 'Bearer, Basic realm="incident-copilot"'},
+    )
+
+
+def _refused(refusal: RequestRefusedError, scope: Scope, headers: Headers) -> Response:
+    """The refusal; a person who wanted a page is sent to where they sign in."""
+    path: str = scope["path"]
+    reads = scope["method"] in ("GET", "HEAD") and "text/html" in headers.get("accept", "")
+    if refusal.status == 401 and reads and (path == "/" or path.startswith(PAGES)):
+        return RedirectResponse(f"{SIGN_IN}?{urlencode({'next': path})}", 303)
+    return refusal.response(path)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

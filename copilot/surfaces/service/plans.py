@@ -16,22 +16,27 @@ from copilot.alerts.formats.fields import CleanName, CleanText
 from copilot.case.answers import RetryWish, StepAnswer
 from copilot.case.confirming import CauseStatement, answer_of, confirm, withdraw
 from copilot.case.editing import Edit
+from copilot.case.on_call import OnCallAction, OnCallWord, say
 from copilot.store import UnknownPlanError
 from copilot.surfaces.service.body import body
 from copilot.surfaces.service.ports import ServiceEngine
+from copilot.surfaces.service.rights import Calling
 from copilot.types.incident import Incident
-from tools.types import Approval, FrozenModel, Plan
+from tools.types import Approval, FrozenModel, Plan, Scalar
 
 ReadT = TypeVar("ReadT", bound=FrozenModel)
 
 
 class ApprovalDecision(FrozenModel):
-    """To which plan, to which content of it, what, by whom, and why."""
+    """To which plan, to which content of it, what, and why.
+
+    `approver` is wanted while nobody has an account; else it is whose token it is.
+    """
 
     plan_id: Annotated[CleanName, Field(min_length=1)]
     digest: Annotated[CleanName, Field(min_length=1)]
     decision: Literal["approve", "reject"]
-    approver: Annotated[CleanName, Field(min_length=1)]
+    approver: CleanName = ""
     reason: CleanText = ""
 
 
@@ -40,17 +45,21 @@ def approval(engine: ServiceEngine) -> APIRouter:
     router = APIRouter(tags=["approvals"])
 
     @router.post("/incidents/{incident_id}/approval", summary="Approve or reject a plan")
-    def answer(incident_id: str, content: Annotated[bytes, Depends(body)]) -> JSONResponse:
+    def answer(
+        incident_id: str, caller: Calling, content: Annotated[bytes, Depends(body)]
+    ) -> JSONResponse:
         said = _read(content, ApprovalDecision)
         engine.store.incidents.require(incident_id)
         request = engine.store.approvals.get(said.plan_id)
         if request is None or request.plan.incident_id != incident_id:
             raise UnknownPlanError(f"incident {incident_id!r} has no plan {said.plan_id!r}")
-        decided = engine.decide(Approval(**dict(said), decided_at=engine.now()))
+        fields = {**dict(said), "approver": caller.decider(said.approver, "approver")}
+        decided = engine.decide(Approval(**fields, decided_at=engine.now()))
         return JSONResponse(
             {
                 "status": "recorded",
                 "plan_id": said.plan_id,
+                "by": fields["approver"],
                 "decision": said.decision,
                 "plan_status": decided.status,  # pending: another person is needed
                 **_terms(engine, decided.plan),
@@ -72,13 +81,26 @@ def _read(content: bytes, shape: type[ReadT]) -> ReadT:
         raise from_validation(problem) from problem
 
 
+class PlanEdit(FrozenModel):
+    """To which plan, to which content of it, which values, and why; `editor` as an `approver`."""
+
+    plan_id: Annotated[CleanName, Field(min_length=1)]
+    digest: Annotated[CleanName, Field(min_length=1)]
+    parameters: dict[str, Scalar] = Field(min_length=1, max_length=12)
+    editor: CleanName = ""
+    reason: CleanText = ""
+
+
 def editing(engine: ServiceEngine) -> APIRouter:
     """`POST /incidents/{id}/plan`: the new plan's id and digest; refused edits say why."""
     router = APIRouter(tags=["approvals"])
 
     @router.post("/incidents/{incident_id}/plan", summary="Edit the values of a waiting plan")
-    def edit(incident_id: str, content: Annotated[bytes, Depends(body)]) -> JSONResponse:
-        wanted = _read(content, Edit)
+    def edit(
+        incident_id: str, caller: Calling, content: Annotated[bytes, Depends(body)]
+    ) -> JSONResponse:
+        said = _read(content, PlanEdit)
+        wanted = Edit(**{**dict(said), "editor": caller.decider(said.editor, "editor")})
         engine.store.incidents.require(incident_id)
         asked = engine.store.approvals.get(wanted.plan_id)
         if asked is None or asked.plan.incident_id != incident_id:
@@ -98,18 +120,18 @@ def editing(engine: ServiceEngine) -> APIRouter:
 
 
 class StepWord(FrozenModel):
-    """Whether the step ran, who says so, and how they know; `key` as the incident shows it."""
+    """Whether the step ran, and how they know; `key` as the incident shows it."""
 
     ran: bool
-    by: Annotated[CleanName, Field(min_length=1)]
+    by: CleanName = ""
     reason: CleanText = ""
     key: CleanName = ""
 
 
 class RetryOrder(FrozenModel):
-    """Who wants it tried again, and why."""
+    """Why it is to be tried again."""
 
-    by: Annotated[CleanName, Field(min_length=1)]
+    by: CleanName = ""
     reason: CleanText = ""
 
 
@@ -118,18 +140,30 @@ def settling(engine: ServiceEngine) -> APIRouter:
     router = APIRouter(tags=["approvals"])
 
     @router.post("/incidents/{incident_id}/step", summary="Say whether a step ran")
-    def step(incident_id: str, content: Annotated[bytes, Depends(body)]) -> JSONResponse:
+    def step(
+        incident_id: str, caller: Calling, content: Annotated[bytes, Depends(body)]
+    ) -> JSONResponse:
         said = _read(content, StepWord)
-        incident = engine.settle(StepAnswer(incident_id=incident_id, **dict(said)))
+        fields = {**dict(said), "by": caller.decider(said.by)}
+        incident = engine.settle(StepAnswer(incident_id=incident_id, **fields))
         return JSONResponse({"status": "recorded", "incident_status": incident.status})
 
     @router.post("/incidents/{incident_id}/retry", summary="Work again on what was set aside")
-    def retry(incident_id: str, content: Annotated[bytes, Depends(body)]) -> JSONResponse:
+    def retry(
+        incident_id: str, caller: Calling, content: Annotated[bytes, Depends(body)]
+    ) -> JSONResponse:
         said = _read(content, RetryOrder)
-        incident = engine.retry(RetryWish(incident_id=incident_id, **dict(said)))
+        by = caller.decider(said.by)
+        incident = engine.retry(RetryWish(incident_id=incident_id, by=by, reason=said.reason))
         return JSONResponse({"status": "recorded", "incident_status": incident.status})
 
     return router
+
+
+class CauseWord(CauseStatement):
+    """What was at fault and how; `by` as an `approver`."""
+
+    by: CleanName = ""
 
 
 def confirming(engine: ServiceEngine) -> APIRouter:
@@ -137,19 +171,56 @@ def confirming(engine: ServiceEngine) -> APIRouter:
     router = APIRouter(tags=["incidents"])
 
     @router.post("/incidents/{incident_id}/cause", summary="Say what the cause was")
-    def say(incident_id: str, content: Annotated[bytes, Depends(body)]) -> JSONResponse:
-        said = _read(content, CauseStatement)
+    def confirmed(
+        incident_id: str, caller: Calling, content: Annotated[bytes, Depends(body)]
+    ) -> JSONResponse:
+        told = _read(content, CauseWord)
+        said = CauseStatement(**{**dict(told), "by": caller.decider(told.by)})
         found = confirm(engine.store, engine.policy, incident_id, said, engine.now())
         return _told(found, "confirmed")
 
     @router.delete("/incidents/{incident_id}/cause", summary="Take the confirmed cause back")
     def take_back(
         incident_id: str,
-        by: Annotated[CleanName, Query(min_length=1)],
+        caller: Calling,
+        by: Annotated[CleanName, Query()] = "",
         reason: Annotated[CleanText, Query()] = "",
     ) -> JSONResponse:
-        found = withdraw(engine.store, engine.policy, incident_id, by, reason, engine.now())
+        who = caller.decider(by)
+        found = withdraw(engine.store, engine.policy, incident_id, who, reason, engine.now())
         return _told(found, "withdrawn")
+
+    return router
+
+
+class OnCallOrder(FrozenModel):
+    """What somebody on call says of an incident; `by` as an `approver`."""
+
+    action: OnCallAction
+    by: CleanName = ""
+    to: CleanName = ""
+    text: CleanText = ""
+
+
+def on_call(engine: ServiceEngine) -> APIRouter:
+    """`POST /incidents/{id}/on-call`: taken, handed over, noted, resolved."""
+    router = APIRouter(tags=["incidents"])
+
+    @router.post("/incidents/{incident_id}/on-call", summary="Take, hand over, note or resolve")
+    def told(
+        incident_id: str, caller: Calling, content: Annotated[bytes, Depends(body)]
+    ) -> JSONResponse:
+        order = _read(content, OnCallOrder)
+        word = OnCallWord(**{**dict(order), "by": caller.decider(order.by)})
+        incident = say(engine.store, engine.policy, incident_id, word, engine.now())
+        return JSONResponse(
+            {
+                "status": "recorded",
+                "by": word.by,
+                "incident_status": incident.status,
+                "taken_by": incident.taken_by,
+            }
+        )
 
     return router
 

@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from copilot.surfaces.console import rendered
-from copilot.surfaces.service.access import COOKIE, AdminAccess, SignedSession
+from copilot.surfaces.service.access import COOKIE, Access
+from copilot.types.people import PersonSession, Role
 from prompts import LANGUAGES, Language
 
 POLICY = (
@@ -38,29 +39,45 @@ class Visit:
     packed: bool
     secure: bool
     origin: str
-    session: SignedSession | None
+    address: str
+    session: PersonSession | None
+    role: Role | None
     csrf: str
-    cookie: str | None
+    cookie: str
+    in_person: bool  # whether people have accounts
+    provider: bool  # whether they can sign in by one
 
 
-def visits(access: AdminAccess | None) -> Callable[..., Visit]:
+def visits(access: Access | None) -> Callable[..., Visit]:
     """What reads a visit from a request; without `access` everybody only looks on."""
 
     def visiting(
         request: Request,
         asked: Annotated[Language | None, Query(alias="lang")] = None,
     ) -> Visit:
-        session = access.session(request.cookies.get(COOKIE, "")) if access else None
+        cookie = request.cookies.get(COOKIE, "")
+        address = request.client.host if request.client else ""
+        session = access.session(cookie) if access else None
+        if access and session and not access.fits(session, address, request.headers):
+            session = None
+        caller = access.visitor(cookie) if access and session else None
+        scheme = request.url.scheme
+        if access and access.behind(address):
+            scheme = request.headers.get("x-forwarded-proto", scheme)
         accepted = request.headers.get("accept-language", "")
         return Visit(
             language=chosen(asked, request.cookies.get("lang", ""), accepted),
             asked=asked,
             packed="gzip" in request.headers.get("accept-encoding", ""),
-            secure=request.url.scheme == "https",
-            origin=f"{request.url.scheme}://{request.headers.get('host', '')}",
+            secure=scheme == "https",
+            origin=f"{scheme}://{request.headers.get('host', '')}",
+            address=address,
             session=session,
-            csrf=access.csrf(session) if access and session else "",
-            cookie=access.renewed(session) if access and session else None,
+            role=caller.role if caller else None,
+            csrf=access.csrf(cookie) if access and session else "",
+            cookie=cookie,
+            in_person=access is not None and access.shut,
+            provider=bool(access and access.outside and access.outside.provider),
         )
 
     return visiting
@@ -94,13 +111,11 @@ def _weighed(part: str) -> tuple[str, float]:
 
 
 def page(name: str, visit: Visit, values: Mapping[str, object], status: int = 200) -> Response:
-    """A page as it is sent: with its policy, its language kept, its session going on."""
+    """A page as it is sent: with its policy, its language kept."""
     text = rendered(name, visit.language, visit=visit, **values)
     answer = sent(text.encode(), HTMLResponse.media_type, visit, status, HEADERS)
     if visit.asked is not None:
         answer.set_cookie("lang", visit.asked, max_age=YEAR_S, samesite="strict", httponly=True)
-    if visit.cookie is not None:
-        keep_session(answer, visit, visit.cookie)
     return answer
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from tools.log_retriever.sanitize import sanitize
+from tools.topology_walker.certainty import is_forecast
 from tools.topology_walker.config import WalkerConfig
 from tools.topology_walker.observe.deviation import finite
 from tools.topology_walker.observe.metrics import strength_of
@@ -131,8 +132,18 @@ def _finding(
             **({"rule": 1.0} if _is_rule(loudest) else {}),
         },
         excerpt=sanitize(instance, 120),
-        statement=f"{service}: {counted}, the strongest {sanitize(name, 80)!r}.",
+        **_stated(f"{service}: {counted}, the strongest {sanitize(name, 80)!r}.", loudest),
     )
+
+
+def _stated(counted: str, loudest: Alert) -> dict[str, str]:
+    """What a forecast says of itself, when and why, where the name of another alert says enough."""
+    said = loudest.annotations.get("summary", "")
+    if not (said and is_forecast(loudest.name)):
+        return {"statement": counted}
+    most = 240  # source: characters that the brief shows of a statement
+    chinese = loudest.annotations.get("summary_zh", "")
+    return {"statement": sanitize(said, most), "statement_zh": sanitize(chinese, most)}
 
 
 _AFTER_ONSET_S = 120.0

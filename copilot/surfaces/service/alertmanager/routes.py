@@ -13,6 +13,7 @@ from copilot.surfaces.service.alertmanager import alerts, silences
 from copilot.surfaces.service.alertmanager.errors import NO_STORE
 from copilot.surfaces.service.body import body
 from copilot.surfaces.service.ports import ServiceEngine, ServiceSettings
+from copilot.surfaces.service.rights import Calling
 from copilot.types.time_format import iso_millis
 from tools.clusterer import Inhibition
 
@@ -47,8 +48,8 @@ def _alerts(router: APIRouter, engine: ServiceEngine, settings: ServiceSettings)
 
 def _silences(router: APIRouter, engine: ServiceEngine) -> None:
     @router.post("/api/v2/silences", summary="Declare a silence, or change one")
-    def declare(content: Annotated[bytes, Depends(body)]) -> JSONResponse:
-        return _json({"silenceID": silences.declared(engine, content)})
+    def declare(caller: Calling, content: Annotated[bytes, Depends(body)]) -> JSONResponse:
+        return _json({"silenceID": silences.declared(engine, content, caller)})
 
     @router.get("/api/v2/silences", summary="Silences declared here")
     def listed(
@@ -62,8 +63,8 @@ def _silences(router: APIRouter, engine: ServiceEngine) -> None:
         return Response(status_code=404, headers=NO_STORE) if found is None else _json(found)
 
     @router.delete("/api/v2/silence/{silence_id}", summary="End a silence")
-    def expire(silence_id: str) -> Response:
-        silences.expired(engine, silence_id)
+    def expire(silence_id: str, caller: Calling) -> Response:
+        silences.expired(engine, silence_id, caller)
         return Response(headers=NO_STORE)
 
 

@@ -18,6 +18,7 @@ from copilot.surfaces.service.alertmanager.errors import (
     unreadable,
 )
 from copilot.surfaces.service.ports import ServiceEngine
+from copilot.surfaces.service.rights import Caller
 from copilot.types.time_format import iso_millis
 from tools.clusterer import Matcher, Silence, expression_fault
 from tools.types import Timestamp
@@ -48,10 +49,15 @@ class PostedSilence(Payload):
     starts_at: Moment = Field(default=None, alias="startsAt")
 
 
-def declared(engine: ServiceEngine, content: bytes) -> str:
-    """Declare or change a silence; the id of the one in force from now on."""
+def declared(engine: ServiceEngine, content: bytes, caller: Caller) -> str:
+    """Declare or change a silence; the id of the one in force from now on.
+
+    Who did is the caller, where people have accounts: `createdBy` is only somebody's word.
+    """
     now = engine.now()
     wanted = _read(content, now)
+    if not caller.declared:
+        wanted = wanted.model_copy(update={"created_by": caller.name})
     if wanted.starts_at >= wanted.ends_at:
         said = "Failed to create silence: start time must be before end time"
         raise ApiRefusalError(400, said)
@@ -65,10 +71,11 @@ def declared(engine: ServiceEngine, content: bytes) -> str:
     return kept.silence.id
 
 
-def expired(engine: ServiceEngine, silence_id: str) -> None:
+def expired(engine: ServiceEngine, silence_id: str, caller: Caller) -> None:
     """End a silence; one that is over stays as it is."""
+    by = NOBODY if caller.declared else caller.name
     try:
-        engine.store.silences.expire(_uuid(silence_id), NOBODY, engine.now())
+        engine.store.silences.expire(_uuid(silence_id), by, engine.now())
     except UnknownSilenceError as problem:
         raise ApiRefusalError(404, str(problem)) from problem
     engine.heed()

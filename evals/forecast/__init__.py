@@ -1,0 +1,1 @@
+"""What is coming: forecasts of series and of resources, against what came."""

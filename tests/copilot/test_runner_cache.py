@@ -1,0 +1,146 @@
+"""Declared keys are flushed within bounds, queues pause and go on: through a real Redis."""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+from pydantic import SecretStr
+
+from copilot.hands.cache import CacheRunner, RedisTarget
+from copilot.hands.report import StepFailedError
+from copilot.sources.clock import SystemClock
+from copilot.testing.servers import free_port
+from tools.types import PlanStep
+
+PROGRAM = shutil.which("redis-server")
+FIELDS = {
+    "host": "127.0.0.1",
+    "keys": {"carts": "cart:*", "one": "config"},
+    "queues": {"mail": "rq:suspended"},
+}
+
+
+def target(port: int, **fields: object) -> RedisTarget:
+    return RedisTarget.model_validate({**FIELDS, "port": port, **fields})
+
+
+def step(verb: str, **more: object) -> PlanStep:
+    arguments = {"verb": verb, "cache": "c", **more}
+    return PlanStep.model_validate(
+        {"index": 0, "title": verb, "action": "cache", "arguments": arguments}
+    )
+
+
+def hands(one: RedisTarget) -> CacheRunner:
+    return CacheRunner({"c": one}, SystemClock())
+
+
+UNFIT = {
+    "keys that nobody declared": (step("flush", keys="users", most=9), "'users' is not declared"),
+    "a queue that nobody declared": (step("pause", queue="pay"), "'pay' is not declared there"),
+    "a pattern for a name": (step("flush", keys="*", most=9), "is not a name"),
+    "all keys there are": (step("flush", keys="carts", most=10**9), "most: Input should be less"),
+    "a pause for ever": (step("pause", queue="mail", for_s=10**6), "for_s: Input should be less"),
+    "another server": (step("flush", keys="carts", most=9, cache="x"), "cache 'x' is not declared"),
+}
+
+
+def test_a_server_that_is_away_is_told_with_its_place() -> None:
+    result = hands(target(free_port())).run(step("flush", keys="carts", most=9), "k")
+    assert "redis://default@127.0.0.1:" in result.error
+    assert "is not reached" in result.error
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    if PROGRAM is None:
+        pytest.skip("redis-server is not installed")
+    folder, found = tmp_path_factory.mktemp("redis"), free_port()
+    command = [PROGRAM, "--port", str(found), "--dir", str(folder), "--save", "", "--bind"]
+    process = subprocess.Popen([*command, "127.0.0.1"], stdout=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            with suppress(StepFailedError), target(found).connected() as redis:
+                redis.ask("ACL", "SETUSER", "weak", "on", ">secret", "~*", "+@read", "+select")
+                redis.ask("ACL", "SETUSER", "weak", "+acl|dryrun")
+                break
+            time.sleep(0.05)
+        yield found
+    finally:
+        process.kill()
+        process.wait()
+
+
+def fill(port: int, count: int) -> None:
+    with target(port).connected() as redis:
+        redis.ask("FLUSHDB")
+        for number in range(count):
+            redis.ask("SET", f"cart:{number}", "x")
+        redis.ask("SET", "config", "x")
+        redis.ask("SET", "cart", "x")
+
+
+def left(port: int) -> object:
+    with target(port).connected() as redis:
+        return redis.ask("DBSIZE")
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(("asked", "said"), UNFIT.values(), ids=UNFIT.keys())
+def test_what_is_not_declared_or_bounded_deletes_nothing(
+    asked: PlanStep, said: str, port: int
+) -> None:
+    fill(port, 3)
+    result = hands(target(port)).run(asked, "k")
+    assert said in result.error
+    assert left(port) == 5
+
+
+@pytest.mark.integration
+def test_only_the_declared_keys_go_and_none_where_there_are_too_many(port: int) -> None:
+    fill(port, 1200)
+    few = hands(target(port)).run(step("flush", keys="carts", most=1000), "k")
+    assert "more than 1000 keys match cart:*; none was deleted" in few.error
+    assert left(port) == 1202
+    assert hands(target(port)).rehearse(step("flush", keys="carts", most=2000)).seen == "1200 keys"
+    done = hands(target(port)).run(step("flush", keys="carts", most=2000), "k")
+    assert done.output == "deleted 1200 of 1200 keys of carts (cart:*)"
+    assert left(port) == 2
+    assert hands(target(port)).run(step("flush", keys="one", most=1), "k").ok
+    assert left(port) == 1
+
+
+@pytest.mark.integration
+def test_a_pause_ends_by_itself_and_that_of_another_is_kept(port: int) -> None:
+    fill(port, 0)
+    one = hands(target(port))
+    assert one.run(step("pause", queue="mail", for_s=60), "k").ok
+    with target(port).connected() as redis:
+        assert redis.ask("GET", "rq:suspended") == "incident-copilot k"
+        ttl = redis.ask("TTL", "rq:suspended")
+        assert isinstance(ttl, int)
+        assert 50 < ttl <= 60
+    assert one.run(step("pause", queue="mail", for_s=60), "k").ok
+    assert one.run(step("resume", queue="mail"), "k").output == "queue mail goes on"
+    with target(port).connected() as redis:
+        assert redis.ask("GET", "rq:suspended") is None
+        redis.ask("SET", "rq:suspended", "1")
+    for verb in ("pause", "resume"):
+        assert "was paused by somebody else" in one.run(step(verb, queue="mail"), "k").error
+
+
+@pytest.mark.integration
+def test_a_user_without_the_right_is_known_before_the_night(port: int) -> None:
+    fill(port, 2)
+    weak = target(port, user="weak").model_copy(update={"password": SecretStr("secret")})
+    asked = step("flush", keys="carts", most=9)
+    assert "has no permissions to run the 'unlink' command" in hands(weak).rehearse(asked).refused
+    assert "UNLINK: NOPERM" in hands(weak).run(asked, "k").error
+    wrong = weak.model_copy(update={"password": SecretStr("guess")})
+    result = hands(wrong).run(asked, "k")
+    assert "AUTH: WRONGPASS" in result.error
+    assert "guess" not in result.error
