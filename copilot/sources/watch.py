@@ -29,7 +29,7 @@ from tools.types import Alert, Anomaly, FloatArray, Owner, Series, Timestamp, Wi
 WATCHED: frozenset[MetricCategory] = frozenset(
     {"latency", "success", "errors", "cpu", "memory", "saturation", "disk", "network"}
 )
-SENSITIVE = DetectorConfig(tail=1e-3)
+SENSITIVE = DetectorConfig(tail=2e-3, block=60)
 """Alone this opens an episode in 1000 points: what is weighed, not what is paged on."""
 
 SAMPLES_APART = 2.0
