@@ -314,13 +314,13 @@ def _ordered(seen: RequestView, orders: Sequence[str]) -> dict[str, JsonValue]:
 
 
 def _choice(playbook: str, seen: RequestView) -> dict[str, JsonValue]:
+    nothing: dict[str, JsonValue] = {"text": "-", "cites": []}
+    measured = next((_sentence(row, seen) for row in _leading(seen)), nothing)
     return {
         "playbook": playbook,
         "parameters": [],
-        "cites": [row[0] for row in seen.rows[:2]],
-        "reason": f"它针对 {seen.located} 的原因"
-        if seen.chinese
-        else f"It is meant for the cause at {seen.located}.",
+        "cites": measured["cites"],
+        "reason": measured["text"],
     }
 
 
