@@ -51,6 +51,7 @@ from copilot.sources.merged import DeclaredTopology
 from copilot.sources.patience import Patience
 from copilot.sources.received import ReceivedTelemetry
 from copilot.sources.recorded import RecordedBundle
+from copilot.sources.resources import ResourceOutlook
 from copilot.sources.watch import Watch, WatchShards
 from copilot.store import Store
 from copilot.store.home import opened, owner
@@ -93,6 +94,17 @@ def configured_sources(settings: Settings, received: ReceivedTelemetry | None = 
         named = with_passwords(declared.database, path, os.environ)
         sources = replace(sources, configuration=FactsWithSessions(sources.configuration, named))
     return sources
+
+
+def outlook(settings: Settings, sources: Sources | None = None) -> ResourceOutlook | None:
+    """What tells when resources are full: Prometheus, a recording, or what exporters post."""
+    if settings.bundle is not None:
+        return ResourceOutlook(RecordedBundle(settings.bundle), None)
+    clock = SystemClock()
+    if settings.prometheus_url:
+        return ResourceOutlook(*live.resources(settings, clock))
+    told = sources.metrics if sources is not None else UnconfiguredSource("metrics")
+    return None if isinstance(told, UnconfiguredSource) else ResourceOutlook(told, None)
 
 
 def received(settings: Settings) -> ReceivedTelemetry:

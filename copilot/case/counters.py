@@ -25,6 +25,9 @@ class Counters:
     runs_finished: int = 0
     runs_failed: int = 0
     approvals_decided: int = 0
+    forecasts_told: int = 0
+    forecasts_came_true: int = 0
+    forecasts_not_come: int = 0
     senders: dict[str, SenderTally] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 

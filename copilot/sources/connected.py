@@ -21,6 +21,7 @@ from copilot.sources.merged import MergedChanges, MergedMetrics, MergedTopology
 from copilot.sources.patience import Patience, SharedAnswers
 from copilot.sources.prometheus import PrometheusClient, PrometheusSource, queries
 from copilot.sources.received import ReceivedTelemetry
+from copilot.sources.resources import STEP_S, kind_of
 from copilot.sources.traces import SampledTraces
 from copilot.sources.traces.jaeger import JaegerStore
 from copilot.sources.traces.tempo import TempoStore
@@ -109,6 +110,14 @@ def _prometheus(settings: Settings, clock: Clock) -> PrometheusSource:
         history_s=settings.prometheus_history_s,
         step_s=settings.prometheus_step_s,
     )
+
+
+def resources(settings: Settings, clock: Clock) -> tuple[PrometheusSource, PrometheusClient]:
+    """The queries of resources with a limit alone, in coarse steps; and the server."""
+    address = ApiEndpoint(settings.prometheus_url, settings.prometheus_token)
+    client = PrometheusClient(_api(settings, "Prometheus", address))
+    limited = [one for one in queries(settings.prometheus_queries) if kind_of(one.metric)]
+    return PrometheusSource(client, limited, clock, step_s=STEP_S), client
 
 
 def _logs(settings: Settings, clock: Clock) -> LogSource | None:

@@ -1,6 +1,7 @@
 """The data folder: made on first use, its owner's only, and one process's at a time."""
 
 import fcntl
+import json
 import os
 import pwd
 import re
@@ -83,6 +84,30 @@ def key(path: Path, told: SecretStr | None = None) -> bytes:
 def admin_token(home: Path) -> str:
     """The token that lets its holder decide; who may read the data folder holds it."""
     return key(home / "admin.token").decode()
+
+
+def keep_login(home: Path, address: str, token: str) -> None:
+    """Keep the token of a login at a service, in a file of its owner's only."""
+    path = made(home) / "logins.json"
+    kept = {**_logins(path), address: token}
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(kept, file)
+
+
+def login(home: Path, address: str) -> str:
+    """The token of the login at a service; empty where there is none."""
+    return _logins(home / "logins.json").get(address.rstrip("/"), "")
+
+
+def _logins(path: Path) -> dict[str, str]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise KeyFileError(path, f"cannot be read: {error}; remove it and log in anew") from error
+    return found if isinstance(found, dict) else {}
 
 
 def owner(home: Path) -> str:

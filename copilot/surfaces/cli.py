@@ -16,7 +16,7 @@ from copilot.surfaces.cli_kb import cause, kb_app, learned_app, record
 from copilot.surfaces.cli_notify import mcp, notify_app
 from copilot.surfaces.cli_options import Flags, Lang
 from copilot.surfaces.cli_options import call as _call
-from copilot.surfaces.cli_people import tokens_app, users_app
+from copilot.surfaces.cli_people import login, tokens_app, users_app
 from copilot.surfaces.cli_playbook import alerts_app, playbook_app, rehearse
 
 app = typer.Typer(
@@ -34,6 +34,7 @@ app.add_typer(learned_app, name="learned")
 app.add_typer(notify_app, name="notify")
 app.add_typer(users_app, name="users")
 app.add_typer(tokens_app, name="tokens")
+app.command()(login)
 app.command()(cause)
 app.command()(mcp)
 app.command()(record)
@@ -190,6 +191,19 @@ def slice_of(
     """Find which attributes of a business metric are to blame for a change (isp, region, …)."""
     columns = {"time": time, "value": value, "count": count, "dimensions": tuple(by or ())}
     _call(context, "slice_of", table=table, at=at, columns=columns, as_json=as_json, lang=lang)
+
+
+@app.command()
+def forecast(
+    context: typer.Context,
+    bundle: Annotated[
+        Path | None, typer.Argument(help="A recording; empty: what the settings name.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    lang: Lang = None,
+) -> None:
+    """Say which resources will be full, when (with an interval), and what to do in time."""
+    _call(context, "forecast", bundle=bundle, as_json=as_json, lang=lang)
 
 
 @app.command()

@@ -71,6 +71,55 @@ def retry(
     _call(context, "retry", incident=incident, by=by, reason=reason)
 
 
+Incident = Annotated[str, typer.Argument(help="The incident.")]
+By = Annotated[str, typer.Option(help="Who says so.", envvar="USER")]
+
+
+@decide_app.command()
+def take(
+    context: typer.Context,
+    incident: Incident,
+    by: By = "",
+    text: Annotated[str, typer.Option(help="For the others.")] = "",
+) -> None:
+    """Say that you work on an incident."""
+    _call(context, "on_call", incident=incident, action="take", by=by, to="", text=text)
+
+
+@decide_app.command()
+def handover(
+    context: typer.Context,
+    incident: Incident,
+    to: Annotated[str, typer.Option(help="Who takes it from here.")],
+    by: By = "",
+    text: Annotated[str, typer.Option(help="What they should know.")] = "",
+) -> None:
+    """Hand an incident over."""
+    _call(context, "on_call", incident=incident, action="hand_over", by=by, to=to, text=text)
+
+
+@decide_app.command()
+def note(
+    context: typer.Context,
+    incident: Incident,
+    text: Annotated[str, typer.Argument(help="The note.")],
+    by: By = "",
+) -> None:
+    """Write a note into the timeline of an incident."""
+    _call(context, "on_call", incident=incident, action="note", by=by, to="", text=text)
+
+
+@decide_app.command()
+def resolve(
+    context: typer.Context,
+    incident: Incident,
+    by: By = "",
+    text: Annotated[str, typer.Option(help="How it ended.")] = "",
+) -> None:
+    """Close an incident on which only people still worked."""
+    _call(context, "on_call", incident=incident, action="resolve", by=by, to="", text=text)
+
+
 @decide_app.command()
 def stop(
     context: typer.Context,

@@ -25,6 +25,11 @@ Namespaces = Annotated[
 ]
 
 
+def login(context: typer.Context) -> None:
+    """Act in your name on this command line: agree to a code on the console."""
+    _call(context, "login")
+
+
 @users_app.command("add")
 def users_add(
     context: typer.Context,

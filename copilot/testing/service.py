@@ -44,6 +44,9 @@ class CountedEngine:
     runs_finished: int = 0
     runs_failed: int = 0
     approvals_decided: int = 0
+    forecasts_told: int = 0
+    forecasts_came_true: int = 0
+    forecasts_not_come: int = 0
     usage: Usage | None = None
     asked: dict[str, SourceTally] = field(default_factory=dict)
     leading: bool = True

@@ -273,6 +273,7 @@ class Incident(FrozenModel):
     outcome: VerificationOutcome | None = None
     cause: ConfirmedCause | None = None  # None: nobody has said what it was
     report: dict[str, str] = Field(default_factory=dict)  # language -> Markdown
+    taken_by: str = ""  # who works on it; empty: nobody said so
 
     @property
     def recording(self) -> str:

@@ -22,7 +22,7 @@ from copilot.ports import Model
 from copilot.settings import Settings
 from copilot.surfaces.chat import ChatService, Question
 from copilot.surfaces.chat.understand import (
-    NearestUnderstanding,
+    LearnedUnderstanding,
     RuleUnderstanding,
     UnderstandingChain,
     language_of,
@@ -155,7 +155,7 @@ def run(options: ModelOptions, progress: Progress) -> Result:
     if options.data is None:
         raise SystemExit("chat: --data is a folder with questions.jsonl")
     began, key = time.monotonic(), answer_key()
-    best = NearestUnderstanding()
+    best = LearnedUnderstanding()
     asked = questions(options.data)[: options.limit]
     cases: list[dict[str, JsonValue]] = []
     with TemporaryDirectory() as folder, understanding.opened(options) as models:
@@ -195,7 +195,7 @@ def run(options: ModelOptions, progress: Progress) -> Result:
 
 
 def _chain(
-    arm: EvalArm, best: NearestUnderstanding, models: Mapping[str, Model]
+    arm: EvalArm, best: LearnedUnderstanding, models: Mapping[str, Model]
 ) -> UnderstandingChain:
     """The rules; in `ml` the nearest question where they are silent, in `llm` a model before it."""
     if arm == "rules":

@@ -21,14 +21,14 @@ from copilot.ports import Model
 from copilot.surfaces.chat.understand import (
     ChatScene,
     Entities,
+    LearnedUnderstanding,
     ModelUnderstanding,
-    NearestUnderstanding,
     RuleUnderstanding,
     UnderstandingChain,
     Understood,
 )
-from copilot.surfaces.chat.understand.nearest import examples
-from copilot.surfaces.chat.understand.reader import NOTHING, UNRELATED, meanings
+from copilot.surfaces.chat.understand.learned import NOTHING, examples
+from copilot.surfaces.chat.understand.reader import meanings
 from copilot.surfaces.chat.understand.rules import CALLS
 from copilot.testing.policies import PolicyModel, ReaderPolicy
 from evals.reasoning.suite import at
@@ -50,6 +50,10 @@ SCENE = ChatScene(
     leading="shipping",
     databases=lambda: ("store",),
 )
+
+
+HELD_OUT = 5
+"""The round that no phrase and no example was made from; the others are among the examples."""
 
 
 class ParaphraseSet(FrozenModel):
@@ -159,7 +163,6 @@ def keyed_reader(known: Mapping[str, tuple[str, str]], *, lies: bool = False) ->
     Where it lies it says anything but what is known.
     """
     ours = {one.text: one.intent for one in examples()}
-    ours |= {text: NOTHING for of in UNRELATED.values() for text in of}
 
     def means(text: str) -> str:
         if text in ours:
@@ -172,12 +175,13 @@ def keyed_reader(known: Mapping[str, tuple[str, str]], *, lies: bool = False) ->
 
 def meant() -> dict[str, tuple[str, str]]:
     """Of each paraphrase a meaning whose first look is right, and the service it names."""
-    looks = {name: plan("", Entities(), SCENE)[:1] for name, plan in CALLS.items()}
+    about = Entities(services=SERVICES[:1])
+    looks = {name: plan("", about, SCENE)[:1] for name, plan in CALLS.items()}
+    means = {of[0].tool: name for name, of in looks.items() if of and name in meanings("en")}
     found: dict[str, tuple[str, str]] = {}
     for asked in paraphrases():
-        fitting = (name for name, of in looks.items() if of and of[0].tool in asked.looks)
-        means = next((one for one in fitting if one in meanings("en")), NOTHING)
-        found |= dict.fromkeys((*asked.en, *asked.zh), (means, asked.names))
+        first = next((means[look] for look in asked.looks if look in means), NOTHING)
+        found |= dict.fromkeys((*asked.en, *asked.zh), (first, asked.names))
     return found
 
 
@@ -207,16 +211,17 @@ def _grade(asked: ParaphraseSet, found: Understood) -> UnderstandingGrade:
 
 
 def ways(
-    best: NearestUnderstanding, models: Mapping[str, Model] = MappingProxyType({})
+    best: LearnedUnderstanding, models: Mapping[str, Model] = MappingProxyType({})
 ) -> tuple[UnderstandingWay, ...]:
-    """The rules, the nearest question, the rules before it, and each model between the two."""
+    """The phrases, what is learned, the two together, and each model between the two."""
     from_rules = UnderstandingChain(RuleUnderstanding(), nearest=best)
+    both = UnderstandingChain(nearest=best)
     return (
         UnderstandingWay("rules", from_rules),
-        UnderstandingWay(f"ml alone ({best.model})", UnderstandingChain(best, nearest=best)),
-        UnderstandingWay(f"rules, then ml ({best.model})", UnderstandingChain(nearest=best)),
+        UnderstandingWay("ml alone", UnderstandingChain(best, nearest=best)),
+        UnderstandingWay("rules, ml", both),
         *(
-            UnderstandingWay(f"rules, then llm ({name})", from_rules.read_by(reader(model)))
+            UnderstandingWay(f"rules, llm, ml: {name}", both.read_by(reader(model)))
             for name, model in models.items()
         ),
     )
@@ -233,13 +238,14 @@ def shares(cases: Sequence[UnderstandingCase]) -> Mapping[str, float]:
 
 
 def table(found: Mapping[str, Sequence[UnderstandingCase]]) -> Table:
-    """A row for each way, language and round."""
+    """A row for each way and language; what was learned from apart from what was held out."""
     rows = []
     for name, cases in found.items():
         for language in LANGUAGES:
-            for round_ in sorted({one.round for one in cases}):
-                part = [one for one in cases if (one.language, one.round) == (language, round_)]
-                figures = [number(one) for one in shares(part).values()]
-                rows.append((name, language, str(round_), str(len(part)), *figures))
-    columns = ("way", "language", "round", "questions", "right", "silent", "wrong", "offered")
+            for part, held in (("known", False), ("held out", True)):
+                of = [c for c in cases if (c.language, c.round == HELD_OUT) == (language, held)]
+                figures = [number(one) for one in shares(of).values()]
+                if of:
+                    rows.append((name, language, part, str(len(of)), *figures))
+    columns = ("way", "language", "part", "questions", "right", "silent", "wrong", "offered")
     return Table(title="Paraphrases of ours (measured)", columns=columns, rows=tuple(rows))

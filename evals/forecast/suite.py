@@ -15,7 +15,7 @@ from rich.progress import Progress
 import copilot
 from evals.detection import files as metric_files
 from evals.detection.files import MetricDataError
-from evals.forecast import limits
+from evals.forecast import limits, picture
 from evals.forecast.leaks import DAY, HARMLESS, KINDS, LEAKS, resource
 from evals.forecast.limits import LimitRow, judged, predict_linear
 from evals.report import EvalArm, Options, Result, Table, ml_or_rules, number
@@ -69,6 +69,8 @@ def run(options: Options, progress: Progress) -> Result:
                 others[name].append(judged(one, rule))
         progress.advance(task)
     folds = limits.without_the_kind(ours)
+    if options.plot is not None:
+        picture.save(ours, options.plot)
     return Result(
         suite="forecast",
         arm=arm,

@@ -1,7 +1,8 @@
 """Which incidents are shown with picture and brief, and the picture of one from its recording."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -158,6 +159,14 @@ def stated(result: Result) -> CalibrationScore:
 def _needs_matplotlib() -> None:
     if not drawing.available():
         raise SystemExit("--plot needs matplotlib: pip install 'incident-copilot[plots]'")
+
+
+@contextmanager
+def drawn_into(folder: Path) -> Iterator[Callable[[str, str], None]]:
+    """Inside it a suite draws a picture of its own, and writes it by name."""
+    _needs_matplotlib()
+    with drawing.styled():
+        yield lambda name, drawn: _write(drawn, folder, name)
 
 
 def _write(drawn: str, folder: Path, name: str) -> None:

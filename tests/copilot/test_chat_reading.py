@@ -8,8 +8,8 @@ import pytest
 from copilot.ports import ModelError
 from copilot.surfaces.chat.understand import (
     ChatScene,
+    LearnedUnderstanding,
     ModelUnderstanding,
-    NearestUnderstanding,
     RuleUnderstanding,
     UnderstandingChain,
     Understood,
@@ -21,7 +21,7 @@ from evals.chat.understanding import SCENE, guessing, keyed_reader
 from prompts import LANGUAGES
 
 UNKNOWN = "blorp the frobs"
-NEAREST = NearestUnderstanding()
+NEAREST = LearnedUnderstanding()
 CHAIN = UnderstandingChain(RuleUnderstanding(), nearest=NEAREST)
 
 

@@ -1,16 +1,11 @@
 """People who are who they say: accounts, roles, tokens; a name is its credential's alone."""
 
-import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from httpx2 import Response
 from pydantic import SecretStr
 from starlette.responses import Response as StarletteResponse
 from starlette.types import Receive, Scope, Send
@@ -18,145 +13,37 @@ from starlette.types import Receive, Scope, Send
 from copilot.case.rights import by_accounts
 from copilot.store import NameTakenError, Store
 from copilot.surfaces.service import create_app
-from copilot.surfaces.service.access import COOKIE, IDLE_S, Access, new_token
+from copilot.surfaces.service.access import COOKIE, IDLE_S, Access
 from copilot.surfaces.service.gate import Gate
-from copilot.surfaces.service.passwords import Passwords, WeakPasswordError
+from copilot.surfaces.service.passwords import WeakPasswordError
 from copilot.surfaces.service.rights import LEAST, RIGHTS, Need, need_of
 from copilot.surfaces.service.throttle import TRIES
 from copilot.testing.service import CountedEngine
-from copilot.types.checks import CheckReport
-from copilot.types.incident import Incident
-from copilot.types.people import ROLES, AccessToken, Account, Role, TokenScope
+from copilot.types.people import ROLES
+from tests.copilot import people_world as world
+from tests.copilot.people_world import (
+    BASE,
+    HASH,
+    NOW,
+    PASSWORD,
+    PLAN,
+    QUICK,
+    TOKEN,
+    Clock,
+    Door,
+    account,
+    answer,
+    approvers,
+    browser,
+    login,
+    program,
+    signed_in,
+)
 from tools.playbook_executor import ApprovalScope, Policy
 from tools.types import Alert, Plan, PlanStep, Subject
 
-NOW = 1_700_000_000.0
-TOKEN = "a" * 64
-BASE = "http://127.0.0.1:8383"
-PASSWORD = "four words of your own"
-
-QUICK = Passwords(memory_kib=64, passes=1)
-HASH = QUICK.hashed(PASSWORD)
-
-PLAN = Plan(
-    id="rollback-1", incident_id="I1", playbook_id="rollback", title="Roll till back", risk="B",
-    component="till", steps=(PlanStep(index=0, title="wait", action="wait"),),
-    created_at=NOW, expires_at=NOW + 900, digest="ab" * 32,
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Door:
-    api_key: SecretStr | None = None
-    max_body_bytes: int = 100_000
-    max_alerts: int = 100
-
-
-@dataclass
-class Clock:
-    now: float = NOW
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture(scope="module")
-def waiting(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with one incident whose plan waits and one account of each role, made once."""
-    path = tmp_path_factory.mktemp("store") / "waiting.sqlite"
-    made = Store(f"sqlite:///{path}")
-    made.create()
-    made.incidents.open(
-        Incident(
-            id="I1", title="till", status="awaiting_approval", opened_at=NOW, updated_at=NOW,
-            plan=PLAN,
-        )
-    )  # fmt: skip
-    made.approvals.request(PLAN, "run-1", NOW)
-    for role in ROLES:
-        made.people.add(account(f"the {role}", role))
-    made.close()
-    return path
-
-
-def account(name: str, role: Role, scope: ApprovalScope | None = None) -> Account:
-    return Account(
-        id=str(uuid4()), name=name, role=role, scope=scope or ApprovalScope(), password=HASH,
-        created_at=NOW,
-    )  # fmt: skip
-
-
-@pytest.fixture
-def store(waiting: Path, tmp_path: Path) -> Iterator[Store]:
-    opened = Store(f"sqlite:///{shutil.copy(waiting, tmp_path / 'store.sqlite')}")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def access(store: Store, clock: Clock) -> Access:
-    return Access(store, TOKEN, operator="root", clock=clock, passwords=QUICK)
-
-
-@pytest.fixture
-def engine(store: Store) -> CountedEngine:
-    return CountedEngine(store, NOW, policy=Policy(accounts=by_accounts(store, "root")))
-
-
-@pytest.fixture
-def app(engine: CountedEngine, access: Access) -> FastAPI:
-    return create_app(
-        engine, Door(), access=access, examine=lambda: CheckReport(pid=1, data_folder="", checks=())
-    )
-
-
-@pytest.fixture
-def client(app: FastAPI) -> TestClient:
-    return browser(app)
-
-
-def browser(app: FastAPI) -> TestClient:
-    return TestClient(app, base_url=BASE, follow_redirects=False)
-
-
-def signed_in(client: TestClient, name: str, password: str = PASSWORD) -> Response:
-    return client.post("/console/sign-in", data={"name": name, "password": password})
-
-
-def login(store: Store, name: str) -> dict[str, str]:
-    """The header of somebody who logged in on a command line."""
-    found, (token, digest) = store.people.require(name), new_token()
-    made = AccessToken(
-        id=digest[:12], digest=digest, name="laptop", account_id=found.id, created_at=NOW
-    )
-    store.access_tokens.add(made)
-    return {"authorization": f"Bearer {token}"}
-
-
-def program(store: Store, *scopes: TokenScope, ends_at: float | None = None) -> tuple[str, str]:
-    token, digest = new_token()
-    made = AccessToken(
-        id=digest[:12], digest=digest, name="prometheus", scopes=frozenset(scopes), created_at=NOW,
-        ends_at=ends_at,
-    )  # fmt: skip
-    store.access_tokens.add(made)
-    return token, made.id
-
-
-def answer(**changed: str) -> dict[str, str]:
-    return {"plan_id": PLAN.id, "digest": PLAN.digest, "decision": "approve", **changed}
-
-
-def approvers(store: Store) -> list[str]:
-    request = store.approvals.get(PLAN.id)
-    assert request is not None
-    return [one.approver for one in request.given]
-
+waiting, store, clock, access = world.waiting, world.store, world.clock, world.access
+engine, app, client = world.engine, world.app, world.client
 
 # --- every route, with everybody ---------------------------------------------------------------
 
@@ -557,3 +444,43 @@ def test_the_owner_and_the_key_may_everything_and_who_is_not_known_nothing(
     assert engine.policy.may_approve("api-key", PLAN)
     assert not engine.policy.may_approve("bob", PLAN)
     assert not engine.policy.may_reject("the viewer")
+
+
+# --- logging in on a command line --------------------------------------------------------------
+
+
+def test_a_command_line_acts_for_who_agrees_on_the_console(app: FastAPI, store: Store) -> None:
+    person, machine = browser(app), browser(app)
+    begun = machine.post("/login/device", json={"machine": "laptop"}).json()
+    wanted = {"device_code": begun["device_code"]}
+    pending = machine.post("/login/token", json=wanted)
+    assert (pending.status_code, pending.json()["error"]) == (400, "authorization_pending")
+    signed_in(person, "the approver")
+    said = person.get("/console/device", params={"code": begun["user_code"]}).text
+    assert begun["user_code"] in said
+    csrf = said.partition('name="csrf" value="')[2].partition('"')[0]
+    sent = {"csrf": csrf, "code": begun["user_code"].lower().replace("-", " ")}
+    assert person.post("/console/device", data={**sent, "csrf": ""}).status_code == 403
+    assert person.post("/console/device", data=sent).status_code == 200
+    assert person.post("/console/device", data=sent).status_code == 409  # once
+    given = machine.post("/login/token", json=wanted).json()
+    assert given["name"] == "the approver"
+    assert machine.post("/login/token", json=wanted).json()["error"] == "expired_token"
+    headers = {"authorization": f"Bearer {given['access_token']}"}
+    assert machine.post("/incidents/I1/approval", json=answer(), headers=headers).is_success
+    assert approvers(store) == ["the approver"]
+
+
+def test_codes_are_not_guessed_and_are_for_people_with_accounts(
+    app: FastAPI, client: TestClient
+) -> None:
+    for name, status, times in (("root", 409, 1), ("the viewer", 409, TRIES + 1)):
+        client.post("/console/sign-in", data={"token": TOKEN}) if name == "root" else signed_in(
+            client, name
+        )
+        csrf = client.get("/console/device").text.partition('name="csrf" value="')[2]
+        sent = {"csrf": csrf.partition('"')[0], "code": "BBBB-BBBB"}
+        for _ in range(times):
+            told = client.post("/console/device", data=sent)
+            assert told.status_code == status
+    assert "Too many" in told.text

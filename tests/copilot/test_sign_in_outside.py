@@ -17,15 +17,15 @@ from pydantic import SecretStr
 
 from copilot.settings import SettingsError, load
 from copilot.store import Store
-from copilot.surfaces.commands.serve import outside_word
 from copilot.surfaces.service import create_app
 from copilot.surfaces.service.access import Access
 from copilot.surfaces.service.oidc import OpenIdProvider
 from copilot.surfaces.service.outside import OutsideWord, TrustedProxy
+from copilot.surfaces.service.wiring import outside_word
 from copilot.testing.oidc import ISSUER, LocalProvider, query
 from copilot.testing.service import CountedEngine
 from copilot.types.people import Role
-from tests.copilot.test_people import BASE, TOKEN, Clock, account
+from tests.copilot.people_world import BASE, TOKEN, Clock, account
 
 NOW = 1_700_000_000.0
 BACK = f"{BASE}/console/sign-in/back"
@@ -279,7 +279,7 @@ def test_a_session_is_not_the_next_persons_at_the_proxy(store: Store, clock: Clo
         assert 'class="person"' not in proxy.get("/", headers=headers).text
 
 
-HALF_SAID: dict[str, tuple[dict[str, object], str]] = {
+HALF_SAID: dict[str, tuple[dict[str, Any], str]] = {
     "no group": ({"oidc_issuer": ISSUER}, "group_roles"),
     "no client": ({"oidc_issuer": ISSUER, "group_roles": {"*": "viewer"}}, "oidc_client_id"),
     "no proxy": (

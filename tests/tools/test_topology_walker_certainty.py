@@ -125,6 +125,11 @@ def test_what_did_not_last_is_said_with_less(arm: str) -> None:
     assert "look again in five minutes" in found.look.en
 
 
+def test_a_state_holds_however_often_it_was_so_before() -> None:
+    down = finding("metric", "cart", "instances_up").model_copy(update={"figures": {"steady": 0.0}})
+    assert ranked([down], candidate("cart", "process_down", (1.0, "E1"))).lasting == 1.0
+
+
 def test_of_the_terms_the_heavier_decides_whether_it_lasted_and_a_log_line_lasts() -> None:
     passed = finding("metric", "cart").model_copy(update={"figures": {"steady": 0.0}})
     evidence = [passed, finding("log", "cart", "refused")]

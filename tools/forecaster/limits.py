@@ -22,41 +22,46 @@ Z90 = 1.645
 """Half width of a 90 % interval in standard errors of a normal distribution."""
 
 POINTS = 32
-"""A window is read as the medians of so many stretches: a million points cost as much as these."""
+"""A window is read as the medians of so many stretches: a million points cost as much
+(docs/decisions/forecast.md)."""
 
 FEWEST = 8
-"""Points below which there is no line."""
+"""Points below which there is no line (docs/decisions/forecast.md)."""
 
 UNLIKE = 3.0
-"""Standard errors by which two halves of a window differ that are not one line."""
+"""Standard errors by which two halves of a window differ that are not one line
+(docs/decisions/forecast.md)."""
 
 FURTHEST = 8.0
 """A line is carried forward for at most so many times the past that it rests on. The rules of
 node-exporter's and Kubernetes' mixins use 4 and 16 (6 h for 24 h; 6 h for 4 days); what each
-multiple costs is measured by `evals run forecast`."""
+multiple costs: docs/decisions/forecast.md."""
 
 RESET_SHARE, RESET_STEPS = 0.3, 12.0
-"""A fall within one step by this share of the span and so many usual steps empties a resource."""
+"""A fall within one step by this share of the span and so many usual steps empties a resource
+(docs/decisions/forecast.md)."""
 
 IN_TIME = 0.95
-"""A resource that was emptied below this share of its limit was emptied in time."""
+"""A resource that was emptied below this share of its limit was emptied in time
+(docs/decisions/forecast.md)."""
 
 PEAKS = 4
 """Peaks that make a line; of fewer the highest counts, and no trend."""
 
 NOTHING = 5e-4
-"""A share of the limit that is no movement: rounding, and counts of a few."""
+"""A share of the limit that is no movement: rounding, and counts of a few
+(docs/decisions/forecast.md)."""
 
 DOUBT, CONFORMAL = 0.25, 2.0
 """A leak need not go on as it did: the time left is in doubt by this share, beside what the line's
 own errors say; and by how much both are widened so that 90 of 100 intervals hold the truth. Split
-conformal on drawn resources, a kind judged by the others (`evals run forecast`, table "limits")."""
+conformal on drawn resources, a kind judged by the others (docs/decisions/forecast.md)."""
 
 LEAST = 1e-3
 """Share of the limit below which a level that grows by ratios counts as this."""
 
 STEPS = 240
-"""Moments of the horizon that are looked at."""
+"""Moments of the horizon that are looked at (docs/decisions/forecast.md)."""
 
 
 Growth = Literal["additive", "ratio"]

@@ -18,14 +18,14 @@ ForecastArm = Literal["rules", "ml"]
 
 COVERED = 0.9
 DAYS_BACK, WEEKS_BACK = 7, 4
-"""Days and weeks of which the usual hour is the median."""
+"""Days and weeks of which the usual hour is the median (docs/decisions/forecast.md)."""
 
 FADES = 12.0
-"""Hours after which a level off the usual one is back by 1/e; a level shift takes a day to learn.
-6, 12 and 24 are within 2 % of each other on the series of `evals run forecast`."""
+"""Hours after which a level off the usual one is back by 1/e (docs/decisions/forecast.md)."""
 
 LOOKBACK = 28
-"""Earlier days from which the same is forecast, to learn how wrong it is."""
+"""Earlier days from which the same is forecast, to learn how wrong it is
+(docs/decisions/forecast.md)."""
 
 FEWEST = 3
 """Days of past below which nothing is forecast, and days of errors below which there is no band."""

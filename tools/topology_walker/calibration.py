@@ -17,6 +17,7 @@ from typing import Literal, get_args
 
 from pydantic import Field
 
+from tools.topology_walker.signals import MetricCategory, read
 from tools.types import Candidate, Evidence, EvidenceKind, FrozenModel, Topology
 
 Modality = Literal["metrics", "traces", "logs", "alerts", "changes", "cluster"]
@@ -89,9 +90,9 @@ class RankedEvidence:
     def lasting(self) -> float:
         """For which share of the time since the onset the first candidate's readings held.
 
-        The mean over its terms, by their weights; what is no series holds.
+        The mean over its terms, by their weights; what is a state or no series holds.
         """
-        held = {one.id: one.figures.get("steady", 1.0) for one in self.cited}
+        held = {one.id: _held(one) for one in self.cited}
         said = [
             (term.weight, max((held.get(one, 1.0) for one in term.evidence), default=1.0))
             for term in self.first.terms
@@ -104,6 +105,14 @@ class RankedEvidence:
         """The items under the terms of the first candidate."""
         wanted = {number for term in self.first.terms for number in term.evidence}
         return tuple(one for one in self.evidence if one.id in wanted)
+
+
+STATES: frozenset[MetricCategory] = frozenset({"instances", "certificate", "clock"})
+"""What is a state and not a level: it holds until it is put right, whatever its past was."""
+
+
+def _held(one: Evidence) -> float:
+    return 1.0 if read(one.name).family in STATES else one.figures.get("steady", 1.0)
 
 
 def _votes(one: Candidate, kinds: Mapping[str, Modality | None]) -> Mapping[Modality, float]:

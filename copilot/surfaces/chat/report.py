@@ -1,7 +1,7 @@
 """The deterministic answer: what the tools found, the answer first, the evidence under it."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from copilot.case.briefing import evidence_line, plain
 from copilot.surfaces.chat.ledger import CitedStatement, Ledger
@@ -12,8 +12,9 @@ from tools.evidence import cited
 from tools.types import Evidence, Plan
 
 SHOWN_SOURCES = 8
-BESIDE_A_MODEL = 5
-"""Rows of a tool that are shown where a model has written more about them."""
+ADDED_PARTS, ADDED_ROWS = 3, 5
+"""Looks of a model that are shown, and rows of each, where the rules found nothing to look at: a
+dozen lines and their leads, as of any answer (issue 18, section 5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,45 +57,72 @@ def rendered(
 ) -> str:
     """The answer as Markdown. `written` is what the model wrote, where it held.
 
-    What the tools say first always stands first: a model adds to it and cannot take it away.
-    `before` are the numbers that the incident's evidence has: those are spelled out.
+    What is said without a model stands as it would without one, its sources first: a model adds to
+    it and cannot take it away. `before` are the numbers that the incident's evidence has: those are
+    spelled out.
     """
     language = understanding.language
+    parts = shown_parts(parts, understanding, written=bool(written))
     planned = next((part for part in parts if part.plan is not None), None)
-    shown = [_rendered_part(part, language, bool(written)) for part in parts if part.said]
+    shown = [_rendered_part(part, language) for part in parts if part.said]
     body = "\n".join(line for part in shown for line in (*part.lead, *part.rows))
     stated = {said.ids[0] for part in parts for said in part.said if said.own and said.ids}
-    wanted = dict.fromkeys((*cited(written), *(n for n in cited(body) if n not in stated)))
-    sources = [item for n in wanted if (item := ledger.find(n)) is not None]
+    ours = dict.fromkeys(n for n in cited(body) if n not in stated)
+    theirs = [n for n in cited(written) if n not in ours]
     # What a sentence here was made from says no more than the sentence: only where it stands.
-    quoted = {*before, *cited(written)}
-    records = [item for item in sources if item.id not in quoted]
-    measured = [item for item in sources if item.id in quoted]
-    looked = any(part.said for part in parts if part.tool != "knowledge")
+    measured, records = _sources(ours, before, ledger)
     missing = [_missing(line, language) for part in parts for line in part.missing]
     told = load("chat_answer", language).render(
         about=plain(about, 160) if about else "",
         written=written,
         parts=shown,
         plan=_card(planned, language) if planned is not None else None,
-        near=[] if written or looked else list(understanding.near),
+        near=list(understanding.near),
         refuses="approve" in understanding.intents,
         helps="help" in understanding.intents,
         missing=[] if understanding.near else missing,
         sources=[_source(item, language) for item in measured[:SHOWN_SOURCES]],
         hidden=max(0, len(measured) - SHOWN_SOURCES),
+        cited=[_source(item, language) for item in _sources(theirs, theirs, ledger)[0]],
         records=[_record(item) for item in records[: 2 * SHOWN_SOURCES]],
         note=note,
     )
     return told.strip() + "\n"
 
 
-def _rendered_part(part: AnswerPart, language: Language, written: bool) -> RenderedPart:
-    rows = part.rows[:BESIDE_A_MODEL] if written else part.rows
+def shown_parts(
+    parts: Sequence[AnswerPart], understanding: Understood, *, written: bool
+) -> Sequence[AnswerPart]:
+    """The looks of the question itself; what a model looked at besides where these found nothing.
+
+    What it wrote from its looks has its sources; looks that it wrote nothing from help nobody.
+    """
+    asked = len(understanding.calls)
+    ours, added = parts[:asked], parts[asked:]
+    known = bool(understanding.intents)
+    if written or any(part.said for part in ours if known or part.tool != "knowledge"):
+        return ours
+    return (*ours, *(_shortened(part) for part in [p for p in added if p.said][:ADDED_PARTS]))
+
+
+def _shortened(part: AnswerPart) -> AnswerPart:
+    left_out = max(0, len(part.rows) - ADDED_ROWS)
+    return replace(part, rows=part.rows[:ADDED_ROWS], more=part.more + left_out, missing=())
+
+
+def _sources(
+    numbers: Iterable[str], quoted: Collection[str], ledger: Ledger
+) -> tuple[list[Evidence], list[Evidence]]:
+    """The items of these numbers: those that are spelled out, and the records of the others."""
+    items = [item for n in numbers if (item := ledger.find(n)) is not None]
+    return [i for i in items if i.id in quoted], [i for i in items if i.id not in quoted]
+
+
+def _rendered_part(part: AnswerPart, language: Language) -> RenderedPart:
     return RenderedPart(
         lead=tuple(said.cited(language) for said in part.lead),
-        rows=tuple(said.cited(language) for said in rows),
-        more=part.more + len(part.rows) - len(rows),
+        rows=tuple(said.cited(language) for said in part.rows),
+        more=part.more,
     )
 
 

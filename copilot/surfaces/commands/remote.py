@@ -13,6 +13,10 @@ TIMEOUT_S = 30.0
 """An examination waits for the slowest source of the service."""
 
 
+NAMES = frozenset({"approver", "by", "editor"})
+"""Fields in which a request says who decides, where no account tells."""
+
+
 class RemoteError(OperatorError):
     """The running service did not take or give something; the message is its reason."""
 
@@ -42,7 +46,10 @@ def posted(
 def _asked(
     settings: Settings, method: str, address: str, path: str, content: dict[str, JsonValue] | None
 ) -> httpx.Response:
-    key = settings.api_key.get_secret_value() if settings.api_key else ""
+    key = home.login(settings.home, address)
+    if key and content:  # who it is, is whose login it is
+        content = {name: v for name, v in content.items() if name not in NAMES}
+    key = key or (settings.api_key.get_secret_value() if settings.api_key else "")
     if not key and not settings.server:
         # The service of this data folder: who may read the folder may decide.
         key = home.admin_token(settings.home)

@@ -39,14 +39,15 @@ from copilot.surfaces.service.alertmanager.routes import alertmanager
 from copilot.surfaces.service.changes import changes
 from copilot.surfaces.service.chat import chat
 from copilot.surfaces.service.console import Measuring, console, listings
-from copilot.surfaces.service.deciding import deciding
+from copilot.surfaces.service.deciding import deciding, silencing
 from copilot.surfaces.service.deliveries import deliveries
+from copilot.surfaces.service.device import device
 from copilot.surfaces.service.events import events, feed
 from copilot.surfaces.service.gate import Gate
 from copilot.surfaces.service.health import Boundary, Meters, doctor, health
 from copilot.surfaces.service.incidents import incidents
 from copilot.surfaces.service.openai.routes import openai
-from copilot.surfaces.service.plans import approval, confirming, editing, settling
+from copilot.surfaces.service.plans import approval, confirming, editing, on_call, settling
 from copilot.surfaces.service.ports import ServiceCounters, ServiceEngine, ServiceSettings, Streams
 from copilot.surfaces.service.signing_in import by_provider, signing_in
 from copilot.surfaces.service.subscriptions import SubscriptionDesk
@@ -129,11 +130,14 @@ def create_app(
     if access is not None:
         app.include_router(signing_in(engine, access))
         app.include_router(by_provider(engine, access))
+        app.include_router(device(engine, access))
         app.include_router(deciding(engine, access))
+        app.include_router(silencing(engine, access))
     app.include_router(approval(engine))
     app.include_router(editing(engine))
     app.include_router(settling(engine))
     app.include_router(confirming(engine))
+    app.include_router(on_call(engine))
     app.include_router(health(engine, meters))
     if examine is not None:
         app.include_router(doctor(examine))

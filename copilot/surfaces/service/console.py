@@ -6,11 +6,12 @@ sent along lets a browser run our own files and nothing that an alert, a log or 
 
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated
+from typing import Annotated, get_args
 
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
+from copilot.case.confirming import components_of
 from copilot.sources.deployment import MetricSnapshot
 from copilot.store import UnknownIncidentError
 from copilot.surfaces.console import assets, rendered
@@ -34,7 +35,7 @@ from copilot.surfaces.service.visit import HEADERS, YEAR_S, Visit, page, sent, v
 from copilot.types.checks import CheckReport
 from copilot.types.incident import CLOSED, Incident
 from prompts import Language
-from tools.types import Timestamp, Window
+from tools.types import FaultKind, Timestamp, Window
 
 PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 """A picture's own style; it runs nothing and loads nothing."""
@@ -173,7 +174,13 @@ def listings(
     @router.get("/console/alerts")
     def held(visit: Visiting) -> Response:
         rows = engine.store.alerts.decisions(None, SHOWN_ROWS, newest_first=True)
-        return page("alerts.html", visit, {"rows": rows})
+        name = visit.session.name if visit.session else ""
+        values = {
+            "rows": rows,
+            "names": sorted({one.alert.name for one in rows}),
+            "may_silence": bool(name) and engine.policy.may_reject(name),
+        }
+        return page("alerts.html", visit, values)
 
     @router.get("/console/health")
     def health(visit: Visiting) -> Response:
@@ -222,6 +229,8 @@ def incident_values(
         "page": told,
         "drawn": drawn and bool(deciding_series(incident, told)),
         "problem": "",
+        "components": components_of(incident),
+        "fault_kinds": get_args(FaultKind),
         "may_approve": bool(name) and engine.policy.may_approve(name, incident.plan),
         "may_reject": bool(name) and engine.policy.may_reject(name),
     }

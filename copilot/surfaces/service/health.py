@@ -43,6 +43,9 @@ _COUNTED = {
     "runs_finished": "Runs of the graph that ended.",
     "runs_failed": "Runs of the graph that broke.",
     "approvals_decided": "Answers of people to plans.",
+    "forecasts_told": "Resources foretold to reach their limit.",
+    "forecasts_came_true": "Of these, those that did, or whose incident came.",
+    "forecasts_not_come": "Of these, those that did not: averted, or wrong.",
 }
 
 

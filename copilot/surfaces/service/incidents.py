@@ -136,6 +136,7 @@ class IncidentView(IncidentLine):
     outcome: VerificationOutcome | None
     cause: ConfirmedCause | None
     report: str
+    taken_by: str
     alerts: tuple[AlertView, ...]
 
 
@@ -176,6 +177,7 @@ def incident_view(
         outcome=incident.outcome,
         cause=incident.cause,
         report=spoken(incident.report, language),
+        taken_by=incident.taken_by,
         alerts=tuple(map(alert_view, alerts)),
     )
 

@@ -3,13 +3,14 @@
 Source: OpenID Connect Core 1.0, 3.1; RFC 7636; RFC 9207 for `iss` in the answer.
 """
 
+import base64
+import hashlib
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from urllib.parse import quote_plus, urlencode
 
 import httpx
-from authlib.common.errors import AuthlibBaseError  # type: ignore[import-untyped]
-from authlib.integrations.httpx_client import OAuth2Client  # type: ignore[import-untyped]
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
@@ -57,13 +58,19 @@ class OpenIdProvider:
             "nonce": secrets.token_urlsafe(32),
             "verifier": secrets.token_urlsafe(48),
         }
-        with self._client() as client:
-            address, _ = client.create_authorization_url(
-                self._metadata("authorization_endpoint"),
-                state=kept["state"],
-                nonce=kept["nonce"],
-                code_verifier=kept["verifier"],
-            )
+        proof = hashlib.sha256(kept["verifier"].encode()).digest()
+        asked = {
+            "response_type": "code",
+            "client_id": self._client_id,
+            "redirect_uri": self._redirect,
+            "scope": self._scopes,
+            "state": kept["state"],
+            "nonce": kept["nonce"],
+            "code_challenge": base64.urlsafe_b64encode(proof).decode().rstrip("="),
+            "code_challenge_method": "S256",
+        }
+        place = self._metadata("authorization_endpoint")
+        address = f"{place}{'&' if '?' in place else '?'}{urlencode(asked)}"
         return address, {**kept}
 
     def finish(self, kept: Mapping[str, JsonValue], told: Mapping[str, str]) -> OutsidePerson:
@@ -74,17 +81,32 @@ class OpenIdProvider:
             raise SignInRefusedError("another provider answered than the one that was asked")
         if "error" in told or "code" not in told:
             raise SignInRefusedError(f"the provider says {told.get('error', 'nothing')[:80]!r}")
-        try:
-            with self._client() as client:
-                answer = client.fetch_token(
-                    self._metadata("token_endpoint"),
-                    code=told["code"],
-                    code_verifier=kept["verifier"],
-                )
-        except (AuthlibBaseError, httpx.HTTPError, ValueError) as error:
-            raise SignInRefusedError(f"the provider does not take the code: {error}") from error
+        answer = self._exchanged(told["code"], str(kept["verifier"]))
         claims = self._checked(str(answer.get("id_token", "")), str(kept["nonce"]))
         return person_of(self.issuer, claims, *self._claims)
+
+    def _exchanged(self, code: str, verifier: str) -> dict[str, JsonValue]:
+        """What the provider gives for a code, to who shows what it was asked with."""
+        sent = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": self._redirect,
+            "code_verifier": verifier,
+        }
+        if not self._secret:
+            sent["client_id"] = self._client_id
+        # RFC 6749, 2.3.1: both are encoded as a form before they are joined.
+        name, secret = quote_plus(self._client_id), quote_plus(self._secret)
+        auth = httpx.BasicAuth(name, secret) if self._secret else httpx.USE_CLIENT_DEFAULT
+        try:
+            with self._client() as client:
+                told = client.post(self._metadata("token_endpoint"), data=sent, auth=auth)
+                found = told.raise_for_status().json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise SignInRefusedError(f"the provider does not take the code: {error}") from error
+        if not isinstance(found, dict):
+            raise SignInRefusedError("the provider answers with what is no document")
+        return found
 
     def _checked(self, token: str, nonce: str) -> dict[str, JsonValue]:
         """The claims of an id token of this provider, for this service and this sign-in."""
@@ -134,7 +156,7 @@ class OpenIdProvider:
         if known and self._clock() - at < KEYS_S:
             return known
         try:
-            with httpx.Client(transport=self._transport, timeout=TIMEOUT_S) as client:
+            with self._client() as client:
                 found = client.get(address).raise_for_status().json()
         except (httpx.HTTPError, ValueError) as error:
             raise SignInRefusedError(f"the provider does not answer: {error}") from error
@@ -143,14 +165,5 @@ class OpenIdProvider:
         self._kept[address] = (self._clock(), found)
         return found
 
-    def _client(self) -> OAuth2Client:
-        return OAuth2Client(
-            self._client_id,
-            self._secret or None,
-            scope=self._scopes,
-            redirect_uri=self._redirect,
-            code_challenge_method="S256",
-            token_endpoint_auth_method="client_secret_basic" if self._secret else "none",
-            transport=self._transport,
-            timeout=TIMEOUT_S,
-        )
+    def _client(self) -> httpx.Client:
+        return httpx.Client(transport=self._transport, timeout=TIMEOUT_S)

@@ -16,6 +16,7 @@ from copilot.alerts.formats.fields import CleanName, CleanText
 from copilot.case.answers import RetryWish, StepAnswer
 from copilot.case.confirming import CauseStatement, answer_of, confirm, withdraw
 from copilot.case.editing import Edit
+from copilot.case.on_call import OnCallAction, OnCallWord, say
 from copilot.store import UnknownPlanError
 from copilot.surfaces.service.body import body
 from copilot.surfaces.service.ports import ServiceEngine
@@ -170,7 +171,7 @@ def confirming(engine: ServiceEngine) -> APIRouter:
     router = APIRouter(tags=["incidents"])
 
     @router.post("/incidents/{incident_id}/cause", summary="Say what the cause was")
-    def say(
+    def confirmed(
         incident_id: str, caller: Calling, content: Annotated[bytes, Depends(body)]
     ) -> JSONResponse:
         told = _read(content, CauseWord)
@@ -188,6 +189,38 @@ def confirming(engine: ServiceEngine) -> APIRouter:
         who = caller.decider(by)
         found = withdraw(engine.store, engine.policy, incident_id, who, reason, engine.now())
         return _told(found, "withdrawn")
+
+    return router
+
+
+class OnCallOrder(FrozenModel):
+    """What somebody on call says of an incident; `by` as an `approver`."""
+
+    action: OnCallAction
+    by: CleanName = ""
+    to: CleanName = ""
+    text: CleanText = ""
+
+
+def on_call(engine: ServiceEngine) -> APIRouter:
+    """`POST /incidents/{id}/on-call`: taken, handed over, noted, resolved."""
+    router = APIRouter(tags=["incidents"])
+
+    @router.post("/incidents/{incident_id}/on-call", summary="Take, hand over, note or resolve")
+    def told(
+        incident_id: str, caller: Calling, content: Annotated[bytes, Depends(body)]
+    ) -> JSONResponse:
+        order = _read(content, OnCallOrder)
+        word = OnCallWord(**{**dict(order), "by": caller.decider(order.by)})
+        incident = say(engine.store, engine.policy, incident_id, word, engine.now())
+        return JSONResponse(
+            {
+                "status": "recorded",
+                "by": word.by,
+                "incident_status": incident.status,
+                "taken_by": incident.taken_by,
+            }
+        )
 
     return router
 

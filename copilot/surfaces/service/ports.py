@@ -38,6 +38,15 @@ class ServiceCounters(Protocol):
     @property
     def approvals_decided(self) -> int: ...
 
+    @property
+    def forecasts_told(self) -> int: ...
+
+    @property
+    def forecasts_came_true(self) -> int: ...
+
+    @property
+    def forecasts_not_come(self) -> int: ...
+
 
 class ServiceLoop(Protocol):
     """A thread of the engine: how often it failed since the start, and since it last worked.

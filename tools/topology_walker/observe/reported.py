@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from tools.log_retriever.sanitize import sanitize
+from tools.topology_walker.certainty import is_forecast
 from tools.topology_walker.config import WalkerConfig
 from tools.topology_walker.observe.deviation import finite
 from tools.topology_walker.observe.metrics import strength_of
@@ -32,8 +33,8 @@ def alert_findings(telemetry: Telemetry, onset: Timestamp, config: WalkerConfig)
     events = (alert for alert in telemetry.alerts if alert.source == RECORDED)
     homes = {a.labels["instance"]: a.service for a in events if "instance" in a.labels}
     for alert in telemetry.alerts:
-        if alert.service:
-            groups[alert.service, _kind(alert, homes), _family(alert)].append(alert)
+        if owner := alert.service or _foretold_of(alert):
+            groups[owner, _kind(alert, homes), _family(alert)].append(alert)
     everyone = len(telemetry.alerts)
     signals = _signals(telemetry.alerts)
     window = Window(start=onset, end=max(telemetry.window.end, onset))
@@ -41,6 +42,14 @@ def alert_findings(telemetry: Telemetry, onset: Timestamp, config: WalkerConfig)
         _finding(service, kind, members, (everyone, signals.get(service, 0)), onset, window)
         for (service, kind, _), members in groups.items()
     ]
+
+
+def _foretold_of(alert: Alert) -> str:
+    """The node, or what else is no service, that a forecast is about: nothing else tells of it."""
+    subject = alert.subject
+    if not is_forecast(alert.name):
+        return ""
+    return f"node:{subject.name}" if subject.kind == "node" and subject.name else subject.name
 
 
 def _kind(alert: Alert, homes: Mapping[str, str]) -> str:
@@ -131,8 +140,18 @@ def _finding(
             **({"rule": 1.0} if _is_rule(loudest) else {}),
         },
         excerpt=sanitize(instance, 120),
-        statement=f"{service}: {counted}, the strongest {sanitize(name, 80)!r}.",
+        **_stated(f"{service}: {counted}, the strongest {sanitize(name, 80)!r}.", loudest),
     )
+
+
+def _stated(counted: str, loudest: Alert) -> dict[str, str]:
+    """What a forecast says of itself, when and why, where the name of another alert says enough."""
+    said = loudest.annotations.get("summary", "")
+    if not (said and is_forecast(loudest.name)):
+        return {"statement": counted}
+    most = 240  # source: characters that the brief shows of a statement
+    chinese = loudest.annotations.get("summary_zh", "")
+    return {"statement": sanitize(said, most), "statement_zh": sanitize(chinese, most)}
 
 
 _AFTER_ONSET_S = 120.0

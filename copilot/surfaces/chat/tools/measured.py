@@ -7,14 +7,19 @@ from pydantic import Field
 
 from copilot.case.briefing import evidence_line, plain
 from copilot.sources.deployment import MetricSnapshot
+from copilot.sources.resources import coming
 from copilot.surfaces.chat.scope import ToolContext, concerns
 from copilot.surfaces.chat.tool_result import Statement, ToolResult, capped, noted, own
 from copilot.surfaces.chat.tools.tool import MOST_ROWS, ServiceArguments, Tool, ToolArguments
 from copilot.types.time_format import clock_time
 from tools.detector import detect
 from tools.impact import impact
+from tools.topology_walker import is_forecast
 from tools.topology_walker.signals import read
 from tools.types import ENTRY, Anomaly, Evidence, EvidenceKind, Finding, Series, Subject, Window
+
+MOST_ACTIVE = 200
+"""Open incidents in which forecasts are looked for."""
 
 NO_SUCH = "there is no such evidence; ask for a number that an answer shows"
 
@@ -280,7 +285,42 @@ def present(one: SeriesHealth, window: Window) -> Finding:
     )
 
 
+def _about(owner: str, service: str) -> bool:
+    return not service or concerns(owner, service)
+
+
+def forecasts(given: ServiceArguments, scope: ToolContext) -> ToolResult:
+    """What is foretold to reach its limit: what stands, and what the series at hand say."""
+    service = given.service
+    active = scope.store.incidents.active(MOST_ACTIVE)
+    told = [item for each in active for item in each.evidence if item.kind == "alert"]
+    found = [own(item) for item in told if is_forecast(item.name) and _about(item.subject, service)]
+    measured = scope.sources.measure(scope.recent(), normal_before=scope.normal_before())
+    for one in coming(measured.series):
+        if _about(one.owner, service):
+            said = one.said()
+            fact = noted(one.owner, one.kind, said.en, one.now, source="forecast", query=one.key)
+            found.append(Statement(said.en, said.zh, (fact,), states=True))
+    rows, more = capped(found, MOST_ROWS)
+    if not found:
+        of, of_zh = (f" of {service}", f" {service} 的") if service else ("", "")
+        en = f"No resource{of} is foretold to reach its limit."
+        return ToolResult(lead=(Statement(en, f"没有预计将到达上限的{of_zh}资源。"),))
+    count = len(found)
+    lead = Statement(
+        f"Foretold to reach their limit, no fault yet: {count}.",
+        f"预计将到达上限(尚非故障):{count} 项。",
+    )
+    return ToolResult(lead=(lead,), rows=rows, more=more)
+
+
 TOOLS = (
+    Tool(
+        "forecasts",
+        "What is coming: disks, memory, certificates and the like that will reach their limit.",
+        ServiceArguments,
+        forecasts,
+    ),
     Tool(
         "evidence",
         "Evidence of the incident by number, service or kind.",

@@ -7,7 +7,7 @@ and a model that chooses from the closed list of looks.
 from typing import Protocol
 
 from copilot.surfaces.chat.understand.entities import entities, incident_named
-from copilot.surfaces.chat.understand.nearest import NearestUnderstanding
+from copilot.surfaces.chat.understand.learned import LearnedUnderstanding
 from copilot.surfaces.chat.understand.reader import ModelUnderstanding
 from copilot.surfaces.chat.understand.rules import RuleUnderstanding, intents, request
 from copilot.surfaces.chat.understand.scene import ChatScene, Entities, Understood, language_of
@@ -15,7 +15,7 @@ from copilot.surfaces.chat.understand.scene import ChatScene, Entities, Understo
 __all__ = [
     "Entities",
     "ModelUnderstanding",
-    "NearestUnderstanding",
+    "LearnedUnderstanding",
     "RuleUnderstanding",
     "ChatScene",
     "Understanding",
@@ -34,10 +34,13 @@ class Understanding(Protocol):
 
 
 class UnderstandingChain:
-    """The ways in their order: the first that understands answers, the others are not asked."""
+    """The ways in their order: the first that understands answers, the others are not asked.
 
-    def __init__(self, *ways: Understanding, nearest: NearestUnderstanding | None = None) -> None:
-        self._nearest = nearest or NearestUnderstanding()
+    Where what is learned is one of them, it has a veto on what the phrases understood.
+    """
+
+    def __init__(self, *ways: Understanding, nearest: LearnedUnderstanding | None = None) -> None:
+        self._nearest = nearest or LearnedUnderstanding()
         self._ways = ways or (RuleUnderstanding(), self._nearest)
 
     def read_by(self, model: ModelUnderstanding) -> "UnderstandingChain":
@@ -50,7 +53,8 @@ class UnderstandingChain:
         found = (way.understand(question, scene) for way in self._ways)
         known = next((one for one in found if one is not None), None)
         if known is not None:
-            return known
+            again = known.arm == "rules" and self._nearest in self._ways
+            return self._nearest.corrected(known, question, scene) if again else known
         named, language = entities(question, scene), language_of(question, scene.language)
         calls = (request("knowledge", question=question[:500]),)
         near = self._nearest.offers(question, scene)

@@ -20,15 +20,12 @@ from copilot.model import ReplyCheck, ask
 from copilot.model.fence import Fence
 from copilot.ports import Model
 from copilot.surfaces.chat.understand.entities import entities
-from copilot.surfaces.chat.understand.nearest import ExampleQuestion, examples
+from copilot.surfaces.chat.understand.learned import NOTHING, OFFERABLE, ExampleQuestion, examples
 from copilot.surfaces.chat.understand.rules import about_its_subject, understood_as
 from copilot.surfaces.chat.understand.scene import ChatScene, Entities, Understood, language_of
 from copilot.types.model_io import Message, ModelRequest
 from prompts import Language, load
 from tools.types import FrozenModel
-
-NOTHING = "none"
-"""What a question means that is about no incident."""
 
 SHOWN = 2
 """Examples of each meaning that a model is shown; the others may be asked of it as a control."""
@@ -36,11 +33,6 @@ SHOWN = 2
 CONTROLS, RIGHT = 2, 2
 """Questions of known meaning beside the one that was asked, an unrelated one besides; and how many
 of these three have to be read rightly."""
-
-UNRELATED: dict[Language, tuple[str, ...]] = {
-    "en": ("what is for dinner?", "book a table for two", "who wrote this song?"),
-    "zh": ("晚饭吃什么?", "帮我订一张桌子", "这首歌是谁写的?"),
-}
 
 MOST_SECONDS = 30.0
 """How long a reading is waited for: 900 tokens read and 100 written take 7 s at the 166 and 78 a
@@ -67,12 +59,18 @@ class ReadingReply(FrozenModel):
 
 @cache
 def meanings(language: Language) -> dict[str, tuple[ExampleQuestion, ...]]:
-    """The closed list: every intent that has examples, with these."""
+    """The closed list: every intent that may answer a question, with its examples."""
     found: dict[str, tuple[ExampleQuestion, ...]] = {}
     for one in examples():
-        if one.language == language:
+        if one.language == language and one.intent in OFFERABLE:
             found[one.intent] = (*found.get(one.intent, ()), one)
     return found
+
+
+@cache
+def unrelated(language: Language) -> tuple[str, ...]:
+    """Examples about no incident."""
+    return tuple(o.text for o in examples() if o.language == language and o.intent == NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +88,7 @@ class ReadingSheet:
         unseen = {name: of[SHOWN:] for name, of in meanings(language).items() if of[SHOWN:]}
         drawn = chance.sample(sorted(unseen), CONTROLS)
         rows = [(chance.choice(unseen[name]).text, name) for name in drawn]
-        rows += [(chance.choice(UNRELATED[language]), NOTHING), (question, "")]
+        rows += [(chance.choice(unrelated(language)), NOTHING), (question, "")]
         chance.shuffle(rows)
         known = tuple(name for _, name in rows)
         return cls(tuple(text for text, _ in rows), known, known.index(""))

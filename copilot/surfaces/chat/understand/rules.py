@@ -1,7 +1,7 @@
 """The rules' way: phrases of both languages say what is wanted, and each intent has its looks."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -104,10 +104,10 @@ def _of_the_incident(wanted: tuple[str, ...], question: str) -> bool:
     return orders and not asks_how(question)
 
 
-def about_its_subject(wanted: tuple[str, ...], named: Entities) -> tuple[str, ...]:
+def about_its_subject(wanted: Sequence[str], named: Entities) -> tuple[str, ...]:
     """How things are, of a service, is its health."""
     if named.services and not named.incident:
-        wanted = tuple("health" if one == "status" else one for one in wanted)
+        wanted = ["health" if one == "status" else one for one in wanted]
     return tuple(dict.fromkeys(wanted))
 
 
@@ -291,6 +291,7 @@ CALLS: dict[str, LookPlan] = {
     "gaps": _plain("gaps"),
     "sureness": _plain("sureness"),
     "brief": _plain("one_line"),
+    "forecasts": _each("forecasts"),
     "outlook": _plain("outlook"),
     "impact": _plain("impact"),
     "network": _each("network"),
@@ -324,6 +325,7 @@ CALLS: dict[str, LookPlan] = {
 OF_A_SERVICE = frozenset(
     {
         "paging",
+        "forecasts",
         "owners",
         "network",
         "trend",
