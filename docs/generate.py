@@ -32,7 +32,11 @@ from docs.sheets import result
 from evals.house.measures import House
 from evals.house.pages import house_page, way_page
 from evals.house.way import way
+from knowledge_base import playbooks
+from knowledge_base.catalogue import NO_PLAYBOOK, playbooks_for
+from prompts import Language, word
 from tools.topology_walker.signatures import SIGNATURES
+from tools.types import FaultKind, PlaybookEffect
 
 ROOT = Path(__file__).parent.parent
 
@@ -181,6 +185,37 @@ def signatures() -> str:
 _ACCUSED = {"service": "it", "caller": "the caller", "entry": "the front door"}
 
 
+def playbooks_page() -> str:
+    """Which playbook mends each kind of fault and which buys time, or why there is none."""
+    catalogue = playbooks()
+
+    def cell(kind: FaultKind, effect: PlaybookEffect, language: Language) -> str:
+        found = playbooks_for(catalogue, kind, effect)
+        if found:
+            return ", ".join(f"`{name}`" for name in found)
+        said: str = getattr(NO_PLAYBOOK[kind, effect], language)
+        return f"– {said}"
+
+    lines = [
+        "# Playbooks for each kind of fault",
+        "",
+        f"Generated from the catalogue ({len(catalogue)} playbooks); `copilot playbook show ID` "
+        "prints the card of one.",
+    ]
+    heads: dict[Language, str] = {
+        "en": "what is wrong | mends it | buys time",
+        "zh": "故障 | 修复 | 缓解",
+    }
+    for language, head in heads.items():
+        lines += ["", f"| {head} |", "|---|---|---|"]
+        lines += [
+            f"| {word('fault_kind', kind, language)} | {cell(kind, 'mends', language)} "
+            f"| {cell(kind, 'buys_time', language)} |"
+            for kind in get_args(FaultKind)
+        ]
+    return "\n".join([*lines, ""])
+
+
 def pages() -> dict[Path, str]:
     """Every generated file with what it should hold."""
     front, measured = ROOT / "README.md", ROOT / "docs" / "benchmarks.md"
@@ -190,6 +225,7 @@ def pages() -> dict[Path, str]:
         ROOT / "docs" / "settings.md": settings_page(),
         ROOT / "docs" / "cli.md": cli_page(),
         ROOT / "docs" / "graph.md": graph_page(),
+        ROOT / "docs" / "playbooks.md": playbooks_page(),
         ROOT / "docs" / "house.md": house_page(House(ROOT)),
         front: _between(front.read_text(encoding="utf-8"), "located", located()),
         measured: benchmarks(measured.read_text(encoding="utf-8")),

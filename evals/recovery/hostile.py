@@ -94,7 +94,7 @@ def _good(parameter: Parameter) -> Scalar:
     if parameter.type == "name":
         return "cart"
     if parameter.type == "integer":
-        return max(8, int(parameter.minimum or 0))
+        return int(min(max(8, parameter.minimum or 0), parameter.maximum or 8))
     return parameter.default if parameter.default is not None else parameter.minimum or 0.0
 
 

@@ -5,10 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from copilot.surfaces.cli import app
+from copilot.surfaces.commands.card import PlaybookCard
 from knowledge_base import playbooks
+from prompts import Language
+from tools.playbook_executor import Policy
+from tools.types import Text
 
 Run = Callable[..., Result]
 SCALE = ("scale-out", "cart", "--set", "replicas=5", "--set", "replicas_before=3")
@@ -149,9 +154,10 @@ def test_the_card_says_what_a_person_decides_on_in_their_language(run: Run, lang
     assert "${" not in said
 
 
-@pytest.mark.parametrize("playbook", [one.id for one in playbooks()])
-def test_every_playbook_has_a_card(run: Run, playbook: str) -> None:
-    for language in ("en", "zh"):
-        said = run("playbook", "show", playbook, "--lang", language)
-        assert said.exit_code == 0, said.output
-        assert "${" not in said.output
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_every_playbook_has_a_card_without_holes(language: Language) -> None:
+    console = Console(width=120, record=True, quiet=True)
+    runs = Text(en="dry run", zh="演练")
+    for one in playbooks():
+        console.print(PlaybookCard(one, Policy(), runs, language).panel())
+    assert "${" not in console.export_text()

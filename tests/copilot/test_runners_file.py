@@ -258,7 +258,7 @@ def test_doctor_and_list_say_what_runs_for_real(environment: dict[str, str]) -> 
     assert f"{len(SHIPPED) - 1} not run here" in said
     listed = typed(environment, "playbook", "list").output
     assert "runners_file turns no 'kubernetes' steps on" in listed
-    assert "cache-flush, clean-disk: runners_file turns no 'command' steps on" in listed
+    assert "sync-clock, warm-cache: runners_file turns no 'command' steps on" in listed
     assert SECRET not in said + listed
 
 

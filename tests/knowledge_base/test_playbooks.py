@@ -9,8 +9,9 @@ import pytest
 
 import knowledge_base
 from knowledge_base import playbooks
+from knowledge_base.catalogue import NO_PLAYBOOK, playbooks_for
 from tools.playbook_executor import arguments, fill, schema
-from tools.types import FaultKind, Playbook, Scalar, Text
+from tools.types import FaultKind, Playbook, PlaybookEffect, Scalar, Text
 
 CATALOGUE = playbooks()
 IDS = [playbook.id for playbook in CATALOGUE]
@@ -95,6 +96,14 @@ def test_only_class_a_reads_and_class_a_only_reads() -> None:
         assert (playbook.risk == "A") == (verbs <= reads), playbook.id
 
 
-def test_fault_kinds_without_a_playbook_are_known() -> None:
-    covered = {kind for p in CATALOGUE for case in p.applies for kind in case.faults}
-    assert set(get_args(FaultKind)) - covered == set()
+@pytest.mark.parametrize("effect", ["mends", "buys_time"])
+@pytest.mark.parametrize("kind", get_args(FaultKind))
+def test_each_kind_of_fault_has_a_playbook_or_the_reason_why_it_has_none(
+    kind: FaultKind, effect: PlaybookEffect
+) -> None:
+    found = playbooks_for(CATALOGUE, kind, effect)
+    assert bool(found) != ((kind, effect) in NO_PLAYBOOK), found
+
+
+def test_the_catalogue_has_at_least_35() -> None:
+    assert len(CATALOGUE) >= 35

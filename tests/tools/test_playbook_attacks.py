@@ -11,9 +11,8 @@ from tools.playbook_executor import ParameterError, StepError
 ATTACKS = {attack.name: attack for attack in attacks()}
 
 
-@pytest.mark.parametrize("name", ATTACKS)
-def test_an_attack_is_refused_with_no_step_run(name: str) -> None:
-    assert withstood(ATTACKS[name]) == ""
+def test_every_attack_is_refused_with_no_step_run() -> None:
+    assert failures(ATTACKS.values()) == {}
 
 
 def test_no_attack_hides_behind_the_name_of_another() -> None:

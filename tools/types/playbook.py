@@ -71,6 +71,10 @@ class PlaybookStep(FrozenModel):
     idempotent: bool = False
 
 
+PlaybookEffect = Literal["mends", "buys_time", "returns", "looks"]
+"""Ends the fault · makes it bearable meanwhile · takes back what bought time · only reads."""
+
+
 class Applicability(FrozenModel):
     """A case a playbook is for: fault kinds × component kinds × facts; higher preference first."""
 
@@ -78,6 +82,7 @@ class Applicability(FrozenModel):
     components: tuple[ComponentKind, ...] = ()
     when: tuple[Precondition, ...] = ()
     preference: int = Field(default=50, ge=1, le=100)
+    effect: PlaybookEffect = "mends"
 
 
 class BlastRadius(FrozenModel):

@@ -40,7 +40,7 @@ def playbook_list(settings: Settings) -> int:
     console.print(table)
     for reason in dict.fromkeys(cannot.values()):
         ids = ", ".join(name for name, why in cannot.items() if why == reason)
-        console.print(Text(f"not run here: {ids}: {reason}", style="dim"))
+        console.print(Text(f"not run here: {ids}: {reason}", style="dim"), soft_wrap=True)
     return 0
 
 
