@@ -297,9 +297,6 @@ class Settings(
         ge=0,
         description="Seconds between two scans of all series by the copilot itself; 0: never.",
     )
-    forecast_every_s: float = Field(
-        default=900, ge=0, description="Seconds between two looks at what will be full; 0: never."
-    )
     watch_learn_s: float = Field(
         default=86_400, gt=0, description="How far back the scan learns what is normal, at start."
     )

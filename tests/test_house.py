@@ -12,8 +12,8 @@ from evals.house.way import way
 ROOT = Path(__file__).parent.parent
 
 MOST = {
-    "lines.tools+copilot": 85_000,
-    "modules.one_importer": 218,
+    "lines.tools+copilot": 92_500,
+    "modules.one_importer": 222,
     "homonyms": 0,
     "participles": 0,
     "imports_in_functions": 16,
@@ -27,6 +27,7 @@ MOST = {
     "literals.tools.clusterer": 36,
     "literals.tools.playbook_executor": 27,
     "literals.tools.evidence": 11,
+    "literals.tools.forecaster": 27,
 }
 """Lower a figure here when the code has lowered it; a raise needs a reason in the commit."""
 

@@ -31,6 +31,9 @@ class RunSettings(BaseSettings):
         description="No plan rests on what was seen sooner than this after the first alert; the "
         "brief does not wait.",
     )
+    forecast_every_s: float = Field(
+        default=900, ge=0, description="Seconds between two looks at what will be full; 0: never."
+    )
     stop_grace_s: float = Field(
         default=25,
         ge=0,
