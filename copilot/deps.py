@@ -79,6 +79,7 @@ class Deps:
         return self.runner.stands_for(step) if isinstance(self.runner, NamingRunner) else ""
 
     def note(self, incident_id: str, kind: str, reason: str, **figures: float | str) -> None:
-        """Write down what a node decided and why."""
+        """Write down what a node decided and why; a node that a power cut takes is done again."""
         detail = {"reason": reason, **figures}
-        self.store.journal.append(incident_id, kind, "copilot", detail, self.clock.now())
+        with self.store.transaction(lazily=True):
+            self.store.journal.append(incident_id, kind, "copilot", detail, self.clock.now())

@@ -56,7 +56,12 @@ def _picture(tab: Tab, link: str, folder: Path) -> None:
     tab.value("document.querySelector('.decide button.yes').click()")
     while tab.value("document.querySelector('.status.recovered') === null"):
         time.sleep(SETTLED_S)
-    pages = {"now": "/", "incident": path, "journal": "/console/journal"}
+    pages = {
+        "now": "/",
+        "incident": path,
+        "journal": "/console/journal",
+        "alerts": "/console/alerts",
+    }
     _shoot(tab, base, pages, folder, "recovered")
 
 

@@ -18,7 +18,7 @@ from evals.alerts import suite as alerts
 from evals.changes import suite as changes
 from evals.chat import suite as chat
 from evals.database import suite as database
-from evals.detection import kpi, metrics, mts
+from evals.detection import kpi, metrics, mts, watch_bench
 from evals.detection import suite as detection
 from evals.detection.folds import FoldOptions
 from evals.forecast import suite as forecast
@@ -271,6 +271,7 @@ BENCHMARKS: Mapping[str, RegistryEntry[Any]] = {
     "storm": RegistryEntry(storm.run, Options, "seconds from opened to the brief in a storm"),
     "fleet": RegistryEntry(fleet.run, Options, "incidents finished by one and two workers"),
     "site": RegistryEntry(site.run, Options, "what a site's own confirmed incidents teach it"),
+    "watch": RegistryEntry(watch_bench.run, Options, "series scanned per core and interval"),
     "brief": RegistryEntry(locate.run_brief, Options, "seconds from the alert to the brief"),
 }
 

@@ -106,8 +106,12 @@ def publish(
     state: IncidentState,
     plan: Plan | None = None,
     advice: Mapping[Language, str] | None = None,
+    noted: str = "",
 ) -> None:
-    """Render the brief in every language and store it with the incident."""
+    """Render the brief in every language and store it with the incident.
+
+    `noted` is what the journal says of it; nothing where it is empty.
+    """
     incident = deps.store.incidents.require(state["incident_id"])
     topology, alerts = deps.sources.topology(), deps.store.alerts.of(incident.id)
     texts = {
@@ -123,7 +127,10 @@ def publish(
         )
         for language in LANGUAGES
     }
-    deps.store.incidents.update(incident.id, deps.clock.now(), brief=dict(texts))
+    with deps.store.transaction(lazily=True):
+        deps.store.incidents.update(incident.id, deps.clock.now(), brief=dict(texts))
+        if noted:
+            deps.note(incident.id, "briefed", noted)
 
 
 def render(

@@ -278,7 +278,7 @@ class Engine:
     def upkeep(self) -> None:
         """What time brings: incidents that grew are looked at again, leases and plans expire."""
         self._refresh_due()
-        self.deps.sources.forget()
+        self.deps.sources.forget(), self.store.database.settle()
         if expire(self.deps, self.deps.clock.now()):
             self._wake()
         if "intake" in self._roles:  # a worker that began first must not lead what it never does

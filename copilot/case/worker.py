@@ -164,6 +164,7 @@ class Worker:
         config: RunnableConfig = {
             "configurable": {"thread_id": run.id},
             "recursion_limit": RECURSION_LIMIT,
+            "max_concurrency": 1,  # nodes follow each other: one thread writes their checkpoints
         }
         snapshot = self._graph.get_state(config)
         if run.attempt > 1:
@@ -174,7 +175,7 @@ class Worker:
         if foreign(snapshot.values):
             self._begin_anew(run)
             return "done"
-        given = self._next_input(run, config)
+        given = self._next_input(run, snapshot)
         try:
             if not isinstance(given, PendingInterrupt):
                 self._graph.invoke(
@@ -188,8 +189,8 @@ class Worker:
             log.info("run %s waits: %s", run.id, needed)
             self._store.runs.finish(run.id, "waiting", self._wall.now(), owner=self._owner)
             return "waiting"
-        now = self._wall.now()
-        if not self._graph.get_state(config).next:
+        now, snapshot = self._wall.now(), self._graph.get_state(config)
+        if not snapshot.next:
             self._store.runs.finish(run.id, "done", now, owner=self._owner)
             # What it concluded stands in the incident; its checkpoints were most of the disk.
             if isinstance(self._graph.checkpointer, BaseCheckpointSaver):
@@ -197,7 +198,7 @@ class Worker:
             return "done"
         self._store.runs.finish(run.id, "waiting", now, owner=self._owner)
         # A decision made between the interrupt and this line found no waiting run to resume.
-        if not isinstance(self._next_input(run, config), PendingInterrupt):
+        if not isinstance(self._next_input(run, snapshot), PendingInterrupt):
             self._store.runs.resume(run.id, now)
         return "waiting"
 
@@ -214,10 +215,9 @@ class Worker:
         return self._wall.now()
 
     def _next_input(
-        self, run: Run, config: RunnableConfig
+        self, run: Run, snapshot: StateSnapshot
     ) -> IncidentState | Command[Any] | PendingInterrupt | None:
         """A fresh start, a recorded decision, None (go on from the checkpoint), an interrupt."""
-        snapshot = self._graph.get_state(config)
         if not snapshot.values:
             return IncidentState(incident_id=run.incident_id, run_id=run.id)
         if not snapshot.interrupts:

@@ -22,7 +22,7 @@ from copilot.model.faults import TransientError, of_status, stream_fault
 from copilot.model.server import (
     MOST_BYTES,
     PROBE_TOOL,
-    Access,
+    ModelAddress,
     ModelTraits,
     ReplyLine,
     ReplyMessage,
@@ -46,7 +46,7 @@ class OpenAIClient:
     api: ModelApi = "openai"
 
     def __init__(
-        self, access: Access, timeouts: Timeouts, now: Callable[[], float] = time.monotonic
+        self, access: ModelAddress, timeouts: Timeouts, now: Callable[[], float] = time.monotonic
     ) -> None:
         self.url = access.url
         self._timeouts = timeouts

@@ -20,7 +20,7 @@ than the longest context of a model we know, 262,144 tokens; source: its model c
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class ModelAddress:
     """Where a server is and how it is reached; nothing of it is taken from the environment."""
 
     url: str

@@ -9,7 +9,7 @@ from copilot.model.families import ADVISED, family_of
 from copilot.model.ollama.client import Client, version_numbers
 from copilot.model.probe import probed
 from copilot.model.served import AUTO, Endpoint, ServedModel, chosen, lacks
-from copilot.model.server import Access, ModelServer, ModelTraits, ServingOptions, Timeouts
+from copilot.model.server import ModelAddress, ModelServer, ModelTraits, ServingOptions, Timeouts
 from copilot.ports import ModelError
 from copilot.settings import Settings, SettingsError
 from copilot.types.breaker import Breaker
@@ -51,12 +51,13 @@ def servers(settings: Settings) -> tuple[ModelServer, ...]:
     key = "" if settings.model_key is None else settings.model_key.get_secret_value()
     ca_file = "" if settings.model_ca_file is None else str(settings.model_ca_file)
     accesses = [
-        Access(url, key, headers, settings.model_proxy, ca_file) for url in addresses(settings)
+        ModelAddress(url, key, headers, settings.model_proxy, ca_file)
+        for url in addresses(settings)
     ]
     return tuple(_server(access, timeouts(settings), settings) for access in accesses)
 
 
-def _server(access: Access, limits: Timeouts, settings: Settings) -> ModelServer:
+def _server(access: ModelAddress, limits: Timeouts, settings: Settings) -> ModelServer:
     auto = "openai" if access.url.endswith("/v1") else "ollama"
     if (settings.model_api if settings.model_api != "auto" else auto) == "ollama":
         return Client(access, limits)

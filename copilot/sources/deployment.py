@@ -61,7 +61,11 @@ class UnconfiguredSource:
     name: str
 
     def _refuse(self, *_when: object) -> NoReturn:
-        raise SourceError(self.name, "not configured", recoverable=False)
+        raise self.refusal()[0]
+
+    def refusal(self) -> tuple[SourceError]:
+        """What every question raises."""
+        return (SourceError(self.name, "not configured", recoverable=False),)
 
     series = baseline = lines = baseline_lines = spans = changes = topology = facts = _refuse
     reading = remotes = commits = slices = alerts = _refuse
@@ -148,7 +152,7 @@ class Sources:
         if first is not None:
             questions["cluster"] = self._inspection(window, first)
         if not isinstance(self.business, UnconfiguredSource):
-            questions["business"] = SourceQuestion(
+            questions["business"] = _question(
                 BUSINESS, self.business, lambda: self.business.slices(window, normal_before)
             )
         told = self.patience.together(questions)
@@ -184,27 +188,26 @@ class Sources:
         wide = Window(start=since, end=window.end)
 
         def once(key: str, one: SourceQuestion) -> SourceQuestion:
-            return replace(one, ask=lambda: shared.ask((key, since, normal), one.ask))
+            about = (key, since, normal)
+            return replace(
+                one,
+                ask=lambda: shared.ask(about, one.ask),
+                known=lambda: one.known() or shared.known(about),
+            )
 
         return {key: once(key, one) for key, one in asked(wide, normal).items()}
 
     def _telemetry(self, window: Window, before: Timestamp) -> dict[str, SourceQuestion]:
         return self._metrics(window, before) | {
-            "logs": SourceQuestion("logs", self.logs, lambda: self.whole_log(window)),
-            "traces": SourceQuestion(
-                "traces", self.traces, lambda: self.traces.spans(window, before)
-            ),
-            "changes": SourceQuestion(
-                "changes", self.changes, lambda: self.changes.changes(window)
-            ),
+            "logs": _question("logs", self.logs, lambda: self.whole_log(window)),
+            "traces": _question("traces", self.traces, lambda: self.traces.spans(window, before)),
+            "changes": _question("changes", self.changes, lambda: self.changes.changes(window)),
         }
 
     def _metrics(self, window: Window, before: Timestamp) -> dict[str, SourceQuestion]:
         return {
-            "series": SourceQuestion("metrics", self.metrics, lambda: self.metrics.series(window)),
-            "baseline": SourceQuestion(
-                "metrics", self.metrics, lambda: self.metrics.baseline(before)
-            ),
+            "series": _question("metrics", self.metrics, lambda: self.metrics.series(window)),
+            "baseline": _question("metrics", self.metrics, lambda: self.metrics.baseline(before)),
         }
 
     def _named(self, series: tuple[Series, ...]) -> tuple[Series, ...]:
@@ -229,7 +232,7 @@ class Sources:
         return told
 
     def _asked(self, name: str, source: object, question: Callable[[], Any]) -> Any:
-        return self.patience.ask(SourceQuestion(name, source, question))
+        return self.patience.ask(_question(name, source, question))
 
     def recent_log(self, window: Window) -> LogReading:
         """Return the log records of `window`; raises SourceError."""
@@ -279,7 +282,7 @@ class Sources:
             self._last_graph[:] = [graph]
             return graph
 
-        question = SourceQuestion("topology", self.graph, told)
+        question = _question("topology", self.graph, told)
         try:
             answer: Topology = self.patience.ask(question, self.graph_s)
         except SourceError:
@@ -323,7 +326,7 @@ class Sources:
             found = inspection(reading, window, first, named)
             return replace(found, findings=(*reading.findings, *found.findings))
 
-        return SourceQuestion("cluster", self.cluster, inspected)
+        return _question("cluster", self.cluster, inspected)
 
     def _inspected(self, told: Any, missing: list[str]) -> tuple[Finding, ...]:
         if isinstance(told, SourceError):
@@ -342,9 +345,7 @@ class Sources:
         told = self.patience.together(
             {
                 **(asked if now is not None else {"baseline": asked["baseline"]}),
-                "facts": SourceQuestion(
-                    "configuration", self.configuration, self.configuration.facts
-                ),
+                "facts": _question("configuration", self.configuration, self.configuration.facts),
             }
         )
         baseline, recent = (
@@ -354,6 +355,13 @@ class Sources:
         if isinstance(told["facts"], SourceError):
             return found
         return found | self.redactor.document(dict(told["facts"]))
+
+
+def _question(name: str, source: object, ask: Callable[[], Any]) -> SourceQuestion:
+    """A question; of a source that is not configured with its answer, which needs no thread."""
+    if isinstance(source, UnconfiguredSource):
+        return SourceQuestion(name, source, ask, known=source.refusal)
+    return SourceQuestion(name, source, ask)
 
 
 def _answer(

@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from pydantic import SecretStr
@@ -24,6 +24,8 @@ from copilot.ports import SourceError
 
 MOST_BYTES = 64 * 1024 * 1024
 """An answer above this is refused while it arrives; the question has to be a smaller one."""
+
+AnswerT = TypeVar("AnswerT")
 
 ATTEMPTS = 3
 LONGEST_WAIT_S = 5.0
@@ -93,11 +95,31 @@ class JsonApi:
         given: dict[str, Any] = {"data" if form else "json": dict(body)}
         return self._asked(lambda: self._client.build_request("POST", self.url + path, **given))
 
+    def post_unread(self, path: str, body: Mapping[str, Any]) -> bytes:
+        """The JSON that a form returns which only asks, as it came: it may be large."""
+        return self._answered(
+            lambda: self._client.build_request("POST", self.url + path, data=dict(body))
+        )
+
+    def json_of(self, body: bytes) -> Any:
+        """Read an answer; raises AnswerError where it is no JSON."""
+        try:
+            return json.loads(body)
+        except ValueError as error:
+            problem = f"the answer is not JSON ({error}); is this the right address?"
+            raise AnswerError(self.source, problem) from error
+
     def close(self) -> None:
         """Give the connections back."""
         self._client.close()
 
     def _asked(self, request: Callable[[], httpx.Request]) -> Any:
+        return self._attempted(lambda: self.json_of(self._once(request())))
+
+    def _answered(self, request: Callable[[], httpx.Request]) -> bytes:
+        return self._attempted(lambda: self._once(request()))
+
+    def _attempted(self, ask: Callable[[], AnswerT]) -> AnswerT:
         attempts = Retrying(
             retry=retry_if_exception(lambda e: isinstance(e, SourceError) and e.recoverable),
             stop=stop_after_attempt(ATTEMPTS),
@@ -105,9 +127,9 @@ class JsonApi:
             sleep=self._sleep,
             reraise=True,
         )
-        return attempts(lambda: self._once(request()))
+        return attempts(ask)
 
-    def _once(self, request: httpx.Request) -> Any:
+    def _once(self, request: httpx.Request) -> bytes:
         deadline = time.monotonic() + self._timeout_s
         try:
             response = self._client.send(request, stream=True)
@@ -121,7 +143,8 @@ class JsonApi:
             raise SourceError(self.source, problem, recoverable=False) from error
         except httpx.HTTPError as error:
             raise AnswerError(self.source, str(error) or type(error).__name__) from error
-        return self._read(response, body)
+        self._check(response, body)
+        return body
 
     def _body(self, response: httpx.Response, deadline: float) -> bytes:
         kept = bytearray()
@@ -134,7 +157,7 @@ class JsonApi:
                 raise httpx.ReadTimeout("the answer dribbles", request=response.request)
         return bytes(kept)
 
-    def _read(self, response: httpx.Response, body: bytes) -> Any:
+    def _check(self, response: httpx.Response, body: bytes) -> None:
         if not response.is_success:
             said = _reason(body)
             where = response.headers.get("location")
@@ -148,11 +171,6 @@ class JsonApi:
             # A login or a user interface; asked again it would be the same page.
             problem = "the answer is a web page and no JSON; is this the right address?"
             raise AnswerError(self.source, problem, status=response.status_code)
-        try:
-            return json.loads(body)
-        except ValueError as error:
-            problem = f"the answer is not JSON ({error}); is this the right address?"
-            raise AnswerError(self.source, problem) from error
 
 
 def _reason(body: bytes) -> str:

@@ -43,11 +43,15 @@ class SourceTally:
 
 @dataclass(frozen=True, slots=True)
 class SourceQuestion:
-    """What is asked, of which source; `name` is what the brief calls it."""
+    """What is asked, of which source; `name` is what the brief calls it.
+
+    `known` is the answer, or the `SourceError`, where that needs no asking; no thread is begun.
+    """
 
     name: str
     source: object
     ask: Callable[[], Any]
+    known: Callable[[], tuple[Any, ...]] = tuple
 
 
 class Patience:
@@ -86,6 +90,10 @@ class Patience:
             if problem := self._not_now(one):
                 self._count(one.name, "left_alone")
                 answers[key] = SourceError(one.name, problem, recoverable=True)
+            elif known := one.known():
+                (answers[key],) = known
+                failed = isinstance(answers[key], SourceError)
+                self._count(one.name, "failed" if failed else "answered", 0.0)
             else:
                 asked[key] = self._begun(key, one, told)
         limit = min(self.seconds, within_s or math.inf)
@@ -224,6 +232,13 @@ class SharedAnswers:
                 self._kept.pop(key, None)
         finally:
             shared.done.set()
+
+    def known(self, key: Hashable) -> tuple[Any, ...]:
+        """The answer to a question of this key, where it was told already; else nothing."""
+        self.forget()
+        with self._lock:
+            shared = self._kept.get(key)
+        return () if shared is None else tuple(shared.told)
 
     def forget(self) -> None:
         """Keep nothing that is too old to serve anybody."""

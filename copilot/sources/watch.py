@@ -29,7 +29,7 @@ from tools.types import Alert, Anomaly, FloatArray, Owner, Series, Timestamp, Wi
 WATCHED: frozenset[MetricCategory] = frozenset(
     {"latency", "success", "errors", "cpu", "memory", "saturation", "disk", "network"}
 )
-SENSITIVE = DetectorConfig(tail=1e-3)
+SENSITIVE = DetectorConfig(tail=2e-3, block=60)
 """Alone this opens an episode in 1000 points: what is weighed, not what is paged on."""
 
 SAMPLES_APART = 2.0
@@ -47,6 +47,9 @@ APART_S = 300.0
 
 RECENT_S = 7200.0
 """The last of the past, which is learned in full."""
+
+PIECE_S = 1800.0
+"""So much of it is asked for and held at once."""
 
 CALM_S = 300.0
 """An alarm ends when none of its series was out of its band for this long."""
@@ -110,18 +113,28 @@ class Watch:
         else:
             self._remember(now)
         if self._heard >= LEARNT:
-            self._learned = True
-            self._calibrate()
-            self._shares.settle()
-            self._opened.clear()
+            self._settle()
         return []
+
+    def learn(self, now: Timestamp) -> None:
+        """Learn from the past and take it for enough, however short it is."""
+        self._remember(now)
+        self._settle()
+
+    def _settle(self) -> None:
+        self._learned = True
+        self._calibrate()
+        self._shares.settle()
+        self._opened.clear()
 
     def _remember(self, now: Timestamp) -> None:
         recent = now - min(self._learn_s, RECENT_S)
         # A source tells a long past in coarse steps; the last of it is heard as it will be watched.
         if recent > now - self._learn_s:
             self._feed(self._source.series(Window(start=now - self._learn_s, end=recent)))
-        self._feed(self._source.series(Window(start=recent, end=now)))
+        for start in np.arange(recent, now, PIECE_S).tolist():
+            end = min(start + PIECE_S, now)
+            self._feed(self._source.series(Window(start=start, end=end)))
 
     def _calibrate(self) -> None:
         """Lower the limit to what the second half of the past brought together too often.
@@ -177,19 +190,18 @@ class Watch:
 
     def _columns(self, series: Sequence[Series]) -> list[tuple[Timestamp, FloatArray]]:
         """The points not seen yet, one column per interval, in order; NaN where none arrived."""
-        columns: dict[int, FloatArray] = {}
-        last = self._seen // self.interval_s if np.isfinite(self._seen) else -np.inf
-        for one in series:
-            place = self._places[one.name]
-            for slot, value in zip(
-                (one.times // self.interval_s).tolist(), one.values, strict=True
-            ):
-                if slot > last:
-                    column = columns.get(int(slot))
-                    if column is None:
-                        column = columns[int(slot)] = np.full(len(self._places), np.nan)
-                    column[place] = value
-        return [(slot * self.interval_s, columns[slot]) for slot in sorted(columns)]
+        if not series:
+            return []
+        places = [self._places[one.name] for one in series]
+        series_at = np.repeat(places, [one.times.size for one in series])
+        slots = np.concatenate([one.times for one in series]) // self.interval_s
+        late = slots > (self._seen // self.interval_s if np.isfinite(self._seen) else -np.inf)
+        rows, row = np.unique(slots[late], return_inverse=True)
+        table = np.full((rows.size, len(self._places)), np.nan)
+        table[row, series_at[late]] = np.concatenate([one.values for one in series])[late]
+        return [
+            (float(at) * self.interval_s, column) for at, column in zip(rows, table, strict=True)
+        ]
 
     def _raised(self, found: list[Anomaly]) -> Alert | None:
         at = found[-1].onset

@@ -180,9 +180,12 @@ class Store:
         self._database.close()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Everything written inside, by this thread, is kept together or dropped together."""
-        with self._database.write():
+    def transaction(self, *, lazily: bool = False) -> Iterator[None]:
+        """Everything written inside, by this thread, is kept together or dropped together.
+
+        On disk when it ends; with `lazily` a moment later (`Database.write`).
+        """
+        with self._database.write(lazily=lazily):
             yield
 
     def ping(self) -> None:

@@ -24,6 +24,14 @@ class StoredCause(FrozenModel):
     lesson: str = ""
 
 
+_TAUGHT = (
+    select(*(causes.c[name] for name in StoredCause.model_fields))
+    .where(causes.c.forgotten == 0)
+    .order_by(causes.c.at.desc(), causes.c.incident_id)
+    .limit(MOST)
+)
+
+
 class Causes:
     """The causes; a later word of an incident replaces an earlier one, the journal keeps both."""
 
@@ -43,16 +51,10 @@ class Causes:
 
     def taught(self) -> Sequence[StoredCause]:
         """Those the site learns from, newest first; none that was forgotten."""
-        columns = [causes.c[name] for name in StoredCause.model_fields]
-        query = (
-            select(*columns)
-            .where(causes.c.forgotten == 0)
-            .order_by(causes.c.at.desc(), causes.c.incident_id)
-            .limit(MOST)
-        )
         with self._database.read() as connection:
             return tuple(
-                StoredCause.model_validate(dict(row._mapping)) for row in connection.execute(query)
+                StoredCause.model_validate(dict(row._mapping))
+                for row in connection.execute(_TAUGHT)
             )
 
     def forget(self) -> int:

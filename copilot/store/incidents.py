@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any, get_args
 
 from pydantic_core import from_json
-from sqlalchemy import Connection, func, select, tuple_, update
+from sqlalchemy import Connection, bindparam, func, select, tuple_, update
 
 from copilot.store.canonical import document
 from copilot.store.database import Database, StoreError
@@ -18,6 +18,11 @@ READ = 128
 again and again, and reading one takes a millisecond and more."""
 
 _OPEN = sorted(set(get_args(IncidentStatus)) - CLOSED)
+
+# Built once: SQLAlchemy takes longer to put such a statement together than SQLite to run it.
+_DOCUMENT = select(incidents.c.document).where(incidents.c.id == bindparam("this"))
+_LOCKED = _DOCUMENT.with_for_update()
+_CHANGE = update(incidents).where(incidents.c.id == bindparam("this"))
 
 
 class UnknownIncidentError(StoreError):
@@ -130,8 +135,7 @@ class Incidents:
                 raise StoreError(f"the id of incident {incident_id!r} cannot change")
             if old.status in CLOSED and changed.status not in CLOSED and not reopen:
                 changed = changed.model_copy(update={"status": old.status})
-            where = incidents.c.id == incident_id
-            connection.execute(update(incidents).where(where).values(_row(changed)))
+            connection.execute(_CHANGE, {"this": incident_id, **_row(changed)})
             return changed
 
     def count(self) -> dict[IncidentStatus, int]:
@@ -142,8 +146,7 @@ class Incidents:
 
 
 def _read(connection: Connection, incident_id: str, *, lock: bool = False) -> Incident | None:
-    query = select(incidents.c.document).where(incidents.c.id == incident_id)
-    found = connection.execute(query.with_for_update() if lock else query).scalar()
+    found = connection.execute(_LOCKED if lock else _DOCUMENT, {"this": incident_id}).scalar()
     return None if found is None else _incident(found)
 
 

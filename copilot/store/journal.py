@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Self
 
 from pydantic import JsonValue, ValidationError
-from sqlalchemy import Connection, RowMapping, select, update
+from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from copilot.store.canonical import canonical, sayable
 from copilot.store.database import Database
@@ -20,6 +20,9 @@ GENESIS = "0" * 64
 """What the first row has for the digest of the row before it."""
 
 _PAGE = 1000
+
+_HEAD = select(journal_head.c.seq, journal_head.c.digest).with_for_update()
+_ADD, _ADVANCE = insert(journal), update(journal_head)
 
 
 class JournalCheck(FrozenModel):
@@ -89,8 +92,7 @@ class Journal:
     ) -> Event:
         """Add a row; inside `Store.transaction` it is kept or dropped with the rest."""
         with self._database.write() as connection:
-            query = select(journal_head.c.seq, journal_head.c.digest).with_for_update()
-            last, previous = connection.execute(query).one()
+            last, previous = connection.execute(_HEAD).one()
             row: dict[str, JsonValue] = {
                 "seq": last + 1,
                 "at": float(now),
@@ -102,8 +104,8 @@ class Journal:
             }
             event = Event.model_validate({**row, "digest": _digest(row)})
             columns = {**event.model_dump(), "detail": canonical(event.detail)}
-            connection.execute(self._database.insert(journal), [columns])
-            connection.execute(update(journal_head).values(seq=event.seq, digest=event.digest))
+            connection.execute(_ADD, columns)
+            connection.execute(_ADVANCE, {"seq": event.seq, "digest": event.digest})
             return event
 
     def last(self) -> int:
@@ -123,8 +125,10 @@ class Journal:
 
     def head(self, key: bytes, now: Timestamp) -> SignedHead:
         """How far the journal reaches now, signed, to be kept elsewhere."""
-        with self._database.read() as connection:
-            row = connection.execute(select(journal_head.c.seq, journal_head.c.digest)).one()
+        with self._database.write() as connection:
+            row = connection.execute(_HEAD).one()
+            # A write, so that all rows up to it are on disk, too, when somebody notes it elsewhere.
+            connection.execute(_ADVANCE, {"seq": row.seq, "digest": row.digest})
         return SignedHead.sign(row.seq, row.digest, now, key)
 
     def verify(self, noted: Iterable[SignedHead] = ()) -> JournalCheck:

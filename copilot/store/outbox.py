@@ -6,13 +6,17 @@ A side effect that has a result is never run again.
 import json
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, RowMapping, delete, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, delete, select, update
 
 from copilot.store.approvals import PolicyRefusedError
 from copilot.store.canonical import canonical, document
 from copilot.store.database import Database, StoreError
 from copilot.store.tables import halt, locks, outbox, outcomes
 from tools.types import FrozenModel, PlaybookOutcome, StepResult, Timestamp
+
+_SINCE = (
+    select(outbox).where(outbox.c.started_at >= bindparam("moment")).order_by(outbox.c.started_at)
+)
 
 
 class TargetBusyError(PolicyRefusedError):
@@ -136,9 +140,9 @@ class Outbox:
 
     def since(self, moment: Timestamp) -> tuple[OutboxEntry, ...]:
         """Begun at `moment` or later, oldest first."""
-        query = select(outbox).where(outbox.c.started_at >= moment).order_by(outbox.c.started_at)
         with self._database.read() as connection:
-            return tuple(_intent(row._mapping) for row in connection.execute(query))
+            rows = connection.execute(_SINCE, {"moment": moment})
+            return tuple(_intent(row._mapping) for row in rows)
 
     def unfinished(self) -> tuple[OutboxEntry, ...]:
         """Begun and without a result, oldest first: what a crash may have interrupted."""

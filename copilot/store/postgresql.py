@@ -31,6 +31,10 @@ STALLED_S = 30.0
 BEAT_S = 1.0
 """How often it is asked whether the database answers, while the queue waits."""
 
+LOOK_S = 0.5
+"""How often a worker with nothing to do looks for jobs. A run that is laid down makes its next job
+while this one holds the incident's lock: the notice comes too early, and nobody sends another."""
+
 POOL_S = 10.0
 """How long a question to the queue waits for a connection."""
 
@@ -131,9 +135,16 @@ def saver(
         max_size=connections,
         open=True,
         check=ConnectionPool.check_connection,
+        configure=_lazily,
         kwargs={"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row},
     ) as pool:
         yield PostgresSaver(pool, serde=serde)
+
+
+def _lazily(connection: Connection[DictRow]) -> None:
+    # As beside a file: a crash of the server may take the last ones, and then nodes are repeated.
+    # A step is not, since it stands in the store, whose commits wait for the disk.
+    connection.execute("SET synchronous_commit = off")
 
 
 class ProcrastinateQueue:
@@ -169,6 +180,7 @@ class ProcrastinateQueue:
                 app.run_worker_async(
                     queues=["runs"],
                     concurrency=self._workers,
+                    fetch_job_polling_interval=LOOK_S,
                     delete_jobs="always",
                     install_signal_handlers=False,
                     shutdown_graceful_timeout=STOP_S,

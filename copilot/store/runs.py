@@ -1,5 +1,7 @@
 """Runs: each pass of the graph over an incident, written before it starts, leased to one worker.
 
+Who has a run is written lazily: where a power cut takes that, nobody works on it any more.
+
 What a run has to wait for is a due time here, so that no worker waits. Times are of the wall clock,
 which people and NTP set: one that was set back must not hold a run, and one that was set ahead
 costs a lease at most.
@@ -8,7 +10,18 @@ costs a lease at most.
 from collections.abc import Collection
 from typing import Any, ClassVar, Literal
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    case,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from copilot.store.database import Database, StoreError
@@ -64,6 +77,31 @@ _SET_BACK = runs.c.updated_at > bindparam("now") + 5.0
 _DUE = or_(runs.c.due_at <= bindparam("now"), _SET_BACK)
 _CLAIMABLE = or_(and_(runs.c.status == "accepted", _DUE, ~_BUSY), _SILENT)
 _ANYTHING = select(runs.c.id).where(_CLAIMABLE).limit(1)
+_FREE = and_(_CLAIMABLE, runs.c.id.not_in(bindparam("mine", expanding=True)))
+
+_AGE = (runs.c.created_at, runs.c.number)
+_MOST_URGENT = (
+    select(*_COLUMNS)
+    .order_by(runs.c.priority, *_AGE)
+    .limit(_CANDIDATES)
+    .with_for_update(skip_locked=True)
+)
+# Built once: SQLAlchemy takes longer to put such a statement together than SQLite to run it.
+_FREE_ANY = _MOST_URGENT.where(_FREE)
+_FREE_ONE = _FREE_ANY.where(runs.c.id == bindparam("only"))
+
+_FIRST = runs.c.priority < bindparam("first_looks")
+_FIRST_OTHERS = (
+    select(runs.c.id).where(runs.c.status == "accepted", _FIRST, runs.c.due_at == 0).limit(1)
+)
+_FIRST_MINE = select(runs.c.id).where(runs.c.id == bindparam("this"), _FIRST)
+
+_TAKE = update(runs).where(
+    runs.c.id == bindparam("this"),
+    runs.c.status == bindparam("was"),
+    runs.c.attempt == bindparam("begun"),
+    runs.c.lease_until == bindparam("until"),
+)
 
 
 class LeaseLostError(StoreError):
@@ -118,10 +156,10 @@ class Runs:
         with self._database.read() as connection:
             if connection.execute(_ANYTHING, {"now": now}).first() is None:
                 return None
-        free = and_(_CLAIMABLE, runs.c.id.not_in(mine))
-        free = and_(free, runs.c.id == only) if only else free
-        with self._database.write() as connection:
-            for run in _query(connection, free, limit=_CANDIDATES, lock=True, urgent=True, now=now):
+        free, wanted = (_FREE_ONE, {"only": only}) if only else (_FREE_ANY, {})
+        with self._database.write(lazily=True) as connection:
+            found = connection.execute(free, {"now": now, "mine": list(mine), **wanted})
+            for run in map(_run, found.fetchall()):
                 if _take(connection, run, owner, now, lease_s):
                     return run.model_copy(
                         update={
@@ -137,7 +175,7 @@ class Runs:
         """Keep the lease; raises `LeaseLostError` when another worker has the run."""
         held = and_(runs.c.id == run_id, runs.c.owner == owner, runs.c.status == "running")
         statement = update(runs).where(held).values(lease_until=now + lease_s, updated_at=now)
-        with self._database.write() as connection:
+        with self._database.write(lazily=True) as connection:
             if connection.execute(statement).rowcount != 1:
                 raise LeaseLostError(run_id, owner)
 
@@ -191,7 +229,7 @@ class Runs:
         values: dict[str, Any] = {**_AT_ONCE, "due_at": due_at, "attempt": attempt, "error": error}
         if behind:
             values["priority"] = runs.c.priority % Run.AFTER_FIRST_LOOKS + Run.AFTER_FIRST_LOOKS
-        with self._database.write() as connection:
+        with self._database.write(lazily=True) as connection:
             done = connection.execute(update(runs).where(held).values(**values, updated_at=now))
             if done.rowcount != 1:
                 raise LeaseLostError(run.id, run.owner)
@@ -214,12 +252,11 @@ class Runs:
 
     def crowded(self, run_id: str) -> bool:
         """Whether first looks of other incidents wait, and this run has not let them go first."""
-        first = runs.c.priority < Run.AFTER_FIRST_LOOKS
-        mine = select(runs.c.id).where(runs.c.id == run_id, first)
-        others = select(runs.c.id).where(runs.c.status == "accepted", first, runs.c.due_at == 0)
+        values = {"first_looks": Run.AFTER_FIRST_LOOKS}
         with self._database.read() as connection:
-            waits = connection.execute(others.limit(1)).first() is not None
-            return waits and connection.execute(mine).first() is not None
+            waits = connection.execute(_FIRST_OTHERS, values).first() is not None
+            mine = {"this": run_id, **values}
+            return waits and connection.execute(_FIRST_MINE, mine).first() is not None
 
     def held(self, owner: str) -> tuple[Run, ...]:
         """What this worker runs, or ran when its process ended."""
@@ -278,41 +315,33 @@ _AT_ONCE = {
 def _query(
     connection: Connection,
     where: ColumnElement[bool],
-    *,
-    limit: int | None = None,
-    lock: bool = False,
-    urgent: bool = False,
     **values: object,
 ) -> tuple[Run, ...]:
-    age = (runs.c.created_at, runs.c.number)
-    order = (runs.c.priority, *age) if urgent else age
-    query = select(*_COLUMNS).where(where).order_by(*order).limit(limit)
-    if lock:
-        query = query.with_for_update(skip_locked=True)
-    rows = connection.execute(query, values)
-    return tuple(Run.model_validate(dict(row._mapping)) for row in rows)
+    return tuple(
+        map(_run, connection.execute(select(*_COLUMNS).where(where).order_by(*_AGE), values))
+    )
+
+
+def _run(row: Row[Any]) -> Run:
+    return Run.model_validate(dict(row._mapping))
 
 
 def _take(connection: Connection, run: Run, owner: str, now: Timestamp, lease_s: float) -> bool:
-    unchanged = and_(
-        runs.c.id == run.id,
-        runs.c.status == run.status,
-        runs.c.attempt == run.attempt,
-        runs.c.lease_until == run.lease_until,
-    )
-    statement = (
-        update(runs)
-        .where(unchanged)
-        .values(
-            status="running",
-            owner=owner,
-            lease_until=now + lease_s,
-            attempt=run.attempt + 1,
-            updated_at=now,
-        )
-    )
+    unchanged = {
+        "this": run.id,
+        "was": run.status,
+        "begun": run.attempt,
+        "until": run.lease_until,
+    }
+    values = {
+        "status": "running",
+        "owner": owner,
+        "lease_until": now + lease_s,
+        "attempt": run.attempt + 1,
+        "updated_at": now,
+    }
     try:
         with connection.begin_nested():
-            return connection.execute(statement).rowcount == 1
+            return connection.execute(_TAKE, {**unchanged, **values}).rowcount == 1
     except IntegrityError:
         return False  # the index `runs_one_running`: another worker was first with this incident

@@ -2,8 +2,9 @@
 
 The server is our own, for the run. When all `copilot worker` processes are up, the alerts are
 accepted, and the clock runs until the last run is done. Their only source answers after a delay, as
-a monitoring system does, and knows nothing. Beside it: alerts accepted per second on PostgreSQL
-against SQLite, in the same run.
+a monitoring system does, and knows nothing. What begins at once shares its answers, and is limited
+by the processor; what began minutes apart asks for itself, and is limited by the source. Beside
+it: alerts accepted per second on PostgreSQL against SQLite, in the same run.
 """
 
 import os
@@ -16,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.progress import Progress
 
@@ -24,6 +26,8 @@ from copilot import wiring
 from copilot.alerts.formats import parse
 from copilot.case.loops import Role
 from copilot.settings import load
+from copilot.sources.deployment import SHARED_GRID_S
+from copilot.types.time_format import iso
 from evals.alerts.ingest import BenchmarkError, bodies_of, cpu_seconds, service
 from evals.alerts.storm import Briefs, apart, scripted, told
 from evals.report import Options, Result, Table, number
@@ -31,12 +35,18 @@ from evals.torture.databases import Server
 from evals.torture.service import TortureError
 
 WORKERS = (1, 2)
+BEGUN = {"at_once": 0.0, "apart": 2 * SHARED_GRID_S}
+"""Seconds between the beginnings of two incidents."""
+
 INCIDENTS = 24
 THREADS = 2
 """Threads of a worker: few, so that a source that is slow is what limits it."""
 
 ANSWER_S = 2.0
-"""Seconds the scripted source takes: a busy Prometheus asked for an hour of many series."""
+"""Seconds the scripted source takes for each question: a busy Prometheus, asked for an hour."""
+
+METRIC = "container_memory_working_set_bytes"
+"""What it says it records: so it is asked for that, and not left alone."""
 
 ALERTS = 10_000
 PATIENCE_S = 240.0
@@ -46,7 +56,7 @@ def run(options: Options, progress: Progress) -> Result:
     """Measure both; `--limit` is the number of incidents."""
     started = time.perf_counter()
     size = options.limit or INCIDENTS
-    task = progress.add_task("fleet", total=len(WORKERS) + 2)
+    task = progress.add_task("fleet", total=len(BEGUN) * len(WORKERS) + 2)
     rows: list[tuple[str, ...]] = []
     summary: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="fleet") as folder:
@@ -55,15 +65,18 @@ def run(options: Options, progress: Progress) -> Result:
         except TortureError as error:
             raise BenchmarkError(str(error)) from error
         try:
-            for workers in WORKERS:
-                seconds, briefs, used = finished(server.fresh(), workers, size, options.seed)
-                waits = briefs.waits()
-                summary[f"incidents_per_s.workers{workers}"] = len(waits) / seconds
-                figures = number(seconds, 1), number(len(waits) / seconds), number(used / size)
-                rows.append((str(workers), str(size), str(len(waits)), *figures))
-                progress.advance(task)
-            one, *_, most = (summary[f"incidents_per_s.workers{n}"] for n in WORKERS)
-            summary["ratio_of_workers"] = most / one
+            for begun, apart_s in BEGUN.items():
+                alerts = _begun(apart(size, options.seed), apart_s)
+                for workers in WORKERS:
+                    seconds, briefs, used = finished(server.fresh(), workers, alerts)
+                    waits = briefs.waits()
+                    summary[f"incidents_per_s.{begun}.workers{workers}"] = len(waits) / seconds
+                    figures = number(seconds, 1), number(len(waits) / seconds), number(used / size)
+                    named = begun.replace("_", " "), str(workers), str(size), str(len(waits))
+                    rows.append((*named, *figures))
+                    progress.advance(task)
+                one, *_, most = (summary[f"incidents_per_s.{begun}.workers{n}"] for n in WORKERS)
+                summary[f"ratio_of_workers.{begun}"] = most / one
             bodies = bodies_of(min(ALERTS, 400 * size), 64, options.seed)
             count = min(ALERTS, 400 * size)
             accepted = []
@@ -79,7 +92,7 @@ def run(options: Options, progress: Progress) -> Result:
             server.stop()
     rates = [summary[f"alerts_per_second.{name}"] for name in ("postgresql", "sqlite")]
     summary["ratio_postgresql_to_sqlite"] = rates[0] / rates[1]
-    columns = ("workers", "incidents", "done", "s", "incidents/s", "CPU s/incident")
+    columns = ("begun", "workers", "incidents", "done", "s", "incidents/s", "CPU s/incident")
     takes = ("database", "alerts", "alerts/s at 64", "CPU s/1000", "kept")
     return Result(
         suite="fleet",
@@ -95,11 +108,20 @@ def run(options: Options, progress: Progress) -> Result:
     )  # fmt: skip
 
 
-def finished(url: str, workers: int, size: int, seed: int) -> tuple[float, Briefs, float]:
-    """Seconds that so many workers take for `size` incidents, their briefs, and processor time."""
+def _begun(alerts: list[dict[str, Any]], apart_s: float) -> list[dict[str, Any]]:
+    """The alerts, the last one new and each before it begun so much earlier."""
+    now = time.time()
+    return [
+        {**one, "startsAt": iso(now - apart_s * back)}
+        for back, one in zip(reversed(range(len(alerts))), alerts, strict=True)
+    ]
+
+
+def finished(url: str, workers: int, alerts: list[dict[str, Any]]) -> tuple[float, Briefs, float]:
+    """Seconds that so many workers take for their incidents, the briefs, and processor time."""
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fleet")))
-        source = stack.enter_context(scripted(ANSWER_S))
+        source = stack.enter_context(scripted(ANSWER_S, [METRIC]))
         environment = {**os.environ, **told(source), "COPILOT_DATABASE_URL": url,
                        "COPILOT_SETTLE_S": "0", "COPILOT_WORKERS": str(THREADS)}  # fmt: skip
         settings = load(data_dir=home / "intake", database_url=url)
@@ -111,7 +133,7 @@ def finished(url: str, workers: int, size: int, seed: int) -> tuple[float, Brief
         ]
         before = [cpu_seconds(one.pid) for one in processes]
         began, now = time.monotonic(), engine.now()
-        engine.accept(parse(apart(size, seed), "alertmanager_v2", now=now), now)
+        engine.accept(parse(alerts, "alertmanager_v2", now=now), now)
         engine.group()
         briefs = Briefs(url)
         briefs.wait(PATIENCE_S, whole=True)

@@ -47,6 +47,9 @@ PER_REQUEST = 64
 ANSWER_S = 0.1
 """Seconds the scripted Prometheus takes for an answer; a query of a real one takes that or more."""
 
+LABELS = ("container", "namespace", "pod")
+"""Of each metric it knows, as those of cAdvisor."""
+
 QUIET_S = 120.0
 """For how long briefs are waited for after the last alert."""
 
@@ -251,8 +254,11 @@ class Briefs:
 
 
 @contextmanager
-def scripted(delay_s: float) -> Iterator[str]:
-    """A Prometheus that answers every question after a delay, and has recorded nothing."""
+def scripted(delay_s: float, names: Sequence[str] = ()) -> Iterator[str]:
+    """A Prometheus that answers every question after a delay, and has recorded nothing.
+
+    One that knows no metric at all is left alone after three looks; with `names` it is asked on.
+    """
 
     class Answers(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -261,7 +267,9 @@ def scripted(delay_s: float) -> Iterator[str]:
             self.rfile.read(int(self.headers.get("content-length") or 0))
             time.sleep(delay_s)
             lists = any(word in self.path for word in ("label", "series", "metadata"))
-            data: object = [] if lists else {"resultType": "matrix", "result": []}
+            labels = ["__name__", *LABELS] if "/labels" in self.path else []
+            named = list(names) if "__name__" in self.path else labels
+            data: object = named if lists else {"resultType": "matrix", "result": []}
             body = json.dumps({"status": "success", "data": data}).encode()
             self.send_response(200)
             self.send_header("content-type", "application/json")

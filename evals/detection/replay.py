@@ -6,14 +6,14 @@ Beside it the rule that everybody writes first: three standard deviations off th
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import nan
+from math import floor, nan
 from pathlib import Path
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from copilot.sources.recorded import RecordedBundle, series_in
-from copilot.sources.watch import APART_S, SENSITIVE, WATCHED, Watch
+from copilot.sources.watch import APART_S, LEARNT, SENSITIVE, WATCHED, Watch
 from evals.localization.cases import BundleCase
 from tools.detector import DetectorArm
 from tools.topology_walker.signals import read
@@ -28,6 +28,9 @@ ENOUGH = 8
 PRODUCTION: DetectorArm = SENSITIVE.arm
 """What `copilot serve --watch` runs."""
 
+HELD, LEVEL = frozenset({"memory", "disk"}), 3
+"""Families of what is kept, and samples whose median is a level."""
+
 LEARN_S, LEARNED_S = 14 * 86_400.0, 150.0
 """How far back the watch learns; how much of a window is learned from where there is no more."""
 
@@ -35,12 +38,14 @@ LEARN_S, LEARNED_S = 14 * 86_400.0, 150.0
 class Detection(FrozenModel):
     """Delays of the incidents that were detected, how many were not, and false alarms.
 
-    `by_incident` has the delay of each incident by its name, None where it was not detected.
+    `by_incident` has the delay of each incident by its name, None where it was not detected;
+    `unjudged` counts those that have no past long enough for the watch to say anything.
     """
 
     by_incident: dict[str, float | None] = Field(default_factory=dict)
     false_alarms: int = 0
     quiet_hours: float = 0.0
+    unjudged: int = 0
 
     @property
     def delays(self) -> tuple[float, ...]:
@@ -97,6 +102,38 @@ class Replay:
         return cls(tuple(series.values()), bundle.sampling_s, window.start + learned_s, window.end)
 
     @classmethod
+    def after(cls, quiet: Sequence[Series], bundle: RecordedBundle) -> "Replay":
+        """A bundle's window after normal operation of another time, which ends just before it.
+
+        That is brought to the level of the bundle's own history, which is short but of its day, and
+        what memory and disks hold to that of the window's first samples: the load of another day,
+        and what was stored since, are no incident.
+        """
+        window, step = bundle.window, bundle.sampling_s
+        ends = window.start - step - max(float(one.times[-1]) for one in quiet)
+        moved_s = step * floor(ends / step)  # the watch hears one column for each sample
+        own = {one.name: one.values for one in bundle.baseline(window.start)}
+        own |= {
+            one.name: one.values[:LEVEL]
+            for one in bundle.series(window)
+            if read(one.metric).family in HELD
+        }
+        series = {
+            one.name: Series(
+                one.owner,
+                one.metric,
+                one.times + moved_s,
+                _levelled(one, own.get(one.name)),
+                one.unit,
+            )
+            for one in quiet
+        }
+        for one in bundle.series(window):
+            past = series.get(one.name)
+            series[one.name] = one if past is None else _joined(past, one)
+        return cls(tuple(series.values()), step, window.start, window.end)
+
+    @classmethod
     def halved(cls, series: Sequence[Series]) -> "Replay":
         """Normal operation: the first half is the past, the second is watched.
 
@@ -115,6 +152,18 @@ class Replay:
 
     def baseline(self, before: Timestamp) -> Sequence[Series]:
         return self.series(Window(start=0.0, end=before))
+
+    def samples_before(self, at: Timestamp) -> int:
+        """How many samples the longest series has before a moment."""
+        return max((int((one.times < at).sum()) for one in self.found), default=0)
+
+
+def _levelled(one: Series, own: FloatArray | None) -> FloatArray:
+    """The values with the median of the others; where either is 0 they stay as they are."""
+    if own is None or not np.isfinite(own).any() or not np.isfinite(one.values).any():
+        return one.values
+    here, there = np.nanmedian(one.values), np.nanmedian(own)
+    return one.values * (there / here) if here > 0.0 and there > 0.0 else one.values
 
 
 def _joined(past: Series, one: Series) -> Series:
@@ -214,15 +263,25 @@ def of_cases(cases: Sequence[BundleCase], alarms: Alarms) -> Detection:
 
 
 def with_history(cases: Sequence[BundleCase], alarms: Alarms) -> Detection:
-    """Incidents whose bundle brings a history to learn from and whose onset is known."""
+    """Incidents whose set brings a past to learn from and whose onset is known."""
     found = Detection()
     for case in cases:
         bundle, onset = RecordedBundle(case.folder), case.answer.inject_ts
-        if onset is not None and bundle.description.history is not None:
-            quiet = [Window(start=bundle.window.start, end=onset)]
-            raised = alarms(Replay.of(bundle))
-            found = _plus(found, raised, {case.answer.id: onset}, quiet)
+        if onset is None or bundle.description.history is None:
+            continue
+        replay = _with_past(case.folder, bundle)
+        if replay.samples_before(onset) < LEARNT:
+            found = together(found, Detection(unjudged=1))
+            continue
+        quiet = [Window(start=bundle.window.start, end=onset)]
+        found = _plus(found, alarms(replay), {case.answer.id: onset}, quiet)
     return found
+
+
+def _with_past(folder: Path, bundle: RecordedBundle) -> Replay:
+    """The bundle after the quiet stretch of its set, if there is one, or after its own history."""
+    quiet = folder.parent.parent / "history" / f"{bundle.description.system}-quiet"
+    return Replay.after(series_in(quiet), bundle) if quiet.is_dir() else Replay.of(bundle)
 
 
 def together(one: Detection, other: Detection) -> Detection:
@@ -231,6 +290,7 @@ def together(one: Detection, other: Detection) -> Detection:
         by_incident=one.by_incident | other.by_incident,
         false_alarms=one.false_alarms + other.false_alarms,
         quiet_hours=one.quiet_hours + other.quiet_hours,
+        unjudged=one.unjudged + other.unjudged,
     )
 
 

@@ -38,6 +38,14 @@ def missing() -> str:
     return f"the lab needs {' and '.join(absent)}: {_INSTALL}" if absent else ""
 
 
+def binary(name: str) -> str:
+    """Where a server of the lab is installed; raises NotInstalledError where it is not."""
+    found = next((path for one in _NAMES[name] if (path := shutil.which(one))), "")
+    if not found:
+        raise NotInstalledError(f"{name} is not installed: {_INSTALL}")
+    return found
+
+
 def held(prometheus: str) -> list[dict[str, Any]]:
     """The alerts a Prometheus holds pending or firing."""
     found: list[dict[str, Any]] = _get(f"{prometheus}/api/v1/alerts")["data"]["alerts"]
@@ -92,9 +100,8 @@ class Monitoring:
     def _start(self, name: str) -> None:
         first = name == "prometheus"
         flags = self._prometheus_flags() if first else self._alertmanager_flags()
-        binary = next(path for one in _NAMES[name] if (path := shutil.which(one)))
         log, address = self.root / f"{name}.log", self.prometheus if first else self.alertmanager
-        self._running[name] = spawn([binary, *flags], output=log)
+        self._running[name] = spawn([binary(name), *flags], output=log)
         _wait(name, f"{address}/-/ready", self._running[name], log)
 
     def alerts(self) -> list[dict[str, Any]]:

@@ -157,14 +157,14 @@ def detection_table(found: Mapping[str, Detection]) -> Table:
     rows = [
         (
             name,
-            str(one.incidents),
-            number(one.recall() if one.incidents else None),
+            str(one.incidents + one.unjudged),
+            number(one.recall()) if one.incidents else _unjudged(one),
             number(median(one.delays) if one.delays else None, 0),
             number(one.quiet_hours),
             number(one.false_per_hour if one.quiet_hours else None),
         )
         for name, one in found.items()
-        if one.incidents or one.quiet_hours
+        if one.incidents or one.quiet_hours or one.unjudged
     ]
     columns = (
         "replayed",
@@ -175,6 +175,10 @@ def detection_table(found: Mapping[str, Detection]) -> Table:
         "false alarms / quiet hour",
     )
     return Table(title="Detection from metrics alone", columns=columns, rows=tuple(rows))
+
+
+def _unjudged(one: Detection) -> str:
+    return "not judged: too little past" if one.unjudged else number(None)
 
 
 DRAWN = 4

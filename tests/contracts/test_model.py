@@ -10,7 +10,7 @@ from copilot.model import ReplyCheck, ask
 from copilot.model.ollama import Client
 from copilot.model.openai_api import OpenAIClient
 from copilot.model.served import Endpoint, ServedModel
-from copilot.model.server import Access, Timeouts
+from copilot.model.server import ModelAddress, Timeouts
 from copilot.ports import Model, ModelError
 from copilot.testing.model import ScriptedModel
 from copilot.testing.ollama import ScriptedPolicy, ollama_server
@@ -42,7 +42,7 @@ def scripted(*replies: str) -> Iterator[Model]:
 def on_ollama(*replies: str) -> Iterator[Model]:
     timeouts = Timeouts(first_token_s=10, between_tokens_s=10)
     with ollama_server(ScriptedPolicy(*replies)) as server:
-        client = Client(Access(server.url), timeouts)
+        client = Client(ModelAddress(server.url), timeouts)
         model = ServedModel("qwen3:30b", [Endpoint(client, Breaker(time.monotonic))])
         yield model
         model.close()
@@ -52,7 +52,7 @@ def on_ollama(*replies: str) -> Iterator[Model]:
 def on_openai(*replies: str) -> Iterator[Model]:
     timeouts = Timeouts(first_token_s=10, between_tokens_s=10)
     with openai_server(ScriptedPolicy(*replies)) as server:
-        client = OpenAIClient(Access(server.url), timeouts)
+        client = OpenAIClient(ModelAddress(server.url), timeouts)
         model = ServedModel("qwen3:30b", [Endpoint(client, Breaker(time.monotonic))])
         yield model
         model.close()
@@ -125,7 +125,7 @@ def test_a_value_is_asked_for_by_its_schema(made: Made) -> None:
 
 
 def test_who_is_away_is_said_to_be_unreachable() -> None:
-    client = Client(Access("http://127.0.0.1:9"), Timeouts())
+    client = Client(ModelAddress("http://127.0.0.1:9"), Timeouts())
     away = ServedModel(
         "qwen3:30b", [Endpoint(client, Breaker(time.monotonic))], sleep=lambda _s: None
     )

@@ -10,7 +10,7 @@ import pytest
 from copilot.model.ollama import Client
 from copilot.model.openai_api import OpenAIClient
 from copilot.model.served import Endpoint, ServedModel
-from copilot.model.server import Access, ModelServer, ServingOptions, Timeouts
+from copilot.model.server import ModelAddress, ModelServer, ServingOptions, Timeouts
 from copilot.ports import ModelError
 from copilot.testing.ollama import (
     OllamaReply,
@@ -80,7 +80,7 @@ class ServedBench:
             return openai_server(policy, models, runners=runners)
         return ollama_server(policy, models, runners=runners)
 
-    def client(self, access: Access, timeouts: Timeouts = PATIENT) -> ModelServer:
+    def client(self, access: ModelAddress, timeouts: Timeouts = PATIENT) -> ModelServer:
         made = OpenAIClient if self.api == "openai" else Client
         return made(access, timeouts)
 
@@ -93,11 +93,11 @@ class ServedBench:
         failures: int = 5,
         parallel: int = 1,
         name: str = "qwen3:30b",
-        access: Access | None = None,
+        access: ModelAddress | None = None,
         expected: bool = False,
     ) -> ServedModel:
         clock = clock or Time()
-        places = [access] if access else [Access(one.url) for one in servers]
+        places = [access] if access else [ModelAddress(one.url) for one in servers]
         endpoints = [
             Endpoint(self.client(one, timeouts), Breaker(clock.now, failures)) for one in places
         ]

@@ -164,6 +164,16 @@ def test_two_looks_that_agree_are_told_and_no_plan_rests_on_them(duty: Duty) -> 
     assert duty.engine.counters.forecasts_told == 1
 
 
+def test_a_forecast_about_a_node_stands_apart_too(duty: Duty) -> None:
+    duty.outlook.found = coming([series("node_fs_used_pct", lambda d: 40 + 10 * d, "node:n1")])
+    duty.looks(3)
+    (only,) = duty.incidents
+    assert foretold(only)
+    assert only.plan is None
+    assert only.ranking.certainty == "insufficient"
+    assert "**What**: disk of node n1 reaches its limit in 24 h (" in only.brief["en"]
+
+
 def test_a_restart_tells_nothing_twice_and_a_broken_file_is_begun_anew(duty: Duty) -> None:
     duty.outlook.found = disk()
     duty.looks(2)

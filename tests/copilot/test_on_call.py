@@ -8,10 +8,12 @@ from fastapi.testclient import TestClient
 
 from copilot.case.on_call import OnCallWord, say
 from copilot.store import PolicyRefusedError, Store
+from tests.copilot import people_world as world
 from tests.copilot.people_world import NOW, browser, login, signed_in
 from tools.playbook_executor import Policy
 
-pytest_plugins = ["tests.copilot.people_world"]
+waiting, store, clock, access = world.waiting, world.store, world.clock, world.access
+engine, app, client = world.engine, world.app, world.client
 
 
 def sent(client: TestClient, path: str, **fields: str) -> int:

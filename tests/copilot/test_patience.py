@@ -196,3 +196,27 @@ def test_each_source_is_counted_by_how_it_ended_and_how_long_it_took() -> None:
     }
     assert sum(patience.tallies["metrics"].buckets) == 1
     assert patience.tallies["metrics"].total_s == pytest.approx(0.05)
+
+
+def test_what_is_known_is_told_without_a_thread_and_a_source_that_is_away_is_not_waited_for() -> (
+    None
+):
+    asked: list[str] = []
+
+    def ask() -> str:
+        asked.append(threading.current_thread().name)
+        return "told"
+
+    away = SourceError("logs", "not configured", recoverable=False)
+    patience = Patience(5.0)
+    told = patience.together(
+        {
+            "known": SourceQuestion("metrics", object(), ask, known=lambda: ("kept",)),
+            "away": SourceQuestion("logs", object(), ask, known=lambda: (away,)),
+            "asked": SourceQuestion("traces", object(), ask),
+        }
+    )
+    assert told == {"known": "kept", "away": away, "asked": "told"}
+    assert asked == ["ask traces"]
+    assert patience.tallies["logs"].outcomes == {"failed": 1}
+    assert patience.tallies["metrics"].outcomes == {"answered": 1}

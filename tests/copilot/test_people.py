@@ -20,6 +20,7 @@ from copilot.surfaces.service.rights import LEAST, RIGHTS, Need, need_of
 from copilot.surfaces.service.throttle import TRIES
 from copilot.testing.service import CountedEngine
 from copilot.types.people import ROLES
+from tests.copilot import people_world as world
 from tests.copilot.people_world import (
     BASE,
     HASH,
@@ -41,7 +42,8 @@ from tests.copilot.people_world import (
 from tools.playbook_executor import ApprovalScope, Policy
 from tools.types import Alert, Plan, PlanStep, Subject
 
-pytest_plugins = ["tests.copilot.people_world"]
+waiting, store, clock, access = world.waiting, world.store, world.clock, world.access
+engine, app, client = world.engine, world.app, world.client
 
 # --- every route, with everybody ---------------------------------------------------------------
 

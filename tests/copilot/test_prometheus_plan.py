@@ -64,7 +64,7 @@ def client(newer: NamesServer) -> Iterator[PrometheusClient]:
 
 
 @contextmanager
-def asking(server: NamesServer) -> Iterator[PrometheusClient]:
+def asking(server: StrictServer) -> Iterator[PrometheusClient]:
     opened = PrometheusClient(JsonApi("Prometheus", ApiEndpoint(server.url), sleep=lambda _: None))
     try:
         yield opened
@@ -150,3 +150,34 @@ def test_other_labels_are_only_read_where_a_series_lacks_the_first(
 
 def _up() -> tuple[Query, ...]:
     return (Query(metric="instances_up", shape="sum", of="up"),)
+
+
+HEAD = '{"status":"success","data":{"resultType":"matrix","result":['
+
+
+@pytest.mark.parametrize(
+    ("series", "values"),
+    [
+        pytest.param(
+            '{"metric":{"a":"b"},"values":[[1,"2.5"],[2,"NaN"]]}', [2.5, None], id="usual"
+        ),
+        pytest.param(
+            r'{"metric":{"a":"{\"metric\":{},\"values\":[["},"values":[[1,"-Inf"]]}',
+            [float("-inf")],
+            id="a label that looks like a series",
+        ),
+        pytest.param('{"values":[[1,"3"]],"metric":{"a":"b"}}', [3.0], id="in another order"),
+        pytest.param(' {"metric": {"a": "b"}, "values": [[1, "3"]]}', [3.0], id="with spaces"),
+    ],
+)
+def test_a_range_is_read_however_it_is_laid_out(series: str, values: list[float | None]) -> None:
+    class OneRange(StrictServer):
+        name = "Prometheus"
+
+        def reply(self, asked: ReceivedRequest) -> HttpReply:
+            return HttpReply(200, f"{HEAD}{series}]}}}}".encode())
+
+    with serving(OneRange()) as server, asking(server) as opened:
+        (found,) = opened.range("up", 1.0, 2.0, 1.0)
+    told = [None if value != value else value for value in found.values.tolist()]
+    assert told == values

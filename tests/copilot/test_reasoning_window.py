@@ -9,7 +9,7 @@ from copilot.case.reasoning.case import fault_kinds
 from copilot.model.fence import Fence
 from copilot.model.ollama import Client
 from copilot.model.served import Endpoint, ServedModel
-from copilot.model.server import Access, ServingOptions, Timeouts
+from copilot.model.server import ModelAddress, ServingOptions, Timeouts
 from copilot.model.table import by_use, fitted
 from copilot.testing.ollama import ollama_server
 from copilot.testing.policies import (
@@ -46,7 +46,7 @@ MANY = (
 @pytest.mark.parametrize("context", [8_192, 16_384])
 def test_nothing_is_cut_by_the_server(context: int, say: PolicyFunction, tmp_path: Path) -> None:
     with ollama_server(ServedPolicy(say), obeys_truncate=False) as server:
-        client = Client(Access(server.url), Timeouts())
+        client = Client(ModelAddress(server.url), Timeouts())
         at = Endpoint(client, Breaker(time.monotonic))
         model = ServedModel("qwen3:30b", [at], ServingOptions(context=context), Timeouts())
         with desk(tmp_path, model) as deps:

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from copilot.model.server import Access, Timeouts
+from copilot.model.server import ModelAddress, Timeouts
 from copilot.testing.ollama import (
     OllamaReply,
     PulledModel,
@@ -165,7 +165,7 @@ def test_a_server_that_was_never_found_is_absent_unless_it_was_called_for(
     bench: ServedBench,
 ) -> None:
     for expected, fault in ((False, "absent"), (True, "open")):
-        away = Access("http://127.0.0.1:9/v1")
+        away = ModelAddress("http://127.0.0.1:9/v1")
         model = bench.model(access=away, expected=expected)
         model.look(*model.endpoints)
         assert fault_of(model).fault == fault
@@ -201,7 +201,7 @@ def test_nothing_of_the_environment_reaches_the_server(
 
 def test_a_key_and_headers_of_the_settings_do(bench: ServedBench) -> None:
     with bench.server(ScriptedPolicy(TEXT)) as server:
-        access = Access(server.url, key="sesame", headers={"X-Team": "sre"})
+        access = ModelAddress(server.url, key="sesame", headers={"X-Team": "sre"})
         model = bench.model(access=access)
         list(model.stream(asked()))
         headers = server.recorded[-1].headers

@@ -17,11 +17,11 @@ from pydantic import SecretStr
 
 from copilot.settings import SettingsError, load
 from copilot.store import Store
-from copilot.surfaces.commands.serve import outside_word
 from copilot.surfaces.service import create_app
 from copilot.surfaces.service.access import Access
 from copilot.surfaces.service.oidc import OpenIdProvider
 from copilot.surfaces.service.outside import OutsideWord, TrustedProxy
+from copilot.surfaces.service.wiring import outside_word
 from copilot.testing.oidc import ISSUER, LocalProvider, query
 from copilot.testing.service import CountedEngine
 from copilot.types.people import Role

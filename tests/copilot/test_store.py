@@ -199,7 +199,7 @@ def test_what_was_answered_for_survives_kill_9(tmp_path: Path) -> None:
     )
     with child:
         assert child.stdout is not None
-        answered = [int(line) for line, _ in zip(child.stdout, range(20), strict=False)]
+        answered = [int(line) for _, line in zip(range(20), child.stdout, strict=False)]
         child.kill()
         answered += [int(line) for line in child.stdout if line.strip().isdigit()]
     kept = [row.alert.fingerprint for row in store.alerts.unassigned(limit=1_000_000)]
@@ -274,6 +274,39 @@ def test_a_new_log_is_found_after_a_power_cut_since_its_folder_is_synced_once(
     path.write_bytes(b"another")
     log.sync()
     assert len(folders) == 2
+
+
+def test_what_is_written_lazily_is_synced_with_the_next_commit_or_a_moment_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'store.sqlite'}")
+    store.create()
+    synced: list[int] = []
+    monkeypatch.setattr(WriteAheadLog, "flush", lambda _: synced.append(1))
+    with store.transaction(lazily=True):
+        store.journal.append("I1", "located", "copilot", {}, NOW)
+    assert len(store.journal.events("I1")) == 1
+    assert synced == []
+    store.database.settle()
+    store.database.settle()
+    assert synced == [1]
+    with store.transaction(), store.transaction(lazily=True):
+        store.journal.append("I1", "approved", "ann", {}, NOW)
+    assert synced == [1, 1]
+    store.close()
+
+
+def test_a_delivery_is_kept_to_the_letter_on_each_database(store: Store) -> None:
+    named = {f"k{number}": text for number, text in enumerate(
+        ("it's \"quoted\"", "back\\slash", "{a,b}", "NULL", "数据库 \N{SNOWMAN}", "tab\tnew\nline")
+    )}  # fmt: skip
+    given = [
+        Alert(fingerprint=f"f{number}", name=text or "-", starts_at=NOW + 0.1 * number,
+              labels=named, lease=NOW + 60 if number % 2 else None)
+        for number, text in enumerate(named.values())
+    ]  # fmt: skip
+    store.alerts.accept(given, NOW)
+    assert [row.alert for row in store.alerts.unassigned()] == given
 
 
 def test_a_log_that_cannot_be_synced_is_a_store_error(tmp_path: Path) -> None:

@@ -145,11 +145,11 @@ def test_a_smaller_tail_reports_less() -> None:
     assert len(few) < len(many) / 3
 
 
-@pytest.mark.parametrize("tail", [1.0 / 700.0, 1e-4])
-@pytest.mark.parametrize("shape", ["normal", "lognormal", "heavy"])
-def test_noise_raises_episodes_at_the_rate_asked_for_within_a_factor_of_three(
-    shape: str, tail: float
-) -> None:
+SHAPES = ["normal", "lognormal", "heavy"]
+
+
+def noise_rate(shape: str, config: DetectorConfig) -> float:
+    """Episodes a point of 150,000 points of noise."""
     rng = np.random.default_rng(7)
     points = 150_000
     drawn = {
@@ -157,8 +157,35 @@ def test_noise_raises_episodes_at_the_rate_asked_for_within_a_factor_of_three(
         "lognormal": np.exp(rng.normal(size=points)),
         "heavy": rng.standard_t(3, points),
     }
-    rate = len(detect(series(drawn[shape]), DetectorConfig(tail=tail))) / points
-    assert tail / 3.0 < rate < tail * 3.0
+    return len(detect(series(drawn[shape]), config)) / points
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_noise_raises_as_many_episodes_a_day_as_allowed(shape: str) -> None:
+    rate = noise_rate(shape, DetectorConfig(false_per_day=2.0)) * 1440.0
+    assert rate == pytest.approx(2.0, rel=0.5)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_far_beyond_what_was_seen_noise_raises_no_more_than_asked_for(shape: str) -> None:
+    assert noise_rate(shape, DetectorConfig(tail=1e-4)) < 2e-4
+
+
+def test_an_hour_of_faults_every_day_does_not_raise_the_bar() -> None:
+    values = np.random.default_rng(3).normal(size=14_400)
+    for day in range(10):
+        values[day * 1440 + 700 : day * 1440 + 760] += 30.0
+    onsets = {one.onset for one in detect(series(values))}
+    assert {(day * 1440 + 700) * 60.0 for day in range(10)} <= onsets
+
+
+def test_a_point_every_five_minutes_may_be_wrong_as_often_a_day_as_one_a_minute() -> None:
+    values = np.random.default_rng(4).normal(size=40_000)
+    rates = []
+    for step in (60.0, 300.0):
+        slow = Series("web", "latency", np.arange(len(values)) * step, values)
+        rates.append(len(detect(slow)) * 86_400.0 / (step * len(values)))
+    assert all(0.3 < rate < 2.25 for rate in rates)
 
 
 def test_a_stream_refuses_what_it_cannot_do() -> None:
@@ -173,7 +200,7 @@ def test_the_state_of_a_stream_does_not_grow() -> None:
     early = stream.state_bytes
     for i in range(1, 300):
         stream.update_columns(60.0 * i, row + i % 5)
-    assert stream.state_bytes <= early < 50 * 400
+    assert stream.state_bytes <= early < 50 * 500
 
 
 def test_a_stream_refuses_a_column_of_another_length() -> None:

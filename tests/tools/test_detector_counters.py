@@ -57,7 +57,7 @@ def test_the_stream_says_what_detect_says_of_counters_too(
         axis=1,
     )
     rows[np.random.default_rng(seed).random(rows.shape) < holes] = np.nan
-    stream = Stream([("o", str(k)) for k in range(3)], config)
+    stream = Stream([("o", str(k)) for k in range(3)], config, interval=30.0)
     said: dict[tuple[str, str, float], Anomaly] = {}
     for i, row in enumerate(rows[:, :3]):
         said |= {key(one): one for one in stream.update_columns(30.0 * i, row)}
@@ -137,7 +137,7 @@ def test_an_episode_of_a_pace_ends_where_the_series_turns_out_to_be_a_gauge() ->
 
 
 def test_series_join_a_stream_late_and_are_counters_by_their_own_past() -> None:
-    stream = Stream([("o", "early")])
+    stream = Stream([("o", "early")], interval=30.0)
     early, late = counted(1), counted(2, burst=200)
     for i in range(60):
         stream.update(30.0 * i, early[i])
@@ -147,7 +147,7 @@ def test_series_join_a_stream_late_and_are_counters_by_their_own_past() -> None:
         for i in range(60, 300)
         for one in stream.update_columns(30.0 * i, np.array([early[i], late[i]]))
     ]
-    mine = [one for one in found if one.end is None and one.metric == "late"]
+    mine = [one for one in found if one.onset == 200 * 30.0 and one.metric == "late"]
     assert mine[-1].reason == at(detect(series(late[60:], "late")), 140).reason
 
 

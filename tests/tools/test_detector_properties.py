@@ -45,7 +45,7 @@ def key(one: Anomaly) -> tuple[str, str, float]:
 def test_the_stream_says_what_detect_says(seed: int, holes: float, arm: str) -> None:
     config = DetectorConfig.model_validate({"arm": arm})
     rows = np.stack([story(seed + k, holes=holes) for k in range(3)], axis=1)
-    stream = Stream([("o", str(k)) for k in range(3)], config)
+    stream = Stream([("o", str(k)) for k in range(3)], config, interval=30.0)
     said: dict[tuple[str, str, float], Anomaly] = {}
     for i, row in enumerate(rows):
         said |= {key(one): one for one in stream.update_columns(30.0 * i, row)}

@@ -35,7 +35,7 @@ class ScoredPoint(NamedTuple):
 
 def threshold(gamma: FloatArray, config: DetectorConfig) -> FloatArray:
     """The multiples of the calibrated level that open an episode; one for all by default."""
-    if config.arm == "rules" or config.tail == RATE:
+    if config.arm == "rules" or config.tail is None or config.tail == RATE:
         return ONE
     return ratio_at(config.tail, gamma)
 
@@ -81,8 +81,8 @@ class Episode:
         return self.calm >= self.config.quiet
 
     def _reach(self, point: ScoredPoint) -> float:
-        plain = self.config.arm == "rules" or self.config.tail == RATE
-        return 1.0 if plain else float(ratio_at(self.config.tail, np.array([point.gamma]))[0])
+        reach = threshold(np.array([point.gamma]), self.config)
+        return float(reach[0])
 
     def kind(self) -> AnomalyKind:
         """What became of the series: a level it settled on, a wild phase, or a spike."""

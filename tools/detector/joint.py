@@ -150,13 +150,13 @@ def detect_joint(
 
 
 def _calibrated(alarm: FloatArray, config: DetectorConfig) -> tuple[FloatArray, float]:
-    """Alarms as multiples of the level one episode in 700 rows exceeds."""
+    """Alarms as multiples of the level one episode in 720 rows exceeds."""
     if not SETTINGS[config.arm].calibrated:
         return alarm / SETTINGS[config.arm].fixed, 0.0
     tail = Calibration(1)
     ratio = np.empty(len(alarm))
     for i, size in enumerate(alarm):
-        ratio[i] = tail.step(np.array([size]), np.array([float(i)]), None)[0]
+        ratio[i] = tail.step(np.array([size]), None)[0]
     return ratio, float(tail.gamma[0])
 
 

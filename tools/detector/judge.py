@@ -40,7 +40,7 @@ class Judge:
     def __init__(self, arm: ArmSetting, n: int) -> None:
         self._arm = arm
         self._residuals = Residuals(arm.alphas, n)
-        self._tail = Calibration(n)
+        self._tail = Calibration(n, arm.block)
         self._recent = [np.zeros(n), np.zeros(n), np.zeros(n)]
         self._fix()
 
@@ -74,7 +74,7 @@ class Judge:
         signed = self._residuals.step(values, there).sum(axis=0)
         size, fires = self._rising(signed, there)
         level, gamma = self._tail.level.copy(), self._tail.gamma.copy()
-        ratio = self._tail.step(size, age, there) if self._arm.calibrated else size / level
+        ratio = self._tail.step(size, there) if self._arm.calibrated else size / level
         return ColumnScores(size, ratio, fires, signed, level, gamma, age)
 
     def _rising(self, signed: FloatArray, there: BoolArray | None) -> tuple[FloatArray, BoolArray]:

@@ -12,18 +12,26 @@ AlertCriterion = Literal["every", "novel"]
 """every departure · only one unlike all the series has shown before"""
 
 
+LARGEST_TAIL = 0.1
+"""A point in ten may open a false episode at most, however long the interval of a series is."""
+
+
 class DetectorConfig(FrozenModel):
     """One configuration for every series; the defaults are the measured ones.
 
-    `tail` is the chance per point, under the series' normal behaviour, of an episode at least as
-    large as one that is reported; `warmup` points are only learned from; `quiet` ordinary points
-    end an episode; `missing` usual intervals without a value, or `flat` times the longest run of
-    equal values, open one of those kinds. With `alert_on="novel"` at most about one episode per
-    `spacing * horizon` points is reported (`horizon` None: the length of the series).
+    `false_per_day` is how many episodes a day of one series may be reported that are none; `tail`
+    says the same as a chance per point; `block` points hold one largest size to calibrate by (fewer
+    where the past is hours, or a fault comes every hour); `warmup` points are only learned from;
+    `quiet` ordinary points end an episode; `missing` usual intervals without a value, or `flat`
+    times the longest run of equal values, open one of those kinds. With `alert_on="novel"` at most
+    about one episode per `spacing * horizon` points is reported (`horizon` None: the length of the
+    series).
     """
 
     arm: DetectorArm = "ml"
-    tail: float = Field(default=1.0 / 700.0, gt=0, lt=1)
+    false_per_day: float = Field(default=1.5, gt=0)
+    tail: float | None = Field(default=None, gt=0, lt=1)
+    block: int = Field(default=120, ge=30, le=240)
     warmup: int = Field(default=30, ge=3)
     quiet: int = Field(default=5, ge=1)
     missing: float = Field(default=5.0, gt=1)
@@ -32,6 +40,13 @@ class DetectorConfig(FrozenModel):
     novelty: float = Field(default=0.72, gt=0)
     spacing: float = Field(default=0.07, gt=0, lt=1)
     horizon: int | None = Field(default=None, ge=1)
+
+    def at(self, interval: float) -> "DetectorConfig":
+        """The same with `tail` known, where a point comes every `interval` seconds."""
+        if self.tail is not None or not interval > 0:
+            return self
+        tail = min(self.false_per_day * interval / 86_400.0, LARGEST_TAIL)
+        return self.model_copy(update={"tail": tail})
 
 
 DEFAULT = DetectorConfig()
@@ -44,8 +59,9 @@ WATCH = DetectorConfig(tail=1e-6)
 class PointScores:
     """One score per point of a series, each from the points up to it only.
 
-    `strength` is the departure from the expected value in multiples of the size that one episode
-    in 700 points exceeds, kept only where it is larger than at the three points before.
+    `strength` says how many times rarer an episode at least as large is than the false ones that
+    may be reported (1 is reported), by the series' own past; kept only where the departure is
+    larger than at the three points before. The arm `rules` has multiples of its fixed limit.
     `novelty` is the distance to everything the series has shown, kept only where it is the
     largest of the last `spacing * horizon` points; zero unless asked for.
     """
@@ -74,11 +90,17 @@ class JointAnomaly(FrozenModel):
 
 
 class ArmSetting(NamedTuple):
-    """Memories of the residual, and whether the threshold calibrates itself."""
+    """Memories of the residual, whether the threshold calibrates itself, and by what blocks."""
 
     alphas: tuple[float, float]
     calibrated: bool
     fixed: float
+    block: int = 120
+
+
+def setting(config: DetectorConfig) -> ArmSetting:
+    """How the arm of a configuration judges."""
+    return SETTINGS[config.arm]._replace(block=config.block)
 
 
 SETTINGS: dict[DetectorArm, ArmSetting] = {

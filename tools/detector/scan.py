@@ -7,7 +7,7 @@ import numpy as np
 from tools.detector.clean import ordered
 from tools.detector.counters import paced
 from tools.detector.episodes import Episode, ScoredPoint, threshold
-from tools.detector.model import DEFAULT, SETTINGS, DetectorConfig, PointScores
+from tools.detector.model import DEFAULT, DetectorConfig, PointScores, setting
 from tools.detector.novelty import latest, novelties
 from tools.detector.series_scorer import SeriesScorer, SeriesScores
 from tools.detector.staleness import FLAT_LEAST, StalenessTracker
@@ -31,6 +31,7 @@ def detect(
     >>> [(a.onset, a.direction, a.kind) for a in found]
     [(9000.0, 'up', 'spike')]
     """
+    config = config.at(_interval(series))
     seen = _seen(series, baseline, config)
     opens = _opens(seen, config) & (seen.before >= config.warmup)
     name = (series.owner, series.metric)
@@ -42,9 +43,19 @@ def scores(
     series: Series, config: DetectorConfig = DEFAULT, baseline: Series | None = None
 ) -> PointScores:
     """Return one score per point of `clean.ordered(series)`, each from the points up to it."""
+    config = config.at(_interval(series))
     seen = _seen(series, baseline, config)
-    strength = np.where(seen.before >= config.warmup, seen.trace.ratio * seen.trace.fires, 0.0)
+    rarer = seen.trace.ratio / threshold(seen.trace.gamma, config)
+    if config.arm == "ml":
+        rarer **= 1.0 / seen.trace.gamma
+    strength = np.where(seen.before >= config.warmup, rarer * seen.trace.fires, 0.0)
     return PointScores(strength=strength, novelty=_novel(seen, config))
+
+
+def _interval(series: Series) -> float:
+    """Usual seconds between the points; 0 where there are not two."""
+    times = ordered(series)[0]
+    return float(np.median(np.diff(times))) if len(times) > 1 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +102,7 @@ def _trace(
     past: FloatArray, values: FloatArray, config: DetectorConfig
 ) -> tuple[SeriesScores, FloatArray]:
     """Every point judged, and how many finite values came before it."""
-    state = SeriesScorer(SETTINGS[config.arm])
+    state = SeriesScorer(setting(config))
     state.run(past)
     trace = state.run(values)
     finite = np.isfinite(values)

@@ -5,7 +5,6 @@ Some ten times faster for one series than arrays of length one; a test holds the
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log
 
 import numpy as np
 
@@ -30,38 +29,6 @@ class SeriesScores:
     gamma: FloatArray
 
 
-@dataclass(slots=True)
-class Tail:
-    """The calibrated level of one series and the state of its current cluster."""
-
-    level: float
-    gamma: float = cal.GAMMA
-    quiet: float = cal.QUIET
-    run: float = 0.0
-    peak: float = 0.0
-    clusters: float = 0.0
-
-    def exceeded(self, ratio: float, pace: float) -> None:
-        """Learn from a point above the level."""
-        starts = self.quiet >= cal.QUIET
-        if starts:
-            if self.peak > 0.0:
-                rate = max(cal.GAMMA_RATE, 1.0 / (self.clusters + 4.0))
-                bounded = min(log(self.peak), 5.0 * self.gamma)
-                self.gamma = max(self.gamma + rate * (bounded - self.gamma), cal.GAMMA_LEAST)
-            self.clusters += 1.0
-            self.run = 0.0
-            self.peak = 0.0
-        self.run += 1.0
-        if self.run <= cal.PEAK_POINTS:
-            self.peak = max(self.peak, ratio)
-        self.quiet = 0.0
-        if starts:
-            self.level *= 1.0 + pace * (0.5 * (1.0 - cal.RATE))
-        elif self.run > cal.LONGEST:
-            self.level *= 1.0 + pace * (0.5 * cal.RATE)
-
-
 class SeriesScorer:
     """The streaming state of one series; `run` takes the points in chunks of any size."""
 
@@ -69,7 +36,10 @@ class SeriesScorer:
         self._arm = arm
         self._memory = (0.0, 0.0, 0.0, 0.0, 0.0)
         self._recent = (0.0, 0.0, 0.0)
-        self._tail = Tail(cal.START if arm.calibrated else arm.fixed)
+        self._tail = cal.Calibration(1, arm.block)
+        if not arm.calibrated:
+            self._tail.level[:] = arm.fixed
+        self._peak, self._held = 0.0, 0
 
     def run(self, values: FloatArray) -> SeriesScores:
         """Take values (NaN where missing) and say what each was worth before it was learned."""
@@ -84,16 +54,15 @@ class SeriesScorer:
         fast, slow, fast_scale, slow_scale, seen = self._memory
         third, second, last = self._recent
         alpha, beta = self._arm.alphas
-        calibrated, tail = self._arm.calibrated, self._tail
+        calibrated, peak, held = self._arm.calibrated, self._peak, self._held
+        level, gamma, block = self._threshold()
         floor, tiny, limit, clip, memory = res.FLOOR, res.TINY, res.LIMIT, res.CLIP, 0.0
-        unclipped, forget, rate, slowest = res.UNCLIPPED, res.SCALE_MEMORY, cal.RATE, cal.SLOWEST
-        decay = -0.5 * rate
+        unclipped, forget = res.UNCLIPPED, res.SCALE_MEMORY
         rows: list[tuple[float, float, float, float, float, float]] = []
         keep = rows.append
         for x in values:
             if x != x:
-                tail.quiet += 1.0
-                keep((0.0, 0.0, 0.0, fast, 0.0, tail.gamma))
+                keep((0.0, 0.0, 0.0, fast, 0.0, gamma))
                 continue
             if seen == 0.0:
                 fast = slow = x
@@ -125,19 +94,22 @@ class SeriesScorer:
             fast += (alpha if alpha > near else near) * r
             slow += (beta if beta > near else near) * q
             size = (signed if signed > 0.0 else -signed) / 2.0
-            ratio = size / tail.level
             fires = 1.0 if size > last and size > second and size > third else 0.0
             third, second, last = second, last, size
-            keep((ratio, fires, signed, middle, 2.0 * tail.level / weight, tail.gamma))
+            keep((size / level, fires, signed, middle, 2.0 * level / weight, gamma))
             if calibrated:
-                pace = 1.0 / ((seen if seen > 1.0 else 1.0) * rate)
-                pace = 1.0 if pace > 1.0 else slowest if pace < slowest else pace
-                if ratio > 1.0:
-                    tail.exceeded(ratio, pace)
-                else:
-                    tail.quiet += 1.0
-                    tail.level *= 1.0 + pace * decay
+                held += 1
+                if size > peak:
+                    peak = size
+                if held == block:
+                    self._tail.learn(np.zeros(1, dtype=np.int64), np.array([peak]))
+                    level, gamma, block = self._threshold()
+                    peak, held = 0.0, 0
             seen += 1.0
         self._memory = (fast, slow, fast_scale, slow_scale, seen)
         self._recent = (third, second, last)
+        self._peak, self._held = peak, held
         return np.array(rows, dtype=np.float64).reshape(-1, 6)
+
+    def _threshold(self) -> tuple[float, float, int]:
+        return float(self._tail.level[0]), float(self._tail.gamma[0]), int(self._tail.span[0])

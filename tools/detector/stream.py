@@ -8,7 +8,7 @@ from tools.detector.clean import LARGEST
 from tools.detector.counters import CounterRates, CounterTracker
 from tools.detector.episodes import Episode, ScoredPoint, threshold
 from tools.detector.judge import ColumnScores, Judge, RowIndices
-from tools.detector.model import DEFAULT, SETTINGS, DetectorConfig
+from tools.detector.model import DEFAULT, DetectorConfig, setting
 from tools.detector.staleness import StalenessTracker
 from tools.normal import BoolArray
 from tools.types import Anomaly, FloatArray, Timestamp
@@ -21,8 +21,9 @@ above (`PointScores`)."""
 class Stream:
     """Detects in many series at once, one column of values per evaluation interval.
 
-    `update_columns` returns what opened (`end` None) and what closed at this step; owner, metric
-    and onset name the episode. NaN means no value arrived. Every step costs the same and the
+    A column comes every `interval` seconds, which counts only where the configuration has no
+    `tail`. `update_columns` returns what opened (`end` None) and what closed at this step; owner,
+    metric and onset name the episode. NaN means no value arrived. Every step costs the same and the
     state does not grow with time (`state_bytes`). It says what `detect` says of the same points;
     counters are judged by their pace, which costs twice. An episode ends late, and a second fault
     may come first: `again` has the episodes that departed anew at this step.
@@ -39,15 +40,16 @@ class Stream:
         self,
         names: Sequence[tuple[str, str]] = (("", ""),),
         config: DetectorConfig = DEFAULT,
+        interval: float = 60.0,
     ) -> None:
         if config.alert_on == "novel":
             raise ValueError(
                 "a Stream judges every departure; for alert_on='novel' keep a "
                 "tools.detector.novelty.Novelty per series, or call detect on a window"
             )
-        self.config = config
+        self.config = config = config.at(interval)
         self.names = list(names)
-        arm = SETTINGS[config.arm]
+        arm = setting(config)
         n = len(self.names)
         self._levels = Judge(arm, n)
         self._counters = CounterTracker(arm)

@@ -1,7 +1,7 @@
 """The service graph asked, and the walk over it from symptom to cause. Callees are downstream."""
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 from tools.types import Evidence, FrozenModel, Owner, Ranking, Topology
@@ -45,6 +45,24 @@ def upstream(topology: Topology, component: str) -> tuple[str, ...]:
 def downstream(topology: Topology, component: str) -> tuple[str, ...]:
     """Return the direct and indirect callees of `component`, nearest first."""
     return _reach(callees_of(topology), component)
+
+
+def within(topology: Topology, named: Collection[str], hops: int) -> frozenset[str]:
+    """Return the named components and those that are at most so many calls away, either way.
+
+    >>> from tools.types import Edge
+    >>> calls = (Edge(caller="web", callee="cart"), Edge(caller="cart", callee="db"))
+    >>> sorted(within(Topology(edges=calls), ["db"], 1))
+    ['cart', 'db']
+    """
+    callers, callees = callers_of(topology), callees_of(topology)
+    found = edge = set(named)
+    for _ in range(hops):
+        edge = {
+            next_ for one in edge for next_ in (*callers.get(one, ()), *callees.get(one, ()))
+        } - found
+        found = found | edge
+    return frozenset(found)
 
 
 def blast_radius(topology: Topology, component: str) -> tuple[str, ...]:

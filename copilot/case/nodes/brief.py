@@ -9,8 +9,7 @@ from copilot.deps import Deps
 
 def brief(state: IncidentState, runtime: Runtime[Deps]) -> None:
     """Render the brief in both languages and put it where every surface reads it."""
-    deps, incident_id = runtime.context, state["incident_id"]
-    publish(deps, state)
+    deps = runtime.context
     again = bool(state.get("gathered", GatherProgress()).follow_ups)
     said = "updated with what was looked at since" if again else "published"
-    deps.note(incident_id, "briefed", f"first-responder summary {said}")
+    publish(deps, state, noted=f"first-responder summary {said}")

@@ -1,6 +1,6 @@
 """gather: ask every source for the incident, run the instruments, number what they find."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TypedDict
 
@@ -15,10 +15,12 @@ from copilot.hands.recovery import WIDER
 from copilot.store import Store
 from copilot.types.incident import FollowUp
 from tools.database_inspector import database_findings
+from tools.detector import Onset
 from tools.evidence import renumber
 from tools.log_retriever import novelty
 from tools.topology_walker import observe
-from tools.types import Change, Evidence, Owner, Timestamp, Window
+from tools.topology_walker.graph import components, within
+from tools.types import Change, Evidence, Owner, Telemetry, Timestamp, Window
 
 
 class GatherUpdate(TypedDict):
@@ -77,7 +79,8 @@ def _gather_evidence(state: IncidentState, deps: Deps) -> GatherUpdate:
     about = [subject_of(one) for one in alerts]
     look = deps.sources.in_common().look(window, onset, about)
     changes = without_own_changes(look.telemetry.changes, deps.store, window)
-    telemetry = replace(look.telemetry, alerts=alerts, changes=changes)
+    about_names = {one.name for one in about} | _accused(state["onset"])
+    telemetry = in_reach(replace(look.telemetry, alerts=alerts, changes=changes), about_names)
     findings = [
         *observe(telemetry, onset),
         *novelty(telemetry.split_log(onset)),
@@ -105,6 +108,35 @@ def _gather_evidence(state: IncidentState, deps: Deps) -> GatherUpdate:
             missing=look.missing,
         ),
     }
+
+
+MOST_RECORDS, REACH = 50_000, 1
+"""Log lines and spans that are all read, and the calls from what is accused up to which they are
+read of a larger system. source: `python -m evals bench brief`, docs/decisions/brief-at-scale.md."""
+
+
+def in_reach(telemetry: Telemetry, accused: Collection[str]) -> Telemetry:
+    """Leave out logs and spans of what the incident can hardly touch, where there are too many.
+
+    Kept is what is accused and whom it calls or is called by; metrics are all kept, for they say
+    who is accused. A service the graph does not know is kept too.
+    """
+    if len(telemetry.logs) + len(telemetry.spans) <= MOST_RECORDS:
+        return telemetry
+    known = frozenset(components(telemetry.topology))
+    if known.isdisjoint(accused):
+        return telemetry
+    far = known - within(telemetry.topology, accused, REACH)
+    return replace(
+        telemetry,
+        logs=tuple(one for one in telemetry.logs if one.service not in far),
+        spans=tuple(one for one in telemetry.spans if one.service not in far),
+    )
+
+
+def _accused(onset: Onset) -> set[str]:
+    owners = (Owner.parse(one.owner) for one in onset.anomalies)
+    return {name for one in owners for name in (one.service, one.caller) if name}
 
 
 def _follow_up(state: IncidentState, deps: Deps, wanted: tuple[FollowUp, ...]) -> GatherUpdate:

@@ -37,22 +37,24 @@ def locate(state: IncidentState, runtime: Runtime[Deps]) -> LocateUpdate:
         clocks = clocks.model_copy(update={"located": deps.clock.now()})
     # What a former run held for likely is not of this evidence.
     stale = {} if "diagnosis" in state else {"hypotheses": (), "opinion": None, "recalled": ()}
-    deps.store.incidents.update(
-        incident_id,
-        deps.clock.now(),
-        **stale,
-        evidence=tuple(evidence),
-        ranking=ranking,
-        shipped=shipped,
-        commit=commit,
-        walk=explain_tree(ranking, evidence, topology),
-        clocks=clocks,
-    )
-    deps.note(
-        incident_id,
-        "located",
-        ranking.reason,
-        certainty=ranking.certainty,
-        candidates=", ".join(f"{c.component} {c.score:.2f}" for c in ranking.candidates[:3]),
-    )
+    walk = explain_tree(ranking, evidence, topology)
+    with deps.store.transaction(lazily=True):
+        deps.store.incidents.update(
+            incident_id,
+            deps.clock.now(),
+            **stale,
+            evidence=tuple(evidence),
+            ranking=ranking,
+            shipped=shipped,
+            commit=commit,
+            walk=walk,
+            clocks=clocks,
+        )
+        deps.note(
+            incident_id,
+            "located",
+            ranking.reason,
+            certainty=ranking.certainty,
+            candidates=", ".join(f"{c.component} {c.score:.2f}" for c in ranking.candidates[:3]),
+        )
     return {"ranking": ranking}

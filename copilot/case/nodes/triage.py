@@ -33,9 +33,8 @@ def triage(state: IncidentState, runtime: Runtime[Deps]) -> TriageUpdate:
     alerts' own time.
     """
     deps, incident_id = runtime.context, state["incident_id"]
-    alerts = deps.store.alerts.of(incident_id)
+    alerts, again = deps.store.alerts.with_restarts(incident_id)
     storm = Clusterer(deps.sources.topology())
-    again = deps.store.alerts.restarts(incident_id)
     storm.restore([(alert, incident_id) for alert in (*alerts, *again)])
     group = storm.group(incident_id)
     alerted_at = max(min(one.starts_at for one in alerts), deps.clock.now() - LONGEST_LOOK_S)
@@ -51,20 +50,21 @@ def triage(state: IncidentState, runtime: Runtime[Deps]) -> TriageUpdate:
         found, shown_by = (logged, "logs") if logged else (found, "alert")
     began = _no_later(found, incident.clocks.onset)
     history_s = _history_s(measured, began.at)
-    deps.store.incidents.update(
-        incident_id,
-        deps.clock.now(),
-        history_s=history_s,
-        title=group.title,
-        services=group.services,
-        clocks=incident.clocks.model_copy(
-            update={
-                "onset": began.at,
-                "measured_from": _measured_from(incident, found, shown_by, history_s),
-            }
-        ),
-    )
-    deps.note(incident_id, "triaged", began.reason, alerts=float(len(alerts)), onset=began.at)
+    with deps.store.transaction(lazily=True):
+        deps.store.incidents.update(
+            incident_id,
+            deps.clock.now(),
+            history_s=history_s,
+            title=group.title,
+            services=group.services,
+            clocks=incident.clocks.model_copy(
+                update={
+                    "onset": began.at,
+                    "measured_from": _measured_from(incident, found, shown_by, history_s),
+                }
+            ),
+        )
+        deps.note(incident_id, "triaged", began.reason, alerts=float(len(alerts)), onset=began.at)
     return {"group": group, "onset": began}
 
 

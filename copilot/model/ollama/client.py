@@ -22,7 +22,7 @@ from copilot.model.server import (
     LONGEST_LINE,
     MOST_BYTES,
     PROBE_TOOL,
-    Access,
+    ModelAddress,
     ModelTraits,
     ReplyLine,
     ServingOptions,
@@ -42,7 +42,7 @@ class Client(ollama.Client):
     api: ModelApi = "ollama"
 
     def __init__(
-        self, access: Access, timeouts: Timeouts, now: Callable[[], float] = time.monotonic
+        self, access: ModelAddress, timeouts: Timeouts, now: Callable[[], float] = time.monotonic
     ) -> None:
         headers = dict(access.headers or {})
         if access.key:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from copilot.alerts.subjects.messengers import told_about
@@ -95,6 +96,7 @@ class OwnedName(NamedTuple):
     namespace: str = ""
 
     @classmethod
+    @lru_cache(maxsize=65_536)
     def read(cls, label: str, namespace: str = "") -> "OwnedName":
         """A label's value without port and Kubernetes' domain; `job` may be `namespace/name`.
 

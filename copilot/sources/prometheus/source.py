@@ -3,14 +3,14 @@
 import logging
 import math
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from copilot.ports import Clock, SourceError
 from copilot.sources.prometheus.client import PrometheusClient, Vector
 from copilot.sources.prometheus.coverage import MetricCoverage
-from copilot.sources.prometheus.owners import Owners
+from copilot.sources.prometheus.owners import OwnedName, Owners
 from copilot.sources.prometheus.plan import MOST_ASKED, PlannedQuery, QueryPlan, QueryPlanner
 from copilot.sources.prometheus.promql import Query
 from copilot.types.checks import Check
@@ -21,12 +21,14 @@ log = logging.getLogger(__name__)
 PLANNED_S = 60.0
 """How long what a server can answer is taken as known: a new service is seen this much later."""
 
-MOST_POINTS = 2880
-"""Points per series of one look; a longer window is looked at in coarser steps."""
+MOST_POINTS = 1500
+"""Points per series of one look; a longer window is looked at in coarser steps. Six hours at 15 s
+are 1440: source: `history_s` and the default scrape interval."""
 
 SHOWN_S = 300.0
-MOST_SERIES = 2000
-"""Series of one query; an owner label that explodes must not take the instruments with it."""
+LEAST_SERIES, MOST_READ = 2000, 4_000_000
+"""Series of one query that are read whatever the window, and points beyond these: an owner label
+that explodes must not take the instruments with it. 32 MB of points a query."""
 
 
 class PrometheusSource:
@@ -124,12 +126,14 @@ class PrometheusSource:
         if known.left_out:
             problems.append(f"{known.left_out} queries are left out: a look asks {MOST_ASKED}")
         failed = sum(answer is None for _, answer in answers)
-        for asked, vectors in answers:
-            self._owners.learn(asked.owned(one.labels) for one in vectors or ())
+        owned = [
+            (asked, [(asked.owned(labels), values) for labels, values in told or ()])
+            for asked, told in answers
+        ]
+        for _, told in owned:
+            self._owners.learn(of for of, _ in told)
         found = [
-            (asked, one)
-            for asked, vectors in answers
-            for one in self._read(asked, vectors or (), grid)
+            (asked, one) for asked, told in owned for one in self._series_of(asked, told, grid)
         ]
         self._note(problems, answered=bool(found) or failed < len(known.asked))
         return found
@@ -142,7 +146,8 @@ class PrometheusSource:
 
     def _answer(
         self, asked: PlannedQuery, grid: FloatArray, problems: list[str]
-    ) -> tuple[Vector, ...] | None:
+    ) -> list[tuple[Mapping[str, str], FloatArray]] | None:
+        """Labels, and values at the places of the grid; None where there is no answer."""
         named = f"{asked.query.metric} of {asked.query.of}"
         try:
             found = self._client.range(
@@ -151,23 +156,24 @@ class PrometheusSource:
         except SourceError as error:
             problems.append(f"{named}: {error.problem}")
             return None
-        if len(found) > MOST_SERIES:
+        most = max(LEAST_SERIES, MOST_READ // grid.size)
+        if len(found) > most:
             by = ", ".join(one.name for one in asked.owners)
-            problems.append(
-                f"{named}: {len(found)} series by {by}, of which {MOST_SERIES} are read"
-            )
-        return found[:MOST_SERIES]
+            problems.append(f"{named}: {len(found)} series by {by}, of which {most} are read")
+        return [(one.labels, _laid(one, grid)) for one in found[:most]]
 
-    def _read(
-        self, asked: PlannedQuery, vectors: Sequence[Vector], grid: FloatArray
+    def _series_of(
+        self,
+        asked: PlannedQuery,
+        told: Iterable[tuple[Sequence[OwnedName], FloatArray]],
+        grid: FloatArray,
     ) -> Iterator[Series]:
-        for vector in vectors:
-            owner = self._owners.text(asked.owned(vector.labels), asked.query.owner)
-            values = _laid(vector, grid)
-            heard = np.flatnonzero(np.isfinite(values))
-            if owner and heard.size:
-                first = int(heard[0])
-                query = asked.query
+        query = asked.query
+        for owned, values in told:
+            owner = self._owners.text(owned, query.owner)
+            heard = np.isfinite(values)
+            if owner and heard.any():
+                first = int(heard.argmax())
                 yield Series(owner, query.metric, grid[first:], values[first:], query.unit)
 
     def _note(self, problems: Sequence[str], *, answered: bool) -> None:

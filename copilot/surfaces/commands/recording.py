@@ -4,6 +4,7 @@ What the sources have forgotten meanwhile is taken from what was found at the ti
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import TypeVar
 
 import numpy as np
@@ -124,7 +125,7 @@ def _asked(
 def _alerts(store: Store, incident: Incident) -> tuple[Alert, ...]:
     """Each alert once, with its end, as it was before it was marked as one of a recording."""
     found: dict[tuple[str, Timestamp], Alert] = {}
-    for one in (*store.alerts.of(incident.id), *store.alerts.restarts(incident.id)):
+    for one in chain(*store.alerts.with_restarts(incident.id)):
         labels = {name: text for name, text in one.labels.items() if name != ORIGIN_LABEL}
         key = one.fingerprint, one.starts_at
         known = found.get(key)

@@ -33,8 +33,8 @@ def alert_findings(telemetry: Telemetry, onset: Timestamp, config: WalkerConfig)
     events = (alert for alert in telemetry.alerts if alert.source == RECORDED)
     homes = {a.labels["instance"]: a.service for a in events if "instance" in a.labels}
     for alert in telemetry.alerts:
-        if alert.service:
-            groups[alert.service, _kind(alert, homes), _family(alert)].append(alert)
+        if owner := alert.service or _foretold_of(alert):
+            groups[owner, _kind(alert, homes), _family(alert)].append(alert)
     everyone = len(telemetry.alerts)
     signals = _signals(telemetry.alerts)
     window = Window(start=onset, end=max(telemetry.window.end, onset))
@@ -42,6 +42,14 @@ def alert_findings(telemetry: Telemetry, onset: Timestamp, config: WalkerConfig)
         _finding(service, kind, members, (everyone, signals.get(service, 0)), onset, window)
         for (service, kind, _), members in groups.items()
     ]
+
+
+def _foretold_of(alert: Alert) -> str:
+    """The node, or what else is no service, that a forecast is about: nothing else tells of it."""
+    subject = alert.subject
+    if not is_forecast(alert.name):
+        return ""
+    return f"node:{subject.name}" if subject.kind == "node" and subject.name else subject.name
 
 
 def _kind(alert: Alert, homes: Mapping[str, str]) -> str:

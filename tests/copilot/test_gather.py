@@ -1,0 +1,36 @@
+"""What is read of a system whose logs and spans are too many to be read whole."""
+
+from copilot.case.nodes.gather import MOST_RECORDS, in_reach
+from tools.types import Edge, LogLine, Span, Telemetry, Topology, Window
+
+SERVICES = ("web", "cart", "store", "far", "stranger")
+CALLS = (("web", "cart"), ("cart", "store"), ("far", "web"))
+
+
+def seen(lines: int) -> Telemetry:
+    return Telemetry(
+        window=Window(start=0.0, end=10.0),
+        logs=tuple(LogLine(1.0, SERVICES[n % 5], "INFO", "x", "") for n in range(lines)),
+        spans=tuple(Span(1.0, "t", name, "", name, "op", 0.1) for name in SERVICES),
+        topology=Topology(
+            nodes=SERVICES[:4], edges=tuple(Edge(caller=a, callee=b) for a, b in CALLS)
+        ),
+    )
+
+
+def read_of(telemetry: Telemetry, *accused: str) -> set[str]:
+    kept = in_reach(telemetry, accused)
+    assert {one.service for one in kept.logs} == {one.service for one in kept.spans}
+    return {one.service for one in kept.logs}
+
+
+def test_a_call_from_what_is_accused_is_near_and_what_the_graph_does_not_know_is_kept() -> None:
+    assert read_of(seen(MOST_RECORDS), "store") == {"store", "cart", "stranger"}
+
+
+def test_of_a_log_that_is_not_too_long_all_is_read() -> None:
+    assert read_of(seen(100), "store") == set(SERVICES)
+
+
+def test_where_nobody_that_is_known_is_accused_all_is_read() -> None:
+    assert read_of(seen(MOST_RECORDS), "nobody") == set(SERVICES)
