@@ -27,7 +27,7 @@ BLOCK = 120
 
 FIRST, LONGER = 30, 10
 """Points of a series' first block, and by how many each is longer than the one before: an hour of
-past says something too, and `m` of a shorter block is `gamma` times the logarithm below."""
+past says something too, and its largest size counts for that of a whole block by `GAMMA`."""
 
 START, GAMMA, BELIEVED = 3.0, 0.3, 4
 """The level and tail before anything is known, which count as much as that many blocks."""
@@ -110,7 +110,7 @@ class Calibration:
         which the scale of a series is not known yet.
         """
         longer = np.log(self._block / self.span[at])
-        logarithms = np.log(np.maximum(peaks, TINIEST)) + self.gamma[at] * longer
+        logarithms = np.log(np.maximum(peaks, TINIEST)) + GAMMA * longer
         self.span[at] = np.minimum(self.span[at] + LONGER, self._block)
         self.blocks[at, _bins(logarithms)] += self.span[at] > FIRST + LONGER
         many = at[self.blocks[at].max(axis=1) == MOST]
