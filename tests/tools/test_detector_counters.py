@@ -104,9 +104,9 @@ def test_a_burst_is_found_where_it_begins_and_its_band_is_a_pace(seed: int, burs
 
 
 def test_a_counter_that_stands_still_left_its_pace() -> None:
-    values = counted(3)
-    values[200:230] = values[200]
-    assert at(detect(series(values)), 201).direction == "down"
+    values = counted(3, 1000)
+    values[900:930] = values[900]
+    assert at(detect(series(values)), 901).direction == "down"
 
 
 def test_a_baseline_that_shows_a_counter_makes_the_first_points_judgeable() -> None:

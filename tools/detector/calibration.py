@@ -27,15 +27,15 @@ BLOCK = 120
 
 FIRST, LONGER = 30, 10
 """Points of a series' first block, and by how many each is longer than the one before: an hour of
-past says something too, and `m` of a shorter block is `gamma` times the logarithm below."""
+past says something too, and its largest size counts for that of a whole block by `GAMMA`."""
 
 START, GAMMA, BELIEVED = 3.0, 0.3, 4
 """The level and tail before anything is known, which count as much as that many blocks."""
 
 GAMMA_LEAST = 0.05
-USUAL, ALL = (0.4, 30.0), 5e6
-"""Sizes, in mean residuals, between which most maxima lie, and the largest there can be (`LIMIT` of
-`residuals` over the least): the bins between are fine, those beyond coarse."""
+LEAST, USUAL, ALL = 0.4, 30.0, 5e6
+"""Sizes in mean residuals: most maxima lie between the first two, where the bins are fine; beyond,
+to the largest there can be (`LIMIT` of `residuals` over the least), they are coarse."""
 
 MOST = 255
 """Blocks in one bin, from which on all count half, so that a series of months may change (and a
@@ -51,7 +51,7 @@ def _gumbel(probability: float | FloatArray) -> FloatArray:
 
 LOW_AT, HIGH_AT = float(_gumbel(LOW)), float(_gumbel(HIGH))
 EDGES = np.concatenate(
-    (np.linspace(*np.log(USUAL), 72), np.linspace(log(USUAL[1]), log(ALL), 25)[1:])
+    (np.linspace(log(LEAST), log(USUAL), 72), np.linspace(log(USUAL), log(ALL), 25)[1:])
 )
 """Of the bins of a histogram of logarithms of sizes."""
 
@@ -110,7 +110,7 @@ class Calibration:
         which the scale of a series is not known yet.
         """
         longer = np.log(self._block / self.span[at])
-        logarithms = np.log(np.maximum(peaks, TINIEST)) + self.gamma[at] * longer
+        logarithms = np.log(np.maximum(peaks, TINIEST)) + GAMMA * longer
         self.span[at] = np.minimum(self.span[at] + LONGER, self._block)
         self.blocks[at, _bins(logarithms)] += self.span[at] > FIRST + LONGER
         many = at[self.blocks[at].max(axis=1) == MOST]
