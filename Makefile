@@ -12,7 +12,7 @@ test: .venv/.installed-test
 	$(BIN)/python -m pytest -n auto
 	$(BIN)/python -m evals run demo --baseline evals/incidents/baseline.json
 
-# With PostgreSQL, Prometheus, Alertmanager and Chromium; what is not there skips and says so. 25 minutes.
+# With PostgreSQL, Prometheus, Alertmanager, Chromium, HAProxy and Redis; what is not there skips and says so. 25 minutes.
 integration: .venv/.installed-test
 	$(BIN)/python -m pytest -n 2 -m integration --durations=10
 	$(BIN)/python -m evals torture --minutes 7
