@@ -84,8 +84,7 @@ class Engine:
         self.deps, self.store = deps, deps.store
         self.counters = Counters()
         self._wall = wall
-        self._workers = workers
-        self._refresh_s = refresh_s
+        self._workers, self._refresh_s = workers, refresh_s
         self._worker = Worker(deps, graph, wall, owner)
         self._watch = watch
         self._resolve_timeouts = resolve_timeouts or {}
@@ -278,7 +277,8 @@ class Engine:
     def upkeep(self) -> None:
         """What time brings: incidents that grew are looked at again, leases and plans expire."""
         self._refresh_due()
-        self.deps.sources.forget(), self.store.database.settle()
+        self.deps.sources.forget()
+        self.store.database.settle()
         if expire(self.deps, self.deps.clock.now()):
             self._wake()
         if "intake" in self._roles:  # a worker that began first must not lead what it never does

@@ -1,5 +1,7 @@
 """People who are who they say: accounts, roles, tokens; a name is its credential's alone."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -484,3 +486,13 @@ def test_codes_are_not_guessed_and_are_for_people_with_accounts(
             told = client.post("/console/device", data=sent)
             assert told.status_code == status
     assert "Too many" in told.text
+
+
+def test_while_the_store_is_away_a_request_is_to_come_again(app: FastAPI, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "store.sqlite")) as database:
+        database.execute("DROP TABLE accounts")
+    client = browser(app)
+    for path in ("/incidents", "/", "/api/v2/alerts"):
+        answer = client.get(path)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert client.get("/healthz").status_code == 200

@@ -183,7 +183,7 @@ def test_a_point_every_five_minutes_may_be_wrong_as_often_a_day_as_one_a_minute(
     values = np.random.default_rng(4).normal(size=40_000)
     rates = []
     for step in (60.0, 300.0):
-        slow = Series("web", "latency", np.arange(len(values)) * step, values)
+        slow = Series("web", "latency", np.arange(len(values), dtype=np.float64) * step, values)
         rates.append(len(detect(slow)) * 86_400.0 / (step * len(values)))
     assert all(0.3 < rate < 2.25 for rate in rates)
 

@@ -19,6 +19,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from copilot.store import StoreError
 from copilot.surfaces.service.access import COOKIE, EVERYBODY, NOBODY, TRUSTED, Access
 from copilot.surfaces.service.alertmanager.errors import speaks_alertmanager, wrapped
 from copilot.surfaces.service.openai.shapes import openai_error, speaks_openai
@@ -99,8 +100,9 @@ class Gate:
             return
         headers = Headers(scope=scope)
         try:
-            caller = await self._caller(scope, headers)
-            _admit(scope, caller, in_person=self._access is not None and self._access.shut)
+            caller = await self._known(scope, headers)
+            shut = self._access is not None and self._access.settled_shut
+            _admit(scope, caller, in_person=bool(shut))
             scope.setdefault("state", {})[CALLER] = caller
             if scope["method"] in _CARRYING:
                 receive = await self._carried(scope, headers, receive)
@@ -108,6 +110,15 @@ class Gate:
             await _refused(refusal, scope, headers)(scope, receive, send)
             return
         await self._app(scope, receive, send)
+
+    async def _known(self, scope: Scope, headers: Headers) -> Caller:
+        """As `_caller`; while the store is away, what is open says so itself, all else is 503."""
+        try:
+            return await self._caller(scope, headers)
+        except StoreError as error:
+            if need_of(scope["method"], scope["path"]) == "open":
+                return TRUSTED
+            raise RequestRefusedError(503, str(error), **{"retry-after": "2"}) from error
 
     async def _caller(self, scope: Scope, headers: Headers) -> Caller:
         """Who asks; raises where nobody may, or the host is not this machine's."""
