@@ -52,6 +52,9 @@ STRAY = 0.4
 """How much less likely than another a second intent may be that the phrases found with it: between
 `who changed it, and when?`, of which both are, and `at what time did errors start`."""
 
+_SERIES = re.compile(r"\b[a-z][a-z0-9]*(?:_[a-z0-9]+)+\b")
+"""A series by its name, as exporters spell it; whoever says one asks how it stands."""
+
 _JOINED = re.compile(r"\b(?:and|or)\b|[,;,;、]|以及|还有|顺便|并且|另外")
 """Between two questions in one."""
 
@@ -65,6 +68,9 @@ WHO_CHANGED = frozenset({"commit", "changes"})
 
 UNCORRECTED = frozenset({"knowledge", "smalltalk", "confirm"})
 """Intents that are said in words of their own, or with a fault that is described."""
+
+MEASURED = frozenset({"metrics", "trend"})
+"""What a series is asked by."""
 
 LEAST_LIKELY = 0.1
 """Score below which nothing of a question is known. source: as above."""
@@ -188,7 +194,9 @@ class LearnedUnderstanding:
     def corrected(self, found: Understood, question: str, scene: ChatScene) -> Understood:
         """What the phrases understood, without what is far less likely than something else."""
         several = len(found.intents) > 1 and _JOINED.search(question)
-        if not found.intents or {*found.intents} & UNCORRECTED or several:
+        named = _SERIES.search(without_names(question, scene.services))
+        settled = UNCORRECTED | MEASURED if named else UNCORRECTED
+        if not found.intents or {*found.intents} & settled or several:
             return found
         likely = dict(self.likely(question, scene))
         first, best = next(iter(likely)), max(likely.get(name, 0.0) for name in found.intents)
