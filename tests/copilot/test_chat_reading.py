@@ -117,3 +117,12 @@ def test_controls_are_drawn_by_the_question_and_cost_little(language: str) -> No
     model = PolicyModel(keyed_reader({}))
     ModelUnderstanding(model, "a1b2").understand(asked, SCENE)
     assert sum(model.tokens(one.content) for one in model.requests[0].messages) < 2_000
+
+
+@pytest.mark.parametrize(
+    "question", ["error_pct of cart?", "latency_p99 of cart", "cart 的 error_pct 是多少"]
+)
+def test_a_series_by_its_name_asks_how_it_stands_whatever_its_name_reminds_of(
+    question: str,
+) -> None:
+    assert {*CHAIN.understood(question, SCENE).intents} <= {"metrics", "trend"}
