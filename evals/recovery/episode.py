@@ -15,6 +15,7 @@ from pydantic import JsonValue
 
 from copilot import settings, wiring
 from copilot.case.engine import Engine
+from copilot.case.guards import ObjectionError
 from copilot.sources.deployment import Sources
 from copilot.types.incident import Incident
 from evals.recovery.answering import AnsweringModel, answering
@@ -108,7 +109,7 @@ class _Desk:
     ranked: tuple[str, ...] = ()
 
     def look(self) -> None:
-        """Approve every plan that has been read."""
+        """Approve every plan that has been read and that no guard objects to."""
         now = self.engine.now()
         for request in self.engine.store.approvals.pending():
             plan = request.plan
@@ -116,9 +117,12 @@ class _Desk:
                 continue
             if not self.approved:
                 self.ranked = located(self.engine.store.incidents.require(plan.incident_id))
+            try:
+                for person in PEOPLE[: self.engine.deps.policy.needed[plan.risk]]:
+                    self.engine.decide(_yes(plan, person, now))
+            except ObjectionError:
+                continue  # A guard objects for now (a cool-down): the plan is read again later.
             self.approved.append(plan)
-            for person in PEOPLE[: self.engine.deps.policy.needed[plan.risk]]:
-                self.engine.decide(_yes(plan, person, now))
 
 
 def _yes(plan: Plan, person: str, now: Timestamp) -> Approval:
