@@ -27,6 +27,7 @@ from copilot.store import (
     UnknownIncidentError,
 )
 from copilot.surfaces.chat import ChatService, QuestionError
+from copilot.surfaces.console.card import Bookshelf
 from copilot.surfaces.service.access import Access
 from copilot.surfaces.service.alertmanager.errors import (
     ApiRefusalError,
@@ -46,6 +47,7 @@ from copilot.surfaces.service.events import events, feed
 from copilot.surfaces.service.gate import Gate
 from copilot.surfaces.service.health import Boundary, Meters, doctor, health
 from copilot.surfaces.service.incidents import incidents
+from copilot.surfaces.service.knowledge import knowledge, playbooks, reviewing
 from copilot.surfaces.service.openai.routes import openai
 from copilot.surfaces.service.plans import approval, confirming, editing, on_call, settling
 from copilot.surfaces.service.ports import ServiceCounters, ServiceEngine, ServiceSettings, Streams
@@ -101,6 +103,7 @@ def create_app(
     change_secrets: Mapping[SignedSender, SecretStr] = NO_SECRETS,
     access: Access | None = None,
     measure: Measuring | None = None,
+    shelf: Bookshelf | None = None,
 ) -> FastAPI:
     """The app over an engine that somebody else starts and stops; it holds no state of its own.
 
@@ -110,7 +113,8 @@ def create_app(
     senders that have no format of their own; `subscriptions` answers topics that want to send;
     `examine` answers `copilot doctor`; `fetch_commits` is called when changes were told;
     senders of changes with a secret are believed by their signature. With `access` whoever decides
-    holds its token; without, whoever is let in. `measure` gives the series that pages draw.
+    holds its token; without, whoever is let in. `measure` gives the series that pages draw,
+    `shelf` the documents and playbooks that they show.
     """
     # The interactive pages load their scripts from elsewhere; the schema itself stays.
     app = FastAPI(
@@ -127,6 +131,10 @@ def create_app(
     app.include_router(feed(engine.store, streams))
     app.include_router(console(engine, access, measure))
     app.include_router(listings(engine, access, examine))
+    if shelf is not None:
+        app.include_router(knowledge(engine, shelf, access))
+        app.include_router(reviewing(engine, shelf, access))
+        app.include_router(playbooks(engine, shelf, access))
     if access is not None:
         app.include_router(signing_in(engine, access))
         app.include_router(by_provider(engine, access))
