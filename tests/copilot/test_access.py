@@ -15,7 +15,7 @@ from copilot.store import Store
 from copilot.surfaces.service import create_app
 from copilot.surfaces.service.access import COOKIE, IDLE_S, LONGEST_S, Access
 from copilot.surfaces.service.rights import need_of
-from copilot.surfaces.service.throttle import TRIES
+from copilot.surfaces.service.throttle import TRIES, TooManyTriesError
 from copilot.testing.service import CountedEngine
 from copilot.types.incident import Incident
 from tools.playbook_executor import Policy
@@ -183,6 +183,15 @@ def test_a_wrong_token_is_refused_told_and_slowed_down(
     assert signed_in(client).status_code == 303
 
 
+def test_wrong_tokens_close_the_door_for_their_address_alone(engine: CountedEngine) -> None:
+    access = Access(engine.store, TOKEN, clock=Clock())
+    for _ in range(TRIES):
+        assert access.by_token("anna", "b" * 64, "192.0.2.7") is None
+    with pytest.raises(TooManyTriesError):
+        access.by_token("anna", TOKEN, "192.0.2.7")
+    assert access.by_token("anna", TOKEN, "192.0.2.8") is not None
+
+
 def test_who_signs_in_says_who_they_are(client: TestClient) -> None:
     assert signed_in(client, name=" \u202e").status_code == 403
 
@@ -203,7 +212,7 @@ def test_a_session_survives_a_restart_and_ends_in_time(
 
 def test_a_cookie_that_is_not_ours_is_nobody(engine: CountedEngine) -> None:
     ours, other = Access(engine.store, TOKEN), Access(engine.store, "b" * 64)
-    cookie = ours.by_token("anna", TOKEN)
+    cookie = ours.by_token("anna", TOKEN, "127.0.0.1")
     assert cookie is not None
     found = ours.session(cookie)
     assert found is not None

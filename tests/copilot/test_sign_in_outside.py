@@ -1,6 +1,7 @@
 """Signing in by a provider's or a proxy's word: what is checked, and who somebody then is."""
 
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +22,7 @@ from copilot.surfaces.service import create_app
 from copilot.surfaces.service.access import Access
 from copilot.surfaces.service.oidc import OpenIdProvider
 from copilot.surfaces.service.outside import OutsideWord, TrustedProxy
+from copilot.surfaces.service.throttle import TRIES
 from copilot.surfaces.service.wiring import outside_word
 from copilot.testing.oidc import ISSUER, LocalProvider, query
 from copilot.testing.service import CountedEngine
@@ -128,6 +130,54 @@ def test_nobody_becomes_somebody_of_ours_by_their_name(
     assert {one.name: one.role for one in store.people.all()} == {
         "anna": "admin", "\u0430nna (sso.example)": "viewer",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["root", "R\u043eot ", "api-key", "copilot"])
+def test_nobody_is_called_as_the_owner_of_the_data_folder_is_or_the_journal(
+    client: TestClient, sso: LocalProvider, store: Store, name: str
+) -> None:
+    sso.person = {"sub": "8", "preferred_username": name, "groups": ["staff"]}
+    came_back(client, sso)
+    (only,) = store.people.all()
+    assert only.name == f"{name.strip()} (sso.example)"
+
+
+def test_who_is_disabled_while_they_come_back_stays_disabled(
+    client: TestClient, sso: LocalProvider, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    came_back(client, sso)
+    (only,) = store.people.all()
+    sso.person = sso.person | {"groups": ["staff"]}
+    other = Store(f"sqlite:///{store.database.url.database}")
+    begun = threading.Event()
+
+    def disable() -> None:
+        begun.set()
+        other.people.put(only.model_copy(update={"disabled": True, "generation": 1}))
+
+    thread = threading.Thread(target=disable)
+    looked = type(store.people).of_identity
+
+    def slowly(people: Any, identity: str) -> Any:
+        found = looked(people, identity)
+        thread.start()
+        begun.wait()
+        thread.join(0.3)  # it waits for us where we look and write together
+        return found
+
+    monkeypatch.setattr(type(store.people), "of_identity", slowly)
+    came_back(client, sso)
+    thread.join()
+    other.close()
+    assert store.people.get(only.id) == only.model_copy(update={"disabled": True, "generation": 1})
+
+
+def test_refusals_are_told_to_the_journal_a_few_times_only(
+    client: TestClient, store: Store, clock: Clock
+) -> None:
+    told = [back(client, {"state": "x"}).status_code for _ in range(TRIES + 5)]
+    assert told == [403] * TRIES + [429] * 5
+    assert len(store.journal.events()) == TRIES
 
 
 Spoil = Callable[[dict[str, object]], dict[str, object]]
@@ -277,6 +327,28 @@ def test_a_session_is_not_the_next_persons_at_the_proxy(store: Store, clock: Clo
     proxy.get("/console/sign-in", headers=NAMED)
     for headers in (NAMED | {"remote-user": "bob"}, {}):
         assert 'class="person"' not in proxy.get("/", headers=headers).text
+        assert proxy.get("/incidents", headers=headers).status_code == 401
+    assert proxy.get("/incidents", headers=NAMED).status_code == 200
+
+
+FORWARDED = {
+    "by the proxy": ("10.0.0.7", "192.0.2.7", "192.0.2.7"),
+    "by two of ours": ("10.0.0.7", "192.0.2.7, 10.0.0.9", "192.0.2.7"),
+    "with what the browser claimed": ("10.0.0.7", "198.51.100.1, 192.0.2.7", "192.0.2.7"),
+    "by somebody else": ("192.0.2.1", "198.51.100.1", "192.0.2.1"),
+    "with no address": ("10.0.0.7", "me", "10.0.0.7"),
+    "with nothing": ("10.0.0.7", "", "10.0.0.7"),
+}
+
+
+@pytest.mark.parametrize("case", FORWARDED)
+def test_behind_a_proxy_people_are_where_they_are(store: Store, clock: Clock, case: str) -> None:
+    peer, told, where = FORWARDED[case]
+    word = OutsideWord(ROLES, proxy=TrustedProxy(["10.0.0.0/24"], "", ""))
+    client = browser(store, word, clock, peer)
+    client.post("/console/sign-in", data={"token": "wrong"}, headers={"x-forwarded-for": told})
+    (row,) = store.journal.events()
+    assert row.detail["address"] == where
 
 
 HALF_SAID: dict[str, tuple[dict[str, Any], str]] = {
