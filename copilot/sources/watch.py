@@ -3,9 +3,10 @@
 For a fault nobody wrote a rule for. One series out of its band is chance among thousands, so an
 alarm is what began within two samples being more, or further out, than chance brings together:
 the smallest over j of P(Poisson(n x p_j) >= j), p_j being the j-th smallest tail probability of
-the n signals watched (Berk and Jones, 1979). Metrics of one owner and family are one signal. Real
-series are neither independent nor quiet, so the limit is lowered to what the past itself brought
-together less than once in `FALSE_EVERY_S`. More traffic alone is no fault and is not watched.
+the n signals watched (Berk and Jones, 1979). Metrics of one owner and family are one signal, and so
+is a machine's reading that is told of each service on it. Real series are neither independent nor
+quiet, so the limit is lowered to what the past itself brought together less than once in
+`FALSE_EVERY_S`. More traffic alone is no fault and is not watched.
 
 Why these numbers: docs/decisions/watch.md.
 """
@@ -30,7 +31,8 @@ WATCHED: frozenset[MetricCategory] = frozenset(
     {"latency", "success", "errors", "cpu", "memory", "saturation", "disk", "network"}
 )
 SENSITIVE = DetectorConfig(tail=2e-3, block=60)
-"""Alone this opens an episode in 1000 points: what is weighed, not what is paged on."""
+"""An episode in 500 points of a series by chance: what is weighed, not what is paged on, which
+`FALSE_EVERY_S` decides."""
 
 SAMPLES_APART = 2.0
 FALSE_EVERY_S = 8 * 3600.0
@@ -40,7 +42,8 @@ CERTAIN = 1e-12
 """What chance brings together less often is an alarm, whatever the past held."""
 
 LEARNT = 120
-"""Samples without which nothing is raised: one in a thousand cannot be told from fewer."""
+"""Samples without which nothing is raised: on fewer, noise opens many times the episodes that were
+allowed. source: docs/diary/detection.md."""
 
 APART_S = 300.0
 """Alarms nearer than this are one."""
@@ -215,8 +218,14 @@ class Watch:
     def _by_chance(self, found: Sequence[Anomaly]) -> float:
         """How likely chance alone brings this many this strange signals together."""
         signals: dict[tuple[str, MetricCategory], float] = {}
+        machines: dict[tuple[str | float, ...], str] = {}
         for one in found:
-            key = (one.owner, read(one.metric).family)
+            owner, signal = one.owner, read(one.metric)
+            if signal.per_node:
+                # Some sources tell a machine's reading again of each service that runs on it.
+                reading = (one.metric, one.observed, one.low, one.high)
+                owner = machines.setdefault(reading, owner)
+            key = (owner, signal.family)
             signals[key] = min(one.score, signals.get(key, 1.0))
         tries = len(self._signals) * (SAMPLES_APART + 1.0)
         return min(

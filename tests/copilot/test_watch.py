@@ -120,6 +120,17 @@ def test_percentiles_of_one_latency_are_one_signal() -> None:
     assert heard(Watch(Recorded(*little, *QUIET), INTERVAL_S), 5900.0, 6500.0) == []
 
 
+def test_a_machine_that_is_told_again_of_each_service_on_it_is_one_signal() -> None:
+    owners = ("cart", "shop", "search")
+
+    def told(name: str) -> list[Series]:
+        return [noisy(name, 5.0, service=owner) for owner in owners]
+
+    assert heard(Watch(Recorded(*told("node_cpu_pct"), *QUIET), INTERVAL_S), 5900.0, 6500.0) == []
+    apart = Watch(Recorded(*told("cpu_pct"), *QUIET), INTERVAL_S)
+    assert heard(apart, 5900.0, 6500.0) == ["firing"]
+
+
 def test_what_the_past_does_again_and_again_is_no_alarm() -> None:
     usual = Watch(Recorded(noisy("latency_avg", 30.0, spikes=True, seed=2), *QUIET), INTERVAL_S)
     assert heard(usual, 5900.0, 6500.0) == []
