@@ -38,7 +38,7 @@ from copilot.surfaces.service.alertmanager.errors import (
 )
 from copilot.surfaces.service.alertmanager.routes import alertmanager
 from copilot.surfaces.service.changes import changes
-from copilot.surfaces.service.chat import chat
+from copilot.surfaces.service.chat import asking, chat, places
 from copilot.surfaces.service.console import Measuring, console, listings
 from copilot.surfaces.service.deciding import deciding, silencing
 from copilot.surfaces.service.deliveries import deliveries
@@ -129,18 +129,14 @@ def create_app(
     app.include_router(incidents(engine))
     app.include_router(events(engine.store, streams))
     app.include_router(feed(engine.store, streams))
-    app.include_router(console(engine, access, measure))
+    app.include_router(console(engine, access, measure, desk))
     app.include_router(listings(engine, access, examine))
     if shelf is not None:
-        app.include_router(knowledge(engine, shelf, access))
-        app.include_router(reviewing(engine, shelf, access))
-        app.include_router(playbooks(engine, shelf, access))
+        for shown in (knowledge, reviewing, playbooks):
+            app.include_router(shown(engine, shelf, access))
     if access is not None:
-        app.include_router(signing_in(engine, access))
-        app.include_router(by_provider(engine, access))
-        app.include_router(device(engine, access))
-        app.include_router(deciding(engine, access))
-        app.include_router(silencing(engine, access))
+        for told in (signing_in, by_provider, device, deciding, silencing):
+            app.include_router(told(engine, access))
     app.include_router(approval(engine))
     app.include_router(editing(engine))
     app.include_router(settling(engine))
@@ -150,7 +146,9 @@ def create_app(
     if examine is not None:
         app.include_router(doctor(examine))
     if desk is not None:
-        app.include_router(chat(desk))
+        free = places()
+        app.include_router(chat(desk, free))
+        app.include_router(asking(engine, desk, access, free))
         app.include_router(openai(desk, engine.now))
     refusals(app)
     signed = [f"/changes/{sender}" for sender in change_secrets]

@@ -45,6 +45,7 @@ RIGHTS: tuple[tuple[str, str, Need], ...] = (
     ("GET", "/console/drafts/{id}", "read"),
     ("GET", "/console/playbooks/{id}", "read"),
     ("POST", "/console/drafts/{id}", "form"),
+    ("POST", "/console/ask", "form"),
     ("POST", "/console/sign-out", "form"),
     ("POST", "/login/device", "open"),
     ("POST", "/login/token", "open"),

@@ -4,6 +4,7 @@ Three ways stand behind one port: phrases (`rules`), the nearest of known questi
 and a model that chooses from the closed list of looks.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from copilot.surfaces.chat.understand.entities import entities, incident_named
@@ -59,3 +60,7 @@ class UnderstandingChain:
         calls = (request("knowledge", question=question[:500]),)
         near = self._nearest.offers(question, scene)
         return Understood(language, (), named, calls, near=near)
+
+    def go_on(self, asked: Sequence[str], scene: ChatScene) -> tuple[str, ...]:
+        """Questions to go on with; see `LearnedUnderstanding.go_on`."""
+        return self._nearest.go_on(asked, scene)
