@@ -28,7 +28,7 @@ from copilot.case.engine import Engine
 from copilot.case.foretelling import FORECASTS, ForecastTeller
 from copilot.case.loops import EVERY_ROLE, Role
 from copilot.ports import AlertSource, SilenceSource
-from copilot.settings import Settings, SettingsError
+from copilot.settings import Settings, SettingsError, variables_without_effect
 from copilot.sources.alertmanager import SUPPRESSED_BY
 from copilot.sources.deployment import MetricSnapshot
 from copilot.store import Store, home
@@ -99,6 +99,7 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
     if apart:
         _needs_postgresql(settings, "serve --apart")
     mappings = mapped.read(settings.alert_mappings_file)
+    _warn_of_variables()
     with listening(settings) as (listener, address):
         received, alerts = wiring.received(settings), wiring.open_alerts(settings)
         purpose = f"service at {address}"
@@ -244,6 +245,7 @@ def _beside(settings: Settings, role: Role, command: str) -> int:
     stopping = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stopping.set())
+    _warn_of_variables()
     with wiring.engine(settings, command, lasting=True, roles=frozenset((role,))) as engine:
         engine.start()
         where = make_url(settings.store_url).render_as_string()
@@ -265,6 +267,11 @@ def _needs_postgresql(settings: Settings, command: str) -> None:
             "writer: set COPILOT_DATABASE_URL to a PostgreSQL, or run `copilot serve`, which does "
             "everything in one process"
         )
+
+
+def _warn_of_variables() -> None:
+    for name in variables_without_effect():
+        log.warning("no such setting, it has no effect: %s", name)
 
 
 def _said(line: str) -> None:
