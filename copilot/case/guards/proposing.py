@@ -106,6 +106,7 @@ class PlanCase:
             self.deps.clock.now(),
             self.deps.limits.plan_ttl_s,
             self.deps.stands_for,
+            playbook.stays(self.ranking.candidates[0].fault_kind),
         )
 
 
