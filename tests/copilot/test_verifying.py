@@ -9,7 +9,7 @@ from langgraph.runtime import Runtime
 
 from copilot.case.nodes.verify import verify
 from copilot.case.routes import after_verify
-from copilot.case.state import IncidentState, Onset, PlanVerification
+from copilot.case.state import IncidentState, PlanVerification
 from copilot.case.waiting import DueLaterError
 from copilot.deps import Deps, Limits
 from copilot.hands.plain import DryRunRunner
@@ -17,6 +17,7 @@ from copilot.sources.deployment import Sources
 from copilot.store import Store
 from copilot.types.incident import Incident
 from knowledge_base import playbooks
+from tools.detector import Onset
 from tools.playbook_executor import fill, step_key
 from tools.types import Plan, Ranking, Series, StepResult, Window
 
@@ -83,13 +84,14 @@ class Case:
         """Look when the next look is due, until nothing more is looked at."""
         while True:
             try:
-                self.state["verified"] = verify(self.state, Runtime(context=self.deps))["verified"]
+                seen = verify(self.state, Runtime(context=self.deps))["verified"]
             except DueLaterError as later:
-                self.world.time = later.due
+                self.world.time = later.at
                 continue
-            if self.state["verified"].over:
-                return self.state["verified"]
-            self.world.time = self.state["verified"].next_at
+            self.state["verified"] = seen
+            if seen.over:
+                return seen
+            self.world.time = seen.next_at
 
     def told(self) -> list[tuple[float, str, str]]:
         """Minutes after the act, outcome and reason of each verdict in the journal."""

@@ -244,7 +244,7 @@ def _judged(
     now: Timestamp,
 ) -> Judgement:
     states: tuple[_State, ...] = ("normal", "mending", "worse")
-    count = {state: sum(look.state == state for look in looks) for state in states}
+    count: dict[str, int] = {state: sum(look.state == state for look in looks) for state in states}
     outcome: VerificationOutcome = "unchanged"
     if 2 * len(looks) < len(watched) or not (watched or has_checks):
         outcome = "unknown"
