@@ -21,7 +21,8 @@ from tests.copilot.people_world import BASE, NOW, Door, browser, signed_in
 from tests.copilot.test_console import HOSTILE, TAGS, Page
 from tools.types import PlaybookOutcome, Text
 
-waiting, store, clock = world.waiting, world.store, world.clock
+empty, planned, waiting, store = world.empty, world.planned, world.waiting, world.store
+clock = world.clock
 access, engine = world.access, world.engine
 
 BOOKS = {one.id: one for one in playbooks() if one.id in ("restart", "rollback")}

@@ -121,35 +121,36 @@ def create_app(
         title="Incident copilot", version=copilot.__version__, docs_url=None, redoc_url=None
     )
     meters = Meters(engine, received)
-    app.include_router(alertmanager(engine, settings))
-    app.include_router(deliveries(engine, settings, mappings, subscriptions))
-    app.include_router(changes(engine, change_secrets, fetch_commits))
-    if received is not None:
-        app.include_router(otlp(engine, received))
-    app.include_router(incidents(engine))
-    app.include_router(events(engine.store, streams))
-    app.include_router(feed(engine.store, streams))
-    app.include_router(console(engine, access, measure, desk))
-    app.include_router(listings(engine, access, examine))
-    if shelf is not None:
-        for shown in (knowledge, reviewing, playbooks):
-            app.include_router(shown(engine, shelf, access))
-    if access is not None:
-        for told in (signing_in, by_provider, device, deciding, silencing):
-            app.include_router(told(engine, access))
-    app.include_router(approval(engine))
-    app.include_router(editing(engine))
-    app.include_router(settling(engine))
-    app.include_router(confirming(engine))
-    app.include_router(on_call(engine))
-    app.include_router(health(engine, meters))
-    if examine is not None:
-        app.include_router(doctor(examine))
+    told = [
+        alertmanager(engine, settings),
+        deliveries(engine, settings, mappings, subscriptions),
+        changes(engine, change_secrets, fetch_commits),
+        *([otlp(engine, received)] if received is not None else ()),
+    ]
+    shown = [
+        incidents(engine),
+        events(engine.store, streams),
+        feed(engine.store, streams),
+        console(engine, access, measure, desk),
+        listings(engine, access, examine),
+    ]
+    signed_in = (signing_in, by_provider, device, deciding, silencing)
+    pages = [one(engine, access) for one in signed_in] if access is not None else []
+    books = (knowledge, reviewing, playbooks)
+    pages += [one(engine, shelf, access) for one in books] if shelf is not None else []
+    asked, free = [], places()
     if desk is not None:
-        free = places()
-        app.include_router(chat(desk, free))
-        app.include_router(asking(engine, desk, access, free))
-        app.include_router(openai(desk, engine.now))
+        asked = [chat(desk, free), asking(engine, desk, access, free), openai(desk, engine.now)]
+    for router in (
+        *told,
+        *shown,
+        *pages,
+        *(one(engine) for one in (approval, editing, settling, confirming, on_call)),
+        health(engine, meters),
+        *([doctor(examine)] if examine is not None else ()),
+        *asked,
+    ):
+        app.include_router(router)
     refusals(app)
     signed = [f"/changes/{sender}" for sender in change_secrets]
     app.add_middleware(Gate, settings=settings, signed=signed, access=access)
