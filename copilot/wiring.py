@@ -146,8 +146,16 @@ def _watch(sources: Sources, settings: Settings, opened: Store) -> Watch | Watch
 
 def policy(settings: Settings, opened: Store) -> Policy:
     """Who may decide on plans: by the accounts of the store, else by the settings."""
+    declared = declared_runners(settings)
+    target = declared.kubernetes if declared else None
+    accounts = by_accounts(
+        opened,
+        owner(settings.home),
+        outside=settings.signs_in_outside,
+        cluster=target.namespace if target else "",
+    )
     return Policy(
-        accounts=by_accounts(opened, owner(settings.home), outside=settings.signs_in_outside),
+        accounts=accounts,
         approvers=None if settings.approvers is None else frozenset(settings.approvers),
         responders=frozenset(settings.responders),
         automatic=settings.auto_approve_reading,

@@ -74,6 +74,10 @@ NO_PLAYBOOK: Mapping[tuple[FaultKind, PlaybookEffect], Text] = {
         en="The visitors are real; it ends when they leave or when there is more capacity.",
         zh="访问是真实的；访问回落或容量增加后才会结束。",
     ),
+    ("queue_backlog", "buys_time"): Text(
+        en="What waits is not lost; working it off faster is all there is to do.",
+        zh="排队的任务不会丢失；只需更快地处理。",
+    ),
     ("errors", "buys_time"): _BACK_AS_FAST,
     ("bad_deploy", "buys_time"): _BACK_AS_FAST,
     ("bad_config", "buys_time"): _BACK_AS_FAST,

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +16,12 @@ from packaging.utils import canonicalize_name
 
 import copilot
 from copilot.settings import Settings
+from copilot.store import home
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+TOML = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = TOML["project"]
 STANDARD = ("mcp", "notify", "oidc", "otlp", "postgres")
 
 
@@ -57,6 +60,44 @@ def test_an_object_has_no_field_that_a_cluster_does_not_know(manifest: dict[str,
     model = f"V1{manifest['kind']}"
     read = api.deserialize(json.dumps(manifest), model, "application/json")
     assert api.sanitize_for_serialization(read) == manifest  # type: ignore[no-untyped-call]
+
+
+def test_every_pod_has_the_keys_of_the_secret_where_they_are_read(tmp_path: Path) -> None:
+    pods = next(one for one in objects() if one["kind"] == "Deployment")["spec"]["template"]["spec"]
+    volumes = {one["name"]: one for one in pods["volumes"]}
+    (tmp_path / "mounted").mkdir()
+    home.made(tmp_path / "data")
+    for item in volumes["keys"]["secret"]["items"]:
+        given = tmp_path / "mounted" / item["path"]
+        given.write_text(item["key"].ljust(64, "x"), encoding="ascii")
+        given.chmod(0o440)
+    (copies,) = pods["initContainers"]
+    shell, option, line = copies["command"]
+    said = line.replace("/keys", f"{tmp_path}/mounted").replace("/data", f"{tmp_path}/data")
+    for _start in ("first", "again"):
+        subprocess.run([shell, option, said], check=True)
+        assert home.admin_token(tmp_path / "data").startswith("admin.token")
+        for name in ("journal.key", "redaction.key"):
+            assert home.key(tmp_path / "data" / name).startswith(name.encode())
+
+
+def test_an_image_is_made_of_the_wheel_and_of_nothing_else_of_a_checkout() -> None:
+    text = (DEPLOY / "Containerfile").read_text(encoding="utf-8")
+    copied = {
+        name
+        for line in re.findall(r"^COPY (?!--from)(.+)$", text, re.MULTILINE)
+        for name in line.split()[:-1]
+    }
+    packages = TOML["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    about = ["pyproject.toml", PROJECT["readme"], *PROJECT["license-files"], "deploy/${LOCK}"]
+    assert copied == {*packages, *about}
+
+
+def test_who_scrapes_does_so_by_the_name_that_our_alert_rules_ask_for() -> None:
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+    scraped = yaml.safe_load(compose["configs"]["prometheus"]["content"])["scrape_configs"]
+    rules = (ROOT / "copilot/surfaces/service/operate/prometheus-rules.yaml").read_text("utf-8")
+    assert set(re.findall(r'job="([^"]+)"', rules)) == {one["job_name"] for one in scraped}
 
 
 @pytest.mark.parametrize("path", sorted(DEPLOY.rglob("*")), ids=lambda one: one.name)

@@ -5,6 +5,7 @@ Source: Redis 7 documentation, pages "RESP protocol", SCAN, UNLINK, SET and "ACL
 
 import socket
 import ssl
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Annotated
@@ -18,6 +19,9 @@ from tools.playbook_executor.vocabulary import FlushArguments, QueueArguments, R
 from tools.types import FrozenModel, PlanStep, StepResult
 
 TIMEOUT_S = 5.0
+MOST_BYTES = 4 * 1024 * 1024
+MOST_DEPTH = 4
+"""Arrays in arrays: SCAN has one in one."""
 AT_ONCE = 500
 OURS = "incident-copilot"
 """How the value of a pause begins that we set: another's is never taken away."""
@@ -53,13 +57,13 @@ class RedisTarget(FrozenModel):
         return f"redis{'s' if self.tls else ''}://{self.user}@{self.host}:{self.port}/{self.db}"
 
     @contextmanager
-    def connected(self) -> Iterator["RedisConnection"]:
-        """A connection of its own, signed in; `StepFailedError` where there is none."""
+    def connected(self, within_s: float) -> Iterator["RedisConnection"]:
+        """A connection of its own, signed in; `StepFailedError` where there is none in time."""
         try:
             with socket.create_connection((self.host, self.port), TIMEOUT_S) as plain:
                 line = _wrapped(plain, self.host) if self.tls else plain
                 with line.makefile("rb") as answers:
-                    connection = RedisConnection(line, answers)
+                    connection = RedisConnection(line, answers, within_s)
                     if self.password is not None:
                         connection.ask("AUTH", self.user, self.password.get_secret_value())
                     connection.ask("SELECT", str(self.db))
@@ -75,13 +79,15 @@ def _wrapped(plain: socket.socket, host: str) -> socket.socket:
 
 
 class RedisConnection:
-    """Speaks RESP 2: commands of bulk strings out, one reply each in."""
+    """Speaks RESP 2: commands of bulk strings out, one reply of bounded size each in."""
 
-    def __init__(self, line: socket.socket, answers: IO[bytes]) -> None:
+    def __init__(self, line: socket.socket, answers: IO[bytes], within_s: float) -> None:
         self._line, self._answers = line, answers
+        self._within_s, self._until, self._left = within_s, time.monotonic() + within_s, 0
 
     def ask(self, *words: str) -> Reply:
         """The reply; an error is a `StepFailedError` with the command's first word."""
+        self._left = MOST_BYTES
         parts = [word.encode("utf-8", "surrogateescape") for word in words]
         framed = b"".join(b"$%d\r\n%s\r\n" % (len(one), one) for one in parts)
         self._line.sendall(b"*%d\r\n%s" % (len(parts), framed))
@@ -90,10 +96,8 @@ class RedisConnection:
         except StepFailedError as error:
             raise StepFailedError(f"{words[0]}: {error}") from error
 
-    def _reply(self) -> Reply:
-        head = self._answers.readline(65_536)
-        if not head.endswith(b"\r\n"):
-            raise ValueError("the connection was closed")
+    def _reply(self, depth: int = 0) -> Reply:
+        head = self._spent(self._answers.readline(self._left))
         kind, rest = head[:1], head[1:-2]
         if kind == b"+":
             return rest.decode("utf-8", "replace")
@@ -103,17 +107,28 @@ class RedisConnection:
             return int(rest)
         if kind == b"$":
             return self._bulk(int(rest))
-        if kind == b"*":
-            return [self._reply() for _ in range(max(0, int(rest)))]
-        raise ValueError(f"a reply of kind {kind!r}")
+        if kind == b"*" and depth < MOST_DEPTH:
+            return [self._reply(depth + 1) for _ in range(max(0, int(rest)))]
+        raise ValueError(f"a reply of kind {kind!r} in {depth} arrays")
 
     def _bulk(self, length: int) -> str | None:
         if length < 0:
             return None
-        if length > 1024 * 1024:
+        if length + 2 > self._left:
             raise ValueError(f"a reply of {length} bytes")
         # A key may hold any bytes; surrogates carry them there and back.
-        return self._answers.read(length + 2)[:-2].decode("utf-8", "surrogateescape")
+        found = self._spent(self._answers.read(length + 2), length + 2)
+        return found[:-2].decode("utf-8", "surrogateescape")
+
+    def _spent(self, found: bytes, at_least: int = 0) -> bytes:
+        """What was read, while there is room and time for it; `ValueError` where it was cut."""
+        self._left -= len(found)
+        if time.monotonic() > self._until:
+            raise StepFailedError(f"not done within {self._within_s:g} s")
+        if not found.endswith(b"\r\n") or len(found) < at_least:
+            full = "longer than allowed" if self._left <= 0 else "cut: the connection was closed"
+            raise ValueError(f"a reply is {full}")
+        return found
 
 
 class CacheRunner:
@@ -137,7 +152,7 @@ class CacheRunner:
     def rehearse(self, step: PlanStep) -> Rehearsal:
         """Count the keys or look who paused, and ask the server whether the user may act."""
         target = self._target(step)
-        with target.connected() as redis:
+        with target.connected(step.timeout_s) as redis:
             wanted = _wanted(step)
             if isinstance(wanted, FlushArguments):
                 found = _matching(redis, _declared(target.keys, wanted.keys), wanted.most)
@@ -157,7 +172,7 @@ class CacheRunner:
 
     def _act(self, step: PlanStep, key: str) -> str:
         target, wanted = self._target(step), _wanted(step)
-        with target.connected() as redis:
+        with target.connected(step.timeout_s) as redis:
             if isinstance(wanted, FlushArguments):
                 return _flush(redis, _declared(target.keys, wanted.keys), wanted)
             return _switch(redis, _declared(target.queues, wanted.queue), wanted, key)

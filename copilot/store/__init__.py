@@ -183,7 +183,7 @@ class Store:
     def transaction(self, *, lazily: bool = False) -> Iterator[None]:
         """Everything written inside, by this thread, is kept together or dropped together.
 
-        On disk when it ends; with `lazily` a moment later (`Database.write`).
+        On disk when it ends; with `lazily` a moment later, on a file (`Database.write`).
         """
         with self._database.write(lazily=lazily):
             yield

@@ -38,7 +38,6 @@ BUSY_SECONDS = 30.0
 """How long a write waits for another process before it gives up."""
 
 _TURN = text("SELECT pg_advisory_xact_lock(7233205)")
-_LAZILY = text("SELECT set_config('synchronous_commit', 'off', true)")
 _PATIENCE = (
     f"SET lock_timeout = {int(BUSY_SECONDS * 1000)}",
     # A process that hangs in a transaction gives the turn back.
@@ -154,7 +153,8 @@ class Database:
         """A transaction that may write: all of it or nothing, on disk when it ends.
 
         `lazily` is for what is done again where a power cut takes it: others see it at once, it is
-        on disk with the next one that is not, and within a second or so. The outermost decides.
+        on disk with the next one that is not, and at the next `settle`. The outermost decides. On
+        PostgreSQL nothing is: its server may die alone, and who wrote would go on.
         """
         joined: Connection | None = getattr(self._local, "connection", None)
         if joined is not None:
@@ -162,8 +162,6 @@ class Database:
             return
         if not self.sqlite:
             with self._outermost() as connection:
-                if lazily:
-                    connection.execute(_LAZILY)
                 yield connection
             return
         with self._writer, self._outermost() as connection:
@@ -178,8 +176,7 @@ class Database:
                 self._log.sync()
 
     def settle(self) -> None:
-        """Bring to disk what was written lazily; PostgreSQL does so by itself, in 0.6 s."""
-        # Three times its default `wal_writer_delay` (PostgreSQL: Asynchronous Commit).
+        """Bring to disk what was written lazily."""
         self._log.settle()
 
     @contextmanager

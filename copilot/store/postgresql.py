@@ -135,16 +135,9 @@ def saver(
         max_size=connections,
         open=True,
         check=ConnectionPool.check_connection,
-        configure=_lazily,
         kwargs={"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row},
     ) as pool:
         yield PostgresSaver(pool, serde=serde)
-
-
-def _lazily(connection: Connection[DictRow]) -> None:
-    # As beside a file: a crash of the server may take the last ones, and then nodes are repeated.
-    # A step is not, since it stands in the store, whose commits wait for the disk.
-    connection.execute("SET synchronous_commit = off")
 
 
 class ProcrastinateQueue:

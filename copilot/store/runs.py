@@ -1,6 +1,6 @@
 """Runs: each pass of the graph over an incident, written before it starts, leased to one worker.
 
-Who has a run is written lazily: where a power cut takes that, nobody works on it any more.
+Who has a run is written lazily: where a power cut takes that, the one process of the file is gone.
 
 What a run has to wait for is a due time here, so that no worker waits. Times are of the wall clock,
 which people and NTP set: one that was set back must not hold a run, and one that was set ahead

@@ -6,20 +6,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 import psycopg
 import pytest
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import empty_checkpoint
 
 from copilot import wiring
 from copilot.case.engine import Engine
 from copilot.case.loops import EVERY_ROLE, Role, problem_of
+from copilot.case.wiring import working
 from copilot.settings import Settings, SettingsError, load
-from copilot.store import LeadershipLostError, Run, Store
+from copilot.store import LeadershipLostError, Run, Store, StoreError
 from copilot.store.postgresql import ProcrastinateQueue
 from copilot.surfaces.commands import serve as commands
+from copilot.types.incident import Incident
 from evals.torture.databases import Server
 from tools.types import Alert
 
@@ -261,6 +265,33 @@ def test_the_runs_of_a_killed_worker_are_taken_by_another(
         with engine(url, tmp_path / "2", WORK):
             until(lambda: settled(intake.store), 60)
         assert [run.status for run in every_run(intake.store)] == ["done"] * 8
+
+
+def test_what_a_living_worker_relies_on_outlives_a_crash_of_the_server(
+    mortal: Server, tmp_path: Path
+) -> None:
+    configured = settings(mortal.fresh(), tmp_path)
+    with wiring.store(configured) as store, working(configured, store, tmp_path) as (saver, _queue):
+        store.incidents.open(Incident(id="I1", title="slow", opened_at=1.0, updated_at=1.0))
+        store.runs.accept("I1", 1.0)
+        at: RunnableConfig = {"configurable": {"thread_id": "I1.1", "checkpoint_ns": ""}}
+        with store.transaction(lazily=True):
+            store.journal.append("I1", "located", "copilot", {}, 1.0)
+        saver.put(at, empty_checkpoint(), {}, {})
+        assert store.runs.claim("one", 1.0, 60.0) is not None
+        mortal.stop()
+        mortal.start()
+        until(lambda: works(store))
+        assert store.runs.claim("another", 2.0, 60.0) is None
+        assert [event.kind for event in store.journal.events()] == ["located"]
+        assert saver.get_tuple(at) is not None
+
+
+def works(store: Store) -> bool:
+    with suppress(StoreError):
+        store.ping()
+        return True
+    return False
 
 
 def test_a_killed_server_that_comes_back_leaves_nothing_stuck_and_nothing_unwell(

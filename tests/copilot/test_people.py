@@ -4,6 +4,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from fastapi import FastAPI
@@ -44,7 +45,8 @@ from tests.copilot.people_world import (
 from tools.playbook_executor import ApprovalScope, Policy
 from tools.types import Alert, Plan, PlanStep, Subject
 
-waiting, store, clock, access = world.waiting, world.store, world.clock, world.access
+empty, planned, waiting, store = world.empty, world.planned, world.waiting, world.store
+clock, access = world.clock, world.access
 engine, app, client = world.engine, world.app, world.client
 
 # --- every route, with everybody ---------------------------------------------------------------
@@ -128,9 +130,13 @@ def test_the_first_account_shuts_the_door_for_who_merely_says_who_they_are(
     client = browser(create_app(CountedEngine(alone, NOW), Door(), access=access))
     client.post("/console/sign-in", data={"name": "anna", "token": TOKEN})
     assert "anna" in client.get("/").text
+    owner = TestClient(client.app, base_url=BASE)
+    owner.post("/console/sign-in", data={"name": "root", "token": TOKEN})
     assert client.post("/webhooks/generic", json={"name": "a"}).status_code == 202
     alone.people.add(account("anna", "viewer"))
     access._looked = (-1e9, False)  # a second later
+    assert client.get("/").status_code == 401
+    client.cookies = owner.cookies  # who merely said so is the owner no more than anybody
     assert client.get("/").status_code == 401
     assert client.post("/webhooks/generic", json={"name": "a"}).status_code == 401
     sent_to = client.get("/console/alerts", headers={"accept": "text/html"})
@@ -155,14 +161,21 @@ def test_a_person_signs_in_and_the_journal_knows(client: TestClient, store: Stor
 
 @pytest.mark.parametrize(
     "after",
-    ["//evil.example", "https://evil.example", "/\\evil.example", "/incidents", "javascript:x", ""],
+    [
+        *("//evil.example", "https://evil.example", "/\\evil.example", "javascript:x", ""),
+        *("/incidents", "/?next=//evil.example", "/console/?a=<b>", "/console/x\n"),
+    ],
 )
-def test_signing_in_leads_to_pages_of_ours_only(client: TestClient, after: str) -> None:
+def test_signing_in_leads_to_pages_of_ours_only(
+    app: FastAPI, client: TestClient, after: str
+) -> None:
     sent = {"name": "the viewer", "password": PASSWORD, "next": after}
     assert client.post("/console/sign-in", data=sent).headers["location"] == "/"
-    there = {**sent, "next": "/console/incidents/I1"}
-    answered = client.post("/console/sign-in", data=there)
-    assert answered.headers["location"] == "/console/incidents/I1"
+    for page in ("/console/incidents/I1", "/console/device?code=BCDF-GHJK"):
+        asked = browser(app).get(page, headers={"accept": "text/html"}).headers["location"]
+        there = {**sent, "next": parse_qs(urlsplit(asked).query)["next"][0]}
+        answered = client.post("/console/sign-in", data=there)
+        assert answered.headers["location"] == page
 
 
 def test_who_is_not_let_in_learns_nothing_of_why(client: TestClient, store: Store) -> None:
@@ -318,6 +331,21 @@ def test_a_silence_is_its_callers(client: TestClient, store: Store) -> None:
     assert store.silences.require(made).silence.created_by == "the responder"
 
 
+def test_a_key_is_not_the_owner_on_the_console_either(
+    engine: CountedEngine, store: Store, clock: Clock
+) -> None:
+    engine.needed = 2
+    access = Access(store, TOKEN, "k3y", operator="root", clock=clock, passwords=QUICK)
+    client = browser(create_app(engine, Door(api_key=SecretStr("k3y")), access=access))
+    client.post("/console/sign-in", data={"token": "k3y"})
+    page = client.get("/console/incidents/I1").text
+    csrf = page.partition('name="csrf" value="')[2].partition('"')[0]
+    client.post("/console/incidents/I1/decision", data={**answer(), "csrf": csrf})
+    headers = {"authorization": "Bearer k3y"}
+    assert client.post("/incidents/I1/approval", json=answer(), headers=headers).status_code == 409
+    assert approvers(store) == ["api-key"]
+
+
 # --- what an approver may approve --------------------------------------------------------------
 
 TOUCHES_LEDGER = PLAN.model_copy(
@@ -341,6 +369,17 @@ DRAINS = PLAN.model_copy(
     }
 )  # fmt: skip
 
+RESTARTS = PLAN.model_copy(
+    update={
+        "steps": (
+            PlanStep(
+                index=0, title="x", action="kubernetes",
+                arguments={"verb": "restart", "kind": "deployment", "name": "till"},
+            ),
+        )
+    }
+)  # fmt: skip
+
 SCOPES: dict[str, tuple[ApprovalScope, Plan, bool]] = {
     "everywhere": (ApprovalScope(), PLAN, True),
     "a class below": (ApprovalScope(risks=frozenset({"A"})), PLAN, False),
@@ -357,6 +396,10 @@ SCOPES: dict[str, tuple[ApprovalScope, Plan, bool]] = {
     "its namespace, and a step nobody knows where": (
         ApprovalScope(namespaces=("shop",)), TOUCHES_LEDGER, False,
     ),
+    "its namespace, and steps act in another": (
+        ApprovalScope(namespaces=("shop",)), RESTARTS, False,
+    ),
+    "the namespaces of both": (ApprovalScope(namespaces=("shop", "live")), RESTARTS, True),
 }  # fmt: skip
 
 
@@ -370,7 +413,8 @@ def test_an_approver_approves_what_is_in_their_scope(store: Store, case: str) ->
     store.alerts.accept([alert], NOW)
     store.alerts.assign([1], "I1", "first", "opened", NOW)
     store.people.add(account("cho", "approver", scope))
-    assert Policy(accounts=by_accounts(store, "root")).may_approve("cho", plan) is allowed
+    policy = Policy(accounts=by_accounts(store, "root", cluster="live"))
+    assert policy.may_approve("cho", plan) is allowed
 
 
 def test_outside_of_the_scope_says_so_and_a_rejection_is_anybodys_who_responds(
@@ -471,6 +515,29 @@ def test_a_command_line_acts_for_who_agrees_on_the_console(app: FastAPI, store: 
     headers = {"authorization": f"Bearer {given['access_token']}"}
     assert machine.post("/incidents/I1/approval", json=answer(), headers=headers).is_success
     assert approvers(store) == ["the approver"]
+
+
+def test_a_code_that_was_agreed_to_before_a_new_password_gives_no_token(
+    app: FastAPI, store: Store
+) -> None:
+    thief, machine = browser(app), browser(app)
+    begun = machine.post("/login/device", json={}).json()
+    signed_in(thief, "the admin")
+    csrf = thief.get("/console/device").text.partition('name="csrf" value="')[2].partition('"')[0]
+    sent = {"csrf": csrf, "code": begun["user_code"]}
+    assert thief.post("/console/device", data=sent).status_code == 200
+    changed = store.people.require("the admin").model_copy(update={"generation": 1})
+    store.people.put(changed)  # as `users passwd` does
+    told = machine.post("/login/token", json={"device_code": begun["device_code"]})
+    assert told.json() == {"error": "access_denied"}
+    assert store.access_tokens.all() == []
+
+
+def test_nobody_fills_the_store_with_codes(client: TestClient, clock: Clock) -> None:
+    told = [client.post("/login/device", json={}).status_code for _ in range(TRIES + 1)]
+    assert told == [200] * TRIES + [429]
+    clock.now += 61
+    assert client.post("/login/device", json={}).status_code == 200
 
 
 def test_codes_are_not_guessed_and_are_for_people_with_accounts(

@@ -20,7 +20,10 @@ from tools.clusterer import Matcher
 from tools.types import Alert
 
 SHAPES = [one for one in shapes(random.Random(11)) if len(one.secret) >= 8][::2]
-"""Shorter ones stand in other numbers by chance; every second one is enough of a crowd."""
+"""Every second one is enough of a crowd."""
+
+SURE = 10
+"""Characters: four digits of a passport stand in some digest of the data folder by chance."""
 
 ALERT = Alert(
     fingerprint="ab" * 8,
@@ -32,7 +35,7 @@ ALERT = Alert(
 
 
 def _halves(shape: SecretShape) -> tuple[str, str]:
-    half = max(len(shape.secret) // 2, 4)
+    half = max(len(shape.secret) // 2, SURE)
     return shape.secret[:half], shape.secret[-half:]
 
 

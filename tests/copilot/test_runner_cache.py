@@ -1,10 +1,13 @@
 """Declared keys are flushed within bounds, queues pause and go on: through a real Redis."""
 
+import re
 import shutil
+import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import pytest
 from pydantic import SecretStr
@@ -54,6 +57,58 @@ def test_a_server_that_is_away_is_told_with_its_place() -> None:
     assert "is not reached" in result.error
 
 
+@contextmanager
+def answering(first: bytes, more: bytes) -> Iterator[int]:
+    """A server that lets anybody in and answers SCAN with these bytes, the latter without end."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with suppress(OSError), server.accept()[0] as line:
+            line.recv(65_536)
+            line.sendall(b"+OK\r\n")
+            while line.recv(65_536):
+                line.sendall(first)
+                while more:
+                    line.sendall(more)
+                if not first.endswith(SEARCHED):
+                    return
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield server.getsockname()[1]
+    finally:
+        server.close()
+
+
+SEARCHED = b"*2\r\n$1\r\n7\r\n*0\r\n"
+HOSTILE = {
+    "arrays in arrays without end": (b"", b"*1\r\n", "does not speak RESP"),
+    "an array without end": (b"*99999999999\r\n", b":1\r\n", "longer than allowed|not done"),
+    "an array of nothing without end": (
+        b"*99999999999\r\n",
+        b"$-1\r\n",
+        "longer than allowed|not done",
+    ),
+    "a line without end": (b"+", b"x" * 65_536, "longer than allowed"),
+    "a huge length": (b"$99999999999\r\n", b"", "99999999999 bytes"),
+    "more than it says": (b"$1\r\nxxxxxxxx\r\n", b"", "cut"),
+    "less than it says": (b"$400\r\nx\r\n", b"", "cut"),
+    "a length that is no number": (b"$many\r\n", b"", "does not speak RESP"),
+    "another protocol": (b"HTTP/1.1 400 Bad Request\r\n", b"", "does not speak RESP"),
+    "a search without end": (SEARCHED, b"", "not done within 0.5 s"),
+}
+
+
+@pytest.mark.parametrize(("first", "more", "said"), HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_hostile_server_fails_the_step_and_takes_neither_room_nor_time(
+    first: bytes, more: bytes, said: str
+) -> None:
+    asked = step("flush", keys="carts", most=9).model_copy(update={"timeout_s": 0.5})
+    with answering(first, more) as port:
+        result = hands(target(port)).run(asked, "k")
+    assert re.search(said, result.error)
+
+
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     if PROGRAM is None:
@@ -64,7 +119,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     try:
         until = time.monotonic() + 10
         while time.monotonic() < until:
-            with suppress(StepFailedError), target(found).connected() as redis:
+            with suppress(StepFailedError), target(found).connected(30) as redis:
                 redis.ask("ACL", "SETUSER", "weak", "on", ">secret", "~*", "+@read", "+select")
                 redis.ask("ACL", "SETUSER", "weak", "+acl|dryrun")
                 break
@@ -76,7 +131,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 
 def fill(port: int, count: int) -> None:
-    with target(port).connected() as redis:
+    with target(port).connected(30) as redis:
         redis.ask("FLUSHDB")
         for number in range(count):
             redis.ask("SET", f"cart:{number}", "x")
@@ -85,7 +140,7 @@ def fill(port: int, count: int) -> None:
 
 
 def left(port: int) -> object:
-    with target(port).connected() as redis:
+    with target(port).connected(30) as redis:
         return redis.ask("DBSIZE")
 
 
@@ -119,14 +174,14 @@ def test_a_pause_ends_by_itself_and_that_of_another_is_kept(port: int) -> None:
     fill(port, 0)
     one = hands(target(port))
     assert one.run(step("pause", queue="mail", for_s=60), "k").ok
-    with target(port).connected() as redis:
+    with target(port).connected(30) as redis:
         assert redis.ask("GET", "rq:suspended") == "incident-copilot k"
         ttl = redis.ask("TTL", "rq:suspended")
         assert isinstance(ttl, int)
         assert 50 < ttl <= 60
     assert one.run(step("pause", queue="mail", for_s=60), "k").ok
     assert one.run(step("resume", queue="mail"), "k").output == "queue mail goes on"
-    with target(port).connected() as redis:
+    with target(port).connected(30) as redis:
         assert redis.ask("GET", "rq:suspended") is None
         redis.ask("SET", "rq:suspended", "1")
     for verb in ("pause", "resume"):

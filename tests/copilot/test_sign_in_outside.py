@@ -1,10 +1,8 @@
 """Signing in by a provider's or a proxy's word: what is checked, and who somebody then is."""
 
-import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,7 +11,6 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
-from pydantic import SecretStr
 
 from copilot.settings import SettingsError, load
 from copilot.store import Store
@@ -21,48 +18,23 @@ from copilot.surfaces.service import create_app
 from copilot.surfaces.service.access import Access
 from copilot.surfaces.service.oidc import OpenIdProvider
 from copilot.surfaces.service.outside import OutsideWord, TrustedProxy
+from copilot.surfaces.service.throttle import TRIES
 from copilot.surfaces.service.wiring import outside_word
 from copilot.testing.oidc import ISSUER, LocalProvider, query
 from copilot.testing.service import CountedEngine
 from copilot.types.people import Role
-from tests.copilot.people_world import BASE, TOKEN, Clock, account
+from tests.copilot import people_world as world
+from tests.copilot.people_world import BASE, NOW, TOKEN, Clock, Door, account
 
-NOW = 1_700_000_000.0
+empty, store, clock = world.empty, world.bare, world.clock
+
 BACK = f"{BASE}/console/sign-in/back"
 ROLES: dict[str, Role] = {"sre": "approver", "staff": "viewer"}
-
-
-@dataclass(frozen=True)
-class Door:
-    api_key: SecretStr | None = None
-    max_body_bytes: int = 100_000
-    max_alerts: int = 100
 
 
 @cache
 def key() -> RSAKey:
     return RSAKey.generate_key(2048, auto_kid=True)
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("store") / "empty.sqlite"
-    made = Store(f"sqlite:///{path}")
-    made.create()
-    made.close()
-    return path
-
-
-@pytest.fixture
-def store(empty: Path, tmp_path: Path) -> Iterator[Store]:
-    opened = Store(f"sqlite:///{shutil.copy(empty, tmp_path / 'store.sqlite')}")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
@@ -128,6 +100,54 @@ def test_nobody_becomes_somebody_of_ours_by_their_name(
     assert {one.name: one.role for one in store.people.all()} == {
         "anna": "admin", "\u0430nna (sso.example)": "viewer",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["root", "R\u043eot ", "api-key", "copilot"])
+def test_nobody_is_called_as_the_owner_of_the_data_folder_is_or_the_journal(
+    client: TestClient, sso: LocalProvider, store: Store, name: str
+) -> None:
+    sso.person = {"sub": "8", "preferred_username": name, "groups": ["staff"]}
+    came_back(client, sso)
+    (only,) = store.people.all()
+    assert only.name == f"{name.strip()} (sso.example)"
+
+
+def test_who_is_disabled_while_they_come_back_stays_disabled(
+    client: TestClient, sso: LocalProvider, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    came_back(client, sso)
+    (only,) = store.people.all()
+    sso.person = sso.person | {"groups": ["staff"]}
+    other = Store(f"sqlite:///{store.database.url.database}")
+    begun = threading.Event()
+
+    def disable() -> None:
+        begun.set()
+        other.people.put(only.model_copy(update={"disabled": True, "generation": 1}))
+
+    thread = threading.Thread(target=disable)
+    looked = type(store.people).of_identity
+
+    def slowly(people: Any, identity: str) -> Any:
+        found = looked(people, identity)
+        thread.start()
+        begun.wait()
+        thread.join(0.3)  # it waits for us where we look and write together
+        return found
+
+    monkeypatch.setattr(type(store.people), "of_identity", slowly)
+    came_back(client, sso)
+    thread.join()
+    other.close()
+    assert store.people.get(only.id) == only.model_copy(update={"disabled": True, "generation": 1})
+
+
+def test_refusals_are_told_to_the_journal_a_few_times_only(
+    client: TestClient, store: Store, clock: Clock
+) -> None:
+    told = [back(client, {"state": "x"}).status_code for _ in range(TRIES + 5)]
+    assert told == [403] * TRIES + [429] * 5
+    assert len(store.journal.events()) == TRIES
 
 
 Spoil = Callable[[dict[str, object]], dict[str, object]]
@@ -271,12 +291,47 @@ def test_the_proxys_word_counts_from_its_address_alone(store: Store, clock: Cloc
     assert store.people.require("anna").role == "approver"
 
 
+@pytest.mark.parametrize("header", ["remote-user", "remote-groups"])
+def test_a_header_that_the_browser_sent_too_names_nobody(
+    store: Store, clock: Clock, header: str
+) -> None:
+    word = OutsideWord(ROLES, proxy=TrustedProxy(["10.0.0.7"], "Remote-User", "Remote-Groups"))
+    proxy = browser(store, word, clock, "10.0.0.7")
+    forged = [(header, "sre"), *NAMED.items()]
+    assert proxy.get("/console/sign-in", headers=forged).status_code == 200  # the page, and no name
+    assert not store.people.known()
+
+
 def test_a_session_is_not_the_next_persons_at_the_proxy(store: Store, clock: Clock) -> None:
     word = OutsideWord(ROLES, proxy=TrustedProxy(["10.0.0.7"], "remote-user", "remote-groups"))
     proxy = browser(store, word, clock, "10.0.0.7")
     proxy.get("/console/sign-in", headers=NAMED)
     for headers in (NAMED | {"remote-user": "bob"}, {}):
         assert 'class="person"' not in proxy.get("/", headers=headers).text
+        assert proxy.get("/incidents", headers=headers).status_code == 401
+    assert proxy.get("/incidents", headers=NAMED).status_code == 200
+
+
+FORWARDED: dict[str, tuple[str, str | tuple[str, ...], str]] = {
+    "by the proxy": ("10.0.0.7", "192.0.2.7", "192.0.2.7"),
+    "by two of ours": ("10.0.0.7", "192.0.2.7, 10.0.0.9", "192.0.2.7"),
+    "with what the browser claimed": ("10.0.0.7", "198.51.100.1, 192.0.2.7", "192.0.2.7"),
+    "by somebody else": ("192.0.2.1", "198.51.100.1", "192.0.2.1"),
+    "with a header of the browser's own": ("10.0.0.7", ("198.51.100.1", "192.0.2.7"), "192.0.2.7"),
+    "with no address": ("10.0.0.7", "me", "10.0.0.7"),
+    "with nothing": ("10.0.0.7", "", "10.0.0.7"),
+}
+
+
+@pytest.mark.parametrize("case", FORWARDED)
+def test_behind_a_proxy_people_are_where_they_are(store: Store, clock: Clock, case: str) -> None:
+    peer, told, where = FORWARDED[case]
+    word = OutsideWord(ROLES, proxy=TrustedProxy(["10.0.0.0/24"], "", ""))
+    client = browser(store, word, clock, peer)
+    hops = [("x-forwarded-for", one) for one in (told if isinstance(told, tuple) else (told,))]
+    client.post("/console/sign-in", data={"token": "wrong"}, headers=hops)
+    (row,) = store.journal.events()
+    assert row.detail["address"] == where
 
 
 HALF_SAID: dict[str, tuple[dict[str, Any], str]] = {

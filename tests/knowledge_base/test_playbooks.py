@@ -96,6 +96,31 @@ def test_only_class_a_reads_and_class_a_only_reads() -> None:
         assert (playbook.risk == "A") == (verbs <= reads), playbook.id
 
 
+@each
+def test_what_sets_the_same_flag_or_volume_takes_the_same_lock(playbook: Playbook) -> None:
+    of_action = {"feature_flag": "flag/"}
+    of_program = {"disk-cleanup": "disk/", "extend-volume": "disk/"}
+    for step in playbook.steps:
+        argv = step.arguments.get("argv")
+        program = str(argv[0]) if isinstance(argv, list) else ""
+        lock = of_action.get(step.action, of_program.get(program, ""))
+        assert playbook.lock.startswith(lock)
+
+
+@each
+def test_a_playbook_is_not_judged_without_what_it_is_for(playbook: Playbook) -> None:
+    """A pause makes a queue grow; what works a queue off is judged by the queue."""
+    depths = {"depth", "backlog", "lag", "length"}
+    for case in playbook.applies:
+        assert "queue_backlog" not in case.faults or not depths & {*playbook.verification.ignore}
+
+
+@each
+def test_two_acting_steps_are_undone_where_the_second_fails(playbook: Playbook) -> None:
+    acting = [one for one in playbook.steps if one.arguments.get("verb") not in ("get", "look")]
+    assert len(acting) < 2 or playbook.on_failure == "roll_back"
+
+
 @pytest.mark.parametrize("effect", ["mends", "buys_time"])
 @pytest.mark.parametrize("kind", get_args(FaultKind))
 def test_each_kind_of_fault_has_a_playbook_or_the_reason_why_it_has_none(

@@ -129,6 +129,38 @@ def test_a_deployment_at_its_bound_is_not_scaled_further() -> None:
     assert chosen("cpu_saturation", {"replicas:pay": 20.0}).abstained
 
 
+@pytest.mark.parametrize(
+    ("playbook", "kind", "facts"),
+    [
+        ("limit-retries", "retry_storm", {"max_retries": 0.0}),
+        ("limit-retries", "retry_storm", {"max_retries": 1.0}),
+        ("scale-consumers", "queue_backlog", {"consumer": "worker", "consumer_replicas": 60.0}),
+        ("scale-consumers", "queue_backlog", {"consumer": "worker", "consumer_replicas": 0.0}),
+        ("free-room", "scheduling", {"donor": "batch", "donor_replicas": 1.0}),
+        ("free-room", "scheduling", {"donor": "batch", "donor_replicas": 300.0}),
+        (
+            "shorten-timeout",
+            "slow_dependency",
+            {"calling": "pay", "called": "b", "timeout_ms": 30.0},
+        ),
+        (
+            "shorten-timeout",
+            "slow_dependency",
+            {"calling": "pay", "called": "b", "timeout_ms": 90_000.0},
+        ),
+        ("slow-caller", "rate_limited", {"heavy_caller": "web", "caller_rps": 1.0}),
+    ],
+)
+def test_a_value_that_would_move_the_wrong_way_or_not_come_back_is_not_offered(
+    playbook: str, kind: FaultKind, facts: dict[str, Fact]
+) -> None:
+    about = {f"{name}:pay": value for name, value in facts.items()}
+    choice = choose(CATALOGUE, located("pay", kind), about)
+    assert choice.playbook_id != playbook
+    refused = {other.playbook_id: other.reason for other in choice.considered}
+    assert any(name in refused[playbook] for name in (*facts, "before")), refused[playbook]
+
+
 def test_a_fact_that_is_no_name_is_not_used() -> None:
     choice = chosen("errors", {"flag:pay": "x; rm -rf /"})
     assert choice.abstained

@@ -141,12 +141,15 @@ def derived(parameter: Parameter, subject: PlaybookSubject) -> Scalar:
 
 
 def scaled(parameter: Parameter, fact: str | float) -> Scalar:
-    """The value a fact makes: a number times the factor, within the bounds; a name as it is."""
+    """The value a fact makes: a number times the factor, within the bounds; a name as it is.
+
+    What is not multiplied says what there is, for the way back: that is not bent into the bounds.
+    """
     low, high = parameter.minimum, parameter.maximum
     if isinstance(fact, str) or low is None or high is None:
         return fact
     if not math.isfinite(fact):
         raise ValueError(f"the fact {parameter.fact!r} is {fact!r}")
-    clamped = min(max(fact * parameter.factor, low), high)
+    clamped = fact if parameter.factor == 1 else min(max(fact * parameter.factor, low), high)
     # 3 * 1.1 is 3.3000000000000003: round away the last bits before rounding up.
     return math.ceil(round(clamped, 9)) if parameter.type == "integer" else clamped

@@ -27,7 +27,8 @@ class Parameter(FrozenModel):
 
     `name` is a strictly validated token (a service, a node, a flag); `text` needs a pattern or
     allowed values. A value taken from a number is multiplied by `factor`, rounded up for an
-    integer and clamped to the bounds; a value that was handed over is refused outside of them.
+    integer and clamped to the bounds; one that is not multiplied, or that was handed over, is
+    refused outside of them.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")

@@ -19,6 +19,8 @@ def login(settings: Settings) -> int:
         raise RemoteError("no service runs here; name one: copilot --server https://… login")
     console = Console(markup=False, highlight=False)
     begun = _told(address, "/login/device", {"machine": platform.node()})
+    if "device_code" not in begun:
+        raise RemoteError(f"the service at {address} gives no code: {begun.get('error', begun)}")
     console.print(
         f"Open {begun['verification_uri_complete']}\nand agree to the code "
         f"{begun['user_code']}, if that is what it shows.",

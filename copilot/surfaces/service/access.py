@@ -22,6 +22,9 @@ from copilot.types.people import SCOPES, Account, PersonSession
 
 COOKIE = "copilot_session"
 
+SAID = "said"
+"""How a session began whose name somebody merely said: it is over once people have accounts."""
+
 IDLE_S, LONGEST_S = 3600.0, 12 * 3600.0
 """After which a session ends. Source: NIST SP 800-63B-4, level AAL2: an hour without activity and a
 day at most; half of that."""
@@ -123,33 +126,39 @@ class Access:
         if found is None or now - found.began_at > LONGEST_S or now - found.seen_at > IDLE_S:
             return None
         if found.account_id:
-            if self._active(found.account_id, found.generation) is None:
+            if self.active(found.account_id, found.generation) is None:
                 return None
-        elif self.shut and found.name != self.operator:
-            return None  # said before people had accounts
+        elif self.shut and found.via == SAID:
+            return None
         if now - found.seen_at >= RENEWED_S:
             self._store.sessions.seen(found.digest, now)
         return found
 
-    def visitor(self, cookie: str) -> Caller | None:
-        """Who looks with a session: a reader of the API, and by their role in forms."""
+    def visitor(self, cookie: str, address: str, headers: Mapping[str, str]) -> Caller | None:
+        """Who looks with a session, from this connection: a reader of the API."""
         session = self.session(cookie)
-        if session is None:
+        if session is None or not self.fits(session, address, headers):
             return None
-        account = self._active(session.account_id, session.generation)
+        account = self.active(session.account_id, session.generation)
+        if session.account_id and account is None:
+            return None  # disabled a moment ago
         role = account.role if account else "admin"
         return Caller(name=session.name, role=role, via="session", looks_only=True)
 
-    def by_token(self, name: str, given: str) -> str | None:
-        """The cookie of who holds the data folder's token: under the name they say, or their own.
+    def by_token(self, name: str, given: str, address: str) -> str | None:
+        """The cookie of who holds the data folder's token or the key: under the name they say, or
+        the one that is theirs.
 
         None for a wrong token; raises `TooManyTriesError`.
         """
-        self.throttle.check("token")
-        if self.held(given) is None:
-            self.throttle.failed("token")
+        self.throttle.check(f"token {address}")
+        held = self.held(given)
+        if held is None:
+            self.throttle.failed(f"token {address}")
             return None
-        return self.opened(self.operator if self.shut else name, None, "link")
+        if held.declared:
+            return self.opened(name, None, SAID)
+        return self.opened(held.name, None, "link")
 
     def by_password(self, name: str, password: str, address: str) -> str | None:
         """The cookie of a person; None for a wrong password, name, or a disabled account.
@@ -168,7 +177,7 @@ class Access:
     def by_word(self, person: OutsidePerson) -> str:
         """The cookie of who signs in by somebody else's word; raises `SignInRefusedError`."""
         roles = self.outside.roles if self.outside else {}
-        account = admitted(self._store, person, roles, self.clock())
+        account = admitted(self._store, person, roles, self.operator, self.clock())
         return self.opened(account.name, account, person.by)
 
     def proxied(self, address: str, headers: Mapping[str, str]) -> OutsidePerson | None:
@@ -180,6 +189,11 @@ class Access:
         """Whether a connection is the trusted proxy's."""
         proxy = self.outside.proxy if self.outside else None
         return proxy is not None and proxy.trusts(address)
+
+    def origin(self, address: str, headers: Mapping[str, str]) -> str:
+        """Where somebody is: at the other end of the connection, or of the trusted proxy's."""
+        proxy = self.outside.proxy if self.outside else None
+        return proxy.origin(address, headers) if proxy else address
 
     def fits(self, session: PersonSession, address: str, headers: Mapping[str, str]) -> bool:
         """Whether a session by the proxy's word is still of whom it names."""
@@ -211,6 +225,13 @@ class Access:
         """What a form of this session carries: no other page knows it."""
         return hmac.new(self._key, f"form {cookie}".encode(), hashlib.sha256).hexdigest()
 
+    def active(self, account_id: str, generation: int) -> Account | None:
+        """The account of what was given out under this generation; None where that is over."""
+        found = self._store.people.get(account_id) if account_id else None
+        if found is None or found.disabled or found.generation != generation:
+            return None
+        return found
+
     def _of_token(self, digest: str) -> Caller | None:
         found = self._store.access_tokens.of_digest(digest)
         now = self.clock()
@@ -220,16 +241,10 @@ class Access:
             self._store.access_tokens.used(found, now)
         if not found.account_id:
             return Caller(name=found.name, scopes=found.scopes, via="service token")
-        account = self._active(found.account_id, found.generation)
+        account = self.active(found.account_id, found.generation)
         if account is None:
             return None
         return Caller(name=account.name, role=account.role, via="login")
-
-    def _active(self, account_id: str, generation: int) -> Account | None:
-        found = self._store.people.get(account_id) if account_id else None
-        if found is None or found.disabled or found.generation != generation:
-            return None
-        return found
 
     def digest(self, cookie: str) -> str:
         """What is kept of a cookie."""

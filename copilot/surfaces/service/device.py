@@ -20,7 +20,7 @@ from copilot.surfaces.service.forms import Sent, meant
 from copilot.surfaces.service.ports import ServiceEngine
 from copilot.surfaces.service.throttle import TooManyTriesError
 from copilot.surfaces.service.visit import Visit, page, visits
-from copilot.types.people import AccessToken
+from copilot.types.people import AccessToken, PersonSession
 from tools.types import FrozenModel, Timestamp
 
 CODE_S, POLL_S = 600.0, 3.0
@@ -34,7 +34,7 @@ _LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
 
 
 class DeviceLogin(FrozenModel):
-    """Where somebody logs in: a name of the machine, which they will read on the page."""
+    """Where somebody logs in: a name of the machine, for the journal and the list of tokens."""
 
     machine: CleanName = ""
 
@@ -57,7 +57,10 @@ def device(engine: ServiceEngine, access: Access) -> APIRouter:
             wanted = DeviceLogin.model_validate(decoded(content))
         except ValidationError as problem:
             raise from_validation(problem) from problem
-        return JSONResponse(desk.begun(wanted.machine, str(request.base_url)))
+        try:
+            return JSONResponse(desk.begun(wanted.machine, visits(access)(request)))
+        except TooManyTriesError:
+            return JSONResponse({"error": "slow_down"}, 429)
 
     @router.post("/login/token", summary="The token, once a person agreed")
     def token(content: Annotated[bytes, Depends(body)]) -> JSONResponse:
@@ -76,7 +79,7 @@ def device(engine: ServiceEngine, access: Access) -> APIRouter:
     @router.post("/console/device", include_in_schema=False)
     def agree(request: Request, visit: Visiting, sent: Sent) -> Response:
         session = meant(request, visit, sent)
-        problem = desk.agreed(sent.get("code", ""), session.account_id)
+        problem = desk.agreed(sent.get("code", ""), session)
         values = {"code": "", "problem": problem, "done": not problem}
         return page("device.html", visit, values, 409 if problem else 200)
 
@@ -89,8 +92,13 @@ class DeviceDesk:
     def __init__(self, engine: ServiceEngine, access: Access) -> None:
         self._engine, self._access, self._kept = engine, access, access.store.sessions
 
-    def begun(self, machine: str, base: str) -> dict[str, str | float]:
-        """Two codes: a long one for the command line, a short one for the person."""
+    def begun(self, machine: str, visit: Visit) -> dict[str, str | float]:
+        """Two codes: a long one for the command line, a short one for the person.
+
+        Anybody may ask, and each is kept a while. Raises `TooManyTriesError`.
+        """
+        self._access.throttle.check(f"code {visit.address}")
+        self._access.throttle.failed(f"code {visit.address}")
         device_code = secrets.token_urlsafe(32)
         letters = "".join(secrets.choice(_LETTERS) for _ in range(8))
         shown, now = f"{letters[:4]}-{letters[4:]}", self._access.clock()
@@ -98,7 +106,7 @@ class DeviceDesk:
         told: dict[str, JsonValue] = {"machine": machine, "until": until, "account": ""}
         self._kept.begin(_device(device_code), told, until, now)
         self._kept.begin(_person(shown), {"device": _device(device_code)}, until, now)
-        page_of = f"{base.rstrip('/')}/console/device"
+        page_of = f"{visit.origin}/console/device"
         return {
             "device_code": device_code,
             "user_code": shown,
@@ -108,9 +116,9 @@ class DeviceDesk:
             "interval": POLL_S,
         }
 
-    def agreed(self, shown: str, account_id: str) -> str:
+    def agreed(self, shown: str, session: PersonSession) -> str:
         """What is wrong with it; empty: the command line may fetch its token."""
-        now = self._access.clock()
+        now, account_id = self._access.clock(), session.account_id
         if not account_id:
             return "device account"
         try:
@@ -123,7 +131,8 @@ class DeviceDesk:
             self._access.throttle.failed(f"device {account_id}")
             return "wrong code"
         until: Timestamp = float(str(waiting["until"]))
-        self._kept.begin(str(found["device"]), {**waiting, "account": account_id}, until, now)
+        told = {**waiting, "account": account_id, "generation": session.generation}
+        self._kept.begin(str(found["device"]), told, until, now)
         return ""
 
     def given(self, device_code: str) -> tuple[dict[str, str], int]:
@@ -134,9 +143,9 @@ class DeviceDesk:
             return {"error": "expired_token"}, 400
         if not found["account"]:
             return {"error": "authorization_pending"}, 400
-        account = self._access.store.people.get(str(found["account"]))
         taken = self._kept.take(_device(device_code), now)
-        if taken is None or account is None or account.disabled:
+        account = self._access.active(str(found["account"]), int(str(found["generation"])))
+        if taken is None or account is None:
             return {"error": "access_denied"}, 400
         token, digest = new_token()
         made = AccessToken(

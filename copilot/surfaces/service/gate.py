@@ -140,7 +140,8 @@ class Gate:
             found = await run_in_threadpool(self._access.bearer, given)
         cookie = HTTPConnection(scope).cookies.get(COOKIE, "")
         if found is None and cookie:
-            found = await run_in_threadpool(self._access.visitor, cookie)
+            peer = scope["client"][0] if scope.get("client") else ""
+            found = await run_in_threadpool(self._access.visitor, cookie, peer, headers)
         found = found or NOBODY
         # While the house is open, a lesser credential gives no less than none.
         lesser = found.looks_only or not found.reaches("responder")
@@ -242,7 +243,9 @@ def _refused(refusal: RequestRefusedError, scope: Scope, headers: Headers) -> Re
     path: str = scope["path"]
     reads = scope["method"] in ("GET", "HEAD") and "text/html" in headers.get("accept", "")
     if refusal.status == 401 and reads and (path == "/" or path.startswith(PAGES)):
-        return RedirectResponse(f"{SIGN_IN}?{urlencode({'next': path})}", 303)
+        asked = scope.get("query_string", b"").decode("latin-1")
+        after = f"{path}?{asked}" if asked else path
+        return RedirectResponse(f"{SIGN_IN}?{urlencode({'next': after})}", 303)
     return refusal.response(path)
 
 

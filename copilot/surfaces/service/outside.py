@@ -46,31 +46,35 @@ class OutsidePerson(FrozenModel):
 
 
 def admitted(
-    store: Store, person: OutsidePerson, roles: Mapping[str, Role], now: Timestamp
+    store: Store, person: OutsidePerson, roles: Mapping[str, Role], operator: str, now: Timestamp
 ) -> Account:
     """Their account, made when they first come, of the role that their groups give them now.
 
-    Nobody is taken for somebody of ours by their name: who is called as another is, gets a name
-    with where they come from. Raises `SignInRefusedError`.
+    Nobody is taken for somebody of ours by their name: who is called as another is, or as the
+    `operator`, gets a name with where they come from. Raises `SignInRefusedError`.
     """
     given = [roles[one] for one in (*person.groups, "*") if one in roles]
     if not given:
         raise SignInRefusedError("none of your groups may use this service (group_roles)")
     role = max(given, key=ROLES.index)
-    found = store.people.of_identity(person.identity)
-    if found is None:
-        return _made(store, person, role, now)
-    if found.disabled:
-        raise SignInRefusedError("this account is disabled")
-    if found.role != role:
-        found = found.model_copy(update={"role": role})
-        store.people.put(found)
-    return found
+    # Together: who is disabled meanwhile must not be written back as they were.
+    with store.transaction():
+        found = store.people.of_identity(person.identity)
+        if found is None:
+            return _made(store, person, role, operator, now)
+        if found.disabled:
+            raise SignInRefusedError("this account is disabled")
+        if found.role != role:
+            found = found.model_copy(update={"role": role})
+            store.people.put(found)
+        return found
 
 
-def _made(store: Store, person: OutsidePerson, role: Role, now: Timestamp) -> Account:
+def _made(
+    store: Store, person: OutsidePerson, role: Role, operator: str, now: Timestamp
+) -> Account:
     called = plain(person.name, LONGEST_NAME)
-    reserved = {one_person(one) for one in (*RESERVED, API_KEY)}
+    reserved = {one_person(one) for one in (*RESERVED, API_KEY, operator)}
     place = urlsplit(person.identity.partition(" ")[0]).hostname or person.by
     for name in (called, f"{called} ({place})"[:LONGEST_NAME]):
         if not called or one_person(name) in reserved:
@@ -84,6 +88,11 @@ def _made(store: Store, person: OutsidePerson, role: Role, now: Timestamp) -> Ac
             continue
         return made
     raise SignInRefusedError(f"the name {called!r} is somebody else's here")
+
+
+def sent(headers: Mapping[str, str], name: str) -> list[str]:
+    """Each value of a header, in the order they were sent."""
+    return [value for key, value in headers.items() if name and key.lower() == name.lower()]
 
 
 class TrustedProxy:
@@ -102,14 +111,30 @@ class TrustedProxy:
             return False
         return any(found in one for one in self._networks)
 
+    def origin(self, address: str, headers: Mapping[str, str]) -> str:
+        """Whose request the proxy hands on: the last address of `X-Forwarded-For` that is none of
+        its own; of a connection that is not the proxy's, its own address.
+        """
+        hops = ",".join(sent(headers, "x-forwarded-for")).split(",")
+        while hops and self.trusts(address):
+            try:
+                address = str(ip_address(hops.pop().strip()))
+            except ValueError:
+                break
+        return address
+
     def person(self, address: str, headers: Mapping[str, str]) -> OutsidePerson | None:
-        """Whom the proxy names; None where it is not the proxy, or names nobody."""
-        name = plain(headers.get(self._user, ""), LONGEST_NAME) if self._user else ""
-        if not name or not self.trusts(address):
+        """Whom the proxy names; None where it is not the proxy, or names nobody.
+
+        A header that came twice is one of the browser's, to which the proxy added its own.
+        """
+        users, lists = sent(headers, self._user), sent(headers, self._groups)
+        name = plain(users[0], LONGEST_NAME) if len(users) == 1 else ""
+        if not name or len(lists) > 1 or not self.trusts(address):
             return None
-        listed = headers.get(self._groups, "").split(",") if self._groups else []
+        said, listed = users[0], ",".join(lists).split(",")
         groups = tuple(one.strip() for one in listed if one.strip())
-        return OutsidePerson(identity=f"proxy {name}", name=name, groups=groups, by="proxy")
+        return OutsidePerson(identity=f"proxy {said}", name=name, groups=groups, by="proxy")
 
 
 def person_of(

@@ -34,7 +34,7 @@ _WAYS = {
     "proxy": "by the proxy",
 }
 
-_LOCAL = re.compile(r"/(?:console/[A-Za-z0-9._~%/-]*)?")
+_LOCAL = re.compile(r"/(?:console/[A-Za-z0-9._~%/-]*)?(?:\?[A-Za-z0-9._~%=&+-]*)?")
 """Where one may be sent after signing in: a page of ours."""
 
 
@@ -66,7 +66,7 @@ class SignInDesk:
         way = "token" if token else "password"
         try:
             if token:
-                cookie = self._access.by_token(name, token)
+                cookie = self._access.by_token(name, token, visit.address)
             else:
                 password = sent.get("password", "")
                 cookie = self._access.by_password(name, password, visit.address)
@@ -109,7 +109,7 @@ def signing_in(engine: ServiceEngine, access: Access) -> APIRouter:
 
     @router.get(SIGN_IN)
     def door(request: Request, visit: Visiting, token: str = "", next: str = "/") -> Response:
-        named = access.proxied(visit.address, request.headers)
+        named = access.proxied(visit.peer, request.headers)
         if named is not None and not token:
             try:
                 return desk.entered(visit, access.by_word(named), named.by, next)
@@ -164,7 +164,13 @@ def by_provider(engine: ServiceEngine, access: Access) -> APIRouter:
 
     @router.get(f"{SIGN_IN}/back")
     def back(request: Request, visit: Visiting) -> Response:
-        on_its_way = request.cookies.get(SIGN_IN_COOKIE, "")
+        on_its_way, came_from = request.cookies.get(SIGN_IN_COOKIE, ""), f"back {visit.address}"
+        try:
+            # Anybody may come back with nothing, and the journal keeps each refusal for good.
+            access.throttle.check(came_from)
+        except TooManyTriesError:
+            values = {"token": "", "next": "/", "problem": "too many tries", "said": ""}
+            return page("sign_in.html", visit, values, 429)
         kept = engine.store.sessions.take(access.digest(on_its_way), access.clock())
         try:
             if kept is None:
@@ -172,6 +178,7 @@ def by_provider(engine: ServiceEngine, access: Access) -> APIRouter:
             person = desk.provider().finish(kept, request.query_params)
             cookie = access.by_word(person)
         except SignInRefusedError as refusal:
+            access.throttle.failed(came_from)
             desk.told("refused", "", f"by the provider: {refusal}", visit)
             return page("sign_in.html", visit, desk.refused(refusal), 403)
         let_in = desk.entered(visit, cookie, "oidc", "/")

@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, Response
 
 from copilot.surfaces.console import rendered
 from copilot.surfaces.service.access import COOKIE, Access
-from copilot.types.people import PersonSession, Role
+from copilot.types.people import PersonSession
 from prompts import LANGUAGES, Language
 
 POLICY = (
@@ -39,9 +39,9 @@ class Visit:
     packed: bool
     secure: bool
     origin: str
-    address: str
+    peer: str  # the other end of the connection, which may be a proxy
+    address: str  # where they are
     session: PersonSession | None
-    role: Role | None
     csrf: str
     cookie: str
     in_person: bool  # whether people have accounts
@@ -56,13 +56,12 @@ def visits(access: Access | None) -> Callable[..., Visit]:
         asked: Annotated[Language | None, Query(alias="lang")] = None,
     ) -> Visit:
         cookie = request.cookies.get(COOKIE, "")
-        address = request.client.host if request.client else ""
+        peer = request.client.host if request.client else ""
         session = access.session(cookie) if access else None
-        if access and session and not access.fits(session, address, request.headers):
+        if access and session and not access.fits(session, peer, request.headers):
             session = None
-        caller = access.visitor(cookie) if access and session else None
         scheme = request.url.scheme
-        if access and access.behind(address):
+        if access and access.behind(peer):
             scheme = request.headers.get("x-forwarded-proto", scheme)
         accepted = request.headers.get("accept-language", "")
         return Visit(
@@ -71,9 +70,9 @@ def visits(access: Access | None) -> Callable[..., Visit]:
             packed="gzip" in request.headers.get("accept-encoding", ""),
             secure=scheme == "https",
             origin=f"{scheme}://{request.headers.get('host', '')}",
-            address=address,
+            peer=peer,
+            address=access.origin(peer, request.headers) if access else peer,
             session=session,
-            role=caller.role if caller else None,
             csrf=access.csrf(cookie) if access and session else "",
             cookie=cookie,
             in_person=access is not None and access.shut,
