@@ -5,8 +5,8 @@ rare each is among the examples that ship (Salton and Buckley, 1988), and by the
 has (`word_classes.yaml`) and pairs of these. Service names are one word to it. Ridge regression on
 one target for each intent (Hoerl and Kennard, 1970) learns which of these tell the intents apart;
 it takes 0.7 s of processor, when it is first asked. It answers where the phrases are
-silent, and has a veto on what they understood by words that the examples have too; what it
-measured: docs/decisions/chat.md.
+silent, and has a veto on what they understood by a part of the question whose words the examples
+have too; what it measured: docs/decisions/chat.md.
 """
 
 import re
@@ -220,7 +220,9 @@ class LearnedUnderstanding:
         several = len(found.intents) > 1 and _JOINED.search(question)
         if not found.intents or {*found.intents} & UNCORRECTED or several:
             return found
-        if not all(learned().knows(one) for one in _phrases(question, scene)):
+        phrases = {*_phrases(question, scene)}
+        whole = phrases == {_words(without_names(question, scene.services, f" {SERVICE} "))}
+        if whole or not all(learned().knows(one) for one in phrases):
             return found
         likely = dict(self.likely(question, scene))
         first, best = next(iter(likely)), max(likely.get(name, 0.0) for name in found.intents)
@@ -253,7 +255,11 @@ def _phrases(question: str, scene: ChatScene) -> Iterator[str]:
     """What the phrases found in a question, word by word."""
     for name in intents(question):
         if said := rules()[name].pattern.search(question):
-            yield without_names(said[0], scene.services, f" {SERVICE} ")
+            yield _words(without_names(said[0], scene.services, f" {SERVICE} "))
+
+
+def _words(text: str) -> str:
+    return " ".join(_WORDS.findall(text.lower()))
 
 
 def _taken_as(names: Sequence[str], question: str, scene: ChatScene) -> Understood:
