@@ -12,6 +12,8 @@ from copilot.case.subjects import accused, users_hit
 from copilot.case.terms import terms_in
 from copilot.deps import Deps
 from copilot.types.incident import (
+    OURS,
+    PROVISIONAL,
     CommitAnswer,
     Incident,
     Opinion,
@@ -184,6 +186,7 @@ def render(
         missing=[_missing(one, language) for one in missing],
         history=duration(incident.history_s or 0) if is_little(incident.history_s) else "",
         ahead=_ahead(alerts),
+        provisional=_provisional(alerts),
         unsure_onset=onset.confidence < UNSURE,
         clocks=clock_lines(incident.clocks),
         measured_from=word("measured_from", incident.clocks.measured_from, language),
@@ -228,6 +231,12 @@ def _ahead(alerts: Sequence[Alert]) -> str:
     """By how much alerts were dated ahead of their arrival, at most; empty where none was."""
     ahead = [one.dated - one.starts_at for one in alerts if one.dated is not None]
     return duration(max(ahead)) if ahead else ""
+
+
+def _provisional(alerts: Sequence[Alert]) -> str:
+    """On how little past the alerts rest, where all of them do; empty elsewhere."""
+    pasts = [one.source == OURS and one.annotations.get(PROVISIONAL, "") for one in alerts]
+    return plain(pasts[-1] or "", 40) if all(pasts) and pasts else ""
 
 
 def _ended(incident: Incident, plan: Plan | None, state: IncidentState) -> str:
