@@ -13,9 +13,10 @@ from copilot.ports import NoticeSender
 from copilot.settings import Settings, SettingsError
 from copilot.sources.clock import SystemClock
 from copilot.surfaces.notify.channel_http import ChannelHttp
-from copilot.surfaces.notify.dispatch import NoticeCourier, NoticeRouter, Wakeup
+from copilot.surfaces.notify.courier import NoticeCourier, Wakeup
 from copilot.surfaces.notify.feishu import FeishuSender
 from copilot.surfaces.notify.robots import DINGTALK, TEAMS, WECOM, RobotSender
+from copilot.surfaces.notify.router import NoticeRouter
 from copilot.surfaces.notify.routing import (
     AnyChannel,
     AppriseChannel,
@@ -29,6 +30,7 @@ from copilot.surfaces.notify.routing import (
 )
 from copilot.surfaces.notify.slack import SlackSender
 from copilot.surfaces.notify.webhook import WebhookSender
+from copilot.types.errors import install
 from tools.types import Timestamp
 
 POLL_S = 1.0
@@ -91,7 +93,7 @@ def _apprise(
         from copilot.surfaces.notify.apprise_sender import AppriseSender  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise ChannelSecretError(
-            "it needs Apprise, which is missing: pip install 'incident-copilot[notify]'"
+            f"it needs Apprise, which is missing: {install('notify')}"
         ) from error
     return AppriseSender(channel.url.read(environment), file.hosts, channel.language)
 
@@ -110,7 +112,7 @@ def tell(engine: Engine, settings: Settings) -> None:
 
     def route() -> None:
         (leads.set if engine.leading else leads.clear)()
-        while leads.is_set() and router.route():
+        while leads.is_set() and router.route() + router.ripen():
             bell.ring()
 
     def carry(courier: NoticeCourier) -> None:
