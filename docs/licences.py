@@ -20,11 +20,12 @@ def licence(package: str) -> str:
         told = metadata(package)
     except PackageNotFoundError:
         return "not installed here: of another system"
-    if expression := told.get("License-Expression"):
-        return expression
+    if expression := told.get_all("License-Expression"):
+        return str(expression[0])
     classifiers = [one.split(" :: ") for one in told.get_all("Classifier") or ()]
     named = [one[-1] for one in classifiers if one[0] == "License"]
-    return ", ".join(named) or (told.get("License") or "not said").strip().splitlines()[0]
+    said = told.get_all("License") or ["not said"]
+    return ", ".join(named) or str(said[0]).strip().splitlines()[0]
 
 
 def page() -> str:
