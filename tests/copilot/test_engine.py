@@ -1,8 +1,9 @@
 """The engine as timetables: what arrives when, and what stands in the store afterwards."""
 
 import json
+import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from threading import Event
 
@@ -213,6 +214,30 @@ def test_the_same_delivery_again_opens_nothing(desk: Desk) -> None:
     desk.deliver(first)
     assert len(desk.incidents) == 1
     assert desk.kinds == before
+
+
+BEHIND = "UPDATE checkpoints SET metadata = json_set(metadata, '$.journal', '99999:ff')"
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param("DELETE FROM checkpoints", id="its checkpoints are gone"),
+        pytest.param(BEHIND, id="the store is behind them"),
+    ],
+)
+def test_a_yes_outlives_a_power_cut_that_took_what_its_run_knew(
+    fault: str, desk: Desk, tmp_path: Path
+) -> None:
+    desk.at(90).deliver(desk.alerts(90))
+    with closing(sqlite3.connect(tmp_path / "data/checkpoints.sqlite")) as checkpoints:
+        checkpoints.execute(fault)
+        checkpoints.commit()
+    desk.decide("approve")
+    assert (desk.incident.status, desk.incident.outcome) == ("recovered", "recovered")
+    assert len(desk.world.actions()) == 1
+    assert desk.kinds.count("triaged") == 2
 
 
 def test_a_rejection_brings_another_plan_or_a_person_and_never_the_same(desk: Desk) -> None:
