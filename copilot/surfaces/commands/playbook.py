@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -15,7 +16,7 @@ from copilot.sources.clock import SystemClock
 from copilot.surfaces.commands import screen
 from copilot.surfaces.commands.card import PlaybookCard
 from prompts import word
-from tools.playbook_executor import PlaybookError, Policy, fill, parse
+from tools.playbook_executor import PlaybookError, Policy, draft, fill, parse
 from tools.types import Fact, Parameter, Plan, Playbook
 from tools.types import Text as Message
 
@@ -53,6 +54,22 @@ def playbook_show(settings: Settings, *, playbook: str, as_json: bool) -> int:
     runs = _runs(settings, found)
     policy = Policy(automatic=settings.auto_approve_reading)
     console.print(PlaybookCard(found, policy, runs, settings.language).panel())
+    return 0
+
+
+def playbook_import(settings: Settings, *, file: Path) -> int:
+    """Print a draft of what people have; the name that it should be saved by stands in it."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        problem = f"{file}: is no UTF-8 text: {error.reason}; save it as UTF-8"
+        raise SettingsError(problem) from error
+    except OSError as error:
+        raise SettingsError(f"{file}: cannot be read: {error.strerror}") from error
+    try:
+        typer.echo(draft(text, str(file.resolve())), nl=False)
+    except PlaybookError as error:
+        raise SettingsError(str(error)) from error
     return 0
 
 
