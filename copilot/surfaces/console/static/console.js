@@ -130,6 +130,14 @@ function follow(pause = SECOND) {
   };
 }
 
+// On paper nothing can be unfolded.
+let unfolded = [];
+addEventListener("beforeprint", () => {
+  unfolded = [...document.querySelectorAll("main details:not([open])")];
+  for (const one of unfolded) one.open = true;
+});
+addEventListener("afterprint", () => { for (const one of unfolded) one.open = false; });
+
 for (const one of document.querySelectorAll("[data-live]")) served.set(one.dataset.live, content(one));
 localize(document);
 tick();
