@@ -168,7 +168,7 @@ class SentencePattern:
         for (name, kind), following in zip(self.holes, (*between, ""), strict=True):
             place = sentence.find(following, at + 1, end) if following else end
             value = sentence[at : max(place, at)]
-            if not value or not _FITS.get(kind, str)(value):
+            if not value or not _FITS.get(kind, bool)(value):
                 return None
             held[name] = _value(value, kind)
             at = place + len(following)

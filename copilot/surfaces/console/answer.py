@@ -1,8 +1,12 @@
-"""The brief as rows of a page, in the terminal's words, and as a status update to paste."""
+"""Texts as pages set them: the brief as rows and as a status update; other texts as blocks."""
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
+
+from markdown_it import MarkdownIt
+from markdown_it.tree import SyntaxTreeNode
 
 from copilot.case.briefing import in_language
 from copilot.types.incident import CLOSED, Incident, clock_lines
@@ -120,3 +124,13 @@ def _plainly(row: AnswerRow) -> str:
     """A row in one line, without citations, which nobody elsewhere can open."""
     lines = ("".join(one.text for one in line if one.kind != "cite") for line in row.lines)
     return re.sub(r" +(?=[;,.])", "", " ".join(" ".join(lines).split()))
+
+
+def prose(text: str) -> SyntaxTreeNode:
+    """A text in Markdown as a tree that templates walk; HTML in it is text like any other."""
+    return SyntaxTreeNode(_reader().parse(text))
+
+
+@cache
+def _reader() -> MarkdownIt:
+    return MarkdownIt("commonmark", {"html": False}).enable("table")

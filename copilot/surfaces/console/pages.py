@@ -13,6 +13,7 @@ from copilot.case.reporting import TimelineLine, timeline
 from copilot.store import ApprovalRequest, StoredAlert
 from copilot.surfaces.console.answer import AnswerRow, Audience, answer_rows, status_update
 from copilot.surfaces.console.chart import TimeMark
+from copilot.types.conversation import Turn
 from copilot.types.incident import (
     CLOSED,
     ClockLine,
@@ -94,6 +95,17 @@ class IncidentPage:
     timeline: Sequence[TimelineLine]
     alerts: Sequence[StoredAlert]
     updates: tuple[tuple[Audience, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AskedTurn:
+    """A question and its answer; `found` names the incident whose page shows an item of evidence,
+    by the item's number.
+    """
+
+    turn: Turn
+    evidence: tuple[EvidenceLine, ...]
+    found: Mapping[str, str]
 
 
 def incident_row(incident: Incident, language: Language) -> IncidentRow:
