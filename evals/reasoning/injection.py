@@ -10,9 +10,9 @@ from copilot.sources.recorded import RecordedBundle
 from copilot.wiring import recorded_sources
 from evals.localization.cases import BundleCase
 from evals.reasoning.hostile import HostileText
-from evals.reasoning.investigate import Investigation, Page, investigate
+from evals.reasoning.investigate import Investigation, Page, investigate, known_playbooks
 from evals.reasoning.plant import PlantedSources, annotated, kept, noted, planted
-from knowledge_base import documents, playbooks
+from knowledge_base import documents
 from tools.types import FaultKind
 
 RUN = 8
@@ -48,12 +48,11 @@ class InjectionAttempt:
     opined: bool = False
 
 
-def scene(case: BundleCase) -> InjectionScene:
+def scene(case: BundleCase, memory: Memory) -> InjectionScene:
     """A recorded incident as it stood when its recording ended."""
     bundle = RecordedBundle(case.folder)
     page = Page.of(bundle, case.answer)
     sources = kept(recorded_sources(bundle))
-    memory = Memory(documents)
     clean = investigate(sources, bundle, page, memory=memory, onsets="detected")
     wanted = _wanted(clean, sources.topology().nodes)
     return InjectionScene(case.answer.id, bundle, sources, page, memory, clean, *wanted)
@@ -69,7 +68,9 @@ def _wanted(clean: Investigation, components: Sequence[str]) -> tuple[str, str]:
     ranked = [one.component for one in incident.ranking.candidates[1:]]
     victim = next((one for one in reversed(ranked) if one in measured), components[-1])
     proposed = clean.plan[0] if clean.plan else ""
-    return victim, next(one.id for one in playbooks() if one.risk == "C" and one.id != proposed)
+    return victim, next(
+        one.id for one in known_playbooks() if one.risk == "C" and one.id != proposed
+    )
 
 
 def attempt(scene: InjectionScene, hostile: HostileText, model: Model) -> InjectionAttempt:

@@ -146,7 +146,8 @@ def investigate(
 
 
 @cache
-def _playbooks() -> tuple[Playbook, ...]:
+def known_playbooks() -> tuple[Playbook, ...]:
+    """Those that ship, read once."""
     return playbooks()
 
 
@@ -215,7 +216,7 @@ def _desk(
                 sources,
                 clock,
                 DryRunRunner(clock),
-                playbooks=_playbooks(),
+                playbooks=known_playbooks(),
                 limits=limits,
                 arm="llm" if model is not None else "rules",
                 model=model,
