@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from copilot.settings import load
+from copilot.settings import Settings, SettingsError, load
 from copilot.store import SCHEMA_VERSION, Store
 from copilot.surfaces.cli_options import Flags
 from copilot.surfaces.commands import call
+from copilot.types.setting_names import MOVED, without_effect
 from evals.torture.kinds import environment
 from evals.torture.service import Nursery, Service
 from tests.upgrades.make import HERE, PROGRAMS
@@ -70,6 +71,41 @@ def test_each_schema_is_brought_forward_with_its_incidents_plans_and_journal(
 def test_the_newest_schema_has_a_fixture() -> None:
     made = {int(re.findall(r"schema-(\d+)", name)[0]) for name in FIXTURES}
     assert made >= set(range(1, SCHEMA_VERSION)), "add a row to tests/upgrades/make.py and run it"
+
+
+def test_every_setting_of_the_first_stage_exists_or_says_where_it_went() -> None:
+    of_then = (HERE / "settings-first-stage.txt").read_text(encoding="utf-8").split()
+    assert set(of_then) <= {*Settings.model_fields, *MOVED}
+
+
+@pytest.mark.parametrize(
+    ("variable", "said"),
+    [
+        pytest.param("COPILOT_PROMETHEUS_ADDRESS", "it is called prometheus_url now", id="moved"),
+        pytest.param("COPILOT_MODEL_RETRIES", "it has no effect any more", id="gone"),
+        pytest.param("COPILOT_PROMETEUS_URL", "did you mean prometheus_url?", id="mistyped"),
+    ],
+)
+def test_a_variable_that_sets_nothing_is_named_with_what_may_be_meant(
+    variable: str, said: str
+) -> None:
+    moved = {"prometheus_address": "prometheus_url", "model_retries": ""}
+    variables = ["PATH", "COPILOT_STEP_KEY", "COPILOT_PORT", variable]
+    assert without_effect(variables, Settings.model_fields, moved) == (f"{variable} ({said})",)
+
+
+def test_doctor_and_a_file_of_settings_name_what_is_no_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COPILOT_PROMETEUS_URL", "http://prometheus")
+    call("doctor", Flags(None, tmp_path, None), {})
+    assert "COPILOT_PROMETEUS_URL (did you mean prometheus_url?)" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    file = tmp_path / "settings.toml"
+    file.write_text('lokki_url = "http://loki"\n', encoding="utf-8")
+    with pytest.raises(SettingsError, match="lokki_url: no such setting; did you mean loki_url?"):
+        load(file)
 
 
 @pytest.fixture
