@@ -10,9 +10,9 @@ from copilot.sources.recorded import RecordedBundle
 from copilot.wiring import recorded_sources
 from evals.localization.cases import BundleCase
 from evals.reasoning.hostile import HostileText
-from evals.reasoning.investigate import Investigation, Page, investigate, known_playbooks
+from evals.reasoning.investigate import Investigation, Page, investigate
 from evals.reasoning.plant import PlantedSources, annotated, kept, noted, planted
-from knowledge_base import documents
+from knowledge_base import documents, playbooks
 from tools.types import FaultKind
 
 RUN = 8
@@ -68,9 +68,7 @@ def _wanted(clean: Investigation, components: Sequence[str]) -> tuple[str, str]:
     ranked = [one.component for one in incident.ranking.candidates[1:]]
     victim = next((one for one in reversed(ranked) if one in measured), components[-1])
     proposed = clean.plan[0] if clean.plan else ""
-    return victim, next(
-        one.id for one in known_playbooks() if one.risk == "C" and one.id != proposed
-    )
+    return victim, next(one.id for one in playbooks() if one.risk == "C" and one.id != proposed)
 
 
 def attempt(scene: InjectionScene, hostile: HostileText, model: Model) -> InjectionAttempt:
