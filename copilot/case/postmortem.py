@@ -10,11 +10,11 @@ import yaml
 
 from copilot.case.briefing import EvidenceLine, brief_evidence, evidence_line
 from copilot.case.confirming import answer_of
-from copilot.case.reporting import timeline
+from copilot.case.reporting import result_in, timeline
 from copilot.types.errors import OperatorError
 from copilot.types.incident import CLOSED, Event, Incident
 from copilot.types.time_format import date_of
-from prompts import Language, load, word
+from prompts import Language, load, translation, word
 from tools.log_retriever import redact
 from tools.types import Evidence, StepResult
 
@@ -89,7 +89,7 @@ def _title(component: str, kind: str, language: Language) -> str:
 
 def _symptoms(incident: Incident, language: Language) -> str:
     """The alert's title, then what was measured; the most telling first, as many as fit."""
-    said = _clean(incident.title)[:TITLE]
+    said = _clean(translation(incident.title, language))[:TITLE]
     for item in _evidence(incident, language)[:SEEN]:
         longer = f"{said}; {_clean(item.statement)}"
         if len(longer) > SYMPTOMS:
@@ -110,13 +110,15 @@ def _body(incident: Incident, events: Sequence[Event], language: Language) -> st
     cites = dict.fromkeys(e for term in terms for e in term.evidence)
     text = load("postmortem", language).render(
         incident=incident.id,
-        title=_clean(incident.title),
-        lines=timeline([one for one in events if one.kind != "accepted"], incident.clocks.onset),
+        title=_clean(translation(incident.title, language)),
+        lines=timeline(
+            [one for one in events if one.kind != "accepted"], incident.clocks.onset, language
+        ),
         component=component,
         kind=word("fault_kind", kind or "unknown", language),
         cites="".join(f"[{one}]" for one in list(cites)[:8]),
         plan=incident.plan,
-        results=incident.results,
+        results=[result_in(one, language) for one in incident.results],
         cured=cured(incident),
         evidence=_evidence(incident, language),
     )

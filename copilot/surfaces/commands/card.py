@@ -10,7 +10,7 @@ from rich.text import Text
 
 from prompts import Language, word
 from tools.playbook_executor import Policy
-from tools.playbook_executor.parameters import HOLE
+from tools.playbook_executor.parameters import HOLE, MOST_NAMES
 from tools.types import Applicability, Parameter, Playbook, PlaybookStep, Precondition
 from tools.types import Text as Said
 
@@ -100,7 +100,7 @@ class PlaybookCard:
     def _duration(self) -> str:
         one, zh = self.playbook, self.language == "zh"
         waits = sum(_pause(step) for step in one.steps)
-        most, judged = sum(step.timeout_s for step in one.steps), one.verification.within_s
+        most, judged = sum(map(_longest, one.steps)), one.verification.within_s
         if zh:
             least = f"至少 {waits:g} 秒，" if waits else ""
             return f"{least}步骤最长 {most:g} 秒；其后 {judged / 60:g} 分钟内判断效果"
@@ -109,10 +109,23 @@ class PlaybookCard:
 
     def _numbered(self, steps: Iterable[PlaybookStep]) -> list[str]:
         by_hand = "（人工）" if self.language == "zh" else " (by hand)"
-        return [
-            f"{number}. {self._said(step.title)}{by_hand if step.action == 'manual' else ''}"
-            for number, step in enumerate(steps, 1)
-        ]
+        lines = []
+        for number, step in enumerate(steps, 1):
+            said = f"{self._said(step.title)}{by_hand if step.action == 'manual' else ''}"
+            lines.append(f"{number}. {said}{self._canary(step)}")
+        return lines
+
+    def _canary(self, step: PlaybookStep) -> str:
+        """That a step is done for many names in turn, and what is looked at after the first."""
+        if not step.each:
+            return ""
+        looks = "; ".join(self._said(look.title) for look in step.canary)
+        if self.language == "zh":
+            return (
+                f"（逐个 ‹{step.each}›{f'；先做一个，再：{looks}；成功后做其余' if looks else ''}）"
+            )
+        rest = f"; the first alone, then: {looks}; the rest where that succeeds" if looks else ""
+        return f" (for each of ‹{step.each}›{rest})"
 
     def _verification(self) -> list[str]:
         found, zh = self.playbook.verification, self.language == "zh"
@@ -165,6 +178,12 @@ def _condition(condition: Precondition) -> str:
     value = condition.value
     shown = value if isinstance(value, str) else f"{value:g}"
     return f"{condition.fact} {condition.comparison} {shown}"
+
+
+def _longest(step: PlaybookStep) -> float:
+    """Seconds a step may take at most: for as many names as it may be given, and its looks."""
+    many = MOST_NAMES if step.each else 1
+    return many * step.timeout_s + sum(look.timeout_s for look in step.canary)
 
 
 def _pause(step: PlaybookStep) -> float:

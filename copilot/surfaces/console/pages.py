@@ -151,7 +151,7 @@ def incident_page(
         weaker=tuple(one for one in shown if one.id not in strong),
         suspects=_suspects(incident, language),
         card=card,
-        timeline=timeline(events, incident.clocks.onset),
+        timeline=timeline(events, incident.clocks.onset, language),
         alerts=alerts,
     )
 
