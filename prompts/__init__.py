@@ -8,7 +8,7 @@ texts say alike is a part, `parts/<name>.<language>.md`, that they include by it
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from importlib import resources
@@ -127,7 +127,10 @@ LONGEST_SENTENCE = 2000
 
 _HOLE = re.compile(r"\{(\w+)(?::([*\w]+))?\}")
 _NUMBER = re.compile(r"[-+]?[\d.,:]+(?:e[-+]?\d+)?")
-_FITS = {"0": _NUMBER.fullmatch, "": lambda value: "; " not in value}
+_FITS: Mapping[str, Callable[[str], object]] = {
+    "0": _NUMBER.fullmatch,
+    "": lambda value: "; " not in value,
+}
 
 
 @lru_cache(maxsize=2048)
@@ -165,7 +168,7 @@ class SentencePattern:
         for (name, kind), following in zip(self.holes, (*between, ""), strict=True):
             place = sentence.find(following, at + 1, end) if following else end
             value = sentence[at : max(place, at)]
-            if not value or not _FITS.get(kind, str)(value):
+            if not value or not _FITS.get(kind, bool)(value):
                 return None
             held[name] = _value(value, kind)
             at = place + len(following)

@@ -11,12 +11,15 @@ import yaml
 from copilot.case.briefing import EvidenceLine, brief_evidence, evidence_line
 from copilot.case.confirming import answer_of
 from copilot.case.reporting import result_in, timeline
+from copilot.knowledge import Library
+from copilot.store import Store
 from copilot.types.errors import OperatorError
 from copilot.types.incident import CLOSED, Event, Incident
 from copilot.types.time_format import date_of
+from knowledge_base import Document, DocumentError, read_text
 from prompts import Language, load, translation, word
 from tools.log_retriever import redact
-from tools.types import Evidence, StepResult
+from tools.types import Evidence, StepResult, Timestamp
 
 TITLE, SYMPTOMS = 160, 300
 """Longest title and symptom line, in characters; the knowledge base takes no more."""
@@ -64,6 +67,24 @@ def _front(incident: Incident) -> dict[str, object]:
         "playbooks": [incident.plan.playbook_id] if incident.plan and cured(incident) else [],
         "origin": {"url": f"incident:{incident.id}", "date": date_of(began)},
     }
+
+
+def accept(
+    store: Store, library: Library, incident: Incident, text: str, who: str, now: Timestamp
+) -> Document:
+    """Take a draft, edited or not, into the knowledge base, and write down who did.
+
+    Raises `DocumentError` for a text that is no postmortem of this incident.
+    """
+    name = document_id(incident)
+    document = read_text(text, f"{name}.md")
+    # A draft that is edited must stand in for no other document, shipped runbooks above all.
+    if (document.id, document.kind) != (name, "postmortem"):
+        raise DocumentError(f"{name}.md", f"keep the lines `id: {name}` and `kind: postmortem`")
+    library.take(text, f"{name}.md", replace=True)
+    detail = {"reason": f"postmortem {name} accepted into the knowledge base"}
+    store.journal.append(incident.id, "accepted", who, {**detail}, now)
+    return document
 
 
 def cured(incident: Incident) -> bool:

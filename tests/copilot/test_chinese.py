@@ -80,7 +80,7 @@ def test_no_page_has_an_english_sentence_of_ours(ended: Desk, tmp_path: Path) ->
     )
     client = TestClient(app, base_url=BASE)
     client.post("/console/sign-in", data={"name": "anna", "token": TOKEN})
-    left = {}
+    left: dict[str, list[str]] = {}
     for path in (*PAGES, "/console/incidents/inc-1", "/console/incidents/none"):
         answer = client.get(path, params={"lang": "zh"})
         found = [one for said in ReadPage(answer.text).text for one in english(ended, said)]
@@ -156,7 +156,7 @@ def template(node: ast.expr) -> str:
         return node.value
     if not isinstance(node, ast.JoinedStr):
         return ""
-    return "".join(one.value if isinstance(one, ast.Constant) else "1" for one in node.values)
+    return "".join(str(one.value) if isinstance(one, ast.Constant) else "1" for one in node.values)
 
 
 WORDS = re.compile(r"[a-z]{2,} [a-z]{2,}")

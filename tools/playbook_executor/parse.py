@@ -21,6 +21,8 @@ from tools.types import Parameter, Playbook, PlaybookStep, Scalar
 
 MAX_CHARACTERS = 65_536
 MAX_DEPTH = 12
+FILL_IN = "FILL-IN"
+"""Stands in a draft where a person has to decide; no playbook has it."""
 
 YamlPath = tuple[str | int, ...]
 
@@ -53,7 +55,7 @@ def read_yaml(text: str, source: str) -> YamlDocument:
         raise PlaybookError(source, 1, f"longer than {MAX_CHARACTERS} characters")
     try:
         _refuse_clever_events(text, source)
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = yaml.compose(text, Loader=yaml.CSafeLoader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
         raise PlaybookError(source, line, f"{error.problem}") from error
@@ -67,7 +69,7 @@ def read_yaml(text: str, source: str) -> YamlDocument:
 
 def _refuse_clever_events(text: str, source: str) -> None:
     depth = documents = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         line = event.start_mark.line + 1 if event.start_mark is not None else 1
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise PlaybookError(source, line, "anchors and aliases are not allowed; write it out")
@@ -93,7 +95,7 @@ def _value(node: yaml.Node, source: str, place: YamlPath, lines: dict[YamlPath, 
     if isinstance(node, yaml.SequenceNode):
         return [_value(item, source, (*place, i), lines) for i, item in enumerate(node.value)]
     assert isinstance(node, yaml.ScalarNode)
-    return node.value if node.style is not None else _scalar(node.value)
+    return node.value if node.style else _scalar(node.value)
 
 
 def _mapping(
@@ -131,6 +133,9 @@ def parse(text: str, source: str) -> Playbook:
     document = read_yaml(text, source)
     if not isinstance(document.value, dict):
         raise PlaybookError(source, 1, "a playbook is a mapping")
+    if place := next(_open_places(document.value), None):
+        problem = f"{'.'.join(map(str, place))} is still to be filled in ({FILL_IN})"
+        raise PlaybookError(source, document.line(place), problem)
     try:
         playbook = Playbook.model_validate_json(json.dumps(document.value), strict=True)
     except ValidationError as error:
@@ -138,6 +143,14 @@ def parse(text: str, source: str) -> Playbook:
     _check_parameters(playbook, document, source)
     _check_steps(playbook, document, source)
     return playbook
+
+
+def _open_places(value: JsonValue, place: YamlPath = ()) -> Iterator[YamlPath]:
+    if isinstance(value, str) and FILL_IN in value:
+        yield place
+    inner = value.items() if isinstance(value, dict) else ()
+    for key, item in inner if not isinstance(value, list) else enumerate(value):
+        yield from _open_places(item, (*place, key))
 
 
 def schema() -> dict[str, JsonValue]:

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from copilot.case.reporting import reason_of
+from copilot.surfaces.console.answer import prose, spans
 from copilot.types.time_format import clock_time, date_time, duration, iso
 from prompts import Language, translation, word
 from tools.log_retriever.sanitize import strip_controls
@@ -62,6 +63,7 @@ def _environment() -> Environment:
     )
     made.filters |= {
         "clock": clock_time, "moment": date_time, "lasting": duration, "iso": iso,
+        "prose": prose, "spans": spans,
     }  # fmt: skip
     return made
 

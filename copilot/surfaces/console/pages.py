@@ -13,6 +13,7 @@ from copilot.case.reporting import TimelineLine, timeline
 from copilot.store import ApprovalRequest, StoredAlert
 from copilot.surfaces.console.answer import AnswerRow, answer_rows
 from copilot.surfaces.console.chart import TimeMark
+from copilot.types.conversation import Turn
 from copilot.types.incident import (
     CLOSED,
     ClockLine,
@@ -93,6 +94,17 @@ class IncidentPage:
     card: PlanCard | None
     timeline: Sequence[TimelineLine]
     alerts: Sequence[StoredAlert]
+
+
+@dataclass(frozen=True, slots=True)
+class AskedTurn:
+    """A question and its answer; `found` names the incident whose page shows an item of evidence,
+    by the item's number.
+    """
+
+    turn: Turn
+    evidence: tuple[EvidenceLine, ...]
+    found: Mapping[str, str]
 
 
 def incident_row(incident: Incident, language: Language) -> IncidentRow:
