@@ -39,7 +39,7 @@ from copilot.surfaces.commands.doctor import report_of
 from copilot.surfaces.commands.playbook import proposal
 from copilot.surfaces.commands.rehearse import on_schedule
 from copilot.surfaces.mcp.wiring import served_at_mcp
-from copilot.surfaces.notify.wiring import tell
+from copilot.surfaces.notify.wiring import doors, routing, tell
 from copilot.surfaces.service import create_app
 from copilot.surfaces.service.access import Access
 from copilot.surfaces.service.connection import BoundedConnection
@@ -142,6 +142,7 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
                     change_secrets=settings.change_secrets,
                     access=access,
                     measure=partial(measured, engine),
+                    doors=doors(routing(settings)),
                 )
                 served_at_mcp(
                     app,

@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -13,22 +14,22 @@ from copilot.ports import NoticeSender
 from copilot.settings import Settings, SettingsError
 from copilot.sources.clock import SystemClock
 from copilot.surfaces.notify.channel_http import ChannelHttp
-from copilot.surfaces.notify.courier import NoticeCourier, Wakeup
-from copilot.surfaces.notify.feishu import FeishuSender
-from copilot.surfaces.notify.robots import DINGTALK, TEAMS, WECOM, RobotSender
-from copilot.surfaces.notify.router import NoticeRouter
-from copilot.surfaces.notify.routing import (
+from copilot.surfaces.notify.channels import (
     AnyChannel,
     AppriseChannel,
     ChannelSecretError,
     DingTalkChannel,
     FeishuChannel,
-    NotifyFile,
     SlackChannel,
     WebhookChannel,
-    read,
 )
-from copilot.surfaces.notify.slack import SlackSender
+from copilot.surfaces.notify.courier import NoticeCourier, Wakeup
+from copilot.surfaces.notify.doors import ChannelDoor
+from copilot.surfaces.notify.feishu import FeishuSender
+from copilot.surfaces.notify.robots import DINGTALK, TEAMS, WECOM, RobotSender
+from copilot.surfaces.notify.router import NoticeRouter
+from copilot.surfaces.notify.routing import NotifyFile, read
+from copilot.surfaces.notify.slack import SlackApi, SlackDoor, SlackSender
 from copilot.surfaces.notify.webhook import WebhookSender
 from tools.types import Timestamp
 
@@ -69,8 +70,9 @@ def _sender(
         return _apprise(channel, file, environment)
     http, language = ChannelHttp(file.hosts, transport), channel.language
     if isinstance(channel, SlackChannel):
-        token = channel.token.read(environment)
-        return SlackSender(http, token, channel.channel, language, channel.api)
+        api = SlackApi(http, channel.token.read(environment), channel.api)
+        answered = channel.signing_secret is not None
+        return SlackSender(api, channel.channel, language, buttons=answered)
     if isinstance(channel, FeishuChannel):
         secret = channel.app_secret.read(environment)
         app, chat = channel.app_id, channel.chat_id
@@ -95,6 +97,37 @@ def _apprise(
             "it needs Apprise, which is missing: pip install 'incident-copilot[notify]'"
         ) from error
     return AppriseSender(channel.url.read(environment), file.hosts, channel.language)
+
+
+def doors(
+    file: NotifyFile | None,
+    environment: Mapping[str, str] = os.environ,
+    wall: Callable[[], Timestamp] = time.time,
+    transport: httpx.BaseTransport | None = None,
+) -> dict[str, ChannelDoor]:
+    """Targets whose messages can be answered; raises `SettingsError`."""
+    found: dict[str, ChannelDoor] = {}
+    for channel in file.targets if file is not None else ():
+        try:
+            door = _door(channel, ChannelHttp(file.hosts, transport), environment, wall)
+        except ChannelSecretError as error:
+            raise SettingsError(f"target {channel.name!r} of notify_file: {error}") from None
+        if door is not None:
+            found[channel.name] = door
+    return found
+
+
+def _door(
+    channel: AnyChannel,
+    http: ChannelHttp,
+    environment: Mapping[str, str],
+    wall: Callable[[], Timestamp],
+) -> ChannelDoor | None:
+    if isinstance(channel, SlackChannel) and channel.signing_secret is not None:
+        api = SlackApi(http, channel.token.read(environment), channel.api)
+        secret, mail = channel.signing_secret.read(environment), channel.by_email
+        return SlackDoor(api, secret, channel.language, channel.people, wall, by_email=mail)
+    return None
 
 
 def tell(engine: Engine, settings: Settings) -> None:

@@ -27,6 +27,7 @@ from copilot.store import (
     UnknownIncidentError,
 )
 from copilot.surfaces.chat import ChatService, QuestionError
+from copilot.surfaces.notify.doors import ChannelDoor
 from copilot.surfaces.service.access import Access
 from copilot.surfaces.service.alertmanager.errors import (
     ApiRefusalError,
@@ -45,6 +46,7 @@ from copilot.surfaces.service.device import device
 from copilot.surfaces.service.events import events, feed
 from copilot.surfaces.service.gate import Gate
 from copilot.surfaces.service.health import Boundary, Meters, doctor, health
+from copilot.surfaces.service.hooks import HOOKS, ChannelDesk, hooks
 from copilot.surfaces.service.incidents import incidents
 from copilot.surfaces.service.openai.routes import openai
 from copilot.surfaces.service.plans import approval, confirming, editing, on_call, settling
@@ -84,6 +86,7 @@ class ChatOrigins:
 DEFAULT_STREAMS = Streams()
 NO_MAPPINGS = MappingsFile()
 NOBODY_CONFIRMED = SubscriptionDesk()
+NO_DOORS: Mapping[str, ChannelDoor] = {}
 NO_SECRETS: Mapping[SignedSender, SecretStr] = {}
 
 
@@ -101,6 +104,7 @@ def create_app(
     change_secrets: Mapping[SignedSender, SecretStr] = NO_SECRETS,
     access: Access | None = None,
     measure: Measuring | None = None,
+    doors: Mapping[str, ChannelDoor] = NO_DOORS,
 ) -> FastAPI:
     """The app over an engine that somebody else starts and stops; it holds no state of its own.
 
@@ -110,7 +114,8 @@ def create_app(
     senders that have no format of their own; `subscriptions` answers topics that want to send;
     `examine` answers `copilot doctor`; `fetch_commits` is called when changes were told;
     senders of changes with a secret are believed by their signature. With `access` whoever decides
-    holds its token; without, whoever is let in. `measure` gives the series that pages draw.
+    holds its token; without, whoever is let in. `measure` gives the series that pages draw. By
+    `doors` people decide and ask in channels, each checked by its platform's signature.
     """
     # The interactive pages load their scripts from elsewhere; the schema itself stays.
     app = FastAPI(
@@ -145,7 +150,10 @@ def create_app(
         app.include_router(chat(desk))
         app.include_router(openai(desk, engine.now))
     refusals(app)
+    desks = {name: ChannelDesk(engine, name, door, desk) for name, door in doors.items()}
+    app.include_router(hooks(desks))
     signed = [f"/changes/{sender}" for sender in change_secrets]
+    signed += [f"{HOOKS}{name}" for name in doors]
     app.add_middleware(Gate, settings=settings, signed=signed, access=access)
     if origins:
         # Outside of the gate: a browser asks whether it may before it sends the key.
