@@ -56,6 +56,7 @@ from copilot.sources.watch import Watch, WatchShards
 from copilot.store import Store
 from copilot.store.home import opened, owner
 from copilot.types.checks import Check
+from copilot.types.errors import install
 from copilot.types.incident import Incident
 from knowledge_base import playbooks
 from tools.playbook_executor import PlaybookError, Policy
@@ -64,7 +65,7 @@ from tools.types import Playbook
 RECORDED_AS = {"metrics": "metrics", "logs": "logs", "traces": "spans", "changes": "changes"}
 """What a bundle calls the recordings of our sources."""
 
-_NO_CLIENT = "but the client is missing: pip install 'incident-copilot[kubernetes]'"
+_NO_CLIENT = f"but the client is missing: {install('kubernetes')}"
 
 
 def recorded_sources(bundle: RecordedBundle) -> Sources:
@@ -318,22 +319,14 @@ def engine(
         seen = replace(seen, patience=Patience(seen.patience.seconds, span=span))
         if received is not None:
             seen = live.with_changes(settings, wall, seen, opened.changes)
-        known, time = catalogue(settings), clock or time_of(seen, wall)
-        deps = Deps(
-            store=opened,
-            sources=seen,
-            clock=time,
-            runner=runner or configured_runner(settings, seen, wall, time),
-            playbooks=known,
+        time = clock or time_of(seen, wall)
+        runs = runner or configured_runner(settings, seen, wall, time)
+        known = catalogue(settings)
+        deps = replace(
+            _deps(settings, opened, seen, time, runs, known),
             unrunnable={} if runner else unrunnable(settings, known),
-            limits=case_wiring.limits(settings, seen),
-            arm=settings.arm,
-            policy=policy(settings, opened),
             model=asked,
-            memory=Memory(library(settings).documents),
             doubts=RecordingTieBreaker() if asked is not None else None,
-            announced=MaintenanceSchedule.of(settings.alerting_file, opened.silences, time.now()),
-            language=settings.language,
             span=span,
         )
         yield Engine(
@@ -354,3 +347,27 @@ def engine(
             roles=roles,
             queue=queue,
         )
+
+
+def _deps(
+    settings: Settings,
+    opened: Store,
+    seen: Sources,
+    time: Clock,
+    runner: Runner,
+    known: tuple[Playbook, ...],
+) -> Deps:
+    """What the nodes of every incident are given."""
+    return Deps(
+        store=opened,
+        sources=seen,
+        clock=time,
+        runner=runner,
+        playbooks=known,
+        limits=case_wiring.limits(settings, seen),
+        arm=settings.arm,
+        policy=policy(settings, opened),
+        memory=Memory(library(settings).documents),
+        announced=MaintenanceSchedule.of(settings.alerting_file, opened.silences, time.now()),
+        language=settings.language,
+    )

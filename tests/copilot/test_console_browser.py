@@ -15,7 +15,8 @@ from copilot.store import Store
 from copilot.surfaces.service import Streams, create_app
 from copilot.surfaces.service.access import Access
 from copilot.testing.service import CountedEngine
-from tests.copilot.test_console import HOSTILE, NOW, Door, hostile, incident, plan
+from tests.copilot.people_world import NOW, Door
+from tests.copilot.test_console import HOSTILE, hostile, incident, plan
 from tests.evals import chromium
 
 pytestmark = [

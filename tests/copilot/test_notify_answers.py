@@ -6,17 +6,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
 from copilot.case.rights import by_accounts
 from copilot.store import Store
+from copilot.deps import Deps, Sources
+from copilot.hands import DryRunRunner
+from copilot.surfaces.chat import ChatService, ToolContext
 from copilot.surfaces.notify.courier import NoticeCourier
 from copilot.surfaces.notify.router import NoticeRouter
 from copilot.surfaces.notify.routing import NotifyFile
 from copilot.surfaces.notify.wiring import doors, sender
 from copilot.surfaces.service import create_app
 from copilot.surfaces.service.access import Access
+from copilot.surfaces.service.hooks import ChannelDesk, hooks
 from copilot.testing.channels import SlackServer
 from copilot.testing.service import CountedEngine
 from copilot.testing.strict_http import serving
@@ -34,6 +39,7 @@ from tests.copilot.people_world import (
     store,
     waiting,
 )
+from copilot.types.incident import Incident
 from tools.playbook_executor import Policy
 
 __all__ = ["empty", "planned", "store", "waiting"]
@@ -55,6 +61,7 @@ class Channel:
     slack: SlackServer
     clock: Clock = field(default_factory=Clock)
     needed: int = 1
+    chat: ChatService | None = None
 
     def __post_init__(self) -> None:
         self.file = NotifyFile.model_validate(
@@ -74,19 +81,16 @@ class Channel:
         secrets = {"T": SlackServer.token, "S": SlackServer.signing_secret}
         accounts = Policy(accounts=by_accounts(self.store, "root"))
         self.engine = CountedEngine(self.store, NOW, policy=accounts, needed=self.needed)
-        access = Access(self.store, TOKEN, operator="root", clock=self.clock, passwords=QUICK)
         (target,) = self.file.targets
         self.router = NoticeRouter(self.store, self.file, self.clock, self.clock)
         self.courier = NoticeCourier(
             self.store, target, sender(target, self.file, secrets, self.clock), 60, self.clock
         )
-        self.app = create_app(
-            self.engine,
-            Door(),
-            access=access,
-            doors=doors(self.file, secrets, self.clock),
-        )
-        self.client = TestClient(self.app, base_url=BASE)
+        self.doors = doors(self.file, secrets, self.clock)
+        app = FastAPI()
+        desk = ChannelDesk(self.engine, "slack", self.doors["slack"], self.chat)
+        app.include_router(hooks({"slack": desk}))
+        self.client = TestClient(app, base_url=BASE)
         self.router.route()
         self.happens("planned")
 
@@ -132,10 +136,17 @@ class Channel:
         return found.status
 
 
-@pytest.fixture
-def slack() -> Iterator[SlackServer]:
+@pytest.fixture(scope="module")
+def app() -> Iterator[SlackServer]:
     with serving(SlackServer()) as server:
         yield server
+
+
+@pytest.fixture
+def slack(app: SlackServer) -> SlackServer:
+    for kept in (app.messages, app.threads, app.whispers, app.users):
+        kept.clear()
+    return app
 
 
 @pytest.fixture
@@ -266,7 +277,7 @@ def test_a_disabled_account_decides_nothing(channel: Channel, store: Store) -> N
 
 def test_a_plan_that_is_over_refuses_and_says_so(channel: Channel) -> None:
     channel.press("reject", "U0RESP")
-    assert "rejected already" in channel.press("approve", "U0APP")
+    assert "was rejected before, by 'the responder'" in channel.press("approve", "U0APP")
 
 
 def test_an_expired_plan_refuses_and_says_so(channel: Channel) -> None:
@@ -325,9 +336,20 @@ def test_what_is_no_button_of_ours_is_passed_over(channel: Channel) -> None:
     assert (channel.status(), channel.slack.whispers) == ("pending", [])
 
 
-def test_a_door_opens_for_declared_targets_only(channel: Channel) -> None:
-    told = channel.client.post("/hooks/other", json={})
-    assert told.status_code == 401, "without a signature it needs an admin"
+def test_the_service_opens_to_what_is_signed_and_to_nothing_else_there(channel: Channel) -> None:
+    access = Access(channel.store, TOKEN, operator="root", clock=channel.clock, passwords=QUICK)
+    made = create_app(channel.engine, Door(), access=access, doors=channel.doors)
+    client = TestClient(made, base_url=BASE)
+    headers, body = channel.slack.pressed(channel.buttons["take"], "U0RESP", NOW)
+    browser = {**headers, "origin": "https://evil.example"}
+    assert client.post(HOOK, headers=browser, content=body).status_code == 415
+    assert (
+        client.post(HOOK, headers={**headers, "x-slack-signature": ""}, content=body).status_code
+        == 401
+    )
+    assert client.post(HOOK, headers=headers, content=body).status_code == 200
+    assert channel.store.incidents.require("I1").taken_by == "the responder"
+    assert client.post("/hooks/other", json={}).status_code == 401
 
 
 def test_a_target_without_a_secret_has_no_buttons_and_no_door(channel: Channel) -> None:
@@ -336,3 +358,86 @@ def test_a_target_without_a_secret_has_no_buttons_and_no_door(channel: Channel) 
         update={"targets": (target.model_copy(update={"signing_secret": None}),)}
     )
     assert doors(plain, {"T": "x"}, channel.clock) == {}
+
+
+@pytest.fixture
+def asking(store: Store, slack: SlackServer) -> Channel:
+    """As `channel`, with the chat that answers without a model."""
+    clock = Clock()
+
+    def scope_of(incident: Incident | None) -> ToolContext:
+        standing = StandingClock(NOW)
+        return ToolContext(
+            Deps(store, Sources(), standing, DryRunRunner(standing), ()), incident
+        )
+
+    names = iter(map(str, range(1000)))
+    chat = ChatService(store, scope_of, StandingClock(NOW), names.__next__)
+    return Channel(store, slack, clock, chat=chat)
+
+
+def asked(channel: Channel, key: str = "Ev1", **event: str) -> list[str]:
+    """What stands in the thread after somebody asked."""
+    said = {"type": "app_mention", "user": "U0VIEW", "channel": "C0SRE", "ts": "7.7", **event}
+    channel.clock.now += 1
+    headers, body = channel.slack.said(said, key, channel.clock.now)
+    assert channel.post(headers, body).status_code == 200
+    return channel.slack.threads.get(said.get("thread_ts", said["ts"]), [])
+
+
+def test_a_mention_under_an_incidents_message_is_answered_there_about_it(asking: Channel) -> None:
+    text = "<@U0BOT> what is the status of this incident?"
+    (answer,) = asked(asking, text=text, thread_ts=asking.message)
+    assert "till" in answer
+    assert "**" not in answer
+    (spoken,) = asking.store.conversations.list()
+    assert spoken.incident_id == "I1"
+    (turn,) = asking.store.conversations.turns(spoken.id)
+    assert turn.question == "what is the status of this incident?"
+    again = asked(asking, "Ev2", text="<@U0BOT> who is affected?", thread_ts=asking.message)
+    assert len(again) == 2
+    assert len(asking.store.conversations.turns(spoken.id)) == 2, "one conversation a thread"
+
+
+def test_a_direct_message_is_answered_in_its_thread(asking: Channel) -> None:
+    event = {"type": "message", "channel_type": "im", "channel": "D0DIRECT"}
+    assert len(asked(asking, text="list open incidents &lt;now&gt;", **event)) == 1
+
+
+def test_what_slack_delivers_twice_is_answered_once(asking: Channel) -> None:
+    asked(asking, text="list open incidents")
+    assert len(asked(asking, text="list open incidents")) == 1
+
+
+UNANSWERED = {
+    "a robot": {"type": "message", "channel_type": "im", "bot_id": "B1"},
+    "an edit": {"type": "message", "channel_type": "im", "subtype": "message_changed"},
+    "talk in the channel": {"type": "message", "channel_type": "channel"},
+    "a reaction": {"type": "reaction_added"},
+}
+
+
+@pytest.mark.parametrize("row", UNANSWERED)
+def test_what_nobody_asks_us_is_not_answered(row: str, asking: Channel) -> None:
+    assert asked(asking, text="hello", **UNANSWERED[row]) == []
+    assert asking.store.conversations.list() == ()
+
+
+def test_who_has_no_account_is_told_so_and_asks_nothing(asking: Channel) -> None:
+    (answer,) = asked(asking, user="U0WHO", text="list open incidents")
+    assert "nobody here" in answer
+    (other,) = asked(asking, user_team="T0THEIRS", text="list", ts="8.8", key="Ev2")
+    assert "of another workspace" in other
+    assert asking.store.conversations.list() == ()
+
+
+def test_an_answer_calls_nobody(asking: Channel) -> None:
+    (answer,) = asked(asking, text="<!channel> <@U1> what about <https://x.example|this>?")
+    assert "<" not in answer
+
+
+def test_the_address_proves_that_it_is_ours(channel: Channel) -> None:
+    body = json.dumps({"type": "url_verification", "challenge": "3eZb"}).encode()
+    assert channel.post(channel.slack.signed(body, NOW), body).json() == {"challenge": "3eZb"}
+    forged = {**channel.slack.signed(body, NOW), "x-slack-signature": "v0=0"}
+    assert channel.post(forged, body).status_code == 401

@@ -33,10 +33,12 @@ def fill(
     now: Timestamp,
     ttl_s: float,
     stands_for: Callable[[PlanStep], str] = lambda _step: "",
+    stays: Sequence[str] = (),
 ) -> Plan:
     """The plan of a playbook for one component of one incident, valid for `ttl_s` seconds.
 
-    `stands_for` says what the names in a step mean here; the digest covers it.
+    `stands_for` says what the names in a step mean here; the digest covers it. `stays` are more
+    readings for those of the verification.
 
     Raises `ParameterError` if a value is unknown, missing, of another type, out of bounds, or
     would make a step that is not in the vocabulary, and `ValueError` for times that are not.
@@ -60,7 +62,7 @@ def fill(
         steps=_meant(filled_steps(playbook, playbook.steps, values), stands_for),
         rollback=_meant(filled_steps(playbook, playbook.rollback, values), stands_for),
         preconditions=playbook.preconditions,
-        verification=_verification(playbook.verification, values),
+        verification=_verification(playbook.verification, values, stays),
         lock=text(playbook.lock, values),
         cooldown_s=playbook.cooldown_s,
         evidence=tuple(evidence),
@@ -148,7 +150,9 @@ def _arguments(step: PlaybookStep, values: Mapping[str, Scalar]) -> dict[str, Js
     return {key: substitute(item, values) for key, item in step.arguments.items()}
 
 
-def _verification(verification: Verification, values: Mapping[str, Scalar]) -> Verification:
+def _verification(
+    verification: Verification, values: Mapping[str, Scalar], stays: Sequence[str]
+) -> Verification:
     checks = tuple(
         MetricCheck(
             owner=text(check.owner, values),
@@ -158,7 +162,8 @@ def _verification(verification: Verification, values: Mapping[str, Scalar]) -> V
         )
         for check in verification.checks
     )
-    return verification.model_copy(update={"checks": checks})
+    stay = tuple(dict.fromkeys((*verification.stays, *stays)))
+    return verification.model_copy(update={"checks": checks, "stays": stay})
 
 
 def _blast_radius(playbook: Playbook, values: Mapping[str, Scalar]) -> str:

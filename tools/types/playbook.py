@@ -77,13 +77,18 @@ PlaybookEffect = Literal["mends", "buys_time", "returns", "looks"]
 
 
 class Applicability(FrozenModel):
-    """A case a playbook is for: fault kinds × component kinds × facts; higher preference first."""
+    """A case a playbook is for: fault kinds × component kinds × facts; higher preference first.
+
+    `stays` names the readings that the cure leaves as they are in this case: more workers do not
+    make one job faster. They become `stays` of the plan's verification.
+    """
 
     faults: tuple[FaultKind, ...] = Field(min_length=1)
     components: tuple[ComponentKind, ...] = ()
     when: tuple[Precondition, ...] = ()
     preference: int = Field(default=50, ge=1, le=100)
     effect: PlaybookEffect = "mends"
+    stays: tuple[str, ...] = ()
 
 
 class BlastRadius(FrozenModel):
@@ -116,6 +121,10 @@ class Playbook(FrozenModel):
     blast_radius: BlastRadius
     cooldown_s: float = Field(ge=0, le=86_400)
     lock: str = Field(min_length=1, max_length=120)
+
+    def stays(self, kind: FaultKind | None) -> tuple[str, ...]:
+        """The readings that stay as they are when this mends that kind of fault."""
+        return tuple(name for case in self.applies if kind in case.faults for name in case.stays)
 
     @model_validator(mode="after")
     def _can_be_undone(self) -> Self:
@@ -179,9 +188,13 @@ class Choice(FrozenModel):
 
 
 class Judgement(FrozenModel):
-    """What fresh series say of a plan that ran: the outcome, one sentence, and the figures."""
+    """What fresh series say of a plan that ran: the outcome, one sentence, and the figures.
+
+    `done_at` is when what is `recovering` will be normal, if it goes on as it does.
+    """
 
     outcome: VerificationOutcome
+    done_at: Timestamp | None = None
     statement: str
     statement_zh: str = ""
     figures: dict[str, float] = Field(default_factory=dict)

