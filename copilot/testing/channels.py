@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.padding import PKCS7
+
 from copilot.ports import NoticeError
 from copilot.testing.strict_http import HttpReply, ReceivedRequest, StrictServer
 from copilot.types.notice import Notice
@@ -87,6 +90,11 @@ class ChatServer(StrictServer):
         self.answers: deque[Any] = deque()
         self.threads: dict[str, list[str]] = {}
 
+    def clear(self) -> None:
+        """Forget what was posted."""
+        self.messages.clear()
+        self.threads.clear()
+
     def post(self, card: Any) -> str:
         """Keep a new message; returns its id."""
         name = f"message-{len(self.messages) + 1}"
@@ -107,6 +115,12 @@ class SlackServer(ChatServer):
         super().__init__()
         self.whispers: list[tuple[str, str]] = []
         self.users: dict[str, dict[str, Any]] = {}
+
+    def clear(self) -> None:
+        """Forget what was posted and whispered, and who is there."""
+        super().clear()
+        self.whispers.clear()
+        self.users.clear()
 
     def reply(self, asked: ReceivedRequest) -> HttpReply:
         """200 with `ok`, or with `error`; 429 with `Retry-After` where it is asked too often."""
@@ -220,11 +234,18 @@ class FeishuServer(ChatServer):
 
     name = "feishu"
     app = {"app_id": "cli_fake", "app_secret": "feishu-app-secret"}
+    encrypt_key = "feishu-encrypt-key"
+    verification_token = "feishu-verification-token"
 
     def __init__(self) -> None:
         super().__init__()
         self.tokens = 0
         self._by_uuid: dict[str, str] = {}
+
+    def clear(self) -> None:
+        """Forget what was posted, and under which keys."""
+        super().clear()
+        self._by_uuid.clear()
 
     def expire(self) -> None:
         """No token of before counts any more."""
@@ -243,6 +264,10 @@ class FeishuServer(ChatServer):
             return HttpReply(400, {"code": 99991663, "msg": "Invalid access token"})
         if self.answers:
             return HttpReply(400, {"code": self.answers.popleft(), "msg": "refused"})
+        if asked.path.endswith("/reply"):
+            text = json.loads(told["content"])["text"]
+            self.threads.setdefault(asked.path.split("/")[-2], []).append(text)
+            return HttpReply(200, {"code": 0, "msg": "success", "data": {"message_id": "om_r"}})
         card = json.loads(told["content"])
         if not card["config"]["update_multi"] or len(told["content"].encode()) > 30 * 1024:
             return HttpReply(400, {"code": 230099, "msg": "Failed to create card content"})
@@ -259,6 +284,53 @@ class FeishuServer(ChatServer):
             return HttpReply(400, {"code": 230011, "msg": "The message is recalled."})
         self.messages[name].append(card)
         return HttpReply(200, {"code": 0, "msg": "success", "data": {}})
+
+    def buttons(self, message: str) -> dict[str, dict[str, Any]]:
+        """The buttons that a card shows now, by their choice."""
+        rows = [one for one in self.messages[message][-1]["elements"] if one["tag"] == "action"]
+        shown = [one for row in rows for one in row["actions"] if "value" in one]
+        return {one["value"]["choice"]: one for one in shown}
+
+    def pressed(
+        self, button: Mapping[str, Any], user: str, at: float, tenant: str = "ours"
+    ) -> tuple[dict[str, str], bytes]:
+        """What Feishu posts when a user presses a button: headers and body."""
+        operator = {"tenant_key": tenant, "open_id": user, "union_id": "on_1"}
+        action = {"value": button["value"], "tag": "button"}
+        context = {"open_message_id": "om_1", "open_chat_id": "oc_sre"}
+        event = {"operator": operator, "action": action, "host": "im_message", "context": context}
+        return self.told("card.action.trigger", {**event, "token": "c-1"}, f"ev-{at}-{user}", at)
+
+    def told(
+        self, kind: str, event: Mapping[str, Any], key: str, at: float
+    ) -> tuple[dict[str, str], bytes]:
+        """An event or a callback of version 2.0, signed and encrypted."""
+        header = {
+            "event_id": key, "token": self.verification_token, "create_time": f"{at:.0f}000",
+            "event_type": kind, "tenant_key": "ours", "app_id": self.app["app_id"],
+        }  # fmt: skip
+        body = self.sealed({"schema": "2.0", "header": header, "event": event})
+        return self.signed(body, at), body
+
+    def sealed(self, document: Mapping[str, Any]) -> bytes:
+        """AES-256 in CBC, the key hashed, the vector in front."""
+        padder = PKCS7(128).padder()
+        plain = padder.update(json.dumps(document).encode()) + padder.finalize()
+        key, vector = hashlib.sha256(self.encrypt_key.encode()).digest(), b"sixteen bytes iv"
+        cipher = Cipher(algorithms.AES(key), modes.CBC(vector)).encryptor()
+        sealed = vector + cipher.update(plain) + cipher.finalize()
+        return json.dumps({"encrypt": base64.b64encode(sealed).decode()}).encode()
+
+    def signed(self, body: bytes, at: float) -> dict[str, str]:
+        """The headers of a request of Feishu's."""
+        stamp, nonce = str(int(at)), "nonce"
+        seal = hashlib.sha256(f"{stamp}{nonce}{self.encrypt_key}".encode() + body).hexdigest()
+        return {
+            "content-type": "application/json",
+            "x-lark-request-timestamp": stamp,
+            "x-lark-request-nonce": nonce,
+            "x-lark-signature": seal,
+        }
 
 
 class DingTalkServer(ChatServer):

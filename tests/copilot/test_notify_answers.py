@@ -11,9 +11,11 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 
 from copilot.case.rights import by_accounts
-from copilot.store import Store
-from copilot.deps import Deps, Sources
+from copilot.deps import Deps
 from copilot.hands import DryRunRunner
+from copilot.sources.clock import SystemClock
+from copilot.sources.deployment import Sources
+from copilot.store import Store
 from copilot.surfaces.chat import ChatService, ToolContext
 from copilot.surfaces.notify.courier import NoticeCourier
 from copilot.surfaces.notify.router import NoticeRouter
@@ -22,9 +24,10 @@ from copilot.surfaces.notify.wiring import doors, sender
 from copilot.surfaces.service import create_app
 from copilot.surfaces.service.access import Access
 from copilot.surfaces.service.hooks import ChannelDesk, hooks
-from copilot.testing.channels import SlackServer
+from copilot.testing.channels import FeishuServer, SlackServer
 from copilot.testing.service import CountedEngine
 from copilot.testing.strict_http import serving
+from copilot.types.incident import Incident
 from tests.copilot.people_world import (
     BASE,
     NOW,
@@ -39,7 +42,6 @@ from tests.copilot.people_world import (
     store,
     waiting,
 )
-from copilot.types.incident import Incident
 from tools.playbook_executor import Policy
 
 __all__ = ["empty", "planned", "store", "waiting"]
@@ -53,43 +55,53 @@ PEOPLE = {
 }
 
 
+SLACK = {
+    "name": "slack", "kind": "slack", "channel": "#sre", "token": {"env": "T"},
+    "signing_secret": {"env": "S"}, "people": PEOPLE, "by_email": True,
+}  # fmt: skip
+FEISHU = {
+    "name": "feishu", "kind": "feishu", "app_id": "cli_fake", "app_secret": {"env": "A"},
+    "chat_id": "oc_sre", "encrypt_key": {"env": "E"}, "verification_token": {"env": "V"},
+    "people": PEOPLE, "language": "zh",
+}  # fmt: skip
+SECRETS = {
+    "T": SlackServer.token, "S": SlackServer.signing_secret,
+    "A": FeishuServer.app["app_secret"], "E": FeishuServer.encrypt_key,
+    "V": FeishuServer.verification_token,
+}  # fmt: skip
+
+
 @dataclass
 class Channel:
     """A service with accounts, a Slack app, and the message of an incident whose plan waits."""
 
     store: Store
     slack: SlackServer
+    declared: Mapping[str, object] = field(default_factory=lambda: SLACK)
     clock: Clock = field(default_factory=Clock)
     needed: int = 1
     chat: ChatService | None = None
 
     def __post_init__(self) -> None:
-        self.file = NotifyFile.model_validate(
-            {
-                "hosts": ["127.0.0.1"],
-                "targets": [
-                    {
-                        "name": "slack", "kind": "slack", "channel": "#sre", "api": self.slack.url,
-                        "token": {"env": "T"}, "signing_secret": {"env": "S"}, "people": PEOPLE,
-                        "by_email": True,
-                    }
-                ],
-                "routes": [{"to": ["slack"]}],
-                "wait_s": 0,
-            }
-        )  # fmt: skip
-        secrets = {"T": SlackServer.token, "S": SlackServer.signing_secret}
+        declared = {**self.declared, "api": self.slack.url}
+        file = {
+            "hosts": ["127.0.0.1"],
+            "targets": [declared],
+            "routes": [{"to": [declared["name"]]}],
+        }
+        self.file = NotifyFile.model_validate({**file, "wait_s": 0})
         accounts = Policy(accounts=by_accounts(self.store, "root"))
         self.engine = CountedEngine(self.store, NOW, policy=accounts, needed=self.needed)
         (target,) = self.file.targets
         self.router = NoticeRouter(self.store, self.file, self.clock, self.clock)
         self.courier = NoticeCourier(
-            self.store, target, sender(target, self.file, secrets, self.clock), 60, self.clock
+            self.store, target, sender(target, self.file, SECRETS, self.clock), 60, self.clock
         )
-        self.doors = doors(self.file, secrets, self.clock)
+        self.doors = doors(self.file, SECRETS, self.clock)
         app = FastAPI()
-        desk = ChannelDesk(self.engine, "slack", self.doors["slack"], self.chat)
-        app.include_router(hooks({"slack": desk}))
+        name = target.name
+        desk = ChannelDesk(self.engine, name, self.doors[name], self.chat)
+        app.include_router(hooks({name: desk}))
         self.client = TestClient(app, base_url=BASE)
         self.router.route()
         self.happens("planned")
@@ -128,7 +140,8 @@ class Channel:
         return text
 
     def post(self, headers: Mapping[str, str], body: bytes) -> Response:
-        return self.client.post(HOOK, headers=dict(headers), content=body)
+        hook = f"/hooks/{self.declared['name']}"
+        return self.client.post(hook, headers=dict(headers), content=body)
 
     def status(self) -> str:
         found = self.store.approvals.get(PLAN.id)
@@ -144,8 +157,7 @@ def app() -> Iterator[SlackServer]:
 
 @pytest.fixture
 def slack(app: SlackServer) -> SlackServer:
-    for kept in (app.messages, app.threads, app.whispers, app.users):
-        kept.clear()
+    app.clear()
     return app
 
 
@@ -363,26 +375,23 @@ def test_a_target_without_a_secret_has_no_buttons_and_no_door(channel: Channel) 
 @pytest.fixture
 def asking(store: Store, slack: SlackServer) -> Channel:
     """As `channel`, with the chat that answers without a model."""
-    clock = Clock()
+    wall = SystemClock()
 
     def scope_of(incident: Incident | None) -> ToolContext:
-        standing = StandingClock(NOW)
-        return ToolContext(
-            Deps(store, Sources(), standing, DryRunRunner(standing), ()), incident
-        )
+        return ToolContext(Deps(store, Sources(), wall, DryRunRunner(wall), ()), incident)
 
     names = iter(map(str, range(1000)))
-    chat = ChatService(store, scope_of, StandingClock(NOW), names.__next__)
-    return Channel(store, slack, clock, chat=chat)
+    chat = ChatService(store, scope_of, wall, names.__next__)
+    return Channel(store, slack, chat=chat)
 
 
-def asked(channel: Channel, key: str = "Ev1", **event: str) -> list[str]:
+def asked(there: Channel, key: str = "Ev1", **event: str) -> list[str]:
     """What stands in the thread after somebody asked."""
     said = {"type": "app_mention", "user": "U0VIEW", "channel": "C0SRE", "ts": "7.7", **event}
-    channel.clock.now += 1
-    headers, body = channel.slack.said(said, key, channel.clock.now)
-    assert channel.post(headers, body).status_code == 200
-    return channel.slack.threads.get(said.get("thread_ts", said["ts"]), [])
+    there.clock.now += 1
+    headers, body = there.slack.said(said, key, there.clock.now)
+    assert there.post(headers, body).status_code == 200
+    return there.slack.threads.get(said.get("thread_ts", said["ts"]), [])
 
 
 def test_a_mention_under_an_incidents_message_is_answered_there_about_it(asking: Channel) -> None:
@@ -441,3 +450,115 @@ def test_the_address_proves_that_it_is_ours(channel: Channel) -> None:
     assert channel.post(channel.slack.signed(body, NOW), body).json() == {"challenge": "3eZb"}
     forged = {**channel.slack.signed(body, NOW), "x-slack-signature": "v0=0"}
     assert channel.post(forged, body).status_code == 401
+
+
+class FeishuChat(Channel):
+    """The same, with a Feishu app."""
+
+    @property
+    def server(self) -> FeishuServer:
+        return self.slack  # type: ignore[return-value]
+
+    def press(self, choice: str, user: str, **changed: str) -> str:
+        button = {"value": {**self.buttons[choice]["value"], **changed}}
+        self.clock.now += 1
+        told = self.post(*self.server.pressed(button, user, self.clock.now)).json()["toast"]
+        assert (told["type"] == "error") is told["content"].startswith("未生效:")
+        text: str = told["content"]
+        return text
+
+
+@pytest.fixture(scope="module")
+def lark() -> Iterator[FeishuServer]:
+    with serving(FeishuServer()) as server:
+        yield server
+
+
+@pytest.fixture
+def chat(store: Store, lark: FeishuServer) -> FeishuChat:
+    lark.clear()
+    return FeishuChat(store, lark, FEISHU)  # type: ignore[arg-type]
+
+
+def test_a_feishu_card_is_answered_and_says_who_decided(chat: FeishuChat, store: Store) -> None:
+    card = chat.server.messages[chat.message][-1]
+    assert PLAN.digest in json.dumps(card)
+    assert chat.buttons["approve"]["value"]["digest"] == PLAN.digest
+    assert chat.press("approve", "U0APP") == "已批准,操作人 the approver。(演练,不会真正执行)"
+    assert chat.status() == "approved"
+    store.journal.append("I1", "approved", "the approver", {}, NOW)
+    chat.told()
+    title = chat.server.messages[chat.message][-1]["header"]["title"]["content"]
+    assert "the approver" in title
+    assert list(chat.buttons) == ["take"]
+
+
+@pytest.mark.parametrize("row", [one for one in REFUSED if "address" not in one])
+def test_what_does_not_count_is_a_toast_in_feishu(row: str, chat: FeishuChat) -> None:
+    choice, user, changed, why = REFUSED[row]
+    assert why in chat.press(choice, user, **changed)
+    assert chat.status() == "pending"
+
+
+def test_a_user_of_another_tenant_is_nobody(chat: FeishuChat) -> None:
+    headers, body = chat.server.pressed(chat.buttons["approve"], "U0APP", NOW, "theirs")
+    assert "of another tenant" in chat.post(headers, body).json()["toast"]["content"]
+    assert chat.status() == "pending"
+
+
+def test_what_feishu_did_not_sign_and_encrypt_opens_nothing(chat: FeishuChat) -> None:
+    headers, body = chat.server.pressed(chat.buttons["approve"], "U0APP", NOW)
+    sealed = json.loads(body)["encrypt"]
+    plain = json.dumps({"header": {"event_type": "card.action.trigger"}}).encode()
+    wrong: list[tuple[dict[str, str], bytes]] = [
+        ({**headers, "x-lark-signature": ""}, body),
+        ({**headers, "x-lark-request-nonce": "other"}, body),
+        ({**headers, "x-lark-request-timestamp": str(int(NOW) - 301)}, body),
+        (chat.server.signed(body, NOW - 301), body),
+        (chat.server.signed(plain, NOW), plain),
+    ]
+    for cut in (sealed[:-4], "A" + sealed[1:], "", "%"):
+        changed = json.dumps({"encrypt": cut}).encode()
+        wrong.append((headers, changed))
+    for given, content in wrong:
+        told = chat.post(given, content)
+        assert (told.status_code, told.json()["detail"][:25]) == (401, "the request is not signed")
+    assert chat.status() == "pending"
+    assert chat.post(headers, body).status_code == 200
+    assert chat.post(headers, body).json() == {"detail": "this request came before"}
+
+
+def test_another_apps_token_opens_nothing(chat: FeishuChat) -> None:
+    header = {"event_type": "card.action.trigger", "token": "other", "event_id": "1"}
+    body = chat.server.sealed({"header": header, "event": {}})
+    assert chat.post(chat.server.signed(body, NOW), body).status_code == 401
+
+
+def test_feishu_is_told_that_the_address_is_ours(chat: FeishuChat) -> None:
+    asks = {"type": "url_verification", "challenge": "c1", "token": chat.server.verification_token}
+    assert chat.post({"content-type": "application/json"}, chat.server.sealed(asks)).json() == {
+        "challenge": "c1"
+    }
+    other = chat.server.sealed({**asks, "token": "other"})
+    assert chat.post({"content-type": "application/json"}, other).status_code == 401
+
+
+def test_a_question_under_a_feishu_card_is_answered_about_its_incident(
+    lark: FeishuServer, asking: Channel
+) -> None:
+    lark.clear()
+    store = asking.store
+    talks = FeishuChat(store, lark, FEISHU, chat=asking.chat)  # type: ignore[arg-type]
+    message = {
+        "message_id": "om_q", "root_id": talks.message, "chat_id": "oc_sre", "chat_type": "group",
+        "message_type": "text", "content": json.dumps({"text": "@_user_1 现在什么情况"}),
+        "mentions": [{"key": "@_user_1", "name": "copilot"}],
+    }  # fmt: skip
+    sender = {"sender_id": {"open_id": "U0VIEW"}, "sender_type": "user", "tenant_key": "ours"}
+    event = {"sender": sender, "message": message}
+    told = lark.told("im.message.receive_v1", event, "ev-1", NOW)
+    assert talks.post(*told).status_code == 200
+    (answer,) = lark.threads["om_q"]
+    assert "till" in answer
+    (spoken,) = store.conversations.list()
+    assert spoken.incident_id == "I1"

@@ -57,12 +57,15 @@ class ButtonPress(FrozenModel):
 
 
 class ChannelQuestion(FrozenModel):
-    """What somebody asks; `key` is the platform's, `reference` what a card there is called."""
+    """What somebody asks; `key` is the platform's, `place` one conversation of ours, `thread` where
+    it is answered, `reference` what the card that it stands under is called.
+    """
 
     user: ChannelUser
     text: str
     key: _Word
     channel: str
+    place: str
     thread: str
     reference: str = ""
 

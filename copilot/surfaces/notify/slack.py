@@ -306,6 +306,7 @@ def _said(told: _Event) -> Arrival:
         text=text,
         key=told.event_id,
         channel=event.channel,
+        place=f"{event.channel}-{thread}",
         thread=thread,
         reference=place_of(event.channel, thread),
     )

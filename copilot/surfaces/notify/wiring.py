@@ -25,7 +25,7 @@ from copilot.surfaces.notify.channels import (
 )
 from copilot.surfaces.notify.courier import NoticeCourier, Wakeup
 from copilot.surfaces.notify.doors import ChannelDoor
-from copilot.surfaces.notify.feishu import FeishuSender
+from copilot.surfaces.notify.feishu import FeishuApi, FeishuSender
 from copilot.surfaces.notify.robots import DINGTALK, TEAMS, WECOM, RobotSender
 from copilot.surfaces.notify.router import NoticeRouter
 from copilot.surfaces.notify.routing import NotifyFile, read
@@ -71,13 +71,13 @@ def _sender(
         return _apprise(channel, file, environment)
     http, language = ChannelHttp(file.hosts, transport), channel.language
     if isinstance(channel, SlackChannel):
-        api = SlackApi(http, channel.token.read(environment), channel.api)
+        slack = SlackApi(http, channel.token.read(environment), channel.api)
         answered = channel.signing_secret is not None
-        return SlackSender(api, channel.channel, language, buttons=answered)
+        return SlackSender(slack, channel.channel, language, buttons=answered)
     if isinstance(channel, FeishuChannel):
-        secret = channel.app_secret.read(environment)
-        app, chat = channel.app_id, channel.chat_id
-        return FeishuSender(http, app, secret, chat, language, wall, channel.api)
+        answered = channel.encrypt_key is not None
+        api = _feishu(channel, http, environment, wall)
+        return FeishuSender(api, channel.chat_id, language, buttons=answered)
     url = channel.url.read(environment)
     if isinstance(channel, WebhookChannel):
         return WebhookSender(http, url, channel.secret.read(environment), wall)
@@ -108,7 +108,9 @@ def doors(
 ) -> dict[str, ChannelDoor]:
     """Targets whose messages can be answered; raises `SettingsError`."""
     found: dict[str, ChannelDoor] = {}
-    for channel in file.targets if file is not None else ():
+    if file is None:
+        return found
+    for channel in file.targets:
         try:
             door = _door(channel, ChannelHttp(file.hosts, transport), environment, wall)
         except ChannelSecretError as error:
@@ -128,7 +130,31 @@ def _door(
         api = SlackApi(http, channel.token.read(environment), channel.api)
         secret, mail = channel.signing_secret.read(environment), channel.by_email
         return SlackDoor(api, secret, channel.language, channel.people, wall, by_email=mail)
+    if isinstance(channel, FeishuChannel) and channel.encrypt_key and channel.verification_token:
+        try:
+            from copilot.surfaces.notify.feishu_door import FeishuDoor  # noqa: PLC0415 - an extra
+        except ModuleNotFoundError as error:
+            problem = f"its buttons need cryptography, which is missing: {install('notify')}"
+            raise ChannelSecretError(problem) from error
+        return FeishuDoor(
+            _feishu(channel, http, environment, wall),
+            channel.encrypt_key.read(environment),
+            channel.verification_token.read(environment),
+            channel.language,
+            channel.people,
+            wall,
+        )
     return None
+
+
+def _feishu(
+    channel: FeishuChannel,
+    http: ChannelHttp,
+    environment: Mapping[str, str],
+    wall: Callable[[], Timestamp],
+) -> FeishuApi:
+    secret = channel.app_secret.read(environment)
+    return FeishuApi(http, channel.app_id, secret, wall, channel.api)
 
 
 def tell(engine: Engine, settings: Settings) -> None:

@@ -155,7 +155,7 @@ class ChannelDesk:
             turn = self._chat.take(
                 Question(
                     text=asked.text,
-                    conversation_id=f"{self._target}-{asked.channel}-{asked.thread}"[:200],
+                    conversation_id=f"{self._target}-{asked.place}"[:200],
                     incident_id=store.notices.incident_of(self._target, asked.reference),
                     key=asked.key,
                 )
