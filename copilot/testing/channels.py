@@ -297,9 +297,8 @@ class FeishuServer(ChatServer):
         """What Feishu posts when a user presses a button: headers and body."""
         operator = {"tenant_key": tenant, "open_id": user, "union_id": "on_1"}
         action = {"value": button["value"], "tag": "button"}
-        context = {"open_message_id": "om_1", "open_chat_id": "oc_sre"}
-        event = {"operator": operator, "action": action, "host": "im_message", "context": context}
-        return self.told("card.action.trigger", {**event, "token": "c-1"}, f"ev-{at}-{user}", at)
+        event = {"operator": operator, "action": action, "host": "im_message", "token": "c-1"}
+        return self.told("card.action.trigger", event, f"ev-{at}-{user}", at)
 
     def told(
         self, kind: str, event: Mapping[str, Any], key: str, at: float
@@ -323,12 +322,12 @@ class FeishuServer(ChatServer):
 
     def signed(self, body: bytes, at: float) -> dict[str, str]:
         """The headers of a request of Feishu's."""
-        stamp, nonce = str(int(at)), "nonce"
-        seal = hashlib.sha256(f"{stamp}{nonce}{self.encrypt_key}".encode() + body).hexdigest()
+        stamp = str(int(at))
+        seal = hashlib.sha256(f"{stamp}nonce{self.encrypt_key}".encode() + body).hexdigest()
         return {
             "content-type": "application/json",
             "x-lark-request-timestamp": stamp,
-            "x-lark-request-nonce": nonce,
+            "x-lark-request-nonce": "nonce",
             "x-lark-signature": seal,
         }
 
