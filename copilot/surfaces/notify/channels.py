@@ -131,6 +131,15 @@ class WebhookChannel(Channel):
     secret: SecretPlace
 
 
+class AlertmanagerChannel(Channel):
+    """An Alertmanager, which holds each incident as an alert; a password may stand in its URL."""
+
+    each_change: ClassVar[bool] = True
+
+    kind: Literal["alertmanager"]
+    url: SecretPlace
+
+
 class SlackChannel(Channel):
     """A Slack app with `chat:write`, in one channel; its messages are edited in place.
 
@@ -186,6 +195,12 @@ class RobotChannel(Channel):
 
 
 AnyChannel = Annotated[
-    AppriseChannel | WebhookChannel | SlackChannel | FeishuChannel | DingTalkChannel | RobotChannel,
+    AlertmanagerChannel
+    | AppriseChannel
+    | WebhookChannel
+    | SlackChannel
+    | FeishuChannel
+    | DingTalkChannel
+    | RobotChannel,
     Field(discriminator="kind"),
 ]

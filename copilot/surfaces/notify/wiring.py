@@ -13,8 +13,10 @@ from copilot.case.engine import Engine
 from copilot.ports import NoticeSender
 from copilot.settings import Settings, SettingsError
 from copilot.sources.clock import SystemClock
+from copilot.surfaces.notify.alertmanager import AlertmanagerSender
 from copilot.surfaces.notify.channel_http import ChannelHttp
 from copilot.surfaces.notify.channels import (
+    AlertmanagerChannel,
     AnyChannel,
     AppriseChannel,
     ChannelSecretError,
@@ -79,6 +81,8 @@ def _sender(
         api = _feishu(channel, http, environment, wall)
         return FeishuSender(api, channel.chat_id, language, buttons=answered)
     url = channel.url.read(environment)
+    if isinstance(channel, AlertmanagerChannel):
+        return AlertmanagerSender(http, url, language, wall)
     if isinstance(channel, WebhookChannel):
         return WebhookSender(http, url, channel.secret.read(environment), wall)
     if isinstance(channel, DingTalkChannel):
