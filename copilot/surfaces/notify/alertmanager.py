@@ -5,13 +5,13 @@ it tells alerts apart by: where the severity or the service changes, the alert b
 Source: prometheus/alertmanager api/v2/openapi.yaml (postableAlerts).
 """
 
+import json
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from pydantic import JsonValue, SecretStr, TypeAdapter
 
 from copilot.alerts.formats.alertmanager import OUR_LABEL
-from copilot.store.canonical import canonical
 from copilot.surfaces.notify.channel_http import ChannelHttp
 from copilot.types.notice import Notice
 from copilot.types.time_format import iso
@@ -69,7 +69,7 @@ class AlertmanagerSender:
             alerts.append(self._alert(notice, stood.labels, stood.starts_at, now))
         url = self._url.get_secret_value().rstrip("/")
         path = "" if urlsplit(url).path.endswith("/api/v2/alerts") else "/api/v2/alerts"
-        self._http.post(f"{url}{path}", canonical(alerts).encode(), {})
+        self._http.post(f"{url}{path}", json.dumps(alerts, ensure_ascii=False).encode(), {})
         return _Standing(labels=labels, starts_at=stood.starts_at).model_dump_json()
 
     def _alert(
