@@ -300,9 +300,13 @@ SHAPES: Mapping[str, RouteShape] = {
 
 
 def shape_of(method: str, path: str) -> RouteShape | None:
-    """What a route takes and answers; every webhook takes its sender's own document."""
+    """What a route takes and answers; of a webhook or a channel's hook the document is the
+    sender's own.
+    """
     if path.startswith("/webhooks/"):
         return DELIVERY
+    if path.startswith("/hooks/"):
+        return RouteShape(Json, Json)
     return SHAPES.get(f"{method.upper()} {path}")
 
 
