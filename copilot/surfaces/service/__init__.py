@@ -43,6 +43,7 @@ from copilot.surfaces.service.chat import asking, chat, places
 from copilot.surfaces.service.console import Measuring, console, listings
 from copilot.surfaces.service.deciding import deciding, silencing
 from copilot.surfaces.service.deliveries import deliveries
+from copilot.surfaces.service.described import DescribedApp
 from copilot.surfaces.service.device import device
 from copilot.surfaces.service.events import events, feed
 from copilot.surfaces.service.gate import Gate
@@ -122,7 +123,7 @@ def create_app(
     channels, each checked by its platform's signature.
     """
     # The interactive pages load their scripts from elsewhere; the schema itself stays.
-    app = FastAPI(
+    app = DescribedApp(
         title="Incident copilot", version=copilot.__version__, docs_url=None, redoc_url=None
     )
     meters = Meters(engine, received)
