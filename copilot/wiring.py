@@ -147,8 +147,16 @@ def _watch(sources: Sources, settings: Settings, opened: Store) -> Watch | Watch
 
 def policy(settings: Settings, opened: Store) -> Policy:
     """Who may decide on plans: by the accounts of the store, else by the settings."""
+    declared = declared_runners(settings)
+    target = declared.kubernetes if declared else None
+    accounts = by_accounts(
+        opened,
+        owner(settings.home),
+        outside=settings.signs_in_outside,
+        cluster=target.namespace if target else "",
+    )
     return Policy(
-        accounts=by_accounts(opened, owner(settings.home), outside=settings.signs_in_outside),
+        accounts=accounts,
         approvers=None if settings.approvers is None else frozenset(settings.approvers),
         responders=frozenset(settings.responders),
         automatic=settings.auto_approve_reading,
@@ -311,22 +319,14 @@ def engine(
         seen = replace(seen, patience=Patience(seen.patience.seconds, span=span))
         if received is not None:
             seen = live.with_changes(settings, wall, seen, opened.changes)
-        known, time = catalogue(settings), clock or time_of(seen, wall)
-        deps = Deps(
-            store=opened,
-            sources=seen,
-            clock=time,
-            runner=runner or configured_runner(settings, seen, wall, time),
-            playbooks=known,
+        time = clock or time_of(seen, wall)
+        runs = runner or configured_runner(settings, seen, wall, time)
+        known = catalogue(settings)
+        deps = replace(
+            _deps(settings, opened, seen, time, runs, known),
             unrunnable={} if runner else unrunnable(settings, known),
-            limits=case_wiring.limits(settings, seen),
-            arm=settings.arm,
-            policy=policy(settings, opened),
             model=asked,
-            memory=Memory(library(settings).documents),
             doubts=RecordingTieBreaker() if asked is not None else None,
-            announced=MaintenanceSchedule.of(settings.alerting_file, opened.silences, time.now()),
-            language=settings.language,
             span=span,
         )
         yield Engine(
@@ -347,3 +347,27 @@ def engine(
             roles=roles,
             queue=queue,
         )
+
+
+def _deps(
+    settings: Settings,
+    opened: Store,
+    seen: Sources,
+    time: Clock,
+    runner: Runner,
+    known: tuple[Playbook, ...],
+) -> Deps:
+    """What the nodes of every incident are given."""
+    return Deps(
+        store=opened,
+        sources=seen,
+        clock=time,
+        runner=runner,
+        playbooks=known,
+        limits=case_wiring.limits(settings, seen),
+        arm=settings.arm,
+        policy=policy(settings, opened),
+        memory=Memory(library(settings).documents),
+        announced=MaintenanceSchedule.of(settings.alerting_file, opened.silences, time.now()),
+        language=settings.language,
+    )

@@ -38,7 +38,7 @@ from pydantic import Field, field_validator, model_validator
 from copilot.store import Silences
 from copilot.types import strict_toml
 from tools.clusterer import Inhibition, MaintenanceWindow, Matcher, Silence
-from tools.clusterer.mute import Weekday, Zone
+from tools.clusterer.mute import DAYS, Weekday, Zone
 from tools.types import FrozenModel, Timestamp
 
 _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]|24(?=:00)):([0-5]\d)")
@@ -55,9 +55,7 @@ class WeeklyHours(FrozenModel):
     """Ranges of the day by the clock of a zone, on some days of the week."""
 
     hours: tuple[str, ...] = Field(min_length=1)
-    days: tuple[Weekday, ...] = Field(
-        default=("mon", "tue", "wed", "thu", "fri", "sat", "sun"), min_length=1
-    )
+    days: tuple[Weekday, ...] = Field(default=DAYS, min_length=1)
     zone: Zone = "UTC"
 
     @field_validator("hours")

@@ -12,6 +12,8 @@ from copilot.case.subjects import accused, users_hit
 from copilot.case.terms import terms_in
 from copilot.deps import Deps
 from copilot.types.incident import (
+    OURS,
+    PROVISIONAL,
     CommitAnswer,
     Incident,
     Opinion,
@@ -22,7 +24,7 @@ from copilot.types.incident import (
     percent,
 )
 from copilot.types.time_format import clock_time, date_time, duration
-from prompts import LANGUAGES, Language, load, word
+from prompts import LANGUAGES, Language, load, translation, word
 from tools.impact import impact_of
 from tools.log_retriever.sanitize import plain as plain
 from tools.topology_walker import is_little
@@ -154,7 +156,7 @@ def render(
     felt, about = symptom(evidence, topology), accused(alerts, language)
     shown, hurts = brief_evidence(evidence, ranking, felt), felt and impact_of(felt)
     return load("brief", language).render(
-        title=plain(incident.title, 160),
+        title=plain(translation(incident.title, language), 160),
         severity=incident.severity,
         since=date_time(onset.at),
         symptom=_statement(felt, language) if felt else "",
@@ -184,6 +186,7 @@ def render(
         missing=[_missing(one, language) for one in missing],
         history=duration(incident.history_s or 0) if is_little(incident.history_s) else "",
         ahead=_ahead(alerts),
+        provisional=_provisional(alerts),
         unsure_onset=onset.confidence < UNSURE,
         clocks=clock_lines(incident.clocks),
         measured_from=word("measured_from", incident.clocks.measured_from, language),
@@ -228,6 +231,12 @@ def _ahead(alerts: Sequence[Alert]) -> str:
     """By how much alerts were dated ahead of their arrival, at most; empty where none was."""
     ahead = [one.dated - one.starts_at for one in alerts if one.dated is not None]
     return duration(max(ahead)) if ahead else ""
+
+
+def _provisional(alerts: Sequence[Alert]) -> str:
+    """On how little past the alerts rest, where all of them do; empty elsewhere."""
+    pasts = [one.source == OURS and one.annotations.get(PROVISIONAL, "") for one in alerts]
+    return plain(pasts[-1] or "", 40) if all(pasts) and pasts else ""
 
 
 def _ended(incident: Incident, plan: Plan | None, state: IncidentState) -> str:
@@ -362,7 +371,7 @@ def _statement(one: Evidence, language: Language) -> str:
         when = "前" if ago >= 0 else "后"
         return f"{subject}:{word('change', one.name, 'zh')},在起始{when} {duration(abs(ago))}"
     if one.value is None:
-        return plain(one.statement, 240)
+        return plain(translation(one.statement, "zh"), 240)
     normal = f",平时 {one.baseline:.4g} {one.unit}".rstrip() if one.baseline is not None else ""
     measured = word("measured", one.name, "zh") if one.kind in ("log", "trace") else name
     return f"{subject} 的 {measured} 为 {one.value:.4g} {one.unit}".rstrip() + normal + since

@@ -83,7 +83,8 @@ class Loop:
         while not self._stopping.wait(wait):
             try:
                 self._work()
-            except BaseException as error:  # noqa: BLE001 - nothing may end a thread of the service
+            # Rust's panics and a library's sys.exit are no `Exception`, and must not end it either.
+            except BaseException as error:  # noqa: BLE001 - `_failed` logs it
                 self._failed(error)
                 wait = self._pause_s()
             else:

@@ -52,7 +52,7 @@ def say(
         incident = store.incidents.require(incident_id)
         _check(incident, said.action, to, text)
         reason = f"to {to}: {text}".rstrip(": ") if said.action == "hand_over" else text
-        detail = {"reason": reason or _PLAIN.get(said.action, "")}
+        detail = {"reason": reason or _PLAIN.get(said.action, "")} | ({"to": to} if to else {})
         store.journal.append(incident.id, _KINDS[said.action], said.by, {**detail}, now)
         match said.action:
             case "take":

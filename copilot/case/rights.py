@@ -14,19 +14,19 @@ MOST_ALERTS = 200
 
 
 def by_accounts(
-    store: Store, operator: str, *, outside: bool = False
+    store: Store, operator: str, *, outside: bool = False, cluster: str = ""
 ) -> Callable[[str, Wish, Plan | None], bool | None]:
     """Whether somebody may, by their account; None while nobody has one, and `outside` has none.
 
     `operator` owns the data folder, and so may do everything, unless an account of that name says
-    otherwise.
+    otherwise. `cluster` is the namespace that steps on Kubernetes act in, whatever an alert says.
     """
     keys = {one_person(operator), one_person(API_KEY)}
 
     def may(person: str, wish: Wish, plan: Plan | None) -> bool | None:
         account = store.people.named(person)
         if account is not None:
-            return _may(store, account, wish, plan)
+            return _may(store, account, wish, plan, cluster)
         if not outside and not store.people.known():
             return None
         return one_person(person) in keys
@@ -34,7 +34,7 @@ def by_accounts(
     return may
 
 
-def _may(store: Store, account: Account, wish: Wish, plan: Plan | None) -> bool:
+def _may(store: Store, account: Account, wish: Wish, plan: Plan | None, cluster: str) -> bool:
     rank = ROLES.index(account.role)
     if account.disabled:
         return False
@@ -48,4 +48,6 @@ def _may(store: Store, account: Account, wish: Wish, plan: Plan | None) -> bool:
     # A service of which no alert says where it runs is in no namespace that has a name.
     unknown = {"" for one in services if one not in {service for service, _ in told}}
     spaces = unknown | {space for service, space in told if service in services}
+    acts = (*plan.steps, *plan.rollback)
+    spaces |= {cluster for one in acts if one.action == "kubernetes" and cluster}
     return account.scope.covers(plan.risk, services, spaces)

@@ -44,7 +44,7 @@ class SpanExport:
         ) as span:
             try:
                 yield
-            except BaseException as error:
+            except BaseException as error:  # only named: it is raised on
                 span.set_attribute("copilot.ended_by", type(error).__name__)
                 if not isinstance(error, _NO_FAULT):
                     span.set_status(StatusCode.ERROR)

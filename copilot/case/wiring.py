@@ -4,7 +4,7 @@ import os
 import secrets
 import socket
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 
 from copilot.case.loops import Role
 from copilot.case.state import STATE_TYPES
+from copilot.case.worker import MarkingSaver
 from copilot.deps import Limits
 from copilot.ports import RunQueue, Spans, no_spans
 from copilot.settings import Settings, SettingsError
@@ -32,15 +33,15 @@ def _state_types() -> JsonPlusSerializer:
 
 
 @contextmanager
-def checkpointer(path: Path) -> Iterator[SqliteSaver]:
+def checkpointer(path: Path, mark: Callable[[], str]) -> Iterator[SqliteSaver]:
     """The one saver of this process over a file."""
     connection = sqlite3.connect(path, check_same_thread=False, timeout=30)
     # A checkpoint survives kill -9 so, and a power cut may take the last ones: then nodes are
-    # repeated. What must not be, a step, stands in the store, which is on disk at each commit.
+    # repeated. What must not be, a plan, a yes, a step, stands in the store, which is on disk.
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     try:
-        yield SqliteSaver(connection, serde=_state_types())
+        yield MarkingSaver(connection, _state_types(), mark)
     finally:
         connection.close()
 
@@ -51,7 +52,7 @@ def working(
 ) -> Iterator[tuple[BaseCheckpointSaver[Any], RunQueue | None]]:
     """Checkpoints, and the queue where other processes share the work: beside the store."""
     if not opened.shared:
-        with checkpointer(home / "checkpoints.sqlite") as saver:
+        with checkpointer(home / "checkpoints.sqlite", opened.journal.mark) as saver:
             yield saver, None
         return
     try:

@@ -7,13 +7,21 @@ not come, or a person has to speak: it is laid down.
 """
 
 import logging
+import sqlite3
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.base import (
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+)
+from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.errors import GraphDrained
 from langgraph.runtime import RunControl
 from langgraph.types import Command, Interrupt, StateSnapshot
@@ -51,6 +59,35 @@ PAUSE_S, LONGEST_PAUSE_S = 1.0, 300.0
 
 
 RunOutcome = Literal["done", "waiting", "failed", "stopped"]
+
+
+class MarkingSaver(SqliteSaver):
+    """Keeps beside each checkpoint where the journal ended when it was made.
+
+    On a file the two may get to the disk in any order (docs/decisions/store.md).
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, serde: SerializerProtocol, mark: Callable[[], str]
+    ) -> None:
+        super().__init__(connection, serde=serde)
+        self._mark = mark
+
+    def put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Keep a checkpoint."""
+        marked = cast(CheckpointMetadata, {**metadata, "journal": self._mark()})
+        return super().put(config, checkpoint, marked, new_versions)
+
+    @staticmethod
+    def mark_of(snapshot: StateSnapshot) -> str:
+        """Where the journal ended at that checkpoint; its beginning where nothing is known."""
+        return str((snapshot.metadata or {}).get("journal", "0:"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +183,7 @@ class Worker:
             self._store.runs.postpone(run, 0.0, self._wall.now())
         except LeaseLostError as stopped:
             log.info("run %s stopped: %s", run.id, stopped)
+        # Whatever broke a node is the run's: it is logged, counted and tried again (`_broke`).
         except Exception as error:
             if _of_the_store(error):
                 self._unwritten[run.id] = run
@@ -172,6 +210,10 @@ class Worker:
             if run.attempt > DEATHS:
                 why = f"its process ended {DEATHS} times in {', '.join(snapshot.next) or 'triage'}"
                 return self._set_aside(run, why)
+        if not self._store.journal.reaches(MarkingSaver.mark_of(snapshot)):
+            # A power cut took from the incident what its nodes had found: they look again.
+            self._forget(run)
+            snapshot = self._graph.get_state(config)
         if foreign(snapshot.values):
             self._begin_anew(run)
             return "done"
@@ -193,14 +235,17 @@ class Worker:
         if not snapshot.next:
             self._store.runs.finish(run.id, "done", now, owner=self._owner)
             # What it concluded stands in the incident; its checkpoints were most of the disk.
-            if isinstance(self._graph.checkpointer, BaseCheckpointSaver):
-                self._graph.checkpointer.delete_thread(run.id)
+            self._forget(run)
             return "done"
         self._store.runs.finish(run.id, "waiting", now, owner=self._owner)
         # A decision made between the interrupt and this line found no waiting run to resume.
         if not isinstance(self._next_input(run, snapshot), PendingInterrupt):
             self._store.runs.resume(run.id, now)
         return "waiting"
+
+    def _forget(self, run: Run) -> None:
+        if isinstance(self._graph.checkpointer, BaseCheckpointSaver):
+            self._graph.checkpointer.delete_thread(run.id)
 
     def _due(self, at: Timestamp) -> Timestamp:
         """When a run that waits for `at` of the engine's time is due by the wall clock.

@@ -27,6 +27,7 @@ from tools.types import FrozenModel, PlanStep, StepResult
 
 MOST_BYTES = 4 * 1024 * 1024
 _WEIGHT = re.compile(r"(\d+) \(initial (\d+)\)")
+_ADDRESS = re.compile(r"([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):([0-9]{1,5})")
 _ANSWERS = ("hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx")
 
 
@@ -72,7 +73,7 @@ class ProxyTarget(FrozenModel):
     """
 
     socket: Path | None = None
-    address: str = Field(default="", pattern=r"^([A-Za-z0-9.-]{1,253}:[0-9]{1,5})?$")
+    address: str = ""
     groups: dict[ResourceName, Members] = Field(default_factory=dict)
     keep: int = Field(default=1, ge=1)
 
@@ -82,6 +83,9 @@ class ProxyTarget(FrozenModel):
             raise ValueError("needs either socket or address")
         if self.socket is not None and not self.socket.is_absolute():
             raise ValueError(f"socket {str(self.socket)!r} is not an absolute path")
+        found = _ADDRESS.fullmatch(self.address)
+        if self.address and (found is None or not 0 < int(found[2]) < 65_536):
+            raise ValueError(f"address {self.address!r} is no host:port, nor [IPv6]:port")
         return self
 
     def meaning(self, step: PlanStep) -> str:
@@ -172,7 +176,7 @@ class HaproxyRuntime:
                 raise
             return line
         host, _, port = self._address.rpartition(":")
-        return socket.create_connection((host, int(port)), self._timeout_s)
+        return socket.create_connection((host.strip("[]"), int(port)), self._timeout_s)
 
 
 def _server(row: Mapping[str, str | None]) -> PoolServer:
@@ -243,8 +247,11 @@ class TrafficRunner:
             return self._look(proxy, wanted, leaving)
         _refuse_unsafe(target, proxy, wanted, leaving)
         before = {name: proxy.weight(wanted.pool, name)[0] for name in leaving}
-        for name in leaving:
-            _move(proxy, wanted, name)
+        for number, name in enumerate(leaving):
+            try:
+                _move(proxy, wanted, name)
+            except StepFailedError as error:
+                raise StepFailedError(str(error), _moved(wanted, leaving[:number])) from error
         after = {one.name: one for one in proxy.servers(wanted.pool)}
         for name in leaving:
             _check_moved(wanted, after[name])
@@ -270,6 +277,8 @@ class TrafficRunner:
         failures = sum(now.failures - then.failures for now, then in grown)
         said = f"{whom}: {failures} of {answers} answers failed in {wanted.over_s:g} s"
         said += f"; at most {wanted.failed_share:.0%} may"
+        if answers == 0 and wanted.at == "itself":
+            raise StepFailedError(f"{whom}: no answer in {wanted.over_s:g} s, so nothing is known")
         if answers < 0 or failures > wanted.failed_share * answers:
             raise StepFailedError(said)
         return f"{said}; {_standing(seen)}"
@@ -336,6 +345,11 @@ def _move(proxy: Proxy, wanted: ShareArguments | ServingArguments, name: str) ->
         proxy.drain(wanted.pool, name)
     else:
         proxy.ready(wanted.pool, name)
+
+
+def _moved(wanted: ShareArguments | ServingArguments, names: Sequence[str]) -> str:
+    """What a failed step had changed by then, for whoever puts it right."""
+    return f"{wanted.verb} was done for {', '.join(names)} of {wanted.pool}" if names else ""
 
 
 def _check_moved(wanted: ShareArguments | ServingArguments, server: PoolServer) -> None:

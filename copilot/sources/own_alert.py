@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from copilot.sources.deployment import Sources
-from copilot.types.incident import OURS
+from copilot.types.incident import OURS, PROVISIONAL
+from copilot.types.time_format import duration
 from tools.clusterer import fingerprint
 from tools.detector import onset
 from tools.types import Alert, Anomaly, Owner, Subject, Timestamp, Window
@@ -22,15 +23,18 @@ def own_alert(sources: Sources, now: Timestamp, lookback_s: float) -> Alert | No
     return _alert(sources.topology().entry, began.at, began.anomalies[0].reason)
 
 
-def alert_of(found: Sequence[Anomaly], at: Timestamp) -> Alert:
-    """An alert on episodes that belong together, about the service most of them are about."""
+def alert_of(found: Sequence[Anomaly], at: Timestamp, past_s: float | None = None) -> Alert:
+    """An alert on episodes that belong together, about the service most of them are about.
+
+    `past_s` are the seconds of past it rests on where that is too little: it is provisional then.
+    """
     service = _most_of(found)
     own = [one for one in found if Owner.parse(one.owner).service == service]
     reasons = "; ".join(
         f"{one.owner} {one.metric}: {one.reason}"
         for one in sorted(own, key=lambda one: one.score)[:EXPLAINED]
     )
-    return _alert(service, at, reasons)
+    return _alert(service, at, reasons, duration(past_s) if past_s is not None else "")
 
 
 def _most_of(found: Sequence[Anomaly]) -> str:
@@ -42,8 +46,14 @@ def _most_of(found: Sequence[Anomaly]) -> str:
     return max(strangest, key=lambda s: (services.count(s), -strangest[s]))
 
 
-def _alert(service: str, at: Timestamp, summary: str) -> Alert:
+def _alert(service: str, at: Timestamp, summary: str, past: str = "") -> Alert:
     labels = {"alertname": "AnomalyDetected", "service": service, "detector": "copilot"}
+    annotations = {"summary": summary}
+    if past:
+        annotations = {
+            "summary": f"provisional, on {past} of past: {summary}",
+            PROVISIONAL: past,
+        }
     return Alert(
         fingerprint=fingerprint(labels),
         name="AnomalyDetected",
@@ -52,6 +62,6 @@ def _alert(service: str, at: Timestamp, summary: str) -> Alert:
         severity="warning",
         starts_at=at,
         labels=labels,
-        annotations={"summary": summary},
+        annotations=annotations,
         source=OURS,
     )

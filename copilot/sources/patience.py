@@ -1,5 +1,6 @@
 """Sources asked side by side, within one deadline, and left alone while they do not answer."""
 
+import logging
 import math
 import threading
 import time
@@ -13,6 +14,8 @@ from typing import Any, TypeVar
 
 from copilot.ports import SourceError, Spans, no_spans
 from copilot.types.breaker import Breaker
+
+log = logging.getLogger(__name__)
 
 AnswerT = TypeVar("AnswerT")
 
@@ -162,9 +165,11 @@ class Patience:
             began = self._now()
             try:
                 answer = around.run(self._tried, question)
-            except Exception as error:  # noqa: BLE001 - raised where it was asked
+            except Exception as error:  # noqa: BLE001 - whoever asked raises it, whatever it is
                 answer = error
             if given_up.ended():
+                if isinstance(answer, Exception) and not isinstance(answer, SourceError):
+                    log.error("%s failed when nobody waited", question.name, exc_info=answer)
                 return
             outcome = "failed" if isinstance(answer, Exception) else "answered"
             self._count(question.name, outcome, self._now() - began)
@@ -226,7 +231,7 @@ class SharedAnswers:
     def _ask(self, key: Hashable, shared: _SharedAnswer, question: Callable[[], Any]) -> None:
         try:
             shared.told.append(question())
-        except Exception as problem:  # noqa: BLE001 - raised where it was asked
+        except Exception as problem:  # noqa: BLE001 - all who wait for it raise it, whatever it is
             shared.problem = problem
             with self._lock:
                 self._kept.pop(key, None)

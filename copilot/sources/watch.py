@@ -5,7 +5,7 @@ alarm is what began within two samples being more, or further out, than chance b
 the smallest over j of P(Poisson(n x p_j) >= j), p_j being the j-th smallest tail probability of
 the n signals watched (Berk and Jones, 1979). Metrics of one owner and family are one signal, and so
 is a machine's reading that is told of each service on it. Real series are neither independent nor
-quiet, so the limit is lowered to what the past itself brought together less than once in
+quiet, so the limit is lowered to what the past itself would bring together once in
 `FALSE_EVERY_S`. More traffic alone is no fault and is not watched.
 
 Why these numbers: docs/decisions/watch.md.
@@ -20,10 +20,11 @@ from zlib import crc32
 import numpy as np
 
 from copilot.ports import MetricSource
+from copilot.sources.call_shares import CallCounts, CallShares
 from copilot.sources.own_alert import alert_of
+from copilot.sources.short_past import ShortPast
 from tools.detector import DetectorConfig, Stream
-from tools.error_budget import SUDDEN, ErrorBudgets
-from tools.impact import impact, whole
+from tools.impact import impact
 from tools.topology_walker.signals import MetricCategory, read
 from tools.types import Alert, Anomaly, FloatArray, Owner, Series, Timestamp, Window
 
@@ -35,15 +36,16 @@ SENSITIVE = DetectorConfig(tail=2e-3, block=60)
 `FALSE_EVERY_S` decides."""
 
 SAMPLES_APART = 2.0
-FALSE_EVERY_S = 8 * 3600.0
-"""How often an alarm may be false: by chance, and by what the past holds."""
+BY_CHANCE_S, FALSE_EVERY_S = 8 * 3600.0, 33 * 3600.0
+"""How often an alarm may be false: by chance alone, and by what the past brought together, which
+extrapolates to the 0.03 an hour that people bear. source: docs/decisions/watch.md."""
 
 CERTAIN = 1e-12
 """What chance brings together less often is an alarm, whatever the past held."""
 
 LEARNT = 120
-"""Samples without which nothing is raised: on fewer, noise opens many times the episodes that were
-allowed. source: docs/diary/detection.md."""
+"""Samples without which chance says nothing: on fewer, noise opens many times the episodes that
+were allowed, and what is raised is provisional. source: docs/diary/detection.md."""
 
 APART_S = 300.0
 """Alarms nearer than this are one."""
@@ -70,8 +72,8 @@ class Watch:
     """Streaming detection over all series of a source; state is bounded per series.
 
     `look` learns what is normal until it has heard `LEARNT` samples, the first time from the past;
-    then it takes what arrived since and returns alerts to be accepted: firing when an alarm begins,
-    resolved when it ends.
+    meanwhile its alerts say that they are provisional (`ShortPast`). Then it takes what arrived
+    since and returns alerts to be accepted: firing when an alarm begins, resolved when it ends.
     """
 
     def __init__(
@@ -85,10 +87,11 @@ class Watch:
         self._source = source
         self._learn_s = learn_s
         self._stream = Stream([], config or SENSITIVE)
-        self._shares = _Shares(interval_s)
+        self._shares = CallShares(interval_s)
+        self._short: ShortPast | None = ShortPast(interval_s)
         self._places: dict[str, int] = {}
         self._signals: set[tuple[str, MetricCategory]] = set()
-        self._limit = interval_s / FALSE_EVERY_S
+        self._limit = interval_s / BY_CHANCE_S
         self._heard = 0
         self._learned = False
         self._began = float("inf")
@@ -105,19 +108,22 @@ class Watch:
     @property
     def state_bytes(self) -> int:
         """Memory of the detector's state."""
-        return self._stream.state_bytes + self._shares.state_bytes
+        short = self._short.state_bytes if self._short else 0
+        return self._stream.state_bytes + self._shares.state_bytes + short
 
     def look(self, now: Timestamp) -> list[Alert]:
-        """Learn without raising anything, from the past the first time; then scan."""
+        """Learn from the past the first time and until there is enough of it; then scan."""
         if self._learned:
             return self._scan(now)
+        alerts: list[Alert] = []
         if np.isfinite(self._seen):
             self._feed(self._source.series(Window(start=self._seen, end=now)))
+            alerts = [*self._provisional(), *self._ended(now)]
         else:
             self._remember(now)
         if self._heard >= LEARNT:
             self._settle()
-        return []
+        return alerts
 
     def learn(self, now: Timestamp) -> None:
         """Learn from the past and take it for enough, however short it is."""
@@ -140,9 +146,10 @@ class Watch:
             self._feed(self._source.series(Window(start=start, end=end)))
 
     def _calibrate(self) -> None:
-        """Lower the limit to what the second half of the past brought together too often.
+        """Lower the limit to what the past would bring together no more often than allowed.
 
-        The first half is left out: the detectors were still learning.
+        Its first half is left out, as the detectors were still learning, and so is the strangest
+        episode of the other half, which may have been an incident.
         """
         if not self._opened:
             return
@@ -153,10 +160,9 @@ class Watch:
             if episodes and at - episodes[-1][0] <= APART_S:
                 at, chance = episodes[-1][0], min(episodes.pop()[1], chance)
             episodes.append((at, chance))
-        allowed = 1 + int((self._seen - half) / FALSE_EVERY_S)
-        strangest = sorted(chance for _, chance in episodes)
-        if len(strangest) >= allowed:
-            self._limit = max(CERTAIN, min(self._limit, strangest[allowed - 1]))
+        others = sorted(chance for _, chance in episodes if chance < self._limit)[1:]
+        allowed = (self._seen - half) / FALSE_EVERY_S
+        self._limit = max(CERTAIN, _beyond(others, self._limit, allowed))
 
     def _scan(self, now: Timestamp) -> list[Alert]:
         """Look at what arrived since the last scan."""
@@ -181,13 +187,22 @@ class Watch:
         self._stream.extend([(one.owner, one.metric) for one in new])
         for one in new:
             self._shares.add(one, len(self._places))
+            if self._short is not None:
+                self._short.add(one)
             self._places[one.name] = len(self._places)
             self._signals.add((one.owner, read(one.metric).family))
+        calls = CallCounts(series, self.interval_s)
         for at, column in self._columns(watched):
             found = (*self._stream.update_columns(at, column), *self._stream.again)
-            self._opened += [one for one in found if one.end is None and _worse(one)]
+            self._opened += [
+                one for one in found if one.end is None and _worse(one) and calls.several(one)
+            ]
             self._opened += self._shares.step(at, column, learning=not self._learned)
+            if self._short is not None:
+                self._short.step(at, column)
             self._heard += 1
+            if self._heard >= LEARNT:
+                self._short = None
             self._seen = at
             self._began = min(self._began, at)
 
@@ -206,12 +221,22 @@ class Watch:
             (float(at) * self.interval_s, column) for at, column in zip(rows, table, strict=True)
         ]
 
+    def _provisional(self) -> list[Alert]:
+        """What is beyond all the short past holds, if callers or several signals show it."""
+        if self._short is None or not self._short.enough or self._seen - self._last <= APART_S:
+            return []
+        since = min(one.onset for one in self._short.beyond)
+        return [self._raise(self._short.beyond, since, since - self._began)]
+
     def _raised(self, found: list[Anomaly]) -> Alert | None:
         at = found[-1].onset
         if self._by_chance(found) >= self._limit or at - self._last <= APART_S:
             return None
+        return self._raise(found, at)
+
+    def _raise(self, found: Sequence[Anomaly], at: Timestamp, past_s: float | None = None) -> Alert:
         self._last = at
-        alert = alert_of(found, at)
+        alert = alert_of(found, at, past_s)
         self._alarms[alert.service] = _Alarm(alert, at)
         return alert
 
@@ -236,6 +261,9 @@ class Watch:
     def _ended(self, now: Timestamp) -> list[Alert]:
         out = {Owner.parse(one.owner).service for one in self._stream.open}
         out |= {Owner.parse(owner).service for owner in self._shares.burning}
+        out |= (
+            {Owner.parse(one.owner).service for one in self._short.beyond} if self._short else set()
+        )
         ended = []
         for service, alarm in list(self._alarms.items()):
             if service in out:
@@ -248,69 +276,16 @@ class Watch:
         return ended
 
 
-class _Shares:
-    """The series that are shares of calls, and the error budgets they burn."""
+def _beyond(chances: Sequence[float], limit: float, allowed: float) -> float:
+    """The limit below which `allowed` of `chances`, all below `limit`, would lie.
 
-    def __init__(self, interval_s: float) -> None:
-        self._budgets = ErrorBudgets(0, interval_s)
-        self._names: list[tuple[str, str]] = []
-        self._places: list[int] = []
-        self._whole: list[float] = []
-        self._succeed: list[bool] = []
-
-    @property
-    def state_bytes(self) -> int:
-        """Memory of the budgets."""
-        return self._budgets.state_bytes
-
-    @property
-    def burning(self) -> list[str]:
-        """The owners whose budgets burn."""
-        return [self._names[i][0] for i in np.flatnonzero(self._budgets.burning)]
-
-    def add(self, one: Series, place: int) -> None:
-        """Take up a series that is told of at `place`, if it is a share of calls."""
-        family, usual = read(one.metric).family, float(np.fmax.reduce(one.values, initial=0.0))
-        of = whole(one.metric, one.unit, usual) if family in ("errors", "success") else 0.0
-        if of > 0.0:
-            self._names.append((one.owner, one.metric))
-            self._places.append(place)
-            self._whole.append(of)
-            self._succeed.append(family == "success")
-            self._budgets.extend(1)
-
-    def settle(self) -> None:
-        """Take for usual what burns at the end of the past."""
-        self._budgets.settle()
-
-    def step(self, at: Timestamp, column: FloatArray, *, learning: bool) -> list[Anomaly]:
-        """The budgets that begin to burn; certain, for it is no chance but what was agreed."""
-        values = column[self._places] / np.array(self._whole)
-        failing = np.where(self._succeed, 1.0 - values, values).clip(0.0, 1.0)
-        began = np.flatnonzero(self._budgets.step(failing, learning=learning))
-        return [] if learning else [self._anomaly(at, i) for i in began.tolist()]
-
-    def _anomaly(self, at: Timestamp, i: int) -> Anomaly:
-        owner, metric = self._names[i]
-        share, budget = float(self._budgets.recent[i]), float(self._budgets.budget[i])
-        allowed = min(SUDDEN.rate * budget, 1.0)
-        up, of = not self._succeed[i], self._whole[i]
-        return Anomaly(
-            owner=owner,
-            metric=metric,
-            onset=at,
-            end=None,
-            direction="up" if up else "down",
-            kind="level_shift",
-            score=0.0,
-            observed=of * (share if up else 1.0 - share),
-            low=0.0 if up else of * (1.0 - allowed),
-            high=of * allowed if up else of,
-            reason=(
-                f"{share:.2g} of the calls of 5 min failed, {share / budget:.0f} times what an "
-                f"objective of {1 - budget:.4g} allows"
-            ),
-        )
+    A Pareto tail by Hill's estimator (The Annals of Statistics 3, 1975), extrapolated as by
+    Weissman (Journal of the American Statistical Association 73, 1978).
+    """
+    if len(chances) <= allowed:
+        return limit
+    falls = [log(limit / max(one, 1e-300)) for one in chances]
+    return float(limit * (allowed / len(chances)) ** (sum(falls) / len(falls)))
 
 
 def _at_least(count: int, expected: float) -> float:

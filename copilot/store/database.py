@@ -83,8 +83,11 @@ class Database:
         return getattr(self._local, "connection", None) is not None
 
     def close(self) -> None:
-        """Give all connections back; the database can be opened again."""
-        self._engine.dispose()
+        """Settle, and give all connections back; the database can be opened again."""
+        try:
+            self.settle()
+        finally:
+            self._engine.dispose()
 
     def outside(self, *statements: str) -> None:
         """Run what no transaction may hold, such as VACUUM."""

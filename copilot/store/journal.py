@@ -113,6 +113,20 @@ class Journal:
         with self._database.read() as connection:
             return int(connection.execute(select(journal_head.c.seq)).scalar() or 0)
 
+    def mark(self) -> str:
+        """Where the journal ends, for `reaches`."""
+        with self._database.read() as connection:
+            seq, digest = connection.execute(_HEAD).one()
+        return f"{seq}:{digest}"
+
+    def reaches(self, mark: str) -> bool:
+        """Whether what was written up to a mark is still there; what is archived is."""
+        seq, _, digest = mark.partition(":")
+        query = select(journal.c.digest).where(journal.c.seq == int(seq))
+        with self._database.read() as connection:
+            kept = connection.execute(query).scalar()
+            return int(seq) <= _archived(connection)[0] if kept is None else kept == digest
+
     def events(
         self, incident_id: str | None = None, after: int = 0, limit: int = 500
     ) -> tuple[Event, ...]:

@@ -15,6 +15,7 @@ from copilot.types.notice import Notice
 from tools.types import FrozenModel, Timestamp
 
 NoticeState = Literal[
+    "waiting",  # what it says, and whether it is said, is found when it is due
     "pending",  # due at its time, or tried and due again
     "sent",
     "overtaken",  # a later one of the same incident says it, too
@@ -26,6 +27,9 @@ NoticeState = Literal[
 
 STORM = "storm-"
 """How the id begins under which a storm is told; no incident's begins so."""
+
+DIGEST = "digest-"
+"""How the id begins under which a digest is told; the time it is due follows."""
 
 REFUSED = "refused: "
 """How the reason of a notice begins that was tried, and is due again."""
@@ -84,14 +88,9 @@ class Notices:
 
     def add(self, row: StoredNotice) -> None:
         """Write a notice; of one key the first stays as it is."""
-        columns = row.model_dump(exclude={"notice"})
-        columns |= {
-            "incident_id": row.notice.incident_id,
-            "seq": row.notice.seq,
-            "document": document(row.notice),
-        }
+        insert = self._database.insert(notices).on_conflict_do_nothing()
         with self._database.write() as connection:
-            connection.execute(self._database.insert(notices).on_conflict_do_nothing(), [columns])
+            connection.execute(insert, [_columns(row)])
 
     def of(self, incident_id: str, target: str = "") -> tuple[StoredNotice, ...]:
         """What was or will be said of an incident, oldest first; to everybody, or to one target."""
@@ -102,7 +101,8 @@ class Notices:
         """How many incidents a target was told of since then, and its storm, if one goes on."""
         mine = (notices.c.target == target) & (notices.c.created_at >= since)
         storms = notices.c.incident_id.startswith(STORM)
-        number = select(func.count(notices.c.incident_id.distinct())).where(mine, ~storms)
+        alone = ~storms & (notices.c.status != "waiting") & ~notices.c.reason.startswith(DIGEST)
+        number = select(func.count(notices.c.incident_id.distinct())).where(mine, alone)
         newest = select(notices.c.incident_id).where(mine, storms).order_by(notices.c.seq.desc())
         with self._database.read() as connection:
             count = int(connection.execute(number).scalar_one())
@@ -118,6 +118,17 @@ class Notices:
         """What a target has to be told by now, oldest first."""
         where = (notices.c.target == target) & (notices.c.status == "pending")
         return self._listed(where & (notices.c.due_at <= now))
+
+    def ripe(self, now: Timestamp) -> tuple[StoredNotice, ...]:
+        """What waited, of all targets, and is to be decided by now."""
+        return self._listed((notices.c.status == "waiting") & (notices.c.due_at <= now))
+
+    def decide(self, row: StoredNotice) -> bool:
+        """Put a decided notice in the place of the one that waited; False where none does."""
+        values = _columns(row)
+        where = (notices.c.key == row.key) & (notices.c.status == "waiting")
+        with self._database.write() as connection:
+            return connection.execute(update(notices).where(where).values(values)).rowcount == 1
 
     def _listed(self, where: ColumnElement[bool], most: int = 1000) -> tuple[StoredNotice, ...]:
         query = select(notices).where(where).order_by(notices.c.seq).limit(most)
@@ -190,6 +201,15 @@ class Notices:
             )
             for target, by_state in sorted(by_target.items())
         )
+
+
+def _columns(row: StoredNotice) -> dict[str, object]:
+    return {
+        **row.model_dump(exclude={"notice"}),
+        "incident_id": row.notice.incident_id,
+        "seq": row.notice.seq,
+        "document": document(row.notice),
+    }
 
 
 def _stored(row: RowMapping) -> StoredNotice:

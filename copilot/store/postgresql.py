@@ -217,10 +217,13 @@ async def _threaded(work: Callable[[str], None], argument: str) -> None:
     def run() -> None:
         try:
             work(argument)
-        except Exception as problem:  # noqa: BLE001 - handed to whoever awaits it
+        except Exception as problem:  # noqa: BLE001 - whoever awaits it raises it, whatever it is
             problems.append(problem)
-        with suppress(RuntimeError):  # the loop ended without us
+        try:
             loop.call_soon_threadsafe(done.set)
+        except RuntimeError:  # the loop ended without us: nobody awaits it any more
+            for lost in problems:
+                log.error("%s ended after its queue: %s", argument, lost, exc_info=lost)
 
     threading.Thread(target=run, daemon=True).start()
     await done.wait()

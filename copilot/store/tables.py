@@ -15,7 +15,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """The number of the last file in `migrations`; builds before those compare it, too."""
 
 metadata = MetaData()
@@ -162,6 +162,12 @@ Index(
     notices.c.due_at,
     sqlite_where=notices.c.status == "pending",
     postgresql_where=notices.c.status == "pending",
+)
+Index(
+    "notices_waiting",
+    notices.c.due_at,
+    sqlite_where=notices.c.status == "waiting",
+    postgresql_where=notices.c.status == "waiting",
 )
 
 # The message that a channel shows of an incident, where it can be edited.

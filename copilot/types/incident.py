@@ -37,6 +37,9 @@ IncidentStatus = Literal[
 OURS = "copilot"
 """The source of alerts that the copilot itself has raised."""
 
+PROVISIONAL = "provisional"
+"""The annotation of such an alert that says on how little past it rests; absent on all others."""
+
 CLOSED: frozenset[IncidentStatus] = frozenset({"recovered", "resolved"})
 """No alert is attached to an incident in one of these; it opens a new one."""
 

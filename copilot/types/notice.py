@@ -21,6 +21,9 @@ Moment = Literal[
     "handed_over",  # a person has it from here
     "resolved",  # ended by its source, a person, or joined to another incident
     "failed",  # the run broke
+    "taken",  # somebody works on it, or handed it to somebody
+    "escalated",  # nobody has taken it for as long as its route waits
+    "digest",  # what was of low importance since the last one, told together
     "storm",  # many incidents at once, told together
     "test",  # somebody asks whether this channel works
 ]

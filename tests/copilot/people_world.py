@@ -55,11 +55,26 @@ class Clock:
 
 
 @pytest.fixture(scope="module")
-def waiting(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with one incident whose plan waits and one account of each role, made once."""
-    path = tmp_path_factory.mktemp("store") / "waiting.sqlite"
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store without rows, made once: making its tables takes longer than most tests."""
+    path = tmp_path_factory.mktemp("store") / "empty.sqlite"
     made = Store(f"sqlite:///{path}")
     made.create()
+    made.close()
+    return path
+
+
+@pytest.fixture
+def bare(empty: Path, tmp_path: Path) -> Iterator[Store]:
+    """A copy of it."""
+    yield from copied(empty, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def planned(empty: Path) -> Path:
+    """As `empty`, with one incident whose plan waits, and nobody with an account."""
+    path = empty.with_name("planned.sqlite")
+    made = Store(f"sqlite:///{shutil.copy(empty, path)}")
     made.incidents.open(
         Incident(
             id="I1", title="till", status="awaiting_approval", opened_at=NOW, updated_at=NOW,
@@ -67,10 +82,25 @@ def waiting(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     )  # fmt: skip
     made.approvals.request(PLAN, "run-1", NOW)
+    made.close()
+    return path
+
+
+@pytest.fixture(scope="module")
+def waiting(planned: Path) -> Path:
+    """As `planned`, with one account of each role."""
+    path = planned.with_name("waiting.sqlite")
+    made = Store(f"sqlite:///{shutil.copy(planned, path)}")
     for role in ROLES:
         made.people.add(account(f"the {role}", role))
     made.close()
     return path
+
+
+def copied(path: Path, folder: Path) -> Iterator[Store]:
+    opened = Store(f"sqlite:///{shutil.copy(path, folder / 'store.sqlite')}")
+    yield opened
+    opened.close()
 
 
 def account(name: str, role: Role, scope: ApprovalScope | None = None) -> Account:
@@ -82,9 +112,7 @@ def account(name: str, role: Role, scope: ApprovalScope | None = None) -> Accoun
 
 @pytest.fixture
 def store(waiting: Path, tmp_path: Path) -> Iterator[Store]:
-    opened = Store(f"sqlite:///{shutil.copy(waiting, tmp_path / 'store.sqlite')}")
-    yield opened
-    opened.close()
+    yield from copied(waiting, tmp_path)
 
 
 @pytest.fixture

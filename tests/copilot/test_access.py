@@ -1,8 +1,6 @@
 """Who may decide: reading stays open, deciding needs the admin token or a session made with it."""
 
-import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,69 +9,23 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 from pydantic import SecretStr
 
-from copilot.store import Store
 from copilot.surfaces.service import create_app
 from copilot.surfaces.service.access import COOKIE, IDLE_S, LONGEST_S, Access
 from copilot.surfaces.service.rights import need_of
 from copilot.surfaces.service.throttle import TRIES, TooManyTriesError
 from copilot.testing.service import CountedEngine
-from copilot.types.incident import Incident
+from tests.copilot import people_world as world
+from tests.copilot.people_world import BASE, NOW, PLAN, TOKEN, Clock, Door, copied
 from tools.playbook_executor import Policy
-from tools.types import Plan, PlanStep
 
-NOW = 1_700_000_000.0
-TOKEN = "a" * 64
-BASE = "http://127.0.0.1:8383"
-
-PLAN = Plan(
-    id="rollback-1", incident_id="I1", playbook_id="rollback", title="Roll till back", risk="B",
-    component="till", steps=(PlanStep(index=0, title="wait", action="wait"),),
-    created_at=NOW, expires_at=NOW + 900, digest="ab" * 32,
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Door:
-    api_key: SecretStr | None = None
-    max_body_bytes: int = 100_000
-    max_alerts: int = 100
-
-
-@dataclass
-class Clock:
-    now: float = NOW
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture(scope="module")
-def waiting(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with one incident whose plan waits, made once."""
-    path = tmp_path_factory.mktemp("store") / "waiting.sqlite"
-    made = Store(f"sqlite:///{path}")
-    made.create()
-    made.incidents.open(
-        Incident(
-            id="I1", title="till", status="awaiting_approval", opened_at=NOW, updated_at=NOW,
-            plan=PLAN,
-        )
-    )  # fmt: skip
-    made.approvals.request(PLAN, "run-1", NOW)
-    made.close()
-    return path
+empty, planned, clock = world.empty, world.planned, world.clock
 
 
 @pytest.fixture
-def engine(waiting: Path, tmp_path: Path) -> Iterator[CountedEngine]:
-    opened = Store(f"sqlite:///{shutil.copy(waiting, tmp_path / 'store.sqlite')}")
-    yield CountedEngine(opened, NOW)
-    opened.close()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def engine(planned: Path, tmp_path: Path) -> Iterator[CountedEngine]:
+    """Over a store of people without accounts."""
+    for opened in copied(planned, tmp_path):
+        yield CountedEngine(opened, NOW)
 
 
 @pytest.fixture

@@ -306,6 +306,17 @@ def alert(number: int, about: Subject | None = None, told_by: str = "", service:
     )
 
 
+def test_an_alert_on_little_past_is_said_to_be_provisional_unless_another_bears_it_out() -> None:
+    told = {"source": "copilot", "annotations": {"provisional": "3 min"}}
+    ours, other = alert(1).model_copy(update=told), alert(2)
+    foreign = ours.model_copy(update={"source": "alertmanager"})
+    said = line("Since", brief("en", state(DOOR), alerts=[ours]))
+    assert "provisional: our watch had seen only 3 min" in said
+    assert "暂定:监视此前只看到 3 min" in brief("zh", state(DOOR), alerts=[ours]).replace("：", ":")
+    for alerts in ([ours, other], [foreign], []):
+        assert "provisional" not in brief("en", state(DOOR), alerts=alerts)
+
+
 WEB = Subject(kind="service", name="web")
 NODE = Subject(kind="node", name="worker-3")
 CLAIM = Subject(kind="claim", name="data-0", namespace="shop")

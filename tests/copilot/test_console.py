@@ -2,12 +2,8 @@
 
 import gzip
 import re
-import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
 from html.parser import HTMLParser
 from importlib import resources
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -22,9 +18,11 @@ from copilot.testing.service import CountedEngine
 from copilot.types.checks import Check, CheckReport
 from copilot.types.incident import Clocks, Incident
 from prompts import LANGUAGES, Language, load, word
+from tests.copilot import people_world as world
+from tests.copilot.people_world import NOW, Door
 from tools.types import Alert, Candidate, Evidence, Plan, PlanStep, Ranking, Term, Window
 
-NOW = 1_700_000_000.0
+empty, store = world.empty, world.bare
 
 BRIEF = """# HighErrorRate on till
 
@@ -50,30 +48,6 @@ Else: ledger, slow dependency (4 %) [E1]
 
 - **E1** metric: never shown from here
 """
-
-
-@dataclass(frozen=True)
-class Door:
-    api_key: SecretStr | None = None
-    max_body_bytes: int = 100_000
-    max_alerts: int = 100
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store without rows, made once: making its tables takes longer than most tests here."""
-    path = tmp_path_factory.mktemp("store") / "empty.sqlite"
-    made = Store(f"sqlite:///{path}")
-    made.create()
-    made.close()
-    return path
-
-
-@pytest.fixture
-def store(empty: Path, tmp_path: Path) -> Iterator[Store]:
-    opened = Store(f"sqlite:///{shutil.copy(empty, tmp_path / 'store.sqlite')}")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
 """The engine as timetables: what arrives when, and what stands in the store afterwards."""
 
 import json
+import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from threading import Event
 
@@ -180,17 +181,30 @@ def test_a_change_of_ours_is_no_evidence_and_one_of_others_is(desk: Desk) -> Non
     assert found == (before, elsewhere)
 
 
-def test_a_target_that_an_older_incident_has_a_plan_for_is_left_to_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("opened_at", "planned_at", "left"),
+    [
+        pytest.param(FAULT, FAULT + 60, True, id="an older incident asked first"),
+        pytest.param(FAULT + 80, FAULT + 85, True, id="a younger incident asked first"),
+        pytest.param(FAULT, FAULT + 900, False, id="an older incident asked later"),
+    ],
+)
+def test_a_target_that_another_incident_asked_about_first_is_left_to_it(
+    opened_at: float, planned_at: float, left: bool, tmp_path: Path
+) -> None:
     with ExitStack() as stack:
         first = Desk(tmp_path / "first", stack)
         first.at(90).deliver(first.alerts(90))
-        older = first.incident.model_copy(update={"id": "inc-older", "opened_at": FAULT})
+        plan = first.incident.plan
+        assert plan is not None
+        plan = plan.model_copy(update={"created_at": planned_at})
+        changes = {"id": "inc-other", "opened_at": opened_at, "plan": plan}
         desk = Desk(tmp_path / "second", stack)
-        desk.engine.store.incidents.open(older)
+        desk.engine.store.incidents.open(first.incident.model_copy(update=changes))
         desk.at(90).deliver(desk.alerts(90))
-        (younger,) = [one for one in desk.incidents if one.id != "inc-older"]
-    assert (younger.status, younger.plan) == ("handed_over", None)
-    assert "is worked on in inc-older already" in younger.brief["en"]
+        (ours,) = [one for one in desk.incidents if one.id != "inc-other"]
+    assert (ours.status == "handed_over", ours.plan is None) == (left, left)
+    assert ("is worked on in inc-other already" in ours.brief["en"]) == left
 
 
 def test_the_same_delivery_again_opens_nothing(desk: Desk) -> None:
@@ -200,6 +214,30 @@ def test_the_same_delivery_again_opens_nothing(desk: Desk) -> None:
     desk.deliver(first)
     assert len(desk.incidents) == 1
     assert desk.kinds == before
+
+
+BEHIND = "UPDATE checkpoints SET metadata = json_set(metadata, '$.journal', '99999:ff')"
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param("DELETE FROM checkpoints", id="its checkpoints are gone"),
+        pytest.param(BEHIND, id="the store is behind them"),
+    ],
+)
+def test_a_yes_outlives_a_power_cut_that_took_what_its_run_knew(
+    fault: str, desk: Desk, tmp_path: Path
+) -> None:
+    desk.at(90).deliver(desk.alerts(90))
+    with closing(sqlite3.connect(tmp_path / "data/checkpoints.sqlite")) as checkpoints:
+        checkpoints.execute(fault)
+        checkpoints.commit()
+    desk.decide("approve")
+    assert (desk.incident.status, desk.incident.outcome) == ("recovered", "recovered")
+    assert len(desk.world.actions()) == 1
+    assert desk.kinds.count("triaged") == 2
 
 
 def test_a_rejection_brings_another_plan_or_a_person_and_never_the_same(desk: Desk) -> None:

@@ -1,6 +1,13 @@
 """What is read of a system whose logs and spans are too many to be read whole."""
 
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from copilot.case.nodes import gather
 from copilot.case.nodes.gather import MOST_RECORDS, in_reach
+from tests.copilot.test_engine import Desk
 from tools.types import Edge, LogLine, Span, Telemetry, Topology, Window
 
 SERVICES = ("web", "cart", "store", "far", "stranger")
@@ -34,3 +41,16 @@ def test_of_a_log_that_is_not_too_long_all_is_read() -> None:
 
 def test_where_nobody_that_is_known_is_accused_all_is_read() -> None:
     assert read_of(seen(MOST_RECORDS), "nobody") == set(SERVICES)
+
+
+@pytest.mark.parametrize("most", [MOST_RECORDS, 10])
+def test_the_brief_says_that_not_all_was_read(
+    most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gather, "MOST_RECORDS", most)
+    with ExitStack() as stack:
+        desk = Desk(tmp_path, stack).at(90)
+        desk.deliver(desk.alerts(90))
+        brief = desk.incident.brief
+    assert ("their logs and traces were not read" in brief["en"]) == (most == 10)
+    assert ("未读取其日志和链路" in brief["zh"]) == (most == 10)

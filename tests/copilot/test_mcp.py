@@ -25,9 +25,11 @@ from copilot.surfaces.mcp.desk import StoreDesk
 from copilot.surfaces.mcp.server import McpTools, server
 from copilot.surfaces.mcp.wiring import served_at_mcp
 from copilot.surfaces.service import create_app
+from copilot.surfaces.service.access import Access
 from copilot.testing.servers import copilot as running_copilot
 from copilot.testing.service import CountedEngine
 from copilot.types.incident import Hypothesis, Incident
+from tests.copilot.people_world import account, login, program
 from tools.types import Candidate, Evidence, Ranking, Term, Text, Window
 
 NOW = 1_700_000_000.0
@@ -245,6 +247,30 @@ def test_the_service_answers_behind_its_key_and_declares_only_with_one(
     names = {one["name"] for one in answer.json()["result"]["tools"]}
     assert ("silence" in names) == (key is not None)
     assert "brief" in names
+
+
+@pytest.mark.parametrize(
+    ("who", "by"), [("chat", None), ("the viewer", None), ("the responder", "the responder")]
+)
+def test_over_http_a_silence_is_the_callers_and_needs_their_right(
+    store: Store, who: str, by: str | None
+) -> None:
+    store.people.add(account("the viewer", "viewer"))
+    store.people.add(account("the responder", "responder"))
+    program_token = {"authorization": f"Bearer {program(store, 'chat')[0]}"}
+    sent = program_token if who == "chat" else login(store, who)
+    app = create_app(CountedEngine(store), Door(), access=Access(store, "a" * 64))
+    tools = tools_over(store)
+    chat: Any = tools.desk().__enter__()._chat  # type: ignore[attr-defined]
+    propose: Any = None
+    served_at_mcp(app, chat, lambda: None, tools.library, propose, declares=True)
+    wanted = {"matchers": ["service=cart"], "by": "ann", "comment": "we know"}
+    call = CALL | {"method": "tools/call", "params": {"name": "silence", "arguments": wanted}}
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        told = client.post("/mcp", json=call, headers=ACCEPT | sent).json()["result"]
+    assert told["isError"] is (by is None), told
+    rows = [one.by for one in store.journal.events() if one.kind == "silence declared"]
+    assert rows == ([by] if by else [])
 
 
 def stdio(folder: Path) -> AbstractAsyncContextManager[Any]:

@@ -10,7 +10,8 @@ import pytest
 
 from copilot.ports import NoticeError
 from copilot.store import Store, StoreError
-from copilot.surfaces.notify.dispatch import NoticeCourier, NoticeRouter
+from copilot.surfaces.notify.courier import NoticeCourier
+from copilot.surfaces.notify.router import NoticeRouter
 from copilot.surfaces.notify.routing import NotifyFile
 from copilot.surfaces.notify.wording import BRIEF_LINES, notice_of, summary
 from copilot.testing.channels import ListedSender
@@ -33,6 +34,7 @@ class Desk:
     file: NotifyFile
     now: float = NOON
     sender: ListedSender = field(default_factory=ListedSender)
+    second: ListedSender = field(default_factory=ListedSender)
 
     def __post_init__(self) -> None:
         self.start()
@@ -41,9 +43,10 @@ class Desk:
     def start(self) -> None:
         """As after a restart: only the store remembers."""
         self.router = NoticeRouter(self.store, self.file, lambda: self.now, lambda: self.now)
-        self.courier = NoticeCourier(
-            self.store, self.file.targets[0], self.sender, 3600, lambda: self.now, lambda: 0.0
-        )
+        self.couriers = [
+            NoticeCourier(self.store, one, sender, 3600, lambda: self.now, lambda: 0.0)
+            for one, sender in zip(self.file.targets, (self.sender, self.second), strict=False)
+        ]
 
     def happens(self, kind: str, incident: str = "I1", by: str = "copilot", **detail: str) -> None:
         """A row of the journal is written."""
@@ -58,7 +61,7 @@ class Desk:
         while self.router.route():
             pass
         self.now += seconds
-        while self.courier.deliver():
+        while self.router.ripen() + sum(one.deliver() for one in self.couriers):
             pass
         return self.sent
 
@@ -302,6 +305,146 @@ def test_a_storm_is_one_message_with_counts_that_is_brought_up_to_date(store: St
     assert desk.after(11)[-1] == "opened"
 
 
+TEAM = [TARGET, {**TARGET, "name": "boss"}]
+NEXT = [{"to": ["boss"], "after_s": 600}]
+STEPS = [{**ROUTES[0], "escalate": NEXT}]
+
+
+def escalating(store: Store, **given: object) -> Desk:
+    return Desk(store, file(**{"targets": TEAM, "routes": STEPS, **given}))
+
+
+def test_what_nobody_takes_is_told_to_the_next_once_and_with_its_plan(store: Store) -> None:
+    desk = escalating(store)
+    desk.happens("opened")
+    desk.after(0)
+    desk.happens("briefed")
+    desk.after(300)
+    assert [one.status for one in store.notices.of("I1", "boss")] == ["waiting"]
+    desk.start()  # killed and started again: only the store remembers
+    desk.after(309)
+    assert desk.second.sent == []
+    desk.after(1)
+    desk.start()
+    desk.after(3600)
+    ((key, told),) = desk.second.sent
+    assert (key, told.moment) == ("boss/I1/1/600", "escalated")
+    assert told.heads["en"] == "[critical] cart is slow: nobody has taken it yet"
+    desk.becomes("resolved")
+    desk.happens("resolved")
+    desk.after(1)
+    assert desk.second.sent[-1][1].moment == "resolved", "who was told hears how it ends"
+
+
+IN_HAND = {
+    "somebody takes it": ("taken", "ann", "in hand: taken by ann"),
+    "somebody decides": ("rejected", "ann", "in hand: rejected by ann"),
+    "somebody notes something": ("noted", "ann", "in hand: noted by ann"),
+}
+
+
+@pytest.mark.parametrize("row", IN_HAND)
+def test_what_is_in_hand_is_not_escalated(row: str, store: Store) -> None:
+    kind, by, why = IN_HAND[row]
+    desk = escalating(store)
+    desk.happens("briefed")
+    desk.after(300)
+    desk.happens(kind, by=by)
+    desk.after(600)
+    assert desk.second.sent == []
+    (waited,) = store.notices.of("I1", "boss")
+    assert (waited.status, waited.reason) == ("dropped", why)
+
+
+def test_what_a_policy_approves_or_is_over_is_in_nobodys_hand(store: Store) -> None:
+    desk = escalating(store)
+    desk.happens("briefed")
+    desk.happens("approved", by="policy")
+    desk.after(601)
+    assert len(desk.second.sent) == 1
+    open_incident(store, "I2")
+    desk.happens("briefed", "I2")
+    desk.becomes("recovered", "I2")
+    desk.after(601)
+    assert len(desk.second.sent) == 1
+    assert store.notices.of("I2", "boss")[0].reason == "it is recovered"
+
+
+def test_who_took_it_the_first_time_has_to_take_it_again(store: Store) -> None:
+    desk = escalating(store)
+    desk.happens("briefed")
+    desk.happens("taken", by="ann")
+    desk.after(700)
+    desk.happens("reopened")
+    desk.after(601)
+    assert [one.moment for _, one in desk.second.sent] == ["escalated"]
+
+
+def test_the_clock_of_an_escalation_begins_when_the_first_is_told(store: Store) -> None:
+    quiet = {"hours": ["11:00-13:00"]}
+    desk = escalating(store, targets=[{**TARGET, "quiet": quiet}, TEAM[1]])
+    desk.happens("briefed")
+    assert desk.after(3600) == ["located"]
+    assert desk.second.sent == []
+    desk.after(600)
+    assert len(desk.second.sent) == 1
+
+
+def test_many_escalations_at_once_are_one_message(store: Store) -> None:
+    desk = escalating(store, storm={"incidents": 3, "within_s": 300, "every_s": 100})
+    for number in range(9):
+        open_incident(store, f"S{number}")
+        desk.happens("briefed", f"S{number}")
+    desk.after(601)
+    desk.after(6)
+    assert [one.moment for _, one in desk.second.sent] == ["escalated"] * 3 + ["storm"]
+    assert desk.second.sent[-1][1].heads["en"].startswith("[critical] 6 incidents")
+
+
+def test_a_failing_database_neither_loses_nor_doubles_an_escalation(store: Store) -> None:
+    desk = escalating(store)
+    desk.happens("briefed")
+    desk.after(1)
+    faults = StoreFaults(store, of={threading.current_thread().name})
+    faults.each_once()
+    for _ in range(40):
+        with suppress(StoreError):
+            desk.after(60)
+    assert len(faults.failed) > 5
+    assert {key for key, _ in desk.second.sent} == {"boss/I1/1/600"}
+
+
+DIGEST = {"match": ["severity=~info|low"], "at": ["09:00", "17:00"]}
+
+
+def test_what_is_of_low_importance_is_told_together_at_its_time(store: Store) -> None:
+    desk = Desk(store, file(targets=[{**TARGET, "digest": DIGEST}], routes=[{"to": ["sre"]}]))
+    for number in range(12):
+        open_incident(store, f"L{number}", "info")
+        desk.happens("opened", f"L{number}")
+        desk.after(60)
+        desk.becomes("resolved", f"L{number}")
+        desk.happens("resolved", f"L{number}")
+    assert desk.after(60) == []
+    desk.happens("briefed")
+    assert desk.after(1) == ["located"], "what is critical does not wait"
+    desk.start()
+    assert desk.after(5 * 3600) == ["located", "digest"]
+    told = desk.sender.sent[-1][1]
+    assert told.heads["en"] == "[info] 12 incidents: since the last digest"
+    assert told.lines["en"][:3] == ("info 12", "resolved 12", "cart 12")
+    assert len(told.lines["en"]) == 8
+    desk.after(24 * 3600)
+    assert desk.sent == ["located", "digest"], "there is no digest of nothing"
+
+
+def test_a_plan_does_not_wait_for_the_digest(store: Store) -> None:
+    desk = Desk(store, file(targets=[{**TARGET, "digest": DIGEST}], routes=[{"to": ["sre"]}]))
+    open_incident(store, "L", "low")
+    desk.happens("planned", "L")
+    assert desk.after(1) == ["plan"]
+
+
 BRIEF = """# cart is slow
 
 **What**: gateway p95 rose to 900 ms [E1][E2]
@@ -337,7 +480,7 @@ def notice(kind: str, title: str = "cart is slow", **detail: str) -> tuple[str, 
         seq=7, at=NOON, incident_id="I1", kind=kind, by="ann", detail={**detail}, previous="",
         digest="",
     )  # fmt: skip
-    moment = {"planned": "plan", "acted": "step"}.get(kind, kind)
+    moment = {"planned": "plan", "acted": "step", "passed_on": "taken"}.get(kind, kind)
     said = notice_of(event, moment, held, 3, [(NOON, "opened")], "https://c.example")  # type: ignore[arg-type]
     return (said.heads["en"], *said.lines["en"], said.heads["zh"])
 
@@ -365,6 +508,8 @@ def test_a_decision_says_who_and_why() -> None:
         "**Why**: not on a Friday",
     ]
     assert notice("acted", step="go")[-1].endswith(":步骤 走")
+    assert notice("taken")[0].endswith(": taken, by ann")
+    assert notice("passed_on", to="bob", reason="to bob")[0].endswith(": handed over → bob, by ann")
 
 
 HOSTILE = {

@@ -49,12 +49,28 @@ WRONG = {
         FILE.replace("{env: SHOP}", "{env: A, file: /b}"),
         "name one place of the secret",
     ),
-    "a target of nobody": (FILE.replace("[log]", "[lok]"), "routes[3].to: no target 'lok'"),
+    "a target of nobody": (FILE.replace("[log]", "[lok]"), "routes[3]: no target 'lok'"),
     "two of one name": (FILE.replace("name: office", "name: shop"), "two targets are named 'shop'"),
     "a kind of nobody": (FILE.replace("kind: webhook", "kind: pigeon"), "targets[2]: Input tag"),
     "no condition": (FILE.replace("kind=bad_deploy", "bad_deploy"), "bad matcher format"),
     "no expression": (FILE.replace("proven|likely", "(("), "is not a regular expression"),
     "never reached": (FILE + "  - {to: [shop]}\n", "routes[3] takes everything"),
+    "an escalation to nobody": (
+        FILE.replace("{to: [log]}", "{to: [log], escalate: [{to: [bos], after_s: 600}]}"),
+        "routes[3]: no target 'bos'",
+    ),
+    "an escalation at once": (
+        FILE.replace("{to: [log]}", "{to: [log], escalate: [{to: [shop], after_s: 1}]}"),
+        "routes[3].escalate[0].after_s",
+    ),
+    "a digest of everything": (
+        FILE.replace("language: zh", "digest: {match: [], at: ['09:00']}"),
+        "targets[1].apprise.digest.match",
+    ),
+    "no time of a digest": (
+        FILE.replace("language: zh", "digest: {match: [severity=info], at: ['9']}"),
+        "targets[1].apprise.digest.at[0]",
+    ),
     "no hours": (FILE.replace("09:00-18:00", "9-18"), "is no range of hours"),
 }
 

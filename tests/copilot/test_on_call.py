@@ -12,7 +12,8 @@ from tests.copilot import people_world as world
 from tests.copilot.people_world import NOW, browser, login, signed_in
 from tools.playbook_executor import Policy
 
-waiting, store, clock, access = world.waiting, world.store, world.clock, world.access
+empty, planned, waiting, store = world.empty, world.planned, world.waiting, world.store
+clock, access = world.clock, world.access
 engine, app, client = world.engine, world.app, world.client
 
 

@@ -45,7 +45,8 @@ from tests.copilot.people_world import (
 from tools.playbook_executor import ApprovalScope, Policy
 from tools.types import Alert, Plan, PlanStep, Subject
 
-waiting, store, clock, access = world.waiting, world.store, world.clock, world.access
+empty, planned, waiting, store = world.empty, world.planned, world.waiting, world.store
+clock, access = world.clock, world.access
 engine, app, client = world.engine, world.app, world.client
 
 # --- every route, with everybody ---------------------------------------------------------------
@@ -368,6 +369,17 @@ DRAINS = PLAN.model_copy(
     }
 )  # fmt: skip
 
+RESTARTS = PLAN.model_copy(
+    update={
+        "steps": (
+            PlanStep(
+                index=0, title="x", action="kubernetes",
+                arguments={"verb": "restart", "kind": "deployment", "name": "till"},
+            ),
+        )
+    }
+)  # fmt: skip
+
 SCOPES: dict[str, tuple[ApprovalScope, Plan, bool]] = {
     "everywhere": (ApprovalScope(), PLAN, True),
     "a class below": (ApprovalScope(risks=frozenset({"A"})), PLAN, False),
@@ -384,6 +396,10 @@ SCOPES: dict[str, tuple[ApprovalScope, Plan, bool]] = {
     "its namespace, and a step nobody knows where": (
         ApprovalScope(namespaces=("shop",)), TOUCHES_LEDGER, False,
     ),
+    "its namespace, and steps act in another": (
+        ApprovalScope(namespaces=("shop",)), RESTARTS, False,
+    ),
+    "the namespaces of both": (ApprovalScope(namespaces=("shop", "live")), RESTARTS, True),
 }  # fmt: skip
 
 
@@ -397,7 +413,8 @@ def test_an_approver_approves_what_is_in_their_scope(store: Store, case: str) ->
     store.alerts.accept([alert], NOW)
     store.alerts.assign([1], "I1", "first", "opened", NOW)
     store.people.add(account("cho", "approver", scope))
-    assert Policy(accounts=by_accounts(store, "root")).may_approve("cho", plan) is allowed
+    policy = Policy(accounts=by_accounts(store, "root", cluster="live"))
+    assert policy.may_approve("cho", plan) is allowed
 
 
 def test_outside_of_the_scope_says_so_and_a_rejection_is_anybodys_who_responds(

@@ -15,7 +15,7 @@ from copilot.store import Store
 from copilot.surfaces.commands.by_hand import HandRun
 from copilot.testing.proxies import BalancedPool, haproxy
 from knowledge_base import playbooks
-from tools.playbook_executor import Policy, fill, undoes
+from tools.playbook_executor import Policy, fill, step_key, undoes
 from tools.types import Approval, Plan, PlanStep, StepResult
 
 HEADER = (
@@ -214,6 +214,11 @@ WRONG_TARGETS = {
     "two ways": ({"socket": "/s", "address": "h:1"}, "needs either socket or address"),
     "a relative socket": ({"socket": "s"}, "is not an absolute path"),
     "an address with a path": ({"address": "h:1/x"}, "address"),
+    "no port": ({"address": "h"}, "is no host:port"),
+    "a port above all": ({"address": "h:70000"}, "is no host:port"),
+    "port nought": ({"address": "h:0"}, "is no host:port"),
+    "IPv6 without brackets": ({"address": "::1:9999"}, r"nor \[IPv6\]:port"),
+    "a line end after an address": ({"address": "h:1\n"}, "is no host:port"),
     "nothing kept": ({"address": "h:1", "keep": 0}, "keep"),
 }
 
@@ -222,6 +227,91 @@ WRONG_TARGETS = {
 def test_a_wrong_target_is_refused(fields: dict[str, object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         ProxyTarget.model_validate(fields)
+
+
+@pytest.mark.parametrize(
+    ("place", "family"), [("127.0.0.1", socket.AF_INET), ("[::1]", socket.AF_INET6)]
+)
+def test_an_address_is_called_by_either_protocol(place: str, family: socket.AddressFamily) -> None:
+    try:
+        listening = socket.create_server((place.strip("[]"), 0), family=family)
+    except OSError:
+        pytest.skip(f"this machine has no {place}")
+    with listening as server:
+
+        def serve() -> None:
+            with server.accept()[0] as line:
+                line.recv(4096)
+                line.sendall(b"admin\n")
+
+        threading.Thread(target=serve, daemon=True).start()
+        target = ProxyTarget(address=f"{place}:{server.getsockname()[1]}")
+        assert target.connect().forbidden() == ""
+
+
+NAMES = [
+    "a1; disable frontend web",
+    "a1\nshutdown",
+    "a1 weight 1",
+    "web/a1",
+    "a1\x00",
+    "ａ１",
+    "-1",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("part", ["server", "pool"])
+def test_no_name_carries_a_second_command_to_the_proxy(
+    part: str, name: str, proxy: ScriptedSocket
+) -> None:
+    result = runner(proxy).run(step("drain", **{part: name}), "k")
+    assert "is not a name" in result.error
+    with pytest.raises(ValueError, match="is not a name"):
+        ProxyTarget.model_validate({"address": "h:1", "groups": {"g": [name]}})
+    assert proxy.told == []
+
+
+def test_a_group_that_is_moved_half_says_which_half(proxy: ScriptedSocket) -> None:
+    told = proxy.answer
+
+    def answer(command: str) -> str:
+        return "No such server.\n" if command == "set server web/a2 state drain" else told(command)
+
+    proxy.answer = answer  # type: ignore[method-assign]
+    result = runner(proxy).run(step("drain", "zone-a"), "k")
+    assert "refused 'set server web/a2 state drain'" in result.error
+    assert result.output == "drain was done for a1 of web"
+
+
+def test_what_answered_nothing_is_not_said_to_answer_well(proxy: ScriptedSocket) -> None:
+    asked = step("look", at="itself", over_s=5, failed_share=0.05)
+    result = runner(proxy).run(asked, "k")
+    assert "a1 of web: no answer in 5 s" in result.error
+
+
+RETURN = next(one for one in playbooks() if one.id == "return-servers")
+
+
+@pytest.mark.parametrize(("bad", "ran"), [(0, ["ready", "look", "ready"]), (9, ["ready", "look"])])
+def test_the_first_server_comes_back_alone_and_the_others_where_it_answers_well(
+    bad: int, ran: list[str], proxy: ScriptedSocket
+) -> None:
+    def answers() -> None:
+        proxy.answers["a1"] = [20 - bad, bad]
+
+    values = {"proxy": "edge", "pool": "web", "servers": "a1, a2", "failed_share": 0.05}
+    plan = fill(RETURN, values, "inc-1", "web", (), 1.0, 900.0)
+    clock = StandingClock()
+    clock.slept = answers
+    hands, results = runner(proxy, clock), list[StepResult]()
+    for one in plan.steps:
+        results.append(hands.run(one, step_key(plan, one.index)))
+        if not results[-1].ok:
+            break
+    assert [str(one.arguments["verb"]) for one in plan.steps[: len(results)]] == ran
+    assert undoes(plan, results) is bool(bad)
+    assert [str(one.arguments["server"]) for one in plan.rollback] == ["a1", "a2"]
 
 
 # --- through a real HAProxy ---------------------------------------------------------------------

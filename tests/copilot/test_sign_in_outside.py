@@ -1,11 +1,8 @@
 """Signing in by a provider's or a proxy's word: what is checked, and who somebody then is."""
 
-import shutil
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,7 +11,6 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
-from pydantic import SecretStr
 
 from copilot.settings import SettingsError, load
 from copilot.store import Store
@@ -27,44 +23,18 @@ from copilot.surfaces.service.wiring import outside_word
 from copilot.testing.oidc import ISSUER, LocalProvider, query
 from copilot.testing.service import CountedEngine
 from copilot.types.people import Role
-from tests.copilot.people_world import BASE, TOKEN, Clock, account
+from tests.copilot import people_world as world
+from tests.copilot.people_world import BASE, NOW, TOKEN, Clock, Door, account
 
-NOW = 1_700_000_000.0
+empty, store, clock = world.empty, world.bare, world.clock
+
 BACK = f"{BASE}/console/sign-in/back"
 ROLES: dict[str, Role] = {"sre": "approver", "staff": "viewer"}
-
-
-@dataclass(frozen=True)
-class Door:
-    api_key: SecretStr | None = None
-    max_body_bytes: int = 100_000
-    max_alerts: int = 100
 
 
 @cache
 def key() -> RSAKey:
     return RSAKey.generate_key(2048, auto_kid=True)
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("store") / "empty.sqlite"
-    made = Store(f"sqlite:///{path}")
-    made.create()
-    made.close()
-    return path
-
-
-@pytest.fixture
-def store(empty: Path, tmp_path: Path) -> Iterator[Store]:
-    opened = Store(f"sqlite:///{shutil.copy(empty, tmp_path / 'store.sqlite')}")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
@@ -321,6 +291,17 @@ def test_the_proxys_word_counts_from_its_address_alone(store: Store, clock: Cloc
     assert store.people.require("anna").role == "approver"
 
 
+@pytest.mark.parametrize("header", ["remote-user", "remote-groups"])
+def test_a_header_that_the_browser_sent_too_names_nobody(
+    store: Store, clock: Clock, header: str
+) -> None:
+    word = OutsideWord(ROLES, proxy=TrustedProxy(["10.0.0.7"], "Remote-User", "Remote-Groups"))
+    proxy = browser(store, word, clock, "10.0.0.7")
+    forged = [(header, "sre"), *NAMED.items()]
+    assert proxy.get("/console/sign-in", headers=forged).status_code == 200  # the page, and no name
+    assert not store.people.known()
+
+
 def test_a_session_is_not_the_next_persons_at_the_proxy(store: Store, clock: Clock) -> None:
     word = OutsideWord(ROLES, proxy=TrustedProxy(["10.0.0.7"], "remote-user", "remote-groups"))
     proxy = browser(store, word, clock, "10.0.0.7")
@@ -331,11 +312,12 @@ def test_a_session_is_not_the_next_persons_at_the_proxy(store: Store, clock: Clo
     assert proxy.get("/incidents", headers=NAMED).status_code == 200
 
 
-FORWARDED = {
+FORWARDED: dict[str, tuple[str, str | tuple[str, ...], str]] = {
     "by the proxy": ("10.0.0.7", "192.0.2.7", "192.0.2.7"),
     "by two of ours": ("10.0.0.7", "192.0.2.7, 10.0.0.9", "192.0.2.7"),
     "with what the browser claimed": ("10.0.0.7", "198.51.100.1, 192.0.2.7", "192.0.2.7"),
     "by somebody else": ("192.0.2.1", "198.51.100.1", "192.0.2.1"),
+    "with a header of the browser's own": ("10.0.0.7", ("198.51.100.1", "192.0.2.7"), "192.0.2.7"),
     "with no address": ("10.0.0.7", "me", "10.0.0.7"),
     "with nothing": ("10.0.0.7", "", "10.0.0.7"),
 }
@@ -346,7 +328,8 @@ def test_behind_a_proxy_people_are_where_they_are(store: Store, clock: Clock, ca
     peer, told, where = FORWARDED[case]
     word = OutsideWord(ROLES, proxy=TrustedProxy(["10.0.0.0/24"], "", ""))
     client = browser(store, word, clock, peer)
-    client.post("/console/sign-in", data={"token": "wrong"}, headers={"x-forwarded-for": told})
+    hops = [("x-forwarded-for", one) for one in (told if isinstance(told, tuple) else (told,))]
+    client.post("/console/sign-in", data={"token": "wrong"}, headers=hops)
     (row,) = store.journal.events()
     assert row.detail["address"] == where
 

@@ -127,7 +127,7 @@ VALUES: dict[type, BaseModel] = {
 @pytest.mark.parametrize("kind", STATE_TYPES, ids=lambda kind: kind.__name__)
 def test_a_value_comes_back_from_a_checkpoint_as_it_went_in(kind: type, tmp_path: Path) -> None:
     value = VALUES[kind]
-    with case_wiring.checkpointer(tmp_path / "c.sqlite") as saver:
+    with case_wiring.checkpointer(tmp_path / "c.sqlite", lambda: "0:") as saver:
         back = saver.serde.loads_typed(saver.serde.dumps_typed({"one": value, "more": [value]}))
     assert back == {"one": value, "more": [value]}
     assert type(back["one"]) is kind
@@ -139,7 +139,7 @@ def test_every_type_that_the_state_names_may_be_read_back() -> None:
 
 
 def test_a_type_that_is_not_of_the_state_is_not_rebuilt(tmp_path: Path) -> None:
-    with case_wiring.checkpointer(tmp_path / "c.sqlite") as saver:
+    with case_wiring.checkpointer(tmp_path / "c.sqlite", lambda: "0:") as saver:
         back = saver.serde.loads_typed(saver.serde.dumps_typed(Clocks(onset=1.0)))
     assert not isinstance(back, Clocks)
 

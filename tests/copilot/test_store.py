@@ -293,7 +293,20 @@ def test_what_is_written_lazily_is_synced_with_the_next_commit_or_a_moment_later
     with store.transaction(), store.transaction(lazily=True):
         store.journal.append("I1", "approved", "ann", {}, NOW)
     assert synced == [1, 1]
-    store.close()
+    with store.transaction(lazily=True):
+        store.journal.append("I1", "located", "copilot", {}, NOW)
+    store.close()  # a command has no upkeep
+    assert synced == [1, 1, 1]
+
+
+def test_a_journal_reaches_what_was_written_and_archived_and_nothing_else(store: Store) -> None:
+    empty = store.journal.mark()
+    marks = [store.journal.append("I1", "located", "copilot", {}, NOW).seq for _ in range(2)]
+    end = store.journal.mark()
+    assert store.journal.reaches(empty)
+    assert store.journal.reaches(end)
+    assert not store.journal.reaches(f"{marks[-1]}:{'f' * 64}")
+    assert not store.journal.reaches(f"{marks[-1] + 1}:{end.partition(':')[2]}")
 
 
 def test_a_delivery_is_kept_to_the_letter_on_each_database(store: Store) -> None:

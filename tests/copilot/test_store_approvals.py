@@ -5,10 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from copilot.case.nodes.plan import allowed
 from copilot.store import (
     AlreadyConsumedError,
     AlreadyDecidedError,
     ApprovalExpiredError,
+    ApprovalRequest,
+    ApprovalStatus,
     NotApprovedError,
     PolicyRefusedError,
     ReasonMissingError,
@@ -55,6 +58,30 @@ def answer(decision: str = "approve", digest: str = "a" * 64, reason: str = "") 
             "decided_at": NOW,
         }
     )
+
+
+RAN = StepResult(key=f"I1:{'a' * 64}:0", ok=True, started_at=NOW, ended_at=NOW)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "results", "taken_up"),
+    [
+        pytest.param(("approved",), (), True, id="a yes nobody acted on"),
+        pytest.param(("consumed",), (), True, id="a step was begun, the run does not know of it"),
+        pytest.param(("consumed",), (RAN,), False, id="the run knows of its step"),
+        pytest.param(("rejected",), (), False, id="a no"),
+        pytest.param(("approved", "rejected"), (), False, id="an older one"),
+        pytest.param((), (), False, id="nobody was asked"),
+    ],
+)
+def test_a_run_takes_up_its_last_plan_where_it_lost_what_it_knew(
+    statuses: tuple[ApprovalStatus, ...], results: tuple[StepResult, ...], taken_up: bool
+) -> None:
+    asked = [
+        ApprovalRequest(plan=plan(), run_id="I1.1", status=one, requested_at=NOW, changed_at=NOW)
+        for one in statuses
+    ]
+    assert allowed(asked, results) == (plan() if taken_up else None)
 
 
 def test_a_plan_is_approved_once_and_used_by_one_run(store: Store) -> None:

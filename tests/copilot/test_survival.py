@@ -1,6 +1,7 @@
 """Kill -9 in any node, restart: the incident ends as it would have, no finished step runs twice."""
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from copilot import wiring
 from copilot.case.graph import NODES
 from copilot.settings import load
 from copilot.store import Store
+from copilot.store.database import WriteAheadLog
 from evals.simulator import scenario
 from evals.torture.survival import DurableWorld, killed_once
 from tools.types import Approval, Window
@@ -109,6 +111,54 @@ def test_a_process_killed_in_a_node_comes_back_and_ends_the_same(
     assert ending(tmp_path) == undisturbed
     ran = DurableWorld(SCENARIO, tmp_path / "world.jsonl").actions()
     assert len(ran) == len(set(ran)), "a step that was recorded as done was run again"
+
+
+def cut_everywhere(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """One life; a copy for each sync of the store: its files as they were on disk from then on, and
+    checkpoints and world as they were just before the next. Nobody syncs checkpoints.
+    """
+    cuts: list[Path] = []
+    flush = WriteAheadLog.flush
+
+    def keep(*names: str) -> None:
+        for name in names:
+            for file in folder.glob(f"life/{name}"):
+                kept = cuts[-1] / file.relative_to(folder / "life")
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(file, kept)
+
+    def flushed(log: WriteAheadLog) -> None:
+        if cuts:
+            keep("data/checkpoints.sqlite", "data/checkpoints.sqlite-wal", "world.jsonl")
+        flush(log)
+        cuts.append(folder / f"cut-{len(cuts)}")
+        keep("data/copilot.sqlite", "data/copilot.sqlite-wal", "data/redaction.key", "world.jsonl")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(WriteAheadLog, "flush", flushed)
+        (folder / "life").mkdir()
+        live(folder / "life")
+    return cuts
+
+
+@pytest.mark.integration
+def test_after_a_power_cut_at_any_sync_it_ends_the_same_and_no_step_ran_twice(
+    tmp_path: Path, undisturbed: Ending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cuts = cut_everywhere(tmp_path, monkeypatch)
+    assert len(cuts) > 15
+    # By turns: all checkpoints are gone, or they got to the disk before what the store knows.
+    for number, cut in list(enumerate(cuts))[1:-1]:
+        for file in cut.glob("data/checkpoints.*") if number % 2 else ():
+            file.unlink()
+        live(cut)
+        assert ending(cut) == undisturbed, cut.name
+        assert len(acted(cut)) == 1, cut.name
+
+
+def acted(folder: Path) -> set[str]:
+    """The keys of what was done; the world does nothing for one that it knows."""
+    return set(DurableWorld(SCENARIO, folder / "world.jsonl").actions())
 
 
 if __name__ == "__main__":

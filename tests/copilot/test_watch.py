@@ -54,7 +54,7 @@ class Recorded:
         return ()
 
 
-def test_nothing_is_raised_on_too_little_past_and_then_on_what_was_learned_meanwhile() -> None:
+def test_one_signal_raises_nothing_on_too_little_past_but_on_what_was_learned_meanwhile() -> None:
     short = [
         one.between(Window(start=5000, end=9000)) for one in (noisy("error_pct", 60.0), *QUIET)
     ]
@@ -76,6 +76,57 @@ def test_nothing_is_raised_on_too_little_past_and_then_on_what_was_learned_meanw
     ]
     watch = Watch(Recorded(*joined), INTERVAL_S)
     assert heard(watch, 5900.0, 6600.0 + LEARNT * INTERVAL_S)[:1] == ["firing"]
+
+
+def young(*rises: tuple[str, str, float], ramp: float = 0.0) -> list[Alert]:
+    """What is raised of services that began at 5000 s; each rise begins at 6000 s."""
+    loud = [noisy(metric, rise, service=service) for service, metric, rise in rises]
+    since = Window(start=5000, end=9000)
+    parts = [one.between(since) for one in (*loud, *QUIET)]
+    climbing = [
+        Series(one.owner, one.metric, one.times, one.values + ramp * (one.times - 5000.0))
+        for one in parts
+    ]
+    watch = Watch(Recorded(*climbing), INTERVAL_S)
+    watch.look(5600.0)
+    looks = np.arange(5600.0 + INTERVAL_S, 6500.0, INTERVAL_S)
+    return [alert for now in looks for alert in watch.look(float(now))]
+
+
+@pytest.mark.parametrize(
+    ("rises", "raised"),
+    [
+        pytest.param([("cart", "latency_avg", 60.0), ("shop", "error_pct", 60.0)], 1, id="callers"),
+        pytest.param(
+            [("cart", name, 60.0) for name in ("latency_avg", "cpu_pct", "pool_in_use")],
+            1,
+            id="calls and two resources of one service",
+        ),
+        pytest.param(
+            [("cart", name, 60.0) for name in ("cpu_pct", "pool_in_use")], 0, id="felt by nobody"
+        ),
+        pytest.param([("cart", "latency_avg", 60.0)], 0, id="one place"),
+        pytest.param(
+            [(owner, "latency_avg", 60.0) for owner in ("cart", "web->cart", "shop->cart")],
+            0,
+            id="one place as its callers see it",
+        ),
+        pytest.param([("cart", "latency_avg", 1.0), ("shop", "error_pct", 1.0)], 0, id="wavering"),
+    ],
+)
+def test_little_past_is_enough_for_what_is_far_beyond_all_of_it(
+    rises: list[tuple[str, str, float]], raised: int
+) -> None:
+    alerts = young(*rises)
+    assert [alert.status for alert in alerts] == ["firing"] * raised
+    for alert in alerts:
+        assert alert.starts_at == 6000.0
+        assert alert.annotations["summary"].startswith("provisional, on 16 min 30 s of past")
+        assert alert.annotations["provisional"] == "16 min 30 s"
+
+
+def test_a_load_that_has_been_climbing_since_the_beginning_is_no_alarm() -> None:
+    assert young(("cart", "latency_avg", 0.0), ramp=0.1) == []
 
 
 def heard(watch: Watch, start: float, end: float) -> list[str]:
@@ -164,6 +215,23 @@ def test_six_of_a_hundred_failing_is_no_small_move_of_a_success_share() -> None:
     values[times >= 6000] = 93.7
     watch = Watch(Recorded(Series("ENTRY", "success_pct", times, values)), INTERVAL_S)
     assert heard(watch, 5900.0, 6500.0) == ["firing"]
+
+
+@pytest.mark.parametrize(
+    ("traffic", "states"),
+    [
+        pytest.param(("requests_sum", 14.0), [], id="one call of fourteen"),
+        pytest.param(("request_rate", 14.0 / INTERVAL_S), [], id="fourteen, told per second"),
+        pytest.param(("requests_sum", 28.0), ["firing"], id="two calls"),
+        pytest.param(("request_rate", 14.0), ["firing"], id="fifteen calls"),
+        pytest.param(("bytes_rate", 0.1), ["firing"], id="calls that nobody counts"),
+    ],
+)
+def test_one_call_that_fails_is_no_alarm(traffic: tuple[str, float], states: list[str]) -> None:
+    times = np.arange(0.0, 6600.0, INTERVAL_S)
+    share = Series("shop", "success_pct", times, np.where(times == 6000.0, 92.857, 100.0))
+    calls = Series("shop", traffic[0], times, np.full(times.size, traffic[1]))
+    assert heard(Watch(Recorded(share, calls, *QUIET), INTERVAL_S), 5900.0, 6060.0) == states
 
 
 def test_silence_is_no_alarm() -> None:

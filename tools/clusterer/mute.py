@@ -210,7 +210,7 @@ class Silence(FrozenModel):
 
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-_DAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+DAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 def _known(zone: str) -> str:
@@ -235,7 +235,7 @@ class MaintenanceWindow(FrozenModel):
 
     id: str
     matchers: tuple[Matcher, ...] = ()
-    days: tuple[Weekday, ...] = _DAYS
+    days: tuple[Weekday, ...] = DAYS
     start: str = Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
     minutes: int = Field(gt=0, le=7 * 24 * 60)
     zone: Zone = "UTC"
@@ -257,7 +257,7 @@ class MaintenanceWindow(FrozenModel):
         for back in range(self.minutes // (24 * 60) + 2):
             day = today - timedelta(days=back)
             opened = datetime.combine(day, opens_at, tzinfo=zone).timestamp()
-            if _DAYS[day.weekday()] in self.days and opened <= now < opened + self.minutes * 60:
+            if DAYS[day.weekday()] in self.days and opened <= now < opened + self.minutes * 60:
                 return opened + self.minutes * 60
         return None
 

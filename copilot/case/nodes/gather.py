@@ -80,7 +80,8 @@ def _gather_evidence(state: IncidentState, deps: Deps) -> GatherUpdate:
     look = deps.sources.in_common().look(window, onset, about)
     changes = without_own_changes(look.telemetry.changes, deps.store, window)
     about_names = {one.name for one in about} | _accused(state["onset"])
-    telemetry = in_reach(replace(look.telemetry, alerts=alerts, changes=changes), about_names)
+    whole = replace(look.telemetry, alerts=alerts, changes=changes)
+    telemetry = in_reach(whole, about_names)
     findings = [
         *observe(telemetry, onset),
         *novelty(telemetry.split_log(onset)),
@@ -105,7 +106,7 @@ def _gather_evidence(state: IncidentState, deps: Deps) -> GatherUpdate:
             rounds=rounds + (now >= settles_at),
             lookback_s=lookback,
             until=now,
-            missing=look.missing,
+            missing=look.missing if telemetry is whole else (*look.missing, FAR),
         ),
     }
 
@@ -113,6 +114,9 @@ def _gather_evidence(state: IncidentState, deps: Deps) -> GatherUpdate:
 MOST_RECORDS, REACH = 50_000, 1
 """Log lines and spans that are all read, and the calls from what is accused up to which they are
 read of a larger system. source: `python -m evals bench brief`, docs/decisions/brief-at-scale.md."""
+
+FAR = "far services: of so large a system their logs and traces were not read"
+"""What the brief then says among what no source told."""
 
 
 def in_reach(telemetry: Telemetry, accused: Collection[str]) -> Telemetry:
@@ -127,6 +131,8 @@ def in_reach(telemetry: Telemetry, accused: Collection[str]) -> Telemetry:
     if known.isdisjoint(accused):
         return telemetry
     far = known - within(telemetry.topology, accused, REACH)
+    if not far:
+        return telemetry
     return replace(
         telemetry,
         logs=tuple(one for one in telemetry.logs if one.service not in far),

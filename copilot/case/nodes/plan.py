@@ -1,5 +1,6 @@
 """plan: choose a playbook of the catalogue and fill it; or abstain and say what to check."""
 
+from collections.abc import Sequence
 from typing import TypedDict
 
 from langgraph.runtime import Runtime
@@ -9,9 +10,10 @@ from copilot.case.guards import Objection, PlanCase, incident_over, objection_to
 from copilot.case.reasoning.proposing import propose
 from copilot.case.state import IncidentState
 from copilot.deps import Deps
+from copilot.store import ApprovalRequest
 from prompts import LANGUAGES
-from tools.playbook_executor import AUTOMATON
-from tools.types import Approval, Plan
+from tools.playbook_executor import AUTOMATON, step_key
+from tools.types import Approval, Plan, StepResult
 
 
 class PlanUpdate(TypedDict):
@@ -35,10 +37,23 @@ def plan(state: IncidentState, runtime: Runtime[Deps]) -> PlanUpdate:
     waiting = next((one.plan for one in case.asked if one.status == "pending"), None)
     if waiting is not None:
         return _ask(deps, state, waiting, "asked before and not answered yet")
+    if (known := allowed(case.asked, state.get("results", ()))) is not None:
+        return _ask(deps, state, known, "asked before and allowed")
     no = objection_to_proposing(case)
     if no is not None:
         return _hand_over(deps, state, no)
     return _ask(deps, state, case.plan, case.choice.reason)
+
+
+def allowed(asked: Sequence[ApprovalRequest], results: Sequence[StepResult]) -> Plan | None:
+    """The last plan of this run that has its yes, where the run knows of no step of it.
+
+    A power cut took what it knew; what was done already stands in the outbox.
+    """
+    last = asked[-1] if asked else None
+    if last is None or last.status not in ("approved", "consumed"):
+        return None
+    return None if step_key(last.plan, 0) in {one.key for one in results} else last.plan
 
 
 def _ask(deps: Deps, state: IncidentState, filled: Plan, reason: str) -> PlanUpdate:
@@ -60,7 +75,7 @@ def _over(deps: Deps, incident_id: str) -> bool:
     """Whether the incident ended meanwhile, which is noted."""
     over = incident_over(deps.store, incident_id)
     if over is not None:
-        deps.note(incident_id, "abstained", over.reason.en)
+        deps.note(incident_id, "abstained", over.reason.en, reason_zh=over.reason.zh)
     return over is not None
 
 
@@ -85,5 +100,5 @@ def _hand_over(deps: Deps, state: IncidentState, no: Objection) -> PlanUpdate:
     texts = {one: getattr(no.check, one) if no.check else "" for one in LANGUAGES}
     publish(deps, state, advice=texts)
     deps.store.incidents.update(incident_id, deps.clock.now(), plan=None, status="handed_over")
-    deps.note(incident_id, "abstained", no.reason.en)
+    deps.note(incident_id, "abstained", no.reason.en, reason_zh=no.reason.zh)
     return {"plan": None}

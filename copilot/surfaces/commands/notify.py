@@ -11,6 +11,7 @@ from copilot import wiring
 from copilot.ports import NoticeError
 from copilot.settings import Settings, SettingsError
 from copilot.store import StoredNotice, StoreError, TargetFigures
+from copilot.store.notices import DIGEST
 from copilot.surfaces.notify.routing import NotifyFile, facets
 from copilot.surfaces.notify.wiring import routing, sender
 from copilot.surfaces.notify.wording import probe
@@ -79,8 +80,9 @@ def notify_explain(settings: Settings, *, incident: str, as_json: bool) -> int:
 
 def _moment(incident: Incident, rows: tuple[StoredNotice, ...]) -> Moment:
     """The moment that routes are asked about: the last that was told, or the one it stands at."""
-    if rows:
-        return rows[-1].notice.moment
+    said = [one.notice.moment for one in rows if one.notice.moment != "escalated"]
+    if said:
+        return said[-1]
     if incident.status in CLOSED:
         return "resolved"
     return "plan" if incident.status == "awaiting_approval" else "located"
@@ -88,9 +90,14 @@ def _moment(incident: Incident, rows: tuple[StoredNotice, ...]) -> Moment:
 
 def _row(one: StoredNotice) -> str:
     said = f"{date_time(one.changed_at)} {one.target}: {one.notice.moment} {one.status}"
-    waits = f", due {date_time(one.due_at)}" if one.status == "pending" else ""
+    waits = f", due {date_time(one.due_at)}" if one.status in ("pending", "waiting") else ""
     tried = f", tried {one.attempts} times" if one.status == "pending" and one.attempts else ""
-    return f"{said}{waits}{tried} ({one.reason})"
+    reason, digest = one.reason, one.reason.removeprefix(DIGEST)
+    if digest != reason:
+        reason = f"in the digest of {date_time(float(digest))}"
+    elif one.status == "waiting":
+        reason = f"told if {reason}"
+    return f"{said}{waits}{tried} ({reason})"
 
 
 def checks(settings: Settings) -> Iterator[Check]:

@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Protocol
 
 import uvicorn
+from fastapi import FastAPI
 from rich.console import Console
 from sqlalchemy.engine import make_url
 from starlette.types import ASGIApp
@@ -27,17 +28,21 @@ from copilot.case import wiring as case_wiring
 from copilot.case.engine import Engine
 from copilot.case.foretelling import FORECASTS, ForecastTeller
 from copilot.case.loops import EVERY_ROLE, Role
+from copilot.deps import Deps
+from copilot.knowledge import Memory
 from copilot.ports import AlertSource, SilenceSource
 from copilot.settings import Settings, SettingsError, variables_without_effect
-from copilot.sources.alertmanager import SUPPRESSED_BY
+from copilot.sources.alertmanager import SUPPRESSED_BY, AlertmanagerSource
 from copilot.sources.deployment import MetricSnapshot
+from copilot.sources.received import ReceivedTelemetry
 from copilot.store import Store, home
 from copilot.store.retention import Retention, RetentionLimits
 from copilot.surfaces.commands import journal_head, journal_log
 from copilot.surfaces.commands.chat_wiring import build_chat_service
 from copilot.surfaces.commands.doctor import report_of
-from copilot.surfaces.commands.playbook import proposal
+from copilot.surfaces.commands.playbook import on_a_yes, proposal
 from copilot.surfaces.commands.rehearse import on_schedule
+from copilot.surfaces.console.card import Bookshelf
 from copilot.surfaces.mcp.wiring import served_at_mcp
 from copilot.surfaces.notify.wiring import tell
 from copilot.surfaces.service import create_app
@@ -112,50 +117,63 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
         ):
             sys.setswitchinterval(SWITCH_S)
             engine.start()
-            if alerts is not None:
-                engine.every("pull", partial(pull, engine, alerts), settings.alertmanager_every_s)
-            outlook = wiring.outlook(settings, engine.deps.sources)
-            if outlook is not None and settings.forecast_every_s and settings.bundle is None:
-                every = settings.forecast_every_s
-                told = ForecastTeller(engine, outlook, settings.home / FORECASTS, every)
-                engine.every("forecast", told.look, every)
-            prune = partial(_prune, engine, *case_wiring.retention(settings, engine.store))
-            if settings.rehearse_every_s:
-                rehearse = partial(on_schedule, engine, settings)
-                engine.every("rehearsal", rehearse, settings.rehearse_every_s)
-            engine.every("retention", prune, settings.prune_every_s, settings.prune_every_s)
+            _begin_loops(engine, settings, alerts)
             access = access_of(settings, engine.store)
             _refuse_an_open_door(settings, access)
             _greet(address, access, shared=settings.api_key is not None)
             try:
                 tell(engine, settings)
-                chat = build_chat_service(settings, engine.deps)
-                app = create_app(
-                    engine,
-                    settings,
-                    received=received,
-                    desk=chat,
-                    origins=settings.chat_origins,
-                    mappings=mappings,
-                    subscriptions=SubscriptionDesk(settings.sns_confirm_hosts),
-                    examine=partial(report_of, settings, engine, received),
-                    fetch_commits=lambda: engine.deps.sources.commits(engine.now()),
-                    change_secrets=settings.change_secrets,
-                    access=access,
-                    measure=partial(measured, engine),
-                )
-                served_at_mcp(
-                    app,
-                    chat,
-                    engine.heed,
-                    wiring.library(settings),
-                    partial(proposal, settings),
-                    declares=settings.api_key is not None and not access.shut,
-                )
+                app = _app(engine, settings, received, mappings, access)
                 answered(app, engine, listener, behind=bool(settings.proxy_addresses))
             finally:
                 engine.stop(settings.stop_grace_s)
     return 0
+
+
+def _begin_loops(engine: Engine, settings: Settings, alerts: AlertmanagerSource | None) -> None:
+    """What a service does now and then, beside what its engine does."""
+    if alerts is not None:
+        engine.every("pull", partial(pull, engine, alerts), settings.alertmanager_every_s)
+    outlook = wiring.outlook(settings, engine.deps.sources)
+    if outlook is not None and settings.forecast_every_s and settings.bundle is None:
+        every = settings.forecast_every_s
+        told = ForecastTeller(engine, outlook, settings.home / FORECASTS, every)
+        engine.every("forecast", told.look, every)
+    if settings.rehearse_every_s:
+        rehearse = partial(on_schedule, engine, settings)
+        engine.every("rehearsal", rehearse, settings.rehearse_every_s)
+    prune = partial(_prune, engine, *case_wiring.retention(settings, engine.store))
+    engine.every("retention", prune, settings.prune_every_s, settings.prune_every_s)
+
+
+def _app(
+    engine: Engine,
+    settings: Settings,
+    received: ReceivedTelemetry,
+    mappings: mapped.MappingsFile,
+    access: Access,
+) -> FastAPI:
+    """What is answered over HTTP, by chat and by MCP."""
+    chat = build_chat_service(settings, engine.deps)
+    app = create_app(
+        engine,
+        settings,
+        received=received,
+        desk=chat,
+        origins=settings.chat_origins,
+        mappings=mappings,
+        subscriptions=SubscriptionDesk(settings.sns_confirm_hosts),
+        examine=partial(report_of, settings, engine, received),
+        fetch_commits=lambda: engine.deps.sources.commits(engine.now()),
+        change_secrets=settings.change_secrets,
+        access=access,
+        measure=partial(measured, engine),
+        shelf=shelf_of(settings, engine.deps),
+    )
+    declares = settings.api_key is not None and not access.shut
+    library, proposing = wiring.library(settings), partial(proposal, settings)
+    served_at_mcp(app, chat, engine.heed, library, proposing, declares=declares)
+    return app
 
 
 def answered(
@@ -185,6 +203,13 @@ def measured(
     recorded = wiring.recorded_in(incident)
     sources = recorded[0] if recorded else engine.deps.sources
     return sources.measure(window, before)
+
+
+def shelf_of(settings: Settings, deps: Deps) -> Bookshelf:
+    """The documents and playbooks that pages show."""
+    library, known = wiring.library(settings), {one.id: one for one in deps.playbooks}
+    runs = {name: on_a_yes(settings, deps.unrunnable.get(name, "")) for name in known}
+    return Bookshelf(library, deps.memory or Memory(library.documents), known, runs)
 
 
 def access_of(settings: Settings, store: Store) -> Access:

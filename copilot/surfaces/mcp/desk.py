@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from starlette.requests import Request
+
 from copilot.case.postmortem import draft
 from copilot.surfaces.chat import AnswerTask, ChatService, Question
 from copilot.surfaces.service.incidents import (
@@ -11,6 +13,7 @@ from copilot.surfaces.service.incidents import (
     incident_line,
     incident_view,
 )
+from copilot.surfaces.service.rights import LEAST, caller_of
 from copilot.types.conversation import Turn
 from copilot.types.errors import OperatorError
 from copilot.types.incident import IncidentStatus
@@ -26,6 +29,23 @@ Propose = Callable[[str, str, dict[str, str]], Plan]
 
 class UnansweredError(OperatorError):
     """A question got no answer; the message says why."""
+
+
+class MayNotSilenceError(OperatorError):
+    """Who asks may look and ask here, and not silence."""
+
+
+def silencer(request: object, by: str) -> str:
+    """Whose silence it is: the caller's, where it was asked for over HTTP and the caller is known.
+
+    Raises `MayNotSilenceError`.
+    """
+    if not isinstance(request, Request):
+        return by
+    caller = caller_of(request)
+    if not caller.may("respond"):
+        raise MayNotSilenceError(f"a silence needs {LEAST['respond']} or above; no program's token")
+    return by if caller.declared else caller.name
 
 
 class McpDesk(Protocol):

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from typing import Annotated, Any
 
-from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ToolError
 from mcp_types import ToolAnnotations
 from pydantic import Field, ValidationError
@@ -19,7 +19,7 @@ import copilot
 from copilot.case.briefing import commit_lines
 from copilot.knowledge import Knowledge, Library
 from copilot.surfaces.chat import Question, QuestionError
-from copilot.surfaces.mcp.desk import McpDesk, Propose
+from copilot.surfaces.mcp.desk import McpDesk, Propose, silencer
 from copilot.surfaces.service.incidents import IncidentLine
 from copilot.types.errors import OperatorError
 from copilot.types.incident import IncidentStatus, percent
@@ -282,6 +282,7 @@ class McpTools:
 
     def silence(
         self,
+        context: Context[Any, Any],
         matchers: Annotated[
             tuple[str, ...],
             Field(min_length=1, max_length=20, description='As amtool: ["service=cart"]'),
@@ -292,6 +293,8 @@ class McpTools:
     ) -> SilenceReceipt:
         """Mute matching alerts for a while, in a person's name; they are kept with the reason."""
         now = time.time()
+        with _refusing():
+            by = silencer(context.request_context.request, by)
         try:
             wanted = Silence(
                 id="",

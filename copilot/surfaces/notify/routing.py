@@ -6,8 +6,10 @@ hold of the labels of an alert and of what is known of the incident (`facets`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
+from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
@@ -16,9 +18,10 @@ from copilot.types import strict_toml
 from copilot.types.errors import OperatorError
 from copilot.types.incident import Incident, certainty_of
 from copilot.types.notice import Moment
+from copilot.types.time_format import duration
 from prompts import Language
 from tools.clusterer import Matcher
-from tools.clusterer.mute import all_match
+from tools.clusterer.mute import DAYS, Weekday, Zone, all_match
 from tools.types import Alert, FrozenModel, Timestamp
 
 MOST_ALERTS = 500
@@ -88,6 +91,34 @@ class QuietHours(WeeklyHours):
     but: tuple[Condition, ...] = ()
 
 
+class DigestHours(FrozenModel):
+    """What meets all conditions of `match` is kept, and told together at the times of `at`.
+
+    The moments of `at_once` are not kept: a plan is over when nobody answers it for a while.
+    """
+
+    match: tuple[Condition, ...] = Field(min_length=1)
+    at: tuple[Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")], ...] = Field(
+        min_length=1
+    )
+    days: tuple[Weekday, ...] = Field(default=DAYS, min_length=1)
+    zone: Zone = "UTC"
+    at_once: tuple[Moment, ...] = ("plan", "edited")
+
+    def after(self, now: Timestamp) -> Timestamp:
+        """When the next one is due, by the clock of the zone."""
+        zone = ZoneInfo(self.zone)
+        today = datetime.fromtimestamp(now, zone).date()
+        coming = [today + timedelta(days=ahead) for ahead in range(8)]
+        times = (
+            datetime.combine(day, time.fromisoformat(one), tzinfo=zone).timestamp()
+            for day in coming
+            if DAYS[day.weekday()] in self.days
+            for one in self.at
+        )
+        return min(one for one in times if one > now)
+
+
 class Channel(FrozenModel):
     """What every target has; `most_per_incident` bounds messages, edits of one are not counted.
 
@@ -99,6 +130,7 @@ class Channel(FrozenModel):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
     language: Language = "en"
     quiet: QuietHours | None = None
+    digest: DigestHours | None = None
     most_per_incident: int = Field(default=12, ge=2, le=100)
 
 
@@ -159,14 +191,27 @@ AnyChannel = Annotated[
 ]
 
 
+class Escalation(FrozenModel):
+    """Who is told where nobody has taken an incident so long after its route was told."""
+
+    to: tuple[str, ...] = Field(min_length=1)
+    after_s: float = Field(ge=30, le=7 * 86_400)
+
+
 class NotifyRoute(FrozenModel):
-    """Targets, and for whom and when they are told."""
+    """Targets, and for whom and when they are told; `escalate`: who next, if nobody takes it."""
 
     to: tuple[str, ...] = Field(min_length=1)
     match: tuple[Condition, ...] = ()
     moments: tuple[Moment, ...] = ()  # none: all
     within: WeeklyHours | None = None
+    escalate: tuple[Escalation, ...] = ()
     go_on: bool = Field(default=False, alias="continue")
+
+    @property
+    def reaches(self) -> tuple[str, ...]:
+        """Every target that it may tell, sooner or later."""
+        return (*self.to, *(name for one in self.escalate for name in one.to))
 
     def __str__(self) -> str:
         """Its conditions, as a person would say which route it is."""
@@ -221,10 +266,10 @@ class NotifyFile(FrozenModel):
             if names.count(name) > 1:
                 raise ValueError(f"two targets are named {name!r}")
         for number, route in enumerate(self.routes):
-            for name in route.to:
+            for name in route.reaches:
                 if name not in names:
                     known = ", ".join(names)
-                    raise ValueError(f"routes[{number}].to: no target {name!r}; there are: {known}")
+                    raise ValueError(f"routes[{number}]: no target {name!r}; there are: {known}")
             always = not (route.match or route.moments or route.within or route.go_on)
             if always and number + 1 < len(self.routes):
                 raise ValueError(
@@ -242,23 +287,43 @@ class NotifyFile(FrozenModel):
     ) -> "RoutingDecision":
         """Which targets are told, each with the route, and what became of every route."""
         told: dict[str, str] = {}
+        next_told: list[NextTold] = []
         lines = []
         over = ""
         for number, route in enumerate(self.routes, 1):
             why = over or route.refusal(facets, moment, now)
             name = f"route {number} ({route})"
-            lines.append(f"{name}: {why or 'holds: ' + ', '.join(route.to)}")
+            later = [
+                f"after {duration(one.after_s)} without a taker {', '.join(one.to)}"
+                for one in route.escalate
+            ]
+            lines.append(f"{name}: {why or 'holds: ' + ', '.join((*route.to, *later))}")
             if why:
                 continue
+            next_told += [
+                NextTold(target=target, after_s=one.after_s, first=route.to, route=name)
+                for one in route.escalate
+                for target in one.to
+            ]
             told |= {target: name for target in route.to if target not in told}
             over = "" if route.go_on else f"not reached: {name} decided"
-        return RoutingDecision(told=told, lines=tuple(lines))
+        return RoutingDecision(told=told, next_told=tuple(next_told), lines=tuple(lines))
+
+
+class NextTold(FrozenModel):
+    """A target that an escalation tells, so long after the `first` ones of its route."""
+
+    target: str
+    after_s: float
+    first: tuple[str, ...]
+    route: str
 
 
 class RoutingDecision(FrozenModel):
-    """Target to the route that named it, and a line for each route."""
+    """Target to the route that named it, who comes after them, and a line for each route."""
 
     told: dict[str, str]
+    next_told: tuple[NextTold, ...] = ()
     lines: tuple[str, ...]
 
 

@@ -13,9 +13,10 @@ from copilot.ports import NoticeSender
 from copilot.settings import Settings, SettingsError
 from copilot.sources.clock import SystemClock
 from copilot.surfaces.notify.channel_http import ChannelHttp
-from copilot.surfaces.notify.dispatch import NoticeCourier, NoticeRouter, Wakeup
+from copilot.surfaces.notify.courier import NoticeCourier, Wakeup
 from copilot.surfaces.notify.feishu import FeishuSender
 from copilot.surfaces.notify.robots import DINGTALK, TEAMS, WECOM, RobotSender
+from copilot.surfaces.notify.router import NoticeRouter
 from copilot.surfaces.notify.routing import (
     AnyChannel,
     AppriseChannel,
@@ -111,7 +112,7 @@ def tell(engine: Engine, settings: Settings) -> None:
 
     def route() -> None:
         (leads.set if engine.leading else leads.clear)()
-        while leads.is_set() and router.route():
+        while leads.is_set() and router.route() + router.ripen():
             bell.ring()
 
     def carry(courier: NoticeCourier) -> None:

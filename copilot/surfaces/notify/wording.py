@@ -6,6 +6,7 @@ The words are in `prompts/templates/notice.<language>.md`; the facts are the inc
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from copilot.store import StoredNotice
 from copilot.types.incident import Event, Incident
@@ -21,6 +22,8 @@ LONGEST_LINE = 240
 LONGEST_TITLE = 120
 TRAIL = 6
 SERVICES = 5
+NEWEST = 5
+"""Incidents that a digest names; with its counts there are eight lines."""
 
 _BY_KIND: Mapping[str, Moment] = {
     "opened": "opened",
@@ -35,6 +38,8 @@ _BY_KIND: Mapping[str, Moment] = {
     "unsettled": "handed_over",
     "resolved": "resolved",
     "merged": "resolved",
+    "taken": "taken",
+    "passed_on": "taken",
     "failed": "failed",
 }
 
@@ -47,7 +52,9 @@ _OUTCOMES: Mapping[str, Moment] = {
 BRIEF_LINES = ("what", "who", "since", "cause", "before", "commit", "next")
 """The lines of the brief that a channel is told, by their label in `words.yaml`."""
 
-_WHOLE: frozenset[Moment] = frozenset({"located", "plan", "edited", "handed_over", "failed"})
+_WHOLE: frozenset[Moment] = frozenset(
+    {"located", "plan", "edited", "handed_over", "failed", "escalated"}
+)
 """Moments at which somebody has to do something, and so is told the whole summary."""
 
 _REASONED: Mapping[Moment, tuple[Language, ...]] = {
@@ -62,7 +69,7 @@ _REASONED: Mapping[Moment, tuple[Language, ...]] = {
 }
 """Where the reason of the journal is said; what we wrote ourselves is English there."""
 
-_BY_PERSON: frozenset[Moment] = frozenset({"approved", "rejected", "edited"})
+_BY_PERSON: frozenset[Moment] = frozenset({"approved", "rejected", "edited", "taken"})
 _LINE = re.compile(r"\*\*([^*\n]{1,40})\*\*")
 _CITED = re.compile(r" ?(?:\[E\d{1,6}\])+")
 _CALLS = re.compile(r"@(?=(?:all|channel|everyone|here|team)\b|所有人)", re.IGNORECASE)
@@ -90,7 +97,8 @@ def notice_of(
     base: str,
 ) -> Notice:
     """Say one change of an incident; `passed` are its moments so far, `base` is our address."""
-    waits = incident.plan if moment in ("plan", "edited") else None
+    asks = moment == "escalated" and incident.status == "awaiting_approval"
+    waits = incident.plan if asks or moment in ("plan", "edited") else None
     heads: dict[Language, str] = {}
     lines: dict[Language, tuple[str, ...]] = {}
     for language in LANGUAGES:
@@ -127,8 +135,17 @@ def notice_of(
     )
 
 
-def storm_of(storm: str, rows: Sequence[StoredNotice], event: Event, base: str) -> Notice:
-    """Say a storm in counts: by severity, by how they stand, and the services most are about."""
+def counts_of(
+    moment: Literal["storm", "digest"],
+    name: str,
+    rows: Sequence[StoredNotice],
+    seq: int,
+    at: Timestamp,
+    base: str,
+) -> Notice:
+    """Say many incidents in counts: by severity, by how they stand, and the services most are
+    about; a digest names the newest, too.
+    """
     told = [row.notice for row in rows]
     worst = min((one.severity for one in told), key=_ORDER.index, default="warning")
     services = Counter(name for one in told for name in one.services)
@@ -144,8 +161,11 @@ def storm_of(storm: str, rows: Sequence[StoredNotice], event: Event, base: str) 
             [(_safe(name, 60), number) for name, number in services.most_common(SERVICES)],
         )
         comma = "、" if language == "zh" else ", "
-        said = load("notice", language).render(
-            moment=word("moment", "storm", language),
+        said = [comma.join(f"{name} {number}" for name, number in one) for one in counts if one]
+        if moment == "digest":
+            said += [one.heads[language] for one in told[-NEWEST:]]
+        rendered = load("notice", language).render(
+            moment=word("moment", moment, language),
             by="",
             reason="",
             title=f"{len(told)} {'个事件' if language == 'zh' else 'incidents'}",
@@ -156,14 +176,14 @@ def storm_of(storm: str, rows: Sequence[StoredNotice], event: Event, base: str) 
             digest="",
             until="",
             trail="",
-            storm=[comma.join(f"{name} {number}" for name, number in one) for one in counts if one],
+            storm=said,
         )
-        heads[language], lines[language] = _split(said)
+        heads[language], lines[language] = _split(rendered)
     return Notice(
-        incident_id=storm,
-        seq=event.seq,
-        at=event.at,
-        moment="storm",
+        incident_id=name,
+        seq=seq,
+        at=at,
+        moment=moment,
         by="copilot",
         status="investigating",
         severity=worst,
@@ -235,6 +255,10 @@ def _safe(text: str, limit: int) -> str:
 
 def _moment(event: Event, moment: Moment, incident: Incident, language: Language) -> str:
     said = word("moment", moment, language)
+    if event.kind == "passed_on" and moment == "taken":
+        return (
+            f"{word('event', 'passed_on', language)} → {_safe(str(event.detail.get('to', '')), 60)}"
+        )
     if moment != "step":
         return said
     title = str(event.detail.get("step", ""))
@@ -266,6 +290,8 @@ _TRAIL_WORDS: Mapping[Moment, tuple[str, str]] = {
     "handed_over": ("status", "handed_over"),
     "resolved": ("status", "resolved"),
     "reopened": ("moment", "reopened"),
+    "taken": ("event", "taken"),
+    "escalated": ("moment", "escalated"),
 }
 """Where the word for what happened is, other than that of the row of the journal."""
 

@@ -90,6 +90,11 @@ def _made(
     raise SignInRefusedError(f"the name {called!r} is somebody else's here")
 
 
+def sent(headers: Mapping[str, str], name: str) -> list[str]:
+    """Each value of a header, in the order they were sent."""
+    return [value for key, value in headers.items() if name and key.lower() == name.lower()]
+
+
 class TrustedProxy:
     """Reads who somebody is from headers, where the proxy sent them and nobody else."""
 
@@ -110,7 +115,7 @@ class TrustedProxy:
         """Whose request the proxy hands on: the last address of `X-Forwarded-For` that is none of
         its own; of a connection that is not the proxy's, its own address.
         """
-        hops = headers.get("x-forwarded-for", "").split(",")
+        hops = ",".join(sent(headers, "x-forwarded-for")).split(",")
         while hops and self.trusts(address):
             try:
                 address = str(ip_address(hops.pop().strip()))
@@ -119,12 +124,15 @@ class TrustedProxy:
         return address
 
     def person(self, address: str, headers: Mapping[str, str]) -> OutsidePerson | None:
-        """Whom the proxy names; None where it is not the proxy, or names nobody."""
-        said = headers.get(self._user, "") if self._user else ""
-        name = plain(said, LONGEST_NAME)
-        if not name or not self.trusts(address):
+        """Whom the proxy names; None where it is not the proxy, or names nobody.
+
+        A header that came twice is one of the browser's, to which the proxy added its own.
+        """
+        users, lists = sent(headers, self._user), sent(headers, self._groups)
+        name = plain(users[0], LONGEST_NAME) if len(users) == 1 else ""
+        if not name or len(lists) > 1 or not self.trusts(address):
             return None
-        listed = headers.get(self._groups, "").split(",") if self._groups else []
+        said, listed = users[0], ",".join(lists).split(",")
         groups = tuple(one.strip() for one in listed if one.strip())
         return OutsidePerson(identity=f"proxy {said}", name=name, groups=groups, by="proxy")
 
