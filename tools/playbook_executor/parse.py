@@ -21,6 +21,8 @@ from tools.types import Parameter, Playbook, PlaybookStep, Scalar
 
 MAX_CHARACTERS = 65_536
 MAX_DEPTH = 12
+FILL_IN = "FILL-IN"
+"""Stands in a draft where a person has to decide; no playbook has it."""
 
 YamlPath = tuple[str | int, ...]
 
@@ -131,6 +133,9 @@ def parse(text: str, source: str) -> Playbook:
     document = read_yaml(text, source)
     if not isinstance(document.value, dict):
         raise PlaybookError(source, 1, "a playbook is a mapping")
+    if place := next(_open_places(document.value), None):
+        problem = f"{'.'.join(map(str, place))} is still to be filled in ({FILL_IN})"
+        raise PlaybookError(source, document.line(place), problem)
     try:
         playbook = Playbook.model_validate_json(json.dumps(document.value), strict=True)
     except ValidationError as error:
@@ -138,6 +143,14 @@ def parse(text: str, source: str) -> Playbook:
     _check_parameters(playbook, document, source)
     _check_steps(playbook, document, source)
     return playbook
+
+
+def _open_places(value: JsonValue, place: YamlPath = ()) -> Iterator[YamlPath]:
+    if isinstance(value, str) and FILL_IN in value:
+        yield place
+    inner = value.items() if isinstance(value, dict) else ()
+    for key, item in inner if not isinstance(value, list) else enumerate(value):
+        yield from _open_places(item, (*place, key))
 
 
 def schema() -> dict[str, JsonValue]:

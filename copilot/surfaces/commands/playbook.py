@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+import typer
 from rich.console import Console, Group
 from rich.panel import Panel
 from rich.table import Table
@@ -16,7 +17,7 @@ from copilot.sources.clock import SystemClock
 from copilot.surfaces.commands import screen
 from copilot.surfaces.console.card import PlaybookCard
 from prompts import word
-from tools.playbook_executor import PlaybookError, Policy, fill, parse
+from tools.playbook_executor import PlaybookError, Policy, draft, fill, parse
 from tools.types import Fact, Parameter, Plan, Playbook
 from tools.types import Text as Message
 
@@ -54,6 +55,22 @@ def playbook_show(settings: Settings, *, playbook: str, as_json: bool) -> int:
     runs = on_a_yes(settings, wiring.unrunnable(settings, (found,)).get(found.id, ""))
     policy = Policy(automatic=settings.auto_approve_reading)
     console.print(panel(PlaybookCard(found, policy, runs, settings.language)))
+    return 0
+
+
+def playbook_import(settings: Settings, *, file: Path) -> int:
+    """Print a draft of what people have; the name that it should be saved by stands in it."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        problem = f"{file}: is no UTF-8 text: {error.reason}; save it as UTF-8"
+        raise SettingsError(problem) from error
+    except OSError as error:
+        raise SettingsError(f"{file}: cannot be read: {error.strerror}") from error
+    try:
+        typer.echo(draft(text, str(file.resolve())), nl=False)
+    except PlaybookError as error:
+        raise SettingsError(str(error)) from error
     return 0
 
 
