@@ -5,7 +5,8 @@ from functools import partial
 from pathlib import Path
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group
+from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
@@ -14,7 +15,7 @@ from copilot.hands import meaning
 from copilot.settings import Settings, SettingsError
 from copilot.sources.clock import SystemClock
 from copilot.surfaces.commands import screen
-from copilot.surfaces.commands.card import PlaybookCard
+from copilot.surfaces.console.card import PlaybookCard
 from prompts import word
 from tools.playbook_executor import PlaybookError, Policy, draft, fill, parse
 from tools.types import Fact, Parameter, Plan, Playbook
@@ -51,9 +52,9 @@ def playbook_show(settings: Settings, *, playbook: str, as_json: bool) -> int:
     if as_json:
         console.print_json(found.model_dump_json())
         return 0
-    runs = _runs(settings, found)
+    runs = on_a_yes(settings, wiring.unrunnable(settings, (found,)).get(found.id, ""))
     policy = Policy(automatic=settings.auto_approve_reading)
-    console.print(PlaybookCard(found, policy, runs, settings.language).panel())
+    console.print(panel(PlaybookCard(found, policy, runs, settings.language)))
     return 0
 
 
@@ -73,11 +74,21 @@ def playbook_import(settings: Settings, *, file: Path) -> int:
     return 0
 
 
-def _runs(settings: Settings, playbook: Playbook) -> Message:
-    """What would happen here on a yes."""
+def panel(card: PlaybookCard) -> Panel:
+    """The card as a terminal shows it."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, lines in card.rows():
+        table.add_row(label, Text("\n".join(lines)))
+    title = Text(card.title, style="bold")
+    return Panel(Group(title, "", table), title=card.playbook.id, title_align="left")
+
+
+def on_a_yes(settings: Settings, problem: str) -> Message:
+    """What would happen here to a playbook; `problem` is why it is not run, if so."""
     if settings.runners_file is None:
         return Message(en="dry run: there is no runners file", zh="演练：没有 runners 文件")
-    problem = wiring.unrunnable(settings, (playbook,)).get(playbook.id, "")
     if problem:
         return Message(en=f"is not run: {problem}", zh=f"不会执行：{problem}")
     return Message(en="runs for real", zh="真实执行")

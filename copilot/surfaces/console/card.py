@@ -1,17 +1,21 @@
 """The card of a playbook: what a person wants to know before it is needed, and before a yes."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from rich.console import Group
-from rich.panel import Panel
-from rich.table import Table
-from rich.text import Text
-
+from copilot.knowledge import Library, Memory
 from prompts import Language, word
 from tools.playbook_executor import Policy
 from tools.playbook_executor.parameters import HOLE, MOST_NAMES
-from tools.types import Applicability, Parameter, Playbook, PlaybookStep, Precondition
+from tools.types import (
+    Applicability,
+    FaultKind,
+    Parameter,
+    Playbook,
+    PlaybookEffect,
+    PlaybookStep,
+    Precondition,
+)
 from tools.types import Text as Said
 
 _LABELS: dict[str, dict[Language, str]] = {
@@ -41,15 +45,14 @@ class PlaybookCard:
     runs: Said
     language: Language
 
-    def panel(self) -> Panel:
-        """The whole card."""
-        table = Table.grid(padding=(0, 2))
-        table.add_column(style="bold", no_wrap=True)
-        table.add_column(overflow="fold")
-        for label, lines in self._rows():
-            table.add_row(_LABELS[label][self.language], Text("\n".join(lines)))
-        title = Text(self._said(self.playbook.title), style="bold")
-        return Panel(Group(title, "", table), title=self.playbook.id, title_align="left")
+    @property
+    def title(self) -> str:
+        """What it does, in one line."""
+        return self._said(self.playbook.title)
+
+    def rows(self) -> Iterator[tuple[str, Sequence[str]]]:
+        """The whole card: each label with its lines."""
+        return ((_LABELS[label][self.language], lines) for label, lines in self._rows())
 
     def _rows(self) -> Iterator[tuple[str, Sequence[str]]]:
         one, zh = self.playbook, self.language == "zh"
@@ -172,6 +175,41 @@ class PlaybookCard:
             if zh
             else (f"{parameter.name}{bounds}: {self._said(parameter.title)} ({source})")
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Bookshelf:
+    """What there is to read before it is needed: documents, and playbooks by id.
+
+    `runs` says of each playbook what a yes would do here.
+    """
+
+    library: Library
+    memory: Memory
+    playbooks: Mapping[str, Playbook]
+    runs: Mapping[str, Said]
+
+    def card(self, playbook_id: str, policy: Policy, language: Language) -> PlaybookCard | None:
+        """The card of a playbook; None where there is none of this id."""
+        found = self.playbooks.get(playbook_id)
+        return PlaybookCard(found, policy, self.runs[found.id], language) if found else None
+
+    def cards_for(
+        self, kind: FaultKind, policy: Policy, language: Language
+    ) -> Sequence[tuple[PlaybookCard, PlaybookEffect]]:
+        """The cards of those that are for a kind of fault, the preferred first; what each does."""
+        found = [
+            (-case.preference, one.id, case.effect)
+            for one in self.playbooks.values()
+            for case in one.applies
+            if kind in case.faults
+        ]
+        best = {name: effect for _, name, effect in sorted(found, reverse=True)}
+        order = dict.fromkeys(name for _, name, _ in sorted(found))
+        return [
+            (PlaybookCard(self.playbooks[name], policy, self.runs[name], language), best[name])
+            for name in order
+        ]
 
 
 def _condition(condition: Precondition) -> str:
