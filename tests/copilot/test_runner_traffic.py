@@ -336,13 +336,13 @@ def files(
 def test_only_the_line_of_the_server_changes_and_comes_back(tmp_path: Path) -> None:
     hands = files(tmp_path)
     other = POOL.splitlines()[1:]
-    for verb, more, line in (
-        ("weigh", {"share": 50}, "  server 127.0.0.1:8001 weight=20 max_fails=3; # a1 of 40"),
-        ("drain", {}, "  server 127.0.0.1:8001 weight=20 max_fails=3 down; # a1 of 40 drained"),
-        ("ready", {}, "  server 127.0.0.1:8001 weight=40 max_fails=3; # a1 of 40"),
+    for asked, line in (
+        (step("weigh", share=50), "  server 127.0.0.1:8001 weight=20 max_fails=3; # a1 of 40"),
+        (step("drain"), "  server 127.0.0.1:8001 weight=20 max_fails=3 down; # a1 of 40 drained"),
+        (step("ready"), "  server 127.0.0.1:8001 weight=40 max_fails=3; # a1 of 40"),
     ):
         for _ in range(2):  # asked twice, done once
-            result = hands.run(step(verb, **more), "k")
+            result = hands.run(asked, "k")
             assert result.ok, result.error
             assert (tmp_path / "web.conf").read_text().splitlines() == [line, *other]
 
@@ -425,9 +425,14 @@ def test_a_log_that_is_gone_is_no_answer(tmp_path: Path) -> None:
 
 
 class HurriedClock(SystemClock):
-    """A clock whose sleeps are a tenth as long."""
+    """A clock whose sleeps are a tenth as long; `before` is told the number of each."""
+
+    def __init__(self, before: Callable[[int], None] = lambda _: None) -> None:
+        self._before, self._sleeps = before, 0
 
     def sleep(self, seconds: float) -> None:
+        self._sleeps += 1
+        self._before(self._sleeps)
         super().sleep(seconds / 10)
 
 
@@ -437,7 +442,9 @@ def shift(server: str = "a1", playbook: str = "shift-traffic") -> Plan:
     return fill(known, values, "inc-1", "web", (), SystemClock().now(), 900.0)
 
 
-def carried_out(plan: Plan, pool: BalancedPool, folder: Path) -> list[StepResult]:
+def carried_out(
+    plan: Plan, pool: BalancedPool, folder: Path, looking: Callable[[int], None] = lambda _: None
+) -> list[StepResult]:
     store, clock = Store(f"sqlite:///{folder / 'store.sqlite'}"), SystemClock()
     store.create()
     yes = Approval(
@@ -447,7 +454,7 @@ def carried_out(plan: Plan, pool: BalancedPool, folder: Path) -> list[StepResult
         approver="ann",
         decided_at=clock.now(),
     )
-    hands = TrafficRunner({"edge": pool.proxy}, HurriedClock())
+    hands = TrafficRunner({"edge": pool.proxy}, HurriedClock(looking))
     try:
         return HandRun(store, clock, hands, Policy(), {}).run(plan, [yes])
     finally:
@@ -478,11 +485,12 @@ def test_traffic_leaves_a_broken_server_in_steps_and_comes_back(
 def test_traffic_goes_back_by_itself_where_the_others_do_not_carry_it(tmp_path: Path) -> None:
     with haproxy(tmp_path) as pool:
         plan = shift()
-        hurt = threading.Timer(0.7, lambda: setattr(pool.servers["b1"], "broken", True))
-        hurt.start()
+
+        def hurt(look: int) -> None:
+            pool.servers["b1"].broken = look > 1  # once half of the traffic was taken away
+
         with pool.visited():
-            results = carried_out(plan, pool, tmp_path)
-        hurt.join()
+            results = carried_out(plan, pool, tmp_path, hurt)
         assert [one.ok for one in results] == [True, True, False, True]
         assert undoes(plan, results)
         assert pool.shares() == {"a1": 30, "b1": 30}
