@@ -32,7 +32,10 @@ def _hash(items: tuple[tuple[str, str], ...]) -> str:
         + b"\xff"
         for name, value in items
     )
-    digest = _OFFSET
-    for byte in text:
-        digest = ((digest ^ byte) * _PRIME) & _MASK
+    digest, pairs = _OFFSET, iter(text)
+    # Cut to 64 bits after every second byte only: low bits of a product rest on low bits alone.
+    for first, second in zip(pairs, pairs, strict=False):
+        digest = ((((digest ^ first) * _PRIME) ^ second) * _PRIME) & _MASK
+    if len(text) % 2:
+        digest = ((digest ^ text[-1]) * _PRIME) & _MASK
     return f"{digest:016x}"

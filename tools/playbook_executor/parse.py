@@ -52,7 +52,7 @@ def read_yaml(text: str, source: str) -> YamlDocument:
         raise PlaybookError(source, 1, f"longer than {MAX_CHARACTERS} characters")
     try:
         _refuse_clever_events(text, source)
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = yaml.compose(text, Loader=yaml.CSafeLoader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
         raise PlaybookError(source, line, f"{error.problem}") from error
@@ -66,7 +66,7 @@ def read_yaml(text: str, source: str) -> YamlDocument:
 
 def _refuse_clever_events(text: str, source: str) -> None:
     depth = documents = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         line = event.start_mark.line + 1 if event.start_mark is not None else 1
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise PlaybookError(source, line, "anchors and aliases are not allowed; write it out")
@@ -92,7 +92,7 @@ def _value(node: yaml.Node, source: str, place: YamlPath, lines: dict[YamlPath, 
     if isinstance(node, yaml.SequenceNode):
         return [_value(item, source, (*place, i), lines) for i, item in enumerate(node.value)]
     assert isinstance(node, yaml.ScalarNode)
-    return node.value if node.style is not None else _scalar(node.value)
+    return node.value if node.style else _scalar(node.value)  # libyaml: "" where it is plain
 
 
 def _mapping(

@@ -100,7 +100,9 @@ def examples() -> tuple[ExampleQuestion, ...]:
 
 def _shipped(name: str) -> dict[str, dict[Language, list[str]]]:
     path = resources.files("copilot.surfaces.chat.understand") / f"{name}.yaml"
-    found: dict[str, dict[Language, list[str]]] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    found: dict[str, dict[Language, list[str]]] = yaml.load(
+        path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader
+    )
     return found
 
 
