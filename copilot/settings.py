@@ -1,5 +1,6 @@
 """Settings: the environment (`COPILOT_...`), then a file, then flags; a later layer wins."""
 
+import os
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from copilot.types import setting_names
 from copilot.types.change_settings import ChangeSettings
 from copilot.types.errors import OperatorError
 from copilot.types.service_settings import (
@@ -23,7 +25,6 @@ from copilot.types.service_settings import (
 )
 from copilot.types.trace_settings import TraceSettings
 from prompts import Language
-from tools.log_retriever import redact
 
 
 class SettingsError(OperatorError):
@@ -385,15 +386,13 @@ def load(config: Path | None = None, **flags: Any) -> Settings:
     try:
         return _WithFile(**given)
     except ValidationError as error:
-        raise SettingsError("; ".join(map(_problem, error.errors()))) from error
+        raise SettingsError(
+            "; ".join(setting_names.problem(one, Settings.model_fields) for one in error.errors())
+        ) from error
     except ValueError as error:
         raise SettingsError(f"settings file {str(config)!r}: {error}") from error
 
 
-def _problem(error: Any) -> str:
-    if not error["loc"]:
-        return redact(str(error["msg"]))
-    where, field = ".".join(map(str, error["loc"])), Settings.model_fields.get(str(error["loc"][0]))
-    if field is None or "SecretStr" in str(field.annotation):
-        return f"{where}: {redact(str(error['msg']))}"  # what was given may be the secret
-    return redact(f"{where} = {error['input']!r}: {error['msg']}")
+def variables_without_effect() -> tuple[str, ...]:
+    """The variables of the environment that look like settings and are none."""
+    return setting_names.without_effect(os.environ, Settings.model_fields)

@@ -56,6 +56,7 @@ from copilot.sources.watch import Watch, WatchShards
 from copilot.store import Store
 from copilot.store.home import opened, owner
 from copilot.types.checks import Check
+from copilot.types.errors import install
 from copilot.types.incident import Incident
 from knowledge_base import playbooks
 from tools.playbook_executor import PlaybookError, Policy
@@ -64,7 +65,7 @@ from tools.types import Playbook
 RECORDED_AS = {"metrics": "metrics", "logs": "logs", "traces": "spans", "changes": "changes"}
 """What a bundle calls the recordings of our sources."""
 
-_NO_CLIENT = "but the client is missing: pip install 'incident-copilot[kubernetes]'"
+_NO_CLIENT = f"but the client is missing: {install('kubernetes')}"
 
 
 def recorded_sources(bundle: RecordedBundle) -> Sources:

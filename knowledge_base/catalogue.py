@@ -1,6 +1,7 @@
 """Read the playbooks that ship with the project, and those of an operator's own folder."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -15,10 +16,16 @@ def playbooks(own: Path | None = None) -> tuple[Playbook, ...]:
     One in the folder `own` with the id of a shipped one stands in for it. A file
     is named after the id of the playbook in it, so no two of a folder can have the same id.
     """
-    found = _folder(files("knowledge_base").joinpath("playbooks"), "")
+    found = _shipped()
     if own is not None:
-        found |= _folder(own, f"{own}/")
+        found = {**found, **_folder(own, f"{own}/")}
     return tuple(found[name] for name in sorted(found))
+
+
+@cache
+def _shipped() -> Mapping[str, Playbook]:
+    """Read once: what is installed does not change while we run, and it costs half a second."""
+    return _folder(files("knowledge_base").joinpath("playbooks"), "")
 
 
 def _folder(folder: Traversable, place: str) -> dict[str, Playbook]:

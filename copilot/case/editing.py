@@ -92,6 +92,7 @@ def _filled(deps: Deps, plan: Plan, values: Mapping[str, Scalar], now: Timestamp
         now,
         deps.limits.plan_ttl_s,
         deps.stands_for,
+        plan.verification.stays,
     )
     if changed.parameters == plan.parameters:
         raise NothingChangedError(f"plan {plan.id!r} has these values already")

@@ -32,13 +32,13 @@ def after_act(state: IncidentState) -> Literal["act", "verify"]:
 
 
 def after_verify(state: IncidentState) -> Literal["act", "gather", "report", "verify"]:
-    """Not over: verify again. Recovered: report. Worse: roll back, as approved. Else look anew.
+    """Not over: verify again. Better: report. Worse: roll back, as approved. Else look anew.
 
     By now there is more to see than there was; the first cause named may have been the wrong one.
     """
     verified = state.get("verified")
     if verified is not None and not verified.over:
         return "verify"
-    if verified is None or verified.outcome in ("recovered", "unknown"):
+    if verified is None or verified.outcome in ("recovered", "recovering", "unknown"):
         return "report"
     return "gather" if remaining(state) is None else "act"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from copilot.sources.deployment import MetricSnapshot, Sources
-from tools.detector import detect, gauge
+from tools.detector import detect, gauges
 from tools.playbook_executor import verify
 from tools.types import Anomaly, Judgement, Owner, Plan, Timestamp, Window
 
@@ -53,7 +53,7 @@ class RecoveryJudge:
         """Counters as rates: their levels would never be back in any band."""
         window = Window(start=start, end=max(now, self.onset))
         found = self.sources.measure(window, normal_before=self.onset)
-        return MetricSnapshot(tuple(map(gauge, found.series)), tuple(map(gauge, found.baseline)))
+        return MetricSnapshot(*gauges(found.series, found.baseline))
 
 
 def _judged(

@@ -9,6 +9,7 @@ from copilot.knowledge.dense import DenseIndex, EmbedderChoice, choose_embedder
 from copilot.ports import Embedder, Reranker, SourceError
 from copilot.settings import Settings
 from copilot.store.home import made
+from copilot.types.errors import install
 
 
 @contextmanager
@@ -17,8 +18,7 @@ def _extra(extra: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        advice = f"pip install 'incident-copilot[{extra}]'"
-        raise SourceError("embedder", f"{error}; {advice}", recoverable=False) from error
+        raise SourceError("embedder", f"{error}; {install(extra)}", recoverable=False) from error
 
 
 def _installed(module: str) -> bool:

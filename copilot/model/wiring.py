@@ -14,6 +14,7 @@ from copilot.ports import ModelError
 from copilot.settings import Settings, SettingsError
 from copilot.types.breaker import Breaker
 from copilot.types.checks import Check
+from copilot.types.errors import install
 
 INSTRUCT = "qwen3:30b-instruct"
 """What answers quicker than `qwen3:30b`, and is as large."""
@@ -65,8 +66,7 @@ def _server(access: ModelAddress, limits: Timeouts, settings: Settings) -> Model
         from copilot.model.openai_api import OpenAIClient  # noqa: PLC0415 - an extra, and slow
     except ModuleNotFoundError as error:
         raise SettingsError(
-            f"{access.url} speaks OpenAI's API, but its client is missing: "
-            "pip install 'incident-copilot[openai]'"
+            f"{access.url} speaks OpenAI's API, but its client is missing: {install('openai')}"
         ) from error
     return OpenAIClient(access, limits)
 

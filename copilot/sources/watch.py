@@ -5,7 +5,7 @@ alarm is what began within two samples being more, or further out, than chance b
 the smallest over j of P(Poisson(n x p_j) >= j), p_j being the j-th smallest tail probability of
 the n signals watched (Berk and Jones, 1979). Metrics of one owner and family are one signal, and so
 is a machine's reading that is told of each service on it. Real series are neither independent nor
-quiet, so the limit is lowered to what the past itself brought together less than once in
+quiet, so the limit is lowered to what the past itself would bring together once in
 `FALSE_EVERY_S`. More traffic alone is no fault and is not watched.
 
 Why these numbers: docs/decisions/watch.md.
@@ -20,7 +20,7 @@ from zlib import crc32
 import numpy as np
 
 from copilot.ports import MetricSource
-from copilot.sources.call_shares import CallShares
+from copilot.sources.call_shares import CallCounts, CallShares
 from copilot.sources.own_alert import alert_of
 from copilot.sources.short_past import ShortPast
 from tools.detector import DetectorConfig, Stream
@@ -36,8 +36,9 @@ SENSITIVE = DetectorConfig(tail=2e-3, block=60)
 `FALSE_EVERY_S` decides."""
 
 SAMPLES_APART = 2.0
-FALSE_EVERY_S = 8 * 3600.0
-"""How often an alarm may be false: by chance, and by what the past holds."""
+BY_CHANCE_S, FALSE_EVERY_S = 8 * 3600.0, 33 * 3600.0
+"""How often an alarm may be false: by chance alone, and by what the past brought together, which
+extrapolates to the 0.03 an hour that people bear. source: docs/decisions/watch.md."""
 
 CERTAIN = 1e-12
 """What chance brings together less often is an alarm, whatever the past held."""
@@ -90,7 +91,7 @@ class Watch:
         self._short: ShortPast | None = ShortPast(interval_s)
         self._places: dict[str, int] = {}
         self._signals: set[tuple[str, MetricCategory]] = set()
-        self._limit = interval_s / FALSE_EVERY_S
+        self._limit = interval_s / BY_CHANCE_S
         self._heard = 0
         self._learned = False
         self._began = float("inf")
@@ -145,9 +146,10 @@ class Watch:
             self._feed(self._source.series(Window(start=start, end=end)))
 
     def _calibrate(self) -> None:
-        """Lower the limit to what the second half of the past brought together too often.
+        """Lower the limit to what the past would bring together no more often than allowed.
 
-        The first half is left out: the detectors were still learning.
+        Its first half is left out, as the detectors were still learning, and so is the strangest
+        episode of the other half, which may have been an incident.
         """
         if not self._opened:
             return
@@ -158,10 +160,9 @@ class Watch:
             if episodes and at - episodes[-1][0] <= APART_S:
                 at, chance = episodes[-1][0], min(episodes.pop()[1], chance)
             episodes.append((at, chance))
-        allowed = 1 + int((self._seen - half) / FALSE_EVERY_S)
-        strangest = sorted(chance for _, chance in episodes)
-        if len(strangest) >= allowed:
-            self._limit = max(CERTAIN, min(self._limit, strangest[allowed - 1]))
+        others = sorted(chance for _, chance in episodes if chance < self._limit)[1:]
+        allowed = (self._seen - half) / FALSE_EVERY_S
+        self._limit = max(CERTAIN, _beyond(others, self._limit, allowed))
 
     def _scan(self, now: Timestamp) -> list[Alert]:
         """Look at what arrived since the last scan."""
@@ -190,9 +191,12 @@ class Watch:
                 self._short.add(one)
             self._places[one.name] = len(self._places)
             self._signals.add((one.owner, read(one.metric).family))
+        calls = CallCounts(series, self.interval_s)
         for at, column in self._columns(watched):
             found = (*self._stream.update_columns(at, column), *self._stream.again)
-            self._opened += [one for one in found if one.end is None and _worse(one)]
+            self._opened += [
+                one for one in found if one.end is None and _worse(one) and calls.several(one)
+            ]
             self._opened += self._shares.step(at, column, learning=not self._learned)
             if self._short is not None:
                 self._short.step(at, column)
@@ -270,6 +274,18 @@ class Watch:
                     alarm.alert.model_copy(update={"status": "resolved", "ends_at": alarm.held})
                 )
         return ended
+
+
+def _beyond(chances: Sequence[float], limit: float, allowed: float) -> float:
+    """The limit below which `allowed` of `chances`, all below `limit`, would lie.
+
+    A Pareto tail by Hill's estimator (The Annals of Statistics 3, 1975), extrapolated as by
+    Weissman (Journal of the American Statistical Association 73, 1978).
+    """
+    if len(chances) <= allowed:
+        return limit
+    falls = [log(limit / max(one, 1e-300)) for one in chances]
+    return float(limit * (allowed / len(chances)) ** (sum(falls) / len(falls)))
 
 
 def _at_least(count: int, expected: float) -> float:

@@ -197,10 +197,10 @@ def run(options: ModelOptions, progress: Progress) -> Result:
 def _chain(
     arm: EvalArm, best: LearnedUnderstanding, models: Mapping[str, Model]
 ) -> UnderstandingChain:
-    """The rules; in `ml` the nearest question where they are silent, in `llm` a model before it."""
+    """The rules; in `ml` what is learned beside them, in `llm` a model between the two."""
     if arm == "rules":
-        return UnderstandingChain(RuleUnderstanding(), nearest=best)
-    chain = UnderstandingChain(nearest=best)
+        return UnderstandingChain(RuleUnderstanding(), learned=best)
+    chain = UnderstandingChain(learned=best)
     return chain.read_by(understanding.reader(next(iter(models.values())))) if models else chain
 
 

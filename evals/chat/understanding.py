@@ -214,11 +214,11 @@ def ways(
     best: LearnedUnderstanding, models: Mapping[str, Model] = MappingProxyType({})
 ) -> tuple[UnderstandingWay, ...]:
     """The phrases, what is learned, the two together, and each model between the two."""
-    from_rules = UnderstandingChain(RuleUnderstanding(), nearest=best)
-    both = UnderstandingChain(nearest=best)
+    from_rules = UnderstandingChain(RuleUnderstanding(), learned=best)
+    both = UnderstandingChain(learned=best)
     return (
         UnderstandingWay("rules", from_rules),
-        UnderstandingWay("ml alone", UnderstandingChain(best, nearest=best)),
+        UnderstandingWay("ml alone", UnderstandingChain(best, learned=best)),
         UnderstandingWay("rules, ml", both),
         *(
             UnderstandingWay(f"rules, llm, ml: {name}", both.read_by(reader(model)))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from copilot.sources.recorded import BundleError, RecordedBundle
+from copilot.types.errors import install
 from evals.localization.calibration import CalibrationScore, calibration
 from evals.localization.cases import RECORDINGS
 from evals.page import drawing
@@ -158,7 +159,7 @@ def stated(result: Result) -> CalibrationScore:
 
 def _needs_matplotlib() -> None:
     if not drawing.available():
-        raise SystemExit("--plot needs matplotlib: pip install 'incident-copilot[plots]'")
+        raise SystemExit(f"--plot needs matplotlib: {install('plots')}")
 
 
 @contextmanager

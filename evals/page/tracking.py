@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import prompts
+from copilot.types.errors import install
 from evals.page.whole import OverviewResult
 from evals.report import Result
 
@@ -33,7 +34,7 @@ class TrackingError(Exception):
 def check() -> None:
     """Say before a long run, not after it, that MLflow is missing."""
     if importlib.util.find_spec("mlflow") is None:
-        raise TrackingError("--mlflow needs MLflow: pip install 'incident-copilot[mlflow]'")
+        raise TrackingError(f"--mlflow needs MLflow: {install('mlflow')}")
 
 
 @contextmanager

@@ -217,9 +217,9 @@ def _lived(case: RecoveryCase, desk: _Desk, hands: WorldRunner) -> RecoveryEpiso
             executed.append(
                 ExecutedPlan(
                     plan=plan,
-                    verdict=str(judged[0].detail["outcome"]) if judged else "unknown",
+                    verdict=str(judged[-1].detail["outcome"]) if judged else "unknown",
                     rolled_back=bool(back) and back <= done,
-                    judged_at=judged[0].at if judged else desk.engine.now(),
+                    judged_at=judged[-1].at if judged else desk.engine.now(),
                 )
             )
     return RecoveryEpisode(

@@ -1,6 +1,7 @@
 """Recovery: simulated incidents from their alerts to a verified end, each arm, and the attacks."""
 
 import multiprocessing
+import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -67,26 +68,37 @@ def _live_all(
     progress: Progress,
     task: TaskID,
 ) -> dict[EvalArm, list[RecoveryEpisode]]:
-    """The arms side by side, the days of one arm in order: each knows how the earlier ended."""
-    lived: dict[EvalArm, list[RecoveryEpisode]] = {arm: [] for arm in arms}
-    past: dict[EvalArm, tuple[PlaybookOutcome, ...]] = {arm: () for arm in arms}
+    """Play all days with each arm, as many at a time as there are processors.
+
+    The days of `ml` go in order, since each knows how the earlier ended; no other arm reads that.
+    """
+    lived: dict[EvalArm, dict[int, RecoveryEpisode]] = {arm: {} for arm in arms}
+    past: tuple[PlaybookOutcome, ...] = ()
     # Spawned, because the progress bar is a thread, and a fork would copy its locks.
-    with ProcessPoolExecutor(len(arms), multiprocessing.get_context("spawn")) as pool:
-        running: dict[Future[RecoveryEpisode], EvalArm] = {
-            pool.submit(live, days[0], arm, (), _asked(who, arm)): arm for arm in arms if days
+    workers = max(len(arms), os.cpu_count() or 1)
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+
+        def begin(arm: EvalArm, number: int) -> Future[RecoveryEpisode]:
+            return pool.submit(live, days[number], arm, past, _asked(who, arm))
+
+        running = {
+            begin(arm, number): (arm, number)
+            for number in range(len(days))
+            for arm in arms
+            if arm != "ml" or number == 0
         }
         while running:
             for ended in wait(running, return_when=FIRST_COMPLETED).done:
-                arm = running.pop(ended)
-                lived[arm].append(ended.result())
+                arm, number = running.pop(ended)
+                lived[arm][number] = ended.result()
                 progress.advance(task)
+                if arm != "ml":
+                    continue
                 if ended.result().case.sort != "mishandled":  # not the playbook's doing
-                    past[arm] = ended.result().outcomes
-                if len(lived[arm]) < len(days):
-                    following = days[len(lived[arm])]
-                    following_run = pool.submit(live, following, arm, past[arm], _asked(who, arm))
-                    running[following_run] = arm
-    return lived
+                    past = ended.result().outcomes
+                if number + 1 < len(days):
+                    running[begin(arm, number + 1)] = arm, number + 1
+    return {arm: [found[number] for number in sorted(found)] for arm, found in lived.items()}
 
 
 def _asked(who: AnsweringModel, arm: EvalArm) -> AnsweringModel | None:

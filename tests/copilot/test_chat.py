@@ -203,7 +203,7 @@ def test_a_question_that_is_not_understood_gets_what_can_be_asked(
     answer = asked(desk, shop.pool, "lorem ipsum dolor")
     assert not answer.understood
     assert "I did not understand" in answer.text
-    assert "- what changed?" in answer.text
+    assert "- what has changed?" in answer.text
     offered = [line for line in answer.text.splitlines() if line.startswith("- ")]
     assert len(offered) == 3
 

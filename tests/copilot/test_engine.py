@@ -181,17 +181,30 @@ def test_a_change_of_ours_is_no_evidence_and_one_of_others_is(desk: Desk) -> Non
     assert found == (before, elsewhere)
 
 
-def test_a_target_that_an_older_incident_has_a_plan_for_is_left_to_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("opened_at", "planned_at", "left"),
+    [
+        pytest.param(FAULT, FAULT + 60, True, id="an older incident asked first"),
+        pytest.param(FAULT + 80, FAULT + 85, True, id="a younger incident asked first"),
+        pytest.param(FAULT, FAULT + 900, False, id="an older incident asked later"),
+    ],
+)
+def test_a_target_that_another_incident_asked_about_first_is_left_to_it(
+    opened_at: float, planned_at: float, left: bool, tmp_path: Path
+) -> None:
     with ExitStack() as stack:
         first = Desk(tmp_path / "first", stack)
         first.at(90).deliver(first.alerts(90))
-        older = first.incident.model_copy(update={"id": "inc-older", "opened_at": FAULT})
+        plan = first.incident.plan
+        assert plan is not None
+        plan = plan.model_copy(update={"created_at": planned_at})
+        changes = {"id": "inc-other", "opened_at": opened_at, "plan": plan}
         desk = Desk(tmp_path / "second", stack)
-        desk.engine.store.incidents.open(older)
+        desk.engine.store.incidents.open(first.incident.model_copy(update=changes))
         desk.at(90).deliver(desk.alerts(90))
-        (younger,) = [one for one in desk.incidents if one.id != "inc-older"]
-    assert (younger.status, younger.plan) == ("handed_over", None)
-    assert "is worked on in inc-older already" in younger.brief["en"]
+        (ours,) = [one for one in desk.incidents if one.id != "inc-other"]
+    assert (ours.status == "handed_over", ours.plan is None) == (left, left)
+    assert ("is worked on in inc-other already" in ours.brief["en"]) == left
 
 
 def test_the_same_delivery_again_opens_nothing(desk: Desk) -> None:

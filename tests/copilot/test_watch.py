@@ -217,6 +217,23 @@ def test_six_of_a_hundred_failing_is_no_small_move_of_a_success_share() -> None:
     assert heard(watch, 5900.0, 6500.0) == ["firing"]
 
 
+@pytest.mark.parametrize(
+    ("traffic", "states"),
+    [
+        pytest.param(("requests_sum", 14.0), [], id="one call of fourteen"),
+        pytest.param(("request_rate", 14.0 / INTERVAL_S), [], id="fourteen, told per second"),
+        pytest.param(("requests_sum", 28.0), ["firing"], id="two calls"),
+        pytest.param(("request_rate", 14.0), ["firing"], id="fifteen calls"),
+        pytest.param(("bytes_rate", 0.1), ["firing"], id="calls that nobody counts"),
+    ],
+)
+def test_one_call_that_fails_is_no_alarm(traffic: tuple[str, float], states: list[str]) -> None:
+    times = np.arange(0.0, 6600.0, INTERVAL_S)
+    share = Series("shop", "success_pct", times, np.where(times == 6000.0, 92.857, 100.0))
+    calls = Series("shop", traffic[0], times, np.full(times.size, traffic[1]))
+    assert heard(Watch(Recorded(share, calls, *QUIET), INTERVAL_S), 5900.0, 6060.0) == states
+
+
 def test_silence_is_no_alarm() -> None:
     kept = [one.between(Window(start=0.0, end=6000.0)) for one in QUIET]
     still_there = noisy("latency_avg", 0.0, service="shop")

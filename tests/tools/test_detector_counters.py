@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.tools.test_detector_properties import key
-from tools.detector import DetectorConfig, Stream, detect, gauge, scores
+from tools.detector import DetectorConfig, Stream, detect, gauges, scores
 from tools.types import Anomaly, Series
 
 few = settings(max_examples=30, deadline=None)
@@ -151,7 +151,27 @@ def test_series_join_a_stream_late_and_are_counters_by_their_own_past() -> None:
     assert mine[-1].reason == at(detect(series(late[60:], "late")), 140).reason
 
 
-def test_only_a_counter_becomes_its_rate() -> None:
-    level = series(np.random.default_rng(0).normal(9.0, 1.0, 60), "latency")
-    assert gauge(level) is level
-    assert gauge(series(counted(0, 60))).unit == "/s"
+LEVEL = np.random.default_rng(0).normal(9.0, 1.0, 60)
+FILLS = 40.0 + np.arange(60.0)
+PACED = {
+    "a counter": (("calls", counted(0, 60)), None, True),
+    "a counter, and its past": (("calls", counted(0, 60)), counted(1, 60), True),
+    "a counter whose past is short": (("calls", counted(0, 60)), LEVEL[:20], True),
+    "a short counter by its past": (("calls", counted(0, 9)), counted(1, 60), True),
+    "a level": (("latency", LEVEL), None, False),
+    "what rose since, by its past": (("rows", FILLS), LEVEL + 30.0, False),
+    "a share that only rose": (("disk_used_pct", FILLS), None, False),
+    "bytes in use that only rose": (("disk_used_bytes", FILLS), None, False),
+    "a counter of what was used": (("cpu_used_seconds_total", FILLS), None, True),
+}
+
+
+@pytest.mark.parametrize(("now", "past", "paced"), PACED.values(), ids=PACED)
+def test_only_a_counter_becomes_its_rate_and_its_past_with_it(
+    now: tuple[str, np.ndarray], past: np.ndarray | None, paced: bool
+) -> None:
+    shown = series(now[1], now[0])
+    baseline = [] if past is None else [series(past, now[0])]
+    found, before = gauges([shown], baseline)
+    assert [one.unit == "/s" for one in (*found, *before)] == [paced] * (1 + len(baseline))
+    assert paced or found == (shown,)

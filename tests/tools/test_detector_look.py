@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tools.detector import gauge, onset, rates
+from tools.detector import gauges, onset, rates
 from tools.types import Series
 
 T = np.arange(600.0) * 60.0
@@ -25,7 +25,8 @@ def series(values: np.ndarray, name: str = "m") -> Series:
     ],
 )
 def test_only_a_counter_is_read_as_its_rate(values: np.ndarray, counted: bool) -> None:
-    assert (gauge(series(values)).unit == "/s") is counted
+    (found,), _ = gauges([series(values)], [])
+    assert (found.unit == "/s") is counted
 
 
 def test_a_counter_becomes_its_pace_and_the_reset_is_missing() -> None:

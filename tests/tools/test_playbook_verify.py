@@ -198,6 +198,77 @@ def test_a_baseline_of_another_day_is_normal_too() -> None:
     assert "400 -> 102 (normal 102)" in judgement.statement
 
 
+def backlog(
+    per_minute: float, metric: str = "queue_depth", start: float = 400.0, noise: float = 3.0
+) -> Series:
+    """A hundred or so as a rule, `start` in the incident, then so many more a minute."""
+    flat = series(start, metric=metric, during=start)
+    passed = np.maximum(flat.times - ACTED, 0.0) / 60.0
+    wild = noise * np.random.default_rng(5).standard_normal(len(flat.times))
+    return Series("cart", metric, flat.times, flat.values + per_minute * passed + wild)
+
+
+TRENDS = {
+    "a backlog that drains": ([backlog(-30.0)], "recovering"),
+    "one that is at its old level": ([backlog(0.0)], "unchanged"),
+    "one that only jumps about": ([backlog(0.0, noise=60.0)], "unchanged"),
+    "one that grows": ([backlog(20.0)], "unchanged"),
+    "one that would drain for hours": ([backlog(-1.5)], "unchanged"),
+    "one that drains, and another series that stays": (
+        [backlog(-30.0), series(400.0, metric="latency_ms")],
+        "unchanged",
+    ),
+    "one that drains, and another that is normal": (
+        [backlog(-30.0), series(100.0, metric="latency_ms")],
+        "recovering",
+    ),
+    "one that drains while more calls fail": (
+        [backlog(-30.0), series(30.0, metric="error_pct", during=2.0, normal=0.0)],
+        "worse",
+    ),
+    "one that fell at once and stays half way": (
+        [series(250.0, metric="queue_depth")],
+        "unchanged",
+    ),
+}
+
+
+@pytest.mark.parametrize(("shown", "outcome"), TRENDS.values(), ids=TRENDS)
+def test_a_trend_back_to_normal_is_a_recovery_under_way(shown: list[Series], outcome: str) -> None:
+    found = [anomaly(metric=one.metric) for one in shown]
+    assert judge(shown, found).outcome == outcome
+
+
+def test_a_recovery_under_way_says_when_it_is_done() -> None:
+    judgement = judge([backlog(-30.0)], [anomaly(metric="queue_depth")])
+    done = ACTED + (400.0 - 125.0) / 30.0 * 60.0  # a tenth of the deviation may be left
+    assert judgement.done_at == pytest.approx(done, abs=60.0)
+    assert judgement.statement.startswith(
+        "recovering, done in about 6 min if it goes on so: 0 of 1"
+    )
+    assert "约 6 分钟后完成" in judgement.statement_zh
+
+
+def test_what_falls_short_of_normal_comes_back_upwards() -> None:
+    shown = backlog(4.0, metric="success_pct", start=60.0, noise=0.3)
+    found = [anomaly(metric="success_pct", direction="down")]
+    assert judge([shown], found).outcome == "recovering"
+
+
+def test_a_reading_that_the_cure_leaves_is_left_out_but_not_at_the_front_door() -> None:
+    names = [("cart", "latency_ms"), ("ENTRY", "latency_ms"), ("cart", "queue_depth")]
+    found = [anomaly(owner, metric) for owner, metric in names]
+    shown = [
+        series(400.0),
+        series(100.0, "ENTRY"),
+        series(100.0, metric="queue_depth"),
+    ]
+    judgement = judge(shown, found, Verification(stays=("latency",)))
+    assert (judgement.outcome, judgement.figures["watched"]) == ("recovered", 2)
+    felt = judge([series(400.0, "ENTRY"), *shown[::2]], found, Verification(stays=("latency",)))
+    assert felt.outcome == "unchanged"
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.floats(-1e6, 1e6) | st.just(float("nan")), min_size=1, max_size=60),

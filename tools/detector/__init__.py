@@ -1,6 +1,6 @@
 """Statistical detector: series in, anomalies with onset, direction, score and reason out."""
 
-from tools.detector.clean import gauge, rates
+from tools.detector.clean import gauges, rates
 from tools.detector.joint import JointModel, JointScores, detect_joint
 from tools.detector.model import (
     WATCH,
@@ -26,7 +26,7 @@ __all__ = [
     "Stream",
     "detect",
     "detect_joint",
-    "gauge",
+    "gauges",
     "onset",
     "rates",
     "scores",

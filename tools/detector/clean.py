@@ -1,5 +1,8 @@
 """What real series are: unordered, repeated, missing and infinite points, and counters."""
 
+import re
+from collections.abc import Sequence
+
 import numpy as np
 
 from tools.types import FloatArray, Series
@@ -42,6 +45,14 @@ MOVING = 0.3
 """Least share of the steps of a counter that rise."""
 
 
+_LEVEL = re.compile(
+    r"(?:^|[^a-z])(?:pct|percent(?:age)?|ratio|utili[sz]ation|used|free|avail(?:able)?|depth)"
+    r"(?:[^a-z]|$)(?!.*total$)"
+)
+"""Names of levels. source: Prometheus, Metric and label naming (a counter ends in `total`, a share
+in `ratio`); node_exporter and cAdvisor for `used`, `free` and `avail`."""
+
+
 def is_counter(values: FloatArray) -> bool:
     """Return whether finite `values` only rise, apart from resets towards zero."""
     if len(values) < FEW or values.min() < 0:
@@ -54,11 +65,30 @@ def is_counter(values: FloatArray) -> bool:
     return resets and usual and rises >= MOVING
 
 
-def gauge(series: Series) -> Series:
-    """A counter as its rate per second, since its level says nothing; other series unchanged."""
-    values = ordered(series)[1]
-    finite = values[np.isfinite(values)]
-    return rates(series) if len(finite) >= COUNTED and is_counter(finite) else series
+def gauges(
+    series: Sequence[Series], baseline: Sequence[Series]
+) -> tuple[tuple[Series, ...], tuple[Series, ...]]:
+    """Both with counters as their rates per second, since a level of theirs says nothing.
+
+    What is long enough to say so has to be a counter in both: a disk that fills only rises, and is
+    known by its past for what it is. What its unit or name says is a level is never one.
+    """
+    told: dict[str, bool] = {}
+    for one in (*series, *baseline):
+        values = ordered(one)[1]
+        finite = values[np.isfinite(values)]
+        if len(finite) >= COUNTED:
+            counts = told.get(one.name, True) and is_counter(finite)
+            told[one.name] = counts and not _is_level(one)
+
+    def paced(many: Sequence[Series]) -> tuple[Series, ...]:
+        return tuple(rates(one) if told.get(one.name) else one for one in many)
+
+    return paced(series), paced(baseline)
+
+
+def _is_level(series: Series) -> bool:
+    return series.unit == "%" or _LEVEL.search(series.metric.lower()) is not None
 
 
 def rates(series: Series) -> Series:

@@ -15,7 +15,7 @@ from math import exp
 
 import numpy as np
 
-from tools.detector.clean import gauge, ordered
+from tools.detector.clean import gauges, ordered
 from tools.detector.model import Onset
 from tools.normal import DEPARTS, ENOUGH, BoolArray, Normal
 from tools.types import Anomaly, FloatArray, Series, Timestamp
@@ -56,11 +56,12 @@ def onset(
     with a baseline from another time or none. Without a departure the alert's own time is given,
     with low confidence.
     """
-    known = {one.name: ordered(gauge(one))[1] for one in baseline}
+    series, baseline = gauges(series, baseline)
+    known = {one.name: ordered(one)[1] for one in baseline}
     step = _sampling(series)
     departures = [
         found
-        for one in map(gauge, series)
+        for one in series
         if (found := _departure(one, known.get(one.name), alerted_at, step)) is not None
     ]
     grid, rows = _lay(departures, alerted_at, step)

@@ -3,12 +3,12 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from pydantic import JsonValue
 
 from tools.playbook_executor.errors import ParameterError
-from tools.playbook_executor.parameters import substitute, text, validated
+from tools.playbook_executor.parameters import names, substitute, text, validated
 from tools.playbook_executor.vocabulary import ArgumentsError, arguments, owner
 from tools.types import (
     MetricCheck,
@@ -33,10 +33,12 @@ def fill(
     now: Timestamp,
     ttl_s: float,
     stands_for: Callable[[PlanStep], str] = lambda _step: "",
+    stays: Sequence[str] = (),
 ) -> Plan:
     """The plan of a playbook for one component of one incident, valid for `ttl_s` seconds.
 
-    `stands_for` says what the names in a step mean here; the digest covers it.
+    `stands_for` says what the names in a step mean here; the digest covers it. `stays` are more
+    readings for those of the verification.
 
     Raises `ParameterError` if a value is unknown, missing, of another type, out of bounds, or
     would make a step that is not in the vocabulary, and `ValueError` for times that are not.
@@ -60,7 +62,7 @@ def fill(
         steps=_meant(filled_steps(playbook, playbook.steps, values), stands_for),
         rollback=_meant(filled_steps(playbook, playbook.rollback, values), stands_for),
         preconditions=playbook.preconditions,
-        verification=_verification(playbook.verification, values),
+        verification=_verification(playbook.verification, values, stays),
         lock=text(playbook.lock, values),
         cooldown_s=playbook.cooldown_s,
         evidence=tuple(evidence),
@@ -118,8 +120,25 @@ def _canonical(value: JsonValue) -> JsonValue:
 def filled_steps(
     playbook: Playbook, steps: Sequence[PlaybookStep], values: Mapping[str, Scalar]
 ) -> tuple[PlanStep, ...]:
-    """The steps with every hole filled, each of the shape its action asks for."""
-    return tuple(_step(playbook, index, step, values) for index, step in enumerate(steps))
+    """The steps with every hole filled, each of the shape its action asks for.
+
+    One with `each` becomes a step for every name, with those of its canary after the first.
+    """
+    unfolded = (found for step in steps for found in _unfolded(step, values))
+    return tuple(_step(playbook, index, *found) for index, found in enumerate(unfolded))
+
+
+def _unfolded(
+    step: PlaybookStep, values: Mapping[str, Scalar]
+) -> Iterator[tuple[PlaybookStep, Mapping[str, Scalar]]]:
+    if not step.each:
+        yield step, values
+        return
+    for place, one in enumerate(names(str(values[step.each]))):
+        now = {**values, step.each: one}
+        yield step, now
+        if place == 0:
+            yield from ((look, now) for look in step.canary)
 
 
 def _step(
@@ -148,7 +167,9 @@ def _arguments(step: PlaybookStep, values: Mapping[str, Scalar]) -> dict[str, Js
     return {key: substitute(item, values) for key, item in step.arguments.items()}
 
 
-def _verification(verification: Verification, values: Mapping[str, Scalar]) -> Verification:
+def _verification(
+    verification: Verification, values: Mapping[str, Scalar], stays: Sequence[str]
+) -> Verification:
     checks = tuple(
         MetricCheck(
             owner=text(check.owner, values),
@@ -158,7 +179,8 @@ def _verification(verification: Verification, values: Mapping[str, Scalar]) -> V
         )
         for check in verification.checks
     )
-    return verification.model_copy(update={"checks": checks})
+    stay = tuple(dict.fromkeys((*verification.stays, *stays)))
+    return verification.model_copy(update={"checks": checks, "stays": stay})
 
 
 def _blast_radius(playbook: Playbook, values: Mapping[str, Scalar]) -> str:

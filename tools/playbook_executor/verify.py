@@ -5,11 +5,12 @@ Why these numbers: docs/decisions/playbooks.md.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
+from tools.forecaster import time_to_limit
 from tools.impact import impact
 from tools.normal import ENOUGH, Normal
 from tools.topology_walker.signals import read
@@ -31,18 +32,23 @@ _GREW = 1.5
 _QUORUM = 0.8
 _WORD = re.compile(r"[a-z0-9]+")
 
-_State = Literal["normal", "still", "worse"]
+_State = Literal["normal", "mending", "still", "worse"]
 
 
 @dataclass(frozen=True)
 class _Look:
-    """One watched series: what was normal, what it was before the act, and what it is now."""
+    """One watched series: what was normal, what it was before the act, and what it is now.
+
+    One that is `mending` will be normal at `done_at`, by its trend.
+    """
 
     name: str
     state: _State
     normal: float
     before: float
     fresh: float
+    edge: float  # where it counts as normal again, on the side it is on
+    done_at: Timestamp | None = None
 
 
 def verify(
@@ -64,8 +70,10 @@ def verify(
     with one and a half times the deviation, if that hurts more (`tools.impact`). `recovered`: four
     fifths are normal, no calls fail more than before the act, and all checks hold. `worse`: a
     quarter or more are worse, or one of the front door is, and more than are normal (what is at
-    its limit cannot grow worse, the users' errors can). `unknown`: too early, nothing to watch, or
-    fewer than half of the watched have fresh points. Else `unchanged`.
+    its limit cannot grow worse, the users' errors can). `recovering`: it would be `recovered` if
+    those were normal that a line through their points since the act (`tools.forecaster`) brings
+    back within `within_s` from now. `unknown`: too early, nothing to watch, or fewer than half of
+    the watched have fresh points. Else `unchanged`.
     """
     if now - since < verification.hold_s:
         wait = verification.hold_s - (now - since)
@@ -81,8 +89,9 @@ def verify(
         for anomaly in watched
         if (look := _series_check(anomaly, baseline, series, since, fresh_window)) is not None
     ]
+    looks = [_with_trend(look, series, since, verification.within_s) for look in looks]
     failed = [check for check in verification.checks if not _holds(check, series, fresh_window)]
-    return _judged(watched, looks, failed, bool(verification.checks))
+    return _judged(watched, looks, failed, bool(verification.checks), now)
 
 
 def _watched(
@@ -91,11 +100,18 @@ def _watched(
     """The first anomaly of each series to watch; all of them if the plan's own show nothing."""
     first: dict[tuple[str, str], Anomaly] = {}
     for anomaly in sorted(anomalies, key=lambda a: (a.onset, a.owner, a.metric)):
-        if not _ignored(anomaly.metric, verification.ignore):
+        if not _left_out(anomaly, verification):
             first.setdefault((anomaly.owner, anomaly.metric), anomaly)
     subject = Owner.parse(component).service
     chosen = [a for a in first.values() if _in_view(a, verification, subject)]
     return chosen or list(first.values())
+
+
+def _left_out(anomaly: Anomaly, verification: Verification) -> bool:
+    at_the_door = Owner.parse(anomaly.owner).kind == "entry"
+    return _ignored(anomaly.metric, verification.ignore) or (
+        not at_the_door and _ignored(anomaly.metric, verification.stays)
+    )
 
 
 def _ignored(metric: str, ignore: Sequence[str]) -> bool:
@@ -156,7 +172,24 @@ def _series_check(
     before = max(levels or [anomaly.observed], key=lambda v: _away(v, middle, anomaly))
     now_at = float(np.median(fresh))
     state = _state(anomaly, low, middle, high, before, now_at)
-    return _Look(f"{anomaly.owner}|{anomaly.metric}", state, middle, before, now_at)
+    left = _HEALED * _away(before, middle, anomaly)
+    edge = max(high, middle + left) if now_at > middle else min(low, middle - left)
+    return _Look(f"{anomaly.owner}|{anomaly.metric}", state, middle, before, now_at, edge)
+
+
+def _with_trend(look: _Look, series: Sequence[Series], since: Timestamp, within_s: float) -> _Look:
+    """The look, `mending` if its points since the act lead to its edge within `within_s`."""
+    points = next((s for s in series if s.name == look.name), None)
+    if look.state != "still" or points is None:
+        return look
+    side = -1.0 if look.fresh > look.normal else 1.0  # a forecast is of what rises to a limit
+    after = points.between(Window(start=since, end=np.inf))
+    rising = replace(after, values=side * after.values)
+    try:
+        at = time_to_limit(rising, side * look.edge, within_s).at
+    except ValueError:  # too few points for a line
+        at = None
+    return look if at is None else replace(look, state="mending", done_at=at)
 
 
 def _normal(
@@ -208,24 +241,42 @@ def _judged(
     looks: Sequence[_Look],
     failed: Sequence[MetricCheck],
     has_checks: bool,
+    now: Timestamp,
 ) -> Judgement:
-    count = {state: sum(look.state == state for look in looks) for state in ("normal", "worse")}
+    states: tuple[_State, ...] = ("normal", "mending", "worse")
+    count: dict[str, int] = {state: sum(look.state == state for look in looks) for state in states}
     outcome: VerificationOutcome = "unchanged"
     if 2 * len(looks) < len(watched) or not (watched or has_checks):
         outcome = "unknown"
     elif count["worse"] > count["normal"] and _harm(looks, count["worse"]):
         outcome = "worse"
-    elif count["normal"] >= _QUORUM * len(looks) and not failed and not _failing(looks):
-        outcome = "recovered"
+    elif not failed and not _failing(looks):
+        if count["normal"] >= _QUORUM * len(looks):
+            outcome = "recovered"
+        elif count["normal"] + count["mending"] >= _QUORUM * len(looks):
+            outcome = "recovering"
     figures = {
         "watched": float(len(watched)),
         "judged": float(len(looks)),
         "normal": float(count["normal"]),
+        "mending": float(count["mending"]),
         "worse": float(count["worse"]),
         "failed_checks": float(len(failed)),
     }
+    done = [at for look in looks if (at := look.done_at) is not None]
+    done_at = max(done) if outcome == "recovering" else None
     english, chinese = _sentences(len(watched), looks, count, failed)
-    return Judgement(outcome=outcome, statement=english, statement_zh=chinese, figures=figures)
+    if done_at is not None:
+        minutes = max(1, round((done_at - now) / 60.0))
+        english = f"recovering, done in about {minutes} min if it goes on so: {english}"
+        chinese = f"正在恢复，照此趋势约 {minutes} 分钟后完成：{chinese}"
+    return Judgement(
+        outcome=outcome,
+        statement=english,
+        statement_zh=chinese,
+        figures=figures,
+        done_at=done_at,
+    )
 
 
 def _failing(looks: Sequence[_Look]) -> bool:
@@ -249,7 +300,7 @@ def _harm(looks: Sequence[_Look], worse: int) -> bool:
 def _sentences(
     watched: int, looks: Sequence[_Look], count: dict[str, int], failed: Sequence[MetricCheck]
 ) -> tuple[str, str]:
-    order = {"worse": 0, "still": 1, "normal": 2}
+    order = {"worse": 0, "still": 1, "mending": 2, "normal": 3}
     shown = sorted(looks, key=lambda look: (order[look.state], look.name))[:3]
     figures = "; ".join(
         f"{look.name} {look.before:.4g} -> {look.fresh:.4g} (normal {look.normal:.4g})"
@@ -260,9 +311,11 @@ def _sentences(
         for check in failed
     )
     english = f"{count['normal']} of {watched} watched series are normal again"
+    english += f", {count['mending']} are on their way there" if count["mending"] else ""
     english += f", {count['worse']} are worse" if count["worse"] else ""
     english += f", {watched - len(looks)} have no fresh points" if watched > len(looks) else ""
     chinese = f"{watched} 个受监视的指标中 {count['normal']} 个恢复正常"
+    chinese += f"，{count['mending']} 个正在回归正常" if count["mending"] else ""
     chinese += f"，{count['worse']} 个更差" if count["worse"] else ""
     tail = f": {figures}{checks}" if figures else checks
     return english + tail, chinese + tail

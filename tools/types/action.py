@@ -37,11 +37,13 @@ class Verification(FrozenModel):
     """What must be true of which series, for how long, within what, for a plan to have worked.
 
     `watch` names whose anomalous series must be normal again: the component's own (with its edges
-    and versions), those at the front door, or every anomalous series of the incident.
+    and versions), those at the front door, or every anomalous series of the incident. Left out are
+    the readings of `ignore`, and those of `stays` anywhere but at the front door.
     """
 
     watch: tuple[Literal["component", "entry", "all"], ...] = Field(default=("all",), min_length=1)
     ignore: tuple[str, ...] = ()
+    stays: tuple[str, ...] = ()
     checks: tuple[MetricCheck, ...] = ()
     hold_s: float = Field(default=60.0, ge=0, le=3600)
     within_s: float = Field(default=600.0, gt=0, le=86_400)
@@ -142,4 +144,4 @@ class StepResult(FrozenModel):
     ended_at: Timestamp
 
 
-VerificationOutcome = Literal["recovered", "unchanged", "worse", "unknown"]
+VerificationOutcome = Literal["recovered", "recovering", "unchanged", "worse", "unknown"]

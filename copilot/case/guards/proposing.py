@@ -106,6 +106,7 @@ class PlanCase:
             self.deps.clock.now(),
             self.deps.limits.plan_ttl_s,
             self.deps.stands_for,
+            playbook.stays(self.ranking.candidates[0].fault_kind),
         )
 
 
@@ -210,14 +211,19 @@ def nothing_offered(case: PlanCase) -> Objection | None:
 
 
 def worked_on(case: PlanCase) -> Objection | None:
-    """Another incident has a plan for the same target already: one fault is often more than one."""
+    """Another incident has a plan for the same target already: one fault is often more than one.
+
+    Of two that wait for people, the one that asked first goes on.
+    """
     active = case.deps.store.incidents.active()
-    mine = next((one.opened_at for one in active if one.id == case.incident_id), 0.0)
-    lock = case.plan.lock
+    lock, now = case.plan.lock, case.deps.clock.now()
+    mine = [one.plan.created_at for one in case.asked if one.plan.lock == lock]
+    place = (min(mine, default=now), case.incident_id)
     for one in active:
-        before = (one.opened_at, one.id) < (mine, case.incident_id)
-        busy = one.status in ("awaiting_approval", "acting")
-        if before and busy and one.plan is not None and one.plan.lock == lock:
+        if one.id == case.incident_id or one.plan is None or one.plan.lock != lock:
+            continue
+        first = one.status == "awaiting_approval" and (one.plan.created_at, one.id) < place
+        if first or one.status == "acting":
             return _told(
                 f"{lock} is worked on in {one.id} already: see what comes of its plan",
                 f"{lock} 已在 {one.id} 中处理:请先查看其方案的结果",

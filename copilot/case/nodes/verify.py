@@ -36,6 +36,9 @@ def verify(state: IncidentState, runtime: Runtime[Deps]) -> VerifyUpdate:
     ran = [r for r in state.get("results", []) if plan.digest in r.key]
     verified = _without_looking(plan, ran) or _look(deps, state, plan, ran)
     if not verified.over:
+        if verified.outcome == "recovering" and (before is None or before.outcome != "recovering"):
+            deps.store.incidents.update(incident_id, deps.clock.now(), outcome="recovering")
+            deps.note(incident_id, "verified", verified.reason, outcome="recovering", plan=plan.id)
         return {"verified": verified}
     outcome, reason, now = verified.outcome, verified.reason, deps.clock.now()
     changes: dict[str, object] = {"outcome": outcome}
@@ -73,7 +76,7 @@ def _remember(
     took_effect = [result for result in ran if result.ok and not result.dry_run]
     ranking = state["ranking"]
     kind = ranking.candidates[0].fault_kind if ranking.candidates else None
-    if outcome == "unknown" or kind is None or not took_effect:
+    if outcome in ("unknown", "recovering") or kind is None or not took_effect:
         return
     subject = PlaybookSubject.of(plan.component, deps.sources.facts(state["onset"].at))
     ended = PlaybookOutcome(
@@ -90,7 +93,11 @@ def _remember(
 def _look(
     deps: Deps, state: IncidentState, plan: Plan, ran: Sequence[StepResult]
 ) -> PlanVerification:
-    """Judge once: recovered, surely worse, the time for it is over, or to be looked at again."""
+    """Judge once: recovered, surely worse, the time for it is over, or to be looked at again.
+
+    What is recovering when its time is up is waited for on, and said to be on its way: until twice
+    the time of the playbook, for which the plan may hold its target (`longest_s`).
+    """
     since, now = max(result.ended_at for result in ran), deps.clock.now()
     until = since + min(plan.verification.within_s, deps.limits.verify_limit_s)
     before = state.get("verified")
@@ -99,6 +106,9 @@ def _look(
     judge = RecoveryJudge(deps.sources, state["onset"].at, deps.limits.lookback_s)
     judgement = judge.after(plan, since, now)
     outcome, said = judgement.outcome, judgement.statement
+    on_its_way = outcome == "recovering" and now >= until
+    if on_its_way:
+        until = since + 2 * plan.verification.within_s
     if outcome != "worse":
         sound = now
     if outcome == "recovered" or now - sound >= CONFIRMED_S:
@@ -110,7 +120,7 @@ def _look(
         return PlanVerification(plan_id=plan.id, outcome=ended, reason=said)
     return PlanVerification(
         plan_id=plan.id,
-        outcome="unknown",
+        outcome="recovering" if on_its_way else "unknown",
         reason=said,
         over=False,
         next_at=now + deps.limits.verify_every_s,

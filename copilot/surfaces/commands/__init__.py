@@ -51,6 +51,7 @@ COMMANDS = {
     "playbook_render": "playbook",
     "playbook_run": "by_hand",
     "playbook_show": "playbook",
+    "playbook_import": "playbook",
     "playbook_validate": "playbook",
     "postmortem": "postmortem",
     "record": "learn",

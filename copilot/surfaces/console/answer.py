@@ -1,8 +1,12 @@
-"""The brief as rows of a page: what the terminal prints, in the same words, cut at its labels."""
+"""Texts as pages set them: the brief as rows, cut at its labels; other texts as blocks."""
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
+
+from markdown_it import MarkdownIt
+from markdown_it.tree import SyntaxTreeNode
 
 from prompts import Language, word
 
@@ -76,3 +80,13 @@ def spans(line: str) -> tuple[AnswerSpan, ...]:
         found += [AnswerSpan(kind, match[kind]) for kind in MARKED if match[kind] is not None]
         at = match.end()
     return (*found, AnswerSpan("text", line[at:])) if at < len(line) else tuple(found)
+
+
+def prose(text: str) -> SyntaxTreeNode:
+    """A text in Markdown as a tree that templates walk; HTML in it is text like any other."""
+    return SyntaxTreeNode(_reader().parse(text))
+
+
+@cache
+def _reader() -> MarkdownIt:
+    return MarkdownIt("commonmark", {"html": False}).enable("table")

@@ -13,6 +13,7 @@ from copilot.case.reporting import TimelineLine, timeline
 from copilot.store import ApprovalRequest, StoredAlert
 from copilot.surfaces.console.answer import AnswerRow, answer_rows
 from copilot.surfaces.console.chart import TimeMark
+from copilot.types.conversation import Turn
 from copilot.types.incident import (
     CLOSED,
     ClockLine,
@@ -95,6 +96,17 @@ class IncidentPage:
     alerts: Sequence[StoredAlert]
 
 
+@dataclass(frozen=True, slots=True)
+class AskedTurn:
+    """A question and its answer; `found` names the incident whose page shows an item of evidence,
+    by the item's number.
+    """
+
+    turn: Turn
+    evidence: tuple[EvidenceLine, ...]
+    found: Mapping[str, str]
+
+
 def incident_row(incident: Incident, language: Language) -> IncidentRow:
     """The incident in one row, its cause in words."""
     ranking = incident.ranking
@@ -151,7 +163,7 @@ def incident_page(
         weaker=tuple(one for one in shown if one.id not in strong),
         suspects=_suspects(incident, language),
         card=card,
-        timeline=timeline(events, incident.clocks.onset),
+        timeline=timeline(events, incident.clocks.onset, language),
         alerts=alerts,
     )
 

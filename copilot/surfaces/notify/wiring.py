@@ -30,6 +30,7 @@ from copilot.surfaces.notify.routing import (
 )
 from copilot.surfaces.notify.slack import SlackSender
 from copilot.surfaces.notify.webhook import WebhookSender
+from copilot.types.errors import install
 from tools.types import Timestamp
 
 POLL_S = 1.0
@@ -92,7 +93,7 @@ def _apprise(
         from copilot.surfaces.notify.apprise_sender import AppriseSender  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise ChannelSecretError(
-            "it needs Apprise, which is missing: pip install 'incident-copilot[notify]'"
+            f"it needs Apprise, which is missing: {install('notify')}"
         ) from error
     return AppriseSender(channel.url.read(environment), file.hosts, channel.language)
 

@@ -2,6 +2,7 @@
 
 from copilot.settings import Settings, SettingsError
 from copilot.surfaces.service.outside import IdentityProvider, OutsideWord, TrustedProxy
+from copilot.types.errors import install
 
 
 def outside_word(settings: Settings) -> OutsideWord | None:
@@ -29,8 +30,7 @@ def _provider(settings: Settings) -> IdentityProvider:
         from copilot.surfaces.service.oidc import OpenIdProvider  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
         raise SettingsError(
-            "oidc_issuer is set, and its library is not installed: pip install "
-            "'incident-copilot[oidc]'"
+            f"oidc_issuer is set, and its library is not installed: {install('oidc')}"
         ) from error
     secret = settings.oidc_client_secret
     return OpenIdProvider(
