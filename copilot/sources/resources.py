@@ -32,6 +32,7 @@ PAST_S = 21 * DAY
 """How far back a live source is asked: three weeks show a weekly peak three times."""
 
 STEP_S = 900.0
+RECENT_S = 600.0
 FULL = 100.0
 LEAST_PAST_S = 3600.0
 """A forecast rests on an hour at least, as the mixins' rules wait (`for: 1h`): minutes are a fault
@@ -53,6 +54,15 @@ class ResourceWords(FrozenModel):
     en: str
     zh: str
     act: Text
+    playbooks: tuple[str, ...] = ()
+
+    @property
+    def in_time(self) -> Text:
+        """What to do, and the playbooks that help before it is a fault."""
+        names = ", ".join(self.playbooks)
+        if not names:
+            return self.act
+        return Text(en=f"{self.act.en}; playbook: {names}", zh=f"{self.act.zh};预案:{names}")
 
 
 class AskedResource(FrozenModel):
@@ -146,7 +156,11 @@ class ComingLimit(FrozenModel):
             "detector": "copilot",
         } | ({"detail": self.detail} if self.detail else {})
         said = self.said()
-        en, zh = f"{said.en}; in time: {words.act.en}", f"{said.zh};及时处理:{words.act.zh}"
+        act, shown = words.in_time, [f"copilot playbook show {one}" for one in words.playbooks]
+        annotations = {
+            "summary": f"{said.en}; in time: {act.en}",
+            "summary_zh": f"{said.zh};及时处理:{act.zh}",
+        } | ({"playbook": "; ".join(shown)} if shown else {})
         return Alert(
             fingerprint=fingerprint(labels),
             name=words.alert,
@@ -156,7 +170,7 @@ class ComingLimit(FrozenModel):
             starts_at=began,
             lease=lease,
             labels=labels,
-            annotations={"summary": en, "summary_zh": zh},
+            annotations=annotations,
             source=OURS,
             value=self.used,
         )
@@ -264,6 +278,19 @@ class ResourceOutlook:
         if problems and not seen:
             raise SourceError("forecast", problems[0], recoverable=True)
         return tuple(sorted(found.values(), key=lambda one: one.at))
+
+    def kinds(self, now: Timestamp) -> tuple[ResourceKind, ...]:
+        """The kinds of resources there are to look at, by the names of what is told now."""
+        found: set[ResourceKind] = set()
+        problems: list[str] = []
+        if self._client is not None:
+            window = Window(start=now - HOUR, end=now)
+            found |= {row.kind for row in self._rows(self._client, window, problems)}
+        if self._metrics is not None:
+            told = self._metrics.series(Window(start=now - RECENT_S, end=now))
+            found |= {kind for one in told if (kind := kind_of(one.metric))}
+        self.problems = tuple(problems)
+        return tuple(kind for kind in table().kinds if kind in found)
 
     def close(self) -> None:
         """Give the connections back."""

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from copilot import wiring
 from copilot.case.engine import Engine
 from copilot.settings import Settings, load
-from copilot.sources.received import ReceivedTelemetry
+from copilot.sources.received import DataPoint, ReceivedTelemetry
 from copilot.surfaces.cli import app
 from copilot.surfaces.commands.doctor import report_of
 from copilot.surfaces.service import create_app
@@ -88,6 +88,29 @@ def test_the_service_answers_behind_its_key_and_tells_no_secret(
     answer = client.get("/doctor", headers={"authorization": f"Bearer {SECRET}"})
     assert CheckReport.model_validate(answer.json()).checks
     assert SECRET not in answer.text
+
+
+FORECASTS: dict[str, tuple[str, dict[str, float], str]] = {
+    "a resource": ("disk_used_pct", {}, "ok forecasts: every 15 min while serving, of disk"),
+    "no resource": ("latency_ms", {}, "missing forecasts: no resource with a limit is told"),
+    "nothing posted": ("", {}, "missing forecasts: none come: "),
+    "switched off": (
+        "disk_used_pct",
+        {"forecast_every_s": 0.0},
+        "missing forecasts: none run: switched off",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FORECASTS)
+def test_whether_forecasts_run_and_of_what_is_said(
+    settings: Settings, engine: Engine, received: ReceivedTelemetry, case: str
+) -> None:
+    posted, changed, expected = FORECASTS[case]
+    if posted:
+        received.take_points([DataPoint(engine.now(), "db", posted, "", "", 40.0)])
+    said = found(report_of(settings.model_copy(update=changed), engine, received))
+    assert any(one.startswith(expected) for one in said)
 
 
 def test_without_a_service_it_speaks_for_these_settings(tmp_path: Path) -> None:

@@ -66,6 +66,17 @@ def test_every_kind_is_told_by_a_name_that_is_a_forecast_and_states_no_fault() -
         assert stated(words.alert) is None
 
 
+def test_every_kind_names_playbooks_of_the_catalogue_that_help_in_time(tmp_path: Path) -> None:
+    known = {one.id for one in wiring.catalogue(load(data_dir=tmp_path))}
+    for words in table().kinds.values():
+        assert set(words.playbooks) <= known
+    (told,) = disk()
+    alert = told.alert(NOW, NOW + HOUR)
+    assert alert.annotations["summary"].endswith("; playbook: clean-disk, extend-volume")
+    assert alert.annotations["summary_zh"].endswith(";预案:clean-disk, extend-volume")
+    assert alert.annotations["playbook"].startswith("copilot playbook show clean-disk; ")
+
+
 def test_the_soonest_stands_first_and_says_when_on_what_and_what_to_do() -> None:
     found = coming([
         series("disk_used_pct", lambda d: 40 + 10 * d),
@@ -248,6 +259,8 @@ def past(now: float) -> str:
             lambda d: 100e9,
         'process_open_fds{job="shop",instance="s:1"}': lambda d: 100 + 150 * d,
         'process_max_fds{job="shop",instance="s:1"}': lambda d: 1024,
+        'pyrra_availability{slo="shop-errors"}': lambda d: 0.99965 - 0.0001 * d,
+        'pyrra_objective{slo="shop-errors"}': lambda d: 0.999,
     }  # fmt: skip
     lines: list[str] = []
     for name in dict.fromkeys(one.partition("{")[0] for one in gauges):
@@ -255,7 +268,7 @@ def past(now: float) -> str:
         for full, shape in gauges.items():
             if full.startswith(f"{name}{{"):
                 lines += [
-                    f"{full} {shape(i / 96):.0f} {now - 5 * DAY + i * 900:.0f}" for i in range(481)
+                    f"{full} {shape(i / 96):.8g} {now - 5 * DAY + i * 900:.0f}" for i in range(481)
                 ]
     return "\n".join((*lines, "# EOF\n"))
 
@@ -268,14 +281,16 @@ def test_a_real_prometheus_is_asked_volume_by_volume(tmp_path: Path) -> None:
     with prometheus(tmp_path, past=past(now)) as url:
         outlook = wiring.outlook(load(data_dir=tmp_path, prometheus_url=url))
         assert outlook is not None
-        found = outlook.coming(now + 60)
+        found, kinds = outlook.coming(now + 60), outlook.kinds(now + 60)
         outlook.close()
     assert [(one.kind, one.resource) for one in found] == [
         ("disk", "node n1 /data"),
         ("descriptors", "shop"),
+        ("budget", "shop-errors"),
     ]
+    assert kinds == ("disk", "descriptors", "budget")
     assert found[0].at - now == pytest.approx(DAY, rel=0.1)
-    assert outlook.looked_at == 3
+    assert outlook.looked_at == 4
 
 
 ASKED = (

@@ -166,9 +166,12 @@ def test_noise_raises_as_many_episodes_a_day_as_allowed(shape: str) -> None:
     assert rate == pytest.approx(2.0, rel=0.5)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_far_beyond_what_was_seen_noise_raises_no_more_than_asked_for(shape: str) -> None:
-    assert noise_rate(shape, DetectorConfig(tail=1e-4)) < 2e-4
+@pytest.mark.parametrize(("shape", "least"), [("normal", 0.0), ("lognormal", 0.0), ("heavy", 0.5)])
+def test_far_beyond_what_was_seen_noise_raises_no_more_than_asked_for(
+    shape: str, least: float
+) -> None:
+    # A Pareto tail goes on as a heavy one does; a lighter one ends before it.
+    assert least * 1e-4 <= noise_rate(shape, DetectorConfig(tail=1e-4)) < 1.1e-4
 
 
 def test_an_hour_of_faults_every_day_does_not_raise_the_bar() -> None:
@@ -185,7 +188,7 @@ def test_a_point_every_five_minutes_may_be_wrong_as_often_a_day_as_one_a_minute(
     for step in (60.0, 300.0):
         slow = Series("web", "latency", np.arange(len(values), dtype=np.float64) * step, values)
         rates.append(len(detect(slow)) * 86_400.0 / (step * len(values)))
-    assert all(0.3 < rate < 2.25 for rate in rates)
+    assert rates == pytest.approx([1.5, 1.5], rel=0.5)
 
 
 def test_a_stream_refuses_what_it_cannot_do() -> None:

@@ -23,6 +23,7 @@ from copilot.settings import Settings, variables_without_effect
 from copilot.sources.clock import SystemClock
 from copilot.sources.deployment import Sources, UnconfiguredSource
 from copilot.sources.received import ReceivedTelemetry
+from copilot.sources.resources import table
 from copilot.store import StoreError, home
 from copilot.store.home import HomeError
 from copilot.surfaces.commands import notify
@@ -131,6 +132,7 @@ def _examined(
         _store(settings),
         _learned(settings),
         *_sources(sources, received),
+        _forecasts(settings, sources),
         *_alerts(settings),
         *_alerting(settings),
         _catalogue(settings),
@@ -248,6 +250,31 @@ def _sources(sources: Sources, received: ReceivedTelemetry | None) -> Iterator[C
         yield Check("topology", "ok", found)
     else:
         yield Check("topology", "missing", "no service graph", "set COPILOT_TOPOLOGY_FILE")
+
+
+def _forecasts(settings: Settings, sources: Sources) -> Check:
+    """Whether forecasts run while serving, and of which resources."""
+    every = settings.forecast_every_s
+    if settings.bundle is not None or not every:
+        found = "a recording is not looked ahead of" if every else "switched off"
+        advice = "copilot forecast looks once" if every else "COPILOT_FORECAST_EVERY_S=900"
+        return Check("forecasts", "missing", f"none run: {found}", advice)
+    outlook = wiring.outlook(settings, sources)
+    if outlook is None:
+        return Check("forecasts", "missing", "none run: no metrics", ADVICE["metrics"])
+    try:
+        kinds = outlook.kinds(SystemClock().now())
+    except SourceError as error:
+        return Check("forecasts", "missing", f"none come: {error}", "see: metrics")
+    finally:
+        outlook.close()
+    if outlook.problems:
+        return Check("forecasts", "missing", f"none come: {outlook.problems[0]}", "see: metrics")
+    if not kinds:
+        advice = "docs/forecasts.md lists the metrics that are resources with a limit"
+        return Check("forecasts", "missing", "no resource with a limit is told", advice)
+    names = ", ".join(table().kinds[kind].en for kind in kinds)
+    return Check("forecasts", "ok", f"every {duration(every)} while serving, of {names}")
 
 
 def _alerts(settings: Settings) -> Iterator[Check]:

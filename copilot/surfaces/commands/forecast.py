@@ -40,7 +40,12 @@ def forecast(settings: Settings, *, as_json: bool) -> int:
     console, language = Console(highlight=False), settings.language
     if as_json:
         told = [
-            one.model_dump() | {"said": one.said().en, "act": table().kinds[one.kind].act.en}
+            one.model_dump()
+            | {
+                "said": one.said().en,
+                "act": table().kinds[one.kind].act.en,
+                "playbooks": table().kinds[one.kind].playbooks,
+            }
             for one in found
         ]
         console.print_json(json.dumps({"now": now, "coming": told, "problems": outlook.problems}))
@@ -60,7 +65,9 @@ def _shown(found: tuple[ComingLimit, ...], language: Language) -> Table:
         shown.add_column(heading, overflow="fold")
     for one in found:
         words = table().kinds[one.kind]
-        kind, act = (words.zh, words.act.zh) if language == "zh" else (words.en, words.act.en)
+        kind, act = (
+            (words.zh, words.in_time.zh) if language == "zh" else (words.en, words.in_time.en)
+        )
         shown.add_row(
             spell(one.at - one.now),
             f"{spell(one.earliest - one.now)} – {spell(one.latest - one.now)}",

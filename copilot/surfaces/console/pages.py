@@ -11,7 +11,7 @@ from copilot.case.briefing import (
 )
 from copilot.case.reporting import TimelineLine, timeline
 from copilot.store import ApprovalRequest, StoredAlert
-from copilot.surfaces.console.answer import AnswerRow, answer_rows
+from copilot.surfaces.console.answer import AnswerRow, Audience, answer_rows, status_update
 from copilot.surfaces.console.chart import TimeMark
 from copilot.types.conversation import Turn
 from copilot.types.incident import (
@@ -94,6 +94,7 @@ class IncidentPage:
     card: PlanCard | None
     timeline: Sequence[TimelineLine]
     alerts: Sequence[StoredAlert]
+    updates: tuple[tuple[Audience, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +166,7 @@ def incident_page(
         card=card,
         timeline=timeline(events, incident.clocks.onset, language),
         alerts=alerts,
+        updates=tuple((one, status_update(incident, language, one)) for one in get_args(Audience)),
     )
 
 
