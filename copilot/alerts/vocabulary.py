@@ -12,7 +12,6 @@ their Chinese names.
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from tools.types import AlertStatus, Severity
@@ -148,7 +147,6 @@ class StateReading(NamedTuple):
     note: str = ""
 
 
-@lru_cache(maxsize=1024)  # asked six times an alert, of the same few words
 def severity_of(word: str, sender: str = "") -> Severity | None:
     """`crit`, `P1` or `紧急` is critical, and so on; None for a word of no such meaning.
 
