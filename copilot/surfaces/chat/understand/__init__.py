@@ -52,8 +52,8 @@ class UnderstandingChain:
     def understood(self, question: str, scene: ChatScene) -> Understood:
         """What is made of it; where all are silent, three questions like it, and the documents."""
         first, *others = self._ways
-        spelled = respelled(question, scene)
-        asked = [(first, question), (first, spelled), *((one, question) for one in others)]
+        asked = [(first, question), (first, respelled(question, scene))]
+        asked += [(one, question) for one in others]
         found = (way.understand(words, scene) for way, words in asked)
         known = next((one for one in found if one is not None), None)
         if known is not None:
