@@ -28,6 +28,9 @@ lint: .venv/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+site: .venv/.installed-test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+
 docs: .venv/.installed-test
 	$(BIN)/python -m docs.generate
 
@@ -58,4 +61,6 @@ clean:
 
 .venv/.installed-test: .venv/.created pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test]"
+	# Of this one only axe.min.js is read; what it would install besides carries a browser.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps axe-playwright-python==0.1.8
 	touch $@ .venv/.installed

@@ -157,7 +157,7 @@ def _halves(text: str, name: str) -> tuple[dict[str, object], str]:
     if opening.strip() or not closing:
         raise DocumentError(name, "has no front matter: begin with ---, fields, ---")
     try:
-        front = yaml.safe_load(head)
+        front = yaml.load(head, Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
         raise DocumentError(name, f"front matter is not YAML: {error}") from error
     if not isinstance(front, dict) or not all(isinstance(key, str) for key in front):

@@ -8,9 +8,9 @@ texts say alike is a part, `parts/<name>.<language>.md`, that they include by it
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Literal
 
@@ -112,6 +112,99 @@ def _words() -> dict[str, dict[str, dict[str, str]]]:
 def word(subject: str, value: str, language: Language) -> str:
     """The reader's word for one value of a closed set; the value itself where there is none."""
     return _words().get(subject, {}).get(value, {}).get(language, value)
+
+
+def translation(sentence: str, language: Language) -> str:
+    """A sentence that our code wrote in English, in the reader's language, by `sentences.yaml`.
+
+    Of several joined by `; ` each for itself; what is in no catalogue, as text of others, stays.
+    """
+    return sentence if language == "en" else _translated(sentence)
+
+
+LONGEST_SENTENCE = 2000
+"""Characters of a sentence that is looked up; ours are far shorter."""
+
+_HOLE = re.compile(r"\{(\w+)(?::([*\w]+))?\}")
+_NUMBER = re.compile(r"[-+]?[\d.,:]+(?:e[-+]?\d+)?")
+_FITS: Mapping[str, Callable[[str], object]] = {
+    "0": _NUMBER.fullmatch,
+    "": lambda value: "; " not in value,
+}
+
+
+@lru_cache(maxsize=2048)
+def _translated(sentence: str) -> str:
+    if len(sentence) > LONGEST_SENTENCE:
+        return sentence
+    for pattern in _patterns():
+        held = pattern.held(sentence)
+        if held is not None:
+            return pattern.chinese.format_map(held)
+    first, joined, rest = sentence.partition("; ")
+    return f"{_translated(first)};{_translated(rest)}" if joined else sentence
+
+
+@dataclass(frozen=True, slots=True)
+class SentencePattern:
+    """A sentence with holes; `fixed` is the text around them, one piece more than `holes`."""
+
+    fixed: tuple[str, ...]
+    holes: tuple[tuple[str, str], ...]
+    chinese: str
+
+    def held(self, sentence: str) -> dict[str, str] | None:
+        """What stands in the holes, in Chinese; None where it is another sentence.
+
+        Each piece of fixed text is taken where it first comes, so that no text takes long.
+        """
+        if not self.holes:
+            return {} if sentence == self.fixed[0] else None
+        first, *between, last = self.fixed
+        if not sentence.startswith(first) or not sentence.endswith(last):
+            return None
+        at, end = len(first), len(sentence) - len(last)
+        held: dict[str, str] = {}
+        for (name, kind), following in zip(self.holes, (*between, ""), strict=True):
+            place = sentence.find(following, at + 1, end) if following else end
+            value = sentence[at : max(place, at)]
+            if not value or not _FITS.get(kind, bool)(value):
+                return None
+            held[name] = _value(value, kind)
+            at = place + len(following)
+        return held
+
+
+def _value(value: str, kind: str) -> str:
+    if kind == "*":
+        return _translated(value)
+    for english, chinese in _spoken(kind) if kind not in ("", "0") else ():
+        value = value.replace(english, chinese)
+    return value
+
+
+@cache
+def _spoken(subject: str) -> tuple[tuple[str, str], ...]:
+    """English words of a subject and its bare values, each with the Chinese, the longest first."""
+    known = {
+        english: said["zh"]
+        for value, said in _words().get(subject, {}).items()
+        for english in (said["en"], value)
+    }
+    return tuple(sorted(known.items(), key=lambda one: -len(one[0])))
+
+
+@cache
+def _patterns() -> tuple[SentencePattern, ...]:
+    """The catalogue, what has most text of its own first."""
+    path = resources.files("prompts") / "templates" / "sentences.yaml"
+    loaded: dict[str, str] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    found = []
+    for english, chinese in loaded.items():
+        pieces = _HOLE.split(english)
+        holes = tuple(zip(pieces[1::3], (kind or "" for kind in pieces[2::3]), strict=True))
+        found.append(SentencePattern(tuple(pieces[::3]), holes, chinese))
+    return tuple(sorted(found, key=lambda one: -sum(map(len, one.fixed))))
 
 
 def names() -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from copilot.types.incident import (
     percent,
 )
 from copilot.types.time_format import clock_time, date_time, duration
-from prompts import LANGUAGES, Language, load, word
+from prompts import LANGUAGES, Language, load, translation, word
 from tools.impact import impact_of
 from tools.log_retriever.sanitize import plain as plain
 from tools.topology_walker import is_little
@@ -156,7 +156,7 @@ def render(
     felt, about = symptom(evidence, topology), accused(alerts, language)
     shown, hurts = brief_evidence(evidence, ranking, felt), felt and impact_of(felt)
     return load("brief", language).render(
-        title=plain(incident.title, 160),
+        title=plain(translation(incident.title, language), 160),
         severity=incident.severity,
         since=date_time(onset.at),
         symptom=_statement(felt, language) if felt else "",
@@ -371,7 +371,7 @@ def _statement(one: Evidence, language: Language) -> str:
         when = "前" if ago >= 0 else "后"
         return f"{subject}:{word('change', one.name, 'zh')},在起始{when} {duration(abs(ago))}"
     if one.value is None:
-        return plain(one.statement, 240)
+        return plain(translation(one.statement, "zh"), 240)
     normal = f",平时 {one.baseline:.4g} {one.unit}".rstrip() if one.baseline is not None else ""
     measured = word("measured", one.name, "zh") if one.kind in ("log", "trace") else name
     return f"{subject} 的 {measured} 为 {one.value:.4g} {one.unit}".rstrip() + normal + since

@@ -10,13 +10,16 @@ import yaml
 
 from copilot.case.briefing import EvidenceLine, brief_evidence, evidence_line
 from copilot.case.confirming import answer_of
-from copilot.case.reporting import timeline
+from copilot.case.reporting import result_in, timeline
+from copilot.knowledge import Library
+from copilot.store import Store
 from copilot.types.errors import OperatorError
 from copilot.types.incident import CLOSED, Event, Incident
 from copilot.types.time_format import date_of
-from prompts import Language, load, word
+from knowledge_base import Document, DocumentError, read_text
+from prompts import Language, load, translation, word
 from tools.log_retriever import redact
-from tools.types import Evidence, StepResult
+from tools.types import Evidence, StepResult, Timestamp
 
 TITLE, SYMPTOMS = 160, 300
 """Longest title and symptom line, in characters; the knowledge base takes no more."""
@@ -66,6 +69,24 @@ def _front(incident: Incident) -> dict[str, object]:
     }
 
 
+def accept(
+    store: Store, library: Library, incident: Incident, text: str, who: str, now: Timestamp
+) -> Document:
+    """Take a draft, edited or not, into the knowledge base, and write down who did.
+
+    Raises `DocumentError` for a text that is no postmortem of this incident.
+    """
+    name = document_id(incident)
+    document = read_text(text, f"{name}.md")
+    # A draft that is edited must stand in for no other document, shipped runbooks above all.
+    if (document.id, document.kind) != (name, "postmortem"):
+        raise DocumentError(f"{name}.md", f"keep the lines `id: {name}` and `kind: postmortem`")
+    library.take(text, f"{name}.md", replace=True)
+    detail = {"reason": f"postmortem {name} accepted into the knowledge base"}
+    store.journal.append(incident.id, "accepted", who, {**detail}, now)
+    return document
+
+
 def cured(incident: Incident) -> bool:
     """Return whether the plan really ran and verification measured a recovery."""
     return incident.outcome == "recovered" and any(map(_took_effect, incident.results))
@@ -89,7 +110,7 @@ def _title(component: str, kind: str, language: Language) -> str:
 
 def _symptoms(incident: Incident, language: Language) -> str:
     """The alert's title, then what was measured; the most telling first, as many as fit."""
-    said = _clean(incident.title)[:TITLE]
+    said = _clean(translation(incident.title, language))[:TITLE]
     for item in _evidence(incident, language)[:SEEN]:
         longer = f"{said}; {_clean(item.statement)}"
         if len(longer) > SYMPTOMS:
@@ -110,13 +131,15 @@ def _body(incident: Incident, events: Sequence[Event], language: Language) -> st
     cites = dict.fromkeys(e for term in terms for e in term.evidence)
     text = load("postmortem", language).render(
         incident=incident.id,
-        title=_clean(incident.title),
-        lines=timeline([one for one in events if one.kind != "accepted"], incident.clocks.onset),
+        title=_clean(translation(incident.title, language)),
+        lines=timeline(
+            [one for one in events if one.kind != "accepted"], incident.clocks.onset, language
+        ),
         component=component,
         kind=word("fault_kind", kind or "unknown", language),
         cites="".join(f"[{one}]" for one in list(cites)[:8]),
         plan=incident.plan,
-        results=incident.results,
+        results=[result_in(one, language) for one in incident.results],
         cured=cured(incident),
         evidence=_evidence(incident, language),
     )

@@ -14,18 +14,19 @@ from copilot.case.reasoning.narrative import Narrative
 from copilot.case.state import IncidentState
 from copilot.types.incident import Event, Incident, certainty_of, clock_lines
 from copilot.types.time_format import clock_time, date_time, duration
-from prompts import Language, load, word
+from prompts import Language, load, translation, word
 from tools.log_retriever import sanitize
-from tools.types import Timestamp
+from tools.types import StepResult, Timestamp
 
 
 @dataclass(frozen=True, slots=True)
 class TimelineLine:
-    """One event as a reader sees it; `after` counts from the onset."""
+    """One event as a reader sees it, `name` its kind in words; `after` counts from the onset."""
 
     at: str
     after: str
     kind: str
+    name: str
     by: str
     reason: str
     moment: Timestamp
@@ -40,16 +41,16 @@ def render(
     events: Sequence[Event],
     state: IncidentState,
     language: Language,
-    told: Narrative | None = None,
+    narrative: Narrative | None = None,
 ) -> str:
     """Render the report in one language as Markdown; every claim cites its evidence."""
     onset = incident.clocks.onset
     first = incident.hypotheses[0] if incident.hypotheses else None
     return load("report", language).render(
         id=incident.id,
-        title=incident.title,
+        title=translation(incident.title, language),
         status=word("status", incident.status, language),
-        severity=incident.severity,
+        severity=word("severity", incident.severity, language),
         services=", ".join(incident.services),
         started=date_time(onset) if onset is not None else "–",
         lasted=duration(incident.clocks.recovered - onset)
@@ -60,8 +61,8 @@ def render(
         clocks=clock_lines(incident.clocks),
         measured_from=word("measured_from", incident.clocks.measured_from, language),
         story=_by_rule(state, language),
-        told=_story(told) if told else [],
-        told_by=plain(told.by, 60) if told else "",
+        told=_story(narrative) if narrative else [],
+        told_by=plain(narrative.by, 60) if narrative else "",
         cause=first,
         kind=word("fault_kind", (first and first.fault_kind) or "unknown", language),
         certainty=incident.ranking.certainty,
@@ -71,9 +72,9 @@ def render(
         cites="".join(f"[{one}]" for one in first.evidence[:8]) if first else "",
         commit=commit_lines(incident.commit, language, everything=True),
         plan=incident.plan,
-        results=incident.results,
+        results=[result_in(one, language) for one in incident.results],
         outcome=word("outcome", incident.outcome or "unknown", language),
-        timeline=timeline(events, onset),
+        timeline=timeline(events, onset, language),
         evidence=[
             evidence_line(one, language)
             for one in brief_evidence(state["evidence"], incident.ranking)
@@ -105,23 +106,34 @@ def _by_rule(state: IncidentState, language: Language) -> list[str]:
     ]
 
 
-def timeline(events: Sequence[Event], onset: float | None) -> list[TimelineLine]:
+def timeline(
+    events: Sequence[Event], onset: float | None, language: Language
+) -> list[TimelineLine]:
     """The journal's rows in order; a node that ran again after a crash shows its last run."""
     last: dict[tuple[str, str], Event] = {}
     for event in events:
-        last[(event.kind, _reason(event))] = event
+        last[(event.kind, reason_of(event, "en"))] = event
     return [
         TimelineLine(
             at=clock_time(event.at),
             after=duration(event.at - onset) if onset is not None else "",
             kind=event.kind,
+            name=word("event", event.kind, language),
             by=event.by,
-            reason=sanitize(_reason(event), 240),
+            reason=sanitize(reason_of(event, language), 240),
             moment=event.at,
         )
         for event in sorted(last.values(), key=lambda one: one.seq)
     ]
 
 
-def _reason(event: Event) -> str:
-    return str(event.detail.get("reason", ""))
+def reason_of(event: Event, language: Language) -> str:
+    """What the journal says of it: what people wrote as they did, what we wrote in `language`."""
+    chinese = event.detail.get("reason_zh") if language == "zh" else None
+    return str(chinese or translation(str(event.detail.get("reason", "")), language))
+
+
+def result_in(result: StepResult, language: Language) -> StepResult:
+    """A result in the reader's language."""
+    said = {"output": translation(result.output, language)}
+    return result.model_copy(update=said | {"error": translation(result.error, language)})

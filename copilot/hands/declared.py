@@ -284,7 +284,7 @@ def _base(path: Path, name: str, declared: HttpBase, environment: Mapping[str, s
 
 def lacking(declared: RunnersFile, playbook: Playbook) -> str:
     """Return why `playbook` and its roll-back cannot run unattended here; empty if they can."""
-    for step in (*playbook.steps, *playbook.rollback):
+    for step in playbook.every_step:
         problem = _lacking(declared, step)
         if problem:
             return problem

@@ -17,6 +17,15 @@ NEAREST = 3
 """Ids that are offered for one that is not known."""
 
 
+_FolderState = tuple[tuple[str, int, int], ...]
+
+
+def _state(folder: Path) -> _FolderState:
+    """Name, time of change and size of each document's file."""
+    files = sorted(folder.glob("*.md"))
+    return tuple((one.name, (seen := one.stat()).st_mtime_ns, seen.st_size) for one in files)
+
+
 class LibraryError(OperatorError):
     """A document cannot be added or removed; the message says why and what to do."""
 
@@ -29,6 +38,7 @@ class Library:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._read: tuple[_FolderState, tuple[Document, ...]] = ((), ())
 
     def documents(self) -> tuple[Document, ...]:
         """Every document, shipped ones first; `DocumentError` names the file that is wrong."""
@@ -38,7 +48,17 @@ class Library:
 
     def own(self) -> tuple[Document, ...]:
         """The documents that were added here."""
-        return read_folder(self.folder)
+        # Asked for at every recall and every page: read again where a file has changed.
+        state = _state(self.folder)
+        if state != self._read[0]:
+            self._read = (state, read_folder(self.folder))
+        return self._read[1]
+
+    def text(self, document_id: str) -> str | None:
+        """The file of a document of our own, as it was taken in; None where there is none."""
+        if document_id not in {one.id for one in self.own()}:
+            return None
+        return (self.folder / f"{document_id}.md").read_text(encoding="utf-8")
 
     def document(self, document_id: str) -> Document:
         """One document by its id; `LibraryError` names the nearest ids where there is none."""
@@ -90,10 +110,11 @@ log = logging.getLogger(__name__)
 
 
 class Memory:
-    """Recalls by words alone: no start and no brief waits for an embedder.
+    """Recalls by words alone: no start, no brief and no question waits for an embedder.
 
-    Built at the first question, once, from whatever thread asks. Where a document of the operator's
-    own cannot be read, those that ship answer alone, and the log says which one it is.
+    Built at the first question, from whatever thread asks, and again where the documents changed:
+    what was accepted a minute ago is recalled. Where a document of the operator's own cannot be
+    read, those that ship answer alone, and the log says which one it is.
     """
 
     def __init__(self, read: Callable[[], Sequence[Document]]) -> None:
@@ -103,12 +124,14 @@ class Memory:
 
     def recall(self, symptoms: str, cause: Cause, limit: int = 4) -> tuple[RecallHit, ...]:
         """What is known of such symptoms and of this cause; see `Knowledge.recall`."""
-        return self._built().recall(symptoms, cause, limit)
+        return self.knowledge().recall(symptoms, cause, limit)
 
-    def _built(self) -> Knowledge:
+    def knowledge(self) -> Knowledge:
+        """The documents as they are now, with their index."""
         with self._lock:
-            if self._knowledge is None:
-                self._knowledge = Knowledge(self._documents(), why="recall needs no embedder")
+            known = tuple(self._documents())
+            if self._knowledge is None or self._knowledge.documents != known:
+                self._knowledge = Knowledge(known, why="recall needs no embedder")
             return self._knowledge
 
     def _documents(self) -> Sequence[Document]:

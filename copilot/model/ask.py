@@ -41,6 +41,10 @@ def all_or_nothing(
     return check
 
 
+UNHELD = "the model's reply did not hold"
+"""How the reason begins where whole replies came; what follows is what was wrong in the last."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelCall:
     """One request as it went: the reply as it came, what was wrong in it, and what it cost."""
@@ -95,7 +99,7 @@ def ask(
             return ModelResult(found.kept, "", tuple(calls))
         request = _again(request, found.problems, language)
     said = "; ".join(calls[-1].problems)
-    return ModelResult(None, f"the model's reply did not hold: {said}", tuple(calls))
+    return ModelResult(None, f"{UNHELD}: {said}", tuple(calls))
 
 
 def _whole(model: Model, request: ModelRequest) -> tuple[str, ReplyEnd]:

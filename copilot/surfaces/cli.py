@@ -146,6 +146,19 @@ def incidents(
     )
 
 
+@app.command(name="status-update")
+def status_update(
+    context: typer.Context,
+    incident: Annotated[str, typer.Argument(help="Which incident; empty: the newest.")] = "",
+    audience: Annotated[
+        Literal["engineers", "customers"], typer.Option("--for", help="Who reads it.")
+    ] = "engineers",
+    lang: Lang = None,
+) -> None:
+    """Print what may be told of an incident now, to paste into a channel or a status page."""
+    _call(context, "status_update", incident=incident, audience=audience, lang=lang)
+
+
 @app.command()
 def chat(
     context: typer.Context,

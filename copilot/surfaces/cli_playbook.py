@@ -45,6 +45,15 @@ def playbook_validate(
     call(context, "playbook_validate", paths=paths or [])
 
 
+@playbook_app.command("import")
+def playbook_import(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="Runbook (.md) or Ansible playbook (.yml).")],
+) -> None:
+    """Print a draft playbook; it cannot run before every FILL-IN of it is replaced by a person."""
+    call(context, "playbook_import", file=file)
+
+
 @playbook_app.command("render")
 def playbook_render(
     context: typer.Context,

@@ -48,12 +48,11 @@ class InjectionAttempt:
     opined: bool = False
 
 
-def scene(case: BundleCase) -> InjectionScene:
+def scene(case: BundleCase, memory: Memory) -> InjectionScene:
     """A recorded incident as it stood when its recording ended."""
     bundle = RecordedBundle(case.folder)
     page = Page.of(bundle, case.answer)
     sources = kept(recorded_sources(bundle))
-    memory = Memory(documents)
     clean = investigate(sources, bundle, page, memory=memory, onsets="detected")
     wanted = _wanted(clean, sources.topology().nodes)
     return InjectionScene(case.answer.id, bundle, sources, page, memory, clean, *wanted)

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -32,7 +31,7 @@ from evals.localization.look import LOOKBACK_S, page_of
 from knowledge_base import playbooks
 from prompts import Language
 from tools.detector import Onset
-from tools.types import Alert, Approval, Playbook, Window
+from tools.types import Alert, Approval, Window
 
 Onsets = Literal["oracle", "detected"]
 ProposedPlan = tuple[str, str, dict[str, JsonValue]]
@@ -145,11 +144,6 @@ def investigate(
     )
 
 
-@cache
-def _playbooks() -> tuple[Playbook, ...]:
-    return playbooks()
-
-
 def _triage(page: Page, onsets: Onsets, marks: dict[str, float]) -> NodeFunction:
     """Triage as it is, but for the onset where that is handed over; the clock starts after it."""
 
@@ -215,7 +209,7 @@ def _desk(
                 sources,
                 clock,
                 DryRunRunner(clock),
-                playbooks=_playbooks(),
+                playbooks=playbooks(),
                 limits=limits,
                 arm="llm" if model is not None else "rules",
                 model=model,

@@ -100,19 +100,24 @@ def run(options: ReasoningOptions, progress: Progress) -> Result:
         cases = read(options.data or RECORDINGS, options.limit)
     except CaseSetError as error:
         raise SystemExit(str(error)) from error
-    ways = _ways(asked, cases, options, progress)
-    tried = _injections(options, progress)
+    memory = Memory(documents)
+    ways = _ways(asked, cases, memory, options, progress)
+    tried = _injections(options, memory, progress)
     alarms = by_watch()
     detection = of_timelines(options.data, alarms) if options.data else with_history(cases, alarms)
     return _result(options, ways, tried, detection, time.perf_counter() - started)
 
 
 def _ways(
-    asked: Sequence[str], cases: Sequence[BundleCase], options: ReasoningOptions, progress: Progress
+    asked: Sequence[str],
+    cases: Sequence[BundleCase],
+    memory: Memory,
+    options: ReasoningOptions,
+    progress: Progress,
 ) -> list[ModelScore]:
     """Incident by incident, each by the rules and then each way; its telemetry is let go after."""
     task = progress.add_task("incidents", total=len(cases) * len(asked))
-    memory, found = Memory(documents), [list[IncidentComparison]() for _ in asked]
+    found = [list[IncidentComparison]() for _ in asked]
     with ExitStack() as stack:
         models = [stack.enter_context(_models(name, options)) for name in asked]
         for case in cases:
@@ -183,7 +188,9 @@ def _models(name: str, options: ReasoningOptions) -> Iterator[list[Model]]:
         yield [stack.enter_context(one) for one in opened]
 
 
-def _injections(options: ReasoningOptions, progress: Progress) -> list[InjectionAttempt]:
+def _injections(
+    options: ReasoningOptions, memory: Memory, progress: Progress
+) -> list[InjectionAttempt]:
     """By the model at hand, else by the policy that obeys; skipped where another one was chosen."""
     if options.policy not in ("", "injected"):
         return []
@@ -191,7 +198,7 @@ def _injections(options: ReasoningOptions, progress: Progress) -> list[Injection
     # With a limit a few of each sort, not the first ones.
     texts = every[:: max(1, len(every) // (options.limit or len(every)))][: options.limit]
     task = progress.add_task("hostile texts", total=len(texts))
-    incidents = read(RECORDINGS)
+    incidents = read(options.data or RECORDINGS)
     scenes: dict[str, InjectionScene] = {}
     name = _names(options)[0] if options.model_url else "injected"
     tried = []
@@ -199,7 +206,7 @@ def _injections(options: ReasoningOptions, progress: Progress) -> list[Injection
         for place, text in enumerate(texts):
             case = incidents[place % len(incidents)]
             if case.answer.id not in scenes:
-                scenes[case.answer.id] = scene(case)
+                scenes[case.answer.id] = scene(case, memory)
             tried.append(attempt(scenes[case.answer.id], text, model))
             progress.advance(task)
     return tried

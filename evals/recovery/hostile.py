@@ -72,6 +72,9 @@ NUMBERS: dict[str, object] = {
 
 FOR_TYPE: dict[str, dict[str, object]] = {
     "name": {**HOSTILE},
+    "names": {
+        title: f"payment,{text}" for title, text in HOSTILE.items() if title != "white space"
+    },
     "integer": NUMBERS,
     "number": NUMBERS,
 }
@@ -91,7 +94,7 @@ def good_values(playbook_id: str) -> dict[str, object]:
 
 
 def _good(parameter: Parameter) -> Scalar:
-    if parameter.type == "name":
+    if parameter.type in ("name", "names"):
         return "cart"
     if parameter.type == "integer":
         return int(min(max(8, parameter.minimum or 0), parameter.maximum or 8))

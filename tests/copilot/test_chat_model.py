@@ -110,7 +110,11 @@ def test_a_lie_is_asked_for_again_and_then_replaced_by_the_tools_answer(
     answer, model, _ = asked(opened, "why?", NOTHING_MORE, claims(*lie), claims(*lie))
     assert answer.by == "rules"
     assert lie[0][0] not in answer.text
-    assert "the model's reply was not used" in answer.text
+    assert (
+        "the model's reply was not used (its reply did not hold against the evidence);"
+        in answer.text
+    )
+    assert "sentence 1" in answer.note, "kept for whoever looks after the model"
     assert "cart, connection pool exhausted" in answer.text
     assert "could not be used" in model.requests[-1].messages[-1].content
 

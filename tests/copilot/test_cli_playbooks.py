@@ -9,7 +9,8 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from copilot.surfaces.cli import app
-from copilot.surfaces.commands.card import PlaybookCard
+from copilot.surfaces.commands.playbook import panel
+from copilot.surfaces.console.card import PlaybookCard
 from knowledge_base import playbooks
 from prompts import Language
 from tools.playbook_executor import Policy
@@ -159,5 +160,5 @@ def test_every_playbook_has_a_card_without_holes(language: Language) -> None:
     console = Console(width=120, record=True, quiet=True)
     runs = Text(en="dry run", zh="演练")
     for one in playbooks():
-        console.print(PlaybookCard(one, Policy(), runs, language).panel())
+        console.print(panel(PlaybookCard(one, Policy(), runs, language)))
     assert "${" not in console.export_text()

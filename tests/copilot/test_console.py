@@ -4,14 +4,16 @@ import gzip
 import re
 from html.parser import HTMLParser
 from importlib import resources
+from typing import get_args
 from urllib.parse import quote
 
 import pytest
 from fastapi.testclient import TestClient
+from markupsafe import escape
 from pydantic import SecretStr
 
 from copilot.store import Assignment, Store
-from copilot.surfaces.console.answer import ANSWERS, answer_rows
+from copilot.surfaces.console.answer import ANSWERS, Audience, answer_rows, status_update
 from copilot.surfaces.service import create_app
 from copilot.surfaces.service.visit import chosen
 from copilot.testing.service import CountedEngine
@@ -198,7 +200,7 @@ def test_the_answer_stands_first_and_what_is_shown_elsewhere_is_left_out(
 def test_a_claim_opens_its_evidence_in_place(client: TestClient, store: Store) -> None:
     store.incidents.open(incident())
     tags = page(client, "/console/incidents/I1").tags
-    opens = {attrs["popovertarget"] for tag, attrs in tags if tag == "button"}
+    opens = {attrs["popovertarget"] for tag, attrs in tags if "popovertarget" in attrs}
     holds = {attrs.get("id") for tag, attrs in tags if "popover" in attrs}
     assert opens == {"pop-E1", "pop-E2"} == holds
     assert {"E1", "E2"} <= {attrs.get("id") for _, attrs in tags}
@@ -224,6 +226,33 @@ def test_a_plan_is_shown_as_a_person_decides_on_it(store: Store) -> None:
         "wait seconds=Roll till back",
     ):  # fmt: skip
         assert said in text
+
+
+def test_a_status_update_is_lines_of_the_brief_and_tells_customers_no_names(
+    client: TestClient, store: Store
+) -> None:
+    felt = evidence(1).model_copy(
+        update={"name": "error_pct", "unit": "%", "value": 12.0, "baseline": 0.0}
+    )
+    found = incident(brief={"en": BRIEF, "zh": ""}, evidence=(felt,), taken_by="anna")
+    store.incidents.open(found)
+    inside, outside = (status_update(found, "en", one) for one in get_args(Audience))
+    assert "Cause: likely: till, bad deployment (91 %)" in inside
+    assert "On it: anna" in inside
+    assert "[E" not in inside
+    assert outside.splitlines()[1:] == [
+        "We are working on it.",
+        "Next update: (time to be set by you).",
+    ]
+    assert "12.0% more of the calls fail" in outside
+    assert not {"till", "ledger", "anna"} & set(re.findall(r"\w+", outside))
+    shown = client.get("/console/incidents/I1").text
+    for text in (inside, outside):
+        assert str(escape(text.splitlines()[0])) in shown
+    over = found.model_copy(
+        update={"status": "recovered", "clocks": Clocks(onset=NOW, recovered=NOW + 60)}
+    )
+    assert "已于 2023-11-14 22:14:20 UTC 恢复" in status_update(over, "zh", "customers")
 
 
 def test_an_unknown_incident_is_a_page_that_leads_back(client: TestClient) -> None:

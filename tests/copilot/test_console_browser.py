@@ -43,8 +43,9 @@ def tab(tmp_path: Path) -> Iterator[chromium.Tab]:
 
 
 @contextmanager
-def served(store: Store, port: int = 0) -> Iterator[str]:
-    app = create_app(CountedEngine(store, NOW), Door(), QUICK, access=Access(store, TOKEN))
+def served(store: Store, port: int = 0, **more: Any) -> Iterator[str]:
+    access = Access(store, TOKEN)
+    app = create_app(CountedEngine(store, NOW), Door(), QUICK, access=access, **more)
     config = uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=0)
     server = uvicorn.Server(config)
     listener = socket.socket()

@@ -15,7 +15,7 @@ from copilot.store import Store
 from copilot.surfaces.commands.by_hand import HandRun
 from copilot.testing.proxies import BalancedPool, haproxy
 from knowledge_base import playbooks
-from tools.playbook_executor import Policy, fill, undoes
+from tools.playbook_executor import Policy, fill, step_key, undoes
 from tools.types import Approval, Plan, PlanStep, StepResult
 
 HEADER = (
@@ -288,6 +288,30 @@ def test_what_answered_nothing_is_not_said_to_answer_well(proxy: ScriptedSocket)
     asked = step("look", at="itself", over_s=5, failed_share=0.05)
     result = runner(proxy).run(asked, "k")
     assert "a1 of web: no answer in 5 s" in result.error
+
+
+RETURN = next(one for one in playbooks() if one.id == "return-servers")
+
+
+@pytest.mark.parametrize(("bad", "ran"), [(0, ["ready", "look", "ready"]), (9, ["ready", "look"])])
+def test_the_first_server_comes_back_alone_and_the_others_where_it_answers_well(
+    bad: int, ran: list[str], proxy: ScriptedSocket
+) -> None:
+    def answers() -> None:
+        proxy.answers["a1"] = [20 - bad, bad]
+
+    values = {"proxy": "edge", "pool": "web", "servers": "a1, a2", "failed_share": 0.05}
+    plan = fill(RETURN, values, "inc-1", "web", (), 1.0, 900.0)
+    clock = StandingClock()
+    clock.slept = answers
+    hands, results = runner(proxy, clock), list[StepResult]()
+    for one in plan.steps:
+        results.append(hands.run(one, step_key(plan, one.index)))
+        if not results[-1].ok:
+            break
+    assert [str(one.arguments["verb"]) for one in plan.steps[: len(results)]] == ran
+    assert undoes(plan, results) is bool(bad)
+    assert [str(one.arguments["server"]) for one in plan.rollback] == ["a1", "a2"]
 
 
 # --- through a real HAProxy ---------------------------------------------------------------------

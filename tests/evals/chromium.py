@@ -52,14 +52,16 @@ class Tab:
             "Emulation.setDeviceMetricsOverride",
             width=width, height=900, deviceScaleFactor=1, mobile=width < 600,
         )  # fmt: skip
-        self.ask(
-            "Emulation.setEmulatedMedia",
-            features=[{"name": "prefers-color-scheme", "value": scheme}],
-        )
+        self.scheme(scheme)
         self.events.clear()
         self.ask("Page.navigate", url=page.as_uri() if isinstance(page, Path) else page)
         while not any(one.get("method") == "Page.loadEventFired" for one in self.events):
             self.events.append(json.loads(self._socket.recv()))
+
+    def scheme(self, scheme: Literal["light", "dark"]) -> None:
+        """What the reader prefers."""
+        wanted = {"name": "prefers-color-scheme", "value": scheme}
+        self.ask("Emulation.setEmulatedMedia", features=[wanted])
 
     def value(self, expression: str) -> Any:
         """What an expression is worth in the page."""

@@ -49,7 +49,7 @@ def test_the_schema_beside_the_playbooks_is_the_one_they_are_read_by() -> None:
 def values(playbook: Playbook) -> dict[str, Scalar]:
     smallest = {"name": str, "integer": int, "number": float}
     return {
-        one.name: "cart" if one.type == "name" else smallest[one.type](one.minimum or 0)
+        one.name: "cart" if one.type in ("name", "names") else smallest[one.type](one.minimum or 0)
         for one in playbook.parameters
     }
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.playbook_executor import PlaybookError, parse, schema
+from tools.playbook_executor import ParameterError, PlaybookError, fill, parse, schema
 from tools.playbook_executor.parse import MAX_CHARACTERS, read_yaml
 
 GOOD = """
@@ -182,3 +182,77 @@ def test_the_schema_knows_every_field_and_allows_no_other() -> None:
     properties = found["properties"]
     assert isinstance(properties, dict)
     assert {"id", "steps", "rollback", "verification", "parameters"} <= set(properties)
+
+
+MANY = (
+    GOOD.replace('type: name\n    title: {en: "Service"', 'type: names\n    title: {en: "Service"')
+    .replace("source: component", "source: fact\n    fact: services")
+    .replace(
+        "    action: kubernetes\n",
+        """    each: service
+    canary:
+      - title: {en: "Wait", zh: "等待"}
+        action: wait
+        arguments: {seconds: 60}
+      - title: {en: "Look at ${service}", zh: "查看 ${service}"}
+        action: check
+        arguments: {owner: "${service}", metric: error_pct, comparison: "<", value: 5}
+    action: kubernetes
+""",
+    )
+)
+
+
+def many(services: str) -> list[str]:
+    values = {"service": services, "replicas": 3}
+    plan = fill(parse(MANY, "grow.yaml"), values, "inc-1", "cart", (), 1.0, 900.0)
+    assert [one.index for one in plan.steps] == list(range(len(plan.steps)))
+    return [f"{one.action} {one.arguments.get('name', '')}".strip() for one in plan.steps]
+
+
+def test_a_step_for_each_runs_on_one_is_looked_at_and_runs_on_the_rest() -> None:
+    first = ["kubernetes a", "wait", "check"]
+    assert many("a") == first
+    assert many("a, b,c") == [*first, "kubernetes b", "kubernetes c"]
+
+
+@pytest.mark.parametrize(
+    "services", ["", "a,", "a,,b", "a,a", "a b", "a,b;c", ",".join(f"s{n}" for n in range(11))]
+)
+def test_names_that_are_none_twice_or_too_many_are_refused(services: str) -> None:
+    with pytest.raises(ParameterError, match="name"):
+        many(services)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        pytest.param("each: service", "each: replicas", "no parameter of type names", id="number"),
+        pytest.param("    each: service\n", "", "needs `each`", id="a canary of nothing"),
+        pytest.param(
+            "action: wait\n        arguments: {seconds: 60}",
+            'action: config\n        arguments: {service: "${service}", key: k, value: 1}',
+            "does more than read",
+            id="a canary that changes something",
+        ),
+        pytest.param(
+            "action: wait",
+            "each: service\n        action: wait",
+            "no `each`",
+            id="each in a canary",
+        ),
+        pytest.param("seconds: 60", "seconds: 9000", "seconds", id="a wait without bounds"),
+        pytest.param("action: wait", "action: wait\n        shell: x", "shell", id="unknown key"),
+    ],
+)
+def test_a_wrong_canary_is_refused(old: str, new: str, problem: str) -> None:
+    assert old in MANY
+    with pytest.raises(PlaybookError, match=problem):
+        parse(MANY.replace(old, new, 1), "grow.yaml")
+
+
+def test_many_names_need_a_step_for_each() -> None:
+    text = MANY.replace("    each: service\n", "")
+    text = text[: text.index("    canary:")] + text[text.index("    action: kubernetes") :]
+    with pytest.raises(PlaybookError, match="needs `each: service`"):
+        parse(text, "grow.yaml")

@@ -1,6 +1,7 @@
 """Playbooks: parse and validate, choose or abstain, fill, digest, run one approved step, verify."""
 
 from tools.playbook_executor.choose import choose
+from tools.playbook_executor.draft import draft
 from tools.playbook_executor.errors import (
     ApprovalError,
     DigestError,
@@ -56,6 +57,7 @@ __all__ = [
     "choose",
     "derived",
     "digest",
+    "draft",
     "fill",
     "known",
     "offers_for",

@@ -3,12 +3,12 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from pydantic import JsonValue
 
 from tools.playbook_executor.errors import ParameterError
-from tools.playbook_executor.parameters import substitute, text, validated
+from tools.playbook_executor.parameters import names, substitute, text, validated
 from tools.playbook_executor.vocabulary import ArgumentsError, arguments, owner
 from tools.types import (
     MetricCheck,
@@ -120,8 +120,25 @@ def _canonical(value: JsonValue) -> JsonValue:
 def filled_steps(
     playbook: Playbook, steps: Sequence[PlaybookStep], values: Mapping[str, Scalar]
 ) -> tuple[PlanStep, ...]:
-    """The steps with every hole filled, each of the shape its action asks for."""
-    return tuple(_step(playbook, index, step, values) for index, step in enumerate(steps))
+    """The steps with every hole filled, each of the shape its action asks for.
+
+    One with `each` becomes a step for every name, with those of its canary after the first.
+    """
+    unfolded = (found for step in steps for found in _unfolded(step, values))
+    return tuple(_step(playbook, index, *found) for index, found in enumerate(unfolded))
+
+
+def _unfolded(
+    step: PlaybookStep, values: Mapping[str, Scalar]
+) -> Iterator[tuple[PlaybookStep, Mapping[str, Scalar]]]:
+    if not step.each:
+        yield step, values
+        return
+    for place, one in enumerate(names(str(values[step.each]))):
+        now = {**values, step.each: one}
+        yield step, now
+        if place == 0:
+            yield from ((look, now) for look in step.canary)
 
 
 def _step(

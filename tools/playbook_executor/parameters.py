@@ -55,6 +55,8 @@ def text(template: str, values: Mapping[str, Scalar]) -> str:
 
 
 _MAX_TEXT = 200
+MOST_NAMES = 10
+"""As many as a person can read in the card. source: `Members` of a traffic group."""
 
 
 def validated(playbook: Playbook, given: Mapping[str, object], component: str) -> dict[str, Scalar]:
@@ -96,8 +98,22 @@ def _typed(parameter: Parameter, value: object) -> Scalar:
     elif parameter.type in ("integer", "number"):
         return _number(parameter, value)
     elif isinstance(value, str):
+        if parameter.type == "names":
+            return ",".join(names(value))
         return name(value) if parameter.type == "name" else _text(parameter, value)
     raise ValueError(f"{str(value)[:80]!r} is not of type {parameter.type}")
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Names with commas between, blanks around them apart: one to ten, each once.
+
+    >>> names("a1, a2")
+    ('a1', 'a2')
+    """
+    found = tuple(name(one.strip(" ")) for one in text.split(",", MOST_NAMES))
+    if len(found) > MOST_NAMES or len(set(found)) < len(found):
+        raise ValueError(f"{text[:80]!r} is more than {MOST_NAMES} names, or one of them twice")
+    return found
 
 
 def _number(parameter: Parameter, value: object) -> int | float:

@@ -7,7 +7,7 @@ read as a date, an octal number or a `yes` is text here.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import yaml
@@ -16,10 +16,13 @@ from pydantic import JsonValue, ValidationError
 from tools.playbook_executor.errors import ParameterError, PlaybookError
 from tools.playbook_executor.fill import filled_steps
 from tools.playbook_executor.parameters import checked, holes
-from tools.types import Parameter, Playbook, Scalar
+from tools.playbook_executor.vocabulary import reads
+from tools.types import Parameter, Playbook, PlaybookStep, Scalar
 
 MAX_CHARACTERS = 65_536
 MAX_DEPTH = 12
+FILL_IN = "FILL-IN"
+"""Stands in a draft where a person has to decide; no playbook has it."""
 
 YamlPath = tuple[str | int, ...]
 
@@ -52,7 +55,7 @@ def read_yaml(text: str, source: str) -> YamlDocument:
         raise PlaybookError(source, 1, f"longer than {MAX_CHARACTERS} characters")
     try:
         _refuse_clever_events(text, source)
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = yaml.compose(text, Loader=yaml.CSafeLoader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
         raise PlaybookError(source, line, f"{error.problem}") from error
@@ -66,7 +69,7 @@ def read_yaml(text: str, source: str) -> YamlDocument:
 
 def _refuse_clever_events(text: str, source: str) -> None:
     depth = documents = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         line = event.start_mark.line + 1 if event.start_mark is not None else 1
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise PlaybookError(source, line, "anchors and aliases are not allowed; write it out")
@@ -92,7 +95,7 @@ def _value(node: yaml.Node, source: str, place: YamlPath, lines: dict[YamlPath, 
     if isinstance(node, yaml.SequenceNode):
         return [_value(item, source, (*place, i), lines) for i, item in enumerate(node.value)]
     assert isinstance(node, yaml.ScalarNode)
-    return node.value if node.style is not None else _scalar(node.value)
+    return node.value if node.style else _scalar(node.value)
 
 
 def _mapping(
@@ -130,6 +133,9 @@ def parse(text: str, source: str) -> Playbook:
     document = read_yaml(text, source)
     if not isinstance(document.value, dict):
         raise PlaybookError(source, 1, "a playbook is a mapping")
+    if place := next(_open_places(document.value), None):
+        problem = f"{'.'.join(map(str, place))} is still to be filled in ({FILL_IN})"
+        raise PlaybookError(source, document.line(place), problem)
     try:
         playbook = Playbook.model_validate_json(json.dumps(document.value), strict=True)
     except ValidationError as error:
@@ -137,6 +143,14 @@ def parse(text: str, source: str) -> Playbook:
     _check_parameters(playbook, document, source)
     _check_steps(playbook, document, source)
     return playbook
+
+
+def _open_places(value: JsonValue, place: YamlPath = ()) -> Iterator[YamlPath]:
+    if isinstance(value, str) and FILL_IN in value:
+        yield place
+    inner = value.items() if isinstance(value, dict) else ()
+    for key, item in inner if not isinstance(value, list) else enumerate(value):
+        yield from _open_places(item, (*place, key))
 
 
 def schema() -> dict[str, JsonValue]:
@@ -162,12 +176,18 @@ def _places(playbook: Playbook) -> Iterator[tuple[YamlPath, JsonValue]]:
     yield ("lock",), playbook.lock
     for part, steps in (("steps", playbook.steps), ("rollback", playbook.rollback)):
         for index, step in enumerate(steps):
-            yield (part, index, "title", "en"), step.title.en
-            yield (part, index, "title", "zh"), step.title.zh
-            yield (part, index, "target"), step.target
-            yield (part, index, "arguments"), step.arguments
+            yield from _step_places(step, (part, index))
+            for look, one in enumerate(step.canary):
+                yield from _step_places(one, (part, index, "canary", look))
     for index, check in enumerate(playbook.verification.checks):
         yield ("verification", "checks", index, "owner"), check.owner
+
+
+def _step_places(step: PlaybookStep, place: YamlPath) -> Iterator[tuple[YamlPath, JsonValue]]:
+    yield (*place, "title", "en"), step.title.en
+    yield (*place, "title", "zh"), step.title.zh
+    yield (*place, "target"), step.target
+    yield (*place, "arguments"), step.arguments
 
 
 def _check_parameters(playbook: Playbook, document: YamlDocument, source: str) -> None:
@@ -185,7 +205,7 @@ def _check_parameters(playbook: Playbook, document: YamlDocument, source: str) -
         for name, alone in found:
             if name not in declared:
                 raise PlaybookError(source, line, f"${{{name}}} is not a declared parameter")
-            if not alone and declared[name].type not in ("name", "integer"):
+            if not alone and declared[name].type not in ("name", "names", "integer"):
                 problem = f"${{{name}}} of type {declared[name].type!r} cannot stand inside a text"
                 raise PlaybookError(source, line, problem)
             used.add(name)
@@ -206,10 +226,24 @@ def _check_steps(playbook: Playbook, document: YamlDocument, source: str) -> Non
     for part, steps in (("steps", playbook.steps), ("rollback", playbook.rollback)):
         for index, step in enumerate(steps):
             try:
+                _check_each(playbook, step, sample)
                 filled_steps(playbook, (step,), sample)
             except ParameterError as error:
                 line = document.line((part, index, "arguments"))
                 raise PlaybookError(source, line, error.problem) from error
+
+
+def _check_each(playbook: Playbook, step: PlaybookStep, sample: Mapping[str, Scalar]) -> None:
+    """Names are for `each` of them, and what runs after the first of them only reads."""
+    many = {parameter.name for parameter in playbook.parameters if parameter.type == "names"}
+    if step.each and step.each not in many:
+        raise ParameterError(playbook.id, "each", f"{step.each!r} is no parameter of type names")
+    if lost := {hole for hole, _ in holes(step.arguments)} & many - {step.each}:
+        problem = f"${{{min(lost)}}} is many names: the step needs `each: {min(lost)}`"
+        raise ParameterError(playbook.id, "each", problem)
+    for look in filled_steps(playbook, step.canary, sample):
+        if not reads(look):
+            raise ParameterError(playbook.id, "canary", f"{look.title!r} does more than read")
 
 
 def _sample(parameter: Parameter) -> Scalar:

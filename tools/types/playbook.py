@@ -1,5 +1,6 @@
 """A playbook of the catalogue: what it is for, what it may be given, what it does and undoes."""
 
+from collections.abc import Iterator
 from typing import Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
@@ -25,14 +26,14 @@ Scalar = str | int | float | bool
 class Parameter(FrozenModel):
     """One declared hole of a playbook, and where its value comes from.
 
-    `name` is a strictly validated token (a service, a node, a flag); `text` needs a pattern or
-    allowed values. A value taken from a number is multiplied by `factor`, rounded up for an
-    integer and clamped to the bounds; one that is not multiplied, or that was handed over, is
-    refused outside of them.
+    `name` is a strictly validated token (a service, a node, a flag), `names` up to ten of them with
+    commas between; `text` needs a pattern or allowed values. A value taken from a number is
+    multiplied by `factor`, rounded up for an integer and clamped to the bounds; one that is not
+    multiplied, or that was handed over, is refused outside of them.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")
-    type: Literal["name", "text", "integer", "number", "boolean"]
+    type: Literal["name", "names", "text", "integer", "number", "boolean"]
     title: Text
     source: Literal["component", "fact", "default"]
     fact: str = ""
@@ -61,7 +62,9 @@ class Parameter(FrozenModel):
 class PlaybookStep(FrozenModel):
     """One step before filling: `${name}` stands for a parameter in its arguments and title.
 
-    `idempotent` as in `PlanStep`; a step that only reads need not say so.
+    `idempotent` as in `PlanStep`; a step that only reads need not say so. With `each`, a parameter
+    of type `names`, the step is one for every name, which its hole stands for. The steps of
+    `canary` only read: they run after the first of these, and the others where they succeed.
     """
 
     title: Text
@@ -70,6 +73,18 @@ class PlaybookStep(FrozenModel):
     arguments: dict[str, JsonValue] = Field(default_factory=dict)
     timeout_s: float = Field(default=30.0, gt=0, le=600)
     idempotent: bool = False
+    each: str = ""
+    canary: tuple["PlaybookStep", ...] = Field(default=(), max_length=4)
+
+    @model_validator(mode="after")
+    def _canary_of_many(self) -> Self:
+        if self.canary and not self.each:
+            raise ValueError(
+                "`canary` needs `each`: the parameter of type names it is the first of"
+            )
+        if any(one.each for one in self.canary):
+            raise ValueError("a step of `canary` has no `each`")
+        return self
 
 
 PlaybookEffect = Literal["mends", "buys_time", "returns", "looks"]
@@ -121,6 +136,13 @@ class Playbook(FrozenModel):
     blast_radius: BlastRadius
     cooldown_s: float = Field(ge=0, le=86_400)
     lock: str = Field(min_length=1, max_length=120)
+
+    @property
+    def every_step(self) -> Iterator[PlaybookStep]:
+        """Steps, those between a canary and the rest, and the way back."""
+        for step in (*self.steps, *self.rollback):
+            yield step
+            yield from step.canary
 
     def stays(self, kind: FaultKind | None) -> tuple[str, ...]:
         """The readings that stay as they are when this mends that kind of fault."""

@@ -75,7 +75,7 @@ def _over(deps: Deps, incident_id: str) -> bool:
     """Whether the incident ended meanwhile, which is noted."""
     over = incident_over(deps.store, incident_id)
     if over is not None:
-        deps.note(incident_id, "abstained", over.reason.en)
+        deps.note(incident_id, "abstained", over.reason.en, reason_zh=over.reason.zh)
     return over is not None
 
 
@@ -100,5 +100,5 @@ def _hand_over(deps: Deps, state: IncidentState, no: Objection) -> PlanUpdate:
     texts = {one: getattr(no.check, one) if no.check else "" for one in LANGUAGES}
     publish(deps, state, advice=texts)
     deps.store.incidents.update(incident_id, deps.clock.now(), plan=None, status="handed_over")
-    deps.note(incident_id, "abstained", no.reason.en)
+    deps.note(incident_id, "abstained", no.reason.en, reason_zh=no.reason.zh)
     return {"plan": None}

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
@@ -17,6 +17,7 @@ from copilot.surfaces.chat.ledger import cited_in
 from copilot.surfaces.chat.scope import ToolContext
 from copilot.surfaces.chat.session import CancelledError, ChatLimits, Progress, Session
 from copilot.surfaces.chat.understand import (
+    ChatScene,
     ModelUnderstanding,
     UnderstandingChain,
     incident_named,
@@ -125,6 +126,22 @@ class ChatService:
     ) -> Turn:
         """Take and answer."""
         return self.answer(self.take(question), tell, cancelled, question.language)
+
+    def suggestions(
+        self, incident: Incident | None, turns: Sequence[Turn], language: Language
+    ) -> tuple[str, ...]:
+        """Three questions to go on with. No source is asked for it: a page waits for them."""
+        about = incident or _newest(self.store)
+        first = about.ranking.candidates[:1] if about else ()
+        subjects = (turn.answer.services for turn in reversed(turns) if turn.answer)
+        scene = ChatScene(
+            now=self._wall.now(),
+            services=about.services if about else (),
+            leading=first[0].component if first else "",
+            language=language,
+            recent=next(filter(None, subjects), ()),
+        )
+        return self.chain.go_on([turn.question for turn in reversed(turns)], scene)
 
     def _answered(
         self, turn: Turn, tell: ProgressListener, stop: threading.Event, language: Language | None

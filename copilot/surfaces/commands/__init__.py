@@ -32,6 +32,7 @@ COMMANDS = {
     "incidents": "incidents",
     "investigate": "investigate",
     "journal_export": "incidents",
+    "status_update": "incidents",
     "journal_head": "journal_head",
     "journal_verify": "journal_head",
     "kb_add": "kb",
@@ -51,6 +52,7 @@ COMMANDS = {
     "playbook_render": "playbook",
     "playbook_run": "by_hand",
     "playbook_show": "playbook",
+    "playbook_import": "playbook",
     "playbook_validate": "playbook",
     "postmortem": "postmortem",
     "record": "learn",
@@ -76,7 +78,9 @@ COMMANDS = {
 }
 """The module of each command; only the one that is run is loaded, and with it what it needs."""
 
-OF_A_DEMO = frozenset({"chat", "incidents", "journal_export", "journal_verify", "postmortem"})
+OF_A_DEMO = frozenset(
+    {"chat", "incidents", "journal_export", "journal_verify", "postmortem", "status_update"}
+)
 """What reads the newest demo as long as there is no other incident."""
 
 AS_SETTINGS = {

@@ -4,13 +4,12 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache
 
 from copilot import wiring
 from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.case import wiring as case_wiring
 from copilot.deps import Deps
-from copilot.knowledge import Knowledge
+from copilot.knowledge import Memory
 from copilot.settings import Settings
 from copilot.sources.clock import SystemClock
 from copilot.surfaces.chat import ChatLimits, ChatService, ToolContext
@@ -21,14 +20,12 @@ from copilot.types.incident import Incident
 def build_chat_service(settings: Settings, deps: Deps) -> ChatService:
     """Questions answered with what the incidents are worked on with."""
 
-    @cache
-    def known() -> Knowledge:
-        # By words alone: a question may not wait for an embedder to be loaded.
-        return Knowledge(wiring.library(settings).documents(), why="the chat searches by words")
+    # By words alone: a question may not wait for an embedder to be loaded.
+    memory = deps.memory or Memory(wiring.library(settings).documents)
 
     def scope_of(incident: Incident | None) -> ToolContext:
         sources, clock = wiring.recorded_in(incident) or (deps.sources, deps.clock)
-        return ToolContext(replace(deps, sources=sources, clock=clock), incident, known)
+        return ToolContext(replace(deps, sources=sources, clock=clock), incident, memory.knowledge)
 
     return ChatService(
         deps.store,

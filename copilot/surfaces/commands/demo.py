@@ -27,7 +27,7 @@ from copilot.store.home import HomeError, made
 from copilot.surfaces.commands import screen
 from copilot.types.incident import Incident
 from copilot.types.time_format import clock_time, duration
-from prompts import Language, word
+from prompts import Language, translation, word
 from tools.types import Alert, Approval, FrozenModel, Severity
 
 POLL_S = 0.05
@@ -51,12 +51,12 @@ def demo(settings: Settings, *, incident: str, yes: bool) -> int:
     folder = folder_of(incident)
     shown = IncidentReplay(folder)
     alerts = shown.alerts()
-    console.print(
+    told = (
         f"Incident {folder.name}, recorded from a running system that was broken on purpose: "
         f"{len(alerts)} alerts. Until the right step is run the fault goes on; what follows it is "
-        "what followed it then.",
-        style="dim",
+        "what followed it then."
     )
+    console.print(translation(told, settings.language), style="dim")
     with room(settings) as (apart, kept):
         with wiring.engine(apart, "demo", sources=replayed(shown), clock=shown) as engine:
             _receive(console, engine, shown, alerts)
@@ -198,8 +198,9 @@ def _decide(
         needed = agreed.approvals.needed
         for person in range(1, needed + 1):
             who = "" if needed == 1 else f" (person {person} of {needed})"
-            if not yes and not Confirm.ask(f"Approve and run this?{who}", default=False):
-                console.print("Not approved; nothing was run.")
+            asked = translation(f"Approve and run this?{who}", settings.language)
+            if not yes and not Confirm.ask(asked, default=False):
+                console.print(translation("Not approved; nothing was run.", settings.language))
                 return 1
             engine.decide(_approval(engine, incident, f"person-{person}"))
         seen = _work(console, engine, settings.language, seen)

@@ -11,7 +11,7 @@ from copilot.settings import Settings
 from copilot.sources.recorded import IncidentReplay
 from copilot.surfaces.commands.chat_wiring import build_chat_service
 from copilot.surfaces.commands.demo import folder_of, keep, replayed, room
-from copilot.surfaces.commands.serve import access_of, answered, listening, measured
+from copilot.surfaces.commands.serve import access_of, answered, listening, measured, shelf_of
 from copilot.surfaces.service import create_app
 
 BETWEEN_ALERTS_S = 1.5
@@ -34,7 +34,8 @@ def demo_console(settings: Settings, *, incident: str) -> int:
         access = access_of(apart, engine.store)
         desk = build_chat_service(apart, engine.deps)
         measure = partial(measured, engine)
-        app = create_app(engine, apart, access=access, desk=desk, measure=measure)
+        shelf = shelf_of(apart, engine.deps)
+        app = create_app(engine, apart, access=access, desk=desk, measure=measure, shelf=shelf)
         player = threading.Thread(target=_play, args=(engine, shown, stopping))
         player.start()
         Console(markup=False, highlight=False).print(

@@ -6,6 +6,7 @@ counts, and not those of the shell in which somebody asks.
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from pydantic import ValidationError
 from rich.console import Console
@@ -30,6 +31,7 @@ from copilot.surfaces.commands.remote import RemoteError, fetched, service
 from copilot.types.checks import Check, CheckReport
 from copilot.types.errors import OperatorError, install
 from copilot.types.time_format import date_time, duration
+from prompts import translation, word
 from tools.log_retriever import redact
 
 ADVICE = {
@@ -66,14 +68,17 @@ def doctor(settings: Settings) -> int:
     """Print every check; exit code 1 if something is broken (missing is a choice)."""
     console = Console()
     speaks_for, checks = _asked(settings)
-    console.print(Text(f"of {speaks_for}", style="bold"))
+    spoken = partial(translation, language=settings.language)
+    console.print(Text(spoken(f"of {speaks_for}"), style="bold"))
     for check in checks:
+        state = word("console", f"check {check.state}", settings.language)
+        name = word("check", check.name, settings.language)
         line = Text.assemble(
-            (f"{check.state:<8}", STYLE[check.state]), (f"{check.name:<12}", "bold"), check.found
+            (f"{state:<8}", STYLE[check.state]), (f"{name:<12}", "bold"), spoken(check.found)
         )
         console.print(line)
         if check.advice:
-            console.print(Text(f"{'':20}{check.advice}", style="dim"))
+            console.print(Text(f"{'':20}{spoken(check.advice)}", style="dim"))
     return 1 if any(check.state == "broken" for check in checks) else 0
 
 
@@ -300,9 +305,10 @@ def _catalogue(settings: Settings) -> Check:
         cannot = wiring.unrunnable(settings, known)
     except OperatorError as error:
         return Check("playbooks", "broken", str(error), "copilot serve does not start like this")
-    own = f", your own from {settings.playbooks_dir}" if settings.playbooks_dir else ""
-    left = f"; {len(cannot)} not run here, see: copilot playbook list" if cannot else ""
-    return Check("playbooks", "ok", f"{len(known)} in the catalogue{own}{left}")
+    found = [f"{len(known)} in the catalogue"]
+    found += [f"your own from {settings.playbooks_dir}"] if settings.playbooks_dir else []
+    found += [f"{len(cannot)} not run here, see: copilot playbook list"] if cannot else []
+    return Check("playbooks", "ok", "; ".join(found))
 
 
 def _alerting(settings: Settings) -> Iterator[Check]:

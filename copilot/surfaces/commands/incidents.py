@@ -10,6 +10,8 @@ from copilot.settings import Settings
 from copilot.store.home import opened
 from copilot.surfaces import commands
 from copilot.surfaces.commands import screen
+from copilot.surfaces.console import answer
+from copilot.surfaces.console.answer import Audience
 
 
 def incidents(settings: Settings, *, incident: str, as_json: bool, limit: int, report: bool) -> int:
@@ -39,6 +41,21 @@ def incidents(settings: Settings, *, incident: str, as_json: bool, limit: int, r
             agreed = commands.loaded("consent").terms_here(settings, found, request)
             screen.plan(console, request.plan, settings.language, agreed)
         screen.clocks(console, found, settings.language)
+    return 0
+
+
+def status_update(settings: Settings, *, incident: str, audience: Audience) -> int:
+    """Print what may be told of one now; exit code 1 if there is none."""
+    with opened(settings.home, settings.store_url, settings.redaction_key) as store:
+        found = (
+            store.incidents.require(incident)
+            if incident
+            else next(iter(store.incidents.list(limit=1)), None)
+        )
+    if found is None:
+        Console(markup=False).print("No incident yet. Try: copilot demo")
+        return 1
+    Console().out(answer.status_update(found, settings.language, audience), end="", highlight=False)
     return 0
 
 

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from rich.console import Console
+import typer
+from rich.console import Console, Group
+from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
@@ -13,9 +15,9 @@ from copilot.hands import meaning
 from copilot.settings import Settings, SettingsError
 from copilot.sources.clock import SystemClock
 from copilot.surfaces.commands import screen
-from copilot.surfaces.commands.card import PlaybookCard
+from copilot.surfaces.console.card import PlaybookCard
 from prompts import word
-from tools.playbook_executor import PlaybookError, Policy, fill, parse
+from tools.playbook_executor import PlaybookError, Policy, draft, fill, parse
 from tools.types import Fact, Parameter, Plan, Playbook
 from tools.types import Text as Message
 
@@ -50,17 +52,43 @@ def playbook_show(settings: Settings, *, playbook: str, as_json: bool) -> int:
     if as_json:
         console.print_json(found.model_dump_json())
         return 0
-    runs = _runs(settings, found)
+    runs = on_a_yes(settings, wiring.unrunnable(settings, (found,)).get(found.id, ""))
     policy = Policy(automatic=settings.auto_approve_reading)
-    console.print(PlaybookCard(found, policy, runs, settings.language).panel())
+    console.print(panel(PlaybookCard(found, policy, runs, settings.language)))
     return 0
 
 
-def _runs(settings: Settings, playbook: Playbook) -> Message:
-    """What would happen here on a yes."""
+def playbook_import(settings: Settings, *, file: Path) -> int:
+    """Print a draft of what people have; the name that it should be saved by stands in it."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        problem = f"{file}: is no UTF-8 text: {error.reason}; save it as UTF-8"
+        raise SettingsError(problem) from error
+    except OSError as error:
+        raise SettingsError(f"{file}: cannot be read: {error.strerror}") from error
+    try:
+        typer.echo(draft(text, str(file.resolve())), nl=False)
+    except PlaybookError as error:
+        raise SettingsError(str(error)) from error
+    return 0
+
+
+def panel(card: PlaybookCard) -> Panel:
+    """The card as a terminal shows it."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, lines in card.rows():
+        table.add_row(label, Text("\n".join(lines)))
+    title = Text(card.title, style="bold")
+    return Panel(Group(title, "", table), title=card.playbook.id, title_align="left")
+
+
+def on_a_yes(settings: Settings, problem: str) -> Message:
+    """What would happen here to a playbook; `problem` is why it is not run, if so."""
     if settings.runners_file is None:
         return Message(en="dry run: there is no runners file", zh="演练：没有 runners 文件")
-    problem = wiring.unrunnable(settings, (playbook,)).get(playbook.id, "")
     if problem:
         return Message(en=f"is not run: {problem}", zh=f"不会执行：{problem}")
     return Message(en="runs for real", zh="真实执行")

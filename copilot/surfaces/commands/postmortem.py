@@ -6,7 +6,8 @@ from rich.console import Console
 from rich.prompt import Confirm
 
 from copilot import wiring
-from copilot.case.postmortem import document_id, draft
+from copilot.case.postmortem import accept as accepted
+from copilot.case.postmortem import draft
 from copilot.settings import Settings, SettingsError
 from copilot.sources.clock import SystemClock
 from copilot.surfaces.commands.halting import named
@@ -31,9 +32,8 @@ def postmortem(
         if not yes and not Confirm.ask("Take this into the knowledge base?", default=False):
             console.print("Not taken in.")
             return 1
-        document = wiring.library(settings).take(text, f"{document_id(found)}.md", replace=True)
-        detail = {"reason": f"postmortem {document.id} accepted into the knowledge base"}
-        store.journal.append(incident, "accepted", who, {**detail}, SystemClock().now())
+        library, now = wiring.library(settings), SystemClock().now()
+        document = accepted(store, library, found, text, who, now)
     console.print(f"accepted as {document.id} ({document.trust}); see: copilot kb list")
     return 0
 

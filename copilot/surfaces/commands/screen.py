@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from copilot.case.reporting import reason_of
 from copilot.types.incident import (
     Event,
     Incident,
@@ -19,7 +20,7 @@ from copilot.types.incident import (
     percent,
 )
 from copilot.types.time_format import clock_time, date_time
-from prompts import Language, word
+from prompts import Language, translation, word
 from tools.log_retriever import sanitize
 from tools.topology_walker import WalkNode
 from tools.types import Plan, PlanStep
@@ -164,7 +165,7 @@ def event(console: Console, one: Event, language: Language = "en") -> None:
     kind = word("event", one.kind, language)
     line.append(f"{SYMBOL.get(one.kind, '•')} {kind:<10}", style="bold")
     line.append(f"{one.by}: " if one.by != "copilot" else "")
-    line.append(sanitize(str(one.detail.get("reason", "")), 300))
+    line.append(sanitize(reason_of(one, language), 300))
     console.print(line)
 
 
@@ -179,9 +180,9 @@ def table(console: Console, listed: tuple[Incident, ...], language: Language) ->
             Text(one.id),
             word("status", one.status, language),
             date_time(one.opened_at),
-            one.severity,
+            word("severity", one.severity, language),
             Text("?" if located is None else located.component),
-            Text(one.title),
+            Text(translation(one.title, language)),
         )
     console.print(shown)
 

@@ -28,6 +28,8 @@ from copilot.case import wiring as case_wiring
 from copilot.case.engine import Engine
 from copilot.case.foretelling import FORECASTS, ForecastTeller
 from copilot.case.loops import EVERY_ROLE, Role
+from copilot.deps import Deps
+from copilot.knowledge import Memory
 from copilot.ports import AlertSource, SilenceSource
 from copilot.settings import Settings, SettingsError, variables_without_effect
 from copilot.sources.alertmanager import SUPPRESSED_BY, AlertmanagerSource
@@ -38,8 +40,9 @@ from copilot.store.retention import Retention, RetentionLimits
 from copilot.surfaces.commands import journal_head, journal_log
 from copilot.surfaces.commands.chat_wiring import build_chat_service
 from copilot.surfaces.commands.doctor import report_of
-from copilot.surfaces.commands.playbook import proposal
+from copilot.surfaces.commands.playbook import on_a_yes, proposal
 from copilot.surfaces.commands.rehearse import on_schedule
+from copilot.surfaces.console.card import Bookshelf
 from copilot.surfaces.mcp.wiring import served_at_mcp
 from copilot.surfaces.notify.wiring import tell
 from copilot.surfaces.service import create_app
@@ -165,6 +168,7 @@ def _app(
         change_secrets=settings.change_secrets,
         access=access,
         measure=partial(measured, engine),
+        shelf=shelf_of(settings, engine.deps),
     )
     declares = settings.api_key is not None and not access.shut
     library, proposing = wiring.library(settings), partial(proposal, settings)
@@ -199,6 +203,13 @@ def measured(
     recorded = wiring.recorded_in(incident)
     sources = recorded[0] if recorded else engine.deps.sources
     return sources.measure(window, before)
+
+
+def shelf_of(settings: Settings, deps: Deps) -> Bookshelf:
+    """The documents and playbooks that pages show."""
+    library, known = wiring.library(settings), {one.id: one for one in deps.playbooks}
+    runs = {name: on_a_yes(settings, deps.unrunnable.get(name, "")) for name in known}
+    return Bookshelf(library, deps.memory or Memory(library.documents), known, runs)
 
 
 def access_of(settings: Settings, store: Store) -> Access:

@@ -13,8 +13,10 @@ from importlib import resources
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from copilot.case.reporting import reason_of
+from copilot.surfaces.console.answer import prose, spans
 from copilot.types.time_format import clock_time, date_time, duration, iso
-from prompts import Language, word
+from prompts import Language, translation, word
 from tools.log_retriever.sanitize import strip_controls
 
 MEDIA = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
@@ -61,12 +63,14 @@ def _environment() -> Environment:
     )
     made.filters |= {
         "clock": clock_time, "moment": date_time, "lasting": duration, "iso": iso,
+        "prose": prose, "spans": spans,
     }  # fmt: skip
     return made
 
 
 def rendered(template: str, language: Language, **values: object) -> str:
-    """A template filled in; `t` gives the console's own words, `word` those of closed sets."""
+    """A template filled in; `t` gives the console's own words, `word` those of closed sets,
+    `say` sentences of ours that are kept in English."""
     return (
         _environment()
         .get_template(template)
@@ -74,6 +78,8 @@ def rendered(template: str, language: Language, **values: object) -> str:
             language=language,
             t=lambda key: word("console", key, language),
             word=partial(_spoken, language),
+            say=partial(translation, language=language),
+            reason=partial(reason_of, language=language),
             assets=assets(),
             **values,
         )

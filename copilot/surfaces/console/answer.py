@@ -1,10 +1,19 @@
-"""The brief as rows of a page: what the terminal prints, in the same words, cut at its labels."""
+"""Texts as pages set them: the brief as rows and as a status update; other texts as blocks."""
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
-from prompts import Language, word
+from markdown_it import MarkdownIt
+from markdown_it.tree import SyntaxTreeNode
+
+from copilot.case.briefing import in_language
+from copilot.types.incident import CLOSED, Incident, clock_lines
+from copilot.types.time_format import date_time
+from prompts import Language, load, translation, word
+from tools.impact import impact_of
+from tools.log_retriever.sanitize import plain
 
 ANSWERS = (
     "what", "who", "since", "cause", "before", "commit", "model", "seen", "elsewhere", "next",
@@ -14,6 +23,12 @@ ANSWERS = (
 
 _LABEL = re.compile(r"\*\*([^*]+)\*\*")
 _INLINE = re.compile(r"\*\*(?P<strong>[^*]+)\*\*|`(?P<code>[^`]+)`|\[(?P<cite>E\d+)\]")
+
+Audience = Literal["engineers", "customers"]
+"""Who reads a status update: engineers are told names, causes and steps, customers none of them."""
+
+UPDATED = ("what", "who", "cause", "before", "next")
+"""Rows of a brief that engineers are told."""
 
 SpanKind = Literal["text", "strong", "code", "cite"]
 MARKED: tuple[SpanKind, ...] = ("strong", "code", "cite")
@@ -76,3 +91,46 @@ def spans(line: str) -> tuple[AnswerSpan, ...]:
         found += [AnswerSpan(kind, match[kind]) for kind in MARKED if match[kind] is not None]
         at = match.end()
     return (*found, AnswerSpan("text", line[at:])) if at < len(line) else tuple(found)
+
+
+def status_update(incident: Incident, language: Language, audience: Audience) -> str:
+    """What may be told of it now, as plain text: lines of its brief, which are checked already.
+
+    Customers are told since when, what is felt, and whether it is over; of nobody's internals.
+    """
+    rows = answer_rows(incident.brief.get(language, ""), language)
+    over, clocks = incident.status in CLOSED, incident.clocks
+    ended = clocks.recovered if over else None
+    known = {one.id: one for one in incident.evidence}
+    felt = [known[one] for row in rows if row.key == "what" for one in row.cites if one in known]
+    hurts = impact_of(felt[0]) if felt else None
+    shown = {row.key: (row.label, _plainly(row)) for row in rows}
+    return load("status_update", language).render(
+        customers=audience == "customers",
+        title=plain(translation(incident.title, language), 160),
+        severity=word("severity", incident.severity, language),
+        status=word("status", incident.status, language),
+        over=over,
+        since=date_time(clocks.onset or incident.opened_at),
+        ended="" if ended is None else date_time(ended),
+        impact=in_language(hurts.reason if hurts and hurts.felt else None, language),
+        rows=[shown[key] for key in UPDATED if key in shown],
+        taken_by=plain(incident.taken_by, 80),
+        clocks=clock_lines(clocks),
+    )
+
+
+def _plainly(row: AnswerRow) -> str:
+    """A row in one line, without citations, which nobody elsewhere can open."""
+    lines = ("".join(one.text for one in line if one.kind != "cite") for line in row.lines)
+    return re.sub(r" +(?=[;,.])", "", " ".join(" ".join(lines).split()))
+
+
+def prose(text: str) -> SyntaxTreeNode:
+    """A text in Markdown as a tree that templates walk; HTML in it is text like any other."""
+    return SyntaxTreeNode(_reader().parse(text))
+
+
+@cache
+def _reader() -> MarkdownIt:
+    return MarkdownIt("commonmark", {"html": False}).enable("table")

@@ -11,8 +11,9 @@ from copilot.case.briefing import (
 )
 from copilot.case.reporting import TimelineLine, timeline
 from copilot.store import ApprovalRequest, StoredAlert
-from copilot.surfaces.console.answer import AnswerRow, answer_rows
+from copilot.surfaces.console.answer import AnswerRow, Audience, answer_rows, status_update
 from copilot.surfaces.console.chart import TimeMark
+from copilot.types.conversation import Turn
 from copilot.types.incident import (
     CLOSED,
     ClockLine,
@@ -93,6 +94,18 @@ class IncidentPage:
     card: PlanCard | None
     timeline: Sequence[TimelineLine]
     alerts: Sequence[StoredAlert]
+    updates: tuple[tuple[Audience, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AskedTurn:
+    """A question and its answer; `found` names the incident whose page shows an item of evidence,
+    by the item's number.
+    """
+
+    turn: Turn
+    evidence: tuple[EvidenceLine, ...]
+    found: Mapping[str, str]
 
 
 def incident_row(incident: Incident, language: Language) -> IncidentRow:
@@ -151,8 +164,9 @@ def incident_page(
         weaker=tuple(one for one in shown if one.id not in strong),
         suspects=_suspects(incident, language),
         card=card,
-        timeline=timeline(events, incident.clocks.onset),
+        timeline=timeline(events, incident.clocks.onset, language),
         alerts=alerts,
+        updates=tuple((one, status_update(incident, language, one)) for one in get_args(Audience)),
     )
 
 

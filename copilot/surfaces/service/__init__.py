@@ -27,6 +27,7 @@ from copilot.store import (
     UnknownIncidentError,
 )
 from copilot.surfaces.chat import ChatService, QuestionError
+from copilot.surfaces.console.card import Bookshelf
 from copilot.surfaces.service.access import Access
 from copilot.surfaces.service.alertmanager.errors import (
     ApiRefusalError,
@@ -37,7 +38,7 @@ from copilot.surfaces.service.alertmanager.errors import (
 )
 from copilot.surfaces.service.alertmanager.routes import alertmanager
 from copilot.surfaces.service.changes import changes
-from copilot.surfaces.service.chat import chat
+from copilot.surfaces.service.chat import asking, chat, places
 from copilot.surfaces.service.console import Measuring, console, listings
 from copilot.surfaces.service.deciding import deciding, silencing
 from copilot.surfaces.service.deliveries import deliveries
@@ -46,6 +47,7 @@ from copilot.surfaces.service.events import events, feed
 from copilot.surfaces.service.gate import Gate
 from copilot.surfaces.service.health import Boundary, Meters, doctor, health
 from copilot.surfaces.service.incidents import incidents
+from copilot.surfaces.service.knowledge import knowledge, playbooks, reviewing
 from copilot.surfaces.service.openai.routes import openai
 from copilot.surfaces.service.plans import approval, confirming, editing, on_call, settling
 from copilot.surfaces.service.ports import ServiceCounters, ServiceEngine, ServiceSettings, Streams
@@ -101,6 +103,7 @@ def create_app(
     change_secrets: Mapping[SignedSender, SecretStr] = NO_SECRETS,
     access: Access | None = None,
     measure: Measuring | None = None,
+    shelf: Bookshelf | None = None,
 ) -> FastAPI:
     """The app over an engine that somebody else starts and stops; it holds no state of its own.
 
@@ -110,7 +113,8 @@ def create_app(
     senders that have no format of their own; `subscriptions` answers topics that want to send;
     `examine` answers `copilot doctor`; `fetch_commits` is called when changes were told;
     senders of changes with a secret are believed by their signature. With `access` whoever decides
-    holds its token; without, whoever is let in. `measure` gives the series that pages draw.
+    holds its token; without, whoever is let in. `measure` gives the series that pages draw,
+    `shelf` the documents and playbooks that they show.
     """
     # The interactive pages load their scripts from elsewhere; the schema itself stays.
     app = FastAPI(
@@ -127,12 +131,16 @@ def create_app(
         incidents(engine),
         events(engine.store, streams),
         feed(engine.store, streams),
-        console(engine, access, measure),
+        console(engine, access, measure, desk),
         listings(engine, access, examine),
     ]
     signed_in = (signing_in, by_provider, device, deciding, silencing)
     pages = [one(engine, access) for one in signed_in] if access is not None else []
-    asked = [chat(desk), openai(desk, engine.now)] if desk is not None else []
+    books = (knowledge, reviewing, playbooks)
+    pages += [one(engine, shelf, access) for one in books] if shelf is not None else []
+    asked, free = [], places()
+    if desk is not None:
+        asked = [chat(desk, free), asking(engine, desk, access, free), openai(desk, engine.now)]
     for router in (
         *told,
         *shown,

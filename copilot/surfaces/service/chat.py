@@ -1,26 +1,47 @@
-"""`POST /chat`: a question, and its answer as server-sent events; the conversation is kept."""
+"""`POST /chat` and the page Ask: a question, and its answer as server-sent events; the conversation
+is kept. A browser without JavaScript sends the page's form, and waits.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated
+from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from pydantic import Field, ValidationError
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 
 from copilot.alerts.formats.document import decoded
 from copilot.alerts.formats.errors import from_validation
-from copilot.surfaces.chat import AnswerTask, ChatService, Heartbeat, Progress, Question
+from copilot.case.briefing import evidence_line
+from copilot.store import Store, UnknownConversationError, UnknownIncidentError
+from copilot.surfaces.chat import (
+    AnswerTask,
+    ChatService,
+    Heartbeat,
+    Progress,
+    Question,
+    QuestionError,
+)
+from copilot.surfaces.console.pages import AskedTurn
+from copilot.surfaces.service.access import Access
 from copilot.surfaces.service.answers import AT_ONCE, heard
 from copilot.surfaces.service.body import body
+from copilot.surfaces.service.forms import Sent, meant, same_origin
+from copilot.surfaces.service.ports import ServiceEngine
+from copilot.surfaces.service.rights import Caller, Calling
+from copilot.surfaces.service.visit import Visit, page, visits
 from copilot.types.conversation import Turn
 from prompts import Language
-from tools.types import FrozenModel
+from tools.types import Evidence, FrozenModel
 
 HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 Identifier = Annotated[str, Field(max_length=200)]
+Named = Annotated[str, Query(max_length=200)]
 
 
 class ChatQuestion(FrozenModel):
@@ -32,10 +53,14 @@ class ChatQuestion(FrozenModel):
     language: Language | None = None
 
 
-def chat(desk: ChatService) -> APIRouter:
+def places() -> asyncio.Semaphore:
+    """Places for those who ask at the same time."""
+    return asyncio.Semaphore(AT_ONCE)
+
+
+def chat(desk: ChatService, free: asyncio.Semaphore) -> APIRouter:
     """Asking, and reading what was said."""
     router = APIRouter(tags=["chat"])
-    free = asyncio.Semaphore(AT_ONCE)
 
     @router.post("/chat", summary="Ask about an incident; the answer is a stream of events")
     async def ask(content: Annotated[bytes, Depends(body)]) -> Response:
@@ -43,8 +68,7 @@ def chat(desk: ChatService) -> APIRouter:
             return busy()
         said = _read(content)
         turn = await run_in_threadpool(_recorded_turn, desk, said)
-        told = _told(desk, turn, said.language, free)
-        return StreamingResponse(told, media_type="text/event-stream", headers=HEADERS)
+        return _streamed(desk, turn, said.language, free)
 
     @router.get("/chat/{conversation_id}", summary="The turns of a conversation")
     def read(conversation_id: str) -> Response:
@@ -57,6 +81,110 @@ def chat(desk: ChatService) -> APIRouter:
         return JSONResponse(shown)
 
     return router
+
+
+def asking(
+    engine: ServiceEngine, desk: ChatService, access: Access | None, free: asyncio.Semaphore
+) -> APIRouter:
+    """The page Ask: its form is the same with JavaScript, which only asks for a stream."""
+    router = APIRouter(include_in_schema=False)
+    Visiting = Annotated[Visit, Depends(visits(access))]
+
+    def shown(
+        visit: Visit, conversation: str, incident: str, problem: str = "", text: str = ""
+    ) -> Response:
+        values = asked_values(engine, desk, visit, conversation, incident)
+        status = 422 if problem else 200
+        return page("ask.html", visit, {**values, "problem": problem, "text": text}, status)
+
+    @router.get("/console/ask")
+    def read(visit: Visiting, conversation: Named = "", incident: Named = "") -> Response:
+        try:
+            return shown(visit, conversation, incident)
+        except (UnknownConversationError, UnknownIncidentError):
+            wanted = {"wanted": conversation or incident, "said": "no such"}
+            return page("missing.html", visit, wanted, 404)
+
+    @router.post("/console/ask")
+    async def ask(request: Request, caller: Calling, visit: Visiting, sent: Sent) -> Response:
+        _may_ask(request, caller, visit, sent)
+        if free.locked():
+            return busy()
+        said = Question(
+            text=sent.get("suggested") or sent.get("text", ""),
+            conversation_id=sent.get("conversation", "")[:200],
+            incident_id=sent.get("incident", "")[:200],
+            language=visit.language,
+        )
+        streams = "text/event-stream" in request.headers.get("accept", "")
+        try:
+            turn = await run_in_threadpool(_recorded_turn, desk, ChatQuestion(**_fields(said)))
+        except QuestionError as problem:
+            if streams:
+                raise
+            again = (said.conversation_id, said.incident_id, str(problem), said.text)
+            return await run_in_threadpool(shown, visit, *again)
+        if streams:
+            return _streamed(desk, turn, visit.language, free)
+        async with free:
+            async for _ in heard(AnswerTask(desk, turn, visit.language)):
+                pass
+        where = {"conversation": turn.conversation_id, "incident": said.incident_id}
+        return RedirectResponse(f"/console/ask?{urlencode(where)}#turn-{turn.number}", 303)
+
+    return router
+
+
+def _fields(said: Question) -> dict[str, object]:
+    return said.model_dump(exclude={"key"})
+
+
+def _may_ask(request: Request, caller: Caller, visit: Visit, sent: Mapping[str, str]) -> None:
+    """Raise unless a page of ours sent the question, for somebody who may ask."""
+    if visit.session is not None:
+        meant(request, visit, sent)
+        return
+    same_origin(request, visit)
+    if not caller.may("chat"):
+        raise HTTPException(403, "you are not signed in: sign in, then try again")
+
+
+def asked_values(
+    engine: ServiceEngine, desk: ChatService, visit: Visit, conversation: str, incident: str
+) -> dict[str, object]:
+    """What the form and the turns above it are filled with.
+
+    Raises `UnknownConversationError`, `UnknownIncidentError`.
+    """
+    turns: tuple[Turn, ...] = ()
+    if conversation:
+        incident = incident or desk.store.conversations.require(conversation).incident_id
+        turns = desk.store.conversations.turns(conversation)
+    about = engine.store.incidents.require(incident) if incident else None
+    return {
+        "conversation": conversation,
+        "about": about,
+        "turns": [_asked(desk.store, one) for one in turns],
+        "suggested": desk.suggestions(about, turns, visit.language),
+        "model": desk.model.name if desk.model else "",
+    }
+
+
+def _asked(store: Store, turn: Turn) -> AskedTurn:
+    """A turn with its evidence, and the incident whose page still shows each item."""
+    answer = turn.answer
+    if answer is None:
+        return AskedTurn(turn, (), {})
+    incident = store.incidents.get(turn.incident_id) if turn.incident_id else None
+    held = {one.id: one.statement for one in incident.evidence} if incident else {}
+    found = {one.id: turn.incident_id for one in answer.evidence if _held(one, held)}
+    lines = tuple(evidence_line(one, answer.language) for one in answer.evidence)
+    return AskedTurn(turn, lines, found)
+
+
+def _held(item: Evidence, held: Mapping[str, str]) -> bool:
+    """Whether the incident has the item under this number; it may be numbered anew."""
+    return held.get(item.id) == item.statement
 
 
 def busy() -> JSONResponse:
@@ -83,6 +211,13 @@ def _recorded_turn(desk: ChatService, said: ChatQuestion) -> Turn:
         if turns:
             return turns[-1]
     return desk.take(Question(**dict(said)))
+
+
+def _streamed(
+    desk: ChatService, turn: Turn, language: Language | None, free: asyncio.Semaphore
+) -> Response:
+    told = _told(desk, turn, language, free)
+    return StreamingResponse(told, media_type="text/event-stream", headers=HEADERS)
 
 
 async def _told(

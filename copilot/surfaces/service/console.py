@@ -14,6 +14,7 @@ from starlette.responses import Response
 from copilot.case.confirming import components_of
 from copilot.sources.deployment import MetricSnapshot
 from copilot.store import UnknownIncidentError
+from copilot.surfaces.chat import ChatService
 from copilot.surfaces.console import assets, rendered
 from copilot.surfaces.console.chart import Chart, chart
 from copilot.surfaces.console.pages import (
@@ -29,6 +30,7 @@ from copilot.surfaces.console.pages import (
     time_marks,
 )
 from copilot.surfaces.service.access import Access
+from copilot.surfaces.service.chat import asked_values
 from copilot.surfaces.service.ports import ServiceEngine
 from copilot.surfaces.service.shared_look import SharedLooks, TooManyLooksError
 from copilot.surfaces.service.visit import HEADERS, YEAR_S, Visit, page, sent, visits
@@ -81,6 +83,7 @@ def console(
     engine: ServiceEngine,
     access: Access | None = None,
     measure: Measuring | None = None,
+    desk: ChatService | None = None,
 ) -> APIRouter:
     """The pages; HTML, and so outside of the schema for programs."""
     router = APIRouter(include_in_schema=False)
@@ -97,11 +100,10 @@ def console(
             incident = engine.store.incidents.require(incident_id)
         except UnknownIncidentError:
             return page("missing.html", visit, {"wanted": incident_id}, 404)
-        return page(
-            "incident.html",
-            visit,
-            incident_values(engine, incident, visit, drawn=measure is not None),
-        )
+        values = incident_values(engine, incident, visit, drawn=measure is not None)
+        if desk is not None:
+            values["ask"] = asked_values(engine, desk, visit, "", incident_id)
+        return page("incident.html", visit, values)
 
     charts = ChartDesk(measure) if measure is not None else None
 
@@ -229,6 +231,7 @@ def incident_values(
         "page": told,
         "drawn": drawn and bool(deciding_series(incident, told)),
         "problem": "",
+        "ask": None,
         "components": components_of(incident),
         "fault_kinds": get_args(FaultKind),
         "may_approve": bool(name) and engine.policy.may_approve(name, incident.plan),

@@ -6,7 +6,9 @@ from typing import TypedDict
 
 from langgraph.runtime import Runtime
 
+from copilot.case.briefing import plain
 from copilot.model import ask
+from copilot.model.ask import UNHELD
 from copilot.model.claims import ClaimScope, holding
 from copilot.model.replies import NarrativeReply, narrative_schema
 from copilot.surfaces.chat.ledger import Ledger, opened
@@ -18,7 +20,7 @@ from copilot.surfaces.chat.understand import Understood
 from copilot.surfaces.chat.understand.reader import taken_for
 from copilot.types.conversation import MOST_ANSWER, Answer, Cost
 from copilot.types.time_format import date_time
-from prompts import Language, load
+from prompts import Language, load, translation, word
 from tools.evidence import cited
 from tools.log_retriever import sanitize
 from tools.types import Evidence
@@ -156,6 +158,13 @@ def _cut(text: str) -> str:
     return text[: MOST_ANSWER - 2].rpartition("\n")[0] + "\n…"
 
 
+def _briefly(trouble: str, language: Language) -> str:
+    """One reason, whole; what was wrong in which sentence of a reply is kept in the note."""
+    if trouble.startswith(UNHELD):
+        return word("opinion", "did not hold", language)
+    return plain(translation(trouble.removeprefix("model: "), language), 160)
+
+
 def how_answered(session: Session, known: Understood, *, written: bool, trouble: str) -> str:
     """Return one line: who wrote the answer, as of when, and why the model was not used."""
     chinese = known.language == "zh"
@@ -166,10 +175,11 @@ def how_answered(session: Session, known: Understood, *, written: bool, trouble:
         name = session.model.name
         how = f"由 {name} 撰写,已逐条核对证据" if chinese else f"written by {name}, checked by code"
     elif trouble:
+        why = _briefly(trouble, known.language)
         how = (
-            f"模型的回答不可用({trouble[:160]}),以下由工具直接作答"
+            f"模型的回答不可用({why}),以下由工具直接作答"
             if chinese
-            else f"the model's reply was not used ({trouble[:160]}); answered from the tools alone"
+            else f"the model's reply was not used ({why}); answered from the tools alone"
         )
     else:
         how = "由工具直接作答" if chinese else "answered from the tools alone"

@@ -11,9 +11,10 @@ from copilot.surfaces.chat.scope import ToolContext
 from copilot.surfaces.chat.tool_result import NO_INCIDENT, Statement, ToolResult, own
 from copilot.surfaces.chat.tools.suspects import the_cause
 from copilot.surfaces.chat.tools.tool import Tool, ToolArguments
+from copilot.surfaces.console.answer import status_update
 from copilot.types.incident import CLOSED, Incident
 from copilot.types.time_format import date_time, duration
-from prompts import word
+from prompts import LANGUAGES, word
 from tools.impact import MOVED, impact_of
 from tools.topology_walker.signals import read
 from tools.types import ENTRY, Evidence, Finding, Series, Window
@@ -227,28 +228,12 @@ def update(given: UpdateArguments, scope: ToolContext) -> ToolResult:
     incident = scope.incident
     if incident is None:
         return NO_INCIDENT
-    over = incident.status in CLOSED
     if not given.customers:
         done = word("status", incident.status, "en"), word("status", incident.status, "zh")
         state = Statement(f"Now: {done[0]}.", f"现状:{done[1]}。")
         return ToolResult(lead=(_felt(incident, scope), *the_cause(incident), state))
-    felt = symptom(list(incident.evidence), scope.topology)
-    hurts = impact_of(felt) if felt is not None else None
-    since = date_time(scope.onset or incident.opened_at)
-    reason = [in_language(hurts.reason if hurts else None, one) for one in ("en", "zh")]
-    return ToolResult(
-        lead=(
-            Statement(
-                f"Since {since} some requests are affected{f': {reason[0]}' if reason[0] else ''}.",
-                f"自 {since} 起,部分请求受到影响{f':{reason[1]}' if reason[1] else ''}。",
-            ),
-            Statement(
-                "It has recovered." if over else "We are working on it.",
-                "服务已恢复。" if over else "我们正在处理。",
-            ),
-            Statement("Next update: (time to be set by you).", "下次更新:(请填写时间)。"),
-        )
-    )
+    told = [status_update(incident, one, "customers").splitlines() for one in LANGUAGES]
+    return ToolResult(lead=tuple(Statement(en, zh) for en, zh in zip(*told, strict=True)))
 
 
 TOOLS = (

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from copilot.case.briefing import plain
 from copilot.case.confirming import open_by_hand
+from copilot.case.reporting import reason_of
 from copilot.surfaces.chat.scope import ToolContext
 from copilot.surfaces.chat.times import moment
 from copilot.surfaces.chat.tool_result import Statement, ToolResult, noted
@@ -80,19 +81,13 @@ def _row(event: Event) -> Statement:
     )
     who = "" if event.by == "copilot" else f" ({plain(event.by, 60)})"
     tail = f": {reason}" if reason else "."
-    figures = [str(event.detail[name]) for name in _LANGUAGELESS if name in event.detail]
-    if "outcome" in event.detail:
-        figures.append(word("outcome", str(event.detail["outcome"]), "zh"))
-    tail_zh = f":{plain(','.join(figures), 160)}" if figures else "。"
+    chinese = plain(reason_of(event, "zh"), 240)
+    tail_zh = f":{chinese}" if chinese else "。"
     return Statement(
         f"{clock_time(event.at)} {event.kind}{who}{tail}",
         f"{clock_time(event.at)} {word('event', event.kind, 'zh')}{who}{tail_zh}",
         (fact,),
     )
-
-
-_LANGUAGELESS = ("alert", "candidates", "plan", "approver")
-"""Names and figures of a journal row; its reason is written in English."""
 
 
 LOOKED_AT = 300

@@ -38,7 +38,8 @@ def evidence(given: EvidenceArguments, scope: ToolContext) -> ToolResult:
     if incident is None:
         return ToolResult(missing=("incident: none is stored",))
     known = {item.id: item for item in (*scope.cited, *incident.evidence)}
-    lost = tuple(f"{number}: {NO_SUCH}" for number in given.ids if number not in known)
+    unknown = dict.fromkeys(n for n in given.ids if n not in known and n.strip())
+    lost = (f"{', '.join(unknown)}: {NO_SUCH}",) if unknown else ()
     found = [
         item
         for item in (known.values() if given.ids else incident.evidence)

@@ -4,6 +4,7 @@ Three ways stand behind one port: phrases (`rules`), what is learned from known 
 (`learned`), and a model that chooses from the closed list of looks (`reader`).
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from copilot.surfaces.chat.understand.entities import entities, incident_named
@@ -59,3 +60,7 @@ class UnderstandingChain:
         calls = (request("knowledge", question=question[:500]),)
         near = self._learned.offers(question, scene)
         return Understood(language, (), named, calls, near=near)
+
+    def go_on(self, asked: Sequence[str], scene: ChatScene) -> tuple[str, ...]:
+        """Questions to go on with; see `LearnedUnderstanding.go_on`."""
+        return self._learned.go_on(asked, scene)

@@ -29,7 +29,13 @@ from copilot.surfaces.chat.understand.rules import (
     rules,
     understood_as,
 )
-from copilot.surfaces.chat.understand.scene import ChatScene, Entities, Understood, language_of
+from copilot.surfaces.chat.understand.scene import (
+    FOLLOWED,
+    ChatScene,
+    Entities,
+    Understood,
+    language_of,
+)
 from prompts import Language
 from tools.types import FloatArray
 
@@ -101,7 +107,9 @@ def examples() -> tuple[ExampleQuestion, ...]:
 
 def _shipped(name: str) -> dict[str, dict[Language, list[str]]]:
     path = resources.files("copilot.surfaces.chat.understand") / f"{name}.yaml"
-    found: dict[str, dict[Language, list[str]]] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    found: dict[str, dict[Language, list[str]]] = yaml.load(
+        path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader
+    )
     return found
 
 
@@ -249,6 +257,18 @@ class LearnedUnderstanding:
         wanted = [name for name in likely if name in OFFERABLE][:OFFERED]
         wanted += [one for one in USUAL if one not in wanted][: OFFERED - len(wanted)]
         return tuple(_typed(intent, language, _about(named, scene)) for intent in wanted)
+
+    def go_on(self, asked: Sequence[str], scene: ChatScene) -> tuple[str, ...]:
+        """Three questions to go on with: what is nearest to the last one, of what nobody asked yet.
+
+        `asked` are the questions so far, the newest first; without any it is what is asked first.
+        """
+        ranked = [[name for name, _ in self.likely(one, scene)] for one in asked[:FOLLOWED]]
+        done = {names[0] for names in ranked}
+        near = ranked[0] if ranked else USUAL
+        wanted = [name for name in near if name in OFFERABLE and name not in done][:OFFERED]
+        about = next(iter((*scene.recent, scene.leading, *scene.services)), "")
+        return tuple(_typed(intent, scene.language, about) for intent in wanted)
 
 
 def _phrases(question: str, scene: ChatScene) -> Iterator[str]:

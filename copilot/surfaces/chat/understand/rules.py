@@ -49,7 +49,7 @@ def rules() -> dict[str, IntentPhrases]:
     True
     """
     path = resources.files("copilot.surfaces.chat.understand") / "intents.yaml"
-    read = yaml.safe_load(path.read_text(encoding="utf-8"))
+    read = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     words: dict[str, str] = {}
     for name, pattern in read["words"].items():
         words[name] = _spelled(pattern, words)

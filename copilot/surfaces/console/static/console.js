@@ -50,13 +50,14 @@ function content(element) {
 function replace(old, fresh) {
   const open = new Map();
   for (const one of old.querySelectorAll("details[data-key]")) open.set(one.dataset.key, one.open);
-  const typed = [...old.querySelectorAll("input:not([type=hidden])")].some((one) => one.value !== one.defaultValue);
+  const typed = [...old.querySelectorAll("input:not([type=hidden]), textarea")].some((one) => one.value !== one.defaultValue);
   if (typed) return false;
   if (old.querySelector(":popover-open")) return false;
   for (const one of fresh.querySelectorAll("details[data-key]")) {
     if (open.has(one.dataset.key)) one.open = open.get(one.dataset.key);
   }
   localize(fresh);
+  offerCopies(fresh);
   fresh.classList.add("renewed");
   old.replaceWith(fresh);
   return true;
@@ -130,6 +131,18 @@ function follow(pause = SECOND) {
   };
 }
 
+function offerCopies(root) {
+  for (const one of root.querySelectorAll("[data-copy]")) one.hidden = !navigator.clipboard;
+}
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+  button.textContent = button.dataset.done;
+});
+
+offerCopies(document);
 for (const one of document.querySelectorAll("[data-live]")) served.set(one.dataset.live, content(one));
 localize(document);
 tick();

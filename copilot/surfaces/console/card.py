@@ -1,17 +1,21 @@
 """The card of a playbook: what a person wants to know before it is needed, and before a yes."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from rich.console import Group
-from rich.panel import Panel
-from rich.table import Table
-from rich.text import Text
-
+from copilot.knowledge import Library, Memory
 from prompts import Language, word
 from tools.playbook_executor import Policy
-from tools.playbook_executor.parameters import HOLE
-from tools.types import Applicability, Parameter, Playbook, PlaybookStep, Precondition
+from tools.playbook_executor.parameters import HOLE, MOST_NAMES
+from tools.types import (
+    Applicability,
+    FaultKind,
+    Parameter,
+    Playbook,
+    PlaybookEffect,
+    PlaybookStep,
+    Precondition,
+)
 from tools.types import Text as Said
 
 _LABELS: dict[str, dict[Language, str]] = {
@@ -41,15 +45,14 @@ class PlaybookCard:
     runs: Said
     language: Language
 
-    def panel(self) -> Panel:
-        """The whole card."""
-        table = Table.grid(padding=(0, 2))
-        table.add_column(style="bold", no_wrap=True)
-        table.add_column(overflow="fold")
-        for label, lines in self._rows():
-            table.add_row(_LABELS[label][self.language], Text("\n".join(lines)))
-        title = Text(self._said(self.playbook.title), style="bold")
-        return Panel(Group(title, "", table), title=self.playbook.id, title_align="left")
+    @property
+    def title(self) -> str:
+        """What it does, in one line."""
+        return self._said(self.playbook.title)
+
+    def rows(self) -> Iterator[tuple[str, Sequence[str]]]:
+        """The whole card: each label with its lines."""
+        return ((_LABELS[label][self.language], lines) for label, lines in self._rows())
 
     def _rows(self) -> Iterator[tuple[str, Sequence[str]]]:
         one, zh = self.playbook, self.language == "zh"
@@ -100,7 +103,7 @@ class PlaybookCard:
     def _duration(self) -> str:
         one, zh = self.playbook, self.language == "zh"
         waits = sum(_pause(step) for step in one.steps)
-        most, judged = sum(step.timeout_s for step in one.steps), one.verification.within_s
+        most, judged = sum(map(_longest, one.steps)), one.verification.within_s
         if zh:
             least = f"至少 {waits:g} 秒，" if waits else ""
             return f"{least}步骤最长 {most:g} 秒；其后 {judged / 60:g} 分钟内判断效果"
@@ -109,10 +112,23 @@ class PlaybookCard:
 
     def _numbered(self, steps: Iterable[PlaybookStep]) -> list[str]:
         by_hand = "（人工）" if self.language == "zh" else " (by hand)"
-        return [
-            f"{number}. {self._said(step.title)}{by_hand if step.action == 'manual' else ''}"
-            for number, step in enumerate(steps, 1)
-        ]
+        lines = []
+        for number, step in enumerate(steps, 1):
+            said = f"{self._said(step.title)}{by_hand if step.action == 'manual' else ''}"
+            lines.append(f"{number}. {said}{self._canary(step)}")
+        return lines
+
+    def _canary(self, step: PlaybookStep) -> str:
+        """That a step is done for many names in turn, and what is looked at after the first."""
+        if not step.each:
+            return ""
+        looks = "; ".join(self._said(look.title) for look in step.canary)
+        if self.language == "zh":
+            return (
+                f"（逐个 ‹{step.each}›{f'；先做一个，再：{looks}；成功后做其余' if looks else ''}）"
+            )
+        rest = f"; the first alone, then: {looks}; the rest where that succeeds" if looks else ""
+        return f" (for each of ‹{step.each}›{rest})"
 
     def _verification(self) -> list[str]:
         found, zh = self.playbook.verification, self.language == "zh"
@@ -161,10 +177,51 @@ class PlaybookCard:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Bookshelf:
+    """What there is to read before it is needed: documents, and playbooks by id.
+
+    `runs` says of each playbook what a yes would do here.
+    """
+
+    library: Library
+    memory: Memory
+    playbooks: Mapping[str, Playbook]
+    runs: Mapping[str, Said]
+
+    def card(self, playbook_id: str, policy: Policy, language: Language) -> PlaybookCard | None:
+        """The card of a playbook; None where there is none of this id."""
+        found = self.playbooks.get(playbook_id)
+        return PlaybookCard(found, policy, self.runs[found.id], language) if found else None
+
+    def cards_for(
+        self, kind: FaultKind, policy: Policy, language: Language
+    ) -> Sequence[tuple[PlaybookCard, PlaybookEffect]]:
+        """The cards of those that are for a kind of fault, the preferred first; what each does."""
+        found = [
+            (-case.preference, one.id, case.effect)
+            for one in self.playbooks.values()
+            for case in one.applies
+            if kind in case.faults
+        ]
+        best = {name: effect for _, name, effect in sorted(found, reverse=True)}
+        order = dict.fromkeys(name for _, name, _ in sorted(found))
+        return [
+            (PlaybookCard(self.playbooks[name], policy, self.runs[name], language), best[name])
+            for name in order
+        ]
+
+
 def _condition(condition: Precondition) -> str:
     value = condition.value
     shown = value if isinstance(value, str) else f"{value:g}"
     return f"{condition.fact} {condition.comparison} {shown}"
+
+
+def _longest(step: PlaybookStep) -> float:
+    """Seconds a step may take at most: for as many names as it may be given, and its looks."""
+    many = MOST_NAMES if step.each else 1
+    return many * step.timeout_s + sum(look.timeout_s for look in step.canary)
 
 
 def _pause(step: PlaybookStep) -> float:

@@ -1,0 +1,185 @@
+"""The Helm chart, rendered by the engine that Helm renders with, beside the Kustomize base."""
+
+import copy
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate  # type: ignore[import-untyped]
+import pytest
+import yaml
+from jsonschema import Draft7Validator  # type: ignore[import-untyped]
+
+import copilot
+
+ROOT = Path(__file__).parent.parent
+CHART = ROOT / "deploy" / "helm"
+BASE = ROOT / "deploy" / "kubernetes" / "copilot.yaml"
+SPRIG = Path("/usr/share/gocode")
+
+Document = dict[str, Any]
+Wishes = Mapping[str, Mapping[str, Any] | object]
+
+
+def read(name: str) -> Any:
+    return yaml.safe_load((CHART / name).read_text(encoding="utf-8"))
+
+
+def values(wishes: Wishes) -> Document:
+    """The chart's values with those of a person over them, as Helm merges maps."""
+    merged: Document = copy.deepcopy(read("values.yaml"))
+    for name, wish in wishes.items():
+        merged[name] = merged[name] | wish if isinstance(wish, Mapping) else wish
+    return merged
+
+
+def refused(wishes: Wishes) -> list[str]:
+    schema = Draft7Validator(read("values.schema.json"))
+    return [one.json_path for one in schema.iter_errors(values(wishes))]
+
+
+def test_the_values_that_ship_are_those_of_the_schema() -> None:
+    Draft7Validator.check_schema(read("values.schema.json"))
+    assert refused({}) == []
+    assert set(read("values.yaml")) == set(read("values.schema.json")["properties"]) - {"global"}
+
+
+@pytest.mark.parametrize(
+    ("wishes", "where"),
+    [
+        pytest.param({"replica": 3}, "$", id="mistyped"),
+        pytest.param({"replicas": 0}, "$.replicas", id="no pod"),
+        pytest.param({"existingSecret": ""}, "$.existingSecret", id="no secret"),
+        pytest.param({"settings": {"PROMETHEUS_URL": "x"}}, "$.settings", id="no prefix"),
+        pytest.param({"settings": {"COPILOT_LOKI_TOKEN": "x"}}, "$.settings", id="secret in clear"),
+        pytest.param({"terminationGracePeriodSeconds": 5}, "$.termination", id="cut short"),
+        pytest.param({"secretSettings": {"COPILOT_X": {"name": "a"}}}, "$.secret", id="no key"),
+    ],
+)
+def test_values_that_could_not_work_are_refused_by_the_schema(wishes: Wishes, where: str) -> None:
+    (found,) = refused(wishes)
+    assert found.startswith(where)
+
+
+def test_the_chart_is_of_this_version_and_its_roles_are_ours() -> None:
+    chart = read("Chart.yaml")
+    assert (chart["version"], chart["appVersion"]) == (copilot.__version__,) * 2
+    ours = ROOT / "copilot" / "sources" / "kubernetes" / "clusterrole.yaml"
+    assert (CHART / "files" / "clusterrole.yaml").read_bytes() == ours.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The renderer, built by Go from Debian's Sprig."""
+    if shutil.which("go") is None or not (SPRIG / "src/github.com/Masterminds/sprig").is_dir():
+        pytest.skip("needs Debian's golang-go and golang-github-masterminds-sprig-dev")
+    folder = tmp_path_factory.mktemp("go")
+    built = folder / "render"
+    around = {"GO111MODULE": "off", "GOPATH": str(SPRIG), "GOCACHE": str(folder / "cache")}
+    source = ROOT / "tests" / "helm" / "render.go"
+    subprocess.run(["go", "build", "-o", built, source], check=True, env=os.environ | around)
+    return built
+
+
+def rendered(engine: Path, wishes: Wishes, release: str = "incident-copilot") -> list[Document]:
+    assert refused(wishes) == []
+    chart = {name[0].upper() + name[1:]: said for name, said in read("Chart.yaml").items()}
+    scope = {
+        "Values": values(wishes),
+        "Chart": chart,
+        "Release": {"Name": release, "Namespace": "ops", "Service": "Helm"},
+    }
+    done = subprocess.run([engine, CHART], input=json.dumps(scope), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    files = json.loads(done.stdout)
+    assert "copilot doctor" in files.pop("NOTES.txt")
+    return [one for text in files.values() for one in yaml.safe_load_all(text) if one]
+
+
+def by_kind(objects: list[Document]) -> dict[str, Document]:
+    return {one["kind"]: one for one in objects}
+
+
+@pytest.mark.integration
+def test_the_chart_and_the_base_make_the_same_of_every_kind(engine: Path) -> None:
+    base = by_kind(list(yaml.safe_load_all(BASE.read_text(encoding="utf-8"))))
+    pod = base["Deployment"]["spec"]["template"]["spec"]
+    for container in [*pod["initContainers"], *pod["containers"]]:
+        container["image"] += f":{copilot.__version__}"  # as the base's kustomization does
+    chart = by_kind(rendered(engine, {}))
+    assert {kind: one.get("spec") for kind, one in chart.items()} == {
+        kind: one.get("spec") for kind, one in base.items()
+    }
+
+
+EVERYTHING: Wishes = {
+    "image": {"repository": "registry.example/copilot", "pullPolicy": "Always"},
+    "imagePullSecrets": [{"name": "registry"}],
+    "replicas": 3,
+    "settings": {"COPILOT_KUBERNETES_NAMESPACE": "shop", "COPILOT_WATCH_EVERY_S": 15},
+    "secretSettings": {"COPILOT_LOKI_TOKEN": {"name": "loki", "key": "token"}},
+    "nodeSelector": {"kubernetes.io/os": "linux"},
+    "tolerations": [{"key": "ops", "operator": "Exists"}],
+    "affinity": {"podAntiAffinity": {}},
+    "topologySpreadConstraints": [
+        {
+            "maxSkew": 1,
+            "topologyKey": "topology.kubernetes.io/zone",
+            "whenUnsatisfiable": "ScheduleAnyway",
+        }
+    ],
+    "podAnnotations": {"team": "sre"},
+    "serviceAccount": {"annotations": {"example.org/role": "reader"}},
+    "rbac": {"create": True, "namespaces": ["shop", "payments"]},
+    "networkPolicy": {
+        "from": [{"namespaceSelector": {}}],
+        "egress": [{"ports": [{"port": 9090}]}],
+    },
+    "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+}
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("release", "wishes"),
+    [
+        pytest.param("incident-copilot", {}, id="as it ships"),
+        pytest.param("night", EVERYTHING, id="all that can be wished"),
+        pytest.param("night", {"rbac": {"create": True}}, id="all namespaces"),
+    ],
+)
+def test_every_object_of_the_chart_is_one_that_a_cluster_takes(
+    engine: Path, release: str, wishes: Wishes
+) -> None:
+    objects = rendered(engine, wishes, release)
+    names = [
+        (one["kind"], one["metadata"]["name"], one["metadata"].get("namespace")) for one in objects
+    ]
+    assert len(names) == len(set(names))
+    for one in objects:
+        if one["kind"] == "ServiceMonitor":  # of Prometheus Operator, not of Kubernetes
+            assert set(one["spec"]) == {"selector", "endpoints"}
+            continue
+        kubernetes_validate.validate(one, "1.37", strict=True)
+
+
+@pytest.mark.integration
+def test_whoever_is_bound_selected_or_scraped_is_the_one_that_is_made(engine: Path) -> None:
+    objects = rendered(engine, EVERYTHING, "night")
+    kinds = by_kind(objects)
+    labels = kinds["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    account = kinds["ServiceAccount"]["metadata"]["name"]
+    assert kinds["Deployment"]["spec"]["template"]["spec"]["serviceAccountName"] == account
+    assert kinds["Service"]["spec"]["selector"].items() <= labels.items()
+    assert kinds["NetworkPolicy"]["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    chosen = kinds["ServiceMonitor"]["spec"]["selector"]["matchLabels"]
+    assert chosen.items() <= kinds["Service"]["metadata"]["labels"].items()
+    roles = {one["metadata"]["name"] for one in objects if one["kind"] == "ClusterRole"}
+    bound = [one for one in objects if one["kind"].endswith("RoleBinding")]
+    assert {one["roleRef"]["name"] for one in bound} == roles
+    assert {one["subjects"][0]["name"] for one in bound} == {account}
+    assert {one["metadata"].get("namespace") for one in bound} == {None, "shop", "payments"}
