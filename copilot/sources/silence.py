@@ -34,7 +34,7 @@ LOST_S = 3600.0
 Counts = NDArray[np.int32]
 
 
-class Silence:
+class SilentServices:
     """How long each series has said nothing, and which owners are silent for it.
 
     State: 16 bytes a series.

@@ -23,7 +23,7 @@ from copilot.ports import MetricSource
 from copilot.sources.call_shares import CallCounts, CallShares
 from copilot.sources.own_alert import alert_of
 from copilot.sources.short_past import ShortPast
-from copilot.sources.silence import Silence
+from copilot.sources.silence import SilentServices
 from tools.detector import DetectorConfig, Stream
 from tools.impact import impact
 from tools.topology_walker.signals import MetricCategory, read
@@ -89,7 +89,7 @@ class Watch:
         self._learn_s = learn_s
         self._stream = Stream([], config or SENSITIVE)
         self._shares = CallShares(interval_s)
-        self._silence = Silence(interval_s)
+        self._silence = SilentServices(interval_s)
         self._short: ShortPast | None = ShortPast(interval_s)
         self._places: dict[str, int] = {}
         self._signals: set[tuple[str, MetricCategory]] = set()
