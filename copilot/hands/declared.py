@@ -19,6 +19,10 @@ socket = "/run/haproxy/admin.sock"
 groups.zone-a = ["a1", "a2"]     # what a step names as one server
 keep = 1                         # so many other servers of the pool serve after a step
 
+[traffic.shop.nginx]             # or nginx: upstream web { include /etc/nginx/pools/web.conf; }
+folder = "/etc/nginx/pools"      # with lines as: server 10.0.0.1:80 weight=100; # a1
+log = "/var/log/nginx/pools.log" # log_format pools '$upstream_addr|$upstream_status';
+
 [database.orders]                # PostgreSQL; without users: of anybody but superusers
 url = "postgresql://copilot@db.internal/orders"
 password_env = "ORDERS_PASSWORD"

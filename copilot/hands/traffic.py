@@ -1,20 +1,13 @@
-"""Move traffic between the servers of a pool: shares, drain and back, by HAProxy's runtime API.
+"""Move traffic between the servers of a pool: shares, drain and back, and a look between."""
 
-Source: HAProxy 2.6 management guide, sections 9.1 (columns of `show stat`) and 9.3 (commands).
-"""
-
-import csv
-import io
 import re
-import socket
-import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Protocol, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from copilot.hands.proxies import HaproxyRuntime, NginxFiles, NginxUpstreams, PoolServer, Proxy
 from copilot.hands.report import Rehearsal, StepFailedError, of_type, reported
 from copilot.ports import Clock
 from tools.playbook_executor.vocabulary import (
@@ -25,62 +18,29 @@ from tools.playbook_executor.vocabulary import (
 )
 from tools.types import FrozenModel, PlanStep, StepResult
 
-MOST_BYTES = 4 * 1024 * 1024
-_WEIGHT = re.compile(r"(\d+) \(initial (\d+)\)")
 _ADDRESS = re.compile(r"([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):([0-9]{1,5})")
-_ANSWERS = ("hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx")
 
 
 Members = Annotated[tuple[ResourceName, ...], Field(min_length=1, max_length=10)]
 """The servers of a group: as many as the traffic playbooks tell a person who approves."""
 
 
-class PoolServer(NamedTuple):
-    """One server of a pool as its proxy has it; answers and failures are counted since start."""
-
-    name: str
-    state: Literal["serves", "down", "drained", "in maintenance"]
-    answers: int
-    failures: int
-
-
-class Proxy(Protocol):
-    """What traffic is moved by."""
-
-    def servers(self, pool: str) -> Sequence[PoolServer]:
-        """The servers of a pool; `StepFailedError` where there is no such pool."""
-        ...
-
-    def weight(self, pool: str, server: str) -> tuple[int, int]:
-        """The weight now, and the configured one."""
-        ...
-
-    def weigh(self, pool: str, server: str, share: int) -> None: ...
-
-    def drain(self, pool: str, server: str) -> None: ...
-
-    def ready(self, pool: str, server: str) -> None: ...
-
-    def forbidden(self) -> str:
-        """Why nothing may be changed here; empty where it may."""
-        ...
-
-
 class ProxyTarget(FrozenModel):
-    """A proxy of the runners file: HAProxy's socket or its address, and names for several servers.
+    """A proxy: HAProxy's socket or its address, or nginx's files; and names for several servers.
 
     After a step at least `keep` servers outside of the group still serve with their share.
     """
 
     socket: Path | None = None
     address: str = ""
+    nginx: NginxFiles | None = None
     groups: dict[ResourceName, Members] = Field(default_factory=dict)
     keep: int = Field(default=1, ge=1)
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        if (self.socket is None) == (not self.address):
-            raise ValueError("needs either socket or address")
+        if [self.socket is not None, bool(self.address), self.nginx is not None].count(True) != 1:
+            raise ValueError("needs one of socket, address and nginx")
         if self.socket is not None and not self.socket.is_absolute():
             raise ValueError(f"socket {str(self.socket)!r} is not an absolute path")
         found = _ADDRESS.fullmatch(self.address)
@@ -96,111 +56,15 @@ class ProxyTarget(FrozenModel):
     @property
     def told(self) -> str:
         """For a person."""
+        if self.nginx is not None:
+            return f"nginx by {self.nginx.folder}"
         return f"HAProxy at {self.socket or self.address}"
 
     def connect(self) -> Proxy:
         """What speaks to it."""
+        if self.nginx is not None:
+            return NginxUpstreams(self.nginx)
         return HaproxyRuntime(self.socket, self.address)
-
-
-class HaproxyRuntime:
-    """HAProxy's stats socket; each command is a connection of its own, which HAProxy closes."""
-
-    def __init__(self, path: Path | None, address: str, timeout_s: float = 5.0) -> None:
-        self._path, self._address, self._timeout_s = path, address, timeout_s
-
-    def servers(self, pool: str) -> Sequence[PoolServer]:
-        """The rows of the pool's servers in `show stat`."""
-        table = csv.DictReader(io.StringIO(self._ask(f"show stat {pool} 4 -1").lstrip("# ")))
-        found = tuple(_server(row) for row in table if row.get("pxname") == pool)
-        if not found:
-            raise StepFailedError(f"{self._place} has no pool {pool!r} with servers")
-        return found
-
-    def weight(self, pool: str, server: str) -> tuple[int, int]:
-        """Both numbers of `get weight`."""
-        said = self._ask(f"get weight {pool}/{server}")
-        match = _WEIGHT.search(said)
-        if match is None:
-            raise StepFailedError(f"{self._place}: {pool}/{server}: {said.strip()}")
-        return int(match[1]), int(match[2])
-
-    def weigh(self, pool: str, server: str, share: int) -> None:
-        """`set server … weight`, in per cent of the configured weight, and its state is ready."""
-        self._tell(f"set server {pool}/{server} weight {share}%")
-        self._tell(f"set server {pool}/{server} state ready")
-
-    def drain(self, pool: str, server: str) -> None:
-        """`set server … state drain`: no new work but that of sessions bound to it."""
-        self._tell(f"set server {pool}/{server} state drain")
-
-    def ready(self, pool: str, server: str) -> None:
-        """Its whole share again."""
-        self.weigh(pool, server, 100)
-
-    def forbidden(self) -> str:
-        """Setting needs the socket's level `admin`."""
-        level = self._ask("show cli level").strip()
-        return "" if level == "admin" else f"{self._place} has level {level!r}; it needs admin"
-
-    @property
-    def _place(self) -> str:
-        return f"HAProxy at {self._path or self._address}"
-
-    def _tell(self, command: str) -> None:
-        said = self._ask(command).strip()
-        if said:  # a command that sets something answers nothing unless it is refused
-            raise StepFailedError(f"{self._place} refused {command!r}: {said}")
-
-    def _ask(self, command: str) -> str:
-        kept, deadline = bytearray(), time.monotonic() + self._timeout_s
-        try:
-            with closing(self._connected()) as line:
-                line.sendall(f"{command}\n".encode("ascii"))
-                while chunk := line.recv(65_536):
-                    kept += chunk
-                    if len(kept) > MOST_BYTES or time.monotonic() > deadline:
-                        raise StepFailedError(f"{self._place}: {command!r} is answered at length")
-        except OSError as error:
-            raise StepFailedError(f"{self._place} is not reached: {error}") from error
-        return kept.decode("utf-8", errors="replace")
-
-    def _connected(self) -> socket.socket:
-        if self._path is not None:
-            line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            line.settimeout(self._timeout_s)
-            try:
-                line.connect(str(self._path))
-            except OSError:
-                line.close()
-                raise
-            return line
-        host, _, port = self._address.rpartition(":")
-        return socket.create_connection((host.strip("[]"), int(port)), self._timeout_s)
-
-
-def _server(row: Mapping[str, str | None]) -> PoolServer:
-    failed = _number(row, "econ") + _number(row, "eresp")
-    answers = sum(_number(row, column) for column in _ANSWERS)
-    return PoolServer(
-        name=row.get("svname") or "",
-        state=_state(row.get("status") or "", _number(row, "weight")),
-        answers=max(answers + failed, _number(row, "stot")),  # in TCP mode only sessions count
-        failures=_number(row, "hrsp_5xx") + failed,
-    )
-
-
-def _state(status: str, weight: int) -> Literal["serves", "down", "drained", "in maintenance"]:
-    if status.startswith("MAINT"):
-        return "in maintenance"
-    if not status.startswith(("UP", "no check", "DRAIN")):
-        return "down"
-    return "drained" if status.startswith("DRAIN") or weight == 0 else "serves"
-
-
-def _number(row: Mapping[str, str | None], column: str) -> int:
-    text = row.get(column) or ""
-    return int(text) if text.isdecimal() else 0
 
 
 class TrafficRunner:

@@ -1,4 +1,4 @@
-"""A real HAProxy on the loopback before real servers that can be made to fail."""
+"""A real HAProxy or nginx on the loopback before real servers that can be made to fail."""
 
 import shutil
 import subprocess
@@ -12,8 +12,11 @@ from pathlib import Path
 
 import httpx
 
+from copilot.hands.proxies import NginxFiles
+from copilot.hands.traffic import ProxyTarget
 from copilot.testing.servers import ServerError, free_port
 
+NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 HAPROXY = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
 
 
@@ -52,10 +55,10 @@ class BackendServer:
 
 @dataclass
 class BalancedPool:
-    """A pool `web` of HAProxy: its address, its socket, and the servers behind it."""
+    """A pool `web`: its address, HAProxy's socket or nginx's files, and the servers behind it."""
 
     url: str
-    socket: Path
+    proxy: ProxyTarget
     servers: dict[str, BackendServer] = field(default_factory=dict)
 
     def shares(self, calls: int = 60) -> dict[str, int]:
@@ -95,7 +98,7 @@ def haproxy(
     if HAPROXY is None:
         raise ServerError("haproxy is not installed")
     port, path = free_port(), folder / "admin.sock"
-    pool = BalancedPool(f"http://127.0.0.1:{port}/", path, {n: BackendServer(n) for n in names})
+    pool = _pool(port, ProxyTarget(socket=path), names)
     lines = [
         f"global\n  stats socket {path} level {level}",
         "defaults\n  mode http\n  timeout connect 2s\n  timeout client 5s\n  timeout server 5s",
@@ -107,17 +110,50 @@ def haproxy(
     ]
     config = folder / "haproxy.cfg"
     config.write_text("\n".join([*lines, ""]))
+    with _served(pool, [HAPROXY, "-db", "-f", str(config)]):
+        yield pool
+
+
+@contextmanager
+def nginx(folder: Path, names: Sequence[str] = ("a1", "b1")) -> Iterator[BalancedPool]:
+    """nginx before these servers, round robin, with its pool's file and its log in `folder`."""
+    if NGINX is None:
+        raise ServerError("nginx is not installed")
+    port, config, log = free_port(), folder / "nginx.conf", folder / "pools.log"
+    log.touch()
+    files = NginxFiles(folder=folder, log=log, binary=Path(NGINX), config=config)
+    pool = _pool(port, ProxyTarget(nginx=files), names)
+    servers = (f"  server 127.0.0.1:{s.port} weight=100; # {n}" for n, s in pool.servers.items())
+    (folder / "web.conf").write_text("\n".join([*servers, "  # of the shop", ""]))
+    config.write_text(f"""daemon off; user root; pid {folder}/nginx.pid;
+error_log {folder}/error.log;
+events {{ worker_connections 64; }}
+http {{ log_format pools '$upstream_addr|$upstream_status';
+  access_log {log} pools; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  upstream web {{ include {folder}/web.conf; }}
+  server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://web; }} }} }}
+""")
+    with _served(pool, [NGINX, "-c", str(config)]):
+        yield pool
+
+
+def _pool(port: int, proxy: ProxyTarget, names: Sequence[str]) -> BalancedPool:
+    return BalancedPool(f"http://127.0.0.1:{port}/", proxy, {n: BackendServer(n) for n in names})
+
+
+@contextmanager
+def _served(pool: BalancedPool, argv: Sequence[str]) -> Iterator[None]:
+    """The servers and the proxy before them, while the block runs."""
     with ExitStack() as stack:
         for one in pool.servers.values():
             stack.enter_context(one.running())
-        process = subprocess.Popen(
-            [HAPROXY, "-db", "-f", str(config)], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
-        )
+        process = subprocess.Popen(argv, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
         try:
             _wait_for(process, pool.url)
-            yield pool
+            yield
         finally:
-            process.kill()
+            process.terminate()  # which nginx tells its workers
             process.communicate()
 
 
@@ -125,9 +161,9 @@ def _wait_for(process: subprocess.Popen[bytes], url: str) -> None:
     until = time.monotonic() + 20.0
     while time.monotonic() < until:
         if process.poll() is not None:
-            raise ServerError(f"haproxy ended: {process.communicate()[1].decode()[-500:]}")
+            raise ServerError(f"the proxy ended: {process.communicate()[1].decode()[-500:]}")
         with suppress(httpx.HTTPError):
             if httpx.get(url, trust_env=False).status_code == 200:
                 return
         time.sleep(0.05)
-    raise ServerError("haproxy does not answer")
+    raise ServerError("the proxy does not answer")

@@ -3,17 +3,18 @@
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 
+from copilot.hands.proxies import NginxFiles
 from copilot.hands.report import StepFailedError
 from copilot.hands.traffic import ProxyTarget, TrafficRunner
 from copilot.sources.clock import SystemClock
 from copilot.store import Store
 from copilot.surfaces.commands.by_hand import HandRun
-from copilot.testing.proxies import BalancedPool, haproxy
+from copilot.testing.proxies import BalancedPool, haproxy, nginx
 from knowledge_base import playbooks
 from tools.playbook_executor import Policy, fill, step_key, undoes
 from tools.types import Approval, Plan, PlanStep, StepResult
@@ -210,8 +211,8 @@ def test_a_proxy_that_is_away_is_an_error_with_its_place(tmp_path: Path) -> None
 
 
 WRONG_TARGETS = {
-    "no way": ({}, "needs either socket or address"),
-    "two ways": ({"socket": "/s", "address": "h:1"}, "needs either socket or address"),
+    "no way": ({}, "needs one of socket, address and nginx"),
+    "two ways": ({"socket": "/s", "address": "h:1"}, "needs one of socket, address and nginx"),
     "a relative socket": ({"socket": "s"}, "is not an absolute path"),
     "an address with a path": ({"address": "h:1/x"}, "address"),
     "no port": ({"address": "h"}, "is no host:port"),
@@ -314,13 +315,124 @@ def test_the_first_server_comes_back_alone_and_the_others_where_it_answers_well(
     assert [str(one.arguments["server"]) for one in plan.rollback] == ["a1", "a2"]
 
 
-# --- through a real HAProxy ---------------------------------------------------------------------
+# --- nginx's files ------------------------------------------------------------------------------
+
+POOL = """  server 127.0.0.1:8001 weight=40 max_fails=3; # a1
+  server 127.0.0.1:8002; # b1
+  # server 127.0.0.1:8003; # c1
+  keepalive 8;
+"""
+
+
+def files(
+    folder: Path, text: str = POOL, binary: str = "/bin/true", clock: StandingClock | None = None
+) -> TrafficRunner:
+    (folder / "web.conf").write_text(text)
+    (folder / "log").touch()
+    proxy = NginxFiles(folder=folder, log=folder / "log", binary=Path(binary))
+    return TrafficRunner({"edge": ProxyTarget(nginx=proxy)}, clock or StandingClock())
+
+
+def test_only_the_line_of_the_server_changes_and_comes_back(tmp_path: Path) -> None:
+    hands = files(tmp_path)
+    other = POOL.splitlines()[1:]
+    for asked, line in (
+        (step("weigh", share=50), "  server 127.0.0.1:8001 weight=20 max_fails=3; # a1 of 40"),
+        (step("drain"), "  server 127.0.0.1:8001 weight=20 max_fails=3 down; # a1 of 40 drained"),
+        (step("ready"), "  server 127.0.0.1:8001 weight=40 max_fails=3; # a1 of 40"),
+    ):
+        for _ in range(2):  # asked twice, done once
+            result = hands.run(asked, "k")
+            assert result.ok, result.error
+            assert (tmp_path / "web.conf").read_text().splitlines() == [line, *other]
+
+
+BAD_FILES = {
+    "another's down": ("server 127.0.0.1:1 down; # a1\nserver 127.0.0.1:2; # b1", "maintenance"),
+    "a host name": ("server a1.internal:80; # a1\nserver 127.0.0.1:2; # b1", "as the log has"),
+    "twice": ("server 127.0.0.1:1 weight=100; # a1\n" * 2 + "server 127.0.0.1:2; # b1", "2 times"),
+    "no names": ("server 127.0.0.1:1;\nserver 127.0.0.1:2;", "names no server"),
+    "alone": ("server 127.0.0.1:1 weight=100; # a1", "only 0 other servers"),
+    "a small weight": ("server 127.0.0.1:1; # a1\nserver 127.0.0.1:2; # b1", "give the servers"),
+    "too long": ("#" * 70_000, "longer than"),
+    "a name that is none": ("server 127.0.0.1:1; # a1;x\nserver 127.0.0.1:2; # b1", "not a name"),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), BAD_FILES.values(), ids=BAD_FILES)
+def test_a_file_that_is_not_as_declared_is_left_as_it_is(
+    text: str, said: str, tmp_path: Path
+) -> None:
+    result = files(tmp_path, text).run(step("weigh", share=50), "k")
+    assert said in result.error
+    assert (tmp_path / "web.conf").read_text() == text
+
+
+def test_what_nginx_does_not_take_is_put_back(tmp_path: Path) -> None:
+    result = files(tmp_path, binary="/bin/false").run(step("drain"), "k")
+    assert "web.conf is as it was" in result.error
+    assert (tmp_path / "web.conf").read_text() == POOL
+
+
+def test_no_link_and_no_other_pool_is_written(tmp_path: Path) -> None:
+    hands = files(tmp_path)
+    (tmp_path / "web.conf").rename(tmp_path / "real")
+    (tmp_path / "web.conf").symlink_to(tmp_path / "real")
+    assert "there is no file" in hands.run(step("drain"), "k").error
+    assert "there is no file" in hands.run(step("drain", pool="other"), "k").error
+    assert "not a name" in hands.run(step("drain", pool="../web"), "k").error
+    assert (tmp_path / "real").read_text() == POOL
+
+
+LOGS = {
+    "good": ("127.0.0.1:8001|200\n" * 20, "0 of 20 answers failed"),
+    "one in ten": ("127.0.0.1:8001|200\n" * 18 + "127.0.0.1:8001|502\n" * 2, "2 of 20 answers"),
+    "tried elsewhere": ("127.0.0.1:8001, 127.0.0.1:8002|502, 200\n" * 3, "3 of 3 answers failed"),
+    "no news": ("", "no answer in 20 s"),
+    "others": ("127.0.0.1:9|500\n-|-\nnonsense\n\xff|\n", "no answer in 20 s"),
+}
+
+
+@pytest.mark.parametrize(("lines", "said"), LOGS.values(), ids=LOGS)
+def test_a_look_counts_what_the_log_says_since_it_began(
+    lines: str, said: str, tmp_path: Path
+) -> None:
+    clock = StandingClock()
+    hands = files(tmp_path, clock=clock)
+    (tmp_path / "log").write_text("127.0.0.1:8001|500\n" * 9)
+
+    def served() -> None:
+        with (tmp_path / "log").open("a", encoding="latin-1") as log:
+            log.write(lines)
+
+    clock.slept = served
+    asked = step("look", at="itself", over_s=20, failed_share=0.05)
+    result = hands.run(asked, "k")
+    assert said in (result.error or result.output)
+    assert result.ok is (said.startswith("0 of"))
+
+
+def test_a_log_that_is_gone_is_no_answer(tmp_path: Path) -> None:
+    clock = StandingClock()
+    hands = files(tmp_path, clock=clock)
+    (tmp_path / "log").write_text("127.0.0.1:8001|500\n" * 9)
+    clock.slept = (tmp_path / "log").unlink
+    asked = step("look", at="itself", over_s=20, failed_share=0.05)
+    assert "is not read" in hands.run(asked, "k").error
+
+
+# --- through a real HAProxy, and a real nginx ---------------------------------------------------
 
 
 class HurriedClock(SystemClock):
-    """A clock whose sleeps are a tenth as long."""
+    """A clock whose sleeps are a tenth as long; `before` is told the number of each."""
+
+    def __init__(self, before: Callable[[int], None] = lambda _: None) -> None:
+        self._before, self._sleeps = before, 0
 
     def sleep(self, seconds: float) -> None:
+        self._sleeps += 1
+        self._before(self._sleeps)
         super().sleep(seconds / 10)
 
 
@@ -330,7 +442,9 @@ def shift(server: str = "a1", playbook: str = "shift-traffic") -> Plan:
     return fill(known, values, "inc-1", "web", (), SystemClock().now(), 900.0)
 
 
-def carried_out(plan: Plan, pool: BalancedPool, folder: Path) -> list[StepResult]:
+def carried_out(
+    plan: Plan, pool: BalancedPool, folder: Path, looking: Callable[[int], None] = lambda _: None
+) -> list[StepResult]:
     store, clock = Store(f"sqlite:///{folder / 'store.sqlite'}"), SystemClock()
     store.create()
     yes = Approval(
@@ -340,7 +454,7 @@ def carried_out(plan: Plan, pool: BalancedPool, folder: Path) -> list[StepResult
         approver="ann",
         decided_at=clock.now(),
     )
-    hands = TrafficRunner({"edge": ProxyTarget(socket=pool.socket)}, HurriedClock())
+    hands = TrafficRunner({"edge": pool.proxy}, HurriedClock(looking))
     try:
         return HandRun(store, clock, hands, Policy(), {}).run(plan, [yes])
     finally:
@@ -348,8 +462,11 @@ def carried_out(plan: Plan, pool: BalancedPool, folder: Path) -> list[StepResult
 
 
 @pytest.mark.integration
-def test_traffic_leaves_a_broken_server_in_steps_and_comes_back(tmp_path: Path) -> None:
-    with haproxy(tmp_path) as pool:
+@pytest.mark.parametrize("balanced", [haproxy, nginx])
+def test_traffic_leaves_a_broken_server_in_steps_and_comes_back(
+    balanced: Callable[[Path], AbstractContextManager[BalancedPool]], tmp_path: Path
+) -> None:
+    with balanced(tmp_path) as pool:
         pool.servers["a1"].broken = True
         assert pool.shares() == {"a1": 30, "b1": 30}
         plan = shift()
@@ -368,20 +485,42 @@ def test_traffic_leaves_a_broken_server_in_steps_and_comes_back(tmp_path: Path) 
 def test_traffic_goes_back_by_itself_where_the_others_do_not_carry_it(tmp_path: Path) -> None:
     with haproxy(tmp_path) as pool:
         plan = shift()
-        hurt = threading.Timer(0.7, lambda: setattr(pool.servers["b1"], "broken", True))
-        hurt.start()
+
+        def hurt(look: int) -> None:
+            pool.servers["b1"].broken = look > 1  # once half of the traffic was taken away
+
         with pool.visited():
-            results = carried_out(plan, pool, tmp_path)
-        hurt.join()
+            results = carried_out(plan, pool, tmp_path, hurt)
         assert [one.ok for one in results] == [True, True, False, True]
         assert undoes(plan, results)
         assert pool.shares() == {"a1": 30, "b1": 30}
 
 
 @pytest.mark.integration
+def test_nginx_keeps_its_files_where_it_does_not_take_a_change(tmp_path: Path) -> None:
+    with nginx(tmp_path) as pool:
+        hands = TrafficRunner({"edge": pool.proxy}, SystemClock())
+        assert hands.rehearse(step("drain")).refused == ""
+        before = (tmp_path / "web.conf").read_text()
+        config = (tmp_path / "nginx.conf").read_text()
+        (tmp_path / "nginx.conf").write_text(config.replace("events", "evnets"))
+        assert 'unknown directive "evnets"' in hands.rehearse(step("drain")).refused
+        refused = hands.run(step("drain"), "k")
+        assert "web.conf is as it was" in refused.error
+        assert (tmp_path / "web.conf").read_text() == before
+        (tmp_path / "nginx.conf").write_text(config)
+        assert hands.run(step("weigh", share=50), "k").ok
+        assert "weight=50; # a1 of 100" in (tmp_path / "web.conf").read_text()
+        assert "# of the shop" in (tmp_path / "web.conf").read_text()
+        assert hands.run(step("drain"), "k").ok
+        assert " down; # a1 of 100 drained" in (tmp_path / "web.conf").read_text()
+        assert "only 0 other servers" in hands.run(step("drain", "b1"), "k").error
+
+
+@pytest.mark.integration
 def test_a_socket_without_the_right_is_known_before_the_night(tmp_path: Path) -> None:
     with haproxy(tmp_path, level="operator") as pool:
-        hands = TrafficRunner({"edge": ProxyTarget(socket=pool.socket)}, SystemClock())
+        hands = TrafficRunner({"edge": pool.proxy}, SystemClock())
         assert "needs admin" in hands.rehearse(step("drain")).refused
         assert "Permission denied" in hands.run(step("drain"), "k").error
         with pytest.raises(StepFailedError, match="has no pool 'nil'"):

@@ -59,7 +59,7 @@ WRONG = {
     "a relative program": ('[command]\nflush = "bin/flush"\n', "command: command 'flush'"),
     "a program that is not there": ('[command]\nflush = "/no/such"\n', "command: "),
     "a folder that is not there": ('[settings_files]\nfolder = "/no/such"\n', "settings_files.fol"),
-    "a proxy without a way to it": ("[traffic.edge]\n", "traffic.edge: needs either"),
+    "a proxy without a way to it": ("[traffic.edge]\n", "traffic.edge: needs one of"),
     "a database's password in the file": (
         '[database.d]\nurl = "postgresql://u:p@h/d"\n',
         "database.d.url: holds a password",

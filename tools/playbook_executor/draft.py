@@ -20,8 +20,9 @@ from tools.playbook_executor.errors import PlaybookError
 from tools.playbook_executor.parameters import HOLE
 from tools.playbook_executor.parse import FILL_IN, MAX_CHARACTERS, parse, read_yaml
 
-MOST_STEPS, LONGEST = 12, 600
-"""Steps of a playbook, and characters of an instruction, as the vocabulary has them."""
+MOST_STEPS, LONGEST, HEAD, ID_WORDS, ID = 12, 600, 120, 6, 60
+"""Steps of a playbook, characters of an instruction and of a title, words and characters of an id.
+source: `Playbook`, `ManualArguments`; a title is a line of a card."""
 
 _BACK = re.compile(r"roll.?back|undo|revert|backout|回滚|回退|撤销", re.IGNORECASE)
 _LOOK = re.compile(
@@ -141,11 +142,11 @@ def draft(text: str, source: str) -> str:
         raise PlaybookError(source, 1, f"longer than {MAX_CHARACTERS} characters; split it")
     path = PurePath(source)
     name = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")
-    words = [word for word in name.split("-") if word][:6]
+    words = [word for word in name.split("-") if word][:ID_WORDS]
     if not words or not words[0][0].isalpha():
         raise PlaybookError(source, 1, "rename the file: the playbook gets its name in a-z, 0-9, -")
     make = _of_ansible if path.suffix.lower() in (".yml", ".yaml") else _of_markdown
-    found = make(text, source, "-".join(words)[:60])
+    found = make(text, source, "-".join(words)[:ID])
     try:
         parse(found.text(sample=True), source)
     except PlaybookError as error:
@@ -186,7 +187,7 @@ def _of_markdown(text: str, source: str, name: str) -> DraftPlaybook:
     ]
     return DraftPlaybook(
         name=name,
-        title=_holed(title or name.replace("-", " "), notes)[:120],
+        title=_holed(title or name.replace("-", " "), notes)[:HEAD],
         steps=quoted[: len(steps)],
         back=quoted[len(steps) :],
         check=_holed("; ".join(looks), notes)[:LONGEST],
@@ -224,12 +225,12 @@ def _step(line: _Line, notes: list[str]) -> DraftStep:
     for pattern, arguments in _KUBECTL:
         if match := pattern.fullmatch(" ".join(code.split())):
             notes.append(f"{code}: done by the Kubernetes runner, in the namespace it is given")
-            return DraftStep(text[:120] or code, "kubernetes", arguments.format(*match.groups()))
+            return DraftStep(text[:HEAD] or code, "kubernetes", arguments.format(*match.groups()))
     whole = f"{text}: {code}" if line.code else text
     if len(whole) > LONGEST:
         notes.append(f"line {line.line}: cut to {LONGEST} characters")
     instruction = json.dumps(whole[:LONGEST], ensure_ascii=False)
-    return DraftStep(text[:120] or whole[:120], "manual", f"{{instruction: {instruction}}}")
+    return DraftStep(text[:HEAD] or whole[:HEAD], "manual", f"{{instruction: {instruction}}}")
 
 
 def _holed(text: str, notes: list[str]) -> str:
@@ -267,12 +268,12 @@ def _of_ansible(text: str, source: str, name: str) -> DraftPlaybook:
     notes = ["[command] of the runners file has to name ansible-playbook; it gets no environment"]
     taken = {key: one for key, one in variables.items() if _fits(key, one)}
     if left := sorted(set(map(str, variables)) - set(taken)):
-        notes.append(f"as the playbook has them: {strip_controls(', '.join(left))[:200]}")
+        notes.append(f"as the playbook has them: {strip_controls(', '.join(left))[:HEAD]}")
     argv = ["ansible-playbook", "--limit", "${hosts}"]
     for key in taken:
         argv += ["-e", f"{key}=${{{key}}}"]
     plays_ = [str(one.get("name") or "") for one in plays if isinstance(one, dict)]
-    title = _holed(next(filter(None, plays_), name.replace("-", " ")), notes)[:120]
+    title = _holed(next(filter(None, plays_), name.replace("-", " ")), notes)[:HEAD]
     arguments = json.dumps({"argv": [*argv, path]}, ensure_ascii=False)
     step = DraftStep(title, "command", arguments)
     numbers = frozenset(key for key, one in taken.items() if isinstance(one, int))

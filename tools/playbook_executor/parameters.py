@@ -54,7 +54,8 @@ def text(template: str, values: Mapping[str, Scalar]) -> str:
     return HOLE.sub(lambda match: str(values[match[1]]), template)
 
 
-_MAX_TEXT = 200
+_MAX_TEXT, _SHOWN = 200, 80
+"""Characters of a text, and of a wrong value in an error. source: a line of a terminal."""
 MOST_NAMES = 10
 """As many as a person can read in the card. source: `Members` of a traffic group."""
 
@@ -67,7 +68,7 @@ def validated(playbook: Playbook, given: Mapping[str, object], component: str) -
     """
     declared = {parameter.name for parameter in playbook.parameters}
     for surplus in sorted(set(given) - declared):
-        raise ParameterError(playbook.id, surplus[:80], "is not declared by this playbook")
+        raise ParameterError(playbook.id, surplus[:_SHOWN], "is not declared by this playbook")
     subject = Owner.parse(component).service
     values: dict[str, Scalar] = {}
     for parameter in playbook.parameters:
@@ -101,7 +102,7 @@ def _typed(parameter: Parameter, value: object) -> Scalar:
         if parameter.type == "names":
             return ",".join(names(value))
         return name(value) if parameter.type == "name" else _text(parameter, value)
-    raise ValueError(f"{str(value)[:80]!r} is not of type {parameter.type}")
+    raise ValueError(f"{str(value)[:_SHOWN]!r} is not of type {parameter.type}")
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -112,14 +113,14 @@ def names(text: str) -> tuple[str, ...]:
     """
     found = tuple(name(one.strip(" ")) for one in text.split(",", MOST_NAMES))
     if len(found) > MOST_NAMES or len(set(found)) < len(found):
-        raise ValueError(f"{text[:80]!r} is more than {MOST_NAMES} names, or one of them twice")
+        raise ValueError(f"{text[:_SHOWN]!r} is more than {MOST_NAMES} names, or one of them twice")
     return found
 
 
 def _number(parameter: Parameter, value: object) -> int | float:
     wanted = int if parameter.type == "integer" else (int, float)
     if isinstance(value, bool) or not isinstance(value, wanted):
-        raise ValueError(f"{str(value)[:80]!r} is not of type {parameter.type}")
+        raise ValueError(f"{str(value)[:_SHOWN]!r} is not of type {parameter.type}")
     assert isinstance(value, int | float)
     low, high = parameter.minimum, parameter.maximum
     if low is None or high is None or not low <= value <= high:
@@ -131,5 +132,5 @@ def _text(parameter: Parameter, value: str) -> str:
     if len(value) > _MAX_TEXT:
         raise ValueError(f"is longer than {_MAX_TEXT} characters")
     if parameter.pattern and not re.fullmatch(parameter.pattern, value, re.ASCII):
-        raise ValueError(f"{value[:80]!r} does not match {parameter.pattern!r}")
+        raise ValueError(f"{value[:_SHOWN]!r} does not match {parameter.pattern!r}")
     return value
