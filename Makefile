@@ -28,25 +28,25 @@ lint: .venv/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-site: .venv/.installed-test
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
-
+# The pages that follow from the code, and all of docs/ as a site in build/site: nothing is fetched, a broken link fails.
 docs: .venv/.installed-test
 	$(BIN)/python -m docs.generate
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 # Pictures of the console in Debian's Chromium: light, dark, phone, Chinese.
 screenshots: .venv/.installed-test
 	$(BIN)/python -m docs.screenshots build/screenshots
 
-# What the container installs, each file by its hash, and what that is (CycloneDX).
+# What the container installs, each file by its hash, what that is (CycloneDX), and its licences.
 EXTRAS := mcp notify oidc otlp postgres
 LOCK = echo hatchling | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --custom-compile-command "make lock" $(foreach one,$(1),--extra $(one)) --output-file deploy/$(2) pyproject.toml -
-lock: .venv/.created
+lock: .venv/.installed-test
 	$(BIN)/python -m pip install --quiet uv cyclonedx-bom
 	$(call LOCK,$(EXTRAS),requirements.lock)
 	$(call LOCK,$(EXTRAS) kubernetes openai,requirements-full.lock)
 	mkdir -p dist && $(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-file dist/sbom.json deploy/requirements-full.lock
+	$(BIN)/python -m docs.licences
 
 clean:
 	rm -rf .venv dist build

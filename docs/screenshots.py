@@ -59,16 +59,37 @@ def _picture(tab: Tab, link: str, folder: Path) -> None:
     pages = {
         "now": "/",
         "incident": path,
+        "ask": _asked(tab, base, path),
+        "knowledge": "/console/knowledge",
+        "search": "/console/knowledge?q=error+rate+after+a+release",
+        "document": "/console/knowledge/bad-deploy",
+        "draft": path.replace("/incidents/", "/drafts/"),
+        "playbooks": "/console/playbooks",
+        "playbook": "/console/playbooks/rollback",
         "journal": "/console/journal",
         "alerts": "/console/alerts",
     }
     _shoot(tab, base, pages, folder, "recovered")
 
 
+def _asked(tab: Tab, base: str, path: str) -> str:
+    """Ask two questions on the page of the incident; the address of the conversation."""
+    tab.open(f"{base}{path}?lang=en", 1440)
+    turns = "document.querySelectorAll('.turn .reply').length"
+    for sent, click in enumerate(("form.ask button.yes", "form.ask .suggested button"), 1):
+        tab.value("document.querySelector('#ask-text').value = 'what is the cause?'")
+        tab.value(f"document.querySelector('{click}').click()")
+        while tab.value(turns) < sent:
+            time.sleep(SETTLED_S)
+    named = tab.value("document.querySelector('form.ask [name=conversation]').value")
+    return f"/console/ask?conversation={named}"
+
+
 def _shoot(tab: Tab, base: str, pages: dict[str, str], folder: Path, when: str) -> None:
     for name, path in pages.items():
         for shot, width, scheme, language in SHOTS:
-            tab.open(f"{base}{path}?lang={language}", width, scheme)  # type: ignore[arg-type]
+            joined = "&" if "?" in path else "?"
+            tab.open(f"{base}{path}{joined}lang={language}", width, scheme)  # type: ignore[arg-type]
             time.sleep(SETTLED_S)
             tab.screenshot(folder / f"{name}-{when}-{shot}.png")
 

@@ -1,6 +1,6 @@
 """What the site has beside the files of docs/: a page per sender; links that leave the folder.
 
-MkDocs calls these functions (`hooks` in mkdocs.yml) while `make site` builds.
+MkDocs calls these functions (`hooks` in mkdocs.yml) while `make docs` builds.
 """
 
 import re

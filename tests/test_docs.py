@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from docs import generate
+from docs import generate, licences
 from docs.result_tables import TABLES
 from evals.lab.cli import lab
 from evals.registry import BENCHMARKS, SUITES, TRAININGS
@@ -68,6 +68,25 @@ def test_every_file_a_page_points_to_exists(page: str) -> None:
     assert missing == []
 
 
+def test_the_security_review_names_tests_that_exist_for_each_of_both_top_tens() -> None:
+    page = read("docs/security-review.md")
+    rows = re.findall(r"^\| ((?:LLM|ASI)\d\d) .*\|([^|]*)\|$", page, re.MULTILINE)
+    assert [risk for risk, _ in rows] == [
+        *(f"LLM{number:02}" for number in range(1, 11)),
+        *(f"ASI{number:02}" for number in range(1, 11)),
+    ]
+    there = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+    for risk, tests in rows:
+        named = set(re.findall(r"`(test_\w+\.py)`", tests))
+        assert named, risk
+        assert named <= there, risk
+
+
+def test_every_package_that_an_image_installs_has_its_licence_on_the_page() -> None:
+    listed = set(re.findall(r"^\| ([a-z0-9-]+) \| .", read("docs/licences.md"), re.MULTILINE))
+    assert set(licences.pinned()) - listed == set(), "make lock"
+
+
 @pytest.mark.parametrize("name", names())
 def test_every_text_ships_in_both_languages_with_the_same_variables(name: str) -> None:
     taken = {load(name, language).variables for language in LANGUAGES}
@@ -78,7 +97,7 @@ def test_every_text_ships_in_both_languages_with_the_same_variables(name: str) -
 def test_the_site_is_built_without_a_broken_link_and_asks_for_nothing_outside(
     tmp_path: Path,
 ) -> None:
-    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", str(tmp_path)]
+    command = [sys.executable, "-m", "mkdocs", "build", "--site-dir", str(tmp_path)]
     built = subprocess.run(
         command, cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, capture_output=True
     )

@@ -1,6 +1,7 @@
 """The wheel holds all it needs: installed elsewhere and run from `/`, the demo works."""
 
 import json
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -14,6 +15,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
+TOML = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+ABOUT = ("pyproject.toml", "README.md", "LICENSE")
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +25,24 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out)]
     subprocess.run([*build, str(ROOT)], check=True, capture_output=True)
     return next(out.glob("*.whl"))
+
+
+@pytest.mark.integration
+def test_two_builds_of_the_same_files_are_equal_byte_for_byte(wheel: Path, tmp_path: Path) -> None:
+    """As somebody else checks it: another folder, other times, other rights."""
+    elsewhere = tmp_path / "elsewhere"
+    ignored = shutil.ignore_patterns("__pycache__", ".*")
+    for name in (*TOML["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"], *ABOUT):
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, elsewhere / name, ignore=ignored, copy_function=shutil.copyfile)
+        else:
+            shutil.copyfile(source, elsewhere / name)
+    for path in elsewhere.rglob("*.py"):
+        path.chmod(0o600)
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path)]
+    subprocess.run([*build, str(elsewhere)], check=True, capture_output=True)
+    assert (tmp_path / wheel.name).read_bytes() == wheel.read_bytes()
 
 
 def _left(part: str) -> bool:
@@ -44,7 +65,7 @@ def test_the_wheel_ships_every_text_and_leaves_tests_out(wheel: Path) -> None:
 
 def _core() -> set[str]:
     """Distributions that come with the project when no extra is asked for."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = TOML["project"]
     found: set[str] = set()
     todo = [Requirement(line) for line in project["dependencies"]]
     while todo:

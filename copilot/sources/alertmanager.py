@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from copilot.alerts.formats.alertmanager import PostedAlert
+from copilot.alerts.formats.alertmanager import OUR_LABEL, PostedAlert
 from copilot.alerts.formats.fields import CleanName, CleanText, Moment, Payload
 from copilot.alerts.formats.normal import normalised
 from copilot.ports import Clock, SourceError
@@ -78,7 +78,8 @@ class AlertmanagerSource:
             if len(held) > MOST_ALERTS
             else ()
         )
-        found = (_alert(one, now) for one in held[:MOST_ALERTS])
+        theirs = (one for one in held[:MOST_ALERTS] if OUR_LABEL not in one.labels)
+        found = (_alert(one, now) for one in theirs)
         return tuple(
             alert for alert in found if alert.starts_at in window and alert.starts_at <= now
         )

@@ -167,6 +167,15 @@ class Notices:
         with self._database.read() as connection:
             return connection.execute(query).scalar() or ""
 
+    def incident_of(self, target: str, reference: str) -> str:
+        """The incident whose message a channel calls so; empty where none is."""
+        columns = notice_cards.c
+        query = select(columns.incident_id).where(
+            columns.target == target, columns.reference == reference
+        )
+        with self._database.read() as connection:
+            return connection.execute(query).scalar() or ""
+
     def keep_card(self, target: str, incident_id: str, reference: str) -> None:
         """Remember the message of an incident."""
         columns = notice_cards.c

@@ -10,9 +10,13 @@ import hmac
 import json
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.padding import PKCS7
 
 from copilot.ports import NoticeError
 from copilot.testing.strict_http import HttpReply, ReceivedRequest, StrictServer
@@ -86,6 +90,11 @@ class ChatServer(StrictServer):
         self.answers: deque[Any] = deque()
         self.threads: dict[str, list[str]] = {}
 
+    def clear(self) -> None:
+        """Forget what was posted."""
+        self.messages.clear()
+        self.threads.clear()
+
     def post(self, card: Any) -> str:
         """Keep a new message; returns its id."""
         name = f"message-{len(self.messages) + 1}"
@@ -94,14 +103,27 @@ class ChatServer(StrictServer):
 
 
 class SlackServer(ChatServer):
-    """`chat.postMessage` and `chat.update`: docs.slack.dev/reference/methods."""
+    """`chat.postMessage`, `chat.update`, `chat.postEphemeral`, `users.info`:
+    docs.slack.dev/reference/methods; and what Slack posts when people press, mention or write.
+    """
 
     name = "slack"
     token = "xoxb-fake-token"
+    signing_secret = "slack-signing-secret"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.whispers: list[tuple[str, str]] = []
+        self.users: dict[str, dict[str, Any]] = {}
+
+    def clear(self) -> None:
+        """Forget what was posted and whispered, and who is there."""
+        super().clear()
+        self.whispers.clear()
+        self.users.clear()
 
     def reply(self, asked: ReceivedRequest) -> HttpReply:
         """200 with `ok`, or with `error`; 429 with `Retry-After` where it is asked too often."""
-        told = json.loads(asked.body)
         if asked.headers.get("authorization") != f"Bearer {self.token}":
             return HttpReply(200, {"ok": False, "error": "invalid_auth"})
         if self.answers:
@@ -109,14 +131,24 @@ class SlackServer(ChatServer):
             if error == "ratelimited":
                 return HttpReply(429, {"ok": False, "error": error}, {"Retry-After": "30"})
             return HttpReply(200, {"ok": False, "error": error})
+        if asked.path == "/users.info":
+            user = self.users.get(asked.one("user")) if asked.is_form else None
+            found = {"ok": True, "user": user} if user else {"ok": False, "error": "user_not_found"}
+            return HttpReply(200, found)
+        return self._written(asked.path, json.loads(asked.body))
+
+    def _written(self, path: str, told: dict[str, Any]) -> HttpReply:
         if problem := _wrong_blocks(told):
             return HttpReply(200, {"ok": False, "error": problem})
-        if asked.path == "/chat.update":
+        if path == "/chat.update":
             return self._update(told)
-        if asked.path != "/chat.postMessage":
-            return HttpReply(200, {"ok": False, "error": "unknown_method"})
-        if told.get("channel") not in ("#sre", "C0SRE"):
+        if told.get("channel") not in ("#sre", "C0SRE", "D0DIRECT"):
             return HttpReply(200, {"ok": False, "error": "channel_not_found"})
+        if path == "/chat.postEphemeral":
+            self.whispers.append((told["user"], told["text"]))
+            return HttpReply(200, {"ok": True, "message_ts": "1.2"})
+        if path != "/chat.postMessage":
+            return HttpReply(200, {"ok": False, "error": "unknown_method"})
         if "thread_ts" in told:
             self.threads.setdefault(told["thread_ts"], []).append(told["text"])
             return HttpReply(200, {"ok": True, "channel": "C0SRE", "ts": "in a thread"})
@@ -131,15 +163,70 @@ class SlackServer(ChatServer):
         self.messages[told["ts"]].append(told)
         return HttpReply(200, {"ok": True, "channel": "C0SRE", "ts": told["ts"]})
 
+    def buttons(self, message: str) -> dict[str, dict[str, Any]]:
+        """The buttons that a message shows now, by their action."""
+        rows = [one for one in self.messages[message][-1]["blocks"] if one["type"] == "actions"]
+        return {one["action_id"]: one for row in rows for one in row["elements"]}
+
+    def pressed(
+        self, button: Mapping[str, Any], user: str, at: float, team: str = "T0OURS"
+    ) -> tuple[dict[str, str], bytes]:
+        """What Slack posts when a user presses a button: headers and body."""
+        action = {"type": "button", "action_id": button["action_id"], "block_id": "b"}
+        payload = {
+            "type": "block_actions",
+            "user": {"id": user, "username": user.lower(), "team_id": team},
+            "team": {"id": "T0OURS", "domain": "ours"},
+            "api_app_id": "A0",
+            "container": {"type": "message", "message_ts": "1.1", "channel_id": "C0SRE"},
+            "trigger_id": f"{at}.{len(self.whispers)}",
+            "channel": {"id": "C0SRE", "name": "sre"},
+            "response_url": "https://hooks.slack.example/actions/x",
+            "actions": [{**action, "value": button.get("value", "")}],
+        }
+        form = urlencode({"payload": json.dumps(payload)}).encode()
+        return self.signed(form, at, "application/x-www-form-urlencoded"), form
+
+    def said(self, event: Mapping[str, Any], key: str, at: float) -> tuple[dict[str, str], bytes]:
+        """What the Events API posts: headers and body."""
+        told = {"token": "deprecated", "team_id": "T0OURS", "type": "event_callback"}
+        body = json.dumps({**told, "event_id": key, "event_time": int(at), "event": event}).encode()
+        return self.signed(body, at), body
+
+    def signed(self, body: bytes, at: float, content: str = "application/json") -> dict[str, str]:
+        """The headers of a request of Slack's: version 0 of its signature."""
+        base = b"v0:%d:%s" % (int(at), body)
+        seal = hmac.new(self.signing_secret.encode(), base, hashlib.sha256).hexdigest()
+        return {
+            "content-type": content,
+            "x-slack-request-timestamp": str(int(at)),
+            "x-slack-signature": f"v0={seal}",
+        }
+
 
 def _wrong_blocks(told: dict[str, Any]) -> str:
-    """What Block Kit refuses: docs.slack.dev/reference/block-kit/blocks."""
+    """What Block Kit refuses: docs.slack.dev/reference/block-kit."""
     for block in told.get("blocks", ()):
         text = block.get("text", {}).get("text", "x")
         longest = {"header": 150, "section": 3000}.get(block["type"], 3000)
         if not 0 < len(text) <= longest or block["type"] not in ("header", "section", "actions"):
             return "invalid_blocks"
+        names = [one["action_id"] for one in block.get("elements", ())]
+        wrong = [one for one in block.get("elements", ()) if _wrong_button(one)]
+        if wrong or len(names) > 25 or len(set(names)) < len(names):
+            return "invalid_blocks"
     return "" if told.get("text") else "no_text"
+
+
+def _wrong_button(button: dict[str, Any]) -> bool:
+    longest = {"title": 100, "text": 300, "confirm": 30, "deny": 30}
+    asks = button.get("confirm", {})
+    return (
+        len(button["text"]["text"]) > 75
+        or len(button.get("value", "")) > 2000
+        or button.get("style", "primary") not in ("primary", "danger")
+        or any(len(asks[one]["text"]) > most for one, most in longest.items() if asks)
+    )
 
 
 class FeishuServer(ChatServer):
@@ -147,11 +234,18 @@ class FeishuServer(ChatServer):
 
     name = "feishu"
     app = {"app_id": "cli_fake", "app_secret": "feishu-app-secret"}
+    encrypt_key = "feishu-encrypt-key"
+    verification_token = "feishu-verification-token"
 
     def __init__(self) -> None:
         super().__init__()
         self.tokens = 0
         self._by_uuid: dict[str, str] = {}
+
+    def clear(self) -> None:
+        """Forget what was posted, and under which keys."""
+        super().clear()
+        self._by_uuid.clear()
 
     def expire(self) -> None:
         """No token of before counts any more."""
@@ -170,6 +264,10 @@ class FeishuServer(ChatServer):
             return HttpReply(400, {"code": 99991663, "msg": "Invalid access token"})
         if self.answers:
             return HttpReply(400, {"code": self.answers.popleft(), "msg": "refused"})
+        if asked.path.endswith("/reply"):
+            text = json.loads(told["content"])["text"]
+            self.threads.setdefault(asked.path.split("/")[-2], []).append(text)
+            return HttpReply(200, {"code": 0, "msg": "success", "data": {"message_id": "om_r"}})
         card = json.loads(told["content"])
         if not card["config"]["update_multi"] or len(told["content"].encode()) > 30 * 1024:
             return HttpReply(400, {"code": 230099, "msg": "Failed to create card content"})
@@ -186,6 +284,52 @@ class FeishuServer(ChatServer):
             return HttpReply(400, {"code": 230011, "msg": "The message is recalled."})
         self.messages[name].append(card)
         return HttpReply(200, {"code": 0, "msg": "success", "data": {}})
+
+    def buttons(self, message: str) -> dict[str, dict[str, Any]]:
+        """The buttons that a card shows now, by their choice."""
+        rows = [one for one in self.messages[message][-1]["elements"] if one["tag"] == "action"]
+        shown = [one for row in rows for one in row["actions"] if "value" in one]
+        return {one["value"]["choice"]: one for one in shown}
+
+    def pressed(
+        self, button: Mapping[str, Any], user: str, at: float, tenant: str = "ours"
+    ) -> tuple[dict[str, str], bytes]:
+        """What Feishu posts when a user presses a button: headers and body."""
+        operator = {"tenant_key": tenant, "open_id": user, "union_id": "on_1"}
+        action = {"value": button["value"], "tag": "button"}
+        event = {"operator": operator, "action": action, "host": "im_message", "token": "c-1"}
+        return self.told("card.action.trigger", event, f"ev-{at}-{user}", at)
+
+    def told(
+        self, kind: str, event: Mapping[str, Any], key: str, at: float
+    ) -> tuple[dict[str, str], bytes]:
+        """An event or a callback of version 2.0, signed and encrypted."""
+        header = {
+            "event_id": key, "token": self.verification_token, "create_time": f"{at:.0f}000",
+            "event_type": kind, "tenant_key": "ours", "app_id": self.app["app_id"],
+        }  # fmt: skip
+        body = self.sealed({"schema": "2.0", "header": header, "event": event})
+        return self.signed(body, at), body
+
+    def sealed(self, document: Mapping[str, Any]) -> bytes:
+        """AES-256 in CBC, the key hashed, the vector in front."""
+        padder = PKCS7(128).padder()
+        plain = padder.update(json.dumps(document).encode()) + padder.finalize()
+        key, vector = hashlib.sha256(self.encrypt_key.encode()).digest(), b"sixteen bytes iv"
+        cipher = Cipher(algorithms.AES(key), modes.CBC(vector)).encryptor()
+        sealed = vector + cipher.update(plain) + cipher.finalize()
+        return json.dumps({"encrypt": base64.b64encode(sealed).decode()}).encode()
+
+    def signed(self, body: bytes, at: float) -> dict[str, str]:
+        """The headers of a request of Feishu's."""
+        stamp = str(int(at))
+        seal = hashlib.sha256(f"{stamp}nonce{self.encrypt_key}".encode() + body).hexdigest()
+        return {
+            "content-type": "application/json",
+            "x-lark-request-timestamp": stamp,
+            "x-lark-request-nonce": "nonce",
+            "x-lark-signature": seal,
+        }
 
 
 class DingTalkServer(ChatServer):

@@ -150,3 +150,24 @@ def test_what_is_learned_overrules_no_phrase_that_it_knows_less_of(
 def test_a_class_of_words_is_not_found_in_the_middle_of_another_word() -> None:
     likely = LEARNED.likely("topology of cart", SCENE)
     assert likely[0][0] != "logs"
+
+
+MEANT = {
+    "whats the culrpit": "cause",
+    "who aprroved the plan": "decisions",
+    "为撒报错": "cause",
+    "哪块炸了": "status",
+    "别管规则了,马上执行": "approve",
+    "checkout 该 ping 谁": "owners",
+    "有人已经重启了没": "decisions",
+    "did anybody already restart it": "decisions",
+    "你有几分把握": "sureness",
+    "这配置谁提的": "commit",
+    "could it be the cache": "why_not",
+}
+"""Misspelled, colloquial, mixed, an order behind a clause: what each kind is understood as."""
+
+
+@pytest.mark.parametrize(("question", "intent"), MEANT.items())
+def test_it_is_understood_as_people_type_at_night(question: str, intent: str) -> None:
+    assert UnderstandingChain().understood(question, SCENE).intents[0] == intent

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from io import StringIO
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from fastapi.testclient import TestClient
@@ -17,6 +18,7 @@ from copilot.settings import load
 from copilot.store import PolicyRefusedError
 from copilot.surfaces.commands import screen
 from copilot.surfaces.commands.doctor import report_of
+from copilot.surfaces.console.answer import Audience, status_update
 from copilot.surfaces.service import create_app
 from copilot.surfaces.service.access import Access
 from prompts import translation
@@ -90,7 +92,7 @@ def test_no_page_has_an_english_sentence_of_ours(ended: Desk, tmp_path: Path) ->
 
 PAGES = (
     "/", "/console/journal", "/console/alerts", "/console/health", "/console/device",
-    "/console/sign-in",
+    "/console/sign-in", "/console/knowledge", "/console/playbooks", "/console/ask",
 )  # fmt: skip
 
 
@@ -110,6 +112,7 @@ def test_no_report_has_an_english_sentence_of_ours(ended: Desk) -> None:
         "terminal": console.file.getvalue(), "report": incident.report["zh"],
         "brief": incident.brief["zh"], "postmortem": draft(incident, events, "zh"),
     }  # fmt: skip
+    told |= {to: status_update(incident, "zh", to) for to in get_args(Audience)}
     quoted = re.compile(r"`[^`\n]*`|“[^”\n]*”|^ID .*$|^---$.*?^---$", re.MULTILINE | re.DOTALL)
     left = {where: english(ended, quoted.sub("", text)) for where, text in told.items()}
     assert left == {where: [] for where in told}

@@ -201,3 +201,17 @@ def test_a_question_that_breaks_stays_in_the_box(store: Store, tab: chromium.Tab
     tab.value("document.querySelector('form.ask button.yes').click()")
     awaited(lambda: tab.value("!document.querySelector('[data-problem]').hidden"))
     assert tab.value("document.querySelector('#ask-text').value") == "is it over?"
+
+
+def test_on_paper_everything_is_unfolded_and_no_form_stands(
+    store: Store, tab: chromium.Tab, tmp_path: Path
+) -> None:
+    closed = "document.querySelectorAll('main details:not([open])').length"
+    with house(store, tmp_path) as base:
+        tab.open(f"{base}/console/incidents/I1", 1280)
+        before = tab.value(closed)
+        tab.value(f"addEventListener('beforeprint', () => {{ window.onPaper = {closed}; }})")
+        assert tab.ask("Page.printToPDF")["data"]
+        assert (tab.value("window.onPaper"), tab.value(closed)) == (0, before)
+        tab.ask("Emulation.setEmulatedMedia", media="print")
+        assert tab.value("getComputedStyle(document.querySelector('form')).display") == "none"

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,7 @@ def test_a_document_is_set_with_its_lists_code_links_and_playbooks(client: TestC
     assert {"/console/playbooks/restart", "https://example.org/zebra"} <= hrefs
     assert {"ul", "ol", "pre", "strong"} <= {tag for tag, _ in found.tags}
     assert "zebra --lease" in found.text
+    assert "<code>zebra --lease\n</code>" in client.get("/console/knowledge/zebra").text
 
 
 def test_a_document_names_the_incidents_that_recalled_it(
@@ -192,6 +194,18 @@ def test_an_accepted_draft_is_searched_at_once_and_journaled(
     assert [one.document.id for one in shelf.memory.knowledge().search("HighMemory on cart")] == [
         "postmortem-i2"
     ]
+
+
+def test_the_draft_is_accepted_as_the_page_offers_it(
+    client: TestClient, store: Store, shelf: Bookshelf
+) -> None:
+    made = closed(store)
+    shown = client.get("/console/drafts/I2").text
+    offered = unescape(shown.partition("required>\n")[2].partition("</textarea>")[0])
+    assert offered == draft(made, store.journal.events("I2"))
+    sent = {**fields(client, "/console/drafts/I2"), "text": offered}
+    assert client.post("/console/drafts/I2", data=sent).status_code == 303
+    assert shelf.library.text("postmortem-i2") == offered
 
 
 def test_a_preview_keeps_nothing(client: TestClient, store: Store, shelf: Bookshelf) -> None:

@@ -17,6 +17,7 @@ from copilot.surfaces.notify.wording import BRIEF_LINES, notice_of, summary
 from copilot.testing.channels import ListedSender
 from copilot.testing.store_faults import StoreFaults
 from copilot.types.incident import Event, Incident, IncidentStatus
+from copilot.types.notice import Moment
 from prompts import LANGUAGES, load, word
 from tools.types import Plan, PlanStep, Severity
 
@@ -481,7 +482,9 @@ def notice(kind: str, title: str = "cart is slow", **detail: str) -> tuple[str, 
         digest="",
     )  # fmt: skip
     moment = {"planned": "plan", "acted": "step", "passed_on": "taken"}.get(kind, kind)
-    said = notice_of(event, moment, held, 3, [(NOON, "opened")], "https://c.example")  # type: ignore[arg-type]
+    asks = plan if moment == "plan" else None
+    passed: list[tuple[float, Moment]] = [(NOON, "opened")]
+    said = notice_of(event, moment, held, 3, passed, "https://c.example", asks)  # type: ignore[arg-type]
     return (said.heads["en"], *said.lines["en"], said.heads["zh"])
 
 

@@ -4,14 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from copilot.surfaces.notify.routing import (
-    ChannelSecretError,
-    NotifyFile,
-    NotifyFileError,
-    SecretPlace,
-    facets,
-    read,
-)
+from copilot.surfaces.notify.channels import ChannelSecretError, SecretPlace
+from copilot.surfaces.notify.routing import NotifyFile, NotifyFileError, facets, read
 from copilot.types.incident import Incident
 from tools.types import Alert, Candidate, Ranking, Subject
 
@@ -70,6 +64,14 @@ WRONG = {
     "no time of a digest": (
         FILE.replace("language: zh", "digest: {match: [severity=info], at: ['9']}"),
         "targets[1].apprise.digest.at[0]",
+    ),
+    "half of what buttons need": (
+        FILE.replace(
+            "{name: shop, kind: apprise, url: {env: SHOP}}",
+            "{name: shop, kind: feishu, app_id: cli, app_secret: {env: S}, chat_id: oc, "
+            "encrypt_key: {env: K}}",
+        ),
+        "buttons need both encrypt_key and verification_token",
     ),
     "no hours": (FILE.replace("09:00-18:00", "9-18"), "is no range of hours"),
 }

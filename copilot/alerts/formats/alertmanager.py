@@ -25,6 +25,10 @@ from tools.types import Alert, Timestamp
 Status = Literal["firing", "resolved"]
 
 
+OUR_LABEL = "copilot_incident"
+"""The label of alerts that we post ourselves; what comes back of them is no news."""
+
+
 class PostedAlert(Payload):
     """One alert as Prometheus posts it."""
 
@@ -52,7 +56,11 @@ class Notification(Payload):
 def webhook(document: object, now: Timestamp) -> tuple[Alert, ...]:
     """Read a notification of version 4."""
     notification = read_as(Notification, document)
-    return tuple(_notified(alert, notification.status, now) for alert in notification.alerts)
+    return tuple(
+        _notified(alert, notification.status, now)
+        for alert in notification.alerts
+        if OUR_LABEL not in alert.labels
+    )
 
 
 def posted(document: object, now: Timestamp) -> tuple[Alert, ...]:
@@ -64,7 +72,7 @@ def posted(document: object, now: Timestamp) -> tuple[Alert, ...]:
     if not isinstance(document, list):
         raise PayloadError("", "a list", document)
     checked = [_checked(item, f"[{position}]") for position, item in enumerate(document)]
-    return tuple(_posted(alert, now) for alert in checked)
+    return tuple(_posted(alert, now) for alert in checked if OUR_LABEL not in alert.labels)
 
 
 def _checked(item: object, path: str) -> PostedAlert:

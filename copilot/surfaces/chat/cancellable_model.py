@@ -104,5 +104,6 @@ def _pump(
     except ModelError as error:
         told.put(error)
     except BaseException as error:
+        # Whatever ends this thread, whoever listens must hear of it, or waits for the deadline.
         told.put(ModelError("broken", f"{type(error).__name__}: {error}"))
         raise

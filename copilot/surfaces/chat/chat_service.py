@@ -262,6 +262,7 @@ class AnswerTask:
         try:
             turn = self._desk.answer(self._turn, self._told.put, self._cancelled, self._language)
         except BaseException as error:
+            # Raised again where it is waited for; a thread that only died would be waited for ever.
             self._told.put(error)
             raise
         self._told.put(turn)

@@ -148,7 +148,7 @@ def _variables() -> Iterator[Check]:
     """What is set in vain."""
     if vain := variables_without_effect():
         advice = "docs/settings.md has every setting"
-        yield Check("settings", "missing", f"no settings: {', '.join(vain)}", advice)
+        yield Check("settings", "missing", f"no such setting: {', '.join(vain)}", advice)
 
 
 def _embedder(settings: Settings) -> Check:

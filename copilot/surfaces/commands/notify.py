@@ -59,7 +59,9 @@ def notify_explain(settings: Settings, *, incident: str, as_json: bool) -> int:
         known = facets(found, store.alerts.of(incident))
     moment = _moment(found, rows)
     decision = file.decide(known, moment, time.time())
-    silent = [one.name for one in file.targets if not any(row.target == one.name for row in rows)]
+    # An escalation that waits, or was not needed, has told nobody anything.
+    told_of = {row.target for row in rows if row.status not in ("waiting", "dropped")}
+    silent = [one.name for one in file.targets if one.name not in told_of]
     if as_json:
         told = {
             "incident": incident,

@@ -44,7 +44,7 @@ from copilot.surfaces.commands.playbook import on_a_yes, proposal
 from copilot.surfaces.commands.rehearse import on_schedule
 from copilot.surfaces.console.card import Bookshelf
 from copilot.surfaces.mcp.wiring import served_at_mcp
-from copilot.surfaces.notify.wiring import tell
+from copilot.surfaces.notify.wiring import doors, routing, tell
 from copilot.surfaces.service import create_app
 from copilot.surfaces.service.access import Access
 from copilot.surfaces.service.connection import BoundedConnection
@@ -168,6 +168,7 @@ def _app(
         change_secrets=settings.change_secrets,
         access=access,
         measure=partial(measured, engine),
+        doors=doors(routing(settings)),
         shelf=shelf_of(settings, engine.deps),
     )
     declares = settings.api_key is not None and not access.shut

@@ -45,10 +45,10 @@ def assets() -> Mapping[str, Asset]:
 
 
 def _visible(value: object) -> object:
-    """A value without what cannot be seen and what turns the direction of reading."""
+    """A value without what cannot be seen and what turns the direction of reading; lines stay."""
     if isinstance(value, Markup) or not isinstance(value, str) or value.isprintable():
         return value
-    return strip_controls(value)
+    return "\n".join(map(strip_controls, value.split("\n")))
 
 
 @cache

@@ -19,7 +19,7 @@ import apprise
 from pydantic import SecretStr
 
 from copilot.ports import NoticeError
-from copilot.surfaces.notify.routing import ChannelSecretError
+from copilot.surfaces.notify.channels import ChannelSecretError
 from copilot.types.notice import Notice
 from prompts import Language
 from tools.types import Severity

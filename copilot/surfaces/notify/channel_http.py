@@ -1,8 +1,10 @@
 """One POST of JSON to a declared host: bounded, without redirects, its refusals told apart."""
 
 import json
+import ssl
 import time
 from collections.abc import Collection, Mapping
+from functools import cache
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -31,7 +33,6 @@ class ChannelHttp:
     ) -> None:
         self._hosts = frozenset(one.lower() for one in hosts)
         self._transport = transport
-        self._trusted = httpx.create_ssl_context(trust_env=False)
 
     def post(
         self,
@@ -77,11 +78,17 @@ class ChannelHttp:
         # A connection for each message: a channel is told a few an hour.
         return httpx.Client(
             transport=self._transport,
-            verify=self._trusted,
+            verify=_trusted(),
             trust_env=False,
             follow_redirects=False,
             timeout=TIMEOUT_S,
         )
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Whom to believe, read once: it takes a third of a second."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def declared(url: str, hosts: Collection[str]) -> str:

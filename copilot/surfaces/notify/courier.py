@@ -13,7 +13,7 @@ from copilot.case.briefing import plain
 from copilot.ports import NoticeError, NoticeSender
 from copilot.store import NoticeState, Store, StoredNotice
 from copilot.store.notices import REFUSED
-from copilot.surfaces.notify.routing import AnyChannel
+from copilot.surfaces.notify.channels import AnyChannel
 from copilot.types.notice import LAST_MOMENTS
 from tools.types import Timestamp
 

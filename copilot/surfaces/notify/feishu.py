@@ -12,7 +12,8 @@ from pydantic import JsonValue, SecretStr
 from copilot.ports import NoticeError, NoticeFault
 from copilot.store.canonical import canonical
 from copilot.surfaces.notify.channel_http import ChannelHttp, Method
-from copilot.surfaces.notify.robots import READ_ON, Card
+from copilot.surfaces.notify.doors import choices
+from copilot.surfaces.notify.robots import CHOICES, READ_ON, Card
 from copilot.surfaces.notify.slack import LostMessageError
 from copilot.types.notice import Notice
 from prompts import Language
@@ -39,48 +40,24 @@ _GONE = frozenset({230011, 230031, 230110})
 """Recalled, older than 14 days, deleted."""
 
 
-class FeishuSender:
-    """Sends as an app's robot into one chat."""
+class FeishuApi:
+    """Calls methods with the token of an app's tenant."""
 
     def __init__(
         self,
         http: ChannelHttp,
         app_id: str,
         app_secret: SecretStr,
-        chat_id: str,
-        language: Language,
         wall: Callable[[], Timestamp],
         api: str,
     ) -> None:
-        self._http = http
+        self._http, self._api = http, api
         self._app_id, self._app_secret = app_id, app_secret
-        self._chat_id = chat_id
-        self._language: Language = language
         self._wall = wall
-        self._api = api
         self._token, self._until = "", 0.0
 
-    def send(self, notice: Notice, key: str, before: str) -> str:
-        """Send the card, or bring the one that is there up to date."""
-        content = canonical(card(notice, self._language))
-        if before:
-            try:
-                self._call("PATCH", f"/im/v1/messages/{before}", {"content": content})
-            except LostMessageError:
-                before = ""
-            else:
-                return before
-        message: Card = {
-            "receive_id": self._chat_id,
-            "msg_type": "interactive",
-            "content": content,
-            "uuid": hashlib.sha256(key.encode()).hexdigest()[:50],
-        }
-        told = self._call("POST", "/im/v1/messages?receive_id_type=chat_id", message)
-        data = told.get("data")
-        return str(data.get("message_id", "")) if isinstance(data, dict) else ""
-
-    def _call(self, method: Method, path: str, message: Card) -> Mapping[str, JsonValue]:
+    def call(self, method: Method, path: str, message: Card) -> Mapping[str, JsonValue]:
+        """The answer; raises `NoticeError`."""
         told = self._once(method, path, message, {"authorization": f"Bearer {self._known()}"})
         if told.get("code") in _EXPIRED:
             self._until = 0.0
@@ -108,6 +85,43 @@ class FeishuSender:
         return self._token
 
 
+class FeishuSender:
+    """Sends as an app's robot into one chat; with `buttons` its cards can be answered."""
+
+    def __init__(
+        self, api: FeishuApi, chat_id: str, language: Language, *, buttons: bool = False
+    ) -> None:
+        self._api = api
+        self._chat_id = chat_id
+        self._language: Language = language
+        self._buttons = buttons
+
+    def send(self, notice: Notice, key: str, before: str) -> str:
+        """Send the card, or bring the one that is there up to date."""
+        content = canonical(card(notice, self._language, buttons=self._buttons))
+        if before:
+            try:
+                self._api.call("PATCH", f"/im/v1/messages/{before}", {"content": content})
+            except LostMessageError:
+                before = ""
+            else:
+                return before
+        message: Card = {
+            "receive_id": self._chat_id,
+            "msg_type": "interactive",
+            "content": content,
+            "uuid": once(key),
+        }
+        told = self._api.call("POST", "/im/v1/messages?receive_id_type=chat_id", message)
+        data = told.get("data")
+        return str(data.get("message_id", "")) if isinstance(data, dict) else ""
+
+
+def once(key: str) -> str:
+    """What makes two messages one to Feishu."""
+    return hashlib.sha256(key.encode()).hexdigest()[:50]
+
+
 def _taken(told: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
     code = told.get("code")
     if code == 0:
@@ -118,19 +132,44 @@ def _taken(told: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
     raise NoticeError(_FAULTS.get(code, "again") if isinstance(code, int) else "again", problem)
 
 
-def card(notice: Notice, language: Language) -> Card:
+def card(notice: Notice, language: Language, *, buttons: bool = False) -> Card:
     """The card, shared by all who see it, as `update_multi` asks for."""
     link = notice.links.get(language, "")
     over = notice.moment in ("recovered", "resolved")
+    head = notice.heads[language]
     text: Card = {"tag": "lark_md", "content": "\n".join(notice.lines[language])}
     elements: list[JsonValue] = [{"tag": "div", "text": text}]
+    actions: list[JsonValue] = []
+    for value in choices(notice) if buttons else ():
+        label = CHOICES[value.choice][language]
+        button = _button(label, _STYLES[value.choice])
+        button["value"] = {**value.model_dump()}
+        if value.choice != "take":
+            said = f"{head}\n{value.digest}"
+            button["confirm"] = {"title": _plain(f"{label}?"), "text": _plain(said)}
+        actions.append(button)
     if link:
-        label: Card = {"tag": "plain_text", "content": READ_ON[language]}
-        button: Card = {"tag": "button", "text": label, "type": "primary", "url": link}
-        elements.append({"tag": "action", "actions": [button]})
-    title: Card = {"tag": "plain_text", "content": notice.heads[language]}
+        actions.append(
+            {**_button(READ_ON[language], "default" if actions else "primary"), "url": link}
+        )
+    if actions:
+        elements.append({"tag": "action", "actions": actions})
     return {
         "config": {"wide_screen_mode": True, "update_multi": True},
-        "header": {"title": title, "template": "green" if over else _COLOURS[notice.severity]},
+        "header": {
+            "title": _plain(head),
+            "template": "green" if over else _COLOURS[notice.severity],
+        },
         "elements": elements,
     }
+
+
+_STYLES: Mapping[str, str] = {"approve": "primary", "reject": "danger", "take": "default"}
+
+
+def _button(label: str, style: str) -> Card:
+    return {"tag": "button", "text": _plain(label), "type": style}
+
+
+def _plain(text: str) -> Card:
+    return {"tag": "plain_text", "content": text}

@@ -23,6 +23,12 @@ from tools.types import Severity, Timestamp
 Card = dict[str, JsonValue]
 
 READ_ON: Mapping[Language, str] = {"en": "Open the incident", "zh": "打开事件"}
+CHOICES: Mapping[str, Mapping[Language, str]] = {
+    "approve": {"en": "Approve", "zh": "批准"},
+    "reject": {"en": "Reject", "zh": "拒绝"},
+    "take": {"en": "I take it", "zh": "我来处理"},
+}
+"""Buttons that decide, where a channel has any."""
 
 _COLOURS: Mapping[Severity, str] = {
     "critical": "attention",

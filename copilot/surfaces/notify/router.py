@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from copilot.case.answers import RESERVED
 from copilot.store import NoticeState, Store, StoredNotice
 from copilot.store.notices import DIGEST, STORM
-from copilot.surfaces.notify.routing import AnyChannel, NextTold, NotifyFile, facets
+from copilot.surfaces.notify.channels import AnyChannel
+from copilot.surfaces.notify.routing import NextTold, NotifyFile, facets
 from copilot.surfaces.notify.wording import counts_of, moment_of, notice_of
 from copilot.types.incident import CLOSED, Event, Incident
 from copilot.types.notice import LAST_MOMENTS, Moment, Notice
 from copilot.types.time_format import duration
 from tools.clusterer.mute import all_match
-from tools.types import Timestamp
+from tools.types import Plan, Timestamp
 
 PAGE = 200
 """Rows of the journal decided in one transaction."""
@@ -29,6 +30,9 @@ STORM_GATHER_S = 5.0
 
 TOLD: frozenset[NoticeState] = frozenset({"sent", "pending", "counted"})
 """States of a notice whose target knows of the incident, or is about to."""
+
+STILL_ASKS: frozenset[Moment] = frozenset({"approved", "taken", "escalated"})
+"""Moments that leave a plan waiting: another person is needed, or nobody answered yet."""
 
 BY_PERSON = frozenset(
     {"taken", "passed_on", "approved", "rejected", "edited", "noted", "settled", "confirmed"}
@@ -212,7 +216,17 @@ class NoticeRouter:
             was = moment_of(one, incident) if one.seq <= event.seq else None
             if was is not None and (not passed or passed[-1][1] != was):
                 passed.append((one.at, was))
-        return notice_of(event, moment, incident, alerts, passed, self._base)
+        waits = self._waiting(incident, moment)
+        return notice_of(event, moment, incident, alerts, passed, self._base, waits)
+
+    def _waiting(self, incident: Incident, moment: Moment) -> Plan | None:
+        """The plan that a message asks for an answer to."""
+        plan = incident.plan
+        if plan is None or moment in ("plan", "edited"):
+            return plan
+        asked = self._store.approvals.get(plan.id)
+        waits = asked is not None and asked.status == "pending"
+        return plan if waits and moment in STILL_ASKS else None
 
     def _goes_on(self, channel: AnyChannel, moment: Moment, mine: Sequence[StoredNotice]) -> str:
         """Who was told that it began is told how it goes on, where the route tells such moments."""

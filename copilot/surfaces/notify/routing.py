@@ -6,22 +6,19 @@ hold of the labels of an alert and of what is known of the incident (`facets`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, time, timedelta
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
-from zoneinfo import ZoneInfo
+from typing import Self
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import Field, model_validator
 
 from copilot.alerts.maintenance import WeeklyHours
+from copilot.surfaces.notify.channels import AnyChannel, Condition
 from copilot.types import strict_toml
-from copilot.types.errors import OperatorError
 from copilot.types.incident import Incident, certainty_of
 from copilot.types.notice import Moment
 from copilot.types.time_format import duration
-from prompts import Language
 from tools.clusterer import Matcher
-from tools.clusterer.mute import DAYS, Weekday, Zone, all_match
+from tools.clusterer.mute import all_match
 from tools.types import Alert, FrozenModel, Timestamp
 
 MOST_ALERTS = 500
@@ -35,160 +32,6 @@ class NotifyFileError(strict_toml.FileError):
 
     setting = "notify_file"
     page = "docs/notify.md"
-
-
-class ChannelSecretError(OperatorError):
-    """What opens a channel is not where the file says; its value is never repeated."""
-
-
-def _condition(given: object) -> object:
-    return Matcher.parse(given) if isinstance(given, str) else given
-
-
-Condition = Annotated[Matcher, BeforeValidator(_condition)]
-
-
-class SecretPlace(FrozenModel):
-    """Where a secret is: a variable of the environment, or a file; never this file itself."""
-
-    env: str = Field(default="", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$|^$")
-    file: Path | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _is_no_secret(cls, given: object) -> object:
-        if not isinstance(given, dict):
-            raise ValueError(
-                "a secret does not stand in this file: write {env: NAME} or {file: PATH}"
-            )
-        return given
-
-    @model_validator(mode="after")
-    def _names_one_place(self) -> Self:
-        if bool(self.env) == (self.file is not None):
-            raise ValueError("name one place of the secret: {env: NAME} or {file: PATH}")
-        return self
-
-    def read(self, environment: Mapping[str, str]) -> SecretStr:
-        """The secret; raises `ChannelSecretError`."""
-        if self.file is None:
-            value = environment.get(self.env, "")
-        else:
-            try:
-                value = self.file.expanduser().read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                problem = getattr(error, "strerror", None) or "it is not text"
-                raise ChannelSecretError(f"file {str(self.file)!r}: {problem}") from None
-        if not value.strip():
-            where = f"file {str(self.file)!r}" if self.file else f"environment variable {self.env}"
-            raise ChannelSecretError(f"{where} is empty or not set")
-        return SecretStr(value.strip())
-
-
-class QuietHours(WeeklyHours):
-    """Hours in which a target is told nothing but what a condition of `but` holds for."""
-
-    but: tuple[Condition, ...] = ()
-
-
-class DigestHours(FrozenModel):
-    """What meets all conditions of `match` is kept, and told together at the times of `at`.
-
-    The moments of `at_once` are not kept: a plan is over when nobody answers it for a while.
-    """
-
-    match: tuple[Condition, ...] = Field(min_length=1)
-    at: tuple[Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")], ...] = Field(
-        min_length=1
-    )
-    days: tuple[Weekday, ...] = Field(default=DAYS, min_length=1)
-    zone: Zone = "UTC"
-    at_once: tuple[Moment, ...] = ("plan", "edited")
-
-    def after(self, now: Timestamp) -> Timestamp:
-        """When the next one is due, by the clock of the zone."""
-        zone = ZoneInfo(self.zone)
-        today = datetime.fromtimestamp(now, zone).date()
-        coming = [today + timedelta(days=ahead) for ahead in range(8)]
-        times = (
-            datetime.combine(day, time.fromisoformat(one), tzinfo=zone).timestamp()
-            for day in coming
-            if DAYS[day.weekday()] in self.days
-            for one in self.at
-        )
-        return min(one for one in times if one > now)
-
-
-class Channel(FrozenModel):
-    """What every target has; `most_per_incident` bounds messages, edits of one are not counted.
-
-    `each_change`: it is read by a program, which is told every change by itself and at once.
-    """
-
-    each_change: ClassVar[bool] = False
-
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
-    language: Language = "en"
-    quiet: QuietHours | None = None
-    digest: DigestHours | None = None
-    most_per_incident: int = Field(default=12, ge=2, le=100)
-
-
-class AppriseChannel(Channel):
-    """Anything that Apprise speaks, by its address."""
-
-    kind: Literal["apprise"]
-    url: SecretPlace
-
-
-class WebhookChannel(Channel):
-    """Anything of your own: JSON, signed with HMAC-SHA256."""
-
-    each_change: ClassVar[bool] = True
-
-    kind: Literal["webhook"]
-    url: SecretPlace
-    secret: SecretPlace
-
-
-class SlackChannel(Channel):
-    """A Slack app with `chat:write`, in one channel; its messages are edited in place."""
-
-    kind: Literal["slack"]
-    token: SecretPlace
-    channel: str = Field(min_length=2)
-    api: str = "https://slack.com/api"
-
-
-class FeishuChannel(Channel):
-    """A Feishu or Lark app with a robot, in one chat; its cards are brought up to date."""
-
-    kind: Literal["feishu"]
-    app_id: str = Field(min_length=2)
-    app_secret: SecretPlace
-    chat_id: str = Field(min_length=2)
-    api: str = "https://open.feishu.cn/open-apis"
-
-
-class DingTalkChannel(Channel):
-    """A robot of a DingTalk group; `secret` where its addresses have to be signed."""
-
-    kind: Literal["dingtalk"]
-    url: SecretPlace
-    secret: SecretPlace | None = None
-
-
-class RobotChannel(Channel):
-    """A robot of a WeCom group, or a workflow of Teams."""
-
-    kind: Literal["wecom", "teams"]
-    url: SecretPlace
-
-
-AnyChannel = Annotated[
-    AppriseChannel | WebhookChannel | SlackChannel | FeishuChannel | DingTalkChannel | RobotChannel,
-    Field(discriminator="kind"),
-]
 
 
 class Escalation(FrozenModel):

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from copilot.store.canonical import canonical
 from copilot.surfaces.notify.channel_http import ChannelHttp
-from copilot.surfaces.notify.routing import ChannelSecretError
+from copilot.surfaces.notify.channels import ChannelSecretError
 from copilot.types.notice import Notice
 from copilot.types.time_format import iso
 from tools.types import Timestamp

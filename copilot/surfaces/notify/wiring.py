@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -12,23 +13,25 @@ from copilot.case.engine import Engine
 from copilot.ports import NoticeSender
 from copilot.settings import Settings, SettingsError
 from copilot.sources.clock import SystemClock
+from copilot.surfaces.notify.alertmanager import AlertmanagerSender
 from copilot.surfaces.notify.channel_http import ChannelHttp
-from copilot.surfaces.notify.courier import NoticeCourier, Wakeup
-from copilot.surfaces.notify.feishu import FeishuSender
-from copilot.surfaces.notify.robots import DINGTALK, TEAMS, WECOM, RobotSender
-from copilot.surfaces.notify.router import NoticeRouter
-from copilot.surfaces.notify.routing import (
+from copilot.surfaces.notify.channels import (
+    AlertmanagerChannel,
     AnyChannel,
     AppriseChannel,
     ChannelSecretError,
     DingTalkChannel,
     FeishuChannel,
-    NotifyFile,
     SlackChannel,
     WebhookChannel,
-    read,
 )
-from copilot.surfaces.notify.slack import SlackSender
+from copilot.surfaces.notify.courier import NoticeCourier, Wakeup
+from copilot.surfaces.notify.doors import ChannelDoor
+from copilot.surfaces.notify.feishu import FeishuApi, FeishuSender
+from copilot.surfaces.notify.robots import DINGTALK, TEAMS, WECOM, RobotSender
+from copilot.surfaces.notify.router import NoticeRouter
+from copilot.surfaces.notify.routing import NotifyFile, read
+from copilot.surfaces.notify.slack import SlackApi, SlackDoor, SlackSender
 from copilot.surfaces.notify.webhook import WebhookSender
 from copilot.types.errors import install
 from tools.types import Timestamp
@@ -70,13 +73,16 @@ def _sender(
         return _apprise(channel, file, environment)
     http, language = ChannelHttp(file.hosts, transport), channel.language
     if isinstance(channel, SlackChannel):
-        token = channel.token.read(environment)
-        return SlackSender(http, token, channel.channel, language, channel.api)
+        slack = SlackApi(http, channel.token.read(environment), channel.api)
+        answered = channel.signing_secret is not None
+        return SlackSender(slack, channel.channel, language, buttons=answered)
     if isinstance(channel, FeishuChannel):
-        secret = channel.app_secret.read(environment)
-        app, chat = channel.app_id, channel.chat_id
-        return FeishuSender(http, app, secret, chat, language, wall, channel.api)
+        answered = channel.encrypt_key is not None
+        api = _feishu(channel, http, environment, wall)
+        return FeishuSender(api, channel.chat_id, language, buttons=answered)
     url = channel.url.read(environment)
+    if isinstance(channel, AlertmanagerChannel):
+        return AlertmanagerSender(http, url, language, wall)
     if isinstance(channel, WebhookChannel):
         return WebhookSender(http, url, channel.secret.read(environment), wall)
     if isinstance(channel, DingTalkChannel):
@@ -96,6 +102,63 @@ def _apprise(
             f"it needs Apprise, which is missing: {install('notify')}"
         ) from error
     return AppriseSender(channel.url.read(environment), file.hosts, channel.language)
+
+
+def doors(
+    file: NotifyFile | None,
+    environment: Mapping[str, str] = os.environ,
+    wall: Callable[[], Timestamp] = time.time,
+    transport: httpx.BaseTransport | None = None,
+) -> dict[str, ChannelDoor]:
+    """Targets whose messages can be answered; raises `SettingsError`."""
+    found: dict[str, ChannelDoor] = {}
+    if file is None:
+        return found
+    for channel in file.targets:
+        try:
+            door = _door(channel, ChannelHttp(file.hosts, transport), environment, wall)
+        except ChannelSecretError as error:
+            raise SettingsError(f"target {channel.name!r} of notify_file: {error}") from None
+        if door is not None:
+            found[channel.name] = door
+    return found
+
+
+def _door(
+    channel: AnyChannel,
+    http: ChannelHttp,
+    environment: Mapping[str, str],
+    wall: Callable[[], Timestamp],
+) -> ChannelDoor | None:
+    if isinstance(channel, SlackChannel) and channel.signing_secret is not None:
+        api = SlackApi(http, channel.token.read(environment), channel.api)
+        secret, mail = channel.signing_secret.read(environment), channel.by_email
+        return SlackDoor(api, secret, channel.language, channel.people, wall, by_email=mail)
+    if isinstance(channel, FeishuChannel) and channel.encrypt_key and channel.verification_token:
+        try:
+            from copilot.surfaces.notify.feishu_door import FeishuDoor  # noqa: PLC0415 - an extra
+        except ModuleNotFoundError as error:
+            problem = f"its buttons need cryptography, which is missing: {install('notify')}"
+            raise ChannelSecretError(problem) from error
+        return FeishuDoor(
+            _feishu(channel, http, environment, wall),
+            channel.encrypt_key.read(environment),
+            channel.verification_token.read(environment),
+            channel.language,
+            channel.people,
+            wall,
+        )
+    return None
+
+
+def _feishu(
+    channel: FeishuChannel,
+    http: ChannelHttp,
+    environment: Mapping[str, str],
+    wall: Callable[[], Timestamp],
+) -> FeishuApi:
+    secret = channel.app_secret.read(environment)
+    return FeishuApi(http, channel.app_id, secret, wall, channel.api)
 
 
 def tell(engine: Engine, settings: Settings) -> None:

@@ -14,7 +14,7 @@ from copilot.types.notice import Moment, Notice
 from copilot.types.time_format import clock_time
 from prompts import LANGUAGES, Language, load, word
 from tools.log_retriever.sanitize import plain
-from tools.types import Severity, Timestamp
+from tools.types import Plan, Severity, Timestamp
 
 LONGEST_LINE = 240
 """Characters of one line; five of them fill the screen of a phone."""
@@ -95,10 +95,11 @@ def notice_of(
     alerts: int,
     passed: Sequence[tuple[Timestamp, Moment]],
     base: str,
+    waits: Plan | None,
 ) -> Notice:
-    """Say one change of an incident; `passed` are its moments so far, `base` is our address."""
-    asks = moment == "escalated" and incident.status == "awaiting_approval"
-    waits = incident.plan if asks or moment in ("plan", "edited") else None
+    """Say one change of an incident; `passed` are its moments so far, `base` is our address, and
+    `waits` a plan that is to be answered.
+    """
     heads: dict[Language, str] = {}
     lines: dict[Language, tuple[str, ...]] = {}
     for language in LANGUAGES:

@@ -28,6 +28,7 @@ from copilot.store import (
 )
 from copilot.surfaces.chat import ChatService, QuestionError
 from copilot.surfaces.console.card import Bookshelf
+from copilot.surfaces.notify.doors import ChannelDoor
 from copilot.surfaces.service.access import Access
 from copilot.surfaces.service.alertmanager.errors import (
     ApiRefusalError,
@@ -42,10 +43,12 @@ from copilot.surfaces.service.chat import asking, chat, places
 from copilot.surfaces.service.console import Measuring, console, listings
 from copilot.surfaces.service.deciding import deciding, silencing
 from copilot.surfaces.service.deliveries import deliveries
+from copilot.surfaces.service.described import DescribedApp
 from copilot.surfaces.service.device import device
 from copilot.surfaces.service.events import events, feed
 from copilot.surfaces.service.gate import Gate
 from copilot.surfaces.service.health import Boundary, Meters, doctor, health
+from copilot.surfaces.service.hooks import HOOKS, ChannelDesk, hooks
 from copilot.surfaces.service.incidents import incidents
 from copilot.surfaces.service.knowledge import knowledge, playbooks, reviewing
 from copilot.surfaces.service.openai.routes import openai
@@ -86,6 +89,7 @@ class ChatOrigins:
 DEFAULT_STREAMS = Streams()
 NO_MAPPINGS = MappingsFile()
 NOBODY_CONFIRMED = SubscriptionDesk()
+NO_DOORS: Mapping[str, ChannelDoor] = {}
 NO_SECRETS: Mapping[SignedSender, SecretStr] = {}
 
 
@@ -103,6 +107,7 @@ def create_app(
     change_secrets: Mapping[SignedSender, SecretStr] = NO_SECRETS,
     access: Access | None = None,
     measure: Measuring | None = None,
+    doors: Mapping[str, ChannelDoor] = NO_DOORS,
     shelf: Bookshelf | None = None,
 ) -> FastAPI:
     """The app over an engine that somebody else starts and stops; it holds no state of its own.
@@ -114,10 +119,11 @@ def create_app(
     `examine` answers `copilot doctor`; `fetch_commits` is called when changes were told;
     senders of changes with a secret are believed by their signature. With `access` whoever decides
     holds its token; without, whoever is let in. `measure` gives the series that pages draw,
-    `shelf` the documents and playbooks that they show.
+    `shelf` the documents and playbooks that they show. By `doors` people decide and ask in
+    channels, each checked by its platform's signature.
     """
     # The interactive pages load their scripts from elsewhere; the schema itself stays.
-    app = FastAPI(
+    app = DescribedApp(
         title="Incident copilot", version=copilot.__version__, docs_url=None, redoc_url=None
     )
     meters = Meters(engine, received)
@@ -152,7 +158,10 @@ def create_app(
     ):
         app.include_router(router)
     refusals(app)
+    desks = {name: ChannelDesk(engine, name, door, desk) for name, door in doors.items()}
+    app.include_router(hooks(desks))
     signed = [f"/changes/{sender}" for sender in change_secrets]
+    signed += [f"{HOOKS}{name}" for name in doors]
     app.add_middleware(Gate, settings=settings, signed=signed, access=access)
     if origins:
         # Outside of the gate: a browser asks whether it may before it sends the key.

@@ -263,7 +263,9 @@ def _check_type(content_type: str, path: str, *, in_browser: bool) -> None:
     media = content_type.partition(";")[0].strip().lower()
     if media in OTHER_TYPES.get(path, ()) and not in_browser:
         return
-    if media == FORM and path.startswith(PAGES):
+    if media == FORM and (
+        path.startswith(PAGES) or (path.startswith("/hooks/") and not in_browser)
+    ):
         return
     if media == "application/x-protobuf" and path in OTLP:
         return

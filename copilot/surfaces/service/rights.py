@@ -83,6 +83,7 @@ RIGHTS: tuple[tuple[str, str, Need], ...] = (
     ("POST", "/webhooks/mapped/{name}", "alerts"),
     ("POST", "/changes", "alerts"),
     ("POST", "/changes/{sender}", "alerts"),
+    ("POST", "/hooks/{target}", "admin"),  # but for those that are signed
     ("POST", "/v1/traces", "alerts"),
     ("POST", "/v1/logs", "alerts"),
     ("POST", "/v1/metrics", "alerts"),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from copilot.surfaces.chat.understand.entities import entities, incident_named
-from copilot.surfaces.chat.understand.learned import LearnedUnderstanding
+from copilot.surfaces.chat.understand.learned import LearnedUnderstanding, respelled
 from copilot.surfaces.chat.understand.reader import ModelUnderstanding
 from copilot.surfaces.chat.understand.rules import RuleUnderstanding, intents, request
 from copilot.surfaces.chat.understand.scene import ChatScene, Entities, Understood, language_of
@@ -51,7 +51,10 @@ class UnderstandingChain:
 
     def understood(self, question: str, scene: ChatScene) -> Understood:
         """What is made of it; where all are silent, three questions like it, and the documents."""
-        found = (way.understand(question, scene) for way in self._ways)
+        first, *others = self._ways
+        asked = [(first, question), (first, respelled(question, scene))]
+        asked += [(one, question) for one in others]
+        found = (way.understand(words, scene) for way, words in asked)
         known = next((one for one in found if one is not None), None)
         if known is not None:
             again = known.arm == "rules" and self._learned in self._ways

@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from functools import cache
 from importlib import resources
 from itertools import combinations, pairwise
@@ -213,6 +214,35 @@ def learned() -> LearnedIntents:
     return LearnedIntents(examples())
 
 
+SHORTEST_MISSPELLED, AS_SPELLED = 5, 0.85
+"""Letters from which on a word is respelled, and the share of them that must stand in the same
+order (`difflib.SequenceMatcher.ratio`): one letter too many or too
+few of five, one changed or two swapped of seven; less would take `cache` for `catch`."""
+
+
+@cache
+def _spellings() -> tuple[str, ...]:
+    words = {word for one in examples() for word in re.findall(r"[a-z]+", one.text.lower())}
+    return tuple(sorted(word for word in words if len(word) >= SHORTEST_MISSPELLED))
+
+
+def respelled(question: str, scene: ChatScene) -> str:
+    """The question with words that no example has as the nearest that one has, where it is near.
+
+    >>> respelled("whats the culrpit", ChatScene(now=0.0))
+    'whats the culprit'
+    """
+
+    def nearest(found: re.Match[str]) -> str:
+        word = found[0].lower()
+        if len(word) < SHORTEST_MISSPELLED or word in (*_spellings(), *scene.services):
+            return found[0]
+        near = get_close_matches(word, _spellings(), 1, AS_SPELLED)
+        return near[0] if near else found[0]
+
+    return re.sub(r"(?<![\w./-])[A-Za-z]+(?![\w./-])", nearest, question)
+
+
 class LearnedUnderstanding:
     """Takes a question for the likeliest intent, where it is likely enough; and offers three."""
 
@@ -246,7 +276,8 @@ class LearnedUnderstanding:
     def likely(self, question: str, scene: ChatScene) -> list[tuple[str, float]]:
         """Return every intent with its score, the likeliest first."""
         known = learned()
-        scores = known.scores(without_names(question, scene.services, f" {SERVICE} "))
+        asked = without_names(respelled(question, scene), scene.services, f" {SERVICE} ")
+        scores = known.scores(asked)
         order = np.argsort(-scores, kind="stable")
         return [(known.intents[at], float(scores[at])) for at in order]
 

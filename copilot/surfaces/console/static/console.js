@@ -131,6 +131,14 @@ function follow(pause = SECOND) {
   };
 }
 
+// On paper nothing can be unfolded.
+let unfolded = [];
+addEventListener("beforeprint", () => {
+  unfolded = [...document.querySelectorAll("main details:not([open])")];
+  for (const one of unfolded) one.open = true;
+});
+addEventListener("afterprint", () => { for (const one of unfolded) one.open = false; });
+
 function offerCopies(root) {
   for (const one of root.querySelectorAll("[data-copy]")) one.hidden = !navigator.clipboard;
 }

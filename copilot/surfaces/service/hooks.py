@@ -1,0 +1,217 @@
+"""`/hooks/TARGET`: buttons that people press in a channel, and what they ask there.
+
+The platform's signature opens the door; what its user may is what their account may. What is said
+of a press is what the API would say. docs/notify.md.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.background import BackgroundTask
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from copilot.case.on_call import OnCallWord, say
+from copilot.ports import NoticeError
+from copilot.store import (
+    NoRightError,
+    PolicyRefusedError,
+    UnknownIncidentError,
+    UnknownPlanError,
+)
+from copilot.surfaces.chat import ChatService, Question, QuestionError
+from copilot.surfaces.notify.doors import (
+    ButtonPress,
+    ChannelDoor,
+    ChannelQuestion,
+    ChannelUser,
+    ForgedError,
+    Handshake,
+)
+from copilot.surfaces.service.answers import AT_ONCE
+from copilot.surfaces.service.body import body
+from copilot.surfaces.service.ports import ServiceEngine
+from copilot.types.conversation import Turn
+from copilot.types.people import Account
+from prompts import Language
+from tools.types import Approval
+
+log = logging.getLogger(__name__)
+
+HOOKS = "/hooks/"
+
+_UNSAID = "by a button, which asks for no reason"
+
+_BUSY: Mapping[Language, str] = {
+    "en": "Too many questions are being answered; ask again in a moment.",
+    "zh": "正在回答的问题过多,请稍后再问。",
+}
+
+
+class ChannelDesk:
+    """Decides, takes and asks for the users of one target."""
+
+    def __init__(
+        self, engine: ServiceEngine, target: str, door: ChannelDoor, chat: ChatService | None
+    ) -> None:
+        self._engine, self._target, self._chat = engine, target, chat
+        self.door = door
+        self._free = threading.BoundedSemaphore(AT_ONCE)
+
+    def account(self, user: ChannelUser) -> tuple[str, Account | None]:
+        """The name of ours that a user has, declared or by their address, and its account, which
+        is None only while nobody has any. Raises `NoRightError`.
+        """
+        if user.stranger:
+            raise NoRightError(f"user {user.id!r} is {user.stranger}")
+        people, accounts = self.door.people, self._engine.store.people
+        name = people.get(user.id, "")
+        if not name and (address := self._address(user.id)):
+            owner = accounts.named(address)
+            name = people.get(address, owner.name if owner else "")
+        if not name:
+            raise NoRightError(
+                f"user {user.id!r} is nobody here: an operator writes them under people of target "
+                f"{self._target!r} in the notify_file"
+            )
+        found = accounts.named(name)
+        if found is None and accounts.known():
+            raise NoRightError(f"nobody is called {name!r} here; see: copilot users list")
+        if found is not None and found.disabled:
+            raise NoRightError(f"the account {name!r} is disabled")
+        return (found.name if found else name), found
+
+    def _address(self, user: str) -> str:
+        try:
+            return self.door.email(user)
+        except NoticeError as error:
+            log.warning(
+                "whose address user %r of %r has is not told: %s", user, self._target, error
+            )
+            return ""
+
+    def press(self, press: ButtonPress) -> tuple[str, bool]:
+        """What came of a button, in words, and whether it counts."""
+        try:
+            return self._pressed(press), True
+        except (PolicyRefusedError, UnknownIncidentError) as refusal:
+            log.warning("a button of %r was refused: %s", self._target, refusal)
+            no = "未生效:" if self.door.language == "zh" else "This does not count: "
+            return f"{no}{refusal}", False
+
+    def _pressed(self, press: ButtonPress) -> str:
+        engine, value, zh = self._engine, press.value, self.door.language == "zh"
+        who, _ = self.account(press.user)
+        incident = engine.store.incidents.require(value.incident)
+        pressed = {"choice": value.choice, "target": self._target, "user": press.user.id}
+        detail = {**pressed, "plan": value.plan, "digest": value.digest}
+        engine.store.journal.append(incident.id, "pressed", who, {**detail}, engine.now())
+        if value.choice == "take":
+            word = OnCallWord(action="take", by=who)
+            say(engine.store, engine.policy, incident.id, word, engine.now())
+            return f"事件由你({who})处理。" if zh else f"It is yours, {who}."
+        asked = engine.store.approvals.get(value.plan)
+        if asked is None or asked.plan.incident_id != incident.id:
+            raise UnknownPlanError(f"incident {incident.id!r} has no plan {value.plan!r}")
+        decided = engine.decide(
+            Approval(
+                plan_id=value.plan,
+                digest=value.digest,
+                decision=value.choice,
+                approver=who,
+                reason=_UNSAID if value.choice == "reject" else "",
+                decided_at=engine.now(),
+            )
+        )
+        terms = engine.terms(decided.plan)
+        count = f"{terms.approvals.given}/{terms.approvals.needed}"
+        if value.choice == "reject":
+            return f"已拒绝,操作人 {who}。" if zh else f"Rejected, by {who}."
+        dry = (
+            ("(演练,不会真正执行)" if zh else " (dry run: nothing is really touched)")
+            if terms.dry_run
+            else ""
+        )
+        if decided.status == "pending":
+            return (
+                f"已批准 {count},还需另一人。{dry}"
+                if zh
+                else f"Approved {count}: another person is needed.{dry}"
+            )
+        return f"已批准,操作人 {who}。{dry}" if zh else f"Approved, by {who}.{dry}"
+
+    def take(self, asked: ChannelQuestion) -> Callable[[], None] | None:
+        """Write a question down; returns what answers it, None where it came before."""
+        store = self._engine.store
+        if self._chat is None or store.conversations.of_key(asked.key) is not None:
+            return None
+        try:
+            if store.people.known():
+                self.account(asked.user)
+            turn = self._chat.take(
+                Question(
+                    text=asked.text,
+                    conversation_id=f"{self._target}-{asked.place}"[:200],
+                    incident_id=store.notices.incident_of(self._target, asked.reference),
+                    key=asked.key,
+                )
+            )
+        except (NoRightError, QuestionError) as refusal:
+            said = str(refusal)
+            return lambda: self._reply(asked, said)
+        chat = self._chat
+        return lambda: self._answer(chat, asked, turn)
+
+    def _answer(self, chat: ChatService, asked: ChannelQuestion, turn: Turn) -> None:
+        if not self._free.acquire(blocking=False):
+            self._reply(asked, _BUSY[self.door.language])
+            return
+        try:
+            answer = chat.answer(turn).answer
+        finally:
+            self._free.release()
+        self._reply(asked, answer.text if answer else "")
+
+    def _reply(self, asked: ChannelQuestion, text: str) -> None:
+        try:
+            self.door.reply(asked, text)
+        except NoticeError as error:
+            log.warning("a question in %r is answered, and not told: %s", self._target, error)
+
+    def whisper(self, press: ButtonPress, text: str) -> None:
+        """Tell who pressed what came of it."""
+        try:
+            self.door.whisper(press, text)
+        except NoticeError as error:
+            log.warning("what came of a button of %r is not told: %s", self._target, error)
+
+
+def hooks(desks: Mapping[str, ChannelDesk]) -> APIRouter:
+    """One address for each target that has buttons."""
+    router = APIRouter(tags=["channels"])
+
+    @router.post(HOOKS + "{target}", summary="Take what a channel's platform sends")
+    def arrived(
+        target: str, request: Request, content: Annotated[bytes, Depends(body)]
+    ) -> JSONResponse:
+        desk = desks.get(target)
+        if desk is None:
+            raise HTTPException(404, f"no target {target[:64]!r} has buttons")
+        try:
+            found = desk.door.arrived(request.headers, content)
+        except ForgedError as error:
+            raise HTTPException(401, str(error)) from None
+        if isinstance(found, Handshake):
+            return JSONResponse(found.answer)
+        if isinstance(found, ButtonPress):
+            text, done = desk.press(found)
+            after = BackgroundTask(desk.whisper, found, text)
+            return JSONResponse(desk.door.toast(text, done=done), background=after)
+        later = desk.take(found) if found is not None else None
+        return JSONResponse({}, background=BackgroundTask(later) if later else None)
+
+    return router
