@@ -85,7 +85,7 @@ def load(name: str, language: Language) -> Prompt:
     front, separator, body = rest.partition("---\n")
     if opening or not separator:
         raise PromptError(f"prompt {name!r} has no front matter; start the file with '---'")
-    header = yaml.safe_load(front)
+    header = yaml.load(front, Loader=yaml.CSafeLoader)
     if not isinstance(header, dict) or not isinstance(header.get("variables"), list):
         raise PromptError(f"prompt {name!r}: front matter needs a list 'variables'")
     parts = [_part(part, language) for part in _INCLUDED.findall(body)]
@@ -105,7 +105,9 @@ _INCLUDED = re.compile(r'\{%-?\s*include "([\w-]+)"')
 @cache
 def _words() -> dict[str, dict[str, dict[str, str]]]:
     path = resources.files("prompts") / "templates" / "words.yaml"
-    loaded: dict[str, dict[str, dict[str, str]]] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    loaded: dict[str, dict[str, dict[str, str]]] = yaml.load(
+        path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader
+    )
     return loaded
 
 

@@ -8,6 +8,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from copilot.knowledge.glossary import as_tokens, glossary_words
 from copilot.knowledge.words import Word, alert_names_apart, chinese_pieces, is_cjk, query, terms
@@ -134,7 +135,7 @@ class LexicalIndex:
         wanted = set(words)
 
         def says(section: Section) -> float:
-            counted = Counter(terms(f"{section.heading} {section.text}"))
+            counted = _counted(f"{section.heading} {section.text}")
             return sum(
                 self._idf(term) * counted[term] / (counted[term] + K1)
                 for term in wanted
@@ -191,6 +192,11 @@ class LexicalIndex:
     def _idf(self, term: str) -> float:
         having = len(self._weights.get(term, ()))
         return math.log1p((len(self.documents) - having + 0.5) / (having + 0.5))
+
+
+@lru_cache(maxsize=2048)  # each incident is shown passages of the same documents
+def _counted(text: str) -> Counter[str]:
+    return Counter(terms(text))
 
 
 def _counts(term: str) -> bool:

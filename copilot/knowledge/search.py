@@ -126,11 +126,12 @@ class Knowledge:
 
     def search(self, question: str, limit: int = 5) -> tuple[DocumentHit, ...]:
         """The documents that answer a question, best first; empty where none does."""
-        matches = self._lexical.match(question)
+        return tuple(map(self._hit, self._best(question, self._lexical.match(question), limit)))
+
+    def _best(self, question: str, matches: list[Match], limit: int) -> list[Match]:
         if not any(map(_answers, matches[:limit])):
-            return ()
-        ranked = self._reranked(question, self._fused(question, matches))
-        return tuple(map(self._hit, ranked[:limit]))
+            return []
+        return self._reranked(question, self._fused(question, matches))[:limit]
 
     def _fused(self, question: str, matches: list[Match]) -> list[Match]:
         if self._dense is None:
@@ -175,8 +176,9 @@ class Knowledge:
         trusted first, our own component before others, then by score. What happened elsewhere is
         told only where no runbook or incident of ours fits, and where its fit is strong.
         """
-        matches = {match.document.id: match for match in self._lexical.match(symptoms)}
-        likely = {hit.document.id for hit in self.search(symptoms, limit)}
+        shared = self._lexical.match(symptoms)
+        matches = {match.document.id: match for match in shared}
+        likely = {match.document.id for match in self._best(symptoms, shared, limit)}
         found = []
         for document in self.documents:
             agrees = _agrees(document, cause)

@@ -136,7 +136,7 @@ class Vocabulary:
 def vocabulary() -> Vocabulary:
     """The vocabulary of both languages."""
     file = resources.files("copilot.model") / "claim_words.yaml"
-    told = yaml.safe_load(file.read_text(encoding="utf-8"))
+    told = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     topics: dict[str, set[str]] = defaultdict(set)
     says: dict[str, list[str]] = defaultdict(list)
     for topic, row in told["topics"].items():

@@ -7,6 +7,7 @@ system show, or callers feel at two places, is enough.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from math import ceil
 
 import numpy as np
@@ -58,13 +59,14 @@ class ShortPast:
         """Whether what is beyond now is worth an alarm, however little is known."""
         return sum(self._weights.values()) >= ENOUGH
 
-    def add(self, one: Series) -> None:
-        """Take up a series; its values follow the present ones in the columns."""
-        self._series.append((one.owner, one.metric, one.unit))
-        self._sign = np.append(self._sign, 1.0 if read(one.metric).bad == "up" else -1.0)
-        self._worst = np.append(self._worst, -np.inf)
-        self._best = np.append(self._best, np.inf)
-        self._seen = np.append(self._seen, 0.0)
+    def extend(self, new: Sequence[Series]) -> None:
+        """Take up series; their values follow the present ones in the columns."""
+        self._series += [(one.owner, one.metric, one.unit) for one in new]
+        signs = [1.0 if read(one.metric).bad == "up" else -1.0 for one in new]
+        more = (0, len(new))
+        self._sign, self._seen = np.append(self._sign, signs), np.pad(self._seen, more)
+        self._worst = np.pad(self._worst, more, constant_values=-np.inf)
+        self._best = np.pad(self._best, more, constant_values=np.inf)
 
     def step(self, at: Timestamp, values: FloatArray) -> None:
         """Take one value of every series; NaN where none arrived."""

@@ -23,6 +23,7 @@ from copilot.ports import MetricSource
 from copilot.sources.call_shares import CallCounts, CallShares
 from copilot.sources.own_alert import alert_of
 from copilot.sources.short_past import ShortPast
+from copilot.sources.silence import SilentServices
 from tools.detector import DetectorConfig, Stream
 from tools.impact import impact
 from tools.topology_walker.signals import MetricCategory, read
@@ -88,6 +89,7 @@ class Watch:
         self._learn_s = learn_s
         self._stream = Stream([], config or SENSITIVE)
         self._shares = CallShares(interval_s)
+        self._silence = SilentServices(interval_s)
         self._short: ShortPast | None = ShortPast(interval_s)
         self._places: dict[str, int] = {}
         self._signals: set[tuple[str, MetricCategory]] = set()
@@ -109,7 +111,8 @@ class Watch:
     def state_bytes(self) -> int:
         """Memory of the detector's state."""
         short = self._short.state_bytes if self._short else 0
-        return self._stream.state_bytes + self._shares.state_bytes + short
+        kept = (self._stream, self._shares, self._silence)
+        return sum(one.state_bytes for one in kept) + short
 
     def look(self, now: Timestamp) -> list[Alert]:
         """Learn from the past the first time and until there is enough of it; then scan."""
@@ -185,10 +188,11 @@ class Watch:
         watched = [one for one in series if one.times.size and read(one.metric).family in WATCHED]
         new = [one for one in watched if one.name not in self._places]
         self._stream.extend([(one.owner, one.metric) for one in new])
+        self._silence.extend(new)
+        if self._short is not None:
+            self._short.extend(new)
         for one in new:
             self._shares.add(one, len(self._places))
-            if self._short is not None:
-                self._short.add(one)
             self._places[one.name] = len(self._places)
             self._signals.add((one.owner, read(one.metric).family))
         calls = CallCounts(series, self.interval_s)
@@ -197,7 +201,9 @@ class Watch:
             self._opened += [
                 one for one in found if one.end is None and _worse(one) and calls.several(one)
             ]
-            self._opened += self._shares.step(at, column, learning=not self._learned)
+            learning = not self._learned
+            self._opened += self._shares.step(at, column, learning=learning)
+            self._opened += self._silence.step(at, column, learning=learning)
             if self._short is not None:
                 self._short.step(at, column)
             self._heard += 1
@@ -259,8 +265,10 @@ class Watch:
         )
 
     def _ended(self, now: Timestamp) -> list[Alert]:
-        out = {Owner.parse(one.owner).service for one in self._stream.open}
-        out |= {Owner.parse(owner).service for owner in self._shares.burning}
+        out = {Owner.parse(one.owner).service for one in self._stream.open if one.kind != "missing"}
+        out |= {
+            Owner.parse(owner).service for owner in (*self._shares.burning, *self._silence.silent)
+        }
         out |= (
             {Owner.parse(one.owner).service for one in self._short.beyond} if self._short else set()
         )

@@ -43,14 +43,13 @@ def test_where_nobody_that_is_known_is_accused_all_is_read() -> None:
     assert read_of(seen(MOST_RECORDS), "nobody") == set(SERVICES)
 
 
-@pytest.mark.parametrize("most", [MOST_RECORDS, 10])
 def test_the_brief_says_that_not_all_was_read(
-    most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gather, "MOST_RECORDS", most)
+    monkeypatch.setattr(gather, "MOST_RECORDS", 10)
     with ExitStack() as stack:
         desk = Desk(tmp_path, stack).at(90)
         desk.deliver(desk.alerts(90))
         brief = desk.incident.brief
-    assert ("their logs and traces were not read" in brief["en"]) == (most == 10)
-    assert ("未读取其日志和链路" in brief["zh"]) == (most == 10)
+    assert "their logs and traces were not read" in brief["en"]
+    assert "未读取其日志和链路" in brief["zh"]

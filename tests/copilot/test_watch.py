@@ -190,10 +190,10 @@ def test_what_the_past_does_again_and_again_is_no_alarm() -> None:
 
 
 def test_one_incident_in_a_long_past_does_not_make_it_blind() -> None:
-    times = np.arange(0.0, 90_000.0, INTERVAL_S)
+    times = np.arange(0.0, 90_000.0, 60.0)
     values = 10.0 + np.random.default_rng(3).normal(0, 0.5, times.size)
     values[(times >= 70_000) & (times < 70_600) | (times >= 88_000)] += 60.0
-    watch = Watch(Recorded(Series("cart", "error_pct", times, values)), INTERVAL_S)
+    watch = Watch(Recorded(Series("cart", "error_pct", times, values)), 60.0)
     assert heard(watch, 87_900.0, 88_500.0) == ["firing"]
 
 
@@ -234,10 +234,76 @@ def test_one_call_that_fails_is_no_alarm(traffic: tuple[str, float], states: lis
     assert heard(Watch(Recorded(share, calls, *QUIET), INTERVAL_S), 5900.0, 6060.0) == states
 
 
-def test_silence_is_no_alarm() -> None:
-    kept = [one.between(Window(start=0.0, end=6000.0)) for one in QUIET]
-    still_there = noisy("latency_avg", 0.0, service="shop")
-    assert heard(Watch(Recorded(*kept, still_there), INTERVAL_S), 5900.0, 9000.0) == []
+SERVICES = tuple(
+    noisy(metric, 0.0, service=f"s{number}", seed=number).between(Window(start=3000, end=9000))
+    for number in range(6)
+    for metric in ("cpu_pct", "memory_bytes", "latency_avg")
+)
+
+
+def until(end: float, *owners: str, metrics: str = "") -> list[Series]:
+    """All services, of which those named say nothing from `end` on, or not by these metrics."""
+    return [
+        one.between(Window(start=3000.0, end=end))
+        if one.owner in owners and one.metric.startswith(metrics)
+        else one
+        for one in SERVICES
+    ]
+
+
+def named(owner: str, end: float = 9000.0, start: float = 3000.0) -> list[Series]:
+    one = noisy("cpu_pct", 0.0, service=owner, seed=50)
+    return [one.between(Window(start=start, end=end))]
+
+
+def torn(owner: str) -> list[Series]:
+    """It misses eight samples in twenty minutes all along, and then more."""
+    (one,) = named(owner, end=6000.0)
+    kept = (one.times % 1200) >= 8 * INTERVAL_S
+    return [Series(one.owner, one.metric, one.times[kept], one.values[kept])]
+
+
+@pytest.mark.parametrize(
+    ("told", "states"),
+    [
+        pytest.param(until(6000.0, "s1"), ["firing"], id="one of six"),
+        pytest.param(until(6000.0, "s1", "s2"), ["firing"], id="two of six are one alarm"),
+        pytest.param(until(6000.0, *(f"s{n}" for n in range(6))), [], id="all at once"),
+        pytest.param(until(6000.0, *(f"s{n}" for n in range(4))), [], id="most at once"),
+        pytest.param(until(6000.0, "s1", metrics="latency"), [], id="nobody calls it"),
+        pytest.param(until(6000.0, "s1", metrics="cpu"), [], id="one metric of it"),
+        pytest.param([*SERVICES, *torn("s9")], [], id="it was patchy before"),
+        pytest.param(
+            [*until(6000.0, "s1"), *named("s1-new", start=5970.0)], [], id="renamed in a rollout"
+        ),
+        pytest.param(
+            [*SERVICES, *named("cart@v1", end=6000.0), *named("cart@v2")],
+            [],
+            id="one version is scaled down",
+        ),
+        pytest.param(
+            [*SERVICES, *named("cart@v1", end=6000.0), *named("shop@v2")], ["firing"], id="the last"
+        ),
+        pytest.param([*SERVICES, *named("node:a", end=6000.0)], [], id="a machine taken away"),
+    ],
+)
+def test_silence_is_an_alarm_where_others_speak_on(told: list[Series], states: list[str]) -> None:
+    assert heard(Watch(Recorded(*told), INTERVAL_S), 5900.0, 6180.0) == states
+
+
+def test_silence_ends_when_it_is_heard_again_and_after_an_hour_of_it() -> None:
+    again = [*SERVICES, *named("cart", end=6000.0), *named("cart", start=7000.0)]
+    joined = Series(
+        "cart",
+        "cpu_pct",
+        np.concatenate([one.times for one in again[-2:]]),
+        np.concatenate([one.values for one in again[-2:]]),
+    )
+    watch = Watch(Recorded(*SERVICES, joined), INTERVAL_S)
+    assert heard(watch, 5900.0, 7600.0) == ["firing", "resolved"]
+    watch = Watch(Recorded(*until(5000.0, "s1")), INTERVAL_S)
+    assert heard(watch, 4900.0, 8200.0) == ["firing"]
+    assert heard(watch, 8200.0, 9000.0) == ["resolved"]
 
 
 def test_what_hardly_ever_moves_may_move_a_little() -> None:

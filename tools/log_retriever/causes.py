@@ -49,7 +49,9 @@ class LogSignature(FrozenModel):
 def catalogue() -> tuple[LogSignature, ...]:
     """Every row, in the order in which they are tried."""
     text = (files("tools.log_retriever") / "causes.yaml").read_text(encoding="utf-8")
-    return tuple(LogSignature.model_validate(row) for row in yaml.safe_load(text))
+    return tuple(
+        LogSignature.model_validate(row) for row in yaml.load(text, Loader=yaml.CSafeLoader)
+    )
 
 
 class _Patterns(NamedTuple):

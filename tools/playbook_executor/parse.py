@@ -95,7 +95,7 @@ def _value(node: yaml.Node, source: str, place: YamlPath, lines: dict[YamlPath, 
     if isinstance(node, yaml.SequenceNode):
         return [_value(item, source, (*place, i), lines) for i, item in enumerate(node.value)]
     assert isinstance(node, yaml.ScalarNode)
-    return node.value if node.style else _scalar(node.value)
+    return node.value if node.style else _scalar(node.value)  # libyaml: "" where it is plain
 
 
 def _mapping(

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
@@ -83,6 +84,8 @@ def _clean_texts(texts: Mapping[str, str], limit: int) -> dict[str, str]:
         and together.isascii()
         and together.isprintable()
     ):
+        if " " not in together:  # of what is printable and ASCII, only that is stripped
+            return {name: text for name, text in texts.items() if text and name}
         return {name.strip(): text.strip() for name, text in texts.items() if text and name.strip()}
     told = [
         (name not in _TELLING, name, text) for name, text in texts.items() if text and name.strip()
@@ -140,6 +143,7 @@ def moment(given: object) -> Timestamp | None:
     return seconds
 
 
+@lru_cache(maxsize=256)  # a posted alert is checked before it is read: each of its times twice
 def _unix(text: str) -> Timestamp:
     if len(text) <= 32 and _NUMBER.fullmatch(text.strip()):
         return _scaled(float(text))

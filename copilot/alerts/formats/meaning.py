@@ -24,7 +24,7 @@ def severity(labels: Mapping[str, str], default: Severity = "warning") -> Severi
 
 def severity_named(labels: Mapping[str, str]) -> Severity | None:
     """The same, or None where the labels name none that is known."""
-    named = (vocabulary.severity_of(labels.get(label, "")) for label in _SEVERITY_LABELS)
+    named = (vocabulary.severity_of(labels[one]) for one in _SEVERITY_LABELS if labels.get(one))
     return next((known for known in named if known is not None), None)
 
 

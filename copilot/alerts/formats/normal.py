@@ -35,14 +35,15 @@ def normalised(
     reading = subjects.read(called, labels, annotations)
     if service and reading.subject.kind == "nobody" and not reading.heartbeat:
         reading = subjects.read(called, {**labels, "service": service}, annotations)
-    doubt = "" if severity else meaning.severity_doubt(labels)
+    known = severity or meaning.severity_named(labels)
+    doubt = "" if known else meaning.severity_doubt(labels)
     cropped = labels.note if isinstance(labels, CroppedLabels) else ""
     notes = "; ".join(one for one in (note, doubt, cropped) if one)
     return Alert(
         fingerprint=meaning.identity(fingerprint, labels),
         name=called,
         status=status,
-        severity=severity or meaning.severity(labels),
+        severity=known or meaning.severity(labels),
         service=service or subjects.component(reading.subject),
         subject=reading.subject,
         told_by=reading.told_by,

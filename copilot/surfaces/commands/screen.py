@@ -172,8 +172,8 @@ def event(console: Console, one: Event, language: Language = "en") -> None:
 def table(console: Console, listed: tuple[Incident, ...], language: Language) -> None:
     """Incidents, newest first."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("ID", "STATUS", "OPENED", "SEVERITY", "CAUSE", "TITLE"):
-        shown.add_column(column, no_wrap=column != "TITLE")
+    for column in ("id", "status", "opened", "severity", "cause", "title"):
+        shown.add_column(word("column", column, language), no_wrap=column != "title")
     for one in listed:
         located = one.ranking.located
         shown.add_row(

@@ -87,7 +87,9 @@ def _felt(incident: Incident, scope: ToolContext) -> Statement:
             f"Nothing measured at the entry shows what callers feel; it began at {since}.",
             f"入口没有测到调用方感受到的影响;故障始于 {since}。",
         )
-    en, zh = (evidence_line(felt, language).statement for language in ("en", "zh"))
+    # Its own onset is a sample's; since when it hurts is said once, at the end.
+    timeless = felt.model_copy(update={"onset": None})
+    en, zh = (evidence_line(timeless, language).statement for language in ("en", "zh"))
     over, over_zh = (
         (
             f"; now it is {word('status', incident.status, 'en')}",

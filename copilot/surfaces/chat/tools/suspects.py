@@ -11,6 +11,8 @@ from prompts import LANGUAGES, Language, word
 from tools.types import Candidate, Evidence, Finding, Term
 
 SHOWN_TERMS = 6
+LIGHTEST = 0.005
+"""Weight of a term that two decimals show."""
 SLIGHT = 0.05
 """A candidate with a lower score is not worth a place in a list."""
 
@@ -77,7 +79,7 @@ def cause(_: ToolArguments, scope: ToolContext) -> ToolResult:
     if not incident.ranking.candidates:
         return ToolResult(missing=("cause: no component stands out yet",))
     first, *others = incident.ranking.candidates[:3]
-    rows = [_term(incident, term) for term in first.terms[:SHOWN_TERMS]]
+    rows = [_term(incident, term) for term in _heavy(first)]
     rows += [
         _rival(incident, one)
         for one in others
@@ -101,7 +103,7 @@ def why_not(given: SuspectArguments, scope: ToolContext) -> ToolResult:
     if other is not None and other.component == first.component:
         return cause(ToolArguments(), scope)
     lead = [_score_comparison(incident, first, other, given.component)]
-    rows = [_term(incident, term) for term in (other.terms if other else ())[:SHOWN_TERMS]]
+    rows = [_term(incident, term) for term in (_heavy(other) if other else ())]
     rows += [
         _lacks(incident, first, other, given.component),
         _apart(incident, first.component, given.component),
@@ -155,6 +157,11 @@ def _ranked(incident: Incident) -> Finding:
         query=f"incident={incident.id}",
         figures=figures,
     )
+
+
+def _heavy(candidate: Candidate) -> list[Term]:
+    """The first terms, without those that are shown as 0.00: they say nothing."""
+    return [term for term in candidate.terms if abs(term.weight) >= LIGHTEST][:SHOWN_TERMS]
 
 
 def _term(incident: Incident, term: Term) -> Statement:
