@@ -207,7 +207,12 @@ def _lived(case: RecoveryCase, desk: _Desk, hands: WorldRunner) -> RecoveryEpiso
     store = desk.engine.store
     incidents = tuple(store.incidents.list())
     ranked = desk.ranked or tuple(name for one in incidents for name in located(one))[:1]
-    events = [one for one in store.journal.events(limit=10_000) if one.kind == "verified"]
+    # The first verdict on a plan: what comes after it is about its way back.
+    events = [
+        one
+        for one in store.journal.events(limit=10_000)
+        if one.kind == "verified" and one.detail.get("outcome") != "recovering"
+    ]
     executed = []
     for plan in desk.approved:
         done = {key for key in hands.done if plan.digest in key}
@@ -217,9 +222,9 @@ def _lived(case: RecoveryCase, desk: _Desk, hands: WorldRunner) -> RecoveryEpiso
             executed.append(
                 ExecutedPlan(
                     plan=plan,
-                    verdict=str(judged[-1].detail["outcome"]) if judged else "unknown",
+                    verdict=str(judged[0].detail["outcome"]) if judged else "unknown",
                     rolled_back=bool(back) and back <= done,
-                    judged_at=judged[-1].at if judged else desk.engine.now(),
+                    judged_at=judged[0].at if judged else desk.engine.now(),
                 )
             )
     return RecoveryEpisode(
