@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test integration real-model lint docs lock screenshots clean
+.PHONY: demo test integration real-model lint docs image lock screenshots clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.installed
@@ -36,6 +36,10 @@ docs: .venv/.installed-test
 # Pictures of the console in Debian's Chromium: light, dark, phone, Chinese.
 screenshots: .venv/.installed-test
 	$(BIN)/python -m docs.screenshots build/screenshots
+
+# The container, with buildah, and its demo in it; BASE=debian where no registry of images is in reach.
+image:
+	deploy/image.sh $(BASE)
 
 # What the container installs, each file by its hash, what that is (CycloneDX), and its licences.
 EXTRAS := mcp notify oidc otlp postgres
