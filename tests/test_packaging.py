@@ -1,5 +1,6 @@
 """The wheel holds all it needs: installed elsewhere and run from `/`, the demo works."""
 
+import configparser
 import json
 import shutil
 import subprocess
@@ -112,6 +113,15 @@ class Without:
 
 sys.meta_path = [Without(one) for one in sys.meta_path]
 """
+
+
+def test_a_command_of_the_distributions_own_name_lets_uvx_and_pipx_run_it(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (entries,) = (one for one in archive.namelist() if one.endswith("/entry_points.txt"))
+        scripts = configparser.ConfigParser()
+        scripts.read_string(archive.read(entries).decode())
+    named = scripts["console_scripts"]
+    assert named[str(TOML["project"]["name"])] == named["copilot"]
 
 
 def test_the_core_is_light() -> None:
