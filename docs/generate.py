@@ -89,15 +89,16 @@ def settings_page() -> str:
     )
 
 
+EXIT_CODES = """\
+Exit codes: 0 done; 1 the answer is no, as the command says (broken, refused, not found, not
+recovered); 2 yours to mend (an option, a setting, a file, a service that does not answer), in one
+line on standard error; 130 stopped by Ctrl-C. Answers go to standard output."""
+
+
 def cli_page() -> str:
     """Every command with its arguments and options, read from the functions themselves."""
     parts = ["# Commands", "", "Written by `make docs` from `copilot/surfaces/cli.py`.", ""]
-    parts += [
-        "Exit codes: 0 done; 1 the answer is no, as the command says (something is broken, refused, not",
-        "found, not recovered); 2 yours to mend (an option, a setting, a file, a service that does not",
-        "answer), in one line on standard error; 130 stopped by Ctrl-C. Answers go to standard output.",
-        "",
-    ]
+    parts += [*EXIT_CODES.splitlines(), ""]
     # A group without a name of its own adds its commands to the program's.
     named = [(one.name, one.typer_instance) for one in app.registered_groups]
     groups = [("copilot", app)]
