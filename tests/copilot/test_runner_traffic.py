@@ -349,12 +349,12 @@ def test_only_the_line_of_the_server_changes_and_comes_back(tmp_path: Path) -> N
 
 def test_what_is_approved_says_what_is_run_there(tmp_path: Path) -> None:
     given = {"folder": tmp_path, "log": tmp_path / "log"}
-    others = (
+    others: list[dict[str, object]] = [
         {},
-        {"binary": "/opt/nginx"},
-        {"config": "/etc/other.conf"},
-        {"log": "/var/log/other"},
-    )
+        {"binary": Path("/opt/nginx")},
+        {"config": Path("/etc/other.conf")},
+        {"log": Path("/var/log/other")},
+    ]
     targets = [ProxyTarget(nginx=NginxFiles.model_validate({**given, **one})) for one in others]
     assert len({one.meaning(step("drain")) for one in targets}) == len(others)
 
