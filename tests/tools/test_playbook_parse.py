@@ -217,6 +217,11 @@ def test_a_step_for_each_runs_on_one_is_looked_at_and_runs_on_the_rest() -> None
     assert many("a, b,c") == [*first, "kubernetes b", "kubernetes c"]
 
 
+def test_many_names_may_have_a_default() -> None:
+    text = MANY.replace("source: fact\n    fact: services", 'source: default\n    default: "a, b"')
+    assert parse(text, "grow.yaml").parameters[0].default == "a, b"
+
+
 @pytest.mark.parametrize(
     "services", ["", "a,", "a,,b", "a,a", "a b", "a,b;c", ",".join(f"s{n}" for n in range(11))]
 )

@@ -246,7 +246,7 @@ def _check_each(playbook: Playbook, step: PlaybookStep, sample: Mapping[str, Sca
     if lost := (here | {hole for hole, _ in holes(looks)}) & many - {step.each}:
         problem = f"${{{min(lost)}}} is many names: the step needs `each: {min(lost)}`"
         raise ParameterError(playbook.id, "each", problem)
-    for look in filled_steps(playbook, step.canary, sample):
+    for look in filled_steps(playbook, (step,), sample)[1 : 1 + len(step.canary)]:
         if not reads(look):
             raise ParameterError(playbook.id, "canary", f"{look.title!r} does more than read")
 
