@@ -306,7 +306,8 @@ class NginxUpstreams:
         text = path.read_bytes()
         if len(text) > _MOST_FILE:
             raise StepFailedError(f"{path} is longer than {_MOST_FILE} bytes")
-        return text.decode("utf-8", errors="surrogateescape").splitlines()
+        # Only this ends a line for nginx: at another one the rest of a comment would come alive.
+        return text.decode("utf-8", errors="surrogateescape").split("\n")
 
     def _one(self, pool: str, server: str) -> _UpstreamLine:
         named = [one for line in self._lines(pool) if (one := _upstream(line)) is not None]
@@ -322,10 +323,9 @@ class NginxUpstreams:
             mine = one is not None and one.name == wanted.name
             indent = line[: len(line) - len(line.lstrip())]
             changed.append(f"{indent}{wanted.text()}" if mine else line)
-        if changed == before:
-            return
-        self._write(pool, changed)
-        try:
+        if changed != before:
+            self._write(pool, changed)
+        try:  # even then: the step may be one that was cut off between its file and its reload
             self._nginx("-t", "-q")
             self._nginx("-s", "reload")
         except StepFailedError as error:
@@ -334,7 +334,7 @@ class NginxUpstreams:
 
     def _write(self, pool: str, lines: Sequence[str]) -> None:
         path = self._path(pool)
-        text = "".join(f"{line}\n" for line in lines).encode("utf-8", errors="surrogateescape")
+        text = "\n".join(lines).encode("utf-8", errors="surrogateescape")
         try:
             with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as temporary:
                 temporary.write(text)
@@ -372,6 +372,8 @@ class NginxUpstreams:
         whole = text[: text.rfind(b"\n") + 1]
         self._read_from = start + len(whole)
         for address, status in _answered(whole.decode("ascii", errors="replace")):
+            if not status.isdecimal():  # `-`: it said nothing before the client left
+                continue
             answers, failures = self._counted.get(address, (0, 0))
             self._counted[address] = answers + 1, failures + status.startswith("5")
 

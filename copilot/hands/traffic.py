@@ -49,9 +49,12 @@ class ProxyTarget(FrozenModel):
         return self
 
     def meaning(self, step: PlanStep) -> str:
-        """The proxy, and the servers that a group stands for."""
+        """The proxy, what is run there, and the servers that a group stands for."""
         members = self.groups.get(str(step.arguments.get("server")), ())
-        return f"{self.told}{': ' if members else ''}{', '.join(members)}"
+        how = ""
+        if (files := self.nginx) is not None:
+            how = f" ({files.binary} -c {files.config}, log {files.log})"
+        return f"{self.told}{how}{': ' if members else ''}{', '.join(members)}"
 
     @property
     def told(self) -> str:

@@ -103,7 +103,8 @@ HOSTILE = {
 def test_a_hostile_server_fails_the_step_and_takes_neither_room_nor_time(
     first: bytes, more: bytes, said: str
 ) -> None:
-    asked = step("flush", keys="carts", most=9).model_copy(update={"timeout_s": 0.5})
+    within_s = 0.5 if "not done" in said else 30.0  # the others end by themselves, under load too
+    asked = step("flush", keys="carts", most=9).model_copy(update={"timeout_s": within_s})
     with answering(first, more) as port:
         result = hands(target(port)).run(asked, "k")
     assert re.search(said, result.error)

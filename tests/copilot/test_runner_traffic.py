@@ -347,6 +347,39 @@ def test_only_the_line_of_the_server_changes_and_comes_back(tmp_path: Path) -> N
             assert (tmp_path / "web.conf").read_text().splitlines() == [line, *other]
 
 
+def test_what_is_approved_says_what_is_run_there(tmp_path: Path) -> None:
+    given = {"folder": tmp_path, "log": tmp_path / "log"}
+    others: list[dict[str, object]] = [
+        {},
+        {"binary": Path("/opt/nginx")},
+        {"config": Path("/etc/other.conf")},
+        {"log": Path("/var/log/other")},
+    ]
+    targets = [ProxyTarget(nginx=NginxFiles.model_validate({**given, **one})) for one in others]
+    assert len({one.meaning(step("drain")) for one in targets}) == len(others)
+
+
+def test_what_another_ends_a_line_with_ends_none_for_nginx(tmp_path: Path) -> None:
+    kept = "  # once:\u2028server 127.0.0.1:9; # x9\r\n\n  keepalive 8;"
+    text = f"server 127.0.0.1:1 weight=100; # a1\nserver 127.0.0.1:2; # b1\n{kept}"
+    assert not files(tmp_path, text, binary="/bin/false").run(step("drain"), "k").ok
+    assert (tmp_path / "web.conf").read_bytes() == text.encode()
+    hands = files(tmp_path, text)
+    assert "x9" not in hands.rehearse(step("drain")).seen
+    assert hands.run(step("drain"), "k").ok
+    assert (tmp_path / "web.conf").read_bytes().endswith(kept.encode())
+
+
+def test_a_step_cut_off_before_its_reload_is_reloaded_when_it_is_repeated(tmp_path: Path) -> None:
+    assert files(tmp_path).run(step("drain"), "k").ok
+    drained = (tmp_path / "web.conf").read_text()
+    told = tmp_path / "nginx"
+    told.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/told\n')
+    told.chmod(0o755)
+    assert files(tmp_path, drained, binary=str(told)).run(step("drain"), "k").ok
+    assert "-s reload" in (tmp_path / "told").read_text()
+
+
 BAD_FILES = {
     "another's down": ("server 127.0.0.1:1 down; # a1\nserver 127.0.0.1:2; # b1", "maintenance"),
     "a host name": ("server a1.internal:80; # a1\nserver 127.0.0.1:2; # b1", "as the log has"),
@@ -389,6 +422,7 @@ LOGS = {
     "one in ten": ("127.0.0.1:8001|200\n" * 18 + "127.0.0.1:8001|502\n" * 2, "2 of 20 answers"),
     "tried elsewhere": ("127.0.0.1:8001, 127.0.0.1:8002|502, 200\n" * 3, "3 of 3 answers failed"),
     "no news": ("", "no answer in 20 s"),
+    "left before it answered": ("127.0.0.1:8001|-\n" * 20, "no answer in 20 s"),
     "others": ("127.0.0.1:9|500\n-|-\nnonsense\n\xff|\n", "no answer in 20 s"),
 }
 

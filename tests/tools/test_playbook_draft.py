@@ -88,6 +88,12 @@ def test_a_command_that_may_mean_another_cluster_stays_by_hand() -> None:
     assert {one.action for one in found.steps} == {"manual"}
 
 
+def test_two_pieces_of_code_in_a_line_are_not_one_command() -> None:
+    text = "1. Run `kubectl drain node-1`, and not `2`\n"
+    found = parse(filled(draft(text, "a.md")), "draft.yaml")
+    assert [one.action for one in found.steps] == ["manual"]
+
+
 REFUSED = {
     "prose": ("Just call Anna.", "a.md", "write one step to a line"),
     "nothing": ("", "a.md", "no list of steps"),

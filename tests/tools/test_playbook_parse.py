@@ -57,6 +57,7 @@ def line_of(text: str) -> int:
         pytest.param("risk: B", "risk: B\nsudo: true", "sudo", id="unknown key"),
         pytest.param("risk: B", "risk: B\nrisk: A", "twice", id="repeated key"),
         pytest.param("risk: B", "risk: D", "risk", id="value outside of the closed set"),
+        pytest.param("risk: B", "risk: \ud800", "not YAML", id="half a character"),
         pytest.param("risk: B", "risk: !!str B", "tag", id="explicit tag"),
         pytest.param("risk: B", "risk: !!python/name:os.system x", "tag", id="object tag"),
         pytest.param("risk: B", "risk: &r B", "anchors", id="anchor"),
@@ -216,6 +217,11 @@ def test_a_step_for_each_runs_on_one_is_looked_at_and_runs_on_the_rest() -> None
     assert many("a, b,c") == [*first, "kubernetes b", "kubernetes c"]
 
 
+def test_many_names_may_have_a_default() -> None:
+    text = MANY.replace("source: fact\n    fact: services", 'source: default\n    default: "a, b"')
+    assert parse(text, "grow.yaml").parameters[0].default == "a, b"
+
+
 @pytest.mark.parametrize(
     "services", ["", "a,", "a,,b", "a,a", "a b", "a,b;c", ",".join(f"s{n}" for n in range(11))]
 )
@@ -240,6 +246,12 @@ def test_names_that_are_none_twice_or_too_many_are_refused(services: str) -> Non
             "each: service\n        action: wait",
             "no `each`",
             id="each in a canary",
+        ),
+        pytest.param(
+            'name: "${service}", replicas',
+            "name: cart, replicas",
+            "the same would be done for each",
+            id="each of nothing",
         ),
         pytest.param("seconds: 60", "seconds: 9000", "seconds", id="a wait without bounds"),
         pytest.param("action: wait", "action: wait\n        shell: x", "shell", id="unknown key"),

@@ -221,7 +221,7 @@ def _named(line: _Line, *patterns: re.Pattern[str]) -> bool:
 
 def _step(line: _Line, notes: list[str]) -> DraftStep:
     text = _holed(line.text, notes)
-    code = _holed(line.code or "".join(re.findall(r"`([^`]+)`", line.text)), notes)
+    code = _holed(line.code or "\n".join(re.findall(r"`([^`]+)`", line.text)), notes)
     for pattern, arguments in _KUBECTL:
         if match := pattern.fullmatch(" ".join(code.split())):
             notes.append(f"{code}: done by the Kubernetes runner, in the namespace it is given")

@@ -59,7 +59,7 @@ def read_yaml(text: str, source: str) -> YamlDocument:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
         raise PlaybookError(source, line, f"{error.problem}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeEncodeError) as error:  # the latter: half a character
         raise PlaybookError(source, 1, f"not YAML: {error}") from error
     if root is None:
         raise PlaybookError(source, 1, "empty document")
@@ -238,10 +238,15 @@ def _check_each(playbook: Playbook, step: PlaybookStep, sample: Mapping[str, Sca
     many = {parameter.name for parameter in playbook.parameters if parameter.type == "names"}
     if step.each and step.each not in many:
         raise ParameterError(playbook.id, "each", f"{step.each!r} is no parameter of type names")
-    if lost := {hole for hole, _ in holes(step.arguments)} & many - {step.each}:
+    here = {hole for hole, _ in holes([step.arguments, step.target])}
+    if step.each and step.each not in here:
+        problem = f"${{{step.each}}} is not in its arguments: the same would be done for each"
+        raise ParameterError(playbook.id, "each", problem)
+    looks: list[JsonValue] = [[one.arguments, one.target] for one in step.canary]
+    if lost := (here | {hole for hole, _ in holes(looks)}) & many - {step.each}:
         problem = f"${{{min(lost)}}} is many names: the step needs `each: {min(lost)}`"
         raise ParameterError(playbook.id, "each", problem)
-    for look in filled_steps(playbook, step.canary, sample):
+    for look in filled_steps(playbook, (step,), sample)[1 : 1 + len(step.canary)]:
         if not reads(look):
             raise ParameterError(playbook.id, "canary", f"{look.title!r} does more than read")
 
