@@ -15,6 +15,7 @@ import yaml
 from jsonschema import Draft7Validator  # type: ignore[import-untyped]
 
 import copilot
+from copilot.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 CHART = ROOT / "deploy" / "helm"
@@ -63,6 +64,13 @@ def test_the_values_that_ship_are_those_of_the_schema() -> None:
 def test_values_that_could_not_work_are_refused_by_the_schema(wishes: Wishes, where: str) -> None:
     (found,) = refused(wishes)
     assert found.startswith(where)
+
+
+def test_no_setting_that_holds_a_secret_may_stand_in_the_clear() -> None:
+    fields = Settings.model_fields.items()
+    secrets = {f"COPILOT_{name.upper()}" for name, one in fields if "Secret" in str(one.annotation)}
+    assert len(secrets) > 10
+    assert {one for one in secrets if not refused({"settings": {one: "x"}})} == set()
 
 
 def test_the_chart_is_of_this_version_and_its_roles_are_ours() -> None:
