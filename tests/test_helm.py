@@ -124,6 +124,14 @@ def test_the_chart_and_the_base_make_the_same_of_every_kind(engine: Path) -> Non
     }
 
 
+@pytest.mark.integration
+def test_a_setting_reaches_the_program_as_it_was_written(engine: Path) -> None:
+    wished = {"COPILOT_A": 2_592_000, "COPILOT_B": 0.25, "COPILOT_C": True, "COPILOT_D": "1e6"}
+    pod = by_kind(rendered(engine, {"settings": wished}))["Deployment"]["spec"]["template"]["spec"]
+    given = {one["name"]: one.get("value") for one in pod["containers"][0]["env"]}
+    assert [given[name] for name in wished] == ["2592000", "0.25", "true", "1e6"]
+
+
 EVERYTHING: Wishes = {
     "image": {"repository": "registry.example/copilot", "pullPolicy": "Always"},
     "imagePullSecrets": [{"name": "registry"}],
