@@ -127,6 +127,10 @@ def translation(sentence: str, language: Language) -> str:
 LONGEST_SENTENCE = 2000
 """Characters of a sentence that is looked up; ours are far shorter."""
 
+DEEPEST_SENTENCE = 8
+"""Sentences within sentences that are looked up; ours are three deep, what others send may be
+hundreds."""
+
 _HOLE = re.compile(r"\{(\w+)(?::([*\w]+))?\}")
 _NUMBER = re.compile(r"[-+]?[\d.,:]+(?:e[-+]?\d+)?")
 _FITS: Mapping[str, Callable[[str], object]] = {
@@ -136,15 +140,23 @@ _FITS: Mapping[str, Callable[[str], object]] = {
 
 
 @lru_cache(maxsize=2048)
-def _translated(sentence: str) -> str:
-    if len(sentence) > LONGEST_SENTENCE:
+def _translated(sentence: str, nested: int = 0) -> str:
+    if len(sentence) > LONGEST_SENTENCE or nested > DEEPEST_SENTENCE:
         return sentence
+    said: list[str] = []
+    while (known := _known(sentence, nested)) is None and "; " in sentence:
+        first, _, sentence = sentence.partition("; ")
+        said.append(_known(first, nested) or first)
+    return ";".join((*said, sentence if known is None else known))
+
+
+def _known(sentence: str, nested: int) -> str | None:
+    """The Chinese of one sentence of the catalogue; None where it is in none."""
     for pattern in _patterns():
-        held = pattern.held(sentence)
+        held = pattern.held(sentence, nested)
         if held is not None:
             return pattern.chinese.format_map(held)
-    first, joined, rest = sentence.partition("; ")
-    return f"{_translated(first)};{_translated(rest)}" if joined else sentence
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +167,7 @@ class SentencePattern:
     holes: tuple[tuple[str, str], ...]
     chinese: str
 
-    def held(self, sentence: str) -> dict[str, str] | None:
+    def held(self, sentence: str, nested: int) -> dict[str, str] | None:
         """What stands in the holes, in Chinese; None where it is another sentence.
 
         Each piece of fixed text is taken where it first comes, so that no text takes long.
@@ -172,14 +184,14 @@ class SentencePattern:
             value = sentence[at : max(place, at)]
             if not value or not _FITS.get(kind, bool)(value):
                 return None
-            held[name] = _value(value, kind)
+            held[name] = _value(value, kind, nested)
             at = place + len(following)
         return held
 
 
-def _value(value: str, kind: str) -> str:
+def _value(value: str, kind: str, nested: int) -> str:
     if kind == "*":
-        return _translated(value)
+        return _translated(value, nested + 1)
     for english, chinese in _spoken(kind) if kind not in ("", "0") else ():
         value = value.replace(english, chinese)
     return value

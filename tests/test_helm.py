@@ -15,6 +15,7 @@ import yaml
 from jsonschema import Draft7Validator  # type: ignore[import-untyped]
 
 import copilot
+from copilot.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 CHART = ROOT / "deploy" / "helm"
@@ -63,6 +64,13 @@ def test_the_values_that_ship_are_those_of_the_schema() -> None:
 def test_values_that_could_not_work_are_refused_by_the_schema(wishes: Wishes, where: str) -> None:
     (found,) = refused(wishes)
     assert found.startswith(where)
+
+
+def test_no_setting_that_holds_a_secret_may_stand_in_the_clear() -> None:
+    fields = Settings.model_fields.items()
+    secrets = {f"COPILOT_{name.upper()}" for name, one in fields if "Secret" in str(one.annotation)}
+    assert len(secrets) > 10
+    assert {one for one in secrets if not refused({"settings": {one: "x"}})} == set()
 
 
 def test_the_chart_is_of_this_version_and_its_roles_are_ours() -> None:
@@ -114,6 +122,14 @@ def test_the_chart_and_the_base_make_the_same_of_every_kind(engine: Path) -> Non
     assert {kind: one.get("spec") for kind, one in chart.items()} == {
         kind: one.get("spec") for kind, one in base.items()
     }
+
+
+@pytest.mark.integration
+def test_a_setting_reaches_the_program_as_it_was_written(engine: Path) -> None:
+    wished = {"COPILOT_A": 2_592_000, "COPILOT_B": 0.25, "COPILOT_C": True, "COPILOT_D": "1e6"}
+    pod = by_kind(rendered(engine, {"settings": wished}))["Deployment"]["spec"]["template"]["spec"]
+    given = {one["name"]: one.get("value") for one in pod["containers"][0]["env"]}
+    assert [given[name] for name in wished] == ["2592000", "0.25", "true", "1e6"]
 
 
 EVERYTHING: Wishes = {

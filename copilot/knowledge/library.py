@@ -22,8 +22,11 @@ _FolderState = tuple[tuple[str, int, int], ...]
 
 def _state(folder: Path) -> _FolderState:
     """Name, time of change and size of each document's file."""
-    files = sorted(folder.glob("*.md"))
-    return tuple((one.name, (seen := one.stat()).st_mtime_ns, seen.st_size) for one in files)
+    try:
+        seen = {one.name: one.stat() for one in sorted(folder.glob("*.md"))}
+    except OSError as error:
+        raise DocumentError(Path(error.filename).name, f"cannot be read: {error}") from error
+    return tuple((name, one.st_mtime_ns, one.st_size) for name, one in seen.items())
 
 
 class LibraryError(OperatorError):

@@ -35,7 +35,7 @@ source: docs/diary/detection.md, short past."""
 class ShortPast:
     """Extremes of every series so far, and what is beyond them now.
 
-    State: 24 bytes a series and 8 for each sample that is held back.
+    State: 32 bytes a series and 8 for each sample that is held back.
     """
 
     def __init__(self, interval_s: float) -> None:

@@ -4,7 +4,7 @@ Only what a process has while nobody calls it counts (processor, memory, disk, w
 calls may well stop. Nothing at once is a lost scrape, a name that comes as another goes a rename.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from math import ceil
 
 import numpy as np
@@ -23,7 +23,7 @@ SILENT_S, SILENT = 60.0, 4
 two may be lost."""
 
 OTHERS = 2
-"""Others that have to speak on, and half of all that did."""
+"""Others that have to speak on, and half of all that did within `LOST_S`."""
 
 RENAMED_S = 300.0
 """A new name within this long of the silence may be the same thing, as in a rollout."""
@@ -82,16 +82,16 @@ class SilentServices:
         if not quiet.any():
             self.silent = frozenset()
             return []
-        before, found = self.silent, self._fallen(used, quiet)
+        before, fallen = self.silent, self._fallen(used, quiet)
         lost = LOST_S / self._interval_s
-        self.silent = frozenset(owner for owner, gap in found.items() if gap < lost)
-        speaking = len({*self._of[used].tolist()}) - len(found)
-        if learning or speaking < max(OTHERS, (speaking + len(found) - 1) / 2):
+        self.silent = frozenset(owner for owner, gap in fallen.items() if gap < lost)
+        speaking = np.unique(self._of[used]).size - len(fallen)
+        if learning or speaking < max(OTHERS, (speaking + len(self.silent) - 1) / 2):
             return []
         return [
-            self._anomaly(owner, at, found[owner], speaking)
+            self._anomaly(owner, at, fallen[owner], speaking)
             for owner in sorted(self.silent - before)
-            if not self._moved(owner, at - found[owner] * self._interval_s)
+            if not self._moved(owner, at - fallen[owner] * self._interval_s, fallen)
         ]
 
     def _fallen(self, used: BoolArray, quiet: BoolArray) -> dict[str, int]:
@@ -101,18 +101,20 @@ class SilentServices:
             self._of[quiet], minlength=n
         )
         whole[np.setdiff1d(np.arange(n), self._of[used])] = False
-        names = list(self._owners)
+        gaps = np.full(n, np.iinfo(np.int32).max, dtype=np.int32)
+        np.minimum.at(gaps, self._of[quiet], self._gap[quiet])
         return {
-            names[i]: int(self._gap[quiet & (self._of == i)].min())
-            for i in np.flatnonzero(whole).tolist()
+            name: gap
+            for name, gap, fell in zip(self._owners, gaps.tolist(), whole, strict=True)
+            if fell
         }
 
-    def _moved(self, owner: str, since: Timestamp) -> bool:
+    def _moved(self, owner: str, since: Timestamp, fallen: Container[str]) -> bool:
         """Whether it goes on under another name: a new one, or another version of the service."""
         service = Owner.parse(owner).service
         return any(
             first >= since - RENAMED_S
-            or (Owner.parse(name).service == service and name not in self.silent)
+            or (Owner.parse(name).service == service and name not in fallen)
             for name, first in zip(self._owners, self._first, strict=True)
         )
 

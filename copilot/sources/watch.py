@@ -14,6 +14,7 @@ Why these numbers: docs/decisions/watch.md.
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import exp, lgamma, log
 from zlib import crc32
 
@@ -317,7 +318,7 @@ def _worse(found: Anomaly) -> bool:
 
 
 class WatchShards:
-    """The watch where several processes share it: each looks at the owners of its own shards.
+    """The watch where several processes share it: each looks at the services of its own shards.
 
     `share` says which shards are this process's now. A shard that comes over learns from the past.
     """
@@ -354,7 +355,7 @@ class WatchShards:
 
 
 class _OwnersOf:
-    """The series of the owners that fall to one shard."""
+    """The series of the services that fall to one shard."""
 
     def __init__(self, source: MetricSource, shard: int, shards: int) -> None:
         self._source = source
@@ -368,4 +369,10 @@ class _OwnersOf:
         return self._own(self._source.baseline(before))
 
     def _own(self, series: Sequence[Series]) -> Sequence[Series]:
-        return [one for one in series if crc32(one.owner.encode()) % self._shards == self._shard]
+        return [one for one in series if _number(one.owner) % self._shards == self._shard]
+
+
+@lru_cache(maxsize=65_536)
+def _number(owner: str) -> int:
+    """The same for all versions of a service, of which one that falls silent may be replaced."""
+    return crc32(Owner.parse(owner).service.encode())

@@ -130,6 +130,9 @@ SENTENCES = {
     "before what a person wrote": ("to ben: look; then call", "交给 ben:look;then call"),
     "of somebody else": ("the pool is full of fish", "the pool is full of fish"),
     "empty": ("", ""),
+    "many joined": ("a; " * 600, "a;" * 600),
+    "joined by nothing": ("; " * 900, ";" * 900),
+    "one in another in another": ("of " * 600, "of " * 591),
     "too long to be ours": ("works on it" * 500, "works on it" * 500),
 }
 

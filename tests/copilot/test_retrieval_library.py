@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from copilot.knowledge import Library, LibraryError
+from copilot.knowledge import Library, LibraryError, Memory
 from copilot.surfaces.cli import app
 from copilot.testing.ollama import LazyPolicy, ollama_server
-from knowledge_base import documents
+from knowledge_base import DocumentError, documents
 
 NOTE = """---
 id: zebra-lease
@@ -74,6 +74,14 @@ def test_a_document_of_our_own_stands_in_for_the_shipped_one(tmp_path: Path, not
     library = Library(tmp_path / "kept")
     library.add(note, replace=True)
     assert [one.kind for one in library.documents() if one.id == "oom-killed"] == ["note"]
+
+
+def test_a_link_that_leads_nowhere_names_itself_and_recall_goes_on_without(tmp_path: Path) -> None:
+    (tmp_path / ".#editing.md").symlink_to("anna@laptop.1234")  # as Emacs marks what is open
+    library = Library(tmp_path)
+    with pytest.raises(DocumentError, match=r"\.#editing\.md: cannot be read"):
+        library.own()
+    assert Memory(library.documents).knowledge().documents == documents()
 
 
 def test_search_as_json_says_source_reason_and_playbooks() -> None:

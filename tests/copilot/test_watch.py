@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from copilot.sources.watch import LEARNT, Watch
+from copilot.sources.watch import LEARNT, Watch, WatchShards
 from evals.simulator import SimulatedFault, SimulatedSource, World, scenario
 from tools.types import Alert, Series, Window
 
@@ -304,6 +304,24 @@ def test_silence_ends_when_it_is_heard_again_and_after_an_hour_of_it() -> None:
     watch = Watch(Recorded(*until(5000.0, "s1")), INTERVAL_S)
     assert heard(watch, 4900.0, 8200.0) == ["firing"]
     assert heard(watch, 8200.0, 9000.0) == ["resolved"]
+
+
+@pytest.mark.parametrize("versions", [("cart@v1",), tuple(f"old@v{n}" for n in range(12))])
+def test_versions_that_were_removed_long_ago_hide_no_silence(versions: tuple[str, ...]) -> None:
+    removed = [one for owner in versions for one in named(owner, end=5000.0)]
+    last = named("cart@v2", end=8900.0)
+    watch = Watch(Recorded(*SERVICES, *removed, *last), INTERVAL_S)
+    assert heard(watch, 8880.0, 9000.0) == ["firing"]
+
+
+def test_a_version_that_replaces_another_is_looked_at_in_the_same_shard() -> None:
+    rolled = [*named("cart@v1", end=6000.0), *named("cart@v2", start=5985.0)]
+    others = [one for n in range(30) for one in named(f"o{n}")]
+    watch = WatchShards(
+        Recorded(*others, *rolled), INTERVAL_S, 86_400.0, 4, lambda: frozenset(range(4))
+    )
+    looks = np.arange(5900.0, 6300.0, INTERVAL_S)
+    assert [alert for now in looks for alert in watch.look(float(now))] == []
 
 
 def test_what_hardly_ever_moves_may_move_a_little() -> None:
