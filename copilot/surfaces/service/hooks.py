@@ -150,7 +150,7 @@ class ChannelDesk:
         if self._chat is None or store.conversations.of_key(asked.key) is not None:
             return None
         try:
-            if store.people.known():
+            if asked.user.stranger or store.people.known():
                 self.account(asked.user)
             turn = self._chat.take(
                 Question(
