@@ -22,6 +22,7 @@ from copilot.surfaces.notify.courier import NoticeCourier
 from copilot.surfaces.notify.doors import ChannelQuestion, ChannelUser
 from copilot.surfaces.notify.router import NoticeRouter
 from copilot.surfaces.notify.routing import NotifyFile
+from copilot.surfaces.notify.slack import place_of
 from copilot.surfaces.notify.wiring import doors, sender
 from copilot.surfaces.service import create_app
 from copilot.surfaces.service.access import Access
@@ -419,6 +420,12 @@ def test_a_mention_under_an_incidents_message_is_answered_there_about_it(asking:
     again = asked(asking, "Ev2", text="<@U0BOT> who is affected?", thread_ts=asking.message)
     assert len(again) == 2
     assert len(asking.store.conversations.turns(spoken.id)) == 2, "one conversation a thread"
+
+
+def test_under_the_message_of_a_storm_or_a_digest_no_incident_is_meant(asking: Channel) -> None:
+    asking.store.notices.keep_card("slack", "storm-7", place_of("C0SRE", "9.9"))
+    (answer,) = asked(asking, text="<@U0BOT> list open incidents", thread_ts="9.9")
+    assert "till" in answer
 
 
 def test_a_direct_message_is_answered_in_its_thread(asking: Channel) -> None:

@@ -152,11 +152,13 @@ class ChannelDesk:
         try:
             if asked.user.stranger or store.people.known():
                 self.account(asked.user)
+            # A storm or a digest has a message, too; an incident may be kept no longer.
+            told = store.notices.incident_of(self._target, asked.reference)
             turn = self._chat.take(
                 Question(
                     text=asked.text,
                     conversation_id=f"{self._target}-{asked.place}"[:200],
-                    incident_id=store.notices.incident_of(self._target, asked.reference),
+                    incident_id=told if told and store.incidents.get(told) else "",
                     key=asked.key,
                 )
             )
