@@ -201,6 +201,17 @@ def test_a_yes_counts_as_the_account_of_who_pressed_and_the_message_says_who(
     assert list(channel.buttons) == ["take"], "nothing is left to answer"
 
 
+def test_what_the_platform_says_of_a_failure_is_one_line_of_the_log_without_secrets(
+    channel: Channel, caplog: pytest.LogCaptureFixture
+) -> None:
+    channel.slack.answers.append("down\nERROR all is lost password=hunter2hunter2")
+    headers, body = channel.slack.pressed(channel.buttons["take"], "U0RESP", NOW)
+    assert channel.post(headers, body).status_code == 200
+    (line,) = (one.getMessage() for one in caplog.records if "is not told" in one.getMessage())
+    assert "down ERROR" in line
+    assert "hunter2" not in line
+
+
 def test_a_no_counts_of_a_responder(channel: Channel) -> None:
     assert channel.press("reject", "U0RESP") == "Rejected, by the responder."
     assert channel.status() == "rejected"
