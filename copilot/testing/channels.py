@@ -1,7 +1,6 @@
 """Channels on the loopback that take messages as their documents say, and refuse what they do not.
 
-The real ones cannot be reached from where this is tested; each server names the page it was written
-from.
+The real ones cannot be reached from here; each server names the page it was written from.
 """
 
 import base64
@@ -189,7 +188,8 @@ class SlackServer(ChatServer):
 
     def said(self, event: Mapping[str, Any], key: str, at: float) -> tuple[dict[str, str], bytes]:
         """What the Events API posts: headers and body."""
-        told = {"token": "deprecated", "team_id": "T0OURS", "type": "event_callback"}
+        ours = {"team_id": "T0OURS"}
+        told = {**ours, "type": "event_callback", "authorizations": [ours]}
         body = json.dumps({**told, "event_id": key, "event_time": int(at), "event": event}).encode()
         return self.signed(body, at), body
 

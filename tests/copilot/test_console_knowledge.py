@@ -17,6 +17,7 @@ from copilot.surfaces.service.access import Access
 from copilot.testing.service import CountedEngine
 from copilot.types.incident import Incident
 from knowledge_base import Document, Section, playbooks
+from knowledge_base.documents import MAX_CHARS
 from tests.copilot import people_world as world
 from tests.copilot.people_world import BASE, NOW, Door, browser, signed_in
 from tests.copilot.test_console import HOSTILE, TAGS, Page
@@ -214,6 +215,14 @@ def test_a_preview_keeps_nothing(client: TestClient, store: Store, shelf: Booksh
     answer = client.post("/console/drafts/I2", data=sent | {"step": "preview"})
     assert "<h2>Mine</h2>" in answer.text
     assert shelf.library.own() == ()
+
+
+def test_a_text_that_is_too_long_is_not_set(client: TestClient, store: Store) -> None:
+    closed(store)
+    sent = {**fields(client, "/console/drafts/I2"), "step": "preview"}
+    answer = client.post("/console/drafts/I2", data={**sent, "text": "x" * MAX_CHARS + "yyy"})
+    assert answer.text.count("xyyy") == 1, "in the box where it is cut, not below"
+    assert answer.text.count("xxx") > 1
 
 
 REFUSED: Mapping[str, tuple[str, str, str]] = {

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +19,10 @@ from copilot.sources.deployment import Sources
 from copilot.store import Store
 from copilot.surfaces.chat import ChatService, ToolContext
 from copilot.surfaces.notify.courier import NoticeCourier
+from copilot.surfaces.notify.doors import ChannelQuestion, ChannelUser
 from copilot.surfaces.notify.router import NoticeRouter
 from copilot.surfaces.notify.routing import NotifyFile
+from copilot.surfaces.notify.slack import place_of
 from copilot.surfaces.notify.wiring import doors, sender
 from copilot.surfaces.service import create_app
 from copilot.surfaces.service.access import Access
@@ -37,6 +40,7 @@ from tests.copilot.people_world import (
     Clock,
     Door,
     account,
+    copied,
     empty,
     planned,
     store,
@@ -197,6 +201,17 @@ def test_a_yes_counts_as_the_account_of_who_pressed_and_the_message_says_who(
     assert list(channel.buttons) == ["take"], "nothing is left to answer"
 
 
+def test_what_the_platform_says_of_a_failure_is_one_line_of_the_log_without_secrets(
+    channel: Channel, caplog: pytest.LogCaptureFixture
+) -> None:
+    channel.slack.answers.append("down\nERROR all is lost password=hunter2hunter2")
+    headers, body = channel.slack.pressed(channel.buttons["take"], "U0RESP", NOW)
+    assert channel.post(headers, body).status_code == 200
+    (line,) = (one.getMessage() for one in caplog.records if "is not told" in one.getMessage())
+    assert "down ERROR" in line
+    assert "hunter2" not in line
+
+
 def test_a_no_counts_of_a_responder(channel: Channel) -> None:
     assert channel.press("reject", "U0RESP") == "Rejected, by the responder."
     assert channel.status() == "rejected"
@@ -231,12 +246,16 @@ def member(address: str, **more: object) -> dict[str, Any]:
     }  # fmt: skip
 
 
+OTHER = Incident(id="I2", title="desk", status="investigating", opened_at=NOW, updated_at=NOW)
 REFUSED: dict[str, tuple[str, str, dict[str, str], str]] = {
     "an approver's button under another digest": (
         "approve", "U0APP", {"digest": "cd" * 32}, "digest",
     ),
     "another plan": ("approve", "U0APP", {"plan": "other"}, "has no plan 'other'"),
-    "another incident's plan": ("approve", "U0APP", {"incident": "I2"}, "'I2'"),
+    "another incident's plan": (
+        "approve", "U0APP", {"incident": "I2"}, "incident 'I2' has no plan 'rollback-1'",
+    ),
+    "an incident that is none": ("take", "U0APP", {"incident": "I3"}, "'I3'"),
     "who may only look": ("reject", "U0VIEW", {}, "may not reject"),
     "who may not approve": ("approve", "U0RESP", {}, "may not approve"),
     "who may not take": ("take", "U0VIEW", {}, "may not take"),
@@ -248,6 +267,7 @@ REFUSED: dict[str, tuple[str, str, dict[str, str], str]] = {
 @pytest.mark.parametrize("row", REFUSED)
 def test_what_does_not_count_is_said_to_who_pressed(row: str, channel: Channel) -> None:
     choice, user, changed, why = REFUSED[row]
+    channel.store.incidents.open(OTHER)
     said = channel.press(choice, user, **changed)
     assert said.startswith("This does not count: ")
     assert why in said
@@ -375,6 +395,10 @@ def test_a_target_without_a_secret_has_no_buttons_and_no_door(channel: Channel) 
 @pytest.fixture
 def asking(store: Store, slack: SlackServer) -> Channel:
     """As `channel`, with the chat that answers without a model."""
+    return answering(store, slack)
+
+
+def answering(store: Store, slack: SlackServer) -> Channel:
     wall = SystemClock()
 
     def scope_of(incident: Incident | None) -> ToolContext:
@@ -385,12 +409,13 @@ def asking(store: Store, slack: SlackServer) -> Channel:
     return Channel(store, slack, chat=chat)
 
 
-def asked(there: Channel, key: str = "Ev1", **event: str) -> list[str]:
-    """What stands in the thread after somebody asked."""
+def asked(there: Channel, key: str = "Ev1", host: str = "T0OURS", **event: str) -> list[str]:
+    """What stands in the thread after somebody asked, in a channel that `host` began."""
     said = {"type": "app_mention", "user": "U0VIEW", "channel": "C0SRE", "ts": "7.7", **event}
     there.clock.now += 1
-    headers, body = there.slack.said(said, key, there.clock.now)
-    assert there.post(headers, body).status_code == 200
+    _, body = there.slack.said(said, key, there.clock.now)
+    body = json.dumps({**json.loads(body), "team_id": host}).encode()
+    assert there.post(there.slack.signed(body, there.clock.now), body).status_code == 200
     return there.slack.threads.get(said.get("thread_ts", said["ts"]), [])
 
 
@@ -406,6 +431,12 @@ def test_a_mention_under_an_incidents_message_is_answered_there_about_it(asking:
     again = asked(asking, "Ev2", text="<@U0BOT> who is affected?", thread_ts=asking.message)
     assert len(again) == 2
     assert len(asking.store.conversations.turns(spoken.id)) == 2, "one conversation a thread"
+
+
+def test_under_the_message_of_a_storm_or_a_digest_no_incident_is_meant(asking: Channel) -> None:
+    asking.store.notices.keep_card("slack", "storm-7", place_of("C0SRE", "9.9"))
+    (answer,) = asked(asking, text="<@U0BOT> list open incidents", thread_ts="9.9")
+    assert "till" in answer
 
 
 def test_a_direct_message_is_answered_in_its_thread(asking: Channel) -> None:
@@ -440,9 +471,42 @@ def test_who_has_no_account_is_told_so_and_asks_nothing(asking: Channel) -> None
     assert asking.store.conversations.list() == ()
 
 
-def test_an_answer_calls_nobody(asking: Channel) -> None:
-    (answer,) = asked(asking, text="<!channel> <@U1> what about <https://x.example|this>?")
-    assert "<" not in answer
+QUESTION = ChannelQuestion(
+    user=ChannelUser(id="U0VIEW"), text="", key="k", channel="C0SRE", place="p", thread="om_t"
+)
+
+
+def test_in_a_channel_that_another_workspace_shares_ours_ask_and_theirs_do_not(
+    asking: Channel,
+) -> None:
+    text = "list open incidents"
+    (answer,) = asked(asking, host="T0THEIRS", user_team="T0OURS", text=text)
+    assert "till" in answer
+    (other,) = asked(asking, "Ev2", "T0THEIRS", user_team="T0THEIRS", text=text, ts="8.8")
+    assert "of another workspace" in other
+
+
+def test_a_stranger_asks_nothing_where_nobody_has_an_account_either(
+    planned: Path, tmp_path: Path, slack: SlackServer
+) -> None:
+    for unowned in copied(planned, tmp_path):
+        there = answering(unowned, slack)
+        (other,) = asked(there, user="U0WHO", user_team="T0THEIRS", text="list open incidents")
+        assert "of another workspace" in other
+        (answer,) = asked(there, "Ev2", user="U0WHO", text="list open incidents", ts="8.8")
+        assert "till" in answer
+
+
+def test_an_answer_calls_nobody(channel: Channel) -> None:
+    channel.doors["slack"].reply(QUESTION, "the log says <!channel> & <@U1>")
+    assert channel.slack.threads["om_t"] == ["the log says &lt;!channel&gt; &amp; &lt;@U1&gt;"]
+
+
+def test_what_slack_marks_in_a_question_is_read_as_text(asking: Channel) -> None:
+    asked(asking, text="<@U0BOT> what about <https://x.example|this> &lt;now&gt;?")
+    (spoken,) = asking.store.conversations.list()
+    (turn,) = asking.store.conversations.turns(spoken.id)
+    assert turn.question == "what about this <now>?"
 
 
 def test_the_address_proves_that_it_is_ours(channel: Channel) -> None:
@@ -496,6 +560,7 @@ def test_a_feishu_card_is_answered_and_says_who_decided(chat: FeishuChat, store:
 @pytest.mark.parametrize("row", [one for one in REFUSED if "address" not in one])
 def test_what_does_not_count_is_a_toast_in_feishu(row: str, chat: FeishuChat) -> None:
     choice, user, changed, why = REFUSED[row]
+    chat.store.incidents.open(OTHER)
     assert why in chat.press(choice, user, **changed)
     assert chat.status() == "pending"
 
@@ -562,3 +627,10 @@ def test_a_question_under_a_feishu_card_is_answered_about_its_incident(
     assert "till" in answer
     (spoken,) = store.conversations.list()
     assert spoken.incident_id == "I1"
+
+
+def test_an_answer_in_feishu_calls_nobody(chat: FeishuChat) -> None:
+    chat.doors["feishu"].reply(QUESTION, 'the log says <at user_id="all"></at>')
+    (answer,) = chat.server.threads["om_t"]
+    assert "the log says" in answer
+    assert "<" not in answer

@@ -162,8 +162,9 @@ class FeishuDoor:
         """The toast has said it."""
 
     def reply(self, asked: ChannelQuestion, text: str) -> None:
-        """As an answer to the message."""
-        content = canonical({"text": shortened(text, self.language).replace("**", "")})
+        """As an answer to the message, in which no tag of Feishu's (`<at …>`) calls anybody."""
+        said = shortened(text, self.language).replace("**", "").replace("<", "‹")
+        content = canonical({"text": said})
         message = {"msg_type": "text", "content": content, "uuid": once(asked.key)}
         self._api.call("POST", f"/im/v1/messages/{asked.thread}/reply", {**message})
 

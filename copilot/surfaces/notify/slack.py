@@ -195,12 +195,25 @@ class _Message(Payload):
     thread_ts: str = ""
 
 
+class _Authorization(Payload):
+    team_id: str | None = None
+
+
 class _Event(Payload):
     type: str = ""
     challenge: str = ""
     event_id: str = ""
     team_id: str = ""
+    authorizations: tuple[_Authorization, ...] = ()
     event: _Message = _Message()
+
+    @property
+    def home(self) -> str:
+        """The workspace that we are of; `team_id` is the one whose channel a shared one is.
+        Source: github.com/slackapi/bolt-js/issues/687.
+        """
+        ours = (one.team_id for one in self.authorizations if one.team_id)
+        return next(ours, self.team_id)
 
 
 _MENTION = re.compile(r"<@[A-Z0-9]{1,20}(?:\|[^<>]{0,80})?>")
@@ -299,7 +312,7 @@ def _said(told: _Event) -> Arrival:
     text = _MARKED.sub(r"\1", _MENTION.sub(" ", event.text)).strip()
     for name, sign in (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")):
         text = text.replace(name, sign)
-    stranger = _STRANGER if event.user_team not in ("", told.team_id) else ""
+    stranger = _STRANGER if event.user_team not in ("", told.home) else ""
     thread = event.thread_ts or event.ts
     return ChannelQuestion(
         user=ChannelUser(id=event.user, stranger=stranger),

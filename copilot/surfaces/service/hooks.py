@@ -38,6 +38,7 @@ from copilot.surfaces.service.ports import ServiceEngine
 from copilot.types.conversation import Turn
 from copilot.types.people import Account
 from prompts import Language
+from tools.log_retriever.sanitize import plain
 from tools.types import Approval
 
 log = logging.getLogger(__name__)
@@ -89,9 +90,7 @@ class ChannelDesk:
         try:
             return self.door.email(user)
         except NoticeError as error:
-            log.warning(
-                "whose address user %r of %r has is not told: %s", user, self._target, error
-            )
+            self._complain(f"the address of user {user!r}", error)
             return ""
 
     def press(self, press: ButtonPress) -> tuple[str, bool]:
@@ -150,13 +149,15 @@ class ChannelDesk:
         if self._chat is None or store.conversations.of_key(asked.key) is not None:
             return None
         try:
-            if store.people.known():
+            if asked.user.stranger or store.people.known():
                 self.account(asked.user)
+            # A storm or a digest has a message, too; an incident may be kept no longer.
+            told = store.notices.incident_of(self._target, asked.reference)
             turn = self._chat.take(
                 Question(
                     text=asked.text,
                     conversation_id=f"{self._target}-{asked.place}"[:200],
-                    incident_id=store.notices.incident_of(self._target, asked.reference),
+                    incident_id=told if told and store.incidents.get(told) else "",
                     key=asked.key,
                 )
             )
@@ -180,14 +181,18 @@ class ChannelDesk:
         try:
             self.door.reply(asked, text)
         except NoticeError as error:
-            log.warning("a question in %r is answered, and not told: %s", self._target, error)
+            self._complain("the answer to a question", error)
 
     def whisper(self, press: ButtonPress, text: str) -> None:
         """Tell who pressed what came of it."""
         try:
             self.door.whisper(press, text)
         except NoticeError as error:
-            log.warning("what came of a button of %r is not told: %s", self._target, error)
+            self._complain("what came of a button", error)
+
+    def _complain(self, what: str, error: NoticeError) -> None:
+        said = plain(self._engine.store.redactor.text(error.problem), 200)
+        log.warning("target %r: %s is not told: %s", self._target, what, said)
 
 
 def hooks(desks: Mapping[str, ChannelDesk]) -> APIRouter:

@@ -18,6 +18,7 @@ from copilot.surfaces.service.ports import ServiceEngine
 from copilot.surfaces.service.visit import Visit, page, visits
 from copilot.types.incident import CLOSED, Incident
 from knowledge_base import Document, DocumentError, Kind
+from knowledge_base.documents import MAX_CHARS
 from tools.playbook_executor.choose import Posterior
 from tools.types import FaultKind, PlaybookOutcome
 
@@ -94,7 +95,8 @@ def reviewing(engine: ServiceEngine, shelf: Bookshelf, access: Access | None = N
         values = {
             "one": incident,
             "text": text,
-            "body": text.partition("\n---\n")[2] or text,
+            # What is longer is refused, and would be long in setting.
+            "body": (text.partition("\n---\n")[2] or text)[:MAX_CHARS],
             "problem": problem,
             "accepted": document_id(incident) if document_id(incident) in _own(shelf)[0] else "",
             "may_accept": bool(name) and engine.policy.may_reject(name),
