@@ -118,7 +118,7 @@ class ScaleSettings(BaseSettings):
         default=1,
         ge=1,
         le=256,
-        description="Into how many parts the watch is cut by service, for that many `copilot watch`.",
+        description="Into how many parts the watch is cut by service, one a `copilot watch`.",
     )
     keep_incidents_days: float = Field(
         default=90, gt=0, description="How long closed incidents are kept, with all that is theirs."
