@@ -53,10 +53,10 @@ from copilot.sources.received import ReceivedTelemetry
 from copilot.sources.recorded import RecordedBundle
 from copilot.sources.resources import ResourceOutlook
 from copilot.sources.watch import Watch, WatchShards
-from copilot.store import Store
-from copilot.store.home import opened, owner
+from copilot.store import Store, opened
 from copilot.types.checks import Check
 from copilot.types.errors import install
+from copilot.types.home import owner
 from copilot.types.incident import Incident
 from knowledge_base import playbooks
 from tools.playbook_executor import PlaybookError, Policy

@@ -12,6 +12,10 @@ from prompts import Language
 Lang = Annotated[Language | None, typer.Option("--lang", help="Language of the answer.")]
 
 
+QUICK = frozenset({"approve", "incidents", "reject", "resume", "status_update", "stop"})
+"""Commands that ask the running service, or read a file, before anything heavy is loaded."""
+
+
 @dataclass(frozen=True, slots=True)
 class Flags:
     """What was said before the command's name; None leaves the setting as it is."""
@@ -22,7 +26,12 @@ class Flags:
 
 
 def call(context: typer.Context, command: str, **arguments: object) -> None:
-    """Load the commands, run one of them, and leave with its exit code."""
+    """Run a command the quick way where it has one that will do, else load it whole."""
+    if command in QUICK:
+        quick = importlib.import_module("copilot.surfaces.quick")
+        found: int | None = quick.answered(command, context.obj, arguments)
+        if found is not None:
+            raise typer.Exit(found)
     commands = importlib.import_module("copilot.surfaces.commands")
     code: int = commands.call(command, context.obj, arguments)
     raise typer.Exit(code)

@@ -13,8 +13,7 @@ from rich.markdown import Markdown
 from rich.text import Text
 
 from copilot.settings import Settings
-from copilot.store import StoreError, home
-from copilot.store.home import made
+from copilot.store import StoreError
 from copilot.surfaces.chat import (
     AnswerEvent,
     AnswerTask,
@@ -26,7 +25,9 @@ from copilot.surfaces.chat import (
 )
 from copilot.surfaces.commands.chat_remote import RemoteChat
 from copilot.surfaces.commands.chat_wiring import local_chat_service
+from copilot.types import home
 from copilot.types.conversation import Turn
+from copilot.types.home import made
 from prompts import Language
 
 LEAVE = frozenset({"exit", "quit", "q", "bye", "退出", ":q"})

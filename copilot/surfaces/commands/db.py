@@ -21,9 +21,9 @@ from copilot.case import wiring as case_wiring
 from copilot.settings import Settings, SettingsError
 from copilot.sources.clock import SystemClock
 from copilot.store import SCHEMA_VERSION, Store, StoreError
-from copilot.store.home import made, owned
 from copilot.store.migrations import copied
 from copilot.store.retention import used_bytes
+from copilot.types.home import made, owned
 from copilot.types.time_format import iso
 from tools.types import FrozenModel
 

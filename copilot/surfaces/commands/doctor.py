@@ -24,12 +24,13 @@ from copilot.sources.clock import SystemClock
 from copilot.sources.deployment import Sources, UnconfiguredSource
 from copilot.sources.received import ReceivedTelemetry
 from copilot.sources.resources import table
-from copilot.store import StoreError, home
-from copilot.store.home import HomeError
+from copilot.store import StoreError
 from copilot.surfaces.commands import notify
-from copilot.surfaces.commands.remote import RemoteError, fetched, service
+from copilot.surfaces.remote import RemoteError, fetched, service
+from copilot.types import home
 from copilot.types.checks import Check, CheckReport
 from copilot.types.errors import OperatorError, install
+from copilot.types.home import HomeError
 from copilot.types.time_format import date_time, duration
 from prompts import translation, word
 from tools.log_retriever import redact

@@ -16,7 +16,7 @@ from copilot import wiring
 from copilot.settings import Settings, SettingsError
 from copilot.sources.clock import SystemClock
 from copilot.store import SignedHead, Store, StoreError
-from copilot.store.home import key
+from copilot.types.home import key
 
 log = logging.getLogger(__name__)
 

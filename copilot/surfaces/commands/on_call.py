@@ -7,7 +7,7 @@ from copilot.case.on_call import OnCallAction, OnCallWord, say
 from copilot.settings import Settings
 from copilot.sources.clock import SystemClock
 from copilot.surfaces.commands.halting import named
-from copilot.surfaces.commands.remote import posted, service
+from copilot.surfaces.remote import posted, service
 
 _DONE: dict[OnCallAction, str] = {
     "take": "taken by {who}",

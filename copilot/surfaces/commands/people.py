@@ -12,12 +12,13 @@ from rich.table import Table
 
 from copilot import wiring
 from copilot.case.answers import RESERVED
+from copilot.case.halting import EVERYWHERE
 from copilot.case.rights import API_KEY
 from copilot.settings import Settings, SettingsError
-from copilot.store import Store, home
-from copilot.surfaces.commands.halting import EVERYWHERE
+from copilot.store import Store
 from copilot.surfaces.service.access import new_token
 from copilot.surfaces.service.passwords import Passwords
+from copilot.types import home
 from copilot.types.people import SCOPES, AccessToken, Account, Role
 from copilot.types.time_format import date_time
 from tools.log_retriever import sanitize

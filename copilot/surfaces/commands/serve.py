@@ -35,7 +35,7 @@ from copilot.settings import Settings, SettingsError, variables_without_effect
 from copilot.sources.alertmanager import SUPPRESSED_BY, AlertmanagerSource
 from copilot.sources.deployment import MetricSnapshot
 from copilot.sources.received import ReceivedTelemetry
-from copilot.store import Store, home
+from copilot.store import Store
 from copilot.store.retention import Retention, RetentionLimits
 from copilot.surfaces.commands import journal_head, journal_log
 from copilot.surfaces.commands.chat_wiring import build_chat_service
@@ -51,6 +51,7 @@ from copilot.surfaces.service.connection import BoundedConnection
 from copilot.surfaces.service.ports import ServiceEngine
 from copilot.surfaces.service.subscriptions import SubscriptionDesk
 from copilot.surfaces.service.wiring import outside_word
+from copilot.types import home
 from copilot.types.incident import Incident
 from tools.types import Timestamp, Window
 

@@ -25,6 +25,7 @@ from copilot.surfaces.service.plans import (
     RetryOrder,
     StepWord,
 )
+from copilot.surfaces.service.terminal import HaltOutcome, ResumeOrder, StopOrder
 from copilot.types.checks import CheckReport
 from copilot.types.conversation import Conversation, Turn
 from copilot.types.incident import ApprovalCount, ConfirmedCause, IncidentStatus
@@ -37,6 +38,7 @@ class RecordedAnswer(FrozenModel):
     """An answer to a plan that counts; `plan_status` pending: another person is needed."""
 
     status: Literal["recorded"]
+    said: str
     plan_id: str
     by: str
     decision: Literal["approve", "reject"]
@@ -278,6 +280,8 @@ SHAPES: Mapping[str, RouteShape] = {
     "POST /incidents/{incident_id}/retry": RouteShape(
         RetryOrder, RecordedWord, example={"reason": "Prometheus is back"}
     ),
+    "POST /stop": RouteShape(StopOrder, HaltOutcome, example={"reason": "peak sale"}),
+    "POST /resume": RouteShape(ResumeOrder, HaltOutcome, example={}),
     "POST /incidents/{incident_id}/cause": RouteShape(
         CauseWord, RecordedCause, example={"component": "dns", "fault_kind": "dns_failure"}
     ),
