@@ -26,7 +26,7 @@ NOTHING: dict[Language, str] = {
 }
 
 
-class IncidentRow(NamedTuple):
+class ListedIncident(NamedTuple):
     """What a list shows of an incident; `cause` is empty where none is located."""
 
     id: str
@@ -37,7 +37,7 @@ class IncidentRow(NamedTuple):
     title: str
 
 
-def kept(database: Path, limit: int) -> tuple[IncidentRow, ...] | None:
+def kept(database: Path, limit: int) -> tuple[ListedIncident, ...] | None:
     """The newest incidents of an SQLite store; None where it has to be opened as a store is."""
     query = "SELECT document FROM incidents ORDER BY opened_at DESC, id DESC LIMIT ?"
     if not database.is_file():
@@ -49,13 +49,13 @@ def kept(database: Path, limit: int) -> tuple[IncidentRow, ...] | None:
         return None
 
 
-def _row(document: dict[str, object]) -> IncidentRow:
+def _row(document: dict[str, object]) -> ListedIncident:
     ranking = document["ranking"]
     if not isinstance(ranking, dict):
         raise ValueError("no ranking")
     first = ranking["candidates"][:1] if ranking["certainty"] not in UNDECIDED else []
     opened_at = document["opened_at"]
-    return IncidentRow(
+    return ListedIncident(
         id=str(document["id"]),
         status=str(document["status"]),
         opened_at=float(opened_at) if isinstance(opened_at, int | float) else 0.0,
@@ -65,7 +65,7 @@ def _row(document: dict[str, object]) -> IncidentRow:
     )
 
 
-def show(console: Console, rows: Sequence[IncidentRow], language: Language) -> None:
+def show(console: Console, rows: Sequence[ListedIncident], language: Language) -> None:
     """Incidents, newest first: a table, or two lines each where the terminal is narrow."""
     if not rows:
         console.print(NOTHING[language], markup=False)
@@ -80,7 +80,7 @@ def show(console: Console, rows: Sequence[IncidentRow], language: Language) -> N
         console.print(_table(rows, language))
 
 
-def _table(rows: Sequence[IncidentRow], language: Language) -> Table:
+def _table(rows: Sequence[ListedIncident], language: Language) -> Table:
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("id", "status", "opened", "severity", "cause", "title"):
         shown.add_column(word("column", column, language), no_wrap=column != "title")

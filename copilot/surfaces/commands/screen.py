@@ -10,7 +10,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from copilot.case.reporting import reason_of
-from copilot.surfaces.listing import IncidentRow
+from copilot.surfaces.listing import ListedIncident
 from copilot.types.incident import (
     Event,
     Incident,
@@ -169,10 +169,10 @@ def event(console: Console, one: Event, language: Language = "en") -> None:
     console.print(line)
 
 
-def rows(listed: Sequence[Incident]) -> tuple[IncidentRow, ...]:
+def rows(listed: Sequence[Incident]) -> tuple[ListedIncident, ...]:
     """What a list shows of incidents."""
     return tuple(
-        IncidentRow(
+        ListedIncident(
             one.id,
             one.status,
             one.opened_at,
