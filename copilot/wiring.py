@@ -47,6 +47,7 @@ from copilot.sources import connected as live
 from copilot.sources.alertmanager import AlertmanagerSource
 from copilot.sources.clock import SystemClock
 from copilot.sources.deployment import Sources, UnconfiguredSource
+from copilot.sources.looks.wiring import declared_looks
 from copilot.sources.merged import DeclaredTopology
 from copilot.sources.patience import Patience
 from copilot.sources.received import ReceivedTelemetry
@@ -90,6 +91,8 @@ def configured_sources(settings: Settings, received: ReceivedTelemetry | None = 
         sources = replace(sources, graph=DeclaredTopology(settings.topology_file))
     if settings.kubernetes_namespace:
         sources = replace(sources, cluster=_cluster(settings))
+    if settings.looks_file is not None:
+        sources = replace(sources, looks=declared_looks(settings.looks_file, os.environ))
     declared, path = declared_runners(settings), settings.runners_file
     if declared is not None and path is not None and declared.database:
         named = with_passwords(declared.database, path, os.environ)

@@ -13,7 +13,7 @@ from copilot import __version__
 from copilot.surfaces.cli_db import db_app, journal_app
 from copilot.surfaces.cli_decide import decide_app
 from copilot.surfaces.cli_kb import cause, kb_app, learned_app, record
-from copilot.surfaces.cli_notify import mcp, notify_app
+from copilot.surfaces.cli_notify import looks_app, mcp, notify_app
 from copilot.surfaces.cli_options import Flags, Lang
 from copilot.surfaces.cli_options import call as _call
 from copilot.surfaces.cli_people import login, tokens_app, users_app
@@ -32,6 +32,7 @@ app.add_typer(decide_app)
 app.add_typer(db_app, name="db")
 app.add_typer(learned_app, name="learned")
 app.add_typer(notify_app, name="notify")
+app.add_typer(looks_app, name="looks")
 app.add_typer(users_app, name="users")
 app.add_typer(tokens_app, name="tokens")
 app.command()(login)

@@ -245,6 +245,8 @@ def _sources(sources: Sources, received: ReceivedTelemetry | None) -> Iterator[C
             parts = sources.cluster.remotes() if name == "cluster" else [source]
             for one in parts:
                 yield from _source(name, one)
+    for look in sources.looks:
+        yield from _source(f"look {look.name}", look)
     topology = sources.topology()
     if topology.edges:
         found = f"{len(topology.nodes)} services, {len(topology.edges)} edges"
