@@ -233,13 +233,14 @@ def library(settings: Settings) -> Library:
 
 @contextmanager
 def knowledge(settings: Settings) -> Iterator[Knowledge]:
-    """The knowledge base; by words alone, and saying so, where `auto` finds no way to embed."""
+    """The knowledge base; by words alone, and saying so, where `auto` finds no way to embed or
+    what embeds, or keeps the vectors, is away."""
     documents = library(settings).documents()
     with ExitStack() as stack:
         try:
             by_meaning, why = stack.enter_context(knowledge_wiring.dense(settings))
         except SourceError as error:
-            if settings.embedder != "auto":
+            if settings.embedder != "auto" and not error.recoverable:
                 raise
             by_meaning, why = None, str(error)
         if by_meaning is not None and (lacking := by_meaning.lacks(documents)):

@@ -68,8 +68,10 @@ class Server:
 
     def _run(self, program: str, *arguments: str) -> None:
         full = [str(self._bin / program), "-D", f"{self.folder}/db", *arguments]
-        who = {"user": "postgres", "group": "postgres", "extra_groups": []} if self._root else {}
-        subprocess.run(full, check=True, cwd="/", stdout=subprocess.DEVNULL, **who)
+        who = "postgres" if self._root else None
+        others: list[str] | None = [] if self._root else None
+        subprocess.run(full, check=True, cwd="/", stdout=subprocess.DEVNULL,
+                       user=who, group=who, extra_groups=others)  # fmt: skip
 
     def start(self) -> None:
         """Let it serve on a socket in its folder."""
