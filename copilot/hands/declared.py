@@ -1,49 +1,6 @@
 """What an operator lets the copilot run for real: one strict TOML file, and the runners it makes.
 
-wait = true                      # these three are on where the file says nothing
-check = true
-manual = true
-
-[http.deploys]                   # a step names the base `deploys`
-url = "https://deploys.internal/api"
-token_env = "DEPLOYS_TOKEN"      # the variable that holds it; or token = "..." in this file
-
-[command]                        # a step names the program, its path stands here
-flush-cache = "/usr/local/bin/flush-cache"
-
-[settings_files]                 # one JSON file per service: flags and configuration values
-folder = "/etc/services"
-
-[traffic.edge]                   # a step names the proxy `edge`; or address = "127.0.0.1:9999"
-socket = "/run/haproxy/admin.sock"
-groups.zone-a = ["a1", "a2"]     # what a step names as one server
-keep = 1                         # so many other servers of the pool serve after a step
-
-[traffic.shop.nginx]             # or nginx: upstream web { include /etc/nginx/pools/web.conf; }
-folder = "/etc/nginx/pools"      # with lines as: server 10.0.0.1:80 weight=100; # a1
-log = "/var/log/nginx/pools.log" # log_format pools '$upstream_addr|$upstream_status';
-
-[database.orders]                # PostgreSQL; without users: of anybody but superusers
-url = "postgresql://copilot@db.internal/orders"
-password_env = "ORDERS_PASSWORD"
-users = ["shop"]                 # whose sessions may be ended
-component = "orders-db"          # its name in the topology: who blocks there becomes a fact
-
-[cache.sessions]                 # Redis
-host = "redis.internal"
-password_env = "REDIS_PASSWORD"
-keys.carts = "cart:*"            # what a step names `carts` and may flush
-queues.mail = "rq:suspended"     # the key that pauses what a step names the queue `mail`
-
-[[rehearse]]                     # what `copilot rehearse` and rehearse_every_s try, in dry run
-playbook = "shift-traffic"
-component = "web"
-values = {proxy = "edge", pool = "web", server = "zone-a"}
-
-[kubernetes]
-namespace = "shop"
-context = ""                     # empty: the service account of the pod, or current
-dry_run = false                  # true: the server checks and changes nothing
+`runners.toml` beside this file has every key.
 """
 
 import hashlib
@@ -62,7 +19,9 @@ from copilot.hands.database import DatabaseRunner, DatabaseTarget
 from copilot.hands.http import Base, HttpRunner
 from copilot.hands.kubernetes import Cluster, KubernetesRunner
 from copilot.hands.plain import CheckRunner, ConfirmationPrompt, ManualRunner, WaitRunner
+from copilot.hands.report import StepFailedError
 from copilot.hands.settings_file import SettingsFileRunner
+from copilot.hands.switch import DnsRecord, Switchable, SwitchRunner, SwitchTarget
 from copilot.hands.traffic import ProxyTarget, TrafficRunner
 from copilot.ports import Clock, MetricSource, Runner
 from copilot.types import strict_toml
@@ -137,6 +96,7 @@ class RunnersFile(FrozenModel):
     traffic: dict[ResourceName, ProxyTarget] = Field(default_factory=dict)
     database: dict[ResourceName, DatabaseTarget] = Field(default_factory=dict)
     cache: dict[ResourceName, RedisTarget] = Field(default_factory=dict)
+    switch: dict[ResourceName, SwitchTarget] = Field(default_factory=dict)
     kubernetes: KubernetesTarget | None = None
     rehearse: tuple[RehearsalRequest, ...] = Field(default=(), max_length=200)
     wait: bool = True
@@ -150,10 +110,12 @@ class RunnersFile(FrozenModel):
             "traffic": NamedTargets("proxy", self.traffic),
             "database": NamedTargets("database", self.database),
             "cache": NamedTargets("cache", self.cache),
+            "switch": NamedTargets("switch", self.switch),
         }
 
 
 ClusterConnector = Callable[[KubernetesTarget], Cluster]
+RecordConnector = Callable[[DnsRecord, str], Switchable]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +127,7 @@ class Surroundings:
     metrics: MetricSource
     confirm: ConfirmationPrompt
     connect: ClusterConnector
+    record: RecordConnector
     environment: Mapping[str, str]
 
 
@@ -237,12 +200,31 @@ def _named_runners(
         name: one.model_copy(update=_password(path, f"cache.{name}", one, around.environment))
         for name, one in declared.cache.items()
     }
+    switches = {
+        name: (one, _switchable(path, name, one, around)) for name, one in declared.switch.items()
+    }
     made: dict[StepAction, Runner] = {
         "traffic": TrafficRunner(declared.traffic, clock),
         "database": DatabaseRunner(databases, clock),
         "cache": CacheRunner(caches, clock),
+        "switch": SwitchRunner(switches, clock),
     }
     return {action: made[action] for action, among in declared.named.items() if among.targets}
+
+
+def _switchable(path: Path, name: str, one: SwitchTarget, around: Surroundings) -> Switchable:
+    """What it is, with each state read once, so that a wrong one is said before the start."""
+    key = f"switch.{name}"
+    filled = one.model_copy(update=_password(path, key, one, around.environment))
+    secret = filled.password.get_secret_value() if filled.password else ""
+    try:
+        assert one.dns is not None
+        thing = around.record(one.dns, secret)
+        for state in one.states.values():
+            thing.holds(state, state)
+    except StepFailedError as error:
+        raise RunnersFileError(path, key, str(error)) from error
+    return thing
 
 
 def with_passwords(
@@ -256,7 +238,10 @@ def with_passwords(
 
 
 def _password(
-    path: Path, key: str, target: DatabaseTarget | RedisTarget, environment: Mapping[str, str]
+    path: Path,
+    key: str,
+    target: DatabaseTarget | RedisTarget | SwitchTarget,
+    environment: Mapping[str, str],
 ) -> dict[str, SecretStr]:
     if target.password is not None:
         raise RunnersFileError(path, f"{key}.password", "name a variable in password_env instead")

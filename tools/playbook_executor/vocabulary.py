@@ -200,6 +200,17 @@ class QueueArguments(FrozenModel):
 CacheArguments = Annotated[FlushArguments | QueueArguments, Field(discriminator="verb")]
 
 
+class SwitchArguments(FrozenModel):
+    """Put what a name of the runners file stands for from one of its declared states to another.
+
+    It is left alone where it is in neither of both by then.
+    """
+
+    switch: ResourceName
+    before: ResourceName
+    after: ResourceName
+
+
 class CommandArguments(FrozenModel):
     """Run one allowed binary with these arguments; there is no shell."""
 
@@ -254,6 +265,7 @@ StepArguments = (
     | SessionArguments
     | FlushArguments
     | QueueArguments
+    | SwitchArguments
     | CommandArguments
     | HttpArguments
     | WaitArguments
@@ -268,6 +280,7 @@ _SHAPES: dict[StepAction, TypeAdapter[StepArguments]] = {
     "traffic": TypeAdapter(TrafficArguments),
     "database": TypeAdapter(SessionArguments),
     "cache": TypeAdapter(CacheArguments),
+    "switch": TypeAdapter(SwitchArguments),
     "command": TypeAdapter(CommandArguments),
     "http": TypeAdapter(HttpArguments),
     "wait": TypeAdapter(WaitArguments),

@@ -61,6 +61,7 @@ StepAction = Literal[
     "traffic",
     "database",
     "cache",
+    "switch",
     "wait",
     "check",
     "manual",
