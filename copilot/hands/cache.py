@@ -8,6 +8,7 @@ import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, Annotated
 
 from pydantic import Field, SecretStr
@@ -40,6 +41,8 @@ class RedisTarget(FrozenModel):
     db: int = Field(default=0, ge=0)
     user: str = "default"
     password_env: str = ""
+    password_file: Path | None = None
+    password_vault: str = ""
     password: SecretStr | None = Field(default=None, exclude=True)
     tls: bool = False
     keys: dict[ResourceName, KeyPattern] = Field(default_factory=dict)

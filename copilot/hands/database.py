@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import Field, SecretStr, field_validator
@@ -60,6 +61,8 @@ class DatabaseTarget(FrozenModel):
 
     url: str
     password_env: str = ""
+    password_file: Path | None = None
+    password_vault: str = ""
     password: SecretStr | None = Field(default=None, exclude=True)
     users: tuple[str, ...] = ()
     component: str = ""

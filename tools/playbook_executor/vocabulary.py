@@ -200,6 +200,13 @@ class QueueArguments(FrozenModel):
 CacheArguments = Annotated[FlushArguments | QueueArguments, Field(discriminator="verb")]
 
 
+class JobArguments(FrozenModel):
+    """Start a job that the runners file names with these parameters, and follow it to its end."""
+
+    job: ResourceName
+    parameters: dict[ResourceName, Scalar] = Field(default_factory=dict, max_length=20)
+
+
 class CommandArguments(FrozenModel):
     """Run one allowed binary with these arguments; there is no shell."""
 
@@ -254,6 +261,7 @@ StepArguments = (
     | SessionArguments
     | FlushArguments
     | QueueArguments
+    | JobArguments
     | CommandArguments
     | HttpArguments
     | WaitArguments
@@ -268,6 +276,7 @@ _SHAPES: dict[StepAction, TypeAdapter[StepArguments]] = {
     "traffic": TypeAdapter(TrafficArguments),
     "database": TypeAdapter(SessionArguments),
     "cache": TypeAdapter(CacheArguments),
+    "job": TypeAdapter(JobArguments),
     "command": TypeAdapter(CommandArguments),
     "http": TypeAdapter(HttpArguments),
     "wait": TypeAdapter(WaitArguments),
