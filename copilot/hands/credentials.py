@@ -32,6 +32,15 @@ class RunnersFileError(strict_toml.FileError):
     setting = "runners_file"
 
 
+class WithPassword(FrozenModel):
+    """A target of the runners file with a password of its own, which never stands in the file."""
+
+    password_env: str = ""
+    password_file: Path | None = None
+    password_vault: str = ""
+    password: SecretStr | None = Field(default=None, exclude=True)
+
+
 class HttpBase(FrozenModel):
     """An address that steps may call, and the secret that goes with it."""
 

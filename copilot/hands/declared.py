@@ -1,61 +1,6 @@
 """What an operator lets the copilot run for real: one strict TOML file, and the runners it makes.
 
-wait = true                      # these three are on where the file says nothing
-check = true
-manual = true
-
-[vault]                          # Vault's KV version 2, for token_vault and password_vault
-url = "https://vault.internal"
-token_file = "/run/vault/token"  # or token_env
-
-[http.deploys]                   # a step names the base `deploys`
-url = "https://deploys.internal/api"
-token_env = "DEPLOYS_TOKEN"      # the variable that holds it; or token_file, token_vault
-token_as = "bearer"              # or "basic" (user:password), or the header it goes in
-
-[command]                        # a step names the program, its path stands here
-flush-cache = "/usr/local/bin/flush-cache"
-
-[settings_files]                 # one JSON file per service: flags and configuration values
-folder = "/etc/services"
-
-[traffic.edge]                   # a step names the proxy `edge`; or address = "127.0.0.1:9999"
-socket = "/run/haproxy/admin.sock"
-groups.zone-a = ["a1", "a2"]     # what a step names as one server
-keep = 1                         # so many other servers of the pool serve after a step
-
-[traffic.shop.nginx]             # or nginx: upstream web { include /etc/nginx/pools/web.conf; }
-folder = "/etc/nginx/pools"      # with lines as: server 10.0.0.1:80 weight=100; # a1
-log = "/var/log/nginx/pools.log" # log_format pools '$upstream_addr|$upstream_status';
-
-[database.orders]                # PostgreSQL; without users: of anybody but superusers
-url = "postgresql://copilot@db.internal/orders"
-password_env = "ORDERS_PASSWORD"
-users = ["shop"]                 # whose sessions may be ended
-component = "orders-db"          # its name in the topology: who blocks there becomes a fact
-
-[cache.sessions]                 # Redis
-host = "redis.internal"
-password_env = "REDIS_PASSWORD"
-keys.carts = "cart:*"            # what a step names `carts` and may flush
-queues.mail = "rq:suspended"     # the key that pauses what a step names the queue `mail`
-
-[job.restart-web]                # a job people own; a step names it `restart-web`
-system = "awx"                   # one of knowledge_base/jobs, or the path of a file like them
-base = "awx"                     # [http.awx] says where, and with which token
-of.template = "42"               # which job; each system says what it needs
-parameters.host = {type = "name"}
-keyed = "copilot_key"            # the job's own parameter by which it is found again after a crash
-
-[[rehearse]]                     # what `copilot rehearse` and rehearse_every_s try, in dry run
-playbook = "shift-traffic"
-component = "web"
-values = {proxy = "edge", pool = "web", server = "zone-a"}
-
-[kubernetes]
-namespace = "shop"
-context = ""                     # empty: the service account of the pod, or current
-dry_run = false                  # true: the server checks and changes nothing
+`runners.toml` beside this file has every key.
 """
 
 import hashlib
@@ -70,13 +15,21 @@ from pydantic import AfterValidator, Field, JsonValue, SecretStr
 
 from copilot.hands.cache import CacheRunner, RedisTarget
 from copilot.hands.command import CommandRunner
-from copilot.hands.credentials import HttpBase, RunnersFileError, SecretReader, VaultServer
+from copilot.hands.credentials import (
+    HttpBase,
+    RunnersFileError,
+    SecretReader,
+    VaultServer,
+    WithPassword,
+)
 from copilot.hands.database import DatabaseRunner, DatabaseTarget
 from copilot.hands.http import HttpCaller, HttpRunner
 from copilot.hands.jobs import JobRunner, JobTarget
 from copilot.hands.kubernetes import Cluster, KubernetesRunner
 from copilot.hands.plain import CheckRunner, ConfirmationPrompt, ManualRunner, WaitRunner
+from copilot.hands.report import StepFailedError
 from copilot.hands.settings_file import SettingsFileRunner
+from copilot.hands.switch import DnsRecord, Switchable, SwitchRunner, SwitchTarget
 from copilot.hands.traffic import ProxyTarget, TrafficRunner
 from copilot.ports import Clock, MetricSource, Runner
 from copilot.types import strict_toml
@@ -84,7 +37,7 @@ from tools.playbook_executor.vocabulary import ResourceName, binary
 from tools.types import FrozenModel, PlanStep, Playbook, PlaybookStep, StepAction
 
 Binary = Annotated[str, AfterValidator(binary)]
-TargetT = TypeVar("TargetT", DatabaseTarget, RedisTarget)
+TargetT = TypeVar("TargetT", bound=WithPassword)
 
 
 class SettingsFolder(FrozenModel):
@@ -140,6 +93,7 @@ class RunnersFile(FrozenModel):
     database: dict[ResourceName, DatabaseTarget] = Field(default_factory=dict)
     cache: dict[ResourceName, RedisTarget] = Field(default_factory=dict)
     job: dict[ResourceName, JobTarget] = Field(default_factory=dict)
+    switch: dict[ResourceName, SwitchTarget] = Field(default_factory=dict)
     kubernetes: KubernetesTarget | None = None
     rehearse: tuple[RehearsalRequest, ...] = Field(default=(), max_length=200)
     wait: bool = True
@@ -154,10 +108,12 @@ class RunnersFile(FrozenModel):
             "database": NamedTargets("database", self.database),
             "cache": NamedTargets("cache", self.cache),
             "job": NamedTargets("job", self.job),
+            "switch": NamedTargets("switch", self.switch),
         }
 
 
 ClusterConnector = Callable[[KubernetesTarget], Cluster]
+RecordConnector = Callable[[DnsRecord, str], Switchable]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +125,7 @@ class Surroundings:
     metrics: MetricSource
     confirm: ConfirmationPrompt
     connect: ClusterConnector
+    record: RecordConnector
     environment: Mapping[str, str]
 
 
@@ -239,19 +196,38 @@ def _named_runners(
     reader = SecretReader(path, around.environment, declared.vault)
     databases = with_passwords(declared.database, "database", reader)
     caches = with_passwords(declared.cache, "cache", reader)
+    switches = {
+        name: (one, _switchable(path, name, one, around))
+        for name, one in with_passwords(declared.switch, "switch", reader).items()
+    }
     made: dict[StepAction, Runner] = {
         "traffic": TrafficRunner(declared.traffic, clock),
         "database": DatabaseRunner(databases, clock),
         "cache": CacheRunner(caches, clock),
         "job": JobRunner(declared.job, caller, clock),
+        "switch": SwitchRunner(switches, clock),
     }
     return {action: made[action] for action, among in declared.named.items() if among.targets}
+
+
+def _switchable(path: Path, name: str, one: SwitchTarget, around: Surroundings) -> Switchable:
+    """What it is, with each state read once, so that a wrong one is said before the start."""
+    key = f"switch.{name}"
+    secret = one.password.get_secret_value() if one.password else ""
+    try:
+        assert one.dns is not None
+        thing = around.record(one.dns, secret)
+        for state in one.states.values():
+            thing.holds(state, state)
+    except StepFailedError as error:
+        raise RunnersFileError(path, key, str(error)) from error
+    return thing
 
 
 def with_passwords(
     declared: Mapping[str, TargetT], kind: str, reader: SecretReader
 ) -> dict[str, TargetT]:
-    """The databases or caches with their passwords, which are read once."""
+    """The targets with their passwords, which are read once."""
     found: dict[str, TargetT] = {}
     for name, one in declared.items():
         key = f"{kind}.{name}"

@@ -51,7 +51,7 @@ class HttpAnswer(NamedTuple):
     body: str
 
 
-class UnansweredError(StepFailedError):
+class UnknownEndError(StepFailedError):
     """The request may have arrived, and no whole answer came back."""
 
 
@@ -107,7 +107,7 @@ class HttpCaller:
         headers: Mapping[str, str] | None = None,
         most: int = MAX_ANSWER,
     ) -> HttpAnswer:
-        """The answer, whatever its status; `UnansweredError` where it may have arrived."""
+        """The answer, whatever its status; `UnknownEndError` where it may have arrived."""
         base = self.base(name)
         try:
             own = base.current()
@@ -125,7 +125,7 @@ class HttpCaller:
         try:
             response, text = self._answer(request, self._stopwatch() + timeout_s, most)
         except httpx.HTTPError as error:
-            kind = StepFailedError if isinstance(error, _NOT_SENT) else UnansweredError
+            kind = StepFailedError if isinstance(error, _NOT_SENT) else UnknownEndError
             raise kind(f"{said}: {error!r}") from error
         return HttpAnswer(
             str(request.url), response.status_code, response.headers, hidden(text, own)

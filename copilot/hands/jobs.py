@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from pydantic import Field, JsonValue, TypeAdapter, field_validator, model_validator
 
-from copilot.hands.http import HttpAnswer, HttpCaller, UnansweredError
+from copilot.hands.http import HttpAnswer, HttpCaller, UnknownEndError
 from copilot.hands.job_systems import (
     JobParameter,
     JobRequest,
@@ -214,7 +214,7 @@ class JobRunner:
         values["uuid"] = str(uuid.uuid5(uuid.NAMESPACE_URL, f"incident-copilot:{key}"))
         try:
             answer = self._send(target, start, values)
-        except UnansweredError as error:
+        except UnknownEndError as error:
             if (known := self.found(step, key)) is not None:
                 return known
             problem = f"{error}; it may have been started: look there before it is tried again"

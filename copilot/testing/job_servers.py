@@ -17,6 +17,7 @@ from copilot.testing.strict_http import HttpReply, ReceivedRequest, StrictServer
 
 JOB_TOKEN = "job-token-4711"
 KEY_NAME = "copilot_key"
+_UUID = re.compile(r"[0-9a-f-]{36}")
 
 
 @dataclass
@@ -36,7 +37,10 @@ class PlayedSystem(NamedTuple):
 
     token: tuple[str, str]
     states: Mapping[str, str]
-    routes: tuple[tuple[str, str, Callable[["JobServer", ReceivedRequest], HttpReply]], ...]
+    routes: tuple[tuple[str, str, "RouteAnswer"], ...]
+
+
+RouteAnswer = Callable[["JobServer", ReceivedRequest], HttpReply]
 
 
 class JobServer(StrictServer):
@@ -109,37 +113,19 @@ def _mapping(value: object) -> dict[str, object]:
     return value if isinstance(value, dict) else {}
 
 
-# --- AWX
+def _begun(asked: ReceivedRequest, name: str) -> dict[str, object]:
+    return _mapping(_json(asked).get(name))
 
 
 def _awx_job(server: JobServer, job: PlayedJob) -> dict[str, object]:
-    told = {"id": int(job.id), "status": server.word(job), "job_explanation": ""}
-    return {**told, "extra_vars": json.dumps(job.parameters)}
-
-
-def _awx_launch(server: JobServer, asked: ReceivedRequest) -> HttpReply:
-    job = server.begin(server.known(_mapping(_json(asked).get("extra_vars"))))
-    return HttpReply(201, {**_awx_job(server, job), "job": int(job.id), "ignored_fields": {}})
-
-
-def _awx_list(server: JobServer, asked: ReceivedRequest) -> HttpReply:
-    found = [_awx_job(server, job) for job in reversed(server.jobs)]
-    return HttpReply(200, {"count": len(found), "results": found})
+    told = {"id": int(job.id), "job": int(job.id), "status": server.word(job)}
+    return {**told, "job_explanation": "", "extra_vars": json.dumps(job.parameters)}
 
 
 def _awx_cancel(server: JobServer, asked: ReceivedRequest) -> HttpReply:
-    job = server.job(asked)
-    if job.state not in ("queued", "running"):
-        return HttpReply(405, {"detail": 'Method "POST" not allowed.'})
-    server.cancel(job)
-    return HttpReply(202, b"")
-
-
-def _log(server: JobServer, asked: ReceivedRequest) -> HttpReply:
-    return HttpReply(200, "\n".join(server.job(asked).lines).encode())
-
-
-# --- Rundeck
+    over = server.job(asked).state not in ("queued", "running")
+    server.cancel(server.job(asked))
+    return HttpReply(405 if over else 202, b"")
 
 
 def _rundeck_job(server: JobServer, job: PlayedJob) -> dict[str, object]:
@@ -147,187 +133,116 @@ def _rundeck_job(server: JobServer, job: PlayedJob) -> dict[str, object]:
     return {"id": int(job.id), "status": server.word(job), "argstring": line}
 
 
-def _rundeck_run(server: JobServer, asked: ReceivedRequest) -> HttpReply:
-    given = server.known(_mapping(_json(asked).get("options")))
-    return HttpReply(200, _rundeck_job(server, server.begin(given)))
-
-
-def _rundeck_list(server: JobServer, asked: ReceivedRequest) -> HttpReply:
-    found = [_rundeck_job(server, job) for job in server.jobs]
-    return HttpReply(200, {"paging": {"count": len(found)}, "executions": found})
-
-
-def _rundeck_log(server: JobServer, asked: ReceivedRequest) -> HttpReply:
-    return HttpReply(200, {"entries": [{"log": line} for line in server.job(asked).lines]})
-
-
-def _rundeck_abort(server: JobServer, asked: ReceivedRequest) -> HttpReply:
-    server.cancel(server.job(asked))
-    return HttpReply(200, {"abort": {"status": "pending"}, "execution": {"status": "running"}})
-
-
-# --- Jenkins: a place in the queue first, and a build once it runs
-
-
-def _jenkins_build(server: JobServer, asked: ReceivedRequest) -> HttpReply:
-    given = {name: asked.one(name) for name in server.declared if asked.one(name)}
-    job = server.begin(given)
-    place = f"{server.url}/queue/item/{job.id}/"
-    return HttpReply(201, b"", {"Location": place})
+def _jenkins_start(server: JobServer, asked: ReceivedRequest) -> HttpReply:
+    job = server.begin({name: asked.one(name) for name in server.declared if asked.one(name)})
+    return HttpReply(201, b"", {"Location": f"{server.url}/queue/item/{job.id}/"})
 
 
 def _jenkins_queue(server: JobServer, asked: ReceivedRequest) -> HttpReply:
     job = server.job(asked)
-    if job.cancelled:
-        return HttpReply(200, {"id": int(job.id), "cancelled": True})
-    waits = job.state == "queued"
-    number = None if waits else {"number": int(job.id), "url": f"{server.url}/job/x/{job.id}/"}
-    return HttpReply(200, {"id": int(job.id), "cancelled": False, "executable": number})
+    number = None if job.state == "queued" or job.cancelled else {"number": int(job.id)}
+    return HttpReply(200, {"cancelled": job.cancelled, "executable": number})
 
 
-def _jenkins_state(server: JobServer, asked: ReceivedRequest) -> HttpReply:
-    job = server.job(asked)
-    result = None if job.state == "running" else server.word(job)
-    return HttpReply(200, {"building": job.state == "running", "result": result})
+def _jenkins_job(server: JobServer, job: PlayedJob) -> dict[str, object]:
+    runs = job.state == "running"
+    given = [{"name": name, "value": value} for name, value in job.parameters.items()]
+    result = None if runs else server.word(job)
+    told = {"number": int(job.id), "building": runs, "result": result}
+    return {**told, "actions": [{}, {"parameters": given}]}
 
 
-def _jenkins_list(server: JobServer, asked: ReceivedRequest) -> HttpReply:
-    builds = [
-        {
-            "number": int(job.id),
-            "actions": [
-                {},
-                {"parameters": [{"name": n, "value": v} for n, v in job.parameters.items()]},
-            ],
-        }
-        for job in server.jobs
-        if job.state != "queued"
-    ]
-    return HttpReply(200, {"name": "restart", "buildable": True, "builds": builds})
-
-
-def _cancelled(status: int, document: object) -> Callable[[JobServer, ReceivedRequest], HttpReply]:
-    def answer(server: JobServer, asked: ReceivedRequest) -> HttpReply:
-        server.cancel(server.job(asked))
-        return HttpReply(status, document)
-
-    return answer
-
-
-# --- GitHub, GitLab
-
-
-def _github_dispatch(server: JobServer, asked: ReceivedRequest) -> HttpReply:
-    given = _json(asked)
-    inputs = _mapping(given.get("inputs"))
+def _github_start(server: JobServer, asked: ReceivedRequest) -> HttpReply:
+    inputs = _begun(asked, "inputs")
     if set(inputs) - set(server.declared) or not all(isinstance(v, str) for v in inputs.values()):
         return HttpReply(422, {"message": f"Unexpected inputs provided: {sorted(inputs)}"})
     job = server.begin(inputs)
-    if not given.get("return_run_details"):
-        return HttpReply(204, b"")
-    return HttpReply(200, {"workflow_run_id": int(job.id), "run_url": f"{server.url}/x"})
+    told = _json(asked).get("return_run_details")
+    return HttpReply(200, {"workflow_run_id": int(job.id)}) if told else HttpReply(204, b"")
 
 
 def _github_run(server: JobServer, job: PlayedJob) -> dict[str, object]:
     over = job.state not in ("queued", "running")
-    status = "completed" if over else "in_progress" if job.state == "running" else "queued"
+    word = server.word(job)
     shown = f"restart {job.parameters.get(KEY_NAME, '')}"
-    conclusion = server.word(job) if over else None
-    return {"id": int(job.id), "status": status, "conclusion": conclusion, "display_title": shown}
-
-
-def _github_list(server: JobServer, asked: ReceivedRequest) -> HttpReply:
-    return HttpReply(200, {"workflow_runs": [_github_run(server, job) for job in server.jobs]})
-
-
-def _github_jobs(server: JobServer, asked: ReceivedRequest) -> HttpReply:
-    run = _github_run(server, server.job(asked))
-    return HttpReply(200, {"jobs": [{**run, "name": line} for line in server.job(asked).lines]})
+    told = {"status": "completed" if over else word, "conclusion": word if over else None}
+    return {**told, "id": int(job.id), "display_title": shown}
 
 
 def _gitlab_start(server: JobServer, asked: ReceivedRequest) -> HttpReply:
-    given = _json(asked).get("variables")
+    given = _json(asked)["variables"]
     assert isinstance(given, list)
     job = server.begin({one["key"]: one["value"] for one in given})
     return HttpReply(201, {"id": int(job.id), "status": "created"})
 
 
-def _gitlab_jobs(server: JobServer, asked: ReceivedRequest) -> HttpReply:
-    job = server.job(asked)
-    found = [{"stage": "run", "name": line, "status": server.word(job)} for line in job.lines]
-    return HttpReply(200, found)
-
-
-# --- StackStorm, and the two clouds behind something that signs
-
-
 def _st2_start(server: JobServer, asked: ReceivedRequest) -> HttpReply:
-    given = _json(asked)
-    parameters = _mapping(given.get("parameters"))
-    if set(parameters) - set(server.declared):
+    given, trace = _begun(asked, "parameters"), _begun(asked, "context").get("trace_context")
+    if set(given) - set(server.declared):
         return HttpReply(400, {"faultstring": "Additional properties are not allowed"})
-    trace = _mapping(_mapping(given.get("context")).get("trace_context"))
-    job = server.begin(parameters, str(trace.get("trace_tag", "")))
+    job = server.begin(given, str(_mapping(trace).get("trace_tag", "")))
     return HttpReply(201, {"id": job.id, "status": "requested"})
 
 
-def _st2_list(server: JobServer, asked: ReceivedRequest) -> HttpReply:
-    tag = asked.one("trace_tag")
-    return HttpReply(200, [{"id": job.id} for job in server.jobs if job.tag == tag])
-
-
-def _state(**more: object) -> Callable[[JobServer, ReceivedRequest], HttpReply]:
-    def answer(server: JobServer, asked: ReceivedRequest) -> HttpReply:
-        job = server.job(asked)
-        return HttpReply(200, {"id": job.id, "status": server.word(job), **more})
-
-    return answer
-
-
 def _ssm_start(server: JobServer, asked: ReceivedRequest) -> HttpReply:
-    given = _json(asked)
-    if not re.fullmatch(r"[0-9a-f-]{36}", str(given.get("ClientToken"))):
+    token, named = str(_json(asked).get("ClientToken")), _begun(asked, "Parameters")
+    if not _UUID.fullmatch(token) or not all(isinstance(v, list) for v in named.values()):
         return HttpReply(400, {"__type": "ValidationException"})
-    named = _mapping(given["Parameters"])
-    if not all(isinstance(value, list) for value in named.values()):
-        return HttpReply(400, {"__type": "InvalidParameters"})
-    job = server.begin(
-        {n: v[0] for n, v in named.items() if isinstance(v, list)},
-        str(given["ClientToken"]),
-        once=True,
-    )
+    job = server.begin({n: v[0] for n, v in named.items() if isinstance(v, list)}, token, once=True)
     return HttpReply(200, {"AutomationExecutionId": job.id})
 
 
-def _ssm_state(server: JobServer, asked: ReceivedRequest) -> HttpReply:
-    word = server.word(server.job(asked))
-    return HttpReply(200, {"AutomationExecution": {"AutomationExecutionStatus": word}})
-
-
-def _ssm_steps(server: JobServer, asked: ReceivedRequest) -> HttpReply:
-    job = server.job(asked)
-    steps = [{"StepName": line, "StepStatus": server.word(job)} for line in job.lines]
-    return HttpReply(200, {"StepExecutions": steps})
-
-
 def _oos_start(server: JobServer, asked: ReceivedRequest) -> HttpReply:
-    given = json.loads(asked.one("Parameters"))
-    job = server.begin(given, asked.one("ClientToken"), once=True)
+    given, token = json.loads(asked.one("Parameters")), asked.one("ClientToken")
+    job = server.begin(given, token, once=True)
     return HttpReply(200, {"Execution": {"ExecutionId": f"exec-{job.id}", "Status": "Started"}})
-
-
-def _oos_list(server: JobServer, asked: ReceivedRequest) -> HttpReply:
-    return HttpReply(200, {"Executions": [{"Status": server.word(server.job(asked))}]})
-
-
-def _oos_tasks(server: JobServer, asked: ReceivedRequest) -> HttpReply:
-    job = server.job(asked)
-    tasks = [{"TaskName": line, "Status": server.word(job)} for line in job.lines]
-    return HttpReply(200, {"TaskExecutions": tasks})
 
 
 def _there(server: JobServer, asked: ReceivedRequest) -> HttpReply:
     return HttpReply(200, {"name": "restart"})
+
+
+def _log(server: JobServer, asked: ReceivedRequest) -> HttpReply:
+    return HttpReply(200, "\n".join(server.job(asked).lines).encode())
+
+
+JobShape = Callable[[JobServer, PlayedJob], dict[str, object]]
+
+
+def _shown(shape: JobShape) -> RouteAnswer:
+    """Show the job that the request names."""
+    return lambda server, asked: HttpReply(200, shape(server, server.job(asked)))
+
+
+def _listed(name: str, shape: JobShape, queued: bool = True) -> RouteAnswer:
+    """List what was started, the newest first; Jenkins lists no build that still waits."""
+    return lambda server, asked: HttpReply(
+        200,
+        {name: [shape(server, j) for j in server.jobs[::-1] if queued or j.state != "queued"]},
+    )
+
+
+def _state(server: JobServer, job: PlayedJob) -> dict[str, object]:
+    return {"id": job.id, "status": server.word(job), "result": {}}
+
+
+def _lines(within: str, name: str, state: str) -> RouteAnswer:
+    """Show the steps of a job, each with its state; `within` is where the list stands."""
+
+    def answer(server: JobServer, asked: ReceivedRequest) -> HttpReply:
+        job = server.job(asked)
+        found = [{name: line, state: server.word(job), "stage": "run"} for line in job.lines]
+        return HttpReply(200, {within: found} if within else found)
+
+    return answer
+
+
+def _cancelled(status: int, document: object) -> RouteAnswer:
+    def answer(server: JobServer, asked: ReceivedRequest) -> HttpReply:
+        server.cancel(server.job(asked))
+        return HttpReply(status, document)
+
+    return answer
 
 
 def _states(queued: str, running: str, ok: str, failed: str, ended: str = "") -> dict[str, str]:
@@ -346,9 +261,13 @@ PLAYED: Mapping[str, PlayedSystem] = {
         _states("pending", "running", "successful", "failed", "canceled"),
         (
             ("GET", f"{_AWX}/job_templates/7/", _there),
-            ("POST", f"{_AWX}/job_templates/7/launch/", _awx_launch),
-            ("GET", f"{_AWX}/job_templates/7/jobs/", _awx_list),
-            ("GET", rf"{_AWX}/jobs/\d+/", _state(job_explanation="")),
+            (
+                "POST",
+                f"{_AWX}/job_templates/7/launch/",
+                lambda s, a: HttpReply(201, _awx_job(s, s.begin(s.known(_begun(a, "extra_vars"))))),
+            ),
+            ("GET", f"{_AWX}/job_templates/7/jobs/", _listed("results", _awx_job)),
+            ("GET", rf"{_AWX}/jobs/\d+/", _shown(_state)),
             ("GET", rf"{_AWX}/jobs/\d+/stdout/", _log),
             ("POST", rf"{_AWX}/jobs/\d+/cancel/", _awx_cancel),
         ),
@@ -358,22 +277,32 @@ PLAYED: Mapping[str, PlayedSystem] = {
         _states("queued", "running", "succeeded", "failed", "aborted"),
         (
             ("GET", f"{_RD}/job/7/info", _there),
-            ("POST", f"{_RD}/job/7/run", _rundeck_run),
-            ("GET", f"{_RD}/job/7/executions", _rundeck_list),
-            ("GET", rf"{_RD}/execution/\d+", _state()),
-            ("GET", rf"{_RD}/execution/\d+/output", _rundeck_log),
-            ("POST", rf"{_RD}/execution/\d+/abort", _rundeck_abort),
+            (
+                "POST",
+                f"{_RD}/job/7/run",
+                lambda s, a: HttpReply(
+                    200, _rundeck_job(s, s.begin(s.known(_begun(a, "options"))))
+                ),
+            ),
+            ("GET", f"{_RD}/job/7/executions", _listed("executions", _rundeck_job)),
+            ("GET", rf"{_RD}/execution/\d+", _shown(_state)),
+            ("GET", rf"{_RD}/execution/\d+/output", _lines("entries", "log", "level")),
+            (
+                "POST",
+                rf"{_RD}/execution/\d+/abort",
+                _cancelled(200, {"abort": {"status": "pending"}}),
+            ),
         ),
     ),
     "jenkins": PlayedSystem(
         _BASIC,
         _states("", "", "SUCCESS", "FAILURE", "ABORTED"),
         (
-            ("GET", "/job/ops/job/restart/api/json", _jenkins_list),
-            ("POST", "/job/ops/job/restart/buildWithParameters", _jenkins_build),
+            ("GET", "/job/ops/job/restart/api/json", _listed("builds", _jenkins_job, queued=False)),
+            ("POST", "/job/ops/job/restart/buildWithParameters", _jenkins_start),
             ("GET", r"/queue/item/\d+/api/json", _jenkins_queue),
             ("POST", "/queue/cancelItem", _cancelled(204, b"")),
-            ("GET", r"/job/ops/job/restart/\d+/api/json", _jenkins_state),
+            ("GET", r"/job/ops/job/restart/\d+/api/json", _shown(_jenkins_job)),
             ("GET", r"/job/ops/job/restart/\d+/consoleText", _log),
             ("POST", r"/job/ops/job/restart/\d+/stop", _cancelled(302, b"")),
         ),
@@ -383,10 +312,10 @@ PLAYED: Mapping[str, PlayedSystem] = {
         _states("queued", "in_progress", "success", "failure", "cancelled"),
         (
             ("GET", f"{_GH}/workflows/restart.yml", _there),
-            ("POST", f"{_GH}/workflows/restart.yml/dispatches", _github_dispatch),
-            ("GET", f"{_GH}/workflows/restart.yml/runs", _github_list),
-            ("GET", rf"{_GH}/runs/\d+", lambda s, a: HttpReply(200, _github_run(s, s.job(a)))),
-            ("GET", rf"{_GH}/runs/\d+/jobs", _github_jobs),
+            ("POST", f"{_GH}/workflows/restart.yml/dispatches", _github_start),
+            ("GET", f"{_GH}/workflows/restart.yml/runs", _listed("workflow_runs", _github_run)),
+            ("GET", rf"{_GH}/runs/\d+", _shown(_github_run)),
+            ("GET", rf"{_GH}/runs/\d+/jobs", _lines("jobs", "name", "status")),
             ("POST", rf"{_GH}/runs/\d+/cancel", _cancelled(202, {})),
         ),
     ),
@@ -396,8 +325,8 @@ PLAYED: Mapping[str, PlayedSystem] = {
         (
             ("GET", _GL, _there),
             ("POST", f"{_GL}/pipeline", _gitlab_start),
-            ("GET", rf"{_GL}/pipelines/\d+", _state()),
-            ("GET", rf"{_GL}/pipelines/\d+/jobs", _gitlab_jobs),
+            ("GET", rf"{_GL}/pipelines/\d+", _shown(_state)),
+            ("GET", rf"{_GL}/pipelines/\d+/jobs", _lines("", "name", "status")),
             ("POST", rf"{_GL}/pipelines/\d+/cancel", _cancelled(200, {})),
         ),
     ),
@@ -407,8 +336,14 @@ PLAYED: Mapping[str, PlayedSystem] = {
         (
             ("GET", rf"{_ST2}/actions/ops\.restart", _there),
             ("POST", f"{_ST2}/executions", _st2_start),
-            ("GET", f"{_ST2}/executions", _st2_list),
-            ("GET", rf"{_ST2}/executions/\d+", _state(result={})),
+            (
+                "GET",
+                f"{_ST2}/executions",
+                lambda s, a: HttpReply(
+                    200, [{"id": j.id} for j in s.jobs if j.tag == a.one("trace_tag")]
+                ),
+            ),
+            ("GET", rf"{_ST2}/executions/\d+", _shown(_state)),
             ("GET", rf"{_ST2}/executions/\d+/output", _log),
             ("DELETE", rf"{_ST2}/executions/\d+", _cancelled(200, {})),
         ),
@@ -419,8 +354,18 @@ PLAYED: Mapping[str, PlayedSystem] = {
         (
             ("POST", f"{_SSM}DescribeDocument", _there),
             ("POST", f"{_SSM}StartAutomationExecution", _ssm_start),
-            ("POST", f"{_SSM}GetAutomationExecution", _ssm_state),
-            ("POST", f"{_SSM}DescribeAutomationStepExecutions", _ssm_steps),
+            (
+                "POST",
+                f"{_SSM}GetAutomationExecution",
+                _shown(
+                    lambda s, j: {"AutomationExecution": {"AutomationExecutionStatus": s.word(j)}}
+                ),
+            ),
+            (
+                "POST",
+                f"{_SSM}DescribeAutomationStepExecutions",
+                _lines("StepExecutions", "StepName", "StepStatus"),
+            ),
             ("POST", f"{_SSM}StopAutomationExecution", _cancelled(200, {})),
         ),
     ),
@@ -430,8 +375,12 @@ PLAYED: Mapping[str, PlayedSystem] = {
         (
             ("POST", "/GetTemplate", _there),
             ("POST", "/StartExecution", _oos_start),
-            ("POST", "/ListExecutions", _oos_list),
-            ("POST", "/ListTaskExecutions", _oos_tasks),
+            (
+                "POST",
+                "/ListExecutions",
+                _shown(lambda s, j: {"Executions": [{"Status": s.word(j)}]}),
+            ),
+            ("POST", "/ListTaskExecutions", _lines("TaskExecutions", "TaskName", "Status")),
             ("POST", "/CancelExecution", _cancelled(200, {})),
         ),
     ),

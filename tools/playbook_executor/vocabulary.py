@@ -207,6 +207,17 @@ class JobArguments(FrozenModel):
     parameters: dict[ResourceName, Scalar] = Field(default_factory=dict, max_length=20)
 
 
+class SwitchArguments(FrozenModel):
+    """Put what a name of the runners file stands for from one of its declared states to another.
+
+    It is left alone where it is in neither of both by then.
+    """
+
+    switch: ResourceName
+    before: ResourceName
+    after: ResourceName
+
+
 class CommandArguments(FrozenModel):
     """Run one allowed binary with these arguments; there is no shell."""
 
@@ -262,6 +273,7 @@ StepArguments = (
     | FlushArguments
     | QueueArguments
     | JobArguments
+    | SwitchArguments
     | CommandArguments
     | HttpArguments
     | WaitArguments
@@ -277,6 +289,7 @@ _SHAPES: dict[StepAction, TypeAdapter[StepArguments]] = {
     "database": TypeAdapter(SessionArguments),
     "cache": TypeAdapter(CacheArguments),
     "job": TypeAdapter(JobArguments),
+    "switch": TypeAdapter(SwitchArguments),
     "command": TypeAdapter(CommandArguments),
     "http": TypeAdapter(HttpArguments),
     "wait": TypeAdapter(WaitArguments),

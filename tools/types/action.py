@@ -62,6 +62,7 @@ StepAction = Literal[
     "database",
     "cache",
     "job",
+    "switch",
     "wait",
     "check",
     "manual",
