@@ -47,6 +47,7 @@ from copilot.ports import (
 from copilot.settings import Settings, SettingsError
 from copilot.sources import connected as live
 from copilot.sources.alertmanager import AlertmanagerSource
+from copilot.sources.catalogue import read_catalogue
 from copilot.sources.clock import SystemClock
 from copilot.sources.deployment import Sources, UnconfiguredSource
 from copilot.sources.looks.wiring import declared_looks
@@ -93,6 +94,8 @@ def configured_sources(settings: Settings, received: ReceivedTelemetry | None = 
         sources = replace(sources, graph=DeclaredTopology(settings.topology_file))
     if settings.kubernetes_namespace:
         sources = replace(sources, cluster=_cluster(settings))
+    if settings.catalogue is not None:
+        sources = live.with_catalogue(sources, read_catalogue(settings.catalogue))
     if settings.looks_file is not None:
         sources = replace(sources, looks=declared_looks(settings.looks_file, os.environ))
     declared, path = declared_runners(settings), settings.runners_file

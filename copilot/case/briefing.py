@@ -11,6 +11,7 @@ from copilot.case.state import GatherProgress, IncidentState
 from copilot.case.subjects import accused, users_hit
 from copilot.case.terms import terms_in
 from copilot.deps import Deps
+from copilot.sources.catalogue import NO_CATALOGUE, ServiceCatalogue
 from copilot.types.incident import (
     OURS,
     PROVISIONAL,
@@ -126,6 +127,7 @@ def publish(
             (advice or {}).get(language, ""),
             terms_in(deps, plan) if plan is not None else None,
             alerts,
+            deps.sources.owners,
         )
         for language in LANGUAGES
     }
@@ -144,6 +146,7 @@ def render(
     advice: str = "",
     terms: PlanTerms | None = None,
     alerts: Sequence[Alert] = (),
+    catalogue: ServiceCatalogue = NO_CATALOGUE,
 ) -> str:
     """The brief of one incident in one language, as Markdown."""
     evidence, ranking, onset = state["evidence"], state["ranking"], state["onset"]
@@ -172,6 +175,7 @@ def render(
         sure=word("certainty", certainty_of(incident, ranking), language),
         why=in_language(ranking.why, language),
         look=in_language(ranking.look, language),
+        owners=catalogue.lines((one.component for one in _named(ranking)), language),
         changes=[evidence_line(one, language) for one in changes[:4]],
         changes_known=not any(line.startswith("changes: ") for line in missing),
         commit=commit_lines(incident.commit, language),

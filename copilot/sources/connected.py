@@ -9,6 +9,7 @@ from copilot.settings import Settings, SettingsError
 from copilot.sources import business_metrics
 from copilot.sources.alertmanager import AlertmanagerSource
 from copilot.sources.business_metrics import BusinessMetrics
+from copilot.sources.catalogue import ServiceCatalogue
 from copilot.sources.changes import repositories
 from copilot.sources.changes.repositories import ForgeAddress, StoredChanges
 from copilot.sources.deployment import Sources, UnconfiguredSource
@@ -73,6 +74,11 @@ def with_changes(
         changes=_unless(sources.changes, merged),
         repository=_unless(sources.repository, merged),
     )
+
+
+def with_catalogue(sources: Sources, catalogue: ServiceCatalogue) -> Sources:
+    """`sources` with the owners of services; the graph is the catalogue's where there is none."""
+    return replace(sources, owners=catalogue, graph=_unless(sources.graph, catalogue))
 
 
 def alertmanager(settings: Settings, clock: Clock) -> AlertmanagerSource | None:

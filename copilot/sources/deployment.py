@@ -20,6 +20,7 @@ from copilot.ports import (
     TopologySource,
     TraceSource,
 )
+from copilot.sources.catalogue import NO_CATALOGUE, ServiceCatalogue
 from copilot.sources.inspection import ClusterInspection, inspection
 from copilot.sources.looks.look import look_findings, look_questions
 from copilot.sources.patience import Patience, SharedAnswers, SourceQuestion
@@ -113,6 +114,7 @@ class Sources:
     repository: CommitSource = UnconfiguredSource("commits")
     business: BusinessSource = UnconfiguredSource("business metrics")
     looks: tuple[LookSource, ...] = ()
+    owners: ServiceCatalogue = NO_CATALOGUE
     patience: Patience = field(default_factory=Patience, compare=False)
     redactor: Redactor = field(default_factory=Redactor, compare=False)
     graph_s: float | None = None

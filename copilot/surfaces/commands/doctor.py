@@ -249,6 +249,8 @@ def _sources(sources: Sources, received: ReceivedTelemetry | None) -> Iterator[C
             parts = sources.cluster.remotes() if name == "cluster" else [source]
             for one in parts:
                 yield from _source(name, one)
+    if sources.owners:
+        yield Check("owners", "ok", f"the catalogue names {len(sources.owners.owners)} services")
     for look in sources.looks:
         yield from _source(f"look {look.name}", look)
     topology = sources.topology()

@@ -295,12 +295,33 @@ def paging(given: ServiceArguments, scope: ToolContext) -> ToolResult:
             + (f";定位到的原因是 {leading}。" if leading else "。"),
         )
     rows = tuple(own(present(one, window)) for one in felt[:3])
-    return ToolResult(lead=(said, _nobody_told(name)), rows=rows, services=(name,))
+    return ToolResult(lead=(said, _owner(name, scope)), rows=rows, services=(name,))
 
 
-def owners(given: ServiceArguments, _scope: ToolContext) -> ToolResult:
-    """Nothing here tells owners or rotas; said so."""
-    return ToolResult(lead=(_nobody_told(plain(given.service, 80)),))
+def owners(given: ServiceArguments, scope: ToolContext) -> ToolResult:
+    """Who owns a service by the catalogue, and who is called; said where nothing tells."""
+    located = scope.incident.ranking.located if scope.incident is not None else None
+    name = given.service or (located.component if located is not None else "")
+    return ToolResult(lead=(_owner(name, scope),), services=(name,) if name else ())
+
+
+def _owner(name: str, scope: ToolContext) -> Statement:
+    found, about = scope.sources.owners.of(name), plain(name, 80)
+    if found is None and scope.sources.owners and name:
+        return Statement(
+            f"The catalogue does not know {about}, so its owner is not known.",
+            f"服务目录中没有 {about},负责人未知。",
+        )
+    if found is None:
+        return _nobody_told(about)
+    en, zh = (found.told(language) for language in LANGUAGES)
+    fact = noted(
+        found.service, "owner", f"{found.service}: {en}", scope.now, source="catalogue",
+        query=f"service={found.service}",
+    )  # fmt: skip
+    return Statement(
+        f"Owner of {found.service}: {en}.", f"{found.service} 的负责人:{zh}。", (fact,)
+    )
 
 
 def _nobody_told(about: str) -> Statement:
