@@ -4,11 +4,9 @@ from typing import Annotated
 
 import typer
 
-from copilot.surfaces.cli_options import call
+from copilot.surfaces.cli_options import AsJson, call
 
 notify_app = typer.Typer(no_args_is_help=True, help="Who is told of incidents, and by what.")
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 
 
 @notify_app.command("test")

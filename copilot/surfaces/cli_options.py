@@ -1,6 +1,7 @@
 """What every command of the line takes, and how it is handed on."""
 
 import importlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ import typer
 
 from prompts import Language
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 Lang = Annotated[Language | None, typer.Option("--lang", help="Language of the answer.")]
 
 
@@ -23,6 +25,11 @@ class Flags:
     config: Path | None
     data_dir: Path | None
     server: str | None
+
+
+def print_json(document: object) -> None:
+    """Write a document for another program, whole and without any layout."""
+    typer.echo(json.dumps(document, indent=1, ensure_ascii=False))
 
 
 def call(context: typer.Context, command: str, **arguments: object) -> None:

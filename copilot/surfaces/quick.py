@@ -116,7 +116,7 @@ def _kept(where: PlaceRead, arguments: Mapping[str, Any]) -> int | None:
 
 
 def _status_update(where: PlaceRead, address: str, arguments: Mapping[str, Any]) -> int | None:
-    if not address:
+    if not address or arguments["as_json"]:
         return None
     asked = {"incident": arguments["incident"], "audience": arguments["audience"]}
     print_text(text(where, address, f"/terminal/status-update?{_screen(where, asked)}", WAIT_S))

@@ -9,6 +9,7 @@ from rich.console import Console
 from copilot.settings import Settings
 from copilot.store import ApprovalRequest, Store, opened
 from copilot.surfaces import commands, listing
+from copilot.surfaces.cli_options import print_json
 from copilot.surfaces.commands import screen
 from copilot.surfaces.console import answer
 from copilot.surfaces.console.answer import Audience
@@ -72,7 +73,7 @@ def show_one(
         screen.clocks(console, found, language)
 
 
-def status_update(settings: Settings, *, incident: str, audience: Audience) -> int:
+def status_update(settings: Settings, *, incident: str, audience: Audience, as_json: bool) -> int:
     """Print what may be told of one now; exit code 1 if there is none."""
     with opened(settings.home, settings.store_url, settings.redaction_key) as store:
         found = (
@@ -83,7 +84,11 @@ def status_update(settings: Settings, *, incident: str, audience: Audience) -> i
     if found is None:
         Console(markup=False).print("No incident yet. Try: copilot demo")
         return 1
-    Console().out(answer.status_update(found, settings.language, audience), end="", highlight=False)
+    text = answer.status_update(found, settings.language, audience)
+    if as_json:
+        print_json({"incident": found.id, "audience": audience, "text": text})
+    else:
+        Console().out(text, end="", highlight=False)
     return 0
 
 
