@@ -20,6 +20,7 @@ from copilot.hands.http import Base, HttpRunner
 from copilot.hands.kubernetes import Cluster, KubernetesRunner
 from copilot.hands.plain import CheckRunner, ConfirmationPrompt, ManualRunner, WaitRunner
 from copilot.hands.report import StepFailedError
+from copilot.hands.rest_switch import ApiSwitch, declarations
 from copilot.hands.settings_file import SettingsFileRunner
 from copilot.hands.switch import DnsRecord, Switchable, SwitchRunner, SwitchTarget
 from copilot.hands.traffic import ProxyTarget, TrafficRunner
@@ -218,8 +219,12 @@ def _switchable(path: Path, name: str, one: SwitchTarget, around: Surroundings) 
     filled = one.model_copy(update=_password(path, key, one, around.environment))
     secret = filled.password.get_secret_value() if filled.password else ""
     try:
-        assert one.dns is not None
-        thing = around.record(one.dns, secret)
+        if one.dns is not None:
+            thing = around.record(one.dns, secret)
+        elif one.api is not None:
+            thing = ApiSwitch(one.api, secret, declarations())
+        else:
+            raise StepFailedError("a switch of Kubernetes fields is not built yet")
         for state in one.states.values():
             thing.holds(state, state)
     except StepFailedError as error:

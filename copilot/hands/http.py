@@ -56,9 +56,7 @@ class HttpRunner:
         self._bases = dict(bases)
         self._clock = clock
         self._stopwatch = stopwatch
-        self._client = httpx.Client(
-            transport=transport, trust_env=False, follow_redirects=False, max_redirects=0
-        )
+        self._client = client(transport)
 
     def run(self, step: PlanStep, key: str) -> StepResult:
         """Send the request; ok if the status is an expected one."""
@@ -74,12 +72,12 @@ class HttpRunner:
         base = self._bases.get(call.base)
         if base is None:
             raise StepFailedError(f"base {call.base!r} is not on the allow-list")
-        _address(base, call)
+        below(base, call.path, call.query)
         request = self._client.build_request(
             "GET", base.url, headers=base.headers, timeout=step.timeout_s
         )
         try:
-            status, _ = self._answer(request, self._stopwatch() + step.timeout_s)
+            status, _ = answered(self._client, request, step.timeout_s, self._stopwatch)
         except httpx.HTTPError as error:
             raise StepFailedError(f"{base.url} is not reached: {error!r}") from error
         refused = f"{base.url} answers {status} to the token" if status in (401, 403) else ""
@@ -95,13 +93,13 @@ class HttpRunner:
             raise StepFailedError(f"base {call.base!r} is not on the allow-list")
         request = self._client.build_request(
             call.method,
-            _address(base, call),
+            below(base, call.path, call.query),
             json=call.body,
             headers={**base.headers, "Idempotency-Key": key},
             timeout=step.timeout_s,
         )
         try:
-            status, body = self._answer(request, self._stopwatch() + step.timeout_s)
+            status, body = answered(self._client, request, step.timeout_s, self._stopwatch)
         except httpx.HTTPError as error:
             raise StepFailedError(f"{call.method} {request.url}: {error!r}") from error
         body = base.hide(body)
@@ -111,29 +109,45 @@ class HttpRunner:
             raise StepFailedError(f"{said}; expected {wanted}", body)
         return f"{said}\n{body}"
 
-    def _answer(self, request: httpx.Request, deadline: float) -> tuple[int, str]:
-        response = self._client.send(request, stream=True)
-        kept = bytearray()
-        try:
-            for chunk in response.iter_bytes():
-                kept += chunk[: MAX_ANSWER - len(kept)]
-                if len(kept) >= MAX_ANSWER:
-                    break
-                if self._stopwatch() > deadline:
-                    raise httpx.ReadTimeout("the answer took too long", request=request)
-        finally:
-            response.close()
-        return response.status_code, kept.decode("utf-8", errors="replace")
+
+def client(transport: httpx.BaseTransport | None = None) -> httpx.Client:
+    """One that follows nothing, takes nothing from the environment and keeps no line open."""
+    return httpx.Client(
+        transport=transport,
+        trust_env=False,
+        follow_redirects=False,
+        max_redirects=0,
+        limits=httpx.Limits(max_keepalive_connections=0),
+    )
 
 
-def _address(base: Base, call: HttpArguments) -> httpx.URL:
+def answered(
+    client: httpx.Client, request: httpx.Request, within_s: float, stopwatch: Callable[[], float]
+) -> tuple[int, str]:
+    """Status and body: cut at `MAX_ANSWER` bytes; `httpx.HTTPError` where it takes too long."""
+    deadline = stopwatch() + within_s
+    response = client.send(request, stream=True)
+    kept = bytearray()
+    try:
+        for chunk in response.iter_bytes():
+            kept += chunk[: MAX_ANSWER - len(kept)]
+            if len(kept) >= MAX_ANSWER:
+                break
+            if stopwatch() > deadline:
+                raise httpx.ReadTimeout("the answer took too long", request=request)
+    finally:
+        response.close()
+    return response.status_code, kept.decode("utf-8", errors="replace")
+
+
+def below(base: Base, path: str, query: Mapping[str, object]) -> httpx.URL:
     """Base and path joined, checked to have stayed at the base's origin and below its path."""
     root = httpx.URL(base.url)
-    url = httpx.URL(base.url.rstrip("/") + call.path)
+    url = httpx.URL(base.url.rstrip("/") + path)
     same_origin = (url.scheme, url.host, url.port) == (root.scheme, root.host, root.port)
     if not same_origin or url.userinfo or not url.path.startswith(root.path.rstrip("/") + "/"):
-        raise StepFailedError(f"path {call.path!r} leads away from the base {call.base!r}")
-    return url.copy_merge_params({name: _plain(value) for name, value in call.query.items()})
+        raise StepFailedError(f"path {path!r} leads away from the base {base.url!r}")
+    return url.copy_merge_params({name: _plain(value) for name, value in query.items()})
 
 
 def _plain(value: object) -> str:

@@ -1,20 +1,25 @@
 """What is declared with its states goes from one to another, and from nowhere else."""
 
 import base64
-from collections.abc import Iterator
+import os
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import dns.message
 import dns.query
+import httpx
 import pytest
 from pydantic import JsonValue
 from typer.testing import CliRunner
 
 from copilot.hands.dns import DnsRecordSet
 from copilot.hands.report import StepFailedError
+from copilot.hands.rest_switch import ApiSwitch, declarations
 from copilot.hands.switch import (
+    ApiAddress,
     DnsRecord,
     Switchable,
     SwitchConflictError,
@@ -25,7 +30,18 @@ from copilot.hands.switch import (
 )
 from copilot.sources.clock import SystemClock
 from copilot.surfaces.cli import app
-from copilot.testing.servers import NAMED, free_port, named
+from copilot.testing.servers import ETCD, NAMED, etcd, free_port, named
+from copilot.testing.settings_stores import (
+    TOKEN,
+    ApolloServer,
+    ConsulServer,
+    EtcdServer,
+    LaunchDarklyServer,
+    NacosServer,
+    StoredValueServer,
+    UnleashServer,
+)
+from copilot.testing.strict_http import ServerFailure, serving
 from tools.types import PlanStep
 
 SECRET = base64.b64encode(b"an open secret of the tests 4711").decode()
@@ -275,3 +291,135 @@ def test_a_real_bind_refuses_a_stranger_and_what_is_not_as_it_was(tmp_path: Path
         with pytest.raises(SwitchConflictError, match="was changed meanwhile"):
             records.move(stale, ["10.0.3.1"])
         assert answered(port) == {"60 10.0.2.1"}
+
+
+# --- APIs ---------------------------------------------------------------------------------------
+
+KNOWN = declarations()
+FLAG = {"project": "default", "flag": "new-checkout", "environment": "production"}
+APOLLO = {"env": "PRO", "app": "shop", "cluster": "default", "namespace": "application"}
+STORES: dict[str, tuple[Callable[[], StoredValueServer], dict[str, str], JsonValue, JsonValue]] = {
+    "consul": (lambda: ConsulServer("3"), {"key": "shop/retries"}, "3", "1"),
+    "etcd": (lambda: EtcdServer("3"), {"key": "shop/retries"}, "3", "1"),
+    "nacos": (
+        lambda: NacosServer("retries: 3 次\n"),
+        {"tenant": "prod", "group": "SHOP", "data_id": "retries.txt"},
+        "retries: 3 次\n",
+        "retries: 1 次\n",
+    ),
+    "apollo": (
+        lambda: ApolloServer("3"),
+        {**APOLLO, "key": "retries", "operator": "copilot"},
+        "3",
+        "1",
+    ),
+    "unleash": (lambda: UnleashServer(True), FLAG, True, False),
+    "launchdarkly": (lambda: LaunchDarklyServer(True), {**FLAG, "project": "shop"}, True, False),
+}
+
+
+def api_hands(
+    of: str, url: str, values: dict[str, str], before: JsonValue, after: JsonValue, token: str
+) -> tuple[SwitchRunner, ApiSwitch]:
+    at = ApiAddress(of=of, url=url, values=values)
+    states: dict[str, JsonValue] = {"on": before, "off": after}
+    target = SwitchTarget.model_validate({"states": states, "api": at})
+    thing = ApiSwitch(at, token, KNOWN)
+    return SwitchRunner({"flag": (target, thing)}, SystemClock()), thing
+
+
+@pytest.mark.parametrize("of", STORES)
+def test_a_stored_value_goes_there_and_back_and_a_wrong_token_nowhere(of: str) -> None:
+    make, values, before, after = STORES[of]
+    with serving(make()) as server:
+        hand, thing = api_hands(of, server.url, values, before, after, TOKEN)
+        assert hand.rehearse(step()).seen == "flag is on"
+        done = hand.run(step(), "k")
+        assert done.output == "flag: on -> off", done.error
+        assert same(server.value, after)
+        stale = SwitchPosition(before, server.revision - 1)
+        if of not in ("apollo", "unleash"):  # which have no compare-and-set
+            with pytest.raises(StepFailedError):
+                thing.move(stale, before)
+            assert same(server.value, after)
+        assert hand.run(step("off", "on"), "k").ok
+        assert same(server.value, before)
+
+        stranger = api_hands(of, server.url, values, before, after, "wrong-token-4711")[0]
+        refused = stranger.run(step(), "k")
+        assert "GET answered 401" in refused.error or "POST answered 401" in refused.error
+        assert "wrong-token-4711" not in f"{refused.error}{refused.output}"
+        assert same(server.value, before)
+
+
+BEHIND = {
+    "a product nobody described": ({"of": "zookeeper"}, "of: 'zookeeper' is none of etcd, consul"),
+    "a key too few": ({"values": {}}, "values: consul needs key, and no other"),
+    "a query for a key": ({"values": {"key": "a?recurse=true"}}, "is no plain name or path"),
+    "a way up for a key": (
+        {"values": {"key": "../../v1/agent/leave"}},
+        "is no plain name or path",
+    ),
+    "a hole for a key": ({"values": {"key": "${version}"}}, "is no plain name or path"),
+    "an address with a user": ({"url": "http://u:p@h"}, "must have no user, query or fragment"),
+    "a file": ({"url": "file:///etc/passwd"}, "needs http or https"),
+}
+
+
+@pytest.mark.parametrize(("more", "said"), BEHIND.values(), ids=BEHIND.keys())
+def test_an_api_that_cannot_be_is_told_before_the_start(more: dict[str, object], said: str) -> None:
+    given = {"of": "consul", "url": "http://h", "values": {"key": "shop/retries"}, **more}
+    with pytest.raises(StepFailedError, match=re.escape(said)):
+        ApiSwitch(ApiAddress.model_validate(given), TOKEN, KNOWN)
+
+
+FAILURES: dict[ServerFailure, str] = {
+    "page": "the answer is no JSON",
+    "redirect": "GET answered 302",
+    "broken": "GET answered 500",
+    "hung up": "is not reached",
+}
+
+
+@pytest.mark.parametrize(("failure", "said"), FAILURES.items())
+def test_what_is_no_answer_changes_nothing(failure: ServerFailure, said: str) -> None:
+    make, values, before, after = STORES["consul"]
+    with serving(make()) as server:
+        server.failures.append(failure)
+        hand = api_hands("consul", server.url, values, before, after, TOKEN)[0]
+        assert said in hand.run(step(), "k").error
+        assert server.value == before
+
+
+@pytest.mark.integration
+def test_a_real_etcd_keeps_what_others_set_meanwhile(tmp_path: Path) -> None:
+    if ETCD is None:
+        pytest.skip("etcd is not installed")
+    with etcd(tmp_path) as url:
+        key = base64.b64encode(b"shop/retries").decode()
+        three = {"key": key, "value": base64.b64encode(b"3").decode()}
+        httpx.post(f"{url}/v3/kv/put", json=three, trust_env=False).raise_for_status()
+        hand, thing = api_hands("etcd", url, {"key": "shop/retries"}, "3", "1", "")
+        stale = thing.position()
+        assert hand.run(step(), "k").output == "flag: on -> off"
+        with pytest.raises(SwitchConflictError, match="POST answered"):
+            thing.move(stale, "9")
+        assert thing.position().value == "1"
+        assert hand.run(step("off", "on"), "k").ok
+        nothing = api_hands("etcd", url, {"key": "no"}, "3", "1", "")[0].run(step(), "k")
+        assert "flag is not on, but at none of its states: null" in nothing.error
+
+
+@pytest.mark.integration
+def test_a_real_unleash_switches_a_flag_and_takes_it_back() -> None:
+    """`UNLEASH_URL` and `UNLEASH_TOKEN` name one with the flag new-checkout on in development."""
+    if "UNLEASH_URL" not in os.environ:
+        pytest.skip("no Unleash is named")
+    values = {**FLAG, "environment": "development"}
+    url, token = os.environ["UNLEASH_URL"], os.environ["UNLEASH_TOKEN"]
+    hand, thing = api_hands("unleash", url, values, True, False, token)
+    assert hand.run(step(), "k").output == "flag: on -> off"
+    assert thing.position().value is False
+    assert hand.run(step("off", "on"), "k").ok
+    stranger = api_hands("unleash", url, values, True, False, "wrong")[0]
+    assert "GET answered 401" in stranger.run(step(), "k").error
