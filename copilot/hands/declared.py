@@ -17,7 +17,7 @@ from copilot.hands.cache import CacheRunner, RedisTarget
 from copilot.hands.command import CommandRunner
 from copilot.hands.database import DatabaseRunner, DatabaseTarget
 from copilot.hands.http import Base, HttpRunner
-from copilot.hands.kubernetes import Cluster, KubernetesRunner
+from copilot.hands.kubernetes import Cluster, KubernetesRunner, ObjectSwitch
 from copilot.hands.plain import CheckRunner, ConfirmationPrompt, ManualRunner, WaitRunner
 from copilot.hands.report import StepFailedError
 from copilot.hands.rest_switch import ApiSwitch, declarations
@@ -202,7 +202,8 @@ def _named_runners(
         for name, one in declared.cache.items()
     }
     switches = {
-        name: (one, _switchable(path, name, one, around)) for name, one in declared.switch.items()
+        name: (one, _switchable(declared, path, name, around))
+        for name, one in declared.switch.items()
     }
     made: dict[StepAction, Runner] = {
         "traffic": TrafficRunner(declared.traffic, clock),
@@ -213,9 +214,9 @@ def _named_runners(
     return {action: made[action] for action, among in declared.named.items() if among.targets}
 
 
-def _switchable(path: Path, name: str, one: SwitchTarget, around: Surroundings) -> Switchable:
+def _switchable(declared: RunnersFile, path: Path, name: str, around: Surroundings) -> Switchable:
     """What it is, with each state read once, so that a wrong one is said before the start."""
-    key = f"switch.{name}"
+    key, one = f"switch.{name}", declared.switch[name]
     filled = one.model_copy(update=_password(path, key, one, around.environment))
     secret = filled.password.get_secret_value() if filled.password else ""
     try:
@@ -224,12 +225,21 @@ def _switchable(path: Path, name: str, one: SwitchTarget, around: Surroundings) 
         elif one.api is not None:
             thing = ApiSwitch(one.api, secret, declarations())
         else:
-            raise StepFailedError("a switch of Kubernetes fields is not built yet")
+            assert one.kubernetes is not None
+            thing = ObjectSwitch(one.kubernetes, _cluster(declared, around))
         for state in one.states.values():
             thing.holds(state, state)
     except StepFailedError as error:
         raise RunnersFileError(path, key, str(error)) from error
     return thing
+
+
+def _cluster(declared: RunnersFile, around: Surroundings) -> Cluster:
+    if declared.kubernetes is None:
+        raise StepFailedError("needs [kubernetes]: the namespace its object is in")
+    if declared.kubernetes.dry_run:
+        raise StepFailedError("[kubernetes] has dry_run = true: nothing would be switched")
+    return around.connect(declared.kubernetes)
 
 
 def with_passwords(

@@ -12,8 +12,7 @@ from typing import Literal, NamedTuple, Protocol, Self
 
 from pydantic import Field, JsonValue, SecretStr, field_validator, model_validator
 
-from copilot.hands.kubernetes import TRIES
-from copilot.hands.report import Rehearsal, StepFailedError, of_type, reported
+from copilot.hands.report import TRIES, Rehearsal, StepFailedError, of_type, reported
 from copilot.ports import Clock
 from tools.playbook_executor.vocabulary import ResourceName, SwitchArguments
 from tools.types import FrozenModel, PlanStep, StepResult
