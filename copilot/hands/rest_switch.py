@@ -7,16 +7,15 @@ import base64
 import hashlib
 import json
 import re
-import time
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-import httpx
 from pydantic import Field, JsonValue
 
-from copilot.hands.http import Base, answered, below, client
+from copilot.hands.credentials import HttpBase
+from copilot.hands.http import HttpCaller
 from copilot.hands.report import StepFailedError
 from copilot.hands.switch import ApiAddress, SwitchConflictError, SwitchPosition, same
 from tools.playbook_executor.parameters import substitute, text
@@ -44,8 +43,7 @@ class ApiDeclaration(FrozenModel):
     """How a product's API is read and written."""
 
     needs: tuple[str, ...]
-    header: str = "Authorization"
-    scheme: str = "Bearer "
+    token_as: str = "bearer"
     read: ApiCall
     value: str | None = None
     encoding: Literal["", "base64"] = ""
@@ -62,22 +60,27 @@ def declarations() -> Mapping[str, ApiDeclaration]:
 class ApiSwitch:
     """A value behind an API; what fills the holes of its calls comes from the runners file."""
 
-    def __init__(self, at: ApiAddress, secret: str, known: Mapping[str, ApiDeclaration]) -> None:
+    def __init__(
+        self,
+        at: ApiAddress,
+        base: HttpBase | None,
+        caller: HttpCaller,
+        known: Mapping[str, ApiDeclaration],
+    ) -> None:
         if at.of not in known:
             raise StepFailedError(f"of: {at.of!r} is none of {', '.join(known)}")
-        self._how = how = known[at.of]
+        how = known[at.of]
+        if base is None:
+            raise StepFailedError(f"api.base: there is no [http.{at.base}]")
+        if base.secret and base.token_as.lower() != how.token_as.lower():
+            problem = f'{at.of} wants token_as = "{how.token_as}"'
+            raise StepFailedError(f"[http.{at.base}]: {problem}")
         if set(at.values) != set(how.needs):
             raise StepFailedError(f"values: {at.of} needs {', '.join(how.needs)}, and no other")
         for name, value in at.values.items():
             if not _VALUE.fullmatch(value) or ".." in value:
                 raise StepFailedError(f"values.{name}: {value[:80]!r} is no plain name or path")
-        if not (secret.isascii() and secret.isprintable()):
-            raise StepFailedError("the token has characters that no header can carry")
-        try:
-            self._base = Base(at.url, {how.header: f"{how.scheme}{secret}"} if secret else {})
-        except ValueError as error:
-            raise StepFailedError(str(error)) from error
-        self._at, self._client = at, client()
+        self._at, self._how, self._caller = at, how, caller
 
     def position(self) -> SwitchPosition:
         """What the API says it is, as it stands in the states."""
@@ -136,33 +139,27 @@ class ApiSwitch:
 
     def _asked(self, call: ApiCall, holes: Mapping[str, Scalar]) -> str:
         """The body of a good answer; `StepFailedError` for any other."""
+        form = {name: text(value, holes) for name, value in (call.form or {}).items()}
         try:
-            request = self._request(call, holes)
-            status, said = answered(self._client, request, TIMEOUT_S, time.monotonic)
+            answer = self._caller.send(
+                self._at.base,
+                call.method,
+                text(call.path, holes),
+                timeout_s=TIMEOUT_S,
+                query={text(key, holes): substitute(one, holes) for key, one in call.query.items()},
+                body=substitute(call.body, holes),
+                form=form or None,
+                content=text(call.text, holes) if call.text is not None else None,
+                headers={name: text(value, holes) for name, value in call.headers.items()},
+            )
         except KeyError as error:
             raise StepFailedError(f"{self._at.told}: no value for {error}") from error
-        except httpx.HTTPError as error:
-            raise StepFailedError(f"{self._at.told} is not reached: {error!r}") from error
-        said = self._base.hide(said)
-        if status in call.conflict:
+        if answer.status in call.conflict:
             raise SwitchConflictError(f"{self._at.told} was changed meanwhile")
-        if not 200 <= status < 300:
-            raise StepFailedError(f"{self._at.told}: {call.method} answered {status}", said)
-        return said
-
-    def _request(self, call: ApiCall, holes: Mapping[str, Scalar]) -> httpx.Request:
-        query = {text(name, holes): substitute(value, holes) for name, value in call.query.items()}
-        headers = {name: text(value, holes) for name, value in call.headers.items()}
-        form = {name: text(value, holes) for name, value in (call.form or {}).items()}
-        return self._client.build_request(
-            call.method,
-            below(self._base, text(call.path, holes), query),
-            headers={**self._base.headers, **headers},
-            json=substitute(call.body, holes) if call.body is not None else None,
-            content=text(call.text, holes) if call.text is not None else None,
-            data=form or None,
-            timeout=TIMEOUT_S,
-        )
+        if not 200 <= answer.status < 300:
+            said = f"{self._at.told}: {call.method} answered {answer.status}"
+            raise StepFailedError(said, answer.body)
+        return answer.body
 
 
 def _decoded(value: str) -> str:

@@ -59,8 +59,6 @@ class ConsulServer(StoredValueServer):
 class EtcdServer(StoredValueServer):
     """`/v3/kv/range` and `/v3/kv/txn` of the gateway: 64-bit numbers are texts, no keys no kvs."""
 
-    scheme = "Bearer "
-
     def stored(self, asked: ReceivedRequest) -> HttpReply:
         body = json.loads(asked.body)
         key = base64.b64encode(b"shop/retries").decode()

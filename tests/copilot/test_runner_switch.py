@@ -18,7 +18,9 @@ from kubernetes import client
 from pydantic import JsonValue
 from typer.testing import CliRunner
 
+from copilot.hands.credentials import HttpBase, SecretReader
 from copilot.hands.dns import DnsRecordSet
+from copilot.hands.http import HttpCaller
 from copilot.hands.kubernetes import ObjectSwitch
 from copilot.hands.kubernetes_client import KubernetesCluster
 from copilot.hands.report import StepFailedError
@@ -87,7 +89,7 @@ def hands(thing: Switchable, states: dict[str, JsonValue] | None = None) -> Swit
     target = SwitchTarget.model_validate(
         {
             "states": states or {"on": True, "off": False, "one": 1},
-            "api": {"of": "unleash", "url": "http://h"},
+            "api": {"of": "unleash", "base": "flags"},
         }
     )
     return SwitchRunner({"flag": (target, thing)}, SystemClock())
@@ -330,10 +332,12 @@ STORES: dict[str, tuple[Callable[[], StoredValueServer], dict[str, str], JsonVal
 def api_hands(
     of: str, url: str, values: dict[str, str], before: JsonValue, after: JsonValue, token: str
 ) -> tuple[SwitchRunner, ApiSwitch]:
-    at = ApiAddress(of=of, url=url, values=values)
+    at = ApiAddress(of=of, base="store", values=values)
     states: dict[str, JsonValue] = {"on": before, "off": after}
     target = SwitchTarget.model_validate({"states": states, "api": at})
-    thing = ApiSwitch(at, token, KNOWN)
+    base = HttpBase(url=url, token_env="T" if token else "", token_as=KNOWN[of].token_as)
+    reader = SecretReader(Path("runners.toml"), {"T": token})
+    thing = ApiSwitch(at, base, HttpCaller({"store": reader.base("store", base)}), KNOWN)
     return SwitchRunner({"flag": (target, thing)}, SystemClock()), thing
 
 
@@ -361,7 +365,7 @@ def test_a_stored_value_goes_there_and_back_and_a_wrong_token_nowhere(of: str) -
         assert same(server.value, before)
 
 
-BEHIND = {
+BEHIND: dict[str, tuple[dict[str, object], str]] = {
     "a product nobody described": ({"of": "zookeeper"}, "of: 'zookeeper' is none of etcd, consul"),
     "a key too few": ({"values": {}}, "values: consul needs key, and no other"),
     "a query for a key": ({"values": {"key": "a?recurse=true"}}, "is no plain name or path"),
@@ -370,23 +374,25 @@ BEHIND = {
         "is no plain name or path",
     ),
     "a hole for a key": ({"values": {"key": "${version}"}}, "is no plain name or path"),
-    "an address with a user": ({"url": "http://u:p@h"}, "must have no user, query or fragment"),
-    "a file": ({"url": "file:///etc/passwd"}, "needs http or https"),
+    "an address nobody declared": ({"base": "other"}, "there is no [http.other]"),
+    "a token in another header": ({"of": "unleash", "values": FLAG}, 'token_as = "Authorization"'),
 }
 
 
 @pytest.mark.parametrize(("more", "said"), BEHIND.values(), ids=BEHIND.keys())
 def test_an_api_that_cannot_be_is_told_before_the_start(more: dict[str, object], said: str) -> None:
-    given = {"of": "consul", "url": "http://h", "values": {"key": "shop/retries"}, **more}
+    given = {"of": "consul", "base": "store", "values": {"key": "shop/retries"}, **more}
+    at = ApiAddress.model_validate(given)
+    bases = {"store": HttpBase(url="http://h", token_env="T", token_as="X-Consul-Token")}
     with pytest.raises(StepFailedError, match=re.escape(said)):
-        ApiSwitch(ApiAddress.model_validate(given), TOKEN, KNOWN)
+        ApiSwitch(at, bases.get(at.base), HttpCaller({}), KNOWN)
 
 
 FAILURES: dict[ServerFailure, str] = {
     "page": "the answer is no JSON",
     "redirect": "GET answered 302",
     "broken": "GET answered 500",
-    "hung up": "is not reached",
+    "hung up": "RemoteProtocolError",
 }
 
 
