@@ -16,6 +16,7 @@ from copilot.sources.deployment import MetricSnapshot
 from copilot.store import UnknownIncidentError
 from copilot.surfaces.chat import ChatService
 from copilot.surfaces.console import assets, rendered
+from copilot.surfaces.console.card import Bookshelf
 from copilot.surfaces.console.chart import Chart, chart
 from copilot.surfaces.console.pages import (
     IncidentPage,
@@ -84,6 +85,7 @@ def console(
     access: Access | None = None,
     measure: Measuring | None = None,
     desk: ChatService | None = None,
+    shelf: Bookshelf | None = None,
 ) -> APIRouter:
     """The pages; HTML, and so outside of the schema for programs."""
     router = APIRouter(include_in_schema=False)
@@ -100,7 +102,7 @@ def console(
             incident = engine.store.incidents.require(incident_id)
         except UnknownIncidentError:
             return page("missing.html", visit, {"wanted": incident_id}, 404)
-        values = incident_values(engine, incident, visit, drawn=measure is not None)
+        values = incident_values(engine, incident, visit, shelf, drawn=measure is not None)
         if desk is not None:
             values["ask"] = asked_values(engine, desk, visit, "", incident_id)
         return page("incident.html", visit, values)
@@ -214,13 +216,19 @@ def _now(engine: ServiceEngine, language: Language) -> dict[str, object]:
 
 
 def incident_values(
-    engine: ServiceEngine, incident: Incident, visit: Visit, *, drawn: bool
+    engine: ServiceEngine,
+    incident: Incident,
+    visit: Visit,
+    shelf: Bookshelf | None = None,
+    *,
+    drawn: bool = False,
 ) -> dict[str, object]:
     """What the page of an incident is filled with, for who looks at it."""
     store = engine.store
     seq = store.journal.last()
     request = store.approvals.get(incident.plan.id) if incident.plan else None
-    card = PlanCard(request, engine.terms(request.plan)) if request else None
+    book = shelf.playbooks.get(request.plan.playbook_id) if request and shelf else None
+    card = PlanCard(request, engine.terms(request.plan), book) if request else None
     events = store.journal.events(incident.id, limit=SHOWN_EVENTS)
     alerts = store.alerts.decisions(incident.id, SHOWN_ALERTS)
     told = incident_page(incident, events, card, alerts, visit.language)

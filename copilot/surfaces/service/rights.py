@@ -51,6 +51,7 @@ RIGHTS: tuple[tuple[str, str, Need], ...] = (
     ("POST", "/login/token", "open"),
     ("POST", "/console/device", "form"),
     ("POST", "/console/incidents/{id}/decision", "form"),
+    ("POST", "/console/incidents/{id}/plan", "form"),
     ("POST", "/console/incidents/{id}/on-call", "form"),
     ("POST", "/console/incidents/{id}/cause", "form"),
     ("POST", "/console/silences", "form"),
