@@ -19,7 +19,6 @@ from copilot.surfaces.notify.channels import (
     AlertmanagerChannel,
     AnyChannel,
     AppriseChannel,
-    ChannelSecretError,
     DingTalkChannel,
     FeishuChannel,
     SlackChannel,
@@ -34,6 +33,7 @@ from copilot.surfaces.notify.routing import NotifyFile, read
 from copilot.surfaces.notify.slack import SlackApi, SlackDoor, SlackSender
 from copilot.surfaces.notify.webhook import WebhookSender
 from copilot.types.errors import install
+from copilot.types.secret_place import ChannelSecretError
 from tools.types import Timestamp
 
 POLL_S = 1.0

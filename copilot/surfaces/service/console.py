@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
 from copilot.case.confirming import components_of
+from copilot.case.on_call import schedules_now
 from copilot.sources.deployment import MetricSnapshot
 from copilot.store import UnknownIncidentError
 from copilot.surfaces.chat import ChatService
@@ -211,6 +212,7 @@ def _now(engine: ServiceEngine, language: Language) -> dict[str, object]:
         "hidden": sum(n for status, n in count.items() if status not in CLOSED) - len(active),
         "ended": [incident_row(one, language) for one in ended],
         "held": store.alerts.decisions(None, SHOWN_HELD, newest_first=True),
+        "on_call": schedules_now(engine.rota, engine.now()),
         "quiet_since": None if fires else quiet_since(ended),
     }
 
@@ -239,6 +241,7 @@ def incident_values(
         "page": told,
         "drawn": drawn and bool(deciding_series(incident, told)),
         "problem": "",
+        "on_call": schedules_now(engine.rota, engine.now()),
         "ask": None,
         "components": components_of(incident),
         "fault_kinds": get_args(FaultKind),

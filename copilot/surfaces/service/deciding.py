@@ -15,7 +15,7 @@ from copilot.alerts.formats.fields import CleanName, CleanText
 from copilot.case.answers import check_right
 from copilot.case.confirming import CauseStatement, confirm
 from copilot.case.editing import Edit
-from copilot.case.on_call import OnCallWord, say
+from copilot.case.on_call import OnCallWord, first_on_call, say
 from copilot.store import ApprovalRequest, PolicyRefusedError, UnknownPlanError
 from copilot.surfaces.console.card import Bookshelf
 from copilot.surfaces.service.access import Access
@@ -70,8 +70,9 @@ def _edit(form: SentDecision) -> None:
 
 
 def _say(form: SentDecision) -> None:
-    word = OnCallWord.model_validate({**form.fields, "by": form.who})
     engine = form.engine
+    to = form.fields.get("to") or first_on_call(engine.rota, engine.now())
+    word = OnCallWord.model_validate({**form.fields, "by": form.who, "to": to})
     say(engine.store, engine.policy, form.incident_id, word, engine.now())
 
 

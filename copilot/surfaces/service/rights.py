@@ -60,6 +60,7 @@ RIGHTS: tuple[tuple[str, str, Need], ...] = (
     ("GET", "/doctor", "read"),
     ("GET", "/events", "read"),
     ("GET", "/alerts", "read"),
+    ("GET", "/on-call", "read"),
     ("GET", "/incidents", "read"),
     ("GET", "/incidents/{id}", "read"),
     ("GET", "/incidents/{id}/{part}", "read"),
