@@ -337,7 +337,7 @@ def test_a_calendar_file_is_a_schedule_by_itself(tmp_path: Path) -> None:
     assert one.on_call(WHEN, "nights").problem is not None
 
 
-# --- where it is shown -----------------------------------------------------------------------------
+# --- where it is shown ---
 
 
 class Standing(OnCallRoster):
