@@ -107,7 +107,7 @@ class Rotation(FrozenModel):
         since = datetime.fromtimestamp(window.start, zone).replace(tzinfo=None)
         until = datetime.fromtimestamp(window.end, zone).replace(tzinfo=None)
         turn = max(0, (since - self.start) // step)
-        found = []
+        found: list[Shift] = []
         while (begins := self.start + turn * step) <= until and len(found) < MOST_SHIFTS:
             ends = begins + step
             who = self.people[turn % len(self.people)]

@@ -14,8 +14,8 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import httpx
-from dateutil.rrule import rruleset, rrulestr
-from icalendar import Calendar, Event
+from dateutil.rrule import rruleset, rrulestr  # type: ignore[import-untyped]
+from icalendar import Calendar
 
 from copilot.ports import ShiftSource, SourceError
 from copilot.sources.json_api import ApiEndpoint, JsonApi
@@ -27,6 +27,9 @@ from tools.types import Window
 MOST_EVENTS, MOST_REPEATS = 20_000, 200_000
 """Events of a calendar, and repetitions of one that are looked through: an hourly one of 20 years.
 Who repeats more often is on no call."""
+
+Fields = Mapping[str, Any]
+"""An event's properties, each of a type of its own."""
 
 PAGES = 20
 """Of an answer in pages; of 100 shifts each."""
@@ -48,13 +51,13 @@ class CalendarSource:
         """The events within the window."""
         try:
             calendar = Calendar.from_ical(self._text())
-            events = [*islice(calendar.walk("VEVENT"), MOST_EVENTS)]
+            events: list[Fields] = [*islice(calendar.walk("VEVENT"), MOST_EVENTS)]
             return [*self._expanded(events, window)]
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             problem = f"it is no calendar that can be read: {plain(str(error), 120)}"
             raise SourceError(self._name, problem, recoverable=False) from error
 
-    def _expanded(self, events: Sequence[Event], window: Window) -> Iterator[Shift]:
+    def _expanded(self, events: Sequence[Fields], window: Window) -> Iterator[Shift]:
         moved = {
             (str(one.get("UID", "")), self._moment(one["RECURRENCE-ID"].dt))
             for one in events
@@ -82,18 +85,19 @@ class CalendarSource:
             given = datetime.combine(given, time())
         return given if given.tzinfo else given.replace(tzinfo=self._zone)
 
-    def _length(self, event: Event, begins: datetime) -> timedelta:
+    def _length(self, event: Fields, begins: datetime) -> timedelta:
         if "DTEND" in event:
             # Of wall clocks, as repetitions last: a night of the change is an hour shorter.
             ends = self._moment(event["DTEND"].dt).astimezone(begins.tzinfo)
             return ends.replace(tzinfo=None) - begins.replace(tzinfo=None)
         if "DURATION" in event:
-            return event["DURATION"].dt
+            lasts: timedelta = event["DURATION"].dt
+            return lasts
         whole = not isinstance(event["DTSTART"].dt, datetime)
         return timedelta(days=1) if whole else timedelta(0)
 
     def _starts(
-        self, event: Event, begins: datetime, lasts: timedelta, window: Window
+        self, event: Fields, begins: datetime, lasts: timedelta, window: Window
     ) -> Iterator[datetime]:
         """When it begins, by the clock of its zone, from a length before the window on."""
         zone = begins.tzinfo
@@ -107,7 +111,7 @@ class CalendarSource:
             if (start := wall.replace(tzinfo=zone)) >= since:
                 yield start
 
-    def _repeated(self, event: Event, begins: datetime) -> rruleset:
+    def _repeated(self, event: Fields, begins: datetime) -> rruleset:
         zone, first = begins.tzinfo, begins.replace(tzinfo=None)
         rules = rruleset()
         rules.rdate(first)
@@ -131,7 +135,7 @@ def _wall(moment: datetime, zone: Any) -> datetime:
     return moment.astimezone(zone).replace(tzinfo=None)
 
 
-def _named(event: Event) -> list[str]:
+def _named(event: Fields) -> list[str]:
     people = [str(one).removeprefix("mailto:").removeprefix("MAILTO:")
               for one in _listed(event.get("ATTENDEE"))]  # fmt: skip
     summary = str(event.get("SUMMARY", "")).removeprefix("On Call - ")

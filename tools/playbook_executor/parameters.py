@@ -49,7 +49,7 @@ def substitute(value: JsonValue, values: Mapping[str, Scalar]) -> JsonValue:
     return value
 
 
-def text(template: str, values: Mapping[str, Scalar]) -> str:
+def text(template: str, values: Mapping[str, object]) -> str:
     """The text with each hole replaced by the value's characters."""
     return HOLE.sub(lambda match: str(values[match[1]]), template)
 

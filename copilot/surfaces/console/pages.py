@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
+from pydantic import JsonValue
+
 from copilot.case.briefing import (
     EvidenceLine,
     brief_evidence,
@@ -27,7 +29,7 @@ from copilot.types.incident import (
 from prompts import Language, word
 from tools.playbook_executor.parameters import text as filled_text
 from tools.topology_walker import is_forecast
-from tools.types import Candidate, Parameter, Playbook, Scalar, Severity, Timestamp, Window
+from tools.types import Candidate, Parameter, Playbook, Severity, Timestamp, Window
 
 DRAWN = 4
 """Series in a chart: the symptom's and those the first suspect rests on."""
@@ -79,7 +81,7 @@ class PlanValue:
     """A value of a plan, what is declared of it, and what it is called."""
 
     parameter: Parameter
-    value: Scalar
+    value: JsonValue
     en: str
     zh: str
 
