@@ -29,9 +29,11 @@ from copilot.hands import (
     read_runners,
     runners,
 )
+from copilot.hands.credentials import SecretReader
 from copilot.hands.database import FactsWithSessions
 from copilot.hands.declared import with_passwords
 from copilot.hands.kubernetes import Cluster
+from copilot.hands.switch import DnsRecord, Switchable
 from copilot.knowledge import Knowledge, Library, Memory
 from copilot.knowledge import wiring as knowledge_wiring
 from copilot.model import MeteredModel
@@ -94,7 +96,8 @@ def configured_sources(settings: Settings, received: ReceivedTelemetry | None = 
         sources = replace(sources, cluster=_cluster(settings))
     declared, path = declared_runners(settings), settings.runners_file
     if declared is not None and path is not None and declared.database:
-        named = with_passwords(declared.database, path, os.environ)
+        reader = SecretReader(path, os.environ, declared.vault)
+        named = with_passwords(declared.database, "database", reader)
         sources = replace(sources, configuration=FactsWithSessions(sources.configuration, named))
     return sources
 
@@ -215,7 +218,7 @@ def configured_runner(
     declared, path = declared_runners(settings), settings.runners_file
     if declared is None or path is None:
         return DryRunRunner(wall)
-    around = Surroundings(wall, seen, sources.metrics, confirm, _acting, dict(os.environ))
+    around = Surroundings(wall, seen, sources.metrics, confirm, _acting, _record, dict(os.environ))
     return ActionRunner(runners(declared, path, around), wall, declared)
 
 
@@ -235,6 +238,15 @@ def _acting(target: KubernetesTarget) -> Cluster:
     return acting(target.namespace, target.context)
 
 
+def _record(record: DnsRecord, secret: str) -> Switchable:
+    try:
+        from copilot.hands.dns import DnsRecordSet  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        problem = f"runners_file has a DNS name, but dnspython is missing: {install('dns')}"
+        raise SettingsError(problem) from error
+    return DnsRecordSet(record, secret)
+
+
 def library(settings: Settings) -> Library:
     """The documents that ship, and those in the data folder."""
     return Library(settings.home / "knowledge")
@@ -242,13 +254,14 @@ def library(settings: Settings) -> Library:
 
 @contextmanager
 def knowledge(settings: Settings) -> Iterator[Knowledge]:
-    """The knowledge base; by words alone, and saying so, where `auto` finds no way to embed."""
+    """The knowledge base; by words alone, and saying so, where `auto` finds no way to embed or
+    what embeds, or keeps the vectors, is away."""
     documents = library(settings).documents()
     with ExitStack() as stack:
         try:
             by_meaning, why = stack.enter_context(knowledge_wiring.dense(settings))
         except SourceError as error:
-            if settings.embedder != "auto":
+            if settings.embedder != "auto" and not error.recoverable:
                 raise
             by_meaning, why = None, str(error)
         if by_meaning is not None and (lacking := by_meaning.lacks(documents)):
