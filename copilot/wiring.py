@@ -51,7 +51,6 @@ from copilot.sources.clock import SystemClock
 from copilot.sources.deployment import Sources, UnconfiguredSource
 from copilot.sources.merged import DeclaredTopology
 from copilot.sources.on_call import OnCallRoster
-from copilot.sources.on_call import read as read_schedules
 from copilot.sources.patience import Patience
 from copilot.sources.received import ReceivedTelemetry
 from copilot.sources.recorded import RecordedBundle
@@ -122,19 +121,7 @@ def received(settings: Settings) -> ReceivedTelemetry:
 
 def on_call(settings: Settings) -> OnCallRoster | None:
     """Who is on call, where the settings name a file of schedules; nothing is read yet."""
-    path = settings.on_call_file
-    if path is None:
-        return None
-    declared = read_schedules(path)
-    try:
-        from copilot.sources.on_call_remote import source  # noqa: PLC0415 - an extra
-    except ModuleNotFoundError as error:
-        raise SettingsError(f"on_call_file is set, but {install('oncall')}") from error
-    found = {
-        one.name: source(one, path.parent, os.environ, settings.telemetry_timeout_s)
-        for one in declared.schedules
-    }
-    return OnCallRoster(declared.people, found)
+    return live.on_call(settings)
 
 
 def open_alerts(settings: Settings) -> AlertmanagerSource | None:
