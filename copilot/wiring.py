@@ -121,7 +121,13 @@ def received(settings: Settings) -> ReceivedTelemetry:
 
 def on_call(settings: Settings) -> OnCallRoster | None:
     """Who is on call, where the settings name a file of schedules; nothing is read yet."""
-    return live.on_call(settings)
+    if settings.on_call_file is None:
+        return None
+    try:
+        from copilot.sources.on_call_remote import roster  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        raise SettingsError(f"on_call_file is set, but {install('oncall')}") from error
+    return roster(settings.on_call_file, os.environ, settings.telemetry_timeout_s)
 
 
 def open_alerts(settings: Settings) -> AlertmanagerSource | None:

@@ -18,8 +18,6 @@ from copilot.sources.json_api import ApiEndpoint, JsonApi
 from copilot.sources.log_slices import Bounds
 from copilot.sources.loki import LokiSource, Selector
 from copilot.sources.merged import MergedChanges, MergedMetrics, MergedTopology
-from copilot.sources.on_call import OnCallRoster
-from copilot.sources.on_call import read as read_schedules
 from copilot.sources.patience import Patience, SharedAnswers
 from copilot.sources.prometheus import PrometheusClient, PrometheusSource, queries
 from copilot.sources.received import ReceivedTelemetry
@@ -28,7 +26,6 @@ from copilot.sources.traces import SampledTraces
 from copilot.sources.traces.jaeger import JaegerStore
 from copilot.sources.traces.tempo import TempoStore
 from copilot.sources.traces.trace_store import MOST_ANSWER, TraceStore
-from copilot.types.errors import install
 from copilot.types.trace_settings import TraceSettings
 
 SourceT = TypeVar("SourceT")
@@ -193,20 +190,3 @@ def _facts(settings: Settings) -> ConfiguredFacts | None:
         address = ApiEndpoint(settings.facts_url, settings.facts_token)
         return from_url(_api(settings, "facts", address))
     return None if settings.facts_file is None else from_file(settings.facts_file)
-
-
-def on_call(settings: Settings) -> OnCallRoster | None:
-    """Who is on call, where the settings name a file of schedules; nothing is read yet."""
-    path = settings.on_call_file
-    if path is None:
-        return None
-    declared = read_schedules(path)
-    try:
-        from copilot.sources.on_call_remote import source  # noqa: PLC0415 - an extra
-    except ModuleNotFoundError as error:
-        raise SettingsError(f"on_call_file is set, but {install('oncall')}") from error
-    found = {
-        one.name: source(one, path.parent, os.environ, settings.telemetry_timeout_s)
-        for one in declared.schedules
-    }
-    return OnCallRoster(declared.people, found)

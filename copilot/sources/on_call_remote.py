@@ -19,7 +19,13 @@ from icalendar import Calendar
 
 from copilot.ports import ShiftSource, SourceError
 from copilot.sources.json_api import ApiEndpoint, JsonApi
-from copilot.sources.on_call import DeclaredSchedule, PlatformSchedule, RotaSource
+from copilot.sources.on_call import (
+    DeclaredSchedule,
+    OnCallRoster,
+    PlatformSchedule,
+    RotaSource,
+    read,
+)
 from copilot.types.on_call import Shift
 from tools.log_retriever.sanitize import plain
 from tools.types import Window
@@ -272,3 +278,12 @@ def source(
             api = partial(JsonApi, name, endpoint, timeout_s=timeout_s)
             return PlatformSource(api, ask, there.schedule)
     raise AssertionError("a schedule is kept in one way")
+
+
+def roster(path: Path, environment: Mapping[str, str], timeout_s: float) -> OnCallRoster:
+    """Every schedule of the file; raises `OnCallFileError` and `ChannelSecretError`."""
+    declared = read(path)
+    found = {
+        one.name: source(one, path.parent, environment, timeout_s) for one in declared.schedules
+    }
+    return OnCallRoster(declared.people, found)

@@ -12,8 +12,8 @@ from fastapi.testclient import TestClient
 
 from copilot.ports import ShiftSource, SourceError
 from copilot.settings import load
+from copilot.sources import on_call_remote
 from copilot.sources.on_call import OnCallFileError, OnCallRoster, read
-from copilot.sources.on_call_remote import source
 from copilot.store import Store
 from copilot.surfaces.chat import ToolContext
 from copilot.surfaces.chat.tools.people import owners
@@ -46,9 +46,7 @@ def file(folder: Path, text: str) -> Path:
 def roster(path: Path, text: bytes = b"") -> OnCallRoster:
     if text:
         path.with_name("dba.ics").write_bytes(text)
-    told = read(path)
-    found = {one.name: source(one, path.parent, {"KEY": "k3y"}, 2.0) for one in told.schedules}
-    return OnCallRoster(told.people, found)
+    return on_call_remote.roster(path, {"KEY": "k3y"}, 2.0)
 
 
 def named(one: OnCallRoster, now: float, schedule: str = "") -> list[str]:
