@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from copilot.case.briefing import plain
+from copilot.case.on_call import on_call_text, schedules_now
 from copilot.surfaces.chat.scope import ToolContext
 from copilot.surfaces.chat.tool_result import NO_INCIDENT, Statement, ToolResult, noted, own
 from copilot.surfaces.chat.tools.advice import plan_or_why_none
@@ -299,18 +300,25 @@ def paging(given: ServiceArguments, scope: ToolContext) -> ToolResult:
 
 
 def owners(given: ServiceArguments, scope: ToolContext) -> ToolResult:
-    """Who owns a service by the catalogue, and who is called; said where nothing tells."""
+    """Who owns a service by the catalogue, and who is on call by the schedules."""
     located = scope.incident.ranking.located if scope.incident is not None else None
     name = given.service or (located.component if located is not None else "")
-    return ToolResult(lead=(_owner(name, scope),), services=(name,) if name else ())
+    said = [
+        Statement(f"On call ({one.schedule}): {text.en}.", f"值班({one.schedule}):{text.zh}。")
+        for one in schedules_now(scope.deps.rota, scope.now)
+        for text in (on_call_text(one),)
+    ]
+    named = scope.sources.owners.of(name) is not None or not said
+    owner = [_owner(name, scope)] if named or given.service else []
+    return ToolResult(lead=(*owner, *said), services=(name,) if name else ())
 
 
 def _owner(name: str, scope: ToolContext) -> Statement:
     found, about = scope.sources.owners.of(name), plain(name, 80)
-    if found is None and scope.sources.owners and name:
+    if found is None and name and (scope.sources.owners or scope.deps.rota is not None):
         return Statement(
-            f"The catalogue does not know {about}, so its owner is not known.",
-            f"服务目录中没有 {about},负责人未知。",
+            f"Who owns {about} is not known: no catalogue names it.",
+            f"{about} 的负责人未知:没有服务目录提到它。",
         )
     if found is None:
         return _nobody_told(about)
@@ -328,8 +336,8 @@ def _nobody_told(about: str) -> Statement:
     of, of_zh = (f" of {about}", f"{about} 的") if about else ("", "")
     return Statement(
         f"The owner{of} and who is on call are not known: no source of the chat tells them; "
-        "nothing is configured for it.",
-        f"{of_zh}负责人、值班人和通知对象未知:对话没有这样的数据源,未配置。",
+        "COPILOT_ON_CALL_FILE is not set.",
+        f"{of_zh}负责人、值班人和通知对象未知:对话没有这样的数据源,未设置 COPILOT_ON_CALL_FILE。",
     )
 
 
