@@ -47,10 +47,8 @@ from copilot.ports import (
 from copilot.settings import Settings, SettingsError
 from copilot.sources import connected as live
 from copilot.sources.alertmanager import AlertmanagerSource
-from copilot.sources.catalogue import read_catalogue
 from copilot.sources.clock import SystemClock
 from copilot.sources.deployment import Sources, UnconfiguredSource
-from copilot.sources.looks.wiring import declared_looks
 from copilot.sources.merged import DeclaredTopology
 from copilot.sources.on_call import OnCallRoster
 from copilot.sources.patience import Patience
@@ -95,10 +93,7 @@ def configured_sources(settings: Settings, received: ReceivedTelemetry | None = 
         sources = replace(sources, graph=DeclaredTopology(settings.topology_file))
     if settings.kubernetes_namespace:
         sources = replace(sources, cluster=_cluster(settings))
-    if settings.catalogue is not None:
-        sources = live.with_catalogue(sources, read_catalogue(settings.catalogue))
-    if settings.looks_file is not None:
-        sources = replace(sources, looks=declared_looks(settings.looks_file, os.environ))
+    sources = live.with_declared(settings, sources)
     declared, path = declared_runners(settings), settings.runners_file
     if declared is not None and path is not None and declared.database:
         reader = SecretReader(path, os.environ, declared.vault)

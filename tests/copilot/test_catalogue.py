@@ -8,7 +8,7 @@ import pytest
 from copilot import wiring
 from copilot.settings import SettingsError, load
 from copilot.sources.catalogue import ServiceCatalogue, ServiceOwner, read_catalogue
-from copilot.sources.connected import with_catalogue
+from copilot.sources.connected import with_declared
 from copilot.sources.deployment import Sources
 from copilot.store import Store
 from copilot.surfaces.chat.tools import TOOLS
@@ -104,10 +104,10 @@ def test_values_of_another_kind_are_no_value(file: Path) -> None:
 
 
 def test_its_graph_stands_in_where_no_source_has_one(file: Path) -> None:
-    sources = with_catalogue(Sources(), read_catalogue(file))
+    sources = with_declared(load(catalogue=file), Sources())
     assert sources.topology().nodes == ("shipping", "orders-postgres")
     measured = Sources(graph=read_catalogue(file))
-    assert with_catalogue(measured, read_catalogue(file)).graph is measured.graph
+    assert with_declared(load(catalogue=file), measured).graph is measured.graph
 
 
 def test_the_settings_name_it(file: Path) -> None:
@@ -134,12 +134,12 @@ def test_the_brief_and_the_page_name_the_owner_of_the_cause(language: Language, 
     ("service", "said"),
     [
         ("shipping", "Owner of shipping: Logistics (logistics@shop.example), system"),
-        ("rates", "The catalogue does not know rates, so its owner is not known."),
+        ("rates", "Who owns rates is not known: no catalogue names it."),
     ],
 )
 def test_chat_says_who_owns_a_service(service: str, said: str, file: Path, tmp_path: Path) -> None:
     store = Store(f"sqlite:///{tmp_path / 'store.sqlite'}")
-    sources = with_catalogue(Sources(), read_catalogue(file))
+    sources = with_declared(load(catalogue=file), Sources())
     about = scope(store, "likely")
     about = replace(about, deps=replace(about.deps, sources=sources))
     told = TOOLS["owners"].look(ServiceArguments(service=service), about)

@@ -45,7 +45,7 @@ def journal_head(settings: Settings) -> int:
     return 0
 
 
-def journal_verify(settings: Settings, *, head: Path | None, as_json: bool) -> int:
+def journal_verify(settings: Settings, *, head: Path | None, as_json: bool = False) -> int:
     """Recompute the chain and hold it against noted heads; exit code 1 where it does not hold."""
     console = Console(markup=False, highlight=False)
     noted = _noted(settings, head)
