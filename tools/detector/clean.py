@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from math import isfinite
 
 import numpy as np
 
@@ -20,14 +21,21 @@ def ordered(series: Series) -> tuple[FloatArray, FloatArray]:
     times = np.asarray(series.times, dtype=np.float64)
     values = np.asarray(series.values, dtype=np.float64)
     values = np.where(np.abs(values) <= LARGEST, values, np.nan)
-    known = np.isfinite(times)
-    times, values = times[known], values[known]
-    if len(times) < 2 or bool(np.all(np.diff(times) > 0)):
+    if not _ascends(times):
+        known = np.isfinite(times)
+        times, values = times[known], values[known]
+    if _ascends(times):
         return times, values
     order = np.lexsort((np.arange(len(times)), np.isfinite(values), times))
     times, values = times[order], values[order]
     last = np.append(times[1:] != times[:-1], True)
     return times[last], values[last]
+
+
+def _ascends(times: FloatArray) -> bool:
+    """Whether times are finite and each is later than the one before."""
+    ends = times.size == 0 or (isfinite(times[0]) and isfinite(times[-1]))
+    return ends and bool((times[1:] > times[:-1]).all())
 
 
 FEW = 8

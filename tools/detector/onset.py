@@ -17,7 +17,7 @@ import numpy as np
 
 from tools.detector.clean import gauges, ordered
 from tools.detector.model import Onset
-from tools.normal import DEPARTS, ENOUGH, BoolArray, Normal
+from tools.normal import DEPARTS, ENOUGH, MIDDLE, BoolArray, Normal, percentile
 from tools.types import Anomaly, FloatArray, Series, Timestamp
 
 LOOKBACK_S = 1800.0
@@ -99,7 +99,7 @@ def _confidence(change: FloatArray, place: int, step: float) -> float:
 def _sampling(series: Sequence[Series]) -> float:
     """The usual interval between values, over all series; bounded, or the grid would not be."""
     known = [times for one in series if len(times := ordered(one)[0]) > 1]
-    steps = [float(np.median(np.diff(times))) for times in known]
+    steps = [percentile(np.sort(times[1:] - times[:-1]), MIDDLE) for times in known]
     return max(FINEST_S, float(np.median(steps))) if steps else 60.0
 
 
