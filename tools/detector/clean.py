@@ -65,26 +65,30 @@ def is_counter(values: FloatArray) -> bool:
     """Return whether finite `values` only rise, apart from resets towards zero."""
     if len(values) < FEW or values.min() < 0:
         return False
-    steps = np.diff(values)
+    steps = values[1:] - values[:-1]
     falls = steps < 0
+    if int(falls.sum()) > RESETS + RESETS_PER_STEP * len(steps):
+        return False
     resets = bool((values[1:][falls] <= RESET * values[:-1][falls]).all())
     rises = float(np.mean(steps > 0))
-    usual = int(falls.sum()) <= RESETS + RESETS_PER_STEP * len(steps)
-    return resets and usual and rises >= MOVING
+    return resets and rises >= MOVING
 
 
 def gauges(
     series: Sequence[Series], baseline: Sequence[Series]
 ) -> tuple[tuple[Series, ...], tuple[Series, ...]]:
-    """Both with counters as their rates per second, since a level of theirs says nothing.
+    """Both ordered, with counters as their rates per second, since their level says nothing.
 
     What is long enough to say so has to be a counter in both: a disk that fills only rises, and is
     known by its past for what it is. What its unit or name says is a level is never one.
     """
     told: dict[str, bool] = {}
+    series, baseline = (
+        tuple(Series(one.owner, one.metric, *ordered(one), one.unit) for one in many)
+        for many in (series, baseline)
+    )
     for one in (*series, *baseline):
-        values = ordered(one)[1]
-        finite = values[np.isfinite(values)]
+        finite = one.values[np.isfinite(one.values)]
         if len(finite) >= COUNTED:
             counts = told.get(one.name, True) and is_counter(finite)
             told[one.name] = counts and not _is_level(one)
