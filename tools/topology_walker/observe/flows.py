@@ -123,10 +123,7 @@ def _compare(
 ) -> list[Finding]:
     if len(past) < 4 or len(now) < 3:
         return []
-    counts: dict[str, int] = defaultdict(int)
-    for visit in (*past, *now):
-        for step in visit.steps:
-            counts[step] += 1
+    counts = Counter(step for visit in (*past, *now) for step in visit.steps)
     steps = sorted(counts, key=lambda step: (-counts[step], step))[:_MAX_STEPS]
     at = {step: i for i, step in enumerate(steps)}
     is_log = np.array([step.startswith("log ") for step in steps])
@@ -142,7 +139,8 @@ def _compare(
     z = (q - p) / np.sqrt(pooled * (1.0 - pooled) / n)
     enough = follows & (n_was >= 4) & (n_now >= 3)
     bad = np.array([_ERRORS.search(step) is not None for step in steps])
-    unseen = np.array([not any(step in visit.steps for visit in past) for step in steps])
+    known = {step for visit in past for step in visit.steps}
+    unseen = np.array([step not in known for step in steps])
     sound = ~bad[:, None] & ~bad[None, :]
     # A step that always followed is missed at once; one that mostly did must all but vanish, as
     # the mix of requests may have shifted.
