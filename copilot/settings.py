@@ -205,9 +205,11 @@ class Settings(
         default="auto",
         description="What makes vectors for the knowledge base; auto: the first of these at hand.",
     )
-    embedder_url: str = Field(
-        default="http://127.0.0.1:11434", description="Ollama server that embeds."
+    chroma_url: str = Field(
+        default="",
+        description="Chroma server for the vectors, shared by all; empty: in the data folder.",
     )
+    embedder_url: str = Field(default="http://127.0.0.1:11434", description="Ollama that embeds.")
     embedder_ollama_model: str = Field(
         default="qwen3-embedding:0.6b", description="Model it embeds with; pull it first."
     )

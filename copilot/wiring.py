@@ -29,9 +29,11 @@ from copilot.hands import (
     read_runners,
     runners,
 )
+from copilot.hands.credentials import SecretReader
 from copilot.hands.database import FactsWithSessions
 from copilot.hands.declared import with_passwords
 from copilot.hands.kubernetes import Cluster
+from copilot.hands.switch import DnsRecord, Switchable
 from copilot.knowledge import Knowledge, Library, Memory
 from copilot.knowledge import wiring as knowledge_wiring
 from copilot.model import MeteredModel
@@ -48,6 +50,7 @@ from copilot.sources.alertmanager import AlertmanagerSource
 from copilot.sources.clock import SystemClock
 from copilot.sources.deployment import Sources, UnconfiguredSource
 from copilot.sources.merged import DeclaredTopology
+from copilot.sources.on_call import OnCallRoster
 from copilot.sources.patience import Patience
 from copilot.sources.received import ReceivedTelemetry
 from copilot.sources.recorded import RecordedBundle
@@ -92,7 +95,8 @@ def configured_sources(settings: Settings, received: ReceivedTelemetry | None = 
         sources = replace(sources, cluster=_cluster(settings))
     declared, path = declared_runners(settings), settings.runners_file
     if declared is not None and path is not None and declared.database:
-        named = with_passwords(declared.database, path, os.environ)
+        reader = SecretReader(path, os.environ, declared.vault)
+        named = with_passwords(declared.database, "database", reader)
         sources = replace(sources, configuration=FactsWithSessions(sources.configuration, named))
     return sources
 
@@ -113,6 +117,17 @@ def received(settings: Settings) -> ReceivedTelemetry:
     return ReceivedTelemetry(
         SystemClock(), keep_s=settings.otlp_keep_s, most_bytes=settings.otlp_most_bytes
     )
+
+
+def on_call(settings: Settings) -> OnCallRoster | None:
+    """Who is on call, where the settings name a file of schedules; nothing is read yet."""
+    if settings.on_call_file is None:
+        return None
+    try:
+        from copilot.sources.on_call_remote import roster  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        raise SettingsError(f"on_call_file is set, but {install('oncall')}") from error
+    return roster(settings.on_call_file, os.environ, settings.telemetry_timeout_s)
 
 
 def open_alerts(settings: Settings) -> AlertmanagerSource | None:
@@ -196,7 +211,7 @@ def configured_runner(
     declared, path = declared_runners(settings), settings.runners_file
     if declared is None or path is None:
         return DryRunRunner(wall)
-    around = Surroundings(wall, seen, sources.metrics, confirm, _acting, dict(os.environ))
+    around = Surroundings(wall, seen, sources.metrics, confirm, _acting, _record, dict(os.environ))
     return ActionRunner(runners(declared, path, around), wall, declared)
 
 
@@ -216,6 +231,15 @@ def _acting(target: KubernetesTarget) -> Cluster:
     return acting(target.namespace, target.context)
 
 
+def _record(record: DnsRecord, secret: str) -> Switchable:
+    try:
+        from copilot.hands.dns import DnsRecordSet  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        problem = f"runners_file has a DNS name, but dnspython is missing: {install('dns')}"
+        raise SettingsError(problem) from error
+    return DnsRecordSet(record, secret)
+
+
 def library(settings: Settings) -> Library:
     """The documents that ship, and those in the data folder."""
     return Library(settings.home / "knowledge")
@@ -223,13 +247,14 @@ def library(settings: Settings) -> Library:
 
 @contextmanager
 def knowledge(settings: Settings) -> Iterator[Knowledge]:
-    """The knowledge base; by words alone, and saying so, where `auto` finds no way to embed."""
+    """The knowledge base; by words alone, and saying so, where `auto` finds no way to embed or
+    what embeds, or keeps the vectors, is away."""
     documents = library(settings).documents()
     with ExitStack() as stack:
         try:
             by_meaning, why = stack.enter_context(knowledge_wiring.dense(settings))
         except SourceError as error:
-            if settings.embedder != "auto":
+            if settings.embedder != "auto" and not error.recoverable:
                 raise
             by_meaning, why = None, str(error)
         if by_meaning is not None and (lacking := by_meaning.lacks(documents)):
@@ -370,4 +395,5 @@ def _deps(
         memory=Memory(library(settings).documents),
         announced=MaintenanceSchedule.of(settings.alerting_file, opened.silences, time.now()),
         language=settings.language,
+        rota=on_call(settings),
     )

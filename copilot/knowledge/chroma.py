@@ -1,19 +1,22 @@
-"""Vectors in an embedded Chroma: one owning process, no telemetry, vectors of our own making.
+"""Vectors in Chroma, embedded or by its server: no telemetry, vectors of our own making.
 
-Two processes that write one folder destroy it without an error, so a file lock comes first. What
-is in it can always be made again from the documents: a folder that cannot be read is thrown away.
+Two processes that write one folder destroy it without an error, so a file lock comes first; a
+server may be shared. What is in it can always be made again from the documents: a folder that
+cannot be read is thrown away.
 """
 
 import fcntl
+import hashlib
 import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TypeVar, cast
 
 import chromadb
+import httpx
 import numpy as np
 from chromadb.api.client import Client
 from chromadb.api.models.Collection import Collection
@@ -22,9 +25,14 @@ from chromadb.config import Settings
 from chromadb.errors import ChromaError
 
 from copilot.ports import SourceError
+from tools.log_retriever import redact
 from tools.types import FloatArray
 
 COLLECTION = "knowledge"
+ANSWER_S = 10.0
+"""A server that takes longer is not waited for; Chroma's own client waits for ever."""
+
+_REBUILD = "build it anew: copilot kb index --rebuild"
 ResponseT = TypeVar("ResponseT")
 
 
@@ -37,14 +45,17 @@ class IndexBusyError(SourceError):
 
 
 class ChromaIndex:
-    """One collection by cosine, of one model's vectors; another model begins it anew."""
+    """One collection by cosine, of one model's vectors; another model begins it anew.
 
-    def __init__(self, collection: Collection) -> None:
-        self._collection = collection
+    `remedy` is what to do where Chroma refuses.
+    """
+
+    def __init__(self, collection: Collection, remedy: str = _REBUILD) -> None:
+        self._collection, self._remedy = collection, remedy
 
     def stored(self) -> Mapping[str, str]:
         """Digest of each passage that is in the index, by id."""
-        found = _asked(lambda: self._collection.get(include=["metadatas"]))
+        found = self._asked(lambda: self._collection.get(include=["metadatas"]))
         digests = found["metadatas"] or []
         return {id_: str(meta["digest"]) for id_, meta in zip(found["ids"], digests, strict=True)}
 
@@ -53,22 +64,25 @@ class ChromaIndex:
         ids = list(digests)
         metadatas: list[Metadata] = [{"digest": digests[id_]} for id_ in ids]
         rows = np.asarray(vectors, dtype=np.float32)
-        _asked(lambda: self._collection.upsert(ids=ids, embeddings=rows, metadatas=metadatas))
+        self._asked(lambda: self._collection.upsert(ids=ids, embeddings=rows, metadatas=metadatas))
 
     def remove(self, ids: Sequence[str]) -> None:
         """Take passages out."""
-        _asked(lambda: self._collection.delete(ids=list(ids)))
+        self._asked(lambda: self._collection.delete(ids=list(ids)))
 
     def nearest(self, vector: FloatArray, limit: int) -> Sequence[tuple[str, float]]:
         """Ids of the nearest passages with their cosine, best first."""
         rows = np.asarray([vector], dtype=np.float32)
-        found = _asked(
+        found = self._asked(
             lambda: self._collection.query(
                 query_embeddings=rows, n_results=limit, include=["distances"]
             )
         )
         distances = (found["distances"] or [[]])[0]
         return [(id_, 1.0 - away) for id_, away in zip(found["ids"][0], distances, strict=True)]
+
+    def _asked(self, ask: Callable[[], ResponseT]) -> ResponseT:
+        return _asked(ask, self._remedy)
 
 
 @contextmanager
@@ -88,9 +102,45 @@ def opened(
             raise IndexBusyError(folder) from error
         client = _client(_emptied(folder) if anew or not _sound(folder) else folder)
         try:
-            yield ChromaIndex(_collection(client, model, dimension))
+            yield ChromaIndex(_collection(client, COLLECTION, model, dimension))
         finally:
             client.close()
+
+
+@contextmanager
+def at_server(url: str, model: str, dimension: int, *, anew: bool = False) -> Iterator[ChromaIndex]:
+    """The index of a model in a Chroma server, beside those of others; emptied with `anew`."""
+    name = f"{COLLECTION}-{hashlib.sha256(f'{model} {dimension}'.encode()).hexdigest()[:12]}"
+    settings = Settings(anonymized_telemetry=False)
+    remedy = reached(url)
+    client = cast(Client, _asked(lambda: chromadb.HttpClient(url, settings=settings), remedy))
+    # It has two sessions, sets neither a deadline, and leaves both open.
+    sessions = [one._server._session for one in (client, client._admin_client)]  # type: ignore[union-attr]
+    with closing(client), ExitStack() as stack:
+        for session in sessions:
+            session.timeout = httpx.Timeout(ANSWER_S)
+            stack.callback(session.close)
+        if anew and name in {one.name for one in _asked(client.list_collections, remedy)}:
+            _asked(lambda: client.delete_collection(name), remedy)
+        collection = _asked(lambda: _collection(client, name, model, dimension), remedy)
+        yield ChromaIndex(collection, remedy)
+
+
+def reached(url: str) -> str:
+    """Raise `SourceError` unless a Chroma answers there in time; what to do where it fails later.
+
+    Its own client would wait for ever, and takes any answer for Chroma's.
+    """
+    remedy = f"is {redact(url)!r} (COPILOT_CHROMA_URL) a Chroma server that runs?"
+
+    def beat() -> None:
+        answer = httpx.get(f"{url.rstrip('/')}/api/v2/heartbeat", timeout=ANSWER_S)
+        answer.raise_for_status()
+        if "nanosecond heartbeat" not in answer.json():
+            raise ValueError("no heartbeat of Chroma")
+
+    _asked(beat, remedy)
+    return remedy
 
 
 def _sound(folder: Path) -> bool:
@@ -117,22 +167,22 @@ def _client(folder: Path) -> Client:
     return cast(Client, client)
 
 
-def _collection(client: Client, model: str, dimension: int) -> Collection:
+def _collection(client: Client, name: str, model: str, dimension: int) -> Collection:
     made_by = {"model": model, "dimension": dimension}
-    found = [one for one in client.list_collections() if one.name == COLLECTION]
+    found = [one for one in client.list_collections() if one.name == name]
     if found and {key: (found[0].metadata or {}).get(key) for key in made_by} != made_by:
-        client.delete_collection(COLLECTION)
+        client.delete_collection(name)
     return client.get_or_create_collection(
-        COLLECTION,
+        name,
         metadata=made_by,
         embedding_function=None,
         configuration={"hnsw": {"space": "cosine"}},
     )
 
 
-def _asked(ask: Callable[[], ResponseT]) -> ResponseT:
+def _asked(ask: Callable[[], ResponseT], remedy: str = _REBUILD) -> ResponseT:
     try:
         return ask()
-    except (ChromaError, ValueError) as error:
-        problem = f"{error}; build it anew: copilot kb index --rebuild"
-        raise SourceError("vector index", problem, recoverable=False) from error
+    except (ChromaError, httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        away = isinstance(error, httpx.TransportError)
+        raise SourceError("vector index", f"{error}; {remedy}", recoverable=away) from error

@@ -64,10 +64,24 @@ def dense(settings: Settings, *, anew: bool = False) -> Iterator[tuple[DenseInde
         yield None, chosen.reason
         return
     with _extra("semantic"):
-        from copilot.knowledge.chroma import opened  # noqa: PLC0415
-    folder = made(settings.home) / "vectors"
-    with opened(folder, embedder.model, embedder.dimension, anew=anew) as index:
-        yield DenseIndex(embedder, index), chosen.reason
+        from copilot.knowledge.chroma import at_server, opened  # noqa: PLC0415
+    index = (
+        at_server(settings.chroma_url, embedder.model, embedder.dimension, anew=anew)
+        if settings.chroma_url
+        else opened(made(settings.home) / "vectors", embedder.model, embedder.dimension, anew=anew)
+    )
+    with index as vectors:
+        yield DenseIndex(embedder, vectors), chosen.reason
+
+
+def vectors_at(settings: Settings) -> str:
+    """Where the vectors are, for `doctor`; raises `SourceError` where their server is not there."""
+    if not settings.chroma_url:
+        return "vectors in the data folder"
+    with _extra("semantic"):
+        from copilot.knowledge.chroma import reached  # noqa: PLC0415
+    reached(settings.chroma_url)
+    return f"vectors in Chroma at {settings.chroma_url}"
 
 
 def reranker(settings: Settings) -> Reranker | None:

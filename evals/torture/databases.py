@@ -67,9 +67,11 @@ class Server:
         self.start()
 
     def _run(self, program: str, *arguments: str) -> None:
-        as_user = ["runuser", "-u", "postgres", "--"] if self._root else []
-        full = [*as_user, str(self._bin / program), "-D", f"{self.folder}/db", *arguments]
-        subprocess.run(full, check=True, cwd="/", stdout=subprocess.DEVNULL)
+        full = [str(self._bin / program), "-D", f"{self.folder}/db", *arguments]
+        who = "postgres" if self._root else None
+        others: list[str] | None = [] if self._root else None
+        subprocess.run(full, check=True, cwd="/", stdout=subprocess.DEVNULL,
+                       user=who, group=who, extra_groups=others)  # fmt: skip
 
     def start(self) -> None:
         """Let it serve on a socket in its folder."""

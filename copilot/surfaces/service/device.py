@@ -144,7 +144,9 @@ class DeviceDesk:
         if not found["account"]:
             return {"error": "authorization_pending"}, 400
         taken = self._kept.take(_device(device_code), now)
-        account = self._access.active(str(found["account"]), int(str(found["generation"])))
+        # Agreed to before an upgrade it has none, and holds for who kept the first password.
+        generation = int(str(found.get("generation", 0)))
+        account = self._access.active(str(found["account"]), generation)
         if taken is None or account is None:
             return {"error": "access_denied"}, 400
         token, digest = new_token()
