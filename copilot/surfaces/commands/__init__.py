@@ -48,6 +48,8 @@ COMMANDS = {
     "looks_pin": "looks",
     "looks_try": "looks",
     "mcp": "mcp",
+    "merge": "decide",
+    "split": "decide",
     "notify_explain": "notify",
     "notify_test": "notify",
     "on_call": "on_call",

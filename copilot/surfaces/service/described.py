@@ -20,10 +20,12 @@ from copilot.surfaces.service.openai.shapes import CompletionRequest
 from copilot.surfaces.service.plans import (
     ApprovalDecision,
     CauseWord,
+    MergeOrder,
     OnCallListing,
     OnCallOrder,
     PlanEdit,
     RetryOrder,
+    SplitOrder,
     StepWord,
 )
 from copilot.surfaces.service.terminal import HaltOutcome, ResumeOrder, StopOrder
@@ -72,6 +74,12 @@ class RecordedCause(FrozenModel):
     status: Literal["confirmed", "withdrawn"]
     cause: ConfirmedCause | None
     copilot_said: dict[str, str | None]
+
+
+class RegroupedIncident(RecordedWord):
+    """The incident that the alerts are of now."""
+
+    incident: str
 
 
 class RecordedShift(RecordedWord):
@@ -289,6 +297,14 @@ SHAPES: Mapping[str, RouteShape] = {
     "DELETE /incidents/{incident_id}/cause": RouteShape(None, RecordedCause),
     "POST /incidents/{incident_id}/on-call": RouteShape(
         OnCallOrder, RecordedShift, example={"action": "hand_over", "to": "ben"}
+    ),
+    "POST /incidents/{incident_id}/merge": RouteShape(
+        MergeOrder,
+        RegroupedIncident,
+        example={"into": "inc-3bc59ac6", "reason": "the same shard"},
+    ),
+    "POST /incidents/{incident_id}/split": RouteShape(
+        SplitOrder, RegroupedIncident, example={"alerts": [41, 43], "reason": "another rack"}
     ),
     "GET /on-call": RouteShape(None, OnCallListing),
     "GET /healthz": RouteShape(None, Liveness),
