@@ -23,7 +23,6 @@ app = typer.Typer(
     name="copilot",
     help="Incident copilot: instruments decide, a model explains, a person approves.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.add_typer(journal_app, name="journal")
