@@ -13,8 +13,8 @@ from copilot.surfaces.cli import app
 NOTHING_TO_READ: Mapping[str, str] = {
     "decides, and says so in a line": "approve cause edit handover merge split note reject "
     "resolve resume retry step stop take users:add users:disable users:enable users:passwd "
-    "users:set tokens:add tokens:revoke learned:reset record login kb:add kb:remove kb:index notify:test playbook:run "
-    "db:backup db:prune db:restore db:upgrade",
+    "users:set tokens:add tokens:revoke learned:reset record login "
+    "kb:add kb:remove kb:index notify:test playbook:run db:backup db:prune db:restore db:upgrade",
     "runs until it is stopped, or is a conversation": "demo mcp serve watch worker",
     "prints a document of another format": "graph journal:export journal:head looks:pin postmortem "
     "playbook:import",

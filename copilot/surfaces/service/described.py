@@ -16,7 +16,7 @@ from copilot.surfaces.service.alertmanager.silences import PostedSilence
 from copilot.surfaces.service.chat import ChatQuestion
 from copilot.surfaces.service.device import DeviceCode, DeviceLogin
 from copilot.surfaces.service.incidents import AlertView, IncidentLine, IncidentView
-from copilot.surfaces.service.openai.shapes import CompletionRequest
+from copilot.surfaces.service.openai.shapes import CompletionRequest, ResponseRequest
 from copilot.surfaces.service.plans import (
     ApprovalDecision,
     CauseWord,
@@ -316,6 +316,7 @@ SHAPES: Mapping[str, RouteShape] = {
     "GET /v1/models": RouteShape(None, ModelListing),
     "GET /v1/models/{name}": RouteShape(None, ListedModel),
     "POST /v1/chat/completions": RouteShape(CompletionRequest, Json),
+    "POST /v1/responses": RouteShape(ResponseRequest, Json),
     "POST /login/device": RouteShape(DeviceLogin, Json, example={"machine": "ann's laptop"}),
     "POST /login/token": RouteShape(DeviceCode, Json),
 }

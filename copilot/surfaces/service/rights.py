@@ -102,6 +102,7 @@ RIGHTS: tuple[tuple[str, str, Need], ...] = (
     ("GET", "/v1/models", "chat"),
     ("GET", "/v1/models/{name}", "chat"),
     ("POST", "/v1/chat/completions", "chat"),
+    ("POST", "/v1/responses", "chat"),
     ("POST", "/mcp", "chat"),
     ("GET", "/mcp", "chat"),
     ("DELETE", "/mcp", "chat"),
