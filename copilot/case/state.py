@@ -49,8 +49,8 @@ class Diagnosis(FrozenModel):
 class PlanVerification(FrozenModel):
     """What fresh data say of one plan that ran.
 
-    Until it is `over` it is looked at again at `next_at`; no look up to `sound` said "worse". A look
-    at `mending` was the last to say, past the plan's time, that it is on its way.
+    Until it is `over` it is looked at again at `next_at`; no look up to `sound` said "worse". The
+    look at `mending` was the last to say, past the plan's time, that it is on its way.
     """
 
     plan_id: str
