@@ -72,6 +72,10 @@ class NotifySettings(BaseSettings):
         description="YAML or TOML file of on-call schedules, or a calendar (.ics): who is on call "
         "now (docs/console.md); empty: nobody says.",
     )
+    evals_report: Path | None = Field(
+        default=None,
+        description="HTML file that the evals wrote (docs/evals.md), for the console's page Evals.",
+    )
     public_url: str = Field(
         default="",
         pattern=r"^(https?://[^\s/?#]+(/[^\s?#]*)?)?$",

@@ -177,6 +177,7 @@ def _app(
         measure=partial(measured, engine),
         desks=desks,
         shelf=shelf_of(settings, engine.deps),
+        report=settings.evals_report,
     )
     declares = settings.api_key is not None and not access.shut
     library, proposing = wiring.library(settings), partial(proposal, settings)

@@ -5,6 +5,7 @@ Errors of ours become a status and one sentence in `detail`, never what was sent
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import cast
 
 from fastapi import FastAPI
@@ -118,6 +119,7 @@ def create_app(
     measure: Measuring | None = None,
     desks: Mapping[str, ChannelDesk] = NO_DESKS,
     shelf: Bookshelf | None = None,
+    report: Path | None = None,
 ) -> FastAPI:
     """The app over an engine that somebody else starts and stops; it holds no state of its own.
 
@@ -128,8 +130,8 @@ def create_app(
     `examine` answers `copilot doctor`; `fetch_commits` is called when changes were told;
     senders of changes with a secret are believed by their signature. With `access` whoever decides
     holds its token; without, whoever is let in. `measure` gives the series that pages draw,
-    `shelf` the documents and playbooks that they show. By `desks` people decide and ask in
-    channels, each checked by its platform's signature.
+    `shelf` the documents and playbooks that they show, `report` the page of evals. By `desks`
+    people decide and ask in channels, each checked by its platform's signature.
     """
     # The interactive pages load their scripts from elsewhere; the schema itself stays.
     app = DescribedApp(
@@ -147,7 +149,7 @@ def create_app(
         events(engine.store, streams),
         feed(engine.store, streams),
         console(engine, access, measure, desk, shelf),
-        listings(engine, access, examine),
+        listings(engine, access, examine, report),
     ]
     signed_in = (signing_in, by_provider, device, partial(deciding, shelf=shelf), silencing)
     pages = [one(engine, access) for one in signed_in] if access is not None else []
