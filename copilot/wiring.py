@@ -29,9 +29,11 @@ from copilot.hands import (
     read_runners,
     runners,
 )
+from copilot.hands.credentials import SecretReader
 from copilot.hands.database import FactsWithSessions
 from copilot.hands.declared import with_passwords
 from copilot.hands.kubernetes import Cluster
+from copilot.hands.switch import DnsRecord, Switchable
 from copilot.knowledge import Knowledge, Library, Memory
 from copilot.knowledge import wiring as knowledge_wiring
 from copilot.model import MeteredModel
@@ -92,7 +94,8 @@ def configured_sources(settings: Settings, received: ReceivedTelemetry | None = 
         sources = replace(sources, cluster=_cluster(settings))
     declared, path = declared_runners(settings), settings.runners_file
     if declared is not None and path is not None and declared.database:
-        named = with_passwords(declared.database, path, os.environ)
+        reader = SecretReader(path, os.environ, declared.vault)
+        named = with_passwords(declared.database, "database", reader)
         sources = replace(sources, configuration=FactsWithSessions(sources.configuration, named))
     return sources
 
@@ -196,7 +199,7 @@ def configured_runner(
     declared, path = declared_runners(settings), settings.runners_file
     if declared is None or path is None:
         return DryRunRunner(wall)
-    around = Surroundings(wall, seen, sources.metrics, confirm, _acting, dict(os.environ))
+    around = Surroundings(wall, seen, sources.metrics, confirm, _acting, _record, dict(os.environ))
     return ActionRunner(runners(declared, path, around), wall, declared)
 
 
@@ -214,6 +217,15 @@ def _acting(target: KubernetesTarget) -> Cluster:
     except ModuleNotFoundError as error:
         raise SettingsError(f"runners_file has [kubernetes], {_NO_CLIENT}") from error
     return acting(target.namespace, target.context)
+
+
+def _record(record: DnsRecord, secret: str) -> Switchable:
+    try:
+        from copilot.hands.dns import DnsRecordSet  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        problem = f"runners_file has a DNS name, but dnspython is missing: {install('dns')}"
+        raise SettingsError(problem) from error
+    return DnsRecordSet(record, secret)
 
 
 def library(settings: Settings) -> Library:

@@ -20,6 +20,7 @@ import yaml
 PROMETHEUS = shutil.which("prometheus")
 PROMTOOL = shutil.which("promtool")
 ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
+NAMED = shutil.which("named") or shutil.which("named", path="/usr/sbin")
 AMTOOL = shutil.which("amtool")
 
 READY_S = 60.0
@@ -95,6 +96,34 @@ def alertmanager(folder: Path, extra: Mapping[str, object] | None = None) -> Ite
 
 
 @contextmanager
+def named(folder: Path, zone: str, records: str, secret: str) -> Iterator[int]:
+    """BIND as the primary of a zone; the key `copilot` may change A, AAAA, CNAME and SRV in it.
+
+    The key `reader` has the same secret and no right. Yields the port on 127.0.0.1.
+    """
+    if NAMED is None:
+        raise ServerError("named is not installed")
+    port, config = free_port(), folder / "named.conf"
+    (folder / "zone.db").write_text(
+        f"$TTL 60\n@ IN SOA ns.{zone}. root.{zone}. 1 60 60 600 60\n@ IN NS ns\n"
+        f"ns IN A 127.0.0.1\n{records}\n"
+    )
+    keys = "".join(
+        f'key "{name}" {{ algorithm hmac-sha256; secret "{secret}"; }};\n'
+        for name in ("copilot", "reader")
+    )
+    config.write_text(f"""{keys}controls {{}};
+options {{ directory "{folder}"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};
+  recursion no; pid-file none; session-keyfile none; dnssec-validation no; notify no; }};
+zone "{zone}" {{ type primary; file "zone.db"; update-policy {{
+  grant copilot zonesub A AAAA CNAME SRV; }}; }};
+""")
+    command = [NAMED, "-f", "-n", "1", "-c", str(config)]
+    with _running(command, folder / "named.log", f"127.0.0.1:{port}", ready=""):
+        yield port
+
+
+@contextmanager
 def copilot(folder: Path, alerting: str = "") -> Iterator[str]:
     """`copilot serve` over a data folder, without a model; yields its address."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -142,27 +171,40 @@ def _backfill(folder: Path, data: Path, past: str) -> None:
 
 @contextmanager
 def _running(
-    command: Sequence[str], log: Path, url: str, env: Mapping[str, str] | None = None
+    command: Sequence[str],
+    log: Path,
+    url: str,
+    env: Mapping[str, str] | None = None,
+    ready: str = "/-/ready",
 ) -> Iterator[str]:
     with (
         log.open("wb") as words,
         subprocess.Popen(command, stdout=words, stderr=words, env=env) as process,
     ):
         try:
-            _await(process, log, url)
+            _await(process, log, url, ready)
             yield url
         finally:
             process.kill()
             process.wait(10)
 
 
-def _await(process: subprocess.Popen[bytes], log: Path, url: str) -> None:
+def _ready(url: str, ready: str) -> bool:
+    """Whether it answers there; without a page, whether it takes a connection."""
+    if ready:
+        return httpx.get(f"{url}{ready}", timeout=1, trust_env=False).is_success
+    host, _, port = url.rpartition(":")
+    socket.create_connection((host, int(port)), 1).close()
+    return True
+
+
+def _await(process: subprocess.Popen[bytes], log: Path, url: str, ready: str) -> None:
     deadline = time.monotonic() + READY_S
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            if httpx.get(f"{url}/-/ready", timeout=1, trust_env=False).is_success:
+            if _ready(url, ready):
                 return
-        except httpx.HTTPError:
+        except (httpx.HTTPError, OSError):
             pass
         time.sleep(0.05)
     said = log.read_text(encoding="utf-8", errors="replace")[-2000:]

@@ -288,6 +288,11 @@ VOCABULARY: dict[str, tuple[str, dict[str, object]]] = {
         "cache",
         {"verb": "pause", "cache": "c", "queue": "q\r\nFLUSHALL\r\n"},
     ),
+    "a state by its value": (
+        "switch",
+        {"switch": "s", "before": "blue", "after": "10.6.6.6\n* IN NS evil.example."},
+    ),
+    "a switch to wherever it is": ("switch", {"switch": "s", "after": "green"}),
     "a pause for ever": ("cache", {"verb": "pause", "cache": "c", "queue": "q", "for_s": 10**9}),
     "a cache's verb outside of the vocabulary": ("cache", {"verb": "flushall", "cache": "c"}),
     "waiting for ever": ("wait", {"seconds": 1000000000}),

@@ -16,8 +16,15 @@ import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
-from copilot import wiring
-from copilot.hands import ActionRunner, CommandRunner, RunnersFileError, meaning, read_runners
+from copilot import hands, wiring
+from copilot.hands import (
+    ActionRunner,
+    CommandRunner,
+    RunnersFileError,
+    described,
+    meaning,
+    read_runners,
+)
 from copilot.settings import SettingsError, load
 from copilot.sources.clock import SystemClock
 from copilot.sources.recorded import RecordedBundle
@@ -41,6 +48,12 @@ def written(folder: Path, text: str, name: str = "runners.toml") -> Path:
     path.write_text(text, encoding="utf-8")
     return path
 
+
+DNS_NAME = """[switch.www]
+states.blue = ["192.0.2.1"]
+states.green = ["192.0.2.2"]
+dns = {server = "192.0.2.53", zone = "shop.example", name = "www", key = "copilot"}
+"""
 
 WRONG = {
     "not TOML": ("[http\n", "is not TOML: Expected ']'"),
@@ -75,6 +88,23 @@ WRONG = {
         '[cache.c]\nhost = "h"\npassword = "x"\n',
         "cache.c.password: name a variable",
     ),
+    "a switch of nothing": (
+        '[switch.s]\nstates.a = "1"\nstates.b = "2"\n',
+        "switch.s: needs one of dns, api and kubernetes",
+    ),
+    "a switch with one state twice": (
+        '[switch.s]\nstates.a = "1"\nstates.b = "1"\nkubernetes = {kind = "x", name = "y"}\n',
+        "switch.s: two of its states are the same",
+    ),
+    "a DNS name without its key": (DNS_NAME, "switch.www: needs password_env"),
+    "a DNS name's variable that is not set": (
+        f'{DNS_NAME}password_env = "NOT_SET"\n',
+        "switch.www.password_env: variable 'NOT_SET' is not set",
+    ),
+    "a DNS server by its name": (
+        DNS_NAME.replace("192.0.2.53", "ns.shop.example"),
+        "switch.www.dns.server: 'ns.shop.example' does not appear to be an IPv4 or IPv6 address",
+    ),
     "no namespace": ("[kubernetes]\n", "kubernetes.namespace: Field required"),
 }
 
@@ -91,6 +121,12 @@ def test_a_wrong_file_stops_the_start_with_file_key_and_reason(
         pass
     assert str(path) in str(refused.value)
     assert said in str(refused.value)
+
+
+def test_the_example_with_every_key_is_read(tmp_path: Path) -> None:
+    declared = read_runners(Path(hands.__file__).parent / "runners.toml")
+    assert set(type(declared).model_fields) == declared.model_fields_set
+    assert list(described(declared))
 
 
 def test_a_secret_is_never_repeated_by_what_reads_it(tmp_path: Path) -> None:

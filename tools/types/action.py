@@ -61,6 +61,8 @@ StepAction = Literal[
     "traffic",
     "database",
     "cache",
+    "job",
+    "switch",
     "wait",
     "check",
     "manual",

@@ -44,10 +44,11 @@ from copilot.surfaces.commands.playbook import on_a_yes, proposal
 from copilot.surfaces.commands.rehearse import on_schedule
 from copilot.surfaces.console.card import Bookshelf
 from copilot.surfaces.mcp.wiring import served_at_mcp
-from copilot.surfaces.notify.wiring import doors, routing, tell
+from copilot.surfaces.notify.wiring import doors, hold, routing, tell
 from copilot.surfaces.service import create_app
 from copilot.surfaces.service.access import Access
 from copilot.surfaces.service.connection import BoundedConnection
+from copilot.surfaces.service.hooks import desks_of
 from copilot.surfaces.service.ports import ServiceEngine
 from copilot.surfaces.service.subscriptions import SubscriptionDesk
 from copilot.surfaces.service.wiring import outside_word
@@ -155,6 +156,8 @@ def _app(
 ) -> FastAPI:
     """What is answered over HTTP, by chat and by MCP."""
     chat = build_chat_service(settings, engine.deps)
+    desks = desks_of(engine, doors(routing(settings)), chat)
+    hold(engine, desks)
     app = create_app(
         engine,
         settings,
@@ -168,7 +171,7 @@ def _app(
         change_secrets=settings.change_secrets,
         access=access,
         measure=partial(measured, engine),
-        doors=doors(routing(settings)),
+        desks=desks,
         shelf=shelf_of(settings, engine.deps),
     )
     declares = settings.api_key is not None and not access.shut

@@ -140,28 +140,54 @@ class AlertmanagerChannel(Channel):
     url: SecretPlace
 
 
-class SlackChannel(Channel):
+class AnsweredChannel(Channel):
+    """One in which people decide by buttons, and ask, where it has what `opened_by` names.
+
+    `people` are users of the platform and the names of their accounts.
+    """
+
+    opened_by: ClassVar[tuple[str, ...]]
+
+    people: dict[str, str] = Field(default_factory=dict)
+    by_email: bool = False
+
+    @property
+    def answers(self) -> bool:
+        """Whether its messages have buttons."""
+        return any(getattr(self, name) for name in self.opened_by)
+
+    @model_validator(mode="after")
+    def _is_opened(self) -> Self:
+        if (self.people or self.by_email) and not self.answers:
+            needed = " or ".join(self.opened_by)
+            raise ValueError(f"people are named, and nothing is asked here without {needed}")
+        return self
+
+
+class SlackChannel(AnsweredChannel):
     """A Slack app with `chat:write`, in one channel; its messages are edited in place.
 
-    With its `signing_secret` people decide by buttons, and ask. `people` are users (or, with
-    `by_email`, confirmed addresses of theirs) and the names of their accounts.
+    It is answered by its `signing_secret`, or over Socket Mode by an `app_token`. With `by_email`
+    people may be confirmed addresses, too.
     """
+
+    opened_by: ClassVar[tuple[str, ...]] = ("signing_secret", "app_token")
 
     kind: Literal["slack"]
     token: SecretPlace
     channel: str = Field(min_length=2)
     signing_secret: SecretPlace | None = None
-    people: dict[str, str] = Field(default_factory=dict)
-    by_email: bool = False
+    app_token: SecretPlace | None = None
     api: str = "https://slack.com/api"
 
 
-class FeishuChannel(Channel):
+class FeishuChannel(AnsweredChannel):
     """A Feishu or Lark app with a robot, in one chat; its cards are brought up to date.
 
-    With its `encrypt_key` and `verification_token` people decide by buttons, and ask; `people` are
-    their `open_id` and the names of their accounts.
+    It is answered by its `encrypt_key` and `verification_token`; `people` are by `open_id`.
     """
+
+    opened_by: ClassVar[tuple[str, ...]] = ("encrypt_key",)
 
     kind: Literal["feishu"]
     app_id: str = Field(min_length=2)
@@ -169,7 +195,7 @@ class FeishuChannel(Channel):
     chat_id: str = Field(min_length=2)
     encrypt_key: SecretPlace | None = None
     verification_token: SecretPlace | None = None
-    people: dict[str, str] = Field(default_factory=dict)
+    by_email: Literal[False] = False
     api: str = "https://open.feishu.cn/open-apis"
 
     @model_validator(mode="after")
@@ -177,6 +203,64 @@ class FeishuChannel(Channel):
         if (self.encrypt_key is None) != (self.verification_token is None):
             raise ValueError("buttons need both encrypt_key and verification_token")
         return self
+
+    @property
+    def sealing(self) -> tuple[SecretPlace, SecretPlace] | None:
+        """What its requests are signed and encrypted with."""
+        key, token = self.encrypt_key, self.verification_token
+        return (key, token) if key and token else None
+
+
+class DingTalkAppChannel(AnsweredChannel):
+    """A DingTalk app with a robot, in one group; its cards are brought up to date, and answered
+    over stream mode.
+
+    `template` is the card of docs/notify.md, `people` are by `userId`.
+    """
+
+    opened_by: ClassVar[tuple[str, ...]] = ("client_secret",)
+
+    kind: Literal["dingtalk_app"]
+    client_id: str = Field(min_length=2)
+    client_secret: SecretPlace
+    corp_id: str = Field(min_length=2)
+    conversation: str = Field(min_length=2)
+    template: str = Field(min_length=2)
+    by_email: Literal[False] = False
+    api: str = "https://api.dingtalk.com"
+
+
+class WeComAppChannel(AnsweredChannel):
+    """A WeCom app, which writes to users, parties or tags; it is answered by its `token` and
+    `aes_key`, `people` are by `UserID`.
+    """
+
+    opened_by: ClassVar[tuple[str, ...]] = ("token",)
+
+    kind: Literal["wecom_app"]
+    corp_id: str = Field(min_length=2)
+    agent_id: int = Field(ge=1)
+    secret: SecretPlace
+    users: tuple[str, ...] = ()
+    parties: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    token: SecretPlace | None = None
+    aes_key: SecretPlace | None = None
+    by_email: Literal[False] = False
+    api: str = "https://qyapi.weixin.qq.com/cgi-bin"
+
+    @model_validator(mode="after")
+    def _reaches_somebody(self) -> Self:
+        if not (self.users or self.parties or self.tags):
+            raise ValueError("name whom it writes to: users (or '@all'), parties or tags")
+        if (self.token is None) != (self.aes_key is None):
+            raise ValueError("buttons need both token and aes_key")
+        return self
+
+    @property
+    def sealing(self) -> tuple[SecretPlace, SecretPlace] | None:
+        """What its requests are signed and encrypted with."""
+        return (self.token, self.aes_key) if self.token and self.aes_key else None
 
 
 class DingTalkChannel(Channel):
@@ -194,12 +278,12 @@ class RobotChannel(Channel):
     url: SecretPlace
 
 
+AppChannel = SlackChannel | FeishuChannel | DingTalkAppChannel | WeComAppChannel
 AnyChannel = Annotated[
     AlertmanagerChannel
     | AppriseChannel
     | WebhookChannel
-    | SlackChannel
-    | FeishuChannel
+    | AppChannel
     | DingTalkChannel
     | RobotChannel,
     Field(discriminator="kind"),

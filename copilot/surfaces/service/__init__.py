@@ -28,7 +28,6 @@ from copilot.store import (
 )
 from copilot.surfaces.chat import ChatService, QuestionError
 from copilot.surfaces.console.card import Bookshelf
-from copilot.surfaces.notify.doors import ChannelDoor
 from copilot.surfaces.service.access import Access
 from copilot.surfaces.service.alertmanager.errors import (
     ApiRefusalError,
@@ -89,7 +88,7 @@ class ChatOrigins:
 DEFAULT_STREAMS = Streams()
 NO_MAPPINGS = MappingsFile()
 NOBODY_CONFIRMED = SubscriptionDesk()
-NO_DOORS: Mapping[str, ChannelDoor] = {}
+NO_DESKS: Mapping[str, ChannelDesk] = {}
 NO_SECRETS: Mapping[SignedSender, SecretStr] = {}
 
 
@@ -107,7 +106,7 @@ def create_app(
     change_secrets: Mapping[SignedSender, SecretStr] = NO_SECRETS,
     access: Access | None = None,
     measure: Measuring | None = None,
-    doors: Mapping[str, ChannelDoor] = NO_DOORS,
+    desks: Mapping[str, ChannelDesk] = NO_DESKS,
     shelf: Bookshelf | None = None,
 ) -> FastAPI:
     """The app over an engine that somebody else starts and stops; it holds no state of its own.
@@ -119,7 +118,7 @@ def create_app(
     `examine` answers `copilot doctor`; `fetch_commits` is called when changes were told;
     senders of changes with a secret are believed by their signature. With `access` whoever decides
     holds its token; without, whoever is let in. `measure` gives the series that pages draw,
-    `shelf` the documents and playbooks that they show. By `doors` people decide and ask in
+    `shelf` the documents and playbooks that they show. By `desks` people decide and ask in
     channels, each checked by its platform's signature.
     """
     # The interactive pages load their scripts from elsewhere; the schema itself stays.
@@ -158,10 +157,9 @@ def create_app(
     ):
         app.include_router(router)
     refusals(app)
-    desks = {name: ChannelDesk(engine, name, door, desk) for name, door in doors.items()}
     app.include_router(hooks(desks))
     signed = [f"/changes/{sender}" for sender in change_secrets]
-    signed += [f"{HOOKS}{name}" for name in doors]
+    signed += [f"{HOOKS}{name}" for name in desks]
     app.add_middleware(Gate, settings=settings, signed=signed, access=access)
     if origins:
         # Outside of the gate: a browser asks whether it may before it sends the key.

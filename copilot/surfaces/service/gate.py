@@ -263,10 +263,10 @@ def _check_type(content_type: str, path: str, *, in_browser: bool) -> None:
     media = content_type.partition(";")[0].strip().lower()
     if media in OTHER_TYPES.get(path, ()) and not in_browser:
         return
-    if media == FORM and (
-        path.startswith(PAGES) or (path.startswith("/hooks/") and not in_browser)
-    ):
+    if media == FORM and path.startswith(PAGES):
         return
+    if path.startswith("/hooks/") and not in_browser:
+        return  # a form of Slack's, XML of WeCom's: read behind their signature alone
     if media == "application/x-protobuf" and path in OTLP:
         return
     if media not in ("application/json", "text/json") and not (

@@ -83,7 +83,8 @@ RIGHTS: tuple[tuple[str, str, Need], ...] = (
     ("POST", "/webhooks/mapped/{name}", "alerts"),
     ("POST", "/changes", "alerts"),
     ("POST", "/changes/{sender}", "alerts"),
-    ("POST", "/hooks/{target}", "admin"),  # but for those that are signed
+    ("GET", "/hooks/{target}", "admin"),  # but for those that are signed
+    ("POST", "/hooks/{target}", "admin"),
     ("POST", "/v1/traces", "alerts"),
     ("POST", "/v1/logs", "alerts"),
     ("POST", "/v1/metrics", "alerts"),
