@@ -63,10 +63,14 @@ class IncidentOptions(LocalizationOptions):
     )
 
 
+SHIPPED = "shipped, behind half an hour of another day"
+"""The recordings as the watch sees them: at that seam each of its false alarms is raised."""
+
+
 def demo(options: IncidentOptions, progress: Progress) -> Result:
     """Locate the cause of every recording that ships; needs no data."""
     cases = read(RECORDINGS, options.limit)
-    return score_set(options, cases, progress, "demo", {"shipped": with_history(cases, by_watch())})
+    return score_set(options, cases, progress, "demo", {SHIPPED: with_history(cases, by_watch())})
 
 
 def run(options: IncidentOptions, progress: Progress) -> Result:
