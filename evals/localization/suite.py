@@ -63,8 +63,9 @@ class IncidentOptions(LocalizationOptions):
     )
 
 
-SHIPPED = "shipped, behind half an hour of another day"
-"""The recordings as the watch sees them: at that seam each of its false alarms is raised."""
+SHIPPED = "shipped, after half an hour of another day"
+"""The recordings as the watch sees them: its false alarms say more of that seam than of a quiet
+hour (docs/decisions/watch.md)."""
 
 
 def demo(options: IncidentOptions, progress: Progress) -> Result:

@@ -72,7 +72,7 @@ def _part(
     place.barh(middle, width, 0.9, left=left, fill=False, edgecolor=edge,
                linewidth=1.6 if framed else 0.6, zorder=3 if framed else 2)  # fmt: skip
     if width >= LABELLED:
-        name = next(reversed(here.values()), f"{usual:,.0f}")
+        name = [f"{usual:,.0f}", *here.values()][-1]
         place.text(left + width / 2, -row - 0.5, f"{name}\n{change:+.0%}", ha="center",
                    va="center", fontsize=7.0, color=drawing.INK)  # fmt: skip
     if row < len(order):
