@@ -29,6 +29,7 @@ from copilot.hands import (
     read_runners,
     runners,
 )
+from copilot.hands.credentials import SecretReader
 from copilot.hands.database import FactsWithSessions
 from copilot.hands.declared import with_passwords
 from copilot.hands.kubernetes import Cluster
@@ -93,7 +94,8 @@ def configured_sources(settings: Settings, received: ReceivedTelemetry | None = 
         sources = replace(sources, cluster=_cluster(settings))
     declared, path = declared_runners(settings), settings.runners_file
     if declared is not None and path is not None and declared.database:
-        named = with_passwords(declared.database, path, os.environ)
+        reader = SecretReader(path, os.environ, declared.vault)
+        named = with_passwords(declared.database, "database", reader)
         sources = replace(sources, configuration=FactsWithSessions(sources.configuration, named))
     return sources
 

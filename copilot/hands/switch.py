@@ -10,8 +10,9 @@ import json
 from collections.abc import Mapping
 from typing import Literal, NamedTuple, Protocol, Self
 
-from pydantic import Field, JsonValue, SecretStr, field_validator, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
+from copilot.hands.credentials import WithPassword
 from copilot.hands.kubernetes import TRIES
 from copilot.hands.report import Rehearsal, StepFailedError, of_type, reported
 from copilot.ports import Clock
@@ -107,21 +108,20 @@ class ObjectFields(FrozenModel):
         return f"{self.kind} {self.name}"
 
 
-class SwitchTarget(FrozenModel):
+class SwitchTarget(WithPassword):
     """A thing of the runners file: what it is, and the states it may be put to."""
 
     states: dict[ResourceName, JsonValue] = Field(min_length=2, max_length=20)
     dns: DnsRecord | None = None
     api: ApiAddress | None = None
     kubernetes: ObjectFields | None = None
-    password_env: str = ""
-    password: SecretStr | None = Field(default=None, exclude=True)
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
         if [self.dns, self.api, self.kubernetes].count(None) != 2:
             raise ValueError("needs one of dns, api and kubernetes")
-        if self.dns is not None and not self.password_env:
+        places = (self.password_env, self.password_file, self.password_vault)
+        if self.dns is not None and not any(places):
             raise ValueError("needs password_env: the variable with the secret of its TSIG key")
         if len({_written(state) for state in self.states.values()}) < len(self.states):
             raise ValueError("two of its states are the same")

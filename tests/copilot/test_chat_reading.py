@@ -33,11 +33,11 @@ def read(question: str, say: PolicyFunction, scene: ChatScene = SCENE) -> Unders
 READ = {
     "a meaning": ("blorp", "outlook", "", "outlook", {}),
     "a meaning, zh": ("咕噜咕噜呢", "impact", "", "impact", {}),
-    "of a misspelt service": ("hows shiping", "health", "shipping", "health", "shipping"),
+    "of a misspelt service": ("hows shpinng", "health", "shipping", "health", "shipping"),
     "of the subject before": ("blorp that", "metrics", "cart", "metrics", "cart"),
     "of the located component": ("blorp the bad one", "owners", "shipping", "owners", "shipping"),
     "a service that nobody named": ("blorp", "logs", "catalog", "logs", {}),
-    "how things are, of a service": ("hows shiping", "status", "shipping", "health", "shipping"),
+    "how things are, of a service": ("hows shpinng", "status", "shipping", "health", "shipping"),
 }
 
 

@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from copilot.case.postmortem import draft
 from copilot.knowledge import Library, Memory
 from copilot.store import Store
+from copilot.surfaces.console.answer import prose
 from copilot.surfaces.console.card import Bookshelf
 from copilot.surfaces.service import create_app
 from copilot.surfaces.service.access import Access
@@ -223,6 +224,25 @@ def test_a_text_that_is_too_long_is_not_set(client: TestClient, store: Store) ->
     answer = client.post("/console/drafts/I2", data={**sent, "text": "x" * MAX_CHARS + "yyy"})
     assert answer.text.count("xyyy") == 1, "in the box where it is cut, not below"
     assert answer.text.count("xxx") > 1
+
+
+LARGE = {
+    "rows that are filled up": f"|{'a|' * 100}\n|{'-|' * 100}\n" + "c\n" * 9_000,
+    "many rows": "|a|b|\n|-|-|\n" + "|c|d|\n" * 9_000,
+    "many items": "- c\n" * 4_500,
+    "many words set apart": "*c* " * 5_200,
+}
+
+
+@pytest.mark.parametrize("text", LARGE.values(), ids=LARGE.keys())
+def test_a_text_of_too_many_pieces_is_shown_as_it_was_typed(text: str) -> None:
+    [shown] = prose(text).children
+    assert (shown.type, shown.content) == ("code_block", text)
+
+
+def test_a_large_table_of_a_person_is_set_as_one() -> None:
+    [shown] = prose("|a|b|\n|-|-|\n" + "|c|d|\n" * 900).children
+    assert shown.type == "table"
 
 
 REFUSED: Mapping[str, tuple[str, str, str]] = {

@@ -11,7 +11,7 @@ from copilot.surfaces.chat.understand import (
     UnderstandingChain,
 )
 from copilot.surfaces.chat.understand.entities import without_names
-from copilot.surfaces.chat.understand.learned import OFFERABLE, SERVICE, examples
+from copilot.surfaces.chat.understand.learned import OFFERABLE, SERVICE, examples, respelled
 from evals.chat import understanding
 from evals.chat.understanding import HELD_OUT, SCENE, UnderstandingWay, graded, paraphrases, shares
 from prompts import LANGUAGES, Language
@@ -22,12 +22,32 @@ def chain() -> UnderstandingChain:
     return UnderstandingChain(RuleUnderstanding(), learned=LearnedUnderstanding())
 
 
-def test_most_paraphrases_are_understood_and_few_as_something_else(
-    chain: UnderstandingChain,
+def test_most_paraphrases_are_understood_and_few_as_something_else() -> None:
+    in_force = UnderstandingChain(learned=LearnedUnderstanding())
+    found = shares([*graded(UnderstandingWay("rules, ml", in_force), most=40)])
+    assert found["right"] >= 0.92
+    assert found["wrong"] <= 0.05
+
+
+MISSPELLED = [
+    pytest.param("is shiping ok?", ("shipping",), id="a letter too few"),
+    pytest.param("shippinng 正常吗", ("shipping",), id="a letter too many, in Chinese"),
+    pytest.param("any errors in the catlaog logs", ("catalog",), id="two swapped"),
+    pytest.param("is the shipment ok?", (), id="another word"),
+    pytest.param('search the logs for "shiping"', (), id="quoted: it is searched for as it is"),
+]
+
+
+@pytest.mark.parametrize(("question", "services"), MISSPELLED)
+def test_a_misspelt_service_is_the_one_it_is_near(
+    chain: UnderstandingChain, question: str, services: tuple[str, ...]
 ) -> None:
-    found = shares([*graded(UnderstandingWay("rules", chain), most=40)])
-    assert found["right"] >= 0.8
-    assert found["wrong"] <= 0.04
+    assert chain.understood(question, SCENE).named.services == services
+
+
+def test_of_a_long_text_the_first_unknown_words_are_respelled_and_the_rest_costs_nothing() -> None:
+    pasted = " ".join(f"zqx{chr(97 + n % 26)}{chr(97 + n // 26)}wv" for n in range(600))
+    assert respelled(f"culrpit {pasted} culrpit", SCENE) == f"culprit {pasted} culrpit"
 
 
 def test_no_example_is_a_paraphrase_that_is_held_out() -> None:

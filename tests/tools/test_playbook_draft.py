@@ -150,3 +150,70 @@ def test_any_text_is_a_draft_that_needs_a_person_or_refused(text: str, source: s
         return
     with pytest.raises(PlaybookError, match="still to be filled in"):
         parse(made, "draft.yaml")
+
+
+ORDER = "`kubectl rollout restart deployment/$SERVICE`"
+FORBIDDEN = [
+    f"Do not run {ORDER}",
+    f"Don't run {ORDER} at noon",
+    f"Never run {ORDER}, it loses the queue",
+    f"WARNING: do not run {ORDER}",
+    f"If people are paying, please do not run {ORDER}",
+    f"Avoid {ORDER}",
+    f"You must not run {ORDER} yourself",
+    "The primary should not be restarted",
+    f"Make sure not to run {ORDER}",
+    f"Restarting is forbidden: {ORDER}",
+    f"不要执行 {ORDER}",
+    f"如果还有流量,请勿执行 {ORDER}",
+    f"注意:切勿执行 {ORDER}",
+    f"千万别跑 {ORDER}",
+    f"严禁在高峰期执行 {ORDER}",
+    "主库不得重启",
+    f"无需执行 {ORDER}",
+    f"During peak hours do not run {ORDER}",
+    f"In production, never run {ORDER}",
+    f"在高峰期不要执行 {ORDER}",
+]
+ORDERED = [
+    f"Run {ORDER}",
+    f"Do not forget to run {ORDER}",
+    f"If the pod does not start, run {ORDER}",
+    f"When it cannot be reached, run {ORDER}",
+    f"别忘了执行 {ORDER}",
+    f"如果 Pod 不能启动,执行 {ORDER}",
+    f"不得不重启时,执行 {ORDER}",
+]
+
+
+@pytest.mark.parametrize("line", FORBIDDEN)
+def test_what_a_runbook_forbids_is_a_note_and_no_step(line: str) -> None:
+    made = draft(f"# Stuck\n\n1. Tell the team\n2. {line}\n", "mails-stuck.md")
+    assert "# line 4 says what not to do, and is no step: " in made
+    assert "restart" not in made.partition("steps:")[2], "neither a typed step nor one by hand"
+
+
+@pytest.mark.parametrize("line", ORDERED)
+def test_what_it_orders_is_a_step_though_a_word_of_it_denies(line: str) -> None:
+    made = draft(f"# Stuck\n\n1. Tell the team\n2. {line}\n", "mails-stuck.md")
+    assert "verb: rollout_restart" in made
+
+
+@pytest.mark.parametrize("heading", ["Don'ts", "What not to do", "禁止操作"])
+def test_what_stands_under_a_heading_of_what_not_to_do_is_no_step(heading: str) -> None:
+    text = f"# Stuck\n\n1. Tell the team\n\n## {heading}\n\n1. {ORDER}\n"
+    assert "restart" not in draft(text, "mails-stuck.md").partition("steps:")[2]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"Run {ORDER}, but never at noon",
+        f"Do not drain the node; run {ORDER} instead",
+        f"执行 {ORDER},但不要在中午",
+    ],
+)
+def test_what_is_forbidden_in_part_is_done_by_hand_with_all_that_it_says(line: str) -> None:
+    steps = draft(f"# Stuck\n\n1. {line}\n", "mails-stuck.md").partition("steps:")[2]
+    assert "action: manual" in steps
+    assert "rollout_restart" not in steps

@@ -51,6 +51,39 @@ _KUBECTL: tuple[tuple[re.Pattern[str], str], ...] = (
 """Commands that a typed step does as well. source: kubectl reference, 1.31. A command with further
 options is none of them: they may mean another namespace or cluster."""
 
+_CLAUSE = re.compile(
+    r"[.;:!?,()，。；：！？、（）]|\s[-–—]+\s|\b(?:and|but|then|so)\b|但是?|并且|然后|所以",
+    re.IGNORECASE,
+)
+_PREFACE = re.compile(
+    r"(?:if|when|while|unless|before|after|until|once|in case|during|since|because)\b|"
+    r"(?:at|in|on)(?: \S+){1,3}$|"
+    r"如果|若|当|在|除非|只要|因为|[^a-z\u3400-\u9fff]*(?:warning|caution|danger|note|notice|attention|"
+    r"important|step \d+|警告|注意|危险|重要|提示|切记)?[^a-z\u3400-\u9fff]*$",
+    re.IGNORECASE,
+)
+"""A clause that orders nothing itself: a condition, or a word that calls for attention."""
+_FORBIDS = re.compile(
+    r"(?:[^a-z\u3400-\u9fff]|\b(?:please|you|we|ever|also|just|make sure|be sure|ensure|to|that)\b|"
+    r"请|您|你|也|务必|千万|一定|确保|注意)*"
+    r"(?:\bdo ?n['’]?t\b|\bdo not\b|\bnot to\b|\bnot\b|\bnever\b|\bavoid|\bcannot\b|"
+    r"\bcan(?: not|['’]t)\b|\bno need\b|\bunder no\b|\brefrain\b|"
+    r"不要|不能|不应|不宜|不必|不用|无需|无须|勿|别(?![的处人名])|避免|切忌)"
+    r"(?!\s*(?:forget|hesitate|忘|犹豫|不))"
+    r"|.*?(?:\b(?:must|should|shall|may)(?: not|n['’]t)\b|\b(?:forbidden|prohibited|not allowed)\b|"
+    r"不得(?!不)|不准|不许|请勿|切勿|严禁|禁止|不可以|不要(?!求|紧|忘|犹豫))"
+    r"|(?:at|during|in|on)\b.*?\b(?:do not|do ?n['’]t|never)\b",
+    re.IGNORECASE,
+)
+"""An order not to: at the head of a clause, or by a word that says nothing else."""
+_BANS = re.compile(
+    r"\bnot to do\b|\bdo ?n['’]?ts?\b|\bdo not\b|\bnever\b|\bavoid\b|forbidden|prohibited|"
+    r"anti.?pattern|不要|禁止|严禁|切勿|请勿|禁忌|不能做|不可做",
+    re.IGNORECASE,
+)
+"""A heading of what is not to be done."""
+_INSTEAD = re.compile(r"\binstead\b|\brather\b|而是|改为|应当?该?", re.IGNORECASE)
+
 
 _Open = Callable[[str], str]
 """What stands where a person has to decide: the marker, or an example that fits."""
@@ -170,7 +203,12 @@ def _of_markdown(text: str, source: str, name: str) -> DraftPlaybook:
     body = re.sub(r"\A---\n.{0,8000}?\n---\n", "", text, flags=re.DOTALL)
     tokens = MarkdownIt().parse(body)
     title, items = _items(tokens)
-    notes: list[str] = []
+    notes = [
+        f"line {one.line} says what not to do, and is no step: {one.text}"[:LONGEST]
+        for one in items
+        if _warns(one)
+    ]
+    items = [one for one in items if not _warns(one)]
     steps = [_step(one, notes) for one in items if not _named(one, _BACK, _LOOK)]
     back = [_step(one, notes) for one in items if _named(one, _BACK)]
     looks = [one.text for one in items if _named(one, _LOOK) and not _named(one, _BACK)]
@@ -219,10 +257,26 @@ def _named(line: _Line, *patterns: re.Pattern[str]) -> bool:
     return any(pattern.search(line.heading) for pattern in patterns)
 
 
+def _warns(line: _Line) -> bool:
+    """Whether it says what not to do: nothing of it is to be done as a step."""
+    if _named(line, _BANS):
+        return True
+    orders = [one for one in _clauses(line) if _FORBIDS.match(one) or not _PREFACE.match(one)]
+    return bool(orders and _FORBIDS.match(orders[0])) and not _INSTEAD.search(line.text)
+
+
+def _clauses(line: _Line) -> Sequence[str]:
+    """What it says, apart; a command in it is not looked at."""
+    text = re.sub(r"`[^`]*`", " X ", line.text[:LONGEST])
+    return [one.strip() for one in _CLAUSE.split(text)]
+
+
 def _step(line: _Line, notes: list[str]) -> DraftStep:
     text = _holed(line.text, notes)
     code = _holed(line.code or "\n".join(re.findall(r"`([^`]+)`", line.text)), notes)
-    for pattern, arguments in _KUBECTL:
+    # What forbids something in part is for a person to read, whatever its command is.
+    partly = any(_FORBIDS.match(one) for one in _clauses(line))
+    for pattern, arguments in () if partly else _KUBECTL:
         if match := pattern.fullmatch(" ".join(code.split())):
             notes.append(f"{code}: done by the Kubernetes runner, in the namespace it is given")
             return DraftStep(text[:HEAD] or code, "kubernetes", arguments.format(*match.groups()))

@@ -33,7 +33,7 @@ def holes(value: JsonValue) -> Iterator[tuple[str, bool]]:
         yield from ((match[1], alone) for match in HOLE.finditer(value))
 
 
-def substitute(value: JsonValue, values: Mapping[str, Scalar]) -> JsonValue:
+def substitute(value: JsonValue, values: Mapping[str, JsonValue]) -> JsonValue:
     """The value with each hole replaced by the parameter of that name.
 
     >>> substitute({"n": "${n}", "key": "upstream.${to}"}, {"n": 3, "to": "db"})
@@ -49,7 +49,7 @@ def substitute(value: JsonValue, values: Mapping[str, Scalar]) -> JsonValue:
     return value
 
 
-def text(template: str, values: Mapping[str, Scalar]) -> str:
+def text(template: str, values: Mapping[str, JsonValue]) -> str:
     """The text with each hole replaced by the value's characters."""
     return HOLE.sub(lambda match: str(values[match[1]]), template)
 

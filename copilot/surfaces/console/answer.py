@@ -6,6 +6,7 @@ from functools import cache
 from typing import Literal
 
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode
 
 from copilot.case.briefing import in_language
@@ -126,9 +127,29 @@ def _plainly(row: AnswerRow) -> str:
     return re.sub(r" +(?=[;,.])", "", " ".join(" ".join(lines).split()))
 
 
+MOST_SET, OF_A_CELL = 20_000, 5
+"""Pieces of a text that are set as such, a second of processor for the page, and those of one cell
+of a table. The largest page of our documents, 22,000 characters, has 4,600; a text of 61,000 from
+outside had 66,000 cells, where the reader of Markdown stops to fill up rows: 8.7 s."""
+
+
 def prose(text: str) -> SyntaxTreeNode:
-    """A text in Markdown as a tree that templates walk; HTML in it is text like any other."""
-    return SyntaxTreeNode(_reader().parse(text))
+    """A text in Markdown as a tree that templates walk; HTML in it is text like any other.
+
+    One that would be too many pieces is shown as it was typed.
+    """
+    as_typed = [Token("code_block", "code", 0, content=text)]
+    if _cells(text) * OF_A_CELL > MOST_SET:
+        return SyntaxTreeNode(as_typed)
+    tokens = _reader().parse(text)
+    pieces = sum(1 + len(one.children or ()) for one in tokens)
+    return SyntaxTreeNode(tokens if pieces <= MOST_SET else as_typed)
+
+
+def _cells(text: str) -> int:
+    """Cells that its tables have at most: a table ends at an empty line, each row is filled up."""
+    groups = (group.splitlines() for group in text.split("\n\n") if "|" in group)
+    return sum(len(rows) * max(row.count("|") + 1 for row in rows) for rows in groups if rows)
 
 
 @cache

@@ -52,6 +52,7 @@ class UnderstandingChain:
     def understood(self, question: str, scene: ChatScene) -> Understood:
         """What is made of it; where all are silent, three questions like it, and the documents."""
         first, *others = self._ways
+        question = respelled(question, scene, names_only=True)
         asked = [(first, question), (first, respelled(question, scene))]
         asked += [(one, question) for one in others]
         found = (way.understand(words, scene) for way, words in asked)

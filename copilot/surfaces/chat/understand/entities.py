@@ -65,6 +65,11 @@ def incident_named(question: str) -> str:
     return found[0] if found else ""
 
 
+def quotes(question: str) -> bool:
+    """Whether words stand in quotation marks."""
+    return _QUOTED.search(question) is not None
+
+
 def without_names(question: str, known: Sequence[str], instead: str = " ") -> str:
     """The question with what stands for the services it names, and for `it`, taken out."""
     text = question

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 import yaml
 
-from copilot.surfaces.chat.understand.entities import entities, without_names
+from copilot.surfaces.chat.understand.entities import entities, quotes, without_names
 from copilot.surfaces.chat.understand.rules import (
     CALLS,
     about_its_subject,
@@ -220,27 +220,46 @@ order (`difflib.SequenceMatcher.ratio`): one letter too many or too
 few of five, one changed or two swapped of seven; less would take `cache` for `catch`."""
 
 
+MOST_RESPELLED = 12
+"""Words of one question that are tried, at most: 0.6 ms each, and a trace may be pasted."""
+
+_TYPED = re.compile(r"(?<![\w./-])[A-Za-z]+(?![\w./-])")
+
+
 @cache
 def _spellings() -> tuple[str, ...]:
     words = {word for one in examples() for word in re.findall(r"[a-z]+", one.text.lower())}
     return tuple(sorted(word for word in words if len(word) >= SHORTEST_MISSPELLED))
 
 
-def respelled(question: str, scene: ChatScene) -> str:
-    """The question with words that no example has as the nearest that one has, where it is near.
+def respelled(question: str, scene: ChatScene, *, names_only: bool = False) -> str:
+    """The question with words that neither an example nor a service has as the nearest of these.
+
+    Where only names are wanted, a word that is near a service's becomes that one; nothing in
+    quotation marks does, which is what is searched for.
 
     >>> respelled("whats the culrpit", ChatScene(now=0.0))
     'whats the culprit'
+    >>> respelled("is shiping ok", ChatScene(now=0.0, services=("shipping",)), names_only=True)
+    'is shipping ok'
     """
+    parts = {one for name in scene.services for one in re.findall("[a-z]+", name.lower())}
+    names = [one for one in sorted(parts) if len(one) >= SHORTEST_MISSPELLED]
+    if names_only and (not names or quotes(question)):
+        return question
+    known, tried = {*_spellings(), *names}, set[str]()
 
     def nearest(found: re.Match[str]) -> str:
         word = found[0].lower()
-        if len(word) < SHORTEST_MISSPELLED or word in (*_spellings(), *scene.services):
+        if len(word) < SHORTEST_MISSPELLED or word in known:
             return found[0]
-        near = get_close_matches(word, _spellings(), 1, AS_SPELLED)
+        tried.add(word)
+        if len(tried) > MOST_RESPELLED:
+            return found[0]
+        near = get_close_matches(word, names if names_only else _spellings(), 1, AS_SPELLED)
         return near[0] if near else found[0]
 
-    return re.sub(r"(?<![\w./-])[A-Za-z]+(?![\w./-])", nearest, question)
+    return _TYPED.sub(nearest, question)
 
 
 class LearnedUnderstanding:
