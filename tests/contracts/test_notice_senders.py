@@ -225,7 +225,7 @@ def test_a_wrong_secret_is_the_targets_fault_and_is_not_repeated(
     assert "a-wrong-secret" not in caplog.text + str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["slack", "feishu", "wecom_app"])
+@pytest.mark.parametrize("name", ["slack", "feishu", "dingtalk_app", "wecom_app"])
 def test_a_message_that_is_gone_is_posted_anew(name: str) -> None:
     with serving(PLATFORMS[name].server()) as server:
         target = built(name, server)

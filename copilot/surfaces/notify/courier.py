@@ -89,7 +89,10 @@ class NoticeCourier:
 
     def _send(self, row: StoredNotice) -> None:
         attempt = self._notices.begin(row.key, self._wall())
-        before = self._notices.card(row.target, row.notice.incident_id)
+        # What another kind of target called a message means nothing to this one.
+        kind = f"{self._channel.kind}:"
+        known = self._notices.card(row.target, row.notice.incident_id)
+        before = known.removeprefix(kind) if known.startswith(kind) else ""
         try:
             reference = self._sender.send(self._pictured(row), row.key, before)
         except NoticeError as error:
@@ -97,8 +100,9 @@ class NoticeCourier:
             return
         with self._transaction():
             self._mark([row], "sent", row.reason)
-            if reference != before:
-                self._notices.keep_card(row.target, row.notice.incident_id, reference)
+            called = f"{kind}{reference}" if reference else ""
+            if called != known:
+                self._notices.keep_card(row.target, row.notice.incident_id, called)
         if self._complaint:
             log.warning("target %r is reached again", row.target)
             self._complaint = ""

@@ -131,10 +131,15 @@ class DingTalkSender:
             with unshown("dingtalk"):
                 values["picture"] = self._api.uploaded(notice.picture)
         shown: Card = {"cardParamMap": values}
-        if before:
-            self._update(before, shown)
-            return before
         name = keyed(key)
+        if before:
+            try:
+                self._update(before, shown)
+            except NoticeError as error:
+                if error.fault == "again":
+                    raise
+            else:
+                return before
         space: Card = {
             "supportForward": False,
             "lastMessageI18n": {"ZH_CN": notice.heads["zh"], "EN_US": notice.heads["en"]},
@@ -242,6 +247,7 @@ class _Frame(CamelPayload):
 class DingTalkDoor:
     """What comes over an app's line; the app answers it."""
 
+    kind = "dingtalk_app"
     empty: JsonValue = {}
 
     def __init__(self, api: DingTalkApi) -> None:

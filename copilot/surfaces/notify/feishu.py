@@ -111,8 +111,9 @@ class FeishuSender:
         if before:
             try:
                 self._api.call("PATCH", f"/im/v1/messages/{before}", {"content": content})
-            except LostMessageError:
-                before = ""
+            except NoticeError as error:
+                if error.fault != "target" and not isinstance(error, LostMessageError):
+                    raise
             else:
                 return before
         message: Card = {

@@ -84,7 +84,10 @@ class SlackSender:
         place = json.loads(before)
         try:
             self._api.call("chat.update", {**place, **card})
-        except LostMessageError:
+        except NoticeError as error:
+            # Deleted, too old, or of a workspace or channel that the target had before.
+            if error.fault != "target" and not isinstance(error, LostMessageError):
+                raise
             return self._posted(notice, card)
         self._show(notice, place)
         said = escaped(notice.heads[self._language])
