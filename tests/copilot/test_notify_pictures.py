@@ -69,13 +69,12 @@ def test_the_picture_is_given_at_moments_that_it_tells_of_and_known_as_shown(sto
         channel = Channel(store, server)
     (target,) = channel.file.targets
     sender = ListedSender(edits=True)
+    store.notices.mark(tuple(one.key for one in store.notices.of("I1")), "failed", NOW)
     channel.courier = NoticeCourier(
         store, target, sender, 60, channel.clock, pictures=lambda incident: incident.encode()
     )
-    channel.happens("approved")
-    channel.happens("expired")
-    channel.happens("resolved")
+    for kind in ("taken", "edited", "approved"):
+        channel.happens(kind)
     given = [(one.moment, one.picture, one.pictured) for _, one in sender.edited]
-    # The plan was told by Slack before.
-    assert given == [("approved", b"", False), ("expired", b"", False), ("resolved", b"I1", True)]
+    assert given == [("taken", b"", False), ("edited", b"I1", False), ("approved", b"I1", True)]
     assert "picture" not in sender.edited[-1][1].model_dump()

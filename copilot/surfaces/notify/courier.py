@@ -108,12 +108,14 @@ class NoticeCourier:
             self._complaint = ""
 
     def _pictured(self, row: StoredNotice) -> Notice:
-        """The notice with its picture, at moments at which that tells something."""
+        """The notice with its picture, from the first moment on at which that tells something."""
         notice = row.notice
-        if self._channel.each_change or notice.moment not in PICTURED:
+        if self._channel.each_change or notice.moment in ("storm", "digest"):
             return notice
         told = self._notices.of(notice.incident_id, row.target)
         before = any(one.status == "sent" and one.notice.moment in PICTURED for one in told)
+        if not before and notice.moment not in PICTURED:
+            return notice
         picture = self._pictures(notice.incident_id)
         return notice.model_copy(update={"picture": picture, "pictured": before})
 
