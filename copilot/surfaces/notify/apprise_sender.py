@@ -20,8 +20,8 @@ from apprise.attachment.memory import AttachMemory
 from pydantic import SecretStr
 
 from copilot.ports import NoticeError
-from copilot.surfaces.notify.channels import ChannelSecretError
 from copilot.types.notice import Notice
+from copilot.types.secret_place import ChannelSecretError
 from prompts import Language
 from tools.types import Severity
 
