@@ -189,6 +189,9 @@ class StillClock:
     def now(self) -> float:
         return NOW
 
+    def sleep(self, seconds: float) -> None:
+        """It stands still."""
+
 
 def chat_of(store: Store) -> ChatService:
     """The chat that answers without a model."""
