@@ -1,6 +1,6 @@
 """Record how traffic leaves a zone that died and comes back, through a real HAProxy.
 
-`python -m evals.recovery.proxy_recording FOLDER` takes six minutes. Everything in the recording was
+`python -m evals.recovery.proxy_recording FOLDER` takes ten minutes. Everything in the recording was
 measured: the counters of HAProxy, what callers saw, whether a port answers, HAProxy's own log. Two
 of three servers are stopped (their health is not checked, as in many a pool), the plan of
 `shift-traffic` is run by the traffic runner, they are started again, `return-traffic` is run.
@@ -29,7 +29,7 @@ from tools.types import Timestamp
 
 NAME, SYSTEM, EVERY_S = "proxy-0", "proxy", 2.0
 ZONES = {"zone-a": ("a1", "a2"), "zone-b": ("b1",)}
-NORMAL_S, BROKEN_S, MENDED_S, CALM_S = 150.0, 40.0, 40.0, 60.0
+NORMAL_S, BROKEN_S, MENDED_S, CALM_S = 400.0, 40.0, 40.0, 60.0
 ALERT_SHARE, ALERT_FOR_S = 0.05, 10.0
 """More failures than this for so long, and an alert fires: the rule of the lab."""
 CALLERS, PAUSE_S = 16, 0.3

@@ -163,6 +163,23 @@ def test_the_watch_is_on_the_component_its_edges_and_the_front_door() -> None:
     assert own.figures["watched"] == 4
 
 
+def test_what_was_taken_out_of_service_may_stay_dead_while_its_callers_are_well() -> None:
+    found = [
+        anomaly(metric="instances_up", direction="down"),
+        anomaly("gateway->cart", "error_pct"),
+        anomaly("gateway", "error_pct"),
+    ]
+    moved = Verification(watch=("others", "entry"))
+    still_dead = [
+        series(0.0, metric="instances_up", during=0.0, normal=2.0),
+        series(60.0, "gateway->cart", "error_pct", during=60.0),
+    ]
+    well = series(0.1, "gateway", "error_pct", during=60.0, normal=0.1)
+    ill = series(60.0, "gateway", "error_pct", during=60.0, normal=0.1)
+    assert judge([*still_dead, well], found, moved).outcome == "recovered"
+    assert judge([*still_dead, ill], found, moved).outcome != "recovered"
+
+
 def test_a_failed_check_is_no_recovery() -> None:
     check = MetricCheck(owner="cart", metric="disk_pct", comparison="<", value=85.0)
     verification = Verification(checks=(check,))

@@ -126,7 +126,8 @@ def _in_view(anomaly: Anomaly, verification: Verification, subject: str) -> bool
         return True
     if owner.kind == "entry":
         return "entry" in verification.watch
-    return "component" in verification.watch and subject in (owner.service, owner.caller)
+    own = subject in (owner.service, owner.caller)
+    return ("component" if own else "others") in verification.watch
 
 
 def _points(

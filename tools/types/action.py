@@ -37,11 +37,14 @@ class Verification(FrozenModel):
     """What must be true of which series, for how long, within what, for a plan to have worked.
 
     `watch` names whose anomalous series must be normal again: the component's own (with its edges
-    and versions), those at the front door, or every anomalous series of the incident. Left out are
+    and versions), those at the front door, those of all others (a server that was taken out of
+    service stays dead: its callers tell), or every anomalous series of the incident. Left out are
     the readings of `ignore`, and those of `stays` anywhere but at the front door.
     """
 
-    watch: tuple[Literal["component", "entry", "all"], ...] = Field(default=("all",), min_length=1)
+    watch: tuple[Literal["component", "entry", "others", "all"], ...] = Field(
+        default=("all",), min_length=1
+    )
     ignore: tuple[str, ...] = ()
     stays: tuple[str, ...] = ()
     checks: tuple[MetricCheck, ...] = ()

@@ -135,6 +135,7 @@ class PlaybookCard:
         names = {
             "component": ("该组件", "the component's series"),
             "entry": ("入口", "the front door's"),
+            "others": ("其他组件", "the others' series"),
             "all": ("所有异常指标", "every series that departed"),
         }
         watched = [names[one][0 if zh else 1] for one in found.watch]
