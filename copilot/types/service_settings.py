@@ -11,6 +11,16 @@ from copilot.types.people import Role
 class RunSettings(BaseSettings):
     """How long what is waited for, how often it is looked at, and whose clock is believed."""
 
+    catalogue: Path | None = Field(
+        default=None,
+        description="Backstage descriptors (catalog-info.yaml, or a folder of them): who owns a "
+        "service and is on call for it; its dependencies, where no source knows the call graph.",
+    )
+    looks_file: Path | None = Field(
+        default=None,
+        description="YAML file of further looks: tools of MCP servers (kubectl, Grafana, GitHub) "
+        "and JSON over HTTP, for what has no adapter; docs/looks.md.",
+    )
     plan_ttl_s: float = Field(
         default=900, gt=0, description="How long a proposed plan may be approved, in seconds."
     )

@@ -65,6 +65,7 @@ from copilot.surfaces.service.ports import ServiceCounters, ServiceEngine, Servi
 from copilot.surfaces.service.signing_in import by_provider, signing_in
 from copilot.surfaces.service.subscriptions import SubscriptionDesk
 from copilot.surfaces.service.telemetry import otlp
+from copilot.surfaces.service.terminal import stopping, terminal
 from copilot.surfaces.service.visit import refused, wants_page
 from copilot.types.change_settings import SignedSender
 from copilot.types.checks import CheckReport
@@ -162,6 +163,7 @@ def create_app(
         *shown,
         *pages,
         *(one(engine) for one in (approval, editing, settling, confirming, on_call, merging)),
+        *(one(engine) for one in (terminal, stopping)),
         health(engine, meters),
         *([doctor(examine)] if examine is not None else ()),
         *asked,

@@ -73,6 +73,13 @@ class ChartDesk:
         self._measure = measure
         self._looks: SharedLooks[MetricSnapshot] = SharedLooks()
 
+    def of(self, engine: ServiceEngine, incident_id: str, language: Language) -> Chart | None:
+        """As `drawn`, of the incident as it stands."""
+        incident = engine.store.incidents.require(incident_id)
+        alerts = engine.store.alerts.decisions(incident_id, SHOWN_ALERTS)
+        told = incident_page(incident, (), None, alerts, language)
+        return self.drawn(incident, told, engine.now())
+
     def drawn(self, incident: Incident, page: IncidentPage, now: Timestamp) -> Chart | None:
         """The chart; None where nothing that decides is a series, or no onset is known.
 
@@ -150,16 +157,8 @@ def console(
 
     @router.get("/console/incidents/{incident_id}/series.svg")
     def series(incident_id: str, visit: Visiting) -> Response:
-        incident = engine.store.incidents.require(incident_id)
-        told = incident_page(
-            incident,
-            (),
-            None,
-            engine.store.alerts.decisions(incident_id, SHOWN_ALERTS),
-            visit.language,
-        )
         try:
-            picture = charts.drawn(incident, told, engine.now()) if charts else None
+            picture = charts.of(engine, incident_id, visit.language) if charts else None
         except TooManyLooksError:
             return _busy()
         if picture is None:
