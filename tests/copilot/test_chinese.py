@@ -92,8 +92,9 @@ def test_no_page_has_an_english_sentence_of_ours(ended: Desk, tmp_path: Path) ->
 
 
 PAGES = (
-    "/", "/console/journal", "/console/alerts", "/console/health", "/console/device",
-    "/console/sign-in", "/console/knowledge", "/console/playbooks", "/console/ask",
+    "/", "/console/journal", "/console/alerts", "/console/health", "/console/evals",
+    "/console/device", "/console/sign-in", "/console/knowledge", "/console/playbooks",
+    "/console/ask",
 )  # fmt: skip
 
 

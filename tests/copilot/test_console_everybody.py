@@ -49,6 +49,7 @@ PAGES = (
     "/console/playbooks/restart",
     "/console/journal",
     "/console/health",
+    "/console/evals",
     "/console/device",
     "/console/incidents/none",
 )

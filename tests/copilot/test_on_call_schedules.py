@@ -3,16 +3,19 @@
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from fastapi.testclient import TestClient
 
+from copilot.deps import Deps
+from copilot.hands import DryRunRunner
 from copilot.ports import ShiftSource, SourceError
 from copilot.settings import load
 from copilot.sources import on_call_remote
+from copilot.sources.clock import SystemClock
+from copilot.sources.deployment import Sources
 from copilot.sources.on_call import OnCallFileError, OnCallRoster, read
 from copilot.store import Store
 from copilot.surfaces.chat import ToolContext
@@ -383,10 +386,10 @@ def test_programs_are_told_who_is_on_call(client: TestClient, engine: CountedEng
     assert client.get("/on-call").json()["schedules"][0]["people"][0]["name"] == "anna"
 
 
-def test_the_chat_says_who_is_on_call() -> None:
-    deps = SimpleNamespace(rota=Standing(ANNA))
-    scope = SimpleNamespace(deps=deps, now=NOW)
-    (said,) = owners(ServiceArguments(), cast(ToolContext, scope)).lead
+def test_the_chat_says_who_is_on_call(store: Store) -> None:
+    clock = SystemClock()
+    deps = Deps(store, Sources(), clock, DryRunRunner(clock), (), rota=Standing(ANNA))
+    (said,) = owners(ServiceArguments(), ToolContext(deps)).lead
     assert said.en.startswith("On call (primary): anna until")
     assert "25 min" in said.zh
 
