@@ -35,11 +35,9 @@ class VaultKv(StrictServer):
         return HttpReply(200, {"data": {"data": self.held, "metadata": metadata}})
 
 
-def reading(
-    url: str = "http://127.0.0.1:1", environment: Mapping[str, str] | None = None
-) -> SecretReader:
+def reading(url: str = "http://127.0.0.1:1") -> SecretReader:
     vault = VaultServer(url=url, token_env="VAULT_TOKEN", namespace="ops")
-    return SecretReader(FILE, {"VAULT_TOKEN": VAULT_TOKEN, **(environment or {})}, vault)
+    return SecretReader(FILE, {"VAULT_TOKEN": VAULT_TOKEN}, vault)
 
 
 def test_a_token_of_vault_is_read_when_it_is_sent_and_its_successor_next_time() -> None:
