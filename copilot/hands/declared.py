@@ -349,11 +349,11 @@ def meaning(declared: RunnersFile | None, step: PlanStep) -> str:
         return ""
     if step.action == "command":
         argv = step.arguments.get("argv")
-        named = argv if isinstance(argv, list) else []
-        path = declared.command.get(str(named[0])) if named else None
+        words = argv if isinstance(argv, list) else []
+        path = declared.command.get(str(words[0])) if words else None
         if path is None:
             return ""
-        files = [one for one in map(str, named[1:]) if one.startswith("/") and Path(one).is_file()]
+        files = [one for one in map(str, words[1:]) if one.startswith("/") and Path(one).is_file()]
         return "; ".join(f"{one} sha256:{_hash(Path(one))}" for one in (str(path), *files))
     if step.action == "http":
         base = declared.http.get(str(step.arguments.get("base")))
