@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from copilot.hands import keeper
 from copilot.hands.report import Rehearsal, StepFailedError, of_type, reported
@@ -17,7 +18,7 @@ from tools.playbook_executor.vocabulary import CommandArguments
 from tools.types import PlanStep, StepResult
 
 MAX_OUTPUT = 65_536
-CLEAN = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/nonexistent"}
+CLEAN = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
 KEY = "COPILOT_STEP_KEY"
 """Variable with the step's idempotency key: what a program that was asked before knows it by."""
 
@@ -28,9 +29,10 @@ _KEPT = (sys.executable, "-I", "-S", keeper.__file__)
 class CommandRunner:
     """Runs programs by the names an operator gave them; `binaries` maps each to its path.
 
-    The program gets a clean environment with the step's key (`COPILOT_STEP_KEY`), no input, its own
-    session and the step's timeout; what it starts is killed with it, and it is killed with us.
-    Output beyond 64 KiB is read and dropped.
+    The program gets a clean environment with the step's key (`COPILOT_STEP_KEY`), an empty home
+    that is removed afterwards, no input, its own session and the step's timeout; what it starts is
+    killed with it, and it is killed with us. Output beyond 64 KiB is read and dropped. `dry_run`
+    has the option with which a program changes nothing, as `--check` of ansible-playbook.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class CommandRunner:
         binaries: Mapping[str, Path],
         clock: Clock,
         environment: Mapping[str, str] = CLEAN,
+        dry_run: Mapping[str, str] | None = None,
     ) -> None:
         for name, path in binaries.items():
             if not path.is_absolute() or not path.is_file() or not os.access(path, os.X_OK):
@@ -45,6 +48,7 @@ class CommandRunner:
         self._binaries = dict(binaries)
         self._clock = clock
         self._environment = dict(environment)
+        self._dry_run = dict(dry_run or {})
 
     def run(self, step: PlanStep, key: str) -> StepResult:
         """Run the program to its end; ok if it exits with 0 in time."""
@@ -53,9 +57,12 @@ class CommandRunner:
         )
 
     def rehearse(self, step: PlanStep) -> Rehearsal:
-        """Whether the program is there and can be run; it is not."""
-        path = self._path(of_type(step, CommandArguments))
+        """Whether the program can be run; it is, with the option by which it changes nothing."""
+        command = of_type(step, CommandArguments)
+        path = self._path(command)
         runs = path.is_file() and os.access(path, os.X_OK)
+        if runs and (option := self._dry_run.get(command.binary)):
+            return Rehearsal(self._execute(command, step, "rehearsal", (option,)))
         return Rehearsal(str(path), "" if runs else f"{path} is no program that can be run")
 
     def touches(self, step: PlanStep) -> bool:
@@ -68,15 +75,28 @@ class CommandRunner:
             raise StepFailedError(f"command {command.binary!r} is not on the allow-list")
         return path
 
-    def _execute(self, command: CommandArguments, step: PlanStep, key: str) -> str:
+    def _execute(
+        self, command: CommandArguments, step: PlanStep, key: str, options: Sequence[str] = ()
+    ) -> str:
+        with TemporaryDirectory(prefix="copilot-home-", ignore_cleanup_errors=True) as home:
+            return self._run_in(home, command, step, key, options)
+
+    def _run_in(
+        self,
+        home: str,
+        command: CommandArguments,
+        step: PlanStep,
+        key: str,
+        options: Sequence[str],
+    ) -> str:
         path = self._path(command)
         try:
             process = subprocess.Popen(
-                [*_KEPT, str(path), *command.argv[1:]],
+                [*_KEPT, str(path), *options, *command.argv[1:]],
                 stdin=subprocess.PIPE,  # never written to: its end is ours
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                env={**self._environment, KEY: key},
+                env={**self._environment, "HOME": home, KEY: key},
                 cwd="/",
                 start_new_session=True,
             )

@@ -38,6 +38,7 @@ from tools.playbook_executor.vocabulary import ResourceName, binary
 from tools.types import FrozenModel, PlanStep, Playbook, PlaybookStep, StepAction
 
 Binary = Annotated[str, AfterValidator(binary)]
+DryRunOption = Annotated[str, Field(pattern=r"^--?[a-z][a-z0-9-]{0,40}$")]
 TargetT = TypeVar("TargetT", bound=WithPassword)
 
 
@@ -89,6 +90,7 @@ class RunnersFile(FrozenModel):
     vault: VaultServer | None = None
     http: dict[ResourceName, HttpBase] = Field(default_factory=dict)
     command: dict[Binary, Path] = Field(default_factory=dict)
+    command_dry_run: dict[Binary, DryRunOption] = Field(default_factory=dict)
     settings_files: SettingsFolder | None = None
     traffic: dict[ResourceName, ProxyTarget] = Field(default_factory=dict)
     database: dict[ResourceName, DatabaseTarget] = Field(default_factory=dict)
@@ -167,7 +169,8 @@ def runners(declared: RunnersFile, path: Path, around: Surroundings) -> dict[Ste
         made["http"] = HttpRunner(caller, clock)
     if declared.command:
         try:
-            made["command"] = CommandRunner(declared.command, clock)
+            dry_run = declared.command_dry_run
+            made["command"] = CommandRunner(declared.command, clock, dry_run=dry_run)
         except ValueError as error:
             raise RunnersFileError(path, "command", str(error)) from error
     if declared.settings_files is not None:
@@ -346,8 +349,12 @@ def meaning(declared: RunnersFile | None, step: PlanStep) -> str:
         return ""
     if step.action == "command":
         argv = step.arguments.get("argv")
-        path = declared.command.get(str(argv[0])) if isinstance(argv, list) and argv else None
-        return f"{path} sha256:{_hash(path)}" if path else ""
+        words = argv if isinstance(argv, list) else []
+        path = declared.command.get(str(words[0])) if words else None
+        if path is None:
+            return ""
+        files = [one for one in map(str, words[1:]) if one.startswith("/") and Path(one).is_file()]
+        return "; ".join(f"{one} sha256:{_hash(Path(one))}" for one in (str(path), *files))
     if step.action == "http":
         base = declared.http.get(str(step.arguments.get("base")))
         return base.url if base else ""

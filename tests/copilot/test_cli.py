@@ -84,11 +84,14 @@ def test_after_a_demo_its_incident_can_be_asked_about() -> None:
     assert run("journal", "verify").stdout.startswith("ok: ")
 
 
-def test_a_demo_that_nobody_approved_is_kept_as_it_broke() -> None:
+def test_a_demo_that_nobody_approved_is_kept_as_it_broke_and_may_be_approved_later() -> None:
     assert run("demo", answer="n\n").exit_code == 1
     (incident,) = json.loads(run("incidents", "--json").stdout)
     assert incident["status"] == "awaiting_approval"
     assert "error_pct is 33" in run("chat", "--once", "error_pct of cart?").stdout
+    assert run("approve", incident["id"], "--by", "anna", "--yes").exit_code == 0
+    (incident,) = json.loads(run("incidents", "--json").stdout)
+    assert incident["status"] == "recovered"
 
 
 def test_a_second_demo_leaves_the_first_where_it_was() -> None:

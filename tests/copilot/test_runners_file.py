@@ -33,7 +33,7 @@ from copilot.testing.runners import EchoServer
 from copilot.types import home
 from evals.localization.cases import RECORDINGS
 from knowledge_base import playbooks
-from tools.playbook_executor import fill
+from tools.playbook_executor import draft, fill
 from tools.types import PlanStep, StepAction
 
 SHIPPED = {one.id for one in playbooks()}
@@ -418,3 +418,58 @@ def test_killed_while_the_target_works_the_step_is_repeated_under_its_key_and_do
     assert target.done == [result["key"]]
     exported = typed(environment, "journal", "export").output
     assert SECRET not in exported + json.dumps(result) + json.dumps(plan)
+
+
+# --- Ansible, by the program itself -------------------------------------------------------------
+
+PLAY = """
+- name: Restart the worker
+  hosts: all
+  connection: local
+  gather_facts: false
+  vars: {worker: none}
+  tasks:
+    - ansible.builtin.copy:
+        content: restarted by {{ worker }}
+        dest: "DONE"
+        mode: "0600"
+"""
+
+
+@pytest.mark.integration
+def test_an_ansible_playbook_is_tried_by_check_and_run_by_its_digest(tmp_path: Path) -> None:
+    program = Path(sys.executable).parent / "ansible-playbook"
+    if not program.exists():
+        pytest.skip("ansible-core is not installed")
+    play, done = tmp_path / "restart.yml", tmp_path / "done"
+    play.write_text(PLAY.replace("DONE", str(done)), encoding="utf-8")
+    imported = draft(play.read_text(encoding="utf-8"), str(play))
+    assert "ansible-playbook" in imported
+    path = written(
+        tmp_path,
+        f'[command]\nansible-playbook = "{program}"\n'
+        '[command_dry_run]\nansible-playbook = "--check"\n',
+    )
+    declared = read_runners(path)
+    argv = ["ansible-playbook", "-i", "localhost,", "--limit", "localhost", "-e", "worker=w-1"]
+    step = PlanStep(
+        index=0,
+        title="t",
+        action="command",
+        arguments={"argv": [*argv, str(play)]},
+        timeout_s=120,
+    )
+    step = step.model_copy(update={"stands_for": meaning(declared, step)})
+    assert f"{play} sha256:" in step.stands_for
+    commands = CommandRunner(declared.command, CLOCK, dry_run=declared.command_dry_run)
+    runner = ActionRunner({"command": commands}, CLOCK, declared)
+    tried = runner.rehearse(step)
+    assert tried.refused == "", tried
+    assert "changed=1" in tried.seen
+    assert not done.exists()
+    ran = runner.run(step, "k")
+    assert ran.ok, ran.error + ran.output
+    assert "failed=0" in ran.output
+    assert done.read_text(encoding="utf-8") == "restarted by w-1"
+    play.write_text(play.read_text(encoding="utf-8").replace("0600", "0644"), encoding="utf-8")
+    assert "was changed since it was approved" in runner.run(step, "k").error

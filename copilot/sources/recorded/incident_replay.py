@@ -158,6 +158,7 @@ class IncidentReplay(ReplayClock):
     """Every telemetry source, the facts, the clock and the runner of one recorded incident."""
 
     def __init__(self, folder: Path, left_at: ReplayPosition | None = None) -> None:
+        self.recording = folder.name
         self.bundle = RecordedBundle(folder)
         self.mend = recorded_fix(folder)
         self._facts = from_file(folder / "facts.json")

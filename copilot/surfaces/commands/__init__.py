@@ -85,9 +85,12 @@ COMMANDS = {
 """The module of each command; only the one that is run is loaded, and with it what it needs."""
 
 OF_A_DEMO = frozenset(
-    {"chat", "incidents", "journal_export", "journal_verify", "postmortem", "status_update"}
+    {
+        *("chat", "incidents", "journal_export", "journal_verify", "postmortem", "status_update"),
+        *("approve", "reject"),
+    }
 )
-"""What reads the newest demo as long as there is no other incident."""
+"""What is about the newest demo as long as there is no other incident."""
 
 AS_SETTINGS = {
     "host": "host",

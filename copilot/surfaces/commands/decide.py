@@ -13,10 +13,11 @@ from copilot.case.engine import Engine
 from copilot.case.halting import lift
 from copilot.case.merging import MergeWish, SplitWish
 from copilot.case.terms import outcome_line
+from copilot.ports import Runner
 from copilot.settings import Settings, SettingsError
 from copilot.sources.clock import SystemClock
 from copilot.store import ApprovalRequest, Store, UnknownPlanError
-from copilot.surfaces.commands import screen
+from copilot.surfaces.commands import demo, screen
 from copilot.surfaces.commands.consent import terms_here
 from copilot.surfaces.commands.halting import named
 from copilot.surfaces.commands.playbook import find, pairs
@@ -102,7 +103,10 @@ def _worked_on(
         incident = store.incidents.require(incident_id)
     sources, clock = wiring.recorded_in(incident) or (None, None)
     # What is over is shown again from its recording: nothing real may be touched for it.
-    runner = wiring.dry_runner(clock) if clock else None
+    runner: Runner | None = wiring.dry_runner(clock) if clock else None
+    replay = demo.replay_of(settings)
+    if replay is not None:  # a demo that was kept goes on where it stopped
+        sources, clock, runner = demo.replayed(replay), replay, replay
     with wiring.engine(settings, purpose, sources=sources, clock=clock, runner=runner) as engine:
         seen = engine.store.journal.events(incident_id, limit=10_000)
         say(engine)
@@ -111,6 +115,8 @@ def _worked_on(
         for event in engine.store.journal.events(incident_id, after=after):
             screen.event(console, event, settings.language)
         screen.clocks(console, engine.store.incidents.require(incident_id), settings.language)
+    if replay is not None:
+        demo.keep(settings, replay.recording, replay)
     return 0
 
 
