@@ -52,6 +52,11 @@ class HttpBase(FrozenModel):
     token_as: str = Field(default="bearer", pattern=r"^[A-Za-z0-9-]{1,60}$")
 
     @property
+    def secret(self) -> bool:
+        """Whether it has one."""
+        return bool(self.token_env or self.token_file or self.token_vault or self.token)
+
+    @property
     def told(self) -> str:
         """For a person; the secret is named, not shown."""
         place = self.token_env or self.token_file or self.token_vault

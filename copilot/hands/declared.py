@@ -25,9 +25,10 @@ from copilot.hands.credentials import (
 from copilot.hands.database import DatabaseRunner, DatabaseTarget
 from copilot.hands.http import HttpCaller, HttpRunner
 from copilot.hands.jobs import JobRunner, JobTarget
-from copilot.hands.kubernetes import Cluster, KubernetesRunner
+from copilot.hands.kubernetes import Cluster, KubernetesRunner, ObjectSwitch
 from copilot.hands.plain import CheckRunner, ConfirmationPrompt, ManualRunner, WaitRunner
 from copilot.hands.report import StepFailedError
+from copilot.hands.rest_switch import ApiSwitch, declarations
 from copilot.hands.settings_file import SettingsFileRunner
 from copilot.hands.switch import DnsRecord, Switchable, SwitchRunner, SwitchTarget
 from copilot.hands.traffic import ProxyTarget, TrafficRunner
@@ -197,7 +198,7 @@ def _named_runners(
     databases = with_passwords(declared.database, "database", reader)
     caches = with_passwords(declared.cache, "cache", reader)
     switches = {
-        name: (one, _switchable(path, name, one, around))
+        name: (one, _switchable(declared, path, name, one, around, caller))
         for name, one in with_passwords(declared.switch, "switch", reader).items()
     }
     made: dict[StepAction, Runner] = {
@@ -210,18 +211,36 @@ def _named_runners(
     return {action: made[action] for action, among in declared.named.items() if among.targets}
 
 
-def _switchable(path: Path, name: str, one: SwitchTarget, around: Surroundings) -> Switchable:
+def _switchable(
+    declared: RunnersFile,
+    path: Path,
+    name: str,
+    one: SwitchTarget,
+    around: Surroundings,
+    caller: HttpCaller,
+) -> Switchable:
     """What it is, with each state read once, so that a wrong one is said before the start."""
-    key = f"switch.{name}"
-    secret = one.password.get_secret_value() if one.password else ""
     try:
-        assert one.dns is not None
-        thing = around.record(one.dns, secret)
+        if one.dns is not None:
+            thing = around.record(one.dns, one.password.get_secret_value() if one.password else "")
+        elif one.api is not None:
+            thing = ApiSwitch(one.api, declared.http.get(one.api.base), caller, declarations())
+        else:
+            assert one.kubernetes is not None
+            thing = ObjectSwitch(one.kubernetes, _cluster(declared, around))
         for state in one.states.values():
             thing.holds(state, state)
     except StepFailedError as error:
-        raise RunnersFileError(path, key, str(error)) from error
+        raise RunnersFileError(path, f"switch.{name}", str(error)) from error
     return thing
+
+
+def _cluster(declared: RunnersFile, around: Surroundings) -> Cluster:
+    if declared.kubernetes is None:
+        raise StepFailedError("needs [kubernetes]: the namespace its object is in")
+    if declared.kubernetes.dry_run:
+        raise StepFailedError("[kubernetes] has dry_run = true: nothing would be switched")
+    return around.connect(declared.kubernetes)
 
 
 def with_passwords(
@@ -336,14 +355,20 @@ def meaning(declared: RunnersFile | None, step: PlanStep) -> str:
         return str(declared.settings_files.folder)
     if (among := declared.named.get(step.action)) is not None:
         named = among.targets.get(str(step.arguments.get(among.argument)))
-        if isinstance(named, JobTarget):
+        if isinstance(named, JobTarget | SwitchTarget) and named.base:
             base = declared.http.get(named.base)
             return f"{named.meaning(step)} at {base.url if base else named.base}"
+        if isinstance(named, SwitchTarget) and named.kubernetes is not None:
+            return f"{named.meaning(step)}; {_place(declared)}"
         return named.meaning(step) if named is not None else ""
-    if step.action == "kubernetes" and declared.kubernetes is not None:
-        target = declared.kubernetes
-        return f"namespace {target.namespace}, context {target.context or 'current'}"
-    return ""
+    return _place(declared) if step.action == "kubernetes" else ""
+
+
+def _place(declared: RunnersFile) -> str:
+    target = declared.kubernetes
+    if target is None:
+        return ""
+    return f"namespace {target.namespace}, context {target.context or 'current'}"
 
 
 def _hash(program: Path) -> str:

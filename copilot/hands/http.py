@@ -104,6 +104,7 @@ class HttpCaller:
         query: Mapping[str, object] | None = None,
         body: JsonValue = None,
         form: Mapping[str, str] | None = None,
+        content: str | None = None,
         headers: Mapping[str, str] | None = None,
         most: int = MAX_ANSWER,
     ) -> HttpAnswer:
@@ -118,6 +119,7 @@ class HttpCaller:
             address(base, name, path, query or {}),
             json=body,
             data=form,
+            content=content,
             headers={**(headers or {}), **own},
             timeout=timeout_s,
         )

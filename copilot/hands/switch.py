@@ -13,8 +13,7 @@ from typing import Literal, NamedTuple, Protocol, Self
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from copilot.hands.credentials import WithPassword
-from copilot.hands.kubernetes import TRIES
-from copilot.hands.report import Rehearsal, StepFailedError, of_type, reported
+from copilot.hands.report import TRIES, Rehearsal, StepFailedError, of_type, reported
 from copilot.ports import Clock
 from tools.playbook_executor.vocabulary import ResourceName, SwitchArguments
 from tools.types import FrozenModel, PlanStep, StepResult
@@ -83,17 +82,20 @@ class DnsRecord(FrozenModel):
 
 
 class ApiAddress(FrozenModel):
-    """A thing behind an HTTP API that `switch_apis.toml` describes, and what fills its holes."""
+    """A thing behind an API that `switch_apis.toml` describes, and what fills its holes.
+
+    `base` names the entry of [http] with its address and its token.
+    """
 
     of: str
-    url: str
+    base: ResourceName
     values: dict[str, str] = Field(default_factory=dict, max_length=12)
 
     @property
     def told(self) -> str:
         """For a person."""
         named = ", ".join(f"{key} {value}" for key, value in self.values.items())
-        return f"{self.of} at {self.url}: {named}"
+        return f"{self.of} by the http base {self.base}: {named}"
 
 
 class ObjectFields(FrozenModel):
@@ -130,6 +132,11 @@ class SwitchTarget(WithPassword):
         ):
             raise ValueError("each state of a DNS name is a list of one value or more")
         return self
+
+    @property
+    def base(self) -> str:
+        """The http base it is behind, if it is."""
+        return self.api.base if self.api is not None else ""
 
     @property
     def told(self) -> str:

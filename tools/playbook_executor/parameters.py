@@ -105,6 +105,25 @@ def _typed(parameter: Parameter, value: object) -> Scalar:
     raise ValueError(f"{str(value)[:_SHOWN]!r} is not of type {parameter.type}")
 
 
+def read_values(playbook: Playbook, given: Mapping[str, str]) -> dict[str, Scalar]:
+    """Texts that a person typed as values of the declared types; what is not of its type, or not
+    declared, stays as it is: `fill` refuses it.
+    """
+    declared = {one.name: one.type for one in playbook.parameters}
+    return {name: _read(declared.get(name, "text"), text) for name, text in given.items()}
+
+
+def _read(wanted: str, text: str) -> Scalar:
+    try:
+        if wanted == "integer":
+            return int(text)
+        if wanted == "number":
+            return float(text)
+    except ValueError:
+        return text
+    return text == "true" if wanted == "boolean" and text in ("true", "false") else text
+
+
 def names(text: str) -> tuple[str, ...]:
     """Names with commas between, blanks around them apart: one to ten, each once.
 

@@ -10,15 +10,17 @@ from copilot import wiring
 from copilot.case.answers import RetryWish, StepAnswer
 from copilot.case.editing import Edit
 from copilot.case.engine import Engine
+from copilot.case.merging import MergeWish, SplitWish
 from copilot.settings import Settings, SettingsError
 from copilot.sources.clock import SystemClock
 from copilot.store import ApprovalRequest, NoRightError, Store, UnknownPlanError
 from copilot.surfaces.commands import screen
 from copilot.surfaces.commands.consent import outcome_line, terms_here, terms_told
 from copilot.surfaces.commands.halting import EVERYWHERE, named
-from copilot.surfaces.commands.playbook import find, pairs, typed_value
+from copilot.surfaces.commands.playbook import find, pairs
 from copilot.surfaces.commands.remote import posted, service
 from copilot.types.incident import Incident
+from tools.playbook_executor.parameters import read_values
 from tools.types import Approval, Plan
 
 
@@ -133,6 +135,28 @@ def retry(settings: Settings, *, incident: str, by: str, reason: str) -> int:
     return _said(settings, incident, "retry", content, say)
 
 
+def merge(settings: Settings, *, incident: str, into: str, by: str, reason: str) -> int:
+    """Close an incident into another one."""
+    content: dict[str, JsonValue] = {"into": into, "by": by, "reason": reason}
+
+    def say(engine: Engine, who: str) -> object:
+        wish = MergeWish(incident_id=incident, into=into, by=who, reason=reason)
+        return engine.merge(wish)
+
+    return _said(settings, incident, "merge", content, say)
+
+
+def split(settings: Settings, *, incident: str, alerts: Sequence[int], by: str, reason: str) -> int:
+    """Open an incident with some alerts of another one."""
+    content: dict[str, JsonValue] = {"alerts": [*alerts], "by": by, "reason": reason}
+
+    def say(engine: Engine, who: str) -> object:
+        wish = SplitWish(incident_id=incident, alerts=tuple(alerts), by=who, reason=reason)
+        return engine.split(wish)
+
+    return _said(settings, incident, "split", content, say)
+
+
 def _said(
     settings: Settings,
     incident: str,
@@ -145,7 +169,8 @@ def _said(
         who = _named_here(settings, str(content["by"]))
         return _worked_on(settings, incident, verb, lambda engine: say(engine, who))
     told = posted(settings, address, f"/incidents/{incident}/{verb}", content)
-    status = f"recorded; incident {incident} is {told.get('incident_status', 'worked on')}"
+    about = told.get("incident", incident)
+    status = f"recorded; incident {about} is {told.get('incident_status', 'worked on')}"
     Console(markup=False).print(status, soft_wrap=True)
     return 0
 
@@ -176,7 +201,7 @@ def edit(settings: Settings, *, plan: str, given: Sequence[str], by: str, reason
     wanted = Edit(
         plan_id=found.id,
         digest=found.digest,
-        parameters=_values(settings, found, given),
+        parameters=read_values(find(settings, found.playbook_id), pairs(given, "--set")),
         editor=by.strip() or "?" if address else _named_here(settings, by),
         reason=reason,
     )
@@ -199,14 +224,6 @@ def edit(settings: Settings, *, plan: str, given: Sequence[str], by: str, reason
         if not engine.store.approvals.pending(request.plan.incident_id):
             Console().print("It does not wait any longer; see: copilot incidents")
     return 0
-
-
-def _values(settings: Settings, plan: Plan, given: Sequence[str]) -> dict[str, str | float | bool]:
-    declared = {one.name: one for one in find(settings, plan.playbook_id).parameters}
-    return {
-        name: typed_value(declared[name], text) if name in declared else text
-        for name, text in pairs(given, "--set").items()
-    }
 
 
 def resume(settings: Settings, *, by: str) -> int:

@@ -34,6 +34,7 @@ from copilot.ports import AlertSource, SilenceSource
 from copilot.settings import Settings, SettingsError, variables_without_effect
 from copilot.sources.alertmanager import SUPPRESSED_BY, AlertmanagerSource
 from copilot.sources.deployment import MetricSnapshot
+from copilot.sources.on_call import EVERY_S as ON_CALL_EVERY_S
 from copilot.sources.received import ReceivedTelemetry
 from copilot.store import Store, home
 from copilot.store.retention import Retention, RetentionLimits
@@ -140,6 +141,8 @@ def _begin_loops(engine: Engine, settings: Settings, alerts: AlertmanagerSource 
         every = settings.forecast_every_s
         told = ForecastTeller(engine, outlook, settings.home / FORECASTS, every)
         engine.every("forecast", told.look, every)
+    if (rota := engine.rota) is not None:
+        engine.every("on call", lambda: rota.refresh(engine.now()), ON_CALL_EVERY_S)
     if settings.rehearse_every_s:
         rehearse = partial(on_schedule, engine, settings)
         engine.every("rehearsal", rehearse, settings.rehearse_every_s)

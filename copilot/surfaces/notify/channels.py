@@ -1,24 +1,18 @@
 """What a target of notices is: its kind, where its secrets are, when it is left in peace."""
 
-from collections.abc import Mapping
 from datetime import datetime, time, timedelta
-from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from copilot.alerts.maintenance import WeeklyHours
-from copilot.types.errors import OperatorError
 from copilot.types.notice import Moment
+from copilot.types.secret_place import SecretPlace
 from prompts import Language
 from tools.clusterer import Matcher
 from tools.clusterer.mute import DAYS, Weekday, Zone
 from tools.types import FrozenModel, Timestamp
-
-
-class ChannelSecretError(OperatorError):
-    """What opens a channel is not where the file says; its value is never repeated."""
 
 
 def _condition(given: object) -> object:
@@ -26,43 +20,6 @@ def _condition(given: object) -> object:
 
 
 Condition = Annotated[Matcher, BeforeValidator(_condition)]
-
-
-class SecretPlace(FrozenModel):
-    """Where a secret is: a variable of the environment, or a file; never this file itself."""
-
-    env: str = Field(default="", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$|^$")
-    file: Path | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _is_no_secret(cls, given: object) -> object:
-        if not isinstance(given, dict):
-            raise ValueError(
-                "a secret does not stand in this file: write {env: NAME} or {file: PATH}"
-            )
-        return given
-
-    @model_validator(mode="after")
-    def _names_one_place(self) -> Self:
-        if bool(self.env) == (self.file is not None):
-            raise ValueError("name one place of the secret: {env: NAME} or {file: PATH}")
-        return self
-
-    def read(self, environment: Mapping[str, str]) -> SecretStr:
-        """The secret; raises `ChannelSecretError`."""
-        if self.file is None:
-            value = environment.get(self.env, "")
-        else:
-            try:
-                value = self.file.expanduser().read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                problem = getattr(error, "strerror", None) or "it is not text"
-                raise ChannelSecretError(f"file {str(self.file)!r}: {problem}") from None
-        if not value.strip():
-            where = f"file {str(self.file)!r}" if self.file else f"environment variable {self.env}"
-            raise ChannelSecretError(f"{where} is empty or not set")
-        return SecretStr(value.strip())
 
 
 class QuietHours(WeeklyHours):

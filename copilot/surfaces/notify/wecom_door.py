@@ -15,7 +15,6 @@ from xml.etree import ElementTree
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from pydantic import JsonValue, SecretStr
 
-from copilot.surfaces.notify.channels import ChannelSecretError
 from copilot.surfaces.notify.doors import (
     Arrival,
     ButtonPress,
@@ -31,6 +30,7 @@ from copilot.surfaces.notify.doors import (
     written,
 )
 from copilot.surfaces.notify.wecom import TEXT_BYTES, WeComApi
+from copilot.types.secret_place import ChannelSecretError
 from prompts import Language
 from tools.types import Timestamp
 

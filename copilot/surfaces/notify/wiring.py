@@ -24,12 +24,10 @@ from copilot.surfaces.notify.channels import (
     AnyChannel,
     AppChannel,
     AppriseChannel,
-    ChannelSecretError,
     DingTalkAppChannel,
     DingTalkChannel,
     FeishuChannel,
     RobotChannel,
-    SecretPlace,
     SlackChannel,
     WebhookChannel,
     WeComAppChannel,
@@ -47,6 +45,7 @@ from copilot.surfaces.notify.slack_door import SlackDoor, SlackLine
 from copilot.surfaces.notify.webhook import WebhookSender
 from copilot.surfaces.notify.wecom import WeComApi, WeComSender
 from copilot.types.errors import install
+from copilot.types.secret_place import ChannelSecretError, SecretPlace
 from tools.types import Timestamp
 
 POLL_S = 1.0

@@ -20,9 +20,12 @@ from copilot.surfaces.service.openai.shapes import CompletionRequest
 from copilot.surfaces.service.plans import (
     ApprovalDecision,
     CauseWord,
+    MergeOrder,
+    OnCallListing,
     OnCallOrder,
     PlanEdit,
     RetryOrder,
+    SplitOrder,
     StepWord,
 )
 from copilot.types.checks import CheckReport
@@ -69,6 +72,12 @@ class RecordedCause(FrozenModel):
     status: Literal["confirmed", "withdrawn"]
     cause: ConfirmedCause | None
     copilot_said: dict[str, str | None]
+
+
+class RegroupedIncident(RecordedWord):
+    """The incident that the alerts are of now."""
+
+    incident: str
 
 
 class RecordedShift(RecordedWord):
@@ -285,6 +294,15 @@ SHAPES: Mapping[str, RouteShape] = {
     "POST /incidents/{incident_id}/on-call": RouteShape(
         OnCallOrder, RecordedShift, example={"action": "hand_over", "to": "ben"}
     ),
+    "POST /incidents/{incident_id}/merge": RouteShape(
+        MergeOrder,
+        RegroupedIncident,
+        example={"into": "inc-3bc59ac6", "reason": "the same shard"},
+    ),
+    "POST /incidents/{incident_id}/split": RouteShape(
+        SplitOrder, RegroupedIncident, example={"alerts": [41, 43], "reason": "another rack"}
+    ),
+    "GET /on-call": RouteShape(None, OnCallListing),
     "GET /healthz": RouteShape(None, Liveness),
     "GET /readyz": RouteShape(None, Readiness),
     "GET /metrics": RouteShape(None, str, media=TEXT),

@@ -16,12 +16,14 @@ from copilot.alerts.formats.fields import CleanName, CleanText
 from copilot.case.answers import RetryWish, StepAnswer
 from copilot.case.confirming import CauseStatement, answer_of, confirm, withdraw
 from copilot.case.editing import Edit
-from copilot.case.on_call import OnCallAction, OnCallWord, say
+from copilot.case.merging import MergeWish, SplitWish
+from copilot.case.on_call import OnCallAction, OnCallWord, first_on_call, say, schedules_now
 from copilot.store import UnknownPlanError
 from copilot.surfaces.service.body import body
 from copilot.surfaces.service.ports import ServiceEngine
 from copilot.surfaces.service.rights import Calling
 from copilot.types.incident import Incident
+from copilot.types.on_call import OnCallNow
 from tools.types import Approval, FrozenModel, Plan, Scalar
 
 ReadT = TypeVar("ReadT", bound=FrozenModel)
@@ -160,6 +162,49 @@ def settling(engine: ServiceEngine) -> APIRouter:
     return router
 
 
+class MergeOrder(FrozenModel):
+    """Into which incident, and why; `by` as an `approver`."""
+
+    into: Annotated[CleanName, Field(min_length=1)]
+    by: CleanName = ""
+    reason: CleanText = ""
+
+
+class SplitOrder(FrozenModel):
+    """Which alerts, by their keys, and why; `by` as an `approver`."""
+
+    alerts: tuple[int, ...]
+    by: CleanName = ""
+    reason: CleanText = ""
+
+
+def merging(engine: ServiceEngine) -> APIRouter:
+    """`POST /incidents/{id}/merge` and `/split`: what is refused says why with 409."""
+    router = APIRouter(tags=["incidents"])
+
+    @router.post("/incidents/{incident_id}/merge", summary="It is part of another incident")
+    def merge(
+        incident_id: str, caller: Calling, content: Annotated[bytes, Depends(body)]
+    ) -> JSONResponse:
+        said = _read(content, MergeOrder)
+        fields = {**dict(said), "by": caller.decider(said.by)}
+        home = engine.merge(MergeWish(incident_id=incident_id, **fields))
+        told = {"status": "recorded", "incident": home.id, "incident_status": home.status}
+        return JSONResponse(told)
+
+    @router.post("/incidents/{incident_id}/split", summary="Some alerts of it are another one")
+    def split(
+        incident_id: str, caller: Calling, content: Annotated[bytes, Depends(body)]
+    ) -> JSONResponse:
+        said = _read(content, SplitOrder)
+        fields = {**dict(said), "by": caller.decider(said.by)}
+        made = engine.split(SplitWish(incident_id=incident_id, **fields))
+        told = {"status": "recorded", "incident": made.id, "incident_status": made.status}
+        return JSONResponse(told)
+
+    return router
+
+
 class CauseWord(CauseStatement):
     """What was at fault and how; `by` as an `approver`."""
 
@@ -202,16 +247,27 @@ class OnCallOrder(FrozenModel):
     text: CleanText = ""
 
 
+class OnCallListing(FrozenModel):
+    """Whom every schedule names now; none: no file of schedules is set."""
+
+    schedules: tuple[OnCallNow, ...]
+
+
 def on_call(engine: ServiceEngine) -> APIRouter:
-    """`POST /incidents/{id}/on-call`: taken, handed over, noted, resolved."""
+    """`GET /on-call`, and `POST /incidents/{id}/on-call`: taken, handed over, noted, resolved."""
     router = APIRouter(tags=["incidents"])
+
+    @router.get("/on-call", summary="Who is on call now, by each schedule")
+    def now() -> OnCallListing:
+        return OnCallListing(schedules=schedules_now(engine.rota, engine.now()))
 
     @router.post("/incidents/{incident_id}/on-call", summary="Take, hand over, note or resolve")
     def told(
         incident_id: str, caller: Calling, content: Annotated[bytes, Depends(body)]
     ) -> JSONResponse:
         order = _read(content, OnCallOrder)
-        word = OnCallWord(**{**dict(order), "by": caller.decider(order.by)})
+        to = order.to or first_on_call(engine.rota, engine.now())
+        word = OnCallWord(**{**dict(order), "by": caller.decider(order.by), "to": to})
         incident = say(engine.store, engine.policy, incident_id, word, engine.now())
         return JSONResponse(
             {

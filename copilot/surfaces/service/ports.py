@@ -8,7 +8,9 @@ from pydantic import SecretStr
 from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.case.answers import RetryWish, StepAnswer
 from copilot.case.editing import Edit
+from copilot.case.merging import MergeWish, SplitWish
 from copilot.model import Usage
+from copilot.ports import OnCallRota
 from copilot.sources.patience import SourceTally
 from copilot.store import AcceptedAlerts, ApprovalRequest, Store
 from copilot.types.incident import Incident, PlanTerms
@@ -104,6 +106,11 @@ class ServiceEngine(Protocol):
         """Who may decide."""
         ...
 
+    @property
+    def rota(self) -> OnCallRota | None:
+        """Who is on call; None where nobody says."""
+        ...
+
     def now(self) -> Timestamp:
         """The engine's time: the wall clock, or where a replay stands."""
         ...
@@ -143,6 +150,14 @@ class ServiceEngine(Protocol):
 
     def retry(self, wish: RetryWish) -> Incident:
         """Work again on an incident that was set aside; raises `RefusedError`."""
+        ...
+
+    def merge(self, wish: MergeWish) -> Incident:
+        """Close an incident into another one; raises `RefusedError` with the reason."""
+        ...
+
+    def split(self, wish: SplitWish) -> Incident:
+        """Open an incident with some alerts of another one; raises `RefusedError`."""
         ...
 
     def ready(self) -> Mapping[str, str]:
