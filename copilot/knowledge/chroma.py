@@ -123,7 +123,24 @@ def at_server(url: str, model: str, dimension: int, *, anew: bool = False) -> It
         if anew and name in {one.name for one in _asked(client.list_collections, remedy)}:
             _asked(lambda: client.delete_collection(name), remedy)
         collection = _asked(lambda: _collection(client, name, model, dimension), remedy)
+        if _brings_code(collection._model.model_dump()):
+            problem = f"collection {name!r} names a function to run: somebody changed it; delete it"
+            raise SourceError("vector index", problem, recoverable=False)
         yield ChromaIndex(collection, remedy)
+
+
+def _brings_code(held: object) -> bool:
+    """Whether what the server says of a collection names an embedding function.
+
+    Ours have none. Chroma's client builds the one it is told of, with a model from anywhere and the
+    code in it (chroma-core/chroma#6717, CVE-2026-45829).
+    """
+    if isinstance(held, Mapping):
+        named = held.get("embedding_function")
+        if isinstance(named, Mapping) and "name" in named:
+            return True
+        return any(map(_brings_code, held.values()))
+    return isinstance(held, list) and any(map(_brings_code, held))
 
 
 def reached(url: str) -> str:

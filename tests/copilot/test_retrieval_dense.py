@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 
@@ -258,6 +259,31 @@ def test_several_processes_share_a_server_and_models_do_not_mix(chroma_url: str)
         assert dict(smaller.stored()) == {}
     with chroma.at_server(chroma_url, "words", 256, anew=True) as emptied:
         assert dict(emptied.stored()) == {}
+
+
+@pytest.mark.integration
+def test_a_collection_that_names_an_embedding_function_is_not_opened(chroma_url: str) -> None:
+    chroma = pytest.importorskip("copilot.knowledge.chroma")
+    with chroma.at_server(chroma_url, "poisoned", 256):
+        pass
+    place = f"{chroma_url}/api/v2/tenants/default_tenant/databases/default_database/collections"
+    (found,) = [
+        one for one in httpx.get(place).json() if one["metadata"].get("model") == "poisoned"
+    ]
+    httpx.delete(f"{place}/{found['name']}").raise_for_status()
+    config = {"model_name": "somebody/model", "device": "cpu", "normalize_embeddings": False}
+    function = {"type": "known", "name": "sentence_transformer", "config": {**config, "kwargs": {}}}
+    told = {
+        "name": found["name"],
+        "metadata": found["metadata"],
+        "configuration": {"embedding_function": function},
+    }
+    httpx.post(place, json=told).raise_for_status()
+    with (
+        pytest.raises(SourceError, match="names a function to run"),
+        chroma.at_server(chroma_url, "poisoned", 256),
+    ):
+        pass
 
 
 NO_CHROMA = {
