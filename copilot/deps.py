@@ -9,7 +9,7 @@ from typing import Literal
 from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.knowledge import Memory
 from copilot.model.tie_break import RecordingTieBreaker
-from copilot.ports import Clock, Model, NamingRunner, Runner, Spans, no_spans
+from copilot.ports import Clock, Model, NamingRunner, OnCallRota, Runner, Spans, no_spans
 from copilot.sources.deployment import Sources
 from copilot.store import Store
 from prompts import Language
@@ -62,6 +62,7 @@ class Deps:
     model: Model | None = None
     memory: Memory | None = None
     doubts: RecordingTieBreaker | None = None
+    rota: OnCallRota | None = None
     announced: MaintenanceSchedule = field(default_factory=MaintenanceSchedule)
     language: Language = "en"
     stopwatch: Callable[[], float] = time.monotonic

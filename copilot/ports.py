@@ -14,6 +14,7 @@ from copilot.types.checks import Check
 from copilot.types.errors import OperatorError
 from copilot.types.model_io import ModelEvent, ModelRequest
 from copilot.types.notice import Notice
+from copilot.types.on_call import OnCallNow, Shift
 from tools.clusterer import Silence
 from tools.types import (
     Alert,
@@ -349,4 +350,29 @@ class RunQueue(Protocol):
 
     def sweep(self) -> None:
         """Offer again what a process that died, or lost its connection, has left behind."""
+        ...
+
+
+class ShiftSource(Protocol):
+    """A schedule of people, such as a calendar or one that a platform keeps."""
+
+    def shifts(self, window: Window) -> Sequence[Shift]:
+        """Whose turn it is within the window; who stands in is in place. Raises `SourceError`."""
+        ...
+
+
+class OnCallRota(Protocol):
+    """Who is on call, by what was read last: looking waits for nothing and raises nothing."""
+
+    @property
+    def schedules(self) -> Sequence[str]:
+        """The names of the schedules; the first is meant where none is named."""
+        ...
+
+    def refresh(self, now: Timestamp) -> None:
+        """Read them anew; what cannot be read stays as it was."""
+        ...
+
+    def on_call(self, now: Timestamp, schedule: str = "") -> OnCallNow:
+        """Whom a schedule names at `now`, how old that is, and what is wrong with it."""
         ...

@@ -29,6 +29,7 @@ from copilot.hands import (
     read_runners,
     runners,
 )
+from copilot.hands.credentials import SecretReader
 from copilot.hands.database import FactsWithSessions
 from copilot.hands.declared import with_passwords
 from copilot.hands.kubernetes import Cluster
@@ -49,6 +50,7 @@ from copilot.sources.alertmanager import AlertmanagerSource
 from copilot.sources.clock import SystemClock
 from copilot.sources.deployment import Sources, UnconfiguredSource
 from copilot.sources.merged import DeclaredTopology
+from copilot.sources.on_call import OnCallRoster
 from copilot.sources.patience import Patience
 from copilot.sources.received import ReceivedTelemetry
 from copilot.sources.recorded import RecordedBundle
@@ -93,7 +95,8 @@ def configured_sources(settings: Settings, received: ReceivedTelemetry | None = 
         sources = replace(sources, cluster=_cluster(settings))
     declared, path = declared_runners(settings), settings.runners_file
     if declared is not None and path is not None and declared.database:
-        named = with_passwords(declared.database, path, os.environ)
+        reader = SecretReader(path, os.environ, declared.vault)
+        named = with_passwords(declared.database, "database", reader)
         sources = replace(sources, configuration=FactsWithSessions(sources.configuration, named))
     return sources
 
@@ -114,6 +117,17 @@ def received(settings: Settings) -> ReceivedTelemetry:
     return ReceivedTelemetry(
         SystemClock(), keep_s=settings.otlp_keep_s, most_bytes=settings.otlp_most_bytes
     )
+
+
+def on_call(settings: Settings) -> OnCallRoster | None:
+    """Who is on call, where the settings name a file of schedules; nothing is read yet."""
+    if settings.on_call_file is None:
+        return None
+    try:
+        from copilot.sources.on_call_remote import roster  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        raise SettingsError(f"on_call_file is set, but {install('oncall')}") from error
+    return roster(settings.on_call_file, os.environ, settings.telemetry_timeout_s)
 
 
 def open_alerts(settings: Settings) -> AlertmanagerSource | None:
@@ -381,4 +395,5 @@ def _deps(
         memory=Memory(library(settings).documents),
         announced=MaintenanceSchedule.of(settings.alerting_file, opened.silences, time.now()),
         language=settings.language,
+        rota=on_call(settings),
     )

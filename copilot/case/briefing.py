@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from copilot.case.on_call import on_call_text
 from copilot.case.state import GatherProgress, IncidentState
 from copilot.case.subjects import accused, users_hit
 from copilot.case.terms import terms_in
@@ -126,6 +127,7 @@ def publish(
             (advice or {}).get(language, ""),
             terms_in(deps, plan) if plan is not None else None,
             alerts,
+            on_call=_on_call(deps, language),
         )
         for language in LANGUAGES
     }
@@ -144,6 +146,7 @@ def render(
     advice: str = "",
     terms: PlanTerms | None = None,
     alerts: Sequence[Alert] = (),
+    on_call: str = "",
 ) -> str:
     """The brief of one incident in one language, as Markdown."""
     evidence, ranking, onset = state["evidence"], state["ranking"], state["onset"]
@@ -183,6 +186,7 @@ def render(
         terms=terms,
         ended=_ended(incident, plan, state),
         advice=advice,
+        on_call=on_call,
         missing=[_missing(one, language) for one in missing],
         history=duration(incident.history_s or 0) if is_little(incident.history_s) else "",
         ahead=_ahead(alerts),
@@ -193,6 +197,12 @@ def render(
         evidence=[evidence_line(one, language) for one in shown],
         hidden=max(0, len(evidence) - len(shown)),
     )
+
+
+def _on_call(deps: Deps, language: Language) -> str:
+    if deps.rota is None or not deps.rota.schedules:
+        return ""
+    return in_language(on_call_text(deps.rota.on_call(deps.clock.now())), language)
 
 
 def brief_evidence(

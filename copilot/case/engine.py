@@ -22,11 +22,12 @@ from copilot.case.counters import Counters
 from copilot.case.editing import Edit, edit
 from copilot.case.graph import IncidentGraph
 from copilot.case.loops import EVERY_ROLE, LONGEST_PAUSE_S, Loop, Role, problem_of
+from copilot.case.second_looks import SecondLooks
 from copilot.case.terms import terms_in
 from copilot.case.worker import GRACE_S, LEASE_S, Worker
 from copilot.deps import Deps
 from copilot.model import MeteredModel, Usage
-from copilot.ports import Clock, RunQueue
+from copilot.ports import Clock, OnCallRota, RunQueue
 from copilot.sources.business_metrics import EVERY_S
 from copilot.sources.deployment import UnconfiguredSource
 from copilot.sources.patience import SourceTally
@@ -38,12 +39,6 @@ from tools.playbook_executor import Policy
 from tools.types import Alert, Approval, Plan, Timestamp
 
 log = logging.getLogger(__name__)
-
-AGAIN_S = 60.0
-"""After this long an incident whose evidence did not decide is looked at again."""
-
-LOOKS = 4
-"""Most investigations of an incident that were not asked for by new alerts."""
 
 IDLE_S = 1.0
 """How often an idle thread looks by itself; work that arrives wakes it at once."""
@@ -84,7 +79,7 @@ class Engine:
         self.deps, self.store = deps, deps.store
         self.counters = Counters()
         self._wall = wall
-        self._workers, self._refresh_s = workers, refresh_s
+        self._workers = workers
         self._worker = Worker(deps, graph, wall, owner)
         self._watch = watch
         self._resolve_timeouts = resolve_timeouts or {}
@@ -96,7 +91,7 @@ class Engine:
         self._intake_lock, self._road = threading.Lock(), RightOfWay()
         self._stopping, self._arrived = threading.Event(), threading.Event()
         self._queued = threading.Condition()
-        self._due: dict[str, tuple[float, str]] = {}
+        self._looks = SecondLooks(deps.store, deps.clock, wall, refresh_s)
         self.longest_pause_s = LONGEST_PAUSE_S
         self.loops: tuple[Loop, ...] = ()
 
@@ -187,6 +182,11 @@ class Engine:
         """Who may decide."""
         return self.deps.policy
 
+    @property
+    def rota(self) -> OnCallRota | None:
+        """Who is on call; None where nobody says."""
+        return self.deps.rota
+
     def now(self) -> Timestamp:
         """The engine's time: the wall clock, or where a replay stands."""
         return self.deps.clock.now()
@@ -276,7 +276,8 @@ class Engine:
 
     def upkeep(self) -> None:
         """What time brings: incidents that grew are looked at again, leases and plans expire."""
-        self._refresh_due()
+        if self._looks.take():
+            self._wake()
         self.deps.sources.forget()
         self.store.database.settle()
         if expire(self.deps, self.deps.clock.now()):
@@ -342,13 +343,7 @@ class Engine:
             with self._intake_lock:
                 self._intake.close(run.incident_id)
         elif incident is not None and outcome == "done" and incident.ranking.abstained:
-            self._come_back(run.incident_id)
-
-    def _come_back(self, incident_id: str) -> None:
-        """What the first minute does not decide the next ones may: more of it is then recorded."""
-        if len(self.store.runs.of(incident_id)) < LOOKS:
-            due = self._wall.now() + max(self._refresh_s, AGAIN_S)
-            self._due.setdefault(incident_id, (due, "the evidence did not decide yet"))
+            self._looks.undecided(run.incident_id)
 
     def group(self) -> None:
         """Decide on every accepted alert, in this thread."""
@@ -360,40 +355,10 @@ class Engine:
         with self._intake_lock:
             changed = self._intake.decide()
         self.counters.add(incidents_opened=len(changed.opened))
-        for incident_id in changed.grown:
-            due = self._wall.now() + self._refresh_s
-            self._due.setdefault(incident_id, (due, "more alerts joined it"))
+        self._looks.grown(changed.grown)
         if changed.decided:
             self._wake()
         return changed.decided
-
-    def _refresh_due(self) -> None:
-        """Look again at what grew or was not decided, but not at every alert of a storm."""
-        now = self._wall.now()
-        for incident_id, (at, reason) in list(self._due.items()):
-            # A wall clock that was set back does not hold it: nothing is put off for longer.
-            if now < at <= now + max(self._refresh_s, AGAIN_S):
-                continue
-            incident = self.store.incidents.get(incident_id)
-            statuses = {run.status for run in self.store.runs.of(incident_id)}
-            settled = incident is not None and incident.unsettled is None
-            if incident is None or incident.status in (*CLOSED, "acting") or not settled:
-                self._due.pop(incident_id)
-            elif not statuses & {"accepted", "running"}:
-                self._due.pop(incident_id)
-                self._look_again(incident_id, reason)
-
-    def _look_again(self, incident_id: str, reason: str) -> None:
-        now = self.deps.clock.now()
-        with self.store.transaction():
-            self.store.approvals.supersede(incident_id, now)
-            for run in self.store.runs.of(incident_id):
-                if run.status == "waiting":
-                    self.store.runs.finish(run.id, "superseded", now)
-            self.store.incidents.update(incident_id, now, status="investigating", plan=None)
-            self.store.runs.accept(incident_id, now, Run.AFTER_FIRST_LOOKS)
-            self.store.journal.append(incident_id, "refreshed", "copilot", {"reason": reason}, now)
-        self._wake()
 
     def _wake(self) -> None:
         with self._queued:

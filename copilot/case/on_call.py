@@ -1,4 +1,4 @@
-"""What people who are on an incident say of it: taken, handed over, noted, over."""
+"""Who is on call, and what people on an incident say of it: taken, handed over, noted, over."""
 
 from typing import Annotated, Literal
 
@@ -6,11 +6,15 @@ from pydantic import Field
 
 from copilot.case.answers import check_right
 from copilot.case.confirming import open_by_hand
+from copilot.ports import OnCallRota
 from copilot.store import PolicyRefusedError, Store
 from copilot.types.incident import CLOSED, Incident
+from copilot.types.on_call import OnCallNow
+from copilot.types.time_format import date_time
 from tools.log_retriever import sanitize
+from tools.log_retriever.sanitize import plain
 from tools.playbook_executor import Policy
-from tools.types import FrozenModel, Timestamp
+from tools.types import FrozenModel, Text, Timestamp
 
 OnCallAction = Literal[
     "take",  # it is mine from here on
@@ -47,7 +51,8 @@ def say(
     """
     said = store.redactor.model(word)
     check_right(policy, said.by, said.action.replace("_", " "))
-    text, to = sanitize(said.text, LONGEST_NOTE).strip(), sanitize(said.to, 80).strip()
+    text = sanitize(said.text, LONGEST_NOTE).strip()
+    to = sanitize(said.to, 80).strip() if said.action == "hand_over" else ""
     with store.transaction():
         incident = store.incidents.require(incident_id)
         _check(incident, said.action, to, text)
@@ -80,3 +85,31 @@ def _check(incident: Incident, action: OnCallAction, to: str, text: str) -> None
             f"incident {incident.id!r} is {incident.status}: it ends by itself when its alerts do; "
             "reject its plan if you take it from here"
         )
+
+
+MOST_NAMED = 3
+"""People that a line names; a schedule of more is a list of a team."""
+
+
+def schedules_now(rota: OnCallRota | None, now: Timestamp) -> tuple[OnCallNow, ...]:
+    """Whom each schedule names now, in its order; none where nobody says."""
+    return tuple(rota.on_call(now, one) for one in rota.schedules) if rota else ()
+
+
+def first_on_call(rota: OnCallRota | None, now: Timestamp) -> str:
+    """The first whom the first schedule names; empty where it names nobody."""
+    people = rota.on_call(now).people if rota else ()
+    return people[0].name if people else ""
+
+
+def on_call_text(told: OnCallNow) -> Text:
+    """`anna until 2026-03-16 09:00:00 UTC`, and what is wrong with the schedule."""
+    named = told.people[:MOST_NAMED]
+    en = ", ".join(f"{plain(one.name, 60)} until {date_time(one.until)}" for one in named)
+    zh = "、".join(f"{plain(one.name, 60)}（至 {date_time(one.until)}）" for one in named)
+    nobody = Text(en="nobody", zh="无人") if told.known_at else Text(en="not known", zh="未知")
+    problem = told.problem
+    return Text(
+        en=f"{en or nobody.en}{f'; {problem.en}' if problem else ''}"[:300],
+        zh=f"{zh or nobody.zh}{f'；{problem.zh}' if problem else ''}"[:300],
+    )

@@ -8,10 +8,10 @@ on the sources. The runner for Kubernetes is in `kubernetes`; its client needs t
 
 from copilot.hands.action import ActionRunner
 from copilot.hands.command import CommandRunner
+from copilot.hands.credentials import RunnersFileError
 from copilot.hands.declared import (
     KubernetesTarget,
     RunnersFile,
-    RunnersFileError,
     Surroundings,
     described,
     lacking,

@@ -55,6 +55,10 @@ class ActionRunner:
 
         return reported(self._clock, key, refuse)
 
+    def runner_of(self, step: PlanStep) -> Runner | None:
+        """What runs steps of its action."""
+        return self._runners.get(step.action)
+
     def rehearse(self, step: PlanStep) -> Rehearsal:
         """What the step would meet now; where its runner can read nothing, that is said."""
         runner = self._runners.get(step.action)

@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
+from copilot.hands.credentials import WithPassword
 from copilot.hands.report import Rehearsal, StepFailedError, of_type, reported
 from copilot.ports import Clock
 from tools.log_retriever import sanitize
 from tools.playbook_executor.vocabulary import FlushArguments, QueueArguments, ResourceName
-from tools.types import FrozenModel, PlanStep, StepResult
+from tools.types import PlanStep, StepResult
 
 TIMEOUT_S = 5.0
 MOST_BYTES = 4 * 1024 * 1024
@@ -32,15 +33,13 @@ RedisKey = Annotated[str, Field(pattern=r"^[^\s]{1,200}$")]
 Reply = str | int | None | list["Reply"]
 
 
-class RedisTarget(FrozenModel):
+class RedisTarget(WithPassword):
     """A Redis of the runners file: which keys may be flushed, which key pauses which queue."""
 
     host: str
     port: int = Field(default=6379, ge=1, le=65_535)
     db: int = Field(default=0, ge=0)
     user: str = "default"
-    password_env: str = ""
-    password: SecretStr | None = Field(default=None, exclude=True)
     tls: bool = False
     keys: dict[ResourceName, KeyPattern] = Field(default_factory=dict)
     queues: dict[ResourceName, RedisKey] = Field(default_factory=dict)

@@ -11,16 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import field_validator
 from sqlalchemy import Connection, NullPool, Row, create_engine, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from copilot.hands.credentials import WithPassword
 from copilot.hands.report import Rehearsal, StepFailedError, of_type, reported
 from copilot.ports import Clock, FactSource, SourceError
 from copilot.sources import business_sql
 from tools.log_retriever import excerpt
 from tools.playbook_executor.vocabulary import SessionArguments
-from tools.types import Fact, FrozenModel, PlanStep, StepResult
+from tools.types import Fact, PlanStep, StepResult
 
 TIMEOUT_S = 5
 _SESSION = re.compile(r"[0-9]{1,10}-[0-9]{1,17}-[0-9a-f]{12}")
@@ -51,7 +52,7 @@ _BLOCKING = text(
 _ACTS = {"end_session": "pg_terminate_backend", "cancel_query": "pg_cancel_backend"}
 
 
-class DatabaseTarget(FrozenModel):
+class DatabaseTarget(WithPassword):
     """A database of the runners file, and whose sessions may be ended there.
 
     `users` empty: those of anybody but superusers. `component` is the name it has in the topology:
@@ -59,8 +60,6 @@ class DatabaseTarget(FrozenModel):
     """
 
     url: str
-    password_env: str = ""
-    password: SecretStr | None = Field(default=None, exclude=True)
     users: tuple[str, ...] = ()
     component: str = ""
 

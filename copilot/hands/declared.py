@@ -9,17 +9,26 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, NamedTuple, Protocol
+from typing import Annotated, NamedTuple, Protocol, TypeVar
 
 from pydantic import AfterValidator, Field, JsonValue, SecretStr
 
 from copilot.hands.cache import CacheRunner, RedisTarget
 from copilot.hands.command import CommandRunner
+from copilot.hands.credentials import (
+    HttpBase,
+    RunnersFileError,
+    SecretReader,
+    VaultServer,
+    WithPassword,
+)
 from copilot.hands.database import DatabaseRunner, DatabaseTarget
-from copilot.hands.http import Base, HttpRunner
-from copilot.hands.kubernetes import Cluster, KubernetesRunner
+from copilot.hands.http import HttpCaller, HttpRunner
+from copilot.hands.jobs import JobRunner, JobTarget
+from copilot.hands.kubernetes import Cluster, KubernetesRunner, ObjectSwitch
 from copilot.hands.plain import CheckRunner, ConfirmationPrompt, ManualRunner, WaitRunner
 from copilot.hands.report import StepFailedError
+from copilot.hands.rest_switch import ApiSwitch, declarations
 from copilot.hands.settings_file import SettingsFileRunner
 from copilot.hands.switch import DnsRecord, Switchable, SwitchRunner, SwitchTarget
 from copilot.hands.traffic import ProxyTarget, TrafficRunner
@@ -29,20 +38,7 @@ from tools.playbook_executor.vocabulary import ResourceName, binary
 from tools.types import FrozenModel, PlanStep, Playbook, PlaybookStep, StepAction
 
 Binary = Annotated[str, AfterValidator(binary)]
-
-
-class RunnersFileError(strict_toml.FileError):
-    """The file of runners is wrong; the message says in which file, at which key, and what."""
-
-    setting = "runners_file"
-
-
-class HttpBase(FrozenModel):
-    """An address that steps may call, and the secret that goes with it."""
-
-    url: str
-    token_env: str = ""
-    token: SecretStr | None = None
+TargetT = TypeVar("TargetT", bound=WithPassword)
 
 
 class SettingsFolder(FrozenModel):
@@ -90,12 +86,14 @@ class RehearsalRequest(FrozenModel):
 class RunnersFile(FrozenModel):
     """The file, read."""
 
+    vault: VaultServer | None = None
     http: dict[ResourceName, HttpBase] = Field(default_factory=dict)
     command: dict[Binary, Path] = Field(default_factory=dict)
     settings_files: SettingsFolder | None = None
     traffic: dict[ResourceName, ProxyTarget] = Field(default_factory=dict)
     database: dict[ResourceName, DatabaseTarget] = Field(default_factory=dict)
     cache: dict[ResourceName, RedisTarget] = Field(default_factory=dict)
+    job: dict[ResourceName, JobTarget] = Field(default_factory=dict)
     switch: dict[ResourceName, SwitchTarget] = Field(default_factory=dict)
     kubernetes: KubernetesTarget | None = None
     rehearse: tuple[RehearsalRequest, ...] = Field(default=(), max_length=200)
@@ -110,6 +108,7 @@ class RunnersFile(FrozenModel):
             "traffic": NamedTargets("proxy", self.traffic),
             "database": NamedTargets("database", self.database),
             "cache": NamedTargets("cache", self.cache),
+            "job": NamedTargets("job", self.job),
             "switch": NamedTargets("switch", self.switch),
         }
 
@@ -138,7 +137,9 @@ def read(path: Path) -> RunnersFile:
     approval runs.
     """
     declared = strict_toml.read(path, RunnersFile, RunnersFileError)
-    for key, one in (("", path), *((f"command.{k}", p) for k, p in declared.command.items())):
+    named = [("", path), *((f"command.{k}", p) for k, p in declared.command.items())]
+    named += [(f"job.{k}", Path(j.system)) for k, j in declared.job.items() if "/" in j.system]
+    for key, one in named:
         for place in (one, one.parent):
             if place.exists() and _open_to_others(place.stat()):
                 problem = f"{str(place)!r} can be written by others; run: chmod go-w {place}"
@@ -161,11 +162,9 @@ def runners(declared: RunnersFile, path: Path, around: Surroundings) -> dict[Ste
     """A runner per action that the file turns on; what it cannot mean is said before the start."""
     clock = around.clock
     made: dict[StepAction, Runner] = {}
+    caller = _caller(declared, path, SecretReader(path, around.environment, declared.vault))
     if declared.http:
-        bases = {
-            name: _base(path, name, one, around.environment) for name, one in declared.http.items()
-        }
-        made["http"] = HttpRunner(bases, clock)
+        made["http"] = HttpRunner(caller, clock)
     if declared.command:
         try:
             made["command"] = CommandRunner(declared.command, clock)
@@ -180,7 +179,7 @@ def runners(declared: RunnersFile, path: Path, around: Surroundings) -> dict[Ste
         target = declared.kubernetes
         cluster = around.connect(target)
         made["kubernetes"] = KubernetesRunner(cluster, clock, dry_run=target.dry_run)
-    made |= _named_runners(declared, path, around)
+    made |= _named_runners(declared, path, around, caller)
     if declared.wait:
         made["wait"] = WaitRunner(clock)
     if declared.check:
@@ -191,84 +190,84 @@ def runners(declared: RunnersFile, path: Path, around: Surroundings) -> dict[Ste
 
 
 def _named_runners(
-    declared: RunnersFile, path: Path, around: Surroundings
+    declared: RunnersFile, path: Path, around: Surroundings, caller: HttpCaller
 ) -> dict[StepAction, Runner]:
     """The runners of targets that steps name; nothing is connected before a step needs it."""
     clock = around.clock
-    databases = with_passwords(declared.database, path, around.environment)
-    caches = {
-        name: one.model_copy(update=_password(path, f"cache.{name}", one, around.environment))
-        for name, one in declared.cache.items()
-    }
+    reader = SecretReader(path, around.environment, declared.vault)
+    databases = with_passwords(declared.database, "database", reader)
+    caches = with_passwords(declared.cache, "cache", reader)
     switches = {
-        name: (one, _switchable(path, name, one, around)) for name, one in declared.switch.items()
+        name: (one, _switchable(declared, path, name, one, around, caller))
+        for name, one in with_passwords(declared.switch, "switch", reader).items()
     }
     made: dict[StepAction, Runner] = {
         "traffic": TrafficRunner(declared.traffic, clock),
         "database": DatabaseRunner(databases, clock),
         "cache": CacheRunner(caches, clock),
+        "job": JobRunner(declared.job, caller, clock),
         "switch": SwitchRunner(switches, clock),
     }
     return {action: made[action] for action, among in declared.named.items() if among.targets}
 
 
-def _switchable(path: Path, name: str, one: SwitchTarget, around: Surroundings) -> Switchable:
+def _switchable(
+    declared: RunnersFile,
+    path: Path,
+    name: str,
+    one: SwitchTarget,
+    around: Surroundings,
+    caller: HttpCaller,
+) -> Switchable:
     """What it is, with each state read once, so that a wrong one is said before the start."""
-    key = f"switch.{name}"
-    filled = one.model_copy(update=_password(path, key, one, around.environment))
-    secret = filled.password.get_secret_value() if filled.password else ""
     try:
-        assert one.dns is not None
-        thing = around.record(one.dns, secret)
+        if one.dns is not None:
+            thing = around.record(one.dns, one.password.get_secret_value() if one.password else "")
+        elif one.api is not None:
+            thing = ApiSwitch(one.api, declared.http.get(one.api.base), caller, declarations())
+        else:
+            assert one.kubernetes is not None
+            thing = ObjectSwitch(one.kubernetes, _cluster(declared, around))
         for state in one.states.values():
             thing.holds(state, state)
     except StepFailedError as error:
-        raise RunnersFileError(path, key, str(error)) from error
+        raise RunnersFileError(path, f"switch.{name}", str(error)) from error
     return thing
 
 
+def _cluster(declared: RunnersFile, around: Surroundings) -> Cluster:
+    if declared.kubernetes is None:
+        raise StepFailedError("needs [kubernetes]: the namespace its object is in")
+    if declared.kubernetes.dry_run:
+        raise StepFailedError("[kubernetes] has dry_run = true: nothing would be switched")
+    return around.connect(declared.kubernetes)
+
+
 def with_passwords(
-    declared: Mapping[str, DatabaseTarget], path: Path, environment: Mapping[str, str]
-) -> dict[str, DatabaseTarget]:
-    """The databases with the passwords their variables hold."""
-    return {
-        name: one.model_copy(update=_password(path, f"database.{name}", one, environment))
-        for name, one in declared.items()
-    }
+    declared: Mapping[str, TargetT], kind: str, reader: SecretReader
+) -> dict[str, TargetT]:
+    """The targets with their passwords, which are read once."""
+    found: dict[str, TargetT] = {}
+    for name, one in declared.items():
+        key = f"{kind}.{name}"
+        if one.password is not None:
+            problem = "name a variable in password_env instead, or password_file, password_vault"
+            raise RunnersFileError(reader.file, f"{key}.password", problem)
+        word = reader.read(key, "password", one.password_env, one.password_file, one.password_vault)
+        found[name] = one.model_copy(update={"password": SecretStr(word)}) if word else one
+    return found
 
 
-def _password(
-    path: Path,
-    key: str,
-    target: DatabaseTarget | RedisTarget | SwitchTarget,
-    environment: Mapping[str, str],
-) -> dict[str, SecretStr]:
-    if target.password is not None:
-        raise RunnersFileError(path, f"{key}.password", "name a variable in password_env instead")
-    if not target.password_env:
-        return {}
-    if target.password_env not in environment:
-        problem = f"variable {target.password_env!r} is not set"
-        raise RunnersFileError(path, f"{key}.password_env", problem)
-    return {"password": SecretStr(environment[target.password_env])}
-
-
-def _base(path: Path, name: str, declared: HttpBase, environment: Mapping[str, str]) -> Base:
-    key, token = f"http.{name}", ""
-    if declared.token_env and declared.token is not None:
-        raise RunnersFileError(path, key, "has both token_env and token; keep one of them")
-    if declared.token_env:
-        key, token = f"{key}.token_env", environment.get(declared.token_env, "")
-        if not token:
-            raise RunnersFileError(path, key, f"variable {declared.token_env!r} is not set")
-    elif declared.token is not None:
-        key, token = f"{key}.token", declared.token.get_secret_value()
-    if not (token.isascii() and token.isprintable()) or " " in token:
-        raise RunnersFileError(path, key, "the token has characters that no header can carry")
-    try:
-        return Base(declared.url, {"Authorization": f"Bearer {token}"} if token else {})
-    except ValueError as error:
-        raise RunnersFileError(path, f"http.{name}.url", str(error)) from error
+def _caller(declared: RunnersFile, path: Path, reader: SecretReader) -> HttpCaller:
+    """What calls the declared bases; a job's has to carry its token as the system wants it."""
+    for name, job in declared.job.items():
+        base, wanted = declared.http.get(job.base), job.declared.token_as
+        if base is None:
+            raise RunnersFileError(path, f"job.{name}.base", f"there is no [http.{job.base}]")
+        if base.token_as.lower() != wanted.lower():
+            problem = f'{job.system} wants token_as = "{wanted}"'
+            raise RunnersFileError(path, f"http.{job.base}.token_as", problem)
+    return HttpCaller({name: reader.base(name, one) for name, one in declared.http.items()})
 
 
 def lacking(declared: RunnersFile, playbook: Playbook) -> str:
@@ -323,8 +322,7 @@ def turned_on(declared: RunnersFile) -> frozenset[StepAction]:
 def described(declared: RunnersFile) -> Iterator[tuple[str, str]]:
     """Action and what it acts on, line by line, for a person; secrets are named, not shown."""
     for name, base in declared.http.items():
-        token = f", token from {base.token_env}" if base.token_env else ""
-        yield "http", f"{name}: {base.url}{token or (', with a token' if base.token else '')}"
+        yield "http", f"{name}: {base.told}"
     for name, program in declared.command.items():
         yield "command", f"{name}: {program}"
     if declared.settings_files is not None:
@@ -357,11 +355,20 @@ def meaning(declared: RunnersFile | None, step: PlanStep) -> str:
         return str(declared.settings_files.folder)
     if (among := declared.named.get(step.action)) is not None:
         named = among.targets.get(str(step.arguments.get(among.argument)))
+        if isinstance(named, JobTarget | SwitchTarget) and named.base:
+            base = declared.http.get(named.base)
+            return f"{named.meaning(step)} at {base.url if base else named.base}"
+        if isinstance(named, SwitchTarget) and named.kubernetes is not None:
+            return f"{named.meaning(step)}; {_place(declared)}"
         return named.meaning(step) if named is not None else ""
-    if step.action == "kubernetes" and declared.kubernetes is not None:
-        target = declared.kubernetes
-        return f"namespace {target.namespace}, context {target.context or 'current'}"
-    return ""
+    return _place(declared) if step.action == "kubernetes" else ""
+
+
+def _place(declared: RunnersFile) -> str:
+    target = declared.kubernetes
+    if target is None:
+        return ""
+    return f"namespace {target.namespace}, context {target.context or 'current'}"
 
 
 def _hash(program: Path) -> str:

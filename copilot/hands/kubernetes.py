@@ -1,13 +1,14 @@
 """Act on a Kubernetes cluster: scale, undo or restart a rollout, cordon, drain, and read."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pydantic import JsonValue
 
-from copilot.hands.report import Rehearsal, StepFailedError, of_type, reported
+from copilot.hands.report import TRIES, Rehearsal, StepFailedError, of_type, reported
+from copilot.hands.switch import ObjectFields, SwitchConflictError, SwitchPosition, same
 from copilot.ports import Clock, SourceError
 from tools.playbook_executor.vocabulary import (
     GetArguments,
@@ -60,12 +61,48 @@ class PodOnNode:
     stays: bool
 
 
+class FieldKind(NamedTuple):
+    """A kind of object: where the API has it, and the fields that a switch may set."""
+
+    group: str
+    version: str
+    plural: str
+    writable: tuple[str, ...]
+
+
+FIELD_KINDS: Mapping[str, FieldKind] = {
+    # istio.io/latest/docs/reference/config/networking: routes with weights, subsets, outliers
+    "virtualservice": FieldKind(
+        "networking.istio.io", "v1", "virtualservices", ("spec.http", "spec.tcp", "spec.tls")
+    ),
+    "destinationrule": FieldKind(
+        "networking.istio.io", "v1", "destinationrules", ("spec.subsets", "spec.trafficPolicy")
+    ),
+    # gateway-api.sigs.k8s.io: HTTPRoute, backendRefs with weights
+    "httproute": FieldKind("gateway.networking.k8s.io", "v1", "httproutes", ("spec.rules",)),
+    # kubernetes.github.io/ingress-nginx: canary annotations
+    "ingress": FieldKind("networking.k8s.io", "v1", "ingresses", ("metadata.annotations",)),
+    "service": FieldKind("", "v1", "services", ("spec.selector",)),
+    "cronjob": FieldKind("batch", "v1", "cronjobs", ("spec.suspend",)),
+    # argo-rollouts.readthedocs.io: `abort` and `pause` of the plugin set these
+    "rollout": FieldKind("argoproj.io", "v1alpha1", "rollouts", ("spec.paused", "status.abort")),
+    # argo-cd.readthedocs.io: the revision an application follows, and whether by itself
+    "application": FieldKind(
+        "argoproj.io",
+        "v1alpha1",
+        "applications",
+        ("spec.source.targetRevision", "spec.syncPolicy.automated"),
+    ),
+    # fluxcd.io/flux/components: `flux suspend` and `flux resume` set this
+    "kustomization": FieldKind(
+        "kustomize.toolkit.fluxcd.io", "v1", "kustomizations", ("spec.suspend",)
+    ),
+    "helmrelease": FieldKind("helm.toolkit.fluxcd.io", "v2", "helmreleases", ("spec.suspend",)),
+}
+
+
 class ConflictError(SourceError):
     """The object was changed by somebody else between our look and our patch."""
-
-
-TRIES = 5
-"""Looks and patches of one object, as client-go's `retry.DefaultRetry` has them."""
 
 
 class Cluster(Protocol):
@@ -89,6 +126,14 @@ class Cluster(Protocol):
     def pods_on(self, node: str) -> Sequence[PodOnNode]: ...
 
     def evict(self, pod: PodOnNode, dry_run: bool) -> None: ...
+
+    def fields(self, kind: "FieldKind", name: str) -> dict[str, JsonValue]: ...
+
+    def merge(
+        self, kind: "FieldKind", name: str, patch: dict[str, JsonValue], dry_run: bool
+    ) -> None:
+        """A JSON merge patch (RFC 7386); of the status, where it holds one."""
+        ...
 
 
 class KubernetesRunner:
@@ -228,3 +273,79 @@ class KubernetesRunner:
 def _pointer(key: str) -> str:
     """A key as a token of a JSON pointer (RFC 6901)."""
     return key.replace("~", "~0").replace("/", "~1")
+
+
+class ObjectSwitch:
+    """Fields of one object; a state is what they hold, and null that they are not there."""
+
+    def __init__(self, at: ObjectFields, cluster: Cluster) -> None:
+        kind = FIELD_KINDS.get(at.kind)
+        if kind is None:
+            raise StepFailedError(f"kind {at.kind!r} is none of {', '.join(FIELD_KINDS)}")
+        self._at, self._cluster, self._kind = at, cluster, kind
+
+    def position(self) -> SwitchPosition:
+        """The whole object, and its `resourceVersion`."""
+        try:
+            found = self._cluster.fields(self._kind, self._at.name)
+        except SourceError as error:
+            raise StepFailedError(f"{self._at.told}: {error}") from error
+        metadata = found.get("metadata")
+        version = metadata.get("resourceVersion") if isinstance(metadata, dict) else None
+        if not version:
+            raise StepFailedError(f"{self._at.told} has no resourceVersion")
+        return SwitchPosition(found, version)
+
+    def holds(self, value: JsonValue, state: JsonValue) -> bool:
+        """All that the state says; what the server adds to it does not count."""
+        if not isinstance(state, dict) or not state:
+            raise StepFailedError(f"{self._at.told}: a state is a mapping of fields")
+        for path in _leaves(state):
+            if not any(f"{path}.".startswith(f"{one}.") for one in self._kind.writable):
+                may = ", ".join(self._kind.writable)
+                raise StepFailedError(f"{self._at.told}: {path} may not be set, but {may}")
+        return _within(state, value)
+
+    def move(self, at: SwitchPosition, state: JsonValue) -> None:
+        """Merge the fields, if the object has the version that was read."""
+        self._merge(at, state, dry_run=False)
+
+    def forbidden(self, at: SwitchPosition, state: JsonValue) -> str:
+        """Let the server check rights and admission, in dry run."""
+        try:
+            self._merge(at, state, dry_run=True)
+        except StepFailedError as error:
+            return str(error)
+        return ""
+
+    def _merge(self, at: SwitchPosition, state: JsonValue, *, dry_run: bool) -> None:
+        assert isinstance(state, dict)
+        metadata = state.get("metadata")
+        bound: dict[str, JsonValue] = {**metadata} if isinstance(metadata, dict) else {}
+        bound["resourceVersion"] = at.version
+        patch: dict[str, JsonValue] = {**state, "metadata": bound}
+        try:
+            self._cluster.merge(self._kind, self._at.name, patch, dry_run)
+        except ConflictError as error:
+            raise SwitchConflictError(f"{self._at.told} was changed meanwhile") from error
+        except SourceError as error:
+            raise StepFailedError(f"{self._at.told}: {error}") from error
+
+
+def _leaves(state: dict[str, JsonValue], place: str = "") -> Iterator[str]:
+    """The path of each field that is set; a mapping that is empty is one."""
+    for key, value in state.items():
+        if isinstance(value, dict) and value and "." not in key:
+            yield from _leaves(value, f"{place}{key}.")
+        else:
+            yield f"{place}{key}"
+
+
+def _within(state: JsonValue, value: JsonValue) -> bool:
+    """Whether `value` has all that `state` says; false and null may be left out by the server."""
+    if isinstance(state, dict):
+        held = value if isinstance(value, dict) else {}
+        return all(_within(one, held.get(key)) for key, one in state.items())
+    if isinstance(state, list) and isinstance(value, list):
+        return len(state) == len(value) and all(map(_within, state, value))
+    return same(state, value) or (not value and state in (None, False))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 from urllib3.exceptions import HTTPError
 
@@ -15,6 +15,7 @@ from copilot.hands.kubernetes import (
     LAST_STEP,
     ConflictError,
     Deployment,
+    FieldKind,
     NodeState,
     Patch,
     PodOnNode,
@@ -28,6 +29,8 @@ _MIRROR = "kubernetes.io/config.mirror"
 _HASH = "pod-template-hash"
 _JSON_PATCH = "application/json-patch+json"
 _MERGE_PATCH = "application/strategic-merge-patch+json"
+_JSON_MERGE = "application/merge-patch+json"
+_AnyObject = TypeAdapter(dict[str, JsonValue])
 _ASK_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -164,6 +167,42 @@ class KubernetesCluster:
                 _request_timeout=self._timeout_s,
             )
         )
+
+    def fields(self, kind: FieldKind, name: str) -> dict[str, JsonValue]:
+        """An object as the API has it."""
+        return self._raw("GET", self._path(kind, name))
+
+    def merge(self, kind: FieldKind, name: str, patch: dict[str, JsonValue], dry_run: bool) -> None:
+        """A JSON merge patch; one with a status goes to that subresource."""
+        place = self._path(kind, name) + ("/status" if "status" in patch else "")
+        self._raw("PATCH", place, patch, [("dryRun", "All")] if dry_run else [])
+
+    def _path(self, kind: FieldKind, name: str) -> str:
+        root = f"/apis/{kind.group}" if kind.group else "/api"
+        return f"{root}/{kind.version}/namespaces/{self._namespace}/{kind.plural}/{name}"
+
+    def _raw(
+        self,
+        method: str,
+        path: str,
+        patch: dict[str, JsonValue] | None = None,
+        query: Sequence[tuple[str, str]] = (),
+    ) -> dict[str, JsonValue]:
+        request = self._api.param_serialize(
+            method,
+            path,
+            query_params=list(query),
+            header_params={"Accept": "application/json", "Content-Type": _JSON_MERGE},
+            body=patch,
+            auth_settings=["BearerToken"],
+        )
+
+        def answer() -> object:
+            said = self._api.call_api(*request, _request_timeout=self._timeout_s)
+            said.read()  # type: ignore[no-untyped-call]
+            return self._api.response_deserialize(said, {"200": "object"}).data
+
+        return _AnyObject.validate_python(self._ask(answer))
 
     def _deployment(self, name: str) -> _Object:
         answer = self._ask(

@@ -10,6 +10,8 @@ from tools.types import FrozenModel, PlanStep, StepResult
 
 LINES = 60
 CHARACTERS = 4000
+TRIES = 5
+"""Looks at one object and changes of it, as client-go's `retry.DefaultRetry` has them."""
 
 
 class Rehearsal(NamedTuple):

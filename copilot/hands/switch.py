@@ -10,10 +10,10 @@ import json
 from collections.abc import Mapping
 from typing import Literal, NamedTuple, Protocol, Self
 
-from pydantic import Field, JsonValue, SecretStr, field_validator, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
-from copilot.hands.kubernetes import TRIES
-from copilot.hands.report import Rehearsal, StepFailedError, of_type, reported
+from copilot.hands.credentials import WithPassword
+from copilot.hands.report import TRIES, Rehearsal, StepFailedError, of_type, reported
 from copilot.ports import Clock
 from tools.playbook_executor.vocabulary import ResourceName, SwitchArguments
 from tools.types import FrozenModel, PlanStep, StepResult
@@ -82,17 +82,20 @@ class DnsRecord(FrozenModel):
 
 
 class ApiAddress(FrozenModel):
-    """A thing behind an HTTP API that `switch_apis.toml` describes, and what fills its holes."""
+    """A thing behind an API that `switch_apis.toml` describes, and what fills its holes.
+
+    `base` names the entry of [http] with its address and its token.
+    """
 
     of: str
-    url: str
+    base: ResourceName
     values: dict[str, str] = Field(default_factory=dict, max_length=12)
 
     @property
     def told(self) -> str:
         """For a person."""
         named = ", ".join(f"{key} {value}" for key, value in self.values.items())
-        return f"{self.of} at {self.url}: {named}"
+        return f"{self.of} by the http base {self.base}: {named}"
 
 
 class ObjectFields(FrozenModel):
@@ -107,21 +110,20 @@ class ObjectFields(FrozenModel):
         return f"{self.kind} {self.name}"
 
 
-class SwitchTarget(FrozenModel):
+class SwitchTarget(WithPassword):
     """A thing of the runners file: what it is, and the states it may be put to."""
 
     states: dict[ResourceName, JsonValue] = Field(min_length=2, max_length=20)
     dns: DnsRecord | None = None
     api: ApiAddress | None = None
     kubernetes: ObjectFields | None = None
-    password_env: str = ""
-    password: SecretStr | None = Field(default=None, exclude=True)
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
         if [self.dns, self.api, self.kubernetes].count(None) != 2:
             raise ValueError("needs one of dns, api and kubernetes")
-        if self.dns is not None and not self.password_env:
+        places = (self.password_env, self.password_file, self.password_vault)
+        if self.dns is not None and not any(places):
             raise ValueError("needs password_env: the variable with the secret of its TSIG key")
         if len({_written(state) for state in self.states.values()}) < len(self.states):
             raise ValueError("two of its states are the same")
@@ -130,6 +132,11 @@ class SwitchTarget(FrozenModel):
         ):
             raise ValueError("each state of a DNS name is a list of one value or more")
         return self
+
+    @property
+    def base(self) -> str:
+        """The http base it is behind, if it is."""
+        return self.api.base if self.api is not None else ""
 
     @property
     def told(self) -> str:

@@ -111,9 +111,16 @@ class Outbox:
         with self._database.write() as connection:
             connection.execute(self._database.insert(outbox).on_conflict_do_nothing(), [row])
             known = _read(connection, key)
-            if known.kind != kind or canonical(known.payload) != text:
+            told = {name: known.payload.get(name) for name in payload}
+            if known.kind != kind or canonical(told) != text:
                 raise StoreError(f"outbox key {key!r} was used for something else ({known.kind!r})")
             return known.result
+
+    def amend(self, key: str, more: dict[str, JsonValue]) -> None:
+        """Record what became known of a side effect that goes on, such as the id of its job."""
+        with self._database.write() as connection:
+            payload = canonical({**_read(connection, key).payload, **more})
+            connection.execute(update(outbox).where(outbox.c.key == key).values(payload=payload))
 
     def finish(self, key: str, result: StepResult, now: Timestamp) -> StepResult:
         """Record the result; the first one recorded stands and is returned."""

@@ -90,7 +90,7 @@ def take(
 def handover(
     context: typer.Context,
     incident: Incident,
-    to: Annotated[str, typer.Option(help="Who takes it from here.")],
+    to: Annotated[str, typer.Option(help="Who takes it from here; else who is on call.")] = "",
     by: By = "",
     text: Annotated[str, typer.Option(help="What they should know.")] = "",
 ) -> None:
@@ -118,6 +118,12 @@ def resolve(
 ) -> None:
     """Close an incident on which only people still worked."""
     _call(context, "on_call", incident=incident, action="resolve", by=by, to="", text=text)
+
+
+@decide_app.command()
+def oncall(context: typer.Context) -> None:
+    """Say who is on call now, by every schedule of COPILOT_ON_CALL_FILE."""
+    _call(context, "who_is_on_call")
 
 
 @decide_app.command()

@@ -4,18 +4,21 @@ The real ones cannot be reached from here; each server names the page it was wri
 """
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
+import queue
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from cryptography.hazmat.primitives.padding import PKCS7
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import Server, ServerConnection, serve
 
 from copilot.ports import NoticeError
 from copilot.testing.strict_http import HttpReply, ReceivedRequest, StrictServer
@@ -101,13 +104,62 @@ class ChatServer(StrictServer):
         return name
 
 
-class SlackServer(ChatServer):
+class LineServer(ChatServer):
+    """A platform that also sends over a websocket, to whoever comes with its `ticket`.
+
+    What is put in `frames` is sent, and what comes back is kept in `receipts`.
+    """
+
+    ticket = "one/ticket"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frames: queue.Queue[str] = queue.Queue()
+        self.receipts: queue.Queue[str] = queue.Queue()
+        self._line: Server | None = None
+
+    def clear(self) -> None:
+        """Forget what was posted, sent and received."""
+        super().clear()
+        self.frames, self.receipts = queue.Queue(), queue.Queue()
+
+    @property
+    def line_url(self) -> str:
+        """Where the websocket listens, from the first time that it is asked."""
+        if self._line is None:
+            self._line = serve(self._talk, "127.0.0.1", 0)
+            threading.Thread(target=self._line.serve_forever, daemon=True).start()
+        return f"ws://127.0.0.1:{self._line.socket.getsockname()[1]}/line"
+
+    def server_close(self) -> None:
+        """End the websocket, too."""
+        super().server_close()
+        if self._line is not None:
+            self._line.shutdown()
+
+    def _talk(self, line: ServerConnection) -> None:
+        given = parse_qs(urlsplit(line.request.path if line.request else "").query)
+        if given.get("ticket") != [self.ticket]:
+            line.close(1008, "no ticket")
+            return
+        try:
+            while not self.closing.is_set():
+                with contextlib.suppress(queue.Empty):
+                    line.send(self.frames.get(timeout=0.02))
+                with contextlib.suppress(TimeoutError):
+                    self.receipts.put(str(line.recv(timeout=0.02)))
+        except ConnectionClosed:
+            return
+
+
+class SlackServer(LineServer):
     """`chat.postMessage`, `chat.update`, `chat.postEphemeral`, `users.info`:
     docs.slack.dev/reference/methods; and what Slack posts when people press, mention or write.
     """
 
     name = "slack"
     token = "xoxb-fake-token"
+    app_token = "xapp-fake-token"
     signing_secret = "slack-signing-secret"
 
     def __init__(self) -> None:
@@ -123,13 +175,18 @@ class SlackServer(ChatServer):
 
     def reply(self, asked: ReceivedRequest) -> HttpReply:
         """200 with `ok`, or with `error`; 429 with `Retry-After` where it is asked too often."""
-        if asked.headers.get("authorization") != f"Bearer {self.token}":
+        opens = asked.path == "/apps.connections.open"
+        token = self.app_token if opens else self.token
+        if asked.headers.get("authorization") != f"Bearer {token}":
             return HttpReply(200, {"ok": False, "error": "invalid_auth"})
         if self.answers:
             error = self.answers.popleft()
             if error == "ratelimited":
                 return HttpReply(429, {"ok": False, "error": error}, {"Retry-After": "30"})
             return HttpReply(200, {"ok": False, "error": error})
+        if opens:
+            url = f"{self.line_url}?{urlencode({'ticket': self.ticket})}"
+            return HttpReply(200, {"ok": True, "url": url})
         if asked.path == "/users.info":
             user = self.users.get(asked.one("user")) if asked.is_form else None
             found = {"ok": True, "user": user} if user else {"ok": False, "error": "user_not_found"}
@@ -193,6 +250,14 @@ class SlackServer(ChatServer):
         body = json.dumps({**told, "event_id": key, "event_time": int(at), "event": event}).encode()
         return self.signed(body, at), body
 
+    def enveloped(self, kind: str, key: str, posted: tuple[dict[str, str], bytes]) -> str:
+        """What was to be posted, as a frame of Socket Mode."""
+        body = posted[1]
+        if body.startswith(b"payload="):
+            body = parse_qs(body.decode())["payload"][0].encode()
+        about = {"type": kind, "envelope_id": key, "accepts_response_payload": False}
+        return json.dumps({**about, "payload": json.loads(body)})
+
     def signed(self, body: bytes, at: float, content: str = "application/json") -> dict[str, str]:
         """The headers of a request of Slack's: version 0 of its signature."""
         base = b"v0:%d:%s" % (int(at), body)
@@ -227,156 +292,6 @@ def _wrong_button(button: dict[str, Any]) -> bool:
         or button.get("style", "primary") not in ("primary", "danger")
         or any(len(asks[one]["text"]) > most for one, most in longest.items() if asks)
     )
-
-
-class FeishuServer(ChatServer):
-    """A tenant's token, messages, and their cards: open.feishu.cn/document/server-docs/im-v1."""
-
-    name = "feishu"
-    app = {"app_id": "cli_fake", "app_secret": "feishu-app-secret"}
-    encrypt_key = "feishu-encrypt-key"
-    verification_token = "feishu-verification-token"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tokens = 0
-        self._by_uuid: dict[str, str] = {}
-
-    def clear(self) -> None:
-        """Forget what was posted, and under which keys."""
-        super().clear()
-        self._by_uuid.clear()
-
-    def expire(self) -> None:
-        """No token of before counts any more."""
-        self.tokens += 1
-
-    def reply(self, asked: ReceivedRequest) -> HttpReply:
-        """200 with `code` 0, or a code with 200 or 400, as its pages list them."""
-        told = json.loads(asked.body)
-        if asked.path == "/auth/v3/tenant_access_token/internal":
-            if told != self.app:
-                return HttpReply(200, {"code": 10014, "msg": "app secret invalid"})
-            self.tokens += 1
-            token = {"tenant_access_token": f"t-{self.tokens}", "expire": 7200}
-            return HttpReply(200, {"code": 0, "msg": "ok", **token})
-        if asked.headers.get("authorization") != f"Bearer t-{self.tokens}":
-            return HttpReply(400, {"code": 99991663, "msg": "Invalid access token"})
-        if self.answers:
-            return HttpReply(400, {"code": self.answers.popleft(), "msg": "refused"})
-        if asked.path.endswith("/reply"):
-            text = json.loads(told["content"])["text"]
-            self.threads.setdefault(asked.path.split("/")[-2], []).append(text)
-            return HttpReply(200, {"code": 0, "msg": "success", "data": {"message_id": "om_r"}})
-        card = json.loads(told["content"])
-        if not card["config"]["update_multi"] or len(told["content"].encode()) > 30 * 1024:
-            return HttpReply(400, {"code": 230099, "msg": "Failed to create card content"})
-        if asked.method == "PATCH":
-            return self._patch(asked.path.rpartition("/")[2], card)
-        if asked.one("receive_id_type") != "chat_id" or told["receive_id"] != "oc_sre":
-            return HttpReply(400, {"code": 230002, "msg": "The bot can not be outside the group."})
-        name = self._by_uuid.get(told["uuid"]) or self.post(card)
-        self._by_uuid[told["uuid"]] = name
-        return HttpReply(200, {"code": 0, "msg": "success", "data": {"message_id": name}})
-
-    def _patch(self, name: str, card: Any) -> HttpReply:
-        if name not in self.messages:
-            return HttpReply(400, {"code": 230011, "msg": "The message is recalled."})
-        self.messages[name].append(card)
-        return HttpReply(200, {"code": 0, "msg": "success", "data": {}})
-
-    def buttons(self, message: str) -> dict[str, dict[str, Any]]:
-        """The buttons that a card shows now, by their choice."""
-        rows = [one for one in self.messages[message][-1]["elements"] if one["tag"] == "action"]
-        shown = [one for row in rows for one in row["actions"] if "value" in one]
-        return {one["value"]["choice"]: one for one in shown}
-
-    def pressed(
-        self, button: Mapping[str, Any], user: str, at: float, tenant: str = "ours"
-    ) -> tuple[dict[str, str], bytes]:
-        """What Feishu posts when a user presses a button: headers and body."""
-        operator = {"tenant_key": tenant, "open_id": user, "union_id": "on_1"}
-        action = {"value": button["value"], "tag": "button"}
-        event = {"operator": operator, "action": action, "host": "im_message", "token": "c-1"}
-        return self.told("card.action.trigger", event, f"ev-{at}-{user}", at)
-
-    def told(
-        self, kind: str, event: Mapping[str, Any], key: str, at: float
-    ) -> tuple[dict[str, str], bytes]:
-        """An event or a callback of version 2.0, signed and encrypted."""
-        header = {
-            "event_id": key, "token": self.verification_token, "create_time": f"{at:.0f}000",
-            "event_type": kind, "tenant_key": "ours", "app_id": self.app["app_id"],
-        }  # fmt: skip
-        body = self.sealed({"schema": "2.0", "header": header, "event": event})
-        return self.signed(body, at), body
-
-    def sealed(self, document: Mapping[str, Any]) -> bytes:
-        """AES-256 in CBC, the key hashed, the vector in front."""
-        padder = PKCS7(128).padder()
-        plain = padder.update(json.dumps(document).encode()) + padder.finalize()
-        key, vector = hashlib.sha256(self.encrypt_key.encode()).digest(), b"sixteen bytes iv"
-        cipher = Cipher(algorithms.AES(key), modes.CBC(vector)).encryptor()
-        sealed = vector + cipher.update(plain) + cipher.finalize()
-        return json.dumps({"encrypt": base64.b64encode(sealed).decode()}).encode()
-
-    def signed(self, body: bytes, at: float) -> dict[str, str]:
-        """The headers of a request of Feishu's."""
-        stamp = str(int(at))
-        seal = hashlib.sha256(f"{stamp}nonce{self.encrypt_key}".encode() + body).hexdigest()
-        return {
-            "content-type": "application/json",
-            "x-lark-request-timestamp": stamp,
-            "x-lark-request-nonce": "nonce",
-            "x-lark-signature": seal,
-        }
-
-
-class DingTalkServer(ChatServer):
-    """A signed robot of a group: open.dingtalk.com/document/robots/custom-robot-access."""
-
-    name = "dingtalk"
-    secret = "SECdingtalk-robot-secret"
-    clock: Callable[[], float] = staticmethod(time.time)
-
-    def reply(self, asked: ReceivedRequest) -> HttpReply:
-        """200 always; `errcode` says what became of it."""
-        if asked.one("access_token") != "fake-token":
-            return HttpReply(200, {"errcode": 300005, "errmsg": "token is not exist"})
-        millis, sign = asked.one("timestamp"), asked.one("sign")
-        seal = hmac.new(
-            self.secret.encode(), f"{millis}\n{self.secret}".encode(), hashlib.sha256
-        ).digest()
-        late = not millis.isdigit() or abs(self.clock() - int(millis) / 1000) > 3600
-        if late or base64.b64encode(seal).decode() != sign:
-            return HttpReply(200, {"errcode": 310000, "errmsg": "sign not match"})
-        if self.answers:
-            return HttpReply(200, {"errcode": self.answers.popleft(), "errmsg": "refused"})
-        told = json.loads(asked.body)
-        card = told.get(told["msgtype"], {})
-        wanted = {"actionCard": ("title", "text", "singleTitle", "singleURL")}
-        if not all(card.get(one) for one in wanted.get(told["msgtype"], ("title", "text"))):
-            return HttpReply(200, {"errcode": 40035, "errmsg": "invalid parameter"})
-        self.post(told)
-        return HttpReply(200, {"errcode": 0, "errmsg": "ok"})
-
-
-class WeComServer(ChatServer):
-    """A robot of a group: developer.work.weixin.qq.com/document/path/91770."""
-
-    name = "wecom"
-
-    def reply(self, asked: ReceivedRequest) -> HttpReply:
-        """200 always; `errcode` says what became of it."""
-        if asked.one("key") != "fake-key":
-            return HttpReply(200, {"errcode": 93000, "errmsg": "invalid webhook url"})
-        if self.answers:
-            return HttpReply(200, {"errcode": self.answers.popleft(), "errmsg": "refused"})
-        told = json.loads(asked.body)
-        if not 0 < len(told["markdown"]["content"].encode()) <= 4096:
-            return HttpReply(200, {"errcode": 40058, "errmsg": "markdown.content is too long"})
-        self.post(told)
-        return HttpReply(200, {"errcode": 0, "errmsg": "ok"})
 
 
 class TeamsServer(ChatServer):

@@ -1,4 +1,4 @@
-"""A server that speaks the part of the Kubernetes API that reading needs, strictly.
+"""A server that speaks the part of the Kubernetes API that we read and merge into, strictly.
 
 Source: kubernetes.io/docs/reference/using-api/api-concepts (lists in pages, `continue`, 410 for one
 that expired, compressed answers), the API reference of each group, and the kubelet's rules for logs
@@ -53,6 +53,20 @@ SERVED: Mapping[str, Mapping[str, str]] = {
     },
 }  # fmt: skip
 """Group and version to plural to kind: what a cluster without add-ons serves."""
+
+ADDED: Mapping[str, Mapping[str, str]] = {
+    "networking.istio.io/v1": {
+        "virtualservices": "VirtualService", "destinationrules": "DestinationRule",
+    },
+    "gateway.networking.k8s.io/v1": {"httproutes": "HTTPRoute"},
+    "argoproj.io/v1alpha1": {"rollouts": "Rollout", "applications": "Application"},
+    "kustomize.toolkit.fluxcd.io/v1": {"kustomizations": "Kustomization"},
+    "helm.toolkit.fluxcd.io/v2": {"helmreleases": "HelmRelease"},
+}  # fmt: skip
+"""What add-ons define; served where an object of the kind is held, as after its CRD."""
+
+WITH_STATUS = frozenset({"Rollout", "Application", "HTTPRoute", "Kustomization", "HelmRelease"})
+"""Kinds with a status subresource: a patch of the object leaves the status as it is."""
 
 WITHOUT_NAMESPACE = frozenset(
     {"PersistentVolume", "Node", "Namespace", "IngressClass", "StorageClass"}
@@ -111,23 +125,27 @@ class KubernetesServer(StrictServer):
         self.expiring = 0  # how many of the next continuations have expired
 
     def reply(self, asked: ReceivedRequest) -> HttpReply:
-        if asked.method != "GET":
+        if asked.method not in ("GET", "PATCH"):
             return _status(405, "MethodNotAllowed", f"the server does not allow {asked.method}")
         if asked.path == "/version":
             return HttpReply(200, {"major": "1", "minor": "31", "gitVersion": "v1.31.4"})
         address = _address(asked.path)
         if address is None:
             return HttpReply(404, b"404 page not found\n")
-        refused = self._refused(address)
+        if address.kind in _ADDED_KINDS and not list(self._of(address)):
+            return HttpReply(404, b"404 page not found\n")
+        refused = self._refused(address, asked.method)
         if refused is not None:
             return refused
+        if asked.method == "PATCH":
+            return self._patched(address, asked)
         if address.sub:
             return self._log(address, asked)
         reply = self._object(address) if address.name else self._list(address, asked)
         return _compressed(reply, asked)
 
-    def _refused(self, address: _Address) -> HttpReply | None:
-        verb = "get" if address.name else "list"
+    def _refused(self, address: _Address, method: str) -> HttpReply | None:
+        verb = "patch" if method == "PATCH" else "get" if address.name else "list"
         resource = f"{address.plural}/{address.sub}" if address.sub else address.plural
         # Who may get a namespace is decided in that namespace.
         place = address.name if address.kind == "Namespace" else address.namespace
@@ -150,6 +168,30 @@ class KubernetesServer(StrictServer):
             if item["metadata"]["name"] == address.name:
                 return HttpReply(200, item)
         return _status(404, "NotFound", f'{address.plural} "{address.name}" not found')
+
+    def _patched(self, address: _Address, asked: ReceivedRequest) -> HttpReply:
+        """A JSON merge patch: conflict by resource version, dry run, status apart."""
+        kind = asked.headers.get("content-type")
+        if kind != "application/merge-patch+json":
+            return _status(415, "UnsupportedMediaType", f"the body of the request was in {kind}")
+        found = self._object(address)
+        held, patch = found.document, json.loads(asked.body)
+        if found.status != 200 or not isinstance(held, dict):
+            return found
+        wanted = _value(patch, ["metadata", "resourceVersion"])
+        if wanted not in (None, held["metadata"]["resourceVersion"]):
+            said = f'Operation cannot be fulfilled on {address.plural} "{address.name}"'
+            return _status(409, "Conflict", f"{said}: the object has been modified")
+        if address.kind in WITH_STATUS:
+            patch = {
+                key: one for key, one in patch.items() if (key == "status") == bool(address.sub)
+            }
+        version = str(int(held["metadata"]["resourceVersion"]) + 1)
+        changed = _merged(_merged(held, patch), {"metadata": {"resourceVersion": version}})
+        if asked.one("dryRun") != "All":
+            held.clear()
+            held.update(changed)
+        return HttpReply(200, changed)
 
     def _list(self, address: _Address, asked: ReceivedRequest) -> HttpReply:
         """A list as the API writes it: items without kind, page by page."""
@@ -215,14 +257,33 @@ def _address(path: str) -> _Address | None:
     namespace = ""
     if rest[:1] == ["namespaces"] and len(rest) > 2:
         namespace, rest = rest[1], rest[2:]
-    kind = SERVED.get("/".join(version), {}).get(rest[0] if rest else "")
-    if kind is None or len(rest) > 3 or (rest[2:] and (kind, rest[2]) != ("Pod", "log")):
+    group_version = "/".join(version)
+    served = {**SERVED.get(group_version, {}), **ADDED.get(group_version, {})}
+    kind = served.get(rest[0] if rest else "")
+    subs = ["log"] if kind == "Pod" else ["status"] if kind in WITH_STATUS else []
+    if kind is None or len(rest) > 3 or (rest[2:] and rest[2] not in subs):
         return None
     if namespace and kind in WITHOUT_NAMESPACE:
         return None
     group = version[0] if len(version) == 2 else ""
     name, sub = [*rest[1:], "", ""][:2]
     return _Address(group, kind, rest[0], namespace, name, sub)
+
+
+_ADDED_KINDS = frozenset(kind for kinds in ADDED.values() for kind in kinds.values())
+
+
+def _merged(held: Any, patch: Any) -> Any:
+    """By RFC 7386: null takes away, a list stands for the whole list."""
+    if not isinstance(patch, dict):
+        return patch
+    found = dict(held) if isinstance(held, dict) else {}
+    for key, one in patch.items():
+        if one is None:
+            found.pop(key, None)
+        else:
+            found[key] = _merged(found.get(key), one)
+    return found
 
 
 def _terms(selector: str) -> list[tuple[str, bool, str]]:

@@ -20,6 +20,7 @@ import yaml
 PROMETHEUS = shutil.which("prometheus")
 PROMTOOL = shutil.which("promtool")
 ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
+ETCD = shutil.which("etcd")
 NAMED = shutil.which("named") or shutil.which("named", path="/usr/sbin")
 AMTOOL = shutil.which("amtool")
 
@@ -121,6 +122,20 @@ zone "{zone}" {{ type primary; file "zone.db"; update-policy {{
     command = [NAMED, "-f", "-n", "1", "-c", str(config)]
     with _running(command, folder / "named.log", f"127.0.0.1:{port}", ready=""):
         yield port
+
+
+@contextmanager
+def etcd(folder: Path) -> Iterator[str]:
+    """One member without passwords; yields the address of its JSON gateway."""
+    if ETCD is None:
+        raise ServerError("etcd is not installed")
+    url, peers = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+    command = [ETCD, "--name", "one", "--data-dir", str(folder / "etcd")]
+    command += ["--listen-client-urls", url, "--advertise-client-urls", url]
+    command += ["--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers]
+    command += ["--initial-cluster", f"one={peers}", "--unsafe-no-fsync"]
+    with _running(command, folder / "etcd.log", url, ready="/health") as ready:
+        yield ready
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from copilot.case.answers import RetryWish, StepAnswer, check_right
 from copilot.case.editing import Edit
 from copilot.case.loops import Loop
 from copilot.model import Usage
+from copilot.ports import OnCallRota
 from copilot.sources.patience import SourceTally
 from copilot.store import (
     AcceptedAlerts,
@@ -52,6 +53,7 @@ class CountedEngine:
     leading: bool = True
     loops: tuple[Loop, ...] = ()
     policy: Policy = field(default_factory=Policy)
+    rota: OnCallRota | None = None
 
     @property
     def counters(self) -> "CountedEngine":

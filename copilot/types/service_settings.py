@@ -57,6 +57,11 @@ class NotifySettings(BaseSettings):
         description="YAML or TOML file of channels and of who is told what (docs/notify.md); "
         "empty: nobody is told.",
     )
+    on_call_file: Path | None = Field(
+        default=None,
+        description="YAML or TOML file of on-call schedules, or a calendar (.ics): who is on call "
+        "now (docs/console.md); empty: nobody says.",
+    )
     public_url: str = Field(
         default="",
         pattern=r"^(https?://[^\s/?#]+(/[^\s?#]*)?)?$",

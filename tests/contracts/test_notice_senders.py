@@ -15,15 +15,11 @@ import pytest
 from copilot.ports import NoticeError, NoticeSender
 from copilot.surfaces.notify.routing import NotifyFile
 from copilot.surfaces.notify.wiring import sender
-from copilot.testing.channels import (
-    ChatServer,
-    DingTalkServer,
-    FeishuServer,
-    SlackServer,
-    TeamsServer,
-    WeComServer,
-)
+from copilot.testing.channels import ChatServer, SlackServer, TeamsServer
+from copilot.testing.dingtalk_server import DingTalkAppServer, DingTalkServer
+from copilot.testing.feishu_server import FeishuServer
 from copilot.testing.strict_http import serving
+from copilot.testing.wecom_server import WeComAppServer, WeComServer
 from copilot.types.notice import Notice
 
 NOW = 1_700_000_000.0
@@ -32,18 +28,23 @@ SECRETS = {
     "SLACK": SlackServer.token,
     "FEISHU": FeishuServer.app["app_secret"],
     "DING": DingTalkServer.secret,
+    "DING_APP": DingTalkAppServer.client_secret,
+    "WECOM_APP": WeComAppServer.secret,
 }
 
 
 @dataclass(frozen=True)
 class Platform:
-    """A server, how a target of it is declared, and what it answers to what it does not take."""
+    """A server, how a target of it is declared, whether a message can be edited (`once`, for each
+    that is sent), and what it answers to what it does not take.
+    """
 
     server: Callable[[], ChatServer]
     declared: Mapping[str, Any]
     path: str
     edits: bool
     answers: Mapping[Any, tuple[str, float]]
+    once: bool = False
 
 
 PLATFORMS = {
@@ -88,6 +89,41 @@ PLATFORMS = {
             40035: ("message", 0.0),
         },
     ),
+    "dingtalk_app": Platform(
+        DingTalkAppServer,
+        {
+            "kind": "dingtalk_app",
+            "client_id": DingTalkAppServer.client_id,
+            "client_secret": {"env": "DING_APP"},
+            "corp_id": DingTalkAppServer.corp,
+            "conversation": DingTalkAppServer.group,
+            "template": DingTalkAppServer.template,
+        },
+        "",
+        True,
+        {
+            "Forbidden.AccessDenied.QpsLimitForApi": ("again", 0.0),
+            "Throttling.Api": ("again", 0.0),
+            "Forbidden.AccessDenied.AccessTokenPermissionDenied": ("target", 0.0),
+            "param.cardData.tooLong": ("message", 0.0),
+        },
+    ),
+    "wecom_app": Platform(
+        WeComAppServer,
+        {
+            "kind": "wecom_app",
+            "corp_id": WeComAppServer.corp,
+            "agent_id": WeComAppServer.agent,
+            "secret": {"env": "WECOM_APP"},
+            "users": ["@all"],
+            "token": {"env": "WECOM_APP"},
+            "aes_key": {"env": "WECOM_APP"},
+        },
+        "",
+        True,
+        {45009: ("again", 60.0), 60020: ("target", 0.0), 40058: ("message", 0.0)},
+        once=True,
+    ),
     "wecom": Platform(
         WeComServer,
         {"kind": "wecom", "url": {"env": "URL"}, "language": "zh"},
@@ -127,7 +163,7 @@ def notice(moment: str = "plan", **given: Any) -> Notice:
 def built(name: str, server: ChatServer, **changed: str) -> NoticeSender:
     platform = PLATFORMS[name]
     declared = {"name": name, **platform.declared}
-    if name in ("slack", "feishu"):
+    if "url" not in declared:
         declared["api"] = server.url
     file = NotifyFile.model_validate(
         {"hosts": ["127.0.0.1"], "targets": [declared], "routes": [{"to": [name]}]}
@@ -155,7 +191,7 @@ def test_a_change_edits_the_message_where_the_platform_can(name: str) -> None:
         second = target.send(notice("recovered", severity="info"), "k/2", first)
         shown = [len(cards) for cards in server.messages.values()]
     assert bool(first) == PLATFORMS[name].edits
-    assert second == first
+    assert second == ("" if PLATFORMS[name].once else first)
     assert shown == ([2] if PLATFORMS[name].edits else [1, 1])
 
 
@@ -187,12 +223,12 @@ def test_a_wrong_secret_is_the_targets_fault_and_is_not_repeated(
     assert "a-wrong-secret" not in caplog.text + str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["slack", "feishu"])
+@pytest.mark.parametrize("name", ["slack", "feishu", "wecom_app"])
 def test_a_message_that_is_gone_is_posted_anew(name: str) -> None:
     with serving(PLATFORMS[name].server()) as server:
         target = built(name, server)
         first = target.send(notice(), "k/1", "")
-        server.messages.clear()
+        server.clear()
         second = target.send(notice("step"), "k/2", first)
         assert second
         assert len(server.messages) == 1

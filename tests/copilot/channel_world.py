@@ -22,9 +22,12 @@ from copilot.surfaces.notify.router import NoticeRouter
 from copilot.surfaces.notify.routing import NotifyFile
 from copilot.surfaces.notify.wiring import doors, sender
 from copilot.surfaces.service.hooks import ChannelDesk, hooks
-from copilot.testing.channels import FeishuServer, SlackServer
+from copilot.testing.channels import SlackServer
+from copilot.testing.dingtalk_server import DingTalkAppServer
+from copilot.testing.feishu_server import FeishuServer
 from copilot.testing.service import CountedEngine
 from copilot.testing.strict_http import serving
+from copilot.testing.wecom_server import WeComAppServer
 from copilot.types.incident import Incident
 from tests.copilot.people_world import (
     BASE,
@@ -48,6 +51,16 @@ SLACK = {
     "name": "slack", "kind": "slack", "channel": "#sre", "token": {"env": "T"},
     "signing_secret": {"env": "S"}, "people": PEOPLE, "by_email": True,
 }  # fmt: skip
+DINGTALK = {
+    "name": "ding", "kind": "dingtalk_app", "client_id": DingTalkAppServer.client_id,
+    "client_secret": {"env": "D"}, "corp_id": DingTalkAppServer.corp, "people": PEOPLE,
+    "conversation": DingTalkAppServer.group, "template": DingTalkAppServer.template,
+}  # fmt: skip
+WECOM = {
+    "name": "wecom", "kind": "wecom_app", "corp_id": WeComAppServer.corp, "secret": {"env": "W"},
+    "agent_id": WeComAppServer.agent, "users": ["@all"], "token": {"env": "WT"},
+    "aes_key": {"env": "WK"}, "people": PEOPLE,
+}  # fmt: skip
 FEISHU = {
     "name": "feishu", "kind": "feishu", "app_id": "cli_fake", "app_secret": {"env": "A"},
     "chat_id": "oc_sre", "encrypt_key": {"env": "E"}, "verification_token": {"env": "V"},
@@ -56,7 +69,9 @@ FEISHU = {
 SECRETS = {
     "T": SlackServer.token, "S": SlackServer.signing_secret,
     "A": FeishuServer.app["app_secret"], "E": FeishuServer.encrypt_key,
-    "V": FeishuServer.verification_token,
+    "V": FeishuServer.verification_token, "D": DingTalkAppServer.client_secret,
+    "X": SlackServer.app_token, "W": WeComAppServer.secret, "WT": WeComAppServer.token,
+    "WK": WeComAppServer.aes_key,
 }  # fmt: skip
 
 
@@ -89,8 +104,8 @@ class Channel:
         self.doors = doors(self.file, SECRETS, self.clock)
         app = FastAPI()
         name = target.name
-        desk = ChannelDesk(self.engine, name, self.doors[name], self.chat)
-        app.include_router(hooks({name: desk}))
+        self.desk = ChannelDesk(self.engine, name, self.doors[name], self.chat)
+        app.include_router(hooks({name: self.desk}))
         self.client = TestClient(app, base_url=BASE)
         self.router.route()
         self.happens("planned")

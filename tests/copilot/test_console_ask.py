@@ -1,10 +1,12 @@
 """Ask on the console: the same chat as everywhere, whole without JavaScript, and safe to read."""
 
+import asyncio
 import re
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from copilot.deps import Deps
@@ -14,6 +16,8 @@ from copilot.store import Store
 from copilot.surfaces.chat import ChatService, ToolContext
 from copilot.surfaces.service import create_app
 from copilot.surfaces.service.access import Access
+from copilot.surfaces.service.chat import asking
+from copilot.surfaces.service.gate import Gate
 from copilot.testing.service import CountedEngine
 from prompts import LANGUAGES, Language
 from tests.copilot import test_chat_service as asked
@@ -167,3 +171,41 @@ def test_the_page_of_an_incident_asks_about_it(client: TestClient, engine: Count
     assert fields["incident"] == "inc-00aa"
     alone = TestClient(create_app(engine, Door()), base_url="http://127.0.0.1")
     assert "/console/ask" not in alone.get("/console/incidents/inc-00aa").text.split("<main", 1)[1]
+
+
+WITHOUT_A_SCRIPT: dict[str, tuple[dict[str, str], dict[str, str], int, str]] = {
+    "another page sent it": ({}, {"origin": "http://evil.example"}, 403, "sent from another page"),
+    "no such conversation": ({"conversation": "none"}, {}, 404, "no conversation"),
+    "no such incident": ({"incident": "none"}, {}, 404, "no incident"),
+    "nothing is asked": ({"text": " "}, {}, 422, "the question is empty"),
+    "it is too large": ({"text": "x" * 200_000}, {}, 413, "larger than"),
+}
+
+
+@pytest.mark.parametrize("case", WITHOUT_A_SCRIPT)
+def test_what_is_refused_is_a_page_for_who_has_no_script(client: TestClient, case: str) -> None:
+    fields, headers, status, said = WITHOUT_A_SCRIPT[case]
+    told = {"accept": "text/html,*/*", **headers}
+    answer = client.post("/console/ask", data={**sent("why?"), **fields}, headers=told)
+    assert answer.status_code == status
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert said in Page(answer.text).text
+
+
+def test_a_script_is_told_as_before(client: TestClient) -> None:
+    told = {"accept": "text/event-stream"}
+    answer = client.post("/console/ask", data=sent("why?", incident="none"), headers=told)
+    assert answer.json()["detail"]
+
+
+def test_where_all_places_are_taken_the_question_stays_in_the_box(
+    engine: CountedEngine, desk: ChatService
+) -> None:
+    app = FastAPI()
+    app.include_router(asking(engine, desk, None, asyncio.Semaphore(0)))
+    app.add_middleware(Gate, settings=Door())
+    client = TestClient(app, base_url="http://127.0.0.1")
+    answer = client.post("/console/ask", data=sent("why is cart slow?"))
+    assert answer.status_code == 503
+    assert "why is cart slow?</textarea>" in answer.text

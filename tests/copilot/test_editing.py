@@ -6,9 +6,13 @@ import pytest
 from fastapi.testclient import TestClient
 
 from copilot.case.editing import Edit, NothingChangedError
+from copilot.knowledge import Library, Memory
 from copilot.settings import load
 from copilot.store import NoRightError, WrongDigestError
+from copilot.surfaces.console.card import Bookshelf
 from copilot.surfaces.service import create_app
+from copilot.surfaces.service.access import Access
+from tests.copilot.people_world import BASE, QUICK, TOKEN
 from tests.copilot.test_rights import LISTED, Desk, desk
 from tools.playbook_executor import ParameterError, Policy
 
@@ -106,3 +110,36 @@ def test_with_four_eyes_whoever_edited_does_not_approve(tmp_path: Path) -> None:
         assert one.world.actions() == []
         one.answer("bob")
         assert len(one.world.actions()) == 1
+
+
+def test_on_the_page_values_are_changed_within_their_bounds(tmp_path: Path) -> None:
+    with desk(tmp_path, Policy()) as one:
+        one.look()
+        store, before = one.engine.store, one.plan
+        books = {book.id: book for book in one.engine.deps.playbooks}
+        shelf = Bookshelf(Library(tmp_path / "known"), Memory(lambda: ()), books, {})
+        access = Access(store, TOKEN, operator="root", clock=one.world.now, passwords=QUICK)
+        app = create_app(one.engine, load(), access=access, shelf=shelf)
+        client = TestClient(app, base_url=BASE, follow_redirects=False)
+        client.post("/console/sign-in", data={"name": "anna", "token": TOKEN})
+        text = client.get("/console/incidents/inc-1?lang=zh").text
+        assert "修改参数" in text
+        assert 'name="value.pool_size" type="number"' in text
+        assert 'min="2" max="500" step="1"' in text
+        assert 'name="value.service"' not in text
+        csrf = text.partition('name="csrf" value="')[2].partition('"')[0]
+        form = {"csrf": csrf, "plan_id": before.id, "digest": before.digest}
+        where = "/console/incidents/inc-1/plan"
+        for size, said in (("9999", "9999 is outside of 2.0 to 500.0"), ("many", "not of type")):
+            refused = client.post(where, data={**form, "value.pool_size": size})
+            assert refused.status_code == 409
+            assert said in refused.text
+        assert one.plan == before
+        assert client.post(where, data={**form, "value.pool_size": "77"}).status_code == 303
+        assert one.plan.parameters["pool_size"] == 77
+        assert one.plan.digest != before.digest
+        late = client.post(
+            "/console/incidents/inc-1/decision", data={**form, "decision": "approve"}
+        )
+        assert late.status_code == 409
+        assert one.said("edited")[0][0] == "anna"

@@ -233,7 +233,8 @@ def test_what_is_no_button_of_ours_is_passed_over(channel: Channel) -> None:
 
 def test_the_service_opens_to_what_is_signed_and_to_nothing_else_there(channel: Channel) -> None:
     access = Access(channel.store, TOKEN, operator="root", clock=channel.clock, passwords=QUICK)
-    made = create_app(channel.engine, Door(), access=access, doors=channel.doors)
+    desks = {"slack": channel.desk}
+    made = create_app(channel.engine, Door(), access=access, desks=desks)
     client = TestClient(made, base_url=BASE)
     headers, body = channel.slack.pressed(channel.buttons["take"], "U0RESP", NOW)
     browser = {**headers, "origin": "https://evil.example"}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from copilot.store import Store
-from copilot.testing.channels import FeishuServer
+from copilot.testing.feishu_server import FeishuServer
 from copilot.testing.strict_http import serving
 from tests.copilot.channel_world import (
     FEISHU,

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from copilot.surfaces.notify.channels import ChannelSecretError, SecretPlace
 from copilot.surfaces.notify.routing import NotifyFile, NotifyFileError, facets, read
 from copilot.types.incident import Incident
+from copilot.types.secret_place import ChannelSecretError, SecretPlace
 from tools.types import Alert, Candidate, Ranking, Subject
 
 NOON, NIGHT = 1_700_049_600.0, 1_700_010_000.0  # Wednesday 12:00 and 01:00 UTC

@@ -11,8 +11,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from kubernetes import client
 
-from copilot.hands.kubernetes import LAST_STEP, RESTARTED_AT, TRIES, KubernetesRunner
+from copilot.hands.kubernetes import LAST_STEP, RESTARTED_AT, KubernetesRunner
 from copilot.hands.kubernetes_client import KubernetesCluster
+from copilot.hands.report import TRIES
 from tools.types import PlanStep, StepResult, Timestamp
 
 NOW = 1_772_546_400.0

@@ -21,6 +21,7 @@ from copilot.hands import (
     SettingsFileRunner,
     WaitRunner,
 )
+from copilot.hands.http import HttpCaller
 from copilot.hands.report import CHARACTERS, shown
 from copilot.ports import Runner, SourceError
 from tools.types import PlanStep, Series, StepAction, Timestamp, Window
@@ -77,6 +78,14 @@ def answering(status: int = 200, text: str = "done") -> httpx.MockTransport:
     return httpx.MockTransport(lambda request: httpx.Response(status, text=text))
 
 
+def calling(
+    bases: dict[str, Base], transport: httpx.BaseTransport, clock: StandingClock | None = None
+) -> HttpRunner:
+    """A runner of HTTP steps; a clock is its stopwatch, too."""
+    watch = clock.now if clock is not None else time.monotonic
+    return HttpRunner(HttpCaller(bases, transport, watch), clock or CLOCK)
+
+
 def program(folder: Path, script: str, name: str = "disk-cleanup") -> CommandRunner:
     path = folder / "program"
     path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
@@ -104,7 +113,7 @@ GOOD: dict[str, Callable[[Path], Made]] = {
         step("manual", instruction="Renew it."),
     ),
     "http": lambda _: (
-        HttpRunner({"ops": Base("https://ops.example/api")}, CLOCK, answering()),
+        calling({"ops": Base("https://ops.example/api")}, answering()),
         step("http", base="ops", method="POST", path="/cache/flush"),
     ),
     "command": lambda folder: (
@@ -214,8 +223,8 @@ def recording(requests: list[httpx.Request], answer: httpx.Response) -> httpx.Mo
 
 def test_the_request_goes_to_the_base_with_its_headers_and_the_key() -> None:
     requests: list[httpx.Request] = []
-    base = Base("https://ops.example:8443/api/", {"Authorization": "Bearer t"})
-    runner = HttpRunner({"ops": base}, CLOCK, recording(requests, httpx.Response(202)))
+    base = Base("https://ops.example:8443/api/", lambda: {"Authorization": "Bearer t"})
+    runner = calling({"ops": base}, recording(requests, httpx.Response(202)))
     call = step(
         "http",
         base="ops",
@@ -235,7 +244,7 @@ def test_the_request_goes_to_the_base_with_its_headers_and_the_key() -> None:
 
 @pytest.mark.parametrize("status", [204, 302, 404, 500])
 def test_a_status_that_is_not_expected_fails_with_the_answer(status: int) -> None:
-    runner = HttpRunner({"ops": Base("http://ops.example")}, CLOCK, answering(status, "why"))
+    runner = calling({"ops": Base("http://ops.example")}, answering(status, "why"))
     result = runner.run(step("http", base="ops", method="GET", path="/"), KEY)
     assert not result.ok
     assert f"answered {status}; expected 200" in result.error
@@ -245,7 +254,7 @@ def test_a_status_that_is_not_expected_fails_with_the_answer(status: int) -> Non
 def test_a_redirect_is_not_followed() -> None:
     requests: list[httpx.Request] = []
     moved = httpx.Response(307, headers={"Location": "http://evil.example/steal"})
-    runner = HttpRunner({"ops": Base("http://ops.example")}, CLOCK, recording(requests, moved))
+    runner = calling({"ops": Base("http://ops.example")}, recording(requests, moved))
     result = runner.run(step("http", base="ops", method="POST", path="/x", expect=[200, 307]), KEY)
     assert result.ok
     assert [request.url.host for request in requests] == ["ops.example"]
@@ -278,7 +287,7 @@ def test_a_redirect_is_not_followed() -> None:
 def test_no_path_leads_away_from_the_base(base: str, path: str) -> None:
     requests: list[httpx.Request] = []
     transport = recording(requests, httpx.Response(200))
-    runner = HttpRunner({"ops": Base("http://ops.example/api")}, CLOCK, transport)
+    runner = calling({"ops": Base("http://ops.example/api")}, transport)
     result = runner.run(step("http", base=base, method="GET", path=path), KEY)
     assert not result.ok
     assert requests == []
@@ -303,7 +312,9 @@ def test_a_base_is_a_plain_address(url: str) -> None:
 
 
 def test_the_token_of_a_base_is_not_shown() -> None:
-    assert "sesame" not in repr(Base("http://ops.example", {"Authorization": "Bearer sesame"}))
+    assert "sesame" not in repr(
+        Base("http://ops.example", lambda: {"Authorization": "Bearer sesame"})
+    )
 
 
 def test_an_endless_answer_is_cut() -> None:
@@ -313,7 +324,7 @@ def test_an_endless_answer_is_cut() -> None:
                 yield b"x" * 1024
 
     transport = httpx.MockTransport(lambda request: httpx.Response(200, stream=Endless()))
-    runner = HttpRunner({"ops": Base("http://ops.example")}, CLOCK, transport)
+    runner = calling({"ops": Base("http://ops.example")}, transport)
     result = runner.run(step("http", base="ops", method="GET", path="/"), KEY)
     assert result.ok
     assert len(result.output) <= CHARACTERS + 10
@@ -329,7 +340,7 @@ def test_an_answer_that_drips_runs_into_the_timeout() -> None:
                 yield b"."
 
     transport = httpx.MockTransport(lambda request: httpx.Response(200, stream=Drip()))
-    runner = HttpRunner({"ops": Base("http://ops.example")}, clock, transport, clock.now)
+    runner = calling({"ops": Base("http://ops.example")}, transport, clock)
     result = runner.run(step("http", base="ops", method="GET", path="/"), KEY)
     assert not result.ok
     assert "took too long" in result.error
@@ -339,7 +350,7 @@ def test_a_host_that_is_away_is_a_failed_step() -> None:
     def refuse(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("connection refused")
 
-    runner = HttpRunner({"ops": Base("http://ops.example")}, CLOCK, httpx.MockTransport(refuse))
+    runner = calling({"ops": Base("http://ops.example")}, httpx.MockTransport(refuse))
     result = runner.run(step("http", base="ops", method="GET", path="/"), KEY)
     assert "connection refused" in result.error
 

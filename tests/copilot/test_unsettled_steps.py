@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Event, Thread
@@ -17,19 +17,34 @@ import pytest
 from copilot import wiring
 from copilot.case.answers import RESERVED, StepAnswer
 from copilot.case.engine import Engine
-from copilot.hands import CommandRunner
+from copilot.hands import ActionRunner, CommandRunner
+from copilot.hands.credentials import HttpBase, SecretReader
+from copilot.hands.http import HttpCaller
+from copilot.hands.job_systems import JobParameter, job_system
+from copilot.hands.jobs import JobHandle, JobProgress, JobRunner, JobTarget
+from copilot.ports import Runner
 from copilot.settings import load
 from copilot.sources.clock import SystemClock
 from copilot.store import NoRightError, PolicyRefusedError
+from copilot.testing.job_servers import JOB_TOKEN, KEY_NAME, JobServer
+from copilot.testing.strict_http import serving
 from copilot.types.incident import Incident
 from evals.simulator import scenario
 from evals.torture.survival import DurableWorld
-from tools.types import Approval, PlanStep, StepResult, Window
+from tools.types import Approval, PlanStep, StepResult, Timestamp, Window
 
 SCENARIO = scenario("pool_exhaustion", 3)
 FAULT = SCENARIO.start + SCENARIO.quiet_s
 ROOT = Path(__file__).parent.parent.parent
 KEY = "inc-1:" + "a" * 64 + ":0"
+
+
+JOB = """steps:
+  - title: {en: "Have it resized from ${pool_size_before}", zh: "从 ${pool_size_before} 调整"}
+    action: job
+    arguments: {job: resize, parameters: {host: "${service}", count: "${pool_size}"}}
+irreversible: {en: "The job of the platform team does it.", zh: "由平台团队的作业执行。"}
+"""
 
 
 class EndedError(BaseException):
@@ -57,21 +72,33 @@ class FatalRunner:
 class Life:
     """One life of a process over a folder, whose playbook does not say that it is idempotent."""
 
-    def __init__(self, folder: Path, stack: ExitStack, when: str = "never") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        stack: ExitStack,
+        when: str = "never",
+        hands: Callable[[DurableWorld], Runner] | None = None,
+    ) -> None:
         own = folder / "playbooks"
         own.mkdir(exist_ok=True)
         text = (ROOT / "knowledge_base" / "playbooks" / "resize-pool.yaml").read_text(
             encoding="utf-8"
         )
-        (own / "resize-pool.yaml").write_text(text.replace("    idempotent: true\n", ""), "utf-8")
+        text = text.replace("    idempotent: true\n", "")
+        if hands is not None:
+            head, _, tail = text.partition("steps:\n")
+            rest = tail.partition("verification:")[2].replace("within_s: 600", "within_s: 20")
+            text = f"{head}{JOB}verification:{rest}"
+        (own / "resize-pool.yaml").write_text(text, "utf-8")
         self.world = DurableWorld(SCENARIO, folder / "world.jsonl")
+        runner = FatalRunner(self.world, when) if hands is None else hands(self.world)  # type: ignore[arg-type]
         self.engine: Engine = stack.enter_context(
             wiring.engine(
                 load(data_dir=folder / "data", refresh_s=0, playbooks_dir=own),
                 "test",
                 sources=self.world.sources,
                 clock=self.world,
-                runner=FatalRunner(self.world, when),  # type: ignore[arg-type]
+                runner=runner,
             )
         )
         self.engine.recover()
@@ -104,10 +131,10 @@ class Life:
         self.engine.drain()
 
 
-def killed(folder: Path, when: str) -> None:
+def killed(folder: Path, when: str, hands: Callable[[DurableWorld], Runner] | None = None) -> None:
     """A life that is approved a plan and ends in the middle of its step."""
     with ExitStack() as stack:
-        life = Life(folder, stack, when)
+        life = Life(folder, stack, when, hands)
         life.world.sleep(FAULT + 90 - life.world.now())
         alerts = life.world.source.alerts(Window(start=FAULT - 600, end=FAULT + 90))
         life.engine.accept(alerts, life.engine.now())
@@ -171,6 +198,79 @@ def test_a_plan_that_expired_before_the_word_is_not_run_any_more(tmp_path: Path)
         life.say(ran=False)
         assert life.world.actions() == []
         assert "expired" in life.incident.results[0].error
+
+
+# --- a job of another system
+
+
+class FatalJobs(JobRunner):
+    """Ends the process after the start was sent and before its id is known, or at a look."""
+
+    when = "never"
+
+    def run(self, step: PlanStep, key: str) -> StepResult:
+        result = super().run(step, key)
+        if self.when == "before its id is written":
+            raise EndedError
+        return result
+
+    def look(
+        self, step: PlanStep, key: str, handle: JobHandle, since: Timestamp, stop: str = ""
+    ) -> JobProgress:
+        if self.when == "while it runs":
+            raise EndedError
+        return super().look(step, key, handle, since, stop)
+
+
+def by_jobs(server: JobServer, when: str) -> Callable[[DurableWorld], Runner]:
+    """Hands that have the job done there, and end the process when they are told to."""
+    which = {"awx": {"template": "7"}, "gitlab": {"project": "shop%2Fops", "ref": "main"}}
+    base = HttpBase(url=server.url, token_env="T", token_as=job_system(server.system).token_as)
+    target = JobTarget(
+        system=server.system,
+        base="it",
+        of=which[server.system],
+        parameters={
+            "host": JobParameter(type="name"),
+            "count": JobParameter(type="integer", minimum=1, maximum=500),
+        },
+        keyed=KEY_NAME if server.system == "awx" else None,
+    )
+
+    def hands(world: DurableWorld) -> Runner:
+        reader = SecretReader(Path("runners.toml"), {"T": JOB_TOKEN})
+        jobs = FatalJobs({"resize": target}, HttpCaller({"it": reader.base("it", base)}), world)
+        jobs.when = when
+        return ActionRunner({"job": jobs}, world)
+
+    return hands
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("when", ["before its id is written", "while it runs"])
+def test_a_job_is_found_again_after_the_process_was_killed_and_never_started_twice(
+    when: str, tmp_path: Path
+) -> None:
+    with serving(JobServer("awx")) as server, ExitStack() as stack:
+        killed(tmp_path, "", by_jobs(server, when))
+        server.advance("succeeded")
+        life = Life(tmp_path, stack, hands=by_jobs(server, "never"))
+        life.engine.drain()
+        assert len(server.jobs) == 1
+        assert [result.ok for result in life.incident.results] == [True]
+        assert "PLAY RECAP" in life.incident.results[0].output
+        assert "followed" in life.kinds
+        assert JOB_TOKEN not in str(life.engine.store.journal.events())
+
+
+@pytest.mark.integration
+def test_a_job_that_nobody_finds_again_is_for_a_person(tmp_path: Path) -> None:
+    with serving(JobServer("gitlab")) as server, ExitStack() as stack:
+        killed(tmp_path, "", by_jobs(server, "before its id is written"))
+        life = Life(tmp_path, stack, hands=by_jobs(server, "never"))
+        life.engine.drain()
+        assert life.incident.unsettled is not None
+        assert len(server.jobs) == 1
 
 
 class Slow:

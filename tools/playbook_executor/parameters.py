@@ -33,7 +33,7 @@ def holes(value: JsonValue) -> Iterator[tuple[str, bool]]:
         yield from ((match[1], alone) for match in HOLE.finditer(value))
 
 
-def substitute(value: JsonValue, values: Mapping[str, Scalar]) -> JsonValue:
+def substitute(value: JsonValue, values: Mapping[str, JsonValue]) -> JsonValue:
     """The value with each hole replaced by the parameter of that name.
 
     >>> substitute({"n": "${n}", "key": "upstream.${to}"}, {"n": 3, "to": "db"})
@@ -49,7 +49,7 @@ def substitute(value: JsonValue, values: Mapping[str, Scalar]) -> JsonValue:
     return value
 
 
-def text(template: str, values: Mapping[str, Scalar]) -> str:
+def text(template: str, values: Mapping[str, JsonValue]) -> str:
     """The text with each hole replaced by the value's characters."""
     return HOLE.sub(lambda match: str(values[match[1]]), template)
 
@@ -103,6 +103,25 @@ def _typed(parameter: Parameter, value: object) -> Scalar:
             return ",".join(names(value))
         return name(value) if parameter.type == "name" else _text(parameter, value)
     raise ValueError(f"{str(value)[:_SHOWN]!r} is not of type {parameter.type}")
+
+
+def read_values(playbook: Playbook, given: Mapping[str, str]) -> dict[str, Scalar]:
+    """Texts that a person typed as values of the declared types; what is not of its type, or not
+    declared, stays as it is: `fill` refuses it.
+    """
+    declared = {one.name: one.type for one in playbook.parameters}
+    return {name: _read(declared.get(name, "text"), text) for name, text in given.items()}
+
+
+def _read(wanted: str, text: str) -> Scalar:
+    try:
+        if wanted == "integer":
+            return int(text)
+        if wanted == "number":
+            return float(text)
+    except ValueError:
+        return text
+    return text == "true" if wanted == "boolean" and text in ("true", "false") else text
 
 
 def names(text: str) -> tuple[str, ...]:

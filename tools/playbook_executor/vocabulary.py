@@ -200,6 +200,13 @@ class QueueArguments(FrozenModel):
 CacheArguments = Annotated[FlushArguments | QueueArguments, Field(discriminator="verb")]
 
 
+class JobArguments(FrozenModel):
+    """Start a job that the runners file names with these parameters, and follow it to its end."""
+
+    job: ResourceName
+    parameters: dict[ResourceName, Scalar] = Field(default_factory=dict, max_length=20)
+
+
 class SwitchArguments(FrozenModel):
     """Put what a name of the runners file stands for from one of its declared states to another.
 
@@ -265,6 +272,7 @@ StepArguments = (
     | SessionArguments
     | FlushArguments
     | QueueArguments
+    | JobArguments
     | SwitchArguments
     | CommandArguments
     | HttpArguments
@@ -280,6 +288,7 @@ _SHAPES: dict[StepAction, TypeAdapter[StepArguments]] = {
     "traffic": TypeAdapter(TrafficArguments),
     "database": TypeAdapter(SessionArguments),
     "cache": TypeAdapter(CacheArguments),
+    "job": TypeAdapter(JobArguments),
     "switch": TypeAdapter(SwitchArguments),
     "command": TypeAdapter(CommandArguments),
     "http": TypeAdapter(HttpArguments),

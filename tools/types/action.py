@@ -61,6 +61,7 @@ StepAction = Literal[
     "traffic",
     "database",
     "cache",
+    "job",
     "switch",
     "wait",
     "check",

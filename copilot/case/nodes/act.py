@@ -8,6 +8,7 @@ from typing import NamedTuple, TypedDict
 
 from langgraph.runtime import Runtime
 
+from copilot.case.following import JobWatch, job_runner
 from copilot.case.guards import RunCase, incident_over, refuse_running
 from copilot.case.state import IncidentState
 from copilot.case.terms import runner_for
@@ -86,6 +87,7 @@ def _run(
     A refusal of the approval is not written to the outbox: the row belongs to whoever holds it.
     """
     outbox, now, holder = deps.store.outbox, deps.clock.now(), holder_of(state, plan)
+    watch = _job(deps, state["incident_id"], step, key)
     intent = outbox.get(key)
     if intent is not None and intent.result is not None:
         return intent.result
@@ -94,8 +96,11 @@ def _run(
         return _finish(deps, ended)
     request = deps.store.approvals.get(plan.id)
     ours = request is not None and request.consumed_by == state["run_id"]
-    if intent is not None and ours and not repeatable(step):
-        raise ask_whether_it_ran(deps, state, plan, step, intent)
+    if intent is not None and ours:
+        if watch is not None and watch.known(intent):
+            return _followed(deps, watch)
+        if not (repeatable(step) if watch is None else watch.may_start_again()):
+            raise ask_whether_it_ran(deps, state, plan, step, intent)
     try:
         _check_guards(state, deps, plan, due, begun=intent is not None)
         deps.store.locks.take(plan.lock, holder, now, longest_s(plan))
@@ -111,7 +116,32 @@ def _run(
         step
     ):
         raise DueLaterError(over)
-    return _finish(deps, _attempt(state, deps, plan, due))
+    result = _attempt(state, deps, plan, due)
+    if watch is None or watch.started(result) is not None:
+        return _finish(deps, result)
+    raise DueLaterError(now + watch.every_s)
+
+
+def _job(deps: Deps, incident_id: str, step: PlanStep, key: str) -> JobWatch | None:
+    """The job that the step starts, if it starts one; the journal hears of its progress."""
+    job = job_runner(runner_for(deps, deps.store.incidents.get(incident_id)), step)
+    if job is None:
+        return None
+
+    def note(told: str) -> None:
+        deps.note(incident_id, "followed", told, step=step.title, key=key)
+
+    return JobWatch(deps.store, deps.clock, job, step, key, note)
+
+
+def _followed(deps: Deps, watch: JobWatch) -> StepResult:
+    """The result of a job that has ended; one that goes on is looked at again later."""
+    begun = deps.store.outbox.get(watch.key)
+    assert begun is not None
+    result = watch.look(begun)
+    if result is None:
+        raise DueLaterError(deps.clock.now() + watch.every_s)
+    return _finish(deps, result)
 
 
 def _finish(deps: Deps, result: StepResult) -> StepResult:

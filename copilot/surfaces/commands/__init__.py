@@ -48,6 +48,7 @@ COMMANDS = {
     "notify_explain": "notify",
     "notify_test": "notify",
     "on_call": "on_call",
+    "who_is_on_call": "on_call",
     "playbook_list": "playbook",
     "playbook_render": "playbook",
     "playbook_run": "by_hand",

@@ -5,13 +5,14 @@ runs for real is what the runners file turns on; without one every step is a dry
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
 from rich.prompt import Confirm as Ask
 from rich.text import Text
 
 from copilot import wiring
+from copilot.case.following import JobWatch, job_runner
 from copilot.case.guards import RunCase, refuse_running
 from copilot.case.nodes.act import longest_s
 from copilot.case.terms import terms
@@ -61,7 +62,8 @@ def playbook_run(
     with wiring.store(settings) as store:
         for one in approvals:
             _note(store, plan, clock, "approved", one.approver, "filled in and approved by hand")
-        hand = HandRun(store, clock, runner, wiring.policy(settings, store), facts)
+        policy = wiring.policy(settings, store)
+        hand = HandRun(store, clock, runner, policy, facts, lambda t: console.print(Text(t, "dim")))
         results = hand.run(plan, approvals)
     for result in results:
         if result.key == step_key(plan, 0, rollback=True):
@@ -80,8 +82,9 @@ class HandRun:
         runner: Runner,
         policy: Policy,
         facts: Mapping[str, Fact],
+        tell: Callable[[str], None] = lambda _told: None,
     ) -> None:
-        self._store, self._clock, self._runner = store, clock, runner
+        self._store, self._clock, self._runner, self._tell = store, clock, runner, tell
         self._policy, self._facts = policy, facts
 
     def run(self, plan: Plan, approvals: Sequence[Approval]) -> list[StepResult]:
@@ -117,10 +120,28 @@ class HandRun:
         payload = {"plan": plan.id, "digest": plan.digest}
         self._store.outbox.begin(key, "step", {**payload}, self._clock.now())
         result = self._step(plan, step, approvals, results, rollback=rollback)
+        result = self._followed(plan, step, approvals[0].approver, result)
         recorded = self._store.outbox.finish(key, result, self._clock.now())
         said = recorded.error or recorded.output or "done"
         _note(self._store, plan, self._clock, "acted", approvals[0].approver, said)
         return recorded
+
+    def _followed(self, plan: Plan, step: PlanStep, by: str, result: StepResult) -> StepResult:
+        """The result of the job that the step has started, if it is one; it is waited for here."""
+        job, outbox = job_runner(self._runner, step), self._store.outbox
+
+        def note(told: str) -> None:
+            _note(self._store, plan, self._clock, "followed", by, told)
+            self._tell(told)
+
+        if job is None:
+            return result
+        watch = JobWatch(self._store, self._clock, job, step, result.key, note)
+        ended = watch.started(result)
+        while ended is None and (begun := outbox.get(result.key)) is not None:
+            self._clock.sleep(watch.every_s)
+            ended = watch.look(begun)
+        return ended or result
 
     def _step(
         self,

@@ -45,9 +45,12 @@ def local_chat_service(settings: Settings) -> Iterator[ChatService]:
     seen = wiring.configured_sources(settings) if replay is None else replayed(replay)
     clock = wiring.time_of(seen, wall) if replay is None else replay
     with wiring.store(settings) as opened, wiring.model(settings) as (asked, _how):
+        if (rota := wiring.on_call(settings)) is not None:
+            rota.refresh(wall.now())
         yield build_chat_service(
             settings,
             Deps(
+                rota=rota,
                 store=opened,
                 sources=seen,
                 clock=clock,

@@ -16,9 +16,10 @@ from copilot.store import ApprovalRequest, NoRightError, Store, UnknownPlanError
 from copilot.surfaces.commands import screen
 from copilot.surfaces.commands.consent import outcome_line, terms_here, terms_told
 from copilot.surfaces.commands.halting import EVERYWHERE, named
-from copilot.surfaces.commands.playbook import find, pairs, typed_value
+from copilot.surfaces.commands.playbook import find, pairs
 from copilot.surfaces.commands.remote import posted, service
 from copilot.types.incident import Incident
+from tools.playbook_executor.parameters import read_values
 from tools.types import Approval, Plan
 
 
@@ -176,7 +177,7 @@ def edit(settings: Settings, *, plan: str, given: Sequence[str], by: str, reason
     wanted = Edit(
         plan_id=found.id,
         digest=found.digest,
-        parameters=_values(settings, found, given),
+        parameters=read_values(find(settings, found.playbook_id), pairs(given, "--set")),
         editor=by.strip() or "?" if address else _named_here(settings, by),
         reason=reason,
     )
@@ -199,14 +200,6 @@ def edit(settings: Settings, *, plan: str, given: Sequence[str], by: str, reason
         if not engine.store.approvals.pending(request.plan.incident_id):
             Console().print("It does not wait any longer; see: copilot incidents")
     return 0
-
-
-def _values(settings: Settings, plan: Plan, given: Sequence[str]) -> dict[str, str | float | bool]:
-    declared = {one.name: one for one in find(settings, plan.playbook_id).parameters}
-    return {
-        name: typed_value(declared[name], text) if name in declared else text
-        for name, text in pairs(given, "--set").items()
-    }
 
 
 def resume(settings: Settings, *, by: str) -> int:

@@ -28,7 +28,7 @@ TOLD = frozenset(
         *("confirmed", "withdrawn", "forgotten"),
         *("briefed", "planned", "abstained", "edited"),
         *("approved", "rejected", "expired", "stopped", "resumed"),
-        *("acted", "verified", "would_be_refused"),
+        *("acted", "followed", "verified", "would_be_refused"),
     }
 )
 """Kinds of rows that an operator wants to see pass; the others are a request away."""

@@ -18,7 +18,8 @@ from copilot.surfaces.commands import screen
 from copilot.surfaces.console.card import PlaybookCard
 from prompts import word
 from tools.playbook_executor import PlaybookError, Policy, draft, fill, parse
-from tools.types import Fact, Parameter, Plan, Playbook
+from tools.playbook_executor.parameters import read_values
+from tools.types import Fact, Plan, Playbook
 from tools.types import Text as Message
 
 BY_HAND = "by-hand"
@@ -141,15 +142,10 @@ def filled(
 ) -> Plan:
     """The plan of a playbook with values a person gave as `name=value`."""
     found = find(settings, playbook)
-    said = pairs(given, "--set")
-    declared = {parameter.name: parameter for parameter in found.parameters}
     values: dict[str, object] = {
-        name: component for name, one in declared.items() if one.source == "component"
+        one.name: component for one in found.parameters if one.source == "component"
     }
-    values |= {
-        name: typed_value(declared[name], text) if name in declared else text
-        for name, text in said.items()
-    }
+    values |= read_values(found, pairs(given, "--set"))
     now = SystemClock().now()
     named = partial(meaning, wiring.declared_runners(settings))
     return fill(found, values, incident_id, component, (), now, settings.plan_ttl_s, named)
@@ -175,17 +171,3 @@ def fact(text: str) -> Fact:
         return float(text)
     except ValueError:
         return text
-
-
-def typed_value(parameter: Parameter, text: str) -> str | float | bool:
-    """The value in the parameter's type; one that is not of it is left for `fill` to refuse."""
-    try:
-        if parameter.type == "integer":
-            return int(text)
-        if parameter.type == "number":
-            return float(text)
-    except ValueError:
-        return text
-    if parameter.type == "boolean" and text in ("true", "false"):
-        return text == "true"
-    return text

@@ -34,6 +34,7 @@ from copilot.ports import AlertSource, SilenceSource
 from copilot.settings import Settings, SettingsError, variables_without_effect
 from copilot.sources.alertmanager import SUPPRESSED_BY, AlertmanagerSource
 from copilot.sources.deployment import MetricSnapshot
+from copilot.sources.on_call import EVERY_S as ON_CALL_EVERY_S
 from copilot.sources.received import ReceivedTelemetry
 from copilot.store import Store, home
 from copilot.store.retention import Retention, RetentionLimits
@@ -44,10 +45,11 @@ from copilot.surfaces.commands.playbook import on_a_yes, proposal
 from copilot.surfaces.commands.rehearse import on_schedule
 from copilot.surfaces.console.card import Bookshelf
 from copilot.surfaces.mcp.wiring import served_at_mcp
-from copilot.surfaces.notify.wiring import doors, routing, tell
+from copilot.surfaces.notify.wiring import doors, hold, routing, tell
 from copilot.surfaces.service import create_app
 from copilot.surfaces.service.access import Access
 from copilot.surfaces.service.connection import BoundedConnection
+from copilot.surfaces.service.hooks import desks_of
 from copilot.surfaces.service.ports import ServiceEngine
 from copilot.surfaces.service.subscriptions import SubscriptionDesk
 from copilot.surfaces.service.wiring import outside_word
@@ -139,6 +141,8 @@ def _begin_loops(engine: Engine, settings: Settings, alerts: AlertmanagerSource 
         every = settings.forecast_every_s
         told = ForecastTeller(engine, outlook, settings.home / FORECASTS, every)
         engine.every("forecast", told.look, every)
+    if (rota := engine.rota) is not None:
+        engine.every("on call", lambda: rota.refresh(engine.now()), ON_CALL_EVERY_S)
     if settings.rehearse_every_s:
         rehearse = partial(on_schedule, engine, settings)
         engine.every("rehearsal", rehearse, settings.rehearse_every_s)
@@ -155,6 +159,8 @@ def _app(
 ) -> FastAPI:
     """What is answered over HTTP, by chat and by MCP."""
     chat = build_chat_service(settings, engine.deps)
+    desks = desks_of(engine, doors(routing(settings)), chat)
+    hold(engine, desks)
     app = create_app(
         engine,
         settings,
@@ -168,7 +174,7 @@ def _app(
         change_secrets=settings.change_secrets,
         access=access,
         measure=partial(measured, engine),
-        doors=doors(routing(settings)),
+        desks=desks,
         shelf=shelf_of(settings, engine.deps),
     )
     declares = settings.api_key is not None and not access.shut

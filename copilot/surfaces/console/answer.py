@@ -18,7 +18,7 @@ from tools.log_retriever.sanitize import plain
 
 ANSWERS = (
     "what", "who", "since", "cause", "before", "commit", "model", "seen", "elsewhere", "next",
-    "unknown", "clocks",
+    "oncall", "unknown", "clocks",
 )  # fmt: skip
 """Rows of a brief, in its order; `words.yaml` has the label of each under `answer`."""
 

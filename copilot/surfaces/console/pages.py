@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
+from pydantic import JsonValue
+
 from copilot.case.briefing import (
     EvidenceLine,
     brief_evidence,
@@ -25,8 +27,9 @@ from copilot.types.incident import (
     percent,
 )
 from prompts import Language, word
+from tools.playbook_executor.parameters import text as filled_text
 from tools.topology_walker import is_forecast
-from tools.types import Candidate, Severity, Timestamp, Window
+from tools.types import Candidate, Parameter, Playbook, Severity, Timestamp, Window
 
 DRAWN = 4
 """Series in a chart: the symptom's and those the first suspect rests on."""
@@ -74,11 +77,37 @@ class IncidentRow:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanValue:
+    """A value of a plan, what is declared of it, and what it is called."""
+
+    parameter: Parameter
+    value: JsonValue
+    en: str
+    zh: str
+
+
+@dataclass(frozen=True, slots=True)
 class PlanCard:
-    """A plan as a person decides on it, and where its approval stands."""
+    """A plan as a person decides on it, where its approval stands, and what it was filled from."""
 
     request: ApprovalRequest
     terms: PlanTerms
+    playbook: Playbook | None = None
+
+    @property
+    def values(self) -> Sequence[PlanValue]:
+        """What a person may change; that of the component itself stays."""
+        given, book = self.request.plan.parameters, self.playbook
+        return [
+            PlanValue(
+                one,
+                given[one.name],
+                filled_text(one.title.en, given),
+                filled_text(one.title.zh, given),
+            )
+            for one in (book.parameters if book else ())
+            if one.source != "component" and one.name in given
+        ]
 
 
 @dataclass(frozen=True, slots=True)

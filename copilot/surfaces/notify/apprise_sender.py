@@ -19,8 +19,8 @@ import apprise
 from pydantic import SecretStr
 
 from copilot.ports import NoticeError
-from copilot.surfaces.notify.channels import ChannelSecretError
 from copilot.types.notice import Notice
+from copilot.types.secret_place import ChannelSecretError
 from prompts import Language
 from tools.types import Severity
 

@@ -2,8 +2,9 @@
 
 import json
 import ssl
+import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from typing import Literal
 from urllib.parse import urlsplit
@@ -12,10 +13,14 @@ import httpx
 from pydantic import JsonValue
 
 from copilot.ports import NoticeError, NoticeFault
+from tools.types import Timestamp
 
-Method = Literal["POST", "PATCH"]
+Method = Literal["GET", "PATCH", "POST", "PUT"]
 
 TIMEOUT_S = 10.0
+RENEW_S = 300.0
+"""A token is renewed when it has no longer than this to live."""
+
 MOST_BYTES = 65_536
 """Of an answer; what a channel says of one message is a few hundred bytes."""
 
@@ -47,7 +52,7 @@ class ChannelHttp:
 
         `coded`: a refusal that says `code` in its body is an answer, and the caller's to read.
         """
-        host = declared(url, self._hosts)
+        host = _host(url, self._hosts)
         sent = {"content-type": "application/json; charset=utf-8", **headers}
         deadline = time.monotonic() + TIMEOUT_S
         try:
@@ -74,11 +79,16 @@ class ChannelHttp:
             )
         return found
 
+    def declared(self, url: str) -> str:
+        """The address of a line, where its host is a declared one; raises `NoticeError`."""
+        _host(url, self._hosts)
+        return url
+
     def _client(self) -> httpx.Client:
         # A connection for each message: a channel is told a few an hour.
         return httpx.Client(
             transport=self._transport,
-            verify=_trusted(),
+            verify=trusted(),
             trust_env=False,
             follow_redirects=False,
             timeout=TIMEOUT_S,
@@ -86,19 +96,40 @@ class ChannelHttp:
 
 
 @cache
-def _trusted() -> ssl.SSLContext:
+def trusted() -> ssl.SSLContext:
     """Whom to believe, read once: it takes a third of a second."""
     return httpx.create_ssl_context(trust_env=False)
 
 
-def declared(url: str, hosts: Collection[str]) -> str:
+class RenewedToken:
+    """A token that a platform gives for a while; asked for anew before it ends."""
+
+    def __init__(self, ask: Callable[[], tuple[str, float]], wall: Callable[[], Timestamp]) -> None:
+        self._ask, self._wall = ask, wall
+        self._lock = threading.Lock()
+        self._token, self._until = "", 0.0
+
+    def value(self) -> str:
+        """The token, with its seconds to live asked for; raises `NoticeError`."""
+        with self._lock:
+            if self._wall() > self._until - RENEW_S:
+                self._token, lasts_s = self._ask()
+                self._until = self._wall() + lasts_s
+            return self._token
+
+    def forget(self) -> None:
+        """The platform does not know it any more."""
+        self._token, self._until = "", 0.0
+
+
+def _host(url: str, hosts: Collection[str]) -> str:
     """The host of an address; raises `NoticeError` where it is not a declared one."""
     try:
         parts = urlsplit(url)
         host = (parts.hostname or "").lower()
     except ValueError:
         parts, host = urlsplit(""), ""
-    if parts.scheme not in ("http", "https") or not host:
+    if parts.scheme not in ("http", "https", "ws", "wss") or not host:
         raise NoticeError("target", "the address is none; it reads like https://HOST/…")
     if host not in hosts:
         raise NoticeError(

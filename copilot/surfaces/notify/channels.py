@@ -1,24 +1,18 @@
 """What a target of notices is: its kind, where its secrets are, when it is left in peace."""
 
-from collections.abc import Mapping
 from datetime import datetime, time, timedelta
-from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from copilot.alerts.maintenance import WeeklyHours
-from copilot.types.errors import OperatorError
 from copilot.types.notice import Moment
+from copilot.types.secret_place import SecretPlace
 from prompts import Language
 from tools.clusterer import Matcher
 from tools.clusterer.mute import DAYS, Weekday, Zone
 from tools.types import FrozenModel, Timestamp
-
-
-class ChannelSecretError(OperatorError):
-    """What opens a channel is not where the file says; its value is never repeated."""
 
 
 def _condition(given: object) -> object:
@@ -26,43 +20,6 @@ def _condition(given: object) -> object:
 
 
 Condition = Annotated[Matcher, BeforeValidator(_condition)]
-
-
-class SecretPlace(FrozenModel):
-    """Where a secret is: a variable of the environment, or a file; never this file itself."""
-
-    env: str = Field(default="", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$|^$")
-    file: Path | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _is_no_secret(cls, given: object) -> object:
-        if not isinstance(given, dict):
-            raise ValueError(
-                "a secret does not stand in this file: write {env: NAME} or {file: PATH}"
-            )
-        return given
-
-    @model_validator(mode="after")
-    def _names_one_place(self) -> Self:
-        if bool(self.env) == (self.file is not None):
-            raise ValueError("name one place of the secret: {env: NAME} or {file: PATH}")
-        return self
-
-    def read(self, environment: Mapping[str, str]) -> SecretStr:
-        """The secret; raises `ChannelSecretError`."""
-        if self.file is None:
-            value = environment.get(self.env, "")
-        else:
-            try:
-                value = self.file.expanduser().read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                problem = getattr(error, "strerror", None) or "it is not text"
-                raise ChannelSecretError(f"file {str(self.file)!r}: {problem}") from None
-        if not value.strip():
-            where = f"file {str(self.file)!r}" if self.file else f"environment variable {self.env}"
-            raise ChannelSecretError(f"{where} is empty or not set")
-        return SecretStr(value.strip())
 
 
 class QuietHours(WeeklyHours):
@@ -140,28 +97,54 @@ class AlertmanagerChannel(Channel):
     url: SecretPlace
 
 
-class SlackChannel(Channel):
+class AnsweredChannel(Channel):
+    """One in which people decide by buttons, and ask, where it has what `opened_by` names.
+
+    `people` are users of the platform and the names of their accounts.
+    """
+
+    opened_by: ClassVar[tuple[str, ...]]
+
+    people: dict[str, str] = Field(default_factory=dict)
+    by_email: bool = False
+
+    @property
+    def answers(self) -> bool:
+        """Whether its messages have buttons."""
+        return any(getattr(self, name) for name in self.opened_by)
+
+    @model_validator(mode="after")
+    def _is_opened(self) -> Self:
+        if (self.people or self.by_email) and not self.answers:
+            needed = " or ".join(self.opened_by)
+            raise ValueError(f"people are named, and nothing is asked here without {needed}")
+        return self
+
+
+class SlackChannel(AnsweredChannel):
     """A Slack app with `chat:write`, in one channel; its messages are edited in place.
 
-    With its `signing_secret` people decide by buttons, and ask. `people` are users (or, with
-    `by_email`, confirmed addresses of theirs) and the names of their accounts.
+    It is answered by its `signing_secret`, or over Socket Mode by an `app_token`. With `by_email`
+    people may be confirmed addresses, too.
     """
+
+    opened_by: ClassVar[tuple[str, ...]] = ("signing_secret", "app_token")
 
     kind: Literal["slack"]
     token: SecretPlace
     channel: str = Field(min_length=2)
     signing_secret: SecretPlace | None = None
-    people: dict[str, str] = Field(default_factory=dict)
-    by_email: bool = False
+    app_token: SecretPlace | None = None
     api: str = "https://slack.com/api"
 
 
-class FeishuChannel(Channel):
+class FeishuChannel(AnsweredChannel):
     """A Feishu or Lark app with a robot, in one chat; its cards are brought up to date.
 
-    With its `encrypt_key` and `verification_token` people decide by buttons, and ask; `people` are
-    their `open_id` and the names of their accounts.
+    It is answered by its `encrypt_key` and `verification_token`; `people` are by `open_id`.
     """
+
+    opened_by: ClassVar[tuple[str, ...]] = ("encrypt_key",)
 
     kind: Literal["feishu"]
     app_id: str = Field(min_length=2)
@@ -169,7 +152,7 @@ class FeishuChannel(Channel):
     chat_id: str = Field(min_length=2)
     encrypt_key: SecretPlace | None = None
     verification_token: SecretPlace | None = None
-    people: dict[str, str] = Field(default_factory=dict)
+    by_email: Literal[False] = False
     api: str = "https://open.feishu.cn/open-apis"
 
     @model_validator(mode="after")
@@ -177,6 +160,64 @@ class FeishuChannel(Channel):
         if (self.encrypt_key is None) != (self.verification_token is None):
             raise ValueError("buttons need both encrypt_key and verification_token")
         return self
+
+    @property
+    def sealing(self) -> tuple[SecretPlace, SecretPlace] | None:
+        """What its requests are signed and encrypted with."""
+        key, token = self.encrypt_key, self.verification_token
+        return (key, token) if key and token else None
+
+
+class DingTalkAppChannel(AnsweredChannel):
+    """A DingTalk app with a robot, in one group; its cards are brought up to date, and answered
+    over stream mode.
+
+    `template` is the card of docs/notify.md, `people` are by `userId`.
+    """
+
+    opened_by: ClassVar[tuple[str, ...]] = ("client_secret",)
+
+    kind: Literal["dingtalk_app"]
+    client_id: str = Field(min_length=2)
+    client_secret: SecretPlace
+    corp_id: str = Field(min_length=2)
+    conversation: str = Field(min_length=2)
+    template: str = Field(min_length=2)
+    by_email: Literal[False] = False
+    api: str = "https://api.dingtalk.com"
+
+
+class WeComAppChannel(AnsweredChannel):
+    """A WeCom app, which writes to users, parties or tags; it is answered by its `token` and
+    `aes_key`, `people` are by `UserID`.
+    """
+
+    opened_by: ClassVar[tuple[str, ...]] = ("token",)
+
+    kind: Literal["wecom_app"]
+    corp_id: str = Field(min_length=2)
+    agent_id: int = Field(ge=1)
+    secret: SecretPlace
+    users: tuple[str, ...] = ()
+    parties: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    token: SecretPlace | None = None
+    aes_key: SecretPlace | None = None
+    by_email: Literal[False] = False
+    api: str = "https://qyapi.weixin.qq.com/cgi-bin"
+
+    @model_validator(mode="after")
+    def _reaches_somebody(self) -> Self:
+        if not (self.users or self.parties or self.tags):
+            raise ValueError("name whom it writes to: users (or '@all'), parties or tags")
+        if (self.token is None) != (self.aes_key is None):
+            raise ValueError("buttons need both token and aes_key")
+        return self
+
+    @property
+    def sealing(self) -> tuple[SecretPlace, SecretPlace] | None:
+        """What its requests are signed and encrypted with."""
+        return (self.token, self.aes_key) if self.token and self.aes_key else None
 
 
 class DingTalkChannel(Channel):
@@ -194,12 +235,12 @@ class RobotChannel(Channel):
     url: SecretPlace
 
 
+AppChannel = SlackChannel | FeishuChannel | DingTalkAppChannel | WeComAppChannel
 AnyChannel = Annotated[
     AlertmanagerChannel
     | AppriseChannel
     | WebhookChannel
-    | SlackChannel
-    | FeishuChannel
+    | AppChannel
     | DingTalkChannel
     | RobotChannel,
     Field(discriminator="kind"),

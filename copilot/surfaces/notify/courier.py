@@ -95,7 +95,7 @@ class NoticeCourier:
             return
         with self._transaction():
             self._mark([row], "sent", row.reason)
-            if reference and reference != before:
+            if reference != before:
                 self._notices.keep_card(row.target, row.notice.incident_id, reference)
         if self._complaint:
             log.warning("target %r is reached again", row.target)

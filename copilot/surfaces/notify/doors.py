@@ -1,11 +1,12 @@
 """What comes back from a channel: a button that was pressed, a question; and what a door is.
 
-A door checks that the platform sent it, and never twice, and says it in our words. Who the user is
-of ours, and what they may, is decided behind it.
+A door checks that the platform sent it, and says it in our words. Whether it came before, who the
+user is of ours, and what they may, is decided behind it.
 """
 
-import threading
+import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Literal, Protocol
 
 from pydantic import Field, JsonValue, TypeAdapter, ValidationError
@@ -20,7 +21,6 @@ FRESH_S = 300.0
 """How old a signed request may be. Source: docs.slack.dev/authentication/
 verifying-requests-from-slack, "more than five minutes"; the others name none."""
 
-MOST_REMEMBERED = 10_000
 LONGEST_ANSWER = 3500
 """Characters of an answer in a channel; what is longer is read in the console."""
 
@@ -49,11 +49,15 @@ class ChannelUser(FrozenModel):
 
 
 class ButtonPress(FrozenModel):
-    """A button that somebody pressed, and in which conversation."""
+    """A button that somebody pressed, and in which conversation; `key` is the platform's, and
+    `reference` what the card is called from now on, where that changes.
+    """
 
     user: ChannelUser
     value: ButtonValue
+    key: _Word
     channel: str = ""
+    reference: str = ""
 
 
 class ChannelQuestion(FrozenModel):
@@ -71,21 +75,49 @@ class ChannelQuestion(FrozenModel):
 
 
 class Handshake(FrozenModel):
-    """The platform asks whether the address is ours."""
+    """The platform asks whether the address is ours; a text is answered as it is."""
 
-    answer: dict[str, JsonValue]
+    answer: JsonValue
 
 
 Arrival = ButtonPress | ChannelQuestion | Handshake | None
 
 
+@dataclass(frozen=True, slots=True)
+class LineMessage:
+    """What came over a line; `receipt` makes what is sent back out of the answer to it. After one
+    that is the last, the platform closes the line.
+    """
+
+    arrival: Arrival = None
+    receipt: Callable[[JsonValue], str | bytes] | None = None
+    last: bool = False
+
+
+class ChannelLine(Protocol):
+    """A connection that we open, for services that the platform cannot reach."""
+
+    def address(self) -> str:
+        """Where to connect this time, on a declared host; raises `NoticeError`."""
+        ...
+
+    def heard(self, frame: str | bytes) -> LineMessage:
+        """What it is. Raises `ForgedError` for what is not of the platform's form."""
+        ...
+
+
 class ChannelDoor(Protocol):
-    """What one target's platform sends us, and how it is answered."""
+    """What one target's platform sends us, and how it is answered; `empty` where nothing is said.
+
+    Without a `line` it posts to us.
+    """
 
     language: Language
     people: Mapping[str, str]
+    empty: JsonValue
+    line: ChannelLine | None
 
-    def arrived(self, headers: Mapping[str, str], body: bytes) -> Arrival:
+    def arrived(self, headers: Mapping[str, str], query: Mapping[str, str], body: bytes) -> Arrival:
         """What it is; None for what is nothing to us. Raises `ForgedError`."""
         ...
 
@@ -93,8 +125,8 @@ class ChannelDoor(Protocol):
         """The confirmed address of a user of the platform's own; empty where it is not asked."""
         ...
 
-    def toast(self, text: str, *, done: bool) -> dict[str, JsonValue]:
-        """The answer to a press; empty where the platform shows none."""
+    def toast(self, text: str, *, done: bool) -> JsonValue:
+        """The answer to a press; `empty` where the platform shows none."""
         ...
 
     def whisper(self, press: ButtonPress, text: str) -> None:
@@ -103,6 +135,16 @@ class ChannelDoor(Protocol):
 
     def reply(self, asked: ChannelQuestion, text: str) -> None:
         """Answer a question where it was asked."""
+        ...
+
+
+class AnsweringDesk(Protocol):
+    """What answers for one target; raises `ForgedError` for what came before."""
+
+    door: ChannelDoor
+
+    def answered(self, found: Arrival) -> tuple[JsonValue, Callable[[], None] | None]:
+        """The answer to what came, and what is to be done after it."""
         ...
 
 
@@ -137,25 +179,10 @@ def written(value: ButtonValue) -> str:
     return canonical(value.model_dump())
 
 
-class SeenOnce:
-    """Remembers for a while what came, so that nothing counts twice; safe between threads."""
-
-    def __init__(self, clock: Callable[[], Timestamp], for_s: float = 2 * FRESH_S) -> None:
-        self._clock, self._for_s = clock, for_s
-        self._seen: dict[str, Timestamp] = {}
-        self._lock = threading.Lock()
-
-    def first(self, mark: str) -> bool:
-        """Whether it comes for the first time."""
-        now = self._clock()
-        with self._lock:
-            if now - self._seen.get(mark, float("-inf")) < self._for_s:
-                return False
-            self._seen.pop(mark, None)  # the oldest stand first
-            self._seen[mark] = now
-            while len(self._seen) > MOST_REMEMBERED:
-                del self._seen[next(iter(self._seen))]
-            return True
+def keyed(*parts: object) -> str:
+    """What makes a message that is sent again, or came before, the same one to a platform or us."""
+    text = "/".join(map(str, parts))
+    return hashlib.sha256(text.encode()).hexdigest()[:50]
 
 
 def fresh(stamp: str, now: Timestamp) -> bool:

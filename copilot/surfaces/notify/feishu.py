@@ -4,23 +4,19 @@ Source: open.feishu.cn/document/server-docs/im-v1/message/create and message-car
 token lasts two hours. `uuid` makes a message that is sent again within the hour the same one.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
 
 from pydantic import JsonValue, SecretStr
 
 from copilot.ports import NoticeError, NoticeFault
 from copilot.store.canonical import canonical
-from copilot.surfaces.notify.channel_http import ChannelHttp, Method
-from copilot.surfaces.notify.doors import choices
+from copilot.surfaces.notify.channel_http import ChannelHttp, Method, RenewedToken
+from copilot.surfaces.notify.doors import choices, keyed
 from copilot.surfaces.notify.robots import CHOICES, READ_ON, Card
 from copilot.surfaces.notify.slack import LostMessageError
 from copilot.types.notice import Notice
 from prompts import Language
 from tools.types import Severity, Timestamp
-
-RENEW_S = 300.0
-"""A token is renewed when it has no longer than this to live."""
 
 _COLOURS: Mapping[Severity, str] = {
     "critical": "red",
@@ -53,15 +49,14 @@ class FeishuApi:
     ) -> None:
         self._http, self._api = http, api
         self._app_id, self._app_secret = app_id, app_secret
-        self._wall = wall
-        self._token, self._until = "", 0.0
+        self._token = RenewedToken(self._asked, wall)
 
     def call(self, method: Method, path: str, message: Card) -> Mapping[str, JsonValue]:
         """The answer; raises `NoticeError`."""
-        told = self._once(method, path, message, {"authorization": f"Bearer {self._known()}"})
+        told = self._once(method, path, message, self._known())
         if told.get("code") in _EXPIRED:
-            self._until = 0.0
-            told = self._once(method, path, message, {"authorization": f"Bearer {self._known()}"})
+            self._token.forget()
+            told = self._once(method, path, message, self._known())
         return _taken(told)
 
     def _once(
@@ -73,16 +68,15 @@ class FeishuApi:
             raise NoticeError("again", "the answer is no JSON")
         return told
 
-    def _known(self) -> str:
-        """The tenant's token, asked for anew before it ends."""
-        if self._wall() > self._until - RENEW_S:
-            secret = self._app_secret.get_secret_value()
-            asked: Card = {"app_id": self._app_id, "app_secret": secret}
-            told = _taken(self._once("POST", "/auth/v3/tenant_access_token/internal", asked, {}))
-            lasts = told.get("expire")
-            self._token = str(told.get("tenant_access_token", ""))
-            self._until = self._wall() + (lasts if isinstance(lasts, int) else 0)
-        return self._token
+    def _known(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self._token.value()}"}
+
+    def _asked(self) -> tuple[str, float]:
+        secret = self._app_secret.get_secret_value()
+        asked: Card = {"app_id": self._app_id, "app_secret": secret}
+        told = _taken(self._once("POST", "/auth/v3/tenant_access_token/internal", asked, {}))
+        lasts = told.get("expire")
+        return str(told.get("tenant_access_token", "")), lasts if isinstance(lasts, int) else 0
 
 
 class FeishuSender:
@@ -110,16 +104,11 @@ class FeishuSender:
             "receive_id": self._chat_id,
             "msg_type": "interactive",
             "content": content,
-            "uuid": once(key),
+            "uuid": keyed(key),
         }
         told = self._api.call("POST", "/im/v1/messages?receive_id_type=chat_id", message)
         data = told.get("data")
         return str(data.get("message_id", "")) if isinstance(data, dict) else ""
-
-
-def once(key: str) -> str:
-    """What makes two messages one to Feishu."""
-    return hashlib.sha256(key.encode()).hexdigest()[:50]
 
 
 def _taken(told: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:

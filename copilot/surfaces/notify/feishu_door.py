@@ -18,16 +18,17 @@ from copilot.store.canonical import canonical
 from copilot.surfaces.notify.doors import (
     Arrival,
     ButtonPress,
+    ChannelLine,
     ChannelQuestion,
     ChannelUser,
     ForgedError,
     Handshake,
-    SeenOnce,
     fresh,
+    keyed,
     shortened,
     value_of,
 )
-from copilot.surfaces.notify.feishu import FeishuApi, once
+from copilot.surfaces.notify.feishu import FeishuApi
 from prompts import Language
 from tools.types import Timestamp
 
@@ -96,6 +97,9 @@ class _Told(Payload):
 class FeishuDoor:
     """Requests to one app, signed and encrypted with its key; the app answers them."""
 
+    empty: JsonValue = {}
+    line: ChannelLine | None = None
+
     def __init__(
         self,
         api: FeishuApi,
@@ -108,9 +112,9 @@ class FeishuDoor:
         self.language: Language = language
         self.people = people
         self._api, self._encrypt_key, self._token = api, encrypt_key, token
-        self._clock, self._seen = clock, SeenOnce(clock)
+        self._clock = clock
 
-    def arrived(self, headers: Mapping[str, str], body: bytes) -> Arrival:
+    def arrived(self, headers: Mapping[str, str], query: Mapping[str, str], body: bytes) -> Arrival:
         """A button, a message to the robot, or the question whether the address is ours."""
         signed = self._is_signed(headers, body)
         told = self._opened(body)
@@ -122,8 +126,6 @@ class FeishuDoor:
             raise ForgedError(_NOT_SIGNED)
         if asks:
             return Handshake(answer={"challenge": told.challenge})
-        if not self._seen.first(told.header.event_id):
-            raise ForgedError("this request came before")
         if told.header.event_type == "card.action.trigger":
             return _pressed(told)
         return _said(told) if told.header.event_type == "im.message.receive_v1" else None
@@ -154,7 +156,7 @@ class FeishuDoor:
         """Not asked: people of Feishu are declared."""
         return ""
 
-    def toast(self, text: str, *, done: bool) -> dict[str, JsonValue]:
+    def toast(self, text: str, *, done: bool) -> JsonValue:
         """What who pressed sees for a moment."""
         return {"toast": {"type": "success" if done else "error", "content": text}}
 
@@ -165,7 +167,7 @@ class FeishuDoor:
         """As an answer to the message, in which no tag of Feishu's (`<at …>`) calls anybody."""
         said = shortened(text, self.language).replace("**", "").replace("<", "‹")
         content = canonical({"text": said})
-        message = {"msg_type": "text", "content": content, "uuid": once(asked.key)}
+        message = {"msg_type": "text", "content": content, "uuid": keyed(asked.key)}
         self._api.call("POST", f"/im/v1/messages/{asked.thread}/reply", {**message})
 
 
@@ -177,7 +179,8 @@ def _pressed(told: _Told) -> ButtonPress | None:
     value, by = value_of(told.event.action.value), told.event.operator
     if value is None or not by.open_id:
         return None
-    return ButtonPress(user=_user(by.open_id, by.tenant_key, told.header.tenant_key), value=value)
+    user = _user(by.open_id, by.tenant_key, told.header.tenant_key)
+    return ButtonPress(user=user, value=value, key=told.header.event_id[:200])
 
 
 def _said(told: _Told) -> ChannelQuestion | None:

@@ -16,8 +16,8 @@ from pydantic import SecretStr
 
 from copilot.store.canonical import canonical
 from copilot.surfaces.notify.channel_http import ChannelHttp
-from copilot.surfaces.notify.channels import ChannelSecretError
 from copilot.types.notice import Notice
+from copilot.types.secret_place import ChannelSecretError
 from copilot.types.time_format import iso
 from tools.types import Timestamp
 

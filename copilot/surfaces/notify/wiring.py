@@ -4,10 +4,13 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 
 import httpx
+from pydantic import SecretStr
 
 from copilot.case.engine import Engine
 from copilot.ports import NoticeSender
@@ -17,23 +20,32 @@ from copilot.surfaces.notify.alertmanager import AlertmanagerSender
 from copilot.surfaces.notify.channel_http import ChannelHttp
 from copilot.surfaces.notify.channels import (
     AlertmanagerChannel,
+    AnsweredChannel,
     AnyChannel,
+    AppChannel,
     AppriseChannel,
-    ChannelSecretError,
+    DingTalkAppChannel,
     DingTalkChannel,
     FeishuChannel,
+    RobotChannel,
     SlackChannel,
     WebhookChannel,
+    WeComAppChannel,
 )
 from copilot.surfaces.notify.courier import NoticeCourier, Wakeup
-from copilot.surfaces.notify.doors import ChannelDoor
+from copilot.surfaces.notify.dingtalk import DingTalkApi, DingTalkDoor, DingTalkSender
+from copilot.surfaces.notify.doors import AnsweringDesk, ChannelDoor
 from copilot.surfaces.notify.feishu import FeishuApi, FeishuSender
+from copilot.surfaces.notify.lines import LineHolder
 from copilot.surfaces.notify.robots import DINGTALK, TEAMS, WECOM, RobotSender
 from copilot.surfaces.notify.router import NoticeRouter
 from copilot.surfaces.notify.routing import NotifyFile, read
-from copilot.surfaces.notify.slack import SlackApi, SlackDoor, SlackSender
+from copilot.surfaces.notify.slack import SlackApi, SlackSender
+from copilot.surfaces.notify.slack_door import SlackDoor, SlackLine
 from copilot.surfaces.notify.webhook import WebhookSender
+from copilot.surfaces.notify.wecom import WeComApi, WeComSender
 from copilot.types.errors import install
+from copilot.types.secret_place import ChannelSecretError, SecretPlace
 from tools.types import Timestamp
 
 POLL_S = 1.0
@@ -54,42 +66,117 @@ def sender(
 ) -> NoticeSender:
     """The sender of a target; raises `SettingsError` with its name and what is wrong."""
     # Their lines hold addresses, and those hold secrets.
-    for name in ("httpcore", "httpx", "urllib3"):
+    for name in ("httpcore", "httpx", "urllib3", "websockets"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    opening = ChannelOpening(ChannelHttp(file.hosts, transport), environment, wall)
+    with _named(channel):
+        if isinstance(channel, AppriseChannel):
+            return _apprise(channel, file, environment)
+        if isinstance(channel, AnsweredChannel):
+            return opening.app(channel)
+        return opening.robot(channel)
+
+
+@contextmanager
+def _named(channel: AnyChannel) -> Iterator[None]:
     try:
-        return _sender(channel, file, environment, wall, transport)
+        yield
     except ChannelSecretError as error:
         raise SettingsError(f"target {channel.name!r} of notify_file: {error}") from None
 
 
-def _sender(
-    channel: AnyChannel,
-    file: NotifyFile,
-    environment: Mapping[str, str],
-    wall: Callable[[], Timestamp],
-    transport: httpx.BaseTransport | None,
-) -> NoticeSender:
-    if isinstance(channel, AppriseChannel):
-        return _apprise(channel, file, environment)
-    http, language = ChannelHttp(file.hosts, transport), channel.language
-    if isinstance(channel, SlackChannel):
-        slack = SlackApi(http, channel.token.read(environment), channel.api)
-        answered = channel.signing_secret is not None
-        return SlackSender(slack, channel.channel, language, buttons=answered)
-    if isinstance(channel, FeishuChannel):
-        answered = channel.encrypt_key is not None
-        api = _feishu(channel, http, environment, wall)
-        return FeishuSender(api, channel.chat_id, language, buttons=answered)
-    url = channel.url.read(environment)
-    if isinstance(channel, AlertmanagerChannel):
-        return AlertmanagerSender(http, url, language, wall)
-    if isinstance(channel, WebhookChannel):
-        return WebhookSender(http, url, channel.secret.read(environment), wall)
-    if isinstance(channel, DingTalkChannel):
-        signs = channel.secret.read(environment) if channel.secret else None
-        return RobotSender(http, DINGTALK, url, signs, language, wall)
-    robot = WECOM if channel.kind == "wecom" else TEAMS
-    return RobotSender(http, robot, url, None, language, wall)
+@dataclass(frozen=True, slots=True)
+class ChannelOpening:
+    """What senders and doors are made of, with their secrets read."""
+
+    http: ChannelHttp
+    environment: Mapping[str, str]
+    wall: Callable[[], Timestamp]
+
+    def read(self, place: SecretPlace) -> SecretStr:
+        """A secret; raises `ChannelSecretError`."""
+        return place.read(self.environment)
+
+    def robot(
+        self, channel: AlertmanagerChannel | WebhookChannel | DingTalkChannel | RobotChannel
+    ) -> NoticeSender:
+        """The sender of a target that is one address."""
+        http, language, wall = self.http, channel.language, self.wall
+        url = self.read(channel.url)
+        if isinstance(channel, AlertmanagerChannel):
+            return AlertmanagerSender(http, url, language, wall)
+        if isinstance(channel, WebhookChannel):
+            return WebhookSender(http, url, self.read(channel.secret), wall)
+        if isinstance(channel, DingTalkChannel):
+            signs = self.read(channel.secret) if channel.secret else None
+            return RobotSender(http, DINGTALK, url, signs, language, wall)
+        robot = WECOM if channel.kind == "wecom" else TEAMS
+        return RobotSender(http, robot, url, None, language, wall)
+
+    def app(self, channel: AppChannel) -> NoticeSender:
+        """The sender of a target that is an app."""
+        language, buttons = channel.language, channel.answers
+        if isinstance(channel, SlackChannel):
+            return SlackSender(self._slack(channel), channel.channel, language, buttons=buttons)
+        if isinstance(channel, FeishuChannel):
+            return FeishuSender(self._feishu(channel), channel.chat_id, language, buttons=buttons)
+        if isinstance(channel, WeComAppChannel):
+            return WeComSender(self._wecom(channel), buttons=buttons)
+        return DingTalkSender(self._dingtalk(channel))
+
+    def door(self, channel: AppChannel) -> ChannelDoor:
+        """How a target is answered; raises `ChannelSecretError`."""
+        if isinstance(channel, SlackChannel):
+            return self._slack_door(channel)
+        if isinstance(channel, DingTalkAppChannel):
+            return DingTalkDoor(self._dingtalk(channel))
+        try:
+            from copilot.surfaces.notify import feishu_door, wecom_door  # noqa: PLC0415 - an extra
+        except ModuleNotFoundError as error:
+            problem = f"its buttons need cryptography, which is missing: {install('notify')}"
+            raise ChannelSecretError(problem) from error
+        if isinstance(channel, WeComAppChannel) and (sealing := channel.sealing):
+            token, key = map(self.read, sealing)
+            return wecom_door.WeComDoor(self._wecom(channel), token, key, self.wall)
+        if (
+            isinstance(channel, FeishuChannel)
+            and channel.encrypt_key
+            and channel.verification_token
+        ):
+            return feishu_door.FeishuDoor(
+                self._feishu(channel),
+                self.read(channel.encrypt_key),
+                self.read(channel.verification_token),
+                channel.language,
+                channel.people,
+                self.wall,
+            )
+        raise ChannelSecretError("it has no buttons")
+
+    def _slack_door(self, channel: SlackChannel) -> ChannelDoor:
+        signing, app = channel.signing_secret, channel.app_token
+        return SlackDoor(
+            self._slack(channel),
+            self.read(signing) if signing else None,
+            channel.language,
+            channel.people,
+            self.wall,
+            by_email=channel.by_email,
+            line=SlackLine(self.http, self.read(app), channel.api) if app else None,
+        )
+
+    def _slack(self, channel: SlackChannel) -> SlackApi:
+        return SlackApi(self.http, self.read(channel.token), channel.api)
+
+    def _feishu(self, channel: FeishuChannel) -> FeishuApi:
+        secret = self.read(channel.app_secret)
+        return FeishuApi(self.http, channel.app_id, secret, self.wall, channel.api)
+
+    def _dingtalk(self, channel: DingTalkAppChannel) -> DingTalkApi:
+        return DingTalkApi(self.http, channel, self.read(channel.client_secret), self.wall)
+
+    def _wecom(self, channel: WeComAppChannel) -> WeComApi:
+        return WeComApi(self.http, channel, self.read(channel.secret), self.wall)
 
 
 def _apprise(
@@ -114,51 +201,20 @@ def doors(
     found: dict[str, ChannelDoor] = {}
     if file is None:
         return found
+    opening = ChannelOpening(ChannelHttp(file.hosts, transport), environment, wall)
     for channel in file.targets:
-        try:
-            door = _door(channel, ChannelHttp(file.hosts, transport), environment, wall)
-        except ChannelSecretError as error:
-            raise SettingsError(f"target {channel.name!r} of notify_file: {error}") from None
-        if door is not None:
-            found[channel.name] = door
+        if isinstance(channel, AnsweredChannel) and channel.answers:
+            with _named(channel):
+                found[channel.name] = opening.door(channel)
     return found
 
 
-def _door(
-    channel: AnyChannel,
-    http: ChannelHttp,
-    environment: Mapping[str, str],
-    wall: Callable[[], Timestamp],
-) -> ChannelDoor | None:
-    if isinstance(channel, SlackChannel) and channel.signing_secret is not None:
-        api = SlackApi(http, channel.token.read(environment), channel.api)
-        secret, mail = channel.signing_secret.read(environment), channel.by_email
-        return SlackDoor(api, secret, channel.language, channel.people, wall, by_email=mail)
-    if isinstance(channel, FeishuChannel) and channel.encrypt_key and channel.verification_token:
-        try:
-            from copilot.surfaces.notify.feishu_door import FeishuDoor  # noqa: PLC0415 - an extra
-        except ModuleNotFoundError as error:
-            problem = f"its buttons need cryptography, which is missing: {install('notify')}"
-            raise ChannelSecretError(problem) from error
-        return FeishuDoor(
-            _feishu(channel, http, environment, wall),
-            channel.encrypt_key.read(environment),
-            channel.verification_token.read(environment),
-            channel.language,
-            channel.people,
-            wall,
-        )
-    return None
-
-
-def _feishu(
-    channel: FeishuChannel,
-    http: ChannelHttp,
-    environment: Mapping[str, str],
-    wall: Callable[[], Timestamp],
-) -> FeishuApi:
-    secret = channel.app_secret.read(environment)
-    return FeishuApi(http, channel.app_id, secret, wall, channel.api)
+def hold(engine: Engine, desks: Mapping[str, AnsweringDesk]) -> None:
+    """Hold the lines of targets whose platform cannot reach us, until the engine stops."""
+    lines = {name: (desk, desk.door.line) for name, desk in desks.items()}
+    for name, (desk, line) in lines.items():
+        if line is not None:
+            engine.every(f"line of {name}", LineHolder(name, line, desk).work)
 
 
 def tell(engine: Engine, settings: Settings) -> None:

@@ -4,6 +4,7 @@ Errors of ours become a status and one sentence in `detail`, never what was sent
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import cast
 
 from fastapi import FastAPI
@@ -28,7 +29,6 @@ from copilot.store import (
 )
 from copilot.surfaces.chat import ChatService, QuestionError
 from copilot.surfaces.console.card import Bookshelf
-from copilot.surfaces.notify.doors import ChannelDoor
 from copilot.surfaces.service.access import Access
 from copilot.surfaces.service.alertmanager.errors import (
     ApiRefusalError,
@@ -39,7 +39,7 @@ from copilot.surfaces.service.alertmanager.errors import (
 )
 from copilot.surfaces.service.alertmanager.routes import alertmanager
 from copilot.surfaces.service.changes import changes
-from copilot.surfaces.service.chat import asking, chat, places
+from copilot.surfaces.service.chat import BusyError, asking, chat, places
 from copilot.surfaces.service.console import Measuring, console, listings
 from copilot.surfaces.service.deciding import deciding, silencing
 from copilot.surfaces.service.deliveries import deliveries
@@ -57,6 +57,7 @@ from copilot.surfaces.service.ports import ServiceCounters, ServiceEngine, Servi
 from copilot.surfaces.service.signing_in import by_provider, signing_in
 from copilot.surfaces.service.subscriptions import SubscriptionDesk
 from copilot.surfaces.service.telemetry import otlp
+from copilot.surfaces.service.visit import refused, wants_page
 from copilot.types.change_settings import SignedSender
 from copilot.types.checks import CheckReport
 from tools.playbook_executor import ParameterError
@@ -89,7 +90,7 @@ class ChatOrigins:
 DEFAULT_STREAMS = Streams()
 NO_MAPPINGS = MappingsFile()
 NOBODY_CONFIRMED = SubscriptionDesk()
-NO_DOORS: Mapping[str, ChannelDoor] = {}
+NO_DESKS: Mapping[str, ChannelDesk] = {}
 NO_SECRETS: Mapping[SignedSender, SecretStr] = {}
 
 
@@ -107,7 +108,7 @@ def create_app(
     change_secrets: Mapping[SignedSender, SecretStr] = NO_SECRETS,
     access: Access | None = None,
     measure: Measuring | None = None,
-    doors: Mapping[str, ChannelDoor] = NO_DOORS,
+    desks: Mapping[str, ChannelDesk] = NO_DESKS,
     shelf: Bookshelf | None = None,
 ) -> FastAPI:
     """The app over an engine that somebody else starts and stops; it holds no state of its own.
@@ -119,7 +120,7 @@ def create_app(
     `examine` answers `copilot doctor`; `fetch_commits` is called when changes were told;
     senders of changes with a secret are believed by their signature. With `access` whoever decides
     holds its token; without, whoever is let in. `measure` gives the series that pages draw,
-    `shelf` the documents and playbooks that they show. By `doors` people decide and ask in
+    `shelf` the documents and playbooks that they show. By `desks` people decide and ask in
     channels, each checked by its platform's signature.
     """
     # The interactive pages load their scripts from elsewhere; the schema itself stays.
@@ -137,10 +138,10 @@ def create_app(
         incidents(engine),
         events(engine.store, streams),
         feed(engine.store, streams),
-        console(engine, access, measure, desk),
+        console(engine, access, measure, desk, shelf),
         listings(engine, access, examine),
     ]
-    signed_in = (signing_in, by_provider, device, deciding, silencing)
+    signed_in = (signing_in, by_provider, device, partial(deciding, shelf=shelf), silencing)
     pages = [one(engine, access) for one in signed_in] if access is not None else []
     books = (knowledge, reviewing, playbooks)
     pages += [one(engine, shelf, access) for one in books] if shelf is not None else []
@@ -158,10 +159,9 @@ def create_app(
     ):
         app.include_router(router)
     refusals(app)
-    desks = {name: ChannelDesk(engine, name, door, desk) for name, door in doors.items()}
     app.include_router(hooks(desks))
     signed = [f"/changes/{sender}" for sender in change_secrets]
-    signed += [f"{HOOKS}{name}" for name in doors]
+    signed += [f"{HOOKS}{name}" for name in desks]
     app.add_middleware(Gate, settings=settings, signed=signed, access=access)
     if origins:
         # Outside of the gate: a browser asks whether it may before it sends the key.
@@ -175,6 +175,7 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (TooManyAlertsError, 413),
     (PayloadError, 422),
     (PolicyRefusedError, 409),
+    (BusyError, 503),
     (QuestionError, 422),
     (UnknownConversationError, 404),
     (UnknownIncidentError, 404),
@@ -190,29 +191,40 @@ def refusals(app: FastAPI) -> None:
     app.add_exception_handler(StoreError, _unavailable)
     app.add_exception_handler(RequestValidationError, _parameter)
     app.add_exception_handler(ApiRefusalError, api_refusal)
-    app.add_exception_handler(HTTPException, not_routed)
+    app.add_exception_handler(HTTPException, _routed)
 
 
 def _plain(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def answer(request: Request, error: Exception) -> Response:
-        return JSONResponse(_said(request, status, str(error)), status)
+        return _said(request, status, str(error))
 
     return answer
 
 
-def _said(request: Request, status: int, detail: str) -> dict[str, JsonValue]:
-    """The sentence in the shape of the API that was asked."""
+def _said(request: Request, status: int, detail: str, **headers: str) -> Response:
+    """The sentence in the shape of the API that was asked, or as a page where a person asked."""
+    if wants_page(request.url.path, request.headers):
+        return refused(request, status, detail, headers)
+    said: dict[str, JsonValue] = {"detail": detail}
     if speaks_alertmanager(request.url.path):
-        return wrapped(status, detail)
-    return {"detail": detail}
+        said = wrapped(status, detail)
+    return JSONResponse(said, status, headers)
 
 
 async def _unavailable(request: Request, error: Exception) -> Response:
     """Nothing was accepted: whoever sent it keeps it and sends it again."""
-    return JSONResponse(_said(request, 503, str(error)), 503, headers={"retry-after": "2"})
+    return _said(request, 503, str(error), **{"retry-after": "2"})
 
 
-async def _parameter(_request: Request, error: Exception) -> Response:
+async def _parameter(request: Request, error: Exception) -> Response:
     first = cast(RequestValidationError, error).errors()[0]
     where = ".".join(str(part) for part in first["loc"])
-    return JSONResponse({"detail": f"{where}: {first['msg']}"}, 422)
+    return _said(request, 422, f"{where}: {first['msg']}")
+
+
+async def _routed(request: Request, error: Exception) -> Response:
+    """What a handler refuses, and paths and methods there are none of."""
+    found = cast(HTTPException, error)
+    if wants_page(request.url.path, request.headers):
+        return refused(request, found.status_code, str(found.detail), found.headers or {})
+    return await not_routed(request, error)

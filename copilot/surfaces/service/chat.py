@@ -40,8 +40,14 @@ from tools.types import Evidence, FrozenModel
 
 HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
+BUSY = f"{AT_ONCE} questions are being answered already; try again later"
+
 Identifier = Annotated[str, Field(max_length=200)]
 Named = Annotated[str, Query(max_length=200)]
+
+
+class BusyError(QuestionError):
+    """All places are taken."""
 
 
 class ChatQuestion(FrozenModel):
@@ -91,11 +97,16 @@ def asking(
     Visiting = Annotated[Visit, Depends(visits(access))]
 
     def shown(
-        visit: Visit, conversation: str, incident: str, problem: str = "", text: str = ""
+        visit: Visit,
+        conversation: str,
+        incident: str,
+        problem: QuestionError | None = None,
+        text: str = "",
     ) -> Response:
         values = asked_values(engine, desk, visit, conversation, incident)
-        status = 422 if problem else 200
-        return page("ask.html", visit, {**values, "problem": problem, "text": text}, status)
+        status = 503 if isinstance(problem, BusyError) else 422 if problem else 200
+        told = {**values, "problem": str(problem or ""), "text": text}
+        return page("ask.html", visit, told, status)
 
     @router.get("/console/ask")
     def read(visit: Visiting, conversation: Named = "", incident: Named = "") -> Response:
@@ -108,8 +119,6 @@ def asking(
     @router.post("/console/ask")
     async def ask(request: Request, caller: Calling, visit: Visiting, sent: Sent) -> Response:
         _may_ask(request, caller, visit, sent)
-        if free.locked():
-            return busy()
         said = Question(
             text=sent.get("suggested") or sent.get("text", ""),
             conversation_id=sent.get("conversation", "")[:200],
@@ -118,11 +127,11 @@ def asking(
         )
         streams = "text/event-stream" in request.headers.get("accept", "")
         try:
-            turn = await run_in_threadpool(_recorded_turn, desk, ChatQuestion(**_fields(said)))
+            turn = await run_in_threadpool(_taken, desk, said, free)
         except QuestionError as problem:
             if streams:
                 raise
-            again = (said.conversation_id, said.incident_id, str(problem), said.text)
+            again = (said.conversation_id, said.incident_id, problem, said.text)
             return await run_in_threadpool(shown, visit, *again)
         if streams:
             return _streamed(desk, turn, visit.language, free)
@@ -135,8 +144,10 @@ def asking(
     return router
 
 
-def _fields(said: Question) -> dict[str, object]:
-    return said.model_dump(exclude={"key"})
+def _taken(desk: ChatService, said: Question, free: asyncio.Semaphore) -> Turn:
+    if free.locked():
+        raise BusyError(BUSY)
+    return _recorded_turn(desk, ChatQuestion(**said.model_dump(exclude={"key"})))
 
 
 def _may_ask(request: Request, caller: Caller, visit: Visit, sent: Mapping[str, str]) -> None:
@@ -189,8 +200,7 @@ def _held(item: Evidence, held: Mapping[str, str]) -> bool:
 
 def busy() -> JSONResponse:
     """All places are taken."""
-    detail = f"{AT_ONCE} questions are being answered already; try again later"
-    return JSONResponse({"detail": detail}, 503, headers={"retry-after": "5"})
+    return JSONResponse({"detail": BUSY}, 503, headers={"retry-after": "5"})
 
 
 def _read(content: bytes) -> ChatQuestion:

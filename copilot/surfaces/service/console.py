@@ -12,10 +12,12 @@ from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
 from copilot.case.confirming import components_of
+from copilot.case.on_call import schedules_now
 from copilot.sources.deployment import MetricSnapshot
 from copilot.store import UnknownIncidentError
 from copilot.surfaces.chat import ChatService
 from copilot.surfaces.console import assets, rendered
+from copilot.surfaces.console.card import Bookshelf
 from copilot.surfaces.console.chart import Chart, chart
 from copilot.surfaces.console.pages import (
     IncidentPage,
@@ -84,6 +86,7 @@ def console(
     access: Access | None = None,
     measure: Measuring | None = None,
     desk: ChatService | None = None,
+    shelf: Bookshelf | None = None,
 ) -> APIRouter:
     """The pages; HTML, and so outside of the schema for programs."""
     router = APIRouter(include_in_schema=False)
@@ -100,7 +103,7 @@ def console(
             incident = engine.store.incidents.require(incident_id)
         except UnknownIncidentError:
             return page("missing.html", visit, {"wanted": incident_id}, 404)
-        values = incident_values(engine, incident, visit, drawn=measure is not None)
+        values = incident_values(engine, incident, visit, shelf, drawn=measure is not None)
         if desk is not None:
             values["ask"] = asked_values(engine, desk, visit, "", incident_id)
         return page("incident.html", visit, values)
@@ -209,18 +212,25 @@ def _now(engine: ServiceEngine, language: Language) -> dict[str, object]:
         "hidden": sum(n for status, n in count.items() if status not in CLOSED) - len(active),
         "ended": [incident_row(one, language) for one in ended],
         "held": store.alerts.decisions(None, SHOWN_HELD, newest_first=True),
+        "on_call": schedules_now(engine.rota, engine.now()),
         "quiet_since": None if fires else quiet_since(ended),
     }
 
 
 def incident_values(
-    engine: ServiceEngine, incident: Incident, visit: Visit, *, drawn: bool
+    engine: ServiceEngine,
+    incident: Incident,
+    visit: Visit,
+    shelf: Bookshelf | None = None,
+    *,
+    drawn: bool = False,
 ) -> dict[str, object]:
     """What the page of an incident is filled with, for who looks at it."""
     store = engine.store
     seq = store.journal.last()
     request = store.approvals.get(incident.plan.id) if incident.plan else None
-    card = PlanCard(request, engine.terms(request.plan)) if request else None
+    book = shelf.playbooks.get(request.plan.playbook_id) if request and shelf else None
+    card = PlanCard(request, engine.terms(request.plan), book) if request else None
     events = store.journal.events(incident.id, limit=SHOWN_EVENTS)
     alerts = store.alerts.decisions(incident.id, SHOWN_ALERTS)
     told = incident_page(incident, events, card, alerts, visit.language)
@@ -231,6 +241,7 @@ def incident_values(
         "page": told,
         "drawn": drawn and bool(deciding_series(incident, told)),
         "problem": "",
+        "on_call": schedules_now(engine.rota, engine.now()),
         "ask": None,
         "components": components_of(incident),
         "fault_kinds": get_args(FaultKind),

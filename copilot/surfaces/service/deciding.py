@@ -1,6 +1,7 @@
 """What people decide on the page of an incident: forms of our own pages, and of no others."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Literal
 from urllib.parse import quote
 
@@ -13,70 +14,107 @@ from starlette.responses import RedirectResponse, Response
 from copilot.alerts.formats.fields import CleanName, CleanText
 from copilot.case.answers import check_right
 from copilot.case.confirming import CauseStatement, confirm
-from copilot.case.on_call import OnCallWord, say
-from copilot.store import PolicyRefusedError, UnknownPlanError
+from copilot.case.editing import Edit
+from copilot.case.on_call import OnCallWord, first_on_call, say
+from copilot.store import ApprovalRequest, PolicyRefusedError, UnknownPlanError
+from copilot.surfaces.console.card import Bookshelf
 from copilot.surfaces.service.access import Access
 from copilot.surfaces.service.console import incident_values
 from copilot.surfaces.service.forms import Sent, meant
 from copilot.surfaces.service.ports import ServiceEngine
 from copilot.surfaces.service.visit import Visit, page, visits
-from copilot.types.incident import Incident
 from tools.clusterer import Matcher, Silence
 from tools.log_retriever.sanitize import plain
+from tools.playbook_executor import ParameterError
+from tools.playbook_executor.parameters import read_values
 from tools.types import Approval, FrozenModel, Timestamp
 
+VALUE = "value."
+"""How a field of the form is called that holds a value of the plan."""
 
-def deciding(engine: ServiceEngine, access: Access) -> APIRouter:
+
+@dataclass(frozen=True, slots=True)
+class SentDecision:
+    """A form of the page of an incident: who sent it, and what stands in it."""
+
+    engine: ServiceEngine
+    shelf: Bookshelf | None
+    incident_id: str
+    who: str
+    fields: Mapping[str, str]
+
+    def asked(self, plan_id: str) -> ApprovalRequest:
+        """The request of a plan of this incident; raises `UnknownPlanError`."""
+        found = self.engine.store.approvals.get(plan_id)
+        if found is None or found.plan.incident_id != self.incident_id:
+            raise UnknownPlanError(f"incident {self.incident_id!r} has no plan {plan_id!r}")
+        return found
+
+
+def _decide(form: SentDecision) -> None:
+    said = PlanDecision.model_validate(form.fields)
+    form.asked(said.plan_id)
+    now = form.engine.now()
+    form.engine.decide(Approval(**dict(said), approver=form.who, decided_at=now))
+
+
+def _edit(form: SentDecision) -> None:
+    plan = form.asked(form.fields.get("plan_id", "")).plan
+    book = form.shelf.playbooks.get(plan.playbook_id) if form.shelf else None
+    if book is None:
+        raise UnknownPlanError(f"playbook {plan.playbook_id!r} is no longer in the catalogue")
+    given = {k.removeprefix(VALUE): v for k, v in form.fields.items() if k.startswith(VALUE)}
+    told = {k: form.fields.get(k, "") for k in ("plan_id", "digest", "reason")}
+    values = read_values(book, given)
+    form.engine.edit(Edit.model_validate({**told, "editor": form.who, "parameters": values}))
+
+
+def _say(form: SentDecision) -> None:
+    engine = form.engine
+    to = form.fields.get("to") or first_on_call(engine.rota, engine.now())
+    word = OnCallWord.model_validate({**form.fields, "by": form.who, "to": to})
+    say(engine.store, engine.policy, form.incident_id, word, engine.now())
+
+
+def _confirm(form: SentDecision) -> None:
+    given = {k: form.fields[k] for k in ("component", "fault_kind", "note") if k in form.fields}
+    closes = "close" in form.fields
+    said = CauseStatement.model_validate({**given, "by": form.who, "close": closes})
+    engine = form.engine
+    confirm(engine.store, engine.policy, form.incident_id, said, engine.now())
+
+
+FORMS: Mapping[str, Callable[[SentDecision], None]] = {
+    "decision": _decide,
+    "plan": _edit,
+    "on-call": _say,
+    "cause": _confirm,
+}
+"""Under which name below the page each form is sent, and what it does."""
+
+
+def deciding(engine: ServiceEngine, access: Access, shelf: Bookshelf | None = None) -> APIRouter:
     """The forms; outside of the schema, since programs decide by the routes with a token."""
     router = APIRouter(include_in_schema=False)
     Visiting = Annotated[Visit, Depends(visits(access))]
 
-    @router.post("/console/incidents/{incident_id}/decision")
-    def decide(incident_id: str, request: Request, visit: Visiting, sent: Sent) -> Response:
-        session = meant(request, visit, sent)
+    def taken(name: str, work: Callable[[SentDecision], None]) -> None:
+        @router.post(f"/console/incidents/{{incident_id}}/{name}", name=name)
+        def answered(incident_id: str, request: Request, visit: Visiting, sent: Sent) -> Response:
+            """Back to the page, or the page with what was wrong."""
+            who = meant(request, visit, sent).name
+            incident = engine.store.incidents.require(incident_id)
+            fields = {k: v for k, v in sent.items() if k != "csrf"}
+            try:
+                work(SentDecision(engine, shelf, incident_id, who, fields))
+            except (PolicyRefusedError, ParameterError, ValidationError) as refusal:
+                problem = "bad form" if isinstance(refusal, ValidationError) else str(refusal)
+                values = incident_values(engine, incident, visit, shelf) | {"problem": problem}
+                return page("incident.html", visit, values, 409)
+            return RedirectResponse(f"/console/incidents/{quote(incident_id)}", 303)
 
-        def work(_incident: Incident) -> None:
-            said = PlanDecision.model_validate({k: v for k, v in sent.items() if k != "csrf"})
-            request_of = engine.store.approvals.get(said.plan_id)
-            if request_of is None or request_of.plan.incident_id != incident_id:
-                raise UnknownPlanError(f"incident {incident_id!r} has no plan {said.plan_id!r}")
-            engine.decide(Approval(**dict(said), approver=session.name, decided_at=engine.now()))
-
-        return answered(incident_id, visit, work)
-
-    def answered(incident_id: str, visit: Visit, work: Callable[[Incident], object]) -> Response:
-        """Back to the page, or the page with what was wrong."""
-        incident = engine.store.incidents.require(incident_id)
-        try:
-            work(incident)
-        except (PolicyRefusedError, ValidationError) as refusal:
-            problem = str(refusal) if isinstance(refusal, PolicyRefusedError) else "bad form"
-            values = incident_values(engine, incident, visit, drawn=False) | {"problem": problem}
-            return page("incident.html", visit, values, 409)
-        return RedirectResponse(f"/console/incidents/{quote(incident_id)}", 303)
-
-    @router.post("/console/incidents/{incident_id}/on-call")
-    def on_call(incident_id: str, request: Request, visit: Visiting, sent: Sent) -> Response:
-        who = meant(request, visit, sent).name
-
-        def work(_incident: Incident) -> object:
-            given = {k: v for k, v in sent.items() if k != "csrf"}
-            word = OnCallWord.model_validate({**given, "by": who})
-            return say(engine.store, engine.policy, incident_id, word, engine.now())
-
-        return answered(incident_id, visit, work)
-
-    @router.post("/console/incidents/{incident_id}/cause")
-    def cause(incident_id: str, request: Request, visit: Visiting, sent: Sent) -> Response:
-        who = meant(request, visit, sent).name
-
-        def work(_incident: Incident) -> object:
-            given = {k: v for k, v in sent.items() if k in ("component", "fault_kind", "note")}
-            said = CauseStatement.model_validate({**given, "by": who, "close": "close" in sent})
-            return confirm(engine.store, engine.policy, incident_id, said, engine.now())
-
-        return answered(incident_id, visit, work)
-
+    for name, work in FORMS.items():
+        taken(name, work)
     return router
 
 

@@ -20,6 +20,7 @@ from copilot.surfaces.service.openai.shapes import CompletionRequest
 from copilot.surfaces.service.plans import (
     ApprovalDecision,
     CauseWord,
+    OnCallListing,
     OnCallOrder,
     PlanEdit,
     RetryOrder,
@@ -285,6 +286,7 @@ SHAPES: Mapping[str, RouteShape] = {
     "POST /incidents/{incident_id}/on-call": RouteShape(
         OnCallOrder, RecordedShift, example={"action": "hand_over", "to": "ben"}
     ),
+    "GET /on-call": RouteShape(None, OnCallListing),
     "GET /healthz": RouteShape(None, Liveness),
     "GET /readyz": RouteShape(None, Readiness),
     "GET /metrics": RouteShape(None, str, media=TEXT),

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from pydantic import JsonValue
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -25,6 +25,7 @@ from copilot.surfaces.service.alertmanager.errors import speaks_alertmanager, wr
 from copilot.surfaces.service.openai.shapes import openai_error, speaks_openai
 from copilot.surfaces.service.ports import ServiceSettings
 from copilot.surfaces.service.rights import CALLER, LEAST, Caller, need_of
+from copilot.surfaces.service.visit import refused, wants_page
 
 SIGN_IN = "/console/sign-in"
 PAGES = "/console/"
@@ -246,6 +247,8 @@ def _refused(refusal: RequestRefusedError, scope: Scope, headers: Headers) -> Re
         asked = scope.get("query_string", b"").decode("latin-1")
         after = f"{path}?{asked}" if asked else path
         return RedirectResponse(f"{SIGN_IN}?{urlencode({'next': after})}", 303)
+    if wants_page(path, headers):
+        return refused(Request(scope), refusal.status, refusal.detail, refusal.headers)
     return refusal.response(path)
 
 
@@ -263,10 +266,10 @@ def _check_type(content_type: str, path: str, *, in_browser: bool) -> None:
     media = content_type.partition(";")[0].strip().lower()
     if media in OTHER_TYPES.get(path, ()) and not in_browser:
         return
-    if media == FORM and (
-        path.startswith(PAGES) or (path.startswith("/hooks/") and not in_browser)
-    ):
+    if media == FORM and path.startswith(PAGES):
         return
+    if path.startswith("/hooks/") and not in_browser:
+        return  # a form of Slack's, XML of WeCom's: read behind their signature alone
     if media == "application/x-protobuf" and path in OTLP:
         return
     if media not in ("application/json", "text/json") and not (

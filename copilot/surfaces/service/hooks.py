@@ -1,30 +1,37 @@
-"""`/hooks/TARGET`: buttons that people press in a channel, and what they ask there.
+"""`/hooks/TARGET`: buttons that people press in a channel, and what they ask there; or a line that
+is held open to the platform, where it cannot reach us.
 
-The platform's signature opens the door; what its user may is what their account may. What is said
-of a press is what the API would say. docs/notify.md.
+The platform's signature, or its line, opens the door; what its user may is what their account may.
+What is said of a press is what the API would say. docs/notify.md.
 """
 
 import logging
+import secrets
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
+from pydantic import JsonValue
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from copilot.case.on_call import OnCallWord, say
 from copilot.ports import NoticeError
 from copilot.store import (
     NoRightError,
     PolicyRefusedError,
+    TargetBusyError,
     UnknownIncidentError,
     UnknownPlanError,
 )
 from copilot.surfaces.chat import ChatService, Question, QuestionError
 from copilot.surfaces.notify.doors import (
+    FRESH_S,
+    Arrival,
     ButtonPress,
     ChannelDoor,
     ChannelQuestion,
@@ -93,8 +100,24 @@ class ChannelDesk:
             self._complain(f"the address of user {user!r}", error)
             return ""
 
+    def answered(self, found: Arrival) -> tuple[JsonValue, Callable[[], None] | None]:
+        """The answer to what came, and what is to be done after it; raises `ForgedError`."""
+        if isinstance(found, Handshake):
+            return found.answer, None
+        if isinstance(found, ButtonPress):
+            text, done = self.press(found)
+            return self.door.toast(text, done=done), partial(self.whisper, found, text)
+        return self.door.empty, self.take(found) if found is not None else None
+
     def press(self, press: ButtonPress) -> tuple[str, bool]:
-        """What came of a button, in words, and whether it counts."""
+        """What came of a button, in words, and whether it counts; raises `ForgedError`."""
+        engine = self._engine
+        try:
+            # Held as long as its signature counts, in the store: a restart forgets none.
+            mark, holder = f"press {self._target} {press.key}", secrets.token_hex(8)
+            engine.store.locks.take(mark, holder, engine.now(), 2 * FRESH_S)
+        except TargetBusyError:
+            raise ForgedError("this request came before") from None
         try:
             return self._pressed(press), True
         except (PolicyRefusedError, UnknownIncidentError) as refusal:
@@ -109,6 +132,8 @@ class ChannelDesk:
         pressed = {"choice": value.choice, "target": self._target, "user": press.user.id}
         detail = {**pressed, "plan": value.plan, "digest": value.digest}
         engine.store.journal.append(incident.id, "pressed", who, {**detail}, engine.now())
+        if press.reference:
+            engine.store.notices.keep_card(self._target, incident.id, press.reference)
         if value.choice == "take":
             word = OnCallWord(action="take", by=who)
             say(engine.store, engine.policy, incident.id, word, engine.now())
@@ -195,28 +220,34 @@ class ChannelDesk:
         log.warning("target %r: %s is not told: %s", self._target, what, said)
 
 
+def desks_of(
+    engine: ServiceEngine, doors: Mapping[str, ChannelDoor], chat: ChatService | None
+) -> dict[str, ChannelDesk]:
+    """A desk behind every door."""
+    return {name: ChannelDesk(engine, name, door, chat) for name, door in doors.items()}
+
+
 def hooks(desks: Mapping[str, ChannelDesk]) -> APIRouter:
     """One address for each target that has buttons."""
     router = APIRouter(tags=["channels"])
 
-    @router.post(HOOKS + "{target}", summary="Take what a channel's platform sends")
     def arrived(
         target: str, request: Request, content: Annotated[bytes, Depends(body)]
-    ) -> JSONResponse:
+    ) -> Response:
         desk = desks.get(target)
         if desk is None:
             raise HTTPException(404, f"no target {target[:64]!r} has buttons")
         try:
-            found = desk.door.arrived(request.headers, content)
+            found = desk.door.arrived(request.headers, request.query_params, content)
+            answer, later = desk.answered(found)
         except ForgedError as error:
             raise HTTPException(401, str(error)) from None
-        if isinstance(found, Handshake):
-            return JSONResponse(found.answer)
-        if isinstance(found, ButtonPress):
-            text, done = desk.press(found)
-            after = BackgroundTask(desk.whisper, found, text)
-            return JSONResponse(desk.door.toast(text, done=done), background=after)
-        later = desk.take(found) if found is not None else None
-        return JSONResponse({}, background=BackgroundTask(later) if later else None)
+        after = BackgroundTask(later) if later else None
+        if isinstance(answer, str):
+            return PlainTextResponse(answer, background=after)
+        return JSONResponse(answer, background=after)
 
+    for method in ("GET", "POST"):  # WeCom asks by GET whether the address is ours
+        said = "Take what a channel's platform sends"
+        router.add_api_route(HOOKS + "{target}", arrived, methods=[method], summary=said)
     return router

@@ -16,12 +16,13 @@ from copilot.alerts.formats.fields import CleanName, CleanText
 from copilot.case.answers import RetryWish, StepAnswer
 from copilot.case.confirming import CauseStatement, answer_of, confirm, withdraw
 from copilot.case.editing import Edit
-from copilot.case.on_call import OnCallAction, OnCallWord, say
+from copilot.case.on_call import OnCallAction, OnCallWord, first_on_call, say, schedules_now
 from copilot.store import UnknownPlanError
 from copilot.surfaces.service.body import body
 from copilot.surfaces.service.ports import ServiceEngine
 from copilot.surfaces.service.rights import Calling
 from copilot.types.incident import Incident
+from copilot.types.on_call import OnCallNow
 from tools.types import Approval, FrozenModel, Plan, Scalar
 
 ReadT = TypeVar("ReadT", bound=FrozenModel)
@@ -202,16 +203,27 @@ class OnCallOrder(FrozenModel):
     text: CleanText = ""
 
 
+class OnCallListing(FrozenModel):
+    """Whom every schedule names now; none: no file of schedules is set."""
+
+    schedules: tuple[OnCallNow, ...]
+
+
 def on_call(engine: ServiceEngine) -> APIRouter:
-    """`POST /incidents/{id}/on-call`: taken, handed over, noted, resolved."""
+    """`GET /on-call`, and `POST /incidents/{id}/on-call`: taken, handed over, noted, resolved."""
     router = APIRouter(tags=["incidents"])
+
+    @router.get("/on-call", summary="Who is on call now, by each schedule")
+    def now() -> OnCallListing:
+        return OnCallListing(schedules=schedules_now(engine.rota, engine.now()))
 
     @router.post("/incidents/{incident_id}/on-call", summary="Take, hand over, note or resolve")
     def told(
         incident_id: str, caller: Calling, content: Annotated[bytes, Depends(body)]
     ) -> JSONResponse:
         order = _read(content, OnCallOrder)
-        word = OnCallWord(**{**dict(order), "by": caller.decider(order.by)})
+        to = order.to or first_on_call(engine.rota, engine.now())
+        word = OnCallWord(**{**dict(order), "by": caller.decider(order.by), "to": to})
         incident = say(engine.store, engine.policy, incident_id, word, engine.now())
         return JSONResponse(
             {

@@ -9,6 +9,7 @@ from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.case.answers import RetryWish, StepAnswer
 from copilot.case.editing import Edit
 from copilot.model import Usage
+from copilot.ports import OnCallRota
 from copilot.sources.patience import SourceTally
 from copilot.store import AcceptedAlerts, ApprovalRequest, Store
 from copilot.types.incident import Incident, PlanTerms
@@ -102,6 +103,11 @@ class ServiceEngine(Protocol):
     @property
     def policy(self) -> Policy:
         """Who may decide."""
+        ...
+
+    @property
+    def rota(self) -> OnCallRota | None:
+        """Who is on call; None where nobody says."""
         ...
 
     def now(self) -> Timestamp:

@@ -51,6 +51,7 @@ RIGHTS: tuple[tuple[str, str, Need], ...] = (
     ("POST", "/login/token", "open"),
     ("POST", "/console/device", "form"),
     ("POST", "/console/incidents/{id}/decision", "form"),
+    ("POST", "/console/incidents/{id}/plan", "form"),
     ("POST", "/console/incidents/{id}/on-call", "form"),
     ("POST", "/console/incidents/{id}/cause", "form"),
     ("POST", "/console/silences", "form"),
@@ -59,6 +60,7 @@ RIGHTS: tuple[tuple[str, str, Need], ...] = (
     ("GET", "/doctor", "read"),
     ("GET", "/events", "read"),
     ("GET", "/alerts", "read"),
+    ("GET", "/on-call", "read"),
     ("GET", "/incidents", "read"),
     ("GET", "/incidents/{id}", "read"),
     ("GET", "/incidents/{id}/{part}", "read"),
@@ -83,7 +85,8 @@ RIGHTS: tuple[tuple[str, str, Need], ...] = (
     ("POST", "/webhooks/mapped/{name}", "alerts"),
     ("POST", "/changes", "alerts"),
     ("POST", "/changes/{sender}", "alerts"),
-    ("POST", "/hooks/{target}", "admin"),  # but for those that are signed
+    ("GET", "/hooks/{target}", "admin"),  # but for those that are signed
+    ("POST", "/hooks/{target}", "admin"),
     ("POST", "/v1/traces", "alerts"),
     ("POST", "/v1/logs", "alerts"),
     ("POST", "/v1/metrics", "alerts"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Query
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
@@ -115,6 +116,23 @@ def page(name: str, visit: Visit, values: Mapping[str, object], status: int = 20
     answer = sent(text.encode(), HTMLResponse.media_type, visit, status, HEADERS)
     if visit.asked is not None:
         answer.set_cookie("lang", visit.asked, max_age=YEAR_S, samesite="strict", httponly=True)
+    return answer
+
+
+def wants_page(path: str, headers: Headers) -> bool:
+    """Whether a person's browser waits there for a page, and no program or script for a document.
+
+    A script of ours that follows a stream says so.
+    """
+    accepted = headers.get("accept", "")
+    return path.startswith("/console/") and "text/html" in accepted
+
+
+def refused(request: Request, status: int, detail: str, headers: Mapping[str, str]) -> Response:
+    """A refusal as a page, in the reader's language, for who sent a form without a script."""
+    visit = visits(None)(request, None)
+    answer = page("refused.html", visit, {"detail": detail, "status": status}, status)
+    answer.headers.update(headers)
     return answer
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from copilot.case.briefing import plain
+from copilot.case.on_call import on_call_text, schedules_now
 from copilot.surfaces.chat.scope import ToolContext
 from copilot.surfaces.chat.tool_result import NO_INCIDENT, Statement, ToolResult, noted, own
 from copilot.surfaces.chat.tools.advice import plan_or_why_none
@@ -298,17 +299,29 @@ def paging(given: ServiceArguments, scope: ToolContext) -> ToolResult:
     return ToolResult(lead=(said, _nobody_told(name)), rows=rows, services=(name,))
 
 
-def owners(given: ServiceArguments, _scope: ToolContext) -> ToolResult:
-    """Nothing here tells owners or rotas; said so."""
-    return ToolResult(lead=(_nobody_told(plain(given.service, 80)),))
+def owners(given: ServiceArguments, scope: ToolContext) -> ToolResult:
+    """Who is on call by the schedules; that nothing here tells owners."""
+    about = plain(given.service, 80)
+    said = [
+        Statement(f"On call ({one.schedule}): {text.en}.", f"值班({one.schedule}):{text.zh}。")
+        for one in schedules_now(scope.deps.rota, scope.now)
+        for text in (on_call_text(one),)
+    ]
+    owner = Statement(
+        f"Who owns {about} is not known: no source of the chat tells it.",
+        f"{about} 的负责人未知:对话没有这样的数据源。",
+    )
+    if said:
+        return ToolResult(lead=(*said, owner) if about else tuple(said))
+    return ToolResult(lead=(_nobody_told(about),))
 
 
 def _nobody_told(about: str) -> Statement:
     of, of_zh = (f" of {about}", f"{about} 的") if about else ("", "")
     return Statement(
         f"The owner{of} and who is on call are not known: no source of the chat tells them; "
-        "nothing is configured for it.",
-        f"{of_zh}负责人、值班人和通知对象未知:对话没有这样的数据源,未配置。",
+        "COPILOT_ON_CALL_FILE is not set.",
+        f"{of_zh}负责人、值班人和通知对象未知:对话没有这样的数据源,未设置 COPILOT_ON_CALL_FILE。",
     )
 
 

@@ -51,7 +51,8 @@ function replace(old, fresh) {
   const open = new Map();
   for (const one of old.querySelectorAll("details[data-key]")) open.set(one.dataset.key, one.open);
   const typed = [...old.querySelectorAll("input:not([type=hidden]), textarea")].some((one) => one.value !== one.defaultValue);
-  if (typed) return false;
+  const chosen = [...old.querySelectorAll("select:has(option[selected])")].some((one) => !one.selectedOptions[0].defaultSelected);
+  if (typed || chosen) return false;
   if (old.querySelector(":popover-open")) return false;
   for (const one of fresh.querySelectorAll("details[data-key]")) {
     if (open.has(one.dataset.key)) one.open = open.get(one.dataset.key);
