@@ -40,6 +40,24 @@ LOW, MIDDLE, HIGH, RARE = 1, 50, 99, 90
 source: two of a hundred points lie outside the band by definition."""
 
 
+def percentile(ranked: FloatArray, percent: float) -> float:
+    """Return a percentile of values in ascending order, as `numpy.percentile` does.
+
+    That function takes 40 microseconds whatever the size, and a brief asks it of every series.
+
+    >>> percentile(np.array([1.0, 2.0, 4.0, 8.0]), 50)
+    3.0
+    """
+    place = percent / 100.0 * (ranked.size - 1)
+    below = int(place)
+    part, low = place - below, float(ranked[below])
+    if not part:
+        return low
+    high = float(ranked[below + 1])
+    # From the nearer end, so that a percentile of equal values is that value.
+    return low + (high - low) * part if part < 0.5 else high - (high - low) * (1.0 - part)
+
+
 @dataclass(frozen=True, slots=True)
 class Normal:
     """A past in four figures, in its own unit.
@@ -67,8 +85,10 @@ class Normal:
         """
         if past.size < FEWEST:
             return None
-        low, level, high = np.percentile(past, [LOW, MIDDLE, HIGH]).tolist()
-        usual, rare = np.percentile(np.abs(past - level), [MIDDLE, RARE]).tolist()
+        ranked = np.sort(past)
+        low, level, high = (percentile(ranked, one) for one in (LOW, MIDDLE, HIGH))
+        distances = np.sort(np.abs(past - level))
+        usual, rare = percentile(distances, MIDDLE), percentile(distances, RARE)
         spread = max(MAD * usual, rare / TAIL)
         return cls(level, spread, max(spread, floor * abs(level), least, SMALLEST), low, high)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from copilot.alerts import subjects
 from copilot.alerts.arrival import missed
 from copilot.alerts.maintenance import MaintenanceSchedule
+from copilot.alerts.regrouping import URGENCY, fold, regrouped
 from copilot.ports import Clock
 from copilot.store import Assignment, DueAlert, Store, StoredAlert
 from copilot.types.incident import Clocks, Incident, IncidentStatus
@@ -34,9 +35,6 @@ REMEMBER_S = 300.0
 GRACE_S = 300.0
 """Leases that ran out while nobody listened last so long after a start: senders repeat within it
 (`resolve_timeout` of Alertmanager's default configuration)."""
-
-URGENCY: dict[str, int] = {"critical": 0, "high": 1, "warning": 2, "info": 3, "low": 4}
-"""Whose first look comes first; the least number is the most urgent."""
 
 ORIGIN_LABEL = "copilot_origin"
 """Names the file or recording that alerts were read from; live ones do not carry it."""
@@ -93,7 +91,7 @@ class Intake:
         self._held: set[str] = set()
         self._renewed: dict[str, Alert] = {}
         self._renewing = threading.Lock()
-        self._stale = False
+        self._stale = self._regrouped = False
         # Who does not lead has nothing to go on with, and may never.
         self._clusterer = self._rebuilt() if self._leading else Clusterer()
 
@@ -121,7 +119,7 @@ class Intake:
         # Until this batch is written, what the clusterer remembers of it may have to be forgotten.
         self._stale = True
         result = self._record(waiting)
-        self._stale = False
+        self._stale, self._regrouped = self._regrouped, False
         return result
 
     def leads(self) -> bool:
@@ -139,6 +137,7 @@ class Intake:
         now, going = self._clock.now(), self._store.incidents.open_ids()
         for incident_id in self._open - going:
             self._clusterer.close(incident_id, now)
+        self._stale |= self._store.shared and regrouped(self._store, self._open ^ going)
         self._open = going
         if self._store.shared and self._announced.inhibitions:
             since, self._followed = self._followed, now
@@ -181,6 +180,10 @@ class Intake:
             self._components = _components(topology)
             self._stale = True
             self._recall()
+
+    def regroup(self) -> None:
+        """A person has merged or split incidents: alerts are grouped on by what is written."""
+        self._stale = True
 
     def close(self, incident_id: str) -> None:
         """The incident is over: no alert joins it any more."""
@@ -257,7 +260,7 @@ class Intake:
                 now,
             )
             corrections = self._clusterer.corrections()
-            moved = self._store.alerts.move(corrections, now)
+            moved = self._store.alert_homes.move(corrections, now)
             merged = self._join_merged(now)
             # What was held belongs to a group since it is told, or since it took another in.
             homes = {*opened, *reopened, *(one.group_id for one in corrections), *merged.values()}
@@ -304,25 +307,23 @@ class Intake:
     def _join_merged(self, now: Timestamp) -> dict[str, str]:
         """Close the incidents whose alerts an alert showed to be of another one; old to new."""
         merged = self._clusterer.merged()
-        for old, home in merged.items():
-            incident = self._store.incidents.get(old)
-            if incident is None or self._store.incidents.get(home) is None:
+        for old, home in [*merged.items()]:
+            found, into = self._store.incidents.get(old), self._store.incidents.get(home)
+            if found is None or into is None:
                 continue
-            self._store.alerts.give(old, home, now)
-            for run in self._store.runs.of(old):
-                if run.status in ("accepted", "waiting"):
-                    self._store.runs.finish(run.id, "superseded", now)
-            self._store.incidents.update(old, now, status="resolved")
-            self._store.approvals.supersede(old, now)
+            if home == found.split_from or old == into.split_from:
+                # A person has parted them, who knows better than a later alert.
+                self._regrouped = bool(merged.pop(old))
+                continue
             reason = f"merged into {home}: its alerts are of one incident"
-            self._store.journal.append(old, "merged", "copilot", {"reason": reason}, now)
+            fold(self._store, old, home, reason, "copilot", now)
         return merged
 
     def _grow(self, incident_id: str, *, adopting: bool) -> None:
         """Bring the incident up to its group, with what was held."""
         now, group = self._clock.now(), self._clusterer.group(incident_id)
         if adopting:
-            self._store.alerts.adopt(group.fingerprints, group.started_at, incident_id, now)
+            self._store.alert_homes.adopt(group.fingerprints, group.started_at, incident_id, now)
         self._store.incidents.update(
             incident_id, now, services=group.services, severity=group.severity, title=group.title
         )

@@ -22,6 +22,7 @@ from copilot.case.counters import Counters
 from copilot.case.editing import Edit, edit
 from copilot.case.graph import IncidentGraph
 from copilot.case.loops import EVERY_ROLE, LONGEST_PAUSE_S, Loop, Role, problem_of
+from copilot.case.merging import MergeWish, SplitWish, merge, split
 from copilot.case.second_looks import SecondLooks
 from copilot.case.terms import terms_in
 from copilot.case.worker import GRACE_S, LEASE_S, Worker
@@ -79,7 +80,7 @@ class Engine:
         self.deps, self.store = deps, deps.store
         self.counters = Counters()
         self._wall = wall
-        self._workers = workers
+        self._workers, self._new_id = workers, new_id
         self._worker = Worker(deps, graph, wall, owner)
         self._watch = watch
         self._resolve_timeouts = resolve_timeouts or {}
@@ -253,6 +254,25 @@ class Engine:
     def retry(self, wish: RetryWish) -> Incident:
         """Work again on an incident that was set aside; raises `RefusedError`."""
         incident = retry(self.deps, wish, self.deps.clock.now())
+        self._wake()
+        return incident
+
+    def merge(self, wish: MergeWish) -> Incident:
+        """Close an incident into another one; raises `PolicyRefusedError`."""
+        return self._regroup(lambda now: merge(self.deps, wish, now))
+
+    def split(self, wish: SplitWish) -> Incident:
+        """Open an incident with some alerts of another one; raises `PolicyRefusedError`."""
+        new_id = self._new_id()
+        made = self._regroup(lambda now: split(self.deps, wish, new_id, now))
+        self._looks.grown((wish.incident_id,))
+        return made
+
+    def _regroup(self, change: Callable[[Timestamp], Incident]) -> Incident:
+        with self._intake_lock:  # no batch is decided on by the groups of before
+            incident = change(self.deps.clock.now())
+            self._intake.regroup()
+        self._looks.grown((incident.id,))
         self._wake()
         return incident
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from sqlalchemy import select
 
 from copilot.store import migrations
+from copilot.store.alert_homes import AlertHomes
 from copilot.store.alert_leases import AlertLeases, DueAlert
 from copilot.store.alerts import AcceptedAlerts, Alerts, Assignment, StoredAlert
 from copilot.store.approvals import (
@@ -133,6 +134,7 @@ class Store:
         self._database = Database(url)
         self.leadership = Leadership(self._database)
         self.alerts = Alerts(self._database)
+        self.alert_homes = AlertHomes(self._database)
         self.firing = FiringAlerts(self._database)
         self.alert_leases = AlertLeases(self._database)
         self.incidents = Incidents(self._database)

@@ -22,7 +22,7 @@ from copilot.store.database import Database
 from copilot.store.group_commit import GroupCommit
 from copilot.store.tables import alerts, incidents
 from copilot.types.incident import CLOSED
-from tools.clusterer import DECLARED_RULE, SUPPRESSED, Action, Decision
+from tools.clusterer import DECLARED_RULE, SUPPRESSED, Action
 from tools.types import Alert, Timestamp
 
 _CHUNK = 500
@@ -145,54 +145,6 @@ class Alerts:
         with self._database.write() as connection:
             connection.execute(statement, rows)
 
-    def adopt(
-        self, fingerprints: Sequence[str], since: Timestamp, incident_id: str, now: Timestamp
-    ) -> None:
-        """Give alerts that were held, and turned out to belong to an incident, to it."""
-        with self._database.write() as connection:
-            for start in range(0, len(fingerprints), _CHUNK):
-                held = (
-                    alerts.c.fingerprint.in_(fingerprints[start : start + _CHUNK]),
-                    alerts.c.action == "noise",
-                    alerts.c.incident_id.is_(None),
-                    alerts.c.starts_at >= since,
-                )
-                reason = "held until its group became strange"
-                values = {"incident_id": incident_id, "action": "attached", "reason": reason}
-                connection.execute(update(alerts).where(*held).values(**values, decided_at=now))
-
-    def move(self, decisions: Sequence[Decision], now: Timestamp) -> tuple[str, ...]:
-        """Give alerts of incidents that go on to another incident; the incidents they left.
-
-        The alert that opened an incident stays: an incident without alerts explains nothing.
-        """
-        left: dict[str, None] = {}
-        going = select(incidents.c.id).where(incidents.c.status.not_in(CLOSED))
-        with self._database.write() as connection:
-            for decision in decisions:
-                here = (
-                    alerts.c.fingerprint == decision.fingerprint,
-                    alerts.c.incident_id.in_(going),
-                    alerts.c.incident_id != decision.group_id,
-                )
-                found = select(alerts.c.incident_id, alerts.c.action).where(*here)
-                rows = list(connection.execute(found))
-                if not rows or any(action == "opened" for _, action in rows):
-                    continue
-                left |= dict.fromkeys(incident_id for incident_id, _ in rows)
-                statement = (
-                    update(alerts)
-                    .where(*here)
-                    .values(
-                        incident_id=decision.group_id,
-                        action=decision.action,
-                        reason=decision.reason,
-                        decided_at=now,
-                    )
-                )
-                connection.execute(statement)
-        return tuple(left)
-
     def of(self, incident_id: str) -> tuple[Alert, ...]:
         """The alerts that count for the incident, in order of arrival; suppressed ones do not."""
         return self.with_restarts(incident_id)[0]
@@ -220,21 +172,6 @@ class Alerts:
         with self._database.read() as connection:
             last = _last(connection, {fingerprint})
         return fingerprint in last and last[fingerprint].status in _BEGUN
-
-    def give(self, incident_id: str, home: str, now: Timestamp) -> None:
-        """Give all alerts of an incident to another one."""
-        with self._database.write() as connection:
-            connection.execute(
-                update(alerts)
-                .where(alerts.c.incident_id == incident_id)
-                .values(incident_id=home, reason=f"merged from {incident_id}", decided_at=now)
-            )
-            connection.execute(
-                update(alerts)
-                .where(alerts.c.incident_id == home, alerts.c.action == "opened")
-                .where(alerts.c.reason == f"merged from {incident_id}")
-                .values(action="attached")
-            )
 
     def decisions(
         self, incident_id: str | None, limit: int | None = None, *, newest_first: bool = False

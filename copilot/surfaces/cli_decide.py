@@ -121,6 +121,32 @@ def resolve(
 
 
 @decide_app.command()
+def merge(
+    context: typer.Context,
+    incident: Incident,
+    into: Annotated[str, typer.Option(help="The incident that it is part of.")],
+    reason: Annotated[str, typer.Option(help="Why; it stands in both timelines.")],
+    by: By = "",
+) -> None:
+    """Close an incident into another one, with its alerts and those that follow."""
+    _call(context, "merge", incident=incident, into=into, by=by, reason=reason)
+
+
+@decide_app.command()
+def split(
+    context: typer.Context,
+    incident: Incident,
+    alert: Annotated[
+        list[int], typer.Option(help="Key of an alert; GET /incidents/ID/alerts lists them.")
+    ],
+    reason: Annotated[str, typer.Option(help="Why; it stands in both timelines.")],
+    by: By = "",
+) -> None:
+    """Open an incident with some alerts of another one, to be investigated anew."""
+    _call(context, "split", incident=incident, alerts=alert, by=by, reason=reason)
+
+
+@decide_app.command()
 def oncall(context: typer.Context) -> None:
     """Say who is on call now, by every schedule of COPILOT_ON_CALL_FILE."""
     _call(context, "who_is_on_call")

@@ -23,7 +23,7 @@ HAPROXY = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
 class BackendServer:
     """A server that answers with its name, or with 500 while it is `broken`."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, port: int = 0) -> None:
         self.name, self.broken, self.answered = name, False, 0
         backend = self
 
@@ -39,7 +39,7 @@ class BackendServer:
             def log_message(self, format: str, *arguments: object) -> None:
                 """Silent."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.port = self._server.server_address[1]
 
     @contextmanager
@@ -92,9 +92,14 @@ class BalancedPool:
 
 @contextmanager
 def haproxy(
-    folder: Path, names: Sequence[str] = ("a1", "b1"), *, weight: int = 100, level: str = "admin"
+    folder: Path,
+    names: Sequence[str] = ("a1", "b1"),
+    *,
+    weight: int = 100,
+    level: str = "admin",
+    check: str = "check inter 100",
 ) -> Iterator[BalancedPool]:
-    """HAProxy before these servers, round robin, with its socket in `folder`."""
+    """HAProxy before these servers, round robin, with its socket and its log in `folder`."""
     if HAPROXY is None:
         raise ServerError("haproxy is not installed")
     port, path = free_port(), folder / "admin.sock"
@@ -105,7 +110,7 @@ def haproxy(
         f"listen web\n  bind 127.0.0.1:{port}\n  balance roundrobin",
     ]
     lines += [
-        f"  server {name} 127.0.0.1:{one.port} weight {weight} check inter 100"
+        f"  server {name} 127.0.0.1:{one.port} weight {weight} {check}"
         for name, one in pool.servers.items()
     ]
     config = folder / "haproxy.cfg"

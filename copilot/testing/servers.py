@@ -70,7 +70,7 @@ def prometheus(
         "--log.level=warn",
         *flags,
     ]
-    with _running(command, folder / "prometheus.log", f"http://127.0.0.1:{port}") as url:
+    with server_running(command, folder / "prometheus.log", f"http://127.0.0.1:{port}") as url:
         yield url
 
 
@@ -92,7 +92,7 @@ def alertmanager(folder: Path, extra: Mapping[str, object] | None = None) -> Ite
         "--cluster.listen-address=",
         "--log.level=warn",
     ]
-    with _running(command, folder / "alertmanager.log", f"http://127.0.0.1:{port}") as url:
+    with server_running(command, folder / "alertmanager.log", f"http://127.0.0.1:{port}") as url:
         yield url
 
 
@@ -120,7 +120,7 @@ zone "{zone}" {{ type primary; file "zone.db"; update-policy {{
   grant copilot zonesub A AAAA CNAME SRV; }}; }};
 """)
     command = [NAMED, "-f", "-n", "1", "-c", str(config)]
-    with _running(command, folder / "named.log", f"127.0.0.1:{port}", ready=""):
+    with server_running(command, folder / "named.log", f"127.0.0.1:{port}", ready=""):
         yield port
 
 
@@ -134,7 +134,7 @@ def etcd(folder: Path) -> Iterator[str]:
     command += ["--listen-client-urls", url, "--advertise-client-urls", url]
     command += ["--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers]
     command += ["--initial-cluster", f"one={peers}", "--unsafe-no-fsync"]
-    with _running(command, folder / "etcd.log", url, ready="/health") as ready:
+    with server_running(command, folder / "etcd.log", url, ready="/health") as ready:
         yield ready
 
 
@@ -149,7 +149,7 @@ def copilot(folder: Path, alerting: str = "") -> Iterator[str]:
     command += ["--host", "127.0.0.1", "--port", str(port)]
     plain = {"COPILOT_MODEL_USE": "off", "COPILOT_EMBEDDER": "none"}
     env = {**os.environ, **plain, "COPILOT_ALERTING_FILE": str(declared)}
-    with _running(command, folder / "copilot.log", f"http://127.0.0.1:{port}", env) as url:
+    with server_running(command, folder / "copilot.log", f"http://127.0.0.1:{port}", env) as url:
         yield url
 
 
@@ -185,13 +185,14 @@ def _backfill(folder: Path, data: Path, past: str) -> None:
 
 
 @contextmanager
-def _running(
+def server_running(
     command: Sequence[str],
     log: Path,
     url: str,
     env: Mapping[str, str] | None = None,
     ready: str = "/-/ready",
 ) -> Iterator[str]:
+    """The process, from when its `url` answers at `ready` (or takes a connection) to the end."""
     with (
         log.open("wb") as words,
         subprocess.Popen(command, stdout=words, stderr=words, env=env) as process,

@@ -7,6 +7,7 @@ from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.case.answers import RetryWish, StepAnswer, check_right
 from copilot.case.editing import Edit
 from copilot.case.loops import Loop
+from copilot.case.merging import MergeWish, SplitWish
 from copilot.model import Usage
 from copilot.ports import OnCallRota
 from copilot.sources.patience import SourceTally
@@ -110,6 +111,14 @@ class CountedEngine:
     def retry(self, wish: RetryWish) -> Incident:
         """Refuse: no run ever breaks here."""
         raise PolicyRefusedError(f"incident {wish.incident_id!r} did not fail")
+
+    def merge(self, wish: MergeWish) -> Incident:
+        """Refuse: nothing here groups alerts."""
+        raise PolicyRefusedError(f"incident {wish.incident_id!r} cannot be merged here")
+
+    def split(self, wish: SplitWish) -> Incident:
+        """Refuse: nothing here groups alerts."""
+        raise PolicyRefusedError(f"incident {wish.incident_id!r} cannot be split here")
 
     def ready(self) -> Mapping[str, str]:
         """The checks that were set."""

@@ -115,9 +115,6 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:  # the name http.server calls
         self._serve()
 
-    def do_PUT(self) -> None:  # the name http.server calls
-        self._serve()
-
     def do_PATCH(self) -> None:  # the name http.server calls
         self._serve()
 

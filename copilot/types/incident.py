@@ -277,6 +277,8 @@ class Incident(FrozenModel):
     cause: ConfirmedCause | None = None  # None: nobody has said what it was
     report: dict[str, str] = Field(default_factory=dict)  # language -> Markdown
     taken_by: str = ""  # who works on it; empty: nobody said so
+    merged_into: str = ""  # the incident that its alerts are of; empty: it stands for itself
+    split_from: str = ""  # the incident whose alerts a person found to be another's
 
     @property
     def recording(self) -> str:

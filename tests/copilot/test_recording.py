@@ -90,7 +90,7 @@ def shown_again(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
 def re_enacted(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     """An incident of a recording that answers to what is done, resolved."""
     settings = load(data_dir=tmp_path_factory.mktemp("replay"), model_use="off")
-    shown = IncidentReplay(next((recordings() / "incidents").iterdir()))
+    shown = IncidentReplay(min((recordings() / "incidents").iterdir()))
     sources = Sources(shown, shown, shown, shown, shown, shown)
     with wiring.engine(settings, "t", sources=sources, clock=shown, runner=shown) as engine:
         for alert in shown.alerts():

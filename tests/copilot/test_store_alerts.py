@@ -93,7 +93,7 @@ def test_an_alert_moves_between_incidents_that_go_on_and_closed_ones_keep_theirs
         store.alerts.assign([row.key], where, "near in time", "attached", NOW)
     store.incidents.update("I3", NOW, status="recovered")
     moves = [Decision(name, "attached", "I2", "it accuses cart") for name in ("a", "b", "c", "d")]
-    assert store.alerts.move(moves, NOW) == ("I1",)
+    assert store.alert_homes.move(moves, NOW) == ("I1",)
     assert [a.name for a in store.alerts.of("I2")] == ["a", "b"]
     assert [r.reason for r in store.alerts.decisions("I2")] == ["it accuses cart", "near in time"]
     assert [a.name for a in store.alerts.of("I3")] == ["c"]
@@ -105,7 +105,7 @@ def test_the_alert_that_opened_an_incident_stays_with_it(store: Store) -> None:
     store.alerts.assign(
         [store.alerts.accept([alert("a")], NOW).new[0].key], "I1", "first", "opened", NOW
     )
-    assert store.alerts.move([Decision("a", "attached", "I2", "it accuses cart")], NOW) == ()
+    assert store.alert_homes.move([Decision("a", "attached", "I2", "it accuses cart")], NOW) == ()
     assert [a.name for a in store.alerts.of("I1")] == ["a"]
 
 

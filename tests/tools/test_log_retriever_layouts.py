@@ -81,3 +81,15 @@ def test_any_text_is_split_as_the_grammar_does(stream: list[str]) -> None:
     layouts = Layouts()
     twice = [*stream, *stream]
     assert [layouts.split(line) for line in twice] == [split_header(line) for line in twice]
+
+
+PROSE = st.tuples(
+    st.sampled_from(("warn", "error", "calling", "monday", "dbug", "may", "stdout", "level")),
+    st.sampled_from((" a", " INFO x", " May 1", " k=v", " ERROR: x", " w | y", " HTTP/1.1 500 /a")),
+    st.sampled_from(("", " level=error msg=lost", " 10:00:00", ": x", " [error] y", ' {"a": 1}')),
+).map("".join)
+
+
+@given(PROSE)
+def test_a_line_that_begins_with_two_plain_words_has_no_header(line: str) -> None:
+    assert Layouts().split(line) == split_header(line)

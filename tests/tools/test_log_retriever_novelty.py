@@ -189,9 +189,7 @@ def test_hostile_text_is_shown_capped_and_without_control_characters() -> None:
     assert (found.excerpt + found.statement).isprintable()
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 10_000))
-def test_chance_alone_rarely_makes_a_finding(seed: int) -> None:
+def by_chance(seed: int) -> SplitLog:
     rng = random.Random(seed)
     words = ["ant", "bee", "cow", "dog", "elk", "fox"]
     lines = [
@@ -199,7 +197,12 @@ def test_chance_alone_rarely_makes_a_finding(seed: int) -> None:
         for w in words
         for _ in range(rng.randrange(20, 200))
     ]
-    assert len(novelty(log(lines))) <= 1
+    return log(lines)
+
+
+def test_chance_alone_rarely_makes_a_finding() -> None:
+    # The false discovery rate is 0.1: over these fixed seeds less than that share tells anything.
+    assert sum(bool(novelty(by_chance(seed))) for seed in range(40)) < 4
 
 
 @settings(max_examples=25, deadline=None)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.normal import DEPARTS, FLOOR, Normal
+from tools.normal import DEPARTS, FLOOR, HIGH, LOW, MIDDLE, RARE, Normal, percentile
 
 QUIET = np.random.default_rng(0).normal(200.0, 20.0, 500)
 
@@ -56,3 +56,12 @@ def test_the_level_is_in_the_band_and_all_scale_with_the_unit(
     assert one.scale >= FLOOR * abs(one.level)
     assert other.level == pytest.approx(factor * one.level, rel=1e-6, abs=1e-6)
     assert high - one.level >= DEPARTS * one.spread * (1 - 1e-9)
+
+
+@given(
+    st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40),
+    st.sampled_from((LOW, MIDDLE, RARE, HIGH)),
+)
+def test_a_percentile_is_that_of_numpy(values: list[float], percent: int) -> None:
+    ranked = np.sort(np.array(values))
+    assert percentile(ranked, percent) == np.percentile(ranked, percent)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from math import isfinite
 
 import numpy as np
 
@@ -20,14 +21,21 @@ def ordered(series: Series) -> tuple[FloatArray, FloatArray]:
     times = np.asarray(series.times, dtype=np.float64)
     values = np.asarray(series.values, dtype=np.float64)
     values = np.where(np.abs(values) <= LARGEST, values, np.nan)
-    known = np.isfinite(times)
-    times, values = times[known], values[known]
-    if len(times) < 2 or bool(np.all(np.diff(times) > 0)):
+    if not _ascends(times):
+        known = np.isfinite(times)
+        times, values = times[known], values[known]
+    if _ascends(times):
         return times, values
     order = np.lexsort((np.arange(len(times)), np.isfinite(values), times))
     times, values = times[order], values[order]
     last = np.append(times[1:] != times[:-1], True)
     return times[last], values[last]
+
+
+def _ascends(times: FloatArray) -> bool:
+    """Whether times are finite and each is later than the one before."""
+    ends = times.size == 0 or (isfinite(times[0]) and isfinite(times[-1]))
+    return ends and bool((times[1:] > times[:-1]).all())
 
 
 FEW = 8
@@ -57,26 +65,30 @@ def is_counter(values: FloatArray) -> bool:
     """Return whether finite `values` only rise, apart from resets towards zero."""
     if len(values) < FEW or values.min() < 0:
         return False
-    steps = np.diff(values)
+    steps = values[1:] - values[:-1]
     falls = steps < 0
+    if int(falls.sum()) > RESETS + RESETS_PER_STEP * len(steps):
+        return False
     resets = bool((values[1:][falls] <= RESET * values[:-1][falls]).all())
     rises = float(np.mean(steps > 0))
-    usual = int(falls.sum()) <= RESETS + RESETS_PER_STEP * len(steps)
-    return resets and usual and rises >= MOVING
+    return resets and rises >= MOVING
 
 
 def gauges(
     series: Sequence[Series], baseline: Sequence[Series]
 ) -> tuple[tuple[Series, ...], tuple[Series, ...]]:
-    """Both with counters as their rates per second, since a level of theirs says nothing.
+    """Both ordered, with counters as their rates per second, since their level says nothing.
 
     What is long enough to say so has to be a counter in both: a disk that fills only rises, and is
     known by its past for what it is. What its unit or name says is a level is never one.
     """
     told: dict[str, bool] = {}
+    series, baseline = (
+        tuple(Series(one.owner, one.metric, *ordered(one), one.unit) for one in many)
+        for many in (series, baseline)
+    )
     for one in (*series, *baseline):
-        values = ordered(one)[1]
-        finite = values[np.isfinite(values)]
+        finite = one.values[np.isfinite(one.values)]
         if len(finite) >= COUNTED:
             counts = told.get(one.name, True) and is_counter(finite)
             told[one.name] = counts and not _is_level(one)

@@ -15,9 +15,9 @@ from math import exp
 
 import numpy as np
 
-from tools.detector.clean import gauges, ordered
+from tools.detector.clean import gauges
 from tools.detector.model import Onset
-from tools.normal import DEPARTS, ENOUGH, BoolArray, Normal
+from tools.normal import DEPARTS, ENOUGH, MIDDLE, BoolArray, Normal, percentile
 from tools.types import Anomaly, FloatArray, Series, Timestamp
 
 LOOKBACK_S = 1800.0
@@ -57,7 +57,7 @@ def onset(
     with low confidence.
     """
     series, baseline = gauges(series, baseline)
-    known = {one.name: ordered(one)[1] for one in baseline}
+    known = {one.name: one.values for one in baseline}
     step = _sampling(series)
     departures = [
         found
@@ -98,17 +98,16 @@ def _confidence(change: FloatArray, place: int, step: float) -> float:
 
 def _sampling(series: Sequence[Series]) -> float:
     """The usual interval between values, over all series; bounded, or the grid would not be."""
-    known = [times for one in series if len(times := ordered(one)[0]) > 1]
-    steps = [float(np.median(np.diff(times))) for times in known]
+    known = [one.times for one in series if one.times.size > 1]
+    steps = [percentile(np.sort(times[1:] - times[:-1]), MIDDLE) for times in known]
     return max(FINEST_S, float(np.median(steps))) if steps else 60.0
 
 
 def _departure(
     one: Series, past: FloatArray | None, alerted_at: Timestamp, step: float
 ) -> _Departure | None:
-    times, values = ordered(one)
-    finite = np.isfinite(values)
-    times, values = times[finite], values[finite]
+    finite = np.isfinite(one.values)
+    times, values = one.times[finite], one.values[finite]
     if len(values) < 2:
         return None
     quiet = values[times < alerted_at - max(GUARD_S, 2.0 * step)]

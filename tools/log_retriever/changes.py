@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from tools.log_retriever.access import Request
 from tools.log_retriever.fields import level_name
 from tools.log_retriever.miner import Miner, MinerConfig
 from tools.log_retriever.significance import RateChange, dispersion_of, rate_change
@@ -35,13 +36,33 @@ class Tally:
         self.example = self.example or other.example
 
 
-def tally(log: SplitLog, config: MinerConfig) -> list[Tally]:
+@dataclass(frozen=True, slots=True)
+class AnsweredRequest:
+    """One line of an access log: when, and what was answered."""
+
+    at: Timestamp
+    request: Request
+    line: LogLine
+
+
+@dataclass(frozen=True, slots=True)
+class CountedLog:
+    """A log read once: its tallies, and the requests told before the onset and since."""
+
+    tallies: list[Tally]
+    requests: tuple[list[AnsweredRequest], list[AnsweredRequest]]
+
+
+def tally(log: SplitLog, config: MinerConfig) -> CountedLog:
     """One tally per service and template; templates are those known after the last line."""
     miner = Miner(config)
     raw: dict[tuple[str, str], Tally] = {}
-    for lines, is_after in ((log.before, False), (log.after, True)):
+    requests: tuple[list[AnsweredRequest], list[AnsweredRequest]] = ([], [])
+    for is_after, lines in enumerate((log.before, log.after)):
         for line in lines:
             parsed = miner.add(line.message)
+            if parsed.header.request is not None:
+                requests[is_after].append(AnsweredRequest(line.at, parsed.header.request, line))
             key = (line.service, parsed.template_id)
             found = raw.get(key)
             if found is None:
@@ -50,7 +71,7 @@ def tally(log: SplitLog, config: MinerConfig) -> list[Tally]:
             (found.after if is_after else found.before).append(line.at)
             if found.example is None or (is_after and len(found.after) == 1):
                 found.example = line
-    return _resolved(miner, raw)
+    return CountedLog(_resolved(miner, raw), requests)
 
 
 def _resolved(miner: Miner, raw: dict[tuple[str, str], Tally]) -> list[Tally]:

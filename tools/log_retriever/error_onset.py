@@ -73,9 +73,11 @@ def _errors(lines: Sequence[LogLine]) -> list[LogLine]:
     known: dict[str, bool] = {}
     found = []
     for line in lines:
-        parsed = miner.add(line.message)
-        level = level_name(line.level) or parsed.level
-        if level not in _ALARMING and level not in _CALM:
+        level = level_name(line.level)
+        # Only what its source did not say is read in the line itself: reading is what takes time.
+        parsed = miner.add(line.message) if level not in _ALARMING | _CALM else None
+        level = level or (parsed.level if parsed else "")
+        if parsed and level not in _ALARMING and level not in _CALM:
             telling = known.get(parsed.template_id)
             if telling is None and len(known) < _TEMPLATES:
                 telling = known[parsed.template_id] = signature_of(line.message) is not None

@@ -28,8 +28,14 @@ _MAY_OPEN = frozenset("{IWEF")
 _GOES_ON = tuple("0123456789,|;:-[")
 
 
+# A small word and one more, without a mark between them, begin no header and no record.
+_PROSE = re.compile(r"[a-z]{2,64} [A-Za-z]")
+
 _TEMPTING_MESSAGES = ("ERROR: a.b.C: x", "May  1 10:00:00 x")
 """Messages that are taken for a part of any header that is not complete without them."""
+
+
+_NO_HEADER = Header()
 
 
 class Layout(NamedTuple):
@@ -53,6 +59,8 @@ class Layouts:
     def split(self, text: str) -> tuple[Header, str]:
         """Header and message of one line."""
         text = text.lstrip(_BLANKS)
+        if _PROSE.match(text):
+            return _NO_HEADER, text
         end = text.find(_HEADER_END) + len(_HEADER_END)
         prefix = text[:end].translate(_ZEROS)
         layout = self._known.get(prefix)
@@ -226,14 +234,6 @@ class Miner:
                     header = header._replace(level=level)
                 return self._parsed(header, masked, content, group)
         return self._add_new(text, header, content)
-
-    def request(self, text: str) -> Request | None:
-        """The request that a raw line of an access log tells of; nothing is mined."""
-        if not may_be_request(text):
-            return None
-        text = self._clean(text)
-        header, content = self._layouts.split(text)
-        return self._request(text, header, content)
 
     def _request(self, text: str, header: Header, content: str) -> Request | None:
         if header.request is None and header.level not in ALARMING and may_be_request(text):

@@ -45,9 +45,10 @@ def novelty(log: SplitLog, config: NoveltyConfig | None = None) -> list[Finding]
         alone = periods_of(log, config)
         return [
             *_errors_only(replace(log, lines=alarming), config),
-            *request_findings(log, alone, config),
+            *request_findings(tally(log, config.miner).requests, alone, config),
         ]
-    tallies = tally(log, config.miner)
+    counted = tally(log, config.miner)
+    tallies = counted.tallies
     periods = periods_of(log, config)
     tests = len(tallies) + len(periods.lines_before)
     changes = changes_of(tallies, periods, config)
@@ -57,7 +58,7 @@ def novelty(log: SplitLog, config: NoveltyConfig | None = None) -> list[Finding]
     ranked = sorted(kept, key=lambda c: (-_strength(c, config), c.tally.service, c.tally.template))
     chosen = _capped(ranked, config)
     findings = [_finding(change, periods, vault, config) for change in chosen]
-    findings += request_findings(log, periods, config)
+    findings += request_findings(counted.requests, periods, config)
     return sorted(findings, key=lambda one: -one.strength)[: config.limit]
 
 
@@ -173,7 +174,7 @@ def _errors_only(errors: SplitLog, config: NoveltyConfig) -> list[Finding]:
     vault = Vault()
     changes = [
         TemplateChange(counted, "new_template", RateChange(0.0, 1.0), min(counted.after))
-        for counted in tally(errors, config.miner)
+        for counted in tally(errors, config.miner).tallies
     ]
     ranked = sorted(changes, key=lambda c: (-len(c.tally.after), c.tally.service, c.tally.template))
     findings = []

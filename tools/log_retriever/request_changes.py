@@ -15,12 +15,12 @@ import numpy as np
 from pydantic import Field
 
 from tools.log_retriever.access import Request
-from tools.log_retriever.changes import NoveltyConfig, Periods
+from tools.log_retriever.changes import AnsweredRequest, NoveltyConfig, Periods
 from tools.log_retriever.masks import VARIABLE
-from tools.log_retriever.miner import PLACEHOLDER, Miner
+from tools.log_retriever.miner import PLACEHOLDER
 from tools.log_retriever.redact import Vault, excerpt
 from tools.log_retriever.significance import RateChange, discoveries, rate_change
-from tools.types import Finding, FrozenModel, LogLine, SplitLog, Timestamp
+from tools.types import Finding, FrozenModel
 
 RequestFault = Literal["requests_failed", "requests_rejected", "requests_slow"]
 _SAID: dict[RequestFault, str] = {
@@ -50,15 +50,6 @@ class RequestConfig(FrozenModel):
 
 
 _LIMITS = RequestConfig()
-
-
-@dataclass(frozen=True, slots=True)
-class AnsweredRequest:
-    """One line of an access log: when, and what was answered."""
-
-    at: Timestamp
-    request: Request
-    line: LogLine
 
 
 @dataclass(slots=True)
@@ -93,15 +84,18 @@ def told_as_requests(template: str) -> bool:
     return _TOLD.fullmatch(template) is not None
 
 
-def request_findings(log: SplitLog, periods: Periods, config: NoveltyConfig) -> list[Finding]:
+def request_findings(
+    answered: Sequence[Sequence[AnsweredRequest]], periods: Periods, config: NoveltyConfig
+) -> list[Finding]:
     """Findings about requests that more often fail (5xx), are rejected (4xx) or slow since then.
 
+    `answered` are those before the onset and those since.
     `value` and `baseline` are such requests per minute; the shares of all requests of the route are
     in `figures`. Failures never seen before are always told. Slow is what took longer than 95 of
     100 did before. Without an earlier request of the route the service's others are compared with.
     Strongest first.
     """
-    tallies = _tallies(log, config)
+    tallies = _tallies(answered)
     earlier: dict[str, list[AnsweredRequest]] = {
         one.service: one.before for one in tallies if one.route == _ALL
     }
@@ -116,10 +110,8 @@ def request_findings(log: SplitLog, periods: Periods, config: NoveltyConfig) -> 
     return sorted(findings, key=lambda one: (-one.strength, one.subject, one.query))
 
 
-def _tallies(log: SplitLog, config: NoveltyConfig) -> list[RouteTally]:
-    miner = Miner(config.miner)
+def _tallies(answered: Sequence[Sequence[AnsweredRequest]]) -> list[RouteTally]:
     found: dict[tuple[str, str], RouteTally] = {}
-    answered = [_answered(lines, miner) for lines in (log.before, log.after)]
     routes = _routes(one for period in answered for one in period)
     for is_after, period in enumerate(answered):
         for one in period:
@@ -128,11 +120,6 @@ def _tallies(log: SplitLog, config: NoveltyConfig) -> list[RouteTally]:
                 counted = found.setdefault((service, route), RouteTally(service, route))
                 (counted.after if is_after else counted.before).append(one)
     return [found[key] for key in sorted(found)]
-
-
-def _answered(lines: Iterable[LogLine], miner: Miner) -> list[AnsweredRequest]:
-    parsed = ((line, miner.request(line.message)) for line in lines)
-    return [AnsweredRequest(line.at, found, line) for line, found in parsed if found is not None]
 
 
 def _routes(answered: Iterable[AnsweredRequest]) -> Mapping[str, dict[str, str]]:

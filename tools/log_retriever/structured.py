@@ -225,9 +225,13 @@ def _by_name(leaves: list[_Leaf]) -> dict[str, str]:
     """Values by their path, its last two names and its last; the shallow and the first win."""
     found: dict[str, str] = {}
     for path, value in leaves:
+        if len(path) == 1:
+            if not found.get(path[0]):
+                found[path[0]] = value
+            continue
         # `{"msg": "", "message": "x"}` says x, whichever is the first.
         for name in (".".join(path), ".".join(path[-2:]), path[-1]):
-            if (len(name) > 2 or len(path) == 1) and not found.get(name):
+            if len(name) > 2 and not found.get(name):
                 found[name] = value
     return found
 

@@ -39,12 +39,12 @@ def upstream(topology: Topology, component: str) -> tuple[str, ...]:
     >>> upstream(Topology(edges=calls), "db")
     ('cart', 'web')
     """
-    return _reach(callers_of(topology), component)
+    return reach(callers_of(topology), component)
 
 
 def downstream(topology: Topology, component: str) -> tuple[str, ...]:
     """Return the direct and indirect callees of `component`, nearest first."""
-    return _reach(callees_of(topology), component)
+    return reach(callees_of(topology), component)
 
 
 def within(topology: Topology, named: Collection[str], hops: int) -> frozenset[str]:
@@ -70,7 +70,8 @@ def blast_radius(topology: Topology, component: str) -> tuple[str, ...]:
     return (component, *upstream(topology, component))
 
 
-def _reach(neighbours: Mapping[str, Sequence[str]], start: str) -> tuple[str, ...]:
+def reach(neighbours: Mapping[str, Sequence[str]], start: str) -> tuple[str, ...]:
+    """Return what is reached from `start` over any number of steps, nearest first."""
     return tuple(name for name in _distances(neighbours, start) if name != start)
 
 

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from tools.topology_walker.graph import callees_of, components, downstream
+from tools.topology_walker.graph import callees_of, components, reach
 from tools.topology_walker.readings import (
     AlertFired,
     CallSide,
@@ -54,7 +54,7 @@ class Scene:
     def below(self, name: str) -> tuple[str, ...]:
         """Return the direct and indirect callees of a component."""
         if name not in self._below:
-            self._below[name] = downstream(self.topology, name)
+            self._below[name] = reach(self.callees, name)
         return self._below[name]
 
     def rose(self, what: CallSide) -> list[EdgeMoved]:

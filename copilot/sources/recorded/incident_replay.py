@@ -106,11 +106,20 @@ class ReplaySegments:
             yield from ((part, one) for one in recorded if part.holds(one.at))
 
 
+class RecordedStep(FrozenModel):
+    """A step that was run when an incident was recorded, and what its target said to it."""
+
+    action: StepAction
+    arguments: dict[str, JsonValue]
+    said: str
+
+
 class RecordedFix(FrozenModel):
     """What ended a recorded incident, and when; `mends/NAME.json` beside the incidents.
 
     `failing_since` is from when on the fault showed whole, `calm_since` from when on the recovery
-    was normal operation again. The step is in the words of the catalogue that ships.
+    was normal operation again. The steps are in the words of the catalogue that ships; those of
+    `said` are what else was run, and what came of each is in the recording.
     """
 
     at: Timestamp
@@ -118,6 +127,7 @@ class RecordedFix(FrozenModel):
     calm_since: Timestamp
     action: StepAction
     arguments: dict[str, JsonValue]
+    said: tuple[RecordedStep, ...] = ()
 
 
 def recorded_fix(folder: Path) -> RecordedFix:
@@ -219,6 +229,9 @@ class IncidentReplay(ReplayClock):
             if right and not self.mended:
                 self._mended_at = self._now
             told = "what followed it when this was recorded" if right else "no effect was recorded"
+            for one in self.mend.said:
+                if (one.action, one.arguments) == (step.action, step.arguments):
+                    told = one.said
             self._done[key] = StepResult(
                 key=key,
                 ok=True,

@@ -45,6 +45,8 @@ COMMANDS = {
     "learned_show": "learn",
     "login": "login",
     "mcp": "mcp",
+    "merge": "decide",
+    "split": "decide",
     "notify_explain": "notify",
     "notify_test": "notify",
     "on_call": "on_call",

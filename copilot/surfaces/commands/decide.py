@@ -10,6 +10,7 @@ from copilot import wiring
 from copilot.case.answers import RetryWish, StepAnswer
 from copilot.case.editing import Edit
 from copilot.case.engine import Engine
+from copilot.case.merging import MergeWish, SplitWish
 from copilot.settings import Settings, SettingsError
 from copilot.sources.clock import SystemClock
 from copilot.store import ApprovalRequest, NoRightError, Store, UnknownPlanError
@@ -134,6 +135,28 @@ def retry(settings: Settings, *, incident: str, by: str, reason: str) -> int:
     return _said(settings, incident, "retry", content, say)
 
 
+def merge(settings: Settings, *, incident: str, into: str, by: str, reason: str) -> int:
+    """Close an incident into another one."""
+    content: dict[str, JsonValue] = {"into": into, "by": by, "reason": reason}
+
+    def say(engine: Engine, who: str) -> object:
+        wish = MergeWish(incident_id=incident, into=into, by=who, reason=reason)
+        return engine.merge(wish)
+
+    return _said(settings, incident, "merge", content, say)
+
+
+def split(settings: Settings, *, incident: str, alerts: Sequence[int], by: str, reason: str) -> int:
+    """Open an incident with some alerts of another one."""
+    content: dict[str, JsonValue] = {"alerts": [*alerts], "by": by, "reason": reason}
+
+    def say(engine: Engine, who: str) -> object:
+        wish = SplitWish(incident_id=incident, alerts=tuple(alerts), by=who, reason=reason)
+        return engine.split(wish)
+
+    return _said(settings, incident, "split", content, say)
+
+
 def _said(
     settings: Settings,
     incident: str,
@@ -146,7 +169,8 @@ def _said(
         who = _named_here(settings, str(content["by"]))
         return _worked_on(settings, incident, verb, lambda engine: say(engine, who))
     told = posted(settings, address, f"/incidents/{incident}/{verb}", content)
-    status = f"recorded; incident {incident} is {told.get('incident_status', 'worked on')}"
+    about = told.get("incident", incident)
+    status = f"recorded; incident {about} is {told.get('incident_status', 'worked on')}"
     Console(markup=False).print(status, soft_wrap=True)
     return 0
 

@@ -52,7 +52,14 @@ from copilot.surfaces.service.hooks import HOOKS, ChannelDesk, hooks
 from copilot.surfaces.service.incidents import incidents
 from copilot.surfaces.service.knowledge import knowledge, playbooks, reviewing
 from copilot.surfaces.service.openai.routes import openai
-from copilot.surfaces.service.plans import approval, confirming, editing, on_call, settling
+from copilot.surfaces.service.plans import (
+    approval,
+    confirming,
+    editing,
+    merging,
+    on_call,
+    settling,
+)
 from copilot.surfaces.service.ports import ServiceCounters, ServiceEngine, ServiceSettings, Streams
 from copilot.surfaces.service.signing_in import by_provider, signing_in
 from copilot.surfaces.service.subscriptions import SubscriptionDesk
@@ -152,7 +159,7 @@ def create_app(
         *told,
         *shown,
         *pages,
-        *(one(engine) for one in (approval, editing, settling, confirming, on_call)),
+        *(one(engine) for one in (approval, editing, settling, confirming, on_call, merging)),
         health(engine, meters),
         *([doctor(examine)] if examine is not None else ()),
         *asked,

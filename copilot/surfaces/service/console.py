@@ -243,6 +243,13 @@ def incident_values(
         "problem": "",
         "on_call": schedules_now(engine.rota, engine.now()),
         "ask": None,
+        "others": [
+            (one.id, one.title)
+            for one in store.incidents.active(SHOWN_OPEN)
+            if one.id != incident.id and one.origin == incident.origin
+        ]
+        if name
+        else [],
         "components": components_of(incident),
         "fault_kinds": get_args(FaultKind),
         "may_approve": bool(name) and engine.policy.may_approve(name, incident.plan),

@@ -15,6 +15,7 @@ from copilot.alerts.formats.fields import CleanName, CleanText
 from copilot.case.answers import check_right
 from copilot.case.confirming import CauseStatement, confirm
 from copilot.case.editing import Edit
+from copilot.case.merging import MergeWish, SplitWish
 from copilot.case.on_call import OnCallWord, first_on_call, say
 from copilot.store import ApprovalRequest, PolicyRefusedError, UnknownPlanError
 from copilot.surfaces.console.card import Bookshelf
@@ -29,8 +30,8 @@ from tools.playbook_executor import ParameterError
 from tools.playbook_executor.parameters import read_values
 from tools.types import Approval, FrozenModel, Timestamp
 
-VALUE = "value."
-"""How a field of the form is called that holds a value of the plan."""
+VALUE, ALERT = "value.", "alert."
+"""How fields are called that hold a value of the plan, and that choose an alert by its key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +85,25 @@ def _confirm(form: SentDecision) -> None:
     confirm(engine.store, engine.policy, form.incident_id, said, engine.now())
 
 
+def _merge(form: SentDecision) -> None:
+    wish = {"into": form.fields.get("into", ""), "reason": form.fields.get("reason", "")}
+    form.engine.merge(MergeWish(incident_id=form.incident_id, by=form.who, **wish))
+
+
+def _split(form: SentDecision) -> None:
+    keys = [name.removeprefix(ALERT) for name in form.fields if name.startswith(ALERT)]
+    wish = {"alerts": keys, "reason": form.fields.get("reason", "")}
+    told = {"incident_id": form.incident_id, "by": form.who, **wish}
+    form.engine.split(SplitWish.model_validate(told))
+
+
 FORMS: Mapping[str, Callable[[SentDecision], None]] = {
     "decision": _decide,
     "plan": _edit,
     "on-call": _say,
     "cause": _confirm,
+    "merge": _merge,
+    "split": _split,
 }
 """Under which name below the page each form is sent, and what it does."""
 

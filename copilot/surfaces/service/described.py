@@ -20,10 +20,12 @@ from copilot.surfaces.service.openai.shapes import CompletionRequest
 from copilot.surfaces.service.plans import (
     ApprovalDecision,
     CauseWord,
+    MergeOrder,
     OnCallListing,
     OnCallOrder,
     PlanEdit,
     RetryOrder,
+    SplitOrder,
     StepWord,
 )
 from copilot.types.checks import CheckReport
@@ -70,6 +72,12 @@ class RecordedCause(FrozenModel):
     status: Literal["confirmed", "withdrawn"]
     cause: ConfirmedCause | None
     copilot_said: dict[str, str | None]
+
+
+class RegroupedIncident(RecordedWord):
+    """The incident that the alerts are of now."""
+
+    incident: str
 
 
 class RecordedShift(RecordedWord):
@@ -285,6 +293,14 @@ SHAPES: Mapping[str, RouteShape] = {
     "DELETE /incidents/{incident_id}/cause": RouteShape(None, RecordedCause),
     "POST /incidents/{incident_id}/on-call": RouteShape(
         OnCallOrder, RecordedShift, example={"action": "hand_over", "to": "ben"}
+    ),
+    "POST /incidents/{incident_id}/merge": RouteShape(
+        MergeOrder,
+        RegroupedIncident,
+        example={"into": "inc-3bc59ac6", "reason": "the same shard"},
+    ),
+    "POST /incidents/{incident_id}/split": RouteShape(
+        SplitOrder, RegroupedIncident, example={"alerts": [41, 43], "reason": "another rack"}
     ),
     "GET /on-call": RouteShape(None, OnCallListing),
     "GET /healthz": RouteShape(None, Liveness),

@@ -17,7 +17,7 @@ from copilot.types.people import PersonSession
 def form(content: Annotated[bytes, Depends(body)]) -> dict[str, str]:
     """The fields of a form, each once; empty where it is none."""
     try:
-        read = parse_qs(content.decode(), max_num_fields=40)
+        read = parse_qs(content.decode(), max_num_fields=300)
     except ValueError:
         return {}
     return {name: values[-1] for name, values in read.items()}

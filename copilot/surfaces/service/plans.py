@@ -16,6 +16,7 @@ from copilot.alerts.formats.fields import CleanName, CleanText
 from copilot.case.answers import RetryWish, StepAnswer
 from copilot.case.confirming import CauseStatement, answer_of, confirm, withdraw
 from copilot.case.editing import Edit
+from copilot.case.merging import MergeWish, SplitWish
 from copilot.case.on_call import OnCallAction, OnCallWord, first_on_call, say, schedules_now
 from copilot.store import UnknownPlanError
 from copilot.surfaces.service.body import body
@@ -157,6 +158,49 @@ def settling(engine: ServiceEngine) -> APIRouter:
         by = caller.decider(said.by)
         incident = engine.retry(RetryWish(incident_id=incident_id, by=by, reason=said.reason))
         return JSONResponse({"status": "recorded", "incident_status": incident.status})
+
+    return router
+
+
+class MergeOrder(FrozenModel):
+    """Into which incident, and why; `by` as an `approver`."""
+
+    into: Annotated[CleanName, Field(min_length=1)]
+    by: CleanName = ""
+    reason: CleanText = ""
+
+
+class SplitOrder(FrozenModel):
+    """Which alerts, by their keys, and why; `by` as an `approver`."""
+
+    alerts: tuple[int, ...]
+    by: CleanName = ""
+    reason: CleanText = ""
+
+
+def merging(engine: ServiceEngine) -> APIRouter:
+    """`POST /incidents/{id}/merge` and `/split`: what is refused says why with 409."""
+    router = APIRouter(tags=["incidents"])
+
+    @router.post("/incidents/{incident_id}/merge", summary="It is part of another incident")
+    def merge(
+        incident_id: str, caller: Calling, content: Annotated[bytes, Depends(body)]
+    ) -> JSONResponse:
+        said = _read(content, MergeOrder)
+        fields = {**dict(said), "by": caller.decider(said.by)}
+        home = engine.merge(MergeWish(incident_id=incident_id, **fields))
+        told = {"status": "recorded", "incident": home.id, "incident_status": home.status}
+        return JSONResponse(told)
+
+    @router.post("/incidents/{incident_id}/split", summary="Some alerts of it are another one")
+    def split(
+        incident_id: str, caller: Calling, content: Annotated[bytes, Depends(body)]
+    ) -> JSONResponse:
+        said = _read(content, SplitOrder)
+        fields = {**dict(said), "by": caller.decider(said.by)}
+        made = engine.split(SplitWish(incident_id=incident_id, **fields))
+        told = {"status": "recorded", "incident": made.id, "incident_status": made.status}
+        return JSONResponse(told)
 
     return router
 

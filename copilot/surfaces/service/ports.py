@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from copilot.alerts.maintenance import MaintenanceSchedule
 from copilot.case.answers import RetryWish, StepAnswer
 from copilot.case.editing import Edit
+from copilot.case.merging import MergeWish, SplitWish
 from copilot.model import Usage
 from copilot.ports import OnCallRota
 from copilot.sources.patience import SourceTally
@@ -149,6 +150,14 @@ class ServiceEngine(Protocol):
 
     def retry(self, wish: RetryWish) -> Incident:
         """Work again on an incident that was set aside; raises `RefusedError`."""
+        ...
+
+    def merge(self, wish: MergeWish) -> Incident:
+        """Close an incident into another one; raises `RefusedError` with the reason."""
+        ...
+
+    def split(self, wish: SplitWish) -> Incident:
+        """Open an incident with some alerts of another one; raises `RefusedError`."""
         ...
 
     def ready(self) -> Mapping[str, str]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tools.normal import FLOOR, Normal
+from tools.normal import FLOOR, MIDDLE, Normal, percentile
 from tools.types import FloatArray, Series, Timestamp
 
 TAILS = 4.653
@@ -52,7 +52,8 @@ def since(times: FloatArray, onset: Timestamp) -> int:
 
     A point may stand for the interval that follows it, so the one just before the onset counts.
     """
-    step = float(np.median(np.diff(times))) if times.size > 2 else 0.0
+    steps = np.sort(times[1:] - times[:-1])
+    step = percentile(steps, MIDDLE) if times.size > 2 else 0.0
     return int(np.searchsorted(times, onset - 0.999 * step, side="left"))
 
 

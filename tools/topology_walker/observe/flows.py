@@ -8,8 +8,9 @@ orders of fault-free and faulty periods is the idea of Yu et al., "Nezha", ESEC/
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
@@ -26,6 +27,7 @@ _DIGITS = re.compile(r"\d+")
 _ERRORS = re.compile(r"error|exception|fatal|panic|traceback|severe", re.IGNORECASE)
 _WORDS, _HEAD = 6, 300
 _MAX_STEPS = 150
+_MOST_WORDS = 4096  # source: as many as one page of words holds, some 200 KB
 _START = "log (first line)"
 
 
@@ -37,14 +39,20 @@ def template(message: str) -> str:
     """
     kept: list[str] = []
     for found in _WORD.finditer(_CLOCK.sub("", message[:_HEAD], count=1)):
-        word = found[0]
-        if _PLACE.fullmatch(word):
+        word = _constant(found[0])
+        if word:
             kept.append(word)
-        elif not _VARIABLE.search(word):
-            kept.append(_DIGITS.sub("0", word))
         if len(kept) == _WORDS:
             break
     return " ".join(kept)
+
+
+@lru_cache(maxsize=_MOST_WORDS)
+def _constant(word: str) -> str:
+    """A word of a message as it stands in a template, empty where it is a variable."""
+    if _PLACE.fullmatch(word):
+        return word
+    return "" if _VARIABLE.search(word) else _DIGITS.sub("0", word)
 
 
 @dataclass(slots=True)
@@ -115,10 +123,7 @@ def _compare(
 ) -> list[Finding]:
     if len(past) < 4 or len(now) < 3:
         return []
-    counts: dict[str, int] = defaultdict(int)
-    for visit in (*past, *now):
-        for step in visit.steps:
-            counts[step] += 1
+    counts = Counter(step for visit in (*past, *now) for step in visit.steps)
     steps = sorted(counts, key=lambda step: (-counts[step], step))[:_MAX_STEPS]
     at = {step: i for i, step in enumerate(steps)}
     is_log = np.array([step.startswith("log ") for step in steps])
@@ -134,7 +139,8 @@ def _compare(
     z = (q - p) / np.sqrt(pooled * (1.0 - pooled) / n)
     enough = follows & (n_was >= 4) & (n_now >= 3)
     bad = np.array([_ERRORS.search(step) is not None for step in steps])
-    unseen = np.array([not any(step in visit.steps for visit in past) for step in steps])
+    known = {step for visit in past for step in visit.steps}
+    unseen = np.array([step not in known for step in steps])
     sound = ~bad[:, None] & ~bad[None, :]
     # A step that always followed is missed at once; one that mostly did must all but vanish, as
     # the mix of requests may have shifted.
@@ -163,18 +169,30 @@ def _matrix(
     width = len(at)
     both, with_a, order = (np.zeros((width, width)) for _ in range(3))
     mixed = is_log[:, None] != is_log[None, :]
-    for visit in visits:
-        steps = [step for step in visit.steps if step in at]
-        where = np.array([at[step] for step in steps], dtype=np.intp)
-        count = np.array([visit.counts.get(step, 1) for step in steps], dtype=np.float64)
-        when = np.array([visit.steps[step] for step in steps])
+    alike = Counter(
+        (_course(visit, at), logged is not None and visit.at in logged) for visit in visits
+    )
+    for (course, kept), times in alike.items():
+        where = np.array([place for place, _, _ in course], dtype=np.intp)
+        count = np.array([taken for _, taken, _ in course], dtype=np.float64)
+        rank = np.array([turn for _, _, turn in course])
         here = np.ix_(where, where)
-        kept = logged is not None and visit.at in logged
-        valid = ~mixed[here] | kept
+        valid = times * (~mixed[here] | kept)
         both[here] += valid * np.minimum(count[:, None], count[None, :]) / count[:, None]
-        with_a[where] += (~mixed[where] | kept) * 1.0
-        order[here] += np.sign(when[None, :] - when[:, None])
+        with_a[where] += times * (~mixed[where] | kept)
+        order[here] += times * np.sign(rank[None, :] - rank[:, None])
     return both, with_a, order
+
+
+def _course(visit: _Visit, at: dict[str, int]) -> tuple[tuple[int, int, int], ...]:
+    """The steps of a visit, how often each was taken, and in which order: most visits are alike."""
+    steps = [
+        (at[step], visit.counts.get(step, 1), when)
+        for step, when in visit.steps.items()
+        if step in at
+    ]
+    turn = {when: place for place, when in enumerate(sorted({when for _, _, when in steps}))}
+    return tuple(sorted((place, count, turn[when]) for place, count, when in steps))
 
 
 def _finding(

@@ -50,7 +50,7 @@ function content(element) {
 function replace(old, fresh) {
   const open = new Map();
   for (const one of old.querySelectorAll("details[data-key]")) open.set(one.dataset.key, one.open);
-  const typed = [...old.querySelectorAll("input:not([type=hidden]), textarea")].some((one) => one.value !== one.defaultValue);
+  const typed = [...old.querySelectorAll("input:not([type=hidden]), textarea")].some((one) => one.value !== one.defaultValue || one.checked !== one.defaultChecked);
   const chosen = [...old.querySelectorAll("select:has(option[selected])")].some((one) => !one.selectedOptions[0].defaultSelected);
   if (typed || chosen) return false;
   if (old.querySelector(":popover-open")) return false;
