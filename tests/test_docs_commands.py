@@ -12,7 +12,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from copilot.surfaces.cli import app
-from docs import site_pages
+from docs import site_pages, transcripts
 
 ROOT = Path(__file__).parent.parent
 PAGES = {
@@ -129,3 +129,10 @@ def test_the_cheap_commands_of_the_pages_work() -> None:
         if (result := CliRunner().invoke(app, words(one)[1:])).exit_code not in (0, 1)
     }
     assert failed == {}
+
+
+@pytest.mark.integration
+def test_the_transcripts_are_what_the_chat_answers() -> None:
+    assert transcripts.page() == transcripts.PAGE.read_text(encoding="utf-8"), (
+        "python -m docs.transcripts"
+    )

@@ -1,10 +1,6 @@
-"""The Helm chart, rendered by the engine that Helm renders with, beside the Kustomize base."""
+"""The Helm chart, linted and rendered by Helm itself, beside the Kustomize base."""
 
 import copy
-import json
-import os
-import shutil
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +16,6 @@ from copilot.settings import Settings
 ROOT = Path(__file__).parent.parent
 CHART = ROOT / "deploy" / "helm"
 BASE = ROOT / "deploy" / "kubernetes" / "copilot.yaml"
-SPRIG = Path("/usr/share/gocode")
 
 Document = dict[str, Any]
 Wishes = Mapping[str, Mapping[str, Any] | object]
@@ -49,18 +44,18 @@ def test_the_values_that_ship_are_those_of_the_schema() -> None:
     assert set(read("values.yaml")) == set(read("values.schema.json")["properties"]) - {"global"}
 
 
-@pytest.mark.parametrize(
-    ("wishes", "where"),
-    [
-        pytest.param({"replica": 3}, "$", id="mistyped"),
-        pytest.param({"replicas": 0}, "$.replicas", id="no pod"),
-        pytest.param({"existingSecret": ""}, "$.existingSecret", id="no secret"),
-        pytest.param({"settings": {"PROMETHEUS_URL": "x"}}, "$.settings", id="no prefix"),
-        pytest.param({"settings": {"COPILOT_LOKI_TOKEN": "x"}}, "$.settings", id="secret in clear"),
-        pytest.param({"terminationGracePeriodSeconds": 5}, "$.termination", id="cut short"),
-        pytest.param({"secretSettings": {"COPILOT_X": {"name": "a"}}}, "$.secret", id="no key"),
-    ],
-)
+WRONG: Mapping[str, tuple[Wishes, str]] = {
+    "mistyped": ({"replica": 3}, "$"),
+    "no pod": ({"replicas": 0}, "$.replicas"),
+    "no secret": ({"existingSecret": ""}, "$.existingSecret"),
+    "no prefix": ({"settings": {"PROMETHEUS_URL": "x"}}, "$.settings"),
+    "secret in clear": ({"settings": {"COPILOT_LOKI_TOKEN": "x"}}, "$.settings"),
+    "cut short": ({"terminationGracePeriodSeconds": 5}, "$.termination"),
+    "no key": ({"secretSettings": {"COPILOT_X": {"name": "a"}}}, "$.secret"),
+}
+
+
+@pytest.mark.parametrize(("wishes", "where"), WRONG.values(), ids=WRONG.keys())
 def test_values_that_could_not_work_are_refused_by_the_schema(wishes: Wishes, where: str) -> None:
     (found,) = refused(wishes)
     assert found.startswith(where)
@@ -81,31 +76,31 @@ def test_the_chart_is_of_this_version_and_its_roles_are_ours() -> None:
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The renderer, built by Go from Debian's Sprig."""
-    if shutil.which("go") is None or not (SPRIG / "src/github.com/Masterminds/sprig").is_dir():
-        pytest.skip("needs Debian's golang-go and golang-github-masterminds-sprig-dev")
-    folder = tmp_path_factory.mktemp("go")
-    built = folder / "render"
-    around = {"GO111MODULE": "off", "GOPATH": str(SPRIG), "GOCACHE": str(folder / "cache")}
-    source = ROOT / "tests" / "helm" / "render.go"
-    subprocess.run(["go", "build", "-o", built, source], check=True, env=os.environ | around)
-    return built
+def helm() -> Any:
+    """Helm itself, as a library; `make integration` installs it."""
+    return pytest.importorskip("helm_python", reason="pip install -r tests/helm/requirements.txt")
 
 
-def rendered(engine: Path, wishes: Wishes, release: str = "incident-copilot") -> list[Document]:
-    assert refused(wishes) == []
-    chart = {name[0].upper() + name[1:]: said for name, said in read("Chart.yaml").items()}
-    scope = {
-        "Values": values(wishes),
-        "Chart": chart,
-        "Release": {"Name": release, "Namespace": "ops", "Service": "Helm"},
-    }
-    done = subprocess.run([engine, CHART], input=json.dumps(scope), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    files = json.loads(done.stdout)
-    assert "copilot doctor" in files.pop("NOTES.txt")
+def rendered(helm: Any, wishes: Wishes, release: str = "incident-copilot") -> list[Document]:
+    with helm.Chart.load(str(CHART)) as chart:
+        chart.validate_schema(dict(wishes))
+        files = chart.render(dict(wishes), name=release, namespace="ops")
+    assert "copilot doctor" in files.pop("incident-copilot/templates/NOTES.txt")
     return [one for text in files.values() for one in yaml.safe_load_all(text) if one]
+
+
+@pytest.mark.integration
+def test_helm_finds_nothing_wrong_with_the_chart_and_refuses_what_its_schema_refuses(
+    helm: Any,
+) -> None:
+    for wishes in ({}, EVERYTHING):
+        found = helm.lint(str(CHART), dict(wishes))
+        assert found["errors"] == []
+        assert [one["error"] for one in found["messages"]] == ["icon is recommended"]
+    with helm.Chart.load(str(CHART)) as chart:
+        for wrong, _where in WRONG.values():
+            with pytest.raises(helm.HelmValuesError):
+                chart.validate_schema(dict(wrong))
 
 
 def by_kind(objects: list[Document]) -> dict[str, Document]:
@@ -113,21 +108,21 @@ def by_kind(objects: list[Document]) -> dict[str, Document]:
 
 
 @pytest.mark.integration
-def test_the_chart_and_the_base_make_the_same_of_every_kind(engine: Path) -> None:
+def test_the_chart_and_the_base_make_the_same_of_every_kind(helm: Any) -> None:
     base = by_kind(list(yaml.safe_load_all(BASE.read_text(encoding="utf-8"))))
     pod = base["Deployment"]["spec"]["template"]["spec"]
     for container in [*pod["initContainers"], *pod["containers"]]:
         container["image"] += f":{copilot.__version__}"  # as the base's kustomization does
-    chart = by_kind(rendered(engine, {}))
+    chart = by_kind(rendered(helm, {}))
     assert {kind: one.get("spec") for kind, one in chart.items()} == {
         kind: one.get("spec") for kind, one in base.items()
     }
 
 
 @pytest.mark.integration
-def test_a_setting_reaches_the_program_as_it_was_written(engine: Path) -> None:
+def test_a_setting_reaches_the_program_as_it_was_written(helm: Any) -> None:
     wished = {"COPILOT_A": 2_592_000, "COPILOT_B": 0.25, "COPILOT_C": True, "COPILOT_D": "1e6"}
-    pod = by_kind(rendered(engine, {"settings": wished}))["Deployment"]["spec"]["template"]["spec"]
+    pod = by_kind(rendered(helm, {"settings": wished}))["Deployment"]["spec"]["template"]["spec"]
     given = {one["name"]: one.get("value") for one in pod["containers"][0]["env"]}
     assert [given[name] for name in wished] == ["2592000", "0.25", "true", "1e6"]
 
@@ -169,9 +164,9 @@ EVERYTHING: Wishes = {
     ],
 )
 def test_every_object_of_the_chart_is_one_that_a_cluster_takes(
-    engine: Path, release: str, wishes: Wishes
+    helm: Any, release: str, wishes: Wishes
 ) -> None:
-    objects = rendered(engine, wishes, release)
+    objects = rendered(helm, wishes, release)
     names = [
         (one["kind"], one["metadata"]["name"], one["metadata"].get("namespace")) for one in objects
     ]
@@ -184,8 +179,8 @@ def test_every_object_of_the_chart_is_one_that_a_cluster_takes(
 
 
 @pytest.mark.integration
-def test_whoever_is_bound_selected_or_scraped_is_the_one_that_is_made(engine: Path) -> None:
-    objects = rendered(engine, EVERYTHING, "night")
+def test_whoever_is_bound_selected_or_scraped_is_the_one_that_is_made(helm: Any) -> None:
+    objects = rendered(helm, EVERYTHING, "night")
     kinds = by_kind(objects)
     labels = kinds["Deployment"]["spec"]["template"]["metadata"]["labels"]
     account = kinds["ServiceAccount"]["metadata"]["name"]

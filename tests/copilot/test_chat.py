@@ -222,7 +222,7 @@ def test_an_order_to_approve_is_refused_with_the_way_to_do_it(
 def test_the_last_time_is_held_beside_this_one(desk: ChatService, shop: Shop) -> None:
     answer = asked(desk, shop.down, "和上次有什么不同?")
     assert shop.pool.id in answer.text
-    assert "这次 shipping,上次 cart" in answer.text
+    assert "这次 shipping;上次 cart" in answer.text
     assert answer.language == "zh"
 
 

@@ -74,7 +74,8 @@ def test_what_the_model_wrote_is_shown_when_every_claim_holds(
     answer, model, _ = asked(opened, "why?", NOTHING_MORE, reply)
     assert answer.by == "model"
     assert f"pool_wait_p95_ms is 1950 ms. [{number}]" in answer.text
-    assert "written by scripted, checked by code" in answer.text
+    assert "scripted adds, checked by code against what it cites:" in answer.text
+    assert "answered from the tools, scripted added" in answer.text
     assert answer.cost.calls == 2
     assert [request.priority for request in model.requests] == ["chat", "chat"]
 

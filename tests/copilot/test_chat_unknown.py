@@ -1,14 +1,18 @@
 """What the chat does not know it does not say: not measured is not well, not decided no cause."""
 
+import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import copilot
 from copilot.deps import Deps
 from copilot.hands import DryRunRunner
 from copilot.sources.deployment import Sources
 from copilot.store import Store
+from copilot.surfaces.chat.report import in_words
 from copilot.surfaces.chat.scope import ToolContext
 from copilot.surfaces.chat.tool_result import ToolResult
 from copilot.surfaces.chat.tools.certainty import gaps, restarts, sureness
@@ -83,3 +87,28 @@ def test_without_a_call_graph_not_every_component_has_metrics(store: Store) -> N
 def test_no_restart_is_ruled_out_where_none_is_counted(store: Store) -> None:
     told = said(restarts(ServiceArguments(service="cart"), scope(store, "likely")))
     assert "Not known: no restart counter or number of instances tells of cart." in told
+
+
+def _absences() -> Iterator[str]:
+    """What the looks say they do not know: the texts that they put into `missing`."""
+    for path in (Path(copilot.__file__).parent / "surfaces/chat").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.keyword) and node.arg == "missing":
+                yield from filter(None, map(_text, ast.walk(node.value)))
+
+
+def _text(node: ast.AST) -> str:
+    """A text as it is written, 7 for what stands in its holes."""
+    if isinstance(node, ast.JoinedStr):
+        parts = [one.value if isinstance(one, ast.Constant) else "7" for one in node.values]
+        return "".join(map(str, parts))
+    whole = isinstance(node, ast.Constant) and isinstance(node.value, str)
+    return str(node.value) if isinstance(node, ast.Constant) and whole else ""
+
+
+def test_what_is_not_known_is_said_in_the_language_of_the_question() -> None:
+    told = {one for one in _absences() if re.match(r"[a-z7 ]+: .*\w$|.*[)”]$", one)}
+    assert len(told) >= 12
+    chinese = {one: in_words(one, "zh") for one in told if "is no tool" not in one}
+    english = re.compile(r"[a-z]+(?: [a-z]+){2,}")
+    assert {one: said for one, said in chinese.items() if english.search(said)} == {}

@@ -105,6 +105,7 @@ def result(thinned: Path) -> Result:
     return reasoning.run(options, Progress(disable=True))
 
 
+@pytest.mark.integration
 def test_every_policy_is_as_good_as_the_rules_and_ends_within_its_budget(result: Result) -> None:
     assert result.notes["violations"] == []
     assert result.notes["achieved"] == []
@@ -112,6 +113,7 @@ def test_every_policy_is_as_good_as_the_rules_and_ends_within_its_budget(result:
     assert ways == ["good", "lazy", "looping", "lying", "injected", "noise", "dead"]
 
 
+@pytest.mark.integration
 def test_the_summary_has_the_published_keys_and_says_who_answered(result: Result) -> None:
     assert differences(result) == []
     assert "not a model" in str(result.notes["label"])
@@ -119,6 +121,14 @@ def test_the_summary_has_the_published_keys_and_says_who_answered(result: Result
     assert result.more["lying.grounded"] < 1.0
     assert result.more["dead.fallbacks"] >= 1.0
     assert math.isnan(result.more["dead.grounded"])
+
+
+def test_a_policy_that_lies_is_never_worse_than_the_rules(thinned: Path) -> None:
+    """The path of all of them, which the integration tests go, for the one that tries hardest."""
+    options = reasoning.ReasoningOptions(data=thinned, limit=1, arm="llm", policy="lying")
+    found = reasoning.run(options, Progress(disable=True))
+    assert found.notes["violations"] == []
+    assert found.more["lying.grounded"] < 1.0
 
 
 def test_a_policy_that_is_not_known_is_an_operators_error() -> None:

@@ -7,7 +7,7 @@ from copilot.case.briefing import evidence_line, plain
 from copilot.surfaces.chat.ledger import CitedStatement, Ledger
 from copilot.surfaces.chat.understand import Understood
 from copilot.types.time_format import date_time
-from prompts import Language, load, word
+from prompts import Language, load, translation, word
 from tools.evidence import cited
 from tools.types import Evidence, Plan
 
@@ -71,7 +71,7 @@ def rendered(
     theirs = [n for n in cited(written) if n not in ours]
     # What a sentence here was made from says no more than the sentence: only where it stands.
     measured, records = _sources(ours, before, ledger)
-    missing = [_missing(line, language) for part in parts for line in part.missing]
+    missing = [in_words(line, language) for part in parts for line in part.missing]
     told = load("chat_answer", language).render(
         about=plain(about, 160) if about else "",
         written=written,
@@ -166,8 +166,10 @@ def _card(part: AnswerPart, language: Language) -> dict[str, object]:
     }
 
 
-def _missing(line: str, language: Language) -> str:
+def in_words(line: str, language: Language) -> str:
+    """What is not known, as `source: why`, for a reader of this language."""
     name, colon, problem = line.partition(": ")
     if not colon:
         return plain(line, 200)
-    return f"{word('source', name, language)}: {plain(word('absence', problem, language), 200)}"
+    said = translation(word("absence", problem, language), language)
+    return f"{word('source', name, language)}: {plain(said, 200)}"

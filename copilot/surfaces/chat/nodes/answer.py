@@ -119,7 +119,9 @@ def check(state: ChatState, runtime: Runtime[Session]) -> CheckUpdate:
     numbers = cited(text)
     parts = state.get("parts", [])
     named = state["understanding"].named.services
-    services = dict.fromkeys([*named, *(name for part in parts for name in part.services)])
+    # What all of an incident's services were named for has none that a later "it" could mean.
+    about = {part.services[0] for part in parts if len(part.services) == 1}
+    services = named or tuple(about if len(about) == 1 else ())
     return CheckUpdate(
         answer=Answer(
             text=_cut(text),
@@ -129,7 +131,7 @@ def check(state: ChatState, runtime: Runtime[Session]) -> CheckUpdate:
             understood=bool(state["understanding"].intents or any(p.said for p in parts)),
             evidence=tuple(item for item in ledger.items if item.id in numbers),
             uses=tuple(state.get("uses", [])),
-            services=tuple(services)[:6],
+            services=services[:6],
             cost=session.model.cost if session.model is not None else Cost(),
         )
     )
@@ -147,8 +149,16 @@ def _rendered(
         about=f"{incident.id}: {incident.title}" if incident is not None else "",
         note=how_answered(session, known, written=bool(written), trouble=trouble),
         before={item.id for item in incident.evidence} if incident is not None else (),
-        written=written,
+        written=f"{_credited(session, known.language)}\n\n{written}" if written else "",
     )
+
+
+def _credited(session: Session, language: Language) -> str:
+    """What stands above the sentences of a model, so that nobody takes them for ours."""
+    name = session.model.name if session.model is not None else ""
+    if language == "zh":
+        return f"{name} 补充,已由程序逐条核对所引证据:"
+    return f"{name} adds, checked by code against what it cites:"
 
 
 def _cut(text: str) -> str:
@@ -173,7 +183,7 @@ def how_answered(session: Session, known: Understood, *, written: bool, trouble:
         how = "未使用模型,按意图作答" if chinese else "answered by intent, no model is used"
     elif written:
         name = session.model.name
-        how = f"由 {name} 撰写,已逐条核对证据" if chinese else f"written by {name}, checked by code"
+        how = f"由工具作答,{name} 补充" if chinese else f"answered from the tools, {name} added"
     elif trouble:
         why = _briefly(trouble, known.language)
         how = (

@@ -40,6 +40,7 @@ class KnowledgeArguments(ToolArguments):
     fix: bool = Field(
         default=False, description="What to do against the first, not what fits the words best."
     )
+    titles: bool = Field(default=False, description="Which documents these are, and no more.")
 
 
 class FaultArguments(ToolArguments):
@@ -61,6 +62,9 @@ def knowledge(given: KnowledgeArguments, scope: ToolContext) -> ToolResult:
         return ToolResult(missing=(f"knowledge base: nothing answers “{asked}”",))
     if given.fix and _actions(hits[0].document):
         return _remedy(hits, scope)
+    if given.titles:
+        same = Statement("Documents that share words with it:", "含有其中词语的文档:")
+        return ToolResult(lead=(same,), rows=tuple(_titled(hit, scope) for hit in hits))
     return ToolResult(rows=tuple(_document(hit, scope) for hit in hits))
 
 
@@ -189,6 +193,11 @@ def _fact(hit: DocumentHit, scope: ToolContext) -> Finding:
         query=f"{document.kind}={document.id}",
         excerpt=hit.section.text,
     )
+
+
+def _titled(hit: DocumentHit, scope: ToolContext) -> Statement:
+    document = hit.document
+    return Statement(_named(document, "en"), _named(document, "zh"), (_fact(hit, scope),))
 
 
 def _document(hit: DocumentHit, scope: ToolContext) -> Statement:

@@ -15,7 +15,7 @@ from copilot.surfaces.chat.tool_result import Statement, ToolResult, noted
 from copilot.surfaces.chat.tools.tool import MOST_ROWS, Tool, ToolArguments
 from copilot.types.incident import CLOSED, Event, Incident
 from copilot.types.time_format import clock_time, date_time, duration
-from prompts import word
+from prompts import LANGUAGES, Language, word
 from tools.types import FaultKind, Finding
 
 
@@ -113,14 +113,17 @@ def compare(given: EarlierIncidentArguments, scope: ToolContext) -> ToolResult:
     if other is None:
         return ToolResult(lead=(NOTHING_EARLIER,))
     cites = (_fact(this), _fact(other))
-    alike = given.incident or likeness(this, other) > 0
+    alike = likeness(this, other) > 0
     title, when = plain(other.title, 120), date_time(other.opened_at)
+    en, zh = "No earlier incident is like this one; the last was", "没有相似的历史事件;上一次是"
+    if given.incident:
+        en, zh = "Beside this one:", "与之对比:"
+    elif _cause(this) == _cause(other) and _cause(this)[0]:
+        en, zh = "The same cause has been there before:", "同样的原因以前出现过:"
+    elif alike:
+        en, zh = "None before had this cause; most alike is", "以前没有相同原因的事件;最相似的是"
     lead = Statement(
-        ("Most alike is" if alike else "No earlier incident is like this one; the last was")
-        + f" {other.id} of {when}: {title}.",
-        ("最相似的是" if alike else "没有相似的历史事件;上一次是")
-        + f" {when} 的 {other.id}:{title}。",
-        cites[1:],
+        f"{en} {other.id} of {when}: {title}.", f"{zh} {when} 的 {other.id}:{title}。", cites[1:]
     )
     return ToolResult(lead=(lead,), rows=tuple(_side_by_side(this, other, cites)))
 
@@ -141,10 +144,11 @@ def _side_by_side(this: Incident, other: Incident, cites: Sequence[Finding]) -> 
     rows.append(
         _fact_row("services", "涉及服务", _names(this.services), _names(other.services), cites)
     )
-    rows.append(_fact_row("signs", "迹象", *_signs(this, other), cites))
+    rows.append(_row_in("signs", "迹象", [_signs(this, other, lang) for lang in LANGUAGES], cites))
     status = [[word("status", one.status, lang) for one in (this, other)] for lang in ("en", "zh")]
     rows.append(_row_in("outcome", "结果", status, cites))
-    rows.append(_fact_row("plan", "方案", _plan(this), _plan(other), cites))
+    plans = [[_plan(this, lang), _plan(other, lang)] for lang in LANGUAGES]
+    rows.append(_row_in("plan", "方案", plans, cites))
     rows.append(_fact_row("recovered after", "恢复用时", _lasted(this), _lasted(other), cites))
     return rows
 
@@ -157,8 +161,8 @@ def _row_in(en: str, zh: str, both: list[list[str]], cites: Sequence[Finding]) -
     (now, then), (now_zh, then_zh) = both
     same = now == then
     return Statement(
-        f"{en}: the same, {now}." if same else f"{en}: {now} now, {then} then.",
-        f"{zh}:相同,{now_zh}。" if same else f"{zh}:这次 {now_zh},上次 {then_zh}。",
+        f"{en}: the same, {now}." if same else f"{en}: now {now}; then {then}.",
+        f"{zh}:相同,{now_zh}。" if same else f"{zh}:这次 {now_zh};上次 {then_zh}。",
         tuple(cites),
     )
 
@@ -174,23 +178,19 @@ def _names(services: Sequence[str]) -> str:
     return plain(", ".join(sorted(services)[:6]), 200) or "–"
 
 
-def _signs(this: Incident, other: Incident) -> tuple[str, str]:
-    """The terms of the leading candidates, without those that both have."""
-    mine, theirs = (
-        [term.name for term in (one.ranking.candidates or [None])[0].terms[:6]]  # type: ignore[union-attr]
-        if one.ranking.candidates
-        else []
-        for one in (this, other)
-    )
-    if set(mine) == set(theirs):
-        return (", ".join(mine) or "–",) * 2
-    return ", ".join(mine) or "–", ", ".join(theirs) or "–"
+def _signs(this: Incident, other: Incident, language: Language) -> list[str]:
+    """The terms of the leading candidates, in one order where they are the same."""
+    first = (one.ranking.candidates[:1] for one in (this, other))
+    mine, theirs = ([term.name for one in of for term in one.terms[:6]] for of in first)
+    if {*mine} == {*theirs}:
+        theirs = mine
+    return [", ".join(word("term", n, language) for n in of) or "–" for of in (mine, theirs)]
 
 
-def _plan(incident: Incident) -> str:
+def _plan(incident: Incident, language: Language) -> str:
     if incident.plan is None:
         return "–"
-    outcome = f" ({incident.outcome})" if incident.outcome else ""
+    outcome = f" ({word('outcome', incident.outcome, language)})" if incident.outcome else ""
     return f"{incident.plan.playbook_id}{outcome}"
 
 
@@ -204,8 +204,8 @@ def _lasted(incident: Incident) -> str:
 def _fact(incident: Incident) -> Finding:
     component, kind = _cause(incident)
     said = (
-        f"{incident.id}: {plain(incident.title, 100)}, {incident.status}, "
-        f"cause {component or '?'} {kind}, plan {_plan(incident)}, recovered {_lasted(incident)}"
+        f"{incident.id}: {plain(incident.title, 100)}, {incident.status}, cause {component or '?'} "
+        f"{kind}, plan {_plan(incident, 'en')}, recovered {_lasted(incident)}"
     )
     return noted(
         incident.id,

@@ -41,8 +41,9 @@ def logs(given: LogSearchArguments, scope: ToolContext) -> ToolResult:
     about_it = [line for line in log if not given.service or line.service == given.service]
     lines = [line for line in about_it if line.at in window][-MOST_LINES:]
     if not lines:
-        about = f" of {given.service}" if given.service else ""
-        return ToolResult(missing=(f"logs: no line{about} in the last while",))
+        if given.service:
+            return ToolResult(missing=(f"logs: no line of {given.service} in the last while",))
+        return ToolResult(missing=("logs: no line in the last while",))
     if not given.new_only and given.level and not given.query:
         return _by_message(given, lines, window)
     if not given.new_only:

@@ -148,6 +148,7 @@ def _does(plan: Plan, remedy: str) -> bool:
 def _effect(plan: Plan) -> tuple[Statement, ...]:
     """What is expected, what it touches, and how it is verified."""
     hold, within = duration(plan.verification.hold_s), duration(plan.verification.within_s)
+    steps = len(plan.rollback)
     return (
         Statement(
             f"Expected: {plan.expected_effect or '–'}",
@@ -159,9 +160,8 @@ def _effect(plan: Plan) -> tuple[Statement, ...]:
         ),
         Statement(
             f"Verified by its series: normal again within {within}, for {hold}; its roll back has "
-            f"{len(plan.rollback)} steps.",
-            f"验证方式:指标须在 {within} 内恢复正常并保持 {hold};"
-            f"其回退有 {len(plan.rollback)} 步。",
+            f"{steps} step{'s' * (steps != 1)}.",
+            f"验证方式:指标须在 {within} 内恢复正常并保持 {hold};其回退有 {steps} 步。",
         ),
     )
 

@@ -61,7 +61,7 @@ class UnderstandingChain:
             again = known.arm == "rules" and self._learned in self._ways
             return self._learned.corrected(known, question, scene) if again else known
         named, language = entities(question, scene), language_of(question, scene.language)
-        calls = (request("knowledge", question=question[:500]),)
+        calls = (request("knowledge", question=question[:500], titles=True),)
         near = self._learned.offers(question, scene)
         return Understood(language, (), named, calls, near=near)
 
