@@ -12,11 +12,11 @@ from evals.house.way import way
 ROOT = Path(__file__).parent.parent
 
 MOST = {
-    "lines.tools+copilot": 94_500,
-    "modules.one_importer": 220,
+    "lines.tools+copilot": 103_000,
+    "modules.one_importer": 236,
     "homonyms": 0,
     "participles": 0,
-    "imports_in_functions": 17,
+    "imports_in_functions": 21,
     "copilot.entries": 14,
     "copilot.floors": 8,
     "literals.tools.topology_walker": 72,

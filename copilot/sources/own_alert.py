@@ -20,7 +20,7 @@ def own_alert(sources: Sources, now: Timestamp, lookback_s: float) -> Alert | No
     began = onset(measured.series, measured.baseline, now)
     if not began.anomalies:
         return None
-    return _alert(sources.topology().entry, began.at, began.anomalies[0].reason)
+    return _alert(sources.topology().entry, began.at, _summary(began.anomalies[:1]))
 
 
 def alert_of(found: Sequence[Anomaly], at: Timestamp, past_s: float | None = None) -> Alert:
@@ -30,11 +30,24 @@ def alert_of(found: Sequence[Anomaly], at: Timestamp, past_s: float | None = Non
     """
     service = _most_of(found)
     own = [one for one in found if Owner.parse(one.owner).service == service]
-    reasons = "; ".join(
-        f"{one.owner} {one.metric}: {one.reason}"
-        for one in sorted(own, key=lambda one: one.score)[:EXPLAINED]
-    )
-    return _alert(service, at, reasons, duration(past_s) if past_s is not None else "")
+    strangest = sorted(own, key=lambda one: one.score)[:EXPLAINED]
+    past = duration(past_s) if past_s is not None else ""
+    return _alert(service, at, _summary(strangest), past)
+
+
+def _summary(found: Sequence[Anomaly]) -> dict[str, str]:
+    """What was seen, in both languages, under the names of the annotations."""
+    return {
+        "summary": "; ".join(f"{one.owner} {one.metric}: {one.reason}" for one in found),
+        "summary_zh": ";".join(map(_chinese, found)),
+    }
+
+
+def _chinese(one: Anomaly) -> str:
+    if one.kind == "missing":
+        return f"{one.owner} 已没有任何数据,其他服务仍在上报"
+    band = f"(正常为 {one.low:.5g} 至 {one.high:.5g})" if one.low < one.high else ""
+    return f"{one.owner} {one.metric}:{one.observed:.5g}{band}"
 
 
 def _most_of(found: Sequence[Anomaly]) -> str:
@@ -46,12 +59,12 @@ def _most_of(found: Sequence[Anomaly]) -> str:
     return max(strangest, key=lambda s: (services.count(s), -strangest[s]))
 
 
-def _alert(service: str, at: Timestamp, summary: str, past: str = "") -> Alert:
+def _alert(service: str, at: Timestamp, said: dict[str, str], past: str = "") -> Alert:
     labels = {"alertname": "AnomalyDetected", "service": service, "detector": "copilot"}
-    annotations = {"summary": summary}
     if past:
-        annotations = {
-            "summary": f"provisional, on {past} of past: {summary}",
+        said = {
+            "summary": f"provisional, on {past} of past: {said['summary']}",
+            "summary_zh": f"暂定,仅有 {past} 的历史数据:{said['summary_zh']}",
             PROVISIONAL: past,
         }
     return Alert(
@@ -62,6 +75,6 @@ def _alert(service: str, at: Timestamp, summary: str, past: str = "") -> Alert:
         severity="warning",
         starts_at=at,
         labels=labels,
-        annotations=annotations,
+        annotations=said,
         source=OURS,
     )

@@ -4,6 +4,7 @@ Only what a process has while nobody calls it counts (processor, memory, disk, w
 calls may well stop. Nothing at once is a lost scrape, a name that comes as another goes a rename.
 """
 
+import re
 from collections.abc import Container, Sequence
 from math import ceil
 
@@ -26,7 +27,10 @@ OTHERS = 2
 """Others that have to speak on, and half of all that did within `LOST_S`."""
 
 RENAMED_S = 300.0
-"""A new name within this long of the silence may be the same thing, as in a rollout."""
+"""A new name within this long of the silence may be the same thing, as in a rollout, where both
+have a word in common: pods are named after their workload (Kubernetes, Object Names and IDs)."""
+
+_WORD = re.compile(r"[^\W_]{2,}")
 
 LOST_S = 3600.0
 """After which silence is how it is now: somebody removed it."""
@@ -47,6 +51,8 @@ class SilentServices:
         self._first: list[Timestamp] = []
         self._of: Counts = np.empty(0, dtype=np.int32)
         self._gap, self._longest, self._spoke = self._of, self._of, self._of
+        self._heard = 0
+        self._told: frozenset[str] = frozenset()
         self.silent: frozenset[str] = frozenset()
 
     @property
@@ -79,20 +85,23 @@ class SilentServices:
         self._spoke += there
         used = (self._of >= 0) & (self._spoke >= USED)
         quiet = used & (self._gap >= np.maximum(self._least, 2 * self._longest + 1))
-        if not quiet.any():
-            self.silent = frozenset()
-            return []
-        before, fallen = self.silent, self._fallen(used, quiet)
+        fallen = self._fallen(used, quiet) if quiet.any() else {}
         lost = LOST_S / self._interval_s
         self.silent = frozenset(owner for owner, gap in fallen.items() if gap < lost)
+        self._told &= self.silent
         speaking = np.unique(self._of[used]).size - len(fallen)
-        if learning or speaking < max(OTHERS, (speaking + len(self.silent) - 1) / 2):
+        others = speaking >= max(OTHERS, (speaking + len(self.silent) - 1) / 2)
+        # What comes back after all were silent comes back within the time a silence takes.
+        self._heard = self._heard + 1 if others else 0
+        if learning or not fallen or self._heard < self._least:
             return []
-        return [
-            self._anomaly(owner, at, fallen[owner], speaking)
-            for owner in sorted(self.silent - before)
+        new = [
+            owner
+            for owner in sorted(self.silent - self._told)
             if not self._moved(owner, at - fallen[owner] * self._interval_s, fallen)
         ]
+        self._told |= frozenset(new)
+        return [self._anomaly(owner, at, fallen[owner], speaking) for owner in new]
 
     def _fallen(self, used: BoolArray, quiet: BoolArray) -> dict[str, int]:
         """The owners of which everything that used to speak is quiet, and for how many samples."""
@@ -110,10 +119,10 @@ class SilentServices:
         }
 
     def _moved(self, owner: str, since: Timestamp, fallen: Container[str]) -> bool:
-        """Whether it goes on under another name: a new one, or another version of the service."""
-        service = Owner.parse(owner).service
+        """Whether it goes on under another name: a new one like it, or another version of it."""
+        service, words = Owner.parse(owner).service, set(_WORD.findall(owner))
         return any(
-            first >= since - RENAMED_S
+            (first >= since - RENAMED_S and words & set(_WORD.findall(name)))
             or (Owner.parse(name).service == service and name not in fallen)
             for name, first in zip(self._owners, self._first, strict=True)
         )

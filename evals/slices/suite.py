@@ -17,6 +17,7 @@ from copilot.ports import SourceError
 from copilot.sources.business import MetricColumns, read_csv
 from evals.page import pictures
 from evals.report import Options, Result, Table, number
+from evals.slices import picture
 from evals.slices.peers import SliceSet, adtributor, ripple
 from tools.slice_finder import MetricCube, MetricMoment, SliceAnswer, SliceConfig, SliceError, find
 from tools.types import Timestamp
@@ -228,7 +229,8 @@ PICTURES = 12
 
 
 def _plot(folder: Path, rows: Sequence[SliceRow]) -> None:
-    """A bar for each slice that was named or would be right: its share of the change."""
+    """A bar for each slice that was named or would be right, and `slice.svg`, a drawn example."""
+    picture.save(picture.example(), "slice", folder)
     for row in [one for one in rows if one.said != one.case.truth][:PICTURES] + list(
         rows[:PICTURES]
     ):

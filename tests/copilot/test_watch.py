@@ -277,6 +277,9 @@ def torn(owner: str) -> list[Series]:
             [*until(6000.0, "s1"), *named("s1-new", start=5970.0)], [], id="renamed in a rollout"
         ),
         pytest.param(
+            [*until(6000.0, "s1"), *named("billing", start=5970.0)], ["firing"], id="another is new"
+        ),
+        pytest.param(
             [*SERVICES, *named("cart@v1", end=6000.0), *named("cart@v2")],
             [],
             id="one version is scaled down",
@@ -289,6 +292,30 @@ def torn(owner: str) -> list[Series]:
 )
 def test_silence_is_an_alarm_where_others_speak_on(told: list[Series], states: list[str]) -> None:
     assert heard(Watch(Recorded(*told), INTERVAL_S), 5900.0, 6180.0) == states
+
+
+def dark(back: dict[str, float]) -> list[Series]:
+    """Nothing is heard of anybody from 6000 on, and of each again when `back` says."""
+    kept = [(one, (one.times < 6000) | (one.times >= back[one.owner])) for one in SERVICES]
+    return [Series(one.owner, one.metric, one.times[here], one.values[here]) for one, here in kept]
+
+
+@pytest.mark.parametrize(
+    ("returns", "told"),
+    [
+        pytest.param(1e9, ["s1"], id="one of six does not come back"),
+        pytest.param(6300.0 + 3 * INTERVAL_S, [], id="one comes back a little later"),
+    ],
+)
+def test_after_a_total_outage_who_stays_silent_is_told(returns: float, told: list[str]) -> None:
+    watch = Watch(
+        Recorded(*dark({f"s{n}": 6300.0 for n in range(6)} | {"s1": returns})), INTERVAL_S
+    )
+    looks = np.arange(5900.0, 6500.0, INTERVAL_S)
+    alerts = [alert for now in looks for alert in watch.look(float(now))]
+    silent = [one for one in alerts if "nothing heard" in one.annotations["summary"]]
+    assert [one.service for one in silent] == told
+    assert all("没有任何数据" in one.annotations["summary_zh"] for one in silent)
 
 
 def test_silence_ends_when_it_is_heard_again_and_after_an_hour_of_it() -> None:

@@ -9,9 +9,9 @@ from rich.progress import Progress
 
 from evals.keys import differences
 from evals.report import Options, Result
-from evals.slices import suite
+from evals.slices import picture, suite
 from evals.slices.peers import adtributor, ripple
-from tools.slice_finder import MetricMoment
+from tools.slice_finder import MetricMoment, find
 
 HEADER = "min,region,plan,value,cnt"
 
@@ -66,3 +66,8 @@ def test_peers_name_the_value_that_moved() -> None:
     moment = MetricMoment(("region", "plan"), leaves, seen, usual)
     south = frozenset({frozenset({("region", "south")})})
     assert (adtributor(moment), ripple(moment)) == (south, south)
+
+
+def test_in_the_example_that_is_drawn_one_region_of_one_provider_is_blamed() -> None:
+    answer = find(picture.example())
+    assert [one.name for one in answer.slices] == ["isp=telecom in region=south"]

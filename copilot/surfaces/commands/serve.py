@@ -36,7 +36,7 @@ from copilot.sources.alertmanager import SUPPRESSED_BY, AlertmanagerSource
 from copilot.sources.deployment import MetricSnapshot
 from copilot.sources.on_call import EVERY_S as ON_CALL_EVERY_S
 from copilot.sources.received import ReceivedTelemetry
-from copilot.store import Store, home
+from copilot.store import Store
 from copilot.store.retention import Retention, RetentionLimits
 from copilot.surfaces.commands import journal_head, journal_log
 from copilot.surfaces.commands.chat_wiring import build_chat_service
@@ -55,6 +55,7 @@ from copilot.surfaces.service.hooks import desks_of
 from copilot.surfaces.service.ports import ServiceEngine
 from copilot.surfaces.service.subscriptions import SubscriptionDesk
 from copilot.surfaces.service.wiring import outside_word
+from copilot.types import home
 from copilot.types.incident import Incident
 from tools.types import Timestamp, Window
 
@@ -182,6 +183,7 @@ def _app(
         measure=partial(measured, engine),
         desks=desks,
         shelf=shelf_of(settings, engine.deps),
+        report=settings.evals_report,
     )
     declares = settings.api_key is not None and not access.shut
     library, proposing = wiring.library(settings), partial(proposal, settings)
