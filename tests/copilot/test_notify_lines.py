@@ -80,6 +80,7 @@ def test_slack_is_answered_over_socket_mode(store: Store) -> None:
         assert channel.post(*pressed).status_code == 401, "nothing is posted"
 
 
+@pytest.mark.integration
 def test_dingtalk_is_answered_over_stream_mode(store: Store) -> None:
     with serving(DingTalkAppServer()) as server:
         channel = Channel(store, server, DINGTALK)  # type: ignore[arg-type]

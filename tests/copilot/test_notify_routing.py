@@ -6,6 +6,7 @@ import pytest
 
 from copilot.surfaces.notify.routing import NotifyFile, NotifyFileError, facets, read
 from copilot.types.incident import Incident
+from copilot.types.on_call import OnCallNow, OnCallPerson
 from copilot.types.secret_place import ChannelSecretError, SecretPlace
 from tools.types import Alert, Candidate, Ranking, Subject
 
@@ -180,3 +181,51 @@ def test_a_suspect_that_is_not_decided_routes_nothing(certainty: str) -> None:
         "bad_deploy",
         "cart",
     )
+
+
+PEOPLE = (
+    OnCallPerson(name="", handle="carl@ours.example", until=NOON + 1),
+    OnCallPerson(name="anna", handle="a.n@ours.example", until=NOON + 1),
+)
+KNOWN = {
+    "the first of the schedule who has a target": (PEOPLE, ["anna-phone"]),
+    "by what the schedule calls them": (PEOPLE[:1], ["carl-phone"]),
+    "nobody on call has a target": (
+        (OnCallPerson(name="eve", handle="", until=NOON),), ["desk"],
+    ),
+    "nobody knows who is": ((), ["desk"]),
+}  # fmt: skip
+
+
+def on_call_file(**more: object) -> NotifyFile:
+    url = {"env": "X"}
+    people = {"anna-phone": "anna", "carl-phone": "carl@ours.example", "desk": ""}
+    targets = [
+        {"name": name, "kind": "apprise", "url": url, "person": person}
+        for name, person in people.items()
+        if more.get("without") != name
+    ]
+    routes = [{"to": ["oncall"], "escalate": [{"to": ["desk", "oncall"], "after_s": 60}]}]
+    return NotifyFile.model_validate(
+        {"targets": targets, "routes": routes, "oncall": {"otherwise": ["desk"]}}, strict=False
+    )
+
+
+@pytest.mark.parametrize("row", KNOWN)
+def test_oncall_is_who_the_schedule_names_and_never_nobody(row: str) -> None:
+    people, expected = KNOWN[row]
+    without = "carl-phone" if people == PEOPLE else ""
+    found = on_call_file(without=without)
+    now = OnCallNow(schedule="sre", people=people)
+    decision = found.decide(({},), "opened", NOON, now)
+    assert list(decision.told) == expected
+    assert {one.target for one in decision.next_told} == {"desk", *expected}
+    (route,) = found.routes
+    assert all(found.may_reach(route, one.name) for one in found.targets), "told how it goes on"
+
+
+def test_oncall_without_a_way_out_is_an_error() -> None:
+    url = {"env": "X"}
+    target = {"name": "desk", "kind": "apprise", "url": url}
+    with pytest.raises(ValueError, match="oncall: {otherwise"):
+        NotifyFile.model_validate({"targets": [target], "routes": [{"to": ["oncall"]}]})

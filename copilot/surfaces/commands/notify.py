@@ -59,7 +59,11 @@ def notify_explain(settings: Settings, *, incident: str, as_json: bool) -> int:
         rows = store.notices.of(incident)
         known = facets(found, store.alerts.of(incident))
     moment = _moment(found, rows)
-    decision = file.decide(known, moment, time.time())
+    rota = wiring.on_call(settings) if file.oncall else None
+    if rota is not None:
+        rota.refresh(time.time())
+    now = rota.on_call(time.time(), file.oncall.schedule) if rota and file.oncall else None
+    decision = file.decide(known, moment, time.time(), now)
     # An escalation that waits, or was not needed, has told nobody anything.
     told_of = {row.target for row in rows if row.status not in ("waiting", "dropped")}
     silent = [one.name for one in file.targets if one.name not in told_of]

@@ -59,12 +59,14 @@ class DigestHours(FrozenModel):
 class Channel(FrozenModel):
     """What every target has; `most_per_incident` bounds messages, edits of one are not counted.
 
-    `each_change`: it is read by a program, which is told every change by itself and at once.
+    `each_change`: it is read by a program, which is told every change by itself and at once. Of a
+    `person` it is told where routes say `oncall` and they are on call.
     """
 
     each_change: ClassVar[bool] = False
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+    person: str = Field(default="", max_length=200)
     language: Language = "en"
     quiet: QuietHours | None = None
     digest: DigestHours | None = None

@@ -8,6 +8,7 @@ escalation or a digest waits in the store, and is decided when it is due.
 from collections.abc import Callable, Mapping, Sequence
 
 from copilot.case.answers import RESERVED
+from copilot.ports import OnCallRota
 from copilot.store import NoticeState, Store, StoredNotice
 from copilot.store.notices import DIGEST, STORM
 from copilot.surfaces.notify.channels import AnyChannel
@@ -15,6 +16,7 @@ from copilot.surfaces.notify.routing import NextTold, NotifyFile, facets
 from copilot.surfaces.notify.wording import counts_of, moment_of, notice_of
 from copilot.types.incident import CLOSED, Event, Incident
 from copilot.types.notice import LAST_MOMENTS, Moment, Notice
+from copilot.types.on_call import OnCallNow
 from copilot.types.time_format import duration
 from tools.clusterer.mute import all_match
 from tools.types import Plan, Timestamp
@@ -50,8 +52,10 @@ class NoticeRouter:
         now: Callable[[], Timestamp],
         wall: Callable[[], Timestamp],
         base: str = "",
+        rota: OnCallRota | None = None,
     ) -> None:
         self._store = store
+        self._rota = rota
         self._file = file
         self._now, self._wall = now, wall
         self._base = base
@@ -83,7 +87,7 @@ class NoticeRouter:
             return
         alerts = self._store.alerts.of(incident.id)
         known = facets(incident, alerts)
-        decision = self._file.decide(known, moment, self._wall())
+        decision = self._file.decide(known, moment, self._wall(), self._on_call())
         notice: Notice | None = None
         for channel in self._file.targets:
             mine = self._said_to(channel, incident.id)
@@ -104,6 +108,12 @@ class NoticeRouter:
                 self._add(channel, notice, "pending", self._due(channel, notice, known), why)
         if notice is not None and moment not in LAST_MOMENTS - {"handed_over", "failed"}:
             self._escalate_later(decision.next_told, notice, known)
+
+    def _on_call(self) -> OnCallNow | None:
+        named = self._file.oncall
+        if self._rota is None or named is None:
+            return None
+        return self._rota.on_call(self._wall(), named.schedule)
 
     def _said_to(self, channel: AnyChannel, incident_id: str) -> tuple[StoredNotice, ...]:
         """What was decided for a target; an escalation that was not needed told it nothing."""
@@ -233,7 +243,8 @@ class NoticeRouter:
         """Who was told that it began is told how it goes on, where the route tells such moments."""
         if not any(one.status in TOLD for one in mine):
             return ""
-        mine_too = [one for one in self._file.routes if channel.name in one.reaches]
+        file = self._file
+        mine_too = [one for one in file.routes if file.may_reach(one, channel.name)]
         told = any(not one.moments or moment in one.moments for one in mine_too)
         return "told of it before" if told else ""
 

@@ -16,6 +16,7 @@ from copilot.surfaces.notify.channels import AnyChannel, Condition
 from copilot.types import strict_toml
 from copilot.types.incident import Incident, certainty_of
 from copilot.types.notice import Moment
+from copilot.types.on_call import OnCallNow
 from copilot.types.time_format import duration
 from tools.clusterer import Matcher
 from tools.clusterer.mute import all_match
@@ -23,6 +24,9 @@ from tools.types import Alert, FrozenModel, Timestamp
 
 MOST_ALERTS = 500
 """Alerts of one incident whose labels are looked at; the rest of a storm is more of the same."""
+
+ON_CALL = "oncall"
+"""The name by which routes tell who is on call."""
 
 TEAM_LABELS = ("team", "owner", "squad")
 
@@ -92,10 +96,20 @@ class StormLimit(FrozenModel):
     every_s: float = Field(default=120, ge=1)
 
 
+class OnCallTargets(FrozenModel):
+    """What `oncall` comes to: targets of the first person of the schedule who has any; those of
+    `otherwise` where nobody on call has one, or nobody knows who is.
+    """
+
+    otherwise: tuple[str, ...] = Field(min_length=1)
+    schedule: str = ""
+
+
 class NotifyFile(FrozenModel):
     """The file, read. `hosts` are the only ones that anything is sent to."""
 
     hosts: tuple[str, ...] = ()
+    oncall: OnCallTargets | None = None
     targets: tuple[AnyChannel, ...] = Field(min_length=1)
     routes: tuple[NotifyRoute, ...] = Field(min_length=1)
     storm: StormLimit = StormLimit()
@@ -103,8 +117,18 @@ class NotifyFile(FrozenModel):
     give_up_s: float = Field(default=6 * 3600, gt=0)
 
     @model_validator(mode="after")
+    def _knows_otherwise(self) -> Self:
+        if self.target(ON_CALL) is not None:
+            raise ValueError(f"a target is named {ON_CALL!r}, which means who is on call")
+        for name in self.oncall.otherwise if self.oncall else ():
+            if self.target(name) is None:
+                raise ValueError(f"oncall.otherwise: no target {name!r}")
+        return self
+
+    @model_validator(mode="after")
     def _agrees(self) -> Self:
         names = [one.name for one in self.targets]
+        names += [ON_CALL] if self.oncall else []
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two targets are named {name!r}")
@@ -112,6 +136,8 @@ class NotifyFile(FrozenModel):
             for name in route.reaches:
                 if name not in names:
                     known = ", ".join(names)
+                    if name == ON_CALL:
+                        known += "; to tell who is on call, write oncall: {otherwise: [TARGET]}"
                     raise ValueError(f"routes[{number}]: no target {name!r}; there are: {known}")
             always = not (route.match or route.moments or route.within or route.go_on)
             if always and number + 1 < len(self.routes):
@@ -125,10 +151,37 @@ class NotifyFile(FrozenModel):
         """The target of that name."""
         return next((one for one in self.targets if one.name == name), None)
 
+    def on_call(self, told: OnCallNow | None) -> tuple[str, ...]:
+        """The targets that `oncall` comes to now."""
+        for person in told.people if told else ():
+            known = {person.name, person.handle} - {""}
+            if theirs := tuple(one.name for one in self.targets if one.person in known):
+                return theirs
+        return self.oncall.otherwise if self.oncall else ()
+
+    def may_reach(self, route: NotifyRoute, name: str) -> bool:
+        """Whether a route may tell a target, sooner or later."""
+        channel, named = self.target(name), self.oncall
+        if ON_CALL in route.reaches and named is not None and channel is not None:
+            return bool(channel.person) or name in (*named.otherwise, *route.reaches)
+        return name in route.reaches
+
     def decide(
-        self, facets: Sequence[Mapping[str, str]], moment: Moment, now: Timestamp
+        self,
+        facets: Sequence[Mapping[str, str]],
+        moment: Moment,
+        now: Timestamp,
+        told_now: OnCallNow | None = None,
     ) -> "RoutingDecision":
-        """Which targets are told, each with the route, and what became of every route."""
+        """Which targets are told, each with the route, and what became of every route; `told_now`
+        is who is on call.
+        """
+        on_call = self.on_call(told_now)
+
+        def meant(names: Sequence[str]) -> tuple[str, ...]:
+            found = [one for name in names for one in (on_call if name == ON_CALL else (name,))]
+            return tuple(dict.fromkeys(found))
+
         told: dict[str, str] = {}
         next_told: list[NextTold] = []
         lines = []
@@ -136,19 +189,20 @@ class NotifyFile(FrozenModel):
         for number, route in enumerate(self.routes, 1):
             why = over or route.refusal(facets, moment, now)
             name = f"route {number} ({route})"
+            first = meant(route.to)
             later = [
-                f"after {duration(one.after_s)} without a taker {', '.join(one.to)}"
+                f"after {duration(one.after_s)} without a taker {', '.join(meant(one.to))}"
                 for one in route.escalate
             ]
-            lines.append(f"{name}: {why or 'holds: ' + ', '.join((*route.to, *later))}")
+            lines.append(f"{name}: {why or 'holds: ' + ', '.join((*first, *later))}")
             if why:
                 continue
             next_told += [
-                NextTold(target=target, after_s=one.after_s, first=route.to, route=name)
+                NextTold(target=target, after_s=one.after_s, first=first, route=name)
                 for one in route.escalate
-                for target in one.to
+                for target in meant(one.to)
             ]
-            told |= {target: name for target in route.to if target not in told}
+            told |= {target: name for target in first if target not in told}
             over = "" if route.go_on else f"not reached: {name} decided"
         return RoutingDecision(told=told, next_told=tuple(next_told), lines=tuple(lines))
 

@@ -228,7 +228,8 @@ def tell(engine: Engine, settings: Settings, drawn: DrawnOf = no_picture) -> Non
         return
     wall, leads, bell = SystemClock().now, threading.Event(), Wakeup()
     senders = {one.name: sender(one, file, os.environ, wall) for one in file.targets}
-    router = NoticeRouter(engine.store, file, engine.now, wall, settings.public_url)
+    base, rota = settings.public_url, engine.rota
+    router = NoticeRouter(engine.store, file, engine.now, wall, base, rota)
 
     def route() -> None:
         (leads.set if engine.leading else leads.clear)()
